@@ -1,0 +1,136 @@
+//! An AllocationBlock: who has which address of one CIDR (domain facts, section 2).
+
+use super::{Addr, Cidr, HandleId, Meta, Name, Time};
+
+/// Which kind of owner an affinity names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum HostKind {
+    /// `host:<node>`: a node, by its Calico name.
+    Host,
+    /// `virtual:<name>`: Calico itself, as `virtual:load-balancer`.
+    Virtual,
+    /// Type `@` of an affinity's key.
+    At,
+}
+
+impl HostKind {
+    /// The word that Calico writes for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            HostKind::Host => "host",
+            HostKind::Virtual => "virtual",
+            HostKind::At => "@",
+        }
+    }
+}
+
+/// The owner that a block or an affinity names: `host:slave-140`, `virtual:load-balancer`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Host {
+    pub kind: HostKind,
+    pub name: Name,
+}
+
+/// One value of `attributes[]`; shared by all ordinals that index it.
+#[derive(Clone, Debug, Default)]
+pub struct Attribute {
+    /// `handle_id` in sanitised form (up to the first `\r`); `None` when absent, null or empty.
+    pub handle: Option<HandleId>,
+    /// `secondary`: the owner that the allocation was made for.
+    pub owner: Owner,
+    /// `alternateOwnerAttrs`: the target of a live migration, an owner of equal rank.
+    pub alternate: Option<Box<Owner>>,
+    /// Set: the address was released and is cooling down: neither in use, nor leaked, nor free.
+    pub released_at: Option<Time>,
+}
+
+/// Owner attributes of an allocation; every part may be absent ([`Name::NONE`]).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Owner {
+    pub namespace: Name,
+    pub pod: Name,
+    /// The Calico name of the node.
+    pub node: Name,
+    /// `service`: set for LoadBalancer addresses.
+    pub service: Name,
+    /// `type`: `ipipTunnelAddress` and its like; absent for pods.
+    pub kind: Name,
+    /// `vmi-name`: set for KubeVirt.
+    pub vmi: Name,
+    /// `note`: set for Windows' reserved ordinals.
+    pub note: Name,
+    /// The CNI host's clock at the allocation.
+    pub timestamp: Option<Time>,
+}
+
+impl Owner {
+    /// Whether nothing at all names an owner.
+    pub fn is_empty(&self) -> bool {
+        *self == Owner::default()
+    }
+
+    /// Namespace and name of the owner pod, when both are given.
+    pub fn pod_name(&self) -> Option<(Name, Name)> {
+        (!self.namespace.is_none() && !self.pod.is_none()).then_some((self.namespace, self.pod))
+    }
+}
+
+/// A block, as its key and value say. Never trusted to be consistent: every index is checked by its reader.
+#[derive(Clone, Debug)]
+pub struct Block {
+    pub meta: Meta,
+    /// The CIDR of the key, host bits masked.
+    pub cidr: Cidr,
+    /// The key's bytes when they are not the canonical spelling of `cidr` (host bits, wrong family segment).
+    pub odd_key: Option<Box<[u8]>>,
+    /// The value's `cidr`; decoding requires one.
+    pub value_cidr: Cidr,
+    /// The value's `affinity`; `None` when null, absent or empty.
+    pub affinity: Option<Host>,
+    /// An `affinity` text of no known form (not `host:…` or `virtual:…`); names nobody.
+    pub odd_affinity: Name,
+    /// The deprecated `hostAffinity`, which nothing reads any more.
+    pub host_affinity: Name,
+    /// The deprecated `strictAffinity` of old blocks.
+    pub strict_affinity: bool,
+    /// One entry an ordinal: the index into `attributes`, or `None` for null. As long as the value's list,
+    /// which need not be the block's size.
+    pub allocations: Box<[Option<i32>]>,
+    /// The FIFO of free ordinals as written; may hold nonsense.
+    pub unallocated: Box<[i32]>,
+    pub attributes: Box<[Attribute]>,
+    /// `sequenceNumber`; absent in blocks of old versions.
+    pub sequence: Option<u64>,
+    /// `sequenceNumberForAllocation`, sorted by ordinal.
+    pub allocation_sequences: Box<[(u32, u64)]>,
+    /// `affinity_claim_time`.
+    pub claimed_at: Option<Time>,
+    /// `deleted: true`, which etcd's Calico neither sets nor reads: the block is live all the same.
+    pub deleted: bool,
+}
+
+impl Block {
+    /// How many addresses the block has by its key (never above 2^32; Calico allows up to 4,096).
+    pub fn size(&self) -> u32 {
+        u32::try_from(self.cidr.size()).unwrap_or(u32::MAX)
+    }
+
+    /// The attribute of `ordinal`: `None` when the ordinal is not allocated, `Some(None)` when its index
+    /// leads nowhere (a broken block, IPA301).
+    pub fn allocation(&self, ordinal: u32) -> Option<Option<&Attribute>> {
+        let index = (*self.allocations.get(ordinal as usize)?)?;
+        Some(usize::try_from(index).ok().and_then(|i| self.attributes.get(i)))
+    }
+
+    /// The block's number at the moment of this ordinal's allocation, when recorded.
+    pub fn allocation_sequence(&self, ordinal: u32) -> Option<u64> {
+        let at = self.allocation_sequences.binary_search_by_key(&ordinal, |(o, _)| *o).ok()?;
+        Some(self.allocation_sequences[at].1)
+    }
+
+    /// The place (0 = next to be handed out) of `address` in the free queue, reserved ordinals counted.
+    pub fn queue_place(&self, address: Addr) -> Option<usize> {
+        let ordinal = i32::try_from(self.cidr.ordinal(address)?).ok()?;
+        self.unallocated.iter().position(|&o| o == ordinal)
+    }
+}

@@ -1,0 +1,474 @@
+//! What a check says: a code, a subject, typed evidence, and what the claim rests on.
+//!
+//! The identity of a finding is its code and subject, never its text: the history needs that to say
+//! first seen, last seen, came back. Text here is raw foreign text; escaping is the renderers' work.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::{Addr, Cidr, HandleId, Host, Name, Time};
+
+/// A check's code, as `IPA101`. Never reused, never renumbered.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Code(pub u16);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "IPA{:03}", self.0)
+    }
+}
+
+impl FromStr for Code {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Code, String> {
+        let digits = text.strip_prefix("IPA").or_else(|| text.strip_prefix("ipa")).unwrap_or_default();
+        match digits.parse() {
+            Ok(number) if digits.len() == 3 => Ok(Code(number)),
+            _ => Err(format!("{text:?} is no code; codes look like IPA101")),
+        }
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How bad it is; orders from harmless to bad.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    Note,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl Severity {
+    /// From worst to least, the order of output.
+    pub const WORST_FIRST: [Severity; 4] = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Note];
+
+    /// The word in flags, output and the history; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+impl FromStr for Severity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Severity, String> {
+        Severity::WORST_FIRST
+            .into_iter()
+            .find(|s| s.word() == text)
+            .ok_or_else(|| format!("{text:?} is no severity; take critical, error, warning or note"))
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Serialize for Severity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+/// Whether the claim was seen to hold twice.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    Confirmed,
+    /// True at one revision only, and nobody looked again.
+    Unconfirmed,
+}
+
+impl State {
+    /// The word in output and in the history.
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Confirmed => "confirmed",
+            State::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What kind of thing a finding is about.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum SubjectKind {
+    Address,
+    Handle,
+    Block,
+    Affinity,
+    Endpoint,
+    Workload,
+    Interface,
+    Mac,
+    Pod,
+    Node,
+    Pool,
+    Key,
+    Cluster,
+}
+
+impl SubjectKind {
+    /// Every kind.
+    pub const ALL: [SubjectKind; 13] = [
+        SubjectKind::Address,
+        SubjectKind::Handle,
+        SubjectKind::Block,
+        SubjectKind::Affinity,
+        SubjectKind::Endpoint,
+        SubjectKind::Workload,
+        SubjectKind::Interface,
+        SubjectKind::Mac,
+        SubjectKind::Pod,
+        SubjectKind::Node,
+        SubjectKind::Pool,
+        SubjectKind::Key,
+        SubjectKind::Cluster,
+    ];
+
+    /// The word in JSON and in the history; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            SubjectKind::Address => "address",
+            SubjectKind::Handle => "handle",
+            SubjectKind::Block => "block",
+            SubjectKind::Affinity => "affinity",
+            SubjectKind::Endpoint => "endpoint",
+            SubjectKind::Workload => "workload",
+            SubjectKind::Interface => "interface",
+            SubjectKind::Mac => "mac",
+            SubjectKind::Pod => "pod",
+            SubjectKind::Node => "node",
+            SubjectKind::Pool => "pool",
+            SubjectKind::Key => "key",
+            SubjectKind::Cluster => "cluster",
+        }
+    }
+}
+
+/// What a finding is about; spelled as the table of `docs/output.md` says.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Subject {
+    pub kind: SubjectKind,
+    pub id: String,
+}
+
+impl Subject {
+    /// A subject of `kind`.
+    pub fn new(kind: SubjectKind, id: impl Into<String>) -> Subject {
+        Subject { kind, id: id.into() }
+    }
+
+    /// An address.
+    pub fn address(address: Addr) -> Subject {
+        Subject::new(SubjectKind::Address, address.to_string())
+    }
+
+    /// A block, by its CIDR.
+    pub fn block(cidr: Cidr) -> Subject {
+        Subject::new(SubjectKind::Block, cidr.to_string())
+    }
+}
+
+/// One piece of evidence.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Fact {
+    Null,
+    Flag(bool),
+    Number(i64),
+    /// Sequence numbers are above 2^53: shown as they are, never through a float.
+    Sequence(u64),
+    Text(String),
+    Time(Time),
+    List(Vec<Fact>),
+    Record(Evidence),
+}
+
+impl Serialize for Fact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Fact::Null => serializer.serialize_unit(),
+            Fact::Flag(flag) => serializer.serialize_bool(*flag),
+            Fact::Number(number) => serializer.serialize_i64(*number),
+            Fact::Sequence(number) => serializer.serialize_u64(*number),
+            Fact::Text(text) => serializer.serialize_str(text),
+            Fact::Time(time) => time.serialize(serializer),
+            Fact::List(list) => {
+                let mut seq = serializer.serialize_seq(Some(list.len()))?;
+                for fact in list {
+                    seq.serialize_element(fact)?;
+                }
+                seq.end()
+            }
+            Fact::Record(record) => record.serialize(serializer),
+        }
+    }
+}
+
+impl From<bool> for Fact {
+    fn from(flag: bool) -> Fact {
+        Fact::Flag(flag)
+    }
+}
+impl From<i64> for Fact {
+    fn from(number: i64) -> Fact {
+        Fact::Number(number)
+    }
+}
+impl From<i32> for Fact {
+    fn from(number: i32) -> Fact {
+        Fact::Number(i64::from(number))
+    }
+}
+impl From<u32> for Fact {
+    fn from(number: u32) -> Fact {
+        Fact::Number(i64::from(number))
+    }
+}
+impl From<u64> for Fact {
+    fn from(number: u64) -> Fact {
+        Fact::Sequence(number)
+    }
+}
+impl From<usize> for Fact {
+    fn from(number: usize) -> Fact {
+        Fact::Sequence(number as u64)
+    }
+}
+impl From<&str> for Fact {
+    fn from(text: &str) -> Fact {
+        Fact::Text(text.to_owned())
+    }
+}
+impl From<String> for Fact {
+    fn from(text: String) -> Fact {
+        Fact::Text(text)
+    }
+}
+impl From<Addr> for Fact {
+    fn from(address: Addr) -> Fact {
+        Fact::Text(address.to_string())
+    }
+}
+impl From<Cidr> for Fact {
+    fn from(cidr: Cidr) -> Fact {
+        Fact::Text(cidr.to_string())
+    }
+}
+impl From<Time> for Fact {
+    fn from(time: Time) -> Fact {
+        Fact::Time(time)
+    }
+}
+impl From<Evidence> for Fact {
+    fn from(record: Evidence) -> Fact {
+        Fact::Record(record)
+    }
+}
+impl<T: Into<Fact>> From<Option<T>> for Fact {
+    fn from(value: Option<T>) -> Fact {
+        value.map_or(Fact::Null, Into::into)
+    }
+}
+impl<T: Into<Fact>> From<Vec<T>> for Fact {
+    fn from(list: Vec<T>) -> Fact {
+        Fact::List(list.into_iter().map(Into::into).collect())
+    }
+}
+
+/// Named facts in a fixed order: what the claim was made from.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Evidence(pub Vec<(&'static str, Fact)>);
+
+impl Evidence {
+    /// No facts yet.
+    pub fn new() -> Evidence {
+        Evidence::default()
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, fact: impl Into<Fact>) -> Evidence {
+        self.0.push((name, fact.into()));
+        self
+    }
+
+    /// Adds a fact in place.
+    pub fn push(&mut self, name: &'static str, fact: impl Into<Fact>) {
+        self.0.push((name, fact.into()));
+    }
+
+    /// The fact of this name.
+    pub fn get(&self, name: &str) -> Option<&Fact> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, fact)| fact)
+    }
+}
+
+impl Serialize for Evidence {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, fact) in &self.0 {
+            map.serialize_entry(name, fact)?;
+        }
+        map.end()
+    }
+}
+
+/// Something that a second look has to read again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Look {
+    Block(Cidr),
+    Handle(HandleId),
+    Affinity(Host, Cidr),
+    /// Namespace and name of the key.
+    Endpoint(Name, Name),
+    CalicoNode(Name),
+    /// Pools, reservations and the settings: few and small, read again together.
+    Settings,
+    /// Namespace and name.
+    Pod(Name, Name),
+    KubeNode(Name),
+    /// Namespace and name.
+    Service(Name, Name),
+}
+
+/// One thing that a claim rests on: what to read again, and what must not have changed meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    pub look: Look,
+    /// A number made of the tuple, mod revision or UID that the claim depends on; 0 when only the fact
+    /// itself (true again or not) counts, as for what is absent. Stable across runs.
+    pub stamp: u64,
+}
+
+/// The finding that explains another one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Root {
+    pub code: Code,
+    pub id: String,
+}
+
+/// Since when a finding is known; made by the history, or for a lone audit by its own time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Life {
+    pub first_seen: Time,
+    pub last_seen: Time,
+    pub audits_seen: u64,
+    /// 1 for the first time, 2 after it was gone and came back, …
+    pub episode: u64,
+}
+
+/// One finding.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub code: Code,
+    pub severity: Severity,
+    pub state: State,
+    pub subject: Subject,
+    /// One line for people: what is so, without code and subject.
+    pub summary: String,
+    /// One line for people: what to do about it; empty when there is nothing to do at once.
+    pub advice: String,
+    /// Commands that can be pasted, most important first.
+    pub next: Vec<String>,
+    pub evidence: Evidence,
+    pub root: Option<Root>,
+    /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    pub pool: Option<String>,
+    /// The moment from which the evidence itself dates it (an allocation's timestamp), if any.
+    pub since: Option<Time>,
+    pub rests: Vec<Rest>,
+    pub life: Option<Life>,
+}
+
+impl Finding {
+    /// A confirmed finding without evidence yet.
+    pub fn new(code: Code, severity: Severity, subject: Subject, summary: impl Into<String>) -> Finding {
+        Finding {
+            code,
+            severity,
+            state: State::Confirmed,
+            subject,
+            summary: summary.into(),
+            advice: String::new(),
+            next: Vec::new(),
+            evidence: Evidence::new(),
+            root: None,
+            node: None,
+            namespace: None,
+            pool: None,
+            since: None,
+            rests: Vec::new(),
+            life: None,
+        }
+    }
+
+    /// A number that is equal in two audits when everything that the claim rests on is unchanged.
+    pub fn stamp(&self) -> u64 {
+        self.rests.iter().fold(u64::from(self.code.0), |sum, rest| sum.wrapping_add(mix(rest.stamp)))
+    }
+}
+
+/// Spreads the bits of a number (the finaliser of SplitMix64), so that sums of stamps do not cancel out.
+pub const fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// A 64-bit hash of bytes, the same in every run and build: for value hashes and stamps. Eight bytes a step,
+/// since an audit hashes every value that it reads; not made to withstand an attacker.
+pub fn stable_hash(bytes: &[u8]) -> u64 {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut hash = mix(bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15);
+    for word in words {
+        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9fb2_1c65_1e98_df25);
+    }
+    let mut last = [0u8; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    mix((hash.rotate_left(23) ^ u64::from_le_bytes(last)).wrapping_mul(0x9fb2_1c65_1e98_df25))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_come_back() {
+        assert_eq!("IPA101".parse(), Ok(Code(101)));
+        assert_eq!(Code(101).to_string(), "IPA101");
+        for wrong in ["101", "IPA1", "IPA1011", "IPAxyz", ""] {
+            assert!(wrong.parse::<Code>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_the_same_in_every_build() {
+        assert_ne!(stable_hash(b""), stable_hash(b"\0"));
+        assert_ne!(stable_hash(b"12345678"), stable_hash(b"123456780"));
+        assert_eq!(stable_hash(b"calico"), stable_hash(b"calico"));
+    }
+
+    #[test]
+    fn severities_order_and_parse() {
+        assert!(Severity::Critical > Severity::Error && Severity::Warning > Severity::Note);
+        assert_eq!("warning".parse(), Ok(Severity::Warning));
+        assert!("fatal".parse::<Severity>().is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! A handle: how many addresses of which block belong to one id (domain facts, section 3).
+
+use super::{Cidr, Meta, Name, Names};
+
+/// A handle's id in sanitised form (up to the first `\r`), split at its last dot so that a container's id,
+/// which endpoints name too, is held once: `k8s-pod-network` + `3f2c…`. An id without a dot is all tail.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct HandleId {
+    /// What stands before the last dot: the network of a pod's handle; [`Name::NONE`] without a dot.
+    pub head: Name,
+    /// What stands behind the last dot: the container of a pod's handle.
+    pub tail: Name,
+    /// Whether there is a dot (`.x` and `x` are two ids).
+    pub dotted: bool,
+}
+
+impl HandleId {
+    /// The id of `text`, sanitised; `None` when nothing is left before the first `\r`.
+    pub fn intern(names: &mut Names, text: &str) -> Option<HandleId> {
+        let text = sanitised(text);
+        if text.is_empty() {
+            return None;
+        }
+        Some(match text.rsplit_once('.') {
+            Some((head, tail)) => HandleId { head: names.intern(head), tail: names.intern(tail), dotted: true },
+            None => HandleId { head: Name::NONE, tail: names.intern(text), dotted: false },
+        })
+    }
+
+    /// The id of `text` when the table knows its parts.
+    pub fn find(names: &Names, text: &str) -> Option<HandleId> {
+        let text = sanitised(text);
+        Some(match text.rsplit_once('.') {
+            Some((head, tail)) => HandleId { head: names.find(head)?, tail: names.find(tail)?, dotted: true },
+            None => HandleId { head: Name::NONE, tail: names.find(text)?, dotted: false },
+        })
+    }
+
+    /// The sanitised id as text.
+    pub fn text(self, names: &Names) -> String {
+        if self.dotted {
+            format!("{}.{}", names.get(self.head), names.get(self.tail))
+        } else {
+            names.get(self.tail).to_owned()
+        }
+    }
+
+    /// Whether it marks ordinals reserved for Windows (any case).
+    pub fn is_windows(self, names: &Names) -> bool {
+        !self.dotted && names.get(self.tail).eq_ignore_ascii_case("windows-reserved-ipam-handle")
+    }
+
+    /// Whether it is a KubeVirt machine's: `<network>.vmi.<namespace>.<vm>` or `<network>.vmi._<hash>`.
+    pub fn is_vm(self, names: &Names) -> bool {
+        let head = names.get(self.head);
+        self.dotted && (head.ends_with(".vmi") || head.contains(".vmi."))
+    }
+
+    /// Whether it has the form of a LoadBalancer service's (`lb-…`).
+    pub fn is_load_balancer(self, names: &Names) -> bool {
+        !self.dotted && names.get(self.tail).starts_with("lb-")
+    }
+
+    /// Whether it has the form of a node's tunnel (`…-tunnel-addr-<node>`; the node's name may hold dots).
+    pub fn is_tunnel(self, names: &Names) -> bool {
+        super::Tunnel::of_handle(&self.text(names)).is_some()
+    }
+}
+
+/// What counts of a handle id: the part before the first `\r` (domain facts, section 3).
+pub fn sanitised(id: &str) -> &str {
+    id.split('\r').next().unwrap_or_default()
+}
+
+/// One handle object.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub meta: Meta,
+    pub id: HandleId,
+    /// The id's bytes as they stand in the key, when they are not the sanitised id.
+    pub odd_id: Option<Box<[u8]>>,
+    /// How many addresses of each block it counts; block names masked, sorted by block, never merged.
+    pub counts: Box<[(Cidr, i64)]>,
+    /// `deleted: true`, which means nothing in etcd.
+    pub deleted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_split_at_the_container_and_sanitised() {
+        let mut names = Names::default();
+        let pod = HandleId::intern(&mut names, "k8s-pod-network.3f2c\r\neth0").unwrap();
+        assert_eq!(pod.text(&names), "k8s-pod-network.3f2c");
+        assert_eq!(names.get(pod.tail), "3f2c");
+        assert_eq!(HandleId::find(&names, "k8s-pod-network.3f2c"), Some(pod));
+        assert_eq!(HandleId::intern(&mut names, "\r\n"), None);
+        let dot = HandleId::intern(&mut names, ".3f2c").unwrap();
+        let bare = HandleId::intern(&mut names, "3f2c").unwrap();
+        assert_ne!(dot, bare);
+    }
+
+    #[test]
+    fn kinds_are_told_by_form() {
+        let mut names = Names::default();
+        let mut id = |t: &str| HandleId::intern(&mut names, t).unwrap();
+        let (windows, vm, hashed, lb, tunnel, pod) = (
+            id("Windows-Reserved-IPAM-Handle"),
+            id("k8s-pod-network.vmi.vms.fedora"),
+            id("k8s-pod-network.vmi._abc"),
+            id("lb-po9BrpGz"),
+            id("ipip-tunnel-addr-rack.b-3"),
+            id("k8s-pod-network.3f2c"),
+        );
+        assert!(windows.is_windows(&names) && vm.is_vm(&names) && hashed.is_vm(&names));
+        assert!(lb.is_load_balancer(&names) && tunnel.is_tunnel(&names));
+        assert!(
+            !pod.is_vm(&names) && !pod.is_tunnel(&names) && !pod.is_load_balancer(&names) && !pod.is_windows(&names)
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Kubernetes' objects, reduced to what checks need (domain facts, section 6).
+
+use std::fmt;
+
+use super::{Addr, Name, Names, Time};
+
+/// An object's UID: a UUID as its 16 bytes, anything else as text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Uid {
+    Uuid([u8; 16]),
+    Other(Name),
+}
+
+impl Uid {
+    /// From text; only the canonical lower-case form of a UUID is held as bytes.
+    pub fn intern(names: &mut Names, text: &str) -> Uid {
+        match parse_uuid(text) {
+            Some(bytes) => Uid::Uuid(bytes),
+            None => Uid::Other(names.intern(text)),
+        }
+    }
+
+    /// The text it was made from.
+    pub fn text(self, names: &Names) -> String {
+        match self {
+            Uid::Uuid(bytes) => {
+                let mut text = String::with_capacity(36);
+                for (i, byte) in bytes.iter().enumerate() {
+                    if matches!(i, 4 | 6 | 8 | 10) {
+                        text.push('-');
+                    }
+                    let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+                }
+                text
+            }
+            Uid::Other(name) => names.get(name).to_owned(),
+        }
+    }
+}
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let bytes = text.as_bytes();
+    if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|&i| bytes[i] != b'-') {
+        return None;
+    }
+    let mut out = [0u8; 16];
+    let mut digits = bytes.iter().enumerate().filter(|(i, _)| !matches!(i, 8 | 13 | 18 | 23)).map(|(_, &b)| b);
+    for slot in &mut out {
+        let mut nibble = || match digits.next()? {
+            d @ b'0'..=b'9' => Some(d - b'0'),
+            d @ b'a'..=b'f' => Some(d - b'a' + 10),
+            _ => None,
+        };
+        *slot = nibble()? << 4 | nibble()?;
+    }
+    Some(out)
+}
+
+/// `status.phase` of a pod.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    Pending,
+    Running,
+    Succeeded,
+    Failed,
+    /// `Unknown`, empty, or a word of another version.
+    Other,
+}
+
+impl Phase {
+    /// From Kubernetes' word; `Completed`, which some tools write, is finished too.
+    pub fn parse(word: &str) -> Phase {
+        match word {
+            "Pending" => Phase::Pending,
+            "Running" => Phase::Running,
+            "Succeeded" | "Completed" => Phase::Succeeded,
+            "Failed" => Phase::Failed,
+            _ => Phase::Other,
+        }
+    }
+
+    /// Whether the pod has ended and holds no address any more.
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Kubernetes' word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Phase::Pending => "Pending",
+            Phase::Running => "Running",
+            Phase::Succeeded => "Succeeded",
+            Phase::Failed => "Failed",
+            Phase::Other => "Unknown",
+        }
+    }
+}
+
+/// One pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    pub uid: Uid,
+    pub namespace: Name,
+    pub name: Name,
+    /// `spec.nodeName`, Kubernetes' name; [`Name::NONE`] when not scheduled.
+    pub node: Name,
+    pub phase: Phase,
+    pub host_network: bool,
+    /// Condition `Ready` is `True`.
+    pub ready: bool,
+    /// `metadata.deletionTimestamp`: terminating.
+    pub deleting: Option<Time>,
+    pub created: Option<Time>,
+    /// `status.podIPs`, else `status.podIP`.
+    pub addresses: Box<[Addr]>,
+    /// Kind and name of the controller among its owners, as `ReplicaSet`, `web-6d4cf56db6`.
+    pub controller: Option<(Name, Name)>,
+    /// Annotation `kubernetes.io/config.mirror`: a static pod's mirror, which can be younger than the sandbox.
+    pub mirror: bool,
+    /// The VirtualMachineInstance of a `virt-launcher` pod; [`Name::NONE`] for others.
+    pub vmi: Name,
+    /// Addresses in annotation `cni.projectcalico.org/ipAddrsNoIpam`: in use without allocation by design.
+    pub no_ipam: Box<[Addr]>,
+    /// Addresses in annotation `k8s.v1.cni.cncf.io/network-status`: secondary networks.
+    pub network_status: Box<[Addr]>,
+    /// Addresses in annotation `cni.projectcalico.org/floatingIPs`.
+    pub floating: Box<[Addr]>,
+}
+
+impl Pod {
+    /// Whether it is terminating.
+    pub fn is_terminating(&self) -> bool {
+        self.deleting.is_some()
+    }
+
+    /// Whether it can hold a pod address at all: on a node, not in the host's network, not finished.
+    pub fn may_hold(&self) -> bool {
+        !self.host_network && !self.node.is_none() && !self.phase.is_finished()
+    }
+}
+
+/// One Kubernetes node.
+#[derive(Clone, Debug)]
+pub struct KubeNode {
+    pub uid: Uid,
+    pub name: Name,
+    /// `status.addresses` of type InternalIP.
+    pub internal_addresses: Box<[Addr]>,
+    /// Condition `Ready`; `None` when the node has no such condition.
+    pub ready: Option<bool>,
+    /// `status.nodeInfo.bootID`; [`Name::NONE`] when absent.
+    pub boot_id: Name,
+    /// Label `kubernetes.io/os` (else `status.nodeInfo.operatingSystem`) is `windows`.
+    pub windows: bool,
+    pub created: Option<Time>,
+}
+
+/// One service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub uid: Uid,
+    pub namespace: Name,
+    pub name: Name,
+    /// `spec.type` is `LoadBalancer`.
+    pub load_balancer: bool,
+    /// `spec.loadBalancerClass`; `None` when absent.
+    pub class: Option<Name>,
+    /// Whether it asks for Calico's addresses: `spec.loadBalancerIP`, or annotation
+    /// `projectcalico.org/ipv4pools`, `ipv6pools` or `loadBalancerIPs`.
+    pub requests_address: bool,
+    /// `status.loadBalancer.ingress[].ip`.
+    pub ingress: Box<[Addr]>,
+    pub deleting: Option<Time>,
+}
+
+/// One namespace.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    pub uid: Uid,
+    pub name: Name,
+    pub deleting: Option<Time>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uids_come_back_as_they_were() {
+        let mut names = Names::default();
+        for text in
+            ["6f1c2a9e-0000-4abc-8def-0123456789ab", "6F1C2A9E-0000-4abc-8def-0123456789ab", "config-mirror-1", ""]
+        {
+            assert_eq!(Uid::intern(&mut names, text).text(&names), text);
+        }
+        assert!(matches!(Uid::intern(&mut names, "6f1c2a9e-0000-4abc-8def-0123456789ab"), Uid::Uuid(_)));
+    }
+}

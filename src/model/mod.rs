@@ -1,0 +1,36 @@
+//! What the world looks like: plain values without I/O, clock or printing.
+//!
+//! Everything here is lean on purpose. A big cluster has 150,000 pods, each with an endpoint, a
+//! handle and an allocation, and an audit holds all of them at once: addresses are numbers
+//! ([`Addr`]), foreign text is interned once ([`Names`]), and records keep what checks need and
+//! nothing more. Only `std`, ipnet, serde and chrono may be used below this module.
+
+pub mod address;
+pub mod affinity;
+pub mod block;
+pub mod config;
+pub mod endpoint;
+pub mod finding;
+pub mod handle;
+pub mod key;
+pub mod kube;
+pub mod names;
+pub mod node;
+pub mod pool;
+pub mod snapshot;
+pub mod time;
+
+pub use address::{Addr, Cidr};
+pub use affinity::{Affinity, AffinityState};
+pub use block::{Attribute, Block, Host, HostKind, Owner};
+pub use config::{ClusterInformation, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode};
+pub use endpoint::{Endpoint, Nat, Orchestrator};
+pub use finding::{Code, Evidence, Fact, Finding, Rest, Root, Severity, State, Subject, SubjectKind};
+pub use handle::{Handle, HandleId};
+pub use key::Meta;
+pub use kube::{KubeNode, Namespace, Phase, Pod, Service, Uid};
+pub use names::{Name, Names};
+pub use node::{CalicoNode, Tunnel};
+pub use pool::{Pool, Reservation};
+pub use snapshot::{BadValue, Coverage, Input, InputState, Needs, Snapshot};
+pub use time::Time;

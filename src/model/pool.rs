@@ -1,0 +1,42 @@
+//! IP pools and reservations (domain facts, section 1).
+
+use super::{Cidr, Meta, Name, Time};
+
+/// One IPPool.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    pub meta: Meta,
+    pub name: Name,
+    pub cidr: Cidr,
+    /// Prefix length of its blocks: 26 and 122 unless given.
+    pub block_size: u8,
+    pub disabled: bool,
+    /// `assignmentMode: Manual`: no automatic assignment.
+    pub manual: bool,
+    /// `nodeSelector` and `namespaceSelector`; [`Name::NONE`] when absent (`all()`).
+    pub node_selector: Name,
+    pub namespace_selector: Name,
+    /// `allowedUses`: absent means Workload and Tunnel.
+    pub workloads: bool,
+    pub tunnels: bool,
+    pub load_balancers: bool,
+    pub created: Option<Time>,
+    /// `metadata.deletionTimestamp`: the pool is being deleted.
+    pub deleting: Option<Time>,
+}
+
+impl Pool {
+    /// Whether IPAM hands out its addresses by itself today.
+    pub fn assigns_automatically(&self) -> bool {
+        !self.disabled && !self.manual && self.deleting.is_none()
+    }
+}
+
+/// One IPReservation; binds automatic assignment only.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    pub meta: Meta,
+    pub name: Name,
+    pub cidrs: Box<[Cidr]>,
+    pub created: Option<Time>,
+}

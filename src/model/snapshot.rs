@@ -1,0 +1,338 @@
+//! Everything that one audit read, and what it could not read.
+//!
+//! A snapshot is immutable once made, apart from the second look, which makes a new one from it.
+//! "Now" is a field: nothing below `source` asks a clock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{
+    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, Handle, HandleId, IpamConfig, IpamConfigResource,
+    KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
+};
+
+/// One input of an audit, as `needs` in the catalogue of checks names them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Input {
+    Blocks,
+    Handles,
+    Affinities,
+    Endpoints,
+    CalicoNodes,
+    Pools,
+    Config,
+    Pods,
+    KubeNodes,
+    Services,
+    Namespaces,
+    History,
+}
+
+impl Input {
+    /// Every input, in the order in which they are shown.
+    pub const ALL: [Input; 12] = [
+        Input::Blocks,
+        Input::Handles,
+        Input::Affinities,
+        Input::Endpoints,
+        Input::CalicoNodes,
+        Input::Pools,
+        Input::Config,
+        Input::Pods,
+        Input::KubeNodes,
+        Input::Services,
+        Input::Namespaces,
+        Input::History,
+    ];
+
+    /// The name in output and in the history; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Input::Blocks => "blocks",
+            Input::Handles => "handles",
+            Input::Affinities => "affinities",
+            Input::Endpoints => "endpoints",
+            Input::CalicoNodes => "calico-nodes",
+            Input::Pools => "pools",
+            Input::Config => "config",
+            Input::Pods => "pods",
+            Input::KubeNodes => "nodes",
+            Input::Services => "services",
+            Input::Namespaces => "namespaces",
+            Input::History => "history",
+        }
+    }
+
+    /// Whether it comes from Kubernetes' API (or a file in its place).
+    pub const fn is_kubernetes(self) -> bool {
+        matches!(self, Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces)
+    }
+
+    const fn bit(self) -> u16 {
+        1 << self as u16
+    }
+}
+
+/// A set of inputs: what a check cannot do without.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needs(u16);
+
+impl Needs {
+    pub const NONE: Needs = Needs(0);
+    pub const B: Needs = Needs(Input::Blocks.bit());
+    pub const H: Needs = Needs(Input::Handles.bit());
+    pub const A: Needs = Needs(Input::Affinities.bit());
+    pub const W: Needs = Needs(Input::Endpoints.bit());
+    pub const N: Needs = Needs(Input::CalicoNodes.bit());
+    pub const P: Needs = Needs(Input::Pods.bit());
+    pub const K: Needs = Needs(Input::KubeNodes.bit());
+    pub const S: Needs = Needs(Input::Services.bit());
+    pub const O: Needs = Needs(Input::Pools.bit());
+    pub const C: Needs = Needs(Input::Config.bit());
+    pub const D: Needs = Needs(Input::History.bit());
+
+    /// Both sets together (usable in constants).
+    pub const fn and(self, other: Needs) -> Needs {
+        Needs(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is in this set.
+    pub const fn has(self, other: Needs) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether any of `other` is in this set.
+    pub const fn has_any(self, other: Needs) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The inputs of the set, in the order of [`Input::ALL`].
+    pub fn inputs(self) -> impl Iterator<Item = Input> {
+        Input::ALL.into_iter().filter(move |i| self.0 & i.bit() != 0)
+    }
+}
+
+/// The catalogue's letters, as `B P K W N`.
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for input in self.inputs() {
+            let letter = match input {
+                Input::Blocks => 'B',
+                Input::Handles => 'H',
+                Input::Affinities => 'A',
+                Input::Endpoints => 'W',
+                Input::CalicoNodes => 'N',
+                Input::Pools => 'O',
+                Input::Config => 'C',
+                Input::Pods => 'P',
+                Input::KubeNodes => 'K',
+                Input::Services => 'S',
+                Input::Namespaces => 'n',
+                Input::History => 'D',
+            };
+            write!(f, "{}{letter}", if first { "" } else { " " })?;
+            first = false;
+        }
+        Ok(())
+    }
+}
+
+/// How much of one input was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputState {
+    Complete,
+    /// Some of it was read; what is missing is not known.
+    Partial,
+    /// The server refused: a right is missing.
+    Forbidden,
+    Unreachable,
+    /// Nobody asked for it: no Kubernetes was given, or a file holds no item of this kind.
+    NotAsked,
+}
+
+impl InputState {
+    /// The word in output and in the history; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            InputState::Complete => "complete",
+            InputState::Partial => "partial",
+            InputState::Forbidden => "forbidden",
+            InputState::Unreachable => "unreachable",
+            InputState::NotAsked => "not asked",
+        }
+    }
+}
+
+/// What was read of each input, with the reason where it is not complete.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage(BTreeMap<Input, (InputState, String)>);
+
+impl Coverage {
+    /// Records the state of `input`; `detail` says why when it is not complete.
+    pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<String>) {
+        self.0.insert(input, (state, detail.into()));
+    }
+
+    /// The state of `input`; what nobody recorded was not asked for.
+    pub fn state(&self, input: Input) -> InputState {
+        self.0.get(&input).map_or(InputState::NotAsked, |(state, _)| *state)
+    }
+
+    /// The reason recorded for `input`; empty when complete.
+    pub fn detail(&self, input: Input) -> &str {
+        self.0.get(&input).map_or("", |(_, detail)| detail)
+    }
+
+    /// Whether all of `input` was read.
+    pub fn complete(&self, input: Input) -> bool {
+        self.state(input) == InputState::Complete
+    }
+}
+
+/// What a value that does not decode hides: nobody may argue from the absence of anything in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dark {
+    /// All addresses of a block.
+    Range(Cidr),
+    /// Everything on a node (Calico's name).
+    Node(Name),
+    /// A handle of this id exists, though nobody can say what it counts.
+    Handle(HandleId),
+    /// An affinity for this block exists, though nobody can say whose or in which state.
+    Affinity(Cidr),
+    /// All of one input: the key itself does not say what it is about.
+    All(Input),
+}
+
+/// A key or value that does not parse (IPA901).
+#[derive(Clone, Debug)]
+pub struct BadValue {
+    /// The key's bytes.
+    pub key: Vec<u8>,
+    pub input: Input,
+    /// Where in the value, in bytes from its start, when that is known.
+    pub offset: Option<usize>,
+    /// One line: what is wrong.
+    pub reason: String,
+    pub dark: Vec<Dark>,
+    pub mod_revision: i64,
+}
+
+/// What etcd said of itself at the read.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdFacts {
+    /// The one revision at which all keys were read.
+    pub revision: i64,
+    /// The revision up to which etcd has forgotten; `None` when it could not be learned.
+    pub compact_revision: Option<i64>,
+    pub cluster_id: u64,
+    pub member_id: u64,
+    /// Endpoints without secrets, as people wrote them.
+    pub endpoints: Vec<String>,
+}
+
+/// What Kubernetes' API server said of itself.
+#[derive(Clone, Debug, Default)]
+pub struct KubeFacts {
+    /// UID of namespace `kube-system`.
+    pub kube_system_uid: Option<String>,
+    /// UID of service `default/kubernetes`, the same cluster's other name.
+    pub kubernetes_service_uid: Option<String>,
+    /// The `Date` header of an answer.
+    pub date: Option<Time>,
+    /// The server's address, or the file's name.
+    pub server: String,
+}
+
+impl KubeFacts {
+    /// The cluster's UID: of `kube-system`, else of service `default/kubernetes`.
+    pub fn uid(&self) -> Option<&str> {
+        self.kube_system_uid.as_deref().or(self.kubernetes_service_uid.as_deref())
+    }
+}
+
+/// Everything that one audit read.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The moment by which ages, graces and cooldowns are judged.
+    pub now: Time,
+    pub names: Names,
+    pub coverage: Coverage,
+    pub etcd: EtcdFacts,
+    pub kube: KubeFacts,
+
+    /// Sorted by CIDR.
+    pub blocks: Vec<Block>,
+    /// Sorted by id.
+    pub handles: Vec<Handle>,
+    /// Sorted by CIDR, then host.
+    pub affinities: Vec<Affinity>,
+    /// Sorted by namespace and name (numbers of the table, not text).
+    pub endpoints: Vec<Endpoint>,
+    pub calico_nodes: Vec<CalicoNode>,
+    pub pools: Vec<Pool>,
+    pub reservations: Vec<Reservation>,
+    pub ipam_config: IpamConfig,
+    pub ipam_config_resource: IpamConfigResource,
+    pub cluster: ClusterInformation,
+    pub kube_controllers: KubeControllers,
+    /// `spec.expectedIPs` of host endpoints: never a leak. Sorted.
+    pub host_endpoint_addresses: Vec<super::Addr>,
+    pub bad_values: Vec<BadValue>,
+
+    pub pods: Vec<Pod>,
+    pub kube_nodes: Vec<KubeNode>,
+    pub services: Vec<Service>,
+    pub namespaces: Vec<Namespace>,
+}
+
+impl Snapshot {
+    /// The text of a name.
+    pub fn text(&self, name: Name) -> &str {
+        self.names.get(name)
+    }
+
+    /// `namespace/name`.
+    pub fn pair(&self, namespace: Name, name: Name) -> String {
+        format!("{}/{}", self.text(namespace), self.text(name))
+    }
+
+    /// The datastore's name (ClusterInformation's GUID); `unknown` when it has none.
+    pub fn guid(&self) -> &str {
+        match self.text(self.cluster.guid) {
+            "" => "unknown",
+            guid => guid,
+        }
+    }
+
+    /// Puts every list into the order that its field promises. Whoever fills a snapshot calls this once at the end.
+    pub fn sort(&mut self) {
+        self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
+        self.handles.sort_by(|a, b| (a.id, &a.odd_id).cmp(&(b.id, &b.odd_id)));
+        self.affinities.sort_by(|a, b| (a.cidr, a.host, &a.odd_key).cmp(&(b.cidr, b.host, &b.odd_key)));
+        self.endpoints.sort_by_key(|e| (e.namespace, e.name));
+        let names = &self.names;
+        self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+        self.pools.sort_by(|a, b| (a.cidr, names.get(a.name)).cmp(&(b.cidr, names.get(b.name))));
+        self.reservations.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+        self.host_endpoint_addresses.sort_unstable();
+        self.bad_values.sort_by(|a, b| a.key.cmp(&b.key));
+        self.pods.sort_by_key(|p| (p.namespace, p.name));
+        self.kube_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+        self.services.sort_by_key(|s| (s.namespace, s.name));
+        self.namespaces.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn needs_read_like_the_catalogue() {
+        const LEAK: Needs = Needs::B.and(Needs::P).and(Needs::K).and(Needs::W).and(Needs::N);
+        assert_eq!(LEAK.to_string(), "B W N P K");
+        assert!(LEAK.has(Needs::P) && !LEAK.has(Needs::S) && LEAK.has_any(Needs::S.and(Needs::K)));
+    }
+}
