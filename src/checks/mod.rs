@@ -1,1 +1,154 @@
-//! (under construction)
+//! The checks: one row of the catalogue, one file.
+//!
+//! Each file holds a `CHECK` with code, name, severity, needs and its manual in fixed sections, the function
+//! that finds it, and its tests. `run` is a field, so what is listed in [`ALL`] runs; a test walks the folder,
+//! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
+
+pub mod evidence;
+mod fold;
+mod order;
+#[cfg(test)]
+pub mod testing;
+
+use crate::ledger::{Ledger, Pairing};
+use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
+
+pub use order::natural;
+
+/// The manual of one check, in the sections that every check has.
+#[derive(Clone, Copy, Debug)]
+pub struct Docs {
+    /// What it finds.
+    pub finds: &'static str,
+    /// Why it matters.
+    pub matters: &'static str,
+    /// How it comes about.
+    pub arises: &'static str,
+    /// What to do.
+    pub action: &'static str,
+    /// When it is not reported.
+    pub silent: &'static str,
+}
+
+/// One check.
+#[derive(Clone, Copy, Debug)]
+pub struct Check {
+    pub code: Code,
+    pub name: &'static str,
+    /// Its usual severity; a finding may be better or worse where the manual says so.
+    pub severity: Severity,
+    /// Without these inputs the check is skipped, and said to be skipped.
+    pub needs: Needs,
+    /// Whether a finding must be seen to hold twice (S).
+    pub steady: bool,
+    pub subject: SubjectKind,
+    pub docs: Docs,
+    pub run: fn(&World<'_>, &mut Vec<Finding>),
+}
+
+impl Check {
+    /// Whether findings of this check count only when they stand a second look: marked so, or it needs pods.
+    pub const fn is_steady(&self) -> bool {
+        self.steady || self.needs.has(Needs::P)
+    }
+}
+
+/// What a check may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    pub snapshot: &'a Snapshot,
+    pub ledger: &'a Ledger<'a>,
+    /// `None` without a history.
+    pub past: Option<&'a Past>,
+}
+
+/// Every check, by code.
+pub const ALL: &[&Check] = &[];
+
+/// The check of this code.
+pub fn find(code: Code) -> Option<&'static Check> {
+    ALL.iter().copied().find(|c| c.code == code)
+}
+
+/// A check that could not run, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Skipped {
+    pub code: Code,
+    pub reason: String,
+    /// Whether silence here means that the audit is incomplete (exit 3); a missing past does not.
+    pub incomplete: bool,
+}
+
+/// What all checks together say.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Worst first, then by code, then by subject in natural order.
+    pub findings: Vec<Finding>,
+    pub skipped: Vec<Skipped>,
+}
+
+/// Runs every check that has its inputs, folds and sorts.
+pub fn run(world: &World<'_>) -> Outcome {
+    run_these(world, ALL)
+}
+
+/// The same with a chosen list.
+pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
+    let mut outcome = Outcome::default();
+    for check in checks {
+        match obstacle(check, world) {
+            Some(skipped) => outcome.skipped.push(skipped),
+            None => (check.run)(world, &mut outcome.findings),
+        }
+    }
+    fold::fold(&mut outcome.findings);
+    order::sort(&mut outcome.findings);
+    outcome
+}
+
+/// Why a check cannot run, if it cannot.
+fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
+    let coverage = &world.snapshot.coverage;
+    let skip = |reason: String, incomplete| Some(Skipped { code: check.code, reason, incomplete });
+    for input in check.needs.inputs() {
+        if input == Input::History {
+            if world.past.is_none_or(|past| past.audits == 0) {
+                return skip("no earlier audit".to_owned(), false);
+            }
+        } else if !coverage.complete(input) {
+            let detail = coverage.detail(input);
+            let why = if detail.is_empty() { coverage.state(input).word() } else { detail };
+            return skip(format!("{}: {why}", input.word()), true);
+        }
+    }
+    // IPA905 is the check that says so itself.
+    if check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905) {
+        return match &world.ledger.pairing {
+            Pairing::Paired(_) => None,
+            Pairing::Mismatch(why) => skip(format!("API server and datastore do not belong together: {why}"), true),
+            Pairing::Unknown(why) => {
+                skip(format!("unknown whether API server and datastore belong together: {why}"), true)
+            }
+        };
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Cluster;
+    use super::*;
+    use crate::ledger::Grade;
+
+    #[test]
+    fn the_healthy_cluster_is_paired_exclusive_and_certain() {
+        let mut cluster = Cluster::healthy();
+        cluster.snapshot.sort();
+        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
+        assert!(ledger.pairing.holds() && ledger.scope.exclusive);
+        let claims: Vec<_> = ledger.claims.iter().map(|c| (c.address.to_string(), c.grade)).collect();
+        assert_eq!(claims.len(), 2 + 4 * 2, "{claims:?}");
+        assert!(claims.iter().all(|(_, grade)| *grade == Grade::Certain), "{claims:?}");
+        assert_eq!(ledger.allocations.len(), 6);
+    }
+}

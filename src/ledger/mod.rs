@@ -1,1 +1,222 @@
-//! (under construction)
+//! One row an address, made once from the whole snapshot: what IPAM records of it and who claims it.
+//!
+//! This is the join that every check needs. Tables are sorted vectors of numbers, joined by searching, not
+//! maps of strings. Nothing here says what is wrong; that is the checks' work. The words (holder grades,
+//! scope, pairing, dark ranges) are those of the design's catalogue of checks.
+
+mod allocations;
+mod claims;
+mod dark;
+mod pairing;
+mod scope;
+
+use std::collections::{HashMap, HashSet};
+
+use crate::model::{Addr, Affinity, Block, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
+
+pub use allocations::{Allocation, Use};
+pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
+pub use dark::DarkRanges;
+pub use pairing::Pairing;
+pub use scope::{Scope, ScopeFlag, Standing};
+
+/// The joined view of one snapshot.
+#[derive(Debug)]
+pub struct Ledger<'s> {
+    pub snapshot: &'s Snapshot,
+    /// Every non-null ordinal of every judged block, sorted by address, then block.
+    pub allocations: Vec<Allocation>,
+    /// Sorted by address.
+    pub claims: Vec<Claim>,
+    pub scope: Scope,
+    pub pairing: Pairing,
+    pub dark: DarkRanges,
+    /// Indices of the blocks that are judged: of several spellings of one CIDR the canonical one.
+    pub blocks: Vec<u32>,
+    /// The same for affinities.
+    pub affinities: Vec<u32>,
+    /// Calico names of nodes that use Calico's IPAM: a confirmed affinity, a block or a pod allocation is theirs.
+    pub ipam_nodes: HashSet<Name>,
+    /// Whether any block holds an allocation of a pod.
+    pub any_pod_allocation: bool,
+    /// The network that most pods' handles name; an endpoint whose container has no handle is taken to be of it.
+    pub usual_network: Name,
+
+    pods: HashMap<(Name, Name), u32>,
+    /// `k8s` endpoints by (namespace, pod), sorted.
+    endpoints_of_pod: Vec<(Name, Name, u32)>,
+    /// All endpoints by container, sorted; those without one left out.
+    endpoints_of_container: Vec<(Name, u32)>,
+    /// Indices into `allocations` by handle, sorted.
+    allocations_of_handle: Vec<(HandleId, u32)>,
+    handles: HashMap<HandleId, u32>,
+    /// Network of a container's handle, from handles and allocations.
+    networks: HashMap<Name, Name>,
+}
+
+impl<'s> Ledger<'s> {
+    /// Joins the snapshot. `past` decides who is departed and whether the pair is known; `flag` is `--scope`.
+    pub fn build(snapshot: &'s Snapshot, flag: ScopeFlag, past: Option<&Past>) -> Ledger<'s> {
+        let dark = DarkRanges::of(snapshot);
+        let scope = Scope::of(snapshot, flag, past, &dark);
+        let mut ledger = Ledger {
+            snapshot,
+            allocations: Vec::new(),
+            claims: Vec::new(),
+            pairing: Pairing::Unknown(String::new()),
+            scope,
+            dark,
+            blocks: allocations::judged_blocks(snapshot),
+            affinities: allocations::judged_affinities(snapshot),
+            ipam_nodes: HashSet::new(),
+            any_pod_allocation: false,
+            usual_network: Name::NONE,
+            pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
+            endpoints_of_pod: endpoints_of_pod(snapshot),
+            endpoints_of_container: endpoints_of_container(snapshot),
+            allocations_of_handle: Vec::new(),
+            handles: snapshot.handles.iter().zip(0..).map(|(h, i)| (h.id, i)).collect(),
+            networks: HashMap::new(),
+        };
+        ledger.record_allocations();
+        ledger.pairing = Pairing::of(&ledger, past);
+        ledger.record_claims();
+        ledger
+    }
+
+    /// The text of a name.
+    pub fn text(&self, name: Name) -> &'s str {
+        self.snapshot.names.get(name)
+    }
+
+    /// The pod of this name.
+    pub fn pod(&self, namespace: Name, name: Name) -> Option<&'s Pod> {
+        self.pods.get(&(namespace, name)).and_then(|&i| self.snapshot.pods.get(i as usize))
+    }
+
+    /// The handle object of this (sanitised) id.
+    pub fn handle(&self, id: HandleId) -> Option<&'s Handle> {
+        self.handles.get(&id).and_then(|&i| self.snapshot.handles.get(i as usize))
+    }
+
+    /// The blocks that are judged.
+    pub fn blocks(&self) -> impl Iterator<Item = &'s Block> {
+        let all = &self.snapshot.blocks;
+        self.blocks.iter().filter_map(move |&i| all.get(i as usize))
+    }
+
+    /// The affinities that are judged.
+    pub fn affinities(&self) -> impl Iterator<Item = &'s Affinity> {
+        let all = &self.snapshot.affinities;
+        self.affinities.iter().filter_map(move |&i| all.get(i as usize))
+    }
+
+    /// All `k8s` endpoints of the workload `namespace/pod`, on every node and of every standing.
+    pub fn endpoints_of_pod(&self, namespace: Name, pod: Name) -> impl Iterator<Item = &'s Endpoint> {
+        let all = &self.snapshot.endpoints;
+        let start = self.endpoints_of_pod.partition_point(|&(ns, p, _)| (ns, p) < (namespace, pod));
+        self.endpoints_of_pod[start..]
+            .iter()
+            .take_while(move |&&(ns, p, _)| (ns, p) == (namespace, pod))
+            .filter_map(move |&(_, _, i)| all.get(i as usize))
+    }
+
+    /// The `k8s` endpoints of `pod` on the very node where it lives, after name mapping.
+    pub fn endpoints_at_home(&self, pod: &Pod) -> impl Iterator<Item = &'s Endpoint> {
+        let home = pod.node;
+        self.endpoints_of_pod(pod.namespace, pod.name).filter(move |e| self.scope.kubernetes_name(e.node) == home)
+    }
+
+    /// All endpoints, of any orchestrator, that name this container.
+    pub fn endpoints_of_container(&self, container: Name) -> impl Iterator<Item = &'s Endpoint> {
+        let all = &self.snapshot.endpoints;
+        let start = self.endpoints_of_container.partition_point(|&(c, _)| c < container);
+        self.endpoints_of_container[start..]
+            .iter()
+            .take_while(move |&&(c, _)| c == container && !container.is_none())
+            .filter_map(move |&(_, i)| all.get(i as usize))
+    }
+
+    /// The network of an endpoint: that of its container's handle, else the usual one.
+    pub fn network_of(&self, endpoint: &Endpoint) -> Name {
+        self.networks.get(&endpoint.container).copied().unwrap_or(self.usual_network)
+    }
+
+    /// The allocations of one address (two only in overlapping blocks), cooling ones too.
+    pub fn allocations_at(&self, address: Addr) -> &[Allocation] {
+        let start = self.allocations.partition_point(|a| a.address < address);
+        let count = self.allocations[start..].iter().take_while(|a| a.address == address).count();
+        &self.allocations[start..start + count]
+    }
+
+    /// The allocations that name this handle.
+    pub fn allocations_of(&self, handle: HandleId) -> impl Iterator<Item = &Allocation> {
+        let start = self.allocations_of_handle.partition_point(|&(h, _)| h < handle);
+        self.allocations_of_handle[start..]
+            .iter()
+            .take_while(move |&&(h, _)| h == handle)
+            .filter_map(|&(_, i)| self.allocations.get(i as usize))
+    }
+
+    /// Everything that claims one address, of every grade.
+    pub fn claims_at(&self, address: Addr) -> &[Claim] {
+        let start = self.claims.partition_point(|c| c.address < address);
+        let count = self.claims[start..].iter().take_while(|c| c.address == address).count();
+        &self.claims[start..start + count]
+    }
+
+    /// Whether anybody holds the address, certainly or possibly.
+    pub fn is_held(&self, address: Addr) -> bool {
+        self.claims_at(address).iter().any(|c| c.grade != Grade::Stale)
+    }
+
+    /// The judged blocks that cover the address, smallest first.
+    pub fn blocks_covering(&self, address: Addr) -> Vec<&'s Block> {
+        // Blocks are sorted by first address; one that covers `address` starts at or before it. Calico's
+        // blocks hold at most 4,096 addresses, but a foreign one may be wider: walk back while any may cover.
+        let all = &self.snapshot.blocks;
+        let end = self.blocks.partition_point(|&i| all[i as usize].cidr.first() <= address);
+        let mut found: Vec<&Block> = self.blocks[..end]
+            .iter()
+            .rev()
+            .take_while(|&&i| all[i as usize].cidr.first().bits() + self.widest_block() > address.bits())
+            .filter_map(|&i| all.get(i as usize))
+            .filter(|b| b.cidr.contains(address))
+            .collect();
+        found.sort_by_key(|b| std::cmp::Reverse(b.cidr.prefix()));
+        found
+    }
+
+    /// The next-hop question of IPA120: where in which block's free queue the address stands.
+    pub fn queue_place(&self, address: Addr) -> Option<(&'s Block, usize)> {
+        self.blocks_covering(address).into_iter().find_map(|b| b.queue_place(address).map(|place| (b, place)))
+    }
+
+    fn widest_block(&self) -> u128 {
+        self.dark.widest_block.max(1)
+    }
+}
+
+fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
+    let mut index: Vec<_> = snapshot
+        .endpoints
+        .iter()
+        .zip(0..)
+        .filter(|(e, _)| e.orchestrator == crate::model::Orchestrator::Kubernetes)
+        .map(|(e, i)| (e.namespace, e.pod, i))
+        .collect();
+    index.sort_unstable();
+    index
+}
+
+fn endpoints_of_container(snapshot: &Snapshot) -> Vec<(Name, u32)> {
+    let mut index: Vec<_> = snapshot
+        .endpoints
+        .iter()
+        .zip(0..)
+        .filter(|(e, _)| !e.container.is_none())
+        .map(|(e, i)| (e.container, i))
+        .collect();
+    index.sort_unstable();
+    index
+}

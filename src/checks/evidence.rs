@@ -1,0 +1,324 @@
+//! How a check writes down a finding: facts, advice, and what the claim rests on.
+//!
+//! What a claim rests on is named once, with the fact itself ([`Draft::rests_on_pod`], …): the second look
+//! reads exactly that again, and the history compares its stamp. What is absent is named too.
+
+use crate::checks::{Check, World};
+use crate::ledger::Allocation;
+use crate::model::finding::{mix, stable_hash};
+use crate::model::{
+    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host, KubeNode, Look,
+    Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, names,
+};
+
+/// A finding in the making.
+#[derive(Debug)]
+pub struct Draft<'w> {
+    world: &'w World<'w>,
+    finding: Finding,
+}
+
+impl World<'_> {
+    /// Starts a finding of `check` at its usual severity.
+    pub fn draft(&self, check: &Check, subject: Subject, summary: impl Into<String>) -> Draft<'_> {
+        Draft { world: self, finding: Finding::new(check.code, check.severity, subject, summary) }
+    }
+
+    /// The text of a name.
+    pub fn text(&self, name: Name) -> &str {
+        self.snapshot.names.get(name)
+    }
+
+    /// `namespace/name`.
+    pub fn pair(&self, namespace: Name, name: Name) -> String {
+        self.snapshot.pair(namespace, name)
+    }
+
+    /// `namespace/pod` of a pod.
+    pub fn pod_id(&self, pod: &Pod) -> String {
+        self.pair(pod.namespace, pod.name)
+    }
+
+    /// `host:NODE CIDR`.
+    pub fn affinity_id(&self, host: Host, cidr: Cidr) -> String {
+        format!("{}:{} {cidr}", host.kind.word(), self.text(host.name))
+    }
+
+    /// A pod as evidence: who, where, how it is, and its endpoints at home.
+    pub fn pod_facts(&self, pod: &Pod) -> Evidence {
+        let endpoints: Vec<Evidence> = self.ledger.endpoints_at_home(pod).map(|e| self.endpoint_facts(e)).collect();
+        let controller = pod.controller.map(|(kind, name)| format!("{}/{}", self.text(kind), self.text(name)));
+        Evidence::new()
+            .with("pod", self.pod_id(pod))
+            .with("uid", pod.uid.text(&self.snapshot.names))
+            .with("node", self.text(pod.node))
+            .with("phase", pod.phase.word())
+            .with("ready", pod.ready)
+            .with("terminating", pod.is_terminating())
+            .with("created", pod.created)
+            .with("controller", controller)
+            .with("addresses", pod.addresses.to_vec())
+            .with("endpoints", endpoints)
+    }
+
+    /// An endpoint as evidence.
+    pub fn endpoint_facts(&self, e: &Endpoint) -> Evidence {
+        Evidence::new()
+            .with("endpoint", self.pair(e.namespace, e.name))
+            .with("node", self.text(e.node))
+            .with("container", self.text(e.container))
+            .with("interface", self.text(e.interface))
+            .with("mac", e.mac.map(endpoint::mac_text))
+            .with("addresses", e.addresses.to_vec())
+            .with("created", e.created)
+    }
+
+    /// An allocation as evidence: what IPAM records of an address.
+    pub fn allocation_facts(&self, a: &Allocation) -> Evidence {
+        let block = self.ledger.block_of(a);
+        let attribute = self.ledger.attribute_of(a);
+        let owner = attribute.map(|at| at.owner).unwrap_or_default();
+        let text = |name: Name| name.some().map(|n| self.text(n));
+        Evidence::new()
+            .with("address", a.address)
+            .with("block", block.cidr)
+            .with("ordinal", a.ordinal)
+            .with("handle", attribute.and_then(|at| at.handle).map(|h| h.text(&self.snapshot.names)))
+            .with("owner_pod", owner.pod_name().map(|(ns, pod)| self.pair(ns, pod)))
+            .with("owner_node", text(self.ledger.owner_node(a)))
+            .with("type", text(owner.kind))
+            .with("allocated", owner.timestamp)
+            .with("released", attribute.and_then(|at| at.released_at))
+            .with("sequence", block.allocation_sequence(a.ordinal))
+            .with("block_sequence", block.sequence)
+    }
+}
+
+impl Draft<'_> {
+    /// Another severity than the check's usual one.
+    #[must_use]
+    pub fn severity(mut self, severity: Severity) -> Self {
+        self.finding.severity = severity;
+        self
+    }
+
+    /// Adds evidence.
+    #[must_use]
+    pub fn fact(mut self, name: &'static str, fact: impl Into<Fact>) -> Self {
+        self.finding.evidence.push(name, fact);
+        self
+    }
+
+    /// One line on what to do.
+    #[must_use]
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.finding.advice = advice.into();
+        self
+    }
+
+    /// Adds a command that can be pasted.
+    #[must_use]
+    pub fn next(mut self, command: impl Into<String>) -> Self {
+        self.finding.next.push(command.into());
+        self
+    }
+
+    /// The node that it belongs to, by its Calico name.
+    #[must_use]
+    pub fn on_node(mut self, calico: Name) -> Self {
+        let name = self.world.ledger.scope.kubernetes_name(calico);
+        self.finding.node = name.some().map(|n| self.world.text(n).to_owned());
+        self
+    }
+
+    /// The namespace that it belongs to.
+    #[must_use]
+    pub fn in_namespace(mut self, namespace: Name) -> Self {
+        self.finding.namespace = namespace.some().map(|n| self.world.text(n).to_owned());
+        self
+    }
+
+    /// The pool that it belongs to: the one that covers `address`.
+    #[must_use]
+    pub fn in_pool_of(mut self, address: Addr) -> Self {
+        let pool =
+            self.world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix());
+        self.finding.pool = pool.map(|p| self.world.text(p.name).to_owned());
+        self
+    }
+
+    /// The moment from which the evidence dates it.
+    #[must_use]
+    pub fn since(mut self, since: Option<Time>) -> Self {
+        self.finding.since = since;
+        self
+    }
+
+    fn rest(mut self, look: Look, stamp: u64) -> Self {
+        self.finding.rests.push(Rest { look, stamp });
+        self
+    }
+
+    /// The very tuple of an allocation; a busy block may change around it.
+    #[must_use]
+    pub fn rests_on_allocation(self, allocation: &Allocation) -> Self {
+        let ledger = self.world.ledger;
+        let tuple = ledger.tuple_of(allocation);
+        let address = stable_hash(&tuple.address.bits().to_le_bytes());
+        let parts = [address, tuple.handle, tuple.sequence.unwrap_or(u64::MAX), tuple.block_create_revision as u64];
+        let stamp = parts.into_iter().fold(1, |sum, part| mix(sum ^ part));
+        let cidr = ledger.block_of(allocation).cidr;
+        self.rest(Look::Block(cidr), stamp)
+    }
+
+    /// A block that is read again, though it may change: only what the check says of it must hold again.
+    #[must_use]
+    pub fn looks_at_block(self, cidr: Cidr) -> Self {
+        self.rest(Look::Block(cidr), 0)
+    }
+
+    /// A block that must not have changed.
+    #[must_use]
+    pub fn rests_on_block(self, block: &Block) -> Self {
+        self.rest(Look::Block(block.cidr), revision(2, block.meta.mod_revision))
+    }
+
+    /// A handle that must not have changed.
+    #[must_use]
+    pub fn rests_on_handle(self, handle: &Handle) -> Self {
+        self.rest(Look::Handle(handle.id), revision(3, handle.meta.mod_revision))
+    }
+
+    /// A handle that does not exist, or whose content does not matter.
+    #[must_use]
+    pub fn looks_at_handle(self, id: HandleId) -> Self {
+        self.rest(Look::Handle(id), 0)
+    }
+
+    /// An affinity that must not have changed.
+    #[must_use]
+    pub fn rests_on_affinity(self, affinity: &Affinity) -> Self {
+        self.rest(Look::Affinity(affinity.host, affinity.cidr), revision(4, affinity.meta.mod_revision))
+    }
+
+    /// An affinity that does not exist.
+    #[must_use]
+    pub fn looks_at_affinity(self, host: Host, cidr: Cidr) -> Self {
+        self.rest(Look::Affinity(host, cidr), 0)
+    }
+
+    /// An endpoint that must not have changed.
+    #[must_use]
+    pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
+        self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), revision(5, endpoint.meta.mod_revision))
+    }
+
+    /// A Calico Node that must not have changed.
+    #[must_use]
+    pub fn rests_on_calico_node(self, node: &CalicoNode) -> Self {
+        self.rest(Look::CalicoNode(node.name), revision(6, node.meta.mod_revision))
+    }
+
+    /// A Calico Node that does not exist, or whose changes do not matter.
+    #[must_use]
+    pub fn looks_at_calico_node(self, node: Name) -> Self {
+        self.rest(Look::CalicoNode(node), 0)
+    }
+
+    /// A pod that must be the same pod.
+    #[must_use]
+    pub fn rests_on_pod(self, pod: &Pod) -> Self {
+        let uid = stable_hash(pod.uid.text(&self.world.snapshot.names).as_bytes());
+        self.rest(Look::Pod(pod.namespace, pod.name), mix(7 ^ uid))
+    }
+
+    /// A pod that does not exist.
+    #[must_use]
+    pub fn looks_at_pod(self, namespace: Name, name: Name) -> Self {
+        self.rest(Look::Pod(namespace, name), 0)
+    }
+
+    /// A Kubernetes node that must be the same node.
+    #[must_use]
+    pub fn rests_on_kube_node(self, node: &KubeNode) -> Self {
+        let uid = stable_hash(node.uid.text(&self.world.snapshot.names).as_bytes());
+        self.rest(Look::KubeNode(node.name), mix(8 ^ uid))
+    }
+
+    /// A Kubernetes node that does not exist (Kubernetes' name).
+    #[must_use]
+    pub fn looks_at_kube_node(self, node: Name) -> Self {
+        self.rest(Look::KubeNode(node), 0)
+    }
+
+    /// A service that must be the same service.
+    #[must_use]
+    pub fn rests_on_service(self, service: &Service) -> Self {
+        let uid = stable_hash(service.uid.text(&self.world.snapshot.names).as_bytes());
+        self.rest(Look::Service(service.namespace, service.name), mix(9 ^ uid))
+    }
+
+    /// A service that does not exist.
+    #[must_use]
+    pub fn looks_at_service(self, namespace: Name, name: Name) -> Self {
+        self.rest(Look::Service(namespace, name), 0)
+    }
+
+    /// Pools, reservations and settings: read again together.
+    #[must_use]
+    pub fn looks_at_settings(self) -> Self {
+        self.rest(Look::Settings, 0)
+    }
+
+    /// Changes the draft only when there is something to change it with.
+    #[must_use]
+    pub fn with_each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {
+        items.into_iter().fold(self, add)
+    }
+
+    /// The finished finding.
+    pub fn done(self) -> Finding {
+        self.finding
+    }
+}
+
+fn revision(kind: u64, mod_revision: i64) -> u64 {
+    mix((kind << 56) ^ mod_revision as u64)
+}
+
+/// A word for a shell: quoted when it holds anything but plain name characters.
+pub fn shell(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@' | '%' | '+' | '=');
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else if word.chars().any(char::is_control) {
+        // bash's form for control bytes: a handle id may end in "\r\neth0".
+        format!("$'{}'", word.escape_default().to_string().replace('"', "\\\"").replace("\\\\\"", "\""))
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// `kubectl -n NAMESPACE delete pod NAME`.
+pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
+    format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
+}
+
+/// `1 pod`, `3 pods`.
+pub fn count(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shell_words_are_quoted_when_they_must_be() {
+        assert_eq!(shell("k8s-pod-network.3f2c"), "k8s-pod-network.3f2c");
+        assert_eq!(shell("a b"), "'a b'");
+        assert_eq!(shell("it's"), r"'it'\''s'");
+        assert_eq!(shell("3f2c\r\neth0"), r"$'3f2c\r\neth0'");
+        assert_eq!(shell(""), "''");
+    }
+}

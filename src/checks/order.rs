@@ -1,0 +1,87 @@
+//! The one order of findings: severity, code, subject in natural order (addresses as numbers).
+
+use std::cmp::Ordering;
+
+use crate::model::{Addr, Cidr, Finding, SubjectKind};
+
+/// Sorts worst first, then by code, then by subject.
+pub fn sort(findings: &mut [Finding]) {
+    findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), f.code, Key::of(f)));
+}
+
+#[derive(PartialEq, Eq)]
+enum Key {
+    Address(Addr),
+    Block(Cidr),
+    Text(String),
+}
+
+impl Key {
+    fn of(finding: &Finding) -> Key {
+        let id = &finding.subject.id;
+        match finding.subject.kind {
+            SubjectKind::Address => id.parse().map_or_else(|_| Key::Text(id.clone()), Key::Address),
+            SubjectKind::Block => Cidr::parse(id).map_or_else(|| Key::Text(id.clone()), |(cidr, _)| Key::Block(cidr)),
+            _ => Key::Text(id.clone()),
+        }
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Key) -> Ordering {
+        match (self, other) {
+            (Key::Address(a), Key::Address(b)) => a.cmp(b),
+            (Key::Block(a), Key::Block(b)) => a.cmp(b),
+            (Key::Text(a), Key::Text(b)) => natural(a, b),
+            (Key::Address(_), _) | (Key::Block(_), Key::Text(_)) => Ordering::Less,
+            (_, Key::Address(_)) | (Key::Text(_), Key::Block(_)) => Ordering::Greater,
+        }
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Compares text with its runs of digits as numbers: `node-9` before `node-10`.
+pub fn natural(a: &str, b: &str) -> Ordering {
+    let (mut left, mut right) = (a.as_bytes(), b.as_bytes());
+    loop {
+        let (Some(&x), Some(&y)) = (left.first(), right.first()) else {
+            return left.len().cmp(&right.len()).then_with(|| a.cmp(b));
+        };
+        if x.is_ascii_digit() && y.is_ascii_digit() {
+            let ((m, rest_m), (n, rest_n)) = (digits(left), digits(right));
+            match m.len().cmp(&n.len()).then_with(|| m.cmp(n)) {
+                Ordering::Equal => (left, right) = (rest_m, rest_n),
+                unequal => return unequal,
+            }
+        } else if x == y {
+            (left, right) = (&left[1..], &right[1..]);
+        } else {
+            return x.cmp(&y);
+        }
+    }
+}
+
+/// The run of digits at the start without leading zeros, and what follows it.
+fn digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|b| !b.is_ascii_digit()).unwrap_or(text.len());
+    let (run, rest) = text.split_at(end);
+    let zeros = run.iter().position(|&b| b != b'0').unwrap_or(run.len());
+    (&run[zeros..], rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_compare_as_numbers() {
+        let mut names = ["node-10", "node-9", "node-09", "node-1a", "node", "node-1"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["node", "node-1", "node-1a", "node-09", "node-9", "node-10"]);
+    }
+}

@@ -1,0 +1,232 @@
+//! What IPAM records of an address: the ordinals of all blocks as one sorted table.
+
+use std::collections::HashMap;
+
+use super::Ledger;
+use crate::model::past::AllocationTuple;
+use crate::model::{
+    Addr, AffinityState, Attribute, Block, Cidr, Handle, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel,
+    finding,
+};
+
+/// One allocated ordinal of one block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Allocation {
+    pub address: Addr,
+    /// Index into the snapshot's blocks.
+    pub block: u32,
+    pub ordinal: u32,
+    pub used_for: Use,
+}
+
+/// What an allocation is for, by its attribute and handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Released and cooling down: neither in use, nor leaked, nor free.
+    Cooling,
+    /// Reserved for Windows: never a leak.
+    Windows,
+    Tunnel(Tunnel),
+    LoadBalancer,
+    /// A KubeVirt machine's, which keeps it while it is stopped.
+    Vm,
+    /// Names an owner pod.
+    Pod,
+    /// Of a type that we do not know: never touched.
+    Unknown,
+    /// Names no owner.
+    Unattributed,
+    /// Its attribute is missing (a broken block, IPA301).
+    Broken,
+}
+
+impl Use {
+    fn of(names: &Names, attribute: Option<&Attribute>) -> Use {
+        let Some(attribute) = attribute else { return Use::Broken };
+        let owner = &attribute.owner;
+        let handle = |test: fn(HandleId, &Names) -> bool| attribute.handle.is_some_and(|h| test(h, names));
+        if attribute.released_at.is_some() {
+            Use::Cooling
+        } else if handle(HandleId::is_windows) {
+            Use::Windows
+        } else if let Some(tunnel) = tunnel_of(names, attribute) {
+            Use::Tunnel(tunnel)
+        } else if handle(HandleId::is_load_balancer) || !owner.service.is_none() {
+            Use::LoadBalancer
+        } else if handle(HandleId::is_vm) || !owner.vmi.is_none() {
+            Use::Vm
+        } else if !owner.kind.is_none() {
+            Use::Unknown
+        } else if owner.pod_name().is_some() {
+            Use::Pod
+        } else {
+            Use::Unattributed
+        }
+    }
+}
+
+fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
+    Tunnel::of_attribute(names.get(attribute.owner.kind))
+        .or_else(|| Tunnel::of_handle(&attribute.handle?.text(names)).map(|(tunnel, _)| tunnel))
+}
+
+impl Ledger<'_> {
+    pub(super) fn record_allocations(&mut self) {
+        let snapshot = self.snapshot;
+        let mut networks: HashMap<Name, usize> = HashMap::new();
+        for &index in &self.blocks {
+            let Some(block) = snapshot.blocks.get(index as usize) else { continue };
+            if let Some(host) = block.affinity.filter(|h| h.kind == HostKind::Host) {
+                self.ipam_nodes.insert(host.name);
+            }
+            let uses: Vec<Use> = block.attributes.iter().map(|a| Use::of(&snapshot.names, Some(a))).collect();
+            // An ordinal past the block's size has no address: IPA301 tells it, the ledger leaves it out.
+            for (slot, ordinal) in block.allocations.iter().zip(0u32..).take(block.size() as usize) {
+                let (Some(attribute), Some(address)) = (slot, block.cidr.nth(u128::from(ordinal))) else { continue };
+                let attribute = usize::try_from(*attribute).ok();
+                let used_for = attribute.and_then(|i| uses.get(i)).copied().unwrap_or(Use::Broken);
+                let at = self.allocations.len() as u32;
+                self.allocations.push(Allocation { address, block: index, ordinal, used_for });
+                let Some(attribute) = attribute.and_then(|i| block.attributes.get(i)) else { continue };
+                if used_for == Use::Pod {
+                    self.any_pod_allocation = true;
+                    self.ipam_nodes.insert(attribute.owner.node);
+                    if let Some(id) = attribute.handle.filter(|h| h.dotted) {
+                        *networks.entry(id.head).or_default() += 1;
+                        self.networks.insert(id.tail, id.head);
+                    }
+                }
+                if let Some(id) = attribute.handle.filter(|_| used_for != Use::Cooling) {
+                    self.allocations_of_handle.push((id, at));
+                }
+            }
+        }
+        self.sort_allocations();
+        for affinity in &snapshot.affinities {
+            if affinity.host.kind == HostKind::Host && affinity.state == AffinityState::Confirmed {
+                self.ipam_nodes.insert(affinity.host.name);
+            }
+        }
+        self.ipam_nodes.remove(&Name::NONE);
+        for handle in &snapshot.handles {
+            if handle.id.dotted && !handle.id.is_vm(&snapshot.names) {
+                self.networks.entry(handle.id.tail).or_insert(handle.id.head);
+            }
+        }
+        let usual = networks.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(network)));
+        self.usual_network =
+            usual.map(|(network, _)| network).or_else(|| snapshot.names.find("k8s-pod-network")).unwrap_or(Name::NONE);
+    }
+
+    /// Blocks are sorted by address, so this is nearly sorted already; only overlapping blocks disorder it.
+    fn sort_allocations(&mut self) {
+        let mut order: Vec<u32> = (0..self.allocations.len() as u32).collect();
+        if !self.allocations.is_sorted_by_key(|a| (a.address, a.block)) {
+            order.sort_by_key(|&i| {
+                let a = &self.allocations[i as usize];
+                (a.address, a.block)
+            });
+            let mut place = vec![0u32; order.len()];
+            for (new, &old) in order.iter().enumerate() {
+                place[old as usize] = new as u32;
+            }
+            self.allocations = order.iter().map(|&i| self.allocations[i as usize]).collect();
+            for entry in &mut self.allocations_of_handle {
+                entry.1 = place[entry.1 as usize];
+            }
+        }
+        self.allocations_of_handle.sort_unstable();
+    }
+
+    /// The block of an allocation.
+    pub fn block_of(&self, allocation: &Allocation) -> &Block {
+        // The index was made from this very list.
+        &self.snapshot.blocks[allocation.block as usize]
+    }
+
+    /// The attribute of an allocation; `None` when the block is broken there.
+    pub fn attribute_of(&self, allocation: &Allocation) -> Option<&Attribute> {
+        self.block_of(allocation).allocation(allocation.ordinal).flatten()
+    }
+
+    /// The handle id that an allocation names.
+    pub fn handle_of(&self, allocation: &Allocation) -> Option<HandleId> {
+        self.attribute_of(allocation)?.handle
+    }
+
+    /// Both owner sets of an allocation (primary, alternate), those that name anything.
+    pub fn owners_of(&self, allocation: &Allocation) -> impl Iterator<Item = &Owner> {
+        let attribute = self.attribute_of(allocation);
+        let primary = attribute.map(|a| &a.owner);
+        let alternate = attribute.and_then(|a| a.alternate.as_deref());
+        [primary, alternate].into_iter().flatten().filter(|o| !o.is_empty())
+    }
+
+    /// The Calico name of the node that an allocation belongs to: its attribute's, else the block's host.
+    /// [`Name::NONE`] when it has none (services, ownerless blocks).
+    pub fn owner_node(&self, allocation: &Allocation) -> Name {
+        let named = self.attribute_of(allocation).map_or(Name::NONE, |a| a.owner.node);
+        let host = self.block_of(allocation).affinity.filter(|h| h.kind == HostKind::Host);
+        named.some().or(host.map(|h| h.name)).unwrap_or(Name::NONE)
+    }
+
+    /// Whether an allocation may be accused: its owner node is ours or departed; without an owner node, the
+    /// scope is exclusive.
+    pub fn is_judged(&self, allocation: &Allocation) -> bool {
+        match self.owner_node(allocation).some() {
+            Some(node) => self.scope.judged(node),
+            None => self.scope.exclusive,
+        }
+    }
+
+    /// The tuple that names this very allocation through time.
+    pub fn tuple_of(&self, allocation: &Allocation) -> AllocationTuple {
+        let block = self.block_of(allocation);
+        let handle = self.handle_of(allocation).map(|h| h.text(&self.snapshot.names));
+        AllocationTuple {
+            address: allocation.address,
+            handle: handle.map_or(0, |text| finding::stable_hash(text.as_bytes())),
+            sequence: block.allocation_sequence(allocation.ordinal),
+            block_create_revision: block.meta.create_revision,
+        }
+    }
+
+    /// How many addresses of `block` carry this handle, cooling ones not counted.
+    pub fn count_in_block(&self, id: HandleId, cidr: Cidr) -> i64 {
+        self.allocations_of(id).filter(|a| self.block_of(a).cidr == cidr).count() as i64
+    }
+
+    /// The blocks that a handle counts in or that hold its allocations are all readable.
+    pub fn handle_is_in_the_light(&self, handle: &Handle) -> bool {
+        handle.counts.iter().all(|(cidr, _)| !self.dark.block(*cidr))
+    }
+}
+
+/// Of several spellings of one block's key the canonical one is judged (IPA307 tells the others); without a
+/// canonical one the first.
+pub(super) fn judged_blocks(snapshot: &Snapshot) -> Vec<u32> {
+    let mut judged: Vec<u32> = Vec::with_capacity(snapshot.blocks.len());
+    for (block, index) in snapshot.blocks.iter().zip(0u32..) {
+        // Sorted by CIDR with the canonical spelling (no odd key) first.
+        let twin = judged.last().is_some_and(|&last| snapshot.blocks[last as usize].cidr == block.cidr);
+        if !twin {
+            judged.push(index);
+        }
+    }
+    judged
+}
+
+/// The same for affinities.
+pub(super) fn judged_affinities(snapshot: &Snapshot) -> Vec<u32> {
+    let mut judged: Vec<u32> = Vec::with_capacity(snapshot.affinities.len());
+    for (affinity, index) in snapshot.affinities.iter().zip(0u32..) {
+        let twin = judged.last().is_some_and(|&last| {
+            let last = &snapshot.affinities[last as usize];
+            (last.cidr, last.host) == (affinity.cidr, affinity.host)
+        });
+        if !twin {
+            judged.push(index);
+        }
+    }
+    judged
+}

@@ -1,0 +1,264 @@
+//! Who claims an address, and with which grade (the catalogue's word "Holder grades").
+//!
+//! Certain holders accuse; possible holders only protect. A stale endpoint is no holder.
+
+use super::{Ledger, Standing};
+use crate::model::{Addr, Endpoint, Input, LoadBalancerMode, Name, Orchestrator, Pod, Service, Tunnel};
+
+/// How sure a claim is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Grade {
+    /// No holder: a stale endpoint, the tunnel of a departed node.
+    Stale,
+    /// Protects, never accuses.
+    Possible,
+    /// Holds the address now.
+    Certain,
+}
+
+impl Grade {
+    /// The word in output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Grade::Stale => "stale",
+            Grade::Possible => "possible",
+            Grade::Certain => "certain",
+        }
+    }
+}
+
+/// Who claims; numbers are indices into the snapshot's lists.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Claimant {
+    Pod(u32),
+    Endpoint(u32),
+    /// A Calico Node's tunnel.
+    Tunnel(u32, Tunnel),
+    Service(u32),
+    HostEndpoint,
+}
+
+/// Where the claim stands.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Via {
+    /// A pod's status, an endpoint's `ipNetworks`, a node's spec, a service's ingress.
+    Record,
+    /// Annotation `network-status`: a secondary network.
+    NetworkStatus,
+    /// A floating address: `ipNATs` or the pod's annotation.
+    Floating,
+    /// Annotation `ipAddrsNoIpam`: bypasses IPAM on purpose.
+    NoIpam,
+}
+
+/// One claim on one address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    pub address: Addr,
+    pub grade: Grade,
+    pub by: Claimant,
+    pub via: Via,
+}
+
+/// What is known of the pod behind an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndpointState {
+    /// Not ours to judge: foreign, not Kubernetes', or the pods could not be read.
+    NotJudged,
+    /// Its pod lives on the same node.
+    Live,
+    /// Its pod does not exist.
+    NoPod,
+    /// Its pod is finished.
+    Finished,
+    /// Its pod lives on another node, under a certain address.
+    Elsewhere,
+    /// Its pod is on another node, or in the host's network, and nothing certain is known of it yet.
+    Undecided,
+}
+
+impl EndpointState {
+    /// Whether the endpoint is a leftover that holds nothing.
+    pub const fn is_stale(self) -> bool {
+        matches!(self, EndpointState::NoPod | EndpointState::Finished | EndpointState::Elsewhere)
+    }
+}
+
+impl<'s> Ledger<'s> {
+    pub(super) fn record_claims(&mut self) {
+        let mut claims = Vec::with_capacity(self.snapshot.pods.len() + self.snapshot.endpoints.len());
+        self.claim_for_pods(&mut claims);
+        // Endpoints are graded by the pods' certain claims, so these must be in place first.
+        claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
+        self.claims = claims;
+        let mut claims = Vec::with_capacity(self.snapshot.endpoints.len());
+        self.claim_for_endpoints(&mut claims);
+        self.claim_for_tunnels(&mut claims);
+        self.claim_for_services(&mut claims);
+        claims.extend(self.snapshot.host_endpoint_addresses.iter().map(|&address| Claim {
+            address,
+            grade: Grade::Possible,
+            by: Claimant::HostEndpoint,
+            via: Via::Record,
+        }));
+        self.claims.append(&mut claims);
+        self.claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
+        self.claims.dedup();
+    }
+
+    fn claim_for_pods(&self, claims: &mut Vec<Claim>) {
+        for (pod, index) in self.snapshot.pods.iter().zip(0u32..) {
+            if !pod.may_hold() {
+                continue;
+            }
+            let mut claim = |address: Addr, grade: Grade, via: Via| {
+                claims.push(Claim { address, grade, by: Claimant::Pod(index), via });
+            };
+            for &address in &pod.addresses {
+                claim(address, self.pod_grade(pod, address), Via::Record);
+            }
+            pod.network_status.iter().for_each(|&a| claim(a, Grade::Possible, Via::NetworkStatus));
+            pod.floating.iter().for_each(|&a| claim(a, Grade::Possible, Via::Floating));
+            pod.no_ipam.iter().for_each(|&a| claim(a, Grade::Possible, Via::NoIpam));
+        }
+    }
+
+    /// The grade of a pod's claim on an address of its status.
+    fn pod_grade(&self, pod: &Pod, address: Addr) -> Grade {
+        if pod.is_terminating() || !self.pairing.holds() || !self.scope.kubernetes_node_is_ours(pod.node) {
+            return Grade::Possible;
+        }
+        let mut own = self.endpoints_at_home(pod).peekable();
+        let bare = own.peek().is_none();
+        if own.any(|e| e.addresses.contains(&address)) || (bare && self.is_certain_without_endpoint(pod)) {
+            Grade::Certain
+        } else {
+            Grade::Possible
+        }
+    }
+
+    /// A Ready pod on a node that uses Calico's IPAM is a certain holder without any endpoint on its node: a
+    /// restored backup loses endpoints together with allocations.
+    fn is_certain_without_endpoint(&self, pod: &Pod) -> bool {
+        let homes = self.scope.calico_names(pod.node);
+        pod.ready
+            && self.snapshot.coverage.complete(Input::Endpoints)
+            && homes.iter().any(|home| self.ipam_nodes.contains(home))
+            && !homes.iter().any(|&home| self.dark.node(home))
+    }
+
+    fn claim_for_endpoints(&self, claims: &mut Vec<Claim>) {
+        for (endpoint, index) in self.snapshot.endpoints.iter().zip(0u32..) {
+            let state = self.endpoint_state(endpoint);
+            for &address in &endpoint.addresses {
+                let grade = if state.is_stale() {
+                    Grade::Stale
+                } else if state == EndpointState::Live && self.pod_is_certain(endpoint.namespace, endpoint.pod, address)
+                {
+                    Grade::Certain
+                } else {
+                    Grade::Possible
+                };
+                claims.push(Claim { address, grade, by: Claimant::Endpoint(index), via: Via::Record });
+            }
+            let grade = if state.is_stale() { Grade::Stale } else { Grade::Possible };
+            claims.extend(endpoint.nats.iter().map(|nat| Claim {
+                address: nat.external,
+                grade,
+                by: Claimant::Endpoint(index),
+                via: Via::Floating,
+            }));
+        }
+    }
+
+    /// What is known of the pod behind an endpoint.
+    pub fn endpoint_state(&self, endpoint: &Endpoint) -> EndpointState {
+        let judged = endpoint.orchestrator == Orchestrator::Kubernetes
+            && self.scope.judged(endpoint.node)
+            && self.pairing.holds()
+            && self.snapshot.coverage.complete(Input::Pods);
+        if !judged {
+            return EndpointState::NotJudged;
+        }
+        let Some(pod) = self.pod(endpoint.namespace, endpoint.pod) else { return EndpointState::NoPod };
+        if pod.phase.is_finished() {
+            EndpointState::Finished
+        } else if pod.may_hold() && pod.node == self.scope.kubernetes_name(endpoint.node) {
+            EndpointState::Live
+        } else if pod.may_hold() && pod.addresses.iter().any(|&a| self.pod_is_certain(pod.namespace, pod.name, a)) {
+            EndpointState::Elsewhere
+        } else {
+            EndpointState::Undecided
+        }
+    }
+
+    /// Whether this pod is a certain holder of this address.
+    pub fn pod_is_certain(&self, namespace: Name, name: Name, address: Addr) -> bool {
+        let Some(&index) = self.pods.get(&(namespace, name)) else { return false };
+        self.claims_at(address).iter().any(|c| c.by == Claimant::Pod(index) && c.grade == Grade::Certain)
+    }
+
+    fn claim_for_tunnels(&self, claims: &mut Vec<Claim>) {
+        for (node, index) in self.snapshot.calico_nodes.iter().zip(0u32..) {
+            let departed = self.scope.standing(node.name) == Standing::Departed;
+            let grade = if departed { Grade::Stale } else { Grade::Certain };
+            claims.extend(node.tunnels.iter().map(|&(tunnel, address)| Claim {
+                address,
+                grade,
+                by: Claimant::Tunnel(index, tunnel),
+                via: Via::Record,
+            }));
+        }
+    }
+
+    fn claim_for_services(&self, claims: &mut Vec<Claim>) {
+        for (service, index) in self.snapshot.services.iter().zip(0u32..) {
+            let grade = if self.is_managed(service) { Grade::Certain } else { Grade::Possible };
+            claims.extend(service.ingress.iter().map(|&address| Claim {
+                address,
+                grade,
+                by: Claimant::Service(index),
+                via: Via::Record,
+            }));
+        }
+    }
+
+    /// Whether Calico manages the addresses of this service (domain facts, section 1).
+    pub fn is_managed(&self, service: &Service) -> bool {
+        let class = service.class.map(|c| self.text(c));
+        let calico = class.is_none_or(|c| c == "calico");
+        service.load_balancer
+            && match self.snapshot.kube_controllers.load_balancer {
+                None => false,
+                Some(LoadBalancerMode::AllServices) => calico,
+                Some(LoadBalancerMode::RequestedServicesOnly) => {
+                    class == Some("calico") || (class.is_none() && service.requests_address)
+                }
+            }
+    }
+
+    /// The pods that hold `address` certainly, in the snapshot's order.
+    pub fn certain_pods(&self, address: Addr) -> impl Iterator<Item = &'s Pod> {
+        self.pods_by_grade(address, Grade::Certain)
+    }
+
+    /// The pods that claim `address` with this grade by their status.
+    pub fn pods_by_grade(&self, address: Addr, grade: Grade) -> impl Iterator<Item = &'s Pod> {
+        let pods = &self.snapshot.pods;
+        self.claims_at(address).iter().filter(move |c| c.grade == grade && c.via == Via::Record).filter_map(move |c| {
+            match c.by {
+                Claimant::Pod(index) => pods.get(index as usize),
+                _ => None,
+            }
+        })
+    }
+
+    /// The endpoints whose `ipNetworks` list `address`, of every grade and standing.
+    pub fn endpoints_at(&self, address: Addr) -> impl Iterator<Item = (&'s Endpoint, Grade)> {
+        let endpoints = &self.snapshot.endpoints;
+        self.claims_at(address).iter().filter(|c| c.via == Via::Record).filter_map(move |c| match c.by {
+            Claimant::Endpoint(index) => endpoints.get(index as usize).map(|e| (e, c.grade)),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! Whether this API server and this datastore belong together (the catalogue's word "Pairing").
+//!
+//! A wrong kubeconfig would make every address look leaked. So before any check that needs pods, the two are
+//! held against each other.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::Ledger;
+use crate::model::{Addr, Input, Past};
+
+/// A pod younger than this may not have its endpoint yet.
+const YOUNG: Duration = Duration::from_secs(5 * 60);
+
+/// The answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Pairing {
+    /// They belong together; why we think so.
+    Paired(&'static str),
+    /// They do not (IPA905); what speaks against it.
+    Mismatch(String),
+    /// Nobody can tell: an input is missing.
+    Unknown(String),
+}
+
+impl Pairing {
+    /// Whether checks that need Kubernetes may run.
+    pub fn holds(&self) -> bool {
+        matches!(self, Pairing::Paired(_))
+    }
+
+    pub(super) fn of(ledger: &Ledger<'_>, past: Option<&Past>) -> Pairing {
+        let coverage = &ledger.snapshot.coverage;
+        for input in [Input::KubeNodes, Input::CalicoNodes] {
+            if !coverage.complete(input) {
+                return Pairing::Unknown(format!("{}: {}", input.word(), coverage.state(input).word()));
+            }
+        }
+        let nodes = &ledger.snapshot.kube_nodes;
+        let shared = nodes.iter().filter(|n| ledger.scope.kubernetes_node_is_ours(n.name)).count();
+        if shared == 0 || shared * 2 < nodes.len() {
+            return Pairing::Mismatch(format!(
+                "{shared} of {} Kubernetes nodes are known to this datastore",
+                nodes.len()
+            ));
+        }
+        if past.is_some_and(|p| p.pair_known) {
+            return Pairing::Paired("the pair is known from the history");
+        }
+        if most_internal_addresses_agree(ledger) {
+            return Pairing::Paired("most nodes' InternalIPs are their Calico nodes' addresses");
+        }
+        match half_of_the_pods_have_endpoints(ledger) {
+            Some(true) => Pairing::Paired("most pods have an endpoint of their name on their node"),
+            Some(false) => Pairing::Mismatch(
+                "node names agree, but neither the nodes' addresses nor the pods' endpoints do".to_owned(),
+            ),
+            None => Pairing::Unknown(
+                "the nodes' addresses do not agree, and pods or endpoints could not be read".to_owned(),
+            ),
+        }
+    }
+}
+
+fn most_internal_addresses_agree(ledger: &Ledger<'_>) -> bool {
+    let calico: HashSet<(crate::model::Name, Addr)> = ledger
+        .snapshot
+        .calico_nodes
+        .iter()
+        .flat_map(|n| n.addresses.iter().map(move |&a| (ledger.scope.kubernetes_name(n.name), a)))
+        .collect();
+    let internal = || {
+        let ours = |n: &&crate::model::KubeNode| ledger.scope.kubernetes_node_is_ours(n.name);
+        ledger
+            .snapshot
+            .kube_nodes
+            .iter()
+            .filter(ours)
+            .flat_map(|n| n.internal_addresses.iter().map(move |&a| (n.name, a)))
+    };
+    let (all, agreeing) = (internal().count(), internal().filter(|pair| calico.contains(pair)).count());
+    agreeing * 2 > all
+}
+
+fn half_of_the_pods_have_endpoints(ledger: &Ledger<'_>) -> Option<bool> {
+    let snapshot = ledger.snapshot;
+    if !snapshot.coverage.complete(Input::Pods) || !snapshot.coverage.complete(Input::Endpoints) {
+        return None;
+    }
+    let settled = snapshot.pods.iter().filter(|p| {
+        p.may_hold()
+            && ledger.scope.kubernetes_node_is_ours(p.node)
+            && p.created.is_some_and(|created| snapshot.now.since(created) > YOUNG)
+    });
+    let (mut pods, mut with_endpoint) = (0usize, 0usize);
+    for pod in settled {
+        pods += 1;
+        with_endpoint += usize::from(ledger.endpoints_at_home(pod).next().is_some());
+    }
+    Some(pods > 0 && with_endpoint * 2 >= pods)
+}
