@@ -4,6 +4,7 @@
 //! that finds it, and its tests. `run` is a field, so what is listed in [`ALL`] runs; a test walks the folder,
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
+pub mod addresses;
 pub mod evidence;
 mod fold;
 mod order;
@@ -63,7 +64,7 @@ pub struct World<'a> {
 }
 
 /// Every check, by code.
-pub const ALL: &[&Check] = &[];
+pub static ALL: &[&Check] = &[&addresses::duplicate_pod_address::CHECK, &addresses::leaked_address::CHECK];
 
 /// The check of this code.
 pub fn find(code: Code) -> Option<&'static Check> {

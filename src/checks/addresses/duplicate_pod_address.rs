@@ -1,0 +1,214 @@
+//! IPA101: one address, several pods. The incident of 2017.
+
+use crate::checks::evidence::{count, delete_pod};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Claim, Claimant, Grade, Via};
+use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(101),
+    name: "duplicate-pod-address",
+    severity: Severity::Critical,
+    needs: Needs::P.and(Needs::W).and(Needs::N),
+    steady: true,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "Two or more pods of different workloads hold one address for certain: their status lists it, and \
+            their endpoint on the same node lists it too (or they are Ready and lost their endpoint).",
+        matters: "Only one of them gets the traffic; the others answer nobody or, worse, answer for each other. The \
+            kernel of the node decides by its route, and nothing in Kubernetes shows it.",
+        arises: "An address is released under a running pod (by `calicoctl ipam release`, a collector, a restored etcd, \
+            a DEL for an old container) and IPAM hands it out again. Each new pod then repeats it.",
+        action: "Keep the pod that IPAM's allocation names and restart the others; restart controllers' pods first, they \
+            come back with a new address. Then look for IPA120: the addresses that will be next.",
+        silent: "Finished pods, pods in the host's network, and launcher pods of one VirtualMachineInstance (a live \
+            migration shares the address). A terminating pod whose endpoint is gone holds nothing. With only one certain \
+            holder and one possible one, the finding is a warning.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
+        if claims.len() > 1 {
+            findings.extend(judge(world, claims));
+        }
+    }
+}
+
+fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+    let address = claims.first()?.address;
+    let certain: Vec<&Pod> = world.ledger.pods_by_grade(address, Grade::Certain).collect();
+    let workload = |pod: &Pod| if pod.vmi.is_none() { (pod.namespace, pod.name) } else { (pod.namespace, pod.vmi) };
+    let first = workload(certain.first()?);
+    if certain.iter().any(|p| workload(p) != first) {
+        return Some(duplicate(world, address, &certain));
+    }
+    let possible: Vec<&Pod> = possible_pods(world, claims).into_iter().filter(|p| workload(p) != first).collect();
+    (!possible.is_empty()).then(|| possible_duplicate(world, address, &certain, &possible))
+}
+
+/// Pods that claim the address without being certain of it. A terminating pod without endpoint is not even
+/// that; a secondary network or a floating address is no pod address.
+fn possible_pods<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
+    let own = |c: &&Claim| c.grade == Grade::Possible && c.via == Via::Record;
+    let pods = claims.iter().filter(own).filter_map(|c| match c.by {
+        Claimant::Pod(index) => world.snapshot.pods.get(index as usize),
+        _ => None,
+    });
+    pods.filter(|p| !p.is_terminating() || world.ledger.endpoints_at_home(p).next().is_some())
+        .filter(|p| world.ledger.scope.kubernetes_node_is_ours(p.node))
+        .collect()
+}
+
+fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
+    let keep = pod_to_keep(world, address, pods);
+    let mut restart: Vec<&Pod> = pods.iter().copied().filter(|p| keep.is_none_or(|k| k.uid != p.uid)).collect();
+    // Controllers' pods come back by themselves: restart these first.
+    restart.sort_by_key(|p| (p.controller.is_none(), world.pod_id(p)));
+    let advice = match keep {
+        Some(pod) => {
+            format!("IPAM gave it to {}: keep that one, restart the other {}", world.pod_id(pod), restart.len())
+        }
+        None => format!("IPAM gave it to none of them: restart all {}", restart.len()),
+    };
+    let summary = format!("{} on {}", count(pods.len(), "pod"), nodes(world, pods));
+    let draft = with_holders(world, address, summary, pods).advice(advice);
+    draft
+        .fact("keep", keep.map(|p| world.pod_id(p)))
+        .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .with_each(restart, |d, pod| d.next(delete_pod(&world.snapshot.names, pod)))
+        .done()
+}
+
+fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possible: &[&Pod]) -> Finding {
+    let all: Vec<&Pod> = certain.iter().chain(possible).copied().collect();
+    let others: Vec<String> = possible.iter().map(|p| world.pod_id(p)).collect();
+    let summary = format!("{} and perhaps {}", world.pod_id(certain[0]), others.join(", "));
+    with_holders(world, address, summary, &all)
+        .severity(Severity::Warning)
+        .advice("look at the pods' interfaces before restarting any of them")
+        .fact("possible", others)
+        .next(format!("ipaudit who {address}"))
+        .done()
+}
+
+fn with_holders<'w>(
+    world: &'w World<'w>,
+    address: Addr,
+    summary: String,
+    pods: &[&Pod],
+) -> crate::checks::evidence::Draft<'w> {
+    let ledger = world.ledger;
+    let allocations = ledger.allocations_at(address);
+    let endpoints: Vec<_> = ledger.endpoints_at(address).collect();
+    let pod_facts: Vec<Evidence> = pods.iter().map(|p| world.pod_facts(p)).collect();
+    let endpoint_facts: Vec<Evidence> =
+        endpoints.iter().map(|(e, grade)| world.endpoint_facts(e).with("grade", grade.word())).collect();
+    world
+        .draft(&CHECK, Subject::address(address), summary)
+        .fact("pods", pod_facts)
+        .fact("endpoints", endpoint_facts)
+        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .on_node(home(world, pods[0]))
+        .in_namespace(pods[0].namespace)
+        .in_pool_of(address)
+        .with_each(pods, |d, pod| d.rests_on_pod(pod))
+        .with_each(endpoints, |d, (e, _)| d.rests_on_endpoint(e))
+        .with_each(allocations, |d, a| d.rests_on_allocation(a))
+}
+
+/// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name.
+fn pod_to_keep<'w>(world: &World<'w>, address: Addr, pods: &[&'w Pod]) -> Option<&'w Pod> {
+    let ledger = world.ledger;
+    ledger.allocations_at(address).iter().find_map(|allocation| {
+        let handle = ledger.handle_of(allocation);
+        let named = |p: &&Pod| ledger.owners_of(allocation).any(|o| o.pod_name() == Some((p.namespace, p.name)));
+        let tied = |p: &&Pod| handle.is_some_and(|h| ledger.endpoints_at_home(p).any(|e| e.container == h.tail));
+        pods.iter().copied().find(tied).or_else(|| pods.iter().copied().find(named))
+    })
+}
+
+fn home(world: &World<'_>, pod: &Pod) -> Name {
+    world.ledger.scope.calico_names(pod.node).first().copied().unwrap_or(pod.node)
+}
+
+fn nodes(world: &World<'_>, pods: &[&Pod]) -> String {
+    let mut nodes: Vec<&str> = pods.iter().map(|p| world.text(p.node)).collect();
+    nodes.sort_by(|a, b| crate::checks::natural(a, b));
+    nodes.dedup();
+    match nodes.as_slice() {
+        [node] => (*node).to_owned(),
+        [a, b] => format!("{a} and {b}"),
+        many => format!("{} nodes", many.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// web-1's address is given to web-2 as well, endpoint included.
+    fn doubled() -> Cluster {
+        let mut c = Cluster::healthy();
+        let address: Box<[Addr]> = ["10.65.0.2".parse().unwrap()].into();
+        c.pod_mut("web-2").addresses = address.clone();
+        c.endpoint_mut("web-2").addresses = address;
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn two_certain_holders_are_critical_and_ipams_own_is_kept() {
+        let found = doubled().find(&CHECK);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that one, restart the other 1");
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2"]);
+        assert_eq!(found[0].summary, "2 pods on node-1 and node-2");
+    }
+
+    #[test]
+    fn launcher_pods_of_one_machine_are_one_workload() {
+        let mut c = doubled();
+        let fedora = c.name("fedora");
+        c.pod_mut("web-1").vmi = fedora;
+        c.pod_mut("web-2").vmi = fedora;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_finished_or_host_network_pod_holds_nothing() {
+        let mut c = doubled();
+        c.pod_mut("web-2").phase = crate::model::Phase::Failed;
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = doubled();
+        c.pod_mut("web-2").host_network = true;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_terminating_pod_makes_a_warning_only_while_its_endpoint_is_there() {
+        let mut c = doubled();
+        let now = c.snapshot.now;
+        c.pod_mut("web-2").deleting = Some(now);
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
+        c.remove_endpoint("web-2");
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_ready_pod_that_lost_its_endpoint_is_certain() {
+        let mut c = doubled();
+        c.remove_endpoint("web-2");
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Critical);
+        c.pod_mut("web-2").ready = false;
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
+    }
+}

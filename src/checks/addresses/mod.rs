@@ -1,0 +1,4 @@
+//! 1xx: addresses.
+
+pub mod duplicate_pod_address;
+pub mod leaked_address;
