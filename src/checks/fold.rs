@@ -14,7 +14,7 @@ pub fn fold(findings: &mut [Finding]) {
         roots.insert((finding.code, finding.subject.id.clone()), finding.code);
     }
     let has = |code: u16, id: &str| roots.contains_key(&(Code(code), id.to_owned()));
-    for finding in findings.iter_mut().filter(|f| f.root.is_none()) {
+    for finding in findings.iter_mut() {
         let root = match (finding.code.0, finding.subject.kind) {
             (102 | 120 | 130 | 131, SubjectKind::Address) if has(101, &finding.subject.id) => {
                 Some((101, finding.subject.id.clone()))

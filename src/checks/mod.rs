@@ -102,9 +102,14 @@ pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
             None => (check.run)(world, &mut outcome.findings),
         }
     }
-    fold::fold(&mut outcome.findings);
-    order::sort(&mut outcome.findings);
+    refold(&mut outcome.findings);
     outcome
+}
+
+/// Ties findings to their roots again and sorts, after some of them were dropped or changed.
+pub fn refold(findings: &mut [Finding]) {
+    fold::fold(findings);
+    order::sort(findings);
 }
 
 /// Why a check cannot run, if it cannot.

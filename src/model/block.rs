@@ -36,6 +36,8 @@ pub struct Host {
 pub struct Attribute {
     /// `handle_id` in sanitised form (up to the first `\r`); `None` when absent, null or empty.
     pub handle: Option<HandleId>,
+    /// `handle_id` as written, when that is not the sanitised id (`…\r\neth0`); then `handle` may be `None` too.
+    pub odd_handle: Option<Box<str>>,
     /// `secondary`: the owner that the allocation was made for.
     pub owner: Owner,
     /// `alternateOwnerAttrs`: the target of a live migration, an owner of equal rank.
@@ -85,6 +87,9 @@ pub struct Block {
     pub odd_key: Option<Box<[u8]>>,
     /// The value's `cidr`; decoding requires one.
     pub value_cidr: Cidr,
+    /// The value's `cidr` as written, when it is not the canonical spelling of `value_cidr`. With host bits set
+    /// Calico counts ordinals from *that* address, so it is not the key's CIDR even when `value_cidr` is.
+    pub odd_value_cidr: Option<Box<str>>,
     /// The value's `affinity`; `None` when null, absent or empty.
     pub affinity: Option<Host>,
     /// An `affinity` text of no known form (not `host:…` or `virtual:…`); names nobody.

@@ -47,6 +47,15 @@ pub struct Endpoint {
     pub created: Option<Time>,
 }
 
+/// One host endpoint: addresses that a host has by itself, which are never a leak.
+#[derive(Clone, Debug)]
+pub struct HostEndpoint {
+    pub meta: Meta,
+    pub name: Name,
+    /// `spec.expectedIPs`.
+    pub addresses: Box<[Addr]>,
+}
+
 /// A MAC address as `aa:bb:cc:dd:ee:ff`.
 pub fn mac_text(mac: u64) -> String {
     let b = mac.to_be_bytes();

@@ -25,7 +25,7 @@ pub use address::{Addr, Cidr};
 pub use affinity::{Affinity, AffinityState};
 pub use block::{Attribute, Block, Host, HostKind, Owner};
 pub use config::{ClusterInformation, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode};
-pub use endpoint::{Endpoint, Nat, Orchestrator};
+pub use endpoint::{Endpoint, HostEndpoint, Nat, Orchestrator};
 pub use finding::{Code, Evidence, Fact, Finding, Life, Look, Rest, Root, Severity, State, Subject, SubjectKind};
 pub use handle::{Handle, HandleId};
 pub use key::Meta;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, Handle, HandleId, IpamConfig, IpamConfigResource,
-    KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
+    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, Handle, HandleId, HostEndpoint, IpamConfig,
+    IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -277,7 +277,9 @@ pub struct Snapshot {
     pub ipam_config_resource: IpamConfigResource,
     pub cluster: ClusterInformation,
     pub kube_controllers: KubeControllers,
-    /// `spec.expectedIPs` of host endpoints: never a leak. Sorted.
+    /// Sorted by name.
+    pub host_endpoints: Vec<HostEndpoint>,
+    /// `spec.expectedIPs` of all host endpoints: never a leak. Sorted.
     pub host_endpoint_addresses: Vec<super::Addr>,
     pub bad_values: Vec<BadValue>,
 
@@ -316,6 +318,7 @@ impl Snapshot {
         self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.pools.sort_by(|a, b| (a.cidr, names.get(a.name)).cmp(&(b.cidr, names.get(b.name))));
         self.reservations.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+        self.host_endpoints.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.host_endpoint_addresses.sort_unstable();
         self.bad_values.sort_by(|a, b| a.key.cmp(&b.key));
         self.pods.sort_by_key(|p| (p.namespace, p.name));

@@ -1,0 +1,283 @@
+//! How Calico's JSON is read: borrowed, once, and as leniently as Calico itself reads it.
+//!
+//! Calico decodes with Go's `encoding/json`: names of fields match in any case, an unknown field is
+//! ignored, of a field that stands twice the last counts, and `null` leaves a field unset. serde's derived
+//! code differs in all four, and an error where Calico sees none would darken a block for nothing: hence
+//! [`object!`]. What Go rejects (a wrong type, a number that does not fit) is an error here too.
+//! Text is borrowed from the value unless it holds escapes ([`Text`]); nothing here knows what a field means.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Longest piece of foreign text that a reason repeats, in characters.
+const QUOTED: usize = 80;
+
+/// Longest reason, in characters.
+const REASON: usize = 240;
+
+/// Why a key or value does not decode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Bad {
+    /// Byte position in the value, when known.
+    pub offset: Option<usize>,
+    /// One line for people.
+    pub reason: String,
+}
+
+impl Bad {
+    /// A reason that belongs to no place in the value.
+    pub fn new(reason: impl Into<String>) -> Bad {
+        Bad { offset: None, reason: reason.into() }
+    }
+
+    /// `text`, which stands in `value`, is not `what` (as in "is no address").
+    pub fn text(value: &[u8], field: &str, text: &str, what: &str) -> Bad {
+        let mut shown: String = text.chars().take(QUOTED).collect();
+        if shown.len() < text.len() {
+            shown.push('…');
+        }
+        Bad { offset: place(value, text), reason: format!("{field}: {shown:?} is no {what}") }
+    }
+
+    /// serde_json's error, its line and column turned into a byte position.
+    fn json(value: &str, error: &serde_json::Error) -> Bad {
+        let full = error.to_string();
+        let cut = full.rfind(" at line ").filter(|_| error.line() > 0).unwrap_or(full.len());
+        let mut reason: String = full.chars().take(full[..cut].chars().count().min(REASON)).collect();
+        if reason.len() < cut {
+            reason.push('…');
+        }
+        // Fields are named from the outside in: "spec: bgp: invalid type". Control bytes cannot come through,
+        // since serde quotes foreign text; a line break in a field's name could not either.
+        let reason = reason.replace(char::is_control, " ");
+        Bad { offset: offset(value, error.line(), error.column()), reason }
+    }
+}
+
+/// Where `text` stands in `value`, when it was borrowed from it.
+fn place(value: &[u8], text: &str) -> Option<usize> {
+    let at = (text.as_ptr() as usize).checked_sub(value.as_ptr() as usize)?;
+    (at.checked_add(text.len())? <= value.len()).then_some(at)
+}
+
+/// The byte of a 1-based line and column (in bytes); column 0 is the line's start, line 0 says nothing.
+fn offset(value: &str, line: usize, column: usize) -> Option<usize> {
+    let start = match line {
+        0 => return None,
+        1 => 0,
+        _ => value.bytes().enumerate().filter(|(_, b)| *b == b'\n').nth(line - 2)?.0 + 1,
+    };
+    Some((start + column.saturating_sub(1)).min(value.len()))
+}
+
+/// Reads one whole value.
+pub(super) fn parse<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Bad> {
+    if value.is_empty() {
+        return Err(Bad { offset: Some(0), reason: "the value is empty".to_owned() });
+    }
+    if value.starts_with("\u{feff}".as_bytes()) {
+        return Err(Bad { offset: Some(0), reason: "a byte order mark stands before the object".to_owned() });
+    }
+    let text = std::str::from_utf8(value)
+        .map_err(|e| Bad { offset: Some(e.valid_up_to()), reason: "the value is not UTF-8".to_owned() })?;
+    serde_json::from_str(text).map_err(|e| Bad::json(text, &e))
+}
+
+/// Text, borrowed unless it holds escapes. (`Cow` alone would be copied by serde inside `Option` and `Vec`.)
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
+        struct Reader<'a>(PhantomData<&'a ()>);
+
+        impl<'de: 'a, 'a> Visitor<'de> for Reader<'a> {
+            type Value = Text<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(Reader(PhantomData))
+    }
+}
+
+/// The text of a field; `None` when absent, null or empty, which are one and the same to Go's zero values.
+pub(super) fn given<'a>(field: &'a Option<Text<'_>>) -> Option<&'a str> {
+    field.as_deref().filter(|text| !text.is_empty())
+}
+
+/// An ordinal or an index: any 64-bit number, held at the ends of 32 bits, where it is just as invalid.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ordinal(pub i32);
+
+impl<'de> Deserialize<'de> for Ordinal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ordinal, D::Error> {
+        let number = i64::deserialize(deserializer)?;
+        Ok(Ordinal(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32))
+    }
+}
+
+/// A Go map with text as keys: as written, doubled keys too ([`Pairs::last`] keeps what Go keeps).
+#[derive(Debug)]
+pub(super) struct Pairs<'a, V>(Vec<(Text<'a>, Option<V>)>);
+
+impl<'a, V> Pairs<'a, V> {
+    /// One entry a key, sorted by key; of a key that stands twice the last one.
+    pub fn last(self) -> Vec<(Text<'a>, Option<V>)> {
+        let mut pairs = self.0;
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        // dedup keeps the first of equal neighbours, so turn them round; the sort was stable.
+        pairs.reverse();
+        pairs.dedup_by(|a, b| a.0 == b.0);
+        pairs.reverse();
+        pairs
+    }
+}
+
+impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a, V>, D::Error> {
+        struct Reader<'a, V>(PhantomData<(&'a (), V)>);
+
+        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for Reader<'a, V> {
+            type Value = Pairs<'a, V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs<'a, V>, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key()? {
+                    pairs.push((key, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Reader(PhantomData))
+    }
+}
+
+/// Reads a field's name: which of the known ones it is.
+pub(super) struct Field {
+    pub known: &'static [&'static str],
+    /// Whether a name in another case is the same field: so with Go's structs, not with its maps.
+    pub any_case: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Field {
+    type Value = Option<&'static str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Field {
+    type Value = Option<&'static str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let exact = self.known.iter().find(|known| **known == name);
+        let found = exact
+            .or_else(|| self.known.iter().filter(|_| self.any_case).find(|known| known.eq_ignore_ascii_case(name)));
+        Ok(found.copied())
+    }
+}
+
+/// Puts the field's name before an error; serde_json keeps the position that stands at the text's end.
+pub(super) fn named<T, E: serde::de::Error>(field: &str, result: Result<T, E>) -> Result<T, E> {
+    result.map_err(|error| E::custom(format_args!("{field}: {error}")))
+}
+
+/// A struct of optional fields that reads itself as Go would: see the module's head.
+///
+/// `[fold T]` matches names in any case, `[exact T]` to the letter; values of unknown fields are read as a `T`
+/// and dropped.
+macro_rules! object {
+    (@fold fold) => { true };
+    (@fold exact) => { false };
+    (
+        $(#[$doc:meta])*
+        [$case:ident $other:ty] struct $name:ident<$life:lifetime> {
+            $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub(super) struct $name<$life> {
+            $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
+            life: std::marker::PhantomData<&$life ()>,
+        }
+
+        impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Reader<$life>(std::marker::PhantomData<&$life ()>);
+
+                impl<'de: $life, $life> serde::de::Visitor<'de> for Reader<$life> {
+                    type Value = $name<$life>;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                        let mut object = $name::default();
+                        loop {
+                            let field = crate::decode::json::Field {
+                                known: &[$($key),*],
+                                any_case: crate::decode::json::object!(@fold $case),
+                            };
+                            match map.next_key_seed(field)? {
+                                None => break,
+                                $(Some(Some($key)) => {
+                                    object.$field = crate::decode::json::named($key, map.next_value())?;
+                                })*
+                                Some(_) => {
+                                    map.next_value::<$other>()?;
+                                }
+                            }
+                        }
+                        Ok(object)
+                    }
+                }
+
+                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+            }
+        }
+    };
+}
+pub(super) use object;
+
+object! {
+    /// `metadata` of a resource.
+    [fold serde::de::IgnoredAny] struct Metadata<'a> {
+        created: Text<'a> = "creationTimestamp",
+        deleting: Text<'a> = "deletionTimestamp",
+    }
+}
