@@ -1,4 +1,170 @@
-//! (under construction)
+//! Which findings stand: what was true at one revision only is not a finding.
+//!
+//! Kubelet, CNI and etcd need moments. A finding of a steady check counts when an audit at least the settle
+//! time ago recorded the same stamp, or when a second look, after the settle time, finds it again with the same
+//! stamp. Here is decided what must be looked at again and what stands; the looking is done at the edge.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use crate::checks::{self, Outcome};
+use crate::model::{Cidr, Code, Finding, HandleId, Host, Input, Look, Name, Past, Severity, State, Time};
+
+/// Above this many suspects of one kind, the whole list is read once more instead of each key.
+pub const MANY: usize = 400;
+
+/// What a second look reads again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecondLook {
+    pub blocks: Again<Cidr>,
+    pub handles: Again<HandleId>,
+    pub affinities: Again<(Host, Cidr)>,
+    /// Namespace and name of the key.
+    pub endpoints: Again<(Name, Name)>,
+    pub calico_nodes: Again<Name>,
+    /// Pools, reservations and settings, all of them.
+    pub settings: bool,
+    /// Namespace and name.
+    pub pods: Again<(Name, Name)>,
+    pub kube_nodes: Again<Name>,
+    /// Namespace and name.
+    pub services: Again<(Name, Name)>,
+}
+
+/// Which of one kind are read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Again<T> {
+    /// These, present or absent; none when empty.
+    These(BTreeSet<T>),
+    /// So many that one more list is cheaper.
+    All,
+}
+
+impl<T> Default for Again<T> {
+    fn default() -> Again<T> {
+        Again::These(BTreeSet::new())
+    }
+}
+
+impl<T: Ord> Again<T> {
+    fn add(&mut self, suspect: T) {
+        if let Again::These(list) = self {
+            list.insert(suspect);
+            if list.len() > MANY {
+                *self = Again::All;
+            }
+        }
+    }
+
+    /// Whether nothing of this kind is read again.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Again::These(list) if list.is_empty())
+    }
+
+    /// How many are read one by one.
+    fn len(&self) -> usize {
+        if let Again::These(list) = self { list.len() } else { 0 }
+    }
+}
+
+impl SecondLook {
+    /// Whether there is nothing to look at again.
+    pub fn is_empty(&self) -> bool {
+        *self == SecondLook::default()
+    }
+
+    /// Whether anything of Kubernetes is to be read again.
+    pub fn needs_kubernetes(&self) -> bool {
+        !(self.pods.is_empty() && self.kube_nodes.is_empty() && self.services.is_empty())
+    }
+
+    /// How many keys and objects are read again one by one, for progress.
+    pub fn size(&self) -> usize {
+        let etcd = self.blocks.len() + self.handles.len() + self.affinities.len() + self.endpoints.len();
+        etcd + self.calico_nodes.len() + self.pods.len() + self.kube_nodes.len() + self.services.len()
+    }
+
+    /// The etcd inputs of which the whole list is read again.
+    pub fn whole_inputs(&self) -> Vec<Input> {
+        let whole = [
+            (self.blocks == Again::All, Input::Blocks),
+            (self.handles == Again::All, Input::Handles),
+            (self.affinities == Again::All, Input::Affinities),
+            (self.endpoints == Again::All, Input::Endpoints),
+            (self.calico_nodes == Again::All, Input::CalicoNodes),
+            (self.settings, Input::Pools),
+            (self.settings, Input::Config),
+        ];
+        whole.into_iter().filter(|(whole, _)| *whole).map(|(_, input)| input).collect()
+    }
+
+    fn add(&mut self, look: Look) {
+        match look {
+            Look::Block(cidr) => self.blocks.add(cidr),
+            Look::Handle(id) => self.handles.add(id),
+            Look::Affinity(host, cidr) => self.affinities.add((host, cidr)),
+            Look::Endpoint(namespace, name) => self.endpoints.add((namespace, name)),
+            Look::CalicoNode(node) => self.calico_nodes.add(node),
+            Look::Settings => self.settings = true,
+            Look::Pod(namespace, name) => self.pods.add((namespace, name)),
+            Look::KubeNode(node) => self.kube_nodes.add(node),
+            Look::Service(namespace, name) => self.services.add((namespace, name)),
+        }
+    }
+}
+
+/// Who decides what stands: the history, and how long a thing must have been so.
+#[derive(Clone, Copy, Debug)]
+pub struct Settling<'a> {
+    pub past: Option<&'a Past>,
+    pub now: Time,
+    /// `--settle`.
+    pub settle: Duration,
+}
+
+impl Settling<'_> {
+    /// Whether a finding must be seen to hold twice, and no earlier audit has recorded the very same long enough ago.
+    fn is_suspect(&self, finding: &Finding) -> bool {
+        let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
+        let known = self.past.and_then(|p| p.open.get(&(finding.code, finding.subject.id.clone())));
+        let stands = known.is_some_and(|k| k.stamp == finding.stamp() && self.now.since(k.stamp_since) >= self.settle);
+        steady && !stands
+    }
+
+    /// Whether any finding still has to be confirmed.
+    pub fn has_suspects(&self, outcome: &Outcome) -> bool {
+        outcome.findings.iter().any(|f| self.is_suspect(f))
+    }
+
+    /// What must be looked at again before the findings may be told: the evidence of every suspect.
+    pub fn second_look(&self, outcome: &Outcome) -> SecondLook {
+        let mut again = SecondLook::default();
+        let suspects = outcome.findings.iter().filter(|f| self.is_suspect(f));
+        suspects.flat_map(|f| &f.rests).for_each(|rest| again.add(rest.look));
+        again
+    }
+
+    /// What stands after the second look: a suspect stays when the second outcome has it with the same stamp.
+    pub fn confirm(&self, mut first: Outcome, second: &Outcome) -> Outcome {
+        let again: HashMap<(Code, &str), u64> =
+            second.findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.stamp())).collect();
+        first
+            .findings
+            .retain(|f| !self.is_suspect(f) || again.get(&(f.code, f.subject.id.as_str())) == Some(&f.stamp()));
+        checks::refold(&mut first.findings);
+        first
+    }
+
+    /// What may be told when nobody could look again: every suspect as a note that says so.
+    pub fn unconfirmed(&self, mut outcome: Outcome) -> Outcome {
+        for finding in outcome.findings.iter_mut().filter(|f| self.is_suspect(f)) {
+            finding.state = State::Unconfirmed;
+            finding.severity = Severity::Note;
+        }
+        checks::refold(&mut outcome.findings);
+        outcome
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -10,6 +176,10 @@ mod tests {
     use crate::model::PastFinding;
 
     const SETTLE: Duration = Duration::from_secs(20);
+
+    fn settling(past: Option<&Past>) -> Settling<'_> {
+        Settling { past, now: leaking().snapshot.now, settle: SETTLE }
+    }
 
     fn outcome(cluster: &mut Cluster) -> Outcome {
         cluster.snapshot.sort();
@@ -26,54 +196,57 @@ mod tests {
     #[test]
     fn the_evidence_is_read_again_the_absent_pod_too() {
         let mut cluster = leaking();
-        let first = outcome(&mut cluster);
-        let look = second_look(&first, None, cluster.snapshot.now, SETTLE);
+        let look = settling(None).second_look(&outcome(&mut cluster));
         let pod = (cluster.name("shop"), cluster.name("web-0"));
-        assert_eq!(look.pods, Again::These(vec![pod]));
-        assert_eq!(look.blocks, Again::These(vec![cidr("10.65.0.0/26")]));
+        assert_eq!(look.pods, Again::These([pod].into()));
+        assert_eq!(look.blocks, Again::These([cidr("10.65.0.0/26")].into()));
         assert!(!look.is_empty() && look.needs_kubernetes() && look.whole_inputs().is_empty());
     }
 
     #[test]
+    fn so_many_suspects_of_one_kind_are_one_more_list() {
+        let mut look = SecondLook::default();
+        let mut names = crate::model::Names::default();
+        for i in 0..=MANY {
+            look.add(Look::CalicoNode(names.intern(&format!("node-{i}"))));
+        }
+        assert_eq!((look.calico_nodes.len(), look.whole_inputs()), (0, vec![Input::CalicoNodes]));
+    }
+
+    #[test]
     fn only_what_holds_twice_with_the_same_tuple_stands() {
-        let now = leaking().snapshot.now;
         let first = outcome(&mut leaking());
-        assert_eq!(confirm(first.clone(), &outcome(&mut leaking()), None, now, SETTLE).findings.len(), 1);
-        assert!(confirm(first.clone(), &outcome(&mut Cluster::healthy()), None, now, SETTLE).findings.is_empty());
+        assert_eq!(settling(None).confirm(first.clone(), &outcome(&mut leaking())).findings.len(), 1);
+        assert!(settling(None).confirm(first.clone(), &outcome(&mut Cluster::healthy())).findings.is_empty());
         // The address changed hands between the looks: leaked both times, but not the same leak.
         let mut other = leaking();
         other.block_mut("10.65.0.0/26").allocation_sequences[1].1 += 1;
-        assert!(confirm(first, &outcome(&mut other), None, now, SETTLE).findings.is_empty());
+        assert!(settling(None).confirm(first, &outcome(&mut other)).findings.is_empty());
     }
 
     #[test]
     fn a_busy_block_does_not_disturb_a_leak() {
-        let first = outcome(&mut leaking());
         let mut busy = leaking();
         busy.block_mut("10.65.0.0/26").meta.mod_revision += 10;
-        let second = outcome(&mut busy);
-        assert_eq!(confirm(first, &second, None, busy.snapshot.now, SETTLE).findings.len(), 1);
+        assert_eq!(settling(None).confirm(outcome(&mut leaking()), &outcome(&mut busy)).findings.len(), 1);
     }
 
     #[test]
     fn an_earlier_audit_confirms_when_it_is_old_enough() {
-        let mut cluster = leaking();
-        let first = outcome(&mut cluster);
-        let now = cluster.snapshot.now;
-        let known = |ago| PastFinding { first_seen: now, stamp: first.findings[0].stamp(), stamp_since: ago };
+        let first = outcome(&mut leaking());
+        let now = leaking().snapshot.now;
+        let known = |since| PastFinding { first_seen: now, stamp: first.findings[0].stamp(), stamp_since: since };
         let past =
             |since| Past { open: [((Code(110), "10.65.0.1".to_owned()), known(since))].into(), ..Past::default() };
         let old = past(now.minus(SETTLE));
-        assert!(second_look(&first, Some(&old), now, SETTLE).is_empty());
+        assert!(settling(Some(&old)).second_look(&first).is_empty());
         let young = past(now.minus(Duration::from_secs(19)));
-        assert!(!second_look(&first, Some(&young), now, SETTLE).is_empty());
+        assert!(!settling(Some(&young)).second_look(&first).is_empty());
     }
 
     #[test]
     fn unconfirmed_findings_are_notes_that_say_so() {
-        let mut cluster = leaking();
-        let first = outcome(&mut cluster);
-        let told = unconfirmed(first, None, cluster.snapshot.now, SETTLE);
+        let told = settling(None).unconfirmed(outcome(&mut leaking()));
         assert_eq!((told.findings[0].severity, told.findings[0].state), (Severity::Note, State::Unconfirmed));
     }
 }

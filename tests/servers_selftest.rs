@@ -19,9 +19,7 @@ use servers::{ApiServer, Case, Etcd, EtcdVersion, block_on, need};
 use etcd_client::{Client, ConnectOptions, Txn, TxnOp};
 
 fn connect(endpoint: &str, options: ConnectOptions) -> Client {
-    let options = options
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout(Duration::from_secs(5));
+    let options = options.with_connect_timeout(Duration::from_secs(5)).with_timeout(Duration::from_secs(5));
     block_on(Client::connect([endpoint], Some(options))).expect("a client")
 }
 
@@ -109,16 +107,11 @@ fn demands_certificates_and_passwords(version: EtcdVersion) {
         let ca = std::fs::read_to_string(ca).expect("the CA");
         etcd_client::TlsOptions::new()
             .ca_certificate(etcd_client::Certificate::from_pem(ca))
-            .identity(etcd_client::Identity::from_pem(
-                identity.cert_pem(),
-                identity.key_pem(),
-            ))
+            .identity(etcd_client::Identity::from_pem(identity.cert_pem(), identity.key_pem()))
     };
     let ours = etcd.tls();
     let user = |user: servers::etcd_data::User| {
-        let options = ConnectOptions::new()
-            .with_tls(tls(&ours.ca, &ours.client))
-            .with_user(user.name, user.password);
+        let options = ConnectOptions::new().with_tls(tls(&ours.ca, &ours.client)).with_user(user.name, user.password);
         connect(&etcd.endpoint(), options)
     };
     let reads = |mut client: Client, key: &str| block_on(client.get(key, None));
@@ -133,14 +126,8 @@ fn demands_certificates_and_passwords(version: EtcdVersion) {
     block_on(user(WRITER).put("/calico/a", "x", None)).expect("a writer may");
 
     // Certificates of the other CA, on either side.
-    for (ca, identity) in [
-        (&ours.other_ca, &ours.client),
-        (&ours.ca, &ours.other_client),
-    ] {
-        let client = connect(
-            &etcd.endpoint(),
-            ConnectOptions::new().with_tls(tls(ca, identity)),
-        );
+    for (ca, identity) in [(&ours.other_ca, &ours.client), (&ours.ca, &ours.other_client)] {
+        let client = connect(&etcd.endpoint(), ConnectOptions::new().with_tls(tls(ca, identity)));
         reads(client, "/calico/a").expect_err("a stranger");
     }
 }
@@ -204,9 +191,7 @@ fn the_proxy_counts_cuts_refuses_and_stalls() {
     assert_eq!(proxy.connections(), 1);
 
     proxy.cut();
-    servers::eventually("it reconnects", Duration::from_secs(10), || {
-        block_on(client.get("a", None)).is_ok()
-    });
+    servers::eventually("it reconnects", Duration::from_secs(10), || block_on(client.get("a", None)).is_ok());
     assert_eq!(proxy.connections(), 2);
 
     proxy.refuse();
@@ -214,9 +199,7 @@ fn the_proxy_counts_cuts_refuses_and_stalls() {
     let refused = std::net::TcpStream::connect(proxy.address()).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     proxy.open();
-    servers::eventually("it reconnects", Duration::from_secs(10), || {
-        block_on(client.get("a", None)).is_ok()
-    });
+    servers::eventually("it reconnects", Duration::from_secs(10), || block_on(client.get("a", None)).is_ok());
 
     proxy.delay(Duration::from_millis(200));
     let start = Instant::now();
@@ -229,9 +212,7 @@ fn the_proxy_counts_cuts_refuses_and_stalls() {
     let mut lost = block_on(Client::connect([&endpoint], Some(short))).unwrap();
     block_on(lost.get("a", None)).expect_err("nothing moves");
     proxy.open();
-    servers::eventually("it moves again", Duration::from_secs(10), || {
-        block_on(lost.get("a", None)).is_ok()
-    });
+    servers::eventually("it moves again", Duration::from_secs(10), || block_on(lost.get("a", None)).is_ok());
 }
 
 #[test]
@@ -259,16 +240,12 @@ fn the_proxy_loses_one_answer_or_one_request() {
     block_on(client.get("a", None)).expect("a read passes");
     block_on(client.txn(txn("c"))).expect_err("the request is lost");
     assert!(etcd.get("c").is_none(), "it did not happen");
-    servers::eventually("it reconnects", Duration::from_secs(10), || {
-        block_on(client.get("a", None)).is_ok()
-    });
+    servers::eventually("it reconnects", Duration::from_secs(10), || block_on(client.get("a", None)).is_ok());
 
     for request in [Request::Containing(b"needle".to_vec()), Request::Any, RANGE] {
         proxy.lose_answer(request, Then::Reconnect);
         block_on(client.get("a needle", None)).expect_err("the answer is lost");
-        servers::eventually("it reconnects", Duration::from_secs(10), || {
-            block_on(client.get("a", None)).is_ok()
-        });
+        servers::eventually("it reconnects", Duration::from_secs(10), || block_on(client.get("a", None)).is_ok());
     }
     assert_eq!(proxy.sprung(), 4);
 }
@@ -289,12 +266,7 @@ fn a_golden_case_loads_into_both_etcds() {
 
 fn names(list: &Value) -> Vec<String> {
     let items = list["items"].as_array().expect("a list");
-    let name = |item: &Value| {
-        item["metadata"]["name"]
-            .as_str()
-            .expect("a name")
-            .to_owned()
-    };
+    let name = |item: &Value| item["metadata"]["name"].as_str().expect("a name").to_owned();
     let mut names: Vec<String> = items.iter().map(name).collect();
     names.sort();
     names
@@ -412,9 +384,7 @@ fn the_proxy_carries_tls_to_the_api_server() {
         kube::Client::try_from(config.expect("a configuration")).expect("a client")
     });
     let get = |path: &str| {
-        let request = http::Request::get(path)
-            .body(Vec::new())
-            .expect("a request");
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
         block_on(client.request_text(request))
     };
     get("/api/v1/namespaces").expect("an answer");

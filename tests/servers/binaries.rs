@@ -37,12 +37,7 @@ pub fn etcd_3_7() -> Option<&'static EtcdBinaries> {
 pub fn kube_apiserver() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOUND
-        .get_or_init(|| {
-            folders()
-                .into_iter()
-                .map(|folder| folder.join("kube-apiserver"))
-                .find(|path| path.is_file())
-        })
+        .get_or_init(|| folders().into_iter().map(|folder| folder.join("kube-apiserver")).find(|path| path.is_file()))
         .as_deref()
 }
 
@@ -63,11 +58,7 @@ fn find_etcd(minor: &str, has_etcdutl: bool) -> Option<EtcdBinaries> {
         true => of_minor("etcdutl", &["version"], beside)?,
         false => etcdctl.clone(),
     };
-    Some(EtcdBinaries {
-        etcd,
-        etcdctl,
-        restore,
-    })
+    Some(EtcdBinaries { etcd, etcdctl, restore })
 }
 
 fn folders() -> Vec<PathBuf> {
@@ -91,13 +82,8 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 fn prints(program: &Path, args: &[&str], minor: &str) -> bool {
-    let output = Command::new(program)
-        .args(args)
-        .env("ETCDCTL_API", "3")
-        .output();
+    let output = Command::new(program).args(args).env("ETCDCTL_API", "3").output();
     let Ok(output) = output else { return false };
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .next()
-        .is_some_and(|line| line.contains(&format!(" {minor}")))
+    text.lines().next().is_some_and(|line| line.contains(&format!(" {minor}")))
 }

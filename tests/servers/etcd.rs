@@ -136,20 +136,11 @@ impl Etcd {
     }
 
     pub fn builder(version: EtcdVersion) -> EtcdBuilder {
-        EtcdBuilder {
-            version,
-            tls: false,
-            auth: false,
-            snapshot: None,
-            flags: Vec::new(),
-        }
+        EtcdBuilder { version, tls: false, auth: false, snapshot: None, flags: Vec::new() }
     }
 
     fn prepare(builder: &EtcdBuilder) -> Etcd {
-        let folder = tempfile::Builder::new()
-            .prefix("ipaudit-etcd-")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("ipaudit-etcd-").tempdir().expect("a temporary folder");
         Etcd {
             version: builder.version,
             name: unique_name("etcd"),
@@ -234,16 +225,11 @@ impl Etcd {
 
     /// A new connection, as root when authentication is on.
     pub fn connect(&self) -> Result<Client, etcd_client::Error> {
-        let mut options = ConnectOptions::new()
-            .with_connect_timeout(Duration::from_secs(5))
-            .with_timeout(CALL_TIMEOUT);
+        let mut options = ConnectOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(CALL_TIMEOUT);
         if let Some(tls) = &self.tls {
             let identity = Identity::from_pem(tls.client.cert_pem(), tls.client.key_pem());
-            options = options.with_tls(
-                TlsOptions::new()
-                    .ca_certificate(Certificate::from_pem(tls.ca_pem()))
-                    .identity(identity),
-            );
+            options = options
+                .with_tls(TlsOptions::new().ca_certificate(Certificate::from_pem(tls.ca_pem())).identity(identity));
         }
         if *self.as_root.lock().unwrap() {
             options = options.with_user(ROOT.name, ROOT.password);
@@ -254,8 +240,7 @@ impl Etcd {
     /// The kept connection (cheap to clone), for calls that have no helper here.
     pub fn client(&self) -> Client {
         let mut kept = self.client.lock().unwrap();
-        kept.get_or_insert_with(|| self.connect().expect("a connection to our etcd"))
-            .clone()
+        kept.get_or_insert_with(|| self.connect().expect("a connection to our etcd")).clone()
     }
 
     /// From now on connections are root's.
@@ -338,10 +323,7 @@ impl Etcd {
         outcome.unwrap_or_else(|| {
             let mut running = self.running();
             let server = running.as_mut().expect("a started etcd");
-            Err(Trouble::Other(format!(
-                "not ready: {last}\n{}",
-                server.log_tail()
-            )))
+            Err(Trouble::Other(format!("not ready: {last}\n{}", server.log_tail())))
         })
     }
 
@@ -349,8 +331,7 @@ impl Etcd {
     /// a leader.
     fn name_of_answering(&self) -> Result<String, etcd_client::Error> {
         // Cheaper than a connect that waits for its own timeout.
-        std::net::TcpStream::connect(self.address())
-            .map_err(|e| etcd_client::Error::Internal(e.to_string()))?;
+        std::net::TcpStream::connect(self.address()).map_err(|e| etcd_client::Error::Internal(e.to_string()))?;
         let mut client = self.connect()?;
         block_on(async {
             client.get("ready", None).await?;

@@ -16,25 +16,13 @@ pub struct User {
     pub password: &'static str,
 }
 
-pub const ROOT: User = User {
-    name: "root",
-    password: "root-secret",
-};
+pub const ROOT: User = User { name: "root", password: "root-secret" };
 /// May read `/calico/`.
-pub const READER: User = User {
-    name: "reader",
-    password: "reader-secret",
-};
+pub const READER: User = User { name: "reader", password: "reader-secret" };
 /// May read and write `/calico/`.
-pub const WRITER: User = User {
-    name: "writer",
-    password: "writer-secret",
-};
+pub const WRITER: User = User { name: "writer", password: "writer-secret" };
 /// Exists and may do nothing.
-pub const NOBODY: User = User {
-    name: "nobody",
-    password: "nobody-secret",
-};
+pub const NOBODY: User = User { name: "nobody", password: "nobody-secret" };
 
 /// One key as etcd has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,13 +18,7 @@ impl Etcd {
         let mut command = etcd_command(&self.version.binaries().etcdctl);
         command.arg(format!("--endpoints={}", self.endpoint()));
         if let Some(tls) = &self.tls {
-            command
-                .arg("--cacert")
-                .arg(&tls.ca)
-                .arg("--cert")
-                .arg(&tls.client.cert)
-                .arg("--key")
-                .arg(&tls.client.key);
+            command.arg("--cacert").arg(&tls.ca).arg("--cert").arg(&tls.client.cert).arg("--key").arg(&tls.client.key);
         }
         if *self.as_root.lock().unwrap() {
             command.arg(format!("--user={}:{}", ROOT.name, ROOT.password));

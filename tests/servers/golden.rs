@@ -64,18 +64,12 @@ impl Case {
         let folder = folder().join(name);
         let case = json(&read(&folder.join("case.json")));
         let moments = match case["moments"].as_array() {
-            Some(moments) => moments
-                .iter()
-                .enumerate()
-                .map(|(i, m)| Moment::load(&folder, &format!(".{i}"), m))
-                .collect(),
+            Some(moments) => {
+                moments.iter().enumerate().map(|(i, m)| Moment::load(&folder, &format!(".{i}"), m)).collect()
+            }
             None => vec![Moment::load(&folder, "", &case)],
         };
-        Case {
-            name: name.to_owned(),
-            title: case["title"].as_str().unwrap_or_default().to_owned(),
-            moments,
-        }
+        Case { name: name.to_owned(), title: case["title"].as_str().unwrap_or_default().to_owned(), moments }
     }
 
     /// The first moment, which is the only one of most cases.
@@ -100,11 +94,7 @@ impl Moment {
         let args = case["args"].as_array().cloned().unwrap_or_default();
         Moment {
             captured_at: text(&case["captured_at"]),
-            keys: read(&etcd_file)
-                .split(|b| *b == b'\n')
-                .filter(|line| !line.is_empty())
-                .map(key_and_value)
-                .collect(),
+            keys: read(&etcd_file).split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(key_and_value).collect(),
             cluster: json(&read(&cluster_file)),
             expect: list("expect"),
             allow: list("allow"),
@@ -124,11 +114,7 @@ impl Moment {
 
 impl Expected {
     fn of(entry: &Value) -> Expected {
-        Expected {
-            code: text(&entry["code"]),
-            subject: text(&entry["subject"]),
-            why: text(&entry["why"]),
-        }
+        Expected { code: text(&entry["code"]), subject: text(&entry["subject"]), why: text(&entry["why"]) }
     }
 }
 
@@ -150,9 +136,7 @@ fn read(path: &Path) -> Vec<u8> {
         return raw;
     }
     let mut bytes = Vec::new();
-    GzDecoder::new(raw.as_slice())
-        .read_to_end(&mut bytes)
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    GzDecoder::new(raw.as_slice()).read_to_end(&mut bytes).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     bytes
 }
 

@@ -73,11 +73,7 @@ fn first_frame(bytes: &[u8]) -> Option<(Frame, usize)> {
     let header = bytes.get(..9)?;
     let length = u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize;
     let stream = u32::from_be_bytes([header[5], header[6], header[7], header[8]]);
-    let frame = Frame {
-        kind: header[3],
-        stream: stream & 0x7fff_ffff,
-        payload: bytes.get(9..9 + length)?.to_vec(),
-    };
+    let frame = Frame { kind: header[3], stream: stream & 0x7fff_ffff, payload: bytes.get(9..9 + length)?.to_vec() };
     Some((frame, 9 + length))
 }
 

@@ -72,13 +72,9 @@ impl ApiServer {
 
     /// A private one.
     pub fn start() -> ApiServer {
-        let binary = binaries::kube_apiserver()
-            .expect("kube-apiserver is installed; a test asks with need! first");
+        let binary = binaries::kube_apiserver().expect("kube-apiserver is installed; a test asks with need! first");
         let etcd = Etcd::start(EtcdVersion::V3_7);
-        let folder = tempfile::Builder::new()
-            .prefix("ipaudit-kube-")
-            .tempdir()
-            .expect("a temporary folder");
+        let folder = tempfile::Builder::new().prefix("ipaudit-kube-").tempdir().expect("a temporary folder");
         let tls = Tls::create(&folder.path().join("tls"));
         write_users(folder.path());
         for _ in 0..5 {
@@ -153,9 +149,7 @@ impl ApiServer {
 
     /// SIGTERM, SIGKILL after `patience`, then its etcd. What Drop does.
     pub fn shut_down(&self, patience: Duration) {
-        let take = |server: &Mutex<Option<Server>>| {
-            server.lock().unwrap_or_else(|e| e.into_inner()).take()
-        };
+        let take = |server: &Mutex<Option<Server>>| server.lock().unwrap_or_else(|e| e.into_inner()).take();
         if let Some(mut server) = take(&self.server) {
             server.thaw();
             server.stop(patience);
@@ -237,10 +231,7 @@ impl ApiServer {
                 json!({ "apiGroups": [group], "resources": [name], "verbs": ["get", "list"] })
             })
             .collect();
-        self.put_rbac(
-            "clusterroles",
-            json!({ "kind": "ClusterRole", "rules": rules }),
-        );
+        self.put_rbac("clusterroles", json!({ "kind": "ClusterRole", "rules": rules }));
         let subject = json!({
             "kind": "ServiceAccount", "namespace": "ipaudit", "name": "ipaudit",
         });
@@ -255,9 +246,7 @@ impl ApiServer {
         known.extend(resources.iter().map(|r| (*r).to_owned()));
         for resource in known.iter() {
             let wanted = resources.contains(&resource.as_str());
-            eventually("RBAC follows the grant", Duration::from_secs(30), || {
-                self.may_list(resource) == wanted
-            });
+            eventually("RBAC follows the grant", Duration::from_secs(30), || self.may_list(resource) == wanted);
         }
     }
 
@@ -318,10 +307,7 @@ async fn send(client: &kube::Client, request: Request<Body>) -> Result<(u16, Val
     let status = answer.status().as_u16();
     let bytes = answer.into_body().collect().await?.to_bytes();
     let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-    Ok((
-        status,
-        serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
-    ))
+    Ok((status, serde_json::from_slice(&bytes).unwrap_or_else(|_| text())))
 }
 
 /// Only a server with our certificate's key can answer, so it is our child.
@@ -338,11 +324,7 @@ fn wait_ready(server: &mut Server, port: u16, tls: &Tls) -> Result<(), String> {
             block_on(send(&client, request)).map_err(|e| e.to_string())
         };
         // The Service and its namespace are made after /readyz says ok.
-        for path in [
-            "/readyz",
-            "/api/v1/namespaces/kube-system",
-            "/api/v1/namespaces/default/services/kubernetes",
-        ] {
+        for path in ["/readyz", "/api/v1/namespaces/kube-system", "/api/v1/namespaces/default/services/kubernetes"] {
             match get(path) {
                 Ok((200, _)) => {}
                 other => {

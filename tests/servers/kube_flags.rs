@@ -26,21 +26,12 @@ pub fn command(binary: &Path, port: u16, etcd: &Etcd, tls: &Tls, folder: &Path) 
     flag("cert-dir", folder.join("certs").as_ref());
     flag("tls-cert-file", tls.server.cert.as_ref());
     flag("tls-private-key-file", tls.server.key.as_ref());
-    flag(
-        "service-account-issuer",
-        "https://kubernetes.default.svc".as_ref(),
-    );
-    flag(
-        "service-account-key-file",
-        folder.join("service-account.pub").as_ref(),
-    );
+    flag("service-account-issuer", "https://kubernetes.default.svc".as_ref());
+    flag("service-account-key-file", folder.join("service-account.pub").as_ref());
     flag("service-account-signing-key-file", key.as_ref());
     flag("authorization-mode", "RBAC".as_ref());
     flag("token-auth-file", folder.join("tokens.csv").as_ref());
-    flag(
-        "service-cluster-ip-range",
-        "10.96.0.0/16,fd00:96::/112".as_ref(),
-    );
+    flag("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112".as_ref());
     // Without controllers there are no ServiceAccounts and nobody removes taints.
     let plugins = "ServiceAccount,TaintNodesByCondition,Priority";
     flag("disable-admission-plugins", plugins.as_ref());

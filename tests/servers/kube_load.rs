@@ -51,10 +51,8 @@ impl ApiServer {
     /// store (a pod with two addresses of one family): see [`Loaded::refused`].
     pub fn load_acceptable_objects(&self, list: &Value) -> Loaded {
         let items = list["items"].as_array().expect("a List");
-        let namespaces: BTreeSet<&str> = items
-            .iter()
-            .filter_map(|item| item["metadata"]["namespace"].as_str())
-            .collect();
+        let namespaces: BTreeSet<&str> =
+            items.iter().filter_map(|item| item["metadata"]["namespace"].as_str()).collect();
         for namespace in namespaces {
             self.ensure_namespace(namespace);
         }
@@ -116,10 +114,7 @@ impl ApiServer {
             "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": namespace },
         });
         let (status, answer) = self.request(ADMIN, "POST", "/api/v1/namespaces", &object);
-        assert!(
-            matches!(status, 201 | 409),
-            "{namespace}: {status} {answer}"
-        );
+        assert!(matches!(status, 201 | 409), "{namespace}: {status} {answer}");
     }
 
     /// Removes all pods, nodes and services but `default/kubernetes`. The
@@ -138,11 +133,7 @@ impl ApiServer {
         in_parallel(&items, |item| {
             let path = format!("{}/{}", collection(item), name(item));
             if item["metadata"]["finalizers"].is_array() {
-                self.admin(
-                    "PATCH",
-                    &path,
-                    &json!({ "metadata": { "finalizers": null } }),
-                );
+                self.admin("PATCH", &path, &json!({ "metadata": { "finalizers": null } }));
             }
             let options = json!({ "gracePeriodSeconds": 0 });
             let (status, answer) = self.request(ADMIN, "DELETE", &path, &options);
@@ -163,9 +154,7 @@ impl ApiServer {
 }
 
 fn is_the_servers(item: &Value) -> bool {
-    item["kind"] == "Service"
-        && item["metadata"]["namespace"] == "default"
-        && name(item) == "kubernetes"
+    item["kind"] == "Service" && item["metadata"]["namespace"] == "default" && name(item) == "kubernetes"
 }
 
 /// The URL of all objects of its kind (and namespace).

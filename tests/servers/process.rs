@@ -31,14 +31,8 @@ impl Server {
     /// Starts `command` with stdout and stderr appended to `log`.
     pub fn spawn(mut command: Command, log: &Path) -> io::Result<Server> {
         let out = File::options().create(true).append(true).open(log)?;
-        command
-            .stdin(Stdio::null())
-            .stdout(out.try_clone()?)
-            .stderr(out);
-        Ok(Server {
-            child: fork_elsewhere(command)?,
-            log: log.to_path_buf(),
-        })
+        command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        Ok(Server { child: fork_elsewhere(command)?, log: log.to_path_buf() })
     }
 
     pub fn pid(&self) -> u32 {
@@ -134,18 +128,11 @@ pub fn etcd_command(program: &Path) -> Command {
 
 /// Runs a tool to its end; its output as an error when it fails.
 pub fn run(command: &mut Command) -> Result<String, String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("{command:?}: {e}"))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     match output.status.success() {
         true => Ok(text),
-        false => Err(format!(
-            "{command:?}: {}\n{text}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        )),
+        false => Err(format!("{command:?}: {}\n{text}{}", output.status, String::from_utf8_lossy(&output.stderr))),
     }
 }
 

@@ -186,11 +186,7 @@ impl Proxy {
     }
 
     fn set_trap(&self, request: Request, lost: Lost, then: Then) {
-        let trap = Trap {
-            request,
-            lost,
-            then,
-        };
+        let trap = Trap { request, lost, then };
         self.shared.lock().trap = Some(trap);
     }
 }
@@ -245,9 +241,8 @@ impl Shared {
             if state.mode == Mode::Closed {
                 return;
             }
-            let listener = listener.get_or_insert_with(|| {
-                TcpListener::bind(("127.0.0.1", self.port)).expect("the proxy's port again")
-            });
+            let listener = listener
+                .get_or_insert_with(|| TcpListener::bind(("127.0.0.1", self.port)).expect("the proxy's port again"));
             state.listening = true;
             self.changed.notify_all();
             drop(state);
@@ -271,13 +266,8 @@ impl Shared {
         let _ = client.set_nodelay(true);
         let _ = server.set_nodelay(true);
         let copy = |s: &TcpStream| s.try_clone().expect("a socket's second handle");
-        let connection = Connection {
-            client: copy(&client),
-            server: copy(&server),
-            doomed: None,
-            opaque: false,
-            ended: 0,
-        };
+        let connection =
+            Connection { client: copy(&client), server: copy(&server), doomed: None, opaque: false, ended: 0 };
         self.lock().connections.insert(id, connection);
         let (back, to_client, from_server) = (Arc::clone(&self), copy(&client), copy(&server));
         std::thread::spawn(move || back.pump_answers(id, from_server, to_client));

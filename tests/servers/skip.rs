@@ -23,16 +23,11 @@ impl Need {
     pub fn missing(self) -> Option<(&'static str, &'static str)> {
         let script = "run scripts/test-servers.sh";
         match self {
-            Need::Etcd3_4 => binaries::etcd_3_4().is_none().then_some((
-                "etcd 3.4 with etcdctl",
-                "Debian's packages etcd-server and etcd-client",
-            )),
-            Need::Etcd3_7 => binaries::etcd_3_7()
+            Need::Etcd3_4 => binaries::etcd_3_4()
                 .is_none()
-                .then_some(("etcd 3.7 with etcdctl and etcdutl", script)),
-            Need::ApiServer if binaries::kube_apiserver().is_none() => {
-                Some(("kube-apiserver", script))
-            }
+                .then_some(("etcd 3.4 with etcdctl", "Debian's packages etcd-server and etcd-client")),
+            Need::Etcd3_7 => binaries::etcd_3_7().is_none().then_some(("etcd 3.7 with etcdctl and etcdutl", script)),
+            Need::ApiServer if binaries::kube_apiserver().is_none() => Some(("kube-apiserver", script)),
             Need::ApiServer => Need::Etcd3_7.missing(),
         }
     }
