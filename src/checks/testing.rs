@@ -144,6 +144,7 @@ impl Cluster {
             cidr,
             odd_key: None,
             value_cidr: cidr,
+            odd_value_cidr: None,
             affinity: host,
             odd_affinity: Name::NONE,
             host_affinity: Name::NONE,

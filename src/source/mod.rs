@@ -1,1 +1,3 @@
 //! (under construction)
+pub mod json_stream;
+pub mod kube_objects;

@@ -1,0 +1,590 @@
+use proptest::prelude::*;
+use prost::Message;
+use prost::bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::super::kube_item as form;
+use super::super::kube_item::{Annotations, Labels, Metadata};
+use super::super::kube_json;
+use super::super::kube_page::{Content, Page, with_object};
+use super::super::kube_pb as pb;
+use super::super::kube_pb_item::Object;
+use super::*;
+
+/// What decoding one object gives, in a form that compares.
+fn decoded(kind: Kind, item: &Item<'_>) -> (String, Remarks) {
+    let mut snapshot = Snapshot::default();
+    let mut remarks = Remarks::default();
+    insert(&mut snapshot, kind, item, &mut remarks);
+    let Snapshot { pods, kube_nodes, services, namespaces, kube, .. } = snapshot;
+    (format!("{pods:?} {kube_nodes:?} {services:?} {namespaces:?} {kube:?}"), remarks)
+}
+
+fn one_pod(object: Value) -> (Snapshot, Remarks) {
+    let mut snapshot = Snapshot::default();
+    let mut remarks = Remarks::default();
+    let text = object.to_string();
+    insert(&mut snapshot, Kind::Pod, &kube_json::item(&text).unwrap(), &mut remarks);
+    (snapshot, remarks)
+}
+
+fn texts(addresses: &[Addr]) -> Vec<String> {
+    addresses.iter().map(Addr::to_string).collect()
+}
+
+// ---- the two wires ----
+
+fn entries<const N: usize>(pairs: [(&str, &Text<'_>); N]) -> Vec<pb::Entry> {
+    let entry = |key: &str, value: &str| pb::Entry {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    };
+    let mut entries = vec![entry("app", "web"), entry("unknown.example/x", "{}")];
+    entries.extend(pairs.iter().filter(|(_, value)| !value.is_empty()).map(|(key, value)| entry(key, value)));
+    entries
+}
+
+fn timestamp(moment: Moment) -> Option<pb::Timestamp> {
+    match moment {
+        // Go writes its zero time as an empty message.
+        Moment::Absent => Some(pb::Timestamp { seconds: None }),
+        Moment::At(time) => Some(pb::Timestamp { seconds: Some(time.seconds()) }),
+        Moment::Odd => Some(pb::Timestamp { seconds: Some(i64::MAX) }),
+    }
+}
+
+fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
+    let Labels { os, kubevirt, vm_name } = &item.labels;
+    let Annotations { mirror, no_ipam, floating, network_status, v4_pools, v6_pools, load_balancer_ips } =
+        &item.annotations;
+    pb::ObjectMeta {
+        name: item.name.to_string(),
+        namespace: item.namespace.to_string(),
+        uid: item.uid.to_string(),
+        creation_timestamp: timestamp(item.creation_timestamp),
+        deletion_timestamp: timestamp(item.deletion_timestamp),
+        labels: entries([("kubernetes.io/os", os), ("kubevirt.io", kubevirt), ("vm.kubevirt.io/name", vm_name)]),
+        annotations: entries([
+            ("kubernetes.io/config.mirror", mirror),
+            ("cni.projectcalico.org/ipAddrsNoIpam", no_ipam),
+            ("cni.projectcalico.org/floatingIPs", floating),
+            ("k8s.v1.cni.cncf.io/network-status", network_status),
+            ("projectcalico.org/ipv4pools", v4_pools),
+            ("projectcalico.org/ipv6pools", v6_pools),
+            ("projectcalico.org/loadBalancerIPs", load_balancer_ips),
+        ]),
+        owner_references: item
+            .owner_references
+            .iter()
+            .map(|owner| pb::OwnerReference {
+                kind: owner.kind.to_string(),
+                name: owner.name.to_string(),
+                controller: owner.controller,
+            })
+            .collect(),
+    }
+}
+
+/// The protobuf message that says the same as `item`.
+fn object(kind: Kind, item: &Item<'_>) -> Object {
+    let metadata = Some(metadata(&item.metadata));
+    let conditions: Vec<pb::Condition> = item
+        .status
+        .conditions
+        .iter()
+        .map(|condition| pb::Condition { r#type: condition.r#type.to_string(), status: condition.status.to_string() })
+        .collect();
+    let ips = |ips: &[Ip<'_>]| ips.iter().map(|ip| pb::Ip { ip: ip.ip.to_string() }).collect();
+    let Item { spec, status, .. } = item;
+    match kind {
+        Kind::Pod => Object::Pod(pb::Pod {
+            metadata,
+            spec: Some(pb::PodSpec { node_name: spec.node_name.to_string(), host_network: spec.host_network }),
+            status: Some(pb::PodStatus {
+                phase: status.phase.to_string(),
+                conditions,
+                pod_ip: status.pod_ip.to_string(),
+                pod_ips: ips(&status.pod_ips),
+            }),
+        }),
+        Kind::Node => Object::Node(pb::Node {
+            metadata,
+            status: Some(pb::NodeStatus {
+                conditions,
+                addresses: status
+                    .addresses
+                    .iter()
+                    .map(|a| pb::NodeAddress { r#type: a.r#type.to_string(), address: a.address.to_string() })
+                    .collect(),
+                node_info: Some(pb::NodeInfo {
+                    boot_id: status.node_info.boot_id.to_string(),
+                    operating_system: status.node_info.operating_system.to_string(),
+                }),
+            }),
+        }),
+        Kind::Service => Object::Service(pb::Service {
+            metadata,
+            spec: Some(pb::ServiceSpec {
+                r#type: spec.r#type.to_string(),
+                load_balancer_ip: spec.load_balancer_ip.to_string(),
+                load_balancer_class: spec.load_balancer_class.to_string(),
+            }),
+            status: Some(pb::ServiceStatus {
+                load_balancer: Some(pb::LoadBalancer { ingress: ips(&status.load_balancer.ingress) }),
+            }),
+        }),
+        Kind::Namespace => Object::Namespace(pb::Namespace { metadata }),
+    }
+}
+
+fn bytes(object: &Object) -> Bytes {
+    match object {
+        Object::Pod(message) => message.encode_to_vec(),
+        Object::Node(message) => message.encode_to_vec(),
+        Object::Service(message) => message.encode_to_vec(),
+        Object::Namespace(message) => message.encode_to_vec(),
+    }
+    .into()
+}
+
+fn enveloped(kind: &str, raw: Bytes) -> Bytes {
+    let type_meta = Some(pb::TypeMeta { api_version: "v1".to_owned(), kind: kind.to_owned() });
+    let unknown = pb::Unknown { type_meta, raw, content_encoding: String::new() };
+    [pb::MAGIC.as_slice(), &unknown.encode_to_vec()].concat().into()
+}
+
+/// The item without the fields that its kind does not have on the protobuf wire.
+fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
+    let Item { metadata, spec, status, .. } = item;
+    let (spec, status) = match kind {
+        Kind::Pod => (
+            form::Spec { node_name: spec.node_name, host_network: spec.host_network, ..Default::default() },
+            form::Status {
+                phase: status.phase,
+                pod_ip: status.pod_ip,
+                pod_ips: status.pod_ips,
+                conditions: status.conditions,
+                ..Default::default()
+            },
+        ),
+        Kind::Node => (
+            form::Spec::default(),
+            form::Status {
+                conditions: status.conditions,
+                addresses: status.addresses,
+                node_info: status.node_info,
+                ..Default::default()
+            },
+        ),
+        Kind::Service => (
+            form::Spec { node_name: Text::default(), host_network: false, ..spec },
+            form::Status { load_balancer: status.load_balancer, ..Default::default() },
+        ),
+        Kind::Namespace => Default::default(),
+    };
+    Item { metadata, spec, status, ..Item::default() }
+}
+
+/// Texts as they come, and as they should not.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just(String::new()),
+        "[a-z0-9.-]{1,12}",
+        "\\PC{0,8}",
+        Just("10.65.0.7".to_owned()),
+        Just("fd00:65::7/128".to_owned()),
+        Just("300.1.2.3".to_owned()),
+        Just("Ready".to_owned()),
+        Just("True".to_owned()),
+        Just("Running".to_owned()),
+        Just("LoadBalancer".to_owned()),
+        Just("InternalIP".to_owned()),
+        Just("VirtualMachineInstance".to_owned()),
+        Just("virt-launcher".to_owned()),
+        Just(r#"["10.65.0.9","10.65.0.9","fd00::9"]"#.to_owned()),
+        Just(r#"[{"name":"a","ips":["10.9.0.1"]},{"ips":null},{}]"#.to_owned()),
+        Just("[not json".to_owned()),
+        Just("a\"quote\\ and\nline".to_owned()),
+    ]
+}
+
+fn moment() -> impl Strategy<Value = Moment> {
+    prop_oneof![
+        Just(Moment::Absent),
+        (0i64..4_000_000_000).prop_map(|seconds| Moment::At(Time(seconds * 1_000_000_000))),
+        Just(Moment::Odd),
+    ]
+}
+
+/// As many texts as an object can hold, made into one.
+fn any_item() -> impl Strategy<Value = (Vec<String>, [Moment; 2], [bool; 2], usize)> {
+    (prop::collection::vec(text(), 32), [moment(), moment()], any::<[bool; 2]>(), 0usize..4)
+}
+
+fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: usize) -> Item<'a> {
+    let t = |i: usize| Text::from(texts[i].as_str());
+    let ip = |i: usize| Ip { ip: t(i) };
+    let condition = |i: usize| Condition { r#type: t(i), status: t(i + 1) };
+    let address = |i: usize| form::NodeAddress { r#type: t(i), address: t(i + 1) };
+    let owner = |i: usize| form::OwnerReference { kind: t(i), name: t(i + 1), controller: flags[i % 2] };
+    Item {
+        api_version: Text::default(),
+        kind: Text::default(),
+        metadata: Metadata {
+            uid: t(0),
+            namespace: t(1),
+            name: t(2),
+            creation_timestamp: moments[0],
+            deletion_timestamp: moments[1],
+            owner_references: [3, 4, 5].into_iter().take(many).map(owner).collect(),
+            labels: Labels { os: t(6), kubevirt: t(7), vm_name: t(8) },
+            annotations: Annotations {
+                mirror: t(9),
+                no_ipam: t(10),
+                floating: t(11),
+                network_status: t(12),
+                v4_pools: t(13),
+                v6_pools: t(14),
+                load_balancer_ips: t(15),
+            },
+        },
+        spec: form::Spec {
+            node_name: t(16),
+            host_network: flags[0],
+            r#type: t(17),
+            load_balancer_class: t(18),
+            load_balancer_ip: t(19),
+        },
+        status: form::Status {
+            phase: t(20),
+            pod_ip: t(21),
+            pod_ips: [22, 23, 24].into_iter().take(many).map(ip).collect(),
+            conditions: [25, 26, 27].into_iter().take(many).map(condition).collect(),
+            addresses: [27, 28].into_iter().take(many).map(address).collect(),
+            node_info: form::NodeInfo { boot_id: t(29), operating_system: t(30) },
+            load_balancer: form::LoadBalancer { ingress: [30, 31].into_iter().take(many).map(ip).collect() },
+        },
+    }
+}
+
+proptest! {
+    /// The same object over both wires is the same object, remarks included.
+    #[test]
+    fn both_wires_say_the_same((texts, moments, flags, many) in any_item()) {
+        for kind in Kind::ALL {
+            let item = only(kind, build(&texts, moments, flags, many));
+            let json = serde_json::to_string(&item).unwrap();
+            let from_json = kube_json::item(&json).unwrap();
+            prop_assert_eq!(&from_json, &item);
+
+            let message = bytes(&object(kind, &item));
+            let back = Object::decode(kind, message).unwrap();
+            let from_protobuf = back.item().unwrap();
+            prop_assert_eq!(&from_protobuf, &item);
+
+            let (json, json_remarks) = decoded(kind, &from_json);
+            let (protobuf, protobuf_remarks) = decoded(kind, &from_protobuf);
+            prop_assert_eq!(json, protobuf);
+            prop_assert_eq!(format!("{json_remarks:?}"), format!("{protobuf_remarks:?}"));
+        }
+    }
+
+    /// No bytes whatever make it panic.
+    #[test]
+    fn rubbish_is_an_error(mut body in prop::collection::vec(any::<u8>(), 0..200), magic in any::<bool>()) {
+        if magic {
+            body.splice(0..0, *pb::MAGIC);
+        }
+        let body = Bytes::from(body);
+        for content in [Content::Json, Content::Protobuf] {
+            for kind in Kind::ALL {
+                if let Ok(page) = Page::parse(kind, content, &body) {
+                    page.for_each(|item| drop(item.map(|item| decoded(kind, item))));
+                }
+                with_object(kind, content, &body, |item| drop(item.map(|item| decoded(kind, item))));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_comes_over_both_wires() {
+    let item = Item {
+        metadata: Metadata { name: "a".into(), namespace: "n".into(), ..Default::default() },
+        ..Default::default()
+    };
+    let good = bytes(&object(Kind::Pod, &item));
+    let list = pb::List {
+        metadata: Some(pb::ListMeta { next: "token".to_owned() }),
+        // The middle one is cut off: it costs itself alone.
+        items: vec![good.clone(), good.slice(..good.len() - 1), good],
+    };
+    let protobuf = enveloped("PodList", list.encode_to_vec().into());
+    let json = r#"{"kind":"PodList","apiVersion":"v1","metadata":{"continue":"token"},"items":[
+        {"metadata":{"name":"a","namespace":"n"}},{"metadata":5},{"metadata":{"name":"a","namespace":"n"}}]}"#;
+    for (content, body) in [(Content::Protobuf, protobuf), (Content::Json, Bytes::from(json))] {
+        let page = Page::parse(Kind::Pod, content, &body).unwrap();
+        assert_eq!((page.len(), page.next.as_str()), (3, "token"), "{content:?}");
+        let mut good = Vec::new();
+        page.for_each(|item| good.push(item.is_ok_and(|item| &*item.metadata.name == "a")));
+        assert_eq!(good, [true, false, true], "{content:?}");
+        assert!(Page::parse(Kind::Node, content, &body).unwrap_err().contains("PodList"));
+    }
+}
+
+#[test]
+fn an_object_must_be_of_the_kind_that_was_asked_for() {
+    let pod = enveloped("Pod", bytes(&object(Kind::Pod, &Item::default())));
+    assert!(with_object(Kind::Pod, Content::Protobuf, &pod, |item| item.is_ok()));
+    assert!(with_object(Kind::Node, Content::Protobuf, &pod, |item| item.unwrap_err().contains("\"Pod\"")));
+    let pod = Bytes::from(r#"{"kind":"Pod","apiVersion":"v1"}"#);
+    assert!(with_object(Kind::Pod, Content::Json, &pod, |item| item.is_ok()));
+    assert!(with_object(Kind::Node, Content::Json, &pod, |item| item.is_err()));
+}
+
+#[test]
+fn compressed_protobuf_is_not_guessed_at() {
+    let unknown = pb::Unknown { content_encoding: "gzip".to_owned(), ..Default::default() };
+    let body: Bytes = [pb::MAGIC.as_slice(), &unknown.encode_to_vec()].concat().into();
+    assert!(pb::unwrap(body).unwrap_err().contains("gzip"));
+}
+
+// ---- the model ----
+
+#[test]
+fn a_pod_is_read_whole() {
+    let (snapshot, remarks) = one_pod(json!({
+        "kind": "Pod", "apiVersion": "v1",
+        "metadata": {
+            "name": "web-0", "namespace": "prod", "uid": "6f1c2a9e-0000-4abc-8def-0123456789ab",
+            "creationTimestamp": "2026-11-22T10:13:50Z", "deletionTimestamp": "2026-11-24T12:13:10Z",
+            "ownerReferences": [
+                { "kind": "Config", "name": "x" },
+                { "kind": "StatefulSet", "name": "web", "controller": true },
+            ],
+            "annotations": {
+                "kubernetes.io/config.mirror": "abc",
+                "cni.projectcalico.org/ipAddrsNoIpam": "[\"10.65.255.9\"]",
+                "cni.projectcalico.org/floatingIPs": "[\"10.65.255.7\"]",
+                "k8s.v1.cni.cncf.io/network-status":
+                    "[{\"name\":\"k8s-pod-network\",\"ips\":[\"10.65.0.7\"],\"default\":true},
+                      {\"name\":\"b\",\"ips\":[\"10.9.0.1\"]}]",
+            },
+        },
+        "spec": { "nodeName": "node-1", "hostNetwork": false },
+        "status": {
+            "phase": "Running", "podIP": "10.65.0.7", "podIPs": [{ "ip": "10.65.0.7" }, { "ip": "fd00:65::7" }],
+            "conditions": [{ "type": "Initialized", "status": "True" }, { "type": "Ready", "status": "True" }],
+        },
+    }));
+    let pod = &snapshot.pods[0];
+    assert_eq!(pod.uid.text(&snapshot.names), "6f1c2a9e-0000-4abc-8def-0123456789ab");
+    assert_eq!(snapshot.pair(pod.namespace, pod.name), "prod/web-0");
+    assert_eq!(snapshot.text(pod.node), "node-1");
+    assert!(pod.ready && !pod.host_network && pod.is_terminating() && pod.mirror && pod.phase == Phase::Running);
+    assert_eq!(pod.created, Time::parse_rfc3339("2026-11-22T10:13:50Z"));
+    assert_eq!(pod.deleting, Time::parse_rfc3339("2026-11-24T12:13:10Z"));
+    assert_eq!(texts(&pod.addresses), ["10.65.0.7", "fd00:65::7"]);
+    let (kind, name) = pod.controller.unwrap();
+    assert_eq!((snapshot.text(kind), snapshot.text(name)), ("StatefulSet", "web"));
+    assert!(pod.vmi.is_none());
+    assert_eq!(texts(&pod.no_ipam), ["10.65.255.9"]);
+    assert_eq!(texts(&pod.floating), ["10.65.255.7"]);
+    assert_eq!(texts(&pod.network_status), ["10.9.0.1"], "the default network's address is the pod's own");
+    assert!(remarks.notes().is_empty() && remarks.hole_in(Input::Pods).is_none());
+}
+
+#[test]
+fn a_launcher_pod_names_its_vm() {
+    let pod = |owner: &str, label: &str| {
+        let (snapshot, _) = one_pod(json!({
+            "metadata": {
+                "name": "virt-launcher-vm-1-x", "namespace": "vms",
+                "ownerReferences": [{ "kind": owner, "name": "vm-of-owner", "controller": true }],
+                "labels": { "kubevirt.io": label, "vm.kubevirt.io/name": "vm-of-label" },
+            },
+        }));
+        snapshot.text(snapshot.pods[0].vmi).to_owned()
+    };
+    assert_eq!(pod("VirtualMachineInstance", "virt-launcher"), "vm-of-owner");
+    assert_eq!(pod("ReplicaSet", "virt-launcher"), "vm-of-label");
+    assert_eq!(pod("ReplicaSet", "hotplug-disk"), "");
+}
+
+#[test]
+fn an_address_that_cannot_be_read_is_a_hole_where_it_matters() {
+    let pod = |spec: Value, phase: &str| {
+        one_pod(json!({
+            "metadata": { "name": "a", "namespace": "n" }, "spec": spec,
+            "status": { "phase": phase, "podIPs": [{ "ip": "300.1.2.3" }, { "ip": "10.0.0.5/32" }] },
+        }))
+    };
+    let (snapshot, remarks) = pod(json!({ "nodeName": "node-1" }), "Running");
+    assert_eq!(texts(&snapshot.pods[0].addresses), ["10.0.0.5"]);
+    assert_eq!(remarks.hole_in(Input::Pods).unwrap(), "pod n/a: \"300.1.2.3\" is not an address");
+    for (spec, phase) in [
+        (json!({ "nodeName": "node-1" }), "Succeeded"),
+        (json!({ "nodeName": "node-1", "hostNetwork": true }), "Running"),
+        (json!({}), "Pending"),
+    ] {
+        let (_, remarks) = pod(spec, phase);
+        assert_eq!(remarks.hole_in(Input::Pods), None);
+        assert_eq!(remarks.notes().len(), 1);
+    }
+}
+
+#[test]
+fn an_annotation_that_cannot_be_read_is_a_note() {
+    let (snapshot, remarks) = one_pod(json!({
+        "metadata": { "name": "a", "namespace": "n", "annotations": {
+            "cni.projectcalico.org/ipAddrsNoIpam": "10.65.255.9",
+            "cni.projectcalico.org/floatingIPs": "[\"10.65.255.7\",\"host\"]",
+            "k8s.v1.cni.cncf.io/network-status": "{}",
+        } },
+    }));
+    let pod = &snapshot.pods[0];
+    assert!(pod.no_ipam.is_empty() && pod.network_status.is_empty());
+    assert_eq!(texts(&pod.floating), ["10.65.255.7"]);
+    assert_eq!(remarks.notes().len(), 3);
+    assert_eq!(remarks.hole_in(Input::Pods), None);
+}
+
+#[test]
+fn notes_are_bounded() {
+    let mut remarks = Remarks::default();
+    let mut other = Remarks::default();
+    for i in 0..30 {
+        remarks.note(format!("a{i}"));
+        other.note(format!("b{i}"));
+        other.hole(Input::Pods, format!("h{i}"));
+    }
+    remarks.hole(Input::Pods, "first".to_owned());
+    remarks.merge(other);
+    assert_eq!(remarks.notes().len(), NOTES_KEPT + 1);
+    assert_eq!(remarks.notes()[NOTES_KEPT], "40 more details could not be read");
+    assert_eq!(remarks.hole_in(Input::Pods).unwrap(), "first (and 30 more)");
+}
+
+#[test]
+fn what_cannot_be_named_is_a_hole() {
+    for metadata in [json!({ "namespace": "n" }), json!({ "name": "a" }), json!({})] {
+        let (snapshot, remarks) = one_pod(json!({ "metadata": metadata }));
+        assert!(snapshot.pods.is_empty());
+        assert!(remarks.hole_in(Input::Pods).is_some());
+    }
+}
+
+#[test]
+fn a_deletion_time_that_cannot_be_read_is_still_a_deletion() {
+    let (snapshot, remarks) = one_pod(json!({
+        "metadata": { "name": "a", "namespace": "n", "deletionTimestamp": "0001-01-01T00:00:00Z" },
+    }));
+    assert!(snapshot.pods[0].is_terminating());
+    assert_eq!(remarks.notes().len(), 1);
+}
+
+#[test]
+fn nodes_services_and_namespaces() {
+    let mut snapshot = Snapshot::default();
+    let mut remarks = Remarks::default();
+    let mut add = |kind, object: Value| {
+        let text = object.to_string();
+        insert(&mut snapshot, kind, &kube_json::item(&text).unwrap(), &mut remarks);
+    };
+    let addresses = json!([{ "type": "InternalIP", "address": "172.20.0.6" }, { "type": "Hostname", "address": "n" }]);
+    let ready = json!([{ "type": "Ready", "status": "Unknown" }]);
+    let info = json!({ "operatingSystem": "linux", "bootID": "boot-1" });
+    add(
+        Kind::Node,
+        json!({
+            "metadata": { "name": "n2", "labels": { "kubernetes.io/os": "windows" } },
+            "status": { "addresses": addresses, "conditions": ready, "nodeInfo": info },
+        }),
+    );
+    add(Kind::Node, json!({ "metadata": { "name": "n1" }, "status": { "nodeInfo": info } }));
+    add(
+        Kind::Service,
+        json!({
+            "metadata": { "name": "kubernetes", "namespace": "default", "uid": "svc-uid" }, "spec": { "type": "ClusterIP" },
+        }),
+    );
+    add(
+        Kind::Service,
+        json!({
+            "metadata": { "name": "lb", "namespace": "n", "annotations": { "projectcalico.org/ipv4pools": "[\"p\"]" } },
+            "spec": { "type": "LoadBalancer", "loadBalancerClass": "calico" },
+            "status": { "loadBalancer": { "ingress": [{ "ip": "10.1.1.1" }, { "hostname": "x" }] } },
+        }),
+    );
+    add(Kind::Namespace, json!({ "metadata": { "name": "kube-system", "uid": "ns-uid" } }));
+    add(Kind::Namespace, json!({ "metadata": { "name": "old", "deletionTimestamp": "2026-11-24T12:13:10Z" } }));
+    assert!(remarks.notes().is_empty());
+
+    assert_eq!((snapshot.kube_nodes.len(), snapshot.services.len()), (2, 2));
+    let (windows, linux) = (&snapshot.kube_nodes[0], &snapshot.kube_nodes[1]);
+    assert!(windows.windows && windows.ready == Some(false) && snapshot.text(windows.boot_id) == "boot-1");
+    assert_eq!(texts(&windows.internal_addresses), ["172.20.0.6"]);
+    assert!(!linux.windows && linux.ready.is_none());
+    let (api, balanced) = (&snapshot.services[0], &snapshot.services[1]);
+    assert!(!api.load_balancer && !api.requests_address && api.class.is_none());
+    assert!(balanced.load_balancer && balanced.requests_address);
+    assert_eq!(snapshot.text(balanced.class.unwrap()), "calico");
+    assert_eq!(texts(&balanced.ingress), ["10.1.1.1"]);
+    assert_eq!(snapshot.namespaces.len(), 2);
+    assert!(snapshot.namespaces[1].deleting.is_some());
+    assert_eq!(snapshot.kube.kube_system_uid.as_deref(), Some("ns-uid"));
+    assert_eq!(snapshot.kube.kubernetes_service_uid.as_deref(), Some("svc-uid"));
+}
+
+#[test]
+fn each_request_for_an_address_counts() {
+    for (spec, annotations, asks) in [
+        (json!({ "loadBalancerIP": "10.1.1.1" }), json!({}), true),
+        (json!({}), json!({ "projectcalico.org/ipv4pools": "[]" }), true),
+        (json!({}), json!({ "projectcalico.org/ipv6pools": "[]" }), true),
+        (json!({}), json!({ "projectcalico.org/loadBalancerIPs": "[]" }), true),
+        (json!({}), json!({ "projectcalico.org/ipv4pools": "" }), false),
+        (json!({}), json!({}), false),
+    ] {
+        let text = json!({
+            "metadata": { "name": "a", "namespace": "n", "annotations": annotations }, "spec": spec,
+        })
+        .to_string();
+        let item = kube_json::item(&text).unwrap();
+        let service = service(&mut Names::default(), &item, &mut Remarks::default()).unwrap();
+        assert_eq!(service.requests_address, asks, "{text}");
+    }
+}
+
+#[test]
+fn a_second_look_replaces_adds_and_removes() {
+    let mut snapshot = Snapshot::default();
+    let mut remarks = Remarks::default();
+    let make = |snapshot: &mut Snapshot, name: &str, uid: &str| {
+        let text = json!({ "metadata": { "name": name, "namespace": "n", "uid": uid } }).to_string();
+        pod(&mut snapshot.names, &kube_json::item(&text).unwrap(), &mut Remarks::default()).unwrap()
+    };
+    for name in ["a", "b", "c"] {
+        let text = json!({ "metadata": { "name": name, "namespace": "n", "uid": "old" } }).to_string();
+        insert(&mut snapshot, Kind::Pod, &kube_json::item(&text).unwrap(), &mut remarks);
+    }
+    snapshot.sort();
+    let (b, d) = (make(&mut snapshot, "b", "new"), make(&mut snapshot, "d", "new"));
+    let (namespace, a) = (b.namespace, snapshot.names.find("a").unwrap());
+    let seen = [((namespace, b.name), Some(b.clone())), ((namespace, d.name), Some(d)), ((namespace, a), None)];
+    replace_pods(&mut snapshot, HashMap::from(seen));
+    let pods: Vec<(String, String)> =
+        snapshot.pods.iter().map(|pod| (snapshot.text(pod.name).to_owned(), pod.uid.text(&snapshot.names))).collect();
+    let pair = |name: &str, uid: &str| (name.to_owned(), uid.to_owned());
+    assert_eq!(pods, [pair("b", "new"), pair("c", "old"), pair("d", "new")]);
+    replace_pod(&mut snapshot, namespace, b.name, None);
+    assert_eq!(snapshot.pods.len(), 2);
+    replace_node(&mut snapshot, a, None);
+    replace_service(&mut snapshot, namespace, a, None);
+}
+
+#[test]
+fn dates_of_http() {
+    assert_eq!(http_date("Tue, 24 Nov 2026 13:31:53 GMT"), Time::parse_rfc3339("2026-11-24T13:31:53Z"));
+    assert_eq!(http_date("soon"), None);
+}

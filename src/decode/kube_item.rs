@@ -1,0 +1,372 @@
+//! One Kubernetes object as JSON or protobuf brought it: the common form between the wire and the model.
+//!
+//! Both decoders fill an [`Item`] and `decode::kube` alone makes model values from it, so the two wires
+//! cannot drift apart. An item holds the fields of all four kinds at once, because JSON may say what kind
+//! an object is only after the object. Nothing is judged here: a field that is absent, `null` (Go writes
+//! that for empty lists) or empty reads as empty.
+//!
+//! Every text is borrowed where it can be: `Option<Cow<str>>` and `Vec<Cow<str>>` would allocate silently.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::model::{Input, Time};
+
+/// The kinds of object that an audit reads.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    Pod,
+    Node,
+    Service,
+    Namespace,
+}
+
+impl Kind {
+    /// Every kind, in the order in which they are read: what pods refer to comes first.
+    pub const ALL: [Kind; 4] = [Kind::Namespace, Kind::Node, Kind::Service, Kind::Pod];
+
+    /// Kubernetes' word, as in `kind: Pod`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Pod => "Pod",
+            Kind::Node => "Node",
+            Kind::Service => "Service",
+            Kind::Namespace => "Namespace",
+        }
+    }
+
+    /// Its name in a URL and in RBAC.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Kind::Pod => "pods",
+            Kind::Node => "nodes",
+            Kind::Service => "services",
+            Kind::Namespace => "namespaces",
+        }
+    }
+
+    /// The input of an audit that it is.
+    pub const fn input(self) -> Input {
+        match self {
+            Kind::Pod => Input::Pods,
+            Kind::Node => Input::KubeNodes,
+            Kind::Service => Input::Services,
+            Kind::Namespace => Input::Namespaces,
+        }
+    }
+
+    /// Whether its objects live in namespaces.
+    pub const fn is_namespaced(self) -> bool {
+        matches!(self, Kind::Pod | Kind::Service)
+    }
+
+    /// The kind of this word in this API group; an object without `apiVersion` counts as core.
+    /// Other groups have a `Service` too.
+    pub fn parse(api_version: &str, word: &str) -> Option<Kind> {
+        let core = matches!(api_version, "" | "v1");
+        Kind::ALL.into_iter().find(|kind| core && kind.word() == word)
+    }
+
+    /// The kind whose typed list (`PodList`) this is.
+    pub fn of_list(api_version: &str, word: &str) -> Option<Kind> {
+        word.strip_suffix("List").and_then(|kind| Kind::parse(api_version, kind))
+    }
+}
+
+/// A text of the wire; absent and `null` read as empty.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Text<'a>(Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> From<&'a str> for Text<'a> {
+    fn from(text: &'a str) -> Text<'a> {
+        Text(Cow::Borrowed(text))
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(Text)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or null")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+}
+
+/// A time of the wire.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Moment {
+    /// Absent, `null`, or Go's zero time.
+    #[default]
+    Absent,
+    At(Time),
+    /// Something is there, and it is no time that we can hold.
+    Odd,
+}
+
+impl Moment {
+    /// From RFC 3339.
+    pub fn parse(text: &str) -> Moment {
+        match Time::parse_rfc3339(text) {
+            Some(time) => Moment::At(time),
+            None if text.is_empty() => Moment::Absent,
+            None => Moment::Odd,
+        }
+    }
+
+    /// The time, when there is a readable one.
+    pub const fn time(self) -> Option<Time> {
+        match self {
+            Moment::At(time) => Some(time),
+            Moment::Absent | Moment::Odd => None,
+        }
+    }
+}
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Moment::Absent => serializer.serialize_none(),
+            Moment::At(time) => time.serialize(serializer),
+            Moment::Odd => serializer.serialize_str("?"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Moment, D::Error> {
+        Text::deserialize(deserializer).map(|text| Moment::parse(&text))
+    }
+}
+
+/// `null` reads as the default.
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// One object of any of the four kinds.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Item<'a> {
+    #[serde(borrow)]
+    pub api_version: Text<'a>,
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub metadata: Metadata<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub spec: Spec<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub status: Status<'a>,
+}
+
+/// `metadata`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Metadata<'a> {
+    #[serde(borrow)]
+    pub uid: Text<'a>,
+    #[serde(borrow)]
+    pub namespace: Text<'a>,
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    pub creation_timestamp: Moment,
+    pub deletion_timestamp: Moment,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub owner_references: Vec<OwnerReference<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub labels: Labels<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub annotations: Annotations<'a>,
+}
+
+/// One of `metadata.ownerReferences`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnerReference<'a> {
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    pub controller: bool,
+}
+
+/// The labels that matter.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Labels<'a> {
+    #[serde(borrow, rename = "kubernetes.io/os")]
+    pub os: Text<'a>,
+    /// `virt-launcher` on the pod that runs a VM.
+    #[serde(borrow, rename = "kubevirt.io")]
+    pub kubevirt: Text<'a>,
+    #[serde(borrow, rename = "vm.kubevirt.io/name")]
+    pub vm_name: Text<'a>,
+}
+
+impl<'a> Labels<'a> {
+    /// The field of a label that matters.
+    pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
+        match key {
+            b"kubernetes.io/os" => Some(&mut self.os),
+            b"kubevirt.io" => Some(&mut self.kubevirt),
+            b"vm.kubevirt.io/name" => Some(&mut self.vm_name),
+            _ => None,
+        }
+    }
+}
+
+/// The annotations that matter.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Annotations<'a> {
+    #[serde(borrow, rename = "kubernetes.io/config.mirror")]
+    pub mirror: Text<'a>,
+    #[serde(borrow, rename = "cni.projectcalico.org/ipAddrsNoIpam")]
+    pub no_ipam: Text<'a>,
+    #[serde(borrow, rename = "cni.projectcalico.org/floatingIPs")]
+    pub floating: Text<'a>,
+    #[serde(borrow, rename = "k8s.v1.cni.cncf.io/network-status")]
+    pub network_status: Text<'a>,
+    #[serde(borrow, rename = "projectcalico.org/ipv4pools")]
+    pub v4_pools: Text<'a>,
+    #[serde(borrow, rename = "projectcalico.org/ipv6pools")]
+    pub v6_pools: Text<'a>,
+    #[serde(borrow, rename = "projectcalico.org/loadBalancerIPs")]
+    pub load_balancer_ips: Text<'a>,
+}
+
+impl<'a> Annotations<'a> {
+    /// The field of an annotation that matters.
+    pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
+        match key {
+            b"kubernetes.io/config.mirror" => Some(&mut self.mirror),
+            b"cni.projectcalico.org/ipAddrsNoIpam" => Some(&mut self.no_ipam),
+            b"cni.projectcalico.org/floatingIPs" => Some(&mut self.floating),
+            b"k8s.v1.cni.cncf.io/network-status" => Some(&mut self.network_status),
+            b"projectcalico.org/ipv4pools" => Some(&mut self.v4_pools),
+            b"projectcalico.org/ipv6pools" => Some(&mut self.v6_pools),
+            b"projectcalico.org/loadBalancerIPs" => Some(&mut self.load_balancer_ips),
+            _ => None,
+        }
+    }
+}
+
+/// `spec` of a pod or a service.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Spec<'a> {
+    #[serde(borrow)]
+    pub node_name: Text<'a>,
+    #[serde(deserialize_with = "nullable")]
+    pub host_network: bool,
+    #[serde(borrow)]
+    pub r#type: Text<'a>,
+    #[serde(borrow)]
+    pub load_balancer_class: Text<'a>,
+    #[serde(borrow, rename = "loadBalancerIP")]
+    pub load_balancer_ip: Text<'a>,
+}
+
+/// `status` of a pod, a node or a service.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Status<'a> {
+    #[serde(borrow)]
+    pub phase: Text<'a>,
+    #[serde(borrow, rename = "podIP")]
+    pub pod_ip: Text<'a>,
+    #[serde(borrow, rename = "podIPs", deserialize_with = "nullable")]
+    pub pod_ips: Vec<Ip<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub conditions: Vec<Condition<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub addresses: Vec<NodeAddress<'a>>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub node_info: NodeInfo<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub load_balancer: LoadBalancer<'a>,
+}
+
+/// One of `status.podIPs` or of `status.loadBalancer.ingress`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ip<'a> {
+    #[serde(borrow)]
+    pub ip: Text<'a>,
+}
+
+/// One of `status.conditions`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Condition<'a> {
+    #[serde(borrow)]
+    pub r#type: Text<'a>,
+    #[serde(borrow)]
+    pub status: Text<'a>,
+}
+
+/// One of a node's `status.addresses`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress<'a> {
+    #[serde(borrow)]
+    pub r#type: Text<'a>,
+    #[serde(borrow)]
+    pub address: Text<'a>,
+}
+
+/// A node's `status.nodeInfo`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct NodeInfo<'a> {
+    #[serde(borrow, rename = "bootID")]
+    pub boot_id: Text<'a>,
+    #[serde(borrow)]
+    pub operating_system: Text<'a>,
+}
+
+/// A service's `status.loadBalancer`.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadBalancer<'a> {
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub ingress: Vec<Ip<'a>>,
+}
