@@ -1,0 +1,103 @@
+//! The rules against golden datastores: every case of `tests/golden` gives exactly its expected findings.
+//!
+//! Here the data goes straight into decoding and checks, without servers; `tests/audit.rs` does the same through
+//! the binary and real servers. A new case is a new folder. `IPAUDIT_CODES=IPA201,IPA202` narrows the comparison.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod servers;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ipaudit::checks::{self, World};
+use ipaudit::decode::{self, Kv};
+use ipaudit::ledger::{Ledger, ScopeFlag};
+use ipaudit::model::{Code, Input, InputState, Snapshot, Time};
+use servers::golden::{Case, Moment};
+
+fn snapshot(moment: &Moment) -> Snapshot {
+    let mut snapshot = Snapshot { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Snapshot::default() };
+    for input in Input::ALL {
+        snapshot.coverage.set(input, InputState::Complete, "");
+    }
+    for (revision, (key, value)) in (1..).zip(&moment.keys) {
+        decode::insert(&mut snapshot, &Kv { key, value, create_revision: revision, mod_revision: revision, version: 1 });
+    }
+    ipaudit::source::kube_objects::read(&[moment.cluster_file.clone()], &mut snapshot).unwrap();
+    for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
+        snapshot.coverage.set(input, InputState::Complete, "");
+    }
+    snapshot.sort();
+    snapshot
+}
+
+fn wanted() -> Option<BTreeSet<Code>> {
+    let list = std::env::var("IPAUDIT_CODES").ok()?;
+    Some(list.split(',').map(|code| code.parse().unwrap()).collect())
+}
+
+/// Codes that exist in the registry; a case may expect codes that are not built yet, and these are told.
+fn compare(name: &str, moment: &Moment, failures: &mut Vec<String>) {
+    let snapshot = snapshot(moment);
+    let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+    let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+    let wanted = wanted();
+    let counts = |code: Code| checks::find(code).is_some() && wanted.as_ref().is_none_or(|w| w.contains(&code));
+    let found: BTreeSet<(Code, String)> =
+        outcome.findings.iter().map(|f| (f.code, f.subject.id.clone())).filter(|(c, _)| counts(*c)).collect();
+    let expected: BTreeSet<(Code, String)> = moment
+        .expect
+        .iter()
+        .map(|e| (e.code.parse().unwrap(), e.subject.clone()))
+        .filter(|(c, _)| counts(*c))
+        .collect();
+    for (code, subject) in expected.difference(&found) {
+        let why = &moment.expect.iter().find(|e| e.subject == *subject && e.code == code.to_string()).unwrap().why;
+        failures.push(format!("{name}: missing {code} {subject:?} ({why})"));
+    }
+    for (code, subject) in found.difference(&expected) {
+        let summary = &outcome.findings.iter().find(|f| f.subject.id == *subject && f.code == *code).unwrap().summary;
+        failures.push(format!("{name}: unexpected {code} {subject:?} ({summary})"));
+    }
+    // Skips for a missing past are the only ones in complete data.
+    for skipped in outcome.skipped.iter().filter(|s| s.incomplete) {
+        failures.push(format!("{name}: skipped {} ({})", skipped.code, skipped.reason));
+    }
+}
+
+#[test]
+fn every_case_gives_exactly_its_findings() {
+    let mut failures = Vec::new();
+    let names = Case::names();
+    assert!(names.len() >= 16, "the golden cases are missing: {names:?}");
+    for name in &names {
+        let case = Case::load(name);
+        for (i, moment) in case.moments.iter().enumerate() {
+            compare(&format!("{name}[{i}]"), moment, &mut failures);
+        }
+    }
+    assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The copies in the repository are the cases as they were handed over, when the original folder is at hand.
+#[test]
+fn the_copies_are_the_originals() {
+    let Some(original) = std::env::var_os("IPAUDIT_GOLDEN") else { return };
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let list = |root: &Path| -> BTreeSet<std::path::PathBuf> {
+        let mut files = BTreeSet::new();
+        for case in std::fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()) {
+            for file in std::fs::read_dir(&case).unwrap() {
+                files.insert(file.unwrap().path().strip_prefix(root).unwrap().to_path_buf());
+            }
+        }
+        files
+    };
+    let original = Path::new(&original);
+    assert_eq!(list(&ours), list(original), "the lists of files differ");
+    for file in list(original) {
+        let same = std::fs::read(ours.join(&file)).unwrap() == std::fs::read(original.join(&file)).unwrap();
+        assert!(same, "{} differs from its original", file.display());
+    }
+}
