@@ -24,7 +24,7 @@ fn snapshot(moment: &Moment) -> Snapshot {
     for (revision, (key, value)) in (1..).zip(&moment.keys) {
         decode::insert(&mut snapshot, &Kv { key, value, create_revision: revision, mod_revision: revision, version: 1 });
     }
-    ipaudit::source::kube_objects::read(&[moment.cluster_file.clone()], &mut snapshot).unwrap();
+    ipaudit::source::kube_objects::read(std::slice::from_ref(&moment.cluster_file), &mut snapshot).unwrap();
     for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
         snapshot.coverage.set(input, InputState::Complete, "");
     }

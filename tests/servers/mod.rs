@@ -10,7 +10,6 @@
 //! The API is blocking; do not call it from inside an async runtime.
 //! Nothing here imports ipaudit: the harness must not share a bug with it.
 #![allow(dead_code, unused_macros, unused_imports)] // each test binary uses a part
-#![allow(unused_imports)]
 // A harness that cannot go on fails the test: panics are its errors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
