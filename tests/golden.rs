@@ -22,7 +22,10 @@ fn snapshot(moment: &Moment) -> Snapshot {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
     for (revision, (key, value)) in (1..).zip(&moment.keys) {
-        decode::insert(&mut snapshot, &Kv { key, value, create_revision: revision, mod_revision: revision, version: 1 });
+        decode::insert(
+            &mut snapshot,
+            &Kv { key, value, create_revision: revision, mod_revision: revision, version: 1 },
+        );
     }
     ipaudit::source::kube_objects::read(std::slice::from_ref(&moment.cluster_file), &mut snapshot).unwrap();
     for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod block;
+pub mod capture;
 mod config;
 mod endpoint;
 mod endpoint_name;

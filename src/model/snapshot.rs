@@ -162,6 +162,18 @@ impl InputState {
             InputState::NotAsked => "not asked",
         }
     }
+
+    /// The state of this word.
+    pub fn parse(word: &str) -> Option<InputState> {
+        let all = [
+            InputState::Complete,
+            InputState::Partial,
+            InputState::Forbidden,
+            InputState::Unreachable,
+            InputState::NotAsked,
+        ];
+        all.into_iter().find(|s| s.word() == word)
+    }
 }
 
 /// What was read of each input, with the reason where it is not complete.
