@@ -33,3 +33,50 @@ pub(super) fn decode(
         deleted: raw.deleted.unwrap_or_default(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::keys::record_key;
+    use crate::decode::testing::{bad, snapshot};
+    use crate::model::snapshot::Dark;
+
+    #[test]
+    fn states_and_owners() {
+        let path = "ipv4/block/10.65.0.0-26";
+        for (owner, kind, name) in [
+            ("host/node-1.dc1", HostKind::Host, "node-1.dc1"),
+            ("virtual/load-balancer", HostKind::Virtual, "load-balancer"),
+            ("@/x", HostKind::At, "x"),
+        ] {
+            let key = format!("/calico/ipam/v2/{owner}/{path}");
+            let mut snapshot = snapshot(&[(&key, r#"{"state":"confirmed"}"#)]);
+            let host = Host { kind, name: snapshot.names.intern(name) };
+            let affinity = &snapshot.affinities[0];
+            assert_eq!((affinity.host, affinity.odd_key.is_none(), affinity.deleted), (host, true, false));
+            assert_eq!(record_key(&snapshot.names, affinity), key.as_bytes());
+        }
+        let key = format!("/calico/ipam/v2/host/n/{path}");
+        let state = |value: &str| snapshot(&[(&key, value)]).affinities[0].state;
+        for value in ["", "{}", r#"{"state":""}"#, r#"{"state":null}"#, r#"{"state":"confirmed"}"#] {
+            assert_eq!(state(value), AffinityState::Confirmed, "{value}");
+        }
+        assert_eq!(state(r#"{"state":"pending"}"#), AffinityState::Pending);
+        assert_eq!(state(r#"{"state":"pendingDeletion"}"#), AffinityState::PendingDeletion);
+        assert!(matches!(state(r#"{"state":"Confirmed"}"#), AffinityState::Unknown(_)));
+    }
+
+    #[test]
+    fn odd_keys_are_kept_and_bad_values_are_dark() {
+        for key in ["/calico/ipam/v2/host/n/ipv4/block/10.65.0.9-26", "/calico/ipam/v2/host/n/ipv6/block/10.65.0.0-26"]
+        {
+            let snapshot = snapshot(&[(key, r#"{"deleted":true}"#)]);
+            let affinity = &snapshot.affinities[0];
+            assert_eq!(affinity.cidr.to_string(), "10.65.0.0/26");
+            assert!(affinity.deleted);
+            assert_eq!(record_key(&snapshot.names, affinity), key.as_bytes());
+            let bad = bad(key, r#"{"state":7}"#);
+            assert_eq!(bad.dark, [Dark::Affinity(affinity.cidr)]);
+        }
+    }
+}

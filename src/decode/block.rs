@@ -158,3 +158,157 @@ pub(super) fn scan_cidr(value: &[u8]) -> Option<Cidr> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::testing::{bad, snapshot};
+    use crate::model::snapshot::Dark;
+    use crate::model::{Input, Snapshot};
+
+    const KEY: &str = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26";
+
+    fn block(key: &str, value: &str) -> (Snapshot, Block) {
+        let mut snapshot = snapshot(&[(key, value)]);
+        assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
+        let block = snapshot.blocks.pop().unwrap();
+        (snapshot, block)
+    }
+
+    fn cidr(text: &str) -> Cidr {
+        Cidr::parse(text).unwrap().0
+    }
+
+    #[test]
+    fn everything_that_checks_need_comes_through() {
+        let (snapshot, block) = block(
+            KEY,
+            r#"{"cidr":"10.65.0.0/26","affinity":"host:node-1","affinity_claim_time":"2026-11-24T12:12:51Z",
+            "allocations":[null,0,1,2],"unallocated":[5,3,-1,9999999999,null,-9223372036854775808],
+            "attributes":[
+              {"handle_id":"k8s-pod-network.3f2c\r\neth0","secondary":{"namespace":"prod","node":"node-1","pod":"web-0",
+                "timestamp":"2026-11-22 08:00:00.5 +0000 UTC","vmi-name":"v","foreign":"x"}},
+              {"releasedAt":"2026-11-24T12:12:49Z","handle_id":null,"secondary":null},
+              {"handle_id":"lb-x","secondary":{"service":"s","type":"LoadBalancer","note":"n"},
+                "alternateOwnerAttrs":{"pod":"web-1","namespace":"prod","node":"node-2"}},
+              null],
+            "sequenceNumber":1795522366247311999,
+            "sequenceNumberForAllocation":{"10":18446744073709551615,"2":7,"2":8,"03":1,"x":2,"4":null},
+            "deleted":true,"strictAffinity":true,"hostAffinity":"node-1","future":{"a":[1,{}]}}"#,
+        );
+        let name = |n: Name| snapshot.text(n).to_owned();
+        assert_eq!((block.cidr, block.value_cidr), (cidr("10.65.0.0/26"), cidr("10.65.0.0/26")));
+        assert!(block.odd_key.is_none() && block.odd_value_cidr.is_none() && block.odd_affinity.is_none());
+        let host = block.affinity.unwrap();
+        assert_eq!((host.kind, name(host.name)), (HostKind::Host, "node-1".into()));
+        assert_eq!(block.claimed_at, Time::parse_rfc3339("2026-11-24T12:12:51Z"));
+        assert_eq!(*block.allocations, [None, Some(0), Some(1), Some(2)]);
+        assert_eq!(*block.unallocated, [5, 3, -1, i32::MAX, 0, i32::MIN]);
+        assert_eq!(block.sequence, Some(1_795_522_366_247_311_999));
+        assert_eq!(*block.allocation_sequences, [(2, 8), (10, u64::MAX)]);
+        assert!(block.deleted && block.strict_affinity && name(block.host_affinity) == "node-1");
+
+        let [pod, cooling, service, empty] = &block.attributes[..] else { panic!("{:?}", block.attributes) };
+        assert_eq!(pod.handle.unwrap().text(&snapshot.names), "k8s-pod-network.3f2c");
+        assert_eq!(pod.odd_handle.as_deref(), Some("k8s-pod-network.3f2c\r\neth0"));
+        assert_eq!(pod.owner.pod_name().map(|(a, b)| (name(a), name(b))), Some(("prod".into(), "web-0".into())));
+        assert_eq!((name(pod.owner.node), name(pod.owner.vmi)), ("node-1".into(), "v".into()));
+        assert_eq!(pod.owner.timestamp, Time::parse_rfc3339("2026-11-22T08:00:00.5Z"));
+        assert!(pod.alternate.is_none() && pod.released_at.is_none());
+        assert!(cooling.handle.is_none() && cooling.odd_handle.is_none() && cooling.owner.is_empty());
+        assert_eq!(cooling.released_at, Time::parse_rfc3339("2026-11-24T12:12:49Z"));
+        assert_eq!((name(service.owner.service), name(service.owner.kind)), ("s".into(), "LoadBalancer".into()));
+        assert_eq!(name(service.owner.note), "n");
+        assert_eq!(service.alternate.as_ref().map(|o| name(o.pod)), Some("web-1".into()));
+        assert!(empty.handle.is_none() && empty.owner.is_empty());
+    }
+
+    #[test]
+    fn what_old_versions_leave_out_is_absent() {
+        let (_, block) = block(
+            KEY,
+            r#"{"cidr":"10.65.0.0/26","affinity":null,"allocations":null,"unallocated":null,"attributes":null,
+            "sequenceNumberForAllocation":null,"affinity_claim_time":"","strictAffinity":"what"}"#,
+        );
+        assert!(block.affinity.is_none() && block.odd_affinity.is_none() && block.claimed_at.is_none());
+        assert!(block.allocations.is_empty() && block.unallocated.is_empty() && block.attributes.is_empty());
+        assert!(block.sequence.is_none() && block.allocation_sequences.is_empty() && !block.strict_affinity);
+    }
+
+    #[test]
+    fn keys_are_read_leniently_and_kept() {
+        let odd = [
+            ("/calico/ipam/v2/assignment/ipv4/block/10.65.0.5-26", "10.65.0.0/26"),
+            ("/calico/ipam/v2/assignment/ipv6/block/10.65.0.0-26", "10.65.0.0/26"),
+            ("/calico/ipam/v2/assignment/ipv4/block/fd00:65:0::-122", "fd00:65::/122"),
+        ];
+        for (key, want) in odd {
+            let (snapshot, block) = block(key, r#"{"cidr":"10.65.0.0/26"}"#);
+            assert_eq!(block.cidr, cidr(want), "{key}");
+            assert_eq!(keys::record_key(&snapshot.names, &block), key.as_bytes());
+            assert!(block.odd_key.is_some());
+        }
+        let key = "/calico/ipam/v2/assignment/ipv6/block/fd00:65::8:f700-122";
+        let (snapshot, block) = block(key, r#"{"cidr":"fd00:65::8:f700/122"}"#);
+        assert!(block.odd_key.is_none());
+        assert_eq!(keys::record_key(&snapshot.names, &block), key.as_bytes());
+    }
+
+    #[test]
+    fn a_values_cidr_with_host_bits_is_not_the_keys() {
+        let (_, odd) = block(KEY, r#"{"cidr":"10.65.0.7/26"}"#);
+        assert_eq!((odd.value_cidr, odd.odd_value_cidr.as_deref()), (odd.cidr, Some("10.65.0.7/26")));
+        let (_, bare) = block(KEY, r#"{"cidr":"10.65.0.7"}"#);
+        assert_eq!(bare.value_cidr, cidr("10.65.0.7/32"));
+    }
+
+    #[test]
+    fn affinities_of_no_known_form_name_nobody() {
+        for (text, want) in [("virtual:load-balancer", true), ("host:", false), ("node-1", false), ("@:x", false)] {
+            let (snapshot, block) = block(KEY, &format!(r#"{{"cidr":"10.65.0.0/26","affinity":"{text}"}}"#));
+            assert_eq!(block.affinity.is_some(), want, "{text}");
+            assert_eq!(snapshot.text(block.odd_affinity), if want { "" } else { text });
+        }
+    }
+
+    #[test]
+    fn what_calico_cannot_read_is_bad_and_dark() {
+        for field in [
+            r#""sequenceNumber":1.5"#,
+            r#""sequenceNumber":18446744073709551616"#,
+            r#""sequenceNumber":-1"#,
+            r#""sequenceNumberForAllocation":{"1":"2"}"#,
+            r#""sequenceNumberForAllocation":{"1":1e3}"#,
+            r#""allocations":[1.0]"#,
+            r#""allocations":[9223372036854775808]"#,
+            r#""unallocated":["0"]"#,
+            r#""attributes":{}"#,
+            r#""attributes":[{"handle_id":7}]"#,
+            r#""attributes":[{"secondary":{"foreign":7}}]"#,
+            r#""attributes":[{"secondary":{"timestamp":"yesterday"}}]"#,
+            r#""attributes":[{"releasedAt":"2026-11-24 12:12:49"}]"#,
+            r#""affinity":7"#,
+            r#""hostAffinity":[]"#,
+            r#""affinity_claim_time":"soon""#,
+            r#""deleted":"no""#,
+        ] {
+            let bad = bad(KEY, &format!(r#"{{"cidr":"10.65.0.0/26",{field}}}"#));
+            assert_eq!((bad.input, bad.dark), (Input::Blocks, vec![Dark::Range(cidr("10.65.0.0/26"))]), "{field}");
+            assert!(bad.offset.is_some_and(|at| at >= 23), "{field} {:?}", bad.offset);
+        }
+        for none in ["{}", r#"{"cidr":null}"#, r#"{"cidr":""}"#] {
+            assert_eq!(bad(KEY, none).reason, "the block has no cidr");
+        }
+        assert_eq!(bad(KEY, r#"{"cidr":"x"}"#).reason, "cidr: \"x\" is no network");
+    }
+
+    #[test]
+    fn a_value_that_does_not_decode_still_says_its_cidr() {
+        let both = [Dark::Range(cidr("10.65.0.0/26")), Dark::Range(cidr("10.66.0.64/26"))];
+        assert_eq!(bad(KEY, r#"{"x":"cidr","cidr" : "10.66.0.64/26","allocations":[nul"#).dark, both);
+        assert_eq!(scan_cidr(b"\xff\"CIDR\":\"10.66.0.65/26\""), Some(cidr("10.66.0.64/26")));
+        for nothing in [r#""cidr":"0.0.0.0/0""#, r#""cidr":"10.66.0.64/26"#, r#""cidr""#, r#""cidr":7"#, ""] {
+            assert_eq!(scan_cidr(nothing.as_bytes()), None, "{nothing}");
+        }
+    }
+}

@@ -92,3 +92,86 @@ fn mac(text: &str) -> Option<u64> {
     }
     (parts == 6).then_some(number)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::keys::{endpoint_key, record_key};
+    use crate::decode::testing::{bad, snapshot};
+    use crate::model::snapshot::Dark;
+    use crate::model::{Input, Name, Snapshot, Time, endpoint};
+
+    const NAME: &str = "node--1-k8s-web--0-eth0";
+
+    fn one(value: &str) -> (Snapshot, Endpoint) {
+        let mut snapshot = snapshot(&[(&endpoint_key("shop", NAME), value)]);
+        assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
+        let endpoint = snapshot.endpoints.pop().unwrap();
+        (snapshot, endpoint)
+    }
+
+    #[test]
+    fn everything_that_checks_need_comes_through() {
+        let (snapshot, endpoint) = one(
+            r#"{"kind":"WorkloadEndpoint","metadata":{"name":"x","creationTimestamp":"2026-11-24T07:56:58Z",
+            "labels":{"node":"other"}},"spec":{"orchestrator":"k8s","node":"node\u002d1","containerID":"b2e7","pod":"web-0",
+            "endpoint":"eth0","ipNetworks":["10.75.241.133/32","fd00:75::6/128","10.0.0.1"],
+            "ipNATs":[{"internalIP":"10.75.241.133","externalIP":"10.75.255.1"}],"profiles":["kns.shop"],
+            "interfaceName":"cali4de82754ef9","mac":"56:41:9A:7f:d0:33","ports":[{"port":1}]}}"#,
+        );
+        let name = |n: Name| snapshot.text(n);
+        assert_eq!((name(endpoint.namespace), name(endpoint.name)), ("shop", NAME));
+        assert_eq!(endpoint.orchestrator, Orchestrator::Kubernetes);
+        assert_eq!((name(endpoint.node), name(endpoint.pod), name(endpoint.endpoint)), ("node-1", "web-0", "eth0"));
+        assert_eq!((name(endpoint.container), name(endpoint.interface)), ("b2e7", "cali4de82754ef9"));
+        assert_eq!(endpoint.mac.map(endpoint::mac_text).as_deref(), Some("56:41:9a:7f:d0:33"));
+        let addresses: Vec<String> = endpoint.addresses.iter().map(Addr::to_string).collect();
+        assert_eq!(addresses, ["10.75.241.133", "fd00:75::6", "10.0.0.1"]);
+        assert_eq!(endpoint.nats[0].external.to_string(), "10.75.255.1");
+        assert_eq!(endpoint.created, Time::parse_rfc3339("2026-11-24T07:56:58Z"));
+        assert_eq!(record_key(&snapshot.names, &endpoint), endpoint_key("shop", NAME).as_bytes());
+    }
+
+    #[test]
+    fn what_is_absent_stays_absent_but_the_name_tells_the_node() {
+        for value in ["{}", r#"{"spec":null,"metadata":null}"#, r#"{"spec":{"node":"","ipNetworks":null,"mac":""}}"#] {
+            let (snapshot, endpoint) = one(value);
+            assert_eq!(snapshot.text(endpoint.node), "node-1");
+            assert_eq!(endpoint.orchestrator, Orchestrator::Other(Name::NONE));
+            assert!(endpoint.addresses.is_empty() && endpoint.mac.is_none() && endpoint.created.is_none());
+        }
+        let (snapshot, other) = one(r#"{"spec":{"orchestrator":"openstack","workload":"vm-1","node":"other"}}"#);
+        assert_eq!((snapshot.text(other.pod), snapshot.text(other.node)), ("vm-1", "other"));
+        assert!(matches!(other.orchestrator, Orchestrator::Other(name) if snapshot.text(name) == "openstack"));
+    }
+
+    #[test]
+    fn a_wrong_mac_is_none() {
+        for (text, want) in [("aa-bb-cc-dd-ee-ff", true), ("+a:bb:cc:dd:ee:ff", false), ("aa:bb:cc:dd:ee", false)] {
+            assert_eq!(mac(text).is_some(), want, "{text}");
+        }
+        for text in ["aa:bb:cc:dd:ee:ff:00:11", "aabbccddeeff", "aä:bb:cc:dd:ee:ff", ":::::"] {
+            assert_eq!(mac(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_decode_darkens_its_node() {
+        for value in [
+            r#"{"spec":{"ipNetworks":"10.0.0.1/32"}}"#,
+            r#"{"spec":{"ipNetworks":["10.0.0.300/32"]}}"#,
+            r#"{"spec":{"ipNetworks":[""]}}"#,
+            r#"{"spec":{"ipNetworks":[null]}}"#,
+            r#"{"spec":{"ipNATs":[{"internalIP":"10.0.0.1"}]}}"#,
+            r#"{"spec":{"ipNATs":[null]}}"#,
+            r#"{"metadata":{"creationTimestamp":"yesterday"}}"#,
+            r#"{"metadata":[]}"#,
+        ] {
+            let mut snapshot = snapshot(&[(&endpoint_key("shop", NAME), value)]);
+            let bad = snapshot.bad_values.pop().unwrap_or_else(|| panic!("{value}"));
+            let node = Dark::Node(snapshot.names.intern("node-1"));
+            assert_eq!((bad.input, bad.dark), (Input::Endpoints, vec![node]), "{value}");
+        }
+        assert_eq!(bad(&endpoint_key("shop", "x"), "x").dark, [Dark::All(Input::Endpoints)]);
+    }
+}

@@ -197,3 +197,159 @@ pub fn remove(snapshot: &mut Snapshot, keys: &HashSet<Vec<u8>>) {
         snapshot.kube_controllers = KubeControllers::default();
     }
 }
+
+#[cfg(test)]
+mod testing {
+    //! What the tests of all kinds share.
+
+    use super::*;
+
+    /// A snapshot of these keys and values, all at mod revision 7.
+    pub fn snapshot(pairs: &[(&str, &str)]) -> Snapshot {
+        let mut snapshot = Snapshot::default();
+        for (key, value) in pairs {
+            let (key, value) = (key.as_bytes(), value.as_bytes());
+            insert(&mut snapshot, &Kv { key, value, create_revision: 5, mod_revision: 7, version: 2 });
+        }
+        snapshot
+    }
+
+    /// The one bad value that this key and value give.
+    pub fn bad(key: &str, value: &str) -> BadValue {
+        let mut snapshot = snapshot(&[(key, value)]);
+        let bad = snapshot.bad_values.pop().unwrap_or_else(|| panic!("{key} decodes: {value}"));
+        assert_eq!((bad.key.as_slice(), bad.mod_revision), (key.as_bytes(), 7));
+        assert!(snapshot.bad_values.is_empty());
+        bad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{bad, snapshot};
+    use super::*;
+
+    #[test]
+    fn keys_of_others_are_passed_over() {
+        let others = snapshot(&[
+            ("/calico/ipam/v2/host/node-1", "{{{"),
+            ("/calico/ipam/v2/config/x", "{{{"),
+            ("/calico/felix/v1/host/node-1/endpoint/x", "{{{"),
+            ("/calico/resources/v3/projectcalico.org/ipamconfigurations/other", "{{{"),
+            ("/calico/resources/v3/projectcalico.org/nodesx", "{{{"),
+            ("/registry/pods/shop/web", "{{{"),
+        ]);
+        assert!(others.bad_values.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_calico_would_not_recognise_is_bad_and_says_what_it_still_names() {
+        let range = |text: &str| Dark::Range(crate::model::Cidr::parse(text).unwrap().0);
+        let block = bad("/calico/ipam/v2/assignment/ipv4/block/10.77.300.0-26", "{}");
+        assert_eq!((block.input, block.dark), (Input::Blocks, vec![]));
+        let block = bad("/calico/ipam/v2/assignment/x", r#"{"cidr":"10.77.0.0/26"}"#);
+        assert_eq!(block.dark, [range("10.77.0.0/26")]);
+        let affinity = bad("/calico/ipam/v2/host/node-1/x/ipv4/block/10.77.0.0-26", "{}");
+        assert_eq!(affinity.dark, [Dark::Affinity(crate::model::Cidr::parse("10.77.0.0/26").unwrap().0)]);
+        assert_eq!(bad("/calico/ipam/v2/host/node-1/", "{}").dark, []);
+        assert_eq!(bad("/calico/ipam/v2/virtual/load-balancer", "{}").input, Input::Affinities);
+        for key in ["/calico/ipam/v2/host/", "/calico/ipam/v2/host//ipv4/block/10.0.0.0-26"] {
+            assert_eq!(bad(key, "").input, Input::Affinities, "{key}");
+        }
+        assert!(matches!(bad("/calico/ipam/v2/handle/a/b/c", "{}").dark[..], [Dark::Handle(_)]));
+        assert_eq!(bad("/calico/ipam/v2/handle/", "{}").dark, []);
+        let pools = "/calico/resources/v3/projectcalico.org/ippools/";
+        assert_eq!(bad(pools, "{}").dark, [Dark::All(Input::Pools)]);
+        let nodes = "/calico/resources/v3/projectcalico.org/nodes/";
+        assert_eq!(bad(nodes, "{}").dark, [Dark::All(Input::CalicoNodes)]);
+        assert!(matches!(bad(&format!("{nodes}a/b"), "{}").dark[..], [Dark::Node(_)]));
+        let endpoints = "/calico/resources/v3/projectcalico.org/workloadendpoints";
+        assert!(matches!(bad(&format!("{endpoints}/shop/a-k8s-p-eth0/x"), "{}").dark[..], [Dark::Node(_)]));
+        assert_eq!(bad(&format!("{endpoints}/shop"), "{}").dark, [Dark::All(Input::Endpoints)]);
+        assert_eq!(bad(&format!("{endpoints}/shop/x"), "").dark, [Dark::All(Input::Endpoints)]);
+    }
+
+    #[test]
+    fn no_object_is_bad_for_every_kind() {
+        let keys = [
+            "/calico/ipam/v2/assignment/ipv4/block/10.0.0.0-26",
+            "/calico/ipam/v2/handle/h",
+            "/calico/ipam/v2/host/n/ipv4/block/10.0.0.0-26",
+            "/calico/resources/v3/projectcalico.org/workloadendpoints/shop/n-k8s-p-eth0",
+            "/calico/resources/v3/projectcalico.org/nodes/n",
+            "/calico/resources/v3/projectcalico.org/ippools/p",
+            "/calico/resources/v3/projectcalico.org/ipreservations/r",
+            "/calico/resources/v3/projectcalico.org/hostendpoints/h",
+            keys::IPAM_CONFIG,
+            keys::IPAM_CONFIGURATION,
+            keys::CLUSTER_INFORMATION,
+            keys::KUBE_CONTROLLERS,
+        ];
+        for key in keys {
+            for value in ["null", "[]", "7", "\"x\"", "x", "{} x", "{}{}", "\u{feff}{}", "{", " "] {
+                let bad = bad(key, value);
+                assert!(!bad.reason.is_empty() && !bad.reason.contains('\n'), "{key} {value}: {bad:?}");
+                assert!(bad.offset.is_some_and(|at| at <= value.len()), "{key} {value}: {bad:?}");
+            }
+            if !key.contains("/host/") {
+                assert_eq!(bad(key, "").reason, "the value is empty");
+            }
+        }
+    }
+
+    #[test]
+    fn reasons_tell_the_field_and_the_place() {
+        let handle = "/calico/ipam/v2/handle/h";
+        let bad_count = bad(handle, r#"{"block":{"10.0.0.0/26":"one"}}"#);
+        assert_eq!(bad_count.reason, "block: invalid type: string \"one\", expected i64");
+        assert_eq!(bad_count.offset, Some(28));
+        let name = bad(handle, "{\n \"block\": {\"10.0.0.0\": 1}}");
+        assert_eq!(name.reason, "block: \"10.0.0.0\" is no network");
+        assert_eq!(name.offset, Some(14));
+        assert_eq!(bad(handle, "{\n\n  x}").offset, Some(5));
+        let endless = format!("{{\"block\":{{\"{}\":1}}}}", "x".repeat(5000));
+        assert!(bad(handle, &endless).reason.len() < 300);
+        let endless = format!("{{\"block\":\"{}\"}}", "x\\n".repeat(5000));
+        let reason = bad(handle, &endless).reason;
+        assert!(reason.chars().count() < 300 && !reason.contains('\n'));
+    }
+
+    #[test]
+    fn gos_rules_of_reading() {
+        let snap = snapshot(&[
+            ("/calico/ipam/v2/handle/a", r#"{"BLOCK":{"10.0.0.0/26":1},"deleted":true,"deleted":false,"x":{"y":[]}}"#),
+            ("/calico/ipam/v2/handle/b", r#"{"block":{"10.0.0.0/26":1,"10.0.0.0/26":4},"deleted":null}"#),
+            ("/calico/ipam/v2/handle/c", r#"{"block":null}"#),
+            ("/calico/ipam/v2/handle/d", " {} \n"),
+        ]);
+        let counts: Vec<Vec<i64>> = snap.handles.iter().map(|h| h.counts.iter().map(|c| c.1).collect()).collect();
+        assert_eq!(counts, [vec![1], vec![4], vec![], vec![]]);
+        assert!(snap.handles.iter().all(|h| !h.deleted) && snap.bad_values.is_empty());
+    }
+
+    #[test]
+    fn revisions_and_the_values_hash_are_kept() {
+        let snap = snapshot(&[("/calico/ipam/v2/handle/a", "{}")]);
+        let meta = Meta { create_revision: 5, mod_revision: 7, version: 2, value_hash: stable_hash(b"{}") };
+        assert_eq!(snap.handles[0].meta, meta);
+    }
+
+    #[test]
+    fn what_was_inserted_can_be_removed() {
+        let host_endpoints = "/calico/resources/v3/projectcalico.org/hostendpoints/";
+        let (a, b) = (format!("{host_endpoints}a"), format!("{host_endpoints}b"));
+        let mut snap = snapshot(&[
+            (&a, r#"{"spec":{"expectedIPs":["10.0.0.1","10.0.0.2"]}}"#),
+            (&b, r#"{"spec":{"expectedIPs":["10.0.0.2"]}}"#),
+            (keys::IPAM_CONFIG, "{}"),
+            ("/calico/ipam/v2/handle/x", "{{"),
+        ]);
+        assert!(!snap.ipam_config.auto_allocate_blocks);
+        let keys = [a.as_str(), keys::IPAM_CONFIG, "/calico/ipam/v2/handle/x", "/calico/ipam/v2/handle/y"];
+        remove(&mut snap, &keys.iter().map(|key| key.as_bytes().to_vec()).collect());
+        assert!(snap.ipam_config.auto_allocate_blocks && snap.ipam_config.meta.is_none());
+        assert_eq!(snap.host_endpoint_addresses, ["10.0.0.2".parse().unwrap()]);
+        assert_eq!(snap.host_endpoints.len(), 1);
+        assert!(snap.bad_values.is_empty());
+    }
+}

@@ -88,3 +88,48 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
         created,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::decode::keys::{node_key, record_key};
+    use crate::decode::testing::{bad, snapshot};
+    use crate::model::snapshot::Dark;
+    use crate::model::{Addr, Time, Tunnel};
+
+    #[test]
+    fn addresses_tunnels_and_the_kubernetes_name() {
+        let value = r#"{"metadata":{"creationTimestamp":"2026-10-15T12:12:50Z"},"spec":{
+            "bgp":{"ipv4Address":"172.20.0.7/24","ipv6Address":"","ipv4IPIPTunnelAddr":"10.65.247.1"},
+            "ipv4VXLANTunnelAddr":"10.165.8.224","ipv6VXLANTunnelAddr":"fd00::1",
+            "wireguard":{"interfaceIPv4Address":"10.65.247.0","interfaceIPv6Address":"fd00::2"},
+            "orchRefs":[null,{"nodeName":"x","orchestrator":"other"},{"nodeName":"kube-2","orchestrator":"k8s"}],
+            "addresses":[{"address":"172.20.0.7/24","type":"CalicoNodeIP"},{"address":"172.20.0.9"},{},null]}}"#;
+        let snapshot = snapshot(&[(&node_key("node-2"), value), (&node_key("node-3"), r#"{"spec":{}}"#)]);
+        assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
+        let [node, bare] = &snapshot.calico_nodes[..] else { panic!() };
+        assert_eq!(snapshot.text(node.name), "node-2");
+        assert_eq!(node.kubernetes_name.map(|name| snapshot.text(name)), Some("kube-2"));
+        let texts: Vec<String> = node.addresses.iter().map(Addr::to_string).collect();
+        assert_eq!(texts, ["172.20.0.7", "172.20.0.9", "172.20.0.7"]);
+        let tunnels: Vec<(Tunnel, String)> = node.tunnels.iter().map(|(t, a)| (*t, a.to_string())).collect();
+        let addresses = ["10.65.247.1", "10.165.8.224", "fd00::1", "10.65.247.0", "fd00::2"].map(str::to_owned);
+        assert_eq!(tunnels, Tunnel::ALL.into_iter().zip(addresses).collect::<Vec<_>>());
+        assert_eq!(node.created, Time::parse_rfc3339("2026-10-15T12:12:50Z"));
+        assert_eq!(record_key(&snapshot.names, node), node_key("node-2").as_bytes());
+        assert!(bare.kubernetes_name.is_none() && bare.addresses.is_empty() && bare.tunnels.is_empty());
+    }
+
+    #[test]
+    fn an_address_that_does_not_parse_darkens_the_node() {
+        for spec in [
+            r#""bgp":[]"#,
+            r#""bgp":{"ipv4Address":"172.20.0.7/33"}"#,
+            r#""bgp":{"ipv4IPIPTunnelAddr":"none"}"#,
+            r#""addresses":[{"address":"host.example"}]"#,
+            r#""wireguard":{"interfaceIPv6Address":7}"#,
+        ] {
+            let bad = bad(&node_key("node-2"), &format!(r#"{{"spec":{{{spec}}}}}"#));
+            assert!(matches!(bad.dark[..], [Dark::Node(_)]), "{bad:?}");
+        }
+    }
+}

@@ -86,3 +86,78 @@ pub(super) fn decode_reservation(names: &mut Names, kv: &Kv<'_>, name: &str) -> 
     }
     Ok(Reservation { meta: kv.meta(), name: names.intern(name), cidrs: cidrs.into(), created })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::keys::{pool_key, record_key, reservation_key};
+    use crate::decode::testing::{bad, snapshot};
+    use crate::model::snapshot::Dark;
+    use crate::model::{Input, Name};
+
+    fn pool(spec: &str) -> Pool {
+        let key = pool_key("p");
+        let mut snapshot = snapshot(&[(&key, &format!(r#"{{"spec":{{{spec}}}}}"#))]);
+        assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
+        let pool = snapshot.pools.pop().unwrap();
+        assert_eq!(record_key(&snapshot.names, &pool), key.as_bytes());
+        pool
+    }
+
+    #[test]
+    fn what_is_absent_is_calicos_default() {
+        let bare = pool(r#""cidr":"10.77.0.0/16""#);
+        assert_eq!((bare.cidr.to_string().as_str(), bare.block_size), ("10.77.0.0/16", 26));
+        assert!(bare.workloads && bare.tunnels && !bare.load_balancers && !bare.disabled && !bare.manual);
+        assert!(bare.node_selector.is_none() && bare.namespace_selector.is_none() && bare.assigns_automatically());
+        assert_eq!(pool(r#""cidr":"fd00::/64","blockSize":0"#).block_size, 122);
+        assert_eq!(pool(r#""cidr":"fd00::/64","blockSize":null,"allowedUses":[]"#).block_size, 122);
+        assert_eq!(pool(r#""cidr":"10.77.3.0/16""#).cidr, bare.cidr);
+    }
+
+    #[test]
+    fn what_is_given_is_taken() {
+        let given = pool(
+            r#""cidr":"10.0.0.0/24","blockSize":28,"disabled":true,"assignmentMode":"Manual","nodeSelector":"all()",
+            "namespaceSelector":"x","allowedUses":["LoadBalancer","Future"]"#,
+        );
+        assert!(given.block_size == 28 && given.disabled && given.manual && given.load_balancers);
+        assert!(!given.workloads && !given.tunnels);
+        assert!(given.node_selector != Name::NONE && given.namespace_selector != Name::NONE);
+    }
+
+    #[test]
+    fn deletion_is_seen_and_wrong_pools_are_bad() {
+        let value = r#"{"metadata":{"deletionTimestamp":"2026-11-24T12:12:52Z"},"spec":{"cidr":"10.0.0.0/24"}}"#;
+        assert!(snapshot(&[(&pool_key("p"), value)]).pools[0].deleting.is_some());
+        let wrong = [
+            "",
+            r#""cidr":"10.0.0.0""#,
+            r#""cidr":"x""#,
+            r#""cidr":"10.0.0.0/24","blockSize":19"#,
+            r#""cidr":"10.0.0.0/24","blockSize":33"#,
+            r#""cidr":"10.0.0.0/24","blockSize":122"#,
+            r#""cidr":"fd00::/64","blockSize":26"#,
+            r#""cidr":"10.0.0.0/24","blockSize":282"#,
+            r#""cidr":"10.0.0.0/24","blockSize":"26""#,
+            r#""cidr":"10.0.0.0/24","allowedUses":"Workload""#,
+        ];
+        for spec in wrong {
+            let bad = bad(&pool_key("p"), &format!(r#"{{"spec":{{{spec}}}}}"#));
+            assert_eq!((bad.input, bad.dark), (Input::Pools, vec![Dark::All(Input::Pools)]), "{spec}");
+        }
+    }
+
+    #[test]
+    fn reservations() {
+        let key = reservation_key("r");
+        let snapshot = snapshot(&[(&key, r#"{"spec":{"reservedCIDRs":["10.71.84.130/32","10.71.250.7/24"]}}"#)]);
+        let texts: Vec<String> = snapshot.reservations[0].cidrs.iter().map(Cidr::to_string).collect();
+        assert_eq!(texts, ["10.71.84.130/32", "10.71.250.0/24"]);
+        assert_eq!(record_key(&snapshot.names, &snapshot.reservations[0]), key.as_bytes());
+        for list in [r#""10.0.0.0/8""#, r#"["10.0.0.1"]"#, r#"[null]"#] {
+            let bad = bad(&key, &format!(r#"{{"spec":{{"reservedCIDRs":{list}}}}}"#));
+            assert_eq!(bad.dark, [Dark::All(Input::Pools)], "{list}");
+        }
+    }
+}
