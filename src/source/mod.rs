@@ -1,1 +1,5 @@
-//! (under construction)
+//! Where the values of a snapshot come from, one file for one outside thing.
+
+pub mod etcd;
+pub mod etcd_look;
+pub mod etcd_ranges;
