@@ -21,8 +21,6 @@ use super::trouble::{self, Kind, Trouble};
 use super::{srv, tls};
 use crate::error::Error;
 
-/// The largest answer we accept; etcd-client's own limit is 4 MiB, a page of full blocks is more.
-const MAX_ANSWER: usize = 256 << 20;
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// The first pause before another try; doubled each time.
@@ -47,6 +45,7 @@ struct Inner {
     has_certificate: bool,
     connect_timeout: Duration,
     request_timeout: Duration,
+    largest_answer: usize,
     state: Mutex<State>,
 }
 
@@ -103,6 +102,7 @@ impl Connection {
             has_certificate: settings.cert.is_some(),
             connect_timeout: settings.connect_timeout,
             request_timeout: settings.request_timeout,
+            largest_answer: settings.largest_answer,
             state: Mutex::new(State { at: 0, generation: 0, client: None, proven: false }),
         })))
     }
@@ -149,7 +149,7 @@ impl Connection {
     /// As [`Connection::current`].
     pub async fn kv(&self) -> Result<(KvClient, String), Trouble> {
         let current = self.current().await?;
-        Ok((current.kv(), current.endpoint))
+        Ok((current.kv(self.0.largest_answer), current.endpoint))
     }
 
     /// How long one request may take.
@@ -193,7 +193,7 @@ impl Connection {
     {
         let limit = self.deadline(round).await;
         let current = self.current_within(limit).await?;
-        let trouble = match timeout(limit, request(current.kv())).await {
+        let trouble = match timeout(limit, request(current.kv(self.0.largest_answer))).await {
             Ok(Ok(answer)) => {
                 self.0.state.lock().await.proven = true;
                 return Ok(answer);
@@ -283,8 +283,8 @@ impl State {
 }
 
 impl Current {
-    fn kv(&self) -> KvClient {
-        self.client.kv_client().max_decoding_message_size(MAX_ANSWER)
+    fn kv(&self, largest_answer: usize) -> KvClient {
+        self.client.kv_client().max_decoding_message_size(largest_answer)
     }
 }
 

@@ -101,6 +101,8 @@ pub struct EtcdSettings {
     pub request_timeout: Duration,
     /// Reads in flight, 1..=16.
     pub concurrency: usize,
+    /// The largest answer that is accepted, in bytes; a page that is larger is asked for in smaller pieces.
+    pub largest_answer: usize,
     /// A DNS server for SRV discovery instead of the system's (tests; unusual networks).
     pub dns_server: Option<std::net::SocketAddr>,
     /// What was set and by whom, in the order of the fields.
@@ -113,6 +115,8 @@ pub struct EtcdSettings {
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may take to come about.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// etcd-client's own limit is 4 MiB; a page of full blocks is more.
+pub const LARGEST_ANSWER: usize = 256 << 20;
 /// Reads in flight unless the user says otherwise: more makes other people's writes wait.
 pub const CONCURRENCY: usize = 2;
 
@@ -130,6 +134,7 @@ impl EtcdSettings {
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             concurrency: CONCURRENCY,
+            largest_answer: LARGEST_ANSWER,
             dns_server: None,
             origins: Vec::new(),
             notes: Vec::new(),
