@@ -9,9 +9,10 @@ use ipaudit::decode::Kv;
 use ipaudit::error::{Error, chain};
 use ipaudit::model::{Input, InputState};
 use ipaudit::source::etcd::{EtcdRead, ReadError, ReadOptions, Sink, read};
-use ipaudit::source::etcd_ranges::WANTED;
 
-use crate::servers::Etcd;
+use etcd_client::{GetOptions, KeyValue};
+
+use crate::servers::{self, Etcd};
 
 pub const RESOURCES: &str = "/calico/resources/v3/projectcalico.org";
 
@@ -130,20 +131,30 @@ pub fn fill(etcd: &Etcd, handles: u32, endpoints: u32) {
     etcd.put_many(pairs);
 }
 
-/// What a read must deliver, asked of etcd in another way.
+/// What a read must deliver: everything under `/calico` in one go, then sorted out by the domain facts' list of keys.
 pub fn expected(etcd: &Etcd) -> World {
-    let mut world = World::new();
-    for wanted in WANTED {
-        let keys: Vec<Vec<u8>> = match wanted.prefix {
-            true => etcd.list(wanted.key).into_iter().map(|(key, _)| key).collect(),
-            false => vec![wanted.key.into()],
-        };
-        for key in keys {
-            let Some(stored) = etcd.get(key.clone()) else { continue };
-            world.insert(key, (stored.value, stored.create_revision, stored.mod_revision, stored.version));
-        }
-    }
-    world
+    let options = GetOptions::new().with_prefix();
+    let mut kv = etcd.client().kv_client().max_decoding_message_size(256 << 20);
+    let answer = servers::block_on(kv.get("/calico", Some(options))).expect("all keys");
+    let taken = answer.kvs().iter().filter(|kv| is_wanted(kv.key_str().unwrap_or_default()));
+    let stored = |kv: &KeyValue| (kv.value().to_vec(), kv.create_revision(), kv.mod_revision(), kv.version());
+    taken.map(|kv| (kv.key().to_vec(), stored(kv))).collect()
+}
+
+/// Written from the domain facts, not from the code's own list.
+fn is_wanted(key: &str) -> bool {
+    let ipam = |rest: &str| {
+        rest == "config" || ["assignment/", "handle/", "host/", "virtual/", "@/"].iter().any(|p| rest.starts_with(p))
+    };
+    let resource = |rest: &str| {
+        ["clusterinformations/default", "ipamconfigurations/default", "kubecontrollersconfigurations/default"]
+            .contains(&rest)
+            || ["workloadendpoints/", "nodes/", "ippools/", "ipreservations/", "hostendpoints/"]
+                .iter()
+                .any(|p| rest.starts_with(p))
+    };
+    key.strip_prefix("/calico/ipam/v2/").is_some_and(ipam)
+        || key.strip_prefix("/calico/resources/v3/projectcalico.org/").is_some_and(resource)
 }
 
 /// An endpoint where nobody listens. The port is held by a socket that does not accept, so that no other server gets it.
