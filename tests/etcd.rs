@@ -5,6 +5,7 @@ mod servers;
 
 use std::time::{Duration, Instant};
 
+use etcd_client::{Client, ConnectOptions, Permission};
 use etcd_edge::*;
 use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::{EtcdFlags, EtcdSettings, Secret, Source, load};
@@ -41,6 +42,21 @@ both! {
     gives_up_after_three_compactions
     learns_the_last_compaction
     looks_at_single_keys_at_one_later_revision
+    speaks_tls_with_a_client_certificate
+    says_what_is_wrong_with_tls
+    logs_in_with_user_and_password
+    says_what_is_wrong_with_the_login
+    a_user_is_harmless_where_authentication_is_off
+    a_forbidden_prefix_makes_one_input_unknown
+    a_login_that_expires_in_the_middle_is_renewed
+    a_restart_in_the_middle_is_survived
+    dead_endpoints_are_passed_over
+    a_frozen_first_endpoint_is_passed_over
+    an_endpoint_that_dies_in_the_middle_is_left
+    an_endpoint_that_falls_silent_in_the_middle_is_left
+    a_frozen_server_is_an_error_in_time
+    endpoints_of_two_clusters_are_told_apart
+    a_restore_in_the_middle_is_an_error
 }
 
 fn settings(etcd: &Etcd) -> EtcdSettings {
@@ -223,4 +239,255 @@ fn looks_at_single_keys_at_one_later_revision(version: EtcdVersion) {
 /// The harness blocks on a runtime of its own: not on a thread of ours.
 fn etcd_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(work).join().expect("the harness worked"))
+}
+
+fn with_tls(etcd: &Etcd) -> EtcdSettings {
+    let file = |path: &std::path::Path| Some(Source::File(path.to_owned()));
+    let tls = etcd.tls();
+    EtcdSettings { ca_cert: file(&tls.ca), cert: file(&tls.client.cert), key: file(&tls.client.key), ..settings(etcd) }
+}
+
+fn speaks_tls_with_a_client_certificate(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).tls().start();
+    fill(&etcd, 100, 100);
+    let mut sink = Kept::new();
+    read_all(&with_tls(&etcd), &mut sink).unwrap();
+    assert!(sink.world == expected(&etcd));
+    // Inline, and without a scheme: certificates mean https.
+    let tls = etcd.tls();
+    let inline = |pem: String| Some(Source::Inline(Secret::new(pem)));
+    let inline = EtcdSettings {
+        ca_cert: inline(tls.ca_pem()),
+        cert: inline(tls.client.cert_pem()),
+        key: inline(tls.client.key_pem()),
+        ..EtcdSettings::new([etcd.address()])
+    };
+    let read = read_all(&inline, &mut Kept::new()).unwrap();
+    assert_eq!(read.facts.endpoints, [etcd.endpoint()]);
+}
+
+fn says_what_is_wrong_with_tls(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).tls().start();
+    let tls = etcd.tls();
+    let right = with_tls(&etcd);
+    let file = |path: &std::path::Path| Some(Source::File(path.to_owned()));
+    let told = |settings: EtcdSettings, wanted: &[&str]| {
+        let text = refusal(&settings);
+        eprintln!("{text}");
+        for part in wanted {
+            assert!(text.contains(part), "{part:?} is not in {text}");
+        }
+    };
+    told(EtcdSettings { ca_cert: file(&tls.other_ca), ..right.clone() }, &["UnknownIssuer", "--etcd-ca-cert"]);
+    told(EtcdSettings { ca_cert: None, ..right.clone() }, &["UnknownIssuer", "--etcd-ca-cert"]);
+    told(EtcdSettings { cert: None, key: None, ..right.clone() }, &["client certificate", "--etcd-cert"]);
+    let other = EtcdSettings { cert: file(&tls.other_client.cert), key: file(&tls.other_client.key), ..right.clone() };
+    told(other, &["client certificate", "--etcd-cert"]);
+    let mixed = EtcdSettings { cert: file(&tls.other_client.cert), ..right.clone() };
+    told(mixed, &["not a pair", "--etcd-key"]);
+    told(EtcdSettings { cert: file(&tls.client.key), ..right.clone() }, &["holds no certificate"]);
+    told(EtcdSettings { key: file(&tls.ca.with_file_name("nothing.pem")), ..right.clone() }, &["No such file", "nothing.pem"]);
+    let plain = right.endpoints[0].replace("https", "http");
+    told(EtcdSettings { endpoints: vec![plain], ..right.clone() }, &["perhaps it speaks TLS"]);
+    let insecure = Etcd::start(version);
+    let secure = insecure.endpoint().replace("http", "https");
+    told(EtcdSettings { endpoints: vec![secure], ..right }, &["does not speak TLS"]);
+}
+
+fn as_user(etcd: &Etcd, name: &str, password: &str) -> EtcdSettings {
+    let password = Some(Source::Inline(Secret::new(password)));
+    EtcdSettings { username: Some(name.to_owned()), password, ..settings(etcd) }
+}
+
+fn logs_in_with_user_and_password(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).auth().start();
+    fill(&etcd, 100, 100);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{}\n", READER.password)).unwrap();
+    let from_file = EtcdSettings { password: Some(Source::File(file)), ..as_user(&etcd, READER.name, "") };
+    for settings in [as_user(&etcd, READER.name, READER.password), from_file] {
+        let mut sink = Kept::new();
+        let read = read_all(&settings, &mut sink).unwrap();
+        assert!(all_complete(&read) && sink.world == expected(&etcd));
+    }
+}
+
+fn says_what_is_wrong_with_the_login(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).auth().start();
+    let text = refusal(&settings(&etcd));
+    assert!(text.contains("user name is empty") && text.contains("--etcd-username"), "{text}");
+    for (name, password) in [(READER.name, "hunter2"), ("stranger", "hunter2")] {
+        let text = refusal(&as_user(&etcd, name, password));
+        assert!(text.contains("authentication failed") && text.contains("password is wrong"), "{text}");
+        assert!(text.contains(&etcd.endpoint()) && !text.contains("hunter2"), "{text}");
+    }
+    let error = read_all(&as_user(&etcd, NOBODY.name, NOBODY.password), &mut Kept::new()).unwrap_err();
+    assert!(matches!(error, ReadError::Forbidden(_)), "{error:?}");
+    let text = refusal(&as_user(&etcd, NOBODY.name, NOBODY.password));
+    assert!(text.contains("permission denied") && text.contains("needs read on the prefix /calico/"), "{text}");
+}
+
+fn a_user_is_harmless_where_authentication_is_off(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 10, 10);
+    assert!(all_complete(&read_all(&as_user(&etcd, "calico", "anything"), &mut Kept::new()).unwrap()));
+}
+
+fn a_forbidden_prefix_makes_one_input_unknown(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).auth().start();
+    fill(&etcd, 6000, 100);
+    let narrow = User { name: "narrow", password: "narrow-secret" };
+    // Neither the single keys of the configuration nor the handles, and a part of the affinities.
+    let rights = ["/calico/ipam/v2/assignment/", "/calico/ipam/v2/host/", RESOURCES];
+    etcd.add_user(narrow, &rights.map(|prefix| Permission::read(prefix).with_prefix()));
+    let mut sink = Kept::new();
+    let read = read_all(&as_user(&etcd, narrow.name, narrow.password), &mut sink).unwrap();
+    for input in [Input::Blocks, Input::Endpoints, Input::CalicoNodes, Input::Pools] {
+        assert_eq!(state(&read, input), (InputState::Complete, ""));
+    }
+    for (input, prefix) in [
+        (Input::Handles, "/calico/ipam/v2/handle/*"),
+        (Input::Affinities, "/calico/ipam/v2/virtual/*"),
+        (Input::Config, "/calico/ipam/v2/config"),
+    ] {
+        let (state, detail) = state(&read, input);
+        assert_eq!(state, InputState::Forbidden);
+        assert!(detail.contains(prefix) && detail.contains("permission denied"), "{detail}");
+    }
+    assert!(sink.world.keys().any(|key| key.starts_with(b"/calico/ipam/v2/assignment/")));
+    assert!(!sink.world.keys().any(|key| key.starts_with(b"/calico/ipam/v2/handle/")));
+}
+
+fn a_login_that_expires_in_the_middle_is_renewed(version: EtcdVersion) {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "a key for tests of logins, of 32 bytes or more").unwrap();
+    let token = format!("--auth-token=jwt,priv-key={},sign-method=HS256,ttl=1s", key.display());
+    // Filled under another kind of login: the harness renews none.
+    let filled = Etcd::builder(version).auth().start();
+    fill(&filled, 6000, 100);
+    let world = expected(&filled);
+    let etcd = Etcd::builder(version).auth().flag(token).restored_from(&filled.snapshot_save()).start();
+    let mut sink = Kept::meddling(|| {
+        // A login that is younger than the one of the read: when it is dead, so is the other.
+        let user = ConnectOptions::new().with_user(READER.name, READER.password);
+        let mut client = servers::block_on(Client::connect([etcd.endpoint()], Some(user))).unwrap();
+        servers::eventually("a login of one second expires", Duration::from_secs(30), || {
+            servers::block_on(client.get("/calico/", None)).is_err()
+        });
+    });
+    let read = read_all(&as_user(&etcd, READER.name, READER.password), &mut sink).unwrap();
+    assert!(all_complete(&read) && read.restarts == 0, "{read:?}");
+    assert!(sink.world.keys().eq(world.keys()));
+}
+
+fn a_restart_in_the_middle_is_survived(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).auth().start();
+    fill(&etcd, 6000, 100);
+    let before = expected(&etcd);
+    let mut sink = Kept::meddling(|| etcd.restart());
+    let read = read_all(&as_user(&etcd, READER.name, READER.password), &mut sink).unwrap();
+    assert!(sink.world == before && !sink.twice && read.restarts == 0);
+}
+
+fn dead_endpoints_are_passed_over(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 100, 100);
+    let (one, other) = (Dead::new(), Dead::new());
+    let endpoints = [one.endpoint.clone(), etcd.endpoint(), other.endpoint.clone()];
+    let mut sink = Kept::new();
+    let read = read_all(&EtcdSettings::new(endpoints.clone()), &mut sink).unwrap();
+    assert!(all_complete(&read) && sink.world == expected(&etcd));
+    assert_eq!(read.facts.endpoints, endpoints);
+    let text = refusal(&EtcdSettings::new([one.endpoint.clone(), other.endpoint.clone()]));
+    assert!(text.contains(&one.endpoint) && text.contains(&other.endpoint), "{text}");
+    assert!(text.contains("Connection refused") && text.contains("nobody listens there"), "{text}");
+}
+
+fn a_frozen_first_endpoint_is_passed_over(version: EtcdVersion) {
+    let (frozen, etcd) = (Etcd::start(version), Etcd::start(version));
+    fill(&etcd, 100, 100);
+    let world = expected(&etcd);
+    frozen.freeze();
+    let settings = EtcdSettings::new([frozen.endpoint(), etcd.endpoint()]).with_timeout(Duration::from_secs(1));
+    let mut sink = Kept::new();
+    assert!(all_complete(&read_all(&settings, &mut sink).unwrap()) && sink.world == world);
+    frozen.thaw();
+}
+
+fn an_endpoint_that_dies_in_the_middle_is_left(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 6000, 100);
+    let world = expected(&etcd);
+    let (proxy, first) = etcd.behind_proxy();
+    let mut sink = Kept::meddling(|| {
+        proxy.refuse();
+        proxy.cut();
+    });
+    let read = read_all(&EtcdSettings::new([first, etcd.endpoint()]), &mut sink).unwrap();
+    assert!(sink.world == world && !sink.twice && read.restarts == 0);
+}
+
+fn an_endpoint_that_falls_silent_in_the_middle_is_left(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 6000, 100);
+    let world = expected(&etcd);
+    let (proxy, first) = etcd.behind_proxy();
+    let mut sink = Kept::meddling(|| proxy.blackhole());
+    let settings = EtcdSettings::new([first, etcd.endpoint()]).with_timeout(Duration::from_secs(1));
+    read_all(&settings, &mut sink).unwrap();
+    assert!(sink.world == world && !sink.twice);
+    assert!(proxy.bytes_to_client() > 0, "the read began there");
+}
+
+fn a_frozen_server_is_an_error_in_time(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 6000, 100);
+    let settings = settings(&etcd).with_timeout(Duration::from_secs(1));
+    let in_time = |sink: &mut Kept<'_>| {
+        let began = Instant::now();
+        let text = refused(read_all(&settings, sink));
+        // Two tries of a second; a busy machine adds to it, a hang would add for ever.
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        assert!(text.contains("no answer within 1s") && text.contains("--etcd-timeout"), "{text}");
+        etcd.thaw();
+    };
+    in_time(&mut Kept::meddling(|| etcd.freeze()));
+    etcd.freeze();
+    in_time(&mut Kept::new());
+    read_all(&settings, &mut Kept::new()).unwrap();
+}
+
+fn endpoints_of_two_clusters_are_told_apart(version: EtcdVersion) {
+    let (etcd, newer, older) = (Etcd::start(version), Etcd::start(version), Etcd::start(version));
+    fill(&etcd, 6000, 100);
+    fill(&newer, 6000, 1000);
+    fill(&older, 10, 10);
+    let (proxy, first) = etcd.behind_proxy();
+    for (second, wanted) in [(&newer, "belong to different etcd clusters"), (&older, "another cluster")] {
+        let mut sink = Kept::meddling(|| {
+            proxy.refuse();
+            proxy.cut();
+        });
+        let text = refused(read_all(&EtcdSettings::new([first.clone(), second.endpoint()]), &mut sink));
+        assert!(text.contains(wanted), "{text}");
+        proxy.open();
+    }
+}
+
+fn a_restore_in_the_middle_is_an_error(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 100, 0);
+    let backup = etcd.snapshot_save();
+    fill(&etcd, 6000, 100);
+    let text = refused(read_all(&settings(&etcd), &mut Kept::meddling(|| etcd.restore(&backup))));
+    assert!(text.contains("future revision") && text.contains("restored"), "{text}");
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_said() {
+    // No name at all, so that no DNS server is asked.
+    let text = refusal(&EtcdSettings::new(["http://no..such..name:2379"]));
+    assert!(text.contains("does not resolve") && text.contains("http://no..such..name:2379"), "{text}");
 }

@@ -10,6 +10,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, KvClient, TlsOptions};
@@ -17,7 +18,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::settings::{EtcdSettings, Secret, read_text};
-use super::trouble::{self, Kind, Trouble};
+use super::trouble::{self, How, Kind, Trouble};
 use super::{srv, tls};
 use crate::error::Error;
 
@@ -46,6 +47,8 @@ struct Inner {
     connect_timeout: Duration,
     request_timeout: Duration,
     largest_answer: usize,
+    /// Whether any answer ever came.
+    proven: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -61,8 +64,6 @@ struct State {
     /// Grows with every change of target or client, so that two calls that fail together move on once.
     generation: u64,
     client: Option<Client>,
-    /// Whether any answer ever came.
-    proven: bool,
 }
 
 /// A client of one endpoint, for one call.
@@ -103,7 +104,8 @@ impl Connection {
             connect_timeout: settings.connect_timeout,
             request_timeout: settings.request_timeout,
             largest_answer: settings.largest_answer,
-            state: Mutex::new(State { at: 0, generation: 0, client: None, proven: false }),
+            proven: AtomicBool::new(false),
+            state: Mutex::new(State { at: 0, generation: 0, client: None }),
         })))
     }
 
@@ -176,7 +178,7 @@ impl Connection {
                 Err(trouble) if trouble.again() => failures.add(trouble),
                 Err(trouble) => return Err(trouble.while_doing(doing)),
             }
-            if self.gives_up(&failures, began).await {
+            if self.gives_up(&failures, began) {
                 return Err(failures.sum().while_doing(doing));
             }
             if failures.count.is_multiple_of(self.0.targets.len()) {
@@ -191,11 +193,11 @@ impl Connection {
         F: Fn(KvClient) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let limit = self.deadline(round).await;
+        let limit = self.deadline(round);
         let current = self.current_within(limit).await?;
         let trouble = match timeout(limit, request(current.kv(self.0.largest_answer))).await {
             Ok(Ok(answer)) => {
-                self.0.state.lock().await.proven = true;
+                self.0.proven.store(true, Relaxed);
                 return Ok(answer);
             }
             Ok(Err(error)) => self.0.trouble(trouble::kind(&error), &current.endpoint, &trouble::text(&error)),
@@ -213,16 +215,16 @@ impl Connection {
 
     /// With other endpoints to go to, one that has never answered gets no more than the time for a connection;
     /// in the second round it gets all the time there is, since slow is not dead.
-    async fn deadline(&self, round: usize) -> Duration {
-        let proven = self.0.state.lock().await.proven;
+    fn deadline(&self, round: usize) -> Duration {
+        let proven = self.0.proven.load(Relaxed);
         match !proven && round == 0 && self.0.targets.len() > 1 {
             true => self.0.connect_timeout,
             false => self.0.request_timeout,
         }
     }
 
-    async fn gives_up(&self, failures: &Failures, began: Instant) -> bool {
-        let proven = self.0.state.lock().await.proven;
+    fn gives_up(&self, failures: &Failures, began: Instant) -> bool {
+        let proven = self.0.proven.load(Relaxed);
         let endpoints = self.0.targets.len();
         let tries = if proven { TRIES.max(2 * endpoints) } else { FIRST_TRIES * endpoints };
         let patience = 2 * self.0.request_timeout + self.0.connect_timeout;
@@ -320,7 +322,8 @@ impl Inner {
     }
 
     fn trouble(&self, kind: Kind, endpoint: &str, text: &str) -> Trouble {
-        let hint = trouble::hint(text, endpoint.starts_with("https"), self.has_certificate, self.user.is_some());
+        let (https, proven) = (endpoint.starts_with("https"), self.proven.load(Relaxed));
+        let hint = trouble::hint(text, How { https, certificate: self.has_certificate, proven });
         Trouble { kind, error: Error::new(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }
     }
 

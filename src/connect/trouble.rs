@@ -118,7 +118,8 @@ pub fn text(error: &etcd_client::Error) -> String {
 fn append_causes(text: &mut String, mut next: Option<&(dyn StdError + 'static)>) {
     while let Some(cause) = next {
         let line = cause.to_string();
-        if !line.is_empty() && !text.contains(&line) {
+        // tonic's own "transport error" says nothing beside a real cause.
+        if !line.is_empty() && line != "transport error" && !text.contains(&line) {
             text.push_str(": ");
             text.push_str(&line);
         }
@@ -126,10 +127,18 @@ fn append_causes(text: &mut String, mut next: Option<&(dyn StdError + 'static)>)
     }
 }
 
+/// How we spoke to the server that failed us.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    pub https: bool,
+    /// Whether we had a client certificate to show.
+    pub certificate: bool,
+    /// Whether it has ever answered us: then a broken connection says nothing about TLS.
+    pub proven: bool,
+}
+
 /// What a person can do about it; empty when we have no idea.
-///
-/// `https` says how we spoke, `certificate` and `user` whether we had one to show.
-pub fn hint(text: &str, https: bool, certificate: bool, user: bool) -> &'static str {
+pub fn hint(text: &str, how: How) -> &'static str {
     let says = |part: &str| text.contains(part);
     if says("UnknownIssuer") {
         "the server's certificate is not signed by the CA we have: check --etcd-ca-cert (ETCD_CA_CERT_FILE)"
@@ -137,11 +146,13 @@ pub fn hint(text: &str, https: bool, certificate: bool, user: bool) -> &'static 
         "the server's certificate does not name this endpoint: use the name or address that it names"
     } else if says("Expired") || says("certificate expired") {
         "the server's certificate has expired (or this machine's clock is wrong)"
+    } else if says("KeyMismatch") || says("keys may not be consistent") {
+        "the client certificate and the key are not a pair: check --etcd-cert and --etcd-key"
     } else if says("CertificateRequired") || says("certificate required") {
         "the server wants a client certificate: --etcd-cert and --etcd-key (ETCD_CERT_FILE, ETCD_KEY_FILE)"
     } else if says("received fatal alert") {
         "the server does not accept our client certificate: check --etcd-cert and --etcd-key"
-    } else if says("InvalidContentType") || says("corrupt message") {
+    } else if says("tls handshake eof") || says("InvalidContentType") || says("corrupt message") {
         "the server does not speak TLS on this port: try http:// instead of https://"
     } else if says("failed to lookup address") || says("dns error") {
         "the name does not resolve: check the endpoint and this machine's DNS"
@@ -161,13 +172,34 @@ pub fn hint(text: &str, https: bool, certificate: bool, user: bool) -> &'static 
         "the server does not answer: is it overloaded or frozen, or does a firewall swallow packets? (--etcd-timeout)"
     } else if says("no leader") || says("request timed out") || says("leader changed") {
         "etcd has no leader or is overloaded: check etcdctl endpoint status"
-    } else if https && !certificate && (says("operation was canceled") || says("connection closed")) {
-        "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
-    } else if !https && (says("transport error") || says("http2 error") || says("broken pipe") || says("connection closed")) {
-        "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)"
-    } else if user && says("invalid auth token") {
+    } else if says("invalid auth token") {
         "etcd forgot our login again and again: check its --auth-token settings"
+    } else if HUNG_UP.iter().any(|part| says(part)) {
+        hung_up(how)
     } else {
         ""
+    }
+}
+
+/// A server that closes the connection instead of answering. Which of these one sees is chance: with TLS 1.3 a
+/// refused client certificate shows as an alert, a closed connection or a broken pipe.
+const HUNG_UP: [&str; 7] = [
+    "transport error",
+    "operation was canceled",
+    "connection closed",
+    "connection error",
+    "broken pipe",
+    "http2 error",
+    "h2 protocol error",
+];
+
+fn hung_up(how: How) -> &'static str {
+    match how {
+        How { proven: true, .. } => "the connection broke: is etcd being restarted? (etcdctl endpoint health)",
+        How { https: false, .. } => "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)",
+        How { certificate: false, .. } => {
+            "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
+        }
+        _ => "the server hung up: perhaps it does not accept our client certificate (--etcd-cert and --etcd-key)",
     }
 }

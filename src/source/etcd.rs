@@ -151,9 +151,11 @@ impl<'a> Reader<'a> {
         };
         self.facts.revision = pin.revision;
         self.facts.cluster_id = pin.cluster_id;
-        let oldest = tokio::spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision));
+        // A set, because that ends its task when we fail.
+        let mut aside = JoinSet::new();
+        aside.spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision));
         self.read_rest(pin).await?;
-        self.facts.compact_revision = oldest.await.ok().flatten();
+        self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
         let inputs = self.coverage();
         Ok(EtcdRead { facts: self.facts, inputs, keys: self.keys, bytes: self.bytes, restarts: 0 })
     }
