@@ -1,3 +1,7 @@
-//! (under construction)
+//! Where the values of a snapshot come from, one file for one outside thing.
+
+pub mod etcd;
+pub mod etcd_look;
+pub mod etcd_ranges;
 pub mod json_stream;
 pub mod kube_objects;

@@ -1,0 +1,115 @@
+//! calicoctl's configuration file: `kind: CalicoAPIConfig`, YAML or JSON.
+//!
+//! Only its `spec` matters, as a list of texts: calicoctl matches names without regard to case and takes
+//! numbers and booleans where it wants text. Unknown fields are noted, not refused: the file is calicoctl's,
+//! and its next version may know more than we do.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// Where calicoctl looks when nobody tells it.
+pub const DEFAULT_PATH: &str = "/etc/calico/calicoctl.cfg";
+
+/// Fields that calicoctl knows and we have no use for: they need no note.
+const KUBERNETES_FIELDS: [&str; 10] = [
+    "kubeconfig",
+    "k8sapiendpoint",
+    "k8skeyfile",
+    "k8scertfile",
+    "k8scafile",
+    "k8sapitoken",
+    "k8sinsecureskiptlsverify",
+    "k8sdisablenodepoll",
+    "k8scurrentcontext",
+    "k8susepodcidr",
+];
+const ETCD_FIELDS: [&str; 12] = [
+    "datastoretype",
+    "etcdendpoints",
+    "etcddiscoverysrv",
+    "etcdusername",
+    "etcdpassword",
+    "etcdkeyfile",
+    "etcdcertfile",
+    "etcdcacertfile",
+    "etcdkey",
+    "etcdcert",
+    "etcdcacert",
+    "etcdfipsmodeenabled",
+];
+
+/// The `spec` of a file, by lower-case name; empty values are left out.
+#[derive(Clone)]
+pub struct ConfigFile {
+    pub path: String,
+    spec: BTreeMap<String, String>,
+    /// What a person may want to know about it.
+    pub notes: Vec<String>,
+}
+
+/// Names only: the values hold keys and passwords.
+impl std::fmt::Debug for ConfigFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConfigFile").field("path", &self.path).field("fields", &self.spec.keys()).finish()
+    }
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "apiVersion", default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    spec: Option<BTreeMap<String, Option<String>>>,
+}
+
+impl ConfigFile {
+    /// Parses the text of the file at `path`.
+    ///
+    /// # Errors
+    /// No YAML, another kind of document, or certificates given both inline and as files.
+    pub fn parse(path: &str, text: &str) -> Result<ConfigFile, Error> {
+        let doing = "understand calicoctl's configuration";
+        let options = serde_saphyr::options! { with_snippet: false };
+        // Never the parser's own words: they may quote the line, and the line may be a password.
+        let document: Document = serde_saphyr::from_str_with_options(text, options)
+            .map_err(|e| Error::new(doing).at(path).cause(place(&e)))?;
+        if document.kind != "CalicoAPIConfig" || document.api_version != "projectcalico.org/v3" {
+            let seen = format!("it is {:?} of {:?}", document.kind, document.api_version);
+            let hint = "expected kind CalicoAPIConfig of apiVersion projectcalico.org/v3";
+            return Err(Error::new(doing).at(path).cause(seen).hint(hint));
+        }
+        let mut file = ConfigFile { path: path.to_owned(), spec: BTreeMap::new(), notes: Vec::new() };
+        for (name, value) in document.spec.unwrap_or_default() {
+            let lower = name.to_ascii_lowercase();
+            if !ETCD_FIELDS.contains(&lower.as_str()) && !KUBERNETES_FIELDS.contains(&lower.as_str()) {
+                file.notes.push(format!("{path}: unknown field {name:?} was not used"));
+            }
+            if let Some(value) = value.filter(|v| !v.is_empty()) {
+                file.spec.insert(lower, value);
+            }
+        }
+        let any = |names: [&str; 3]| names.iter().any(|name| file.get(name).is_some());
+        if any(["etcdCert", "etcdKey", "etcdCACert"]) && any(["etcdCertFile", "etcdKeyFile", "etcdCACertFile"]) {
+            let seen = "certificates are given both inline and as files";
+            return Err(Error::new(doing).at(path).cause(seen).hint("keep one of the two, as calicoctl demands"));
+        }
+        Ok(file)
+    }
+
+    /// The value of a field, without regard to case; `None` when absent or empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.spec.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
+}
+
+fn place(error: &serde_saphyr::Error) -> String {
+    match error.location() {
+        Some(at) => format!("no valid YAML at line {}, column {}", at.line(), at.column()),
+        None => "no valid YAML".to_owned(),
+    }
+}

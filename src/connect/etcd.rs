@@ -1,0 +1,392 @@
+//! One connection to etcd that survives a dead, frozen or restarted member.
+//!
+//! etcd-client can hold several endpoints itself, but its balancer keeps sending requests to a member that
+//! accepts connections and never answers, and it repeats nothing. So we hold one endpoint at a time, in the order given:
+//! it stays until it fails, then the next one is taken ([`Connection::call`]). That also tells which member
+//! answered, and whom an error is about.
+//!
+//! Only reads may go through [`Connection::call`], because it repeats them. A transaction that writes is sent once
+//! ([`Connection::kv`]): when its answer is lost, its outcome is unknown and must be looked up.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, KvClient, TlsOptions};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::settings::{EtcdSettings, Secret, read_text};
+use super::trouble::{self, How, Kind, Trouble};
+use super::{srv, tls};
+use crate::error::Error;
+
+/// A member that is only slow answers these; a dead one is noticed after 15 seconds.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
+/// The first pause before another try; doubled each time.
+const BACKOFF: Duration = Duration::from_millis(100);
+/// Tries of one call on a connection that has worked: with the pauses, about three seconds, which a restart of
+/// etcd takes.
+const TRIES: usize = 6;
+/// Tries when nobody has ever answered: a wrong port should be told at once.
+const FIRST_TRIES: usize = 2;
+
+/// What we are doing as long as nobody says it better.
+const CONNECT: &str = "connect to etcd";
+
+/// An etcd to read from; clones share it.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    targets: Vec<Target>,
+    user: Option<(String, Secret)>,
+    tls: TlsOptions,
+    has_certificate: bool,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    largest_answer: usize,
+    /// Whether any answer ever came.
+    proven: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct Target {
+    url: String,
+    /// Without credentials, as the user wrote it.
+    shown: String,
+}
+
+struct State {
+    /// Which target.
+    at: usize,
+    /// Grows with every change of target or client, so that two calls that fail together move on once.
+    generation: u64,
+    client: Option<Client>,
+}
+
+/// A client of one endpoint, for one call.
+#[derive(Clone)]
+pub struct Current {
+    pub client: Client,
+    /// The endpoint, without credentials.
+    pub endpoint: String,
+    generation: u64,
+}
+
+impl Connection {
+    /// Prepares a connection: reads the certificates, asks DNS where asked to. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used, a domain without records, an endpoint that is no URL.
+    pub async fn open(settings: &EtcdSettings) -> Result<Connection, Error> {
+        let endpoints = match &settings.discovery_srv {
+            Some(domain) => srv::discover(domain, settings.dns_server, settings.request_timeout).await?,
+            None => settings.endpoints.clone(),
+        };
+        let targets: Vec<Target> =
+            endpoints.iter().map(|e| Target::parse(e, settings.has_tls())).collect::<Result<_, _>>()?;
+        let https = targets.iter().any(Target::is_https);
+        let tls = if https { tls::options(settings)? } else { TlsOptions::new() };
+        let user = match (&settings.username, &settings.password) {
+            (Some(name), Some(password)) => {
+                let text = read_text(password, "the etcd password")?;
+                Some((name.clone(), Secret::new(text.trim_end_matches(['\r', '\n']))))
+            }
+            _ => None,
+        };
+        Ok(Connection(Arc::new(Inner {
+            targets,
+            user,
+            tls,
+            has_certificate: settings.cert.is_some(),
+            connect_timeout: settings.connect_timeout,
+            request_timeout: settings.request_timeout,
+            largest_answer: settings.largest_answer,
+            proven: AtomicBool::new(false),
+            state: Mutex::new(State { at: 0, generation: 0, client: None }),
+        })))
+    }
+
+    /// The endpoints as people wrote them (or DNS named them), without credentials.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.0.targets.iter().map(|t| t.shown.clone()).collect()
+    }
+
+    /// The present client, for one call that must not be repeated. After a failure the next one is another endpoint's.
+    ///
+    /// # Errors
+    /// The endpoint wants another user or certificate, or does not answer the login.
+    pub async fn current(&self) -> Result<Current, Trouble> {
+        self.current_within(self.0.request_timeout).await
+    }
+
+    /// The login is under a deadline as well: it too hangs on a frozen server.
+    async fn current_within(&self, limit: Duration) -> Result<Current, Trouble> {
+        let mut state = self.0.state.lock().await;
+        let Some(target) = self.0.targets.get(state.at) else {
+            return Err(self.0.trouble(Kind::Other, "", "no endpoint"));
+        };
+        let client = match &state.client {
+            Some(client) => client.clone(),
+            None => match timeout(limit, self.0.connect(target)).await {
+                Ok(Ok(client)) => state.client.insert(client).clone(),
+                Ok(Err(trouble)) => {
+                    state.move_on(self.0.targets.len());
+                    return Err(trouble);
+                }
+                Err(_) => {
+                    state.move_on(self.0.targets.len());
+                    return Err(self.0.no_answer(&target.shown, limit));
+                }
+            },
+        };
+        Ok(Current { client, endpoint: target.shown.clone(), generation: state.generation })
+    }
+
+    /// The present client for keys and values, with the limit on answers raised, and its endpoint.
+    ///
+    /// # Errors
+    /// As [`Connection::current`].
+    pub async fn kv(&self) -> Result<(KvClient, String), Trouble> {
+        let current = self.current().await?;
+        Ok((current.kv(self.0.largest_answer), current.endpoint))
+    }
+
+    /// How long one request may take.
+    pub fn request_timeout(&self) -> Duration {
+        self.0.request_timeout
+    }
+
+    /// Sends a *read* until it is answered: each try with a deadline, the next endpoint after a failure, pauses
+    /// between rounds. `doing` fits after "cannot".
+    ///
+    /// # Errors
+    /// A refusal at once; when nobody answers, what each endpoint said.
+    pub async fn call<T, F, R>(&self, doing: &str, request: F) -> Result<T, Trouble>
+    where
+        F: Fn(KvClient) -> R,
+        R: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let began = Instant::now();
+        let mut failures = Failures::default();
+        let mut pause = BACKOFF;
+        loop {
+            match self.try_once(&request, failures.rounds(self.0.targets.len())).await {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) if trouble.again() => failures.add(trouble),
+                Err(trouble) => return Err(trouble.while_doing(doing)),
+            }
+            if self.gives_up(&failures, began) {
+                return Err(failures.sum().while_doing(doing));
+            }
+            if failures.count.is_multiple_of(self.0.targets.len()) {
+                sleep(pause).await;
+                pause *= 2;
+            }
+        }
+    }
+
+    async fn try_once<T, F, R>(&self, request: &F, round: usize) -> Result<T, Trouble>
+    where
+        F: Fn(KvClient) -> R,
+        R: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let limit = self.deadline(round);
+        let current = self.current_within(limit).await?;
+        let trouble = match timeout(limit, request(current.kv(self.0.largest_answer))).await {
+            Ok(Ok(answer)) => {
+                self.0.proven.store(true, Relaxed);
+                return Ok(answer);
+            }
+            Ok(Err(error)) => self.0.trouble(trouble::kind(&error), &current.endpoint, &trouble::text(&error)),
+            Err(_) => self.0.no_answer(&current.endpoint, limit),
+        };
+        if trouble.again() {
+            let mut state = self.0.state.lock().await;
+            // Two calls that fail together move on once.
+            if state.generation == current.generation {
+                state.move_on(self.0.targets.len());
+            }
+        }
+        Err(trouble)
+    }
+
+    /// With other endpoints to go to, one that has never answered gets no more than the time for a connection;
+    /// in the second round it gets all the time there is, since slow is not dead.
+    fn deadline(&self, round: usize) -> Duration {
+        let proven = self.0.proven.load(Relaxed);
+        match !proven && round == 0 && self.0.targets.len() > 1 {
+            true => self.0.connect_timeout,
+            false => self.0.request_timeout,
+        }
+    }
+
+    fn gives_up(&self, failures: &Failures, began: Instant) -> bool {
+        let proven = self.0.proven.load(Relaxed);
+        let endpoints = self.0.targets.len();
+        let tries = if proven { TRIES.max(2 * endpoints) } else { FIRST_TRIES * endpoints };
+        let patience = 2 * self.0.request_timeout + self.0.connect_timeout;
+        failures.count >= tries || failures.timeouts > endpoints || began.elapsed() >= patience
+    }
+}
+
+/// What each endpoint said during one call.
+#[derive(Default)]
+struct Failures {
+    count: usize,
+    timeouts: usize,
+    /// The last trouble of each endpoint, in the order met.
+    last: Vec<Trouble>,
+}
+
+impl Failures {
+    fn add(&mut self, trouble: Trouble) {
+        self.count += 1;
+        self.timeouts += usize::from(trouble.kind == Kind::Timeout);
+        self.last.retain(|t| t.error.at != trouble.error.at);
+        self.last.push(trouble);
+    }
+
+    fn rounds(&self, endpoints: usize) -> usize {
+        self.count / endpoints.max(1)
+    }
+
+    /// One endpoint: its own story. Several: each one's.
+    fn sum(mut self) -> Trouble {
+        let kind = match self.last.iter().all(|t| t.kind == Kind::Timeout) {
+            true => Kind::Timeout,
+            false => Kind::Retry,
+        };
+        if self.last.len() == 1
+            && let Some(only) = self.last.pop()
+        {
+            return only;
+        }
+        let story = |t: &Trouble| {
+            let cause = t.error.cause.as_ref().map(ToString::to_string).unwrap_or_default();
+            format!("{}: {cause}", t.error.at)
+        };
+        let at: Vec<&str> = self.last.iter().map(|t| t.error.at.as_str()).collect();
+        let causes: Vec<String> = self.last.iter().map(story).collect();
+        let hint = self.last.iter().map(|t| t.error.hint.as_str()).find(|h| !h.is_empty()).unwrap_or_default();
+        Trouble { kind, error: Error::new(CONNECT).at(at.join(", ")).cause(causes.join("; ")).hint(hint) }
+    }
+}
+
+impl State {
+    /// Leaves the client for the next endpoint.
+    fn move_on(&mut self, endpoints: usize) {
+        self.at = (self.at + 1) % endpoints.max(1);
+        self.generation += 1;
+        self.client = None;
+    }
+}
+
+impl Current {
+    fn kv(&self, largest_answer: usize) -> KvClient {
+        self.client.kv_client().max_decoding_message_size(largest_answer)
+    }
+}
+
+impl Inner {
+    async fn connect(&self, target: &Target) -> Result<Client, Trouble> {
+        let with_user = self.client(target, true).await;
+        let client = match with_user {
+            // Calico's client takes it so: a user where nobody asks for one does no harm.
+            Err(error) if self.user.is_some() && trouble::authentication_is_off(&error) => self.client(target, false).await,
+            other => other,
+        };
+        client.map_err(|error| {
+            let (kind, text) = (trouble::kind(&error), trouble::text(&error));
+            self.trouble(kind, &target.shown, &text)
+        })
+    }
+
+    async fn client(&self, target: &Target, log_in: bool) -> Result<Client, etcd_client::Error> {
+        let (interval, patience) = KEEP_ALIVE;
+        let mut options = ConnectOptions::new()
+            .with_connect_timeout(self.connect_timeout)
+            .with_keep_alive(interval, patience)
+            // etcd hangs up on clients that ping it without asking anything.
+            .with_keep_alive_while_idle(false)
+            .with_auto_token_refresh(true);
+        if target.is_https() {
+            options = options.with_tls(self.tls.clone());
+        }
+        if let (Some((name, password)), true) = (&self.user, log_in) {
+            options = options.with_user(name, password.expose());
+        }
+        Client::connect([target.url.as_str()], Some(options)).await
+    }
+
+    fn trouble(&self, kind: Kind, endpoint: &str, text: &str) -> Trouble {
+        let (https, proven) = (endpoint.starts_with("https"), self.proven.load(Relaxed));
+        let hint = trouble::hint(text, How { https, certificate: self.has_certificate, proven });
+        Trouble { kind, error: Error::new(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }
+    }
+
+    fn no_answer(&self, endpoint: &str, limit: Duration) -> Trouble {
+        self.trouble(Kind::Timeout, endpoint, &format!("no answer within {}", humantime::format_duration(limit)))
+    }
+}
+
+impl Target {
+    /// An endpoint without scheme is https when there are certificates, as with etcd's own clients.
+    fn parse(text: &str, has_tls: bool) -> Result<Target, Error> {
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
+            None if has_tls => ("https".to_owned(), text),
+            None => ("http".to_owned(), text),
+        };
+        // Credentials and a path mean nothing to gRPC; a password must not get into an error.
+        let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let shown = format!("{scheme}://{host}");
+        let doing = || Error::new("use this etcd endpoint").at(&shown).hint("expected http(s)://HOST:PORT");
+        if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() {
+            return Err(doing());
+        }
+        let uri: http::Uri = shown.parse().map_err(|e: http::uri::InvalidUri| doing().cause(e))?;
+        // Go's clients add no port either; etcd listens on none of the two defaults.
+        match uri.port() {
+            Some(_) => Ok(Target { url: shown.clone(), shown }),
+            None => Err(doing().cause("no port")),
+        }
+    }
+
+    fn is_https(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str, has_tls: bool) -> String {
+        match Target::parse(text, has_tls) {
+            Ok(target) => target.shown,
+            Err(error) => format!("{} {error}", crate::error::chain(&error)),
+        }
+    }
+
+    #[test]
+    fn an_endpoint_loses_path_and_credentials() {
+        assert_eq!(shown("https://10.0.0.1:2379/", false), "https://10.0.0.1:2379");
+        assert_eq!(shown("http://root:hunter2@etcd:2379", false), "http://etcd:2379");
+        assert_eq!(shown("http://root:hun@ter2@[fd00::1]:2379", false), "http://[fd00::1]:2379");
+        assert_eq!(shown("10.0.0.1:2379", false), "http://10.0.0.1:2379");
+        assert_eq!(shown("10.0.0.1:2379", true), "https://10.0.0.1:2379");
+    }
+
+    #[test]
+    fn what_is_no_endpoint_is_refused_without_its_password() {
+        for text in ["unix:///run/etcd.sock", "ftp://u:hunter2@etcd:2379", "https://u:hunter2@etcd", "http://", "u:hunter2@a b:1"] {
+            let error = shown(text, false);
+            assert!(error.starts_with("cannot use this etcd endpoint"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

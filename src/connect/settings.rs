@@ -1,0 +1,395 @@
+//! What the user said about the connection to etcd, from three places, and which place said it.
+//!
+//! Precedence: flags (and their `IPAUDIT_…` variables), then calicoctl's environment variables, then its
+//! configuration file, value by value. calicoctl itself lets an existing file win and ignores the environment;
+//! an audit in a CronJob has no file and a person's one-off flag must count, so `-v` says what came from where.
+//! [`resolve`] is pure: no file, no environment, no clock.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::calicoctl::{ConfigFile, DEFAULT_PATH};
+use crate::error::Error;
+
+/// What a user may give on the command line (or in the flag's `IPAUDIT_…` variable).
+#[derive(Clone, Debug, Default)]
+pub struct EtcdFlags {
+    /// Comma separated.
+    pub endpoints: Option<String>,
+    pub discovery_srv: Option<String>,
+    pub ca_cert: Option<String>,
+    pub cert: Option<String>,
+    pub key: Option<String>,
+    pub username: Option<String>,
+    /// A file, because `ps` shows command lines.
+    pub password_file: Option<String>,
+    /// calicoctl's configuration file; `None` looks at [`DEFAULT_PATH`].
+    pub config: Option<String>,
+    /// Reads in flight, 1..=16.
+    pub concurrency: Option<usize>,
+    /// How long one request may take.
+    pub timeout: Option<Duration>,
+}
+
+/// Where a value came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Flag(&'static str),
+    Environment(&'static str),
+    File(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag(name) | Origin::Environment(name) => f.write_str(name),
+            Origin::File(path) => f.write_str(path),
+        }
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the one who must send it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A certificate or key, or a password: in a file, or given as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Source {
+    File(PathBuf),
+    Inline(Secret),
+}
+
+/// Everything that is needed to reach etcd.
+#[derive(Clone, Debug)]
+pub struct EtcdSettings {
+    /// As people wrote them, with or without scheme; empty with `discovery_srv`.
+    pub endpoints: Vec<String>,
+    /// The domain whose SRV records name the endpoints.
+    pub discovery_srv: Option<String>,
+    pub ca_cert: Option<Source>,
+    pub cert: Option<Source>,
+    pub key: Option<Source>,
+    pub username: Option<String>,
+    pub password: Option<Source>,
+    /// How long a connection may take to come about.
+    pub connect_timeout: Duration,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// Reads in flight, 1..=16.
+    pub concurrency: usize,
+    /// The largest answer that is accepted, in bytes; a page that is larger is asked for in smaller pieces.
+    pub largest_answer: usize,
+    /// A DNS server for SRV discovery instead of the system's (tests; unusual networks).
+    pub dns_server: Option<std::net::SocketAddr>,
+    /// What was set and by whom, in the order of the fields.
+    pub origins: Vec<(&'static str, Origin)>,
+    /// What was seen and not used.
+    pub notes: Vec<String>,
+}
+
+/// How long one request may take unless the user says otherwise.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take to come about.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// etcd-client's own limit is 4 MiB; a page of full blocks is more.
+pub const LARGEST_ANSWER: usize = 256 << 20;
+/// Reads in flight unless the user says otherwise: more makes other people's writes wait.
+pub const CONCURRENCY: usize = 2;
+
+impl EtcdSettings {
+    /// Plain settings for these endpoints, everything else by default.
+    pub fn new<S: Into<String>>(endpoints: impl IntoIterator<Item = S>) -> EtcdSettings {
+        EtcdSettings {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            discovery_srv: None,
+            ca_cert: None,
+            cert: None,
+            key: None,
+            username: None,
+            password: None,
+            connect_timeout: CONNECT_TIMEOUT,
+            request_timeout: REQUEST_TIMEOUT,
+            concurrency: CONCURRENCY,
+            largest_answer: LARGEST_ANSWER,
+            dns_server: None,
+            origins: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Sets how long one request may take; a connection may never take longer.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> EtcdSettings {
+        self.request_timeout = timeout;
+        self.connect_timeout = CONNECT_TIMEOUT.min(timeout);
+        self
+    }
+
+    /// Whether any certificate or key was given: an endpoint without scheme then means https.
+    pub fn has_tls(&self) -> bool {
+        self.ca_cert.is_some() || self.cert.is_some() || self.key.is_some()
+    }
+
+    /// One line a value, for `-v`: what is used and where it came from. Holds no secret.
+    pub fn explain(&self) -> Vec<String> {
+        let lines = self.origins.iter().map(|(what, origin)| format!("{what} from {origin}"));
+        lines.chain(self.notes.iter().cloned()).collect()
+    }
+}
+
+/// Reads the environment and calicoctl's file, and decides.
+///
+/// # Errors
+/// A file that was asked for and cannot be read, and everything that [`resolve`] refuses.
+pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<String>) -> Result<EtcdSettings, Error> {
+    let asked = flags.config.as_deref().filter(|path| !path.is_empty());
+    let path = asked.unwrap_or(DEFAULT_PATH);
+    let (file, note) = match std::fs::read_to_string(path) {
+        Ok(text) => (Some(ConfigFile::parse(path, &text)?), None),
+        Err(e) if asked.is_none() && e.kind() == std::io::ErrorKind::NotFound => (None, None),
+        // Root's file on a machine where somebody else says everything by flags.
+        Err(e) if asked.is_none() => (None, Some(format!("{path} was not used: {e}"))),
+        Err(e) => {
+            let hint = "--config (IPAUDIT_CONFIG) names calicoctl's configuration file";
+            return Err(Error::new("read calicoctl's configuration").at(path).cause(e).hint(hint));
+        }
+    };
+    let mut settings = resolve(flags, env, file.as_ref()).map_err(|mut error| {
+        if let (Some(note), true) = (&note, error.cause.is_none()) {
+            error.cause = Some(note.clone().into());
+        }
+        error
+    })?;
+    settings.notes.extend(note);
+    Ok(settings)
+}
+
+/// Decides from flags, environment and file.
+///
+/// # Errors
+/// No endpoint at all; endpoints and SRV discovery from the same place; the Kubernetes datastore; half a
+/// client certificate; a user without password; a DNS server that is no address.
+pub fn resolve(
+    flags: &EtcdFlags,
+    env: &dyn Fn(&str) -> Option<String>,
+    file: Option<&ConfigFile>,
+) -> Result<EtcdSettings, Error> {
+    let pick = Picker { env, file };
+    refuse_kubernetes(&pick)?;
+    let mut settings = EtcdSettings::new(Vec::<String>::new());
+    let mut origins = Vec::new();
+    let mut keep = |what: &'static str, found: Option<(Origin, Source)>| {
+        let (origin, source) = found?;
+        origins.push((what, origin));
+        Some(source)
+    };
+
+    let (endpoints, srv) = location(&pick, flags)?;
+    let endpoints = keep("etcd endpoints", endpoints).map(plain).unwrap_or_default();
+    settings.endpoints = endpoints.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect();
+    settings.discovery_srv = keep("etcd discovery domain", srv).map(plain);
+    settings.ca_cert = keep("etcd CA certificate", pick.pem(&flags.ca_cert, &CA_CERT));
+    settings.cert = keep("etcd client certificate", pick.pem(&flags.cert, &CERT));
+    settings.key = keep("etcd client key", pick.pem(&flags.key, &KEY));
+    settings.username = keep("etcd user", pick.text(&flags.username, &USERNAME)).map(plain);
+    settings.password = keep("etcd password", pick.password(&flags.password_file));
+    if settings.endpoints.is_empty() && settings.discovery_srv.is_none() {
+        let hint = "give --etcd-endpoints or ETCD_ENDPOINTS, or calicoctl's configuration file with --config";
+        return Err(Error::new("find etcd: no endpoint is given").hint(hint));
+    }
+    check_pairs(&mut settings)?;
+    if let Some(text) = (pick.env)(DNS_SERVER).filter(|text| !text.is_empty()) {
+        let address = text.parse().map_err(|e| Error::new(format!("use {DNS_SERVER}={text}")).cause(e))?;
+        settings.dns_server = Some(address);
+    }
+    settings.concurrency = flags.concurrency.unwrap_or(CONCURRENCY).clamp(1, 16);
+    settings = settings.with_timeout(flags.timeout.unwrap_or(REQUEST_TIMEOUT));
+    settings.origins = origins;
+    settings.notes.extend(file.iter().flat_map(|f| f.notes.clone()));
+    Ok(settings)
+}
+
+/// `IP:port` of a DNS server for SRV discovery.
+pub const DNS_SERVER: &str = "IPAUDIT_DNS_SERVER";
+
+/// The names of one value in all places.
+struct Names {
+    flag: &'static str,
+    own_env: &'static str,
+    env: &'static str,
+    /// In calicoctl's file; case does not count there.
+    field: &'static str,
+    /// The field that holds the text itself instead of a file's name.
+    inline: &'static str,
+}
+
+const fn names(
+    flag: &'static str,
+    own_env: &'static str,
+    env: &'static str,
+    field: &'static str,
+    inline: &'static str,
+) -> Names {
+    Names { flag, own_env, env, field, inline }
+}
+
+const ENDPOINTS: Names =
+    names("--etcd-endpoints", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_ENDPOINTS", "etcdEndpoints", "");
+const DISCOVERY_SRV: Names =
+    names("--etcd-discovery-srv", "IPAUDIT_ETCD_DISCOVERY_SRV", "ETCD_DISCOVERY_SRV", "etcdDiscoverySrv", "");
+const CA_CERT: Names =
+    names("--etcd-ca-cert", "IPAUDIT_ETCD_CA_CERT", "ETCD_CA_CERT_FILE", "etcdCACertFile", "etcdCACert");
+const CERT: Names = names("--etcd-cert", "IPAUDIT_ETCD_CERT", "ETCD_CERT_FILE", "etcdCertFile", "etcdCert");
+const KEY: Names = names("--etcd-key", "IPAUDIT_ETCD_KEY", "ETCD_KEY_FILE", "etcdKeyFile", "etcdKey");
+const USERNAME: Names = names("--etcd-username", "IPAUDIT_ETCD_USERNAME", "ETCD_USERNAME", "etcdUsername", "");
+const PASSWORD_FILE: Names = names("--etcd-password-file", "IPAUDIT_ETCD_PASSWORD_FILE", "", "", "");
+const PASSWORD: Names = names("", "IPAUDIT_ETCD_PASSWORD", "ETCD_PASSWORD", "", "etcdPassword");
+
+type Found = Option<(Origin, Source)>;
+
+/// Looks a value up in the three places, in their order. An empty value is no value.
+struct Picker<'a> {
+    env: &'a dyn Fn(&str) -> Option<String>,
+    file: Option<&'a ConfigFile>,
+}
+
+impl Picker<'_> {
+    /// A plain text.
+    fn text(&self, flag: &Option<String>, names: &Names) -> Found {
+        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
+        self.given(flag, names).map(inline).or_else(|| self.field(names.field).map(inline))
+    }
+
+    /// A file's name, or the text itself (in calicoctl's file alone).
+    fn pem(&self, flag: &Option<String>, names: &Names) -> Found {
+        let file = |(origin, path): (Origin, String)| (origin, Source::File(PathBuf::from(path)));
+        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
+        let in_file = || self.field(names.field).map(file).or_else(|| self.field(names.inline).map(inline));
+        self.given(flag, names).map(file).or_else(in_file)
+    }
+
+    fn password(&self, flag: &Option<String>) -> Found {
+        let file = |(origin, path): (Origin, String)| (origin, Source::File(PathBuf::from(path)));
+        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
+        let own = || self.variable(PASSWORD.own_env).or_else(|| self.variable(PASSWORD.env));
+        let in_file = || self.field(PASSWORD.inline);
+        self.given(flag, &PASSWORD_FILE).map(file).or_else(|| own().or_else(in_file).map(inline))
+    }
+
+    /// Flag or environment. The command line's parser has already looked into the flag's own variable; whoever
+    /// has no such parser gets the same answer.
+    fn given(&self, flag: &Option<String>, names: &Names) -> Option<(Origin, String)> {
+        let own = self.variable(names.own_env);
+        match flag.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) if own.as_ref().is_some_and(|(_, value)| value == text) => own,
+            Some(text) => Some((Origin::Flag(names.flag), text.to_owned())),
+            None => own.or_else(|| self.variable(names.env)),
+        }
+    }
+
+    fn variable(&self, name: &'static str) -> Option<(Origin, String)> {
+        let value = (self.env)(name).filter(|text| !name.is_empty() && !text.is_empty())?;
+        Some((Origin::Environment(name), value))
+    }
+
+    fn field(&self, name: &str) -> Option<(Origin, String)> {
+        let file = self.file?;
+        Some((Origin::File(file.path.clone()), file.get(name)?.to_owned()))
+    }
+}
+
+fn plain(source: Source) -> String {
+    match source {
+        Source::File(path) => path.to_string_lossy().into_owned(),
+        Source::Inline(secret) => secret.0,
+    }
+}
+
+/// Endpoints or discovery domain: two spellings of one value, so the higher place wins; both at one place is an
+/// error, as in calicoctl.
+fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Found, Found), Error> {
+    let rank = |found: &Found| match found {
+        Some((Origin::Flag(_), _)) => 0,
+        Some((Origin::Environment(name), _)) if name.starts_with("IPAUDIT_") => 0,
+        Some((Origin::Environment(_), _)) => 1,
+        Some((Origin::File(_), _)) => 2,
+        None => 3,
+    };
+    let endpoints = pick.text(&flags.endpoints, &ENDPOINTS);
+    let srv = pick.text(&flags.discovery_srv, &DISCOVERY_SRV);
+    match (&endpoints, &srv) {
+        (Some((one, _)), Some((other, _))) if rank(&endpoints) == rank(&srv) => {
+            let text = format!("use both endpoints ({one}) and SRV discovery ({other})");
+            Err(Error::new(text).hint("give either etcd's endpoints or the domain to discover them"))
+        }
+        _ if rank(&endpoints) < rank(&srv) => Ok((endpoints, None)),
+        _ => Ok((None, srv)),
+    }
+}
+
+/// Calico on the Kubernetes datastore keeps nothing in this etcd: reading there would find an empty world.
+fn refuse_kubernetes(pick: &Picker<'_>) -> Result<(), Error> {
+    let Some((origin, datastore)) = pick.variable("DATASTORE_TYPE").or_else(|| pick.field("datastoreType")) else {
+        return Ok(());
+    };
+    let hint = "ipaudit reads Calico's etcdv3 datastore; if this cluster has one, set DATASTORE_TYPE=etcdv3";
+    match datastore.as_str() {
+        "etcdv3" => Ok(()),
+        other => Err(Error::new(format!("audit a datastore of type {other:?}")).at(origin.to_string()).hint(hint)),
+    }
+}
+
+fn check_pairs(settings: &mut EtcdSettings) -> Result<(), Error> {
+    let half = match (&settings.cert, &settings.key) {
+        (Some(_), None) => Some("a client certificate without its key"),
+        (None, Some(_)) => Some("a client key without its certificate"),
+        _ => None,
+    };
+    if let Some(half) = half {
+        let hint = "--etcd-cert and --etcd-key (ETCD_CERT_FILE, ETCD_KEY_FILE) belong together";
+        return Err(Error::new(format!("use {half}")).hint(hint));
+    }
+    if settings.username.is_some() && settings.password.is_none() {
+        let hint = "give --etcd-password-file or ETCD_PASSWORD, or no user";
+        return Err(Error::new("log in to etcd: a user without a password").hint(hint));
+    }
+    if settings.username.is_none() && settings.password.take().is_some() {
+        settings.notes.push("an etcd password without a user is not used".to_owned());
+    }
+    Ok(())
+}
+
+/// The file's text, with the file's name in the error. For certificates, keys and passwords.
+pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|e| Error::new(format!("read {what}")).at(path.to_string_lossy()).cause(e))
+    };
+    match source {
+        Source::File(path) => read(path),
+        Source::Inline(secret) => Ok(secret.0.clone()),
+    }
+}

@@ -1,0 +1,332 @@
+//! Reads what Calico keeps in etcd, all of it at one revision.
+//!
+//! The first read is linearizable and fixes the revision; every other one is pinned to it. Keys go to a
+//! [`Sink`] as they arrive and are never kept, in no particular order. A prefix that the user may not read makes its input
+//! *forbidden*, and the others are read all the same: unknown is not absent. Anything else that goes wrong
+//! fails the whole read: half of a datastore proves nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use etcd_client::{GetOptions, GetResponse, ResponseHeader};
+use tokio::task::JoinSet;
+
+use super::etcd_ranges::{self as ranges, INPUTS, Page, Span, WANTED, Wanted};
+use crate::connect::etcd::Connection;
+use crate::connect::trouble::{Kind, Trouble};
+use crate::decode::Kv;
+use crate::error::Error;
+use crate::model::snapshot::EtcdFacts;
+use crate::model::{Input, InputState};
+
+/// How often a read starts over when etcd is compacted under it.
+const RESTARTS: u32 = 3;
+
+/// Takes the keys of a read.
+pub trait Sink: Send {
+    /// One key, borrowed for the moment.
+    fn kv(&mut self, kv: Kv<'_>);
+
+    /// The read starts over at another revision: forget everything.
+    fn restart(&mut self);
+
+    /// A page has arrived; `keys` is what was read since the (re)start. For a spinner.
+    fn page(&mut self, _keys: u64) {}
+}
+
+/// What to read and how.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// Reads in flight.
+    pub concurrency: usize,
+    /// Where to cut the endpoints ([`ranges::endpoint_boundaries`]); `None` when nobody knows.
+    pub endpoint_boundaries: Option<Vec<Vec<u8>>>,
+    /// Only these inputs; empty: all that come from etcd.
+    pub inputs: Vec<Input>,
+    /// Read at this moment instead of now: then a compaction cannot be cured by starting over.
+    pub pin: Option<Pin>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> ReadOptions {
+        let concurrency = crate::connect::settings::CONCURRENCY;
+        ReadOptions { concurrency, endpoint_boundaries: None, inputs: Vec::new(), pin: None }
+    }
+}
+
+/// One moment of one cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Pin {
+    pub revision: i64,
+    pub cluster_id: u64,
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct EtcdRead {
+    pub facts: EtcdFacts,
+    /// The state of each input asked for, with the reason where it is not complete.
+    pub inputs: Vec<(Input, InputState, String)>,
+    pub keys: u64,
+    /// Bytes of keys and values.
+    pub bytes: u64,
+    /// How often the read started over.
+    pub restarts: u32,
+}
+
+/// Why there is nothing.
+#[derive(Debug)]
+pub enum ReadError {
+    /// Compacted again and again while we read.
+    Compacted(Error),
+    /// Not one of the prefixes may be read.
+    Forbidden(Error),
+    Failed(Error),
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Error {
+        match error {
+            ReadError::Compacted(e) | ReadError::Forbidden(e) | ReadError::Failed(e) => e,
+        }
+    }
+}
+
+impl From<Trouble> for ReadError {
+    fn from(trouble: Trouble) -> ReadError {
+        match trouble.kind {
+            Kind::Compacted => ReadError::Compacted(trouble.error),
+            Kind::Forbidden => ReadError::Forbidden(trouble.error),
+            _ => ReadError::Failed(trouble.error),
+        }
+    }
+}
+
+/// Reads the inputs asked for into `sink`.
+///
+/// # Errors
+/// See [`ReadError`]. What the sink holds then is to be thrown away.
+pub async fn read(
+    connection: &Connection,
+    options: &ReadOptions,
+    sink: &mut dyn Sink,
+) -> Result<EtcdRead, ReadError> {
+    let mut restarts = 0;
+    loop {
+        match Reader::new(connection, options, sink).run().await {
+            Ok(read) => return Ok(EtcdRead { restarts, ..read }),
+            Err(ReadError::Compacted(_)) if restarts < RESTARTS && options.pin.is_none() => {
+                restarts += 1;
+                sink.restart();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// One attempt at one revision.
+struct Reader<'a> {
+    connection: &'a Connection,
+    options: &'a ReadOptions,
+    sink: &'a mut dyn Sink,
+    todo: VecDeque<Span>,
+    forbidden: BTreeMap<Input, Error>,
+    facts: EtcdFacts,
+    keys: u64,
+    bytes: u64,
+}
+
+impl<'a> Reader<'a> {
+    fn new(connection: &'a Connection, options: &'a ReadOptions, sink: &'a mut dyn Sink) -> Reader<'a> {
+        let boundaries = options.endpoint_boundaries.as_deref().unwrap_or_default();
+        let todo = WANTED.iter().filter(|w| options.wants(w.input)).flat_map(|w| ranges::opening(w, boundaries));
+        let facts = EtcdFacts { endpoints: connection.endpoints(), ..EtcdFacts::default() };
+        let todo = todo.collect();
+        Reader { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0, bytes: 0 }
+    }
+
+    async fn run(mut self) -> Result<EtcdRead, ReadError> {
+        let pin = match self.options.pin {
+            Some(pin) => pin,
+            None => self.fix_revision().await?,
+        };
+        self.facts.revision = pin.revision;
+        self.facts.cluster_id = pin.cluster_id;
+        // A set, because that ends its task when we fail.
+        let mut aside = JoinSet::new();
+        aside.spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision));
+        self.read_rest(pin).await?;
+        self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
+        let inputs = self.coverage();
+        Ok(EtcdRead { facts: self.facts, inputs, keys: self.keys, bytes: self.bytes, restarts: 0 })
+    }
+
+    /// Reads the first piece that may be read, without a revision: the answer's is the one for all others.
+    async fn fix_revision(&mut self) -> Result<Pin, ReadError> {
+        while let Some(span) = self.todo.pop_front() {
+            let (span, answer) = page(self.connection.clone(), span, None).await;
+            match answer {
+                Ok(answer) => {
+                    let header = header(&answer, &span)?;
+                    self.facts.member_id = header.member_id();
+                    let pin = Pin { revision: header.revision(), cluster_id: header.cluster_id() };
+                    self.take(&span, &answer)?;
+                    return Ok(pin);
+                }
+                Err(trouble) if trouble.kind == Kind::Forbidden => self.forbid(&span, trouble.error),
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+        match self.forbidden.pop_first() {
+            Some((_, error)) => Err(ReadError::Forbidden(error)),
+            None => Err(ReadError::Failed(Error::new("read from etcd: nothing was asked for"))),
+        }
+    }
+
+    /// Everything else, some pages in flight. While a page is decoded the next ones are already on their way.
+    async fn read_rest(&mut self, pin: Pin) -> Result<(), ReadError> {
+        let mut flight = JoinSet::new();
+        loop {
+            while flight.len() < self.options.concurrency.max(1)
+                && let Some(span) = self.todo.pop_front()
+            {
+                flight.spawn(page(self.connection.clone(), span, Some(pin)));
+            }
+            let Some(landed) = flight.join_next().await else { return Ok(()) };
+            let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::new("read from etcd").cause(e)))?;
+            match answer {
+                Ok(answer) => {
+                    self.plan_rest(&span, &answer)?;
+                    // Before the decoding, so that the server has something to do meanwhile.
+                    if let Some(next) = self.todo.pop_front() {
+                        flight.spawn(page(self.connection.clone(), next, Some(pin)));
+                    }
+                    self.deliver(&answer);
+                }
+                Err(trouble) if trouble.kind == Kind::Forbidden => self.forbid(&span, trouble.error),
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+    }
+
+    fn take(&mut self, span: &Span, answer: &GetResponse) -> Result<(), ReadError> {
+        self.plan_rest(span, answer)?;
+        self.deliver(answer);
+        Ok(())
+    }
+
+    /// What is left of the span goes to the front: the span is finished before another one is begun.
+    fn plan_rest(&mut self, span: &Span, answer: &GetResponse) -> Result<(), ReadError> {
+        let Some(last) = answer.kvs().last().filter(|_| answer.more() && !span.end.is_empty()) else {
+            return Ok(());
+        };
+        let last_key = last.key();
+        if last_key < span.start.as_slice() || last_key >= span.end.as_slice() {
+            let error = Error::new(format!("read {}: an answer out of its range", span.wanted.input.word()));
+            return Err(ReadError::Failed(error.at(span.wanted.key)));
+        }
+        let keys = answer.kvs().len() as i64;
+        let page = Page { last_key, keys, bytes: size(answer) as i64, count: answer.count() };
+        for piece in ranges::rest(span, &page).into_iter().rev() {
+            self.todo.push_front(piece);
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, answer: &GetResponse) {
+        for kv in answer.kvs() {
+            self.sink.kv(Kv {
+                key: kv.key(),
+                value: kv.value(),
+                create_revision: kv.create_revision(),
+                mod_revision: kv.mod_revision(),
+                version: kv.version(),
+            });
+        }
+        self.keys += answer.kvs().len() as u64;
+        self.bytes += size(answer);
+        self.sink.page(self.keys);
+    }
+
+    /// The other pieces of this prefix are refused as well.
+    fn forbid(&mut self, span: &Span, error: Error) {
+        let wanted = span.wanted;
+        self.todo.retain(|piece| piece.wanted != wanted);
+        self.forbidden.entry(wanted.input).or_insert(error);
+    }
+
+    fn coverage(&self) -> Vec<(Input, InputState, String)> {
+        let state = |input: Input| match self.forbidden.get(&input) {
+            Some(error) => (input, InputState::Forbidden, crate::error::chain(error)),
+            None => (input, InputState::Complete, String::new()),
+        };
+        INPUTS.into_iter().filter(|i| self.options.wants(*i)).map(state).collect()
+    }
+}
+
+impl ReadOptions {
+    fn wants(&self, input: Input) -> bool {
+        self.inputs.is_empty() || self.inputs.contains(&input)
+    }
+}
+
+/// One page; asks for less where it would be too much at once.
+async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span, Result<GetResponse, Trouble>) {
+    let doing = doing(&span.wanted);
+    loop {
+        let mut options = GetOptions::new();
+        if !span.end.is_empty() {
+            options = options.with_range(span.end.clone()).with_limit(span.limit);
+        }
+        if let Some(pin) = pin {
+            options = options.with_revision(pin.revision);
+        }
+        let answer = connection
+            .call(&doing, |mut kv| {
+                let (key, options) = (span.start.clone(), options.clone());
+                async move { kv.get(key, Some(options)).await }
+            })
+            .await;
+        match answer {
+            Err(trouble) if trouble.kind == Kind::TooLarge && span.limit > 1 => span.limit = (span.limit / 8).max(1),
+            Err(trouble) => return (span, Err(trouble)),
+            Ok(answer) => {
+                let checked = match (header(&answer, &span), pin) {
+                    (Err(trouble), _) => Err(trouble),
+                    (Ok(header), Some(pin)) => same_cluster(header, pin, &doing),
+                    (Ok(_), None) => Ok(()),
+                };
+                return (span, checked.map(|()| answer));
+            }
+        }
+    }
+}
+
+/// Fits after "cannot"; names the prefix, because a missing right is about a prefix.
+fn doing(wanted: &Wanted) -> String {
+    format!("read {} ({}{})", wanted.input.word(), wanted.key, if wanted.prefix { "*" } else { "" })
+}
+
+fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
+    let none = || Trouble { kind: Kind::Other, error: Error::new(doing(&span.wanted)).cause("an answer without a header") };
+    answer.header().ok_or_else(none)
+}
+
+/// Another endpoint may have answered: the same cluster, and not an older state of it?
+pub(super) fn same_cluster(header: &ResponseHeader, pin: Pin, doing: &str) -> Result<(), Trouble> {
+    let wrong = |text: String, hint: &str| {
+        Err(Trouble { kind: Kind::Other, error: Error::new(doing).cause(text).hint(hint) })
+    };
+    if header.cluster_id() != pin.cluster_id {
+        let text = format!("cluster id {:x} instead of {:x}", header.cluster_id(), pin.cluster_id);
+        return wrong(text, "the endpoints belong to different etcd clusters");
+    }
+    if header.revision() < pin.revision {
+        let text = format!("revision {} after revision {}", header.revision(), pin.revision);
+        return wrong(text, "etcd was restored from a snapshot meanwhile: run again");
+    }
+    Ok(())
+}
+
+fn size(answer: &GetResponse) -> u64 {
+    answer.kvs().iter().map(|kv| (kv.key().len() + kv.value().len()) as u64).sum()
+}

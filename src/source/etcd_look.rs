@@ -1,0 +1,126 @@
+//! Reads single keys again: the second look at what an audit suspects, and what a release is about to change.
+
+use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+
+use super::etcd::{Pin, ReadError, same_cluster};
+use crate::connect::etcd::Connection;
+use crate::connect::trouble::{Kind, Trouble};
+use crate::error::Error;
+
+/// etcd's own limit on the operations of a transaction.
+const KEYS_PER_TRANSACTION: usize = 128;
+
+/// A key that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    pub value: Vec<u8>,
+    pub create_revision: i64,
+    pub mod_revision: i64,
+    pub version: i64,
+}
+
+impl Stored {
+    /// As the decoders want it.
+    pub fn kv<'a>(&'a self, key: &'a [u8]) -> crate::decode::Kv<'a> {
+        crate::decode::Kv {
+            key,
+            value: &self.value,
+            create_revision: self.create_revision,
+            mod_revision: self.mod_revision,
+            version: self.version,
+        }
+    }
+}
+
+/// The keys asked for, all at one moment.
+#[derive(Clone, Debug)]
+pub struct Look {
+    pub pin: Pin,
+    /// In the order of the question; `None`: the key is absent at that moment.
+    pub found: Vec<Option<Stored>>,
+}
+
+/// Reads these keys at one revision: `pin`, or the present one, which the answer then names.
+///
+/// # Errors
+/// As for a read; a compaction between two transactions too, when there are more than 128 keys.
+pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pin>) -> Result<Look, ReadError> {
+    let doing = "read single keys again";
+    let mut pin = pin;
+    let mut found = Vec::with_capacity(keys.len());
+    // No keys still name a moment: reads that follow can be pinned to it.
+    let nothing = [Vec::new()];
+    let groups: Vec<&[Vec<u8>]> = match keys.is_empty() {
+        true => vec![&nothing[..0]],
+        false => keys.chunks(KEYS_PER_TRANSACTION).collect(),
+    };
+    for group in groups {
+        let revision = pin.map(|p| p.revision);
+        let answer = connection.call(doing, |mut kv| {
+            let txn = transaction(group, revision);
+            async move { kv.txn(txn).await }
+        });
+        let answer = answer.await?;
+        let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::new(doing).cause(text.to_owned()) };
+        let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
+        match pin {
+            Some(pin) => same_cluster(header, pin, doing)?,
+            None => pin = Some(Pin { revision: header.revision(), cluster_id: header.cluster_id() }),
+        }
+        for response in answer.op_responses().into_iter().take(group.len()) {
+            let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read").into()) };
+            found.push(get.take_kvs().into_iter().next().map(|kv| {
+                let (create_revision, mod_revision, version) =
+                    (kv.create_revision(), kv.mod_revision(), kv.version());
+                Stored { value: kv.into_key_value().1, create_revision, mod_revision, version }
+            }));
+        }
+    }
+    match (pin, found.len() == keys.len()) {
+        (Some(pin), true) => Ok(Look { pin, found }),
+        _ => Err(ReadError::Failed(Error::new(doing).cause("fewer answers than questions"))),
+    }
+}
+
+fn transaction(keys: &[Vec<u8>], revision: Option<i64>) -> Txn {
+    let mut options = GetOptions::new();
+    if let Some(revision) = revision {
+        options = options.with_revision(revision);
+    }
+    let mut reads: Vec<TxnOp> = keys.iter().map(|key| TxnOp::get(key.clone(), Some(options.clone()))).collect();
+    if reads.is_empty() {
+        reads.push(TxnOp::get("/calico/", Some(GetOptions::new().with_count_only())));
+    }
+    Txn::new().and_then(reads)
+}
+
+/// The oldest revision that can still be read, i.e. the one of the last compaction; `None` when it cannot be learned.
+///
+/// etcd tells it in no answer but that of a watch, which would make a server that was never compacted read its
+/// whole history. So it is found by halving: some thirty reads of one key, answered by the member alone.
+pub(super) async fn oldest_revision(connection: Connection, newest: i64) -> Option<i64> {
+    let readable = async |revision: i64| {
+        let options = GetOptions::new().with_revision(revision).with_serializable().with_keys_only();
+        let answer = connection.call("learn the last compaction", |mut kv| {
+            let options = options.clone();
+            async move { kv.get("/calico/resources/v3/projectcalico.org/clusterinformations/default", Some(options)).await }
+        });
+        match answer.await {
+            Ok(_) => Some(true),
+            Err(trouble) if trouble.kind == Kind::Compacted => Some(false),
+            Err(_) => None,
+        }
+    };
+    if readable(1).await? {
+        return Some(0);
+    }
+    let (mut gone, mut there) = (1, newest);
+    while there - gone > 1 {
+        let middle = gone + (there - gone) / 2;
+        match readable(middle).await? {
+            true => there = middle,
+            false => gone = middle,
+        }
+    }
+    Some(there)
+}
