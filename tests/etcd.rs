@@ -113,7 +113,8 @@ fn reads_only_the_inputs_asked_for(version: EtcdVersion) {
 fn takes_pages_of_many_megabytes(version: EtcdVersion) {
     let etcd = Etcd::start(version);
     fill(&etcd, 10, 10);
-    let big = |n: usize| (format!("/calico/ipam/v2/assignment/ipv4/block/10.80.{n}.0-26").into_bytes(), vec![b'b'; 200_000]);
+    let big =
+        |n: usize| (format!("/calico/ipam/v2/assignment/ipv4/block/10.80.{n}.0-26").into_bytes(), vec![b'b'; 200_000]);
     etcd.put_many((0..120).map(big).collect());
     let mut sink = Kept::new();
     let read = read_all(&settings(&etcd), &mut sink).unwrap();
@@ -122,7 +123,8 @@ fn takes_pages_of_many_megabytes(version: EtcdVersion) {
 
 fn asks_for_less_when_an_answer_is_too_large(version: EtcdVersion) {
     let etcd = Etcd::start(version);
-    let big = |n: usize| (format!("/calico/ipam/v2/assignment/ipv4/block/10.80.{n}.0-26").into_bytes(), vec![b'b'; 150_000]);
+    let big =
+        |n: usize| (format!("/calico/ipam/v2/assignment/ipv4/block/10.80.{n}.0-26").into_bytes(), vec![b'b'; 150_000]);
     etcd.put_many((0..30).map(big).collect());
     let small = |limit| EtcdSettings { largest_answer: limit, ..settings(&etcd) };
     let mut sink = Kept::new();
@@ -286,7 +288,10 @@ fn says_what_is_wrong_with_tls(version: EtcdVersion) {
     let mixed = EtcdSettings { cert: file(&tls.other_client.cert), ..right.clone() };
     told(mixed, &["not a pair", "--etcd-key"]);
     told(EtcdSettings { cert: file(&tls.client.key), ..right.clone() }, &["holds no certificate"]);
-    told(EtcdSettings { key: file(&tls.ca.with_file_name("nothing.pem")), ..right.clone() }, &["No such file", "nothing.pem"]);
+    told(
+        EtcdSettings { key: file(&tls.ca.with_file_name("nothing.pem")), ..right.clone() },
+        &["No such file", "nothing.pem"],
+    );
     let plain = right.endpoints[0].replace("https", "http");
     told(EtcdSettings { endpoints: vec![plain], ..right.clone() }, &["perhaps it speaks TLS"]);
     let insecure = Etcd::start(version);

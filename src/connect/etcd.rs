@@ -295,7 +295,9 @@ impl Inner {
         let with_user = self.client(target, true).await;
         let client = match with_user {
             // Calico's client takes it so: a user where nobody asks for one does no harm.
-            Err(error) if self.user.is_some() && trouble::authentication_is_off(&error) => self.client(target, false).await,
+            Err(error) if self.user.is_some() && trouble::authentication_is_off(&error) => {
+                self.client(target, false).await
+            }
             other => other,
         };
         client.map_err(|error| {
@@ -383,7 +385,13 @@ mod tests {
 
     #[test]
     fn what_is_no_endpoint_is_refused_without_its_password() {
-        for text in ["unix:///run/etcd.sock", "ftp://u:hunter2@etcd:2379", "https://u:hunter2@etcd", "http://", "u:hunter2@a b:1"] {
+        for text in [
+            "unix:///run/etcd.sock",
+            "ftp://u:hunter2@etcd:2379",
+            "https://u:hunter2@etcd",
+            "http://",
+            "u:hunter2@a b:1",
+        ] {
             let error = shown(text, false);
             assert!(error.starts_with("cannot use this etcd endpoint"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");

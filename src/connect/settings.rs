@@ -257,8 +257,7 @@ const fn names(
     Names { flag, own_env, env, field, inline }
 }
 
-const ENDPOINTS: Names =
-    names("--etcd-endpoints", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_ENDPOINTS", "etcdEndpoints", "");
+const ENDPOINTS: Names = names("--etcd-endpoints", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_ENDPOINTS", "etcdEndpoints", "");
 const DISCOVERY_SRV: Names =
     names("--etcd-discovery-srv", "IPAUDIT_ETCD_DISCOVERY_SRV", "ETCD_DISCOVERY_SRV", "etcdDiscoverySrv", "");
 const CA_CERT: Names =
@@ -386,7 +385,8 @@ fn check_pairs(settings: &mut EtcdSettings) -> Result<(), Error> {
 /// The file's text, with the file's name in the error. For certificates, keys and passwords.
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
     let read = |path: &Path| {
-        std::fs::read_to_string(path).map_err(|e| Error::new(format!("read {what}")).at(path.to_string_lossy()).cause(e))
+        std::fs::read_to_string(path)
+            .map_err(|e| Error::new(format!("read {what}")).at(path.to_string_lossy()).cause(e))
     };
     match source {
         Source::File(path) => read(path),

@@ -15,11 +15,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// Neither of the two names has a record.
-pub async fn discover(
-    domain: &str,
-    dns_server: Option<SocketAddr>,
-    timeout: Duration,
-) -> Result<Vec<String>, Error> {
+pub async fn discover(domain: &str, dns_server: Option<SocketAddr>, timeout: Duration) -> Result<Vec<String>, Error> {
     let doing = || Error::new("discover etcd's endpoints").at(format!("SRV records of {domain}"));
     let resolver = resolver(dns_server).map_err(|e| doing().cause(e.to_string()))?;
     let mut endpoints = Vec::new();
@@ -41,7 +37,9 @@ pub async fn discover(
     }
     match endpoints.is_empty() {
         false => Ok(endpoints),
-        true => Err(doing().cause(failures.join("; ")).hint("check the domain (--etcd-discovery-srv) and this machine's DNS")),
+        true => Err(doing()
+            .cause(failures.join("; "))
+            .hint("check the domain (--etcd-discovery-srv) and this machine's DNS")),
     }
 }
 
@@ -61,9 +59,8 @@ fn resolver(server: Option<SocketAddr>) -> Result<TokioResolver, hickory_resolve
 /// A record names its host with the root's dot at the end; a certificate and a URL do not.
 fn in_order(scheme: &str, mut records: Vec<(u16, u16, String, u16)>) -> Vec<String> {
     records.sort_by(|a, b| (a.0, b.1, &a.2, a.3).cmp(&(b.0, a.1, &b.2, b.3)));
-    let url = |(_, _, target, port): (u16, u16, String, u16)| {
-        format!("{scheme}://{}:{port}", target.trim_end_matches('.'))
-    };
+    let url =
+        |(_, _, target, port): (u16, u16, String, u16)| format!("{scheme}://{}:{port}", target.trim_end_matches('.'));
     records.into_iter().map(url).collect()
 }
 

@@ -196,7 +196,9 @@ const HUNG_UP: [&str; 7] = [
 fn hung_up(how: How) -> &'static str {
     match how {
         How { proven: true, .. } => "the connection broke: is etcd being restarted? (etcdctl endpoint health)",
-        How { https: false, .. } => "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)",
+        How { https: false, .. } => {
+            "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)"
+        }
         How { certificate: false, .. } => {
             "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
         }

@@ -198,6 +198,31 @@ pub fn remove(snapshot: &mut Snapshot, keys: &HashSet<Vec<u8>>) {
     }
 }
 
+/// Takes out everything of one etcd input: a second look reads its whole list again.
+pub fn clear(snapshot: &mut Snapshot, input: Input) {
+    match input {
+        Input::Blocks => snapshot.blocks.clear(),
+        Input::Handles => snapshot.handles.clear(),
+        Input::Affinities => snapshot.affinities.clear(),
+        Input::Endpoints => snapshot.endpoints.clear(),
+        Input::CalicoNodes => snapshot.calico_nodes.clear(),
+        Input::Pools => {
+            snapshot.pools.clear();
+            snapshot.reservations.clear();
+        }
+        Input::Config => {
+            snapshot.ipam_config = IpamConfig::default();
+            snapshot.ipam_config_resource = IpamConfigResource::default();
+            snapshot.cluster = ClusterInformation::default();
+            snapshot.kube_controllers = KubeControllers::default();
+            snapshot.host_endpoints.clear();
+            snapshot.host_endpoint_addresses.clear();
+        }
+        Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces | Input::History => {}
+    }
+    snapshot.bad_values.retain(|bad| bad.input != input);
+}
+
 #[cfg(test)]
 mod testing {
     //! What the tests of all kinds share.

@@ -105,11 +105,7 @@ impl From<Trouble> for ReadError {
 ///
 /// # Errors
 /// See [`ReadError`]. What the sink holds then is to be thrown away.
-pub async fn read(
-    connection: &Connection,
-    options: &ReadOptions,
-    sink: &mut dyn Sink,
-) -> Result<EtcdRead, ReadError> {
+pub async fn read(connection: &Connection, options: &ReadOptions, sink: &mut dyn Sink) -> Result<EtcdRead, ReadError> {
     let mut restarts = 0;
     loop {
         match Reader::new(connection, options, sink).run().await {
@@ -307,15 +303,15 @@ fn doing(wanted: &Wanted) -> String {
 }
 
 fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
-    let none = || Trouble { kind: Kind::Other, error: Error::new(doing(&span.wanted)).cause("an answer without a header") };
+    let none =
+        || Trouble { kind: Kind::Other, error: Error::new(doing(&span.wanted)).cause("an answer without a header") };
     answer.header().ok_or_else(none)
 }
 
 /// Another endpoint may have answered: the same cluster, and not an older state of it?
 pub(super) fn same_cluster(header: &ResponseHeader, pin: Pin, doing: &str) -> Result<(), Trouble> {
-    let wrong = |text: String, hint: &str| {
-        Err(Trouble { kind: Kind::Other, error: Error::new(doing).cause(text).hint(hint) })
-    };
+    let wrong =
+        |text: String, hint: &str| Err(Trouble { kind: Kind::Other, error: Error::new(doing).cause(text).hint(hint) });
     if header.cluster_id() != pin.cluster_id {
         let text = format!("cluster id {:x} instead of {:x}", header.cluster_id(), pin.cluster_id);
         return wrong(text, "the endpoints belong to different etcd clusters");

@@ -70,8 +70,7 @@ pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pi
         for response in answer.op_responses().into_iter().take(group.len()) {
             let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read").into()) };
             found.push(get.take_kvs().into_iter().next().map(|kv| {
-                let (create_revision, mod_revision, version) =
-                    (kv.create_revision(), kv.mod_revision(), kv.version());
+                let (create_revision, mod_revision, version) = (kv.create_revision(), kv.mod_revision(), kv.version());
                 Stored { value: kv.into_key_value().1, create_revision, mod_revision, version }
             }));
         }
@@ -101,10 +100,13 @@ fn transaction(keys: &[Vec<u8>], revision: Option<i64>) -> Txn {
 pub(super) async fn oldest_revision(connection: Connection, newest: i64) -> Option<i64> {
     let readable = async |revision: i64| {
         let options = GetOptions::new().with_revision(revision).with_serializable().with_keys_only();
-        let answer = connection.call("learn the last compaction", |mut kv| {
-            let options = options.clone();
-            async move { kv.get("/calico/resources/v3/projectcalico.org/clusterinformations/default", Some(options)).await }
-        });
+        let answer =
+            connection.call("learn the last compaction", |mut kv| {
+                let options = options.clone();
+                async move {
+                    kv.get("/calico/resources/v3/projectcalico.org/clusterinformations/default", Some(options)).await
+                }
+            });
         match answer.await {
             Ok(_) => Some(true),
             Err(trouble) if trouble.kind == Kind::Compacted => Some(false),

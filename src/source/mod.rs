@@ -1,5 +1,6 @@
 //! Where the values of a snapshot come from, one file for one outside thing.
 
+pub mod capture;
 pub mod etcd;
 pub mod etcd_look;
 pub mod etcd_ranges;

@@ -84,7 +84,8 @@ pub fn refusal(settings: &EtcdSettings) -> String {
 }
 
 pub fn all_complete(read: &EtcdRead) -> bool {
-    read.inputs.len() == 7 && read.inputs.iter().all(|(_, state, detail)| *state == InputState::Complete && detail.is_empty())
+    read.inputs.len() == 7
+        && read.inputs.iter().all(|(_, state, detail)| *state == InputState::Complete && detail.is_empty())
 }
 
 pub fn state(read: &EtcdRead, input: Input) -> (InputState, &str) {
@@ -100,7 +101,8 @@ pub fn fill(etcd: &Etcd, handles: u32, endpoints: u32) {
         put(format!("{RESOURCES}/{name}"), 80);
     }
     put("/calico/ipam/v2/config".into(), 40);
-    for name in ["ippools/default", "ipreservations/some", "nodes/node-1", "nodes/node-2", "hostendpoints/node-1-eth0"] {
+    for name in ["ippools/default", "ipreservations/some", "nodes/node-1", "nodes/node-2", "hostendpoints/node-1-eth0"]
+    {
         put(format!("{RESOURCES}/{name}"), 120);
     }
     put("/calico/ipam/v2/host/node-1".into(), 2);
@@ -125,7 +127,13 @@ pub fn fill(etcd: &Etcd, handles: u32, endpoints: u32) {
     for name in ["ippoolsx/a", "nodesx", "felixconfigurations/default", "networkpolicies/ns/a", "profiles/kns.a"] {
         put(format!("{RESOURCES}/{name}"), 50);
     }
-    for key in ["/calico/ipam/v2/configx", "/calico/ipam/v2/hostx/a", "/calico/ipam/v2/assignmentx", "/calico/v1/x", "/calicoz"] {
+    for key in [
+        "/calico/ipam/v2/configx",
+        "/calico/ipam/v2/hostx/a",
+        "/calico/ipam/v2/assignmentx",
+        "/calico/v1/x",
+        "/calicoz",
+    ] {
         put(key.into(), 50);
     }
     etcd.put_many(pairs);

@@ -1,0 +1,371 @@
+//! Captures: one gzip file with everything that an audit read, written as it is read, read back line by line.
+//!
+//! A file that was cut off, damaged, or written in a newer format is an error: half of the evidence proves nothing.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::decode::capture::{
+    Bytes, FORMAT, Head, Line, LookLine, NamespaceLine, NodeLine, PodLine, Record, ServiceLine, VERSION, input_of,
+};
+use crate::decode::{self, Kv};
+use crate::error::Error;
+use crate::model::{Input, Name, Pod, Service, Snapshot, Time};
+
+/// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
+pub struct Writer {
+    path: PathBuf,
+    temporary: tempfile::NamedTempFile,
+    out: GzEncoder<BufWriter<File>>,
+    lines: u64,
+    /// The first failure; the read goes on, and `finish` tells it.
+    failed: Option<std::io::Error>,
+}
+
+impl Writer {
+    /// Starts a capture that will be `path`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn create(path: &Path) -> Result<Writer, Error> {
+        let fail = |e: std::io::Error| Error::new("write the capture").at(path.display().to_string()).cause(e);
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+        let file = temporary.as_file().try_clone().map_err(fail)?;
+        let out = GzEncoder::new(BufWriter::new(file), Compression::fast());
+        let mut writer = Writer { path: path.to_path_buf(), temporary, out, lines: 0, failed: None };
+        writer.head();
+        Ok(writer)
+    }
+
+    fn head(&mut self) {
+        let made_by = concat!("ipaudit ", env!("CARGO_PKG_VERSION")).to_owned();
+        self.line(&Line::Head(Head { format: FORMAT.to_owned(), version: VERSION, made_by }));
+    }
+
+    fn line(&mut self, line: &Line) {
+        if self.failed.is_some() {
+            return;
+        }
+        self.lines += 1;
+        let written = serde_json::to_writer(&mut self.out, line).map_err(std::io::Error::from);
+        self.failed = written.and_then(|()| self.out.write_all(b"\n")).err();
+    }
+
+    /// One key of etcd.
+    pub fn kv(&mut self, kv: &Kv<'_>) {
+        self.line(&Line::Etcd(Record::of(kv)));
+    }
+
+    /// The read started over: so does the file.
+    pub fn restart(&mut self) {
+        match self.start_over() {
+            Ok(()) => self.head(),
+            Err(e) => self.failed = Some(e),
+        }
+    }
+
+    fn start_over(&mut self) -> std::io::Result<()> {
+        use std::io::Seek;
+        self.out.try_finish()?;
+        self.out.get_mut().flush()?;
+        let mut file = self.temporary.as_file().try_clone()?;
+        file.set_len(0)?;
+        file.rewind()?;
+        self.out = GzEncoder::new(BufWriter::new(file), Compression::fast());
+        self.lines = 0;
+        Ok(())
+    }
+
+    /// A key that the second look found absent.
+    pub fn absent(&mut self, key: &[u8]) {
+        self.line(&Line::EtcdAbsent(Bytes::of(key)));
+    }
+
+    /// An etcd input of which the whole list follows again.
+    pub fn again(&mut self, input: Input) {
+        self.line(&Line::EtcdAgain(input.word().to_owned()));
+    }
+
+    /// All objects of Kubernetes.
+    pub fn kubernetes(&mut self, snapshot: &Snapshot) {
+        let names = &snapshot.names;
+        snapshot.pods.iter().for_each(|p| self.line(&Line::Pod(PodLine::of(names, p))));
+        snapshot.kube_nodes.iter().for_each(|n| self.line(&Line::Node(NodeLine::of(names, n))));
+        snapshot.services.iter().for_each(|s| self.line(&Line::Service(ServiceLine::of(names, s))));
+        snapshot.namespaces.iter().for_each(|n| self.line(&Line::Namespace(NamespaceLine::of(names, n))));
+    }
+
+    /// The objects that the second look read again, as `second` has them: `None` stands for a whole list.
+    pub fn kubernetes_again(&mut self, second: &Snapshot, looked: &KubeLooked) {
+        let names = &second.names;
+        match &looked.pods {
+            None => {
+                self.line(&Line::PodsAgain);
+                second.pods.iter().for_each(|p| self.line(&Line::Pod(PodLine::of(names, p))));
+            }
+            Some(asked) => {
+                let there: HashMap<_, &Pod> = second.pods.iter().map(|p| ((p.namespace, p.name), p)).collect();
+                for &(ns, name) in asked {
+                    self.line(&match there.get(&(ns, name)) {
+                        Some(pod) => Line::Pod(PodLine::of(names, pod)),
+                        None => Line::PodAbsent(names.get(ns).to_owned(), names.get(name).to_owned()),
+                    });
+                }
+            }
+        }
+        match &looked.nodes {
+            None => {
+                self.line(&Line::NodesAgain);
+                second.kube_nodes.iter().for_each(|n| self.line(&Line::Node(NodeLine::of(names, n))));
+            }
+            Some(asked) => {
+                for &name in asked {
+                    self.line(&match second.kube_nodes.iter().find(|n| n.name == name) {
+                        Some(node) => Line::Node(NodeLine::of(names, node)),
+                        None => Line::NodeAbsent(names.get(name).to_owned()),
+                    });
+                }
+            }
+        }
+        match &looked.services {
+            None => {
+                self.line(&Line::ServicesAgain);
+                second.services.iter().for_each(|s| self.line(&Line::Service(ServiceLine::of(names, s))));
+            }
+            Some(asked) => {
+                let there: HashMap<_, &Service> = second.services.iter().map(|s| ((s.namespace, s.name), s)).collect();
+                for &(ns, name) in asked {
+                    self.line(&match there.get(&(ns, name)) {
+                        Some(service) => Line::Service(ServiceLine::of(names, service)),
+                        None => Line::ServiceAbsent(names.get(ns).to_owned(), names.get(name).to_owned()),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Ends a look: its moment, coverage and servers.
+    pub fn look(&mut self, snapshot: &Snapshot, started: Time, duration: Duration) {
+        self.line(&Line::Look(LookLine::of(snapshot, started, duration)));
+    }
+
+    /// The second look failed; its findings stay unconfirmed here too.
+    pub fn look_failed(&mut self, snapshot: &Snapshot, started: Time, why: &str) {
+        let line = LookLine { failed: Some(why.to_owned()), ..LookLine::of(snapshot, started, Duration::ZERO) };
+        self.line(&Line::Look(line));
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// When anything could not be written; then nothing is left behind.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let lines = self.lines;
+        self.line(&Line::End { lines });
+        let at = self.path.display().to_string();
+        let fail = |e: std::io::Error| Error::new("write the capture").at(at.clone()).cause(e);
+        if let Some(e) = self.failed.take() {
+            return Err(fail(e));
+        }
+        let file = self.out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error));
+        file.and_then(|f| f.sync_all()).map_err(fail)?;
+        self.temporary.persist(&self.path).map_err(|e| fail(e.error))?;
+        Ok(())
+    }
+}
+
+/// Which of Kubernetes' objects a second look read again; `None`: the whole list.
+#[derive(Clone, Debug, Default)]
+pub struct KubeLooked {
+    pub pods: Option<Vec<(Name, Name)>>,
+    pub nodes: Option<Vec<Name>>,
+    pub services: Option<Vec<(Name, Name)>>,
+}
+
+/// What a capture holds.
+pub struct Captured {
+    pub first: Snapshot,
+    pub started: Time,
+    pub duration: Duration,
+    pub second: Second,
+}
+
+/// The second look of a capture.
+pub enum Second {
+    /// There was nothing to look at again (or nobody asked for it).
+    None,
+    /// What was seen.
+    Seen(Box<Snapshot>),
+    /// It was tried and failed; why.
+    Failed(String),
+}
+
+/// Reads a capture.
+///
+/// # Errors
+/// Not readable, not a capture, cut off, damaged, or of a newer format; with the line's number.
+pub fn read(path: &Path) -> Result<Captured, Error> {
+    let at = path.display().to_string();
+    let doing = "read the capture";
+    let file = File::open(path).map_err(|e| Error::new(doing).at(&at).cause(e))?;
+    let lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)));
+    let mut reader = Reader::default();
+    for (line, number) in lines.split(b'\n').zip(1u64..) {
+        let fail =
+            |cause: String, hint: &str| Error::new(doing).at(format!("{at}, line {number}")).cause(cause).hint(hint);
+        let line = line.map_err(|e| fail(e.to_string(), "the file is damaged or no gzip file; capture again"))?;
+        if number == 1 {
+            check_head(&line).map_err(|(cause, hint)| fail(cause, hint))?;
+            continue;
+        }
+        let parsed =
+            serde_json::from_slice(&line).map_err(|e| fail(e.to_string(), "the file is damaged; capture again"))?;
+        reader.take(parsed).map_err(|e| fail(e, "the file is damaged; capture again"))?;
+    }
+    reader.finish().map_err(|e| Error::new(doing).at(at).cause(e).hint("the file was cut off; capture again"))
+}
+
+fn check_head(line: &[u8]) -> Result<(), (String, &'static str)> {
+    #[derive(serde::Deserialize)]
+    struct Loose {
+        format: String,
+        version: u32,
+        #[serde(default)]
+        made_by: String,
+    }
+    #[derive(serde::Deserialize)]
+    struct First {
+        head: Loose,
+    }
+    match serde_json::from_slice::<First>(line) {
+        Ok(First { head }) if head.format == FORMAT && head.version <= VERSION => Ok(()),
+        Ok(First { head }) if head.format == FORMAT => Err((
+            format!("format {} of {}, this version reads up to {VERSION}", head.version, head.made_by),
+            "use the version of ipaudit that wrote it, or a newer one",
+        )),
+        _ => Err(("its first line is not a capture's".to_owned(), "captures are made with ipaudit capture -f FILE")),
+    }
+}
+
+#[derive(Default)]
+struct Reader {
+    first: Snapshot,
+    first_look: Option<LookLine>,
+    second: Option<Snapshot>,
+    second_look: Option<LookLine>,
+    /// Keys and objects of the second look, put in at its end.
+    changes: Vec<Line>,
+    lines: u64,
+    ended: bool,
+}
+
+impl Reader {
+    fn take(&mut self, line: Line) -> Result<(), String> {
+        if self.ended {
+            return Err("there is something after its end".to_owned());
+        }
+        self.lines += 1;
+        match line {
+            Line::Head(_) => Err("a second head".to_owned()),
+            Line::End { lines } if lines == self.lines => {
+                self.ended = true;
+                Ok(())
+            }
+            Line::End { lines } => Err(format!("{lines} lines were written, {} are here", self.lines)),
+            Line::Look(look) if self.first_look.is_none() => {
+                look.restore(&mut self.first)?;
+                self.first.sort();
+                self.first_look = Some(look);
+                Ok(())
+            }
+            Line::Look(look) => {
+                if look.failed.is_none() {
+                    let mut second = self.first.clone();
+                    apply(&mut second, std::mem::take(&mut self.changes))?;
+                    look.restore(&mut second)?;
+                    second.sort();
+                    self.second = Some(second);
+                }
+                self.second_look = Some(look);
+                Ok(())
+            }
+            line if self.first_look.is_none() => insert(&mut self.first, &line),
+            line => {
+                self.changes.push(line);
+                Ok(())
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Captured, String> {
+        let look = self.first_look.filter(|_| self.ended).ok_or("its last line is missing")?;
+        let second = match (self.second, self.second_look.and_then(|l| l.failed)) {
+            (Some(second), _) => Second::Seen(Box::new(second)),
+            (None, Some(why)) => Second::Failed(why),
+            (None, None) => Second::None,
+        };
+        let duration = Duration::from_millis(look.duration_ms);
+        Ok(Captured { first: self.first, started: Time(look.started), duration, second })
+    }
+}
+
+fn insert(snapshot: &mut Snapshot, line: &Line) -> Result<(), String> {
+    match line {
+        Line::Etcd(record) => {
+            let (key, value) = (record.k.bytes()?, record.v.bytes()?);
+            let (create_revision, mod_revision, version) = (record.c, record.m, record.n);
+            decode::insert(snapshot, &Kv { key: &key, value: &value, create_revision, mod_revision, version });
+        }
+        Line::Pod(pod) => snapshot.pods.push(pod.pod(&mut snapshot.names)?),
+        Line::Node(node) => snapshot.kube_nodes.push(node.node(&mut snapshot.names)?),
+        Line::Service(service) => snapshot.services.push(service.service(&mut snapshot.names)?),
+        Line::Namespace(namespace) => {
+            let namespace = namespace.namespace(&mut snapshot.names);
+            snapshot.namespaces.push(namespace);
+        }
+        other => return Err(format!("a line of a second look before the end of the first: {other:?}")),
+    }
+    Ok(())
+}
+
+/// Puts what a second look read into a copy of the first one's snapshot.
+fn apply(snapshot: &mut Snapshot, changes: Vec<Line>) -> Result<(), String> {
+    let mut keys = HashSet::new();
+    for line in &changes {
+        let names = &mut snapshot.names;
+        match line {
+            Line::Etcd(record) => drop(keys.insert(record.k.bytes()?)),
+            Line::EtcdAbsent(key) => drop(keys.insert(key.bytes()?)),
+            Line::EtcdAgain(input) => decode::clear(snapshot, input_of(input)?),
+            Line::PodsAgain => snapshot.pods.clear(),
+            Line::NodesAgain => snapshot.kube_nodes.clear(),
+            Line::ServicesAgain => snapshot.services.clear(),
+            Line::Pod(PodLine { ns, name, .. }) | Line::PodAbsent(ns, name) => {
+                let (ns, name) = (names.intern(ns), names.intern(name));
+                decode::kube::replace_pod(snapshot, ns, name, None);
+            }
+            Line::Node(NodeLine { name, .. }) | Line::NodeAbsent(name) => {
+                let name = names.intern(name);
+                decode::kube::replace_node(snapshot, name, None);
+            }
+            Line::Service(ServiceLine { ns, name, .. }) | Line::ServiceAbsent(ns, name) => {
+                let (ns, name) = (names.intern(ns), names.intern(name));
+                decode::kube::replace_service(snapshot, ns, name, None);
+            }
+            _ => {}
+        }
+    }
+    decode::remove(snapshot, &keys);
+    let seen = |line: &&Line| {
+        matches!(line, Line::Etcd(_) | Line::Pod(_) | Line::Node(_) | Line::Service(_) | Line::Namespace(_))
+    };
+    changes.iter().filter(seen).try_for_each(|line| insert(snapshot, line))
+}
