@@ -208,7 +208,7 @@ mod tests {
         assert_eq!(*block.allocation_sequences, [(2, 8), (10, u64::MAX)]);
         assert!(block.deleted && block.strict_affinity && name(block.host_affinity) == "node-1");
 
-        let [pod, cooling, service, empty] = &block.attributes[..] else { panic!("{:?}", block.attributes) };
+        let [pod, cooling, service, empty] = &block.attributes[..] else { unreachable!("{:?}", block.attributes) };
         assert_eq!(pod.handle.unwrap().text(&snapshot.names), "k8s-pod-network.3f2c");
         assert_eq!(pod.odd_handle.as_deref(), Some("k8s-pod-network.3f2c\r\neth0"));
         assert_eq!(pod.owner.pod_name().map(|(a, b)| (name(a), name(b))), Some(("prod".into(), "web-0".into())));

@@ -168,7 +168,7 @@ mod tests {
             r#"{"metadata":[]}"#,
         ] {
             let mut snapshot = snapshot(&[(&endpoint_key("shop", NAME), value)]);
-            let bad = snapshot.bad_values.pop().unwrap_or_else(|| panic!("{value}"));
+            let bad = snapshot.bad_values.pop().expect(value);
             let node = Dark::Node(snapshot.names.intern("node-1"));
             assert_eq!((bad.input, bad.dark), (Input::Endpoints, vec![node]), "{value}");
         }

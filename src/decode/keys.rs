@@ -5,6 +5,8 @@
 //! A record remembers its key where that is not the canonical one, so that [`record_key`] always gives
 //! the key that was read. Nothing here looks at values.
 
+use std::borrow::Cow;
+
 use super::values;
 use crate::model::{
     Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HostEndpoint, HostKind, Input, Names, Pool, Reservation,
@@ -89,12 +91,11 @@ pub enum Key<'a> {
 }
 
 /// A key under one of our prefixes that Calico would not recognise.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadKey<'a> {
-    pub prefix: &'static str,
     pub input: Input,
-    /// What follows the prefix; `None` when the key is not UTF-8.
-    pub rest: Option<&'a str>,
+    /// What follows the prefix; U+FFFD stands for what is not UTF-8.
+    pub rest: Cow<'a, str>,
     /// One line for people.
     pub reason: &'static str,
 }
@@ -110,10 +111,11 @@ pub fn parse(key: &[u8]) -> Option<Result<Key<'_>, BadKey<'_>>> {
         }));
     }
     let (input, prefix) = *PREFIXES.iter().find(|(_, prefix)| key.starts_with(prefix.as_bytes()))?;
-    let Some(rest) = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(prefix)) else {
-        return Some(Err(BadKey { prefix, input, rest: None, reason: "the key is not UTF-8" }));
-    };
-    Some(parse_rest(prefix, rest).map_err(|reason| BadKey { prefix, input, rest: Some(rest), reason }))
+    let rest = key.get(prefix.len()..).unwrap_or_default();
+    Some(match std::str::from_utf8(rest) {
+        Ok(rest) => parse_rest(prefix, rest).map_err(|reason| BadKey { input, rest: Cow::Borrowed(rest), reason }),
+        Err(_) => Err(BadKey { input, rest: String::from_utf8_lossy(rest), reason: "the key is not UTF-8" }),
+    })
 }
 
 fn parse_rest<'a>(prefix: &str, rest: &'a str) -> Result<Key<'a>, &'static str> {
@@ -166,7 +168,7 @@ fn affinity(kind: HostKind, rest: &str) -> Result<Key<'_>, &'static str> {
 impl BadKey<'_> {
     /// The last CIDR of an affinity's key, when only something else in the key is wrong.
     pub fn cidr(&self) -> Option<Cidr> {
-        self.rest?.split('/').rev().find_map(key_cidr)
+        self.rest.split('/').rev().find_map(key_cidr)
     }
 }
 

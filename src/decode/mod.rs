@@ -58,7 +58,7 @@ impl Kv<'_> {
 }
 
 /// Decodes one key into the list where it belongs, or into `bad_values`. The lists stay unsorted:
-/// call [`Snapshot::sort`] once at the end. A key under none of [`keys::PREFIXES`] and
+/// call [`Snapshot::sort`] once at the end. A key that is inserted twice stands twice ([`remove`] it first). A key under none of [`keys::PREFIXES`] and
 /// [`keys::SINGLE_KEYS`] is not ours and is passed over.
 pub fn insert(snapshot: &mut Snapshot, kv: &Kv<'_>) {
     let (input, bad, dark) = match keys::parse(kv.key) {
@@ -132,15 +132,19 @@ fn dark_value(names: &mut Names, kv: &Kv<'_>, key: Key<'_>) -> (Input, Vec<Dark>
 
 /// What a key hides that Calico would not recognise: whatever it still names.
 fn dark_key(names: &mut Names, kv: &Kv<'_>, bad: &BadKey<'_>) -> Vec<Dark> {
-    let rest = bad.rest.unwrap_or_default();
+    let rest: &str = &bad.rest;
+    let readable = |part: &&str| !part.is_empty() && !part.contains(char::REPLACEMENT_CHARACTER);
     match bad.input {
         // A key without a CIDR is unreachable for Calico; only its value may name a block.
         Input::Blocks => block::scan_cidr(kv.value).map(Dark::Range).into_iter().collect(),
         // An id with slashes can be written by its name, though no list finds it.
-        Input::Handles => HandleId::intern(names, rest).map(Dark::Handle).into_iter().collect(),
+        Input::Handles => {
+            let id = Some(rest).filter(readable).and_then(|id| HandleId::intern(names, id));
+            id.map(Dark::Handle).into_iter().collect()
+        }
         Input::Affinities => bad.cidr().map(Dark::Affinity).into_iter().collect(),
         Input::Endpoints => vec![dark_endpoint(names, rest.split('/'))],
-        Input::CalicoNodes => match rest.split('/').find(|part| !part.is_empty()) {
+        Input::CalicoNodes => match rest.split('/').find(readable) {
             Some(name) => vec![Dark::Node(names.intern(name))],
             None => vec![Dark::All(Input::CalicoNodes)],
         },
@@ -150,7 +154,8 @@ fn dark_key(names: &mut Names, kv: &Kv<'_>, bad: &BadKey<'_>) -> Vec<Dark> {
 
 /// The node that an endpoint's name tells, of the first part that is such a name.
 fn dark_endpoint<'a>(names: &mut Names, parts: impl IntoIterator<Item = &'a str>) -> Dark {
-    match parts.into_iter().find_map(keys::parse_endpoint_name) {
+    let mut found = parts.into_iter().filter_map(keys::parse_endpoint_name);
+    match found.find(|name| !name.node.contains(char::REPLACEMENT_CHARACTER)) {
         Some(name) => Dark::Node(names.intern(&name.node)),
         None => Dark::All(Input::Endpoints),
     }
@@ -242,7 +247,7 @@ mod testing {
     /// The one bad value that this key and value give.
     pub fn bad(key: &str, value: &str) -> BadValue {
         let mut snapshot = snapshot(&[(key, value)]);
-        let bad = snapshot.bad_values.pop().unwrap_or_else(|| panic!("{key} decodes: {value}"));
+        let bad = snapshot.bad_values.pop().expect(value);
         assert_eq!((bad.key.as_slice(), bad.mod_revision), (key.as_bytes(), 7));
         assert!(snapshot.bad_values.is_empty());
         bad
@@ -292,6 +297,25 @@ mod tests {
         assert!(matches!(bad(&format!("{endpoints}/shop/a-k8s-p-eth0/x"), "{}").dark[..], [Dark::Node(_)]));
         assert_eq!(bad(&format!("{endpoints}/shop"), "{}").dark, [Dark::All(Input::Endpoints)]);
         assert_eq!(bad(&format!("{endpoints}/shop/x"), "").dark, [Dark::All(Input::Endpoints)]);
+    }
+
+    #[test]
+    fn a_key_that_is_not_utf8_still_says_what_its_other_parts_say() {
+        let dark = |rest: &[u8], prefix: &str| {
+            let mut snapshot = Snapshot::default();
+            let key = [prefix.as_bytes(), rest].concat();
+            insert(&mut snapshot, &Kv { key: &key, value: b"{}", create_revision: 1, mod_revision: 1, version: 1 });
+            let bad = snapshot.bad_values.pop().unwrap();
+            assert_eq!((bad.reason.as_str(), bad.key), ("the key is not UTF-8", key));
+            (bad.dark, snapshot.names)
+        };
+        let (found, names) = dark(b"shop/node--1-k8s-\xff-eth0", keys::ENDPOINTS);
+        assert_eq!(found, [Dark::Node(names.find("node-1").unwrap())]);
+        assert_eq!(dark(b"shop/n\xff-k8s-p-eth0", keys::ENDPOINTS).0, [Dark::All(Input::Endpoints)]);
+        let cidr = crate::model::Cidr::parse("10.77.0.0/26").unwrap().0;
+        assert_eq!(dark(b"n\xff/ipv4/block/10.77.0.0-26", keys::HOST_AFFINITIES).0, [Dark::Affinity(cidr)]);
+        assert_eq!(dark(b"k8s-pod-network.\xff\xfe", keys::HANDLES).0, []);
+        assert_eq!(dark(b"n\xff", keys::NODES).0, [Dark::All(Input::CalicoNodes)]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ mod tests {
             "addresses":[{"address":"172.20.0.7/24","type":"CalicoNodeIP"},{"address":"172.20.0.9"},{},null]}}"#;
         let snapshot = snapshot(&[(&node_key("node-2"), value), (&node_key("node-3"), r#"{"spec":{}}"#)]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
-        let [node, bare] = &snapshot.calico_nodes[..] else { panic!() };
+        let [node, bare] = &snapshot.calico_nodes[..] else { unreachable!("two nodes") };
         assert_eq!(snapshot.text(node.name), "node-2");
         assert_eq!(node.kubernetes_name.map(|name| snapshot.text(name)), Some("kube-2"));
         let texts: Vec<String> = node.addresses.iter().map(Addr::to_string).collect();
