@@ -37,6 +37,12 @@ impl Error {
         self
     }
 
+    /// The same error told once more, its chain as text: for an error that is kept and met again.
+    pub fn again(&self) -> Error {
+        let cause = self.cause.as_deref().map(|c| chain(c).into());
+        Error { doing: self.doing.clone(), at: self.at.clone(), cause, hint: self.hint.clone() }
+    }
+
     /// Adds what to try.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {

@@ -1,1 +1,63 @@
-//! (under construction)
+//! The commands: one thin file each, which carries values between the rooms and decides nothing itself.
+
+pub mod args;
+mod audit;
+mod capture;
+pub mod etcd_args;
+mod explain;
+mod gather;
+pub mod kube_args;
+mod output;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use output::Streams;
+
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // clap prints help and version to standard output, errors to standard error.
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Failure } else { Exit::Clean };
+        }
+    };
+    let streams = Streams::of(&cli.global);
+    log(cli.global.verbose);
+    match run(cli, &streams) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::tell(&error);
+            Exit::Failure
+        }
+    }
+}
+
+fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
+    // Both TLS users (etcd-client, kube) take the process's provider; a second one in the tree would make kube panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new("start the runtime").cause(e))?;
+    match cli.command {
+        Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
+        Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
+        Command::Explain(args) => explain::run(&args, streams),
+    }
+}
+
+/// What the libraries do, with `-vv`.
+fn log(verbose: u8) {
+    if verbose > 1 {
+        let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=debug"));
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    }
+}

@@ -1,0 +1,191 @@
+//! What can be said on the command line: the types that clap fills, and nothing else.
+//!
+//! Every flag has an environment variable `IPAUDIT_…`; each is documented where it is defined.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::etcd_args::EtcdArgs;
+use super::kube_args::KubeArgs;
+use crate::exit::FailOn;
+use crate::ledger::ScopeFlag;
+use crate::model::{Code, Severity, Time};
+
+/// The flight recorder and repair kit for Calico IPAM on etcd: which address is leaked or held twice, and by whom.
+///
+/// Reads Calico's blocks, handles, affinities and workload endpoints at one etcd revision and holds them against the
+/// pods that really live. Exit codes: 0 clean, 1 findings at or above --fail-on, 2 usage or failure, 3 incomplete.
+#[derive(Parser, Debug)]
+#[command(name = "ipaudit", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every command.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct Global {
+    /// Colours: auto is on a terminal only; NO_COLOR switches them off
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", env = "IPAUDIT_COLOR")]
+    pub color: Color,
+
+    /// Nothing on standard error but errors, and findings only on standard output
+    #[arg(short, long, global = true, env = "IPAUDIT_QUIET")]
+    pub quiet: bool,
+
+    /// Say where settings came from and what is being done; twice: what the libraries do too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colours.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Read, check and tell: one pass, what a CronJob runs
+    Audit(Box<AuditArgs>),
+    /// Save everything that an audit reads in one file, to be audited elsewhere
+    Capture(Box<CaptureArgs>),
+    /// What a code means: risk, how it comes about, what to do; without a code, all of them
+    Explain(ExplainArgs),
+}
+
+/// Flags of `audit`.
+#[derive(Args, Debug)]
+pub struct AuditArgs {
+    /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// Flags of `capture`.
+#[derive(Args, Debug)]
+pub struct CaptureArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", env = "IPAUDIT_CAPTURE_FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub judging: Judging,
+}
+
+/// Flags of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A code as IPA101; all codes when absent
+    pub code: Option<Code>,
+}
+
+/// Flags that decide what is true.
+#[derive(Args, Debug, Clone, Copy)]
+#[command(next_help_heading = "What counts")]
+pub struct Judging {
+    /// How long a thing must have been so before it counts: suspects are looked at again after this time. 0: no
+    /// second look, they are told as unconfirmed notes
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration)]
+    pub settle: Duration,
+
+    /// exclusive: no other cluster and no plain host uses this datastore, so whatever this API server does not know
+    /// is gone. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
+    pub scope: ScopeArg,
+
+    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
+    pub now: Option<Time>,
+}
+
+/// `--scope`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScopeArg {
+    Auto,
+    Exclusive,
+}
+
+impl From<ScopeArg> for ScopeFlag {
+    fn from(arg: ScopeArg) -> ScopeFlag {
+        match arg {
+            ScopeArg::Auto => ScopeFlag::Auto,
+            ScopeArg::Exclusive => ScopeFlag::Exclusive,
+        }
+    }
+}
+
+/// Flags that decide what is shown and how a script learns of it.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct View {
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    pub output: Output,
+
+    /// Exit with 1 when there is a finding at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    pub fail_on: FailOn,
+
+    /// Show (and count for exit 1) only these codes; comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    pub code: Vec<Code>,
+
+    /// Show (and count for exit 1) only findings at least this bad
+    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
+    pub severity: Option<Severity>,
+
+    /// Every finding on its own, also those that another one explains
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+}
+
+/// Output formats of an audit.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+    /// One finding a line
+    Jsonl,
+}
+
+/// A duration as people write it (`20s`, `1h30m`); a bare number is seconds.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text).map_err(|e| format!("{e}; write 20s, 15m or 24h")),
+    }
+}
+
+fn time(text: &str) -> Result<Time, String> {
+    Time::parse_rfc3339(text).ok_or_else(|| format!("{text:?} is no time; write 2026-11-24T03:04:11Z"))
+}

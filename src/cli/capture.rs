@@ -1,0 +1,23 @@
+//! `ipaudit capture`: save what an audit reads, both looks, in one file.
+
+use super::args::CaptureArgs;
+use super::audit;
+use super::gather::Sources;
+use super::output::Streams;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::source::capture::Writer;
+
+/// Runs the command. A capture of inputs that could not all be read is made all the same, and exits with 3.
+///
+/// # Errors
+/// Usage, and a file that cannot be written: then nothing is left behind.
+pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
+    let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
+    let mut writer = Writer::create(&args.file)?;
+    let judged = audit::live(&sources, &args.judging, streams, Some(&mut writer)).await?;
+    writer.finish()?;
+    judged.warnings().iter().for_each(|w| streams.note(w));
+    streams.note(&format!("captured: {}", args.file.display()));
+    Ok(if judged.is_incomplete() { Exit::Incomplete } else { Exit::Clean })
+}

@@ -1,0 +1,26 @@
+//! `ipaudit explain [CODE]`: the manual of a check, or the list of all.
+
+use super::args::ExplainArgs;
+use super::output::{self, Streams};
+use crate::checks;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::render::manual;
+
+/// Runs the command.
+///
+/// # Errors
+/// A code that no check has.
+pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
+    let text = match args.code {
+        None => manual::list(checks::ALL, streams.width),
+        Some(code) => {
+            let check = checks::find(code).ok_or_else(|| {
+                Error::new(format!("explain {code}")).cause("no check has this code").hint("ipaudit explain lists all")
+            })?;
+            manual::explain(check, streams.width)
+        }
+    };
+    output::print(text.as_bytes())?;
+    Ok(Exit::Clean)
+}
