@@ -6,6 +6,7 @@ mod servers;
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, ConnectOptions, Permission};
+use etcd_edge::dns::Dns;
 use etcd_edge::*;
 use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::{EtcdFlags, EtcdSettings, Secret, Source, load};
@@ -57,6 +58,8 @@ both! {
     a_frozen_server_is_an_error_in_time
     endpoints_of_two_clusters_are_told_apart
     a_restore_in_the_middle_is_an_error
+    endpoints_are_discovered_by_dns
+    calicoctls_file_with_inline_certificates_is_enough
 }
 
 fn settings(etcd: &Etcd) -> EtcdSettings {
@@ -488,6 +491,65 @@ fn a_restore_in_the_middle_is_an_error(version: EtcdVersion) {
     fill(&etcd, 6000, 100);
     let text = refused(read_all(&settings(&etcd), &mut Kept::meddling(|| etcd.restore(&backup))));
     assert!(text.contains("future revision") && text.contains("restored"), "{text}");
+}
+
+fn endpoints_are_discovered_by_dns(version: EtcdVersion) {
+    let (plain, secure) = (Etcd::start(version), Etcd::builder(version).tls().start());
+    fill(&plain, 10, 10);
+    fill(&secure, 20, 20);
+    let port = |etcd: &Etcd| etcd.address().rsplit_once(':').unwrap().1.parse::<u16>().unwrap();
+    let dead = Dead::new();
+    let dead_port: u16 = dead.endpoint.rsplit_once(':').unwrap().1.parse().unwrap();
+    let dns = Dns::start(vec![
+        ("_etcd-client._tcp.plain.example", vec![(20, 1, port(&plain), "localhost"), (10, 1, dead_port, "localhost")]),
+        ("_etcd-client-ssl._tcp.both.example", vec![(10, 1, port(&secure), "localhost")]),
+        ("_etcd-client._tcp.both.example", vec![(1, 1, port(&plain), "localhost")]),
+    ]);
+    let discover = |domain: &str, settings: EtcdSettings| EtcdSettings {
+        endpoints: Vec::new(),
+        discovery_srv: Some(domain.to_owned()),
+        dns_server: Some(dns.address),
+        ..settings
+    };
+    let mut sink = Kept::new();
+    let read = read_all(&discover("plain.example", settings(&plain)), &mut sink).unwrap();
+    let url = |scheme: &str, port: u16| format!("{scheme}://localhost:{port}");
+    assert_eq!(read.facts.endpoints, [url("http", dead_port), url("http", port(&plain))]);
+    assert!(sink.world == expected(&plain));
+    // TLS goes first, and its certificate is checked for the name that DNS gave.
+    let mut sink = Kept::new();
+    let read = read_all(&discover("both.example", with_tls(&secure)), &mut sink).unwrap();
+    assert_eq!(read.facts.endpoints, [url("https", port(&secure)), url("http", port(&plain))]);
+    assert!(sink.world == expected(&secure));
+    let text = refusal(&discover("nowhere.example", settings(&plain)));
+    assert!(text.contains("_etcd-client-ssl._tcp.nowhere.example") && text.contains("--etcd-discovery-srv"), "{text}");
+}
+
+fn calicoctls_file_with_inline_certificates_is_enough(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).tls().start();
+    fill(&etcd, 10, 10);
+    let tls = etcd.tls();
+    let block = |pem: String| pem.lines().map(|line| format!("    {line}\n")).collect::<String>();
+    let text = format!(
+        "apiVersion: projectcalico.org/v3\nkind: CalicoAPIConfig\nmetadata:\nspec:\n  datastoreType: etcdv3\n  \
+         etcdEndpoints: {}\n  etcdCACert: |\n{}  etcdCert: |\n{}  etcdKey: |\n{}",
+        etcd.endpoint(),
+        block(tls.ca_pem()),
+        block(tls.client.cert_pem()),
+        block(tls.client.key_pem()),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calicoctl.cfg");
+    std::fs::write(&path, text).unwrap();
+    let flags = EtcdFlags { config: Some(path.display().to_string()), ..EtcdFlags::default() };
+    let settings = load(&flags, &|_| None).unwrap();
+    let mut sink = Kept::new();
+    read_all(&settings, &mut sink).unwrap();
+    assert!(sink.world == expected(&etcd));
+    // The environment's files beat the file's texts, one by one.
+    let ca = tls.other_ca.display().to_string();
+    let settings = load(&flags, &|name| (name == "ETCD_CA_CERT_FILE").then(|| ca.clone())).unwrap();
+    assert!(refusal(&settings).contains("UnknownIssuer"));
 }
 
 #[test]

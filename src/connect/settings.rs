@@ -393,3 +393,129 @@ pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
         Source::Inline(secret) => Ok(secret.0.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::chain;
+
+    fn file(spec: &str) -> ConfigFile {
+        let head = "apiVersion: projectcalico.org/v3\nkind: CalicoAPIConfig\nspec:\n";
+        ConfigFile::parse("calicoctl.cfg", &format!("{head}{spec}")).unwrap()
+    }
+
+    fn decide(flags: EtcdFlags, env: &[(&str, &str)], spec: &str) -> Result<EtcdSettings, Error> {
+        let file = (!spec.is_empty()).then(|| file(spec));
+        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        resolve(&flags, &lookup, file.as_ref())
+    }
+
+    fn flags(set: impl FnOnce(&mut EtcdFlags)) -> EtcdFlags {
+        let mut flags = EtcdFlags::default();
+        set(&mut flags);
+        flags
+    }
+
+    fn text(source: &Option<Source>) -> String {
+        match source {
+            Some(Source::File(path)) => format!("file {}", path.display()),
+            Some(Source::Inline(secret)) => secret.expose().to_owned(),
+            None => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn flags_beat_the_environment_and_that_the_file_value_by_value() {
+        let spec = "  etcdEndpoints: http://file:1\n  etcdUsername: file\n  etcdPassword: file\n  etcdCACertFile: /file/ca\n";
+        let env = [("ETCD_ENDPOINTS", "http://env:1, http://env:2,"), ("ETCD_USERNAME", "env"), ("ETCD_PASSWORD", "")];
+        let given = flags(|f| f.endpoints = Some("http://flag:1".into()));
+        let settings = decide(given, &env, spec).unwrap();
+        assert_eq!(settings.endpoints, ["http://flag:1"]);
+        assert_eq!(settings.username.as_deref(), Some("env"));
+        assert_eq!((text(&settings.password), text(&settings.ca_cert)), ("file".into(), "file /file/ca".into()));
+        assert_eq!(
+            settings.explain(),
+            [
+                "etcd endpoints from --etcd-endpoints",
+                "etcd CA certificate from calicoctl.cfg",
+                "etcd user from ETCD_USERNAME",
+                "etcd password from calicoctl.cfg",
+            ]
+        );
+        assert_eq!(decide(EtcdFlags::default(), &env, spec).unwrap().endpoints, ["http://env:1", "http://env:2"]);
+        assert_eq!(decide(EtcdFlags::default(), &[], spec).unwrap().endpoints, ["http://file:1"]);
+    }
+
+    #[test]
+    fn our_own_variables_beat_calicoctls() {
+        let env = [
+            ("IPAUDIT_ETCD_ENDPOINTS", "http://ours:1"),
+            ("ETCD_ENDPOINTS", "http://theirs:1"),
+            ("IPAUDIT_ETCD_USERNAME", "me"),
+            ("IPAUDIT_ETCD_PASSWORD", "ours"),
+            ("ETCD_PASSWORD", "theirs"),
+        ];
+        for given in [EtcdFlags::default(), flags(|f| f.endpoints = Some("http://ours:1".into()))] {
+            let settings = decide(given, &env, "").unwrap();
+            assert_eq!((settings.endpoints.as_slice(), text(&settings.password)), (&["http://ours:1".to_owned()][..], "ours".into()));
+            assert_eq!(settings.explain()[0], "etcd endpoints from IPAUDIT_ETCD_ENDPOINTS");
+        }
+        let given = flags(|f| f.password_file = Some("/secret".into()));
+        assert_eq!(text(&decide(given, &env, "").unwrap().password), "file /secret");
+    }
+
+    #[test]
+    fn endpoints_and_discovery_are_one_setting() {
+        let both = [("ETCD_ENDPOINTS", "http://a:1"), ("ETCD_DISCOVERY_SRV", "example.org")];
+        let error = chain(&decide(EtcdFlags::default(), &both, "").unwrap_err());
+        assert!(error.contains("ETCD_ENDPOINTS") && error.contains("ETCD_DISCOVERY_SRV"), "{error}");
+        let spec = "  etcdEndpoints: http://a:1\n  etcdDiscoverySrv: example.org\n";
+        assert!(decide(EtcdFlags::default(), &[], spec).is_err());
+        let settings = decide(flags(|f| f.discovery_srv = Some("flag.org".into())), &both[..1], spec).unwrap();
+        assert_eq!((settings.discovery_srv.as_deref(), settings.endpoints.len()), (Some("flag.org"), 0));
+        let settings = decide(flags(|f| f.endpoints = Some("http://b:1".into())), &both, spec).unwrap();
+        assert_eq!((settings.discovery_srv, settings.endpoints.len()), (None, 1));
+    }
+
+    #[test]
+    fn the_kubernetes_datastore_is_refused() {
+        let endpoints = ("ETCD_ENDPOINTS", "http://a:1");
+        let told = |env: &[(&str, &str)], spec: &str| decide(EtcdFlags::default(), env, spec).unwrap_err();
+        let error = told(&[endpoints, ("DATASTORE_TYPE", "kubernetes")], "");
+        assert!(error.hint.contains("etcdv3 datastore") && chain(&error).contains("DATASTORE_TYPE"), "{error:?}");
+        let error = told(&[endpoints], "  datastoreType: kubernetes\n");
+        assert!(chain(&error).contains("calicoctl.cfg"), "{error:?}");
+        let etcd = [endpoints, ("DATASTORE_TYPE", "etcdv3")];
+        assert!(decide(EtcdFlags::default(), &etcd, "  datastoreType: kubernetes\n").is_ok());
+    }
+
+    #[test]
+    fn halves_are_refused() {
+        let endpoints = ("ETCD_ENDPOINTS", "http://a:1");
+        let told = |env: (&'static str, &'static str)| chain(&decide(EtcdFlags::default(), &[endpoints, env], "").unwrap_err());
+        assert!(told(("ETCD_CERT_FILE", "/c")).contains("without its key"));
+        assert!(told(("ETCD_KEY_FILE", "/k")).contains("without its certificate"));
+        assert!(told(("ETCD_USERNAME", "me")).contains("without a password"));
+        assert!(told((DNS_SERVER, "nowhere")).contains("IPAUDIT_DNS_SERVER=nowhere"));
+        let settings = decide(EtcdFlags::default(), &[endpoints, ("ETCD_PASSWORD", "hunter2")], "").unwrap();
+        assert!(settings.password.is_none() && settings.notes.len() == 1, "{settings:?}");
+        let nothing = decide(EtcdFlags::default(), &[("ETCD_ENDPOINTS", " , ")], "").unwrap_err();
+        assert!(nothing.hint.contains("--etcd-endpoints"), "{nothing:?}");
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let spec = "  etcdEndpoints: https://a:1\n  etcdUsername: me\n  etcdPassword: hunter2\n  etcdKey: hunter2\n  etcdCert: hunter2\n  etcdCACert: hunter2\n";
+        let settings = decide(EtcdFlags::default(), &[], spec).unwrap();
+        assert_eq!(text(&settings.key), "hunter2");
+        let shown = format!("{settings:?} {:?} {}", settings.explain(), Secret::new("hunter2"));
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_file_that_was_asked_for_must_be_there() {
+        let given = flags(|f| f.config = Some("/no/such/file.cfg".into()));
+        let error = load(&given, &|name| (name == "ETCD_ENDPOINTS").then(|| "http://a:1".into())).unwrap_err();
+        assert_eq!((error.at.as_str(), error.hint.is_empty()), ("/no/such/file.cfg", false));
+    }
+}

@@ -1,5 +1,7 @@
 //! What the tests of the etcd edge share: a datastore with everything in it, and a sink with hands.
 
+pub mod dns;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
