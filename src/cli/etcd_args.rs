@@ -1,13 +1,14 @@
 //! The flags for etcd, in calicoctl's words; to be flattened into every command that reads it.
 //!
-//! What wins over what is decided by [`crate::connect::settings`]; here is only what a flag is called and what
+//! What wins over what is decided by [`crate::connect::choose`]; here is only what a flag is called and what
 //! `--help` says about it. `--help` never shows a variable's value. There is no flag for a password: `ps` would show it.
 
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::connect::settings::{EtcdFlags, EtcdSettings, load};
+use crate::connect::choose::load;
+use crate::connect::settings::{EtcdFlags, EtcdSettings};
 use crate::error::Error;
 
 /// How to reach the etcd that Calico keeps its data in.
@@ -122,7 +123,12 @@ mod tests {
         let parse = |args: &[&str]| Command::try_parse_from([&["ipaudit"], args].concat());
         let etcd = parse(&["--etcd-timeout", "1m 30s", "--etcd-concurrency", "16"]).unwrap().etcd;
         assert_eq!((etcd.etcd_timeout, etcd.etcd_concurrency), (Duration::from_secs(90), 16));
-        for args in [["--etcd-concurrency", "0"], ["--etcd-concurrency", "17"], ["--etcd-timeout", "0s"], ["--etcd-timeout", "2"]] {
+        for args in [
+            ["--etcd-concurrency", "0"],
+            ["--etcd-concurrency", "17"],
+            ["--etcd-timeout", "0s"],
+            ["--etcd-timeout", "2"],
+        ] {
             assert!(parse(&args).is_err(), "{args:?}");
         }
     }

@@ -127,7 +127,10 @@ mod tests {
 
     #[test]
     fn reads_what_calicoctl_reads() {
-        let file = parse("  etcdEndpoints: https://a:2379\n  ETCDPASSWORD: 12345\n  etcdUsername: ~\n  etcdKey: |\n    a\n    b\n").unwrap();
+        let file = parse(
+            "  etcdEndpoints: https://a:2379\n  ETCDPASSWORD: 12345\n  etcdUsername: ~\n  etcdKey: |\n    a\n    b\n",
+        )
+        .unwrap();
         assert_eq!(file.get("etcdEndpoints"), Some("https://a:2379"));
         assert_eq!(file.get("etcdPassword"), Some("12345"));
         assert_eq!(file.get("etcdKey"), Some("a\nb\n"));
