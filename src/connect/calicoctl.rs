@@ -113,3 +113,63 @@ fn place(error: &serde_saphyr::Error) -> String {
         None => "no valid YAML".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::chain;
+
+    const FILE: &str = "apiVersion: projectcalico.org/v3\nkind: CalicoAPIConfig\nmetadata:\nspec:\n";
+
+    fn parse(spec: &str) -> Result<ConfigFile, Error> {
+        ConfigFile::parse("some.cfg", &format!("{FILE}{spec}"))
+    }
+
+    #[test]
+    fn reads_what_calicoctl_reads() {
+        let file = parse(
+            "  etcdEndpoints: https://a:2379\n  ETCDPASSWORD: 12345\n  etcdUsername: ~\n  etcdKey: |\n    a\n    b\n",
+        )
+        .unwrap();
+        assert_eq!(file.get("etcdEndpoints"), Some("https://a:2379"));
+        assert_eq!(file.get("etcdPassword"), Some("12345"));
+        assert_eq!(file.get("etcdKey"), Some("a\nb\n"));
+        assert_eq!((file.get("etcdUsername"), file.get("etcdCert")), (None, None));
+        let json = r#"{"apiVersion":"projectcalico.org/v3","kind":"CalicoAPIConfig","spec":{"etcdEndpoints":"http://b:1","etcdFIPSModeEnabled":true}}"#;
+        let file = ConfigFile::parse("some.json", json).unwrap();
+        assert_eq!((file.get("etcdEndpoints"), file.notes.len()), (Some("http://b:1"), 0));
+        assert!(ConfigFile::parse("some.cfg", FILE).is_ok(), "a spec may be empty");
+    }
+
+    #[test]
+    fn says_what_it_does_not_use() {
+        let file = parse("  etcdCaCerts: x\n  kubeconfig: /root/.kube/config\n").unwrap();
+        assert_eq!(file.notes, ["some.cfg: unknown field \"etcdCaCerts\" was not used"]);
+    }
+
+    #[test]
+    fn refuses_what_calicoctl_refuses() {
+        let mixed = parse("  etcdCert: x\n  etcdKeyFile: y\n").unwrap_err();
+        assert!(chain(&mixed).contains("both inline and as files"), "{mixed:?}");
+        let kind = "apiVersion: projectcalico.org/v3\nkind: IPPool\nspec: {}\n";
+        assert!(ConfigFile::parse("some.cfg", kind).unwrap_err().hint.contains("CalicoAPIConfig"));
+        assert!(ConfigFile::parse("some.cfg", "kind: CalicoAPIConfig\n").is_err());
+    }
+
+    #[test]
+    fn never_repeats_the_file_in_an_error() {
+        for text in [
+            format!("{FILE}  etcdPassword: \"hunter2\n  b: ["),
+            format!("{FILE}  etcdPassword: [hunter2]\n"),
+            format!("{FILE}  etcdPassword: a\n  etcdPassword: hunter2\n"),
+            "hunter2".to_owned(),
+            "- hunter2: {".to_owned(),
+        ] {
+            let error = ConfigFile::parse("some.cfg", &text).unwrap_err();
+            let all = format!("{} {error:?}", chain(&error));
+            assert!(all.contains("some.cfg") && !all.contains("hunter2"), "{all}");
+        }
+        let file = parse("  etcdPassword: hunter2\n").unwrap();
+        assert!(!format!("{file:?}").contains("hunter2"));
+    }
+}

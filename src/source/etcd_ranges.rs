@@ -4,6 +4,7 @@
 //! are quadratic (on 3.4 and on 3.7 alike). So a prefix is cut into half-open ranges that tile it, and a limit
 //! holds only inside one of them. The boundaries may be any keys: tiles stay complete when keys come and go.
 
+use crate::decode::keys::{self, ENDPOINTS, HANDLES};
 use crate::model::Input;
 
 /// A prefix or one key that an audit reads (domain facts, section 1).
@@ -27,29 +28,25 @@ const fn prefix(input: Input, key: &'static str, first: i64, most: i64) -> Wante
     Wanted { input, key, prefix: true, first, most }
 }
 
-pub const BLOCKS: &str = "/calico/ipam/v2/assignment/";
-pub const HANDLES: &str = "/calico/ipam/v2/handle/";
-pub const ENDPOINTS: &str = "/calico/resources/v3/projectcalico.org/workloadendpoints/";
-
-/// Everything that an audit reads, and nothing else under `/calico`: policies and profiles can be far larger.
+/// Everything that an audit reads ([`keys::PREFIXES`] and [`keys::SINGLE_KEYS`], with their page sizes), and nothing
+/// else under `/calico`: policies and profiles can be far larger.
 ///
-/// The single keys come first: reading one of them fixes the revision.
-/// Host endpoints only protect addresses that endpoints would accuse, so they count as endpoints.
+/// The single keys come first: reading one of them fixes the revision. Then the blocks, since all else leans on them.
 pub const WANTED: [Wanted; 14] = [
-    key(Input::Config, "/calico/resources/v3/projectcalico.org/clusterinformations/default"),
-    key(Input::Config, "/calico/ipam/v2/config"),
-    key(Input::Config, "/calico/resources/v3/projectcalico.org/ipamconfigurations/default"),
-    key(Input::Config, "/calico/resources/v3/projectcalico.org/kubecontrollersconfigurations/default"),
-    prefix(Input::Pools, "/calico/resources/v3/projectcalico.org/ippools/", 1000, 5000),
-    prefix(Input::Pools, "/calico/resources/v3/projectcalico.org/ipreservations/", 1000, 5000),
-    prefix(Input::CalicoNodes, "/calico/resources/v3/projectcalico.org/nodes/", 1000, 5000),
-    prefix(Input::Affinities, "/calico/ipam/v2/host/", 2500, 5000),
-    prefix(Input::Affinities, "/calico/ipam/v2/virtual/", 2500, 5000),
-    prefix(Input::Affinities, "/calico/ipam/v2/@/", 2500, 5000),
-    prefix(Input::Blocks, BLOCKS, 100, 1000),
-    prefix(Input::Handles, HANDLES, 2500, 5000),
-    prefix(Input::Endpoints, "/calico/resources/v3/projectcalico.org/hostendpoints/", 1000, 5000),
-    prefix(Input::Endpoints, ENDPOINTS, 2500, 10_000),
+    key(Input::Config, keys::CLUSTER_INFORMATION),
+    key(Input::Config, keys::IPAM_CONFIG),
+    key(Input::Config, keys::IPAM_CONFIGURATION),
+    key(Input::Config, keys::KUBE_CONTROLLERS),
+    prefix(Input::Pools, keys::POOLS, 1000, 5000),
+    prefix(Input::Pools, keys::RESERVATIONS, 1000, 5000),
+    prefix(Input::Config, keys::HOST_ENDPOINTS, 1000, 5000),
+    prefix(Input::CalicoNodes, keys::NODES, 1000, 5000),
+    prefix(Input::Affinities, keys::HOST_AFFINITIES, 2500, 5000),
+    prefix(Input::Affinities, keys::VIRTUAL_AFFINITIES, 2500, 5000),
+    prefix(Input::Affinities, keys::AT_AFFINITIES, 2500, 5000),
+    prefix(Input::Blocks, keys::BLOCKS, 100, 1000),
+    prefix(Input::Handles, keys::HANDLES, 2500, 5000),
+    prefix(Input::Endpoints, keys::ENDPOINTS, 2500, 10_000),
 ];
 
 /// The inputs that come from etcd.
@@ -179,4 +176,94 @@ pub fn prefix_end(prefix: &[u8]) -> Vec<u8> {
     }
     // Only 0xff: etcd's word for "to the end of everything".
     vec![0]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_what_can_be_decoded() {
+        let all = |prefixes: bool| WANTED.iter().filter(move |w| w.prefix == prefixes).map(|w| (w.input.word(), w.key));
+        let known = |list: &[(Input, &'static str)]| list.iter().map(|(i, k)| (i.word(), *k)).collect::<BTreeSet<_>>();
+        assert_eq!(all(true).collect::<BTreeSet<_>>(), known(keys::PREFIXES));
+        assert_eq!(all(false).collect::<BTreeSet<_>>(), known(keys::SINGLE_KEYS));
+        assert!(WANTED.iter().all(|w| INPUTS.contains(&w.input)));
+    }
+
+    #[test]
+    fn a_prefix_ends_before_its_neighbour() {
+        assert_eq!(prefix_end(b"/a/"), b"/a0");
+        assert_eq!(prefix_end(b"a\xff\xff"), b"b");
+        assert_eq!(prefix_end(b"\xff"), [0]);
+    }
+
+    #[test]
+    fn namespaces_are_gathered_into_ranges() {
+        let cut = |pods: &[(&str, usize)]| {
+            let boundaries = endpoint_boundaries(pods.iter().copied());
+            let text = |b: Vec<u8>| String::from_utf8(b).unwrap().strip_prefix(ENDPOINTS).unwrap().to_owned();
+            boundaries.into_iter().map(text).collect::<Vec<_>>()
+        };
+        assert!(cut(&[("a", 10), ("b", 20)]).is_empty());
+        assert_eq!(cut(&[("b", 9000), ("a", 1)]), ["b/"]);
+        // A key's "/" sorts after "-": "a-b" comes first.
+        assert_eq!(cut(&[("a", 2000), ("a-b", 2000), ("c", 400), ("d", 200)]), ["a/", "d/"]);
+        assert!(cut(&[("big", 5000)]).is_empty());
+    }
+
+    #[test]
+    fn handles_are_cut_by_their_number_and_network() {
+        let key = |id: &str| format!("{HANDLES}{id}").into_bytes();
+        assert_eq!(
+            handle_boundaries(&key("k8s-pod-network.00af"), 2600)[..2],
+            [key("k8s-pod-network.00"), key("k8s-pod-network.80")]
+        );
+        assert_eq!(handle_boundaries(&key("other.3c"), 5000)[3..], [key("other.00"), key("other.55"), key("other.aa")]);
+        assert_eq!(handle_boundaries(&key("x.1"), i64::MAX).len(), 512);
+        // Neither a key from elsewhere nor an id without a network confuses it.
+        assert_eq!(handle_boundaries(b"/elsewhere", 0).len(), 2);
+    }
+
+    #[test]
+    fn a_page_is_measured_by_the_one_before() {
+        let blocks = WANTED.iter().find(|w| w.input == Input::Blocks).unwrap();
+        let span = opening(blocks, &[]).remove(0);
+        let next =
+            |bytes: i64| rest(&span, &Page { last_key: b"/calico/ipam/v2/assignment/k", keys: 100, bytes, count: 9 });
+        assert_eq!(next(100 * 15_000)[0].limit, 559);
+        assert_eq!(next(100 * 200)[0].limit, 1000);
+        assert_eq!(next(100 * 10_000_000)[0].limit, 1);
+        assert_eq!(next(1)[0].start, b"/calico/ipam/v2/assignment/k\0");
+    }
+
+    proptest! {
+        /// Whatever the boundaries, each key of the prefix lies in exactly one piece, and no other key in any.
+        #[test]
+        fn pieces_tile_the_prefix(
+            boundaries in proptest::collection::vec("(/calico/resources/v3/projectcalico.org/workloadendpoint(s/[a-c-]{0,3}/?|t|s))?", 0..12),
+            key in "/calico/resources/v3/projectcalico.org/workloadendpoints?/?[a-c/-]{0,5}",
+        ) {
+            let wanted = WANTED.iter().find(|w| w.key == ENDPOINTS).unwrap();
+            let boundaries: Vec<Vec<u8>> = boundaries.into_iter().map(String::into_bytes).collect();
+            let pieces = opening(wanted, &boundaries);
+            let holds = pieces.iter().filter(|s| s.start.as_slice() <= key.as_bytes() && key.as_bytes() < s.end.as_slice());
+            prop_assert_eq!(holds.count(), usize::from(key.starts_with(ENDPOINTS)));
+        }
+
+        /// The pieces left after the first page of handles hold each later key once.
+        #[test]
+        fn the_rest_of_the_handles_is_complete(last in "[a-z0-9.-]{1,20}", key in "[a-z0-9.-]{1,20}", count in 0i64..3_000_000) {
+            let wanted = WANTED.iter().find(|w| w.key == HANDLES).unwrap();
+            let span = opening(wanted, &[]).remove(0);
+            let (last_key, key) = (format!("{HANDLES}{last}").into_bytes(), format!("{HANDLES}{key}").into_bytes());
+            let pieces = rest(&span, &Page { last_key: &last_key, keys: 2500, bytes: 500_000, count });
+            let holds = pieces.iter().filter(|s| s.start <= key && key < s.end).count();
+            prop_assert_eq!(holds, usize::from(key > last_key));
+        }
+    }
 }

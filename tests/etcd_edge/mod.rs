@@ -1,10 +1,33 @@
 //! What the tests of the etcd edge share: a datastore with everything in it, and a sink with hands.
 
+/// Every test once a version of etcd; a version that is not installed skips it aloud.
+macro_rules! both {
+    ($($name:ident)*) => {
+        mod etcd_3_4 {
+            $(#[test] fn $name() {
+                crate::servers::need!(Etcd3_4);
+                super::$name(crate::servers::EtcdVersion::V3_4);
+            })*
+        }
+        mod etcd_3_7 {
+            $(#[test] fn $name() {
+                crate::servers::need!(Etcd3_7);
+                super::$name(crate::servers::EtcdVersion::V3_7);
+            })*
+        }
+    };
+}
+
+mod connecting;
+pub mod dns;
+mod failing;
+mod reading;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use ipaudit::connect::etcd::Connection;
-use ipaudit::connect::settings::EtcdSettings;
+use ipaudit::connect::settings::{EtcdSettings, Secret, Source};
 use ipaudit::decode::Kv;
 use ipaudit::error::{Error, chain};
 use ipaudit::model::{Input, InputState};
@@ -53,6 +76,21 @@ impl Sink for Kept<'_> {
         self.restarts += 1;
         self.world.clear();
     }
+}
+
+pub fn settings(etcd: &Etcd) -> EtcdSettings {
+    EtcdSettings::new([etcd.endpoint()])
+}
+
+pub fn with_tls(etcd: &Etcd) -> EtcdSettings {
+    let file = |path: &std::path::Path| Some(Source::File(path.to_owned()));
+    let tls = etcd.tls();
+    EtcdSettings { ca_cert: file(&tls.ca), cert: file(&tls.client.cert), key: file(&tls.client.key), ..settings(etcd) }
+}
+
+pub fn as_user(etcd: &Etcd, name: &str, password: &str) -> EtcdSettings {
+    let password = Some(Source::Inline(Secret::new(password)));
+    EtcdSettings { username: Some(name.to_owned()), password, ..settings(etcd) }
 }
 
 /// A runtime of the test's own: the harness has another.
