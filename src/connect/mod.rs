@@ -2,13 +2,15 @@
 //!
 //! What a user may say about a connection is gathered in [`settings`] by [`choose`] (pure over flags, environment
 //! and file, so that precedence can be tested), turned into certificates by [`tls`] and endpoints by
-//! [`srv`], and held open by [`etcd::Connection`]. Nothing here knows what the keys mean, and no
+//! [`srv`], and held open by [`etcd::Connection`]; Kubernetes has its own precedence in [`kube`]. Nothing here knows what the keys mean, and no
 //! secret may leave it: not in an error, not in `Debug`, not in a log.
 
 pub mod calicoctl;
 pub mod choose;
 mod endpoint;
 pub mod etcd;
+pub mod kube;
+pub mod kube_trouble;
 pub mod settings;
 pub mod srv;
 pub mod tls;

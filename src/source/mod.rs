@@ -5,4 +5,7 @@ pub mod etcd;
 pub mod etcd_look;
 pub mod etcd_ranges;
 pub mod json_stream;
+pub mod kube;
+pub mod kube_api;
+pub mod kube_look;
 pub mod kube_objects;

@@ -1,0 +1,331 @@
+//! The way to Kubernetes' API: which of the places where people keep it is used, and a client for it.
+//!
+//! In order: `--kubeconfig` (with `--context`), `KUBECONFIG`, the account of the pod that we run in,
+//! `~/.kube/config`. A place that somebody named must work; when there is none at all, nobody asked for
+//! Kubernetes, which is no error. Authentication (tokens, certificates, credential plugins) is the kube crate's.
+//! Nothing here may end up in a message that is a secret: see `kube_trouble`.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
+
+use super::kube_trouble;
+use crate::error::Error;
+
+/// Where a pod finds the token of its account.
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/// What the user said about the connection.
+#[derive(Clone, Debug)]
+pub struct KubeSettings {
+    /// `--kubeconfig`.
+    pub kubeconfig: Option<PathBuf>,
+    /// `--context`: an entry of a kubeconfig, so the pod's own account is passed over.
+    pub context: Option<String>,
+    /// `--kube-timeout`: how long one request may take, its whole answer included.
+    pub timeout: Duration,
+}
+
+impl Default for KubeSettings {
+    fn default() -> KubeSettings {
+        KubeSettings { kubeconfig: None, context: None, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// What the process finds around itself.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// `KUBECONFIG`: files, separated as in `PATH`.
+    pub kubeconfig: Option<OsString>,
+    /// `KUBERNETES_SERVICE_HOST` is set and the token of an account is there.
+    pub in_cluster: bool,
+    /// The home folder.
+    pub home: Option<PathBuf>,
+    /// `HTTPS_PROXY`, which kubectl follows.
+    pub proxy: Option<String>,
+    /// `NO_PROXY`.
+    pub no_proxy: Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub fn of_process() -> Surroundings {
+        let text = |upper: &str, lower: &str| {
+            let found = std::env::var(upper).or_else(|_| std::env::var(lower)).ok();
+            found.filter(|value| !value.is_empty())
+        };
+        Surroundings {
+            kubeconfig: std::env::var_os("KUBECONFIG"),
+            in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists(),
+            home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
+            proxy: text("HTTPS_PROXY", "https_proxy"),
+            no_proxy: text("NO_PROXY", "no_proxy"),
+        }
+    }
+}
+
+/// The place that is used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Files to be merged, and who named them.
+    Files { named_by: &'static str, files: Vec<PathBuf> },
+    /// The account of our pod.
+    InCluster,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::InCluster => f.write_str("the pod's own account"),
+            Place::Files { named_by, files } => {
+                let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+                write!(f, "{} ({named_by})", files.join(", "))
+            }
+        }
+    }
+}
+
+/// The first place that there is; `None` when nobody gave Kubernetes.
+///
+/// A context without a place where it could be is an error, and so is a `KUBECONFIG` without any file.
+pub fn place(settings: &KubeSettings, around: &Surroundings) -> Result<Option<Place>, Error> {
+    if let Some(file) = &settings.kubeconfig {
+        return Ok(Some(Place::Files { named_by: "--kubeconfig", files: vec![file.clone()] }));
+    }
+    if let Some(list) = around.kubeconfig.as_deref().filter(|list| !list.is_empty()) {
+        return named_by_environment(list).map(Some);
+    }
+    if around.in_cluster && settings.context.is_none() {
+        return Ok(Some(Place::InCluster));
+    }
+    let file = around.home.as_ref().map(|home| home.join(".kube").join("config")).filter(|file| file.exists());
+    match (file, &settings.context) {
+        (Some(file), _) => Ok(Some(Place::Files { named_by: "the default", files: vec![file] })),
+        (None, None) => Ok(None),
+        (None, Some(context)) => Err(Error::new("find the context of --context")
+            .at(context.clone())
+            .hint("there is no kubeconfig: give one with --kubeconfig or KUBECONFIG")),
+    }
+}
+
+/// As kubectl reads `KUBECONFIG`: empty names and missing files are passed over, as long as one is there.
+fn named_by_environment(list: &OsStr) -> Result<Place, Error> {
+    let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
+    let present: Vec<PathBuf> = files.iter().filter(|file| file.exists()).cloned().collect();
+    if present.is_empty() {
+        return Err(Error::new("read the kubeconfig")
+            .at(list.to_string_lossy())
+            .cause("no such file")
+            .hint("KUBECONFIG names it: correct it, or unset it"));
+    }
+    Ok(Place::Files { named_by: "KUBECONFIG", files: present })
+}
+
+/// A client of one API server.
+#[derive(Clone)]
+pub struct KubeClient {
+    pub client: kube::Client,
+    /// The server's URL, without user and password.
+    pub server: String,
+    /// Where all this came from, for people: `/root/.kube/config (the default), context prod`.
+    pub source: String,
+}
+
+/// A client for the first place that there is; `None` when nobody gave Kubernetes. Connects to nothing yet, but
+/// may run a credential plugin. Must be called within a tokio runtime.
+pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<Option<KubeClient>, Error> {
+    let Some(place) = place(settings, around)? else { return Ok(None) };
+    let (mut config, source) = match &place {
+        Place::InCluster => {
+            let config = Config::incluster().map_err(|e| kube_trouble::in_cluster(&e))?;
+            (config, place.to_string())
+        }
+        Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref(), around).await?,
+    };
+    config.connect_timeout = Some(settings.timeout.min(Duration::from_secs(10)));
+    config.read_timeout = Some(settings.timeout);
+    config.reset_reader_on_write = true;
+    config.write_timeout = Some(settings.timeout);
+    // Retries are ours: with `Retry-After`, a bound, and within the deadline.
+    config.default_retry = false;
+    let server = without_user(&config.cluster_url);
+    // A credential plugin runs here, and the kube crate waits for it.
+    let made = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
+    let client = made
+        .map_err(|e| Error::new("prepare the connection to Kubernetes").at(server.clone()).cause(e))?
+        .map_err(|e| kube_trouble::explain(&e, "prepare the connection to Kubernetes", &server))?;
+    Ok(Some(KubeClient { client, server, source }))
+}
+
+async fn from_files(
+    files: &[PathBuf],
+    named_by: &str,
+    context: Option<&str>,
+    around: &Surroundings,
+) -> Result<(Config, String), Error> {
+    let trouble = |file: String, error| kube_trouble::kubeconfig(&error, file, named_by);
+    let all = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let mut merged = Kubeconfig::default();
+    for file in files {
+        let shown = file.display().to_string();
+        let read = Kubeconfig::read_from(file).map_err(|e| trouble(shown.clone(), e))?;
+        merged = merged.merge(read).map_err(|e| trouble(shown, e))?;
+    }
+    let known: Vec<String> = merged.contexts.iter().map(|context| context.name.clone()).collect();
+    let name = context.map(str::to_owned).or_else(|| merged.current_context.clone()).filter(|name| !name.is_empty());
+    let Some(name) = name.filter(|name| known.contains(name)) else {
+        return Err(kube_trouble::context(context.or(merged.current_context.as_deref()), &known, all));
+    };
+    let own_proxy = own_proxy(&merged, &name);
+    let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(merged, &options).await.map_err(|e| trouble(all.clone(), e))?;
+    // The kube crate follows HTTPS_PROXY without asking NO_PROXY about this server.
+    if !own_proxy && !goes_through_proxy(around, config.cluster_url.host().unwrap_or_default()) {
+        config.proxy_url = None;
+    }
+    let user = who(&config.auth_info);
+    Ok((config, format!("{all} ({named_by}), context {name}{user}")))
+}
+
+/// Whether the context's cluster names a proxy itself.
+fn own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context);
+    let Some(context) = context.and_then(|named| named.context.as_ref()) else { return false };
+    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster);
+    let proxy = cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
+    proxy.is_some_and(|proxy| !proxy.is_empty())
+}
+
+/// How the user of a kubeconfig proves itself, in words.
+fn who(auth: &AuthInfo) -> &'static str {
+    if auth.exec.is_some() {
+        ", a credential plugin"
+    } else if auth.token.is_some() || auth.token_file.is_some() {
+        ", a token"
+    } else if auth.client_certificate.is_some() || auth.client_certificate_data.is_some() {
+        ", a client certificate"
+    } else {
+        ""
+    }
+}
+
+fn without_user(url: &http::Uri) -> String {
+    let text = url.to_string();
+    let bare = match (url.authority(), text.split_once("://")) {
+        (Some(authority), Some((scheme, rest))) if authority.as_str().contains('@') => {
+            let rest = rest.split_once('@').map_or(rest, |(_, rest)| rest);
+            format!("{scheme}://{rest}")
+        }
+        _ => text,
+    };
+    bare.trim_end_matches('/').to_owned()
+}
+
+/// The rules of Go's `http.ProxyFromEnvironment`, which kubectl follows: never for this machine, not for what
+/// `NO_PROXY` lists: `*`, names, `.suffixes`, addresses and networks.
+fn goes_through_proxy(around: &Surroundings, host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
+    let address = host.parse::<std::net::IpAddr>().ok();
+    if around.proxy.is_none() || host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return false;
+    }
+    let listed = around.no_proxy.as_deref().unwrap_or_default();
+    !listed.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
+        if entry == "*" {
+            return true;
+        }
+        if let (Ok(network), Some(address)) = (entry.parse::<ipnet::IpNet>(), address) {
+            return network.contains(&address);
+        }
+        let name = entry.trim_start_matches("*.").trim_start_matches('.');
+        host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(kubeconfig: Option<&Path>, context: Option<&str>) -> KubeSettings {
+        KubeSettings {
+            kubeconfig: kubeconfig.map(Path::to_owned),
+            context: context.map(str::to_owned),
+            ..KubeSettings::default()
+        }
+    }
+
+    #[test]
+    fn the_first_place_that_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_owned();
+        let (flag, named) = (home.join("flag"), home.join("named"));
+        let default = home.join(".kube/config");
+        std::fs::write(&named, "").unwrap();
+        let missing = home.join("missing");
+        let list = std::env::join_paths([missing.as_path(), &named]).unwrap();
+        let mut around = Surroundings {
+            kubeconfig: Some(list),
+            in_cluster: true,
+            home: Some(home.clone()),
+            ..Surroundings::default()
+        };
+        let files = |named_by, file: &Path| Some(Place::Files { named_by, files: vec![file.to_owned()] });
+
+        let found = place(&settings(Some(&flag), None), &around).unwrap();
+        assert_eq!(found, files("--kubeconfig", &flag));
+        assert_eq!(place(&settings(None, None), &around).unwrap(), files("KUBECONFIG", &named));
+        for unset in [None, Some(OsString::new())] {
+            around.kubeconfig = unset;
+            assert_eq!(place(&settings(None, None), &around).unwrap(), Some(Place::InCluster));
+        }
+        // A context is an entry of a file; the pod's account has none.
+        assert!(place(&settings(None, Some("prod")), &around).unwrap_err().hint.contains("--kubeconfig"));
+        std::fs::create_dir(home.join(".kube")).unwrap();
+        std::fs::write(&default, "").unwrap();
+        let found = place(&settings(None, Some("prod")), &around).unwrap();
+        assert_eq!(found, files("the default", &default));
+        around.in_cluster = false;
+        assert_eq!(place(&settings(None, None), &around).unwrap(), files("the default", &default));
+        around.home = Some(home.join("nobody"));
+        assert_eq!(place(&settings(None, None), &around).unwrap(), None);
+        around.kubeconfig = Some(missing.into_os_string());
+        let error = place(&settings(None, None), &around).unwrap_err();
+        assert!(error.at.contains("missing") && error.hint.contains("KUBECONFIG"));
+    }
+
+    #[test]
+    fn a_server_is_shown_without_its_password() {
+        let shown = |url: &'static str| without_user(&http::Uri::from_static(url));
+        assert_eq!(shown("https://me:secret@10.0.0.1:6443/k8s/"), "https://10.0.0.1:6443/k8s");
+        assert_eq!(shown("https://10.0.0.1:6443"), "https://10.0.0.1:6443");
+    }
+
+    #[test]
+    fn no_proxy_is_read_as_kubectl_reads_it() {
+        let around = |no_proxy: &str| Surroundings {
+            proxy: Some("http://proxy:3128".to_owned()),
+            no_proxy: Some(no_proxy.to_owned()),
+            ..Surroundings::default()
+        };
+        for (no_proxy, host, through) in [
+            ("", "api.example.com", true),
+            ("", "127.0.0.1", false),
+            ("", "[::1]", false),
+            ("", "localhost", false),
+            ("*", "api.example.com", false),
+            ("example.com", "api.example.com", false),
+            (".example.com,", "API.example.com", false),
+            ("*.example.com", "api.example.com", false),
+            ("example.com", "badexample.com", true),
+            ("other, 10.0.0.0/8", "10.1.2.3", false),
+            ("10.0.0.0/8", "11.1.2.3", true),
+            ("10.1.2.3", "10.1.2.3", false),
+        ] {
+            assert_eq!(goes_through_proxy(&around(no_proxy), host), through, "{no_proxy:?} {host}");
+        }
+        assert!(!goes_through_proxy(&Surroundings::default(), "api.example.com"));
+    }
+}

@@ -1,0 +1,119 @@
+//! What goes wrong on the way to Kubernetes, said so that a person can act on it, and without secrets.
+//!
+//! The kube crate's own texts may hold secrets: a kubeconfig that does not parse is quoted, a credential
+//! plugin that fails is shown with its environment and its output. Those are replaced here.
+
+use std::error::Error as StdError;
+
+use kube::client::AuthError;
+use kube::config::{InClusterError, KubeconfigError};
+
+use crate::error::{Error, chain};
+
+/// What is wrong with a kubeconfig.
+pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Error {
+    let (cause, hint) = match error {
+        KubeconfigError::ReadConfig(cause, _) => (cause.to_string(), format!("it was named by {named_by}")),
+        // The parser quotes the lines around the error, tokens and all.
+        KubeconfigError::Parse(error) => {
+            let place = error.location().map(|at| format!(", line {}, column {}", at.line(), at.column()));
+            (format!("it is not a kubeconfig in YAML{}", place.unwrap_or_default()), "kubectl config view".to_owned())
+        }
+        KubeconfigError::LoadClientCertificate(_)
+        | KubeconfigError::LoadClientKey(_)
+        | KubeconfigError::LoadCertificateAuthority(_) => {
+            (chain(error), "paths in a kubeconfig are relative to its own folder".to_owned())
+        }
+        other => (chain(other), "kubectl config view".to_owned()),
+    };
+    Error::new("read the kubeconfig").at(file).cause(cause).hint(hint)
+}
+
+/// A context that is not there, or none where one is needed.
+pub fn context(wanted: Option<&str>, known: &[String], file: String) -> Error {
+    let error = Error::new("find a context in the kubeconfig").at(file);
+    let error = match wanted.filter(|name| !name.is_empty()) {
+        Some(name) => error.cause(format!("there is no context {name:?}")),
+        None => error.cause("it has no current context"),
+    };
+    let names = known.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+    error.hint(if names.is_empty() { "it has no contexts at all".to_owned() } else { format!("--context: {names}") })
+}
+
+/// What is wrong with the account of our pod.
+pub fn in_cluster(error: &InClusterError) -> Error {
+    Error::new("use the pod's own account")
+        .cause(chain(error))
+        .hint("is automountServiceAccountToken off? --kubeconfig names another way")
+}
+
+/// A request that got no answer, or a client that could not be made.
+pub fn explain(error: &kube::Error, doing: &str, server: &str) -> Error {
+    let (cause, hint) = match authentication(error) {
+        Some((cause, hint)) => (cause, hint),
+        None => {
+            let cause = chain(error);
+            let hint = hint(&cause);
+            (cause, hint.to_owned())
+        }
+    };
+    Error::new(doing).at(server).cause(cause).hint(hint)
+}
+
+/// Whether asking again cannot help: the certificates or the credentials are wrong.
+pub fn is_final(error: &kube::Error) -> bool {
+    authentication(error).is_some() || chain(error).contains("certificate")
+}
+
+fn authentication(error: &kube::Error) -> Option<(String, String)> {
+    const PLUGIN: &str = "run the plugin by hand; kubectl uses the same one";
+    let auth = match error {
+        kube::Error::Auth(auth) => auth,
+        other => find_auth(other)?,
+    };
+    Some(match auth {
+        AuthError::AuthExecRun { out, .. } => (format!("the credential plugin failed: {}", out.status), PLUGIN.into()),
+        AuthError::AuthExecStart(cause) => {
+            (format!("the credential plugin does not start: {cause}"), "is it installed and on PATH?".into())
+        }
+        AuthError::AuthExecParse(_) => {
+            ("the credential plugin's output is not an ExecCredential".into(), PLUGIN.into())
+        }
+        AuthError::AuthExec(_) => ("the credential plugin gave no credentials".into(), PLUGIN.into()),
+        AuthError::InvalidBearerToken(_) => ("the token holds characters that no token has".into(), String::new()),
+        AuthError::InvalidBasicAuth(_) => ("user or password cannot be sent".into(), String::new()),
+        other => (chain(other), String::new()),
+    })
+}
+
+fn find_auth<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e AuthError> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(auth) = cause.downcast_ref::<AuthError>() {
+            return Some(auth);
+        }
+        next = cause.source();
+    }
+    None
+}
+
+fn hint(cause: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    if says(&["UnknownIssuer"]) {
+        "the server's certificate is of another CA than the kubeconfig's: is this the right cluster?"
+    } else if says(&["NotValidForName"]) {
+        "the server's certificate is for another name: tls-server-name in the kubeconfig"
+    } else if says(&["Expired", "NotValidYet"]) {
+        "a certificate is out of date, or this machine's clock is wrong"
+    } else if says(&["proxy"]) {
+        "this tool speaks to Kubernetes directly: list the server in NO_PROXY"
+    } else if says(&["dns error", "failed to lookup"]) {
+        "the server's name does not resolve here"
+    } else if says(&["Connection refused", "tcp connect", "timed out", "deadline"]) {
+        "is the API server up and reachable from here?"
+    } else if says(&["InvalidContentType", "corrupt message"]) {
+        "the server does not speak TLS: http:// in the kubeconfig?"
+    } else {
+        ""
+    }
+}

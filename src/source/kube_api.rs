@@ -1,0 +1,308 @@
+//! One request to Kubernetes' API: deadline, another try where that helps, and what the server says.
+//!
+//! Only GETs are made, so every request may be repeated. `Client::send` is used rather than the kube crate's typed
+//! calls: they copy the body twice, decode everything, and log a body that does not decode.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use kube::client::Body;
+use prost::bytes::Bytes;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::connect::kube::KubeClient;
+use crate::connect::kube_trouble;
+use crate::decode::kube::http_date;
+use crate::decode::kube_json::{Status, StatusDetails};
+use crate::decode::kube_page::{Content, status};
+use crate::error::{Error, chain};
+use crate::model::Time;
+
+/// The largest answer that is accepted, in bytes: a page of pods is a few MB.
+const LARGEST: usize = 512 * 1024 * 1024;
+
+/// How patiently and how gently Kubernetes is read.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Objects a page; 1..=5000. Larger pages only cost memory on both sides.
+    pub page: u32,
+    /// For one request, its whole answer included.
+    pub request: Duration,
+    /// For one whole reading, all requests and waits included.
+    pub overall: Duration,
+    /// How often one request is tried in all; a request that timed out twice is given up.
+    pub attempts: u32,
+    /// The wait after the first failure; it doubles with each.
+    pub first_wait: Duration,
+    /// No wait is longer, whatever `Retry-After` says.
+    pub longest_wait: Duration,
+    /// Requests at once in a second look.
+    pub in_flight: usize,
+    /// Above so many suspects of one kind a second look lists the kind instead.
+    pub single_looks: usize,
+}
+
+impl Patience {
+    /// The defaults, with this time for one request (`--kube-timeout`) and ten times that for all.
+    pub fn with_timeout(request: Duration) -> Patience {
+        Patience { request, overall: request.saturating_mul(10), ..Patience::default() }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            page: 1000,
+            request: Duration::from_secs(30),
+            overall: Duration::from_secs(300),
+            attempts: 5,
+            first_wait: Duration::from_millis(250),
+            longest_wait: Duration::from_secs(30),
+            in_flight: 8,
+            single_looks: 300,
+        }
+    }
+}
+
+/// What was asked and answered, for `-v`.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub requests: AtomicU64,
+    pub retries: AtomicU64,
+    /// Good answers in protobuf.
+    pub protobuf: AtomicU64,
+    /// Good answers in JSON.
+    pub json: AtomicU64,
+    pub bytes: AtomicU64,
+    /// `Date` of the first answer of any kind: its presence also says that somebody is there.
+    date: OnceLock<Option<Time>>,
+}
+
+impl Tally {
+    /// Whether the server has answered anything yet.
+    pub fn answered(&self) -> bool {
+        self.date.get().is_some()
+    }
+
+    /// The `Date` header of the first answer.
+    pub fn date(&self) -> Option<Time> {
+        self.date.get().copied().flatten()
+    }
+}
+
+/// A Kubernetes API to be read.
+#[derive(Clone)]
+pub struct KubeApi {
+    client: kube::Client,
+    pub server: String,
+    pub patience: Patience,
+    pub tally: Arc<Tally>,
+}
+
+/// A good answer.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub content: Content,
+    pub body: Bytes,
+}
+
+/// Why there is no good answer.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Failure {
+    /// 401 or 403: a right is missing, or the server does not know us. The server's words.
+    Forbidden(String),
+    /// 404 for exactly this object: it does not exist.
+    NotFound { plural: String, name: String },
+    /// 410: the list that is being paged through has been forgotten.
+    Gone(String),
+    /// Anything else: nobody there, no answer in time, an answer that is none.
+    Unreachable(String),
+}
+
+impl Failure {
+    /// What a person reads about it.
+    pub fn detail(self) -> String {
+        match self {
+            Failure::Forbidden(text) | Failure::Gone(text) | Failure::Unreachable(text) => text,
+            Failure::NotFound { plural, name } => format!("{plural} {name:?} not found"),
+        }
+    }
+}
+
+/// How one try ended.
+enum Try {
+    Done(Answer),
+    Failed(Failure),
+    /// Worth another try, not before this wait if the server named one.
+    Again {
+        reason: String,
+        wait: Option<Duration>,
+    },
+    TimedOut,
+}
+
+impl KubeApi {
+    /// An API behind this client.
+    pub fn new(client: KubeClient, patience: Patience) -> KubeApi {
+        KubeApi { client: client.client, server: client.server, patience, tally: Arc::default() }
+    }
+
+    /// When a reading that begins now must be over.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.patience.overall
+    }
+
+    /// GETs `path` (with its query).
+    pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, Failure> {
+        let mut timeouts = 0;
+        let mut attempt = 1;
+        loop {
+            let now = Instant::now();
+            let time = self.patience.request.min(deadline.saturating_duration_since(now));
+            if time.is_zero() {
+                return Err(Failure::Unreachable(self.over()));
+            }
+            self.tally.requests.fetch_add(1, Ordering::Relaxed);
+            let (reason, asked) = match timeout(time, self.once(path)).await.unwrap_or(Try::TimedOut) {
+                Try::Done(answer) => return Ok(answer),
+                Try::Failed(failure) => return Err(failure),
+                Try::Again { reason, wait } => (reason, wait),
+                Try::TimedOut => {
+                    timeouts += 1;
+                    (format!("{} did not answer within {}", self.server, humantime::format_duration(round(time))), None)
+                }
+            };
+            let doubled = self.patience.first_wait.saturating_mul(1 << (attempt - 1).min(16));
+            let wait = asked.unwrap_or(doubled).min(self.patience.longest_wait);
+            if attempt >= self.patience.attempts || timeouts > 1 || Instant::now() + wait >= deadline {
+                return Err(Failure::Unreachable(reason));
+            }
+            tracing::debug!(%reason, ?wait, "asking Kubernetes again");
+            self.tally.retries.fetch_add(1, Ordering::Relaxed);
+            sleep(wait).await;
+            attempt += 1;
+        }
+    }
+
+    fn over(&self) -> String {
+        let overall = humantime::format_duration(self.patience.overall);
+        format!("{} was not read within {overall} in all", self.server)
+    }
+
+    async fn once(&self, path: &str) -> Try {
+        let request = Request::get(path).header(header::ACCEPT, Content::ACCEPT).body(Body::empty());
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return Try::Failed(Failure::Unreachable(chain(&error))),
+        };
+        let response = match self.client.send(request).await {
+            Ok(response) => response,
+            // An unanswered connection attempt has cost its time already.
+            Err(error) if chain(&error).contains("deadline has elapsed") => return Try::TimedOut,
+            Err(error) => {
+                let reason = one_line(&kube_trouble::explain(&error, "reach Kubernetes", &self.server));
+                return match kube_trouble::is_final(&error) {
+                    true => Try::Failed(Failure::Unreachable(reason)),
+                    false => Try::Again { reason, wait: None },
+                };
+            }
+        };
+        let (head, body) = response.into_parts();
+        let date = || text(&head.headers, header::DATE).and_then(http_date);
+        self.tally.date.get_or_init(date);
+        let body = match Limited::new(body, LARGEST).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => {
+                let reason = format!("{}: the answer broke off: {}", self.server, chain(&*error));
+                return Try::Again { reason, wait: None };
+            }
+        };
+        self.tally.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+        self.judge(head.status, &head.headers, body)
+    }
+
+    fn judge(&self, code: StatusCode, headers: &HeaderMap, body: Bytes) -> Try {
+        let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+        if code == StatusCode::OK {
+            let Some(content) = Content::parse(kind) else {
+                let reason = format!("{} answered with {kind:?}: is a proxy in between?", self.server);
+                return Try::Failed(Failure::Unreachable(reason));
+            };
+            let count = if content == Content::Protobuf { &self.tally.protobuf } else { &self.tally.json };
+            count.fetch_add(1, Ordering::Relaxed);
+            return Try::Done(Answer { content, body });
+        }
+        let said = status(&body);
+        let reason = match &said {
+            Some(status) if !status.message.is_empty() => status.message.clone(),
+            _ => format!("{} answered {code}", self.server),
+        };
+        match (code.as_u16(), said) {
+            (401 | 403, _) => Try::Failed(Failure::Forbidden(reason)),
+            // A path that does not exist is 404 too, and names nothing.
+            (404, Some(Status { reason, details: Some(StatusDetails { name, kind }), .. }))
+                if reason == "NotFound" && !name.is_empty() =>
+            {
+                Try::Failed(Failure::NotFound { plural: kind, name })
+            }
+            (410, _) => Try::Failed(Failure::Gone(reason)),
+            (429 | 500 | 502 | 503 | 504, _) => {
+                let seconds = text(headers, header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
+                Try::Again { reason, wait: seconds.map(Duration::from_secs) }
+            }
+            _ => Try::Failed(Failure::Unreachable(reason)),
+        }
+    }
+}
+
+/// Whole seconds where there are some: nobody wants to read nanoseconds.
+fn round(time: Duration) -> Duration {
+    match time.as_secs() {
+        0 => Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        seconds => Duration::from_secs(seconds),
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The error in one line, with what to do about it.
+fn one_line(error: &Error) -> String {
+    match error.hint.as_str() {
+        "" => chain(error),
+        hint => format!("{}; {hint}", chain(error)),
+    }
+}
+
+/// `text` as part of a URL's path or query.
+pub fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_one_segment() {
+        assert_eq!(encoded("web-0.a_b~"), "web-0.a_b~");
+        assert_eq!(encoded("../é?x=1&y"), "..%2F%C3%A9%3Fx%3D1%26y");
+    }
+
+    #[test]
+    fn times_are_shown_short() {
+        assert_eq!(round(Duration::from_nanos(29_999_123_456)), Duration::from_secs(29));
+        assert_eq!(round(Duration::from_micros(250_700)), Duration::from_millis(250));
+    }
+}
