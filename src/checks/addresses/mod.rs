@@ -1,4 +1,5 @@
 //! 1xx: addresses.
 
+pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
 pub mod leaked_address;

@@ -1,0 +1,58 @@
+//! Tunnel addresses: whose an allocation is, and which nodes claim an address (domain facts, section 7).
+
+use super::{Allocation, Claimant, Grade, Ledger, Standing};
+use crate::model::{Addr, CalicoNode, Name, Tunnel};
+
+/// A node's tunnel as an allocation names it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedTunnel {
+    pub tunnel: Tunnel,
+    /// The node's Calico name.
+    pub node: String,
+    /// The same in the table, when anything else names that node.
+    pub name: Option<Name>,
+}
+
+impl<'s> Ledger<'s> {
+    /// The Calico Nodes whose spec has `address` as a tunnel's, with the claim's grade.
+    pub fn tunnels_at(&self, address: Addr) -> impl Iterator<Item = (&'s CalicoNode, Tunnel, Grade)> {
+        let nodes = &self.snapshot.calico_nodes;
+        self.claims_at(address).iter().filter_map(move |claim| match claim.by {
+            Claimant::Tunnel(index, tunnel) => nodes.get(index as usize).map(|node| (node, tunnel, claim.grade)),
+            _ => None,
+        })
+    }
+
+    /// Every tunnel that an allocation names: by its owner attributes (both sets) and by its handle's id.
+    pub fn tunnels_named(&self, allocation: &Allocation) -> Vec<NamedTunnel> {
+        let names = &self.snapshot.names;
+        let by_attribute = self.owners_of(allocation).filter_map(|owner| {
+            let tunnel = Tunnel::of_attribute(names.get(owner.kind))?;
+            let name = owner.node.some()?;
+            Some(NamedTunnel { tunnel, node: names.get(name).to_owned(), name: Some(name) })
+        });
+        let mut named: Vec<NamedTunnel> = by_attribute.collect();
+        let id = self.handle_of(allocation).map(|handle| handle.text(names)).unwrap_or_default();
+        if let Some((tunnel, node)) = Tunnel::of_handle(&id) {
+            named.push(NamedTunnel { tunnel, node: node.to_owned(), name: names.find(node) });
+        }
+        named.dedup();
+        named
+    }
+
+    /// The standing of the node of a named tunnel; a node that nothing else in the snapshot names has one too.
+    pub fn standing_of_tunnel(&self, named: &NamedTunnel) -> Standing {
+        match named.name {
+            Some(name) => self.scope.standing(name),
+            None => self.scope.standing_of_unseen(&named.node),
+        }
+    }
+
+    /// The Calico Node of this name.
+    pub fn calico_node(&self, name: Name) -> Option<&'s CalicoNode> {
+        let nodes = &self.snapshot.calico_nodes;
+        let text = self.text(name);
+        let at = nodes.binary_search_by(|node| self.text(node.name).cmp(text)).ok()?;
+        nodes.get(at)
+    }
+}
