@@ -67,6 +67,7 @@ pub struct World<'a> {
 pub static ALL: &[&Check] = &[
     &addresses::duplicate_pod_address::CHECK,
     &addresses::duplicate_endpoint_address::CHECK,
+    &addresses::duplicate_tunnel_address::CHECK,
     &addresses::leaked_address::CHECK,
 ];
 

@@ -1,6 +1,6 @@
 //! Tunnel addresses: whose an allocation is, and which nodes claim an address (domain facts, section 7).
 
-use super::{Allocation, Claimant, Grade, Ledger, Standing};
+use super::{Allocation, Claimant, Grade, Ledger, Standing, Use};
 use crate::model::{Addr, CalicoNode, Name, Tunnel};
 
 /// A node's tunnel as an allocation names it.
@@ -38,6 +38,33 @@ impl<'s> Ledger<'s> {
         }
         named.dedup();
         named
+    }
+
+    /// The tunnels that existing nodes have at `address`, one entry a machine: two Calico Nodes of one Kubernetes
+    /// node are one machine, and a departed node has none any more.
+    pub fn machines_at(&self, address: Addr) -> Vec<(&'s CalicoNode, Tunnel)> {
+        let machine = |node: &CalicoNode| (node.kubernetes_name.is_some(), node.kubernetes_name.unwrap_or(node.name));
+        let mut found: Vec<(&CalicoNode, Tunnel)> = Vec::new();
+        for (node, tunnel, grade) in self.tunnels_at(address) {
+            if grade == Grade::Certain && found.iter().all(|(other, _)| machine(other) != machine(node)) {
+                found.push((node, tunnel));
+            }
+        }
+        found
+    }
+
+    /// Whether an allocation is this very tunnel's: its handle or either owner set names node and type, or it is
+    /// so old that it names nobody.
+    pub fn is_of_tunnel(&self, allocation: &Allocation, node: &CalicoNode, tunnel: Tunnel) -> bool {
+        self.names_nobody(allocation)
+            || self.tunnels_named(allocation).iter().any(|n| n.tunnel == tunnel && n.name == Some(node.name))
+    }
+
+    /// Very old tunnels have neither handle nor attributes: only the Node's address says whose they are.
+    pub fn names_nobody(&self, allocation: &Allocation) -> bool {
+        allocation.used_for == Use::Unattributed
+            && self.handle_of(allocation).is_none()
+            && self.owners_of(allocation).next().is_none()
     }
 
     /// The standing of the node of a named tunnel; a node that nothing else in the snapshot names has one too.

@@ -4,7 +4,7 @@
 //! of *different* workloads are a duplicate. So the identity leans towards sameness: where nobody can tell two
 //! apart, they are one.
 
-use super::Ledger;
+use super::{Allocation, Ledger};
 use crate::model::{Endpoint, Name, Orchestrator, Pod};
 
 /// The identity of a workload; equal values are one workload.
@@ -59,6 +59,14 @@ impl<'s> Ledger<'s> {
         };
         let id = best.into_iter().find(|name| !name.is_none()).unwrap_or(endpoint.name);
         Workload::Other { orchestrator, namespace: endpoint.namespace, id }
+    }
+
+    /// Whether an allocation is this pod's: its handle is of the container of the pod's endpoint at home, or
+    /// either owner set names the pod.
+    pub fn names_pod(&self, allocation: &Allocation, pod: &Pod) -> bool {
+        let handle = self.handle_of(allocation);
+        handle.is_some_and(|h| self.endpoints_at_home(pod).any(|e| !e.container.is_none() && e.container == h.tail))
+            || self.owners_of(allocation).any(|owner| owner.pod_name() == Some((pod.namespace, pod.name)))
     }
 
     /// A workload for people: `shop/web-0`, `vms/fedora (machine)`, `openstack vm-1`.

@@ -2,4 +2,5 @@
 
 pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
+pub mod duplicate_tunnel_address;
 pub mod leaked_address;
