@@ -68,6 +68,7 @@ pub static ALL: &[&Check] = &[
     &addresses::duplicate_pod_address::CHECK,
     &addresses::duplicate_endpoint_address::CHECK,
     &addresses::duplicate_tunnel_address::CHECK,
+    &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
 ];
 

@@ -1,5 +1,6 @@
 //! 1xx: addresses.
 
+pub mod address_allocated_twice;
 pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
 pub mod duplicate_tunnel_address;
