@@ -70,6 +70,7 @@ pub static ALL: &[&Check] = &[
     &addresses::duplicate_tunnel_address::CHECK,
     &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
+    &addresses::leaked_tunnel_address::CHECK,
 ];
 
 /// The check of this code.

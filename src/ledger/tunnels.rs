@@ -23,12 +23,13 @@ impl<'s> Ledger<'s> {
         })
     }
 
-    /// Every tunnel that an allocation names: by its owner attributes (both sets) and by its handle's id.
+    /// Every tunnel that an allocation names: by its owner attributes (both sets; without a node there it is the
+    /// block's host's) and by its handle's id.
     pub fn tunnels_named(&self, allocation: &Allocation) -> Vec<NamedTunnel> {
         let names = &self.snapshot.names;
         let by_attribute = self.owners_of(allocation).filter_map(|owner| {
             let tunnel = Tunnel::of_attribute(names.get(owner.kind))?;
-            let name = owner.node.some()?;
+            let name = owner.node.some().or_else(|| self.owner_node(allocation).some())?;
             Some(NamedTunnel { tunnel, node: names.get(name).to_owned(), name: Some(name) })
         });
         let mut named: Vec<NamedTunnel> = by_attribute.collect();

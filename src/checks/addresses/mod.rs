@@ -5,3 +5,4 @@ pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
 pub mod duplicate_tunnel_address;
 pub mod leaked_address;
+pub mod leaked_tunnel_address;
