@@ -304,6 +304,13 @@ pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
     format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
 }
 
+/// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
+/// new tunnel address when the one it has is not its own in IPAM.
+pub fn calico_node_restart(kubernetes_node: &str) -> String {
+    let selector = shell(&format!("spec.nodeName={kubernetes_node}"));
+    format!("kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector {selector}")
+}
+
 /// `1 pod`, `3 pods`.
 pub fn count(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }

@@ -64,7 +64,14 @@ pub struct World<'a> {
 }
 
 /// Every check, by code.
-pub static ALL: &[&Check] = &[&addresses::duplicate_pod_address::CHECK, &addresses::leaked_address::CHECK];
+pub static ALL: &[&Check] = &[
+    &addresses::duplicate_pod_address::CHECK,
+    &addresses::duplicate_endpoint_address::CHECK,
+    &addresses::duplicate_tunnel_address::CHECK,
+    &addresses::address_allocated_twice::CHECK,
+    &addresses::leaked_address::CHECK,
+    &addresses::leaked_tunnel_address::CHECK,
+];
 
 /// The check of this code.
 pub fn find(code: Code) -> Option<&'static Check> {

@@ -8,7 +8,10 @@ mod allocations;
 mod claims;
 mod dark;
 mod pairing;
+mod recorded;
 mod scope;
+mod tunnels;
+mod workloads;
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,7 +21,10 @@ pub use allocations::{Allocation, Use};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
 pub use dark::DarkRanges;
 pub use pairing::Pairing;
+pub use recorded::Recorded;
 pub use scope::{Scope, ScopeFlag, Standing};
+pub use tunnels::NamedTunnel;
+pub use workloads::Workload;
 
 /// The joined view of one snapshot.
 #[derive(Debug)]

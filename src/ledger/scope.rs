@@ -41,6 +41,8 @@ pub struct Scope {
     plain_hosts: HashSet<Name>,
     /// Known from history as ours.
     remembered: HashSet<Name>,
+    /// The same for nodes of which this snapshot has no name.
+    remembered_unseen: HashSet<String>,
     /// Calico name to Kubernetes name.
     kubernetes_names: HashMap<Name, Name>,
     /// Kubernetes name to Calico names.
@@ -65,6 +67,8 @@ impl Scope {
         }
         if let Some(past) = past {
             scope.remembered = past.known_nodes.iter().filter_map(|n| snapshot.names.find(n)).collect();
+            let unseen = past.known_nodes.iter().filter(|n| snapshot.names.find(n).is_none());
+            scope.remembered_unseen = unseen.cloned().collect();
         }
         let all_ours = snapshot.coverage.complete(Input::CalicoNodes)
             && !dark.any_undecodable_node(snapshot)
@@ -91,6 +95,20 @@ impl Scope {
         } else {
             Standing::Foreign
         }
+    }
+
+    /// The standing of a node that only a handle's id names: nothing else in the snapshot does.
+    pub fn standing_of_unseen(&self, node: &str) -> Standing {
+        if self.known && !node.is_empty() && (self.exclusive || self.remembered_unseen.contains(node)) {
+            Standing::Departed
+        } else {
+            Standing::Foreign
+        }
+    }
+
+    /// Whether Kubernetes knows the node of this Calico name, Calico Node or not.
+    pub fn is_known_to_kubernetes(&self, calico: Name) -> bool {
+        self.known && self.known_to_kubernetes.contains(&self.kubernetes_name(calico))
     }
 
     /// Whether findings may accuse what belongs to this node.

@@ -3,7 +3,7 @@
 use super::{Addr, Meta, Name, Time};
 
 /// Who made the endpoint; only `k8s` ones can be held against pods.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Orchestrator {
     Kubernetes,
     /// `cni`: made by the CNI plugin outside Kubernetes.

@@ -1,4 +1,8 @@
 //! 1xx: addresses.
 
+pub mod address_allocated_twice;
+pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
+pub mod duplicate_tunnel_address;
 pub mod leaked_address;
+pub mod leaked_tunnel_address;

@@ -1,0 +1,141 @@
+//! IPA104: one address, allocated in two blocks that overlap.
+
+use crate::checks::evidence::delete_pod;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Allocation, Use};
+use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(104),
+    name: "address-allocated-twice",
+    severity: Severity::Critical,
+    needs: Needs::B,
+    steady: false,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "An address that two overlapping blocks both have allocated.",
+        matters: "IPAM itself has given one address to two owners, and neither compare-and-swap could notice: each block \
+            is right by itself. Both nodes believe the address theirs.",
+        arises: "A pool's block size was changed while blocks of the old size were in use: Calico then claims a small block \
+            inside a larger one, or pools overlap.",
+        action: "Restart the pods of one of the two blocks, those of the smaller block first, so that it can be given up. \
+            Never release such an address: by address Calico looks into one of the blocks only. Then see IPA302.",
+        silent: "One of the two allocations is cooling down.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for here in world.ledger.allocations.chunk_by(|a, b| a.address == b.address) {
+        if here.len() > 1 {
+            findings.extend(judge(world, here));
+        }
+    }
+}
+
+fn judge(world: &World<'_>, here: &[Allocation]) -> Option<Finding> {
+    let mut taken: Vec<&Allocation> = here.iter().filter(|a| a.used_for != Use::Cooling).collect();
+    // The smallest block first: it is the one to empty.
+    taken.sort_by_key(|a| std::cmp::Reverse(world.ledger.block_of(a).cidr.prefix()));
+    match taken.as_slice() {
+        [smallest, _, ..] => Some(report(world, smallest, &taken)),
+        _ => None,
+    }
+}
+
+fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Finding {
+    let ledger = world.ledger;
+    let address = smallest.address;
+    let blocks: Vec<Cidr> = taken.iter().map(|a| ledger.block_of(a).cidr).collect();
+    let owners: Vec<String> = taken.iter().map(|a| owner(world, a)).collect();
+    let parts: Vec<String> = blocks.iter().zip(&owners).map(|(block, owner)| format!("{block} to {owner}")).collect();
+    world
+        .draft(&CHECK, Subject::address(address), format!("given away by {}", parts.join(" and by ")))
+        .advice("empty the smaller block: restart its pods; never release this address")
+        .fact("blocks", blocks)
+        .fact("owners", owners)
+        .fact("ipam", taken.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .on_node(ledger.owner_node(smallest))
+        .in_pool_of(address)
+        .with_each(taken, |d, a| d.rests_on_allocation(a))
+        .with_each(pod_of(world, smallest), |d, pod| d.next(delete_pod(&world.snapshot.names, pod)))
+        .next(format!("ipaudit who {address}"))
+        .done()
+}
+
+/// Whom an allocation names, for people.
+fn owner(world: &World<'_>, allocation: &Allocation) -> String {
+    let ledger = world.ledger;
+    let pod = ledger.owners_of(allocation).find_map(|o| o.pod_name());
+    let handle = ledger.handle_of(allocation).map(|h| format!("handle {}", h.text(&world.snapshot.names)));
+    pod.map(|(namespace, pod)| world.pair(namespace, pod)).or(handle).unwrap_or_else(|| "nobody by name".to_owned())
+}
+
+/// The living pod that an allocation names.
+fn pod_of<'w>(world: &World<'w>, allocation: &Allocation) -> Option<&'w Pod> {
+    let (namespace, name) = world.ledger.owners_of(allocation).find_map(|o| o.pod_name())?;
+    world.ledger.pod(namespace, name).filter(|pod| pod.may_hold() && world.ledger.is_judged(allocation))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::model::{Attribute, Input, InputState};
+
+    /// node-2 owns a /28 inside node-1's /26, and web-4 got 10.65.0.1 from it, which is web-0's.
+    fn overlapping() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/28", Some("node-2"));
+        let small = c.snapshot.blocks.pop().unwrap();
+        c.snapshot.blocks.insert(0, small);
+        c.workload("shop", "web-4", "node-2", &["10.65.0.1"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn both_blocks_and_both_owners_are_told_and_the_smaller_is_to_be_emptied() {
+        let found = overlapping().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!(found[0].summary, "given away by 10.65.0.0/28 to shop/web-4 and by 10.65.0.0/26 to shop/web-0");
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-4", "ipaudit who 10.65.0.1"]);
+        assert_eq!(found[0].rests.len(), 2);
+    }
+
+    #[test]
+    fn it_is_found_without_kubernetes_and_whoever_owns_it() {
+        let mut c = overlapping();
+        for input in [Input::Pods, Input::KubeNodes, Input::Services] {
+            c.snapshot.coverage.set(input, InputState::NotAsked, "");
+        }
+        c.snapshot.pods.clear();
+        c.snapshot.kube_nodes.clear();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].next.as_slice()), (1, &["ipaudit who 10.65.0.1".to_owned()][..]));
+    }
+
+    #[test]
+    fn overlap_alone_or_a_cooling_allocation_is_none() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/28", Some("node-2"));
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = overlapping();
+        let now = c.snapshot.now;
+        *c.attribute_mut("10.65.0.1") = Attribute { released_at: Some(now), ..Attribute::default() };
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn two_spellings_of_one_block_are_one_block() {
+        let mut c = Cluster::healthy();
+        let mut odd = c.snapshot.blocks[0].clone();
+        odd.odd_key = Some((*b"/calico/ipam/v2/assignment/ipv4/block/10.65.0.5-26").into());
+        c.snapshot.blocks.push(odd);
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

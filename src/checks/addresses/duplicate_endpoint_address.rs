@@ -1,0 +1,244 @@
+//! IPA102: one address in the endpoints of several workloads, whoever made them.
+
+use std::collections::BTreeMap;
+
+use crate::checks::evidence::{count, shell};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(102),
+    name: "duplicate-endpoint-address",
+    severity: Severity::Error,
+    needs: Needs::W,
+    steady: false,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "Workload endpoints of two or more different workloads list one address, whichever orchestrator made them \
+            and whichever cluster they belong to. Critical when two or more of the workloads have live pods.",
+        matters: "Felix programs routes and policy by endpoint. Of two nodes with an endpoint of one address the node whose \
+            name sorts first gets the traffic; on one node the kernel's last route wins. An ADD with a fixed address frees \
+            the addresses of an old endpoint by address alone, so even an endpoint without a pod is dangerous.",
+        arises: "A CNI DEL that never ran left an endpoint behind and its address was given to somebody else; an address \
+            was released under a running workload; two clusters use one pool.",
+        action: "When pods of several workloads live, follow IPA101. When one of the endpoints is left behind (IPA501), \
+            delete that one, and only that one.",
+        silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
+            pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
+        if claims.iter().filter(|c| is_endpoint(c)).nth(1).is_some() {
+            findings.extend(judge(world, claims));
+        }
+    }
+}
+
+fn is_endpoint(claim: &Claim) -> bool {
+    claim.via == Via::Record && matches!(claim.by, Claimant::Endpoint(_))
+}
+
+/// Endpoints that list one address, by workload.
+type ByWorkload<'w> = BTreeMap<Workload<'w>, Vec<(&'w Endpoint, Grade)>>;
+
+fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+    let address = claims.first()?.address;
+    let mut workloads = ByWorkload::new();
+    for (endpoint, grade) in world.ledger.endpoints_at(address) {
+        workloads.entry(world.ledger.workload_of(endpoint)).or_default().push((endpoint, grade));
+    }
+    (workloads.len() > 1).then(|| report(world, address, &workloads))
+}
+
+fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Finding {
+    let ledger = world.ledger;
+    let is_live = |e: &Endpoint| ledger.endpoint_state(e) == EndpointState::Live;
+    let live = workloads.values().filter(|of_one| of_one.iter().any(|(e, _)| is_live(e))).count();
+    let mut endpoints: Vec<(&Endpoint, Grade)> = workloads.values().flatten().copied().collect();
+    endpoints.sort_by_key(|(e, _)| (world.text(e.node), world.pair(e.namespace, e.name)));
+    let stale: Vec<&Endpoint> = endpoints.iter().filter(|(_, g)| *g == Grade::Stale).map(|(e, _)| *e).collect();
+    let traffic = traffic(world, &endpoints);
+    let facts: Vec<Evidence> = endpoints.iter().map(|(e, grade)| facts(world, e, *grade)).collect();
+    let names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
+    let ipam: Vec<Evidence> = ledger.allocations_at(address).iter().map(|a| world.allocation_facts(a)).collect();
+    let summary = format!("{} of {}, {live} live", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
+    let advice = match (live, stale.as_slice()) {
+        (2.., _) => "restart all but the workload that IPAM names".to_owned(),
+        (_, []) => "find out which of them lives; the other endpoint must go".to_owned(),
+        (_, stale) => format!("{} left behind: nobody lives there any more", count(stale.len(), "endpoint")),
+    };
+    world
+        .draft(&CHECK, Subject::address(address), summary)
+        .severity(if live > 1 { Severity::Critical } else { Severity::Error })
+        .fact("workloads", names)
+        .fact("live_workloads", live)
+        .fact("endpoints", facts)
+        .fact("traffic", traffic)
+        .fact("ipam", ipam)
+        .advice(advice)
+        .on_node(endpoints.first().map(|(e, _)| e.node).unwrap_or_default())
+        .in_namespace(endpoints.first().map(|(e, _)| e.namespace).unwrap_or_default())
+        .in_pool_of(address)
+        .with_each(endpoints, |d, (e, _)| d.rests_on_endpoint(e))
+        .next(format!("ipaudit who {address}"))
+        .with_each(stale.into_iter().take(1), |d, e| d.next(look_at(world, e)))
+        .done()
+}
+
+/// Who gets the traffic: Felix takes the endpoint of the node whose name sorts first; among several endpoints
+/// on that node the kernel's route decides, which only the node knows.
+fn traffic(world: &World<'_>, endpoints: &[(&Endpoint, Grade)]) -> Evidence {
+    let node = endpoints.iter().map(|(e, _)| world.text(e.node)).min().unwrap_or_default();
+    let there: Vec<String> = endpoints
+        .iter()
+        .filter(|(e, _)| world.text(e.node) == node)
+        .map(|(e, _)| world.pair(e.namespace, e.name))
+        .collect();
+    Evidence::new().with("node", node).with("certain", there.len() == 1).with("endpoints", there)
+}
+
+fn facts(world: &World<'_>, endpoint: &Endpoint, grade: Grade) -> Evidence {
+    let workload = world.ledger.workload_text(world.ledger.workload_of(endpoint));
+    world.endpoint_facts(endpoint).with("workload", workload).with("grade", grade.word())
+}
+
+fn look_at(world: &World<'_>, endpoint: &Endpoint) -> String {
+    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
+    format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::{Fact, Input, InputState, Orchestrator, Phase};
+
+    /// web-1's address stands in web-2's endpoint too.
+    fn doubled() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-2").addresses = [addr("10.65.0.2")].into();
+        c.endpoint_mut("web-2").addresses = [addr("10.65.0.2")].into();
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn endpoints_of_two_live_pods_are_critical_and_the_first_node_gets_the_traffic() {
+        let found = doubled().find(&CHECK);
+        assert_eq!(found.len(), 1);
+        assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
+        assert_eq!(found[0].summary, "2 endpoints of 2 workloads, 2 live");
+        let Some(Fact::Record(traffic)) = found[0].evidence.get("traffic") else { panic!("no traffic") };
+        assert_eq!(traffic.get("node"), Some(&Fact::from("node-1")));
+        assert_eq!(traffic.get("certain"), Some(&Fact::Flag(true)));
+        assert_eq!(found[0].rests.len(), 2);
+    }
+
+    #[test]
+    fn a_stale_endpoint_counts_and_is_no_more_than_an_error() {
+        let mut c = Cluster::healthy();
+        c.endpoint("shop", "copy-0", "node-2", "c0ffee", &["10.65.0.2"]);
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Error));
+        assert_eq!(found[0].advice, "1 endpoint left behind: nobody lives there any more");
+        assert_eq!(
+            found[0].next[1],
+            "calicoctl get workloadendpoint node--2-k8s-copy--0-eth0 --namespace=shop -o yaml"
+        );
+        let mut c = doubled();
+        c.pod_mut("web-2").phase = Phase::Succeeded;
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+    }
+
+    #[test]
+    fn several_on_the_first_node_leave_the_traffic_open() {
+        let mut c = Cluster::healthy();
+        c.endpoint_mut("web-0").addresses = [addr("10.65.0.2")].into();
+        let found = c.find(&CHECK);
+        let Some(Fact::Record(traffic)) = found[0].evidence.get("traffic") else { panic!("no traffic") };
+        assert_eq!(traffic.get("certain"), Some(&Fact::Flag(false)));
+    }
+
+    #[test]
+    fn any_orchestrator_and_every_cluster_count() {
+        let mut c = Cluster::healthy();
+        let (docker, id) = (c.name("libnetwork"), c.name("ep1"));
+        let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.2"]);
+        (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.2"]);
+        // Two more containers of Docker alone (calico#2461).
+        let mut c = Cluster::healthy();
+        for id in ["ep1", "ep2"] {
+            let (docker, id) = (c.name("libnetwork"), c.name(id));
+            let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
+            (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
+        }
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.9"]);
+    }
+
+    #[test]
+    fn another_clusters_namesake_is_another_workload() {
+        let mut c = Cluster::healthy();
+        c.node("east-1", "192.168.9.1");
+        c.remove_kube_node("east-1");
+        c.endpoint("shop", "web-1", "east-1", "ea57", &["10.65.0.2"]);
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.2"]);
+        c.scope = crate::ledger::ScopeFlag::Exclusive;
+        assert!(c.find(&CHECK).is_empty(), "of a departed node it is a twin: IPA503");
+    }
+
+    #[test]
+    fn twins_of_one_workload_are_none() {
+        let mut c = Cluster::healthy();
+        c.endpoint("shop", "web-1", "node-2", "01d", &["10.65.0.2"]);
+        assert!(c.find(&CHECK).is_empty());
+        // Kubernetes knows the twin's node, though its Calico Node is gone.
+        c.node("node-3", "192.168.0.3");
+        c.remove_calico_node("node-3");
+        c.endpoint("shop", "web-1", "node-3", "01d", &["10.65.0.2"]);
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_live_migration_is_one_workload_even_when_pods_could_not_be_read() {
+        let mut c = Cluster::healthy();
+        c.workload("vms", "virt-launcher-fedora-aaaaa", "node-1", &["10.65.0.9"]);
+        c.pod("vms", "virt-launcher-fedora-bbbbb", "node-2", &["10.65.0.9"]);
+        c.endpoint("vms", "virt-launcher-fedora-bbbbb", "node-2", "b0", &["10.65.0.9"]);
+        let fedora = c.name("fedora");
+        c.pod_mut("virt-launcher-fedora-aaaaa").vmi = fedora;
+        c.pod_mut("virt-launcher-fedora-bbbbb").vmi = fedora;
+        assert!(c.find(&CHECK).is_empty());
+        c.remove_pod("virt-launcher-fedora-aaaaa");
+        assert!(c.find(&CHECK).is_empty(), "the source pod is gone, its endpoint is still there");
+        c.snapshot.pods.clear();
+        c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "");
+        assert!(c.find(&CHECK).is_empty());
+        c.endpoint("vms", "virt-launcher-alpine-ccccc", "node-2", "c0", &["10.65.0.9"]);
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.9"], "another machine");
+    }
+
+    #[test]
+    fn without_pods_nobody_is_live() {
+        let mut c = doubled();
+        c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "");
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+    }
+
+    #[test]
+    fn floating_addresses_and_pods_without_endpoint_are_other_checks_work() {
+        let mut c = doubled();
+        c.remove_endpoint("web-2");
+        let e = c.endpoint_mut("web-0");
+        e.nats = [crate::model::Nat { internal: addr("10.65.0.1"), external: addr("10.65.0.2") }].into();
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

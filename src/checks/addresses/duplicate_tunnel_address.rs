@@ -1,0 +1,230 @@
+//! IPA103: a node's tunnel address that another node, a pod or a service has too.
+
+use crate::checks::evidence::{calico_node_restart, delete_pod};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Claim, Claimant, Grade, Standing};
+use crate::model::{
+    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Service, Severity, Subject, SubjectKind, Tunnel,
+};
+
+pub static CHECK: Check = Check {
+    code: Code(103),
+    name: "duplicate-tunnel-address",
+    severity: Severity::Critical,
+    needs: Needs::N.and(Needs::P).and(Needs::W),
+    steady: true,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "Two different nodes have one tunnel address, or a node's tunnel address is also held for certain by a \
+            pod or a managed service.",
+        matters: "The other nodes send the tunnel's traffic and the pod's to one of the two. Everything from the host's \
+            own network to pods of other nodes breaks, for the whole node.",
+        arises: "A node was deleted and made again under one name; a collector freed the tunnel address while it was in \
+            use, and IPAM gave it to the next pod; an address was copied by hand from one Node to another.",
+        action: "The one that IPAM's allocation names keeps it. A pod gets a new address when it is restarted, a node when \
+            its calico-node is.",
+        silent: "One of the two nodes is gone from Kubernetes (IPA409 tells it), both are another cluster's, or both are \
+            Calico Nodes of one Kubernetes node.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
+        if claims.iter().any(|c| matches!(c.by, Claimant::Tunnel(..))) {
+            findings.extend(judge(world, claims));
+        }
+    }
+}
+
+/// Who else holds a tunnel's address for certain.
+#[derive(Default)]
+struct Others<'w> {
+    pods: Vec<&'w Pod>,
+    services: Vec<&'w Service>,
+}
+
+fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+    let address = claims.first()?.address;
+    let machines = world.ledger.machines_at(address);
+    let mut others = Others::default();
+    for claim in claims.iter().filter(|c| c.grade == Grade::Certain) {
+        match claim.by {
+            Claimant::Pod(index) => others.pods.extend(world.snapshot.pods.get(index as usize)),
+            Claimant::Service(index) => others.services.extend(world.snapshot.services.get(index as usize)),
+            _ => {}
+        }
+    }
+    // Pods and services are this cluster's own; of two nodes at least one must be.
+    let held = !others.pods.is_empty() || !others.services.is_empty();
+    let ours = machines.iter().any(|(node, _)| world.ledger.scope.standing(node.name) == Standing::Ours);
+    let duplicate = (machines.len() > 1 && ours) || (!machines.is_empty() && held);
+    duplicate.then(|| report(world, address, &machines, &others))
+}
+
+fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], others: &Others<'_>) -> Finding {
+    let ledger = world.ledger;
+    let allocations = ledger.allocations_at(address);
+    let tunnels: Vec<String> = machines
+        .iter()
+        .map(|(node, tunnel)| format!("{} tunnel of {}", tunnel.word(), world.text(node.name)))
+        .collect();
+    let pods = others.pods.iter().map(|pod| format!("pod {}", world.pod_id(pod)));
+    let services = others.services.iter().map(|s| format!("service {}", world.pair(s.namespace, s.name)));
+    let holders: Vec<String> = tunnels.into_iter().chain(pods).chain(services).collect();
+    // Allocations that name nobody contradict no tunnel, so they choose none either.
+    let is_named = |node: &CalicoNode, tunnel: Tunnel| {
+        allocations.iter().any(|a| !ledger.names_nobody(a) && ledger.is_of_tunnel(a, node, tunnel))
+    };
+    let named: Vec<&str> = machines
+        .iter()
+        .filter(|(node, tunnel)| is_named(node, *tunnel))
+        .map(|(node, _)| world.text(node.name))
+        .collect();
+    let keeps_pod = |pod: &Pod| allocations.iter().any(|a| ledger.names_pod(a, pod));
+    let endpoints: Vec<_> = others.pods.iter().flat_map(|pod| ledger.endpoints_at_home(pod)).collect();
+    let mut draft = world
+        .draft(&CHECK, Subject::address(address), holders.join(", "))
+        .advice(match named.as_slice() {
+            [node, ..] => format!("IPAM gave it to the tunnel of {node}: the others must get a new address"),
+            [] => "IPAM did not give it to a tunnel: calico-node must take a new address".to_owned(),
+        })
+        .fact("nodes", machines.iter().map(|(node, _)| world.text(node.name)).collect::<Vec<_>>())
+        .fact("tunnels", machines.iter().map(|(node, tunnel)| facts(world, node, *tunnel)).collect::<Vec<_>>())
+        .fact("pods", others.pods.iter().map(|pod| world.pod_facts(pod)).collect::<Vec<_>>())
+        .fact("services", others.services.iter().map(|s| world.pair(s.namespace, s.name)).collect::<Vec<_>>())
+        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .on_node(machines.first().map(|(node, _)| node.name).unwrap_or_default())
+        .in_pool_of(address)
+        .with_each(machines, |d, (node, _)| d.rests_on_calico_node(node))
+        .with_each(&others.pods, |d, pod| d.rests_on_pod(pod))
+        .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
+        .with_each(&others.services, |d, service| d.rests_on_service(service))
+        .with_each(allocations, |d, a| d.rests_on_allocation(a));
+    for pod in others.pods.iter().filter(|pod| !keeps_pod(pod)) {
+        draft = draft.next(delete_pod(&world.snapshot.names, pod));
+    }
+    for (node, _) in machines.iter().filter(|(node, tunnel)| !is_named(node, *tunnel)) {
+        draft = draft.next(calico_node_restart(world.text(ledger.scope.kubernetes_name(node.name))));
+    }
+    draft.next(format!("ipaudit who {address}")).done()
+}
+
+fn facts(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel) -> Evidence {
+    Evidence::new()
+        .with("node", world.text(node.name))
+        .with("tunnel", tunnel.word())
+        .with("kubernetes_node", node.kubernetes_name.map(|name| world.text(name)))
+        .with("ours", world.ledger.scope.standing(node.name) == Standing::Ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::ledger::ScopeFlag;
+
+    fn tunnel(c: &mut Cluster, node: &str, address: &str) {
+        let node = c.name(node);
+        let node = c.snapshot.calico_nodes.iter_mut().find(|n| n.name == node).unwrap();
+        node.tunnels = [(Tunnel::Ipip, addr(address))].into();
+    }
+
+    /// web-2, on node-2, has node-1's tunnel address.
+    fn thief() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-2").addresses = [addr("10.65.0.0")].into();
+        c.endpoint_mut("web-2").addresses = [addr("10.65.0.0")].into();
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_pod_on_a_tunnels_address_must_go_when_ipam_names_the_tunnel() {
+        let found = thief().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0"));
+        assert_eq!(found[0].summary, "IPIP tunnel of node-1, pod shop/web-2");
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.0"]);
+        // pod, its endpoint, the node and the allocation
+        assert_eq!(found[0].rests.len(), 4);
+    }
+
+    #[test]
+    fn a_tunnel_on_a_pods_address_must_go_when_ipam_names_the_pod() {
+        let mut c = Cluster::healthy();
+        tunnel(&mut c, "node-2", "10.65.0.1");
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].subject.id, "10.65.0.1");
+        assert_eq!(found[0].advice, "IPAM did not give it to a tunnel: calico-node must take a new address");
+        assert!(found[0].next[0].contains("spec.nodeName=node-2"), "{:?}", found[0].next);
+        assert!(!found[0].next.iter().any(|n| n.contains("web-0")));
+    }
+
+    #[test]
+    fn two_nodes_with_one_address_are_one_finding_that_names_both() {
+        let mut c = Cluster::healthy();
+        tunnel(&mut c, "node-2", "10.65.0.0");
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].evidence.get("nodes"), Some(&vec!["node-1", "node-2"].into()));
+        assert!(found[0].next[0].contains("spec.nodeName=node-2"));
+    }
+
+    #[test]
+    fn a_managed_service_holds_its_address_for_certain() {
+        let mut c = Cluster::healthy();
+        c.service("edge", "api", "10.65.0.0");
+        assert_eq!(c.find(&CHECK)[0].summary, "IPIP tunnel of node-1, service edge/api");
+        let class = c.name("metallb.io/metallb");
+        c.snapshot.services[0].class = Some(class);
+        assert!(c.find(&CHECK).is_empty(), "another class's may only protect");
+    }
+
+    #[test]
+    fn a_stale_node_is_ipa409s_work() {
+        let mut c = Cluster::healthy();
+        c.node("node-3", "192.168.0.3");
+        tunnel(&mut c, "node-3", "10.65.0.0");
+        c.remove_kube_node("node-3");
+        c.scope = ScopeFlag::Exclusive;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn of_two_nodes_one_must_be_ours() {
+        let mut c = Cluster::healthy();
+        for (name, internal) in [("east-1", "192.168.9.1"), ("east-2", "192.168.9.2")] {
+            c.node(name, internal);
+            c.remove_kube_node(name);
+            tunnel(&mut c, name, "10.65.0.9");
+        }
+        assert!(c.find(&CHECK).is_empty(), "both are another cluster's");
+        tunnel(&mut c, "east-2", "10.65.0.0");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.0"], "one is another cluster's");
+        tunnel(&mut c, "east-2", "10.65.0.1");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1"], "the other cluster's tunnel and our pod");
+    }
+
+    #[test]
+    fn two_names_of_one_kubernetes_node_are_one_node() {
+        let mut c = Cluster::healthy();
+        c.node("node-1.old", "192.168.0.9");
+        c.remove_kube_node("node-1.old");
+        let kubernetes = c.name("node-1");
+        c.snapshot.calico_nodes.last_mut().unwrap().kubernetes_name = Some(kubernetes);
+        tunnel(&mut c, "node-1.old", "10.65.0.0");
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_possible_holder_does_not_accuse() {
+        let mut c = thief();
+        let now = c.snapshot.now;
+        c.pod_mut("web-2").deleting = Some(now);
+        assert!(c.find(&CHECK).is_empty());
+    }
+}
