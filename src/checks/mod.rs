@@ -5,6 +5,7 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod endpoints;
 pub mod evidence;
 mod fold;
 mod order;
@@ -64,7 +65,14 @@ pub struct World<'a> {
 }
 
 /// Every check, by code.
-pub static ALL: &[&Check] = &[&addresses::duplicate_pod_address::CHECK, &addresses::leaked_address::CHECK];
+pub static ALL: &[&Check] = &[
+    &addresses::duplicate_pod_address::CHECK,
+    &addresses::leaked_address::CHECK,
+    &endpoints::stale_endpoint::CHECK,
+    &endpoints::endpoint_on_other_node::CHECK,
+    &endpoints::twin_endpoints::CHECK,
+    &endpoints::pod_without_endpoint::CHECK,
+];
 
 /// The check of this code.
 pub fn find(code: Code) -> Option<&'static Check> {
@@ -113,7 +121,7 @@ pub fn refold(findings: &mut [Finding]) {
 }
 
 /// Why a check cannot run, if it cannot.
-fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
+pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
     let skip = |reason: String, incomplete| Some(Skipped { code: check.code, reason, incomplete });
     for input in check.needs.inputs() {
