@@ -334,6 +334,16 @@ pub fn shell_bytes(word: &[u8]) -> String {
     quoted
 }
 
+/// A key as text: bytes that are not UTF-8 as `\\xNN`, everything else as it is.
+pub fn key_text(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}
+
 /// `kubectl -n NAMESPACE delete pod NAME`.
 pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
     format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))

@@ -5,6 +5,7 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
 mod fold;
@@ -72,6 +73,10 @@ pub static ALL: &[&Check] = &[
     &endpoints::endpoint_on_other_node::CHECK,
     &endpoints::twin_endpoints::CHECK,
     &endpoints::pod_without_endpoint::CHECK,
+    &datastore::undecodable_value::CHECK,
+    &datastore::datastore_locked::CHECK,
+    &datastore::kubernetes_mismatch::CHECK,
+    &datastore::shared_datastore::CHECK,
 ];
 
 /// The check of this code.
