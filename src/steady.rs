@@ -21,6 +21,8 @@ pub struct SecondLook {
     pub affinities: Again<(Host, Cidr)>,
     /// Namespace and name of the key.
     pub endpoints: Again<(Name, Name)>,
+    /// Calico's name of a node, namespace and pod: the endpoint `<node>-k8s-<pod>-eth0`.
+    pub endpoints_of_pods: Again<(Name, Name, Name)>,
     pub calico_nodes: Again<Name>,
     /// Pools, reservations and settings, all of them.
     pub settings: bool,
@@ -81,6 +83,7 @@ impl SecondLook {
     /// How many keys and objects are read again one by one, for progress.
     pub fn size(&self) -> usize {
         let etcd = self.blocks.len() + self.handles.len() + self.affinities.len() + self.endpoints.len();
+        let etcd = etcd + self.endpoints_of_pods.len();
         etcd + self.calico_nodes.len() + self.pods.len() + self.kube_nodes.len() + self.services.len()
     }
 
@@ -90,7 +93,7 @@ impl SecondLook {
             (self.blocks == Again::All, Input::Blocks),
             (self.handles == Again::All, Input::Handles),
             (self.affinities == Again::All, Input::Affinities),
-            (self.endpoints == Again::All, Input::Endpoints),
+            (self.endpoints == Again::All || self.endpoints_of_pods == Again::All, Input::Endpoints),
             (self.calico_nodes == Again::All, Input::CalicoNodes),
             (self.settings, Input::Pools),
             (self.settings, Input::Config),
@@ -104,6 +107,7 @@ impl SecondLook {
             Look::Handle(id) => self.handles.add(id),
             Look::Affinity(host, cidr) => self.affinities.add((host, cidr)),
             Look::Endpoint(namespace, name) => self.endpoints.add((namespace, name)),
+            Look::EndpointOfPod(node, namespace, pod) => self.endpoints_of_pods.add((node, namespace, pod)),
             Look::CalicoNode(node) => self.calico_nodes.add(node),
             Look::Settings => self.settings = true,
             Look::Pod(namespace, name) => self.pods.add((namespace, name)),

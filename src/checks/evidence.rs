@@ -147,6 +147,13 @@ impl Draft<'_> {
         self
     }
 
+    /// The very pool that it belongs to.
+    #[must_use]
+    pub fn in_pool(mut self, name: Name) -> Self {
+        self.finding.pool = name.some().map(|n| self.world.text(n).to_owned());
+        self
+    }
+
     /// The moment from which the evidence dates it.
     #[must_use]
     pub fn since(mut self, since: Option<Time>) -> Self {
@@ -211,6 +218,13 @@ impl Draft<'_> {
     #[must_use]
     pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
         self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), revision(5, endpoint.meta.mod_revision))
+    }
+
+    /// The endpoint of a pod on its own node, which does not exist. Kubelet names the interface `eth0`, always.
+    #[must_use]
+    pub fn looks_at_endpoint_at_home(self, pod: &Pod) -> Self {
+        let homes = self.world.ledger.scope.calico_names(pod.node);
+        self.with_each(homes, |d, &home| d.rest(Look::EndpointOfPod(home, pod.namespace, pod.name), 0))
     }
 
     /// A Calico Node that must not have changed.
@@ -292,11 +306,42 @@ pub fn shell(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else if word.chars().any(char::is_control) {
-        // bash's form for control bytes: a handle id may end in "\r\neth0".
-        format!("$'{}'", word.escape_default().to_string().replace('"', "\\\"").replace("\\\\\"", "\""))
+        shell_bytes(word.as_bytes())
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
+}
+
+/// The same for a key that need not be UTF-8. Control bytes and what is not UTF-8 take bash's form: a handle id
+/// may end in `\r\neth0`.
+pub fn shell_bytes(word: &[u8]) -> String {
+    let text = std::str::from_utf8(word).ok();
+    if let Some(text) = text.filter(|t| !t.chars().any(char::is_control)) {
+        return shell(text);
+    }
+    let mut quoted = String::from("$'");
+    for &byte in word {
+        match byte {
+            b'\r' => quoted.push_str("\\r"),
+            b'\n' => quoted.push_str("\\n"),
+            b'\t' => quoted.push_str("\\t"),
+            b'\'' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b' '..=b'~' => quoted.push(char::from(byte)),
+            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+        }
+    }
+    quoted.push('\'');
+    quoted
+}
+
+/// A key as text: bytes that are not UTF-8 as `\\xNN`, everything else as it is.
+pub fn key_text(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
 }
 
 /// `kubectl -n NAMESPACE delete pod NAME`.
@@ -327,5 +372,8 @@ mod tests {
         assert_eq!(shell("it's"), r"'it'\''s'");
         assert_eq!(shell("3f2c\r\neth0"), r"$'3f2c\r\neth0'");
         assert_eq!(shell(""), "''");
+        assert_eq!(shell("é\u{7}'\\"), r"$'\xc3\xa9\x07\'\\'");
+        assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r"$'/calico/\xff\xfe'");
+        assert_eq!(shell_bytes(b"/calico/a b"), "'/calico/a b'");
     }
 }

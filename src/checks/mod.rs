@@ -5,6 +5,8 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod datastore;
+pub mod endpoints;
 pub mod evidence;
 mod fold;
 mod order;
@@ -71,6 +73,14 @@ pub static ALL: &[&Check] = &[
     &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
     &addresses::leaked_tunnel_address::CHECK,
+    &endpoints::stale_endpoint::CHECK,
+    &endpoints::endpoint_on_other_node::CHECK,
+    &endpoints::twin_endpoints::CHECK,
+    &endpoints::pod_without_endpoint::CHECK,
+    &datastore::undecodable_value::CHECK,
+    &datastore::datastore_locked::CHECK,
+    &datastore::kubernetes_mismatch::CHECK,
+    &datastore::shared_datastore::CHECK,
 ];
 
 /// The check of this code.
@@ -120,7 +130,7 @@ pub fn refold(findings: &mut [Finding]) {
 }
 
 /// Why a check cannot run, if it cannot.
-fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
+pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
     let skip = |reason: String, incomplete| Some(Skipped { code: check.code, reason, incomplete });
     for input in check.needs.inputs() {

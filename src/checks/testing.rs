@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::{Check, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::snapshot::Dark;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, Block, CalicoNode, Cidr, Endpoint, Finding, Handle, HandleId, Host,
-    HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Namespace, Orchestrator, Owner, Past, Phase,
-    Pod, Pool, Service, Snapshot, Time, Tunnel, Uid,
+    Addr, Affinity, AffinityState, Attribute, BadValue, Block, CalicoNode, Cidr, Endpoint, Finding, Handle, HandleId,
+    Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace, Orchestrator, Owner,
+    Past, Phase, Pod, Pool, Service, Snapshot, Time, Tunnel, Uid,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
@@ -23,6 +24,29 @@ pub struct Cluster {
 
 pub fn addr(text: &str) -> Addr {
     text.parse().unwrap()
+}
+
+/// An endpoint of `node` that does not decode.
+pub fn undecodable_endpoint(names: &mut Names, node: &str) -> BadValue {
+    let key = format!("/calico/resources/v3/projectcalico.org/workloadendpoints/shop/{}-k8s-x-eth0", node);
+    bad(&key, Input::Endpoints, Dark::Node(names.intern(node)))
+}
+
+/// A Calico Node that does not decode.
+pub fn undecodable_node(names: &mut Names, node: &str) -> BadValue {
+    let key = format!("/calico/resources/v3/projectcalico.org/nodes/{node}");
+    bad(&key, Input::CalicoNodes, Dark::Node(names.intern(node)))
+}
+
+/// A block that does not decode.
+pub fn undecodable_block(range: &str) -> BadValue {
+    let key = format!("/calico/ipam/v2/assignment/ipv4/block/{}", range.replace('/', "-"));
+    bad(&key, Input::Blocks, Dark::Range(cidr(range)))
+}
+
+fn bad(key: &str, input: Input, dark: Dark) -> BadValue {
+    let key = key.as_bytes().to_vec();
+    BadValue { key, input, offset: Some(17), reason: "cut off".to_owned(), dark: vec![dark], mod_revision: 9 }
 }
 
 pub fn cidr(text: &str) -> Cidr {

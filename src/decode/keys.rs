@@ -1,48 +1,22 @@
-//! Calico's keys in etcd: what is read, how a key is spelled canonically, and what a key says.
+//! Calico's keys in etcd: what is read, and what a key says.
 //!
 //! Keys are parsed as leniently as Calico's lists parse them (host bits are masked, the digit of `ipv4` is not
-//! compared with the CIDR) and built canonically, as its reads and writes do (domain facts, section 1).
+//! compared with the CIDR) and built canonically, as its reads and writes do (`model::keys`).
 //! A record remembers its key where that is not the canonical one, so that [`record_key`] always gives
 //! the key that was read. Nothing here looks at values.
 
 use std::borrow::Cow;
 
 use super::values;
-use crate::model::{
-    Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HostEndpoint, HostKind, Input, Names, Pool, Reservation,
-};
+use crate::model::{Cidr, HostKind, Input};
 
 pub use super::endpoint_name::{EndpointName, endpoint_name, parse_endpoint_name};
+pub use crate::model::keys::*;
 
-/// Blocks: `ipv4/block/10.65.0.0-26` follows.
-pub const BLOCKS: &str = "/calico/ipam/v2/assignment/";
-/// Handles: the id follows.
-pub const HANDLES: &str = "/calico/ipam/v2/handle/";
-/// Affinities of nodes: `<node>/ipv4/block/10.65.0.0-26` follows.
-pub const HOST_AFFINITIES: &str = "/calico/ipam/v2/host/";
-/// Affinities of Calico itself, as `load-balancer`.
-pub const VIRTUAL_AFFINITIES: &str = "/calico/ipam/v2/virtual/";
-/// Affinities of type `@`.
-pub const AT_AFFINITIES: &str = "/calico/ipam/v2/@/";
-/// Workload endpoints: `<namespace>/<name>` follows.
-pub const ENDPOINTS: &str = "/calico/resources/v3/projectcalico.org/workloadendpoints/";
-/// Calico nodes.
-pub const NODES: &str = "/calico/resources/v3/projectcalico.org/nodes/";
-/// IP pools.
-pub const POOLS: &str = "/calico/resources/v3/projectcalico.org/ippools/";
-/// IP reservations.
-pub const RESERVATIONS: &str = "/calico/resources/v3/projectcalico.org/ipreservations/";
-/// Host endpoints.
-pub const HOST_ENDPOINTS: &str = "/calico/resources/v3/projectcalico.org/hostendpoints/";
-
-/// IPAMConfig: one key.
-pub const IPAM_CONFIG: &str = "/calico/ipam/v2/config";
-/// IPAMConfiguration `default`: one key.
-pub const IPAM_CONFIGURATION: &str = "/calico/resources/v3/projectcalico.org/ipamconfigurations/default";
-/// ClusterInformation `default`: one key.
-pub const CLUSTER_INFORMATION: &str = "/calico/resources/v3/projectcalico.org/clusterinformations/default";
-/// KubeControllersConfiguration `default`: one key.
-pub const KUBE_CONTROLLERS: &str = "/calico/resources/v3/projectcalico.org/kubecontrollersconfigurations/default";
+/// The key under which the CNI plugin writes a pod's endpoint: Kubelet's interface is always `eth0`.
+pub fn endpoint_of_pod_key(namespace: &str, node: &str, pod: &str) -> String {
+    endpoint_key(namespace, &endpoint_name(node, pod, "eth0"))
+}
 
 /// Every prefix that is read as a range, with the input that it belongs to. Nothing else under `/calico` may be
 /// read by prefix: policies and the like can be far larger than what an audit needs.
@@ -170,98 +144,4 @@ impl BadKey<'_> {
     pub fn cidr(&self) -> Option<Cidr> {
         self.rest.split('/').rev().find_map(key_cidr)
     }
-}
-
-/// `ipv4/block/10.65.0.0-26`.
-fn block_path(cidr: Cidr) -> String {
-    let family = if cidr.is_v4() { 4 } else { 6 };
-    format!("ipv{family}/block/{}-{}", cidr.first(), cidr.prefix())
-}
-
-/// The canonical key of a block.
-pub fn block_key(cidr: Cidr) -> String {
-    format!("{BLOCKS}{}", block_path(cidr))
-}
-
-/// The key of a handle's id.
-pub fn handle_key(id: &str) -> String {
-    format!("{HANDLES}{id}")
-}
-
-/// The canonical key of an affinity.
-pub fn affinity_key(kind: HostKind, name: &str, cidr: Cidr) -> String {
-    let prefix = match kind {
-        HostKind::Host => HOST_AFFINITIES,
-        HostKind::Virtual => VIRTUAL_AFFINITIES,
-        HostKind::At => AT_AFFINITIES,
-    };
-    format!("{prefix}{name}/{}", block_path(cidr))
-}
-
-/// The key of a workload endpoint.
-pub fn endpoint_key(namespace: &str, name: &str) -> String {
-    format!("{ENDPOINTS}{namespace}/{name}")
-}
-
-/// The key of a Calico node.
-pub fn node_key(name: &str) -> String {
-    format!("{NODES}{name}")
-}
-
-/// The key of an IP pool.
-pub fn pool_key(name: &str) -> String {
-    format!("{POOLS}{name}")
-}
-
-/// The key of an IP reservation.
-pub fn reservation_key(name: &str) -> String {
-    format!("{RESERVATIONS}{name}")
-}
-
-/// The key of a host endpoint.
-pub fn host_endpoint_key(name: &str) -> String {
-    format!("{HOST_ENDPOINTS}{name}")
-}
-
-/// A record of the snapshot that came from a key of its own.
-#[derive(Clone, Copy, Debug)]
-pub enum Record<'a> {
-    Block(&'a Block),
-    Handle(&'a Handle),
-    Affinity(&'a Affinity),
-    Endpoint(&'a Endpoint),
-    CalicoNode(&'a CalicoNode),
-    Pool(&'a Pool),
-    Reservation(&'a Reservation),
-    HostEndpoint(&'a HostEndpoint),
-}
-
-macro_rules! record_from {
-    ($($kind:ident),*) => {
-        $(impl<'a> From<&'a $kind> for Record<'a> {
-            fn from(record: &'a $kind) -> Record<'a> {
-                Record::$kind(record)
-            }
-        })*
-    };
-}
-record_from!(Block, Handle, Affinity, Endpoint, CalicoNode, Pool, Reservation, HostEndpoint);
-
-/// The bytes of the key from which `record` was read, canonical or not: what a write must name.
-pub fn record_key<'a>(names: &Names, record: impl Into<Record<'a>>) -> Vec<u8> {
-    let text = match record.into() {
-        Record::Block(Block { odd_key: Some(key), .. }) | Record::Affinity(Affinity { odd_key: Some(key), .. }) => {
-            return key.to_vec();
-        }
-        Record::Handle(Handle { odd_id: Some(id), .. }) => return [HANDLES.as_bytes(), id].concat(),
-        Record::Block(block) => block_key(block.cidr),
-        Record::Affinity(a) => affinity_key(a.host.kind, names.get(a.host.name), a.cidr),
-        Record::Handle(handle) => handle_key(&handle.id.text(names)),
-        Record::Endpoint(endpoint) => endpoint_key(names.get(endpoint.namespace), names.get(endpoint.name)),
-        Record::CalicoNode(node) => node_key(names.get(node.name)),
-        Record::Pool(pool) => pool_key(names.get(pool.name)),
-        Record::Reservation(reservation) => reservation_key(names.get(reservation.name)),
-        Record::HostEndpoint(endpoint) => host_endpoint_key(names.get(endpoint.name)),
-    };
-    text.into_bytes()
 }

@@ -174,6 +174,7 @@ impl<'s> Ledger<'s> {
     /// What is known of the pod behind an endpoint.
     pub fn endpoint_state(&self, endpoint: &Endpoint) -> EndpointState {
         let judged = endpoint.orchestrator == Orchestrator::Kubernetes
+            && !endpoint.pod.is_none()
             && self.scope.judged(endpoint.node)
             && self.pairing.holds()
             && self.snapshot.coverage.complete(Input::Pods);

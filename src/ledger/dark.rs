@@ -36,6 +36,11 @@ impl DarkRanges {
         dark
     }
 
+    /// What blocks that do not decode hide, as their keys and values say; in no order, may overlap.
+    pub fn ranges(&self) -> &[Cidr] {
+        &self.ranges
+    }
+
     /// Whether a block that does not decode hides this address.
     pub fn address(&self, address: Addr) -> bool {
         self.all(Input::Blocks) || self.ranges.iter().any(|r| r.contains(address))

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::DarkRanges;
+use crate::model::snapshot::Dark;
 use crate::model::{Input, Name, Past, Snapshot};
 
 /// What the operator says of the datastore: `--scope`.
@@ -48,6 +49,33 @@ pub struct Scope {
     /// Kubernetes name to Calico names.
     calico_names: HashMap<Name, Vec<Name>>,
     known_to_kubernetes: HashSet<Name>,
+    undecodable: Undecodable,
+}
+
+/// Calico Nodes that do not decode: nobody can say whose they are, so they are never departed.
+#[derive(Debug, Default)]
+struct Undecodable {
+    names: HashSet<Name>,
+    /// One of them does not even say its name.
+    nameless: bool,
+}
+
+impl Undecodable {
+    fn of(snapshot: &Snapshot) -> Undecodable {
+        let mut undecodable = Undecodable::default();
+        let nodes = snapshot.bad_values.iter().filter(|bad| bad.input == Input::CalicoNodes);
+        for dark in nodes.flat_map(|bad| &bad.dark) {
+            match dark {
+                Dark::Node(name) => drop(undecodable.names.insert(*name)),
+                _ => undecodable.nameless = true,
+            }
+        }
+        undecodable
+    }
+
+    fn hides(&self, node: Name) -> bool {
+        self.nameless || self.names.contains(&node)
+    }
 }
 
 impl Scope {
@@ -65,6 +93,7 @@ impl Scope {
                 scope.ours.insert(node.name);
             }
         }
+        scope.undecodable = Undecodable::of(snapshot);
         if let Some(past) = past {
             scope.remembered = past.known_nodes.iter().filter_map(|n| snapshot.names.find(n)).collect();
             let unseen = past.known_nodes.iter().filter(|n| snapshot.names.find(n).is_none());
@@ -89,6 +118,8 @@ impl Scope {
         } else if self.plain_hosts.contains(&node) || self.known_to_kubernetes.contains(&self.kubernetes_name(node)) {
             // A Calico node without a k8s orchRef is not Kubernetes': leave its allocations alone. A node that
             // Kubernetes knows, whose Calico Node is missing, is not gone either.
+            Standing::Foreign
+        } else if self.undecodable.hides(node) {
             Standing::Foreign
         } else if self.exclusive || self.remembered.contains(&node) {
             Standing::Departed

@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod finding;
 pub mod handle;
 pub mod key;
+pub mod keys;
 pub mod kube;
 pub mod names;
 pub mod node;

@@ -1,0 +1,114 @@
+//! IPA905: the API server and the datastore do not belong together.
+
+use super::cluster;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Pairing;
+use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(905),
+    name: "kubernetes-mismatch",
+    severity: Severity::Critical,
+    needs: Needs::P.and(Needs::K).and(Needs::N).and(Needs::W),
+    steady: true,
+    subject: SubjectKind::Cluster,
+    docs: Docs {
+        finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \
+            nodes' addresses, nor the pods' endpoints, nor the history do.",
+        matters: "Held against another cluster's pods every address looks leaked and every endpoint stale. Whoever released \
+            them would take the addresses of all live pods.",
+        arises: "The kubeconfig, the context or the etcd endpoints are another cluster's; or a second cluster was built from \
+            the same names.",
+        action: "Check which cluster each of the two is. Until they agree, every check that needs Kubernetes is skipped, \
+            and nothing is released.",
+        silent: "The pair is known from an earlier audit; most nodes' InternalIPs are those of their Calico nodes; most pods \
+            have an endpoint of their name. A restored datastore fails the last one alone, and is judged.",
+    },
+    run,
+};
+
+/// So many names are shown of each side.
+const SHOWN: usize = 10;
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let Pairing::Mismatch(why) = &world.ledger.pairing else { return };
+    let snapshot = world.snapshot;
+    let scope = &world.ledger.scope;
+    let shown = |names: &mut dyn Iterator<Item = Name>| -> Vec<String> {
+        names.take(SHOWN).map(|n| world.text(n).to_owned()).collect()
+    };
+    let shared = snapshot.kube_nodes.iter().filter(|n| scope.kubernetes_node_is_ours(n.name)).count();
+    let draft = world
+        .draft(&CHECK, cluster(world), why.as_str())
+        .advice("check that the kubeconfig and the etcd endpoints are of one cluster")
+        .fact("reason", why.as_str())
+        .fact("kubernetes_server", snapshot.kube.server.as_str())
+        .fact("kubernetes_uid", snapshot.kube.uid())
+        .fact("etcd_endpoints", snapshot.etcd.endpoints.clone())
+        .fact("kubernetes_nodes", snapshot.kube_nodes.len())
+        .fact("calico_nodes", snapshot.calico_nodes.len())
+        .fact("shared_nodes", shared)
+        .fact("kubernetes_names", shown(&mut snapshot.kube_nodes.iter().map(|n| n.name)))
+        .fact("calico_names", shown(&mut snapshot.calico_nodes.iter().map(|n| n.name)))
+        .next("kubectl config current-context")
+        .next("kubectl get nodes -o wide")
+        .next("calicoctl get nodes -o wide")
+        .with_each(&snapshot.kube_nodes, |d, node| d.rests_on_kube_node(node))
+        .with_each(&snapshot.calico_nodes, |d, node| d.looks_at_calico_node(node.name));
+    findings.push(draft.done());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::Past;
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn other_names_are_another_cluster() {
+        let mut c = Cluster::healthy();
+        for (i, node) in ["east-1", "east-2"].into_iter().enumerate() {
+            c.snapshot.kube_nodes[i].name = c.snapshot.names.intern(node);
+        }
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!(found[0].summary, "0 of 2 Kubernetes nodes are known to this datastore");
+        assert_eq!(found[0].evidence.get("kubernetes_names"), Some(&vec!["east-1", "east-2"].into()));
+    }
+
+    /// A second cluster of the same node names: other machines, other pods.
+    #[test]
+    fn the_same_names_with_other_addresses_and_pods() {
+        let mut c = Cluster::healthy();
+        for node in &mut c.snapshot.kube_nodes {
+            node.internal_addresses = [addr("172.31.0.1")].into();
+        }
+        assert!(c.find(&CHECK).is_empty(), "the pods still have their endpoints");
+        for i in 0..3 {
+            c.snapshot.pods[i].name = c.snapshot.names.intern(&format!("db-{i}"));
+        }
+        assert_eq!(c.subjects(&CHECK), ["guid-1"]);
+        c.past = Some(Past { audits: 1, pair_known: true, ..Past::default() });
+        assert!(c.find(&CHECK).is_empty(), "known from the history");
+    }
+
+    #[test]
+    fn everything_with_kubernetes_is_skipped_then() {
+        let mut c = Cluster::healthy();
+        c.snapshot.calico_nodes.clear();
+        c.snapshot.sort();
+        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
+        let outcome = crate::checks::run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
+        assert_eq!(outcome.findings.iter().filter(|f| f.code == Code(905)).count(), 1);
+        for check in crate::checks::ALL {
+            let kubernetes = check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905);
+            let skipped = outcome.skipped.iter().any(|s| s.code == check.code && s.incomplete);
+            assert!(skipped || !kubernetes || check.needs.has(Needs::D), "{}", check.code);
+        }
+    }
+}

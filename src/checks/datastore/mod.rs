@@ -1,0 +1,19 @@
+//! 9xx: the datastore itself.
+
+pub mod datastore_locked;
+pub mod kubernetes_mismatch;
+pub mod shared_datastore;
+pub mod undecodable_value;
+
+use super::World;
+use crate::model::{Subject, SubjectKind};
+
+/// The datastore as the subject of a finding: ClusterInformation's GUID.
+fn cluster(world: &World<'_>) -> Subject {
+    Subject::new(SubjectKind::Cluster, world.snapshot.guid())
+}
+
+/// Whether the value under `key` does not decode: then nobody may argue that it is absent or what it says.
+fn is_undecodable(world: &World<'_>, key: &str) -> bool {
+    world.snapshot.bad_values.iter().any(|bad| bad.key == key.as_bytes())
+}

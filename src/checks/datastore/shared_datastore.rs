@@ -1,0 +1,134 @@
+//! IPA906: another Kubernetes cluster uses this datastore.
+
+use std::collections::HashMap;
+
+use super::cluster;
+use crate::checks::evidence::count;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Standing;
+use crate::model::{CalicoNode, Code, Evidence, Finding, Name, Needs, Severity, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(906),
+    name: "shared-datastore",
+    severity: Severity::Warning,
+    needs: Needs::N.and(Needs::K),
+    steady: false,
+    subject: SubjectKind::Cluster,
+    docs: Docs {
+        finds: "Calico nodes that refer to Kubernetes nodes which this API server does not know, and that have endpoints.",
+        matters: "Calico's kube-controllers of either cluster takes the other's nodes for deleted ones, removes them, and \
+            releases the addresses of their live pods.",
+        arises: "Two Kubernetes clusters share one etcd; or a cluster was rebuilt and the old one's nodes were never \
+            removed.",
+        action: "Give each cluster a datastore of its own. If there is no other cluster, say so once with `--scope \
+            exclusive`: then these nodes are judged as departed ones.",
+        silent: "Nodes without endpoints, plain hosts without a `k8s` reference, nodes that were this cluster's in an \
+            earlier audit, and the exclusive scope.",
+    },
+    run,
+};
+
+/// So many nodes are shown.
+const SHOWN: usize = 20;
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let mut endpoints: HashMap<Name, usize> = HashMap::new();
+    for endpoint in &world.snapshot.endpoints {
+        *endpoints.entry(endpoint.node).or_default() += 1;
+    }
+    let active: Vec<(&CalicoNode, usize)> = world
+        .snapshot
+        .calico_nodes
+        .iter()
+        .filter(|n| n.kubernetes_name.is_some() && world.ledger.scope.standing(n.name) == Standing::Foreign)
+        .filter_map(|n| endpoints.get(&n.name).map(|&count| (n, count)))
+        .collect();
+    if !active.is_empty() {
+        findings.push(report(world, &active));
+    }
+}
+
+fn report(world: &World<'_>, active: &[(&CalicoNode, usize)]) -> Finding {
+    let total: usize = active.iter().map(|(_, endpoints)| endpoints).sum();
+    let mut names: Vec<&str> = active.iter().map(|(n, _)| world.text(n.name)).collect();
+    names.sort_by(|a, b| crate::checks::natural(a, b));
+    let few = match names.as_slice() {
+        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
+        few => few.join(", "),
+    };
+    let nodes: Vec<Evidence> = active
+        .iter()
+        .take(SHOWN)
+        .map(|(node, endpoints)| {
+            Evidence::new()
+                .with("node", world.text(node.name))
+                .with("kubernetes_name", node.kubernetes_name.map(|n| world.text(n)))
+                .with("addresses", node.addresses.to_vec())
+                .with("endpoints", *endpoints)
+        })
+        .collect();
+    let of = if active.len() == 1 { "has" } else { "have" };
+    let summary = format!(
+        "{} of another Kubernetes cluster {of} {}: {few}",
+        count(active.len(), "node"),
+        count(total, "endpoint")
+    );
+    world
+        .draft(&CHECK, cluster(world), summary)
+        .advice("give each cluster its own datastore; if there is no other cluster, audit with --scope exclusive")
+        .fact("foreign_nodes", active.len())
+        .fact("endpoints", total)
+        .fact("nodes", nodes)
+        .next("calicoctl get nodes -o wide")
+        .next("ipaudit audit --scope exclusive")
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::ScopeFlag;
+    use crate::model::Past;
+
+    /// Our two nodes, and east-1 of another cluster with two endpoints.
+    fn shared() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.node("east-1", "172.31.0.1");
+        c.remove_kube_node("east-1");
+        c.endpoint("shop", "web-0", "east-1", "0123", &["10.99.0.1"]);
+        c.endpoint("shop", "web-1", "east-1", "4567", &["10.99.0.2"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn one_finding_names_the_foreign_nodes() {
+        let found = shared().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!(found[0].summary, "1 node of another Kubernetes cluster has 2 endpoints: east-1");
+    }
+
+    #[test]
+    fn idle_plain_departed_and_exclusive_nodes_are_no_other_cluster() {
+        let mut c = shared();
+        c.snapshot.endpoints.truncate(4);
+        assert!(c.find(&CHECK).is_empty(), "no endpoints");
+        let mut c = shared();
+        c.snapshot.calico_nodes.iter_mut().filter(|n| n.addresses[0].to_string() == "172.31.0.1").for_each(|n| {
+            n.kubernetes_name = None;
+        });
+        assert!(c.find(&CHECK).is_empty(), "a plain host");
+        let mut c = shared();
+        c.past = Some(Past { known_nodes: ["east-1".to_owned()].into(), ..Past::default() });
+        assert!(c.find(&CHECK).is_empty(), "departed");
+        let mut c = shared();
+        c.scope = ScopeFlag::Exclusive;
+        assert!(c.find(&CHECK).is_empty(), "exclusive");
+    }
+}

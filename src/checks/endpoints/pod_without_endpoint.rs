@@ -1,0 +1,162 @@
+//! IPA505: a pod that works without its endpoint.
+
+use std::collections::HashSet;
+
+use crate::checks::evidence::delete_pod;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(505),
+    name: "pod-without-endpoint",
+    severity: Severity::Error,
+    needs: Needs::W.and(Needs::P).and(Needs::N).and(Needs::O),
+    steady: true,
+    subject: SubjectKind::Pod,
+    docs: Docs {
+        finds: "A running, ready pod with an address of a Calico pool, on a node of this cluster that has other endpoints, \
+            without an endpoint of its own there.",
+        matters: "Felix knows nothing of it: its policy does not hold, its route goes at Felix's next start, and its CNI \
+            DEL will find nothing to take back. Most often its allocation is lost as well (IPA120).",
+        arises: "etcd was restored from a backup that is older than the pod, or a DEL for an older container took the new \
+            pod's endpoint along.",
+        action: "Restart the pod; it comes back with an endpoint and an allocation.",
+        silent: "Pods in the host's network, not ready, terminating or finished, without a pool address, on nodes without \
+            any endpoint (another CNI plugin), on nodes of other clusters, and on nodes of which a value does not decode.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let scope = &world.ledger.scope;
+    let with_endpoints: HashSet<Name> =
+        world.snapshot.endpoints.iter().map(|e| scope.kubernetes_name(e.node)).collect();
+    for pod in &world.snapshot.pods {
+        if !works(pod) || !scope.kubernetes_node_is_ours(pod.node) || !with_endpoints.contains(&pod.node) {
+            continue;
+        }
+        let pool_addresses: Vec<Addr> = pod.addresses.iter().copied().filter(|&a| in_a_pool(world, a)).collect();
+        if pool_addresses.is_empty() || is_dark(world, pod) || world.ledger.endpoints_at_home(pod).next().is_some() {
+            continue;
+        }
+        findings.push(report(world, pod, &pool_addresses));
+    }
+}
+
+fn works(pod: &Pod) -> bool {
+    pod.phase == Phase::Running && pod.ready && !pod.is_terminating() && pod.may_hold()
+}
+
+fn in_a_pool(world: &World<'_>, address: Addr) -> bool {
+    world.snapshot.pools.iter().any(|p| p.cidr.contains(address))
+}
+
+fn is_dark(world: &World<'_>, pod: &Pod) -> bool {
+    let ledger = world.ledger;
+    ledger.scope.calico_names(pod.node).iter().any(|&home| ledger.dark.node(home))
+}
+
+fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
+    let ledger = world.ledger;
+    let homes = ledger.scope.calico_names(pod.node);
+    let id = world.pod_id(pod);
+    let elsewhere: Vec<_> = ledger.endpoints_of_pod(pod.namespace, pod.name).collect();
+    let allocations: Vec<Evidence> =
+        pool_addresses.iter().flat_map(|&a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
+    let addresses: Vec<String> = pool_addresses.iter().map(Addr::to_string).collect();
+    let summary = format!("ready on {} with {}, no endpoint there", world.text(pod.node), addresses.join(" and "));
+    let draft = world
+        .draft(&CHECK, Subject::new(SubjectKind::Pod, id), summary)
+        .advice("restart the pod")
+        .fact("pod", world.pod_facts(pod))
+        .fact("pool_addresses", pool_addresses.to_vec())
+        .fact("ipam", allocations)
+        .fact("endpoints_elsewhere", elsewhere.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .on_node(homes.first().copied().unwrap_or(pod.node))
+        .in_namespace(pod.namespace)
+        .in_pool_of(pool_addresses[0])
+        .next(delete_pod(&world.snapshot.names, pod))
+        .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
+        .rests_on_pod(pod)
+        .looks_at_endpoint_at_home(pod)
+        .looks_at_kube_node(pod.node)
+        .looks_at_settings()
+        .with_each(homes, |d, &home| d.looks_at_calico_node(home))
+        .with_each(elsewhere, |d, e| d.rests_on_endpoint(e));
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::Look;
+
+    fn bare() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.remove_endpoint("web-0");
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_ready_pod_without_endpoint_is_told_with_what_is_absent() {
+        let mut c = bare();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/web-0"));
+        assert_eq!(found[0].summary, "ready on node-1 with 10.65.0.1, no endpoint there");
+        assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-0");
+        let absent = Look::EndpointOfPod(c.name("node-1"), c.name("shop"), c.name("web-0"));
+        assert!(found[0].rests.iter().any(|r| r.look == absent));
+    }
+
+    #[test]
+    fn an_endpoint_on_another_node_does_not_help() {
+        let mut c = bare();
+        c.endpoint("shop", "web-0", "node-2", "0123", &["10.65.0.1"]);
+        assert_eq!(c.subjects(&CHECK), ["shop/web-0"]);
+    }
+
+    #[test]
+    fn every_false_positive_of_the_row() {
+        for change in [
+            (|p: &mut Pod| p.ready = false) as fn(&mut Pod),
+            |p| p.phase = Phase::Pending,
+            |p| p.phase = Phase::Succeeded,
+            |p| p.host_network = true,
+            |p| p.deleting = p.created,
+            |p| p.addresses = [].into(),
+            |p| p.addresses = [addr("172.16.0.9")].into(),
+        ] {
+            let mut c = bare();
+            change(c.pod_mut("web-0"));
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_node_without_any_endpoint_uses_another_plugin() {
+        let mut c = bare();
+        c.remove_endpoint("web-1");
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn another_clusters_node_or_one_in_the_dark_is_not_judged() {
+        let mut c = bare();
+        c.remove_kube_node("node-1");
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = bare();
+        let dark = crate::checks::testing::undecodable_endpoint(&mut c.snapshot.names, "node-1");
+        c.snapshot.bad_values.push(dark);
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = bare();
+        let dark = crate::checks::testing::undecodable_endpoint(&mut c.snapshot.names, "node-2");
+        c.snapshot.bad_values.push(dark);
+        assert_eq!(c.subjects(&CHECK), ["shop/web-0"], "another node's");
+    }
+}

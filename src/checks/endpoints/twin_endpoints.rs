@@ -1,0 +1,153 @@
+//! IPA503: one workload, endpoints on several nodes. The incident of 2017.
+
+use super::workload;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(503),
+    name: "twin-endpoints",
+    severity: Severity::Error,
+    needs: Needs::W,
+    steady: true,
+    subject: SubjectKind::Workload,
+    docs: Docs {
+        finds: "Endpoints of one Kubernetes workload (namespace, pod and interface) on two or more nodes of this cluster, \
+            departed ones counted, with the same host interface name on each.",
+        matters: "A pod has one home. The interface's name depends on the pod's name alone, so on every node the endpoint \
+            looks right; each node announces and filters for the same workload, and what is stale hides in plain sight.",
+        arises: "A StatefulSet pod came back on another node while CNI DEL had never run on the old one: the node died, was \
+            cut off, or etcd was away.",
+        action: "Keep the endpoint of the node where the pod lives; remove the others as IPA502 (or IPA501) says.",
+        silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
+            workload. Different interface names.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let scope = &world.ledger.scope;
+    let judged = |e: &&Endpoint| {
+        e.orchestrator == Orchestrator::Kubernetes && !e.pod.is_none() && !e.interface.is_none() && scope.judged(e.node)
+    };
+    let mut endpoints: Vec<&Endpoint> = world.snapshot.endpoints.iter().filter(judged).collect();
+    // Stable: equal ones keep the snapshot's order.
+    endpoints.sort_by_key(|e| key(e));
+    for same_workload in endpoints.chunk_by(|a, b| key(a).0 == key(b).0) {
+        let mut twins: Vec<&Endpoint> = Vec::new();
+        for same_interface in same_workload.chunk_by(|a, b| a.interface == b.interface) {
+            if nodes(world, same_interface).len() > 1 {
+                twins.extend(same_interface);
+            }
+        }
+        if !twins.is_empty() {
+            findings.push(report(world, &twins));
+        }
+    }
+}
+
+/// The workload, then the interface.
+fn key(e: &Endpoint) -> ((Name, Name, Name), Name) {
+    ((e.namespace, e.pod, e.endpoint), e.interface)
+}
+
+/// Kubernetes' names of the nodes, in natural order: two Calico names of one node are one node.
+fn nodes<'w>(world: &World<'w>, endpoints: &[&Endpoint]) -> Vec<&'w str> {
+    let scope = &world.ledger.scope;
+    let text = |name: Name| world.snapshot.names.get(name);
+    let mut nodes: Vec<&str> = endpoints.iter().map(|e| text(scope.kubernetes_name(e.node))).collect();
+    nodes.sort_by(|a, b| crate::checks::natural(a, b));
+    nodes.dedup();
+    nodes
+}
+
+fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
+    let id = workload(world, twins[0]);
+    let nodes = nodes(world, twins);
+    // A hint only: the check needs no pods.
+    let home = world.ledger.pod(twins[0].namespace, twins[0].pod).and_then(|p| p.node.some());
+    let home = home.map(|node| world.text(node));
+    let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
+    let endpoints: Vec<Evidence> = twins.iter().map(|e| world.endpoint_facts(e)).collect();
+    let draft = world
+        .draft(&CHECK, Subject::new(SubjectKind::Workload, id.clone()), summary)
+        .advice(match home {
+            Some(home) => format!("the pod is on {home}: remove the endpoints of the other nodes"),
+            None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
+        })
+        .fact("workload", id)
+        .fact("nodes", nodes)
+        .fact("interface", world.text(twins[0].interface))
+        .fact("pod_node", home)
+        .fact("endpoints", endpoints)
+        .in_namespace(twins[0].namespace)
+        .next(format!("ipaudit who {}", super::shell(&world.pair(twins[0].namespace, twins[0].pod))))
+        .with_each(twins, |d, e| {
+            let scope = &world.ledger.scope;
+            d.rests_on_endpoint(e).looks_at_calico_node(e.node).looks_at_kube_node(scope.kubernetes_name(e.node))
+        });
+    draft.done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// web-0 of node-1 has an endpoint on node-2 too.
+    fn twins() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.endpoint("shop", "web-0", "node-2", "0123", &["10.65.0.70"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn one_finding_a_workload_with_all_its_endpoints() {
+        let mut c = twins();
+        c.node("node-10", "192.168.0.10");
+        c.endpoint("shop", "web-0", "node-10", "4567", &["10.65.0.71"]);
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/web-0/eth0"));
+        assert!(found[0].summary.starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
+        assert_eq!(found[0].advice, "the pod is on node-1: remove the endpoints of the other nodes");
+        assert_eq!(found[0].rests.len(), 9);
+    }
+
+    #[test]
+    fn other_interfaces_orchestrators_pods_or_attachments_are_no_twins() {
+        for change in [
+            (|c: &mut Cluster| c.snapshot.endpoints.last_mut().unwrap().interface = Name::NONE) as fn(&mut Cluster),
+            |c| c.snapshot.endpoints.last_mut().unwrap().interface = c.snapshot.names.intern("calix"),
+            |c| c.snapshot.endpoints.last_mut().unwrap().endpoint = c.snapshot.names.intern("net1"),
+            |c| c.snapshot.endpoints.last_mut().unwrap().pod = c.snapshot.names.intern("web-9"),
+            |c| c.snapshot.endpoints.last_mut().unwrap().orchestrator = Orchestrator::Cni,
+        ] {
+            let mut c = twins();
+            change(&mut c);
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_namesake_of_another_cluster_is_another_workload() {
+        let mut c = twins();
+        c.remove_kube_node("node-2");
+        assert!(c.find(&CHECK).is_empty());
+        c.scope = crate::ledger::ScopeFlag::Exclusive;
+        assert_eq!(c.subjects(&CHECK), ["shop/web-0/eth0"], "departed");
+    }
+
+    /// Two Calico names of one Kubernetes node.
+    #[test]
+    fn two_names_of_one_node_are_one_node() {
+        let mut c = twins();
+        let node_1 = c.name("node-1");
+        c.snapshot.calico_nodes[1].kubernetes_name = Some(node_1);
+        assert!(c.find(&CHECK).is_empty());
+    }
+}
