@@ -7,8 +7,8 @@ use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::finding::{mix, stable_hash};
 use crate::model::{
-    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host, KubeNode, Look,
-    Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, names,
+    Addr, Affinity, AffinityState, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host,
+    KubeNode, Look, Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, key, names,
 };
 
 /// A finding in the making.
@@ -41,7 +41,59 @@ impl World<'_> {
 
     /// `host:NODE CIDR`.
     pub fn affinity_id(&self, host: Host, cidr: Cidr) -> String {
-        format!("{}:{} {cidr}", host.kind.word(), self.text(host.name))
+        format!("{} {cidr}", self.host_id(host))
+    }
+
+    /// `host:NODE` or `virtual:NAME`, as Calico writes an owner.
+    pub fn host_id(&self, host: Host) -> String {
+        format!("{}:{}", host.kind.word(), self.text(host.name))
+    }
+
+    /// Whom a block's own `affinity` names, in its own word; `None` when it is absent. A word of no known form
+    /// names nobody, and is shown all the same.
+    pub fn owner_text(&self, block: &Block) -> Option<String> {
+        let host = block.affinity.map(|host| self.host_id(host));
+        host.or_else(|| block.odd_affinity.some().map(|word| self.text(word).to_owned()))
+    }
+
+    /// A block as evidence: whom it names, and how full it is.
+    pub fn block_facts(&self, block: &Block) -> Evidence {
+        let cooling = block.allocated().filter(|(_, at)| at.is_some_and(|at| at.released_at.is_some())).count();
+        Evidence::new()
+            .with("block", block.cidr)
+            .with("affinity", self.owner_text(block))
+            .with("host_affinity", block.host_affinity.some().map(|name| self.text(name)))
+            .with("allocated", block.allocated().count() - cooling)
+            .with("cooling", cooling)
+            .with("queued", block.unallocated.len())
+            .with("sequence", block.sequence)
+            .with("claimed", block.claimed_at)
+    }
+
+    /// An affinity as evidence.
+    pub fn affinity_facts(&self, affinity: &Affinity) -> Evidence {
+        let state = match affinity.state {
+            AffinityState::Confirmed => "confirmed",
+            AffinityState::Pending => "pending",
+            AffinityState::PendingDeletion => "pendingDeletion",
+            AffinityState::Unknown(word) => self.text(word),
+        };
+        Evidence::new()
+            .with("owner", self.host_id(affinity.host))
+            .with("state", state)
+            .with("mod_revision", affinity.meta.mod_revision)
+    }
+
+    /// The key of a block, as it was read.
+    pub fn block_key(&self, block: &Block) -> String {
+        block.odd_key.as_deref().map_or_else(|| key::block_key(block.cidr), key::key_text)
+    }
+
+    /// The key of an affinity, as it was read.
+    pub fn affinity_key(&self, affinity: &Affinity) -> String {
+        let host = affinity.host;
+        let canonical = || key::affinity_key(host.kind, self.text(host.name), affinity.cidr);
+        affinity.odd_key.as_deref().map_or_else(canonical, key::key_text)
     }
 
     /// A pod as evidence: who, where, how it is, and its endpoints at home.
@@ -183,6 +235,14 @@ impl Draft<'_> {
         self.rest(Look::Block(block.cidr), revision(2, block.meta.mod_revision))
     }
 
+    /// A block that must still name the same owner; a busy block is written all the time.
+    #[must_use]
+    pub fn rests_on_owner(self, block: &Block) -> Self {
+        let owner = self.world.owner_text(block).unwrap_or_default();
+        let stamp = mix(mix(stable_hash(owner.as_bytes()) ^ (10 << 56)) ^ block.meta.create_revision as u64);
+        self.rest(Look::Block(block.cidr), stamp)
+    }
+
     /// A handle that must not have changed.
     #[must_use]
     pub fn rests_on_handle(self, handle: &Handle) -> Self {
@@ -302,6 +362,11 @@ pub fn shell(word: &str) -> String {
 /// `kubectl -n NAMESPACE delete pod NAME`.
 pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
     format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
+}
+
+/// `etcdctl get KEY`.
+pub fn get_key(key: &str) -> String {
+    format!("etcdctl get {}", shell(key))
 }
 
 /// `1 pod`, `3 pods`.

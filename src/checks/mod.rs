@@ -5,6 +5,8 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod affinities;
+pub mod blocks;
 pub mod evidence;
 mod fold;
 mod order;
@@ -64,7 +66,14 @@ pub struct World<'a> {
 }
 
 /// Every check, by code.
-pub static ALL: &[&Check] = &[&addresses::duplicate_pod_address::CHECK, &addresses::leaked_address::CHECK];
+pub static ALL: &[&Check] = &[
+    &addresses::duplicate_pod_address::CHECK,
+    &addresses::leaked_address::CHECK,
+    &blocks::invalid_block::CHECK,
+    &blocks::overlapping_blocks::CHECK,
+    &affinities::affinity_conflict::CHECK,
+    &affinities::affinity_block_mismatch::CHECK,
+];
 
 /// The check of this code.
 pub fn find(code: Code) -> Option<&'static Check> {
