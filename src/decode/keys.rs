@@ -11,6 +11,7 @@ use crate::model::{
 };
 
 pub use super::endpoint_name::{EndpointName, endpoint_name, parse_endpoint_name};
+pub use crate::model::key::{affinity_key, block_key};
 
 /// Blocks: `ipv4/block/10.65.0.0-26` follows.
 pub const BLOCKS: &str = "/calico/ipam/v2/assignment/";
@@ -170,30 +171,9 @@ impl BadKey<'_> {
     }
 }
 
-/// `ipv4/block/10.65.0.0-26`.
-fn block_path(cidr: Cidr) -> String {
-    let family = if cidr.is_v4() { 4 } else { 6 };
-    format!("ipv{family}/block/{}-{}", cidr.first(), cidr.prefix())
-}
-
-/// The canonical key of a block.
-pub fn block_key(cidr: Cidr) -> String {
-    format!("{BLOCKS}{}", block_path(cidr))
-}
-
 /// The key of a handle's id.
 pub fn handle_key(id: &str) -> String {
     format!("{HANDLES}{id}")
-}
-
-/// The canonical key of an affinity.
-pub fn affinity_key(kind: HostKind, name: &str, cidr: Cidr) -> String {
-    let prefix = match kind {
-        HostKind::Host => HOST_AFFINITIES,
-        HostKind::Virtual => VIRTUAL_AFFINITIES,
-        HostKind::At => AT_AFFINITIES,
-    };
-    format!("{prefix}{name}/{}", block_path(cidr))
 }
 
 /// The key of a workload endpoint.

@@ -82,9 +82,13 @@ fn shape(block: &Block, broken: &mut Vec<Broken>) {
     }
 }
 
-/// The value's CIDR, when it is not the key's.
-fn foreign_cidr(block: &Block) -> Option<Cidr> {
-    Some(block.value_cidr).filter(|cidr| *cidr != block.cidr)
+/// The value's CIDR, when it is not the key's. With host bits set it is not, even where the network is the same:
+/// Calico then counts ordinals from that address.
+fn foreign_cidr(block: &Block) -> Option<String> {
+    let written = block.odd_value_cidr.as_deref();
+    let host_bits = written.is_some_and(|text| Cidr::parse(text).is_some_and(|(_, host_bits)| host_bits));
+    (block.value_cidr != block.cidr || host_bits)
+        .then(|| written.map_or_else(|| block.value_cidr.to_string(), str::to_owned))
 }
 
 /// Allocations against attributes.
@@ -307,6 +311,9 @@ mod tests {
     fn the_value_names_the_keys_cidr() {
         assert_eq!(broken(|b| b.value_cidr = cidr("10.65.9.0/26")), rules(&[("cidr-not-of-key", &[])]));
         assert_eq!(broken(|b| b.value_cidr = cidr("10.65.0.0/27")), rules(&[("cidr-not-of-key", &[])]));
+        let written = |text: &'static str| move |b: &mut Block| b.odd_value_cidr = Some(text.into());
+        assert_eq!(broken(written("10.65.0.5/26")), rules(&[("cidr-not-of-key", &[])]), "ordinals count from .5");
+        assert_eq!(broken(written("::FFFF:10.65.0.0/122")), rules(&[]), "another spelling of the same");
     }
 
     #[test]
