@@ -12,7 +12,7 @@
 //! one file for one outside thing. `tests/layers.rs` holds the imports to that.
 
 pub mod checks;
-pub mod cli;
+//pub mod cli;
 pub mod connect;
 pub mod decode;
 pub mod error;

@@ -7,9 +7,11 @@ use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::finding::{mix, stable_hash};
 use crate::model::{
-    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host, KubeNode, Look,
-    Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, names,
+    Addr, Affinity, AffinityState, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host,
+    KubeNode, Look, Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, keys, names,
 };
+
+pub use crate::model::keys::key_text;
 
 /// A finding in the making.
 #[derive(Debug)]
@@ -41,7 +43,59 @@ impl World<'_> {
 
     /// `host:NODE CIDR`.
     pub fn affinity_id(&self, host: Host, cidr: Cidr) -> String {
-        format!("{}:{} {cidr}", host.kind.word(), self.text(host.name))
+        format!("{} {cidr}", self.host_id(host))
+    }
+
+    /// `host:NODE` or `virtual:NAME`, as Calico writes an owner.
+    pub fn host_id(&self, host: Host) -> String {
+        format!("{}:{}", host.kind.word(), self.text(host.name))
+    }
+
+    /// Whom a block's own `affinity` names, in its own word; `None` when it is absent. A word of no known form
+    /// names nobody, and is shown all the same.
+    pub fn owner_text(&self, block: &Block) -> Option<String> {
+        let host = block.affinity.map(|host| self.host_id(host));
+        host.or_else(|| block.odd_affinity.some().map(|word| self.text(word).to_owned()))
+    }
+
+    /// A block as evidence: whom it names, and how full it is.
+    pub fn block_facts(&self, block: &Block) -> Evidence {
+        let cooling = block.allocated().filter(|(_, at)| at.is_some_and(|at| at.released_at.is_some())).count();
+        Evidence::new()
+            .with("block", block.cidr)
+            .with("affinity", self.owner_text(block))
+            .with("host_affinity", block.host_affinity.some().map(|name| self.text(name)))
+            .with("allocated", block.allocated().count() - cooling)
+            .with("cooling", cooling)
+            .with("queued", block.unallocated.len())
+            .with("sequence", block.sequence)
+            .with("claimed", block.claimed_at)
+    }
+
+    /// An affinity as evidence.
+    pub fn affinity_facts(&self, affinity: &Affinity) -> Evidence {
+        let state = match affinity.state {
+            AffinityState::Confirmed => "confirmed",
+            AffinityState::Pending => "pending",
+            AffinityState::PendingDeletion => "pendingDeletion",
+            AffinityState::Unknown(word) => self.text(word),
+        };
+        Evidence::new()
+            .with("owner", self.host_id(affinity.host))
+            .with("state", state)
+            .with("mod_revision", affinity.meta.mod_revision)
+    }
+
+    /// The key of a block, as it was read.
+    pub fn block_key(&self, block: &Block) -> String {
+        block.odd_key.as_deref().map_or_else(|| keys::block_key(block.cidr), keys::key_text)
+    }
+
+    /// The key of an affinity, as it was read.
+    pub fn affinity_key(&self, affinity: &Affinity) -> String {
+        let host = affinity.host;
+        let canonical = || keys::affinity_key(host.kind, self.text(host.name), affinity.cidr);
+        affinity.odd_key.as_deref().map_or_else(canonical, keys::key_text)
     }
 
     /// A pod as evidence: who, where, how it is, and its endpoints at home.
@@ -190,6 +244,14 @@ impl Draft<'_> {
         self.rest(Look::Block(block.cidr), revision(2, block.meta.mod_revision))
     }
 
+    /// A block that must still name the same owner; a busy block is written all the time.
+    #[must_use]
+    pub fn rests_on_owner(self, block: &Block) -> Self {
+        let owner = self.world.owner_text(block).unwrap_or_default();
+        let stamp = mix(mix(stable_hash(owner.as_bytes()) ^ (10 << 56)) ^ block.meta.create_revision as u64);
+        self.rest(Look::Block(block.cidr), stamp)
+    }
+
     /// A handle that must not have changed.
     #[must_use]
     pub fn rests_on_handle(self, handle: &Handle) -> Self {
@@ -334,16 +396,6 @@ pub fn shell_bytes(word: &[u8]) -> String {
     quoted
 }
 
-/// A key as text: bytes that are not UTF-8 as `\\xNN`, everything else as it is.
-pub fn key_text(key: &[u8]) -> String {
-    let mut text = String::with_capacity(key.len());
-    for chunk in key.utf8_chunks() {
-        text.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
-    }
-    text
-}
-
 /// `kubectl -n NAMESPACE delete pod NAME`.
 pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
     format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
@@ -354,6 +406,11 @@ pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
 pub fn calico_node_restart(kubernetes_node: &str) -> String {
     let selector = shell(&format!("spec.nodeName={kubernetes_node}"));
     format!("kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector {selector}")
+}
+
+/// `etcdctl get KEY`.
+pub fn get_key(key: &str) -> String {
+    format!("etcdctl get {}", shell(key))
 }
 
 /// `1 pod`, `3 pods`.

@@ -5,6 +5,8 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod affinities;
+pub mod blocks;
 pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
@@ -73,6 +75,10 @@ pub static ALL: &[&Check] = &[
     &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
     &addresses::leaked_tunnel_address::CHECK,
+    &blocks::invalid_block::CHECK,
+    &blocks::overlapping_blocks::CHECK,
+    &affinities::affinity_conflict::CHECK,
+    &affinities::affinity_block_mismatch::CHECK,
     &endpoints::stale_endpoint::CHECK,
     &endpoints::endpoint_on_other_node::CHECK,
     &endpoints::twin_endpoints::CHECK,
@@ -120,6 +126,8 @@ pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
         }
     }
     refold(&mut outcome.findings);
+    // One subject, one finding of a code: overlapping blocks can say the same of an address twice.
+    outcome.findings.dedup_by(|b, a| a.code == b.code && a.subject == b.subject);
     outcome
 }
 

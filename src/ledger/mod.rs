@@ -15,7 +15,7 @@ mod workloads;
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Addr, Affinity, Block, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
+use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 
 pub use allocations::{Allocation, Use};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
@@ -109,6 +109,28 @@ impl<'s> Ledger<'s> {
     pub fn blocks(&self) -> impl Iterator<Item = &'s Block> {
         let all = &self.snapshot.blocks;
         self.blocks.iter().filter_map(move |&i| all.get(i as usize))
+    }
+
+    /// The Calico Node of this name.
+    pub fn calico_node(&self, name: Name) -> Option<&'s CalicoNode> {
+        let (nodes, names) = (&self.snapshot.calico_nodes, &self.snapshot.names);
+        let at = nodes.binary_search_by(|node| names.get(node.name).cmp(names.get(name))).ok()?;
+        nodes.get(at)
+    }
+
+    /// The judged block of exactly this CIDR.
+    pub fn block(&self, cidr: Cidr) -> Option<&'s Block> {
+        let all = &self.snapshot.blocks;
+        let at = self.blocks.partition_point(|&i| all[i as usize].cidr < cidr);
+        self.blocks.get(at).and_then(|&i| all.get(i as usize)).filter(|block| block.cidr == cidr)
+    }
+
+    /// The judged affinities for exactly this CIDR, of every owner and state.
+    pub fn affinities_for(&self, cidr: Cidr) -> impl Iterator<Item = &'s Affinity> {
+        let all = &self.snapshot.affinities;
+        let start = self.affinities.partition_point(|&i| all[i as usize].cidr < cidr);
+        let of_block = self.affinities[start..].iter().filter_map(move |&i| all.get(i as usize));
+        of_block.take_while(move |affinity| affinity.cidr == cidr)
     }
 
     /// The affinities that are judged.

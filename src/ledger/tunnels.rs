@@ -75,12 +75,4 @@ impl<'s> Ledger<'s> {
             None => self.scope.standing_of_unseen(&named.node),
         }
     }
-
-    /// The Calico Node of this name.
-    pub fn calico_node(&self, name: Name) -> Option<&'s CalicoNode> {
-        let nodes = &self.snapshot.calico_nodes;
-        let text = self.text(name);
-        let at = nodes.binary_search_by(|node| self.text(node.name).cmp(text)).ok()?;
-        nodes.get(at)
-    }
 }

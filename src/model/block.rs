@@ -1,6 +1,6 @@
 //! An AllocationBlock: who has which address of one CIDR (domain facts, section 2).
 
-use super::{Addr, Cidr, HandleId, Meta, Name, Time};
+use super::{Addr, Cidr, HandleId, Meta, Name, Names, Time};
 
 /// Which kind of owner an affinity names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -137,5 +137,18 @@ impl Block {
     pub fn queue_place(&self, address: Addr) -> Option<usize> {
         let ordinal = i32::try_from(self.cidr.ordinal(address)?).ok()?;
         self.unallocated.iter().position(|&o| o == ordinal)
+    }
+
+    /// The allocated ordinals, in order: each with its attribute, `None` where the index leads nowhere.
+    pub fn allocated(&self) -> impl Iterator<Item = (u32, Option<&Attribute>)> {
+        let ordinals = self.allocations.iter().zip(0u32..).filter(|(slot, _)| slot.is_some());
+        ordinals.map(|(_, ordinal)| (ordinal, self.allocation(ordinal).flatten()))
+    }
+
+    /// Whether Calico takes the block for empty: nothing in it but ordinals reserved for Windows. A cooling
+    /// address is not yet free, so a block with one is not empty.
+    pub fn is_empty(&self, names: &Names) -> bool {
+        let windows = |attribute: &Attribute| attribute.handle.is_some_and(|handle| handle.is_windows(names));
+        self.allocated().all(|(_, attribute)| attribute.is_some_and(windows))
     }
 }

@@ -128,3 +128,13 @@ pub fn record_key<'a>(names: &Names, record: impl Into<Record<'a>>) -> Vec<u8> {
     };
     text.into_bytes()
 }
+
+/// A key for people and as a finding's subject: bytes that are not UTF-8 as `\xNN`.
+pub fn key_text(key: &[u8]) -> String {
+    let mut text = String::with_capacity(key.len());
+    for chunk in key.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+    }
+    text
+}

@@ -33,7 +33,7 @@ pub use key::Meta;
 pub use kube::{KubeNode, Namespace, Phase, Pod, Service, Uid};
 pub use names::{Name, Names};
 pub use node::{CalicoNode, Tunnel};
-pub use past::{AllocationTuple, Past, PastEtcd, PastFinding};
+pub use past::{AllocationTuple, BlockSequence, Past, PastEtcd, PastFinding};
 pub use pool::{Pool, Reservation};
 pub use snapshot::{BadValue, Coverage, Input, InputState, Needs, Snapshot};
 pub use time::Time;

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Code, Meta, Time};
+use super::{Cidr, Code, Meta, Time};
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +33,19 @@ pub struct Past {
     pub saw_pod_allocation: bool,
     /// Since when strict affinity is known to be on.
     pub strict_affinity_since: Option<Time>,
+    /// The highest `sequenceNumber` that any audit since the last fork (IPA903) recorded for a block. An audit
+    /// that saw no number in the block leaves its entry as it is; one that saw a number under another create
+    /// revision replaces it. So a number that vanished or fell stays known until the block is written anew.
+    pub block_sequences: HashMap<Cidr, BlockSequence>,
+}
+
+/// A block's number as the history keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BlockSequence {
+    /// The create revision of the block that had it.
+    pub create_revision: i64,
+    /// The highest number seen under that create revision.
+    pub highest: u64,
 }
 
 /// An open finding of the last audit.

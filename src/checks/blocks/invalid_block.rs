@@ -1,0 +1,343 @@
+//! IPA301: a block that contradicts itself. Calico itself panics on some of these.
+
+use std::time::Duration;
+
+use crate::checks::evidence::get_key;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Block, Cidr, Code, Evidence, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, Time};
+
+pub static CHECK: Check = Check {
+    code: Code(301),
+    name: "invalid-block",
+    severity: Severity::Error,
+    needs: Needs::B,
+    steady: false,
+    subject: SubjectKind::Block,
+    docs: Docs {
+        finds: "A block whose parts contradict each other: an allocation without its attribute, an attribute that no \
+            allocation uses, a free queue that misses, repeats or invents ordinals or holds allocated ones, lists of the \
+            wrong length, a `cidr` that is not the key's, a release in the future. All broken rules of a block are one \
+            finding, and each is in its evidence.",
+        matters: "An allocated ordinal in the free queue is given to a second pod; a free one that is in no queue is lost. \
+            On some of these Calico panics: `calicoctl ipam check` stops there, and so does the CNI plugin when it reaches \
+            the block.",
+        arises: "Edited by hand or by a foreign tool, a bug of an older library, versions that erase each other's fields.",
+        action: "Restart the pods that IPA120 names, so that they leave the block. Save the value, then repair it while \
+            nothing allocates, or empty the block and delete it together with its affinity.",
+        silent: "Ordinals reserved for Windows, addresses in cooldown (which may share one attribute), `attributes: null` in \
+            a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is IPA901, \
+            sequence numbers are IPA306.",
+    },
+    run,
+};
+
+/// A release may lie this far in the future: clocks differ (domain facts, section 2).
+const SKEW: Duration = Duration::from_secs(60);
+
+/// So many ordinals of one rule are listed; their number is always said.
+const LISTED: usize = 64;
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for block in world.ledger.blocks() {
+        let broken = broken_rules(block, world.snapshot.now);
+        if !broken.is_empty() {
+            findings.push(report(world, block, &broken));
+        }
+    }
+}
+
+/// One broken rule of a block.
+#[derive(Debug)]
+struct Broken {
+    rule: &'static str,
+    /// One line for people, without the places.
+    what: String,
+    /// Ordinals, or indices of attributes, as `kind` says.
+    places: Vec<i64>,
+    kind: &'static str,
+}
+
+/// Everything that is wrong in a block, in the order of the domain facts, section 2.
+fn broken_rules(block: &Block, now: Time) -> Vec<Broken> {
+    let mut broken = Vec::new();
+    shape(block, &mut broken);
+    attributes(block, now, &mut broken);
+    queue(block, &mut broken);
+    broken
+}
+
+/// CIDR, length and sum.
+fn shape(block: &Block, broken: &mut Vec<Broken>) {
+    let mut say = |rule, what| broken.push(Broken { rule, what, places: Vec::new(), kind: "ordinals" });
+    if let Some(cidr) = foreign_cidr(block) {
+        say("cidr-not-of-key", format!("cidr {cidr} is not the key's {}", block.cidr));
+    }
+    let (entries, size) = (block.allocations.len(), block.size());
+    if entries != size as usize {
+        say("allocations-length", format!("allocations has {entries} entries for {size} addresses"));
+    }
+    let (allocated, queued) = (block.allocated().count(), block.unallocated.len());
+    if allocated + queued != size as usize {
+        say("sum", format!("{allocated} allocated and {queued} free make {}, not {size}", allocated + queued));
+    }
+}
+
+/// The value's CIDR, when it is not the key's. With host bits set it is not, even where the network is the same:
+/// Calico then counts ordinals from that address.
+fn foreign_cidr(block: &Block) -> Option<String> {
+    let written = block.odd_value_cidr.as_deref();
+    let host_bits = written.is_some_and(|text| Cidr::parse(text).is_some_and(|(_, host_bits)| host_bits));
+    (block.value_cidr != block.cidr || host_bits)
+        .then(|| written.map_or_else(|| block.value_cidr.to_string(), str::to_owned))
+}
+
+/// Allocations against attributes.
+fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
+    let count = block.attributes.len();
+    let mut used = vec![false; count];
+    let (mut negative, mut dangling) = (Vec::new(), Vec::new());
+    for (slot, ordinal) in block.allocations.iter().zip(0i64..) {
+        let Some(index) = *slot else { continue };
+        if index < 0 {
+            negative.push(ordinal);
+        }
+        match usize::try_from(index).ok().and_then(|index| used.get_mut(index)) {
+            Some(used) => *used = true,
+            None => dangling.push(ordinal),
+        }
+    }
+    let unused = used.iter().zip(0i64..).filter(|(used, _)| !**used).map(|(_, index)| index).collect();
+    let late = |released: Option<Time>| released.is_some_and(|at| at > now.plus(SKEW));
+    let future = block.attributes.iter().zip(0i64..).filter(|(at, _)| late(at.released_at)).map(|(_, i)| i).collect();
+    let mut say = |rule, what: String, places: Vec<i64>, kind| {
+        if !places.is_empty() {
+            broken.push(Broken { rule, what, places, kind });
+        }
+    };
+    say("negative-index", "allocations with a negative index".to_owned(), negative, "ordinals");
+    let what = format!("allocations whose index is none of {count} attributes");
+    say("allocation-without-attribute", what, dangling, "ordinals");
+    say("attribute-unused", "attributes that no allocation uses".to_owned(), unused, "attributes");
+    say("released-in-future", "attributes released in the future".to_owned(), future, "attributes");
+}
+
+/// The free queue against the allocations.
+fn queue(block: &Block, broken: &mut Vec<Broken>) {
+    let size = i64::from(block.size());
+    let entry = |ordinal: i64| usize::try_from(ordinal).ok().and_then(|o| block.allocations.get(o));
+    let mut queued: Vec<i64> = block.unallocated.iter().map(|&ordinal| i64::from(ordinal)).collect();
+    queued.sort_unstable();
+    let mut repeated: Vec<i64> = queued.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect();
+    repeated.dedup();
+    queued.dedup();
+    let outside: Vec<i64> = queued.iter().copied().filter(|&o| o < 0 || o >= size).collect();
+    let taken: Vec<i64> = queued.iter().copied().filter(|&o| entry(o).is_some_and(Option::is_some)).collect();
+    // An ordinal without an entry (a list too short) is neither free nor allocated: the length says so.
+    let free = block.allocations.iter().zip(0i64..size).filter(|(slot, _)| slot.is_none()).map(|(_, o)| o);
+    let missing: Vec<i64> = free.filter(|o| queued.binary_search(o).is_err()).collect();
+    let rules = [
+        ("queued-though-allocated", "allocated, and in the free queue too", taken),
+        ("queued-twice", "more than once in the free queue", repeated),
+        ("queued-outside-block", "in the free queue, but not in the block", outside),
+        ("free-not-queued", "free, but not in the free queue", missing),
+    ];
+    for (rule, what, places) in rules {
+        if !places.is_empty() {
+            broken.push(Broken { rule, what: what.to_owned(), places, kind: "ordinals" });
+        }
+    }
+}
+
+impl Broken {
+    fn text(&self) -> String {
+        let shown: Vec<String> = self.places.iter().take(8).map(i64::to_string).collect();
+        match self.places.len() {
+            0 => self.what.clone(),
+            few if few <= shown.len() => format!("{} {}: {}", self.kind, shown.join(", "), self.what),
+            many => format!("{} {} and {} more: {}", self.kind, shown.join(", "), many - shown.len(), self.what),
+        }
+    }
+
+    fn facts(&self) -> Evidence {
+        let mut facts = Evidence::new().with("rule", self.rule).with("text", self.text());
+        if !self.places.is_empty() {
+            facts.push(self.kind, self.places.iter().copied().take(LISTED).collect::<Vec<i64>>());
+            facts.push("count", self.places.len());
+        }
+        facts
+    }
+}
+
+fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
+    let host = block.affinity.filter(|host| host.kind == HostKind::Host).map_or(Name::NONE, |host| host.name);
+    let summary = match broken {
+        [one] => one.text(),
+        many => format!("{}; {} more broken rules", many.first().map(Broken::text).unwrap_or_default(), many.len() - 1),
+    };
+    world
+        .draft(&CHECK, Subject::block(block.cidr), summary)
+        .advice("save the value, see which pods hold its addresses, and repair it while nothing allocates")
+        .fact("broken", broken.iter().map(Broken::facts).collect::<Vec<_>>())
+        .fact("state", world.block_facts(block))
+        .fact("mod_revision", block.meta.mod_revision)
+        .on_node(host)
+        .in_pool_of(block.cidr.first())
+        .next(get_key(&world.block_key(block)))
+        .rests_on_block(block)
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, cidr};
+    use crate::model::{Attribute, Fact, HandleId};
+
+    /// The rules that are broken in node-1's block after `damage`, with the places of each.
+    fn broken(damage: impl FnOnce(&mut Block)) -> Vec<(String, Vec<i64>)> {
+        let mut c = Cluster::healthy();
+        damage(c.block_mut("10.65.0.0/26"));
+        let found = c.find(&CHECK);
+        assert!(found.len() < 2, "one finding a block");
+        let Some(found) = found.first() else { return Vec::new() };
+        assert_eq!((found.subject.id.as_str(), found.severity), ("10.65.0.0/26", Severity::Error));
+        assert_eq!(found.node.as_deref(), Some("node-1"));
+        assert_eq!(found.next, ["etcdctl get /calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26"]);
+        let Some(Fact::List(list)) = found.evidence.get("broken") else { return Vec::new() };
+        list.iter().map(|fact| rule_and_places(fact).unwrap()).collect()
+    }
+
+    fn rule_and_places(fact: &Fact) -> Option<(String, Vec<i64>)> {
+        let Fact::Record(record) = fact else { return None };
+        let Some(Fact::Text(rule)) = record.get("rule") else { return None };
+        let places = match record.get("ordinals").or_else(|| record.get("attributes")) {
+            Some(Fact::List(list)) => list.iter().map(|f| if let Fact::Number(n) = f { *n } else { -99 }).collect(),
+            _ => Vec::new(),
+        };
+        Some((rule.clone(), places))
+    }
+
+    fn rules(expected: &[(&str, &[i64])]) -> Vec<(String, Vec<i64>)> {
+        expected.iter().map(|(rule, places)| ((*rule).to_owned(), places.to_vec())).collect()
+    }
+
+    fn queue_of(block: &mut Block, change: impl FnOnce(&mut Vec<i32>)) {
+        let mut queue = std::mem::take(&mut block.unallocated).into_vec();
+        change(&mut queue);
+        block.unallocated = queue.into();
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.1.0/26", Some("node-1"));
+        c.block("fd00:65::/122", None);
+        assert!(c.find(&CHECK).is_empty(), "attributes of a new block are null");
+    }
+
+    #[test]
+    fn windows_and_shared_cooldown_attributes_are_legal() {
+        let mut c = Cluster::healthy();
+        let windows = HandleId::intern(&mut c.snapshot.names, "Windows-Reserved-IPAM-Handle");
+        let now = c.snapshot.now;
+        c.block("10.65.1.0/26", Some("node-1"));
+        let block = c.block_mut("10.65.1.0/26");
+        for (ordinal, index) in [(0, 0), (1, 0), (2, 0), (63, 0), (7, 1), (8, 1)] {
+            block.allocations[ordinal] = Some(index);
+        }
+        queue_of(block, |queue| queue.retain(|o| ![0, 1, 2, 63, 7, 8].contains(o)));
+        let cooling = Attribute { released_at: Some(now.plus(Duration::from_secs(59))), ..Attribute::default() };
+        block.attributes = [Attribute { handle: windows, ..Attribute::default() }, cooling].into();
+        assert!(c.find(&CHECK).is_empty());
+        let late = c.snapshot.now.plus(Duration::from_secs(61));
+        c.block_mut("10.65.1.0/26").attributes[1].released_at = Some(late);
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "attributes 1: attributes released in the future");
+    }
+
+    #[test]
+    fn an_allocation_must_index_an_attribute() {
+        assert_eq!(
+            broken(|b| b.allocations[1] = Some(7)),
+            rules(&[("allocation-without-attribute", &[1]), ("attribute-unused", &[1])])
+        );
+        assert_eq!(
+            broken(|b| b.allocations[1] = Some(-1)),
+            rules(&[("negative-index", &[1]), ("allocation-without-attribute", &[1]), ("attribute-unused", &[1])])
+        );
+        assert_eq!(broken(|b| b.attributes = [].into()), rules(&[("allocation-without-attribute", &[0, 1, 2])]));
+    }
+
+    #[test]
+    fn an_attribute_must_be_indexed() {
+        let more = |b: &mut Block| {
+            b.attributes = b.attributes.iter().cloned().chain([Attribute::default()]).collect();
+        };
+        assert_eq!(broken(more), rules(&[("attribute-unused", &[3])]));
+    }
+
+    #[test]
+    fn the_queue_holds_each_free_ordinal_once() {
+        // The healthy queue is 3..=63.
+        assert_eq!(broken(|b| queue_of(b, |q| q[0] = 4)), rules(&[("queued-twice", &[4]), ("free-not-queued", &[3])]));
+        assert_eq!(broken(|b| queue_of(b, |q| q.extend([12, 12]))), rules(&[("sum", &[]), ("queued-twice", &[12])]),);
+        assert_eq!(
+            broken(|b| queue_of(b, |q| q.retain(|o| *o != 30))),
+            rules(&[("sum", &[]), ("free-not-queued", &[30])])
+        );
+        assert_eq!(
+            broken(|b| queue_of(b, |q| (q[0], q[1]) = (64, -1))),
+            rules(&[("queued-outside-block", &[-1, 64]), ("free-not-queued", &[3, 4])])
+        );
+        assert_eq!(
+            broken(|b| queue_of(b, |q| q.insert(0, 1))),
+            rules(&[("sum", &[]), ("queued-though-allocated", &[1])])
+        );
+    }
+
+    #[test]
+    fn the_list_is_as_long_as_the_block() {
+        let cut = |length: usize| move |b: &mut Block| b.allocations = b.allocations[..length].into();
+        assert_eq!(broken(cut(63)), rules(&[("allocations-length", &[])]));
+        let longer = |b: &mut Block| b.allocations = b.allocations.iter().copied().chain([None]).collect();
+        assert_eq!(broken(longer), rules(&[("allocations-length", &[])]));
+        assert_eq!(
+            broken(cut(0)),
+            rules(&[("allocations-length", &[]), ("sum", &[]), ("attribute-unused", &[0, 1, 2])])
+        );
+    }
+
+    #[test]
+    fn the_value_names_the_keys_cidr() {
+        assert_eq!(broken(|b| b.value_cidr = cidr("10.65.9.0/26")), rules(&[("cidr-not-of-key", &[])]));
+        assert_eq!(broken(|b| b.value_cidr = cidr("10.65.0.0/27")), rules(&[("cidr-not-of-key", &[])]));
+        let written = |text: &'static str| move |b: &mut Block| b.odd_value_cidr = Some(text.into());
+        assert_eq!(broken(written("10.65.0.5/26")), rules(&[("cidr-not-of-key", &[])]), "ordinals count from .5");
+        assert_eq!(broken(written("::FFFF:10.65.0.0/122")), rules(&[]), "another spelling of the same");
+    }
+
+    #[test]
+    fn the_summary_counts_the_other_rules() {
+        let mut c = Cluster::healthy();
+        let block = c.block_mut("10.65.0.0/26");
+        block.allocations[1] = Some(9);
+        queue_of(block, |q| q[0] = 99);
+        let found = c.find(&CHECK);
+        assert_eq!(
+            found[0].summary,
+            "ordinals 1: allocations whose index is none of 3 attributes; 3 more broken rules"
+        );
+    }
+
+    /// Key and value say a network of 2^64 addresses: nothing here may walk or hold that many.
+    #[test]
+    fn a_block_of_absurd_size_is_judged_by_its_lists() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.1.0/26", None);
+        let block = c.block_mut("10.65.1.0/26");
+        (block.cidr, block.value_cidr) = (cidr("fd00::/64"), cidr("fd00::/64"));
+        block.unallocated = [i32::MAX, i32::MIN].into();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "fd00::/64"));
+    }
+}

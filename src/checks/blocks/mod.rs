@@ -1,0 +1,4 @@
+//! 3xx: blocks.
+
+pub mod invalid_block;
+pub mod overlapping_blocks;

@@ -1,0 +1,161 @@
+//! IPA302: two blocks that share addresses: each gives them out without looking at the other.
+
+use crate::checks::evidence::get_key;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Use;
+use crate::model::{Addr, Block, Code, Evidence, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(302),
+    name: "overlapping-blocks",
+    severity: Severity::Critical,
+    needs: Needs::B,
+    steady: false,
+    subject: SubjectKind::Block,
+    docs: Docs {
+        finds: "A block that lies inside a larger one. The subject is the smaller block; every block around it is in the \
+            evidence, and so are the addresses that both have allocated (IPA104).",
+        matters: "An address is taken by compare-and-swap on one block's key, so two blocks give the same address twice, and \
+            nothing in Calico notices. Both nodes announce a route; the longer prefix wins.",
+        arises: "The pool was re-created with another block size while its old blocks lived on, or two pools overlap, or a \
+            block was restored or written by hand.",
+        action: "Restart the pods of one of the two blocks (the smaller one, where its node can get another), then release \
+            its affinity so that it is deleted. Drain before changing a pool's block size.",
+        silent: "Two spellings of one block's key are IPA307. Blocks that do not decode are not compared.",
+    },
+    run,
+};
+
+/// So many shared addresses are listed; their number is always said.
+const LISTED: usize = 64;
+
+/// Blocks are sorted by first address, the wider first, and two networks are nested or disjoint: those around the
+/// present one are the stack.
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let mut around: Vec<&Block> = Vec::new();
+    for block in world.ledger.blocks() {
+        while around.last().is_some_and(|outer| !outer.cidr.covers(block.cidr)) {
+            around.pop();
+        }
+        if !around.is_empty() {
+            findings.push(report(world, block, &around));
+        }
+        around.push(block);
+    }
+}
+
+fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
+    let owner = |block: &Block| world.owner_text(block).unwrap_or_else(|| "nobody".to_owned());
+    let shown: Vec<String> = around.iter().map(|outer| format!("{} of {}", outer.cidr, owner(outer))).collect();
+    let summary = format!("block of {} lies inside {}", owner(block), shown.join(" and inside "));
+    let twice = allocated_twice(world, block);
+    let host = block.affinity.filter(|host| host.kind == HostKind::Host).map_or(Name::NONE, |host| host.name);
+    world
+        .draft(&CHECK, Subject::block(block.cidr), summary)
+        .advice(match twice.len() {
+            0 => "no address is allocated twice yet: empty one of the blocks before one is".to_owned(),
+            many => format!("{many} allocated twice already (IPA104): restart the pods of one of the blocks"),
+        })
+        .fact("block", world.block_facts(block))
+        .fact("around", around.iter().map(|outer| around_facts(world, outer)).collect::<Vec<_>>())
+        .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())
+        .fact("allocated_twice_count", twice.len())
+        .on_node(host)
+        .in_pool_of(block.cidr.first())
+        .with_each([block].iter().chain(around), |d, b| d.next(get_key(&world.block_key(b))))
+        .looks_at_block(block.cidr)
+        .with_each(around, |d, outer| d.looks_at_block(outer.cidr))
+        .done()
+}
+
+/// No counts: a foreign block may be wide, and lie around thousands of others.
+fn around_facts(world: &World<'_>, outer: &Block) -> Evidence {
+    Evidence::new().with("block", outer.cidr).with("affinity", world.owner_text(outer)).with("size", outer.size())
+}
+
+/// The addresses of a block that are allocated in a block around it as well, cooling ones left out.
+fn allocated_twice(world: &World<'_>, block: &Block) -> Vec<Addr> {
+    let allocations = &world.ledger.allocations;
+    let start = allocations.partition_point(|a| a.address < block.cidr.first());
+    let inside = allocations.get(start..).unwrap_or_default();
+    let end = inside.partition_point(|a| a.address <= block.cidr.last());
+    let mine = |cidr| cidr == block.cidr;
+    inside
+        .get(..end)
+        .unwrap_or_default()
+        .chunk_by(|a, b| a.address == b.address)
+        .filter(|same| {
+            let held = || same.iter().filter(|a| a.used_for != Use::Cooling).map(|a| world.ledger.block_of(a).cidr);
+            held().any(mine) && held().count() > 1
+        })
+        .filter_map(|same| same.first().map(|a| a.address))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, cidr};
+    use crate::model::Fact;
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    /// The pool was re-created with /28 blocks: node-2 claims one inside node-1's /26.
+    #[test]
+    fn the_smaller_block_is_the_subject_and_shared_allocations_are_shown() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/28", Some("node-2"));
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0/28"));
+        assert_eq!(found[0].severity, Severity::Critical);
+        assert_eq!(found[0].summary, "block of host:node-2 lies inside 10.65.0.0/26 of host:node-1");
+        assert_eq!(found[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())));
+        let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "x", "node-2");
+        let small = c.block_mut("10.65.0.0/28");
+        (small.allocations[1], small.attributes) = (Some(0), [attribute].into());
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].evidence.get("allocated_twice"), Some(&vec!["10.65.0.1"].into()));
+        let now = c.snapshot.now;
+        c.block_mut("10.65.0.0/28").attributes[0].released_at = Some(now);
+        assert_eq!(c.find(&CHECK)[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())), "cooling");
+    }
+
+    #[test]
+    fn nested_blocks_are_one_finding_each_and_neighbours_none() {
+        let mut c = Cluster::healthy();
+        for range in
+            ["10.65.0.32/28", "10.65.0.48/28", "10.65.0.48/30", "10.65.0.52/30", "fd00:65::/122", "fd00:66::/122"]
+        {
+            c.block(range, Some("node-2"));
+        }
+        let found = c.find(&CHECK);
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        assert_eq!(subjects, ["10.65.0.32/28", "10.65.0.48/28", "10.65.0.48/30", "10.65.0.52/30"]);
+        assert_eq!(
+            found[3].summary,
+            "block of host:node-2 lies inside 10.65.0.0/26 of host:node-1 and inside 10.65.0.48/28 of host:node-2"
+        );
+    }
+
+    #[test]
+    fn two_spellings_of_one_block_do_not_overlap() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/26", None);
+        c.snapshot.blocks.last_mut().unwrap().odd_key =
+            Some(b"/calico/ipam/v2/assignment/ipv4/block/10.65.0.5-26".as_slice().into());
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn ownerless_blocks_overlap_too() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/24", None);
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].summary, "block of host:node-1 lies inside 10.65.0.0/24 of nobody");
+        assert!(cidr("10.65.0.0/24").covers(cidr("10.65.0.64/26")));
+    }
+}
