@@ -81,6 +81,9 @@ pub static ALL: &[&Check] = &[
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
     &datastore::shared_datastore::CHECK,
+    &addresses::leaked_service_address::CHECK,
+    &addresses::unattributed_allocation::CHECK,
+    &addresses::cooldown_overdue::CHECK,
 ];
 
 /// The check of this code.
