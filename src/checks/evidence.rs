@@ -184,6 +184,18 @@ impl Draft<'_> {
         self.rest(Look::Block(cidr), 0)
     }
 
+    /// Every block that covers an address; where there is none, the one that its pool would have.
+    #[must_use]
+    pub fn looks_at_blocks_of(self, address: Addr) -> Self {
+        let world = self.world;
+        let mut cidrs: Vec<Cidr> = world.ledger.blocks_covering(address).iter().map(|block| block.cidr).collect();
+        if cidrs.is_empty() {
+            let pools = world.snapshot.pools.iter().filter(|pool| pool.cidr.contains(address));
+            cidrs = pools.filter_map(|pool| Cidr::new(address, pool.block_size)).collect();
+        }
+        self.with_each(cidrs, |draft, cidr| draft.looks_at_block(cidr))
+    }
+
     /// A block that must not have changed.
     #[must_use]
     pub fn rests_on_block(self, block: &Block) -> Self {

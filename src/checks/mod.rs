@@ -84,6 +84,8 @@ pub static ALL: &[&Check] = &[
     &addresses::leaked_service_address::CHECK,
     &addresses::unattributed_allocation::CHECK,
     &addresses::cooldown_overdue::CHECK,
+    &addresses::tunnel_address_unallocated::CHECK,
+    &addresses::service_address_unallocated::CHECK,
 ];
 
 /// The check of this code.

@@ -8,4 +8,6 @@ pub mod duplicate_tunnel_address;
 pub mod leaked_address;
 pub mod leaked_service_address;
 pub mod leaked_tunnel_address;
+pub mod service_address_unallocated;
+pub mod tunnel_address_unallocated;
 pub mod unattributed_allocation;
