@@ -220,11 +220,11 @@ impl Draft<'_> {
         self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), revision(5, endpoint.meta.mod_revision))
     }
 
-    /// The endpoint of a pod on its own node, which does not exist. Kubelet names the interface `eth0`, always.
+    /// Endpoints of a pod on its own node that do not exist.
     #[must_use]
-    pub fn looks_at_endpoint_at_home(self, pod: &Pod) -> Self {
+    pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
         let homes = self.world.ledger.scope.calico_names(pod.node);
-        self.with_each(homes, |d, &home| d.rest(Look::EndpointOfPod(home, pod.namespace, pod.name), 0))
+        self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
     }
 
     /// A Calico Node that must not have changed.

@@ -336,9 +336,9 @@ pub enum Look {
     Affinity(Host, Cidr),
     /// Namespace and name of the key.
     Endpoint(Name, Name),
-    /// The endpoint `<node>-k8s-<pod>-eth0` of a node (Calico's name), namespace and pod. It is absent, so the table
-    /// of names need not hold the name of its key; `decode::keys::endpoint_of_pod_key` spells it.
-    EndpointOfPod(Name, Name, Name),
+    /// Whatever `k8s` endpoint the node (Calico's name) has of this pod (namespace, name): every key that begins
+    /// with `<node>-k8s-<pod>-`. What is absent has no name that could be read.
+    EndpointsOfPod(Name, Name, Name),
     CalicoNode(Name),
     /// Pools, reservations and the settings: few and small, read again together.
     Settings,
