@@ -21,7 +21,7 @@ pub struct SecondLook {
     pub affinities: Again<(Host, Cidr)>,
     /// Namespace and name of the key.
     pub endpoints: Again<(Name, Name)>,
-    /// Calico's name of a node, namespace and pod: the endpoint `<node>-k8s-<pod>-eth0`.
+    /// Calico's name of a node, namespace and pod: every key that begins with `<node>-k8s-<pod>-`.
     pub endpoints_of_pods: Again<(Name, Name, Name)>,
     pub calico_nodes: Again<Name>,
     /// Pools, reservations and settings, all of them.
@@ -107,7 +107,7 @@ impl SecondLook {
             Look::Handle(id) => self.handles.add(id),
             Look::Affinity(host, cidr) => self.affinities.add((host, cidr)),
             Look::Endpoint(namespace, name) => self.endpoints.add((namespace, name)),
-            Look::EndpointOfPod(node, namespace, pod) => self.endpoints_of_pods.add((node, namespace, pod)),
+            Look::EndpointsOfPod(node, namespace, pod) => self.endpoints_of_pods.add((node, namespace, pod)),
             Look::CalicoNode(node) => self.calico_nodes.add(node),
             Look::Settings => self.settings = true,
             Look::Pod(namespace, name) => self.pods.add((namespace, name)),

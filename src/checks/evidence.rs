@@ -238,6 +238,18 @@ impl Draft<'_> {
         self.rest(Look::Block(cidr), 0)
     }
 
+    /// Every block that covers an address; where there is none, the one that its pool would have.
+    #[must_use]
+    pub fn looks_at_blocks_of(self, address: Addr) -> Self {
+        let world = self.world;
+        let mut cidrs: Vec<Cidr> = world.ledger.blocks_covering(address).iter().map(|block| block.cidr).collect();
+        if cidrs.is_empty() {
+            let pools = world.snapshot.pools.iter().filter(|pool| pool.cidr.contains(address));
+            cidrs = pools.filter_map(|pool| Cidr::new(address, pool.block_size)).collect();
+        }
+        self.with_each(cidrs, |draft, cidr| draft.looks_at_block(cidr))
+    }
+
     /// A block that must not have changed.
     #[must_use]
     pub fn rests_on_block(self, block: &Block) -> Self {
@@ -282,11 +294,11 @@ impl Draft<'_> {
         self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), revision(5, endpoint.meta.mod_revision))
     }
 
-    /// The endpoint of a pod on its own node, which does not exist. Kubelet names the interface `eth0`, always.
+    /// Endpoints of a pod on its own node that do not exist.
     #[must_use]
-    pub fn looks_at_endpoint_at_home(self, pod: &Pod) -> Self {
+    pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
         let homes = self.world.ledger.scope.calico_names(pod.node);
-        self.with_each(homes, |d, &home| d.rest(Look::EndpointOfPod(home, pod.namespace, pod.name), 0))
+        self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
     }
 
     /// A Calico Node that must not have changed.

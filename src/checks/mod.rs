@@ -87,6 +87,11 @@ pub static ALL: &[&Check] = &[
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
     &datastore::shared_datastore::CHECK,
+    &addresses::leaked_service_address::CHECK,
+    &addresses::unattributed_allocation::CHECK,
+    &addresses::cooldown_overdue::CHECK,
+    &addresses::tunnel_address_unallocated::CHECK,
+    &addresses::service_address_unallocated::CHECK,
 ];
 
 /// The check of this code.

@@ -336,9 +336,9 @@ pub enum Look {
     Affinity(Host, Cidr),
     /// Namespace and name of the key.
     Endpoint(Name, Name),
-    /// The endpoint `<node>-k8s-<pod>-eth0` of a node (Calico's name), namespace and pod. It is absent, so the table
-    /// of names need not hold the name of its key; `decode::keys::endpoint_of_pod_key` spells it.
-    EndpointOfPod(Name, Name, Name),
+    /// Whatever `k8s` endpoint the node (Calico's name) has of this pod (namespace, name): every key that begins
+    /// with `<node>-k8s-<pod>-`. What is absent has no name that could be read.
+    EndpointsOfPod(Name, Name, Name),
     CalicoNode(Name),
     /// Pools, reservations and the settings: few and small, read again together.
     Settings,
@@ -449,29 +449,4 @@ pub fn stable_hash(bytes: &[u8]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_come_back() {
-        assert_eq!("IPA101".parse(), Ok(Code(101)));
-        assert_eq!(Code(101).to_string(), "IPA101");
-        for wrong in ["101", "IPA1", "IPA1011", "IPAxyz", ""] {
-            assert!(wrong.parse::<Code>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn hashes_are_the_same_in_every_build() {
-        assert_ne!(stable_hash(b""), stable_hash(b"\0"));
-        assert_ne!(stable_hash(b"12345678"), stable_hash(b"123456780"));
-        assert_eq!(stable_hash(b"calico"), stable_hash(b"calico"));
-    }
-
-    #[test]
-    fn severities_order_and_parse() {
-        assert!(Severity::Critical > Severity::Error && Severity::Warning > Severity::Note);
-        assert_eq!("warning".parse(), Ok(Severity::Warning));
-        assert!("fatal".parse::<Severity>().is_err());
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, World, natural};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -63,7 +63,8 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     let stale: Vec<&Endpoint> = endpoints.iter().filter(|(_, g)| *g == Grade::Stale).map(|(e, _)| *e).collect();
     let traffic = traffic(world, &endpoints);
     let facts: Vec<Evidence> = endpoints.iter().map(|(e, grade)| facts(world, e, *grade)).collect();
-    let names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
+    let mut names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
+    names.sort_by(|a, b| natural(a, b));
     let ipam: Vec<Evidence> = ledger.allocations_at(address).iter().map(|a| world.allocation_facts(a)).collect();
     let summary = format!("{} of {}, {live} live", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
     let advice = match (live, stale.as_slice()) {

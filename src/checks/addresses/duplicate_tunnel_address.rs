@@ -1,7 +1,7 @@
 //! IPA103: a node's tunnel address that another node, a pod or a service has too.
 
 use crate::checks::evidence::{calico_node_restart, delete_pod};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, World, natural};
 use crate::ledger::{Claim, Claimant, Grade, Standing};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Service, Severity, Subject, SubjectKind, Tunnel,
@@ -55,6 +55,8 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
             _ => {}
         }
     }
+    others.pods.sort_by(|a, b| natural(&world.pod_id(a), &world.pod_id(b)));
+    others.services.sort_by_key(|s| world.pair(s.namespace, s.name));
     // Pods and services are this cluster's own; of two nodes at least one must be.
     let held = !others.pods.is_empty() || !others.services.is_empty();
     let ours = machines.iter().any(|(node, _)| world.ledger.scope.standing(node.name) == Standing::Ours);

@@ -1,8 +1,13 @@
 //! 1xx: addresses.
 
 pub mod address_allocated_twice;
+pub mod cooldown_overdue;
 pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
 pub mod duplicate_tunnel_address;
 pub mod leaked_address;
+pub mod leaked_service_address;
 pub mod leaked_tunnel_address;
+pub mod service_address_unallocated;
+pub mod tunnel_address_unallocated;
+pub mod unattributed_allocation;

@@ -78,7 +78,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
         .next(delete_pod(&world.snapshot.names, pod))
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .rests_on_pod(pod)
-        .looks_at_endpoint_at_home(pod)
+        .looks_at_endpoints_at_home(pod)
         .looks_at_kube_node(pod.node)
         .looks_at_settings()
         .with_each(homes, |d, &home| d.looks_at_calico_node(home))
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/web-0"));
         assert_eq!(found[0].summary, "ready on node-1 with 10.65.0.1, no endpoint there");
         assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-0");
-        let absent = Look::EndpointOfPod(c.name("node-1"), c.name("shop"), c.name("web-0"));
+        let absent = Look::EndpointsOfPod(c.name("node-1"), c.name("shop"), c.name("web-0"));
         assert!(found[0].rests.iter().any(|r| r.look == absent));
     }
 

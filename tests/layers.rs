@@ -1,0 +1,421 @@
+//! Who may import whom (ARCHITECTURE.md), held by reading `src/`.
+//!
+//! Imports go downwards only, and the pure half never names the outside world. A rule that is written down but
+//! not held is broken within a month; this test is where it is held.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod rust_source;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rust_source::{Named, Source};
+
+/// A room of the house: a module right below the crate.
+struct Room {
+    name: &'static str,
+    /// No I/O, no clock, no async, no printing.
+    pure: bool,
+    /// Other rooms that it may name.
+    may: &'static [&'static str],
+}
+
+const fn pure(name: &'static str, may: &'static [&'static str]) -> Room {
+    Room { name, pure: true, may }
+}
+
+const fn edge(name: &'static str, may: &'static [&'static str]) -> Room {
+    Room { name, pure: false, may }
+}
+
+/// Rooms that are not built yet stand here too, so that they are held from their first line.
+const ROOMS: &[Room] = &[
+    pure("model", &[]),
+    pure("decode", &["model"]),
+    pure("ledger", &["model"]),
+    pure("checks", &["ledger", "model"]),
+    pure("steady", &["checks", "ledger", "model"]),
+    pure("plan", &["decode", "ledger", "model"]),
+    pure("render", &["checks", "ledger", "model"]),
+    // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
+    pure("error", &[]),
+    edge("connect", &["error", "model"]),
+    edge("source", &["connect", "decode", "error", "model"]),
+    edge("apply", &["connect", "decode", "error", "model", "plan"]),
+    edge("history", &["error", "model"]),
+    edge(
+        "cli",
+        &[
+            "apply", "checks", "connect", "decode", "error", "history", "ledger", "model", "plan", "render", "source",
+            "steady",
+        ],
+    ),
+];
+
+/// The outside world: paths that the pure half must not name.
+const OUTSIDE: &[&str] = &[
+    "etcd_client",
+    "kube",
+    "k8s_openapi",
+    "rusqlite",
+    "tokio",
+    "tonic",
+    "clap",
+    "hickory_resolver",
+    "indicatif",
+    "tracing",
+    "tempfile",
+    "std::fs",
+    "std::env",
+    "std::process",
+    "std::net::Tcp*",
+    "std::net::Udp*",
+    "std::net::ToSocketAddrs",
+    "std::os",
+    "std::thread",
+    "std::io::stdin",
+    "std::io::stdout",
+    "std::io::stderr",
+    "std::time::SystemTime",
+    "std::time::Instant",
+];
+
+/// Clocks under whatever name they were imported.
+const CLOCKS: &[&str] = &["Utc::now", "Local::now", "SystemTime::now", "Instant::now"];
+
+const PRINTING: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
+
+/// What `model` may use of other crates: it is what everything else is made of. hashbrown is the table of std's
+/// own `HashMap`, which interned names need without its keys.
+const CRATES_OF_MODEL: &[&str] = &["std", "core", "alloc", "ipnet", "serde", "chrono", "hashbrown"];
+
+/// One outside thing has one door.
+const DOORS: &[(&str, &[&str])] = &[
+    ("clap", &["cli"]),
+    ("rusqlite", &["history"]),
+    ("etcd_client", &["connect", "source", "apply"]),
+    ("kube", &["connect", "source"]),
+];
+
+/// Lines of a file in `src/`; one that is longer has outgrown its room. Files of tests alone do not count.
+const LONGEST: usize = 450;
+
+/// What is wrong with `source`, a part of `room`.
+fn wrongs(room: &Room, source: &Source) -> Vec<(usize, String)> {
+    source.named.iter().filter_map(|named| Some((named.line, wrong(room, named)?))).collect()
+}
+
+fn wrong(room: &Room, named: &Named) -> Option<String> {
+    let first = named.path.first()?.as_str();
+    if first == "crate" {
+        let other = named.path.get(1)?.as_str();
+        let known = ROOMS.iter().any(|r| r.name == other);
+        let allowed = other == room.name || room.may.contains(&other) || (!known && room.name == "cli");
+        return (!allowed).then(|| format!("{} may not import {other}: {named}", room.name));
+    }
+    if let Some((_, rooms)) = DOORS.iter().find(|(name, rooms)| *name == first && !rooms.contains(&room.name)) {
+        return Some(format!("{named}: only {} may name {first}", rooms.join(", ")));
+    }
+    if !room.pure {
+        return None;
+    }
+    if named.is_macro && named.path.last().is_some_and(|m| PRINTING.contains(&m.as_str())) {
+        return Some(format!("{} is pure and prints: {named}", room.name));
+    }
+    if OUTSIDE.iter().any(|outside| covers(outside, &named.path)) {
+        return Some(format!("{} is pure and names the outside world: {named}", room.name));
+    }
+    if CLOCKS.iter().any(|clock| named.path.join("::").ends_with(clock)) {
+        return Some(format!("{} is pure and reads a clock: {named}", room.name));
+    }
+    let foreign = dependencies().iter().any(|d| d == first) && !CRATES_OF_MODEL.contains(&first);
+    (room.name == "model" && foreign).then(|| format!("model is made of {} alone: {named}", CRATES_OF_MODEL.join(", ")))
+}
+
+/// Whether `path` is or lies below `pattern`; its last word may end in `*`. A glob or group import above it counts
+/// as well, since it brings the name in.
+fn covers(pattern: &str, path: &[String]) -> bool {
+    let words: Vec<&str> = pattern.split("::").collect();
+    for (at, word) in words.iter().enumerate() {
+        let matches = match path.get(at).map(String::as_str) {
+            None => false,
+            Some("*") => at > 0,
+            Some(name) => word.strip_suffix('*').map_or(name == *word, |start| name.starts_with(start)),
+        };
+        if !matches {
+            return false;
+        }
+        if path.get(at).is_some_and(|name| name == "*") {
+            return true;
+        }
+    }
+    true
+}
+
+/// Names of the crates that we depend on, as code writes them.
+fn dependencies() -> &'static [String] {
+    static NAMES: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    NAMES.get_or_init(|| {
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+        let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("[dependencies] in Cargo.toml");
+        let section = rest.split("\n[").next().unwrap();
+        let names = section.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.trim());
+        names.map(|name| name.replace('-', "_")).collect()
+    })
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `src/`.
+struct File {
+    /// `src/checks/fold.rs`
+    path: String,
+    /// `["crate", "checks", "fold"]`
+    module: Vec<String>,
+    lines: usize,
+    source: Source,
+}
+
+fn files() -> Vec<File> {
+    let mut paths = Vec::new();
+    walk(&root().join("src"), &mut paths);
+    paths.sort();
+    paths.iter().map(|path| file(path)).collect()
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn file(path: &Path) -> File {
+    let inside = path.strip_prefix(root().join("src")).unwrap();
+    let mut module = vec!["crate".to_owned()];
+    module.extend(inside.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()));
+    if matches!(module.last().unwrap().as_str(), "mod" | "lib" | "main") {
+        module.pop();
+    }
+    let text = std::fs::read_to_string(path).unwrap();
+    let names: Vec<&str> = module.iter().map(String::as_str).collect();
+    let source = rust_source::read(&text, &names);
+    File { path: format!("src/{}", inside.display()), module, lines: text.lines().count(), source }
+}
+
+/// Modules that exist for tests alone.
+fn only_tests(files: &[File]) -> Vec<Vec<String>> {
+    let mut modules = Vec::new();
+    for file in files {
+        for child in file.source.children.iter().filter(|c| c.only_tests) {
+            modules.push([&file.module[..], std::slice::from_ref(&child.name)].concat());
+        }
+    }
+    modules
+}
+
+fn is_test(file: &File, tests: &[Vec<String>]) -> bool {
+    tests.iter().any(|test| file.module.starts_with(test))
+}
+
+#[test]
+fn imports_go_downwards_and_the_pure_half_is_pure() {
+    let files = files();
+    assert!(files.len() > 40, "src/ was not found: {} files", files.len());
+    let tests = only_tests(&files);
+    let mut wrong = Vec::new();
+    for file in files.iter().filter(|f| !is_test(f, &tests)) {
+        // lib.rs and main.rs are the roof: they only list and start.
+        let Some(name) = file.module.get(1) else { continue };
+        match ROOMS.iter().find(|room| room.name == name) {
+            Some(room) => wrong
+                .extend(wrongs(room, &file.source).iter().map(|(line, what)| format!("{}:{line}: {what}", file.path))),
+            None => wrong.push(format!("{}: no such room in tests/layers.rs: {name}", file.path)),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn files_have_not_outgrown_their_room() {
+    let files = files();
+    let tests = only_tests(&files);
+    let long = files.iter().filter(|f| f.lines > LONGEST && !is_test(f, &tests));
+    let long: Vec<String> = long.map(|f| format!("{}: {} lines", f.path, f.lines)).collect();
+    assert!(long.is_empty(), "longer than {LONGEST} lines:\n{}\n", long.join("\n"));
+}
+
+/// A file that no `mod` names is compiled by nobody: its tests never run.
+#[test]
+fn every_file_is_part_of_the_crate() {
+    let files = files();
+    let mut declared: BTreeMap<Vec<String>, usize> = BTreeMap::new();
+    for file in &files {
+        assert!(file.source.moved.is_empty(), "{}: #[path] hides where a module lives", file.path);
+        for child in &file.source.children {
+            *declared.entry([&file.module[..], std::slice::from_ref(&child.name)].concat()).or_default() += 1;
+        }
+    }
+    let lost = files.iter().filter(|f| f.module.len() > 1 && declared.get(&f.module) != Some(&1));
+    let lost: Vec<&str> = lost.map(|f| f.path.as_str()).collect();
+    assert!(lost.is_empty(), "declared by no mod, or by two: {lost:?}");
+    let both = |f: &&File| f.path.ends_with("/mod.rs") && root().join(f.path.replace("/mod.rs", ".rs")).exists();
+    let both: Vec<&str> = files.iter().filter(both).map(|f| f.path.as_str()).collect();
+    assert!(both.is_empty(), "a module with two files: {both:?}");
+}
+
+#[test]
+fn every_check_that_is_written_is_listed() {
+    let families = std::fs::read_dir(root().join("src/checks")).unwrap().map(|e| e.unwrap().path());
+    let mut written = Vec::new();
+    for family in families.filter(|p| p.is_dir()) {
+        let mut paths = Vec::new();
+        walk(&family, &mut paths);
+        for path in paths {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let module = path.strip_prefix(root().join("src/checks")).unwrap().with_extension("");
+            let module = module.iter().map(|p| p.to_str().unwrap()).collect::<Vec<_>>().join("::");
+            if text.contains("CHECK: Check") {
+                written.push(format!("&{module}::CHECK"));
+            } else if text.contains("fn run(") {
+                panic!("{}: a run() without a CHECK is called by nobody", path.display());
+            }
+        }
+    }
+    written.sort();
+    let mut listed = listed_checks(&std::fs::read_to_string(root().join("src/checks/mod.rs")).unwrap());
+    listed.sort();
+    assert!(!written.is_empty(), "no check was found");
+    assert_eq!(written, listed, "left: written, right: in ALL");
+}
+
+/// What stands in `ALL`.
+fn listed_checks(text: &str) -> Vec<String> {
+    let (_, rest) = text.split_once("pub static ALL: &[&Check] = &[").expect("ALL in src/checks/mod.rs");
+    let list = rest.split("];").next().unwrap();
+    list.lines()
+        .map(|line| line.split("//").next().unwrap())
+        .flat_map(|line| line.split(','))
+        .map(|entry| entry.trim().to_owned())
+        .filter(|entry| !entry.is_empty())
+        .collect()
+}
+
+#[test]
+fn checks_are_listed_by_code_and_each_once() {
+    let codes: Vec<u16> = ipaudit::checks::ALL.iter().map(|check| check.code.0).collect();
+    assert!(codes.windows(2).all(|two| two[0] < two[1]), "{codes:?}");
+    let mut names: Vec<&str> = ipaudit::checks::ALL.iter().map(|check| check.name).collect();
+    names.sort_unstable();
+    assert!(names.windows(2).all(|two| two[0] != two[1]), "{names:?}");
+}
+
+// ---- The guard is guarded: forbidden snippets must be found, and look-alikes must not. ----
+
+fn judged(module: &[&str], text: &str) -> Vec<String> {
+    let room = ROOMS.iter().find(|r| r.name == module[1]).unwrap();
+    wrongs(room, &rust_source::read(text, module)).into_iter().map(|(line, what)| format!("{line}: {what}")).collect()
+}
+
+#[test]
+fn forbidden_imports_are_found() {
+    let forbidden: &[(&[&str], &str)] = &[
+        (&["crate", "model", "block"], "use crate::ledger::Ledger;"),
+        (&["crate", "model"], "use serde_json::Value;"),
+        (&["crate", "decode", "block"], "use crate::{model::Block, checks::{Check}};"),
+        (&["crate", "decode", "block"], "use crate::error::Error;"),
+        (&["crate", "decode", "block"], "use super::super::source::etcd::Sink;"),
+        (&["crate", "ledger"], "fn f() { let x = crate::decode::insert; }"),
+        (&["crate", "checks", "blocks", "x"], "use crate::render::escape;"),
+        (&["crate", "checks", "blocks", "x"], "use std::{fmt, fs};"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { std::fs::read(\"x\"); }"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { ::std::env::var(\"x\"); }"),
+        (&["crate", "checks", "blocks", "x"], "use std::*;"),
+        (&["crate", "checks", "blocks", "x"], "use std::net::{IpAddr, TcpStream as Ip};"),
+        (&["crate", "checks", "blocks", "x"], "use std::net::*;"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { let now = Utc::now(); }"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { let now = chrono::Utc::now(); }"),
+        (&["crate", "checks", "blocks", "x"], "use std::time::SystemTime;"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { println!(\"x\"); }"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { std::eprint!(\"x\"); }"),
+        (&["crate", "checks", "blocks", "x"], "async fn f() { tokio::time::sleep(x).await }"),
+        (&["crate", "render", "table"], "use rusqlite::Connection;"),
+        (&["crate", "render", "table"], "use std::io::{self, Write, stdout};"),
+        (&["crate", "steady"], "use clap::Parser;"),
+        (&["crate", "plan"], "use kube::Client;"),
+        (&["crate", "plan"], "pub(crate) mod inner { use super::super::apply::Txn; }"),
+        (&["crate", "error"], "use crate::model::Code;"),
+        (&["crate", "source", "etcd"], "use crate::history::History;"),
+        (&["crate", "source", "etcd"], "use crate::checks::World;"),
+        (&["crate", "source", "etcd"], "use rusqlite::Connection;"),
+        (&["crate", "apply"], "use super::source::etcd;"),
+        (&["crate", "history", "write"], "use crate::source::etcd::EtcdRead;"),
+        (&["crate", "history", "write"], "use etcd_client::Client;"),
+        (&["crate", "connect", "settings"], "use crate::cli::args::Cli;"),
+        // Code behind a test module is code again.
+        (&["crate", "model"], "#[cfg(test)]\nmod tests { use std::fs; }\nuse std::fs;"),
+        (&["crate", "model"], "#[cfg(test)]\nfn helper() {}\nfn f() { std::fs::read(\"\"); }"),
+        // Neither a lifetime nor a quote in a character nor a raw string hides what follows.
+        (&["crate", "model"], "fn f<'a>(x: &'a str) { std::fs::read(x); }"),
+        (&["crate", "model"], "const Q: char = '\"'; use std::fs; const R: char = '\\'';"),
+        (&["crate", "model"], "const S: &str = r#\"a\"b\"#; use std::fs;"),
+    ];
+    for (module, text) in forbidden {
+        let wrong = judged(module, text);
+        assert_eq!(wrong.len(), 1, "{module:?} {text}: {wrong:?}");
+    }
+    assert_eq!(
+        judged(&["crate", "checks", "x"], "// a\n/* b\n c */\nuse std::fs;"),
+        ["4: checks is pure and names the outside world: std::fs"]
+    );
+}
+
+#[test]
+fn allowed_imports_are_not() {
+    let allowed: &[(&[&str], &str)] = &[
+        (&["crate", "model"], "use std::net::{IpAddr, Ipv4Addr}; use chrono::{DateTime, Utc}; use std::fmt;"),
+        (&["crate", "decode"], "mod kube; pub fn f() { kube::insert(); self::kube::insert(); }"),
+        (
+            &["crate", "decode", "kube_pb"],
+            "use super::kube::Item; use crate::model::kube; fn f() { kube::Pod::new(); }",
+        ),
+        (&["crate", "decode", "block"], "use super::json::parse; use serde::Deserialize; use base64::Engine;"),
+        (&["crate", "decode", "block"], "#[cfg(test)]\nmod tests { use std::fs; fn f() { println!(); } }"),
+        (&["crate", "decode", "block"], "#[cfg(test)]\npub(crate) use std::fs;\nfn f() {}"),
+        (&["crate", "checks", "blocks", "x"], "use super::super::evidence::Draft; use crate::ledger::Ledger;"),
+        (
+            &["crate", "checks", "blocks", "x"],
+            "fn f(w: &mut dyn std::io::Write) { writeln!(w, \"println!(std::fs)\"); }",
+        ),
+        (
+            &["crate", "checks", "blocks", "x"],
+            "// use std::fs;\n/* /* use std::fs; */ */\nconst S: &str = \"std::fs \\\" x\";",
+        ),
+        (&["crate", "checks", "blocks", "x"], "fn f() { world.snapshot.now(); let clap = 1; x.kube.tokio; }"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { if print != 1 {} }"),
+        (&["crate", "steady"], "use crate::checks::refold; use crate::ledger::Ledger; use crate::model::*;"),
+        (&["crate", "render", "table"], "use crate::checks::find; use crate::ledger::Ledger; use std::io::Write;"),
+        (
+            &["crate", "source", "etcd"],
+            "use crate::{connect::etcd::Connection, decode::Kv, error::Error, model}; use tokio::fs;",
+        ),
+        (&["crate", "cli", "audit"], "use crate::{source, history, render, checks}; use clap::Parser; use std::env;"),
+    ];
+    for (module, text) in allowed {
+        let wrong = judged(module, text);
+        assert!(wrong.is_empty(), "{module:?} {text}: {wrong:?}");
+    }
+}
+
+#[test]
+fn a_list_of_checks_is_read_with_its_comments() {
+    let text =
+        "pub static ALL: &[&Check] = &[\n    // first\n    &a::b::CHECK, &a::c::CHECK,\n    &d::e::CHECK, // x\n];";
+    assert_eq!(listed_checks(text), ["&a::b::CHECK", "&a::c::CHECK", "&d::e::CHECK"]);
+}
