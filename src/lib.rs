@@ -12,10 +12,11 @@
 //! one file for one outside thing. `tests/layers.rs` holds the imports to that.
 
 pub mod checks;
-//pub mod cli;
+pub mod cli;
 pub mod connect;
 pub mod decode;
 pub mod error;
+pub mod exit;
 pub mod ledger;
 pub mod model;
 pub mod render;

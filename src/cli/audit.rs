@@ -52,9 +52,8 @@ pub async fn live(
     streams: &Streams,
     mut capture: Option<&mut Writer>,
 ) -> Result<Judged, Error> {
-    let FirstLook { mut snapshot, started, duration, warnings } =
-        gather::first_look(sources, streams, capture.as_deref_mut()).await?;
-    snapshot.now = judging.now.unwrap_or(snapshot.now);
+    let FirstLook { snapshot, started, duration, warnings } =
+        gather::first_look(sources, streams, judging.now, capture.as_deref_mut()).await?;
     let scope = judging.scope.into();
     let outcome = check(&snapshot, scope, None);
     let settling = Settling { past: None, now: snapshot.now, settle: judging.settle };
@@ -71,15 +70,14 @@ pub async fn live(
     spinner.set_position(look.size() as u64);
     tokio::time::sleep(judging.settle).await;
     let began = gather::present();
-    let seen = gather::second_look(sources, &judged.snapshot, &look, capture.as_deref_mut()).await;
+    let seen = gather::second_look(sources, &judged.snapshot, &look, judging.now, capture.as_deref_mut()).await;
     spinner.finish_and_clear();
     let took = judging.now.map_or_else(|| gather::present().since(began), |_| Duration::ZERO);
     match seen {
-        Ok(mut second) => {
+        Ok(second) => {
             if let Some(writer) = capture {
                 writer.look(&second, began, took);
             }
-            second.now = judging.now.unwrap_or(second.now);
             let again = check(&second, scope, None);
             judged.outcome = settling.confirm(judged.outcome, &again);
         }
@@ -127,8 +125,7 @@ fn from_capture(file: &std::path::Path, judging: &Judging) -> Result<Judged, Err
     let outcome = check(&snapshot, scope, None);
     let settling = Settling { past: None, now: snapshot.now, settle: judging.settle };
     let (started, duration) = (captured.started, captured.duration);
-    let mut judged =
-        Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
+    let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
     match captured.second {
         _ if judging.settle.is_zero() => judged.outcome = settling.unconfirmed(judged.outcome),
         // Nothing had to be looked at again, or a capture without a second look: read again as a file, it says the same.
@@ -157,11 +154,11 @@ fn tell(judged: &Judged, view: &View, streams: &Streams) -> Result<Exit, Error> 
     let mut text = Vec::new();
     let written = match view.output {
         Output::Table => {
-            let look = render::table::Look { color: streams.color, width: streams.width, all: view.all, quiet: streams.quiet };
-            render::table::write(&mut text, &shown, &look)
+            let Streams { color, width, quiet, .. } = *streams;
+            render::table::write(&shown, render::table::Options { color, width, all: view.all, quiet }, &mut text)
         }
-        Output::Json => render::json::write(&mut text, &shown),
-        Output::Jsonl => render::json::write_lines(&mut text, &shown),
+        Output::Json => render::json::write(&shown, &mut text),
+        Output::Jsonl => render::json::write_lines(&shown, &mut text),
     };
     written.map_err(|e| Error::new("print the findings").cause(e))?;
     output::print(&text)?;

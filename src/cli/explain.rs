@@ -12,15 +12,17 @@ use crate::render::manual;
 /// # Errors
 /// A code that no check has.
 pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
-    let text = match args.code {
-        None => manual::list(checks::ALL, streams.width),
+    let mut text = Vec::new();
+    let written = match args.code {
+        None => manual::list(streams.width, streams.color, &mut text),
         Some(code) => {
             let check = checks::find(code).ok_or_else(|| {
                 Error::new(format!("explain {code}")).cause("no check has this code").hint("ipaudit explain lists all")
             })?;
-            manual::explain(check, streams.width)
+            manual::explain(check, streams.width, streams.color, &mut text)
         }
     };
-    output::print(text.as_bytes())?;
+    written.map_err(|e| Error::new("print the manual").cause(e))?;
+    output::print(&text)?;
     Ok(Exit::Clean)
 }

@@ -74,18 +74,19 @@ pub struct FirstLook {
     pub warnings: Vec<String>,
 }
 
-/// Reads everything once.
+/// Reads everything once; `now` is `--now`.
 ///
 /// # Errors
 /// A file that cannot be read; servers that cannot be reached are told by the coverage.
 pub async fn first_look(
     sources: &Sources,
     streams: &Streams,
+    now: Option<Time>,
     mut capture: Option<&mut Writer>,
 ) -> Result<FirstLook, Error> {
     let clock = Instant::now();
     let started = present();
-    let mut snapshot = Snapshot { now: started, ..Snapshot::default() };
+    let mut snapshot = Snapshot { now: now.unwrap_or(started), ..Snapshot::default() };
     let mut warnings = Vec::new();
     let spinner = streams.spinner("reading Kubernetes");
     let remarks = match &sources.kube {
@@ -200,12 +201,14 @@ pub async fn second_look(
     sources: &Sources,
     first: &Snapshot,
     look: &SecondLook,
+    now: Option<Time>,
     mut capture: Option<&mut Writer>,
 ) -> Result<Snapshot, Error> {
     let mut second = first.clone();
-    second.now = present();
+    second.now = now.unwrap_or_else(present);
     look_at_etcd(sources, &mut second, look, capture.as_deref_mut()).await?;
-    let looked = KubeLooked { pods: listed(&look.pods), nodes: listed(&look.kube_nodes), services: listed(&look.services) };
+    let looked =
+        KubeLooked { pods: listed(&look.pods), nodes: listed(&look.kube_nodes), services: listed(&look.services) };
     match &sources.kube {
         Kube::Live(api) => look_at_kubernetes(api, &mut second, &looked).await?,
         // A file is read again as a file: it says the same.
@@ -278,7 +281,7 @@ async fn read_whole(
 fn keys_of(snapshot: &Snapshot, look: &SecondLook) -> BTreeSet<Vec<u8>> {
     let names = &snapshot.names;
     let mut asked = BTreeSet::new();
-    let mut add = |key: String| drop(asked.insert(key.into_bytes()));
+    let mut add = |key: String| asked.extend([key.into_bytes()]);
     let text = |name: Name| names.get(name);
     each(&look.blocks, |cidr| add(keys::block_key(*cidr)));
     each(&look.handles, |id| add(keys::handle_key(&id.text(names))));

@@ -113,7 +113,8 @@ impl Ledger<'_> {
                 self.networks.entry(handle.id.tail).or_insert(handle.id.head);
             }
         }
-        let usual = networks.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(network)));
+        let usual =
+            networks.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(snapshot.text(network))));
         self.usual_network =
             usual.map(|(network, _)| network).or_else(|| snapshot.names.find("k8s-pod-network")).unwrap_or(Name::NONE);
     }

@@ -276,11 +276,11 @@ pub struct Snapshot {
 
     /// Sorted by CIDR.
     pub blocks: Vec<Block>,
-    /// Sorted by id.
+    /// Sorted by id (numbers of the table, not text).
     pub handles: Vec<Handle>,
     /// Sorted by CIDR, then host.
     pub affinities: Vec<Affinity>,
-    /// Sorted by namespace and name (numbers of the table, not text).
+    /// Sorted by namespace and name.
     pub endpoints: Vec<Endpoint>,
     pub calico_nodes: Vec<CalicoNode>,
     pub pools: Vec<Pool>,
@@ -321,23 +321,34 @@ impl Snapshot {
     }
 
     /// Puts every list into the order that its field promises. Whoever fills a snapshot calls this once at the end.
+    ///
+    /// Where output follows a list, its order is that of the text, since the numbers of names depend on what was
+    /// read first. Lists arrive nearly sorted, and then this is cheap.
     pub fn sort(&mut self) {
+        let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
         self.handles.sort_by(|a, b| (a.id, &a.odd_id).cmp(&(b.id, &b.odd_id)));
-        self.affinities.sort_by(|a, b| (a.cidr, a.host, &a.odd_key).cmp(&(b.cidr, b.host, &b.odd_key)));
-        self.endpoints.sort_by_key(|e| (e.namespace, e.name));
-        let names = &self.names;
+        self.affinities.sort_by(|a, b| {
+            let host = |x: &Affinity| (x.cidr, x.host.kind, names.get(x.host.name));
+            host(a).cmp(&host(b)).then_with(|| a.odd_key.cmp(&b.odd_key))
+        });
+        self.endpoints.sort_by(|a, b| by_pair(names, (a.namespace, a.name), (b.namespace, b.name)));
         self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.pools.sort_by(|a, b| (a.cidr, names.get(a.name)).cmp(&(b.cidr, names.get(b.name))));
         self.reservations.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
-        self.host_endpoints.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.host_endpoint_addresses.sort_unstable();
         self.bad_values.sort_by(|a, b| a.key.cmp(&b.key));
-        self.pods.sort_by_key(|p| (p.namespace, p.name));
+        self.pods.sort_by(|a, b| by_pair(names, (a.namespace, a.name), (b.namespace, b.name)));
         self.kube_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
-        self.services.sort_by_key(|s| (s.namespace, s.name));
+        self.services.sort_by(|a, b| by_pair(names, (a.namespace, a.name), (b.namespace, b.name)));
         self.namespaces.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
     }
+}
+
+/// Compares namespace, then name, as text; one namespace is one number.
+fn by_pair(names: &Names, a: (Name, Name), b: (Name, Name)) -> std::cmp::Ordering {
+    let namespaces = || names.get(a.0).cmp(names.get(b.0));
+    if a.0 == b.0 { names.get(a.1).cmp(names.get(b.1)) } else { namespaces() }
 }
 
 #[cfg(test)]

@@ -65,8 +65,7 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
     let service =
         (!owner.namespace.is_none() && !owner.service.is_none()).then(|| world.pair(owner.namespace, owner.service));
     let key = (owner.namespace, owner.service);
-    let services = &world.snapshot.services;
-    let reborn = services.binary_search_by_key(&key, |s| (s.namespace, s.name)).ok().and_then(|at| services.get(at));
+    let reborn = world.snapshot.services.iter().find(|s| (s.namespace, s.name) == key);
     let why = match (&service, reborn) {
         (Some(service), Some(_)) => format!("of an earlier service {service}, which was made again since"),
         (Some(service), None) => format!("service {service} does not exist"),

@@ -1,0 +1,164 @@
+//! `ipaudit audit` as its users run it: the binary, real etcd servers, golden datastores, real exit codes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod servers;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use servers::golden::{Case, Moment};
+use servers::{Etcd, EtcdVersion};
+
+/// The binary with an environment of its own: nothing of this machine's settings gets in.
+fn ipaudit() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
+    command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin");
+    command
+}
+
+fn audit(endpoint: &str, moment: &Moment, more: &[&str]) -> Output {
+    let mut command = ipaudit();
+    command.args(["audit", "--etcd-endpoints", endpoint, "--now", &moment.captured_at, "--settle", "100ms"]);
+    command.arg("--kube-objects").arg(&moment.cluster_file).args(more);
+    command.output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
+}
+
+/// Code and subject of every finding.
+fn found(document: &Value) -> BTreeSet<(String, String)> {
+    let text = |v: &Value| v.as_str().unwrap().to_owned();
+    let findings = document["findings"].as_array().unwrap();
+    findings.iter().map(|f| (text(&f["code"]), text(&f["subject"]["id"]))).collect()
+}
+
+fn expected(moment: &Moment, document: &Value) -> BTreeSet<(String, String)> {
+    // Codes that this build does not have are in no list of the document.
+    let known = ipaudit::checks::ALL.iter().map(|c| c.code.to_string()).collect::<BTreeSet<_>>();
+    assert_eq!(document["schema"], "ipaudit/audit/v1");
+    moment.expect.iter().map(|e| (e.code.clone(), e.subject.clone())).filter(|(c, _)| known.contains(c)).collect()
+}
+
+fn every_case(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    for name in Case::names() {
+        for (i, moment) in Case::load(&name).moments.iter().enumerate() {
+            etcd.delete_prefix("/calico");
+            moment.load_into(&etcd);
+            let output = audit(&etcd.endpoint(), moment, &["-o", "json"]);
+            let document = json(&output);
+            assert_eq!(found(&document), expected(moment, &document), "{name}[{i}]");
+            let incomplete = moment.expect.iter().any(|e| matches!(e.code.as_str(), "IPA901" | "IPA905"));
+            let bad = document["findings"].as_array().unwrap().iter();
+            let bad = bad.filter(|f| matches!(f["severity"].as_str(), Some("error" | "critical"))).count();
+            let code = if incomplete { 3 } else { i32::from(bad > 0) };
+            assert_eq!(output.status.code(), Some(code), "{name}[{i}] {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(document["exit_code"], code, "{name}[{i}]");
+        }
+    }
+}
+
+#[test]
+fn every_case_through_etcd_3_4() {
+    servers::need!(Etcd3_4);
+    every_case(EtcdVersion::V3_4);
+}
+
+#[test]
+fn every_case_through_etcd_3_7() {
+    servers::need!(Etcd3_7);
+    every_case(EtcdVersion::V3_7);
+}
+
+/// A capture holds both looks: auditing it gives byte for byte the same findings, every time.
+#[test]
+fn a_capture_gives_the_same_findings() {
+    servers::need!(Etcd3_7);
+    let etcd = Etcd::start(EtcdVersion::V3_7);
+    let folder = tempfile::tempdir().unwrap();
+    for name in Case::names() {
+        let case = Case::load(&name);
+        let moment = case.moments.last().unwrap();
+        etcd.delete_prefix("/calico");
+        moment.load_into(&etcd);
+        let file = folder.path().join(&name);
+        let mut command = ipaudit();
+        command.args(["capture", "--etcd-endpoints", &etcd.endpoint(), "--now", &moment.captured_at]);
+        command.args(["--settle", "100ms", "-f"]).arg(&file).arg("--kube-objects").arg(&moment.cluster_file);
+        let output = command.output().unwrap();
+        let code = if name == "undecodable" { 3 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{name}: {output:?}");
+        let from = || ipaudit().args(["audit", "-o", "json", "--from"]).arg(&file).output().unwrap();
+        let (first, second) = (from(), from());
+        assert_eq!(first.stdout, second.stdout, "{name}");
+        let live = audit(&etcd.endpoint(), moment, &["-o", "json"]);
+        let (first_text, live_text) = (findings_text(&first), findings_text(&live));
+        let unlike = first_text.lines().zip(live_text.lines()).find(|(a, b)| a != b);
+        assert_eq!((unlike, first_text.len()), (None, live_text.len()), "{name}");
+        assert_eq!(first.status.code(), live.status.code(), "{name}");
+    }
+}
+
+/// The findings as text, without the audits' own times, which are the clock's.
+fn findings_text(output: &Output) -> String {
+    let mut document = json(output);
+    for finding in document["findings"].as_array_mut().unwrap() {
+        for time in ["first_seen", "last_seen"] {
+            finding.as_object_mut().unwrap().remove(time);
+        }
+    }
+    serde_json::to_string_pretty(&document["findings"]).unwrap()
+}
+
+fn captured(folder: &Path) -> std::path::PathBuf {
+    let etcd = Etcd::start(EtcdVersion::V3_7);
+    let case = Case::load("leaked-pods");
+    case.moment().load_into(&etcd);
+    let file = folder.join("capture");
+    let mut command = ipaudit();
+    command.args(["capture", "--etcd-endpoints", &etcd.endpoint(), "--settle", "0", "-f"]).arg(&file);
+    let output = command.arg("--kube-objects").arg(&case.moment().cluster_file).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    file
+}
+
+#[test]
+fn a_newer_a_cut_off_and_a_foreign_capture_are_refused() {
+    servers::need!(Etcd3_7);
+    use std::io::{Read, Write};
+    let folder = tempfile::tempdir().unwrap();
+    let good = captured(folder.path());
+    let mut text = String::new();
+    flate2::read::MultiGzDecoder::new(std::fs::File::open(&good).unwrap()).read_to_string(&mut text).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        let mut out = flate2::write::GzEncoder::new(std::fs::File::create(&path).unwrap(), flate2::Compression::fast());
+        out.write_all(text.as_bytes()).unwrap();
+        out.finish().unwrap();
+        path
+    };
+    let newer = write("newer", &text.replacen("\"version\":1", "\"version\":2", 1));
+    let cut = write("cut", &text[..text.trim_end().rfind('\n').unwrap()]);
+    let foreign = write("foreign", "{\"kind\":\"List\"}\n");
+    let half = folder.path().join("half");
+    let bytes = std::fs::read(&good).unwrap();
+    std::fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
+    for (file, says) in [
+        (&newer, "format 2 of ipaudit"),
+        (&cut, "its last line is missing"),
+        (&foreign, "not a capture"),
+        (&half, "cannot read the capture"),
+        (&folder.path().join("absent"), "No such file"),
+    ] {
+        let output = ipaudit().args(["audit", "--from"]).arg(file).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(says), "{stderr:?} does not say {says:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
