@@ -16,6 +16,7 @@ pub mod checks;
 pub mod connect;
 pub mod decode;
 pub mod error;
+pub mod exit;
 pub mod ledger;
 pub mod model;
 pub mod render;
