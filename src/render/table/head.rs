@@ -55,10 +55,9 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
             let counts = tally(&folds.counts(&view.findings));
             let say = if worst.severity <= Severity::Warning { "Nothing urgent: " } else { "" };
             let what = format!("{} {}", worst.subject.id, worst.summary);
-            Text::new()
-                .field(style_of(worst.severity).bold(), &format!("{say}{counts}."))
-                .field(PLAIN, "Worst:")
-                .then(style_of(worst.severity), &worst.code.to_string())
+            let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
+            let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
+            text.then(style_of(worst.severity), &worst.code.to_string())
                 .then(PLAIN, &what)
         }
         None if !view.narrow.is_all() => {
