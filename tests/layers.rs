@@ -36,7 +36,8 @@ const ROOMS: &[Room] = &[
     pure("checks", &["ledger", "model"]),
     pure("steady", &["checks", "ledger", "model"]),
     pure("plan", &["decode", "ledger", "model"]),
-    pure("render", &["checks", "ledger", "model"]),
+    pure("exit", &["model"]),
+    pure("render", &["checks", "exit", "ledger", "model"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
     edge("connect", &["error", "model"]),
@@ -46,8 +47,8 @@ const ROOMS: &[Room] = &[
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "history", "ledger", "model", "plan", "render", "source",
-            "steady",
+            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "render",
+            "source", "steady",
         ],
     ),
 ];

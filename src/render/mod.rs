@@ -1,1 +1,17 @@
-//! (under construction)
+//! From plain values to text: what an audit found, for people and for programs, and the manual of the checks.
+//!
+//! One file a format; all of them show the same [`AuditView`] and write to any `Write`. Renderers decide nothing:
+//! what is wrong is the checks' to say, the exit code [`crate::exit`]'s. Foreign names are escaped here and
+//! nowhere else ([`escape`]). Nothing here asks a clock, a terminal or the environment.
+
+pub mod age;
+pub mod escape;
+pub mod json;
+mod json_lines;
+pub mod manual;
+pub mod table;
+mod view;
+
+pub use view::{
+    AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, Narrow, OutsideRow, PoolRow, leaked,
+};

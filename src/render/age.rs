@@ -1,0 +1,68 @@
+//! Durations and moments as people say them.
+//!
+//! Always UTC and always English: output must not depend on the machine that made it.
+
+use std::time::Duration;
+
+use crate::model::Time;
+
+/// One number and one unit: `12s`, `34m`, `31h`, `11d`.
+pub fn age(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..=59 => format!("{seconds}s"),
+        60..=3_599 => format!("{}m", seconds / 60),
+        3_600..=172_799 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A moment seen from `now`: `02:49` today, `22 Nov 02:49` within half a year, else `2025-11-22`.
+pub fn moment(at: Time, now: Time) -> String {
+    let (at, today) = (at.to_chrono(), now.to_chrono());
+    let days = (today - at).num_days().abs();
+    let form = if at.date_naive() == today.date_naive() {
+        "%H:%M"
+    } else if days < 180 {
+        "%-d %b %H:%M"
+    } else {
+        "%Y-%m-%d"
+    };
+    at.format(form).to_string()
+}
+
+/// How long something took: `0.9s`, `14s`, `2m`.
+pub fn took(duration: Duration) -> String {
+    match duration.as_millis() {
+        0..=99 => format!("{}ms", duration.as_millis()),
+        100..=9_999 => format!("{:.1}s", duration.as_secs_f64()),
+        _ => age(duration),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_have_one_unit() {
+        for (seconds, text) in
+            [(0, "0s"), (59, "59s"), (60, "1m"), (3_600, "1h"), (47 * 3_600, "47h"), (48 * 3_600, "2d")]
+        {
+            assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+        for (millis, text) in [(3, "3ms"), (912, "0.9s"), (14_000, "14s"), (150_000, "2m")] {
+            assert_eq!(took(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn moments_are_as_short_as_they_can_be() {
+        let time = |text| Time::parse_rfc3339(text).unwrap();
+        let now = time("2026-11-24T03:04:11Z");
+        assert_eq!(moment(time("2026-11-24T02:49:30Z"), now), "02:49");
+        assert_eq!(moment(time("2026-11-02T14:03:30Z"), now), "2 Nov 14:03");
+        assert_eq!(moment(time("2025-11-24T02:49:30Z"), now), "2025-11-24");
+        assert_eq!(moment(Time(i64::MIN), Time(i64::MAX)), "1677-09-21");
+    }
+}

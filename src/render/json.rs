@@ -1,0 +1,272 @@
+//! The output for programs: one versioned document (`json`), or one finding a line (`jsonl`).
+//!
+//! This is a promise: within `v1` fields are added, never renamed or removed. `docs/output.md` says what each means,
+//! `docs/audit.schema.json` holds it, a test holds this file to both. Written as a stream, never built in memory.
+
+use std::io::{Result, Write};
+
+use serde::Serialize;
+use serde::ser::{SerializeSeq, Serializer};
+
+use super::json_lines::{Lines, Visible};
+use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow, PoolRow};
+use crate::checks::{self, Skipped};
+use crate::model::{Code, Evidence, Finding, Life, Time};
+
+/// The name and version of the document's shape.
+pub const SCHEMA: &str = "ipaudit/audit/v1";
+
+/// Writes the whole audit as one document; one line a finding, so that it can be read and compared by line.
+pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Lines::default());
+    Document::of(view).serialize(&mut serializer)?;
+    out.write_all(b"\n")
+}
+
+/// Writes every finding as one line, as it stands in the document.
+pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
+    for finding in &view.findings {
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Visible);
+        FindingRow::of(finding, view).serialize(&mut serializer)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Document<'v> {
+    schema: &'static str,
+    tool: Tool,
+    cluster: Cluster<'v>,
+    audit: Audit,
+    inputs: Vec<InputJson<'v>>,
+    counts: &'v Counts,
+    pools: Vec<PoolJson<'v>>,
+    narrowed_by: Vec<String>,
+    findings: Findings<'v>,
+    skipped: Vec<SkippedJson<'v>>,
+    outside_scope: OutsideRow,
+    history: Option<HistoryRow>,
+    warnings: &'v [String],
+    exit_code: u8,
+}
+
+#[derive(Serialize)]
+struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Cluster<'v> {
+    name: Option<&'v str>,
+    guid: &'v str,
+    kubernetes_uid: Option<&'v str>,
+    kubernetes_server: Option<&'v str>,
+    calico_version: Option<&'v str>,
+}
+
+#[derive(Serialize)]
+struct Audit {
+    id: Option<u64>,
+    started: Time,
+    judged_at: Time,
+    etcd_revision: i64,
+    duration_ms: u64,
+    complete: bool,
+    scope: &'static str,
+}
+
+#[derive(Serialize)]
+struct InputJson<'v> {
+    input: &'static str,
+    state: &'static str,
+    detail: &'v str,
+    undecodable: u64,
+}
+
+#[derive(Serialize)]
+struct PoolJson<'v> {
+    name: &'v str,
+    cidr: &'v str,
+    addresses: u64,
+    allocated: u64,
+    in_use: u64,
+    leaked: u64,
+    cooling: u64,
+    reserved: u64,
+    free: u64,
+    blocks: u64,
+    free_blocks: u64,
+}
+
+#[derive(Serialize)]
+struct SubjectJson<'v> {
+    kind: &'static str,
+    id: &'v str,
+}
+
+#[derive(Serialize)]
+struct RootJson<'v> {
+    code: Code,
+    id: &'v str,
+}
+
+#[derive(Serialize)]
+struct FindingRow<'v> {
+    code: Code,
+    name: &'static str,
+    severity: &'static str,
+    state: &'static str,
+    subject: SubjectJson<'v>,
+    summary: &'v str,
+    advice: &'v str,
+    evidence: &'v Evidence,
+    root: Option<RootJson<'v>>,
+    next: &'v [String],
+    node: Option<&'v str>,
+    namespace: Option<&'v str>,
+    pool: Option<&'v str>,
+    since: Option<Time>,
+    first_seen: Time,
+    last_seen: Time,
+    audits_seen: u64,
+    episode: u64,
+}
+
+#[derive(Serialize)]
+struct SkippedJson<'v> {
+    code: Code,
+    name: &'static str,
+    reason: &'v str,
+    incomplete: bool,
+}
+
+/// The findings, made one by one while they are written.
+struct Findings<'v>(&'v AuditView<'v>);
+
+impl Serialize for Findings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.findings.len()))?;
+        for finding in &self.0.findings {
+            list.serialize_element(&FindingRow::of(finding, self.0))?;
+        }
+        list.end()
+    }
+}
+
+impl<'v> Document<'v> {
+    fn of(view: &'v AuditView<'v>) -> Document<'v> {
+        let (cluster, audit) = (&view.cluster, &view.audit);
+        Document {
+            schema: SCHEMA,
+            tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+            cluster: Cluster {
+                name: some(&cluster.name),
+                guid: &cluster.guid,
+                kubernetes_uid: cluster.kubernetes_uid.as_deref(),
+                kubernetes_server: some(&cluster.kubernetes_server),
+                calico_version: some(&cluster.calico_version),
+            },
+            audit: Audit {
+                id: audit.id,
+                started: audit.started,
+                judged_at: audit.judged,
+                etcd_revision: audit.etcd_revision,
+                duration_ms: u64::try_from(audit.duration.as_millis()).unwrap_or(u64::MAX),
+                complete: audit.complete,
+                scope: audit.scope,
+            },
+            inputs: view.inputs.iter().map(InputJson::of).collect(),
+            counts: &view.counts,
+            pools: view.pools.iter().map(PoolJson::of).collect(),
+            narrowed_by: view.narrow.flags(),
+            findings: Findings(view),
+            skipped: view.skipped.iter().map(SkippedJson::of).collect(),
+            outside_scope: view.outside,
+            history: view.history,
+            warnings: &view.warnings,
+            exit_code: view.exit.code(),
+        }
+    }
+}
+
+impl<'v> InputJson<'v> {
+    fn of(row: &'v InputRow) -> InputJson<'v> {
+        InputJson {
+            input: row.input.word(),
+            state: row.state.word(),
+            detail: &row.detail,
+            undecodable: row.undecodable,
+        }
+    }
+}
+
+impl<'v> PoolJson<'v> {
+    fn of(pool: &'v PoolRow) -> PoolJson<'v> {
+        PoolJson {
+            name: &pool.name,
+            cidr: &pool.cidr,
+            addresses: held(pool.addresses),
+            allocated: held(pool.allocated),
+            in_use: held(pool.in_use),
+            leaked: held(pool.leaked),
+            cooling: held(pool.cooling),
+            reserved: held(pool.reserved),
+            free: held(pool.free),
+            blocks: held(pool.blocks),
+            free_blocks: held(pool.free_blocks),
+        }
+    }
+}
+
+impl<'v> FindingRow<'v> {
+    fn of(finding: &'v Finding, view: &AuditView<'_>) -> FindingRow<'v> {
+        let now = view.audit.judged;
+        let life = finding.life.unwrap_or(Life { first_seen: now, last_seen: now, audits_seen: 1, episode: 1 });
+        FindingRow {
+            code: finding.code,
+            name: name(finding.code),
+            severity: finding.severity.word(),
+            state: finding.state.word(),
+            subject: SubjectJson { kind: finding.subject.kind.word(), id: &finding.subject.id },
+            summary: &finding.summary,
+            advice: &finding.advice,
+            evidence: &finding.evidence,
+            root: finding.root.as_ref().map(|root| RootJson { code: root.code, id: &root.id }),
+            next: &finding.next,
+            node: finding.node.as_deref(),
+            namespace: finding.namespace.as_deref(),
+            pool: finding.pool.as_deref(),
+            since: finding.since,
+            first_seen: life.first_seen,
+            last_seen: life.last_seen,
+            audits_seen: life.audits_seen,
+            episode: life.episode,
+        }
+    }
+}
+
+impl<'v> SkippedJson<'v> {
+    fn of(skipped: &'v Skipped) -> SkippedJson<'v> {
+        SkippedJson {
+            code: skipped.code,
+            name: name(skipped.code),
+            reason: &skipped.reason,
+            incomplete: skipped.incomplete,
+        }
+    }
+}
+
+fn name(code: Code) -> &'static str {
+    checks::find(code).map_or("", |check| check.name)
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// An IPv6 pool has more addresses than other languages' integers hold: the number stops at 2^63 - 1.
+fn held(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX).min(i64::MAX as u64)
+}

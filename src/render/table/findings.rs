@@ -1,0 +1,151 @@
+//! The findings, worst first: a few of a code one by one, many as one paragraph.
+
+use std::io::Result;
+
+use super::details;
+use super::folds::Folds;
+use super::group;
+use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, style_of};
+use super::{Options, tally};
+use crate::checks;
+use crate::model::{Code, Finding, Life, Severity, State};
+use crate::render::age::{age, moment};
+use crate::render::view::AuditView;
+
+/// Up to so many findings of one code are told one by one.
+const FEW: usize = 3;
+/// Where everything but the code begins.
+pub const HANG: usize = 7;
+
+pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    let kind = |i: &usize| view.findings.get(*i).map(|f| (f.severity, f.code));
+    let mut section = None;
+    for same in folds.shown.chunk_by(|a, b| kind(a) == kind(b)) {
+        let findings: Vec<&Finding> = same.iter().filter_map(|&i| view.findings.get(i).copied()).collect();
+        let Some(first) = findings.first() else { continue };
+        if section != Some(first.severity) {
+            open_section(paper, first.severity, section.is_none() && options.quiet)?;
+            section = Some(first.severity);
+        }
+        if findings.len() > FEW {
+            group::write(view, folds, same, &findings, options, paper)?;
+        } else {
+            for (finding, at) in findings.iter().zip(same) {
+                one(view, folds, *at, finding, options, paper)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn open_section(paper: &mut Paper<'_>, severity: Severity, at_the_top: bool) -> Result<()> {
+    if !at_the_top {
+        paper.blank()?;
+    }
+    paper.paragraph(0, 0, &Text::new().field(style_of(severity).bold(), &severity.word().to_uppercase()))
+}
+
+/// `IPA110 leaked-address`.
+pub fn name(finding: &Finding) -> Text {
+    Text::new().field(style_of(finding.severity).bold(), &finding.code.to_string()).then(BOLD, name_of(finding.code))
+}
+
+/// The name of a code; empty for one that the registry does not know (an older or newer audit's).
+pub fn name_of(code: Code) -> &'static str {
+    checks::find(code).map_or("", |check| check.name)
+}
+
+/// The column of subjects where the page is wide enough to spend blanks on it.
+pub fn column(paper: &Paper<'_>) -> usize {
+    if paper.width >= 100 { 30 } else { 0 }
+}
+
+/// One finding: what it is, what to do, its details, what it explains, the next command.
+fn one(
+    view: &AuditView<'_>,
+    folds: &Folds,
+    at: usize,
+    finding: &Finding,
+    options: Options,
+    paper: &mut Paper<'_>,
+) -> Result<()> {
+    let mut title = name(finding).column_whole(BOLD, &finding.subject.id, column(paper));
+    title = title.field(PLAIN, &format!("{}{}", finding.summary, details::addition(finding)));
+    if finding.state == State::Unconfirmed {
+        title = title.then(DIM, "(unconfirmed)");
+    }
+    paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &since(view, finding)))?;
+    let mut lines = Vec::new();
+    if !finding.advice.is_empty() {
+        lines.push((HANG, Text::new().field(PLAIN, &finding.advice)));
+    }
+    lines.extend(details::of(finding, options.all));
+    if let Some(text) = explains(folds, &[at], options.all.then_some(finding)) {
+        lines.push((HANG, text));
+    }
+    with_commands(paper, lines, finding, options.all)
+}
+
+/// The last line takes the first command to its right; with `--all` every command has its own line.
+fn with_commands(paper: &mut Paper<'_>, lines: Vec<(usize, Text)>, finding: &Finding, all: bool) -> Result<()> {
+    let mut right = Text::new();
+    if let Some(command) = finding.next.first().filter(|_| !all) {
+        right = right.whole(COMMAND, command);
+        if finding.next.len() > 1 {
+            right = right.whole(DIM, &format!("+{} more", finding.next.len() - 1));
+        }
+    }
+    let last = lines.len().checked_sub(1);
+    for (i, (hang, text)) in lines.iter().enumerate() {
+        let right = if Some(i) == last { &right } else { &Text::new() };
+        paper.with_right(HANG, *hang, text, right)?;
+    }
+    if last.is_none() && !right.is_empty() {
+        paper.with_right(HANG, HANG, &Text::new(), &right)?;
+    }
+    for command in finding.next.iter().filter(|_| all) {
+        paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, command))?;
+    }
+    Ok(())
+}
+
+/// `+3 findings explained by this one (IPA102 IPA130 IPA131)`; with `--all`, what explains this one.
+pub fn explains(folds: &Folds, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
+    if let Some(root) = all.and_then(|finding| finding.root.as_ref()) {
+        return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id)));
+    }
+    let (number, codes) = folds.under(shown);
+    let codes: Vec<String> = codes.iter().map(Code::to_string).collect();
+    let plural = if number == 1 { "" } else { "s" };
+    let these = if shown.len() == 1 { "this one" } else { "these" };
+    let text = format!("+{number} finding{plural} explained by {these} ({})", codes.join(" "));
+    (number > 0).then(|| Text::new().field(DIM, &text))
+}
+
+/// How old the evidence is, and since when audits have seen it: `11d old, since 02:49, 2 audits`.
+fn since(view: &AuditView<'_>, finding: &Finding) -> String {
+    let now = view.audit.judged;
+    let mut parts = Vec::new();
+    parts.extend(finding.since.map(|t| format!("{} old", age(now.since(t)))));
+    match finding.life {
+        Some(Life { audits_seen, episode, first_seen, .. }) if audits_seen > 1 || episode > 1 => {
+            parts.push(format!("since {}", moment(first_seen, now)));
+            parts.push(if audits_seen == 1 { "1 audit".to_owned() } else { format!("{audits_seen} audits") });
+            if episode > 1 {
+                parts.push("came back".to_owned());
+            }
+        }
+        Some(_) if view.history.is_some() => parts.push("new".to_owned()),
+        _ => {}
+    }
+    parts.join(", ")
+}
+
+/// `1 critical, 63 errors, 3 more explained by these`.
+pub fn total(view: &AuditView<'_>, folds: &Folds) -> String {
+    let mut text = tally(&folds.counts(&view.findings));
+    if folds.folded > 0 {
+        text.push_str(&format!(", {} more explained by these", folds.folded));
+    }
+    text
+}

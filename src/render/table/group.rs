@@ -1,0 +1,206 @@
+//! Many findings of one code as one paragraph: how many, where, how old, the first of them, how to see all.
+//!
+//! One pass over the findings, whatever their number.
+
+use std::collections::HashMap;
+use std::io::Result;
+
+use super::findings::{HANG, column, explains, name};
+use super::folds::Folds;
+use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting};
+use super::{Options, counted};
+use crate::checks::natural;
+use crate::model::{Fact, Finding, State, Time};
+use crate::render::age::{age, moment};
+use crate::render::view::{AuditView, Narrow};
+
+/// So many subjects are named at most, on so many lines.
+const FIRST: usize = 10;
+const LINES: usize = 4;
+/// So many nodes are named.
+const NODES: usize = 6;
+
+pub fn write(
+    view: &AuditView<'_>,
+    folds: &Folds,
+    shown: &[usize],
+    findings: &[&Finding],
+    options: Options,
+    paper: &mut Paper<'_>,
+) -> Result<()> {
+    let Some(first) = findings.first() else { return Ok(()) };
+    let facts = Facts::of(findings);
+    let title = name(first).column(PLAIN, &facts.title(findings, view.audit.judged), column(paper));
+    paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &facts.since(view)))?;
+    for line in [facts.by_node(), facts.reasons(), facts.same_summary.unwrap_or_default().to_owned()] {
+        paper_line(paper, &line)?;
+    }
+    paper_line(paper, facts.same_advice.unwrap_or_default())?;
+    if options.all {
+        return every(view, folds, shown, findings, paper);
+    }
+    if let Some(text) = explains(folds, shown, None) {
+        paper.paragraph(HANG, HANG, &text)?;
+    }
+    let command = see_all(first, &view.narrow);
+    paper.with_right(HANG, HANG, &first_subjects(findings, paper.width), &Text::new().whole(COMMAND, &command))
+}
+
+fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {
+    if line.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, line)) }
+}
+
+/// `10.65.3.7  10.65.3.9  … 61 more`.
+fn first_subjects(findings: &[&Finding], width: usize) -> Text {
+    let ids = || findings.iter().take(FIRST).map(|f| f.subject.id.as_str());
+    let number = fitting(ids(), width, HANG, LINES).max(1);
+    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, id));
+    if number == findings.len() {
+        return text;
+    }
+    text.whole(DIM, &format!("… {} more", findings.len() - number))
+}
+
+/// With `--all`: a line each.
+fn every(
+    view: &AuditView<'_>,
+    folds: &Folds,
+    shown: &[usize],
+    findings: &[&Finding],
+    paper: &mut Paper<'_>,
+) -> Result<()> {
+    for (finding, at) in findings.iter().zip(shown) {
+        let mut text = Text::new().whole(PLAIN, &finding.subject.id).field(PLAIN, &finding.summary);
+        if finding.state == State::Unconfirmed {
+            text = text.then(DIM, "(unconfirmed)");
+        }
+        if let Some(root) = explains(folds, &[*at], Some(finding)).filter(|_| finding.root.is_some()) {
+            text = text.append(root);
+        }
+        let old = finding.since.map(|t| age(view.audit.judged.since(t))).unwrap_or_default();
+        paper.with_right(HANG, HANG + 2, &text, &Text::new().whole(DIM, &old))?;
+    }
+    Ok(())
+}
+
+/// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.
+fn see_all(finding: &Finding, narrow: &Narrow) -> String {
+    let chosen = Narrow { codes: vec![finding.code], severity: None, ..narrow.clone() };
+    format!("ipaudit audit {} --all", chosen.flags().join(" "))
+}
+
+/// What one pass over the findings learns.
+#[derive(Debug, Default)]
+struct Facts<'f> {
+    /// Most findings first, then by name.
+    nodes: Vec<(&'f str, usize)>,
+    oldest: Option<Time>,
+    first_seen: Option<Time>,
+    new: usize,
+    unconfirmed: usize,
+    reasons: Vec<(&'f str, usize)>,
+    total: usize,
+    /// What all of them say alike.
+    same_summary: Option<&'f str>,
+    same_advice: Option<&'f str>,
+}
+
+impl<'f> Facts<'f> {
+    fn of(findings: &[&'f Finding]) -> Facts<'f> {
+        let mut facts = Facts { total: findings.len(), ..Facts::default() };
+        let (mut nodes, mut reasons): (HashMap<&str, usize>, HashMap<&str, usize>) = Default::default();
+        facts.same_summary = findings.first().map(|f| f.summary.as_str());
+        facts.same_advice = findings.first().map(|f| f.advice.as_str());
+        for finding in findings {
+            if let Some(node) = &finding.node {
+                *nodes.entry(node).or_default() += 1;
+            }
+            if let Some(Fact::Text(reason)) = finding.evidence.get("reason") {
+                *reasons.entry(reason).or_default() += 1;
+            }
+            facts.oldest = earlier(facts.oldest, finding.since);
+            facts.first_seen = earlier(facts.first_seen, finding.life.map(|life| life.first_seen));
+            facts.new += usize::from(finding.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1));
+            facts.unconfirmed += usize::from(finding.state == State::Unconfirmed);
+            facts.same_summary = facts.same_summary.filter(|s| *s == finding.summary);
+            facts.same_advice = facts.same_advice.filter(|s| *s == finding.advice);
+        }
+        facts.nodes = sorted(nodes);
+        facts.reasons = sorted(reasons);
+        facts
+    }
+
+    /// `63 addresses on 4 nodes, oldest 11d, 60 of them on slave-96`.
+    fn title(&self, findings: &[&Finding], now: Time) -> String {
+        let Some(first) = findings.first() else { return String::new() };
+        let mut text = counted(findings.len(), first.subject.kind);
+        match self.nodes.as_slice() {
+            [] => {}
+            [(node, _)] => text.push_str(&format!(" on {node}")),
+            many => text.push_str(&format!(" on {} nodes", many.len())),
+        }
+        if let Some(oldest) = self.oldest {
+            text.push_str(&format!(", oldest {}", age(now.since(oldest))));
+        }
+        if let Some((node, number)) = self.majority() {
+            text.push_str(&format!(", {number} of them on {node}"));
+        }
+        if self.unconfirmed > 0 {
+            text.push_str(&format!(", {} unconfirmed", self.unconfirmed));
+        }
+        text
+    }
+
+    /// The node that has more than half of them, where there are several.
+    fn majority(&self) -> Option<(&'f str, usize)> {
+        let (node, number) = *self.nodes.first()?;
+        (self.nodes.len() > 1 && number * 2 > self.total).then_some((node, number))
+    }
+
+    /// `by node: slave-1 12, slave-2 9, 5 more nodes`, where no node has most of them.
+    fn by_node(&self) -> String {
+        if self.nodes.len() < 2 || self.majority().is_some() {
+            return String::new();
+        }
+        let mut parts: Vec<String> = self.nodes.iter().take(NODES).map(|(n, number)| format!("{n} {number}")).collect();
+        match self.nodes.len().saturating_sub(NODES) {
+            0 => {}
+            1 => parts.push("1 more node".to_owned()),
+            more => parts.push(format!("{more} more nodes")),
+        }
+        format!("by node: {}", parts.join(", "))
+    }
+
+    /// `60 no such pod, 3 finished`, where there is more than one reason.
+    fn reasons(&self) -> String {
+        if self.reasons.len() < 2 {
+            return String::new();
+        }
+        let words = self.reasons.iter().map(|(reason, number)| format!("{number} {}", reason.replace('-', " ")));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Since when audits have seen the first of them, and how many are new.
+    fn since(&self, view: &AuditView<'_>) -> String {
+        let (Some(first), Some(_)) = (self.first_seen, view.history) else { return String::new() };
+        if self.new == self.total {
+            return "all new".to_owned();
+        }
+        let since = format!("since {}", moment(first, view.audit.judged));
+        if self.new > 0 { format!("{since}, {} new", self.new) } else { since }
+    }
+}
+
+fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The most frequent first, then by name.
+fn sorted(counts: HashMap<&str, usize>) -> Vec<(&str, usize)> {
+    let mut list: Vec<(&str, usize)> = counts.into_iter().collect();
+    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| natural(a, b)));
+    list
+}

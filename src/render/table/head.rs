@@ -1,0 +1,218 @@
+//! The first lines: whose cluster at which moment, the answer in one sentence, how much there is, the pools.
+
+use std::io::Result;
+
+use super::folds::Folds;
+use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, style_of};
+use super::{Options, tally};
+use crate::model::{InputState, Severity};
+use crate::render::age::{moment, took};
+use crate::render::view::{AuditView, PoolRow};
+
+/// So many pools are shown without `--all`: the fullest.
+const POOLS: usize = 8;
+/// Cells of a pool's bar.
+const CELLS: usize = 10;
+
+pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    paper.paragraph(0, 2, &title(view))?;
+    paper.paragraph(0, 2, &verdict(view, folds))?;
+    paper.paragraph(0, 2, &counts(view))?;
+    pools(view, options, paper)
+}
+
+fn title(view: &AuditView<'_>) -> Text {
+    let (cluster, audit) = (&view.cluster, &view.audit);
+    let mut text = if cluster.name.is_empty() {
+        Text::new().field(BOLD, "datastore").then(BOLD, &short(&cluster.guid))
+    } else {
+        Text::new().field(BOLD, &cluster.name).then(PLAIN, &format!("({})", short(&cluster.guid)))
+    };
+    if !cluster.calico_version.is_empty() {
+        text = text.field(PLAIN, &format!("Calico {}", cluster.calico_version));
+    }
+    text = text.field(PLAIN, &format!("etcd revision {}", audit.etcd_revision));
+    text = text.field(PLAIN, &audit.started.to_chrono().format("%-d %b %H:%M:%SZ").to_string());
+    if audit.started != audit.judged {
+        text = text.field(BOLD, &format!("judged as of {}Z", moment(audit.judged, audit.started)));
+    }
+    text.field(DIM, &format!("read in {}", took(audit.duration)))
+}
+
+/// The start of a GUID, which is enough to tell two apart.
+fn short(guid: &str) -> String {
+    if guid.chars().count() <= 12 {
+        guid.to_owned()
+    } else {
+        format!("{}…", guid.chars().take(8).collect::<String>())
+    }
+}
+
+/// The answer.
+fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
+    let mut text = match folds.shown.first().and_then(|&i| view.findings.get(i)) {
+        Some(worst) => {
+            let counts = tally(&folds.counts(&view.findings));
+            let say = if worst.severity <= Severity::Warning { "Nothing urgent: " } else { "" };
+            let what = format!("{} {}", worst.subject.id, worst.summary);
+            let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
+            let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
+            text.then(style_of(worst.severity), &worst.code.to_string())
+                .then(PLAIN, &what)
+        }
+        None if !view.narrow.is_all() => {
+            let others = format!("({} other findings are outside this view)", view.hidden);
+            let flags = format!("Nothing found with {}", view.narrow.flags().join(" "));
+            Text::new().field(BOLD, &flags).then(PLAIN, &others)
+        }
+        None if view.audit.complete => {
+            Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
+        }
+        None => Text::new().field(BOLD, &format!("Nothing found by the {} checks that could run.", view.checks_run)),
+    };
+    if !view.audit.complete {
+        let what = missing(view);
+        text =
+            text.field(style_of(Severity::Warning).bold(), &format!("INCOMPLETE: {what}, so silence proves nothing."));
+    }
+    text
+}
+
+/// What makes the audit incomplete, shortly.
+fn missing(view: &AuditView<'_>) -> String {
+    let skipped = view.skipped.iter().filter(|s| s.incomplete).count();
+    let undecodable: u64 = view.inputs.iter().map(|i| i.undecodable).sum();
+    let unread = view.unread().count();
+    let count = |number: u64, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    if skipped > 0 {
+        format!("{} could not run", count(skipped as u64, "check", "checks"))
+    } else if unread > 0 {
+        format!("{} could not be read", count(unread as u64, "input", "inputs"))
+    } else if undecodable > 0 {
+        format!("{} not decode", count(undecodable, "value does", "values do"))
+    } else {
+        "the second look failed".to_owned()
+    }
+}
+
+fn counts(view: &AuditView<'_>) -> Text {
+    let c = &view.counts;
+    let rows = [
+        (c.blocks, "blocks"),
+        (c.handles, "handles"),
+        (c.endpoints, "endpoints"),
+        (c.pods, "live pods"),
+        (c.nodes, "nodes"),
+    ];
+    rows.into_iter().fold(Text::new(), |text, (number, what)| match number {
+        Some(number) => text.field(PLAIN, &format!("{number} {what}")),
+        None => text.field(style_of(Severity::Warning), &format!("{what} not read")),
+    })
+}
+
+fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    let mut rows: Vec<&PoolRow> = view.pools.iter().collect();
+    if rows.len() > POOLS && !options.all {
+        // The fullest first, those of one fullness in their order.
+        rows.sort_by_key(|pool| std::cmp::Reverse(permille(pool)));
+        rows.truncate(POOLS);
+    }
+    let table: Vec<[String; 4]> = rows.iter().map(|pool| cells(pool)).collect();
+    let widest = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [widest(0), widest(1), widest(2), widest(3)];
+    for (pool, row) in rows.iter().zip(&table) {
+        paper.paragraph(0, 2, &pool_line(pool, row, widths, paper.width))?;
+    }
+    if rows.len() < view.pools.len() {
+        let more = format!("… {} more pools, less full", view.pools.len() - rows.len());
+        paper.paragraph(0, 2, &Text::new().field(DIM, &more))?;
+    }
+    if view.pools.is_empty()
+        && view.inputs.iter().any(|i| i.input == crate::model::Input::Pools && i.state != InputState::Complete)
+    {
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), "pools not read"))?;
+    }
+    Ok(())
+}
+
+/// CIDR; how much is taken; how much is free; blocks.
+fn cells(pool: &PoolRow) -> [String; 4] {
+    let mut taken = format!("{} in use", number(pool.in_use));
+    for (amount, word) in [(pool.leaked, "leaked"), (pool.cooling, "cooling"), (pool.reserved, "reserved")] {
+        if amount > 0 {
+            taken.push_str(&format!("  {} {word}", number(amount)));
+        }
+    }
+    let blocks = format!("{} of {} blocks free", number(pool.free_blocks), number(pool.blocks));
+    [pool.cidr.clone(), taken, format!("{} free", number(pool.free)), blocks]
+}
+
+/// The bar goes first where there is no room, then the columns' alignment.
+fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
+    let [cidr, taken, free, blocks] = row;
+    let bare = Text::new().field(PLAIN, cidr).field(PLAIN, taken).field(PLAIN, free).field(PLAIN, blocks);
+    let ends = [widths[0] + 2, widths[0] + widths[1] + 4, widths[0] + widths[1] + widths[2] + 6];
+    let style = match permille(pool) {
+        950.. => style_of(Severity::Error),
+        900..950 => style_of(Severity::Warning),
+        _ => PLAIN,
+    };
+    let aligned = Text::new().whole(PLAIN, cidr).column_whole(PLAIN, taken, ends[0]);
+    let aligned = aligned.column_whole(PLAIN, free, ends[1]);
+    let full = aligned.clone().column_whole(style, &bar(pool), ends[2]).field(PLAIN, blocks);
+    let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
+    [full, no_bar].into_iter().find(|text| text.width() <= width).unwrap_or(bare)
+}
+
+/// How full, from 0 to 1000; what cools down or is reserved is not free either.
+fn permille(pool: &PoolRow) -> u128 {
+    let (total, taken) = (pool.addresses, pool.addresses.saturating_sub(pool.free));
+    match total {
+        0 => 0,
+        huge if huge > u128::MAX / 1000 => taken / (huge / 1000),
+        _ => taken * 1000 / total,
+    }
+}
+
+/// `▕██▍       ▏`: full to an eighth of a cell; anything taken at all shows.
+fn bar(pool: &PoolRow) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let steps = (CELLS * 8) as u128;
+    let mut filled = usize::try_from(permille(pool).min(1000) * steps / 1000).unwrap_or(0);
+    if filled == 0 && pool.free < pool.addresses {
+        filled = 1;
+    }
+    let part = EIGHTHS.get(filled % 8).copied().unwrap_or_default();
+    let cells = format!("{}{part}", "█".repeat(filled / 8));
+    format!("▕{cells:CELLS$}▏")
+}
+
+/// As it is up to a million millions; an IPv6 pool has more, and then the magnitude says more than the digits.
+fn number(number: u128) -> String {
+    if number < 1_000_000_000_000 { number.to_string() } else { format!("{:.1e}", number as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(addresses: u128, free: u128) -> PoolRow {
+        PoolRow { addresses, free, ..PoolRow::default() }
+    }
+
+    #[test]
+    fn bars_show_what_is_taken() {
+        assert_eq!(bar(&pool(1000, 1000)), "▕          ▏");
+        assert_eq!(bar(&pool(65536, 65535)), "▕▏         ▏");
+        assert_eq!(bar(&pool(1000, 500)), "▕█████     ▏");
+        assert_eq!(bar(&pool(1000, 0)), "▕██████████▏");
+        assert_eq!(bar(&pool(0, 0)), "▕          ▏");
+        assert_eq!(bar(&pool(u128::MAX, u128::MAX / 2)), "▕█████     ▏");
+    }
+
+    #[test]
+    fn big_numbers_are_short() {
+        assert_eq!(number(65_536), "65536");
+        assert_eq!(number(1 << 80), "1.2e24");
+    }
+}

@@ -1,0 +1,140 @@
+//! The last lines: what was not checked and why, what is others', the sum, what changed, the exit code.
+
+use std::collections::HashMap;
+use std::io::Result;
+
+use super::Options;
+use super::findings::{HANG, name_of, total};
+use super::folds::Folds;
+use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
+use crate::checks::Skipped;
+use crate::exit::Exit;
+use crate::model::Severity;
+use crate::render::view::{AuditView, HistoryRow, InputRow};
+
+pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    // Without the head, what only the first audit lacks is no news; what could not be read always is.
+    let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || !options.quiet).collect();
+    let unread: Vec<&InputRow> = view.unread().filter(|row| !is_told(row, &skipped)).collect();
+    if !skipped.is_empty() || !unread.is_empty() {
+        if !options.quiet || !folds.shown.is_empty() {
+            paper.blank()?;
+        }
+        paper.paragraph(0, 0, &Text::new().field(style_of(Severity::Warning).bold(), "SKIPPED"))?;
+        for reason in by_reason(&skipped) {
+            reason.write(paper)?;
+        }
+        for row in unread {
+            let why = if row.detail.is_empty() { row.state.word() } else { &row.detail };
+            paper.paragraph(0, HANG, &Text::new().field(BOLD, row.input.word()).field(PLAIN, why))?;
+        }
+    }
+    if let Some(sentence) = outside(view) {
+        if !options.quiet {
+            paper.blank()?;
+        }
+        paper.paragraph(0, 0, &Text::new().field(PLAIN, &sentence))?;
+    }
+    if !options.quiet {
+        paper.blank()?;
+        paper.paragraph(0, 0, &last_line(view, folds))?;
+    }
+    Ok(())
+}
+
+/// Whether a skipped check's reason names this input already.
+fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
+    skipped.iter().any(|s| s.reason.strip_prefix(row.input.word()).is_some_and(|rest| rest.starts_with(':')))
+}
+
+/// The checks that one reason has kept from running.
+struct Reason<'v> {
+    why: &'v str,
+    incomplete: bool,
+    checks: Vec<&'v Skipped>,
+}
+
+/// In the order of their first check, what makes the audit incomplete first.
+fn by_reason<'v>(skipped: &[&'v Skipped]) -> Vec<Reason<'v>> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut reasons: Vec<Reason<'v>> = Vec::new();
+    for &check in skipped {
+        let place = *places.entry(&check.reason).or_insert(reasons.len());
+        match reasons.get_mut(place) {
+            Some(reason) => reason.checks.push(check),
+            None => {
+                reasons.push(Reason { why: &check.reason, incomplete: check.incomplete, checks: vec![check] });
+            }
+        }
+    }
+    reasons.sort_by_key(|r| !r.incomplete);
+    reasons
+}
+
+impl Reason<'_> {
+    fn write(&self, paper: &mut Paper<'_>) -> Result<()> {
+        let style = if self.incomplete { BOLD } else { DIM };
+        let plain = if self.incomplete { PLAIN } else { DIM };
+        if let [only] = self.checks.as_slice() {
+            let text = Text::new().field(style, &only.code.to_string()).then(plain, name_of(only.code));
+            return paper.paragraph(0, HANG, &text.field(plain, self.why));
+        }
+        let text = Text::new().field(style, &format!("{} checks", self.checks.len())).field(plain, self.why);
+        paper.paragraph(0, HANG, &text)?;
+        let codes: Vec<String> = self.checks.iter().map(|s| s.code.to_string()).collect();
+        paper.paragraph(HANG, HANG, &Text::new().field(DIM, &codes.join(" ")))
+    }
+}
+
+/// The sentence of the catalogue's word "Scope".
+fn outside(view: &AuditView<'_>) -> Option<String> {
+    let out = view.outside;
+    if out.addresses == 0 && out.nodes == 0 {
+        return None;
+    }
+    let addresses = if out.addresses == 1 { "1 address".to_owned() } else { format!("{} addresses", out.addresses) };
+    let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", out.nodes) };
+    let are = if out.addresses == 1 { "is" } else { "are" };
+    let mut text = format!("{addresses} on {nodes} {are} outside this cluster: not judged");
+    if view.audit.scope != "exclusive" {
+        text.push_str("; if no other cluster uses this datastore, --scope exclusive");
+    }
+    Some(text)
+}
+
+fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
+    let mut sum = total(view, folds);
+    if sum.is_empty() {
+        sum.push_str("no findings");
+    }
+    if view.hidden > 0 {
+        sum.push_str(&format!(" ({} outside this view)", view.hidden));
+    }
+    match view.skipped.len() {
+        0 => {}
+        1 => sum.push_str("; 1 check skipped"),
+        many => sum.push_str(&format!("; {many} checks skipped")),
+    }
+    let mut text = Text::new().field(BOLD, &format!("{sum}."));
+    if let Some(history) = view.history {
+        text = text.field(PLAIN, &changes(history));
+    }
+    let style = match view.exit {
+        Exit::Clean => PLAIN,
+        Exit::Findings => style_of(Severity::Error),
+        Exit::Failure | Exit::Incomplete => style_of(Severity::Warning),
+    };
+    text.field(style, &format!("exit {}", view.exit.code())).then(style, &format!("({})", view.exit.word()))
+}
+
+/// `History: 3 new, 66 ongoing, 1 resolved.`
+fn changes(history: HistoryRow) -> String {
+    let rows = [
+        (history.new, "new"),
+        (history.ongoing, "ongoing"),
+        (history.came_back, "came back"),
+        (history.resolved, "resolved"),
+    ];
+    let words: Vec<String> = rows.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { "History: nothing new.".to_owned() } else { format!("History: {}.", words.join(", ")) }
+}

@@ -1,0 +1,401 @@
+//! Everything that an audit's output shows, as one plain value; each format shows all or part of it.
+//!
+//! Unknown is not absent: what was not read has no count, rather than the count 0.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::checks::{self, Outcome, Skipped};
+use crate::exit::{self, Course, Exit, FailOn};
+use crate::ledger::{Ledger, Standing, Use};
+use crate::model::{Addr, Code, Finding, Input, InputState, Severity, Snapshot, SubjectKind, Time};
+
+/// What one audit shows.
+#[derive(Clone, Debug)]
+pub struct AuditView<'a> {
+    pub cluster: ClusterRow,
+    pub audit: AuditRow,
+    /// Every input, in the order of [`Input::ALL`].
+    pub inputs: Vec<InputRow>,
+    pub counts: Counts,
+    pub pools: Vec<PoolRow>,
+    /// In the order of the checks: worst first, then code, then subject; already narrowed.
+    pub findings: Vec<&'a Finding>,
+    /// How many findings narrowing has taken away.
+    pub hidden: usize,
+    pub narrow: Narrow,
+    /// How many checks ran.
+    pub checks_run: usize,
+    pub skipped: &'a [Skipped],
+    pub outside: OutsideRow,
+    /// `None` without a history.
+    pub history: Option<HistoryRow>,
+    /// Sentences for people; on the terminal they went to stderr already.
+    pub warnings: Vec<String>,
+    pub exit: Exit,
+}
+
+/// Which cluster and datastore it was.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClusterRow {
+    /// What people call it (a kubeconfig's context, say); empty when nobody said.
+    pub name: String,
+    /// `unknown` without a ClusterInformation.
+    pub guid: String,
+    pub kubernetes_uid: Option<String>,
+    /// Empty when not known.
+    pub calico_version: String,
+    /// The API server's address or a file's name; empty when not asked.
+    pub kubernetes_server: String,
+}
+
+/// The audit itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditRow {
+    /// Its number in the history; `None` when it was not recorded.
+    pub id: Option<u64>,
+    /// By the clock of the machine.
+    pub started: Time,
+    /// The moment by which ages were judged; another one than `started` with `--now`.
+    pub judged: Time,
+    pub etcd_revision: i64,
+    pub duration: Duration,
+    /// Whether silence proves anything.
+    pub complete: bool,
+    /// `exclusive`, `shared`, or `unknown` when Kubernetes' nodes could not be read.
+    pub scope: &'static str,
+}
+
+/// How much of an input was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InputRow {
+    pub input: Input,
+    pub state: InputState,
+    pub detail: String,
+    /// Keys and values of it that do not parse.
+    pub undecodable: u64,
+}
+
+/// How much there is; `None`: not read. The fields' names are those of the JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Counts {
+    pub blocks: Option<u64>,
+    pub handles: Option<u64>,
+    pub affinities: Option<u64>,
+    pub endpoints: Option<u64>,
+    pub calico_nodes: Option<u64>,
+    /// Pods that can hold an address: on a node, not finished, not in the host's network.
+    pub pods: Option<u64>,
+    /// Kubernetes' nodes.
+    pub nodes: Option<u64>,
+    pub services: Option<u64>,
+    /// Allocated ordinals, cooling ones not counted.
+    pub allocated: Option<u64>,
+    pub cooling: Option<u64>,
+    /// Addresses proven leaked (IPA110, IPA111, IPA112), whatever the view is narrowed to.
+    pub leaked: u64,
+}
+
+/// How full a pool is, in addresses.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PoolRow {
+    pub name: String,
+    pub cidr: String,
+    pub addresses: u128,
+    /// In use or leaked; not cooling.
+    pub allocated: u128,
+    pub in_use: u128,
+    pub leaked: u128,
+    pub cooling: u128,
+    pub reserved: u128,
+    pub free: u128,
+    /// How many blocks fit into it.
+    pub blocks: u128,
+    /// Of these, how many nobody has claimed.
+    pub free_blocks: u128,
+}
+
+/// What belongs to others and was not judged. The fields' names are those of the JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct OutsideRow {
+    pub addresses: u64,
+    pub nodes: u64,
+}
+
+/// What changed since the last audit. The fields' names are those of the JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct HistoryRow {
+    pub new: u64,
+    pub ongoing: u64,
+    pub came_back: u64,
+    pub resolved: u64,
+}
+
+/// Which findings people want to see; an empty one takes all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Narrow {
+    pub codes: Vec<Code>,
+    /// This one and worse.
+    pub severity: Option<Severity>,
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    pub pool: Option<String>,
+}
+
+impl Narrow {
+    /// Whether the view keeps this finding.
+    pub fn keeps(&self, finding: &Finding) -> bool {
+        let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        (self.codes.is_empty() || self.codes.contains(&finding.code))
+            && self.severity.is_none_or(|least| finding.severity >= least)
+            && same(&self.node, &finding.node)
+            && same(&self.namespace, &finding.namespace)
+            && same(&self.pool, &finding.pool)
+    }
+
+    /// Whether it takes all.
+    pub fn is_all(&self) -> bool {
+        *self == Narrow::default()
+    }
+
+    /// The flags that make this view, as people would type them.
+    pub fn flags(&self) -> Vec<String> {
+        let named = |flag: &str, value: &Option<String>| {
+            value.as_ref().map(|v| format!("{flag} {}", checks::evidence::shell(v)))
+        };
+        let codes = self.codes.iter().map(|code| format!("--code {code}"));
+        let severity = self.severity.map(|s| format!("--severity {s}"));
+        let rest = [("--node", &self.node), ("--namespace", &self.namespace), ("--pool", &self.pool)];
+        codes.chain(severity).chain(rest.into_iter().filter_map(|(flag, value)| named(flag, value))).collect()
+    }
+}
+
+/// What the caller knows of an audit beside its snapshot, ledger and outcome.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// What people call the cluster.
+    pub name: String,
+    pub id: Option<u64>,
+    /// `None`: the snapshot's "now".
+    pub started: Option<Time>,
+    pub duration: Duration,
+    pub pools: Vec<PoolRow>,
+    pub history: Option<HistoryRow>,
+    pub narrow: Narrow,
+    pub fail_on: FailOn,
+    /// Something else that was not read: a failed second look.
+    pub incomplete: bool,
+    /// The tool failed at something that it was asked for: a history that cannot be written.
+    pub failed: bool,
+    pub warnings: Vec<String>,
+}
+
+impl<'a> AuditView<'a> {
+    /// The view of what `outcome` says about `snapshot`.
+    pub fn of(snapshot: &Snapshot, ledger: &Ledger<'_>, outcome: &'a Outcome, about: Circumstances) -> AuditView<'a> {
+        let inputs: Vec<InputRow> = Input::ALL.into_iter().map(|input| input_row(snapshot, input)).collect();
+        let incomplete = about.incomplete || is_incomplete(&inputs, &outcome.skipped);
+        let findings: Vec<&Finding> = outcome.findings.iter().filter(|f| about.narrow.keeps(f)).collect();
+        let worst = findings.iter().map(|f| f.severity).max();
+        AuditView {
+            cluster: ClusterRow {
+                name: about.name,
+                guid: snapshot.guid().to_owned(),
+                kubernetes_uid: snapshot.kube.uid().map(str::to_owned),
+                calico_version: snapshot.text(snapshot.cluster.calico_version).to_owned(),
+                kubernetes_server: snapshot.kube.server.clone(),
+            },
+            audit: AuditRow {
+                id: about.id,
+                started: about.started.unwrap_or(snapshot.now),
+                judged: snapshot.now,
+                etcd_revision: snapshot.etcd.revision,
+                duration: about.duration,
+                complete: !incomplete,
+                scope: scope_word(ledger),
+            },
+            inputs,
+            counts: counts(snapshot, ledger, &outcome.findings),
+            pools: about.pools,
+            hidden: outcome.findings.len() - findings.len(),
+            findings,
+            narrow: about.narrow,
+            checks_run: checks::ALL.len().saturating_sub(outcome.skipped.len()),
+            skipped: &outcome.skipped,
+            outside: outside(snapshot, ledger),
+            history: about.history,
+            warnings: about.warnings,
+            exit: exit::decide(Course { worst, incomplete, failed: about.failed }, about.fail_on),
+        }
+    }
+
+    /// Inputs that should have been read and were not, or not wholly.
+    pub fn unread(&self) -> impl Iterator<Item = &InputRow> {
+        self.inputs.iter().filter(|row| row.is_unread())
+    }
+}
+
+impl InputRow {
+    /// The history is no input in this sense: a first audit is complete without it, and one that cannot be
+    /// written is a failure. What nobody asked for is missing only where a check needs it.
+    fn is_unread(&self) -> bool {
+        self.input != Input::History && !matches!(self.state, InputState::Complete | InputState::NotAsked)
+    }
+}
+
+/// The addresses that these findings prove leaked, sorted.
+pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
+    let leaks = findings.iter().filter(|f| {
+        matches!(f.code.0, 110..=112) && f.subject.kind == SubjectKind::Address && f.severity > Severity::Note
+    });
+    let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.parse().ok()).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    addresses
+}
+
+fn input_row(snapshot: &Snapshot, input: Input) -> InputRow {
+    InputRow {
+        input,
+        state: snapshot.coverage.state(input),
+        detail: snapshot.coverage.detail(input).to_owned(),
+        undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count() as u64,
+    }
+}
+
+fn is_incomplete(inputs: &[InputRow], skipped: &[Skipped]) -> bool {
+    inputs.iter().any(|row| row.is_unread() || row.undecodable > 0) || skipped.iter().any(|s| s.incomplete)
+}
+
+fn scope_word(ledger: &Ledger<'_>) -> &'static str {
+    match (ledger.scope.known, ledger.scope.exclusive) {
+        (false, _) => "unknown",
+        (true, true) => "exclusive",
+        (true, false) => "shared",
+    }
+}
+
+fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Counts {
+    let read = |input: Input, number: usize| match snapshot.coverage.state(input) {
+        InputState::Complete | InputState::Partial => Some(number as u64),
+        InputState::Forbidden | InputState::Unreachable | InputState::NotAsked => None,
+    };
+    let cooling = ledger.allocations.iter().filter(|a| a.used_for == Use::Cooling).count();
+    Counts {
+        blocks: read(Input::Blocks, ledger.blocks.len()),
+        handles: read(Input::Handles, snapshot.handles.len()),
+        affinities: read(Input::Affinities, ledger.affinities.len()),
+        endpoints: read(Input::Endpoints, snapshot.endpoints.len()),
+        calico_nodes: read(Input::CalicoNodes, snapshot.calico_nodes.len()),
+        pods: read(Input::Pods, snapshot.pods.iter().filter(|p| p.may_hold()).count()),
+        nodes: read(Input::KubeNodes, snapshot.kube_nodes.len()),
+        services: read(Input::Services, snapshot.services.len()),
+        allocated: read(Input::Blocks, ledger.allocations.len() - cooling),
+        cooling: read(Input::Blocks, cooling),
+        leaked: leaked(findings).len() as u64,
+    }
+}
+
+/// Nobody is ours while Kubernetes' nodes are unknown; then the skipped checks say so, not this.
+fn outside(snapshot: &Snapshot, ledger: &Ledger<'_>) -> OutsideRow {
+    if !ledger.scope.known {
+        return OutsideRow::default();
+    }
+    let foreign = |node| ledger.scope.standing(node) == Standing::Foreign;
+    let mut nodes: HashSet<_> = snapshot.calico_nodes.iter().map(|n| n.name).filter(|&n| foreign(n)).collect();
+    let mut addresses = 0;
+    for allocation in ledger.allocations.iter().filter(|a| a.used_for != Use::Cooling) {
+        if !ledger.is_judged(allocation) {
+            addresses += 1;
+            nodes.extend(ledger.owner_node(allocation).some());
+        }
+    }
+    OutsideRow { addresses, nodes: nodes.len() as u64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::checks::{World, run};
+    use crate::model::{BadValue, Subject};
+
+    fn exit_of(cluster: &mut Cluster, about: Circumstances) -> (Exit, bool) {
+        cluster.snapshot.sort();
+        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
+        let outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
+        let view = AuditView::of(&cluster.snapshot, &ledger, &outcome, about);
+        (view.exit, view.audit.complete)
+    }
+
+    #[test]
+    fn what_was_not_read_has_no_count_and_makes_the_audit_incomplete() {
+        let mut c = Cluster::healthy();
+        assert_eq!(exit_of(&mut c, Circumstances::default()), (Exit::Clean, true));
+        c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "pods: forbidden");
+        c.snapshot.pods.clear();
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let outcome = run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
+        let view = AuditView::of(&c.snapshot, &ledger, &outcome, Circumstances::default());
+        assert_eq!((view.counts.pods, view.counts.blocks, view.counts.allocated), (None, Some(2), Some(6)));
+        assert_eq!((view.exit, view.unread().count()), (Exit::Incomplete, 1));
+    }
+
+    #[test]
+    fn a_value_that_does_not_decode_makes_it_incomplete_and_a_missing_history_does_not() {
+        let mut c = Cluster::healthy();
+        c.snapshot.coverage.set(Input::History, InputState::NotAsked, "");
+        assert_eq!(exit_of(&mut c, Circumstances::default()), (Exit::Clean, true));
+        c.snapshot.bad_values.push(BadValue {
+            key: b"/calico/x".to_vec(),
+            input: Input::Handles,
+            offset: None,
+            reason: String::new(),
+            dark: Vec::new(),
+            mod_revision: 1,
+        });
+        assert_eq!(exit_of(&mut c, Circumstances::default()).0, Exit::Incomplete);
+    }
+
+    #[test]
+    fn narrowing_changes_exit_1_and_never_exit_3() {
+        let mut c = Cluster::healthy();
+        c.remove_pod("web-0");
+        assert_eq!(exit_of(&mut c, Circumstances::default()).0, Exit::Findings);
+        let narrow = || Narrow { codes: vec![Code(101)], ..Narrow::default() };
+        assert_eq!(exit_of(&mut c, Circumstances { narrow: narrow(), ..Circumstances::default() }).0, Exit::Clean);
+        let about = Circumstances { narrow: narrow(), incomplete: true, ..Circumstances::default() };
+        assert_eq!(exit_of(&mut c, about), (Exit::Incomplete, false));
+    }
+
+    #[test]
+    fn narrowing_keeps_what_fits_every_flag() {
+        let mut finding = Finding::new(Code(110), Severity::Error, Subject::new(SubjectKind::Address, "10.0.0.1"), "");
+        finding.node = Some("node-1".to_owned());
+        let narrow = Narrow {
+            severity: Some(Severity::Warning),
+            node: Some("node-1".to_owned()),
+            codes: vec![Code(110)],
+            ..Narrow::default()
+        };
+        assert!(narrow.keeps(&finding) && !narrow.is_all());
+        assert_eq!(narrow.flags(), ["--code IPA110", "--severity warning", "--node node-1"]);
+        assert!(!Narrow { node: Some("node-2".to_owned()), ..narrow.clone() }.keeps(&finding));
+        assert!(!Narrow { severity: Some(Severity::Critical), ..Narrow::default() }.keeps(&finding));
+        assert!(!Narrow { pool: Some("default".to_owned()), ..Narrow::default() }.keeps(&finding));
+    }
+
+    #[test]
+    fn what_is_others_is_counted() {
+        let mut c = Cluster::healthy();
+        c.remove_kube_node("node-2");
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        // Without node-2 in Kubernetes, the datastore is shared as far as anybody can tell.
+        assert_eq!(outside(&c.snapshot, &ledger), OutsideRow { addresses: 3, nodes: 1 });
+        assert_eq!(scope_word(&ledger), "shared");
+    }
+}
