@@ -36,7 +36,9 @@ const ROOMS: &[Room] = &[
     pure("checks", &["ledger", "model"]),
     pure("steady", &["checks", "ledger", "model"]),
     pure("plan", &["decode", "ledger", "model"]),
-    pure("render", &["checks", "ledger", "model"]),
+    // What the process ends with: every output repeats it, none decides it.
+    pure("exit", &["checks", "model"]),
+    pure("render", &["checks", "exit", "ledger", "model"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
     edge("connect", &["error", "model"]),
@@ -46,7 +48,7 @@ const ROOMS: &[Room] = &[
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "history", "ledger", "model", "plan", "render", "source",
+            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "render", "source",
             "steady",
         ],
     ),
