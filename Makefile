@@ -1,0 +1,37 @@
+# On a fresh Debian 12 with git, a Rust toolchain and root (or the packages that `make deps` names):
+# `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help deps servers build demo test bench lint fmt fmt-check docs
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install missing packages (as root), or name them
+	@scripts/deps.sh
+
+servers: deps ## Find or build the servers of the tests: etcd 3.4 and 3.7, kube-apiserver
+	@scripts/test-servers.sh
+
+build: deps ## The release binary: target/release/ipaudit
+	cargo build --release --locked
+
+demo: deps ## The incident of 2017 in a throw-away etcd, audited
+	@scripts/demo.sh
+
+test: deps servers ## Every test, real servers included
+	cargo test --locked
+
+bench: deps ## An audit beside a raw read, at 1,000, 10,000 and 100,000 pods
+	cargo bench --locked --bench audit
+
+lint: deps ## clippy, warnings denied
+	cargo clippy --locked --all-targets -- -D warnings
+
+docs: deps ## The crate's documentation, private items too, warnings denied
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
+
+fmt: ## Format
+	cargo fmt
+
+fmt-check: ## Fail on what `make fmt` would change
+	cargo fmt --check
