@@ -191,6 +191,10 @@ impl<'a> Reader<'a> {
             let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::new("read from etcd").cause(e)))?;
             match answer {
                 Ok(answer) => {
+                    // With a pin of the caller's no earlier answer has told.
+                    if let (0, Some(header)) = (self.facts.member_id, answer.header()) {
+                        self.facts.member_id = header.member_id();
+                    }
                     self.plan_rest(&span, &answer)?;
                     // Before the decoding, so that the server has something to do meanwhile.
                     if let Some(next) = self.todo.pop_front() {
