@@ -6,7 +6,7 @@
 //! answered, and whom an error is about.
 //!
 //! Only reads may go through [`Connection::call`], because it repeats them. A transaction that writes is sent once
-//! ([`Connection::kv`]): when its answer is lost, its outcome is unknown and must be looked up.
+//! ([`Connection::once`]): when its answer is lost, its outcome is unknown and must be looked up.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -62,11 +62,10 @@ struct State {
 }
 
 /// A client of one endpoint, for one call.
-#[derive(Clone)]
-pub struct Current {
-    pub client: Client,
+struct Current {
+    client: Client,
     /// The endpoint, without credentials.
-    pub endpoint: String,
+    endpoint: String,
     generation: u64,
 }
 
@@ -109,16 +108,8 @@ impl Connection {
         self.0.targets.iter().map(|t| t.shown.clone()).collect()
     }
 
-    /// The present client, for one call that must not be repeated. After a failure the next one is another endpoint's.
-    ///
-    /// # Errors
-    /// The endpoint wants another user or certificate, or does not answer the login.
-    pub async fn current(&self) -> Result<Current, Trouble> {
-        self.current_within(self.0.request_timeout).await
-    }
-
     /// The login is under a deadline as well: it too hangs on a frozen server.
-    async fn current_within(&self, limit: Duration) -> Result<Current, Trouble> {
+    async fn current(&self, limit: Duration) -> Result<Current, Trouble> {
         let mut state = self.0.state.lock().await;
         let Some(target) = self.0.targets.get(state.at) else {
             return Err(self.0.trouble(Kind::Other, "", "no endpoint"));
@@ -140,18 +131,17 @@ impl Connection {
         Ok(Current { client, endpoint: target.shown.clone(), generation: state.generation })
     }
 
-    /// The present client for keys and values, with the limit on answers raised, and its endpoint.
+    /// Sends a request that writes: once. When the trouble is one to try [again](Trouble::again), nobody knows whether the
+    /// server has done it; the next call goes to another endpoint.
     ///
     /// # Errors
-    /// As [`Connection::current`].
-    pub async fn kv(&self) -> Result<(KvClient, String), Trouble> {
-        let current = self.current().await?;
-        Ok((current.kv(self.0.largest_answer), current.endpoint))
-    }
-
-    /// How long one request may take.
-    pub fn request_timeout(&self) -> Duration {
-        self.0.request_timeout
+    /// A refusal, which means that nothing was done; or an unknown outcome.
+    pub async fn once<T, F, R>(&self, doing: &str, request: F) -> Result<T, Trouble>
+    where
+        F: Fn(KvClient) -> R,
+        R: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        self.try_once(&request, self.0.request_timeout).await.map_err(|trouble| trouble.while_doing(doing))
     }
 
     /// Sends a *read* until it is answered: each try with a deadline, the next endpoint after a failure, pauses
@@ -168,7 +158,7 @@ impl Connection {
         let mut failures = Failures::default();
         let mut pause = BACKOFF;
         loop {
-            match self.try_once(&request, failures.rounds(self.0.targets.len())).await {
+            match self.try_once(&request, self.deadline(&failures)).await {
                 Ok(answer) => return Ok(answer),
                 Err(trouble) if trouble.again() => failures.add(trouble),
                 Err(trouble) => return Err(trouble.while_doing(doing)),
@@ -183,13 +173,12 @@ impl Connection {
         }
     }
 
-    async fn try_once<T, F, R>(&self, request: &F, round: usize) -> Result<T, Trouble>
+    async fn try_once<T, F, R>(&self, request: &F, limit: Duration) -> Result<T, Trouble>
     where
         F: Fn(KvClient) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let limit = self.deadline(round);
-        let current = self.current_within(limit).await?;
+        let current = self.current(limit).await?;
         let trouble = match timeout(limit, request(current.kv(self.0.largest_answer))).await {
             Ok(Ok(answer)) => {
                 self.0.proven.store(true, Relaxed);
@@ -210,9 +199,10 @@ impl Connection {
 
     /// With other endpoints to go to, one that has never answered gets no more than the time for a connection;
     /// in the second round it gets all the time there is, since slow is not dead.
-    fn deadline(&self, round: usize) -> Duration {
+    fn deadline(&self, failures: &Failures) -> Duration {
         let proven = self.0.proven.load(Relaxed);
-        match !proven && round == 0 && self.0.targets.len() > 1 {
+        let endpoints = self.0.targets.len();
+        match !proven && endpoints > 1 && failures.count < endpoints {
             true => self.0.connect_timeout,
             false => self.0.request_timeout,
         }
@@ -222,7 +212,9 @@ impl Connection {
         let proven = self.0.proven.load(Relaxed);
         let endpoints = self.0.targets.len();
         let tries = if proven { TRIES.max(2 * endpoints) } else { FIRST_TRIES * endpoints };
-        let patience = 2 * self.0.request_timeout + self.0.connect_timeout;
+        // Each endpoint's turn and one more.
+        let turns = u32::try_from(endpoints + 1).unwrap_or(u32::MAX);
+        let patience = self.0.request_timeout.saturating_mul(turns).saturating_add(self.0.connect_timeout);
         failures.count >= tries || failures.timeouts > endpoints || began.elapsed() >= patience
     }
 }
@@ -242,10 +234,6 @@ impl Failures {
         self.timeouts += usize::from(trouble.kind == Kind::Timeout);
         self.last.retain(|t| t.error.at != trouble.error.at);
         self.last.push(trouble);
-    }
-
-    fn rounds(&self, endpoints: usize) -> usize {
-        self.count / endpoints.max(1)
     }
 
     /// One endpoint: its own story. Several: each one's.

@@ -21,7 +21,7 @@ const UNAUTHENTICATED: i32 = 16;
 /// What to do about a failed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Ask again, the next endpoint if there is one: nobody there, broken connection, no leader, overload.
+    /// Ask again, the next endpoint if there is one: nobody there, no TLS with it, broken connection, no leader, overload.
     Retry,
     /// No answer in time. Worth one more try, elsewhere.
     Timeout,
@@ -33,7 +33,7 @@ pub enum Kind {
     Forbidden,
     /// The answer is larger than we accept: ask for less.
     TooLarge,
-    /// No user, wrong password, a certificate that is not accepted.
+    /// No user, or a wrong password.
     Identity,
     /// Anything else; asking again gives the same.
     Other,
@@ -79,7 +79,8 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
         UNAUTHENTICATED => Kind::Retry,
         _ if says("auth store is old") => Kind::Retry,
         _ if says("user name is empty") || says("authentication failed") => Kind::Identity,
-        _ if says("invalid peer certificate") || says("received fatal alert") => Kind::Identity,
+        // A member that only learns answers no reads.
+        _ if says("not supported for learner") => Kind::Retry,
         RESOURCE_EXHAUSTED if says("too many requests") => Kind::Retry,
         CANCELLED if says("Timeout expired") => Kind::Timeout,
         DEADLINE_EXCEEDED => Kind::Timeout,

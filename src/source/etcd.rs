@@ -125,7 +125,8 @@ struct Reader<'a> {
     options: &'a ReadOptions,
     sink: &'a mut dyn Sink,
     todo: VecDeque<Span>,
-    forbidden: BTreeMap<Input, Error>,
+    /// By prefix or key, so that the same rights give the same words.
+    forbidden: BTreeMap<&'static str, (Input, Error)>,
     facts: EtcdFacts,
     keys: u64,
     bytes: u64,
@@ -173,7 +174,7 @@ impl<'a> Reader<'a> {
             }
         }
         match self.forbidden.pop_first() {
-            Some((_, error)) => Err(ReadError::Forbidden(error)),
+            Some((_, (_, error))) => Err(ReadError::Forbidden(error)),
             None => Err(ReadError::Failed(Error::new("read from etcd: nothing was asked for"))),
         }
     }
@@ -191,6 +192,10 @@ impl<'a> Reader<'a> {
             let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::new("read from etcd").cause(e)))?;
             match answer {
                 Ok(answer) => {
+                    // With a pin of the caller's no earlier answer has told.
+                    if let (0, Some(header)) = (self.facts.member_id, answer.header()) {
+                        self.facts.member_id = header.member_id();
+                    }
                     self.plan_rest(&span, &answer)?;
                     // Before the decoding, so that the server has something to do meanwhile.
                     if let Some(next) = self.todo.pop_front() {
@@ -247,13 +252,19 @@ impl<'a> Reader<'a> {
     fn forbid(&mut self, span: &Span, error: Error) {
         let wanted = span.wanted;
         self.todo.retain(|piece| piece.wanted != wanted);
-        self.forbidden.entry(wanted.input).or_insert(error);
+        self.forbidden.entry(wanted.key).or_insert((wanted.input, error));
     }
 
     fn coverage(&self) -> Vec<(Input, InputState, String)> {
-        let state = |input: Input| match self.forbidden.get(&input) {
-            Some(error) => (input, InputState::Forbidden, crate::error::chain(error)),
-            None => (input, InputState::Complete, String::new()),
+        let state = |input: Input| {
+            let mut refused = self.forbidden.iter().filter(|(_, (i, _))| *i == input);
+            let Some((_, (_, error))) = refused.next() else { return (input, InputState::Complete, String::new()) };
+            let mut detail = crate::error::chain(error);
+            for (key, _) in refused {
+                detail.push_str("; the same for ");
+                detail.push_str(key);
+            }
+            (input, InputState::Forbidden, detail)
         };
         INPUTS.into_iter().filter(|i| self.options.wants(*i)).map(state).collect()
     }

@@ -163,6 +163,7 @@ fn calicoctls_file_with_inline_certificates_is_enough(version: EtcdVersion) {
     assert!(refusal(&settings).contains("UnknownIssuer"));
 }
 
+#[test]
 fn a_name_that_does_not_resolve_is_said() {
     // No name at all, so that no DNS server is asked.
     let text = refusal(&EtcdSettings::new(["http://no..such..name:2379"]));

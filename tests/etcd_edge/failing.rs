@@ -3,10 +3,13 @@
 use std::time::{Duration, Instant};
 
 use etcd_client::{Client, ConnectOptions};
+use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::EtcdSettings;
 
 use super::*;
 use crate::servers::etcd_data::READER;
+use crate::servers::http2::Request;
+use crate::servers::proxy::Then;
 use crate::servers::{self, Etcd, EtcdVersion};
 
 both! {
@@ -19,6 +22,8 @@ both! {
     a_frozen_server_is_an_error_in_time
     endpoints_of_two_clusters_are_told_apart
     a_restore_in_the_middle_is_an_error
+    a_write_is_sent_once
+    a_wrong_certificate_at_one_endpoint_is_passed_over
 }
 
 fn a_login_that_expires_in_the_middle_is_renewed(version: EtcdVersion) {
@@ -145,4 +150,32 @@ fn a_restore_in_the_middle_is_an_error(version: EtcdVersion) {
     fill(&etcd, 6000, 100);
     let text = refused(read_all(&settings(&etcd), &mut Kept::meddling(|| etcd.restore(&backup))));
     assert!(text.contains("future revision") && text.contains("restored"), "{text}");
+}
+
+fn a_write_is_sent_once(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    let (proxy, first) = etcd.behind_proxy();
+    let key = "/calico/ipam/v2/handle/h";
+    block_on(async {
+        let connection = Connection::open(&EtcdSettings::new([first, etcd.endpoint()])).await.unwrap();
+        let write =
+            |value: &'static str| connection.once("write", move |mut kv| async move { kv.put(key, value, None).await });
+        proxy.lose_answer(Request::Grpc("/etcdserverpb.KV/Put"), Then::Refuse);
+        let trouble = write("one").await.unwrap_err();
+        assert!(trouble.again() && trouble.error.doing == "write", "{trouble:?}");
+        assert_eq!(proxy.sprung(), 1);
+        assert_eq!(etcd_thread(|| etcd.get(key).unwrap().version), 1, "done, and done once");
+        // The next one goes elsewhere.
+        write("two").await.unwrap();
+        assert_eq!(etcd_thread(|| etcd.get(key).unwrap().value), b"two");
+    });
+}
+
+fn a_wrong_certificate_at_one_endpoint_is_passed_over(version: EtcdVersion) {
+    let (etcd, stranger) = (Etcd::builder(version).tls().start(), Etcd::builder(version).tls().start());
+    fill(&etcd, 10, 10);
+    let settings = EtcdSettings { endpoints: vec![stranger.endpoint(), etcd.endpoint()], ..with_tls(&etcd) };
+    let mut sink = Kept::new();
+    read_all(&settings, &mut sink).unwrap();
+    assert!(sink.world == expected(&etcd));
 }

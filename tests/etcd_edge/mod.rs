@@ -99,6 +99,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime.expect("a runtime").block_on(future)
 }
 
+/// The harness blocks on a runtime of its own: not on a thread of ours.
+pub fn etcd_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(work).join().expect("the harness worked"))
+}
+
 /// Opens a connection with these settings and reads everything.
 pub fn read_all(settings: &EtcdSettings, sink: &mut dyn Sink) -> Result<EtcdRead, ReadError> {
     read_with(settings, &ReadOptions::default(), sink)
