@@ -49,20 +49,29 @@ pub fn in_cluster(error: &InClusterError) -> Error {
 
 /// A request that got no answer, or a client that could not be made.
 pub fn explain(error: &kube::Error, doing: &str, server: &str) -> Error {
-    let (cause, hint) = match authentication(error) {
-        Some((cause, hint)) => (cause, hint),
-        None => {
-            let cause = chain(error);
-            let hint = hint(&cause);
-            (cause, hint.to_owned())
-        }
-    };
+    let (cause, hint) = authentication(error).or_else(|| proxy(error)).unwrap_or_else(|| {
+        let cause = chain(error);
+        let hint = hint(&cause).to_owned();
+        (cause, hint)
+    });
     Error::new(doing).at(server).cause(cause).hint(hint)
 }
 
 /// Whether asking again cannot help: the certificates or the credentials are wrong.
 pub fn is_final(error: &kube::Error) -> bool {
     authentication(error).is_some() || chain(error).contains("certificate")
+}
+
+/// A proxy's URL may hold a password.
+fn proxy(error: &kube::Error) -> Option<(String, String)> {
+    let url = match error {
+        kube::Error::ProxyProtocolDisabled { proxy_url, .. } | kube::Error::ProxyProtocolUnsupported { proxy_url } => {
+            proxy_url
+        }
+        _ => return None,
+    };
+    let cause = format!("the way leads through the proxy {}, and proxies are not supported", url.host()?);
+    Some((cause, "proxy-url in the kubeconfig, or HTTPS_PROXY; NO_PROXY takes the server out of the latter".into()))
 }
 
 fn authentication(error: &kube::Error) -> Option<(String, String)> {
@@ -105,8 +114,6 @@ fn hint(cause: &str) -> &'static str {
         "the server's certificate is for another name: tls-server-name in the kubeconfig"
     } else if says(&["Expired", "NotValidYet"]) {
         "a certificate is out of date, or this machine's clock is wrong"
-    } else if says(&["proxy"]) {
-        "this tool speaks to Kubernetes directly: list the server in NO_PROXY"
     } else if says(&["dns error", "failed to lookup"]) {
         "the server's name does not resolve here"
     } else if says(&["Connection refused", "tcp connect", "timed out", "deadline"]) {

@@ -2,8 +2,8 @@
 //!
 //! What a user may say about a connection is gathered in [`settings`] by [`choose`] (pure over flags, environment
 //! and file, so that precedence can be tested), turned into certificates by [`tls`] and endpoints by
-//! [`srv`], and held open by [`etcd::Connection`]; Kubernetes has its own precedence in [`kube`]. Nothing here knows what the keys mean, and no
-//! secret may leave it: not in an error, not in `Debug`, not in a log.
+//! [`srv`], and held open by [`etcd::Connection`]; Kubernetes' own order of places is in [`kube`]. Nothing
+//! here knows what the keys mean, and no secret may leave it: not in an error, not in `Debug`, not in a log.
 
 pub mod calicoctl;
 pub mod choose;

@@ -48,7 +48,7 @@ impl Remarks {
         }
     }
 
-    /// The notes, one sentence each; at most [`NOTES_KEPT`] and one that counts the rest.
+    /// The notes, one sentence each; the first twenty and one that counts the rest.
     pub fn notes(&self) -> Vec<String> {
         let rest = (self.more_notes > 0).then(|| format!("{} more details could not be read", self.more_notes));
         self.notes.iter().cloned().chain(rest).collect()

@@ -28,7 +28,7 @@ pub enum Broken {
     Syntax(String),
     /// It ends in the middle.
     Truncated,
-    /// A value that is larger than [`LARGEST`].
+    /// A value that is larger than 64 MiB.
     TooLarge,
 }
 

@@ -5,6 +5,8 @@
 //! not stop the others. Half of a list is kept, because what is in it protects, but the input is then partial:
 //! nobody may argue from what is absent.
 
+use std::sync::atomic::Ordering;
+
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,6 +25,8 @@ pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
     let deadline = api.deadline();
     let mut remarks = Remarks::default();
     snapshot.kube.server = api.server.clone();
+    let answers = || api.tally.answers.load(Ordering::Relaxed);
+    let answered = answers();
     let mut nobody: Option<String> = None;
     for kind in Kind::ALL {
         if let Some(detail) = &nobody {
@@ -34,8 +38,8 @@ pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
         if state == InputState::Forbidden {
             ask_for_uid(api, kind, deadline, snapshot).await;
         }
-        // A server that has never answered will not answer the next question either.
-        nobody = (!api.tally.answered()).then_some(detail);
+        // A server that has not answered at all will not answer the next question either.
+        nobody = (answers() == answered).then_some(detail);
     }
     snapshot.kube.date = api.tally.date();
     remarks

@@ -77,16 +77,13 @@ pub struct Tally {
     /// Good answers in JSON.
     pub json: AtomicU64,
     pub bytes: AtomicU64,
-    /// `Date` of the first answer of any kind: its presence also says that somebody is there.
+    /// Answers of any kind, errors too.
+    pub answers: AtomicU64,
+    /// `Date` of the first answer.
     date: OnceLock<Option<Time>>,
 }
 
 impl Tally {
-    /// Whether the server has answered anything yet.
-    pub fn answered(&self) -> bool {
-        self.date.get().is_some()
-    }
-
     /// The `Date` header of the first answer.
     pub fn date(&self) -> Option<Time> {
         self.date.get().copied().flatten()
@@ -211,6 +208,7 @@ impl KubeApi {
             }
         };
         let (head, body) = response.into_parts();
+        self.tally.answers.fetch_add(1, Ordering::Relaxed);
         let date = || text(&head.headers, header::DATE).and_then(http_date);
         self.tally.date.get_or_init(date);
         let body = match Limited::new(body, LARGEST).collect().await {

@@ -115,6 +115,11 @@ impl ApiServer {
         self.tls.ca_pem()
     }
 
+    /// All its certificates. The client's says who somebody is, as a token does: user `ipaudit-client`.
+    pub fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
     /// A kubeconfig file for one of the tokens; it lives as long as the server.
     pub fn kubeconfig(&self, token: &str) -> PathBuf {
         self.kubeconfig_at(&self.url(), token)

@@ -31,6 +31,7 @@ pub fn command(binary: &Path, port: u16, etcd: &Etcd, tls: &Tls, folder: &Path) 
     flag("service-account-signing-key-file", key.as_ref());
     flag("authorization-mode", "RBAC".as_ref());
     flag("token-auth-file", folder.join("tokens.csv").as_ref());
+    flag("client-ca-file", tls.ca.as_ref());
     flag("service-cluster-ip-range", "10.96.0.0/16,fd00:96::/112".as_ref());
     // Without controllers there are no ServiceAccounts and nobody removes taints.
     let plugins = "ServiceAccount,TaintNodesByCondition,Priority";
