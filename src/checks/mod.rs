@@ -92,6 +92,7 @@ pub static ALL: &[&Check] = &[
     &addresses::cooldown_overdue::CHECK,
     &addresses::tunnel_address_unallocated::CHECK,
     &addresses::service_address_unallocated::CHECK,
+    &addresses::floating_address_collision::CHECK,
 ];
 
 /// The check of this code.

@@ -127,8 +127,7 @@ fn from_capture(file: &std::path::Path, judging: &Judging) -> Result<Judged, Err
     let outcome = check(&snapshot, scope, None);
     let settling = Settling { past: None, now: snapshot.now, settle: judging.settle };
     let (started, duration) = (captured.started, captured.duration);
-    let mut judged =
-        Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
+    let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
     match captured.second {
         _ if judging.settle.is_zero() => judged.outcome = settling.unconfirmed(judged.outcome),
         // Nothing had to be looked at again, or a capture without a second look: read again as a file, it says the same.
@@ -157,7 +156,8 @@ fn tell(judged: &Judged, view: &View, streams: &Streams) -> Result<Exit, Error> 
     let mut text = Vec::new();
     let written = match view.output {
         Output::Table => {
-            let look = render::table::Look { color: streams.color, width: streams.width, all: view.all, quiet: streams.quiet };
+            let look =
+                render::table::Look { color: streams.color, width: streams.width, all: view.all, quiet: streams.quiet };
             render::table::write(&mut text, &shown, &look)
         }
         Output::Json => render::json::write(&mut text, &shown),

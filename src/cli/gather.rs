@@ -205,7 +205,8 @@ pub async fn second_look(
     let mut second = first.clone();
     second.now = present();
     look_at_etcd(sources, &mut second, look, capture.as_deref_mut()).await?;
-    let looked = KubeLooked { pods: listed(&look.pods), nodes: listed(&look.kube_nodes), services: listed(&look.services) };
+    let looked =
+        KubeLooked { pods: listed(&look.pods), nodes: listed(&look.kube_nodes), services: listed(&look.services) };
     match &sources.kube {
         Kube::Live(api) => look_at_kubernetes(api, &mut second, &looked).await?,
         // A file is read again as a file: it says the same.
