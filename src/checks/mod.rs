@@ -75,6 +75,12 @@ pub static ALL: &[&Check] = &[
     &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
     &addresses::leaked_tunnel_address::CHECK,
+    &addresses::leaked_service_address::CHECK,
+    &addresses::unattributed_allocation::CHECK,
+    &addresses::cooldown_overdue::CHECK,
+    &addresses::tunnel_address_unallocated::CHECK,
+    &addresses::service_address_unallocated::CHECK,
+    &addresses::floating_address_collision::CHECK,
     &blocks::invalid_block::CHECK,
     &blocks::overlapping_blocks::CHECK,
     &affinities::affinity_conflict::CHECK,
@@ -87,12 +93,6 @@ pub static ALL: &[&Check] = &[
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
     &datastore::shared_datastore::CHECK,
-    &addresses::leaked_service_address::CHECK,
-    &addresses::unattributed_allocation::CHECK,
-    &addresses::cooldown_overdue::CHECK,
-    &addresses::tunnel_address_unallocated::CHECK,
-    &addresses::service_address_unallocated::CHECK,
-    &addresses::floating_address_collision::CHECK,
 ];
 
 /// The check of this code.
