@@ -80,6 +80,7 @@ pub static ALL: &[&Check] = &[
     &addresses::cooldown_overdue::CHECK,
     &addresses::tunnel_address_unallocated::CHECK,
     &addresses::service_address_unallocated::CHECK,
+    &addresses::floating_address_collision::CHECK,
     &blocks::invalid_block::CHECK,
     &blocks::overlapping_blocks::CHECK,
     &affinities::affinity_conflict::CHECK,

@@ -1,7 +1,7 @@
 //! Tunnel addresses: whose an allocation is, and which nodes claim an address (domain facts, section 7).
 
 use super::{Allocation, Claimant, Grade, Ledger, Standing, Use};
-use crate::model::{Addr, CalicoNode, Name, Tunnel};
+use crate::model::{Addr, CalicoNode, Name, Owner, Tunnel};
 
 /// A node's tunnel as an allocation names it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,11 +57,20 @@ impl<'s> Ledger<'s> {
     /// Whether an allocation is this very tunnel's: its handle or either owner set names node and type, or it is
     /// so old that it names nobody.
     pub fn is_of_tunnel(&self, allocation: &Allocation, node: &CalicoNode, tunnel: Tunnel) -> bool {
-        self.names_nobody(allocation)
-            || self.tunnels_named(allocation).iter().any(|n| n.tunnel == tunnel && n.name == Some(node.name))
+        let named = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
+        self.may_be_old_tunnel_of(allocation, node) || self.tunnels_named(allocation).iter().any(named)
     }
 
-    /// Very old tunnels have neither handle nor attributes: only the Node's address says whose they are.
+    /// Very old tunnels have neither handle nor attributes (at most the node's name): only the address in the
+    /// Node's spec says whose they are.
+    pub fn may_be_old_tunnel_of(&self, allocation: &Allocation, node: &CalicoNode) -> bool {
+        let nameless = |o: &Owner| [o.namespace, o.pod, o.service, o.kind, o.vmi, o.note].iter().all(|n| n.is_none());
+        allocation.used_for == Use::Unattributed
+            && self.handle_of(allocation).is_none()
+            && self.owners_of(allocation).all(|o| nameless(o) && (o.node.is_none() || o.node == node.name))
+    }
+
+    /// Whether an allocation has neither handle nor owner.
     pub fn names_nobody(&self, allocation: &Allocation) -> bool {
         allocation.used_for == Use::Unattributed
             && self.handle_of(allocation).is_none()

@@ -25,7 +25,9 @@ impl<'s> Ledger<'s> {
             return self.foreign_workload(endpoint);
         }
         let ours = self.scope.judged(endpoint.node) || self.scope.is_known_to_kubernetes(endpoint.node);
-        self.pod_or_machine(endpoint.namespace, endpoint.pod, ours)
+        // An endpoint that names no pod stands for itself.
+        let pod = endpoint.pod.some().unwrap_or(endpoint.name);
+        self.pod_or_machine(endpoint.namespace, pod, ours)
     }
 
     /// The workload of a pod of this cluster.

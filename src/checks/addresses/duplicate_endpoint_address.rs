@@ -126,6 +126,13 @@ mod tests {
         c
     }
 
+    fn traffic_of(finding: &Finding) -> (Option<Fact>, Option<Fact>) {
+        match finding.evidence.get("traffic") {
+            Some(Fact::Record(traffic)) => (traffic.get("node").cloned(), traffic.get("certain").cloned()),
+            _ => (None, None),
+        }
+    }
+
     #[test]
     fn clean_gives_nothing() {
         assert!(Cluster::healthy().find(&CHECK).is_empty());
@@ -137,9 +144,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
         assert_eq!(found[0].summary, "2 endpoints of 2 workloads, 2 live");
-        let Some(Fact::Record(traffic)) = found[0].evidence.get("traffic") else { panic!("no traffic") };
-        assert_eq!(traffic.get("node"), Some(&Fact::from("node-1")));
-        assert_eq!(traffic.get("certain"), Some(&Fact::Flag(true)));
+        assert_eq!(traffic_of(&found[0]), (Some("node-1".into()), Some(Fact::Flag(true))));
         assert_eq!(found[0].rests.len(), 2);
     }
 
@@ -164,8 +169,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.endpoint_mut("web-0").addresses = [addr("10.65.0.2")].into();
         let found = c.find(&CHECK);
-        let Some(Fact::Record(traffic)) = found[0].evidence.get("traffic") else { panic!("no traffic") };
-        assert_eq!(traffic.get("certain"), Some(&Fact::Flag(false)));
+        assert_eq!(traffic_of(&found[0]), (Some("node-1".into()), Some(Fact::Flag(false))));
     }
 
     #[test]

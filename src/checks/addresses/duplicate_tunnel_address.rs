@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::{calico_node_restart, delete_pod};
 use crate::checks::{Check, Docs, World, natural};
-use crate::ledger::{Claim, Claimant, Grade, Standing};
+use crate::ledger::{Claim, Claimant, Grade, NamedTunnel, Standing};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Service, Severity, Subject, SubjectKind, Tunnel,
 };
@@ -74,9 +74,10 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
     let pods = others.pods.iter().map(|pod| format!("pod {}", world.pod_id(pod)));
     let services = others.services.iter().map(|s| format!("service {}", world.pair(s.namespace, s.name)));
     let holders: Vec<String> = tunnels.into_iter().chain(pods).chain(services).collect();
-    // Allocations that name nobody contradict no tunnel, so they choose none either.
+    // A very old allocation, which names nobody, chooses none of them.
     let is_named = |node: &CalicoNode, tunnel: Tunnel| {
-        allocations.iter().any(|a| !ledger.names_nobody(a) && ledger.is_of_tunnel(a, node, tunnel))
+        let by_name = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
+        allocations.iter().any(|a| ledger.tunnels_named(a).iter().any(by_name))
     };
     let named: Vec<&str> = machines
         .iter()

@@ -83,7 +83,7 @@ fn old_leak(world: &World<'_>, allocation: &Allocation) -> Option<Leak> {
     let ledger = world.ledger;
     let mut claims = ledger.tunnels_at(allocation.address).peekable();
     let (node, tunnel, _) = *claims.peek()?;
-    let left = ledger.names_nobody(allocation) && claims.all(|(_, _, grade)| grade == Grade::Stale);
+    let left = ledger.may_be_old_tunnel_of(allocation, node) && claims.all(|(_, _, grade)| grade == Grade::Stale);
     let named = || NamedTunnel { tunnel, node: world.text(node.name).to_owned(), name: Some(node.name) };
     left.then(|| Leak { named: named(), reason: Reason::Departed })
 }

@@ -5,6 +5,7 @@ pub mod cooldown_overdue;
 pub mod duplicate_endpoint_address;
 pub mod duplicate_pod_address;
 pub mod duplicate_tunnel_address;
+pub mod floating_address_collision;
 pub mod leaked_address;
 pub mod leaked_service_address;
 pub mod leaked_tunnel_address;

@@ -206,9 +206,12 @@ mod tests {
 
     #[test]
     fn attributes_or_handle_are_enough_and_a_very_old_one_names_nobody() {
-        for (handle, node, kind) in
-            [("by-hand", "node-1", "ipipTunnelAddress"), ("ipip-tunnel-addr-node-1", "", ""), ("", "", "")]
-        {
+        for (handle, node, kind) in [
+            ("by-hand", "node-1", "ipipTunnelAddress"),
+            ("ipip-tunnel-addr-node-1", "", ""),
+            ("", "", ""),
+            ("", "node-1", ""),
+        ] {
             let mut c = Cluster::healthy();
             let own = attribute(&mut c, handle, node, kind);
             *c.attribute_mut("10.65.0.0") = own;

@@ -36,7 +36,8 @@ fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
     let named = ledger.owners_of(allocation).any(|o| [o.pod, o.service, o.vmi, o.note].iter().any(|n| !n.is_none()));
     let owner_node = ledger.owner_node(allocation);
     let dark = ledger.dark.address(allocation.address) || (!owner_node.is_none() && ledger.dark.node(owner_node));
-    let old_tunnel = ledger.names_nobody(allocation) && ledger.tunnels_at(allocation.address).next().is_some();
+    let mut tunnels = ledger.tunnels_at(allocation.address);
+    let old_tunnel = tunnels.any(|(node, ..)| ledger.may_be_old_tunnel_of(allocation, node));
     let tied = || ledger.handle_of(allocation).is_some_and(|h| lives(world, h) || waits(world, h));
     !named && !dark && !old_tunnel && ledger.is_judged(allocation) && !ledger.is_held(allocation.address) && !tied()
 }
