@@ -11,6 +11,7 @@ pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
 mod fold;
+pub mod handles;
 mod order;
 #[cfg(test)]
 pub mod testing;
@@ -92,6 +93,19 @@ pub static ALL: &[&Check] = &[
     &addresses::cooldown_overdue::CHECK,
     &addresses::tunnel_address_unallocated::CHECK,
     &addresses::service_address_unallocated::CHECK,
+    &addresses::leaked_address::CHECK,
+    &addresses::unallocated_address_in_use::CHECK,
+    &addresses::owner_mismatch::CHECK,
+    &addresses::container_mismatch::CHECK,
+    &addresses::node_mismatch::CHECK,
+    &handles::orphaned_handle::CHECK,
+    &handles::handle_overcount::CHECK,
+    &handles::handle_undercount::CHECK,
+    &handles::missing_handle::CHECK,
+    &handles::malformed_handle_id::CHECK,
+    &handles::tunnel_handle_count::CHECK,
+    &handles::deleted_flag::CHECK,
+    &handles::vm_handle_blocks_vm::CHECK,
 ];
 
 /// The check of this code.
