@@ -358,15 +358,6 @@ impl Draft<'_> {
         self.rest(Look::Settings, 0)
     }
 
-    /// What makes a pod a holder: the same pod, its endpoints on its own node unchanged, or still none there.
-    #[must_use]
-    pub fn rests_on_holder(self, pod: &Pod) -> Self {
-        let at_home: Vec<&Endpoint> = self.world.ledger.endpoints_at_home(pod).collect();
-        let draft = self.rests_on_pod(pod).looks_at_kube_node(pod.node);
-        let draft = if at_home.is_empty() { draft.looks_at_endpoints_at_home(pod) } else { draft };
-        draft.with_each(at_home, |d, endpoint| d.rests_on_endpoint(endpoint))
-    }
-
     /// Changes the draft only when there is something to change it with.
     #[must_use]
     pub fn with_each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {

@@ -12,6 +12,7 @@ pub mod endpoints;
 pub mod evidence;
 mod fold;
 pub mod handles;
+mod holders;
 mod order;
 #[cfg(test)]
 pub mod testing;
@@ -76,6 +77,25 @@ pub static ALL: &[&Check] = &[
     &addresses::address_allocated_twice::CHECK,
     &addresses::leaked_address::CHECK,
     &addresses::leaked_tunnel_address::CHECK,
+    &addresses::leaked_service_address::CHECK,
+    &addresses::unattributed_allocation::CHECK,
+    &addresses::cooldown_overdue::CHECK,
+    &addresses::tunnel_address_unallocated::CHECK,
+    &addresses::service_address_unallocated::CHECK,
+    &addresses::unallocated_address_in_use::CHECK,
+    &addresses::address_outside_pools::CHECK,
+    &addresses::reserved_address_allocated::CHECK,
+    &addresses::owner_mismatch::CHECK,
+    &addresses::container_mismatch::CHECK,
+    &addresses::node_mismatch::CHECK,
+    &handles::orphaned_handle::CHECK,
+    &handles::handle_overcount::CHECK,
+    &handles::handle_undercount::CHECK,
+    &handles::missing_handle::CHECK,
+    &handles::malformed_handle_id::CHECK,
+    &handles::tunnel_handle_count::CHECK,
+    &handles::deleted_flag::CHECK,
+    &handles::vm_handle_blocks_vm::CHECK,
     &blocks::invalid_block::CHECK,
     &blocks::overlapping_blocks::CHECK,
     &affinities::affinity_conflict::CHECK,
@@ -88,24 +108,6 @@ pub static ALL: &[&Check] = &[
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
     &datastore::shared_datastore::CHECK,
-    &addresses::leaked_service_address::CHECK,
-    &addresses::unattributed_allocation::CHECK,
-    &addresses::cooldown_overdue::CHECK,
-    &addresses::tunnel_address_unallocated::CHECK,
-    &addresses::service_address_unallocated::CHECK,
-    &addresses::leaked_address::CHECK,
-    &addresses::unallocated_address_in_use::CHECK,
-    &addresses::owner_mismatch::CHECK,
-    &addresses::container_mismatch::CHECK,
-    &addresses::node_mismatch::CHECK,
-    &handles::orphaned_handle::CHECK,
-    &handles::handle_overcount::CHECK,
-    &handles::handle_undercount::CHECK,
-    &handles::missing_handle::CHECK,
-    &handles::malformed_handle_id::CHECK,
-    &handles::tunnel_handle_count::CHECK,
-    &handles::deleted_flag::CHECK,
-    &handles::vm_handle_blocks_vm::CHECK,
 ];
 
 /// The check of this code.

@@ -310,6 +310,7 @@ impl Cluster {
             mirror: false,
             vmi: Name::NONE,
             no_ipam: [].into(),
+            asked_for: [].into(),
             network_status: [].into(),
             floating: [].into(),
         };

@@ -186,6 +186,11 @@ impl<'s> Ledger<'s> {
         self.networks[start..].iter().take_while(move |&&(c, _)| c == container).map(|&(_, network)| network)
     }
 
+    /// Whether a container has a handle, in any network: then an address of its is Calico IPAM's.
+    pub fn has_handle(&self, container: Name) -> bool {
+        !container.is_none() && self.networks_of(container).next().is_some()
+    }
+
     /// The network of an endpoint: that of its container's handle (of several the usual one, if it is among them),
     /// else the usual one.
     pub fn network_of(&self, endpoint: &Endpoint) -> Name {

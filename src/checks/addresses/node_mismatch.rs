@@ -60,7 +60,6 @@ fn named_holder<'w>(world: &World<'w>, allocation: &Allocation) -> Option<(&'w P
 
 fn report(world: &World<'_>, allocation: &Allocation, pod: &Pod, node: Name) -> Finding {
     let ledger = world.ledger;
-    let home = ledger.scope.calico_names(pod.node).first().copied().unwrap_or(pod.node);
     let summary = format!(
         "{} runs on {}, its allocation names {}",
         world.pod_id(pod),
@@ -73,13 +72,12 @@ fn report(world: &World<'_>, allocation: &Allocation, pod: &Pod, node: Name) -> 
         .fact("pod", world.pod_facts(pod))
         .fact("ipam", world.allocation_facts(allocation))
         .fact("named_node", world.text(node))
-        .on_node(home)
+        .on_node(world.home(pod))
         .in_namespace(pod.namespace)
         .in_pool_of(allocation.address)
-        .rests_on_holder(pod)
+        .rests_on_holders(world, &[pod])
         .rests_on_allocation(allocation)
         .looks_at_calico_node(node)
-        .looks_at_calico_node(home)
         .next(format!("ipaudit who {}", allocation.address))
         .done()
 }

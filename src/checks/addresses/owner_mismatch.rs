@@ -1,8 +1,7 @@
 //! IPA130: a pod holds an address that IPAM has allocated to somebody else.
 
-use crate::checks::evidence::{count, delete_pod};
 use crate::checks::{Check, Docs, World};
-use crate::ledger::{Allocation, Claim, Claimant, Grade, Says, Use, Via};
+use crate::ledger::{Allocation, Claim, Says, Use};
 use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -36,13 +35,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     let ledger = world.ledger;
     let address = claims.first()?.address;
-    let certain = claims.iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Record);
-    let mut pods = certain
-        .filter_map(|c| match c.by {
-            Claimant::Pod(index) => world.snapshot.pods.get(index as usize),
-            _ => None,
-        })
-        .peekable();
+    let mut pods = world.certain_pods(claims).peekable();
     pods.peek()?;
     let allocations: Vec<&Allocation> =
         ledger.allocations_at(address).iter().filter(|a| a.used_for != Use::Cooling).collect();
@@ -62,29 +55,21 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
     let owners: Vec<String> =
         allocations.iter().flat_map(|a| ledger.owners_of(a)).map(|owner| owner_text(world, owner)).collect();
     let first = strangers.first();
-    let holder = match strangers {
-        [pod] => format!("{} holds it", world.pod_id(pod)),
-        many => format!("{} hold it", count(many.len(), "pod")),
-    };
-    let home = first.and_then(|p| ledger.scope.calico_names(p.node).first().copied().or(p.node.some()));
-    let mut restart = strangers.to_vec();
-    // Controllers' pods come back by themselves: restart these first.
-    restart.sort_by_key(|p| (p.controller.is_none(), world.pod_id(p)));
+    let verb = if strangers.len() == 1 { "holds" } else { "hold" };
+    let holders = format!("{} {verb} it", world.who(strangers));
     world
-        .draft(&CHECK, Subject::address(address), format!("{holder}, IPAM allocated it to {}", owners.join(" and ")))
+        .draft(&CHECK, Subject::address(address), format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
         .advice("restart the pod that IPAM does not name, and never release the address while it runs")
         .fact("owners", owners)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .fact("pods", strangers.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
-        .on_node(home.unwrap_or_default())
+        .on_node(first.map(|p| world.home(p)).unwrap_or_default())
         .in_namespace(first.map(|p| p.namespace).unwrap_or_default())
         .in_pool_of(address)
-        .with_each(strangers, |d, pod| d.rests_on_holder(pod))
-        .with_each(home, |d, node| d.looks_at_calico_node(node))
+        .rests_on_holders(world, strangers)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .next(format!("ipaudit who {address}"))
-        // A static pod's mirror cannot be restarted by deleting it.
-        .with_each(restart.iter().filter(|p| !p.mirror), |d, p| d.next(delete_pod(&world.snapshot.names, p)))
+        .restart(world, &world.restart_order(strangers))
         .done()
 }
 

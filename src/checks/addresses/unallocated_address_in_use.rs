@@ -1,8 +1,7 @@
 //! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
 
-use crate::checks::evidence::{count, delete_pod};
 use crate::checks::{Check, Docs, World};
-use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via};
+use crate::ledger::{Allocation, Claim, Use};
 use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -41,7 +40,8 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     let address = claims.first()?.address;
-    let holders = holders(world, claims);
+    // Annotation ipAddrsNoIpam bypasses IPAM on purpose.
+    let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !p.no_ipam.contains(&address)).collect();
     if holders.is_empty() {
         return None;
     }
@@ -49,16 +49,6 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     let pool = pool_of(world, address)?;
     let hidden = world.ledger.dark.address(address);
     (!hidden).then(|| report(world, address, &holders, pool, &danger))
-}
-
-/// The pods that hold the address for certain and got it from IPAM.
-fn holders<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
-    let certain = claims.iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Record);
-    let pods = certain.filter_map(|c| match c.by {
-        Claimant::Pod(index) => world.snapshot.pods.get(index as usize).filter(|p| !p.no_ipam.contains(&c.address)),
-        _ => None,
-    });
-    pods.collect()
 }
 
 /// Why IPAM may hand the address out.
@@ -110,7 +100,10 @@ fn turn(world: &World<'_>, block: &Block, address: Addr, place: usize) -> Option
 
 fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, danger: &Danger<'_>) -> Finding {
     let ledger = world.ledger;
-    let who = who(world, holders);
+    let who = match holders {
+        [pod] => format!("{} on {}", world.pod_id(pod), world.text(pod.node)),
+        many => world.who(many),
+    };
     let (block, place, turn) = match *danger {
         Danger::Queued(block, place) => (Some(block), Some(place), turn(world, block, address, place)),
         Danger::Unqueued(block) => (Some(block), None, None),
@@ -123,11 +116,8 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         _ => None,
     };
     let allocations = ledger.allocations_at(address);
-    let mut restart = holders.to_vec();
-    // Controllers' pods come back by themselves: restart these first.
-    restart.sort_by_key(|p| (p.controller.is_none(), world.pod_id(p)));
+    let restart = world.restart_order(holders);
     let first = holders.first();
-    let home = first.and_then(|p| ledger.scope.calico_names(p.node).first().copied().or(p.node.some()));
     let covering = ledger.blocks_covering(address);
     world
         .draft(&CHECK, Subject::address(address), format!("{who}: {}", state(danger, turn)))
@@ -143,27 +133,17 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .fact("pods", holders.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
         .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
-        .on_node(home.unwrap_or_default())
+        .on_node(first.map(|p| world.home(p)).unwrap_or_default())
         .in_namespace(first.map(|p| p.namespace).unwrap_or_default())
         .in_pool_of(address)
         .since(released)
-        .with_each(holders, |d, pod| d.rests_on_holder(pod))
-        .with_each(home, |d, node| d.looks_at_calico_node(node))
+        .rests_on_holders(world, holders)
         .with_each(covering, |d, b| d.looks_at_block(b.cidr))
         .with_each(cidr, |d, cidr| d.looks_at_block(cidr))
         .looks_at_settings()
-        // A static pod's mirror cannot be restarted by deleting it.
-        .with_each(restart.iter().filter(|p| !p.mirror), |d, p| d.next(delete_pod(&world.snapshot.names, p)))
+        .restart(world, &restart)
         .next(format!("ipaudit who {address}"))
         .done()
-}
-
-/// The holder, or how many there are.
-fn who(world: &World<'_>, holders: &[&Pod]) -> String {
-    match holders {
-        [pod] => format!("{} on {}", world.pod_id(pod), world.text(pod.node)),
-        many => count(many.len(), "pod"),
-    }
 }
 
 fn word(danger: &Danger<'_>) -> &'static str {
@@ -187,10 +167,7 @@ fn state(danger: &Danger<'_>, turn: Option<u64>) -> String {
 }
 
 fn advice(danger: &Danger<'_>, turn: Option<u64>, restart: &[&Pod], world: &World<'_>) -> String {
-    let whom = match restart {
-        [pod] => world.pod_id(pod),
-        many => format!("all {}", count(many.len(), "pod")),
-    };
+    let whom = world.who(restart);
     match (danger, turn) {
         (Danger::Queued(..), Some(1)) => format!("restart {whom} now: the next pod gets the same address"),
         _ => format!("restart {whom} before the address is handed out again"),
