@@ -11,6 +11,8 @@ pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
 mod fold;
+pub mod handles;
+mod holders;
 mod order;
 #[cfg(test)]
 pub mod testing;
@@ -81,6 +83,20 @@ pub static ALL: &[&Check] = &[
     &addresses::tunnel_address_unallocated::CHECK,
     &addresses::service_address_unallocated::CHECK,
     &addresses::floating_address_collision::CHECK,
+    &addresses::unallocated_address_in_use::CHECK,
+    &addresses::address_outside_pools::CHECK,
+    &addresses::reserved_address_allocated::CHECK,
+    &addresses::owner_mismatch::CHECK,
+    &addresses::container_mismatch::CHECK,
+    &addresses::node_mismatch::CHECK,
+    &handles::orphaned_handle::CHECK,
+    &handles::handle_overcount::CHECK,
+    &handles::handle_undercount::CHECK,
+    &handles::missing_handle::CHECK,
+    &handles::malformed_handle_id::CHECK,
+    &handles::tunnel_handle_count::CHECK,
+    &handles::deleted_flag::CHECK,
+    &handles::vm_handle_blocks_vm::CHECK,
     &blocks::invalid_block::CHECK,
     &blocks::overlapping_blocks::CHECK,
     &affinities::affinity_conflict::CHECK,

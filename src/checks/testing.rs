@@ -11,7 +11,7 @@ use crate::model::snapshot::Dark;
 use crate::model::{
     Addr, Affinity, AffinityState, Attribute, BadValue, Block, CalicoNode, Cidr, Endpoint, Finding, Handle, HandleId,
     Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace, Orchestrator, Owner,
-    Past, Phase, Pod, Pool, Service, Snapshot, Time, Tunnel, Uid,
+    Past, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
@@ -126,6 +126,13 @@ impl Cluster {
         };
         self.snapshot.pools.push(pool);
         self.snapshot.pools.last_mut().unwrap()
+    }
+
+    pub fn reservation(&mut self, name: &str, ranges: &[&str]) -> &mut Reservation {
+        let cidrs = ranges.iter().map(|range| cidr(range)).collect();
+        let reservation = Reservation { meta: self.meta(), name: self.name(name), cidrs, created: None };
+        self.snapshot.reservations.push(reservation);
+        self.snapshot.reservations.last_mut().unwrap()
     }
 
     /// A node in Calico and in Kubernetes under one name, with this InternalIP.
@@ -303,6 +310,7 @@ impl Cluster {
             mirror: false,
             vmi: Name::NONE,
             no_ipam: [].into(),
+            asked_for: [].into(),
             network_status: [].into(),
             floating: [].into(),
         };
@@ -376,6 +384,18 @@ impl Cluster {
     pub fn namespace(&mut self, name: &str) {
         let (uid, name) = (self.uid(), self.name(name));
         self.snapshot.namespaces.push(Namespace { uid, name, deleting: None });
+    }
+
+    /// A block of this range that does not decode.
+    pub fn dark(&mut self, range: &str) {
+        self.bad(Input::Blocks, Dark::Range(cidr(range)));
+    }
+
+    /// A value of this input that does not decode and hides that.
+    pub fn bad(&mut self, input: Input, dark: Dark) {
+        let (key, reason) = (format!("/calico/bad/{}", self.revision).into_bytes(), "not JSON".to_owned());
+        let mod_revision = self.meta().mod_revision;
+        self.snapshot.bad_values.push(BadValue { key, input, offset: None, reason, dark: vec![dark], mod_revision });
     }
 
     pub fn pod_mut(&mut self, name: &str) -> &mut Pod {

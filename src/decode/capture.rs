@@ -217,6 +217,8 @@ pub struct PodLine {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub no_ipam: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked_for: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub network_status: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub floating: Vec<String>,
@@ -286,6 +288,7 @@ impl PodLine {
             mirror: pod.mirror,
             vmi: text(pod.vmi),
             no_ipam: texts(&pod.no_ipam),
+            asked_for: texts(&pod.asked_for),
             network_status: texts(&pod.network_status),
             floating: texts(&pod.floating),
         }
@@ -311,6 +314,7 @@ impl PodLine {
             mirror: self.mirror,
             vmi: names.intern(&self.vmi),
             no_ipam: addresses(&self.no_ipam)?,
+            asked_for: addresses(&self.asked_for)?,
             network_status: addresses(&self.network_status)?,
             floating: addresses(&self.floating)?,
         })
@@ -409,6 +413,7 @@ mod tests {
         let pod = c.pod_mut("web-0");
         (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
         (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
+        pod.asked_for = [addr("10.65.0.1")].into();
         c.service("shop", "web", "10.65.9.9").class = Some(kind);
         c.namespace("shop");
         let mut names = c.snapshot.names.clone();

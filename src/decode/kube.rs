@@ -217,6 +217,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
         mirror: !metadata.annotations.mirror.is_empty(),
         vmi: names.intern(vmi(item)),
         no_ipam: Box::default(),
+        asked_for: Box::default(),
         network_status: Box::default(),
         floating: Box::default(),
     };
@@ -226,6 +227,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
     let addresses = reader.addresses(listed.chain(single), pod.may_hold());
     let annotations = &metadata.annotations;
     pod.no_ipam = reader.address_list("cni.projectcalico.org/ipAddrsNoIpam", &annotations.no_ipam).into();
+    pod.asked_for = reader.address_list("cni.projectcalico.org/ipAddrs", &annotations.ip_addrs).into();
     pod.floating = reader.address_list("cni.projectcalico.org/floatingIPs", &annotations.floating).into();
     pod.network_status = reader.network_status(&addresses).into();
     pod.addresses = addresses.into();

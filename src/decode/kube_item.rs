@@ -261,6 +261,8 @@ pub struct Annotations<'a> {
     pub mirror: Text<'a>,
     #[serde(borrow, rename = "cni.projectcalico.org/ipAddrsNoIpam")]
     pub no_ipam: Text<'a>,
+    #[serde(borrow, rename = "cni.projectcalico.org/ipAddrs")]
+    pub ip_addrs: Text<'a>,
     #[serde(borrow, rename = "cni.projectcalico.org/floatingIPs")]
     pub floating: Text<'a>,
     #[serde(borrow, rename = "k8s.v1.cni.cncf.io/network-status")]
@@ -279,6 +281,7 @@ impl<'a> Annotations<'a> {
         match key {
             b"kubernetes.io/config.mirror" => Some(&mut self.mirror),
             b"cni.projectcalico.org/ipAddrsNoIpam" => Some(&mut self.no_ipam),
+            b"cni.projectcalico.org/ipAddrs" => Some(&mut self.ip_addrs),
             b"cni.projectcalico.org/floatingIPs" => Some(&mut self.floating),
             b"k8s.v1.cni.cncf.io/network-status" => Some(&mut self.network_status),
             b"projectcalico.org/ipv4pools" => Some(&mut self.v4_pools),

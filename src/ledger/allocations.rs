@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use super::Ledger;
 use crate::model::past::AllocationTuple;
 use crate::model::{
-    Addr, AffinityState, Attribute, Block, Cidr, Handle, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel,
-    finding,
+    Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, finding,
 };
 
 /// One allocated ordinal of one block.
@@ -65,6 +64,21 @@ impl Use {
     }
 }
 
+/// Whether an allocation is a pod's or a KubeVirt machine's; very old ones have a handle and no owner.
+fn is_a_pods(used_for: Use, attribute: &Attribute) -> bool {
+    matches!(used_for, Use::Pod | Use::Vm) || (used_for == Use::Unattributed && attribute.handle.is_some())
+}
+
+/// Whether a handle has the very old form `<namespace>.<pod>`: what stands before the dot is no network then.
+fn names_its_pod(names: &Names, id: HandleId, owner: &Owner) -> bool {
+    let (namespace, pod) = (names.get(owner.namespace), names.get(owner.pod));
+    let dots_in_pod = || {
+        let first = names.get(id.head).strip_prefix(namespace)?.strip_prefix('.')?;
+        pod.strip_prefix(first)?.strip_prefix('.')
+    };
+    (id.head, id.tail) == (owner.namespace, owner.pod) || dots_in_pod() == Some(names.get(id.tail))
+}
+
 fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
     Tunnel::of_attribute(names.get(attribute.owner.kind))
         .or_else(|| Tunnel::of_handle(&attribute.handle?.text(names)).map(|(tunnel, _)| tunnel))
@@ -73,7 +87,7 @@ fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
 impl Ledger<'_> {
     pub(super) fn record_allocations(&mut self) {
         let snapshot = self.snapshot;
-        let mut networks: HashMap<Name, usize> = HashMap::new();
+        let mut most: HashMap<Name, usize> = HashMap::new();
         for &index in &self.blocks {
             let Some(block) = snapshot.blocks.get(index as usize) else { continue };
             if let Some(host) = block.affinity.filter(|h| h.kind == HostKind::Host) {
@@ -88,12 +102,13 @@ impl Ledger<'_> {
                 let at = self.allocations.len() as u32;
                 self.allocations.push(Allocation { address, block: index, ordinal, used_for });
                 let Some(attribute) = attribute.and_then(|i| block.attributes.get(i)) else { continue };
+                self.any_pod_allocation |= is_a_pods(used_for, attribute);
                 if used_for == Use::Pod {
-                    self.any_pod_allocation = true;
                     self.ipam_nodes.insert(attribute.owner.node);
-                    if let Some(id) = attribute.handle.filter(|h| h.dotted) {
-                        *networks.entry(id.head).or_default() += 1;
-                        self.networks.insert(id.tail, id.head);
+                    let container = |h: &HandleId| h.dotted && !names_its_pod(&snapshot.names, *h, &attribute.owner);
+                    if let Some(id) = attribute.handle.filter(container) {
+                        *most.entry(id.head).or_default() += 1;
+                        self.networks.push((id.tail, id.head));
                     }
                 }
                 if let Some(id) = attribute.handle.filter(|_| used_for != Use::Cooling) {
@@ -110,11 +125,13 @@ impl Ledger<'_> {
         self.ipam_nodes.remove(&Name::NONE);
         for handle in &snapshot.handles {
             if handle.id.dotted && !handle.id.is_vm(&snapshot.names) {
-                self.networks.entry(handle.id.tail).or_insert(handle.id.head);
+                self.networks.push((handle.id.tail, handle.id.head));
             }
         }
+        self.networks.sort_unstable();
+        self.networks.dedup();
         let usual =
-            networks.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(snapshot.text(network))));
+            most.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(snapshot.names.get(network))));
         self.usual_network =
             usual.map(|(network, _)| network).or_else(|| snapshot.names.find("k8s-pod-network")).unwrap_or(Name::NONE);
     }
@@ -190,16 +207,6 @@ impl Ledger<'_> {
             sequence: block.allocation_sequence(allocation.ordinal),
             block_create_revision: block.meta.create_revision,
         }
-    }
-
-    /// How many addresses of `block` carry this handle, cooling ones not counted.
-    pub fn count_in_block(&self, id: HandleId, cidr: Cidr) -> i64 {
-        self.allocations_of(id).filter(|a| self.block_of(a).cidr == cidr).count() as i64
-    }
-
-    /// The blocks that a handle counts in or that hold its allocations are all readable.
-    pub fn handle_is_in_the_light(&self, handle: &Handle) -> bool {
-        handle.counts.iter().all(|(cidr, _)| !self.dark.block(*cidr))
     }
 }
 

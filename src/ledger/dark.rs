@@ -13,17 +13,12 @@ pub struct DarkRanges {
     handles: HashSet<HandleId>,
     affinities: HashSet<Cidr>,
     whole: Vec<Input>,
-    /// Addresses of the widest block: how far back a search for covering blocks must go.
-    pub(super) widest_block: u128,
 }
 
 impl DarkRanges {
     /// Collects what the snapshot's bad values hide.
     pub fn of(snapshot: &Snapshot) -> DarkRanges {
-        let mut dark = DarkRanges {
-            widest_block: snapshot.blocks.iter().map(|b| b.cidr.size()).max().unwrap_or(0),
-            ..DarkRanges::default()
-        };
+        let mut dark = DarkRanges::default();
         for hidden in snapshot.bad_values.iter().flat_map(|bad| &bad.dark) {
             match *hidden {
                 Dark::Range(cidr) => dark.ranges.push(cidr),

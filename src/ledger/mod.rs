@@ -5,11 +5,15 @@
 //! scope, pairing, dark ranges) are those of the design's catalogue of checks.
 
 mod allocations;
+mod blocks;
 mod claims;
 mod dark;
+mod naming;
 mod pairing;
 mod recorded;
+mod reserved;
 mod scope;
+mod tally;
 mod tunnels;
 mod workloads;
 
@@ -20,9 +24,11 @@ use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, Ha
 pub use allocations::{Allocation, Use};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
 pub use dark::DarkRanges;
+pub use naming::Says;
 pub use pairing::Pairing;
 pub use recorded::Recorded;
 pub use scope::{Scope, ScopeFlag, Standing};
+pub use tally::{Discord, Tally};
 pub use tunnels::NamedTunnel;
 pub use workloads::Workload;
 
@@ -56,8 +62,13 @@ pub struct Ledger<'s> {
     /// Indices into `allocations` by handle, sorted.
     allocations_of_handle: Vec<(HandleId, u32)>,
     handles: HashMap<HandleId, u32>,
-    /// Network of a container's handle, from handles and allocations.
-    networks: HashMap<Name, Name>,
+    /// Container and network of every pod's handle, from handles and allocations; sorted. A container with a
+    /// secondary network has two.
+    networks: Vec<(Name, Name)>,
+    /// Beside each of `blocks` the place in it of the next wider block that covers it.
+    wider: Vec<Option<u32>>,
+    /// First and last address of each reserved range, and the reservation.
+    reserved: Vec<(Addr, Addr, u32)>,
 }
 
 impl<'s> Ledger<'s> {
@@ -81,9 +92,13 @@ impl<'s> Ledger<'s> {
             endpoints_of_pod: endpoints_of_pod(snapshot),
             endpoints_of_container: endpoints_of_container(snapshot),
             allocations_of_handle: Vec::new(),
-            handles: snapshot.handles.iter().zip(0..).map(|(h, i)| (h.id, i)).collect(),
-            networks: HashMap::new(),
+            // Of several spellings of one id the first stands for all: the canonical one, if there is one.
+            handles: snapshot.handles.iter().enumerate().rev().map(|(i, h)| (h.id, i as u32)).collect(),
+            networks: Vec::new(),
+            wider: Vec::new(),
+            reserved: reserved::ranges(snapshot),
         };
+        ledger.wider = blocks::wider(snapshot, &ledger.blocks);
         ledger.record_allocations();
         ledger.pairing = Pairing::of(&ledger, past);
         ledger.record_claims();
@@ -165,9 +180,28 @@ impl<'s> Ledger<'s> {
             .filter_map(move |&(_, i)| all.get(i as usize))
     }
 
-    /// The network of an endpoint: that of its container's handle, else the usual one.
+    /// The networks of a container's handles, when it has any.
+    fn networks_of(&self, container: Name) -> impl Iterator<Item = Name> {
+        let start = self.networks.partition_point(|&(c, _)| c < container);
+        self.networks[start..].iter().take_while(move |&&(c, _)| c == container).map(|&(_, network)| network)
+    }
+
+    /// Whether a container has a handle, in any network: then an address of its is Calico IPAM's.
+    pub fn has_handle(&self, container: Name) -> bool {
+        !container.is_none() && self.networks_of(container).next().is_some()
+    }
+
+    /// The network of an endpoint: that of its container's handle (of several the usual one, if it is among them),
+    /// else the usual one.
     pub fn network_of(&self, endpoint: &Endpoint) -> Name {
-        self.networks.get(&endpoint.container).copied().unwrap_or(self.usual_network)
+        let usual = self.networks_of(endpoint.container).find(|&network| network == self.usual_network);
+        usual.or_else(|| self.networks_of(endpoint.container).next()).unwrap_or(self.usual_network)
+    }
+
+    /// Whether an endpoint is on this network: its container has a handle there, or none at all and it is the
+    /// usual one.
+    pub fn is_on_network(&self, endpoint: &Endpoint, network: Name) -> bool {
+        self.network_of(endpoint) == network || self.networks_of(endpoint.container).any(|n| n == network)
     }
 
     /// The allocations of one address (two only in overlapping blocks), cooling ones too.
@@ -196,32 +230,6 @@ impl<'s> Ledger<'s> {
     /// Whether anybody holds the address, certainly or possibly.
     pub fn is_held(&self, address: Addr) -> bool {
         self.claims_at(address).iter().any(|c| c.grade != Grade::Stale)
-    }
-
-    /// The judged blocks that cover the address, smallest first.
-    pub fn blocks_covering(&self, address: Addr) -> Vec<&'s Block> {
-        // Blocks are sorted by first address; one that covers `address` starts at or before it. Calico's
-        // blocks hold at most 4,096 addresses, but a foreign one may be wider: walk back while any may cover.
-        let all = &self.snapshot.blocks;
-        let end = self.blocks.partition_point(|&i| all[i as usize].cidr.first() <= address);
-        let mut found: Vec<&Block> = self.blocks[..end]
-            .iter()
-            .rev()
-            .take_while(|&&i| all[i as usize].cidr.first().bits() + self.widest_block() > address.bits())
-            .filter_map(|&i| all.get(i as usize))
-            .filter(|b| b.cidr.contains(address))
-            .collect();
-        found.sort_by_key(|b| std::cmp::Reverse(b.cidr.prefix()));
-        found
-    }
-
-    /// The next-hop question of IPA120: where in which block's free queue the address stands.
-    pub fn queue_place(&self, address: Addr) -> Option<(&'s Block, usize)> {
-        self.blocks_covering(address).into_iter().find_map(|b| b.queue_place(address).map(|place| (b, place)))
-    }
-
-    fn widest_block(&self) -> u128 {
-        self.dark.widest_block.max(1)
     }
 }
 

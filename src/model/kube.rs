@@ -121,6 +121,8 @@ pub struct Pod {
     pub vmi: Name,
     /// Addresses in annotation `cni.projectcalico.org/ipAddrsNoIpam`: in use without allocation by design.
     pub no_ipam: Box<[Addr]>,
+    /// Addresses in annotation `cni.projectcalico.org/ipAddrs`: allocated because they were asked for.
+    pub asked_for: Box<[Addr]>,
     /// Addresses in annotation `k8s.v1.cni.cncf.io/network-status`: secondary networks.
     pub network_status: Box<[Addr]>,
     /// Addresses in annotation `cni.projectcalico.org/floatingIPs`.

@@ -55,7 +55,7 @@ fn timestamp(moment: Moment) -> Option<pb::Timestamp> {
 
 fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
     let Labels { os, kubevirt, vm_name } = &item.labels;
-    let Annotations { mirror, no_ipam, floating, network_status, v4_pools, v6_pools, load_balancer_ips } =
+    let Annotations { mirror, no_ipam, ip_addrs, floating, network_status, v4_pools, v6_pools, load_balancer_ips } =
         &item.annotations;
     pb::ObjectMeta {
         name: item.name.to_string(),
@@ -67,6 +67,7 @@ fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
         annotations: entries([
             ("kubernetes.io/config.mirror", mirror),
             ("cni.projectcalico.org/ipAddrsNoIpam", no_ipam),
+            ("cni.projectcalico.org/ipAddrs", ip_addrs),
             ("cni.projectcalico.org/floatingIPs", floating),
             ("k8s.v1.cni.cncf.io/network-status", network_status),
             ("projectcalico.org/ipv4pools", v4_pools),
@@ -241,6 +242,7 @@ fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: 
             annotations: Annotations {
                 mirror: t(9),
                 no_ipam: t(10),
+                ip_addrs: t(31),
                 floating: t(11),
                 network_status: t(12),
                 v4_pools: t(13),
@@ -365,6 +367,7 @@ fn a_pod_is_read_whole() {
             "annotations": {
                 "kubernetes.io/config.mirror": "abc",
                 "cni.projectcalico.org/ipAddrsNoIpam": "[\"10.65.255.9\"]",
+                "cni.projectcalico.org/ipAddrs": "[\"10.65.0.7\", \"fd00:65::7\"]",
                 "cni.projectcalico.org/floatingIPs": "[\"10.65.255.7\"]",
                 "k8s.v1.cni.cncf.io/network-status":
                     "[{\"name\":\"k8s-pod-network\",\"ips\":[\"10.65.0.7\"],\"default\":true},
@@ -389,6 +392,7 @@ fn a_pod_is_read_whole() {
     assert_eq!((snapshot.text(kind), snapshot.text(name)), ("StatefulSet", "web"));
     assert!(pod.vmi.is_none());
     assert_eq!(texts(&pod.no_ipam), ["10.65.255.9"]);
+    assert_eq!(texts(&pod.asked_for), ["10.65.0.7", "fd00:65::7"]);
     assert_eq!(texts(&pod.floating), ["10.65.255.7"]);
     assert_eq!(texts(&pod.network_status), ["10.9.0.1"], "the default network's address is the pod's own");
     assert!(remarks.notes().is_empty() && remarks.hole_in(Input::Pods).is_none());

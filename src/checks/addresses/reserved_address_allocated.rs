@@ -1,0 +1,183 @@
+//! IPA122: an address was assigned automatically though it is reserved.
+
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Allocation, Use};
+use crate::model::{Code, Finding, Input, Needs, Pod, Reservation, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(122),
+    name: "reserved-address-allocated",
+    severity: Severity::Note,
+    needs: Needs::B.and(Needs::O),
+    steady: false,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "An IPReservation covers an address that IPAM has assigned automatically.",
+        matters: "A reservation stops new assignments alone; what was assigned before stays assigned. Whoever needs the \
+            reserved address for something else meets the pod there.",
+        arises: "The reservation was made after the assignment; the evidence says so where that is known.",
+        action: "Restart the pod: it gets another address. A node's tunnel moves when its old address is released and \
+            calico/node restarts.",
+        silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation \
+            does not bind; Windows' reserved ordinals, cooling addresses, allocations that name nobody.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    if world.snapshot.reservations.is_empty() {
+        return;
+    }
+    for allocations in world.ledger.allocations.chunk_by(|a, b| a.address == b.address) {
+        let automatic = allocations.iter().find(|a| is_automatic(world, a));
+        let Some((allocation, reservation)) =
+            automatic.and_then(|a| Some((a, world.ledger.reservation_of(a.address)?)))
+        else {
+            continue;
+        };
+        findings.push(report(world, allocation, reservation));
+    }
+}
+
+/// Whether IPAM chose the address by itself. An allocation does not say so: it is taken for automatic unless its
+/// pod or service asks for addresses, and where these could not be read nobody can tell.
+fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
+    let read = |input| world.snapshot.coverage.complete(input);
+    match allocation.used_for {
+        Use::Tunnel(_) => true,
+        Use::Pod | Use::Vm => read(Input::Pods) && !owners(world, allocation).any(|p| asks(p, allocation)),
+        Use::LoadBalancer => read(Input::Services) && !is_requested(world, allocation),
+        Use::Cooling | Use::Windows | Use::Unknown | Use::Unattributed | Use::Broken => false,
+    }
+}
+
+fn asks(pod: &Pod, allocation: &Allocation) -> bool {
+    pod.asked_for.contains(&allocation.address)
+}
+
+/// The pods that either owner set names.
+fn owners<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item = &'w Pod> {
+    let ledger = world.ledger;
+    ledger.owners_of(allocation).filter_map(|o| o.pod_name()).filter_map(|(namespace, pod)| ledger.pod(namespace, pod))
+}
+
+/// Whether the service that an allocation names requests addresses: perhaps this one.
+fn is_requested(world: &World<'_>, allocation: &Allocation) -> bool {
+    world.ledger.owners_of(allocation).any(|owner| {
+        let named = |s: &&crate::model::Service| (s.namespace, s.name) == (owner.namespace, owner.service);
+        world.snapshot.services.iter().find(named).is_some_and(|s| s.requests_address)
+    })
+}
+
+fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation) -> Finding {
+    let ledger = world.ledger;
+    let owner = ledger.owners_of(allocation).next().copied().unwrap_or_default();
+    let name = world.text(reservation.name);
+    // The history knows it for certain, the CNI host's clock only by the way.
+    let seen = world.past.and_then(|p| p.allocations.get(&ledger.tuple_of(allocation)).copied());
+    let assigned = [seen, owner.timestamp].into_iter().flatten().min();
+    let before = assigned.zip(reservation.created).map(|(assigned, reserved)| assigned < reserved);
+    let when = match before {
+        Some(true) => ", assigned before that was made",
+        Some(false) => ", assigned after that was made",
+        None => "",
+    };
+    world
+        .draft(&CHECK, Subject::address(allocation.address), format!("reservation {name} covers it{when}"))
+        .fact("reservation", name)
+        .fact("reserved_since", reservation.created)
+        .fact("assigned_before", before)
+        .fact("first_seen", seen)
+        .fact("ipam", world.allocation_facts(allocation))
+        .on_node(ledger.owner_node(allocation))
+        .in_namespace(owner.namespace)
+        .in_pool_of(allocation.address)
+        .since(owner.timestamp)
+        .rests_on_allocation(allocation)
+        .looks_at_settings()
+        .next(format!("ipaudit who {}", allocation.address))
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::ledger::Ledger;
+    use crate::model::{Attribute, Fact, InputState, Owner, Past};
+
+    /// web-0's address and node-1's tunnel are reserved.
+    fn reserved() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.reservation("late", &["10.65.0.0/31", "10.65.0.200/30"]).created = None;
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_pods_and_a_tunnels_address() {
+        let mut c = reserved();
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.0", "10.65.0.1"]);
+        let found = c.find(&CHECK);
+        assert_eq!((found[1].summary.as_str(), found[1].severity), ("reservation late covers it", Severity::Note));
+    }
+
+    #[test]
+    fn before_or_after_the_reservation() {
+        let mut c = reserved();
+        let before = |c: &mut Cluster| c.find(&CHECK)[1].evidence.get("assigned_before").cloned();
+        assert_eq!(before(&mut c), Some(Fact::Null));
+        c.snapshot.reservations[0].created = Some(c.ago(60));
+        assert_eq!(before(&mut c), Some(Fact::Flag(true)));
+        c.snapshot.reservations[0].created = Some(c.ago(7_200));
+        assert_eq!(before(&mut c), Some(Fact::Flag(false)));
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
+        c.past = Some(Past { audits: 1, allocations: [(tuple, c.ago(9_000))].into(), ..Past::default() });
+        assert_eq!(before(&mut c), Some(Fact::Flag(true)), "the history saw it before");
+    }
+
+    #[test]
+    fn what_was_asked_for_is_not_bound() {
+        let mut c = reserved();
+        c.pod_mut("web-0").asked_for = [addr("10.65.0.1")].into();
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.0"]);
+        c.pod_mut("web-0").asked_for = [addr("10.65.0.9")].into();
+        assert_eq!(c.find(&CHECK).len(), 2, "it asked for another");
+    }
+
+    #[test]
+    fn a_service_that_requests_addresses_is_not_bound() {
+        let mut c = Cluster::healthy();
+        let owner = Owner { namespace: c.name("edge"), service: c.name("web"), ..Owner::default() };
+        c.allocate("10.65.0.40", Attribute { owner, ..Attribute::default() });
+        c.reservation("late", &["10.65.0.40/32"]);
+        c.service("edge", "web", "10.65.0.40");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.40"]);
+        c.snapshot.services[0].requests_address = true;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn what_was_not_assigned_or_by_nobody_knows_whom_is_not_told() {
+        for quiet in [
+            (|c: &mut Cluster| c.free("10.65.0.1")) as fn(&mut Cluster),
+            |c| c.attribute_mut("10.65.0.1").released_at = Some(c.snapshot.now),
+            |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            |c| c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "no right"),
+            |c| {
+                let windows = crate::model::HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
+                c.attribute_mut("10.65.0.1").handle = windows;
+            },
+        ] {
+            let mut c = reserved();
+            quiet(&mut c);
+            assert_eq!(c.subjects(&CHECK), ["10.65.0.0"]);
+        }
+    }
+}

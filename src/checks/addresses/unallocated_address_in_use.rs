@@ -1,0 +1,329 @@
+//! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
+
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Allocation, Claim, Use};
+use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(120),
+    name: "unallocated-address-in-use",
+    severity: Severity::Critical,
+    needs: Needs::B.and(Needs::P).and(Needs::O).and(Needs::W).and(Needs::N),
+    steady: true,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "A pod holds a pool's address for certain, and IPAM believes that nobody does: it is not allocated, or \
+            stands in a free queue though this or an overlapping block has it allocated, or cools down, or its block \
+            does not exist.",
+        matters: "IPAM will hand the address out again: the next duplicate (IPA101). The evidence says after how many \
+            more allocations from its block; 1 means now.",
+        arises: "An address was released under a running pod (`calicoctl ipam release`, a collector, a DEL for an old \
+            container), or etcd was restored from a backup that is older than the pod.",
+        action: "Restart the pod before its turn comes: it gets a new address, properly allocated. Nothing else cures \
+            it; start where the queue is shortest.",
+        silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
+            addresses outside all pools (IPA121), blocks that do not decode, and clusters in which no pod ever had an \
+            allocation: their addresses are not from Calico's IPAM (IPA908). It is never silent for being many.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    // IPA908 stands for the thousands of addresses of a cluster that uses another IPAM.
+    let ipam_is_used = world.ledger.any_pod_allocation || world.past.is_some_and(|p| p.saw_pod_allocation);
+    if ipam_is_used {
+        for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
+            findings.extend(judge(world, claims));
+        }
+    }
+}
+
+fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+    let address = claims.first()?.address;
+    // Annotation ipAddrsNoIpam bypasses IPAM on purpose.
+    let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !p.no_ipam.contains(&address)).collect();
+    if holders.is_empty() {
+        return None;
+    }
+    let danger = danger(world, address)?;
+    let pool = pool_of(world, address)?;
+    let hidden = world.ledger.dark.address(address);
+    (!hidden).then(|| report(world, address, &holders, pool, &danger))
+}
+
+/// Why IPAM may hand the address out.
+enum Danger<'w> {
+    /// In the free queue of this block, at this place (0 = next).
+    Queued(&'w Block, usize),
+    /// Not allocated in this block, and not in its free queue either (IPA301): free once the block is repaired.
+    Unqueued(&'w Block),
+    Cooling(&'w Allocation),
+    /// No block covers it.
+    NoBlock,
+}
+
+fn danger<'w>(world: &World<'w>, address: Addr) -> Option<Danger<'w>> {
+    let ledger = world.ledger;
+    let covering = ledger.blocks_covering(address);
+    let queues = covering.iter().filter_map(|&block| Some((block, block.queue_place(address)?)));
+    // Of overlapping blocks the one where its turn comes first.
+    let next = queues.min_by_key(|&(block, place)| turn(world, block, address, place).unwrap_or(u64::MAX));
+    if let Some((block, place)) = next {
+        return Some(Danger::Queued(block, place));
+    }
+    let allocations = ledger.allocations_at(address);
+    // A cooling ordinal is free soon, whatever an overlapping block has the address allocated to.
+    if let Some(cooling) = allocations.iter().find(|a| a.used_for == Use::Cooling) {
+        return Some(Danger::Cooling(cooling));
+    }
+    if !allocations.is_empty() {
+        return None;
+    }
+    Some(covering.first().map_or(Danger::NoBlock, |block| Danger::Unqueued(block)))
+}
+
+/// The pool that governs the address: the narrowest that covers it.
+fn pool_of<'w>(world: &World<'w>, address: Addr) -> Option<&'w Pool> {
+    world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix())
+}
+
+/// After how many more allocations from `block` the address at `place` of its queue is handed out; reserved
+/// addresses ahead of it are passed over. 1 = by the next. `None`: reserved itself, so never by itself.
+fn turn(world: &World<'_>, block: &Block, address: Addr, place: usize) -> Option<u64> {
+    let reserved = |address: Addr| world.ledger.reservation_of(address).is_some();
+    let ahead = block.unallocated.iter().take(place).filter(|&&ordinal| {
+        let address = u128::try_from(ordinal).ok().and_then(|o| block.cidr.nth(o));
+        !address.is_some_and(reserved)
+    });
+    (!reserved(address)).then(|| ahead.count() as u64 + 1)
+}
+
+fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, danger: &Danger<'_>) -> Finding {
+    let ledger = world.ledger;
+    let who = match holders {
+        [pod] => format!("{} on {}", world.pod_id(pod), world.text(pod.node)),
+        many => world.who(many),
+    };
+    let (block, place, turn) = match *danger {
+        Danger::Queued(block, place) => (Some(block), Some(place), turn(world, block, address, place)),
+        Danger::Unqueued(block) => (Some(block), None, None),
+        Danger::Cooling(allocation) => (Some(ledger.block_of(allocation)), None, None),
+        Danger::NoBlock => (None, None, None),
+    };
+    let cidr = block.map(|b| b.cidr).or_else(|| Cidr::new(address, pool.block_size));
+    let released = match danger {
+        Danger::Cooling(allocation) => ledger.attribute_of(allocation).and_then(|a| a.released_at),
+        _ => None,
+    };
+    let allocations = ledger.allocations_at(address);
+    let restart = world.restart_order(holders);
+    let first = holders.first();
+    let covering = ledger.blocks_covering(address);
+    world
+        .draft(&CHECK, Subject::address(address), format!("{who}: {}", state(danger, turn)))
+        .advice(advice(danger, turn, &restart, world))
+        .fact("state", word(danger))
+        .fact("block", cidr)
+        .fact("queue_place", place)
+        .fact("handed_out_after", turn)
+        .fact("reserved", ledger.reservation_of(address).map(|r| world.text(r.name)))
+        .fact("pool_assigns", pool.assigns_automatically())
+        .fact("released", released)
+        .fact("cooling_until", released.map(|at| at.plus(world.snapshot.ipam_config.cooldown())))
+        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .fact("pods", holders.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
+        .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .on_node(first.map(|p| world.home(p)).unwrap_or_default())
+        .in_namespace(first.map(|p| p.namespace).unwrap_or_default())
+        .in_pool_of(address)
+        .since(released)
+        .rests_on_holders(world, holders)
+        .with_each(covering, |d, b| d.looks_at_block(b.cidr))
+        .with_each(cidr, |d, cidr| d.looks_at_block(cidr))
+        .looks_at_settings()
+        .restart(world, &restart)
+        .next(format!("ipaudit who {address}"))
+        .done()
+}
+
+fn word(danger: &Danger<'_>) -> &'static str {
+    match danger {
+        Danger::Queued(..) => "free",
+        Danger::Unqueued(_) => "neither free nor allocated",
+        Danger::Cooling(_) => "cooling",
+        Danger::NoBlock => "no block",
+    }
+}
+
+fn state(danger: &Danger<'_>, turn: Option<u64>) -> String {
+    match (danger, turn) {
+        (Danger::Queued(..), Some(1)) => "free in IPAM, handed out by the next allocation".to_owned(),
+        (Danger::Queued(..), Some(turn)) => format!("free in IPAM, handed out after {turn} more allocations"),
+        (Danger::Queued(..), None) => "free in IPAM, reserved: not handed out by itself".to_owned(),
+        (Danger::Unqueued(_), _) => "not allocated in IPAM, nor in the free queue".to_owned(),
+        (Danger::Cooling(_), _) => "cooling down in IPAM, then free".to_owned(),
+        (Danger::NoBlock, _) => "IPAM has no block for it: free as soon as a node claims it".to_owned(),
+    }
+}
+
+fn advice(danger: &Danger<'_>, turn: Option<u64>, restart: &[&Pod], world: &World<'_>) -> String {
+    let whom = world.who(restart);
+    match (danger, turn) {
+        (Danger::Queued(..), Some(1)) => format!("restart {whom} now: the next pod gets the same address"),
+        _ => format!("restart {whom} before the address is handed out again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::{Attribute, Fact, Past, Phase};
+
+    /// web-0 runs on, its address was given back.
+    fn released() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.free("10.65.0.1");
+        c
+    }
+
+    fn fact(c: &mut Cluster, name: &str) -> Fact {
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 1);
+        found[0].evidence.get(name).cloned().unwrap()
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_free_address_tells_its_turn() {
+        let found = released().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!(found[0].severity, Severity::Critical);
+        assert_eq!(found[0].summary, "shop/web-0 on node-1: free in IPAM, handed out after 62 more allocations");
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-0", "ipaudit who 10.65.0.1"]);
+        assert_eq!((found[0].node.as_deref(), found[0].pool.as_deref()), (Some("node-1"), Some("default")));
+    }
+
+    #[test]
+    fn at_the_head_of_the_queue_it_is_now() {
+        let mut c = released();
+        c.block_mut("10.65.0.0/26").unallocated.rotate_right(1);
+        assert_eq!(fact(&mut c, "handed_out_after"), Fact::from(1u64));
+        assert_eq!(c.find(&CHECK)[0].advice, "restart shop/web-0 now: the next pod gets the same address");
+    }
+
+    #[test]
+    fn reserved_ordinals_are_skipped_and_a_reserved_address_has_no_turn() {
+        let mut c = released();
+        c.reservation("infra", &["10.65.0.8/29", "10.65.0.32/27"]);
+        assert_eq!(fact(&mut c, "handed_out_after"), Fact::from(62u64 - 8 - 32));
+        c.reservation("more", &["10.65.0.1/32"]);
+        assert_eq!(fact(&mut c, "handed_out_after"), Fact::Null);
+        assert_eq!(fact(&mut c, "reserved"), Fact::from("more"));
+    }
+
+    #[test]
+    fn an_allocated_address_in_the_free_queue_is_free() {
+        let mut c = Cluster::healthy();
+        let block = c.block_mut("10.65.0.0/26");
+        block.unallocated = [1].into_iter().chain(block.unallocated.iter().copied()).collect();
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1"]);
+        assert_eq!(fact(&mut c, "handed_out_after"), Fact::from(1u64));
+    }
+
+    #[test]
+    fn an_overlapping_blocks_queue_counts_and_its_silence_does_not() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/28", Some("node-2"));
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1", "10.65.0.2"]);
+        c.block_mut("10.65.0.0/28").unallocated = [].into();
+        assert!(c.find(&CHECK).is_empty(), "allocated here, handed out by nobody there");
+    }
+
+    #[test]
+    fn cooling_counts_as_free_soon() {
+        let mut c = Cluster::healthy();
+        let now = c.snapshot.now;
+        c.snapshot.ipam_config.cooldown_seconds = 60;
+        *c.attribute_mut("10.65.0.1") = Attribute { released_at: Some(now), ..Attribute::default() };
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "shop/web-0 on node-1: cooling down in IPAM, then free");
+        let until = now.plus(std::time::Duration::from_secs(60));
+        assert_eq!(fact(&mut c, "cooling_until"), Fact::Time(until));
+    }
+
+    #[test]
+    fn a_block_that_is_absent_or_holds_the_ordinal_nowhere_counts() {
+        let mut c = Cluster::healthy();
+        c.snapshot.blocks.retain(|b| b.cidr.to_string() != "10.65.0.0/26");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1", "10.65.0.2"]);
+        assert_eq!(c.find(&CHECK)[0].evidence.get("block"), Some(&Fact::from("10.65.0.0/26")));
+        let mut c = released();
+        c.block_mut("10.65.0.0/26").unallocated = [].into();
+        assert_eq!(fact(&mut c, "state"), Fact::from("neither free nor allocated"));
+    }
+
+    #[test]
+    fn a_ready_pod_that_lost_its_endpoint_too_is_the_restored_backup() {
+        let mut c = released();
+        c.remove_endpoint("web-0");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1"]);
+        let rests = c.find(&CHECK)[0].rests.clone();
+        let node = c.name("node-1");
+        let pod = (c.name("shop"), c.name("web-0"));
+        let absent = crate::model::Look::EndpointsOfPod(node, pod.0, pod.1);
+        assert!(rests.iter().any(|r| r.look == absent), "the absent endpoint is looked at again");
+        c.pod_mut("web-0").ready = false;
+        assert!(c.find(&CHECK).is_empty(), "only possible");
+    }
+
+    #[test]
+    fn who_holds_it_only_possibly_accuses_nobody() {
+        for protect in [
+            (|c: &mut Cluster| c.pod_mut("web-0").deleting = Some(c.snapshot.now)) as fn(&mut Cluster),
+            |c| c.pod_mut("web-0").phase = Phase::Succeeded,
+            |c| c.pod_mut("web-0").host_network = true,
+            |c| c.pod_mut("web-0").no_ipam = [addr("10.65.0.1")].into(),
+            |c| c.endpoint_mut("web-0").addresses = [addr("10.65.0.40")].into(),
+            |c| c.remove_pod("web-0"),
+            |c| c.snapshot.pools.clear(),
+        ] {
+            let mut c = released();
+            protect(&mut c);
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_another_checks_matter() {
+        let mut c = Cluster::healthy();
+        c.free("10.65.0.0");
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_decode_hides_its_range() {
+        let mut c = released();
+        c.dark("10.65.0.0/26");
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn another_ipam_is_not_ours_unless_the_history_knows_better() {
+        let mut c = Cluster::healthy();
+        for address in ["10.65.0.1", "10.65.0.2", "10.65.0.65", "10.65.0.66"] {
+            c.free(address);
+        }
+        assert!(c.find(&CHECK).is_empty());
+        c.past = Some(Past { audits: 1, saw_pod_allocation: true, ..Past::default() });
+        assert_eq!(c.find(&CHECK).len(), 4);
+        c.past = None;
+        let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "shop.ancient-0");
+        c.allocate("10.65.0.50", Attribute { handle, ..Attribute::default() });
+        assert_eq!(c.find(&CHECK).len(), 4, "a very old pod's allocation names no owner");
+    }
+}

@@ -1,0 +1,100 @@
+//! IPA207: `deleted: true` in etcd.
+
+use crate::checks::evidence::shell;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, key};
+
+pub static CHECK: Check = Check {
+    code: Code(207),
+    name: "deleted-flag",
+    severity: Severity::Warning,
+    needs: Needs::B.and(Needs::H).and(Needs::A),
+    steady: false,
+    subject: SubjectKind::Key,
+    docs: Docs {
+        finds: "A block, a handle or an affinity says `deleted: true`.",
+        matters: "The flag belongs to the Kubernetes datastore. Calico's etcd client neither sets nor reads it: the \
+            object is live, and whoever believes the flag is wrong. All other checks treat it as live too.",
+        arises: "A foreign hand: objects copied from a Kubernetes datastore, or edited.",
+        action: "Find out who wrote it. Calico drops the flag with its next write of the object.",
+        silent: "`deleted: false`, which Calico writes.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let snapshot = world.snapshot;
+    findings.extend(snapshot.blocks.iter().filter(|b| b.deleted).map(|b| block(world, b)));
+    findings.extend(snapshot.handles.iter().filter(|h| h.deleted).map(|h| handle(world, h)));
+    findings.extend(snapshot.affinities.iter().filter(|a| a.deleted).map(|a| affinity(world, a)));
+}
+
+fn block(world: &World<'_>, block: &Block) -> Finding {
+    let key = odd(block.odd_key.as_deref()).unwrap_or_else(|| key::block_key(block.cidr));
+    draft(world, &key, "the block is live all the same", block.meta.mod_revision)
+        .in_pool_of(block.cidr.first())
+        .rests_on_block(block)
+        .done()
+}
+
+fn handle(world: &World<'_>, handle: &Handle) -> Finding {
+    let key = key::handle_key(&super::stored_id(world, handle));
+    draft(world, &key, "the handle is live all the same", handle.meta.mod_revision).rests_on_handle(handle).done()
+}
+
+fn affinity(world: &World<'_>, affinity: &Affinity) -> Finding {
+    let host = affinity.host;
+    let canonical = || key::affinity_key(host.kind, world.text(host.name), affinity.cidr);
+    let key = odd(affinity.odd_key.as_deref()).unwrap_or_else(canonical);
+    draft(world, &key, "the affinity is live all the same", affinity.meta.mod_revision)
+        .in_pool_of(affinity.cidr.first())
+        .rests_on_affinity(affinity)
+        .done()
+}
+
+fn odd(key: Option<&[u8]>) -> Option<String> {
+    key.map(key::key_text)
+}
+
+fn draft<'w>(world: &'w World<'w>, key: &str, summary: &str, mod_revision: i64) -> crate::checks::evidence::Draft<'w> {
+    let draft = world.draft(&CHECK, Subject::new(SubjectKind::Key, key), format!("says `deleted: true`; {summary}"));
+    draft.fact("mod_revision", mod_revision).next(format!("etcdctl get {}", shell(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn every_kind_is_told_by_its_key() {
+        let mut c = Cluster::healthy();
+        c.block_mut("10.65.0.0/26").deleted = true;
+        c.handle_mut("ipip-tunnel-addr-node-1").deleted = true;
+        c.snapshot.affinities[1].deleted = true;
+        assert_eq!(
+            c.subjects(&CHECK),
+            [
+                "/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26",
+                "/calico/ipam/v2/handle/ipip-tunnel-addr-node-1",
+                "/calico/ipam/v2/host/node-2/ipv4/block/10.65.0.64-26",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_key_is_the_one_that_was_read() {
+        let mut c = Cluster::healthy();
+        let odd = "/calico/ipam/v2/assignment/ipv6/block/10.65.0.5-26";
+        let block = c.block_mut("10.65.0.0/26");
+        (block.deleted, block.odd_key) = (true, Some(odd.as_bytes().into()));
+        let handle = c.handle_mut("ipip-tunnel-addr-node-1");
+        (handle.deleted, handle.odd_id) = (true, Some(b"ipip-tunnel-addr-node-1\r".as_slice().into()));
+        assert_eq!(c.subjects(&CHECK), [odd, "/calico/ipam/v2/handle/ipip-tunnel-addr-node-1\r"]);
+    }
+}

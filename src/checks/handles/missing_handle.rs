@@ -1,0 +1,151 @@
+//! IPA204: a block names a handle that does not exist.
+
+use super::{block_list, node_of};
+use crate::checks::evidence::{count, shell};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Allocation;
+use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(204),
+    name: "missing-handle",
+    severity: Severity::Error,
+    needs: Needs::B.and(Needs::H),
+    steady: false,
+    subject: SubjectKind::Handle,
+    docs: Docs {
+        finds: "An allocation names a handle, and there is no such handle.",
+        matters: "A release by handle, which is what CNI DEL does, finds nothing and reports success: the address leaks \
+            as soon as its pod goes. Calico's collector never looks at it.",
+        arises: "A write of the block timed out but took effect, and the handle was taken back for it; handles were \
+            deleted by hand or by `calicoctl ipam release --from-report --force`; a migration wrote malformed ids.",
+        action: "While its owner lives: restart it. When the owner is gone: `ipaudit release --address …` one by one.",
+        silent: "Windows' reserved addresses, which have no handle. A handle that exists and does not decode (IPA901). \
+            Ids are compared up to the first control byte `\\r`.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let ledger = world.ledger;
+    for id in ledger.named_handles() {
+        let exists = ledger.handle(id).is_some() || ledger.dark.handle(id);
+        if !exists && !id.is_windows(&world.snapshot.names) {
+            findings.push(report(world, id));
+        }
+    }
+}
+
+fn report(world: &World<'_>, id: HandleId) -> Finding {
+    let ledger = world.ledger;
+    let allocations: Vec<&Allocation> = ledger.allocations_of(id).collect();
+    let text = as_stored(world, id, &allocations);
+    let mut blocks: Vec<Cidr> = allocations.iter().map(|a| ledger.block_of(a).cidr).collect();
+    blocks.dedup();
+    let summary =
+        format!("no such handle, named by {} of {}", count(allocations.len(), "allocation"), block_list(&blocks));
+    let owners: Vec<String> = {
+        let owners = allocations.iter().flat_map(|a| ledger.owners_of(a)).filter_map(|o| o.pod_name());
+        let mut owners: Vec<String> = owners.map(|(namespace, pod)| world.pair(namespace, pod)).collect();
+        owners.dedup();
+        owners
+    };
+    let first = allocations.first();
+    let node = first.map(|a| ledger.owner_node(a)).and_then(|n| n.some());
+    let namespace = first.and_then(|a| ledger.owners_of(a).next()).map(|o| o.namespace);
+    world
+        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*text), summary)
+        .fact("addresses", allocations.iter().map(|a| a.address).collect::<Vec<_>>())
+        .fact("owner_pods", owners)
+        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .on_node(node.unwrap_or_else(|| node_of(world, id, &blocks)))
+        .in_namespace(namespace.unwrap_or_default())
+        .with_each(first, |d, a| d.in_pool_of(a.address))
+        .with_each(&allocations, |d, a| d.rests_on_allocation(a))
+        .looks_at_handle(id)
+        .with_each(first, |d, a| d.next(format!("ipaudit who {}", a.address)))
+        .next(format!("ipaudit who {}", shell(&text)))
+        .done()
+}
+
+/// The id as the block spells it: sanitised where any attribute has it so, else with its control bytes.
+fn as_stored(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> String {
+    let mut spellings = allocations.iter().filter_map(|a| world.ledger.attribute_of(a));
+    let odd = spellings.next().and_then(|first| first.odd_handle.as_deref());
+    let odd = odd.filter(|_| spellings.all(|at| at.odd_handle.is_some()));
+    odd.map_or_else(|| id.text(&world.snapshot.names), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::model::snapshot::Dark;
+    use crate::model::{Attribute, Input};
+
+    fn id() -> String {
+        Cluster::handle_id("shop", "web-0")
+    }
+
+    fn missing() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.remove_handle(&id());
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_handle_that_only_a_block_names() {
+        let found = missing().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.clone(), found[0].severity), (1, id(), Severity::Error));
+        assert_eq!(found[0].summary, "no such handle, named by 1 allocation of 10.65.0.0/26");
+        assert_eq!(found[0].next[0], "ipaudit who 10.65.0.1");
+        assert_eq!((found[0].node.as_deref(), found[0].namespace.as_deref()), (Some("node-1"), Some("shop")));
+    }
+
+    #[test]
+    fn once_an_id_however_many_blocks_name_it() {
+        let mut c = missing();
+        let attribute = c.pod_attribute(&id(), "shop", "web-0", "node-1");
+        c.allocate("10.65.0.70", attribute);
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].summary, "no such handle, named by 2 allocations of 10.65.0.0/26 and 10.65.0.64/26");
+    }
+
+    #[test]
+    fn another_spelling_is_the_same_handle() {
+        let mut c = missing();
+        let odd = format!("{}\r\neth0", id());
+        c.attribute_mut("10.65.0.1").odd_handle = Some(odd.as_str().into());
+        assert_eq!(c.subjects(&CHECK), [odd.as_str()]);
+        c.handle(&id(), &["10.65.0.1"]);
+        assert!(c.find(&CHECK).is_empty());
+        c.snapshot.handles.last_mut().unwrap().odd_id = Some(odd.as_bytes().into());
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn windows_cooling_undecodable_and_nameless_are_not_told() {
+        for quiet in [
+            (|c: &mut Cluster| {
+                let windows = HandleId::intern(&mut c.snapshot.names, "Windows-Reserved-IPAM-Handle");
+                c.attribute_mut("10.65.0.1").handle = windows;
+            }) as fn(&mut Cluster),
+            |c| c.attribute_mut("10.65.0.1").released_at = Some(c.snapshot.now),
+            |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            |c| {
+                let hidden = HandleId::intern(&mut c.snapshot.names, &id()).unwrap();
+                c.bad(Input::Handles, Dark::Handle(hidden));
+            },
+        ] {
+            let mut c = missing();
+            quiet(&mut c);
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+}

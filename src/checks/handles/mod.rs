@@ -1,0 +1,75 @@
+//! 2xx: handles against blocks. Judged whoever owns them: they are the datastore itself.
+
+pub mod deleted_flag;
+pub mod handle_overcount;
+pub mod handle_undercount;
+pub mod malformed_handle_id;
+pub mod missing_handle;
+pub mod orphaned_handle;
+pub mod tunnel_handle_count;
+pub mod vm_handle_blocks_vm;
+
+use crate::checks::World;
+use crate::ledger::{Discord, Tally};
+use crate::model::{Cidr, Evidence, Handle, HandleId, HostKind, Name};
+
+/// The id of a handle object as it stands in its key, control bytes included.
+fn stored_id(world: &World<'_>, handle: &Handle) -> String {
+    match &handle.odd_id {
+        Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        None => handle.id.text(&world.snapshot.names),
+    }
+}
+
+/// What one handle object says.
+fn handle_facts(world: &World<'_>, handle: &Handle) -> Evidence {
+    let counts =
+        handle.counts.iter().map(|&(block, counts)| Evidence::new().with("block", block).with("counts", counts));
+    Evidence::new()
+        .with("handle", stored_id(world, handle))
+        .with("blocks", counts.collect::<Vec<_>>())
+        .with("deleted", handle.deleted)
+        .with("mod_revision", handle.meta.mod_revision)
+}
+
+/// A block of which a handle counts another number than the block has.
+fn discord_facts(discord: &Discord) -> Evidence {
+    Evidence::new().with("block", discord.block).with("counts", discord.counted).with("allocated", discord.held)
+}
+
+/// The objects of an id as evidence; mostly one.
+fn objects_facts(world: &World<'_>, tally: &Tally<'_>) -> Vec<Evidence> {
+    tally.objects.iter().map(|o| handle_facts(world, o)).collect()
+}
+
+/// `10.65.0.0/26 and fd00:65::/122`, or how many.
+fn block_list(blocks: &[Cidr]) -> String {
+    match blocks {
+        [] => "no block".to_owned(),
+        [one] => one.to_string(),
+        [a, b] => format!("{a} and {b}"),
+        many => format!("{} blocks", many.len()),
+    }
+}
+
+/// The node that a handle belongs to: a tunnel's by its id, else the only host of the blocks that it names.
+fn node_of(world: &World<'_>, id: HandleId, blocks: &[Cidr]) -> Name {
+    let names = &world.snapshot.names;
+    if let Some((_, node)) = crate::model::Tunnel::of_handle(&id.text(names)) {
+        return names.find(node).unwrap_or_default();
+    }
+    let mut hosts = blocks.iter().map(|&cidr| host_of(world, cidr));
+    let first = hosts.next().unwrap_or_default();
+    if hosts.all(|host| host == first) { first } else { Name::NONE }
+}
+
+/// The node whose block this is, by the block itself or, where there is no such block, by its affinity.
+fn host_of(world: &World<'_>, cidr: Cidr) -> Name {
+    let snapshot = world.snapshot;
+    let block = snapshot.blocks.partition_point(|b| b.cidr < cidr);
+    let block = snapshot.blocks.get(block).filter(|b| b.cidr == cidr);
+    let affinity = snapshot.affinities.partition_point(|a| a.cidr < cidr);
+    let affinity = snapshot.affinities.get(affinity).filter(|a| a.cidr == cidr);
+    let host = block.map_or_else(|| affinity.map(|a| a.host), |b| b.affinity);
+    host.filter(|h| h.kind == HostKind::Host).map(|h| h.name).unwrap_or_default()
+}

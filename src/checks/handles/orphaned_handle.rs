@@ -1,0 +1,188 @@
+//! IPA201: a handle of which no block has any address.
+
+use super::{block_list, host_of, node_of, objects_facts, stored_id};
+use crate::checks::evidence::shell;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Tally;
+use crate::model::{Cidr, Code, Finding, Handle, Input, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(201),
+    name: "orphaned-handle",
+    severity: Severity::Warning,
+    needs: Needs::B.and(Needs::H).and(Needs::W),
+    steady: true,
+    subject: SubjectKind::Handle,
+    docs: Docs {
+        finds: "A handle exists, and no block has an allocation of it.",
+        matters: "Nothing collects orphaned handles: clusters have been seen with 63,000 of them beside 6,500 good ones. \
+            They fill etcd and every list of handles. One alone does no harm.",
+        arises: "CNI ADD writes the handle before the block, and CNI DEL the block before the handle: who dies in between \
+            leaves an orphan. A pod storm does it by the thousand.",
+        action: "`ipaudit release --handle …` for one, `ipaudit release --code IPA201 --older-than 24h` for many. It is \
+            safe while a CNI ADD is under way: the release is fenced against it.",
+        silent: "A handle whose container an endpoint still has is no orphan but the evidence of a lost allocation \
+            (IPA202). Blocks that do not decode hide what they hold, so handles that count in them are not judged. A \
+            stopped KubeVirt machine keeps its allocation, and with it its handle.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for tally in world.ledger.tallies() {
+        if is_orphaned(world, &tally) {
+            findings.extend(tally.objects.iter().map(|object| report(world, &tally, object)));
+        }
+    }
+}
+
+/// Whether all objects of an id are orphaned (the rule of the catalogue's row).
+pub fn is_orphaned(world: &World<'_>, tally: &Tally<'_>) -> bool {
+    tally.holds_nothing() && !is_dark(world, tally) && !world.ledger.has_container(tally.id)
+}
+
+/// Whether something that does not decode may hold an allocation of it, or an endpoint with its container.
+fn is_dark(world: &World<'_>, tally: &Tally<'_>) -> bool {
+    let dark = &world.ledger.dark;
+    let hidden = |&(cidr, _): &(Cidr, i64)| dark.block(cidr) || dark.node(host_of(world, cidr));
+    dark.all(Input::Blocks) || dark.all(Input::Endpoints) || tally.counted.iter().any(hidden)
+}
+
+fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
+    let id = stored_id(world, object);
+    let blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
+    let summary = if blocks.is_empty() {
+        "no block has an address of it, and it counts none".to_owned()
+    } else {
+        format!("no block has an address of it, though it counts in {}", block_list(&blocks))
+    };
+    let draft = world
+        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
+        .fact("objects", objects_facts(world, tally))
+        .fact("blocks", blocks.clone())
+        .on_node(node_of(world, tally.id, &blocks))
+        .rests_on_handle(object)
+        .with_each(blocks.first(), |d, cidr| d.in_pool_of(cidr.first()))
+        .with_each(blocks, |d, cidr| d.looks_at_block(cidr));
+    draft.next(format!("ipaudit release --handle {}", shell(&id))).done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, cidr};
+    use crate::model::Orchestrator;
+    use crate::model::snapshot::Dark;
+
+    /// A CNI ADD died between the handle and the block.
+    fn orphan() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.handle("k8s-pod-network.dead", &["10.65.0.40"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_handle_that_no_block_names() {
+        let found = orphan().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "k8s-pod-network.dead"));
+        assert_eq!(found[0].summary, "no block has an address of it, though it counts in 10.65.0.0/26");
+        assert_eq!(found[0].next, ["ipaudit release --handle k8s-pod-network.dead"]);
+        assert_eq!((found[0].node.as_deref(), found[0].pool.as_deref()), (Some("node-1"), Some("default")));
+    }
+
+    #[test]
+    fn whatever_it_counts_and_whatever_the_flag_says() {
+        let mut c = orphan();
+        c.handle_mut("k8s-pod-network.dead").counts = [].into();
+        assert_eq!(c.find(&CHECK)[0].summary, "no block has an address of it, and it counts none");
+        c.handle_mut("k8s-pod-network.dead").counts = [(cidr("10.99.0.0/26"), 1)].into();
+        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead"], "a block that does not exist");
+        c.handle_mut("k8s-pod-network.dead").counts = [(cidr("10.65.0.0/26"), 0)].into();
+        c.handle_mut("k8s-pod-network.dead").deleted = true;
+        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead"]);
+    }
+
+    #[test]
+    fn tunnels_services_and_machines_too() {
+        for id in ["ipip-tunnel-addr-node-9", "lb-po9BrpGz", "k8s-pod-network.vmi.vms.cursed", "shop.ancient-0"] {
+            let mut c = Cluster::healthy();
+            c.handle(id, &["10.65.0.40"]);
+            assert_eq!(c.subjects(&CHECK), [id]);
+        }
+    }
+
+    #[test]
+    fn a_released_and_cooling_address_is_nobodys() {
+        let mut c = Cluster::healthy();
+        let now = c.snapshot.now;
+        c.attribute_mut("10.65.0.1").released_at = Some(now);
+        c.remove_endpoint("web-0");
+        assert_eq!(c.subjects(&CHECK), [Cluster::handle_id("shop", "web-0")]);
+    }
+
+    #[test]
+    fn an_endpoint_with_the_container_makes_it_a_lost_allocation() {
+        let mut c = Cluster::healthy();
+        c.free("10.65.0.1");
+        assert!(c.find(&CHECK).is_empty());
+        c.endpoint_mut("web-0").orchestrator = Orchestrator::Cni;
+        c.remove_pod("web-0");
+        assert!(c.find(&CHECK).is_empty(), "of any orchestrator, pod or no pod");
+        c.remove_endpoint("web-0");
+        assert_eq!(c.find(&CHECK).len(), 1);
+    }
+
+    #[test]
+    fn a_very_old_handle_of_a_pod_that_lives_is_a_lost_allocation() {
+        let mut c = Cluster::healthy();
+        c.handle("shop.ancient-0", &["10.65.0.40"]);
+        c.endpoint("shop", "ancient-0", "node-1", "", &["10.65.0.40"]);
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_stopped_machine_keeps_its_allocation() {
+        let mut c = Cluster::healthy();
+        let id = c.handle("k8s-pod-network.vmi.vms.stopped", &["10.65.0.40"]);
+        c.allocate("10.65.0.40", crate::model::Attribute { handle: Some(id), ..Default::default() });
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn what_does_not_decode_hides_what_it_holds() {
+        let mut c = orphan();
+        c.dark("10.65.0.0/24");
+        assert!(c.find(&CHECK).is_empty(), "its block");
+        let mut c = orphan();
+        c.handle_mut("k8s-pod-network.dead").counts = [].into();
+        c.bad(Input::Blocks, Dark::All(Input::Blocks));
+        assert!(c.find(&CHECK).is_empty(), "any block");
+        let mut c = orphan();
+        let node = c.name("node-1");
+        c.bad(Input::Endpoints, Dark::Node(node));
+        assert!(c.find(&CHECK).is_empty(), "an endpoint of its block's node");
+        let mut c = orphan();
+        let node = c.name("node-2");
+        c.bad(Input::Endpoints, Dark::Node(node));
+        assert_eq!(c.find(&CHECK).len(), 1, "another node's endpoint");
+    }
+
+    /// Two spellings are one id: an allocation of it in either keeps both, and without one both are orphaned.
+    #[test]
+    fn two_spellings_stand_and_fall_together() {
+        let mut c = orphan();
+        c.handle("k8s-pod-network.dead", &["10.65.0.41"]);
+        let odd = c.snapshot.handles.last_mut().unwrap();
+        odd.odd_id = Some(b"k8s-pod-network.dead\r\neth0".as_slice().into());
+        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead", "k8s-pod-network.dead\r\neth0"]);
+        assert_eq!(c.find(&CHECK)[1].next, [r"ipaudit release --handle $'k8s-pod-network.dead\r\neth0'"]);
+        let attribute = c.pod_attribute("k8s-pod-network.dead", "shop", "gone-0", "node-1");
+        c.allocate("10.65.0.40", attribute);
+        assert!(c.find(&CHECK).is_empty());
+    }
+}
