@@ -71,8 +71,20 @@ pub static ALL: &[&Check] = &[
     &addresses::leaked_address::CHECK,
     &blocks::invalid_block::CHECK,
     &blocks::overlapping_blocks::CHECK,
+    &blocks::block_outside_pools::CHECK,
+    &blocks::block_size_mismatch::CHECK,
+    &blocks::ownerless_block::CHECK,
+    &blocks::sequence_broken::CHECK,
+    &blocks::non_canonical_key::CHECK,
     &affinities::affinity_conflict::CHECK,
     &affinities::affinity_block_mismatch::CHECK,
+    &affinities::affinity_pending_stuck::CHECK,
+    &affinities::affinity_deletion_stuck::CHECK,
+    &affinities::affinity_without_block::CHECK,
+    &affinities::node_gone::CHECK,
+    &affinities::borrowed_under_strict_affinity::CHECK,
+    &affinities::too_many_blocks::CHECK,
+    &affinities::stale_calico_node::CHECK,
 ];
 
 /// The check of this code.
