@@ -9,9 +9,9 @@ use super::{Check, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, BadValue, Block, CalicoNode, Cidr, Endpoint, Finding, Handle, HandleId,
-    Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace, Orchestrator, Owner,
-    Past, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid,
+    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, Endpoint, Finding,
+    Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace,
+    Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid, keys,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
@@ -451,6 +451,31 @@ impl Cluster {
     pub fn remove_kube_node(&mut self, name: &str) {
         let name = self.name(name);
         self.snapshot.kube_nodes.retain(|n| n.name != name);
+    }
+
+    /// A past of one audit, an hour ago, that saw blocks and affinities as they are now.
+    pub fn remember(&mut self) -> &mut Past {
+        let snapshot = &self.snapshot;
+        let block_key = |b: &Block| b.odd_key.clone().unwrap_or_else(|| keys::block_key(b.cidr).into_bytes().into());
+        let affinity_key = |a: &Affinity| {
+            let canonical = || keys::affinity_key(a.host.kind, snapshot.text(a.host.name), a.cidr).into_bytes().into();
+            a.odd_key.clone().unwrap_or_else(canonical)
+        };
+        let blocks = snapshot.blocks.iter().map(|b| (block_key(b).into_vec(), b.meta));
+        let affinities = snapshot.affinities.iter().map(|a| (affinity_key(a).into_vec(), a.meta));
+        let sequence =
+            |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });
+        let past = Past {
+            audits: 1,
+            last_audit: Some(self.ago(3_600)),
+            pair_known: true,
+            keys: blocks.chain(affinities).collect(),
+            etcd: Some(PastEtcd { revision: self.revision, cluster_id: snapshot.etcd.cluster_id }),
+            block_sequences: snapshot.blocks.iter().filter_map(|b| Some((b.cidr, sequence(b)?))).collect(),
+            ..Past::default()
+        };
+        self.snapshot.etcd.revision = self.revision;
+        self.past.insert(past)
     }
 
     /// All findings of one check.

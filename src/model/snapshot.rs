@@ -312,6 +312,12 @@ impl Snapshot {
         format!("{}/{}", self.text(namespace), self.text(name))
     }
 
+    /// Whether a key that begins so did not decode. Finer than the dark of a whole input, which settings, pools and
+    /// reservations share with what has nothing to do with them.
+    pub fn is_undecodable_under(&self, prefix: &str) -> bool {
+        self.bad_values.iter().any(|bad| bad.key.starts_with(prefix.as_bytes()))
+    }
+
     /// The datastore's name (ClusterInformation's GUID); `unknown` when it has none.
     pub fn guid(&self) -> &str {
         match self.text(self.cluster.guid) {

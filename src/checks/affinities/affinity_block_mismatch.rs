@@ -49,7 +49,7 @@ fn judge(world: &World<'_>, block: &Block, affinities: &[&Affinity]) -> Option<F
     confirmed.sort_by_key(|affinity| (world.text(affinity.host.name), affinity.host.kind));
     let names = |affinities: &[&Affinity], host: Host| affinities.iter().any(|affinity| affinity.host == host);
     match (confirmed.as_slice(), owner) {
-        ([], Some(host)) if !names(affinities, host) => Some(claimed_only(world, block, host)),
+        ([], Some(host)) if !names(affinities, host) => Some(claimed_only(world, block, host, affinities)),
         ([], _) => None,
         ([first, ..], Some(host)) if !names(&confirmed, host) => Some(disagreeing(world, block, first, affinities)),
         ([only], None) => Some(disagreeing(world, block, only, affinities)),
@@ -69,7 +69,7 @@ fn owner(world: &World<'_>, block: &Block, affinities: &[&Affinity]) -> Option<H
 }
 
 /// The block names a host that has no affinity for it.
-fn claimed_only(world: &World<'_>, block: &Block, host: Host) -> Finding {
+fn claimed_only(world: &World<'_>, block: &Block, host: Host, affinities: &[&Affinity]) -> Finding {
     let key = keys::affinity_key(host.kind, world.text(host.name), block.cidr);
     world
         .draft(&CHECK, Subject::new(SubjectKind::Affinity, world.affinity_id(host, block.cidr)), {
@@ -77,7 +77,7 @@ fn claimed_only(world: &World<'_>, block: &Block, host: Host) -> Finding {
         })
         .advice("nobody announces the block, and nobody will give it back: see who holds its addresses")
         .fact("reason", "no-affinity")
-        .fact("affinities", Vec::<String>::new())
+        .fact("affinities", affinities.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())
         .fact("block", world.block_facts(block))
         .on_node(host.name)
         .in_pool_of(block.cidr.first())
@@ -85,6 +85,7 @@ fn claimed_only(world: &World<'_>, block: &Block, host: Host) -> Finding {
         .next(get_key(&key))
         .rests_on_owner(block)
         .looks_at_affinity(host, block.cidr)
+        .with_each(affinities, |draft, affinity| draft.rests_on_affinity(affinity))
         .done()
 }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::get_key;
+use super::node_of;
+use crate::checks::evidence::{count, get_key};
 use crate::checks::{Check, Docs, World};
-use crate::model::{Block, Cidr, Code, Evidence, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, Time};
+use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(301),
@@ -57,16 +58,17 @@ struct Broken {
     kind: &'static str,
 }
 
-/// Everything that is wrong in a block, in the order of the domain facts, section 2.
+/// Everything that is wrong in a block by the rules of the domain facts, section 2; what does most harm first.
 fn broken_rules(block: &Block, now: Time) -> Vec<Broken> {
     let mut broken = Vec::new();
     shape(block, &mut broken);
-    attributes(block, now, &mut broken);
     queue(block, &mut broken);
+    attributes(block, now, &mut broken);
+    sum(block, &mut broken);
     broken
 }
 
-/// CIDR, length and sum.
+/// CIDR and length.
 fn shape(block: &Block, broken: &mut Vec<Broken>) {
     let mut say = |rule, what| broken.push(Broken { rule, what, places: Vec::new(), kind: "ordinals" });
     if let Some(cidr) = foreign_cidr(block) {
@@ -76,9 +78,15 @@ fn shape(block: &Block, broken: &mut Vec<Broken>) {
     if entries != size as usize {
         say("allocations-length", format!("allocations has {entries} entries for {size} addresses"));
     }
+}
+
+/// Allocated and free together are the whole block.
+fn sum(block: &Block, broken: &mut Vec<Broken>) {
     let (allocated, queued) = (block.allocated().count(), block.unallocated.len());
-    if allocated + queued != size as usize {
-        say("sum", format!("{allocated} allocated and {queued} free make {}, not {size}", allocated + queued));
+    let (sum, size) = (allocated + queued, block.size());
+    if sum != size as usize {
+        let what = format!("{allocated} allocated and {queued} free make {sum}, not {size}");
+        broken.push(Broken { rule: "sum", what, places: Vec::new(), kind: "ordinals" });
     }
 }
 
@@ -93,8 +101,7 @@ fn foreign_cidr(block: &Block) -> Option<String> {
 
 /// Allocations against attributes.
 fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
-    let count = block.attributes.len();
-    let mut used = vec![false; count];
+    let mut used = vec![false; block.attributes.len()];
     let (mut negative, mut dangling) = (Vec::new(), Vec::new());
     for (slot, ordinal) in block.allocations.iter().zip(0i64..) {
         let Some(index) = *slot else { continue };
@@ -109,16 +116,15 @@ fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
     let unused = used.iter().zip(0i64..).filter(|(used, _)| !**used).map(|(_, index)| index).collect();
     let late = |released: Option<Time>| released.is_some_and(|at| at > now.plus(SKEW));
     let future = block.attributes.iter().zip(0i64..).filter(|(at, _)| late(at.released_at)).map(|(_, i)| i).collect();
-    let mut say = |rule, what: String, places: Vec<i64>, kind| {
+    let mut say = |rule, what: &str, places: Vec<i64>, kind| {
         if !places.is_empty() {
-            broken.push(Broken { rule, what, places, kind });
+            broken.push(Broken { rule, what: what.to_owned(), places, kind });
         }
     };
-    say("negative-index", "allocations with a negative index".to_owned(), negative, "ordinals");
-    let what = format!("allocations whose index is none of {count} attributes");
-    say("allocation-without-attribute", what, dangling, "ordinals");
-    say("attribute-unused", "attributes that no allocation uses".to_owned(), unused, "attributes");
-    say("released-in-future", "attributes released in the future".to_owned(), future, "attributes");
+    say("negative-index", "allocated with a negative index", negative, "ordinals");
+    say("allocation-without-attribute", "allocated without an attribute", dangling, "ordinals");
+    say("attribute-unused", "used by no allocation", unused, "attributes");
+    say("released-in-future", "released in the future", future, "attributes");
 }
 
 /// The free queue against the allocations.
@@ -149,12 +155,15 @@ fn queue(block: &Block, broken: &mut Vec<Broken>) {
 }
 
 impl Broken {
+    /// `ordinal 3 allocated without an attribute`.
     fn text(&self) -> String {
         let shown: Vec<String> = self.places.iter().take(8).map(i64::to_string).collect();
+        let (shown, more) = (shown.join(", "), self.places.len().saturating_sub(shown.len()));
         match self.places.len() {
             0 => self.what.clone(),
-            few if few <= shown.len() => format!("{} {}: {}", self.kind, shown.join(", "), self.what),
-            many => format!("{} {} and {} more: {}", self.kind, shown.join(", "), many - shown.len(), self.what),
+            1 => format!("{} {shown} {}", self.kind.trim_end_matches('s'), self.what),
+            _ if more == 0 => format!("{} {shown} {}", self.kind, self.what),
+            _ => format!("{} {shown} and {more} more {}", self.kind, self.what),
         }
     }
 
@@ -169,10 +178,10 @@ impl Broken {
 }
 
 fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
-    let host = block.affinity.filter(|host| host.kind == HostKind::Host).map_or(Name::NONE, |host| host.name);
     let summary = match broken {
         [one] => one.text(),
-        many => format!("{}; {} more broken rules", many.first().map(Broken::text).unwrap_or_default(), many.len() - 1),
+        [first, rest @ ..] => format!("{}; {}", first.text(), count(rest.len(), "more broken rule")),
+        [] => String::new(),
     };
     world
         .draft(&CHECK, Subject::block(block.cidr), summary)
@@ -180,7 +189,7 @@ fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
         .fact("broken", broken.iter().map(Broken::facts).collect::<Vec<_>>())
         .fact("state", world.block_facts(block))
         .fact("mod_revision", block.meta.mod_revision)
-        .on_node(host)
+        .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .next(get_key(&world.block_key(block)))
         .rests_on_block(block)
@@ -252,7 +261,7 @@ mod tests {
         let late = c.snapshot.now.plus(Duration::from_secs(61));
         c.block_mut("10.65.1.0/26").attributes[1].released_at = Some(late);
         let found = c.find(&CHECK);
-        assert_eq!(found[0].summary, "attributes 1: attributes released in the future");
+        assert_eq!(found[0].summary, "attribute 1 released in the future");
     }
 
     #[test]
@@ -280,10 +289,10 @@ mod tests {
     fn the_queue_holds_each_free_ordinal_once() {
         // The healthy queue is 3..=63.
         assert_eq!(broken(|b| queue_of(b, |q| q[0] = 4)), rules(&[("queued-twice", &[4]), ("free-not-queued", &[3])]));
-        assert_eq!(broken(|b| queue_of(b, |q| q.extend([12, 12]))), rules(&[("sum", &[]), ("queued-twice", &[12])]),);
+        assert_eq!(broken(|b| queue_of(b, |q| q.extend([12, 12]))), rules(&[("queued-twice", &[12]), ("sum", &[])]),);
         assert_eq!(
             broken(|b| queue_of(b, |q| q.retain(|o| *o != 30))),
-            rules(&[("sum", &[]), ("free-not-queued", &[30])])
+            rules(&[("free-not-queued", &[30]), ("sum", &[])])
         );
         assert_eq!(
             broken(|b| queue_of(b, |q| (q[0], q[1]) = (64, -1))),
@@ -291,7 +300,7 @@ mod tests {
         );
         assert_eq!(
             broken(|b| queue_of(b, |q| q.insert(0, 1))),
-            rules(&[("sum", &[]), ("queued-though-allocated", &[1])])
+            rules(&[("queued-though-allocated", &[1]), ("sum", &[])])
         );
     }
 
@@ -303,7 +312,7 @@ mod tests {
         assert_eq!(broken(longer), rules(&[("allocations-length", &[])]));
         assert_eq!(
             broken(cut(0)),
-            rules(&[("allocations-length", &[]), ("sum", &[]), ("attribute-unused", &[0, 1, 2])])
+            rules(&[("allocations-length", &[]), ("attribute-unused", &[0, 1, 2]), ("sum", &[])])
         );
     }
 
@@ -323,10 +332,7 @@ mod tests {
         block.allocations[1] = Some(9);
         queue_of(block, |q| q[0] = 99);
         let found = c.find(&CHECK);
-        assert_eq!(
-            found[0].summary,
-            "ordinals 1: allocations whose index is none of 3 attributes; 3 more broken rules"
-        );
+        assert_eq!(found[0].summary, "ordinal 99 in the free queue, but not in the block; 3 more broken rules");
     }
 
     /// Key and value say a network of 2^64 addresses: nothing here may walk or hold that many.
@@ -339,5 +345,42 @@ mod tests {
         block.unallocated = [i32::MAX, i32::MIN].into();
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "fd00::/64"));
+    }
+
+    /// The rules of the domain facts once more, in the plainest way, one ordinal after the other.
+    fn is_valid(block: &Block, now: Time) -> bool {
+        let indexed = |slot: Option<i32>| slot.is_none_or(|i| i >= 0 && (i as usize) < block.attributes.len());
+        let times = |ordinal: i32| block.unallocated.iter().filter(|o| **o == ordinal).count();
+        let free = |slot: Option<i32>| usize::from(slot.is_none());
+        block.allocations.len() == block.size() as usize
+            && block.value_cidr == block.cidr
+            && block.allocations.iter().all(|slot| indexed(*slot))
+            && (0..block.attributes.len() as i32).all(|i| block.allocations.contains(&Some(i)))
+            && block.allocations.iter().zip(0..).all(|(slot, ordinal)| times(ordinal) == free(*slot))
+            && block.unallocated.iter().all(|ordinal| (0..block.size() as i32).contains(ordinal))
+            && block.attributes.iter().all(|at| at.released_at.is_none_or(|released| released <= now.plus(SKEW)))
+    }
+
+    proptest::proptest! {
+        /// Small numbers, so that valid blocks come up as well as broken ones.
+        #[test]
+        fn exactly_the_valid_blocks_have_no_broken_rule(
+            allocations in proptest::collection::vec(proptest::option::of(-1i32..3), 3..5),
+            unallocated in proptest::collection::vec(-1i32..5, 0..5),
+            repaired in proptest::bool::ANY,
+            released in proptest::collection::vec(proptest::option::of(58i64..63), 0..3),
+        ) {
+            let mut c = Cluster::healthy();
+            c.block("10.65.1.0/30", None);
+            let now = c.snapshot.now;
+            let block = c.block_mut("10.65.1.0/30");
+            let at = |seconds: i64| now.plus(Duration::from_secs(seconds as u64));
+            block.attributes =
+                released.iter().map(|r| Attribute { released_at: r.map(at), ..Attribute::default() }).collect();
+            let free = allocations.iter().zip(0i32..).filter(|(slot, _)| slot.is_none()).map(|(_, o)| o);
+            block.unallocated = if repaired { free.collect() } else { unallocated.into() };
+            block.allocations = allocations.into();
+            proptest::prop_assert_eq!(broken_rules(block, now).is_empty(), is_valid(block, now));
+        }
     }
 }

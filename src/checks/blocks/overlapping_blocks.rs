@@ -1,9 +1,10 @@
 //! IPA302: two blocks that share addresses: each gives them out without looking at the other.
 
+use super::node_of;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::Use;
-use crate::model::{Addr, Block, Code, Evidence, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(302),
@@ -49,18 +50,20 @@ fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let shown: Vec<String> = around.iter().map(|outer| format!("{} of {}", outer.cidr, owner(outer))).collect();
     let summary = format!("block of {} lies inside {}", owner(block), shown.join(" and inside "));
     let twice = allocated_twice(world, block);
-    let host = block.affinity.filter(|host| host.kind == HostKind::Host).map_or(Name::NONE, |host| host.name);
     world
         .draft(&CHECK, Subject::block(block.cidr), summary)
         .advice(match twice.len() {
             0 => "no address is allocated twice yet: empty one of the blocks before one is".to_owned(),
-            many => format!("{many} allocated twice already (IPA104): restart the pods of one of the blocks"),
+            1 => "an address is allocated twice already (IPA104): restart the pods of one of the blocks".to_owned(),
+            many => {
+                format!("{many} addresses are allocated twice already (IPA104): restart the pods of one of the blocks")
+            }
         })
         .fact("block", world.block_facts(block))
         .fact("around", around.iter().map(|outer| around_facts(world, outer)).collect::<Vec<_>>())
         .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())
         .fact("allocated_twice_count", twice.len())
-        .on_node(host)
+        .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .with_each([block].iter().chain(around), |d, b| d.next(get_key(&world.block_key(b))))
         .looks_at_block(block.cidr)

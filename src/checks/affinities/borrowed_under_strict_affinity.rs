@@ -1,0 +1,200 @@
+//! IPA407: an address on another node's block, though strict affinity forbids borrowing.
+
+use super::get_block;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Allocation, Use};
+use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, Subject, SubjectKind, Time};
+
+pub static CHECK: Check = Check {
+    code: Code(407),
+    name: "borrowed-under-strict-affinity",
+    severity: Severity::Warning,
+    needs: Needs::B.and(Needs::C).and(Needs::O),
+    steady: false,
+    subject: SubjectKind::Address,
+    docs: Docs {
+        finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when it was \
+            made after an audit that saw strict affinity on already.",
+        matters: "Strict affinity is set where every address of a block must be on its node: Windows, fabrics that route \
+            whole blocks. There the borrowed address is unreachable.",
+        arises: "Borrowed before strict affinity was switched on; or a node that does not know the setting, or a foreign tool, \
+            allocates.",
+        action: "Restart the pod: it gets an address from its own node's blocks.",
+        silent: "Without strict affinity borrowing is legal. KubeVirt machines keep their address when they migrate. Ordinals \
+            of Windows, cooling addresses, services, blocks without owner, allocations that name no node, nodes of other \
+            clusters.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    if !world.snapshot.ipam_config.strict_affinity {
+        return;
+    }
+    for allocation in &world.ledger.allocations {
+        if let Some((node, host)) = borrowed(world, allocation) {
+            findings.push(report(world, allocation, node, host));
+        }
+    }
+}
+
+/// The node that an allocation is for, and the other one that its block names.
+fn borrowed(world: &World<'_>, allocation: &Allocation) -> Option<(Name, Name)> {
+    // A machine that migrated took its address along: no allocation was made on another node's block.
+    let bound = !matches!(allocation.used_for, Use::Cooling | Use::Windows | Use::Vm | Use::LoadBalancer | Use::Broken);
+    let host = world.ledger.block_of(allocation).affinity.filter(|host| bound && host.kind == HostKind::Host)?;
+    let attribute = world.ledger.attribute_of(allocation).filter(|attribute| attribute.alternate.is_none())?;
+    let node = attribute.owner.node.some().filter(|node| *node != host.name)?;
+    world.ledger.is_judged(allocation).then_some((node, host.name))
+}
+
+fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) -> Finding {
+    let block = world.ledger.block_of(allocation);
+    let owner = world.ledger.attribute_of(allocation).map(|attribute| attribute.owner).unwrap_or_default();
+    let seen_on = world.past.and_then(|past| past.strict_affinity_since);
+    let after = world.past.is_some_and(|past| was_made_after(world, allocation, owner.timestamp, past));
+    let when = if after { ", made after strict affinity was seen on" } else { "" };
+    let advice = match owner.pod_name() {
+        Some((namespace, name)) => {
+            format!("restart {}: it gets an address of its own node", world.pair(namespace, name))
+        }
+        None => "let the owner allocate again: it gets an address of its own node".to_owned(),
+    };
+    world
+        .draft(&CHECK, Subject::address(allocation.address), {
+            format!("for {} in the block of {}{when}", world.text(node), world.text(host))
+        })
+        .severity(if after { Severity::Error } else { Severity::Warning })
+        .advice(advice)
+        .fact("ipam", world.allocation_facts(allocation))
+        .fact("block_node", world.text(host))
+        .fact("strict_affinity_seen_since", seen_on)
+        .since(owner.timestamp)
+        .on_node(node)
+        .in_namespace(owner.namespace)
+        .in_pool_of(allocation.address)
+        .next(format!("ipaudit who {}", allocation.address))
+        .next(get_block(block.cidr))
+        .rests_on_allocation(allocation)
+        .looks_at_affinity(Host { kind: HostKind::Host, name: host }, block.cidr)
+        .looks_at_settings()
+        .done()
+}
+
+/// By its own timestamp, or because an audit first saw it later than one saw strict affinity on.
+fn was_made_after(world: &World<'_>, allocation: &Allocation, timestamp: Option<Time>, past: &Past) -> bool {
+    let Some(seen_on) = past.strict_affinity_since else { return false };
+    let first_seen = past.allocations.get(&world.ledger.tuple_of(allocation)).copied();
+    timestamp.or(first_seen).is_some_and(|made| made > seen_on)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::{Attribute, Owner, Tunnel};
+
+    /// shop/borrower-0 of node-2 has an address of node-1's block, allocated an hour ago; strict affinity is on.
+    fn borrowed_pod() -> Cluster {
+        let mut c = Cluster::healthy();
+        let attribute = c.pod_attribute("k8s-pod-network.b", "shop", "borrower-0", "node-2");
+        c.allocate("10.65.0.30", attribute);
+        c.snapshot.ipam_config.strict_affinity = true;
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        let mut c = Cluster::healthy();
+        c.snapshot.ipam_config.strict_affinity = true;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn borrowing_is_legal_only_without_strict_affinity() {
+        let mut c = borrowed_pod();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.30"));
+        assert_eq!(
+            (found[0].summary.as_str(), found[0].severity),
+            ("for node-2 in the block of node-1", Severity::Warning)
+        );
+        assert_eq!(found[0].node.as_deref(), Some("node-2"));
+        c.snapshot.ipam_config.strict_affinity = false;
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn tunnels_are_bound_too() {
+        let mut c = Cluster::healthy();
+        let owner = Owner { node: c.name("node-2"), kind: c.name(Tunnel::Vxlan.attribute()), ..Owner::default() };
+        c.allocate("10.65.0.30", Attribute { owner, ..Attribute::default() });
+        c.snapshot.ipam_config.strict_affinity = true;
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.30"]);
+    }
+
+    #[test]
+    fn made_after_an_audit_that_saw_it_on_is_an_error() {
+        let mut c = borrowed_pod();
+        let (before, after) = (c.ago(3_700), c.ago(3_500));
+        c.remember().strict_affinity_since = Some(before);
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+        c.remember().strict_affinity_since = Some(after);
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn without_a_timestamp_its_first_seen_dates_it() {
+        let mut c = borrowed_pod();
+        c.attribute_mut("10.65.0.30").owner.timestamp = None;
+        let (seen_on, first_seen) = (c.ago(3_700), c.ago(3_600));
+        c.snapshot.sort();
+        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
+        let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.30"))[0]);
+        let past = c.remember();
+        past.strict_affinity_since = Some(seen_on);
+        past.allocations.insert(tuple, first_seen);
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+        c.past.as_mut().unwrap().allocations.clear();
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn what_calico_itself_leaves_there_is_none() {
+        for legal in [
+            (|c: &mut Cluster| c.attribute_mut("10.65.0.30").alternate = Some(Box::default())) as fn(&mut Cluster),
+            |c| {
+                let machine = c.name("fedora");
+                c.attribute_mut("10.65.0.30").owner.vmi = machine;
+            },
+            |c| {
+                let now = c.snapshot.now;
+                c.attribute_mut("10.65.0.30").released_at = Some(now);
+            },
+            |c| c.attribute_mut("10.65.0.30").owner.node = Name::NONE,
+            |c| c.block_mut("10.65.0.0/26").affinity = None,
+            |c| {
+                let name = c.name("load-balancer");
+                c.block_mut("10.65.0.0/26").affinity = Some(Host { kind: HostKind::Virtual, name });
+            },
+            |c| {
+                let id = crate::model::HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
+                c.attribute_mut("10.65.0.30").handle = id;
+            },
+        ] {
+            let mut c = borrowed_pod();
+            legal(&mut c);
+            assert!(c.find(&CHECK).iter().all(|found| found.subject.id != "10.65.0.30"));
+        }
+    }
+
+    #[test]
+    fn another_clusters_pods_are_left_alone() {
+        let mut c = borrowed_pod();
+        c.node("east-1", "192.168.7.1");
+        c.remove_kube_node("east-1");
+        let east = c.name("east-1");
+        c.attribute_mut("10.65.0.30").owner.node = east;
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

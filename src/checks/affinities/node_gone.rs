@@ -1,0 +1,230 @@
+//! IPA406: a node that is gone for good and still owns blocks.
+
+use std::collections::HashMap;
+
+use super::get_block;
+use crate::checks::evidence::{count, shell};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::{Allocation, Standing, Use};
+use crate::model::{
+    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Severity, Subject, SubjectKind,
+    Time,
+};
+
+pub static CHECK: Check = Check {
+    code: Code(406),
+    name: "node-gone",
+    severity: Severity::Warning,
+    needs: Needs::A.and(Needs::B).and(Needs::N).and(Needs::K).and(Needs::D),
+    steady: false,
+    subject: SubjectKind::Node,
+    docs: Docs {
+        finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than the \
+            grace, that still owns blocks. The evidence names the allocations that keep them.",
+        matters: "Its blocks are lost to the others, and its leaked addresses with them: pools run out of blocks though few \
+            addresses are used.",
+        arises: "The collector does not run, or one allocation stops it: an unknown type, a missing owner, a pod that is \
+            pending for ever. Then nothing of the node is ever given back.",
+        action: "Release what is proven leaked (IPA110, IPA111). The last address gone, Calico gives the blocks back; an empty \
+            block's affinity can be deleted together with the block.",
+        silent: "At a first audit nobody knows since when it is gone. Nodes of other clusters, plain hosts, nodes that only \
+            Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not decode.",
+    },
+    run,
+};
+
+/// So many allocations are listed; their number is always said.
+const LISTED: usize = 100;
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for (node, blocks) in owned_blocks(world) {
+        if let Some(since) = gone_since(world, node) {
+            findings.push(report(world, node, &blocks, since));
+        }
+    }
+}
+
+/// The blocks of every host: those that name it, and those for which it has a confirmed affinity.
+fn owned_blocks<'w>(world: &World<'w>) -> HashMap<Name, Vec<&'w Block>> {
+    let mut owned: HashMap<Name, Vec<&Block>> = HashMap::new();
+    for block in world.ledger.blocks() {
+        let confirmed = world.ledger.affinities_for(block.cidr).filter(|a| a.state == AffinityState::Confirmed);
+        let hosts = block.affinity.into_iter().chain(confirmed.map(|affinity| affinity.host));
+        for host in hosts.filter(|host| host.kind == HostKind::Host) {
+            let blocks = owned.entry(host.name).or_default();
+            if blocks.last().is_none_or(|last| last.cidr != block.cidr) {
+                blocks.push(block);
+            }
+        }
+    }
+    owned
+}
+
+/// Since when a node is known to be gone, if that is longer than the grace.
+fn gone_since(world: &World<'_>, node: Name) -> Option<Time> {
+    let ledger = world.ledger;
+    let gone = ledger.scope.standing(node) == Standing::Departed
+        && ledger.calico_node(node).is_none()
+        && !ledger.dark.node(node);
+    let since = *world.past?.gone_since.get(world.text(node)).filter(|_| gone)?;
+    (world.snapshot.now.since(since) > world.snapshot.kube_controllers.grace()).then_some(since)
+}
+
+fn report(world: &World<'_>, node: Name, blocks: &[&Block], since: Time) -> Finding {
+    let keeping: Vec<&Allocation> = blocks.iter().flat_map(|block| allocations_in(world, block.cidr)).collect();
+    let kept = match keeping.as_slice() {
+        [] => "nothing is left in them".to_owned(),
+        [only] => format!("kept by {}", only.address),
+        [first, rest @ ..] => format!("kept by {} and {} more", first.address, rest.len()),
+    };
+    let cidrs: Vec<Cidr> = blocks.iter().map(|block| block.cidr).collect();
+    let host = Host { kind: HostKind::Host, name: node };
+    let advice = match keeping.len() {
+        0 => "nothing keeps the blocks: the collector should give them back, so see whether it runs",
+        _ => "release what is proven leaked among them; the blocks go with the last address",
+    };
+    world
+        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node)), {
+            format!("gone, and still owns {}; {kept}", count(blocks.len(), "block"))
+        })
+        .advice(advice)
+        .fact("gone_since", since)
+        .fact("blocks", cidrs.clone())
+        .fact("kept_by", keeping.iter().take(LISTED).map(|a| keeper_facts(world, a)).collect::<Vec<_>>())
+        .fact("kept_by_count", keeping.len())
+        .since(Some(since))
+        .on_node(node)
+        .with_each(cidrs.first(), |draft, cidr| draft.in_pool_of(cidr.first()))
+        .next(format!("ipaudit who {}", shell(world.text(node))))
+        .with_each(&cidrs, |draft, cidr| draft.next(get_block(*cidr)))
+        .looks_at_calico_node(node)
+        .looks_at_kube_node(world.ledger.scope.kubernetes_name(node))
+        .with_each(&cidrs, |draft, cidr| draft.looks_at_block(*cidr).looks_at_affinity(host, *cidr))
+        .done()
+}
+
+/// What keeps a block: everything allocated or cooling in it, Windows' reservations left out.
+fn allocations_in<'w>(world: &World<'w>, cidr: Cidr) -> impl Iterator<Item = &'w Allocation> {
+    let ledger = world.ledger;
+    let start = ledger.allocations.partition_point(|a| a.address < cidr.first());
+    let inside = ledger.allocations.get(start..).unwrap_or_default().iter();
+    inside
+        .take_while(move |a| a.address <= cidr.last())
+        .filter(move |a| a.used_for != Use::Windows && ledger.block_of(a).cidr == cidr)
+}
+
+fn keeper_facts(world: &World<'_>, allocation: &Allocation) -> Evidence {
+    world.allocation_facts(allocation).with("held", world.ledger.is_held(allocation.address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::ScopeFlag;
+    use crate::model::snapshot::Dark;
+    use crate::model::{Attribute, BadValue, Fact, HandleId, Input};
+
+    const GRACE: u64 = 15 * 60;
+
+    /// node-3 owned 10.65.1.0/26 and is gone since `seconds` ago.
+    fn gone(seconds: u64) -> Cluster {
+        let mut c = Cluster::healthy();
+        c.block("10.65.1.0/26", Some("node-3"));
+        let since = c.ago(seconds);
+        c.remember().gone_since.insert("node-3".to_owned(), since);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        let mut c = Cluster::healthy();
+        c.remember();
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn gone_for_longer_than_the_grace_and_still_owning() {
+        let mut c = gone(GRACE + 1);
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-3"));
+        assert_eq!(found[0].summary, "gone, and still owns 1 block; nothing is left in them");
+        let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "lost", "node-3");
+        c.allocate("10.65.1.7", attribute);
+        let handle = HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
+        c.allocate("10.65.1.0", Attribute { handle, ..Attribute::default() });
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "gone, and still owns 1 block; kept by 10.65.1.7");
+        assert_eq!(found[0].evidence.get("kept_by_count"), Some(&Fact::Sequence(1)));
+        assert_eq!(found[0].since, Some(c.ago(GRACE + 1)));
+    }
+
+    #[test]
+    fn the_grace_is_the_configured_one_and_the_first_audit_knows_nothing() {
+        assert!(gone(GRACE).find(&CHECK).is_empty());
+        let mut c = gone(GRACE);
+        c.snapshot.kube_controllers.leak_grace = Some(std::time::Duration::from_secs(60));
+        assert_eq!(c.subjects(&CHECK), ["node-3"]);
+        let mut c = gone(GRACE + 1);
+        c.remember();
+        assert!(c.find(&CHECK).is_empty(), "not known as gone by an earlier audit");
+    }
+
+    #[test]
+    fn a_node_that_anybody_still_knows_is_not_gone() {
+        let mut c = gone(GRACE + 1);
+        c.node("node-3", "192.168.0.3");
+        c.remove_calico_node("node-3");
+        assert!(c.find(&CHECK).is_empty(), "Kubernetes knows it");
+        let mut c = gone(GRACE + 1);
+        c.node("node-3", "192.168.0.3");
+        c.remove_kube_node("node-3");
+        c.scope = ScopeFlag::Exclusive;
+        assert!(c.find(&CHECK).is_empty(), "Calico knows it (IPA409)");
+    }
+
+    #[test]
+    fn foreign_nodes_are_left_alone_and_remembered_ones_are_not() {
+        let mut c = gone(GRACE + 1);
+        c.node("east-1", "192.168.7.1");
+        c.remove_kube_node("east-1");
+        assert!(c.find(&CHECK).is_empty(), "the scope is not exclusive");
+        c.past.as_mut().unwrap().known_nodes.insert("node-3".to_owned());
+        assert_eq!(c.subjects(&CHECK), ["node-3"]);
+    }
+
+    #[test]
+    fn virtual_owners_and_hosts_without_blocks_are_none() {
+        let mut c = Cluster::healthy();
+        let host = Host { kind: HostKind::Virtual, name: c.name("load-balancer") };
+        c.block("10.65.1.0/26", None);
+        c.block_mut("10.65.1.0/26").affinity = Some(host);
+        let lone = c.host("node-3");
+        c.affinity(lone, "10.65.2.0/26", AffinityState::Confirmed);
+        c.block("10.65.3.0/26", None);
+        c.affinity(lone, "10.65.3.0/26", AffinityState::PendingDeletion);
+        let since = c.ago(GRACE + 1);
+        let past = c.remember();
+        past.gone_since.insert("load-balancer".to_owned(), since);
+        past.gone_since.insert("node-3".to_owned(), since);
+        assert!(c.find(&CHECK).is_empty());
+        c.snapshot.affinities.iter_mut().for_each(|a| a.state = AffinityState::Confirmed);
+        assert_eq!(c.subjects(&CHECK), ["node-3"], "a confirmed affinity owns its block");
+    }
+
+    #[test]
+    fn a_node_that_does_not_decode_may_be_there() {
+        let mut c = gone(GRACE + 1);
+        c.scope = ScopeFlag::Exclusive;
+        let node = c.name("node-3");
+        c.snapshot.bad_values.push(BadValue {
+            key: b"/calico/resources/v3/projectcalico.org/nodes/node-3".to_vec(),
+            input: Input::CalicoNodes,
+            offset: None,
+            reason: "bgp: a list".to_owned(),
+            dark: vec![Dark::Node(node)],
+            mod_revision: 7,
+        });
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

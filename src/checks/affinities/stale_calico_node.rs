@@ -1,0 +1,102 @@
+//! IPA409: Calico still has a node that Kubernetes has not.
+
+use crate::checks::evidence::shell;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::Standing;
+use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(409),
+    name: "stale-calico-node",
+    severity: Severity::Warning,
+    needs: Needs::N.and(Needs::K),
+    steady: false,
+    subject: SubjectKind::Node,
+    docs: Docs {
+        finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone.",
+        matters: "Felix programs tunnels and routes to it, BGP peers with it, its tunnel addresses stay taken, and nothing of \
+            it is collected while it exists.",
+        arises: "The node was removed from Kubernetes while calico-kube-controllers did not run, or without its node \
+            controller.",
+        action: "When the machine is gone for good, delete the Calico Node; its blocks and addresses are then collected.",
+        silent: "Nodes of other clusters in the same datastore, and hosts without a reference to Kubernetes. Unless every \
+            node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours counts.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let nodes = world.snapshot.calico_nodes.iter();
+    let stale = nodes.filter(|node| world.ledger.scope.standing(node.name) == Standing::Departed);
+    findings.extend(stale.filter(|node| node.kubernetes_name.is_some()).map(|node| report(world, node)));
+}
+
+fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
+    let kubernetes = world.ledger.scope.kubernetes_name(node.name);
+    let tunnels = node.tunnels.iter();
+    let tunnels = tunnels.map(|(kind, address)| Evidence::new().with("type", kind.word()).with("address", *address));
+    world
+        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node.name)), {
+            format!("Kubernetes has no node {}, and Calico still has this one", world.text(kubernetes))
+        })
+        .advice("when the machine is gone for good, delete the Calico Node")
+        .fact("kubernetes_name", world.text(kubernetes))
+        .fact("addresses", node.addresses.to_vec())
+        .fact("tunnels", tunnels.collect::<Vec<_>>())
+        .fact("created", node.created)
+        .on_node(node.name)
+        .next(format!("ipaudit who {}", shell(world.text(node.name))))
+        .next(format!("calicoctl delete node {}", shell(world.text(node.name))))
+        .rests_on_calico_node(node)
+        .looks_at_kube_node(kubernetes)
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::ScopeFlag;
+
+    /// node-2 left Kubernetes; its Calico Node is still there.
+    fn stale() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.node("node-3", "192.168.0.3");
+        c.remove_kube_node("node-2");
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn it_is_ours_by_the_operators_word_or_by_an_earlier_audit() {
+        let mut c = stale();
+        assert!(c.find(&CHECK).is_empty(), "it may be another cluster's");
+        c.scope = ScopeFlag::Exclusive;
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-2"));
+        assert_eq!(found[0].next[1], "calicoctl delete node node-2");
+        c.scope = ScopeFlag::Auto;
+        c.remember().known_nodes.insert("node-2".to_owned());
+        assert_eq!(c.subjects(&CHECK), ["node-2"]);
+    }
+
+    #[test]
+    fn the_reference_counts_and_not_the_name() {
+        let mut c = stale();
+        c.scope = ScopeFlag::Exclusive;
+        let renamed = c.name("node-3");
+        c.snapshot.calico_nodes.iter_mut().for_each(|node| node.kubernetes_name = Some(renamed));
+        assert!(c.find(&CHECK).is_empty());
+        c.snapshot.calico_nodes.iter_mut().for_each(|node| node.kubernetes_name = None);
+        c.past = None;
+        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
+        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let mut found = Vec::new();
+        run(&world, &mut found);
+        assert!(found.is_empty(), "plain hosts");
+    }
+}

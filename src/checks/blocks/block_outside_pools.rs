@@ -1,0 +1,130 @@
+//! IPA303: a block that no pool covers any more.
+
+use super::{node_of, pool_of};
+use crate::checks::evidence::get_key;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(303),
+    name: "block-outside-pools",
+    severity: Severity::Warning,
+    needs: Needs::B.and(Needs::O),
+    steady: false,
+    subject: SubjectKind::Block,
+    docs: Docs {
+        finds: "A block that no pool covers as a whole, enabled or not.",
+        matters: "Felix knows encapsulation and outgoing NAT from the pool: without one its addresses are routed without \
+            tunnel and leave the cluster unmasked. Nothing new is allocated from it.",
+        arises: "The pool was deleted while the block still held addresses, or was re-created with another or a smaller CIDR.",
+        action: "Restart the pods that still have addresses in it, so that the block empties and is deleted; or create the \
+            pool again, disabled.",
+        silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. While \
+            any pool does not decode, nobody can say which blocks have none.",
+    },
+    run,
+};
+
+/// A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
+const POOLS: &str = "/calico/resources/v3/projectcalico.org/ippools";
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    if !world.snapshot.is_undecodable_under(POOLS) {
+        let bare = world.ledger.blocks().filter(|block| pool_of(world, block.cidr).is_none());
+        findings.extend(bare.map(|block| report(world, block)));
+    }
+}
+
+fn report(world: &World<'_>, block: &Block) -> Finding {
+    let allocated = match block.allocated().count() {
+        0 => "nothing is allocated in it".to_owned(),
+        1 => "1 address is allocated in it".to_owned(),
+        many => format!("{many} addresses are allocated in it"),
+    };
+    let partly: Vec<&str> = (world.snapshot.pools.iter())
+        .filter(|pool| pool.cidr.overlaps(block.cidr))
+        .map(|pool| world.text(pool.name))
+        .collect();
+    let covers = if partly.is_empty() {
+        "no pool covers it".to_owned()
+    } else {
+        format!("only part of it is in a pool ({})", partly.join(", "))
+    };
+    let advice = if block.is_empty(&world.snapshot.names) {
+        "it is empty: its owner's affinity can be released, and the block goes with it"
+    } else {
+        "restart the pods that still have addresses in it, or create the pool again, disabled"
+    };
+    world
+        .draft(&CHECK, Subject::block(block.cidr), format!("{covers}; {allocated}"))
+        .advice(advice)
+        .fact("block", world.block_facts(block))
+        .fact("partly_in", partly)
+        .on_node(node_of(block))
+        .next("calicoctl get ippools -o wide")
+        .next(get_key(&world.block_key(block)))
+        .looks_at_block(block.cidr)
+        .looks_at_settings()
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::model::{BadValue, Input, snapshot::Dark};
+
+    fn bad(c: &mut Cluster, key: &str) {
+        c.snapshot.bad_values.push(BadValue {
+            key: key.as_bytes().to_vec(),
+            input: Input::Pools,
+            offset: None,
+            reason: "cut off".to_owned(),
+            dark: vec![Dark::All(Input::Pools)],
+            mod_revision: 7,
+        });
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_deleted_pool_leaves_its_blocks_bare() {
+        let mut c = Cluster::healthy();
+        c.block("10.66.0.0/26", Some("node-1"));
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.66.0.0/26"));
+        assert_eq!(found[0].summary, "no pool covers it; nothing is allocated in it");
+        c.snapshot.pools.clear();
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.0/26", "10.65.0.64/26", "10.66.0.0/26"]);
+    }
+
+    #[test]
+    fn pools_out_of_use_cover_their_blocks() {
+        let mut c = Cluster::healthy();
+        let now = c.snapshot.now;
+        let pool = &mut c.snapshot.pools[0];
+        (pool.disabled, pool.manual, pool.deleting) = (true, true, Some(now));
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_pool_smaller_than_the_block_does_not_cover_it() {
+        let mut c = Cluster::healthy();
+        c.pool("half", "10.66.0.0/27");
+        c.block("10.66.0.0/26", None);
+        assert_eq!(c.find(&CHECK)[0].summary, "only part of it is in a pool (half); nothing is allocated in it");
+    }
+
+    #[test]
+    fn a_pool_in_the_dark_may_cover_anything_and_a_reservation_nothing() {
+        let mut c = Cluster::healthy();
+        c.block("10.66.0.0/26", None);
+        bad(&mut c, "/calico/resources/v3/projectcalico.org/ipreservations/broken");
+        assert_eq!(c.subjects(&CHECK), ["10.66.0.0/26"]);
+        bad(&mut c, "/calico/resources/v3/projectcalico.org/ippools/broken");
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

@@ -1,0 +1,99 @@
+//! IPA304: a block of another size than its pool's blocks: release by address finds nothing in it.
+
+use super::{node_of, pool_of};
+use crate::checks::evidence::get_key;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Block, Code, Finding, Needs, Pool, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(304),
+    name: "block-size-mismatch",
+    severity: Severity::Error,
+    needs: Needs::B.and(Needs::O),
+    steady: false,
+    subject: SubjectKind::Block,
+    docs: Docs {
+        finds: "A block whose prefix length is not the block size of its pool. Where several pools cover it, its pool is the \
+            first by name, as for Calico.",
+        matters: "Calico computes an address's block from the pool. For this one it looks under a key that does not exist, \
+            and reports success: `calicoctl ipam release --ip` and the collector free nothing, for ever. And a block of the \
+            new size inside it hands out the same addresses (IPA302).",
+        arises: "The pool was deleted and re-created with another `blockSize`, or changed by hand.",
+        action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then release its affinity. \
+            `ipaudit release` finds addresses by scanning blocks and works here.",
+        silent: "A block that no pool covers is IPA303.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for block in world.ledger.blocks() {
+        let pool = pool_of(world, block.cidr).filter(|pool| pool.block_size != block.cidr.prefix());
+        findings.extend(pool.map(|pool| report(world, block, pool)));
+    }
+}
+
+fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
+    let (name, size) = (world.text(pool.name), pool.block_size);
+    let covering = world.snapshot.pools.iter().filter(|pool| pool.cidr.covers(block.cidr));
+    let covering: Vec<&str> = covering.map(|pool| world.text(pool.name)).collect();
+    let which = if covering.len() > 1 { ", the first of those that cover it," } else { "" };
+    let mut finding = world
+        .draft(&CHECK, Subject::block(block.cidr), {
+            format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix())
+        })
+        .advice("restart the pods in it; release by address does nothing here and says that it did")
+        .fact("block", world.block_facts(block))
+        .fact("pool", name)
+        .fact("pool_block_size", u32::from(size))
+        .fact("covering_pools", covering)
+        .on_node(node_of(block))
+        .next(get_key(&world.block_key(block)))
+        .looks_at_block(block.cidr)
+        .looks_at_settings()
+        .done();
+    finding.pool = Some(name.to_owned());
+    finding
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_pool_with_another_block_size_accuses_its_old_blocks_even_when_out_of_use() {
+        let mut c = Cluster::healthy();
+        c.snapshot.pools[0].block_size = 28;
+        c.snapshot.pools[0].disabled = true;
+        c.block("10.65.1.0/28", Some("node-1"));
+        let found = c.find(&CHECK);
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        assert_eq!(subjects, ["10.65.0.0/26", "10.65.0.64/26"]);
+        assert_eq!(found[0].summary, "/26, though pool default has /28 blocks");
+        assert_eq!(found[0].pool.as_deref(), Some("default"));
+    }
+
+    /// Calico's lists come sorted by name, and the first pool that holds the address decides.
+    #[test]
+    fn of_overlapping_pools_the_first_by_name_decides() {
+        let mut c = Cluster::healthy();
+        c.pool("inner", "10.65.0.0/20").block_size = 28;
+        assert!(c.find(&CHECK).is_empty(), "default comes before inner");
+        c.pool("a-wide-one", "10.0.0.0/8").block_size = 24;
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "/26, though pool a-wide-one, the first of those that cover it, has /24 blocks");
+    }
+
+    #[test]
+    fn no_pool_is_another_finding() {
+        let mut c = Cluster::healthy();
+        c.block("10.66.0.0/28", None);
+        assert!(c.find(&CHECK).is_empty());
+    }
+}
