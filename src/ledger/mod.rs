@@ -5,11 +5,13 @@
 //! scope, pairing, dark ranges) are those of the design's catalogue of checks.
 
 mod allocations;
+pub mod capacity;
 mod claims;
 mod dark;
 mod pairing;
 mod recorded;
 mod scope;
+mod spans;
 mod tunnels;
 mod workloads;
 
@@ -18,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use crate::model::{Addr, Affinity, Block, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 
 pub use allocations::{Allocation, Use};
+pub use capacity::{NodeUsage, PoolBlocks, PoolUsage};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
 pub use dark::DarkRanges;
 pub use pairing::Pairing;
