@@ -5,6 +5,7 @@
 //! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
 
 pub mod addresses;
+pub mod capacity;
 pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
@@ -81,6 +82,9 @@ pub static ALL: &[&Check] = &[
     &endpoints::endpoint_address_mismatch::CHECK,
     &endpoints::duplicate_mac::CHECK,
     &endpoints::endpoint_without_node::CHECK,
+    &capacity::pool_exhaustion::CHECK,
+    &capacity::pool_out_of_blocks::CHECK,
+    &capacity::overlapping_pools::CHECK,
     &datastore::undecodable_value::CHECK,
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
