@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod affinities;
 pub mod blocks;
+pub mod capacity;
 pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
@@ -116,7 +117,14 @@ pub static ALL: &[&Check] = &[
     &endpoints::stale_endpoint::CHECK,
     &endpoints::endpoint_on_other_node::CHECK,
     &endpoints::twin_endpoints::CHECK,
+    &endpoints::interface_clash::CHECK,
     &endpoints::pod_without_endpoint::CHECK,
+    &endpoints::endpoint_address_mismatch::CHECK,
+    &endpoints::duplicate_mac::CHECK,
+    &endpoints::endpoint_without_node::CHECK,
+    &capacity::pool_exhaustion::CHECK,
+    &capacity::pool_out_of_blocks::CHECK,
+    &capacity::overlapping_pools::CHECK,
     &datastore::undecodable_value::CHECK,
     &datastore::datastore_locked::CHECK,
     &datastore::kubernetes_mismatch::CHECK,

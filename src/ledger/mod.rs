@@ -6,6 +6,7 @@
 
 mod allocations;
 mod blocks;
+pub mod capacity;
 mod claims;
 mod dark;
 mod naming;
@@ -14,6 +15,7 @@ mod recorded;
 mod reserved;
 mod scope;
 mod tally;
+mod spans;
 mod tunnels;
 mod workloads;
 
@@ -22,6 +24,7 @@ use std::collections::{HashMap, HashSet};
 use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 
 pub use allocations::{Allocation, Use};
+pub use capacity::{NodeUsage, PoolBlocks, PoolUsage};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
 pub use dark::DarkRanges;
 pub use naming::Says;

@@ -1,13 +1,17 @@
 //! 5xx: workload endpoints.
 
+pub mod duplicate_mac;
+pub mod endpoint_address_mismatch;
 pub mod endpoint_on_other_node;
+pub mod endpoint_without_node;
+pub mod interface_clash;
 pub mod pod_without_endpoint;
 pub mod stale_endpoint;
 pub mod twin_endpoints;
 
 use super::World;
 use super::evidence::{Draft, shell};
-use crate::model::{Endpoint, HandleId, Subject, SubjectKind};
+use crate::model::{Endpoint, HandleId, Name, Subject, SubjectKind};
 
 /// An endpoint as the subject of a finding: `namespace/name` of its key.
 fn subject(world: &World<'_>, endpoint: &Endpoint) -> Subject {
@@ -38,4 +42,23 @@ fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint) ->
         None => draft.next(format!("calicoctl delete workloadendpoint {name} --namespace={namespace}")),
     };
     draft.next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
+}
+
+/// Calls `each` for every group of two or more endpoints of one node (by its Calico name) that share a feature.
+fn on_one_node<'w, T: Ord>(
+    world: &World<'w>,
+    feature: impl Fn(&Endpoint) -> Option<T>,
+    mut each: impl FnMut(&[&'w Endpoint]),
+) {
+    let endpoints = world.snapshot.endpoints.iter();
+    let mut marked: Vec<((Name, T), &Endpoint)> = endpoints.filter_map(|e| Some(((e.node, feature(e)?), e))).collect();
+    // Stable: of one group the snapshot's order.
+    marked.sort_by(|a, b| a.0.cmp(&b.0));
+    for group in marked.chunk_by(|a, b| a.0 == b.0) {
+        if group.len() > 1 {
+            let mut group: Vec<&Endpoint> = group.iter().map(|(_, e)| *e).collect();
+            group.sort_by_key(|e| (world.text(e.namespace), world.text(e.name)));
+            each(&group);
+        }
+    }
 }

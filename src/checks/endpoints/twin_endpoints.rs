@@ -41,6 +41,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
             }
         }
         if !twins.is_empty() {
+            twins.sort_by(|a, b| crate::checks::natural(world.text(a.node), world.text(b.node)));
             findings.push(report(world, &twins));
         }
     }

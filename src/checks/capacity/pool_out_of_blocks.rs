@@ -1,0 +1,141 @@
+//! IPA602: a pool with free addresses and no free block.
+
+use super::{block_facts, judged, usage, usage_facts, usage_with_leaks};
+use crate::checks::{Check, Docs, World};
+use crate::ledger::PoolUsage;
+use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(602),
+    name: "pool-out-of-blocks",
+    severity: Severity::Warning,
+    needs: Needs::B.and(Needs::O),
+    steady: false,
+    subject: SubjectKind::Pool,
+    docs: Docs {
+        finds: "A pool of which every block exists and has something in it, or is reserved as a whole, while addresses are \
+            free in the existing ones. An error with strict affinity.",
+        matters: "A node that has no block yet gets none: its tunnel and its pods must borrow from other nodes' blocks, and \
+            with strict affinity no pod starts there at all, although the pool looks half empty.",
+        arises: "More nodes than blocks, blocks of dead nodes that leaks keep alive, or ownerless blocks that nothing gives \
+            back.",
+        action: "Release the leaks that keep blocks alive (IPA110, IPA406), delete ownerless empty blocks (IPA305), or add a \
+            pool, perhaps with smaller blocks.",
+        silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
+            since that may be an empty one.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for pool in judged(world) {
+        let usage = usage(world, pool);
+        let none_left = usage.blocks.free() == 0 && usage.blocks.unknown == 0 && usage.unknown == 0;
+        if none_left && usage.free > 0 && usage.blocks.possible > 0 {
+            let (usage, known) = usage_with_leaks(world, pool);
+            findings.push(report(world, &usage, known));
+        }
+    }
+}
+
+fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
+    let name = world.text(usage.name);
+    let strict = world.snapshot.ipam_config.strict_affinity;
+    let suffer = if strict { "new nodes cannot start pods" } else { "new nodes can only borrow" };
+    let summary =
+        format!("none of {} blocks is free though {} addresses are: {suffer}", usage.blocks.possible, usage.free);
+    world
+        .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
+        .severity(if strict { Severity::Error } else { Severity::Warning })
+        .advice("give blocks back (leaks, dead nodes, ownerless blocks), or add a pool")
+        .fact("cidr", usage.cidr)
+        .fact("strict_affinity", strict)
+        .fact("usage", usage_facts(usage, known))
+        .fact("blocks", block_facts(&usage.blocks))
+        .in_pool(usage.name)
+        .next("calicoctl ipam show --show-blocks")
+        .next("ipaudit audit --code IPA110 --code IPA305 --code IPA406")
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, cidr, undecodable_block};
+    use crate::model::{Attribute, Meta, Reservation};
+
+    /// A pool of four /28, all of them claimed and used.
+    fn full() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.pool("lean", "10.80.0.0/26").block_size = 28;
+        for i in 0..4 {
+            let first = i * 16;
+            c.block(&format!("10.80.0.{first}/28"), Some("node-1"));
+            c.allocate(&format!("10.80.0.{first}"), Attribute::default());
+        }
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn no_block_left_though_addresses_are() {
+        let found = full().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "lean"));
+        assert_eq!(found[0].summary, "none of 4 blocks is free though 60 addresses are: new nodes can only borrow");
+        assert_eq!(found[0].severity, Severity::Warning);
+        let mut c = full();
+        c.snapshot.ipam_config.strict_affinity = true;
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+    }
+
+    #[test]
+    fn an_absent_or_reclaimable_block_is_free_and_an_ownerless_one_is_not() {
+        let mut c = full();
+        c.snapshot.blocks.pop();
+        assert!(c.find(&CHECK).is_empty(), "absent");
+        let mut c = full();
+        c.free("10.80.0.48");
+        assert!(c.find(&CHECK).is_empty(), "claimed and empty");
+        c.block_mut("10.80.0.48/28").affinity = None;
+        assert_eq!(c.subjects(&CHECK), ["lean"], "nobody's");
+    }
+
+    #[test]
+    fn a_block_that_is_reserved_as_a_whole_is_not_free() {
+        for empty in [true, false] {
+            let mut c = full();
+            match empty {
+                true => c.free("10.80.0.48"),
+                false => drop(c.snapshot.blocks.pop()),
+            }
+            let name = c.name("kept");
+            let cidrs = [cidr("10.80.0.48/29"), cidr("10.80.0.56/29")].into();
+            c.snapshot.reservations.push(Reservation { meta: Meta::default(), name, cidrs, created: None });
+            assert_eq!(c.subjects(&CHECK), ["lean"]);
+        }
+    }
+
+    #[test]
+    fn without_free_addresses_it_is_another_finding() {
+        let mut c = full();
+        for i in (0..64).filter(|i| i % 16 != 0) {
+            c.allocate(&format!("10.80.0.{i}"), Attribute::default());
+        }
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn special_pools_and_what_does_not_decode() {
+        let mut c = full();
+        c.snapshot.pools[1].manual = true;
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = full();
+        c.snapshot.blocks.pop();
+        c.snapshot.bad_values.push(undecodable_block("10.80.0.48/28"));
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

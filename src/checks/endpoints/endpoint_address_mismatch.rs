@@ -1,0 +1,193 @@
+//! IPA506: an endpoint and its pod's status name different addresses.
+
+use super::{subject, workload};
+use crate::checks::evidence::delete_pod;
+use crate::checks::{Check, Docs, World};
+use crate::ledger::EndpointState;
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(506),
+    name: "endpoint-address-mismatch",
+    severity: Severity::Error,
+    needs: Needs::W.and(Needs::P),
+    steady: true,
+    subject: SubjectKind::Endpoint,
+    docs: Docs {
+        finds: "An endpoint of this cluster and the status of the pod that lives on its node list different addresses of a \
+            family that both list.",
+        matters: "Kubernetes sends traffic to the address of the status, Felix routes and filters that of the endpoint: the \
+            pod is unreachable or unfiltered, and IPAM may give the other address away.",
+        arises: "A node rebooted and the sandbox was made anew while an old status stayed; a second Calico attachment \
+            overwrote the endpoint; somebody edited it.",
+        action: "Look at the address of the pod's interface (`kubectl exec … ip addr`), then restart the pod.",
+        silent: "A family that only one of them lists; pods in the host's network, finished, on another node (IPA502) or \
+            without any address yet; a pod whose own address is another CNI plugin's, with Calico as its secondary \
+            network.",
+    },
+    run,
+};
+
+/// What the two say in one family.
+struct Difference {
+    family: &'static str,
+    endpoint: Vec<Addr>,
+    status: Vec<Addr>,
+}
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    for endpoint in &world.snapshot.endpoints {
+        if world.ledger.endpoint_state(endpoint) != EndpointState::Live {
+            continue;
+        }
+        let Some(pod) = world.ledger.pod(endpoint.namespace, endpoint.pod) else { continue };
+        let differences: Vec<Difference> =
+            ["IPv4", "IPv6"].into_iter().filter_map(|family| difference(world, endpoint, pod, family)).collect();
+        if !differences.is_empty() {
+            findings.push(report(world, endpoint, pod, &differences));
+        }
+    }
+}
+
+fn difference(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, family: &'static str) -> Option<Difference> {
+    let of_family = |list: &[Addr]| -> Vec<Addr> {
+        let mut list: Vec<Addr> = list.iter().copied().filter(|a| a.is_v4() == (family == "IPv4")).collect();
+        list.sort_unstable();
+        list.dedup();
+        list
+    };
+    let (endpoint, status) = (of_family(&endpoint.addresses), of_family(&pod.addresses));
+    let both = !endpoint.is_empty() && !status.is_empty();
+    (both && endpoint != status && !is_secondary(world, pod, &endpoint, &status)).then_some(Difference {
+        family,
+        endpoint,
+        status,
+    })
+}
+
+/// Calico is the pod's secondary network: the endpoint's addresses stand in `network-status`, and the status names
+/// addresses of another plugin, outside every pool.
+fn is_secondary(world: &World<'_>, pod: &Pod, endpoint: &[Addr], status: &[Addr]) -> bool {
+    let pools = &world.snapshot.pools;
+    endpoint.iter().all(|a| pod.network_status.contains(a))
+        && !status.iter().any(|&a| pools.iter().any(|p| p.cidr.contains(a)))
+}
+
+fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Difference]) -> Finding {
+    let list = |addresses: &[Addr]| addresses.iter().map(Addr::to_string).collect::<Vec<_>>().join(", ");
+    let told: Vec<String> = differences
+        .iter()
+        .map(|d| format!("the endpoint lists {}, the pod's status {}", list(&d.endpoint), list(&d.status)))
+        .collect();
+    let facts: Vec<Evidence> = differences
+        .iter()
+        .map(|d| {
+            Evidence::new()
+                .with("family", d.family)
+                .with("endpoint", d.endpoint.clone())
+                .with("status", d.status.clone())
+        })
+        .collect();
+    let all = || differences.iter().flat_map(|d| d.endpoint.iter().chain(&d.status)).copied();
+    let ledger = world.ledger;
+    let allocations: Vec<Evidence> =
+        all().flat_map(|a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
+    let (namespace, name) = (super::shell(world.text(pod.namespace)), super::shell(world.text(pod.name)));
+    let draft = world
+        .draft(&CHECK, subject(world, endpoint), told.join("; "))
+        .advice("look at the address of the pod's interface, then restart the pod")
+        .fact("workload", workload(world, endpoint))
+        .fact("differences", facts)
+        .fact("endpoint", world.endpoint_facts(endpoint))
+        .fact("pod", world.pod_facts(pod))
+        .fact("ipam", allocations)
+        .on_node(endpoint.node)
+        .in_namespace(endpoint.namespace)
+        .rests_on_endpoint(endpoint)
+        .rests_on_pod(pod)
+        .looks_at_calico_node(endpoint.node)
+        .next(format!("kubectl -n {namespace} exec {name} -- ip addr"))
+        .next(delete_pod(&world.snapshot.names, pod))
+        .with_each(all(), |d, a| d.next(format!("ipaudit who {a}")));
+    match all().next() {
+        Some(address) => draft.in_pool_of(address).done(),
+        None => draft.done(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::Phase;
+
+    fn list(texts: &[&str]) -> Box<[Addr]> {
+        texts.iter().map(|t| addr(t)).collect()
+    }
+
+    /// web-0's status says something else than its endpoint's 10.65.0.1.
+    fn differ() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-0").addresses = list(&["10.65.0.9"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn both_addresses_are_told() {
+        let found = differ().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/node--1-k8s-web--0-eth0"));
+        assert_eq!(found[0].summary, "the endpoint lists 10.65.0.1, the pod's status 10.65.0.9");
+        assert_eq!(found[0].next[0], "kubectl -n shop exec web-0 -- ip addr");
+    }
+
+    #[test]
+    fn each_family_is_compared_where_both_list_it() {
+        let of = |endpoint: &[&str], status: &[&str]| {
+            let mut c = Cluster::healthy();
+            c.endpoint_mut("web-0").addresses = list(endpoint);
+            c.pod_mut("web-0").addresses = list(status);
+            c.find(&CHECK).first().map(|f| f.summary.clone())
+        };
+        assert_eq!(of(&["10.65.0.1", "fd00::1"], &["10.65.0.1"]), None);
+        assert_eq!(of(&["10.65.0.1"], &["fd00::1"]), None);
+        assert_eq!(of(&["fd00::1", "10.65.0.1"], &["10.65.0.1", "fd00::1"]), None);
+        assert_eq!(of(&[], &["10.65.0.1"]), None);
+        assert_eq!(of(&["10.65.0.1"], &[]), None);
+        let both = of(&["10.65.0.1", "fd00::1"], &["10.65.0.2", "fd00::2"]);
+        assert_eq!(both.map(|s| s.matches("the endpoint lists").count()), Some(2));
+        let six = of(&["10.65.0.1", "fd00::1"], &["10.65.0.1", "fd00::2"]);
+        assert_eq!(six.as_deref(), Some("the endpoint lists fd00::1, the pod's status fd00::2"));
+    }
+
+    #[test]
+    fn only_the_pod_that_lives_there_is_compared() {
+        for change in [
+            (|p: &mut Pod| p.host_network = true) as fn(&mut Pod),
+            |p| p.phase = Phase::Failed,
+            |p| p.node = crate::model::Name::NONE,
+        ] {
+            let mut c = differ();
+            change(c.pod_mut("web-0"));
+            assert!(c.find(&CHECK).is_empty());
+        }
+        let mut c = differ();
+        c.remove_kube_node("node-1");
+        assert!(c.find(&CHECK).is_empty(), "another cluster's node");
+    }
+
+    #[test]
+    fn calico_as_a_secondary_network_is_no_mismatch() {
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-0").addresses = list(&["172.16.0.5"]);
+        c.pod_mut("web-0").network_status = list(&["10.65.0.1"]);
+        assert!(c.find(&CHECK).is_empty());
+        // With two Calico networks the second attachment has overwritten the endpoint.
+        c.pod_mut("web-0").addresses = list(&["10.65.0.9"]);
+        assert_eq!(c.find(&CHECK).len(), 1);
+    }
+}

@@ -1,0 +1,107 @@
+//! IPA508: an endpoint whose node Calico does not know.
+
+use super::{subject, workload};
+use std::collections::HashSet;
+
+use crate::checks::evidence::shell;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Code, Endpoint, Finding, Name, Needs, Severity, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(508),
+    name: "endpoint-without-node",
+    severity: Severity::Warning,
+    needs: Needs::W.and(Needs::N),
+    steady: false,
+    subject: SubjectKind::Endpoint,
+    docs: Docs {
+        finds: "An endpoint of any orchestrator and any cluster whose node has no Calico Node.",
+        matters: "Nobody programs it, and nobody collects it: Felix of that name does not run here, and what removes a node's \
+            leftovers looks at Calico Nodes. Where the node still lives, its pods get no policy from the others and its \
+            routes are not announced.",
+        arises: "The Calico Node was deleted, by hand or by another cluster's kube-controllers that share the datastore, \
+            and the endpoints stayed.",
+        action: "When the node is gone: remove its endpoints (IPA501 says which are stale). When it lives: restart \
+            calico-node there, it registers its node again.",
+        silent: "Nodes of which a value does not decode.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let known: HashSet<Name> = world.snapshot.calico_nodes.iter().map(|n| n.name).collect();
+    for endpoint in &world.snapshot.endpoints {
+        let node = endpoint.node;
+        if !node.is_none() && !known.contains(&node) && !world.ledger.dark.node(node) {
+            findings.push(report(world, endpoint));
+        }
+    }
+}
+
+fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
+    let node = world.text(endpoint.node);
+    let lives = world.ledger.scope.is_known_to_kubernetes(endpoint.node);
+    let draft = world
+        .draft(&CHECK, subject(world, endpoint), format!("no Calico Node {node}"))
+        .advice(match lives {
+            true => "Kubernetes knows the node: restart calico-node there, it registers its node again",
+            false => "when the node is gone for good, remove its endpoints",
+        })
+        .fact("workload", workload(world, endpoint))
+        .fact("endpoint", world.endpoint_facts(endpoint))
+        .fact("known_to_kubernetes", world.ledger.scope.known.then_some(lives))
+        .since(endpoint.created)
+        .on_node(endpoint.node)
+        .in_namespace(endpoint.namespace)
+        .rests_on_endpoint(endpoint)
+        .looks_at_calico_node(endpoint.node)
+        .next(format!("calicoctl get node {}", shell(node)))
+        .next(format!("kubectl get node {}", shell(node)));
+    match endpoint.addresses.first() {
+        Some(&address) => draft.in_pool_of(address).done(),
+        None => draft.done(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, undecodable_endpoint, undecodable_node};
+    use crate::model::Orchestrator;
+
+    fn lost() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.endpoint("shop", "ring-0", "node-9", "0123", &["10.65.9.1"]);
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn whoever_made_it_and_wherever() {
+        let found = lost().find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/node--9-k8s-ring--0-eth0"));
+        assert_eq!(found[0].summary, "no Calico Node node-9");
+        let mut c = lost();
+        c.endpoint_mut("ring-0").orchestrator = Orchestrator::Cni;
+        assert_eq!(c.find(&CHECK).len(), 1);
+        let mut c = Cluster::healthy();
+        c.remove_calico_node("node-2");
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 2);
+        assert!(found[0].advice.starts_with("Kubernetes knows the node"), "{}", found[0].advice);
+    }
+
+    #[test]
+    fn what_may_be_in_the_dark_is_not_absent() {
+        for dark in [undecodable_node, undecodable_endpoint] {
+            let mut c = lost();
+            let bad = dark(&mut c.snapshot.names, "node-9");
+            c.snapshot.bad_values.push(bad);
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+}
