@@ -14,8 +14,8 @@ mod pairing;
 mod recorded;
 mod reserved;
 mod scope;
-mod tally;
 mod spans;
+mod tally;
 mod tunnels;
 mod workloads;
 
