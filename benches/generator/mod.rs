@@ -144,6 +144,17 @@ impl Cluster {
         self.nodes.len()
     }
 
+    /// Keys that an audit reads: all but the noise.
+    pub fn wanted_keys(&self) -> usize {
+        let singles = 4;
+        singles + 2 * self.blocks.len() + self.allocations() + self.nodes.len() + self.pods.len()
+    }
+
+    /// In one line.
+    pub fn describe(&self) -> String {
+        format!("{} nodes, {} blocks, {} allocations", self.nodes.len(), self.blocks.len(), self.allocations())
+    }
+
     /// Pods of each namespace.
     pub fn pods_by_namespace(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();

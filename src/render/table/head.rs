@@ -57,8 +57,7 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
             let what = format!("{} {}", worst.subject.id, worst.summary);
             let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
             let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
-            text.then(style_of(worst.severity), &worst.code.to_string())
-                .then(PLAIN, &what)
+            text.then(style_of(worst.severity), &worst.code.to_string()).then(PLAIN, &what)
         }
         None if !view.narrow.is_all() => {
             let others = format!("({} other findings are outside this view)", view.hidden);
