@@ -1,0 +1,40 @@
+//! The floor: the audit's own read of etcd, with a sink that throws everything away.
+
+use std::collections::BTreeMap;
+
+use ipaudit::connect::etcd::Connection;
+use ipaudit::connect::settings::EtcdSettings;
+use ipaudit::decode::Kv;
+use ipaudit::source::etcd::{ReadOptions, Sink, read};
+use ipaudit::source::etcd_ranges::endpoint_boundaries;
+use serde_json::json;
+
+struct Nothing;
+
+impl Sink for Nothing {
+    fn kv(&mut self, kv: Kv<'_>) {
+        std::hint::black_box(kv);
+    }
+
+    fn restart(&mut self) {
+        panic!("compacted in the middle of a bench");
+    }
+}
+
+/// `raw ENDPOINT [NAMESPACES]`: the counts of pods that say where endpoints can be cut.
+pub fn child(args: &[String]) {
+    let endpoint_boundaries = args.get(1).map(|file| {
+        let counts = std::fs::read(file).expect("the namespaces");
+        let counts: BTreeMap<String, usize> = serde_json::from_slice(&counts).expect("counts of pods");
+        endpoint_boundaries(counts.iter().map(|(name, pods)| (name.as_str(), *pods)))
+    });
+    let settings = EtcdSettings::new([args[0].as_str()]);
+    let options = ReadOptions { endpoint_boundaries, ..ReadOptions::default() };
+    // As the binary does it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let read = runtime.expect("a runtime").block_on(async {
+        let connection = Connection::open(&settings).await.expect("a connection");
+        read(&connection, &options, &mut Nothing).await.expect("a read")
+    });
+    super::report::print(&json!({"keys": read.keys, "bytes": read.bytes}).to_string());
+}

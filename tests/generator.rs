@@ -1,0 +1,90 @@
+//! The generated clusters of `benches/generator` are what they claim to be: healthy, consistent, of the stated size,
+//! and the same in every run. A bench over a broken cluster would measure the printing of findings.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../benches/generator/mod.rs"]
+mod generator;
+
+use std::io::Write;
+
+use generator::Cluster;
+use ipaudit::checks::{self, World};
+use ipaudit::decode::{self, Kv};
+use ipaudit::ledger::{Ledger, ScopeFlag};
+use ipaudit::model::{Input, InputState, Snapshot, Time};
+
+fn snapshot(cluster: &Cluster) -> Snapshot {
+    let mut snapshot = Snapshot { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Snapshot::default() };
+    for input in Input::ALL {
+        snapshot.coverage.set(input, InputState::Complete, "");
+    }
+    for (revision, (key, value)) in (1..).zip(cluster.keys()) {
+        let (key, value) = (key.as_bytes(), value.as_bytes());
+        decode::insert(
+            &mut snapshot,
+            &Kv { key, value, create_revision: revision, mod_revision: revision, version: 1 },
+        );
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    cluster.write_objects(&mut file).unwrap();
+    file.flush().unwrap();
+    ipaudit::source::kube_objects::read(&[file.path().to_path_buf()], &mut snapshot).unwrap();
+    snapshot.sort();
+    snapshot
+}
+
+#[test]
+fn a_generated_cluster_is_healthy() {
+    for pods in [0, 1, 7, 61, 1_500] {
+        let cluster = Cluster::of(pods);
+        let snapshot = snapshot(&cluster);
+        assert!(snapshot.bad_values.is_empty(), "{pods}: {:?}", snapshot.bad_values);
+        assert_eq!(
+            (snapshot.pods.len(), snapshot.endpoints.len(), snapshot.handles.len(), snapshot.blocks.len()),
+            (pods, pods, cluster.allocations(), cluster.blocks())
+        );
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        assert_eq!(ledger.allocations.len(), cluster.allocations());
+        if pods > 0 {
+            assert!(ledger.pairing.holds(), "{pods}: {:?}", ledger.pairing);
+        }
+        let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        assert!(outcome.findings.is_empty(), "{pods}: {:#?}", outcome.findings);
+    }
+}
+
+#[test]
+fn it_is_the_same_in_every_run() {
+    let all = || {
+        let cluster = Cluster::of(300);
+        let mut objects = Vec::new();
+        cluster.write_objects(&mut objects).unwrap();
+        (cluster.keys().collect::<Vec<_>>(), objects)
+    };
+    assert!(all() == all());
+    let keys: std::collections::BTreeSet<String> = all().0.into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), all().0.len(), "a key twice");
+}
+
+/// The sizes that the published numbers were measured with.
+#[test]
+fn its_bytes_are_those_of_a_real_cluster() {
+    let cluster = Cluster::of(2_000);
+    let (mut wanted, mut noise, mut endpoints) = (0, 0, 0);
+    for (key, value) in cluster.keys() {
+        let size = key.len() + value.len();
+        match decode::keys::parse(key.as_bytes()) {
+            Some(_) => wanted += size,
+            None => noise += size,
+        }
+        endpoints += if key.contains("/workloadendpoints/") { size } else { 0 };
+    }
+    let per_pod = |bytes: usize| bytes / cluster.pods();
+    assert!((1_100..1_400).contains(&per_pod(endpoints)), "an endpoint has {} bytes", per_pod(endpoints));
+    assert!((1_600..2_000).contains(&per_pod(wanted)), "{} bytes a pod are read", per_pod(wanted));
+    let percent = 100 * noise / (noise + wanted);
+    assert!((11..18).contains(&percent), "{percent} % of the bytes must not be read");
+    let mut objects = Vec::new();
+    cluster.write_objects(&mut objects).unwrap();
+    assert!((4_800..6_200).contains(&per_pod(objects.len())), "a pod has {} bytes", per_pod(objects.len()));
+}
