@@ -27,11 +27,9 @@ pub fn addition(finding: &Finding) -> String {
 
 /// An endpoint's name has the node's hyphens doubled. Several pods are not all on the finding's node.
 fn names_node(finding: &Finding, node: &str) -> bool {
-    let id = &finding.subject.id;
-    finding.code.0 == 101
-        || finding.summary.contains(node)
-        || id.contains(node)
-        || id.contains(&node.replace('-', "--"))
+    let doubled = node.replace('-', "--");
+    let told = [&finding.summary, &finding.subject.id];
+    finding.code.0 == 101 || told.iter().any(|text| text.contains(node) || text.contains(&doubled))
 }
 
 /// The lines, each with its hanging indent.

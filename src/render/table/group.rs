@@ -12,7 +12,8 @@ use super::{Options, counted};
 use crate::checks::natural;
 use crate::model::{Fact, Finding, State, Time};
 use crate::render::age::{age, moment};
-use crate::render::view::{AuditView, Narrow};
+use crate::render::narrow::Narrow;
+use crate::render::view::AuditView;
 
 /// So many subjects are named at most, on so many lines.
 const FIRST: usize = 10;

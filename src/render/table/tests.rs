@@ -9,7 +9,8 @@ use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::{Code, Evidence, Finding, Input, InputState, Life, Root, State, Subject, Time};
 use crate::render::escape::is_hidden;
-use crate::render::view::{AuditRow, ClusterRow, Counts, HistoryRow, InputRow, Narrow, OutsideRow, PoolRow};
+use crate::render::narrow::Narrow;
+use crate::render::view::{AuditRow, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, PoolRow};
 
 fn time(text: &str) -> Time {
     Time::parse_rfc3339(text).unwrap()
