@@ -4,6 +4,7 @@
 
 mod servers;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Input, InputState, Snapshot, Time};
-use ipaudit::render::{AuditView, Circumstances, json, table};
+use ipaudit::render::{AuditView, Circumstances, PoolRow, json, table};
+use serde_json::Value;
 use servers::golden::Case;
 
 fn snapshot(name: &str) -> Snapshot {
@@ -70,14 +72,110 @@ fn whole_outputs() {
     holds("incident-2017.all.txt", &shown("incident-2017", all));
 }
 
+/// What a person on call sees at 03:00 must fit on one screen, and begin with what is on fire.
 #[test]
-fn json_of_all_goldens() {
+fn the_incident_fits_on_one_screen() {
+    let mut pools = Vec::new();
+    for cidr in ["192.168.0.0/16", "10.245.0.0/16"] {
+        let row = PoolRow { cidr: cidr.to_owned(), addresses: 65_536, in_use: 17, free: 65_519, ..PoolRow::default() };
+        pools.push(PoolRow { blocks: 1024, free_blocks: 1016, ..row });
+    }
+    let about = Circumstances { duration: Duration::from_millis(912), pools, ..Circumstances::default() };
+    let text = with_view(&snapshot("incident-2017"), about, |view| {
+        let mut out = Vec::new();
+        table::write(view, table::Options { width: 80, ..table::Options::default() }, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    });
+    let rows: usize = text.lines().map(|line| line.chars().count().div_ceil(80).max(1)).sum();
+    assert!(rows < 40, "{rows} rows:\n{text}");
+    let first = text.find("IPA101").unwrap();
+    assert!((102..=999).all(|code| text.find(&format!("IPA{code}")).is_none_or(|at| at > first)), "{text}");
+    for word in [
+        "10 pods on slave-140, 11 endpoints",
+        "IPAM gave it to adqsdxadc/store-mysql-0: keep that one, restart the other",
+        "adqsdxadc/slave--57-k8s-store--mysql--0-eth0",
+        "olef-idalijn-adcbackend/slave--140-k8s-etcd--2-eth0",
+        "olef-idalijn-adcbackend/etcd-2 does not exist",
+    ] {
+        assert!(text.contains(word), "{word:?} is missing:\n{text}");
+    }
+    let restart = text.split("restart  ").nth(1).unwrap();
+    let restart: Vec<&str> = restart.split("       +").next().unwrap().split_whitespace().take(9).collect();
+    let wanted = [
+        "abcdjiand/fox-1",
+        "abcdw-prod/group-3899345145-v631u",
+        "adfadddxin/etcd2-0",
+        "adqsd-prod/fwf123-2",
+        "adqsd-study/es01-0",
+        "bdadservicexadc/adqsd-meeting-web-1739418049-g6qes",
+        "bdadservicexadc/grafana-1932004613-auazz",
+        "dlojyolgh/dlojyolg-db-0",
+        "xxxxxxxxplatform/elastic-qa-0",
+    ];
+    assert_eq!(restart, wanted, "{text}");
+}
+
+/// The schema's own words, by field.
+fn properties<'s>(schema: &'s Value, at: &'s Value) -> Option<&'s Value> {
+    if let Some(reference) = at.get("$ref").and_then(Value::as_str) {
+        return properties(schema, schema.pointer(reference.trim_start_matches('#'))?);
+    }
+    if let Some(ways) = at.get("anyOf").and_then(Value::as_array) {
+        return ways.iter().find_map(|way| properties(schema, way));
+    }
+    at.get("properties")
+}
+
+/// A field that is printed is described; `evidence` alone is open.
+fn undescribed(schema: &Value, at: &Value, value: &Value, path: &str, missing: &mut Vec<String>) {
+    match value {
+        Value::Array(list) => {
+            for entry in list {
+                undescribed(schema, at.get("items").unwrap_or(at), entry, path, missing);
+            }
+        }
+        Value::Object(fields) if !path.ends_with("/evidence") => {
+            let known = properties(schema, at).unwrap_or(&Value::Null);
+            for (field, value) in fields {
+                let path = format!("{path}/{field}");
+                match known.get(field) {
+                    Some(at) => undescribed(schema, at, value, &path, missing),
+                    None => missing.push(path),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_of_every_case_is_what_the_contract_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let schema = std::fs::read_to_string(root.join("docs/audit.schema.json")).unwrap();
+    let contract = std::fs::read_to_string(root.join("docs/output.md")).unwrap();
+    let schema: Value = serde_json::from_str(&schema).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let mut fields = BTreeSet::new();
     for name in Case::names() {
         with_view(&snapshot(&name), Circumstances::default(), |view| {
             let mut out = Vec::new();
             json::write(view, &mut out).unwrap();
-            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            let value: Value = serde_json::from_slice(&out).unwrap();
             assert_eq!(value["findings"].as_array().unwrap().len(), view.findings.len());
+            let errors: Vec<String> =
+                validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
+            assert!(errors.is_empty(), "{name}: {errors:#?}");
+            let mut missing = Vec::new();
+            undescribed(&schema, &schema, &value, "", &mut missing);
+            assert!(missing.is_empty(), "{name}: the schema does not know {missing:?}");
+            fields.extend(value.as_object().unwrap().keys().cloned());
+            let finding = value["findings"].get(0).and_then(Value::as_object);
+            fields.extend(finding.into_iter().flat_map(|f| f.keys().cloned()));
         });
+    }
+    assert!(fields.len() > 30, "{fields:?}");
+    for field in fields {
+        let told = ["`", "`, `"].iter().any(|before| contract.contains(&format!("{before}{field}")));
+        assert!(told, "docs/output.md does not tell of {field}");
     }
 }

@@ -7,11 +7,12 @@
 pub mod age;
 pub mod escape;
 pub mod json;
-mod json_lines;
 pub mod manual;
+mod narrow;
 pub mod table;
 mod view;
 
+pub use narrow::Narrow;
 pub use view::{
-    AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, Narrow, OutsideRow, PoolRow, leaked,
+    AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, PoolRow, leaked,
 };

@@ -10,20 +10,33 @@ const NAMES: usize = 24;
 /// Where values of details begin.
 const INDENT: usize = HANG + 9;
 
-/// What belongs behind the summary: of a duplicate, how many endpoints list the address.
+/// What belongs behind the summary: of a duplicate, how many endpoints list the address; the node, where
+/// nothing else names it.
 pub fn addition(finding: &Finding) -> String {
-    match (finding.code.0, finding.evidence.get("endpoints")) {
+    let mut text = match (finding.code.0, finding.evidence.get("endpoints")) {
         (101, Some(Fact::List(list))) if !list.is_empty() => {
             format!(", {} endpoint{}", list.len(), if list.len() == 1 { "" } else { "s" })
         }
         _ => String::new(),
+    };
+    if let Some(node) = finding.node.as_deref().filter(|node| !names_node(finding, node)) {
+        text.push_str(&format!(" (on {node})"));
     }
+    text
+}
+
+/// An endpoint's name has the node's hyphens doubled. Several pods are not all on the finding's node.
+fn names_node(finding: &Finding, node: &str) -> bool {
+    let doubled = node.replace('-', "--");
+    let told = [&finding.summary, &finding.subject.id];
+    finding.code.0 == 101 || told.iter().any(|text| text.contains(node) || text.contains(&doubled))
 }
 
 /// The lines, each with its hanging indent.
 pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
     let mut lines = Vec::new();
-    if let Some(Fact::Text(keep)) = finding.evidence.get("keep") {
+    // The advice names the one to keep already, as a rule.
+    if let Some(Fact::Text(keep)) = finding.evidence.get("keep").filter(|keep| !is_in_advice(finding, keep)) {
         lines.push(line("keep", std::iter::once(keep.as_str()), all));
     }
     let restart = texts(finding.evidence.get("restart"));
@@ -39,6 +52,10 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.extend(endpoints.iter().map(|e| line("", std::iter::once(e.as_str()), all)));
     }
     lines
+}
+
+fn is_in_advice(finding: &Finding, fact: &Fact) -> bool {
+    matches!(fact, Fact::Text(text) if finding.advice.contains(text))
 }
 
 fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f str>, all: bool) -> (usize, Text) {

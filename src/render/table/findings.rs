@@ -5,7 +5,7 @@ use std::io::Result;
 use super::details;
 use super::folds::Folds;
 use super::group;
-use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, style_of};
+use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use super::{Options, tally};
 use crate::checks;
 use crate::model::{Code, Finding, Life, Severity, State};
@@ -70,14 +70,14 @@ fn one(
     paper: &mut Paper<'_>,
 ) -> Result<()> {
     let mut title = name(finding).column_whole(BOLD, &finding.subject.id, column(paper));
-    title = title.field(PLAIN, &format!("{}{}", finding.summary, details::addition(finding)));
+    title = title.field(PLAIN, &format!("{}{}", short_ids(&finding.summary), details::addition(finding)));
     if finding.state == State::Unconfirmed {
         title = title.then(DIM, "(unconfirmed)");
     }
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &since(view, finding)))?;
     let mut lines = Vec::new();
     if !finding.advice.is_empty() {
-        lines.push((HANG, Text::new().field(PLAIN, &finding.advice)));
+        lines.push((HANG, Text::new().field(PLAIN, &short_ids(&finding.advice))));
     }
     lines.extend(details::of(finding, options.all));
     if let Some(text) = explains(folds, &[at], options.all.then_some(finding)) {

@@ -7,18 +7,20 @@ use std::io::Result;
 
 use super::findings::{HANG, column, explains, name};
 use super::folds::Folds;
-use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting};
+use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
 use super::{Options, counted};
 use crate::checks::natural;
 use crate::model::{Fact, Finding, State, Time};
 use crate::render::age::{age, moment};
-use crate::render::view::{AuditView, Narrow};
+use crate::render::narrow::Narrow;
+use crate::render::view::AuditView;
 
 /// So many subjects are named at most, on so many lines.
 const FIRST: usize = 10;
 const LINES: usize = 4;
-/// So many nodes are named.
+/// So many nodes and reasons are named.
 const NODES: usize = 6;
+const REASONS: usize = 4;
 
 pub fn write(
     view: &AuditView<'_>,
@@ -47,7 +49,7 @@ pub fn write(
 }
 
 fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {
-    if line.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, line)) }
+    if line.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &short_ids(line))) }
 }
 
 /// `10.65.3.7  10.65.3.9  … 61 more`.
@@ -70,7 +72,7 @@ fn every(
     paper: &mut Paper<'_>,
 ) -> Result<()> {
     for (finding, at) in findings.iter().zip(shown) {
-        let mut text = Text::new().whole(PLAIN, &finding.subject.id).field(PLAIN, &finding.summary);
+        let mut text = Text::new().whole(PLAIN, &finding.subject.id).field(PLAIN, &short_ids(&finding.summary));
         if finding.state == State::Unconfirmed {
             text = text.then(DIM, "(unconfirmed)");
         }
@@ -135,6 +137,7 @@ impl<'f> Facts<'f> {
         let Some(first) = findings.first() else { return String::new() };
         let mut text = counted(findings.len(), first.subject.kind);
         match self.nodes.as_slice() {
+            _ if !self.all_have_nodes() => {}
             [] => {}
             [(node, _)] => text.push_str(&format!(" on {node}")),
             many => text.push_str(&format!(" on {} nodes", many.len())),
@@ -154,12 +157,16 @@ impl<'f> Facts<'f> {
     /// The node that has more than half of them, where there are several.
     fn majority(&self) -> Option<(&'f str, usize)> {
         let (node, number) = *self.nodes.first()?;
-        (self.nodes.len() > 1 && number * 2 > self.total).then_some((node, number))
+        ((self.nodes.len() > 1 || !self.all_have_nodes()) && number * 2 > self.total).then_some((node, number))
+    }
+
+    fn all_have_nodes(&self) -> bool {
+        self.nodes.iter().map(|(_, number)| number).sum::<usize>() == self.total
     }
 
     /// `by node: slave-1 12, slave-2 9, 5 more nodes`, where no node has most of them.
     fn by_node(&self) -> String {
-        if self.nodes.len() < 2 || self.majority().is_some() {
+        if self.nodes.len() < 2 || self.majority().is_some() || !self.all_have_nodes() {
             return String::new();
         }
         let mut parts: Vec<String> = self.nodes.iter().take(NODES).map(|(n, number)| format!("{n} {number}")).collect();
@@ -176,8 +183,15 @@ impl<'f> Facts<'f> {
         if self.reasons.len() < 2 {
             return String::new();
         }
-        let words = self.reasons.iter().map(|(reason, number)| format!("{number} {}", reason.replace('-', " ")));
-        words.collect::<Vec<_>>().join(", ")
+        // A reason is a word with hyphens (`no-such-pod`) or a sentence.
+        let plain = |reason: &str| if reason.contains(' ') { reason.to_owned() } else { reason.replace('-', " ") };
+        let named = self.reasons.iter().take(REASONS).map(|(reason, number)| format!("{number} {}", plain(reason)));
+        let mut parts: Vec<String> = named.collect();
+        let rest: usize = self.reasons.iter().skip(REASONS).map(|(_, number)| number).sum();
+        if rest > 0 {
+            parts.push(format!("{rest} for other reasons"));
+        }
+        parts.join(", ")
     }
 
     /// Since when audits have seen the first of them, and how many are new.

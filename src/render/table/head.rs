@@ -3,7 +3,7 @@
 use std::io::Result;
 
 use super::folds::Folds;
-use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, style_of};
+use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
 use super::{Options, tally};
 use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
@@ -17,6 +17,10 @@ const CELLS: usize = 10;
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     paper.paragraph(0, 2, &title(view))?;
     paper.paragraph(0, 2, &verdict(view, folds))?;
+    if !view.audit.complete {
+        let text = format!("INCOMPLETE: {}, so silence proves nothing.", missing(view));
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning).bold(), &text))?;
+    }
     paper.paragraph(0, 2, &counts(view))?;
     pools(view, options, paper)
 }
@@ -36,7 +40,7 @@ fn title(view: &AuditView<'_>) -> Text {
     if audit.started != audit.judged {
         text = text.field(BOLD, &format!("judged as of {}Z", moment(audit.judged, audit.started)));
     }
-    text.field(DIM, &format!("read in {}", took(audit.duration)))
+    text
 }
 
 /// The start of a GUID, which is enough to tell two apart.
@@ -50,11 +54,11 @@ fn short(guid: &str) -> String {
 
 /// The answer.
 fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
-    let mut text = match folds.shown.first().and_then(|&i| view.findings.get(i)) {
+    match folds.shown.first().and_then(|&i| view.findings.get(i)) {
         Some(worst) => {
             let counts = tally(&folds.counts(&view.findings));
             let say = if worst.severity <= Severity::Warning { "Nothing urgent: " } else { "" };
-            let what = format!("{} {}", worst.subject.id, worst.summary);
+            let what = format!("{} {}", worst.subject.id, short_ids(&worst.summary));
             let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
             let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
             text.then(style_of(worst.severity), &worst.code.to_string()).then(PLAIN, &what)
@@ -68,13 +72,7 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
             Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
         }
         None => Text::new().field(BOLD, &format!("Nothing found by the {} checks that could run.", view.checks_run)),
-    };
-    if !view.audit.complete {
-        let what = missing(view);
-        text =
-            text.field(style_of(Severity::Warning).bold(), &format!("INCOMPLETE: {what}, so silence proves nothing."));
     }
-    text
 }
 
 /// What makes the audit incomplete, shortly.
@@ -103,10 +101,11 @@ fn counts(view: &AuditView<'_>) -> Text {
         (c.pods, "live pods"),
         (c.nodes, "nodes"),
     ];
-    rows.into_iter().fold(Text::new(), |text, (number, what)| match number {
+    let text = rows.into_iter().fold(Text::new(), |text, (number, what)| match number {
         Some(number) => text.field(PLAIN, &format!("{number} {what}")),
         None => text.field(style_of(Severity::Warning), &format!("{what} not read")),
-    })
+    });
+    text.field(DIM, &format!("in {}", took(view.audit.duration)))
 }
 
 fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {

@@ -10,8 +10,10 @@ mod group;
 mod head;
 pub(super) mod paper;
 mod tail;
+#[cfg(test)]
+mod tests;
 
-use std::io::{Result, Write};
+use std::io::{BufWriter, Result, Write};
 
 use super::AuditView;
 use crate::model::{Severity, SubjectKind};
@@ -42,13 +44,15 @@ impl Default for Options {
 
 /// Writes the audit.
 pub fn write(view: &AuditView<'_>, options: Options, out: &mut dyn Write) -> Result<()> {
-    let mut paper = Paper::new(out, options.width, options.color);
+    let mut out = BufWriter::new(out);
+    let mut paper = Paper::new(&mut out, options.width, options.color);
     let folds = folds::Folds::of(&view.findings, options.all);
     if !options.quiet {
         head::write(view, &folds, options, &mut paper)?;
     }
     findings::write(view, &folds, options, &mut paper)?;
-    tail::write(view, &folds, options, &mut paper)
+    tail::write(view, &folds, options, &mut paper)?;
+    out.flush()
 }
 
 /// `1 address`, `63 addresses`.

@@ -154,20 +154,19 @@ impl<'w> Paper<'w> {
             }
         }
         if !right.is_empty() {
-            self.right(at, first, right)?;
+            self.right(at, if first == 0 { hang } else { first }, right)?;
         }
         self.blank()
     }
 
-    /// Where it has a line of its own, a title's stays at the edge; under an indent it is a command and begins
-    /// there, since nobody looks for one in the far corner.
+    /// On a line of its own it begins where the paragraph does: nobody looks for it in the far corner.
     fn right(&mut self, mut at: usize, indent: usize, right: &Text) -> Result<()> {
         let width = right.width();
         if at > 0 && at + 2 + width > self.width {
             self.blank()?;
             at = 0;
         }
-        let edge = if at == 0 && indent > 0 { indent } else { self.width.saturating_sub(at + width) };
+        let edge = if at == 0 { indent } else { self.width.saturating_sub(at + width) };
         for (i, word) in right.0.iter().enumerate() {
             self.word(word, if i == 0 { edge } else { word.gap })?;
         }
@@ -185,6 +184,29 @@ impl<'w> Paper<'w> {
         }
         Ok(gap + word.width())
     }
+}
+
+/// A sentence with its container ids cut to twelve digits, as container tools show them: 64 digits break every line
+/// and nobody reads them. Never for a subject or a command, which people copy.
+pub fn short_ids(sentence: &str) -> String {
+    const ID: usize = 32;
+    const SHOWN: usize = 12;
+    let mut out = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some(c) = rest.chars().next() {
+        let is_hex = c.is_ascii_hexdigit();
+        let end = rest.find(|c: char| c.is_ascii_hexdigit() != is_hex).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        match run.get(..SHOWN) {
+            Some(start) if is_hex && run.len() >= ID => {
+                out.push_str(start);
+                out.push('…');
+            }
+            _ => out.push_str(run),
+        }
+        rest = after;
+    }
+    out
 }
 
 /// How many of `items` fit on `lines` lines behind a hanging indent, with room for a closing `… 12345 more`.
@@ -262,6 +284,15 @@ mod tests {
         };
         assert_eq!(line("leaked"), "IPA110 leaked       63\n");
         assert_eq!(line("a-very-long-name"), "IPA110 a-very-long-name  63\n");
+    }
+
+    #[test]
+    fn long_ids_are_cut_in_sentences() {
+        let id = "c2362ca77b8a1ce2df9057123b44b1cc215a32d872e9f615698d5623a2d875fe";
+        assert_eq!(short_ids(&format!("is handle net.{id}'s now")), "is handle net.c2362ca77b8a…'s now");
+        for same in ["", "cali3201341d16", "00000000-0000-4000-8000-000000000001", "10.65.0.0/26 für node-1 日本"] {
+            assert_eq!(short_ids(same), same);
+        }
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::model::Severity;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
-    // Without the head, what only the first audit lacks is no news; what could not be read always is.
-    let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || !options.quiet).collect();
+    // What only an earlier audit is missing for is no incompleteness: the last line counts it.
+    let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || options.all).collect();
     let unread: Vec<&InputRow> = view.unread().filter(|row| !is_told(row, &skipped)).collect();
     if !skipped.is_empty() || !unread.is_empty() {
         if !options.quiet || !folds.shown.is_empty() {
@@ -110,11 +110,7 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
     if view.hidden > 0 {
         sum.push_str(&format!(" ({} outside this view)", view.hidden));
     }
-    match view.skipped.len() {
-        0 => {}
-        1 => sum.push_str("; 1 check skipped"),
-        many => sum.push_str(&format!("; {many} checks skipped")),
-    }
+    sum.push_str(&skips(view));
     let mut text = Text::new().field(BOLD, &format!("{sum}."));
     if let Some(history) = view.history {
         text = text.field(PLAIN, &changes(history));
@@ -125,6 +121,19 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
         Exit::Failure | Exit::Incomplete => style_of(Severity::Warning),
     };
     text.field(style, &format!("exit {}", view.exit.code())).then(style, &format!("({})", view.exit.word()))
+}
+
+/// `; 1 check skipped, 6 need an earlier audit`
+fn skips(view: &AuditView<'_>) -> String {
+    let incomplete = view.skipped.iter().filter(|s| s.incomplete).count();
+    let checks = |number: usize| if number == 1 { "1 check".to_owned() } else { format!("{number} checks") };
+    let needs = |number: usize| if number == 1 { "needs an earlier audit" } else { "need an earlier audit" };
+    match (incomplete, view.skipped.len() - incomplete) {
+        (0, 0) => String::new(),
+        (0, waiting) => format!("; {} {}", checks(waiting), needs(waiting)),
+        (skipped, 0) => format!("; {} skipped", checks(skipped)),
+        (skipped, waiting) => format!("; {} skipped, {waiting} {}", checks(skipped), needs(waiting)),
+    }
 }
 
 /// `History: 3 new, 66 ongoing, 1 resolved.`

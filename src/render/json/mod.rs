@@ -3,34 +3,41 @@
 //! This is a promise: within `v1` fields are added, never renamed or removed. `docs/output.md` says what each means,
 //! `docs/audit.schema.json` holds it, a test holds this file to both. Written as a stream, never built in memory.
 
-use std::io::{Result, Write};
+mod lines;
+#[cfg(test)]
+mod tests;
+
+use std::io::{BufWriter, Result, Write};
 
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::json_lines::{Lines, Visible};
 use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow, PoolRow};
 use crate::checks::{self, Skipped};
 use crate::model::{Code, Evidence, Finding, Life, Time};
+use lines::{Lines, Visible};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/audit/v1";
 
 /// Writes the whole audit as one document; one line a finding, so that it can be read and compared by line.
 pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
-    let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Lines::default());
+    let mut out = BufWriter::new(out);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Lines::default());
     Document::of(view).serialize(&mut serializer)?;
-    out.write_all(b"\n")
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Writes every finding as one line, as it stands in the document.
 pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
+    let mut out = BufWriter::new(out);
     for finding in &view.findings {
-        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Visible);
+        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Visible);
         FindingRow::of(finding, view).serialize(&mut serializer)?;
         out.write_all(b"\n")?;
     }
-    Ok(())
+    out.flush()
 }
 
 #[derive(Serialize)]

@@ -4,7 +4,7 @@ use std::io::{Result, Write};
 
 use serde_json::ser::Formatter;
 
-use super::escape::is_hidden;
+use crate::render::escape::is_hidden;
 
 /// Spells out in strings what serde leaves raw although it would disturb a terminal (DEL, C1, bidi, invisible
 /// characters); a parser reads the same text.
