@@ -126,6 +126,24 @@ mod tests {
         assert_eq!(tally.blocks().iter().map(|d| (d.counted, d.held)).collect::<Vec<_>>(), [(i64::MAX, 1), (0, 0)]);
     }
 
+    /// Whatever order the keys come in, the canonical spelling stands for the id.
+    #[test]
+    fn of_two_spellings_the_canonical_one_stands_for_both() {
+        for odd_first in [true, false] {
+            let mut c = Cluster::empty();
+            for odd in [odd_first, !odd_first] {
+                c.handle("net.0123", &[]);
+                let handle = c.snapshot.handles.last_mut().unwrap();
+                handle.odd_id = odd.then(|| b"net.0123\r".as_slice().into());
+            }
+            c.snapshot.sort();
+            let ledger = Ledger::build(&c.snapshot, c.scope, None);
+            let id = HandleId::find(&c.snapshot.names, "net.0123").unwrap();
+            assert!(ledger.handle(id).unwrap().odd_id.is_none());
+            assert_eq!(ledger.tallies().map(|t| t.objects.len()).collect::<Vec<_>>(), [2]);
+        }
+    }
+
     #[test]
     fn a_very_old_handle_belongs_to_the_pod_that_it_names() {
         let mut c = Cluster::healthy();

@@ -1,6 +1,6 @@
 //! IPA202: a handle counts addresses that its blocks do not have.
 
-use super::{block_list, discord_facts, node_of, objects_facts, stored_id};
+use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::{Discord, Tally};
@@ -71,14 +71,13 @@ fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) ->
         .fact("over", over.iter().map(discord_facts).collect::<Vec<_>>())
         .fact("lost_allocation", lost)
         .fact("objects", objects_facts(world, tally))
-        .fact("addresses", addresses.clone())
+        .fact("addresses", addresses)
+        .fact("owner_pods", owner_pods(world, tally.id))
         .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
-        .on_node(node_of(world, tally.id, &all))
-        .with_each(all.first(), |d, cidr| d.in_pool_of(cidr.first()))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
-        .with_each(all, |d, cidr| d.looks_at_block(cidr));
-    draft.next(format!("ipaudit who {}", shell(&id))).done()
+        .with_each(&all, |d, &cidr| d.looks_at_block(cidr));
+    belongs(draft, world, tally.id, &all).next(format!("ipaudit who {}", shell(&id))).done()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! IPA203: a handle counts fewer addresses than the blocks have of it.
 
-use super::{block_list, discord_facts, node_of, objects_facts, stored_id};
+use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::{Discord, Tally};
@@ -51,12 +51,11 @@ fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
         .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
         .fact("under", under.iter().map(discord_facts).collect::<Vec<_>>())
         .fact("objects", objects_facts(world, tally))
-        .fact("addresses", addresses.clone())
-        .on_node(node_of(world, tally.id, &blocks))
-        .with_each(blocks.first(), |d, cidr| d.in_pool_of(cidr.first()))
+        .fact("addresses", addresses)
+        .fact("owner_pods", owner_pods(world, tally.id))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(allocations, |d, a| d.rests_on_allocation(a));
-    draft.next(format!("ipaudit who {}", shell(&id))).done()
+    belongs(draft, world, tally.id, &blocks).next(format!("ipaudit who {}", shell(&id))).done()
 }
 
 #[cfg(test)]

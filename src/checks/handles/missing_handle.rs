@@ -1,6 +1,6 @@
 //! IPA204: a block names a handle that does not exist.
 
-use super::{block_list, node_of};
+use super::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{count, shell};
 use crate::checks::{Check, Docs, World};
 use crate::ledger::Allocation;
@@ -39,41 +39,20 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn report(world: &World<'_>, id: HandleId) -> Finding {
     let ledger = world.ledger;
     let allocations: Vec<&Allocation> = ledger.allocations_of(id).collect();
-    let text = as_stored(world, id, &allocations);
+    let text = spelled_in_blocks(world, id);
     let mut blocks: Vec<Cidr> = allocations.iter().map(|a| ledger.block_of(a).cidr).collect();
     blocks.dedup();
     let summary =
         format!("no such handle, named by {} of {}", count(allocations.len(), "allocation"), block_list(&blocks));
-    let owners: Vec<String> = {
-        let owners = allocations.iter().flat_map(|a| ledger.owners_of(a)).filter_map(|o| o.pod_name());
-        let mut owners: Vec<String> = owners.map(|(namespace, pod)| world.pair(namespace, pod)).collect();
-        owners.dedup();
-        owners
-    };
-    let first = allocations.first();
-    let node = first.map(|a| ledger.owner_node(a)).and_then(|n| n.some());
-    let namespace = first.and_then(|a| ledger.owners_of(a).next()).map(|o| o.namespace);
-    world
+    let draft = world
         .draft(&CHECK, Subject::new(SubjectKind::Handle, &*text), summary)
         .fact("addresses", allocations.iter().map(|a| a.address).collect::<Vec<_>>())
-        .fact("owner_pods", owners)
+        .fact("owner_pods", owner_pods(world, id))
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
-        .on_node(node.unwrap_or_else(|| node_of(world, id, &blocks)))
-        .in_namespace(namespace.unwrap_or_default())
-        .with_each(first, |d, a| d.in_pool_of(a.address))
         .with_each(&allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_handle(id)
-        .with_each(first, |d, a| d.next(format!("ipaudit who {}", a.address)))
-        .next(format!("ipaudit who {}", shell(&text)))
-        .done()
-}
-
-/// The id as the block spells it: sanitised where any attribute has it so, else with its control bytes.
-fn as_stored(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> String {
-    let mut spellings = allocations.iter().filter_map(|a| world.ledger.attribute_of(a));
-    let odd = spellings.next().and_then(|first| first.odd_handle.as_deref());
-    let odd = odd.filter(|_| spellings.all(|at| at.odd_handle.is_some()));
-    odd.map_or_else(|| id.text(&world.snapshot.names), str::to_owned)
+        .with_each(allocations.first(), |d, a| d.next(format!("ipaudit who {}", a.address)));
+    belongs(draft, world, id, &blocks).next(format!("ipaudit who {}", shell(&text))).done()
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ pub mod tunnel_handle_count;
 pub mod vm_handle_blocks_vm;
 
 use crate::checks::World;
+use crate::checks::evidence::Draft;
 use crate::ledger::{Discord, Tally};
-use crate::model::{Cidr, Evidence, Handle, HandleId, HostKind, Name};
+use crate::model::{Cidr, Evidence, Handle, HandleId, HostKind, Name, Tunnel};
 
 /// The id of a handle object as it stands in its key, control bytes included.
 fn stored_id(world: &World<'_>, handle: &Handle) -> String {
@@ -52,15 +53,42 @@ fn block_list(blocks: &[Cidr]) -> String {
     }
 }
 
-/// The node that a handle belongs to: a tunnel's by its id, else the only host of the blocks that it names.
+/// The id of allocations as their blocks spell it: sanitised where any of them has it so.
+fn spelled_in_blocks(world: &World<'_>, id: HandleId) -> String {
+    let mut spellings = world.ledger.allocations_of(id).filter_map(|a| world.ledger.attribute_of(a));
+    let odd = spellings.next().and_then(|first| first.odd_handle.as_deref());
+    let odd = odd.filter(|_| spellings.all(|attribute| attribute.odd_handle.is_some()));
+    odd.map_or_else(|| id.text(&world.snapshot.names), str::to_owned)
+}
+
+/// Node, namespace and pool of a handle: its allocations', else a tunnel's by its id, else the only host of the
+/// blocks that it names.
+fn belongs<'w>(draft: Draft<'w>, world: &World<'_>, id: HandleId, blocks: &[Cidr]) -> Draft<'w> {
+    let ledger = world.ledger;
+    let first = ledger.allocations_of(id).next();
+    let owner = first.and_then(|a| ledger.owners_of(a).next()).copied().unwrap_or_default();
+    let node = first.and_then(|a| ledger.owner_node(a).some()).unwrap_or_else(|| node_of(world, id, blocks));
+    let address = first.map(|a| a.address).or(blocks.first().map(|cidr| cidr.first()));
+    draft.on_node(node).in_namespace(owner.namespace).with_each(address, Draft::in_pool_of)
+}
+
 fn node_of(world: &World<'_>, id: HandleId, blocks: &[Cidr]) -> Name {
     let names = &world.snapshot.names;
-    if let Some((_, node)) = crate::model::Tunnel::of_handle(&id.text(names)) {
+    if let Some((_, node)) = Tunnel::of_handle(&id.text(names)) {
         return names.find(node).unwrap_or_default();
     }
     let mut hosts = blocks.iter().map(|&cidr| host_of(world, cidr));
     let first = hosts.next().unwrap_or_default();
     if hosts.all(|host| host == first) { first } else { Name::NONE }
+}
+
+/// The pods that the allocations of a handle name.
+fn owner_pods(world: &World<'_>, id: HandleId) -> Vec<String> {
+    let owners = world.ledger.allocations_of(id).flat_map(|a| world.ledger.owners_of(a)).filter_map(|o| o.pod_name());
+    let mut owners: Vec<String> = owners.map(|(namespace, pod)| world.pair(namespace, pod)).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    owners
 }
 
 /// The node whose block this is, by the block itself or, where there is no such block, by its affinity.

@@ -1,6 +1,6 @@
 //! IPA201: a handle of which no block has any address.
 
-use super::{block_list, host_of, node_of, objects_facts, stored_id};
+use super::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::Tally;
@@ -60,11 +60,9 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
         .fact("objects", objects_facts(world, tally))
         .fact("blocks", blocks.clone())
-        .on_node(node_of(world, tally.id, &blocks))
         .rests_on_handle(object)
-        .with_each(blocks.first(), |d, cidr| d.in_pool_of(cidr.first()))
-        .with_each(blocks, |d, cidr| d.looks_at_block(cidr));
-    draft.next(format!("ipaudit release --handle {}", shell(&id))).done()
+        .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
+    belongs(draft, world, tally.id, &blocks).next(format!("ipaudit release --handle {}", shell(&id))).done()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! IPA206: a tunnel's handle with more than one address.
 
-use super::node_of;
+use super::{node_of, spelled_in_blocks, stored_id};
 use crate::checks::{Check, Docs, World};
 use crate::ledger::Allocation;
 use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
@@ -45,10 +45,11 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
     let calico = world.snapshot.calico_nodes.iter().find(|n| n.name == node);
     let used = calico.into_iter().flat_map(|n| n.tunnels.iter()).map(|(_, a)| *a).filter(|a| addresses.contains(a));
     let handle = ledger.handle(id);
+    let text = handle.map_or_else(|| spelled_in_blocks(world, id), |h| stored_id(world, h));
     let draft = world
         .draft(
             &CHECK,
-            Subject::new(SubjectKind::Handle, id.text(&world.snapshot.names)),
+            Subject::new(SubjectKind::Handle, text),
             format!("has {} addresses: {}", listed.len(), listed.join(", ")),
         )
         .fact("addresses", addresses.clone())

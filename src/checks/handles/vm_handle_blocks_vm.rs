@@ -1,6 +1,6 @@
 //! IPA208: a KubeVirt machine's handle counts an address that no block holds.
 
-use super::{node_of, objects_facts, stored_id};
+use super::{belongs, objects_facts, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::Tally;
@@ -52,7 +52,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         (false, true) => "an IPv6 address",
         _ => "addresses of both families",
     };
-    world
+    let draft = world
         .draft(
             &CHECK,
             Subject::new(SubjectKind::Handle, &*id),
@@ -60,12 +60,9 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         )
         .fact("blocks", blocks.clone())
         .fact("objects", objects_facts(world, tally))
-        .on_node(node_of(world, tally.id, &blocks))
-        .with_each(blocks.first(), |d, cidr| d.in_pool_of(cidr.first()))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
-        .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr))
-        .next(next(tally, &id))
-        .done()
+        .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
+    belongs(draft, world, tally.id, &blocks).next(next(tally, &id)).done()
 }
 
 /// A handle without any allocation can be released; what the other family holds is the machine's.
