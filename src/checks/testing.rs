@@ -44,7 +44,8 @@ pub fn undecodable_block(range: &str) -> BadValue {
     bad(&key, Input::Blocks, Dark::Range(cidr(range)))
 }
 
-fn bad(key: &str, input: Input, dark: Dark) -> BadValue {
+/// Any value that does not decode.
+pub fn bad(key: &str, input: Input, dark: Dark) -> BadValue {
     let key = key.as_bytes().to_vec();
     BadValue { key, input, offset: Some(17), reason: "cut off".to_owned(), dark: vec![dark], mod_revision: 9 }
 }
@@ -456,13 +457,9 @@ impl Cluster {
     /// A past of one audit, an hour ago, that saw blocks and affinities as they are now.
     pub fn remember(&mut self) -> &mut Past {
         let snapshot = &self.snapshot;
-        let block_key = |b: &Block| b.odd_key.clone().unwrap_or_else(|| keys::block_key(b.cidr).into_bytes().into());
-        let affinity_key = |a: &Affinity| {
-            let canonical = || keys::affinity_key(a.host.kind, snapshot.text(a.host.name), a.cidr).into_bytes().into();
-            a.odd_key.clone().unwrap_or_else(canonical)
-        };
-        let blocks = snapshot.blocks.iter().map(|b| (block_key(b).into_vec(), b.meta));
-        let affinities = snapshot.affinities.iter().map(|a| (affinity_key(a).into_vec(), a.meta));
+        let names = &snapshot.names;
+        let blocks = snapshot.blocks.iter().map(|b| (keys::record_key(names, b), b.meta));
+        let affinities = snapshot.affinities.iter().map(|a| (keys::record_key(names, a), a.meta));
         let sequence =
             |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });
         let past = Past {

@@ -138,3 +138,19 @@ pub fn key_text(key: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_calico_spells_them() {
+        let cidr = |text: &str| Cidr::parse(text).unwrap().0;
+        assert_eq!(block_key(cidr("10.65.0.0/26")), "/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26");
+        assert_eq!(block_key(cidr("fd00:65::/122")), "/calico/ipam/v2/assignment/ipv6/block/fd00:65::-122");
+        let key = affinity_key(HostKind::Virtual, "load-balancer", cidr("10.65.0.0/26"));
+        assert_eq!(key, "/calico/ipam/v2/virtual/load-balancer/ipv4/block/10.65.0.0-26");
+        assert_eq!(handle_key("k8s-pod-network.3f2c"), "/calico/ipam/v2/handle/k8s-pod-network.3f2c");
+        assert_eq!(key_text(b"/calico/\xff\xfe/\xc3\xa4"), "/calico/\\xff\\xfe/\u{e4}");
+    }
+}

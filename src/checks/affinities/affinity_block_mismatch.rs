@@ -126,9 +126,9 @@ fn disagreeing(world: &World<'_>, block: &Block, confirmed: &Affinity, affinitie
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, cidr};
+    use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{BadValue, Input, Name};
+    use crate::model::{Input, Name};
 
     const BLOCK: &str = "10.65.0.0/26";
 
@@ -245,14 +245,11 @@ mod tests {
     #[test]
     fn an_affinity_that_does_not_decode_leaves_the_block_in_the_dark() {
         let mut c = unclaimed();
-        c.snapshot.bad_values.push(BadValue {
-            key: b"/calico/ipam/v2/host/node-1/ipv4/block/10.65.0.0-26".to_vec(),
-            input: Input::Affinities,
-            offset: None,
-            reason: "state: a number".to_owned(),
-            dark: vec![Dark::Affinity(cidr(BLOCK))],
-            mod_revision: 7,
-        });
+        c.snapshot.bad_values.push(bad(
+            "/calico/ipam/v2/host/node-1/ipv4/block/10.65.0.0-26",
+            Input::Affinities,
+            Dark::Affinity(cidr(BLOCK)),
+        ));
         assert!(c.find(&CHECK).is_empty());
     }
 

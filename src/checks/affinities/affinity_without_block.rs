@@ -53,9 +53,9 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, cidr};
+    use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{BadValue, Host, Input, Look};
+    use crate::model::{Host, Input, Look};
 
     const BLOCK: &str = "10.65.1.0/26";
 
@@ -98,14 +98,11 @@ mod tests {
             assert!(bare(state).find(&CHECK).is_empty());
         }
         let mut c = bare(AffinityState::Confirmed);
-        c.snapshot.bad_values.push(BadValue {
-            key: b"/calico/ipam/v2/assignment/ipv4/block/10.65.1.0-26".to_vec(),
-            input: Input::Blocks,
-            offset: None,
-            reason: "cut off".to_owned(),
-            dark: vec![Dark::Range(cidr(BLOCK))],
-            mod_revision: 7,
-        });
+        c.snapshot.bad_values.push(bad(
+            "/calico/ipam/v2/assignment/ipv4/block/10.65.1.0-26",
+            Input::Blocks,
+            Dark::Range(cidr(BLOCK)),
+        ));
         assert!(c.find(&CHECK).is_empty());
     }
 }

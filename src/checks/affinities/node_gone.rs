@@ -120,10 +120,10 @@ fn keeper_facts(world: &World<'_>, allocation: &Allocation) -> Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::Cluster;
+    use crate::checks::testing::{Cluster, bad};
     use crate::ledger::ScopeFlag;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, BadValue, Fact, HandleId, Input};
+    use crate::model::{Attribute, Fact, HandleId, Input};
 
     const GRACE: u64 = 15 * 60;
 
@@ -217,14 +217,11 @@ mod tests {
         let mut c = gone(GRACE + 1);
         c.scope = ScopeFlag::Exclusive;
         let node = c.name("node-3");
-        c.snapshot.bad_values.push(BadValue {
-            key: b"/calico/resources/v3/projectcalico.org/nodes/node-3".to_vec(),
-            input: Input::CalicoNodes,
-            offset: None,
-            reason: "bgp: a list".to_owned(),
-            dark: vec![Dark::Node(node)],
-            mod_revision: 7,
-        });
+        c.snapshot.bad_values.push(bad(
+            "/calico/resources/v3/projectcalico.org/nodes/node-3",
+            Input::CalicoNodes,
+            Dark::Node(node),
+        ));
         assert!(c.find(&CHECK).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, World};
-use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(408),
@@ -27,11 +27,8 @@ pub static CHECK: Check = Check {
     run,
 };
 
-/// What does not decode sets a limit that nobody knows.
-const CONFIG: &str = "/calico/ipam/v2/config";
-
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let Some(limit) = limit(world).filter(|_| !world.snapshot.is_undecodable_under(CONFIG)) else { return };
+    let Some(limit) = limit(world) else { return };
     let mut blocks: BTreeMap<Name, [Vec<&Affinity>; 2]> = BTreeMap::new();
     for affinity in world.ledger.affinities() {
         if affinity.host.kind == HostKind::Host && is_in_enabled_pool(world, affinity.cidr) {
@@ -47,8 +44,11 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// How many blocks a host may have of one family; `None`: any number.
+/// How many blocks a host may have of one family; `None`: any number, or a setting that does not decode.
 fn limit(world: &World<'_>) -> Option<usize> {
+    if world.snapshot.is_undecodable_under(keys::IPAM_CONFIG) {
+        return None;
+    }
     match world.snapshot.ipam_config.max_blocks_per_host {
         0 => Some(20),
         limit => usize::try_from(limit).ok(),
@@ -90,8 +90,9 @@ fn report(world: &World<'_>, node: Name, limit: usize, full: &[&[&Affinity]]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::Cluster;
-    use crate::model::{AffinityState, Host};
+    use crate::checks::testing::{Cluster, bad};
+    use crate::model::snapshot::Dark;
+    use crate::model::{AffinityState, Host, Input};
 
     /// node-1 has four IPv4 blocks and an IPv6 one, and `limit` is set.
     fn with_limit(limit: i64) -> Cluster {
@@ -145,14 +146,7 @@ mod tests {
             c.block(&format!("10.65.{i}.0/26"), Some("node-1"));
         }
         assert_eq!(c.subjects(&CHECK), ["node-1"]);
-        c.snapshot.bad_values.push(crate::model::BadValue {
-            key: CONFIG.as_bytes().to_vec(),
-            input: crate::model::Input::Config,
-            offset: None,
-            reason: "cut off".to_owned(),
-            dark: Vec::new(),
-            mod_revision: 7,
-        });
+        c.snapshot.bad_values.push(bad(keys::IPAM_CONFIG, Input::Config, Dark::All(Input::Config)));
         assert!(c.find(&CHECK).is_empty());
     }
 

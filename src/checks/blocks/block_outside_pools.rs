@@ -3,7 +3,7 @@
 use super::{node_of, pool_of};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, World};
-use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(303),
@@ -25,11 +25,9 @@ pub static CHECK: Check = Check {
     run,
 };
 
-/// A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
-const POOLS: &str = "/calico/resources/v3/projectcalico.org/ippools";
-
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    if !world.snapshot.is_undecodable_under(POOLS) {
+    // A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
+    if !world.snapshot.is_undecodable_under(keys::POOLS) {
         let bare = world.ledger.blocks().filter(|block| pool_of(world, block.cidr).is_none());
         findings.extend(bare.map(|block| report(world, block)));
     }
@@ -71,19 +69,9 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::Cluster;
-    use crate::model::{BadValue, Input, snapshot::Dark};
-
-    fn bad(c: &mut Cluster, key: &str) {
-        c.snapshot.bad_values.push(BadValue {
-            key: key.as_bytes().to_vec(),
-            input: Input::Pools,
-            offset: None,
-            reason: "cut off".to_owned(),
-            dark: vec![Dark::All(Input::Pools)],
-            mod_revision: 7,
-        });
-    }
+    use crate::checks::testing::{Cluster, bad};
+    use crate::model::Input;
+    use crate::model::snapshot::Dark;
 
     #[test]
     fn clean_gives_nothing() {
@@ -122,9 +110,17 @@ mod tests {
     fn a_pool_in_the_dark_may_cover_anything_and_a_reservation_nothing() {
         let mut c = Cluster::healthy();
         c.block("10.66.0.0/26", None);
-        bad(&mut c, "/calico/resources/v3/projectcalico.org/ipreservations/broken");
+        c.snapshot.bad_values.push(bad(
+            "/calico/resources/v3/projectcalico.org/ipreservations/broken",
+            Input::Pools,
+            Dark::All(Input::Pools),
+        ));
         assert_eq!(c.subjects(&CHECK), ["10.66.0.0/26"]);
-        bad(&mut c, "/calico/resources/v3/projectcalico.org/ippools/broken");
+        c.snapshot.bad_values.push(bad(
+            "/calico/resources/v3/projectcalico.org/ippools/broken",
+            Input::Pools,
+            Dark::All(Input::Pools),
+        ));
         assert!(c.find(&CHECK).is_empty());
     }
 }

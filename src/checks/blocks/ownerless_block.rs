@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, World};
-use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(305),
@@ -37,7 +37,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 fn report(world: &World<'_>, block: &Block) -> Finding {
     let snapshot = world.snapshot;
-    let known = snapshot.coverage.complete(Input::Config) && !snapshot.is_undecodable_under("/calico/ipam/v2/config");
+    let known = snapshot.coverage.complete(Input::Config) && !snapshot.is_undecodable_under(keys::IPAM_CONFIG);
     let strict = known.then_some(snapshot.ipam_config.strict_affinity);
     let usable = match strict {
         Some(true) => "unusable, since strict affinity is on",
@@ -68,9 +68,9 @@ fn delete(world: &World<'_>, block: &Block) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, cidr};
+    use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{AffinityState, Attribute, BadValue, HandleId};
+    use crate::model::{AffinityState, Attribute, HandleId};
 
     const BLOCK: &str = "10.65.1.0/26";
 
@@ -130,14 +130,11 @@ mod tests {
             assert!(c.find(&CHECK).is_empty(), "{state:?}");
         }
         let mut c = ownerless();
-        c.snapshot.bad_values.push(BadValue {
-            key: b"/calico/ipam/v2/host/node-1/ipv4/block/10.65.1.0-26".to_vec(),
-            input: Input::Affinities,
-            offset: None,
-            reason: "not JSON".to_owned(),
-            dark: vec![Dark::Affinity(cidr(BLOCK))],
-            mod_revision: 7,
-        });
+        c.snapshot.bad_values.push(bad(
+            "/calico/ipam/v2/host/node-1/ipv4/block/10.65.1.0-26",
+            Input::Affinities,
+            Dark::Affinity(cidr(BLOCK)),
+        ));
         assert!(c.find(&CHECK).is_empty());
     }
 

@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
-use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, key};
+use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(207),
@@ -30,7 +30,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn block(world: &World<'_>, block: &Block) -> Finding {
-    let key = odd(block.odd_key.as_deref()).unwrap_or_else(|| key::block_key(block.cidr));
+    let key = odd(block.odd_key.as_deref()).unwrap_or_else(|| keys::block_key(block.cidr));
     draft(world, &key, "the block is live all the same", block.meta.mod_revision)
         .in_pool_of(block.cidr.first())
         .rests_on_block(block)
@@ -38,13 +38,13 @@ fn block(world: &World<'_>, block: &Block) -> Finding {
 }
 
 fn handle(world: &World<'_>, handle: &Handle) -> Finding {
-    let key = key::handle_key(&super::stored_id(world, handle));
+    let key = keys::handle_key(&super::stored_id(world, handle));
     draft(world, &key, "the handle is live all the same", handle.meta.mod_revision).rests_on_handle(handle).done()
 }
 
 fn affinity(world: &World<'_>, affinity: &Affinity) -> Finding {
     let host = affinity.host;
-    let canonical = || key::affinity_key(host.kind, world.text(host.name), affinity.cidr);
+    let canonical = || keys::affinity_key(host.kind, world.text(host.name), affinity.cidr);
     let key = odd(affinity.odd_key.as_deref()).unwrap_or_else(canonical);
     draft(world, &key, "the affinity is live all the same", affinity.meta.mod_revision)
         .in_pool_of(affinity.cidr.first())
@@ -53,7 +53,7 @@ fn affinity(world: &World<'_>, affinity: &Affinity) -> Finding {
 }
 
 fn odd(key: Option<&[u8]>) -> Option<String> {
-    key.map(key::key_text)
+    key.map(keys::key_text)
 }
 
 fn draft<'w>(world: &'w World<'w>, key: &str, summary: &str, mod_revision: i64) -> crate::checks::evidence::Draft<'w> {
