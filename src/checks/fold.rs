@@ -91,8 +91,11 @@ mod tests {
     use crate::checks::{ALL, World, run_these};
     use crate::ledger::Ledger;
 
-    /// Code and subject of every finding of these codes, with the code and subject of its root.
-    fn roots(c: &mut Cluster, codes: &[u16]) -> Vec<(u16, String, Option<(u16, String)>)> {
+    /// Code and subject of a finding, and those of its root.
+    type Tied = (u16, String, Option<(u16, String)>);
+
+    /// Every finding of these codes, by code.
+    fn roots(c: &mut Cluster, codes: &[u16]) -> Vec<Tied> {
         c.snapshot.sort();
         let ledger = Ledger::build(&c.snapshot, c.scope, None);
         let checks: Vec<_> = ALL.iter().copied().filter(|check| codes.contains(&check.code.0)).collect();
