@@ -127,8 +127,13 @@ pub static ALL: &[&Check] = &[
     &capacity::overlapping_pools::CHECK,
     &datastore::undecodable_value::CHECK,
     &datastore::datastore_locked::CHECK,
+    &datastore::datastore_went_back::CHECK,
+    &datastore::collector_stuck::CHECK,
     &datastore::kubernetes_mismatch::CHECK,
     &datastore::shared_datastore::CHECK,
+    &datastore::ipam_config_contradiction::CHECK,
+    &datastore::ipam_not_used::CHECK,
+    &datastore::clock_skew::CHECK,
 ];
 
 /// The check of this code.

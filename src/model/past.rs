@@ -23,9 +23,11 @@ pub struct Past {
     pub gone_since: HashMap<String, Time>,
     /// Open findings by code and subject.
     pub open: HashMap<(Code, String), PastFinding>,
-    /// First seen of an allocation, by [`AllocationTuple`].
+    /// First seen of every allocation that the last audit saw, by [`AllocationTuple`].
     pub allocations: HashMap<AllocationTuple, Time>,
-    /// Keys as the last complete audit recorded them, by key bytes.
+    /// Keys as the last complete audit (that of `etcd`) recorded them, by key bytes: every block, handle,
+    /// affinity, endpoint and Calico Node, undecodable ones too (IPA903 takes a key that is not here for one that
+    /// did not exist).
     pub keys: HashMap<Vec<u8>, Meta>,
     /// The last complete audit's view of etcd.
     pub etcd: Option<PastEtcd>,

@@ -1,6 +1,11 @@
 //! 9xx: the datastore itself.
 
+pub mod clock_skew;
+pub mod collector_stuck;
 pub mod datastore_locked;
+pub mod datastore_went_back;
+pub mod ipam_config_contradiction;
+pub mod ipam_not_used;
 pub mod kubernetes_mismatch;
 pub mod shared_datastore;
 pub mod undecodable_value;

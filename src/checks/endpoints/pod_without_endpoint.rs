@@ -28,19 +28,19 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    findings.extend(suspects(world).into_iter().map(|(pod, addresses)| report(world, pod, &addresses)));
+}
+
+/// Every pod that works without its endpoint, with its pool addresses.
+pub fn suspects<'w>(world: &World<'w>) -> Vec<(&'w Pod, Vec<Addr>)> {
     let scope = &world.ledger.scope;
     let with_endpoints: HashSet<Name> =
         world.snapshot.endpoints.iter().map(|e| scope.kubernetes_name(e.node)).collect();
-    for pod in &world.snapshot.pods {
-        if !works(pod) || !scope.kubernetes_node_is_ours(pod.node) || !with_endpoints.contains(&pod.node) {
-            continue;
-        }
-        let pool_addresses: Vec<Addr> = pod.addresses.iter().copied().filter(|&a| in_a_pool(world, a)).collect();
-        if pool_addresses.is_empty() || is_dark(world, pod) || world.ledger.endpoints_at_home(pod).next().is_some() {
-            continue;
-        }
-        findings.push(report(world, pod, &pool_addresses));
-    }
+    let on_networked_node = |p: &&Pod| scope.kubernetes_node_is_ours(p.node) && with_endpoints.contains(&p.node);
+    let bare = |p: &&Pod| !is_dark(world, p) && world.ledger.endpoints_at_home(p).next().is_none();
+    let pods = world.snapshot.pods.iter().filter(|p| works(p)).filter(on_networked_node).filter(bare);
+    let with_addresses = pods.map(|p| (p, p.addresses.iter().copied().filter(|&a| in_a_pool(world, a)).collect()));
+    with_addresses.filter(|(_, addresses): &(&Pod, Vec<Addr>)| !addresses.is_empty()).collect()
 }
 
 fn works(pod: &Pod) -> bool {
