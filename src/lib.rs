@@ -20,6 +20,7 @@ pub mod exit;
 pub mod history;
 pub mod ledger;
 pub mod model;
+pub mod record;
 pub mod render;
 pub mod source;
 pub mod steady;

@@ -20,6 +20,7 @@ pub mod names;
 pub mod node;
 pub mod past;
 pub mod pool;
+pub mod record;
 pub mod snapshot;
 pub mod time;
 
@@ -37,5 +38,5 @@ pub use names::{Name, Names};
 pub use node::{CalicoNode, Tunnel};
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use pool::{Pool, Reservation};
-pub use snapshot::{BadValue, Coverage, Input, InputState, Needs, Snapshot};
+pub use snapshot::{BadValue, Coverage, EtcdFacts, Input, InputState, Needs, Snapshot};
 pub use time::Time;
