@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::{count, delete_pod};
 use crate::checks::{Check, Docs, World};
-use crate::ledger::{Claim, Claimant, Grade, Via};
+use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via};
 use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -48,17 +48,27 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     (!possible.is_empty()).then(|| possible_duplicate(world, address, &certain, &possible))
 }
 
-/// Pods that claim the address without being certain of it. A terminating pod without endpoint is not even
-/// that; a secondary network or a floating address is no pod address.
+/// Pods that may hold the address: by their status, by an endpoint of theirs without status, or on a secondary
+/// network. A terminating pod without endpoint is not even that; a floating address is no pod's own.
 fn possible_pods<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
-    let own = |c: &&Claim| c.grade == Grade::Possible && c.via == Via::Record;
+    let ledger = world.ledger;
+    let own = |c: &&Claim| c.grade == Grade::Possible && matches!(c.via, Via::Record | Via::NetworkStatus);
     let pods = claims.iter().filter(own).filter_map(|c| match c.by {
         Claimant::Pod(index) => world.snapshot.pods.get(index as usize),
+        Claimant::Endpoint(index) => {
+            let endpoint = world.snapshot.endpoints.get(index as usize)?;
+            let live = ledger.endpoint_state(endpoint) == EndpointState::Live;
+            live.then(|| ledger.pod(endpoint.namespace, endpoint.pod)).flatten()
+        }
         _ => None,
     });
-    pods.filter(|p| !p.is_terminating() || world.ledger.endpoints_at_home(p).next().is_some())
-        .filter(|p| world.ledger.scope.kubernetes_node_is_ours(p.node))
-        .collect()
+    let mut pods: Vec<&Pod> = pods
+        .filter(|p| !p.is_terminating() || ledger.endpoints_at_home(p).next().is_some())
+        .filter(|p| ledger.scope.kubernetes_node_is_ours(p.node))
+        .collect();
+    pods.sort_by_cached_key(|p| world.pod_id(p));
+    pods.dedup_by_key(|p| p.uid);
+    pods
 }
 
 fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
@@ -201,6 +211,21 @@ mod tests {
         assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
         c.remove_endpoint("web-2");
         assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn an_endpoint_without_status_and_a_secondary_network_make_a_warning() {
+        let mut c = Cluster::healthy();
+        c.endpoint_mut("web-2").addresses = ["10.65.0.2".parse().unwrap()].into();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
+        assert_eq!(found[0].summary, "shop/web-1 and perhaps shop/web-2");
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-2").network_status = ["10.65.0.2".parse().unwrap()].into();
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
+        c.pod_mut("web-2").network_status = [].into();
+        c.pod_mut("web-2").floating = ["10.65.0.2".parse().unwrap()].into();
+        assert!(c.find(&CHECK).is_empty(), "IPA117 tells floating addresses");
     }
 
     #[test]
