@@ -17,6 +17,7 @@ pub mod connect;
 pub mod decode;
 pub mod error;
 pub mod exit;
+pub mod history;
 pub mod ledger;
 pub mod model;
 pub mod render;

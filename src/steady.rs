@@ -130,7 +130,7 @@ impl Settling<'_> {
     /// Whether a finding must be seen to hold twice, and no earlier audit has recorded the very same long enough ago.
     fn is_suspect(&self, finding: &Finding) -> bool {
         let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
-        let known = self.past.and_then(|p| p.open.get(&(finding.code, finding.subject.id.clone())));
+        let known = self.past.and_then(|p| p.open.get(finding.code, finding.subject.kind, &finding.subject.id));
         let stands = known.is_some_and(|k| k.stamp == finding.stamp() && self.now.since(k.stamp_since) >= self.settle);
         steady && !stands
     }
@@ -177,7 +177,7 @@ mod tests {
     use crate::checks::testing::{Cluster, cidr};
     use crate::checks::{World, run_these};
     use crate::ledger::Ledger;
-    use crate::model::PastFinding;
+    use crate::model::{PastFinding, SubjectKind};
 
     const SETTLE: Duration = Duration::from_secs(20);
 
@@ -239,9 +239,11 @@ mod tests {
     fn an_earlier_audit_confirms_when_it_is_old_enough() {
         let first = outcome(&mut leaking());
         let now = leaking().snapshot.now;
-        let known = |since| PastFinding { first_seen: now, stamp: first.findings[0].stamp(), stamp_since: since };
-        let past =
-            |since| Past { open: [((Code(110), "10.65.0.1".to_owned()), known(since))].into(), ..Past::default() };
+        let known = |since| PastFinding::seen_once(now, first.findings[0].stamp(), since);
+        let past = |since| Past {
+            open: [(Code(110), SubjectKind::Address, "10.65.0.1", known(since))].into_iter().collect(),
+            ..Past::default()
+        };
         let old = past(now.minus(SETTLE));
         assert!(settling(Some(&old)).second_look(&first).is_empty());
         let young = past(now.minus(Duration::from_secs(19)));

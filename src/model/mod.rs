@@ -35,7 +35,7 @@ pub use key::Meta;
 pub use kube::{KubeNode, Namespace, Phase, Pod, Service, Uid};
 pub use names::{Name, Names};
 pub use node::{CalicoNode, Tunnel};
-pub use past::{AllocationTuple, BlockSequence, Past, PastEtcd, PastFinding};
+pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use pool::{Pool, Reservation};
 pub use snapshot::{BadValue, Coverage, Input, InputState, Needs, Snapshot};
 pub use time::Time;

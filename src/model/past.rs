@@ -1,10 +1,13 @@
 //! What the history tells the checks: a plain value, read before the checks run.
 //!
-//! Without a history there is no past, and the checks that need one are skipped with that reason.
+//! Without a history there is no past, and the checks that need one are skipped with that reason. A big cluster has
+//! hundreds of thousands of keys and allocations, so what is only ever compared is held by its 64-bit hash.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
-use super::{Cidr, Code, Meta, Time};
+use super::finding::{mix, stable_hash};
+use super::{Addr, Cidr, Code, Life, Meta, SubjectKind, Time};
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +16,8 @@ pub struct Past {
     pub audits: u64,
     /// Judged time of the last audit.
     pub last_audit: Option<Time>,
+    /// When the last audit started, by the clock of its machine.
+    pub last_started: Option<Time>,
     /// Whether the pair was seen together in a complete audit before.
     pub pair_known: bool,
     /// The operator once said `--scope exclusive`.
@@ -22,13 +27,13 @@ pub struct Past {
     /// When a node was first known gone (neither Calico's nor Kubernetes'), by Calico name.
     pub gone_since: HashMap<String, Time>,
     /// Open findings by code and subject.
-    pub open: HashMap<(Code, String), PastFinding>,
+    pub open: OpenFindings,
     /// First seen of every allocation that the last audit saw, by [`AllocationTuple`].
-    pub allocations: HashMap<AllocationTuple, Time>,
+    pub allocations: FirstSeen,
     /// Keys as the last complete audit (that of `etcd`) recorded them, by key bytes: every block, handle,
     /// affinity, endpoint and Calico Node, undecodable ones too (IPA903 takes a key that is not here for one that
     /// did not exist).
-    pub keys: HashMap<Vec<u8>, Meta>,
+    pub keys: PastKeys,
     /// The last complete audit's view of etcd.
     pub etcd: Option<PastEtcd>,
     /// Whether any audit ever saw a pod's allocation in a block.
@@ -39,6 +44,29 @@ pub struct Past {
     /// that saw no number in the block leaves its entry as it is; one that saw a number under another create
     /// revision replaces it. So a number that vanished or fell stays known until the block is written anew.
     pub block_sequences: HashMap<Cidr, BlockSequence>,
+    /// What only the recorder of the next audit needs.
+    pub last: LastState,
+}
+
+/// A table whose keys are hashes already.
+pub type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;
+
+/// Takes a 64-bit hash as it is.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = mix(self.0 ^ stable_hash(bytes));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// A block's number as the history keeps it.
@@ -50,24 +78,231 @@ pub struct BlockSequence {
     pub highest: u64,
 }
 
+/// The number that names a finding in the history: its code and what it is about.
+pub fn finding_identity(code: Code, kind: SubjectKind, subject: &str) -> u64 {
+    mix(stable_hash(subject.as_bytes()) ^ (u64::from(code.0) << 8 | kind as u64))
+}
+
 /// An open finding of the last audit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct PastFinding {
     pub first_seen: Time,
     /// The stamp of the last audit that saw it.
     pub stamp: u64,
     /// When the present stamp was first recorded: the start of its steadiness.
     pub stamp_since: Time,
+    pub code: Code,
+    /// Its row in the history.
+    pub row: i64,
+    /// Hash of what was last told of it.
+    pub face: u64,
+    /// Whether the last audit that saw it had confirmed it.
+    pub confirmed: bool,
+    /// In how many audits it was seen, and when last.
+    pub audits_seen: u64,
+    pub last_seen: Time,
+    pub episode: u64,
+}
+
+impl PastFinding {
+    /// One that a single audit saw: for tests and synthetic pasts.
+    pub fn seen_once(first_seen: Time, stamp: u64, stamp_since: Time) -> PastFinding {
+        PastFinding {
+            first_seen,
+            stamp,
+            stamp_since,
+            code: Code(0),
+            row: 0,
+            face: 0,
+            confirmed: true,
+            audits_seen: 1,
+            last_seen: stamp_since,
+            episode: 1,
+        }
+    }
+
+    /// Its life as of an audit at `now` that sees it again.
+    pub fn seen_again(&self, now: Time) -> Life {
+        Life { first_seen: self.first_seen, last_seen: now, audits_seen: self.audits_seen + 1, episode: self.episode }
+    }
+}
+
+/// The open findings of the last audit.
+#[derive(Clone, Debug, Default)]
+pub struct OpenFindings {
+    by_identity: ByHash<PastFinding>,
+    /// The addresses of open leaks (IPA110).
+    leaks: Vec<Addr>,
+}
+
+/// The code of proven leaks.
+const LEAK: Code = Code(110);
+
+impl OpenFindings {
+    /// Enters one; `finding.code` is set to `code`.
+    pub fn insert(&mut self, code: Code, kind: SubjectKind, subject: &str, finding: PastFinding) {
+        if code == LEAK
+            && let Ok(address) = subject.parse()
+        {
+            self.leaks.push(address);
+        }
+        self.by_identity.insert(finding_identity(code, kind, subject), PastFinding { code, ..finding });
+    }
+
+    /// The open finding of this code about this subject.
+    pub fn get(&self, code: Code, kind: SubjectKind, subject: &str) -> Option<&PastFinding> {
+        self.by_identity.get(&finding_identity(code, kind, subject))
+    }
+
+    /// The addresses with an open leak (IPA110).
+    pub fn leaks(&self) -> &[Addr] {
+        &self.leaks
+    }
+
+    /// All of them with their identities, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &PastFinding)> {
+        self.by_identity.iter().map(|(&identity, finding)| (identity, finding))
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.by_identity.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_identity.is_empty()
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        *self = OpenFindings::default();
+    }
+}
+
+impl<'a> FromIterator<(Code, SubjectKind, &'a str, PastFinding)> for OpenFindings {
+    fn from_iter<T: IntoIterator<Item = (Code, SubjectKind, &'a str, PastFinding)>>(all: T) -> OpenFindings {
+        let mut open = OpenFindings::default();
+        all.into_iter().for_each(|(code, kind, subject, finding)| open.insert(code, kind, subject, finding));
+        open
+    }
 }
 
 /// The tuple that names one allocation through time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct AllocationTuple {
-    pub address: super::Addr,
-    /// [`super::finding::stable_hash`] of the sanitised handle id; 0 without one.
+    pub address: Addr,
+    /// [`stable_hash`] of the sanitised handle id; 0 without one.
     pub handle: u64,
     pub sequence: Option<u64>,
     pub block_create_revision: i64,
+}
+
+impl AllocationTuple {
+    /// The number by which the history knows it.
+    pub fn hash(&self) -> u64 {
+        let bits = self.address.bits();
+        let sequence = self.sequence.map_or(1, |number| mix(number ^ 2));
+        let parts = [(bits >> 64) as u64, bits as u64, self.handle, sequence, self.block_create_revision as u64];
+        parts.into_iter().fold(0x243f_6a88_85a3_08d3, |sum: u64, part| mix(sum.rotate_left(17) ^ part))
+    }
+}
+
+/// An allocation that is open in the history.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAllocation {
+    /// Judged time of the audit that first saw the tuple.
+    pub since: Time,
+    /// Its row.
+    pub row: i64,
+    /// Hash of block, use and owners.
+    pub owner: u64,
+}
+
+/// The allocations that the last audit saw.
+#[derive(Clone, Debug, Default)]
+pub struct FirstSeen(pub ByHash<OpenAllocation>);
+
+impl FirstSeen {
+    /// When an audit first saw this very allocation.
+    pub fn get(&self, tuple: &AllocationTuple) -> Option<Time> {
+        self.0.get(&tuple.hash()).map(|open| open.since)
+    }
+
+    /// Enters one that has no row.
+    pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
+        self.0.insert(tuple.hash(), OpenAllocation { since, row: 0, owner: 0 });
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl FromIterator<(AllocationTuple, Time)> for FirstSeen {
+    fn from_iter<T: IntoIterator<Item = (AllocationTuple, Time)>>(all: T) -> FirstSeen {
+        let mut seen = FirstSeen::default();
+        all.into_iter().for_each(|(tuple, since)| seen.insert(tuple, since));
+        seen
+    }
+}
+
+impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
+    fn from(all: [(AllocationTuple, Time); N]) -> FirstSeen {
+        all.into_iter().collect()
+    }
+}
+
+/// What the history says of one key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PastKey {
+    pub mod_revision: i64,
+    /// 0: the value did not decode when it was recorded.
+    pub value_hash: u64,
+}
+
+impl PastKey {
+    /// Whether a key is what was recorded: the same revision, and the same value as far as it was known.
+    pub fn is(&self, now: &Meta) -> bool {
+        let same_value = self.value_hash == 0 || now.value_hash == 0 || self.value_hash == now.value_hash;
+        self.mod_revision == now.mod_revision && same_value
+    }
+}
+
+impl From<Meta> for PastKey {
+    fn from(meta: Meta) -> PastKey {
+        PastKey { mod_revision: meta.mod_revision, value_hash: meta.value_hash }
+    }
+}
+
+/// The keys of the last complete audit, by the hash of their bytes.
+#[derive(Clone, Debug, Default)]
+pub struct PastKeys(pub ByHash<PastKey>);
+
+impl PastKeys {
+    /// What was recorded of the key with these bytes.
+    pub fn get(&self, key: &[u8]) -> Option<PastKey> {
+        self.0.get(&stable_hash(key)).copied()
+    }
+
+    /// Enters one.
+    pub fn insert(&mut self, key: &[u8], meta: Meta) {
+        self.0.insert(stable_hash(key), meta.into());
+    }
+
+    /// Forgets one.
+    pub fn remove(&mut self, key: &[u8]) {
+        self.0.remove(&stable_hash(key));
+    }
+}
+
+impl<K: AsRef<[u8]>> FromIterator<(K, Meta)> for PastKeys {
+    fn from_iter<T: IntoIterator<Item = (K, Meta)>>(all: T) -> PastKeys {
+        let mut keys = PastKeys::default();
+        all.into_iter().for_each(|(key, meta)| keys.insert(key.as_ref(), meta));
+        keys
+    }
 }
 
 /// Etcd as the last complete audit saw it.
@@ -75,4 +310,25 @@ pub struct AllocationTuple {
 pub struct PastEtcd {
     pub revision: i64,
     pub cluster_id: u64,
+}
+
+/// What stands in the history as of the last audit: what the next one is compared with, so that it writes nothing but
+/// changes. Numbers of rows mean nothing outside the file.
+#[derive(Clone, Debug, Default)]
+pub struct LastState {
+    /// The number of the last audit; 0 when there is none.
+    pub audit: i64,
+    /// Nobody can say which Kubernetes cluster it is: nothing may be closed.
+    pub apart: bool,
+    /// By `tool`, scope: an ending under other rules is no resolution.
+    pub tool: String,
+    pub scope: String,
+    /// Open rows of pods' addresses, by identity.
+    pub pods: ByHash<i64>,
+    /// Open rows of nodes' states, by identity.
+    pub nodes: ByHash<i64>,
+    /// Create revision and version of every block.
+    pub blocks: HashMap<Cidr, (i64, i64)>,
+    /// Hash of the last capacity of each pool, by name.
+    pub capacity: HashMap<String, u64>,
 }

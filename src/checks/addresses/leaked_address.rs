@@ -94,7 +94,7 @@ fn has_another_container(world: &World<'_>, pod: &Pod, handle: Option<HandleId>)
 fn precedes(world: &World<'_>, allocation: &Allocation, owner: &Owner, pod: &Pod) -> bool {
     let grace = world.snapshot.kube_controllers.grace();
     let first_seen = world.past.and_then(|p| p.allocations.get(&world.ledger.tuple_of(allocation)));
-    let (Some(created), Some(allocated), Some(&seen)) = (pod.created, owner.timestamp, first_seen) else {
+    let (Some(created), Some(allocated), Some(seen)) = (pod.created, owner.timestamp, first_seen) else {
         return false;
     };
     let before = |moment| created.since(moment) > grace;

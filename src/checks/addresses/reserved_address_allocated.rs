@@ -74,7 +74,7 @@ fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation)
     let owner = ledger.owners_of(allocation).next().copied().unwrap_or_default();
     let name = world.text(reservation.name);
     // The history knows it for certain, the CNI host's clock only by the way.
-    let seen = world.past.and_then(|p| p.allocations.get(&ledger.tuple_of(allocation)).copied());
+    let seen = world.past.and_then(|p| p.allocations.get(&ledger.tuple_of(allocation)));
     let assigned = [seen, owner.timestamp].into_iter().flatten().min();
     let before = assigned.zip(reservation.created).map(|(assigned, reserved)| assigned < reserved);
     let when = match before {

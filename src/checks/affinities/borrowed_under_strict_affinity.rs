@@ -84,7 +84,7 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
 /// By its own timestamp, or because an audit first saw it later than one saw strict affinity on.
 fn was_made_after(world: &World<'_>, allocation: &Allocation, timestamp: Option<Time>, past: &Past) -> bool {
     let Some(seen_on) = past.strict_affinity_since else { return false };
-    let first_seen = past.allocations.get(&world.ledger.tuple_of(allocation)).copied();
+    let first_seen = past.allocations.get(&world.ledger.tuple_of(allocation));
     timestamp.or(first_seen).is_some_and(|made| made > seen_on)
 }
 

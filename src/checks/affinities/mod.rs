@@ -2,7 +2,7 @@
 
 use crate::checks::World;
 use crate::checks::evidence::{get_key, shell};
-use crate::model::{Affinity, AffinityState, Cidr, Host, Meta, keys};
+use crate::model::{Affinity, AffinityState, Cidr, Host, PastKey, keys};
 
 pub mod affinity_block_mismatch;
 pub mod affinity_conflict;
@@ -35,7 +35,7 @@ fn survived(world: &World<'_>, affinity: &Affinity) -> bool {
     let Some(past) = world.past else { return false };
     let same_etcd = past.etcd.is_none_or(|etcd| etcd.cluster_id == world.snapshot.etcd.cluster_id);
     let recorded = past.keys.get(world.affinity_key(affinity).as_bytes());
-    let same = |then: &Meta| then.mod_revision == affinity.meta.mod_revision;
+    let same = |then: PastKey| then.mod_revision == affinity.meta.mod_revision;
     same_etcd && affinity.meta.mod_revision > 0 && recorded.is_some_and(same)
 }
 

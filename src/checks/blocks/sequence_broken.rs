@@ -72,7 +72,7 @@ fn is_same_line(world: &World<'_>, past: &Past) -> bool {
     let (Some(then), now) = (past.etcd, &world.snapshot.etcd) else { return true };
     let rewritten = |block: &Block| {
         let recorded = past.keys.get(world.block_key(block).as_bytes());
-        block.meta.mod_revision <= then.revision && recorded.is_some_and(|meta| *meta != block.meta)
+        block.meta.mod_revision <= then.revision && recorded.is_some_and(|then| !then.is(&block.meta))
     };
     now.cluster_id == then.cluster_id && now.revision >= then.revision && !world.ledger.blocks().any(rewritten)
 }

@@ -66,10 +66,9 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     if !leaks_are_known || is_undecodable(world, keys::KUBE_CONTROLLERS) {
         return;
     }
-    let open = past.open.keys().filter(|(code, _)| *code == leaked_address::CHECK.code);
-    let addresses = open.filter_map(|(_, address)| address.parse::<Addr>().ok());
+    let addresses = past.open.leaks().iter();
     let mut stuck: Vec<Stuck> =
-        addresses.flat_map(|a| world.ledger.allocations_at(a)).filter_map(|a| judge(world, past, a)).collect();
+        addresses.flat_map(|a| world.ledger.allocations_at(*a)).filter_map(|a| judge(world, past, a)).collect();
     stuck.sort_by_key(|s| (s.address, s.since));
     if !stuck.is_empty() {
         findings.push(report(world, &stuck));
@@ -79,9 +78,9 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// The leak of an allocation, when it is proven now and the very same has been for too long.
 fn judge(world: &World<'_>, past: &Past, allocation: &Allocation) -> Option<Stuck> {
     let proof = leaked_address::proof(world, allocation)?;
-    let known = past.open.get(&(leaked_address::CHECK.code, allocation.address.to_string()))?;
+    let known = past.open.get(leaked_address::CHECK.code, SubjectKind::Address, &allocation.address.to_string())?;
     // The address may have changed hands and leaked once more: then it is another leak.
-    let recorded = *past.allocations.get(&world.ledger.tuple_of(allocation))?;
+    let recorded = past.allocations.get(&world.ledger.tuple_of(allocation))?;
     let since = known.first_seen.max(recorded);
     let limit = world.snapshot.kube_controllers.grace().saturating_mul(GRACES);
     let stays = world.snapshot.now.since(since) > limit;
@@ -183,8 +182,8 @@ mod tests {
         let first_seen = c.ago(seconds);
         let ledger = Ledger::build(&c.snapshot, c.scope, None);
         let allocations = ledger.allocations.iter().map(|a| (ledger.tuple_of(a), first_seen)).collect();
-        let known = PastFinding { first_seen, stamp: 1, stamp_since: first_seen };
-        let open = [((Code(110), "10.65.0.1".to_owned()), known)].into();
+        let known = PastFinding::seen_once(first_seen, 1, first_seen);
+        let open = [(Code(110), SubjectKind::Address, "10.65.0.1", known)].into_iter().collect();
         c.past = Some(Past { audits: 9, open, allocations, ..Past::default() });
     }
 

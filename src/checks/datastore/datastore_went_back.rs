@@ -4,7 +4,7 @@ use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, delete_pod, key_text};
 use crate::checks::{Check, Docs, World, obstacle};
-use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, Pod, Severity, SubjectKind, keys};
+use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(903),
@@ -59,7 +59,7 @@ struct Forked {
     key: Vec<u8>,
     mod_revision: i64,
     /// What the last complete audit recorded under it; `None`: no such key.
-    recorded: Option<Meta>,
+    recorded: Option<PastKey>,
 }
 
 /// The fork test. Records of which the history keeps every key: blocks, handles, affinities, endpoints, nodes.
@@ -72,9 +72,8 @@ fn forked_keys(world: &World<'_>, past: &Past, revision: i64) -> Vec<Forked> {
             return;
         }
         let key = key();
-        let recorded = past.keys.get(&key).copied();
-        let same = |r: Meta| (r.mod_revision, r.value_hash) == (meta.mod_revision, meta.value_hash);
-        if !recorded.is_some_and(same) {
+        let recorded = past.keys.get(&key);
+        if !recorded.is_some_and(|then| then.is(meta)) {
             forked.push(Forked { key, mod_revision: meta.mod_revision, recorded });
         }
     };
@@ -85,7 +84,7 @@ fn forked_keys(world: &World<'_>, past: &Past, revision: i64) -> Vec<Forked> {
     snapshot.calico_nodes.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
     // Of a value that does not decode the revision alone is known.
     for bad in snapshot.bad_values.iter().filter(|bad| bad.mod_revision > 0 && bad.mod_revision <= revision) {
-        let recorded = past.keys.get(&bad.key).copied().filter(|r| r.mod_revision != bad.mod_revision);
+        let recorded = past.keys.get(&bad.key).filter(|r| r.mod_revision != bad.mod_revision);
         if recorded.is_some() {
             forked.push(Forked { key: bad.key.clone(), mod_revision: bad.mod_revision, recorded });
         }
@@ -165,13 +164,14 @@ mod tests {
         c.snapshot.etcd.revision = 1000;
         c.snapshot.etcd.cluster_id = 7;
         let names = &c.snapshot.names;
-        let mut keys: std::collections::HashMap<Vec<u8>, Meta> = Default::default();
+        let mut keys: Vec<(Vec<u8>, Meta)> = Vec::new();
         keys.extend(c.snapshot.blocks.iter().map(|r| (keys::record_key(names, r), r.meta)));
         keys.extend(c.snapshot.handles.iter().map(|r| (keys::record_key(names, r), r.meta)));
         keys.extend(c.snapshot.affinities.iter().map(|r| (keys::record_key(names, r), r.meta)));
         keys.extend(c.snapshot.endpoints.iter().map(|r| (keys::record_key(names, r), r.meta)));
         keys.extend(c.snapshot.calico_nodes.iter().map(|r| (keys::record_key(names, r), r.meta)));
         let etcd = Some(PastEtcd { revision: 1000, cluster_id: 7 });
+        let keys = keys.into_iter().collect();
         c.past = Some(Past { audits: 1, pair_known: true, etcd, keys, ..Past::default() });
         c
     }
@@ -208,7 +208,7 @@ mod tests {
             |c| c.snapshot.handles[0].meta.mod_revision -= 1,
             |c| c.snapshot.affinities[0].meta.mod_revision += 1,
             |c| c.snapshot.calico_nodes[0].meta.value_hash += 1,
-            |c| past(c).keys.retain(|key, _| key != b"/calico/ipam/v2/handle/ipip-tunnel-addr-node-1"),
+            |c| past(c).keys.remove(b"/calico/ipam/v2/handle/ipip-tunnel-addr-node-1"),
         ] {
             let mut c = known();
             c.snapshot.etcd.revision = 2000;
@@ -226,9 +226,9 @@ mod tests {
         let (key, meta) = (bad.key.clone(), Meta { mod_revision: bad.mod_revision, ..Meta::default() });
         c.snapshot.bad_values.push(bad);
         assert!(c.find(&CHECK).is_empty(), "not recorded");
-        past(&mut c).keys.insert(key.clone(), meta);
+        past(&mut c).keys.insert(&key, meta);
         assert!(c.find(&CHECK).is_empty(), "the same");
-        past(&mut c).keys.insert(key, Meta { mod_revision: meta.mod_revision + 1, ..meta });
+        past(&mut c).keys.insert(&key, Meta { mod_revision: meta.mod_revision + 1, ..meta });
         assert_eq!(c.find(&CHECK).len(), 1);
     }
 

@@ -1,0 +1,177 @@
+//! Schemas: an older file is brought up to date, a newer one is never written.
+//!
+//! `PRAGMA user_version` counts the migrations that a file has had. All that are missing run in one transaction, after
+//! a copy of the file was put beside it. A newer ipaudit may have changed the file: the number `min_reader` in it says
+//! which schemas' readers still understand it.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::kill;
+use super::open::{Mode, failed};
+use crate::error::Error;
+
+/// Every schema in order, never edited; the last one's place is the present version.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_history.sql")];
+
+/// SQLite's `application_id` of a history: "ipau".
+const APPLICATION: i64 = 0x6970_6175;
+
+fn number(connection: &Connection, what: &str) -> rusqlite::Result<i64> {
+    connection.query_row(what, [], |row| row.get(0))
+}
+
+/// Refuses what is no history, and what is newer than we understand.
+pub(super) fn check_readable(connection: &Connection, path: &Path, mode: Mode) -> Result<(), Error> {
+    let failed = |e| failed(path, "open the history", e);
+    let version = number(connection, "PRAGMA user_version").map_err(failed)?;
+    let application = number(connection, "PRAGMA application_id").map_err(failed)?;
+    let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(failed)?;
+    let refused = |cause: String, hint: &str| {
+        Err(Error::new("open the history").at(path.display().to_string()).cause(cause).hint(hint))
+    };
+    let ours = MIGRATIONS.len() as i64;
+    if tables > 0 && application != APPLICATION {
+        return refused("a SQLite database, but no history of ipaudit".to_owned(), "--db names another file");
+    }
+    if version == 0 && mode == Mode::Read {
+        return refused("it is empty: no audit was recorded here".to_owned(), "run `ipaudit audit` first");
+    }
+    if version <= ours {
+        return Ok(());
+    }
+    let says = format!("its schema is version {version}, this ipaudit knows {ours}; it was left as it is");
+    if mode != Mode::Read {
+        return refused(says, "use the newer ipaudit, or another file with --db");
+    }
+    let least = number(connection, "SELECT min_reader FROM format").map_err(failed)?;
+    match least <= ours {
+        true => Ok(()),
+        false => refused(says, "use the newer ipaudit"),
+    }
+}
+
+/// Brings the file up to the last of `migrations`.
+pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+    let failed = |e| failed(path, "bring the history up to date", e);
+    let latest = migrations.len() as i64;
+    if number(connection, "PRAGMA user_version").map_err(failed)? == latest {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    // Another process may have done it while this one waited for the lock.
+    let version = number(&transaction, "PRAGMA user_version").map_err(failed)?;
+    if version >= latest {
+        return Ok(());
+    }
+    if version > 0 {
+        back_up(path, version)?;
+    }
+    kill::point("migrate");
+    for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
+        transaction.execute_batch(migration).map_err(failed)?;
+    }
+    transaction
+        .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
+        .map_err(failed)?;
+    kill::point("migrated");
+    transaction.commit().map_err(failed)
+}
+
+/// A copy beside the file, made through SQLite so that it is whole whatever the journal holds; an older copy of the
+/// same version is never overwritten.
+fn back_up(path: &Path, version: i64) -> Result<(), Error> {
+    let failed = |e| failed(path, "copy the history before bringing it up to date", e);
+    let name = |n: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") });
+        std::path::PathBuf::from(name)
+    };
+    let free = (0..1000).map(name).find(|copy| !copy.exists());
+    let Some(copy) = free else {
+        return Err(Error::new("copy the history")
+            .at(path.display().to_string())
+            .cause("too many old copies beside it"));
+    };
+    // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
+    let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+    reader.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(failed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::{Db, Journal};
+
+    const MORE: &str = "ALTER TABLE audit ADD COLUMN mood TEXT; UPDATE format SET min_reader = 1";
+
+    fn migrated(path: &Path) -> Result<i64, Error> {
+        let mut connection = Connection::open(path).unwrap();
+        migrate(&mut connection, path, &[MIGRATIONS[0], MORE])?;
+        Ok(number(&connection, "PRAGMA user_version").unwrap())
+    }
+
+    #[test]
+    fn an_older_file_is_migrated_after_a_copy() {
+        for journal in [Journal::Wal, Journal::Truncate] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("history.db");
+            drop(Db::open(&path, Mode::Write(journal)).unwrap());
+            assert_eq!(migrated(&path).unwrap(), 2);
+            let copy = folder.path().join("history.db.v1.backup");
+            let old = Connection::open(&copy).unwrap();
+            assert_eq!(number(&old, "PRAGMA user_version").unwrap(), 1);
+            assert_eq!(number(&old, "SELECT count(*) FROM format").unwrap(), 1);
+            assert_eq!(migrated(&path).unwrap(), 2, "nothing more to do");
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and no second copy");
+        }
+    }
+
+    #[test]
+    fn a_migration_that_fails_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        let mut connection = Connection::open(&path).unwrap();
+        let broken = "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO nowhere VALUES (1)";
+        migrate(&mut connection, &path, &[MIGRATIONS[0], broken]).unwrap_err();
+        drop(connection);
+        let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
+        assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
+    }
+
+    #[test]
+    fn a_newer_file_is_read_when_it_only_has_more_and_never_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        migrated(&path).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let refused = Db::open(&path, Mode::Write(Journal::Wal)).unwrap_err();
+        assert!(crate::error::chain(&refused).contains("schema is version 2, this ipaudit knows 1"), "{refused:?}");
+        Db::open(&path, Mode::Read).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), before, "left as it is");
+        Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = 2", []).unwrap();
+        Db::open(&path, Mode::Read).unwrap_err();
+    }
+
+    #[test]
+    fn what_is_no_history_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other.db");
+        Connection::open(&other).unwrap().execute_batch("CREATE TABLE mine (a)").unwrap();
+        let text = folder.path().join("text");
+        std::fs::write(&text, "not a database at all, but long enough to be taken for a header of one".repeat(20))
+            .unwrap();
+        for path in [other, text] {
+            let before = std::fs::read(&path).unwrap();
+            for mode in [Mode::Write(Journal::Wal), Mode::Write(Journal::Truncate), Mode::Read] {
+                let error = Db::open(&path, mode).unwrap_err();
+                assert!(!error.hint.is_empty(), "{error:?}");
+                assert_eq!(std::fs::read(&path).unwrap(), before);
+            }
+        }
+    }
+}

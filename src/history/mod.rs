@@ -1,0 +1,16 @@
+//! The history: one SQLite file that remembers what no single audit can know.
+//!
+//! Since when, how often, who before. One audit is one transaction; only changes are written; what nobody read closes
+//! nothing. Plain values come in ([`crate::model::record`]) and go out ([`query`], [`crate::model::Past`]); nothing
+//! here judges, prints or knows of etcd or Kubernetes. Secrets never get here: what is written are names, addresses,
+//! revisions, hashes, and the values of blocks, handles and endpoints that a release changes.
+
+mod kill;
+mod migrate;
+mod open;
+mod pair;
+mod past;
+pub mod query;
+mod timeline;
+
+pub use open::{Db, Journal, Mode, default_path};

@@ -1,0 +1,210 @@
+//! Findings in a window of time: opened, ended, open, came back; and what they were made from.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params_from_iter};
+
+use super::{Ending, Filter, FindingRow, LeakRate, Seen, Window};
+use crate::error::Error;
+use crate::history::Db;
+use crate::history::timeline::{Counter, Timeline, time};
+use crate::model::{Code, Severity, Time};
+
+/// Which episodes are wanted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// Opened within the window.
+    Opened,
+    /// Ended within the window.
+    Ended,
+    /// Open at the end of the window (and opened before it ended).
+    Open,
+    /// All that were open at any time within it.
+    Alive,
+}
+
+const COLUMNS: &str = "f.id, f.pair, f.code, f.kind, f.subject, f.episode, f.opened, f.opened_at, f.seen_before, \
+    f.severity, f.state, f.summary, f.root, n.text, s.text, p.text, f.ended, f.ended_at, f.last_seen, f.audits_seen, \
+    f.ending, f.release";
+
+const JOINS: &str = "FROM finding f LEFT JOIN name n ON n.id = f.node LEFT JOIN name s ON s.id = f.namespace \
+    LEFT JOIN name p ON p.id = f.pool";
+
+impl Db {
+    /// Findings of a pair, worst first, then by code, then in the order in which they were found.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> Result<Vec<FindingRow>, Error> {
+        self.try_findings(pair, which, window, filter).map_err(self.failed("read the findings of the history"))
+    }
+
+    /// Open findings about any of these subjects (an address, a handle, a node, `namespace/name`), whatever their kind.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn findings_about(&self, pair: i64, subjects: &[String]) -> Result<Vec<FindingRow>, Error> {
+        let read = || {
+            let marks = vec!["?"; subjects.len()].join(",");
+            let what = format!("f.pair = ? AND f.ended IS NULL AND f.subject IN ({marks})");
+            let values = std::iter::once(Value::from(pair)).chain(subjects.iter().cloned().map(Value::from));
+            self.select(pair, &what, values.collect())
+        };
+        read().map_err(self.failed("read the findings of the history"))
+    }
+
+    /// The facts of a finding as JSON: of its first audit, and of the last one that saw another claim.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn evidence(&self, finding: i64) -> Result<Option<(String, String)>, Error> {
+        let what = "SELECT first, coalesce(last, first) FROM evidence WHERE finding = ?1";
+        let read = self.connection.query_row(what, [finding], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+        read.map_err(self.failed("read the evidence of the history"))
+    }
+
+    /// How many leaks (IPA110) began in each hour on each node.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn leaks_per_hour(&self, pair: i64, window: Window) -> Result<Vec<LeakRate>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare_cached(
+                "SELECT n.text, f.opened_at / 3600000000000 AS hour, count(*) FROM finding f \
+                 LEFT JOIN name n ON n.id = f.node WHERE f.pair = ?1 AND f.code = 110 AND f.opened_at BETWEEN ?2 AND ?3 \
+                 GROUP BY hour, f.node ORDER BY hour, n.text",
+            )?;
+            let rows = statement.query_map((pair, window.since.0, window.until.0), |row| {
+                Ok(LeakRate {
+                    node: row.get(0)?,
+                    hour: Time(row.get::<_, i64>(1)?.saturating_mul(3_600_000_000_000)),
+                    opened: row.get::<_, i64>(2)?.unsigned_abs(),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(self.failed("read the leaks of the history"))
+    }
+
+    fn try_findings(
+        &self,
+        pair: i64,
+        which: Which,
+        window: Window,
+        filter: &Filter,
+    ) -> rusqlite::Result<Vec<FindingRow>> {
+        let (since, until) = (Value::from(window.since.0), Value::from(window.until.0));
+        let (when, times) = match which {
+            Which::Opened => ("f.opened_at BETWEEN ? AND ?", vec![since, until]),
+            Which::Ended => ("f.ended_at BETWEEN ? AND ?", vec![since, until]),
+            Which::Open => ("f.opened_at <= ? AND (f.ended_at IS NULL OR f.ended_at > ?)", vec![until.clone(), until]),
+            Which::Alive => ("f.opened_at <= ? AND (f.ended_at IS NULL OR f.ended_at >= ?)", vec![until, since]),
+        };
+        let mut what = format!("f.pair = ? AND {when}");
+        let mut values = vec![Value::from(pair)];
+        values.extend(times);
+        if !filter.codes.is_empty() {
+            what.push_str(&format!(" AND f.code IN ({})", vec!["?"; filter.codes.len()].join(",")));
+            values.extend(filter.codes.iter().map(|code| Value::from(i64::from(code.0))));
+        }
+        for (column, wanted) in [("n", &filter.node), ("s", &filter.namespace), ("p", &filter.pool)] {
+            if let Some(wanted) = wanted {
+                what.push_str(&format!(" AND {column}.text = ?"));
+                values.push(Value::from(wanted.clone()));
+            }
+        }
+        let mut found = self.select(pair, &what, values)?;
+        found.retain(|f| filter.severity.is_none_or(|least| f.severity >= least));
+        Ok(found)
+    }
+
+    fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<FindingRow>> {
+        let timeline = Timeline::of(&self.connection, pair)?;
+        let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: self.gaps_of_findings(pair)? };
+        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push(seen.finding(row)?);
+        }
+        found.sort_by_key(|f: &FindingRow| (std::cmp::Reverse(f.severity), f.code, f.id));
+        Ok(found)
+    }
+
+    /// Audits of open findings in which they were hidden.
+    pub(in crate::history) fn gaps_of_findings(&self, pair: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT g.finding, g.audit FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 ORDER BY 1, 2",
+        )?;
+        let rows = statement.query_map([pair], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        rows.collect()
+    }
+}
+
+/// Works out what follows from the audits.
+struct Lives<'a> {
+    timeline: &'a Timeline,
+    counter: Counter<'a>,
+    /// Finding and audit, sorted.
+    gaps: Vec<(i64, i64)>,
+}
+
+impl Lives<'_> {
+    fn finding(&mut self, row: &Row<'_>) -> rusqlite::Result<FindingRow> {
+        let id: i64 = row.get(0)?;
+        let code = Code(row.get(2)?);
+        let opened = Seen { audit: row.get(6)?, at: time(row, 7)? };
+        let before = row.get::<_, i64>(8)?.unsigned_abs();
+        let ended = row.get::<_, Option<i64>>(16)?;
+        let (last_seen, audits_seen, ending) = match ended {
+            Some(_) => {
+                let last: i64 = row.get(18)?;
+                let at = self.timeline.get(last).map_or(opened.at, |a| a.judged);
+                let ending = match row.get::<_, String>(20)?.as_str() {
+                    "released" => Ending::Released(row.get(21)?),
+                    "rule changed" => Ending::RuleChanged,
+                    _ => Ending::Resolved,
+                };
+                (Seen { audit: last, at }, row.get::<_, i64>(19)?.unsigned_abs(), ending)
+            }
+            None => self.open(id, code, opened, before),
+        };
+        Ok(FindingRow {
+            id,
+            pair: row.get(1)?,
+            code,
+            kind: row.get(3)?,
+            subject: row.get(4)?,
+            episode: row.get::<_, i64>(5)?.unsigned_abs(),
+            opened,
+            last_seen,
+            audits_seen,
+            ended: ended.map(|audit| Ok::<_, rusqlite::Error>(Seen { audit, at: time(row, 17)? })).transpose()?,
+            ending,
+            severity: row.get::<_, String>(9)?.parse().unwrap_or(Severity::Note),
+            state: row.get(10)?,
+            summary: row.get(11)?,
+            root: row.get::<_, Option<String>>(12)?.and_then(|root| root_of(&root)),
+            node: row.get(13)?,
+            namespace: row.get(14)?,
+            pool: row.get(15)?,
+        })
+    }
+
+    fn open(&mut self, id: i64, code: Code, opened: Seen, before: u64) -> (Seen, u64, Ending) {
+        let start = self.gaps.partition_point(|&(finding, _)| finding < id);
+        let hidden: Vec<i64> =
+            self.gaps.get(start..).unwrap_or_default().iter().take_while(|g| g.0 == id).map(|g| g.1).collect();
+        let (count, _) = self.counter.count(code, opened.audit, i64::MAX);
+        let seeing = self.timeline.running(code, opened.audit).rev().find(|a| !hidden.contains(&a.id));
+        let last = seeing.map_or(opened, |a| Seen { audit: a.id, at: a.judged });
+        let latest = self.timeline.audits.last().map(|a| a.id);
+        let ending = if latest == Some(last.audit) { Ending::Open } else { Ending::InputMissing };
+        (last, (before + count).saturating_sub(hidden.len() as u64), ending)
+    }
+}
+
+/// `IPA101 192.168.91.33` as it is stored.
+pub(in crate::history) fn root_of(text: &str) -> Option<(Code, String)> {
+    let (code, subject) = text.split_once(' ')?;
+    Some((code.parse().ok()?, subject.to_owned()))
+}
