@@ -6,28 +6,18 @@ mod servers;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::Value;
+use servers::command::{ipaudit, json};
 use servers::golden::{Case, Moment};
 use servers::{Etcd, EtcdVersion};
-
-/// The binary with an environment of its own: nothing of this machine's settings gets in.
-fn ipaudit() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
-    command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin");
-    command
-}
 
 fn audit(endpoint: &str, moment: &Moment, more: &[&str]) -> Output {
     let mut command = ipaudit();
     command.args(["audit", "--etcd-endpoints", endpoint, "--now", &moment.captured_at, "--settle", "100ms"]);
     command.arg("--kube-objects").arg(&moment.cluster_file).args(more);
     command.output().unwrap()
-}
-
-fn json(output: &Output) -> Value {
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"))
 }
 
 /// Code and subject of every finding.

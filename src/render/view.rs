@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
-use crate::ledger::{Ledger, Standing, Use};
+use crate::ledger::{Ledger, PoolUsage, Standing, Use, capacity};
 use crate::model::{Addr, Finding, Input, InputState, Severity, Snapshot, SubjectKind, Time};
 
 /// What one audit shows.
@@ -99,23 +99,52 @@ pub struct Counts {
     pub leaked: u64,
 }
 
-/// How full a pool is, in addresses.
+/// How full a pool is, in addresses; `None`: not known, for want of the inputs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PoolRow {
     pub name: String,
     pub cidr: String,
     pub addresses: u128,
     /// In use or leaked; not cooling.
-    pub allocated: u128,
-    pub in_use: u128,
-    pub leaked: u128,
-    pub cooling: u128,
-    pub reserved: u128,
-    pub free: u128,
-    /// How many blocks fit into it.
+    pub allocated: Option<u128>,
+    /// Allocated, and somebody holds it.
+    pub in_use: Option<u128>,
+    pub leaked: Option<u128>,
+    pub cooling: Option<u128>,
+    /// In an IPReservation and not taken.
+    pub reserved: Option<u128>,
+    /// In blocks that do not decode.
+    pub unknown: Option<u128>,
+    pub free: Option<u128>,
+    /// How many blocks of the pool's size fit into it.
     pub blocks: u128,
-    /// Of these, how many nobody has claimed.
-    pub free_blocks: u128,
+    /// Blocks that a new node can still get: never claimed, or empty.
+    pub free_blocks: Option<u128>,
+}
+
+impl PoolRow {
+    /// The row of a pool's usage; what `snapshot` has not read wholly is not known.
+    pub fn of(snapshot: &Snapshot, usage: &PoolUsage) -> PoolRow {
+        let complete = |inputs: &[Input]| inputs.iter().all(|&input| snapshot.coverage.complete(input));
+        let blocks = complete(&[Input::Blocks]);
+        let holders = complete(&[Input::Blocks, Input::Pods, Input::Endpoints]);
+        // What IPA110 needs.
+        let proof = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
+        PoolRow {
+            name: snapshot.text(usage.name).to_owned(),
+            cidr: usage.cidr.to_string(),
+            addresses: usage.addresses,
+            allocated: blocks.then_some(usage.allocated),
+            in_use: holders.then_some(usage.in_use),
+            leaked: proof.then_some(usage.leaked),
+            cooling: blocks.then_some(usage.cooling),
+            reserved: blocks.then_some(usage.reserved),
+            unknown: blocks.then_some(usage.unknown),
+            free: blocks.then_some(usage.free),
+            blocks: usage.blocks.possible,
+            free_blocks: blocks.then_some(usage.blocks.free()),
+        }
+    }
 }
 
 /// What belongs to others and was not judged. The fields' names are those of the JSON.
@@ -143,7 +172,6 @@ pub struct Circumstances {
     /// `None`: the snapshot's "now".
     pub started: Option<Time>,
     pub duration: Duration,
-    pub pools: Vec<PoolRow>,
     pub history: Option<HistoryRow>,
     pub narrow: Narrow,
     pub fail_on: FailOn,
@@ -180,7 +208,7 @@ impl<'a> AuditView<'a> {
             },
             inputs,
             counts: counts(snapshot, ledger, &outcome.findings),
-            pools: about.pools,
+            pools: pools(snapshot, ledger, &outcome.findings),
             hidden: outcome.findings.len() - findings.len(),
             findings,
             narrow: about.narrow,
@@ -260,6 +288,11 @@ fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Cou
     }
 }
 
+fn pools(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Vec<PoolRow> {
+    let leaked: HashSet<Addr> = leaked(findings).into_iter().collect();
+    capacity::pools(ledger, &leaked).iter().map(|usage| PoolRow::of(snapshot, usage)).collect()
+}
+
 /// Nobody is ours while Kubernetes' nodes are unknown; then the skipped checks say so, not this.
 fn outside(snapshot: &Snapshot, ledger: &Ledger<'_>) -> OutsideRow {
     if !ledger.scope.known {
@@ -304,6 +337,9 @@ mod tests {
         let view = AuditView::of(&c.snapshot, &ledger, &outcome, Circumstances::default());
         assert_eq!((view.counts.pods, view.counts.blocks, view.counts.allocated), (None, Some(2), Some(6)));
         assert_eq!((view.exit, view.unread().count()), (Exit::Incomplete, 1));
+        let pool = &view.pools[0];
+        assert_eq!((pool.addresses, pool.allocated, pool.in_use, pool.leaked), (65_536, Some(6), None, None));
+        assert_eq!((pool.free, pool.blocks, pool.free_blocks), (Some(65_530), 1024, Some(1022)));
     }
 
     #[test]

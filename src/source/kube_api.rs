@@ -167,6 +167,8 @@ impl KubeApi {
                 Try::Done(answer) => return Ok(answer),
                 Try::Failed(failure) => return Err(failure),
                 Try::Again { reason, wait } => (reason, wait),
+                // The request was cut short by the end of the whole reading: that says nothing about the request.
+                Try::TimedOut if Instant::now() >= deadline => return Err(Failure::Unreachable(self.over())),
                 Try::TimedOut => {
                     timeouts += 1;
                     (format!("{} did not answer within {}", self.server, humantime::format_duration(round(time))), None)

@@ -14,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod binaries;
+pub mod command;
 pub mod etcd;
 pub mod etcd_data;
 pub mod etcd_snapshot;

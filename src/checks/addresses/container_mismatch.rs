@@ -64,10 +64,7 @@ fn tied_endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
 fn contradicts(world: &World<'_>, allocations: &[&Allocation], endpoint: &Endpoint) -> bool {
     let ledger = world.ledger;
     let strange = |a: &Allocation, id: HandleId| {
-        !id.is_vm(&world.snapshot.names)
-            && a.used_for != Use::Vm
-            && is_on_its_network(world, endpoint, id)
-            && ledger.is_judged(a)
+        a.used_for != Use::Vm && is_on_its_network(world, endpoint, id) && ledger.is_judged(a)
     };
     let mut accused = false;
     for allocation in allocations {
@@ -215,6 +212,10 @@ mod tests {
             handle(&mut c, "10.65.0.1", id);
             assert!(c.find(&CHECK).is_empty(), "{id}");
         }
+        let mut c = swapped();
+        let machine = c.name("fedora");
+        c.attribute_mut("10.65.0.1").owner.vmi = machine;
+        assert!(c.find(&CHECK).is_empty(), "a machine's, though its handle is a container's");
         let mut c = swapped();
         c.endpoint_mut("web-0").container = crate::model::Name::NONE;
         assert!(c.find(&CHECK).is_empty());

@@ -64,7 +64,7 @@ fn report(world: &World<'_>) -> Option<Finding> {
         .fact("nodes", nodes.len())
         .fact("blocks", snapshot.blocks.len())
         .fact("examples", shown)
-        .rests_on_pod(first)
+        .looks_at_pod(first.namespace, first.name)
         .looks_at_settings()
         .next("kubectl -n kube-system get configmap calico-config -o yaml")
         .next("calicoctl ipam show --show-blocks");

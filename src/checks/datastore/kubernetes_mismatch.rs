@@ -53,7 +53,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         .next("kubectl config current-context")
         .next("kubectl get nodes -o wide")
         .next("calicoctl get nodes -o wide")
-        .with_each(&snapshot.kube_nodes, |d, node| d.rests_on_kube_node(node))
+        .with_each(&snapshot.kube_nodes, |d, node| d.looks_at_kube_node(node.name))
         .with_each(&snapshot.calico_nodes, |d, node| d.looks_at_calico_node(node.name));
     findings.push(draft.done());
 }

@@ -138,6 +138,8 @@ mod tests {
         assert_eq!(c.find(&CHECK).len(), 1, "even when it counts nothing");
         c.remove_endpoint("web-0");
         assert!(c.find(&CHECK).is_empty(), "an orphan");
+        c.handle_mut(&id()).counts = [(cidr("10.65.0.0/26"), 3)].into();
+        assert!(c.find(&CHECK).is_empty(), "however much it counts");
     }
 
     #[test]

@@ -51,7 +51,6 @@ fn validator() -> jsonschema::Validator {
 fn history() -> Circumstances {
     Circumstances {
         id: Some(17),
-        pools: vec![PoolRow { name: "v6".to_owned(), addresses: 1 << 80, free: u128::MAX, ..PoolRow::default() }],
         history: Some(HistoryRow { new: 1, ongoing: 2, came_back: 3, resolved: 4 }),
         narrow: Narrow { severity: Some(crate::model::Severity::Note), ..Narrow::default() },
         warnings: vec!["slow".to_owned()],
@@ -115,8 +114,14 @@ fn values_are_what_they_were() {
         assert_eq!(value["audit"]["complete"], false);
         assert_eq!(value["counts"]["services"], Value::Null);
         assert_eq!(value["narrowed_by"], json!(["--severity note"]));
-        assert_eq!(value["pools"][0]["free"], json!(i64::MAX));
+        assert_eq!(value["pools"][0]["addresses"], json!(65_536));
         assert_eq!(value["exit_code"], Exit::Incomplete.code());
+    });
+    damaged(history(), |view| {
+        view.pools[0] = PoolRow { addresses: 1 << 80, free: Some(u128::MAX), ..PoolRow::default() };
+        let pool = &document(view)["pools"][0];
+        assert_eq!((&pool["addresses"], &pool["free"]), (&json!(i64::MAX), &json!(i64::MAX)));
+        assert_eq!(pool["leaked"], Value::Null);
     });
     // Without a history a finding is first seen now.
     damaged(Circumstances::default(), |view| {

@@ -141,11 +141,11 @@ fn since(view: &AuditView<'_>, finding: &Finding) -> String {
     parts.join(", ")
 }
 
-/// `1 critical, 63 errors, 3 more explained by these`.
+/// `1 critical, 63 errors, +3 explained`.
 pub fn total(view: &AuditView<'_>, folds: &Folds) -> String {
     let mut text = tally(&folds.counts(&view.findings));
     if folds.folded > 0 {
-        text.push_str(&format!(", {} more explained by these", folds.folded));
+        text.push_str(&format!(", +{} explained", folds.folded));
     }
     text
 }

@@ -135,17 +135,28 @@ fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Resul
 
 /// CIDR; how much is taken; how much is free; blocks.
 fn cells(pool: &PoolRow) -> [String; 4] {
-    let mut taken = format!("{} in use", number(pool.in_use));
-    for (amount, word) in [(pool.leaked, "leaked"), (pool.cooling, "cooling"), (pool.reserved, "reserved")] {
-        if amount > 0 {
+    let mut taken = match (pool.in_use, pool.allocated) {
+        (Some(in_use), _) => format!("{} in use", number(in_use)),
+        (None, Some(allocated)) => format!("{} allocated", number(allocated)),
+        (None, None) => "usage not known".to_owned(),
+    };
+    let rest = [
+        (pool.leaked, "leaked"),
+        (pool.cooling, "cooling"),
+        (pool.reserved, "reserved"),
+        (pool.unknown, "not decoded"),
+    ];
+    for (amount, word) in rest {
+        if let Some(amount) = amount.filter(|amount| *amount > 0) {
             taken.push_str(&format!("  {} {word}", number(amount)));
         }
     }
-    let blocks = format!("{} of {} blocks free", number(pool.free_blocks), number(pool.blocks));
-    [pool.cidr.clone(), taken, format!("{} free", number(pool.free)), blocks]
+    let free = pool.free.map(|free| format!("{} free", number(free)));
+    let blocks = pool.free_blocks.map(|free| format!("{} of {} blocks free", number(free), number(pool.blocks)));
+    [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.unwrap_or_default()]
 }
 
-/// The bar goes first where there is no room, then the columns' alignment.
+/// Where there is no room the name goes first, then the bar, then the columns' alignment.
 fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
     let [cidr, taken, free, blocks] = row;
     let bare = Text::new().field(PLAIN, cidr).field(PLAIN, taken).field(PLAIN, free).field(PLAIN, blocks);
@@ -159,12 +170,12 @@ fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize
     let aligned = aligned.column_whole(PLAIN, free, ends[1]);
     let full = aligned.clone().column_whole(style, &bar(pool), ends[2]).field(PLAIN, blocks);
     let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
-    [full, no_bar].into_iter().find(|text| text.width() <= width).unwrap_or(bare)
+    [full.clone().field(DIM, &pool.name), full, no_bar].into_iter().find(|text| text.width() <= width).unwrap_or(bare)
 }
 
-/// How full, from 0 to 1000; what cools down or is reserved is not free either.
+/// How full, from 0 to 1000, as far as that is known; what cools down or is reserved is not free either.
 fn permille(pool: &PoolRow) -> u128 {
-    let (total, taken) = (pool.addresses, pool.addresses.saturating_sub(pool.free));
+    let (total, taken) = (pool.addresses, pool.addresses.saturating_sub(pool.free.unwrap_or(pool.addresses)));
     match total {
         0 => 0,
         huge if huge > u128::MAX / 1000 => taken / (huge / 1000),
@@ -177,7 +188,7 @@ fn bar(pool: &PoolRow) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let steps = (CELLS * 8) as u128;
     let mut filled = usize::try_from(permille(pool).min(1000) * steps / 1000).unwrap_or(0);
-    if filled == 0 && pool.free < pool.addresses {
+    if filled == 0 && pool.free.is_some_and(|free| free < pool.addresses) {
         filled = 1;
     }
     let part = EIGHTHS.get(filled % 8).copied().unwrap_or_default();
@@ -195,7 +206,7 @@ mod tests {
     use super::*;
 
     fn pool(addresses: u128, free: u128) -> PoolRow {
-        PoolRow { addresses, free, ..PoolRow::default() }
+        PoolRow { addresses, free: Some(free), ..PoolRow::default() }
     }
 
     #[test]

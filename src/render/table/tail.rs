@@ -120,7 +120,11 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
         Exit::Findings => style_of(Severity::Error),
         Exit::Failure | Exit::Incomplete => style_of(Severity::Warning),
     };
-    text.field(style, &format!("exit {}", view.exit.code())).then(style, &format!("({})", view.exit.word()))
+    let text = text.field(style, &format!("exit {}", view.exit.code()));
+    match view.exit {
+        Exit::Clean | Exit::Findings => text,
+        Exit::Failure | Exit::Incomplete => text.then(style, &format!("({})", view.exit.word())),
+    }
 }
 
 /// `; 1 check skipped, 6 need an earlier audit`
