@@ -122,7 +122,8 @@ impl Db {
     pub fn leak_observations(&self, pair: i64, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
         let read = || {
             let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
-            let since: Option<i64> = self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
+            let since: Option<i64> =
+                self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
             self.observations(pair, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
@@ -306,7 +307,8 @@ impl Db {
             })
         })?;
         let mut steps = rows.collect::<rusqlite::Result<Vec<StepRow>>>()?;
-        let mut subjects = self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
+        let mut subjects =
+            self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
         let mut keys = self
             .connection
             .prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;
