@@ -6,10 +6,14 @@ mod capture;
 pub mod etcd_args;
 mod explain;
 mod gather;
+mod history;
+pub mod history_args;
 pub mod kube_args;
+mod memory;
 mod output;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 use output::Streams;
@@ -19,7 +23,7 @@ use crate::exit::Exit;
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(e) => {
             // clap prints help and version to standard output, errors to standard error.
@@ -38,6 +42,16 @@ pub fn main() -> Exit {
     }
 }
 
+/// The command line, and which of it was typed rather than found in the environment where that matters.
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
+        args.history.named = flags.value_source("db") == Some(ValueSource::CommandLine);
+    }
+    Ok(cli)
+}
+
 fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
     // Both TLS users (etcd-client, kube) take the process's provider; a second one in the tree would make kube panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -50,6 +64,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
+        Command::History(args) => history::run(&args, streams),
     }
 }
 
