@@ -17,7 +17,6 @@ pub mod connect;
 pub mod decode;
 pub mod error;
 pub mod exit;
-#[allow(dead_code, reason = "its writers come next")]
 pub mod history;
 pub mod ledger;
 pub mod model;

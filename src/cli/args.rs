@@ -64,6 +64,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// What is kept of earlier audits: forget what is old, see whether the file is whole, get the data out
     History(HistoryCommandArgs),
+    /// What the history says of a stretch of time: new, ongoing, came back, ended; works while the cluster does not
+    Report(ReportArgs),
 }
 
 /// Flags of `history`.
@@ -144,6 +146,98 @@ pub struct CaptureArgs {
 pub struct ExplainArgs {
     /// A code as IPA101; all codes when absent
     pub code: Option<Code>,
+}
+
+/// Flags of `report`.
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// From when: a duration back from now (24h, 7d) or a time (RFC 3339)
+    #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment)]
+    pub since: Moment,
+
+    /// Until when, likewise; now when absent
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_UNTIL", value_parser = moment)]
+    pub until: Option<Moment>,
+
+    /// Only this cluster: the beginning of its datastore's GUID or of a Kubernetes UID
+    #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER")]
+    pub cluster: Option<String>,
+
+    /// Only these codes; comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    pub code: Vec<Code>,
+
+    /// Only findings at least this bad
+    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
+    pub severity: Option<Severity>,
+
+    /// Only what belongs to this node
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
+    pub node: Option<String>,
+
+    /// Only what belongs to this namespace
+    #[arg(long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Only what belongs to this pool
+    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
+    pub pool: Option<String>,
+
+    /// Exit with 1 when something at least this bad is open; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    pub fail_on: FailOn,
+
+    /// Every line of every section
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_REPORT_OUTPUT")]
+    pub output: ReportOutput,
+
+    /// Take this for now (RFC 3339)
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
+    pub now: Option<Time>,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+}
+
+/// Output formats of a report.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReportOutput {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+    /// One finding a line
+    Jsonl,
+    /// For a ticket or a chat
+    Markdown,
+}
+
+/// A time, or so long before now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    At(Time),
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The time that is meant.
+    pub fn at(self, now: Time) -> Time {
+        match self {
+            Moment::At(time) => time,
+            Moment::Ago(duration) => now.minus(duration),
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    match Time::parse_rfc3339(text) {
+        Some(time) => Ok(Moment::At(time)),
+        None => duration(text).map(Moment::Ago).map_err(|e| format!("{e}, or a time as 2026-11-24T03:04:11Z")),
+    }
 }
 
 /// Flags that decide what is true.

@@ -11,6 +11,7 @@ pub mod history_args;
 pub mod kube_args;
 mod memory;
 mod output;
+mod report;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
@@ -65,6 +66,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
         Command::History(args) => history::run(&args, streams),
+        Command::Report(args) => report::run(&args, streams),
     }
 }
 
