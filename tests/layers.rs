@@ -401,6 +401,7 @@ fn allowed_imports_are_not() {
         ),
         (&["crate", "checks", "blocks", "x"], "fn f() { world.snapshot.now(); let clap = 1; x.kube.tokio; }"),
         (&["crate", "checks", "blocks", "x"], "fn f() { if print != 1 {} }"),
+        (&["crate", "checks", "blocks", "x"], "fn f<'a>() -> impl Fn() + use<'a> { x(); move || {} }"),
         (&["crate", "steady"], "use crate::checks::refold; use crate::ledger::Ledger; use crate::model::*;"),
         (&["crate", "render", "table"], "use crate::checks::find; use crate::ledger::Ledger; use std::io::Write;"),
         (
