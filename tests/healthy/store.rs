@@ -157,7 +157,11 @@ impl Store {
         let value = self.keys.entry(key.clone()).or_insert_with(|| json!({"block": {}, "deleted": false}));
         let counts = value["block"].as_object_mut().unwrap();
         let now = counts.get(&cidr.to_string()).and_then(Value::as_i64).unwrap_or(0) + by;
-        if now == 0 { counts.remove(&cidr.to_string()) } else { counts.insert(cidr.to_string(), json!(now)) };
+        if now == 0 {
+            counts.remove(&cidr.to_string())
+        } else {
+            counts.insert(cidr.to_string(), json!(now))
+        };
         if counts.is_empty() {
             self.keys.remove(&key);
         }
@@ -192,10 +196,6 @@ impl Store {
     }
 
     /// An object of Kubernetes.
-    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects.iter().find(|o| is(o, kind, namespace, name))
-    }
-
     pub fn object_mut(&mut self, kind: &str, namespace: &str, name: &str) -> &mut Value {
         let found = self.objects.iter_mut().find(|o| is(o, kind, namespace, name));
         found.unwrap_or_else(|| panic!("no {kind} {namespace}/{name}"))

@@ -86,7 +86,7 @@ fn addresses(c: &mut Cluster, node: usize) -> Vec<Addr> {
 }
 
 /// Allocations, handle and endpoint of a running pod.
-fn workload(c: &mut Cluster, node: usize, stem: &str, addresses: &[Addr]) -> PodInfo {
+pub fn workload(c: &mut Cluster, node: usize, stem: &str, addresses: &[Addr]) -> PodInfo {
     let info = networked(c, node, "shop", stem, addresses);
     let kube = c.nodes[node].kube.clone();
     c.pod("shop", &info.name, &kube, addresses, 2_010);
@@ -135,7 +135,7 @@ fn asking(c: &mut Cluster, node: usize) {
     annotate(c, &info, "cni.projectcalico.org/ipAddrs", &json!([address.to_string()]).to_string());
 }
 
-fn annotate(c: &mut Cluster, pod: &PodInfo, annotation: &str, value: &str) {
+pub fn annotate(c: &mut Cluster, pod: &PodInfo, annotation: &str, value: &str) {
     c.store.object_mut("Pod", &pod.namespace, &pod.name)["metadata"]["annotations"][annotation] = json!(value);
 }
 
@@ -328,7 +328,9 @@ fn service_object(c: &mut Cluster, name: &str, spec: Value, ingress: Option<Addr
     let metadata = json!({"namespace": "shop", "name": name, "uid": uid});
     let ingress: Vec<Value> = ingress.iter().map(|a| json!({"ip": a.to_string()})).collect();
     let status = json!({"loadBalancer": {"ingress": ingress}});
-    c.store.objects.push(json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": status}));
+    c.store
+        .objects
+        .push(json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": status}));
     uid
 }
 
