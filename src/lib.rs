@@ -21,6 +21,7 @@ pub mod exit;
 pub mod history;
 pub mod ledger;
 pub mod model;
+pub mod plan;
 pub mod render;
 pub mod source;
 pub mod steady;
