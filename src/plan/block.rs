@@ -117,7 +117,9 @@ impl<'t> BlockText<'t> {
             let text = ordinal.to_string();
             match (entry(&entries, &text)?, number) {
                 (Some(found), Some(number)) => edits.replace(found.value.clone(), number.to_string()),
-                (Some(_), None) => entries.iter().zip(&mut keep).filter(|(e, _)| e.name == text).for_each(|(_, k)| *k = false),
+                (Some(_), None) => {
+                    entries.iter().zip(&mut keep).filter(|(e, _)| e.name == text).for_each(|(_, k)| *k = false)
+                }
                 (None, _) => new.extend(written(ordinal)),
             }
         }

@@ -72,7 +72,9 @@ pub fn subtract(value: &[u8], block: Cidr, held: i64) -> Result<Left, Broken> {
 /// # Errors
 /// When the value cannot be edited.
 pub fn add(value: Option<&[u8]>, block: Cidr) -> Result<Vec<u8>, Broken> {
-    let Some(value) = value else { return Ok(format!("{{\"block\":{{\"{block}\":1}},\"deleted\":false}}").into_bytes()) };
+    let Some(value) = value else {
+        return Ok(format!("{{\"block\":{{\"{block}\":1}},\"deleted\":false}}").into_bytes());
+    };
     let (text, span) = whole(value)?;
     let all = members(text, &span)?;
     let (inside, entries) = counts(text, &all)?;

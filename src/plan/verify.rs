@@ -152,7 +152,8 @@ fn is_as_meant(old: &Block, new: &Block, ordinal: u32, meant: &Meant<'_>) -> boo
             new.allocation(ordinal).is_none() && new.allocation_sequence(ordinal).is_none()
         }
         Meant::Release { freed: Freed::Cooling(since), .. } => {
-            let cooling = attribute.is_some_and(|a| a.handle.is_none() && a.owner.is_empty() && is_at(a.released_at, *since));
+            let cooling =
+                attribute.is_some_and(|a| a.handle.is_none() && a.owner.is_empty() && is_at(a.released_at, *since));
             cooling && new.allocation_sequence(ordinal) == old.sequence
         }
         Meant::TakeBack { .. } => {

@@ -58,7 +58,11 @@ fn the_fence_is_one_number() {
     assert_eq!(text(fence(old.as_bytes()).unwrap()), r#"{"cidr":"10.65.0.0/30","sequenceNumber":1}"#);
     let null = r#"{"sequenceNumber":null}"#;
     assert_eq!(text(fence(null.as_bytes()).unwrap()), r#"{"sequenceNumber":1}"#);
-    for bad in [r#"{"sequenceNumber":18446744073709551615}"#, r#"{"sequenceNumber":1.5}"#, r#"{"sequencenumber":1,"sequenceNumber":2}"#] {
+    for bad in [
+        r#"{"sequenceNumber":18446744073709551615}"#,
+        r#"{"sequenceNumber":1.5}"#,
+        r#"{"sequencenumber":1,"sequenceNumber":2}"#,
+    ] {
         assert!(fence(bad.as_bytes()).is_err(), "{bad}");
     }
 }
@@ -67,7 +71,10 @@ fn the_fence_is_one_number() {
 fn missing_lists_are_made() {
     let old = r#"{"cidr":"10.65.0.0/31","allocations":[0,0],"attributes":[{}],"unallocated":null}"#;
     let after = text(release(old.as_bytes(), &[1], Freed::AtOnce).unwrap());
-    assert_eq!(after, r#"{"cidr":"10.65.0.0/31","allocations":[0,null],"attributes":[{}],"unallocated":[1],"sequenceNumber":1}"#);
+    assert_eq!(
+        after,
+        r#"{"cidr":"10.65.0.0/31","allocations":[0,null],"attributes":[{}],"unallocated":[1],"sequenceNumber":1}"#
+    );
     assert!(release(old.as_bytes(), &[1], Freed::Cooling(at(0))).is_err(), "a cooldown needs a number");
 }
 
