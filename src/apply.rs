@@ -14,7 +14,7 @@ use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
 use crate::connect::etcd::Connection;
 use crate::connect::trouble::{Kind, Trouble};
 use crate::error::Error;
-use crate::model::key::key_text;
+use crate::model::keys::key_text;
 use crate::plan::confirm::Ready;
 use crate::plan::transaction::{After, Change, Fresh, OPERATIONS, Stored, Transaction};
 

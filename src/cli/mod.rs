@@ -8,6 +8,9 @@ mod explain;
 mod gather;
 pub mod kube_args;
 mod output;
+mod release;
+pub mod release_args;
+mod undo;
 
 use clap::Parser;
 
@@ -49,6 +52,8 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
     match cli.command {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
+        Command::Release(args) => runtime.block_on(release::run(&args, streams)),
+        Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
     }
 }

@@ -187,6 +187,31 @@ pub struct Address {
     pub observed: Option<Observation>,
 }
 
+/// What a pod must still be.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AgainPod {
+    Absent,
+    /// UID, phase, node, addresses and whether it is terminating, as one text.
+    As(String),
+}
+
+/// What a node must still be.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AgainNode {
+    Ready,
+    Absent,
+}
+
+/// What the API server must say once more, right before the write (rule 5).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Again {
+    pub namespace: String,
+    pub name: String,
+    pub pod: AgainPod,
+    /// Kubernetes' name of the node; `None`: the operator's word stands for it.
+    pub node: Option<(String, AgainNode)>,
+}
+
 /// What the operator said on the command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Word {

@@ -4,7 +4,7 @@
 //! can write what nobody was shown, whatever flags it has read. A licence holds for the very things that were judged:
 //! deciding again gives a transaction for the same holders, or "changed hands".
 
-use super::circumstances::{Holder, Refusal};
+use super::circumstances::{Again, Holder, Refusal};
 use super::fresh::Decision;
 use super::orphans::{self, Decided, Orphan};
 use super::release::Target;
@@ -68,6 +68,8 @@ pub struct Step {
     pub reason: String,
     /// Everybody who claims one of the addresses, of every grade.
     pub holders: Vec<Holder>,
+    /// What Kubernetes must say once more right before the write.
+    pub again: Vec<Again>,
     /// What it would write now; what is written is decided again from bytes read right before.
     pub shown: Transaction,
 }

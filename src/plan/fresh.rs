@@ -28,6 +28,14 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// The keys that must be read too.
+    pub fn wants(&self) -> Option<&[Vec<u8>]> {
+        match self {
+            Decision::Read(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
     /// The transaction of these changes, or why it cannot be one.
     pub(super) fn of(subject: &str, changes: Vec<Change>) -> Decision {
         match Transaction::of(changes) {

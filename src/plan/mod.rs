@@ -9,6 +9,7 @@
 pub mod block;
 pub mod circumstances;
 pub mod confirm;
+pub mod diff;
 pub mod fresh;
 pub mod gates;
 pub mod handle;

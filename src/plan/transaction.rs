@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::key::key_text;
+use crate::model::keys::key_text;
 
 /// etcd's limit on compares and on operations of one transaction.
 pub const OPERATIONS: usize = 128;
