@@ -232,11 +232,13 @@ CREATE TABLE evidence (
   last TEXT
 ) STRICT;
 
--- Audits in which an open finding's check ran and the finding was not seen, since a value that does not decode hides it.
+-- Audits in which an open finding's check ran and the finding was not seen, though something hides it that does not
+-- decode or was not read: from the first to the last of them; last is NULL while that is still so.
 CREATE TABLE gap (
   finding INTEGER NOT NULL REFERENCES finding (id) ON DELETE CASCADE,
-  audit INTEGER NOT NULL,
-  PRIMARY KEY (finding, audit)
+  first INTEGER NOT NULL,
+  last INTEGER,
+  PRIMARY KEY (finding, first)
 ) STRICT, WITHOUT ROWID;
 
 -- Releases and undos. Never pruned.

@@ -23,6 +23,7 @@ pub mod history;
 pub mod ledger;
 pub mod model;
 pub mod plan;
+pub mod record;
 pub mod render;
 pub mod source;
 pub mod steady;

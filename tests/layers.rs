@@ -36,6 +36,7 @@ const ROOMS: &[Room] = &[
     pure("checks", &["ledger", "model"]),
     pure("steady", &["checks", "ledger", "model"]),
     pure("plan", &["decode", "ledger", "model"]),
+    pure("record", &["checks", "ledger", "model"]),
     pure("exit", &["model"]),
     pure("render", &["checks", "exit", "ledger", "model"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
@@ -47,7 +48,7 @@ const ROOMS: &[Room] = &[
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "render",
+            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record", "render",
             "source", "steady",
         ],
     ),

@@ -184,6 +184,10 @@ pub fn refold(findings: &mut [Finding]) {
     order::sort(findings);
 }
 
+/// Checks that only judge what belongs to nodes of ours, though Kubernetes' nodes are not among their own inputs:
+/// without these nobody is ours, and silence would look like health.
+const JUDGE_BY_NODE: [u16; 5] = [115, 117, 121, 407, 503];
+
 /// Why a check cannot run, if it cannot.
 pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
@@ -198,6 +202,9 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
             let why = if detail.is_empty() { coverage.state(input).word() } else { detail };
             return skip(format!("{}: {why}", input.word()), true);
         }
+    }
+    if JUDGE_BY_NODE.contains(&check.code.0) && !world.ledger.scope.known {
+        return skip("nobody knows whose a node is: nodes could not be read".to_owned(), true);
     }
     // IPA905 is the check that says so itself.
     if check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905) {
@@ -217,6 +224,20 @@ mod tests {
     use super::testing::Cluster;
     use super::*;
     use crate::ledger::Grade;
+    use crate::model::InputState;
+
+    #[test]
+    fn without_kubernetes_nodes_nobody_is_ours_and_what_judges_by_node_says_so() {
+        let mut cluster = Cluster::healthy();
+        cluster.snapshot.coverage.set(Input::KubeNodes, InputState::Forbidden, "nodes is forbidden");
+        cluster.snapshot.kube_nodes.clear();
+        cluster.snapshot.sort();
+        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
+        let outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
+        let skipped: Vec<u16> = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| s.code.0).collect();
+        assert!(JUDGE_BY_NODE.iter().all(|code| skipped.contains(code)), "{skipped:?}");
+        assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
+    }
 
     #[test]
     fn the_healthy_cluster_is_paired_exclusive_and_certain() {

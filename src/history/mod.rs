@@ -11,6 +11,9 @@ mod open;
 mod pair;
 mod past;
 pub mod query;
+pub mod release;
 mod timeline;
+mod write;
 
 pub use open::{Db, Journal, Mode, default_path};
+pub use write::Writing;

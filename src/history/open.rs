@@ -111,7 +111,7 @@ impl Db {
         &self.path
     }
 
-    pub(super) fn failed(&self, doing: &str) -> impl Fn(rusqlite::Error) -> Error {
+    pub(super) fn failed(&self, doing: &str) -> impl Fn(rusqlite::Error) -> Error + use<> {
         let (path, doing) = (self.path.clone(), doing.to_owned());
         move |e| failed(&path, &doing, e)
     }

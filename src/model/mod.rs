@@ -21,6 +21,7 @@ pub mod node;
 pub mod observation;
 pub mod past;
 pub mod pool;
+pub mod record;
 pub mod snapshot;
 pub mod time;
 
@@ -39,5 +40,5 @@ pub use node::{CalicoNode, Tunnel};
 pub use observation::Observation;
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use pool::{Pool, Reservation};
-pub use snapshot::{BadValue, Coverage, Input, InputState, Needs, Snapshot};
+pub use snapshot::{BadValue, Coverage, EtcdFacts, Input, InputState, Needs, Snapshot};
 pub use time::Time;

@@ -98,6 +98,8 @@ pub struct PastFinding {
     pub face: u64,
     /// Whether the last audit that saw it had confirmed it.
     pub confirmed: bool,
+    /// Whether the last audit could not see it, though its check ran: something hid it.
+    pub hidden: bool,
     /// In how many audits it was seen, and when last.
     pub audits_seen: u64,
     pub last_seen: Time,
@@ -115,6 +117,7 @@ impl PastFinding {
             row: 0,
             face: 0,
             confirmed: true,
+            hidden: false,
             audits_seen: 1,
             last_seen: stamp_since,
             episode: 1,

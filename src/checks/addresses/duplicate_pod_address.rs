@@ -1,9 +1,9 @@
 //! IPA101: one address, several pods. The incident of 2017.
 
-use crate::checks::evidence::{count, delete_pod};
+use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, World};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via};
-use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Evidence, Finding, Needs, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -73,21 +73,21 @@ fn possible_pods<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
 
 fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
     let keep = pod_to_keep(world, address, pods);
-    let mut restart: Vec<&Pod> = pods.iter().copied().filter(|p| keep.is_none_or(|k| k.uid != p.uid)).collect();
-    // Controllers' pods come back by themselves: restart these first.
-    restart.sort_by_key(|p| (p.controller.is_none(), world.pod_id(p)));
+    let others: Vec<&Pod> = pods.iter().copied().filter(|p| keep.is_none_or(|k| k.uid != p.uid)).collect();
+    let restart = world.restart_order(&others);
     let advice = match keep {
         Some(pod) => {
             format!("IPAM gave it to {}: keep that one, restart the other {}", world.pod_id(pod), restart.len())
         }
         None => format!("IPAM gave it to none of them: restart all {}", restart.len()),
     };
-    let summary = format!("{} on {}", count(pods.len(), "pod"), nodes(world, pods));
+    let summary = format!("{} on {}", world.who(pods), nodes(world, pods));
     let draft = with_holders(world, address, summary, pods).advice(advice);
     draft
         .fact("keep", keep.map(|p| world.pod_id(p)))
         .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
-        .with_each(restart, |d, pod| d.next(delete_pod(&world.snapshot.names, pod)))
+        .restart(world, &restart)
+        .next(format!("ipaudit who {address}"))
         .done()
 }
 
@@ -103,12 +103,7 @@ fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possib
         .done()
 }
 
-fn with_holders<'w>(
-    world: &'w World<'w>,
-    address: Addr,
-    summary: String,
-    pods: &[&Pod],
-) -> crate::checks::evidence::Draft<'w> {
+fn with_holders<'w>(world: &'w World<'w>, address: Addr, summary: String, pods: &[&Pod]) -> Draft<'w> {
     let ledger = world.ledger;
     let allocations = ledger.allocations_at(address);
     let endpoints: Vec<_> = ledger.endpoints_at(address).collect();
@@ -120,10 +115,10 @@ fn with_holders<'w>(
         .fact("pods", pod_facts)
         .fact("endpoints", endpoint_facts)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
-        .on_node(home(world, pods[0]))
+        .on_node(world.home(pods[0]))
         .in_namespace(pods[0].namespace)
         .in_pool_of(address)
-        .with_each(pods, |d, pod| d.rests_on_pod(pod))
+        .rests_on_holders(world, pods)
         .with_each(endpoints, |d, (e, _)| d.rests_on_endpoint(e))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
 }
@@ -137,10 +132,6 @@ fn pod_to_keep<'w>(world: &World<'w>, address: Addr, pods: &[&'w Pod]) -> Option
         let tied = |p: &&Pod| handle.is_some_and(|h| ledger.endpoints_at_home(p).any(|e| e.container == h.tail));
         pods.iter().copied().find(tied).or_else(|| pods.iter().copied().find(named))
     })
-}
-
-fn home(world: &World<'_>, pod: &Pod) -> Name {
-    world.ledger.scope.calico_names(pod.node).first().copied().unwrap_or(pod.node)
 }
 
 fn nodes(world: &World<'_>, pods: &[&Pod]) -> String {
@@ -179,7 +170,7 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
         assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that one, restart the other 1");
-        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2"]);
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.2"]);
         assert_eq!(found[0].summary, "2 pods on node-1 and node-2");
     }
 

@@ -1,7 +1,7 @@
 //! Findings in a window of time: opened, ended, open, came back; and what they were made from.
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 use super::{Ending, Filter, FindingRow, LeakRate, Seen, Window};
 use crate::error::Error;
@@ -119,7 +119,7 @@ impl Db {
 
     fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<FindingRow>> {
         let timeline = Timeline::of(&self.connection, pair)?;
-        let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: self.gaps_of_findings(pair)? };
+        let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(&self.connection, pair)? };
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
@@ -130,13 +130,39 @@ impl Db {
         Ok(found)
     }
 
-    /// Audits of open findings in which they were hidden.
-    pub(in crate::history) fn gaps_of_findings(&self, pair: i64) -> rusqlite::Result<Vec<(i64, i64)>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT g.finding, g.audit FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 ORDER BY 1, 2",
+}
+
+/// Audits in which an open finding was hidden though its check ran.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::history) struct Gap {
+    pub finding: i64,
+    pub first: i64,
+    /// `None`: it still is.
+    pub last: Option<i64>,
+}
+
+impl Gap {
+    /// All of a pair, by finding.
+    pub(in crate::history) fn all(connection: &Connection, pair: i64) -> rusqlite::Result<Vec<Gap>> {
+        let mut statement = connection.prepare_cached(
+            "SELECT g.finding, g.first, g.last FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 \
+             ORDER BY 1, 2",
         )?;
-        let rows = statement.query_map([pair], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let rows =
+            statement.query_map([pair], |row| Ok(Gap { finding: row.get(0)?, first: row.get(1)?, last: row.get(2)? }))?;
         rows.collect()
+    }
+
+    /// Those of one finding.
+    pub(in crate::history) fn of(all: &[Gap], finding: i64) -> &[Gap] {
+        let start = all.partition_point(|g| g.finding < finding);
+        let end = all.partition_point(|g| g.finding <= finding);
+        all.get(start..end).unwrap_or_default()
+    }
+
+    /// Whether it was hidden in this audit.
+    pub(in crate::history) fn holds(&self, audit: i64) -> bool {
+        self.first <= audit && self.last.is_none_or(|last| audit <= last)
     }
 }
 
@@ -144,8 +170,7 @@ impl Db {
 struct Lives<'a> {
     timeline: &'a Timeline,
     counter: Counter<'a>,
-    /// Finding and audit, sorted.
-    gaps: Vec<(i64, i64)>,
+    gaps: Vec<Gap>,
 }
 
 impl Lives<'_> {
@@ -191,15 +216,16 @@ impl Lives<'_> {
     }
 
     fn open(&mut self, id: i64, code: Code, opened: Seen, before: u64) -> (Seen, u64, Ending) {
-        let start = self.gaps.partition_point(|&(finding, _)| finding < id);
-        let hidden: Vec<i64> =
-            self.gaps.get(start..).unwrap_or_default().iter().take_while(|g| g.0 == id).map(|g| g.1).collect();
-        let (count, _) = self.counter.count(code, opened.audit, i64::MAX);
-        let seeing = self.timeline.running(code, opened.audit).rev().find(|a| !hidden.contains(&a.id));
+        let hidden = Gap::of(&self.gaps, id);
+        let (mut count, _) = self.counter.count(code, opened.audit, i64::MAX);
+        for gap in hidden {
+            count = count.saturating_sub(self.counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
+        }
+        let seeing = self.timeline.running(code, opened.audit).rev().find(|a| !hidden.iter().any(|g| g.holds(a.id)));
         let last = seeing.map_or(opened, |a| Seen { audit: a.id, at: a.judged });
         let latest = self.timeline.audits.last().map(|a| a.id);
         let ending = if latest == Some(last.audit) { Ending::Open } else { Ending::InputMissing };
-        (last, (before + count).saturating_sub(hidden.len() as u64), ending)
+        (last, before + count, ending)
     }
 }
 

@@ -1,0 +1,328 @@
+//! What a release needs of the history: how often a thing was seen, and a record of what is about to be written.
+//!
+//! Observations are audits that saw the very same leak (IPA110: the allocation's tuple) or the very same orphaned handle
+//! (IPA201) as confirmed, without a break, since the last fork. A release writes down its intent, bytes and revisions,
+//! before each etcd transaction, and the outcome after it, each in a transaction of its own: whatever happens in
+//! between, the next run can tell.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, TransactionBehavior, params};
+
+use super::query::Window;
+use super::query::findings::Gap;
+use super::timeline::{Timeline, time};
+use super::{Db, kill, pair};
+use crate::error::Error;
+use crate::model::past::finding_identity;
+use crate::model::record::ClusterKey;
+use crate::model::{AllocationTuple, Code, SubjectKind, Time};
+
+/// A release or an undo that begins.
+#[derive(Clone, Debug, Default)]
+pub struct NewRelease {
+    /// The release that this one undoes.
+    pub undoes: Option<i64>,
+    /// JSON: who asked, with which flags.
+    pub asked: String,
+    pub started: Time,
+    /// JSON.
+    pub plan: String,
+}
+
+/// What one etcd transaction is going to write.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Intent {
+    pub at: Time,
+    /// Addresses and handles that it takes away (or puts back).
+    pub subjects: Vec<(SubjectKind, String)>,
+    pub keys: Vec<KeyIntent>,
+}
+
+/// What it is going to write under one key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyIntent {
+    pub key: Vec<u8>,
+    /// The mod revision with which the transaction compares; 0: the key is absent.
+    pub mod_revision: i64,
+    /// `None`: absent.
+    pub old: Option<Vec<u8>>,
+    /// `None`: deleted.
+    pub new: Option<Vec<u8>>,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepOutcome {
+    Applied,
+    NotApplied,
+    ChangedHands,
+    Refused,
+}
+
+impl StepOutcome {
+    const ALL: [StepOutcome; 4] =
+        [StepOutcome::Applied, StepOutcome::NotApplied, StepOutcome::ChangedHands, StepOutcome::Refused];
+
+    /// The word in the file; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            StepOutcome::Applied => "applied",
+            StepOutcome::NotApplied => "not applied",
+            StepOutcome::ChangedHands => "changed hands",
+            StepOutcome::Refused => "refused",
+        }
+    }
+}
+
+/// A recorded release.
+#[derive(Clone, Debug)]
+pub struct ReleaseRow {
+    pub id: i64,
+    pub pair: i64,
+    pub undoes: Option<i64>,
+    pub asked: String,
+    pub started: Time,
+    pub finished: Option<Time>,
+    /// `done`, `refused`, `partly`, `failed`, `unknown`; `None`: it never said how it ended.
+    pub outcome: Option<String>,
+    pub plan: String,
+    /// The epoch of its pair when it is read; an IPA903 since is told by [`ReleaseRow::forked_since`].
+    pub steps: Vec<StepRow>,
+    /// An audit after its start has seen the datastore go back (IPA903).
+    pub forked_since: bool,
+}
+
+/// A recorded etcd transaction.
+#[derive(Clone, Debug)]
+pub struct StepRow {
+    pub id: i64,
+    pub intent: Intent,
+    pub settled: Option<Time>,
+    /// `None`: nobody knows yet.
+    pub outcome: Option<StepOutcome>,
+    /// Etcd's revision of the transaction.
+    pub revision: Option<i64>,
+    pub detail: String,
+}
+
+impl Db {
+    /// The pair of these names, when the file has it; see [`ClusterKey`].
+    ///
+    /// # Errors
+    /// As every function here: a file that cannot be read or written.
+    pub fn pair_of(&self, key: &ClusterKey) -> Result<Option<i64>, Error> {
+        pair::find(&self.connection, key).map_err(self.failed("read the clusters of the history"))
+    }
+
+    /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
+    /// without a break; empty when it is no open leak.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn leak_observations(&self, pair: i64, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
+        let read = || {
+            let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
+            let since: Option<i64> = self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
+            let Some(since) = since else { return Ok(Vec::new()) };
+            self.observations(pair, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
+        };
+        read().map_err(self.failed("read the observations of the history"))
+    }
+
+    /// The same for an orphaned handle (IPA201), by its id as it is stored; a handle that was written is another one.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn orphan_observations(&self, pair: i64, handle: &str) -> Result<Vec<Time>, Error> {
+        self.observations(pair, Code(201), SubjectKind::Handle, handle, None)
+            .map_err(self.failed("read the observations of the history"))
+    }
+
+    /// `since`: the audit before which it was another thing; `None`: the stamp says so.
+    fn observations(
+        &self,
+        pair: i64,
+        code: Code,
+        kind: SubjectKind,
+        subject: &str,
+        since: Option<i64>,
+    ) -> rusqlite::Result<Vec<Time>> {
+        let what = "SELECT f.id, f.opened, f.confirmed_audit, f.stamp_audit, p.epoch_audit FROM finding f \
+                    JOIN pair p ON p.id = f.pair WHERE f.pair = ?1 AND f.identity = ?2 AND f.ended IS NULL";
+        let identity = finding_identity(code, kind, subject) as i64;
+        let open = self.connection.query_row(what, [pair, identity], |row| {
+            let confirmed: Option<i64> = row.get(2)?;
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, confirmed, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+        });
+        let Some((id, opened, Some(confirmed), stamped, fork)) = open.optional()? else { return Ok(Vec::new()) };
+        let from = opened.max(confirmed).max(since.unwrap_or(stamped)).max(fork + 1);
+        let timeline = Timeline::of(&self.connection, pair)?;
+        let gaps = Gap::all(&self.connection, pair)?;
+        let hidden = Gap::of(&gaps, id);
+        let seen = timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
+        Ok(seen.map(|audit| audit.judged).collect())
+    }
+
+    /// Writes down that a release begins; gives its number.
+    ///
+    /// # Errors
+    /// The cluster is not in the history, or the file cannot be written.
+    pub fn begin_release(&mut self, pair: i64, release: &NewRelease) -> Result<i64, Error> {
+        let write = || {
+            self.connection.execute(
+                "INSERT INTO release (pair, undoes, asked, started, plan) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![pair, release.undoes, release.asked, release.started.0, release.plan],
+            )?;
+            Ok(self.connection.last_insert_rowid())
+        };
+        write().map_err(self.failed("write the release into the history"))
+    }
+
+    /// Writes down what a transaction is going to write, durably, before it does; gives the step's number.
+    ///
+    /// # Errors
+    /// The file cannot be written: then the transaction must not be made.
+    pub fn intend(&mut self, release: i64, intent: &Intent) -> Result<i64, Error> {
+        let failed = self.failed("write the intent of the release into the history");
+        let mut write = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction.execute(
+                "INSERT INTO release_step (release, intended) VALUES (?1, ?2)",
+                params![release, intent.at.0],
+            )?;
+            let step = transaction.last_insert_rowid();
+            for (kind, subject) in &intent.subjects {
+                let what = "INSERT OR IGNORE INTO release_subject (step, kind, subject) VALUES (?1, ?2, ?3)";
+                transaction.execute(what, params![step, kind.word(), subject])?;
+            }
+            for key in &intent.keys {
+                let what = "INSERT INTO release_key (step, key, mod_revision, old, new) VALUES (?1, ?2, ?3, ?4, ?5)";
+                transaction.execute(what, params![step, key.key, key.mod_revision, key.old, key.new])?;
+            }
+            kill::point("intend");
+            transaction.commit()?;
+            kill::point("intended");
+            Ok(step)
+        };
+        write().map_err(failed)
+    }
+
+    /// Writes down how a transaction ended.
+    ///
+    /// # Errors
+    /// The file cannot be written: the outcome is then settled by the next run.
+    pub fn settle(
+        &mut self,
+        step: i64,
+        outcome: StepOutcome,
+        revision: Option<i64>,
+        detail: &str,
+        at: Time,
+    ) -> Result<(), Error> {
+        let what = "UPDATE release_step SET outcome = ?2, revision = ?3, detail = ?4, settled = ?5 WHERE id = ?1";
+        let write = self.connection.execute(what, params![step, outcome.word(), revision, detail, at.0]);
+        write.map(drop).map_err(self.failed("write the outcome of the release into the history"))
+    }
+
+    /// Writes down how a release ended: `done`, `refused`, `partly`, `failed`, `unknown`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
+        let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
+        let write = self.connection.execute(what, params![release, outcome, at.0]);
+        write.map(drop).map_err(self.failed("write the end of the release into the history"))
+    }
+
+    /// Releases of a pair with a transaction of which nobody knows how it ended.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn unsettled_releases(&self, pair: i64) -> Result<Vec<ReleaseRow>, Error> {
+        let what = "r.pair = ?1 AND EXISTS (SELECT 1 FROM release_step WHERE release = r.id AND outcome IS NULL)";
+        self.read_releases(what, vec![Value::from(pair)])
+    }
+
+    /// Releases of a pair that began within a window, oldest first.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn releases(&self, pair: i64, window: Window) -> Result<Vec<ReleaseRow>, Error> {
+        let values = vec![Value::from(pair), Value::from(window.since.0), Value::from(window.until.0)];
+        self.read_releases("r.pair = ?1 AND r.started BETWEEN ?2 AND ?3", values)
+    }
+
+    /// One release.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn release(&self, id: i64) -> Result<Option<ReleaseRow>, Error> {
+        Ok(self.read_releases("r.id = ?1", vec![Value::from(id)])?.into_iter().next())
+    }
+
+    fn read_releases(&self, what: &str, values: Vec<Value>) -> Result<Vec<ReleaseRow>, Error> {
+        let read = || {
+            let mut statement = self.connection.prepare(&format!(
+                "SELECT r.id, r.pair, r.undoes, r.asked, r.started, r.finished, r.outcome, r.plan, \
+                 EXISTS (SELECT 1 FROM pair p JOIN audit a ON a.id = p.epoch_audit WHERE p.id = r.pair \
+                 AND a.started >= r.started) FROM release r WHERE {what} ORDER BY r.id"
+            ))?;
+            let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
+                Ok(ReleaseRow {
+                    id: row.get(0)?,
+                    pair: row.get(1)?,
+                    undoes: row.get(2)?,
+                    asked: row.get(3)?,
+                    started: time(row, 4)?,
+                    finished: row.get::<_, Option<i64>>(5)?.map(Time),
+                    outcome: row.get(6)?,
+                    plan: row.get(7)?,
+                    steps: Vec::new(),
+                    forked_since: row.get(8)?,
+                })
+            })?;
+            let mut releases = rows.collect::<rusqlite::Result<Vec<ReleaseRow>>>()?;
+            for release in &mut releases {
+                release.steps = self.steps(release.id)?;
+            }
+            Ok(releases)
+        };
+        read().map_err(self.failed("read the releases of the history"))
+    }
+
+    fn steps(&self, release: i64) -> rusqlite::Result<Vec<StepRow>> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT id, intended, settled, outcome, revision, detail FROM release_step WHERE release = ?1 ORDER BY id",
+        )?;
+        let rows = statement.query_map([release], |row| {
+            let word: Option<String> = row.get(3)?;
+            Ok(StepRow {
+                id: row.get(0)?,
+                intent: Intent { at: time(row, 1)?, ..Intent::default() },
+                settled: row.get::<_, Option<i64>>(2)?.map(Time),
+                outcome: word.and_then(|word| StepOutcome::ALL.into_iter().find(|o| o.word() == word)),
+                revision: row.get(4)?,
+                detail: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+            })
+        })?;
+        let mut steps = rows.collect::<rusqlite::Result<Vec<StepRow>>>()?;
+        let mut subjects = self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
+        let mut keys = self
+            .connection
+            .prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;
+        for step in &mut steps {
+            let mut rows = subjects.query([step.id])?;
+            while let Some(row) = rows.next()? {
+                let word = row.get_ref(0)?.as_str()?;
+                if let Some(kind) = SubjectKind::ALL.into_iter().find(|kind| kind.word() == word) {
+                    step.intent.subjects.push((kind, row.get(1)?));
+                }
+            }
+            let rows = keys.query_map([step.id], |row| {
+                Ok(KeyIntent { key: row.get(0)?, mod_revision: row.get(1)?, old: row.get(2)?, new: row.get(3)? })
+            })?;
+            step.intent.keys = rows.collect::<rusqlite::Result<_>>()?;
+        }
+        Ok(steps)
+    }
+}

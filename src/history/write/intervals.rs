@@ -1,0 +1,247 @@
+//! Intervals: allocations, pods' addresses, states of nodes; and the last state of blocks.
+
+use std::collections::HashMap;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Writer;
+use crate::history::query::intervals::address_bytes;
+use crate::model::{Cidr, Input};
+use crate::model::record::{AllocationRow, BlockRow};
+
+impl Writer<'_> {
+    pub(super) fn allocations(&mut self) -> rusqlite::Result<()> {
+        let record = self.record;
+        let written: HashMap<Cidr, &BlockRow> = record.blocks.iter().map(|b| (b.cidr, b)).collect();
+        if record.allocations.opened.is_empty() && record.allocations.closed.is_empty() {
+            return self.blocks().map(drop);
+        }
+        let before = self.looked(&[Input::Blocks])?;
+        self.close_allocations(&written, before)?;
+        let blocks = self.blocks()?;
+        for row in &record.allocations.opened {
+            let block = match blocks.get(&row.block) {
+                Some(id) => *id,
+                None => self.block_id(row.block)?,
+            };
+            self.open_allocation(row, block, before)?;
+        }
+        Ok(())
+    }
+
+    /// Ends what is no more, apart from what lies in blocks that do not decode. How often the block was written
+    /// between the two audits bounds how often the address changed hands.
+    fn close_allocations(&mut self, written: &HashMap<Cidr, &BlockRow>, before: i64) -> rusqlite::Result<()> {
+        let record = self.record;
+        let continued: std::collections::HashSet<i64> =
+            record.allocations.opened.iter().filter_map(|row| row.continues).collect();
+        let mut select = self.connection.prepare_cached(
+            "SELECT b.cidr, b.create_revision, b.version FROM allocation a JOIN block b ON b.id = a.block WHERE a.id = ?1",
+        )?;
+        let mut update = self.connection.prepare_cached(
+            "UPDATE allocation SET last_seen = max(?2, first_seen), not_seen_after = ?3, changes = ?4 WHERE id = ?1",
+        )?;
+        for row in &record.allocations.closed {
+            let block = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+            };
+            let (cidr, created, version) = select.query_row([row], block)?;
+            let Some((cidr, _)) = Cidr::parse(&cidr) else { continue };
+            let hidden = record.dark.all_blocks || record.dark.ranges.iter().any(|range| range.overlaps(cidr));
+            if hidden && !continued.contains(row) {
+                continue;
+            }
+            let now = written.get(&cidr).filter(|b| b.create_revision == created && created != 0);
+            let changes = now.map(|b| (b.version - version).max(1));
+            update.execute(params![row, before, self.audit, changes])?;
+        }
+        Ok(())
+    }
+
+    /// The last state of blocks; gives the rows of those that were written.
+    fn blocks(&mut self) -> rusqlite::Result<HashMap<Cidr, i64>> {
+        let mut ids = HashMap::new();
+        let mut select = self.connection.prepare_cached(
+            "SELECT id, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1 AND cidr = ?2",
+        )?;
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO block (pair, cidr, create_revision, version, sequence_create_revision, highest_sequence) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
+        let mut update = self.connection.prepare_cached(
+            "UPDATE block SET create_revision = ?2, version = ?3, sequence_create_revision = ?4, highest_sequence = ?5 \
+             WHERE id = ?1",
+        )?;
+        for block in &self.record.blocks {
+            let cidr = block.cidr.to_string();
+            let old = |row: &rusqlite::Row<'_>| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
+            };
+            let known = select.query_row(params![self.pair, cidr], old).optional()?;
+            let before = known.and_then(|(_, created, highest)| Some((created?, highest? as u64)));
+            // A block that lost its number keeps the one that it had; a block made anew begins anew.
+            let highest = match (before, block.sequence) {
+                (Some((created, highest)), Some(now)) if created == block.create_revision => {
+                    Some((created, highest.max(now)))
+                }
+                (_, Some(now)) => Some((block.create_revision, now)),
+                (before, None) => before,
+            };
+            let (created, highest) = (highest.map(|h| h.0), highest.map(|h| h.1 as i64));
+            let id = match known {
+                Some((id, ..)) => {
+                    update.execute(params![id, block.create_revision, block.version, created, highest])?;
+                    id
+                }
+                None => {
+                    insert.execute(params![self.pair, cidr, block.create_revision, block.version, created, highest])?;
+                    self.connection.last_insert_rowid()
+                }
+            };
+            ids.insert(block.cidr, id);
+        }
+        Ok(ids)
+    }
+
+    fn block_id(&self, cidr: Cidr) -> rusqlite::Result<i64> {
+        let mut select = self.connection.prepare_cached("SELECT id FROM block WHERE pair = ?1 AND cidr = ?2")?;
+        select.query_row(params![self.pair, cidr.to_string()], |row| row.get(0))
+    }
+
+    fn open_allocation(&mut self, row: &AllocationRow, block: i64, before: i64) -> rusqlite::Result<()> {
+        let used_for = self.names.id(row.used_for)?;
+        let (node, namespace) = (self.names.some(row.node.as_ref())?, self.names.some(row.namespace.as_ref())?);
+        // The same tuple under other owner attributes is known for as long as before.
+        let since = match row.continues {
+            None => None,
+            Some(id) => {
+                let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
+                let since = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+                self.connection.query_row(what, [id], since).optional()?
+            }
+        };
+        let (since, since_at) = since.unwrap_or((self.audit, self.now.0));
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO allocation (pair, address, tuple, owner, block, block_create_revision, sequence, handle, use, node, \
+             namespace, pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+        )?;
+        insert.execute(params![
+            self.pair,
+            address_bytes(row.address),
+            row.tuple as i64,
+            row.owner as i64,
+            block,
+            row.block_create_revision,
+            row.sequence.map(|s| s as i64),
+            row.handle,
+            used_for,
+            node,
+            namespace,
+            row.pod,
+            row.allocated.map(|t| t.0),
+            row.more,
+            before,
+            self.audit,
+            since,
+            since_at,
+        ])?;
+        Ok(())
+    }
+
+    pub(super) fn pods(&mut self) -> rusqlite::Result<()> {
+        let record = self.record;
+        if record.pods.opened.is_empty() && record.pods.closed.is_empty() {
+            return Ok(());
+        }
+        let before = self.looked(&[Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes])?;
+        self.close("pod_address", &record.pods.closed, before)?;
+        for row in &record.pods.opened {
+            let (namespace, node) = (self.names.id(&row.namespace)?, self.names.id(&row.node)?);
+            let grade = self.names.id(row.grade)?;
+            let mut insert = self.connection.prepare_cached(
+                "INSERT INTO pod_address (pair, address, identity, uid, namespace, pod, node, grade, not_seen_before, \
+                 first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?;
+            let uid: &dyn rusqlite::ToSql = match &row.uuid {
+                Some(uuid) => uuid,
+                None => &row.uid,
+            };
+            insert.execute(params![
+                self.pair,
+                address_bytes(row.address),
+                row.identity as i64,
+                uid,
+                namespace,
+                row.pod,
+                node,
+                grade,
+                before,
+                self.audit,
+            ])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn nodes(&mut self) -> rusqlite::Result<()> {
+        let record = self.record;
+        if record.nodes.opened.is_empty() && record.nodes.closed.is_empty() {
+            return self.known_nodes();
+        }
+        let before = self.looked(&[Input::CalicoNodes, Input::KubeNodes])?;
+        self.close("node_state", &record.nodes.closed, before)?;
+        for row in &record.nodes.opened {
+            let (calico, kubernetes) = (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
+            let (boot, addresses) = (self.names.some(row.boot_id.as_ref())?, self.names.id(&row.addresses)?);
+            let mut insert = self.connection.prepare_cached(
+                "INSERT INTO node_state (pair, identity, calico, kubernetes, ours, present, boot_id, ready, addresses, \
+                 not_seen_before, first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            )?;
+            insert.execute(params![
+                self.pair,
+                row.identity as i64,
+                calico,
+                kubernetes,
+                row.ours,
+                row.present,
+                boot,
+                row.ready,
+                addresses,
+                before,
+                self.audit,
+            ])?;
+        }
+        self.known_nodes()
+    }
+
+    fn known_nodes(&mut self) -> rusqlite::Result<()> {
+        let record = self.record;
+        let mut set = |names: &[String], what: &str| -> rusqlite::Result<()> {
+            for name in names {
+                let id = self.names.id(name)?;
+                self.connection.prepare_cached(what)?.execute(params![self.pair, id, self.now.0])?;
+            }
+            Ok(())
+        };
+        set(
+            &record.new_ours,
+            "INSERT INTO node (pair, name, ours) SELECT ?1, ?2, 1 WHERE ?3 IS NOT NULL \
+             ON CONFLICT (pair, name) DO UPDATE SET ours = 1",
+        )?;
+        set(
+            &record.gone,
+            "INSERT INTO node (pair, name, ours, gone_since) VALUES (?1, ?2, 0, ?3) \
+             ON CONFLICT (pair, name) DO UPDATE SET gone_since = excluded.gone_since",
+        )?;
+        set(&record.back, "UPDATE node SET gone_since = NULL WHERE pair = ?1 AND name = ?2 AND ?3 IS NOT NULL")
+    }
+
+    fn close(&self, table: &str, rows: &[i64], before: i64) -> rusqlite::Result<()> {
+        let what = format!("UPDATE {table} SET last_seen = max(?2, first_seen), not_seen_after = ?3 WHERE id = ?1");
+        let mut update = self.connection.prepare_cached(&what)?;
+        for row in rows {
+            update.execute([*row, before, self.audit])?;
+        }
+        Ok(())
+    }
+}

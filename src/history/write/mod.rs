@@ -1,0 +1,269 @@
+//! One audit, one transaction: killed anywhere, the file holds it whole or not at all.
+//!
+//! The lock is taken first ([`Db::begin`]): what others wrote meanwhile is then seen, and nothing changes any more
+//! until the commit. Rows are written in the order of their tables.
+
+mod findings;
+mod intervals;
+mod names;
+
+use std::cell::OnceCell;
+
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use self::names::NameTable;
+use super::timeline::Timeline;
+use super::{Db, kill, pair, past};
+use crate::error::Error;
+use crate::model::record::{AuditRecord, ClusterKey, Recorded};
+use crate::model::{Input, Life, Past, Time};
+
+/// The history, locked for one audit. Dropped, nothing was written.
+pub struct Writing<'a> {
+    transaction: Transaction<'a>,
+    key: ClusterKey,
+    failed: Box<dyn Fn(rusqlite::Error) -> Error>,
+}
+
+impl std::fmt::Debug for Writing<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Writing({:?})", self.key)
+    }
+}
+
+impl Db {
+    /// Locks the file for one audit; another one that writes just now is waited for.
+    ///
+    /// # Errors
+    /// The other audit does not finish, or the file cannot be written.
+    pub fn begin(&mut self, key: &ClusterKey) -> Result<Writing<'_>, Error> {
+        let failed = Box::new(self.failed("write the audit into the history"));
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        kill::point("begin");
+        Ok(Writing { transaction, key: key.clone(), failed })
+    }
+}
+
+impl Writing<'_> {
+    /// Whether `past` is still the last word: nobody has recorded an audit of this cluster since it was read.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn is_current(&self, past: &Past) -> Result<bool, Error> {
+        let last = || {
+            let Some(pair) = pair::find(&self.transaction, &self.key)? else { return Ok(0) };
+            let what = "SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1";
+            self.transaction.query_row(what, [pair], |row| row.get::<_, i64>(0))
+        };
+        last().map(|last| last == past.last.audit).map_err(&self.failed)
+    }
+
+    /// What is recorded of the cluster now.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn past(&self) -> Result<Past, Error> {
+        past::load(&self.transaction, &self.key).map_err(&self.failed)
+    }
+
+    /// Writes an audit, whole or not at all. `record` must have been made with the present past.
+    ///
+    /// # Errors
+    /// A file that cannot be written, a full disk: then nothing of it is there.
+    pub fn record(self, record: &AuditRecord) -> Result<Recorded, Error> {
+        let Writing { transaction, key, failed } = self;
+        let recorded = Writer::begin(&transaction, &key, record).and_then(|writer| writer.write()).map_err(&failed)?;
+        kill::point("commit");
+        transaction.commit().map_err(&failed)?;
+        kill::point("committed");
+        Ok(recorded)
+    }
+}
+
+/// The audit being written.
+struct Writer<'a> {
+    connection: &'a Transaction<'a>,
+    record: &'a AuditRecord,
+    names: NameTable<'a>,
+    pair: i64,
+    /// Nobody can say which Kubernetes cluster it is: nothing is closed.
+    apart: bool,
+    /// This audit's number.
+    audit: i64,
+    /// The pair's last audit; 0 when there is none.
+    before: i64,
+    now: Time,
+    /// The audits before this one, once somebody asks.
+    timeline: OnceCell<Timeline>,
+}
+
+impl<'a> Writer<'a> {
+    fn begin(connection: &'a Transaction<'a>, key: &ClusterKey, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
+        let pair = pair::find_or_make(connection, key)?;
+        let number = |what: &str| connection.query_row(what, [pair], |row| row.get::<_, i64>(0));
+        let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
+        let apart = number("SELECT apart FROM pair WHERE id = ?1")? == 1;
+        let audit = connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM audit", [], |row| row.get(0))?;
+        let names = NameTable::new(connection);
+        Ok(Writer { connection, record, names, pair, apart, audit, before, now: record.header.judged, timeline: OnceCell::new() })
+    }
+
+    fn write(mut self) -> rusqlite::Result<Recorded> {
+        self.state_of_pair()?;
+        kill::point("pair");
+        // Findings come first, since the audit's row says how many are new.
+        let recorded = self.findings()?;
+        kill::point("findings");
+        self.audit_row(&recorded)?;
+        kill::point("audit");
+        self.allocations()?;
+        kill::point("allocations");
+        self.pods()?;
+        self.nodes()?;
+        kill::point("nodes");
+        self.capacity()?;
+        self.keys()?;
+        kill::point("keys");
+        Ok(recorded)
+    }
+
+    /// The audits before this one.
+    fn timeline(&self) -> rusqlite::Result<&Timeline> {
+        if let Some(timeline) = self.timeline.get() {
+            return Ok(timeline);
+        }
+        let timeline = Timeline::of(self.connection, self.pair)?;
+        Ok(self.timeline.get_or_init(|| timeline))
+    }
+
+    /// The last audit before this one that read all of these inputs; 0 when there is none.
+    fn looked(&self, inputs: &[Input]) -> rusqlite::Result<i64> {
+        let audits = self.timeline()?.audits.iter().rev();
+        Ok(audits.filter(|a| a.id < self.audit).find(|a| inputs.iter().all(|i| a.about.complete(*i))).map_or(0, |a| a.id))
+    }
+
+    /// Rows of the pair change seldom; an unchanged cluster's audit touches none of them.
+    fn state_of_pair(&self) -> rusqlite::Result<()> {
+        let (record, pair) = (self.record, self.pair);
+        if record.forked {
+            let set = "UPDATE pair SET epoch = epoch + 1, epoch_audit = ?2 WHERE id = ?1";
+            self.connection.execute(set, [pair, self.audit])?;
+            let forget = "UPDATE block SET highest_sequence = NULL, sequence_create_revision = NULL WHERE pair = ?1";
+            self.connection.execute(forget, [pair])?;
+        }
+        if record.proves_pair && !self.apart {
+            self.connection.execute("UPDATE pair SET known = 1 WHERE id = ?1 AND known = 0", [pair])?;
+        }
+        if let Some(exclusive) = record.exclusive {
+            let set = "UPDATE pair SET exclusive = ?2 WHERE id = ?1 AND exclusive <> ?2";
+            self.connection.execute(set, params![pair, exclusive])?;
+        }
+        if record.pod_allocation {
+            let set = "UPDATE pair SET saw_pod_allocation = 1 WHERE id = ?1 AND saw_pod_allocation = 0";
+            self.connection.execute(set, [pair])?;
+        }
+        let strict = match record.strict_affinity {
+            Some(true) => "UPDATE pair SET strict_affinity_since = ?2 WHERE id = ?1 AND strict_affinity_since IS NULL",
+            Some(false) => {
+                "UPDATE pair SET strict_affinity_since = NULL WHERE id = ?1 AND strict_affinity_since IS NOT NULL AND ?2 >= 0"
+            }
+            None => return Ok(()),
+        };
+        self.connection.execute(strict, params![pair, self.now.0.max(0)])?;
+        Ok(())
+    }
+
+    fn audit_row(&mut self, recorded: &Recorded) -> rusqlite::Result<()> {
+        let header = &self.record.header;
+        let (tool, about) = (self.names.id(&header.tool)?, self.names.id(&header.about)?);
+        let before = "SELECT count(*) FROM audit WHERE id = ?1 AND (judged > ?2 OR started > ?3)";
+        let back: i64 = self.connection.query_row(
+            before,
+            params![self.before, header.judged.0, header.started.0],
+            |row| row.get(0),
+        )?;
+        let epoch: i64 =
+            self.connection.query_row("SELECT epoch FROM pair WHERE id = ?1", [self.pair], |row| row.get(0))?;
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO audit (id, pair, epoch, judged, started, duration, api_date, etcd_revision, compact_revision, \
+             cluster_id, member_id, scope, complete, keys, clock_back, tool, about, counts, found, new, ongoing, came_back, \
+             resolved) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
+             ?21, ?22, ?23)",
+        )?;
+        let etcd = &header.etcd;
+        statement.execute(params![
+            self.audit,
+            self.pair,
+            epoch,
+            header.judged.0,
+            header.started.0,
+            i64::try_from(header.duration.as_nanos()).unwrap_or(i64::MAX),
+            header.api_date.map(|t| t.0),
+            etcd.revision,
+            etcd.compact_revision,
+            etcd.cluster_id as i64,
+            etcd.member_id as i64,
+            header.scope,
+            header.complete,
+            self.record.keys.is_some(),
+            back > 0,
+            tool,
+            about,
+            header.counts,
+            header.found,
+            recorded.new as i64,
+            recorded.ongoing as i64,
+            recorded.came_back as i64,
+            recorded.resolved as i64,
+        ])?;
+        Ok(())
+    }
+
+    fn capacity(&mut self) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO capacity (pair, pool, audit, cidr, addresses, allocated, in_use, leaked, cooling, reserved, free, \
+             blocks, free_blocks, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        )?;
+        for row in &self.record.capacity {
+            let (pool, cidr) = (self.names.id(&row.pool)?, self.names.id(&row.cidr)?);
+            let [a, b, c, d, e, f, g, h, i] = row.numbers;
+            statement.execute(params![self.pair, pool, self.audit, cidr, a, b, c, d, e, f, g, h, i, row.gone])?;
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> rusqlite::Result<()> {
+        let Some(changes) = &self.record.keys else { return Ok(()) };
+        let mut delete = self.connection.prepare_cached("DELETE FROM key WHERE id = ?1")?;
+        for hash in &changes.closed {
+            delete.execute([past::key_row(self.pair, *hash)])?;
+        }
+        kill::point("keys deleted");
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO key (id, pair, create_revision, mod_revision, version, value_hash, key) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET create_revision = excluded.create_revision, \
+             mod_revision = excluded.mod_revision, version = excluded.version, value_hash = excluded.value_hash",
+        )?;
+        let mut rows: Vec<(i64, &crate::model::record::KeyRow)> =
+            changes.opened.iter().map(|row| (past::key_row(self.pair, row.hash), row)).collect();
+        rows.sort_unstable_by_key(|(id, _)| *id);
+        for (id, row) in rows {
+            let meta = &row.meta;
+            statement.execute(params![
+                id,
+                self.pair,
+                meta.create_revision,
+                meta.mod_revision,
+                meta.version,
+                meta.value_hash as i64,
+                row.key,
+            ])?;
+        }
+        Ok(())
+    }
+}
+
+/// The life of a finding that this audit saw first.
+fn born(now: Time, episode: u64) -> Life {
+    Life { first_seen: now, last_seen: now, audits_seen: 1, episode }
+}

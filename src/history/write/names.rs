@@ -1,0 +1,39 @@
+//! Texts that stand in many rows, each once in the file.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension};
+
+/// Texts and their numbers, those that this audit needs.
+pub(super) struct NameTable<'a> {
+    connection: &'a Connection,
+    known: HashMap<String, i64>,
+}
+
+impl<'a> NameTable<'a> {
+    pub(super) fn new(connection: &'a Connection) -> NameTable<'a> {
+        NameTable { connection, known: HashMap::new() }
+    }
+
+    /// The number of `text`, entered when it is new.
+    pub(super) fn id(&mut self, text: &str) -> rusqlite::Result<i64> {
+        if let Some(known) = self.known.get(text) {
+            return Ok(*known);
+        }
+        let mut select = self.connection.prepare_cached("SELECT id FROM name WHERE text = ?1")?;
+        let id = match select.query_row([text], |row| row.get(0)).optional()? {
+            Some(id) => id,
+            None => {
+                self.connection.prepare_cached("INSERT INTO name (text) VALUES (?1)")?.execute([text])?;
+                self.connection.last_insert_rowid()
+            }
+        };
+        self.known.insert(text.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The same for what may be absent.
+    pub(super) fn some(&mut self, text: Option<&String>) -> rusqlite::Result<Option<i64>> {
+        text.map(|text| self.id(text)).transpose()
+    }
+}

@@ -1,0 +1,275 @@
+//! What one audit adds to the history: plain values, changes only.
+//!
+//! Made from a snapshot, its ledger, the findings and the [`Past`](super::Past) that they were held against; written
+//! in one transaction. What stands in the history already is not repeated here.
+
+use std::time::Duration;
+
+use super::finding::stable_hash;
+use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Severity, State, SubjectKind, Time};
+
+/// Which datastore and which Kubernetes cluster an audit saw.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClusterKey {
+    /// Calico's GUID: names the datastore.
+    pub guid: String,
+    /// Names of the one Kubernetes cluster: `kube-system`'s UID first. None: Kubernetes could not be asked.
+    pub uids: Vec<String>,
+}
+
+/// Everything that is written of one audit.
+#[derive(Clone, Debug)]
+pub struct AuditRecord {
+    pub header: Header,
+    /// Something of IPA903 was found: a new epoch begins with this audit.
+    pub forked: bool,
+    /// The two belong together, and everything was read.
+    pub proves_pair: bool,
+    /// What the operator said of the scope: `Some(true)` exclusive, `Some(false)` auto.
+    pub exclusive: Option<bool>,
+    /// Strict affinity; `None`: not read.
+    pub strict_affinity: Option<bool>,
+    pub pod_allocation: bool,
+    /// Keys by the hash of their bytes; `None`: not all was read, and nothing is known to have changed.
+    pub keys: Option<Changes<KeyRow, u64>>,
+    /// Blocks that are new or were written.
+    pub blocks: Vec<BlockRow>,
+    /// Closed ones by row.
+    pub allocations: Changes<AllocationRow, i64>,
+    pub pods: Changes<PodRow, i64>,
+    pub nodes: Changes<NodeRow, i64>,
+    /// Calico's names of nodes that are ours and were not known to be.
+    pub new_ours: Vec<String>,
+    /// Calico's names of nodes that are gone and were not known to be, and of those that are back.
+    pub gone: Vec<String>,
+    pub back: Vec<String>,
+    pub capacity: Vec<CapacityRow>,
+    /// One entry a finding, in the order of the outcome.
+    pub findings: Vec<FindingEntry>,
+    /// Open findings that this audit did not see though their checks ran.
+    pub unseen: Vec<Unseen>,
+    /// What a value that does not decode hides.
+    pub dark: DarkRecord,
+}
+
+/// What began and what ended.
+#[derive(Clone, Debug)]
+pub struct Changes<T, C> {
+    pub opened: Vec<T>,
+    pub closed: Vec<C>,
+}
+
+impl<T, C> Default for Changes<T, C> {
+    fn default() -> Changes<T, C> {
+        Changes { opened: Vec::new(), closed: Vec::new() }
+    }
+}
+
+/// The audit itself.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    /// The moment by which ages were judged.
+    pub judged: Time,
+    /// By the clock of the machine.
+    pub started: Time,
+    pub duration: Duration,
+    pub api_date: Option<Time>,
+    pub etcd: EtcdFacts,
+    /// `exclusive`, `shared`, `unknown`.
+    pub scope: &'static str,
+    /// Every input read, every value decoded, every suspect looked at again.
+    pub complete: bool,
+    /// Version of the tool.
+    pub tool: String,
+    /// JSON: inputs, checks that ran, checks that were skipped.
+    pub about: String,
+    /// JSON of counts.
+    pub counts: String,
+    /// JSON: findings by severity.
+    pub found: String,
+}
+
+/// A key as it is now.
+#[derive(Clone, Debug)]
+pub struct KeyRow {
+    /// [`super::finding::stable_hash`] of the key's bytes.
+    pub hash: u64,
+    pub key: Vec<u8>,
+    /// With a value hash of 0 where the value does not decode.
+    pub meta: Meta,
+}
+
+/// A block as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockRow {
+    pub cidr: Cidr,
+    pub create_revision: i64,
+    pub version: i64,
+    pub sequence: Option<u64>,
+}
+
+/// An allocation that begins.
+#[derive(Clone, Debug)]
+pub struct AllocationRow {
+    pub address: Addr,
+    /// [`super::AllocationTuple::hash`].
+    pub tuple: u64,
+    /// Hash of block, use and owners.
+    pub owner: u64,
+    pub block: Cidr,
+    pub block_create_revision: i64,
+    pub sequence: Option<u64>,
+    pub handle: Option<String>,
+    pub used_for: &'static str,
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    /// Pod or service.
+    pub pod: Option<String>,
+    pub allocated: Option<Time>,
+    /// JSON.
+    pub more: Option<String>,
+    /// The row that this one continues under other owner attributes: the same tuple.
+    pub continues: Option<i64>,
+}
+
+/// A pod's address that begins.
+#[derive(Clone, Debug)]
+pub struct PodRow {
+    pub identity: u64,
+    pub address: Addr,
+    /// A UUID as 16 bytes.
+    pub uuid: Option<[u8; 16]>,
+    /// The UID when it is no UUID.
+    pub uid: String,
+    pub namespace: String,
+    pub pod: String,
+    pub node: String,
+    pub grade: &'static str,
+}
+
+/// A node's state that begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeRow {
+    pub identity: u64,
+    pub calico: Option<String>,
+    pub kubernetes: Option<String>,
+    pub ours: bool,
+    pub present: bool,
+    pub boot_id: Option<String>,
+    pub ready: Option<bool>,
+    /// Separated by blanks.
+    pub addresses: String,
+}
+
+/// A pool's capacity that is another one than before; numbers of addresses end at 2^63 - 1.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CapacityRow {
+    pub pool: String,
+    pub cidr: String,
+    /// Addresses, allocated, in use, leaked, cooling, reserved, free, blocks, free blocks.
+    pub numbers: [i64; 9],
+    pub gone: bool,
+}
+
+impl CapacityRow {
+    /// The number by which a change is noticed.
+    pub fn face(&self) -> u64 {
+        let bytes: Vec<u8> = self.numbers.iter().flat_map(|n| n.to_le_bytes()).chain(self.cidr.bytes()).collect();
+        stable_hash(&bytes)
+    }
+}
+
+/// One finding of the audit.
+#[derive(Clone, Debug)]
+pub enum FindingEntry {
+    /// Open in the history, and told in the same words: nothing is written.
+    Unchanged(Life),
+    /// Open in the history; something of it changed.
+    Changed(Life, ChangedFinding),
+    /// Not open.
+    New(Box<NewFinding>),
+}
+
+/// What changed of an open finding.
+#[derive(Clone, Debug)]
+pub struct ChangedFinding {
+    pub row: i64,
+    /// What the claim rests on is another thing than before: steadiness and observations begin anew.
+    pub restamped: bool,
+    pub was_confirmed: bool,
+    /// The audit before could not see it.
+    pub was_hidden: bool,
+    pub told: Told,
+}
+
+/// A finding that begins.
+#[derive(Clone, Debug)]
+pub struct NewFinding {
+    pub identity: u64,
+    pub code: Code,
+    pub kind: SubjectKind,
+    pub subject: String,
+    pub told: Told,
+}
+
+/// What is told of a finding.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub stamp: u64,
+    /// Hash of everything here but the evidence.
+    pub face: u64,
+    pub severity: Severity,
+    pub state: State,
+    pub summary: String,
+    /// Code and subject.
+    pub root: Option<String>,
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    pub pool: Option<String>,
+    /// JSON.
+    pub evidence: String,
+}
+
+/// An open finding that was not seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unseen {
+    pub row: i64,
+    pub why: Why,
+    /// The audit before did not see it either.
+    pub was_hidden: bool,
+}
+
+/// Why it was not seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// It is so no more, if nothing undecodable hides it.
+    Gone,
+    /// Version or scope of the audit is another one.
+    RuleChanged,
+    /// Something that it could depend on was not read.
+    Hidden,
+}
+
+/// Places that nobody can look into.
+#[derive(Clone, Debug, Default)]
+pub struct DarkRecord {
+    pub ranges: Vec<Cidr>,
+    /// Calico's and Kubernetes' names.
+    pub nodes: Vec<String>,
+    pub handles: Vec<String>,
+    /// All blocks.
+    pub all_blocks: bool,
+}
+
+/// What the history made of an audit.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The audit's number.
+    pub id: i64,
+    pub new: u64,
+    pub ongoing: u64,
+    pub came_back: u64,
+    pub resolved: u64,
+    /// One a finding, in their order.
+    pub lives: Vec<Life>,
+}

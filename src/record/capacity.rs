@@ -1,0 +1,47 @@
+//! How full the pools are, when it is otherwise than before.
+
+use std::collections::HashSet;
+
+use super::Diff;
+use crate::ledger::capacity;
+use crate::model::record::CapacityRow;
+use crate::model::{Addr, Code, Finding, Input};
+
+impl Diff<'_> {
+    /// Pools whose capacity changed, and those that are no more.
+    pub(super) fn capacity(&self, findings: &[Finding]) -> Vec<CapacityRow> {
+        if !self.complete(&[Input::Blocks, Input::Pools]) {
+            return Vec::new();
+        }
+        let leaks = findings.iter().filter(|f| f.code == Code(110)).filter_map(|f| f.subject.id.parse().ok());
+        let leaked: HashSet<Addr> = leaks.collect();
+        let held = self.complete(&[Input::Pods, Input::Endpoints]);
+        let known = &self.past.last.capacity;
+        let number = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
+        let now = capacity::pools(self.ledger, &leaked).into_iter().map(|usage| CapacityRow {
+            pool: self.text(usage.name).to_owned(),
+            cidr: usage.cidr.to_string(),
+            numbers: [
+                usage.addresses,
+                usage.allocated,
+                if held { usage.in_use } else { 0 },
+                usage.leaked,
+                usage.cooling,
+                usage.reserved,
+                usage.free,
+                usage.blocks.possible,
+                usage.blocks.free(),
+            ]
+            .map(number),
+            gone: false,
+        });
+        let now: Vec<CapacityRow> = now.collect();
+        let names: HashSet<&str> = now.iter().map(|row| row.pool.as_str()).collect();
+        let mut gone: Vec<&String> = known.keys().filter(|pool| !names.contains(pool.as_str())).collect();
+        gone.sort_unstable();
+        let none = |pool: &String| CapacityRow { pool: pool.clone(), cidr: String::new(), numbers: [0; 9], gone: true };
+        let gone: Vec<CapacityRow> = gone.into_iter().map(none).collect();
+        let changed = now.into_iter().filter(|row| known.get(&row.pool) != Some(&row.face()));
+        changed.chain(gone).collect()
+    }
+}

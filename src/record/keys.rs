@@ -1,0 +1,67 @@
+//! Keys and blocks: their last state, of which only what changed is written.
+
+use super::Diff;
+use crate::model::finding::stable_hash;
+use crate::model::keys::{Record, record_key};
+use crate::model::record::{BlockRow, Changes, KeyRow};
+use crate::model::{Input, Meta, PastKey};
+
+/// What is kept by key; a fork test without one of these would say nothing.
+const KEPT: [Input; 5] = [Input::Blocks, Input::Handles, Input::Affinities, Input::Endpoints, Input::CalicoNodes];
+
+impl Diff<'_> {
+    /// Keys that are new, were written or are gone since the last audit that read them all.
+    pub(super) fn keys(&self) -> Option<Changes<KeyRow, u64>> {
+        if !self.complete(&KEPT) || self.snapshot.etcd.revision <= 0 {
+            return None;
+        }
+        let (snapshot, names, past) = (self.snapshot, &self.snapshot.names, &self.past.keys.0);
+        let mut changes = Changes::default();
+        let mut unseen = past.len();
+        let mut seen = crate::model::past::ByHash::<()>::default();
+        seen.reserve(unseen);
+        let mut enter = |key: Vec<u8>, meta: Meta| {
+            let hash = stable_hash(&key);
+            if seen.insert(hash, ()).is_some() {
+                return;
+            }
+            let known = past.get(&hash);
+            unseen -= usize::from(known.is_some());
+            if known != Some(&PastKey::from(meta)) {
+                changes.opened.push(KeyRow { hash, key, meta });
+            }
+        };
+        let records = snapshot.blocks.iter().map(|r| (Record::from(r), r.meta));
+        let records = records.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta)));
+        let records = records.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
+        let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
+        let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
+        records.for_each(|(record, meta)| enter(record_key(names, record), meta));
+        for bad in snapshot.bad_values.iter().filter(|bad| KEPT.contains(&bad.input)) {
+            enter(bad.key.clone(), Meta { mod_revision: bad.mod_revision, ..Meta::default() });
+        }
+        if unseen > 0 {
+            changes.closed = past.keys().copied().filter(|hash| !seen.contains_key(hash)).collect();
+        }
+        // In the order of the table, so that a first audit fills it from front to back.
+        changes.opened.sort_unstable_by_key(|row| row.hash as i64);
+        changes.closed.sort_unstable_by_key(|hash| *hash as i64);
+        Some(changes)
+    }
+
+    /// Blocks that are new or were written.
+    pub(super) fn blocks(&self) -> Vec<BlockRow> {
+        let known = &self.past.last.blocks;
+        let changed = self.ledger.blocks().filter(|b| {
+            let numbers = (b.meta.create_revision, b.meta.version);
+            known.get(&b.cidr) != Some(&numbers) || b.meta.create_revision == 0
+        });
+        let row = |b: &crate::model::Block| BlockRow {
+            cidr: b.cidr,
+            create_revision: b.meta.create_revision,
+            version: b.meta.version,
+            sequence: b.sequence,
+        };
+        changed.map(row).collect()
+    }
+}

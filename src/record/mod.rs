@@ -1,0 +1,185 @@
+//! What an audit adds to the history: the difference between what it saw and the past that it was held against.
+//!
+//! Pure: the same snapshot, findings and past give the same record. What was not read closes nothing: an interval ends
+//! and a finding is over only when everything was read that could have shown it again.
+
+mod capacity;
+mod findings;
+mod intervals;
+mod keys;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::checks::{self, Outcome};
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
+use crate::model::snapshot::Dark;
+use crate::model::{Code, HostKind, Input, Past, Severity, Snapshot, Time};
+
+/// What the caller knows beside snapshot, ledger, findings and past.
+#[derive(Clone, Debug, Default)]
+pub struct Course {
+    /// By the clock of the machine.
+    pub started: Time,
+    pub duration: Duration,
+    /// Every input read, every value decoded, every suspect looked at again.
+    pub complete: bool,
+    /// `--scope`, when it was given.
+    pub said: Option<ScopeFlag>,
+    /// Version of the tool.
+    pub tool: String,
+    /// JSON of the counts that the output shows.
+    pub counts: String,
+}
+
+/// The names under which the history keeps this cluster; `None` when the datastore has no name: such an audit is not
+/// recorded.
+pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
+    snapshot.cluster.meta?;
+    let guid = snapshot.text(snapshot.cluster.guid);
+    let kube = &snapshot.kube;
+    let uids = [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten().filter(|uid| !uid.is_empty());
+    (!guid.is_empty()).then(|| ClusterKey { guid: guid.to_owned(), uids: uids.cloned().collect() })
+}
+
+/// What is written of an audit.
+pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: &Past, course: &Course) -> AuditRecord {
+    let snapshot = ledger.snapshot;
+    let diff = Diff { ledger, snapshot, past };
+    let config = diff.complete(&[Input::Config]) && !snapshot.is_undecodable_under(crate::model::keys::IPAM_CONFIG);
+    AuditRecord {
+        header: header(ledger, outcome, course),
+        forked: outcome.findings.iter().any(|f| f.code == Code(903)),
+        proves_pair: course.complete && ledger.pairing.holds(),
+        exclusive: course.said.map(|flag| flag == ScopeFlag::Exclusive),
+        strict_affinity: config.then_some(snapshot.ipam_config.strict_affinity),
+        pod_allocation: ledger.any_pod_allocation,
+        keys: diff.keys(),
+        blocks: diff.blocks(),
+        allocations: diff.allocations(),
+        pods: diff.pods(),
+        nodes: diff.nodes(),
+        new_ours: diff.new_ours(),
+        gone: diff.gone(),
+        back: diff.back(),
+        capacity: diff.capacity(&outcome.findings),
+        findings: findings::entries(outcome, past, snapshot.now),
+        unseen: findings::unseen(&diff, outcome, course),
+        dark: dark(ledger),
+    }
+}
+
+/// What is compared.
+struct Diff<'a> {
+    ledger: &'a Ledger<'a>,
+    snapshot: &'a Snapshot,
+    past: &'a Past,
+}
+
+impl Diff<'_> {
+    /// Whether all of these inputs were read.
+    fn complete(&self, inputs: &[Input]) -> bool {
+        inputs.iter().all(|&input| self.snapshot.coverage.complete(input))
+    }
+
+    /// Whether nothing may be closed at all: nobody can say which cluster it is.
+    fn is_apart(&self) -> bool {
+        self.past.last.apart
+    }
+
+    fn text(&self, name: crate::model::Name) -> &str {
+        self.snapshot.text(name)
+    }
+
+    fn given(&self, name: crate::model::Name) -> Option<String> {
+        name.some().map(|name| self.text(name).to_owned())
+    }
+
+    /// Calico's names of hosts that have blocks or affinities.
+    fn hosts(&self) -> std::collections::HashSet<crate::model::Name> {
+        let of_blocks = self.snapshot.blocks.iter().filter_map(|b| b.affinity);
+        let hosts = of_blocks.chain(self.snapshot.affinities.iter().map(|a| a.host));
+        hosts.filter(|h| h.kind == HostKind::Host).map(|h| h.name).collect()
+    }
+}
+
+fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
+    let snapshot = ledger.snapshot;
+    Header {
+        judged: snapshot.now,
+        started: course.started,
+        duration: course.duration,
+        api_date: snapshot.kube.date,
+        etcd: snapshot.etcd.clone(),
+        scope: scope_word(ledger),
+        complete: course.complete,
+        tool: course.tool.clone(),
+        about: about(snapshot, outcome),
+        counts: course.counts.clone(),
+        found: found(outcome),
+    }
+}
+
+/// The scope as it was judged.
+fn scope_word(ledger: &Ledger<'_>) -> &'static str {
+    match (ledger.scope.known, ledger.scope.exclusive) {
+        (false, _) => "unknown",
+        (true, true) => "exclusive",
+        (true, false) => "shared",
+    }
+}
+
+/// The same text for every audit that went the same way.
+fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
+    #[derive(Serialize)]
+    struct About<'a> {
+        inputs: Vec<InputAbout<'a>>,
+        ran: Vec<u16>,
+        skipped: Vec<(u16, &'a str)>,
+    }
+    #[derive(Serialize)]
+    struct InputAbout<'a> {
+        input: &'static str,
+        state: &'static str,
+        detail: &'a str,
+        undecodable: usize,
+    }
+    let inputs = Input::ALL.into_iter().filter(|input| *input != Input::History).map(|input| InputAbout {
+        input: input.word(),
+        state: snapshot.coverage.state(input).word(),
+        detail: snapshot.coverage.detail(input),
+        undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count(),
+    });
+    let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.as_str())).collect();
+    let ran = checks::ALL.iter().map(|c| c.code.0).filter(|code| skipped.iter().all(|(other, _)| other != code));
+    let about = About { inputs: inputs.collect(), ran: ran.collect(), skipped };
+    serde_json::to_string(&about).unwrap_or_default()
+}
+
+fn found(outcome: &Outcome) -> String {
+    let count = |severity| outcome.findings.iter().filter(|f| f.severity == severity).count();
+    let counts: serde_json::Map<String, serde_json::Value> = Severity::WORST_FIRST
+        .into_iter()
+        .map(|severity| (severity.word().to_owned(), count(severity).into()))
+        .collect();
+    serde_json::Value::Object(counts).to_string()
+}
+
+fn dark(ledger: &Ledger<'_>) -> DarkRecord {
+    let snapshot = ledger.snapshot;
+    let mut record = DarkRecord::default();
+    for dark in snapshot.bad_values.iter().flat_map(|bad| &bad.dark) {
+        match *dark {
+            Dark::Range(cidr) | Dark::Affinity(cidr) => record.ranges.push(cidr),
+            Dark::Node(node) => {
+                record.nodes.extend([node, ledger.scope.kubernetes_name(node)].map(|n| snapshot.text(n).to_owned()));
+            }
+            Dark::Handle(id) => record.handles.push(id.text(&snapshot.names)),
+            Dark::All(Input::Blocks) => record.all_blocks = true,
+            Dark::All(_) => {}
+        }
+    }
+    record
+}
