@@ -48,8 +48,8 @@ const ROOMS: &[Room] = &[
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record", "render",
-            "source", "steady",
+            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record",
+            "render", "source", "steady",
         ],
     ),
 ];

@@ -50,8 +50,10 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
     keys(connection, pair, &mut past)?;
     blocks(connection, pair, &mut past)?;
     allocations(connection, pair, &mut past)?;
-    past.last.pods = open_rows(connection, pair, "SELECT identity, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL")?;
-    past.last.nodes = open_rows(connection, pair, "SELECT identity, id FROM node_state WHERE pair = ?1 AND last_seen IS NULL")?;
+    past.last.pods =
+        open_rows(connection, pair, "SELECT identity, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL")?;
+    past.last.nodes =
+        open_rows(connection, pair, "SELECT identity, id FROM node_state WHERE pair = ?1 AND last_seen IS NULL")?;
     past.last.capacity = capacity(connection, pair)?;
     findings(connection, pair, &timeline, &mut past)?;
     Ok(past)

@@ -114,6 +114,21 @@ impl Db {
         pair::find(&self.connection, key).map_err(self.failed("read the clusters of the history"))
     }
 
+    /// The pair of these names, made when the file does not have it: a release may come before the first audit.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn make_pair(&mut self, key: &ClusterKey) -> Result<i64, Error> {
+        let failed = self.failed("write the cluster into the history");
+        let mut write = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let pair = pair::find_or_make(&transaction, key)?;
+            transaction.commit()?;
+            Ok(pair)
+        };
+        write().map_err(failed)
+    }
+
     /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
     /// without a break; empty when it is no open leak.
     ///
@@ -122,7 +137,8 @@ impl Db {
     pub fn leak_observations(&self, pair: i64, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
         let read = || {
             let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
-            let since: Option<i64> = self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
+            let since: Option<i64> =
+                self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
             self.observations(pair, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
@@ -306,7 +322,8 @@ impl Db {
             })
         })?;
         let mut steps = rows.collect::<rusqlite::Result<Vec<StepRow>>>()?;
-        let mut subjects = self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
+        let mut subjects =
+            self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
         let mut keys = self
             .connection
             .prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;

@@ -90,7 +90,8 @@ pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &Course) -> Vec
     let seen: HashSet<u64> = outcome.findings.iter().map(identity).collect();
     let skipped: HashSet<Code> = outcome.skipped.iter().map(|s| s.code).collect();
     let (last, scope) = (&diff.past.last, scope_word(diff.ledger));
-    let other_rules = last.tool != course.tool || (last.scope != scope && scope != "unknown" && last.scope != "unknown");
+    let other_rules =
+        last.tool != course.tool || (last.scope != scope && scope != "unknown" && last.scope != "unknown");
     let open = diff.past.open.iter().filter(|(identity, _)| !seen.contains(identity));
     let unseen = open.filter_map(|(_, finding)| {
         let why = match checks::find(finding.code) {

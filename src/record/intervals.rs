@@ -26,9 +26,9 @@ const fn use_word(used_for: Use) -> &'static str {
 
 /// A hash over texts, whose order and borders count.
 fn hash_of<'t>(texts: impl IntoIterator<Item = &'t str>) -> u64 {
-    texts.into_iter().fold(0x1357_9bdf_0246_8ace, |sum: u64, text| {
-        mix(sum.rotate_left(13) ^ stable_hash(text.as_bytes()))
-    })
+    texts
+        .into_iter()
+        .fold(0x1357_9bdf_0246_8ace, |sum: u64, text| mix(sum.rotate_left(13) ^ stable_hash(text.as_bytes())))
 }
 
 impl Diff<'_> {

@@ -40,7 +40,8 @@ pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
     snapshot.cluster.meta?;
     let guid = snapshot.text(snapshot.cluster.guid);
     let kube = &snapshot.kube;
-    let uids = [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten().filter(|uid| !uid.is_empty());
+    let uids =
+        [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten().filter(|uid| !uid.is_empty());
     (!guid.is_empty()).then(|| ClusterKey { guid: guid.to_owned(), uids: uids.cloned().collect() })
 }
 

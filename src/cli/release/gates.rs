@@ -42,7 +42,7 @@ fn identity(world: &World<'_>, known: bool) -> Result<(), String> {
         () if world.snapshot.guid() == "unknown" => {
             Err("the datastore has no ClusterInformation with a GUID".to_owned())
         }
-        () if !known => Err("the history knows nothing of this cluster: run `ipaudit audit` first".to_owned()),
+        () if !known => Err("neither Kubernetes nor the history says which cluster this is".to_owned()),
         () => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use crate::checks::World;
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::record_key;
-use crate::ledger::{Allocation, Claim, Claimant, Standing, Tally, Use};
+use crate::ledger::{Allocation, Claim, Claimant, Ledger, Standing, Tally, Use};
 use crate::model::keys::handle_key;
 use crate::model::{Addr, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
 use crate::plan::circumstances::{
@@ -247,24 +247,7 @@ impl<'w> Judge<'w> {
     }
 
     fn holder(&self, claim: &Claim) -> Holder {
-        let snapshot = self.world.snapshot;
-        let who = match claim.by {
-            Claimant::Pod(i) => {
-                snapshot.pods.get(i as usize).map(|p| format!("pod {}", snapshot.pair(p.namespace, p.name)))
-            }
-            Claimant::Endpoint(i) => {
-                snapshot.endpoints.get(i as usize).map(|e| format!("endpoint {}", snapshot.pair(e.namespace, e.name)))
-            }
-            Claimant::Tunnel(i, tunnel) => snapshot
-                .calico_nodes
-                .get(i as usize)
-                .map(|n| format!("{} tunnel of node {}", tunnel.word(), self.text(n.name))),
-            Claimant::Service(i) => {
-                snapshot.services.get(i as usize).map(|s| format!("service {}", snapshot.pair(s.namespace, s.name)))
-            }
-            Claimant::HostEndpoint => Some("a host endpoint".to_owned()),
-        };
-        Holder { who: who.unwrap_or_default(), grade: claim.grade.word() }
+        Holder { who: who(self.world.ledger, claim), grade: claim.grade.word() }
     }
 
     /// Endpoints that list the address or have the container.
@@ -358,4 +341,26 @@ impl<'w> Judge<'w> {
         };
         Again { namespace: self.text(namespace).to_owned(), name: self.text(name).to_owned(), pod, node }
     }
+}
+
+/// Who makes a claim, for people.
+pub fn who(ledger: &Ledger<'_>, claim: &Claim) -> String {
+    let snapshot = ledger.snapshot;
+    let who = match claim.by {
+        Claimant::Pod(i) => {
+            snapshot.pods.get(i as usize).map(|p| format!("pod {}", snapshot.pair(p.namespace, p.name)))
+        }
+        Claimant::Endpoint(i) => {
+            snapshot.endpoints.get(i as usize).map(|e| format!("endpoint {}", snapshot.pair(e.namespace, e.name)))
+        }
+        Claimant::Tunnel(i, tunnel) => {
+            let node = snapshot.calico_nodes.get(i as usize);
+            node.map(|n| format!("{} tunnel of node {}", tunnel.word(), ledger.text(n.name)))
+        }
+        Claimant::Service(i) => {
+            snapshot.services.get(i as usize).map(|s| format!("service {}", snapshot.pair(s.namespace, s.name)))
+        }
+        Claimant::HostEndpoint => Some("a host endpoint".to_owned()),
+    };
+    who.unwrap_or_default()
 }

@@ -5,9 +5,10 @@
 
 mod carry;
 mod choose;
-mod gates;
-mod judge;
-mod record;
+pub mod earlier;
+pub mod gates;
+pub mod judge;
+pub mod record;
 mod show;
 
 use std::io::{self, IsTerminal, Write};
@@ -48,55 +49,129 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     first.warnings.iter().for_each(|w| streams.note(w));
     let first = first.snapshot;
     must_reach_etcd(&sources, &first)?;
-    let mut recorder = Recorder::open(args.with.db.as_deref(), &first)?;
+    let mut recorder = Recorder::open(args.with.db.clone(), &first)?;
+    let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
+    if args.list {
+        return list(args, &recorder);
+    }
+    if !unknown.is_empty() {
+        streams.note("an earlier release is still unknown: nothing more is released before that is cleared up");
+        return Ok(Exit::Incomplete);
+    }
     let past = recorder.past()?;
     let made = present();
     let planned = plan(args, &sources, &first, &past, &recorder).await?;
-    let shown = Shown { args, planned: &planned };
-    if planned.plan.steps.is_empty() {
-        let exit = if planned.plan.refusals.is_empty() { Exit::Clean } else { Exit::Findings };
-        shown.print(None, None, exit)?;
-        return Ok(exit);
-    }
-    let refused = !planned.plan.refusals.is_empty();
-    let dry = if refused { Exit::Findings } else { Exit::Clean };
-    if args.with.output == PlanOutput::Table {
-        shown.print(None, None, dry)?;
-    }
-    let Some(confirmed) = planned.plan.clone().confirm(ask(args.yes)?) else {
-        if args.with.output == PlanOutput::Json {
-            shown.print(None, None, dry)?;
-        } else {
-            streams.note("nothing was written: --yes does it");
-        }
-        return Ok(dry);
-    };
-    if present().since(made) > STALE {
-        return Err(Error::new("carry out a plan").cause("it is older than 5 minutes").hint("run the command again"));
-    }
-    let release = recorder.begin(&asked(args, confirmed.by()), &planned.summary(), None)?;
-    let mut carrier = Carrier {
-        connection: sources.connection()?,
-        api: sources.kube_api(),
-        recorder: &mut recorder,
-        cluster_id: first.etcd.cluster_id,
-        revision: first.etcd.revision,
+    let session = Session {
+        sources: &sources,
+        first: &first,
+        output: args.with.output,
+        yes: args.yes,
         rate: args.rate,
-        stop: stop_on_signal(),
-        bar: streams.bar(planned.plan.count() as u64, "released"),
+        undoes: None,
+        asked: asked(args),
+        made,
     };
-    let tally = carrier.run(&confirmed).await;
-    let exit = exit_of(&tally, refused);
-    recorder.finish(word_of(&tally, refused))?;
-    shown.print(Some(release), Some(&tally), exit)?;
-    match tally.failed {
-        Some(error) => Err(error),
-        None => Ok(exit),
+    session.finish(planned, &mut recorder, streams).await
+}
+
+fn list(args: &ReleaseArgs, recorder: &Recorder) -> Result<Exit, Error> {
+    let releases = recorder.releases()?;
+    let mut text = Vec::new();
+    let written = match args.with.output {
+        PlanOutput::Json => writeln!(text, "{:#}", earlier::document(&releases)),
+        PlanOutput::Table => earlier::table(&releases, &mut text),
+    };
+    written.map_err(|e| Error::new("print the releases").cause(e))?;
+    output::print(&text)?;
+    Ok(Exit::Clean)
+}
+
+/// Everything between a plan and its end: show, ask, carry out, tell. For releases and undos alike.
+pub struct Session<'a> {
+    pub sources: &'a Sources,
+    pub first: &'a Snapshot,
+    pub output: PlanOutput,
+    pub yes: bool,
+    pub rate: Option<f64>,
+    pub undoes: Option<i64>,
+    /// Who asked, with which flags.
+    pub asked: serde_json::Value,
+    /// When the plan was begun.
+    pub made: Time,
+}
+
+impl Session<'_> {
+    /// # Errors
+    /// Failures of the tool, of etcd or the history.
+    pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
+        let refused = !planned.plan.refusals.is_empty();
+        let dry = if refused { Exit::Findings } else { Exit::Clean };
+        if planned.plan.steps.is_empty() {
+            self.print(&planned, None, None, dry)?;
+            return Ok(dry);
+        }
+        if self.output == PlanOutput::Table {
+            self.print(&planned, None, None, dry)?;
+        }
+        let Some(confirmed) = planned.plan.clone().confirm(ask(self.yes)?) else {
+            match self.output {
+                PlanOutput::Json => self.print(&planned, None, None, dry)?,
+                PlanOutput::Table => streams.note("nothing was written: --yes does it"),
+            }
+            return Ok(dry);
+        };
+        if present().since(self.made) > STALE {
+            return Err(Error::new("carry out a plan")
+                .cause("it is older than 5 minutes")
+                .hint("run the command again"));
+        }
+        let mut asked = self.asked.clone();
+        asked["confirmed_by"] = match confirmed.by() {
+            Yes::Person => "person".into(),
+            Yes::Flag => "flag".into(),
+        };
+        let release = recorder.begin(&asked.to_string(), &planned.summary(), self.undoes)?;
+        let mut carrier = Carrier {
+            connection: self.sources.connection()?,
+            api: self.sources.kube_api(),
+            recorder,
+            cluster_id: self.first.etcd.cluster_id,
+            revision: self.first.etcd.revision,
+            rate: self.rate,
+            stop: stop_on_signal(),
+            bar: streams.bar(planned.plan.count() as u64, "released"),
+        };
+        let tally = carrier.run(&confirmed).await;
+        let exit = exit_of(&tally, refused);
+        recorder.finish(word_of(&tally, refused))?;
+        self.print(&planned, Some(release), Some(&tally), exit)?;
+        match tally.failed {
+            Some(error) => Err(error),
+            None => Ok(exit),
+        }
+    }
+
+    fn print(&self, planned: &Planned, release: Option<i64>, tally: Option<&Tally>, exit: Exit) -> Result<(), Error> {
+        let Planned { plan, nothing } = planned;
+        let mut text = Vec::new();
+        let written = match (self.output, tally, release) {
+            (PlanOutput::Json, _, _) => {
+                let document = show::document(release, plan, tally, nothing, exit);
+                writeln!(text, "{document:#}")
+            }
+            (PlanOutput::Table, Some(tally), Some(release)) => show::outcome(release, tally, &mut text),
+            (PlanOutput::Table, _, _) => nothing
+                .iter()
+                .try_for_each(|n| writeln!(text, "NOTE {}", crate::render::escape::escape(n)))
+                .and_then(|()| show::plan(plan, &mut text)),
+        };
+        written.map_err(|e| Error::new("print the plan").cause(e))?;
+        output::print(&text)
     }
 }
 
 /// Nothing can be said without the datastore: that is a failure, no refusal.
-fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Error> {
+pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Error> {
     sources.connection()?;
     match snapshot.coverage.state(Input::Blocks) {
         InputState::Unreachable => {
@@ -126,7 +201,7 @@ fn word_of(tally: &Tally, refused: bool) -> &'static str {
     }
 }
 
-fn asked(args: &ReleaseArgs, by: Yes) -> String {
+fn asked(args: &ReleaseArgs) -> serde_json::Value {
     serde_json::json!({
         "handles": args.handle,
         "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -135,9 +210,7 @@ fn asked(args: &ReleaseArgs, by: Yes) -> String {
         "skip_age": args.skip_age,
         "nodes_off": args.node_is_off,
         "knows": args.i_know_what_this_is,
-        "confirmed_by": match by { Yes::Person => "person", Yes::Flag => "flag" },
     })
-    .to_string()
 }
 
 /// Ctrl-C and SIGTERM finish the running transaction.
@@ -180,41 +253,16 @@ fn ask(yes: bool) -> Result<Option<Yes>, Error> {
 
 /// A plan with what is said beside it.
 #[derive(Debug, Default)]
-struct Planned {
-    plan: Plan,
-    /// Named things of which there is nothing.
-    nothing: Vec<String>,
+pub struct Planned {
+    pub plan: Plan,
+    /// What is said beside it: named things of which there is nothing, what to do instead.
+    pub nothing: Vec<String>,
 }
 
 impl Planned {
     fn summary(&self) -> String {
         serde_json::json!({"steps": self.plan.steps.len(), "subjects": self.plan.count(), "refused": self.plan.refusals.len()})
             .to_string()
-    }
-}
-
-struct Shown<'a> {
-    args: &'a ReleaseArgs,
-    planned: &'a Planned,
-}
-
-impl Shown<'_> {
-    fn print(&self, release: Option<i64>, tally: Option<&Tally>, exit: Exit) -> Result<(), Error> {
-        let Planned { plan, nothing } = self.planned;
-        let mut text = Vec::new();
-        let written = match (self.args.with.output, tally, release) {
-            (PlanOutput::Json, _, _) => {
-                let document = show::document(release, plan, tally, nothing, exit);
-                writeln!(text, "{document:#}")
-            }
-            (PlanOutput::Table, Some(tally), Some(release)) => show::outcome(release, tally, &mut text),
-            (PlanOutput::Table, _, _) => nothing
-                .iter()
-                .try_for_each(|n| writeln!(text, "NOTHING {}", crate::render::escape::escape(n)))
-                .and_then(|()| show::plan(plan, &mut text)),
-        };
-        written.map_err(|e| Error::new("print the plan").cause(e))?;
-        output::print(&text)
     }
 }
 
@@ -305,7 +353,7 @@ async fn steps(judge: &Judge<'_>, wanted: &[Wanted], sources: &Sources, planned:
 }
 
 /// Reads the bytes of a candidate and makes it a step, or a refusal.
-async fn step(candidate: Candidate, sources: &Sources, planned: &mut Planned) -> Result<(), Error> {
+pub async fn step(candidate: Candidate, sources: &Sources, planned: &mut Planned) -> Result<(), Error> {
     let Candidate { work, reason, holders, again } = candidate;
     let moment: Time = present();
     let decided = read_until(

@@ -119,7 +119,8 @@ impl Db {
 
     fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<FindingRow>> {
         let timeline = Timeline::of(&self.connection, pair)?;
-        let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(&self.connection, pair)? };
+        let mut seen =
+            Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(&self.connection, pair)? };
         let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
@@ -129,7 +130,6 @@ impl Db {
         found.sort_by_key(|f: &FindingRow| (std::cmp::Reverse(f.severity), f.code, f.id));
         Ok(found)
     }
-
 }
 
 /// Audits in which an open finding was hidden though its check ran.
@@ -148,8 +148,8 @@ impl Gap {
             "SELECT g.finding, g.first, g.last FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 \
              ORDER BY 1, 2",
         )?;
-        let rows =
-            statement.query_map([pair], |row| Ok(Gap { finding: row.get(0)?, first: row.get(1)?, last: row.get(2)? }))?;
+        let rows = statement
+            .query_map([pair], |row| Ok(Gap { finding: row.get(0)?, first: row.get(1)?, last: row.get(2)? }))?;
         rows.collect()
     }
 

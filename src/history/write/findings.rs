@@ -210,9 +210,10 @@ impl Writer<'_> {
         let last = text.rsplit(' ').next().unwrap_or(text);
         let address = last.parse::<Addr>().ok();
         let cidr = Cidr::parse(last).map(|(cidr, _)| cidr);
-        let covered = dark.ranges.iter().any(|range| {
-            address.is_some_and(|a| range.contains(a)) || cidr.is_some_and(|c| range.overlaps(c))
-        });
+        let covered = dark
+            .ranges
+            .iter()
+            .any(|range| address.is_some_and(|a| range.contains(a)) || cidr.is_some_and(|c| range.overlaps(c)));
         on_node || about || covered
     }
 }

@@ -6,8 +6,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::Writer;
 use crate::history::query::intervals::address_bytes;
-use crate::model::{Cidr, Input};
 use crate::model::record::{AllocationRow, BlockRow};
+use crate::model::{Cidr, Input};
 
 impl Writer<'_> {
     pub(super) fn allocations(&mut self) -> rusqlite::Result<()> {
@@ -42,9 +42,8 @@ impl Writer<'_> {
             "UPDATE allocation SET last_seen = max(?2, first_seen), not_seen_after = ?3, changes = ?4 WHERE id = ?1",
         )?;
         for row in &record.allocations.closed {
-            let block = |row: &rusqlite::Row<'_>| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-            };
+            let block =
+                |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
             let (cidr, created, version) = select.query_row([row], block)?;
             let Some((cidr, _)) = Cidr::parse(&cidr) else { continue };
             let hidden = record.dark.all_blocks || record.dark.ranges.iter().any(|range| range.overlaps(cidr));
@@ -191,7 +190,8 @@ impl Writer<'_> {
         let before = self.looked(&[Input::CalicoNodes, Input::KubeNodes])?;
         self.close("node_state", &record.nodes.closed, before)?;
         for row in &record.nodes.opened {
-            let (calico, kubernetes) = (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
+            let (calico, kubernetes) =
+                (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
             let (boot, addresses) = (self.names.some(row.boot_id.as_ref())?, self.names.id(&row.addresses)?);
             let mut insert = self.connection.prepare_cached(
                 "INSERT INTO node_state (pair, identity, calico, kubernetes, ours, present, boot_id, ready, addresses, \

@@ -98,14 +98,28 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn begin(connection: &'a Transaction<'a>, key: &ClusterKey, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
+    fn begin(
+        connection: &'a Transaction<'a>,
+        key: &ClusterKey,
+        record: &'a AuditRecord,
+    ) -> rusqlite::Result<Writer<'a>> {
         let pair = pair::find_or_make(connection, key)?;
         let number = |what: &str| connection.query_row(what, [pair], |row| row.get::<_, i64>(0));
         let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
         let apart = number("SELECT apart FROM pair WHERE id = ?1")? == 1;
         let audit = connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM audit", [], |row| row.get(0))?;
         let names = NameTable::new(connection);
-        Ok(Writer { connection, record, names, pair, apart, audit, before, now: record.header.judged, timeline: OnceCell::new() })
+        Ok(Writer {
+            connection,
+            record,
+            names,
+            pair,
+            apart,
+            audit,
+            before,
+            now: record.header.judged,
+            timeline: OnceCell::new(),
+        })
     }
 
     fn write(mut self) -> rusqlite::Result<Recorded> {
@@ -139,7 +153,10 @@ impl<'a> Writer<'a> {
     /// The last audit before this one that read all of these inputs; 0 when there is none.
     fn looked(&self, inputs: &[Input]) -> rusqlite::Result<i64> {
         let audits = self.timeline()?.audits.iter().rev();
-        Ok(audits.filter(|a| a.id < self.audit).find(|a| inputs.iter().all(|i| a.about.complete(*i))).map_or(0, |a| a.id))
+        Ok(audits
+            .filter(|a| a.id < self.audit)
+            .find(|a| inputs.iter().all(|i| a.about.complete(*i)))
+            .map_or(0, |a| a.id))
     }
 
     /// Rows of the pair change seldom; an unchanged cluster's audit touches none of them.
@@ -177,11 +194,9 @@ impl<'a> Writer<'a> {
         let header = &self.record.header;
         let (tool, about) = (self.names.id(&header.tool)?, self.names.id(&header.about)?);
         let before = "SELECT count(*) FROM audit WHERE id = ?1 AND (judged > ?2 OR started > ?3)";
-        let back: i64 = self.connection.query_row(
-            before,
-            params![self.before, header.judged.0, header.started.0],
-            |row| row.get(0),
-        )?;
+        let back: i64 =
+            self.connection
+                .query_row(before, params![self.before, header.judged.0, header.started.0], |row| row.get(0))?;
         let epoch: i64 =
             self.connection.query_row("SELECT epoch FROM pair WHERE id = ?1", [self.pair], |row| row.get(0))?;
         let mut statement = self.connection.prepare_cached(
