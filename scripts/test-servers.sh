@@ -112,6 +112,7 @@ cached() { # names that must all be in the cache, built from whatever version
 
 need_etcd=1
 need_kube=1
+need_kubectl=1
 
 if found=$(find_etcd 3.4.); then
     say "etcd 3.4: $found"
@@ -129,8 +130,12 @@ if found=$(find_tool kube-apiserver); then
     say "kube-apiserver: $found"
     need_kube=0
 fi
+if found=$(find_tool kubectl); then
+    say "kubectl: $found"
+    need_kubectl=0
+fi
 
-if ((need_etcd || need_kube)); then
+if ((need_etcd || need_kube || need_kubectl)); then
     if go_is_new_enough; then
         lock
         if ((need_etcd)); then
@@ -140,9 +145,9 @@ if ((need_etcd || need_kube)); then
         fi
         if ((need_kube)); then
             build kube-apiserver "$kube_version" k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver
-            # Only a convenience for people; no test needs it.
-            build kube-apiserver "$kube_version" k8s.io/kubernetes/cmd/kubectl kubectl ||
-                say "kubectl does not build; going on without it"
+        fi
+        if ((need_kubectl)); then
+            build kube-apiserver "$kube_version" k8s.io/kubernetes/cmd/kubectl kubectl
         fi
     else
         how="install Go $go_wanted or newer and run this again, or name a folder with the binaries in KUBEBUILDER_ASSETS"
@@ -151,6 +156,9 @@ if ((need_etcd || need_kube)); then
         fi
         if ((need_kube)); then
             if cached kube-apiserver; then say "kube-apiserver: $bin/kube-apiserver"; else skip "kube-apiserver $kube_version" "$how"; fi
+        fi
+        if ((need_kubectl)); then
+            if cached kubectl; then say "kubectl: $bin/kubectl"; else skip "kubectl $kube_version" "$how"; fi
         fi
     fi
 fi

@@ -5,7 +5,8 @@
 //! whole audit with the pods as kubectl prints them. Every command is a process of its own, so that its CPU and peak
 //! memory are the kernel's word for it. Client and server share the machine: use the ratios, not the seconds.
 //!
-//! `cargo bench --bench audit -- --sizes 1000,5000 --rounds 3 --etcd 3.4`. Without `--bench` (as `cargo test` runs
+//! `cargo bench --bench audit -- --sizes 1000,5000 --rounds 3 --etcd 3.4`; `-- --serve 100000` loads one cluster and
+//! waits, for a profiler. Without `--bench` (as `cargo test` runs
 //! it) it is a quick proof that all of this works.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -26,6 +27,7 @@ use std::process::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use generator::Cluster;
 use measure::Cost;
@@ -53,6 +55,9 @@ fn bench(args: &[String]) {
     if !have(need, "the bench") {
         return;
     }
+    if let Some(pods) = options.serve {
+        return serve(pods, version);
+    }
     let mut report = Report::new(version, &options);
     for &pods in &options.sizes {
         report.stores.push(store(pods, version, &options));
@@ -63,8 +68,17 @@ fn bench(args: &[String]) {
     }
 }
 
-/// One size, from generating to the last round.
-fn store(pods: usize, version: EtcdVersion, options: &Options) -> Store {
+/// A loaded etcd and the files beside it.
+struct World {
+    cluster: Cluster,
+    etcd: Etcd,
+    folder: TempDir,
+    /// Under `/calico`.
+    keys: usize,
+    bytes: usize,
+}
+
+fn world(pods: usize, version: EtcdVersion) -> World {
     say(&format!("{pods} pods: generating and loading"));
     let cluster = Cluster::of(pods);
     let folder = tempfile::Builder::new().prefix("ipaudit-bench-").tempdir().expect("a temporary folder");
@@ -73,6 +87,22 @@ fn store(pods: usize, version: EtcdVersion, options: &Options) -> Store {
     let (keys, bytes) = load(&cluster, &etcd);
     // What loading left behind in memory is not the reader's cost.
     etcd.restart();
+    World { cluster, etcd, folder, keys, bytes }
+}
+
+/// Says what would be measured and waits, for a profiler or a debugger.
+fn serve(pods: usize, version: EtcdVersion) {
+    let world = world(pods, version);
+    for command in commands(&world.etcd, world.folder.path()) {
+        report::print(&format!("{}:\n  {} {}\n", command.name, command.program, command.args.join(" ")));
+    }
+    say("Enter ends it");
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+/// One size, from generating to the last round.
+fn store(pods: usize, version: EtcdVersion, options: &Options) -> Store {
+    let World { cluster, etcd, folder, keys, bytes } = world(pods, version);
     let mut rows: Vec<Row> = commands(&etcd, folder.path()).into_iter().map(Row::new).collect();
     // The first round warms caches and is not counted.
     for round in 0..=options.rounds {

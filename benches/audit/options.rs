@@ -10,13 +10,15 @@ pub struct Options {
     pub etcd: Option<EtcdVersion>,
     /// Only to see that it works: nothing is saved.
     pub quick: bool,
+    /// Load a cluster of so many pods and wait.
+    pub serve: Option<usize>,
 }
 
 impl Options {
     /// `None` when there is nothing to do: `cargo test` was asked for other tests, or for a list of them.
     pub fn parse(args: &[String]) -> Option<Options> {
         let quick = !args.iter().any(|arg| arg == "--bench") || args.iter().any(|arg| arg == "--quick");
-        let mut options = Options { sizes: vec![1_000, 10_000, 100_000], rounds: 5, etcd: None, quick };
+        let mut options = Options { sizes: vec![1_000, 10_000, 100_000], rounds: 5, etcd: None, quick, serve: None };
         if quick {
             (options.sizes, options.rounds) = (vec![200], 1);
         }
@@ -34,6 +36,7 @@ impl Options {
                         other => panic!("--etcd 3.4 or 3.7, not {other}"),
                     });
                 }
+                "--serve" => options.serve = Some(number(value())),
                 "--list" => return None,
                 "--test-threads" | "--skip" | "--format" | "--color" => drop(value()),
                 _ if word.starts_with('-') => {}

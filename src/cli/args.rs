@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::etcd_args::EtcdArgs;
+use super::history_args::{DbArgs, HistoryArgs};
 use super::kube_args::KubeArgs;
 use super::release_args::{ReleaseArgs, UndoArgs};
 use crate::exit::FailOn;
@@ -66,6 +67,41 @@ pub enum Command {
     Undo(Box<UndoArgs>),
     /// What a code means: risk, how it comes about, what to do; without a code, all of them
     Explain(ExplainArgs),
+    /// What is kept of earlier audits: forget what is old, see whether the file is whole, get the data out
+    History(HistoryCommandArgs),
+}
+
+/// Flags of `history`.
+#[derive(Args, Debug)]
+pub struct HistoryCommandArgs {
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What to do with the history.
+#[derive(Subcommand, Debug)]
+pub enum HistoryCommand {
+    /// Forget audits and what has ended, once they are older than --keep; says what goes before it goes
+    Prune(PruneArgs),
+    /// Whether the file is whole; reads all of it. Exit code 1: it is not
+    Check(DbArgs),
+    /// Every row of every table as a line of JSON (docs/history.md)
+    Export(DbArgs),
+}
+
+/// Flags of `history prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// How long audits and what has ended are kept
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
+    pub keep: Duration,
+
+    /// Do it without asking
+    #[arg(long, env = "IPAUDIT_YES")]
+    pub yes: bool,
 }
 
 /// Flags of `audit`.
@@ -83,6 +119,9 @@ pub struct AuditArgs {
 
     #[command(flatten)]
     pub judging: Judging,
+
+    #[command(flatten)]
+    pub history: HistoryArgs,
 
     #[command(flatten)]
     pub view: View,
@@ -123,8 +162,9 @@ pub struct Judging {
 
     /// exclusive: no other cluster and no plain host uses this datastore, so whatever this API server does not know
     /// is gone. auto: decided from the nodes
-    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
-    pub scope: ScopeArg,
+    /// [default: what was said last, else auto]
+    #[arg(long, value_name = "SCOPE", env = "IPAUDIT_SCOPE")]
+    pub scope: Option<ScopeArg>,
 
     /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
@@ -136,6 +176,13 @@ pub struct Judging {
 pub enum ScopeArg {
     Auto,
     Exclusive,
+}
+
+impl Judging {
+    /// The scope that was asked for, now or (by the history) before.
+    pub fn scope_flag(&self) -> ScopeFlag {
+        self.scope.map_or(ScopeFlag::Auto, ScopeFlag::from)
+    }
 }
 
 impl From<ScopeArg> for ScopeFlag {

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use super::args::{AuditArgs, Judging, Output, View};
 use super::gather::{self, FirstLook, Sources};
+use super::memory::{self, Memory};
 use super::output::{self, Streams};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::record::Recorded;
 use crate::model::{Input, Past, Snapshot, Time};
+use crate::record::Course;
 use crate::render::{self, AuditView, Circumstances, Narrow};
-use crate::source::capture::{self, Second, Writer};
+use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
 
 /// Runs the command.
@@ -19,15 +22,23 @@ use crate::steady::Settling;
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
-    let judged = match &args.from {
-        Some(file) => from_capture(file, &args.judging)?,
+    let (mut judged, mut memory) = match &args.from {
+        Some(file) => {
+            let captured = capture::read(file)?;
+            let mut memory = Memory::open(&args.history, Some(file));
+            (from_capture(captured, &args.judging, &mut memory), memory)
+        }
         None => {
             let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
-            live(&sources, &args.judging, streams, None).await?
+            let mut memory = Memory::open(&args.history, None);
+            (live(&sources, &args.judging, streams, &mut memory, None).await?, memory)
         }
     };
     judged.warnings.iter().for_each(|w| streams.note(w));
-    tell(&judged, &args.view, streams)
+    let recorded = judged.record(&mut memory, args.judging.scope.map(ScopeFlag::from));
+    let exit = tell(&judged, &args.view, streams, &memory, recorded.as_ref())?;
+    memory.forget(&args.history, streams);
+    Ok(if memory.failed() { Exit::Failure } else { exit })
 }
 
 /// What an audit came to.
@@ -50,13 +61,15 @@ pub async fn live(
     sources: &Sources,
     judging: &Judging,
     streams: &Streams,
+    memory: &mut Memory,
     mut capture: Option<&mut Writer>,
 ) -> Result<Judged, Error> {
-    let FirstLook { snapshot, started, duration, warnings } =
+    let FirstLook { mut snapshot, started, duration, warnings } =
         gather::first_look(sources, streams, judging.now, capture.as_deref_mut()).await?;
-    let scope = judging.scope.into();
-    let outcome = check(&snapshot, scope, None);
-    let settling = Settling { past: None, now: snapshot.now, settle: judging.settle };
+    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
+    let (scope, past) = (judging.scope_flag(), memory.past());
+    let outcome = check(&snapshot, scope, past);
+    let settling = Settling { past, now: snapshot.now, settle: judging.settle };
     let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings };
     if !settling.has_suspects(&judged.outcome) {
         return Ok(judged);
@@ -78,7 +91,7 @@ pub async fn live(
             if let Some(writer) = capture {
                 writer.look(&second, began, took);
             }
-            let again = check(&second, scope, None);
+            let again = check(&second, scope, past);
             judged.outcome = settling.confirm(judged.outcome, &again);
         }
         Err(error) => {
@@ -104,6 +117,25 @@ impl Judged {
         self.incomplete || unread || !self.snapshot.bad_values.is_empty()
     }
 
+    /// Writes the audit into the history, if there is one, and tells the findings since when they are known.
+    fn record(&mut self, memory: &mut Memory, said: Option<ScopeFlag>) -> Option<Recorded> {
+        memory.past()?;
+        let ledger = Ledger::build(&self.snapshot, self.scope, memory.past());
+        let about = Circumstances { incomplete: self.incomplete, ..Circumstances::default() };
+        let shown = AuditView::of(&self.snapshot, &ledger, &self.outcome, about);
+        let course = Course {
+            started: self.started,
+            duration: self.duration,
+            complete: shown.audit.complete,
+            said,
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            counts: serde_json::to_string(&shown.counts).unwrap_or_default(),
+        };
+        drop(shown);
+        drop(ledger);
+        memory.record(&self.snapshot, &mut self.outcome, &course, self.scope)
+    }
+
     fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
         self.incomplete = true;
@@ -117,13 +149,13 @@ fn check(snapshot: &Snapshot, scope: ScopeFlag, past: Option<&Past>) -> Outcome 
 }
 
 /// Audits what a capture saw; both looks are in it.
-fn from_capture(file: &std::path::Path, judging: &Judging) -> Result<Judged, Error> {
-    let captured = capture::read(file)?;
+fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> Judged {
     let mut snapshot = captured.first;
     snapshot.now = judging.now.unwrap_or(snapshot.now);
-    let scope = judging.scope.into();
-    let outcome = check(&snapshot, scope, None);
-    let settling = Settling { past: None, now: snapshot.now, settle: judging.settle };
+    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
+    let (scope, past) = (judging.scope_flag(), memory.past());
+    let outcome = check(&snapshot, scope, past);
+    let settling = Settling { past, now: snapshot.now, settle: judging.settle };
     let (started, duration) = (captured.started, captured.duration);
     let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
     match captured.second {
@@ -132,16 +164,25 @@ fn from_capture(file: &std::path::Path, judging: &Judging) -> Result<Judged, Err
         Second::None => {}
         Second::Seen(mut second) => {
             second.now = judging.now.unwrap_or(second.now);
-            judged.outcome = settling.confirm(judged.outcome, &check(&second, scope, None));
+            judged.outcome = settling.confirm(judged.outcome, &check(&second, scope, past));
         }
         Second::Failed(why) => judged.fail_second_look(&settling, &why),
     }
-    Ok(judged)
+    judged
 }
 
-fn tell(judged: &Judged, view: &View, streams: &Streams) -> Result<Exit, Error> {
-    let ledger = Ledger::build(&judged.snapshot, judged.scope, None);
+fn tell(
+    judged: &Judged,
+    view: &View,
+    streams: &Streams,
+    memory: &Memory,
+    recorded: Option<&Recorded>,
+) -> Result<Exit, Error> {
+    let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
     let about = Circumstances {
+        id: recorded.map(|r| r.id.unsigned_abs()),
+        history: recorded.map(memory::row),
+        failed: memory.failed(),
         started: Some(judged.started),
         duration: judged.duration,
         narrow: Narrow { codes: view.code.clone(), severity: view.severity, ..Narrow::default() },

@@ -3,6 +3,7 @@
 use super::args::CaptureArgs;
 use super::audit;
 use super::gather::Sources;
+use super::memory::Memory;
 use super::output::Streams;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -15,7 +16,7 @@ use crate::source::capture::Writer;
 pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
     let mut writer = Writer::create(&args.file)?;
-    let judged = audit::live(&sources, &args.judging, streams, Some(&mut writer)).await?;
+    let judged = audit::live(&sources, &args.judging, streams, &mut Memory::none(), Some(&mut writer)).await?;
     writer.finish()?;
     judged.warnings().iter().for_each(|w| streams.note(w));
     streams.note(&format!("captured: {}", args.file.display()));

@@ -6,13 +6,17 @@ mod capture;
 pub mod etcd_args;
 mod explain;
 mod gather;
+mod history;
+pub mod history_args;
 pub mod kube_args;
+mod memory;
 mod output;
 mod release;
 pub mod release_args;
 mod undo;
 
-use clap::Parser;
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command};
 use output::Streams;
@@ -22,7 +26,7 @@ use crate::exit::Exit;
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match parse() {
         Ok(cli) => cli,
         Err(e) => {
             // clap prints help and version to standard output, errors to standard error.
@@ -41,6 +45,16 @@ pub fn main() -> Exit {
     }
 }
 
+/// The command line, and which of it was typed rather than found in the environment where that matters.
+fn parse() -> Result<Cli, clap::Error> {
+    let matches = Cli::command().try_get_matches()?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
+        args.history.named = flags.value_source("db") == Some(ValueSource::CommandLine);
+    }
+    Ok(cli)
+}
+
 fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
     // Both TLS users (etcd-client, kube) take the process's provider; a second one in the tree would make kube panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -55,6 +69,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Release(args) => runtime.block_on(release::run(&args, streams)),
         Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
+        Command::History(args) => history::run(&args, streams),
     }
 }
 

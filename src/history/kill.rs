@@ -3,7 +3,7 @@
 //! `IPAUDIT_KILL_AT=begin` dies at the first pass of the point `begin`, `=begin:3` at the third. A release build has
 //! none of this.
 
-/// A point of the write; see [`POINTS`] of the tests for the list.
+/// A point of the write; the tests list them.
 #[cfg(debug_assertions)]
 pub(super) fn point(name: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};

@@ -5,15 +5,19 @@
 //! here judges, prints or knows of etcd or Kubernetes. Secrets never get here: what is written are names, addresses,
 //! revisions, hashes, and the values of blocks, handles and endpoints that a release changes.
 
+mod check;
+pub mod export;
 mod kill;
 mod migrate;
 mod open;
 mod pair;
 mod past;
+mod prune;
 pub mod query;
 pub mod release;
 mod timeline;
 mod write;
 
 pub use open::{Db, Journal, Mode, default_path};
+pub use prune::Pruned;
 pub use write::Writing;

@@ -9,6 +9,7 @@ pub mod escape;
 pub mod json;
 pub mod manual;
 mod narrow;
+pub mod report;
 pub mod table;
 mod view;
 

@@ -41,6 +41,18 @@ pub fn kube_apiserver() -> Option<&'static Path> {
         .as_deref()
 }
 
+/// kubectl, best the one beside that kube-apiserver: of the same version, as in envtest's folder.
+pub fn kubectl() -> Option<&'static Path> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let beside = || kube_apiserver().and_then(Path::parent).map(Path::to_path_buf);
+    FOUND
+        .get_or_init(|| {
+            let mut places = beside().into_iter().chain(folders()).map(|folder| folder.join("kubectl"));
+            places.find(|path| path.is_file())
+        })
+        .as_deref()
+}
+
 fn find_etcd(minor: &str, has_etcdutl: bool) -> Option<EtcdBinaries> {
     let of_minor = |name: &str, args: &[&str], first: Option<&Path>| {
         first

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// `ipaudit`, with an empty environment and no home.
 pub fn ipaudit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
-    command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin");
+    command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin").env("IPAUDIT_NO_HISTORY", "true");
     command
 }
 

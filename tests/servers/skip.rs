@@ -16,6 +16,7 @@ pub enum Need {
     Etcd3_7,
     /// kube-apiserver and the etcd 3.7 behind it.
     ApiServer,
+    Kubectl,
 }
 
 impl Need {
@@ -29,6 +30,7 @@ impl Need {
             Need::Etcd3_7 => binaries::etcd_3_7().is_none().then_some(("etcd 3.7 with etcdctl and etcdutl", script)),
             Need::ApiServer if binaries::kube_apiserver().is_none() => Some(("kube-apiserver", script)),
             Need::ApiServer => Need::Etcd3_7.missing(),
+            Need::Kubectl => binaries::kubectl().is_none().then_some(("kubectl", script)),
         }
     }
 }

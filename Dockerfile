@@ -1,0 +1,18 @@
+# The binary alone, on distroless: no shell, no package manager, not root.
+#   docker build -t ipaudit .
+#   docker run --rm ipaudit --help
+FROM rust:1.91-slim-bookworm AS build
+# etcd's messages are compiled by protoc; descriptor.proto and its like are libprotobuf-dev's.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev protobuf-compiler libprotobuf-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --bin ipaudit
+
+# SQLite and everything else is linked in: libc, libm and libgcc are all it needs, of the same Debian.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /src/target/release/ipaudit /usr/bin/ipaudit
+# nonroot; as a number, so that Kubernetes' runAsNonRoot can see it.
+USER 65532:65532
+ENTRYPOINT ["/usr/bin/ipaudit"]

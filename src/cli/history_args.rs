@@ -1,0 +1,73 @@
+//! Flags that say where the history is and how long it is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::error::Error;
+use crate::history::{self, Journal};
+
+/// Where the history is.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "History")]
+pub struct DbArgs {
+    /// The history's file [default: $XDG_STATE_HOME/ipaudit/history.db, else ~/.local/state/ipaudit/history.db; as root
+    /// /var/lib/ipaudit/history.db]
+    #[arg(long, value_name = "PATH", env = "IPAUDIT_DB")]
+    pub db: Option<PathBuf>,
+
+    /// How SQLite keeps its journal: truncate for a network volume (NFS, ReadWriteMany), where wal is unsafe
+    #[arg(long, value_enum, value_name = "MODE", default_value = "wal", env = "IPAUDIT_DB_JOURNAL")]
+    pub db_journal: JournalArg,
+}
+
+/// Whether and how an audit is recorded.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "History")]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// Neither read nor write a history: nothing is known of before, and what needs a past is skipped
+    #[arg(long, env = "IPAUDIT_NO_HISTORY")]
+    pub no_history: bool,
+
+    /// How long audits and what has ended are kept; what is open and releases are kept for ever
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = super::args::duration)]
+    pub keep: Duration,
+
+    /// `--db` stands on the command line, not in the environment alone.
+    #[arg(skip)]
+    pub named: bool,
+}
+
+/// `--db-journal`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JournalArg {
+    Wal,
+    Truncate,
+}
+
+impl From<JournalArg> for Journal {
+    fn from(arg: JournalArg) -> Journal {
+        match arg {
+            JournalArg::Wal => Journal::Wal,
+            JournalArg::Truncate => Journal::Truncate,
+        }
+    }
+}
+
+impl DbArgs {
+    /// The file that is meant.
+    ///
+    /// # Errors
+    /// Neither a flag nor the environment names a place.
+    pub fn path(&self) -> Result<PathBuf, Error> {
+        self.db.clone().or_else(history::default_path).ok_or_else(|| {
+            Error::new("find a place for the history")
+                .cause("neither XDG_STATE_HOME nor HOME is set")
+                .hint("--db PATH names one, --no-history does without")
+        })
+    }
+}
