@@ -11,6 +11,7 @@
 //! no clock, no async, no printing. The outside world is touched at the edges alone ([`connect`], [`source`]),
 //! one file for one outside thing. `tests/layers.rs` holds the imports to that.
 
+pub mod apply;
 pub mod checks;
 pub mod cli;
 pub mod connect;
@@ -20,6 +21,7 @@ pub mod exit;
 pub mod history;
 pub mod ledger;
 pub mod model;
+pub mod plan;
 pub mod record;
 pub mod render;
 pub mod source;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::etcd_args::EtcdArgs;
 use super::history_args::{DbArgs, HistoryArgs};
 use super::kube_args::KubeArgs;
+use super::release_args::{ReleaseArgs, UndoArgs};
 use crate::exit::FailOn;
 use crate::ledger::ScopeFlag;
 use crate::model::{Code, Severity, Time};
@@ -60,6 +61,10 @@ pub enum Command {
     Audit(Box<AuditArgs>),
     /// Save everything that an audit reads in one file, to be audited elsewhere
     Capture(Box<CaptureArgs>),
+    /// Give leaked addresses and orphaned handles back: plan, show, ask, write, verify
+    Release(Box<ReleaseArgs>),
+    /// Put a wrong release back, where that is still right
+    Undo(Box<UndoArgs>),
     /// What a code means: risk, how it comes about, what to do; without a code, all of them
     Explain(ExplainArgs),
     /// What is kept of earlier audits: forget what is old, see whether the file is whole, get the data out
@@ -327,6 +332,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn time(text: &str) -> Result<Time, String> {
+pub(super) fn time(text: &str) -> Result<Time, String> {
     Time::parse_rfc3339(text).ok_or_else(|| format!("{text:?} is no time; write 2026-11-24T03:04:11Z"))
 }

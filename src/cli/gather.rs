@@ -62,6 +62,22 @@ impl Sources {
         };
         Ok(Sources { etcd, etcd_concurrency, kube })
     }
+
+    /// The connection to etcd, to write with.
+    ///
+    /// # Errors
+    /// When none could be made of the settings.
+    pub fn connection(&self) -> Result<&Connection, Error> {
+        self.etcd.as_ref().map_err(Error::again)
+    }
+
+    /// Kubernetes' API, when it is asked and not read from files.
+    pub fn kube_api(&self) -> Option<&KubeApi> {
+        match &self.kube {
+            Kube::Live(api) => Some(api),
+            Kube::NotAsked | Kube::Files(_) => None,
+        }
+    }
 }
 
 /// What the first look saw.

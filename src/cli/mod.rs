@@ -12,6 +12,9 @@ pub mod kube_args;
 mod memory;
 mod output;
 mod report;
+mod release;
+pub mod release_args;
+mod undo;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
@@ -64,6 +67,8 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
     match cli.command {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
+        Command::Release(args) => runtime.block_on(release::run(&args, streams)),
+        Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
         Command::History(args) => history::run(&args, streams),
         Command::Report(args) => report::run(&args, streams),

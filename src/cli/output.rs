@@ -72,6 +72,20 @@ impl Streams {
         bar.enable_steady_tick(Duration::from_millis(120));
         bar
     }
+
+    /// A bar with an estimate on standard error, on a terminal only.
+    pub fn bar(&self, length: u64, doing: &str) -> ProgressBar {
+        if !self.terminal || self.quiet {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(length);
+        let template = "{msg} {bar:30} {human_pos}/{human_len}  {per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(doing.to_owned());
+        bar
+    }
 }
 
 /// Prints an error: the chain in one line, then its hint.

@@ -114,6 +114,21 @@ impl Db {
         pair::find(&self.connection, key).map_err(self.failed("read the clusters of the history"))
     }
 
+    /// The pair of these names, made when the file does not have it: a release may come before the first audit.
+    ///
+    /// # Errors
+    /// A file that cannot be written.
+    pub fn make_pair(&mut self, key: &ClusterKey) -> Result<i64, Error> {
+        let failed = self.failed("write the cluster into the history");
+        let mut write = || {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let pair = pair::find_or_make(&transaction, key)?;
+            transaction.commit()?;
+            Ok(pair)
+        };
+        write().map_err(failed)
+    }
+
     /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
     /// without a break; empty when it is no open leak.
     ///

@@ -32,7 +32,7 @@ pub struct Host {
 }
 
 /// One value of `attributes[]`; shared by all ordinals that index it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Attribute {
     /// `handle_id` in sanitised form (up to the first `\r`); `None` when absent, null or empty.
     pub handle: Option<HandleId>,

@@ -1,0 +1,174 @@
+//! Carries out one transaction of a confirmed plan, and finds out afterwards what became of it.
+//!
+//! The transaction is sent once. When its answer is lost, nobody knows whether etcd has done it, and then nothing is
+//! said before the keys have been read and compared with what was intended ([`settle`]). Nothing is ever forced: a
+//! compare that fails leaves everything as it was. Only a [`Ready`] can be applied, which only a licence of a confirmed
+//! plan makes.
+
+mod settle;
+
+use std::collections::BTreeMap;
+
+use etcd_client::{Compare, CompareOp, GetOptions, Txn, TxnOp, TxnOpResponse};
+
+use crate::connect::etcd::Connection;
+use crate::connect::trouble::{Kind, Trouble};
+use crate::error::Error;
+use crate::model::keys::key_text;
+use crate::plan::confirm::Ready;
+use crate::plan::transaction::{After, Change, Fresh, OPERATIONS, Stored, Transaction};
+
+pub use settle::{Settled, settle};
+
+/// How a transaction ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was done, at this revision (0: done, and the revision is not known, since the answer was lost).
+    Done { revision: i64 },
+    /// A compare failed: somebody else was faster, and nothing was written.
+    Lost,
+    /// The answer was lost, and the keys do not tell: nobody knows.
+    Unknown(Error),
+}
+
+/// The keys at one moment.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub fresh: Fresh,
+    pub revision: i64,
+    pub cluster_id: u64,
+}
+
+/// Applies a transaction and, when its answer is lost, settles what became of it.
+///
+/// # Errors
+/// A refusal by etcd: nothing was written. A missing right is named.
+pub async fn apply(connection: &Connection, ready: &Ready) -> Result<Outcome, Error> {
+    let transaction = ready.transaction();
+    let doing = "write the release";
+    let sent = connection.once(doing, |mut kv| {
+        let txn = request(transaction);
+        async move { kv.txn(txn).await }
+    });
+    match sent.await {
+        Ok(answer) if answer.succeeded() => {
+            let revision = answer.header().map_or(0, |h| h.revision());
+            Ok(Outcome::Done { revision })
+        }
+        Ok(_) => Ok(Outcome::Lost),
+        Err(trouble) if trouble.again() => {
+            tracing::debug!(error = %crate::error::chain(&trouble.error), "the answer was lost: looking what became of it");
+            Ok(match settle(connection, transaction.changes()).await {
+                Ok(Settled::Done { revision }) => Outcome::Done { revision },
+                Ok(Settled::NotDone) => Outcome::Lost,
+                Ok(Settled::Unknown(why)) => Outcome::Unknown(trouble.error.hint(why)),
+                Err(error) => Outcome::Unknown(error),
+            })
+        }
+        Err(trouble) => Err(refused(trouble, transaction)),
+    }
+}
+
+/// Compares, puts and deletes of a transaction.
+fn request(transaction: &Transaction) -> Txn {
+    let (mut when, mut then) = (Vec::new(), Vec::new());
+    for Change { key, before, after, .. } in transaction.changes() {
+        match before {
+            Some(stored) => {
+                when.push(Compare::mod_revision(key.clone(), CompareOp::Equal, stored.mod_revision));
+                when.push(Compare::value(key.clone(), CompareOp::Equal, stored.value.clone()));
+            }
+            None => when.push(Compare::create_revision(key.clone(), CompareOp::Equal, 0)),
+        }
+        match after {
+            After::Same => {}
+            After::Put(value) => then.push(TxnOp::put(key.clone(), value.clone(), None)),
+            After::Delete => then.push(TxnOp::delete(key.clone(), None)),
+        }
+    }
+    Txn::new().when(when).and_then(then)
+}
+
+/// A refusal, with the right that is missing.
+fn refused(trouble: Trouble, transaction: &Transaction) -> Error {
+    if trouble.kind != Kind::Forbidden {
+        return trouble.error;
+    }
+    let mut prefixes: Vec<&str> =
+        transaction.changes().iter().filter(|c| c.after != After::Same).filter_map(|c| prefix(&c.key)).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    let grants: Vec<String> = prefixes
+        .iter()
+        .map(|prefix| format!("etcdctl role grant-permission ROLE --prefix=true readwrite {prefix}"))
+        .collect();
+    let hint = format!("this user may read and not write; its role lacks: {}", grants.join("; "));
+    let mut error = Error::new(trouble.error.doing).at(trouble.error.at).hint(hint);
+    error.cause = trouble.error.cause;
+    error
+}
+
+/// The prefix that a role must be able to write for this key (docs/release.md).
+fn prefix(key: &[u8]) -> Option<&'static str> {
+    use crate::model::keys::{BLOCKS, ENDPOINTS, HANDLES};
+    [BLOCKS, HANDLES, ENDPOINTS].into_iter().find(|prefix| key.starts_with(prefix.as_bytes()))
+}
+
+/// Reads these keys, all at one revision.
+///
+/// # Errors
+/// As for any read; a compaction between two transactions too, when there are more than 128 keys.
+pub async fn read(connection: &Connection, keys: &[Vec<u8>]) -> Result<Seen, Error> {
+    let doing = "read the keys of the release";
+    let mut seen: Option<Seen> = None;
+    for group in keys.chunks(OPERATIONS) {
+        let pin = seen.as_ref().map(|s| s.revision);
+        let answer = connection.call(doing, |mut kv| {
+            let options = pin.map(|revision| GetOptions::new().with_revision(revision));
+            let reads: Vec<TxnOp> = group.iter().map(|key| TxnOp::get(key.clone(), options.clone())).collect();
+            async move { kv.txn(Txn::new().and_then(reads)).await }
+        });
+        let answer = answer.await.map_err(|t| t.error)?;
+        let fail = |text: &str| Error::new(doing).cause(text.to_owned());
+        let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
+        let now = seen.get_or_insert_with(|| Seen {
+            fresh: BTreeMap::new(),
+            revision: header.revision(),
+            cluster_id: header.cluster_id(),
+        });
+        if now.cluster_id != header.cluster_id() {
+            return Err(fail("another etcd cluster answers now"));
+        }
+        let responses = answer.op_responses();
+        if responses.len() < group.len() {
+            return Err(fail("fewer answers than questions"));
+        }
+        for (key, response) in group.iter().zip(responses) {
+            let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read")) };
+            let stored = get.take_kvs().into_iter().next().map(|kv| {
+                let (create_revision, mod_revision) = (kv.create_revision(), kv.mod_revision());
+                Stored { value: kv.into_key_value().1, create_revision, mod_revision }
+            });
+            now.fresh.insert(key.clone(), stored);
+        }
+    }
+    seen.ok_or_else(|| Error::new(doing).cause("no keys"))
+}
+
+/// One key as it was at a revision; `None`: absent then.
+async fn read_at(connection: &Connection, key: &[u8], revision: i64) -> Result<Option<Stored>, Trouble> {
+    let answer = connection.call("look up what became of the release", |mut kv| {
+        let (key, options) = (key.to_vec(), GetOptions::new().with_revision(revision));
+        async move { kv.get(key, Some(options)).await }
+    });
+    let mut answer = answer.await?;
+    Ok(answer.take_kvs().into_iter().next().map(|kv| {
+        let (create_revision, mod_revision) = (kv.create_revision(), kv.mod_revision());
+        Stored { value: kv.into_key_value().1, create_revision, mod_revision }
+    }))
+}
+
+/// For messages: the keys of a transaction that are written.
+pub fn written_keys(transaction: &Transaction) -> Vec<String> {
+    transaction.changes().iter().filter(|c| c.after != After::Same).map(|c| key_text(&c.key)).collect()
+}

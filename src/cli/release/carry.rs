@@ -1,0 +1,284 @@
+//! Does a confirmed plan, step by step: ask Kubernetes once more, read, decide, record the intent, write, record the
+//! outcome.
+//!
+//! A step that somebody else's write defeats is read and decided again, at most three times, only for the same holders.
+//! The first state that cannot be explained stops the run (rule 10); Ctrl-C stops it after the running transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::record::{Recorder, StepOutcome};
+use crate::apply::{self, Outcome, Seen, Settled};
+use crate::cli::gather::present;
+use crate::connect::etcd::Connection;
+use crate::error::{Error, chain};
+use crate::model::{Names, Pod, Time};
+use crate::plan::circumstances::{Again, AgainNode, AgainPod, Refusal};
+use crate::plan::confirm::{Confirmed, Licence, Permit, Ready};
+use crate::plan::fresh::Decision;
+use crate::plan::transaction::{Fresh, Transaction};
+use crate::source::kube_api::KubeApi;
+use crate::source::kube_look::{self, Looked};
+
+/// How often a step is read and decided again.
+const TRIES: usize = 3;
+/// How often more keys may turn out to be needed.
+const ROUNDS: usize = 4;
+
+/// What the run came to so far.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Handles and addresses that were released (or put back).
+    pub done: usize,
+    /// That were gone already.
+    pub gone: usize,
+    pub transactions: usize,
+    pub refused: Vec<Refusal>,
+    /// An outcome that nobody knows; the run has stopped there.
+    pub unknown: Option<Error>,
+    /// The tool or etcd failed; the run has stopped there.
+    pub failed: Option<Error>,
+    /// Ctrl-C.
+    pub stopped: bool,
+    /// Steps that were not begun.
+    pub left: usize,
+}
+
+/// With what a run is done.
+pub struct Carrier<'a> {
+    pub connection: &'a Connection,
+    /// `None`: Kubernetes cannot be asked about single objects.
+    pub api: Option<&'a KubeApi>,
+    pub recorder: &'a mut Recorder,
+    /// Of the looks on which the plan rests.
+    pub cluster_id: u64,
+    pub revision: i64,
+    /// Transactions a second; `None`: as fast as it goes.
+    pub rate: Option<f64>,
+    pub stop: Arc<AtomicBool>,
+    pub bar: ProgressBar,
+}
+
+/// How one step ended.
+enum End {
+    Done,
+    Gone,
+    Refused(Refusal),
+    Unknown(Error),
+    Failed(Error),
+}
+
+impl Carrier<'_> {
+    /// Does all steps, or as many as can be done.
+    pub async fn run(&mut self, confirmed: &Confirmed) -> Tally {
+        let mut tally = Tally::default();
+        let steps = confirmed.licences().count();
+        for (i, licence) in confirmed.licences().enumerate() {
+            if self.stop.load(Ordering::SeqCst) {
+                tally.stopped = true;
+                tally.left = steps - i;
+                break;
+            }
+            let began = tokio::time::Instant::now();
+            let count = licence.step().work.count();
+            let refused_before = tally.refused.len();
+            match self.step(&licence, &mut tally).await {
+                End::Done => {
+                    let dropped = tally.refused.len() - refused_before;
+                    tally.done += count.saturating_sub(dropped);
+                }
+                End::Gone => tally.gone += count,
+                End::Refused(refusal) => tally.refused.push(refusal),
+                End::Unknown(error) => tally.unknown = Some(error),
+                End::Failed(error) => tally.failed = Some(error),
+            }
+            self.bar.inc(count as u64);
+            if tally.unknown.is_some() || tally.failed.is_some() {
+                tally.left = steps - i - 1;
+                break;
+            }
+            if let Some(rate) = self.rate {
+                tokio::time::sleep_until(began + Duration::from_secs_f64(1.0 / rate)).await;
+            }
+        }
+        self.bar.finish_and_clear();
+        tally
+    }
+
+    async fn step(&mut self, licence: &Licence<'_>, tally: &mut Tally) -> End {
+        let subject = licence.step().work.subject();
+        for again in &licence.step().again {
+            if let Err(words) = self.ask_again(again).await {
+                return End::Refused(Refusal::new(5, subject, words));
+            }
+        }
+        // Transactions that seemed not to be done after their answer was lost: they may arrive late.
+        let mut late: Vec<Transaction> = Vec::new();
+        for _ in 0..TRIES {
+            let permit = match self.decide(licence).await {
+                Ok(permit) => permit,
+                Err(error) => return End::Failed(error),
+            };
+            let ready = match permit.ready {
+                Ok(ready) => ready,
+                Err(decision) => {
+                    tally.refused.extend(permit.dropped);
+                    return self.without_write(decision, subject, &late).await;
+                }
+            };
+            match self.write(licence, &ready).await {
+                Ok(Outcome::Done { .. }) => {
+                    tally.transactions += 1;
+                    tally.gone += permit.gone;
+                    tally.done = tally.done.saturating_sub(permit.gone);
+                    tally.refused.extend(permit.dropped);
+                    return self.read_back(&ready).await;
+                }
+                Ok(Outcome::Lost) => late.push(ready.transaction().clone()),
+                Ok(Outcome::Unknown(error)) => return End::Unknown(error),
+                Err(error) => return End::Failed(error),
+            }
+        }
+        let words = format!("somebody else wrote these keys {TRIES} times meanwhile: try again later");
+        self.without_write(Decision::Refused(Refusal::new(9, &*subject, words)), subject.clone(), &late).await
+    }
+
+    /// Nothing is written, unless an earlier try of ours was done after all.
+    async fn without_write(&mut self, decision: Decision, subject: String, late: &[Transaction]) -> End {
+        for transaction in late {
+            match apply::settle(self.connection, transaction.changes()).await {
+                Ok(Settled::Done { revision }) if revision > 0 => {
+                    let recorded = self.recorder.settle_last(StepOutcome::Applied { revision });
+                    return recorded.map_or_else(End::Failed, |()| End::Done);
+                }
+                Ok(_) => {}
+                Err(error) => return End::Unknown(error),
+            }
+        }
+        match decision {
+            Decision::Nothing(_) => End::Gone,
+            Decision::Changed(words) => End::Refused(Refusal::new(9, subject, format!("changed hands: {words}"))),
+            Decision::Refused(refusal) => End::Refused(refusal),
+            Decision::Read(_) => End::Refused(Refusal::new(9, subject, "it names more and more blocks")),
+            Decision::Write(_) => End::Failed(Error::new("decide about a release").cause("a decision was lost")),
+        }
+    }
+
+    /// Reads what is needed at one moment, and decides.
+    async fn decide(&self, licence: &Licence<'_>) -> Result<Permit, Error> {
+        let moment = self.moment();
+        let check = |seen: &Seen| self.same_datastore(seen);
+        let more = |permit: &Permit| permit.ready.as_ref().err().and_then(Decision::wants).map(<[_]>::to_vec);
+        read_until(self.connection, licence.step().work.keys(), check, |fresh| licence.decide(fresh, moment), more)
+            .await
+    }
+
+    fn same_datastore(&self, seen: &Seen) -> Result<(), Error> {
+        let what = match () {
+            () if seen.cluster_id != self.cluster_id => "another etcd cluster answers now",
+            () if seen.revision < self.revision => "etcd's revision went back: it was restored",
+            () => return Ok(()),
+        };
+        Err(Error::new("go on releasing").cause(what).hint("nothing more was written; run `ipaudit audit`"))
+    }
+
+    /// The later of our clock and the API server's.
+    fn moment(&self) -> Time {
+        let api = self.api.and_then(|api| api.tally.date());
+        api.map_or(present(), |date| date.max(present()))
+    }
+
+    /// Intent, write, outcome.
+    async fn write(&mut self, licence: &Licence<'_>, ready: &Ready) -> Result<Outcome, Error> {
+        self.recorder.intend(&licence.step().work, ready.transaction())?;
+        let outcome = apply::apply(self.connection, ready).await;
+        let recorded = match &outcome {
+            Ok(Outcome::Done { revision }) => self.recorder.settle_last(StepOutcome::Applied { revision: *revision }),
+            Ok(Outcome::Lost) => self.recorder.settle_last(StepOutcome::NotApplied),
+            // Left open: the next run looks what became of it.
+            Ok(Outcome::Unknown(_)) => Ok(()),
+            Err(error) => self.recorder.settle_last(StepOutcome::Refused(chain(error))),
+        };
+        match (outcome, recorded) {
+            (Ok(outcome), Ok(())) => Ok(outcome),
+            (Err(error), _) | (Ok(_), Err(error)) => Err(error),
+        }
+    }
+
+    /// What was written must be there, or have been written over since.
+    async fn read_back(&self, ready: &Ready) -> End {
+        match apply::settle(self.connection, ready.transaction().changes()).await {
+            Ok(Settled::NotDone) => {
+                let cause = "etcd said that it was done, and the keys say that it was not";
+                End::Unknown(Error::new("read the release back").cause(cause))
+            }
+            Ok(_) => End::Done,
+            Err(error) => End::Unknown(error),
+        }
+    }
+
+    /// Rule 5: GET, without `resourceVersion`; anything but the same answer refuses.
+    async fn ask_again(&self, again: &Again) -> Result<(), String> {
+        let Some(api) = self.api else {
+            return Err("Kubernetes was read from files, and files cannot be asked again".to_owned());
+        };
+        let mut names = Names::default();
+        let id = format!("pod {}/{}", again.namespace, again.name);
+        match (kube_look::get_pod(api, &mut names, &again.namespace, &again.name).await, &again.pod) {
+            (Looked::Absent, AgainPod::Absent) => {}
+            (Looked::Present(pod), AgainPod::As(before)) if fingerprint(&names, &pod) == *before => {}
+            (Looked::Unknown(why), _) => return Err(format!("{id} could not be read again right now: {why}")),
+            (Looked::Absent, AgainPod::As(_)) => return Err(format!("{id} is gone now: judge anew")),
+            (Looked::Present(_), _) => return Err(format!("{id} is another one or changed meanwhile")),
+        }
+        let Some((node, wanted)) = &again.node else { return Ok(()) };
+        match (kube_look::get_node(api, &mut names, node).await, wanted) {
+            (Looked::Present(found), AgainNode::Ready) if found.ready == Some(true) => Ok(()),
+            (Looked::Absent, AgainNode::Absent) => Ok(()),
+            (Looked::Unknown(why), _) => Err(format!("node {node} could not be read again right now: {why}")),
+            _ => Err(format!("node {node} is not what it was any more")),
+        }
+    }
+}
+
+/// Reads keys at one moment and decides; more keys may turn out to be needed, then all are read anew.
+///
+/// # Errors
+/// As for any read, and what `check` says of the moment.
+pub async fn read_until<T>(
+    connection: &Connection,
+    mut keys: Vec<Vec<u8>>,
+    check: impl Fn(&Seen) -> Result<(), Error>,
+    decide: impl Fn(&Fresh) -> T,
+    more: impl Fn(&T) -> Option<Vec<Vec<u8>>>,
+) -> Result<T, Error> {
+    let mut round = 0;
+    loop {
+        keys.sort();
+        keys.dedup();
+        let seen = apply::read(connection, &keys).await?;
+        check(&seen)?;
+        let decided = decide(&seen.fresh);
+        round += 1;
+        match more(&decided) {
+            Some(more) if round < ROUNDS => keys.extend(more),
+            _ => return Ok(decided),
+        }
+    }
+}
+
+/// What must be the same of a pod at the next look.
+pub fn fingerprint(names: &Names, pod: &Pod) -> String {
+    let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+    format!(
+        "{} {} {} {} {}",
+        pod.uid.text(names),
+        pod.phase.word(),
+        names.get(pod.node),
+        addresses.join(","),
+        pod.deleting.is_some()
+    )
+}

@@ -1,0 +1,366 @@
+//! Turns what was looked at twice into what the rules judge by, and what passes into steps of a plan.
+//!
+//! All reading is done before. The proofs are the checks' own (IPA110, IPA201); nothing here decides anew what a leak is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::Recorder;
+use crate::checks::World;
+use crate::checks::addresses::leaked_address::{self, Proof};
+use crate::checks::handles::orphaned_handle;
+use crate::decode::keys::record_key;
+use crate::ledger::{Allocation, Claim, Claimant, Ledger, Standing, Tally, Use};
+use crate::model::keys::handle_key;
+use crate::model::{Addr, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
+use crate::plan::circumstances::{
+    Address, Again, AgainNode, AgainPod, Holder, Left, NodeNow, PodNow, Refusal, Special, Word,
+};
+use crate::plan::confirm::Work;
+use crate::plan::orphans::Orphan;
+use crate::plan::release::{Extent, Place, Target};
+use crate::plan::rules;
+
+/// A step without the bytes.
+#[derive(Debug)]
+pub struct Candidate {
+    pub work: Work,
+    pub reason: String,
+    pub holders: Vec<Holder>,
+    pub again: Vec<Again>,
+}
+
+/// What one handle or address came to.
+#[derive(Debug)]
+pub enum Verdict {
+    Go(Box<Candidate>),
+    Refused(Vec<Refusal>),
+    /// There is nothing of it (any more).
+    Nothing(String),
+}
+
+/// Everything that is judged by.
+pub struct Judge<'w> {
+    /// Of the second look.
+    pub world: World<'w>,
+    /// The first look: whose UIDs must be the same.
+    pub first: &'w Snapshot,
+    /// Kubernetes can be asked about single objects.
+    pub live: bool,
+    pub observed: &'w Recorder,
+    pub word: &'w Word,
+}
+
+impl<'w> Judge<'w> {
+    fn text(&self, name: Name) -> &'w str {
+        self.world.ledger.text(name)
+    }
+
+    /// Judges everything of one handle id.
+    pub fn handle(&self, id: HandleId) -> Verdict {
+        let text = id.text(&self.world.snapshot.names);
+        let allocations: Vec<&Allocation> = self.world.ledger.allocations_of(id).collect();
+        match allocations.is_empty() {
+            true => self.orphan(id, &text),
+            false => self.leak(Some(id), &text, &allocations, Extent::Whole),
+        }
+    }
+
+    /// Judges one address: with the rest of its handle, or alone by the operator's word.
+    pub fn address(&self, address: Addr) -> Verdict {
+        let found = self.world.ledger.allocations_at(address);
+        let Some(allocation) = found.first() else {
+            return Verdict::Nothing(format!("{address} is not allocated"));
+        };
+        let handle = self.world.ledger.handle_of(allocation);
+        match handle.filter(|_| !self.word.knows) {
+            Some(id) => self.handle(id),
+            None => self.leak(handle, &address.to_string(), &[allocation], Extent::One),
+        }
+    }
+
+    /// The orphaned objects of a handle id.
+    fn orphan(&self, id: HandleId, text: &str) -> Verdict {
+        let Some(tally) = self.tally(id) else {
+            return Verdict::Nothing(format!("{text}: no such handle, and no block has an address of it"));
+        };
+        if !orphaned_handle::is_orphaned(&self.world, &tally) {
+            let words = "it is not proven orphaned (IPA201): an endpoint has its container, or a value does not decode";
+            return Verdict::Refused(vec![Refusal::new(3, text, words)]);
+        }
+        let grace = self.world.snapshot.kube_controllers.grace();
+        let mut refused = Vec::new();
+        for object in tally.objects {
+            let seen = self.observed.handle(&self.orphan_of(object).id);
+            refused.extend(rules::observed(text, seen, grace, self.word.skip_age).err());
+        }
+        if !refused.is_empty() {
+            return Verdict::Refused(refused);
+        }
+        let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
+        let reason = "no block has an address of it, and no endpoint has its container (IPA201)".to_owned();
+        Verdict::Go(Box::new(Candidate {
+            work: Work::Orphans(orphans),
+            reason,
+            holders: Vec::new(),
+            again: Vec::new(),
+        }))
+    }
+
+    fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
+        let all = &self.world.snapshot.handles;
+        let start = all.partition_point(|h| h.id < id);
+        let end = start + all.get(start..)?.partition_point(|h| h.id == id);
+        let objects: &'w [Handle] = all.get(start..end).filter(|o| !o.is_empty())?;
+        let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect();
+        Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
+    }
+
+    fn orphan_of(&self, object: &Handle) -> Orphan {
+        let names = &self.world.snapshot.names;
+        let id = match &object.odd_id {
+            Some(bytes) => key_text(bytes),
+            None => object.id.text(names),
+        };
+        let mut blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
+        blocks.dedup();
+        Orphan { id, key: record_key(names, object), mod_revision: object.meta.mod_revision, blocks }
+    }
+
+    fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Verdict {
+        let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
+        let snapshot = self.world.snapshot;
+        let mut refused = rules::refusals(&addresses, self.word, snapshot.now, snapshot.kube_controllers.grace());
+        let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
+        let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
+        if passing > 0 {
+            refused.extend(rules::all_or_none(subject, passing, addresses.len()).err());
+        }
+        if !refused.is_empty() {
+            return Verdict::Refused(refused);
+        }
+        let mut holders: Vec<Holder> = addresses.iter().flat_map(|a| a.holders.clone()).collect();
+        holders.dedup();
+        let reasons: BTreeSet<String> = addresses
+            .iter()
+            .map(|a| match (&a.proof, &a.special) {
+                (Some(proof), _) => format!("{proof} (IPA110)"),
+                (None, special) => {
+                    let what = special.as_ref().map(Special::words).unwrap_or_default();
+                    format!("by the operator's word (--i-know-what-this-is): {what}")
+                }
+            })
+            .collect();
+        let reason = reasons.into_iter().collect::<Vec<_>>().join("; ");
+        let target = self.target(id, allocations, &addresses, extent);
+        let again = self.again(allocations, &addresses);
+        Verdict::Go(Box::new(Candidate { work: Work::Release(target), reason, holders, again }))
+    }
+
+    fn target(
+        &self,
+        id: Option<HandleId>,
+        allocations: &[&Allocation],
+        addresses: &[Address],
+        extent: Extent,
+    ) -> Target {
+        let ledger = self.world.ledger;
+        let names = &self.world.snapshot.names;
+        let handle = id.map(|id| id.text(names));
+        let objects = id.and_then(|id| self.tally(id)).map_or(&[][..], |t| t.objects);
+        let mut handle_keys: Vec<Vec<u8>> = objects.iter().map(|o| record_key(names, o)).collect();
+        if handle_keys.is_empty() {
+            handle_keys.extend(handle.iter().map(|h| handle_key(h).into_bytes()));
+        }
+        let places: Vec<Place> = allocations
+            .iter()
+            .map(|a| Place {
+                address: a.address,
+                block: ledger.block_of(a).cidr,
+                ordinal: a.ordinal,
+                tuple: ledger.tuple_of(a),
+            })
+            .collect();
+        let endpoints: BTreeMap<Vec<u8>, Left> =
+            addresses.iter().flat_map(|a| a.endpoints.clone()).map(|e| (e.key.clone(), e)).collect();
+        let claimed: BTreeSet<Cidr> =
+            places.iter().map(|p| p.block).filter(|b| ledger.affinities_for(*b).next().is_some()).collect();
+        Target {
+            handle,
+            handle_keys,
+            places,
+            endpoints: endpoints.into_values().collect(),
+            extent,
+            claimed: claimed.into_iter().collect(),
+        }
+    }
+
+    /// Everything that is known of one allocated address.
+    fn facts(&self, allocation: &Allocation) -> Address {
+        let ledger = self.world.ledger;
+        let proof = leaked_address::proof(&self.world, allocation);
+        let attribute = ledger.attribute_of(allocation);
+        let owner = attribute.map(|a| a.owner).unwrap_or_default();
+        Address {
+            address: allocation.address,
+            special: self.special(allocation),
+            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c)).collect(),
+            endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e)).collect(),
+            node: self.text(owner.node).to_owned(),
+            node_now: self.node_now(owner.node),
+            pod_now: self.pod_now(owner.pod_name(), proof.is_some()),
+            observed: self.observed.address(&ledger.tuple_of(allocation)),
+            proof: proof.map(|p| self.words(&p, owner.pod_name().unwrap_or_default())),
+        }
+    }
+
+    fn words(&self, proof: &Proof<'_>, (namespace, name): (Name, Name)) -> String {
+        let id = self.world.snapshot.pair(namespace, name);
+        match proof {
+            Proof::NoSuchPod => format!("pod {id} does not exist"),
+            Proof::Finished(pod) => format!("pod {id} is finished ({})", pod.phase.word()),
+            Proof::OtherContainer(_) => format!("pod {id} has another container now"),
+            Proof::OlderThanPod(_) => format!("allocated before pod {id} was created"),
+        }
+    }
+
+    /// Rule 7.
+    fn special(&self, allocation: &Allocation) -> Option<Special> {
+        let ledger = self.world.ledger;
+        let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
+        let covering: Vec<String> = covering.map(|b| key_text(&record_key(&self.world.snapshot.names, b))).collect();
+        if covering.len() > 1 {
+            return Some(Special::TwoBlocks(covering));
+        }
+        match allocation.used_for {
+            Use::Cooling => Some(Special::Cooling),
+            Use::Windows => Some(Special::Windows),
+            Use::Tunnel(_) => Some(Special::Tunnel),
+            Use::LoadBalancer => Some(Special::LoadBalancer),
+            Use::Vm => Some(Special::Machine),
+            Use::Unknown => Some(Special::UnknownType),
+            Use::Unattributed | Use::Broken => Some(Special::Unattributed),
+            Use::Pod => {
+                let node = ledger.owner_node(allocation);
+                (!ledger.is_judged(allocation)).then(|| Special::ForeignNode(self.text(node).to_owned()))
+            }
+        }
+    }
+
+    fn holder(&self, claim: &Claim) -> Holder {
+        Holder { who: who(self.world.ledger, claim), grade: claim.grade.word() }
+    }
+
+    /// Endpoints that list the address or have the container.
+    fn endpoints(&self, allocation: &Allocation) -> Vec<&'w Endpoint> {
+        let ledger = self.world.ledger;
+        let mut found: Vec<&'w Endpoint> = ledger.endpoints_at(allocation.address).map(|(e, _)| e).collect();
+        if let Some(handle) = ledger.handle_of(allocation).filter(|h| h.dotted) {
+            found.extend(ledger.endpoints_of_container(handle.tail));
+        }
+        found.sort_by_key(|e| (e.namespace, e.name));
+        found.dedup_by_key(|e| (e.namespace, e.name));
+        found
+    }
+
+    fn left(&self, endpoint: &Endpoint) -> Left {
+        Left {
+            key: record_key(&self.world.snapshot.names, endpoint),
+            name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
+            is_stale: self.world.ledger.endpoint_state(endpoint).is_stale(),
+            mod_revision: endpoint.meta.mod_revision,
+        }
+    }
+
+    /// The owner's node (Calico's name) at the second look.
+    fn node_now(&self, node: Name) -> NodeNow {
+        let scope = &self.world.ledger.scope;
+        match scope.standing(node) {
+            Standing::Ours => {
+                let name = scope.kubernetes_name(node);
+                match self.world.snapshot.kube_nodes.iter().find(|n| n.name == name) {
+                    Some(found) if found.ready == Some(true) => NodeNow::Ready,
+                    Some(_) => NodeNow::NotReady,
+                    None => NodeNow::Unknown("Kubernetes no longer knows it".to_owned()),
+                }
+            }
+            Standing::Departed => {
+                NodeNow::Departed(self.world.past.and_then(|p| p.gone_since.get(self.text(node)).copied()))
+            }
+            Standing::Foreign => NodeNow::Unknown("it is not known to be this cluster's".to_owned()),
+        }
+    }
+
+    fn pod_of(snapshot: &Snapshot, (namespace, name): (Name, Name)) -> Option<&Pod> {
+        // A pod may have come or gone between the looks, so both lists are searched, not the ledger of one.
+        snapshot.pods.iter().find(|p| (p.namespace, p.name) == (namespace, name))
+    }
+
+    fn pod_now(&self, owner: Option<(Name, Name)>, proven: bool) -> PodNow {
+        let Some(owner) = owner else { return PodNow::Unknown("it names no pod".to_owned()) };
+        if !self.live {
+            return PodNow::Unknown("Kubernetes was read from files, and files cannot be asked".to_owned());
+        }
+        let before = Self::pod_of(self.first, owner);
+        match (before, self.world.ledger.pod(owner.0, owner.1)) {
+            (_, None) => PodNow::Absent,
+            (Some(before), Some(now)) if before.uid == now.uid && proven => PodNow::SameAndNoHolder,
+            (Some(before), Some(now)) if before.uid == now.uid => PodNow::Changed("its pod may hold it now".to_owned()),
+            (_, Some(_)) => PodNow::Changed("a pod of this name was created meanwhile".to_owned()),
+        }
+    }
+
+    /// What the API server is asked once more right before the write.
+    fn again(&self, allocations: &[&Allocation], addresses: &[Address]) -> Vec<Again> {
+        let mut all = Vec::new();
+        for (allocation, address) in allocations.iter().zip(addresses) {
+            let ledger = self.world.ledger;
+            let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+            let node = match address.node_now {
+                NodeNow::Ready => {
+                    Some((self.text(ledger.scope.kubernetes_name(owner.node)).to_owned(), AgainNode::Ready))
+                }
+                NodeNow::Departed(_) => {
+                    Some((self.text(ledger.scope.kubernetes_name(owner.node)).to_owned(), AgainNode::Absent))
+                }
+                NodeNow::NotReady | NodeNow::Unknown(_) => None,
+            };
+            all.extend(owner.pod_name().map(|pod| self.again_of(pod, node)));
+            for endpoint in self.endpoints(allocation) {
+                all.push(self.again_of((endpoint.namespace, endpoint.pod), None));
+            }
+        }
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    fn again_of(&self, (namespace, name): (Name, Name), node: Option<(String, AgainNode)>) -> Again {
+        let pod = match self.world.ledger.pod(namespace, name) {
+            None => AgainPod::Absent,
+            Some(pod) => AgainPod::As(super::carry::fingerprint(&self.world.snapshot.names, pod)),
+        };
+        Again { namespace: self.text(namespace).to_owned(), name: self.text(name).to_owned(), pod, node }
+    }
+}
+
+/// Who makes a claim, for people.
+pub fn who(ledger: &Ledger<'_>, claim: &Claim) -> String {
+    let snapshot = ledger.snapshot;
+    let who = match claim.by {
+        Claimant::Pod(i) => {
+            snapshot.pods.get(i as usize).map(|p| format!("pod {}", snapshot.pair(p.namespace, p.name)))
+        }
+        Claimant::Endpoint(i) => {
+            snapshot.endpoints.get(i as usize).map(|e| format!("endpoint {}", snapshot.pair(e.namespace, e.name)))
+        }
+        Claimant::Tunnel(i, tunnel) => {
+            let node = snapshot.calico_nodes.get(i as usize);
+            node.map(|n| format!("{} tunnel of node {}", tunnel.word(), ledger.text(n.name)))
+        }
+        Claimant::Service(i) => {
+            snapshot.services.get(i as usize).map(|s| format!("service {}", snapshot.pair(s.namespace, s.name)))
+        }
+        Claimant::HostEndpoint => Some("a host endpoint".to_owned()),
+    };
+    who.unwrap_or_default()
+}

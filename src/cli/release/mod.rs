@@ -1,0 +1,380 @@
+//! `ipaudit release`: look twice, judge, show, ask, write, verify.
+//!
+//! This folder carries values between the rooms: [`choose`] what was asked for, [`gates`] and [`judge`] fill what the
+//! rules of `plan` decide by, [`carry`] does a confirmed plan, [`record`] is the history, [`show`] prints.
+
+mod carry;
+mod choose;
+pub mod earlier;
+pub mod gates;
+pub mod judge;
+pub mod record;
+mod show;
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use carry::{Carrier, Tally, read_until};
+use choose::{Chosen, Wanted};
+use judge::{Candidate, Judge, Verdict};
+use record::Recorder;
+
+use super::gather::{self, Sources, present};
+use super::output::{self, Streams};
+use super::release_args::{PlanOutput, ReleaseArgs};
+use crate::checks::{Outcome, World};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::{Input, InputState, Past, Snapshot, Time};
+use crate::plan::circumstances::{Ask, Refusal, Word};
+use crate::plan::confirm::{Plan, Step, Work, Yes};
+use crate::plan::fresh::Decision;
+use crate::plan::orphans::{self, Orphan};
+use crate::plan::{gates as rule_2, rules};
+use crate::steady::Settling;
+
+/// A plan that is older than this when it is confirmed is made anew.
+const STALE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage and failures of the tool, of etcd or the history; refusals are no errors but exit code 1.
+pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
+    args.check()?;
+    let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
+    let first = gather::first_look(&sources, streams, None, None).await?;
+    first.warnings.iter().for_each(|w| streams.note(w));
+    let first = first.snapshot;
+    must_reach_etcd(&sources, &first)?;
+    let mut recorder = Recorder::open(args.with.db.clone(), &first)?;
+    let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
+    if args.list {
+        return list(args, &recorder);
+    }
+    if !unknown.is_empty() {
+        streams.note("an earlier release is still unknown: nothing more is released before that is cleared up");
+        return Ok(Exit::Incomplete);
+    }
+    let past = recorder.past()?;
+    let made = present();
+    let planned = plan(args, &sources, &first, &past, &recorder).await?;
+    let session = Session {
+        sources: &sources,
+        first: &first,
+        output: args.with.output,
+        yes: args.yes,
+        rate: args.rate,
+        undoes: None,
+        asked: asked(args),
+        made,
+    };
+    session.finish(planned, &mut recorder, streams).await
+}
+
+fn list(args: &ReleaseArgs, recorder: &Recorder) -> Result<Exit, Error> {
+    let releases = recorder.releases()?;
+    let mut text = Vec::new();
+    let written = match args.with.output {
+        PlanOutput::Json => writeln!(text, "{:#}", earlier::document(&releases)),
+        PlanOutput::Table => earlier::table(&releases, &mut text),
+    };
+    written.map_err(|e| Error::new("print the releases").cause(e))?;
+    output::print(&text)?;
+    Ok(Exit::Clean)
+}
+
+/// Everything between a plan and its end: show, ask, carry out, tell. For releases and undos alike.
+pub struct Session<'a> {
+    pub sources: &'a Sources,
+    pub first: &'a Snapshot,
+    pub output: PlanOutput,
+    pub yes: bool,
+    pub rate: Option<f64>,
+    pub undoes: Option<i64>,
+    /// Who asked, with which flags.
+    pub asked: serde_json::Value,
+    /// When the plan was begun.
+    pub made: Time,
+}
+
+impl Session<'_> {
+    /// # Errors
+    /// Failures of the tool, of etcd or the history.
+    pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
+        let refused = !planned.plan.refusals.is_empty();
+        let dry = if refused { Exit::Findings } else { Exit::Clean };
+        if planned.plan.steps.is_empty() {
+            self.print(&planned, None, None, dry)?;
+            return Ok(dry);
+        }
+        if self.output == PlanOutput::Table {
+            self.print(&planned, None, None, dry)?;
+        }
+        let Some(confirmed) = planned.plan.clone().confirm(ask(self.yes)?) else {
+            match self.output {
+                PlanOutput::Json => self.print(&planned, None, None, dry)?,
+                PlanOutput::Table => streams.note("nothing was written: --yes does it"),
+            }
+            return Ok(dry);
+        };
+        if present().since(self.made) > STALE {
+            return Err(Error::new("carry out a plan")
+                .cause("it is older than 5 minutes")
+                .hint("run the command again"));
+        }
+        let mut asked = self.asked.clone();
+        asked["confirmed_by"] = match confirmed.by() {
+            Yes::Person => "person".into(),
+            Yes::Flag => "flag".into(),
+        };
+        let release = recorder.begin(&asked.to_string(), &planned.summary(), self.undoes)?;
+        let mut carrier = Carrier {
+            connection: self.sources.connection()?,
+            api: self.sources.kube_api(),
+            recorder,
+            cluster_id: self.first.etcd.cluster_id,
+            revision: self.first.etcd.revision,
+            rate: self.rate,
+            stop: stop_on_signal(),
+            bar: streams.bar(planned.plan.count() as u64, "released"),
+        };
+        let tally = carrier.run(&confirmed).await;
+        let exit = exit_of(&tally, refused);
+        recorder.finish(word_of(&tally, refused))?;
+        self.print(&planned, Some(release), Some(&tally), exit)?;
+        match tally.failed {
+            Some(error) => Err(error),
+            None => Ok(exit),
+        }
+    }
+
+    fn print(&self, planned: &Planned, release: Option<i64>, tally: Option<&Tally>, exit: Exit) -> Result<(), Error> {
+        let Planned { plan, nothing } = planned;
+        let mut text = Vec::new();
+        let written = match (self.output, tally, release) {
+            (PlanOutput::Json, _, _) => {
+                let document = show::document(release, plan, tally, nothing, exit);
+                writeln!(text, "{document:#}")
+            }
+            (PlanOutput::Table, Some(tally), Some(release)) => show::outcome(release, tally, &mut text),
+            (PlanOutput::Table, _, _) => nothing
+                .iter()
+                .try_for_each(|n| writeln!(text, "NOTE {}", crate::render::escape::escape(n)))
+                .and_then(|()| show::plan(plan, &mut text)),
+        };
+        written.map_err(|e| Error::new("print the plan").cause(e))?;
+        output::print(&text)
+    }
+}
+
+/// Nothing can be said without the datastore: that is a failure, no refusal.
+pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Error> {
+    sources.connection()?;
+    match snapshot.coverage.state(Input::Blocks) {
+        InputState::Unreachable => {
+            Err(Error::new("read the datastore").cause(snapshot.coverage.detail(Input::Blocks).to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// 2 is an error's; an unknown outcome wins over refusals.
+fn exit_of(tally: &Tally, refused: bool) -> Exit {
+    match () {
+        () if tally.unknown.is_some() => Exit::Incomplete,
+        () if tally.failed.is_some() => Exit::Failure,
+        () if refused || !tally.refused.is_empty() => Exit::Findings,
+        () => Exit::Clean,
+    }
+}
+
+fn word_of(tally: &Tally, refused: bool) -> &'static str {
+    match () {
+        () if tally.unknown.is_some() => "unknown",
+        () if tally.failed.is_some() => "failed",
+        () if tally.done + tally.gone == 0 => "refused",
+        () if refused || !tally.refused.is_empty() || tally.stopped => "partly",
+        () => "done",
+    }
+}
+
+fn asked(args: &ReleaseArgs) -> serde_json::Value {
+    serde_json::json!({
+        "handles": args.handle,
+        "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "code": args.code.map(|c| c.to_string()),
+        "older_than_seconds": args.older_than.map(|d| d.as_secs()),
+        "skip_age": args.skip_age,
+        "nodes_off": args.node_is_off,
+        "knows": args.i_know_what_this_is,
+    })
+}
+
+/// Ctrl-C and SIGTERM finish the running transaction.
+fn stop_on_signal() -> Arc<AtomicBool> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    tokio::spawn(async move {
+        #[cfg(unix)]
+        let term = async {
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut term) => drop(term.recv().await),
+                Err(_) => std::future::pending().await,
+            }
+        };
+        #[cfg(not(unix))]
+        let term = std::future::pending::<()>();
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = term => {}
+        }
+        flag.store(true, Ordering::SeqCst);
+    });
+    stop
+}
+
+/// Yes by flag, or by a person at a terminal; without either there is no answer.
+fn ask(yes: bool) -> Result<Option<Yes>, Error> {
+    if yes {
+        return Ok(Some(Yes::Flag));
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Ok(None);
+    }
+    let failed = |e: io::Error| Error::new("ask for an answer").cause(e);
+    io::stderr().write_all(b"Release these? Only \"yes\" does it: ").map_err(failed)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(failed)?;
+    Ok((answer.trim() == "yes").then_some(Yes::Person))
+}
+
+/// A plan with what is said beside it.
+#[derive(Debug, Default)]
+pub struct Planned {
+    pub plan: Plan,
+    /// What is said beside it: named things of which there is nothing, what to do instead.
+    pub nothing: Vec<String>,
+}
+
+impl Planned {
+    fn summary(&self) -> String {
+        serde_json::json!({"steps": self.plan.steps.len(), "subjects": self.plan.count(), "refused": self.plan.refusals.len()})
+            .to_string()
+    }
+}
+
+/// Looks again at what is wanted, judges it, and reads the bytes that would be changed.
+async fn plan(
+    args: &ReleaseArgs,
+    sources: &Sources,
+    first: &Snapshot,
+    past: &Past,
+    recorder: &Recorder,
+) -> Result<Planned, Error> {
+    let scope: ScopeFlag = args.with.scope.into();
+    let past = (past.audits > 0).then_some(past);
+    let live = sources.kube_api().is_some();
+    let ledger = Ledger::build(first, scope, past);
+    let world = World { snapshot: first, ledger: &ledger, past };
+    let ask = if args.code.is_some() { Ask::Bulk } else { Ask::Named };
+    let mut planned = Planned::default();
+    let circumstances = gates::circumstances(&world, ask, live, recorder.knows_pair());
+    planned.plan.refusals = rule_2::refusals(&circumstances);
+    planned.plan.refusals.extend(rules::one_at_a_time(args.i_know_what_this_is, args.address.len()).err());
+    if !planned.plan.refusals.is_empty() {
+        return Ok(planned);
+    }
+    let Chosen { wanted, nothing, beyond_max, findings } = choose::choose(args, &world);
+    planned.nothing = nothing;
+    planned.plan.beyond_max = beyond_max;
+    let again = Settling { past: None, now: first.now, settle: std::time::Duration::ZERO }
+        .second_look(&Outcome { findings, skipped: Vec::new() });
+    let second = gather::second_look(sources, first, &again, None, None).await;
+    let second = match second {
+        Ok(second) => second,
+        Err(error) => {
+            let words = format!("it could not be read again right now: {}", crate::error::chain(&error));
+            planned.plan.refusals.push(Refusal::new(5, crate::plan::circumstances::RUN, words));
+            return Ok(planned);
+        }
+    };
+    let ledger = Ledger::build(&second, scope, past);
+    let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off: args.node_is_off.clone() };
+    let world = World { snapshot: &second, ledger: &ledger, past };
+    planned.plan.refusals = rule_2::refusals(&gates::circumstances(&world, ask, live, recorder.knows_pair()));
+    if !planned.plan.refusals.is_empty() {
+        return Ok(planned);
+    }
+    let judge = Judge { world, first, live, observed: recorder, word: &word };
+    steps(&judge, &wanted, sources, &mut planned).await?;
+    Ok(planned)
+}
+
+/// Judges each wanted thing once, and gathers orphans into batches.
+async fn steps(judge: &Judge<'_>, wanted: &[Wanted], sources: &Sources, planned: &mut Planned) -> Result<(), Error> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut orphaned: Vec<Orphan> = Vec::new();
+    let mut reason = String::new();
+    for wanted in wanted {
+        let verdict = match wanted {
+            Wanted::Handle(id) => judge.handle(*id),
+            Wanted::Address(address) => judge.address(*address),
+        };
+        match verdict {
+            Verdict::Nothing(words) => planned.nothing.push(words),
+            Verdict::Refused(refusals) => planned.plan.refusals.extend(refusals),
+            Verdict::Go(candidate) => match candidate.work {
+                Work::Orphans(list) => {
+                    reason.clone_from(&candidate.reason);
+                    orphaned.extend(list);
+                }
+                // An address and its handle may both have been named.
+                ref work if candidates.iter().any(|c| c.work == *work) => {}
+                _ => candidates.push(*candidate),
+            },
+        }
+    }
+    orphaned.sort_by(|a, b| a.key.cmp(&b.key));
+    orphaned.dedup();
+    let batches = orphans::batches(orphaned).into_iter().map(|batch| Candidate {
+        work: Work::Orphans(batch),
+        reason: reason.clone(),
+        holders: Vec::new(),
+        again: Vec::new(),
+    });
+    candidates.extend(batches);
+    for candidate in candidates {
+        step(candidate, sources, planned).await?;
+    }
+    Ok(())
+}
+
+/// Reads the bytes of a candidate and makes it a step, or a refusal.
+pub async fn step(candidate: Candidate, sources: &Sources, planned: &mut Planned) -> Result<(), Error> {
+    let Candidate { work, reason, holders, again } = candidate;
+    let moment: Time = present();
+    let decided = read_until(
+        sources.connection()?,
+        work.keys(),
+        |_| Ok(()),
+        |fresh| work.decide(fresh, moment),
+        |decided| decided.decision.wants().map(<[_]>::to_vec),
+    )
+    .await?;
+    planned.plan.refusals.extend(decided.dropped);
+    match decided.decision {
+        Decision::Write(shown) => planned.plan.steps.push(Step { work, reason, holders, again, shown }),
+        Decision::Refused(refusal) => planned.plan.refusals.push(refusal),
+        Decision::Changed(words) => {
+            planned.plan.refusals.push(Refusal::new(9, work.subject(), format!("changed hands: {words}")));
+        }
+        Decision::Nothing(words) => planned.nothing.push(format!("{}: {words}", work.subject())),
+        Decision::Read(_) => {
+            planned.plan.refusals.push(Refusal::new(9, work.subject(), "it names more and more blocks"));
+        }
+    }
+    Ok(())
+}

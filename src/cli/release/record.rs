@@ -1,0 +1,210 @@
+//! What a release asks of the history: how often audits saw a thing, the intent before each write, the outcome after.
+
+use std::path::PathBuf;
+
+use crate::cli::gather::present;
+use crate::error::Error;
+use crate::history::query::Window;
+use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow};
+use crate::history::{self, Db, Journal, Mode};
+use crate::model::keys::HANDLES;
+use crate::model::record::ClusterKey;
+use crate::model::{AllocationTuple, Observation, Past, Snapshot, SubjectKind, Time};
+use crate::plan::confirm::Work;
+use crate::plan::transaction::{After, Change, Stored, Transaction};
+use crate::plan::undo::Written;
+use crate::record::cluster_key;
+
+/// What became of one transaction.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StepOutcome {
+    Applied { revision: i64 },
+    NotApplied,
+    Refused(String),
+}
+
+/// The history, open for the releases of one pair.
+#[derive(Debug)]
+pub struct Recorder {
+    db: Db,
+    key: ClusterKey,
+    pair: Option<i64>,
+    release: i64,
+    step: i64,
+}
+
+impl Recorder {
+    /// Opens the history and looks the pair up in it.
+    ///
+    /// # Errors
+    /// A history that cannot be opened, a datastore without a name.
+    pub fn open(path: Option<PathBuf>, snapshot: &Snapshot) -> Result<Recorder, Error> {
+        let doing = "record a release";
+        let hint = "--db PATH names a history; without one nothing is released";
+        let path = path.or_else(history::default_path).ok_or_else(|| Error::new(doing).hint(hint))?;
+        let db = Db::open(&path, Mode::Write(Journal::default()))?;
+        let no_name = || Error::new(doing).cause("the datastore has no ClusterInformation with a GUID");
+        let key = cluster_key(snapshot).ok_or_else(no_name)?;
+        let pair = db.pair_of(&key)?;
+        Ok(Recorder { db, key, pair, release: 0, step: 0 })
+    }
+
+    /// What earlier audits recorded.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn past(&self) -> Result<Past, Error> {
+        self.db.past(&self.key)
+    }
+
+    /// Whether the pair has a name, so that a release can be recorded and found again.
+    pub fn knows_pair(&self) -> bool {
+        self.pair.is_some() || !self.key.uids.is_empty()
+    }
+
+    /// The pair's number in the history.
+    pub fn pair(&self) -> Option<i64> {
+        self.pair
+    }
+
+    /// How often audits have seen this handle orphaned, by its id as stored. What cannot be read has not been seen.
+    pub fn handle(&self, id: &str) -> Option<Observation> {
+        Observation::of(&self.db.orphan_observations(self.pair?, id).unwrap_or_default())
+    }
+
+    /// How often audits have seen this very allocation leaked.
+    pub fn address(&self, tuple: &AllocationTuple) -> Option<Observation> {
+        Observation::of(&self.db.leak_observations(self.pair?, tuple).unwrap_or_default())
+    }
+
+    /// Records that a release (or an undo) begins; gives its number.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; then nothing may be written.
+    pub fn begin(&mut self, asked: &str, plan: &str, undoes: Option<i64>) -> Result<i64, Error> {
+        let pair = match self.pair {
+            Some(pair) => pair,
+            None => self.db.make_pair(&self.key)?,
+        };
+        self.pair = Some(pair);
+        let release = NewRelease { undoes, asked: asked.to_owned(), started: present(), plan: plan.to_owned() };
+        self.release = self.db.begin_release(pair, &release)?;
+        Ok(self.release)
+    }
+
+    /// Records what is about to be written.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; then nothing may be written.
+    pub fn intend(&mut self, work: &Work, transaction: &Transaction) -> Result<(), Error> {
+        let keys = transaction.changes().iter().filter(|c| c.after != After::Same).map(key_intent).collect();
+        let subjects = subjects(work, transaction);
+        self.step = self.db.intend(self.release, &Intent { at: present(), subjects, keys })?;
+        Ok(())
+    }
+
+    /// Records what became of the last intent.
+    ///
+    /// # Errors
+    /// When it cannot be recorded; the next run then looks it up.
+    pub fn settle_last(&mut self, outcome: StepOutcome) -> Result<(), Error> {
+        self.settle(self.step, outcome)
+    }
+
+    /// Records what became of an earlier intent.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn settle(&mut self, step: i64, outcome: StepOutcome) -> Result<(), Error> {
+        let (word, revision, detail) = match &outcome {
+            StepOutcome::Applied { revision } => (Word::Applied, Some(*revision).filter(|r| *r > 0), ""),
+            StepOutcome::NotApplied => (Word::NotApplied, None, ""),
+            StepOutcome::Refused(words) => (Word::Refused, None, words.as_str()),
+        };
+        self.db.settle(step, word, revision, detail, present())
+    }
+
+    /// Records how the release ended.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn finish(&mut self, outcome: &str) -> Result<(), Error> {
+        self.finish_that(self.release, outcome)
+    }
+
+    /// Records how an earlier release ended.
+    ///
+    /// # Errors
+    /// When it cannot be recorded.
+    pub fn finish_that(&mut self, release: i64, outcome: &str) -> Result<(), Error> {
+        self.db.finish_release(release, outcome, present())
+    }
+
+    /// Releases of the pair with a transaction of which nobody knows how it ended.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn unsettled(&self) -> Result<Vec<ReleaseRow>, Error> {
+        self.pair.map_or(Ok(Vec::new()), |pair| self.db.unsettled_releases(pair))
+    }
+
+    /// All releases of the pair.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn releases(&self) -> Result<Vec<ReleaseRow>, Error> {
+        let all = Window { since: Time(i64::MIN), until: Time(i64::MAX) };
+        self.pair.map_or(Ok(Vec::new()), |pair| self.db.releases(pair, all))
+    }
+
+    /// One release, of whatever pair.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn release(&self, id: i64) -> Result<Option<ReleaseRow>, Error> {
+        self.db.release(id)
+    }
+}
+
+fn key_intent(change: &Change) -> KeyIntent {
+    KeyIntent {
+        key: change.key.clone(),
+        mod_revision: change.before.as_ref().map_or(0, |b| b.mod_revision),
+        old: change.before.as_ref().map(|b| b.value.clone()),
+        new: match &change.after {
+            After::Put(value) => Some(value.clone()),
+            After::Same | After::Delete => None,
+        },
+    }
+}
+
+/// The addresses and handles that a transaction takes away or puts back.
+fn subjects(work: &Work, transaction: &Transaction) -> Vec<(SubjectKind, String)> {
+    let addresses: Vec<String> = match work {
+        Work::Release(target) => target.places.iter().map(|p| p.address.to_string()).collect(),
+        Work::Undo(undoing) => undoing.places.iter().map(|p| p.address.to_string()).collect(),
+        Work::Orphans(_) => Vec::new(),
+    };
+    let written = transaction.changes().iter().filter(|c| c.after != After::Same);
+    let handles = written.filter_map(|c| std::str::from_utf8(c.key.strip_prefix(HANDLES.as_bytes())?).ok());
+    let handles = handles.map(|id| (SubjectKind::Handle, id.to_owned()));
+    addresses.into_iter().map(|a| (SubjectKind::Address, a)).chain(handles).collect()
+}
+
+/// A recorded intent as the changes that it was.
+pub fn changes(step: &StepRow) -> Vec<Change> {
+    let change = |key: &KeyIntent| Change {
+        key: key.key.clone(),
+        before: key.old.clone().map(|value| Stored { value, create_revision: 0, mod_revision: key.mod_revision }),
+        after: key.new.clone().map_or(After::Delete, After::Put),
+        why: String::new(),
+    };
+    step.intent.keys.iter().map(change).collect()
+}
+
+/// What a release wrote: the keys of each of its transactions that was done.
+pub fn written(release: &ReleaseRow) -> Vec<Vec<Written>> {
+    let of = |k: &KeyIntent| Written { key: k.key.clone(), before: k.old.clone(), after: k.new.clone() };
+    let done = release.steps.iter().filter(|s| s.outcome == Some(Word::Applied));
+    done.map(|s| s.intent.keys.iter().map(of).collect()).collect()
+}

@@ -1,0 +1,157 @@
+//! Flags of `release` and `undo`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::args::{ScopeArg, duration, time};
+use super::etcd_args::EtcdArgs;
+use super::kube_args::KubeArgs;
+use crate::error::Error;
+use crate::model::{Addr, Code, Time};
+
+/// Flags of `release`.
+#[derive(Args, Debug)]
+pub struct ReleaseArgs {
+    /// Release all addresses of this handle, or the handle itself when it is orphaned; may be given several times
+    #[arg(long, value_name = "ID", env = "IPAUDIT_HANDLE", value_delimiter = ',')]
+    pub handle: Vec<String>,
+
+    /// Release the handle of this address; may be given several times
+    #[arg(long, value_name = "ADDRESS", env = "IPAUDIT_ADDRESS", value_delimiter = ',')]
+    pub address: Vec<Addr>,
+
+    /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles)
+    #[arg(long, value_name = "CODE", env = "IPAUDIT_RELEASE_CODE", requires = "older_than", conflicts_with_all = ["handle", "address"])]
+    pub code: Option<Code>,
+
+    /// With --code: only what the history first saw so long ago
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_OLDER_THAN", value_parser = duration)]
+    pub older_than: Option<Duration>,
+
+    /// With --code: at most so many at a time
+    #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000)]
+    pub max: usize,
+
+    /// At most so many etcd transactions a second; one holds up to 60 orphaned handles
+    #[arg(long, value_name = "N", env = "IPAUDIT_RATE", value_parser = rate)]
+    pub rate: Option<f64>,
+
+    /// Do it without asking. Without it and without a terminal the plan is only shown
+    #[arg(long, env = "IPAUDIT_YES")]
+    pub yes: bool,
+
+    /// Do not ask for three audits that saw it; every other rule stays
+    #[arg(long, env = "IPAUDIT_SKIP_AGE")]
+    pub skip_age: bool,
+
+    /// This node is switched off, on my word: addresses of its pods may go though it is not Ready
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE_IS_OFF", value_delimiter = ',')]
+    pub node_is_off: Vec<String>,
+
+    /// With one --address: release it though it is a tunnel's, a service's, a machine's or of unknown kind
+    #[arg(long, env = "IPAUDIT_I_KNOW_WHAT_THIS_IS", requires = "address")]
+    pub i_know_what_this_is: bool,
+
+    /// Show past releases with their outcomes, and do nothing
+    #[arg(long, env = "IPAUDIT_LIST", exclusive = false)]
+    pub list: bool,
+
+    #[command(flatten)]
+    pub with: With,
+}
+
+/// Flags of `undo`.
+#[derive(Args, Debug)]
+pub struct UndoArgs {
+    /// The number of the release, as `ipaudit release --list` shows it
+    #[arg(value_name = "RELEASE")]
+    pub release: i64,
+
+    /// Do it without asking. Without it and without a terminal the plan is only shown
+    #[arg(long, env = "IPAUDIT_YES")]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub with: With,
+}
+
+/// Flags of both.
+#[derive(Args, Debug)]
+pub struct With {
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    pub output: PlanOutput,
+
+    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
+    pub scope: ScopeArg,
+
+    /// The history [default: $XDG_STATE_HOME/ipaudit/history.db, /var/lib/ipaudit/history.db as root]
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_DB")]
+    pub db: Option<PathBuf>,
+
+    /// Refused here: what is written now is judged by the time it is
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, hide = true)]
+    pub now: Option<Time>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+}
+
+/// Output formats of a plan and its outcome.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlanOutput {
+    /// For people
+    Table,
+    /// One versioned document
+    Json,
+}
+
+impl With {
+    /// # Errors
+    /// `--now`.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.now {
+            None => Ok(()),
+            Some(_) => {
+                let hint = "drop --now and IPAUDIT_NOW";
+                Err(Error::new("judge a release by another time than now").hint(hint))
+            }
+        }
+    }
+}
+
+impl ReleaseArgs {
+    /// What clap cannot check.
+    ///
+    /// # Errors
+    /// Flags that do not go together.
+    pub fn check(&self) -> Result<(), Error> {
+        self.with.check()?;
+        let error = |words: &str, hint: &str| Err(Error::new("tell what is to be released").cause(words).hint(hint));
+        if self.handle.is_empty() && self.address.is_empty() && self.code.is_none() && !self.list {
+            return error("nothing is named", "--handle ID, --address ADDRESS, or --code IPA201 --older-than 24h");
+        }
+        if self.code.is_some_and(|code| !matches!(code.0, 110 | 201)) {
+            return error("only IPA110 and IPA201 can be released by code", "see `ipaudit explain` for what to do");
+        }
+        if self.i_know_what_this_is && (self.address.len() != 1 || !self.handle.is_empty()) {
+            return error("--i-know-what-this-is goes with exactly one --address", "one at a time (rule 7)");
+        }
+        Ok(())
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let number: f64 =
+        text.trim_end_matches("/s").parse().map_err(|_| format!("{text:?} is no number; write 5 or 5/s"))?;
+    match number.is_finite() && number > 0.0 && number <= 100_000.0 {
+        true => Ok(number),
+        false => Err("must be more than 0 and at most 100000".to_owned()),
+    }
+}

@@ -1,0 +1,175 @@
+//! From a plan to a write there is one way: a person (or `--yes`) says yes, and the plan becomes a [`Confirmed`].
+//!
+//! A [`Ready`] transaction, which alone can be applied, comes only from a licence of a confirmed plan; so no code path
+//! can write what nobody was shown, whatever flags it has read. A licence holds for the very things that were judged:
+//! deciding again gives a transaction for the same holders, or "changed hands".
+
+use super::circumstances::{Again, Holder, Refusal};
+use super::fresh::Decision;
+use super::orphans::{self, Decided, Orphan};
+use super::release::Target;
+use super::transaction::{Fresh, Transaction};
+use super::undo::Undoing;
+use crate::model::Time;
+
+/// What one step does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Work {
+    Release(Target),
+    Orphans(Vec<Orphan>),
+    Undo(Undoing),
+}
+
+impl Work {
+    /// What it is called in messages and in the history.
+    pub fn subject(&self) -> String {
+        match self {
+            Work::Release(target) => target.subject(),
+            Work::Orphans(batch) => orphans::subject(batch),
+            Work::Undo(undoing) => undoing.subject.clone(),
+        }
+    }
+
+    /// How many handles or addresses it settles.
+    pub fn count(&self) -> usize {
+        match self {
+            Work::Orphans(batch) => batch.len(),
+            Work::Release(_) | Work::Undo(_) => 1,
+        }
+    }
+
+    /// The keys that are known to be needed before anything is read, the settings too.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        let mut keys = match self {
+            Work::Release(target) => target.keys(),
+            Work::Orphans(batch) => orphans::keys(batch),
+            Work::Undo(undoing) => undoing.keys(),
+        };
+        keys.extend(super::fresh::settings_keys());
+        keys
+    }
+
+    /// What fresh bytes come to.
+    pub fn decide(&self, fresh: &Fresh, moment: Time) -> Decided {
+        let alone = |decision| Decided { decision, dropped: Vec::new(), gone: 0 };
+        match self {
+            Work::Release(target) => alone(target.decide(fresh, moment)),
+            Work::Orphans(batch) => orphans::decide(batch, fresh),
+            Work::Undo(undoing) => alone(undoing.decide(fresh)),
+        }
+    }
+}
+
+/// One transaction's worth of a plan.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    pub work: Work,
+    /// Why it is allowed.
+    pub reason: String,
+    /// Everybody who claims one of the addresses, of every grade.
+    pub holders: Vec<Holder>,
+    /// What Kubernetes must say once more right before the write.
+    pub again: Vec<Again>,
+    /// What it would write now; what is written is decided again from bytes read right before.
+    pub shown: Transaction,
+}
+
+/// What would be done, and what not and why.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+    pub refusals: Vec<Refusal>,
+    /// How many more there are than `--max` lets through.
+    pub beyond_max: usize,
+}
+
+/// Who said yes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Yes {
+    /// A person at a terminal.
+    Person,
+    /// `--yes`.
+    Flag,
+}
+
+impl Plan {
+    /// How many handles and addresses would be settled.
+    pub fn count(&self) -> usize {
+        self.steps.iter().map(|s| s.work.count()).sum()
+    }
+
+    /// The plan as something that may be done. `None` when the answer was no, or there is nothing to do.
+    pub fn confirm(self, answer: Option<Yes>) -> Option<Confirmed> {
+        let by = answer?;
+        (!self.steps.is_empty()).then_some(Confirmed { plan: self, by })
+    }
+}
+
+/// A plan that somebody said yes to. Only [`Plan::confirm`] makes one.
+#[derive(Debug)]
+pub struct Confirmed {
+    plan: Plan,
+    by: Yes,
+}
+
+impl Confirmed {
+    /// Who said yes.
+    pub fn by(&self) -> Yes {
+        self.by
+    }
+
+    /// What may be done, step by step.
+    pub fn licences(&self) -> impl Iterator<Item = Licence<'_>> {
+        self.plan.steps.iter().map(|step| Licence { step })
+    }
+
+    /// The plan as it was shown.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// The permission for one step of a confirmed plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Licence<'c> {
+    step: &'c Step,
+}
+
+/// A transaction that may be written; only a [`Licence`] makes one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ready {
+    transaction: Transaction,
+}
+
+impl Ready {
+    pub fn transaction(&self) -> &Transaction {
+        &self.transaction
+    }
+}
+
+/// What a licence says to fresh bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Permit {
+    /// The transaction, or why there is none.
+    pub ready: Result<Ready, Decision>,
+    /// Handles of a batch that are left alone.
+    pub dropped: Vec<Refusal>,
+    /// Handles of a batch that are gone already.
+    pub gone: usize,
+}
+
+impl<'c> Licence<'c> {
+    pub fn step(&self) -> &'c Step {
+        self.step
+    }
+
+    /// Decides from bytes read right now, for the very things that were confirmed.
+    pub fn decide(&self, fresh: &Fresh, moment: Time) -> Permit {
+        let Decided { decision, dropped, gone } = self.step.work.decide(fresh, moment);
+        let ready = match decision {
+            Decision::Write(transaction) => Ok(Ready { transaction }),
+            other => Err(other),
+        };
+        Permit { ready, dropped, gone }
+    }
+}

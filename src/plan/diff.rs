@@ -1,0 +1,115 @@
+//! What changes in a value, for people: one line a changed part, by its path. Only for showing; edits never use it.
+
+use std::collections::HashSet;
+
+use super::json::{elements, members};
+use super::transaction::{After, Change};
+
+/// One changed part.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Line {
+    /// `allocations[3]`, `block.10.65.0.0/26`; empty for the whole value.
+    pub path: String,
+    /// As it is written; `None`: it was not there.
+    pub before: Option<String>,
+    /// As it is written; `None`: it is gone.
+    pub after: Option<String>,
+}
+
+/// The parts of a key's value that change, in the order of the value.
+pub fn lines(change: &Change) -> Vec<Line> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    let before = change.before.as_ref().map(|b| text(&b.value));
+    let after = match &change.after {
+        After::Same => return Vec::new(),
+        After::Delete => None,
+        After::Put(value) => Some(text(value)),
+    };
+    let mut lines = Vec::new();
+    compare(String::new(), before.as_deref(), after.as_deref(), &mut lines);
+    lines
+}
+
+/// Name and text of each member; `None` for what is no object.
+fn object(text: &str) -> Option<Vec<(String, &str)>> {
+    let found = members(text, &(0..text.len())).ok()?;
+    found.into_iter().map(|m| Some((m.name, text.get(m.value)?))).collect()
+}
+
+fn list(text: &str) -> Option<Vec<&str>> {
+    elements(text, &(0..text.len())).ok()?.into_iter().map(|span| text.get(span)).collect()
+}
+
+fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut Vec<Line>) {
+    let (Some(a), Some(b)) = (before, after) else {
+        lines.push(Line { path, before: before.map(str::to_owned), after: after.map(str::to_owned) });
+        return;
+    };
+    if a == b {
+        return;
+    }
+    if let (Some(a), Some(b)) = (object(a), object(b)) {
+        let inside = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        let find = |key: &str| b.iter().find(|(name, _)| name == key).map(|(_, text)| *text);
+        a.iter().for_each(|(key, text)| compare(inside(key), Some(*text), find(key), lines));
+        let known: HashSet<&str> = a.iter().map(|(key, _)| key.as_str()).collect();
+        let new = b.iter().filter(|(key, _)| !known.contains(key.as_str()));
+        new.for_each(|(key, text)| compare(inside(key), None, Some(*text), lines));
+        return;
+    }
+    match (list(a), list(b)) {
+        (Some(a), Some(b)) if a.len() == b.len() => {
+            let pairs = a.iter().zip(&b).enumerate();
+            pairs.for_each(|(i, (a, b))| compare(format!("{path}[{i}]"), Some(*a), Some(*b), lines));
+        }
+        (Some(a), Some(b)) => lists(&path, &a, &b, lines),
+        _ => lines.push(Line { path, before: Some(a.to_owned()), after: Some(b.to_owned()) }),
+    }
+}
+
+/// Lists of two lengths: what follows the common head and precedes the common tail.
+fn lists(path: &str, a: &[&str], b: &[&str], lines: &mut Vec<Line>) {
+    let head = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    let (a, b) = (a.get(head..).unwrap_or_default(), b.get(head..).unwrap_or_default());
+    let tail = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
+    let at = |i: usize| format!("{path}[{}]", head + i);
+    for (i, text) in a.iter().take(a.len() - tail).enumerate() {
+        lines.push(Line { path: at(i), before: Some((*text).to_owned()), after: None });
+    }
+    for (i, text) in b.iter().take(b.len() - tail).enumerate() {
+        lines.push(Line { path: at(i), before: None, after: Some((*text).to_owned()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::transaction::Stored;
+    use super::*;
+
+    fn shown(before: &str, after: &str) -> Vec<String> {
+        let stored = Stored { value: before.into(), create_revision: 1, mod_revision: 1 };
+        let change =
+            Change { key: Vec::new(), before: Some(stored), after: After::Put(after.into()), why: String::new() };
+        let none = || "-".to_owned();
+        let text = |l: Line| format!("{} {} {}", l.path, l.before.unwrap_or_else(none), l.after.unwrap_or_else(none));
+        lines(&change).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn only_what_changes_is_shown() {
+        let before = r#"{"big":1e400,"a":[0,1],"n":1700000000000000123,"q":[5],"at":[{"h":1},{"h":2},{"h":3}],"s":{"1":7}}"#;
+        let after = r#"{"big":1e400,"a":[0,null],"n":1700000000000000124,"q":[5,1],"at":[{"h":1},{"h":3}],"s":{}}"#;
+        let expected =
+            ["a[1] 1 null", "at[1] {\"h\":2} -", "n 1700000000000000123 1700000000000000124", "q[1] - 1", "s.1 7 -"];
+        assert_eq!(shown(before, after), expected);
+        assert!(shown(before, before).is_empty());
+    }
+
+    #[test]
+    fn a_deleted_key_is_shown_whole() {
+        let stored = Stored { value: b"{\"block\":{}}".to_vec(), create_revision: 1, mod_revision: 1 };
+        let change = Change { key: Vec::new(), before: Some(stored), after: After::Delete, why: String::new() };
+        let line = Line { path: String::new(), before: Some("{\"block\":{}}".to_owned()), after: None };
+        assert_eq!(lines(&change), [line]);
+    }
+}

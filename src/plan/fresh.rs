@@ -1,0 +1,203 @@
+//! Keys that were read right now, decoded one by one, and what was decided from them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::block;
+use super::circumstances::Refusal;
+use super::json::Broken;
+use super::transaction::{After, Change, Fresh, Stored, Transaction};
+use super::verify::{self, Meant};
+use crate::decode::{self, Kv};
+use crate::model::finding::stable_hash;
+use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
+use crate::model::{self, Addr, AllocationTuple, Cidr, Names, Snapshot};
+
+/// What is to be done with fresh bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// This may be written.
+    Write(Transaction),
+    /// These keys must be read too, all at one moment with the others.
+    Read(Vec<Vec<u8>>),
+    /// It is not the same thing any more: changed hands. Leave it alone.
+    Changed(String),
+    Refused(Refusal),
+    /// It is done already.
+    Nothing(String),
+}
+
+impl Decision {
+    /// The keys that must be read too.
+    pub fn wants(&self) -> Option<&[Vec<u8>]> {
+        match self {
+            Decision::Read(keys) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// The transaction of these changes, or why it cannot be one.
+    pub(super) fn of(subject: &str, changes: Vec<Change>) -> Decision {
+        match Transaction::of(changes) {
+            Ok(transaction) => Decision::Write(transaction),
+            Err(words) => Decision::Refused(Refusal::new(8, subject, words)),
+        }
+    }
+}
+
+/// The keys that every write compares beside its own: the lock, and the cooldown's length.
+pub fn settings_keys() -> [Vec<u8>; 2] {
+    [CLUSTER_INFORMATION.into(), IPAM_CONFIG.into()]
+}
+
+/// A block read right now.
+#[derive(Clone, Debug)]
+pub struct Block<'f> {
+    pub cidr: Cidr,
+    pub key: Vec<u8>,
+    pub stored: &'f Stored,
+    pub block: model::Block,
+    pub names: Names,
+}
+
+impl Block<'_> {
+    /// The allocation of `address` at `ordinal`, as the tuple that names it through time; `None` when it is free or
+    /// cooling.
+    pub fn tuple(&self, address: Addr, ordinal: u32) -> Option<AllocationTuple> {
+        let attribute = self.block.allocation(ordinal)??;
+        let handle = attribute.handle.map(|h| stable_hash(h.text(&self.names).as_bytes()));
+        let tuple = AllocationTuple {
+            address,
+            handle: handle.unwrap_or(0),
+            sequence: self.block.allocation_sequence(ordinal),
+            block_create_revision: self.stored.create_revision,
+        };
+        (attribute.released_at.is_none() && self.cidr.nth(u128::from(ordinal)) == Some(address)).then_some(tuple)
+    }
+
+    /// The ordinals that are allocated to a handle (sanitised id) and not cooling.
+    pub fn ordinals_of(&self, id: &str) -> Vec<u32> {
+        let is = |a: &model::Attribute| a.released_at.is_none() && a.handle.is_some_and(|h| h.text(&self.names) == id);
+        self.block.allocated().filter(|(_, a)| a.is_some_and(is)).map(|(ordinal, _)| ordinal).collect()
+    }
+
+    /// The value with its number one up.
+    ///
+    /// # Errors
+    /// When that cannot be written without changing anything else.
+    pub fn fence(&self) -> Result<Vec<u8>, Broken> {
+        let value = block::fence(&self.stored.value)?;
+        verify::same_but(&self.key, &self.stored.value, &value, &Meant::Fence)?;
+        Ok(value)
+    }
+}
+
+/// A handle read right now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Handle {
+    /// The blocks that it names, whatever it counts there.
+    pub blocks: Vec<Cidr>,
+    pub mod_revision: i64,
+}
+
+/// Access to what was read; every question that needs a key which was not read is answered by asking for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'f> {
+    fresh: &'f Fresh,
+}
+
+impl<'f> Reading<'f> {
+    pub fn of(fresh: &'f Fresh) -> Reading<'f> {
+        Reading { fresh }
+    }
+
+    /// The key, when it was read and exists.
+    pub fn stored(&self, key: &[u8]) -> Option<&'f Stored> {
+        self.fresh.get(key).and_then(Option::as_ref)
+    }
+
+    fn read(&self, key: &[u8]) -> Result<Option<&'f Stored>, Decision> {
+        self.fresh.get(key).map(Option::as_ref).ok_or_else(|| Decision::Read(vec![key.to_vec()]))
+    }
+
+    /// A key that must still be absent.
+    pub fn absent(&self, key: Vec<u8>, why: &str) -> Change {
+        Change { key, before: None, after: After::Same, why: why.to_owned() }
+    }
+
+    /// The compare that holds the datastore open: somebody who locks it meanwhile wins.
+    ///
+    /// # Errors
+    /// When it is locked, or that was not read.
+    pub fn open(&self, subject: &str) -> Result<Change, Decision> {
+        let stored = self.read(CLUSTER_INFORMATION.as_bytes())?;
+        let ready = stored.map(|s| decoded(CLUSTER_INFORMATION.as_bytes(), s)).and_then(|r| r.ok()?.cluster.ready);
+        match (stored, ready) {
+            (Some(stored), Some(true)) => Ok(Change {
+                key: CLUSTER_INFORMATION.into(),
+                before: Some(stored.clone()),
+                after: After::Same,
+                why: "the datastore is not locked: compared only".to_owned(),
+            }),
+            _ => Err(Decision::Refused(Refusal::new(2, subject, "the datastore is locked"))),
+        }
+    }
+
+    /// How long released addresses cool down.
+    ///
+    /// # Errors
+    /// When the setting does not decode, or was not read.
+    pub fn cooldown(&self, subject: &str) -> Result<Duration, Decision> {
+        match self.read(IPAM_CONFIG.as_bytes())? {
+            None => Ok(Duration::ZERO),
+            Some(stored) => match decoded(IPAM_CONFIG.as_bytes(), stored) {
+                Ok(read) => Ok(read.ipam_config.cooldown()),
+                Err(e) => Err(Decision::Refused(Refusal::new(2, subject, format!("{IPAM_CONFIG}: {e}")))),
+            },
+        }
+    }
+
+    /// The handle of a key; `None` when it is absent.
+    ///
+    /// # Errors
+    /// When it does not decode, or was not read.
+    pub fn handle(&self, subject: &str, key: &[u8]) -> Result<Option<Handle>, Decision> {
+        let Some(stored) = self.read(key)? else { return Ok(None) };
+        let refuse = |e: Broken| Decision::Refused(Refusal::new(2, subject, format!("its handle: {e}")));
+        let (handle, _) = verify::handle(&Names::default(), key, &stored.value).map_err(refuse)?;
+        let blocks = handle.counts.iter().map(|(cidr, _)| *cidr).collect();
+        Ok(Some(Handle { blocks, mod_revision: stored.mod_revision }))
+    }
+
+    /// These blocks under their canonical keys, where Calico's writes go; `None` for an absent one.
+    ///
+    /// # Errors
+    /// When one does not decode; all that were not read are asked for together.
+    pub fn blocks(&self, subject: &str, cidrs: &[Cidr]) -> Result<BTreeMap<Cidr, Option<Block<'f>>>, Decision> {
+        let keys = || cidrs.iter().map(|cidr| (*cidr, block_key(*cidr).into_bytes()));
+        let missing: Vec<Vec<u8>> = keys().map(|(_, k)| k).filter(|k| !self.fresh.contains_key(k)).collect();
+        if !missing.is_empty() {
+            return Err(Decision::Read(missing));
+        }
+        let mut blocks = BTreeMap::new();
+        for (cidr, key) in keys() {
+            let Some(stored) = self.read(&key)? else {
+                blocks.insert(cidr, None);
+                continue;
+            };
+            let refuse = |e: Broken| Decision::Refused(Refusal::new(2, subject, format!("block {cidr}: {e}")));
+            let (block, names) = verify::block(&Names::default(), &key, &stored.value).map_err(refuse)?;
+            blocks.insert(cidr, Some(Block { cidr, key, stored, block, names }));
+        }
+        Ok(blocks)
+    }
+}
+
+fn decoded(key: &[u8], stored: &Stored) -> Result<Snapshot, String> {
+    let mut snapshot = Snapshot::default();
+    decode::insert(&mut snapshot, &Kv { key, value: &stored.value, create_revision: 0, mod_revision: 0, version: 0 });
+    match snapshot.bad_values.pop() {
+        Some(bad) => Err(bad.reason),
+        None => Ok(snapshot),
+    }
+}

@@ -1,0 +1,212 @@
+//! The transaction that releases one handle, made of fresh bytes for one and the same holder.
+//!
+//! The rules have judged the target before; here the same thing is decided again from what etcd has right now, as often
+//! as a compare fails. What is not the same tuple any more has changed hands and is left alone. A handle is deleted and
+//! all blocks that it names are rewritten in the same transaction (*the fence*, domain facts 9.6): a CNI ADD that has
+//! counted the handle up and not yet written its block then loses, and creates the handle anew.
+
+use std::collections::BTreeMap;
+
+use super::block::{self, Freed};
+use super::circumstances::{Left, Refusal};
+use super::fresh::{Block, Decision, Reading};
+use super::handle;
+use super::json::Broken;
+use super::transaction::{After, Change, Fresh, Stored};
+use super::verify::{self, Meant};
+use crate::model::keys::block_key;
+use crate::model::{Addr, AllocationTuple, Cidr, Time};
+
+/// One address that is to go, and where it stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    pub address: Addr,
+    pub block: Cidr,
+    pub ordinal: u32,
+    /// The very allocation that was judged.
+    pub tuple: AllocationTuple,
+}
+
+/// How much of a handle goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// All its addresses, and with them the handle.
+    Whole,
+    /// One address by the operator's word; the handle counts one less.
+    One,
+}
+
+/// What is to be released together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// The sanitised id; `None` for an allocation without a handle.
+    pub handle: Option<String>,
+    /// The keys of all objects of this id; the canonical one when there is none.
+    pub handle_keys: Vec<Vec<u8>>,
+    pub places: Vec<Place>,
+    /// Endpoints whose pod is proven gone.
+    pub endpoints: Vec<Left>,
+    pub extent: Extent,
+    /// Blocks of which an affinity object exists, so that they are not deleted though they name no owner.
+    pub claimed: Vec<Cidr>,
+}
+
+impl Target {
+    /// What it is called in refusals and in the history.
+    pub fn subject(&self) -> String {
+        let address = || self.places.first().map(|p| p.address.to_string());
+        self.handle.clone().filter(|_| self.extent == Extent::Whole).or_else(address).unwrap_or_default()
+    }
+
+    /// The keys that are known to be needed before anything is read.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        let mut keys = self.handle_keys.clone();
+        keys.extend(self.places.iter().map(|p| block_key(p.block).into_bytes()));
+        keys.extend(self.endpoints.iter().map(|e| e.key.clone()));
+        keys
+    }
+
+    /// Decides from fresh bytes. `moment` is when the release counts as done: the later of our clock and the API's.
+    pub fn decide(&self, fresh: &Fresh, moment: Time) -> Decision {
+        match self.changes(&Reading::of(fresh), moment) {
+            Ok(changes) => Decision::of(&self.subject(), changes),
+            Err(decision) => decision,
+        }
+    }
+
+    fn changes(&self, reading: &Reading<'_>, moment: Time) -> Result<Vec<Change>, Decision> {
+        let subject = self.subject();
+        let refuse = |rule, words: String| Decision::Refused(Refusal::new(rule, subject.clone(), words));
+        let mut changes = vec![reading.open(&subject)?];
+        let freed = match reading.cooldown(&subject)? {
+            time if time.is_zero() => Freed::AtOnce,
+            _ => Freed::Cooling(moment),
+        };
+        let blocks = self.blocks(reading)?;
+        for (cidr, stored) in &blocks {
+            let places: Vec<&Place> = self.places.iter().filter(|p| p.block == *cidr).collect();
+            let change = match stored {
+                None if !places.is_empty() => return Err(self.gone(&format!("block {cidr} is gone"))),
+                None => reading.absent(block_key(*cidr).into_bytes(), "it does not exist: compared only"),
+                Some(block) => self.block_change(block, &places, freed)?,
+            };
+            changes.push(change);
+        }
+        changes.extend(self.handle_changes(reading, &blocks).map_err(|e| refuse(8, e.to_string()))?);
+        for left in &self.endpoints {
+            changes.push(self.endpoint_change(reading, left)?);
+        }
+        Ok(changes)
+    }
+
+    fn gone(&self, what: &str) -> Decision {
+        Decision::Changed(what.to_owned())
+    }
+
+    /// Every block with an address of ours, and every block that the handle names.
+    fn blocks<'f>(&self, reading: &Reading<'f>) -> Result<BTreeMap<Cidr, Option<Block<'f>>>, Decision> {
+        let subject = self.subject();
+        let mut named: Vec<Cidr> = self.places.iter().map(|p| p.block).collect();
+        for key in &self.handle_keys {
+            named.extend(reading.handle(&subject, key)?.into_iter().flat_map(|h| h.blocks));
+        }
+        named.sort_unstable();
+        named.dedup();
+        reading.blocks(&subject, &named)
+    }
+
+    /// The block without our ordinals; deleted when it is empty then and nobody's; or the fence alone.
+    fn block_change(&self, block: &Block<'_>, places: &[&Place], freed: Freed) -> Result<Change, Decision> {
+        for place in places {
+            if block.tuple(place.address, place.ordinal) != Some(place.tuple) {
+                return Err(self.gone(&format!("{} is not the same allocation any more", place.address)));
+            }
+        }
+        let ours: Vec<u32> = places.iter().map(|p| p.ordinal).collect();
+        let others = self.handle.as_deref().map_or(Vec::new(), |id| block.ordinals_of(id));
+        if self.extent == Extent::Whole && others.iter().any(|o| !ours.contains(o)) {
+            return Err(self.gone(&format!("the handle has another address of {}", block.cidr)));
+        }
+        let refuse = |e: Broken| Decision::Refused(Refusal::new(8, self.subject(), format!("{}: {e}", block.cidr)));
+        let change =
+            |after, why: String| Change { key: block.key.clone(), before: Some(block.stored.clone()), after, why };
+        if ours.is_empty() {
+            return block.fence().map(|value| change(After::Put(value), "fence".to_owned())).map_err(refuse);
+        }
+        verify::is_sound(&block.block).map_err(refuse)?;
+        let value = block::release(&block.stored.value, &ours, freed).map_err(refuse)?;
+        verify::same_but(&block.key, &block.stored.value, &value, &Meant::Release { ordinals: &ours, freed })
+            .map_err(refuse)?;
+        let list: Vec<String> = places.iter().map(|p| p.address.to_string()).collect();
+        let ownerless = block::is_ownerless(&value).map_err(refuse)? && !self.claimed.contains(&block.cidr);
+        let (left, names) = verify::block(&block.names, &block.key, &value).map_err(refuse)?;
+        Ok(match ownerless && left.is_empty(&names) {
+            true => change(After::Delete, format!("{} released; the block is empty and nobody's", list.join(", "))),
+            false => change(After::Put(value), format!("{} released", list.join(", "))),
+        })
+    }
+
+    fn handle_changes(
+        &self,
+        reading: &Reading<'_>,
+        blocks: &BTreeMap<Cidr, Option<Block<'_>>>,
+    ) -> Result<Vec<Change>, Broken> {
+        let mut changes = Vec::new();
+        for key in &self.handle_keys {
+            let Some(stored) = reading.stored(key) else {
+                changes.push(reading.absent(key.clone(), "the handle does not exist: compared only"));
+                continue;
+            };
+            let change = match (self.extent, self.places.first()) {
+                (Extent::One, Some(place)) => self.one_less(key, stored, place, blocks)?,
+                _ => Change {
+                    key: key.clone(),
+                    before: Some(stored.clone()),
+                    after: After::Delete,
+                    why: "no address is left to the handle".to_owned(),
+                },
+            };
+            changes.push(change);
+        }
+        Ok(changes)
+    }
+
+    fn one_less(
+        &self,
+        key: &[u8],
+        stored: &Stored,
+        place: &Place,
+        blocks: &BTreeMap<Cidr, Option<Block<'_>>>,
+    ) -> Result<Change, Broken> {
+        let id = self.handle.as_deref().unwrap_or_default();
+        let held = |cidr: &Cidr| blocks.get(cidr).and_then(Option::as_ref).map_or(0, |b| b.ordinals_of(id).len());
+        let here = held(&place.block).saturating_sub(1);
+        let elsewhere: usize = blocks.keys().filter(|c| **c != place.block).map(held).sum();
+        let left = handle::subtract(&stored.value, place.block, i64::try_from(here).unwrap_or(i64::MAX))?;
+        let (after, why) = match left {
+            handle::Left::Nothing if here + elsewhere == 0 => (After::Delete, "no address is left to the handle"),
+            // It counts too little already; without it the others would have no handle at all.
+            handle::Left::Nothing => (After::Same, "the handle counts too little already: compared only"),
+            handle::Left::Value(value) if value == stored.value => {
+                (After::Same, "the handle does not count the address: compared only")
+            }
+            handle::Left::Value(value) => (After::Put(value), "one address less"),
+        };
+        Ok(Change { key: key.to_vec(), before: Some(stored.clone()), after, why: why.to_owned() })
+    }
+
+    /// The endpoint goes only as it was judged.
+    fn endpoint_change(&self, reading: &Reading<'_>, left: &Left) -> Result<Change, Decision> {
+        let why = "its pod is gone".to_owned();
+        match reading.stored(&left.key) {
+            None => Ok(reading.absent(left.key.clone(), "the endpoint is gone already: compared only")),
+            Some(stored) if stored.mod_revision == left.mod_revision => {
+                Ok(Change { key: left.key.clone(), before: Some(stored.clone()), after: After::Delete, why })
+            }
+            Some(_) => Err(self.gone(&format!("endpoint {} was written meanwhile", left.name))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

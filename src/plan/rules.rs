@@ -1,0 +1,163 @@
+//! Rules 3 to 8 for one handle, each a function of plain values; [`refusals`] asks them all.
+
+use std::time::Duration;
+
+use super::circumstances::{Address, Holder, NodeNow, PodNow, Refusal, Word};
+use crate::model::{Observation, Time};
+
+/// How long a node must be known gone before addresses of its pods are released.
+pub const DEPARTED: Duration = Duration::from_secs(60 * 60);
+/// How many audits must have seen it.
+pub const AUDITS: u32 = 3;
+/// The least time between the first and the last of them.
+pub const OVER: Duration = Duration::from_secs(15 * 60);
+
+/// The result of one rule.
+pub type Verdict = Result<(), Refusal>;
+
+fn refuse(rule: u8, subject: &Address, words: impl Into<String>) -> Verdict {
+    Err(Refusal::new(rule, subject.address.to_string(), words))
+}
+
+/// Everything that speaks against releasing the addresses of one handle. `grace` is the leak grace.
+pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    for address in addresses {
+        let verdicts = [
+            never(address, word.knows),
+            proof(address, word.knows),
+            holders(address),
+            endpoints(address),
+            node(address, &word.nodes_off, word.knows, now),
+            observed(&address.address.to_string(), address.observed, grace, word.skip_age),
+            pod_now(address, word.knows),
+        ];
+        found.extend(verdicts.into_iter().filter_map(Result::err));
+    }
+    found
+}
+
+/// Rule 3: the address is proven leaked. A special one has no such proof; the operator's word stands for it.
+pub fn proof(address: &Address, knows: bool) -> Verdict {
+    let special = knows && address.special.as_ref().is_some_and(|s| !s.is_never());
+    match &address.proof {
+        Some(_) => Ok(()),
+        None if special => Ok(()),
+        None => refuse(3, address, "it is not proven leaked (IPA110)"),
+    }
+}
+
+/// Rule 3: nobody holds it, not even possibly.
+pub fn holders(address: &Address) -> Verdict {
+    let holder = |h: &&Holder| h.grade != "stale";
+    match address.holders.iter().find(holder) {
+        None => Ok(()),
+        Some(Holder { who, grade }) => refuse(3, address, format!("{who} is a {grade} holder")),
+    }
+}
+
+/// Rule 3: no endpoint lists it or has its container, unless that endpoint goes in the same transaction.
+pub fn endpoints(address: &Address) -> Verdict {
+    match address.endpoints.iter().find(|e| !e.is_stale) {
+        None => Ok(()),
+        Some(left) => refuse(3, address, format!("endpoint {} has it, and its pod is not proven gone", left.name)),
+    }
+}
+
+/// Rule 3: the owner's node is Ready, or gone for at least an hour, or off by the operator's word.
+pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Verdict {
+    if off.contains(&address.node) && !address.node.is_empty() {
+        return Ok(());
+    }
+    let node = &address.node;
+    match &address.node_now {
+        // Services, and what is nobody's, have no node; they pass by the operator's word only.
+        _ if node.is_empty() && knows => Ok(()),
+        NodeNow::Ready => Ok(()),
+        NodeNow::Departed(Some(since)) if now.since(*since) >= DEPARTED => Ok(()),
+        NodeNow::Departed(Some(since)) => {
+            refuse(3, address, format!("node {node} is known gone only since {since}: less than 1h"))
+        }
+        NodeNow::Departed(None) => refuse(3, address, format!("node {node} is gone, and nobody knows since when")),
+        NodeNow::NotReady => refuse(
+            3,
+            address,
+            format!("node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"),
+        ),
+        NodeNow::Unknown(why) => refuse(3, address, format!("nobody knows how node {node} is: {why}")),
+    }
+}
+
+/// Rule 4: seen as the same thing in three audits, five minutes apart, over a quarter of an hour or the leak grace.
+pub fn observed(subject: &str, observed: Option<Observation>, grace: Duration, skip: bool) -> Verdict {
+    let over = OVER.max(grace);
+    let words = match observed {
+        _ if skip => return Ok(()),
+        Some(o) if o.audits >= AUDITS && o.last.since(o.first) >= over => return Ok(()),
+        None => "no audit has seen it so".to_owned(),
+        Some(o) if o.audits < AUDITS => {
+            format!("{} of {AUDITS} audits (5 minutes apart) have seen it so", o.audits)
+        }
+        Some(o) => {
+            let (seen, want) = (o.last.since(o.first), over);
+            format!(
+                "seen so over {}, and {} is asked for",
+                humantime::format_duration(Duration::from_secs(seen.as_secs())),
+                humantime::format_duration(want)
+            )
+        }
+    };
+    Err(Refusal::new(4, subject, format!("{words}; run `ipaudit audit` again later, or --skip-age")))
+}
+
+/// Rule 5: the API server, asked right now about exactly this pod, says the same again.
+pub fn pod_now(address: &Address, knows: bool) -> Verdict {
+    match &address.pod_now {
+        PodNow::Absent | PodNow::SameAndNoHolder => Ok(()),
+        PodNow::Changed(what) => refuse(5, address, format!("read again right now: {what}")),
+        PodNow::Unknown(_) if knows && address.proof.is_none() && address.special.is_some() => Ok(()),
+        PodNow::Unknown(why) => refuse(5, address, format!("it could not be read again right now: {why}")),
+    }
+}
+
+/// Rule 6: all of a handle's addresses or none. `alone` are addresses that pass every other rule, `all` how many the
+/// handle has.
+pub fn all_or_none(handle: &str, passing: usize, all: usize) -> Verdict {
+    match passing == all {
+        true => Ok(()),
+        false => {
+            let words = format!("{} of its {all} addresses may not be released, so none is", all - passing);
+            Err(Refusal::new(6, handle, words))
+        }
+    }
+}
+
+/// Rule 7: never automatically. By `--address` with `--i-know-what-this-is` at most, and some not even then.
+pub fn never(address: &Address, knows: bool) -> Verdict {
+    match &address.special {
+        None => Ok(()),
+        Some(special) if knows && !special.is_never() => Ok(()),
+        Some(special) => {
+            let way = if special.is_never() { "" } else { "; only by --address with --i-know-what-this-is" };
+            refuse(7, address, format!("it is {}{way}", special.words()))
+        }
+    }
+}
+
+/// Rule 7: what the operator alone answers for goes one at a time.
+pub fn one_at_a_time(knows: bool, addresses: usize) -> Verdict {
+    match knows && addresses != 1 {
+        false => Ok(()),
+        true => {
+            Err(Refusal::new(7, super::circumstances::RUN, "--i-know-what-this-is goes with exactly one --address"))
+        }
+    }
+}
+
+/// Rule 10: no more than `--max` at a time; how many of `found` go now.
+pub fn limit(found: usize, max: usize) -> usize {
+    found.min(max)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,13 @@
+//! `ipaudit release` and `undo`: the binary, real etcd servers, and clients that write meanwhile.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod calico;
+mod servers;
+
+#[path = "release/fake_kube.rs"]
+mod fake_kube;
+#[path = "release/plain.rs"]
+mod plain;
+#[path = "release/world.rs"]
+mod world;
