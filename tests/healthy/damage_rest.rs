@@ -275,7 +275,7 @@ pub fn undecodable(c: &mut Cluster, prefix: &str, pick: usize) -> Option<String>
 
 pub fn locked(c: &mut Cluster, pick: usize) -> Option<String> {
     let value = c.store.keys.get_mut(keys::CLUSTER_INFORMATION)?;
-    value["spec"]["datastoreReady"] = if pick % 2 == 0 { json!(false) } else { Value::Null };
+    value["spec"]["datastoreReady"] = if pick.is_multiple_of(2) { json!(false) } else { Value::Null };
     Some("guid-1".to_owned())
 }
 
