@@ -239,12 +239,6 @@ fn documented_job() -> String {
     block.trim_start_matches("sh\n").to_owned()
 }
 
-/// Whether this build has the flag that the CronJob sets by its variable.
-fn keeps_a_history() -> bool {
-    let help = servers::command::ipaudit().args(["audit", "--help"]).output().unwrap();
-    String::from_utf8_lossy(&help.stdout).contains("IPAUDIT_DB")
-}
-
 #[test]
 fn as_installed_it_finds_the_incident_with_its_own_rights_and_keeps_its_history() {
     servers::need!(Etcd3_7, ApiServer, Kubectl);
@@ -289,10 +283,8 @@ fn as_installed_it_finds_the_incident_with_its_own_rights_and_keeps_its_history(
         findings.map(|f| (f["code"].as_str().unwrap(), f["subject"]["id"].as_str().unwrap())).collect();
     assert_eq!(found, expected);
 
-    if keeps_a_history() {
-        assert!(node.mounted("history").join("history.db").is_file());
-        assert_eq!(document["audit"]["id"], 2, "the second audit of the file on the volume");
-    }
+    assert!(node.mounted("history").join("history.db").is_file());
+    assert_eq!(document["audit"]["id"], 2, "the second audit of the file on the volume");
 
     let script = documented_job();
     let folder = servers::binaries::kubectl().unwrap().parent().unwrap().display().to_string();
