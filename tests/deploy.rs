@@ -297,6 +297,12 @@ fn as_installed_it_finds_the_incident_with_its_own_rights_and_keeps_its_history(
     let container = &job["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["args"][0], "report");
     assert_eq!(container["volumeMounts"], pod["spec"]["containers"][0]["volumeMounts"]);
+    let template = &job["spec"]["template"];
+    let question = json!({ "metadata": { "namespace": "ipaudit" }, "spec": template["spec"] });
+    let answer = node.run(&question, &case.moment().captured_at, &[]);
+    let report = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(answer.status.code(), Some(1), "something is open: {}", stderr(&answer));
+    assert!(report.contains("IPA101") && report.contains("192.168.91.33"), "{report}");
 
     // The tool's failure is the Job's: here the certificate of somebody else.
     std::fs::copy(&etcd.tls().other_ca, node.mounted("etcd").join("ca.crt")).unwrap();
