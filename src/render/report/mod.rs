@@ -227,7 +227,10 @@ pub mod testing {
     }
 
     pub fn report() -> ReportView {
-        let ended = Line { ended: Some(Ended { at: at(5), how: How::Released(Some(7)) }), ..line(110, Severity::Error, "10.0.0.4") };
+        let ended = Line {
+            ended: Some(Ended { at: at(5), how: How::Released(Some(7)) }),
+            ..line(110, Severity::Error, "10.0.0.4")
+        };
         let mut cluster = ClusterReport {
             guid: "6f1c2a9e0000".to_owned(),
             kubernetes_uids: vec!["uid-1".to_owned()],
@@ -267,8 +270,12 @@ mod tests {
         let quiet = ClusterReport { audits: 3, last_audit: Some(at(3)), ..ClusterReport::default() };
         assert_eq!(exit(&[quiet.clone()], FailOn::default()), Exit::Clean);
         let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() };
-        assert_eq!(exit(&[ClusterReport { incomplete: vec![unread], ..quiet.clone() }], FailOn::default()), Exit::Incomplete);
-        let ended = Line { ended: Some(Ended { at: at(2), how: How::Resolved }), ..line(101, Severity::Critical, "10.0.0.1") };
+        assert_eq!(
+            exit(&[ClusterReport { incomplete: vec![unread], ..quiet.clone() }], FailOn::default()),
+            Exit::Incomplete
+        );
+        let ended =
+            Line { ended: Some(Ended { at: at(2), how: How::Resolved }), ..line(101, Severity::Critical, "10.0.0.1") };
         assert_eq!(exit(&[ClusterReport { new: vec![ended], ..quiet }], FailOn::default()), Exit::Clean);
     }
 

@@ -207,7 +207,9 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         let first = text.lines().next().unwrap();
         assert_eq!(first, "Open: 1 critical, 2 errors, 1 warning.  2 new, 1 ongoing, 1 came back, 1 ended");
-        for says in ["NEW", "CAME BACK", "2. time", "released by us (release 7)", "rebooted in this time", "▁▃▅█", "exit 1"] {
+        for says in
+            ["NEW", "CAME BACK", "2. time", "released by us (release 7)", "rebooted in this time", "▁▃▅█", "exit 1"]
+        {
             assert!(text.contains(says), "{says}: {text}");
         }
         assert!(!text.contains('\u{202e}') && !text.contains('\r') && !text.contains('\x1b'), "{text:?}");
