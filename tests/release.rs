@@ -9,5 +9,11 @@ mod servers;
 mod fake_kube;
 #[path = "release/plain.rs"]
 mod plain;
+#[path = "release/races.rs"]
+mod races;
+#[path = "release/runs.rs"]
+mod runs;
+#[path = "release/soak.rs"]
+mod soak;
 #[path = "release/world.rs"]
 mod world;
