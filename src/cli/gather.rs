@@ -62,6 +62,14 @@ impl Sources {
         };
         Ok(Sources { etcd, etcd_concurrency, kube })
     }
+
+    /// The connection to etcd.
+    ///
+    /// # Errors
+    /// Nobody could be reached.
+    pub fn etcd(&self) -> Result<&Connection, Error> {
+        self.etcd.as_ref().map_err(Error::again)
+    }
 }
 
 /// What the first look saw.

@@ -6,8 +6,12 @@ mod capture;
 pub mod etcd_args;
 mod explain;
 mod gather;
+pub mod history_args;
 pub mod kube_args;
 mod output;
+mod who;
+mod who_before;
+mod who_deep;
 
 use clap::Parser;
 
@@ -50,6 +54,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
+        Command::Who(args) => runtime.block_on(who::run(&args, streams)),
     }
 }
 

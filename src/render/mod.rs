@@ -11,6 +11,7 @@ pub mod manual;
 mod narrow;
 pub mod table;
 mod view;
+pub mod who;
 
 pub use narrow::Narrow;
 pub use view::{

@@ -192,7 +192,8 @@ impl Cluster {
         let owner = format!("host:{}", self.nodes[node].calico);
         self.store.claim(block, &owner);
         if self.nodes[node].windows {
-            let reserved = json!({"handle_id": "windows-reserved-ipam-handle", "secondary": {"note": "windows host rsvd"}});
+            let reserved =
+                json!({"handle_id": "windows-reserved-ipam-handle", "secondary": {"note": "windows host rsvd"}});
             let first = block.first();
             self.store.record(first, reserved);
             for address in [block.nth(1), block.nth(2), Some(block.last())].into_iter().flatten() {

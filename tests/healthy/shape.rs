@@ -88,11 +88,47 @@ use Thing::*;
 
 /// Every thing there is.
 pub const THINGS: [Thing; 41] = [
-    Plain, Borrowing, Asking, NoIpam, NotReady, SixOnly, HostNetwork, Unscheduled, Creating, CreatingBare,
-    CreatingAllocated, Terminating, TerminatingReleased, TerminatingReused, TerminatingHalf, Finished, FinishedReused,
-    Mirror, Moved, VmRunning, VmStopped, VmStoppedNamed, VmMigrating, VmMigrated, VmHashed, Multus, OldWithoutOwner,
-    OldHandle, Floating, FloatingReserved, CniContainer, GivenUpBlock, DisabledPool, Cooling, CooledDown, Service,
-    ForeignService, EmptyBlock, PendingAffinity, PendingDeletion, Plain,
+    Plain,
+    Borrowing,
+    Asking,
+    NoIpam,
+    NotReady,
+    SixOnly,
+    HostNetwork,
+    Unscheduled,
+    Creating,
+    CreatingBare,
+    CreatingAllocated,
+    Terminating,
+    TerminatingReleased,
+    TerminatingReused,
+    TerminatingHalf,
+    Finished,
+    FinishedReused,
+    Mirror,
+    Moved,
+    VmRunning,
+    VmStopped,
+    VmStoppedNamed,
+    VmMigrating,
+    VmMigrated,
+    VmHashed,
+    Multus,
+    OldWithoutOwner,
+    OldHandle,
+    Floating,
+    FloatingReserved,
+    CniContainer,
+    GivenUpBlock,
+    DisabledPool,
+    Cooling,
+    CooledDown,
+    Service,
+    ForeignService,
+    EmptyBlock,
+    PendingAffinity,
+    PendingDeletion,
+    Plain,
 ];
 
 /// One node.
@@ -149,8 +185,17 @@ fn node() -> impl Strategy<Value = NodeShape> {
 /// Any healthy cluster.
 pub fn any_shape() -> impl Strategy<Value = Shape> {
     (prop::collection::vec(node(), 1..5), any::<[bool; 9]>()).prop_map(|(nodes, flags)| {
-        let [dual_stack, small_blocks, strict, old_blocks, reservation, host_endpoints, bare_host, other_cni, requested_only] =
-            flags;
+        let [
+            dual_stack,
+            small_blocks,
+            strict,
+            old_blocks,
+            reservation,
+            host_endpoints,
+            bare_host,
+            other_cni,
+            requested_only,
+        ] = flags;
         Shape {
             nodes,
             dual_stack,

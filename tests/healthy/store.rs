@@ -157,7 +157,11 @@ impl Store {
         let value = self.keys.entry(key.clone()).or_insert_with(|| json!({"block": {}, "deleted": false}));
         let counts = value["block"].as_object_mut().unwrap();
         let now = counts.get(&cidr.to_string()).and_then(Value::as_i64).unwrap_or(0) + by;
-        if now == 0 { counts.remove(&cidr.to_string()) } else { counts.insert(cidr.to_string(), json!(now)) };
+        if now == 0 {
+            counts.remove(&cidr.to_string())
+        } else {
+            counts.insert(cidr.to_string(), json!(now))
+        };
         if counts.is_empty() {
             self.keys.remove(&key);
         }

@@ -328,7 +328,9 @@ fn service_object(c: &mut Cluster, name: &str, spec: Value, ingress: Option<Addr
     let metadata = json!({"namespace": "shop", "name": name, "uid": uid});
     let ingress: Vec<Value> = ingress.iter().map(|a| json!({"ip": a.to_string()})).collect();
     let status = json!({"loadBalancer": {"ingress": ingress}});
-    c.store.objects.push(json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": status}));
+    c.store
+        .objects
+        .push(json!({"kind": "Service", "apiVersion": "v1", "metadata": metadata, "spec": spec, "status": status}));
     uid
 }
 
