@@ -11,9 +11,9 @@ pub mod history_args;
 pub mod kube_args;
 mod memory;
 mod output;
-mod report;
 mod release;
 pub mod release_args;
+mod report;
 mod undo;
 
 use clap::parser::ValueSource;
