@@ -2,7 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "history/faults.rs"]
+mod faults;
+#[path = "../benches/generator/mod.rs"]
+mod generator;
+#[path = "history/life.rs"]
+mod life;
+#[path = "history/old.rs"]
+mod old;
 mod servers;
+#[path = "history/size.rs"]
+mod size;
+#[path = "history/world.rs"]
+mod world;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,8 +37,9 @@ fn later(moment: &Moment, seconds: i64) -> String {
 
 fn command(db: &Path, etcd: &Etcd, moment: &Moment, now: &str) -> Command {
     let mut command = ipaudit();
-    command.env_remove("IPAUDIT_NO_HISTORY");
-    command.args(["audit", "-o", "json", "--settle", "100ms", "--etcd-endpoints", &etcd.endpoint(), "--now", now]);
+    // As variables, so that a test's flags win.
+    command.env_remove("IPAUDIT_NO_HISTORY").env("IPAUDIT_SETTLE", "100ms").env("IPAUDIT_OUTPUT", "json");
+    command.args(["audit", "--etcd-endpoints", &etcd.endpoint(), "--now", now]);
     command.arg("--db").arg(db).arg("--kube-objects").arg(&moment.cluster_file);
     command
 }

@@ -36,6 +36,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     judged.warnings.iter().for_each(|w| streams.note(w));
     let recorded = judged.record(&mut memory, args.judging.scope.map(ScopeFlag::from));
+    if memory.is_overtaken() {
+        streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
+    }
     let exit = tell(&judged, &args.view, streams, &memory, recorded.as_ref())?;
     memory.forget(&args.history, streams);
     Ok(if memory.failed() { Exit::Failure } else { exit })

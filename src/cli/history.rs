@@ -26,7 +26,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     let path = args.db.path()?;
     // Nothing to prune is no reason to make a file.
     drop(Db::open(&path, Mode::Read)?);
-    let mut db = Db::open(&path, Mode::Write(args.db.db_journal.into()))?;
+    let mut db = args.db.open_for_writing()?;
     let now = gather::present();
     let plan = db.prune_plan(now, args.keep)?;
     if plan.is_nothing() {

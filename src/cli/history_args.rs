@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::error::Error;
-use crate::history::{self, Journal};
+use crate::history::{self, Db, Journal, Mode};
 
 /// Where the history is.
 #[derive(Args, Debug, Clone)]
@@ -20,6 +20,10 @@ pub struct DbArgs {
     /// How SQLite keeps its journal: truncate for a network volume (NFS, ReadWriteMany), where wal is unsafe
     #[arg(long, value_enum, value_name = "MODE", default_value = "wal", env = "IPAUDIT_DB_JOURNAL")]
     pub db_journal: JournalArg,
+
+    /// How long to wait for another ipaudit that writes the history
+    #[arg(long, value_name = "DURATION", default_value = "30s", env = "IPAUDIT_DB_WAIT", value_parser = super::args::duration)]
+    pub db_wait: Duration,
 }
 
 /// Whether and how an audit is recorded.
@@ -59,6 +63,14 @@ impl From<JournalArg> for Journal {
 }
 
 impl DbArgs {
+    /// Opens the file for writing.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_for_writing(&self) -> Result<Db, Error> {
+        Db::open_patiently(&self.path()?, Mode::Write(self.db_journal.into()), self.db_wait)
+    }
+
     /// The file that is meant.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
 use crate::checks::Outcome;
 use crate::error::Error;
-use crate::history::{Db, Mode};
+use crate::history::Db;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{ClusterKey, Recorded};
 use crate::model::{Input, InputState, Past, Snapshot};
@@ -24,6 +24,8 @@ pub struct Memory {
     key: Option<ClusterKey>,
     past: Option<Past>,
     failed: bool,
+    /// Another audit of this cluster was recorded while this one looked.
+    overtaken: bool,
 }
 
 impl Memory {
@@ -38,7 +40,7 @@ impl Memory {
         if args.no_history || (from.is_some() && !args.named) {
             return Memory::none();
         }
-        let opened = args.db.path().and_then(|path| Db::open(&path, Mode::Write(args.db.db_journal.into())));
+        let opened = args.db.open_for_writing();
         let mut memory = Memory::none();
         match opened {
             Ok(db) => memory.db = Some(db),
@@ -83,6 +85,11 @@ impl Memory {
     /// What the checks may know.
     pub fn past(&self) -> Option<&Past> {
         self.past.as_ref()
+    }
+
+    /// Whether another audit of this cluster was recorded while this one looked.
+    pub fn is_overtaken(&self) -> bool {
+        self.overtaken
     }
 
     /// Whether something about the history failed.
@@ -138,6 +145,7 @@ impl Memory {
         let writing = db.begin(key)?;
         if !writing.is_current(past)? {
             // Another audit of this cluster came first: what changed is counted from there.
+            self.overtaken = true;
             let past = writing.past()?;
             made = record::of(&ledger, outcome, &past, course);
         }

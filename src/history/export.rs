@@ -67,22 +67,26 @@ const UNSIGNED: &[&str] = &[
 /// Columns that are JSON already.
 const JSON: &[&str] = &["about", "counts", "found", "more", "first", "last", "asked", "plan"];
 
-/// Columns that stand for a text of table `name`.
-const NAMES: &[&str] = &[
-    "tool",
-    "about",
-    "pool",
-    "cidr",
-    "use",
-    "node",
-    "namespace",
-    "grade",
-    "calico",
-    "kubernetes",
-    "boot_id",
-    "addresses",
-    "name",
+/// Columns that stand for a text of table `name`; with a table, only there.
+const NAMES: &[(&str, &str)] = &[
+    ("", "tool"),
+    ("", "about"),
+    ("", "pool"),
+    ("capacity", "cidr"),
+    ("", "use"),
+    ("", "node"),
+    ("", "namespace"),
+    ("", "grade"),
+    ("", "calico"),
+    ("", "kubernetes"),
+    ("", "boot_id"),
+    ("node_state", "addresses"),
+    ("node", "name"),
 ];
+
+fn is_name(table: &str, column: &str) -> bool {
+    NAMES.iter().any(|(only, name)| *name == column && (only.is_empty() || *only == table))
+}
 
 impl Db {
     /// Writes every row of every table as a line of JSON.
@@ -108,7 +112,7 @@ impl Db {
             for (place, column) in columns.iter().enumerate() {
                 let value = row.get_ref(place).map_err(&failed)?;
                 let named = match value {
-                    ValueRef::Integer(id) if NAMES.contains(&column.as_str()) => {
+                    ValueRef::Integer(id) if is_name(table, column) => {
                         Some(names.query_row([id], |row| row.get::<_, String>(0)).map_err(&failed)?)
                     }
                     _ => None,

@@ -18,6 +18,6 @@ pub mod release;
 mod timeline;
 mod write;
 
-pub use open::{Db, Journal, Mode, default_path};
+pub use open::{Db, Journal, Mode, PATIENCE, default_path};
 pub use prune::Pruned;
 pub use write::Writing;

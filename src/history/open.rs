@@ -11,8 +11,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::migrate;
 use crate::error::Error;
 
-/// How long a second audit waits for the first one to finish its write.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a second audit waits for the first one to finish its write, unless it is told otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How SQLite keeps its journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -80,6 +80,14 @@ impl Db {
     /// A file that cannot be made, read or written, is damaged, is no history, or is of a newer ipaudit; it is left
     /// as it is.
     pub fn open(path: &Path, mode: Mode) -> Result<Db, Error> {
+        Db::open_patiently(path, mode, PATIENCE)
+    }
+
+    /// The same, waiting so long for another process that holds the file.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_patiently(path: &Path, mode: Mode, patience: Duration) -> Result<Db, Error> {
         let failed = |e: rusqlite::Error| failed(path, "open the history", e);
         let flags = match mode {
             Mode::Write(_) => {
@@ -90,7 +98,11 @@ impl Db {
         };
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(PATIENCE).map_err(failed)?;
+        connection.busy_timeout(patience).map_err(failed)?;
+        if mode == Mode::Read && !is_readable(&connection) && is_at_rest(path) {
+            connection =
+                Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI).map_err(failed)?;
+        }
         settings(&connection).map_err(failed)?;
         migrate::check_readable(&connection, path, mode)?;
         if let Mode::Write(journal) = mode {
@@ -115,6 +127,36 @@ impl Db {
         let (path, doing) = (self.path.clone(), doing.to_owned());
         move |e| failed(&path, &doing, e)
     }
+}
+
+/// Whether the first read works: in a folder that cannot be written it does not, since SQLite would put its shared
+/// memory there.
+fn is_readable(connection: &Connection) -> bool {
+    let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    let code = read.err().and_then(|e| e.sqlite_error_code());
+    !matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// Whether nothing lies in a journal beside the file.
+fn is_at_rest(path: &Path) -> bool {
+    ["-wal", "-journal"].iter().all(|end| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        std::fs::metadata(name).map_or(true, |file| file.len() == 0)
+    })
+}
+
+/// The file as one that nobody changes.
+fn immutable(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri + "?immutable=1"
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
@@ -169,8 +211,9 @@ fn hint(code: ErrorCode) -> &'static str {
             "does the folder exist, and may this user write in it? --db PATH puts the history elsewhere, --no-history \
              does without"
         }
-        ErrorCode::FileLockingProtocolFailed | ErrorCode::SystemIoFailure => {
-            "on a network volume use --db-journal truncate; else look at the disk"
+        ErrorCode::FileLockingProtocolFailed => "on a network volume use --db-journal truncate",
+        ErrorCode::SystemIoFailure => {
+            "is the disk full, or does it fail? On a network volume use --db-journal truncate; the file is intact"
         }
         _ => "",
     }

@@ -1,0 +1,99 @@
+//! Histories that earlier versions wrote: each opens, is whole, says what it said, and goes on.
+//!
+//! `UPDATE=1` writes the file of the present schema, once, before it is released; a file that is there is never
+//! written again.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipaudit::history::query::{Ending, Filter, Which, Whose, Window};
+use ipaudit::history::release::{Intent, KeyIntent, NewRelease, StepOutcome};
+use ipaudit::history::{Db, Journal, Mode};
+use ipaudit::model::SubjectKind;
+
+use crate::world::Scene;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Every schema that there ever was, by the migrations that lead to it.
+fn schemas() -> usize {
+    std::fs::read_dir(folder("migrations")).unwrap().count()
+}
+
+/// Three pods, one of them replaced; two orphaned handles; one of them released.
+fn write(path: &Path) {
+    let mut scene = Scene::of(3, 2);
+    scene.audit(path, true);
+    scene.replace_a_pod();
+    scene.settle();
+    scene.later(HOUR);
+    scene.audit(path, true);
+    let mut db = Db::open(path, Mode::Write(Journal::Truncate)).unwrap();
+    let asked = NewRelease {
+        asked: r#"{"by":"somebody"}"#.to_owned(),
+        started: scene.snapshot.now,
+        plan: "{}".to_owned(),
+        undoes: None,
+    };
+    let release = db.begin_release(1, &asked).unwrap();
+    let key =
+        KeyIntent { key: b"/calico/ipam/v2/handle/x".to_vec(), mod_revision: 4, old: Some(b"{}".to_vec()), new: None };
+    let intent =
+        Intent { at: scene.snapshot.now, subjects: vec![(SubjectKind::Handle, "x".to_owned())], keys: vec![key] };
+    let step = db.intend(release, &intent).unwrap();
+    db.settle(step, StepOutcome::Applied, Some(12), "", scene.snapshot.now).unwrap();
+    db.finish_release(release, "done", scene.snapshot.now).unwrap();
+}
+
+#[test]
+fn every_past_schema_opens_and_goes_on() {
+    let present = folder("tests/old_histories").join(format!("v{}.db", schemas()));
+    if std::env::var_os("UPDATE").is_some() && !present.exists() {
+        write(&present);
+    }
+    for version in 1..=schemas() {
+        let old = folder("tests/old_histories").join(format!("v{version}.db"));
+        assert!(old.exists(), "{} is missing: UPDATE=1 writes the present one", old.display());
+        let work = tempfile::tempdir().unwrap();
+        let path = work.path().join("history.db");
+        std::fs::copy(&old, &path).unwrap();
+        says_what_it_said(&Db::open(&path, Mode::Read).unwrap());
+        let mut scene = Scene::of(3, 2);
+        scene.replace_a_pod();
+        scene.settle();
+        scene.later(2 * HOUR);
+        let third = scene.audit(&path, true);
+        assert_eq!((third.id, third.new, third.ongoing, third.resolved), (3, 0, 2, 0), "version {version}");
+        assert!(third.lives.iter().all(|l| l.audits_seen == 3));
+        let db = Db::open(&path, Mode::Read).unwrap();
+        assert_eq!(db.check().unwrap(), Vec::<String>::new(), "version {version}");
+        says_what_it_said(&db);
+        let backup = work.path().join(format!("history.db.v{version}.backup"));
+        assert_eq!(backup.exists(), version < schemas(), "a copy before a migration, and only then");
+    }
+}
+
+fn says_what_it_said(db: &Db) {
+    let pairs = db.pairs().unwrap();
+    assert_eq!((pairs.len(), pairs[0].known, pairs[0].uids.len() >= 1), (1, true, true));
+    let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+    assert_eq!(
+        open.iter().map(|f| (f.code.0, f.ending, f.opened.audit)).collect::<Vec<_>>(),
+        [(201, Ending::Open, 1); 2]
+    );
+    assert!(db.evidence(open[0].id).unwrap().is_some());
+    let all = db.allocations(1, &Whose::All).unwrap();
+    let ended: Vec<_> = all.iter().filter(|a| a.span.not_seen_after.is_some()).collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].span.last_seen.audit, ended[0].changes), (1, Some(2)));
+    assert_eq!(db.pod_addresses(1, &Whose::Address(ended[0].address)).unwrap().len(), 2);
+    let releases = db.releases(1, Window::ALL).unwrap();
+    assert_eq!((releases.len(), releases[0].outcome.as_deref()), (1, Some("done")));
+    assert_eq!(releases[0].steps[0].intent.keys[0].old.as_deref(), Some(&b"{}"[..]));
+    assert!(db.audits(1, Window::ALL).unwrap().len() >= 2);
+    assert!(!db.capacity(1, Window::ALL).unwrap().is_empty() && !db.nodes(1, None).unwrap().is_empty());
+}
