@@ -214,8 +214,9 @@ pub fn one_mac(c: &mut Cluster, pick: usize) -> Option<String> {
     same_field(c, pick, "mac")
 }
 
+/// The node has other endpoints: one without any may have another CNI.
 pub fn no_endpoint(c: &mut Cluster, pick: usize) -> Option<String> {
-    let p = pod(c, pick);
+    let (p, _) = two_pods(c, pick)?;
     c.store.keys.remove(&p.endpoint);
     Some(pod_id(&p))
 }
