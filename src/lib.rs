@@ -18,7 +18,6 @@ pub mod connect;
 pub mod decode;
 pub mod error;
 pub mod exit;
-#[allow(dead_code, reason = "its writers come next")]
 pub mod history;
 pub mod ledger;
 pub mod model;
@@ -27,3 +26,4 @@ pub mod record;
 pub mod render;
 pub mod source;
 pub mod steady;
+pub mod who;

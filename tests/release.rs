@@ -1,6 +1,6 @@
 //! `ipaudit release` and `undo`: the binary, real etcd servers, and clients that write meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod calico;
 mod servers;

@@ -2,12 +2,12 @@
 //!
 //! Generates clusters of 1,000, 10,000 and 100,000 pods (`benches/generator`), loads each into a throw-away etcd on
 //! loopback, and runs in turns: a bounded read that throws everything away, the audit without Kubernetes, and the
-//! whole audit with the pods as kubectl prints them. Every command is a process of its own, so that its CPU and peak
-//! memory are the kernel's word for it. Client and server share the machine: use the ratios, not the seconds.
+//! whole audit with the pods as kubectl prints them, without and with a history. Every command is a process of its
+//! own, so that its CPU and peak memory are the kernel's word for it. Client and server share the machine: use the
+//! ratios, not the seconds.
 //!
 //! `cargo bench --bench audit -- --sizes 1000,5000 --rounds 3 --etcd 3.4`; `-- --serve 100000` loads one cluster and
-//! waits, for a profiler. Without `--bench` (as `cargo test` runs
-//! it) it is a quick proof that all of this works.
+//! waits, for a profiler. Without `--bench` (as `cargo test` runs it) it is a quick proof that all of this works.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../generator/mod.rs"]
@@ -177,9 +177,15 @@ fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
         raw("raw read", &[file("namespaces.json")]),
         raw("raw read, namespaces unknown", &[]),
         // Without pods the audit says that it is incomplete.
-        audit("audit, etcd alone", 3, &[]),
-        audit("audit, pods from JSON", 0, &["--kube-objects", &file("objects.json")]),
-        audit("audit, pods from JSON.gz", 0, &["--kube-objects", &file("objects.json.gz")]),
+        audit("audit, etcd alone", 3, &["--no-history"]),
+        audit("audit, pods from JSON", 0, &["--no-history", "--kube-objects", &file("objects.json")]),
+        audit("audit, pods from JSON.gz", 0, &["--no-history", "--kube-objects", &file("objects.json.gz")]),
+        // The round that is not counted records the cluster; in the others nothing has changed.
+        audit(
+            "the same with its history",
+            0,
+            &["--db", &file("history.db"), "--kube-objects", &file("objects.json.gz")],
+        ),
     ]
 }
 

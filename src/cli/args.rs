@@ -69,6 +69,10 @@ pub enum Command {
     Explain(ExplainArgs),
     /// What is kept of earlier audits: forget what is old, see whether the file is whole, get the data out
     History(HistoryCommandArgs),
+    /// What the history says of a stretch of time: new, ongoing, came back, ended; works while the cluster does not
+    Report(ReportArgs),
+    /// Who holds an address, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
+    Who(Box<WhoArgs>),
 }
 
 /// Flags of `history`.
@@ -102,6 +106,76 @@ pub struct PruneArgs {
     /// Do it without asking
     #[arg(long, env = "IPAUDIT_YES")]
     pub yes: bool,
+}
+
+/// Flags of `who`.
+#[derive(Args, Debug)]
+pub struct WhoArgs {
+    /// An address, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
+    #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub what: String,
+
+    /// From the history alone: works when the cluster does not
+    #[arg(long, env = "IPAUDIT_OFFLINE", conflicts_with_all = ["no_history", "from", "deep"])]
+    pub offline: bool,
+
+    /// Who had it at this time (RFC 3339), by the history
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_AT", value_parser = time, conflicts_with_all = ["no_history", "from", "deep"])]
+    pub at: Option<Time>,
+
+    /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
+    #[arg(long, env = "IPAUDIT_DEEP")]
+    pub deep: bool,
+
+    /// Look into this capture instead of a datastore; "now" is then the capture's time unless --now
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// Do not ask the history
+    #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
+    pub no_history: bool,
+
+    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
+    pub scope: ScopeArg,
+
+    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
+    pub now: Option<Time>,
+
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: WhoOutput,
+
+    /// Exit with 1 when a finding about it is at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
+    pub fail_on: FailOn,
+}
+
+/// Output formats of `who`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhoOutput {
+    /// For people; its first line answers
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
 }
 
 /// Flags of `audit`.
@@ -149,6 +223,98 @@ pub struct CaptureArgs {
 pub struct ExplainArgs {
     /// A code as IPA101; all codes when absent
     pub code: Option<Code>,
+}
+
+/// Flags of `report`.
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// From when: a duration back from now (24h, 7d) or a time (RFC 3339)
+    #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment)]
+    pub since: Moment,
+
+    /// Until when, likewise; now when absent
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_UNTIL", value_parser = moment)]
+    pub until: Option<Moment>,
+
+    /// Only this cluster: the beginning of its datastore's GUID or of a Kubernetes UID
+    #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER")]
+    pub cluster: Option<String>,
+
+    /// Only these codes; comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    pub code: Vec<Code>,
+
+    /// Only findings at least this bad
+    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
+    pub severity: Option<Severity>,
+
+    /// Only what belongs to this node
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
+    pub node: Option<String>,
+
+    /// Only what belongs to this namespace
+    #[arg(long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Only what belongs to this pool
+    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
+    pub pool: Option<String>,
+
+    /// Exit with 1 when something at least this bad is open; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    pub fail_on: FailOn,
+
+    /// Every line of every section
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_REPORT_OUTPUT")]
+    pub output: ReportOutput,
+
+    /// Take this for now (RFC 3339)
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
+    pub now: Option<Time>,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+}
+
+/// Output formats of a report.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReportOutput {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+    /// One finding a line
+    Jsonl,
+    /// For a ticket or a chat
+    Markdown,
+}
+
+/// A time, or so long before now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    At(Time),
+    Ago(Duration),
+}
+
+impl Moment {
+    /// The time that is meant.
+    pub fn at(self, now: Time) -> Time {
+        match self {
+            Moment::At(time) => time,
+            Moment::Ago(duration) => now.minus(duration),
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    match Time::parse_rfc3339(text) {
+        Some(time) => Ok(Moment::At(time)),
+        None => duration(text).map(Moment::Ago).map_err(|e| format!("{e}, or a time as 2026-11-24T03:04:11Z")),
+    }
 }
 
 /// Flags that decide what is true.

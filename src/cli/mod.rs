@@ -13,7 +13,11 @@ mod memory;
 mod output;
 mod release;
 pub mod release_args;
+mod report;
 mod undo;
+mod who;
+mod who_before;
+mod who_deep;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
@@ -70,6 +74,8 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),
         Command::History(args) => history::run(&args, streams),
+        Command::Report(args) => report::run(&args, streams),
+        Command::Who(args) => runtime.block_on(who::run(&args, streams)),
     }
 }
 

@@ -65,7 +65,8 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
 fn narrowed_by(args: &ReportArgs) -> Vec<String> {
     let mut flags: Vec<String> = args.code.iter().map(|code| format!("--code {code}")).collect();
     flags.extend(args.severity.map(|s| format!("--severity {s}")));
-    let named = [("node", &args.node), ("namespace", &args.namespace), ("pool", &args.pool), ("cluster", &args.cluster)];
+    let named =
+        [("node", &args.node), ("namespace", &args.namespace), ("pool", &args.pool), ("cluster", &args.cluster)];
     flags.extend(named.into_iter().filter_map(|(flag, value)| value.as_ref().map(|v| format!("--{flag} {v}"))));
     flags
 }
@@ -108,8 +109,7 @@ fn cluster(db: &Db, pair: &Pair, window: Window, args: &ReportArgs) -> Result<Cl
     report.leaks =
         leaks.filter(|l| on_node(&l.node)).map(|l| Leaks { node: l.node, hour: l.hour, count: l.opened }).collect();
     let reboots = db.reboots(pair.id, window)?.into_iter();
-    report.reboots =
-        reboots.map(|r| Reboot { node: r.node, before: r.before.at, after: r.after.at }).collect();
+    report.reboots = reboots.map(|r| Reboot { node: r.node, before: r.before.at, after: r.after.at }).collect();
     report.pools = pools(db.capacity(pair.id, window)?, args);
     Ok(report)
 }

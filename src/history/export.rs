@@ -100,7 +100,7 @@ impl Db {
         let failed = self.failed("read the history");
         let mut names = self.connection.prepare_cached("SELECT text FROM name WHERE id = ?1").map_err(&failed)?;
         let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).map_err(&failed)?;
-        let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
             let mut line = Map::new();

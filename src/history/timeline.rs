@@ -81,12 +81,10 @@ impl About {
 #[derive(Clone, Debug)]
 pub struct Audit {
     pub id: i64,
-    pub epoch: i64,
     /// The moment by which ages were judged.
     pub judged: Time,
     /// By the clock of the machine.
     pub started: Time,
-    pub complete: bool,
     /// Everything that is kept by key was read.
     pub keys: bool,
     pub about: Rc<About>,
@@ -112,20 +110,17 @@ impl Timeline {
             abouts.insert(id, Rc::clone(&parsed));
             Ok(parsed)
         };
-        let mut statement = connection.prepare_cached(
-            "SELECT id, epoch, judged, started, complete, keys, about FROM audit WHERE pair = ?1 ORDER BY id",
-        )?;
+        let mut statement = connection
+            .prepare_cached("SELECT id, judged, started, keys, about FROM audit WHERE pair = ?1 ORDER BY id")?;
         let mut rows = statement.query([pair])?;
         let mut audits = Vec::new();
         while let Some(row) = rows.next()? {
             audits.push(Audit {
                 id: row.get(0)?,
-                epoch: row.get(1)?,
-                judged: time(row, 2)?,
-                started: time(row, 3)?,
-                complete: row.get(4)?,
-                keys: row.get(5)?,
-                about: about(row.get(6)?)?,
+                judged: time(row, 1)?,
+                started: time(row, 2)?,
+                keys: row.get(3)?,
+                about: about(row.get(4)?)?,
             });
         }
         Ok(Timeline { audits })

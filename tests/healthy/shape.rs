@@ -237,7 +237,7 @@ impl Shape {
         }
     }
 
-    /// The same with room for a damage: two nodes that use Calico's IPAM, two plain pods on each, nobody else.
+    /// The same with room for a damage: two Linux nodes that use Calico's IPAM, two plain pods on each, nobody else.
     pub fn roomy(mut self) -> Shape {
         self.bare_host = false;
         self.old_blocks = false;
@@ -246,6 +246,7 @@ impl Shape {
         }
         for node in self.nodes.iter_mut().take(2) {
             node.host_local = false;
+            node.windows = false;
             node.old_tunnels = false;
             node.tunnels[0] = true;
             node.things.extend([Plain, Plain]);

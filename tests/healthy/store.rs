@@ -196,10 +196,6 @@ impl Store {
     }
 
     /// An object of Kubernetes.
-    pub fn object(&self, kind: &str, namespace: &str, name: &str) -> Option<&Value> {
-        self.objects.iter().find(|o| is(o, kind, namespace, name))
-    }
-
     pub fn object_mut(&mut self, kind: &str, namespace: &str, name: &str) -> &mut Value {
         let found = self.objects.iter_mut().find(|o| is(o, kind, namespace, name));
         found.unwrap_or_else(|| panic!("no {kind} {namespace}/{name}"))

@@ -86,7 +86,7 @@ fn addresses(c: &mut Cluster, node: usize) -> Vec<Addr> {
 }
 
 /// Allocations, handle and endpoint of a running pod.
-fn workload(c: &mut Cluster, node: usize, stem: &str, addresses: &[Addr]) -> PodInfo {
+pub fn workload(c: &mut Cluster, node: usize, stem: &str, addresses: &[Addr]) -> PodInfo {
     let info = networked(c, node, "shop", stem, addresses);
     let kube = c.nodes[node].kube.clone();
     c.pod("shop", &info.name, &kube, addresses, 2_010);
@@ -135,7 +135,7 @@ fn asking(c: &mut Cluster, node: usize) {
     annotate(c, &info, "cni.projectcalico.org/ipAddrs", &json!([address.to_string()]).to_string());
 }
 
-fn annotate(c: &mut Cluster, pod: &PodInfo, annotation: &str, value: &str) {
+pub fn annotate(c: &mut Cluster, pod: &PodInfo, annotation: &str, value: &str) {
     c.store.object_mut("Pod", &pod.namespace, &pod.name)["metadata"]["annotations"][annotation] = json!(value);
 }
 

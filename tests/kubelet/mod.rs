@@ -48,6 +48,8 @@ impl Node<'_> {
         assert!(pod["spec"]["containers"].as_array().is_some_and(|all| all.len() == 1), "one container");
         assert!(pod["spec"]["initContainers"].is_null() && container["command"].is_null(), "the image's own command");
         let mut command = ipaudit();
+        // Only what the manifests say decides whether there is a history.
+        command.env_remove("IPAUDIT_NO_HISTORY");
         command.args(list(&container["args"]).map(|arg| self.path(container, text(arg))));
         for (name, value) in self.variables(pod, container) {
             command.env(name, value);

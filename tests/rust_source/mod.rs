@@ -221,7 +221,8 @@ impl<'a> Reader<'a> {
                     only_tests = false;
                     continue;
                 }
-                "use" => {
+                // `use<…>` in a type is no import.
+                "use" if self.peek(1) != "<" => {
                     self.use_item();
                     continue;
                 }

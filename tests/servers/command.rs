@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// `ipaudit`, with an empty environment and no home.
+/// `ipaudit`, with an empty environment, no home, and no history unless a test names one with `--db`.
 pub fn ipaudit() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
     command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin").env("IPAUDIT_NO_HISTORY", "true");

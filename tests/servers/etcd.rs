@@ -22,7 +22,7 @@ use super::proxy::Proxy;
 use super::tls::Tls;
 use super::{block_on, free_port, poll, unique_name};
 
-const READY_WITHIN: Duration = Duration::from_secs(30);
+const READY_WITHIN: Duration = Duration::from_secs(90);
 /// Enough for a loaded machine, short enough to see a frozen server in a test.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
