@@ -115,7 +115,8 @@ fn soak(version: EtcdVersion, workers: usize, pods: usize) {
             runs += 1;
             done += run.json()["outcome"]["done"].as_u64().unwrap_or(0);
             // What was refused (somebody wrote all the time) is tried again.
-            let left = named.into_iter().filter(|h| world.value(&handle_key(h)).is_some());
+            // Collected before the lock is taken: the workers of the runtime take it too.
+            let left: Vec<String> = named.into_iter().filter(|h| world.value(&handle_key(h)).is_some()).collect();
             leaks.lock().unwrap().extend(left);
         } else if finished {
             break;
