@@ -417,6 +417,16 @@ fn allowed_imports_are_not() {
     }
 }
 
+/// What is no Rust ends the reading, and never keeps it busy.
+#[test]
+fn broken_source_is_walked_over() {
+    for text in
+        ["use a::{b; c", "use {", "use a::{{;", "#[cfg(test)", "mod x {", "}}}", "fn f() -> impl A + use<'a> {b;}"]
+    {
+        rust_source::read(text, &["crate", "model"]);
+    }
+}
+
 #[test]
 fn a_list_of_checks_is_read_with_its_comments() {
     let text =

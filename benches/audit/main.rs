@@ -182,7 +182,7 @@ fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
         audit("audit, pods from JSON.gz", 0, &["--no-history", "--kube-objects", &file("objects.json.gz")]),
         // The round that is not counted records the cluster; in the others nothing has changed.
         audit(
-            "the same with its history",
+            "audit, JSON.gz, with history",
             0,
             &["--db", &file("history.db"), "--kube-objects", &file("objects.json.gz")],
         ),

@@ -36,7 +36,8 @@ pub fn run(command: &Command, output: &Path, server: u32) -> Cost {
     let before = cpu_of(server);
     let answer = measured.stderr(Stdio::inherit()).output().expect("the measuring process");
     let server_cpu = cpu_of(server) - before;
-    let said: Value = serde_json::from_slice(&answer.stdout).expect("the measuring process answers");
+    let said: Value = serde_json::from_slice(&answer.stdout)
+        .unwrap_or_else(|e| panic!("the measuring process: {}, its answer: {e}", answer.status));
     let number = |name: &str| said[name].as_f64().expect("a number");
     Cost {
         wall: number("wall"),

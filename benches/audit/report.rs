@@ -80,6 +80,8 @@ impl Report {
             "processor": first("/proc/cpuinfo", "model name"),
             "memory": first("/proc/meminfo", "MemTotal"),
             "etcd": etcd,
+            // More than nothing: others were using the machine, and wall time is theirs as well.
+            "load_before": std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next(),
             "optimised": !cfg!(debug_assertions),
             "rounds": options.rounds,
         });
@@ -88,9 +90,10 @@ impl Report {
 
     pub fn print(&self) {
         let mut text = format!(
-            "\netcd {}, {} cores shared by client and server, median of {} [min-max]{}\n\n",
+            "\netcd {}, {} cores shared by client and server, load {} before; median of {} [min-max]{}\n\n",
             self.machine["etcd"].as_str().unwrap_or_default(),
             self.machine["cores"],
+            self.machine["load_before"].as_str().unwrap_or_default(),
             self.machine["rounds"],
             if cfg!(debug_assertions) { ", NOT OPTIMISED" } else { "" }
         );

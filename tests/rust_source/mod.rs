@@ -314,7 +314,8 @@ impl<'a> Reader<'a> {
             match self.peek(0) {
                 "{" => {
                     self.at += 1;
-                    while self.at < self.tokens.len() && self.peek(0) != "}" {
+                    // A `;` in here would be no import at all: it must not be waited for for ever.
+                    while !matches!(self.peek(0), "}" | ";" | "") {
                         self.use_tree(&path);
                         if self.peek(0) == "," {
                             self.at += 1;
