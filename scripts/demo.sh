@@ -85,6 +85,7 @@ ipaudit=target/debug/ipaudit
 for name in $(compgen -e); do
     case $name in ETCD_* | IPAUDIT_* | KUBECONFIG | DATASTORE_TYPE) unset "$name" ;; esac
 done
+export IPAUDIT_DB=$folder/history.db
 
 step "1. A throw-away etcd with what Calico had in it that day"
 start_etcd

@@ -1,7 +1,7 @@
 //! Carries out one transaction of a confirmed plan, and finds out afterwards what became of it.
 //!
 //! The transaction is sent once. When its answer is lost, nobody knows whether etcd has done it, and then nothing is
-//! said before the keys have been read and compared with what was intended ([`settle`]). Nothing is ever forced: a
+//! said before the keys have been read and compared with what was intended (`apply::settle`). Nothing is ever forced: a
 //! compare that fails leaves everything as it was. Only a [`Ready`] can be applied, which only a licence of a confirmed
 //! plan makes.
 

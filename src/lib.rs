@@ -26,3 +26,4 @@ pub mod record;
 pub mod render;
 pub mod source;
 pub mod steady;
+pub mod who;

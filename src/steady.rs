@@ -21,7 +21,7 @@ pub struct SecondLook {
     pub affinities: Again<(Host, Cidr)>,
     /// Namespace and name of the key.
     pub endpoints: Again<(Name, Name)>,
-    /// Calico's name of a node, namespace and pod: every key that begins with `<node>-k8s-<pod>-`.
+    /// Calico's name of a node, namespace and pod: the key `<node>-k8s-<pod>-eth0`, absent at the first look.
     pub endpoints_of_pods: Again<(Name, Name, Name)>,
     pub calico_nodes: Again<Name>,
     /// Pools, reservations and settings, all of them.

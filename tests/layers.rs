@@ -38,7 +38,8 @@ const ROOMS: &[Room] = &[
     pure("plan", &["decode", "ledger", "model"]),
     pure("record", &["checks", "ledger", "model"]),
     pure("exit", &["model"]),
-    pure("render", &["checks", "exit", "ledger", "model"]),
+    pure("who", &["checks", "ledger", "model"]),
+    pure("render", &["checks", "exit", "ledger", "model", "who"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
     edge("connect", &["error", "model"]),
@@ -49,7 +50,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record",
-            "render", "source", "steady",
+            "render", "source", "steady", "who",
         ],
     ),
 ];

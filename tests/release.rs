@@ -1,6 +1,6 @@
 //! `ipaudit release` and `undo`: the binary, real etcd servers, and clients that write meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod calico;
 mod servers;
@@ -9,5 +9,11 @@ mod servers;
 mod fake_kube;
 #[path = "release/plain.rs"]
 mod plain;
+#[path = "release/races.rs"]
+mod races;
+#[path = "release/runs.rs"]
+mod runs;
+#[path = "release/soak.rs"]
+mod soak;
 #[path = "release/world.rs"]
 mod world;

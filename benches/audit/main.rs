@@ -2,12 +2,12 @@
 //!
 //! Generates clusters of 1,000, 10,000 and 100,000 pods (`benches/generator`), loads each into a throw-away etcd on
 //! loopback, and runs in turns: a bounded read that throws everything away, the audit without Kubernetes, and the
-//! whole audit with the pods as kubectl prints them. Every command is a process of its own, so that its CPU and peak
-//! memory are the kernel's word for it. Client and server share the machine: use the ratios, not the seconds.
+//! whole audit with the pods as kubectl prints them, without and with a history. Every command is a process of its
+//! own, so that its CPU and peak memory are the kernel's word for it. Client and server share the machine: use the
+//! ratios, not the seconds.
 //!
 //! `cargo bench --bench audit -- --sizes 1000,5000 --rounds 3 --etcd 3.4`; `-- --serve 100000` loads one cluster and
-//! waits, for a profiler. Without `--bench` (as `cargo test` runs
-//! it) it is a quick proof that all of this works.
+//! waits, for a profiler. Without `--bench` (as `cargo test` runs it) it is a quick proof that all of this works.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../generator/mod.rs"]
@@ -176,18 +176,18 @@ fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
         let args = fixed.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
         Measured { name, program: env!("CARGO_BIN_EXE_ipaudit").to_owned(), args, exit, fresh: None }
     };
-    let (objects, kept, fresh) = (file("objects.json"), file("kept.db"), file("fresh.db"));
+    let (objects, kept, fresh) = (file("objects.json.gz"), file("kept.db"), file("fresh.db"));
     let remembered = |name, db: &str| audit(name, 0, &["--kube-objects", &objects, "--db", db]);
     vec![
         raw("raw read", &[file("namespaces.json")]),
         raw("raw read, namespaces unknown", &[]),
         // Without pods the audit says that it is incomplete.
         audit("audit, etcd alone", 3, &["--no-history"]),
-        audit("audit, pods from JSON", 0, &["--kube-objects", &objects, "--no-history"]),
-        audit("audit, pods from JSON.gz", 0, &["--kube-objects", &file("objects.json.gz"), "--no-history"]),
+        audit("audit, pods from JSON", 0, &["--no-history", "--kube-objects", &file("objects.json")]),
+        audit("audit, pods from JSON.gz", 0, &["--no-history", "--kube-objects", &file("objects.json.gz")]),
         Measured { fresh: Some(fresh.clone().into()), ..remembered("the same, its first history", &fresh) },
-        // The round that is not counted recorded the cluster: now nothing has changed.
-        remembered("the same, history unchanged", &kept),
+        // The round that is not counted records the cluster; in the others nothing has changed.
+        remembered("the same with its history", &kept),
     ]
 }
 

@@ -71,6 +71,8 @@ pub enum Command {
     History(HistoryCommandArgs),
     /// What the history says of a stretch of time: new, ongoing, came back, ended; works while the cluster does not
     Report(ReportArgs),
+    /// Who holds an address, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
+    Who(Box<WhoArgs>),
 }
 
 /// Flags of `history`.
@@ -104,6 +106,76 @@ pub struct PruneArgs {
     /// Do it without asking
     #[arg(long, env = "IPAUDIT_YES")]
     pub yes: bool,
+}
+
+/// Flags of `who`.
+#[derive(Args, Debug)]
+pub struct WhoArgs {
+    /// An address, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
+    #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub what: String,
+
+    /// From the history alone: works when the cluster does not
+    #[arg(long, env = "IPAUDIT_OFFLINE", conflicts_with_all = ["no_history", "from", "deep"])]
+    pub offline: bool,
+
+    /// Who had it at this time (RFC 3339), by the history
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_AT", value_parser = time, conflicts_with_all = ["no_history", "from", "deep"])]
+    pub at: Option<Time>,
+
+    /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
+    #[arg(long, env = "IPAUDIT_DEEP")]
+    pub deep: bool,
+
+    /// Look into this capture instead of a datastore; "now" is then the capture's time unless --now
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// Do not ask the history
+    #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
+    pub no_history: bool,
+
+    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
+    pub scope: ScopeArg,
+
+    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
+    pub now: Option<Time>,
+
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: WhoOutput,
+
+    /// Exit with 1 when a finding about it is at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
+    pub fail_on: FailOn,
+}
+
+/// Output formats of `who`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhoOutput {
+    /// For people; its first line answers
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
 }
 
 /// Flags of `audit`.

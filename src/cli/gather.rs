@@ -303,6 +303,8 @@ fn keys_of(snapshot: &Snapshot, look: &SecondLook) -> BTreeSet<Vec<u8>> {
     each(&look.handles, |id| add(keys::handle_key(&id.text(names))));
     each(&look.affinities, |(host, cidr)| add(keys::affinity_key(host.kind, text(host.name), *cidr)));
     each(&look.endpoints, |(ns, name)| add(keys::endpoint_key(text(*ns), text(*name))));
+    // Absent at the first look, so the snapshot has no name for the key.
+    each(&look.endpoints_of_pods, |(node, ns, pod)| add(keys::endpoint_of_pod_key(text(*ns), text(*node), text(*pod))));
     each(&look.calico_nodes, |node| add(keys::node_key(text(*node))));
     asked.extend(odd_keys(snapshot, names, look));
     asked
@@ -354,5 +356,19 @@ async fn look_at_kubernetes(api: &KubeApi, second: &mut Snapshot, looked: &KubeL
             .at(second.pair(first.namespace, first.name))
             .cause(first.reason.clone())
             .hint("what could not be looked at again stays unconfirmed; run the audit once more")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_was_absent_is_asked_for_by_its_key() {
+        let mut snapshot = Snapshot::default();
+        let [node, ns, pod] = ["node-1", "shop", "web-0"].map(|text| snapshot.names.intern(text));
+        let look = SecondLook { endpoints_of_pods: Again::These([(node, ns, pod)].into()), ..SecondLook::default() };
+        let key = "/calico/resources/v3/projectcalico.org/workloadendpoints/shop/node--1-k8s-web--0-eth0";
+        assert_eq!(keys_of(&snapshot, &look), [key.as_bytes().to_vec()].into());
     }
 }

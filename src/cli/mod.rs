@@ -15,6 +15,9 @@ mod release;
 pub mod release_args;
 mod report;
 mod undo;
+mod who;
+mod who_before;
+mod who_deep;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches};
@@ -72,6 +75,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Explain(args) => explain::run(&args, streams),
         Command::History(args) => history::run(&args, streams),
         Command::Report(args) => report::run(&args, streams),
+        Command::Who(args) => runtime.block_on(who::run(&args, streams)),
     }
 }
 

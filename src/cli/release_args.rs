@@ -1,12 +1,12 @@
 //! Flags of `release` and `undo`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::args::{ScopeArg, duration, time};
 use super::etcd_args::EtcdArgs;
+use super::history_args::DbArgs;
 use super::kube_args::KubeArgs;
 use crate::error::Error;
 use crate::model::{Addr, Code, Time};
@@ -88,9 +88,8 @@ pub struct With {
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
     pub scope: ScopeArg,
 
-    /// The history [default: $XDG_STATE_HOME/ipaudit/history.db, /var/lib/ipaudit/history.db as root]
-    #[arg(long, value_name = "FILE", env = "IPAUDIT_DB")]
-    pub db: Option<PathBuf>,
+    #[command(flatten)]
+    pub db: DbArgs,
 
     /// Refused here: what is written now is judged by the time it is
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, hide = true)]

@@ -29,7 +29,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     first.warnings.iter().for_each(|w| streams.note(w));
     let snapshot = first.snapshot;
     must_reach_etcd(&sources, &snapshot)?;
-    let mut recorder = Recorder::open(args.with.db.clone(), &snapshot)?;
+    let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
     let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
     let absent = || {
         Error::new("undo a release")

@@ -105,6 +105,14 @@ pub struct StepRow {
     pub detail: String,
 }
 
+/// The audits of a pair, by which many things can be looked up; as of the moment it was made.
+#[derive(Debug)]
+pub struct Watch {
+    pair: i64,
+    timeline: Timeline,
+    gaps: Vec<Gap>,
+}
+
 impl Db {
     /// The pair of these names, when the file has it; see [`ClusterKey`].
     ///
@@ -129,18 +137,30 @@ impl Db {
         write().map_err(failed)
     }
 
+    /// What [`Watch`] needs to answer for many things: the audits of a pair, read once.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn watch(&self, pair: i64) -> Result<Watch, Error> {
+        let read = || {
+            let (timeline, gaps) = (Timeline::of(&self.connection, pair)?, Gap::all(&self.connection, pair)?);
+            Ok(Watch { pair, timeline, gaps })
+        };
+        read().map_err(self.failed("read the observations of the history"))
+    }
+
     /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
     /// without a break; empty when it is no open leak.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn leak_observations(&self, pair: i64, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
+    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
         let read = || {
             let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
-            let since: Option<i64> =
-                self.connection.query_row(what, params![pair, tuple.hash() as i64], |r| r.get(0))?;
+            let mut statement = self.connection.prepare_cached(what)?;
+            let since: Option<i64> = statement.query_row(params![watch.pair, tuple.hash() as i64], |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
-            self.observations(pair, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
+            self.observations(watch, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
         read().map_err(self.failed("read the observations of the history"))
     }
@@ -149,15 +169,15 @@ impl Db {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn orphan_observations(&self, pair: i64, handle: &str) -> Result<Vec<Time>, Error> {
-        self.observations(pair, Code(201), SubjectKind::Handle, handle, None)
+    pub fn orphan_observations(&self, watch: &Watch, handle: &str) -> Result<Vec<Time>, Error> {
+        self.observations(watch, Code(201), SubjectKind::Handle, handle, None)
             .map_err(self.failed("read the observations of the history"))
     }
 
     /// `since`: the audit before which it was another thing; `None`: the stamp says so.
     fn observations(
         &self,
-        pair: i64,
+        watch: &Watch,
         code: Code,
         kind: SubjectKind,
         subject: &str,
@@ -166,16 +186,14 @@ impl Db {
         let what = "SELECT f.id, f.opened, f.confirmed_audit, f.stamp_audit, p.epoch_audit FROM finding f \
                     JOIN pair p ON p.id = f.pair WHERE f.pair = ?1 AND f.identity = ?2 AND f.ended IS NULL";
         let identity = finding_identity(code, kind, subject) as i64;
-        let open = self.connection.query_row(what, [pair, identity], |row| {
+        let open = self.connection.prepare_cached(what)?.query_row([watch.pair, identity], |row| {
             let confirmed: Option<i64> = row.get(2)?;
             Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, confirmed, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
         });
         let Some((id, opened, Some(confirmed), stamped, fork)) = open.optional()? else { return Ok(Vec::new()) };
         let from = opened.max(confirmed).max(since.unwrap_or(stamped)).max(fork + 1);
-        let timeline = Timeline::of(&self.connection, pair)?;
-        let gaps = Gap::all(&self.connection, pair)?;
-        let hidden = Gap::of(&gaps, id);
-        let seen = timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
+        let hidden = Gap::of(&watch.gaps, id);
+        let seen = watch.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
         Ok(seen.map(|audit| audit.judged).collect())
     }
 
@@ -235,8 +253,10 @@ impl Db {
         detail: &str,
         at: Time,
     ) -> Result<(), Error> {
+        kill::point("settle");
         let what = "UPDATE release_step SET outcome = ?2, revision = ?3, detail = ?4, settled = ?5 WHERE id = ?1";
         let write = self.connection.execute(what, params![step, outcome.word(), revision, detail, at.0]);
+        kill::point("settled");
         write.map(drop).map_err(self.failed("write the outcome of the release into the history"))
     }
 

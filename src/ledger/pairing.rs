@@ -38,11 +38,15 @@ impl Pairing {
         }
         let nodes = &ledger.snapshot.kube_nodes;
         let shared = nodes.iter().filter(|n| ledger.scope.kubernetes_node_is_ours(n.name)).count();
-        if shared == 0 || shared * 2 < nodes.len() {
-            return Pairing::Mismatch(format!(
-                "{shared} of {} Kubernetes nodes are known to this datastore",
-                nodes.len()
-            ));
+        let enough = |shared: usize| shared > 0 && shared * 2 >= nodes.len();
+        if !enough(shared) {
+            let known = format!("{shared} of {} Kubernetes nodes are known to this datastore", nodes.len());
+            // A Calico Node that does not decode may be the one that refers to a node.
+            let hidden = undecodable(ledger, Input::CalicoNodes);
+            return match enough(shared + hidden) {
+                true => Pairing::Unknown(format!("{known}, and {hidden} Calico Nodes do not decode")),
+                false => Pairing::Mismatch(known),
+            };
         }
         if past.is_some_and(|p| p.pair_known) {
             return Pairing::Paired("the pair is known from the history");
@@ -56,10 +60,15 @@ impl Pairing {
                 "node names agree, but neither the nodes' addresses nor the pods' endpoints do".to_owned(),
             ),
             None => Pairing::Unknown(
-                "the nodes' addresses do not agree, and pods or endpoints could not be read".to_owned(),
+                "the nodes' addresses do not agree, and pods or endpoints could not be read or decoded".to_owned(),
             ),
         }
     }
+}
+
+/// How many keys of an input do not decode.
+fn undecodable(ledger: &Ledger<'_>, input: Input) -> usize {
+    ledger.snapshot.bad_values.iter().filter(|bad| bad.input == input).count()
 }
 
 fn most_internal_addresses_agree(ledger: &Ledger<'_>) -> bool {
@@ -97,5 +106,48 @@ fn half_of_the_pods_have_endpoints(ledger: &Ledger<'_>) -> Option<bool> {
         pods += 1;
         with_endpoint += usize::from(ledger.endpoints_at_home(pod).next().is_some());
     }
-    Some(pods > 0 && with_endpoint * 2 >= pods)
+    let enough = |with_endpoint: usize| pods > 0 && with_endpoint * 2 >= pods;
+    // An endpoint that does not decode may be any pod's.
+    let hidden = undecodable(ledger, Input::Endpoints);
+    (enough(with_endpoint) || !enough(with_endpoint + hidden)).then(|| enough(with_endpoint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, undecodable_endpoint, undecodable_node};
+    use crate::ledger::ScopeFlag;
+
+    fn pairing(c: &mut Cluster) -> Pairing {
+        c.snapshot.sort();
+        Ledger::build(&c.snapshot, ScopeFlag::Auto, None).pairing
+    }
+
+    #[test]
+    fn a_calico_node_that_does_not_decode_is_no_other_clusters() {
+        let mut c = Cluster::healthy();
+        c.node("node-3", "192.168.0.3");
+        c.snapshot.calico_nodes.retain(|n| n.name == c.snapshot.kube_nodes[0].name);
+        assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)));
+        let bad = undecodable_node(&mut c.snapshot.names, "node-2");
+        c.snapshot.bad_values.push(bad);
+        assert!(matches!(pairing(&mut c), Pairing::Unknown(_)), "it may be node-2");
+        // One cannot stand for many.
+        for i in 4..9 {
+            c.node(&format!("node-{i}"), &format!("192.168.0.{i}"));
+            c.snapshot.calico_nodes.pop();
+        }
+        assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)));
+    }
+
+    #[test]
+    fn endpoints_that_do_not_decode_are_not_absent() {
+        let mut c = Cluster::healthy();
+        c.snapshot.calico_nodes.iter_mut().for_each(|n| n.addresses = [].into());
+        c.snapshot.endpoints.truncate(1);
+        assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)));
+        let bad = undecodable_endpoint(&mut c.snapshot.names, "node-1");
+        c.snapshot.bad_values.push(bad);
+        assert!(matches!(pairing(&mut c), Pairing::Unknown(_)), "2 of 4 pods may have an endpoint");
+    }
 }

@@ -142,6 +142,11 @@ impl Scope {
         self.known && self.known_to_kubernetes.contains(&self.kubernetes_name(calico))
     }
 
+    /// Whether the Calico Node of this name exists and does not decode: nobody can say whose it is.
+    pub fn is_undecodable(&self, node: Name) -> bool {
+        self.undecodable.hides(node)
+    }
+
     /// Whether findings may accuse what belongs to this node.
     pub fn judged(&self, node: Name) -> bool {
         self.standing(node) != Standing::Foreign

@@ -24,7 +24,9 @@ impl<'s> Ledger<'s> {
         if endpoint.orchestrator != Orchestrator::Kubernetes {
             return self.foreign_workload(endpoint);
         }
-        let ours = self.scope.judged(endpoint.node) || self.scope.is_known_to_kubernetes(endpoint.node);
+        let node = endpoint.node;
+        let ours =
+            self.scope.judged(node) || self.scope.is_known_to_kubernetes(node) || self.scope.is_undecodable(node);
         // An endpoint that names no pod stands for itself.
         let pod = endpoint.pod.some().unwrap_or(endpoint.name);
         self.pod_or_machine(endpoint.namespace, pod, ours)
@@ -110,6 +112,28 @@ mod tests {
         assert_eq!(machine_of_launcher("virt-launcher-my-vm-hztsv"), Some("my-vm"));
         assert_eq!(machine_of_launcher("virt-launcher-hztsv"), None);
         assert_eq!(machine_of_launcher("web-0"), None);
+    }
+
+    /// An endpoint on a node that does not decode may well be the twin of the pod here.
+    #[test]
+    fn whose_node_does_not_decode_is_not_another_clusters() {
+        let mut c = Cluster::healthy();
+        c.endpoint("shop", "web-0", "rack-b", "0123", &["10.65.0.1"]);
+        let bad = crate::checks::testing::undecodable_node(&mut c.snapshot.names, "rack-b");
+        let same = |snapshot: &crate::model::Snapshot| {
+            let ledger = Ledger::build(snapshot, ScopeFlag::Auto, None);
+            let [first, .., last] = &snapshot.endpoints[..] else { unreachable!() };
+            ledger.workload_of(first) == ledger.workload_of(last)
+        };
+        c.snapshot.calico_nodes.push(crate::model::CalicoNode {
+            kubernetes_name: Some(c.snapshot.names.intern("theirs")),
+            name: c.snapshot.names.intern("rack-b"),
+            ..c.snapshot.calico_nodes[0].clone()
+        });
+        assert!(!same(&c.snapshot), "another cluster's namesake");
+        c.snapshot.calico_nodes.pop();
+        c.snapshot.bad_values.push(bad);
+        assert!(same(&c.snapshot));
     }
 
     /// Of every orchestrator two endpoints: what is one workload and what is two.

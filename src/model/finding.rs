@@ -195,8 +195,8 @@ pub enum Look {
     Affinity(Host, Cidr),
     /// Namespace and name of the key.
     Endpoint(Name, Name),
-    /// Whatever `k8s` endpoint the node (Calico's name) has of this pod (namespace, name): every key that begins
-    /// with `<node>-k8s-<pod>-`. What is absent has no name that could be read.
+    /// The `k8s` endpoint that the node (Calico's name) does not have of this pod (namespace, name): the key
+    /// `<node>-k8s-<pod>-eth0`. What is absent has no name in the table that could be read.
     EndpointsOfPod(Name, Name, Name),
     CalicoNode(Name),
     /// Pools, reservations and the settings: few and small, read again together.

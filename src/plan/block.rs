@@ -19,6 +19,9 @@ pub enum Freed {
     Cooling(Time),
 }
 
+/// One entry of `allocations`: where it stands, and the attribute that it indexes.
+type Slot = (Range<usize>, Option<usize>);
+
 impl Freed {
     /// `releasedAt` as it is written: RFC 3339 in UTC.
     pub fn released_at(self) -> Option<String> {
@@ -57,7 +60,7 @@ impl<'t> BlockText<'t> {
     }
 
     /// `allocations` as indices; a null is `None`.
-    fn allocations(&self) -> Result<Vec<(Range<usize>, Option<usize>)>, Broken> {
+    fn allocations(&self) -> Result<Vec<Slot>, Broken> {
         let read = |span: Range<usize>| match self.get(&span) {
             "null" => Ok((span, None)),
             number => match number.parse() {

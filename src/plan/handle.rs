@@ -17,7 +17,7 @@ pub enum Left {
 ///
 /// # Errors
 /// When two names mean the same block.
-fn count_of<'m>(counts: &'m [Member], block: Cidr) -> Result<Option<&'m Member>, Broken> {
+fn count_of(counts: &[Member], block: Cidr) -> Result<Option<&Member>, Broken> {
     let mut found = counts.iter().filter(|m| Cidr::parse(&m.name).is_some_and(|(cidr, _)| cidr == block));
     match (found.next(), found.next()) {
         (_, Some(_)) => Err(Broken::new(format!("the handle counts {block} twice"))),

@@ -12,6 +12,7 @@ mod narrow;
 pub mod report;
 pub mod table;
 mod view;
+pub mod who;
 
 pub use narrow::Narrow;
 pub use view::{

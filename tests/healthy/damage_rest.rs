@@ -214,8 +214,9 @@ pub fn one_mac(c: &mut Cluster, pick: usize) -> Option<String> {
     same_field(c, pick, "mac")
 }
 
+/// The node has other endpoints: one without any may have another CNI.
 pub fn no_endpoint(c: &mut Cluster, pick: usize) -> Option<String> {
-    let p = pod(c, pick);
+    let (p, _) = two_pods(c, pick)?;
     c.store.keys.remove(&p.endpoint);
     Some(pod_id(&p))
 }
@@ -275,7 +276,7 @@ pub fn undecodable(c: &mut Cluster, prefix: &str, pick: usize) -> Option<String>
 
 pub fn locked(c: &mut Cluster, pick: usize) -> Option<String> {
     let value = c.store.keys.get_mut(keys::CLUSTER_INFORMATION)?;
-    value["spec"]["datastoreReady"] = if pick % 2 == 0 { json!(false) } else { Value::Null };
+    value["spec"]["datastoreReady"] = if pick.is_multiple_of(2) { json!(false) } else { Value::Null };
     Some("guid-1".to_owned())
 }
 

@@ -79,7 +79,7 @@ fn every_past_schema_opens_and_goes_on() {
 
 fn says_what_it_said(db: &Db) {
     let pairs = db.pairs().unwrap();
-    assert_eq!((pairs.len(), pairs[0].known, pairs[0].uids.len() >= 1), (1, true, true));
+    assert_eq!((pairs.len(), pairs[0].known, !pairs[0].uids.is_empty()), (1, true, true));
     let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
     assert_eq!(
         open.iter().map(|f| (f.code.0, f.ending, f.opened.audit)).collect::<Vec<_>>(),

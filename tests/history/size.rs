@@ -22,7 +22,7 @@ fn rows(path: &std::path::Path) -> u64 {
         let what = format!("SELECT count(*) FROM {table}");
         connection.query_row(&what, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
     };
-    ipaudit::history::export::TABLES.iter().chain(&["name", "about"]).map(|t| count(&t)).sum()
+    ipaudit::history::export::TABLES.iter().chain(&["name", "about"]).map(count).sum()
 }
 
 /// Pages of the file that are others than before.
@@ -95,8 +95,8 @@ fn simulated_days_stay_within_the_promise() {
     let change = (sizes[3] - sizes[1]) as f64 / (audits as f64 * 2.0 / 3.0) - quiet;
     // Names of pods here have 16 letters; 24 more in both intervals are not rare. A first audit with its keys: 100 MB.
     let kept = 90.0 * 20_000.0 * (change + 48.0) + 8_640.0 * (quiet + 1_500.0) + 100_000.0 * 1_000.0;
-    println!("{sizes:?} bytes after each third of {days} days; {change:.0} bytes a change, {quiet:.0} a quiet audit");
-    println!("100,000 addresses, 90 days: {:.0} MB", kept / 1e6);
+    eprintln!("{sizes:?} bytes after each third of {days} days; {change:.0} bytes a change, {quiet:.0} a quiet audit");
+    eprintln!("100,000 addresses, 90 days: {:.0} MB", kept / 1e6);
     assert!(kept < 1e9, "{change} bytes a change make {kept} bytes");
     // And it is all there: every address has had its holders, one after the other.
     let whole = Connection::open(&path).unwrap();

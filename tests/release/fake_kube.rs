@@ -71,10 +71,6 @@ impl FakeKube {
         self.state.nodes.lock().unwrap().insert(name.to_owned(), node);
     }
 
-    pub fn remove_node(&self, name: &str) {
-        self.state.nodes.lock().unwrap().remove(name);
-    }
-
     /// A pod that runs with these addresses; none: it waits for one.
     pub fn pod(&self, namespace: &str, name: &str, node: &str, addresses: &[&str]) {
         let phase = if addresses.is_empty() { "Pending" } else { "Running" };
@@ -97,11 +93,6 @@ impl FakeKube {
 
     pub fn remove_pod(&self, namespace: &str, name: &str) {
         self.state.pods.lock().unwrap().remove(&(namespace.to_owned(), name.to_owned()));
-    }
-
-    pub fn set_phase(&self, namespace: &str, name: &str, phase: &str) {
-        let mut pods = self.state.pods.lock().unwrap();
-        pods.get_mut(&(namespace.to_owned(), name.to_owned())).unwrap()["status"]["phase"] = json!(phase);
     }
 
     /// Nobody answers any more: open connections are cut, new ones hung up on.

@@ -1,6 +1,7 @@
 //! A small cluster for releases: a real etcd with Calico's keys, a Kubernetes API, a history, and the binary.
 
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ pub const V6: &str = "fd00:65::/122";
 
 pub struct World {
     pub etcd: Etcd,
-    pub kube: FakeKube,
+    pub kube: Arc<FakeKube>,
     pub folder: TempDir,
 }
 
@@ -27,7 +28,7 @@ impl World {
     }
 
     pub fn on(etcd: Etcd) -> World {
-        let world = World { etcd, kube: FakeKube::start(), folder: tempfile::tempdir().unwrap() };
+        let world = World { etcd, kube: Arc::new(FakeKube::start()), folder: tempfile::tempdir().unwrap() };
         std::fs::write(world.folder.path().join("kubeconfig"), world.kube.kubeconfig()).unwrap();
         world.lock(Some(true));
         world.resource("ippools/v4", json!({"cidr": "10.65.0.0/16", "blockSize": 26, "ipipMode": "Never"}));

@@ -3,7 +3,7 @@
 use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, World, natural};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(117),
@@ -22,8 +22,8 @@ pub static CHECK: Check = Check {
             addresses are taken from a pod pool without reserving them.",
         action: "Give one of the two another address. Keep floating addresses outside the pools, or cover them with an \
             IPReservation.",
-        silent: "The address lies in no pool, in a disabled or manual one, or in a reservation, and nobody else has it; the \
-            allocation belongs to the same workload or names nobody; the claim is that of an endpoint left behind, of a \
+        silent: "The address lies in no pool, in a disabled or manual one, or in a reservation, and nobody else has it; a \
+            reservation or the address's block does not decode, and nobody else has it; the allocation belongs to the same workload or names nobody; the claim is that of an endpoint left behind, of a \
             terminating pod without endpoint, or of another cluster.",
     },
     run,
@@ -76,7 +76,9 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     }
     let pool = world.snapshot.pools.iter().find(|p| p.cidr.contains(address) && p.assigns_automatically());
     let reserved = world.snapshot.reservations.iter().flat_map(|r| &r.cidrs).any(|cidr| cidr.contains(address));
-    let pool = pool.filter(|_| booked.is_empty() && !reserved)?;
+    // A reservation that does not decode may cover it, and a block may have it booked.
+    let hidden = world.snapshot.is_undecodable_under(keys::RESERVATIONS) || world.ledger.dark.address(address);
+    let pool = pool.filter(|_| booked.is_empty() && !reserved && !hidden)?;
     let summary = format!("floating address of {owner}, in pool {}, which may hand it out", world.text(pool.name));
     let draft = draft(world, address, &floaters, summary).severity(Severity::Warning);
     Some(draft.advice("cover it with an IPReservation").next("calicoctl get ipreservations -o yaml").done())
@@ -193,8 +195,9 @@ fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summ
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, addr, cidr};
-    use crate::model::{Attribute, HandleId, Meta, Nat, Reservation};
+    use crate::checks::testing::{Cluster, addr, bad, cidr, undecodable_block};
+    use crate::model::snapshot::Dark;
+    use crate::model::{Attribute, HandleId, Input, Meta, Nat, Reservation};
 
     fn nat(external: &str) -> Box<[Nat]> {
         [Nat { internal: addr("10.65.0.1"), external: addr(external) }].into()
@@ -244,6 +247,19 @@ mod tests {
         let mut c = with("10.65.0.9");
         c.allocate("10.65.0.9", Attribute { released_at: Some(now), ..Attribute::default() });
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn what_does_not_decode_may_keep_the_address_out_of_use() {
+        let reservation = bad(&keys::reservation_key("floating"), Input::Pools, Dark::All(Input::Pools));
+        for hidden in [reservation, undecodable_block("10.65.99.0/26")] {
+            let mut c = with("10.65.99.1");
+            c.snapshot.bad_values.push(hidden.clone());
+            assert!(c.find(&CHECK).is_empty(), "{hidden:?}");
+            // Whom it collides with is known all the same.
+            c.endpoint_mut("web-2").nats = nat("10.65.99.1");
+            assert_eq!(c.find(&CHECK).len(), 1);
+        }
     }
 
     #[test]

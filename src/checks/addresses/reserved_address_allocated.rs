@@ -2,7 +2,7 @@
 
 use crate::checks::{Check, Docs, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Input, Needs, Pod, Reservation, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(122),
@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
         action: "Restart the pod: it gets another address. A node's tunnel moves when its old address is released and \
             calico/node restarts.",
         silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation \
-            does not bind; Windows' reserved ordinals, cooling addresses, allocations that name nobody.",
+            does not bind, and those of pods and services that are gone, of which nobody can tell; Windows' reserved ordinals, cooling addresses, allocations that name nobody.",
     },
     run,
 };
@@ -39,14 +39,20 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether IPAM chose the address by itself. An allocation does not say so: it is taken for automatic unless its
-/// pod or service asks for addresses, and where these could not be read nobody can tell.
+/// Whether IPAM chose the address by itself. An allocation does not say so: it is taken for automatic when its
+/// pod or service is there and does not ask for addresses. Where these could not be read, or are gone, nobody can tell.
 fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
     let read = |input| world.snapshot.coverage.complete(input);
     match allocation.used_for {
         Use::Tunnel(_) => true,
-        Use::Pod | Use::Vm => read(Input::Pods) && !owners(world, allocation).any(|p| asks(p, allocation)),
-        Use::LoadBalancer => read(Input::Services) && !is_requested(world, allocation),
+        Use::Pod | Use::Vm => {
+            let mut pods = owners(world, allocation).peekable();
+            read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| asks(p, allocation))
+        }
+        Use::LoadBalancer => {
+            let mut services = services(world, allocation).peekable();
+            read(Input::Services) && services.peek().is_some() && !services.any(|s| s.requests_address)
+        }
         Use::Cooling | Use::Windows | Use::Unknown | Use::Unattributed | Use::Broken => false,
     }
 }
@@ -61,12 +67,13 @@ fn owners<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item 
     ledger.owners_of(allocation).filter_map(|o| o.pod_name()).filter_map(|(namespace, pod)| ledger.pod(namespace, pod))
 }
 
-/// Whether the service that an allocation names requests addresses: perhaps this one.
-fn is_requested(world: &World<'_>, allocation: &Allocation) -> bool {
-    world.ledger.owners_of(allocation).any(|owner| {
-        let named = |s: &&crate::model::Service| (s.namespace, s.name) == (owner.namespace, owner.service);
-        world.snapshot.services.iter().find(named).is_some_and(|s| s.requests_address)
-    })
+/// The services that either owner set names.
+fn services<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item = &'w Service> {
+    let named = |owner: &Owner| {
+        let key = (owner.namespace, owner.service);
+        world.snapshot.services.iter().find(|s| (s.namespace, s.name) == key)
+    };
+    world.ledger.owners_of(allocation).filter_map(named)
 }
 
 fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation) -> Finding {
@@ -104,7 +111,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::Ledger;
-    use crate::model::{Attribute, Fact, InputState, Owner, Past};
+    use crate::model::{Attribute, Fact, InputState, Past};
 
     /// web-0's address and node-1's tunnel are reserved.
     fn reserved() -> Cluster {
@@ -161,6 +168,8 @@ mod tests {
         assert_eq!(c.subjects(&CHECK), ["10.65.0.40"]);
         c.snapshot.services[0].requests_address = true;
         assert!(c.find(&CHECK).is_empty());
+        c.snapshot.services.clear();
+        assert!(c.find(&CHECK).is_empty(), "perhaps it had requested one");
     }
 
     #[test]
@@ -169,6 +178,8 @@ mod tests {
             (|c: &mut Cluster| c.free("10.65.0.1")) as fn(&mut Cluster),
             |c| c.attribute_mut("10.65.0.1").released_at = Some(c.snapshot.now),
             |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            // Perhaps it had asked: its annotation went with it.
+            |c| c.remove_pod("web-0"),
             |c| c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "no right"),
             |c| {
                 let windows = crate::model::HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");

@@ -90,7 +90,7 @@ impl<'w> Judge<'w> {
         let grace = self.world.snapshot.kube_controllers.grace();
         let mut refused = Vec::new();
         for object in tally.objects {
-            let seen = self.observed.handle(&self.orphan_of(object).id);
+            let seen = if self.word.skip_age { None } else { self.observed.handle(&self.orphan_of(object).id) };
             refused.extend(rules::observed(text, seen, grace, self.word.skip_age).err());
         }
         if !refused.is_empty() {
@@ -208,7 +208,7 @@ impl<'w> Judge<'w> {
             node: self.text(owner.node).to_owned(),
             node_now: self.node_now(owner.node),
             pod_now: self.pod_now(owner.pod_name(), proof.is_some()),
-            observed: self.observed.address(&ledger.tuple_of(allocation)),
+            observed: if self.word.skip_age { None } else { self.observed.address(&ledger.tuple_of(allocation)) },
             proof: proof.map(|p| self.words(&p, owner.pod_name().unwrap_or_default())),
         }
     }

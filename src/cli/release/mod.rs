@@ -49,7 +49,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     first.warnings.iter().for_each(|w| streams.note(w));
     let first = first.snapshot;
     must_reach_etcd(&sources, &first)?;
-    let mut recorder = Recorder::open(args.with.db.clone(), &first)?;
+    let mut recorder = Recorder::open(&args.with.db, &first)?;
     let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
     if args.list {
         return list(args, &recorder);

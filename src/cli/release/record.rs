@@ -1,12 +1,11 @@
 //! What a release asks of the history: how often audits saw a thing, the intent before each write, the outcome after.
 
-use std::path::PathBuf;
-
 use crate::cli::gather::present;
+use crate::cli::history_args::DbArgs;
 use crate::error::Error;
 use crate::history::query::Window;
-use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow};
-use crate::history::{self, Db, Journal, Mode};
+use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow, Watch};
+use crate::history::{Db, Mode};
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
 use crate::model::{AllocationTuple, Observation, Past, Snapshot, SubjectKind, Time};
@@ -29,6 +28,7 @@ pub struct Recorder {
     db: Db,
     key: ClusterKey,
     pair: Option<i64>,
+    watch: Option<Watch>,
     release: i64,
     step: i64,
 }
@@ -38,15 +38,13 @@ impl Recorder {
     ///
     /// # Errors
     /// A history that cannot be opened, a datastore without a name.
-    pub fn open(path: Option<PathBuf>, snapshot: &Snapshot) -> Result<Recorder, Error> {
-        let doing = "record a release";
-        let hint = "--db PATH names a history; without one nothing is released";
-        let path = path.or_else(history::default_path).ok_or_else(|| Error::new(doing).hint(hint))?;
-        let db = Db::open(&path, Mode::Write(Journal::default()))?;
-        let no_name = || Error::new(doing).cause("the datastore has no ClusterInformation with a GUID");
+    pub fn open(args: &DbArgs, snapshot: &Snapshot) -> Result<Recorder, Error> {
+        let db = Db::open(&args.path()?, Mode::Write(args.db_journal.into()))?;
+        let no_name = || Error::new("record a release").cause("the datastore has no ClusterInformation with a GUID");
         let key = cluster_key(snapshot).ok_or_else(no_name)?;
         let pair = db.pair_of(&key)?;
-        Ok(Recorder { db, key, pair, release: 0, step: 0 })
+        let watch = pair.map(|pair| db.watch(pair)).transpose()?;
+        Ok(Recorder { db, key, pair, watch, release: 0, step: 0 })
     }
 
     /// What earlier audits recorded.
@@ -69,12 +67,12 @@ impl Recorder {
 
     /// How often audits have seen this handle orphaned, by its id as stored. What cannot be read has not been seen.
     pub fn handle(&self, id: &str) -> Option<Observation> {
-        Observation::of(&self.db.orphan_observations(self.pair?, id).unwrap_or_default())
+        Observation::of(&self.db.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
     }
 
     /// How often audits have seen this very allocation leaked.
     pub fn address(&self, tuple: &AllocationTuple) -> Option<Observation> {
-        Observation::of(&self.db.leak_observations(self.pair?, tuple).unwrap_or_default())
+        Observation::of(&self.db.leak_observations(self.watch.as_ref()?, tuple).unwrap_or_default())
     }
 
     /// Records that a release (or an undo) begins; gives its number.

@@ -3,7 +3,7 @@
 //! This is a promise: within `v1` fields are added, never renamed or removed. `docs/output.md` says what each means,
 //! `docs/audit.schema.json` holds it, a test holds this file to both. Written as a stream, never built in memory.
 
-mod lines;
+pub(super) mod lines;
 #[cfg(test)]
 mod tests;
 

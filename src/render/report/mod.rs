@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(report().exit, Exit::Findings);
         assert_eq!(exit(&[], FailOn::default()), Exit::Incomplete);
         let quiet = ClusterReport { audits: 3, last_audit: Some(at(3)), ..ClusterReport::default() };
-        assert_eq!(exit(&[quiet.clone()], FailOn::default()), Exit::Clean);
+        assert_eq!(exit(std::slice::from_ref(&quiet), FailOn::default()), Exit::Clean);
         let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() };
         assert_eq!(
             exit(&[ClusterReport { incomplete: vec![unread], ..quiet.clone() }], FailOn::default()),

@@ -1,0 +1,227 @@
+//! `ipaudit who` for people and for programs. The first line answers; then now, what is wrong, before, and what helps.
+
+use std::io::{BufWriter, Result, Write};
+
+use serde::Serialize;
+
+use super::age::moment;
+use super::json::lines::Lines;
+use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
+use crate::model::{Severity, Time};
+use crate::who::{AddressSheet, AllocationRow, Before, Dossier, Ends, Holder, Interval};
+
+/// One versioned document.
+pub fn write_json(dossier: &Dossier, out: &mut dyn Write) -> Result<()> {
+    let mut out = BufWriter::new(out);
+    dossier.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Lines::default()))?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// For people.
+pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
+    let mut out = BufWriter::new(out);
+    let mut paper = Paper::new(&mut out, width, color);
+    paper.paragraph(0, 2, &Text::new().whole(BOLD, &dossier.answer))?;
+    now(dossier, &mut paper)?;
+    wrong(dossier, &mut paper)?;
+    for before in &dossier.before {
+        past(before, dossier, &mut paper)?;
+    }
+    deep(dossier, &mut paper)?;
+    if !dossier.next.is_empty() {
+        heading(&mut paper, "NEXT")?;
+        dossier.next.iter().try_for_each(|c| paper.paragraph(2, 4, &Text::new().whole(COMMAND, c)))?;
+    }
+    if !dossier.unread.is_empty() {
+        heading(&mut paper, "NOT READ")?;
+        dossier.unread.iter().try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, u)))?;
+    }
+    out.flush()
+}
+
+fn heading(paper: &mut Paper<'_>, text: &str) -> Result<()> {
+    paper.blank()?;
+    paper.paragraph(0, 0, &Text::new().field(BOLD, text))
+}
+
+/// A labelled line; the label begins at 2, the rest at 14.
+fn row(paper: &mut Paper<'_>, label: &str, fields: &[&str]) -> Result<()> {
+    let mut text = Text::new().field(DIM, label);
+    for (i, field) in fields.iter().filter(|f| !f.is_empty()).enumerate() {
+        text = if i == 0 { text.column(PLAIN, field, 12) } else { text.field(PLAIN, field) };
+    }
+    paper.paragraph(2, 14, &text)
+}
+
+fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
+    let sheets = dossier.addresses.len() + dossier.handles.len() + dossier.pods.len() + dossier.nodes.len();
+    if sheets == 0 {
+        return Ok(());
+    }
+    heading(paper, "NOW")?;
+    for node in &dossier.nodes {
+        let name = node.calico.as_deref().or(node.kubernetes.as_deref()).unwrap_or(&dossier.asked);
+        let ready = match node.ready {
+            Some(true) => "Ready",
+            Some(false) => "not Ready",
+            None => "",
+        };
+        let kubernetes =
+            node.kubernetes.as_ref().map_or("not in Kubernetes".to_owned(), |k| format!("Kubernetes: {k}"));
+        let wired = format!("{} pods, {} endpoints", node.pods, node.endpoints);
+        row(paper, "node", &[name, node.standing, &kubernetes, ready, &wired])?;
+        for block in &node.blocks {
+            row(paper, "block", &[&block.block, &format!("{} of {} allocated", block.allocated, block.size)])?;
+        }
+        node.tunnels.iter().try_for_each(|t| row(paper, "tunnel", &[t]))?;
+    }
+    for pod in &dossier.pods {
+        let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+        let ready = if pod.ready { "ready" } else { "not ready" };
+        let on = format!("on {}", pod.node);
+        let ending = if pod.terminating { "terminating" } else { "" };
+        row(
+            paper,
+            "pod",
+            &[&pod.pod, &on, pod.phase, ready, ending, &addresses.join(" "), &format!("uid {}", pod.uid)],
+        )?;
+    }
+    let held = dossier.addresses.iter().flat_map(|s| &s.holders).map(|h| h.id.as_str()).collect::<Vec<_>>();
+    dossier.addresses.iter().try_for_each(|sheet| address(sheet, dossier.judged_at, paper))?;
+    if dossier.more_addresses > 0 {
+        row(paper, "", &[&format!("… {} more addresses", dossier.more_addresses)])?;
+    }
+    for e in dossier.endpoints.iter().filter(|e| !held.contains(&e.endpoint.as_str())) {
+        let mac = e.mac.as_deref().unwrap_or_default();
+        row(paper, "endpoint", &[&e.endpoint, &format!("on {}", e.node), &e.interface, mac, e.state])?;
+    }
+    for handle in &dossier.handles {
+        let exists = if handle.exists { "" } else { "no object" };
+        row(paper, "handle", &[&handle.id, exists])?;
+        for c in &handle.counts {
+            let agree = if c.counted == c.held { "" } else { "they disagree" };
+            let says = format!("counts {}, the block has {}", c.counted, c.held);
+            row(paper, "", &[&c.block, &says, agree])?;
+        }
+    }
+    Ok(())
+}
+
+fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let named = |word: &str, name: &Option<String>| name.as_ref().map(|n| format!("{word} {n}")).unwrap_or_default();
+    let (pool, reserved) = (named("pool", &sheet.pool), named("reserved by", &sheet.reservation));
+    let place = sheet.queue_place.map(|p| format!("place {p} of the free queue")).unwrap_or_default();
+    let block = if sheet.allocations.is_empty() { named("block", &sheet.block) } else { String::new() };
+    row(paper, "address", &[&sheet.address.to_string(), sheet.state, &place, &block, &pool, &reserved])?;
+    sheet.allocations.iter().try_for_each(|a| allocation(a, now, paper))?;
+    // Certain ones first: they are the answer.
+    for grade in ["certain", "possible", "stale"] {
+        let of_grade: Vec<&Holder> = sheet.holders.iter().filter(|h| h.grade == grade).collect();
+        for h in of_grade {
+            let via = if h.via == "record" { "" } else { h.via };
+            let on = h.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
+            row(paper, h.kind, &[grade, &h.id, &on, &h.detail, via])?;
+        }
+    }
+    Ok(())
+}
+
+fn allocation(a: &AllocationRow, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let owner = a.owner.clone().unwrap_or_else(|| a.used_for.to_owned());
+    let on = a.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
+    let when = match (a.released, a.allocated) {
+        (Some(t), _) => format!("released {}", moment(t, now)),
+        (None, Some(t)) => format!("allocated {}", moment(t, now)),
+        (None, None) => String::new(),
+    };
+    let block = format!("block {} ordinal {}", a.block, a.ordinal);
+    let affinity = a.affinity.clone().unwrap_or_else(|| "ownerless".to_owned());
+    let alternate = a.alternate.as_ref().map(|o| format!("migrating to {o}")).unwrap_or_default();
+    row(paper, "IPAM", &[&owner, &on, &alternate, &when, &block, &affinity])
+}
+
+fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
+    if dossier.findings.is_empty() {
+        return Ok(());
+    }
+    const SHOWN: usize = 20;
+    heading(paper, "WRONG")?;
+    for f in dossier.findings.iter().take(SHOWN) {
+        let style = f.severity.parse::<Severity>().map_or(PLAIN, style_of);
+        let state = if f.state == "unconfirmed" { "(one look only)" } else { "" };
+        let text = Text::new().field(style, &f.code.to_string()).then(PLAIN, f.name).field(BOLD, &f.subject.id);
+        paper.paragraph(2, 9, &text.field(PLAIN, &short_ids(&f.summary)).field(DIM, state))?;
+        if !f.advice.is_empty() {
+            paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice)))?;
+        }
+    }
+    match dossier.findings.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => paper.paragraph(2, 2, &Text::new().field(DIM, &format!("… {more} more, -o json shows all"))),
+    }
+}
+
+/// `seen 02:49 to 03:04, not before 02:34, not after 03:19`.
+fn ends(ends: &Ends, now: Time) -> String {
+    let first = moment(ends.first_seen, now);
+    let began = match ends.not_seen_before {
+        Some(b) => format!("began between {} and {first}", moment(b, now)),
+        None => format!("already there at {first}, the first audit that looked"),
+    };
+    let last = moment(ends.last_seen, now);
+    let ended = match ends.not_seen_after {
+        Some(a) => format!("ended between {last} and {}", moment(a, now)),
+        None => format!("still so at {last}"),
+    };
+    format!("{began}, {ended}")
+}
+
+fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
+    let now = dossier.judged_at;
+    heading(paper, "BEFORE")?;
+    let span = match (before.first_audit, before.last_audit) {
+        (Some(first), Some(last)) => {
+            format!("{} audits from {} to {}", before.audits, moment(first, now), moment(last, now))
+        }
+        _ => "no audit yet".to_owned(),
+    };
+    paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", before.guid)))?;
+    for i in before.allocations.iter().rev() {
+        interval(i, now, paper)?;
+    }
+    for s in before.pods.iter().rev() {
+        let on = format!("on {}", s.node);
+        row(paper, "pod", &[&s.address.to_string(), &s.pod, &on, &s.grade, &ends(&s.ends, now)])?;
+    }
+    for f in &before.open {
+        let since = format!("open since {}, {} audits", moment(f.first_seen, now), f.audits_seen);
+        row(paper, &f.code.to_string(), &[&f.subject, &short_ids(&f.summary), &since])?;
+    }
+    Ok(())
+}
+
+fn interval(i: &Interval, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let owner = i.owner.clone().unwrap_or_else(|| i.used_for.clone());
+    let handle = i.handle.as_ref().map(|h| format!("handle {}", short_ids(h))).unwrap_or_default();
+    let changes = match (i.ends.not_seen_after, i.at_most_changes) {
+        (Some(_), Some(n)) => format!("at least 1, at most {} changes not seen", n.max(1)),
+        (Some(_), None) => "at least 1 change not seen".to_owned(),
+        (None, _) => String::new(),
+    };
+    row(paper, "IPAM", &[&i.address.to_string(), &owner, &handle, &ends(&i.ends, now), &changes])
+}
+
+fn deep(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
+    for deep in &dossier.deep {
+        heading(paper, "IN ETCD'S OWN REVISIONS")?;
+        let of = deep.address.map(|a| format!("{a} in ")).unwrap_or_default();
+        paper.paragraph(2, 4, &Text::new().field(DIM, &format!("{of}{}", deep.key)))?;
+        for step in &deep.steps {
+            let at = step.allocated.map(|t| format!("allocated {}", moment(t, dossier.judged_at))).unwrap_or_default();
+            row(paper, &step.revision.to_string(), &[&step.says, &at])?;
+        }
+        paper.paragraph(2, 4, &Text::new().field(PLAIN, &deep.end))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Which findings concern what was asked for: those about it, about what belongs to it, and those whose evidence
+//! names it.
+
+use std::collections::HashSet;
+
+use super::dossier::{Dossier, Found, Match};
+use crate::checks;
+use crate::model::{Addr, Cidr, Evidence, Fact, Finding, SubjectKind, keys};
+
+/// The things whose findings are wanted.
+#[derive(Debug, Default)]
+pub struct Concern {
+    subjects: HashSet<(SubjectKind, String)>,
+    /// Evidence that names one of these is about it.
+    words: HashSet<String>,
+    /// Calico's and Kubernetes' names of nodes: all that belongs to them.
+    nodes: HashSet<String>,
+    addresses: Vec<Addr>,
+    keys: HashSet<String>,
+}
+
+impl Concern {
+    /// Of everything that the dossier shows.
+    pub fn of(dossier: &Dossier) -> Concern {
+        let mut concern = Concern::default();
+        for m in &dossier.matches {
+            match m.kind {
+                "node" => drop(concern.nodes.insert(m.id.clone())),
+                _ => drop(concern.words.insert(m.id.clone())),
+            }
+        }
+        let nodes = dossier.nodes.iter();
+        concern.nodes.extend(nodes.flat_map(|n| [n.calico.clone(), n.kubernetes.clone()]).flatten());
+        for sheet in &dossier.addresses {
+            concern.addresses.push(sheet.address);
+            concern.add(SubjectKind::Address, sheet.address.to_string());
+            let handles = sheet.allocations.iter().filter_map(|a| a.handle.clone());
+            handles.for_each(|h| concern.add_handle(h));
+        }
+        dossier.handles.iter().for_each(|h| concern.add_handle(h.id.clone()));
+        for pod in dossier.matches.iter().filter(|m| m.kind == "pod") {
+            concern.add(SubjectKind::Pod, pod.id.clone());
+        }
+        for e in &dossier.endpoints {
+            concern.add(SubjectKind::Endpoint, e.endpoint.clone());
+            concern.add(SubjectKind::Interface, format!("{} {}", e.node, e.interface));
+            concern.subjects.extend(e.mac.iter().map(|mac| (SubjectKind::Mac, format!("{} {mac}", e.node))));
+            if let Some((namespace, name)) = e.endpoint.split_once('/') {
+                concern.keys.insert(keys::endpoint_key(namespace, name));
+            }
+        }
+        concern
+    }
+
+    fn add(&mut self, kind: SubjectKind, id: String) {
+        self.subjects.insert((kind, id));
+    }
+
+    fn add_handle(&mut self, id: String) {
+        self.keys.insert(keys::handle_key(&id));
+        self.add(SubjectKind::Handle, id);
+    }
+
+    /// Whether a finding is about it.
+    pub fn has(&self, finding: &Finding) -> bool {
+        let subject = &finding.subject;
+        let covers =
+            |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)));
+        let by_subject = match subject.kind {
+            SubjectKind::Block => covers(&subject.id),
+            SubjectKind::Affinity => subject.id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
+            SubjectKind::Node => self.nodes.contains(&subject.id),
+            SubjectKind::Workload => subject.id.rsplit_once('/').is_some_and(|(pod, _)| {
+                self.words.contains(pod) || self.subjects.contains(&(SubjectKind::Pod, pod.to_owned()))
+            }),
+            SubjectKind::Key => self.keys.contains(&subject.id) || self.is_block_key(&subject.id),
+            // A pool or the cluster is everybody's.
+            SubjectKind::Pool | SubjectKind::Cluster => return false,
+            _ => false,
+        };
+        by_subject
+            || self.subjects.contains(&(subject.kind, subject.id.clone()))
+            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
+            || self.in_record(&finding.evidence)
+    }
+
+    fn is_block_key(&self, key: &str) -> bool {
+        let Some(name) = key.split("/block/").nth(1) else { return false };
+        let parsed = name.rsplit_once('-').and_then(|(address, prefix)| Cidr::parse(&format!("{address}/{prefix}")));
+        parsed.is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)))
+    }
+
+    fn in_record(&self, record: &Evidence) -> bool {
+        record.0.iter().any(|(_, fact)| self.in_fact(fact))
+    }
+
+    fn in_fact(&self, fact: &Fact) -> bool {
+        match fact {
+            Fact::Text(text) => self.words.contains(text),
+            Fact::List(list) => list.iter().any(|f| self.in_fact(f)),
+            Fact::Record(record) => self.in_record(record),
+            _ => false,
+        }
+    }
+}
+
+/// A finding as the dossier shows it.
+pub fn found(finding: &Finding) -> Found {
+    Found {
+        code: finding.code,
+        name: checks::find(finding.code).map_or("", |c| c.name),
+        severity: finding.severity.word(),
+        state: finding.state.word(),
+        subject: Match { kind: finding.subject.kind.word(), id: finding.subject.id.clone() },
+        summary: finding.summary.clone(),
+        advice: finding.advice.clone(),
+    }
+}

@@ -1,0 +1,68 @@
+//! What etcd's own old revisions say of one key: who had the address at each change.
+//!
+//! The caller brings one decoded value a revision, newest first; equal neighbours become one step.
+
+use serde::Serialize;
+
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::{Addr, Snapshot, Time};
+
+/// One key stepped back through.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Deep {
+    pub key: String,
+    /// The address asked for; `None` for a handle.
+    pub address: Option<Addr>,
+    /// Newest first.
+    pub steps: Vec<Step>,
+    /// Why it goes back no further.
+    pub end: String,
+}
+
+/// What was so from a revision on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Step {
+    /// The write that made it so; the oldest step may have been so before.
+    pub revision: i64,
+    pub says: String,
+    /// The CNI host's clock at the allocation.
+    pub allocated: Option<Time>,
+}
+
+/// What a snapshot that holds one version of a block says of an address.
+pub fn block_says(snapshot: &Snapshot, address: Addr) -> (String, Option<Time>) {
+    if let Some(bad) = snapshot.bad_values.first() {
+        return (format!("does not decode: {}", bad.reason), None);
+    }
+    let ledger = Ledger::build(snapshot, ScopeFlag::Auto, None);
+    let Some(allocation) = ledger.allocations_at(address).first() else { return ("free".to_owned(), None) };
+    let row = super::sheets::allocation_row(&ledger, allocation);
+    let who = row.owner.unwrap_or_else(|| row.used_for.to_owned());
+    let handle = row.handle.map(|h| format!(" by handle {h}")).unwrap_or_default();
+    match row.released {
+        Some(at) => (format!("cooling down, released {}", at.to_rfc3339()), None),
+        None => (format!("{who}{handle}"), row.allocated),
+    }
+}
+
+/// What a snapshot that holds one version of a handle says.
+pub fn handle_says(snapshot: &Snapshot) -> (String, Option<Time>) {
+    if let Some(bad) = snapshot.bad_values.first() {
+        return (format!("does not decode: {}", bad.reason), None);
+    }
+    let counts = snapshot.handles.iter().flat_map(|h| h.counts.iter()).map(|(c, n)| format!("{n} of {c}"));
+    let counts: Vec<String> = counts.collect();
+    (if counts.is_empty() { "counts nothing".to_owned() } else { format!("counts {}", counts.join(", ")) }, None)
+}
+
+/// One step a change: of equal neighbours the older revision is when it became so.
+pub fn trail(seen: impl IntoIterator<Item = Step>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for step in seen {
+        match steps.last_mut().filter(|last| (&last.says, last.allocated) == (&step.says, step.allocated)) {
+            Some(last) => last.revision = step.revision,
+            None => steps.push(step),
+        }
+    }
+    steps
+}

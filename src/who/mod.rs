@@ -1,0 +1,23 @@
+//! Everything that is known of one address, handle, pod, node, MAC or interface, as one plain value.
+//!
+//! What `ipaudit who` answers from: the first line, then now (every source side by side), then before. Pure: a
+//! [`Dossier`] comes from a snapshot's ledger and the checks' findings; what the history and etcd's old revisions say
+//! is brought by the caller as plain values. Nothing here judges anew: what is wrong are the checks' findings.
+
+mod answer;
+mod asked;
+mod before;
+mod concern;
+mod deep;
+mod dossier;
+mod now;
+mod sheets;
+
+pub use asked::{Asked, Guess, guesses};
+pub use before::{Before, Ends, Interval, OpenFinding, Stay};
+pub use deep::{Deep, Step, block_says, handle_says, trail};
+pub use dossier::{
+    AddressSheet, AllocationRow, BlockRow, CountRow, Dossier, EndpointSheet, Found, HandleSheet, Holder, Match,
+    NodeSheet, PodSheet, SCHEMA,
+};
+pub use now::{now, offline};

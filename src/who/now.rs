@@ -1,0 +1,195 @@
+//! Puts the dossier together: what matches, its sheets, its findings, the commands that help.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::concern::{Concern, found};
+use super::dossier::{Dossier, Match, SCHEMA};
+use super::{Asked, Before, answer, sheets};
+use crate::checks::evidence::shell;
+use crate::checks::{Outcome, World};
+use crate::ledger::{Claimant, Grade, Ledger, Via};
+use crate::model::{Addr, Input, InputState, Severity, Snapshot, Time, endpoint::mac_text};
+
+/// So many addresses of one pod, handle or node are shown.
+const SHOWN: usize = 32;
+
+fn empty(asked: &str, now: Time) -> Dossier {
+    Dossier {
+        schema: SCHEMA,
+        asked: asked.to_owned(),
+        answer: String::new(),
+        judged_at: now,
+        etcd_revision: None,
+        matches: Vec::new(),
+        addresses: Vec::new(),
+        more_addresses: 0,
+        handles: Vec::new(),
+        pods: Vec::new(),
+        endpoints: Vec::new(),
+        nodes: Vec::new(),
+        findings: Vec::new(),
+        before: Vec::new(),
+        deep: Vec::new(),
+        next: Vec::new(),
+        unread: Vec::new(),
+        exit_code: 0,
+    }
+}
+
+/// What is so now, and the worst finding about it.
+pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (Dossier, Option<Severity>) {
+    let (ledger, snapshot) = (world.ledger, world.snapshot);
+    let mut dossier = empty(word, snapshot.now);
+    dossier.etcd_revision = Some(snapshot.etcd.revision).filter(|r| *r > 0);
+    dossier.matches = matches(ledger, asked);
+    dossier.unread = unread(snapshot, outcome);
+    fill(&mut dossier, ledger, asked);
+    let concern = Concern::of(&dossier);
+    let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
+    dossier.findings = about.iter().map(|f| found(f)).collect();
+    dossier.answer = match asked.address {
+        Some(a) => {
+            let sheet = dossier.addresses.iter().find(|s| s.address == a);
+            let sheet = sheet.cloned().unwrap_or_else(|| sheets::address(ledger, a));
+            answer::address(&sheet, holders(ledger, a), &dossier.findings, !dossier.unread.is_empty())
+        }
+        None => answer::other(&dossier),
+    };
+    let mut next: Vec<String> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
+    next.extend(commands(&dossier));
+    let itself = format!("ipaudit who {}", shell(word));
+    let mut seen = HashSet::new();
+    next.retain(|c| *c != itself && seen.insert(c.clone()));
+    next.truncate(20);
+    dossier.next = next;
+    (dossier, about.iter().map(|f| f.severity).max())
+}
+
+/// From the history alone.
+pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> Dossier {
+    let mut dossier = empty(word, at.unwrap_or(now));
+    dossier.answer = answer::before(word, &before, at);
+    dossier.before = before;
+    dossier
+}
+
+fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
+    let snapshot = ledger.snapshot;
+    let mut all = Vec::new();
+    all.extend(asked.address.map(|a| Match { kind: "address", id: a.to_string() }));
+    let handles = asked.handles.iter().map(|h| Match { kind: "handle", id: h.text(&snapshot.names) });
+    all.extend(handles);
+    all.extend(asked.pods.iter().map(|&(ns, pod)| Match { kind: "pod", id: snapshot.pair(ns, pod) }));
+    all.extend(asked.nodes.iter().map(|&n| Match { kind: "node", id: ledger.text(n).to_owned() }));
+    all.extend(asked.mac.map(|m| Match { kind: "mac", id: mac_text(m) }));
+    all.extend(asked.interface.map(|i| Match { kind: "interface", id: ledger.text(i).to_owned() }));
+    all
+}
+
+/// Different workloads, tunnels and services that hold an address for certain.
+fn holders(ledger: &Ledger<'_>, address: Addr) -> usize {
+    let certain = ledger.claims_at(address).iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Record);
+    let mut workloads = HashSet::new();
+    let mut others = HashSet::new();
+    for claim in certain {
+        match claim.by {
+            Claimant::Pod(i) => {
+                workloads.extend(ledger.snapshot.pods.get(i as usize).map(|p| ledger.workload_of_pod(p)));
+            }
+            Claimant::Service(i) => drop(others.insert(i)),
+            _ => {}
+        }
+    }
+    workloads.len() + others.len() + ledger.machines_at(address).len()
+}
+
+fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
+    let snapshot = ledger.snapshot;
+    let mut addresses: BTreeSet<Addr> = asked.address.into_iter().collect();
+    let mut handles = asked.handles.clone();
+    for &(ns, name) in &asked.pods {
+        if let Some(pod) = ledger.pod(ns, name) {
+            dossier.pods.push(sheets::pod(ledger, pod));
+            if !pod.host_network {
+                addresses.extend(pod.addresses.iter());
+            }
+        }
+        addresses.extend(ledger.endpoints_of_pod(ns, name).flat_map(|e| e.addresses.iter().copied()));
+    }
+    if !asked.pods.is_empty() {
+        let named = |a: &&crate::ledger::Allocation| {
+            ledger.owners_of(a).filter_map(|o| o.pod_name()).any(|p| asked.pods.contains(&p))
+        };
+        addresses.extend(ledger.allocations.iter().filter(named).map(|a| a.address));
+    }
+    for &id in &asked.handles {
+        addresses.extend(ledger.allocations_of(id).map(|a| a.address));
+    }
+    let at: HashSet<Addr> = asked.address.into_iter().collect();
+    for e in &snapshot.endpoints {
+        let wired = asked.mac.is_some_and(|m| e.mac == Some(m)) || asked.interface.is_some_and(|i| e.interface == i);
+        let of_pod = asked.pods.contains(&(e.namespace, e.pod));
+        let of_handle = asked.handles.iter().any(|h| h.dotted && h.tail == e.container && !e.container.is_none());
+        if wired || of_handle {
+            addresses.extend(e.addresses.iter());
+        }
+        if wired || of_pod || of_handle || e.addresses.iter().any(|a| at.contains(a)) {
+            dossier.endpoints.push(sheets::endpoint(ledger, e));
+        }
+    }
+    for &node in &asked.nodes {
+        dossier.nodes.push(sheets::node(ledger, node));
+        addresses.extend(ledger.calico_node(node).into_iter().flat_map(|n| n.tunnels.iter().map(|(_, a)| *a)));
+    }
+    dossier.more_addresses = addresses.len().saturating_sub(SHOWN) as u64;
+    dossier.addresses = addresses.iter().take(SHOWN).map(|&a| sheets::address(ledger, a)).collect();
+    if asked.nodes.is_empty() {
+        let shown = addresses.iter().take(SHOWN).flat_map(|&a| ledger.allocations_at(a));
+        handles.extend(shown.filter_map(|a| ledger.handle_of(a)));
+    }
+    let mut seen = HashSet::new();
+    handles.retain(|h| seen.insert(*h));
+    dossier.handles = handles.into_iter().map(|id| sheets::handle(ledger, id)).collect();
+}
+
+/// Why silence proves nothing, as for an audit.
+fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<String> {
+    let inputs = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
+    let mut unread: Vec<String> = inputs
+        .filter(|i| snapshot.coverage.state(*i) != InputState::Complete)
+        .map(|i| match snapshot.coverage.detail(i) {
+            "" => format!("{}: {}", i.word(), snapshot.coverage.state(i).word()),
+            detail => format!("{}: {}, {detail}", i.word(), snapshot.coverage.state(i).word()),
+        })
+        .collect();
+    match snapshot.bad_values.len() {
+        0 => {}
+        1 => unread.push("1 value does not decode (IPA901)".to_owned()),
+        n => unread.push(format!("{n} values do not decode (IPA901)")),
+    }
+    let skipped = outcome.skipped.iter().filter(|s| s.incomplete).count();
+    if skipped > 0 && unread.is_empty() {
+        unread.push(format!("{skipped} checks could not run"));
+    }
+    unread
+}
+
+/// Commands of the tools that people know.
+fn commands(dossier: &Dossier) -> Vec<String> {
+    let mut next = Vec::new();
+    for sheet in dossier.addresses.iter().take(4) {
+        next.push(format!("calicoctl ipam show --ip={}", sheet.address));
+        let on: BTreeSet<&str> = sheet.holders.iter().filter_map(|h| h.node.as_deref()).collect();
+        next.extend(on.iter().take(2).map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
+    }
+    let pods = dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == "pod").map(|h| h.id.as_str());
+    let pods: BTreeSet<&str> = pods.chain(dossier.pods.iter().map(|p| p.pod.as_str())).collect();
+    for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.split_once('/')) {
+        next.push(format!("kubectl -n {} get pod {} -o wide", shell(namespace), shell(pod)));
+    }
+    for node in &dossier.nodes {
+        next.extend(node.kubernetes.as_ref().map(|n| format!("kubectl get node {} -o wide", shell(n))));
+        next.extend(node.calico.as_ref().map(|n| format!("calicoctl get node {} -o yaml", shell(n))));
+    }
+    next
+}

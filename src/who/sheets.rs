@@ -1,0 +1,227 @@
+//! One sheet a thing: IPAM's record, the holders, handles, pods, endpoints and nodes as the ledger has them.
+
+use super::dossier::{
+    AddressSheet, AllocationRow, BlockRow, CountRow, EndpointSheet, HandleSheet, Holder, NodeSheet, PodSheet,
+};
+use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Ledger, Recorded, Standing, Use, Via};
+use crate::model::{Addr, Endpoint, HandleId, HostKind, Input, Name, Owner, Pod, Tunnel, endpoint};
+
+fn text(ledger: &Ledger<'_>, name: Name) -> Option<String> {
+    name.some().map(|n| ledger.text(n).to_owned())
+}
+
+const fn use_word(used_for: Use) -> &'static str {
+    match used_for {
+        Use::Cooling => "cooling",
+        Use::Windows => "windows",
+        Use::Tunnel(_) => "tunnel",
+        Use::LoadBalancer => "load-balancer",
+        Use::Vm => "vm",
+        Use::Pod => "pod",
+        Use::Unknown => "unknown",
+        Use::Unattributed => "unattributed",
+        Use::Broken => "broken",
+    }
+}
+
+fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<String> {
+    let snapshot = ledger.snapshot;
+    if let Some((namespace, pod)) = owner.pod_name() {
+        return Some(snapshot.pair(namespace, pod));
+    }
+    if !owner.service.is_none() {
+        return Some(format!("service {}", snapshot.pair(owner.namespace, owner.service)));
+    }
+    let tunnel = Tunnel::of_attribute(ledger.text(owner.kind));
+    tunnel.map(|t| format!("{} tunnel of {}", t.word(), ledger.text(owner.node)))
+}
+
+/// What one block records of an address.
+pub fn allocation_row(ledger: &Ledger<'_>, allocation: &Allocation) -> AllocationRow {
+    let (block, attribute) = (ledger.block_of(allocation), ledger.attribute_of(allocation));
+    let tunnel = || {
+        let named = ledger.tunnels_named(allocation);
+        named.first().map(|t| format!("{} tunnel of {}", t.tunnel.word(), t.node))
+    };
+    AllocationRow {
+        block: block.cidr.to_string(),
+        ordinal: allocation.ordinal,
+        affinity: block.affinity.map(|h| format!("{}:{}", h.kind.word(), ledger.text(h.name))),
+        used_for: use_word(allocation.used_for),
+        handle: ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names)),
+        owner: attribute.and_then(|a| owner_text(ledger, &a.owner)).or_else(tunnel),
+        alternate: attribute.and_then(|a| owner_text(ledger, a.alternate.as_deref()?)),
+        node: text(ledger, ledger.owner_node(allocation)),
+        allocated: attribute.and_then(|a| a.owner.timestamp),
+        released: attribute.and_then(|a| a.released_at),
+        sequence: block.allocation_sequence(allocation.ordinal),
+        block_revision: block.meta.mod_revision,
+    }
+}
+
+/// Everything about one address.
+pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
+    let snapshot = ledger.snapshot;
+    let recorded = ledger.recorded(address);
+    let read = snapshot.coverage.complete(Input::Blocks);
+    let queue_place = match recorded {
+        Recorded::Free(Some((_, place))) if read => Some(place as u64),
+        _ => None,
+    };
+    let pools = snapshot.pools.iter().filter(|p| p.cidr.contains(address));
+    let mut blocks: Vec<_> = ledger.blocks().filter(|b| b.cidr.contains(address)).map(|b| b.cidr).collect();
+    blocks.sort_by_key(|b| std::cmp::Reverse(b.prefix()));
+    AddressSheet {
+        address,
+        state: match recorded {
+            Recorded::Free(_) if !read => "unknown",
+            recorded => recorded.word(),
+        },
+        queue_place,
+        block: blocks.first().map(ToString::to_string),
+        pool: pools.max_by_key(|p| p.cidr.prefix()).map(|p| ledger.text(p.name).to_owned()),
+        reservation: ledger.reservation_of(address).map(|r| ledger.text(r.name).to_owned()),
+        allocations: ledger.allocations_at(address).iter().map(|a| allocation_row(ledger, a)).collect(),
+        holders: ledger.claims_at(address).iter().filter_map(|c| holder(ledger, c)).collect(),
+    }
+}
+
+fn holder(ledger: &Ledger<'_>, claim: &Claim) -> Option<Holder> {
+    let snapshot = ledger.snapshot;
+    let (kind, id, node, detail) = match claim.by {
+        Claimant::Pod(i) => {
+            let pod = snapshot.pods.get(i as usize)?;
+            ("pod", snapshot.pair(pod.namespace, pod.name), pod.node, pod_detail(pod))
+        }
+        Claimant::Endpoint(i) => {
+            let e = snapshot.endpoints.get(i as usize)?;
+            let detail = format!("{} {}", ledger.text(e.interface), state_sentence(ledger.endpoint_state(e)));
+            ("endpoint", snapshot.pair(e.namespace, e.name), e.node, detail.trim().to_owned())
+        }
+        Claimant::Tunnel(i, tunnel) => {
+            let node = snapshot.calico_nodes.get(i as usize)?;
+            ("tunnel", ledger.text(node.name).to_owned(), node.name, tunnel.word().to_owned())
+        }
+        Claimant::Service(i) => {
+            let service = snapshot.services.get(i as usize)?;
+            ("service", snapshot.pair(service.namespace, service.name), Name::NONE, String::new())
+        }
+        Claimant::HostEndpoint => ("host-endpoint", String::new(), Name::NONE, String::new()),
+    };
+    let via = match claim.via {
+        Via::Record => "record",
+        Via::NetworkStatus => "network-status",
+        Via::Floating => "floating",
+        Via::NoIpam => "no-ipam",
+    };
+    Some(Holder { kind, id, node: text(ledger, node), grade: claim.grade.word(), via, detail })
+}
+
+fn pod_detail(pod: &Pod) -> String {
+    let ready = if pod.ready { "ready" } else { "not ready" };
+    let ending = if pod.is_terminating() { ", terminating" } else { "" };
+    format!("{}, {ready}{ending}", pod.phase.word())
+}
+
+const fn state_word(state: EndpointState) -> &'static str {
+    match state {
+        EndpointState::NotJudged => "not-judged",
+        EndpointState::Live => "live",
+        EndpointState::NoPod => "no-pod",
+        EndpointState::Finished => "finished",
+        EndpointState::Elsewhere => "elsewhere",
+        EndpointState::Undecided => "undecided",
+    }
+}
+
+const fn state_sentence(state: EndpointState) -> &'static str {
+    match state {
+        EndpointState::NotJudged => "(not judged)",
+        EndpointState::Live => "its pod lives",
+        EndpointState::NoPod => "its pod does not exist",
+        EndpointState::Finished => "its pod is finished",
+        EndpointState::Elsewhere => "its pod lives on another node",
+        EndpointState::Undecided => "its pod is undecided",
+    }
+}
+
+/// A handle, its object and what blocks hold of it.
+pub fn handle(ledger: &Ledger<'_>, id: HandleId) -> HandleSheet {
+    let object = ledger.handle(id);
+    let held = ledger.held(id);
+    let counted: Vec<_> = object.map(|h| h.counts.to_vec()).unwrap_or_default();
+    let mut blocks: Vec<_> = counted.iter().chain(&held).map(|(cidr, _)| *cidr).collect();
+    blocks.sort();
+    blocks.dedup();
+    let number = |list: &[(crate::model::Cidr, i64)], block| {
+        list.iter().filter(|(cidr, _)| *cidr == block).fold(0i64, |sum, (_, n)| sum.saturating_add(*n))
+    };
+    let row =
+        |block| CountRow { block: format!("{block}"), counted: number(&counted, block), held: number(&held, block) };
+    HandleSheet {
+        id: id.text(&ledger.snapshot.names),
+        exists: object.is_some(),
+        counts: blocks.into_iter().map(row).collect(),
+        addresses: ledger.allocations_of(id).map(|a| a.address).collect(),
+    }
+}
+
+/// A pod as Kubernetes says.
+pub fn pod(ledger: &Ledger<'_>, pod: &Pod) -> PodSheet {
+    let controller = pod.controller.map(|(kind, name)| ledger.snapshot.pair(kind, name));
+    PodSheet {
+        pod: ledger.snapshot.pair(pod.namespace, pod.name),
+        uid: pod.uid.text(&ledger.snapshot.names),
+        node: ledger.text(pod.node).to_owned(),
+        phase: pod.phase.word(),
+        ready: pod.ready,
+        terminating: pod.is_terminating(),
+        host_network: pod.host_network,
+        created: pod.created,
+        controller,
+        addresses: pod.addresses.to_vec(),
+    }
+}
+
+/// An endpoint as Calico says.
+pub fn endpoint(ledger: &Ledger<'_>, e: &Endpoint) -> EndpointSheet {
+    EndpointSheet {
+        endpoint: ledger.snapshot.pair(e.namespace, e.name),
+        pod: ledger.snapshot.pair(e.namespace, e.pod),
+        node: ledger.text(e.node).to_owned(),
+        container: ledger.text(e.container).to_owned(),
+        interface: ledger.text(e.interface).to_owned(),
+        mac: e.mac.map(endpoint::mac_text),
+        addresses: e.addresses.to_vec(),
+        state: state_word(ledger.endpoint_state(e)),
+    }
+}
+
+/// A node by both names.
+pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
+    let snapshot = ledger.snapshot;
+    let calico = ledger.calico_node(name);
+    let kubernetes = ledger.scope.kubernetes_name(name);
+    let kube = snapshot.kube_nodes.iter().find(|n| n.name == kubernetes);
+    let own = |b: &&crate::model::Block| b.affinity.is_some_and(|h| h.kind == HostKind::Host && h.name == name);
+    let block = |b: &crate::model::Block| BlockRow {
+        block: b.cidr.to_string(),
+        allocated: b.allocated().filter(|(_, a)| a.is_none_or(|a| a.released_at.is_none())).count() as u64,
+        size: u64::from(b.size()),
+    };
+    NodeSheet {
+        calico: calico.and_then(|n| text(ledger, n.name)),
+        kubernetes: kube.and_then(|n| text(ledger, n.name)),
+        standing: match ledger.scope.standing(name) {
+            Standing::Ours => "ours",
+            Standing::Departed => "departed",
+            Standing::Foreign => "foreign",
+        },
+        ready: kube.and_then(|n| n.ready),
+        addresses: calico.map(|n| n.addresses.to_vec()).unwrap_or_default(),
+        tunnels: calico.into_iter().flat_map(|n| n.tunnels.iter()).map(|(t, a)| format!("{} {a}", t.word())).collect(),
+        blocks: ledger.blocks().filter(own).map(block).collect(),
+        pods: snapshot.pods.iter().filter(|p| p.node == kubernetes && p.may_hold()).count() as u64,
+        endpoints: snapshot.endpoints.iter().filter(|e| e.node == name).count() as u64,
+    }
+}
