@@ -16,10 +16,17 @@ CREATE TABLE format (
 ) STRICT;
 INSERT INTO format (id, min_reader) VALUES (1, 1);
 
--- Texts that stand in many rows: names of nodes, namespaces and pools, words, JSON that hardly changes.
+-- Texts that stand in many rows: names of nodes, namespaces and pools, words.
 CREATE TABLE name (
   id INTEGER PRIMARY KEY,
   text TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- What audits read and ran, as JSON: state of every input, checks that ran, checks that were skipped. Most audits share
+-- one. The number is a hash of the text: an index over such long texts would be written with every new one.
+CREATE TABLE about (
+  id INTEGER PRIMARY KEY,
+  text TEXT NOT NULL
 ) STRICT;
 
 -- One datastore (Calico's GUID) together with one Kubernetes cluster.
@@ -62,7 +69,7 @@ CREATE TABLE audit (
   keys INTEGER NOT NULL,                   -- 1: all that is kept by key was read; `key` is as of the last such audit
   clock_back INTEGER NOT NULL,             -- 1: judged or started lies before the pair's last audit
   tool INTEGER NOT NULL REFERENCES name (id),     -- version of ipaudit
-  about INTEGER NOT NULL REFERENCES name (id),    -- JSON: state of every input, checks that ran, checks that were skipped
+  about INTEGER NOT NULL REFERENCES about (id),
   counts TEXT NOT NULL,                    -- JSON: blocks, handles, endpoints, pods, …; null: not read
   found TEXT NOT NULL,                     -- JSON: findings by severity
   new INTEGER NOT NULL,

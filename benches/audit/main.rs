@@ -21,7 +21,7 @@ mod servers;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use flate2::Compression;
@@ -156,6 +156,8 @@ pub struct Measured {
     pub program: String,
     pub args: Vec<String>,
     pub exit: i32,
+    /// A history that is taken away before every run.
+    pub fresh: Option<PathBuf>,
 }
 
 fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
@@ -166,13 +168,16 @@ fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
         program: bench.clone(),
         args: [&["raw".to_owned(), etcd.endpoint()], more].concat(),
         exit: 0,
+        fresh: None,
     };
     let audit = |name, exit, more: &[&str]| {
         let endpoint = etcd.endpoint();
         let fixed = ["audit", "--etcd-endpoints", &endpoint, "--now", generator::NOW, "--settle", "0", "-o", "json"];
         let args = fixed.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
-        Measured { name, program: env!("CARGO_BIN_EXE_ipaudit").to_owned(), args, exit }
+        Measured { name, program: env!("CARGO_BIN_EXE_ipaudit").to_owned(), args, exit, fresh: None }
     };
+    let (objects, kept, fresh) = (file("objects.json.gz"), file("kept.db"), file("fresh.db"));
+    let remembered = |name, db: &str| audit(name, 0, &["--kube-objects", &objects, "--db", db]);
     vec![
         raw("raw read", &[file("namespaces.json")]),
         raw("raw read, namespaces unknown", &[]),
@@ -180,18 +185,18 @@ fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
         audit("audit, etcd alone", 3, &["--no-history"]),
         audit("audit, pods from JSON", 0, &["--no-history", "--kube-objects", &file("objects.json")]),
         audit("audit, pods from JSON.gz", 0, &["--no-history", "--kube-objects", &file("objects.json.gz")]),
+        Measured { fresh: Some(fresh.clone().into()), ..remembered("the same, its first history", &fresh) },
         // The round that is not counted records the cluster; in the others nothing has changed.
-        audit(
-            "audit, JSON.gz, with history",
-            0,
-            &["--db", &file("history.db"), "--kube-objects", &file("objects.json.gz")],
-        ),
+        remembered("the same with its history", &kept),
     ]
 }
 
 /// Runs a command once, and checks that it did what it is measured for.
 fn run(row: &Row, etcd: &Etcd, folder: &Path, cluster: &Cluster) -> Cost {
     let output = folder.join("output.json");
+    if let Some(fresh) = &row.command.fresh {
+        let _ = std::fs::remove_file(fresh);
+    }
     let mut command = Command::new(&row.command.program);
     command.args(&row.command.args).env_clear().env("HOME", folder.join("home")).current_dir(folder);
     let cost = measure::run(&command, &output, etcd.pid());

@@ -35,11 +35,15 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         }
     };
     judged.warnings.iter().for_each(|w| streams.note(w));
-    let recorded = judged.record(&mut memory, args.judging.scope.map(ScopeFlag::from));
+    let mut outcome = std::mem::take(&mut judged.outcome);
+    let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
+    let said = args.judging.scope.map(ScopeFlag::from);
+    let recorded = judged.record(&ledger, &mut outcome, &mut memory, said);
     if memory.is_overtaken() {
         streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
     }
-    let exit = tell(&judged, &args.view, streams, &memory, recorded.as_ref())?;
+    let told = Told { judged: &judged, ledger: &ledger, outcome: &outcome, recorded: recorded.as_ref() };
+    let exit = tell(&told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
     Ok(if memory.failed() { Exit::Failure } else { exit })
 }
@@ -121,11 +125,16 @@ impl Judged {
     }
 
     /// Writes the audit into the history, if there is one, and tells the findings since when they are known.
-    fn record(&mut self, memory: &mut Memory, said: Option<ScopeFlag>) -> Option<Recorded> {
+    fn record(
+        &self,
+        ledger: &Ledger<'_>,
+        outcome: &mut Outcome,
+        memory: &mut Memory,
+        said: Option<ScopeFlag>,
+    ) -> Option<Recorded> {
         memory.past()?;
-        let ledger = Ledger::build(&self.snapshot, self.scope, memory.past());
         let about = Circumstances { incomplete: self.incomplete, ..Circumstances::default() };
-        let shown = AuditView::of(&self.snapshot, &ledger, &self.outcome, about);
+        let shown = AuditView::of(&self.snapshot, ledger, outcome, about);
         let course = Course {
             started: self.started,
             duration: self.duration,
@@ -135,8 +144,7 @@ impl Judged {
             counts: serde_json::to_string(&shown.counts).unwrap_or_default(),
         };
         drop(shown);
-        drop(ledger);
-        memory.record(&self.snapshot, &mut self.outcome, &course, self.scope)
+        memory.record(ledger, outcome, &course)
     }
 
     fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
@@ -174,14 +182,16 @@ fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> J
     judged
 }
 
-fn tell(
-    judged: &Judged,
-    view: &View,
-    streams: &Streams,
-    memory: &Memory,
-    recorded: Option<&Recorded>,
-) -> Result<Exit, Error> {
-    let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
+/// What is told.
+struct Told<'a> {
+    judged: &'a Judged,
+    ledger: &'a Ledger<'a>,
+    outcome: &'a Outcome,
+    recorded: Option<&'a Recorded>,
+}
+
+fn tell(told: &Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
+    let Told { judged, ledger, outcome, recorded } = *told;
     let about = Circumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
@@ -194,7 +204,7 @@ fn tell(
         warnings: judged.warnings.clone(),
         ..Circumstances::default()
     };
-    let shown = AuditView::of(&judged.snapshot, &ledger, &judged.outcome, about);
+    let shown = AuditView::of(&judged.snapshot, ledger, outcome, about);
     let mut text = Vec::new();
     let written = match view.output {
         Output::Table => {

@@ -98,15 +98,9 @@ impl Memory {
     }
 
     /// Writes the audit; every finding learns since when it is known.
-    pub fn record(
-        &mut self,
-        snapshot: &Snapshot,
-        outcome: &mut Outcome,
-        course: &Course,
-        scope: ScopeFlag,
-    ) -> Option<Recorded> {
+    pub fn record(&mut self, ledger: &Ledger<'_>, outcome: &mut Outcome, course: &Course) -> Option<Recorded> {
         let (Some(_), Some(_)) = (&self.db, &self.past) else { return None };
-        match self.try_record(snapshot, outcome, course, scope) {
+        match self.try_record(ledger, outcome, course) {
             Ok(recorded) => {
                 for (finding, life) in outcome.findings.iter_mut().zip(&recorded.lives) {
                     finding.life = Some(*life);
@@ -115,7 +109,7 @@ impl Memory {
             }
             Err(error) => {
                 self.fail(&error);
-                self.remember(snapshot, outcome);
+                self.remember(ledger.snapshot, outcome);
                 None
             }
         }
@@ -130,24 +124,17 @@ impl Memory {
         }
     }
 
-    fn try_record(
-        &mut self,
-        snapshot: &Snapshot,
-        outcome: &Outcome,
-        course: &Course,
-        scope: ScopeFlag,
-    ) -> Result<Recorded, Error> {
+    fn try_record(&mut self, ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Result<Recorded, Error> {
         let (Some(db), Some(key), Some(past)) = (&mut self.db, &self.key, &self.past) else {
             return Err(Error::new("write the audit into the history"));
         };
-        let ledger = Ledger::build(snapshot, scope, Some(past));
-        let mut made = record::of(&ledger, outcome, past, course);
+        let mut made = record::of(ledger, outcome, past, course);
         let writing = db.begin(key)?;
         if !writing.is_current(past)? {
             // Another audit of this cluster came first: what changed is counted from there.
             self.overtaken = true;
             let past = writing.past()?;
-            made = record::of(&ledger, outcome, &past, course);
+            made = record::of(ledger, outcome, &past, course);
         }
         writing.record(&made)
     }

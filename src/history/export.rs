@@ -70,7 +70,6 @@ const JSON: &[&str] = &["about", "counts", "found", "more", "first", "last", "as
 /// Columns that stand for a text of table `name`; with a table, only there.
 const NAMES: &[(&str, &str)] = &[
     ("", "tool"),
-    ("", "about"),
     ("", "pool"),
     ("capacity", "cidr"),
     ("", "use"),
@@ -103,6 +102,7 @@ impl Db {
     fn export_table(&self, table: &str, out: &mut dyn Write) -> Result<(), Error> {
         let failed = self.failed("read the history");
         let mut names = self.connection.prepare_cached("SELECT text FROM name WHERE id = ?1").map_err(&failed)?;
+        let mut abouts = self.connection.prepare_cached("SELECT text FROM about WHERE id = ?1").map_err(&failed)?;
         let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).map_err(&failed)?;
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).map_err(&failed)?;
@@ -114,6 +114,9 @@ impl Db {
                 let named = match value {
                     ValueRef::Integer(id) if is_name(table, column) => {
                         Some(names.query_row([id], |row| row.get::<_, String>(0)).map_err(&failed)?)
+                    }
+                    ValueRef::Integer(id) if (table, column.as_str()) == ("audit", "about") => {
+                        Some(abouts.query_row([id], |row| row.get::<_, String>(0)).map_err(&failed)?)
                     }
                     _ => None,
                 };

@@ -100,7 +100,7 @@ impl Timeline {
     /// Reads it.
     pub fn of(connection: &Connection, pair: i64) -> rusqlite::Result<Timeline> {
         let mut abouts: HashMap<i64, Rc<About>> = HashMap::new();
-        let mut read_about = connection.prepare_cached("SELECT text FROM name WHERE id = ?1")?;
+        let mut read_about = connection.prepare_cached("SELECT text FROM about WHERE id = ?1")?;
         let mut about = |id: i64| -> rusqlite::Result<Rc<About>> {
             if let Some(known) = abouts.get(&id) {
                 return Ok(Rc::clone(known));

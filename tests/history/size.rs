@@ -22,7 +22,7 @@ fn rows(path: &std::path::Path) -> u64 {
         let what = format!("SELECT count(*) FROM {table}");
         connection.query_row(&what, [], |row| row.get::<_, i64>(0)).unwrap().unsigned_abs()
     };
-    ipaudit::history::export::TABLES.iter().chain(&["name"]).map(count).sum()
+    ipaudit::history::export::TABLES.iter().chain(&["name", "about"]).map(count).sum()
 }
 
 /// Pages of the file that are others than before.

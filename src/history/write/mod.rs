@@ -15,6 +15,7 @@ use self::names::NameTable;
 use super::timeline::Timeline;
 use super::{Db, kill, pair, past};
 use crate::error::Error;
+use crate::model::finding::stable_hash;
 use crate::model::record::{AuditRecord, ClusterKey, Recorded};
 use crate::model::{Input, Life, Past, Time};
 
@@ -192,7 +193,10 @@ impl<'a> Writer<'a> {
 
     fn audit_row(&mut self, recorded: &Recorded) -> rusqlite::Result<()> {
         let header = &self.record.header;
-        let (tool, about) = (self.names.id(&header.tool)?, self.names.id(&header.about)?);
+        let tool = self.names.id(&header.tool)?;
+        let about = stable_hash(header.about.as_bytes()) as i64;
+        let mut enter = self.connection.prepare_cached("INSERT OR IGNORE INTO about (id, text) VALUES (?1, ?2)")?;
+        enter.execute(params![about, header.about])?;
         let before = "SELECT count(*) FROM audit WHERE id = ?1 AND (judged > ?2 OR started > ?3)";
         let back: i64 =
             self.connection
