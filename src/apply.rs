@@ -25,8 +25,9 @@ pub use settle::{Settled, settle};
 pub enum Outcome {
     /// It was done, at this revision (0: done, and the revision is not known, since the answer was lost).
     Done { revision: i64 },
-    /// A compare failed: somebody else was faster, and nothing was written.
-    Lost,
+    /// Nothing was written: a compare failed, since somebody else was faster. With `answer_lost` the answer was lost and
+    /// the keys say that nothing was written; such a transaction may still arrive, late.
+    Lost { answer_lost: bool },
     /// The answer was lost, and the keys do not tell: nobody knows.
     Unknown(Error),
 }
@@ -55,12 +56,12 @@ pub async fn apply(connection: &Connection, ready: &Ready) -> Result<Outcome, Er
             let revision = answer.header().map_or(0, |h| h.revision());
             Ok(Outcome::Done { revision })
         }
-        Ok(_) => Ok(Outcome::Lost),
+        Ok(_) => Ok(Outcome::Lost { answer_lost: false }),
         Err(trouble) if trouble.again() => {
             tracing::debug!(error = %crate::error::chain(&trouble.error), "the answer was lost: looking what became of it");
             Ok(match settle(connection, transaction.changes()).await {
                 Ok(Settled::Done { revision }) => Outcome::Done { revision },
-                Ok(Settled::NotDone) => Outcome::Lost,
+                Ok(Settled::NotDone) => Outcome::Lost { answer_lost: true },
                 Ok(Settled::Unknown(why)) => Outcome::Unknown(trouble.error.hint(why)),
                 Err(error) => Outcome::Unknown(error),
             })

@@ -131,7 +131,7 @@ fn an_add_that_finishes_between_our_read_and_our_write_wins() {
         let licence = confirmed.licences().next().unwrap();
         let ready = ready(connection, &licence);
         assert!(block_on(world.calico().write_block(&add)).is_some());
-        assert!(matches!(write(connection, &ready), Outcome::Lost));
+        assert!(matches!(write(connection, &ready), Outcome::Lost { .. }));
         let again = decide(connection, &licence);
         assert!(matches!(again.ready, Err(Decision::Nothing(_))), "{again:?}");
         assert!(again.dropped[0].words.contains("changed hands"));
@@ -149,7 +149,7 @@ fn somebody_elses_add_in_the_same_block_only_costs_another_try() {
         let first = ready(connection, &licence);
         let other = Workload::new("other", "node-1");
         block_on(world.calico().add(&other, BLOCK));
-        assert!(matches!(write(connection, &first), Outcome::Lost));
+        assert!(matches!(write(connection, &first), Outcome::Lost { .. }));
         assert!(matches!(write(connection, &ready(connection, &licence)), Outcome::Done { .. }));
         agree(world, &other);
         agree(world, &gone);
@@ -167,7 +167,7 @@ fn a_del_or_the_collector_at_the_same_time() {
         let licence = plan.licences().next().unwrap();
         let late = ready(connection, &licence);
         block_on(world.calico().del(&gone, &[BLOCK]));
-        assert!(matches!(write(connection, &late), Outcome::Lost));
+        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         agree(world, &gone);
         // Between their block and their handle.
@@ -206,7 +206,7 @@ fn an_address_that_changed_hands_is_left_alone() {
         block_on(world.calico().del(&gone, &[small]));
         let heir = Workload::new("heir", "node-1");
         block_on(world.calico().add(&heir, small));
-        assert!(matches!(write(connection, &late), Outcome::Lost));
+        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         assert_eq!(ordinals_of(&world.value(&block_key(small)).unwrap(), &heir.handle()), [0]);
     });
@@ -221,7 +221,7 @@ fn two_releases_at_once_do_it_once() {
         let both = plans.each_ref().map(|p| ready(connection, &p.licences().next().unwrap()));
         let before = world.value(&block_key(BLOCK)).unwrap()["sequenceNumber"].as_u64().unwrap();
         assert!(matches!(write(connection, &both[0]), Outcome::Done { .. }));
-        assert!(matches!(write(connection, &both[1]), Outcome::Lost));
+        assert!(matches!(write(connection, &both[1]), Outcome::Lost { .. }));
         let licence = plans[1].licences().next().unwrap();
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         let block = world.value(&block_key(BLOCK)).unwrap();
@@ -238,7 +238,7 @@ fn locked_meanwhile() {
         let licence = plan.licences().next().unwrap();
         let late = ready(connection, &licence);
         world.lock(Some(false));
-        assert!(matches!(write(connection, &late), Outcome::Lost));
+        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
         let refused = decide(connection, &licence).ready;
         assert!(matches!(&refused, Err(Decision::Refused(r)) if r.rule == 2), "{refused:?}");
     });

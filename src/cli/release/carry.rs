@@ -64,8 +64,10 @@ pub struct Carrier<'a> {
 
 /// How one step ended.
 enum End {
-    Done,
-    Gone,
+    /// So many handles and addresses.
+    Done(usize),
+    /// So many were gone already, and nothing was written.
+    Gone(usize),
     Refused(Refusal),
     Unknown(Error),
     Failed(Error),
@@ -84,13 +86,9 @@ impl Carrier<'_> {
             }
             let began = tokio::time::Instant::now();
             let count = licence.step().work.count();
-            let refused_before = tally.refused.len();
             match self.step(&licence, &mut tally).await {
-                End::Done => {
-                    let dropped = tally.refused.len() - refused_before;
-                    tally.done += count.saturating_sub(dropped);
-                }
-                End::Gone => tally.gone += count,
+                End::Done(done) => tally.done += done,
+                End::Gone(gone) => tally.gone += gone,
                 End::Refused(refusal) => tally.refused.push(refusal),
                 End::Unknown(error) => tally.unknown = Some(error),
                 End::Failed(error) => tally.failed = Some(error),
@@ -116,7 +114,7 @@ impl Carrier<'_> {
             }
         }
         // Transactions that seemed not to be done after their answer was lost: they may arrive late.
-        let mut late: Vec<Transaction> = Vec::new();
+        let mut late: Vec<Late> = Vec::new();
         for _ in 0..TRIES {
             let permit = match self.decide(licence).await {
                 Ok(permit) => permit,
@@ -125,46 +123,51 @@ impl Carrier<'_> {
             let ready = match permit.ready {
                 Ok(ready) => ready,
                 Err(decision) => {
+                    if let Some(end) = self.arrived_late(&late).await {
+                        return end;
+                    }
                     tally.refused.extend(permit.dropped);
-                    return self.without_write(decision, subject, &late).await;
+                    return without_write(decision, subject, permit.gone);
                 }
             };
             match self.write(licence, &ready).await {
                 Ok(Outcome::Done { .. }) => {
                     tally.transactions += 1;
                     tally.gone += permit.gone;
-                    tally.done = tally.done.saturating_sub(permit.gone);
+                    let left_alone = permit.gone + permit.dropped.len();
                     tally.refused.extend(permit.dropped);
-                    return self.read_back(&ready).await;
+                    return self.read_back(&ready, licence.step().work.count().saturating_sub(left_alone)).await;
                 }
-                Ok(Outcome::Lost) => late.push(ready.transaction().clone()),
+                Ok(Outcome::Lost { answer_lost: true }) => late.push(Late {
+                    step: self.recorder.last_step(),
+                    transaction: ready.transaction().clone(),
+                    count: licence.step().work.count().saturating_sub(permit.gone + permit.dropped.len()),
+                }),
+                Ok(Outcome::Lost { answer_lost: false }) => {}
                 Ok(Outcome::Unknown(error)) => return End::Unknown(error),
                 Err(error) => return End::Failed(error),
             }
         }
+        if let Some(end) = self.arrived_late(&late).await {
+            return end;
+        }
         let words = format!("somebody else wrote these keys {TRIES} times meanwhile: try again later");
-        self.without_write(Decision::Refused(Refusal::new(9, &*subject, words)), subject.clone(), &late).await
+        End::Refused(Refusal::new(9, subject, words))
     }
 
-    /// Nothing is written, unless an earlier try of ours was done after all.
-    async fn without_write(&mut self, decision: Decision, subject: String, late: &[Transaction]) -> End {
-        for transaction in late {
+    /// Whether an earlier try of ours, whose answer was lost, was done after all.
+    async fn arrived_late(&mut self, late: &[Late]) -> Option<End> {
+        for Late { step, transaction, count } in late {
             match apply::settle(self.connection, transaction.changes()).await {
                 Ok(Settled::Done { revision }) if revision > 0 => {
-                    let recorded = self.recorder.settle_last(StepOutcome::Applied { revision });
-                    return recorded.map_or_else(End::Failed, |()| End::Done);
+                    let recorded = self.recorder.settle(*step, StepOutcome::Applied { revision });
+                    return Some(recorded.map_or_else(End::Failed, |()| End::Done(*count)));
                 }
                 Ok(_) => {}
-                Err(error) => return End::Unknown(error),
+                Err(error) => return Some(End::Unknown(error)),
             }
         }
-        match decision {
-            Decision::Nothing(_) => End::Gone,
-            Decision::Changed(words) => End::Refused(Refusal::new(9, subject, format!("changed hands: {words}"))),
-            Decision::Refused(refusal) => End::Refused(refusal),
-            Decision::Read(_) => End::Refused(Refusal::new(9, subject, "it names more and more blocks")),
-            Decision::Write(_) => End::Failed(Error::new("decide about a release").cause("a decision was lost")),
-        }
+        None
     }
 
     /// Reads what is needed at one moment, and decides.
@@ -197,7 +200,7 @@ impl Carrier<'_> {
         let outcome = apply::apply(self.connection, ready).await;
         let recorded = match &outcome {
             Ok(Outcome::Done { revision }) => self.recorder.settle_last(StepOutcome::Applied { revision: *revision }),
-            Ok(Outcome::Lost) => self.recorder.settle_last(StepOutcome::NotApplied),
+            Ok(Outcome::Lost { .. }) => self.recorder.settle_last(StepOutcome::NotApplied),
             // Left open: the next run looks what became of it.
             Ok(Outcome::Unknown(_)) => Ok(()),
             Err(error) => self.recorder.settle_last(StepOutcome::Refused(chain(error))),
@@ -209,13 +212,13 @@ impl Carrier<'_> {
     }
 
     /// What was written must be there, or have been written over since.
-    async fn read_back(&self, ready: &Ready) -> End {
+    async fn read_back(&self, ready: &Ready, done: usize) -> End {
         match apply::settle(self.connection, ready.transaction().changes()).await {
             Ok(Settled::NotDone) => {
                 let cause = "etcd said that it was done, and the keys say that it was not";
                 End::Unknown(Error::new("read the release back").cause(cause))
             }
-            Ok(_) => End::Done,
+            Ok(_) => End::Done(done),
             Err(error) => End::Unknown(error),
         }
     }
@@ -241,6 +244,25 @@ impl Carrier<'_> {
             (Looked::Unknown(why), _) => Err(format!("node {node} could not be read again right now: {why}")),
             _ => Err(format!("node {node} is not what it was any more")),
         }
+    }
+}
+
+/// A transaction whose answer was lost and that seemed not to be done.
+struct Late {
+    step: i64,
+    transaction: Transaction,
+    /// How many handles and addresses it settles.
+    count: usize,
+}
+
+/// The end of a step for which there is nothing to write.
+fn without_write(decision: Decision, subject: String, gone: usize) -> End {
+    match decision {
+        Decision::Nothing(_) => End::Gone(gone),
+        Decision::Changed(words) => End::Refused(Refusal::new(9, subject, format!("changed hands: {words}"))),
+        Decision::Refused(refusal) => End::Refused(refusal),
+        Decision::Read(_) => End::Refused(Refusal::new(9, subject, "it names more and more blocks")),
+        Decision::Write(_) => End::Failed(Error::new("decide about a release").cause("a decision was lost")),
     }
 }
 

@@ -66,7 +66,7 @@ fn subjects(release: &ReleaseRow) -> usize {
 /// As the writer's.
 pub fn table(releases: &[ReleaseRow], out: &mut dyn Write) -> io::Result<()> {
     if releases.is_empty() {
-        return writeln!(out, "no release is recorded for this cluster");
+        return writeln!(out, "no release is recorded");
     }
     writeln!(out, "{:>6}  {:<30}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {

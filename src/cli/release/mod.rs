@@ -44,6 +44,9 @@ const STALE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 /// Usage and failures of the tool, of etcd or the history; refusals are no errors but exit code 1.
 pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     args.check()?;
+    if args.list {
+        return list(args);
+    }
     let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
     let first = gather::first_look(&sources, streams, None, None).await?;
     first.warnings.iter().for_each(|w| streams.note(w));
@@ -51,9 +54,6 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     must_reach_etcd(&sources, &first)?;
     let mut recorder = Recorder::open(&args.with.db, &first)?;
     let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
-    if args.list {
-        return list(args, &recorder);
-    }
     if !unknown.is_empty() {
         streams.note("an earlier release is still unknown: nothing more is released before that is cleared up");
         return Ok(Exit::Incomplete);
@@ -74,8 +74,9 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     session.finish(planned, &mut recorder, streams).await
 }
 
-fn list(args: &ReleaseArgs, recorder: &Recorder) -> Result<Exit, Error> {
-    let releases = recorder.releases()?;
+/// From the history alone: it works when the cluster does not.
+fn list(args: &ReleaseArgs) -> Result<Exit, Error> {
+    let releases = record::all_releases(&args.with.db)?;
     let mut text = Vec::new();
     let written = match args.with.output {
         PlanOutput::Json => writeln!(text, "{:#}", earlier::document(&releases)),

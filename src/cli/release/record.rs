@@ -101,6 +101,11 @@ impl Recorder {
         Ok(())
     }
 
+    /// The number of the last intent.
+    pub fn last_step(&self) -> i64 {
+        self.step
+    }
+
     /// Records what became of the last intent.
     ///
     /// # Errors
@@ -162,6 +167,25 @@ impl Recorder {
     pub fn release(&self, id: i64) -> Result<Option<ReleaseRow>, Error> {
         self.db.release(id)
     }
+}
+
+/// All releases that a history holds, of every cluster; none without a history. Nothing but the file is asked.
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn all_releases(args: &DbArgs) -> Result<Vec<ReleaseRow>, Error> {
+    let path = args.path()?;
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let db = Db::open(&path, Mode::Read)?;
+    let all = Window { since: Time(i64::MIN), until: Time(i64::MAX) };
+    let mut releases = Vec::new();
+    for pair in db.pairs()? {
+        releases.extend(db.releases(pair.id, all)?);
+    }
+    releases.sort_by_key(|r| r.id);
+    Ok(releases)
 }
 
 fn key_intent(change: &Change) -> KeyIntent {
