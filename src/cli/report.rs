@@ -1,21 +1,25 @@
 //! `ipaudit report`: what the history says of a stretch of time. The cluster may be down.
+//!
+//! Here the history's rows become the report's plain values; what belongs where is decided there.
 
 use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
 use super::output::{self, Streams};
 use crate::checks;
+use crate::checks::evidence::shell;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::history::query::{self, Ending, Filter, FindingRow, Pair, Which, Window};
+use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
 use crate::history::{Db, Mode};
-use crate::model::{InputState, Time};
+use crate::model::{Code, InputState, Time};
+use crate::render::Narrow;
 use crate::render::report::{
     self, ClusterReport, Ended, How, IncompleteAudit, Leaks, Line, PoolPoint, PoolTrend, Reboot, ReportView,
 };
 
-/// Twice the usual distance between two audits is a gap; with fewer than three audits nobody knows what is usual.
-const GAP: u32 = 2;
+/// The check whose findings are leaks that begin.
+const LEAK: Code = Code(110);
 
 /// Runs the command.
 ///
@@ -63,106 +67,154 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
 }
 
 fn narrowed_by(args: &ReportArgs) -> Vec<String> {
-    let mut flags: Vec<String> = args.code.iter().map(|code| format!("--code {code}")).collect();
-    flags.extend(args.severity.map(|s| format!("--severity {s}")));
-    let named =
-        [("node", &args.node), ("namespace", &args.namespace), ("pool", &args.pool), ("cluster", &args.cluster)];
-    flags.extend(named.into_iter().filter_map(|(flag, value)| value.as_ref().map(|v| format!("--{flag} {v}"))));
-    flags
-}
-
-fn cluster(db: &Db, pair: &Pair, window: Window, args: &ReportArgs) -> Result<ClusterReport, Error> {
-    let filter = Filter {
+    let narrow = Narrow {
         codes: args.code.clone(),
         severity: args.severity,
         node: args.node.clone(),
         namespace: args.namespace.clone(),
         pool: args.pool.clone(),
     };
-    let audits = db.audits(pair.id, window)?;
+    let cluster = args.cluster.as_ref().map(|id| format!("--cluster {}", shell(id)));
+    narrow.flags().into_iter().chain(cluster).collect()
+}
+
+fn filter(args: &ReportArgs) -> Filter {
+    Filter {
+        codes: args.code.clone(),
+        severity: args.severity,
+        node: args.node.clone(),
+        namespace: args.namespace.clone(),
+        pool: args.pool.clone(),
+    }
+}
+
+fn cluster(db: &Db, pair: &Pair, window: Window, args: &ReportArgs) -> Result<ClusterReport, Error> {
+    let audits = Audits::of(db, pair, window)?;
+    let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
         guid: pair.guid.clone(),
         kubernetes_uids: pair.uids.clone(),
         apart: pair.apart,
-        audits: audits.len() as u64,
-        last_audit: audits.last().map(|a| a.judged),
-        incomplete: audits.iter().filter(|a| !a.complete).map(incomplete).collect(),
+        audits: within().count() as u64,
+        first_audit: within().next().map(|a| a.judged),
+        last_audit: within().next_back().map(|a| a.judged),
+        incomplete: within().filter(|a| !a.complete).map(incomplete).collect(),
         ..ClusterReport::default()
     };
-    report.gaps = gaps(&audits);
-    for row in db.findings(pair.id, Which::Alive, window, &filter)? {
-        let opened_here = window.has(row.opened.at);
-        let line = line(&row);
-        if line.ended.is_some_and(|e| window.has(e.at)) {
-            report.ended.push(line);
-        } else if !opened_here {
-            report.ongoing.push(line);
-        } else if line.episode > 1 {
-            report.came_back.push(line);
-        } else {
-            report.new.push(line);
-        }
+    let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
+    report.gaps = report::gaps(&times, window.since, window.until);
+    for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
+        report.file(audits.line(&row, window.until), window.since, window.until);
     }
     report.sort();
-    let leaks = db.leaks_per_hour(pair.id, window)?.into_iter();
-    let on_node = |node: &Option<String>| args.node.is_none() || *node == args.node;
-    report.leaks =
-        leaks.filter(|l| on_node(&l.node)).map(|l| Leaks { node: l.node, hour: l.hour, count: l.opened }).collect();
+    report.leaks = leaks(db, pair, window, args, &audits)?;
     let reboots = db.reboots(pair.id, window)?.into_iter();
+    let on_node = |node: &str| args.node.as_ref().is_none_or(|wanted| wanted == node);
+    let reboots = reboots.filter(|r| on_node(&r.node));
     report.reboots = reboots.map(|r| Reboot { node: r.node, before: r.before.at, after: r.after.at }).collect();
     report.pools = pools(db.capacity(pair.id, window)?, args);
     Ok(report)
 }
 
-fn incomplete(audit: &query::AuditRow) -> IncompleteAudit {
-    let unread = audit.inputs.iter().filter(|i| i.state != InputState::Complete || i.undecodable > 0);
-    let why: Vec<String> = unread
+/// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.
+fn leaks(db: &Db, pair: &Pair, window: Window, args: &ReportArgs, audits: &Audits) -> Result<Leaks, Error> {
+    if !args.code.is_empty() && !args.code.contains(&LEAK) {
+        return Ok(Leaks::default());
+    }
+    let only = Filter { codes: vec![LEAK], severity: None, ..filter(args) };
+    let first = audits.until.first();
+    let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
+    for row in db.findings(pair.id, Which::Opened, window, &only)? {
+        if first.is_some_and(|first| first.id == row.opened.audit) {
+            leaks.found_at_first += 1;
+        } else {
+            leaks.began.push((row.opened.at, row.node));
+        }
+    }
+    Ok(leaks)
+}
+
+/// The audits of a pair, before and after the end of the window.
+struct Audits {
+    until: Vec<AuditRow>,
+    later: Vec<AuditRow>,
+}
+
+impl Audits {
+    fn of(db: &Db, pair: &Pair, window: Window) -> Result<Audits, Error> {
+        let all = db.audits(pair.id, Window::ALL)?;
+        let (until, later) = all.into_iter().partition(|a| a.judged <= window.until);
+        Ok(Audits { until, later })
+    }
+
+    /// How long anybody looked: from the first audit that could have told what was there before.
+    fn watched(&self, window: Window) -> Duration {
+        let ends = self.until.first().zip(self.until.last().filter(|last| window.has(last.judged)));
+        ends.map_or(Duration::ZERO, |(first, last)| last.judged.since(first.judged.max(window.since)))
+    }
+
+    /// The finding as it was at `until`.
+    fn line(&self, row: &FindingRow, until: Time) -> Line {
+        let how = match row.ending {
+            Ending::Open | Ending::InputMissing => None,
+            Ending::Resolved => Some(How::Resolved),
+            Ending::Released(id) => Some(How::Released(id)),
+            Ending::RuleChanged => Some(How::RuleChanged),
+        };
+        let mut line = Line {
+            code: row.code,
+            name: checks::find(row.code).map_or("", |c| c.name),
+            severity: row.severity,
+            kind: row.kind.clone(),
+            subject: row.subject.clone(),
+            summary: row.summary.clone(),
+            node: row.node.clone(),
+            namespace: row.namespace.clone(),
+            pool: row.pool.clone(),
+            root: row.root.clone(),
+            first_seen: row.opened.at,
+            last_seen: row.last_seen.at,
+            audits_seen: row.audits_seen,
+            episode: row.episode,
+            ended: how.zip(row.ended).map(|(how, seen)| Ended { at: seen.at, how }),
+            input_missing: row.ending == Ending::InputMissing,
+        };
+        if !self.later.is_empty() && line.ended.is_none_or(|e| e.at > until) {
+            self.turn_back(&mut line, row);
+        }
+        line
+    }
+
+    /// Takes away what only later audits saw of a finding.
+    fn turn_back(&self, line: &mut Line, row: &FindingRow) {
+        let ran = |audit: &&AuditRow| audit.skipped.iter().all(|(code, _)| *code != row.code);
+        let seen_later = self.later.iter().filter(|a| a.id <= row.last_seen.audit).filter(ran).count() as u64;
+        let mut before = self.until.iter().rev().take_while(|a| a.id >= row.opened.audit).filter(ran);
+        let last = before.find(|a| a.id <= row.last_seen.audit);
+        line.audits_seen = line.audits_seen.saturating_sub(seen_later).max(1);
+        line.last_seen = last.map_or(line.first_seen, |a| a.judged);
+        line.input_missing = last.map(|a| a.id) != self.until.last().map(|a| a.id);
+    }
+}
+
+fn incomplete(audit: &AuditRow) -> IncompleteAudit {
+    // What nobody asked for is missing only where a check needs it, and then the check says so.
+    let read = |state| matches!(state, InputState::Complete | InputState::NotAsked);
+    let unread = audit.inputs.iter().filter(|i| !read(i.state) || i.undecodable > 0);
+    let mut why: Vec<String> = unread
         .map(|i| match (i.state, i.undecodable) {
+            (InputState::Complete, 1) => format!("{}: 1 key does not decode", i.input.word()),
             (InputState::Complete, n) => format!("{}: {n} keys do not decode", i.input.word()),
             (state, _) => format!("{}: {}", i.input.word(), state.word()),
         })
         .collect();
+    if why.is_empty() {
+        let reasons = audit.skipped.iter().map(|(_, reason)| reason).filter(|r| *r != "no earlier audit");
+        why.extend(reasons.cloned());
+        why.dedup();
+    }
     let why = if why.is_empty() { "a second look failed".to_owned() } else { why.join(", ") };
     IncompleteAudit { id: audit.id, at: audit.judged, why }
-}
-
-/// Between two audits more than twice as far apart as usual (the median) nobody looked.
-fn gaps(audits: &[query::AuditRow]) -> Vec<(Time, Time)> {
-    let pairs = || audits.windows(2).map(|w| (w[0].judged, w[1].judged));
-    let mut distances: Vec<Duration> = pairs().map(|(from, to)| to.since(from)).collect();
-    if distances.len() < 2 {
-        return Vec::new();
-    }
-    distances.sort_unstable();
-    let usual = distances[distances.len() / 2].max(Duration::from_secs(60));
-    pairs().filter(|(from, to)| to.since(*from) > usual * GAP).collect()
-}
-
-fn line(row: &FindingRow) -> Line {
-    let how = match row.ending {
-        Ending::Open | Ending::InputMissing => None,
-        Ending::Resolved => Some(How::Resolved),
-        Ending::Released(id) => Some(How::Released(id)),
-        Ending::RuleChanged => Some(How::RuleChanged),
-    };
-    Line {
-        code: row.code,
-        name: checks::find(row.code).map_or("", |c| c.name),
-        severity: row.severity,
-        kind: row.kind.clone(),
-        subject: row.subject.clone(),
-        summary: row.summary.clone(),
-        node: row.node.clone(),
-        namespace: row.namespace.clone(),
-        pool: row.pool.clone(),
-        root: row.root.clone(),
-        first_seen: row.opened.at,
-        last_seen: row.last_seen.at,
-        audits_seen: row.audits_seen,
-        episode: row.episode,
-        ended: how.zip(row.ended).map(|(how, seen)| Ended { at: seen.at, how }),
-        input_missing: row.ending == Ending::InputMissing,
-    }
 }
 
 fn pools(points: Vec<query::CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
@@ -172,10 +224,15 @@ fn pools(points: Vec<query::CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
             at: p.at.at,
             addresses: p.addresses,
             allocated: p.allocated,
+            in_use: p.in_use,
             leaked: p.leaked,
+            cooling: p.cooling,
+            free: p.free,
+            blocks: p.blocks,
             free_blocks: p.free_blocks,
         };
-        match trends.last_mut().filter(|t| t.name == p.pool) {
+        // A pool that was made anew with another range is another pool.
+        match trends.last_mut().filter(|t| t.name == p.pool && t.cidr == p.cidr) {
             Some(trend) => trend.points.push(point),
             None => trends.push(PoolTrend { name: p.pool, cidr: p.cidr, points: vec![point] }),
         }

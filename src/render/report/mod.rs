@@ -1,16 +1,22 @@
 //! What a report says, from the history alone: new, ongoing, came back, ended; and whether the audits themselves
 //! can be trusted (gaps, incomplete ones). Plain values; the command line fills them from the history's answers.
+//!
+//! A report of a time that is over says what was so at its end: what ended later was open then.
 
 pub mod json;
 pub mod markdown;
+mod sums;
 pub mod table;
+#[cfg(test)]
+pub mod testing;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::HashSet;
 
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::{Code, Severity, Time};
+
+pub use sums::{Leaks, NodeLeaks, sparkline};
 
 /// A whole report.
 #[derive(Clone, Debug)]
@@ -20,7 +26,7 @@ pub struct ReportView {
     pub now: Time,
     /// One each that the file knows and the flags left.
     pub clusters: Vec<ClusterReport>,
-    /// The flags that narrow it, as they were typed.
+    /// The flags that narrow it, as people would type them.
     pub narrowed_by: Vec<String>,
     pub exit: Exit,
 }
@@ -34,6 +40,8 @@ pub struct ClusterReport {
     pub apart: bool,
     /// Audits within the window.
     pub audits: u64,
+    /// The first and the last of them.
+    pub first_audit: Option<Time>,
     pub last_audit: Option<Time>,
     pub incomplete: Vec<IncompleteAudit>,
     /// Stretches without an audit that are longer than the usual distance between two.
@@ -41,9 +49,10 @@ pub struct ClusterReport {
     pub new: Vec<Line>,
     pub ongoing: Vec<Line>,
     pub came_back: Vec<Line>,
+    /// Open, as far as anybody knows: the last audit could not look.
+    pub not_looked_at: Vec<Line>,
     pub ended: Vec<Line>,
-    /// Leaks (IPA110) that began, by hour and node.
-    pub leaks: Vec<Leaks>,
+    pub leaks: Leaks,
     pub reboots: Vec<Reboot>,
     pub pools: Vec<PoolTrend>,
 }
@@ -62,6 +71,7 @@ pub struct Line {
     pub code: Code,
     pub name: &'static str,
     pub severity: Severity,
+    /// [`crate::model::SubjectKind::word`].
     pub kind: String,
     pub subject: String,
     pub summary: String,
@@ -107,23 +117,17 @@ impl How {
     }
 }
 
-/// Leaks that began within one hour on one node.
-#[derive(Clone, Debug)]
-pub struct Leaks {
-    pub node: Option<String>,
-    pub hour: Time,
-    pub count: u64,
-}
-
-/// A node's bootID changed.
+/// A node's bootID changed between two audits.
 #[derive(Clone, Debug)]
 pub struct Reboot {
     pub node: String,
-    pub after: Time,
+    /// The last audit with the old one.
     pub before: Time,
+    /// The first audit with the new one.
+    pub after: Time,
 }
 
-/// How full a pool was, oldest first.
+/// How full a pool was, oldest first; the first point may lie before the window: it was so when the window began.
 #[derive(Clone, Debug)]
 pub struct PoolTrend {
     pub name: String,
@@ -131,48 +135,87 @@ pub struct PoolTrend {
     pub points: Vec<PoolPoint>,
 }
 
-/// A pool at one audit.
-#[derive(Clone, Copy, Debug)]
+/// A pool from one audit on. Numbers of addresses end at 2^63 - 1.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PoolPoint {
     pub at: Time,
     pub addresses: i64,
     pub allocated: i64,
+    pub in_use: i64,
     pub leaked: i64,
+    pub cooling: i64,
+    pub free: i64,
+    pub blocks: i64,
     pub free_blocks: i64,
 }
 
+impl Line {
+    /// The word in JSON for how it stands.
+    pub fn state(&self) -> &'static str {
+        match self.ended {
+            Some(ended) => ended.how.word(),
+            None if self.input_missing => "input missing",
+            None => "open",
+        }
+    }
+}
+
 impl ClusterReport {
+    /// Puts a finding where it belongs in a report from `since` to `until`.
+    pub fn file(&mut self, mut line: Line, since: Time, until: Time) {
+        if line.ended.is_some_and(|e| e.at > until) {
+            line.ended = None;
+        }
+        let list = if line.ended.is_some() {
+            &mut self.ended
+        } else if line.input_missing {
+            &mut self.not_looked_at
+        } else if line.first_seen < since {
+            &mut self.ongoing
+        } else if line.episode > 1 {
+            &mut self.came_back
+        } else {
+            &mut self.new
+        };
+        list.push(line);
+    }
+
     /// Everything that is open at the end of the window.
     pub fn open(&self) -> impl Iterator<Item = &Line> {
-        self.new.iter().chain(&self.ongoing).chain(&self.came_back).filter(|line| line.ended.is_none())
+        [&self.new, &self.came_back, &self.ongoing, &self.not_looked_at].into_iter().flatten()
     }
 
-    /// Leaks an hour over the window.
-    pub fn leaks_per_hour(&self, window: Duration) -> f64 {
-        let all: u64 = self.leaks.iter().map(|l| l.count).sum();
-        all as f64 / (window.as_secs_f64() / 3600.0).max(1.0 / 3600.0)
+    /// The lists with the words that head them in JSON, what needs eyes first.
+    pub fn sections(&self) -> [(&'static str, &[Line]); 5] {
+        [
+            ("new", &self.new),
+            ("came back", &self.came_back),
+            ("ongoing", &self.ongoing),
+            ("not looked at", &self.not_looked_at),
+            ("ended", &self.ended),
+        ]
     }
 
-    /// Leaks by node, most first; a node that rebooted within the window is marked.
-    pub fn leaks_by_node(&self) -> Vec<(&str, u64, bool)> {
-        let mut by_node: BTreeMap<&str, u64> = BTreeMap::new();
-        for leaks in &self.leaks {
-            *by_node.entry(leaks.node.as_deref().unwrap_or("unknown")).or_default() += leaks.count;
-        }
-        let rebooted = |node: &str| self.reboots.iter().any(|r| r.node == node);
-        let mut rows: Vec<_> = by_node.into_iter().map(|(node, count)| (node, count, rebooted(node))).collect();
-        rows.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| natural(a.0, b.0)));
-        rows
+    /// Code and subject of everything open: what names one of them as its root is explained by it.
+    fn roots(&self) -> HashSet<(Code, &str)> {
+        self.open().map(|line| (line.code, line.subject.as_str())).collect()
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.
     pub fn sort(&mut self) {
-        for lines in [&mut self.new, &mut self.ongoing, &mut self.came_back, &mut self.ended] {
+        let lists = [&mut self.new, &mut self.ongoing, &mut self.came_back, &mut self.not_looked_at, &mut self.ended];
+        for lines in lists {
             lines.sort_by(|a, b| {
                 (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| natural(&a.subject, &b.subject))
             });
         }
     }
+}
+
+/// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
+/// that a root is never milder.
+fn is_explained(line: &Line, roots: &HashSet<(Code, &str)>) -> bool {
+    line.root.as_ref().is_some_and(|(code, subject)| roots.contains(&(*code, subject.as_str())))
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
@@ -184,82 +227,31 @@ pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
     decide(Course { worst, incomplete, failed: false }, fail_on)
 }
 
-/// A line of eight heights, the highest of `values` the tallest; at most `width` of them, evenly chosen.
-pub fn sparkline(values: &[i64], width: usize) -> String {
-    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let (low, high) = (values.iter().min().copied().unwrap_or(0), values.iter().max().copied().unwrap_or(0));
-    let span = (high - low).max(1);
-    let count = values.len().min(width.max(1));
-    let chosen = (0..count).map(|i| values[i * values.len() / count]);
-    let height = |value: i64| usize::try_from((value - low) * 7 / span).unwrap_or(0).min(7);
-    chosen.map(|value| if high == low { HEIGHTS[0] } else { HEIGHTS[height(value)] }).collect()
-}
-
-#[cfg(test)]
-pub mod testing {
-    //! A small report for the renderers' tests.
-
-    use super::*;
-
-    pub fn at(hour: i64) -> Time {
-        Time(1_795_500_000_000_000_000 + hour * 3_600_000_000_000)
+/// Stretches between `since` and `until` in which nobody looked: between two audits, or between an audit and the end,
+/// more than twice as far apart as usual (the median) and at least a minute. `audits`: judged times, those before the
+/// window too; with fewer than three nobody knows what is usual.
+pub fn gaps(audits: &[Time], since: Time, until: Time) -> Vec<(Time, Time)> {
+    let mut times: Vec<Time> = audits.iter().copied().filter(|at| *at <= until).collect();
+    times.sort_unstable();
+    let stretches = |times: &[Time]| -> Vec<(Time, Time)> {
+        times.windows(2).filter_map(|w| if let &[from, to] = w { Some((from, to)) } else { None }).collect()
+    };
+    let mut distances: Vec<_> = stretches(&times).iter().map(|(from, to)| to.since(*from)).collect();
+    if distances.len() < 2 {
+        return Vec::new();
     }
-
-    pub fn line(code: u16, severity: Severity, subject: &str) -> Line {
-        Line {
-            code: Code(code),
-            name: "leaked-address",
-            severity,
-            kind: "address".to_owned(),
-            subject: subject.to_owned(),
-            summary: "pod shop/web-0 does not exist".to_owned(),
-            node: Some("node-1".to_owned()),
-            namespace: Some("shop".to_owned()),
-            pool: None,
-            root: None,
-            first_seen: at(1),
-            last_seen: at(9),
-            audits_seen: 33,
-            episode: 1,
-            ended: None,
-            input_missing: false,
-        }
-    }
-
-    pub fn report() -> ReportView {
-        let ended = Line {
-            ended: Some(Ended { at: at(5), how: How::Released(Some(7)) }),
-            ..line(110, Severity::Error, "10.0.0.4")
-        };
-        let mut cluster = ClusterReport {
-            guid: "6f1c2a9e0000".to_owned(),
-            kubernetes_uids: vec!["uid-1".to_owned()],
-            audits: 96,
-            last_audit: Some(at(10)),
-            new: vec![line(110, Severity::Error, "10.0.0.10"), line(110, Severity::Error, "10.0.0.9")],
-            ongoing: vec![line(101, Severity::Critical, "10.0.0.1")],
-            came_back: vec![Line { episode: 2, ..line(201, Severity::Warning, "k8s-pod-network.\u{202e}x\r") }],
-            ended: vec![ended],
-            leaks: vec![Leaks { node: Some("node-1".to_owned()), hour: at(2), count: 2 }],
-            reboots: vec![Reboot { node: "node-1".to_owned(), before: at(1), after: at(2) }],
-            pools: vec![PoolTrend {
-                name: "default".to_owned(),
-                cidr: "10.0.0.0/16".to_owned(),
-                points: (0..4)
-                    .map(|i| PoolPoint { at: at(i), addresses: 65_536, allocated: 10 * i, leaked: i, free_blocks: 9 })
-                    .collect(),
-            }],
-            ..ClusterReport::default()
-        };
-        cluster.sort();
-        let clusters = vec![cluster];
-        let exit = exit(&clusters, FailOn::default());
-        ReportView { since: at(0), until: at(24), now: at(24), clusters, narrowed_by: Vec::new(), exit }
-    }
+    distances.sort_unstable();
+    let median = distances.get(distances.len() / 2).copied().unwrap_or_default();
+    let usual = median.max(std::time::Duration::from_secs(60));
+    times.push(until);
+    let is_long = |&(from, to): &(Time, Time)| to > since && to.since(from) > usual * 2;
+    stretches(&times).into_iter().filter(is_long).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::testing::{at, line, report};
     use super::*;
 
@@ -270,13 +262,40 @@ mod tests {
         let quiet = ClusterReport { audits: 3, last_audit: Some(at(3)), ..ClusterReport::default() };
         assert_eq!(exit(std::slice::from_ref(&quiet), FailOn::default()), Exit::Clean);
         let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() };
-        assert_eq!(
-            exit(&[ClusterReport { incomplete: vec![unread], ..quiet.clone() }], FailOn::default()),
-            Exit::Incomplete
-        );
-        let ended =
-            Line { ended: Some(Ended { at: at(2), how: How::Resolved }), ..line(101, Severity::Critical, "10.0.0.1") };
-        assert_eq!(exit(&[ClusterReport { new: vec![ended], ..quiet }], FailOn::default()), Exit::Clean);
+        let blind = ClusterReport { incomplete: vec![unread], ..quiet.clone() };
+        assert_eq!(exit(&[blind], FailOn::default()), Exit::Incomplete);
+        let ended = Ended { at: at(2), how: How::Resolved };
+        let ended = Line { ended: Some(ended), ..line(101, Severity::Critical, "10.0.0.1") };
+        let mut over = quiet.clone();
+        over.file(ended, at(0), at(9));
+        assert_eq!(exit(&[over], FailOn::default()), Exit::Clean);
+        let missing = Line { input_missing: true, ..line(101, Severity::Critical, "10.0.0.1") };
+        let mut hidden = quiet;
+        hidden.file(missing, at(0), at(9));
+        assert_eq!(exit(&[hidden], FailOn::default()), Exit::Findings, "what nobody looked at is not over");
+    }
+
+    #[test]
+    fn every_finding_is_filed_once_by_how_it_stood_at_the_end() {
+        let ended = |hour| Some(Ended { at: at(hour), how: How::Resolved });
+        let base = line(110, Severity::Error, "10.0.0.1");
+        let table = [
+            // first seen, episode, input missing, ended -> section
+            (1, 1, false, None, "ongoing"),
+            (5, 1, false, None, "new"),
+            (5, 2, false, None, "came back"),
+            (1, 2, false, None, "ongoing"),
+            (5, 1, true, None, "not looked at"),
+            (1, 1, false, ended(6), "ended"),
+            (5, 1, false, ended(6), "ended"),
+            (5, 1, false, ended(11), "new"),
+        ];
+        for (first, episode, input_missing, ended, section) in table {
+            let mut report = ClusterReport::default();
+            report.file(Line { first_seen: at(first), episode, input_missing, ended, ..base.clone() }, at(4), at(10));
+            let filed: Vec<_> = report.sections().into_iter().filter(|(_, lines)| !lines.is_empty()).collect();
+            assert_eq!((filed.len(), filed[0].0), (1, section), "{first} {episode} {ended:?}");
+        }
     }
 
     #[test]
@@ -286,17 +305,17 @@ mod tests {
     }
 
     #[test]
-    fn a_reboot_is_put_beside_the_burst_that_it_explains() {
-        let report = report();
-        assert_eq!(report.clusters[0].leaks_by_node(), [("node-1", 2, true)]);
-        assert!((report.clusters[0].leaks_per_hour(Duration::from_secs(7_200)) - 1.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn sparklines_rise_with_their_values() {
-        assert_eq!(sparkline(&[0, 7, 14], 10), "▁▄█");
-        assert_eq!(sparkline(&[5, 5], 10), "▁▁");
-        assert_eq!(sparkline(&[], 10), "");
-        assert_eq!(sparkline(&(0..100).collect::<Vec<_>>(), 8).chars().count(), 8);
+    fn gaps_are_seen_between_audits_at_the_end_and_across_the_beginning() {
+        let quarter = |n: u64| at(0).plus(Duration::from_secs(n * 900));
+        let steady: Vec<Time> = (0..8).map(quarter).collect();
+        assert!(gaps(&steady, quarter(0), quarter(8)).is_empty());
+        assert_eq!(gaps(&steady, quarter(0), quarter(40)), [(quarter(7), quarter(40))]);
+        let torn: Vec<Time> = (0..4).chain(20..28).map(quarter).collect();
+        assert_eq!(gaps(&torn, quarter(18), quarter(28)), [(quarter(3), quarter(20))], "it reaches into the window");
+        assert!(gaps(&torn, quarter(20), quarter(28)).is_empty(), "it was over before");
+        assert!(gaps(&steady[..2], quarter(0), quarter(90)).is_empty(), "nobody knows what is usual");
+        // A clock that went back disorders nothing.
+        let back: Vec<Time> = [0, 1, 2, 1, 3, 4].map(quarter).into();
+        assert!(gaps(&back, quarter(0), quarter(5)).is_empty());
     }
 }

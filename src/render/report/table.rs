@@ -1,14 +1,29 @@
-//! A report for people: the answer first, then what is new, what stays, what came back, what ended.
+//! A report for people: the answer first, then what is new, what came back, what stays, what ended.
+//!
+//! A few findings of a code are told one by one, many are one paragraph; what another open finding explains is only
+//! counted. `--all` shows every line.
 
-use std::io::{Result, Write};
+use std::collections::HashMap;
+use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Line, ReportView, sparkline};
-use crate::model::{Severity, Time};
+use super::{ClusterReport, How, Leaks, Line, NodeLeaks, PoolTrend, ReportView, is_explained, sparkline};
+use crate::checks::natural;
+use crate::model::{Severity, SubjectKind, Time};
 use crate::render::age::{age, moment};
-use crate::render::table::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
+use crate::render::table::counted;
+use crate::render::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, fitting, short_ids, style_of};
 
-/// Lines of one section before the rest is counted; `--all` shows all.
-const SHOWN: usize = 10;
+/// Up to so many lines of one code are told one by one.
+const FEW: usize = 3;
+/// So many subjects of many are named at most, on so many lines.
+const FIRST: usize = 10;
+const LINES: usize = 2;
+/// So many nodes are named.
+const NODES: usize = 8;
+/// Where everything but the code begins.
+const HANG: usize = 7;
+/// Cells of a pool's line.
+const CELLS: usize = 32;
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +38,10 @@ pub struct Options {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write(view: &ReportView, options: Options, out: &mut dyn Write) -> Result<()> {
-    let mut paper = Paper::new(out, options.width, options.color);
+    let mut out = BufWriter::new(out);
+    let mut paper = Paper::new(&mut out, options.width, options.color);
     if view.clusters.is_empty() {
-        return paper.paragraph(0, 0, &Text::new().field(BOLD, "The history knows no such cluster in this time."));
+        paper.paragraph(0, 0, &Text::new().field(BOLD, "The history knows no such cluster."))?;
     }
     for (i, cluster) in view.clusters.iter().enumerate() {
         if i > 0 {
@@ -35,183 +51,392 @@ pub fn write(view: &ReportView, options: Options, out: &mut dyn Write) -> Result
     }
     paper.blank()?;
     let exit = format!("exit {} ({})", view.exit.code(), view.exit.word());
-    paper.paragraph(0, 0, &Text::new().field(DIM, &exit))
+    paper.paragraph(0, 0, &Text::new().field(DIM, &exit))?;
+    out.flush()
 }
 
 fn one(view: &ReportView, cluster: &ClusterReport, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     verdict(cluster, paper)?;
-    let guid: String = cluster.guid.chars().take(8).collect();
-    let when = |at: Time| moment(at, view.now);
-    let mut head = Text::new()
-        .field(DIM, &format!("datastore {guid}…"))
-        .field(DIM, &format!("{} to {}", when(view.since), when(view.until)))
-        .field(DIM, &format!("{} audits", cluster.audits));
-    if let Some(last) = cluster.last_audit {
-        head = head.field(DIM, &format!("last {} ago", age(view.now.since(last))));
+    paper.paragraph(0, 2, &head(view, cluster))?;
+    for sentence in trust(view, cluster) {
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), &sentence))?;
     }
-    if !view.narrowed_by.is_empty() {
-        head = head.field(DIM, &format!("only {}", view.narrowed_by.join(" ")));
+    for (name, lines) in cluster.sections() {
+        section(name, lines, cluster, view, options, paper)?;
     }
-    paper.paragraph(0, 2, &head)?;
-    trust(view, cluster, paper)?;
-    section("NEW", &cluster.new, view, options, paper)?;
-    section("CAME BACK", &cluster.came_back, view, options, paper)?;
-    section("ONGOING", &cluster.ongoing, view, options, paper)?;
-    section("ENDED", &cluster.ended, view, options, paper)?;
     leaks(view, cluster, paper)?;
-    pools(cluster, paper)
+    pools(view, cluster, paper)
 }
 
 /// The first line is the answer.
 fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
-    let open = |severity| cluster.open().filter(|l| l.severity == severity && l.root.is_none()).count();
+    let roots = cluster.roots();
+    let open = |severity| cluster.open().filter(|l| l.severity == severity && !is_explained(l, &roots)).count();
+    let word = |n: usize, s: Severity| if n == 1 || s == Severity::Critical { "" } else { "s" };
     let counts: Vec<String> = Severity::WORST_FIRST
         .into_iter()
         .map(|s| (open(s), s))
         .filter(|(n, _)| *n > 0)
-        .map(|(n, s)| format!("{n} {}{}", s.word(), if n == 1 || s == Severity::Critical { "" } else { "s" }))
+        .map(|(n, s)| format!("{n} {s}{}", word(n, s)))
         .collect();
-    let worst = cluster.open().map(|l| l.severity).max();
-    let moved = format!(
-        "{} new, {} ongoing, {} came back, {} ended",
-        cluster.new.len(),
-        cluster.ongoing.len(),
-        cluster.came_back.len(),
-        cluster.ended.len()
-    );
-    let text = match (cluster.audits, worst) {
-        (0, _) => Text::new().field(BOLD, "No audit in this time: nobody looked."),
+    let text = match (cluster.audits, cluster.open().map(|l| l.severity).max()) {
+        (0, None) => Text::new().field(BOLD, "No audit in this time: nobody looked."),
+        (0, Some(_)) => Text::new()
+            .field(BOLD, "No audit in this time: nobody looked. Open before:")
+            .field(PLAIN, &format!("{}.", counts.join(", "))),
         (_, None) => Text::new().field(GOOD, "Nothing is open."),
         (_, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {}.", counts.join(", "))),
     };
-    paper.paragraph(0, 2, &text.field(PLAIN, &moved))
+    let sections = cluster.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
+    let moved: Vec<String> = sections.map(|(name, lines)| format!("{} {name}", lines.len())).collect();
+    paper.paragraph(0, 2, &text.field(PLAIN, &moved.join(", ")))
+}
+
+fn head(view: &ReportView, cluster: &ClusterReport) -> Text {
+    let short =
+        |id: &str| if id.chars().count() > 12 { id.chars().take(8).chain(['…']).collect() } else { id.to_owned() };
+    let when = |at: Time| moment(at, view.now);
+    let mut text = Text::new().field(DIM, &format!("datastore {}", short(&cluster.guid)));
+    if cluster.apart {
+        text = text.field(DIM, "Kubernetes cluster unknown");
+    } else if view.clusters.len() > 1
+        && let Some(uid) = cluster.kubernetes_uids.first()
+    {
+        text = text.field(DIM, &format!("Kubernetes {}", short(uid)));
+    }
+    let audits = if cluster.audits == 1 { "1 audit".to_owned() } else { format!("{} audits", cluster.audits) };
+    text = text.field(DIM, &format!("{} to {}", when(view.since), when(view.until))).field(DIM, &audits);
+    if let Some(last) = cluster.last_audit {
+        text = text.field(DIM, &format!("last {} before the end", age(view.until.since(last))));
+    }
+    if !view.narrowed_by.is_empty() {
+        text = text.field(DIM, &format!("only {}", view.narrowed_by.join(" ")));
+    }
+    text
 }
 
 /// Gaps and incomplete audits: what was not seen may have been there.
-fn trust(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
+fn trust(view: &ReportView, cluster: &ClusterReport) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let when = |at: Time| moment(at, view.now);
     if let Some(last) = cluster.incomplete.last() {
-        let text = format!(
-            "{} of {} audits incomplete, last {}: {}",
-            cluster.incomplete.len(),
-            cluster.audits,
-            moment(last.at, view.now),
-            last.why
-        );
-        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), &text))?;
+        let number = format!("{} of {} audits incomplete", cluster.incomplete.len(), cluster.audits);
+        sentences.push(format!("{number}, last {}: {}", when(last.at), last.why));
     }
-    let longest = cluster.gaps.iter().max_by_key(|(from, to)| to.since(*from));
-    if let Some((from, to)) = longest {
-        let text = format!(
-            "{} gaps between audits, the longest {} ({} to {})",
-            cluster.gaps.len(),
-            age(to.since(*from)),
-            moment(*from, view.now),
-            moment(*to, view.now)
-        );
-        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), &text))?;
+    if let Some(&(from, to)) = cluster.gaps.iter().max_by_key(|(from, to)| to.since(*from)) {
+        let ends = format!("{} ({} to {})", age(to.since(from)), when(from), when(to));
+        sentences.push(match cluster.gaps.len() {
+            1 => format!("nobody looked for {ends}"),
+            many => format!("{many} times nobody looked, the longest for {ends}"),
+        });
     }
-    Ok(())
+    sentences
 }
 
-fn section(title: &str, lines: &[Line], view: &ReportView, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+fn section(
+    name: &str,
+    lines: &[Line],
+    cluster: &ClusterReport,
+    view: &ReportView,
+    options: Options,
+    paper: &mut Paper<'_>,
+) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
     paper.blank()?;
-    paper.paragraph(0, 0, &Text::new().field(BOLD, title))?;
-    let shown = if options.all { lines.len() } else { SHOWN };
-    for line in lines.iter().take(shown) {
-        finding(line, view, paper)?;
+    let title = match name {
+        "not looked at" => "NOT LOOKED AT: an input of the last audit was missing, so it counts as open".to_owned(),
+        name => name.to_uppercase(),
+    };
+    paper.paragraph(0, 0, &Text::new().field(BOLD, &title))?;
+    let roots = cluster.roots();
+    let shown: Vec<&Line> = lines.iter().filter(|l| options.all || !is_explained(l, &roots)).collect();
+    for same in shown.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
+        if same.len() > FEW && !options.all {
+            group(same, view, paper)?;
+        } else {
+            same.iter().try_for_each(|line| finding(line, view, paper))?;
+        }
     }
-    if lines.len() > shown {
-        let rest = format!("… {} more: --all, or -o json", lines.len() - shown);
-        paper.paragraph(7, 7, &Text::new().field(DIM, &rest))?;
+    if shown.len() < lines.len() {
+        let text = format!("+{} explained by what is open: --all shows them", lines.len() - shown.len());
+        paper.paragraph(HANG, HANG, &Text::new().field(DIM, &text))?;
     }
     Ok(())
 }
 
+fn name(line: &Line) -> Text {
+    Text::new().field(style_of(line.severity).bold(), &line.code.to_string()).then(BOLD, line.name)
+}
+
 fn finding(line: &Line, view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
-    let style = style_of(line.severity);
-    let text = Text::new()
-        .field(style.bold(), &line.code.to_string())
-        .then(style, line.severity.word())
-        .whole(BOLD, &line.subject)
-        .field(PLAIN, &short_ids(&line.summary));
-    paper.with_right(0, 7, &text, &Text::new().field(DIM, &life(line, view)))
+    let mut text = name(line).whole(BOLD, &line.subject).field(PLAIN, &short_ids(&line.summary));
+    if let Some(node) = line.node.as_ref().filter(|node| !line.summary.contains(node.as_str())) {
+        text = text.then(DIM, &format!("(on {node})"));
+    }
+    paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, view)))
 }
 
 fn life(line: &Line, view: &ReportView) -> String {
-    let since = format!("since {}, {} audits", moment(line.first_seen, view.now), line.audits_seen);
+    let when = |at: Time| moment(at, view.now);
+    let audits = if line.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", line.audits_seen) };
+    let since = format!("since {}, {audits}", when(line.first_seen));
     let again = if line.episode > 1 { format!(", {}. time", line.episode) } else { String::new() };
     let end = match line.ended {
-        Some(ended) => {
-            let how = match ended.how {
-                How::Resolved => "gone".to_owned(),
-                How::Released(Some(id)) => format!("released by us (release {id})"),
-                How::Released(None) => "released by us".to_owned(),
-                How::RuleChanged => "judged otherwise now".to_owned(),
-            };
-            format!("; {how} by {}", moment(ended.at, view.now))
-        }
-        None if line.input_missing => "; not looked at since".to_owned(),
+        Some(ended) => format!("; {} by {}", how(ended.how), when(ended.at)),
+        None if line.input_missing => format!("; last seen {}", when(line.last_seen)),
         None => String::new(),
     };
     format!("{since}{again}{end}")
 }
 
+fn how(how: How) -> String {
+    match how {
+        How::Resolved => "gone".to_owned(),
+        How::Released(Some(id)) => format!("released by us (release {id})"),
+        How::Released(None) => "released by us".to_owned(),
+        How::RuleChanged => "judged otherwise now".to_owned(),
+    }
+}
+
+/// Many findings of one code as one paragraph.
+fn group(lines: &[&Line], view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
+    let Some(first) = lines.first() else { return Ok(()) };
+    let mut title = match SubjectKind::ALL.into_iter().find(|kind| kind.word() == first.kind) {
+        Some(kind) => counted(lines.len(), kind),
+        None => format!("{} findings", lines.len()),
+    };
+    title.push_str(&places(lines));
+    let oldest = lines.iter().map(|l| l.first_seen).min().unwrap_or_default();
+    let since = Text::new().whole(DIM, &format!("since {}", moment(oldest, view.now)));
+    paper.with_right(0, HANG, &name(first).field(PLAIN, &title), &since)?;
+    let ends = ends(lines);
+    if !ends.is_empty() {
+        paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends))?;
+    }
+    let ids = || lines.iter().take(FIRST).map(|l| l.subject.as_str());
+    let number = fitting(ids(), paper.width, HANG, LINES).max(1);
+    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, id));
+    let text = text.whole(DIM, &format!("… {} more", lines.len() - number));
+    paper.with_right(HANG, HANG, &text, &Text::new().whole(COMMAND, &see_all(first, view)))
+}
+
+/// ` on 4 nodes, 60 of them on slave-96`
+fn places(lines: &[&Line]) -> String {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for node in lines.iter().filter_map(|l| l.node.as_deref()) {
+        *counts.entry(node).or_default() += 1;
+    }
+    let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| natural(b, a)));
+    match (counts.len(), most) {
+        (1, Some((node, number))) if *number == lines.len() => format!(" on {node}"),
+        (nodes, Some((node, number))) if number * 2 > lines.len() => {
+            let on = if nodes > 1 { format!(" on {nodes} nodes") } else { String::new() };
+            format!("{on}, {number} of them on {node}")
+        }
+        (nodes @ 2.., _) => format!(" on {nodes} nodes"),
+        _ => String::new(),
+    }
+}
+
+/// `60 gone, 3 released by us`, of what has ended.
+fn ends(lines: &[&Line]) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for ended in lines.iter().filter_map(|l| l.ended) {
+        let word = how(match ended.how {
+            How::Released(_) => How::Released(None),
+            other => other,
+        });
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, number)) => *number += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    counts.iter().map(|(word, number)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn see_all(line: &Line, view: &ReportView) -> String {
+    let second = |at: Time| Time(at.0.div_euclid(1_000_000_000).saturating_mul(1_000_000_000));
+    let mut flags = vec![format!("--since {}", second(view.since))];
+    if view.until < view.now {
+        flags.push(format!("--until {}", view.until));
+    }
+    flags.extend(view.narrowed_by.iter().filter(|flag| !flag.starts_with("--code ")).cloned());
+    format!("ipaudit report {} --code {} --all", flags.join(" "), line.code)
+}
+
 fn leaks(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
-    let by_node = cluster.leaks_by_node();
-    if by_node.is_empty() {
+    let Leaks { began, found_at_first, .. } = &cluster.leaks;
+    if began.is_empty() && *found_at_first == 0 {
         return Ok(());
     }
     paper.blank()?;
-    let rate = cluster.leaks_per_hour(view.until.since(view.since));
-    paper.paragraph(0, 0, &Text::new().field(BOLD, "LEAKS").field(PLAIN, &format!("{rate:.1} an hour")))?;
-    for (node, count, rebooted) in by_node.into_iter().take(SHOWN) {
-        let why = if rebooted { "rebooted in this time" } else { "" };
-        paper.paragraph(2, 4, &Text::new().field(PLAIN, node).field(PLAIN, &count.to_string()).field(DIM, why))?;
+    let mut text = Text::new().field(BOLD, "LEAKS");
+    text = match cluster.leaks.per_hour() {
+        Some(rate) => text.field(PLAIN, &format!("{} began, {rate:.1} an hour", began.len())),
+        None => text.field(PLAIN, &format!("{} began", began.len())),
+    };
+    if *found_at_first > 0 {
+        let old = format!("{found_at_first} more were there when the first audit looked");
+        text = text.field(DIM, &old);
+    }
+    paper.paragraph(0, 2, &text)?;
+    let rows = cluster.leaks.by_node(&cluster.reboots);
+    for row in rows.iter().take(NODES) {
+        paper.paragraph(2, 4, &of_node(row, view))?;
+    }
+    if rows.len() > NODES {
+        paper.paragraph(2, 4, &Text::new().field(DIM, &format!("… on {} more nodes", rows.len() - NODES)))?;
     }
     Ok(())
 }
 
-fn pools(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
-    let trends: Vec<_> = cluster.pools.iter().filter_map(|p| Some((p, p.points.first()?, p.points.last()?))).collect();
+/// `slave-96  60  58 of them from 02:00 on; rebooted between 01:58 and 02:13, which explains 58`
+fn of_node(row: &NodeLeaks<'_>, view: &ReportView) -> Text {
+    let when = |at: Time| moment(at, view.now);
+    let node = row.node.map_or(String::from("on no known node"), str::to_owned);
+    let mut text = Text::new().whole(PLAIN, &node).field(PLAIN, &row.count.to_string());
+    let (hour, number) = row.peak;
+    if row.count > 1 && number > 1 {
+        let all = if number == row.count { "all".to_owned() } else { number.to_string() };
+        text = text.field(DIM, &format!("{all} in the hour from {}", when(hour)));
+    }
+    if let Some((reboot, number)) = row.reboot {
+        let ends = format!("rebooted between {} and {}", when(reboot.before), when(reboot.after));
+        text = text.field(PLAIN, &format!("{ends}, which may explain {number}"));
+    }
+    text
+}
+
+fn pools(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
+    let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
+    let trends: Vec<_> = cluster.pools.iter().filter(|p| !p.points.is_empty()).collect();
     if trends.is_empty() {
         return Ok(());
     }
     paper.blank()?;
-    paper.paragraph(0, 0, &Text::new().field(BOLD, "POOLS").field(DIM, "addresses allocated over time"))?;
-    for (pool, first, last) in trends {
-        let line = sparkline(&pool.points.iter().map(|p| p.allocated).collect::<Vec<_>>(), 32);
-        let percent = last.allocated.saturating_mul(100) / last.addresses.max(1);
-        let text = Text::new()
-            .field(PLAIN, &pool.cidr)
-            .field(DIM, &pool.name)
-            .field(PLAIN, &line)
-            .field(PLAIN, &format!("{} -> {} of {} ({percent} %)", first.allocated, last.allocated, last.addresses))
-            .field(PLAIN, &format!("{} leaked, {} blocks free", last.leaked, last.free_blocks));
-        paper.paragraph(2, 4, &text)?;
+    paper.paragraph(0, 0, &Text::new().field(BOLD, "POOLS").field(DIM, "addresses allocated over this time"))?;
+    for pool in trends {
+        paper.paragraph(2, 4, &trend(pool, view.since, end))?;
     }
     Ok(())
 }
 
+fn trend(pool: &PoolTrend, since: Time, end: Time) -> Text {
+    let text = Text::new().whole(PLAIN, &pool.cidr).field(DIM, &pool.name);
+    let (Some(first), Some(last)) = (pool.points.first(), pool.points.last()) else { return text };
+    let percent = i128::from(last.allocated) * 100 / i128::from(last.addresses.max(1));
+    let grown = last.allocated.saturating_sub(first.allocated);
+    let text = text
+        .whole(PLAIN, &sparkline(&pool.over(since, end, CELLS)))
+        .field(PLAIN, &format!("{grown:+} to {} of {} ({percent} %)", last.allocated, last.addresses))
+        .field(PLAIN, &format!("{} leaked", last.leaked))
+        .field(PLAIN, &format!("{} of {} blocks free", last.free_blocks, last.blocks));
+    match pool.full_in(since, end) {
+        Some(left) => text.field(style_of(Severity::Warning), &format!("full in {} at this rate", age(left))),
+        None => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::testing::report;
+    use super::super::testing::{at, line, report};
+    use super::super::{Ended, exit};
     use super::*;
+    use crate::exit::FailOn;
+
+    fn told(view: &ReportView, all: bool) -> String {
+        let mut out = Vec::new();
+        write(view, Options { color: false, width: 140, all }, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
-        let mut out = Vec::new();
-        write(&report(), Options { color: false, width: 100, all: false }, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = told(&report(), false);
         let first = text.lines().next().unwrap();
-        assert_eq!(first, "Open: 1 critical, 2 errors, 1 warning.  2 new, 1 ongoing, 1 came back, 1 ended");
-        for says in
-            ["NEW", "CAME BACK", "2. time", "released by us (release 7)", "rebooted in this time", "▁▃▅█", "exit 1"]
-        {
+        let moved = "2 new, 1 came back, 2 ongoing, 1 not looked at, 1 ended";
+        assert_eq!(first, format!("Open: 1 critical, 2 errors, 1 warning, 1 note.  {moved}"));
+        for says in [
+            "NEW\n",
+            "CAME BACK\n",
+            "2. time",
+            "+1 explained by what is open",
+            "NOT LOOKED AT",
+            "released by us (release 7)",
+            "2 began, 0.2 an hour",
+            "1 more were there when the first audit looked",
+            "rebooted between",
+            "which may explain 2",
+            "▁▁▁▃▃▃▅▅▅█",
+            "+30 to 30 of 65536 (0 %)",
+            "9 of 1024 blocks free",
+            "k8s-pod-network.\\u{202e}x\\r",
+            "exit 1 (findings)",
+        ] {
             assert!(text.contains(says), "{says}: {text}");
         }
-        assert!(!text.contains('\u{202e}') && !text.contains('\r') && !text.contains('\x1b'), "{text:?}");
+        assert!(!text.contains("IPA102"), "{text}");
+        assert!(told(&report(), true).contains("IPA102"));
+        assert!(!text.chars().any(|c| c != '\n' && crate::render::escape::is_hidden(c)), "{text:?}");
+    }
+
+    /// What was narrowed to a consequence shows it: its root is not there to stand for it.
+    #[test]
+    fn without_its_root_a_finding_stands_for_itself() {
+        let mut view = report();
+        view.clusters[0].ongoing.retain(|l| l.code.0 == 102);
+        let text = told(&view, false);
+        assert!(text.starts_with("Open: 1 critical") && text.contains("IPA102"), "{text}");
+    }
+
+    #[test]
+    fn many_of_a_code_are_one_paragraph_and_hide_nothing_else() {
+        let mut view = report();
+        let cluster = &mut view.clusters[0];
+        let many = (0..63_000u32).map(|i| {
+            let node = if i % 3 == 0 { "node-2" } else { "node-1" };
+            Line { node: Some(node.to_owned()), ..line(110, Severity::Error, &format!("10.1.{}.{}", i / 256, i % 256)) }
+        });
+        cluster.new = many.collect();
+        cluster.new.push(line(201, Severity::Warning, "k8s-pod-network.f00"));
+        cluster.sort();
+        view.narrowed_by = vec!["--node 'a b'".to_owned(), "--code IPA110".to_owned()];
+        let text = told(&view, false);
+        assert!(text.lines().count() < 40, "{text}");
+        assert!(text.contains("63000 addresses on 2 nodes, 42000 of them on node-1"), "{text}");
+        assert!(text.contains("k8s-pod-network.f00"), "{text}");
+        let command = format!("ipaudit report --since {} --node 'a b' --code IPA110 --all", at(0));
+        assert!(text.contains(&command), "{text}");
+    }
+
+    #[test]
+    fn ends_of_many_are_counted_by_their_kind() {
+        let ended = |how| Line { ended: Some(Ended { at: at(5), how }), ..line(110, Severity::Error, "10.0.0.4") };
+        let mut view = report();
+        view.clusters[0].ended =
+            [How::Resolved, How::Released(Some(1)), How::Released(Some(2)), How::RuleChanged].map(ended).into();
+        let text = told(&view, false);
+        assert!(text.contains("1 gone, 2 released by us, 1 judged otherwise now"), "{text}");
+    }
+
+    #[test]
+    fn trouble_with_the_audits_themselves_comes_before_the_findings() {
+        let mut view = report();
+        let cluster = &mut view.clusters[0];
+        cluster.gaps = vec![(at(3), at(4)), (at(5), at(9))];
+        let why = "pods: forbidden".to_owned();
+        cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why }];
+        let (last, audits) = (cluster.last_audit, cluster.audits);
+        assert_eq!((last, audits), (Some(at(10)), 96));
+        view.exit = exit(&view.clusters, FailOn::default());
+        let text = told(&view, false);
+        let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
+        assert!(place("1 of 96 audits incomplete") < place("NEW"));
+        assert!(place("2 times nobody looked, the longest for 4h") < place("NEW"));
+        assert!(text.contains("exit 3 (incomplete)"));
+        view.clusters[0] = ClusterReport::default();
+        assert!(told(&view, false).starts_with("No audit in this time: nobody looked."));
     }
 }

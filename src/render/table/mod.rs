@@ -56,7 +56,7 @@ pub fn write(view: &AuditView<'_>, options: Options, out: &mut dyn Write) -> Res
 }
 
 /// `1 address`, `63 addresses`.
-fn counted(number: usize, kind: SubjectKind) -> String {
+pub(super) fn counted(number: usize, kind: SubjectKind) -> String {
     if number == 1 {
         return format!("1 {}", kind.word());
     }

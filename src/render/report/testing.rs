@@ -1,0 +1,79 @@
+//! A small report for the renderers' tests.
+
+use std::time::Duration;
+
+use super::*;
+
+pub fn at(hour: i64) -> Time {
+    Time(1_795_500_000_000_000_000 + hour * 3_600_000_000_000)
+}
+
+pub fn line(code: u16, severity: Severity, subject: &str) -> Line {
+    Line {
+        code: Code(code),
+        name: crate::checks::find(Code(code)).map_or("", |check| check.name),
+        severity,
+        kind: "address".to_owned(),
+        subject: subject.to_owned(),
+        summary: "pod shop/web-0 does not exist".to_owned(),
+        node: Some("node-1".to_owned()),
+        namespace: Some("shop".to_owned()),
+        pool: None,
+        root: None,
+        first_seen: at(1),
+        last_seen: at(9),
+        audits_seen: 33,
+        episode: 1,
+        ended: None,
+        input_missing: false,
+    }
+}
+
+/// Two new, one ongoing that explains another, one that came back under an ugly name, one nobody looked at, one
+/// that was released.
+pub fn report() -> ReportView {
+    let released = Some(Ended { at: at(5), how: How::Released(Some(7)) });
+    let root = Some((Code(101), "10.0.0.1".to_owned()));
+    let mut cluster = ClusterReport {
+        guid: "6f1c2a9e0000".to_owned(),
+        kubernetes_uids: vec!["uid-1".to_owned()],
+        audits: 96,
+        first_audit: Some(at(0)),
+        last_audit: Some(at(10)),
+        new: vec![line(110, Severity::Error, "10.0.0.10"), line(110, Severity::Error, "10.0.0.9")],
+        ongoing: vec![
+            line(101, Severity::Critical, "10.0.0.1"),
+            Line { root, ..line(102, Severity::Critical, "10.0.0.1") },
+        ],
+        came_back: vec![Line { episode: 2, ..line(201, Severity::Warning, "k8s-pod-network.\u{202e}x\r") }],
+        not_looked_at: vec![Line { input_missing: true, ..line(114, Severity::Note, "10.0.0.77") }],
+        ended: vec![Line { ended: released, ..line(110, Severity::Error, "10.0.0.4") }],
+        leaks: Leaks {
+            began: vec![(at(2), Some("node-1".to_owned())), (at(2), Some("node-1".to_owned()))],
+            found_at_first: 1,
+            watched: Duration::from_secs(36_000),
+        },
+        reboots: vec![Reboot { node: "node-1".to_owned(), before: at(1), after: at(2) }],
+        pools: vec![PoolTrend {
+            name: "default".to_owned(),
+            cidr: "10.0.0.0/16".to_owned(),
+            points: (0..4)
+                .map(|i| PoolPoint {
+                    at: at(i),
+                    addresses: 65_536,
+                    allocated: 10 * i,
+                    leaked: i,
+                    free: 65_000,
+                    blocks: 1024,
+                    free_blocks: 9,
+                    ..PoolPoint::default()
+                })
+                .collect(),
+        }],
+        ..ClusterReport::default()
+    };
+    cluster.sort();
+    let clusters = vec![cluster];
+    let exit = exit(&clusters, FailOn::default());
+    ReportView { since: at(0), until: at(24), now: at(24), clusters, narrowed_by: Vec::new(), exit }
+}
