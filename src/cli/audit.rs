@@ -14,6 +14,7 @@ use crate::model::record::Recorded;
 use crate::model::{Input, Past, Snapshot, Time};
 use crate::record::Course;
 use crate::render::{self, AuditView, Circumstances, Narrow};
+use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
 
@@ -22,6 +23,7 @@ use crate::steady::Settling;
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
+    let settings = args.settings.settings()?;
     let (mut judged, mut memory) = match &args.from {
         Some(file) => {
             let captured = capture::read(file)?;
@@ -34,9 +36,12 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (live(&sources, &args.judging, streams, &mut memory, None).await?, memory)
         }
     };
+    settings.change_severities(&mut judged.outcome);
+    let ignored = settings.ignored(&judged.outcome);
+    judged.warnings.extend(ignored.idle.iter().cloned());
     judged.warnings.iter().for_each(|w| streams.note(w));
     let recorded = judged.record(&mut memory, args.judging.scope.map(ScopeFlag::from));
-    let exit = tell(&judged, &args.view, streams, &memory, recorded.as_ref())?;
+    let exit = tell(&judged, &args.view, streams, &memory, recorded.as_ref(), ignored)?;
     memory.forget(&args.history, streams);
     Ok(if memory.failed() { Exit::Failure } else { exit })
 }
@@ -177,6 +182,7 @@ fn tell(
     streams: &Streams,
     memory: &Memory,
     recorded: Option<&Recorded>,
+    ignored: Ignored,
 ) -> Result<Exit, Error> {
     let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
     let about = Circumstances {
@@ -189,6 +195,9 @@ fn tell(
         fail_on: view.fail_on,
         incomplete: judged.incomplete,
         warnings: judged.warnings.clone(),
+        ignored: ignored.findings,
+        ignored_by: ignored.flags,
+        nodes: view.all.then_some(usize::MAX),
         ..Circumstances::default()
     };
     let shown = AuditView::of(&judged.snapshot, &ledger, &judged.outcome, about);
@@ -196,7 +205,11 @@ fn tell(
     let written = match view.output {
         Output::Table => {
             let Streams { color, width, quiet, .. } = *streams;
-            render::table::write(&shown, render::table::Options { color, width, all: view.all, quiet }, &mut text)
+            render::table::write(
+                &shown,
+                render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity },
+                &mut text,
+            )
         }
         Output::Json => render::json::write(&shown, &mut text),
         Output::Jsonl => render::json::write_lines(&shown, &mut text),

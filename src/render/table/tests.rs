@@ -63,8 +63,12 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             free_blocks: Some(38),
             ..PoolRow::default()
         }],
+        nodes: Some(Vec::new()),
+        more_nodes: 0,
         findings: findings.iter().collect(),
         hidden: 0,
+        ignored: 0,
+        ignored_by: Vec::new(),
         narrow: Narrow::default(),
         checks_run: 24,
         skipped,
