@@ -24,6 +24,7 @@ pub mod model;
 pub mod plan;
 pub mod record;
 pub mod render;
+pub mod settings;
 pub mod source;
 pub mod steady;
 pub mod who;

@@ -38,6 +38,7 @@ const ROOMS: &[Room] = &[
     pure("plan", &["decode", "ledger", "model"]),
     pure("record", &["checks", "ledger", "model"]),
     pure("exit", &["model"]),
+    pure("settings", &["checks", "model"]),
     pure("who", &["checks", "ledger", "model"]),
     pure("render", &["checks", "exit", "ledger", "model", "who"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
@@ -50,7 +51,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record",
-            "render", "source", "steady", "who",
+            "render", "settings", "source", "steady", "who",
         ],
     ),
 ];

@@ -11,6 +11,7 @@ use super::etcd_args::EtcdArgs;
 use super::history_args::{DbArgs, HistoryArgs};
 use super::kube_args::KubeArgs;
 use super::release_args::{ReleaseArgs, UndoArgs};
+use super::settings_args::SettingsArgs;
 use crate::exit::FailOn;
 use crate::ledger::ScopeFlag;
 use crate::model::{Code, Severity, Time};
@@ -193,6 +194,9 @@ pub struct AuditArgs {
 
     #[command(flatten)]
     pub judging: Judging,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
 
     #[command(flatten)]
     pub history: HistoryArgs,
@@ -380,9 +384,13 @@ pub struct View {
     #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
     pub severity: Option<Severity>,
 
-    /// Every finding on its own, also those that another one explains
+    /// Every finding on its own, also those that another one explains; every pool, and every node in the JSON
     #[arg(long, env = "IPAUDIT_ALL")]
     pub all: bool,
+
+    /// How full pools and nodes are, in full: addresses and blocks of each pool, and the biggest nodes
+    #[arg(long, env = "IPAUDIT_CAPACITY")]
+    pub capacity: bool,
 }
 
 /// Output formats of an audit.

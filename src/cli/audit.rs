@@ -14,6 +14,7 @@ use crate::model::record::Recorded;
 use crate::model::{Input, Past, Snapshot, Time};
 use crate::record::Course;
 use crate::render::{self, AuditView, Circumstances, Narrow};
+use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
 
@@ -22,6 +23,7 @@ use crate::steady::Settling;
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
+    let settings = args.settings.settings()?;
     let (mut judged, mut memory) = match &args.from {
         Some(file) => {
             let captured = capture::read(file)?;
@@ -34,6 +36,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (live(&sources, &args.judging, streams, &mut memory, None).await?, memory)
         }
     };
+    settings.change_severities(&mut judged.outcome);
+    let ignored = settings.ignored(&judged.outcome);
+    judged.warnings.extend(ignored.idle.iter().cloned());
     judged.warnings.iter().for_each(|w| streams.note(w));
     let mut outcome = std::mem::take(&mut judged.outcome);
     let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
@@ -42,8 +47,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     if memory.is_overtaken() {
         streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
     }
-    let told = Told { judged: &judged, ledger: &ledger, outcome: &outcome, recorded: recorded.as_ref() };
-    let exit = tell(&told, &args.view, streams, &memory)?;
+    let told = Told { judged: &judged, ledger: &ledger, outcome: &outcome, recorded: recorded.as_ref(), ignored };
+    let exit = tell(told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
     Ok(if memory.failed() { Exit::Failure } else { exit })
 }
@@ -188,10 +193,11 @@ struct Told<'a> {
     ledger: &'a Ledger<'a>,
     outcome: &'a Outcome,
     recorded: Option<&'a Recorded>,
+    ignored: Ignored,
 }
 
-fn tell(told: &Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
-    let Told { judged, ledger, outcome, recorded } = *told;
+fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
+    let Told { judged, ledger, outcome, recorded, ignored } = told;
     let about = Circumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
@@ -202,6 +208,9 @@ fn tell(told: &Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Res
         fail_on: view.fail_on,
         incomplete: judged.incomplete,
         warnings: judged.warnings.clone(),
+        ignored: ignored.findings,
+        ignored_by: ignored.flags,
+        nodes: view.all.then_some(usize::MAX),
         ..Circumstances::default()
     };
     let shown = AuditView::of(&judged.snapshot, ledger, outcome, about);
@@ -209,7 +218,11 @@ fn tell(told: &Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Res
     let written = match view.output {
         Output::Table => {
             let Streams { color, width, quiet, .. } = *streams;
-            render::table::write(&shown, render::table::Options { color, width, all: view.all, quiet }, &mut text)
+            render::table::write(
+                &shown,
+                render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity },
+                &mut text,
+            )
         }
         Output::Json => render::json::write(&shown, &mut text),
         Output::Jsonl => render::json::write_lines(&shown, &mut text),

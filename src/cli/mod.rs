@@ -14,6 +14,7 @@ mod output;
 mod release;
 pub mod release_args;
 mod report;
+pub mod settings_args;
 mod undo;
 mod who;
 mod who_before;

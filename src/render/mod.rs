@@ -5,6 +5,7 @@
 //! nowhere else ([`escape`]). Nothing here asks a clock, a terminal or the environment.
 
 pub mod age;
+mod capacity;
 pub mod escape;
 pub mod json;
 pub mod manual;
@@ -14,7 +15,6 @@ pub mod table;
 mod view;
 pub mod who;
 
+pub use capacity::{BlockFates, NodeRow, PoolRow};
 pub use narrow::Narrow;
-pub use view::{
-    AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, PoolRow, leaked,
-};
+pub use view::{AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, leaked};

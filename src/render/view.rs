@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::capacity::{self, NodeRow, PoolRow};
 use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
-use crate::ledger::{Ledger, PoolUsage, Standing, Use, capacity};
-use crate::model::{Addr, Finding, Input, InputState, Severity, Snapshot, SubjectKind, Time};
+use crate::ledger::{Ledger, Standing, Use};
+use crate::model::{Addr, Code, Finding, Input, InputState, Snapshot, State, SubjectKind, Time};
+
+/// So many nodes are shown when nobody says.
+const NODES: usize = 10;
 
 /// What one audit shows.
 #[derive(Clone, Debug)]
@@ -22,10 +26,18 @@ pub struct AuditView<'a> {
     pub inputs: Vec<InputRow>,
     pub counts: Counts,
     pub pools: Vec<PoolRow>,
+    /// The biggest nodes, by allocated addresses; `None`: the blocks were not read.
+    pub nodes: Option<Vec<NodeRow>>,
+    /// How many more nodes there are in IPAM.
+    pub more_nodes: usize,
     /// In the order of the checks: worst first, then code, then subject; already narrowed.
     pub findings: Vec<&'a Finding>,
     /// How many findings narrowing has taken away.
     pub hidden: usize,
+    /// How many findings the operator ignores; neither shown nor among the hidden ones.
+    pub ignored: usize,
+    /// The flags that ignore them.
+    pub ignored_by: Vec<String>,
     pub narrow: Narrow,
     /// How many checks ran.
     pub checks_run: usize,
@@ -99,54 +111,6 @@ pub struct Counts {
     pub leaked: u64,
 }
 
-/// How full a pool is, in addresses; `None`: not known, for want of the inputs.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PoolRow {
-    pub name: String,
-    pub cidr: String,
-    pub addresses: u128,
-    /// In use or leaked; not cooling.
-    pub allocated: Option<u128>,
-    /// Allocated, and somebody holds it.
-    pub in_use: Option<u128>,
-    pub leaked: Option<u128>,
-    pub cooling: Option<u128>,
-    /// In an IPReservation and not taken.
-    pub reserved: Option<u128>,
-    /// In blocks that do not decode.
-    pub unknown: Option<u128>,
-    pub free: Option<u128>,
-    /// How many blocks of the pool's size fit into it.
-    pub blocks: u128,
-    /// Blocks that a new node can still get: never claimed, or empty.
-    pub free_blocks: Option<u128>,
-}
-
-impl PoolRow {
-    /// The row of a pool's usage; what `snapshot` has not read wholly is not known.
-    pub fn of(snapshot: &Snapshot, usage: &PoolUsage) -> PoolRow {
-        let complete = |inputs: &[Input]| inputs.iter().all(|&input| snapshot.coverage.complete(input));
-        let blocks = complete(&[Input::Blocks]);
-        let holders = complete(&[Input::Blocks, Input::Pods, Input::Endpoints]);
-        // What IPA110 needs.
-        let proof = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
-        PoolRow {
-            name: snapshot.text(usage.name).to_owned(),
-            cidr: usage.cidr.to_string(),
-            addresses: usage.addresses,
-            allocated: blocks.then_some(usage.allocated),
-            in_use: holders.then_some(usage.in_use),
-            leaked: proof.then_some(usage.leaked),
-            cooling: blocks.then_some(usage.cooling),
-            reserved: blocks.then_some(usage.reserved),
-            unknown: blocks.then_some(usage.unknown),
-            free: blocks.then_some(usage.free),
-            blocks: usage.blocks.possible,
-            free_blocks: blocks.then_some(usage.blocks.free()),
-        }
-    }
-}
-
 /// What belongs to others and was not judged. The fields' names are those of the JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct OutsideRow {
@@ -174,6 +138,12 @@ pub struct Circumstances {
     pub duration: Duration,
     pub history: Option<HistoryRow>,
     pub narrow: Narrow,
+    /// Findings that the operator ignores: code and subject.
+    pub ignored: HashSet<(Code, String)>,
+    /// The flags that ignore them, as people would type them.
+    pub ignored_by: Vec<String>,
+    /// So many nodes are in [`AuditView::nodes`]; `None`: the ten biggest.
+    pub nodes: Option<usize>,
     pub fail_on: FailOn,
     /// Something else that was not read: a failed second look.
     pub incomplete: bool,
@@ -187,7 +157,12 @@ impl<'a> AuditView<'a> {
     pub fn of(snapshot: &Snapshot, ledger: &Ledger<'_>, outcome: &'a Outcome, about: Circumstances) -> AuditView<'a> {
         let inputs: Vec<InputRow> = Input::ALL.into_iter().map(|input| input_row(snapshot, input)).collect();
         let incomplete = about.incomplete || is_incomplete(&inputs, &outcome.skipped);
-        let findings: Vec<&Finding> = outcome.findings.iter().filter(|f| about.narrow.keeps(f)).collect();
+        let is_ignored =
+            |f: &Finding| !about.ignored.is_empty() && about.ignored.contains(&(f.code, f.subject.id.clone()));
+        let wanted: Vec<&Finding> = outcome.findings.iter().filter(|f| !is_ignored(f)).collect();
+        let findings: Vec<&Finding> = wanted.iter().copied().filter(|f| about.narrow.keeps(f)).collect();
+        let leaks: HashSet<Addr> = leaked(&outcome.findings).into_iter().collect();
+        let (nodes, more_nodes) = capacity::nodes(snapshot, ledger, &leaks, about.nodes.unwrap_or(NODES));
         let worst = findings.iter().map(|f| f.severity).max();
         AuditView {
             cluster: ClusterRow {
@@ -207,9 +182,13 @@ impl<'a> AuditView<'a> {
                 scope: scope_word(ledger),
             },
             inputs,
-            counts: counts(snapshot, ledger, &outcome.findings),
-            pools: pools(snapshot, ledger, &outcome.findings),
-            hidden: outcome.findings.len() - findings.len(),
+            counts: counts(snapshot, ledger, leaks.len()),
+            pools: capacity::pools(snapshot, ledger, &leaks),
+            nodes,
+            more_nodes,
+            hidden: wanted.len() - findings.len(),
+            ignored: outcome.findings.len() - wanted.len(),
+            ignored_by: about.ignored_by,
             findings,
             narrow: about.narrow,
             checks_run: checks::ALL.len().saturating_sub(outcome.skipped.len()),
@@ -238,7 +217,7 @@ impl InputRow {
 /// The addresses that these findings prove leaked, sorted.
 pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
     let leaks = findings.iter().filter(|f| {
-        matches!(f.code.0, 110..=112) && f.subject.kind == SubjectKind::Address && f.severity > Severity::Note
+        matches!(f.code.0, 110..=112) && f.subject.kind == SubjectKind::Address && f.state == State::Confirmed
     });
     let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.parse().ok()).collect();
     addresses.sort_unstable();
@@ -267,7 +246,7 @@ fn scope_word(ledger: &Ledger<'_>) -> &'static str {
     }
 }
 
-fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Counts {
+fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, leaked: usize) -> Counts {
     let read = |input: Input, number: usize| match snapshot.coverage.state(input) {
         InputState::Complete | InputState::Partial => Some(number as u64),
         InputState::Forbidden | InputState::Unreachable | InputState::NotAsked => None,
@@ -284,13 +263,8 @@ fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Cou
         services: read(Input::Services, snapshot.services.len()),
         allocated: read(Input::Blocks, ledger.allocations.len() - cooling),
         cooling: read(Input::Blocks, cooling),
-        leaked: leaked(findings).len() as u64,
+        leaked: leaked as u64,
     }
-}
-
-fn pools(snapshot: &Snapshot, ledger: &Ledger<'_>, findings: &[Finding]) -> Vec<PoolRow> {
-    let leaked: HashSet<Addr> = leaked(findings).into_iter().collect();
-    capacity::pools(ledger, &leaked).iter().map(|usage| PoolRow::of(snapshot, usage)).collect()
 }
 
 /// Nobody is ours while Kubernetes' nodes are unknown; then the skipped checks say so, not this.
@@ -367,6 +341,26 @@ mod tests {
         assert_eq!(exit_of(&mut c, Circumstances { narrow: narrow(), ..Circumstances::default() }).0, Exit::Clean);
         let about = Circumstances { narrow: narrow(), incomplete: true, ..Circumstances::default() };
         assert_eq!(exit_of(&mut c, about), (Exit::Incomplete, false));
+    }
+
+    #[test]
+    fn ignoring_changes_exit_1_and_never_what_is_leaked() {
+        let mut c = Cluster::healthy();
+        c.remove_pod("web-0");
+        c.remove_endpoint("web-0");
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let mut outcome = run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
+        let ignored = HashSet::from([(Code(110), "10.65.0.1".to_owned())]);
+        let about = Circumstances { ignored, ..Circumstances::default() };
+        let view = AuditView::of(&c.snapshot, &ledger, &outcome, about.clone());
+        assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
+        assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
+        let view = AuditView::of(&c.snapshot, &ledger, &outcome, Circumstances { incomplete: true, ..about });
+        assert_eq!(view.exit, Exit::Incomplete);
+        // Nor does another severity make it less of a leak.
+        outcome.findings[0].severity = crate::model::Severity::Note;
+        assert_eq!(leaked(&outcome.findings).len(), 1);
     }
 
     #[test]

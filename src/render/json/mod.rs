@@ -12,7 +12,8 @@ use std::io::{BufWriter, Result, Write};
 use serde::Serialize;
 use serde::ser::{SerializeSeq, Serializer};
 
-use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow, PoolRow};
+use super::capacity::{NodeRow, PoolRow};
+use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow};
 use crate::checks::{self, Skipped};
 use crate::model::{Code, Evidence, Finding, Life, Time};
 use lines::{Lines, Visible};
@@ -49,7 +50,10 @@ struct Document<'v> {
     inputs: Vec<InputJson<'v>>,
     counts: &'v Counts,
     pools: Vec<PoolJson<'v>>,
+    nodes: Option<&'v [NodeRow]>,
+    more_nodes: usize,
     narrowed_by: Vec<String>,
+    ignored: usize,
     findings: Findings<'v>,
     skipped: Vec<SkippedJson<'v>>,
     outside_scope: OutsideRow,
@@ -106,6 +110,11 @@ struct PoolJson<'v> {
     free: Option<u64>,
     blocks: u64,
     free_blocks: Option<u64>,
+    existing_blocks: Option<u64>,
+    absent_blocks: Option<u64>,
+    reclaimable_blocks: Option<u64>,
+    ownerless_blocks: Option<u64>,
+    unknown_blocks: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -188,7 +197,10 @@ impl<'v> Document<'v> {
             inputs: view.inputs.iter().map(InputJson::of).collect(),
             counts: &view.counts,
             pools: view.pools.iter().map(PoolJson::of).collect(),
-            narrowed_by: view.narrow.flags(),
+            nodes: view.nodes.as_deref(),
+            more_nodes: view.more_nodes,
+            narrowed_by: view.narrow.flags().into_iter().chain(view.ignored_by.iter().cloned()).collect(),
+            ignored: view.ignored,
             findings: Findings(view),
             skipped: view.skipped.iter().map(SkippedJson::of).collect(),
             outside_scope: view.outside,
@@ -225,6 +237,11 @@ impl<'v> PoolJson<'v> {
             free: pool.free.map(held),
             blocks: held(pool.blocks),
             free_blocks: pool.free_blocks.map(held),
+            existing_blocks: pool.fates.map(|f| held(f.existing)),
+            absent_blocks: pool.fates.map(|f| held(f.absent)),
+            reclaimable_blocks: pool.fates.map(|f| held(f.reclaimable)),
+            ownerless_blocks: pool.fates.map(|f| held(f.ownerless)),
+            unknown_blocks: pool.fates.map(|f| held(f.unknown)),
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use std::io::Result;
 
+use super::capacity;
 use super::folds::Folds;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
 use super::{Options, tally};
 use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
-use crate::render::view::{AuditView, PoolRow};
+use crate::render::{AuditView, PoolRow};
 
 /// So many pools are shown without `--all`: the fullest.
 const POOLS: usize = 8;
@@ -22,7 +23,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
         paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning).bold(), &text))?;
     }
     paper.paragraph(0, 2, &counts(view))?;
-    pools(view, options, paper)
+    if options.capacity { capacity::write(view, options, paper) } else { pools(view, options, paper) }
 }
 
 fn title(view: &AuditView<'_>) -> Text {
@@ -67,6 +68,10 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
             let others = format!("({} other findings are outside this view)", view.hidden);
             let flags = format!("Nothing found with {}", view.narrow.flags().join(" "));
             Text::new().field(BOLD, &flags).then(PLAIN, &others)
+        }
+        None if view.ignored > 0 => {
+            let ignored = format!("({} ignored: {})", view.ignored, view.ignored_by.join(" "));
+            Text::new().field(BOLD, "Nothing found that is not ignored.").then(PLAIN, &ignored)
         }
         None if view.audit.complete => {
             Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
@@ -197,7 +202,7 @@ fn bar(pool: &PoolRow) -> String {
 }
 
 /// As it is up to a million millions; an IPv6 pool has more, and then the magnitude says more than the digits.
-fn number(number: u128) -> String {
+pub(super) fn number(number: u128) -> String {
     if number < 1_000_000_000_000 { number.to_string() } else { format!("{:.1e}", number as f64) }
 }
 

@@ -3,6 +3,7 @@
 //! The answer comes early and again at the end, since a terminal shows one of the two. A few findings of a code
 //! are told one by one, many are one paragraph; a finding that another one explains is only counted under it.
 
+mod capacity;
 mod details;
 mod findings;
 mod folds;
@@ -29,6 +30,8 @@ pub struct Options {
     pub all: bool,
     /// Findings and what was not checked; no head, no pools, no summary.
     pub quiet: bool,
+    /// Pools in full, and the biggest nodes, in place of a line a pool.
+    pub capacity: bool,
 }
 
 impl Options {
@@ -38,7 +41,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Options {
-        Options { color: false, width: Options::WIDTH, all: false, quiet: false }
+        Options { color: false, width: Options::WIDTH, all: false, quiet: false, capacity: false }
     }
 }
 

@@ -110,6 +110,9 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
     if view.hidden > 0 {
         sum.push_str(&format!(" ({} outside this view)", view.hidden));
     }
+    if view.ignored > 0 {
+        sum.push_str(&format!(" ({} ignored)", view.ignored));
+    }
     sum.push_str(&skips(view));
     let mut text = Text::new().field(BOLD, &format!("{sum}."));
     if let Some(history) = view.history {

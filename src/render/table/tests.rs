@@ -8,9 +8,10 @@ use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::{Code, Evidence, Finding, Input, InputState, Life, Root, State, Subject, Time};
+use crate::render::capacity::PoolRow;
 use crate::render::escape::is_hidden;
 use crate::render::narrow::Narrow;
-use crate::render::view::{AuditRow, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, PoolRow};
+use crate::render::view::{AuditRow, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow};
 
 fn time(text: &str) -> Time {
     Time::parse_rfc3339(text).unwrap()
@@ -63,8 +64,12 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             free_blocks: Some(38),
             ..PoolRow::default()
         }],
+        nodes: Some(Vec::new()),
+        more_nodes: 0,
         findings: findings.iter().collect(),
         hidden: 0,
+        ignored: 0,
+        ignored_by: Vec::new(),
         narrow: Narrow::default(),
         checks_run: 24,
         skipped,

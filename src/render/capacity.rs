@@ -1,0 +1,194 @@
+//! How full pools and nodes are, as rows for every format: the ledger's counts, and what of them is known.
+//!
+//! Unknown is not absent: a number for which an input was not read is none, rather than 0.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use crate::ledger::{Ledger, NodeUsage, PoolUsage, capacity};
+use crate::model::{Addr, Input, Snapshot};
+
+/// How full a pool is, in addresses and blocks; `None`: not known, for want of the inputs.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PoolRow {
+    pub name: String,
+    pub cidr: String,
+    pub addresses: u128,
+    /// In use or leaked; not cooling.
+    pub allocated: Option<u128>,
+    /// Allocated, and somebody holds it.
+    pub in_use: Option<u128>,
+    pub leaked: Option<u128>,
+    pub cooling: Option<u128>,
+    /// In an IPReservation and not taken.
+    pub reserved: Option<u128>,
+    /// In blocks that do not decode.
+    pub unknown: Option<u128>,
+    pub free: Option<u128>,
+    /// How many blocks of the pool's size fit into it.
+    pub blocks: u128,
+    /// Blocks that a new node can still get: never claimed, or empty.
+    pub free_blocks: Option<u128>,
+    /// What became of its blocks.
+    pub fates: Option<BlockFates>,
+}
+
+/// What became of a pool's blocks. The fields' names are those of the JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BlockFates {
+    /// Blocks in the pool, of any size.
+    pub existing: u128,
+    /// Nobody claims them: a new node can.
+    pub absent: u128,
+    /// Claimed and empty: another node can take them over.
+    pub reclaimable: u128,
+    /// Without affinity: their free addresses can only be borrowed.
+    pub ownerless: u128,
+    /// They do not decode.
+    pub unknown: u128,
+}
+
+/// One node's part of IPAM, by its Calico name. The fields' names are those of the JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct NodeRow {
+    pub name: String,
+    /// Blocks that are its own.
+    pub ipv4_blocks: usize,
+    pub ipv6_blocks: usize,
+    /// All addresses of its blocks, held at 2^63 - 1.
+    pub addresses: u64,
+    /// Allocated in its blocks and not cooling, for itself or for others.
+    pub allocated: usize,
+    pub cooling: usize,
+    /// Of the allocated ones those made for other nodes.
+    pub lent: usize,
+    /// Allocated for it in blocks of others.
+    pub borrowed: usize,
+    /// Allocated for it, wherever, and proven leaked.
+    pub leaked: Option<usize>,
+}
+
+/// Which numbers are known.
+#[derive(Clone, Copy)]
+struct Known {
+    blocks: bool,
+    holders: bool,
+    leaks: bool,
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot) -> Known {
+        let complete = |inputs: &[Input]| inputs.iter().all(|&input| snapshot.coverage.complete(input));
+        let blocks = complete(&[Input::Blocks]);
+        let holders = blocks && complete(&[Input::Pods, Input::Endpoints]);
+        // What IPA110 needs.
+        let leaks = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
+        Known { blocks, holders, leaks }
+    }
+}
+
+/// A row for every pool, in the snapshot's order.
+pub fn pools(snapshot: &Snapshot, ledger: &Ledger<'_>, leaked: &HashSet<Addr>) -> Vec<PoolRow> {
+    capacity::pools(ledger, leaked).iter().map(|usage| PoolRow::of(snapshot, usage)).collect()
+}
+
+/// The `most` biggest nodes, by what is allocated in their blocks, then by name; and how many more there are.
+pub fn nodes(
+    snapshot: &Snapshot,
+    ledger: &Ledger<'_>,
+    leaked: &HashSet<Addr>,
+    most: usize,
+) -> (Option<Vec<NodeRow>>, usize) {
+    let known = Known::of(snapshot);
+    if !known.blocks {
+        return (None, 0);
+    }
+    let mut usages = capacity::nodes(ledger, leaked);
+    // They come by name, and a stable sort keeps that among equals.
+    usages.sort_by_key(|usage| std::cmp::Reverse(usage.allocated));
+    let rows: Vec<NodeRow> = usages.iter().take(most).map(|usage| NodeRow::of(snapshot, usage, known)).collect();
+    let more = usages.len() - rows.len();
+    (Some(rows), more)
+}
+
+impl PoolRow {
+    /// The row of a pool's usage; what `snapshot` has not read wholly is not known.
+    fn of(snapshot: &Snapshot, usage: &PoolUsage) -> PoolRow {
+        let known = Known::of(snapshot);
+        let fates = BlockFates {
+            existing: usage.blocks.existing,
+            absent: usage.blocks.absent,
+            reclaimable: usage.blocks.reclaimable,
+            ownerless: usage.blocks.ownerless,
+            unknown: usage.blocks.unknown,
+        };
+        PoolRow {
+            name: snapshot.text(usage.name).to_owned(),
+            cidr: usage.cidr.to_string(),
+            addresses: usage.addresses,
+            allocated: known.blocks.then_some(usage.allocated),
+            in_use: known.holders.then_some(usage.in_use),
+            leaked: known.leaks.then_some(usage.leaked),
+            cooling: known.blocks.then_some(usage.cooling),
+            reserved: known.blocks.then_some(usage.reserved),
+            unknown: known.blocks.then_some(usage.unknown),
+            free: known.blocks.then_some(usage.free),
+            blocks: usage.blocks.possible,
+            free_blocks: known.blocks.then_some(usage.blocks.free()),
+            fates: known.blocks.then_some(fates),
+        }
+    }
+}
+
+impl NodeRow {
+    fn of(snapshot: &Snapshot, usage: &NodeUsage, known: Known) -> NodeRow {
+        let [ipv4_blocks, ipv6_blocks] = usage.blocks;
+        NodeRow {
+            name: snapshot.text(usage.node).to_owned(),
+            ipv4_blocks,
+            ipv6_blocks,
+            addresses: u64::try_from(usage.addresses).unwrap_or(u64::MAX).min(i64::MAX as u64),
+            allocated: usage.allocated,
+            cooling: usage.cooling,
+            lent: usage.lent,
+            borrowed: usage.borrowed,
+            leaked: known.leaks.then_some(usage.leaked),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::ScopeFlag;
+    use crate::model::InputState;
+
+    fn rows(c: &mut Cluster, most: usize) -> (Option<Vec<NodeRow>>, usize) {
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
+        nodes(&c.snapshot, &ledger, &HashSet::new(), most)
+    }
+
+    #[test]
+    fn the_biggest_nodes_come_first_and_the_others_are_counted() {
+        let mut c = Cluster::healthy();
+        c.workload("shop", "guest", "node-1", &["10.65.0.70"]);
+        let (rows_all, more) = rows(&mut c, 10);
+        let rows_all = rows_all.unwrap();
+        let shown: Vec<_> = rows_all.iter().map(|n| (n.name.as_str(), n.allocated, n.lent, n.borrowed)).collect();
+        assert_eq!((shown, more), (vec![("node-2", 4, 1, 0), ("node-1", 3, 0, 1)], 0));
+        let (first, more) = rows(&mut c, 1);
+        assert_eq!((first.unwrap().len(), more), (1, 1));
+    }
+
+    #[test]
+    fn what_was_not_read_is_not_known() {
+        let mut c = Cluster::healthy();
+        c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "");
+        assert_eq!(rows(&mut c, 10).0.unwrap()[0].leaked, None);
+        c.snapshot.coverage.set(Input::Blocks, InputState::Unreachable, "");
+        assert_eq!(rows(&mut c, 10), (None, 0));
+    }
+}

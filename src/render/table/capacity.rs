@@ -1,0 +1,98 @@
+//! The long form of how full pools and nodes are: `--capacity`.
+
+use std::io::Result;
+
+use super::Options;
+use super::head::number;
+use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
+use crate::model::{Input, InputState, Severity};
+use crate::render::{AuditView, NodeRow, PoolRow};
+
+/// The indent of what belongs to a pool or node.
+const INDENT: usize = 2;
+
+pub fn write(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    paper.blank()?;
+    paper.paragraph(0, 0, &Text::new().field(BOLD, "POOLS"))?;
+    for pool in &view.pools {
+        write_pool(pool, paper)?;
+    }
+    if view.pools.is_empty() {
+        let read = view.inputs.iter().any(|i| i.input == Input::Pools && i.state == InputState::Complete);
+        let none = if read { "there are none" } else { "not read" };
+        paper.paragraph(INDENT, INDENT, &Text::new().field(style_of(Severity::Warning), none))?;
+    }
+    paper.blank()?;
+    paper.paragraph(0, 0, &Text::new().field(BOLD, "NODES").field(DIM, "the biggest first, by allocated addresses"))?;
+    write_nodes(view, options, paper)
+}
+
+fn write_pool(pool: &PoolRow, paper: &mut Paper<'_>) -> Result<()> {
+    paper.paragraph(0, INDENT, &Text::new().field(PLAIN, &pool.name).field(PLAIN, &pool.cidr))?;
+    let known = |text: Text, amount: Option<u128>, word: &str| match amount {
+        Some(amount) => text.field(PLAIN, &format!("{} {word}", number(amount))),
+        None => text.field(style_of(Severity::Warning), &format!("{word} not known")),
+    };
+    let addresses = [
+        (pool.allocated, "allocated"),
+        (pool.in_use, "in use"),
+        (pool.leaked, "leaked"),
+        (pool.cooling, "cooling"),
+        (pool.reserved, "reserved"),
+        (pool.free, "free"),
+    ];
+    let total = Text::new().field(DIM, "addresses").field(PLAIN, &format!("{}:", number(pool.addresses)));
+    let text = addresses.into_iter().fold(total, |text, (amount, word)| known(text, amount, word));
+    paper.paragraph(INDENT, 2 * INDENT, &hidden(text, pool.unknown))?;
+    let fates = pool.fates;
+    let blocks = [
+        (fates.map(|f| f.absent), "absent"),
+        (fates.map(|f| f.reclaimable), "reclaimable"),
+        (fates.map(|f| f.ownerless), "ownerless"),
+        (fates.map(|f| f.existing), "exist"),
+    ];
+    let total = Text::new().column(DIM, "blocks", 0).column(PLAIN, &format!("{}:", number(pool.blocks)), 11);
+    let text = blocks.into_iter().fold(total, |text, (amount, word)| known(text, amount, word));
+    paper.paragraph(INDENT, 2 * INDENT, &hidden(text, fates.map(|f| f.unknown)))
+}
+
+/// What does not decode, where anything does not.
+fn hidden(text: Text, unknown: Option<u128>) -> Text {
+    match unknown.filter(|amount| *amount > 0) {
+        Some(amount) => text.field(style_of(Severity::Warning), &format!("{} not decoded", number(amount))),
+        None => text,
+    }
+}
+
+fn write_nodes(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    let Some(nodes) = &view.nodes else {
+        return paper.paragraph(INDENT, INDENT, &Text::new().field(style_of(Severity::Warning), "blocks not read"));
+    };
+    let widest = nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
+    for node in nodes {
+        paper.paragraph(0, 2 * INDENT, &node_line(node, widest + 2))?;
+    }
+    if view.more_nodes > 0 {
+        let how = if options.all { "" } else { " (--all)" };
+        paper.paragraph(0, 0, &Text::new().field(DIM, &format!("… {} more nodes{how}", view.more_nodes)))?;
+    }
+    Ok(())
+}
+
+fn node_line(node: &NodeRow, column: usize) -> Text {
+    let blocks = match (node.ipv4_blocks, node.ipv6_blocks) {
+        (v4, 0) => format!("{v4} blocks"),
+        (v4, v6) => format!("{v4}+{v6} blocks"),
+    };
+    let text = Text::new().field(PLAIN, &node.name).column(PLAIN, &blocks, column);
+    let text = text.field(PLAIN, &format!("{} of {} allocated", node.allocated, number(u128::from(node.addresses))));
+    let rest = [
+        (node.leaked.unwrap_or(0), "leaked"),
+        (node.cooling, "cooling"),
+        (node.lent, "lent"),
+        (node.borrowed, "borrowed"),
+    ];
+    rest.into_iter()
+        .filter(|(amount, _)| *amount > 0)
+        .fold(text, |text, (amount, word)| text.field(PLAIN, &format!("{amount} {word}")))
+}

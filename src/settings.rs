@@ -1,0 +1,240 @@
+//! What the operator says of the checks: which severity a code has here, and which findings are known and wanted.
+//!
+//! A changed severity is what is shown, what exit code 1 counts, and what the history records. An ignored finding is
+//! found and recorded as ever: ignoring hides it from the view and from exit code 1, never from exit code 3. An ignore
+//! that matches nothing is itself told, so that lists of exceptions do not outlive their reasons.
+//!
+//! Reading the file is `cli`'s work; here its text becomes values.
+
+mod file;
+mod glob;
+
+use std::collections::{BTreeMap, HashSet};
+use std::str::FromStr;
+
+use crate::checks::evidence::shell;
+use crate::checks::{self, Outcome, Skipped};
+use crate::model::{Code, Finding, Severity, State};
+
+/// Everything that was said, file and flags together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settings {
+    severities: BTreeMap<Code, Severity>,
+    ignores: Vec<Ignore>,
+}
+
+/// `IPA201=note`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeverityOf {
+    pub code: Code,
+    pub severity: Severity,
+}
+
+/// `IPA113`, or `IPA110:10.65.*`: findings of a code, all or those whose subject fits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ignore {
+    pub code: Code,
+    /// `*` stands for anything, `?` for one character; `None`: every subject.
+    pub subject: Option<String>,
+    /// Why, for those who read the file.
+    pub reason: Option<String>,
+}
+
+/// A code that some check has.
+fn known(text: &str) -> Result<Code, String> {
+    let code: Code = text.trim().parse()?;
+    match checks::find(code) {
+        Some(_) => Ok(code),
+        None => Err(format!("no check has the code {code}; `ipaudit explain` lists them")),
+    }
+}
+
+impl FromStr for SeverityOf {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SeverityOf, String> {
+        let (code, severity) =
+            text.split_once('=').ok_or_else(|| format!("{text:?} names no severity; write IPA201=note"))?;
+        Ok(SeverityOf { code: known(code)?, severity: severity.trim().parse()? })
+    }
+}
+
+impl FromStr for Ignore {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Ignore, String> {
+        let (code, subject) = match text.split_once(':') {
+            Some((_, "")) => return Err(format!("{text:?} names no subject; write IPA110 or IPA110:10.65.*")),
+            Some((code, subject)) => (code, Some(subject.to_owned())),
+            None => (text, None),
+        };
+        Ok(Ignore { code: known(code)?, subject, reason: None })
+    }
+}
+
+impl std::fmt::Display for Ignore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.subject {
+            Some(subject) => write!(f, "{}:{subject}", self.code),
+            None => self.code.fmt(f),
+        }
+    }
+}
+
+impl Ignore {
+    /// Whether it means this finding.
+    pub fn matches(&self, finding: &Finding) -> bool {
+        let fits = |glob: &String| glob::matches(glob, &finding.subject.id);
+        finding.code == self.code && self.subject.as_ref().is_none_or(fits)
+    }
+}
+
+impl Settings {
+    /// What the text of a settings file says.
+    ///
+    /// # Errors
+    /// One sentence with the place: what is no TOML, not of its shape, or names an unknown code or severity.
+    pub fn parse(text: &str) -> Result<Settings, String> {
+        file::parse(text)
+    }
+
+    /// Adds what the flags say: a severity wins over the file's, ignores are added to its.
+    #[must_use]
+    pub fn with(mut self, severities: &[SeverityOf], ignores: &[Ignore]) -> Settings {
+        self.severities.extend(severities.iter().map(|s| (s.code, s.severity)));
+        self.ignores.extend(ignores.iter().filter(|i| !self.ignores.contains(i)).cloned().collect::<Vec<_>>());
+        self
+    }
+
+    /// Gives findings the severity that was asked for, then folds and sorts again. What is unconfirmed stays the note
+    /// that it is: nobody looked again.
+    pub fn change_severities(&self, outcome: &mut Outcome) {
+        if self.severities.is_empty() {
+            return;
+        }
+        for finding in outcome.findings.iter_mut().filter(|f| f.state == State::Confirmed) {
+            if let Some(&severity) = self.severities.get(&finding.code) {
+                finding.severity = severity;
+            }
+        }
+        checks::refold(&mut outcome.findings);
+    }
+
+    /// Which findings are ignored, and by what.
+    pub fn ignored(&self, outcome: &Outcome) -> Ignored {
+        let mut ignored = Ignored::default();
+        for ignore in &self.ignores {
+            let hits = outcome.findings.iter().filter(|f| ignore.matches(f));
+            let mut hit = false;
+            ignored.findings.extend(hits.inspect(|_| hit = true).map(|f| (f.code, f.subject.id.clone())));
+            if hit {
+                ignored.flags.push(format!("--ignore {}", shell(&ignore.to_string())));
+            } else if !is_skipped(&outcome.skipped, ignore.code) {
+                ignored.idle.push(idle(ignore));
+            }
+        }
+        ignored
+    }
+}
+
+/// A check that did not run may find it next time.
+fn is_skipped(skipped: &[Skipped], code: Code) -> bool {
+    skipped.iter().any(|s| s.code == code)
+}
+
+fn idle(ignore: &Ignore) -> String {
+    let reason = ignore.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+    format!("the ignore {ignore}{reason} matches no finding: remove it")
+}
+
+/// What ignoring comes to in one audit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ignored {
+    /// Code and subject.
+    pub findings: HashSet<(Code, String)>,
+    /// The ignores that matched, as people would type them.
+    pub flags: Vec<String>,
+    /// A sentence for each ignore that matched nothing.
+    pub idle: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Subject, SubjectKind};
+
+    fn finding(code: u16, id: &str, severity: Severity) -> Finding {
+        Finding::new(Code(code), severity, Subject::new(SubjectKind::Address, id), "")
+    }
+
+    fn outcome(findings: &[(u16, &str, Severity)]) -> Outcome {
+        let findings = findings.iter().map(|&(code, id, severity)| finding(code, id, severity)).collect();
+        Outcome { findings, ..Outcome::default() }
+    }
+
+    fn told(outcome: &Outcome) -> Vec<(u16, Severity)> {
+        outcome.findings.iter().map(|f| (f.code.0, f.severity)).collect()
+    }
+
+    fn settings(severities: &[&str], ignores: &[&str]) -> Settings {
+        let severities: Vec<SeverityOf> = severities.iter().map(|s| s.parse().unwrap()).collect();
+        let ignores: Vec<Ignore> = ignores.iter().map(|s| s.parse().unwrap()).collect();
+        Settings::default().with(&severities, &ignores)
+    }
+
+    #[test]
+    fn a_severity_changes_the_order_and_what_folds() {
+        let mut found = outcome(&[(101, "10.0.0.1", Severity::Critical), (120, "10.0.0.1", Severity::Critical)]);
+        checks::refold(&mut found.findings);
+        assert!(found.findings[1].root.is_some());
+        settings(&["IPA101=warning", "IPA101=note"], &[]).change_severities(&mut found);
+        assert_eq!(told(&found), [(120, Severity::Critical), (101, Severity::Note)], "the last one wins");
+        assert!(found.findings[0].root.is_none(), "a note hides nothing critical");
+    }
+
+    #[test]
+    fn what_is_unconfirmed_stays_a_note() {
+        let mut found = outcome(&[(110, "10.0.0.1", Severity::Note)]);
+        found.findings[0].state = State::Unconfirmed;
+        settings(&["IPA110=critical"], &[]).change_severities(&mut found);
+        assert_eq!(told(&found), [(110, Severity::Note)]);
+    }
+
+    #[test]
+    fn an_ignore_takes_a_code_or_subjects_of_it_and_says_when_it_is_idle() {
+        let found = outcome(&[
+            (110, "10.65.0.1", Severity::Error),
+            (110, "10.66.0.1", Severity::Error),
+            (113, "10.65.0.1", Severity::Note),
+        ]);
+        let ignored =
+            settings(&[], &["IPA110:10.65.*", "IPA113", "ipa113", "IPA120", "IPA110:10.65.?"]).ignored(&found);
+        let expected = [(110, "10.65.0.1"), (113, "10.65.0.1")].map(|(code, id)| (Code(code), id.to_owned()));
+        assert_eq!(ignored.findings, expected.into());
+        assert_eq!(ignored.flags, ["--ignore 'IPA110:10.65.*'", "--ignore IPA113"]);
+        let idle = [
+            "the ignore IPA120 matches no finding: remove it",
+            "the ignore IPA110:10.65.? matches no finding: remove it",
+        ];
+        assert_eq!(ignored.idle, idle);
+    }
+
+    #[test]
+    fn an_ignore_of_a_check_that_did_not_run_is_not_idle() {
+        let mut found = Outcome::default();
+        found.skipped.push(Skipped { code: Code(403), reason: String::new(), incomplete: false });
+        assert_eq!(settings(&[], &["IPA403"]).ignored(&found), Ignored::default());
+    }
+
+    #[test]
+    fn what_nobody_can_mean_is_refused_with_a_hint() {
+        let wrong = |text: &str| text.parse::<Ignore>().unwrap_err();
+        assert_eq!(wrong("IPA999"), "no check has the code IPA999; `ipaudit explain` lists them");
+        assert_eq!(wrong("leaked"), "\"leaked\" is no code; codes look like IPA101");
+        assert_eq!(wrong("IPA110:"), "\"IPA110:\" names no subject; write IPA110 or IPA110:10.65.*");
+        let wrong = |text: &str| text.parse::<SeverityOf>().unwrap_err();
+        assert_eq!(wrong("IPA201"), "\"IPA201\" names no severity; write IPA201=note");
+        assert_eq!(wrong("IPA201=low"), "\"low\" is no severity; take critical, error, warning or note");
+        assert_eq!(wrong("IPA999=note"), "no check has the code IPA999; `ipaudit explain` lists them");
+    }
+}

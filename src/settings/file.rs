@@ -1,0 +1,110 @@
+//! The settings file: TOML.
+//!
+//! ```toml
+//! ignore = ["IPA113", { code = "IPA110", subject = "10.65.*", reason = "the lab" }]
+//!
+//! [severity]
+//! IPA201 = "note"
+//! ```
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _};
+
+use super::{Ignore, Settings, SeverityOf};
+use crate::model::Code;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    severity: Severities,
+    #[serde(default)]
+    ignore: Vec<Entry>,
+}
+
+/// Codes are read as keys, so that a wrong one is told with its place.
+#[derive(Default)]
+struct Severities(BTreeMap<Code, crate::model::Severity>);
+
+impl<'de> Deserialize<'de> for Severities {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Severities, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let read = |(code, severity)| format!("{code}={severity}").parse::<SeverityOf>().map_err(D::Error::custom);
+        let read: Vec<SeverityOf> = texts.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Severities(read.into_iter().map(|s| (s.code, s.severity)).collect()))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "an ignore is \"IPA110\", \"IPA110:10.65.*\" or a table of code, subject and reason")]
+enum Entry {
+    Short(String),
+    Long(Long),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Long {
+    code: String,
+    subject: Option<String>,
+    reason: Option<String>,
+}
+
+pub(super) fn parse(text: &str) -> Result<Settings, String> {
+    let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+    let ignores = file.ignore.into_iter().map(|entry| match entry {
+        Entry::Short(text) => text.parse(),
+        Entry::Long(Long { code, subject, reason }) => {
+            let code = super::known(&code)?;
+            Ok(Ignore { code, subject, reason })
+        }
+    });
+    let ignores = ignores.collect::<Result<Vec<Ignore>, String>>().map_err(|e| format!("ignore: {e}"))?;
+    Ok(Settings { severities: file.severity.0, ignores })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Severity;
+
+    #[test]
+    fn both_forms_of_an_ignore_and_severities() {
+        let settings = parse(
+            r#"
+            ignore = ["IPA113", "IPA201:k8s-pod-network.*", { code = "IPA110", subject = "10.65.*", reason = "the lab" }]
+            [severity]
+            IPA201 = "note"
+            IPA120 = "error"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(settings.severities, [(Code(120), Severity::Error), (Code(201), Severity::Note)].into());
+        let texts: Vec<String> = settings.ignores.iter().map(Ignore::to_string).collect();
+        assert_eq!(texts, ["IPA113", "IPA201:k8s-pod-network.*", "IPA110:10.65.*"]);
+        assert_eq!(settings.ignores[2].reason.as_deref(), Some("the lab"));
+        let tables =
+            parse("[[ignore]]\ncode = \"IPA113\"\n[[ignore]]\ncode = \"IPA110\"\nsubject = \"10.*\"\n").unwrap();
+        assert_eq!(tables.ignores.len(), 2);
+        assert_eq!(parse("").unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        for (text, what) in [
+            ("[severity]\nIPA999 = \"note\"", "no check has the code IPA999"),
+            ("[severity]\nIPA201 = \"low\"", "\"low\" is no severity"),
+            ("ignore = [\"IPA999:x\"]", "no check has the code IPA999"),
+            ("ignore = [{ code = \"leak\" }]", "\"leak\" is no code"),
+            ("ignore = [{ subject = \"10.*\" }]", "an ignore is"),
+            ("ignore = [5]", "an ignore is"),
+            ("ignores = []", "unknown field `ignores`"),
+            ("ignore = [", "TOML parse error at line 1"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(what), "{text}: {error}");
+        }
+    }
+}
