@@ -102,7 +102,9 @@ impl Settings {
     #[must_use]
     pub fn with(mut self, severities: &[SeverityOf], ignores: &[Ignore]) -> Settings {
         self.severities.extend(severities.iter().map(|s| (s.code, s.severity)));
-        self.ignores.extend(ignores.iter().filter(|i| !self.ignores.contains(i)).cloned().collect::<Vec<_>>());
+        self.ignores.extend(ignores.iter().cloned());
+        let mut seen = HashSet::new();
+        self.ignores.retain(|i| seen.insert((i.code, i.subject.clone())));
         self
     }
 
