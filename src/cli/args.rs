@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::etcd_args::EtcdArgs;
-use super::history_args::{DbArgs, HistoryArgs};
+use super::history_args::{DbArgs, HistoryArgs, HistoryCommandArgs};
 use super::kube_args::KubeArgs;
 use super::release_args::{ReleaseArgs, UndoArgs};
 use super::settings_args::SettingsArgs;
@@ -74,39 +74,6 @@ pub enum Command {
     Report(ReportArgs),
     /// Who holds an address, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
     Who(Box<WhoArgs>),
-}
-
-/// Flags of `history`.
-#[derive(Args, Debug)]
-pub struct HistoryCommandArgs {
-    #[command(subcommand)]
-    pub command: HistoryCommand,
-}
-
-/// What to do with the history.
-#[derive(Subcommand, Debug)]
-pub enum HistoryCommand {
-    /// Forget audits and what has ended, once they are older than --keep; says what goes before it goes
-    Prune(PruneArgs),
-    /// Whether the file is whole; reads all of it. Exit code 1: it is not
-    Check(DbArgs),
-    /// Every row of every table as a line of JSON (docs/history.md)
-    Export(DbArgs),
-}
-
-/// Flags of `history prune`.
-#[derive(Args, Debug)]
-pub struct PruneArgs {
-    #[command(flatten)]
-    pub db: DbArgs,
-
-    /// How long audits and what has ended are kept
-    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
-    pub keep: Duration,
-
-    /// Do it without asking
-    #[arg(long, env = "IPAUDIT_YES")]
-    pub yes: bool,
 }
 
 /// Flags of `who`.

@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufWriter, IsTerminal, Write};
 
-use super::args::{HistoryCommand, HistoryCommandArgs, PruneArgs};
 use super::gather;
 use super::history_args::DbArgs;
+use super::history_args::{HistoryCommand, HistoryCommandArgs, PruneArgs};
 use super::output::{self, Streams};
 use crate::error::Error;
 use crate::exit::Exit;

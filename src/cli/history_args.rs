@@ -1,9 +1,9 @@
-//! Flags that say where the history is and how long it is kept.
+//! Flags that say where the history is and how long it is kept, and those of `history` itself.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::error::Error;
 use crate::history::{self, Db, Journal, Mode};
@@ -82,4 +82,37 @@ impl DbArgs {
                 .hint("--db PATH names one, --no-history does without")
         })
     }
+}
+
+/// Flags of `history`.
+#[derive(Args, Debug)]
+pub struct HistoryCommandArgs {
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What to do with the history.
+#[derive(Subcommand, Debug)]
+pub enum HistoryCommand {
+    /// Forget audits and what has ended, once they are older than --keep; says what goes before it goes
+    Prune(PruneArgs),
+    /// Whether the file is whole; reads all of it. Exit code 1: it is not
+    Check(DbArgs),
+    /// Every row of every table as a line of JSON (docs/history.md)
+    Export(DbArgs),
+}
+
+/// Flags of `history prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// How long audits and what has ended are kept
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = super::args::duration)]
+    pub keep: Duration,
+
+    /// Do it without asking
+    #[arg(long, env = "IPAUDIT_YES")]
+    pub yes: bool,
 }

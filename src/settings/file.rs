@@ -53,7 +53,7 @@ struct Long {
 }
 
 pub(super) fn parse(text: &str) -> Result<Settings, String> {
-    let file: File = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
+    let file: File = toml::from_str(text).map_err(|e| told(text, &e))?;
     let ignores = file.ignore.into_iter().map(|entry| match entry {
         Entry::Short(text) => text.parse(),
         Entry::Long(Long { code, subject, reason }) => {
@@ -63,6 +63,13 @@ pub(super) fn parse(text: &str) -> Result<Settings, String> {
     });
     let ignores = ignores.collect::<Result<Vec<Ignore>, String>>().map_err(|e| format!("ignore: {e}"))?;
     Ok(Settings { severities: file.severity.0, ignores })
+}
+
+/// The error in one line: errors are printed escaped, so the crate's drawing of the place would be unreadable.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let line = |start: usize| 1 + text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    let place = error.span().map(|span| format!("line {}: ", line(span.start))).unwrap_or_default();
+    format!("{place}{}", error.message().trim_end())
 }
 
 #[cfg(test)]
@@ -100,8 +107,8 @@ mod tests {
             ("ignore = [{ code = \"leak\" }]", "\"leak\" is no code"),
             ("ignore = [{ subject = \"10.*\" }]", "an ignore is"),
             ("ignore = [5]", "an ignore is"),
-            ("ignores = []", "unknown field `ignores`"),
-            ("ignore = [", "TOML parse error at line 1"),
+            ("ignores = []", "line 1: unknown field `ignores`"),
+            ("\nignore = [", "line 2: "),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
