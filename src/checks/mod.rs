@@ -185,7 +185,7 @@ pub fn refold(findings: &mut [Finding]) {
 }
 
 /// Checks that only judge what belongs to nodes of ours, though Kubernetes' nodes are not among their own inputs:
-/// without these nobody is ours, and silence would look like health.
+/// without these, or with those of another cluster, nobody is ours, and silence would look like health.
 const JUDGE_BY_NODE: [u16; 5] = [115, 117, 121, 407, 503];
 
 /// Why a check cannot run, if it cannot.
@@ -203,11 +203,12 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
             return skip(format!("{}: {why}", input.word()), true);
         }
     }
-    if JUDGE_BY_NODE.contains(&check.code.0) && !world.ledger.scope.known {
+    let by_node = JUDGE_BY_NODE.contains(&check.code.0);
+    if by_node && !world.ledger.scope.known {
         return skip("nobody knows whose a node is: nodes could not be read".to_owned(), true);
     }
     // IPA905 is the check that says so itself.
-    if check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905) {
+    if by_node || check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905) {
         return match &world.ledger.pairing {
             Pairing::Paired(_) => None,
             Pairing::Mismatch(why) => skip(format!("API server and datastore do not belong together: {why}"), true),

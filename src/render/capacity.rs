@@ -78,10 +78,11 @@ struct Known {
 }
 
 impl Known {
-    fn of(snapshot: &Snapshot) -> Known {
+    /// Pods of another cluster say nothing about this datastore's addresses.
+    fn of(snapshot: &Snapshot, ledger: &Ledger<'_>) -> Known {
         let complete = |inputs: &[Input]| inputs.iter().all(|&input| snapshot.coverage.complete(input));
         let blocks = complete(&[Input::Blocks]);
-        let holders = blocks && complete(&[Input::Pods, Input::Endpoints]);
+        let holders = blocks && ledger.pairing.holds() && complete(&[Input::Pods, Input::Endpoints]);
         // What IPA110 needs.
         let leaks = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
         Known { blocks, holders, leaks }
@@ -90,7 +91,8 @@ impl Known {
 
 /// A row for every pool, in the snapshot's order.
 pub fn pools(snapshot: &Snapshot, ledger: &Ledger<'_>, leaked: &HashSet<Addr>) -> Vec<PoolRow> {
-    capacity::pools(ledger, leaked).iter().map(|usage| PoolRow::of(snapshot, usage)).collect()
+    let known = Known::of(snapshot, ledger);
+    capacity::pools(ledger, leaked).iter().map(|usage| PoolRow::of(snapshot, usage, known)).collect()
 }
 
 /// The `most` biggest nodes, by what is allocated in their blocks, then by name; and how many more there are.
@@ -100,7 +102,7 @@ pub fn nodes(
     leaked: &HashSet<Addr>,
     most: usize,
 ) -> (Option<Vec<NodeRow>>, usize) {
-    let known = Known::of(snapshot);
+    let known = Known::of(snapshot, ledger);
     if !known.blocks {
         return (None, 0);
     }
@@ -114,8 +116,7 @@ pub fn nodes(
 
 impl PoolRow {
     /// The row of a pool's usage; what `snapshot` has not read wholly is not known.
-    fn of(snapshot: &Snapshot, usage: &PoolUsage) -> PoolRow {
-        let known = Known::of(snapshot);
+    fn of(snapshot: &Snapshot, usage: &PoolUsage, known: Known) -> PoolRow {
         let fates = BlockFates {
             existing: usage.blocks.existing,
             absent: usage.blocks.absent,
