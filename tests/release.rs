@@ -5,6 +5,8 @@
 mod calico;
 mod servers;
 
+#[path = "release/adversary.rs"]
+mod adversary;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
 #[path = "release/plain.rs"]

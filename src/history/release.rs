@@ -150,19 +150,29 @@ impl Db {
     }
 
     /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
-    /// without a break; empty when it is no open leak.
+    /// without a break; empty when it is no open leak. Audits do not count that saw the owner's node (Calico's name)
+    /// there and not Ready, nor any before: what runs on such a node nobody knew, and its kubelet tidies up late.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
+    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple, node: &str) -> Result<Vec<Time>, Error> {
         let read = || {
             let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
             let mut statement = self.connection.prepare_cached(what)?;
             let since: Option<i64> = statement.query_row(params![watch.pair, tuple.hash() as i64], |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
+            let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
             self.observations(watch, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
         read().map_err(self.failed("read the observations of the history"))
+    }
+
+    /// The last audit that saw a node there and not Ready; 0: none did.
+    fn silent_until(&self, pair: i64, node: &str) -> rusqlite::Result<i64> {
+        let what = "SELECT max(ifnull(s.last_seen, 9223372036854775807)) FROM node_state s JOIN name n ON n.id = s.calico \
+                    WHERE s.pair = ?1 AND n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0";
+        let last: Option<i64> = self.connection.prepare_cached(what)?.query_row(params![pair, node], |r| r.get(0))?;
+        Ok(last.unwrap_or(0))
     }
 
     /// The same for an orphaned handle (IPA201), by its id as it is stored; a handle that was written is another one.

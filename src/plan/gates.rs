@@ -31,6 +31,7 @@ pub fn refusals(all: &Circumstances) -> Vec<Refusal> {
         fork(all.fork.as_deref()),
         inputs(&all.inputs),
         values(&all.bad_values),
+        allocations(&all.broken_blocks),
         clock(&all.clocks),
         lock(all.lock),
         surge(all.ask, all.surges.as_deref()),
@@ -89,6 +90,17 @@ pub fn values(bad: &[String]) -> Gate {
         [one] => closed(format!("{one} does not decode, and may hide a holder (IPA901)")),
         [first, rest @ ..] => {
             closed(format!("{first} and {} more do not decode, and may hide a holder (IPA901)", rest.len()))
+        }
+    }
+}
+
+/// Every allocation leads to an attribute: one that leads nowhere may be anybody's.
+pub fn allocations(broken: &[String]) -> Gate {
+    match broken {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more blocks", rest.len()) };
+            closed(format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is (IPA301)"))
         }
     }
 }
@@ -157,6 +169,7 @@ mod tests {
             fork: None,
             inputs: vec![(Input::Blocks, InputState::Complete, String::new())],
             bad_values: Vec::new(),
+            broken_blocks: Vec::new(),
             clocks: Clocks { local: at(1000), last_audit: Some(at(1000)), api: Some(at(1000)), from_files: false },
             lock: Lock::Open,
             surges: Some(Vec::new()),
@@ -174,12 +187,13 @@ mod tests {
             fork: Some("revision went back".into()),
             inputs: vec![(Input::Pods, InputState::Forbidden, String::new())],
             bad_values: vec!["/calico/x".into()],
+            broken_blocks: vec!["10.65.0.0/26".into()],
             clocks: Clocks { local: at(0), ..good().clocks },
             lock: Lock::Locked,
             surges: None,
             ..good()
         };
-        assert_eq!(refusals(&shut).len(), 9);
+        assert_eq!(refusals(&shut).len(), 10);
     }
 
     #[test]
@@ -206,6 +220,13 @@ mod tests {
         assert!(values(&[]).is_ok());
         assert!(words(values(&["/a".into()])).starts_with("/a does not decode"));
         assert!(words(values(&["/a".into(), "/b".into(), "/c".into()])).starts_with("/a and 2 more"));
+    }
+
+    #[test]
+    fn gate_allocations_wants_every_one_to_lead_somewhere() {
+        assert!(allocations(&[]).is_ok());
+        assert!(words(allocations(&["10.65.0.0/26".into()])).starts_with("10.65.0.0/26: an allocation leads nowhere"));
+        assert!(words(allocations(&["a".into(), "b".into()])).starts_with("a and 1 more blocks"));
     }
 
     #[test]

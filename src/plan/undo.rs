@@ -210,7 +210,10 @@ impl Undoing {
             let stored = reading.stored(&key);
             let mut value = stored.map(|s| s.value.clone());
             for place in self.places.iter().filter(|p| p.handle.as_ref() == Some(id)) {
-                value = Some(handle::add(value.as_deref(), place.block).map_err(refuse)?);
+                let more = handle::add(value.as_deref(), place.block).map_err(refuse)?;
+                let meant = |n: i64| n.max(0).saturating_add(1);
+                verify::counts_but(&key, value.as_deref(), &more, place.block, meant).map_err(refuse)?;
+                value = Some(more);
             }
             let after = value.map_or(After::Same, After::Put);
             changes.push(Change { key, before: stored.cloned(), after, why: "counted again".to_owned() });

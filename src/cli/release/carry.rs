@@ -108,14 +108,15 @@ impl Carrier<'_> {
 
     async fn step(&mut self, licence: &Licence<'_>, tally: &mut Tally) -> End {
         let subject = licence.step().work.subject();
-        for again in &licence.step().again {
-            if let Err(words) = self.ask_again(again).await {
-                return End::Refused(Refusal::new(5, subject, words));
-            }
-        }
         // Transactions that seemed not to be done after their answer was lost: they may arrive late.
         let mut late: Vec<Late> = Vec::new();
         for _ in 0..TRIES {
+            for again in &licence.step().again {
+                if let Err(words) = self.ask_again(again).await {
+                    let refused = End::Refused(Refusal::new(5, subject, words));
+                    return self.arrived_late(&late).await.unwrap_or(refused);
+                }
+            }
             let permit = match self.decide(licence).await {
                 Ok(permit) => permit,
                 Err(error) => return End::Failed(error),
@@ -239,7 +240,11 @@ impl Carrier<'_> {
         }
         let Some((node, wanted)) = &again.node else { return Ok(()) };
         match (kube_look::get_node(api, &mut names, node).await, wanted) {
-            (Looked::Present(found), AgainNode::Ready) if found.ready == Some(true) => Ok(()),
+            (Looked::Present(found), AgainNode::Ready(uid))
+                if found.ready == Some(true) && found.uid.text(&names) == *uid =>
+            {
+                Ok(())
+            }
             (Looked::Absent, AgainNode::Absent) => Ok(()),
             (Looked::Unknown(why), _) => Err(format!("node {node} could not be read again right now: {why}")),
             _ => Err(format!("node {node} is not what it was any more")),
@@ -292,15 +297,17 @@ pub async fn read_until<T>(
     }
 }
 
-/// What must be the same of a pod at the next look.
+/// What must be the same of a pod at the next look: who it is, whether it can hold an address, and all that it claims.
 pub fn fingerprint(names: &Names, pod: &Pod) -> String {
-    let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+    let claims = [&pod.addresses, &pod.network_status, &pod.floating, &pod.no_ipam];
+    let claims = claims.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     format!(
-        "{} {} {} {} {}",
+        "{} {} {} {} {} {}",
         pod.uid.text(names),
         pod.phase.word(),
         names.get(pod.node),
-        addresses.join(","),
-        pod.deleting.is_some()
+        pod.host_network,
+        pod.deleting.is_some(),
+        claims.join(" ")
     )
 }

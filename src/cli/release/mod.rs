@@ -8,6 +8,7 @@ mod choose;
 pub mod earlier;
 pub mod gates;
 pub mod judge;
+mod nodes;
 pub mod record;
 mod show;
 
@@ -303,13 +304,16 @@ async fn plan(
         }
     };
     let ledger = Ledger::build(&second, scope, past);
-    let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off: args.node_is_off.clone() };
     let world = World { snapshot: &second, ledger: &ledger, past };
+    let (nodes_off, notes) = nodes::off(&world, &args.node_is_off);
+    planned.nothing.extend(notes);
+    let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off };
     planned.plan.refusals = rule_2::refusals(&gates::circumstances(&world, ask, live, recorder.knows_pair()));
     if !planned.plan.refusals.is_empty() {
         return Ok(planned);
     }
-    let judge = Judge { world, first, live, observed: recorder, word: &word };
+    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
+    let judge = Judge { world, first, live, observed: recorder, word: &word, exclusive };
     steps(&judge, &wanted, sources, &mut planned).await?;
     Ok(planned)
 }
