@@ -9,8 +9,12 @@ mod servers;
 mod adversary;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/kills.rs"]
+mod kills;
 #[path = "release/plain.rs"]
 mod plain;
+#[path = "release/processes.rs"]
+mod processes;
 #[path = "release/races.rs"]
 mod races;
 #[path = "release/runs.rs"]

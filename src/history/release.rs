@@ -217,6 +217,7 @@ impl Db {
                 "INSERT INTO release (pair, undoes, asked, started, plan) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![pair, release.undoes, release.asked, release.started.0, release.plan],
             )?;
+            kill::point("begun");
             Ok(self.connection.last_insert_rowid())
         };
         write().map_err(self.failed("write the release into the history"))
@@ -276,16 +277,19 @@ impl Db {
     /// The file cannot be written.
     pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
         let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
+        kill::point("finish");
         let write = self.connection.execute(what, params![release, outcome, at.0]);
+        kill::point("finished");
         write.map(drop).map_err(self.failed("write the end of the release into the history"))
     }
 
-    /// Releases of a pair with a transaction of which nobody knows how it ended.
+    /// Releases of a pair that never said how they ended, or with a transaction of which nobody knows it.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn unsettled_releases(&self, pair: i64) -> Result<Vec<ReleaseRow>, Error> {
-        let what = "r.pair = ?1 AND EXISTS (SELECT 1 FROM release_step WHERE release = r.id AND outcome IS NULL)";
+        let what = "r.pair = ?1 AND (r.outcome IS NULL OR \
+                    EXISTS (SELECT 1 FROM release_step WHERE release = r.id AND outcome IS NULL))";
         self.read_releases(what, vec![Value::from(pair)])
     }
 

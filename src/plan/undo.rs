@@ -37,6 +37,8 @@ pub struct Back {
     pub attribute: String,
     /// The sanitised handle id that it names.
     pub handle: Option<String>,
+    /// Namespace and name of the owner pod: when the release was wrong, it holds the address still.
+    pub owner: Option<(String, String)>,
     /// `releasedAt` as we wrote it; `None`: it was freed at once.
     pub cooling: Option<String>,
 }
@@ -74,7 +76,7 @@ pub struct Standing {
     /// It was undone already.
     pub undone: bool,
     pub locked: bool,
-    /// Everybody who holds one of its addresses now, certainly or possibly, with the address.
+    /// Everybody but its owner who holds one of its addresses now, certainly or possibly, with the address.
     pub holders: Vec<(Addr, Holder)>,
     pub sites: BTreeMap<Cidr, Site>,
 }
@@ -156,6 +158,7 @@ impl Undoing {
                 ordinal,
                 attribute: block::attribute(before, ordinal)?,
                 handle: attribute.handle.map(|h| h.text(&names)),
+                owner: attribute.owner.pod_name().map(|(ns, pod)| (names.get(ns).into(), names.get(pod).into())),
                 cooling: cooling_now(ordinal).and_then(|t: Time| Freed::Cooling(t).released_at()),
             });
         }

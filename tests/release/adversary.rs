@@ -256,3 +256,39 @@ fn node_is_off_by_calicos_or_kubernetes_name() {
     world.force(&["--handle", &a, "--node-is-off", "node-2"]).done(1);
     world.force(&["--handle", &b, "--node-is-off", "ip-192-168-0-2"]).done(1);
 }
+
+/// When the release was wrong, its owner holds the address still: that is what an undo is for.
+#[test]
+fn undo_for_the_owner_that_lives_after_all_and_for_nobody_else() {
+    servers::need!(Etcd3_7);
+    let world = world();
+    let (pod, address) = world.leak("back", "node-1", BLOCK);
+    world.force(&["--handle", &pod.handle()]).done(1);
+    world.kube.pod("shop", "stranger", "node-2", &[&address]);
+    world.undo(1, &["--yes"]).refused(3);
+    world.kube.remove_pod("shop", "stranger");
+    world.kube.pod("shop", "back", "node-1", &[&address]);
+    block_on(world.calico().wire(&pod, &[&address]));
+    world.undo(1, &["--yes"]).done(1);
+    assert_eq!(ordinals_of(&world.value(&block_key(BLOCK)).unwrap(), &pod.handle()).len(), 1);
+}
+
+/// One of two transactions was put back, then the undo was stopped.
+#[test]
+fn an_undo_goes_on_where_it_stopped() {
+    servers::need!(Etcd3_7);
+    let world = world();
+    let pods = ["a", "b", "c"].map(|pod| world.leak(pod, "node-1", BLOCK).0);
+    let handles = pods.each_ref().map(Workload::handle);
+    world.force(&["--handle", &handles.join(",")]).done(3);
+    let mut killed = world.command("undo", &world.etcd.endpoint());
+    killed.args(["1", "--yes", "-o", "json"]).env("IPAUDIT_KILL_AT", "intended:2");
+    assert_eq!(killed.output().unwrap().status.code(), None, "it was killed");
+    let back = || handles.iter().filter(|h| world.value(&handle_key(h)).is_some()).count();
+    assert_eq!(back(), 1);
+    world.undo(1, &["--yes"]).done(2);
+    assert_eq!(back(), 3);
+    world.undo(1, &["--yes"]).refused(9);
+    let block = world.value(&block_key(BLOCK)).unwrap();
+    assert!(handles.iter().all(|h| ordinals_of(&block, h).len() == 1));
+}

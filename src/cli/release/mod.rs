@@ -11,8 +11,10 @@ pub mod judge;
 mod nodes;
 pub mod record;
 mod show;
+pub mod turn;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,6 +22,7 @@ use carry::{Carrier, Tally, read_until};
 use choose::{Chosen, Wanted};
 use judge::{Candidate, Judge, Verdict};
 use record::Recorder;
+use turn::Turn;
 
 use super::gather::{self, Sources, present};
 use super::output::{self, Streams};
@@ -39,6 +42,8 @@ use crate::steady::Settling;
 /// A plan that is older than this when it is confirmed is made anew.
 const STALE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
+const STILL_UNKNOWN: &str = "an earlier release is still unknown: nothing more is released before that is cleared up";
+
 /// Runs the command.
 ///
 /// # Errors
@@ -54,9 +59,9 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let first = first.snapshot;
     must_reach_etcd(&sources, &first)?;
     let mut recorder = Recorder::open(&args.with.db, &first)?;
-    let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
-    if !unknown.is_empty() {
-        streams.note("an earlier release is still unknown: nothing more is released before that is cleared up");
+    let db = args.with.db.path()?;
+    if !settled(&db, &mut recorder, &sources, streams).await?.is_empty() {
+        streams.note(STILL_UNKNOWN);
         return Ok(Exit::Incomplete);
     }
     let past = recorder.past()?;
@@ -64,6 +69,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let planned = plan(args, &sources, &first, &past, &recorder).await?;
     let session = Session {
         sources: &sources,
+        db: &db,
         first: &first,
         output: args.with.output,
         yes: args.yes,
@@ -88,9 +94,26 @@ fn list(args: &ReleaseArgs) -> Result<Exit, Error> {
     Ok(Exit::Clean)
 }
 
+/// Settles what earlier runs left open; the releases of which it is still unknown. What a
+/// run that is still alive has under way is its own.
+///
+/// # Errors
+/// A history or a datastore that cannot be read.
+pub async fn settled(
+    db: &Path,
+    recorder: &mut Recorder,
+    sources: &Sources,
+    streams: &Streams,
+) -> Result<Vec<i64>, Error> {
+    let Some(_turn) = Turn::take(db)? else { return Ok(Vec::new()) };
+    earlier::settle(recorder, sources.connection()?, streams).await
+}
+
 /// Everything between a plan and its end: show, ask, carry out, tell. For releases and undos alike.
 pub struct Session<'a> {
     pub sources: &'a Sources,
+    /// The history's file.
+    pub db: &'a Path,
     pub first: &'a Snapshot,
     pub output: PlanOutput,
     pub yes: bool,
@@ -122,10 +145,17 @@ impl Session<'_> {
             }
             return Ok(dry);
         };
+        let turn = Turn::wait(self.db, STALE.saturating_sub(present().since(self.made)), streams).await?;
         if present().since(self.made) > STALE {
             return Err(Error::new("carry out a plan")
                 .cause("it is older than 5 minutes")
                 .hint("run the command again"));
+        }
+        // The run that was waited for may have been killed.
+        let unknown = earlier::settle(recorder, self.sources.connection()?, streams).await?;
+        if self.undoes.map_or(!unknown.is_empty(), |id| unknown.contains(&id)) {
+            streams.note(STILL_UNKNOWN);
+            return Ok(Exit::Incomplete);
         }
         let mut asked = self.asked.clone();
         asked["confirmed_by"] = match confirmed.by() {
@@ -145,8 +175,12 @@ impl Session<'_> {
         };
         let tally = carrier.run(&confirmed).await;
         let exit = exit_of(&tally, refused);
-        recorder.finish(word_of(&tally, refused))?;
+        // What was written is told, whatever becomes of its record.
+        let recorded = recorder.finish(word_of(&tally, refused));
+        // A reader who does not read must not hold up the next run.
+        drop(turn);
         self.print(&planned, Some(release), Some(&tally), exit)?;
+        recorded?;
         match tally.failed {
             Some(error) => Err(error),
             None => Ok(exit),
