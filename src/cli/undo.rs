@@ -42,7 +42,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     let made = present();
     let mut planned = release::Planned::default();
     plan(args, &sources, &snapshot, &past, &recorder, &release, &mut planned).await?;
-    let session = release::Session {
+    let session = release::session::Session {
         sources: &sources,
         db: &db,
         first: &snapshot,
@@ -50,6 +50,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
         yes: args.yes,
         rate: None,
         undoes: Some(args.release),
+        all: args.with.all,
         asked: serde_json::json!({"undo": args.release}),
         made,
     };

@@ -23,6 +23,8 @@ fn a_leak_goes_with_its_endpoint_and_its_handle_and_unknown_fields_stay() {
         world.etcd.put(block_key(BLOCK), odd.clone());
         let dry = world.release(&["--handle", &gone.handle(), "--skip-age"]);
         assert_eq!(dry.code, 0, "{dry:?}");
+        let first = dry.stdout.lines().next().unwrap();
+        assert_eq!(first, "PLAN: release 1 address of 1 handle in 1 transaction", "the answer comes first");
         assert!(dry.stdout.contains("pod shop/gone does not exist (IPA110)") && dry.stdout.contains("unallocated["));
         assert_eq!(world.text(&block_key(BLOCK)).unwrap(), odd, "dry by default");
 
