@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_pairing_scope_identity_and_fork() {
+    fn rule_2_pairing_scope_identity_and_fork() {
         assert!(pairing(&Ok(())).is_ok() && words(pairing(&Err("no nodes".into()))).contains("no nodes"));
         assert!(scope(true).is_ok() && scope(false).is_err());
         assert!(identity(&Ok(())).is_ok() && identity(&Err("no GUID".into())).is_err());
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_inputs_wants_every_one_complete() {
+    fn rule_2_inputs_wants_every_one_complete() {
         let with = |state| {
             inputs(&[(Input::Pods, InputState::Complete, String::new()), (Input::Services, state, String::new())])
         };
@@ -216,21 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn gate_values_wants_every_one_decoded() {
+    fn rule_2_values_wants_every_one_decoded() {
         assert!(values(&[]).is_ok());
         assert!(words(values(&["/a".into()])).starts_with("/a does not decode"));
         assert!(words(values(&["/a".into(), "/b".into(), "/c".into()])).starts_with("/a and 2 more"));
     }
 
     #[test]
-    fn gate_allocations_wants_every_one_to_lead_somewhere() {
+    fn rule_2_allocations_wants_every_one_to_lead_somewhere() {
         assert!(allocations(&[]).is_ok());
         assert!(words(allocations(&["10.65.0.0/26".into()])).starts_with("10.65.0.0/26: an allocation leads nowhere"));
         assert!(words(allocations(&["a".into(), "b".into()])).starts_with("a and 1 more blocks"));
     }
 
     #[test]
-    fn gate_clock_just_inside_and_just_outside() {
+    fn rule_2_clock_just_inside_and_just_outside() {
         let with = |local, last: Option<i64>, api: Option<i64>| {
             clock(&Clocks { local: at(local), last_audit: last.map(at), api: api.map(at), from_files: false })
         };
@@ -244,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn gate_lock() {
+    fn rule_2_lock() {
         assert!(lock(Lock::Open).is_ok() && lock(Lock::Locked).is_err());
     }
 
     #[test]
-    fn gate_surge_the_circuit_breaker_just_inside_and_just_outside() {
+    fn rule_2_surge_the_circuit_breaker_just_inside_and_just_outside() {
         let with = |newly_leaked, allocations| {
             surge(Ask::Bulk, Some(&[Surge { place: "node n".into(), newly_leaked, allocations }]))
         };

@@ -292,3 +292,51 @@ fn an_undo_goes_on_where_it_stopped() {
     let block = world.value(&block_key(BLOCK)).unwrap();
     assert!(handles.iter().all(|h| ordinals_of(&block, h).len() == 1));
 }
+
+/// A block that the release deleted comes back only where that is still right.
+#[test]
+fn undo_of_a_deleted_block_needs_its_place() {
+    servers::need!(Etcd3_7);
+    let world = world();
+    let cidr = "10.65.1.0/26";
+    world.etcd.put(block_key(cidr), super::calico::empty_block(cidr, None, 64).to_string());
+    let (gone, _) = world.leak("gone", "node-1", cidr);
+    world.force(&["--handle", &gone.handle()]).done(1);
+    assert!(world.value(&block_key(cidr)).is_none());
+    let refused = |what: &str| {
+        let run = world.undo(1, &["--yes"]);
+        run.refused(6);
+        assert!(run.stdout.contains(what), "{run:?}");
+    };
+    let affinity = "/calico/ipam/v2/host/node-2/ipv4/block/10.65.1.0-26";
+    world.etcd.put(affinity, r#"{"state":"pending","deleted":false}"#);
+    refused("a node has claimed it");
+    world.etcd.delete(affinity);
+    let smaller = block_key("10.65.1.32/27");
+    world.etcd.put(&*smaller, super::calico::empty_block("10.65.1.32/27", None, 32).to_string());
+    refused("another block overlaps it");
+    world.etcd.delete(&*smaller);
+    world.resource("ippools/v4", json!({"cidr": "10.65.0.0/16", "blockSize": 27, "ipipMode": "Never"}));
+    refused("no pool covers it");
+    world.resource("ippools/v4", json!({"cidr": "10.65.0.0/16", "blockSize": 26, "ipipMode": "Never"}));
+    world.undo(1, &["--yes"]).done(1);
+    assert_eq!(ordinals_of(&world.value(&block_key(cidr)).unwrap(), &gone.handle()), [0]);
+}
+
+/// The datastore was restored after the release, and audited since.
+#[test]
+fn undo_after_a_restore_is_refused() {
+    servers::need!(Etcd3_7);
+    let mut world = world();
+    let (gone, _) = world.leak("gone", "node-1", BLOCK);
+    world.audit(0);
+    let backup = world.etcd.snapshot_save();
+    world.force(&["--handle", &gone.handle()]).done(1);
+    world.etcd = super::servers::Etcd::builder(EtcdVersion::V3_7).restored_from(&backup).start();
+    let run = world.undo(1, &["--yes"]);
+    run.refused(2);
+    world.audit(0);
+    let run = world.undo(1, &["--yes"]);
+    run.refused(2);
+    assert!(run.stdout.contains("restored or replaced since the release"), "{run:?}");
+}

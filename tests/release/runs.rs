@@ -61,7 +61,7 @@ fn rule_4_another_holder_begins_anew() {
 }
 
 #[test]
-fn many_by_code_are_limited_and_resumed() {
+fn rule_10_many_by_code_are_limited_and_resumed() {
     servers::need!(Etcd3_7);
     let world = World::new(EtcdVersion::V3_7);
     for i in 0..100 {
@@ -155,18 +155,51 @@ fn the_connection_is_cut_right_after_the_commit() {
 }
 
 #[test]
-fn an_unknown_outcome_exits_3_and_the_next_run_settles_it() {
+fn rule_10_an_unknown_outcome_stops_the_run_with_3_and_the_next_run_settles_it() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let leaks: Vec<Workload> = (0..3).map(|i| world.leak(&format!("gone{i}"), "node-1", BLOCK).0).collect();
+    let handles: Vec<String> = leaks.iter().map(Workload::handle).collect();
+    let (proxy, endpoint) = world.etcd.behind_proxy();
+    let written = world.value(&block_key(BLOCK)).unwrap()["sequenceNumber"].as_u64().unwrap() + 1;
+    proxy.lose_answer(Request::Containing(written.to_string().into_bytes()), Then::Refuse);
+    let run = Run::of(world.start(&endpoint, &["--handle", &handles.join(",")]).wait_with_output().unwrap());
+    assert_eq!(run.code, 3, "{run:?}");
+    let document = run.json();
+    assert!(!document["outcome"]["unknown"].is_null() && document["outcome"]["left"] == 2, "{run:?}");
+    assert!(document["answer"].as_str().unwrap().starts_with("UNKNOWN what became of the last transaction"));
+    assert_eq!(world.list()[0]["outcome"], "unknown");
+    let next = world.force(&["--handle", &handles.join(",")]);
+    next.done(2);
+    assert!(next.stderr.contains("it was done"), "{next:?}");
+    assert_eq!(world.list()[0]["outcome"], "partly");
+    assert_eq!(world.list()[0]["subjects"][0]["outcome"], "applied");
+}
+
+/// Somebody writes the block all the time, faster than an answer comes.
+#[test]
+fn rule_9_three_tries_and_no_more() {
     servers::need!(Etcd3_7);
     let world = World::new(EtcdVersion::V3_7);
     let (gone, _) = world.leak("gone", "node-1", BLOCK);
     let (proxy, endpoint) = world.etcd.behind_proxy();
-    proxy.lose_answer(Request::Containing(b"1700000000000000003".to_vec()), Then::Refuse);
+    proxy.delay(Duration::from_millis(60));
+    let value = world.text(&block_key(BLOCK)).unwrap();
+    let (stop, mut client) = (std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false)), world.etcd.client());
+    let flag = stop.clone();
+    let writer = servers::runtime().spawn(async move {
+        while !flag.load(std::sync::atomic::Ordering::SeqCst) {
+            client.put(block_key(BLOCK), value.clone(), None).await.unwrap();
+        }
+    });
     let run = Run::of(world.start(&endpoint, &["--handle", &gone.handle()]).wait_with_output().unwrap());
-    assert_eq!(run.code, 3, "{run:?}");
-    assert!(!run.json()["outcome"]["unknown"].is_null());
-    let next = world.force(&["--handle", &gone.handle()]);
-    assert!(next.code == 0 && next.stderr.contains("it was done"), "{next:?}");
-    assert_eq!(world.list()[0]["subjects"][0]["outcome"], "applied");
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    block_on(writer).unwrap();
+    run.refused(9);
+    assert!(run.stdout.contains("somebody else wrote these keys 3 times meanwhile"), "{run:?}");
+    let steps = &world.list()[0];
+    assert_eq!((&steps["outcome"], &steps["transactions"]), (&json!("refused"), &json!(0)));
+    world.force(&["--handle", &gone.handle()]).done(1);
 }
 
 #[test]
@@ -265,7 +298,7 @@ fn least_privilege() {
 }
 
 #[test]
-fn ctrl_c_finishes_the_transaction_and_says_how_to_go_on() {
+fn rule_10_ctrl_c_finishes_the_transaction_and_says_how_to_go_on() {
     servers::need!(Etcd3_7);
     let world = World::new(EtcdVersion::V3_7);
     let leaks: Vec<Workload> = (0..6).map(|i| world.leak(&format!("gone{i}"), "node-1", BLOCK).0).collect();
