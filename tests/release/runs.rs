@@ -134,6 +134,9 @@ fn the_api_server_goes_in_the_middle() {
     run.refused(5);
     let done = run.json()["outcome"]["done"].as_u64().unwrap() as usize;
     assert!(done >= 1 && done + left() == 8, "{run:?}");
+    // The others are not begun: each would wait as long for the same.
+    assert_eq!(run.rules(), [5], "{run:?}");
+    assert_eq!(run.json()["outcome"]["left"].as_u64().unwrap() as usize, left() - 1);
     let block = world.value(&block_key(BLOCK)).unwrap();
     for handle in &handles {
         assert_eq!(ordinals_of(&block, handle).is_empty(), world.value(&handle_key(handle)).is_none(), "{handle}");

@@ -70,6 +70,7 @@ impl Show<'_> {
             () if tally.unknown.is_some() => "UNKNOWN what became of the last transaction;",
             () if tally.failed.is_some() => "FAILED;",
             () if tally.stopped => "STOPPED;",
+            () if tally.unanswered => "STOPPED, Kubernetes does not answer;",
             () if tally.done + tally.gone == 0 && refused > 0 => "REFUSED;",
             () if refused > 0 => "PARTLY;",
             () => "DONE:",
