@@ -23,12 +23,13 @@ fn refuse(rule: u8, subject: &Address, words: impl Into<String>) -> Verdict {
 pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) -> Vec<Refusal> {
     let mut found = Vec::new();
     for address in addresses {
+        // What tells most comes first: who holds it says more than that it is not proven leaked.
         let verdicts = [
             never(address, word.knows),
-            proof(address, word.knows),
             holders(address),
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
+            proof(address, word.knows),
             observed(&address.address.to_string(), address.observed, grace, word.skip_age),
             pod_now(address, word.knows),
         ];

@@ -138,7 +138,11 @@ fn what_lives_is_refused() {
     servers::need!(Etcd3_7);
     let world = World::new(EtcdVersion::V3_7);
     let all = world.etcd.list("/calico");
-    world.force(&["--handle", "k8s-pod-network.cresident-1"]).refused(3);
+    let refused = world.force(&["--handle", "k8s-pod-network.cresident-1"]);
+    refused.refused(3);
+    let answer = "REFUSED, nothing may be released: 10.65.0.0, rule 3: pod shop/resident-1 is a certain holder \
+                  (handle k8s-pod-network.cresident-1)";
+    assert!(refused.json()["answer"].as_str().unwrap().starts_with(answer), "{refused:?}");
     world.force(&["--address", &address_of(BLOCK, 0)]).refused(3);
     world.force(&["--address", &address_of(BLOCK, 0), "--i-know-what-this-is"]).refused(3);
     let none = world.force(&["--handle", "k8s-pod-network.never-seen"]);

@@ -153,6 +153,10 @@ impl<'w> Judge<'w> {
             refused.extend(rules::all_or_none(subject, passing, addresses.len()).err());
         }
         if !refused.is_empty() {
+            // Who asked for a handle finds it in every reason.
+            for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
+                refusal.words = format!("{} (handle {subject})", refusal.words);
+            }
             return Verdict::Refused(refused);
         }
         let mut holders: Vec<Holder> = addresses.iter().flat_map(|a| a.holders.clone()).collect();

@@ -1,5 +1,6 @@
 //! Plans and outcomes for people and for scripts. Their first line is the answer.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -45,16 +46,17 @@ impl Show<'_> {
     /// What the plan comes to, in one line.
     pub fn answer(&self) -> String {
         let (verb, done) = self.verb();
-        let refused = self.plan.refusals.len();
+        let reasons = self.plan.refusals.len();
         match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
             (true, Some(Refusal { rule, subject, words })) => {
-                let more = if refused > 1 { format!(" (and {} more reasons)", refused - 1) } else { String::new() };
+                let more = if reasons > 1 { format!("; {reasons} reasons in all") } else { String::new() };
                 format!("REFUSED, nothing may be {done}: {subject}, rule {rule}: {words}{more}")
             }
             (false, first) => {
                 let what = subjects(self.plan);
                 let steps = transactions(self.plan.steps.len());
+                let refused = things(&self.plan.refusals, &[]);
                 let but = first.map(|_| format!("; {refused} refused")).unwrap_or_default();
                 format!("PLAN: {verb} {what} in {steps}{but}")
             }
@@ -65,7 +67,7 @@ impl Show<'_> {
     pub fn answer_of(&self, release: i64, tally: &Tally) -> String {
         let (_, done) = self.verb();
         let (all, many) = (self.plan.count(), tally.done);
-        let refused = tally.refused.len() + self.plan.refusals.len();
+        let refused = things(&self.plan.refusals, &tally.refused);
         let word = match () {
             () if tally.unknown.is_some() => "UNKNOWN what became of the last transaction;",
             () if tally.failed.is_some() => "FAILED;",
@@ -203,6 +205,11 @@ impl Show<'_> {
             "exit_code": exit.code(),
         })
     }
+}
+
+/// How many things are refused; one may have many reasons.
+fn things(plan: &[Refusal], outcome: &[Refusal]) -> usize {
+    plan.iter().chain(outcome).map(|r| r.subject.as_str()).collect::<BTreeSet<_>>().len()
 }
 
 fn many(number: usize, one: &str, more: &str) -> String {
