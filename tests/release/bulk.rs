@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use etcd_client::GetOptions;
+
 use super::calico::{block_key, empty_block, handle_key};
 use super::servers::{self, EtcdVersion, block_on, runtime};
 use super::world::{Run, World};
@@ -64,7 +66,9 @@ fn tell(text: &str) {
 }
 
 fn count(world: &World) -> usize {
-    world.etcd.list("/calico/ipam/v2/handle/k8s-pod-network.0000").len()
+    let options = GetOptions::new().with_prefix().with_count_only();
+    let answer = block_on(world.etcd.client().get(handle_key("k8s-pod-network.0000"), Some(options))).unwrap();
+    answer.count() as usize
 }
 
 #[test]
