@@ -5,15 +5,29 @@
 mod calico;
 mod servers;
 
+#[path = "release/adversary.rs"]
+mod adversary;
+#[path = "release/bulk.rs"]
+mod bulk;
+#[path = "release/contract.rs"]
+mod contract;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/kills.rs"]
+mod kills;
 #[path = "release/plain.rs"]
 mod plain;
+#[path = "release/processes.rs"]
+mod processes;
 #[path = "release/races.rs"]
 mod races;
+#[path = "release/real_kube.rs"]
+mod real_kube;
 #[path = "release/runs.rs"]
 mod runs;
 #[path = "release/soak.rs"]
 mod soak;
+#[path = "release/terminal.rs"]
+mod terminal;
 #[path = "release/world.rs"]
 mod world;

@@ -84,6 +84,10 @@ pub struct With {
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
     pub output: PlanOutput,
 
+    /// Every key of every transaction, and every refusal; without it the first ones in full
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+
     /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
     pub scope: ScopeArg,

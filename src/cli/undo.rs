@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::gather::{self, Sources, present};
 use super::output::Streams;
 use super::release::record::{Recorder, written};
-use super::release::{self, earlier, must_reach_etcd};
+use super::release::{self, must_reach_etcd};
 use super::release_args::UndoArgs;
 use crate::checks::World;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::release::{ReleaseRow, StepOutcome};
-use crate::ledger::{Grade, Ledger};
-use crate::model::{Addr, Cidr, Past, Snapshot};
+use crate::ledger::{Claim, Claimant, Grade, Ledger};
+use crate::model::{Addr, Cidr, Name, Past, Snapshot, SubjectKind};
 use crate::plan::circumstances::{Ask, Holder, Refusal};
 use crate::plan::confirm::Work;
 use crate::plan::gates as rule_2;
-use crate::plan::undo::{Site, Standing, Undoing, refusals};
+use crate::plan::undo::{Back, Site, Standing, Undoing, refusals};
 
 /// Runs the command.
 ///
@@ -30,7 +30,8 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     let snapshot = first.snapshot;
     must_reach_etcd(&sources, &snapshot)?;
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
-    let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
+    let db = args.with.db.path()?;
+    release::settled(&db, &mut recorder, &sources, streams).await?;
     let absent = || {
         Error::new("undo a release")
             .cause(format!("the history has no release {}", args.release))
@@ -40,14 +41,16 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     let past = recorder.past()?;
     let made = present();
     let mut planned = release::Planned::default();
-    plan(args, &sources, &snapshot, &past, &recorder, &release, &unknown, &mut planned).await?;
-    let session = release::Session {
+    plan(args, &sources, &snapshot, &past, &recorder, &release, &mut planned).await?;
+    let session = release::session::Session {
         sources: &sources,
+        db: &db,
         first: &snapshot,
         output: args.with.output,
         yes: args.yes,
         rate: None,
         undoes: Some(args.release),
+        all: args.with.all,
         asked: serde_json::json!({"undo": args.release}),
         made,
     };
@@ -62,7 +65,6 @@ async fn plan(
     past: &Past,
     recorder: &Recorder,
     release: &ReleaseRow,
-    unknown: &[i64],
     planned: &mut release::Planned,
 ) -> Result<(), Error> {
     let past = (past.audits > 0).then_some(past);
@@ -72,29 +74,34 @@ async fn plan(
     let gates = release::gates::circumstances(&world, Ask::Named, live, recorder.knows_pair());
     planned.plan.refusals = rule_2::refusals(&gates);
     let subject = format!("release {}", release.id);
-    let undone = recorder.releases()?.iter().any(|r| r.undoes == Some(release.id) && done(r));
+    let back = put_back(&recorder.releases()?, release.id);
+    let mut undone = false;
     let mut undoings = Vec::new();
     let mut nothing = "it wrote nothing".to_owned();
     for (written, number) in written(release).iter().zip(1..) {
         match Undoing::of(&format!("{subject}, transaction {number}"), written) {
+            // An undo that was stopped goes on where it stopped.
+            Ok(undoing) if undoing.places.iter().all(|p| back.contains(&p.address.to_string())) => undone = true,
             Ok(undoing) => undoings.push(undoing),
             Err(words) => nothing = words,
         }
     }
-    if undoings.is_empty() {
+    let undone = undone && undoings.is_empty();
+    if undoings.is_empty() && !undone {
         planned.plan.refusals.push(Refusal::new(9, subject, nothing));
         return Ok(());
     }
     let standing = Standing {
         same_pair: recorder.pair() == Some(release.pair),
         fork: release.forked_since.then(|| "IPA903".to_owned()).or(gates.fork),
-        done: match unknown.contains(&release.id) {
-            true => Err("its outcome is not known".to_owned()),
-            false => Ok(()),
+        done: match () {
+            () if release.outcome.is_none() => Err("it is still under way".to_owned()),
+            () if release.steps.iter().any(|s| s.outcome.is_none()) => Err("its outcome is not known".to_owned()),
+            () => Ok(()),
         },
         undone,
         locked: false,
-        holders: holders(&ledger, undoings.iter().flat_map(|u| &u.places).map(|p| p.address)),
+        holders: holders(&ledger, undoings.iter().flat_map(|u| &u.places)),
         sites: undoings.iter().flat_map(|u| u.deleted.keys()).map(|cidr| (*cidr, site(&ledger, *cidr))).collect(),
     };
     planned.plan.refusals.extend(refusals(&subject, &standing));
@@ -114,15 +121,37 @@ async fn plan(
     Ok(())
 }
 
-fn done(release: &ReleaseRow) -> bool {
-    release.steps.iter().any(|s| s.outcome == Some(StepOutcome::Applied))
+/// The addresses that earlier undos of a release have put back.
+fn put_back(releases: &[ReleaseRow], id: i64) -> BTreeSet<String> {
+    let undos = releases.iter().filter(|r| r.undoes == Some(id)).flat_map(|r| &r.steps);
+    let done = undos.filter(|s| s.outcome == Some(StepOutcome::Applied));
+    let subjects = done.flat_map(|s| s.intent.subjects.iter().filter(|(kind, _)| *kind == SubjectKind::Address));
+    subjects.map(|(_, address)| address.clone()).collect()
 }
 
-/// Who holds one of the addresses now, certainly or possibly.
-fn holders(ledger: &Ledger<'_>, addresses: impl Iterator<Item = Addr>) -> Vec<(Addr, Holder)> {
+/// Whether a claim is the owner's own, which the release has wronged.
+fn is_own(ledger: &Ledger<'_>, claim: &Claim, place: &Back) -> bool {
+    let Some((namespace, pod)) = &place.owner else { return false };
+    let is = |ns: Name, name: Name| ledger.text(ns) == namespace && ledger.text(name) == pod;
+    let snapshot = ledger.snapshot;
+    match claim.by {
+        Claimant::Pod(i) => snapshot.pods.get(i as usize).is_some_and(|p| is(p.namespace, p.name)),
+        Claimant::Endpoint(i) => snapshot.endpoints.get(i as usize).is_some_and(|e| {
+            let container = ledger.text(e.container);
+            let same = place.handle.as_deref().is_some_and(|h| h.rsplit('.').next() == Some(container));
+            is(e.namespace, e.pod) && same
+        }),
+        _ => false,
+    }
+}
+
+/// Who else holds one of the addresses now, certainly or possibly.
+fn holders<'b>(ledger: &Ledger<'_>, places: impl Iterator<Item = &'b Back>) -> Vec<(Addr, Holder)> {
     let mut found: BTreeMap<(Addr, String), &'static str> = BTreeMap::new();
-    for address in addresses.collect::<BTreeSet<_>>() {
-        for claim in ledger.claims_at(address).iter().filter(|c| c.grade != Grade::Stale) {
+    for place in places {
+        let address = place.address;
+        let others = ledger.claims_at(address).iter().filter(|c| c.grade != Grade::Stale && !is_own(ledger, c, place));
+        for claim in others {
             found.insert((address, release::judge::who(ledger, claim)), claim.grade.word());
         }
         for allocation in ledger.allocations_at(address) {

@@ -150,19 +150,29 @@ impl Db {
     }
 
     /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
-    /// without a break; empty when it is no open leak.
+    /// without a break; empty when it is no open leak. Audits do not count that saw the owner's node (Calico's name)
+    /// there and not Ready, nor any before: what runs on such a node nobody knew, and its kubelet tidies up late.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple) -> Result<Vec<Time>, Error> {
+    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple, node: &str) -> Result<Vec<Time>, Error> {
         let read = || {
             let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
             let mut statement = self.connection.prepare_cached(what)?;
             let since: Option<i64> = statement.query_row(params![watch.pair, tuple.hash() as i64], |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
+            let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
             self.observations(watch, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
         read().map_err(self.failed("read the observations of the history"))
+    }
+
+    /// The last audit that saw a node there and not Ready; 0: none did.
+    fn silent_until(&self, pair: i64, node: &str) -> rusqlite::Result<i64> {
+        let what = "SELECT max(ifnull(s.last_seen, 9223372036854775807)) FROM node_state s JOIN name n ON n.id = s.calico \
+                    WHERE s.pair = ?1 AND n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0";
+        let last: Option<i64> = self.connection.prepare_cached(what)?.query_row(params![pair, node], |r| r.get(0))?;
+        Ok(last.unwrap_or(0))
     }
 
     /// The same for an orphaned handle (IPA201), by its id as it is stored; a handle that was written is another one.
@@ -207,6 +217,7 @@ impl Db {
                 "INSERT INTO release (pair, undoes, asked, started, plan) VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![pair, release.undoes, release.asked, release.started.0, release.plan],
             )?;
+            kill::point("begun");
             Ok(self.connection.last_insert_rowid())
         };
         write().map_err(self.failed("write the release into the history"))
@@ -266,16 +277,19 @@ impl Db {
     /// The file cannot be written.
     pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
         let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
+        kill::point("finish");
         let write = self.connection.execute(what, params![release, outcome, at.0]);
+        kill::point("finished");
         write.map(drop).map_err(self.failed("write the end of the release into the history"))
     }
 
-    /// Releases of a pair with a transaction of which nobody knows how it ended.
+    /// Releases of a pair that never said how they ended, or with a transaction of which nobody knows it.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn unsettled_releases(&self, pair: i64) -> Result<Vec<ReleaseRow>, Error> {
-        let what = "r.pair = ?1 AND EXISTS (SELECT 1 FROM release_step WHERE release = r.id AND outcome IS NULL)";
+        let what = "r.pair = ?1 AND (r.outcome IS NULL OR \
+                    EXISTS (SELECT 1 FROM release_step WHERE release = r.id AND outcome IS NULL))";
         self.read_releases(what, vec![Value::from(pair)])
     }
 

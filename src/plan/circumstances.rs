@@ -81,6 +81,8 @@ pub struct Circumstances {
     pub inputs: Vec<(Input, InputState, String)>,
     /// Keys whose values do not decode, as text.
     pub bad_values: Vec<String>,
+    /// Blocks with an allocation of which nobody can say whose it is (IPA301), as text.
+    pub broken_blocks: Vec<String>,
     pub clocks: Clocks,
     pub lock: Lock,
     /// Places with newly leaked allocations; `None` when there is no last audit to compare with.
@@ -167,6 +169,9 @@ pub struct Left {
     /// Its pod is proven gone, so it is deleted in the same transaction.
     pub is_stale: bool,
     pub mod_revision: i64,
+    /// Calico's name of its node, which need not be the allocation's.
+    pub node: String,
+    pub node_now: NodeNow,
 }
 
 /// One address of a handle, as everything known says.
@@ -196,9 +201,10 @@ pub enum AgainPod {
 }
 
 /// What a node must still be.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum AgainNode {
-    Ready,
+    /// Ready, and the one of this UID.
+    Ready(String),
     Absent,
 }
 
@@ -219,6 +225,6 @@ pub struct Word {
     pub skip_age: bool,
     /// `--i-know-what-this-is`, with `--address`.
     pub knows: bool,
-    /// `--node-is-off`: Calico's or Kubernetes' names.
+    /// `--node-is-off`, as Calico's names.
     pub nodes_off: Vec<String>,
 }

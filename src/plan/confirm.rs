@@ -173,3 +173,46 @@ impl<'c> Licence<'c> {
         Permit { ready, dropped, gone }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Store, cidr};
+    use super::*;
+
+    const BLOCK: &str = "10.65.0.0/30";
+
+    /// A plan for one orphan, and the datastore.
+    fn plan() -> (Plan, Store) {
+        let mut store = Store::new();
+        store.block(BLOCK, "\"host:n\"", [None; 4]);
+        let (key, mod_revision) = store.handle("n.a", &[BLOCK]);
+        let orphan = Orphan { id: "n.a".into(), key: key.into_bytes(), mod_revision, blocks: vec![cidr(BLOCK)] };
+        let work = Work::Orphans(vec![orphan]);
+        let Decision::Write(shown) = work.decide(&store.fresh, Time(0)).decision else { panic!("nothing to write") };
+        let step = Step { work, reason: String::new(), holders: Vec::new(), again: Vec::new(), shown };
+        (Plan { steps: vec![step], ..Plan::default() }, store)
+    }
+
+    #[test]
+    fn rule_1_without_a_yes_there_is_nothing_that_could_write() {
+        assert!(plan().0.confirm(None).is_none());
+        assert!(Plan::default().confirm(Some(Yes::Flag)).is_none(), "there is nothing to do");
+        for yes in [Yes::Flag, Yes::Person] {
+            let (plan, store) = plan();
+            let confirmed = plan.clone().confirm(Some(yes)).unwrap();
+            assert_eq!((confirmed.by(), confirmed.plan()), (yes, &plan));
+            let licence = confirmed.licences().next().unwrap();
+            let ready = licence.decide(&store.fresh, Time(0)).ready.unwrap();
+            assert_eq!(*ready.transaction(), plan.steps[0].shown, "what was shown is what is written");
+        }
+    }
+
+    #[test]
+    fn rule_9_a_licence_is_for_the_very_things_that_were_judged() {
+        let (plan, mut store) = plan();
+        let confirmed = plan.confirm(Some(Yes::Flag)).unwrap();
+        store.handle("n.a", &[BLOCK]);
+        let permit = confirmed.licences().next().unwrap().decide(&store.fresh, Time(0));
+        assert!(permit.ready.is_err() && permit.dropped[0].words.contains("changed hands"));
+    }
+}

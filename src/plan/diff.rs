@@ -30,6 +30,42 @@ pub fn lines(change: &Change) -> Vec<Line> {
     lines
 }
 
+/// For people: entries of a list that all move by the same number, as attributes do when one before them goes, are one
+/// line.
+pub fn compact(lines: Vec<Line>) -> Vec<Line> {
+    let mut out: Vec<Line> = Vec::new();
+    let mut run: Vec<Line> = Vec::new();
+    for line in lines {
+        if run.last().is_some_and(|last| step(last).is_none() || step(last) != step(&line)) {
+            close(&mut run, &mut out);
+        }
+        run.push(line);
+    }
+    close(&mut run, &mut out);
+    out
+}
+
+/// The list that an entry is of, and by how much it changes.
+fn step(line: &Line) -> Option<(&str, i64)> {
+    let (list, _) = line.path.strip_suffix(']')?.rsplit_once('[')?;
+    let number = |text: &Option<String>| text.as_deref()?.parse::<i64>().ok();
+    Some((list, number(&line.after)?.checked_sub(number(&line.before)?)?))
+}
+
+fn close(run: &mut Vec<Line>, out: &mut Vec<Line>) {
+    let index = |line: &Line| line.path.strip_suffix(']').and_then(|p| p.rsplit_once('[')).map(|(_, i)| i.to_owned());
+    let ends = run.first().and_then(|first| Some((step(first)?, index(first)?, index(run.last()?)?)));
+    match ends.filter(|_| run.len() > 2) {
+        Some(((list, by), first, last)) => {
+            let before = Some(format!("{} numbers", run.len()));
+            let after = Some(format!("each {} {}", by.abs(), if by < 0 { "lower" } else { "higher" }));
+            out.push(Line { path: format!("{list}[{first}..{last}]"), before, after });
+            run.clear();
+        }
+        None => out.append(run),
+    }
+}
+
 /// Name and text of each member; `None` for what is no object.
 fn object(text: &str) -> Option<Vec<(String, &str)>> {
     let found = members(text, &(0..text.len())).ok()?;
@@ -104,6 +140,18 @@ mod tests {
             ["a[1] 1 null", "n 1700000000000000123 1700000000000000124", "q[1] - 1", "at[1] {\"h\":2} -", "s.1 7 -"];
         assert_eq!(shown(before, after), expected);
         assert!(shown(before, before).is_empty());
+    }
+
+    #[test]
+    fn numbers_that_move_together_are_one_line() {
+        let stored =
+            Stored { value: b"{\"a\":[0,1,2,3,null,4],\"n\":7}".to_vec(), create_revision: 1, mod_revision: 1 };
+        let after = After::Put(b"{\"a\":[0,null,1,2,null,3],\"n\":8}".to_vec());
+        let change = Change { key: Vec::new(), before: Some(stored), after, why: String::new() };
+        let told = compact(lines(&change))
+            .into_iter()
+            .map(|l| format!("{} {} {}", l.path, l.before.unwrap_or_default(), l.after.unwrap_or_default()));
+        assert_eq!(told.collect::<Vec<_>>(), ["a[1] 1 null", "a[2..5] 3 numbers each 1 lower", "n 7 8"]);
     }
 
     #[test]

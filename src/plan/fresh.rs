@@ -45,7 +45,7 @@ impl Decision {
     }
 }
 
-/// The keys that every write compares beside its own: the lock, and the cooldown's length.
+/// The keys that every write reads beside its own: the lock, which is compared too, and the cooldown's length.
 pub fn settings_keys() -> [Vec<u8>; 2] {
     [CLUSTER_INFORMATION.into(), IPAM_CONFIG.into()]
 }

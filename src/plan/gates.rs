@@ -31,6 +31,7 @@ pub fn refusals(all: &Circumstances) -> Vec<Refusal> {
         fork(all.fork.as_deref()),
         inputs(&all.inputs),
         values(&all.bad_values),
+        allocations(&all.broken_blocks),
         clock(&all.clocks),
         lock(all.lock),
         surge(all.ask, all.surges.as_deref()),
@@ -89,6 +90,17 @@ pub fn values(bad: &[String]) -> Gate {
         [one] => closed(format!("{one} does not decode, and may hide a holder (IPA901)")),
         [first, rest @ ..] => {
             closed(format!("{first} and {} more do not decode, and may hide a holder (IPA901)", rest.len()))
+        }
+    }
+}
+
+/// Every allocation leads to an attribute: one that leads nowhere may be anybody's.
+pub fn allocations(broken: &[String]) -> Gate {
+    match broken {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" and {} more blocks", rest.len()) };
+            closed(format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is (IPA301)"))
         }
     }
 }
@@ -157,6 +169,7 @@ mod tests {
             fork: None,
             inputs: vec![(Input::Blocks, InputState::Complete, String::new())],
             bad_values: Vec::new(),
+            broken_blocks: Vec::new(),
             clocks: Clocks { local: at(1000), last_audit: Some(at(1000)), api: Some(at(1000)), from_files: false },
             lock: Lock::Open,
             surges: Some(Vec::new()),
@@ -174,16 +187,17 @@ mod tests {
             fork: Some("revision went back".into()),
             inputs: vec![(Input::Pods, InputState::Forbidden, String::new())],
             bad_values: vec!["/calico/x".into()],
+            broken_blocks: vec!["10.65.0.0/26".into()],
             clocks: Clocks { local: at(0), ..good().clocks },
             lock: Lock::Locked,
             surges: None,
             ..good()
         };
-        assert_eq!(refusals(&shut).len(), 9);
+        assert_eq!(refusals(&shut).len(), 10);
     }
 
     #[test]
-    fn gate_pairing_scope_identity_and_fork() {
+    fn rule_2_pairing_scope_identity_and_fork() {
         assert!(pairing(&Ok(())).is_ok() && words(pairing(&Err("no nodes".into()))).contains("no nodes"));
         assert!(scope(true).is_ok() && scope(false).is_err());
         assert!(identity(&Ok(())).is_ok() && identity(&Err("no GUID".into())).is_err());
@@ -191,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn gate_inputs_wants_every_one_complete() {
+    fn rule_2_inputs_wants_every_one_complete() {
         let with = |state| {
             inputs(&[(Input::Pods, InputState::Complete, String::new()), (Input::Services, state, String::new())])
         };
@@ -202,14 +216,21 @@ mod tests {
     }
 
     #[test]
-    fn gate_values_wants_every_one_decoded() {
+    fn rule_2_values_wants_every_one_decoded() {
         assert!(values(&[]).is_ok());
         assert!(words(values(&["/a".into()])).starts_with("/a does not decode"));
         assert!(words(values(&["/a".into(), "/b".into(), "/c".into()])).starts_with("/a and 2 more"));
     }
 
     #[test]
-    fn gate_clock_just_inside_and_just_outside() {
+    fn rule_2_allocations_wants_every_one_to_lead_somewhere() {
+        assert!(allocations(&[]).is_ok());
+        assert!(words(allocations(&["10.65.0.0/26".into()])).starts_with("10.65.0.0/26: an allocation leads nowhere"));
+        assert!(words(allocations(&["a".into(), "b".into()])).starts_with("a and 1 more blocks"));
+    }
+
+    #[test]
+    fn rule_2_clock_just_inside_and_just_outside() {
         let with = |local, last: Option<i64>, api: Option<i64>| {
             clock(&Clocks { local: at(local), last_audit: last.map(at), api: api.map(at), from_files: false })
         };
@@ -223,12 +244,12 @@ mod tests {
     }
 
     #[test]
-    fn gate_lock() {
+    fn rule_2_lock() {
         assert!(lock(Lock::Open).is_ok() && lock(Lock::Locked).is_err());
     }
 
     #[test]
-    fn gate_surge_the_circuit_breaker_just_inside_and_just_outside() {
+    fn rule_2_surge_the_circuit_breaker_just_inside_and_just_outside() {
         let with = |newly_leaked, allocations| {
             surge(Ask::Bulk, Some(&[Surge { place: "node n".into(), newly_leaked, allocations }]))
         };

@@ -49,6 +49,20 @@ pub struct Target {
     pub extent: Extent,
     /// Blocks of which an affinity object exists, so that they are not deleted though they name no owner.
     pub claimed: Vec<Cidr>,
+    /// With [`Extent::One`]: the blocks of the handle's other addresses, whatever the handle counts.
+    pub others: Vec<Cidr>,
+    /// Other endpoints of the owners, on which the proofs rest: they must be as they were judged.
+    pub witnesses: Vec<Witness>,
+}
+
+/// A key that is only compared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Witness {
+    pub key: Vec<u8>,
+    /// `None`: it was absent.
+    pub mod_revision: Option<i64>,
+    /// `endpoint shop/e`.
+    pub name: String,
 }
 
 impl Target {
@@ -62,7 +76,9 @@ impl Target {
     pub fn keys(&self) -> Vec<Vec<u8>> {
         let mut keys = self.handle_keys.clone();
         keys.extend(self.places.iter().map(|p| block_key(p.block).into_bytes()));
+        keys.extend(self.others.iter().map(|b| block_key(*b).into_bytes()));
         keys.extend(self.endpoints.iter().map(|e| e.key.clone()));
+        keys.extend(self.witnesses.iter().map(|w| w.key.clone()));
         keys
     }
 
@@ -96,6 +112,9 @@ impl Target {
         for left in &self.endpoints {
             changes.push(self.endpoint_change(reading, left)?);
         }
+        for witness in &self.witnesses {
+            changes.push(self.witnessed(reading, witness)?);
+        }
         Ok(changes)
     }
 
@@ -106,7 +125,7 @@ impl Target {
     /// Every block with an address of ours, and every block that the handle names.
     fn blocks<'f>(&self, reading: &Reading<'f>) -> Result<BTreeMap<Cidr, Option<Block<'f>>>, Decision> {
         let subject = self.subject();
-        let mut named: Vec<Cidr> = self.places.iter().map(|p| p.block).collect();
+        let mut named: Vec<Cidr> = self.places.iter().map(|p| p.block).chain(self.others.iter().copied()).collect();
         for key in &self.handle_keys {
             named.extend(reading.handle(&subject, key)?.into_iter().flat_map(|h| h.blocks));
         }
@@ -182,7 +201,11 @@ impl Target {
         let held = |cidr: &Cidr| blocks.get(cidr).and_then(Option::as_ref).map_or(0, |b| b.ordinals_of(id).len());
         let here = held(&place.block).saturating_sub(1);
         let elsewhere: usize = blocks.keys().filter(|c| **c != place.block).map(held).sum();
-        let left = handle::subtract(&stored.value, place.block, i64::try_from(here).unwrap_or(i64::MAX))?;
+        let here_as_number = i64::try_from(here).unwrap_or(i64::MAX);
+        let left = handle::subtract(&stored.value, place.block, here_as_number)?;
+        if let handle::Left::Value(value) = &left {
+            verify::counts_but(key, Some(&stored.value), value, place.block, |n| here_as_number.max(n - 1).min(n))?;
+        }
         let (after, why) = match left {
             handle::Left::Nothing if here + elsewhere == 0 => (After::Delete, "no address is left to the handle"),
             // It counts too little already; without it the others would have no handle at all.
@@ -193,6 +216,21 @@ impl Target {
             handle::Left::Value(value) => (After::Put(value), "one address less"),
         };
         Ok(Change { key: key.to_vec(), before: Some(stored.clone()), after, why: why.to_owned() })
+    }
+
+    /// A proof that rests on an endpoint, or on there being none, holds only as long as that does.
+    fn witnessed(&self, reading: &Reading<'_>, witness: &Witness) -> Result<Change, Decision> {
+        let name = &witness.name;
+        match (reading.stored(&witness.key), witness.mod_revision) {
+            (None, None) => Ok(reading.absent(witness.key.clone(), "the owner has no endpoint: compared only")),
+            (Some(stored), Some(judged)) if stored.mod_revision == judged => Ok(Change {
+                key: witness.key.clone(),
+                before: Some(stored.clone()),
+                after: After::Same,
+                why: "the owner's endpoint is another container's: compared only".to_owned(),
+            }),
+            _ => Err(self.gone(&format!("{name} was written meanwhile"))),
+        }
     }
 
     /// The endpoint goes only as it was judged.

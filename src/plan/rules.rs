@@ -23,12 +23,13 @@ fn refuse(rule: u8, subject: &Address, words: impl Into<String>) -> Verdict {
 pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) -> Vec<Refusal> {
     let mut found = Vec::new();
     for address in addresses {
+        // What tells most comes first: who holds it says more than that it is not proven leaked.
         let verdicts = [
             never(address, word.knows),
-            proof(address, word.knows),
             holders(address),
-            endpoints(address),
+            endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
+            proof(address, word.knows),
             observed(&address.address.to_string(), address.observed, grace, word.skip_age),
             pod_now(address, word.knows),
         ];
@@ -57,11 +58,19 @@ pub fn holders(address: &Address) -> Verdict {
 }
 
 /// Rule 3: no endpoint lists it or has its container, unless that endpoint goes in the same transaction.
-pub fn endpoints(address: &Address) -> Verdict {
-    match address.endpoints.iter().find(|e| !e.is_stale) {
-        None => Ok(()),
-        Some(left) => refuse(3, address, format!("endpoint {} has it, and its pod is not proven gone", left.name)),
+/// Its container may run on another node than the allocation's, and that node must be known too.
+pub fn endpoints(address: &Address, off: &[String], now: Time) -> Verdict {
+    for left in &address.endpoints {
+        if !left.is_stale {
+            return refuse(3, address, format!("endpoint {} has it, and its pod is not proven gone", left.name));
+        }
+        if !off.contains(&left.node)
+            && let Err(words) = is_settled(&left.node, &left.node_now, now)
+        {
+            return refuse(3, address, format!("endpoint {} has it: {words}", left.name));
+        }
     }
+    Ok(())
 }
 
 /// Rule 3: the owner's node is Ready, or gone for at least an hour, or off by the operator's word.
@@ -69,22 +78,24 @@ pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Verdic
     if off.contains(&address.node) && !address.node.is_empty() {
         return Ok(());
     }
-    let node = &address.node;
-    match &address.node_now {
-        // Services, and what is nobody's, have no node; they pass by the operator's word only.
-        _ if node.is_empty() && knows => Ok(()),
+    // Services, and what is nobody's, have no node; they pass by the operator's word only.
+    if address.node.is_empty() && knows {
+        return Ok(());
+    }
+    is_settled(&address.node, &address.node_now, now).or_else(|words| refuse(3, address, words))
+}
+
+/// Whether a node tells what runs on it, or provably runs nothing any more; else why not.
+fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
+    match how {
         NodeNow::Ready => Ok(()),
         NodeNow::Departed(Some(since)) if now.since(*since) >= DEPARTED => Ok(()),
-        NodeNow::Departed(Some(since)) => {
-            refuse(3, address, format!("node {node} is known gone only since {since}: less than 1h"))
-        }
-        NodeNow::Departed(None) => refuse(3, address, format!("node {node} is gone, and nobody knows since when")),
-        NodeNow::NotReady => refuse(
-            3,
-            address,
-            format!("node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"),
-        ),
-        NodeNow::Unknown(why) => refuse(3, address, format!("nobody knows how node {node} is: {why}")),
+        NodeNow::Departed(Some(since)) => Err(format!("node {node} is known gone only since {since}: less than 1h")),
+        NodeNow::Departed(None) => Err(format!("node {node} is gone, and nobody knows since when")),
+        NodeNow::NotReady => Err(format!(
+            "node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"
+        )),
+        NodeNow::Unknown(why) => Err(format!("nobody knows how node {node} is: {why}")),
     }
 }
 

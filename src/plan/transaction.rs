@@ -70,9 +70,22 @@ impl Transaction {
             return Err(format!("{most} operations are more than the {OPERATIONS} that etcd does in one transaction"));
         }
         if transaction.bytes() > BYTES {
-            return Err(format!("{} bytes are more than etcd takes in one transaction", transaction.bytes()));
+            return Err(transaction.too_big());
         }
         Ok(transaction)
+    }
+
+    /// A value is sent twice, to be compared and to be written.
+    fn too_big(&self) -> String {
+        let size = |c: &Change| c.before.as_ref().map_or(0, |b| b.value.len());
+        let biggest = self.changes.iter().max_by_key(|c| size(c));
+        let biggest = biggest.map(|c| format!("; {} alone has {} bytes", key_text(&c.key), size(c)));
+        format!(
+            "it would be {} bytes, as old values are compared and new ones written, and etcd takes {BYTES} in one \
+             transaction at most{}: it must be repaired by other means",
+            self.bytes(),
+            biggest.unwrap_or_default()
+        )
     }
 
     /// By key.
@@ -130,7 +143,8 @@ mod tests {
     fn rule_8_the_limit_counts_bytes() {
         let put = |size| Transaction::of(vec![change("/a", Some(size), After::Put(vec![b'x'; size]))]);
         assert!(put(BYTES / 2 - 100).is_ok());
-        assert!(put(BYTES / 2).unwrap_err().contains("bytes are more"));
+        let words = put(BYTES / 2).unwrap_err();
+        assert!(words.contains("it would be 1400") && words.contains("/a alone has 700000 bytes"), "{words}");
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Back {
     pub attribute: String,
     /// The sanitised handle id that it names.
     pub handle: Option<String>,
+    /// Namespace and name of the owner pod: when the release was wrong, it holds the address still.
+    pub owner: Option<(String, String)>,
     /// `releasedAt` as we wrote it; `None`: it was freed at once.
     pub cooling: Option<String>,
 }
@@ -74,7 +76,7 @@ pub struct Standing {
     /// It was undone already.
     pub undone: bool,
     pub locked: bool,
-    /// Everybody who holds one of its addresses now, certainly or possibly, with the address.
+    /// Everybody but its owner who holds one of its addresses now, certainly or possibly, with the address.
     pub holders: Vec<(Addr, Holder)>,
     pub sites: BTreeMap<Cidr, Site>,
 }
@@ -156,6 +158,7 @@ impl Undoing {
                 ordinal,
                 attribute: block::attribute(before, ordinal)?,
                 handle: attribute.handle.map(|h| h.text(&names)),
+                owner: attribute.owner.pod_name().map(|(ns, pod)| (names.get(ns).into(), names.get(pod).into())),
                 cooling: cooling_now(ordinal).and_then(|t: Time| Freed::Cooling(t).released_at()),
             });
         }
@@ -210,7 +213,10 @@ impl Undoing {
             let stored = reading.stored(&key);
             let mut value = stored.map(|s| s.value.clone());
             for place in self.places.iter().filter(|p| p.handle.as_ref() == Some(id)) {
-                value = Some(handle::add(value.as_deref(), place.block).map_err(refuse)?);
+                let more = handle::add(value.as_deref(), place.block).map_err(refuse)?;
+                let meant = |n: i64| n.max(0).saturating_add(1);
+                verify::counts_but(&key, value.as_deref(), &more, place.block, meant).map_err(refuse)?;
+                value = Some(more);
             }
             let after = value.map_or(After::Same, After::Put);
             changes.push(Change { key, before: stored.cloned(), after, why: "counted again".to_owned() });

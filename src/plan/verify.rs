@@ -4,10 +4,12 @@
 //! member, a broken block) shows here as a difference, and a difference is a refusal. Nothing is written that did not
 //! pass.
 
+use std::collections::BTreeMap;
+
 use super::block::Freed;
 use super::json::Broken;
 use crate::decode::{self, Kv};
-use crate::model::{Block, Handle, Names, Snapshot, Time};
+use crate::model::{Block, Cidr, Handle, Names, Snapshot, Time};
 
 /// What an edit of a block was meant to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,6 +45,31 @@ fn decoded(names: &Names, key: &[u8], value: &[u8]) -> Result<Snapshot, Broken> 
     match snapshot.bad_values.pop() {
         Some(bad) => Err(Broken::new(format!("it does not decode: {}", bad.reason))),
         None => Ok(snapshot),
+    }
+}
+
+/// Compares a handle before and after an edit: `block` counts what `meant` makes of the old number, and nothing else
+/// has changed. An absent handle counts nothing.
+///
+/// # Errors
+/// The first difference.
+pub fn counts_but(
+    key: &[u8],
+    before: Option<&[u8]>,
+    after: &[u8],
+    block: Cidr,
+    meant: impl Fn(i64) -> i64,
+) -> Result<(), Broken> {
+    let counts = |value: &[u8]| -> Result<(BTreeMap<Cidr, i64>, bool), Broken> {
+        let (read, _) = handle(&Names::default(), key, value)?;
+        Ok((read.counts.iter().copied().collect(), read.deleted))
+    };
+    let (mut old, was_deleted) = before.map_or(Ok((BTreeMap::new(), false)), counts)?;
+    let (mut new, is_deleted) = counts(after)?;
+    let wanted = meant(old.remove(&block).unwrap_or(0));
+    match new.remove(&block).unwrap_or(0) == wanted && old == new && was_deleted == is_deleted {
+        true => Ok(()),
+        false => Err(Broken::new("the edit would have changed the handle in another way")),
     }
 }
 

@@ -95,6 +95,17 @@ impl FakeKube {
         self.state.pods.lock().unwrap().remove(&(namespace.to_owned(), name.to_owned()));
     }
 
+    pub fn remove_node(&self, name: &str) {
+        self.state.nodes.lock().unwrap().remove(name);
+    }
+
+    /// The pod carries this annotation from now on.
+    pub fn annotate(&self, namespace: &str, name: &str, key: &str, value: &str) {
+        let mut pods = self.state.pods.lock().unwrap();
+        let pod = pods.get_mut(&(namespace.to_owned(), name.to_owned())).unwrap();
+        pod["metadata"]["annotations"][key] = json!(value);
+    }
+
     /// Nobody answers any more: open connections are cut, new ones hung up on.
     pub fn die(&self) {
         self.state.gone.store(true, Ordering::SeqCst);

@@ -23,6 +23,8 @@ fn a_leak_goes_with_its_endpoint_and_its_handle_and_unknown_fields_stay() {
         world.etcd.put(block_key(BLOCK), odd.clone());
         let dry = world.release(&["--handle", &gone.handle(), "--skip-age"]);
         assert_eq!(dry.code, 0, "{dry:?}");
+        let first = dry.stdout.lines().next().unwrap();
+        assert_eq!(first, "PLAN: release 1 address of 1 handle in 1 transaction", "the answer comes first");
         assert!(dry.stdout.contains("pod shop/gone does not exist (IPA110)") && dry.stdout.contains("unallocated["));
         assert_eq!(world.text(&block_key(BLOCK)).unwrap(), odd, "dry by default");
 
@@ -136,7 +138,11 @@ fn what_lives_is_refused() {
     servers::need!(Etcd3_7);
     let world = World::new(EtcdVersion::V3_7);
     let all = world.etcd.list("/calico");
-    world.force(&["--handle", "k8s-pod-network.cresident-1"]).refused(3);
+    let refused = world.force(&["--handle", "k8s-pod-network.cresident-1"]);
+    refused.refused(3);
+    let answer = "REFUSED, nothing may be released: 10.65.0.0, rule 3: pod shop/resident-1 is a certain holder \
+                  (handle k8s-pod-network.cresident-1)";
+    assert!(refused.json()["answer"].as_str().unwrap().starts_with(answer), "{refused:?}");
     world.force(&["--address", &address_of(BLOCK, 0)]).refused(3);
     world.force(&["--address", &address_of(BLOCK, 0), "--i-know-what-this-is"]).refused(3);
     let none = world.force(&["--handle", "k8s-pod-network.never-seen"]);

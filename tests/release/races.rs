@@ -59,6 +59,8 @@ fn leaked_in(world: &World, workload: &Workload, range: &str) -> Work {
         endpoints: Vec::new(),
         extent: Extent::Whole,
         claimed: Vec::new(),
+        others: Vec::new(),
+        witnesses: Vec::new(),
     })
 }
 

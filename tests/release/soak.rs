@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::calico::{Calico, HANDLES, Workload, block_key, handle_key};
+use super::calico::{Calico, HANDLES, Workload, handle_key};
 use super::servers::{self, EtcdVersion, block_on, runtime};
-use super::world::{Run, World};
+use super::world::World;
 
 /// Blocks of node-1 and node-2, a few each, so that everybody meets.
 const RANGES: [(&str, &str); 4] =
@@ -134,61 +132,4 @@ fn soak(version: EtcdVersion, workers: usize, pods: usize) {
     let handles = world.etcd.list(HANDLES);
     assert_eq!(handles.len(), held.len(), "no handle without an address");
     assert!(runs > 1 && done > 0, "{runs} runs released {done}");
-}
-
-/// `cargo test --release --test release -- --ignored --nocapture bulk`: handles a second, and what others notice.
-#[test]
-#[ignore = "a measurement: minutes"]
-fn bulk_of_63000() {
-    servers::need!(Etcd3_7);
-    let world = World::new(EtcdVersion::V3_7);
-    let count = std::env::var("IPAUDIT_ORPHANS").map_or(63_000, |n| n.parse().unwrap());
-    let mut pairs = Vec::new();
-    for i in 0..1000 {
-        let cidr = format!("10.65.{}.{}/26", 4 + i / 4, i % 4 * 64);
-        let block = super::calico::empty_block(&cidr, Some("node-1"), 64);
-        pairs.push((block_key(&cidr).into_bytes(), block.to_string().into_bytes()));
-    }
-    for i in 0..count {
-        let cidr = format!("10.65.{}.{}/26", 4 + (i % 800) / 4, i % 4 * 64);
-        let value = format!(r#"{{"block":{{"{cidr}":1}},"deleted":false}}"#);
-        pairs.push((handle_key(&format!("k8s-pod-network.{i:064x}")).into_bytes(), value.into_bytes()));
-    }
-    world.etcd.put_many(pairs);
-    for ago in [1200, 600, 0] {
-        world.audit(ago);
-    }
-    for rate in [None, Some("20/s")] {
-        let stop = Arc::new(AtomicBool::new(false));
-        let puts = Arc::new(AtomicUsize::new(0));
-        let (flag, counter, mut client) = (stop.clone(), puts.clone(), world.etcd.connect().unwrap());
-        let other = runtime().spawn(async move {
-            let mut took = Vec::new();
-            while !flag.load(Ordering::SeqCst) {
-                let began = Instant::now();
-                client.put("/other/key", "x", None).await.unwrap();
-                took.push(began.elapsed());
-                counter.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            took.sort();
-            (took[took.len() / 2], took[took.len() * 99 / 100])
-        });
-        let max = if rate.is_some() { (count / 10).to_string() } else { (count * 9 / 10).to_string() };
-        let began = Instant::now();
-        let mut command = world.command("release", &world.etcd.endpoint());
-        command.args(["--code", "IPA201", "--older-than", "15m", "--yes", "-o", "json", "--max", &max]);
-        command.args(rate.iter().flat_map(|r| ["--rate", r]));
-        let run = Run::of(command.output().unwrap());
-        let took = began.elapsed();
-        stop.store(true, Ordering::SeqCst);
-        let (median, worst) = block_on(other).unwrap();
-        let done = run.json()["outcome"]["done"].as_u64().unwrap();
-        assert_eq!(run.code, 0);
-        let text = format!(
-            "rate {rate:?}: {done} handles in {took:.1?} ({:.0}/s); another client's puts: p50 {median:?}, p99 {worst:?}\n",
-            done as f64 / took.as_secs_f64()
-        );
-        std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes()).unwrap();
-    }
 }

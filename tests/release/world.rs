@@ -151,7 +151,9 @@ impl Run {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
+        let document = serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"));
+        super::contract::hold(&document);
+        document
     }
 
     /// The rules that refused, of the plan or of the outcome.

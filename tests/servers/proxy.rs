@@ -38,6 +38,8 @@ enum Mode {
 enum Lost {
     Request,
     Answer,
+    /// Nothing: the answer, and all else, is held until [`Proxy::open`].
+    Held,
 }
 
 struct Trap {
@@ -178,6 +180,12 @@ impl Proxy {
     /// looks the same as [`Proxy::lose_answer`].
     pub fn lose_request(&self, request: Request, then: Then) {
         self.set_trap(request, Lost::Request, then);
+    }
+
+    /// Once: this request is executed, and from then on nothing moves until
+    /// [`Proxy::open`]: the client waits for an answer that exists.
+    pub fn hold_answer(&self, request: Request) {
+        self.set_trap(request, Lost::Held, Then::Reconnect);
     }
 
     /// How many of these traps have done their work.
@@ -345,6 +353,11 @@ impl Shared {
         if lost == Lost::Request {
             self.spring(state, then);
             return false;
+        }
+        if lost == Lost::Held {
+            state.sprung += 1;
+            state.mode = Mode::Blackhole;
+            return true;
         }
         if let Some(connection) = state.connections.get_mut(&id) {
             connection.doomed = Some((stream, then));

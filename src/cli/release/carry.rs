@@ -43,6 +43,8 @@ pub struct Tally {
     pub failed: Option<Error>,
     /// Ctrl-C.
     pub stopped: bool,
+    /// Kubernetes did not answer any more; the run has stopped there.
+    pub unanswered: bool,
     /// Steps that were not begun.
     pub left: usize,
 }
@@ -69,6 +71,8 @@ enum End {
     /// So many were gone already, and nothing was written.
     Gone(usize),
     Refused(Refusal),
+    /// Kubernetes does not answer: this step is refused, and none is begun after it.
+    Unanswered(Refusal),
     Unknown(Error),
     Failed(Error),
 }
@@ -90,11 +94,15 @@ impl Carrier<'_> {
                 End::Done(done) => tally.done += done,
                 End::Gone(gone) => tally.gone += gone,
                 End::Refused(refusal) => tally.refused.push(refusal),
+                End::Unanswered(refusal) => {
+                    tally.refused.push(refusal);
+                    tally.unanswered = true;
+                }
                 End::Unknown(error) => tally.unknown = Some(error),
                 End::Failed(error) => tally.failed = Some(error),
             }
             self.bar.inc(count as u64);
-            if tally.unknown.is_some() || tally.failed.is_some() {
+            if tally.unknown.is_some() || tally.failed.is_some() || tally.unanswered {
                 tally.left = steps - i - 1;
                 break;
             }
@@ -108,14 +116,17 @@ impl Carrier<'_> {
 
     async fn step(&mut self, licence: &Licence<'_>, tally: &mut Tally) -> End {
         let subject = licence.step().work.subject();
-        for again in &licence.step().again {
-            if let Err(words) = self.ask_again(again).await {
-                return End::Refused(Refusal::new(5, subject, words));
-            }
-        }
         // Transactions that seemed not to be done after their answer was lost: they may arrive late.
         let mut late: Vec<Late> = Vec::new();
         for _ in 0..TRIES {
+            for again in &licence.step().again {
+                let refused = match self.ask_again(again).await {
+                    Ok(()) => continue,
+                    Err(Objection::Changed(words)) => End::Refused(Refusal::new(5, subject, words)),
+                    Err(Objection::Unanswered(words)) => End::Unanswered(Refusal::new(5, subject, words)),
+                };
+                return self.arrived_late(&late).await.unwrap_or(refused);
+            }
             let permit = match self.decide(licence).await {
                 Ok(permit) => permit,
                 Err(error) => return End::Failed(error),
@@ -224,27 +235,47 @@ impl Carrier<'_> {
     }
 
     /// Rule 5: GET, without `resourceVersion`; anything but the same answer refuses.
-    async fn ask_again(&self, again: &Again) -> Result<(), String> {
+    async fn ask_again(&self, again: &Again) -> Result<(), Objection> {
         let Some(api) = self.api else {
-            return Err("Kubernetes was read from files, and files cannot be asked again".to_owned());
+            let words = "Kubernetes was read from files, and files cannot be asked again";
+            return Err(Objection::Changed(words.to_owned()));
         };
         let mut names = Names::default();
         let id = format!("pod {}/{}", again.namespace, again.name);
         match (kube_look::get_pod(api, &mut names, &again.namespace, &again.name).await, &again.pod) {
             (Looked::Absent, AgainPod::Absent) => {}
             (Looked::Present(pod), AgainPod::As(before)) if fingerprint(&names, &pod) == *before => {}
-            (Looked::Unknown(why), _) => return Err(format!("{id} could not be read again right now: {why}")),
-            (Looked::Absent, AgainPod::As(_)) => return Err(format!("{id} is gone now: judge anew")),
-            (Looked::Present(_), _) => return Err(format!("{id} is another one or changed meanwhile")),
+            (Looked::Unknown(why), _) => {
+                return Err(Objection::Unanswered(format!("{id} could not be read again right now: {why}")));
+            }
+            (Looked::Absent, AgainPod::As(_)) => {
+                return Err(Objection::Changed(format!("{id} is gone now: judge anew")));
+            }
+            (Looked::Present(_), _) => {
+                return Err(Objection::Changed(format!("{id} is another one or changed meanwhile")));
+            }
         }
         let Some((node, wanted)) = &again.node else { return Ok(()) };
         match (kube_look::get_node(api, &mut names, node).await, wanted) {
-            (Looked::Present(found), AgainNode::Ready) if found.ready == Some(true) => Ok(()),
+            (Looked::Present(found), AgainNode::Ready(uid))
+                if found.ready == Some(true) && found.uid.text(&names) == *uid =>
+            {
+                Ok(())
+            }
             (Looked::Absent, AgainNode::Absent) => Ok(()),
-            (Looked::Unknown(why), _) => Err(format!("node {node} could not be read again right now: {why}")),
-            _ => Err(format!("node {node} is not what it was any more")),
+            (Looked::Unknown(why), _) => {
+                Err(Objection::Unanswered(format!("node {node} could not be read again right now: {why}")))
+            }
+            _ => Err(Objection::Changed(format!("node {node} is not what it was any more"))),
         }
     }
+}
+
+/// Why Kubernetes' answer right before a write forbids it.
+enum Objection {
+    Changed(String),
+    /// It gave none: the next step would wait as long for the same.
+    Unanswered(String),
 }
 
 /// A transaction whose answer was lost and that seemed not to be done.
@@ -292,15 +323,17 @@ pub async fn read_until<T>(
     }
 }
 
-/// What must be the same of a pod at the next look.
+/// What must be the same of a pod at the next look: who it is, whether it can hold an address, and all that it claims.
 pub fn fingerprint(names: &Names, pod: &Pod) -> String {
-    let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
+    let claims = [&pod.addresses, &pod.network_status, &pod.floating, &pod.no_ipam];
+    let claims = claims.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     format!(
-        "{} {} {} {} {}",
+        "{} {} {} {} {} {}",
         pod.uid.text(names),
         pod.phase.word(),
         names.get(pod.node),
-        addresses.join(","),
-        pod.deleting.is_some()
+        pod.host_network,
+        pod.deleting.is_some(),
+        claims.join(" ")
     )
 }

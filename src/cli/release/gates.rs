@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use crate::checks::addresses::leaked_address;
 use crate::checks::{self, World};
 use crate::cli::gather::present;
+use crate::decode::keys::record_key;
 use crate::ledger::Pairing;
-use crate::model::{Code, Input, Name, SubjectKind, keys::key_text};
+use crate::model::{Block, Code, Input, Name, Snapshot, SubjectKind, keys::key_text};
 use crate::plan::circumstances::{Ask, Circumstances, Clocks, Lock, Surge};
 
 /// The circumstances of this run.
@@ -25,6 +26,7 @@ pub fn circumstances(world: &World<'_>, ask: Ask, live: bool, known: bool) -> Ci
         fork: fork(world),
         inputs: inputs.collect(),
         bad_values: snapshot.bad_values.iter().map(|bad| key_text(&bad.key)).collect(),
+        broken_blocks: broken(snapshot),
         clocks: Clocks {
             local: present(),
             last_audit: world.past.and_then(|past| past.last_started),
@@ -35,6 +37,15 @@ pub fn circumstances(world: &World<'_>, ask: Ask, live: bool, known: bool) -> Ci
         surges: world.past.filter(|past| past.audits > 0).map(|_| surges(world)),
         grace: snapshot.kube_controllers.grace(),
     }
+}
+
+/// Blocks with an allocation that leads nowhere, or lies outside of the block.
+fn broken(snapshot: &Snapshot) -> Vec<String> {
+    let outside =
+        |b: &Block| b.allocations.get(b.size() as usize..).is_some_and(|rest| rest.iter().any(Option::is_some));
+    let nowhere = |b: &Block| b.allocated().any(|(_, attribute)| attribute.is_none());
+    let broken = snapshot.blocks.iter().filter(|b| nowhere(b) || outside(b));
+    broken.map(|b| key_text(&record_key(&snapshot.names, b))).collect()
 }
 
 fn identity(world: &World<'_>, known: bool) -> Result<(), String> {

@@ -8,16 +8,15 @@ use super::record::Recorder;
 use crate::checks::World;
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::handles::orphaned_handle;
-use crate::decode::keys::record_key;
-use crate::ledger::{Allocation, Claim, Claimant, Ledger, Standing, Tally, Use};
+use crate::cli::release::nodes;
+use crate::decode::keys::{endpoint_of_pod_key, record_key};
+use crate::ledger::{Allocation, Claim, Claimant, Ledger, Tally, Use};
 use crate::model::keys::handle_key;
-use crate::model::{Addr, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
-use crate::plan::circumstances::{
-    Address, Again, AgainNode, AgainPod, Holder, Left, NodeNow, PodNow, Refusal, Special, Word,
-};
+use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
+use crate::plan::circumstances::{Address, Again, AgainNode, AgainPod, Holder, Left, PodNow, Refusal, Special, Word};
 use crate::plan::confirm::Work;
 use crate::plan::orphans::Orphan;
-use crate::plan::release::{Extent, Place, Target};
+use crate::plan::release::{Extent, Place, Target, Witness};
 use crate::plan::rules;
 
 /// A step without the bytes.
@@ -48,6 +47,8 @@ pub struct Judge<'w> {
     pub live: bool,
     pub observed: &'w Recorder,
     pub word: &'w Word,
+    /// The operator said, now or at an audit, that no other cluster uses the datastore.
+    pub exclusive: bool,
 }
 
 impl<'w> Judge<'w> {
@@ -72,7 +73,9 @@ impl<'w> Judge<'w> {
             return Verdict::Nothing(format!("{address} is not allocated"));
         };
         let handle = self.world.ledger.handle_of(allocation);
-        match handle.filter(|_| !self.word.knows) {
+        // The operator's word is for what is special; anything else goes as a whole or not at all (rule 6).
+        let alone = self.word.knows && self.special(allocation).is_some();
+        match handle.filter(|_| !alone) {
             Some(id) => self.handle(id),
             None => self.leak(handle, &address.to_string(), &[allocation], Extent::One),
         }
@@ -85,6 +88,9 @@ impl<'w> Judge<'w> {
         };
         if !orphaned_handle::is_orphaned(&self.world, &tally) {
             let words = "it is not proven orphaned (IPA201): an endpoint has its container, or a value does not decode";
+            return Verdict::Refused(vec![Refusal::new(3, text, words)]);
+        }
+        if let Some(words) = self.shadow(id) {
             return Verdict::Refused(vec![Refusal::new(3, text, words)]);
         }
         let grace = self.world.snapshot.kube_controllers.grace();
@@ -104,6 +110,16 @@ impl<'w> Judge<'w> {
             holders: Vec::new(),
             again: Vec::new(),
         }))
+    }
+
+    /// A block under a second, non-canonical key that names the handle: every scan sees it and nobody can write it.
+    fn shadow(&self, id: HandleId) -> Option<String> {
+        let snapshot = self.world.snapshot;
+        let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at.is_none());
+        let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
+        let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
+        let key = odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&record_key(&snapshot.names, b)))?;
+        Some(format!("block {key} names it too, and another block of the same range is in use"))
     }
 
     fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
@@ -132,10 +148,15 @@ impl<'w> Judge<'w> {
         let mut refused = rules::refusals(&addresses, self.word, snapshot.now, snapshot.kube_controllers.grace());
         let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
         let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
+        refused.extend(id.and_then(|id| self.shadow(id)).map(|words| Refusal::new(3, subject, words)));
         if passing > 0 {
             refused.extend(rules::all_or_none(subject, passing, addresses.len()).err());
         }
         if !refused.is_empty() {
+            // Who asked for a handle finds it in every reason.
+            for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
+                refusal.words = format!("{} (handle {subject})", refusal.words);
+            }
             return Verdict::Refused(refused);
         }
         let mut holders: Vec<Holder> = addresses.iter().flat_map(|a| a.holders.clone()).collect();
@@ -182,6 +203,11 @@ impl<'w> Judge<'w> {
             .collect();
         let endpoints: BTreeMap<Vec<u8>, Left> =
             addresses.iter().flat_map(|a| a.endpoints.clone()).map(|e| (e.key.clone(), e)).collect();
+        let others: BTreeSet<Cidr> = match (extent, id) {
+            (Extent::One, Some(id)) => ledger.allocations_of(id).map(|a| ledger.block_of(a).cidr).collect(),
+            _ => BTreeSet::new(),
+        };
+        let witnesses = allocations.iter().flat_map(|a| self.witnesses(a, &endpoints)).collect::<BTreeSet<_>>();
         let claimed: BTreeSet<Cidr> =
             places.iter().map(|p| p.block).filter(|b| ledger.affinities_for(*b).next().is_some()).collect();
         Target {
@@ -191,7 +217,27 @@ impl<'w> Judge<'w> {
             endpoints: endpoints.into_values().collect(),
             extent,
             claimed: claimed.into_iter().collect(),
+            others: others.into_iter().collect(),
+            witnesses: witnesses.into_iter().collect(),
         }
+    }
+
+    /// The endpoints of the owner pod that stay, and the one that it has not: if one of them is written, the proof falls.
+    fn witnesses(&self, allocation: &Allocation, deleted: &BTreeMap<Vec<u8>, Left>) -> Vec<Witness> {
+        let (ledger, snapshot) = (self.world.ledger, self.world.snapshot);
+        let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+        let Some((namespace, pod)) = owner.pod_name().filter(|_| !owner.node.is_none()) else { return Vec::new() };
+        let mut found: BTreeMap<Vec<u8>, Witness> = BTreeMap::new();
+        let own = endpoint_of_pod_key(self.text(namespace), self.text(owner.node), self.text(pod)).into_bytes();
+        let name = format!("the endpoint of pod {}", snapshot.pair(namespace, pod));
+        found.insert(own.clone(), Witness { key: own, mod_revision: None, name });
+        for endpoint in ledger.endpoints_of_pod(namespace, pod) {
+            let key = record_key(&snapshot.names, endpoint);
+            let name = format!("endpoint {}", snapshot.pair(endpoint.namespace, endpoint.name));
+            let mod_revision = Some(endpoint.meta.mod_revision);
+            found.insert(key.clone(), Witness { key, mod_revision, name });
+        }
+        found.into_values().filter(|w| !deleted.contains_key(&w.key)).collect()
     }
 
     /// Everything that is known of one allocated address.
@@ -206,9 +252,12 @@ impl<'w> Judge<'w> {
             holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c)).collect(),
             endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e)).collect(),
             node: self.text(owner.node).to_owned(),
-            node_now: self.node_now(owner.node),
+            node_now: nodes::now(&self.world, self.exclusive, owner.node),
             pod_now: self.pod_now(owner.pod_name(), proof.is_some()),
-            observed: if self.word.skip_age { None } else { self.observed.address(&ledger.tuple_of(allocation)) },
+            observed: match self.word.skip_age {
+                true => None,
+                false => self.observed.address(&ledger.tuple_of(allocation), self.text(owner.node)),
+            },
             proof: proof.map(|p| self.words(&p, owner.pod_name().unwrap_or_default())),
         }
     }
@@ -268,25 +317,8 @@ impl<'w> Judge<'w> {
             name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
             is_stale: self.world.ledger.endpoint_state(endpoint).is_stale(),
             mod_revision: endpoint.meta.mod_revision,
-        }
-    }
-
-    /// The owner's node (Calico's name) at the second look.
-    fn node_now(&self, node: Name) -> NodeNow {
-        let scope = &self.world.ledger.scope;
-        match scope.standing(node) {
-            Standing::Ours => {
-                let name = scope.kubernetes_name(node);
-                match self.world.snapshot.kube_nodes.iter().find(|n| n.name == name) {
-                    Some(found) if found.ready == Some(true) => NodeNow::Ready,
-                    Some(_) => NodeNow::NotReady,
-                    None => NodeNow::Unknown("Kubernetes no longer knows it".to_owned()),
-                }
-            }
-            Standing::Departed => {
-                NodeNow::Departed(self.world.past.and_then(|p| p.gone_since.get(self.text(node)).copied()))
-            }
-            Standing::Foreign => NodeNow::Unknown("it is not known to be this cluster's".to_owned()),
+            node: self.text(endpoint.node).to_owned(),
+            node_now: nodes::now(&self.world, self.exclusive, endpoint.node),
         }
     }
 
@@ -315,18 +347,12 @@ impl<'w> Judge<'w> {
         for (allocation, address) in allocations.iter().zip(addresses) {
             let ledger = self.world.ledger;
             let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
-            let node = match address.node_now {
-                NodeNow::Ready => {
-                    Some((self.text(ledger.scope.kubernetes_name(owner.node)).to_owned(), AgainNode::Ready))
-                }
-                NodeNow::Departed(_) => {
-                    Some((self.text(ledger.scope.kubernetes_name(owner.node)).to_owned(), AgainNode::Absent))
-                }
-                NodeNow::NotReady | NodeNow::Unknown(_) => None,
-            };
+            let node = nodes::again(&self.world, owner.node, &address.node_now);
             all.extend(owner.pod_name().map(|pod| self.again_of(pod, node)));
             for endpoint in self.endpoints(allocation) {
-                all.push(self.again_of((endpoint.namespace, endpoint.pod), None));
+                let how = nodes::now(&self.world, self.exclusive, endpoint.node);
+                let node = nodes::again(&self.world, endpoint.node, &how);
+                all.push(self.again_of((endpoint.namespace, endpoint.pod), node));
             }
         }
         all.sort();

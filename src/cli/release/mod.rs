@@ -8,17 +8,21 @@ mod choose;
 pub mod earlier;
 pub mod gates;
 pub mod judge;
+mod nodes;
 pub mod record;
+pub mod session;
 mod show;
+pub mod turn;
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write;
+use std::path::Path;
 
-use carry::{Carrier, Tally, read_until};
+use carry::read_until;
 use choose::{Chosen, Wanted};
 use judge::{Candidate, Judge, Verdict};
 use record::Recorder;
+use session::Session;
+use turn::Turn;
 
 use super::gather::{self, Sources, present};
 use super::output::{self, Streams};
@@ -29,14 +33,13 @@ use crate::exit::Exit;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Input, InputState, Past, Snapshot, Time};
 use crate::plan::circumstances::{Ask, Refusal, Word};
-use crate::plan::confirm::{Plan, Step, Work, Yes};
+use crate::plan::confirm::{Plan, Step, Work};
 use crate::plan::fresh::Decision;
 use crate::plan::orphans::{self, Orphan};
 use crate::plan::{gates as rule_2, rules};
 use crate::steady::Settling;
 
-/// A plan that is older than this when it is confirmed is made anew.
-const STALE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+const STILL_UNKNOWN: &str = "an earlier release is still unknown: nothing more is released before that is cleared up";
 
 /// Runs the command.
 ///
@@ -53,9 +56,9 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let first = first.snapshot;
     must_reach_etcd(&sources, &first)?;
     let mut recorder = Recorder::open(&args.with.db, &first)?;
-    let unknown = earlier::settle(&mut recorder, sources.connection()?, streams).await?;
-    if !unknown.is_empty() {
-        streams.note("an earlier release is still unknown: nothing more is released before that is cleared up");
+    let db = args.with.db.path()?;
+    if !settled(&db, &mut recorder, &sources, streams).await?.is_empty() {
+        streams.note(STILL_UNKNOWN);
         return Ok(Exit::Incomplete);
     }
     let past = recorder.past()?;
@@ -63,11 +66,13 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let planned = plan(args, &sources, &first, &past, &recorder).await?;
     let session = Session {
         sources: &sources,
+        db: &db,
         first: &first,
         output: args.with.output,
         yes: args.yes,
         rate: args.rate,
         undoes: None,
+        all: args.with.all,
         asked: asked(args),
         made,
     };
@@ -87,88 +92,19 @@ fn list(args: &ReleaseArgs) -> Result<Exit, Error> {
     Ok(Exit::Clean)
 }
 
-/// Everything between a plan and its end: show, ask, carry out, tell. For releases and undos alike.
-pub struct Session<'a> {
-    pub sources: &'a Sources,
-    pub first: &'a Snapshot,
-    pub output: PlanOutput,
-    pub yes: bool,
-    pub rate: Option<f64>,
-    pub undoes: Option<i64>,
-    /// Who asked, with which flags.
-    pub asked: serde_json::Value,
-    /// When the plan was begun.
-    pub made: Time,
-}
-
-impl Session<'_> {
-    /// # Errors
-    /// Failures of the tool, of etcd or the history.
-    pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
-        let refused = !planned.plan.refusals.is_empty();
-        let dry = if refused { Exit::Findings } else { Exit::Clean };
-        if planned.plan.steps.is_empty() {
-            self.print(&planned, None, None, dry)?;
-            return Ok(dry);
-        }
-        if self.output == PlanOutput::Table {
-            self.print(&planned, None, None, dry)?;
-        }
-        let Some(confirmed) = planned.plan.clone().confirm(ask(self.yes)?) else {
-            match self.output {
-                PlanOutput::Json => self.print(&planned, None, None, dry)?,
-                PlanOutput::Table => streams.note("nothing was written: --yes does it"),
-            }
-            return Ok(dry);
-        };
-        if present().since(self.made) > STALE {
-            return Err(Error::new("carry out a plan")
-                .cause("it is older than 5 minutes")
-                .hint("run the command again"));
-        }
-        let mut asked = self.asked.clone();
-        asked["confirmed_by"] = match confirmed.by() {
-            Yes::Person => "person".into(),
-            Yes::Flag => "flag".into(),
-        };
-        let release = recorder.begin(&asked.to_string(), &planned.summary(), self.undoes)?;
-        let mut carrier = Carrier {
-            connection: self.sources.connection()?,
-            api: self.sources.kube_api(),
-            recorder,
-            cluster_id: self.first.etcd.cluster_id,
-            revision: self.first.etcd.revision,
-            rate: self.rate,
-            stop: stop_on_signal(),
-            bar: streams.bar(planned.plan.count() as u64, "released"),
-        };
-        let tally = carrier.run(&confirmed).await;
-        let exit = exit_of(&tally, refused);
-        recorder.finish(word_of(&tally, refused))?;
-        self.print(&planned, Some(release), Some(&tally), exit)?;
-        match tally.failed {
-            Some(error) => Err(error),
-            None => Ok(exit),
-        }
-    }
-
-    fn print(&self, planned: &Planned, release: Option<i64>, tally: Option<&Tally>, exit: Exit) -> Result<(), Error> {
-        let Planned { plan, nothing } = planned;
-        let mut text = Vec::new();
-        let written = match (self.output, tally, release) {
-            (PlanOutput::Json, _, _) => {
-                let document = show::document(release, plan, tally, nothing, exit);
-                writeln!(text, "{document:#}")
-            }
-            (PlanOutput::Table, Some(tally), Some(release)) => show::outcome(release, tally, &mut text),
-            (PlanOutput::Table, _, _) => nothing
-                .iter()
-                .try_for_each(|n| writeln!(text, "NOTE {}", crate::render::escape::escape(n)))
-                .and_then(|()| show::plan(plan, &mut text)),
-        };
-        written.map_err(|e| Error::new("print the plan").cause(e))?;
-        output::print(&text)
-    }
+/// Settles what earlier runs left open; the releases of which it is still unknown. What a run that is still alive has
+/// under way is its own.
+///
+/// # Errors
+/// A history or a datastore that cannot be read.
+pub async fn settled(
+    db: &Path,
+    recorder: &mut Recorder,
+    sources: &Sources,
+    streams: &Streams,
+) -> Result<Vec<i64>, Error> {
+    let Some(_turn) = Turn::take(db)? else { return Ok(Vec::new()) };
+    earlier::settle(recorder, sources.connection()?, streams).await
 }
 
 /// Nothing can be said without the datastore: that is a failure, no refusal.
@@ -182,26 +118,6 @@ pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Err
     }
 }
 
-/// 2 is an error's; an unknown outcome wins over refusals.
-fn exit_of(tally: &Tally, refused: bool) -> Exit {
-    match () {
-        () if tally.unknown.is_some() => Exit::Incomplete,
-        () if tally.failed.is_some() => Exit::Failure,
-        () if refused || !tally.refused.is_empty() => Exit::Findings,
-        () => Exit::Clean,
-    }
-}
-
-fn word_of(tally: &Tally, refused: bool) -> &'static str {
-    match () {
-        () if tally.unknown.is_some() => "unknown",
-        () if tally.failed.is_some() => "failed",
-        () if tally.done + tally.gone == 0 => "refused",
-        () if refused || !tally.refused.is_empty() || tally.stopped => "partly",
-        () => "done",
-    }
-}
-
 fn asked(args: &ReleaseArgs) -> serde_json::Value {
     serde_json::json!({
         "handles": args.handle,
@@ -212,44 +128,6 @@ fn asked(args: &ReleaseArgs) -> serde_json::Value {
         "nodes_off": args.node_is_off,
         "knows": args.i_know_what_this_is,
     })
-}
-
-/// Ctrl-C and SIGTERM finish the running transaction.
-fn stop_on_signal() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        let term = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut term) => drop(term.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let term = std::future::pending::<()>();
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = term => {}
-        }
-        flag.store(true, Ordering::SeqCst);
-    });
-    stop
-}
-
-/// Yes by flag, or by a person at a terminal; without either there is no answer.
-fn ask(yes: bool) -> Result<Option<Yes>, Error> {
-    if yes {
-        return Ok(Some(Yes::Flag));
-    }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Ok(None);
-    }
-    let failed = |e: io::Error| Error::new("ask for an answer").cause(e);
-    io::stderr().write_all(b"Release these? Only \"yes\" does it: ").map_err(failed)?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).map_err(failed)?;
-    Ok((answer.trim() == "yes").then_some(Yes::Person))
 }
 
 /// A plan with what is said beside it.
@@ -303,13 +181,16 @@ async fn plan(
         }
     };
     let ledger = Ledger::build(&second, scope, past);
-    let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off: args.node_is_off.clone() };
     let world = World { snapshot: &second, ledger: &ledger, past };
+    let (nodes_off, notes) = nodes::off(&world, &args.node_is_off);
+    planned.nothing.extend(notes);
+    let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off };
     planned.plan.refusals = rule_2::refusals(&gates::circumstances(&world, ask, live, recorder.knows_pair()));
     if !planned.plan.refusals.is_empty() {
         return Ok(planned);
     }
-    let judge = Judge { world, first, live, observed: recorder, word: &word };
+    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
+    let judge = Judge { world, first, live, observed: recorder, word: &word, exclusive };
     steps(&judge, &wanted, sources, &mut planned).await?;
     Ok(planned)
 }

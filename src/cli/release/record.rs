@@ -70,9 +70,9 @@ impl Recorder {
         Observation::of(&self.db.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
     }
 
-    /// How often audits have seen this very allocation leaked.
-    pub fn address(&self, tuple: &AllocationTuple) -> Option<Observation> {
-        Observation::of(&self.db.leak_observations(self.watch.as_ref()?, tuple).unwrap_or_default())
+    /// How often audits have seen this very allocation leaked while its node (Calico's name) was Ready, or gone.
+    pub fn address(&self, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
+        Observation::of(&self.db.leak_observations(self.watch.as_ref()?, tuple, node).unwrap_or_default())
     }
 
     /// Records that a release (or an undo) begins; gives its number.

@@ -1,3 +1,4 @@
+use super::super::circumstances::NodeNow;
 use super::super::fresh::Decision;
 use super::super::testing::{Store, cidr};
 use super::super::transaction::Transaction;
@@ -29,6 +30,8 @@ fn target(handle: &str, places: Vec<Place>) -> Target {
         endpoints: Vec::new(),
         extent: Extent::Whole,
         claimed: Vec::new(),
+        others: Vec::new(),
+        witnesses: Vec::new(),
     }
 }
 
@@ -220,11 +223,49 @@ fn one_address_by_the_operators_word_counts_the_handle_down() {
 fn an_endpoint_goes_as_it_was_judged_or_nothing_goes() {
     let (mut store, mut target) = dual();
     let mod_revision = store.put("/calico/e", "{}");
-    target.endpoints = vec![Left { key: b"/calico/e".to_vec(), name: "shop/e".into(), is_stale: true, mod_revision }];
+    target.endpoints = vec![Left {
+        key: b"/calico/e".to_vec(),
+        name: "shop/e".into(),
+        is_stale: true,
+        mod_revision,
+        node: "n".into(),
+        node_now: NodeNow::Ready,
+    }];
     assert_eq!(write(&target, &store).operations(), 4);
     let mut rewritten = store.clone();
     rewritten.put("/calico/e", "{}");
     assert_eq!(changed(&target, &rewritten), "endpoint shop/e was written meanwhile");
     store.absent("/calico/e");
     assert_eq!(write(&target, &store).operations(), 3);
+}
+
+/// The proof "its pod has another container now" is the endpoint's word.
+#[test]
+fn what_a_proof_rests_on_is_compared() {
+    let (mut store, mut target) = dual();
+    let mod_revision = store.put("/calico/e", "{}");
+    let witness = |mod_revision| Witness { key: b"/calico/e".to_vec(), mod_revision, name: "endpoint shop/e".into() };
+    target.witnesses = vec![witness(Some(mod_revision))];
+    let transaction = write(&target, &store);
+    assert_eq!((transaction.compares(), transaction.operations()), (10, 3), "compared, not written");
+    let mut rewritten = store.clone();
+    rewritten.put("/calico/e", "{}");
+    assert_eq!(changed(&target, &rewritten), "endpoint shop/e was written meanwhile");
+    let mut gone = store.clone();
+    gone.absent("/calico/e");
+    assert_eq!(changed(&target, &gone), "endpoint shop/e was written meanwhile");
+    target.witnesses = vec![witness(None)];
+    assert_eq!(changed(&target, &store), "endpoint shop/e was written meanwhile", "there was none");
+    assert_eq!(write(&target, &gone).compares(), 9);
+}
+
+/// A handle that counts too little is not taken from under an address in a block that it does not name.
+#[test]
+fn one_address_leaves_the_handle_to_others_that_it_does_not_count() {
+    let (mut store, mut target) = dual();
+    store.handle("n.a", &[V4]);
+    (target.extent, target.places, target.others) = (Extent::One, vec![place(&store, V4, 0, "n.a")], vec![cidr(V6)]);
+    store.apply(&write(&target, &store));
+    assert!(store.read(V4).0.allocation(0).is_none() && store.read(V6).0.allocation(1).is_some());
+    assert!(store.text(&handle_key("n.a")).is_some());
 }

@@ -28,6 +28,18 @@ fn leaked() -> Address {
     }
 }
 
+/// A stale endpoint on a node that is Ready.
+fn left() -> Left {
+    Left {
+        key: b"/k".to_vec(),
+        name: "shop/e".into(),
+        is_stale: true,
+        mod_revision: 1,
+        node: "node-2".into(),
+        node_now: NodeNow::Ready,
+    }
+}
+
 fn rules(address: Address, word: &Word) -> Vec<u8> {
     refusals(&[address], word, now(), GRACE).into_iter().map(|r| r.rule).collect()
 }
@@ -53,12 +65,23 @@ fn rule_3_stale_endpoints_are_no_holders_and_possible_ones_are() {
 
 #[test]
 fn rule_3_an_endpoint_goes_along_only_when_its_pod_is_proven_gone() {
-    let with = |is_stale| {
-        let left = Left { key: b"/k".to_vec(), name: "shop/e".into(), is_stale, mod_revision: 1 };
-        Address { endpoints: vec![left], ..leaked() }
-    };
+    let with = |is_stale| Address { endpoints: vec![Left { is_stale, ..left() }], ..leaked() };
     assert_eq!(rules(with(true), &Word::default()), [0u8; 0]);
     assert_eq!(rules(with(false), &Word::default()), [3]);
+}
+
+/// The pod is gone, and its container may still run where nobody can see it.
+#[test]
+fn rule_3_the_node_of_an_endpoint_must_be_known_too() {
+    let with =
+        |node_now, word: &Word| rules(Address { endpoints: vec![Left { node_now, ..left() }], ..leaked() }, word);
+    let ago = |seconds: u64| NodeNow::Departed(Some(now().minus(Duration::from_secs(seconds))));
+    assert_eq!(with(NodeNow::Ready, &Word::default()), [0u8; 0]);
+    assert_eq!((with(ago(3600), &Word::default()), with(ago(3599), &Word::default())), (vec![], vec![3]));
+    assert_eq!(with(NodeNow::NotReady, &Word::default()), [3]);
+    assert_eq!(with(NodeNow::Unknown("x".into()), &Word::default()), [3]);
+    let off = |name: &str| Word { nodes_off: vec![name.into()], ..Word::default() };
+    assert_eq!((with(NodeNow::NotReady, &off("node-2")), with(NodeNow::NotReady, &off("node-1"))), (vec![], vec![3]));
 }
 
 #[test]

@@ -1,0 +1,119 @@
+//! The owner's node as rule 3 wants to know it, and the operator's `--node-is-off`.
+
+use crate::checks::World;
+use crate::ledger::Standing;
+use crate::model::{KubeNode, Name};
+use crate::plan::circumstances::{AgainNode, NodeNow};
+
+/// The Kubernetes node of one of Calico's names.
+fn kubernetes_node<'w>(world: &World<'w>, node: Name) -> Option<&'w KubeNode> {
+    let name = world.ledger.scope.kubernetes_name(node);
+    world.snapshot.kube_nodes.iter().find(|n| n.name == name)
+}
+
+/// A node (Calico's name) at the second look. `exclusive` is the operator's word that no other cluster uses the
+/// datastore.
+pub fn now(world: &World<'_>, exclusive: bool, node: Name) -> NodeNow {
+    let text = world.ledger.text(node);
+    match world.ledger.scope.standing(node) {
+        Standing::Ours => match kubernetes_node(world, node) {
+            Some(found) if found.ready == Some(true) => NodeNow::Ready,
+            Some(_) => NodeNow::NotReady,
+            None => NodeNow::Unknown("Kubernetes no longer knows it".to_owned()),
+        },
+        // Another cluster on this datastore loses its Calico Nodes to our kube-controllers while its pods live on
+        // (domain facts, section 8): only what the history knows as ours, or the operator's word, tells the two apart.
+        Standing::Departed if !exclusive && !world.past.is_some_and(|p| p.known_nodes.contains(text)) => {
+            NodeNow::Unknown(
+                "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster uses \
+                 this datastore"
+                    .to_owned(),
+            )
+        }
+        Standing::Departed => NodeNow::Departed(world.past.and_then(|p| p.gone_since.get(text).copied())),
+        Standing::Foreign => NodeNow::Unknown("it is not known to be this cluster's".to_owned()),
+    }
+}
+
+/// What Kubernetes must say of the node right before the write: its name there, and how it must be. `None` where the
+/// operator's word stands for it.
+pub fn again(world: &World<'_>, node: Name, how: &NodeNow) -> Option<(String, AgainNode)> {
+    let name = || world.ledger.text(world.ledger.scope.kubernetes_name(node)).to_owned();
+    match how {
+        NodeNow::Ready => {
+            let uid = kubernetes_node(world, node).map(|n| n.uid.text(&world.snapshot.names)).unwrap_or_default();
+            Some((name(), AgainNode::Ready(uid)))
+        }
+        NodeNow::Departed(_) => Some((name(), AgainNode::Absent)),
+        NodeNow::NotReady | NodeNow::Unknown(_) => None,
+    }
+}
+
+/// `--node-is-off` as Calico's names: what was said may be Calico's or Kubernetes' name. Names that fit no node are told.
+pub fn off(world: &World<'_>, said: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut off, mut notes) = (Vec::new(), Vec::new());
+    let names = &world.snapshot.names;
+    for text in said {
+        let name = names.find(text);
+        let as_kubernetes = name.map_or(&[][..], |n| world.ledger.scope.calico_names(n));
+        off.extend(as_kubernetes.iter().map(|n| world.ledger.text(*n).to_owned()));
+        let is_calico = name.is_some_and(|n| {
+            world.ledger.calico_node(n).is_some()
+                || world.ledger.allocations.iter().any(|a| world.ledger.owner_node(a) == n)
+        });
+        match is_calico {
+            true => off.push(text.clone()),
+            false if as_kubernetes.is_empty() => {
+                notes.push(format!("--node-is-off {text}: neither Calico nor Kubernetes has a node of this name"));
+            }
+            false => {}
+        }
+    }
+    (off, notes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::{Ledger, ScopeFlag};
+    use crate::model::{Past, Time};
+
+    fn how(c: &mut Cluster, node: &str, past: &Past, exclusive: bool) -> NodeNow {
+        c.snapshot.sort();
+        let name = c.snapshot.names.intern(node);
+        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, Some(past));
+        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: Some(past) };
+        now(&world, exclusive, name)
+    }
+
+    #[test]
+    fn a_node_is_departed_only_when_it_was_known_as_ours() {
+        let mut c = Cluster::healthy();
+        c.snapshot.calico_nodes.retain(|n| c.snapshot.names.get(n.name) != "node-1");
+        c.snapshot.kube_nodes.retain(|n| c.snapshot.names.get(n.name) != "node-1");
+        let gone_since = [("node-1".to_owned(), Time(7))].into();
+        let known = Past { known_nodes: ["node-1".to_owned()].into(), gone_since, ..Past::default() };
+        assert_eq!(how(&mut c, "node-1", &known, false), NodeNow::Departed(Some(Time(7))));
+        let stranger = Past { known_nodes: Default::default(), ..known };
+        assert!(matches!(how(&mut c, "node-1", &stranger, false), NodeNow::Unknown(why) if why.contains("exclusive")));
+        assert_eq!(how(&mut c, "node-1", &stranger, true), NodeNow::Departed(Some(Time(7))));
+    }
+
+    #[test]
+    fn both_names_of_a_node_that_is_off_are_understood_and_others_told() {
+        let mut c = Cluster::healthy();
+        let kubernetes = c.snapshot.names.intern("ip-10-0-0-1");
+        c.snapshot.kube_nodes.iter_mut().find(|n| c.snapshot.names.get(n.name) == "node-1").unwrap().name = kubernetes;
+        let calico = c.snapshot.names.intern("node-1");
+        c.snapshot.calico_nodes.iter_mut().find(|n| n.name == calico).unwrap().kubernetes_name = Some(kubernetes);
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let said = |name: &str| off(&world, &[name.to_owned()]);
+        assert_eq!(said("node-1"), (vec!["node-1".to_owned()], vec![]));
+        assert_eq!(said("ip-10-0-0-1"), (vec!["node-1".to_owned()], vec![]));
+        let (none, notes) = said("node-l");
+        assert!(none.is_empty() && notes[0].contains("node-l: neither Calico nor Kubernetes"), "{notes:?}");
+    }
+}
