@@ -5,7 +5,7 @@
 //! 502) the leak of the very address that it lists. A fold must not hide a cause: whatever is worse than its root,
 //! or merely of the same name, stands for itself.
 
-use std::collections::HashMap;
+use crate::model::hash::HashMap;
 
 use crate::model::{Code, Fact, Finding, Root, Severity, SubjectKind};
 

@@ -24,134 +24,178 @@ use crate::steady::Settling;
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let settings = args.settings.settings()?;
-    let (mut judged, mut memory) = match &args.from {
+    let (judging, mut memory);
+    let (looked, mut verdict, ledger);
+    match &args.from {
         Some(file) => {
             let captured = capture::read(file)?;
-            let mut memory = Memory::open(&args.history, Some(file));
-            (from_capture(captured, &args.judging, &mut memory), memory)
+            (judging, memory) = (&args.judging, Memory::open(&args.history, Some(file)));
+            let second;
+            (looked, second) = from_capture(captured, judging, &mut memory);
+            ledger = looked.ledger(&memory);
+            verdict = looked.judge_captured(second, &ledger, judging, &memory);
         }
         None => {
             let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
-            let mut memory = Memory::open(&args.history, None);
-            (live(&sources, &args.judging, streams, &mut memory, None).await?, memory)
+            (judging, memory) = (&args.judging, Memory::open(&args.history, None));
+            looked = look(&sources, judging, streams, &mut memory, None).await?;
+            ledger = looked.ledger(&memory);
+            verdict = looked.judge(&ledger, &sources, judging, streams, &memory, None).await;
         }
-    };
-    settings.change_severities(&mut judged.outcome);
-    let ignored = settings.ignored(&judged.outcome);
-    judged.warnings.extend(ignored.idle.iter().cloned());
-    judged.warnings.iter().for_each(|w| streams.note(w));
-    let mut outcome = std::mem::take(&mut judged.outcome);
-    let ledger = Ledger::build(&judged.snapshot, judged.scope, memory.past());
-    let said = args.judging.scope.map(ScopeFlag::from);
-    let recorded = judged.record(&ledger, &mut outcome, &mut memory, said);
+    }
+    settings.change_severities(&mut verdict.outcome);
+    let ignored = settings.ignored(&verdict.outcome);
+    verdict.warnings.extend(ignored.idle.iter().cloned());
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
+    let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope.map(ScopeFlag::from));
     if memory.is_overtaken() {
         streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
     }
-    let told = Told { judged: &judged, ledger: &ledger, outcome: &outcome, recorded: recorded.as_ref(), ignored };
+    let told = Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), ignored };
     let exit = tell(told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
     Ok(if memory.failed() { Exit::Failure } else { exit })
 }
 
-/// What an audit came to.
-pub struct Judged {
+/// What the first look saw, and how it is to be judged.
+pub struct Looked {
     snapshot: Snapshot,
-    outcome: Outcome,
     started: Time,
     duration: Duration,
     scope: ScopeFlag,
-    /// The second look failed.
-    incomplete: bool,
-    warnings: Vec<String>,
+    /// Sentences for standard error.
+    pub warnings: Vec<String>,
 }
 
-/// Looks twice at live sources; a capture being written sees both looks.
+/// What came of it.
+#[derive(Default)]
+pub struct Verdict {
+    outcome: Outcome,
+    /// The second look failed.
+    incomplete: bool,
+    /// Sentences for standard error.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at live sources; a capture being written sees it.
 ///
 /// # Errors
 /// As [`gather::first_look`].
-pub async fn live(
+pub async fn look(
     sources: &Sources,
     judging: &Judging,
     streams: &Streams,
     memory: &mut Memory,
-    mut capture: Option<&mut Writer>,
-) -> Result<Judged, Error> {
+    capture: Option<&mut Writer>,
+) -> Result<Looked, Error> {
     let FirstLook { mut snapshot, started, duration, warnings } =
-        gather::first_look(sources, streams, judging.now, capture.as_deref_mut()).await?;
+        gather::first_look(sources, streams, judging.now, capture).await?;
     memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
-    let (scope, past) = (judging.scope_flag(), memory.past());
-    let outcome = check(&snapshot, scope, past);
-    let settling = Settling { past, now: snapshot.now, settle: judging.settle };
-    let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings };
-    if !settling.has_suspects(&judged.outcome) {
-        return Ok(judged);
-    }
-    if judging.settle.is_zero() {
-        judged.outcome = settling.unconfirmed(judged.outcome);
-        return Ok(judged);
-    }
-    let look = settling.second_look(&judged.outcome);
-    let spinner = streams.spinner(&format!("looking again in {}s at suspects:", judging.settle.as_secs()));
-    spinner.set_position(look.size() as u64);
-    tokio::time::sleep(judging.settle).await;
-    let began = gather::present();
-    let seen = gather::second_look(sources, &judged.snapshot, &look, judging.now, capture.as_deref_mut()).await;
-    spinner.finish_and_clear();
-    let took = judging.now.map_or_else(|| gather::present().since(began), |_| Duration::ZERO);
-    match seen {
-        Ok(second) => {
-            if let Some(writer) = capture {
-                writer.look(&second, began, took);
-            }
-            let again = check(&second, scope, past);
-            judged.outcome = settling.confirm(judged.outcome, &again);
-        }
-        Err(error) => {
-            if let Some(writer) = capture {
-                writer.look_failed(&judged.snapshot, began, &chain(&error));
-            }
-            judged.fail_second_look(&settling, &chain(&error));
-        }
-    }
-    Ok(judged)
+    Ok(Looked { snapshot, started, duration, scope: judging.scope_flag(), warnings })
 }
 
-impl Judged {
-    /// Sentences for standard error.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+/// What a capture saw; both looks are in it.
+fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
+    let mut snapshot = captured.first;
+    snapshot.now = judging.now.unwrap_or(snapshot.now);
+    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
+    let (started, duration, scope) = (captured.started, captured.duration, judging.scope_flag());
+    (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)
+}
+
+impl Looked {
+    /// The joined view, made once: for the checks, the history and the output.
+    pub fn ledger(&self, memory: &Memory) -> Ledger<'_> {
+        Ledger::build(&self.snapshot, self.scope, memory.past())
+    }
+
+    /// Runs the checks, and looks again at suspects; a capture being written sees that too.
+    pub async fn judge(
+        &self,
+        ledger: &Ledger<'_>,
+        sources: &Sources,
+        judging: &Judging,
+        streams: &Streams,
+        memory: &Memory,
+        mut capture: Option<&mut Writer>,
+    ) -> Verdict {
+        let past = memory.past();
+        let (mut verdict, settling) = self.first_verdict(ledger, judging, past);
+        if !settling.has_suspects(&verdict.outcome) {
+            return verdict;
+        }
+        if judging.settle.is_zero() {
+            verdict.outcome = settling.unconfirmed(verdict.outcome);
+            return verdict;
+        }
+        let look = settling.second_look(&verdict.outcome);
+        let spinner = streams.spinner(&format!("looking again in {}s at suspects:", judging.settle.as_secs()));
+        spinner.set_position(look.size() as u64);
+        tokio::time::sleep(judging.settle).await;
+        let began = gather::present();
+        let seen = gather::second_look(sources, &self.snapshot, &look, judging.now, capture.as_deref_mut()).await;
+        spinner.finish_and_clear();
+        let took = judging.now.map_or_else(|| gather::present().since(began), |_| Duration::ZERO);
+        match seen {
+            Ok(second) => {
+                if let Some(writer) = capture {
+                    writer.look(&second, began, took);
+                }
+                verdict.outcome = settling.confirm(verdict.outcome, &self.check_again(&second, past));
+            }
+            Err(error) => {
+                if let Some(writer) = capture {
+                    writer.look_failed(&self.snapshot, began, &chain(&error));
+                }
+                verdict.fail_second_look(&settling, &chain(&error));
+            }
+        }
+        verdict
+    }
+
+    /// The same with the second look of a capture.
+    fn judge_captured(&self, second: Second, ledger: &Ledger<'_>, judging: &Judging, memory: &Memory) -> Verdict {
+        let past = memory.past();
+        let (mut verdict, settling) = self.first_verdict(ledger, judging, past);
+        match second {
+            _ if judging.settle.is_zero() => verdict.outcome = settling.unconfirmed(verdict.outcome),
+            // Nothing had to be looked at again, or a capture without a second look: read again as a file, it says
+            // the same.
+            Second::None => {}
+            Second::Seen(mut second) => {
+                second.now = judging.now.unwrap_or(second.now);
+                verdict.outcome = settling.confirm(verdict.outcome, &self.check_again(&second, past));
+            }
+            Second::Failed(why) => verdict.fail_second_look(&settling, &why),
+        }
+        verdict
+    }
+
+    fn first_verdict<'p>(
+        &self,
+        ledger: &Ledger<'_>,
+        judging: &Judging,
+        past: Option<&'p Past>,
+    ) -> (Verdict, Settling<'p>) {
+        let outcome = checks::run(&World { snapshot: &self.snapshot, ledger, past });
+        let settling = Settling { past, now: self.snapshot.now, settle: judging.settle };
+        (Verdict { outcome, ..Verdict::default() }, settling)
+    }
+
+    fn check_again(&self, second: &Snapshot, past: Option<&Past>) -> Outcome {
+        let ledger = Ledger::build(second, self.scope, past);
+        checks::run(&World { snapshot: second, ledger: &ledger, past })
     }
 
     /// Whether something could not be read or decoded, or not be looked at again.
-    pub fn is_incomplete(&self) -> bool {
+    pub fn is_incomplete(&self, verdict: &Verdict) -> bool {
         let unread = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
         let unread = unread.filter(|i| !self.snapshot.coverage.complete(*i)).count() > 0;
-        self.incomplete || unread || !self.snapshot.bad_values.is_empty()
+        verdict.incomplete || unread || !self.snapshot.bad_values.is_empty()
     }
+}
 
-    /// Writes the audit into the history, if there is one, and tells the findings since when they are known.
-    fn record(
-        &self,
-        ledger: &Ledger<'_>,
-        outcome: &mut Outcome,
-        memory: &mut Memory,
-        said: Option<ScopeFlag>,
-    ) -> Option<Recorded> {
-        memory.past()?;
-        let about = Circumstances { incomplete: self.incomplete, ..Circumstances::default() };
-        let shown = AuditView::of(&self.snapshot, ledger, outcome, about);
-        let course = Course {
-            started: self.started,
-            duration: self.duration,
-            complete: shown.audit.complete,
-            said,
-            tool: env!("CARGO_PKG_VERSION").to_owned(),
-            counts: serde_json::to_string(&shown.counts).unwrap_or_default(),
-        };
-        drop(shown);
-        memory.record(ledger, outcome, &course)
-    }
-
+impl Verdict {
     fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
         self.incomplete = true;
@@ -159,61 +203,56 @@ impl Judged {
     }
 }
 
-fn check(snapshot: &Snapshot, scope: ScopeFlag, past: Option<&Past>) -> Outcome {
-    let ledger = Ledger::build(snapshot, scope, past);
-    checks::run(&World { snapshot, ledger: &ledger, past })
-}
-
-/// Audits what a capture saw; both looks are in it.
-fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> Judged {
-    let mut snapshot = captured.first;
-    snapshot.now = judging.now.unwrap_or(snapshot.now);
-    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
-    let (scope, past) = (judging.scope_flag(), memory.past());
-    let outcome = check(&snapshot, scope, past);
-    let settling = Settling { past, now: snapshot.now, settle: judging.settle };
-    let (started, duration) = (captured.started, captured.duration);
-    let mut judged = Judged { snapshot, outcome, started, duration, scope, incomplete: false, warnings: Vec::new() };
-    match captured.second {
-        _ if judging.settle.is_zero() => judged.outcome = settling.unconfirmed(judged.outcome),
-        // Nothing had to be looked at again, or a capture without a second look: read again as a file, it says the same.
-        Second::None => {}
-        Second::Seen(mut second) => {
-            second.now = judging.now.unwrap_or(second.now);
-            judged.outcome = settling.confirm(judged.outcome, &check(&second, scope, past));
-        }
-        Second::Failed(why) => judged.fail_second_look(&settling, &why),
-    }
-    judged
+/// Writes the audit into the history, if there is one, and tells the findings since when they are known.
+fn record(
+    looked: &Looked,
+    ledger: &Ledger<'_>,
+    verdict: &mut Verdict,
+    memory: &mut Memory,
+    said: Option<ScopeFlag>,
+) -> Option<Recorded> {
+    memory.past()?;
+    let about = Circumstances { incomplete: verdict.incomplete, ..Circumstances::default() };
+    let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
+    let course = Course {
+        started: looked.started,
+        duration: looked.duration,
+        complete: shown.audit.complete,
+        said,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        counts: serde_json::to_string(&shown.counts).unwrap_or_default(),
+    };
+    drop(shown);
+    memory.record(ledger, &mut verdict.outcome, &course)
 }
 
 /// What is told.
 struct Told<'a> {
-    judged: &'a Judged,
+    looked: &'a Looked,
     ledger: &'a Ledger<'a>,
-    outcome: &'a Outcome,
+    verdict: &'a Verdict,
     recorded: Option<&'a Recorded>,
     ignored: Ignored,
 }
 
 fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
-    let Told { judged, ledger, outcome, recorded, ignored } = told;
+    let Told { looked, ledger, verdict, recorded, ignored } = told;
     let about = Circumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
         failed: memory.failed(),
-        started: Some(judged.started),
-        duration: judged.duration,
+        started: Some(looked.started),
+        duration: looked.duration,
         narrow: Narrow { codes: view.code.clone(), severity: view.severity, ..Narrow::default() },
         fail_on: view.fail_on,
-        incomplete: judged.incomplete,
-        warnings: judged.warnings.clone(),
-        ignored: ignored.findings,
+        incomplete: verdict.incomplete,
+        warnings: looked.warnings.iter().chain(&verdict.warnings).cloned().collect(),
+        ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,
         nodes: view.all.then_some(usize::MAX),
         ..Circumstances::default()
     };
-    let shown = AuditView::of(&judged.snapshot, ledger, outcome, about);
+    let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
     let mut text = Vec::new();
     let written = match view.output {
         Output::Table => {

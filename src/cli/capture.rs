@@ -16,9 +16,12 @@ use crate::source::capture::Writer;
 pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
     let mut writer = Writer::create(&args.file)?;
-    let judged = audit::live(&sources, &args.judging, streams, &mut Memory::none(), Some(&mut writer)).await?;
+    let mut memory = Memory::none();
+    let looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer)).await?;
+    let ledger = looked.ledger(&memory);
+    let verdict = looked.judge(&ledger, &sources, &args.judging, streams, &memory, Some(&mut writer)).await;
     writer.finish()?;
-    judged.warnings().iter().for_each(|w| streams.note(w));
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
     streams.note(&format!("captured: {}", args.file.display()));
-    Ok(if judged.is_incomplete() { Exit::Incomplete } else { Exit::Clean })
+    Ok(if looked.is_incomplete(&verdict) { Exit::Incomplete } else { Exit::Clean })
 }

@@ -55,17 +55,17 @@ fn moment(at: DateTime<chrono::FixedOffset>) -> Time {
 
 /// RFC 3339, any year.
 pub(super) fn rfc3339(text: &str) -> Option<Time> {
-    DateTime::parse_from_rfc3339(text).ok().map(moment)
+    Time::parse_usual_rfc3339(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(moment))
 }
 
 /// An optional moment in RFC 3339; Go's zero time is none.
 pub(super) fn time(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Result<Option<Time>, Bad> {
-    optional(value, field, text, |text| DateTime::parse_from_rfc3339(text).ok())
+    optional(value, field, text, Time::parse_usual_rfc3339, |text| DateTime::parse_from_rfc3339(text).ok())
 }
 
 /// An optional moment in Go's own format (RFC 3339 is taken as well); Go's zero time is none.
 pub(super) fn go_time(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Result<Option<Time>, Bad> {
-    optional(value, field, text, |text| {
+    optional(value, field, text, Time::parse_usual_go, |text| {
         let go = DateTime::parse_and_remainder(text, GO_TIME).ok().map(|(at, _)| at);
         go.or_else(|| DateTime::parse_from_rfc3339(text).ok())
     })
@@ -75,9 +75,13 @@ fn optional(
     value: &[u8],
     field: &str,
     text: &Option<Text<'_>>,
+    usual: impl Fn(&str) -> Option<Time>,
     parse: impl Fn(&str) -> Option<DateTime<chrono::FixedOffset>>,
 ) -> Result<Option<Time>, Bad> {
     let Some(text) = given(text) else { return Ok(None) };
+    if let Some(time) = usual(text) {
+        return Ok(Some(time));
+    }
     let at = parse(text).ok_or_else(|| Bad::text(value, field, text, "time"))?;
     Ok((at.timestamp() != GO_ZERO).then(|| moment(at)))
 }

@@ -1,6 +1,6 @@
 //! What IPAM records of an address: the ordinals of all blocks as one sorted table.
 
-use std::collections::HashMap;
+use crate::model::hash::HashMap;
 
 use super::Ledger;
 use crate::model::past::AllocationTuple;

@@ -6,7 +6,7 @@
 //! exactly that CIDR exists, and reclaimable when somebody claims it, nothing in it is taken, and some of it can be
 //! handed out.
 
-use std::collections::{HashMap, HashSet};
+use crate::model::hash::{HashMap, HashSet};
 
 use super::spans::Spans;
 use super::{Allocation, Ledger, Use};

@@ -1,6 +1,6 @@
 //! What values that do not decode hide: unknown is not absent.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use crate::model::snapshot::Dark;
 use crate::model::{Addr, Cidr, HandleId, Input, Name, Snapshot};

@@ -19,7 +19,7 @@ mod tally;
 mod tunnels;
 mod workloads;
 
-use std::collections::{HashMap, HashSet};
+use crate::model::hash::{HashMap, HashSet};
 
 use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 

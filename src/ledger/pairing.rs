@@ -3,7 +3,7 @@
 //! A wrong kubeconfig would make every address look leaked. So before any check that needs pods, the two are
 //! held against each other.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 use std::time::Duration;
 
 use super::Ledger;

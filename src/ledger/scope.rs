@@ -3,7 +3,7 @@
 //! The GUID names the datastore, not the Kubernetes cluster: several clusters and plain hosts may share one,
 //! and what is another cluster's must never be accused.
 
-use std::collections::{HashMap, HashSet};
+use crate::model::hash::{HashMap, HashSet};
 
 use super::DarkRanges;
 use crate::model::snapshot::Dark;

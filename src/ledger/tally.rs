@@ -2,6 +2,8 @@
 //!
 //! Both sides are compared by sanitised id and masked CIDR (domain facts, section 3). Cooling addresses are nobody's.
 
+use std::borrow::Cow;
+
 use super::Ledger;
 use crate::model::{Cidr, Handle, HandleId, Name};
 
@@ -13,7 +15,7 @@ pub struct Tally<'s> {
     /// are one id, and then they count together.
     pub objects: &'s [Handle],
     /// How many addresses of which block the objects count together; by block.
-    pub counted: Vec<(Cidr, i64)>,
+    pub counted: Cow<'s, [(Cidr, i64)]>,
     /// How many addresses of which block are allocated to the id; by block.
     pub held: Vec<(Cidr, i64)>,
 }
@@ -32,8 +34,18 @@ impl Tally<'_> {
         self.held.is_empty()
     }
 
+    /// Every block of which the two sides say different numbers.
+    pub fn discords(&self) -> Vec<Discord> {
+        if *self.counted == *self.held {
+            return Vec::new();
+        }
+        let mut blocks = self.blocks();
+        blocks.retain(|d| d.counted != d.held);
+        blocks
+    }
+
     /// Every block that either side names, with both numbers.
-    pub fn blocks(&self) -> Vec<Discord> {
+    fn blocks(&self) -> Vec<Discord> {
         let counted = self.counted.iter().map(|&(block, counted)| Discord { block, counted, held: 0 });
         let held = self.held.iter().map(|&(block, held)| Discord { block, counted: 0, held });
         let mut blocks: Vec<Discord> = counted.chain(held).collect();
@@ -53,16 +65,26 @@ impl Tally<'_> {
 impl<'s> Ledger<'s> {
     /// Every handle id that has an object, in the order of the snapshot.
     pub fn tallies(&self) -> impl Iterator<Item = Tally<'s>> {
-        self.snapshot.handles.chunk_by(|a, b| a.id == b.id).filter_map(|objects| {
+        let mut rest = self.allocations_of_handle.as_slice();
+        self.snapshot.handles.chunk_by(|a, b| a.id == b.id).filter_map(move |objects| {
             let id = objects.first()?.id;
-            let counted = sum(objects.iter().flat_map(|o| o.counts.iter().copied()).collect());
-            Some(Tally { id, objects, counted, held: self.held(id) })
+            // Both lists are sorted by id: what stands before it belongs to no object.
+            rest = rest.get(rest.iter().take_while(|(handle, _)| *handle < id).count()..)?;
+            let (own, after) = rest.split_at(rest.iter().take_while(|(handle, _)| *handle == id).count());
+            rest = after;
+            Some(Tally { id, objects, counted: counted(objects), held: self.held_by(own) })
         })
     }
 
     /// How many addresses of which block are allocated to a handle id; by block.
     pub fn held(&self, id: HandleId) -> Vec<(Cidr, i64)> {
         sum(self.allocations_of(id).map(|a| (self.block_of(a).cidr, 1)).collect())
+    }
+
+    /// The same for entries of the index that are one handle's.
+    fn held_by(&self, entries: &[(HandleId, u32)]) -> Vec<(Cidr, i64)> {
+        let allocations = entries.iter().filter_map(|&(_, i)| self.allocations.get(i as usize));
+        sum(allocations.map(|a| (self.block_of(a).cidr, 1)).collect())
     }
 
     /// Every handle id that any allocation names, once each.
@@ -89,6 +111,14 @@ impl<'s> Ledger<'s> {
                 Some((names.find(namespace)?, names.find(&pod)?))
             }
         }
+    }
+}
+
+/// What the objects of one id count together. Nearly always there is one object, which has one entry a block already.
+fn counted(objects: &[Handle]) -> Cow<'_, [(Cidr, i64)]> {
+    match objects {
+        [one] if one.counts.is_sorted_by(|a, b| a.0 < b.0) => Cow::Borrowed(&one.counts),
+        _ => Cow::Owned(sum(objects.iter().flat_map(|o| o.counts.iter().copied()).collect())),
     }
 }
 
@@ -121,7 +151,7 @@ mod tests {
         let ledger = Ledger::build(&c.snapshot, c.scope, None);
         let id = HandleId::find(&c.snapshot.names, &id).unwrap();
         let tally = ledger.tallies().find(|t| t.id == id).unwrap();
-        assert_eq!(tally.counted, [(block, i64::MAX), (cidr("10.65.0.64/26"), 0)]);
+        assert_eq!(*tally.counted, [(block, i64::MAX), (cidr("10.65.0.64/26"), 0)]);
         assert_eq!(tally.held, [(block, 1)]);
         assert_eq!(tally.blocks().iter().map(|d| (d.counted, d.held)).collect::<Vec<_>>(), [(i64::MAX, 1), (0, 0)]);
     }

@@ -13,37 +13,42 @@ use serde::{Serialize, Serializer};
 const V4_MAPPED: u128 = 0xffff_0000_0000;
 
 /// One IP address of either family; orders numerically, IPv4 before IPv6 unicast space.
+///
+/// Two halves instead of one `u128`, which would round every record with an address up to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Addr(u128);
+pub struct Addr {
+    high: u64,
+    low: u64,
+}
 
 impl Addr {
     /// The address with this 128-bit number (IPv4 in its mapped form).
     pub const fn from_bits(bits: u128) -> Addr {
-        Addr(bits)
+        Addr { high: (bits >> 64) as u64, low: bits as u64 }
     }
 
     /// The 128-bit number (IPv4 in its mapped form).
     pub const fn bits(self) -> u128 {
-        self.0
+        (self.high as u128) << 64 | self.low as u128
     }
 
     /// Whether this is an IPv4 address.
     pub const fn is_v4(self) -> bool {
-        self.0 >> 32 == V4_MAPPED >> 32
+        self.high == 0 && self.low >> 32 == (V4_MAPPED >> 32) as u64
     }
 
     /// The standard library's form.
     pub fn to_ip(self) -> IpAddr {
         if self.is_v4() {
-            IpAddr::V4(Ipv4Addr::from_bits(self.0 as u32))
+            IpAddr::V4(Ipv4Addr::from_bits(self.low as u32))
         } else {
-            IpAddr::V6(Ipv6Addr::from_bits(self.0))
+            IpAddr::V6(Ipv6Addr::from_bits(self.bits()))
         }
     }
 
     /// The address `offset` places further; `None` past the end of the number space.
     pub fn checked_add(self, offset: u128) -> Option<Addr> {
-        self.0.checked_add(offset).map(Addr)
+        self.bits().checked_add(offset).map(Addr::from_bits)
     }
 
     /// Parses an address that may carry a prefix length (`10.0.0.1/32`), as Calico writes
@@ -59,8 +64,8 @@ impl Addr {
 impl From<IpAddr> for Addr {
     fn from(ip: IpAddr) -> Addr {
         match ip {
-            IpAddr::V4(v4) => Addr(V4_MAPPED | u128::from(v4.to_bits())),
-            IpAddr::V6(v6) => Addr(v6.to_bits()),
+            IpAddr::V4(v4) => Addr::from_bits(V4_MAPPED | u128::from(v4.to_bits())),
+            IpAddr::V6(v6) => Addr::from_bits(v6.to_bits()),
         }
     }
 }
@@ -109,7 +114,7 @@ impl Cidr {
         }
         let host_bits = u32::from(width - prefix);
         let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-        let first = Addr(address.0 & mask);
+        let first = Addr::from_bits(address.bits() & mask);
         Some(Cidr { first, prefix })
     }
 
@@ -128,7 +133,7 @@ impl Cidr {
 
     /// The last address.
     pub fn last(self) -> Addr {
-        Addr(self.first.0 + (self.size() - 1))
+        Addr::from_bits(self.first.bits() + (self.size() - 1))
     }
 
     /// The prefix length in bits of its own family.
@@ -164,12 +169,12 @@ impl Cidr {
 
     /// The place of `address` in this network (a block's *ordinal*), when it lies in it.
     pub fn ordinal(self, address: Addr) -> Option<u128> {
-        self.contains(address).then(|| address.0 - self.first.0)
+        self.contains(address).then(|| address.bits() - self.first.bits())
     }
 
     /// The address at `ordinal`, when that lies in it.
     pub fn nth(self, ordinal: u128) -> Option<Addr> {
-        (ordinal < self.size()).then(|| Addr(self.first.0 + ordinal))
+        (ordinal < self.size()).then(|| Addr::from_bits(self.first.bits() + ordinal))
     }
 }
 

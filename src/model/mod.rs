@@ -13,6 +13,7 @@ pub mod endpoint;
 pub mod fact;
 pub mod finding;
 pub mod handle;
+pub mod hash;
 pub mod key;
 pub mod keys;
 pub mod kube;

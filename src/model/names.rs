@@ -31,8 +31,22 @@ impl Name {
 pub struct Names {
     text: String,
     ends: Vec<u32>,
-    index: HashTable<u32>,
+    index: HashTable<Entry>,
     hasher: DefaultHashBuilder,
+}
+
+/// A text's place, with what tells it from others before its bytes are looked at: those are far away in memory.
+#[derive(Clone, Copy)]
+struct Entry {
+    number: u32,
+    hash: u32,
+}
+
+impl Entry {
+    /// The table's own hash, spread from the half that is kept: the table looks at the top and at the bottom.
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
 }
 
 impl std::fmt::Debug for Names {
@@ -49,17 +63,15 @@ impl Names {
         if text.is_empty() {
             return Name::NONE;
         }
-        let hash = self.hasher.hash_one(text);
-        let (arena, ends) = (&self.text, &self.ends);
-        if let Some(found) = self.index.find(hash, |&n| slice(arena, ends, n) == text) {
-            return Name(*found);
+        let hash = self.hash(text);
+        if let Some(found) = self.entry(hash, text) {
+            return found;
         }
         let Ok(end) = u32::try_from(self.text.len() + text.len()) else { return Name::NONE };
         self.text.push_str(text);
         self.ends.push(end);
         let number = self.ends.len() as u32;
-        let (arena, ends, hasher) = (&self.text, &self.ends, &self.hasher);
-        self.index.insert_unique(hash, number, |&n| hasher.hash_one(slice(arena, ends, n)));
+        self.index.insert_unique(Entry::spread(hash), Entry { number, hash }, |entry| Entry::spread(entry.hash));
         Name(number)
     }
 
@@ -68,8 +80,16 @@ impl Names {
         if text.is_empty() {
             return Some(Name::NONE);
         }
-        let hash = self.hasher.hash_one(text);
-        self.index.find(hash, |&n| slice(&self.text, &self.ends, n) == text).map(|&n| Name(n))
+        self.entry(self.hash(text), text)
+    }
+
+    fn hash(&self, text: &str) -> u32 {
+        self.hasher.hash_one(text) as u32
+    }
+
+    fn entry(&self, hash: u32, text: &str) -> Option<Name> {
+        let same = |entry: &Entry| entry.hash == hash && slice(&self.text, &self.ends, entry.number) == text;
+        self.index.find(Entry::spread(hash), same).map(|entry| Name(entry.number))
     }
 
     /// The text of `name`; empty for [`Name::NONE`] and for a name of another table.

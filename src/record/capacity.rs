@@ -14,7 +14,7 @@ impl Diff<'_> {
             return Vec::new();
         }
         let leaks = findings.iter().filter(|f| f.code == Code(110)).filter_map(|f| f.subject.id.parse().ok());
-        let leaked: HashSet<Addr> = leaks.collect();
+        let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);
         let known = &self.past.last.capacity;
         let number = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);

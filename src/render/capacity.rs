@@ -2,7 +2,7 @@
 //!
 //! Unknown is not absent: a number for which an input was not read is none, rather than 0.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use serde::Serialize;
 

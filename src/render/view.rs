@@ -2,7 +2,7 @@
 //!
 //! Unknown is not absent: what was not read has no count, rather than the count 0.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;

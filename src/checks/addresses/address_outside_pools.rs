@@ -1,6 +1,6 @@
 //! IPA121: an endpoint's address that no pool covers.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, World};

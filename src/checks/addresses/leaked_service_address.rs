@@ -1,6 +1,6 @@
 //! IPA112: a LoadBalancer address whose service is gone.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

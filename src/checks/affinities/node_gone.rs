@@ -1,6 +1,6 @@
 //! IPA406: a node that is gone for good and still owns blocks.
 
-use std::collections::HashMap;
+use crate::model::hash::HashMap;
 
 use super::get_block;
 use crate::checks::evidence::{count, shell};

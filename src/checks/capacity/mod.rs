@@ -4,7 +4,7 @@ pub mod overlapping_pools;
 pub mod pool_exhaustion;
 pub mod pool_out_of_blocks;
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use super::World;
 use super::addresses::leaked_address;

@@ -1,6 +1,6 @@
 //! IPA909: a node whose clock runs ahead.
 
-use std::collections::HashMap;
+use crate::model::hash::HashMap;
 use std::time::Duration;
 
 use crate::checks::evidence::shell;

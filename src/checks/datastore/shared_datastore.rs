@@ -1,6 +1,6 @@
 //! IPA906: another Kubernetes cluster uses this datastore.
 
-use std::collections::HashMap;
+use crate::model::hash::HashMap;
 
 use super::cluster;
 use crate::checks::evidence::count;

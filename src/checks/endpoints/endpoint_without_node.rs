@@ -1,7 +1,7 @@
 //! IPA508: an endpoint whose node Calico does not know.
 
 use super::{subject, workload};
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};

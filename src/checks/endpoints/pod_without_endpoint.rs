@@ -1,6 +1,6 @@
 //! IPA505: a pod that works without its endpoint.
 
-use std::collections::HashSet;
+use crate::model::hash::HashSet;
 
 use crate::checks::evidence::delete_pod;
 use crate::checks::{Check, Docs, World};

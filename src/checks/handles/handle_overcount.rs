@@ -42,7 +42,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// The readable blocks of which it counts more than they have.
 fn overcounted(world: &World<'_>, tally: &Tally<'_>) -> Vec<Discord> {
-    let over = tally.blocks().into_iter().filter(|d| d.counted > d.held);
+    let over = tally.discords().into_iter().filter(|d| d.counted > d.held);
     over.filter(|d| !world.ledger.dark.block(d.block)).collect()
 }
 

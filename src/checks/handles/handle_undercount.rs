@@ -31,7 +31,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for tally in world.ledger.tallies() {
         // Another spelling of the id that does not decode may count the rest.
         if !world.ledger.dark.handle(tally.id) {
-            let under: Vec<Discord> = tally.blocks().into_iter().filter(|d| d.counted < d.held).collect();
+            let under: Vec<Discord> = tally.discords().into_iter().filter(|d| d.counted < d.held).collect();
             findings.extend((!under.is_empty()).then(|| report(world, &tally, &under)));
         }
     }

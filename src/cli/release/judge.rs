@@ -127,7 +127,7 @@ impl<'w> Judge<'w> {
         let start = all.partition_point(|h| h.id < id);
         let end = start + all.get(start..)?.partition_point(|h| h.id == id);
         let objects: &'w [Handle] = all.get(start..end).filter(|o| !o.is_empty())?;
-        let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect();
+        let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect::<Vec<_>>().into();
         Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
     }
 
