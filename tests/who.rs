@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "who/holders.rs"]
+mod holders;
+#[path = "who/offline.rs"]
+mod offline;
 mod servers;
 
 use std::path::Path;

@@ -142,7 +142,8 @@ fn allocation(a: &AllocationRow, now: Time, paper: &mut Paper<'_>) -> Result<()>
     let block = format!("block {} ordinal {}", a.block, a.ordinal);
     let affinity = a.affinity.clone().unwrap_or_else(|| "ownerless".to_owned());
     let alternate = a.alternate.as_ref().map(|o| format!("migrating to {o}")).unwrap_or_default();
-    row(paper, "IPAM", &[&owner, &on, &alternate, &when, &block, &affinity])
+    let kind = if a.used_for == "vm" && a.owner.is_some() { "VM" } else { "" };
+    row(paper, "IPAM", &[&owner, kind, &on, &alternate, &when, &block, &affinity])
 }
 
 fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The first line: one sentence that answers, and claims no more than what was read.
 
+use std::collections::BTreeSet;
+
 use super::dossier::{AddressSheet, AllocationRow, Dossier, Found, Holder};
 use super::{Before, Interval, NodeStay, Stay};
 use crate::model::{Addr, Code, Time};
@@ -19,6 +21,8 @@ fn holder(h: &Holder) -> String {
 fn owner(row: &AllocationRow) -> String {
     match (&row.owner, &row.handle, row.used_for) {
         (_, _, "windows") => "Windows' reservation".to_owned(),
+        // The launcher pod changes, the VM stays.
+        (_, Some(handle), "vm") => format!("the VM of handle {handle}"),
         (Some(owner), _, _) => owner.clone(),
         (None, Some(handle), _) => format!("handle {handle}"),
         (None, None, _) => "nobody by name".to_owned(),
@@ -246,16 +250,15 @@ fn then(asked: &str, before: &Before, at: Time) -> String {
 }
 
 fn last_known(asked: &str, before: &Before) -> String {
-    // Of one address: pods that had it at once.
-    let mut pods: Vec<&Stay> =
-        before.pods.iter().filter(|s| s.ends.not_seen_after.is_none() && s.grade == "certain").collect();
-    pods.dedup_by(|a, b| a.pod == b.pod);
-    if let [first, _, ..] = pods.as_slice()
-        && pods.iter().all(|s| s.address == first.address)
-        && asked == first.address.to_string()
-    {
-        let last = first.ends.last_seen.to_rfc3339();
-        return format!("{asked} has {} holders by the last audit that looked ({last})", pods.len());
+    // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
+    let holds = |s: &&Stay| s.ends.not_seen_after.is_none() && s.grade == "certain";
+    if let Some(address) = Addr::parse_with_prefix(asked) {
+        let holding: Vec<&Stay> = before.pods.iter().filter(holds).collect();
+        let pods: BTreeSet<&str> = holding.iter().map(|s| s.pod.as_str()).collect();
+        if let ([first, ..], 2..) = (holding.as_slice(), pods.len()) {
+            let last = first.ends.last_seen.to_rfc3339();
+            return format!("{address} has {} pods by the last audit that looked ({last})", pods.len());
+        }
     }
     let all = &before.allocations;
     let newest = all.iter().rev().max_by_key(|i| (i.ends.not_seen_after.is_none(), i.ends.last_seen));
@@ -296,7 +299,9 @@ fn of_node(before: &Before, last: &NodeStay, at: Option<Time>) -> String {
     match (at, last.ends.not_seen_after) {
         (Some(at), _) => {
             let when = at.to_rfc3339();
-            format!("node {name} at {when} was {ready}, with {addresses} allocated")
+            let sure = before.nodes.iter().any(|n| n.ends.at(at) == Some(true));
+            let was = if sure { "was" } else { "(no audit looked just then) may have been" };
+            format!("node {name} at {when} {was} {ready}, with {addresses} allocated")
         }
         (None, None) => {
             let seen = last.ends.last_seen.to_rfc3339();
