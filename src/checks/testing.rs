@@ -460,13 +460,16 @@ impl Cluster {
         let names = &snapshot.names;
         let blocks = snapshot.blocks.iter().map(|b| (keys::record_key(names, b), b.meta));
         let affinities = snapshot.affinities.iter().map(|a| (keys::record_key(names, a), a.meta));
+        let handles = snapshot.handles.iter().map(|h| (keys::record_key(names, h), h.meta));
+        let endpoints = snapshot.endpoints.iter().map(|e| (keys::record_key(names, e), e.meta));
+        let nodes = snapshot.calico_nodes.iter().map(|n| (keys::record_key(names, n), n.meta));
         let sequence =
             |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });
         let past = Past {
             audits: 1,
             last_audit: Some(self.ago(3_600)),
             pair_known: true,
-            keys: blocks.chain(affinities).collect(),
+            keys: blocks.chain(affinities).chain(handles).chain(endpoints).chain(nodes).collect(),
             etcd: Some(PastEtcd { revision: self.revision, cluster_id: snapshot.etcd.cluster_id }),
             block_sequences: snapshot.blocks.iter().filter_map(|b| Some((b.cidr, sequence(b)?))).collect(),
             ..Past::default()

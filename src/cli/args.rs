@@ -112,6 +112,15 @@ pub struct WhoArgs {
     #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
     pub no_history: bool,
 
+    /// With --offline or --at, only this cluster of the file: the beginning of its datastore's GUID or of a Kubernetes UID
+    #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER", help_heading = "History")]
+    pub cluster: Option<String>,
+
+    /// How long a thing must have been so before it counts: what is wrong with it is looked at again after this time,
+    /// unless the history saw it too. 0: answer at once, what one look found is an unconfirmed note
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
+    pub settle: Duration,
+
     /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
     pub scope: ScopeArg,

@@ -38,11 +38,8 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     if window.since > window.until {
         return Err(Error::new("report").cause("--since is later than --until"));
     }
-    let wanted = |pair: &Pair| {
-        args.cluster.as_ref().is_none_or(|c| pair.guid.starts_with(c) || pair.uids.iter().any(|u| u.starts_with(c)))
-    };
     let mut clusters = Vec::new();
-    for pair in db.pairs()?.iter().filter(|p| wanted(p)) {
+    for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
         clusters.push(cluster(&db, pair, window, args)?);
     }
     let exit = report::exit(&clusters, args.fail_on);

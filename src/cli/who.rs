@@ -1,26 +1,23 @@
-//! `ipaudit who`: one look at everything, what the history remembers of it, and etcd's own old revisions.
+//! `ipaudit who`: a look at everything, a second one at what is wrong, what the history remembers, and etcd's own old
+//! revisions. It judges by the rules of an audit, so both say the same of one thing.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::args::{WhoArgs, WhoOutput};
 use super::gather::{self, Sources};
 use super::output::{self, Streams};
 use super::{who_before, who_deep};
 use crate::checks::{self, Outcome, World};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, decide};
 use crate::history::{Db, Mode};
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Input, InputState, Past, Severity, Snapshot};
+use crate::model::{Input, InputState, Past, Snapshot};
 use crate::record;
 use crate::render;
 use crate::source::capture::{self, Second};
 use crate::steady::Settling;
 use crate::who::{self, Asked, Dossier};
-
-/// How long the history must have known a finding for one look to count as the second.
-const SETTLE: Duration = Duration::from_secs(20);
 
 /// Runs the command.
 ///
@@ -41,14 +38,21 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
     Ok(exit)
 }
 
+/// So many intervals of a node are told from the history; an address, a handle and a pod have all of theirs.
+const INTERVALS: usize = 32;
+
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let db = Db::open(&args.db.path()?, Mode::Read)?;
     let guesses = who::guesses(&args.what);
     let mut before = Vec::new();
-    for pair in db.pairs()? {
-        let mut of_pair = who_before::of(&db, &pair, &guesses)?;
+    for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
+        let mut of_pair = who_before::of(&db, pair, &guesses)?;
         args.at.iter().for_each(|at| of_pair.keep_at(*at));
-        let empty = of_pair.allocations.is_empty() && of_pair.pods.is_empty() && of_pair.open.is_empty();
+        of_pair.count(args.at);
+        if !of_pair.nodes.is_empty() {
+            of_pair.keep_newest(INTERVALS);
+        }
+        let empty = of_pair.is_nothing();
         before.extend((!empty).then_some(of_pair));
     }
     let incomplete = before.iter().any(|b| !b.last_complete) && args.at.is_none();
@@ -61,29 +65,28 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
 /// What was read, by whichever way.
 struct Read {
     snapshot: Snapshot,
-    second: Option<Snapshot>,
-    /// A capture's or file's findings were looked at as often as they ever will be.
-    settled: bool,
+    from: From,
+    /// The second look failed.
     incomplete: bool,
-    sources: Option<Sources>,
+}
+
+enum From {
+    Sources(Sources),
+    /// With its second look: a capture's findings were looked at as often as they ever will be.
+    Capture(Second),
 }
 
 async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
     if let Some(file) = &args.from {
         let captured = capture::read(file)?;
-        let (mut snapshot, mut read_second, mut incomplete) = (captured.first, None, false);
+        let mut snapshot = captured.first;
         snapshot.now = args.now.unwrap_or(snapshot.now);
-        match captured.second {
-            Second::Seen(second) => read_second = Some(*second),
-            Second::None => {}
-            Second::Failed(_) => incomplete = true,
-        }
-        return Ok(Read { snapshot, second: read_second, settled: !incomplete, incomplete, sources: None });
+        return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
     let look = gather::first_look(&sources, streams, args.now, None).await?;
     look.warnings.iter().for_each(|w| streams.note(w));
-    Ok(Read { snapshot: look.snapshot, second: None, settled: false, incomplete: false, sources: Some(sources) })
+    Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })
 }
 
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
@@ -95,8 +98,10 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let snapshot = &read.snapshot;
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
-    let outcome = settle(&read, checks::run(&world), scope, past);
     let asked = Asked::of(&ledger, &args.what);
+    let outcome = who::about(&ledger, checks::run(&world), &asked);
+    let (outcome, looked) = settle(&read, outcome, args, past, streams).await;
+    read.incomplete = !looked;
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
     if let Some(db) = &db {
         match before(db, snapshot, &dossier, &args.what) {
@@ -108,9 +113,9 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         }
     }
     if args.deep {
-        match &read.sources {
-            Some(sources) => dossier.deep = who_deep::of(sources, &ledger, &asked, &dossier).await?,
-            None => streams.note("--deep asks etcd itself: a capture has no old revisions"),
+        match &read.from {
+            From::Sources(sources) => dossier.deep = who_deep::of(sources, &ledger, &asked, &dossier).await?,
+            From::Capture(_) => streams.note("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
     let incomplete = read.incomplete || !dossier.unread.is_empty();
@@ -119,29 +124,52 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     Ok((dossier, Course { worst, incomplete, failed: failed || unknown }))
 }
 
-/// One look: what has to be seen twice is told as it is, and marked as seen once, unless an earlier audit or the
-/// capture's second look saw it too. Its severity stays: the question was about this very thing.
-fn settle(read: &Read, outcome: Outcome, scope: ScopeFlag, past: Option<&Past>) -> Outcome {
-    let settling = Settling { past, now: read.snapshot.now, settle: SETTLE };
-    if let Some(second) = &read.second {
-        let ledger = Ledger::build(second, scope, past);
-        let again = checks::run(&World { snapshot: second, ledger: &ledger, past });
-        return settling.confirm(outcome, &again);
+/// What stands of the findings about it, by the rules of an audit: an earlier audit or a second look saw it too. False
+/// when somebody had to look again and could not.
+async fn settle(
+    read: &Read,
+    outcome: Outcome,
+    args: &WhoArgs,
+    past: Option<&Past>,
+    streams: &Streams,
+) -> (Outcome, bool) {
+    let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
+    if !settling.has_suspects(&outcome) {
+        return (outcome, true);
     }
-    if read.settled {
-        return outcome;
-    }
-    let severities: Vec<_> = outcome.findings.iter().map(|f| (f.code, f.subject.clone(), f.severity)).collect();
-    let mut marked = settling.unconfirmed(outcome);
-    let known: std::collections::HashMap<_, Severity> =
-        severities.into_iter().map(|(code, subject, severity)| ((code, subject), severity)).collect();
-    for finding in &mut marked.findings {
-        if let Some(severity) = known.get(&(finding.code, finding.subject.clone())) {
-            finding.severity = *severity;
+    let again = |second: &Snapshot| {
+        let ledger = Ledger::build(second, args.scope.into(), past);
+        checks::run(&World { snapshot: second, ledger: &ledger, past })
+    };
+    match &read.from {
+        _ if args.settle.is_zero() => (settling.unconfirmed(outcome), true),
+        From::Capture(Second::None) => (outcome, true),
+        From::Capture(Second::Failed(_)) => (settling.unconfirmed(outcome), false),
+        From::Capture(Second::Seen(second)) => {
+            let mut second = (**second).clone();
+            second.now = args.now.unwrap_or(second.now);
+            (settling.confirm(outcome, &again(&second)), true)
+        }
+        From::Sources(sources) => {
+            let look = settling.second_look(&outcome);
+            let title = format!("looking again in {}s (--settle 0: at once), suspects:", args.settle.as_secs());
+            let spinner = streams.spinner(&title);
+            spinner.set_position(look.size() as u64);
+            tokio::time::sleep(args.settle).await;
+            let seen = gather::second_look(sources, &read.snapshot, &look, args.now, None).await;
+            spinner.finish_and_clear();
+            match seen {
+                Ok(second) => (settling.confirm(outcome, &again(&second)), true),
+                Err(error) => {
+                    streams.note(&format!(
+                        "the second look failed, what one look found stays unconfirmed: {}",
+                        chain(&error)
+                    ));
+                    (settling.unconfirmed(outcome), false)
+                }
+            }
         }
     }
-    checks::refold(&mut marked.findings);
-    marked
 }
 
 /// The history, if there is one: a question does not make one, and for a capture it is asked only when named.
@@ -192,7 +220,10 @@ fn before(db: &Db, snapshot: &Snapshot, dossier: &Dossier, word: &str) -> Result
     let only = if let [only] = known.as_slice() { Some(*only) } else { None };
     let Some(pair) = ours.or(only.filter(|_| key.uids.is_empty())) else { return Ok(Vec::new()) };
     let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { who_before::named(dossier) };
-    let found = who_before::of(db, pair, &guesses)?;
-    let empty = found.allocations.is_empty() && found.pods.is_empty() && found.open.is_empty();
-    Ok(if empty { Vec::new() } else { vec![found] })
+    let mut found = who_before::of(db, pair, &guesses)?;
+    found.count(None);
+    if !found.nodes.is_empty() {
+        found.keep_newest(INTERVALS);
+    }
+    Ok(if found.is_nothing() { Vec::new() } else { vec![found] })
 }

@@ -1,9 +1,11 @@
 //! Carries the history's rows about one thing into the plain values of [`crate::who`].
 
+use std::collections::BTreeSet;
+
 use crate::error::Error;
 use crate::history::Db;
-use crate::history::query::{Pair, Span, Whose, Window};
-use crate::who::{Before, Dossier, Ends, Guess, Interval, OpenFinding, Stay};
+use crate::history::query::{About, FindingRow, Pair, Span, Whose, Window};
+use crate::who::{Before, Dossier, Ends, Guess, Interval, NodeStay, OpenFinding, Stay};
 
 /// What the history is asked for, by everything that the dossier shows.
 pub fn named(dossier: &Dossier) -> Vec<Guess> {
@@ -14,7 +16,7 @@ pub fn named(dossier: &Dossier) -> Vec<Guess> {
             ("pod", Some((namespace, name))) => {
                 guesses.push(Guess::Pod(Some(namespace.to_owned()), name.to_owned()));
             }
-            // A node had thousands of addresses: only its findings are told.
+            // Nodes, MACs and interfaces: what belongs to them stands among the addresses and nodes.
             _ => {}
         }
     }
@@ -37,50 +39,92 @@ pub fn of(db: &Db, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
         last_complete: last.last().is_some_and(|audit| audit.complete),
         ..Before::default()
     };
-    let mut subjects = Vec::new();
     for guess in guesses {
         let whose = match guess {
             Guess::Address(address) => Whose::Address(*address),
             Guess::Handle(id) => Whose::Handle(id.clone()),
             Guess::Pod(namespace, name) => Whose::Pod { namespace: namespace.clone(), name: name.clone() },
             Guess::Node(name) => {
-                subjects.push(name.clone());
+                nodes(db, pair, name, &mut before)?;
                 continue;
             }
         };
         allocations(db, pair, &whose, &mut before)?;
         stays(db, pair, &whose, &mut before)?;
     }
+    let about = about(&before, guesses);
+    for calico in before.nodes.iter().filter_map(|n| n.calico.clone()).collect::<BTreeSet<_>>() {
+        allocations(db, pair, &Whose::Node(calico), &mut before)?;
+    }
     before.allocations.sort_by_key(|i| (i.address, i.ends.first_seen));
     before.allocations.dedup();
     before.pods.sort_by(|a, b| (a.address, a.ends.first_seen, &a.pod).cmp(&(b.address, b.ends.first_seen, &b.pod)));
     before.pods.dedup();
-    subjects.extend(before.allocations.iter().filter_map(|i| i.handle.clone()));
+    before.nodes.sort_by(|a, b| (&a.calico, a.ends.first_seen).cmp(&(&b.calico, b.ends.first_seen)));
+    before.nodes.dedup();
+    before.open = db.findings_about(pair.id, &about)?.into_iter().map(open_finding).collect();
+    Ok(before)
+}
+
+/// What open findings are wanted: about what was asked for, and about the blocks, handles and pods that the history
+/// knows of it. All that lies in a node's blocks is the node's by its name.
+fn about(before: &Before, guesses: &[Guess]) -> About {
+    let mut about = About::default();
     for guess in guesses {
         match guess {
-            Guess::Address(address) => subjects.push(address.to_string()),
-            Guess::Handle(id) => subjects.push(id.clone()),
-            Guess::Pod(Some(namespace), name) => subjects.push(format!("{namespace}/{name}")),
-            Guess::Pod(None, _) => subjects.extend(before.pods.iter().map(|s| s.pod.clone())),
-            Guess::Node(_) => {}
+            Guess::Address(address) => about.subjects.push(address.to_string()),
+            Guess::Handle(id) => about.words.push(id.clone()),
+            Guess::Pod(Some(namespace), name) => about.pods.push(format!("{namespace}/{name}")),
+            Guess::Pod(None, _) => {
+                about.pods.extend(before.pods.iter().map(|s| s.pod.clone()));
+                about.pods.extend(before.allocations.iter().filter_map(|i| i.owner.clone()));
+            }
+            Guess::Node(name) => {
+                about.nodes.push(name.clone());
+                about.wires.push(name.clone());
+            }
         }
     }
-    subjects.sort();
-    subjects.dedup();
-    for some in subjects.chunks(500) {
-        before.open.extend(db.findings_about(pair.id, some)?.into_iter().map(|f| OpenFinding {
-            code: f.code,
-            severity: f.severity,
-            subject: f.subject,
-            summary: f.summary,
-            state: f.state,
-            first_seen: f.opened.at,
-            last_seen: f.last_seen.at,
-            audits_seen: f.audits_seen,
-            episode: f.episode,
-        }));
+    let of_nodes = before.nodes.iter().flat_map(|n| n.calico.iter().chain(&n.kubernetes).cloned());
+    about.nodes.extend(of_nodes);
+    // Of what is over nothing stands open but what has a finding of its own.
+    let open = before.allocations.iter().filter(|i| i.ends.not_seen_after.is_none());
+    about.subjects.extend(open.clone().flat_map(|i| [Some(i.block.clone()), Some(i.address.to_string())]).flatten());
+    about.words.extend(open.filter_map(|i| i.handle.clone()));
+    about.words.extend(about.pods.iter().cloned());
+    about.subjects.extend(about.words.iter().chain(&about.nodes).cloned());
+    for list in [&mut about.subjects, &mut about.nodes, &mut about.pods, &mut about.words] {
+        list.sort();
+        list.dedup();
     }
-    Ok(before)
+    about
+}
+
+fn open_finding(f: FindingRow) -> OpenFinding {
+    OpenFinding {
+        code: f.code,
+        severity: f.severity,
+        subject: f.subject,
+        summary: f.summary,
+        state: f.state,
+        first_seen: f.opened.at,
+        last_seen: f.last_seen.at,
+        audits_seen: f.audits_seen,
+        episode: f.episode,
+    }
+}
+
+fn nodes(db: &Db, pair: &Pair, name: &str, before: &mut Before) -> Result<(), Error> {
+    before.nodes.extend(db.nodes(pair.id, Some(name))?.into_iter().map(|n| NodeStay {
+        calico: n.calico,
+        kubernetes: n.kubernetes,
+        present: n.present,
+        ready: n.ready,
+        boot_id: n.boot_id,
+        addresses: n.addresses,
+        ends: ends(n.span),
+    }));
+    Ok(())
 }
 
 fn ends(span: Span) -> Ends {

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::model::{Addr, Code, Severity, Time};
 
 pub use super::timeline::AuditInput;
-pub use findings::Which;
+pub use findings::{About, Which};
 
 pub(super) mod findings;
 pub(super) mod intervals;
@@ -263,6 +263,13 @@ pub enum Whose {
     /// Calico's name (allocations), Kubernetes' name (pods).
     Node(String),
     All,
+}
+
+impl Pair {
+    /// Whether `--cluster` means it: the beginning of its GUID or of a UID; without one every pair is meant.
+    pub fn is_called(&self, id: Option<&str>) -> bool {
+        id.is_none_or(|id| self.guid.starts_with(id) || self.uids.iter().any(|uid| uid.starts_with(id)))
+    }
 }
 
 impl Db {

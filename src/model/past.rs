@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::finding::{mix, stable_hash};
-use super::{Addr, Cidr, Code, Life, Meta, SubjectKind, Time};
+use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time};
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +47,10 @@ pub struct Past {
     /// What only the recorder of the next audit needs.
     pub last: LastState,
 }
+
+/// What is kept by key: the fork test (IPA903) sees a restore in any of these.
+pub const KEPT_BY_KEY: [Input; 5] =
+    [Input::Blocks, Input::Handles, Input::Affinities, Input::Endpoints, Input::CalicoNodes];
 
 /// A table whose keys are hashes already.
 pub type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;

@@ -202,13 +202,13 @@ impl Diff<'_> {
         };
         let calico = snapshot.calico_nodes.iter().map(|node| {
             let kubernetes = node.kubernetes_name;
-            let addresses: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
-            self.node_row(Some(node.name), kubernetes, kubernetes.and_then(known), &addresses.join(" "))
+            self.node_row(Some(node.name), kubernetes, kubernetes.and_then(known), &once(&node.addresses))
         });
-        let alone = snapshot.kube_nodes.iter().filter(|n| scope.calico_names(n.name).is_empty()).map(|node| {
-            let addresses: Vec<String> = node.internal_addresses.iter().map(ToString::to_string).collect();
-            self.node_row(None, Some(node.name), Some(node), &addresses.join(" "))
-        });
+        let alone = snapshot
+            .kube_nodes
+            .iter()
+            .filter(|n| scope.calico_names(n.name).is_empty())
+            .map(|node| self.node_row(None, Some(node.name), Some(node), &once(&node.internal_addresses)));
         calico.chain(alone).collect()
     }
 
@@ -270,6 +270,17 @@ impl Diff<'_> {
         let (ledger, scope) = (self.ledger, &self.ledger.scope);
         ledger.calico_node(name).is_some() || scope.is_known_to_kubernetes(name) || ledger.dark.node(name)
     }
+}
+
+/// Each address once: Calico names one of a node in several places.
+fn once(addresses: &[crate::model::Addr]) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in addresses.iter().map(ToString::to_string) {
+        if !texts.contains(&text) {
+            texts.push(text);
+        }
+    }
+    texts.join(" ")
 }
 
 /// Rows that were open and were not seen.

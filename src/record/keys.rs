@@ -3,16 +3,14 @@
 use super::Diff;
 use crate::model::finding::stable_hash;
 use crate::model::keys::{Record, record_key};
+use crate::model::past::KEPT_BY_KEY;
 use crate::model::record::{BlockRow, Changes, KeyRow};
-use crate::model::{Input, Meta, PastKey};
-
-/// What is kept by key; a fork test without one of these would say nothing.
-const KEPT: [Input; 5] = [Input::Blocks, Input::Handles, Input::Affinities, Input::Endpoints, Input::CalicoNodes];
+use crate::model::{Meta, PastKey};
 
 impl Diff<'_> {
     /// Keys that are new, were written or are gone since the last audit that read them all.
     pub(super) fn keys(&self) -> Option<Changes<KeyRow, u64>> {
-        if !self.complete(&KEPT) || self.snapshot.etcd.revision <= 0 {
+        if !self.complete(&KEPT_BY_KEY) || self.snapshot.etcd.revision <= 0 {
             return None;
         }
         let (snapshot, names, past) = (self.snapshot, &self.snapshot.names, &self.past.keys.0);
@@ -37,7 +35,7 @@ impl Diff<'_> {
         let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
         let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
         records.for_each(|(record, meta)| enter(record_key(names, record), meta));
-        for bad in snapshot.bad_values.iter().filter(|bad| KEPT.contains(&bad.input)) {
+        for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
             enter(bad.key.clone(), Meta { mod_revision: bad.mod_revision, ..Meta::default() });
         }
         if unseen > 0 {

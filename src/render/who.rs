@@ -8,7 +8,10 @@ use super::age::moment;
 use super::json::lines::Lines;
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{Severity, Time};
-use crate::who::{AddressSheet, AllocationRow, Before, Dossier, Ends, Holder, Interval};
+use crate::who::{AddressSheet, AllocationRow, Before, Dossier, Ends, Holder, Interval, NodeStay, OpenFinding};
+
+/// So many findings, and so many entries of each kind that the history remembers, are told.
+const SHOWN: usize = 20;
 
 /// One versioned document.
 pub fn write_json(dossier: &Dossier, out: &mut dyn Write) -> Result<()> {
@@ -47,11 +50,12 @@ fn heading(paper: &mut Paper<'_>, text: &str) -> Result<()> {
 
 /// A labelled line; the label begins at 2, the rest at 14.
 fn row(paper: &mut Paper<'_>, label: &str, fields: &[&str]) -> Result<()> {
+    let indent = if label.is_empty() { 14 } else { 2 };
     let mut text = Text::new().field(DIM, label);
     for (i, field) in fields.iter().filter(|f| !f.is_empty()).enumerate() {
         text = if i == 0 { text.column(PLAIN, field, 12) } else { text.field(PLAIN, field) };
     }
-    paper.paragraph(2, 14, &text)
+    paper.paragraph(indent, 14, &text)
 }
 
 fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
@@ -138,20 +142,23 @@ fn allocation(a: &AllocationRow, now: Time, paper: &mut Paper<'_>) -> Result<()>
     let block = format!("block {} ordinal {}", a.block, a.ordinal);
     let affinity = a.affinity.clone().unwrap_or_else(|| "ownerless".to_owned());
     let alternate = a.alternate.as_ref().map(|o| format!("migrating to {o}")).unwrap_or_default();
-    row(paper, "IPAM", &[&owner, &on, &alternate, &when, &block, &affinity])
+    let kind = if a.used_for == "vm" && a.owner.is_some() { "VM" } else { "" };
+    row(paper, "IPAM", &[&owner, kind, &on, &alternate, &when, &block, &affinity])
 }
 
 fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     if dossier.findings.is_empty() {
         return Ok(());
     }
-    const SHOWN: usize = 20;
     heading(paper, "WRONG")?;
     for f in dossier.findings.iter().take(SHOWN) {
         let style = f.severity.parse::<Severity>().map_or(PLAIN, style_of);
         let state = if f.state == "unconfirmed" { "(one look only)" } else { "" };
         let text = Text::new().field(style, &f.code.to_string()).then(PLAIN, f.name).field(BOLD, &f.subject.id);
-        paper.paragraph(2, 9, &text.field(PLAIN, &short_ids(&f.summary)).field(DIM, state))?;
+        let known =
+            dossier.before.iter().flat_map(|b| &b.open).find(|o| (o.code, &o.subject) == (f.code, &f.subject.id));
+        let since = known.map(|o| Text::new().field(DIM, &life(o, dossier.judged_at))).unwrap_or_default();
+        paper.with_right(2, 9, &text.field(PLAIN, &short_ids(&f.summary)).field(DIM, state), &since)?;
         if !f.advice.is_empty() {
             paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice)))?;
         }
@@ -162,19 +169,30 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
 }
 
-/// `seen 02:49 to 03:04, not before 02:34, not after 03:19`.
+/// `since 02:49, 2 audits`
+fn life(f: &OpenFinding, now: Time) -> String {
+    let audits = if f.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", f.audits_seen) };
+    format!("since {}, {audits}", moment(f.first_seen, now))
+}
+
+/// `began 02:34-02:49, ended 03:04-03:19`: between which audits.
 fn ends(ends: &Ends, now: Time) -> String {
+    let range = |from: Time, to: Time| match (moment(from, now), moment(to, now)) {
+        // Audits of one minute.
+        (from, to) if from == to => from,
+        (from, to) if from.contains(' ') || to.contains(' ') => format!("{from} - {to}"),
+        (from, to) => format!("{from}-{to}"),
+    };
     let first = moment(ends.first_seen, now);
     let began = match ends.not_seen_before {
-        Some(b) => format!("began between {} and {first}", moment(b, now)),
-        None => format!("already there at {first}, the first audit that looked"),
+        Some(before) => format!("began {}", range(before, ends.first_seen)),
+        None => format!("there at {first} (first audit)"),
     };
     let last = moment(ends.last_seen, now);
-    let ended = match ends.not_seen_after {
-        Some(a) => format!("ended between {last} and {}", moment(a, now)),
-        None => format!("still so at {last}"),
-    };
-    format!("{began}, {ended}")
+    match ends.not_seen_after {
+        Some(after) => format!("{began}, ended {}", range(ends.last_seen, after)),
+        None => format!("{began}, still at {last}"),
+    }
 }
 
 fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
@@ -187,18 +205,49 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         _ => "no audit yet".to_owned(),
     };
     paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", before.guid)))?;
-    for i in before.allocations.iter().rev() {
-        interval(i, now, paper)?;
+    for n in before.nodes.iter().rev().take(SHOWN) {
+        node_before(n, now, paper)?;
     }
-    for s in before.pods.iter().rev() {
+    more(before.nodes.len(), 0, paper)?;
+    let mut newest: Vec<&Interval> = before.allocations.iter().rev().collect();
+    newest.sort_by_key(|i| std::cmp::Reverse((i.ends.not_seen_after.is_none(), i.ends.last_seen)));
+    newest.iter().take(SHOWN).try_for_each(|i| interval(i, now, paper))?;
+    more(newest.len(), before.more_allocations, paper)?;
+    for s in before.pods.iter().rev().take(SHOWN) {
         let on = format!("on {}", s.node);
         row(paper, "pod", &[&s.address.to_string(), &s.pod, &on, &s.grade, &ends(&s.ends, now)])?;
     }
-    for f in &before.open {
-        let since = format!("open since {}, {} audits", moment(f.first_seen, now), f.audits_seen);
+    more(before.pods.len(), 0, paper)?;
+    // What stands under WRONG is not said twice.
+    let told = |f: &&OpenFinding| !dossier.findings.iter().any(|n| (n.code, &n.subject.id) == (f.code, &f.subject));
+    let open: Vec<&OpenFinding> = before.open.iter().filter(told).collect();
+    for f in open.iter().take(SHOWN) {
+        let open = if dossier.etcd_revision.is_some() { "not seen now, but open in the history" } else { "open" };
+        let since = format!("{open} {}", life(f, now));
         row(paper, &f.code.to_string(), &[&f.subject, &short_ids(&f.summary), &since])?;
     }
-    Ok(())
+    more(open.len(), 0, paper)
+}
+
+/// How many are left out of what was cut to [`SHOWN`]; `beyond`: those that even the JSON has not.
+fn more(all: usize, beyond: u64, paper: &mut Paper<'_>) -> Result<()> {
+    match all.saturating_sub(SHOWN) as u64 + beyond {
+        0 => Ok(()),
+        left if beyond > 0 => row(paper, "", &[&format!("… {left} older ones")]),
+        left => row(paper, "", &[&format!("… {left} more, -o json shows all")]),
+    }
+}
+
+fn node_before(n: &NodeStay, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let name = n.calico.as_deref().or(n.kubernetes.as_deref()).unwrap_or_default();
+    let ready = match (n.present, n.ready) {
+        (false, _) => "not in Kubernetes",
+        (true, Some(true)) => "Ready",
+        (true, Some(false)) => "not Ready",
+        (true, None) => "",
+    };
+    let boot = n.boot_id.as_ref().map(|id| format!("boot {}", id.chars().take(8).collect::<String>()));
+    row(paper, "node", &[name, ready, &boot.unwrap_or_default(), &n.addresses.join(" "), &ends(&n.ends, now)])
 }
 
 fn interval(i: &Interval, now: Time, paper: &mut Paper<'_>) -> Result<()> {

@@ -1,7 +1,9 @@
 //! The first line: one sentence that answers, and claims no more than what was read.
 
+use std::collections::BTreeSet;
+
 use super::dossier::{AddressSheet, AllocationRow, Dossier, Found, Holder};
-use super::{Before, Interval};
+use super::{Before, Interval, NodeStay, Stay};
 use crate::model::{Addr, Code, Time};
 
 /// How somebody holds an address.
@@ -19,6 +21,8 @@ fn holder(h: &Holder) -> String {
 fn owner(row: &AllocationRow) -> String {
     match (&row.owner, &row.handle, row.used_for) {
         (_, _, "windows") => "Windows' reservation".to_owned(),
+        // The launcher pod changes, the VM stays.
+        (_, Some(handle), "vm") => format!("the VM of handle {handle}"),
         (Some(owner), _, _) => owner.clone(),
         (None, Some(handle), _) => format!("handle {handle}"),
         (None, None, _) => "nobody by name".to_owned(),
@@ -76,6 +80,9 @@ fn allocation(a: Addr, row: &AllocationRow, findings: &[Found], unread: bool) ->
         f.subject.kind == "address" && f.subject.id == id && matches!(f.code, Code(110) | Code(111) | Code(112))
     });
     match leak {
+        Some(leak) if leak.state == "unconfirmed" => {
+            format!("{a} is allocated to {who}: leaked, if one look can be trusted, {}", leak.summary)
+        }
         Some(leak) if leak.summary == format!("pod {who} does not exist") => {
             format!("{a} is allocated to {who}, which does not exist: leaked")
         }
@@ -124,7 +131,14 @@ pub fn other(dossier: &Dossier) -> String {
             format!("{kind} {} is on {} {plural}: {}", first.id, pods.len(), pods.join(", "))
         }
     };
-    format!("{answer}{more}")
+    // A handle's findings are mostly the handle itself: its counts stand below.
+    let wrong = match dossier.findings.as_slice() {
+        _ if !matches!(first.kind, "pod" | "node") => String::new(),
+        [] => String::new(),
+        [one] => format!("; 1 finding, {}", one.code),
+        [worst, ..] => format!("; {} findings, the worst {}", dossier.findings.len(), worst.code),
+    };
+    format!("{answer}{more}{wrong}")
 }
 
 fn handle(dossier: &Dossier, id: &str) -> String {
@@ -161,36 +175,141 @@ fn node(dossier: &Dossier) -> String {
     let allocated: u64 = n.blocks.iter().map(|b| b.allocated).sum();
     let blocks = crate::checks::evidence::count(n.blocks.len(), "block");
     let pods = crate::checks::evidence::count(usize::try_from(n.pods).unwrap_or(usize::MAX), "pod");
-    format!("node {name} ({}) has {blocks} with {allocated} addresses allocated, and {pods}", n.standing)
+    let addresses = if allocated == 1 { "1 address".to_owned() } else { format!("{allocated} addresses") };
+    format!("node {name} ({}) has {blocks} with {addresses} allocated, and {pods}", n.standing)
 }
 
-/// From the history alone; `at`: as of this moment.
+/// From the history alone; `at`: as of this moment. Several clusters that know it are told one by one.
 pub fn before(asked: &str, before: &[Before], at: Option<Time>) -> String {
-    let all: Vec<&Interval> = before.iter().flat_map(|b| &b.allocations).collect();
-    let when = at.map(|t| format!(" at {}", t.to_rfc3339())).unwrap_or_default();
-    let named = |i: &Interval| i.owner.clone().or_else(|| i.handle.clone()).unwrap_or_else(|| i.used_for.clone());
-    if let Some(at) = at {
-        let sure: Vec<&&Interval> = all.iter().filter(|i| i.ends.at(at) == Some(true)).collect();
-        return match (sure.as_slice(), all.as_slice()) {
-            ([one], _) => format!("{}{when} was allocated to {}", one.address, named(one)),
-            ([], []) => format!("the history knows of no allocation of {asked}{when}"),
-            ([], [one, ..]) => {
-                format!("{}{when} may have been allocated to {}: no audit looked just then", one.address, named(one))
-            }
-            (many, _) => format!("{asked}{when} had {} allocations", many.len()),
-        };
-    }
-    match all.iter().rev().max_by_key(|i| (i.ends.not_seen_after.is_none(), i.ends.last_seen)) {
-        None if before.iter().any(|b| !b.pods.is_empty() || !b.open.is_empty()) => {
-            format!("the history knows {asked}, but no allocation of it")
+    match before {
+        [] => match at {
+            Some(at) => format!("the history knows of no allocation of {asked} at {}", at.to_rfc3339()),
+            None => format!("the history does not know {asked}"),
+        },
+        [only] => of_cluster(asked, only, at),
+        many => {
+            let same = |b: &Before| many.iter().filter(|other| other.guid == b.guid).count() > 1;
+            let name = |b: &Before| match b.kubernetes_uids.first().filter(|_| same(b)) {
+                Some(uid) => short(uid),
+                None => short(&b.guid),
+            };
+            let each: Vec<String> =
+                many.iter().map(|b| format!("in {}: {}", name(b), of_cluster(asked, b, at))).collect();
+            format!("{} clusters of the history know it (--cluster ID); {}", many.len(), each.join("; "))
         }
-        None => format!("the history does not know {asked}"),
-        Some(i) if i.ends.not_seen_after.is_none() => {
+    }
+}
+
+/// A UUID by its first eight digits.
+fn short(id: &str) -> String {
+    let start: String = id.chars().take(8).collect();
+    if start.len() < id.len() { format!("{start}…") } else { start }
+}
+
+fn of_cluster(asked: &str, before: &Before, at: Option<Time>) -> String {
+    let answer = match (before.nodes.as_slice(), at) {
+        ([.., last], _) => of_node(before, last, at),
+        ([], Some(at)) => then(asked, before, at),
+        ([], None) => last_known(asked, before),
+    };
+    let worst = before.open.first().filter(|_| at.is_none());
+    let open = worst.map(|f| match before.open.len() {
+        1 => format!("; open: {} since {}", f.code, f.first_seen.to_rfc3339()),
+        n => format!("; {n} findings open, the worst {} since {}", f.code, f.first_seen.to_rfc3339()),
+    });
+    answer + &open.unwrap_or_default()
+}
+
+fn named(i: &Interval) -> String {
+    match (i.used_for.as_str(), &i.owner, &i.handle) {
+        ("windows", ..) => "Windows' reservation".to_owned(),
+        ("cooling", ..) => "nobody: it was cooling down".to_owned(),
+        ("load-balancer", Some(owner), _) => format!("service {owner}"),
+        (_, Some(owner), _) => owner.clone(),
+        (_, None, Some(handle)) => format!("handle {handle}"),
+        (_, None, None) => "nobody by name".to_owned(),
+    }
+}
+
+fn then(asked: &str, before: &Before, at: Time) -> String {
+    let when = at.to_rfc3339();
+    let sure: Vec<&Interval> = before.allocations.iter().filter(|i| i.ends.at(at) == Some(true)).collect();
+    match (sure.as_slice(), before.allocations.as_slice()) {
+        // Nobody looked after the last audit: it was so then.
+        ([one], _) if one.ends.not_seen_after.is_none() && at > one.ends.last_seen => {
+            let last = one.ends.last_seen.to_rfc3339();
+            format!("{} was allocated to {} at the last audit before {when} ({last})", one.address, named(one))
+        }
+        ([one], _) => format!("{} at {when} was allocated to {}", one.address, named(one)),
+        ([], []) => format!("the history knows of no allocation of {asked} at {when}"),
+        ([], [one, ..]) => {
+            format!("{} at {when} may have been allocated to {}: no audit looked just then", one.address, named(one))
+        }
+        (many, _) => format!("{asked} at {when} had {} allocations", many.len()),
+    }
+}
+
+fn last_known(asked: &str, before: &Before) -> String {
+    // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
+    let holds = |s: &&Stay| s.ends.not_seen_after.is_none() && s.grade == "certain";
+    if let Some(address) = Addr::parse_with_prefix(asked) {
+        let holding: Vec<&Stay> = before.pods.iter().filter(holds).collect();
+        let pods: BTreeSet<&str> = holding.iter().map(|s| s.pod.as_str()).collect();
+        if let ([first, ..], 2..) = (holding.as_slice(), pods.len()) {
+            let last = first.ends.last_seen.to_rfc3339();
+            return format!("{address} has {} pods by the last audit that looked ({last})", pods.len());
+        }
+    }
+    let all = &before.allocations;
+    let newest = all.iter().rev().max_by_key(|i| (i.ends.not_seen_after.is_none(), i.ends.last_seen));
+    let open = all.iter().filter(|i| i.ends.not_seen_after.is_none()).count();
+    match newest {
+        None if before.is_nothing() => format!("the history does not know {asked}"),
+        None => format!("the history knows {asked}, but no allocation of it"),
+        Some(i) if open > 1 => {
+            let last = i.ends.last_seen.to_rfc3339();
+            format!("{asked} has {open} allocations by the last audit that looked ({last}), {} first", first_of(all))
+        }
+        Some(i) if open == 1 => {
             let last = i.ends.last_seen.to_rfc3339();
             format!("{} is allocated to {} by the last audit that looked ({last})", i.address, named(i))
         }
         Some(i) => {
             format!("{} was last allocated to {}, seen until {}", i.address, named(i), i.ends.last_seen.to_rfc3339())
+        }
+    }
+}
+
+fn first_of(all: &[Interval]) -> String {
+    all.iter().find(|i| i.ends.not_seen_after.is_none()).map(|i| i.address.to_string()).unwrap_or_default()
+}
+
+fn of_node(before: &Before, last: &NodeStay, at: Option<Time>) -> String {
+    let name = last.calico.as_deref().or(last.kubernetes.as_deref()).unwrap_or_default();
+    let ready = match (last.present, last.ready) {
+        (false, _) => "not in Kubernetes",
+        (true, Some(true)) => "Ready",
+        (true, Some(false)) => "not Ready",
+        (true, None) => "in Kubernetes",
+    };
+    let addresses = match before.standing {
+        1 => "1 address".to_owned(),
+        n => format!("{n} addresses"),
+    };
+    match (at, last.ends.not_seen_after) {
+        (Some(at), _) => {
+            let when = at.to_rfc3339();
+            let sure = before.nodes.iter().any(|n| n.ends.at(at) == Some(true));
+            let was = if sure { "was" } else { "(no audit looked just then) may have been" };
+            format!("node {name} at {when} {was} {ready}, with {addresses} allocated")
+        }
+        (None, None) => {
+            let seen = last.ends.last_seen.to_rfc3339();
+            format!("node {name} is {ready} by the last audit that looked ({seen}), with {addresses} allocated")
+        }
+        (None, Some(_)) => {
+            let seen = last.ends.last_seen.to_rfc3339();
+            format!("node {name} is gone, last seen {seen} ({ready}), with {addresses} allocated")
         }
     }
 }

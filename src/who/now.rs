@@ -36,6 +36,16 @@ fn empty(asked: &str, now: Time) -> Dossier {
     }
 }
 
+/// The findings that concern what was asked for: only they need a second look.
+pub fn about(ledger: &Ledger<'_>, mut outcome: Outcome, asked: &Asked) -> Outcome {
+    let mut dossier = empty("", ledger.snapshot.now);
+    dossier.matches = matches(ledger, asked);
+    fill(&mut dossier, ledger, asked);
+    let concern = Concern::of(&dossier);
+    outcome.findings.retain(|f| concern.has(f));
+    outcome
+}
+
 /// What is so now, and the worst finding about it.
 pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (Dossier, Option<Severity>) {
     let (ledger, snapshot) = (world.ledger, world.snapshot);
@@ -69,6 +79,16 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
 pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> Dossier {
     let mut dossier = empty(word, at.unwrap_or(now));
     dossier.answer = answer::before(word, &before, at);
+    if !before.is_empty() {
+        dossier.next.push(format!("ipaudit who {}", shell(word)));
+        let open = || before.iter().flat_map(|b| &b.open);
+        let codes: BTreeSet<_> = open().map(|f| f.code).collect();
+        let word_itself = |s: &&String| s.as_str() != word;
+        let others: BTreeSet<&String> = open().map(|f| &f.subject).filter(word_itself).collect();
+        let addresses = others.iter().filter(|s| Addr::parse_with_prefix(s).is_some());
+        dossier.next.extend(addresses.take(3).map(|a| format!("ipaudit who {a} --offline")));
+        dossier.next.extend(codes.iter().take(3).map(|code| format!("ipaudit explain {code}")));
+    }
     dossier.before = before;
     dossier
 }

@@ -197,6 +197,12 @@ pub fn endpoint(ledger: &Ledger<'_>, e: &Endpoint) -> EndpointSheet {
     }
 }
 
+/// Each address once: Calico names one of a node in several places.
+fn once(addresses: &[Addr]) -> Vec<Addr> {
+    let mut seen = std::collections::HashSet::new();
+    addresses.iter().filter(|a| seen.insert(**a)).copied().collect()
+}
+
 /// A node by both names.
 pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
     let snapshot = ledger.snapshot;
@@ -218,7 +224,7 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
             Standing::Foreign => "foreign",
         },
         ready: kube.and_then(|n| n.ready),
-        addresses: calico.map(|n| n.addresses.to_vec()).unwrap_or_default(),
+        addresses: calico.map(|n| once(&n.addresses)).unwrap_or_default(),
         tunnels: calico.into_iter().flat_map(|n| n.tunnels.iter()).map(|(t, a)| format!("{} {a}", t.word())).collect(),
         blocks: ledger.blocks().filter(own).map(block).collect(),
         pods: snapshot.pods.iter().filter(|p| p.node == kubernetes && p.may_hold()).count() as u64,

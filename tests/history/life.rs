@@ -152,7 +152,8 @@ fn what_was_not_read_closes_nothing() {
     assert!(find(&second, "IPA110", &leak).is_none());
     assert_eq!((&second["history"]["resolved"], &second["exit_code"]), (&0.into(), &3.into()));
     let db = ipaudit::history::Db::open(&scene.db, ipaudit::history::Mode::Read).unwrap();
-    let open = db.findings_about(1, std::slice::from_ref(&leak)).unwrap();
+    let about = ipaudit::history::query::About { subjects: vec![leak.clone()], ..Default::default() };
+    let open = db.findings_about(1, &about).unwrap();
     let open = open.iter().find(|f| f.code.0 == 110).unwrap();
     assert_eq!(open.ending, ipaudit::history::query::Ending::InputMissing);
     assert_eq!((open.audits_seen, open.last_seen.audit), (1, 1));

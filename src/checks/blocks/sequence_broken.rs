@@ -1,6 +1,7 @@
 //! IPA306: a block's numbers contradict each other, or fell, or vanished: somebody writes here who does not know them.
 
 use super::node_of;
+use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, World};
 use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, Subject, SubjectKind};
@@ -34,15 +35,16 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let mut lost: Vec<(&Block, BlockSequence)> = Vec::new();
     for block in world.ledger.blocks() {
         let early = not_below(block);
-        let before = world.past.and_then(|past| went_back(block, past));
+        let before = world.past.and_then(|past| fallen(block, past));
         match (early.is_empty(), before) {
             (false, before) => findings.push(report(world, block, &early, before)),
             (true, Some(before)) => lost.push((block, before)),
             (true, None) => {}
         }
     }
-    // Looked at last, and seldom: whether the past is this datastore's past at all.
-    if !lost.is_empty() && world.past.is_some_and(|past| is_same_line(world, past)) {
+    // Looked at last, and seldom: whether the past is this datastore's past at all. A restored one has older numbers
+    // everywhere, and IPA903 says that once.
+    if !lost.is_empty() && !went_back(world) {
         findings.extend(lost.into_iter().map(|(block, before)| report(world, block, &[], Some(before))));
     }
 }
@@ -56,7 +58,7 @@ fn not_below(block: &Block) -> Vec<(Addr, u64)> {
 }
 
 /// What the block's number was, when it is gone now, or fell under the same create revision.
-fn went_back(block: &Block, past: &Past) -> Option<BlockSequence> {
+fn fallen(block: &Block, past: &Past) -> Option<BlockSequence> {
     let before = *past.block_sequences.get(&block.cidr)?;
     let same_block = before.create_revision > 0 && before.create_revision == block.meta.create_revision;
     let broken = match block.sequence {
@@ -64,17 +66,6 @@ fn went_back(block: &Block, past: &Past) -> Option<BlockSequence> {
         Some(number) => same_block && number < before.highest,
     };
     broken.then_some(before)
-}
-
-/// Whether etcd went on from where the last audit left it. A restored datastore has older numbers everywhere, and
-/// IPA903 says that once.
-fn is_same_line(world: &World<'_>, past: &Past) -> bool {
-    let (Some(then), now) = (past.etcd, &world.snapshot.etcd) else { return true };
-    let rewritten = |block: &Block| {
-        let recorded = past.keys.get(world.block_key(block).as_bytes());
-        block.meta.mod_revision <= then.revision && recorded.is_some_and(|then| !then.is(&block.meta))
-    };
-    now.cluster_id == then.cluster_id && now.revision >= then.revision && !world.ledger.blocks().any(rewritten)
 }
 
 fn report(world: &World<'_>, block: &Block, early: &[(Addr, u64)], before: Option<BlockSequence>) -> Finding {
@@ -192,6 +183,7 @@ mod tests {
             |c| c.block_mut("10.65.0.64/26").meta.value_hash += 1,
         ] {
             let mut c = Cluster::healthy();
+            c.snapshot.etcd.cluster_id = 7;
             c.remember();
             let block = c.block_mut(BLOCK);
             (block.sequence, block.allocation_sequences) = (Some(12), [].into());

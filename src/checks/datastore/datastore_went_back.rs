@@ -4,6 +4,7 @@ use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, delete_pod, key_text};
 use crate::checks::{Check, Docs, World, obstacle};
+use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -31,10 +32,25 @@ pub static CHECK: Check = Check {
 const SHOWN: usize = 10;
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    findings.extend(break_in(world).map(|found| report(world, &found)));
+}
+
+/// Whether etcd did not go on from where the last complete audit left it: what other checks compare with the past
+/// then says nothing of this datastore.
+pub fn went_back(world: &World<'_>) -> bool {
+    break_in(world).is_some()
+}
+
+/// Where the line from the last complete audit to this one breaks.
+struct Break {
+    reason: String,
+    before: PastEtcd,
+    forked: Vec<Forked>,
+}
+
+fn break_in(world: &World<'_>) -> Option<Break> {
     let now = &world.snapshot.etcd;
-    let Some((past, before)) = world.past.and_then(|p| Some((p, p.etcd?))).filter(|_| now.revision > 0) else {
-        return;
-    };
+    let (past, before) = world.past.and_then(|p| Some((p, p.etcd?))).filter(|_| now.revision > 0)?;
     let other = now.cluster_id != 0 && before.cluster_id != 0 && now.cluster_id != before.cluster_id;
     let older = now.revision < before.revision;
     // In another cluster every revision means something else: the test would say nothing new.
@@ -44,10 +60,10 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         (_, true, _) => {
             format!("etcd is at revision {}, the last complete audit saw {}", now.revision, before.revision)
         }
-        (_, _, 0) => return,
+        (_, _, 0) => return None,
         (_, _, n) => format!("{} not what the last complete audit recorded at these revisions", are(n)),
     };
-    findings.push(report(world, &reason, before, &forked));
+    Some(Break { reason, before, forked })
 }
 
 fn are(keys: usize) -> String {
@@ -82,17 +98,16 @@ fn forked_keys(world: &World<'_>, past: &Past, revision: i64) -> Vec<Forked> {
     snapshot.affinities.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
     snapshot.endpoints.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
     snapshot.calico_nodes.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
-    // Of a value that does not decode the revision alone is known.
-    for bad in snapshot.bad_values.iter().filter(|bad| bad.mod_revision > 0 && bad.mod_revision <= revision) {
-        let recorded = past.keys.get(&bad.key).filter(|r| r.mod_revision != bad.mod_revision);
-        if recorded.is_some() {
-            forked.push(Forked { key: bad.key.clone(), mod_revision: bad.mod_revision, recorded });
-        }
+    // Of a value that does not decode the revision alone is known; the past has these keys too.
+    for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
+        let meta = Meta { mod_revision: bad.mod_revision, ..Meta::default() };
+        test(&meta, &|| bad.key.clone());
     }
     forked
 }
 
-fn report(world: &World<'_>, reason: &str, before: PastEtcd, forked: &[Forked]) -> Finding {
+fn report(world: &World<'_>, found: &Break) -> Finding {
+    let Break { reason, before, forked } = found;
     let now = &world.snapshot.etcd;
     let restart = pods_to_restart(world);
     let advice = match &restart {
@@ -113,7 +128,7 @@ fn report(world: &World<'_>, reason: &str, before: PastEtcd, forked: &[Forked]) 
         .collect();
     let pods = restart.unwrap_or_default();
     let draft = world
-        .draft(&CHECK, cluster(world), reason)
+        .draft(&CHECK, cluster(world), reason.as_str())
         .advice(advice)
         .fact("revision", now.revision)
         .fact("revision_before", before.revision)
@@ -225,11 +240,56 @@ mod tests {
         let bad = crate::checks::testing::undecodable_block("10.65.9.0/26");
         let (key, meta) = (bad.key.clone(), Meta { mod_revision: bad.mod_revision, ..Meta::default() });
         c.snapshot.bad_values.push(bad);
-        assert!(c.find(&CHECK).is_empty(), "not recorded");
+        assert_eq!(c.find(&CHECK).len(), 1, "at that revision there was no such key");
         past(&mut c).keys.insert(&key, meta);
         assert!(c.find(&CHECK).is_empty(), "the same");
         past(&mut c).keys.insert(&key, Meta { mod_revision: meta.mod_revision + 1, ..meta });
         assert_eq!(c.find(&CHECK).len(), 1);
+    }
+
+    /// What did not decode in one of the two audits (a value, or the ipaudit that read it) is the same by its revision.
+    #[test]
+    fn undecodable_in_one_of_two_audits_is_neither_a_fork_nor_hides_one() {
+        for (then, is_fork) in [(0, false), (1, true), (-1, true)] {
+            let mut c = known();
+            let meta = c.snapshot.blocks[0].meta;
+            let key = keys::record_key(&c.snapshot.names, &c.snapshot.blocks[0]);
+            let recorded = Meta { mod_revision: meta.mod_revision + then, value_hash: 0, ..meta };
+            past(&mut c).keys.insert(&key, recorded);
+            assert_eq!(c.find(&CHECK).len(), usize::from(is_fork), "it did not decode then: {then}");
+            // The other way round: recorded whole, now it does not decode.
+            let mut c = known();
+            past(&mut c).keys.insert(&key, Meta { mod_revision: meta.mod_revision + then, ..meta });
+            c.snapshot.blocks.remove(0);
+            let mut bad = crate::checks::testing::undecodable_block("10.65.0.0/26");
+            (bad.key, bad.mod_revision) = (key, meta.mod_revision);
+            c.snapshot.bad_values.push(bad);
+            assert_eq!(c.find(&CHECK).len(), usize::from(is_fork), "it does not decode now: {then}");
+        }
+    }
+
+    /// Settings and pools are not kept by key.
+    #[test]
+    fn an_undecodable_pool_is_no_fork() {
+        let mut c = known();
+        let mut bad = crate::checks::testing::undecodable_block("10.65.9.0/26");
+        (bad.input, bad.key) =
+            (crate::model::Input::Pools, b"/calico/resources/v3/projectcalico.org/ippools/x".to_vec());
+        c.snapshot.bad_values.push(bad);
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    /// A node that was renamed, a key in another spelling: written since, so it has a later revision.
+    #[test]
+    fn a_key_of_another_name_at_an_old_revision_is_a_fork() {
+        let mut c = known();
+        let renamed = c.snapshot.names.intern("renamed");
+        c.snapshot.calico_nodes[0].name = renamed;
+        assert_eq!(c.find(&CHECK).len(), 1);
+        let nodes = &mut c.snapshot.calico_nodes;
+        nodes.iter_mut().find(|n| n.name == renamed).unwrap().meta.mod_revision = 1001;
+        c.snapshot.etcd.revision = 1001;
+        assert!(c.find(&CHECK).is_empty());
     }
 
     #[test]

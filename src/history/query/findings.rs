@@ -22,6 +22,47 @@ pub enum Which {
     Alive,
 }
 
+/// What findings can be about: one of these is enough.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct About {
+    /// Subjects of any kind: an address, a handle, a block, a node, `namespace/name`.
+    pub subjects: Vec<String>,
+    /// Everything that belongs to these nodes, by either name.
+    pub nodes: Vec<String>,
+    /// `namespace/name`: their workloads too.
+    pub pods: Vec<String>,
+    /// An interface or a MAC, on any node.
+    pub wires: Vec<String>,
+    /// Evidence that names one of these, as a whole.
+    pub words: Vec<String>,
+}
+
+impl About {
+    /// As SQL, joined by OR; the texts are values.
+    fn condition(&self) -> (String, Vec<Value>) {
+        let (mut any, mut values) = (Vec::new(), Vec::new());
+        for (column, wanted) in [("f.subject", &self.subjects), ("n.text", &self.nodes)] {
+            if !wanted.is_empty() {
+                any.push(format!("{column} IN ({})", vec!["?"; wanted.len()].join(",")));
+                values.extend(wanted.iter().cloned().map(Value::from));
+            }
+        }
+        let mut each = |what: &str, wanted: &[String], form: fn(&str) -> String| {
+            any.extend(wanted.iter().map(|_| what.to_owned()));
+            values.extend(wanted.iter().map(|text| Value::from(form(text))));
+        };
+        // Names may hold what LIKE takes for a pattern, so the texts are compared as they are.
+        let starts = "f.kind = 'workload' AND instr(f.subject, ?) = 1";
+        each(starts, &self.pods, |pod| format!("{pod}/"));
+        let ends = "f.kind IN ('interface', 'mac') AND substr(f.subject, instr(f.subject, ' ')) = ?";
+        each(ends, &self.wires, |wire| format!(" {wire}"));
+        // A pool's and the cluster's findings are everybody's.
+        let named = "f.kind NOT IN ('pool', 'cluster') AND EXISTS (SELECT 1 FROM evidence e WHERE e.finding = f.id AND instr(coalesce(e.last, e.first), ?) > 0)";
+        each(named, &self.words, |word| serde_json::Value::from(word).to_string());
+        (any.join(" OR "), values)
+    }
+}
+
 const COLUMNS: &str = "f.id, f.pair, f.code, f.kind, f.subject, f.episode, f.opened, f.opened_at, f.seen_before, \
     f.severity, f.state, f.summary, f.root, n.text, s.text, p.text, f.ended, f.ended_at, f.last_seen, f.audits_seen, \
     f.ending, f.release";
@@ -38,18 +79,18 @@ impl Db {
         self.try_findings(pair, which, window, filter).map_err(self.failed("read the findings of the history"))
     }
 
-    /// Open findings about any of these subjects (an address, a handle, a node, `namespace/name`), whatever their kind.
+    /// Open findings about anything of `about`, worst first.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn findings_about(&self, pair: i64, subjects: &[String]) -> Result<Vec<FindingRow>, Error> {
-        let read = || {
-            let marks = vec!["?"; subjects.len()].join(",");
-            let what = format!("f.pair = ? AND f.ended IS NULL AND f.subject IN ({marks})");
-            let values = std::iter::once(Value::from(pair)).chain(subjects.iter().cloned().map(Value::from));
-            self.select(pair, &what, values.collect())
-        };
-        read().map_err(self.failed("read the findings of the history"))
+    pub fn findings_about(&self, pair: i64, about: &About) -> Result<Vec<FindingRow>, Error> {
+        let (what, mut values) = about.condition();
+        if what.is_empty() {
+            return Ok(Vec::new());
+        }
+        values.push(Value::from(pair));
+        let what = format!("f.ended IS NULL AND ({what}) AND f.pair = ?");
+        self.select(pair, &what, values).map_err(self.failed("read the findings of the history"))
     }
 
     /// The facts of a finding as JSON: of its first audit, and of the last one that saw another claim.

@@ -99,7 +99,8 @@ impl Db {
     pub fn allocations(&self, pair: i64, whose: &Whose) -> Result<Vec<AllocationInterval>, Error> {
         let read = || {
             let ends = Ends::of(self, pair, &[Input::Blocks])?;
-            let (what, mut values) = asked(whose, "a.handle = ?", "node.text = ?", "a");
+            let (what, mut values) =
+                asked(whose, "(a.handle = ?1 OR substr(a.handle, -length(?1) - 1) = '.' || ?1)", "node.text = ?", "a");
             values.push(Value::from(pair));
             let mut statement = self.connection.prepare(&format!(
                 "SELECT a.address, b.cidr, a.block_create_revision, a.sequence, a.handle, u.text, node.text, ns.text, a.pod, \

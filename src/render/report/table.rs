@@ -88,7 +88,13 @@ fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
         (_, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {}.", counts.join(", "))),
     };
     let sections = cluster.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
-    let moved: Vec<String> = sections.map(|(name, lines)| format!("{} {name}", lines.len())).collect();
+    // As the counts before them: what another open finding explains is not counted.
+    let shown = |lines: &[Line]| lines.iter().filter(|l| !is_explained(l, &roots)).count();
+    let moved: Vec<String> = sections
+        .map(|(name, lines)| (shown(lines), name))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, name)| format!("{number} {name}"))
+        .collect();
     paper.paragraph(0, 2, &text.field(PLAIN, &moved.join(", ")))
 }
 
@@ -274,11 +280,13 @@ fn leaks(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> R
     paper.blank()?;
     let mut text = Text::new().field(BOLD, "LEAKS");
     text = match cluster.leaks.per_hour() {
+        _ if began.is_empty() => text.field(PLAIN, "none began"),
         Some(rate) => text.field(PLAIN, &format!("{} began, {rate:.1} an hour", began.len())),
         None => text.field(PLAIN, &format!("{} began", began.len())),
     };
     if *found_at_first > 0 {
-        let old = format!("{found_at_first} more were there when the first audit looked");
+        let were = if *found_at_first == 1 { "1 more was".to_owned() } else { format!("{found_at_first} more were") };
+        let old = format!("{were} there when the first audit looked");
         text = text.field(DIM, &old);
     }
     paper.paragraph(0, 2, &text)?;
@@ -328,9 +336,10 @@ fn trend(pool: &PoolTrend, since: Time, end: Time) -> Text {
     let (Some(first), Some(last)) = (pool.points.first(), pool.points.last()) else { return text };
     let percent = i128::from(last.allocated) * 100 / i128::from(last.addresses.max(1));
     let grown = last.allocated.saturating_sub(first.allocated);
+    let changed = if grown == 0 { "unchanged".to_owned() } else { format!("{grown:+}") };
     let text = text
         .whole(PLAIN, &sparkline(&pool.over(since, end, CELLS)))
-        .field(PLAIN, &format!("{grown:+} to {} of {} ({percent} %)", last.allocated, last.addresses))
+        .field(PLAIN, &format!("{} of {} ({percent} %), {changed}", last.allocated, last.addresses))
         .field(PLAIN, &format!("{} leaked", last.leaked))
         .field(PLAIN, &format!("{} of {} blocks free", last.free_blocks, last.blocks));
     match pool.full_in(since, end) {
@@ -356,7 +365,7 @@ mod tests {
     fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
         let text = told(&report(), false);
         let first = text.lines().next().unwrap();
-        let moved = "2 new, 1 came back, 2 ongoing, 1 not looked at, 1 ended";
+        let moved = "2 new, 1 came back, 1 ongoing, 1 not looked at, 1 ended";
         assert_eq!(first, format!("Open: 1 critical, 2 errors, 1 warning, 1 note.  {moved}"));
         for says in [
             "NEW\n",
@@ -366,11 +375,11 @@ mod tests {
             "NOT LOOKED AT",
             "released by us (release 7)",
             "2 began, 0.2 an hour",
-            "1 more were there when the first audit looked",
+            "1 more was there when the first audit looked",
             "rebooted between",
             "which may explain 2",
             "▁▁▁▃▃▃▅▅▅█",
-            "+30 to 30 of 65536 (0 %)",
+            "30 of 65536 (0 %), +30",
             "9 of 1024 blocks free",
             "k8s-pod-network.\\u{202e}x\\r",
             "exit 1 (findings)",
