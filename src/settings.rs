@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use crate::checks::evidence::shell;
 use crate::checks::{self, Outcome, Skipped};
-use crate::model::{Code, Finding, Severity, State};
+use crate::model::{Code, Severity, State};
 
 /// Everything that was said, file and flags together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -82,10 +82,14 @@ impl std::fmt::Display for Ignore {
 }
 
 impl Ignore {
-    /// Whether it means this finding.
-    pub fn matches(&self, finding: &Finding) -> bool {
-        let fits = |glob: &String| glob::matches(glob, &finding.subject.id);
-        finding.code == self.code && self.subject.as_ref().is_none_or(fits)
+    /// Whether it means the finding of this code and subject.
+    pub fn matches(&self, code: Code, subject: &str) -> bool {
+        code == self.code && self.subject.as_ref().is_none_or(|glob| glob::matches(glob, subject))
+    }
+
+    /// As people would type it.
+    pub fn flag(&self) -> String {
+        format!("--ignore {}", shell(&self.to_string()))
     }
 }
 
@@ -122,15 +126,20 @@ impl Settings {
         checks::refold(&mut outcome.findings);
     }
 
+    /// What is known and wanted.
+    pub fn ignores(&self) -> &[Ignore] {
+        &self.ignores
+    }
+
     /// Which findings are ignored, and by what.
     pub fn ignored(&self, outcome: &Outcome) -> Ignored {
         let mut ignored = Ignored::default();
         for ignore in &self.ignores {
-            let hits = outcome.findings.iter().filter(|f| ignore.matches(f));
+            let hits = outcome.findings.iter().filter(|f| ignore.matches(f.code, &f.subject.id));
             let mut hit = false;
             ignored.findings.extend(hits.inspect(|_| hit = true).map(|f| (f.code, f.subject.id.clone())));
             if hit {
-                ignored.flags.push(format!("--ignore {}", shell(&ignore.to_string())));
+                ignored.flags.push(ignore.flag());
             } else if !is_skipped(&outcome.skipped, ignore.code) {
                 ignored.idle.push(idle(ignore));
             }
@@ -163,7 +172,7 @@ pub struct Ignored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Subject, SubjectKind};
+    use crate::model::{Finding, Subject, SubjectKind};
 
     fn finding(code: u16, id: &str, severity: Severity) -> Finding {
         Finding::new(Code(code), severity, Subject::new(SubjectKind::Address, id), "")

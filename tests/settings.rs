@@ -175,11 +175,12 @@ fn the_history_records_what_is_ignored() {
         let output = command.env_remove("IPAUDIT_NO_HISTORY").arg("--db").arg(&db).output().unwrap();
         assert!(matches!(output.status.code(), Some(0 | 1)), "{}", stderr(&output));
     };
-    let report = || {
+    let report_of = |args: &[&str]| {
         let mut command = ipaudit();
-        command.args(["report", "--since", "2000-01-01T00:00:00Z", "-o", "json", "--db"]).arg(&db);
-        json(&command.output().unwrap())["clusters"][0].clone()
+        command.args(["report", "--since", "2000-01-01T00:00:00Z", "-o", "json", "--db"]).arg(&db).args(args);
+        command.output().unwrap()
     };
+    let report = || json(&report_of(&[]))["clusters"][0].clone();
     recorded(&["--ignore", "IPA110"]);
     let first = report();
     assert_eq!(severities(&first, "IPA110"), ["error"], "{first}");
@@ -187,6 +188,11 @@ fn the_history_records_what_is_ignored() {
     let second = report();
     assert_eq!(severities(&second, "IPA110"), ["note"], "{second}");
     assert_eq!(found(&first, "IPA110").len(), found(&second, "IPA110").len());
+    // A report leaves out what is ignored when it is asked for, and says so.
+    let without = report_of(&["--ignore", "IPA110:10.65.*,IPA501,IPA502,IPA503"]);
+    assert_eq!((found(&json(&without)["clusters"][0], "IPA110"), without.status.code()), (vec![], Some(0)));
+    let by = json(&without)["narrowed_by"].to_string();
+    assert!(by.contains("--ignore 'IPA110:10.65.*'") && by.contains("--ignore IPA501"), "{by}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::etcd_args::EtcdArgs;
 use super::history_args::{DbArgs, HistoryArgs, HistoryCommandArgs};
 use super::kube_args::KubeArgs;
 use super::release_args::{ReleaseArgs, UndoArgs};
-use super::settings_args::SettingsArgs;
+use super::settings_args::{IgnoreArgs, SettingsArgs};
 use crate::exit::FailOn;
 use crate::ledger::ScopeFlag;
 use crate::model::{Code, Severity, Time};
@@ -255,6 +255,9 @@ pub struct ReportArgs {
     /// Take this for now (RFC 3339)
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
     pub now: Option<Time>,
+
+    #[command(flatten)]
+    pub ignore: IgnoreArgs,
 
     #[command(flatten)]
     pub db: DbArgs,

@@ -2,6 +2,7 @@
 //!
 //! Here the history's rows become the report's plain values; what belongs where is decided there.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
@@ -17,6 +18,7 @@ use crate::render::Narrow;
 use crate::render::report::{
     self, ClusterReport, Ended, How, IncompleteAudit, Leaks, Line, PoolPoint, PoolTrend, Reboot, ReportView,
 };
+use crate::settings::Ignore;
 
 /// The check whose findings are leaks that begin.
 const LEAK: Code = Code(110);
@@ -38,12 +40,15 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     if window.since > window.until {
         return Err(Error::new("report").cause("--since is later than --until"));
     }
+    let known = args.ignore.settings()?;
+    let mut ignored_by = BTreeSet::new();
     let mut clusters = Vec::new();
     for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
-        clusters.push(cluster(&db, pair, window, args)?);
+        clusters.push(cluster(&db, pair, window, args, known.ignores(), &mut ignored_by)?);
     }
     let exit = report::exit(&clusters, args.fail_on);
-    let view = ReportView { since: window.since, until, now, clusters, narrowed_by: narrowed_by(args), exit };
+    let narrowed_by = narrowed_by(args).into_iter().chain(ignored_by).collect();
+    let view = ReportView { since: window.since, until, now, clusters, narrowed_by, exit };
     print(&view, args, streams)?;
     Ok(exit)
 }
@@ -85,7 +90,15 @@ fn filter(args: &ReportArgs) -> Filter {
     }
 }
 
-fn cluster(db: &Db, pair: &Pair, window: Window, args: &ReportArgs) -> Result<ClusterReport, Error> {
+/// What one cluster's part says; findings that are ignored are left out, and `ignored_by` learns by what.
+fn cluster(
+    db: &Db,
+    pair: &Pair,
+    window: Window,
+    args: &ReportArgs,
+    ignores: &[Ignore],
+    ignored_by: &mut BTreeSet<String>,
+) -> Result<ClusterReport, Error> {
     let audits = Audits::of(db, pair, window)?;
     let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
@@ -101,7 +114,11 @@ fn cluster(db: &Db, pair: &Pair, window: Window, args: &ReportArgs) -> Result<Cl
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
     for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
-        report.file(audits.line(&row, window.until), window.since, window.until);
+        let line = audits.line(&row, window.until);
+        match ignores.iter().find(|i| i.matches(line.code, &line.subject)) {
+            Some(ignore) => _ = ignored_by.insert(ignore.flag()),
+            None => report.file(line, window.since, window.until),
+        }
     }
     report.sort();
     report.leaks = leaks(db, pair, window, args, &audits)?;
