@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "report/promises.rs"]
+mod promises;
 mod servers;
 
 use std::path::Path;

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::etcd_args::EtcdArgs;
 use super::history_args::{DbArgs, HistoryArgs, HistoryCommandArgs};
 use super::kube_args::KubeArgs;
+use super::moment::{Moment, moment};
 use super::release_args::{ReleaseArgs, UndoArgs};
 use super::settings_args::{IgnoreArgs, SettingsArgs};
 use crate::exit::FailOn;
@@ -87,9 +88,9 @@ pub struct WhoArgs {
     #[arg(long, env = "IPAUDIT_OFFLINE", conflicts_with_all = ["no_history", "from", "deep"])]
     pub offline: bool,
 
-    /// Who had it at this time (RFC 3339), by the history
-    #[arg(long, value_name = "TIME", env = "IPAUDIT_AT", value_parser = time, conflicts_with_all = ["no_history", "from", "deep"])]
-    pub at: Option<Time>,
+    /// Who had it at this time, by the history: a time as for report --since, or so long ago (24h)
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", value_parser = moment, conflicts_with_all = ["no_history", "from", "deep"])]
+    pub at: Option<Moment>,
 
     /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
     #[arg(long, env = "IPAUDIT_DEEP")]
@@ -208,7 +209,8 @@ pub struct ExplainArgs {
 /// Flags of `report`.
 #[derive(Args, Debug, Clone)]
 pub struct ReportArgs {
-    /// From when: a duration back from now (24h, 7d) or a time (RFC 3339)
+    /// From when: so long before now (24h, 7d) or a time: 2026-11-24 (its beginning) and 2026-11-24T03:04 in UTC, or RFC
+    /// 3339 with a zone
     #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment)]
     pub since: Moment,
 
@@ -274,30 +276,6 @@ pub enum ReportOutput {
     Jsonl,
     /// For a ticket or a chat
     Markdown,
-}
-
-/// A time, or so long before now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Moment {
-    At(Time),
-    Ago(Duration),
-}
-
-impl Moment {
-    /// The time that is meant.
-    pub fn at(self, now: Time) -> Time {
-        match self {
-            Moment::At(time) => time,
-            Moment::Ago(duration) => now.minus(duration),
-        }
-    }
-}
-
-fn moment(text: &str) -> Result<Moment, String> {
-    match Time::parse_rfc3339(text) {
-        Some(time) => Ok(Moment::At(time)),
-        None => duration(text).map(Moment::Ago).map_err(|e| format!("{e}, or a time as 2026-11-24T03:04:11Z")),
-    }
 }
 
 /// Flags that decide what is true.

@@ -10,6 +10,7 @@ mod history;
 pub mod history_args;
 pub mod kube_args;
 mod memory;
+pub mod moment;
 mod output;
 mod release;
 pub mod release_args;

@@ -44,21 +44,23 @@ const INTERVALS: usize = 32;
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let db = Db::open(&args.db.path()?, Mode::Read)?;
     let guesses = who::guesses(&args.what);
+    let now = args.now.unwrap_or_else(gather::present);
+    let at = args.at.map(|at| at.at(now));
     let mut before = Vec::new();
     for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
         let mut of_pair = who_before::of(&db, pair, &guesses)?;
-        args.at.iter().for_each(|at| of_pair.keep_at(*at));
-        of_pair.count(args.at);
+        at.iter().for_each(|at| of_pair.keep_at(*at));
+        of_pair.count(at);
         if !of_pair.nodes.is_empty() {
             of_pair.keep_newest(INTERVALS);
         }
         let empty = of_pair.is_nothing();
         before.extend((!empty).then_some(of_pair));
     }
-    let incomplete = before.iter().any(|b| !b.last_complete) && args.at.is_none();
+    let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|f| f.severity).max();
     let failed = before.is_empty() && matches!(guesses.as_slice(), [_, _, ..]);
-    let dossier = who::offline(&args.what, args.now.unwrap_or_else(gather::present), before, args.at);
+    let dossier = who::offline(&args.what, now, before, at);
     Ok((dossier, Course { worst, incomplete, failed }))
 }
 
