@@ -86,12 +86,13 @@ impl EndpointState {
 
 impl<'s> Ledger<'s> {
     pub(super) fn record_claims(&mut self) {
-        let mut claims = Vec::with_capacity(self.snapshot.pods.len() + self.snapshot.endpoints.len());
+        let mut claims = Vec::with_capacity(self.snapshot.pods.len());
         self.claim_for_pods(&mut claims);
         // Endpoints are graded by the pods' certain claims, so these must be in place first.
         claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
         self.claims = claims;
-        let mut claims = Vec::with_capacity(self.snapshot.endpoints.len());
+        let most = self.snapshot.endpoints.len() + self.snapshot.calico_nodes.len() + self.snapshot.services.len();
+        let mut claims = Vec::with_capacity(most);
         self.claim_for_endpoints(&mut claims);
         self.claim_for_tunnels(&mut claims);
         self.claim_for_services(&mut claims);
@@ -101,6 +102,7 @@ impl<'s> Ledger<'s> {
             by: Claimant::HostEndpoint,
             via: Via::Record,
         }));
+        self.claims.reserve_exact(claims.len());
         self.claims.append(&mut claims);
         self.claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
         self.claims.dedup();
