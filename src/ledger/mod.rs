@@ -58,6 +58,8 @@ pub struct Ledger<'s> {
     pub usual_network: Name,
 
     pods: HashMap<(Name, Name), u32>,
+    /// Beside each endpoint of the snapshot what is known of its pod.
+    endpoint_states: Vec<EndpointState>,
     /// `k8s` endpoints by (namespace, pod), sorted.
     endpoints_of_pod: Vec<(Name, Name, u32)>,
     /// All endpoints by container, sorted; those without one left out.
@@ -92,6 +94,7 @@ impl<'s> Ledger<'s> {
             any_pod_allocation: false,
             usual_network: Name::NONE,
             pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
+            endpoint_states: Vec::new(),
             endpoints_of_pod: endpoints_of_pod(snapshot),
             endpoints_of_container: endpoints_of_container(snapshot),
             allocations_of_handle: Vec::new(),

@@ -121,7 +121,7 @@ const MORE: usize = 1 << DIGIT_BITS;
 
 fn push_length(text: &mut String, mut length: usize) {
     while length >= MORE {
-        text.push(char::from((length % MORE | MORE) as u8));
+        text.push(char::from(((length % MORE) | MORE) as u8));
         length >>= DIGIT_BITS;
     }
     text.push(char::from(length as u8));
