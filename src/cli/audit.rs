@@ -54,6 +54,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let told = Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), ignored };
     let exit = tell(told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
+    // The process ends: hundreds of thousands of small pieces of memory go back faster all at once.
+    std::mem::forget(ledger);
+    std::mem::forget(looked);
     Ok(if memory.failed() { Exit::Failure } else { exit })
 }
 

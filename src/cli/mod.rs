@@ -65,7 +65,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
     // Both TLS users (etcd-client, kube) take the process's provider; a second one in the tree would make kube panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build()
         .map_err(|e| Error::new("start the runtime").cause(e))?;

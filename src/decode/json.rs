@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{DeserializeSeed, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// Longest piece of foreign text that a reason repeats, in characters.
@@ -180,33 +180,23 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
     }
 }
 
-/// Reads a field's name: which of the known ones it is.
-pub(super) struct Field {
-    pub known: &'static [&'static str],
-    /// Whether a name in another case is the same field: so with Go's structs, not with its maps.
-    pub any_case: bool,
+/// Which of an object's fields a name is.
+pub(super) trait FieldName {
+    fn of(name: &str) -> Self;
 }
 
-impl<'de> DeserializeSeed<'de> for Field {
-    type Value = Option<&'static str>;
+/// Reads a field's name.
+pub(super) struct NameReader<F>(pub PhantomData<F>);
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for Field {
-    type Value = Option<&'static str>;
+impl<F: FieldName> Visitor<'_> for NameReader<F> {
+    type Value = F;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a field's name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-        let exact = self.known.iter().find(|known| **known == name);
-        let found = exact
-            .or_else(|| self.known.iter().filter(|_| self.any_case).find(|known| known.eq_ignore_ascii_case(name)));
-        Ok(found.copied())
+    fn visit_str<E>(self, name: &str) -> Result<F, E> {
+        Ok(F::of(name))
     }
 }
 
@@ -237,6 +227,31 @@ macro_rules! object {
 
         impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                // Named as the fields are.
+                #[allow(non_camel_case_types)]
+                enum Field {
+                    $($field,)*
+                    Unknown,
+                }
+
+                impl crate::decode::json::FieldName for Field {
+                    fn of(name: &str) -> Field {
+                        match name {
+                            $($key => Field::$field,)*
+                            $(_ if crate::decode::json::object!(@fold $case) && $key.eq_ignore_ascii_case(name) => {
+                                Field::$field
+                            })*
+                            _ => Field::Unknown,
+                        }
+                    }
+                }
+
+                impl<'de> serde::Deserialize<'de> for Field {
+                    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error> {
+                        deserializer.deserialize_identifier(crate::decode::json::NameReader(std::marker::PhantomData))
+                    }
+                }
+
                 struct Reader<$life>(std::marker::PhantomData<&$life ()>);
 
                 impl<'de: $life, $life> serde::de::Visitor<'de> for Reader<$life> {
@@ -248,17 +263,12 @@ macro_rules! object {
 
                     fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                         let mut object = $name::default();
-                        loop {
-                            let field = crate::decode::json::Field {
-                                known: &[$($key),*],
-                                any_case: crate::decode::json::object!(@fold $case),
-                            };
-                            match map.next_key_seed(field)? {
-                                None => break,
-                                $(Some(Some($key)) => {
+                        while let Some(field) = map.next_key()? {
+                            match field {
+                                $(Field::$field => {
                                     object.$field = crate::decode::json::named($key, map.next_value())?;
                                 })*
-                                Some(_) => {
+                                Field::Unknown => {
                                     map.next_value::<$other>()?;
                                 }
                             }

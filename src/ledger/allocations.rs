@@ -80,8 +80,7 @@ fn names_its_pod(names: &Names, id: HandleId, owner: &Owner) -> bool {
 }
 
 fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
-    Tunnel::of_attribute(names.get(attribute.owner.kind))
-        .or_else(|| Tunnel::of_handle(&attribute.handle?.text(names)).map(|(tunnel, _)| tunnel))
+    Tunnel::of_attribute(names.get(attribute.owner.kind)).or_else(|| attribute.handle?.tunnel(names))
 }
 
 impl Ledger<'_> {

@@ -113,13 +113,14 @@ pub fn pool_usage(ledger: &Ledger<'_>, pool: &Pool, leaked: &HashSet<Addr>) -> P
         free: 0,
         blocks: pool_blocks(ledger, pool, &reserved),
     };
+    let mut is_held = ledger.is_held_in_order();
     for same in allocations_in(ledger, within).chunk_by(|a, b| a.address == b.address) {
         let Some(address) = same.first().map(|a| a.address) else { continue };
         if same.iter().all(|a| a.used_for == Use::Cooling) {
             usage.cooling += 1;
         } else {
             usage.allocated += 1;
-            usage.in_use += u128::from(ledger.is_held(address));
+            usage.in_use += u128::from(is_held(address));
             usage.leaked += u128::from(leaked.contains(&address));
         }
         // What one block records is known, whatever another that overlaps it hides; and it is taken, not kept back.

@@ -86,12 +86,14 @@ impl EndpointState {
 
 impl<'s> Ledger<'s> {
     pub(super) fn record_claims(&mut self) {
-        let mut claims = Vec::with_capacity(self.snapshot.pods.len() + self.snapshot.endpoints.len());
+        let mut claims = Vec::with_capacity(self.snapshot.pods.len());
         self.claim_for_pods(&mut claims);
         // Endpoints are graded by the pods' certain claims, so these must be in place first.
         claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
         self.claims = claims;
-        let mut claims = Vec::with_capacity(self.snapshot.endpoints.len());
+        self.endpoint_states = self.snapshot.endpoints.iter().map(|e| self.endpoint_state(e)).collect();
+        let most = self.snapshot.endpoints.len() + self.snapshot.calico_nodes.len() + self.snapshot.services.len();
+        let mut claims = Vec::with_capacity(most);
         self.claim_for_endpoints(&mut claims);
         self.claim_for_tunnels(&mut claims);
         self.claim_for_services(&mut claims);
@@ -101,6 +103,7 @@ impl<'s> Ledger<'s> {
             by: Claimant::HostEndpoint,
             via: Via::Record,
         }));
+        self.claims.reserve_exact(claims.len());
         self.claims.append(&mut claims);
         self.claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
         self.claims.dedup();
@@ -148,8 +151,7 @@ impl<'s> Ledger<'s> {
     }
 
     fn claim_for_endpoints(&self, claims: &mut Vec<Claim>) {
-        for (endpoint, index) in self.snapshot.endpoints.iter().zip(0u32..) {
-            let state = self.endpoint_state(endpoint);
+        for (index, endpoint, state) in self.endpoints_with_states() {
             for &address in &endpoint.addresses {
                 let grade = if state.is_stale() {
                     Grade::Stale
@@ -169,6 +171,22 @@ impl<'s> Ledger<'s> {
                 via: Via::Floating,
             }));
         }
+    }
+
+    /// All endpoints with their indices and what is known of the pods behind them.
+    pub fn endpoints_with_states(&self) -> impl Iterator<Item = (u32, &'s Endpoint, EndpointState)> {
+        let states = self.endpoint_states.iter().copied();
+        self.snapshot
+            .endpoints
+            .iter()
+            .zip(0u32..)
+            .zip(states)
+            .map(|((endpoint, index), state)| (index, endpoint, state))
+    }
+
+    /// [`Ledger::endpoint_state`] of the endpoint at this place of the snapshot's list.
+    pub fn endpoint_state_at(&self, index: u32) -> EndpointState {
+        self.endpoint_states.get(index as usize).copied().unwrap_or(EndpointState::NotJudged)
     }
 
     /// What is known of the pod behind an endpoint.

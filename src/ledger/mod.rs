@@ -58,6 +58,8 @@ pub struct Ledger<'s> {
     pub usual_network: Name,
 
     pods: HashMap<(Name, Name), u32>,
+    /// Beside each endpoint of the snapshot what is known of its pod.
+    endpoint_states: Vec<EndpointState>,
     /// `k8s` endpoints by (namespace, pod), sorted.
     endpoints_of_pod: Vec<(Name, Name, u32)>,
     /// All endpoints by container, sorted; those without one left out.
@@ -92,6 +94,7 @@ impl<'s> Ledger<'s> {
             any_pod_allocation: false,
             usual_network: Name::NONE,
             pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
+            endpoint_states: Vec::new(),
             endpoints_of_pod: endpoints_of_pod(snapshot),
             endpoints_of_container: endpoints_of_container(snapshot),
             allocations_of_handle: Vec::new(),
@@ -228,6 +231,15 @@ impl<'s> Ledger<'s> {
         let start = self.claims.partition_point(|c| c.address < address);
         let count = self.claims[start..].iter().take_while(|c| c.address == address).count();
         &self.claims[start..start + count]
+    }
+
+    /// [`Ledger::is_held`] for one address after the other in their order: walks along instead of searching.
+    pub fn is_held_in_order(&self) -> impl FnMut(Addr) -> bool {
+        let mut rest = self.claims.as_slice();
+        move |address| {
+            rest = rest.get(rest.iter().take_while(|c| c.address < address).count()..).unwrap_or_default();
+            rest.iter().take_while(|c| c.address == address).any(|c| c.grade != Grade::Stale)
+        }
     }
 
     /// Whether anybody holds the address, certainly or possibly.

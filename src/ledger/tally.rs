@@ -65,9 +65,14 @@ impl Tally<'_> {
 impl<'s> Ledger<'s> {
     /// Every handle id that has an object, in the order of the snapshot.
     pub fn tallies(&self) -> impl Iterator<Item = Tally<'s>> {
+        self.tallies_of(|_| true)
+    }
+
+    /// The same of some ids only.
+    pub fn tallies_of(&self, wanted: impl Fn(HandleId) -> bool) -> impl Iterator<Item = Tally<'s>> {
         let mut rest = self.allocations_of_handle.as_slice();
         self.snapshot.handles.chunk_by(|a, b| a.id == b.id).filter_map(move |objects| {
-            let id = objects.first()?.id;
+            let id = objects.first().map(|o| o.id).filter(|&id| wanted(id))?;
             // Both lists are sorted by id: what stands before it belongs to no object.
             rest = rest.get(rest.iter().take_while(|(handle, _)| *handle < id).count()..)?;
             let (own, after) = rest.split_at(rest.iter().take_while(|(handle, _)| *handle == id).count());
@@ -90,6 +95,11 @@ impl<'s> Ledger<'s> {
     /// Every handle id that any allocation names, once each.
     pub fn named_handles(&self) -> impl Iterator<Item = HandleId> {
         self.allocations_of_handle.chunk_by(|a, b| a.0 == b.0).filter_map(|chunk| chunk.first()).map(|&(id, _)| id)
+    }
+
+    /// The ids that more than one allocation names.
+    pub fn handles_named_twice(&self) -> impl Iterator<Item = HandleId> {
+        self.allocations_of_handle.chunk_by(|a, b| a.0 == b.0).filter_map(|chunk| chunk.get(1)).map(|&(id, _)| id)
     }
 
     /// Whether any endpoint, of any orchestrator and standing, has the container of this handle. A very old handle

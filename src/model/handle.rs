@@ -52,8 +52,7 @@ impl HandleId {
 
     /// Whether it is a KubeVirt machine's: `<network>.vmi.<namespace>.<vm>` or `<network>.vmi._<hash>`.
     pub fn is_vm(self, names: &Names) -> bool {
-        let head = names.get(self.head);
-        self.dotted && (head.ends_with(".vmi") || head.contains(".vmi."))
+        self.dotted && names.get(self.head).split('.').skip(1).any(|part| part == "vmi")
     }
 
     /// Whether it has the form of a LoadBalancer service's (`lb-…`).
@@ -61,9 +60,15 @@ impl HandleId {
         !self.dotted && names.get(self.tail).starts_with("lb-")
     }
 
+    /// The kind of tunnel that it has the form of; what tells that stands before the first dot.
+    pub fn tunnel(self, names: &Names) -> Option<super::Tunnel> {
+        let first = if self.dotted { self.head } else { self.tail };
+        super::Tunnel::of_handle(names.get(first)).map(|(tunnel, _)| tunnel)
+    }
+
     /// Whether it has the form of a node's tunnel (`…-tunnel-addr-<node>`; the node's name may hold dots).
     pub fn is_tunnel(self, names: &Names) -> bool {
-        super::Tunnel::of_handle(&self.text(names)).is_some()
+        self.tunnel(names).is_some()
     }
 }
 

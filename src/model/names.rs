@@ -27,18 +27,20 @@ impl Name {
 }
 
 /// The table of all texts of one snapshot.
+///
+/// One string holds them all, each behind its length; a name is the place. So a text is one step away in memory,
+/// which counts: hundreds of thousands of names lie in no order that anybody asks for them in.
 #[derive(Clone, Default)]
 pub struct Names {
     text: String,
-    ends: Vec<u32>,
     index: HashTable<Entry>,
     hasher: DefaultHashBuilder,
 }
 
-/// A text's place, with what tells it from others before its bytes are looked at: those are far away in memory.
+/// A text's name, with what tells it from others before its bytes are looked at.
 #[derive(Clone, Copy)]
 struct Entry {
-    number: u32,
+    name: Name,
     hash: u32,
 }
 
@@ -51,7 +53,7 @@ impl Entry {
 
 impl std::fmt::Debug for Names {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Names({} texts, {} bytes)", self.ends.len(), self.text.len())
+        write!(f, "Names({} texts, {} bytes)", self.index.len(), self.text.len())
     }
 }
 
@@ -67,12 +69,13 @@ impl Names {
         if let Some(found) = self.entry(hash, text) {
             return found;
         }
-        let Ok(end) = u32::try_from(self.text.len() + text.len()) else { return Name::NONE };
+        // The place of its length, counted from 1.
+        let Ok(place) = u32::try_from(self.text.len() + 1) else { return Name::NONE };
+        let name = Name(place);
+        push_length(&mut self.text, text.len());
         self.text.push_str(text);
-        self.ends.push(end);
-        let number = self.ends.len() as u32;
-        self.index.insert_unique(Entry::spread(hash), Entry { number, hash }, |entry| Entry::spread(entry.hash));
-        Name(number)
+        self.index.insert_unique(Entry::spread(hash), Entry { name, hash }, |entry| Entry::spread(entry.hash));
+        name
     }
 
     /// The name of `text` when the table has it.
@@ -88,23 +91,40 @@ impl Names {
     }
 
     fn entry(&self, hash: u32, text: &str) -> Option<Name> {
-        let same = |entry: &Entry| entry.hash == hash && slice(&self.text, &self.ends, entry.number) == text;
-        self.index.find(Entry::spread(hash), same).map(|entry| Name(entry.number))
+        let same = |entry: &Entry| entry.hash == hash && self.get(entry.name) == text;
+        self.index.find(Entry::spread(hash), same).map(|entry| entry.name)
     }
 
-    /// The text of `name`; empty for [`Name::NONE`] and for a name of another table.
+    /// The text of `name`; empty for [`Name::NONE`]. Of another table's name it says nothing that makes sense.
     pub fn get(&self, name: Name) -> &str {
-        slice(&self.text, &self.ends, name.0)
+        self.stored(name).unwrap_or_default()
+    }
+
+    fn stored(&self, name: Name) -> Option<&str> {
+        let mut at = (name.0 as usize).checked_sub(1)?;
+        let (mut length, mut shift) = (0usize, 0);
+        loop {
+            let digit = usize::from(*self.text.as_bytes().get(at)?);
+            length |= (digit & (MORE - 1)).checked_shl(shift)?;
+            (at, shift) = (at + 1, shift + DIGIT_BITS);
+            if digit & MORE == 0 {
+                return self.text.get(at..at.checked_add(length)?);
+            }
+        }
     }
 }
 
-fn slice<'a>(text: &'a str, ends: &[u32], number: u32) -> &'a str {
-    let number = number as usize;
-    if number == 0 || number > ends.len() {
-        return "";
+/// Bits of a length in one byte of it, the lowest first; only ASCII, since it stands among text.
+const DIGIT_BITS: u32 = 6;
+/// Says that another byte of the length follows.
+const MORE: usize = 1 << DIGIT_BITS;
+
+fn push_length(text: &mut String, mut length: usize) {
+    while length >= MORE {
+        text.push(char::from(((length % MORE) | MORE) as u8));
+        length >>= DIGIT_BITS;
     }
-    let start = if number == 1 { 0 } else { ends[number - 2] as usize };
-    &text[start..ends[number - 1] as usize]
+    text.push(char::from(length as u8));
 }
 
 #[cfg(test)]
@@ -122,6 +142,23 @@ mod tests {
         assert_eq!(names.get(b), "prod");
         assert_eq!(names.find("slave-57"), None);
         assert_eq!(names.find("prod"), Some(b));
+    }
+
+    #[test]
+    fn texts_of_every_length_come_back() {
+        let mut names = Names::default();
+        let texts: Vec<String> = [1, 2, 63, 64, 65, 4_095, 4_096, 300_000].map(|n| "é".repeat(n)).into();
+        let held: Vec<Name> = texts.iter().map(|text| names.intern(text)).collect();
+        for (text, name) in texts.iter().zip(&held) {
+            assert_eq!((names.intern(text), names.find(text)), (*name, Some(*name)));
+            assert_eq!(names.get(*name), text);
+        }
+        assert!(held.is_sorted(), "names are ordered as they were entered");
+        // A name of another table is no reason to panic.
+        for number in 0..5_000 {
+            names.get(Name(number));
+        }
+        names.get(Name(u32::MAX));
     }
 
     #[test]

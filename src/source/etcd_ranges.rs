@@ -74,6 +74,8 @@ pub struct Span {
 
 /// Bytes that a page should have: what is in memory at once is this times the reads in flight.
 const PAGE_BYTES: i64 = 8 << 20;
+/// The same of blocks. There are few and big ones, so that counting to the end of the range costs little for every page.
+const BLOCK_PAGE_BYTES: i64 = 2 << 20;
 /// Handles in one range: 0.6 MB, short enough that other people's writes do not wait for it.
 const HANDLES_IN_RANGE: i64 = 2500;
 
@@ -107,7 +109,8 @@ pub fn rest(span: &Span, page: &Page<'_>) -> Vec<Span> {
     let mut start = page.last_key.to_vec();
     start.push(0);
     let average = (page.bytes / page.keys.max(1)).max(1);
-    let limit = (PAGE_BYTES / average).clamp(1, span.wanted.most);
+    let bytes = if span.wanted.input == Input::Blocks { BLOCK_PAGE_BYTES } else { PAGE_BYTES };
+    let limit = (bytes / average).clamp(1, span.wanted.most);
     if span.opening && span.wanted.key == HANDLES {
         let boundaries = handle_boundaries(page.last_key, page.count);
         return tile(&span.wanted, start, span.end.clone(), &boundaries, limit);
@@ -235,7 +238,7 @@ mod tests {
         let span = opening(blocks, &[]).remove(0);
         let next =
             |bytes: i64| rest(&span, &Page { last_key: b"/calico/ipam/v2/assignment/k", keys: 100, bytes, count: 9 });
-        assert_eq!(next(100 * 15_000)[0].limit, 559);
+        assert_eq!(next(100 * 15_000)[0].limit, 139);
         assert_eq!(next(100 * 200)[0].limit, 1000);
         assert_eq!(next(100 * 10_000_000)[0].limit, 1);
         assert_eq!(next(1)[0].start, b"/calico/ipam/v2/assignment/k\0");

@@ -45,8 +45,9 @@ pub struct JsonStream<R> {
     pin: Option<usize>,
     /// Bytes in front of `text`.
     gone: u64,
-    /// The begun character at the end of the last chunk.
-    tail: Vec<u8>,
+    /// Bytes as they were read; between two reads the begun character at the end of the last chunk. Kept, since the
+    /// memory of a new one would come fresh from the kernel for every chunk.
+    raw: Vec<u8>,
     ended: bool,
     /// How far into the rest an error was found.
     error_at: usize,
@@ -62,7 +63,7 @@ impl<R: Read> JsonStream<R> {
             at: 0,
             pin: None,
             gone: 0,
-            tail: Vec::new(),
+            raw: Vec::new(),
             ended: false,
             error_at: 0,
         }
@@ -190,18 +191,16 @@ impl<R: Read> JsonStream<R> {
         self.at -= keep;
         self.pin = self.pin.map(|_| 0);
 
-        let mut chunk = std::mem::take(&mut self.tail);
         let want = self.chunk.max(self.text.len()) as u64;
-        let read = (&mut self.input).take(want).read_to_end(&mut chunk).map_err(|error| match error.kind() {
+        let read = (&mut self.input).take(want).read_to_end(&mut self.raw).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Broken::Truncated,
             _ => Broken::Io(error),
         })?;
-        let valid = match std::str::from_utf8(&chunk) {
+        let valid = match std::str::from_utf8(&self.raw) {
             Ok(text) => text,
             // A character that the chunk cuts; at the end of the input it is an error.
             Err(error) if error.error_len().is_none() && read > 0 => {
-                let (text, cut) = chunk.split_at(error.valid_up_to());
-                self.tail = cut.to_vec();
+                let text = self.raw.get(..error.valid_up_to()).unwrap_or_default();
                 std::str::from_utf8(text).unwrap_or_default()
             }
             Err(error) => {
@@ -210,6 +209,8 @@ impl<R: Read> JsonStream<R> {
             }
         };
         self.text.push_str(valid);
+        let taken = valid.len();
+        self.raw.drain(..taken);
         self.ended = read == 0;
         Ok(read > 0)
     }

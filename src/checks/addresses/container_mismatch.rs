@@ -55,7 +55,7 @@ fn tied_endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
         && claim.grade != Grade::Stale
         && endpoint.orchestrator == Orchestrator::Kubernetes
         && !endpoint.container.is_none()
-        && matches!(world.ledger.endpoint_state(endpoint), EndpointState::Live | EndpointState::Undecided);
+        && matches!(world.ledger.endpoint_state_at(index), EndpointState::Live | EndpointState::Undecided);
     tied.then_some(endpoint)
 }
 

@@ -57,7 +57,7 @@ fn possible_pods<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
         Claimant::Pod(index) => world.snapshot.pods.get(index as usize),
         Claimant::Endpoint(index) => {
             let endpoint = world.snapshot.endpoints.get(index as usize)?;
-            let live = ledger.endpoint_state(endpoint) == EndpointState::Live;
+            let live = ledger.endpoint_state_at(index) == EndpointState::Live;
             live.then(|| ledger.pod(endpoint.namespace, endpoint.pod)).flatten()
         }
         _ => None,

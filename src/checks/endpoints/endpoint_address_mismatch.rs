@@ -36,11 +36,14 @@ struct Difference {
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for endpoint in &world.snapshot.endpoints {
-        if world.ledger.endpoint_state(endpoint) != EndpointState::Live {
+    for (_, endpoint, state) in world.ledger.endpoints_with_states() {
+        if state != EndpointState::Live {
             continue;
         }
         let Some(pod) = world.ledger.pod(endpoint.namespace, endpoint.pod) else { continue };
+        if endpoint.addresses == pod.addresses {
+            continue;
+        }
         let differences: Vec<Difference> =
             ["IPv4", "IPv6"].into_iter().filter_map(|family| difference(world, endpoint, pod, family)).collect();
         if !differences.is_empty() {

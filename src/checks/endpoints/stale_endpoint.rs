@@ -30,8 +30,8 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for endpoint in &world.snapshot.endpoints {
-        let finished = match world.ledger.endpoint_state(endpoint) {
+    for (_, endpoint, state) in world.ledger.endpoints_with_states() {
+        let finished = match state {
             EndpointState::NoPod => false,
             EndpointState::Finished => true,
             _ => continue,

@@ -27,11 +27,9 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for id in world.ledger.named_handles() {
+    for id in world.ledger.handles_named_twice().filter(|id| id.is_tunnel(&world.snapshot.names)) {
         let allocations: Vec<&Allocation> = world.ledger.allocations_of(id).collect();
-        if allocations.len() > 1 && id.is_tunnel(&world.snapshot.names) {
-            findings.extend(judge(world, id, &allocations));
-        }
+        findings.extend(judge(world, id, &allocations));
     }
 }
 

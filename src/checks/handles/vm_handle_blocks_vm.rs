@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for tally in world.ledger.tallies().filter(|t| t.id.is_vm(&world.snapshot.names)) {
+    for tally in world.ledger.tallies_of(|id| id.is_vm(&world.snapshot.names)) {
         let blocking: Vec<Cidr> = [true, false].into_iter().flat_map(|v4| blocking(world, &tally, v4)).collect();
         if !blocking.is_empty() {
             findings.push(report(world, &tally, blocking));
