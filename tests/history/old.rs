@@ -97,3 +97,54 @@ fn says_what_it_said(db: &Db) {
     assert!(db.audits(1, Window::ALL).unwrap().len() >= 2);
     assert!(!db.capacity(1, Window::ALL).unwrap().is_empty() && !db.nodes(1, None).unwrap().is_empty());
 }
+
+/// A migration is never edited: the file that its version wrote has the very schema that it makes today.
+#[test]
+fn no_migration_was_edited_since_its_file_was_written() {
+    let schema = |path: &Path| {
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let what = "SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name";
+        let mut statement = connection.prepare(what).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let work = tempfile::tempdir().unwrap();
+    let fresh = work.path().join("fresh.db");
+    drop(Db::open(&fresh, Mode::Write(Journal::Truncate)).unwrap());
+    let present = work.path().join("present.db");
+    std::fs::copy(folder("tests/old_histories").join(format!("v{}.db", schemas())), &present).unwrap();
+    assert_eq!(schema(&present), schema(&fresh));
+}
+
+/// A newer ipaudit wrote it: never written, and read as long as it only has more in it.
+#[test]
+fn a_newer_file_is_read_by_report_and_who_and_never_written() {
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("history.db");
+    std::fs::copy(folder("tests/old_histories").join(format!("v{}.db", schemas())), &path).unwrap();
+    let newer = |what: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute_batch(&format!("{what}; PRAGMA user_version = {}", schemas() + 1)).unwrap();
+    };
+    newer("ALTER TABLE finding ADD COLUMN mood TEXT");
+    let run = |args: &[&str]| {
+        let mut command = crate::servers::command::ipaudit();
+        command.env_remove("IPAUDIT_NO_HISTORY").args(args).arg("--db").arg(&path);
+        command.output().unwrap()
+    };
+    let bytes = std::fs::read(&path).unwrap();
+    let report = run(&["report", "--since", "2000-01-01", "-o", "json"]);
+    assert_eq!(report.status.code(), Some(0), "{}", crate::servers::command::stderr(&report));
+    let said = crate::servers::command::json(&report);
+    let open = said["clusters"][0]["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201").count();
+    assert_eq!(open, 2, "{said}");
+    assert_eq!(run(&["who", "10.0.0.1", "--offline"]).status.code(), Some(0));
+    assert_eq!(run(&["history", "check"]).status.code(), Some(0));
+    assert!(!run(&["history", "export"]).stdout.is_empty());
+    let prune = run(&["history", "prune", "--keep", "0s", "--yes"]);
+    assert_eq!(prune.status.code(), Some(2));
+    assert!(crate::servers::command::stderr(&prune).contains("use the newer ipaudit"));
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "left as it is");
+    newer("UPDATE format SET min_reader = 2");
+    assert_eq!(run(&["report"]).status.code(), Some(2), "it is not only more");
+}
