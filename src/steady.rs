@@ -250,6 +250,22 @@ mod tests {
         assert!(!settling(Some(&young)).second_look(&first).is_empty());
     }
 
+    /// The usual run of a CronJob: what the audit before recorded is settled, what is new alone is looked at again.
+    #[test]
+    fn only_what_is_new_is_looked_at_again() {
+        let mut cluster = leaking();
+        cluster.remove_pod("web-3");
+        let first = outcome(&mut cluster);
+        assert_eq!(first.findings.len(), 2);
+        let (now, old) = (cluster.snapshot.now, &first.findings[0]);
+        let known = PastFinding::seen_once(now, old.stamp(), now.minus(SETTLE));
+        let open = [(old.code, old.subject.kind, old.subject.id.as_str(), known)].into_iter().collect();
+        let past = Past { open, ..Past::default() };
+        let look = settling(Some(&past)).second_look(&first);
+        let new = if old.subject.id == "10.65.0.1" { "web-3" } else { "web-0" };
+        assert_eq!(look.pods, Again::These([(cluster.name("shop"), cluster.name(new))].into()));
+    }
+
     #[test]
     fn unconfirmed_findings_are_notes_that_say_so() {
         let told = settling(None).unconfirmed(outcome(&mut leaking()));

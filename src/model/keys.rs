@@ -112,21 +112,32 @@ record_from!(Block, Handle, Affinity, Endpoint, CalicoNode, Pool, Reservation, H
 
 /// The bytes of the key from which `record` was read, canonical or not: what a write must name.
 pub fn record_key<'a>(names: &Names, record: impl Into<Record<'a>>) -> Vec<u8> {
-    let text = match record.into() {
-        Record::Block(Block { odd_key: Some(key), .. }) | Record::Affinity(Affinity { odd_key: Some(key), .. }) => {
-            return key.to_vec();
+    let mut key = Vec::new();
+    put_record_key(&mut key, names, record);
+    key
+}
+
+/// The same in the place of what `key` held: a big cluster has hundreds of thousands of them.
+pub fn put_record_key<'a>(key: &mut Vec<u8>, names: &Names, record: impl Into<Record<'a>>) {
+    key.clear();
+    let mut put = |parts: &[&str]| parts.iter().for_each(|part| key.extend_from_slice(part.as_bytes()));
+    match record.into() {
+        Record::Block(Block { odd_key: Some(odd), .. }) | Record::Affinity(Affinity { odd_key: Some(odd), .. }) => {
+            key.extend_from_slice(odd);
         }
-        Record::Handle(Handle { odd_id: Some(id), .. }) => return [HANDLES.as_bytes(), id].concat(),
-        Record::Block(block) => block_key(block.cidr),
-        Record::Affinity(a) => affinity_key(a.host.kind, names.get(a.host.name), a.cidr),
-        Record::Handle(handle) => handle_key(&handle.id.text(names)),
-        Record::Endpoint(endpoint) => endpoint_key(names.get(endpoint.namespace), names.get(endpoint.name)),
-        Record::CalicoNode(node) => node_key(names.get(node.name)),
-        Record::Pool(pool) => pool_key(names.get(pool.name)),
-        Record::Reservation(reservation) => reservation_key(names.get(reservation.name)),
-        Record::HostEndpoint(endpoint) => host_endpoint_key(names.get(endpoint.name)),
-    };
-    text.into_bytes()
+        Record::Handle(Handle { odd_id: Some(id), .. }) => {
+            put(&[HANDLES]);
+            key.extend_from_slice(id);
+        }
+        Record::Block(block) => put(&[&block_key(block.cidr)]),
+        Record::Affinity(a) => put(&[&affinity_key(a.host.kind, names.get(a.host.name), a.cidr)]),
+        Record::Handle(handle) => put(&[HANDLES, &handle.id.text(names)]),
+        Record::Endpoint(e) => put(&[ENDPOINTS, names.get(e.namespace), "/", names.get(e.name)]),
+        Record::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
+        Record::Pool(pool) => put(&[POOLS, names.get(pool.name)]),
+        Record::Reservation(reservation) => put(&[RESERVATIONS, names.get(reservation.name)]),
+        Record::HostEndpoint(endpoint) => put(&[HOST_ENDPOINTS, names.get(endpoint.name)]),
+    }
 }
 
 /// A key for people and as a finding's subject: bytes that are not UTF-8 as `\xNN`.

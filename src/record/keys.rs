@@ -2,7 +2,7 @@
 
 use super::Diff;
 use crate::model::finding::stable_hash;
-use crate::model::keys::{Record, record_key};
+use crate::model::keys::{Record, put_record_key};
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::record::{BlockRow, Changes, KeyRow};
 use crate::model::{Meta, PastKey};
@@ -18,15 +18,15 @@ impl Diff<'_> {
         let mut unseen = past.len();
         let mut seen = crate::model::past::ByHash::<()>::default();
         seen.reserve(unseen);
-        let mut enter = |key: Vec<u8>, meta: Meta| {
-            let hash = stable_hash(&key);
+        let mut enter = |key: &[u8], meta: Meta| {
+            let hash = stable_hash(key);
             if seen.insert(hash, ()).is_some() {
                 return;
             }
             let known = past.get(&hash);
             unseen -= usize::from(known.is_some());
             if known != Some(&PastKey::from(meta)) {
-                changes.opened.push(KeyRow { hash, key, meta });
+                changes.opened.push(KeyRow { hash, key: key.to_vec(), meta });
             }
         };
         let records = snapshot.blocks.iter().map(|r| (Record::from(r), r.meta));
@@ -34,9 +34,13 @@ impl Diff<'_> {
         let records = records.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
         let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
         let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
-        records.for_each(|(record, meta)| enter(record_key(names, record), meta));
+        let mut key = Vec::new();
+        records.for_each(|(record, meta)| {
+            put_record_key(&mut key, names, record);
+            enter(&key, meta);
+        });
         for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
-            enter(bad.key.clone(), Meta { mod_revision: bad.mod_revision, ..Meta::default() });
+            enter(&bad.key, Meta { mod_revision: bad.mod_revision, ..Meta::default() });
         }
         if unseen > 0 {
             changes.closed = past.keys().copied().filter(|hash| !seen.contains_key(hash)).collect();

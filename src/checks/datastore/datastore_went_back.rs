@@ -4,6 +4,7 @@ use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, delete_pod, key_text};
 use crate::checks::{Check, Docs, World, obstacle};
+use crate::model::keys::Record;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
 
@@ -83,25 +84,29 @@ fn forked_keys(world: &World<'_>, past: &Past, revision: i64) -> Vec<Forked> {
     let snapshot = world.snapshot;
     let names = &snapshot.names;
     let mut forked = Vec::new();
-    let mut test = |meta: &Meta, key: &dyn Fn() -> Vec<u8>| {
-        if meta.mod_revision == 0 || meta.mod_revision > revision {
-            return;
-        }
-        let key = key();
-        let recorded = past.keys.get(&key);
+    let mut test = |key: &[u8], meta: &Meta| {
+        let recorded = past.keys.get(key);
         if !recorded.is_some_and(|then| then.is(meta)) {
-            forked.push(Forked { key, mod_revision: meta.mod_revision, recorded });
+            forked.push(Forked { key: key.to_vec(), mod_revision: meta.mod_revision, recorded });
         }
     };
-    snapshot.blocks.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
-    snapshot.handles.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
-    snapshot.affinities.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
-    snapshot.endpoints.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
-    snapshot.calico_nodes.iter().for_each(|r| test(&r.meta, &|| keys::record_key(names, r)));
+    let old = |meta: &Meta| meta.mod_revision != 0 && meta.mod_revision <= revision;
+    let records = snapshot.blocks.iter().map(|r| (Record::from(r), &r.meta));
+    let records = records.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
+    let records = records.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
+    let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
+    let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)));
+    let mut key = Vec::new();
+    for (record, meta) in records.filter(|(_, meta)| old(meta)) {
+        keys::put_record_key(&mut key, names, record);
+        test(&key, meta);
+    }
     // Of a value that does not decode the revision alone is known; the past has these keys too.
     for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
         let meta = Meta { mod_revision: bad.mod_revision, ..Meta::default() };
-        test(&meta, &|| bad.key.clone());
+        if old(&meta) {
+            test(&bad.key, &meta);
+        }
     }
     forked
 }

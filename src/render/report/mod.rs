@@ -9,6 +9,7 @@ mod sums;
 pub mod table;
 #[cfg(test)]
 pub mod testing;
+mod trends;
 
 use std::collections::HashSet;
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Leaks, Line, NodeLeaks, PoolTrend, ReportView, is_explained, sparkline};
+use super::{ClusterReport, How, Line, ReportView, is_explained, trends};
 use crate::checks::natural;
 use crate::model::{Severity, SubjectKind, Time};
 use crate::render::age::{age, moment};
@@ -18,12 +18,8 @@ const FEW: usize = 3;
 /// So many subjects of many are named at most, on so many lines.
 const FIRST: usize = 10;
 const LINES: usize = 2;
-/// So many nodes are named.
-const NODES: usize = 8;
 /// Where everything but the code begins.
 const HANG: usize = 7;
-/// Cells of a pool's line.
-const CELLS: usize = 32;
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +60,8 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: Options, paper: &mut
     for (name, lines) in cluster.sections() {
         section(name, lines, cluster, view, options, paper)?;
     }
-    leaks(view, cluster, paper)?;
-    pools(view, cluster, paper)
+    trends::leaks(view, cluster, paper)?;
+    trends::pools(view, cluster, paper)
 }
 
 /// The first line is the answer.
@@ -270,82 +266,6 @@ fn see_all(line: &Line, view: &ReportView) -> String {
     }
     flags.extend(view.narrowed_by.iter().filter(|flag| !flag.starts_with("--code ")).cloned());
     format!("ipaudit report {} --code {} --all", flags.join(" "), line.code)
-}
-
-fn leaks(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
-    let Leaks { began, found_at_first, .. } = &cluster.leaks;
-    if began.is_empty() && *found_at_first == 0 {
-        return Ok(());
-    }
-    paper.blank()?;
-    let mut text = Text::new().field(BOLD, "LEAKS");
-    text = match cluster.leaks.per_hour() {
-        _ if began.is_empty() => text.field(PLAIN, "none began"),
-        Some(rate) => text.field(PLAIN, &format!("{} began, {rate:.1} an hour", began.len())),
-        None => text.field(PLAIN, &format!("{} began", began.len())),
-    };
-    if *found_at_first > 0 {
-        let were = if *found_at_first == 1 { "1 more was".to_owned() } else { format!("{found_at_first} more were") };
-        let old = format!("{were} there when the first audit looked");
-        text = text.field(DIM, &old);
-    }
-    paper.paragraph(0, 2, &text)?;
-    let rows = cluster.leaks.by_node(&cluster.reboots);
-    for row in rows.iter().take(NODES) {
-        paper.paragraph(2, 4, &of_node(row, view))?;
-    }
-    if rows.len() > NODES {
-        paper.paragraph(2, 4, &Text::new().field(DIM, &format!("… on {} more nodes", rows.len() - NODES)))?;
-    }
-    Ok(())
-}
-
-/// `slave-96  60  58 of them from 02:00 on; rebooted between 01:58 and 02:13, which explains 58`
-fn of_node(row: &NodeLeaks<'_>, view: &ReportView) -> Text {
-    let when = |at: Time| moment(at, view.now);
-    let node = row.node.map_or(String::from("on no known node"), str::to_owned);
-    let mut text = Text::new().whole(PLAIN, &node).field(PLAIN, &row.count.to_string());
-    let (hour, number) = row.peak;
-    if row.count > 1 && number > 1 {
-        let all = if number == row.count { "all".to_owned() } else { number.to_string() };
-        text = text.field(DIM, &format!("{all} in the hour from {}", when(hour)));
-    }
-    if let Some((reboot, number)) = row.reboot {
-        let ends = format!("rebooted between {} and {}", when(reboot.before), when(reboot.after));
-        text = text.field(PLAIN, &format!("{ends}, which may explain {number}"));
-    }
-    text
-}
-
-fn pools(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
-    let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
-    let trends: Vec<_> = cluster.pools.iter().filter(|p| !p.points.is_empty()).collect();
-    if trends.is_empty() {
-        return Ok(());
-    }
-    paper.blank()?;
-    paper.paragraph(0, 0, &Text::new().field(BOLD, "POOLS").field(DIM, "addresses allocated over this time"))?;
-    for pool in trends {
-        paper.paragraph(2, 4, &trend(pool, view.since, end))?;
-    }
-    Ok(())
-}
-
-fn trend(pool: &PoolTrend, since: Time, end: Time) -> Text {
-    let text = Text::new().whole(PLAIN, &pool.cidr).field(DIM, &pool.name);
-    let (Some(first), Some(last)) = (pool.points.first(), pool.points.last()) else { return text };
-    let percent = i128::from(last.allocated) * 100 / i128::from(last.addresses.max(1));
-    let grown = last.allocated.saturating_sub(first.allocated);
-    let changed = if grown == 0 { "unchanged".to_owned() } else { format!("{grown:+}") };
-    let text = text
-        .whole(PLAIN, &sparkline(&pool.over(since, end, CELLS)))
-        .field(PLAIN, &format!("{} of {} ({percent} %), {changed}", last.allocated, last.addresses))
-        .field(PLAIN, &format!("{} leaked", last.leaked))
-        .field(PLAIN, &format!("{} of {} blocks free", last.free_blocks, last.blocks));
-    match pool.full_in(since, end) {
-        Some(left) => text.field(style_of(Severity::Warning), &format!("full in {} at this rate", age(left))),
-        None => text,
-    }
 }
 
 #[cfg(test)]
