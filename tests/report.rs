@@ -32,13 +32,17 @@ fn subjects(document: &Value, section: &str, code: &str) -> Vec<String> {
     wanted.map(|f| f["subject"]["id"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A golden case in an etcd of its own, and a folder for the history.
+fn loaded(name: &str) -> (Etcd, Case, tempfile::TempDir) {
+    let (etcd, case) = (Etcd::start(EtcdVersion::V3_7), Case::load(name));
+    case.moment().load_into(&etcd);
+    (etcd, case, tempfile::tempdir().unwrap())
+}
+
 #[test]
 fn new_then_ongoing_then_ended() {
     servers::need!(Etcd3_7);
-    let etcd = Etcd::start(EtcdVersion::V3_7);
-    let case = Case::load("two-clusters");
-    case.moment().load_into(&etcd);
-    let folder = tempfile::tempdir().unwrap();
+    let (etcd, case, folder) = loaded("two-clusters");
     let db = folder.path().join("history.db");
     audit(&etcd, &case, &db, "2026-11-24T13:00:00Z");
     let first = report(&db, &["--now", "2026-11-24T13:01:00Z", "--since", "1h", "-o", "json"]);
@@ -144,10 +148,7 @@ fn finding<'d>(document: &'d Value, code: &str, subject: &str) -> &'d Value {
 #[test]
 fn a_reboot_explains_a_burst_and_the_past_stays_what_it_was() {
     servers::need!(Etcd3_7);
-    let etcd = Etcd::start(EtcdVersion::V3_7);
-    let case = Case::load("clean-small");
-    case.moment().load_into(&etcd);
-    let folder = tempfile::tempdir().unwrap();
+    let (etcd, case, folder) = loaded("clean-small");
     let db = folder.path().join("history.db");
     let boot = |items: &mut Vec<Value>, id: &str| {
         let node = items.iter_mut().find(|i| is(i, "Node", "node-1")).unwrap();
@@ -210,10 +211,7 @@ fn a_reboot_explains_a_burst_and_the_past_stays_what_it_was() {
 #[test]
 fn what_ended_by_another_rule_and_what_nobody_looked_at_are_told_apart() {
     servers::need!(Etcd3_7);
-    let etcd = Etcd::start(EtcdVersion::V3_7);
-    let case = Case::load("two-clusters");
-    case.moment().load_into(&etcd);
-    let folder = tempfile::tempdir().unwrap();
+    let (etcd, case, folder) = loaded("two-clusters");
     let db = folder.path().join("history.db");
     let whole = case.moment().cluster_file.clone();
     // Whoever says that the datastore is exclusive calls the other cluster's nodes departed.

@@ -159,11 +159,9 @@ fn rule_5_another_node_of_the_same_name() {
     assert!(world.value(&handle_key(&second.handle())).is_some());
 }
 
-/// The pod has another container now; whatever it says of itself between plan and write is heard.
-#[test]
-fn rule_5_a_secondary_network_that_shows_up_before_the_write() {
-    servers::need!(Etcd3_7);
-    let world = world();
+/// Pod shop/web has another container now, so its first address is leaked; a release of that one waits between plan and
+/// write. The workload that it was, its address, and the release.
+fn replaced_container(world: &World) -> (Workload, String, Child) {
     let (first, _) = world.leak("first", "node-1", BLOCK);
     let old = Workload::new("web", "node-1");
     let address = block_on(world.calico().add(&old, BLOCK));
@@ -171,7 +169,16 @@ fn rule_5_a_secondary_network_that_shows_up_before_the_write() {
     world.kube.pod("shop", "web", "node-1", &[]);
     let live = block_on(world.calico().add(&new, BLOCK));
     world.kube.pod("shop", "web", "node-1", &[&live]);
-    let child = between(&world, &first.handle(), &old.handle());
+    let child = between(world, &first.handle(), &old.handle());
+    (old, address, child)
+}
+
+/// The pod has another container now; whatever it says of itself between plan and write is heard.
+#[test]
+fn rule_5_a_secondary_network_that_shows_up_before_the_write() {
+    servers::need!(Etcd3_7);
+    let world = world();
+    let (old, address, child) = replaced_container(&world);
     let status = json!([{"name": "second", "interface": "net1", "ips": [address]}]).to_string();
     world.kube.annotate("shop", "web", "k8s.v1.cni.cncf.io/network-status", &status);
     end(child).refused(5);
@@ -183,14 +190,7 @@ fn rule_5_a_secondary_network_that_shows_up_before_the_write() {
 fn rule_8_the_endpoint_that_the_proof_rests_on_is_compared() {
     servers::need!(Etcd3_7);
     let world = world();
-    let (first, _) = world.leak("first", "node-1", BLOCK);
-    let old = Workload::new("web", "node-1");
-    let address = block_on(world.calico().add(&old, BLOCK));
-    let new = Workload { container: "cweb-anew".into(), ..old.clone() };
-    world.kube.pod("shop", "web", "node-1", &[]);
-    let live = block_on(world.calico().add(&new, BLOCK));
-    world.kube.pod("shop", "web", "node-1", &[&live]);
-    let child = between(&world, &first.handle(), &old.handle());
+    let (old, address, child) = replaced_container(&world);
     block_on(world.calico().wire(&old, &[&address]));
     let run = end(child);
     run.refused(9);
