@@ -4,8 +4,8 @@
 
 use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Line, ReportView, sparkline};
-use crate::model::{Severity, Time};
+use super::{ClusterReport, How, Line, ReportView, open_tally, sparkline};
+use crate::model::Time;
 use crate::render::escape::escape;
 
 /// So many rows of one code in one table.
@@ -51,13 +51,12 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
 }
 
 fn verdict(cluster: &ClusterReport) -> String {
-    let open = |severity| cluster.open().filter(|l| l.severity == severity).count();
-    let counts = Severity::WORST_FIRST.into_iter().map(|s| (open(s), s)).filter(|(n, _)| *n > 0);
-    let counts: Vec<String> = counts.map(|(n, s)| format!("{n} {s}")).collect();
-    match (cluster.audits, counts.is_empty()) {
-        (0, _) => "No audit in this time: nobody looked.".to_owned(),
+    let open = open_tally(cluster);
+    match (cluster.audits, open.is_empty()) {
+        (0, true) => "No audit in this time: nobody looked.".to_owned(),
+        (0, false) => format!("No audit in this time: nobody looked. Open before: {open}."),
         (_, true) => "Nothing is open.".to_owned(),
-        _ => format!("Open: {}.", counts.join(", ")),
+        _ => format!("Open: {open}."),
     }
 }
 
@@ -160,6 +159,7 @@ fn code(foreign: &str) -> String {
 mod tests {
     use super::super::testing::{line, report};
     use super::*;
+    use crate::model::Severity;
 
     fn written(view: &ReportView) -> String {
         let mut out = Vec::new();
@@ -181,7 +181,7 @@ mod tests {
     fn a_ticket_has_the_answer_and_every_section() {
         let text = written(&report());
         for says in [
-            "**Open: 2 critical, 2 error, 1 warning, 1 note.**",
+            "**Open: 1 critical, 2 errors, 1 warning, 1 note.**",
             "### New: 2\n",
             "| IPA110 | error | `10.0.0.9` |",
             "### Not looked at: 1",

@@ -213,6 +213,16 @@ impl ClusterReport {
     }
 }
 
+/// What is open, as the answer that comes first: "2 critical, 1 error". What another open finding explains is not
+/// counted; empty when nothing is open.
+fn open_tally(cluster: &ClusterReport) -> String {
+    let roots = cluster.roots();
+    let open = |severity| cluster.open().filter(|l| l.severity == severity && !is_explained(l, &roots)).count();
+    let word = |n: usize, s: Severity| if n == 1 || s == Severity::Critical { "" } else { "s" };
+    let counts = Severity::WORST_FIRST.into_iter().map(|s| (open(s), s)).filter(|(n, _)| *n > 0);
+    counts.map(|(n, s)| format!("{n} {s}{}", word(n, s))).collect::<Vec<_>>().join(", ")
+}
+
 /// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
 /// that a root is never milder.
 fn is_explained(line: &Line, roots: &HashSet<(Code, &str)>) -> bool {

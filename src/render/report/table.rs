@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Line, ReportView, is_explained, trends};
+use super::{ClusterReport, How, Line, ReportView, is_explained, open_tally, trends};
 use crate::checks::natural;
 use crate::model::{Severity, SubjectKind, Time};
 use crate::render::age::{age, moment};
@@ -67,21 +67,14 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: Options, paper: &mut
 /// The first line is the answer.
 fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
     let roots = cluster.roots();
-    let open = |severity| cluster.open().filter(|l| l.severity == severity && !is_explained(l, &roots)).count();
-    let word = |n: usize, s: Severity| if n == 1 || s == Severity::Critical { "" } else { "s" };
-    let counts: Vec<String> = Severity::WORST_FIRST
-        .into_iter()
-        .map(|s| (open(s), s))
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, s)| format!("{n} {s}{}", word(n, s)))
-        .collect();
+    let open = open_tally(cluster);
     let text = match (cluster.audits, cluster.open().map(|l| l.severity).max()) {
         (0, None) => Text::new().field(BOLD, "No audit in this time: nobody looked."),
         (0, Some(_)) => Text::new()
             .field(BOLD, "No audit in this time: nobody looked. Open before:")
-            .field(PLAIN, &format!("{}.", counts.join(", "))),
+            .field(PLAIN, &format!("{open}.")),
         (_, None) => Text::new().field(GOOD, "Nothing is open."),
-        (_, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {}.", counts.join(", "))),
+        (_, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {open}.")),
     };
     let sections = cluster.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
     // As the counts before them: what another open finding explains is not counted.
