@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use crate::checks::{self, Outcome};
-use crate::model::{Cidr, Code, Finding, HandleId, Host, Input, Look, Name, Past, Severity, State, Time};
+use crate::model::{Cidr, Code, Finding, HandleId, Host, Input, Look, Name, Past, Severity, State, SubjectKind, Time};
 
 /// Above this many suspects of one kind, the whole list is read once more instead of each key.
 pub const MANY: usize = 400;
@@ -131,7 +131,8 @@ impl Settling<'_> {
     fn is_suspect(&self, finding: &Finding) -> bool {
         let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
         let known = self.past.and_then(|p| p.open.get(finding.code, finding.subject.kind, &finding.subject.id));
-        let stands = known.is_some_and(|k| k.stamp == finding.stamp() && self.now.since(k.stamp_since) >= self.settle);
+        let stands =
+            known.is_some_and(|k| k.stamp == Some(finding.stamp()) && self.now.since(k.stamp_since) >= self.settle);
         steady && !stands
     }
 
@@ -150,11 +151,12 @@ impl Settling<'_> {
 
     /// What stands after the second look: a suspect stays when the second outcome has it with the same stamp.
     pub fn confirm(&self, mut first: Outcome, second: &Outcome) -> Outcome {
-        let again: HashMap<(Code, &str), u64> =
-            second.findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.stamp())).collect();
-        first
-            .findings
-            .retain(|f| !self.is_suspect(f) || again.get(&(f.code, f.subject.id.as_str())) == Some(&f.stamp()));
+        let again: HashMap<(Code, SubjectKind, &str), u128> =
+            second.findings.iter().map(|f| ((f.code, f.subject.kind, f.subject.id.as_str()), f.stamp())).collect();
+        first.findings.retain(|f| {
+            let identity = (f.code, f.subject.kind, f.subject.id.as_str());
+            !self.is_suspect(f) || again.get(&identity) == Some(&f.stamp())
+        });
         checks::refold(&mut first.findings);
         first
     }
@@ -177,7 +179,7 @@ mod tests {
     use crate::checks::testing::{Cluster, cidr};
     use crate::checks::{World, run_these};
     use crate::ledger::Ledger;
-    use crate::model::{PastFinding, SubjectKind};
+    use crate::model::PastFinding;
 
     const SETTLE: Duration = Duration::from_secs(20);
 

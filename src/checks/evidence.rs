@@ -3,12 +3,13 @@
 //! What a claim rests on is named once, with the fact itself ([`Draft::rests_on_pod`], …): the second look
 //! reads exactly that again, and the history compares its stamp. What is absent is named too.
 
+mod rests;
+
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;
-use crate::model::finding::{mix, stable_hash};
 use crate::model::{
-    Addr, Affinity, AffinityState, Block, CalicoNode, Cidr, Endpoint, Evidence, Fact, Finding, Handle, HandleId, Host,
-    KubeNode, Look, Name, Pod, Rest, Service, Severity, Subject, Time, endpoint, keys, names,
+    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Host, Name, Pod, Severity, Subject,
+    Time, endpoint, keys, names,
 };
 
 pub use crate::model::keys::key_text;
@@ -215,149 +216,6 @@ impl Draft<'_> {
         self
     }
 
-    fn rest(mut self, look: Look, stamp: u64) -> Self {
-        self.finding.rests.push(Rest { look, stamp });
-        self
-    }
-
-    /// The very tuple of an allocation; a busy block may change around it.
-    #[must_use]
-    pub fn rests_on_allocation(self, allocation: &Allocation) -> Self {
-        let ledger = self.world.ledger;
-        let tuple = ledger.tuple_of(allocation);
-        let address = stable_hash(&tuple.address.bits().to_le_bytes());
-        let parts = [address, tuple.handle, tuple.sequence.unwrap_or(u64::MAX), tuple.block_create_revision as u64];
-        let stamp = parts.into_iter().fold(1, |sum, part| mix(sum ^ part));
-        let cidr = ledger.block_of(allocation).cidr;
-        self.rest(Look::Block(cidr), stamp)
-    }
-
-    /// A block that is read again, though it may change: only what the check says of it must hold again.
-    #[must_use]
-    pub fn looks_at_block(self, cidr: Cidr) -> Self {
-        self.rest(Look::Block(cidr), 0)
-    }
-
-    /// Every block that covers an address; where there is none, the one that its pool would have.
-    #[must_use]
-    pub fn looks_at_blocks_of(self, address: Addr) -> Self {
-        let world = self.world;
-        let mut cidrs: Vec<Cidr> = world.ledger.blocks_covering(address).iter().map(|block| block.cidr).collect();
-        if cidrs.is_empty() {
-            let pools = world.snapshot.pools.iter().filter(|pool| pool.cidr.contains(address));
-            cidrs = pools.filter_map(|pool| Cidr::new(address, pool.block_size)).collect();
-        }
-        self.with_each(cidrs, |draft, cidr| draft.looks_at_block(cidr))
-    }
-
-    /// A block that must not have changed.
-    #[must_use]
-    pub fn rests_on_block(self, block: &Block) -> Self {
-        self.rest(Look::Block(block.cidr), revision(2, block.meta.mod_revision))
-    }
-
-    /// A block that must still name the same owner; a busy block is written all the time.
-    #[must_use]
-    pub fn rests_on_owner(self, block: &Block) -> Self {
-        let owner = self.world.owner_text(block).unwrap_or_default();
-        let stamp = mix(mix(stable_hash(owner.as_bytes()) ^ (10 << 56)) ^ block.meta.create_revision as u64);
-        self.rest(Look::Block(block.cidr), stamp)
-    }
-
-    /// A handle that must not have changed.
-    #[must_use]
-    pub fn rests_on_handle(self, handle: &Handle) -> Self {
-        self.rest(Look::Handle(handle.id), revision(3, handle.meta.mod_revision))
-    }
-
-    /// A handle that does not exist, or whose content does not matter.
-    #[must_use]
-    pub fn looks_at_handle(self, id: HandleId) -> Self {
-        self.rest(Look::Handle(id), 0)
-    }
-
-    /// An affinity that must not have changed.
-    #[must_use]
-    pub fn rests_on_affinity(self, affinity: &Affinity) -> Self {
-        self.rest(Look::Affinity(affinity.host, affinity.cidr), revision(4, affinity.meta.mod_revision))
-    }
-
-    /// An affinity that does not exist.
-    #[must_use]
-    pub fn looks_at_affinity(self, host: Host, cidr: Cidr) -> Self {
-        self.rest(Look::Affinity(host, cidr), 0)
-    }
-
-    /// An endpoint that must not have changed.
-    #[must_use]
-    pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
-        self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), revision(5, endpoint.meta.mod_revision))
-    }
-
-    /// Endpoints of a pod on its own node that do not exist.
-    #[must_use]
-    pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
-        let homes = self.world.ledger.scope.calico_names(pod.node);
-        self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
-    }
-
-    /// A Calico Node that must not have changed.
-    #[must_use]
-    pub fn rests_on_calico_node(self, node: &CalicoNode) -> Self {
-        self.rest(Look::CalicoNode(node.name), revision(6, node.meta.mod_revision))
-    }
-
-    /// A Calico Node that does not exist, or whose changes do not matter.
-    #[must_use]
-    pub fn looks_at_calico_node(self, node: Name) -> Self {
-        self.rest(Look::CalicoNode(node), 0)
-    }
-
-    /// A pod that must be the same pod.
-    #[must_use]
-    pub fn rests_on_pod(self, pod: &Pod) -> Self {
-        let uid = stable_hash(pod.uid.text(&self.world.snapshot.names).as_bytes());
-        self.rest(Look::Pod(pod.namespace, pod.name), mix(7 ^ uid))
-    }
-
-    /// A pod that does not exist.
-    #[must_use]
-    pub fn looks_at_pod(self, namespace: Name, name: Name) -> Self {
-        self.rest(Look::Pod(namespace, name), 0)
-    }
-
-    /// A Kubernetes node that must be the same node.
-    #[must_use]
-    pub fn rests_on_kube_node(self, node: &KubeNode) -> Self {
-        let uid = stable_hash(node.uid.text(&self.world.snapshot.names).as_bytes());
-        self.rest(Look::KubeNode(node.name), mix(8 ^ uid))
-    }
-
-    /// A Kubernetes node that does not exist (Kubernetes' name).
-    #[must_use]
-    pub fn looks_at_kube_node(self, node: Name) -> Self {
-        self.rest(Look::KubeNode(node), 0)
-    }
-
-    /// A service that must be the same service.
-    #[must_use]
-    pub fn rests_on_service(self, service: &Service) -> Self {
-        let uid = stable_hash(service.uid.text(&self.world.snapshot.names).as_bytes());
-        self.rest(Look::Service(service.namespace, service.name), mix(9 ^ uid))
-    }
-
-    /// A service that does not exist.
-    #[must_use]
-    pub fn looks_at_service(self, namespace: Name, name: Name) -> Self {
-        self.rest(Look::Service(namespace, name), 0)
-    }
-
-    /// Pools, reservations and settings: read again together.
-    #[must_use]
-    pub fn looks_at_settings(self) -> Self {
-        self.rest(Look::Settings, 0)
-    }
-
     /// Changes the draft only when there is something to change it with.
     #[must_use]
     pub fn with_each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {
@@ -368,10 +226,6 @@ impl Draft<'_> {
     pub fn done(self) -> Finding {
         self.finding
     }
-}
-
-fn revision(kind: u64, mod_revision: i64) -> u64 {
-    mix((kind << 56) ^ mod_revision as u64)
 }
 
 /// A word for a shell: quoted when it holds anything but plain name characters.

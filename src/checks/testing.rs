@@ -272,7 +272,7 @@ impl Cluster {
 
     /// The container id that [`Cluster::workload`] gives to a pod.
     pub fn container(namespace: &str, pod: &str) -> String {
-        format!("{:016x}", crate::model::finding::stable_hash(format!("{namespace}/{pod}").as_bytes())).repeat(4)
+        format!("{:016x}", crate::model::finding::hash64(format!("{namespace}/{pod}").as_bytes())).repeat(4)
     }
 
     /// The handle id that [`Cluster::workload`] gives to a pod.
@@ -330,7 +330,7 @@ impl Cluster {
     ) -> &mut Endpoint {
         let key = format!("{}-k8s-{}-eth0", node.replace('-', "--"), pod.replace('-', "--"));
         let interface =
-            format!("cali{:011x}", crate::model::finding::stable_hash(format!("{namespace}.{pod}").as_bytes()) >> 20);
+            format!("cali{:011x}", crate::model::finding::hash64(format!("{namespace}.{pod}").as_bytes()) >> 20);
         let endpoint = Endpoint {
             meta: self.meta(),
             namespace: self.name(namespace),

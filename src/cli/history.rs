@@ -59,9 +59,11 @@ fn agreed(streams: &Streams) -> bool {
 
 fn check(args: &DbArgs) -> Result<Exit, Error> {
     let path = args.path()?;
-    let wrong = Db::open(&path, Mode::Read)?.check()?;
+    let db = Db::open(&path, Mode::Read)?;
+    let (wrong, mixed) = (db.check()?, db.mixed()?);
     if wrong.is_empty() {
-        output::print(format!("{}: whole\n", path.display()).as_bytes())?;
+        let mixed: String = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {what}\n")).collect();
+        output::print(format!("{}: whole\n{mixed}", path.display()).as_bytes())?;
         return Ok(Exit::Clean);
     }
     output::print(format!("{}: damaged, and left as it is\n  {}\n", path.display(), wrong.join("\n  ")).as_bytes())?;

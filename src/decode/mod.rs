@@ -29,7 +29,7 @@ use std::collections::HashSet;
 use json::Bad;
 use keys::{BadKey, Key, record_key};
 
-use crate::model::finding::stable_hash;
+use crate::model::finding::hash64;
 use crate::model::snapshot::Dark;
 use crate::model::{
     BadValue, ClusterInformation, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta, Names,
@@ -52,7 +52,7 @@ impl Kv<'_> {
             create_revision: self.create_revision,
             mod_revision: self.mod_revision,
             version: self.version,
-            value_hash: stable_hash(self.value),
+            value_hash: hash64(self.value),
         }
     }
 }
@@ -379,7 +379,7 @@ mod tests {
     #[test]
     fn revisions_and_the_values_hash_are_kept() {
         let snap = snapshot(&[("/calico/ipam/v2/handle/a", "{}")]);
-        let meta = Meta { create_revision: 5, mod_revision: 7, version: 2, value_hash: stable_hash(b"{}") };
+        let meta = Meta { create_revision: 5, mod_revision: 7, version: 2, value_hash: hash64(b"{}") };
         assert_eq!(snap.handles[0].meta, meta);
     }
 

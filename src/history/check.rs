@@ -1,13 +1,15 @@
 //! Whether the file is whole: SQLite's own tests, and what must hold by the meaning of the tables.
 
-use super::Db;
+use super::{Db, migrate, schema1};
 use crate::error::Error;
+use crate::model::Code;
 
 /// What must give no row, and what it means when it does.
 const INVARIANTS: &[(&str, &str)] = &[
     (
         "an open allocation twice",
-        "SELECT tuple, count(*) FROM allocation WHERE last_seen IS NULL GROUP BY pair, tuple HAVING count(*) > 1",
+        "SELECT min(id), count(*) FROM allocation WHERE last_seen IS NULL \
+         GROUP BY pair, address, handle, sequence, block_create_revision HAVING count(*) > 1",
     ),
     (
         "an allocation that ends before it begins",
@@ -20,7 +22,8 @@ const INVARIANTS: &[(&str, &str)] = &[
     ("an allocation half ended", "SELECT id, 1 FROM allocation WHERE (last_seen IS NULL) <> (not_seen_after IS NULL)"),
     (
         "an open address of a pod twice",
-        "SELECT identity, count(*) FROM pod_address WHERE last_seen IS NULL GROUP BY pair, identity HAVING count(*) > 1",
+        "SELECT min(id), count(*) FROM pod_address WHERE last_seen IS NULL \
+         GROUP BY pair, address, uid, namespace, pod, node, grade HAVING count(*) > 1",
     ),
     (
         "a pod's address that ends before it begins",
@@ -28,7 +31,8 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "an open state of a node twice",
-        "SELECT identity, count(*) FROM node_state WHERE last_seen IS NULL GROUP BY pair, identity HAVING count(*) > 1",
+        "SELECT min(id), count(*) FROM node_state WHERE last_seen IS NULL \
+         GROUP BY pair, calico, kubernetes, ours, present, boot_id, ready, addresses HAVING count(*) > 1",
     ),
     (
         "a node's state that ends before it begins",
@@ -36,7 +40,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "a finding open twice",
-        "SELECT identity, count(*) FROM finding WHERE ended IS NULL GROUP BY pair, identity HAVING count(*) > 1",
+        "SELECT min(id), count(*) FROM finding WHERE ended IS NULL GROUP BY pair, code, kind, subject HAVING count(*) > 1",
     ),
     (
         "a finding that ends before it begins",
@@ -102,6 +106,9 @@ impl Db {
                 let (table, id, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 wrong.push(format!("{table} {} names a row of {parent} that is not there", id.unwrap_or(0)));
             }
+            if migrate::version(&self.connection)? == 1 {
+                self.check_schema_1(wrong)?;
+            }
             for (what, query) in INVARIANTS {
                 let mut statement = self.connection.prepare(query)?;
                 let mut rows = statement.query([])?;
@@ -126,4 +133,46 @@ impl Db {
             Err(e) => Err(self.failed("look through the history")(e)),
         }
     }
+
+    /// What schema 1 mixed up, before the file is brought up to date: it then names two things by one number, and an
+    /// audit that has the same to say of both cannot be written.
+    fn check_schema_1(&self, wrong: &mut Vec<String>) -> rusqlite::Result<()> {
+        for mixed in schema1::mixed(&self.connection)? {
+            wrong.push(is_mixed(mixed.finding, mixed.code, &mixed.subject, &mixed.with));
+        }
+        if let Some((count, one, other)) = schema1::alike(&self.connection)? {
+            wrong.push(format!(
+                "{count} addresses share their number with another, as {one} with {other}: no audit that finds the same of \
+                 both can be recorded; the next audit makes it good"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Findings whose observations an older ipaudit mixed up with another's: these count as not seen (release, rule 4).
+    /// Nothing is wrong with the file; they are named until they are pruned.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn mixed(&self) -> Result<Vec<String>, Error> {
+        let read = || {
+            if migrate::version(&self.connection)? < 2 {
+                return Ok(Vec::new());
+            }
+            let mut statement = self.connection.prepare(
+                "SELECT id, code, subject, mixed_with, mixed_until FROM finding WHERE mixed_until IS NOT NULL ORDER BY id",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let (subject, with): (String, String) = (row.get(2)?, row.get(3)?);
+                let says = is_mixed(row.get(0)?, Code(row.get(1)?), &subject, &with);
+                Ok(format!("{says}: up to audit {} it counts as not seen", row.get::<_, i64>(4)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(self.failed("look through the history"))
+    }
+}
+
+fn is_mixed(finding: i64, code: Code, subject: &str, with: &str) -> String {
+    format!("finding {finding}, {code} {subject}, may hold observations of {with}, with which it shared its number")
 }

@@ -26,6 +26,7 @@ pub const TABLES: &[&str] = &[
     "finding",
     "evidence",
     "gap",
+    "forgotten",
     "release",
     "release_step",
     "release_subject",
@@ -51,18 +52,8 @@ const TIMES: &[&str] = &[
 ];
 
 /// Columns that are 64 bits without sign.
-const UNSIGNED: &[&str] = &[
-    "cluster_id",
-    "member_id",
-    "value_hash",
-    "tuple",
-    "owner",
-    "identity",
-    "stamp",
-    "face",
-    "sequence",
-    "highest_sequence",
-];
+const UNSIGNED: &[&str] =
+    &["cluster_id", "member_id", "value_hash", "owner", "identity", "stamp", "face", "sequence", "highest_sequence"];
 
 /// Columns that are JSON already.
 const JSON: &[&str] = &["about", "counts", "found", "more", "first", "last", "asked", "plan"];
@@ -101,6 +92,11 @@ impl Db {
 
     fn export_table(&self, table: &str, out: &mut dyn Write) -> Result<(), Error> {
         let failed = self.failed("read the history");
+        let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
+        if self.connection.query_row(known, [table], |row| row.get::<_, i64>(0)).map_err(&failed)? == 0 {
+            // A file of an older schema.
+            return Ok(());
+        }
         let mut names = self.connection.prepare_cached("SELECT text FROM name WHERE id = ?1").map_err(&failed)?;
         let mut abouts = self.connection.prepare_cached("SELECT text FROM about WHERE id = ?1").map_err(&failed)?;
         let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).map_err(&failed)?;
@@ -146,6 +142,7 @@ fn said(table: &str, column: &str, value: ValueRef<'_>, named: Option<String>) -
         (ValueRef::Blob(bytes), _) => match column {
             "address" => address_of(bytes).map_or(Value::Null, |a| a.to_string().into()),
             "uid" => uid_text(value).into(),
+            "stamp" => bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into(),
             _ => bytes_text(bytes),
         },
     }

@@ -8,15 +8,30 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::kill;
 use super::open::{Mode, failed};
+use super::{kill, schema1};
 use crate::error::Error;
 
+/// One step: its tables, and what is done around making them.
+#[derive(Clone, Copy)]
+pub(super) struct Migration {
+    tables: &'static str,
+    run: fn(&Connection, &str) -> rusqlite::Result<()>,
+}
+
 /// Every schema in order, never edited; the last one's place is the present version.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_history.sql")];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration { tables: include_str!("../../migrations/0001_history.sql"), run: Connection::execute_batch },
+    Migration { tables: include_str!("../../migrations/0002_identity.sql"), run: schema1::to_schema_2 },
+];
 
 /// SQLite's `application_id` of a history: "ipau".
 const APPLICATION: i64 = 0x6970_6175;
+
+/// The schema of the file.
+pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    number(connection, "PRAGMA user_version")
+}
 
 fn number(connection: &Connection, what: &str) -> rusqlite::Result<i64> {
     connection.query_row(what, [], |row| row.get(0))
@@ -53,12 +68,22 @@ pub(super) fn check_readable(connection: &Connection, path: &Path, mode: Mode) -
 }
 
 /// Brings the file up to the last of `migrations`.
-pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Result<(), Error> {
+pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
     let failed = |e| failed(path, "bring the history up to date", e);
     let latest = migrations.len() as i64;
     if number(connection, "PRAGMA user_version").map_err(failed)? == latest {
         return Ok(());
     }
+    // A table that is made anew must not take with it what hangs on its rows; within a transaction it is too late to say.
+    connection.execute_batch("PRAGMA foreign_keys = OFF").map_err(failed)?;
+    let migrated = migrate_in_one(connection, path, migrations);
+    connection.execute_batch("PRAGMA foreign_keys = ON").map_err(failed)?;
+    migrated
+}
+
+fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
+    let failed = |e| failed(path, "bring the history up to date", e);
+    let latest = migrations.len() as i64;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have done it while this one waited for the lock.
     let version = number(&transaction, "PRAGMA user_version").map_err(failed)?;
@@ -70,7 +95,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[&s
     }
     kill::point("migrate");
     for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
-        transaction.execute_batch(migration).map_err(failed)?;
+        (migration.run)(&transaction, migration.tables).map_err(failed)?;
     }
     transaction
         .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
@@ -105,12 +130,22 @@ mod tests {
     use super::*;
     use crate::history::{Db, Journal};
 
-    const MORE: &str = "ALTER TABLE audit ADD COLUMN mood TEXT; UPDATE format SET min_reader = 1";
+    const MORE: &str = "ALTER TABLE audit ADD COLUMN mood TEXT";
+
+    /// Every schema that there is, and one more.
+    fn with(tables: &'static str) -> Vec<Migration> {
+        let next = Migration { tables, run: Connection::execute_batch };
+        MIGRATIONS.iter().copied().chain([next]).collect()
+    }
 
     fn migrated(path: &Path) -> Result<i64, Error> {
         let mut connection = Connection::open(path).unwrap();
-        migrate(&mut connection, path, &[MIGRATIONS[0], MORE])?;
+        migrate(&mut connection, path, &with(MORE))?;
         Ok(number(&connection, "PRAGMA user_version").unwrap())
+    }
+
+    fn ours() -> i64 {
+        MIGRATIONS.len() as i64
     }
 
     #[test]
@@ -119,12 +154,12 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
             drop(Db::open(&path, Mode::Write(journal)).unwrap());
-            assert_eq!(migrated(&path).unwrap(), 2);
-            let copy = folder.path().join("history.db.v1.backup");
+            assert_eq!(migrated(&path).unwrap(), ours() + 1);
+            let copy = folder.path().join(format!("history.db.v{}.backup", ours()));
             let old = Connection::open(&copy).unwrap();
-            assert_eq!(number(&old, "PRAGMA user_version").unwrap(), 1);
+            assert_eq!(number(&old, "PRAGMA user_version").unwrap(), ours());
             assert_eq!(number(&old, "SELECT count(*) FROM format").unwrap(), 1);
-            assert_eq!(migrated(&path).unwrap(), 2, "nothing more to do");
+            assert_eq!(migrated(&path).unwrap(), ours() + 1, "nothing more to do");
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and no second copy");
         }
     }
@@ -136,7 +171,7 @@ mod tests {
         drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
         let mut connection = Connection::open(&path).unwrap();
         let broken = "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO nowhere VALUES (1)";
-        migrate(&mut connection, &path, &[MIGRATIONS[0], broken]).unwrap_err();
+        migrate(&mut connection, &path, &with(broken)).unwrap_err();
         drop(connection);
         let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
         assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
@@ -150,10 +185,11 @@ mod tests {
         migrated(&path).unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = Db::open(&path, Mode::Write(Journal::Wal)).unwrap_err();
-        assert!(crate::error::chain(&refused).contains("schema is version 2, this ipaudit knows 1"), "{refused:?}");
+        let says = format!("schema is version {}, this ipaudit knows {}", ours() + 1, ours());
+        assert!(crate::error::chain(&refused).contains(&says), "{refused:?}");
         Db::open(&path, Mode::Read).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before, "left as it is");
-        Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = 2", []).unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = ?1", [ours() + 1]).unwrap();
         Db::open(&path, Mode::Read).unwrap_err();
     }
 

@@ -15,6 +15,7 @@ mod past;
 mod prune;
 pub mod query;
 pub mod release;
+mod schema1;
 mod timeline;
 mod write;
 

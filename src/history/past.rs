@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::query::findings::Gap;
+use super::query::intervals::address_of;
 use super::timeline::{Timeline, time};
-use super::{Db, pair};
+use super::{Db, migrate, pair};
 use crate::error::Error;
-use crate::model::past::{ByHash, LastState, OpenAllocation};
-use crate::model::record::{CapacityRow, ClusterKey};
-use crate::model::{BlockSequence, Cidr, Code, Past, PastEtcd, PastFinding, PastKey, SubjectKind, Time};
+use crate::model::past::{ByHash, LastState, OpenAllocation, PastKeys};
+use crate::model::record::{CapacityRow, ClusterKey, NodeRow, PodAddress};
+use crate::model::{
+    AllocationTuple, BlockSequence, Cidr, Code, Past, PastEtcd, PastFinding, PastKey, SubjectKind, Time,
+};
 
 impl Db {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
@@ -36,24 +39,23 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
         (past.last.tool, past.last.scope) =
             connection.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
     }
-    past.etcd = match timeline.audits.iter().rev().find(|a| a.keys) {
-        None => None,
-        Some(audit) => {
-            let what = "SELECT etcd_revision, cluster_id FROM audit WHERE id = ?1";
-            let etcd = |row: &rusqlite::Row<'_>| {
-                Ok(PastEtcd { revision: row.get(0)?, cluster_id: row.get::<_, i64>(1)? as u64 })
-            };
-            connection.query_row(what, [audit.id], etcd).optional()?
-        }
-    };
+    if let Some(audit) = timeline.audits.iter().rev().find(|a| a.keys) {
+        let what = "SELECT etcd_revision, cluster_id, keys FROM audit WHERE id = ?1";
+        let etcd = |row: &rusqlite::Row<'_>| {
+            let etcd = PastEtcd { revision: row.get(0)?, cluster_id: row.get::<_, i64>(1)? as u64 };
+            Ok((etcd, row.get::<_, i64>(2)? == OF_CONTAINERS))
+        };
+        let read = connection.query_row(what, [audit.id], etcd).optional()?;
+        past.etcd = read.map(|(etcd, _)| etcd);
+        // A file of schema 1 that nobody may bring up to date: as if it had been.
+        let partial = read.is_some_and(|(_, partial)| partial) || migrate::version(connection)? < 2;
+        past.keys = keys(connection, pair, partial)?;
+    }
     nodes(connection, pair, &mut past)?;
-    keys(connection, pair, &mut past)?;
     blocks(connection, pair, &mut past)?;
     allocations(connection, pair, &mut past)?;
-    past.last.pods =
-        open_rows(connection, pair, "SELECT identity, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL")?;
-    past.last.nodes =
-        open_rows(connection, pair, "SELECT identity, id FROM node_state WHERE pair = ?1 AND last_seen IS NULL")?;
+    past.last.pods = pods(connection, pair)?;
+    past.last.nodes = node_states(connection, pair)?;
     past.last.capacity = capacity(connection, pair)?;
     findings(connection, pair, &timeline, &mut past)?;
     Ok(past)
@@ -89,21 +91,25 @@ fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resul
     Ok(())
 }
 
-/// The number of a key's row: its hash, and the pair's, so that two clusters in one file never meet.
-pub(super) fn key_row(pair: i64, hash: u64) -> i64 {
-    (hash ^ crate::model::finding::mix(pair as u64)) as i64
-}
+/// `audit.keys` where of the keys handles of containers alone stand under their names: the audit was of schema 1.
+const OF_CONTAINERS: i64 = 2;
 
-fn keys(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT id, mod_revision, value_hash FROM key WHERE pair = ?1")?;
+fn keys(connection: &Connection, pair: i64, partial: bool) -> rusqlite::Result<PastKeys> {
+    let count = "SELECT count(*) FROM key WHERE pair = ?1";
+    let count: i64 = connection.prepare_cached(count)?.query_row([pair], |row| row.get(0))?;
+    let mut past = PastKeys::with_capacity(usize::try_from(count).unwrap_or(0), partial);
+    let what = "SELECT key, create_revision, mod_revision, version, value_hash FROM key WHERE pair = ?1";
+    let mut statement = connection.prepare_cached(what)?;
     let mut rows = statement.query([pair])?;
-    let back = crate::model::finding::mix(pair as u64);
     while let Some(row) = rows.next()? {
-        let hash = row.get::<_, i64>(0)? as u64 ^ back;
-        let key = PastKey { mod_revision: row.get(1)?, value_hash: row.get::<_, i64>(2)? as u64 };
-        past.keys.0.insert(hash, key);
+        let key = row.get_ref(0)?.as_blob()?;
+        let value_hash = if partial { 0 } else { row.get::<_, i64>(4)? as u64 };
+        let (create_revision, mod_revision, version) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        if past.knows(key) {
+            past.insert(key, PastKey { create_revision, mod_revision, version, value_hash });
+        }
     }
-    Ok(())
+    Ok(past)
 }
 
 fn blocks(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
@@ -124,23 +130,93 @@ fn blocks(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resu
 fn allocations(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     // Answered from the index alone.
     let mut statement = connection.prepare_cached(
-        "SELECT tuple, owner, tuple_since_at, id FROM allocation WHERE pair = ?1 AND last_seen IS NULL",
+        "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
+         WHERE pair = ?1 AND last_seen IS NULL",
     )?;
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
-        let open = OpenAllocation { since: time(row, 2)?, row: row.get(3)?, owner: row.get::<_, i64>(1)? as u64 };
-        past.allocations.0.insert(row.get::<_, i64>(0)? as u64, open);
+        let Some(address) = address_of(row.get_ref(0)?.as_blob()?) else { continue };
+        let tuple = AllocationTuple {
+            address,
+            handle: row.get(1)?,
+            sequence: row.get::<_, Option<i64>>(2)?.map(|number| number as u64),
+            block_create_revision: row.get(3)?,
+        };
+        let open = OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: row.get::<_, i64>(4)? as u64 };
+        past.allocations.0.insert(tuple.index(), open);
     }
     Ok(())
 }
 
-fn open_rows(connection: &Connection, pair: i64, what: &str) -> rusqlite::Result<ByHash<i64>> {
-    let mut statement = connection.prepare_cached(what)?;
-    let rows = statement.query_map([pair], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
+/// Texts of table `name`, each looked up once.
+struct Texts<'a> {
+    statement: rusqlite::CachedStatement<'a>,
+    known: HashMap<i64, String>,
+}
+
+impl Texts<'_> {
+    fn know(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
+        for id in ids {
+            if !self.known.contains_key(id) {
+                self.known.insert(*id, self.statement.query_row([*id], |row| row.get(0))?);
+            }
+        }
+        Ok(())
+    }
+
+    fn get(&self, id: i64) -> &str {
+        self.known.get(&id).map_or("", String::as_str)
+    }
+}
+
+fn pods(connection: &Connection, pair: i64) -> rusqlite::Result<ByHash<i64>> {
+    let what = "SELECT text FROM name WHERE id = ?1";
+    let mut texts = Texts { statement: connection.prepare_cached(what)?, known: HashMap::new() };
+    let mut statement = connection.prepare_cached(
+        "SELECT address, uid, namespace, pod, node, grade, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL",
+    )?;
+    let mut rows = statement.query([pair])?;
+    let mut open = ByHash::default();
+    while let Some(row) = rows.next()? {
+        let Some(address) = address_of(row.get_ref(0)?.as_blob()?) else { continue };
+        let [namespace, node, grade] = [row.get(2)?, row.get(4)?, row.get(5)?];
+        texts.know(&[namespace, node, grade])?;
+        let pod = PodAddress {
+            address,
+            uid: row.get_ref(1)?.as_bytes()?,
+            namespace: texts.get(namespace),
+            pod: row.get_ref(3)?.as_str()?,
+            node: texts.get(node),
+            grade: texts.get(grade),
+        };
+        open.insert(pod.index(), row.get(6)?);
+    }
+    Ok(open)
+}
+
+fn node_states(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<NodeRow, i64>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT c.text, k.text, s.ours, s.present, b.text, s.ready, a.text, s.id FROM node_state s \
+         LEFT JOIN name c ON c.id = s.calico LEFT JOIN name k ON k.id = s.kubernetes \
+         LEFT JOIN name b ON b.id = s.boot_id JOIN name a ON a.id = s.addresses \
+         WHERE s.pair = ?1 AND s.last_seen IS NULL",
+    )?;
+    let rows = statement.query_map([pair], |row| {
+        let state = NodeRow {
+            calico: row.get(0)?,
+            kubernetes: row.get(1)?,
+            ours: row.get(2)?,
+            present: row.get(3)?,
+            boot_id: row.get(4)?,
+            ready: row.get(5)?,
+            addresses: row.get(6)?,
+        };
+        Ok((state, row.get(7)?))
+    })?;
     rows.collect()
 }
 
-fn capacity(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<String, u64>> {
+fn capacity(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<String, CapacityRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT p.text, c.text, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, k.reserved, k.free, k.blocks, \
          k.free_blocks, k.gone FROM capacity k JOIN name p ON p.id = k.pool JOIN name c ON c.id = k.cidr \
@@ -155,7 +231,7 @@ fn capacity(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<Stri
         }
         let state = CapacityRow { pool: row.get(0)?, cidr: row.get(1)?, numbers, gone: row.get(11)? };
         if !state.gone {
-            known.insert(state.pool.clone(), state.face());
+            known.insert(state.pool.clone(), state);
         }
     }
     Ok(known)
@@ -185,7 +261,8 @@ fn findings(connection: &Connection, pair: i64, timeline: &Timeline, past: &mut 
         }
         let known = PastFinding {
             first_seen,
-            stamp: row.get::<_, i64>(8)? as u64,
+            // A number in a file of schema 1: made otherwise.
+            stamp: row.get_ref(8)?.as_blob().ok().and_then(stamp_of),
             stamp_since: time(row, 9)?,
             code,
             row: id,
@@ -199,4 +276,13 @@ fn findings(connection: &Connection, pair: i64, timeline: &Timeline, past: &mut 
         past.open.insert(code, kind, row.get_ref(3)?.as_str()?, known);
     }
     Ok(())
+}
+
+/// A stamp as it is stored.
+pub(super) fn stamp_bytes(stamp: u128) -> [u8; 16] {
+    stamp.to_be_bytes()
+}
+
+fn stamp_of(bytes: &[u8]) -> Option<u128> {
+    bytes.try_into().ok().map(u128::from_be_bytes)
 }

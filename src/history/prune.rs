@@ -1,7 +1,8 @@
 //! What is forgotten: audits and what has ended, once they are old enough. Never what is open, never a release.
 //!
 //! Age is real time, since judged time may be anything (`--now`). An audit that something kept still names stays too;
-//! what open findings owe to audits that go is counted before they go.
+//! what open findings owe to audits that go is counted before they go, and of a finding that is forgotten its last episode
+//! stays: when it comes back it is not new.
 
 use std::fmt;
 use std::time::Duration;
@@ -115,6 +116,12 @@ fn prune(connection: &Connection, border: Time) -> rusqlite::Result<Pruned> {
     // Audits are numbered in the order of their recording, so the first young one is a border for all that name one.
     let young = "SELECT coalesce(min(id), (SELECT coalesce(max(id), 0) + 1 FROM audit)) FROM audit WHERE started >= ?1";
     let first: i64 = connection.query_row(young, [border.0], |row| row.get(0))?;
+    connection.execute(
+        "INSERT INTO forgotten (pair, code, kind, subject, episode) SELECT pair, code, kind, subject, max(episode) \
+         FROM finding WHERE ended < ?1 GROUP BY pair, code, kind, subject \
+         ON CONFLICT (pair, code, kind, subject) DO UPDATE SET episode = max(episode, excluded.episode)",
+        [first],
+    )?;
     for (table, column, count) in ENDED {
         let gone = connection.execute(&format!("DELETE FROM {table} WHERE {column} < ?1"), [first])?;
         *count(&mut pruned) = gone as u64;
@@ -136,7 +143,7 @@ fn prune(connection: &Connection, border: Time) -> rusqlite::Result<Pruned> {
          UNION SELECT stamp_audit FROM finding UNION SELECT confirmed_audit FROM finding WHERE confirmed_audit IS NOT NULL \
          UNION SELECT first FROM gap UNION SELECT last FROM gap WHERE last IS NOT NULL \
          UNION SELECT audit FROM capacity UNION SELECT epoch_audit FROM pair \
-         UNION SELECT max(id) FROM audit GROUP BY pair UNION SELECT max(id) FROM audit WHERE keys = 1 GROUP BY pair;",
+         UNION SELECT max(id) FROM audit GROUP BY pair UNION SELECT max(id) FROM audit WHERE keys <> 0 GROUP BY pair;",
     )?;
     owe(connection, first)?;
     let gone = "DELETE FROM audit WHERE id < ?1 AND id NOT IN (SELECT id FROM kept)";

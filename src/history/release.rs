@@ -10,10 +10,10 @@ use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
 use super::query::Window;
 use super::query::findings::Gap;
+use super::query::intervals::address_bytes;
 use super::timeline::{Timeline, time};
-use super::{Db, kill, pair};
+use super::{Db, kill, migrate, pair};
 use crate::error::Error;
-use crate::model::past::finding_identity;
 use crate::model::record::ClusterKey;
 use crate::model::{AllocationTuple, Code, SubjectKind, Time};
 
@@ -157,9 +157,13 @@ impl Db {
     /// A file that cannot be read.
     pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple, node: &str) -> Result<Vec<Time>, Error> {
         let read = || {
-            let what = "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND tuple = ?2 AND last_seen IS NULL";
-            let mut statement = self.connection.prepare_cached(what)?;
-            let since: Option<i64> = statement.query_row(params![watch.pair, tuple.hash() as i64], |r| r.get(0))?;
+            let mut statement = self.connection.prepare_cached(
+                "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND address = ?2 AND handle IS ?3 \
+                 AND sequence IS ?4 AND block_create_revision = ?5 AND last_seen IS NULL",
+            )?;
+            let (address, sequence) = (address_bytes(tuple.address), tuple.sequence.map(|number| number as i64));
+            let values = params![watch.pair, address, tuple.handle, sequence, tuple.block_create_revision];
+            let since: Option<i64> = statement.query_row(values, |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
             let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
             self.observations(watch, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
@@ -193,15 +197,23 @@ impl Db {
         subject: &str,
         since: Option<i64>,
     ) -> rusqlite::Result<Vec<Time>> {
-        let what = "SELECT f.id, f.opened, f.confirmed_audit, f.stamp_audit, p.epoch_audit FROM finding f \
-                    JOIN pair p ON p.id = f.pair WHERE f.pair = ?1 AND f.identity = ?2 AND f.ended IS NULL";
-        let identity = finding_identity(code, kind, subject) as i64;
-        let open = self.connection.prepare_cached(what)?.query_row([watch.pair, identity], |row| {
-            let confirmed: Option<i64> = row.get(2)?;
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, confirmed, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+        if migrate::version(&self.connection)? < 2 {
+            // What schema 1 wrote of two things cannot be told apart before the file was brought up to date.
+            return Ok(Vec::new());
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT f.id, f.opened, f.confirmed_audit, iif(f.stamp IS NULL, NULL, f.stamp_audit), p.epoch_audit, \
+             coalesce(f.mixed_until, 0) FROM finding f JOIN pair p ON p.id = f.pair \
+             WHERE f.pair = ?1 AND f.code = ?2 AND f.kind = ?3 AND f.subject = ?4 AND f.ended IS NULL",
+        )?;
+        let open = statement.query_row(params![watch.pair, code.0, kind.word(), subject], |row| {
+            // What was observed of a thing since it is the same thing: by the stamp, where that is known.
+            let (confirmed, stamped): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
+            let begins = [row.get(1)?, row.get::<_, i64>(4)? + 1, row.get::<_, i64>(5)? + 1];
+            Ok((row.get::<_, i64>(0)?, confirmed, since.or(stamped), begins.into_iter().max().unwrap_or(0)))
         });
-        let Some((id, opened, Some(confirmed), stamped, fork)) = open.optional()? else { return Ok(Vec::new()) };
-        let from = opened.max(confirmed).max(since.unwrap_or(stamped)).max(fork + 1);
+        let Some((id, Some(confirmed), Some(same), begin)) = open.optional()? else { return Ok(Vec::new()) };
+        let from = confirmed.max(same).max(begin);
         let hidden = Gap::of(&watch.gaps, id);
         let seen = watch.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
         Ok(seen.map(|audit| audit.judged).collect())

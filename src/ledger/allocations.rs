@@ -4,9 +4,7 @@ use crate::model::hash::HashMap;
 
 use super::Ledger;
 use crate::model::past::AllocationTuple;
-use crate::model::{
-    Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, finding,
-};
+use crate::model::{Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel};
 
 /// One allocated ordinal of one block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -199,10 +197,9 @@ impl Ledger<'_> {
     /// The tuple that names this very allocation through time.
     pub fn tuple_of(&self, allocation: &Allocation) -> AllocationTuple {
         let block = self.block_of(allocation);
-        let handle = self.handle_of(allocation).map(|h| h.text(&self.snapshot.names));
         AllocationTuple {
             address: allocation.address,
-            handle: handle.map_or(0, |text| finding::stable_hash(text.as_bytes())),
+            handle: self.handle_of(allocation).map(|h| h.text(&self.snapshot.names)),
             sequence: block.allocation_sequence(allocation.ordinal),
             block_create_revision: block.meta.create_revision,
         }

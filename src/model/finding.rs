@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Addr, Cidr, Evidence, HandleId, Host, Name, Time};
 
-pub use hash::{mix, stable_hash};
+pub use hash::{Parts, hash64, hash128};
 
 /// A check's code, as `IPA101`. Never reused, never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -212,9 +212,10 @@ pub enum Look {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rest {
     pub look: Look,
-    /// A number made of the tuple, mod revision or UID that the claim depends on; 0 when only the fact
-    /// itself (true again or not) counts, as for what is absent. Stable across runs.
-    pub stamp: u64,
+    /// A number made of the thing's name and the tuple, mod revision or UID that the claim depends on; 0 when only the
+    /// fact itself (true again or not) counts, as for what is absent. Stable across runs; 128 bits, since equal stamps
+    /// are taken for the same thing.
+    pub stamp: u128,
 }
 
 /// The finding that explains another one.
@@ -282,8 +283,13 @@ impl Finding {
     }
 
     /// A number that is equal in two audits when everything that the claim rests on is unchanged.
-    pub fn stamp(&self) -> u64 {
-        self.rests.iter().fold(u64::from(self.code.0), |sum, rest| sum.wrapping_add(mix(rest.stamp)))
+    pub fn stamp(&self) -> u128 {
+        // In no order: a check may meet the same things in another one.
+        let mut stamps: Vec<u128> = self.rests.iter().map(|rest| rest.stamp).filter(|stamp| *stamp != 0).collect();
+        stamps.sort_unstable();
+        stamps.dedup();
+        let parts = Parts::new().number(self.code.0);
+        stamps.into_iter().fold(parts, Parts::wide).hash128()
     }
 }
 

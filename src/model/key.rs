@@ -9,6 +9,6 @@ pub struct Meta {
     pub mod_revision: i64,
     /// How often it was written since its creation.
     pub version: i64,
-    /// A 64-bit hash of the value's bytes, stable across runs and builds.
+    /// [`hash64`](super::finding::hash64) of the value's bytes; 0: not known, as of a value that does not decode.
     pub value_hash: u64,
 }

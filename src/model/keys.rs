@@ -140,6 +140,14 @@ pub fn put_record_key<'a>(key: &mut Vec<u8>, names: &Names, record: impl Into<Re
     }
 }
 
+/// Whether it is the key of a handle that ends in a container's id: 64 digits by chance, which no two keys share.
+pub fn is_container_handle(key: &[u8]) -> bool {
+    let id = key.strip_prefix(HANDLES.as_bytes()).and_then(|id| id.split_last_chunk::<64>());
+    id.is_some_and(|(head, container)| {
+        head.ends_with(b".") && container.iter().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 /// A key for people and as a finding's subject: bytes that are not UTF-8 as `\xNN`.
 pub fn key_text(key: &[u8]) -> String {
     let mut text = String::with_capacity(key.len());

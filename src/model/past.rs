@@ -1,13 +1,15 @@
 //! What the history tells the checks: a plain value, read before the checks run.
 //!
 //! Without a history there is no past, and the checks that need one are skipped with that reason. A big cluster has
-//! hundreds of thousands of keys and allocations, so what is only ever compared is held by its 64-bit hash.
+//! hundreds of thousands of keys and allocations, so these are found by a 128-bit hash of what names them; in the file
+//! they stand under their names.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::finding::{mix, stable_hash};
-use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time};
+use super::finding::{Parts, hash128};
+use super::record::{CapacityRow, NodeRow};
+use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time, keys};
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
 #[derive(Clone, Debug, Default)]
@@ -52,10 +54,10 @@ pub struct Past {
 pub const KEPT_BY_KEY: [Input; 5] =
     [Input::Blocks, Input::Handles, Input::Affinities, Input::Endpoints, Input::CalicoNodes];
 
-/// A table whose keys are hashes already.
-pub type ByHash<V> = HashMap<u64, V, BuildHasherDefault<AsIs>>;
+/// A table whose keys are 128-bit hashes already.
+pub type ByHash<V> = HashMap<u128, V, BuildHasherDefault<AsIs>>;
 
-/// Takes a 64-bit hash as it is.
+/// Takes a hash as it is; the whole of it is compared all the same.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct AsIs(u64);
 
@@ -65,11 +67,11 @@ impl Hasher for AsIs {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        self.0 = mix(self.0 ^ stable_hash(bytes));
+        self.0 ^= hash128(bytes) as u64;
     }
 
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+    fn write_u128(&mut self, hash: u128) {
+        self.0 = hash as u64;
     }
 }
 
@@ -82,23 +84,18 @@ pub struct BlockSequence {
     pub highest: u64,
 }
 
-/// The number that names a finding in the history: its code and what it is about.
-pub fn finding_identity(code: Code, kind: SubjectKind, subject: &str) -> u64 {
-    mix(stable_hash(subject.as_bytes()) ^ (u64::from(code.0) << 8 | kind as u64))
-}
-
 /// An open finding of the last audit.
 #[derive(Clone, Copy, Debug)]
 pub struct PastFinding {
     pub first_seen: Time,
-    /// The stamp of the last audit that saw it.
-    pub stamp: u64,
+    /// The stamp of the last audit that saw it; `None`: not known, and equal to no other.
+    pub stamp: Option<u128>,
     /// When the present stamp was first recorded: the start of its steadiness.
     pub stamp_since: Time,
     pub code: Code,
     /// Its row in the history.
     pub row: i64,
-    /// Hash of what was last told of it.
+    /// Hash of what was last told of it; 0: not known.
     pub face: u64,
     /// Whether the last audit that saw it had confirmed it.
     pub confirmed: bool,
@@ -112,10 +109,10 @@ pub struct PastFinding {
 
 impl PastFinding {
     /// One that a single audit saw: for tests and synthetic pasts.
-    pub fn seen_once(first_seen: Time, stamp: u64, stamp_since: Time) -> PastFinding {
+    pub fn seen_once(first_seen: Time, stamp: u128, stamp_since: Time) -> PastFinding {
         PastFinding {
             first_seen,
-            stamp,
+            stamp: Some(stamp),
             stamp_since,
             code: Code(0),
             row: 0,
@@ -134,10 +131,10 @@ impl PastFinding {
     }
 }
 
-/// The open findings of the last audit.
+/// The open findings of the last audit, by what they are: code, kind and subject.
 #[derive(Clone, Debug, Default)]
 pub struct OpenFindings {
-    by_identity: ByHash<PastFinding>,
+    by_kind: HashMap<(Code, SubjectKind), HashMap<Box<str>, PastFinding>>,
     /// The addresses of open leaks (IPA110).
     leaks: Vec<Addr>,
 }
@@ -153,12 +150,13 @@ impl OpenFindings {
         {
             self.leaks.push(address);
         }
-        self.by_identity.insert(finding_identity(code, kind, subject), PastFinding { code, ..finding });
+        let same_kind = self.by_kind.entry((code, kind)).or_default();
+        same_kind.insert(subject.into(), PastFinding { code, ..finding });
     }
 
     /// The open finding of this code about this subject.
     pub fn get(&self, code: Code, kind: SubjectKind, subject: &str) -> Option<&PastFinding> {
-        self.by_identity.get(&finding_identity(code, kind, subject))
+        self.by_kind.get(&(code, kind))?.get(subject)
     }
 
     /// The addresses with an open leak (IPA110).
@@ -166,19 +164,22 @@ impl OpenFindings {
         &self.leaks
     }
 
-    /// All of them with their identities, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (u64, &PastFinding)> {
-        self.by_identity.iter().map(|(&identity, finding)| (identity, finding))
+    /// All of them with code, kind and subject, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = ((Code, SubjectKind, &str), &PastFinding)> {
+        let all = self.by_kind.iter().flat_map(|(&(code, kind), findings)| {
+            findings.iter().map(move |(subject, finding)| ((code, kind, &**subject), finding))
+        });
+        all
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.by_identity.len()
+        self.by_kind.values().map(HashMap::len).sum()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_identity.is_empty()
+        self.len() == 0
     }
 
     /// Forgets all.
@@ -196,22 +197,21 @@ impl<'a> FromIterator<(Code, SubjectKind, &'a str, PastFinding)> for OpenFinding
 }
 
 /// The tuple that names one allocation through time.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AllocationTuple {
     pub address: Addr,
-    /// [`stable_hash`] of the sanitised handle id; 0 without one.
-    pub handle: u64,
+    /// The sanitised handle id; `None` without one.
+    pub handle: Option<String>,
     pub sequence: Option<u64>,
     pub block_create_revision: i64,
 }
 
 impl AllocationTuple {
-    /// The number by which the history knows it.
-    pub fn hash(&self) -> u64 {
-        let bits = self.address.bits();
-        let sequence = self.sequence.map_or(1, |number| mix(number ^ 2));
-        let parts = [(bits >> 64) as u64, bits as u64, self.handle, sequence, self.block_create_revision as u64];
-        parts.into_iter().fold(0x243f_6a88_85a3_08d3, |sum: u64, part| mix(sum.rotate_left(17) ^ part))
+    /// By what a table in memory finds it.
+    pub fn index(&self) -> u128 {
+        let sequence = self.sequence.map_or(-1, i128::from);
+        let parts = Parts::new().wide(self.address.bits()).given(self.handle.as_ref());
+        parts.number(sequence).number(self.block_create_revision).hash128()
     }
 }
 
@@ -222,7 +222,7 @@ pub struct OpenAllocation {
     pub since: Time,
     /// Its row.
     pub row: i64,
-    /// Hash of block, use and owners.
+    /// Hash of block, use and owners: whether they changed.
     pub owner: u64,
 }
 
@@ -233,12 +233,12 @@ pub struct FirstSeen(pub ByHash<OpenAllocation>);
 impl FirstSeen {
     /// When an audit first saw this very allocation.
     pub fn get(&self, tuple: &AllocationTuple) -> Option<Time> {
-        self.0.get(&tuple.hash()).map(|open| open.since)
+        self.0.get(&tuple.index()).map(|open| open.since)
     }
 
     /// Enters one that has no row.
     pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
-        self.0.insert(tuple.hash(), OpenAllocation { since, row: 0, owner: 0 });
+        self.0.insert(tuple.index(), OpenAllocation { since, row: 0, owner: 0 });
     }
 
     /// Forgets all.
@@ -264,8 +264,11 @@ impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
 /// What the history says of one key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PastKey {
+    pub create_revision: i64,
     pub mod_revision: i64,
-    /// 0: the value did not decode when it was recorded.
+    /// Writes since its creation; 0: not known.
+    pub version: i64,
+    /// 0: not known, or the value did not decode when it was recorded.
     pub value_hash: u64,
 }
 
@@ -279,28 +282,48 @@ impl PastKey {
 
 impl From<Meta> for PastKey {
     fn from(meta: Meta) -> PastKey {
-        PastKey { mod_revision: meta.mod_revision, value_hash: meta.value_hash }
+        let Meta { create_revision, mod_revision, version, value_hash } = meta;
+        PastKey { create_revision, mod_revision, version, value_hash }
     }
 }
 
-/// The keys of the last complete audit, by the hash of their bytes.
+/// The keys of the last complete audit.
 #[derive(Clone, Debug, Default)]
-pub struct PastKeys(pub ByHash<PastKey>);
+pub struct PastKeys {
+    by_hash: ByHash<PastKey>,
+    /// Handles of containers alone were recorded under their names: an old history.
+    partial: bool,
+}
 
 impl PastKeys {
+    /// Room for so many; `partial`: of other keys than handles of containers nothing is known.
+    pub fn with_capacity(keys: usize, partial: bool) -> PastKeys {
+        PastKeys { by_hash: ByHash::with_capacity_and_hasher(keys, BuildHasherDefault::default()), partial }
+    }
+
     /// What was recorded of the key with these bytes.
     pub fn get(&self, key: &[u8]) -> Option<PastKey> {
-        self.0.get(&stable_hash(key)).copied()
+        self.by_hash.get(&hash128(key)).copied()
+    }
+
+    /// Whether a key that [`PastKeys::get`] does not find was not there; else nobody knows.
+    pub fn knows(&self, key: &[u8]) -> bool {
+        !self.partial || keys::is_container_handle(key)
+    }
+
+    /// By the hash of their bytes.
+    pub fn by_hash(&self) -> &ByHash<PastKey> {
+        &self.by_hash
     }
 
     /// Enters one.
-    pub fn insert(&mut self, key: &[u8], meta: Meta) {
-        self.0.insert(stable_hash(key), meta.into());
+    pub fn insert(&mut self, key: &[u8], recorded: impl Into<PastKey>) {
+        self.by_hash.insert(hash128(key), recorded.into());
     }
 
     /// Forgets one.
     pub fn remove(&mut self, key: &[u8]) {
-        self.0.remove(&stable_hash(key));
+        self.by_hash.remove(&hash128(key));
     }
 }
 
@@ -330,12 +353,12 @@ pub struct LastState {
     /// By `tool`, scope: an ending under other rules is no resolution.
     pub tool: String,
     pub scope: String,
-    /// Open rows of pods' addresses, by identity.
+    /// Open rows of pods' addresses, by [`PodAddress::index`](super::record::PodAddress::index).
     pub pods: ByHash<i64>,
-    /// Open rows of nodes' states, by identity.
-    pub nodes: ByHash<i64>,
+    /// Open rows of nodes' states.
+    pub nodes: HashMap<NodeRow, i64>,
     /// Create revision and version of every block.
     pub blocks: HashMap<Cidr, (i64, i64)>,
-    /// Hash of the last capacity of each pool, by name.
-    pub capacity: HashMap<String, u64>,
+    /// The last capacity of each pool, by name.
+    pub capacity: HashMap<String, CapacityRow>,
 }

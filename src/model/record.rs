@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::finding::stable_hash;
+use super::finding::Parts;
 use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Severity, State, SubjectKind, Time};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
@@ -30,8 +30,9 @@ pub struct AuditRecord {
     /// Strict affinity; `None`: not read.
     pub strict_affinity: Option<bool>,
     pub pod_allocation: bool,
-    /// Keys by the hash of their bytes; `None`: not all was read, and nothing is known to have changed.
-    pub keys: Option<Changes<KeyRow, u64>>,
+    /// Keys, those that are gone by the hash of their bytes; `None`: not all was read, and nothing is known to have
+    /// changed.
+    pub keys: Option<Changes<KeyRow, u128>>,
     /// Blocks that are new or were written.
     pub blocks: Vec<BlockRow>,
     /// Closed ones by row.
@@ -92,8 +93,6 @@ pub struct Header {
 /// A key as it is now.
 #[derive(Clone, Debug)]
 pub struct KeyRow {
-    /// [`super::finding::stable_hash`] of the key's bytes.
-    pub hash: u64,
     pub key: Vec<u8>,
     /// With a value hash of 0 where the value does not decode.
     pub meta: Meta,
@@ -112,9 +111,7 @@ pub struct BlockRow {
 #[derive(Clone, Debug)]
 pub struct AllocationRow {
     pub address: Addr,
-    /// [`super::AllocationTuple::hash`].
-    pub tuple: u64,
-    /// Hash of block, use and owners.
+    /// [`OwnedBy::hash`].
     pub owner: u64,
     pub block: Cidr,
     pub block_create_revision: i64,
@@ -132,10 +129,52 @@ pub struct AllocationRow {
     pub continues: Option<i64>,
 }
 
+/// Whose an allocation is, as far as the history keeps it: an allocation of the same tuple whose owners changed begins
+/// another row.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnedBy<'a> {
+    pub block: Cidr,
+    pub used_for: &'a str,
+    pub node: Option<&'a str>,
+    pub namespace: Option<&'a str>,
+    pub pod: Option<&'a str>,
+    pub allocated: Option<Time>,
+    pub more: Option<&'a str>,
+}
+
+impl OwnedBy<'_> {
+    /// The number by which a change is noticed, made from what stands in the row.
+    pub fn hash(&self) -> u64 {
+        let block = Parts::new().wide(self.block.first().bits()).number(self.block.prefix());
+        let whose = block.text(self.used_for).given(self.node).given(self.namespace).given(self.pod);
+        whose.number(self.allocated.map_or(i128::MIN, |t| t.0.into())).given(self.more).hash64()
+    }
+}
+
+/// What names a pod's address through time.
+#[derive(Clone, Copy, Debug)]
+pub struct PodAddress<'a> {
+    pub address: Addr,
+    /// The bytes of a UUID, or the text of any other UID.
+    pub uid: &'a [u8],
+    pub namespace: &'a str,
+    pub pod: &'a str,
+    /// Kubernetes' name.
+    pub node: &'a str,
+    pub grade: &'a str,
+}
+
+impl PodAddress<'_> {
+    /// By what a table in memory finds it.
+    pub fn index(&self) -> u128 {
+        let pod = Parts::new().wide(self.address.bits()).text(self.uid).text(self.namespace).text(self.pod);
+        pod.text(self.node).text(self.grade).hash128()
+    }
+}
+
 /// A pod's address that begins.
 #[derive(Clone, Debug)]
 pub struct PodRow {
-    pub identity: u64,
     pub address: Addr,
     /// A UUID as 16 bytes.
     pub uuid: Option<[u8; 16]>,
@@ -147,10 +186,9 @@ pub struct PodRow {
     pub grade: &'static str,
 }
 
-/// A node's state that begins.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A node's state: equal ones are one.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeRow {
-    pub identity: u64,
     pub calico: Option<String>,
     pub kubernetes: Option<String>,
     pub ours: bool,
@@ -169,14 +207,6 @@ pub struct CapacityRow {
     /// Addresses, allocated, in use, leaked, cooling, reserved, free, blocks, free blocks.
     pub numbers: [i64; 9],
     pub gone: bool,
-}
-
-impl CapacityRow {
-    /// The number by which a change is noticed.
-    pub fn face(&self) -> u64 {
-        let bytes: Vec<u8> = self.numbers.iter().flat_map(|n| n.to_le_bytes()).chain(self.cidr.bytes()).collect();
-        stable_hash(&bytes)
-    }
 }
 
 /// One finding of the audit.
@@ -205,7 +235,6 @@ pub struct ChangedFinding {
 /// A finding that begins.
 #[derive(Clone, Debug)]
 pub struct NewFinding {
-    pub identity: u64,
     pub code: Code,
     pub kind: SubjectKind,
     pub subject: String,
@@ -215,8 +244,8 @@ pub struct NewFinding {
 /// What is told of a finding.
 #[derive(Clone, Debug)]
 pub struct Told {
-    pub stamp: u64,
-    /// Hash of everything here but the evidence.
+    pub stamp: u128,
+    /// Hash of everything here but the stamp and the evidence.
     pub face: u64,
     pub severity: Severity,
     pub state: State,

@@ -9,7 +9,6 @@ use super::json::Broken;
 use super::transaction::{After, Change, Fresh, Stored, Transaction};
 use super::verify::{self, Meant};
 use crate::decode::{self, Kv};
-use crate::model::finding::stable_hash;
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
 use crate::model::{self, Addr, AllocationTuple, Cidr, Names, Snapshot};
 
@@ -65,10 +64,9 @@ impl Block<'_> {
     /// cooling.
     pub fn tuple(&self, address: Addr, ordinal: u32) -> Option<AllocationTuple> {
         let attribute = self.block.allocation(ordinal)??;
-        let handle = attribute.handle.map(|h| stable_hash(h.text(&self.names).as_bytes()));
         let tuple = AllocationTuple {
             address,
-            handle: handle.unwrap_or(0),
+            handle: attribute.handle.map(|h| h.text(&self.names)),
             sequence: self.block.allocation_sequence(ordinal),
             block_create_revision: self.stored.create_revision,
         };

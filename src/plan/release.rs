@@ -137,7 +137,7 @@ impl Target {
     /// The block without our ordinals; deleted when it is empty then and nobody's; or the fence alone.
     fn block_change(&self, block: &Block<'_>, places: &[&Place], freed: Freed) -> Result<Change, Decision> {
         for place in places {
-            if block.tuple(place.address, place.ordinal) != Some(place.tuple) {
+            if block.tuple(place.address, place.ordinal) != Some(place.tuple.clone()) {
                 return Err(self.gone(&format!("{} is not the same allocation any more", place.address)));
             }
         }

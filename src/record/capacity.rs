@@ -41,7 +41,7 @@ impl Diff<'_> {
         gone.sort_unstable();
         let none = |pool: &String| CapacityRow { pool: pool.clone(), cidr: String::new(), numbers: [0; 9], gone: true };
         let gone: Vec<CapacityRow> = gone.into_iter().map(none).collect();
-        let changed = now.into_iter().filter(|row| known.get(&row.pool) != Some(&row.face()));
+        let changed = now.into_iter().filter(|row| known.get(&row.pool) != Some(row));
         changed.chain(gone).collect()
     }
 }

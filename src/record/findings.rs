@@ -4,34 +4,26 @@ use std::collections::HashSet;
 
 use super::{Course, Diff, scope_word};
 use crate::checks::{self, Outcome};
-use crate::model::finding::{mix, stable_hash};
-use crate::model::past::finding_identity;
+use crate::model::finding::Parts;
 use crate::model::record::{ChangedFinding, FindingEntry, NewFinding, Told, Unseen, Why};
-use crate::model::{Code, Finding, Input, Needs, Past, Time};
+use crate::model::{Code, Finding, Input, Needs, Past, SubjectKind, Time};
 
-fn identity(finding: &Finding) -> u64 {
-    finding_identity(finding.code, finding.subject.kind, &finding.subject.id)
+/// What a finding is.
+fn identity(finding: &Finding) -> (Code, SubjectKind, &str) {
+    (finding.code, finding.subject.kind, &finding.subject.id)
 }
 
 /// Hash of what is told. Evidence is left out: ages in it grow by themselves; what the claim rests on is the stamp.
 fn face(finding: &Finding) -> u64 {
-    let text = |t: &Option<String>| t.as_ref().map_or(1, |t| mix(stable_hash(t.as_bytes()) ^ 3));
-    let root = finding.root.as_ref().map_or(5, |r| mix(stable_hash(r.id.as_bytes()) ^ u64::from(r.code.0)));
-    let words = [
-        stable_hash(finding.summary.as_bytes()),
-        stable_hash(finding.severity.word().as_bytes()),
-        stable_hash(finding.state.word().as_bytes()),
-        text(&finding.node),
-        text(&finding.namespace),
-        text(&finding.pool),
-        root,
-    ];
-    words.into_iter().fold(finding.stamp(), |sum, word| mix(sum.rotate_left(7) ^ word))
+    let words = Parts::new().text(&finding.summary).text(finding.severity.word()).text(finding.state.word());
+    let places = words.given(finding.node.as_ref()).given(finding.namespace.as_ref()).given(finding.pool.as_ref());
+    let root = finding.root.as_ref();
+    places.given(root.map(|r| &r.id)).number(root.map_or(0, |r| r.code.0)).hash64()
 }
 
-fn told(finding: &Finding, face: u64) -> Told {
+fn told(finding: &Finding, stamp: u128, face: u64) -> Told {
     Told {
-        stamp: finding.stamp(),
+        stamp,
         face,
         severity: finding.severity,
         state: finding.state,
@@ -47,24 +39,23 @@ fn told(finding: &Finding, face: u64) -> Told {
 /// One entry a finding.
 pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingEntry> {
     let entry = |finding: &Finding| {
-        let face = face(finding);
+        let (stamp, face) = (finding.stamp(), face(finding));
         let subject = &finding.subject;
         let Some(known) = past.open.get(finding.code, subject.kind, &subject.id) else {
             return FindingEntry::New(Box::new(NewFinding {
-                identity: identity(finding),
                 code: finding.code,
                 kind: subject.kind,
                 subject: subject.id.clone(),
-                told: told(finding, face),
+                told: told(finding, stamp, face),
             }));
         };
         let life = known.seen_again(now);
-        if known.face == face && !known.hidden {
+        let restamped = known.stamp != Some(stamp);
+        if known.face == face && !restamped && !known.hidden {
             return FindingEntry::Unchanged(life);
         }
-        let restamped = known.stamp != finding.stamp();
         let (row, was_confirmed, was_hidden) = (known.row, known.confirmed, known.hidden);
-        let changed = ChangedFinding { row, restamped, was_confirmed, was_hidden, told: told(finding, face) };
+        let changed = ChangedFinding { row, restamped, was_confirmed, was_hidden, told: told(finding, stamp, face) };
         FindingEntry::Changed(life, changed)
     };
     outcome.findings.iter().map(entry).collect()
@@ -87,12 +78,12 @@ fn could_depend_on(code: Code) -> Needs {
 
 /// Open findings that this audit did not see though their checks ran.
 pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &Course) -> Vec<Unseen> {
-    let seen: HashSet<u64> = outcome.findings.iter().map(identity).collect();
+    let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(identity).collect();
     let skipped: HashSet<Code> = outcome.skipped.iter().map(|s| s.code).collect();
     let (last, scope) = (&diff.past.last, scope_word(diff.ledger));
     let other_rules =
         last.tool != course.tool || (last.scope != scope && scope != "unknown" && last.scope != "unknown");
-    let open = diff.past.open.iter().filter(|(identity, _)| !seen.contains(identity));
+    let open = diff.past.open.iter().filter(|(finding, _)| !seen.contains(finding));
     let unseen = open.filter_map(|(_, finding)| {
         let why = match checks::find(finding.code) {
             None => Why::RuleChanged,

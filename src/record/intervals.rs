@@ -1,12 +1,13 @@
 //! What lasts: allocations, pods' addresses, states of nodes.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::Diff;
 use crate::ledger::{Allocation, Claimant, Standing, Use, Via};
-use crate::model::finding::{mix, stable_hash};
 use crate::model::past::ByHash;
-use crate::model::record::{AllocationRow, Changes, NodeRow, PodRow};
+use crate::model::record::{AllocationRow, Changes, NodeRow, OwnedBy, PodAddress, PodRow};
 use crate::model::{Input, KubeNode, Name, Owner, Uid};
 
 /// The word of a use in the history; never changes.
@@ -24,13 +25,6 @@ const fn use_word(used_for: Use) -> &'static str {
     }
 }
 
-/// A hash over texts, whose order and borders count.
-fn hash_of<'t>(texts: impl IntoIterator<Item = &'t str>) -> u64 {
-    texts
-        .into_iter()
-        .fold(0x1357_9bdf_0246_8ace, |sum: u64, text| mix(sum.rotate_left(13) ^ stable_hash(text.as_bytes())))
-}
-
 impl Diff<'_> {
     /// Allocations that began and ended.
     pub(super) fn allocations(&self) -> Changes<AllocationRow, i64> {
@@ -39,17 +33,34 @@ impl Diff<'_> {
         let mut seen = ByHash::<()>::default();
         seen.reserve(self.ledger.allocations.len());
         for allocation in &self.ledger.allocations {
-            let tuple = self.ledger.tuple_of(allocation).hash();
-            if seen.insert(tuple, ()).is_some() {
+            let tuple = self.ledger.tuple_of(allocation);
+            let index = tuple.index();
+            if seen.insert(index, ()).is_some() {
                 continue;
             }
-            let owner = self.owner_hash(allocation);
-            let known = open.get(&tuple);
-            if known.is_some_and(|k| k.owner == owner) {
+            let more = self.more(allocation);
+            let owner = self.owned_by(allocation, more.as_deref());
+            let (hash, known) = (owner.hash(), open.get(&index));
+            if known.is_some_and(|k| k.owner == hash) {
                 continue;
             }
             changes.closed.extend(known.map(|k| k.row));
-            changes.opened.push(self.allocation(allocation, tuple, owner, known.map(|k| k.row)));
+            let given = |text: Option<&str>| text.map(str::to_owned);
+            changes.opened.push(AllocationRow {
+                address: tuple.address,
+                owner: hash,
+                block: owner.block,
+                block_create_revision: tuple.block_create_revision,
+                sequence: tuple.sequence,
+                handle: tuple.handle,
+                used_for: use_word(allocation.used_for),
+                node: given(owner.node),
+                namespace: given(owner.namespace),
+                pod: given(owner.pod),
+                allocated: owner.allocated,
+                more: more.clone(),
+                continues: known.map(|k| k.row),
+            });
         }
         if self.complete(&[Input::Blocks]) && !self.is_apart() {
             changes.closed.extend(open.iter().filter(|(tuple, _)| !seen.contains_key(tuple)).map(|(_, o)| o.row));
@@ -58,38 +69,18 @@ impl Diff<'_> {
         changes
     }
 
-    fn owner_hash(&self, allocation: &Allocation) -> u64 {
-        let cidr = self.ledger.block_of(allocation).cidr;
-        let bits = cidr.first().bits();
-        let block = mix((bits >> 64) as u64 ^ mix(bits as u64 ^ u64::from(cidr.prefix())));
-        let of = |owner: &Owner| {
-            let names = [owner.namespace, owner.pod, owner.node, owner.service, owner.kind, owner.vmi, owner.note];
-            mix(hash_of(names.map(|n| self.text(n))) ^ owner.timestamp.map_or(0, |t| t.0 as u64))
-        };
-        let owners = self.ledger.owners_of(allocation).fold(1, |sum: u64, owner| mix(sum.rotate_left(9) ^ of(owner)));
-        mix(block ^ owners) ^ stable_hash(use_word(allocation.used_for).as_bytes())
-    }
-
-    fn allocation(&self, a: &Allocation, tuple: u64, owner: u64, continues: Option<i64>) -> AllocationRow {
-        let ledger = self.ledger;
-        let block = ledger.block_of(a);
-        let attribute = ledger.attribute_of(a);
-        let named = attribute.map(|at| at.owner).unwrap_or_default();
-        AllocationRow {
-            address: a.address,
-            tuple,
-            owner,
-            block: block.cidr,
-            block_create_revision: block.meta.create_revision,
-            sequence: block.allocation_sequence(a.ordinal),
-            handle: ledger.handle_of(a).map(|h| h.text(&self.snapshot.names)),
+    /// What a row says of the owners; `more` as [`Diff::more`] gives it.
+    fn owned_by<'t>(&'t self, a: &Allocation, more: Option<&'t str>) -> OwnedBy<'t> {
+        let named = self.ledger.attribute_of(a).map(|at| at.owner).unwrap_or_default();
+        let text = |name: Name| name.some().map(|name| self.text(name));
+        OwnedBy {
+            block: self.ledger.block_of(a).cidr,
             used_for: use_word(a.used_for),
-            node: self.given(ledger.owner_node(a)),
-            namespace: self.given(named.namespace),
-            pod: self.given(named.pod).or_else(|| self.given(named.service)),
+            node: text(self.ledger.owner_node(a)),
+            namespace: text(named.namespace),
+            pod: text(named.pod).or_else(|| text(named.service)),
             allocated: named.timestamp,
-            more: self.more(a),
-            continues,
+            more,
         }
     }
 
@@ -145,17 +136,21 @@ impl Diff<'_> {
         for claim in self.ledger.claims.iter().filter(|c| c.via == Via::Record) {
             let Claimant::Pod(index) = claim.by else { continue };
             let Some(pod) = snapshot.pods.get(index as usize) else { continue };
-            let uid = match pod.uid {
-                Uid::Uuid(bytes) => stable_hash(&bytes),
-                Uid::Other(name) => stable_hash(self.text(name).as_bytes()),
+            let uid: &[u8] = match &pod.uid {
+                Uid::Uuid(bytes) => bytes,
+                Uid::Other(name) => self.text(*name).as_bytes(),
             };
-            let bits = claim.address.bits();
-            let words = hash_of([self.text(pod.node), claim.grade.word()]);
-            let identity = [uid, (bits >> 64) as u64, bits as u64, words];
-            let identity = identity.into_iter().fold(7, |sum: u64, part| mix(sum.rotate_left(11) ^ part));
-            if seen.insert(identity, ()).is_none() && !open.contains_key(&identity) {
+            let index = PodAddress {
+                address: claim.address,
+                uid,
+                namespace: self.text(pod.namespace),
+                pod: self.text(pod.name),
+                node: self.text(pod.node),
+                grade: claim.grade.word(),
+            }
+            .index();
+            if seen.insert(index, ()).is_none() && !open.contains_key(&index) {
                 changes.opened.push(PodRow {
-                    identity,
                     address: claim.address,
                     uuid: match pod.uid {
                         Uid::Uuid(bytes) => Some(bytes),
@@ -182,14 +177,12 @@ impl Diff<'_> {
             return changes;
         }
         let open = &self.past.last.nodes;
-        let mut seen = ByHash::<()>::default();
-        for row in self.node_rows() {
-            if seen.insert(row.identity, ()).is_none() && !open.contains_key(&row.identity) {
-                changes.opened.push(row);
-            }
-        }
+        let rows = self.node_rows();
+        let mut seen: HashSet<&NodeRow> = HashSet::new();
+        changes.opened = rows.iter().filter(|row| seen.insert(row) && !open.contains_key(*row)).cloned().collect();
         if !self.is_apart() {
-            changes.closed = gone(open, &seen);
+            changes.closed = open.iter().filter(|(state, _)| !seen.contains(state)).map(|(_, row)| *row).collect();
+            changes.closed.sort_unstable();
         }
         changes
     }
@@ -214,8 +207,7 @@ impl Diff<'_> {
 
     fn node_row(&self, calico: Option<Name>, name: Option<Name>, node: Option<&KubeNode>, addresses: &str) -> NodeRow {
         let ours = calico.is_some_and(|name| self.ledger.scope.standing(name) == Standing::Ours);
-        let mut row = NodeRow {
-            identity: 0,
+        NodeRow {
             calico: calico.map(|n| self.text(n).to_owned()),
             kubernetes: name.map(|n| self.text(n).to_owned()),
             ours,
@@ -223,11 +215,7 @@ impl Diff<'_> {
             boot_id: node.and_then(|n| self.given(n.boot_id)),
             ready: node.and_then(|n| n.ready),
             addresses: addresses.to_owned(),
-        };
-        let flags = format!("{:?}{}{}{:?}", row.calico.is_some(), row.ours, row.present, row.ready);
-        let texts = [row.calico.as_deref(), row.kubernetes.as_deref(), row.boot_id.as_deref(), Some(addresses)];
-        row.identity = hash_of(texts.into_iter().flatten().chain([flags.as_str()]));
-        row
+        }
     }
 
     /// Nodes that are ours and were not known to be.

@@ -1,7 +1,7 @@
 //! Keys and blocks: their last state, of which only what changed is written.
 
 use super::Diff;
-use crate::model::finding::stable_hash;
+use crate::model::finding::hash128;
 use crate::model::keys::{Record, put_record_key};
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::record::{BlockRow, Changes, KeyRow};
@@ -9,24 +9,24 @@ use crate::model::{Meta, PastKey};
 
 impl Diff<'_> {
     /// Keys that are new, were written or are gone since the last audit that read them all.
-    pub(super) fn keys(&self) -> Option<Changes<KeyRow, u64>> {
+    pub(super) fn keys(&self) -> Option<Changes<KeyRow, u128>> {
         if !self.complete(&KEPT_BY_KEY) || self.snapshot.etcd.revision <= 0 {
             return None;
         }
-        let (snapshot, names, past) = (self.snapshot, &self.snapshot.names, &self.past.keys.0);
+        let (snapshot, names, past) = (self.snapshot, &self.snapshot.names, self.past.keys.by_hash());
         let mut changes = Changes::default();
         let mut unseen = past.len();
         let mut seen = crate::model::past::ByHash::<()>::default();
         seen.reserve(unseen);
         let mut enter = |key: &[u8], meta: Meta| {
-            let hash = stable_hash(key);
+            let hash = hash128(key);
             if seen.insert(hash, ()).is_some() {
                 return;
             }
             let known = past.get(&hash);
             unseen -= usize::from(known.is_some());
             if known != Some(&PastKey::from(meta)) {
-                changes.opened.push(KeyRow { hash, key: key.to_vec(), meta });
+                changes.opened.push(KeyRow { key: key.to_vec(), meta });
             }
         };
         let records = snapshot.blocks.iter().map(|r| (Record::from(r), r.meta));
@@ -46,8 +46,7 @@ impl Diff<'_> {
             changes.closed = past.keys().copied().filter(|hash| !seen.contains_key(hash)).collect();
         }
         // In the order of the table, so that a first audit fills it from front to back.
-        changes.opened.sort_unstable_by_key(|row| row.hash as i64);
-        changes.closed.sort_unstable_by_key(|hash| *hash as i64);
+        changes.opened.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Some(changes)
     }
 

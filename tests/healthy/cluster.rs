@@ -316,7 +316,7 @@ impl Cluster {
         let (namespace, name) = pod;
         let double = |part: &str| part.replace('-', "--");
         let key = keys::endpoint_key(namespace, &format!("{}-k8s-{}-eth0", double(calico), double(name)));
-        let hash = ipaudit::model::finding::stable_hash(format!("{namespace}.{name}").as_bytes());
+        let hash = ipaudit::model::finding::hash64(format!("{namespace}.{name}").as_bytes());
         let spec = json!({
             "orchestrator": "k8s", "node": calico, "pod": name, "endpoint": "eth0", "containerID": container,
             "ipNetworks": addresses.iter().copied().map(network).collect::<Vec<_>>(),

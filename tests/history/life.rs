@@ -209,13 +209,13 @@ fn an_earlier_audit_is_the_first_look() {
     let allocation = &db.allocations(1, &whose).unwrap()[0];
     let tuple = ipaudit::model::AllocationTuple {
         address: leak.parse().unwrap(),
-        handle: ipaudit::model::finding::stable_hash(handle.as_bytes()),
+        handle: Some(handle),
         sequence: allocation.sequence,
         block_create_revision: allocation.block_create_revision,
     };
     let seen = db.leak_observations(&db.watch(1).unwrap(), &tuple, "node-1").unwrap();
     assert_eq!(seen.len(), 1, "an unconfirmed sight is no observation: {seen:?}");
-    let other = ipaudit::model::AllocationTuple { sequence: Some(1), ..tuple };
+    let other = ipaudit::model::AllocationTuple { sequence: Some(1), ..tuple.clone() };
     assert_eq!(db.leak_observations(&db.watch(1).unwrap(), &other, "node-1").unwrap(), []);
 }
 

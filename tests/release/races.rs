@@ -6,7 +6,6 @@
 use ipaudit::apply::{self, Outcome, Settled};
 use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::EtcdSettings;
-use ipaudit::model::finding::stable_hash;
 use ipaudit::model::{AllocationTuple, Cidr, Time};
 use ipaudit::plan::confirm::{Confirmed, Licence, Permit, Plan, Ready, Step, Work, Yes};
 use ipaudit::plan::fresh::Decision;
@@ -48,13 +47,13 @@ fn leaked_in(world: &World, workload: &Workload, range: &str) -> Work {
     let address = cidr(range).nth(ordinal as u128).unwrap();
     let tuple = AllocationTuple {
         address,
-        handle: stable_hash(handle.as_bytes()),
+        handle: Some(handle.to_owned()),
         sequence: block["sequenceNumberForAllocation"][ordinal.to_string()].as_u64(),
         block_create_revision: stored.create_revision,
     };
     Work::Release(Target {
         handle_keys: vec![handle_key(&handle).into_bytes()],
-        handle: Some(handle),
+        handle: Some(handle.clone()),
         places: vec![Place { address, block: cidr(range), ordinal: ordinal as u32, tuple }],
         endpoints: Vec::new(),
         extent: Extent::Whole,

@@ -86,7 +86,7 @@ fn forked_keys(world: &World<'_>, past: &Past, revision: i64) -> Vec<Forked> {
     let mut forked = Vec::new();
     let mut test = |key: &[u8], meta: &Meta| {
         let recorded = past.keys.get(key);
-        if !recorded.is_some_and(|then| then.is(meta)) {
+        if !recorded.map_or(!past.keys.knows(key), |then| then.is(meta)) {
             forked.push(Forked { key: key.to_vec(), mod_revision: meta.mod_revision, recorded });
         }
     };

@@ -6,6 +6,7 @@ use super::{Writer, born};
 use crate::model::record::{ChangedFinding, FindingEntry, NewFinding, Recorded, Told, Unseen, Why};
 use crate::model::{Addr, Cidr, Code, State};
 
+use super::super::past::stamp_bytes;
 use super::super::query::findings::Gap;
 
 impl Writer<'_> {
@@ -21,7 +22,7 @@ impl Writer<'_> {
                     *life
                 }
                 FindingEntry::New(new) => {
-                    let episode = if any_before { self.episodes(new.identity)? + 1 } else { 1 };
+                    let episode = if any_before { self.episodes(new)? + 1 } else { 1 };
                     self.open(new, episode)?;
                     born(self.now, episode)
                 }
@@ -40,14 +41,20 @@ impl Writer<'_> {
     }
 
     fn any_ended(&self) -> rusqlite::Result<bool> {
-        let what = "SELECT EXISTS (SELECT 1 FROM finding WHERE pair = ?1 AND ended IS NOT NULL)";
+        let what = "SELECT EXISTS (SELECT 1 FROM finding WHERE pair = ?1 AND ended IS NOT NULL) \
+                    OR EXISTS (SELECT 1 FROM forgotten WHERE pair = ?1)";
         self.connection.query_row(what, [self.pair], |row| row.get(0))
     }
 
-    fn episodes(&self, identity: u64) -> rusqlite::Result<u64> {
-        let what = "SELECT coalesce(max(episode), 0) FROM finding WHERE pair = ?1 AND identity = ?2";
-        let mut statement = self.connection.prepare_cached(what)?;
-        let last = statement.query_row([self.pair, identity as i64], |row| row.get::<_, i64>(0))?;
+    /// How often it was there before, whether or not its rows were pruned since.
+    fn episodes(&self, new: &NewFinding) -> rusqlite::Result<u64> {
+        let one = "pair = ?1 AND code = ?2 AND kind = ?3 AND subject = ?4";
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT max(coalesce((SELECT max(episode) FROM finding WHERE {one}), 0), \
+             coalesce((SELECT episode FROM forgotten WHERE {one}), 0))"
+        ))?;
+        let last = statement
+            .query_row(params![self.pair, new.code.0, new.kind.word(), new.subject], |row| row.get::<_, i64>(0))?;
         Ok(last.unsigned_abs())
     }
 
@@ -56,20 +63,19 @@ impl Writer<'_> {
         let confirmed = (told.state == State::Confirmed).then_some(self.audit);
         let (node, namespace, pool) = self.places(told)?;
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO finding (pair, identity, code, kind, subject, episode, opened, opened_at, stamp, stamp_since, \
-             stamp_audit, confirmed_audit, face, severity, state, summary, root, node, namespace, pool) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?8, ?7, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            "INSERT INTO finding (pair, code, kind, subject, episode, opened, opened_at, stamp, stamp_since, stamp_audit, \
+             confirmed_audit, face, severity, state, summary, root, node, namespace, pool) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?6, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
         statement.execute(params![
             self.pair,
-            new.identity as i64,
             new.code.0,
             new.kind.word(),
             new.subject,
             episode as i64,
             self.audit,
             self.now.0,
-            told.stamp as i64,
+            stamp_bytes(told.stamp),
             confirmed,
             told.face as i64,
             told.severity.word(),
@@ -110,7 +116,7 @@ impl Writer<'_> {
         ))?;
         statement.execute(params![
             changed.row,
-            told.stamp as i64,
+            stamp_bytes(told.stamp),
             self.audit,
             self.now.0,
             told.face as i64,

@@ -121,14 +121,13 @@ impl Writer<'_> {
         };
         let (since, since_at) = since.unwrap_or((self.audit, self.now.0));
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO allocation (pair, address, tuple, owner, block, block_create_revision, sequence, handle, use, node, \
-             namespace, pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+            "INSERT INTO allocation (pair, address, owner, block, block_create_revision, sequence, handle, use, node, namespace, \
+             pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?;
         insert.execute(params![
             self.pair,
             address_bytes(row.address),
-            row.tuple as i64,
             row.owner as i64,
             block,
             row.block_create_revision,
@@ -159,8 +158,8 @@ impl Writer<'_> {
             let (namespace, node) = (self.names.id(&row.namespace)?, self.names.id(&row.node)?);
             let grade = self.names.id(row.grade)?;
             let mut insert = self.connection.prepare_cached(
-                "INSERT INTO pod_address (pair, address, identity, uid, namespace, pod, node, grade, not_seen_before, \
-                 first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
             let uid: &dyn rusqlite::ToSql = match &row.uuid {
                 Some(uuid) => uuid,
@@ -169,7 +168,6 @@ impl Writer<'_> {
             insert.execute(params![
                 self.pair,
                 address_bytes(row.address),
-                row.identity as i64,
                 uid,
                 namespace,
                 row.pod,
@@ -194,12 +192,11 @@ impl Writer<'_> {
                 (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
             let (boot, addresses) = (self.names.some(row.boot_id.as_ref())?, self.names.id(&row.addresses)?);
             let mut insert = self.connection.prepare_cached(
-                "INSERT INTO node_state (pair, identity, calico, kubernetes, ours, present, boot_id, ready, addresses, \
-                 not_seen_before, first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                "INSERT INTO node_state (pair, calico, kubernetes, ours, present, boot_id, ready, addresses, not_seen_before, \
+                 first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
             insert.execute(params![
                 self.pair,
-                row.identity as i64,
                 calico,
                 kubernetes,
                 row.ours,

@@ -8,14 +8,15 @@ mod intervals;
 mod names;
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 
-use rusqlite::{Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use self::names::NameTable;
 use super::timeline::Timeline;
 use super::{Db, kill, pair, past};
 use crate::error::Error;
-use crate::model::finding::stable_hash;
+use crate::model::finding::{hash64, hash128};
 use crate::model::record::{AuditRecord, ClusterKey, Recorded};
 use crate::model::{Input, Life, Past, Time};
 
@@ -194,9 +195,7 @@ impl<'a> Writer<'a> {
     fn audit_row(&mut self, recorded: &Recorded) -> rusqlite::Result<()> {
         let header = &self.record.header;
         let tool = self.names.id(&header.tool)?;
-        let about = stable_hash(header.about.as_bytes()) as i64;
-        let mut enter = self.connection.prepare_cached("INSERT OR IGNORE INTO about (id, text) VALUES (?1, ?2)")?;
-        enter.execute(params![about, header.about])?;
+        let about = self.about(&header.about)?;
         let before = "SELECT count(*) FROM audit WHERE id = ?1 AND (judged > ?2 OR started > ?3)";
         let back: i64 =
             self.connection
@@ -238,6 +237,21 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The number of a text: where its hash says, or at the next free place.
+    fn about(&self, text: &str) -> rusqlite::Result<i64> {
+        let mut select = self.connection.prepare_cached("SELECT text = ?2 FROM about WHERE id = ?1")?;
+        let mut id = hash64(text.as_bytes()) as i64;
+        loop {
+            match select.query_row(params![id, text], |row| row.get(0)).optional()? {
+                Some(true) => return Ok(id),
+                Some(false) => id = id.wrapping_add(1),
+                None => break,
+            }
+        }
+        self.connection.prepare_cached("INSERT INTO about (id, text) VALUES (?1, ?2)")?.execute(params![id, text])?;
+        Ok(id)
+    }
+
     fn capacity(&mut self) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO capacity (pair, pool, audit, cidr, addresses, allocated, in_use, leaked, cooling, reserved, free, \
@@ -253,30 +267,45 @@ impl<'a> Writer<'a> {
 
     fn keys(&self) -> rusqlite::Result<()> {
         let Some(changes) = &self.record.keys else { return Ok(()) };
-        let mut delete = self.connection.prepare_cached("DELETE FROM key WHERE id = ?1")?;
-        for hash in &changes.closed {
-            delete.execute([past::key_row(self.pair, *hash)])?;
-        }
+        self.forget_keys(&changes.closed)?;
         kill::point("keys deleted");
         let mut statement = self.connection.prepare_cached(
-            "INSERT INTO key (id, pair, create_revision, mod_revision, version, value_hash, key) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET create_revision = excluded.create_revision, \
+            "INSERT INTO key (pair, key, create_revision, mod_revision, version, value_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
+             ON CONFLICT (pair, key) DO UPDATE SET create_revision = excluded.create_revision, \
              mod_revision = excluded.mod_revision, version = excluded.version, value_hash = excluded.value_hash",
         )?;
-        let mut rows: Vec<(i64, &crate::model::record::KeyRow)> =
-            changes.opened.iter().map(|row| (past::key_row(self.pair, row.hash), row)).collect();
-        rows.sort_unstable_by_key(|(id, _)| *id);
-        for (id, row) in rows {
+        for row in &changes.opened {
             let meta = &row.meta;
             statement.execute(params![
-                id,
                 self.pair,
+                row.key,
                 meta.create_revision,
                 meta.mod_revision,
                 meta.version,
                 meta.value_hash as i64,
-                row.key,
             ])?;
+        }
+        Ok(())
+    }
+
+    /// Keys that are gone, by their hashes: their texts stand in the file alone, which is looked through once.
+    fn forget_keys(&self, gone: &[u128]) -> rusqlite::Result<()> {
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let gone: HashSet<u128> = gone.iter().copied().collect();
+        let mut keys: Vec<Vec<u8>> = Vec::with_capacity(gone.len());
+        let mut select = self.connection.prepare_cached("SELECT key FROM key WHERE pair = ?1")?;
+        let mut rows = select.query([self.pair])?;
+        while let Some(row) = rows.next()? {
+            let key = row.get_ref(0)?.as_blob()?;
+            if gone.contains(&hash128(key)) {
+                keys.push(key.to_vec());
+            }
+        }
+        let mut delete = self.connection.prepare_cached("DELETE FROM key WHERE pair = ?1 AND key = ?2")?;
+        for key in keys {
+            delete.execute(params![self.pair, key])?;
         }
         Ok(())
     }

@@ -1,21 +1,69 @@
 //! Hashes that are the same in every run and build: a stored one can be compared with a new one.
+//!
+//! A hash finds a thing in memory (128 bits) or says that something of it changed (64 bits are enough for that). It is
+//! never what a thing *is*: that say its own code, subject, key, address, handle. Not made to withstand an attacker.
 
-/// Spreads the bits of a number (the finaliser of SplitMix64), so that sums of stamps do not cancel out.
-pub const fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// 64 bits over bytes: whether something changed. Never 0, which stands for "not known".
+pub fn hash64(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes).max(1)
 }
 
-/// A 64-bit hash of bytes, the same in every run and build: for value hashes and stamps. Eight bytes a step,
-/// since an audit hashes every value that it reads; not made to withstand an attacker.
-pub fn stable_hash(bytes: &[u8]) -> u64 {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let mut hash = mix(bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15);
-    for word in words {
-        hash = (hash.rotate_left(23) ^ u64::from_le_bytes(*word)).wrapping_mul(0x9fb2_1c65_1e98_df25);
+/// 128 bits over bytes: an index over what the bytes name.
+pub fn hash128(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
+}
+
+/// Several values as one run of bytes in which their order and borders count.
+#[derive(Clone, Debug, Default)]
+pub struct Parts(Vec<u8>);
+
+impl Parts {
+    /// None yet.
+    pub fn new() -> Parts {
+        Parts::default()
     }
-    let mut last = [0u8; 8];
-    last[..tail.len()].copy_from_slice(tail);
-    mix((hash.rotate_left(23) ^ u64::from_le_bytes(last)).wrapping_mul(0x9fb2_1c65_1e98_df25))
+
+    /// Bytes or a text, behind their length.
+    #[must_use]
+    pub fn text(mut self, text: impl AsRef<[u8]>) -> Parts {
+        let text = text.as_ref();
+        self.0.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(text);
+        self
+    }
+
+    /// A text that may be absent, which is another thing than empty.
+    #[must_use]
+    pub fn given(self, text: Option<impl AsRef<[u8]>>) -> Parts {
+        match text {
+            Some(text) => self.number(1).text(text),
+            None => self.number(0),
+        }
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn number(mut self, number: impl Into<i128>) -> Parts {
+        self.0.extend_from_slice(&number.into().to_le_bytes());
+        self
+    }
+
+    /// A number of 128 bits without sign, as an address or another hash.
+    #[must_use]
+    pub fn wide(mut self, number: u128) -> Parts {
+        self.0.extend_from_slice(&number.to_le_bytes());
+        self
+    }
+
+    /// [`hash64`] of them all.
+    pub fn hash64(&self) -> u64 {
+        hash64(&self.0)
+    }
+
+    /// [`hash128`] of them all.
+    pub fn hash128(&self) -> u128 {
+        hash128(&self.0)
+    }
 }

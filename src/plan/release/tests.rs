@@ -3,7 +3,6 @@ use super::super::fresh::Decision;
 use super::super::testing::{Store, cidr};
 use super::super::transaction::Transaction;
 use super::*;
-use crate::model::finding::stable_hash;
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, handle_key};
 
 const V4: &str = "10.65.0.0/30";
@@ -15,7 +14,7 @@ fn place(store: &Store, range: &str, ordinal: u32, handle: &str) -> Place {
     let block_create_revision = store.stored(&block_key(block)).map_or(0, |s| s.create_revision);
     let tuple = AllocationTuple {
         address,
-        handle: stable_hash(handle.as_bytes()),
+        handle: Some(handle.to_owned()),
         sequence: Some(100 + u64::from(ordinal)),
         block_create_revision,
     };

@@ -1,0 +1,175 @@
+//! What a claim rests on: what is read again, and the stamp by which it is known to be the same.
+//!
+//! A stamp is made of the thing's own name and of what must not have changed: equal stamps let an earlier audit confirm a
+//! finding, and count as observations of one thing (release, rule 4).
+
+use super::Draft;
+use crate::checks::World;
+use crate::ledger::Allocation;
+use crate::model::finding::Parts;
+use crate::model::{
+    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Host, KubeNode, Look, Name, Pod, Rest,
+    Service, Uid,
+};
+
+impl World<'_> {
+    /// The stamp of an object that must be the same object.
+    fn uid(&self, kind: &str, id: &str, uid: Uid) -> u128 {
+        Parts::new().text(kind).text(id).text(uid.text(&self.snapshot.names)).hash128()
+    }
+}
+
+impl Draft<'_> {
+    fn rest(mut self, look: Look, stamp: u128) -> Self {
+        self.finding.rests.push(Rest { look, stamp });
+        self
+    }
+
+    /// The very tuple of an allocation; a busy block may change around it.
+    #[must_use]
+    pub fn rests_on_allocation(self, allocation: &Allocation) -> Self {
+        let ledger = self.world.ledger;
+        let stamp = Parts::new().text("allocation").wide(ledger.tuple_of(allocation).index()).hash128();
+        self.rest(Look::Block(ledger.block_of(allocation).cidr), stamp)
+    }
+
+    /// A block that is read again, though it may change: only what the check says of it must hold again.
+    #[must_use]
+    pub fn looks_at_block(self, cidr: Cidr) -> Self {
+        self.rest(Look::Block(cidr), 0)
+    }
+
+    /// Every block that covers an address; where there is none, the one that its pool would have.
+    #[must_use]
+    pub fn looks_at_blocks_of(self, address: Addr) -> Self {
+        let world = self.world;
+        let mut cidrs: Vec<Cidr> = world.ledger.blocks_covering(address).iter().map(|block| block.cidr).collect();
+        if cidrs.is_empty() {
+            let pools = world.snapshot.pools.iter().filter(|pool| pool.cidr.contains(address));
+            cidrs = pools.filter_map(|pool| Cidr::new(address, pool.block_size)).collect();
+        }
+        self.with_each(cidrs, |draft, cidr| draft.looks_at_block(cidr))
+    }
+
+    /// A block that must not have changed.
+    #[must_use]
+    pub fn rests_on_block(self, block: &Block) -> Self {
+        let stamp = at("block", &block.cidr.to_string(), block.meta.mod_revision);
+        self.rest(Look::Block(block.cidr), stamp)
+    }
+
+    /// A block that must still name the same owner; a busy block is written all the time.
+    #[must_use]
+    pub fn rests_on_owner(self, block: &Block) -> Self {
+        let owner = self.world.owner_text(block).unwrap_or_default();
+        let parts = Parts::new().text("owner").text(block.cidr.to_string()).text(owner);
+        let stamp = parts.number(block.meta.create_revision).hash128();
+        self.rest(Look::Block(block.cidr), stamp)
+    }
+
+    /// A handle that must not have changed.
+    #[must_use]
+    pub fn rests_on_handle(self, handle: &Handle) -> Self {
+        let stamp = at("handle", &handle.id.text(&self.world.snapshot.names), handle.meta.mod_revision);
+        self.rest(Look::Handle(handle.id), stamp)
+    }
+
+    /// A handle that does not exist, or whose content does not matter.
+    #[must_use]
+    pub fn looks_at_handle(self, id: HandleId) -> Self {
+        self.rest(Look::Handle(id), 0)
+    }
+
+    /// An affinity that must not have changed.
+    #[must_use]
+    pub fn rests_on_affinity(self, affinity: &Affinity) -> Self {
+        let id = self.world.affinity_id(affinity.host, affinity.cidr);
+        let stamp = at("affinity", &id, affinity.meta.mod_revision);
+        self.rest(Look::Affinity(affinity.host, affinity.cidr), stamp)
+    }
+
+    /// An affinity that does not exist.
+    #[must_use]
+    pub fn looks_at_affinity(self, host: Host, cidr: Cidr) -> Self {
+        self.rest(Look::Affinity(host, cidr), 0)
+    }
+
+    /// An endpoint that must not have changed.
+    #[must_use]
+    pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
+        let id = self.world.pair(endpoint.namespace, endpoint.name);
+        let stamp = at("endpoint", &id, endpoint.meta.mod_revision);
+        self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), stamp)
+    }
+
+    /// Endpoints of a pod on its own node that do not exist.
+    #[must_use]
+    pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
+        let homes = self.world.ledger.scope.calico_names(pod.node);
+        self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
+    }
+
+    /// A Calico Node that must not have changed.
+    #[must_use]
+    pub fn rests_on_calico_node(self, node: &CalicoNode) -> Self {
+        let stamp = at("node", self.world.text(node.name), node.meta.mod_revision);
+        self.rest(Look::CalicoNode(node.name), stamp)
+    }
+
+    /// A Calico Node that does not exist, or whose changes do not matter.
+    #[must_use]
+    pub fn looks_at_calico_node(self, node: Name) -> Self {
+        self.rest(Look::CalicoNode(node), 0)
+    }
+
+    /// A pod that must be the same pod.
+    #[must_use]
+    pub fn rests_on_pod(self, pod: &Pod) -> Self {
+        let stamp = self.world.uid("pod", &self.world.pod_id(pod), pod.uid);
+        self.rest(Look::Pod(pod.namespace, pod.name), stamp)
+    }
+
+    /// A pod that does not exist.
+    #[must_use]
+    pub fn looks_at_pod(self, namespace: Name, name: Name) -> Self {
+        self.rest(Look::Pod(namespace, name), 0)
+    }
+
+    /// A Kubernetes node that must be the same node.
+    #[must_use]
+    pub fn rests_on_kube_node(self, node: &KubeNode) -> Self {
+        let stamp = self.world.uid("kubernetes node", self.world.text(node.name), node.uid);
+        self.rest(Look::KubeNode(node.name), stamp)
+    }
+
+    /// A Kubernetes node that does not exist (Kubernetes' name).
+    #[must_use]
+    pub fn looks_at_kube_node(self, node: Name) -> Self {
+        self.rest(Look::KubeNode(node), 0)
+    }
+
+    /// A service that must be the same service.
+    #[must_use]
+    pub fn rests_on_service(self, service: &Service) -> Self {
+        let id = self.world.pair(service.namespace, service.name);
+        let stamp = self.world.uid("service", &id, service.uid);
+        self.rest(Look::Service(service.namespace, service.name), stamp)
+    }
+
+    /// A service that does not exist.
+    #[must_use]
+    pub fn looks_at_service(self, namespace: Name, name: Name) -> Self {
+        self.rest(Look::Service(namespace, name), 0)
+    }
+
+    /// Pools, reservations and settings: read again together.
+    #[must_use]
+    pub fn looks_at_settings(self) -> Self {
+        self.rest(Look::Settings, 0)
+    }
+}
+
+/// The stamp of what must not have been written.
+fn at(kind: &str, id: &str, mod_revision: i64) -> u128 {
+    Parts::new().text(kind).text(id).number(mod_revision).hash128()
+}

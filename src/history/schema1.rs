@@ -1,0 +1,187 @@
+//! What schema 1 mixed up, found and made good when such a file is brought up to date.
+//!
+//! It named findings, allocations, keys and more by a hash of 64 bits in which two digits a fixed distance apart cancel
+//! out: 10.65.27.173 and 10.65.29.103 were one finding. What was written of two such things is in one row and cannot be
+//! unmixed, so it counts as not seen from here on. This is the only place that still knows that hash.
+
+use std::collections::HashMap;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, params};
+
+use super::query::intervals::{address_of, uid_text};
+use crate::model::record::OwnedBy;
+use crate::model::{Addr, Cidr, Code, Time};
+
+/// The hash of schema 1, as it was.
+fn hash(bytes: &[u8]) -> u64 {
+    let mix = |mut x: u64| {
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    };
+    let step = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9fb2_1c65_1e98_df25);
+    let (words, tail) = bytes.as_chunks::<8>();
+    let start = mix(bytes.len() as u64 ^ 0x9e37_79b9_7f4a_7c15);
+    let hash = words.iter().fold(start, |hash, word| step(hash, u64::from_le_bytes(*word)));
+    let last = tail.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    mix(step(hash, last))
+}
+
+/// A finding that may have been another's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Mixed {
+    pub finding: i64,
+    pub code: Code,
+    pub subject: String,
+    /// What shared its number.
+    pub with: String,
+}
+
+/// Findings of a file of schema 1 whose subject shared its number with another subject, allocation, pod, node, block or
+/// key that the file knows of the same cluster.
+pub(super) fn mixed(connection: &Connection) -> rusqlite::Result<Vec<Mixed>> {
+    let mut statement = connection.prepare("SELECT id, pair, code, subject FROM finding ORDER BY id")?;
+    let rows = statement.query_map([], |row| {
+        let subject: String = row.get(3)?;
+        let finding = Mixed { finding: row.get(0)?, code: Code(row.get(2)?), subject, with: String::new() };
+        Ok((row.get::<_, i64>(1)?, finding))
+    })?;
+    let mut findings = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut by_hash: HashMap<(i64, u64), Vec<usize>> = HashMap::new();
+    for (place, (pair, finding)) in findings.iter().enumerate() {
+        by_hash.entry((*pair, hash(finding.subject.as_bytes()))).or_default().push(place);
+    }
+    named(connection, &mut |pair, text| {
+        for place in by_hash.get(&(pair, hash(text.as_bytes()))).into_iter().flatten() {
+            if let Some((_, finding)) = findings.get_mut(*place).filter(|(_, f)| f.subject != text) {
+                text.clone_into(&mut finding.with);
+            }
+        }
+    })?;
+    Ok(findings.into_iter().map(|(_, finding)| finding).filter(|f| !f.with.is_empty()).collect())
+}
+
+/// Two addresses of one cluster that shared their number: an audit in which both had the same finding could not be
+/// written at all. Gives how many share one, and the first two.
+pub(super) fn alike(connection: &Connection) -> rusqlite::Result<Option<(usize, Addr, Addr)>> {
+    let mut seen: HashMap<(i64, u64), Addr> = HashMap::new();
+    let mut statement = connection.prepare("SELECT DISTINCT pair, address FROM allocation ORDER BY address")?;
+    let mut rows = statement.query([])?;
+    let mut found = None;
+    while let Some(row) = rows.next()? {
+        let Some(address) = address_of(row.get_ref(1)?.as_blob()?) else { continue };
+        let key = (row.get(0)?, hash(address.to_string().as_bytes()));
+        if let Some(other) = seen.insert(key, address) {
+            let (count, first, second) = found.unwrap_or((0, other, address));
+            found = Some((count + 1, first, second));
+        }
+    }
+    Ok(found)
+}
+
+/// Every text that the file knows and that a finding can be about, with its pair.
+fn named(connection: &Connection, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
+    for what in [
+        "SELECT pair, subject FROM finding",
+        "SELECT DISTINCT pair, address FROM allocation",
+        "SELECT DISTINCT pair, address FROM pod_address",
+        "SELECT DISTINCT pair, handle FROM allocation WHERE handle IS NOT NULL",
+        "SELECT DISTINCT a.pair, n.text || '/' || a.pod FROM pod_address a JOIN name n ON n.id = a.namespace",
+        "SELECT s.pair, n.text FROM node_state s JOIN name n ON n.id IN (s.calico, s.kubernetes)",
+        "SELECT pair, cidr FROM block",
+        "SELECT pair, CAST(key AS TEXT) FROM key",
+        "SELECT pair, CAST(substr(key, 24) AS TEXT) FROM key \
+         WHERE substr(key, 1, 23) = CAST('/calico/ipam/v2/handle/' AS BLOB)",
+        "SELECT pair, CAST(substr(key, 58) AS TEXT) FROM key WHERE \
+         substr(key, 1, 57) = CAST('/calico/resources/v3/projectcalico.org/workloadendpoints/' AS BLOB)",
+    ] {
+        let mut statement = connection.prepare(what)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let pair = row.get(0)?;
+            match row.get_ref(1)? {
+                ValueRef::Blob(bytes) => address_of(bytes).into_iter().for_each(|a| tell(pair, &a.to_string())),
+                value => tell(pair, &uid_text(value)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Allocations that took over the age of another one: their numbers were equal, their handles were not.
+fn of_another_age(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = connection.prepare(
+        "SELECT id FROM allocation WHERE tuple_since <> first_seen AND (pair, tuple) IN (SELECT pair, tuple FROM allocation \
+         GROUP BY pair, tuple HAVING count(DISTINCT quote(address) || quote(sequence) || block_create_revision || \
+         quote(handle)) > 1)",
+    )?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+/// Brings a file of schema 1 to schema 2, whose tables `tables` makes.
+pub(super) fn to_schema_2(connection: &Connection, tables: &str) -> rusqlite::Result<()> {
+    let (mixed, aged) = (mixed(connection)?, of_another_age(connection)?);
+    connection.execute_batch(tables)?;
+    let mut mark = connection.prepare(
+        "UPDATE finding SET mixed_with = ?2, mixed_until = (SELECT coalesce(max(id), 0) FROM audit WHERE pair = finding.pair) \
+         WHERE id = ?1",
+    )?;
+    for finding in mixed {
+        mark.execute(params![finding.finding, finding.with])?;
+    }
+    let mut young = connection.prepare(
+        "UPDATE allocation SET tuple_since = first_seen, tuple_since_at = coalesce((SELECT judged FROM audit \
+         WHERE id = first_seen), tuple_since_at) WHERE id = ?1",
+    )?;
+    for allocation in aged {
+        young.execute([allocation])?;
+    }
+    owners(connection)
+}
+
+/// The hashes of the owners of what is open, made anew from the row: else the next audit would take every allocation for
+/// one whose owners changed.
+fn owners(connection: &Connection) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(
+        "SELECT a.id, b.cidr, u.text, node.text, ns.text, a.pod, a.allocated, a.more FROM allocation a \
+         JOIN block b ON b.id = a.block JOIN name u ON u.id = a.use LEFT JOIN name node ON node.id = a.node \
+         LEFT JOIN name ns ON ns.id = a.namespace WHERE a.last_seen IS NULL",
+    )?;
+    let mut rows = select.query([])?;
+    let mut known: Vec<(i64, u64)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let text = |place: usize| row.get_ref(place).and_then(|value| Ok(value.as_str_or_null()?));
+        let Some((block, _)) = Cidr::parse(row.get_ref(1)?.as_str()?) else { continue };
+        let owned = OwnedBy {
+            block,
+            used_for: row.get_ref(2)?.as_str()?,
+            node: text(3)?,
+            namespace: text(4)?,
+            pod: text(5)?,
+            allocated: row.get::<_, Option<i64>>(6)?.map(Time),
+            more: text(7)?,
+        };
+        known.push((row.get(0)?, owned.hash()));
+    }
+    let mut update = connection.prepare("UPDATE allocation SET owner = ?2 WHERE id = ?1")?;
+    for (id, owner) in known {
+        update.execute([id, owner as i64])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The pairs with which it was found.
+    #[test]
+    fn the_hash_of_schema_1_is_as_it_was() {
+        assert_eq!(hash(b"10.65.27.173"), hash(b"10.65.29.103"));
+        assert_eq!(hash(b"ip-10-0-96-160.ec2.internal"), hash(b"ip-10-0-114-10.ec2.internal"));
+        assert_ne!(hash(b"10.65.27.173"), hash(b"10.65.27.174"));
+        assert_ne!(hash(b""), hash(b"\0"));
+    }
+}
