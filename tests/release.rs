@@ -13,6 +13,8 @@ mod bulk;
 mod contract;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/identity.rs"]
+mod identity;
 #[path = "release/kills.rs"]
 mod kills;
 #[path = "release/plain.rs"]

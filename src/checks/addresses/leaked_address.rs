@@ -255,8 +255,11 @@ mod tests {
         c.snapshot.sort();
         let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
-        let past =
-            |seen: Time| crate::model::Past { audits: 1, allocations: [(tuple.clone(), seen)].into(), ..Default::default() };
+        let past = |seen: Time| crate::model::Past {
+            audits: 1,
+            allocations: [(tuple.clone(), seen)].into(),
+            ..Default::default()
+        };
         c.past = Some(past(old));
         assert_eq!(c.subjects(&CHECK), ["10.65.0.1"]);
         c.past = Some(past(now));
