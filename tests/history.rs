@@ -8,6 +8,8 @@ mod faults;
 mod generator;
 #[path = "history/life.rs"]
 mod life;
+#[path = "history/mixed.rs"]
+mod mixed;
 #[path = "history/old.rs"]
 mod old;
 mod servers;
