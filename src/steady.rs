@@ -230,6 +230,15 @@ mod tests {
         assert!(settling(None).confirm(first, &outcome(&mut other)).findings.is_empty());
     }
 
+    /// One code may speak of things of several kinds under one name.
+    #[test]
+    fn another_kind_of_the_same_name_confirms_nothing() {
+        let first = outcome(&mut leaking());
+        let mut second = first.clone();
+        second.findings[0].subject.kind = SubjectKind::Handle;
+        assert!(settling(None).confirm(first, &second).findings.is_empty());
+    }
+
     #[test]
     fn a_busy_block_does_not_disturb_a_leak() {
         let mut busy = leaking();

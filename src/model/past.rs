@@ -362,3 +362,6 @@ pub struct LastState {
     /// The last capacity of each pool, by name.
     pub capacity: HashMap<String, CapacityRow>,
 }
+
+#[cfg(test)]
+mod tests;

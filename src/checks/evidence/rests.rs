@@ -173,3 +173,53 @@ impl Draft<'_> {
 fn at(kind: &str, id: &str, mod_revision: i64) -> u128 {
     Parts::new().text(kind).text(id).number(mod_revision).hash128()
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::addresses::leaked_address;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::Ledger;
+    use crate::model::{Finding, Subject, SubjectKind};
+
+    use super::{Draft, World};
+
+    fn draft(cluster: &mut Cluster, rests: impl for<'w> Fn(Draft<'w>) -> Draft<'w>) -> Finding {
+        cluster.snapshot.sort();
+        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
+        let world = World { snapshot: &cluster.snapshot, ledger: &ledger, past: None };
+        let subject = Subject::new(SubjectKind::Node, "n");
+        rests(world.draft(&leaked_address::CHECK, subject, "")).done()
+    }
+
+    /// Two things that were written by one transaction have one revision, and are two things.
+    #[test]
+    fn the_same_revision_of_another_thing_is_another_stamp() {
+        let mut c = Cluster::healthy();
+        c.snapshot.blocks.iter_mut().for_each(|b| b.meta.mod_revision = 5);
+        c.snapshot.calico_nodes.iter_mut().for_each(|n| n.meta.mod_revision = 5);
+        let stamps = [
+            draft(&mut c, |d| {
+                let world = d.world;
+                d.rests_on_block(&world.snapshot.blocks[0])
+            })
+            .stamp(),
+            draft(&mut c, |d| {
+                let world = d.world;
+                d.rests_on_block(&world.snapshot.blocks[1])
+            })
+            .stamp(),
+            draft(&mut c, |d| {
+                let world = d.world;
+                d.rests_on_calico_node(&world.snapshot.calico_nodes[0])
+            })
+            .stamp(),
+            draft(&mut c, |d| {
+                let world = d.world;
+                d.rests_on_calico_node(&world.snapshot.calico_nodes[1])
+            })
+            .stamp(),
+        ];
+        let different: std::collections::HashSet<u128> = stamps.into_iter().collect();
+        assert_eq!(different.len(), 4);
+    }
+}
