@@ -166,10 +166,9 @@ impl OpenFindings {
 
     /// All of them with code, kind and subject, in no order.
     pub fn iter(&self) -> impl Iterator<Item = ((Code, SubjectKind, &str), &PastFinding)> {
-        let all = self.by_kind.iter().flat_map(|(&(code, kind), findings)| {
+        self.by_kind.iter().flat_map(|(&(code, kind), findings)| {
             findings.iter().map(move |(subject, finding)| ((code, kind, &**subject), finding))
-        });
-        all
+        })
     }
 
     /// How many.
