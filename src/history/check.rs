@@ -142,7 +142,7 @@ impl Db {
         }
         if let Some((count, one, other)) = schema1::alike(&self.connection)? {
             wrong.push(format!(
-                "{count} addresses share their number with another, as {one} with {other}: no audit that finds the same of \
+                "{count} addresses and handles share their number with another, as {one} with {other}: no audit that finds the same of \
                  both can be recorded; the next audit makes it good"
             ));
         }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use super::query::intervals::{address_of, uid_text};
 use crate::model::record::OwnedBy;
-use crate::model::{Addr, Cidr, Code, Time};
+use crate::model::{Cidr, Code, Time};
 
 /// The hash of schema 1, as it was.
 fn hash(bytes: &[u8]) -> u64 {
@@ -62,23 +62,26 @@ pub(super) fn mixed(connection: &Connection) -> rusqlite::Result<Vec<Mixed>> {
     Ok(findings.into_iter().map(|(_, finding)| finding).filter(|f| !f.with.is_empty()).collect())
 }
 
-/// Two addresses of one cluster that shared their number: an audit in which both had the same finding could not be
+/// Addresses and handles of one cluster that shared their number: an audit that found the same of both could not be
 /// written at all. Gives how many share one, and the first two.
-pub(super) fn alike(connection: &Connection) -> rusqlite::Result<Option<(usize, Addr, Addr)>> {
-    let mut seen: HashMap<(i64, u64), Addr> = HashMap::new();
-    let mut statement = connection.prepare("SELECT DISTINCT pair, address FROM allocation ORDER BY address")?;
-    let mut rows = statement.query([])?;
+pub(super) fn alike(connection: &Connection) -> rusqlite::Result<Option<(usize, String, String)>> {
+    let mut seen: HashMap<(i64, u64), String> = HashMap::new();
     let mut found = None;
-    while let Some(row) = rows.next()? {
-        let Some(address) = address_of(row.get_ref(1)?.as_blob()?) else { continue };
-        let key = (row.get(0)?, hash(address.to_string().as_bytes()));
-        if let Some(other) = seen.insert(key, address) {
-            let (count, first, second) = found.unwrap_or((0, other, address));
+    let mut tell = |pair: i64, text: &str| {
+        let other = seen.entry((pair, hash(text.as_bytes()))).or_insert_with(|| text.to_owned());
+        if other != text {
+            let (count, first, second) = found.take().unwrap_or_else(|| (0, other.clone(), text.to_owned()));
             found = Some((count + 1, first, second));
         }
-    }
+    };
+    read(connection, "SELECT DISTINCT pair, address FROM allocation ORDER BY address", &mut tell)?;
+    read(connection, HANDLES, &mut tell)?;
     Ok(found)
 }
+
+/// Handles that the file knows by their keys.
+const HANDLES: &str = "SELECT pair, CAST(substr(key, 24) AS TEXT) FROM key \
+    WHERE substr(key, 1, 23) = CAST('/calico/ipam/v2/handle/' AS BLOB)";
 
 /// Every text that the file knows and that a finding can be about, with its pair.
 fn named(connection: &Connection, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
@@ -91,19 +94,24 @@ fn named(connection: &Connection, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::
         "SELECT s.pair, n.text FROM node_state s JOIN name n ON n.id IN (s.calico, s.kubernetes)",
         "SELECT pair, cidr FROM block",
         "SELECT pair, CAST(key AS TEXT) FROM key",
-        "SELECT pair, CAST(substr(key, 24) AS TEXT) FROM key \
-         WHERE substr(key, 1, 23) = CAST('/calico/ipam/v2/handle/' AS BLOB)",
+        HANDLES,
         "SELECT pair, CAST(substr(key, 58) AS TEXT) FROM key WHERE \
          substr(key, 1, 57) = CAST('/calico/resources/v3/projectcalico.org/workloadendpoints/' AS BLOB)",
     ] {
-        let mut statement = connection.prepare(what)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let pair = row.get(0)?;
-            match row.get_ref(1)? {
-                ValueRef::Blob(bytes) => address_of(bytes).into_iter().for_each(|a| tell(pair, &a.to_string())),
-                value => tell(pair, &uid_text(value)),
-            }
+        read(connection, what, tell)?;
+    }
+    Ok(())
+}
+
+/// Tells each row of a pair and a text or an address.
+fn read(connection: &Connection, what: &str, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(what)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let pair = row.get(0)?;
+        match row.get_ref(1)? {
+            ValueRef::Blob(bytes) => address_of(bytes).into_iter().for_each(|a| tell(pair, &a.to_string())),
+            value => tell(pair, &uid_text(value)),
         }
     }
     Ok(())
