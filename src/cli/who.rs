@@ -83,6 +83,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
         let captured = capture::read(file)?;
         let mut snapshot = captured.first;
         snapshot.now = args.now.unwrap_or(snapshot.now);
+        snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| args.now.is_none());
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;

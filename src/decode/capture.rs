@@ -18,7 +18,7 @@ use crate::model::{
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +115,11 @@ pub struct LookLine {
     pub compact_revision: Option<i64>,
     pub cluster_id: u64,
     pub member_id: u64,
+    /// Since version 2, as the next one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub raft_term: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<i64>,
     pub endpoints: Vec<String>,
     pub kube_system_uid: Option<String>,
     pub kubernetes_service_uid: Option<String>,
@@ -136,6 +141,8 @@ impl LookLine {
             compact_revision: etcd.compact_revision,
             cluster_id: etcd.cluster_id,
             member_id: etcd.member_id,
+            raft_term: etcd.raft_term,
+            read_at: etcd.read_at.map(|t| t.0),
             endpoints: etcd.endpoints.clone(),
             kube_system_uid: kube.kube_system_uid.clone(),
             kubernetes_service_uid: kube.kubernetes_service_uid.clone(),
@@ -161,6 +168,8 @@ impl LookLine {
             compact_revision: self.compact_revision,
             cluster_id: self.cluster_id,
             member_id: self.member_id,
+            raft_term: self.raft_term,
+            read_at: self.read_at.map(Time),
             endpoints: self.endpoints.clone(),
         };
         snapshot.kube = KubeFacts {
@@ -260,6 +269,11 @@ pub struct NamespaceLine {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn texts(addresses: &[Addr]) -> Vec<String> {

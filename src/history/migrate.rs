@@ -13,7 +13,8 @@ use super::open::{Mode, failed};
 use crate::error::Error;
 
 /// Every schema in order, never edited; the last one's place is the present version.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_history.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_history.sql"), include_str!("../../migrations/0002_identity.sql")];
 
 /// SQLite's `application_id` of a history: "ipau".
 const APPLICATION: i64 = 0x6970_6175;
@@ -107,9 +108,11 @@ mod tests {
 
     const MORE: &str = "ALTER TABLE audit ADD COLUMN mood TEXT; UPDATE format SET min_reader = 1";
 
+    const OURS: i64 = MIGRATIONS.len() as i64;
+
     fn migrated(path: &Path) -> Result<i64, Error> {
         let mut connection = Connection::open(path).unwrap();
-        migrate(&mut connection, path, &[MIGRATIONS[0], MORE])?;
+        migrate(&mut connection, path, &[MIGRATIONS, &[MORE]].concat())?;
         Ok(number(&connection, "PRAGMA user_version").unwrap())
     }
 
@@ -119,12 +122,12 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
             drop(Db::open(&path, Mode::Write(journal)).unwrap());
-            assert_eq!(migrated(&path).unwrap(), 2);
-            let copy = folder.path().join("history.db.v1.backup");
+            assert_eq!(migrated(&path).unwrap(), OURS + 1);
+            let copy = folder.path().join(format!("history.db.v{OURS}.backup"));
             let old = Connection::open(&copy).unwrap();
-            assert_eq!(number(&old, "PRAGMA user_version").unwrap(), 1);
+            assert_eq!(number(&old, "PRAGMA user_version").unwrap(), OURS);
             assert_eq!(number(&old, "SELECT count(*) FROM format").unwrap(), 1);
-            assert_eq!(migrated(&path).unwrap(), 2, "nothing more to do");
+            assert_eq!(migrated(&path).unwrap(), OURS + 1, "nothing more to do");
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "and no second copy");
         }
     }
@@ -136,7 +139,7 @@ mod tests {
         drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
         let mut connection = Connection::open(&path).unwrap();
         let broken = "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO nowhere VALUES (1)";
-        migrate(&mut connection, &path, &[MIGRATIONS[0], broken]).unwrap_err();
+        migrate(&mut connection, &path, &[MIGRATIONS, &[broken]].concat()).unwrap_err();
         drop(connection);
         let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
         assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
@@ -150,10 +153,11 @@ mod tests {
         migrated(&path).unwrap();
         let before = std::fs::read(&path).unwrap();
         let refused = Db::open(&path, Mode::Write(Journal::Wal)).unwrap_err();
-        assert!(crate::error::chain(&refused).contains("schema is version 2, this ipaudit knows 1"), "{refused:?}");
+        let says = format!("schema is version {}, this ipaudit knows {OURS}", OURS + 1);
+        assert!(crate::error::chain(&refused).contains(&says), "{refused:?}");
         Db::open(&path, Mode::Read).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before, "left as it is");
-        Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = 2", []).unwrap();
+        Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = ?1", [OURS + 1]).unwrap();
         Db::open(&path, Mode::Read).unwrap_err();
     }
 

@@ -35,13 +35,22 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
         let what = "SELECT n.text, a.scope FROM audit a JOIN name n ON n.id = a.tool WHERE a.id = ?1";
         (past.last.tool, past.last.scope) =
             connection.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let began = "SELECT epoch_audit FROM pair WHERE id = ?1";
+        past.restored_last = connection.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
     }
     past.etcd = match timeline.audits.iter().rev().find(|a| a.keys) {
         None => None,
         Some(audit) => {
-            let what = "SELECT etcd_revision, cluster_id FROM audit WHERE id = ?1";
+            let raft_term = raft_term(connection, audit.id)?;
+            let what = "SELECT etcd_revision, cluster_id, started, api_date FROM audit WHERE id = ?1";
             let etcd = |row: &rusqlite::Row<'_>| {
-                Ok(PastEtcd { revision: row.get(0)?, cluster_id: row.get::<_, i64>(1)? as u64 })
+                Ok(PastEtcd {
+                    revision: row.get(0)?,
+                    cluster_id: row.get::<_, i64>(1)? as u64,
+                    raft_term,
+                    started: Some(time(row, 2)?),
+                    api_date: row.get::<_, Option<i64>>(3)?.map(Time),
+                })
             };
             connection.query_row(what, [audit.id], etcd).optional()?
         }
@@ -57,6 +66,17 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
     past.last.capacity = capacity(connection, pair)?;
     findings(connection, pair, &timeline, &mut past)?;
     Ok(past)
+}
+
+/// The term that an audit saw; 0 where it is unknown, and in a file that is read without having been brought up to date.
+fn raft_term(connection: &Connection, audit: i64) -> rusqlite::Result<u64> {
+    let kept = "SELECT count(*) FROM pragma_table_info('audit') WHERE name = 'raft_term'";
+    if connection.query_row(kept, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let what = "SELECT raft_term FROM audit WHERE id = ?1";
+    let term = connection.query_row(what, [audit], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    Ok(term.flatten().unwrap_or(0) as u64)
 }
 
 fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {
@@ -95,12 +115,18 @@ pub(super) fn key_row(pair: i64, hash: u64) -> i64 {
 }
 
 fn keys(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached("SELECT id, mod_revision, value_hash FROM key WHERE pair = ?1")?;
+    let mut statement = connection
+        .prepare_cached("SELECT id, create_revision, mod_revision, version, value_hash FROM key WHERE pair = ?1")?;
     let mut rows = statement.query([pair])?;
     let back = crate::model::finding::mix(pair as u64);
     while let Some(row) = rows.next()? {
         let hash = row.get::<_, i64>(0)? as u64 ^ back;
-        let key = PastKey { mod_revision: row.get(1)?, value_hash: row.get::<_, i64>(2)? as u64 };
+        let key = PastKey {
+            create_revision: row.get(1)?,
+            mod_revision: row.get(2)?,
+            version: row.get(3)?,
+            value_hash: row.get::<_, i64>(4)? as u64,
+        };
         past.keys.0.insert(hash, key);
     }
     Ok(())

@@ -36,6 +36,8 @@ pub struct Past {
     pub keys: PastKeys,
     /// The last complete audit's view of etcd.
     pub etcd: Option<PastEtcd>,
+    /// The last audit found that the datastore had been restored (IPA903), and none has looked at it since.
+    pub restored_last: bool,
     /// Whether any audit ever saw a pod's allocation in a block.
     pub saw_pod_allocation: bool,
     /// Since when strict affinity is known to be on.
@@ -264,7 +266,11 @@ impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
 /// What the history says of one key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PastKey {
+    /// 0: unknown, as the value did not decode when it was recorded.
+    pub create_revision: i64,
     pub mod_revision: i64,
+    /// 0: unknown, likewise.
+    pub version: i64,
     /// 0: the value did not decode when it was recorded.
     pub value_hash: u64,
 }
@@ -279,7 +285,8 @@ impl PastKey {
 
 impl From<Meta> for PastKey {
     fn from(meta: Meta) -> PastKey {
-        PastKey { mod_revision: meta.mod_revision, value_hash: meta.value_hash }
+        let Meta { create_revision, mod_revision, version, value_hash } = meta;
+        PastKey { create_revision, mod_revision, version, value_hash }
     }
 }
 
@@ -298,6 +305,16 @@ impl PastKeys {
         self.0.insert(stable_hash(key), meta.into());
     }
 
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Forgets one.
     pub fn remove(&mut self, key: &[u8]) {
         self.0.remove(&stable_hash(key));
@@ -313,10 +330,16 @@ impl<K: AsRef<[u8]>> FromIterator<(K, Meta)> for PastKeys {
 }
 
 /// Etcd as the last complete audit saw it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PastEtcd {
     pub revision: i64,
     pub cluster_id: u64,
+    /// 0: recorded by an ipaudit that did not keep it, or unknown.
+    pub raft_term: u64,
+    /// When that audit started, by the clock of its machine.
+    pub started: Option<Time>,
+    /// The API server's `Date` in it.
+    pub api_date: Option<Time>,
 }
 
 /// What stands in the history as of the last audit: what the next one is compared with, so that it writes nothing but

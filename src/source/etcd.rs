@@ -165,6 +165,7 @@ impl<'a> Reader<'a> {
                 Ok(answer) => {
                     let header = header(&answer, &span)?;
                     self.facts.member_id = header.member_id();
+                    self.facts.raft_term = header.raft_term();
                     let pin = Pin { revision: header.revision(), cluster_id: header.cluster_id() };
                     self.take(&span, &answer)?;
                     return Ok(pin);
