@@ -11,8 +11,12 @@ mod life;
 #[path = "history/old.rs"]
 mod old;
 mod servers;
+#[path = "history/sharing.rs"]
+mod sharing;
 #[path = "history/size.rs"]
 mod size;
+#[path = "history/tight.rs"]
+mod tight;
 #[path = "history/world.rs"]
 mod world;
 

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod export;
+mod hint;
 mod kill;
 mod migrate;
 mod open;
@@ -15,6 +16,9 @@ mod past;
 mod prune;
 pub mod query;
 pub mod release;
+mod rest;
+mod share;
+pub mod tight;
 mod timeline;
 mod write;
 
