@@ -257,6 +257,11 @@ async fn look_at_etcd(
     let connection = sources.etcd.as_ref().map_err(Error::again)?;
     let asked: Vec<Vec<u8>> = keys_of(second, look).into_iter().collect();
     let answer = read_keys(connection, &asked, None).await.map_err(Error::from)?;
+    if answer.pin.cluster_id != second.etcd.cluster_id || answer.pin.revision < second.etcd.revision {
+        return Err(Error::new("look again at suspects in etcd")
+            .cause("it was restored or replaced since the first look")
+            .hint("run the audit once more"));
+    }
     decode::remove(second, &asked.iter().cloned().collect::<HashSet<_>>());
     for (key, found) in asked.iter().zip(&answer.found) {
         match (found, &mut capture) {
