@@ -202,7 +202,7 @@ fn has_history(args: &WhoArgs, streams: &Streams) -> bool {
 
 /// A history that fails keeps the rest of the answer from nobody.
 fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
-    asked.inspect_err(|error| output::tell(error)).map_err(|_| *failed = true).ok()
+    asked.inspect_err(output::tell).map_err(|_| *failed = true).ok()
 }
 
 /// This very cluster, as the history knows it.

@@ -37,7 +37,7 @@ pub(super) fn prepare(path: &Path) {
 #[cfg(not(unix))]
 pub(super) fn prepare(_: &Path) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
