@@ -96,5 +96,8 @@ DROP INDEX node_state_open;
 ALTER TABLE node_state DROP COLUMN identity;
 CREATE INDEX node_state_open ON node_state (pair) WHERE last_seen IS NULL;
 
+-- Signs of a restore. The term of the answer that fixed the revision; NULL: recorded before it was kept, or unknown.
+ALTER TABLE audit ADD COLUMN raft_term INTEGER;
+
 -- No reader of schema 1 understands this.
 UPDATE format SET min_reader = 2;

@@ -13,8 +13,12 @@ mod mixed;
 #[path = "history/old.rs"]
 mod old;
 mod servers;
+#[path = "history/sharing.rs"]
+mod sharing;
 #[path = "history/size.rs"]
 mod size;
+#[path = "history/tight.rs"]
+mod tight;
 #[path = "history/world.rs"]
 mod world;
 

@@ -25,8 +25,12 @@ mod processes;
 mod races;
 #[path = "release/real_kube.rs"]
 mod real_kube;
+#[path = "release/restores.rs"]
+mod restores;
 #[path = "release/runs.rs"]
 mod runs;
+#[path = "release/same_life.rs"]
+mod same_life;
 #[path = "release/soak.rs"]
 mod soak;
 #[path = "release/terminal.rs"]

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "who/deleted.rs"]
+mod deleted;
 #[path = "who/holders.rs"]
 mod holders;
 #[path = "who/offline.rs"]

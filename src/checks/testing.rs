@@ -470,7 +470,11 @@ impl Cluster {
             last_audit: Some(self.ago(3_600)),
             pair_known: true,
             keys: blocks.chain(affinities).chain(handles).chain(endpoints).chain(nodes).collect(),
-            etcd: Some(PastEtcd { revision: self.revision, cluster_id: snapshot.etcd.cluster_id }),
+            etcd: Some(PastEtcd {
+                revision: self.revision,
+                cluster_id: snapshot.etcd.cluster_id,
+                ..PastEtcd::default()
+            }),
             block_sequences: snapshot.blocks.iter().filter_map(|b| Some((b.cidr, sequence(b)?))).collect(),
             ..Past::default()
         };

@@ -101,6 +101,7 @@ pub async fn look(
 fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
     let mut snapshot = captured.first;
     snapshot.now = judging.now.unwrap_or(snapshot.now);
+    snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| judging.now.is_none());
     memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope_flag());
     (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)

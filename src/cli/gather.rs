@@ -17,6 +17,7 @@ use crate::connect::kube::Surroundings;
 use crate::connect::settings::CONCURRENCY;
 use crate::decode::{self, Kv, keys};
 use crate::error::{Error, chain};
+use crate::model::snapshot::EtcdFacts;
 use crate::model::{HandleId, Input, InputState, Name, Names, Snapshot, Time};
 use crate::source::capture::{KubeLooked, Writer};
 use crate::source::etcd::{self, Pin, ReadError, ReadOptions, Sink};
@@ -124,6 +125,8 @@ pub async fn first_look(
     }
     spinner.finish_and_clear();
     snapshot.sort();
+    // Under --now nobody says how much real time went by.
+    snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| now.is_none());
     let duration = clock.elapsed();
     if let Some(writer) = capture {
         writer.kubernetes(&snapshot);
@@ -166,7 +169,8 @@ async fn read_etcd(
     for (input, state, detail) in read.inputs {
         snapshot.coverage.set(input, state, detail);
     }
-    snapshot.etcd = read.facts;
+    // After the read: the growth of a revision is then held against the longer time.
+    snapshot.etcd = EtcdFacts { read_at: Some(present()), ..read.facts };
     Ok(())
 }
 
@@ -253,6 +257,11 @@ async fn look_at_etcd(
     let connection = sources.etcd.as_ref().map_err(Error::again)?;
     let asked: Vec<Vec<u8>> = keys_of(second, look).into_iter().collect();
     let answer = read_keys(connection, &asked, None).await.map_err(Error::from)?;
+    if answer.pin.cluster_id != second.etcd.cluster_id || answer.pin.revision < second.etcd.revision {
+        return Err(Error::new("look again at suspects in etcd")
+            .cause("it was restored or replaced since the first look")
+            .hint("run the audit once more"));
+    }
     decode::remove(second, &asked.iter().cloned().collect::<HashSet<_>>());
     for (key, found) in asked.iter().zip(&answer.found) {
         match (found, &mut capture) {

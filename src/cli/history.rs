@@ -8,6 +8,7 @@ use super::history_args::{HistoryCommand, HistoryCommandArgs, PruneArgs};
 use super::output::{self, Streams};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::history::tight::{Tight, is_out_of_room};
 use crate::history::{Db, Mode};
 
 /// Runs the command.
@@ -25,10 +26,18 @@ pub fn run(args: &HistoryCommandArgs, streams: &Streams) -> Result<Exit, Error> 
 fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     let path = args.db.path()?;
     // Nothing to prune is no reason to make a file.
-    drop(Db::open(&path, Mode::Read)?);
-    let mut db = args.db.open_for_writing()?;
+    args.db.look(|_| Ok(()))?;
     let now = gather::present();
-    let plan = db.prune_plan(now, args.keep)?;
+    let here = args.db.open_for_writing().and_then(|mut db| {
+        let plan = db.prune_plan(now, args.keep)?;
+        Ok((plan, Some(db)))
+    });
+    let (plan, db) = match here {
+        Err(full) if is_out_of_room(&full) => {
+            (Tight::open(&path, args.db.db_wait)?.db.prune_plan(now, args.keep)?, None)
+        }
+        here => here?,
+    };
     if plan.is_nothing() {
         output::print(b"nothing is older than that\n")?;
         return Ok(Exit::Clean);
@@ -39,9 +48,33 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
         output::print(b"nothing was changed; --yes does it\n")?;
         return Ok(Exit::Clean);
     }
-    let pruned = db.prune(now, args.keep)?;
-    db.compact()?;
-    output::print(format!("gone: {pruned}\n").as_bytes())?;
+    let mut pruned = match db {
+        None => None,
+        Some(mut db) => match db.prune(now, args.keep) {
+            Err(full) if is_out_of_room(&full) => None,
+            Err(error) => return Err(error),
+            Ok(pruned) => match db.compact() {
+                Ok(()) => {
+                    output::print(format!("gone: {pruned}\n").as_bytes())?;
+                    return Ok(Exit::Clean);
+                }
+                Err(full) if is_out_of_room(&full) => Some(pruned),
+                Err(error) => return Err(error),
+            },
+        },
+    };
+    let mut tight = Tight::open(&path, args.db.db_wait)?;
+    if pruned.is_none() {
+        pruned = Some(tight.db.prune(now, args.keep)?);
+    }
+    tight.db.compact()?;
+    streams.note(&format!(
+        "the disk is full: the history is made smaller in {} and written over the old one; should that be interrupted, \
+         the whole history is there",
+        tight.copy().display()
+    ));
+    tight.write_back()?;
+    output::print(format!("gone: {}\n", pruned.unwrap_or_default()).as_bytes())?;
     Ok(Exit::Clean)
 }
 
@@ -59,8 +92,7 @@ fn agreed(streams: &Streams) -> bool {
 
 fn check(args: &DbArgs) -> Result<Exit, Error> {
     let path = args.path()?;
-    let db = Db::open(&path, Mode::Read)?;
-    let (wrong, mixed) = (db.check()?, db.mixed()?);
+    let (wrong, mixed) = args.look(|db| Ok((db.check()?, db.mixed()?)))?;
     if wrong.is_empty() {
         let mixed: String = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {what}\n")).collect();
         output::print(format!("{}: whole\n{mixed}", path.display()).as_bytes())?;
@@ -71,11 +103,17 @@ fn check(args: &DbArgs) -> Result<Exit, Error> {
 }
 
 fn export(args: &DbArgs) -> Result<Exit, Error> {
-    let db = Db::open(&args.path()?, Mode::Read)?;
+    let path = args.path()?;
+    let db = Db::open_patiently(&path, Mode::Read, args.db_wait)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match db.export(&mut out).and_then(|()| out.flush().map_err(|e| Error::new("write the export").cause(e))) {
         // A reader that went away (`| head`) is no error.
         Err(e) if is_broken_pipe(&e) => Ok(Exit::Clean),
+        // Said already, so it cannot be asked again.
+        _ if db.has_moved() => Err(Error::new("export the history")
+            .at(path.display().to_string())
+            .cause("somebody wrote it meanwhile, so what was printed may be of two moments")
+            .hint("run it again")),
         Err(e) => Err(e),
         Ok(()) => Ok(Exit::Clean),
     }

@@ -71,6 +71,14 @@ impl DbArgs {
         Db::open_patiently(&self.path()?, Mode::Write(self.db_journal.into()), self.db_wait)
     }
 
+    /// Asks the history, perhaps twice: see [`Db::look`].
+    ///
+    /// # Errors
+    /// As [`Db::look`].
+    pub fn look<T>(&self, question: impl FnMut(&Db) -> Result<T, Error>) -> Result<T, Error> {
+        Db::look(&self.path()?, self.db_wait, question)
+    }
+
     /// The file that is meant.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use crate::checks;
 use crate::checks::evidence::shell;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::history::Db;
 use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
-use crate::history::{Db, Mode};
 use crate::model::{Code, InputState, Time};
 use crate::render::Narrow;
 use crate::render::report::{
@@ -33,7 +33,6 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
         let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
         return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
     }
-    let db = Db::open(&path, Mode::Read)?;
     let now = args.now.unwrap_or_else(super::gather::present);
     let until = args.until.map_or(now, |until| until.at(now));
     let window = Window { since: args.since.at(now), until };
@@ -41,11 +40,14 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
         return Err(Error::new("report").cause("--since is later than --until"));
     }
     let known = args.ignore.settings()?;
-    let mut ignored_by = BTreeSet::new();
-    let mut clusters = Vec::new();
-    for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
-        clusters.push(cluster(&db, pair, window, args, known.ignores(), &mut ignored_by)?);
-    }
+    let (clusters, ignored_by) = args.db.look(|db| {
+        let mut ignored_by = BTreeSet::new();
+        let mut clusters = Vec::new();
+        for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
+            clusters.push(cluster(db, pair, window, args, known.ignores(), &mut ignored_by)?);
+        }
+        Ok((clusters, ignored_by))
+    })?;
     let exit = report::exit(&clusters, args.fail_on);
     let narrowed_by = narrowed_by(args).into_iter().chain(ignored_by).collect();
     let view = ReportView { since: window.since, until, now, clusters, narrowed_by, exit };

@@ -10,8 +10,10 @@ use super::{who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, decide};
-use crate::history::{Db, Mode};
+use crate::history::Db;
+use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::record::ClusterKey;
 use crate::model::{Input, InputState, Past, Snapshot};
 use crate::record;
 use crate::render;
@@ -42,21 +44,23 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
 const INTERVALS: usize = 32;
 
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
-    let db = Db::open(&args.db.path()?, Mode::Read)?;
     let guesses = who::guesses(&args.what);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
-    let mut before = Vec::new();
-    for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
-        let mut of_pair = who_before::of(&db, pair, &guesses)?;
-        at.iter().for_each(|at| of_pair.keep_at(*at));
-        of_pair.count(at);
-        if !of_pair.nodes.is_empty() {
-            of_pair.keep_newest(INTERVALS);
+    let before = args.db.look(|db| {
+        let mut before = Vec::new();
+        for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
+            let mut of_pair = who_before::of(db, pair, &guesses)?;
+            at.iter().for_each(|at| of_pair.keep_at(*at));
+            of_pair.count(at);
+            if !of_pair.nodes.is_empty() {
+                of_pair.keep_newest(INTERVALS);
+            }
+            let empty = of_pair.is_nothing();
+            before.extend((!empty).then_some(of_pair));
         }
-        let empty = of_pair.is_nothing();
-        before.extend((!empty).then_some(of_pair));
-    }
+        Ok(before)
+    })?;
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|f| f.severity).max();
     let failed = before.is_empty() && matches!(guesses.as_slice(), [_, _, ..]);
@@ -83,6 +87,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
         let captured = capture::read(file)?;
         let mut snapshot = captured.first;
         snapshot.now = args.now.unwrap_or(snapshot.now);
+        snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| args.now.is_none());
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
@@ -93,8 +98,13 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
 
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
     let mut read = read(args, streams).await?;
-    let (db, mut failed) = open(args, streams);
-    let past = db.as_ref().and_then(|db| recall(db, &mut read.snapshot, &mut failed));
+    let has_history = has_history(args, streams);
+    let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
+    let mut failed = false;
+    let past = key.as_ref().and_then(|key| tell(args.db.look(|db| db.past(key)), &mut failed));
+    if past.is_some() {
+        read.snapshot.coverage.set(Input::History, InputState::Complete, "");
+    }
     let past = past.as_ref();
     let scope: ScopeFlag = args.scope.into();
     let snapshot = &read.snapshot;
@@ -105,18 +115,18 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let (outcome, looked) = settle(&read, outcome, args, past, streams).await;
     read.incomplete = !looked;
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
-    if let Some(db) = &db {
-        match before(db, snapshot, &dossier, &args.what) {
-            Ok(found) => dossier.before = found,
-            Err(error) => {
-                output::tell(&error);
-                failed = true;
-            }
-        }
+    let mut gone = who_deep::Gone::default();
+    if let Some(key) = &key {
+        // Opened anew: the look at the suspects took its time.
+        let found = args.db.look(|db| {
+            let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
+            Ok((before(db, &pair, &dossier, &args.what)?, who_deep::gone(db, &pair, &asked, &dossier, &args.what)?))
+        });
+        (dossier.before, gone) = tell(found, &mut failed).unwrap_or_default();
     }
     if args.deep {
         match &read.from {
-            From::Sources(sources) => dossier.deep = who_deep::of(sources, &ledger, &asked, &dossier).await?,
+            From::Sources(sources) => dossier.deep = who_deep::of(sources, &ledger, &asked, &dossier, &gone).await?,
             From::Capture(_) => streams.note("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
@@ -174,53 +184,40 @@ async fn settle(
     }
 }
 
-/// The history, if there is one: a question does not make one, and for a capture it is asked only when named.
-fn open(args: &WhoArgs, streams: &Streams) -> (Option<Db>, bool) {
+/// Whether there is a history to ask: a question does not make one, and for a capture it is asked only when named.
+fn has_history(args: &WhoArgs, streams: &Streams) -> bool {
     if args.no_history || (args.from.is_some() && args.db.db.is_none()) {
-        return (None, false);
+        return false;
     }
-    let opened = match args.db.path() {
+    match args.db.path() {
         Ok(path) if args.db.db.is_none() && !Path::new(&path).exists() => {
             streams.verbose("no history yet");
-            return (None, false);
+            false
         }
-        Ok(path) => Db::open(&path, Mode::Read),
+        Ok(_) => true,
         // Nobody asked for one, and there is no place where it could be.
-        Err(_) => return (None, false),
-    };
-    match opened {
-        Ok(db) => (Some(db), false),
-        Err(error) => {
-            output::tell(&error);
-            (None, true)
-        }
+        Err(_) => false,
     }
 }
 
-fn recall(db: &Db, snapshot: &mut Snapshot, failed: &mut bool) -> Option<Past> {
-    let key = record::cluster_key(snapshot)?;
-    match db.past(&key) {
-        Ok(past) => {
-            snapshot.coverage.set(Input::History, InputState::Complete, "");
-            Some(past)
-        }
-        Err(error) => {
-            output::tell(&error);
-            *failed = true;
-            None
-        }
-    }
+/// A history that fails keeps the rest of the answer from nobody.
+fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
+    asked.inspect_err(output::tell).map_err(|_| *failed = true).ok()
 }
 
-/// What the history says of everything that the dossier names, of this very cluster only.
-fn before(db: &Db, snapshot: &Snapshot, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
-    let Some(key) = record::cluster_key(snapshot) else { return Ok(Vec::new()) };
-    let of_guid: Vec<_> = db.pairs()?.into_iter().filter(|p| p.guid == key.guid).collect();
-    let ours = of_guid.iter().find(|p| p.uids.iter().any(|uid| key.uids.contains(uid)));
+/// This very cluster, as the history knows it.
+fn pair(db: &Db, key: &ClusterKey) -> Result<Option<Pair>, Error> {
+    let mut of_guid: Vec<Pair> = db.pairs()?.into_iter().filter(|p| p.guid == key.guid).collect();
+    if let Some(ours) = of_guid.iter().position(|p| p.uids.iter().any(|uid| key.uids.contains(uid))) {
+        return Ok(Some(of_guid.swap_remove(ours)));
+    }
     // Without Kubernetes the only known pair is meant.
-    let known: Vec<_> = of_guid.iter().filter(|p| p.known && !p.apart).collect();
-    let only = if let [only] = known.as_slice() { Some(*only) } else { None };
-    let Some(pair) = ours.or(only.filter(|_| key.uids.is_empty())) else { return Ok(Vec::new()) };
+    of_guid.retain(|p| p.known && !p.apart && key.uids.is_empty());
+    Ok(if of_guid.len() == 1 { of_guid.pop() } else { None })
+}
+
+/// What the history says of everything that the dossier names.
+fn before(db: &Db, pair: &Pair, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
     let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { who_before::named(dossier) };
     let mut found = who_before::of(db, pair, &guesses)?;
     found.count(None);

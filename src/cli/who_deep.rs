@@ -4,74 +4,177 @@ use super::gather::Sources;
 use crate::connect::etcd::Connection;
 use crate::decode;
 use crate::error::{Error, chain};
+use crate::history::Db;
+use crate::history::query::{LastKnown, Pair};
 use crate::ledger::Ledger;
 use crate::model::{Addr, Cidr, Snapshot, keys};
 use crate::source::etcd::{Pin, ReadError};
-use crate::source::etcd_look::read_keys;
-use crate::who::{self, Asked, Deep, Dossier, Step};
+use crate::source::etcd_look::{Stored, read_keys};
+use crate::who::{self, Asked, Deep, Dossier, Guess, Step};
 
 /// So many writes of one key are read, newest first.
 const STEPS: usize = 1000;
 /// So many keys are stepped through.
 const KEYS: usize = 4;
 
+/// What is gone from etcd, and where the history last knew it.
+#[derive(Debug, Default)]
+pub struct Gone {
+    handles: Vec<LastKnown<String>>,
+    blocks: Vec<(Addr, LastKnown<Cidr>)>,
+}
+
+/// Handles of the word asked for that are no more, and blocks of addresses that no block has any more.
+///
+/// # Errors
+/// A history that cannot be read.
+pub fn gone(db: &Db, pair: &Pair, asked: &Asked, dossier: &Dossier, word: &str) -> Result<Gone, Error> {
+    let mut gone = Gone::default();
+    for guess in who::guesses(word) {
+        match guess {
+            Guess::Handle(id) if asked.handles.is_empty() => gone.handles.extend(db.handles_last_known(pair.id, &id)?),
+            Guess::Address(address) if dossier.addresses.iter().all(|sheet| sheet.block.is_none()) => {
+                gone.blocks.extend(db.block_last_known(pair.id, address)?.map(|known| (address, known)));
+            }
+            _ => {}
+        }
+    }
+    Ok(gone)
+}
+
 /// What etcd still knows of the blocks of the addresses asked for, and of the handles.
 ///
 /// # Errors
 /// etcd cannot be reached at all.
-pub async fn of(sources: &Sources, ledger: &Ledger<'_>, asked: &Asked, dossier: &Dossier) -> Result<Vec<Deep>, Error> {
+pub async fn of(
+    sources: &Sources,
+    ledger: &Ledger<'_>,
+    asked: &Asked,
+    dossier: &Dossier,
+    gone: &Gone,
+) -> Result<Vec<Deep>, Error> {
     let connection = sources.connection()?;
     let mut deep = Vec::new();
     for sheet in dossier.addresses.iter().take(KEYS) {
         let Some((block, _)) = sheet.block.as_deref().and_then(Cidr::parse) else { continue };
-        deep.push(back(connection, keys::block_key(block), Some(sheet.address)).await?);
+        deep.push(Trail::new(connection, keys::block_key(block), Some(sheet.address)).back(None).await?);
     }
     for id in asked.handles.iter().take(KEYS) {
-        deep.push(back(connection, keys::handle_key(&id.text(&ledger.snapshot.names)), None).await?);
+        let key = keys::handle_key(&id.text(&ledger.snapshot.names));
+        deep.push(Trail::new(connection, key, None).back(None).await?);
+    }
+    for (address, known) in gone.blocks.iter().take(KEYS) {
+        let trail = Trail::new(connection, keys::block_key(known.what), Some(*address));
+        deep.push(trail.back_from(known).await?);
+    }
+    for known in gone.handles.iter().take(KEYS) {
+        deep.push(Trail::new(connection, keys::handle_key(&known.what), None).back_from(known).await?);
     }
     Ok(deep)
 }
 
-async fn back(connection: &Connection, key: String, address: Option<Addr>) -> Result<Deep, Error> {
-    let asked = [key.clone().into_bytes()];
-    let mut pin: Option<Pin> = None;
-    let mut seen: Vec<Step> = Vec::new();
-    let mut created = None;
-    let end = loop {
-        let look = match read_keys(connection, &asked, pin).await {
-            Ok(look) => look,
-            Err(ReadError::Compacted(_)) => {
-                let before = pin.map_or(0, |p| p.revision);
-                break format!("compaction ends it: etcd has forgotten everything up to revision {before}, or more");
+/// One key, stepped back through.
+struct Trail<'a> {
+    connection: &'a Connection,
+    key: String,
+    asked: [Vec<u8>; 1],
+    address: Option<Addr>,
+    /// Newest first.
+    seen: Vec<Step>,
+}
+
+impl<'a> Trail<'a> {
+    fn new(connection: &'a Connection, key: String, address: Option<Addr>) -> Trail<'a> {
+        let asked = [key.clone().into_bytes()];
+        Trail { connection, key, asked, address, seen: Vec::new() }
+    }
+
+    fn end(self, end: String) -> Deep {
+        Deep { key: self.key, address: self.address, steps: who::trail(self.seen), end }
+    }
+
+    /// The value at a moment, and which moment that was.
+    async fn at(&self, pin: Option<Pin>) -> Result<(Pin, Option<Stored>), ReadError> {
+        let look = read_keys(self.connection, &self.asked, pin).await?;
+        Ok((look.pin, look.found.into_iter().next().flatten()))
+    }
+
+    /// From where the history last knew it; first of all, when it was deleted.
+    async fn back_from<T>(mut self, known: &LastKnown<T>) -> Result<Deep, Error> {
+        let (now, there) = self.at(None).await.map_err(Error::from)?;
+        if there.is_some() {
+            return self.back(Some(now)).await;
+        }
+        let (revision, at) = (known.revision, known.at.to_rfc3339());
+        if now.cluster_id != known.cluster_id || now.revision < revision {
+            return Ok(self.end(format!("the key does not exist; the history knew it in another life of etcd, {at}")));
+        }
+        let pin = |revision| Some(Pin { revision, cluster_id: now.cluster_id });
+        match self.at(pin(revision)).await {
+            Ok((_, Some(_))) => {}
+            Ok((_, None)) => {
+                return Ok(self.end(format!("the key does not exist, nor did it at revision {revision}, audited {at}")));
             }
-            Err(error) if seen.is_empty() => return Err(error.into()),
-            Err(error) => break format!("cut short: {}", chain(&Error::from(error))),
-        };
-        let Some(stored) = look.found.into_iter().next().flatten() else {
-            break match created {
-                Some(revision) => format!("the key was created at revision {revision}"),
-                None => "the key does not exist; its older revisions cannot be found without it".to_owned(),
+            Err(ReadError::Compacted(_)) => {
+                let knew = format!("the history last knew it at revision {revision} ({at})");
+                return Ok(self.end(format!("the key does not exist; {knew}, and etcd has compacted that away")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // Deleted within (there, gone]: found by halving, some thirty reads at most.
+        let (mut there, mut gone) = (revision, now.revision);
+        while gone - there > 1 {
+            let middle = there + (gone - there) / 2;
+            match self.at(pin(middle)).await.map_err(Error::from)? {
+                (_, Some(_)) => there = middle,
+                (_, None) => gone = middle,
+            }
+        }
+        self.seen.push(Step { revision: gone, says: "deleted".to_owned(), allocated: None });
+        self.back(pin(there)).await
+    }
+
+    /// One write at a time, from the present or from `pin`.
+    async fn back(mut self, mut pin: Option<Pin>) -> Result<Deep, Error> {
+        let mut created = None;
+        let end = loop {
+            let (at, stored) = match self.at(pin).await {
+                Ok(read) => read,
+                Err(ReadError::Compacted(_)) => {
+                    let before = pin.map_or(0, |p| p.revision);
+                    break format!(
+                        "compaction ends it: etcd has forgotten everything up to revision {before}, or more"
+                    );
+                }
+                Err(error) if self.seen.is_empty() => return Err(error.into()),
+                Err(error) => break format!("cut short: {}", chain(&Error::from(error))),
             };
+            let Some(stored) = stored else {
+                break match created {
+                    Some(revision) => format!("the key was created at revision {revision}"),
+                    None => "the key does not exist; its older revisions cannot be found without it".to_owned(),
+                };
+            };
+            let mut snapshot = Snapshot::default();
+            if let Some(key) = self.asked.first() {
+                decode::insert(&mut snapshot, &stored.kv(key));
+            }
+            snapshot.sort();
+            let (says, allocated) = match self.address {
+                Some(address) => who::block_says(&snapshot, address),
+                None => who::handle_says(&snapshot),
+            };
+            self.seen.push(Step { revision: stored.mod_revision, says, allocated });
+            created = Some(stored.create_revision);
+            if self.seen.len() >= STEPS {
+                break format!("{STEPS} writes were read; older ones were not");
+            }
+            let revision = stored.mod_revision - 1;
+            if revision < 1 {
+                break "etcd has no older revision".to_owned();
+            }
+            pin = Some(Pin { revision, cluster_id: at.cluster_id });
         };
-        let mut snapshot = Snapshot::default();
-        if let Some(key) = asked.first() {
-            decode::insert(&mut snapshot, &stored.kv(key));
-        }
-        snapshot.sort();
-        let (says, allocated) = match address {
-            Some(address) => who::block_says(&snapshot, address),
-            None => who::handle_says(&snapshot),
-        };
-        seen.push(Step { revision: stored.mod_revision, says, allocated });
-        created = Some(stored.create_revision);
-        if seen.len() >= STEPS {
-            break format!("{STEPS} writes were read; older ones were not");
-        }
-        let revision = stored.mod_revision - 1;
-        if revision < 1 {
-            break "etcd has no older revision".to_owned();
-        }
-        pin = Some(Pin { revision, cluster_id: look.pin.cluster_id });
-    };
-    Ok(Deep { key, address, steps: who::trail(seen), end })
+        Ok(self.end(end))
+    }
 }

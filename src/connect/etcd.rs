@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, KvClient, TlsOptions};
+use etcd_client::{Client, ConnectOptions, KvClient, StatusResponse, TlsOptions};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -129,6 +129,14 @@ impl Connection {
             },
         };
         Ok(Current { client, endpoint: target.shown.clone(), generation: state.generation })
+    }
+
+    /// What the endpoint in use says of itself; `None` when it does not, for whatever reason. Never repeated: it is about
+    /// this very member.
+    pub async fn own_status(&self) -> Option<StatusResponse> {
+        let limit = self.0.connect_timeout;
+        let mut client = self.current(limit).await.ok()?.client;
+        timeout(limit, client.status()).await.ok()?.ok()
     }
 
     /// Sends a request that writes: once. When the trouble is one to try [again](Trouble::again), nobody knows whether the

@@ -18,7 +18,7 @@ use crate::model::{
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,6 +115,11 @@ pub struct LookLine {
     pub compact_revision: Option<i64>,
     pub cluster_id: u64,
     pub member_id: u64,
+    /// Since version 2, as the next one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub raft_term: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_at: Option<i64>,
     pub endpoints: Vec<String>,
     pub kube_system_uid: Option<String>,
     pub kubernetes_service_uid: Option<String>,
@@ -136,6 +141,8 @@ impl LookLine {
             compact_revision: etcd.compact_revision,
             cluster_id: etcd.cluster_id,
             member_id: etcd.member_id,
+            raft_term: etcd.raft_term,
+            read_at: etcd.read_at.map(|t| t.0),
             endpoints: etcd.endpoints.clone(),
             kube_system_uid: kube.kube_system_uid.clone(),
             kubernetes_service_uid: kube.kubernetes_service_uid.clone(),
@@ -161,6 +168,8 @@ impl LookLine {
             compact_revision: self.compact_revision,
             cluster_id: self.cluster_id,
             member_id: self.member_id,
+            raft_term: self.raft_term,
+            read_at: self.read_at.map(Time),
             endpoints: self.endpoints.clone(),
         };
         snapshot.kube = KubeFacts {
@@ -260,6 +269,11 @@ pub struct NamespaceLine {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn is_false(flag: &bool) -> bool {
     !flag
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn texts(addresses: &[Addr]) -> Vec<String> {
@@ -402,40 +416,4 @@ impl NamespaceLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::testing::{Cluster, addr};
-
-    #[test]
-    fn objects_come_back_as_they_were() {
-        let mut c = Cluster::healthy();
-        let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
-        let pod = c.pod_mut("web-0");
-        (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
-        (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
-        pod.asked_for = [addr("10.65.0.1")].into();
-        c.service("shop", "web", "10.65.9.9").class = Some(kind);
-        c.namespace("shop");
-        let mut names = c.snapshot.names.clone();
-        for pod in &c.snapshot.pods {
-            let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
-            let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
-            assert_eq!(format!("{back:?}"), format!("{pod:?}"));
-        }
-        let node = &c.snapshot.kube_nodes[0];
-        assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
-        let service = &c.snapshot.services[0];
-        assert_eq!(
-            format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-            format!("{service:?}")
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_survive() {
-        for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
-            let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
-            assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
-        }
-    }
-}
+mod tests;

@@ -67,6 +67,11 @@ pub(super) fn check_readable(connection: &Connection, path: &Path, mode: Mode) -
     }
 }
 
+/// Whether the file is of the present schema.
+pub(super) fn is_present(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(number(connection, "PRAGMA user_version")? == MIGRATIONS.len() as i64)
+}
+
 /// Brings the file up to the last of `migrations`.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
     let failed = |e| failed(path, "bring the history up to date", e);

@@ -7,6 +7,7 @@
 
 mod check;
 pub mod export;
+mod hint;
 mod kill;
 mod migrate;
 mod open;
@@ -15,7 +16,10 @@ mod past;
 mod prune;
 pub mod query;
 pub mod release;
+mod rest;
 mod schema1;
+mod share;
+pub mod tight;
 mod timeline;
 mod write;
 

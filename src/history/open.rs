@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
-use super::migrate;
+use super::rest::{self, Rest};
+use super::{hint, migrate, share};
 use crate::error::Error;
 
 /// How long a second audit waits for the first one to finish its write, unless it is told otherwise.
@@ -48,6 +49,8 @@ pub enum Mode {
 pub struct Db {
     pub(super) connection: Connection,
     path: PathBuf,
+    /// Read as a file at rest, which it was then.
+    rest: Option<Rest>,
 }
 
 /// The usual place: `$XDG_STATE_HOME/ipaudit/history.db`; without that variable `/var/lib/ipaudit/history.db` for
@@ -88,34 +91,71 @@ impl Db {
     /// # Errors
     /// As [`Db::open`].
     pub fn open_patiently(path: &Path, mode: Mode, patience: Duration) -> Result<Db, Error> {
+        match mode {
+            Mode::Write(journal) => Db::open_to_write(path, journal, patience),
+            Mode::Read => Db::open_to_read(path, patience),
+        }
+    }
+
+    /// Asks the history at `path`. Answered from a file at rest, `question` leaves nothing beside it; when somebody wrote
+    /// meanwhile, it is asked once more, and only that answer counts. So it must not print.
+    ///
+    /// # Errors
+    /// As [`Db::open`], and those of the question.
+    pub fn look<T>(
+        path: &Path,
+        patience: Duration,
+        mut question: impl FnMut(&Db) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let db = Db::open_to_read(path, patience)?;
+        let answer = question(&db);
+        match db.has_moved() {
+            false => answer,
+            true => question(&Db::open_beside_writers(path, patience)?),
+        }
+    }
+
+    /// Whether what was read was read without a lock, and somebody has written since: then it may be of two moments.
+    pub fn has_moved(&self) -> bool {
+        self.rest.as_ref().is_some_and(|rest| rest.is_over(&self.path))
+    }
+
+    fn open_to_write(path: &Path, journal: Journal, patience: Duration) -> Result<Db, Error> {
         let failed = |e: rusqlite::Error| failed(path, "open the history", e);
-        let flags = match mode {
-            Mode::Write(_) => {
-                make_folder(path)?;
-                OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
-            }
-            Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        };
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-        connection.busy_timeout(patience).map_err(failed)?;
-        if mode == Mode::Read && !is_readable(&connection) && is_at_rest(path) {
-            connection =
-                Connection::open_with_flags(immutable(path), flags | OpenFlags::SQLITE_OPEN_URI).map_err(failed)?;
+        make_folder(path)?;
+        share::prepare(path);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = connect(path, path.as_os_str(), flags, patience, Mode::Write(journal))?;
+        let set: String = connection
+            .query_row(&format!("PRAGMA journal_mode = {}", journal.word()), [], |row| row.get(0))
+            .map_err(failed)?;
+        if !set.eq_ignore_ascii_case(journal.word()) {
+            let error = Error::new("set the history's journal mode").at(path.display().to_string());
+            return Err(error.cause(format!("{} stays {set}", journal.word())));
         }
-        settings(&connection).map_err(failed)?;
-        migrate::check_readable(&connection, path, mode)?;
-        if let Mode::Write(journal) = mode {
-            let set: String = connection
-                .query_row(&format!("PRAGMA journal_mode = {}", journal.word()), [], |row| row.get(0))
-                .map_err(failed)?;
-            if !set.eq_ignore_ascii_case(journal.word()) {
-                let error = Error::new("set the history's journal mode").at(path.display().to_string());
-                return Err(error.cause(format!("{} stays {set}", journal.word())));
+        migrate::migrate(&mut connection, path, migrate::MIGRATIONS)?;
+        Ok(Db { connection, path: path.to_path_buf(), rest: None })
+    }
+
+    /// As a file at rest, when it is one.
+    fn open_to_read(path: &Path, patience: Duration) -> Result<Db, Error> {
+        if let Some(rest) = Rest::of(path) {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            let opened = connect(path, rest::immutable(path).as_ref(), flags, patience, Mode::Read);
+            if !rest.is_over(path) {
+                return opened.map(|connection| Db { connection, path: path.to_path_buf(), rest: Some(rest) });
             }
-            migrate::migrate(&mut connection, path, migrate::MIGRATIONS)?;
         }
-        Ok(Db { connection, path: path.to_path_buf() })
+        Db::open_beside_writers(path, patience)
+    }
+
+    /// With SQLite's locks. Who may write the file opens it so, writes nothing all the same, and leaves nothing beside
+    /// it: a reader without that right cannot take away what SQLite had to put there.
+    fn open_beside_writers(path: &Path, patience: Duration) -> Result<Db, Error> {
+        // SQLite falls back to reading only where the file is write protected.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let connection = connect(path, path.as_os_str(), flags, patience, Mode::Read)?;
+        Ok(Db { connection, path: path.to_path_buf(), rest: None })
     }
 
     /// The file.
@@ -129,34 +169,23 @@ impl Db {
     }
 }
 
-/// Whether the first read works: in a folder that cannot be written it does not, since SQLite would put its shared
-/// memory there.
-fn is_readable(connection: &Connection) -> bool {
-    let read = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
-    let code = read.err().and_then(|e| e.sqlite_error_code());
-    !matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-}
-
-/// Whether nothing lies in a journal beside the file.
-fn is_at_rest(path: &Path) -> bool {
-    ["-wal", "-journal"].iter().all(|end| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        std::fs::metadata(name).map_or(true, |file| file.len() == 0)
-    })
-}
-
-/// The file as one that nobody changes.
-fn immutable(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'~' => uri.push(char::from(*byte)),
-            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
-            byte => uri.push_str(&format!("%{byte:02X}")),
-        }
+/// `name` as SQLite takes it: the path, or a URI of it.
+fn connect(
+    path: &Path,
+    name: &std::ffi::OsStr,
+    flags: OpenFlags,
+    patience: Duration,
+    mode: Mode,
+) -> Result<Connection, Error> {
+    let failed = |e: rusqlite::Error| failed(path, "open the history", e);
+    let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
+    connection.busy_timeout(patience).map_err(failed)?;
+    settings(&connection).map_err(failed)?;
+    if mode == Mode::Read {
+        connection.execute_batch("PRAGMA query_only = ON").map_err(failed)?;
     }
-    uri + "?immutable=1"
+    migrate::check_readable(&connection, path, mode)?;
+    Ok(connection)
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {
@@ -187,34 +216,6 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 
 /// What SQLite says, with what to do about it.
 pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
-    let hint = error.sqlite_error_code().map_or("", hint);
-    let at = path.display().to_string();
-    Error::new(doing).at(&at).cause(error).hint(hint.replace("FILE", &at))
-}
-
-fn hint(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::DatabaseCorrupt => {
-            "the file is damaged and was left as it is: keep a copy, see what `ipaudit history check` says, and move \
-             it aside (mv FILE FILE.damaged) to begin a new history; backups of migrations lie beside it"
-        }
-        ErrorCode::NotADatabase => "this file is no SQLite database and was left as it is; --db names another one",
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => {
-            "another ipaudit holds the history and did not finish in time: one audit at a time \
-             (concurrencyPolicy: Forbid), and on a network volume --db-journal truncate"
-        }
-        ErrorCode::DiskFull => "the disk is full: make room, or see `ipaudit history prune`; the file is intact",
-        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
-            "the file or its folder cannot be written: --db PATH puts the history elsewhere, --no-history does without"
-        }
-        ErrorCode::CannotOpen => {
-            "does the folder exist, and may this user write in it? --db PATH puts the history elsewhere, --no-history \
-             does without"
-        }
-        ErrorCode::FileLockingProtocolFailed => "on a network volume use --db-journal truncate",
-        ErrorCode::SystemIoFailure => {
-            "is the disk full, or does it fail? On a network volume use --db-journal truncate; the file is intact"
-        }
-        _ => "",
-    }
+    let hint = error.sqlite_error_code().map(|code| hint::of(path, code)).unwrap_or_default();
+    Error::new(doing).at(path.display().to_string()).cause(error).hint(hint)
 }

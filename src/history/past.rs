@@ -38,12 +38,21 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
         let what = "SELECT n.text, a.scope FROM audit a JOIN name n ON n.id = a.tool WHERE a.id = ?1";
         (past.last.tool, past.last.scope) =
             connection.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let began = "SELECT epoch_audit FROM pair WHERE id = ?1";
+        past.restored_last = connection.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
     }
     if let Some(audit) = timeline.audits.iter().rev().find(|a| a.keys) {
-        let what = "SELECT etcd_revision, cluster_id, keys FROM audit WHERE id = ?1";
+        let raft_term = raft_term(connection, audit.id)?;
+        let what = "SELECT etcd_revision, cluster_id, started, api_date, keys FROM audit WHERE id = ?1";
         let etcd = |row: &rusqlite::Row<'_>| {
-            let etcd = PastEtcd { revision: row.get(0)?, cluster_id: row.get::<_, i64>(1)? as u64 };
-            Ok((etcd, row.get::<_, i64>(2)? == OF_CONTAINERS))
+            let etcd = PastEtcd {
+                revision: row.get(0)?,
+                cluster_id: row.get::<_, i64>(1)? as u64,
+                raft_term,
+                started: Some(time(row, 2)?),
+                api_date: row.get::<_, Option<i64>>(3)?.map(Time),
+            };
+            Ok((etcd, row.get::<_, i64>(4)? == OF_CONTAINERS))
         };
         let read = connection.query_row(what, [audit.id], etcd).optional()?;
         past.etcd = read.map(|(etcd, _)| etcd);
@@ -59,6 +68,17 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
     past.last.capacity = capacity(connection, pair)?;
     findings(connection, pair, &timeline, &mut past)?;
     Ok(past)
+}
+
+/// The term that an audit saw; 0 where it is unknown, and in a file that is read without having been brought up to date.
+fn raft_term(connection: &Connection, audit: i64) -> rusqlite::Result<u64> {
+    let kept = "SELECT count(*) FROM pragma_table_info('audit') WHERE name = 'raft_term'";
+    if connection.query_row(kept, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let what = "SELECT raft_term FROM audit WHERE id = ?1";
+    let term = connection.query_row(what, [audit], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    Ok(term.flatten().unwrap_or(0) as u64)
 }
 
 fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {

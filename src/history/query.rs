@@ -12,9 +12,11 @@ use crate::model::{Addr, Code, Severity, Time};
 
 pub use super::timeline::AuditInput;
 pub use findings::{About, Which};
+pub use known::LastKnown;
 
 pub(super) mod findings;
 pub(super) mod intervals;
+mod known;
 
 /// A stretch of judged time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

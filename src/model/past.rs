@@ -38,6 +38,8 @@ pub struct Past {
     pub keys: PastKeys,
     /// The last complete audit's view of etcd.
     pub etcd: Option<PastEtcd>,
+    /// The last audit found that the datastore had been restored (IPA903), and none has looked at it since.
+    pub restored_last: bool,
     /// Whether any audit ever saw a pod's allocation in a block.
     pub saw_pod_allocation: bool,
     /// Since when strict affinity is known to be on.
@@ -320,6 +322,16 @@ impl PastKeys {
         self.by_hash.insert(hash128(key), recorded.into());
     }
 
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.by_hash.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_hash.is_empty()
+    }
+
     /// Forgets one.
     pub fn remove(&mut self, key: &[u8]) {
         self.by_hash.remove(&hash128(key));
@@ -335,10 +347,16 @@ impl<K: AsRef<[u8]>> FromIterator<(K, Meta)> for PastKeys {
 }
 
 /// Etcd as the last complete audit saw it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PastEtcd {
     pub revision: i64,
     pub cluster_id: u64,
+    /// 0: recorded by an ipaudit that did not keep it, or unknown.
+    pub raft_term: u64,
+    /// When that audit started, by the clock of its machine.
+    pub started: Option<Time>,
+    /// The API server's `Date` in it.
+    pub api_date: Option<Time>,
 }
 
 /// What stands in the history as of the last audit: what the next one is compared with, so that it writes nothing but

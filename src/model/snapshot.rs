@@ -240,6 +240,11 @@ pub struct EtcdFacts {
     pub compact_revision: Option<i64>,
     pub cluster_id: u64,
     pub member_id: u64,
+    /// The term of the linearizable answer that fixed the revision: it never falls in one life of a cluster. 0 where
+    /// nobody told.
+    pub raft_term: u64,
+    /// This machine's clock when the read was over; `None` where nobody knows how real time went by (`--now`).
+    pub read_at: Option<Time>,
     /// Endpoints without secrets, as people wrote them.
     pub endpoints: Vec<String>,
 }

@@ -11,6 +11,7 @@ use etcd_client::{GetOptions, GetResponse, ResponseHeader};
 use tokio::task::JoinSet;
 
 use super::etcd_ranges::{self as ranges, INPUTS, Page, Span, WANTED, Wanted};
+use super::etcd_term;
 use crate::connect::etcd::Connection;
 use crate::connect::trouble::{Kind, Trouble};
 use crate::decode::Kv;
@@ -165,6 +166,7 @@ impl<'a> Reader<'a> {
                 Ok(answer) => {
                     let header = header(&answer, &span)?;
                     self.facts.member_id = header.member_id();
+                    self.facts.raft_term = etcd_term::vouched(self.connection, header).await;
                     let pin = Pin { revision: header.revision(), cluster_id: header.cluster_id() };
                     self.take(&span, &answer)?;
                     return Ok(pin);

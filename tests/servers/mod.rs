@@ -16,6 +16,7 @@
 pub mod binaries;
 pub mod command;
 pub mod etcd;
+pub mod etcd_cluster;
 pub mod etcd_data;
 pub mod etcd_snapshot;
 pub mod golden;

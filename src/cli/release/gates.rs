@@ -70,7 +70,11 @@ fn fork(world: &World<'_>) -> Option<String> {
     }
     let check = checks::find(Code(903))?;
     let found = checks::run_these(world, &[check]).findings;
-    found.first().map(|finding| format!("IPA903: {}", finding.summary))
+    if let Some(finding) = found.first() {
+        return Some(format!("IPA903: {}", finding.summary));
+    }
+    let only = "IPA903 at the last audit, and none has looked since: run `ipaudit audit` once more";
+    world.past.is_some_and(|past| past.restored_last).then(|| only.to_owned())
 }
 
 /// Per node and pool: allocations, and those that are leaked and were not so at the last audit.

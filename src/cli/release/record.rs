@@ -178,14 +178,15 @@ pub fn all_releases(args: &DbArgs) -> Result<Vec<ReleaseRow>, Error> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let db = Db::open(&path, Mode::Read)?;
     let all = Window { since: Time(i64::MIN), until: Time(i64::MAX) };
-    let mut releases = Vec::new();
-    for pair in db.pairs()? {
-        releases.extend(db.releases(pair.id, all)?);
-    }
-    releases.sort_by_key(|r| r.id);
-    Ok(releases)
+    args.look(|db| {
+        let mut releases = Vec::new();
+        for pair in db.pairs()? {
+            releases.extend(db.releases(pair.id, all)?);
+        }
+        releases.sort_by_key(|r| r.id);
+        Ok(releases)
+    })
 }
 
 fn key_intent(change: &Change) -> KeyIntent {

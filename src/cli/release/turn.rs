@@ -30,6 +30,10 @@ impl Turn {
         let path = beside(db);
         let failed = |e| Error::new("lock the history for a release").at(path.display().to_string()).cause(e);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        // A history that its group may write (a shared volume) has a lock that its group may take.
+        if let Ok(history) = std::fs::metadata(db) {
+            let _ = file.set_permissions(history.permissions());
+        }
         match file.try_lock() {
             Ok(()) => Ok(Some(Turn { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),

@@ -205,8 +205,8 @@ impl<'a> Writer<'a> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO audit (id, pair, epoch, judged, started, duration, api_date, etcd_revision, compact_revision, \
              cluster_id, member_id, scope, complete, keys, clock_back, tool, about, counts, found, new, ongoing, came_back, \
-             resolved) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, \
-             ?21, ?22, ?23)",
+             resolved, raft_term) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+             ?19, ?20, ?21, ?22, ?23, ?24)",
         )?;
         let etcd = &header.etcd;
         statement.execute(params![
@@ -233,6 +233,7 @@ impl<'a> Writer<'a> {
             recorded.ongoing as i64,
             recorded.came_back as i64,
             recorded.resolved as i64,
+            (etcd.raft_term != 0).then_some(etcd.raft_term as i64),
         ])?;
         Ok(())
     }

@@ -1,0 +1,49 @@
+use super::*;
+use crate::checks::testing::{Cluster, addr};
+
+#[test]
+fn objects_come_back_as_they_were() {
+    let mut c = Cluster::healthy();
+    let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
+    let pod = c.pod_mut("web-0");
+    (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
+    (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
+    pod.asked_for = [addr("10.65.0.1")].into();
+    c.service("shop", "web", "10.65.9.9").class = Some(kind);
+    c.namespace("shop");
+    let mut names = c.snapshot.names.clone();
+    for pod in &c.snapshot.pods {
+        let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
+        let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{pod:?}"));
+    }
+    let node = &c.snapshot.kube_nodes[0];
+    assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
+    let service = &c.snapshot.services[0];
+    assert_eq!(format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()), format!("{service:?}"));
+}
+
+#[test]
+fn bytes_that_are_no_text_survive() {
+    for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
+        let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
+        assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
+    }
+}
+
+/// A capture of the first version has neither the term nor the moment of the read.
+#[test]
+fn a_look_of_version_1_is_still_read_and_a_new_one_comes_back_whole() {
+    let mut c = Cluster::healthy();
+    (c.snapshot.etcd.raft_term, c.snapshot.etcd.read_at) = (7, Some(c.snapshot.now));
+    let look = LookLine::of(&c.snapshot, c.snapshot.now, Duration::ZERO);
+    let mut line = serde_json::to_value(&look).unwrap();
+    let mut back = Snapshot::default();
+    serde_json::from_value::<LookLine>(line.clone()).unwrap().restore(&mut back).unwrap();
+    assert_eq!((back.etcd.raft_term, back.etcd.read_at), (7, Some(c.snapshot.now)));
+    for field in ["raft_term", "read_at"] {
+        assert!(line.as_object_mut().unwrap().remove(field).is_some());
+    }
+    serde_json::from_value::<LookLine>(line).unwrap().restore(&mut back).unwrap();
+    assert_eq!((back.etcd.raft_term, back.etcd.read_at), (0, None));
+}

@@ -1,0 +1,76 @@
+//! Revisions of etcd at which the history knew a thing that is gone: where its older revisions can be found.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::intervals::address_bytes;
+use crate::error::Error;
+use crate::history::Db;
+use crate::model::{Addr, Cidr, SubjectKind, Time};
+
+/// The last audit of this life of the datastore that saw a thing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastKnown<T> {
+    pub what: T,
+    /// At which it read etcd.
+    pub revision: i64,
+    pub cluster_id: u64,
+    /// Judged time.
+    pub at: Time,
+}
+
+/// What is open was seen by the last audit that read all keys, or by the one that saw it first.
+const NEWEST: &str = "(SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?2 AND keys = 1)";
+
+impl Db {
+    /// Handles of this id, or of this container, by allocations and findings about them.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn handles_last_known(&self, pair: i64, id: &str) -> Result<Vec<LastKnown<String>>, Error> {
+        let is_it = |column: &str| format!("({column} = ?1 OR substr({column}, -length(?1) - 1) = '.' || ?1)");
+        let what = format!(
+            "SELECT w.id, a.etcd_revision, a.cluster_id, a.judged FROM ( \
+               SELECT id, max(audit) AS audit FROM ( \
+                 SELECT handle AS id, coalesce(last_seen, max(first_seen, {NEWEST})) AS audit \
+                 FROM allocation WHERE pair = ?2 AND {} \
+                 UNION ALL SELECT subject, coalesce(last_seen, max(opened, {NEWEST})) \
+                 FROM finding WHERE pair = ?2 AND kind = ?3 AND {}) GROUP BY id) w \
+             JOIN audit a ON a.id = w.audit JOIN pair p ON p.id = a.pair AND p.epoch = a.epoch ORDER BY w.id",
+            is_it("handle"),
+            is_it("subject")
+        );
+        let read = || {
+            let mut statement = self.connection.prepare(&what)?;
+            let rows = statement.query_map(params![id, pair, SubjectKind::Handle.word()], |row| {
+                Ok(LastKnown {
+                    what: row.get(0)?,
+                    revision: row.get(1)?,
+                    cluster_id: row.get::<_, i64>(2)? as u64,
+                    at: Time(row.get(3)?),
+                })
+            })?;
+            rows.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        read().map_err(self.failed("read the history"))
+    }
+
+    /// The block that an address was last allocated in.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn block_last_known(&self, pair: i64, address: Addr) -> Result<Option<LastKnown<Cidr>>, Error> {
+        let what = format!(
+            "SELECT b.cidr, a.etcd_revision, a.cluster_id, a.judged FROM allocation l JOIN block b ON b.id = l.block \
+             JOIN audit a ON a.id = coalesce(l.last_seen, max(l.first_seen, {NEWEST})) \
+             JOIN pair p ON p.id = a.pair AND p.epoch = a.epoch \
+             WHERE l.address = ?1 AND l.pair = ?2 ORDER BY a.id DESC LIMIT 1"
+        );
+        let known = |row: &rusqlite::Row<'_>| {
+            let cidr = Cidr::parse(row.get_ref(0)?.as_str()?).map(|(cidr, _)| cidr);
+            let (revision, cluster_id, at) = (row.get(1)?, row.get::<_, i64>(2)? as u64, Time(row.get(3)?));
+            Ok(cidr.map(|what| LastKnown { what, revision, cluster_id, at }))
+        };
+        let row = self.connection.query_row(&what, params![address_bytes(address), pair], known).optional();
+        row.map(Option::flatten).map_err(self.failed("read the history"))
+    }
+}
