@@ -23,7 +23,7 @@ use crate::source::etcd::{self, Pin, ReadError, ReadOptions, Sink};
 use crate::source::etcd_look::read_keys;
 use crate::source::kube_api::{KubeApi, Patience};
 use crate::source::kube_look::{self, Suspects};
-use crate::source::{etcd_ranges, kube, kube_objects};
+use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
 use crate::steady::{Again, SecondLook};
 
 /// Where an audit reads from.
@@ -119,9 +119,9 @@ pub async fn first_look(
     warnings.extend(remarks.iter().flat_map(|r| r.notes()));
     spinner.set_message("reading etcd");
     if let Err(error) = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
-        unreachable(&mut snapshot, &error);
-        warnings.push(with_hint(&error));
+        warnings.push(with_hint(unread(&mut snapshot, &error)));
     }
+    warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
     snapshot.sort();
     let duration = clock.elapsed();
@@ -142,11 +142,16 @@ fn with_hint(error: &Error) -> String {
     format!("{}{}", chain(error), hint.unwrap_or_default())
 }
 
-fn unreachable(snapshot: &mut Snapshot, error: &Error) {
+/// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
+fn unread<'e>(snapshot: &mut Snapshot, failed: &'e ReadError) -> &'e Error {
+    let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
+    let forbidden = matches!(failed, ReadError::Forbidden(_));
+    let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
     for input in Input::ALL.into_iter().filter(|i| !i.is_kubernetes() && *i != Input::History) {
         decode::clear(snapshot, input);
-        snapshot.coverage.set(input, InputState::Unreachable, chain(error));
+        snapshot.coverage.set(input, state, chain(error));
     }
+    error
 }
 
 async fn read_etcd(
@@ -154,20 +159,46 @@ async fn read_etcd(
     snapshot: &mut Snapshot,
     spinner: &ProgressBar,
     capture: Option<&mut Writer>,
-) -> Result<(), Error> {
-    let connection = sources.etcd.as_ref().map_err(Error::again)?;
+) -> Result<(), ReadError> {
+    let connection = sources.etcd.as_ref().map_err(|error| ReadError::Failed(error.again()))?;
     let options = ReadOptions {
         concurrency: sources.etcd_concurrency,
         endpoint_boundaries: boundaries(snapshot),
         ..ReadOptions::default()
     };
     let mut sink = Into { snapshot, capture, spinner };
-    let read = etcd::read(connection, &options, &mut sink).await.map_err(Error::from)?;
+    let read = etcd::read(connection, &options, &mut sink).await?;
     for (input, state, detail) in read.inputs {
         snapshot.coverage.set(input, state, detail);
     }
     snapshot.etcd = read.facts;
     Ok(())
+}
+
+/// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not
+/// answer for the keys is waited for again.
+async fn read_status(sources: &Sources, snapshot: &mut Snapshot) -> Option<String> {
+    let (Ok(connection), false) = (&sources.etcd, is_unreachable(snapshot)) else { return None };
+    match etcd_status::read(connection, snapshot.etcd.cluster_id).await {
+        Ok(status) => {
+            snapshot.etcd.status = status;
+            snapshot.coverage.set(Input::EtcdStatus, InputState::Complete, "");
+            None
+        }
+        Err(failed) => {
+            let forbidden = matches!(failed, ReadError::Forbidden(_));
+            let error = Error::from(failed);
+            let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
+            // Whoever is let in nowhere has been told so.
+            let told = snapshot.coverage.state(Input::EtcdStatus) == state;
+            snapshot.coverage.set(Input::EtcdStatus, state, chain(&error));
+            (!told).then(|| with_hint(&error))
+        }
+    }
+}
+
+fn is_unreachable(snapshot: &Snapshot) -> bool {
+    snapshot.coverage.state(Input::Blocks) == InputState::Unreachable
 }
 
 /// Pods' namespaces say where the endpoints can be cut into ranges of about the same size.

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,9 @@ pub struct LookLine {
     pub coverage: Vec<(String, String, String)>,
     /// Why the second look failed; then nothing of it is here.
     pub failed: Option<String>,
+    /// Since version 2: etcd's word of itself.
+    #[serde(default, skip_serializing_if = "EtcdStatus::is_empty")]
+    pub status: EtcdStatus,
 }
 
 impl LookLine {
@@ -147,6 +150,7 @@ impl LookLine {
                 .map(|i| (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).to_owned()))
                 .collect(),
             failed: None,
+            status: etcd.status.clone(),
         }
     }
 
@@ -162,6 +166,7 @@ impl LookLine {
             cluster_id: self.cluster_id,
             member_id: self.member_id,
             endpoints: self.endpoints.clone(),
+            status: self.status.clone(),
         };
         snapshot.kube = KubeFacts {
             kube_system_uid: self.kube_system_uid.clone(),
@@ -402,40 +407,4 @@ impl NamespaceLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::testing::{Cluster, addr};
-
-    #[test]
-    fn objects_come_back_as_they_were() {
-        let mut c = Cluster::healthy();
-        let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
-        let pod = c.pod_mut("web-0");
-        (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
-        (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
-        pod.asked_for = [addr("10.65.0.1")].into();
-        c.service("shop", "web", "10.65.9.9").class = Some(kind);
-        c.namespace("shop");
-        let mut names = c.snapshot.names.clone();
-        for pod in &c.snapshot.pods {
-            let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
-            let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
-            assert_eq!(format!("{back:?}"), format!("{pod:?}"));
-        }
-        let node = &c.snapshot.kube_nodes[0];
-        assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
-        let service = &c.snapshot.services[0];
-        assert_eq!(
-            format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-            format!("{service:?}")
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_survive() {
-        for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
-            let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
-            assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
-        }
-    }
-}
+mod tests;

@@ -11,6 +11,7 @@ pub mod capture;
 mod config;
 mod endpoint;
 mod endpoint_name;
+pub mod etcd_status;
 mod handle;
 mod json;
 pub mod keys;
@@ -32,7 +33,7 @@ use keys::{BadKey, Key, record_key};
 use crate::model::finding::stable_hash;
 use crate::model::snapshot::Dark;
 use crate::model::{
-    BadValue, ClusterInformation, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta, Names,
+    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta, Names,
     Snapshot,
 };
 
@@ -223,6 +224,7 @@ pub fn clear(snapshot: &mut Snapshot, input: Input) {
             snapshot.host_endpoints.clear();
             snapshot.host_endpoint_addresses.clear();
         }
+        Input::EtcdStatus => snapshot.etcd.status = EtcdStatus::default(),
         Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces | Input::History => {}
     }
     snapshot.bad_values.retain(|bad| bad.input != input);

@@ -152,6 +152,7 @@ const fn input_word(input: Input) -> &'static str {
         Input::Pools => "IP pools",
         Input::Config => "IPAM's configuration",
         Input::KubeNodes => "Kubernetes nodes",
+        Input::EtcdStatus => "etcd's own status",
         Input::History => "an earlier audit",
         other => other.word(),
     }

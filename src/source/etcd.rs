@@ -78,7 +78,7 @@ pub struct EtcdRead {
 pub enum ReadError {
     /// Compacted again and again while we read.
     Compacted(Error),
-    /// Not one of the prefixes may be read.
+    /// etcd is there and refuses us: it does not let us in, or not one of the prefixes may be read.
     Forbidden(Error),
     Failed(Error),
 }
@@ -95,7 +95,7 @@ impl From<Trouble> for ReadError {
     fn from(trouble: Trouble) -> ReadError {
         match trouble.kind {
             Kind::Compacted => ReadError::Compacted(trouble.error),
-            Kind::Forbidden => ReadError::Forbidden(trouble.error),
+            _ if trouble.is_refusal() => ReadError::Forbidden(trouble.error),
             _ => ReadError::Failed(trouble.error),
         }
     }

@@ -7,7 +7,7 @@ use super::Options;
 use super::findings::{HANG, name_of, total};
 use super::folds::Folds;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
-use crate::checks::Skipped;
+use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
 use crate::model::Severity;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
@@ -132,15 +132,20 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
 
 /// `; 1 check skipped, 6 need an earlier audit`
 fn skips(view: &AuditView<'_>) -> String {
-    let incomplete = view.skipped.iter().filter(|s| s.incomplete).count();
-    let checks = |number: usize| if number == 1 { "1 check".to_owned() } else { format!("{number} checks") };
-    let needs = |number: usize| if number == 1 { "needs an earlier audit" } else { "need an earlier audit" };
-    match (incomplete, view.skipped.len() - incomplete) {
-        (0, 0) => String::new(),
-        (0, waiting) => format!("; {} {}", checks(waiting), needs(waiting)),
-        (skipped, 0) => format!("; {} skipped", checks(skipped)),
-        (skipped, waiting) => format!("; {} skipped, {waiting} {}", checks(skipped), needs(waiting)),
-    }
+    let (skipped, innocent): (Vec<&Skipped>, Vec<&Skipped>) = view.skipped.iter().partition(|s| s.incomplete);
+    let unasked = innocent.iter().filter(|s| s.reason == NO_STATUS).count();
+    let kinds = [
+        (skipped.len(), "skipped", "skipped"),
+        (innocent.len() - unasked, "needs an earlier audit", "need an earlier audit"),
+        (unasked, "needs etcd's status, which is not in what was read", "need etcd's status, which is not in what was read"),
+    ];
+    let kinds = kinds.into_iter().filter(|(number, _, _)| *number > 0).enumerate();
+    let words = kinds.map(|(place, (number, one, many))| match (place, number) {
+        (0, 1) => format!("; 1 check {one}"),
+        (0, number) => format!("; {number} checks {many}"),
+        (_, number) => format!(", {number} {}", if number == 1 { one } else { many }),
+    });
+    words.collect()
 }
 
 /// `History: 3 new, 66 ongoing, 1 resolved.`

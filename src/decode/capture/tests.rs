@@ -1,0 +1,37 @@
+//! What a capture writes it reads again.
+
+use super::*;
+use crate::checks::testing::{Cluster, addr};
+
+#[test]
+fn objects_come_back_as_they_were() {
+    let mut c = Cluster::healthy();
+    let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
+    let pod = c.pod_mut("web-0");
+    (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
+    (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
+    pod.asked_for = [addr("10.65.0.1")].into();
+    c.service("shop", "web", "10.65.9.9").class = Some(kind);
+    c.namespace("shop");
+    let mut names = c.snapshot.names.clone();
+    for pod in &c.snapshot.pods {
+        let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
+        let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{pod:?}"));
+    }
+    let node = &c.snapshot.kube_nodes[0];
+    assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
+    let service = &c.snapshot.services[0];
+    assert_eq!(
+        format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
+        format!("{service:?}")
+    );
+}
+
+#[test]
+fn bytes_that_are_no_text_survive() {
+    for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
+        let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
+        assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
+    }
+}
