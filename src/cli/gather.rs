@@ -189,10 +189,12 @@ async fn read_status(sources: &Sources, snapshot: &mut Snapshot) -> Option<Strin
             let forbidden = matches!(failed, ReadError::Forbidden(_));
             let error = Error::from(failed);
             let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
-            // Whoever is let in nowhere has been told so.
-            let told = snapshot.coverage.state(Input::EtcdStatus) == state;
+            // Whoever is let in nowhere has been told so, and why.
+            if snapshot.coverage.state(Input::EtcdStatus) == state {
+                return None;
+            }
             snapshot.coverage.set(Input::EtcdStatus, state, chain(&error));
-            (!told).then(|| with_hint(&error))
+            Some(with_hint(&error))
         }
     }
 }

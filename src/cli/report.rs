@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
 use super::output::{self, Streams};
-use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::checks::evidence::shell;
+use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};

@@ -203,7 +203,7 @@ pub fn hint(text: &str, how: How) -> &'static str {
     } else if says("no leader") || says("request timed out") || says("leader changed") {
         "etcd has no leader or is overloaded: check etcdctl endpoint status"
     } else if says("invalid auth token") {
-        "etcd forgot our login again and again: check its --auth-token settings"
+        "etcd does not know the login that it has just given us: check its --auth-token (ttl, one key for all) and its clocks"
     } else if HUNG_UP.iter().any(|part| says(part)) {
         hung_up(how)
     } else {

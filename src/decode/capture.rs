@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot,
+    Time, Uid,
 };
 
 /// What the first line says it is.

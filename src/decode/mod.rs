@@ -33,8 +33,8 @@ use keys::{BadKey, Key, record_key};
 use crate::model::finding::stable_hash;
 use crate::model::snapshot::Dark;
 use crate::model::{
-    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta, Names,
-    Snapshot,
+    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta,
+    Names, Snapshot,
 };
 
 /// One key of etcd, borrowed from the answer.

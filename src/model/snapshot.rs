@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId, HostEndpoint, IpamConfig,
-    IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
+    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId, HostEndpoint,
+    IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service,
+    Time,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.

@@ -18,6 +18,7 @@ pub mod command;
 pub mod etcd;
 pub mod etcd_data;
 pub mod etcd_snapshot;
+pub mod etcd_trouble;
 pub mod golden;
 pub mod http2;
 pub mod kube;

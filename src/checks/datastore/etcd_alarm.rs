@@ -53,7 +53,11 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         (_, true, _) => {
             let who = members(&status.alarms, EtcdAlarm::NOSPACE);
             world
-                .draft(&CHECK, cluster(world), format!("NOSPACE on {who}: no write of Calico's succeeds: no pod starts"))
+                .draft(
+                    &CHECK,
+                    cluster(world),
+                    format!("NOSPACE on {who}: no write of Calico's succeeds: no pod starts"),
+                )
                 .advice("compact, defragment, disarm; then find out why etcd is full")
         }
         (_, _, Some(alarm)) => {
@@ -159,7 +163,10 @@ mod tests {
         let commands = ["compaction 1234", "--command-timeout=10m defrag --cluster", "alarm disarm"];
         assert_eq!(found[0].next, commands.map(|command| format!("{etcdctl} {command}")));
         let evidence = serde_json::to_value(&found[0].evidence).unwrap();
-        assert_eq!((evidence["alarms"][0]["name"].as_str(), evidence["alarms"][1]["name"].as_str()), (Some("one"), None));
+        assert_eq!(
+            (evidence["alarms"][0]["name"].as_str(), evidence["alarms"][1]["name"].as_str()),
+            (Some("one"), None)
+        );
         assert_eq!(evidence["members"].as_array().unwrap().len(), 3);
     }
 

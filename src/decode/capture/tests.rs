@@ -22,10 +22,7 @@ fn objects_come_back_as_they_were() {
     let node = &c.snapshot.kube_nodes[0];
     assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
     let service = &c.snapshot.services[0];
-    assert_eq!(
-        format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-        format!("{service:?}")
-    );
+    assert_eq!(format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()), format!("{service:?}"));
 }
 
 #[test]
