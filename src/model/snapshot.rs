@@ -73,6 +73,11 @@ impl Input {
         matches!(self, Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces)
     }
 
+    /// Whether it is of Calico's own data.
+    pub const fn is_calicos(self) -> bool {
+        !self.is_kubernetes() && !matches!(self, Input::EtcdStatus | Input::History)
+    }
+
     /// Whether an audit is whole though nobody asked for it: files and captures of before do not hold it, and what it
     /// says is no part of what they were made for.
     pub const fn may_be_absent(self) -> bool {

@@ -6,7 +6,7 @@ use super::capacity;
 use super::folds::Folds;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
 use super::{Options, tally};
-use crate::model::{Input, InputState, Severity};
+use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
 use crate::render::{AuditView, PoolRow};
 
@@ -89,8 +89,7 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
 
 /// Why nothing at all was read from the datastore, when nothing was.
 fn without_datastore<'v>(view: &'v AuditView<'_>) -> Option<&'v str> {
-    let calicos = |input: Input| !input.is_kubernetes() && !matches!(input, Input::EtcdStatus | Input::History);
-    let mut rows = view.inputs.iter().filter(|row| calicos(row.input));
+    let mut rows = view.inputs.iter().filter(|row| row.input.is_calicos());
     let why = rows.next().map(|row| row.detail.as_str()).filter(|why| !why.is_empty())?;
     rows.all(|row| row.detail == why).then_some(why)
 }
