@@ -15,6 +15,7 @@ use super::output::Streams;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
 use crate::connect::settings::CONCURRENCY;
+use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv, keys};
 use crate::error::{Error, chain};
 use crate::model::{HandleId, Input, InputState, Name, Names, Snapshot, Time};
@@ -118,8 +119,9 @@ pub async fn first_look(
     };
     warnings.extend(remarks.iter().flat_map(|r| r.notes()));
     spinner.set_message("reading etcd");
-    if let Err(error) = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
-        warnings.push(with_hint(unread(&mut snapshot, &error)));
+    match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
+        Ok(()) => warnings.extend(missing_right(&snapshot)),
+        Err(error) => warnings.push(with_hint(unread(&mut snapshot, &error))),
     }
     warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
@@ -152,6 +154,14 @@ fn unread<'e>(snapshot: &mut Snapshot, failed: &'e ReadError) -> &'e Error {
         snapshot.coverage.set(input, state, chain(error));
     }
     error
+}
+
+/// A part that the user may not read: the first one is told with its cure, which is the same for all.
+fn missing_right(snapshot: &Snapshot) -> Option<String> {
+    let coverage = &snapshot.coverage;
+    let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
+    let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
+    Some(format!("{} (hint: {MISSING_RIGHT})", coverage.detail(input)))
 }
 
 async fn read_etcd(

@@ -159,6 +159,9 @@ pub struct How {
     pub proven: bool,
 }
 
+/// What to do about a right to read that is missing.
+pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calico/ (etcdctl role grant-permission ROLE --prefix=true read /calico/)";
+
 /// What a person can do about it; empty when we have no idea.
 pub fn hint(text: &str, how: How) -> &'static str {
     let says = |part: &str| text.contains(part);
@@ -193,7 +196,7 @@ pub fn hint(text: &str, how: How) -> &'static str {
     } else if says("no connection within") {
         "nothing answers there, not even a refusal: is the host up and the address right, or does a firewall drop packets?"
     } else if says("permission denied") {
-        "the user's role needs read on the prefix /calico/ (etcdctl role grant-permission ROLE --prefix=true read /calico/)"
+        MISSING_RIGHT
     } else if says("has been compacted") {
         "etcd is compacted faster than it is read: try again, or raise --etcd-concurrency"
     } else if says("is a future revision") {

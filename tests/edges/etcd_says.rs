@@ -64,6 +64,25 @@ fn an_endpoint_that_drops_packets_is_told_in_the_first_line() {
     told(&at, &[], &["no connection within 5s", "firewall"], "unreachable");
 }
 
+/// One prefix alone is forbidden: its checks are skipped, and the cure is told all the same.
+#[test]
+fn a_right_that_is_missing_for_a_part_is_told_with_its_cure() {
+    use etcd_client::Permission;
+    servers::need!(Etcd3_7);
+    let etcd = Etcd::builder(EtcdVersion::V3_7).auth().start();
+    incident().moment().load_into(&etcd);
+    let half = servers::etcd_data::User { name: "half", password: "half-secret" };
+    etcd.add_user(half, &[Permission::read("/calico/ipam/").with_prefix()]);
+    let endpoint = etcd.endpoint();
+    let env = [("ETCD_USERNAME", half.name), ("ETCD_PASSWORD", half.password)];
+    let output = audit(&["--etcd-endpoints", &endpoint], true, &env);
+    let first = stderr(&output).lines().next().unwrap_or_default().to_owned();
+    assert!(first.contains("cannot read endpoints") && first.contains("role needs read on the prefix"), "{first}");
+    let document = json(&output);
+    assert_eq!((state(&document, "blocks"), state(&document, "endpoints")), ("complete", "forbidden"));
+    assert_eq!((output.status.code(), state(&document, "etcd-status")), (Some(3), "complete"));
+}
+
 /// The keys may all be forbidden, and the alarm is told all the same.
 #[test]
 fn an_alarm_is_found_by_a_user_without_any_right() {

@@ -159,7 +159,7 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "guid-1", Severity::Error));
         let summary = "NOSPACE on member one and member b2: no write of Calico's succeeds: no pod starts";
         assert_eq!(found[0].summary, summary);
-        let etcdctl = "etcdctl --endpoints=http://one:2379,http://three:2379";
+        let etcdctl = "etcdctl --endpoints='http://one:2379,http://three:2379'";
         let commands = ["compaction 1234", "--command-timeout=10m defrag --cluster", "alarm disarm"];
         assert_eq!(found[0].next, commands.map(|command| format!("{etcdctl} {command}")));
         let evidence = serde_json::to_value(&found[0].evidence).unwrap();
