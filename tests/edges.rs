@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "edges/etcd_says.rs"]
+mod etcd_says;
 mod servers;
 
 use std::collections::BTreeSet;
@@ -102,7 +104,7 @@ fn user_and_password_and_neither_is_ever_printed() {
         finds_the_incident(&good);
         let wrong = audit(&args, true, &[("ETCD_PASSWORD", "not-the-password")]);
         assert_eq!(wrong.status.code(), Some(3), "{}", stderr(&wrong));
-        assert_eq!(state(&json(&wrong), "blocks"), "unreachable");
+        assert_eq!(state(&json(&wrong), "blocks"), "forbidden");
         let nobody = audit(&args[..2], true, &[]);
         assert_eq!(nobody.status.code(), Some(3), "{}", stderr(&nobody));
         for output in [&good, &wrong, &nobody] {

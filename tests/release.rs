@@ -7,6 +7,8 @@ mod servers;
 
 #[path = "release/adversary.rs"]
 mod adversary;
+#[path = "release/alarms.rs"]
+mod alarms;
 #[path = "release/bulk.rs"]
 mod bulk;
 #[path = "release/contract.rs"]

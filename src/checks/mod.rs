@@ -134,6 +134,7 @@ pub static ALL: &[&Check] = &[
     &datastore::ipam_config_contradiction::CHECK,
     &datastore::ipam_not_used::CHECK,
     &datastore::clock_skew::CHECK,
+    &datastore::etcd_alarm::CHECK,
 ];
 
 /// The check of this code.
@@ -146,9 +147,15 @@ pub fn find(code: Code) -> Option<&'static Check> {
 pub struct Skipped {
     pub code: Code,
     pub reason: String,
-    /// Whether silence here means that the audit is incomplete (exit 3); a missing past does not.
+    /// Whether silence here means that the audit is incomplete (exit 3); a missing past does not, nor what files and
+    /// older captures rightly do not hold.
     pub incomplete: bool,
 }
+
+/// Why a check that compares with the past did not run at a first audit.
+pub const NO_EARLIER_AUDIT: &str = "no earlier audit";
+/// Why the check of etcd's own status did not run on a file or an older capture.
+pub const NO_STATUS: &str = "etcd-status: not asked";
 
 /// What all checks together say.
 #[derive(Clone, Debug, Default)]
@@ -195,8 +202,10 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     for input in check.needs.inputs() {
         if input == Input::History {
             if world.past.is_none_or(|past| past.audits == 0) {
-                return skip("no earlier audit".to_owned(), false);
+                return skip(NO_EARLIER_AUDIT.to_owned(), false);
             }
+        } else if coverage.is_rightly_absent(input) {
+            return skip(NO_STATUS.to_owned(), false);
         } else if !coverage.complete(input) {
             let detail = coverage.detail(input);
             let why = if detail.is_empty() { coverage.state(input).word() } else { detail };

@@ -194,7 +194,8 @@ impl Looked {
     /// Whether something could not be read or decoded, or not be looked at again.
     pub fn is_incomplete(&self, verdict: &Verdict) -> bool {
         let unread = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
-        let unread = unread.filter(|i| !self.snapshot.coverage.complete(*i)).count() > 0;
+        let coverage = &self.snapshot.coverage;
+        let unread = unread.filter(|i| !coverage.complete(*i) && !coverage.is_rightly_absent(*i)).count() > 0;
         verdict.incomplete || unread || !self.snapshot.bad_values.is_empty()
     }
 }

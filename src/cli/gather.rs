@@ -15,6 +15,7 @@ use super::output::Streams;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
 use crate::connect::settings::CONCURRENCY;
+use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv, keys};
 use crate::error::{Error, chain};
 use crate::model::snapshot::EtcdFacts;
@@ -24,7 +25,7 @@ use crate::source::etcd::{self, Pin, ReadError, ReadOptions, Sink};
 use crate::source::etcd_look::read_keys;
 use crate::source::kube_api::{KubeApi, Patience};
 use crate::source::kube_look::{self, Suspects};
-use crate::source::{etcd_ranges, kube, kube_objects};
+use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
 use crate::steady::{Again, SecondLook};
 
 /// Where an audit reads from.
@@ -119,10 +120,11 @@ pub async fn first_look(
     };
     warnings.extend(remarks.iter().flat_map(|r| r.notes()));
     spinner.set_message("reading etcd");
-    if let Err(error) = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
-        unreachable(&mut snapshot, &error);
-        warnings.push(with_hint(&error));
+    match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
+        Ok(()) => warnings.extend(missing_right(&snapshot)),
+        Err(error) => warnings.push(with_hint(unread(&mut snapshot, &error))),
     }
+    warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
     snapshot.sort();
     // Under --now nobody says how much real time went by.
@@ -145,11 +147,24 @@ fn with_hint(error: &Error) -> String {
     format!("{}{}", chain(error), hint.unwrap_or_default())
 }
 
-fn unreachable(snapshot: &mut Snapshot, error: &Error) {
+/// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
+fn unread<'e>(snapshot: &mut Snapshot, failed: &'e ReadError) -> &'e Error {
+    let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
+    let forbidden = matches!(failed, ReadError::Forbidden(_));
+    let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
     for input in Input::ALL.into_iter().filter(|i| !i.is_kubernetes() && *i != Input::History) {
         decode::clear(snapshot, input);
-        snapshot.coverage.set(input, InputState::Unreachable, chain(error));
+        snapshot.coverage.set(input, state, chain(error));
     }
+    error
+}
+
+/// A part that the user may not read: the first one is told with its cure, which is the same for all.
+fn missing_right(snapshot: &Snapshot) -> Option<String> {
+    let coverage = &snapshot.coverage;
+    let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
+    let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
+    Some(format!("{} (hint: {MISSING_RIGHT})", coverage.detail(input)))
 }
 
 async fn read_etcd(
@@ -157,21 +172,49 @@ async fn read_etcd(
     snapshot: &mut Snapshot,
     spinner: &ProgressBar,
     capture: Option<&mut Writer>,
-) -> Result<(), Error> {
-    let connection = sources.etcd.as_ref().map_err(Error::again)?;
+) -> Result<(), ReadError> {
+    let connection = sources.etcd.as_ref().map_err(|error| ReadError::Failed(error.again()))?;
     let options = ReadOptions {
         concurrency: sources.etcd_concurrency,
         endpoint_boundaries: boundaries(snapshot),
         ..ReadOptions::default()
     };
     let mut sink = Into { snapshot, capture, spinner };
-    let read = etcd::read(connection, &options, &mut sink).await.map_err(Error::from)?;
+    let read = etcd::read(connection, &options, &mut sink).await?;
     for (input, state, detail) in read.inputs {
         snapshot.coverage.set(input, state, detail);
     }
     // After the read: the growth of a revision is then held against the longer time.
     snapshot.etcd = EtcdFacts { read_at: Some(present()), ..read.facts };
     Ok(())
+}
+
+/// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not
+/// answer for the keys is waited for again.
+async fn read_status(sources: &Sources, snapshot: &mut Snapshot) -> Option<String> {
+    let (Ok(connection), false) = (&sources.etcd, is_unreachable(snapshot)) else { return None };
+    match etcd_status::read(connection, snapshot.etcd.cluster_id).await {
+        Ok(status) => {
+            snapshot.etcd.status = status;
+            snapshot.coverage.set(Input::EtcdStatus, InputState::Complete, "");
+            None
+        }
+        Err(failed) => {
+            let forbidden = matches!(failed, ReadError::Forbidden(_));
+            let error = Error::from(failed);
+            let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
+            // Whoever is let in nowhere has been told so, and why.
+            if snapshot.coverage.state(Input::EtcdStatus) == state {
+                return None;
+            }
+            snapshot.coverage.set(Input::EtcdStatus, state, chain(&error));
+            Some(with_hint(&error))
+        }
+    }
+}
+
+fn is_unreachable(snapshot: &Snapshot) -> bool {
+    snapshot.coverage.state(Input::Blocks) == InputState::Unreachable
 }
 
 /// Pods' namespaces say where the endpoints can be cut into ranges of about the same size.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
 use super::output::{self, Streams};
-use crate::checks;
 use crate::checks::evidence::shell;
+use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::Db;
@@ -225,7 +225,8 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
         })
         .collect();
     if why.is_empty() {
-        let reasons = audit.skipped.iter().map(|(_, reason)| reason).filter(|r| *r != "no earlier audit");
+        let innocent = [NO_EARLIER_AUDIT, NO_STATUS];
+        let reasons = audit.skipped.iter().map(|(_, reason)| reason).filter(|r| !innocent.contains(&r.as_str()));
         why.extend(reasons.cloned());
         why.dedup();
     }

@@ -8,6 +8,8 @@
 //! Only reads may go through [`Connection::call`], because it repeats them. A transaction that writes is sent once
 //! ([`Connection::once`]): when its answer is lost, its outcome is unknown and must be looked up.
 
+mod status;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -149,7 +151,9 @@ impl Connection {
         F: Fn(KvClient) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
     {
-        self.try_once(&request, self.0.request_timeout).await.map_err(|trouble| trouble.while_doing(doing))
+        let request = |client: Client| request(self.0.kv(&client));
+        let answer = self.try_once(&request, self.0.request_timeout).await;
+        answer.map(|(answer, _)| answer).map_err(|trouble| trouble.while_doing(doing))
     }
 
     /// Sends a *read* until it is answered: each try with a deadline, the next endpoint after a failure, pauses
@@ -160,6 +164,16 @@ impl Connection {
     pub async fn call<T, F, R>(&self, doing: &str, request: F) -> Result<T, Trouble>
     where
         F: Fn(KvClient) -> R,
+        R: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let answer = self.repeat(doing, |client: Client| request(self.0.kv(&client))).await;
+        answer.map(|(answer, _)| answer)
+    }
+
+    /// The same with the whole client; the answer comes with the endpoint that gave it.
+    async fn repeat<T, F, R>(&self, doing: &str, request: F) -> Result<(T, String), Trouble>
+    where
+        F: Fn(Client) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
     {
         let began = Instant::now();
@@ -181,16 +195,16 @@ impl Connection {
         }
     }
 
-    async fn try_once<T, F, R>(&self, request: &F, limit: Duration) -> Result<T, Trouble>
+    async fn try_once<T, F, R>(&self, request: &F, limit: Duration) -> Result<(T, String), Trouble>
     where
-        F: Fn(KvClient) -> R,
+        F: Fn(Client) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
     {
         let current = self.current(limit).await?;
-        let trouble = match timeout(limit, request(current.kv(self.0.largest_answer))).await {
+        let trouble = match timeout(limit, request(current.client)).await {
             Ok(Ok(answer)) => {
                 self.0.proven.store(true, Relaxed);
-                return Ok(answer);
+                return Ok((answer, current.endpoint));
             }
             Ok(Err(error)) => self.0.trouble(trouble::kind(&error), &current.endpoint, &trouble::text(&error)),
             Err(_) => self.0.no_answer(&current.endpoint, limit),
@@ -223,7 +237,9 @@ impl Connection {
         // Each endpoint's turn and one more.
         let turns = u32::try_from(endpoints + 1).unwrap_or(u32::MAX);
         let patience = self.0.request_timeout.saturating_mul(turns).saturating_add(self.0.connect_timeout);
-        failures.count >= tries || failures.timeouts > endpoints || began.elapsed() >= patience
+        // Learners stay learners: when every endpoint is one, asking again changes nothing.
+        let all_learn = failures.last.len() == endpoints && failures.last.iter().all(|t| t.kind == Kind::Learner);
+        failures.count >= tries || failures.timeouts > endpoints || all_learn || began.elapsed() >= patience
     }
 }
 
@@ -246,10 +262,8 @@ impl Failures {
 
     /// One endpoint: its own story. Several: each one's.
     fn sum(mut self) -> Trouble {
-        let kind = match self.last.iter().all(|t| t.kind == Kind::Timeout) {
-            true => Kind::Timeout,
-            false => Kind::Retry,
-        };
+        let first = self.last.first().map(|t| t.kind);
+        let kind = first.filter(|kind| self.last.iter().all(|t| t.kind == *kind)).unwrap_or(Kind::Retry);
         if self.last.len() == 1
             && let Some(only) = self.last.pop()
         {
@@ -275,13 +289,11 @@ impl State {
     }
 }
 
-impl Current {
-    fn kv(&self, largest_answer: usize) -> KvClient {
-        self.client.kv_client().max_decoding_message_size(largest_answer)
-    }
-}
-
 impl Inner {
+    fn kv(&self, client: &Client) -> KvClient {
+        client.kv_client().max_decoding_message_size(self.largest_answer)
+    }
+
     async fn connect(&self, target: &Target) -> Result<Client, Trouble> {
         let with_user = self.client(target, true).await;
         let client = match with_user {
@@ -315,6 +327,8 @@ impl Inner {
     }
 
     fn trouble(&self, kind: Kind, endpoint: &str, text: &str) -> Trouble {
+        let in_time = format!("no connection within {}", humantime::format_duration(self.connect_timeout));
+        let text = if text.contains(trouble::DROPPED) { &in_time } else { text };
         let (https, proven) = (endpoint.starts_with("https"), self.proven.load(Relaxed));
         let hint = trouble::hint(text, How { https, certificate: self.has_certificate, proven });
         Trouble { kind, error: Error::new(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }

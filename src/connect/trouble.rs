@@ -35,6 +35,10 @@ pub enum Kind {
     TooLarge,
     /// No user, or a wrong password.
     Identity,
+    /// The server does not know our login, or not any more: a new one may cure it.
+    Token,
+    /// This member only learns, for as long as nobody promotes it: another one must be asked.
+    Learner,
     /// Anything else; asking again gives the same.
     Other,
 }
@@ -47,9 +51,15 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    /// Whether a read may simply be tried again.
+    /// Whether a read may simply be tried again, here or elsewhere.
     pub fn again(&self) -> bool {
-        matches!(self.kind, Kind::Retry | Kind::Timeout)
+        matches!(self.kind, Kind::Retry | Kind::Timeout | Kind::Token | Kind::Learner)
+    }
+
+    /// Whether the server is there and refuses *us*: no right, no user, not this password, not this login. That is
+    /// another state than a server that cannot be reached.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, Kind::Forbidden | Kind::Identity | Kind::Token)
     }
 
     /// Names what we were doing (fits after "cannot").
@@ -65,22 +75,30 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
     use etcd_client::Error as E;
     let status = match error {
         E::GRpcStatus(status) => status,
+        E::TransportError(_) | E::IoError(_) if text(error).contains(DROPPED) => return Kind::Timeout,
         E::TransportError(_) | E::IoError(_) => return Kind::Retry,
         _ => return Kind::Other,
     };
     let text = text(error);
     let says = |part: &str| text.contains(part);
+    // The text goes before the code: what `etcd grpc-proxy` passes on has code Unknown, and a learner is Unavailable to
+    // 3.4, FailedPrecondition to 3.7.
     match i32::from(status.code()) {
         _ if says("has been compacted") => Kind::Compacted,
         _ if says("is a future revision") => Kind::Future,
         _ if says("message length too large") || says("larger than max") => Kind::TooLarge,
         PERMISSION_DENIED => Kind::Forbidden,
+        _ if says("etcdserver: permission denied") => Kind::Forbidden,
         // The token is from before a change of users or from another life of the server: a new connection cures it.
-        UNAUTHENTICATED => Kind::Retry,
+        UNAUTHENTICATED => Kind::Token,
+        _ if says("invalid auth token") => Kind::Token,
         _ if says("auth store is old") => Kind::Retry,
         _ if says("user name is empty") || says("authentication failed") => Kind::Identity,
-        // A member that only learns answers no reads.
-        _ if says("not supported for learner") => Kind::Retry,
+        _ if says("not supported for learner") => Kind::Learner,
+        // An alarm: nothing was written, and nothing will be.
+        _ if says("database space exceeded") || says("corrupt cluster") => Kind::Other,
+        // How tonic says that no connection came about in time: packets were dropped.
+        _ if says(DROPPED) => Kind::Timeout,
         RESOURCE_EXHAUSTED if says("too many requests") => Kind::Retry,
         CANCELLED if says("Timeout expired") => Kind::Timeout,
         DEADLINE_EXCEEDED => Kind::Timeout,
@@ -89,6 +107,9 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
         _ => Kind::Other,
     }
 }
+
+/// tonic's whole word for a connection that did not come about in time; it names neither a time nor a cause.
+pub const DROPPED: &str = "deadline has elapsed";
 
 /// Whether the server has no authentication: a user name is then as good as none, as Calico's client has it.
 pub fn authentication_is_off(error: &etcd_client::Error) -> bool {
@@ -138,6 +159,9 @@ pub struct How {
     pub proven: bool,
 }
 
+/// What to do about a right to read that is missing.
+pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calico/ (etcdctl role grant-permission ROLE --prefix=true read /calico/)";
+
 /// What a person can do about it; empty when we have no idea.
 pub fn hint(text: &str, how: How) -> &'static str {
     let says = |part: &str| text.contains(part);
@@ -162,9 +186,17 @@ pub fn hint(text: &str, how: How) -> &'static str {
     } else if says("user name is empty") {
         "etcd wants a user: --etcd-username and --etcd-password-file (ETCD_USERNAME, ETCD_PASSWORD)"
     } else if says("authentication failed") {
-        "user name or password is wrong"
+        "user name or password is wrong: check --etcd-username and --etcd-password-file (ETCD_USERNAME, ETCD_PASSWORD)"
+    } else if says("not supported for learner") {
+        "this endpoint is a learner, which answers no reads: name a voting member too (etcdctl member list), or promote it"
+    } else if says("database space exceeded") {
+        "etcd is full (alarm NOSPACE): compact, defragment, etcdctl alarm disarm; ipaudit explain IPA910"
+    } else if says("corrupt cluster") {
+        "etcd's members differ (alarm CORRUPT): ipaudit explain IPA910"
+    } else if says("no connection within") {
+        "nothing answers there, not even a refusal: is the host up and the address right, or does a firewall drop packets?"
     } else if says("permission denied") {
-        "the user's role needs read on the prefix /calico/ (etcdctl role grant-permission ROLE --prefix=true read /calico/)"
+        MISSING_RIGHT
     } else if says("has been compacted") {
         "etcd is compacted faster than it is read: try again, or raise --etcd-concurrency"
     } else if says("is a future revision") {
@@ -174,7 +206,7 @@ pub fn hint(text: &str, how: How) -> &'static str {
     } else if says("no leader") || says("request timed out") || says("leader changed") {
         "etcd has no leader or is overloaded: check etcdctl endpoint status"
     } else if says("invalid auth token") {
-        "etcd forgot our login again and again: check its --auth-token settings"
+        "etcd does not know the login that it has just given us: check its --auth-token (ttl, one key for all) and its clocks"
     } else if HUNG_UP.iter().any(|part| says(part)) {
         hung_up(how)
     } else {

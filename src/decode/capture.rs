@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot,
+    Time, Uid,
 };
 
 /// What the first line says it is.
@@ -128,6 +129,9 @@ pub struct LookLine {
     pub coverage: Vec<(String, String, String)>,
     /// Why the second look failed; then nothing of it is here.
     pub failed: Option<String>,
+    /// Since version 2: etcd's word of itself.
+    #[serde(default, skip_serializing_if = "EtcdStatus::is_empty")]
+    pub status: EtcdStatus,
 }
 
 impl LookLine {
@@ -154,6 +158,7 @@ impl LookLine {
                 .map(|i| (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).to_owned()))
                 .collect(),
             failed: None,
+            status: etcd.status.clone(),
         }
     }
 
@@ -171,6 +176,7 @@ impl LookLine {
             raft_term: self.raft_term,
             read_at: self.read_at.map(Time),
             endpoints: self.endpoints.clone(),
+            status: self.status.clone(),
         };
         snapshot.kube = KubeFacts {
             kube_system_uid: self.kube_system_uid.clone(),

@@ -11,6 +11,7 @@ pub mod capture;
 mod config;
 mod endpoint;
 mod endpoint_name;
+pub mod etcd_status;
 mod handle;
 mod json;
 pub mod keys;
@@ -32,8 +33,8 @@ use keys::{BadKey, Key, record_key};
 use crate::model::finding::hash64;
 use crate::model::snapshot::Dark;
 use crate::model::{
-    BadValue, ClusterInformation, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta, Names,
-    Snapshot,
+    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta,
+    Names, Snapshot,
 };
 
 /// One key of etcd, borrowed from the answer.
@@ -223,6 +224,7 @@ pub fn clear(snapshot: &mut Snapshot, input: Input) {
             snapshot.host_endpoints.clear();
             snapshot.host_endpoint_addresses.clear();
         }
+        Input::EtcdStatus => snapshot.etcd.status = EtcdStatus::default(),
         Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces | Input::History => {}
     }
     snapshot.bad_values.retain(|bad| bad.input != input);

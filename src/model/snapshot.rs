@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, Handle, HandleId, HostEndpoint, IpamConfig,
-    IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
+    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId, HostEndpoint,
+    IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service,
+    Time,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -25,12 +26,14 @@ pub enum Input {
     KubeNodes,
     Services,
     Namespaces,
+    /// What etcd's members say of themselves (`Status`): nothing of Calico's.
+    EtcdStatus,
     History,
 }
 
 impl Input {
     /// Every input, in the order in which they are shown.
-    pub const ALL: [Input; 12] = [
+    pub const ALL: [Input; 13] = [
         Input::Blocks,
         Input::Handles,
         Input::Affinities,
@@ -42,6 +45,7 @@ impl Input {
         Input::KubeNodes,
         Input::Services,
         Input::Namespaces,
+        Input::EtcdStatus,
         Input::History,
     ];
 
@@ -59,6 +63,7 @@ impl Input {
             Input::KubeNodes => "nodes",
             Input::Services => "services",
             Input::Namespaces => "namespaces",
+            Input::EtcdStatus => "etcd-status",
             Input::History => "history",
         }
     }
@@ -66,6 +71,17 @@ impl Input {
     /// Whether it comes from Kubernetes' API (or a file in its place).
     pub const fn is_kubernetes(self) -> bool {
         matches!(self, Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces)
+    }
+
+    /// Whether it is of Calico's own data.
+    pub const fn is_calicos(self) -> bool {
+        !self.is_kubernetes() && !matches!(self, Input::EtcdStatus | Input::History)
+    }
+
+    /// Whether an audit is whole though nobody asked for it: files and captures of before do not hold it, and what it
+    /// says is no part of what they were made for.
+    pub const fn may_be_absent(self) -> bool {
+        matches!(self, Input::EtcdStatus)
     }
 
     const fn bit(self) -> u16 {
@@ -90,6 +106,7 @@ impl Needs {
     pub const O: Needs = Needs(Input::Pools.bit());
     pub const C: Needs = Needs(Input::Config.bit());
     pub const D: Needs = Needs(Input::History.bit());
+    pub const T: Needs = Needs(Input::EtcdStatus.bit());
 
     /// Both sets together (usable in constants).
     pub const fn and(self, other: Needs) -> Needs {
@@ -129,6 +146,7 @@ impl fmt::Display for Needs {
                 Input::KubeNodes => 'K',
                 Input::Services => 'S',
                 Input::Namespaces => 'n',
+                Input::EtcdStatus => 'T',
                 Input::History => 'D',
             };
             write!(f, "{}{letter}", if first { "" } else { " " })?;
@@ -196,6 +214,11 @@ impl Coverage {
         self.0.get(&input).map_or("", |(_, detail)| detail)
     }
 
+    /// Whether nobody asked for `input`, and the audit is whole without it all the same.
+    pub fn is_rightly_absent(&self, input: Input) -> bool {
+        input.may_be_absent() && self.state(input) == InputState::NotAsked
+    }
+
     /// Whether all of `input` was read.
     pub fn complete(&self, input: Input) -> bool {
         self.state(input) == InputState::Complete
@@ -247,6 +270,8 @@ pub struct EtcdFacts {
     pub read_at: Option<Time>,
     /// Endpoints without secrets, as people wrote them.
     pub endpoints: Vec<String>,
+    /// etcd's word of itself; empty when that was not read.
+    pub status: EtcdStatus,
 }
 
 /// What Kubernetes' API server said of itself.

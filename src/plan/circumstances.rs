@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Addr, Input, InputState, Observation, Time};
+use crate::model::{Addr, EtcdAlarm, Input, InputState, Observation, Time};
 
 /// Why something may not be done, and which of the ten rules says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -85,6 +85,8 @@ pub struct Circumstances {
     pub broken_blocks: Vec<String>,
     pub clocks: Clocks,
     pub lock: Lock,
+    /// etcd's own alarms; that nobody could ask for them is told by the inputs.
+    pub alarms: Vec<EtcdAlarm>,
     /// Places with newly leaked allocations; `None` when there is no last audit to compare with.
     pub surges: Option<Vec<Surge>>,
     /// The leak grace: `leakGracePeriod`, or 15 minutes.

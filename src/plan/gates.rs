@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::circumstances::{Ask, Circumstances, Clocks, Lock, RUN, Refusal, Surge};
-use crate::model::{Input, InputState};
+use crate::model::{EtcdAlarm, Input, InputState};
 
 /// The number of the rule that all gates are.
 pub const RULE: u8 = 2;
@@ -25,6 +25,7 @@ fn closed(words: impl Into<String>) -> Gate {
 /// Everything that forbids the run.
 pub fn refusals(all: &Circumstances) -> Vec<Refusal> {
     let gates = [
+        alarms(&all.alarms),
         pairing(&all.pairing),
         scope(all.scope_known),
         identity(&all.identity),
@@ -37,6 +38,25 @@ pub fn refusals(all: &Circumstances) -> Vec<Refusal> {
         surge(all.ask, all.surges.as_deref()),
     ];
     gates.into_iter().filter_map(Result::err).collect()
+}
+
+/// etcd takes writes: it refuses every one under an alarm. First of all, since nothing else matters then.
+pub fn alarms(alarms: &[EtcdAlarm]) -> Gate {
+    let of = |kind: &str| alarms.iter().find(|alarm| alarm.kind == kind);
+    match (of(EtcdAlarm::CORRUPT).or(of(EtcdAlarm::NOSPACE)), alarms.first()) {
+        (None, None) => Ok(()),
+        (Some(alarm), _) if alarm.kind == EtcdAlarm::CORRUPT => closed(format!(
+            "etcd has the alarm CORRUPT ({}): its members differ, it refuses every write, and what it says may be wrong \
+             (IPA910)",
+            alarm.who()
+        )),
+        (Some(alarm), _) => closed(format!(
+            "etcd has the alarm NOSPACE ({}): it is full and refuses every write, Calico's too, until it is compacted, \
+             defragmented and disarmed (IPA910)",
+            alarm.who()
+        )),
+        (None, Some(alarm)) => closed(format!("etcd has the alarm {} ({}) (IPA910)", alarm.kind, alarm.who())),
+    }
 }
 
 /// This API server and this datastore belong together.
@@ -172,6 +192,7 @@ mod tests {
             broken_blocks: Vec::new(),
             clocks: Clocks { local: at(1000), last_audit: Some(at(1000)), api: Some(at(1000)), from_files: false },
             lock: Lock::Open,
+            alarms: Vec::new(),
             surges: Some(Vec::new()),
             grace: Duration::from_secs(900),
         }
@@ -190,10 +211,12 @@ mod tests {
             broken_blocks: vec!["10.65.0.0/26".into()],
             clocks: Clocks { local: at(0), ..good().clocks },
             lock: Lock::Locked,
+            alarms: vec![alarm("NOSPACE")],
             surges: None,
             ..good()
         };
-        assert_eq!(refusals(&shut).len(), 10);
+        assert_eq!(refusals(&shut).len(), 11);
+        assert!(refusals(&shut)[0].words.contains("NOSPACE"), "it is said before everything else");
     }
 
     #[test]
@@ -241,6 +264,19 @@ mod tests {
         assert!(with(1000, None, None).is_err());
         let files = Clocks { local: at(1000), last_audit: None, api: None, from_files: true };
         assert!(clock(&files).is_ok());
+    }
+
+    fn alarm(kind: &str) -> EtcdAlarm {
+        EtcdAlarm { kind: kind.to_owned(), member: "ab12".to_owned(), name: "etcd-1".to_owned() }
+    }
+
+    #[test]
+    fn rule_2_alarms_any_of_them_closes() {
+        assert!(alarms(&[]).is_ok());
+        assert!(words(alarms(&[alarm("NOSPACE")])).contains("NOSPACE (member etcd-1): it is full"));
+        let both = [alarm("CORRUPT"), alarm("NOSPACE")];
+        assert!(words(alarms(&both)).contains("CORRUPT (member etcd-1): its members differ"));
+        assert!(words(alarms(&[alarm("NEWER")])).contains("the alarm NEWER"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn markdown() -> String {
          Codes are forever: never reused, never renumbered. A finding is known by its code and its subject. The \
          severity is the usual one; a finding can be worse or better where its text says so.\n\n\
          A check that lacks one of its inputs is skipped and said to be skipped, and the audit exits with 3: unknown \
-         is not absent. Only a missing earlier audit is no incompleteness. \"Twice\" marks the checks whose findings \
+         is not absent. Only a missing earlier audit is no incompleteness, nor that files and older captures do not hold etcd's own status. \"Twice\" marks the checks whose findings \
          count when they were seen to hold twice: by an earlier audit, or by a second look after the settle time.\n\n\
          | code | name | severity | subject | needs | twice |\n|---|---|---|---|---|---|\n",
     );
@@ -152,6 +152,7 @@ const fn input_word(input: Input) -> &'static str {
         Input::Pools => "IP pools",
         Input::Config => "IPAM's configuration",
         Input::KubeNodes => "Kubernetes nodes",
+        Input::EtcdStatus => "etcd's own status",
         Input::History => "an earlier audit",
         other => other.word(),
     }

@@ -12,7 +12,7 @@ use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
-use crate::model::{Addr, Code, Finding, Input, InputState, Snapshot, State, SubjectKind, Time};
+use crate::model::{Addr, Code, EtcdStatus, Finding, Input, InputState, Snapshot, State, SubjectKind, Time};
 
 /// So many nodes are shown when nobody says.
 const NODES: usize = 10;
@@ -22,6 +22,8 @@ const NODES: usize = 10;
 pub struct AuditView<'a> {
     pub cluster: ClusterRow,
     pub audit: AuditRow,
+    /// etcd's word of itself; `None`: not read.
+    pub etcd: Option<EtcdStatus>,
     /// Every input, in the order of [`Input::ALL`].
     pub inputs: Vec<InputRow>,
     pub counts: Counts,
@@ -181,6 +183,7 @@ impl<'a> AuditView<'a> {
                 complete: !incomplete,
                 scope: scope_word(ledger),
             },
+            etcd: snapshot.coverage.complete(Input::EtcdStatus).then(|| snapshot.etcd.status.clone()),
             inputs,
             counts: counts(snapshot, ledger, leaks.len()),
             pools: capacity::pools(snapshot, ledger, &leaks),

@@ -22,6 +22,9 @@ use crate::model::{Input, InputState};
 /// How often a read starts over when etcd is compacted under it.
 const RESTARTS: u32 = 3;
 
+/// As long as no key was read; fits after "cannot".
+const DOING: &str = "read from etcd";
+
 /// Takes the keys of a read.
 pub trait Sink: Send {
     /// One key, borrowed for the moment.
@@ -79,7 +82,7 @@ pub struct EtcdRead {
 pub enum ReadError {
     /// Compacted again and again while we read.
     Compacted(Error),
-    /// Not one of the prefixes may be read.
+    /// etcd is there and refuses us: it does not let us in, or not one of the prefixes may be read.
     Forbidden(Error),
     Failed(Error),
 }
@@ -96,7 +99,7 @@ impl From<Trouble> for ReadError {
     fn from(trouble: Trouble) -> ReadError {
         match trouble.kind {
             Kind::Compacted => ReadError::Compacted(trouble.error),
-            Kind::Forbidden => ReadError::Forbidden(trouble.error),
+            _ if trouble.is_refusal() => ReadError::Forbidden(trouble.error),
             _ => ReadError::Failed(trouble.error),
         }
     }
@@ -172,11 +175,14 @@ impl<'a> Reader<'a> {
                     return Ok(pin);
                 }
                 Err(trouble) if trouble.kind == Kind::Forbidden => self.forbid(&span, trouble.error),
-                Err(trouble) => return Err(trouble.into()),
+                // It is about the server, not about the key that happens to be the first.
+                Err(trouble) => return Err(trouble.while_doing(DOING).into()),
             }
         }
         match self.forbidden.pop_first() {
-            Some((_, (_, error))) => Err(ReadError::Forbidden(error)),
+            Some((_, (_, error))) => {
+                Err(ReadError::Forbidden(Error { doing: "read anything of Calico's from etcd".to_owned(), ..error }))
+            }
             None => Err(ReadError::Failed(Error::new("read from etcd: nothing was asked for"))),
         }
     }

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod etcd;
 pub mod etcd_look;
 pub mod etcd_ranges;
+pub mod etcd_status;
 mod etcd_term;
 pub mod json_stream;
 pub mod kube;

@@ -8,7 +8,7 @@ use super::{Asked, Before, answer, sheets};
 use crate::checks::evidence::shell;
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
-use crate::model::{Addr, Input, InputState, Severity, Snapshot, Time, endpoint::mac_text};
+use crate::model::{Addr, Input, Severity, Snapshot, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -176,7 +176,7 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
 fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<String> {
     let inputs = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
     let mut unread: Vec<String> = inputs
-        .filter(|i| snapshot.coverage.state(*i) != InputState::Complete)
+        .filter(|i| !snapshot.coverage.complete(*i) && !snapshot.coverage.is_rightly_absent(*i))
         .map(|i| match snapshot.coverage.detail(i) {
             "" => format!("{}: {}", i.word(), snapshot.coverage.state(i).word()),
             detail => format!("{}: {}, {detail}", i.word(), snapshot.coverage.state(i).word()),

@@ -22,6 +22,7 @@ mod connecting;
 pub mod dns;
 mod failing;
 mod reading;
+mod refusing;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;

@@ -71,6 +71,16 @@ impl EtcdBuilder {
         self.flag(format!("--snapshot-count={entries}"))
     }
 
+    /// The size at which etcd is full, in bytes; etcd itself wants a few hundred thousand.
+    pub fn quota(self, bytes: u64) -> Self {
+        self.flag(format!("--quota-backend-bytes={bytes}"))
+    }
+
+    /// Not started yet: for a member that somebody else must know first.
+    pub(super) fn prepared(self) -> Etcd {
+        Etcd::prepare(&self)
+    }
+
     /// Any other flag of etcd.
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
         self.flags.push(flag.into());
@@ -261,6 +271,15 @@ impl Etcd {
 
     pub(super) fn peer_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.peer_port)
+    }
+
+    /// Starts as a member of another one's cluster, to which it was added. Flags that come again win.
+    pub(super) fn follow(&mut self, other: &Etcd) {
+        let cluster = format!("{}={},{}={}", other.name, other.peer_url(), self.name, self.peer_url());
+        self.flags.push(format!("--initial-cluster={cluster}"));
+        self.flags.push("--initial-cluster-state=existing".to_owned());
+        self.flags.push(format!("--initial-cluster-token={}", other.token));
+        self.spawn();
     }
 
     pub(super) fn data_folder(&self) -> PathBuf {

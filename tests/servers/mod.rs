@@ -19,6 +19,7 @@ pub mod etcd;
 pub mod etcd_cluster;
 pub mod etcd_data;
 pub mod etcd_snapshot;
+pub mod etcd_trouble;
 pub mod golden;
 pub mod http2;
 pub mod kube;

@@ -4,6 +4,7 @@ pub mod clock_skew;
 pub mod collector_stuck;
 pub mod datastore_locked;
 pub mod datastore_went_back;
+pub mod etcd_alarm;
 pub mod ipam_config_contradiction;
 pub mod ipam_not_used;
 pub mod kubernetes_mismatch;

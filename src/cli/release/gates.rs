@@ -34,6 +34,7 @@ pub fn circumstances(world: &World<'_>, ask: Ask, live: bool, known: bool) -> Ci
             from_files: !live,
         },
         lock: if snapshot.cluster.ready == Some(true) { Lock::Open } else { Lock::Locked },
+        alarms: snapshot.etcd.status.alarms.clone(),
         surges: world.past.filter(|past| past.audits > 0).map(|_| surges(world)),
         grace: snapshot.kube_controllers.grace(),
     }

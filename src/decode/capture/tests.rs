@@ -1,3 +1,5 @@
+//! What a capture writes it reads again.
+
 use super::*;
 use crate::checks::testing::{Cluster, addr};
 

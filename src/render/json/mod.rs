@@ -15,7 +15,7 @@ use serde::ser::{SerializeSeq, Serializer};
 use super::capacity::{NodeRow, PoolRow};
 use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow};
 use crate::checks::{self, Skipped};
-use crate::model::{Code, Evidence, Finding, Life, Time};
+use crate::model::{Code, EtcdStatus, Evidence, Finding, Life, Time};
 use lines::{Lines, Visible};
 
 /// The name and version of the document's shape.
@@ -47,6 +47,7 @@ struct Document<'v> {
     tool: Tool,
     cluster: Cluster<'v>,
     audit: Audit,
+    etcd: Option<&'v EtcdStatus>,
     inputs: Vec<InputJson<'v>>,
     counts: &'v Counts,
     pools: Vec<PoolJson<'v>>,
@@ -194,6 +195,7 @@ impl<'v> Document<'v> {
                 complete: audit.complete,
                 scope: audit.scope,
             },
+            etcd: view.etcd.as_ref(),
             inputs: view.inputs.iter().map(InputJson::of).collect(),
             counts: &view.counts,
             pools: view.pools.iter().map(PoolJson::of).collect(),

@@ -76,8 +76,22 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
         None if view.audit.complete => {
             Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
         }
-        None => Text::new().field(BOLD, &format!("Nothing found by the {} checks that could run.", view.checks_run)),
+        None => match without_datastore(view) {
+            Some(why) => Text::new().field(style_of(Severity::Error).bold(), "Nothing was read:").then(PLAIN, why),
+            None => {
+                let checks = if view.checks_run == 1 { "check" } else { "checks" };
+                let text = format!("Nothing found by the {} {checks} that could run.", view.checks_run);
+                Text::new().field(BOLD, &text)
+            }
+        },
     }
+}
+
+/// Why nothing at all was read from the datastore, when nothing was.
+fn without_datastore<'v>(view: &'v AuditView<'_>) -> Option<&'v str> {
+    let mut rows = view.inputs.iter().filter(|row| row.input.is_calicos());
+    let why = rows.next().map(|row| row.detail.as_str()).filter(|why| !why.is_empty())?;
+    rows.all(|row| row.detail == why).then_some(why)
 }
 
 /// What makes the audit incomplete, shortly.

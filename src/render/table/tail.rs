@@ -1,13 +1,13 @@
 //! The last lines: what was not checked and why, what is others', the sum, what changed, the exit code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Result;
 
 use super::Options;
 use super::findings::{HANG, name_of, total};
 use super::folds::Folds;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
-use crate::checks::Skipped;
+use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
 use crate::model::Severity;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
@@ -21,7 +21,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
             paper.blank()?;
         }
         paper.paragraph(0, 0, &Text::new().field(style_of(Severity::Warning).bold(), "SKIPPED"))?;
-        for reason in by_reason(&skipped) {
+        for reason in by_reason(&skipped, &shared(view)) {
             reason.write(paper)?;
         }
         for row in unread {
@@ -42,9 +42,18 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
     Ok(())
 }
 
-/// Whether a skipped check's reason names this input already.
+/// Whether a skipped check's reason names this input already, or the very cause that it was not read for.
 fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
-    skipped.iter().any(|s| s.reason.strip_prefix(row.input.word()).is_some_and(|rest| rest.starts_with(':')))
+    let told = |s: &&Skipped| {
+        s.reason.split_once(": ").is_some_and(|(input, why)| input == row.input.word() || why == row.detail)
+    };
+    skipped.iter().any(told)
+}
+
+/// The causes for which several inputs were not read, as when etcd lets us in nowhere: told once, not input by input.
+fn shared<'v>(view: &'v AuditView<'_>) -> HashSet<&'v str> {
+    let mut seen = HashSet::new();
+    view.unread().map(|row| row.detail.as_str()).filter(|why| !why.is_empty() && !seen.insert(*why)).collect()
 }
 
 /// The checks that one reason has kept from running.
@@ -55,15 +64,19 @@ struct Reason<'v> {
 }
 
 /// In the order of their first check, what makes the audit incomplete first.
-fn by_reason<'v>(skipped: &[&'v Skipped]) -> Vec<Reason<'v>> {
+fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<Reason<'v>> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut reasons: Vec<Reason<'v>> = Vec::new();
     for &check in skipped {
-        let place = *places.entry(&check.reason).or_insert(reasons.len());
+        let why = match check.reason.split_once(": ") {
+            Some((_, why)) if shared.contains(why) => why,
+            _ => check.reason.as_str(),
+        };
+        let place = *places.entry(why).or_insert(reasons.len());
         match reasons.get_mut(place) {
             Some(reason) => reason.checks.push(check),
             None => {
-                reasons.push(Reason { why: &check.reason, incomplete: check.incomplete, checks: vec![check] });
+                reasons.push(Reason { why, incomplete: check.incomplete, checks: vec![check] });
             }
         }
     }
@@ -132,15 +145,24 @@ fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
 
 /// `; 1 check skipped, 6 need an earlier audit`
 fn skips(view: &AuditView<'_>) -> String {
-    let incomplete = view.skipped.iter().filter(|s| s.incomplete).count();
-    let checks = |number: usize| if number == 1 { "1 check".to_owned() } else { format!("{number} checks") };
-    let needs = |number: usize| if number == 1 { "needs an earlier audit" } else { "need an earlier audit" };
-    match (incomplete, view.skipped.len() - incomplete) {
-        (0, 0) => String::new(),
-        (0, waiting) => format!("; {} {}", checks(waiting), needs(waiting)),
-        (skipped, 0) => format!("; {} skipped", checks(skipped)),
-        (skipped, waiting) => format!("; {} skipped, {waiting} {}", checks(skipped), needs(waiting)),
-    }
+    let (skipped, innocent): (Vec<&Skipped>, Vec<&Skipped>) = view.skipped.iter().partition(|s| s.incomplete);
+    let unasked = innocent.iter().filter(|s| s.reason == NO_STATUS).count();
+    let kinds = [
+        (skipped.len(), "skipped", "skipped"),
+        (innocent.len() - unasked, "needs an earlier audit", "need an earlier audit"),
+        (
+            unasked,
+            "needs etcd's status, which is not in what was read",
+            "need etcd's status, which is not in what was read",
+        ),
+    ];
+    let kinds = kinds.into_iter().filter(|(number, _, _)| *number > 0).enumerate();
+    let words = kinds.map(|(place, (number, one, many))| match (place, number) {
+        (0, 1) => format!("; 1 check {one}"),
+        (0, number) => format!("; {number} checks {many}"),
+        (_, number) => format!(", {number} {}", if number == 1 { one } else { many }),
+    });
+    words.collect()
 }
 
 /// `History: 3 new, 66 ongoing, 1 resolved.`

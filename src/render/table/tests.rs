@@ -41,6 +41,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             complete: true,
             scope: "exclusive",
         },
+        etcd: None,
         inputs: Input::ALL
             .map(|input| InputRow { input, state: InputState::Complete, detail: String::new(), undecodable: 0 })
             .into(),

@@ -1,0 +1,209 @@
+//! IPA910: etcd itself has raised an alarm, and takes no writes until somebody disarms it.
+
+use super::cluster;
+use crate::checks::evidence::shell;
+use crate::checks::{Check, Docs, World};
+use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};
+
+pub static CHECK: Check = Check {
+    code: Code(910),
+    name: "etcd-alarm",
+    severity: Severity::Error,
+    needs: Needs::T,
+    // Not one moment between two writes: every member knows of it, and it stands until somebody disarms it.
+    steady: false,
+    subject: SubjectKind::Cluster,
+    docs: Docs {
+        finds: "etcd has an alarm: NOSPACE (a member's file has reached its quota) or CORRUPT (members' data differ). The \
+            members that raised it, and the size of each member's file, are in the evidence.",
+        matters: "NOSPACE: etcd refuses every write that stores anything, so no write of Calico's succeeds: no pod starts, \
+            and nothing can be released, while everything that runs goes on and reads work. CORRUPT: etcd refuses every \
+            write, deletions too, and two members may answer the same question differently: what any tool reads from it, \
+            this audit too, may be wrong.",
+        arises: "NOSPACE: nobody compacts (`--auto-compaction-retention`), a compacted file is never defragmented, or \
+            something writes more than the quota allows (`--quota-backend-bytes`, 2 GiB by default). The alarm stays when \
+            there is room again. CORRUPT: a disk, a crash or a fault of etcd damaged a member's file, or a member was \
+            brought back with other data; found by `--experimental-initial-corrupt-check` and its kind.",
+        action: "NOSPACE: compact, defragment each member, disarm, in this order; the commands do it (with the certificate \
+            and user that your etcdctl needs). Disarmed without that, it comes back with the next write. Then turn \
+            compaction on, or raise the quota. CORRUPT: compare the members' hashes at one revision, stop the one that \
+            differs, remove it and add it again with an empty folder (with one member: restore the last good backup); \
+            disarm when all agree.",
+        silent: "What was read is a file or a capture made before ipaudit asked for etcd's status.",
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let status = &world.snapshot.etcd.status;
+    let has = |kind: &str| status.alarms.iter().any(|alarm| alarm.kind == kind);
+    let (full, corrupt) = (has(EtcdAlarm::NOSPACE), has(EtcdAlarm::CORRUPT));
+    let etcdctl = etcdctl(world);
+    let draft = match (corrupt, full, status.alarms.first()) {
+        (_, _, None) => return,
+        (true, _, _) => {
+            let also = if full { ", NOSPACE besides" } else { "" };
+            let who = members(&status.alarms, EtcdAlarm::CORRUPT);
+            let summary = format!("CORRUPT on {who}{also}: etcd's members differ, it refuses every write");
+            world
+                .draft(&CHECK, cluster(world), summary)
+                .advice("what is read may be wrong: replace the member whose hash differs, then disarm")
+                .next(format!("{etcdctl} endpoint hashkv --cluster"))
+        }
+        (_, true, _) => {
+            let who = members(&status.alarms, EtcdAlarm::NOSPACE);
+            world
+                .draft(
+                    &CHECK,
+                    cluster(world),
+                    format!("NOSPACE on {who}: no write of Calico's succeeds: no pod starts"),
+                )
+                .advice("compact, defragment, disarm; then find out why etcd is full")
+        }
+        (_, _, Some(alarm)) => {
+            let summary = format!("{} on {}: an alarm of etcd's", alarm.kind, members(&status.alarms, &alarm.kind));
+            world
+                .draft(&CHECK, cluster(world), summary)
+                .advice("see what etcd's manual says of it, then disarm")
+                .next(format!("{etcdctl} alarm list"))
+        }
+    };
+    // Under CORRUPT etcd refuses a compaction too.
+    let draft = if corrupt { draft.next(format!("{etcdctl} alarm disarm")) } else { draft };
+    let draft = match full {
+        // A file of some GiB takes longer than the five seconds that etcdctl waits.
+        true => draft
+            .next(format!("{etcdctl} compaction {}", revision(world)))
+            .next(format!("{etcdctl} --command-timeout=10m defrag --cluster"))
+            .next(format!("{etcdctl} alarm disarm")),
+        false if corrupt => draft,
+        false => draft.next(format!("{etcdctl} alarm disarm")),
+    };
+    let alarms: Vec<Evidence> = status.alarms.iter().map(alarm_facts).collect();
+    let members: Vec<Evidence> = status.members.iter().map(member_facts).collect();
+    findings.push(draft.fact("alarms", alarms).fact("members", members).done());
+}
+
+/// `member etcd-1 and member etcd-2`.
+fn members(alarms: &[EtcdAlarm], kind: &str) -> String {
+    let who: Vec<String> = alarms.iter().filter(|a| a.kind == kind).map(EtcdAlarm::who).collect();
+    who.join(" and ")
+}
+
+/// With the endpoints that answer: a learner refuses most of it.
+fn etcdctl(world: &World<'_>) -> String {
+    let etcd = &world.snapshot.etcd;
+    let voting: Vec<&str> =
+        etcd.status.members.iter().filter(|m| !m.learner).map(|member| member.endpoint.as_str()).collect();
+    let endpoints = if voting.is_empty() { etcd.endpoints.join(",") } else { voting.join(",") };
+    format!("etcdctl --endpoints={}", shell(&endpoints))
+}
+
+/// The revision up to which history may go: what was read, or what the members say where nothing was.
+fn revision(world: &World<'_>) -> i64 {
+    let etcd = &world.snapshot.etcd;
+    let of_members = etcd.status.members.iter().map(|member| member.revision).max();
+    if etcd.revision > 0 { etcd.revision } else { of_members.unwrap_or_default() }
+}
+
+fn alarm_facts(alarm: &EtcdAlarm) -> Evidence {
+    let name = Some(alarm.name.as_str()).filter(|name| !name.is_empty());
+    Evidence::new().with("alarm", alarm.kind.as_str()).with("member", alarm.member.as_str()).with("name", name)
+}
+
+fn member_facts(member: &EtcdMember) -> Evidence {
+    Evidence::new()
+        .with("endpoint", member.endpoint.as_str())
+        .with("member", member.id.as_str())
+        .with("version", member.version.as_str())
+        .with("learner", member.learner)
+        .with("db_size", member.db_size)
+        .with("db_size_in_use", member.db_size_in_use)
+        .with("quota", member.quota)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::checks::{obstacle, run_these};
+    use crate::ledger::Ledger;
+    use crate::model::{Input, InputState};
+
+    fn alarm(kind: &str, member: &str, name: &str) -> EtcdAlarm {
+        EtcdAlarm { kind: kind.to_owned(), member: member.to_owned(), name: name.to_owned() }
+    }
+
+    fn member(name: &str, learner: bool) -> EtcdMember {
+        EtcdMember { endpoint: format!("http://{name}:2379"), id: "a1".to_owned(), learner, ..EtcdMember::default() }
+    }
+
+    fn with(alarms: &[EtcdAlarm]) -> Cluster {
+        let mut c = Cluster::healthy();
+        c.snapshot.etcd.revision = 1234;
+        c.snapshot.etcd.endpoints = vec!["http://one:2379".to_owned(), "http://three:2379".to_owned()];
+        c.snapshot.etcd.status.members = vec![member("one", false), member("two", true), member("three", false)];
+        c.snapshot.etcd.status.alarms = alarms.to_vec();
+        c
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(Cluster::healthy().find(&CHECK).is_empty());
+        assert!(with(&[]).find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn nospace_is_one_finding_with_the_commands_in_their_order() {
+        let found = with(&[alarm("NOSPACE", "a1", "one"), alarm("NOSPACE", "b2", "")]).find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "guid-1", Severity::Error));
+        let summary = "NOSPACE on member one and member b2: no write of Calico's succeeds: no pod starts";
+        assert_eq!(found[0].summary, summary);
+        let etcdctl = "etcdctl --endpoints='http://one:2379,http://three:2379'";
+        let commands = ["compaction 1234", "--command-timeout=10m defrag --cluster", "alarm disarm"];
+        assert_eq!(found[0].next, commands.map(|command| format!("{etcdctl} {command}")));
+        let evidence = serde_json::to_value(&found[0].evidence).unwrap();
+        assert_eq!(
+            (evidence["alarms"][0]["name"].as_str(), evidence["alarms"][1]["name"].as_str()),
+            (Some("one"), None)
+        );
+        assert_eq!(evidence["members"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn corrupt_is_worded_otherwise_and_is_not_compacted_before_it_is_disarmed() {
+        let found = with(&[alarm("CORRUPT", "a1", "one")]).find(&CHECK);
+        assert!(found[0].summary.starts_with("CORRUPT on member one: etcd's members differ"), "{}", found[0].summary);
+        assert!(found[0].next[0].ends_with("endpoint hashkv --cluster") && found[0].next.len() == 2);
+        let found = with(&[alarm("CORRUPT", "", ""), alarm("NOSPACE", "a1", "one")]).find(&CHECK);
+        assert!(found[0].summary.starts_with("CORRUPT on an unknown member, NOSPACE besides"), "{}", found[0].summary);
+        let last: Vec<&str> = found[0].next.iter().map(|c| c.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(last, ["--cluster", "disarm", "1234", "--cluster", "disarm"]);
+        let found = with(&[alarm("NEWER", "a1", "one")]).find(&CHECK);
+        assert!(found[0].summary.starts_with("NEWER on member one") && found[0].next.len() == 2);
+    }
+
+    /// The keys may all be forbidden: the members' word has the revision too.
+    #[test]
+    fn without_a_revision_of_the_keys_the_members_word_is_taken() {
+        let mut c = with(&[alarm("NOSPACE", "a1", "one")]);
+        c.snapshot.etcd.revision = 0;
+        c.snapshot.etcd.status.members[2].revision = 77;
+        assert!(c.find(&CHECK)[0].next[0].ends_with("compaction 77"));
+    }
+
+    #[test]
+    fn a_status_that_was_not_asked_for_is_no_incompleteness_and_one_that_failed_is() {
+        for (state, incomplete) in
+            [(InputState::NotAsked, false), (InputState::Unreachable, true), (InputState::Forbidden, true)]
+        {
+            let mut c = Cluster::healthy();
+            c.snapshot.coverage.set(Input::EtcdStatus, state, "");
+            c.snapshot.sort();
+            let ledger = Ledger::build(&c.snapshot, c.scope, None);
+            let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+            assert_eq!(obstacle(&CHECK, &world).map(|s| s.incomplete), Some(incomplete), "{state:?}");
+            assert_eq!(run_these(&world, &[&CHECK]).skipped[0].reason, format!("etcd-status: {}", state.word()));
+        }
+    }
+}

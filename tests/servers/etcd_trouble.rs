@@ -1,0 +1,98 @@
+//! Ways in which an [`Etcd`] is there and refuses: full, said to be corrupt, a learner, behind etcd's own proxy; and an
+//! endpoint that drops what is sent to it.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use etcd_client::{AlarmAction, AlarmOptions, AlarmType, MemberAddOptions};
+
+use super::etcd::Etcd;
+use super::process::{Server, etcd_command};
+use super::{block_on, free_port, poll, unique_name};
+
+impl Etcd {
+    /// Writes until etcd raises NOSPACE; start it with a small [`super::etcd::EtcdBuilder::quota`].
+    pub fn fill_up(&self) {
+        let filler = vec![b'x'; 200_000];
+        for i in 0..200 {
+            let put = block_on(self.client().put(format!("/filler/{i}"), filler.clone(), None));
+            match put {
+                Ok(_) => {}
+                Err(e) if e.to_string().contains("database space exceeded") => return,
+                Err(e) => panic!("not the refusal of a full etcd: {e}"),
+            }
+        }
+        panic!("etcd never was full: was it started with a quota?");
+    }
+
+    /// Raises CORRUPT for its own member, as a check of its data would.
+    pub fn declare_corrupt(&self) {
+        let status = block_on(self.client().status()).expect("status");
+        let member = status.header().expect("a header").member_id();
+        let mut of_it = AlarmOptions::new();
+        of_it.with_member(member);
+        block_on(self.client().alarm(AlarmAction::Activate, AlarmType::Corrupt, Some(of_it))).expect("an alarm");
+    }
+
+    /// The member's own name.
+    pub fn member_name(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder with etcdctl of this etcd's version, for a PATH.
+    pub fn tools(&self) -> PathBuf {
+        self.version.binaries().etcdctl.parent().expect("a folder").to_path_buf()
+    }
+
+    /// A second member that only learns and has caught up.
+    pub fn add_learner(&self) -> Etcd {
+        let mut learner = Etcd::builder(self.version).prepared();
+        let option = MemberAddOptions::new().with_is_learner();
+        block_on(self.client().member_add([learner.peer_url()], Some(option))).expect("a learner is added");
+        learner.follow(self);
+        let ready = || {
+            let status = block_on(learner.connect().ok()?.status()).ok()?;
+            (status.is_learner() && status.raft_applied_index() > 0).then_some(())
+        };
+        poll(Duration::from_secs(60), ready).expect("the learner answers for itself");
+        learner
+    }
+
+    /// `etcd grpc-proxy` in front of it: the process, and the endpoint.
+    pub fn behind_grpc_proxy(&self) -> (Server, String) {
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut command = etcd_command(&self.version.binaries().etcd);
+        command.args(["grpc-proxy", "start"]).arg(format!("--endpoints={}", self.endpoint()));
+        command.arg(format!("--listen-addr={address}"));
+        let proxy = Server::spawn(command, &self.folder.path().join(unique_name("proxy"))).expect("a proxy starts");
+        poll(Duration::from_secs(30), || TcpStream::connect(&address).ok()).expect("the proxy listens");
+        (proxy, format!("http://{address}"))
+    }
+}
+
+/// An endpoint to which packets get lost: the system's queue of connections to it is full, and nobody takes any out.
+pub struct Dropping {
+    pub endpoint: String,
+    _listener: std::net::TcpListener,
+    _queue: Mutex<Vec<TcpStream>>,
+}
+
+impl Dropping {
+    pub fn new() -> Dropping {
+        let listener = block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+            socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a loopback port");
+            socket.listen(1).expect("it listens").into_std().expect("a plain socket")
+        });
+        let address = listener.local_addr().expect("its address");
+        let mut queue = Vec::new();
+        // A connection that nobody answers any more is the proof that the queue is full.
+        while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+            queue.push(stream);
+            assert!(queue.len() < 100, "the queue never fills");
+        }
+        Dropping { endpoint: format!("http://{address}"), _listener: listener, _queue: Mutex::new(queue) }
+    }
+}
