@@ -9,6 +9,8 @@ mod servers;
 mod adversary;
 #[path = "release/bulk.rs"]
 mod bulk;
+#[path = "release/clocks.rs"]
+mod clocks;
 #[path = "release/contract.rs"]
 mod contract;
 #[path = "release/fake_kube.rs"]

@@ -16,7 +16,7 @@ pub use crate::model::keys::key_text;
 /// A finding in the making.
 #[derive(Debug)]
 pub struct Draft<'w> {
-    world: &'w World<'w>,
+    pub(super) world: &'w World<'w>,
     finding: Finding,
 }
 
@@ -215,7 +215,7 @@ impl Draft<'_> {
         self
     }
 
-    fn rest(mut self, look: Look, stamp: u64) -> Self {
+    pub(super) fn rest(mut self, look: Look, stamp: u64) -> Self {
         self.finding.rests.push(Rest { look, stamp });
         self
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 use super::args::{WhoArgs, WhoOutput};
 use super::gather::{self, Sources};
 use super::output::{self, Streams};
-use super::{who_before, who_deep};
+use super::{again, who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, decide};
 use crate::history::{Db, Mode};
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Input, InputState, Past, Snapshot};
+use crate::model::{Input, InputState, Past, Patch, Snapshot};
 use crate::record;
 use crate::render;
 use crate::source::capture::{self, Second};
@@ -97,13 +97,21 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let past = db.as_ref().and_then(|db| recall(db, &mut read.snapshot, &mut failed));
     let past = past.as_ref();
     let scope: ScopeFlag = args.scope.into();
-    let snapshot = &read.snapshot;
-    let ledger = Ledger::build(snapshot, scope, past);
-    let world = World { snapshot, ledger: &ledger, past };
+    let mut ledger = Ledger::build(&read.snapshot, scope, past);
     let asked = Asked::of(&ledger, &args.what);
-    let outcome = who::about(&ledger, checks::run(&world), &asked);
-    let (outcome, looked) = settle(&read, outcome, args, past, streams).await;
-    read.incomplete = !looked;
+    let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
+    outcome = who::about(&ledger, outcome, &asked);
+    let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
+    if settling.has_suspects(&outcome) {
+        // One ledger at a time: the second look is judged in the same snapshot.
+        drop(ledger);
+        let looked;
+        (outcome, looked) = settle(&mut read, outcome, &settling, args, streams).await;
+        read.incomplete = !looked;
+        ledger = Ledger::build(&read.snapshot, scope, past);
+    }
+    let snapshot = &read.snapshot;
+    let world = World { snapshot, ledger: &ledger, past };
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
     if let Some(db) = &db {
         match before(db, snapshot, &dossier, &args.what) {
@@ -129,28 +137,25 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
 /// What stands of the findings about it, by the rules of an audit: an earlier audit or a second look saw it too. False
 /// when somebody had to look again and could not.
 async fn settle(
-    read: &Read,
+    read: &mut Read,
     outcome: Outcome,
+    settling: &Settling<'_>,
     args: &WhoArgs,
-    past: Option<&Past>,
     streams: &Streams,
 ) -> (Outcome, bool) {
-    let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
-    if !settling.has_suspects(&outcome) {
-        return (outcome, true);
-    }
-    let again = |second: &Snapshot| {
-        let ledger = Ledger::build(second, args.scope.into(), past);
-        checks::run(&World { snapshot: second, ledger: &ledger, past })
+    let snapshot = &mut read.snapshot;
+    let suspected = settling.checks(&outcome);
+    let confirm = |outcome: Outcome, snapshot: &mut Snapshot, patch: &mut Patch| {
+        let again = again::judge(snapshot, patch, &suspected, args.scope.into(), settling.past);
+        (settling.confirm(outcome, &again), true)
     };
-    match &read.from {
+    match &mut read.from {
         _ if args.settle.is_zero() => (settling.unconfirmed(outcome), true),
         From::Capture(Second::None) => (outcome, true),
         From::Capture(Second::Failed(_)) => (settling.unconfirmed(outcome), false),
-        From::Capture(Second::Seen(second)) => {
-            let mut second = (**second).clone();
-            second.now = args.now.unwrap_or(second.now);
-            (settling.confirm(outcome, &again(&second)), true)
+        From::Capture(Second::Seen(patch)) => {
+            patch.other.now = args.now.unwrap_or(patch.other.now);
+            confirm(outcome, snapshot, patch)
         }
         From::Sources(sources) => {
             let look = settling.second_look(&outcome);
@@ -158,10 +163,10 @@ async fn settle(
             let spinner = streams.spinner(&title);
             spinner.set_position(look.size() as u64);
             tokio::time::sleep(args.settle).await;
-            let seen = gather::second_look(sources, &read.snapshot, &look, args.now, None).await;
+            let seen = again::second_look(sources, snapshot, look, args.now, None).await;
             spinner.finish_and_clear();
             match seen {
-                Ok(second) => (settling.confirm(outcome, &again(&second)), true),
+                Ok(mut patch) => confirm(outcome, snapshot, &mut patch),
                 Err(error) => {
                     streams.note(&format!(
                         "the second look failed, what one look found stays unconfirmed: {}",

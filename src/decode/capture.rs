@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, ClockPair, ClockPairs, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service,
+    Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,7 +119,15 @@ pub struct LookLine {
     pub endpoints: Vec<String>,
     pub kube_system_uid: Option<String>,
     pub kubernetes_service_uid: Option<String>,
+    /// Version 1: the `Date` of the first answer, which came when the look began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<i64>,
+    /// Pairs of clocks at one answer each: the API server's, ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<(i64, i64)>,
+    /// Our clock at the end of the reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_until: Option<i64>,
     pub server: String,
     pub coverage: Vec<(String, String, String)>,
     /// Why the second look failed; then nothing of it is here.
@@ -139,7 +148,9 @@ impl LookLine {
             endpoints: etcd.endpoints.clone(),
             kube_system_uid: kube.kube_system_uid.clone(),
             kubernetes_service_uid: kube.kubernetes_service_uid.clone(),
-            date: kube.date.map(|d| d.0),
+            date: None,
+            clocks: kube.clocks.iter().map(|pair| (pair.theirs.0, pair.ours.0)).collect(),
+            read_until: snapshot.read_until.map(|t| t.0),
             server: kube.server.clone(),
             coverage: Input::ALL
                 .into_iter()
@@ -150,12 +161,22 @@ impl LookLine {
         }
     }
 
+    fn clock_pairs(&self) -> ClockPairs {
+        let of_old = self.date.map(|date| (date, self.started));
+        let pairs = of_old.into_iter().chain(self.clocks.iter().copied());
+        pairs.map(|(theirs, ours)| ClockPair { theirs: Time(theirs), ours: Time(ours) }).collect()
+    }
+
     /// Puts it back into a snapshot.
     ///
     /// # Errors
     /// When it names an input or a state that this version does not know.
     pub fn restore(&self, snapshot: &mut Snapshot) -> Result<(), String> {
         snapshot.now = Time(self.now);
+        // Version 1 told the end by the duration; its `now` was the start, unless it had been given.
+        let of_old = self.date.is_some() && self.now == self.started;
+        let end = || Time(self.started).plus(Duration::from_millis(self.duration_ms));
+        snapshot.read_until = self.read_until.map(Time).or_else(|| of_old.then(end));
         snapshot.etcd = EtcdFacts {
             revision: self.revision,
             compact_revision: self.compact_revision,
@@ -166,7 +187,7 @@ impl LookLine {
         snapshot.kube = KubeFacts {
             kube_system_uid: self.kube_system_uid.clone(),
             kubernetes_service_uid: self.kubernetes_service_uid.clone(),
-            date: self.date.map(Time),
+            clocks: self.clock_pairs(),
             server: self.server.clone(),
         };
         let mut coverage = Coverage::default();
@@ -402,40 +423,4 @@ impl NamespaceLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::testing::{Cluster, addr};
-
-    #[test]
-    fn objects_come_back_as_they_were() {
-        let mut c = Cluster::healthy();
-        let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
-        let pod = c.pod_mut("web-0");
-        (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
-        (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
-        pod.asked_for = [addr("10.65.0.1")].into();
-        c.service("shop", "web", "10.65.9.9").class = Some(kind);
-        c.namespace("shop");
-        let mut names = c.snapshot.names.clone();
-        for pod in &c.snapshot.pods {
-            let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
-            let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
-            assert_eq!(format!("{back:?}"), format!("{pod:?}"));
-        }
-        let node = &c.snapshot.kube_nodes[0];
-        assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
-        let service = &c.snapshot.services[0];
-        assert_eq!(
-            format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-            format!("{service:?}")
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_survive() {
-        for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
-            let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
-            assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
-        }
-    }
-}
+mod tests;

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, Handle, HandleId, HostEndpoint, IpamConfig,
-    IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service, Time,
+    Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Handle, HandleId, HostEndpoint,
+    IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service,
+    Time,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -251,8 +252,8 @@ pub struct KubeFacts {
     pub kube_system_uid: Option<String>,
     /// UID of service `default/kubernetes`, the same cluster's other name.
     pub kubernetes_service_uid: Option<String>,
-    /// The `Date` header of an answer.
-    pub date: Option<Time>,
+    /// The `Date` of its answers beside our clock at each.
+    pub clocks: ClockPairs,
     /// The server's address, or the file's name.
     pub server: String,
 }
@@ -269,6 +270,8 @@ impl KubeFacts {
 pub struct Snapshot {
     /// The moment by which ages, graces and cooldowns are judged.
     pub now: Time,
+    /// This machine's clock when the first look had been read to its end; `None` where `now` was given, and in files.
+    pub read_until: Option<Time>,
     pub names: Names,
     pub coverage: Coverage,
     pub etcd: EtcdFacts,

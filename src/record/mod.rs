@@ -112,7 +112,8 @@ fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
         judged: snapshot.now,
         started: course.started,
         duration: course.duration,
-        api_date: snapshot.kube.date,
+        // What their clock showed then: held against `started` it is the skew.
+        api_date: snapshot.kube.clocks.theirs_at(course.started),
         etcd: snapshot.etcd.clone(),
         scope: scope_word(ledger),
         complete: course.complete,

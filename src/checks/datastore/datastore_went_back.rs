@@ -3,7 +3,7 @@
 use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, delete_pod, key_text};
-use crate::checks::{Check, Docs, World, obstacle};
+use crate::checks::{Check, Docs, Steady, World, obstacle};
 use crate::model::keys::Record;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
@@ -13,7 +13,7 @@ pub static CHECK: Check = Check {
     name: "datastore-went-back",
     severity: Severity::Critical,
     needs: Needs::D,
-    steady: false,
+    steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "etcd's revision or cluster id is older, or another, than in the last complete audit; or (the fork test) a \

@@ -24,6 +24,7 @@ use record::Recorder;
 use session::Session;
 use turn::Turn;
 
+use super::again;
 use super::gather::{self, Sources, present};
 use super::output::{self, Streams};
 use super::release_args::{PlanOutput, ReleaseArgs};
@@ -169,17 +170,18 @@ async fn plan(
     let Chosen { wanted, nothing, beyond_max, findings } = choose::choose(args, &world);
     planned.nothing = nothing;
     planned.plan.beyond_max = beyond_max;
-    let again = Settling { past: None, now: first.now, settle: std::time::Duration::ZERO }
+    let suspects = Settling { past: None, now: first.now, settle: std::time::Duration::ZERO }
         .second_look(&Outcome { findings, skipped: Vec::new() });
-    let second = gather::second_look(sources, first, &again, None, None).await;
-    let second = match second {
-        Ok(second) => second,
+    let mut second = first.clone();
+    let looked = again::second_look(sources, &mut second, suspects, None, None).await;
+    match looked {
+        Ok(mut patch) => patch.swap(&mut second),
         Err(error) => {
             let words = format!("it could not be read again right now: {}", crate::error::chain(&error));
             planned.plan.refusals.push(Refusal::new(5, crate::plan::circumstances::RUN, words));
             return Ok(planned);
         }
-    };
+    }
     let ledger = Ledger::build(&second, scope, past);
     let world = World { snapshot: &second, ledger: &ledger, past };
     let (nodes_off, notes) = nodes::off(&world, &args.node_is_off);
