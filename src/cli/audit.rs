@@ -111,7 +111,7 @@ pub async fn look(
 /// What a capture saw; both looks are in it.
 fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
     let mut snapshot = captured.first;
-    snapshot.now = judging.now.unwrap_or(snapshot.now);
+    snapshot.judge_at(judging.now);
     memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope_flag());
     (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)

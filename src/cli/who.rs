@@ -82,7 +82,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
     if let Some(file) = &args.from {
         let captured = capture::read(file)?;
         let mut snapshot = captured.first;
-        snapshot.now = args.now.unwrap_or(snapshot.now);
+        snapshot.judge_at(args.now);
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;

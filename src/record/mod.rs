@@ -185,3 +185,21 @@ fn dark(ledger: &Ledger<'_>) -> DarkRecord {
     }
     record
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// Held against `started` the API server's time is the skew of one answer, however long the reading took.
+    #[test]
+    fn the_api_servers_time_is_that_of_the_start() {
+        let mut c = Cluster::healthy();
+        c.api_time(40);
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let started = c.ago(63);
+        let course = Course { started, duration: Duration::from_secs(63), ..Course::default() };
+        let header = header(&ledger, &Outcome::default(), &course);
+        assert_eq!(header.api_date, Some(started.plus(Duration::from_secs(40))));
+    }
+}

@@ -14,7 +14,8 @@ pub static CHECK: Check = Check {
     name: "collector-stuck",
     severity: Severity::Warning,
     needs: Needs::D.and(Needs::C),
-    steady: Steady::KubernetesReadEarlier,
+    // A leak that an audit recorded four graces ago, and the very same is proven now: that is twice.
+    steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "The same proven leak (IPA110) in the audits of more than four times the leak grace period. Either it is of a \
@@ -54,9 +55,8 @@ impl Never {
 }
 
 /// A leak that stays.
-struct Stuck<'w> {
+struct Stuck {
     address: Addr,
-    allocation: &'w Allocation,
     since: Time,
     never: Option<Never>,
 }
@@ -68,7 +68,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let addresses = past.open.leaks().iter();
-    let mut stuck: Vec<Stuck<'_>> =
+    let mut stuck: Vec<Stuck> =
         addresses.flat_map(|a| world.ledger.allocations_at(*a)).filter_map(|a| judge(world, past, a)).collect();
     stuck.sort_by_key(|s| (s.address, s.since));
     if !stuck.is_empty() {
@@ -77,7 +77,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// The leak of an allocation, when it is proven now and the very same has been for too long.
-fn judge<'w>(world: &World<'w>, past: &Past, allocation: &'w Allocation) -> Option<Stuck<'w>> {
+fn judge(world: &World<'_>, past: &Past, allocation: &Allocation) -> Option<Stuck> {
     let proof = leaked_address::proof(world, allocation)?;
     let known = past.open.get(leaked_address::CHECK.code, SubjectKind::Address, &allocation.address.to_string())?;
     // The address may have changed hands and leaked once more: then it is another leak.
@@ -85,7 +85,7 @@ fn judge<'w>(world: &World<'w>, past: &Past, allocation: &'w Allocation) -> Opti
     let since = known.first_seen.max(recorded);
     let limit = world.snapshot.kube_controllers.grace().saturating_mul(GRACES);
     let stays = world.snapshot.now.since(since) > limit;
-    stays.then(|| Stuck { address: allocation.address, allocation, since, never: never(world, allocation, &proof) })
+    stays.then(|| Stuck { address: allocation.address, since, never: never(world, allocation, &proof) })
 }
 
 fn never(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Option<Never> {
@@ -109,10 +109,10 @@ fn never(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Optio
     (off && exists).then_some(Never::SwitchedOff)
 }
 
-fn report(world: &World<'_>, stuck: &[Stuck<'_>]) -> Finding {
+fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
     let snapshot = world.snapshot;
-    let collectable: Vec<&Stuck<'_>> = stuck.iter().filter(|s| s.never.is_none()).collect();
-    let mut reasons: BTreeMap<Never, Vec<&Stuck<'_>>> = BTreeMap::new();
+    let collectable: Vec<&Stuck> = stuck.iter().filter(|s| s.never.is_none()).collect();
+    let mut reasons: BTreeMap<Never, Vec<&Stuck>> = BTreeMap::new();
     for leak in stuck {
         if let Some(never) = leak.never {
             reasons.entry(never).or_default().push(leak);
@@ -134,7 +134,7 @@ fn report(world: &World<'_>, stuck: &[Stuck<'_>]) -> Finding {
             format!("{kept} that Calico's collector never takes: {}", words.join("; "))
         }
     };
-    let shown = |leaks: &[&Stuck<'_>]| leaks.iter().take(SHOWN).map(|s| s.address).collect::<Vec<_>>();
+    let shown = |leaks: &[&Stuck]| leaks.iter().take(SHOWN).map(|s| s.address).collect::<Vec<_>>();
     let never: Vec<Evidence> = reasons
         .iter()
         .map(|(never, leaks)| {
@@ -156,10 +156,6 @@ fn report(world: &World<'_>, stuck: &[Stuck<'_>]) -> Finding {
         .fact("datastore_locked", locked)
         .fact("configuration_absent", absent)
         .since(oldest)
-        // A collector that works takes the oldest one as well: it stands for all of them.
-        .with_each(stuck.iter().min_by_key(|s| s.since), |d, s| {
-            d.rests_on_allocation(s.allocation).rests_on_owners(s.allocation)
-        })
         .next("kubectl get pods --all-namespaces -l k8s-app=calico-kube-controllers")
         .next("kubectl -n kube-system logs deployment/calico-kube-controllers --tail=100")
         .next("ipaudit release --code IPA110 --older-than 24h")
