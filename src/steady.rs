@@ -4,118 +4,15 @@
 //! time ago recorded the same stamp, or when a second look, after the settle time, finds it again with the same
 //! stamp. Here is decided what must be looked at again and what stands; the looking is done at the edge.
 
+pub mod look;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::checks::{self, Outcome};
-use crate::model::{Cidr, Code, Finding, HandleId, Host, Input, Look, Name, Past, Severity, State, SubjectKind, Time};
+use crate::checks::{self, Check, Outcome};
+use crate::model::{Code, Finding, Past, Severity, State, SubjectKind, Time};
 
-/// Above this many suspects of one kind, the whole list is read once more instead of each key.
-pub const MANY: usize = 400;
-
-/// What a second look reads again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SecondLook {
-    pub blocks: Again<Cidr>,
-    pub handles: Again<HandleId>,
-    pub affinities: Again<(Host, Cidr)>,
-    /// Namespace and name of the key.
-    pub endpoints: Again<(Name, Name)>,
-    /// Calico's name of a node, namespace and pod: the key `<node>-k8s-<pod>-eth0`, absent at the first look.
-    pub endpoints_of_pods: Again<(Name, Name, Name)>,
-    pub calico_nodes: Again<Name>,
-    /// Pools, reservations and settings, all of them.
-    pub settings: bool,
-    /// Namespace and name.
-    pub pods: Again<(Name, Name)>,
-    pub kube_nodes: Again<Name>,
-    /// Namespace and name.
-    pub services: Again<(Name, Name)>,
-}
-
-/// Which of one kind are read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Again<T> {
-    /// These, present or absent; none when empty.
-    These(BTreeSet<T>),
-    /// So many that one more list is cheaper.
-    All,
-}
-
-impl<T> Default for Again<T> {
-    fn default() -> Again<T> {
-        Again::These(BTreeSet::new())
-    }
-}
-
-impl<T: Ord> Again<T> {
-    fn add(&mut self, suspect: T) {
-        if let Again::These(list) = self {
-            list.insert(suspect);
-            if list.len() > MANY {
-                *self = Again::All;
-            }
-        }
-    }
-
-    /// Whether nothing of this kind is read again.
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Again::These(list) if list.is_empty())
-    }
-
-    /// How many are read one by one.
-    fn len(&self) -> usize {
-        if let Again::These(list) = self { list.len() } else { 0 }
-    }
-}
-
-impl SecondLook {
-    /// Whether there is nothing to look at again.
-    pub fn is_empty(&self) -> bool {
-        *self == SecondLook::default()
-    }
-
-    /// Whether anything of Kubernetes is to be read again.
-    pub fn needs_kubernetes(&self) -> bool {
-        !(self.pods.is_empty() && self.kube_nodes.is_empty() && self.services.is_empty())
-    }
-
-    /// How many keys and objects are read again one by one, for progress.
-    pub fn size(&self) -> usize {
-        let etcd = self.blocks.len() + self.handles.len() + self.affinities.len() + self.endpoints.len();
-        let etcd = etcd + self.endpoints_of_pods.len();
-        etcd + self.calico_nodes.len() + self.pods.len() + self.kube_nodes.len() + self.services.len()
-    }
-
-    /// The etcd inputs of which the whole list is read again.
-    pub fn whole_inputs(&self) -> Vec<Input> {
-        let whole = [
-            (self.blocks == Again::All, Input::Blocks),
-            (self.handles == Again::All, Input::Handles),
-            (self.affinities == Again::All, Input::Affinities),
-            (self.endpoints == Again::All || self.endpoints_of_pods == Again::All, Input::Endpoints),
-            (self.calico_nodes == Again::All, Input::CalicoNodes),
-            (self.settings, Input::Pools),
-            (self.settings, Input::Config),
-        ];
-        whole.into_iter().filter(|(whole, _)| *whole).map(|(_, input)| input).collect()
-    }
-
-    fn add(&mut self, look: Look) {
-        match look {
-            Look::Block(cidr) => self.blocks.add(cidr),
-            Look::Handle(id) => self.handles.add(id),
-            Look::Affinity(host, cidr) => self.affinities.add((host, cidr)),
-            Look::Endpoint(namespace, name) => self.endpoints.add((namespace, name)),
-            Look::EndpointsOfPod(node, namespace, pod) => self.endpoints_of_pods.add((node, namespace, pod)),
-            Look::CalicoNode(node) => self.calico_nodes.add(node),
-            Look::Settings => self.settings = true,
-            Look::Pod(namespace, name) => self.pods.add((namespace, name)),
-            Look::KubeNode(node) => self.kube_nodes.add(node),
-            Look::Service(namespace, name) => self.services.add((namespace, name)),
-        }
-    }
-}
+pub use look::{Again, SecondLook};
 
 /// Who decides what stands: the history, and how long a thing must have been so.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +46,12 @@ impl Settling<'_> {
         again
     }
 
+    /// The checks that have a suspect: no other one has to run again.
+    pub fn checks(&self, outcome: &Outcome) -> Vec<&'static Check> {
+        let codes: BTreeSet<Code> = outcome.findings.iter().filter(|f| self.is_suspect(f)).map(|f| f.code).collect();
+        codes.into_iter().filter_map(checks::find).collect()
+    }
+
     /// What stands after the second look: a suspect stays when the second outcome has it with the same stamp.
     pub fn confirm(&self, mut first: Outcome, second: &Outcome) -> Outcome {
         let again: HashMap<(Code, SubjectKind, &str), u128> =
@@ -171,6 +74,9 @@ impl Settling<'_> {
         outcome
     }
 }
+
+#[cfg(test)]
+mod heals;
 
 #[cfg(test)]
 mod tests {
@@ -207,16 +113,6 @@ mod tests {
         assert_eq!(look.pods, Again::These([pod].into()));
         assert_eq!(look.blocks, Again::These([cidr("10.65.0.0/26")].into()));
         assert!(!look.is_empty() && look.needs_kubernetes() && look.whole_inputs().is_empty());
-    }
-
-    #[test]
-    fn so_many_suspects_of_one_kind_are_one_more_list() {
-        let mut look = SecondLook::default();
-        let mut names = crate::model::Names::default();
-        for i in 0..=MANY {
-            look.add(Look::CalicoNode(names.intern(&format!("node-{i}"))));
-        }
-        assert_eq!((look.calico_nodes.len(), look.whole_inputs()), (0, vec![Input::CalicoNodes]));
     }
 
     #[test]

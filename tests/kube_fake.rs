@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::error::{Error, chain};
 use ipaudit::model::{Input, InputState, Snapshot, Time};
+use ipaudit::plan::circumstances::Clocks;
 use ipaudit::source::kube::{read, relist};
 use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Looked, Suspects, get_pod, look_again};
@@ -86,7 +87,13 @@ fn serve(stream: TcpStream, reply: &dyn Fn(&str, usize) -> Reply, seen: &Mutex<V
         let date = "Date: Tue, 24 Nov 2026 13:31:53 GMT\r\n";
         match reply(&path, before) {
             Reply::Json(status, headers, body) => {
-                let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                // A `Date` of the reply's own goes before the usual one; an empty one means that there is none.
+                let date = if headers.iter().any(|(name, _)| *name == "Date") { "" } else { date };
+                let headers: String = headers
+                    .iter()
+                    .filter(|(_, value)| !value.is_empty())
+                    .map(|(name, value)| format!("{name}: {value}\r\n"))
+                    .collect();
                 let body = body.to_string();
                 let length = body.len();
                 let head = format!(
@@ -209,10 +216,60 @@ async fn a_server_without_protobuf_is_read_as_json_page_by_page() {
     assert_eq!(pods(&snapshot), ["a", "b", "c"]);
     assert_eq!(snapshot.kube.kube_system_uid.as_deref(), Some("ns-uid"));
     assert_eq!(snapshot.kube.kubernetes_service_uid.as_deref(), Some("svc-uid"));
-    assert_eq!(snapshot.kube.date, Time::parse_rfc3339("2026-11-24T13:31:53Z"));
+    let theirs = snapshot.kube.clocks.last().map(|pair| pair.theirs);
+    assert_eq!(theirs, Time::parse_rfc3339("2026-11-24T13:31:53Z"));
     assert_eq!(snapshot.kube.server, fake.url);
     assert_eq!((api.tally.json.load(Ordering::Relaxed), api.tally.protobuf.load(Ordering::Relaxed)), (5, 0));
     assert!(fake.asked().iter().all(|path| !path.contains("resourceVersion")), "{:?}", fake.asked());
+}
+
+/// A list of pods takes 63 s by the clocks of both sides: neither is wrong, and held against the end of the reading the
+/// first answer's `Date` would say so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_tells_its_own_time() {
+    static NOW: AtomicI64 = AtomicI64::new(1_795_000_000);
+    fn dated(body: Value) -> Reply {
+        let now = chrono::DateTime::from_timestamp(NOW.load(Ordering::SeqCst), 0).unwrap();
+        Reply::Json(200, vec![("Date", now.format("%a, %d %b %Y %H:%M:%S GMT").to_string())], body)
+    }
+    let fake = Fake::start(|path, _| match path {
+        "/api/v1/pods?limit=2" => {
+            NOW.fetch_add(63, Ordering::SeqCst);
+            dated(list("Pod", "", &[pod("a")]))
+        }
+        other => match others(other) {
+            Reply::Json(_, _, body) => dated(body),
+            other => other,
+        },
+    });
+    let mut api = api(&fake, patience()).await;
+    api.clock = || Time(NOW.load(Ordering::SeqCst) * 1_000_000_000);
+    let mut snapshot = Snapshot::default();
+    read(&api, &mut snapshot).await;
+    let clocks = snapshot.kube.clocks;
+    let seconds: Vec<i64> = clocks.iter().map(|pair| pair.theirs.seconds() - 1_795_000_000).collect();
+    assert_eq!(seconds, [0, 63]);
+    assert!(clocks.iter().all(|pair| pair.apart().is_zero()), "{clocks:?}");
+    let end = (api.clock)();
+    assert_eq!(clocks.theirs_at(end), Some(end));
+    let asked = Clocks { local: end, last_audit: None, api: clocks.closest(), from_files: false };
+    assert_eq!(ipaudit::plan::gates::clock(&asked), Ok(()));
+}
+
+/// As behind a proxy that answers the first request itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_answer_without_its_time_is_made_good_by_the_next() {
+    let fake = Fake::start(|path, before| match (path, before) {
+        ("/api/v1/namespaces?limit=2", _) => {
+            let Reply::Json(_, _, body) = others(path) else { panic!() };
+            Reply::Json(200, vec![("Date", String::new())], body)
+        }
+        ("/api/v1/pods?limit=2", _) => ok(list("Pod", "", &[pod("a")])),
+        (other, _) => others(other),
+    });
+    let (snapshot, _) = read_all(&fake, patience()).await;
+    assert_eq!(fake.asked()[0], "/api/v1/namespaces?limit=2");
+    assert_eq!(snapshot.kube.clocks.last().map(|p| p.theirs), Time::parse_rfc3339("2026-11-24T13:31:53Z"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,6 +11,8 @@ mod adversary;
 mod alarms;
 #[path = "release/bulk.rs"]
 mod bulk;
+#[path = "release/clocks.rs"]
+mod clocks;
 #[path = "release/contract.rs"]
 mod contract;
 #[path = "release/fake_kube.rs"]

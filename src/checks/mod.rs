@@ -15,6 +15,7 @@ mod fold;
 pub mod handles;
 mod holders;
 mod order;
+mod steady;
 #[cfg(test)]
 pub mod testing;
 
@@ -22,6 +23,7 @@ use crate::ledger::{Ledger, Pairing};
 use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
 pub use order::natural;
+pub use steady::Steady;
 
 /// The manual of one check, in the sections that every check has.
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +49,17 @@ pub struct Check {
     pub severity: Severity,
     /// Without these inputs the check is skipped, and said to be skipped.
     pub needs: Needs,
-    /// Whether a finding must be seen to hold twice (S).
-    pub steady: bool,
+    /// Whether a finding must be seen to hold twice (S), and why.
+    pub steady: Steady,
     pub subject: SubjectKind,
     pub docs: Docs,
     pub run: fn(&World<'_>, &mut Vec<Finding>),
 }
 
 impl Check {
-    /// Whether findings of this check count only when they stand a second look: marked so, or it needs pods.
+    /// Whether findings of this check count only when they stand a second look.
     pub const fn is_steady(&self) -> bool {
-        self.steady || self.needs.has(Needs::P)
+        self.steady.is_steady()
     }
 }
 

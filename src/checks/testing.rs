@@ -9,12 +9,14 @@ use super::{Check, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, Endpoint, Finding,
-    Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace,
-    Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid, keys,
+    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, ClockPair, Endpoint,
+    Finding, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names,
+    Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel,
+    Uid, keys,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
+#[derive(Clone)]
 pub struct Cluster {
     pub snapshot: Snapshot,
     revision: i64,
@@ -106,6 +108,12 @@ impl Cluster {
     /// A moment before now.
     pub fn ago(&self, seconds: u64) -> Time {
         self.snapshot.now.minus(Duration::from_secs(seconds))
+    }
+
+    /// An answer of the API server whose clock was so many seconds ahead of ours at that moment.
+    pub fn api_time(&mut self, ahead: u64) {
+        let now = self.snapshot.now;
+        self.snapshot.kube.clocks.note(ClockPair { theirs: now.plus(Duration::from_secs(ahead)), ours: now });
     }
 
     pub fn pool(&mut self, name: &str, range: &str) -> &mut Pool {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::again;
 use super::args::{AuditArgs, Judging, Output, View};
 use super::gather::{self, FirstLook, Sources};
 use super::memory::{self, Memory};
@@ -11,7 +12,7 @@ use crate::error::{Error, chain};
 use crate::exit::Exit;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
-use crate::model::{Input, Past, Snapshot, Time};
+use crate::model::{Input, Past, Patch, Snapshot, Time};
 use crate::record::Course;
 use crate::render::{self, AuditView, Circumstances, Narrow};
 use crate::settings::Ignored;
@@ -25,7 +26,7 @@ use crate::steady::Settling;
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let settings = args.settings.settings()?;
     let (judging, mut memory);
-    let (looked, mut verdict, ledger);
+    let (mut looked, mut verdict, mut ledger, again);
     match &args.from {
         Some(file) => {
             let captured = capture::read(file)?;
@@ -33,14 +34,24 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             let second;
             (looked, second) = from_capture(captured, judging, &mut memory);
             ledger = looked.ledger(&memory);
-            verdict = looked.judge_captured(second, &ledger, judging, &memory);
+            (verdict, again) = looked.judge(&ledger, judging, &memory);
+            if again {
+                drop(ledger);
+                verdict = looked.look_again_in(verdict, second, judging, &memory);
+                ledger = looked.ledger(&memory);
+            }
         }
         None => {
             let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
             looked = look(&sources, judging, streams, &mut memory, None).await?;
             ledger = looked.ledger(&memory);
-            verdict = looked.judge(&ledger, &sources, judging, streams, &memory, None).await;
+            (verdict, again) = looked.judge(&ledger, judging, &memory);
+            if again {
+                drop(ledger);
+                verdict = looked.look_again(verdict, &sources, judging, streams, &memory, None).await;
+                ledger = looked.ledger(&memory);
+            }
         }
     }
     settings.change_severities(&mut verdict.outcome);
@@ -100,8 +111,7 @@ pub async fn look(
 /// What a capture saw; both looks are in it.
 fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
     let mut snapshot = captured.first;
-    snapshot.now = judging.now.unwrap_or(snapshot.now);
-    snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| judging.now.is_none());
+    snapshot.judge_at(judging.now);
     memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope_flag());
     (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)
@@ -113,39 +123,45 @@ impl Looked {
         Ledger::build(&self.snapshot, self.scope, memory.past())
     }
 
-    /// Runs the checks, and looks again at suspects; a capture being written sees that too.
-    pub async fn judge(
-        &self,
-        ledger: &Ledger<'_>,
+    /// What one look says, and whether somebody has to look again before it may be told.
+    pub fn judge(&self, ledger: &Ledger<'_>, judging: &Judging, memory: &Memory) -> (Verdict, bool) {
+        let past = memory.past();
+        let settling = self.settling(judging, past);
+        let mut outcome = checks::run(&World { snapshot: &self.snapshot, ledger, past });
+        let suspects = settling.has_suspects(&outcome);
+        let again = suspects && !judging.settle.is_zero();
+        if suspects && !again {
+            outcome = settling.unconfirmed(outcome);
+        }
+        (Verdict { outcome, ..Verdict::default() }, again)
+    }
+
+    /// Looks again at suspects; a capture being written sees that too. No ledger may live meanwhile: what is read
+    /// again is put into the very snapshot, judged there, and taken out.
+    pub async fn look_again(
+        &mut self,
+        mut verdict: Verdict,
         sources: &Sources,
         judging: &Judging,
         streams: &Streams,
         memory: &Memory,
         mut capture: Option<&mut Writer>,
     ) -> Verdict {
-        let past = memory.past();
-        let (mut verdict, settling) = self.first_verdict(ledger, judging, past);
-        if !settling.has_suspects(&verdict.outcome) {
-            return verdict;
-        }
-        if judging.settle.is_zero() {
-            verdict.outcome = settling.unconfirmed(verdict.outcome);
-            return verdict;
-        }
+        let settling = self.settling(judging, memory.past());
         let look = settling.second_look(&verdict.outcome);
         let spinner = streams.spinner(&format!("looking again in {}s at suspects:", judging.settle.as_secs()));
         spinner.set_position(look.size() as u64);
         tokio::time::sleep(judging.settle).await;
         let began = gather::present();
-        let seen = gather::second_look(sources, &self.snapshot, &look, judging.now, capture.as_deref_mut()).await;
+        let seen = again::second_look(sources, &mut self.snapshot, look, judging.now, capture.as_deref_mut()).await;
         spinner.finish_and_clear();
         let took = judging.now.map_or_else(|| gather::present().since(began), |_| Duration::ZERO);
         match seen {
-            Ok(second) => {
+            Ok(mut patch) => {
                 if let Some(writer) = capture {
-                    writer.look(&second, began, took);
+                    writer.look(&patch.other, began, took);
                 }
-                verdict.outcome = settling.confirm(verdict.outcome, &self.check_again(&second, past));
+                self.confirm(&mut verdict, &settling, &mut patch, memory.past());
             }
             Err(error) => {
                 if let Some(writer) = capture {
@@ -158,37 +174,28 @@ impl Looked {
     }
 
     /// The same with the second look of a capture.
-    fn judge_captured(&self, second: Second, ledger: &Ledger<'_>, judging: &Judging, memory: &Memory) -> Verdict {
-        let past = memory.past();
-        let (mut verdict, settling) = self.first_verdict(ledger, judging, past);
+    fn look_again_in(&mut self, mut verdict: Verdict, second: Second, judging: &Judging, memory: &Memory) -> Verdict {
+        let settling = self.settling(judging, memory.past());
         match second {
-            _ if judging.settle.is_zero() => verdict.outcome = settling.unconfirmed(verdict.outcome),
             // Nothing had to be looked at again, or a capture without a second look: read again as a file, it says
             // the same.
             Second::None => {}
-            Second::Seen(mut second) => {
-                second.now = judging.now.unwrap_or(second.now);
-                verdict.outcome = settling.confirm(verdict.outcome, &self.check_again(&second, past));
+            Second::Seen(mut patch) => {
+                patch.other.now = judging.now.unwrap_or(patch.other.now);
+                self.confirm(&mut verdict, &settling, &mut patch, memory.past());
             }
             Second::Failed(why) => verdict.fail_second_look(&settling, &why),
         }
         verdict
     }
 
-    fn first_verdict<'p>(
-        &self,
-        ledger: &Ledger<'_>,
-        judging: &Judging,
-        past: Option<&'p Past>,
-    ) -> (Verdict, Settling<'p>) {
-        let outcome = checks::run(&World { snapshot: &self.snapshot, ledger, past });
-        let settling = Settling { past, now: self.snapshot.now, settle: judging.settle };
-        (Verdict { outcome, ..Verdict::default() }, settling)
+    fn settling<'p>(&self, judging: &Judging, past: Option<&'p Past>) -> Settling<'p> {
+        Settling { past, now: self.snapshot.now, settle: judging.settle }
     }
 
-    fn check_again(&self, second: &Snapshot, past: Option<&Past>) -> Outcome {
-        let ledger = Ledger::build(second, self.scope, past);
-        checks::run(&World { snapshot: second, ledger: &ledger, past })
+    fn confirm(&mut self, verdict: &mut Verdict, settling: &Settling<'_>, patch: &mut Patch, past: Option<&Past>) {
+        let again = again::judge(&mut self.snapshot, patch, &settling.checks(&verdict.outcome), self.scope, past);
+        verdict.outcome = settling.confirm(std::mem::take(&mut verdict.outcome), &again);
     }
 
     /// Whether something could not be read or decoded, or not be looked at again.

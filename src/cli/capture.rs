@@ -17,9 +17,14 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
     let mut writer = Writer::create(&args.file)?;
     let mut memory = Memory::none();
-    let looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer)).await?;
+    let mut looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer)).await?;
     let ledger = looked.ledger(&memory);
-    let verdict = looked.judge(&ledger, &sources, &args.judging, streams, &memory, Some(&mut writer)).await;
+    let (mut verdict, again) = looked.judge(&ledger, &args.judging, &memory);
+    drop(ledger);
+    if again {
+        let writer = Some(&mut writer);
+        verdict = looked.look_again(verdict, &sources, &args.judging, streams, &memory, writer).await;
+    }
     writer.finish()?;
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
     streams.note(&format!("captured: {}", args.file.display()));

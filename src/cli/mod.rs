@@ -1,5 +1,6 @@
 //! The commands: one thin file each, which carries values between the rooms and decides nothing itself.
 
+mod again;
 pub mod args;
 mod audit;
 mod capture;

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::args::{WhoArgs, WhoOutput};
 use super::gather::{self, Sources};
 use super::output::{self, Streams};
-use super::{who_before, who_deep};
+use super::{again, who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, decide};
@@ -14,7 +14,7 @@ use crate::history::Db;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::ClusterKey;
-use crate::model::{Input, InputState, Past, Snapshot};
+use crate::model::{Input, InputState, Patch, Snapshot};
 use crate::record;
 use crate::render;
 use crate::source::capture::{self, Second};
@@ -86,8 +86,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
     if let Some(file) = &args.from {
         let captured = capture::read(file)?;
         let mut snapshot = captured.first;
-        snapshot.now = args.now.unwrap_or(snapshot.now);
-        snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| args.now.is_none());
+        snapshot.judge_at(args.now);
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
     let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
@@ -107,13 +106,21 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let past = past.as_ref();
     let scope: ScopeFlag = args.scope.into();
-    let snapshot = &read.snapshot;
-    let ledger = Ledger::build(snapshot, scope, past);
-    let world = World { snapshot, ledger: &ledger, past };
+    let mut ledger = Ledger::build(&read.snapshot, scope, past);
     let asked = Asked::of(&ledger, &args.what);
-    let outcome = who::about(&ledger, checks::run(&world), &asked);
-    let (outcome, looked) = settle(&read, outcome, args, past, streams).await;
-    read.incomplete = !looked;
+    let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
+    outcome = who::about(&ledger, outcome, &asked);
+    let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
+    if settling.has_suspects(&outcome) {
+        // One ledger at a time: the second look is judged in the same snapshot.
+        drop(ledger);
+        let looked;
+        (outcome, looked) = settle(&mut read, outcome, &settling, args, streams).await;
+        read.incomplete = !looked;
+        ledger = Ledger::build(&read.snapshot, scope, past);
+    }
+    let snapshot = &read.snapshot;
+    let world = World { snapshot, ledger: &ledger, past };
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
     let mut gone = who_deep::Gone::default();
     if let Some(key) = &key {
@@ -139,28 +146,25 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
 /// What stands of the findings about it, by the rules of an audit: an earlier audit or a second look saw it too. False
 /// when somebody had to look again and could not.
 async fn settle(
-    read: &Read,
+    read: &mut Read,
     outcome: Outcome,
+    settling: &Settling<'_>,
     args: &WhoArgs,
-    past: Option<&Past>,
     streams: &Streams,
 ) -> (Outcome, bool) {
-    let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
-    if !settling.has_suspects(&outcome) {
-        return (outcome, true);
-    }
-    let again = |second: &Snapshot| {
-        let ledger = Ledger::build(second, args.scope.into(), past);
-        checks::run(&World { snapshot: second, ledger: &ledger, past })
+    let snapshot = &mut read.snapshot;
+    let suspected = settling.checks(&outcome);
+    let confirm = |outcome: Outcome, snapshot: &mut Snapshot, patch: &mut Patch| {
+        let again = again::judge(snapshot, patch, &suspected, args.scope.into(), settling.past);
+        (settling.confirm(outcome, &again), true)
     };
-    match &read.from {
+    match &mut read.from {
         _ if args.settle.is_zero() => (settling.unconfirmed(outcome), true),
         From::Capture(Second::None) => (outcome, true),
         From::Capture(Second::Failed(_)) => (settling.unconfirmed(outcome), false),
-        From::Capture(Second::Seen(second)) => {
-            let mut second = (**second).clone();
-            second.now = args.now.unwrap_or(second.now);
-            (settling.confirm(outcome, &again(&second)), true)
+        From::Capture(Second::Seen(patch)) => {
+            patch.other.now = args.now.unwrap_or(patch.other.now);
+            confirm(outcome, snapshot, patch)
         }
         From::Sources(sources) => {
             let look = settling.second_look(&outcome);
@@ -168,10 +172,10 @@ async fn settle(
             let spinner = streams.spinner(&title);
             spinner.set_position(look.size() as u64);
             tokio::time::sleep(args.settle).await;
-            let seen = gather::second_look(sources, &read.snapshot, &look, args.now, None).await;
+            let seen = again::second_look(sources, snapshot, look, args.now, None).await;
             spinner.finish_and_clear();
             match seen {
-                Ok(second) => (settling.confirm(outcome, &again(&second)), true),
+                Ok(mut patch) => confirm(outcome, snapshot, &mut patch),
                 Err(error) => {
                     streams.note(&format!(
                         "the second look failed, what one look found stays unconfirmed: {}",

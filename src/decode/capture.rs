@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot,
-    Time, Uid,
+    Addr, ClockPair, ClockPairs, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod,
+    Service, Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
@@ -124,7 +124,15 @@ pub struct LookLine {
     pub endpoints: Vec<String>,
     pub kube_system_uid: Option<String>,
     pub kubernetes_service_uid: Option<String>,
+    /// Version 1: the `Date` of the first answer, which came when the look began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<i64>,
+    /// Pairs of clocks at one answer each: the API server's, ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<(i64, i64)>,
+    /// Our clock at the end of the reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_until: Option<i64>,
     pub server: String,
     pub coverage: Vec<(String, String, String)>,
     /// Why the second look failed; then nothing of it is here.
@@ -150,7 +158,9 @@ impl LookLine {
             endpoints: etcd.endpoints.clone(),
             kube_system_uid: kube.kube_system_uid.clone(),
             kubernetes_service_uid: kube.kubernetes_service_uid.clone(),
-            date: kube.date.map(|d| d.0),
+            date: None,
+            clocks: kube.clocks.iter().map(|pair| (pair.theirs.0, pair.ours.0)).collect(),
+            read_until: snapshot.read_until.map(|t| t.0),
             server: kube.server.clone(),
             coverage: Input::ALL
                 .into_iter()
@@ -162,12 +172,22 @@ impl LookLine {
         }
     }
 
+    fn clock_pairs(&self) -> ClockPairs {
+        let of_old = self.date.map(|date| (date, self.started));
+        let pairs = of_old.into_iter().chain(self.clocks.iter().copied());
+        pairs.map(|(theirs, ours)| ClockPair { theirs: Time(theirs), ours: Time(ours) }).collect()
+    }
+
     /// Puts it back into a snapshot.
     ///
     /// # Errors
     /// When it names an input or a state that this version does not know.
     pub fn restore(&self, snapshot: &mut Snapshot) -> Result<(), String> {
         snapshot.now = Time(self.now);
+        // Version 1 told the end by the duration; its `now` was the start, unless it had been given.
+        let of_old = self.date.is_some() && self.now == self.started;
+        let end = || Time(self.started).plus(Duration::from_millis(self.duration_ms));
+        snapshot.read_until = self.read_until.map(Time).or_else(|| of_old.then(end));
         snapshot.etcd = EtcdFacts {
             revision: self.revision,
             compact_revision: self.compact_revision,
@@ -181,7 +201,7 @@ impl LookLine {
         snapshot.kube = KubeFacts {
             kube_system_uid: self.kube_system_uid.clone(),
             kubernetes_service_uid: self.kubernetes_service_uid.clone(),
-            date: self.date.map(Time),
+            clocks: self.clock_pairs(),
             server: self.server.clone(),
         };
         let mut coverage = Coverage::default();

@@ -206,6 +206,8 @@ pub enum Look {
     KubeNode(Name),
     /// Namespace and name.
     Service(Name, Name),
+    /// All of them: nothing says which one it would be.
+    Services,
 }
 
 /// One thing that a claim rests on: what to read again, and what must not have changed meanwhile.

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId, HostEndpoint,
-    IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service,
-    Time,
+    Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId,
+    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
+    Reservation, Service, Time,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -281,8 +281,8 @@ pub struct KubeFacts {
     pub kube_system_uid: Option<String>,
     /// UID of service `default/kubernetes`, the same cluster's other name.
     pub kubernetes_service_uid: Option<String>,
-    /// The `Date` header of an answer.
-    pub date: Option<Time>,
+    /// The `Date` of its answers beside our clock at each.
+    pub clocks: ClockPairs,
     /// The server's address, or the file's name.
     pub server: String,
 }
@@ -299,6 +299,8 @@ impl KubeFacts {
 pub struct Snapshot {
     /// The moment by which ages, graces and cooldowns are judged.
     pub now: Time,
+    /// This machine's clock when the first look had been read to its end; `None` where `now` was given, and in files.
+    pub read_until: Option<Time>,
     pub names: Names,
     pub coverage: Coverage,
     pub etcd: EtcdFacts,
@@ -332,6 +334,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Judges by another moment than that of the reading (`--now`): then no clock of the reading counts.
+    pub fn judge_at(&mut self, now: Option<Time>) {
+        if let Some(now) = now {
+            (self.now, self.read_until, self.etcd.read_at) = (now, None, None);
+        }
+    }
+
     /// The text of a name.
     pub fn text(&self, name: Name) -> &str {
         self.names.get(name)

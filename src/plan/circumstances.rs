@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Addr, EtcdAlarm, Input, InputState, Observation, Time};
+use crate::model::{Addr, ClockPair, EtcdAlarm, Input, InputState, Observation, Time};
 
 /// Why something may not be done, and which of the ten rules says so.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,8 +50,9 @@ pub struct Clocks {
     pub local: Time,
     /// Real time of the last audit in the history.
     pub last_audit: Option<Time>,
-    /// The API server's `Date`; `None` when none was seen.
-    pub api: Option<Time>,
+    /// The API server's clock beside this machine's, at the answer at which they were least apart; `None` when no answer
+    /// told the time.
+    pub api: Option<ClockPair>,
     /// Kubernetes was read from files, which have no clock.
     pub from_files: bool,
 }

@@ -125,15 +125,15 @@ pub fn allocations(broken: &[String]) -> Gate {
     }
 }
 
-/// The clock is not behind the last audit, and within [`SKEW`] of the API server's.
+/// The clock is not behind the last audit, and within [`SKEW`] of the API server's at one and the same answer.
 pub fn clock(clocks: &Clocks) -> Gate {
     if let Some(last) = clocks.last_audit.filter(|last| clocks.local < *last) {
         return closed(format!("this machine's clock ({}) is behind the last audit ({last})", clocks.local));
     }
     match clocks.api {
-        Some(api) if clocks.local.since(api).max(api.since(clocks.local)) > SKEW => {
-            let (local, skew) = (clocks.local, SKEW.as_secs());
-            closed(format!("this machine's clock ({local}) and the API server's ({api}) are more than {skew}s apart"))
+        Some(pair) if pair.apart() > SKEW => {
+            let (ours, theirs, skew) = (pair.ours, pair.theirs, SKEW.as_secs());
+            closed(format!("this machine's clock ({ours}) and the API server's ({theirs}) are more than {skew}s apart"))
         }
         None if !clocks.from_files => closed("the API server did not tell its time"),
         _ => Ok(()),
@@ -168,10 +168,14 @@ pub fn surge(ask: Ask, surges: Option<&[Surge]>) -> Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Time;
+    use crate::model::{ClockPair, Time};
 
     fn at(seconds: i64) -> Time {
         Time(seconds * 1_000_000_000)
+    }
+
+    fn pair(theirs: i64, ours: i64) -> ClockPair {
+        ClockPair { theirs: at(theirs), ours: at(ours) }
     }
 
     fn words(gate: Gate) -> String {
@@ -190,7 +194,12 @@ mod tests {
             inputs: vec![(Input::Blocks, InputState::Complete, String::new())],
             bad_values: Vec::new(),
             broken_blocks: Vec::new(),
-            clocks: Clocks { local: at(1000), last_audit: Some(at(1000)), api: Some(at(1000)), from_files: false },
+            clocks: Clocks {
+                local: at(1000),
+                last_audit: Some(at(1000)),
+                api: Some(pair(1000, 1000)),
+                from_files: false,
+            },
             lock: Lock::Open,
             alarms: Vec::new(),
             surges: Some(Vec::new()),
@@ -255,13 +264,17 @@ mod tests {
     #[test]
     fn rule_2_clock_just_inside_and_just_outside() {
         let with = |local, last: Option<i64>, api: Option<i64>| {
-            clock(&Clocks { local: at(local), last_audit: last.map(at), api: api.map(at), from_files: false })
+            let api = api.map(|theirs| pair(theirs, local));
+            clock(&Clocks { local: at(local), last_audit: last.map(at), api, from_files: false })
         };
         assert!(with(1000, Some(1000), Some(1000)).is_ok());
         assert!(words(with(999, Some(1000), Some(999))).contains("behind the last audit"));
         assert!(with(1000, None, Some(1060)).is_ok() && with(1060, None, Some(1000)).is_ok());
         assert!(with(1000, None, Some(1061)).is_err() && with(1061, None, Some(1000)).is_err());
         assert!(with(1000, None, None).is_err());
+        // The reading went on for an hour after that answer: the clocks agree all the same.
+        let long = Clocks { local: at(4600), last_audit: None, api: Some(pair(1000, 1000)), from_files: false };
+        assert!(clock(&long).is_ok());
         let files = Clocks { local: at(1000), last_audit: None, api: None, from_files: true };
         assert!(clock(&files).is_ok());
     }

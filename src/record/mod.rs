@@ -112,7 +112,8 @@ fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
         judged: snapshot.now,
         started: course.started,
         duration: course.duration,
-        api_date: snapshot.kube.date,
+        // What their clock showed then: held against `started` it is the skew.
+        api_date: snapshot.kube.clocks.theirs_at(course.started),
         etcd: snapshot.etcd.clone(),
         scope: scope_word(ledger),
         complete: course.complete,
@@ -183,4 +184,22 @@ fn dark(ledger: &Ledger<'_>) -> DarkRecord {
         }
     }
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// Held against `started` the API server's time is the skew of one answer, however long the reading took.
+    #[test]
+    fn the_api_servers_time_is_that_of_the_start() {
+        let mut c = Cluster::healthy();
+        c.api_time(40);
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let started = c.ago(63);
+        let course = Course { started, duration: Duration::from_secs(63), ..Course::default() };
+        let header = header(&ledger, &Outcome::default(), &course);
+        assert_eq!(header.api_date, Some(started.plus(Duration::from_secs(40))));
+    }
 }

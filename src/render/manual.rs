@@ -5,7 +5,7 @@
 use std::io::{Result, Write};
 
 use super::table::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
-use crate::checks::{ALL, Check};
+use crate::checks::{ALL, Check, Steady};
 use crate::model::{Input, Needs};
 
 /// The families of codes, by hundreds.
@@ -132,7 +132,12 @@ fn families() -> impl Iterator<Item = (&'static str, Vec<&'static Check>)> {
 }
 
 const fn steady(check: &Check) -> &'static str {
-    if check.is_steady() { "Counts when it was seen to hold twice." } else { "What one reading shows is enough." }
+    match check.steady {
+        Steady::KubernetesReadEarlier => "Counts when it was seen to hold twice: Kubernetes is read before etcd.",
+        Steady::TwoWrites => "Counts when it was seen to hold twice: what it compares is written in two writes.",
+        Steady::EarlierAudit => "It compares with an earlier audit: what one reading shows beside that is enough.",
+        Steady::OneMoment => "What one reading shows is enough.",
+    }
 }
 
 /// `blocks, pods and Kubernetes nodes`.

@@ -2,7 +2,7 @@
 //!
 //! A file that was cut off, damaged, or written in a newer format is an error: half of the evidence proves nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::decode::capture::{
 };
 use crate::decode::{self, Kv};
 use crate::error::Error;
-use crate::model::{Input, Name, Pod, Service, Snapshot, Time};
+use crate::model::{Input, Name, Patch, Snapshot, Time};
 
 /// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
 pub struct Writer {
@@ -103,53 +103,28 @@ impl Writer {
         snapshot.namespaces.iter().for_each(|n| self.line(&Line::Namespace(NamespaceLine::of(names, n))));
     }
 
-    /// The objects that the second look read again, as `second` has them: `None` stands for a whole list.
-    pub fn kubernetes_again(&mut self, second: &Snapshot, looked: &KubeLooked) {
-        let names = &second.names;
-        match &looked.pods {
-            None => {
-                self.line(&Line::PodsAgain);
-                second.pods.iter().for_each(|p| self.line(&Line::Pod(PodLine::of(names, p))));
-            }
-            Some(asked) => {
-                let there: HashMap<_, &Pod> = second.pods.iter().map(|p| ((p.namespace, p.name), p)).collect();
-                for &(ns, name) in asked {
-                    self.line(&match there.get(&(ns, name)) {
-                        Some(pod) => Line::Pod(PodLine::of(names, pod)),
-                        None => Line::PodAbsent(names.get(ns).to_owned(), names.get(name).to_owned()),
-                    });
-                }
-            }
-        }
-        match &looked.nodes {
-            None => {
-                self.line(&Line::NodesAgain);
-                second.kube_nodes.iter().for_each(|n| self.line(&Line::Node(NodeLine::of(names, n))));
-            }
-            Some(asked) => {
-                for &name in asked {
-                    self.line(&match second.kube_nodes.iter().find(|n| n.name == name) {
-                        Some(node) => Line::Node(NodeLine::of(names, node)),
-                        None => Line::NodeAbsent(names.get(name).to_owned()),
-                    });
-                }
-            }
-        }
-        match &looked.services {
-            None => {
-                self.line(&Line::ServicesAgain);
-                second.services.iter().for_each(|s| self.line(&Line::Service(ServiceLine::of(names, s))));
-            }
-            Some(asked) => {
-                let there: HashMap<_, &Service> = second.services.iter().map(|s| ((s.namespace, s.name), s)).collect();
-                for &(ns, name) in asked {
-                    self.line(&match there.get(&(ns, name)) {
-                        Some(service) => Line::Service(ServiceLine::of(names, service)),
-                        None => Line::ServiceAbsent(names.get(ns).to_owned(), names.get(name).to_owned()),
-                    });
-                }
-            }
-        }
+    /// The objects of Kubernetes that the second look read again. The patch has the names still on loan.
+    pub fn kubernetes_again(&mut self, patch: &Patch) {
+        let seen = &patch.other;
+        let names = &seen.names;
+        let text = |name: Name| names.get(name).to_owned();
+        let again = [
+            (Input::Pods, Line::PodsAgain),
+            (Input::KubeNodes, Line::NodesAgain),
+            (Input::Services, Line::ServicesAgain),
+        ];
+        again.iter().filter(|(input, _)| patch.whole.contains(input)).for_each(|(_, line)| self.line(line));
+        let pods: HashSet<_> = seen.pods.iter().map(|p| (p.namespace, p.name)).collect();
+        let pods: BTreeSet<_> = patch.pods.difference(&pods).map(|&(ns, name)| (text(ns), text(name))).collect();
+        pods.into_iter().for_each(|(ns, name)| self.line(&Line::PodAbsent(ns, name)));
+        let nodes: HashSet<_> = seen.kube_nodes.iter().map(|n| n.name).collect();
+        let nodes: BTreeSet<_> = patch.nodes.difference(&nodes).map(|&name| text(name)).collect();
+        nodes.into_iter().for_each(|name| self.line(&Line::NodeAbsent(name)));
+        let services: HashSet<_> = seen.services.iter().map(|s| (s.namespace, s.name)).collect();
+        let gone = patch.services.difference(&services);
+        let services: BTreeSet<_> = gone.map(|&(ns, name)| (text(ns), text(name))).collect();
+        services.into_iter().for_each(|(ns, name)| self.line(&Line::ServiceAbsent(ns, name)));
+        self.kubernetes(seen);
     }
 
     /// Ends a look: its moment, coverage and servers.
@@ -182,14 +157,6 @@ impl Writer {
     }
 }
 
-/// Which of Kubernetes' objects a second look read again; `None`: the whole list.
-#[derive(Clone, Debug, Default)]
-pub struct KubeLooked {
-    pub pods: Option<Vec<(Name, Name)>>,
-    pub nodes: Option<Vec<Name>>,
-    pub services: Option<Vec<(Name, Name)>>,
-}
-
 /// What a capture holds.
 pub struct Captured {
     pub first: Snapshot,
@@ -203,7 +170,7 @@ pub enum Second {
     /// There was nothing to look at again (or nobody asked for it).
     None,
     /// What was seen.
-    Seen(Box<Snapshot>),
+    Seen(Box<Patch>),
     /// It was tried and failed; why.
     Failed(String),
 }
@@ -259,7 +226,7 @@ fn check_head(line: &[u8]) -> Result<(), (String, &'static str)> {
 struct Reader {
     first: Snapshot,
     first_look: Option<LookLine>,
-    second: Option<Snapshot>,
+    second: Option<Patch>,
     second_look: Option<LookLine>,
     /// Keys and objects of the second look, put in at its end.
     changes: Vec<Line>,
@@ -288,11 +255,13 @@ impl Reader {
             }
             Line::Look(look) => {
                 if look.failed.is_none() {
-                    let mut second = self.first.clone();
-                    apply(&mut second, std::mem::take(&mut self.changes))?;
-                    look.restore(&mut second)?;
-                    second.sort();
-                    self.second = Some(second);
+                    let mut patch = Patch::of(&self.first);
+                    look.restore(&mut patch.other)?;
+                    // Its names are the first look's.
+                    patch.other.names = std::mem::take(&mut self.first.names);
+                    fill(&mut patch, std::mem::take(&mut self.changes))?;
+                    self.first.names = std::mem::take(&mut patch.other.names);
+                    self.second = Some(patch);
                 }
                 self.second_look = Some(look);
                 Ok(())
@@ -308,7 +277,7 @@ impl Reader {
     fn finish(self) -> Result<Captured, String> {
         let look = self.first_look.filter(|_| self.ended).ok_or("its last line is missing")?;
         let second = match (self.second, self.second_look.and_then(|l| l.failed)) {
-            (Some(second), _) => Second::Seen(Box::new(second)),
+            (Some(patch), _) => Second::Seen(Box::new(patch)),
             (None, Some(why)) => Second::Failed(why),
             (None, None) => Second::None,
         };
@@ -336,36 +305,85 @@ fn insert(snapshot: &mut Snapshot, line: &Line) -> Result<(), String> {
     Ok(())
 }
 
-/// Puts what a second look read into a copy of the first one's snapshot.
-fn apply(snapshot: &mut Snapshot, changes: Vec<Line>) -> Result<(), String> {
-    let mut keys = HashSet::new();
+/// Puts what a second look read into its patch.
+fn fill(patch: &mut Patch, changes: Vec<Line>) -> Result<(), String> {
     for line in &changes {
-        let names = &mut snapshot.names;
+        let names = &mut patch.other.names;
         match line {
-            Line::Etcd(record) => drop(keys.insert(record.k.bytes()?)),
-            Line::EtcdAbsent(key) => drop(keys.insert(key.bytes()?)),
-            Line::EtcdAgain(input) => decode::clear(snapshot, input_of(input)?),
-            Line::PodsAgain => snapshot.pods.clear(),
-            Line::NodesAgain => snapshot.kube_nodes.clear(),
-            Line::ServicesAgain => snapshot.services.clear(),
+            Line::Etcd(record) => drop(patch.keys.insert(record.k.bytes()?)),
+            Line::EtcdAbsent(key) => drop(patch.keys.insert(key.bytes()?)),
+            Line::EtcdAgain(input) => drop(patch.whole.insert(input_of(input)?)),
+            Line::PodsAgain => drop(patch.whole.insert(Input::Pods)),
+            Line::NodesAgain => drop(patch.whole.insert(Input::KubeNodes)),
+            Line::ServicesAgain => drop(patch.whole.insert(Input::Services)),
             Line::Pod(PodLine { ns, name, .. }) | Line::PodAbsent(ns, name) => {
-                let (ns, name) = (names.intern(ns), names.intern(name));
-                decode::kube::replace_pod(snapshot, ns, name, None);
+                patch.pods.insert((names.intern(ns), names.intern(name)));
             }
-            Line::Node(NodeLine { name, .. }) | Line::NodeAbsent(name) => {
-                let name = names.intern(name);
-                decode::kube::replace_node(snapshot, name, None);
-            }
+            Line::Node(NodeLine { name, .. }) | Line::NodeAbsent(name) => drop(patch.nodes.insert(names.intern(name))),
             Line::Service(ServiceLine { ns, name, .. }) | Line::ServiceAbsent(ns, name) => {
-                let (ns, name) = (names.intern(ns), names.intern(name));
-                decode::kube::replace_service(snapshot, ns, name, None);
+                patch.services.insert((names.intern(ns), names.intern(name)));
             }
             _ => {}
         }
+        let seen = matches!(line, Line::Etcd(_) | Line::Pod(_) | Line::Node(_) | Line::Service(_) | Line::Namespace(_));
+        if seen {
+            insert(&mut patch.other, line)?;
+        }
     }
-    decode::remove(snapshot, &keys);
-    let seen = |line: &&Line| {
-        matches!(line, Line::Etcd(_) | Line::Pod(_) | Line::Node(_) | Line::Service(_) | Line::Namespace(_))
-    };
-    changes.iter().filter(seen).try_for_each(|line| insert(snapshot, line))
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+
+    /// What a second look saw comes back from the file as the very patch that it was.
+    #[test]
+    fn a_second_look_comes_back_as_it_was() {
+        let mut c = Cluster::healthy();
+        let (shop, gone, other) = (c.name("shop"), c.name("web-0"), c.name("web-1"));
+        let mut first = c.snapshot.clone();
+        // Keys of etcd stand in the file as bytes, which these have not.
+        for input in Input::ALL {
+            decode::clear(&mut first, input);
+        }
+        let mut patch = Patch::of(&first);
+        patch.pods = [(shop, gone), (shop, other)].into();
+        patch.whole = [Input::KubeNodes].into();
+        patch.other.now = first.now.plus(Duration::from_secs(20));
+        let mut seen = first.pods.iter().find(|p| p.name == other).unwrap().clone();
+        seen.ready = !seen.ready;
+        patch.other.pods.push(seen);
+        patch.other.kube_nodes.extend(first.kube_nodes.iter().take(1).cloned());
+        let absent = b"/calico/ipam/v2/handle/x".to_vec();
+        patch.keys = [absent.clone()].into();
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("capture");
+        let mut writer = Writer::create(&path).unwrap();
+        writer.kubernetes(&first);
+        writer.look(&first, first.now, Duration::ZERO);
+        writer.absent(&absent);
+        patch.other.names = std::mem::take(&mut first.names);
+        writer.kubernetes_again(&patch);
+        first.names = std::mem::take(&mut patch.other.names);
+        writer.look(&patch.other, first.now, Duration::ZERO);
+        writer.finish().unwrap();
+
+        let words = |snapshot: &Snapshot| {
+            let names = &snapshot.names;
+            let pods: Vec<PodLine> = snapshot.pods.iter().map(|p| PodLine::of(names, p)).collect();
+            let nodes: Vec<NodeLine> = snapshot.kube_nodes.iter().map(|n| NodeLine::of(names, n)).collect();
+            format!("{} {pods:?} {nodes:?}", snapshot.now)
+        };
+        let Captured { first: mut read, second, .. } = super::read(&path).unwrap();
+        let Second::Seen(mut again) = second else { panic!("a second look") };
+        assert_eq!((words(&read), again.keys.clone()), (words(&first), patch.keys.clone()));
+        for _ in 0..2 {
+            patch.swap(&mut first);
+            again.swap(&mut read);
+            assert_eq!(words(&read), words(&first));
+        }
+    }
 }

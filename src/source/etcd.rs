@@ -152,9 +152,10 @@ impl<'a> Reader<'a> {
         };
         self.facts.revision = pin.revision;
         self.facts.cluster_id = pin.cluster_id;
-        // A set, because that ends its task when we fail.
+        // A set, because that ends its task when we fail. With a pin of the caller's an earlier read has learned it.
         let mut aside = JoinSet::new();
-        aside.spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision));
+        let ask = self.options.pin.is_none();
+        let _ = ask.then(|| aside.spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision)));
         self.read_rest(pin).await?;
         self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
         let inputs = self.coverage();

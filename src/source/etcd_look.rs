@@ -1,9 +1,11 @@
 //! Reads single keys again: the second look at what an audit suspects, and what a release is about to change.
 
 use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
+use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::etcd::{Pin, ReadError, same_cluster};
 use crate::connect::etcd::Connection;
+use crate::connect::settings::CONCURRENCY;
 use crate::connect::trouble::{Kind, Trouble};
 use crate::error::Error;
 
@@ -46,39 +48,47 @@ pub struct Look {
 /// As for a read; a compaction between two transactions too, when there are more than 128 keys.
 pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pin>) -> Result<Look, ReadError> {
     let doing = "read single keys again";
-    let mut pin = pin;
-    let mut found = Vec::with_capacity(keys.len());
     // No keys still name a moment: reads that follow can be pinned to it.
-    let nothing = [Vec::new()];
-    let groups: Vec<&[Vec<u8>]> = match keys.is_empty() {
-        true => vec![&nothing[..0]],
-        false => keys.chunks(KEYS_PER_TRANSACTION).collect(),
+    let (head, rest) = keys.split_at(keys.len().min(KEYS_PER_TRANSACTION));
+    let (pin, mut found) = read_group(connection, head, pin, doing).await?;
+    // The others at that moment, some of them at once.
+    let groups = rest.chunks(KEYS_PER_TRANSACTION).map(|group| read_group(connection, group, Some(pin), doing));
+    let groups: Vec<(Pin, Vec<Option<Stored>>)> = stream::iter(groups).buffered(CONCURRENCY).try_collect().await?;
+    found.extend(groups.into_iter().flat_map(|(_, found)| found));
+    match found.len() == keys.len() {
+        true => Ok(Look { pin, found }),
+        false => Err(ReadError::Failed(Error::new(doing).cause("fewer answers than questions"))),
+    }
+}
+
+/// One transaction, at `pin` or at the moment that its answer names.
+async fn read_group(
+    connection: &Connection,
+    group: &[Vec<u8>],
+    pin: Option<Pin>,
+    doing: &str,
+) -> Result<(Pin, Vec<Option<Stored>>), ReadError> {
+    let revision = pin.map(|p| p.revision);
+    let answer = connection.call(doing, |mut kv| {
+        let txn = transaction(group, revision);
+        async move { kv.txn(txn).await }
+    });
+    let answer = answer.await?;
+    let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::new(doing).cause(text.to_owned()) };
+    let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
+    let pin = match pin {
+        Some(pin) => same_cluster(header, pin, doing).map(|()| pin)?,
+        None => Pin { revision: header.revision(), cluster_id: header.cluster_id() },
     };
-    for group in groups {
-        let revision = pin.map(|p| p.revision);
-        let answer = connection.call(doing, |mut kv| {
-            let txn = transaction(group, revision);
-            async move { kv.txn(txn).await }
-        });
-        let answer = answer.await?;
-        let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::new(doing).cause(text.to_owned()) };
-        let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
-        match pin {
-            Some(pin) => same_cluster(header, pin, doing)?,
-            None => pin = Some(Pin { revision: header.revision(), cluster_id: header.cluster_id() }),
-        }
-        for response in answer.op_responses().into_iter().take(group.len()) {
-            let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read").into()) };
-            found.push(get.take_kvs().into_iter().next().map(|kv| {
-                let (create_revision, mod_revision, version) = (kv.create_revision(), kv.mod_revision(), kv.version());
-                Stored { value: kv.into_key_value().1, create_revision, mod_revision, version }
-            }));
-        }
+    let mut found = Vec::with_capacity(group.len());
+    for response in answer.op_responses().into_iter().take(group.len()) {
+        let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read").into()) };
+        found.push(get.take_kvs().into_iter().next().map(|kv| {
+            let (create_revision, mod_revision, version) = (kv.create_revision(), kv.mod_revision(), kv.version());
+            Stored { value: kv.into_key_value().1, create_revision, mod_revision, version }
+        }));
     }
-    match (pin, found.len() == keys.len()) {
-        (Some(pin), true) => Ok(Look { pin, found }),
-        _ => Err(ReadError::Failed(Error::new(doing).cause("fewer answers than questions"))),
-    }
+    Ok((pin, found))
 }
 
 fn transaction(keys: &[Vec<u8>], revision: Option<i64>) -> Txn {

@@ -20,7 +20,7 @@ use crate::model::{InputState, Snapshot};
 const RESTARTS: u32 = 3;
 
 /// Reads all four kinds into `snapshot`: objects, the state of each input, the cluster's UIDs, the server's name
-/// and its `Date`. Never fails: what could not be read is told by the coverage.
+/// and its clock. Never fails: what could not be read is told by the coverage.
 pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
     let deadline = api.deadline();
     let mut remarks = Remarks::default();
@@ -41,7 +41,7 @@ pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
         // A server that has not answered at all will not answer the next question either.
         nobody = (answers() == answered).then_some(detail);
     }
-    snapshot.kube.date = api.tally.date();
+    snapshot.kube.clocks = api.tally.clocks();
     remarks
 }
 

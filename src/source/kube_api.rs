@@ -4,7 +4,7 @@
 //! calls: they copy the body twice, decode everything, and log a body that does not decode.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Request, StatusCode, header};
@@ -19,7 +19,7 @@ use crate::decode::kube::http_date;
 use crate::decode::kube_json::{Status, StatusDetails};
 use crate::decode::kube_page::{Content, status};
 use crate::error::{Error, chain};
-use crate::model::Time;
+use crate::model::{ClockPair, ClockPairs, Time};
 
 /// The largest answer that is accepted, in bytes: a page of pods is a few MB.
 const LARGEST: usize = 512 * 1024 * 1024;
@@ -79,14 +79,18 @@ pub struct Tally {
     pub bytes: AtomicU64,
     /// Answers of any kind, errors too.
     pub answers: AtomicU64,
-    /// `Date` of the first answer.
-    date: OnceLock<Option<Time>>,
+    /// The `Date` of every answer that has one, beside our clock then.
+    clocks: Mutex<ClockPairs>,
 }
 
 impl Tally {
-    /// The `Date` header of the first answer.
-    pub fn date(&self) -> Option<Time> {
-        self.date.get().copied().flatten()
+    /// What the answers so far said of the clocks.
+    pub fn clocks(&self) -> ClockPairs {
+        *self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, pair: ClockPair) {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner).note(pair);
     }
 }
 
@@ -97,6 +101,8 @@ pub struct KubeApi {
     pub server: String,
     pub patience: Patience,
     pub tally: Arc<Tally>,
+    /// This machine's clock; another one in tests.
+    pub clock: fn() -> Time,
 }
 
 /// A good answer.
@@ -144,7 +150,7 @@ enum Try {
 impl KubeApi {
     /// An API behind this client.
     pub fn new(client: KubeClient, patience: Patience) -> KubeApi {
-        KubeApi { client: client.client, server: client.server, patience, tally: Arc::default() }
+        KubeApi { client: client.client, server: client.server, patience, tally: Arc::default(), clock: present }
     }
 
     /// When a reading that begins now must be over.
@@ -211,8 +217,9 @@ impl KubeApi {
         };
         let (head, body) = response.into_parts();
         self.tally.answers.fetch_add(1, Ordering::Relaxed);
-        let date = || text(&head.headers, header::DATE).and_then(http_date);
-        self.tally.date.get_or_init(date);
+        if let Some(theirs) = text(&head.headers, header::DATE).and_then(http_date) {
+            self.tally.note(ClockPair { theirs, ours: (self.clock)() });
+        }
         let body = match Limited::new(body, LARGEST).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => {
@@ -256,6 +263,11 @@ impl KubeApi {
             _ => Try::Failed(Failure::Unreachable(reason)),
         }
     }
+}
+
+/// The clock of this machine.
+fn present() -> Time {
+    Time::from_chrono(chrono::Utc::now()).unwrap_or_default()
 }
 
 /// Whole seconds where there are some: nobody wants to read nanoseconds.

@@ -19,6 +19,9 @@ struct State {
     /// Answers no GET of single objects, lists go on.
     no_single: AtomicBool,
     uids: AtomicU64,
+    /// What is added to the time of the first answers, one after the other, in seconds; `None`: no `Date`. The last
+    /// one goes for all that follow.
+    dates: Mutex<Vec<Option<i64>>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -112,9 +115,23 @@ impl FakeKube {
         self.state.open.lock().unwrap().drain(..).for_each(|s| drop(s.shutdown(Shutdown::Both)));
     }
 
+    /// The `Date` of the next answers: so many seconds off, or none; the last one goes for all that follow.
+    pub fn tell_time(&self, off: &[Option<i64>]) {
+        *self.state.dates.lock().unwrap() = off.iter().rev().copied().collect();
+    }
+
     /// Single objects are answered with 500 from now on.
     pub fn answer_no_single_objects(&self) {
         self.state.no_single.store(true, Ordering::SeqCst);
+    }
+}
+
+impl State {
+    fn date(&self) -> String {
+        let mut dates = self.dates.lock().unwrap();
+        let off = if dates.len() > 1 { dates.pop().unwrap() } else { dates.last().copied().unwrap_or(Some(0)) };
+        let date = |off| chrono::Utc::now() + chrono::TimeDelta::seconds(off);
+        off.map(|off| format!("Date: {}\r\n", date(off).format("%a, %d %b %Y %H:%M:%S GMT"))).unwrap_or_default()
     }
 }
 
@@ -138,9 +155,9 @@ fn serve(state: &State, stream: TcpStream) {
         let path = first.split(' ').nth(1).unwrap_or_default();
         let (code, body) = answer(state, path.split('?').next().unwrap());
         let body = body.to_string();
-        let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
+        let date = state.date();
         let head = format!(
-            "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nDate: {date}\r\nContent-Length: {}\r\n\r\n",
+            "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\n{date}Content-Length: {}\r\n\r\n",
             body.len()
         );
         if writer.write_all((head + &body).as_bytes()).is_err() {

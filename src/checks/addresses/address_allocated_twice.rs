@@ -1,7 +1,7 @@
 //! IPA104: one address, allocated in two blocks that overlap.
 
 use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "address-allocated-twice",
     severity: Severity::Critical,
     needs: Needs::B,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An address that two overlapping blocks both have allocated.",

@@ -3,7 +3,7 @@
 use crate::model::hash::HashSet;
 
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Claim, Claimant, Use, Via};
 use crate::model::{Addr, Code, Endpoint, Finding, Input, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "address-outside-pools",
     severity: Severity::Warning,
     needs: Needs::W.and(Needs::O),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "No pool at all, enabled or not, covers the address of an endpoint, on a node whose pods get their \
@@ -91,7 +91,7 @@ fn report(world: &World<'_>, address: Addr, endpoints: &[&Endpoint]) -> Finding 
         )
         .on_node(first.map(|e| e.node).unwrap_or_default())
         .in_namespace(first.map(|e| e.namespace).unwrap_or_default())
-        .with_each(endpoints, |d, e| d.rests_on_endpoint(e))
+        .with_each(endpoints, |d, e| d.rests_on_endpoint(e).looks_at_whose(e.node))
         .looks_at_settings()
         .next("calicoctl get ippools -o wide")
         .next(format!("ipaudit who {address}"))

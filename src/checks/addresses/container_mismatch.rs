@@ -1,7 +1,7 @@
 //! IPA131: an endpoint lists an address that IPAM has allocated to another container.
 
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Grade, Use, Via};
 use crate::model::{Addr, Code, Endpoint, Finding, HandleId, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "container-mismatch",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::W),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "A pod's endpoint has one container, the allocation of its address has the handle of another one on the \

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind, Time};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "cooldown-overdue",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::C),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An address that was released (`releasedAt`) and whose cooldown ended more than twice half the leak grace \

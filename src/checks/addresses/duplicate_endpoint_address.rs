@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World, natural};
+use crate::checks::{Check, Docs, Steady, World, natural};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-endpoint-address",
     severity: Severity::Error,
     needs: Needs::W,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "Workload endpoints of two or more different workloads list one address, whichever orchestrator made them \

@@ -1,7 +1,7 @@
 //! IPA101: one address, several pods. The incident of 2017.
 
 use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via};
 use crate::model::{Addr, Code, Evidence, Finding, Needs, Pod, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-pod-address",
     severity: Severity::Critical,
     needs: Needs::P.and(Needs::W).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "Two or more pods of different workloads hold one address for certain: their status lists it, and \

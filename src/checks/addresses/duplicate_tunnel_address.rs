@@ -1,7 +1,7 @@
 //! IPA103: a node's tunnel address that another node, a pod or a service has too.
 
 use crate::checks::evidence::{calico_node_restart, delete_pod};
-use crate::checks::{Check, Docs, World, natural};
+use crate::checks::{Check, Docs, Steady, World, natural};
 use crate::ledger::{Claim, Claimant, Grade, NamedTunnel, Standing};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Service, Severity, Subject, SubjectKind, Tunnel,
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-tunnel-address",
     severity: Severity::Critical,
     needs: Needs::N.and(Needs::P).and(Needs::W),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "Two different nodes have one tunnel address, or a node's tunnel address is also held for certain by a \
@@ -99,7 +99,7 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .on_node(machines.first().map(|(node, _)| node.name).unwrap_or_default())
         .in_pool_of(address)
-        .with_each(machines, |d, (node, _)| d.rests_on_calico_node(node))
+        .with_each(machines, |d, (node, _)| d.rests_on_calico_node(node).looks_at_whose(node.name))
         .with_each(&others.pods, |d, pod| d.rests_on_pod(pod))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&others.services, |d, service| d.rests_on_service(service))
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(found[0].summary, "IPIP tunnel of node-1, pod shop/web-2");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.0"]);
         // pod, its endpoint, the node and the allocation
-        assert_eq!(found[0].rests.len(), 4);
+        assert_eq!(found[0].rests.len(), 5);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! IPA117: a floating address that somebody else has or will get.
 
 use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, World, natural};
+use crate::checks::{Check, Docs, Steady, World, natural};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via, Workload};
 use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind, keys};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "floating-address-collision",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::W).and(Needs::O),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "A floating address (`ipNATs`, annotation `floatingIPs`) that a second workload claims too, or that IPAM has \
@@ -172,7 +172,6 @@ fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summ
     let endpoints: Vec<&Endpoint> = floaters.iter().filter_map(|f| f.endpoint).collect();
     let pods: Vec<&Pod> = floaters.iter().filter_map(|f| f.pod).collect();
     let allocations = ledger.allocations_at(address);
-    let ordinary: Vec<&Endpoint> = ledger.endpoints_at(address).map(|(e, _)| e).collect();
     let first = endpoints.first();
     world
         .draft(&CHECK, Subject::address(address), summary)
@@ -183,10 +182,10 @@ fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summ
         .on_node(first.map_or(Name::NONE, |e| e.node))
         .in_namespace(first.map(|e| e.namespace).or(pods.first().map(|p| p.namespace)).unwrap_or_default())
         .in_pool_of(address)
-        .with_each(endpoints, |d, e| d.rests_on_endpoint(e))
-        .with_each(ordinary, |d, e| d.rests_on_endpoint(e))
-        .with_each(pods, |d, p| d.rests_on_pod(p))
-        .with_each(allocations, |d, a| d.rests_on_allocation(a))
+        .rests_on_claimants(ledger.claims_at(address))
+        .with_each(endpoints, |d, e| d.looks_at_whose(e.node))
+        .with_each(pods, |d, p| d.looks_at_endpoints_at_home(p).looks_at_kube_node(p.node))
+        .with_each(allocations, |d, a| d.rests_on_allocation(a).rests_on_owners(a))
         .looks_at_blocks_of(address)
         .looks_at_settings()
         .next(format!("ipaudit who {address}"))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "leaked-address",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::P).and(Needs::K).and(Needs::W).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An allocation that names a pod and a node of this cluster, while nobody holds the address and the owner \

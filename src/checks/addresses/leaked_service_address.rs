@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, Subject, SubjectKind};
 
@@ -15,7 +15,7 @@ pub static CHECK: Check = Check {
     name: "leaked-service-address",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::S).and(Needs::C),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An allocation of a LoadBalancer service (handle `lb-…`) to which no service's name, namespace and UID \
@@ -84,11 +84,9 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
         .in_pool_of(address)
         .rests_on_allocation(allocation)
         .looks_at_handle(handle)
-        .with_each(reborn, |d, s| d.rests_on_service(s));
-    let draft = match reborn {
-        None if !owner.service.is_none() => draft.looks_at_service(owner.namespace, owner.service),
-        _ => draft,
-    };
+        .rests_on_owners(allocation);
+    // Where no service is named, any may be the one that came since.
+    let draft = if key.0.is_none() || key.1.is_none() { draft.looks_at_services() } else { draft };
     if held {
         return draft.advice("somebody shows it: do not release it").next(format!("ipaudit who {address}")).done();
     }

@@ -1,6 +1,6 @@
 //! IPA111: a tunnel allocation whose node is gone or has taken another address.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Grade, NamedTunnel, Standing, Use};
 use crate::model::{Addr, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "leaked-tunnel-address",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::N).and(Needs::K),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An allocation for a node's tunnel (IPIP, VXLAN, WireGuard, of both families) whose node has departed, or \

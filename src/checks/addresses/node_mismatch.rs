@@ -1,6 +1,6 @@
 //! IPA132: an allocation names the right pod on the wrong node.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Name, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "node-mismatch",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::P).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An allocation names the pod that holds the address for certain, and another node than the pod's.",

@@ -1,6 +1,6 @@
 //! IPA130: a pod holds an address that IPAM has allocated to somebody else.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Claim, Says, Use};
 use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "owner-mismatch",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "A pod holds an address for certain, and no allocation of the address names it: not as its owner, not as \

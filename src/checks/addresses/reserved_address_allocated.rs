@@ -1,21 +1,23 @@
 //! IPA122: an address was assigned automatically though it is reserved.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, Subject, SubjectKind};
+use crate::model::{
+    Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, Subject, SubjectKind, Time,
+};
 
 pub static CHECK: Check = Check {
     code: Code(122),
     name: "reserved-address-allocated",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::O),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An IPReservation covers an address that IPAM has assigned automatically.",
         matters: "A reservation stops new assignments alone; what was assigned before stays assigned. Whoever needs the \
             reserved address for something else meets the pod there.",
-        arises: "The reservation was made after the assignment; the evidence says so where that is known.",
+        arises: "The reservation was made after the assignment; the evidence says so where that is proven.",
         action: "Restart the pod: it gets another address. A node's tunnel moves when its old address is released and \
             calico/node restarts.",
         silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation \
@@ -76,14 +78,22 @@ fn services<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Ite
     world.ledger.owners_of(allocation).filter_map(named)
 }
 
+/// Whether it was assigned before the reservation was made. An audit that saw it earlier proves that it was; one that
+/// first saw it later proves nothing, since nobody knows for how long it had been there: then the CNI host's clock alone
+/// says so.
+fn was_before(reserved: Time, first_seen: Option<Time>, timestamp: Option<Time>) -> Option<bool> {
+    match first_seen {
+        Some(seen) if seen < reserved => Some(true),
+        _ => timestamp.map(|assigned| assigned < reserved),
+    }
+}
+
 fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation) -> Finding {
     let ledger = world.ledger;
     let owner = ledger.owners_of(allocation).next().copied().unwrap_or_default();
     let name = world.text(reservation.name);
-    // The history knows it for certain, the CNI host's clock only by the way.
     let seen = world.past.and_then(|p| p.allocations.get(&ledger.tuple_of(allocation)));
-    let assigned = [seen, owner.timestamp].into_iter().flatten().min();
-    let before = assigned.zip(reservation.created).map(|(assigned, reserved)| assigned < reserved);
+    let before = reservation.created.and_then(|reserved| was_before(reserved, seen, owner.timestamp));
     let when = match before {
         Some(true) => ", assigned before that was made",
         Some(false) => ", assigned after that was made",
@@ -101,6 +111,7 @@ fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation)
         .in_pool_of(allocation.address)
         .since(owner.timestamp)
         .rests_on_allocation(allocation)
+        .rests_on_owners(allocation)
         .looks_at_settings()
         .next(format!("ipaudit who {}", allocation.address))
         .done()
@@ -147,6 +158,25 @@ mod tests {
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
         c.past = Some(Past { audits: 1, allocations: [(tuple, c.ago(9_000))].into(), ..Past::default() });
         assert_eq!(before(&mut c), Some(Fact::Flag(true)), "the history saw it before");
+    }
+
+    /// It was first seen after the reservation was made, and may have been there for years.
+    #[test]
+    fn first_seen_after_the_reservation_proves_nothing() {
+        let mut c = reserved();
+        c.attribute_mut("10.65.0.1").owner.timestamp = None;
+        c.snapshot.reservations[0].created = Some(c.ago(7_200));
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
+        c.past = Some(Past { audits: 1, allocations: [(tuple, c.ago(60))].into(), ..Past::default() });
+        let found = &c.find(&CHECK)[1];
+        assert_eq!(found.evidence.get("assigned_before"), Some(&Fact::Null));
+        assert_eq!(found.summary, "reservation late covers it");
+        // A timestamp of its own says after, whatever the history first saw.
+        let assigned = c.ago(3_600);
+        c.attribute_mut("10.65.0.1").owner.timestamp = Some(assigned);
+        assert_eq!(c.find(&CHECK)[1].summary, "reservation late covers it, assigned after that was made");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::{Check, Docs, World, natural};
+use crate::checks::{Check, Docs, Steady, World, natural};
 use crate::ledger::{Claimant, Grade, Recorded};
 use crate::model::{Addr, Code, Finding, Needs, Service, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "service-address-unallocated",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::S).and(Needs::C).and(Needs::O),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "The ingress address of a LoadBalancer service that Calico manages lies in a pool, and IPAM has it free (or \

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::evidence::calico_node_restart;
-use crate::checks::{Check, Docs, World};
+use crate::checks::evidence::{Draft, calico_node_restart};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Recorded, Standing, Use};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, Subject, SubjectKind, Tunnel,
@@ -14,7 +14,7 @@ pub static CHECK: Check = Check {
     name: "tunnel-address-unallocated",
     severity: Severity::Critical,
     needs: Needs::B.and(Needs::N).and(Needs::O),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "A node's tunnel address inside a pool that IPAM has free, has cooling down, or has given to somebody else.",
@@ -48,17 +48,20 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// The node is ours; or another cluster's, and the address stands in our part of IPAM, where our pods get it.
 fn is_judged(world: &World<'_>, node: &CalicoNode, address: Addr) -> bool {
-    let ledger = world.ledger;
-    let in_our_part = || {
-        let owners = ledger.allocations_at(address).iter().map(|a| ledger.owner_node(a));
-        let hosts = ledger.blocks_covering(address).into_iter().filter_map(|b| b.affinity).map(|host| host.name);
-        owners.chain(hosts).any(|name| ledger.scope.standing(name) == Standing::Ours)
-    };
-    match ledger.scope.standing(node.name) {
+    let scope = &world.ledger.scope;
+    match scope.standing(node.name) {
         Standing::Ours => true,
         Standing::Departed => false,
-        Standing::Foreign => ledger.scope.known && in_our_part(),
+        Standing::Foreign => scope.known && !in_our_part(world, address).is_empty(),
     }
+}
+
+/// The nodes of ours whom an allocation of the address, or a block that covers it, names.
+fn in_our_part(world: &World<'_>, address: Addr) -> Vec<Name> {
+    let ledger = world.ledger;
+    let owners = ledger.allocations_at(address).iter().map(|a| ledger.owner_node(a));
+    let hosts = ledger.blocks_covering(address).into_iter().filter_map(|b| b.affinity).map(|host| host.name);
+    owners.chain(hosts).filter(|name| ledger.scope.standing(*name) == Standing::Ours).collect()
 }
 
 fn is_not_its_own(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel, address: Addr) -> bool {
@@ -125,7 +128,8 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .on_node(nodes.first().copied().unwrap_or_default())
         .in_pool_of(address)
-        .with_each(tunnels, |d, (node, _)| d.rests_on_calico_node(node))
+        .with_each(tunnels, |d, (node, _)| d.rests_on_calico_node(node).looks_at_whose(node.name))
+        .with_each(in_our_part(world, address), Draft::looks_at_whose)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_blocks_of(address)
         .looks_at_settings()
@@ -172,7 +176,7 @@ mod tests {
         tunnels(&mut c, "node-1", &[(Tunnel::Ipip, "10.65.7.7")]);
         c.snapshot.pools[0].disabled = true;
         assert_eq!(c.subjects(&CHECK), ["10.65.7.7"]);
-        assert_eq!(c.find(&CHECK)[0].rests.len(), 3, "the node, the absent block, the pools");
+        assert_eq!(c.find(&CHECK)[0].rests.len(), 4, "both nodes, the absent block, the pools");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Claim, Use};
 use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, Subject, SubjectKind};
 
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "unallocated-address-in-use",
     severity: Severity::Critical,
     needs: Needs::B.and(Needs::P).and(Needs::O).and(Needs::W).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "A pod holds a pool's address for certain, and IPAM believes that nobody does: it is not allocated, or \

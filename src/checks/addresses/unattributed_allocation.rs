@@ -1,6 +1,6 @@
 //! IPA113: an allocation of which nobody can say whose it is.
 
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "unattributed-allocation",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::W).and(Needs::P),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
         finds: "An allocated address that nobody holds, not even possibly, and whose attributes name no owner.",

@@ -2,7 +2,7 @@
 
 use super::{delete_affinity, get_block};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{
     Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Needs, Severity, Subject, SubjectKind, keys,
 };
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "affinity-block-mismatch",
     severity: Severity::Error,
     needs: Needs::A.and(Needs::B),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Affinity,
     docs: Docs {
         finds: "A confirmed affinity whose block names another host or nobody, or a block that names a host which has no \

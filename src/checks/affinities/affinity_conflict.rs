@@ -1,7 +1,7 @@
 //! IPA401: one block, two confirmed owners.
 
 use super::{delete_affinity, get_block};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Standing;
 use crate::model::{
     Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind,
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "affinity-conflict",
     severity: Severity::Error,
     needs: Needs::A,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "Two or more hosts whose affinities for one block are all confirmed. Critical when two of them are nodes that \

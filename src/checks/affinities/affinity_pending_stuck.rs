@@ -2,7 +2,7 @@
 
 use super::{delete_affinity, get_block, other_owner, survived};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "affinity-pending-stuck",
     severity: Severity::Warning,
     needs: Needs::A.and(Needs::D),
-    steady: false,
+    steady: Steady::EarlierAudit,
     subject: SubjectKind::Affinity,
     docs: Docs {
         finds: "An affinity that is `pending` at the same mod revision as in the audit before.",

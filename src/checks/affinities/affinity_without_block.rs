@@ -1,7 +1,7 @@
 //! IPA405: a confirmed affinity for a block that does not exist: a route into nothing.
 
 use super::delete_affinity;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "affinity-without-block",
     severity: Severity::Warning,
     needs: Needs::A.and(Needs::B),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Affinity,
     docs: Docs {
         finds: "A confirmed affinity whose block does not exist.",

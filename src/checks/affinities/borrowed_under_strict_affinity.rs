@@ -1,7 +1,7 @@
 //! IPA407: an address on another node's block, though strict affinity forbids borrowing.
 
 use super::get_block;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, Subject, SubjectKind, Time};
 
@@ -10,11 +10,11 @@ pub static CHECK: Check = Check {
     name: "borrowed-under-strict-affinity",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::C).and(Needs::O),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
     docs: Docs {
-        finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when it was \
-            made after an audit that saw strict affinity on already.",
+        finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when its \
+            own timestamp lies after an audit that saw strict affinity on already.",
         matters: "Strict affinity is set where every address of a block must be on its node: Windows, fabrics that route \
             whole blocks. There the borrowed address is unreachable.",
         arises: "Borrowed before strict affinity was switched on; or a node that does not know the setting, or a foreign tool, \
@@ -76,16 +76,18 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
         .next(format!("ipaudit who {}", allocation.address))
         .next(get_block(block.cidr))
         .rests_on_allocation(allocation)
-        .looks_at_affinity(Host { kind: HostKind::Host, name: host }, block.cidr)
+        .rests_on_hold(Host { kind: HostKind::Host, name: host }, block.cidr)
+        .looks_at_whose(node)
         .looks_at_settings()
         .done()
 }
 
-/// By its own timestamp, or because an audit first saw it later than one saw strict affinity on.
+/// By its own timestamp alone, unless an audit had seen it by then: when one first saw it says how old it is at the
+/// least, never that it is younger.
 fn was_made_after(world: &World<'_>, allocation: &Allocation, timestamp: Option<Time>, past: &Past) -> bool {
-    let Some(seen_on) = past.strict_affinity_since else { return false };
     let first_seen = past.allocations.get(&world.ledger.tuple_of(allocation));
-    timestamp.or(first_seen).is_some_and(|made| made > seen_on)
+    let after = |seen_on: Time| timestamp.is_some_and(|made| made > seen_on) && first_seen.is_none_or(|s| s > seen_on);
+    past.strict_affinity_since.is_some_and(after)
 }
 
 #[cfg(test)]
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_timestamp_its_first_seen_dates_it() {
+    fn when_it_was_first_seen_says_before_and_never_after() {
         let mut c = borrowed_pod();
         c.attribute_mut("10.65.0.30").owner.timestamp = None;
         let (seen_on, first_seen) = (c.ago(3_700), c.ago(3_600));
@@ -153,9 +155,13 @@ mod tests {
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.30"))[0]);
         let past = c.remember();
         past.strict_affinity_since = Some(seen_on);
-        past.allocations.insert(tuple, first_seen);
+        past.allocations.insert(tuple.clone(), first_seen);
+        assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning, "it may have been there for years");
+        // Its own timestamp says after, and no audit knows better.
+        c.attribute_mut("10.65.0.30").owner.timestamp = Some(first_seen);
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
-        c.past.as_mut().unwrap().allocations.clear();
+        // The audit that saw the setting on saw the allocation too: its node's clock is wrong.
+        c.past.as_mut().unwrap().allocations.insert(tuple, seen_on);
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
     }
 

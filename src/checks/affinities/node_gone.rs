@@ -4,7 +4,7 @@ use crate::model::hash::HashMap;
 
 use super::get_block;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Standing, Use};
 use crate::model::{
     AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Severity, Subject, SubjectKind,
@@ -16,7 +16,7 @@ pub static CHECK: Check = Check {
     name: "node-gone",
     severity: Severity::Warning,
     needs: Needs::A.and(Needs::B).and(Needs::N).and(Needs::K).and(Needs::D),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
     docs: Docs {
         finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than the \
@@ -99,7 +99,7 @@ fn report(world: &World<'_>, node: Name, blocks: &[&Block], since: Time) -> Find
         .with_each(&cidrs, |draft, cidr| draft.next(get_block(*cidr)))
         .looks_at_calico_node(node)
         .looks_at_kube_node(world.ledger.scope.kubernetes_name(node))
-        .with_each(&cidrs, |draft, cidr| draft.looks_at_block(*cidr).looks_at_affinity(host, *cidr))
+        .with_each(&cidrs, |draft, cidr| draft.rests_on_hold(host, *cidr))
         .done()
 }
 

@@ -1,7 +1,7 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Standing;
 use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "stale-calico-node",
     severity: Severity::Warning,
     needs: Needs::N.and(Needs::K),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
     docs: Docs {
         finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone.",

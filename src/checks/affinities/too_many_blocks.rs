@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "too-many-blocks",
     severity: Severity::Note,
     needs: Needs::A.and(Needs::C).and(Needs::O),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Node,
     docs: Docs {
         finds: "A host that has as many blocks of one family, in enabled pools, as `maxBlocksPerHost` allows (0 or absent: \

@@ -2,7 +2,7 @@
 
 use super::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "block-outside-pools",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::O),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "A block that no pool covers as a whole, enabled or not.",

@@ -2,7 +2,7 @@
 
 use super::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Block, Code, Finding, Needs, Pool, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "block-size-mismatch",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::O),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "A block whose prefix length is not the block size of its pool. Where several pools cover it, its pool is the \

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::node_of;
 use crate::checks::evidence::{count, get_key};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "invalid-block",
     severity: Severity::Error,
     needs: Needs::B,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "A block whose parts contradict each other: an allocation without its attribute, an attribute that no \

@@ -1,7 +1,7 @@
 //! IPA307: a block or an affinity under a key that Calico lists and never reads or writes.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Affinity, Block, Cidr, Code, Finding, Host, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "non-canonical-key",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::A),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Key,
     docs: Docs {
         finds: "The key of a block or of an affinity that is not the canonical spelling of its CIDR: host bits, the segment \

@@ -2,7 +2,7 @@
 
 use super::node_of;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Use;
 use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "overlapping-blocks",
     severity: Severity::Critical,
     needs: Needs::B,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "A block that lies inside a larger one. The subject is the smaller block; every block around it is in the \

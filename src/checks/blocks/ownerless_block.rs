@@ -1,7 +1,7 @@
 //! IPA305: an empty block that nobody owns: it is nobody's to fill, and nobody's to delete.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "ownerless-block",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::A),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "A block that names no owner, for which no affinity exists in any state, and in which nothing is allocated or \

@@ -3,7 +3,7 @@
 use super::node_of;
 use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "sequence-broken",
     severity: Severity::Error,
     needs: Needs::B,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Block,
     docs: Docs {
         finds: "An allocation whose sequence number is not below its block's. With a history also a block that had a number \

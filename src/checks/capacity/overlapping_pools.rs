@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Evidence, Finding, Needs, Pool, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "overlapping-pools",
     severity: Severity::Error,
     needs: Needs::O,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
     docs: Docs {
         finds: "Two pools, enabled or not, that share addresses. The subject is the smaller one; of two equal ones the later \

@@ -2,7 +2,7 @@
 
 use super::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::PoolUsage;
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "pool-exhaustion",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::O),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
     docs: Docs {
         finds: "Fewer than 10 % of a pool's addresses can still be handed out; an error under 5 %. Leaked addresses are \

@@ -1,7 +1,7 @@
 //! IPA602: a pool with free addresses and no free block.
 
 use super::{block_facts, judged, usage, usage_facts, usage_with_leaks};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::PoolUsage;
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "pool-out-of-blocks",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::O),
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
     docs: Docs {
         finds: "A pool of which every block exists and has something in it, or is reserved as a whole, while addresses are \

@@ -3,20 +3,22 @@
 use crate::model::hash::HashMap;
 use std::time::Duration;
 
-use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
-use crate::model::{Code, Evidence, Finding, Name, Needs, Owner, Severity, Subject, SubjectKind, Time};
+use crate::checks::evidence::{Draft, shell};
+use crate::checks::{Check, Docs, Steady, World};
+use crate::model::{
+    Block, Code, Endpoint, Evidence, Finding, Name, Needs, Owner, Severity, Subject, SubjectKind, Time,
+};
 
 pub static CHECK: Check = Check {
     code: Code(909),
     name: "clock-skew",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::W),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Node,
     docs: Docs {
         finds: "Allocations or endpoints of a node, whoever owns it, whose timestamps lie more than 60 s ahead of the API \
-            server's `Date` (without an API server: of this audit's time).",
+            server's clock when they were read (without an API server: of this machine's).",
         matters: "The timestamps are those of the node's clock: the ages of its allocations lie, cooldowns that it starts \
             end too late, and its certificates may fail.",
         arises: "The node does not synchronise its clock.",
@@ -30,29 +32,43 @@ pub static CHECK: Check = Check {
 const ALLOWED: Duration = Duration::from_secs(60);
 
 /// What one node has written with a time ahead.
-struct Ahead {
+struct Ahead<'w> {
     worst: Time,
     /// Allocation or endpoint, for people.
     what: String,
     count: usize,
+    /// The least of them: later ones come while the clock runs ahead, this one stays.
+    least: (Time, Record<'w>),
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let reference = world.snapshot.kube.date.unwrap_or(world.snapshot.now);
+/// What bears a timestamp.
+#[derive(Clone, Copy)]
+enum Record<'w> {
+    /// An attribute of a block, by its number there.
+    Attribute(&'w Block, usize),
+    Endpoint(&'w Endpoint),
+}
+
+fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
+    let reference = reference(world);
     let limit = reference.plus(ALLOWED);
-    let mut ahead: HashMap<Name, Ahead> = HashMap::new();
-    let mut note = |node: Name, at: Option<Time>, what: &dyn Fn() -> String| {
+    let mut ahead: HashMap<Name, Ahead<'w>> = HashMap::new();
+    let mut note = |node: Name, at: Option<Time>, record: Record<'w>, what: &dyn Fn() -> String| {
         let Some(at) = at.filter(|at| *at > limit && !node.is_none()) else { return };
-        let entry = ahead.entry(node).or_insert_with(|| Ahead { worst: at, what: what(), count: 0 });
+        let entry =
+            ahead.entry(node).or_insert_with(|| Ahead { worst: at, what: what(), count: 0, least: (at, record) });
         entry.count += 1;
+        if at < entry.least.0 {
+            entry.least = (at, record);
+        }
         if at > entry.worst {
             (entry.worst, entry.what) = (at, what());
         }
     };
     for block in world.ledger.blocks() {
-        for attribute in &block.attributes {
+        for (index, attribute) in block.attributes.iter().enumerate() {
             for owner in [Some(&attribute.owner), attribute.alternate.as_deref()].into_iter().flatten() {
-                note(owner.node, owner.timestamp, &|| {
+                note(owner.node, owner.timestamp, Record::Attribute(block, index), &|| {
                     format!("allocation of {} in {}", owner_text(world, owner), block.cidr)
                 });
             }
@@ -60,9 +76,21 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
     for endpoint in &world.snapshot.endpoints {
         let what = || format!("endpoint {}", world.pair(endpoint.namespace, endpoint.name));
-        note(endpoint.node, endpoint.created, &what);
+        note(endpoint.node, endpoint.created, Record::Endpoint(endpoint), &what);
     }
     findings.extend(ahead.iter().map(|(&node, ahead)| report(world, node, ahead, reference)));
+}
+
+/// The moment of the reading, which no right clock had passed when it wrote: by the API server's clock as its last
+/// answer told it, else by ours.
+fn reference(world: &World<'_>) -> Time {
+    let snapshot = world.snapshot;
+    let clocks = &snapshot.kube.clocks;
+    match (clocks.last(), snapshot.read_until) {
+        (Some(pair), Some(until)) => pair.theirs_at(until.max(pair.ours)),
+        (Some(pair), None) => pair.theirs,
+        (None, until) => until.unwrap_or(snapshot.now),
+    }
 }
 
 fn owner_text(world: &World<'_>, owner: &Owner) -> String {
@@ -72,12 +100,28 @@ fn owner_text(world: &World<'_>, owner: &Owner) -> String {
     }
 }
 
-fn report(world: &World<'_>, node: Name, ahead: &Ahead, reference: Time) -> Finding {
+/// What the claim rests on: the very record, which is proof by itself.
+fn rest<'w>(draft: Draft<'w>, world: &World<'_>, record: Record<'_>) -> Draft<'w> {
+    let (block, index) = match record {
+        Record::Endpoint(endpoint) => return draft.rests_on_endpoint(endpoint),
+        Record::Attribute(block, index) => (block, index),
+    };
+    let mut ordinals =
+        block.allocations.iter().zip(0u128..).filter(|(slot, _)| slot.is_some_and(|i| i as usize == index));
+    let address = ordinals.next().and_then(|(_, ordinal)| block.cidr.nth(ordinal));
+    let allocations = address.map_or(&[][..], |address| world.ledger.allocations_at(address));
+    match allocations.iter().find(|a| world.ledger.block_of(a).cidr == block.cidr) {
+        Some(allocation) => draft.rests_on_allocation(allocation),
+        None => draft.looks_at_block(block.cidr),
+    }
+}
+
+fn report(world: &World<'_>, node: Name, ahead: &Ahead<'_>, reference: Time) -> Finding {
     let name = world.text(node);
     let seconds = ahead.worst.since(reference).as_secs();
     let kubernetes = world.text(world.ledger.scope.kubernetes_name(node));
-    let of = if world.snapshot.kube.date.is_some() { "the API server" } else { "this audit" };
-    world
+    let of = if world.snapshot.kube.clocks.is_empty() { "this audit" } else { "the API server" };
+    let draft = world
         .draft(
             &CHECK,
             Subject::new(SubjectKind::Node, name),
@@ -88,11 +132,11 @@ fn report(world: &World<'_>, node: Name, ahead: &Ahead, reference: Time) -> Find
         .fact("ahead_seconds", seconds)
         .fact("worst", Evidence::new().with("what", ahead.what.as_str()).with("timestamp", ahead.worst))
         .fact("reference", reference)
-        .fact("reference_is_api_server", world.snapshot.kube.date.is_some())
+        .fact("reference_is_api_server", !world.snapshot.kube.clocks.is_empty())
         .fact("timestamps_ahead", ahead.count)
         .on_node(node)
-        .next(format!("kubectl debug node/{} -it --image=busybox -- date -u", shell(kubernetes)))
-        .done()
+        .next(format!("kubectl debug node/{} -it --image=busybox -- date -u", shell(kubernetes)));
+    rest(draft, world, ahead.least.1).done()
 }
 
 #[cfg(test)]
@@ -126,11 +170,27 @@ mod tests {
     fn the_api_servers_time_goes_before_ours() {
         let mut c = Cluster::healthy();
         c.endpoint_mut("web-2").created = later(&c, 90);
-        c.snapshot.kube.date = later(&c, 40);
+        c.api_time(40);
         assert!(c.find(&CHECK).is_empty());
-        c.snapshot.kube.date = later(&c, 10);
+        c.api_time(10);
         let found = c.find(&CHECK);
         assert!(found[0].summary.starts_with("its clock is 80 s ahead of the API server"), "{}", found[0].summary);
+    }
+
+    /// Pods were listed for 63 s, and a node with a right clock started one of them near the end.
+    #[test]
+    fn a_reading_that_takes_long_accuses_no_right_clock() {
+        let mut c = Cluster::healthy();
+        c.attribute_mut("10.65.0.1").owner.timestamp = later(&c, 62);
+        c.api_time(0);
+        assert_eq!(c.find(&CHECK).len(), 1, "read at once, this is ahead");
+        c.snapshot.read_until = later(&c, 63);
+        assert!(c.find(&CHECK).is_empty());
+        c.attribute_mut("10.65.0.1").owner.timestamp = later(&c, 63 + 61);
+        assert_eq!(c.find(&CHECK)[0].evidence.get("ahead_seconds"), Some(&61_u64.into()));
+        // Without an API server the same by our own clock.
+        c.snapshot.kube.clocks = crate::model::ClockPairs::default();
+        assert_eq!(c.find(&CHECK)[0].evidence.get("ahead_seconds"), Some(&61_u64.into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{cluster, is_undecodable};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, World, obstacle};
+use crate::checks::{Check, Docs, Steady, World, obstacle};
 use crate::ledger::{Allocation, Standing};
 use crate::model::{Addr, Code, Evidence, Finding, Needs, Past, Pod, Severity, SubjectKind, Time, keys};
 
@@ -14,7 +14,8 @@ pub static CHECK: Check = Check {
     name: "collector-stuck",
     severity: Severity::Warning,
     needs: Needs::D.and(Needs::C),
-    steady: false,
+    // A leak that an audit recorded four graces ago, and the very same is proven now: that is twice.
+    steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "The same proven leak (IPA110) in the audits of more than four times the leak grace period. Either it is of a \

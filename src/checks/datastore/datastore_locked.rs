@@ -1,7 +1,7 @@
 //! IPA902: the datastore is locked.
 
 use super::{cluster, is_undecodable};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Finding, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "datastore-locked",
     severity: Severity::Warning,
     needs: Needs::C,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "ClusterInformation is absent, or its `datastoreReady` is anything but true.",

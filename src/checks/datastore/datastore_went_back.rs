@@ -5,7 +5,7 @@ mod signs;
 use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, delete_pod, key_text};
-use crate::checks::{Check, Docs, World, obstacle};
+use crate::checks::{Check, Docs, Steady, World, obstacle};
 use crate::model::keys::Record;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
@@ -15,7 +15,7 @@ pub static CHECK: Check = Check {
     name: "datastore-went-back",
     severity: Severity::Critical,
     needs: Needs::D,
-    steady: false,
+    steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "etcd's revision or raft term is smaller, or its cluster id another, than in the last complete audit; or (the \
@@ -88,7 +88,9 @@ fn break_in(world: &World<'_>) -> Option<Break> {
         1 => first.to_string(),
         n => format!("{first}, and those of {} more", n - 1),
     }));
-    let leap = signs::leap(now, world.snapshot.kube.date, &before, past.last_started);
+    // As the history keeps it: the API server's clock at a moment of ours.
+    let date = now.read_at.and_then(|ours| world.snapshot.kube.clocks.theirs_at(ours));
+    let leap = signs::leap(now, date, &before, past.last_started);
     signs.extend(leap.map(|sign| sign.to_string()));
     (!signs.is_empty()).then_some(Break { signs, before, keys })
 }

@@ -2,7 +2,7 @@
 
 use super::cluster;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     severity: Severity::Error,
     needs: Needs::T,
     // Not one moment between two writes: every member knows of it, and it stands until somebody disarms it.
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "etcd has an alarm: NOSPACE (a member's file has reached its quota) or CORRUPT (members' data differ). The \

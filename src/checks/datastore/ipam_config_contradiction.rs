@@ -1,7 +1,7 @@
 //! IPA907: settings of IPAM that contradict each other.
 
 use super::{cluster, is_undecodable};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Evidence, Finding, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "ipam-config-contradiction",
     severity: Severity::Warning,
     needs: Needs::C,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "A field of IPAMConfiguration `default` that says something else than what is in force (`ipam/v2/config`); \

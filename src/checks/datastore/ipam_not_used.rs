@@ -2,7 +2,7 @@
 
 use super::cluster;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Finding, Input, Name, Needs, Past, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "ipam-not-used",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::P).and(Needs::O).and(Needs::D),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "No block holds an allocation of any pod, now or in an earlier audit, while pods of this cluster have \

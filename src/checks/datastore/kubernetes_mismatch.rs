@@ -1,7 +1,7 @@
 //! IPA905: the API server and the datastore do not belong together.
 
 use super::cluster;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Pairing;
 use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "kubernetes-mismatch",
     severity: Severity::Critical,
     needs: Needs::P.and(Needs::K).and(Needs::N).and(Needs::W),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \

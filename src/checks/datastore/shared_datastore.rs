@@ -4,16 +4,16 @@ use crate::model::hash::HashMap;
 
 use super::cluster;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Standing;
-use crate::model::{CalicoNode, Code, Evidence, Finding, Name, Needs, Severity, SubjectKind};
+use crate::model::{CalicoNode, Code, Endpoint, Evidence, Finding, Name, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(906),
     name: "shared-datastore",
     severity: Severity::Warning,
     needs: Needs::N.and(Needs::K),
-    steady: false,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "Calico nodes that refer to Kubernetes nodes which this API server does not know, and that have endpoints.",
@@ -33,24 +33,31 @@ pub static CHECK: Check = Check {
 const SHOWN: usize = 20;
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let mut endpoints: HashMap<Name, usize> = HashMap::new();
+    let mut endpoints: HashMap<Name, Active<'_>> = HashMap::new();
     for endpoint in &world.snapshot.endpoints {
-        *endpoints.entry(endpoint.node).or_default() += 1;
+        endpoints.entry(endpoint.node).or_insert(Active { endpoints: 0, first: endpoint }).endpoints += 1;
     }
-    let active: Vec<(&CalicoNode, usize)> = world
+    let active: Vec<(&CalicoNode, Active<'_>)> = world
         .snapshot
         .calico_nodes
         .iter()
         .filter(|n| n.kubernetes_name.is_some() && world.ledger.scope.standing(n.name) == Standing::Foreign)
-        .filter_map(|n| endpoints.get(&n.name).map(|&count| (n, count)))
+        .filter_map(|n| endpoints.get(&n.name).map(|active| (n, *active)))
         .collect();
     if !active.is_empty() {
         findings.push(report(world, &active));
     }
 }
 
-fn report(world: &World<'_>, active: &[(&CalicoNode, usize)]) -> Finding {
-    let total: usize = active.iter().map(|(_, endpoints)| endpoints).sum();
+/// A node's endpoints.
+#[derive(Clone, Copy)]
+struct Active<'w> {
+    endpoints: usize,
+    first: &'w Endpoint,
+}
+
+fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
+    let total: usize = active.iter().map(|(_, active)| active.endpoints).sum();
     let mut names: Vec<&str> = active.iter().map(|(n, _)| world.text(n.name)).collect();
     names.sort_by(|a, b| crate::checks::natural(a, b));
     let few = match names.as_slice() {
@@ -60,12 +67,12 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, usize)]) -> Finding {
     let nodes: Vec<Evidence> = active
         .iter()
         .take(SHOWN)
-        .map(|(node, endpoints)| {
+        .map(|(node, active)| {
             Evidence::new()
                 .with("node", world.text(node.name))
                 .with("kubernetes_name", node.kubernetes_name.map(|n| world.text(n)))
                 .with("addresses", node.addresses.to_vec())
-                .with("endpoints", *endpoints)
+                .with("endpoints", active.endpoints)
         })
         .collect();
     let of = if active.len() == 1 { "has" } else { "have" };
@@ -80,6 +87,11 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, usize)]) -> Finding {
         .fact("foreign_nodes", active.len())
         .fact("endpoints", total)
         .fact("nodes", nodes)
+        // Each of them may be a node that joined since Kubernetes was read; its endpoints come and go.
+        .with_each(active, |d, (node, active)| {
+            let first = active.first;
+            d.rests_on_calico_node(node).looks_at_whose(node.name).looks_at_endpoint(first.namespace, first.name)
+        })
         .next("calicoctl get nodes -o wide")
         .next("ipaudit audit --scope exclusive")
         .done()

@@ -1,7 +1,7 @@
 //! IPA901: a key or value that does not parse.
 
 use crate::checks::evidence::{key_text, shell_bytes};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::snapshot::Dark;
 use crate::model::{BadValue, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "undecodable-value",
     severity: Severity::Error,
     needs: Needs::NONE,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Key,
     docs: Docs {
         finds: "A key or value of Calico's in etcd that does not parse, or an address, network, time or 64-bit number in it \

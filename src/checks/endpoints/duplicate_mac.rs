@@ -2,7 +2,7 @@
 
 use super::on_one_node;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind, endpoint};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-mac",
     severity: Severity::Note,
     needs: Needs::W,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Mac,
     docs: Docs {
         finds: "Two or more endpoints of one node, whoever owns it, whose inner interfaces have the same MAC address.",

@@ -2,7 +2,7 @@
 
 use super::{subject, workload};
 use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::EndpointState;
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "endpoint-address-mismatch",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
     docs: Docs {
         finds: "An endpoint of this cluster and the status of the pod that lives on its node list different addresses of a \

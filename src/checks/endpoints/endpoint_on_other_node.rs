@@ -1,7 +1,7 @@
 //! IPA502: an endpoint on a node where its pod is not.
 
 use super::{subject, with_removal, workload};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "endpoint-on-other-node",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
     docs: Docs {
         finds: "A Kubernetes endpoint on one node (ours or departed) while the pod of its name is on another node, after \

@@ -4,7 +4,7 @@ use super::{subject, workload};
 use crate::model::hash::HashSet;
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Finding, Name, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "endpoint-without-node",
     severity: Severity::Warning,
     needs: Needs::W.and(Needs::N),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Endpoint,
     docs: Docs {
         finds: "An endpoint of any orchestrator and any cluster whose node has no Calico Node.",

@@ -2,7 +2,7 @@
 
 use super::on_one_node;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "interface-clash",
     severity: Severity::Error,
     needs: Needs::W,
-    steady: false,
+    steady: Steady::OneMoment,
     subject: SubjectKind::Interface,
     docs: Docs {
         finds: "Two or more endpoints of one node, whoever owns it, with the same host interface name. A note when all of \

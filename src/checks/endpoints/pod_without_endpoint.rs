@@ -3,7 +3,7 @@
 use crate::model::hash::HashSet;
 
 use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "pod-without-endpoint",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N).and(Needs::O),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Pod,
     docs: Docs {
         finds: "A running, ready pod with an address of a Calico pool, on a node of this cluster that has other endpoints, \

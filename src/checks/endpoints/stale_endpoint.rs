@@ -1,7 +1,7 @@
 //! IPA501: an endpoint whose pod is gone.
 
 use super::{subject, with_removal, workload};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, EndpointState, Use};
 use crate::model::{Attribute, Code, Endpoint, Finding, HandleId, Needs, Severity, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "stale-endpoint",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N),
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
     docs: Docs {
         finds: "A Kubernetes endpoint on a node of this cluster, or on one that departed, whose pod does not exist or is \

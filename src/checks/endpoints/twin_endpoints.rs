@@ -1,7 +1,7 @@
 //! IPA503: one workload, endpoints on several nodes. The incident of 2017.
 
 use super::workload;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "twin-endpoints",
     severity: Severity::Error,
     needs: Needs::W,
-    steady: true,
+    steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Workload,
     docs: Docs {
         finds: "Endpoints of one Kubernetes workload (namespace, pod and interface) on two or more nodes of this cluster, \

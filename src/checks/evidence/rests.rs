@@ -20,7 +20,7 @@ impl World<'_> {
 }
 
 impl Draft<'_> {
-    fn rest(mut self, look: Look, stamp: u128) -> Self {
+    pub(super) fn rest(mut self, look: Look, stamp: u128) -> Self {
         self.finding.rests.push(Rest { look, stamp });
         self
     }

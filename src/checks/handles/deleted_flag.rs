@@ -1,7 +1,7 @@
 //! IPA207: `deleted: true` in etcd.
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "deleted-flag",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::H).and(Needs::A),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Key,
     docs: Docs {
         finds: "A block, a handle or an affinity says `deleted: true`.",

@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Discord, Tally};
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "handle-overcount",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::H),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "A handle counts more addresses of a block than the block has of it, or its container has an endpoint \

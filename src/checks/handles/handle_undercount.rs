@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Discord, Tally};
 use crate::model::{Cidr, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "handle-undercount",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::H),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "A block has more addresses of a handle than the handle counts of the block.",

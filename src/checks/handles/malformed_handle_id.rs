@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::stored_id;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{
     Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, Subject, SubjectKind,
 };
@@ -14,7 +14,7 @@ pub static CHECK: Check = Check {
     name: "malformed-handle-id",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::H),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "The id of a handle, in its key or in a block's attributes, has control bytes in it, as `\\r\\neth0` at \
@@ -96,7 +96,9 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
         let owner = world.ledger.owners_of(allocation).next().copied().unwrap_or_default();
         draft = draft.on_node(world.ledger.owner_node(allocation)).in_namespace(owner.namespace);
     }
-    draft.with_each(first, |d, address| d.in_pool_of(address)).done()
+    let named = places.addresses.iter().flat_map(|a| world.ledger.allocations_at(*a));
+    let named = named.filter(|a| world.ledger.handle_of(a) == places.id);
+    draft.with_each(named, |d, a| d.rests_on_allocation(a)).with_each(first, |d, address| d.in_pool_of(address)).done()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Allocation;
 use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "missing-handle",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::H),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "An allocation names a handle, and there is no such handle.",

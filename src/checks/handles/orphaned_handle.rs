@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Handle, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "orphaned-handle",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::H).and(Needs::W),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "A handle exists, and no block has an allocation of it.",

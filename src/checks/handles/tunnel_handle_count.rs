@@ -1,7 +1,7 @@
 //! IPA206: a tunnel's handle with more than one address.
 
 use super::{node_of, spelled_in_blocks, stored_id};
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Allocation;
 use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "tunnel-handle-count",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::H),
-    steady: true,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "A node's tunnel handle has more than one address in the blocks.",

@@ -2,7 +2,7 @@
 
 use super::{belongs, objects_facts, stored_id};
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, World};
+use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "vm-handle-blocks-vm",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::H),
-    steady: false,
+    steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
     docs: Docs {
         finds: "A KubeVirt machine's handle counts an address of a family of which no block holds any.",

@@ -201,8 +201,9 @@ impl Carrier<'_> {
 
     /// The later of our clock and the API server's.
     fn moment(&self) -> Time {
-        let api = self.api.and_then(|api| api.tally.date());
-        api.map_or(present(), |date| date.max(present()))
+        let ours = present();
+        let theirs = self.api.and_then(|api| api.tally.clocks().theirs_at(ours));
+        theirs.map_or(ours, |theirs| theirs.max(ours))
     }
 
     /// Intent, write, outcome.

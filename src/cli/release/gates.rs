@@ -30,7 +30,7 @@ pub fn circumstances(world: &World<'_>, ask: Ask, live: bool, known: bool) -> Ci
         clocks: Clocks {
             local: present(),
             last_audit: world.past.and_then(|past| past.last_started),
-            api: snapshot.kube.date,
+            api: snapshot.kube.clocks.closest(),
             from_files: !live,
         },
         lock: if snapshot.cluster.ready == Some(true) { Lock::Open } else { Lock::Locked },

@@ -12,7 +12,7 @@ use crate::cli::release::nodes;
 use crate::decode::keys::{endpoint_of_pod_key, record_key};
 use crate::ledger::{Allocation, Claim, Claimant, Ledger, Tally, Use};
 use crate::model::keys::handle_key;
-use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
+use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Patch, keys::key_text};
 use crate::plan::circumstances::{Address, Again, AgainNode, AgainPod, Holder, Left, PodNow, Refusal, Special, Word};
 use crate::plan::confirm::Work;
 use crate::plan::orphans::Orphan;
@@ -41,8 +41,8 @@ pub enum Verdict {
 pub struct Judge<'w> {
     /// Of the second look.
     pub world: World<'w>,
-    /// The first look: whose UIDs must be the same.
-    pub first: &'w Snapshot,
+    /// What the first look saw of what was read again: whose UIDs must be the same.
+    pub before: &'w Patch,
     /// Kubernetes can be asked about single objects.
     pub live: bool,
     pub observed: &'w Recorder,
@@ -322,18 +322,15 @@ impl<'w> Judge<'w> {
         }
     }
 
-    fn pod_of(snapshot: &Snapshot, (namespace, name): (Name, Name)) -> Option<&Pod> {
-        // A pod may have come or gone between the looks, so both lists are searched, not the ledger of one.
-        snapshot.pods.iter().find(|p| (p.namespace, p.name) == (namespace, name))
-    }
-
     fn pod_now(&self, owner: Option<(Name, Name)>, proven: bool) -> PodNow {
         let Some(owner) = owner else { return PodNow::Unknown("it names no pod".to_owned()) };
         if !self.live {
             return PodNow::Unknown("Kubernetes was read from files, and files cannot be asked".to_owned());
         }
-        let before = Self::pod_of(self.first, owner);
-        match (before, self.world.ledger.pod(owner.0, owner.1)) {
+        let now = self.world.ledger.pod(owner.0, owner.1);
+        // What was not read again is what the first look saw.
+        let before = self.before.pod(owner.0, owner.1).unwrap_or(now);
+        match (before, now) {
             (_, None) => PodNow::Absent,
             (Some(before), Some(now)) if before.uid == now.uid && proven => PodNow::SameAndNoHolder,
             (Some(before), Some(now)) if before.uid == now.uid => PodNow::Changed("its pod may hold it now".to_owned()),

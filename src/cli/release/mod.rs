@@ -24,6 +24,7 @@ use record::Recorder;
 use session::Session;
 use turn::Turn;
 
+use super::again;
 use super::gather::{self, Sources, present};
 use super::output::{self, Streams};
 use super::release_args::{PlanOutput, ReleaseArgs};
@@ -53,7 +54,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
     let first = gather::first_look(&sources, streams, None, None).await?;
     first.warnings.iter().for_each(|w| streams.note(w));
-    let first = first.snapshot;
+    let mut first = first.snapshot;
     must_reach_etcd(&sources, &first)?;
     let mut recorder = Recorder::open(&args.with.db, &first)?;
     let db = args.with.db.path()?;
@@ -63,7 +64,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let past = recorder.past()?;
     let made = present();
-    let planned = plan(args, &sources, &first, &past, &recorder).await?;
+    let planned = plan(args, &sources, &mut first, &past, &recorder).await?;
     let session = Session {
         sources: &sources,
         db: &db,
@@ -147,19 +148,20 @@ impl Planned {
     }
 }
 
-/// Looks again at what is wanted, judges it, and reads the bytes that would be changed.
+/// Looks again at what is wanted, judges it, and reads the bytes that would be changed. From then on the snapshot is what
+/// the second look saw: there is one of it, however big the cluster is.
 async fn plan(
     args: &ReleaseArgs,
     sources: &Sources,
-    first: &Snapshot,
+    snapshot: &mut Snapshot,
     past: &Past,
     recorder: &Recorder,
 ) -> Result<Planned, Error> {
     let scope: ScopeFlag = args.with.scope.into();
     let past = (past.audits > 0).then_some(past);
     let live = sources.kube_api().is_some();
-    let ledger = Ledger::build(first, scope, past);
-    let world = World { snapshot: first, ledger: &ledger, past };
+    let ledger = Ledger::build(snapshot, scope, past);
+    let world = World { snapshot, ledger: &ledger, past };
     let ask = if args.code.is_some() { Ask::Bulk } else { Ask::Named };
     let mut planned = Planned::default();
     let circumstances = gates::circumstances(&world, ask, live, recorder.knows_pair());
@@ -171,19 +173,20 @@ async fn plan(
     let Chosen { wanted, nothing, beyond_max, findings } = choose::choose(args, &world);
     planned.nothing = nothing;
     planned.plan.beyond_max = beyond_max;
-    let again = Settling { past: None, now: first.now, settle: std::time::Duration::ZERO }
+    let suspects = Settling { past: None, now: snapshot.now, settle: std::time::Duration::ZERO }
         .second_look(&Outcome { findings, skipped: Vec::new() });
-    let second = gather::second_look(sources, first, &again, None, None).await;
-    let second = match second {
-        Ok(second) => second,
+    drop(ledger);
+    let mut patch = match again::second_look(sources, snapshot, suspects, None, None).await {
+        Ok(patch) => patch,
         Err(error) => {
             let words = format!("it could not be read again right now: {}", crate::error::chain(&error));
             planned.plan.refusals.push(Refusal::new(5, crate::plan::circumstances::RUN, words));
             return Ok(planned);
         }
     };
-    let ledger = Ledger::build(&second, scope, past);
-    let world = World { snapshot: &second, ledger: &ledger, past };
+    patch.swap(snapshot);
+    let ledger = Ledger::build(snapshot, scope, past);
+    let world = World { snapshot, ledger: &ledger, past };
     let (nodes_off, notes) = nodes::off(&world, &args.node_is_off);
     planned.nothing.extend(notes);
     let word = Word { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off };
@@ -192,7 +195,7 @@ async fn plan(
         return Ok(planned);
     }
     let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
-    let judge = Judge { world, first, live, observed: recorder, word: &word, exclusive };
+    let judge = Judge { world, before: &patch, live, observed: recorder, word: &word, exclusive };
     steps(&judge, &wanted, sources, &mut planned).await?;
     Ok(planned)
 }

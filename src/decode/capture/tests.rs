@@ -26,6 +26,30 @@ fn objects_come_back_as_they_were() {
 }
 
 #[test]
+fn pairs_of_clocks_come_back_as_they_were() {
+    let mut c = Cluster::healthy();
+    c.api_time(40);
+    c.snapshot.read_until = Some(c.snapshot.now.plus(Duration::from_secs(63)));
+    let line = serde_json::to_string(&LookLine::of(&c.snapshot, c.snapshot.now, Duration::ZERO)).unwrap();
+    let mut back = Snapshot::default();
+    serde_json::from_str::<LookLine>(&line).unwrap().restore(&mut back).unwrap();
+    assert_eq!((back.kube.clocks, back.read_until), (c.snapshot.kube.clocks, c.snapshot.read_until));
+}
+
+/// Version 1 had the `Date` of the first answer alone, which came when the look began.
+#[test]
+fn a_look_of_version_1_is_read() {
+    let line = r#"{"now":5000000000,"started":5000000000,"duration_ms":63000,"revision":7,"compact_revision":null,
+        "cluster_id":1,"member_id":2,"endpoints":[],"kube_system_uid":null,"kubernetes_service_uid":null,
+        "date":4000000000,"server":"s","coverage":[],"failed":null}"#;
+    let mut back = Snapshot::default();
+    serde_json::from_str::<LookLine>(line).unwrap().restore(&mut back).unwrap();
+    let pair = ClockPair { theirs: Time(4_000_000_000), ours: Time(5_000_000_000) };
+    assert_eq!(back.kube.clocks.iter().collect::<Vec<_>>(), [pair]);
+    assert_eq!(back.read_until, Some(Time(68_000_000_000)));
+}
+
+#[test]
 fn bytes_that_are_no_text_survive() {
     for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
         let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();

@@ -1,0 +1,80 @@
+//! Whether what one reading shows is enough, check by check.
+//!
+//! etcd is read at one revision, and still shows what lasts for a moment only: Calico writes a block and its handle, a
+//! block and the Node, a block and the endpoint one after the other. And Kubernetes is read before etcd: what came or
+//! went between the two looks like damage. Whatever rests on either counts when it was seen to hold twice (S), by an
+//! audit at least the settle time ago, or by a second look.
+
+/// Why a finding must be seen to hold twice, or why once is enough.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Steady {
+    /// It rests on pods, nodes or services, which are read earlier than etcd; also where it rests on them only for
+    /// whose a node is.
+    KubernetesReadEarlier,
+    /// What it compares is written in two writes.
+    TwoWrites,
+    /// Its own rule wants what an earlier audit recorded: that is once, and now is twice.
+    EarlierAudit,
+    /// Each record that it judges is wrong by itself, or wrong beside another one of the same revision in an order in
+    /// which Calico never writes.
+    OneMoment,
+}
+
+impl Steady {
+    /// Whether it must be seen to hold twice.
+    pub const fn is_steady(self) -> bool {
+        matches!(self, Steady::KubernetesReadEarlier | Steady::TwoWrites)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Steady::{EarlierAudit as Audit, KubernetesReadEarlier as Kube, OneMoment as Once, TwoWrites as Two};
+
+    use super::*;
+    use crate::checks::{ALL, JUDGE_BY_NODE};
+    use crate::model::Needs;
+
+    /// The answer for every code; none changes unseen, and a new check needs one.
+    const ANSWERS: &[(Steady, &[u16])] = &[
+        (
+            Kube,
+            &[
+                101, 103, 110, 111, 112, 113, 116, 117, 120, 121, 122, 130, 132, 406, 407, 409, 501, 502, 503, 505,
+                506, 905, 906, 908,
+            ],
+        ),
+        (Two, &[115, 131, 201, 202, 203, 204, 205, 206, 207, 208, 305, 402, 405, 508, 909]),
+        (Audit, &[403, 404, 903, 904]),
+        (Once, &[102, 104, 114, 301, 302, 303, 304, 306, 307, 401, 408, 504, 507, 601, 602, 603, 901, 902, 907, 910]),
+    ];
+
+    #[test]
+    fn every_check_has_its_answer() {
+        let mut answers: Vec<(u16, Steady)> =
+            ANSWERS.iter().flat_map(|(steady, codes)| codes.iter().map(|code| (*code, *steady))).collect();
+        answers.sort_by_key(|(code, _)| *code);
+        let said: Vec<(u16, Steady)> = ALL.iter().map(|check| (check.code.0, check.steady)).collect();
+        assert_eq!(said, answers);
+    }
+
+    #[test]
+    fn what_rests_on_kubernetes_is_steady_also_without_pods() {
+        for check in ALL {
+            let by_need = check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S));
+            if by_need || JUDGE_BY_NODE.contains(&check.code.0) {
+                assert!(check.is_steady(), "{}", check.code);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_two_writes_is_steady() {
+        let pairs = [Needs::B.and(Needs::H), Needs::B.and(Needs::N), Needs::B.and(Needs::W)];
+        for check in ALL {
+            if pairs.iter().any(|pair| check.needs.has(*pair)) {
+                assert!(check.is_steady(), "{} needs {}", check.code, check.needs);
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The second look at the edge: reads what suspects rest on again, and nothing else.
+//!
+//! All of etcd's at one later revision, then Kubernetes': so each of its objects was read before and after etcd. What
+//! was read becomes a patch for the first look's snapshot, never a second snapshot.
+
+use std::collections::BTreeSet;
+
+use indicatif::ProgressBar;
+
+use super::gather::{Into, Kube, Sources, present};
+use crate::checks::{self, Check, Outcome, World};
+use crate::connect::etcd::Connection;
+use crate::connect::settings::CONCURRENCY;
+use crate::decode::{self, kube_item::Kind};
+use crate::error::Error;
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::{HandleId, Input, Name, Names, Past, Patch, Snapshot, Time, keys};
+use crate::source::capture::Writer;
+use crate::source::etcd::{self, Pin, ReadError, ReadOptions};
+use crate::source::etcd_look::read_keys;
+use crate::source::kube;
+use crate::source::kube_api::{KubeApi, Patience};
+use crate::source::kube_look::{self, Suspects};
+use crate::steady::{Again, SecondLook};
+
+/// Reads the suspects again; what was seen is for [`Patch::swap`].
+///
+/// # Errors
+/// When anything of it could not be read: then nothing is confirmed.
+pub async fn second_look(
+    sources: &Sources,
+    first: &mut Snapshot,
+    look: SecondLook,
+    now: Option<Time>,
+    capture: Option<&mut Writer>,
+) -> Result<Patch, Error> {
+    let page = sources.kube_api().map_or_else(|| Patience::default().page, |api| api.patience.page);
+    let look = look.batched(first, page as usize);
+    let mut patch = Patch::of(first);
+    patch.other.now = now.unwrap_or_else(present);
+    let asked: Vec<Vec<u8>> = keys_of(first, &look).into_iter().collect();
+    // On loan: what is read again shares its names with what was read first.
+    patch.other.names = std::mem::take(&mut first.names);
+    let read = read(sources, &mut patch, &look, asked, capture).await;
+    first.names = std::mem::take(&mut patch.other.names);
+    read.map(|()| patch)
+}
+
+/// What these checks say when the second look is put into the snapshot; it is taken out again. No ledger may live
+/// meanwhile, so that there is one of everything.
+pub fn judge(
+    snapshot: &mut Snapshot,
+    patch: &mut Patch,
+    checks: &[&'static Check],
+    scope: ScopeFlag,
+    past: Option<&Past>,
+) -> Outcome {
+    patch.swap(snapshot);
+    let ledger = Ledger::build(snapshot, scope, past);
+    let outcome = checks::run_these(&World { snapshot, ledger: &ledger, past }, checks);
+    drop(ledger);
+    patch.swap(snapshot);
+    outcome
+}
+
+async fn read(
+    sources: &Sources,
+    patch: &mut Patch,
+    look: &SecondLook,
+    asked: Vec<Vec<u8>>,
+    mut capture: Option<&mut Writer>,
+) -> Result<(), Error> {
+    let connection = sources.connection()?;
+    look_at_etcd(connection, patch, look, asked, capture.as_deref_mut()).await?;
+    match &sources.kube {
+        Kube::Live(api) => look_at_kubernetes(api, patch, look).await?,
+        // A file is read again as a file: it says the same.
+        Kube::Files(_) | Kube::NotAsked => {}
+    }
+    if let Some(writer) = capture {
+        writer.kubernetes_again(patch);
+    }
+    Ok(())
+}
+
+async fn look_at_etcd(
+    connection: &Connection,
+    patch: &mut Patch,
+    look: &SecondLook,
+    asked: Vec<Vec<u8>>,
+    mut capture: Option<&mut Writer>,
+) -> Result<(), Error> {
+    let answer = read_keys(connection, &asked, None).await.map_err(Error::from)?;
+    let first = &patch.other.etcd;
+    if answer.pin.cluster_id != first.cluster_id || answer.pin.revision < first.revision {
+        return Err(Error::new("look again at suspects in etcd")
+            .cause("it was restored or replaced since the first look")
+            .hint("run the audit once more"));
+    }
+    for (key, found) in asked.iter().zip(&answer.found) {
+        match (found, &mut capture) {
+            (Some(stored), writer) => {
+                let kv = stored.kv(key);
+                decode::insert(&mut patch.other, &kv);
+                writer.iter_mut().for_each(|w| w.kv(&kv));
+            }
+            (None, Some(writer)) => writer.absent(key),
+            (None, None) => {}
+        }
+    }
+    patch.keys.extend(asked);
+    let inputs = look.whole_inputs();
+    patch.whole.extend(inputs.iter().copied());
+    if !inputs.is_empty() {
+        read_whole(connection, &mut patch.other, inputs, answer.pin, capture).await.map_err(Error::from)?;
+    }
+    patch.other.etcd.revision = answer.pin.revision;
+    Ok(())
+}
+
+async fn read_whole(
+    connection: &Connection,
+    seen: &mut Snapshot,
+    inputs: Vec<Input>,
+    pin: Pin,
+    mut capture: Option<&mut Writer>,
+) -> Result<(), ReadError> {
+    inputs.iter().for_each(|&input| capture.iter_mut().for_each(|w| w.again(input)));
+    let options = ReadOptions { concurrency: CONCURRENCY, inputs, pin: Some(pin), ..ReadOptions::default() };
+    let spinner = ProgressBar::hidden();
+    let read = etcd::read(connection, &options, &mut Into { snapshot: seen, capture, spinner: &spinner }).await?;
+    for (input, state, detail) in read.inputs {
+        seen.coverage.set(input, state, detail);
+    }
+    Ok(())
+}
+
+/// The keys of the suspects: as they were found, and as Calico would spell them.
+fn keys_of(snapshot: &Snapshot, look: &SecondLook) -> BTreeSet<Vec<u8>> {
+    let names = &snapshot.names;
+    let mut asked = BTreeSet::new();
+    let mut add = |key: String| asked.extend([key.into_bytes()]);
+    let text = |name: Name| names.get(name);
+    each(&look.blocks, |cidr| add(keys::block_key(*cidr)));
+    each(&look.handles, |id| add(keys::handle_key(&id.text(names))));
+    each(&look.affinities, |(host, cidr)| add(keys::affinity_key(host.kind, text(host.name), *cidr)));
+    each(&look.endpoints, |(ns, name)| add(keys::endpoint_key(text(*ns), text(*name))));
+    // Absent at the first look, so the snapshot has no name for the key.
+    each(&look.endpoints_of_pods, |(node, ns, pod)| {
+        add(decode::keys::endpoint_of_pod_key(text(*ns), text(*node), text(*pod)));
+    });
+    each(&look.calico_nodes, |node| add(keys::node_key(text(*node))));
+    asked.extend(odd_keys(snapshot, names, look));
+    asked
+}
+
+fn each<T>(again: &Again<T>, see: impl FnMut(&T)) {
+    if let Again::These(list) = again {
+        list.iter().for_each(see);
+    }
+}
+
+/// Records that stand under another key than the canonical one.
+fn odd_keys(snapshot: &Snapshot, names: &Names, look: &SecondLook) -> Vec<Vec<u8>> {
+    fn has<T: Ord>(again: &Again<T>, item: &T) -> bool {
+        matches!(again, Again::These(list) if list.contains(item))
+    }
+    let blocks = snapshot.blocks.iter().filter(|b| b.odd_key.is_some() && has(&look.blocks, &b.cidr));
+    let odd_handle = |id: &HandleId| has(&look.handles, id);
+    let handles = snapshot.handles.iter().filter(|h| h.odd_id.is_some() && odd_handle(&h.id));
+    let affinities =
+        snapshot.affinities.iter().filter(|a| a.odd_key.is_some() && has(&look.affinities, &(a.host, a.cidr)));
+    let mut found: Vec<Vec<u8>> = blocks.map(|b| keys::record_key(names, b)).collect();
+    found.extend(handles.map(|h| keys::record_key(names, h)));
+    found.extend(affinities.map(|a| keys::record_key(names, a)));
+    found
+}
+
+async fn look_at_kubernetes(api: &KubeApi, patch: &mut Patch, look: &SecondLook) -> Result<(), Error> {
+    let doing = "look again at suspects in Kubernetes";
+    let suspects =
+        Suspects { pods: these(&look.pods), nodes: these(&look.kube_nodes), services: these(&look.services) };
+    let kinds = [
+        (look.kube_nodes == Again::All, Kind::Node),
+        (look.services == Again::All, Kind::Service),
+        (look.pods == Again::All, Kind::Pod),
+    ];
+    for (_, kind) in kinds.into_iter().filter(|(whole, _)| *whole) {
+        kube::relist(api, kind, api.deadline(), &mut patch.other)
+            .await
+            .map_err(|why| Error::new(doing).at(api.server.clone()).cause(why))?;
+        patch.whole.insert(kind.input());
+    }
+    let unlooked = kube_look::look_again(api, &mut patch.other, &suspects).await;
+    patch.pods = suspects.pods.into_iter().collect();
+    patch.nodes = suspects.nodes.into_iter().collect();
+    patch.services = suspects.services.into_iter().collect();
+    match unlooked.first() {
+        None => Ok(()),
+        Some(first) => Err(Error::new(doing)
+            .at(patch.other.pair(first.namespace, first.name))
+            .cause(first.reason.clone())
+            .hint("what could not be looked at again stays unconfirmed; run the audit once more")),
+    }
+}
+
+fn these<T: Copy>(again: &Again<T>) -> Vec<T> {
+    match again {
+        Again::These(list) => list.iter().copied().collect(),
+        Again::All => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_that_was_absent_is_asked_for_by_its_key() {
+        let mut snapshot = Snapshot::default();
+        let [node, ns, pod] = ["node-1", "shop", "web-0"].map(|text| snapshot.names.intern(text));
+        let look = SecondLook { endpoints_of_pods: Again::These([(node, ns, pod)].into()), ..SecondLook::default() };
+        let key = "/calico/resources/v3/projectcalico.org/workloadendpoints/shop/node--1-k8s-web--0-eth0";
+        assert_eq!(keys_of(&snapshot, &look), [key.as_bytes().to_vec()].into());
+    }
+}

@@ -1,0 +1,122 @@
+//! What a second look saw, as a change that can be put into the first look's snapshot and taken out again.
+//!
+//! A big cluster fills gigabytes, and a second copy of it for the sake of one suspect would be a second cluster in
+//! memory. So only what was read again is held twice: [`Patch::swap`] exchanges it with what the snapshot has, and
+//! exchanges it back when it is done a second time.
+
+use std::collections::HashSet;
+
+use super::keys::{self, Record, put_record_key};
+use super::{Input, Name, Pod, Snapshot};
+
+/// What was read again, and what was seen of it.
+#[derive(Debug, Default)]
+pub struct Patch {
+    /// Keys of etcd that were read one by one, present or absent.
+    pub keys: HashSet<Vec<u8>>,
+    /// Inputs of which the whole list was read.
+    pub whole: HashSet<Input>,
+    /// Namespace and name.
+    pub pods: HashSet<(Name, Name)>,
+    pub nodes: HashSet<Name>,
+    /// Namespace and name.
+    pub services: HashSet<(Name, Name)>,
+    /// The other side: what the second look saw of all these, by the names of the snapshot that it belongs to; once
+    /// that has been swapped in, what the first look saw of them. What is of no single record (moment, coverage, etcd's
+    /// facts) is whole.
+    pub other: Snapshot,
+}
+
+impl Patch {
+    /// A patch for this snapshot, in which nothing has been read yet. Whoever fills `other` lends it the names.
+    pub fn of(first: &Snapshot) -> Patch {
+        let other = Snapshot {
+            now: first.now,
+            read_until: first.read_until,
+            coverage: first.coverage.clone(),
+            etcd: first.etcd.clone(),
+            kube: first.kube.clone(),
+            ..Snapshot::default()
+        };
+        Patch { other, ..Patch::default() }
+    }
+
+    /// Puts the second look into `snapshot`; done again, takes it out. Both leave the snapshot sorted.
+    pub fn swap(&mut self, snapshot: &mut Snapshot) {
+        let Patch { keys, whole, pods, nodes, services, other } = self;
+        let all = |input: Input| whole.contains(&input);
+        std::mem::swap(&mut snapshot.now, &mut other.now);
+        std::mem::swap(&mut snapshot.coverage, &mut other.coverage);
+        std::mem::swap(&mut snapshot.etcd, &mut other.etcd);
+
+        let Snapshot { names, .. } = snapshot;
+        let mut text = Vec::new();
+        // Most kinds have no key among them: then nothing has to be spelled.
+        let any = |prefixes: &[&str]| keys.iter().any(|k| prefixes.iter().any(|p| k.starts_with(p.as_bytes())));
+        macro_rules! records {
+            ($list:ident, $kind:ident, $input:ident, $prefixes:expr) => {
+                let touched = any($prefixes);
+                exchange(&mut snapshot.$list, &mut other.$list, all(Input::$input), |record| {
+                    touched && {
+                        put_record_key(&mut text, names, Record::$kind(record));
+                        keys.contains(&text)
+                    }
+                });
+            };
+        }
+        records!(blocks, Block, Blocks, &[keys::BLOCKS]);
+        records!(handles, Handle, Handles, &[keys::HANDLES]);
+        let affinities = [keys::HOST_AFFINITIES, keys::VIRTUAL_AFFINITIES, keys::AT_AFFINITIES];
+        records!(affinities, Affinity, Affinities, &affinities);
+        records!(endpoints, Endpoint, Endpoints, &[keys::ENDPOINTS]);
+        records!(calico_nodes, CalicoNode, CalicoNodes, &[keys::NODES]);
+        records!(pools, Pool, Pools, &[keys::POOLS]);
+        records!(reservations, Reservation, Pools, &[keys::RESERVATIONS]);
+        records!(host_endpoints, HostEndpoint, Config, &[keys::HOST_ENDPOINTS]);
+        snapshot.host_endpoint_addresses.clear();
+        snapshot.host_endpoint_addresses.extend(snapshot.host_endpoints.iter().flat_map(|e| &e.addresses));
+        exchange(&mut snapshot.bad_values, &mut other.bad_values, false, |bad| {
+            all(bad.input) || keys.contains(&bad.key)
+        });
+
+        let read = |key: &str| all(Input::Config) || keys.contains(key.as_bytes());
+        if read(keys::IPAM_CONFIG) {
+            std::mem::swap(&mut snapshot.ipam_config, &mut other.ipam_config);
+        }
+        if read(keys::IPAM_CONFIGURATION) {
+            std::mem::swap(&mut snapshot.ipam_config_resource, &mut other.ipam_config_resource);
+        }
+        if read(keys::CLUSTER_INFORMATION) {
+            std::mem::swap(&mut snapshot.cluster, &mut other.cluster);
+        }
+        if read(keys::KUBE_CONTROLLERS) {
+            std::mem::swap(&mut snapshot.kube_controllers, &mut other.kube_controllers);
+        }
+
+        exchange(&mut snapshot.pods, &mut other.pods, all(Input::Pods), |p| pods.contains(&(p.namespace, p.name)));
+        exchange(&mut snapshot.kube_nodes, &mut other.kube_nodes, all(Input::KubeNodes), |n| nodes.contains(&n.name));
+        exchange(&mut snapshot.services, &mut other.services, all(Input::Services), |s| {
+            services.contains(&(s.namespace, s.name))
+        });
+        snapshot.sort();
+    }
+
+    /// What the other side says of a pod, when that was read again: `Some(None)`, that there is none.
+    pub fn pod(&self, namespace: Name, name: Name) -> Option<Option<&Pod>> {
+        let read = self.whole.contains(&Input::Pods) || self.pods.contains(&(namespace, name));
+        read.then(|| self.other.pods.iter().find(|p| (p.namespace, p.name) == (namespace, name)))
+    }
+}
+
+/// Exchanges what was asked for: it leaves `here`, and what `other` has comes instead.
+fn exchange<T>(here: &mut Vec<T>, other: &mut Vec<T>, whole: bool, mut asked: impl FnMut(&T) -> bool) {
+    if whole {
+        std::mem::swap(here, other);
+        return;
+    }
+    let taken: Vec<T> = here.extract_if(.., |record| asked(record)).collect();
+    // Not twice the room for the sake of one more.
+    here.reserve_exact(other.len());
+    here.append(other);
+    *other = taken;
+}
