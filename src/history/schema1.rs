@@ -192,5 +192,10 @@ mod tests {
         assert_eq!(key("ip-10-0-96-160.ec2.internal"), key("ip-10-0-114-10.ec2.internal"));
         assert_ne!(hash(b"10.65.27.173"), hash(b"10.65.27.174"));
         assert_ne!(hash(b""), hash(b"\0"));
+        // What the property tests of today's hashes would have found.
+        let addresses: Vec<String> = (0..=u16::MAX).map(|n| format!("10.65.{}.{}", n >> 8, n & 255)).collect();
+        let mut seen: HashMap<u64, usize> = HashMap::new();
+        addresses.iter().for_each(|a| *seen.entry(hash(a.as_bytes())).or_default() += 1);
+        assert_eq!(seen.values().filter(|n| **n > 1).sum::<usize>(), 5_680);
     }
 }

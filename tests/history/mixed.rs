@@ -250,3 +250,27 @@ fn a_key_of_one_cluster_is_not_the_others() {
     let both = "SELECT count(*) FROM key a JOIN key b ON b.key = a.key AND b.pair > a.pair";
     assert_eq!(number(&path, both) * 2, number(&path, "SELECT count(*) FROM key"));
 }
+
+/// Killed while it is brought up to date, the file is of schema 1 or of schema 2, and nothing of it is lost.
+#[test]
+fn killed_while_an_old_file_is_brought_up_to_date() {
+    use std::os::unix::process::ExitStatusExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = old(&folder, &two_leaks());
+    let tables = ["finding", "evidence", "gap", "allocation", "pod_address", "node_state", "release_key", "audit"];
+    let rows = || tables.map(|table| number(&path, &format!("SELECT count(*) FROM {table}")));
+    let before = rows();
+    let open = |kill: Option<&str>| {
+        let mut command = crate::servers::command::ipaudit();
+        command.args(["history", "prune", "--keep", "36500d", "--db"]).arg(&path);
+        command.envs(kill.map(|point| ("IPAUDIT_KILL_AT", point)));
+        command.output().unwrap()
+    };
+    for point in ["migrate", "migrated"] {
+        assert_eq!(open(Some(point)).status.signal(), Some(9), "{point}");
+        assert_eq!((number(&path, "PRAGMA user_version"), rows()), (1, before), "{point}");
+    }
+    assert_eq!(open(None).status.code(), Some(0));
+    assert_eq!((number(&path, "PRAGMA user_version") > 1, rows()), (true, before));
+    assert_eq!(command(&path, &["check"]).0, Some(0));
+}
