@@ -61,7 +61,7 @@ fn an_endpoint_that_drops_packets_is_told_as_such_and_passed_over(version: EtcdV
         ..EtcdSettings::new(endpoints.iter().cloned())
     };
     for user in [None, Some("calico")] {
-        let mut settings = quick(&[dropping.endpoint.clone()]);
+        let mut settings = quick(std::slice::from_ref(&dropping.endpoint));
         if let Some(user) = user {
             settings = EtcdSettings { connect_timeout: settings.connect_timeout, ..as_user(&etcd, user, "x") };
             settings.endpoints = vec![dropping.endpoint.clone()];
