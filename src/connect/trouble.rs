@@ -159,8 +159,10 @@ pub struct How {
     pub proven: bool,
 }
 
-/// What to do about a right to read that is missing.
-pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calico/ (etcdctl role grant-permission ROLE --prefix=true read /calico/)";
+/// What to do about a right to read that is missing. A certificate whose name is no user of etcd's is refused in the same
+/// words.
+pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calico/ \
+    (etcdctl role grant-permission ROLE --prefix=true read /calico/); a client certificate's user is its common name";
 
 /// What a person can do about it; empty when we have no idea.
 pub fn hint(text: &str, how: How) -> &'static str {

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
         arises: "NOSPACE: nobody compacts (`--auto-compaction-retention`), a compacted file is never defragmented, or \
             something writes more than the quota allows (`--quota-backend-bytes`, 2 GiB by default). The alarm stays when \
             there is room again. CORRUPT: a disk, a crash or a fault of etcd damaged a member's file, or a member was \
-            brought back with other data; found by `--experimental-initial-corrupt-check` and its kind.",
+            brought back with other data; etcd finds it where its corruption checks are on.",
         action: "NOSPACE: compact, defragment each member, disarm, in this order; the commands do it (with the certificate \
             and user that your etcdctl needs). Disarmed without that, it comes back with the next write. Then turn \
             compaction on, or raise the quota. CORRUPT: compare the members' hashes at one revision, stop the one that \

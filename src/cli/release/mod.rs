@@ -114,8 +114,8 @@ pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Err
     sources.connection()?;
     let coverage = &snapshot.coverage;
     let unread = |input| matches!(coverage.state(input), InputState::Unreachable | InputState::Forbidden);
-    let calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
-    match calicos.map(unread).all(|unread| unread) {
+    let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
+    match calicos.all(unread) {
         true => Err(Error::new("read the datastore").cause(coverage.detail(Input::Blocks).to_owned())),
         false => Ok(()),
     }
