@@ -35,7 +35,7 @@ pub use fact::{Evidence, Fact};
 pub use finding::{Code, Finding, Life, Look, Rest, Root, Severity, State, Subject, SubjectKind};
 pub use handle::{Handle, HandleId};
 pub use key::Meta;
-pub use kube::{KubeNode, Namespace, Phase, Pod, Service, Uid};
+pub use kube::{Families, KubeNode, Namespace, Phase, Pod, Service, Uid};
 pub use names::{Name, Names};
 pub use node::{CalicoNode, Tunnel};
 pub use observation::Observation;
