@@ -25,6 +25,7 @@ pub mod pool;
 pub mod record;
 pub mod snapshot;
 pub mod time;
+pub mod version;
 
 pub use address::{Addr, Cidr};
 pub use affinity::{Affinity, AffinityState};
@@ -43,3 +44,4 @@ pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, Pas
 pub use pool::{Pool, Reservation};
 pub use snapshot::{BadValue, Coverage, EtcdFacts, Input, InputState, Needs, Snapshot};
 pub use time::Time;
+pub use version::Version;
