@@ -17,6 +17,7 @@ mod holders;
 mod order;
 #[cfg(test)]
 pub mod testing;
+mod unlock;
 
 use crate::ledger::{Ledger, Pairing};
 use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
@@ -174,6 +175,7 @@ pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
             None => (check.run)(world, &mut outcome.findings),
         }
     }
+    unlock::put_first(world, &mut outcome.findings);
     refold(&mut outcome.findings);
     // One subject, one finding of a code: overlapping blocks can say the same of an address twice.
     outcome.findings.dedup_by(|b, a| a.code == b.code && a.subject == b.subject);
