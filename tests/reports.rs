@@ -125,6 +125,50 @@ fn every_report_through_etcd_3_7() {
     every_report(EtcdVersion::V3_7);
 }
 
+/// One case in a fresh etcd, audited with these flags.
+fn audit(name: &str, args: &[&str]) -> Output {
+    let case = Case::reports().into_iter().find(|case| case.name == name).unwrap();
+    let etcd = Etcd::start(EtcdVersion::V3_7);
+    case.load_into(&etcd);
+    command("audit", &etcd, case.moment(), &case.moment().captured_at).args(args).output().unwrap()
+}
+
+/// Blocks of two addresses at Calico v3.26: kube-controllers gives none of the empty ones back.
+#[test]
+fn only_blocks_that_a_new_node_can_get_are_free() {
+    servers::need!(Etcd3_7);
+    let document = json(&audit("blocks-of-two", &["-o", "json"]));
+    let blocks = ["", "free_", "absent_", "empty_", "reclaimable_", "stranded_"].map(|which| {
+        let name = format!("{which}blocks");
+        document["pools"][0][&name].as_u64().unwrap_or_else(|| panic!("{name} in {}", document["pools"][0]))
+    });
+    assert_eq!(blocks, [32, 20, 20, 6, 0, 6]);
+    for (args, says) in [
+        (&[][..], "20 of 32 blocks free, 6 empty on other nodes"),
+        (&["--capacity"], "20 absent  0 reclaimable  0 ownerless  12 exist  6 empty on other nodes"),
+    ] {
+        let text = String::from_utf8(audit("blocks-of-two", args).stdout).unwrap();
+        assert!(text.contains(says), "{text}");
+    }
+    let stranded = json(&audit("stranded-blocks-strict", &["-o", "json"]));
+    let finding = &stranded["findings"][0];
+    assert_eq!((&finding["code"], &finding["severity"]), (&"IPA602".into(), &"error".into()));
+    assert!(finding["summary"].as_str().unwrap().contains("(2 empty on other nodes)"), "{finding:#}");
+    assert_eq!(finding["evidence"]["calico_version"], "v3.26.1");
+}
+
+/// `kubectl delete pod` while CNI refuses DEL and ADD leaves the pod down.
+#[test]
+fn a_locked_datastore_is_unlocked_before_pods_are_restarted() {
+    servers::need!(Etcd3_7);
+    let document = json(&audit("locked-and-unallocated", &["-o", "json"]));
+    let finding = document["findings"].as_array().unwrap().iter().find(|f| f["code"] == "IPA120").unwrap();
+    assert_eq!(finding["next"][0], "calicoctl datastore migrate unlock", "{finding:#}");
+    assert!(finding["advice"].as_str().unwrap().starts_with("unlock the datastore first (IPA902)"), "{finding:#}");
+    let text = String::from_utf8(audit("locked-and-unallocated", &[]).stdout).unwrap();
+    assert!(text.contains("unlock the datastore first"), "{text}");
+}
+
 /// The copies in the repository are the cases as they were handed over, when the original folder is at hand.
 #[test]
 fn the_copies_are_the_originals() {

@@ -159,7 +159,7 @@ fn cells(pool: &PoolRow) -> [String; 4] {
     let free = pool.free.map(|free| format!("{} free", number(free)));
     let blocks = pool.free_blocks.map(|free| format!("{} of {} blocks free", number(free), number(pool.blocks)));
     let blocks: Vec<String> = blocks.into_iter().chain(capacity::stranded(pool)).collect();
-    [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.join("  ")]
+    [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.join(", ")]
 }
 
 /// Where there is no room the name goes first, then the bar, then the columns' alignment.
