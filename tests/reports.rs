@@ -144,7 +144,7 @@ fn only_blocks_that_a_new_node_can_get_are_free() {
     });
     assert_eq!(blocks, [32, 20, 20, 6, 0, 6]);
     for (args, says) in [
-        (&[][..], "20 of 32 blocks free, 6 empty on other nodes"),
+        (&[][..], "20 of 32 blocks free  6 empty on other nodes"),
         (&["--capacity"], "20 absent  0 reclaimable  0 ownerless  12 exist  6 empty on other nodes"),
     ] {
         let text = String::from_utf8(audit("blocks-of-two", args).stdout).unwrap();

@@ -205,6 +205,11 @@ impl Families {
         [(self.v4, "IPv4"), (self.v6, "IPv6")].into_iter().filter(|(has, _)| *has).map(|(_, word)| word)
     }
 
+    /// The same, and none where both are allowed.
+    pub fn limits(self) -> impl Iterator<Item = &'static str> {
+        self.words().filter(move |_| self != Families::BOTH)
+    }
+
     /// Whether it is one of them that `address` belongs to.
     pub fn allow(self, address: Addr) -> bool {
         if address.is_v4() { self.v4 } else { self.v6 }
