@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, ClockPair, ClockPairs, Coverage, EtcdStatus, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod,
-    Service, Snapshot, Time, Uid,
+    Addr, ClockPair, ClockPairs, Coverage, EtcdStatus, Families, Input, InputState, KubeNode, Name, Names, Namespace,
+    Phase, Pod, Service, Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
@@ -280,6 +280,9 @@ pub struct ServiceLine {
     pub load_balancer: bool,
     pub class: Option<String>,
     pub requests_address: bool,
+    /// The families that it may have an address of; not there: both, or the file is older than that was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
     pub ingress: Vec<String>,
     pub deleting: Option<i64>,
 }
@@ -400,6 +403,7 @@ impl ServiceLine {
             load_balancer: service.load_balancer,
             class: service.class.map(|c| names.get(c).to_owned()),
             requests_address: service.requests_address,
+            families: service.families.limits().map(str::to_owned).collect(),
             ingress: texts(&service.ingress),
             deleting: service.deleting.map(|t| t.0),
         }
@@ -417,6 +421,7 @@ impl ServiceLine {
             load_balancer: self.load_balancer,
             class: self.class.as_ref().map(|c| names.intern(c)),
             requests_address: self.requests_address,
+            families: Families::parse(self.families.iter().map(String::as_str), ""),
             ingress: addresses(&self.ingress)?,
             deleting: self.deleting.map(Time),
         })

@@ -11,7 +11,8 @@ fn objects_come_back_as_they_were() {
     (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
     (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
     pod.asked_for = [addr("10.65.0.1")].into();
-    c.service("shop", "web", "10.65.9.9").class = Some(kind);
+    let service = c.service("shop", "web", "10.65.9.9");
+    (service.class, service.families) = (Some(kind), Families { v4: true, v6: false });
     c.namespace("shop");
     let mut names = c.snapshot.names.clone();
     for pod in &c.snapshot.pods {
@@ -22,7 +23,12 @@ fn objects_come_back_as_they_were() {
     let node = &c.snapshot.kube_nodes[0];
     assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
     let service = &c.snapshot.services[0];
-    assert_eq!(format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()), format!("{service:?}"));
+    let line = serde_json::to_string(&ServiceLine::of(&names, service)).unwrap();
+    let back = |text: &str, names: &mut Names| serde_json::from_str::<ServiceLine>(text).unwrap().service(names);
+    assert_eq!(format!("{:?}", back(&line, &mut names).unwrap()), format!("{service:?}"));
+    // A file of version 1 says nothing of families.
+    let old = line.replace(r#""families":["IPv4"],"#, "");
+    assert_eq!(back(&old, &mut names).unwrap().families, Families::BOTH);
 }
 
 #[test]
