@@ -145,6 +145,7 @@ impl Cluster {
             name,
             kubernetes_name: Some(name),
             addresses: addresses.clone(),
+            host_addresses: addresses.clone(),
             tunnels: [].into(),
             created,
         });
@@ -155,6 +156,7 @@ impl Cluster {
             internal_addresses: addresses,
             ready: Some(true),
             boot_id: Name::NONE,
+            pod_cidrs: [].into(),
             windows: false,
             created,
         });
@@ -314,6 +316,7 @@ impl Cluster {
             asked_for: [].into(),
             network_status: [].into(),
             floating: [].into(),
+            annotated: [].into(),
         };
         self.snapshot.pods.push(pod);
         self.snapshot.pods.last_mut().unwrap()

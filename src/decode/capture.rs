@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Cidr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -222,6 +222,8 @@ pub struct PodLine {
     pub network_status: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub floating: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub annotated: Vec<String>,
 }
 
 /// One Kubernetes node.
@@ -234,6 +236,9 @@ pub struct NodeLine {
     pub boot_id: String,
     pub windows: bool,
     pub created: Option<i64>,
+    /// Since format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pod_cidrs: Vec<String>,
 }
 
 /// One service.
@@ -266,6 +271,11 @@ fn texts(addresses: &[Addr]) -> Vec<String> {
     addresses.iter().map(Addr::to_string).collect()
 }
 
+fn cidrs(texts: &[String]) -> Result<Box<[Cidr]>, String> {
+    let parse = |t: &String| Cidr::parse(t).map(|(cidr, _)| cidr).ok_or_else(|| format!("{t:?} is no range"));
+    texts.iter().map(parse).collect()
+}
+
 fn addresses(texts: &[String]) -> Result<Box<[Addr]>, String> {
     texts.iter().map(|t| t.parse().map_err(|_| format!("{t:?} is no address"))).collect()
 }
@@ -291,6 +301,7 @@ impl PodLine {
             asked_for: texts(&pod.asked_for),
             network_status: texts(&pod.network_status),
             floating: texts(&pod.floating),
+            annotated: texts(&pod.annotated),
         }
     }
 
@@ -317,6 +328,7 @@ impl PodLine {
             asked_for: addresses(&self.asked_for)?,
             network_status: addresses(&self.network_status)?,
             floating: addresses(&self.floating)?,
+            annotated: addresses(&self.annotated)?,
         })
     }
 }
@@ -331,6 +343,7 @@ impl NodeLine {
             boot_id: names.get(node.boot_id).to_owned(),
             windows: node.windows,
             created: node.created.map(|t| t.0),
+            pod_cidrs: node.pod_cidrs.iter().map(Cidr::to_string).collect(),
         }
     }
 
@@ -345,6 +358,7 @@ impl NodeLine {
             internal_addresses: addresses(&self.internal)?,
             ready: self.ready,
             boot_id: names.intern(&self.boot_id),
+            pod_cidrs: cidrs(&self.pod_cidrs)?,
             windows: self.windows,
             created: self.created.map(Time),
         })
@@ -402,40 +416,4 @@ impl NamespaceLine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checks::testing::{Cluster, addr};
-
-    #[test]
-    fn objects_come_back_as_they_were() {
-        let mut c = Cluster::healthy();
-        let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
-        let pod = c.pod_mut("web-0");
-        (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
-        (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
-        pod.asked_for = [addr("10.65.0.1")].into();
-        c.service("shop", "web", "10.65.9.9").class = Some(kind);
-        c.namespace("shop");
-        let mut names = c.snapshot.names.clone();
-        for pod in &c.snapshot.pods {
-            let line = serde_json::to_string(&PodLine::of(&names, pod)).unwrap();
-            let back = serde_json::from_str::<PodLine>(&line).unwrap().pod(&mut names).unwrap();
-            assert_eq!(format!("{back:?}"), format!("{pod:?}"));
-        }
-        let node = &c.snapshot.kube_nodes[0];
-        assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
-        let service = &c.snapshot.services[0];
-        assert_eq!(
-            format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-            format!("{service:?}")
-        );
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_survive() {
-        for bytes in [&b"plain \r\n text"[..], b"\xff\xfe\x00"] {
-            let line = serde_json::to_string(&Bytes::of(bytes)).unwrap();
-            assert_eq!(serde_json::from_str::<Bytes>(&line).unwrap().bytes().unwrap(), bytes);
-        }
-    }
-}
+mod tests;
