@@ -29,5 +29,7 @@ mod runs;
 mod soak;
 #[path = "release/terminal.rs"]
 mod terminal;
+#[path = "release/whose.rs"]
+mod whose;
 #[path = "release/world.rs"]
 mod world;
