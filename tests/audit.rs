@@ -133,6 +133,10 @@ fn a_newer_a_cut_off_and_a_foreign_capture_are_refused() {
         path
     };
     let newer = write("newer", &text.replacen("\"version\":2", "\"version\":3", 1));
+    // The first format had less in it, and is read.
+    let older = write("older", &text.replacen("\"version\":2", "\"version\":1", 1));
+    let read = ipaudit().args(["audit", "--from"]).arg(&older).output().unwrap();
+    assert!(read.status.code().is_some_and(|code| code <= 1), "{}", String::from_utf8_lossy(&read.stderr));
     let cut = write("cut", &text[..text.trim_end().rfind('\n').unwrap()]);
     let foreign = write("foreign", "{\"kind\":\"List\"}\n");
     let half = folder.path().join("half");

@@ -54,13 +54,17 @@ fn extras() -> Value {
         pod("unscheduled", json!({}), json!({}), json!({ "phase": "Pending" })),
         pod("virt-launcher-vm", json!({
             "labels": { "kubevirt.io": "virt-launcher", "vm.kubevirt.io/name": "vm-1" },
-            "annotations": { "k8s.v1.cni.cncf.io/network-status": status.to_string(), "quote\"".trim_matches('"'): "é\n" },
+            "annotations": {
+                "k8s.v1.cni.cncf.io/network-status": status.to_string(), "quote\"".trim_matches('"'): "é\n",
+                "cni.projectcalico.org/podIP": "10.65.0.9/32", "cni.projectcalico.org/podIPs": "10.65.0.9/32,fd00:65::9/128",
+            },
         }), json!({ "nodeName": "node-1" }), json!({
             "phase": "Running", "podIP": "10.65.0.9", "podIPs": [{ "ip": "10.65.0.9" }],
         })),
         pod("host", json!({}), json!({ "nodeName": "node-1", "hostNetwork": true }), json!({ "phase": "Running" })),
         { "apiVersion": "v1", "kind": "Node",
           "metadata": { "name": "windows-1", "labels": { "kubernetes.io/os": "windows" } },
+          "spec": { "podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00:1::/64"] },
           "status": { "nodeInfo": {
               "bootID": "boot-1", "operatingSystem": "windows", "architecture": "", "containerRuntimeVersion": "",
               "kernelVersion": "", "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "osImage": "",
@@ -107,7 +111,7 @@ fn words(snapshot: &Snapshot, exact: bool) -> Vec<String> {
         let Pod { phase, host_network, ready, deleting, created, addresses, controller, mirror, .. } = pod;
         let times = if exact { format!("{deleting:?} {created:?}") } else { format!("{}", deleting.is_some()) };
         format!(
-            "pod {} {} on {} {phase:?} {host_network} {ready} {times} {addresses:?} {:?} {mirror} {} {:?} {:?} {:?}",
+            "pod {} {} on {} {phase:?} {host_network} {ready} {times} {addresses:?} {:?} {mirror} {} {:?} {:?} {:?} {:?}",
             snapshot.pair(pod.namespace, pod.name),
             uid(pod.uid),
             text(pod.node),
@@ -115,14 +119,18 @@ fn words(snapshot: &Snapshot, exact: bool) -> Vec<String> {
             text(pod.vmi),
             pod.no_ipam,
             pod.network_status,
-            pod.floating
+            pod.floating,
+            pod.annotated
         )
     };
     let node = |node: &KubeNode| {
-        let KubeNode { internal_addresses, ready, windows, created, .. } = node;
+        let KubeNode { internal_addresses, ready, windows, created, pod_cidrs, .. } = node;
         let created = created.filter(|_| exact);
         let (name, boot) = (text(node.name), text(node.boot_id));
-        format!("node {name} {} {internal_addresses:?} {ready:?} {boot} {windows} {created:?}", uid(node.uid))
+        format!(
+            "node {name} {} {internal_addresses:?} {ready:?} {boot} {windows} {created:?} {pod_cidrs:?}",
+            uid(node.uid)
+        )
     };
     let service = |service: &Service| {
         let Service { load_balancer, requests_address, ingress, deleting, .. } = service;
@@ -174,9 +182,16 @@ fn with_all_rights_everything_is_read_as_protobuf_and_says_what_json_says() {
     assert!(snapshot.services.iter().find(single).is_some(), "a server of one family alone");
     // The comparison is worth something: what is rare is there.
     let words = words(&snapshot, false).join("\n");
-    for rare in
-        ["vm-1", "boot-1", "[10.9.0.1]", "Some(\"calico\") true [10.1.1.1]", "Succeeded", "Some((\"StatefulSet\""]
-    {
+    for rare in [
+        "vm-1",
+        "boot-1",
+        "[10.9.0.1]",
+        "Some(\"calico\") true [10.1.1.1]",
+        "Succeeded",
+        "Some((\"StatefulSet\"",
+        "[10.65.0.9, fd00:65::9]",
+        "[10.244.1.0/24, fd00:1::/64]",
+    ] {
         assert!(words.contains(rare), "{rare}\n{words}");
     }
 }

@@ -39,5 +39,7 @@ mod same_life;
 mod soak;
 #[path = "release/terminal.rs"]
 mod terminal;
+#[path = "release/whose.rs"]
+mod whose;
 #[path = "release/world.rs"]
 mod world;

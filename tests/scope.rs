@@ -1,11 +1,16 @@
 //! Whose datastore it is: scope and pairing through the binary, on golden data that is cut and put together anew.
 //!
 //! Two Kubernetes clusters in one datastore, seen from either; the wrong kubeconfig; hosts without Kubernetes; a
-//! datastore without any pod. What is not ours is never accused, and what cannot be known is said to be unknown.
+//! datastore without any pod; and (`scope/`) an etcd that Calico left, host-local IPAM, machines that were renamed, nodes
+//! that lost their Calico Node. What is not ours is never accused, and what cannot be known is said to be unknown.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod servers;
+#[path = "scope/small.rs"]
+mod small;
+#[path = "scope/whose.rs"]
+mod whose;
 
 use std::collections::BTreeSet;
 use std::process::Output;
@@ -33,6 +38,12 @@ impl World {
         moment.load_into(&etcd);
         let objects = moment.cluster["items"].as_array().unwrap().clone();
         World { etcd, objects, now: moment.captured_at.clone(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// Nothing in the datastore yet.
+    fn empty(now: &str, objects: Vec<Value>) -> World {
+        let etcd = Etcd::start(EtcdVersion::V3_7);
+        World { etcd, objects, now: now.to_owned(), folder: tempfile::tempdir().unwrap() }
     }
 
     fn keep(&mut self, kinds: &[&str]) {

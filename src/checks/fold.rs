@@ -1,9 +1,9 @@
 //! One cause gives many findings: `root` names the one that explains another.
 //!
 //! The rows of the catalogue say who folds whom: IPA101 the 102, 120, 130 and 131 of its address, IPA120 the 505 of
-//! its pods, IPA409 the 406 and 103 of its node. Beside these, IPA503 explains the 502 of its workload, and an endpoint left behind (501,
-//! 502) the leak of the very address that it lists. A fold must not hide a cause: whatever is worse than its root,
-//! or merely of the same name, stands for itself.
+//! its pods, IPA409 the 406 and 103 of its node, IPA410 the 508 of its endpoints. Beside these, IPA503 explains the 502
+//! of its workload, and an endpoint left behind (501, 502) the leak of the very address that it lists. A fold must not
+//! hide a cause: whatever is worse than its root, or merely of the same name, stands for itself.
 
 use crate::model::hash::HashMap;
 
@@ -57,6 +57,8 @@ impl Known {
             (103, _) => texts(finding, "nodes").into_iter().find(|n| self.has(409, n)).map(|n| root(409, n)),
             // The pod lost both: restarting it once is the cure of both.
             (505, _) => self.no_milder(finding, root(120, self.unallocated.get(id)?.clone())),
+            // Both by Kubernetes' name.
+            (508, _) => self.no_milder(finding, root(410, finding.node.clone()?)),
             (502, _) => self.no_milder(finding, root(503, text(finding, "workload")?)),
             (110, _) => endpoints_left(finding)
                 .into_iter()

@@ -119,6 +119,7 @@ pub static ALL: &[&Check] = &[
     &affinities::borrowed_under_strict_affinity::CHECK,
     &affinities::too_many_blocks::CHECK,
     &affinities::stale_calico_node::CHECK,
+    &affinities::node_without_calico_node::CHECK,
     &endpoints::stale_endpoint::CHECK,
     &endpoints::endpoint_on_other_node::CHECK,
     &endpoints::twin_endpoints::CHECK,

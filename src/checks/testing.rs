@@ -153,6 +153,7 @@ impl Cluster {
             name,
             kubernetes_name: Some(name),
             addresses: addresses.clone(),
+            host_addresses: addresses.clone(),
             tunnels: [].into(),
             created,
         });
@@ -163,6 +164,7 @@ impl Cluster {
             internal_addresses: addresses,
             ready: Some(true),
             boot_id: Name::NONE,
+            pod_cidrs: [].into(),
             windows: false,
             created,
         });
@@ -322,6 +324,7 @@ impl Cluster {
             asked_for: [].into(),
             network_status: [].into(),
             floating: [].into(),
+            annotated: [].into(),
         };
         self.snapshot.pods.push(pod);
         self.snapshot.pods.last_mut().unwrap()

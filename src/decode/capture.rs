@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, ClockPair, ClockPairs, Coverage, EtcdStatus, Families, Input, InputState, KubeNode, Name, Names, Namespace,
-    Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Cidr, ClockPair, ClockPairs, Coverage, EtcdStatus, Families, Input, InputState, KubeNode, Name, Names,
+    Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
 };
 
 /// What the first line says it is.
@@ -257,6 +257,8 @@ pub struct PodLine {
     pub network_status: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub floating: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub annotated: Vec<String>,
 }
 
 /// One Kubernetes node.
@@ -269,6 +271,9 @@ pub struct NodeLine {
     pub boot_id: String,
     pub windows: bool,
     pub created: Option<i64>,
+    /// Since format 2.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pod_cidrs: Vec<String>,
 }
 
 /// One service.
@@ -309,6 +314,11 @@ fn texts(addresses: &[Addr]) -> Vec<String> {
     addresses.iter().map(Addr::to_string).collect()
 }
 
+fn cidrs(texts: &[String]) -> Result<Box<[Cidr]>, String> {
+    let parse = |t: &String| Cidr::parse(t).map(|(cidr, _)| cidr).ok_or_else(|| format!("{t:?} is no range"));
+    texts.iter().map(parse).collect()
+}
+
 fn addresses(texts: &[String]) -> Result<Box<[Addr]>, String> {
     texts.iter().map(|t| t.parse().map_err(|_| format!("{t:?} is no address"))).collect()
 }
@@ -334,6 +344,7 @@ impl PodLine {
             asked_for: texts(&pod.asked_for),
             network_status: texts(&pod.network_status),
             floating: texts(&pod.floating),
+            annotated: texts(&pod.annotated),
         }
     }
 
@@ -360,6 +371,7 @@ impl PodLine {
             asked_for: addresses(&self.asked_for)?,
             network_status: addresses(&self.network_status)?,
             floating: addresses(&self.floating)?,
+            annotated: addresses(&self.annotated)?,
         })
     }
 }
@@ -374,6 +386,7 @@ impl NodeLine {
             boot_id: names.get(node.boot_id).to_owned(),
             windows: node.windows,
             created: node.created.map(|t| t.0),
+            pod_cidrs: node.pod_cidrs.iter().map(Cidr::to_string).collect(),
         }
     }
 
@@ -388,6 +401,7 @@ impl NodeLine {
             internal_addresses: addresses(&self.internal)?,
             ready: self.ready,
             boot_id: names.intern(&self.boot_id),
+            pod_cidrs: cidrs(&self.pod_cidrs)?,
             windows: self.windows,
             created: self.created.map(Time),
         })

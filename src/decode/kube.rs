@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use super::kube_item::{Condition, Ip, Item, Kind, Moment, Text};
 use crate::model::snapshot::KubeFacts;
-use crate::model::{Addr, Families, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid};
+use crate::model::{
+    Addr, Cidr, Families, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+};
 
 /// How many notes are kept in words; the rest is counted.
 const NOTES_KEPT: usize = 20;
@@ -158,6 +160,29 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// The addresses that Calico's Kubernetes datastore wrote beside the pod, `10.65.0.7/32,fd00:65::7/128`. Free text of
+    /// anybody's: what does not read wires nobody.
+    fn annotated(&mut self) -> Vec<Addr> {
+        let annotations = &self.item.metadata.annotations;
+        let list = if annotations.pod_ips.is_empty() { &annotations.pod_ip } else { &annotations.pod_ips };
+        self.addresses(list.split(',').map(str::trim), false)
+    }
+
+    /// A node's ranges of pod addresses. They only ever explain what looks wrong, so an odd one is a note.
+    fn pod_cidrs(&mut self) -> Vec<Cidr> {
+        let spec = &self.item.spec;
+        let listed = spec.pod_cidrs.iter().map(|text| &**text);
+        let single = spec.pod_cidrs.is_empty().then_some(&*spec.pod_cidr);
+        let mut cidrs = Vec::new();
+        for text in listed.chain(single).filter(|text| !text.is_empty()) {
+            match Cidr::parse(text) {
+                Some((cidr, _)) => cidrs.push(cidr),
+                None => self.note(&format!("podCIDR {} is not a range", quoted(text))),
+            }
+        }
+        cidrs
+    }
+
     /// Addresses of Multus' secondary networks: those that the pod's status does not list.
     fn network_status(&mut self, own: &[Addr]) -> Vec<Addr> {
         #[derive(Deserialize)]
@@ -220,6 +245,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
         asked_for: Box::default(),
         network_status: Box::default(),
         floating: Box::default(),
+        annotated: Box::default(),
     };
     // `podIPs` has `podIP` as its first entry, except in objects of very old servers, which have only that.
     let listed = status.pod_ips.iter().map(|entry: &Ip<'_>| &*entry.ip);
@@ -230,6 +256,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
     pod.asked_for = reader.address_list("cni.projectcalico.org/ipAddrs", &annotations.ip_addrs).into();
     pod.floating = reader.address_list("cni.projectcalico.org/floatingIPs", &annotations.floating).into();
     pod.network_status = reader.network_status(&addresses).into();
+    pod.annotated = reader.annotated().into();
     pod.addresses = addresses.into();
     Some(pod)
 }
@@ -250,6 +277,7 @@ pub fn node(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option
         internal_addresses: reader.addresses(internal.map(|address| &*address.address), false).into(),
         ready: is_ready(&status.conditions),
         boot_id: names.intern(&status.node_info.boot_id),
+        pod_cidrs: reader.pod_cidrs().into(),
         windows: os.eq_ignore_ascii_case("windows"),
         created: reader.created(),
     })

@@ -265,6 +265,10 @@ pub struct Annotations<'a> {
     pub ip_addrs: Text<'a>,
     #[serde(borrow, rename = "cni.projectcalico.org/floatingIPs")]
     pub floating: Text<'a>,
+    #[serde(borrow, rename = "cni.projectcalico.org/podIP")]
+    pub pod_ip: Text<'a>,
+    #[serde(borrow, rename = "cni.projectcalico.org/podIPs")]
+    pub pod_ips: Text<'a>,
     #[serde(borrow, rename = "k8s.v1.cni.cncf.io/network-status")]
     pub network_status: Text<'a>,
     #[serde(borrow, rename = "projectcalico.org/ipv4pools")]
@@ -283,6 +287,8 @@ impl<'a> Annotations<'a> {
             b"cni.projectcalico.org/ipAddrsNoIpam" => Some(&mut self.no_ipam),
             b"cni.projectcalico.org/ipAddrs" => Some(&mut self.ip_addrs),
             b"cni.projectcalico.org/floatingIPs" => Some(&mut self.floating),
+            b"cni.projectcalico.org/podIP" => Some(&mut self.pod_ip),
+            b"cni.projectcalico.org/podIPs" => Some(&mut self.pod_ips),
             b"k8s.v1.cni.cncf.io/network-status" => Some(&mut self.network_status),
             b"projectcalico.org/ipv4pools" => Some(&mut self.v4_pools),
             b"projectcalico.org/ipv6pools" => Some(&mut self.v6_pools),
@@ -292,7 +298,7 @@ impl<'a> Annotations<'a> {
     }
 }
 
-/// `spec` of a pod or a service.
+/// `spec` of a pod, a node or a service.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Spec<'a> {
@@ -310,6 +316,10 @@ pub struct Spec<'a> {
     pub ip_families: Vec<Text<'a>>,
     #[serde(borrow)]
     pub ip_family_policy: Text<'a>,
+    #[serde(borrow, rename = "podCIDR")]
+    pub pod_cidr: Text<'a>,
+    #[serde(borrow, rename = "podCIDRs", deserialize_with = "nullable")]
+    pub pod_cidrs: Vec<Text<'a>>,
 }
 
 /// `status` of a pod, a node or a service.

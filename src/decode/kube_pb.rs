@@ -175,8 +175,19 @@ pub struct Ip {
 pub struct Node {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    pub spec: Option<NodeSpec>,
     #[prost(message, optional, tag = "3")]
     pub status: Option<NodeStatus>,
+}
+
+/// `core/v1.NodeSpec`.
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeSpec {
+    #[prost(string, tag = "1")]
+    pub pod_cidr: String,
+    #[prost(string, repeated, tag = "7")]
+    pub pod_cidrs: Vec<String>,
 }
 
 /// `core/v1.NodeStatus`.

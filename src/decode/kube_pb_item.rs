@@ -8,8 +8,8 @@ use prost::{DecodeError, Message};
 use super::kube_item as item;
 use super::kube_item::{Item, Kind, Moment};
 use super::kube_pb::{
-    Condition, Entry, Ip, Namespace, Node, NodeAddress, NodeInfo, NodeStatus, ObjectMeta, OwnerReference, Pod, PodSpec,
-    PodStatus, Service, ServiceSpec, ServiceStatus, Timestamp,
+    Condition, Entry, Ip, Namespace, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, ObjectMeta, OwnerReference,
+    Pod, PodSpec, PodStatus, Service, ServiceSpec, ServiceStatus, Timestamp,
 };
 use crate::model::Time;
 
@@ -41,9 +41,11 @@ impl Object {
                 pod.spec.as_ref().map(PodSpec::item).unwrap_or_default(),
                 pod.status.as_ref().map(PodStatus::item).unwrap_or_default(),
             ),
-            Object::Node(node) => {
-                (&node.metadata, item::Spec::default(), node.status.as_ref().map(NodeStatus::item).unwrap_or_default())
-            }
+            Object::Node(node) => (
+                &node.metadata,
+                node.spec.as_ref().map(NodeSpec::item).unwrap_or_default(),
+                node.status.as_ref().map(NodeStatus::item).unwrap_or_default(),
+            ),
             Object::Service(service) => (
                 &service.metadata,
                 service.spec.as_ref().map(ServiceSpec::item).unwrap_or_default(),
@@ -129,6 +131,16 @@ impl Ip {
 impl Condition {
     fn item(&self) -> item::Condition<'_> {
         item::Condition { r#type: self.r#type.as_str().into(), status: self.status.as_str().into() }
+    }
+}
+
+impl NodeSpec {
+    fn item(&self) -> item::Spec<'_> {
+        item::Spec {
+            pod_cidr: self.pod_cidr.as_str().into(),
+            pod_cidrs: self.pod_cidrs.iter().map(|cidr| cidr.as_str().into()).collect(),
+            ..item::Spec::default()
+        }
     }
 }
 

@@ -47,6 +47,7 @@ object! {
 object! {
     [fold serde::de::IgnoredAny] struct RawAddress<'a> {
         address: Text<'a> = "address",
+        kind: Text<'a> = "type",
     }
 }
 
@@ -58,12 +59,19 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
     let wireguard = spec.wireguard.unwrap_or_default();
     let address = |field: &str, text: &Option<Text<'_>>| values::address(kv.value, field, text);
 
-    let mut addresses = Vec::new();
+    let (mut addresses, mut host_addresses) = (Vec::new(), Vec::new());
     for entry in spec.addresses.unwrap_or_default().into_iter().flatten() {
-        addresses.extend(address("addresses", &entry.address)?);
+        let found = address("addresses", &entry.address)?;
+        addresses.extend(found);
+        host_addresses.extend(found.filter(|_| matches!(given(&entry.kind), Some("CalicoNodeIP" | "InternalIP"))));
     }
-    addresses.extend(address("bgp: ipv4Address", &bgp.v4)?);
-    addresses.extend(address("bgp: ipv6Address", &bgp.v6)?);
+    for (field, text) in [("bgp: ipv4Address", &bgp.v4), ("bgp: ipv6Address", &bgp.v6)] {
+        let found = address(field, text)?;
+        addresses.extend(found);
+        host_addresses.extend(found);
+    }
+    host_addresses.sort_unstable();
+    host_addresses.dedup();
     let fields = [
         (Tunnel::Ipip, "bgp: ipv4IPIPTunnelAddr", &bgp.ipip),
         (Tunnel::Vxlan, "ipv4VXLANTunnelAddr", &spec.vxlan),
@@ -84,6 +92,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
         name: names.intern(name),
         kubernetes_name,
         addresses: addresses.into(),
+        host_addresses: host_addresses.into(),
         tunnels: tunnels.into(),
         created,
     })
@@ -117,6 +126,17 @@ mod tests {
         assert_eq!(node.created, Time::parse_rfc3339("2026-10-15T12:12:50Z"));
         assert_eq!(record_key(&snapshot.names, node), node_key("node-2").as_bytes());
         assert!(bare.kubernetes_name.is_none() && bare.addresses.is_empty() && bare.tunnels.is_empty());
+    }
+
+    #[test]
+    fn only_a_machines_own_addresses_are_its_hosts() {
+        let value = r#"{"spec":{"bgp":{"ipv4Address":"172.20.0.7/24","ipv6Address":"fd00::7/64"},"addresses":[
+            {"address":"172.20.0.7/24","type":"CalicoNodeIP"},{"address":"192.168.0.7","type":"InternalIP"},
+            {"address":"203.0.113.7","type":"ExternalIP"},{"address":"10.9.9.9"},{"address":"10.9.9.8","type":null}]}}"#;
+        let snapshot = snapshot(&[(&node_key("node-2"), value)]);
+        let texts: Vec<String> = snapshot.calico_nodes[0].host_addresses.iter().map(Addr::to_string).collect();
+        assert_eq!(texts, ["172.20.0.7", "192.168.0.7", "fd00::7"]);
+        assert_eq!(snapshot.calico_nodes[0].addresses.len(), 7, "pairing looks at all of them");
     }
 
     #[test]

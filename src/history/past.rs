@@ -82,14 +82,13 @@ fn raft_term(connection: &Connection, audit: i64) -> rusqlite::Result<u64> {
 }
 
 fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {
-    let what = "SELECT known, exclusive, saw_pod_allocation, strict_affinity_since, apart FROM pair WHERE id = ?1";
+    let what = "SELECT known, exclusive, strict_affinity_since, apart FROM pair WHERE id = ?1";
     connection.query_row(what, [pair], |row| {
         Ok(Past {
             pair_known: row.get(0)?,
             exclusive: row.get(1)?,
-            saw_pod_allocation: row.get(2)?,
-            strict_affinity_since: row.get::<_, Option<i64>>(3)?.map(Time),
-            last: LastState { apart: row.get(4)?, ..LastState::default() },
+            strict_affinity_since: row.get::<_, Option<i64>>(2)?.map(Time),
+            last: LastState { apart: row.get(3)?, ..LastState::default() },
             ..Past::default()
         })
     })
@@ -107,6 +106,16 @@ fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resul
         if row.get(1)? {
             past.known_nodes.insert(name);
         }
+    }
+    // Of several states of a node the last one: max() makes the other columns that row's.
+    let mut statement = connection.prepare_cached(
+        "SELECT c.text, k.text, max(s.id) FROM node_state s JOIN name c ON c.id = s.calico \
+         JOIN name k ON k.id = s.kubernetes WHERE s.pair = ?1 AND s.ours = 1 AND s.calico <> s.kubernetes \
+         GROUP BY s.calico",
+    )?;
+    let mut rows = statement.query([pair])?;
+    while let Some(row) = rows.next()? {
+        past.kubernetes_names.insert(row.get(0)?, row.get(1)?);
     }
     Ok(())
 }

@@ -171,10 +171,13 @@ impl Db {
         read().map_err(self.failed("read the observations of the history"))
     }
 
-    /// The last audit that saw a node there and not Ready; 0: none did.
+    /// The last audit that saw a node (Calico's name) there and not Ready; 0: none did. A state without a Calico Node
+    /// (IPA410) has Kubernetes' name alone.
     fn silent_until(&self, pair: i64, node: &str) -> rusqlite::Result<i64> {
-        let what = "SELECT max(ifnull(s.last_seen, 9223372036854775807)) FROM node_state s JOIN name n ON n.id = s.calico \
-                    WHERE s.pair = ?1 AND n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0";
+        let what = "SELECT max(ifnull(s.last_seen, 9223372036854775807)) FROM name n JOIN node_state s ON s.pair = ?1 \
+                    WHERE n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0 AND (s.calico = n.id OR \
+                    s.calico IS NULL AND (s.kubernetes = n.id OR s.kubernetes IN \
+                    (SELECT kubernetes FROM node_state WHERE pair = ?1 AND calico = n.id)))";
         let last: Option<i64> = self.connection.prepare_cached(what)?.query_row(params![pair, node], |r| r.get(0))?;
         Ok(last.unwrap_or(0))
     }

@@ -66,11 +66,6 @@ impl Use {
     }
 }
 
-/// Whether an allocation is a pod's or a KubeVirt machine's; very old ones have a handle and no owner.
-fn is_a_pods(used_for: Use, attribute: &Attribute) -> bool {
-    matches!(used_for, Use::Pod | Use::Vm) || (used_for == Use::Unattributed && attribute.handle.is_some())
-}
-
 /// Whether a handle has the very old form `<namespace>.<pod>`: what stands before the dot is no network then.
 fn names_its_pod(names: &Names, id: HandleId, owner: &Owner) -> bool {
     let (namespace, pod) = (names.get(owner.namespace), names.get(owner.pod));
@@ -103,7 +98,6 @@ impl Ledger<'_> {
                 let at = self.allocations.len() as u32;
                 self.allocations.push(Allocation { address, block: index, ordinal, used_for });
                 let Some(attribute) = attribute.and_then(|i| block.attributes.get(i)) else { continue };
-                self.any_pod_allocation |= is_a_pods(used_for, attribute);
                 if used_for == Use::Pod {
                     self.ipam_nodes.insert(attribute.owner.node);
                     let container = |h: &HandleId| h.dotted && !names_its_pod(&snapshot.names, *h, &attribute.owner);

@@ -133,7 +133,7 @@ impl<'s> Ledger<'s> {
         }
         let mut own = self.endpoints_at_home(pod).peekable();
         let bare = own.peek().is_none();
-        if own.any(|e| e.addresses.contains(&address)) || (bare && self.is_certain_without_endpoint(pod)) {
+        if own.any(|e| e.addresses.contains(&address)) || (bare && self.is_certain_without_endpoint(pod, address)) {
             Grade::Certain
         } else {
             Grade::Possible
@@ -141,11 +141,13 @@ impl<'s> Ledger<'s> {
     }
 
     /// A Ready pod on a node that uses Calico's IPAM is a certain holder without any endpoint on its node: a
-    /// restored backup loses endpoints together with allocations.
-    fn is_certain_without_endpoint(&self, pod: &Pod) -> bool {
+    /// restored backup loses endpoints together with allocations. One that host-local IPAM addresses is not Calico's to
+    /// lose.
+    fn is_certain_without_endpoint(&self, pod: &Pod, address: Addr) -> bool {
         let homes = self.scope.calico_names(pod.node);
         pod.ready
             && self.snapshot.coverage.complete(Input::Endpoints)
+            && !self.is_host_local(pod, address)
             && homes.iter().any(|home| self.ipam_nodes.contains(home))
             && !homes.iter().any(|&home| self.dark.node(home))
     }

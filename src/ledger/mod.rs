@@ -4,11 +4,14 @@
 //! maps of strings. Nothing here says what is wrong; that is the checks' work. The words (holder grades,
 //! scope, pairing, dark ranges) are those of the design's catalogue of checks.
 
+mod abandoned;
 mod allocations;
 mod blocks;
 pub mod capacity;
 mod claims;
 mod dark;
+mod former;
+mod host_local;
 mod naming;
 mod pairing;
 mod reclaim;
@@ -18,12 +21,14 @@ mod scope;
 mod spans;
 mod tally;
 mod tunnels;
+mod unregistered;
 mod workloads;
 
 use crate::model::hash::{HashMap, HashSet};
 
 use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 
+pub use abandoned::Abandoned;
 pub use allocations::{Allocation, Use};
 pub use capacity::{NodeUsage, PoolBlocks, PoolUsage};
 pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
@@ -53,8 +58,8 @@ pub struct Ledger<'s> {
     pub affinities: Vec<u32>,
     /// Calico names of nodes that use Calico's IPAM: a confirmed affinity, a block or a pod allocation is theirs.
     pub ipam_nodes: HashSet<Name>,
-    /// Whether any block holds an allocation of a pod.
-    pub any_pod_allocation: bool,
+    /// Whether host-local IPAM gives the pods their addresses (IPA908): see [`Ledger::is_host_local`].
+    pub host_local: bool,
     /// The network that most pods' handles name; an endpoint whose container has no handle is taken to be of it.
     pub usual_network: Name,
 
@@ -94,7 +99,7 @@ impl<'s> Ledger<'s> {
             blocks: allocations::judged_blocks(snapshot),
             affinities: allocations::judged_affinities(snapshot),
             ipam_nodes: HashSet::new(),
-            any_pod_allocation: false,
+            host_local: false,
             usual_network: Name::NONE,
             pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
             endpoint_states: Vec::new(),
@@ -112,6 +117,7 @@ impl<'s> Ledger<'s> {
         ledger.wider = blocks::wider(snapshot, &ledger.blocks);
         ledger.record_allocations();
         ledger.pairing = Pairing::of(&ledger, past);
+        ledger.host_local = !ledger.host_local_pods().is_empty();
         ledger.record_claims();
         ledger
     }

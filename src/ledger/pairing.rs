@@ -7,6 +7,7 @@ use crate::model::hash::HashSet;
 use std::time::Duration;
 
 use super::Ledger;
+use super::abandoned::ABANDONED;
 use crate::model::{Addr, Input, Past};
 
 /// A pod younger than this may not have its endpoint yet.
@@ -29,6 +30,11 @@ impl Pairing {
         matches!(self, Pairing::Paired(_))
     }
 
+    /// Whether they do not because Calico left this etcd for the Kubernetes datastore.
+    pub fn is_abandoned(&self) -> bool {
+        matches!(self, Pairing::Mismatch(why) if why == ABANDONED)
+    }
+
     pub(super) fn of(ledger: &Ledger<'_>, past: Option<&Past>) -> Pairing {
         let coverage = &ledger.snapshot.coverage;
         for input in [Input::KubeNodes, Input::CalicoNodes] {
@@ -37,7 +43,7 @@ impl Pairing {
             }
         }
         let nodes = &ledger.snapshot.kube_nodes;
-        let shared = nodes.iter().filter(|n| ledger.scope.kubernetes_node_is_ours(n.name)).count();
+        let shared = ledger.shared_nodes(past);
         let enough = |shared: usize| shared > 0 && shared * 2 >= nodes.len();
         if !enough(shared) {
             let known = format!("{shared} of {} Kubernetes nodes are known to this datastore", nodes.len());
@@ -46,6 +52,13 @@ impl Pairing {
             return match enough(shared + hidden) {
                 true => Pairing::Unknown(format!("{known}, and {hidden} Calico Nodes do not decode")),
                 false => Pairing::Mismatch(known),
+            };
+        }
+        // Whatever speaks for a pair: names, addresses and the history are as they were when it was one.
+        if let Some(abandoned) = ledger.abandoned() {
+            return match abandoned.certain {
+                true => Pairing::Mismatch(ABANDONED.to_owned()),
+                false => Pairing::Unknown(format!("perhaps {ABANDONED}: endpoints do not decode")),
             };
         }
         if past.is_some_and(|p| p.pair_known) {
@@ -66,6 +79,25 @@ impl Pairing {
     }
 }
 
+impl Ledger<'_> {
+    /// How many Kubernetes nodes are known to this datastore: a Calico Node refers to them; or, when the history knows
+    /// the pair, an earlier audit knew them as ours. Many that have lost their Calico Node are no other cluster.
+    pub fn shared_nodes(&self, past: Option<&Past>) -> usize {
+        let known = past.filter(|p| p.pair_known).map(known_to_history).unwrap_or_default();
+        let shared = |name| self.scope.has_calico_node(name) || known.contains(self.text(name));
+        self.snapshot.kube_nodes.iter().filter(|n| shared(n.name)).count()
+    }
+}
+
+/// Kubernetes' names of the nodes that earlier audits knew as ours.
+fn known_to_history(past: &Past) -> HashSet<&str> {
+    let mut names = HashSet::default();
+    for calico in &past.known_nodes {
+        names.insert(past.kubernetes_names.get(calico).unwrap_or(calico).as_str());
+    }
+    names
+}
+
 /// How many keys of an input do not decode.
 fn undecodable(ledger: &Ledger<'_>, input: Input) -> usize {
     ledger.snapshot.bad_values.iter().filter(|bad| bad.input == input).count()
@@ -79,7 +111,7 @@ fn most_internal_addresses_agree(ledger: &Ledger<'_>) -> bool {
         .flat_map(|n| n.addresses.iter().map(move |&a| (ledger.scope.kubernetes_name(n.name), a)))
         .collect();
     let internal = || {
-        let ours = |n: &&crate::model::KubeNode| ledger.scope.kubernetes_node_is_ours(n.name);
+        let ours = |n: &&crate::model::KubeNode| ledger.scope.has_calico_node(n.name);
         ledger
             .snapshot
             .kube_nodes
@@ -98,7 +130,7 @@ fn half_of_the_pods_have_endpoints(ledger: &Ledger<'_>) -> Option<bool> {
     }
     let settled = snapshot.pods.iter().filter(|p| {
         p.may_hold()
-            && ledger.scope.kubernetes_node_is_ours(p.node)
+            && ledger.scope.has_calico_node(p.node)
             && p.created.is_some_and(|created| snapshot.now.since(created) > YOUNG)
     });
     let (mut pods, mut with_endpoint) = (0usize, 0usize);
@@ -138,6 +170,30 @@ mod tests {
             c.snapshot.calico_nodes.pop();
         }
         assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)));
+    }
+
+    /// Three of four nodes have lost their Calico Nodes: many outages (IPA410), and no other cluster.
+    #[test]
+    fn nodes_that_earlier_audits_knew_as_ours_count_when_the_pair_is_known() {
+        let mut c = Cluster::healthy();
+        c.node("node-3", "192.168.0.3");
+        c.node("node-4", "192.168.0.4");
+        c.snapshot.calico_nodes.truncate(1);
+        assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)), "the first audit cannot know");
+        let with_past = |c: &mut Cluster, change: &dyn Fn(&mut Past)| {
+            let past = c.remember();
+            past.known_nodes = ["node-1", "node-2", "rack-3"].map(str::to_owned).into();
+            past.kubernetes_names = [("rack-3".to_owned(), "node-3".to_owned())].into();
+            change(past);
+            c.snapshot.sort();
+            let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, c.past.as_ref());
+            (ledger.pairing.holds(), ledger.shared_nodes(c.past.as_ref()))
+        };
+        assert_eq!(with_past(&mut c, &|_| ()), (true, 3), "by both names");
+        assert_eq!(with_past(&mut c, &|past| past.pair_known = false), (false, 1));
+        c.snapshot.calico_nodes.clear();
+        assert_eq!(with_past(&mut c, &|_| ()), (true, 3), "even all of them");
+        assert_eq!(with_past(&mut c, &|past| past.known_nodes.clear()), (false, 0));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 
 use crate::model::hash::{HashMap, HashSet};
 
-use super::DarkRanges;
+use super::unregistered::Unregistered;
+use super::{DarkRanges, former};
 use crate::model::snapshot::Dark;
 use crate::model::{Input, Name, Past, Snapshot};
 
@@ -49,6 +50,14 @@ pub struct Scope {
     /// Kubernetes name to Calico names.
     calico_names: HashMap<Name, Vec<Name>>,
     known_to_kubernetes: HashSet<Name>,
+    /// Kubernetes nodes to which a Calico Node refers.
+    referred: HashSet<Name>,
+    /// Hosts of Kubernetes nodes that no Calico Node refers to.
+    unregistered: HashSet<Name>,
+    /// All Calico Nodes were read: one that is not here does not exist.
+    nodes_complete: bool,
+    /// Former names of our machines, and their present ones.
+    former: HashMap<Name, Name>,
     undecodable: Undecodable,
 }
 
@@ -94,6 +103,13 @@ impl Scope {
             }
         }
         scope.undecodable = Undecodable::of(snapshot);
+        scope.nodes_complete = snapshot.coverage.complete(Input::CalicoNodes);
+        scope.referred = scope.calico_names.keys().copied().collect();
+        scope.take_unregistered(Unregistered::of(snapshot, past, |name| scope.referred.contains(&name)));
+        if scope.known {
+            let known = |name| scope.known_to_kubernetes.contains(&name);
+            scope.former = former::names(snapshot, dark, |name| scope.ours.contains(&name), known);
+        }
         if let Some(past) = past {
             scope.remembered = past.known_nodes.iter().filter_map(|n| snapshot.names.find(n)).collect();
             let unseen = past.known_nodes.iter().filter(|n| snapshot.names.find(n).is_none());
@@ -101,12 +117,25 @@ impl Scope {
         }
         let all_ours = snapshot.coverage.complete(Input::CalicoNodes)
             && !dark.any_undecodable_node(snapshot)
-            && snapshot.calico_nodes.iter().all(|n| scope.ours.contains(&n.name));
+            && snapshot.calico_nodes.iter().all(|n| scope.ours.contains(&n.name) || scope.is_former(n.name));
         scope.exclusive = scope.known
             && (flag == ScopeFlag::Exclusive
                 || past.is_some_and(|p| p.exclusive)
                 || (flag == ScopeFlag::Auto && all_ours));
         scope
+    }
+
+    fn take_unregistered(&mut self, found: Unregistered) {
+        self.kubernetes_names.extend(found.names);
+        // One that does not decode is not missing: it may say anything.
+        let missing = found.hosts.into_iter().filter(|(host, _)| !self.undecodable.hides(*host));
+        for (host, kubernetes) in missing {
+            self.kubernetes_names.insert(host, kubernetes);
+            self.calico_names.entry(kubernetes).or_default().push(host);
+            self.unregistered.insert(host);
+            self.ours.insert(host);
+        }
+        self.calico_names.values_mut().for_each(|names| names.sort_unstable());
     }
 
     /// The standing of a node by its Calico name, whether or not a Calico Node of that name exists.
@@ -115,12 +144,14 @@ impl Scope {
             Standing::Foreign
         } else if self.ours.contains(&node) {
             Standing::Ours
-        } else if self.plain_hosts.contains(&node) || self.known_to_kubernetes.contains(&self.kubernetes_name(node)) {
-            // A Calico node without a k8s orchRef is not Kubernetes': leave its allocations alone. A node that
-            // Kubernetes knows, whose Calico Node is missing, is not gone either.
+        } else if self.is_former(node) {
+            Standing::Departed
+        } else if self.plain_hosts.contains(&node) || self.undecodable.hides(node) {
+            // A Calico node without a k8s orchRef is not Kubernetes': leave its allocations alone.
             Standing::Foreign
-        } else if self.undecodable.hides(node) {
-            Standing::Foreign
+        } else if self.known_to_kubernetes.contains(&self.kubernetes_name(node)) {
+            // A node of ours whose Calico Node is missing (IPA410) is ours; that it is missing must be known.
+            if self.nodes_complete { Standing::Ours } else { Standing::Foreign }
         } else if self.exclusive || self.remembered.contains(&node) {
             Standing::Departed
         } else {
@@ -157,12 +188,42 @@ impl Scope {
         self.kubernetes_names.get(&calico).copied().unwrap_or(calico)
     }
 
-    /// Calico's names of a Kubernetes node; none when no Calico Node refers to it.
+    /// Calico's names of a Kubernetes node; none when Calico does not run there.
     pub fn calico_names(&self, kubernetes: Name) -> &[Name] {
         self.calico_names.get(&kubernetes).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a Kubernetes node is ours: some Calico Node refers to it.
+    /// Whether any Calico Node refers to a Kubernetes node.
+    pub fn has_calico_node(&self, kubernetes: Name) -> bool {
+        self.referred.contains(&kubernetes)
+    }
+
+    /// Whether this is the host (Calico's name) of a Kubernetes node of ours that has no Calico Node (IPA410).
+    pub fn is_unregistered(&self, calico: Name) -> bool {
+        self.unregistered.contains(&calico)
+    }
+
+    /// The hosts of all of them.
+    pub fn unregistered(&self) -> impl Iterator<Item = Name> {
+        self.unregistered.iter().copied()
+    }
+
+    /// Whether this Calico Node is a former name of a machine of ours.
+    pub fn is_former(&self, node: Name) -> bool {
+        self.former.contains_key(&node)
+    }
+
+    /// The present name of the machine of which this is a former one.
+    pub fn present_name(&self, node: Name) -> Option<Name> {
+        self.former.get(&node).copied()
+    }
+
+    /// All former names.
+    pub fn former_names(&self) -> impl Iterator<Item = Name> {
+        self.former.keys().copied()
+    }
+
+    /// Whether a Kubernetes node is ours: some Calico Node refers to it, or Calico runs there and has lost its Node.
     pub fn kubernetes_node_is_ours(&self, kubernetes: Name) -> bool {
         self.calico_names(kubernetes).iter().any(|n| self.ours.contains(n))
     }

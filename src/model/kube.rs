@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Addr, Name, Names, Time};
+use super::{Addr, Cidr, Name, Names, Time};
 
 /// An object's UID: a UUID as its 16 bytes, anything else as text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -127,12 +127,21 @@ pub struct Pod {
     pub network_status: Box<[Addr]>,
     /// Addresses in annotation `cni.projectcalico.org/floatingIPs`.
     pub floating: Box<[Addr]>,
+    /// Addresses in annotation `cni.projectcalico.org/podIPs`, else `podIP`: only the client of Calico's Kubernetes
+    /// datastore writes them.
+    pub annotated: Box<[Addr]>,
 }
 
 impl Pod {
     /// Whether it is terminating.
     pub fn is_terminating(&self) -> bool {
         self.deleting.is_some()
+    }
+
+    /// Whether its sandbox was wired through Calico's *Kubernetes* datastore: the annotations say what its status says.
+    /// A single-stack kubelet tells one address of two.
+    pub fn is_wired_through_kubernetes(&self) -> bool {
+        !self.addresses.is_empty() && self.addresses.iter().all(|address| self.annotated.contains(address))
     }
 
     /// Whether it can hold a pod address at all: on a node, not in the host's network, not finished.
@@ -152,6 +161,8 @@ pub struct KubeNode {
     pub ready: Option<bool>,
     /// `status.nodeInfo.bootID`; [`Name::NONE`] when absent.
     pub boot_id: Name,
+    /// `spec.podCIDRs`, else `spec.podCIDR`: what host-local IPAM gives addresses from.
+    pub pod_cidrs: Box<[Cidr]>,
     /// Label `kubernetes.io/os` (else `status.nodeInfo.operatingSystem`) is `windows`.
     pub windows: bool,
     pub created: Option<Time>,

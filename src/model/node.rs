@@ -70,6 +70,9 @@ pub struct CalicoNode {
     pub kubernetes_name: Option<Name>,
     /// `spec.addresses`, `spec.bgp.ipv4Address` and `ipv6Address`, without prefix lengths.
     pub addresses: Box<[Addr]>,
+    /// The addresses of the machine itself: `spec.bgp.ipv4Address` and `ipv6Address`, and those of type CalicoNodeIP
+    /// or InternalIP. Never an ExternalIP: machines behind one NAT share it.
+    pub host_addresses: Box<[Addr]>,
     /// Its tunnel addresses, in the order of [`Tunnel::ALL`].
     pub tunnels: Box<[(Tunnel, Addr)]>,
     pub created: Option<Time>,

@@ -26,7 +26,9 @@ pub struct Past {
     pub exclusive: bool,
     /// Calico names of nodes that were ours in an earlier audit.
     pub known_nodes: HashSet<String>,
-    /// When a node was first known gone (neither Calico's nor Kubernetes'), by Calico name.
+    /// Kubernetes' name of nodes that were ours, by Calico name, where the two differ: it goes with a Calico Node.
+    pub kubernetes_names: HashMap<String, String>,
+    /// When a node was first known gone (neither Calico's nor Kubernetes', or a machine's former name), by Calico name.
     pub gone_since: HashMap<String, Time>,
     /// Open findings by code and subject.
     pub open: OpenFindings,
@@ -40,8 +42,6 @@ pub struct Past {
     pub etcd: Option<PastEtcd>,
     /// The last audit found that the datastore had been restored (IPA903), and none has looked at it since.
     pub restored_last: bool,
-    /// Whether any audit ever saw a pod's allocation in a block.
-    pub saw_pod_allocation: bool,
     /// Since when strict affinity is known to be on.
     pub strict_affinity_since: Option<Time>,
     /// The highest `sequenceNumber` that any audit since the last fork (IPA903) recorded for a block. An audit

@@ -29,7 +29,6 @@ pub struct AuditRecord {
     pub exclusive: Option<bool>,
     /// Strict affinity; `None`: not read.
     pub strict_affinity: Option<bool>,
-    pub pod_allocation: bool,
     /// Keys, those that are gone by the hash of their bytes; `None`: not all was read, and nothing is known to have
     /// changed.
     pub keys: Option<Changes<KeyRow, u128>>,

@@ -148,7 +148,7 @@ pub enum NodeNow {
     Ready,
     /// It exists and is not Ready, or does not say.
     NotReady,
-    /// Gone from Calico and Kubernetes, known so since then.
+    /// Gone from Calico and Kubernetes, or a former name of a machine; known so since then.
     Departed(Option<Time>),
     Unknown(String),
 }

@@ -70,7 +70,11 @@ fn could_depend_on(code: Code) -> Needs {
     let more = match code.0 {
         115 => Needs::P.and(Needs::W),
         122 => Needs::P.and(Needs::S),
+        // Whether an endpoint's pod lives is Kubernetes' to say.
+        131 => Needs::P,
         305 => Needs::C,
+        // Whether host-local IPAM explains the addresses: nodes' podCIDRs, by both names of a node.
+        908 => Needs::N.and(Needs::K),
         _ => Needs::NONE,
     };
     scope.and(more)

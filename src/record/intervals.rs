@@ -201,13 +201,17 @@ impl Diff<'_> {
         let alone = snapshot
             .kube_nodes
             .iter()
-            .filter(|n| scope.calico_names(n.name).is_empty())
+            .filter(|n| !scope.has_calico_node(n.name))
             .map(|node| self.node_row(None, Some(node.name), Some(node), &once(&node.internal_addresses)));
         calico.chain(alone).collect()
     }
 
     fn node_row(&self, calico: Option<Name>, name: Option<Name>, node: Option<&KubeNode>, addresses: &str) -> NodeRow {
-        let ours = calico.is_some_and(|name| self.ledger.scope.standing(name) == Standing::Ours);
+        let scope = &self.ledger.scope;
+        let ours = match calico {
+            Some(calico) => scope.standing(calico) == Standing::Ours,
+            None => name.is_some_and(|kubernetes| scope.kubernetes_node_is_ours(kubernetes)),
+        };
         NodeRow {
             calico: calico.map(|n| self.text(n).to_owned()),
             kubernetes: name.map(|n| self.text(n).to_owned()),
@@ -224,12 +228,16 @@ impl Diff<'_> {
         if !self.ledger.pairing.holds() {
             return Vec::new();
         }
-        let ours = self.snapshot.calico_nodes.iter().filter(|n| self.ledger.scope.standing(n.name) == Standing::Ours);
-        let names = ours.map(|n| self.text(n.name)).filter(|n| !self.past.known_nodes.contains(*n));
-        names.map(str::to_owned).collect()
+        let scope = &self.ledger.scope;
+        let calico = self.snapshot.calico_nodes.iter().map(|n| n.name);
+        let ours = calico.filter(|name| scope.standing(*name) == Standing::Ours).chain(scope.unregistered());
+        let names = ours.map(|name| self.text(name)).filter(|n| !self.past.known_nodes.contains(*n));
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort_unstable();
+        names
     }
 
-    /// Hosts that neither Calico nor Kubernetes knows any more, newly.
+    /// Hosts that neither Calico nor Kubernetes knows any more, and former names of machines, newly.
     pub(super) fn gone(&self) -> Vec<String> {
         if !self.complete(&[Input::CalicoNodes, Input::KubeNodes]) || self.is_apart() {
             return Vec::new();
@@ -237,6 +245,7 @@ impl Diff<'_> {
         let hosts = self.hosts();
         let mut names: Vec<&str> = hosts.iter().map(|n| self.text(*n)).collect();
         names.extend(self.past.known_nodes.iter().map(String::as_str));
+        names.extend(self.ledger.scope.former_names().map(|name| self.text(name)));
         names.sort_unstable();
         names.dedup();
         let gone = names.into_iter().filter(|n| !self.past.gone_since.contains_key(*n) && !self.is_there(n));
@@ -257,6 +266,9 @@ impl Diff<'_> {
     fn is_there(&self, calico: &str) -> bool {
         let Some(name) = self.snapshot.names.find(calico) else { return false };
         let (ledger, scope) = (self.ledger, &self.ledger.scope);
+        if ledger.pairing.holds() && scope.is_former(name) {
+            return false;
+        }
         ledger.calico_node(name).is_some() || scope.is_known_to_kubernetes(name) || ledger.dark.node(name)
     }
 }

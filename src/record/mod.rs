@@ -56,7 +56,6 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: &Past, course: &Course) 
         proves_pair: course.complete && ledger.pairing.holds(),
         exclusive: course.said.map(|flag| flag == ScopeFlag::Exclusive),
         strict_affinity: config.then_some(snapshot.ipam_config.strict_affinity),
-        pod_allocation: ledger.any_pod_allocation,
         keys: diff.keys(),
         blocks: diff.blocks(),
         allocations: diff.allocations(),

@@ -145,6 +145,11 @@ impl Cluster {
             self.store.put(format!("{}{calico}", keys::HOST_AFFINITIES), json!({}));
         }
         self.kube_node(&kube, &internal, windows);
+        if self.shape().pod_cidrs {
+            let range = if host_local { format!("10.244.{i}.0/24") } else { format!("10.65.{i}.0/24") };
+            let node = self.store.objects.last_mut().unwrap();
+            node["spec"] = json!({"podCIDR": range, "podCIDRs": [range, format!("fd00:244:{i}::/64")]});
+        }
         let blocks = [Vec::new(), Vec::new()];
         self.nodes.push(Node { kube, calico, blocks, tunnels: Vec::new(), windows, host_local });
     }
@@ -299,11 +304,18 @@ impl Cluster {
     pub fn pod(&mut self, namespace: &str, name: &str, kube: &str, addresses: &[Addr], age: u64) -> &mut Value {
         let uid = self.uid();
         let ips: Vec<Value> = addresses.iter().map(|a| json!({"ip": a.to_string()})).collect();
+        let list: Vec<String> = addresses.iter().copied().map(network).collect();
+        let annotations = match self.shape().annotated {
+            true => {
+                json!({"cni.projectcalico.org/podIP": list.first(), "cni.projectcalico.org/podIPs": list.join(",")})
+            }
+            false => json!({}),
+        };
         let owner = json!({"kind": "StatefulSet", "name": "of-many", "controller": true, "uid": "x"});
         self.store.objects.push(json!({
             "kind": "Pod", "apiVersion": "v1",
             "metadata": {"namespace": namespace, "name": name, "uid": uid, "creationTimestamp": ago(age),
-                "annotations": {}, "labels": {}, "ownerReferences": [owner]},
+                "annotations": annotations, "labels": {}, "ownerReferences": [owner]},
             "spec": {"nodeName": kube},
             "status": {"phase": "Running", "podIPs": ips, "podIP": addresses.first(),
                 "conditions": [{"type": "Ready", "status": "True"}]},

@@ -234,8 +234,34 @@ pub fn no_calico_node(c: &mut Cluster, pick: usize) -> Option<String> {
     let p = pod(c, pick);
     let node = c.nodes[p.node].clone();
     c.store.keys.remove(&keys::node_key(&node.calico));
-    // Its pods' endpoints must not outweigh: half of Kubernetes' nodes stay known.
-    (!c.shape().other_cni && p.node < 2).then(|| endpoint_id(&p))
+    // Half of Kubernetes' nodes stay known.
+    (!c.shape().other_cni && p.node < 2).then_some(node.kube)
+}
+
+/// What the first machine was called before: its Calico Node of then, a block, and a pod that is gone.
+pub fn renamed(c: &mut Cluster, _: usize) -> Option<String> {
+    let mut spec = c.store.keys[&keys::node_key(&c.nodes[0].calico)]["spec"].clone();
+    spec["orchRefs"] = json!([{"nodeName": "old-name", "orchestrator": "k8s"}]);
+    let own = ["bgp", "addresses"].map(|field| spec[field].clone());
+    let spec =
+        json!({"orchRefs": spec["orchRefs"], "bgp": {"ipv4Address": own[0]["ipv4Address"]}, "addresses": own[1]});
+    c.store.resource("Node", "nodes", "old-name", spec);
+    let (block, id) = (c.fresh_block(0), container(c.number()));
+    c.store.claim(block, "host:old-name");
+    let address = block.nth(5)?;
+    let attribute = c.attribute(&format!("k8s-pod-network.{id}"), ("shop", "then-0"), "old-name", 60 * 86_400);
+    c.store.allocate(address, attribute);
+    let key = c.endpoint(("shop", "then-0"), "old-name", &id, &[address]);
+    c.store.keys.get_mut(&key)?["metadata"]["creationTimestamp"] = json!(ago(60 * 86_400));
+    Some("old-name".to_owned())
+}
+
+/// Pods of today were wired through the Kubernetes datastore, and nothing of them is here.
+pub fn left_behind(c: &mut Cluster, pick: usize) -> Option<String> {
+    let kube = c.nodes[pod(c, pick).node].kube.clone();
+    c.pod("shop", "today-0", &kube, &[addr("10.65.3.3")], 500)["metadata"]["annotations"] =
+        json!({"cni.projectcalico.org/podIP": "10.65.3.3/32", "cni.projectcalico.org/podIPs": "10.65.3.3/32"});
+    Some("guid-1".to_owned())
 }
 
 /// A pool of one block, and what is taken of it by stopped machines.

@@ -170,6 +170,10 @@ pub struct Shape {
     pub other_cni: bool,
     /// Calico manages only services that ask.
     pub requested_only: bool,
+    /// Kubernetes gives nodes a podCIDR, out of the very pool that Calico takes its blocks from.
+    pub pod_cidrs: bool,
+    /// Pods carry the annotations of Calico's Kubernetes datastore, and have their endpoints here: a migration begins.
+    pub annotated: bool,
 }
 
 fn thing() -> impl Strategy<Value = Thing> {
@@ -187,7 +191,7 @@ fn node() -> impl Strategy<Value = NodeShape> {
 
 /// Any healthy cluster.
 pub fn any_shape() -> impl Strategy<Value = Shape> {
-    (prop::collection::vec(node(), 1..5), any::<[bool; 9]>()).prop_map(|(nodes, flags)| {
+    (prop::collection::vec(node(), 1..5), any::<[bool; 11]>()).prop_map(|(nodes, flags)| {
         let [
             dual_stack,
             small_blocks,
@@ -198,6 +202,8 @@ pub fn any_shape() -> impl Strategy<Value = Shape> {
             bare_host,
             other_cni,
             requested_only,
+            pod_cidrs,
+            annotated,
         ] = flags;
         Shape {
             nodes,
@@ -210,6 +216,8 @@ pub fn any_shape() -> impl Strategy<Value = Shape> {
             bare_host,
             other_cni,
             requested_only,
+            pod_cidrs,
+            annotated,
         }
     })
 }
@@ -237,6 +245,8 @@ impl Shape {
             bare_host: false,
             other_cni: false,
             requested_only: false,
+            pod_cidrs: true,
+            annotated: true,
         }
     }
 
@@ -244,6 +254,8 @@ impl Shape {
     pub fn roomy(mut self) -> Shape {
         self.bare_host = false;
         self.old_blocks = false;
+        // Then a pod that loses its endpoint tells of a migration.
+        self.annotated = false;
         while self.nodes.len() < 2 {
             self.nodes.push(self.nodes[0].clone());
         }

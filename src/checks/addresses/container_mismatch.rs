@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
             name.",
         silent: "Endpoints left behind, endpoints without a container, allocations without a handle, KubeVirt machines \
             (their handle outlives every launcher pod), handles of another network or of the very old form \
-            `<namespace>.<pod>`, tunnels. Of overlapping blocks one allocation that fits is enough. Control bytes at the \
+            `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that fits is enough. Control bytes at the \
             end of a handle's id do not count.",
     },
     run,
@@ -42,7 +42,11 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     endpoints.peek()?;
     let allocations: Vec<&Allocation> =
         ledger.allocations_at(address).iter().filter(|a| a.used_for != Use::Cooling).collect();
-    let strangers: Vec<&Endpoint> = endpoints.filter(|e| contradicts(world, &allocations, e)).collect();
+    // What lies at an address of host-local IPAM is of another time (IPA908).
+    let host_local =
+        |e: &Endpoint| ledger.pod(e.namespace, e.pod).is_some_and(|pod| ledger.is_host_local(pod, address));
+    let strangers: Vec<&Endpoint> =
+        endpoints.filter(|e| contradicts(world, &allocations, e) && !host_local(e)).collect();
     let accuses = !strangers.is_empty() && !ledger.dark.address(address);
     accuses.then(|| report(world, address, &allocations, &strangers))
 }

@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
         action: "`ipaudit release --handle …` once it was seen leaked for long enough. Find out why DEL did not run.",
         silent: "Anybody holds it, even only possibly: a terminating pod, an endpoint, a secondary network, a floating \
             address, a pod without an address yet. Cooling addresses, tunnels, services, Windows' reservations, KubeVirt \
-            machines, other clusters' nodes, ranges that do not decode. The age of an allocation alone proves nothing at \
+            machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of an allocation alone proves nothing at \
             the first audit.",
     },
     run,
@@ -63,6 +63,11 @@ pub fn proof<'w>(world: &World<'w>, allocation: &Allocation) -> Option<Proof<'w>
     }
     let (namespace, name) = attribute.owner.pod_name()?;
     let Some(pod) = ledger.pod(namespace, name) else { return Some(Proof::NoSuchPod) };
+    // A live pod with an address of host-local IPAM has no allocation by design (IPA908), and the one in its name is of
+    // the day on which calico-ipam was tried: not proven to be another's.
+    if pod.may_hold() && pod.addresses.iter().any(|&address| ledger.is_host_local(pod, address)) {
+        return None;
+    }
     if pod.phase.is_finished() {
         Some(Proof::Finished(pod))
     } else if has_another_container(world, pod, attribute.handle) {

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
         action: "Restart the pod that IPAM does not name. Never release the address while a pod holds it.",
         silent: "An allocation without any owner (old ones have none) contradicts nobody. A launcher pod of the KubeVirt \
             machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
-            Allocations of other clusters' nodes, and ranges that do not decode.",
+            Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
     },
     run,
 };
@@ -39,7 +39,9 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     pods.peek()?;
     let allocations: Vec<&Allocation> =
         ledger.allocations_at(address).iter().filter(|a| a.used_for != Use::Cooling).collect();
-    let strangers: Vec<&Pod> = pods.filter(|pod| contradicts(world, &allocations, pod)).collect();
+    // Whatever stale allocation lies at an address of host-local IPAM says nothing about the pod there (IPA908).
+    let strangers = pods.filter(|pod| contradicts(world, &allocations, pod) && !ledger.is_host_local(pod, address));
+    let strangers: Vec<&Pod> = strangers.collect();
     let accuses = !strangers.is_empty() && !ledger.dark.address(address);
     accuses.then(|| report(world, address, &allocations, &strangers))
 }

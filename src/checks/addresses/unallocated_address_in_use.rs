@@ -22,26 +22,23 @@ pub static CHECK: Check = Check {
         action: "Restart the pod before its turn comes: it gets a new address, properly allocated. Nothing else cures \
             it; start where the queue is shortest.",
         silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
-            addresses outside all pools (IPA121), blocks that do not decode, and clusters in which no pod ever had an \
-            allocation: their addresses are not from Calico's IPAM (IPA908). It is never silent for being many.",
+            addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which \
+            the nodes' podCIDRs explain (IPA908). It is never silent for being many.",
     },
     run,
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    // IPA908 stands for the thousands of addresses of a cluster that uses another IPAM.
-    let ipam_is_used = world.ledger.any_pod_allocation || world.past.is_some_and(|p| p.saw_pod_allocation);
-    if ipam_is_used {
-        for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-            findings.extend(judge(world, claims));
-        }
+    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
+        findings.extend(judge(world, claims));
     }
 }
 
 fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     let address = claims.first()?.address;
-    // Annotation ipAddrsNoIpam bypasses IPAM on purpose.
-    let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !p.no_ipam.contains(&address)).collect();
+    // Annotation ipAddrsNoIpam bypasses IPAM on purpose, and IPA908 stands for the thousands of host-local IPAM.
+    let by_design = |p: &Pod| p.no_ipam.contains(&address) || world.ledger.is_host_local(p, address);
+    let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !by_design(p)).collect();
     if holders.is_empty() {
         return None;
     }
@@ -177,8 +174,8 @@ fn advice(danger: &Danger<'_>, turn: Option<u64>, restart: &[&Pod], world: &Worl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Fact, Past, Phase};
+    use crate::checks::testing::{Cluster, addr, cidr};
+    use crate::model::{Attribute, Fact, Phase};
 
     /// web-0 runs on, its address was given back.
     fn released() -> Cluster {
@@ -312,18 +309,23 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
     }
 
+    /// Every pod's allocation is gone, at the first audit: critical, unless the nodes' podCIDRs explain the addresses.
     #[test]
-    fn another_ipam_is_not_ours_unless_the_history_knows_better() {
+    fn a_wiped_ipam_is_critical_and_host_local_ipam_is_not() {
         let mut c = Cluster::healthy();
         for address in ["10.65.0.1", "10.65.0.2", "10.65.0.65", "10.65.0.66"] {
             c.free(address);
         }
-        assert!(c.find(&CHECK).is_empty());
-        c.past = Some(Past { audits: 1, saw_pod_allocation: true, ..Past::default() });
+        c.snapshot.handles.clear();
         assert_eq!(c.find(&CHECK).len(), 4);
-        c.past = None;
-        let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "shop.ancient-0");
-        c.allocate("10.65.0.50", Attribute { handle, ..Attribute::default() });
-        assert_eq!(c.find(&CHECK).len(), 4, "a very old pod's allocation names no owner");
+        c.snapshot.kube_nodes[0].pod_cidrs = [cidr("10.65.0.0/26")].into();
+        assert_eq!(c.find(&CHECK).len(), 4, "the other node's do not");
+        c.snapshot.kube_nodes[1].pod_cidrs = [cidr("10.65.0.64/26")].into();
+        assert!(c.find(&CHECK).is_empty());
+        // One that lost its endpoint is host-local's as well; one from elsewhere is not.
+        c.remove_endpoint("web-0");
+        assert!(c.find(&CHECK).is_empty());
+        c.pod_mut("web-0").addresses = [addr("10.65.0.70")].into();
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.70"]);
     }
 }

@@ -38,8 +38,16 @@ fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
     let dark = ledger.dark.address(allocation.address) || (!owner_node.is_none() && ledger.dark.node(owner_node));
     let mut tunnels = ledger.tunnels_at(allocation.address);
     let old_tunnel = tunnels.any(|(node, ..)| ledger.may_be_old_tunnel_of(allocation, node));
+    // Where the Calico Node is missing, nothing shows which address an old tunnel had (IPA410).
+    let perhaps_tunnel = ledger.scope.is_unregistered(owner_node) && ledger.names_nobody(allocation);
     let tied = || ledger.handle_of(allocation).is_some_and(|h| lives(world, h) || waits(world, h));
-    !named && !dark && !old_tunnel && ledger.is_judged(allocation) && !ledger.is_held(allocation.address) && !tied()
+    !named
+        && !dark
+        && !old_tunnel
+        && !perhaps_tunnel
+        && ledger.is_judged(allocation)
+        && !ledger.is_held(allocation.address)
+        && !tied()
 }
 
 /// An endpoint that is not left behind has the handle's container.

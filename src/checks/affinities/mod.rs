@@ -11,6 +11,7 @@ pub mod affinity_pending_stuck;
 pub mod affinity_without_block;
 pub mod borrowed_under_strict_affinity;
 pub mod node_gone;
+pub mod node_without_calico_node;
 pub mod stale_calico_node;
 pub mod too_many_blocks;
 

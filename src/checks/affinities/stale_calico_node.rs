@@ -13,14 +13,17 @@ pub static CHECK: Check = Check {
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
     docs: Docs {
-        finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone.",
+        finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone; or a machine's former name: \
+            Kubernetes does not know it, its host address is that of a Calico Node which Kubernetes knows, and nothing \
+            under it is younger than that node.",
         matters: "Felix programs tunnels and routes to it, BGP peers with it, its tunnel addresses stay taken, and nothing of \
-            it is collected while it exists.",
+            it is collected while it exists. Two Calico Nodes with one host address: calico-node refuses to start.",
         arises: "The node was removed from Kubernetes while calico-kube-controllers did not run, or without its node \
-            controller.",
+            controller; or the machine was renamed.",
         action: "When the machine is gone for good, delete the Calico Node; its blocks and addresses are then collected.",
         silent: "Nodes of other clusters in the same datastore, and hosts without a reference to Kubernetes. Unless every \
-            node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours counts.",
+            node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours and a former name \
+            count. An address that several machines here have, or an ExternalIP, names no machine.",
     },
     run,
 };
@@ -35,11 +38,21 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
     let kubernetes = world.ledger.scope.kubernetes_name(node.name);
     let tunnels = node.tunnels.iter();
     let tunnels = tunnels.map(|(kind, address)| Evidence::new().with("type", kind.word()).with("address", *address));
+    let present = world.ledger.scope.present_name(node.name);
+    let (summary, advice) = match present {
+        Some(present) => (
+            format!("a former name of {}: both have one host address", world.text(present)),
+            "delete the Calico Node of the former name: the machine has another one now",
+        ),
+        None => (
+            format!("Kubernetes has no node {}, and Calico still has this one", world.text(kubernetes)),
+            "when the machine is gone for good, delete the Calico Node",
+        ),
+    };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node.name)), {
-            format!("Kubernetes has no node {}, and Calico still has this one", world.text(kubernetes))
-        })
-        .advice("when the machine is gone for good, delete the Calico Node")
+        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node.name)), summary)
+        .advice(advice)
+        .fact("present_name", present.map(|name| world.text(name)))
         .fact("kubernetes_name", world.text(kubernetes))
         .fact("addresses", node.addresses.to_vec())
         .fact("tunnels", tunnels.collect::<Vec<_>>())
@@ -48,6 +61,7 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
         .next(format!("ipaudit who {}", shell(world.text(node.name))))
         .next(format!("calicoctl delete node {}", shell(world.text(node.name))))
         .rests_on_calico_node(node)
+        .with_each(present, |d, name| d.looks_at_calico_node(name))
         .looks_at_kube_node(kubernetes)
         .done()
 }

@@ -14,15 +14,18 @@ pub static CHECK: Check = Check {
     subject: SubjectKind::Cluster,
     docs: Docs {
         finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \
-            nodes' addresses, nor the pods' endpoints, nor the history do.",
+            nodes' addresses, nor the pods' endpoints, nor the history do. Or this etcd was left behind: more than half of \
+            the live pods that have no endpoint here carry the annotations that only Calico's Kubernetes datastore writes.",
         matters: "Held against another cluster's pods every address looks leaked and every endpoint stale. Whoever released \
             them would take the addresses of all live pods.",
         arises: "The kubeconfig, the context or the etcd endpoints are another cluster's; or a second cluster was built from \
-            the same names.",
+            the same names; or Calico was moved to the Kubernetes datastore and its etcd stayed.",
         action: "Check which cluster each of the two is. Until they agree, every check that needs Kubernetes is skipped, \
-            and nothing is released.",
+            and nothing is released. An etcd that Calico has left is not cured by restarting pods: take it out of use.",
         silent: "The pair is known from an earlier audit; most nodes' InternalIPs are those of their Calico nodes; most pods \
-            have an endpoint of their name. A restored datastore fails the last one alone, and is judged.",
+            have an endpoint of their name. A restored datastore fails the last one alone, and is judged. None of them \
+            helps an etcd that was left behind; pods in the host's network, terminating ones and those that have their \
+            endpoint here say nothing of that.",
     },
     run,
 };
@@ -33,26 +36,37 @@ const SHOWN: usize = 10;
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let Pairing::Mismatch(why) = &world.ledger.pairing else { return };
     let snapshot = world.snapshot;
-    let scope = &world.ledger.scope;
     let shown = |names: &mut dyn Iterator<Item = Name>| -> Vec<String> {
         names.take(SHOWN).map(|n| world.text(n).to_owned()).collect()
     };
-    let shared = snapshot.kube_nodes.iter().filter(|n| scope.kubernetes_node_is_ours(n.name)).count();
+    let abandoned = world.ledger.abandoned().filter(|_| world.ledger.pairing.is_abandoned());
+    let advice = match abandoned {
+        Some(_) => "this cluster's Calico reads this etcd no more: take it out of use; restarting pods cures nothing",
+        None => "check that the kubeconfig and the etcd endpoints are of one cluster",
+    };
+    let mut wired = abandoned.as_ref().map(|a| a.wired.clone()).unwrap_or_default();
+    // The oldest ones: those that come and go meanwhile make no other finding of it.
+    wired.sort_by_key(|p| (p.created, world.pod_id(p)));
+    wired.truncate(SHOWN);
     let draft = world
         .draft(&CHECK, cluster(world), why.as_str())
-        .advice("check that the kubeconfig and the etcd endpoints are of one cluster")
+        .advice(advice)
         .fact("reason", why.as_str())
         .fact("kubernetes_server", snapshot.kube.server.as_str())
         .fact("kubernetes_uid", snapshot.kube.uid())
         .fact("etcd_endpoints", snapshot.etcd.endpoints.clone())
         .fact("kubernetes_nodes", snapshot.kube_nodes.len())
         .fact("calico_nodes", snapshot.calico_nodes.len())
-        .fact("shared_nodes", shared)
+        .fact("shared_nodes", world.ledger.shared_nodes(world.past))
+        .fact("pods_without_endpoint", abandoned.as_ref().map(|a| a.without_endpoint))
+        .fact("pods_of_the_kubernetes_datastore", abandoned.as_ref().map(|a| a.wired.len()))
+        .fact("examples", wired.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
         .fact("kubernetes_names", shown(&mut snapshot.kube_nodes.iter().map(|n| n.name)))
         .fact("calico_names", shown(&mut snapshot.calico_nodes.iter().map(|n| n.name)))
         .next("kubectl config current-context")
         .next("kubectl get nodes -o wide")
         .next("calicoctl get nodes -o wide")
+        .with_each(&wired, |d, pod| d.rests_on_pod(pod).looks_at_endpoints_at_home(pod))
         .with_each(&snapshot.kube_nodes, |d, node| d.looks_at_kube_node(node.name))
         .with_each(&snapshot.calico_nodes, |d, node| d.looks_at_calico_node(node.name));
     findings.push(draft.done());
@@ -95,6 +109,20 @@ mod tests {
         assert_eq!(c.subjects(&CHECK), ["guid-1"]);
         c.past = Some(Past { audits: 1, pair_known: true, ..Past::default() });
         assert!(c.find(&CHECK).is_empty(), "known from the history");
+    }
+
+    #[test]
+    fn an_etcd_that_calico_left_names_the_pods_that_tell() {
+        let mut c = Cluster::healthy();
+        let address: Box<[_]> = [addr("10.65.0.9")].into();
+        c.pod("shop", "new-0", "node-1", &["10.65.0.9"]).annotated = address;
+        let found = c.find(&CHECK);
+        let why = "this cluster's Calico keeps its data in Kubernetes, not in this etcd";
+        assert_eq!((found.len(), found[0].summary.as_str()), (1, why));
+        assert!(found[0].advice.contains("restarting pods cures nothing"), "{}", found[0].advice);
+        assert_eq!(found[0].evidence.get("examples"), Some(&vec!["shop/new-0"].into()));
+        let pod = (c.name("shop"), c.name("new-0"));
+        assert!(found[0].rests.iter().any(|r| r.look == crate::model::Look::Pod(pod.0, pod.1)), "looked at again");
     }
 
     #[test]

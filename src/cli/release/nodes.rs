@@ -23,7 +23,12 @@ pub fn now(world: &World<'_>, exclusive: bool, node: Name) -> NodeNow {
         },
         // Another cluster on this datastore loses its Calico Nodes to our kube-controllers while its pods live on
         // (domain facts, section 8): only what the history knows as ours, or the operator's word, tells the two apart.
-        Standing::Departed if !exclusive && !world.past.is_some_and(|p| p.known_nodes.contains(text)) => {
+        // A machine's former name is this cluster's own, whoever else is here.
+        Standing::Departed
+            if !exclusive
+                && !world.ledger.scope.is_former(node)
+                && !world.past.is_some_and(|p| p.known_nodes.contains(text)) =>
+        {
             NodeNow::Unknown(
                 "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster uses \
                  this datastore"
@@ -98,6 +103,30 @@ mod tests {
         let stranger = Past { known_nodes: Default::default(), ..known };
         assert!(matches!(how(&mut c, "node-1", &stranger, false), NodeNow::Unknown(why) if why.contains("exclusive")));
         assert_eq!(how(&mut c, "node-1", &stranger, true), NodeNow::Departed(Some(Time(7))));
+    }
+
+    /// Known gone since the audit that first saw it so; other clusters in the datastore change nothing.
+    #[test]
+    fn a_former_name_is_departed_since_it_was_known_to_be_one() {
+        let mut c = Cluster::healthy();
+        c.node("east-1", "172.31.0.1");
+        c.node("old-1", "192.168.0.1");
+        c.remove_kube_node("east-1");
+        c.remove_kube_node("old-1");
+        let first = Past::default();
+        assert_eq!(how(&mut c, "old-1", &first, false), NodeNow::Departed(None), "nobody knows since when");
+        let past = Past { gone_since: [("old-1".to_owned(), Time(7))].into(), ..Past::default() };
+        assert_eq!(how(&mut c, "old-1", &past, false), NodeNow::Departed(Some(Time(7))));
+        assert!(matches!(how(&mut c, "east-1", &past, false), NodeNow::Unknown(_)));
+    }
+
+    #[test]
+    fn a_node_of_ours_without_its_calico_node_is_asked_by_kubernetes_name() {
+        let mut c = Cluster::healthy();
+        c.remove_calico_node("node-1");
+        assert_eq!(how(&mut c, "node-1", &Past::default(), false), NodeNow::Ready);
+        c.snapshot.kube_nodes[0].ready = Some(false);
+        assert_eq!(how(&mut c, "node-1", &Past::default(), false), NodeNow::NotReady);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What a capture writes it reads again.
+//! What a capture writes it reads again, and lines of older formats too.
 
 use super::*;
-use crate::checks::testing::{Cluster, addr};
+use crate::checks::testing::{Cluster, addr, cidr};
 
 #[test]
 fn objects_come_back_as_they_were() {
@@ -11,6 +11,8 @@ fn objects_come_back_as_they_were() {
     (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
     (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
     pod.asked_for = [addr("10.65.0.1")].into();
+    pod.annotated = [addr("10.65.0.1"), addr("fd00::1")].into();
+    c.snapshot.kube_nodes[0].pod_cidrs = [cidr("10.244.1.0/24"), cidr("fd00:1::/64")].into();
     let service = c.service("shop", "web", "10.65.9.9");
     (service.class, service.families) = (Some(kind), Families { v4: true, v6: false });
     c.namespace("shop");
@@ -53,6 +55,19 @@ fn a_look_of_version_1_is_read() {
     let pair = ClockPair { theirs: Time(4_000_000_000), ours: Time(5_000_000_000) };
     assert_eq!(back.kube.clocks.iter().collect::<Vec<_>>(), [pair]);
     assert_eq!(back.read_until, Some(Time(68_000_000_000)));
+}
+
+/// Lines of format 1 have neither podCIDRs nor Calico's annotations.
+#[test]
+fn lines_of_the_first_format_are_read() {
+    let mut names = Names::default();
+    let node = r#"{"node":{"uid":"u","name":"node-1","internal":["192.168.0.1"],"ready":true,"boot_id":"",
+        "windows":false,"created":null}}"#;
+    let Line::Node(node) = serde_json::from_str(node).unwrap() else { unreachable!("a node") };
+    assert!(node.node(&mut names).unwrap().pod_cidrs.is_empty());
+    let pod = r#"{"pod":{"uid":"u","ns":"shop","name":"web-0","phase":"Running","addresses":["10.65.0.1"]}}"#;
+    let Line::Pod(pod) = serde_json::from_str(pod).unwrap() else { unreachable!("a pod") };
+    assert!(pod.pod(&mut names).unwrap().annotated.is_empty());
 }
 
 #[test]

@@ -55,8 +55,8 @@ fn timestamp(moment: Moment) -> Option<pb::Timestamp> {
 
 fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
     let Labels { os, kubevirt, vm_name } = &item.labels;
-    let Annotations { mirror, no_ipam, ip_addrs, floating, network_status, v4_pools, v6_pools, load_balancer_ips } =
-        &item.annotations;
+    let Annotations { mirror, no_ipam, ip_addrs, floating, pod_ip, pod_ips, network_status, .. } = &item.annotations;
+    let Annotations { v4_pools, v6_pools, load_balancer_ips, .. } = &item.annotations;
     pb::ObjectMeta {
         name: item.name.to_string(),
         namespace: item.namespace.to_string(),
@@ -69,6 +69,8 @@ fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
             ("cni.projectcalico.org/ipAddrsNoIpam", no_ipam),
             ("cni.projectcalico.org/ipAddrs", ip_addrs),
             ("cni.projectcalico.org/floatingIPs", floating),
+            ("cni.projectcalico.org/podIP", pod_ip),
+            ("cni.projectcalico.org/podIPs", pod_ips),
             ("k8s.v1.cni.cncf.io/network-status", network_status),
             ("projectcalico.org/ipv4pools", v4_pools),
             ("projectcalico.org/ipv6pools", v6_pools),
@@ -110,6 +112,10 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
         }),
         Kind::Node => Object::Node(pb::Node {
             metadata,
+            spec: Some(pb::NodeSpec {
+                pod_cidr: spec.pod_cidr.to_string(),
+                pod_cidrs: spec.pod_cidrs.iter().map(|text| text.to_string()).collect(),
+            }),
             status: Some(pb::NodeStatus {
                 conditions,
                 addresses: status
@@ -171,7 +177,7 @@ fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
             },
         ),
         Kind::Node => (
-            form::Spec::default(),
+            form::Spec { pod_cidr: spec.pod_cidr, pod_cidrs: spec.pod_cidrs, ..Default::default() },
             form::Status {
                 conditions: status.conditions,
                 addresses: status.addresses,
@@ -180,7 +186,12 @@ fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
             },
         ),
         Kind::Service => (
-            form::Spec { node_name: Text::default(), host_network: false, ..spec },
+            form::Spec {
+                r#type: spec.r#type,
+                load_balancer_class: spec.load_balancer_class,
+                load_balancer_ip: spec.load_balancer_ip,
+                ..Default::default()
+            },
             form::Status { load_balancer: status.load_balancer, ..Default::default() },
         ),
         Kind::Namespace => Default::default(),
@@ -196,6 +207,8 @@ fn text() -> impl Strategy<Value = String> {
         "\\PC{0,8}",
         Just("10.65.0.7".to_owned()),
         Just("fd00:65::7/128".to_owned()),
+        Just("10.65.0.7/32,fd00:65::7/128".to_owned()),
+        Just("10.244.1.0/24".to_owned()),
         Just("300.1.2.3".to_owned()),
         Just("Ready".to_owned()),
         Just("True".to_owned()),
@@ -223,7 +236,7 @@ fn moment() -> impl Strategy<Value = Moment> {
 
 /// As many texts as an object can hold, made into one.
 fn any_item() -> impl Strategy<Value = (Vec<String>, [Moment; 2], [bool; 2], usize)> {
-    (prop::collection::vec(text(), 32), [moment(), moment()], any::<[bool; 2]>(), 0usize..4)
+    (prop::collection::vec(text(), 37), [moment(), moment()], any::<[bool; 2]>(), 0usize..4)
 }
 
 fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: usize) -> Item<'a> {
@@ -248,6 +261,8 @@ fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: 
                 no_ipam: t(10),
                 ip_addrs: t(31),
                 floating: t(11),
+                pod_ip: t(32),
+                pod_ips: t(33),
                 network_status: t(12),
                 v4_pools: t(13),
                 v6_pools: t(14),
@@ -262,6 +277,8 @@ fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: 
             load_balancer_ip: t(19),
             ip_families: [20, 21].into_iter().take(many).map(t).collect(),
             ip_family_policy: t(22),
+            pod_cidr: t(34),
+            pod_cidrs: [35, 36].into_iter().take(many).map(t).collect(),
         },
         status: form::Status {
             phase: t(20),
@@ -402,6 +419,50 @@ fn a_pod_is_read_whole() {
     assert_eq!(texts(&pod.floating), ["10.65.255.7"]);
     assert_eq!(texts(&pod.network_status), ["10.9.0.1"], "the default network's address is the pod's own");
     assert!(remarks.notes().is_empty() && remarks.hole_in(Input::Pods).is_none());
+}
+
+/// Free text of anybody's: what reads as an address counts, the rest is a note.
+#[test]
+fn the_annotations_of_the_kubernetes_datastore_are_read_as_addresses() {
+    let read = |annotations: Value, ips: Value| {
+        let (snapshot, remarks) = one_pod(json!({
+            "metadata": { "name": "web-0", "namespace": "prod", "annotations": annotations },
+            "spec": { "nodeName": "node-1" }, "status": { "phase": "Running", "podIPs": ips },
+        }));
+        let pod = &snapshot.pods[0];
+        assert!(remarks.hole_in(Input::Pods).is_none());
+        (texts(&pod.annotated), pod.is_wired_through_kubernetes(), remarks.notes().len())
+    };
+    const LIST: &str = "cni.projectcalico.org/podIPs";
+    const ONE: &str = "cni.projectcalico.org/podIP";
+    let own = || json!([{ "ip": "2001:DB8:0::1" }, { "ip": "10.65.0.7" }]);
+    let list = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let both = read(json!({ LIST: "10.65.0.7/32, 2001:db8::1/128", ONE: "10.9.9.9/32" }), own());
+    assert_eq!(both, (list(&["10.65.0.7", "2001:db8::1"]), true, 0), "as addresses, in any order");
+    let single = read(json!({ LIST: "10.65.0.7/32,2001:db8::1/128" }), json!([{ "ip": "10.65.0.7" }]));
+    assert!(single.1, "a single-stack kubelet tells one of two");
+    assert!(read(json!({ ONE: "10.65.0.7/32" }), json!([{ "ip": "10.65.0.7" }])).1, "what older ones wrote");
+    assert!(!read(json!({ ONE: "10.65.0.7/32" }), own()).1, "the second address is nobody's");
+    assert!(!read(json!({ LIST: "10.65.0.8/32" }), json!([{ "ip": "10.65.0.7" }])).1, "of an earlier sandbox");
+    assert_eq!(read(json!({ LIST: "", ONE: "" }), own()), (list(&[]), false, 0), "CNI DEL empties them");
+    assert_eq!(read(json!({ LIST: "10.65.0.7/32,x" }), json!([])), (list(&["10.65.0.7"]), false, 1));
+}
+
+#[test]
+fn a_nodes_ranges_are_read_from_either_field() {
+    let read = |spec: Value| {
+        let node = json!({ "kind": "Node", "apiVersion": "v1", "metadata": { "name": "node-1" }, "spec": spec });
+        let (text, mut snapshot, mut remarks) = (node.to_string(), Snapshot::default(), Remarks::default());
+        super::insert(&mut snapshot, Kind::Node, &kube_json::item(&text).unwrap(), &mut remarks);
+        assert!(remarks.hole_in(Input::KubeNodes).is_none());
+        let cidrs: Vec<String> = snapshot.kube_nodes[0].pod_cidrs.iter().map(ToString::to_string).collect();
+        (cidrs.join(" "), remarks.notes().len())
+    };
+    let both = json!({ "podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00:1::/64"] });
+    assert_eq!(read(both), ("10.244.1.0/24 fd00:1::/64".to_owned(), 0));
+    assert_eq!(read(json!({ "podCIDR": "10.244.1.0/24" })), ("10.244.1.0/24".to_owned(), 0));
+    assert_eq!(read(json!({ "podCIDR": null, "podCIDRs": null })), (String::new(), 0));
+    assert_eq!(read(json!({ "podCIDRs": ["none"] })), (String::new(), 1));
 }
 
 #[test]

@@ -177,10 +177,6 @@ impl<'a> Writer<'a> {
             let set = "UPDATE pair SET exclusive = ?2 WHERE id = ?1 AND exclusive <> ?2";
             self.connection.execute(set, params![pair, exclusive])?;
         }
-        if record.pod_allocation {
-            let set = "UPDATE pair SET saw_pod_allocation = 1 WHERE id = ?1 AND saw_pod_allocation = 0";
-            self.connection.execute(set, [pair])?;
-        }
         let strict = match record.strict_affinity {
             Some(true) => "UPDATE pair SET strict_affinity_since = ?2 WHERE id = ?1 AND strict_affinity_since IS NULL",
             Some(false) => {
