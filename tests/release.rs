@@ -7,12 +7,16 @@ mod servers;
 
 #[path = "release/adversary.rs"]
 mod adversary;
+#[path = "release/again.rs"]
+mod again;
 #[path = "release/bulk.rs"]
 mod bulk;
 #[path = "release/contract.rs"]
 mod contract;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/hostile.rs"]
+mod hostile;
 #[path = "release/kills.rs"]
 mod kills;
 #[path = "release/plain.rs"]
@@ -27,7 +31,11 @@ mod real_kube;
 mod runs;
 #[path = "release/soak.rs"]
 mod soak;
+#[path = "release/stops.rs"]
+mod stops;
 #[path = "release/terminal.rs"]
 mod terminal;
+#[path = "release/waits.rs"]
+mod waits;
 #[path = "release/world.rs"]
 mod world;

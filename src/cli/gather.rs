@@ -21,7 +21,7 @@ use crate::model::{HandleId, Input, InputState, Name, Names, Snapshot, Time};
 use crate::source::capture::{KubeLooked, Writer};
 use crate::source::etcd::{self, Pin, ReadError, ReadOptions, Sink};
 use crate::source::etcd_look::read_keys;
-use crate::source::kube_api::{KubeApi, Patience};
+use crate::source::kube_api::KubeApi;
 use crate::source::kube_look::{self, Suspects};
 use crate::source::{etcd_ranges, kube, kube_objects};
 use crate::steady::{Again, SecondLook};
@@ -54,7 +54,7 @@ impl Sources {
                 None => Kube::NotAsked,
                 Some(client) => {
                     streams.verbose(&format!("Kubernetes: {} from {}", client.server, client.source));
-                    Kube::Live(Box::new(KubeApi::new(client, Patience::with_timeout(kube.kube_timeout))))
+                    Kube::Live(Box::new(KubeApi::new(client, kube.patience())))
                 }
             }
         } else {

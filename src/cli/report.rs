@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
-use super::output::{self, Streams};
+use super::output::Streams;
 use crate::checks;
 use crate::checks::evidence::shell;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::history::Db;
 use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
-use crate::history::{Db, Mode};
 use crate::model::{Code, InputState, Time};
 use crate::render::Narrow;
 use crate::render::report::{
@@ -28,12 +28,10 @@ const LEAK: Code = Code(110);
 /// # Errors
 /// No history, one that cannot be read, or a window that ends before it begins.
 pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
-    let path = args.db.path()?;
-    if !path.exists() {
-        let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
+    let Some(db) = args.db.open_to_read_if_there()? else {
+        let none = Error::new("read the history").at(args.db.path()?.display().to_string()).cause("no such file");
         return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
-    }
-    let db = Db::open(&path, Mode::Read)?;
+    };
     let now = args.now.unwrap_or_else(super::gather::present);
     let until = args.until.map_or(now, |until| until.at(now));
     let window = Window { since: args.since.at(now), until };
@@ -65,7 +63,7 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
         ReportOutput::Markdown => report::markdown::write(view, &mut text),
     };
     written.map_err(|e| Error::new("print the report").cause(e))?;
-    output::print(&text)
+    streams.print(&text)
 }
 
 fn narrowed_by(args: &ReportArgs) -> Vec<String> {

@@ -10,7 +10,7 @@ use super::{who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, decide};
-use crate::history::{Db, Mode};
+use crate::history::Db;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Input, InputState, Past, Snapshot};
 use crate::record;
@@ -34,7 +34,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
         WhoOutput::Json => render::who::write_json(&dossier, &mut text),
     };
     written.map_err(|e| Error::new("print the answer").cause(e))?;
-    output::print(&text)?;
+    streams.print(&text)?;
     Ok(exit)
 }
 
@@ -42,7 +42,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
 const INTERVALS: usize = 32;
 
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
-    let db = Db::open(&args.db.path()?, Mode::Read)?;
+    let db = args.db.open_to_read()?;
     let guesses = who::guesses(&args.what);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
@@ -184,7 +184,7 @@ fn open(args: &WhoArgs, streams: &Streams) -> (Option<Db>, bool) {
             streams.verbose("no history yet");
             return (None, false);
         }
-        Ok(path) => Db::open(&path, Mode::Read),
+        Ok(_) => args.db.open_to_read(),
         // Nobody asked for one, and there is no place where it could be.
         Err(_) => return (None, false),
     };

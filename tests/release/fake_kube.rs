@@ -19,6 +19,10 @@ struct State {
     /// Answers no GET of single objects, lists go on.
     no_single: AtomicBool,
     uids: AtomicU64,
+    /// Everything is answered with 403 and these words.
+    says: Mutex<Option<String>>,
+    /// Every path that was asked for, with its query.
+    asked: Mutex<Vec<String>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -106,6 +110,16 @@ impl FakeKube {
         pod["metadata"]["annotations"][key] = json!(value);
     }
 
+    /// Everything is forbidden from now on, in these words.
+    pub fn say(&self, words: &str) {
+        *self.state.says.lock().unwrap() = Some(words.to_owned());
+    }
+
+    /// Every path that was asked for since the last time, with its query.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.asked.lock().unwrap())
+    }
+
     /// Nobody answers any more: open connections are cut, new ones hung up on.
     pub fn die(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
@@ -136,6 +150,7 @@ fn serve(state: &State, stream: TcpStream) {
             return;
         }
         let path = first.split(' ').nth(1).unwrap_or_default();
+        state.asked.lock().unwrap().push(path.to_owned());
         let (code, body) = answer(state, path.split('?').next().unwrap());
         let body = body.to_string();
         let date = chrono::Utc::now().format("%a, %d %b %Y %H:%M:%S GMT");
@@ -151,6 +166,12 @@ fn serve(state: &State, stream: TcpStream) {
 
 fn answer(state: &State, path: &str) -> (u16, Value) {
     let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+    if let Some(words) = &*state.says.lock().unwrap() {
+        return (
+            403,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "message": words}),
+        );
+    }
     let single = parts.len() == 4 || (parts.len() == 2 && parts[0] == "nodes");
     if single && state.no_single.load(Ordering::SeqCst) {
         return (500, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "message": "no"}));

@@ -12,10 +12,11 @@ use crate::cli::release::nodes;
 use crate::decode::keys::{endpoint_of_pod_key, record_key};
 use crate::ledger::{Allocation, Claim, Claimant, Ledger, Tally, Use};
 use crate::model::keys::handle_key;
-use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
+use crate::model::{Addr, Block, Cidr, Code, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
 use crate::plan::circumstances::{Address, Again, AgainNode, AgainPod, Holder, Left, PodNow, Refusal, Special, Word};
 use crate::plan::confirm::Work;
 use crate::plan::orphans::Orphan;
+use crate::plan::recurring::{self, Recurring};
 use crate::plan::release::{Extent, Place, Target, Witness};
 use crate::plan::rules;
 
@@ -56,7 +57,7 @@ impl<'w> Judge<'w> {
         self.world.ledger.text(name)
     }
 
-    /// Judges everything of one handle id.
+    /// Judges everything of one handle id. The operator's word lets an orphan of this id go, and no address.
     pub fn handle(&self, id: HandleId) -> Verdict {
         let text = id.text(&self.world.snapshot.names);
         let allocations: Vec<&Allocation> = self.world.ledger.allocations_of(id).collect();
@@ -94,16 +95,23 @@ impl<'w> Judge<'w> {
             return Verdict::Refused(vec![Refusal::new(3, text, words)]);
         }
         let grace = self.world.snapshot.kube_controllers.grace();
-        let mut refused = Vec::new();
+        let whose = Recurring::of(&self.world.snapshot.names, id);
+        let mut refused: Vec<Refusal> =
+            recurring::automatically(text, whose, self.word.knows).err().into_iter().collect();
         for object in tally.objects {
-            let seen = if self.word.skip_age { None } else { self.observed.handle(&self.orphan_of(object).id) };
-            refused.extend(rules::observed(text, seen, grace, self.word.skip_age).err());
+            let asked = whose.is_some() || !self.word.skip_age;
+            let seen = if asked { self.observed.handle(&self.orphan_of(object).id) } else { None };
+            refused.extend(recurring::observed(text, whose, seen, grace, self.word).err());
         }
         if !refused.is_empty() {
             return Verdict::Refused(refused);
         }
         let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
-        let reason = "no block has an address of it, and no endpoint has its container (IPA201)".to_owned();
+        let proof = "no block has an address of it, and no endpoint has its container (IPA201)";
+        let reason = match whose {
+            None => proof.to_owned(),
+            Some(whose) => format!("by the operator's word (--i-know-what-this-is): {}; {proof}", whose.words()),
+        };
         Verdict::Go(Box::new(Candidate {
             work: Work::Orphans(orphans),
             reason,
@@ -145,7 +153,9 @@ impl<'w> Judge<'w> {
     fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Verdict {
         let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
         let snapshot = self.world.snapshot;
-        let mut refused = rules::refusals(&addresses, self.word, snapshot.now, snapshot.kube_controllers.grace());
+        // One at a time: the word is for the address that was named, not for the others of its handle.
+        let word = Word { knows: self.word.knows && extent == Extent::One, ..self.word.clone() };
+        let mut refused = rules::refusals(&addresses, &word, snapshot.now, snapshot.kube_controllers.grace());
         let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
         let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
         refused.extend(id.and_then(|id| self.shadow(id)).map(|words| Refusal::new(3, subject, words)));
@@ -246,17 +256,21 @@ impl<'w> Judge<'w> {
         let proof = leaked_address::proof(&self.world, allocation);
         let attribute = ledger.attribute_of(allocation);
         let owner = attribute.map(|a| a.owner).unwrap_or_default();
+        let special = self.special(allocation);
+        // What was watched: that it is leaked, or that the next pod waits for it.
+        let awaited = matches!(special, Some(Special::Awaited(_)));
+        let code = if awaited { Code(133) } else { leaked_address::CHECK.code };
         Address {
             address: allocation.address,
-            special: self.special(allocation),
+            special,
             holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c)).collect(),
             endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e)).collect(),
             node: self.text(owner.node).to_owned(),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
-            pod_now: self.pod_now(owner.pod_name(), proof.is_some()),
+            pod_now: self.pod_now(owner.pod_name(), proof.is_some() || awaited),
             observed: match self.word.skip_age {
                 true => None,
-                false => self.observed.address(&ledger.tuple_of(allocation), self.text(owner.node)),
+                false => self.observed.address(code, &ledger.tuple_of(allocation), self.text(owner.node)),
             },
             proof: proof.map(|p| self.words(&p, owner.pod_name().unwrap_or_default())),
         }
