@@ -35,6 +35,7 @@ use crate::plan::circumstances::{Ask, Refusal, Word};
 use crate::plan::confirm::{Plan, Step, Work};
 use crate::plan::fresh::Decision;
 use crate::plan::orphans::{self, Orphan};
+use crate::plan::outcome::{Course, End};
 use crate::plan::{gates as rule_2, rules};
 use crate::render::json;
 use crate::steady::Settling;
@@ -59,7 +60,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let db = args.with.db.path()?;
     if !settled(&db, &mut recorder, &sources, streams).await?.is_empty() {
         streams.note(STILL_UNKNOWN);
-        return Ok(Exit::Incomplete);
+        return Ok(Course { end: End::Unknown, ..Course::default() }.exit());
     }
     let past = recorder.past()?;
     let made = present();

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::{Snapshot, Time};
 use crate::plan::confirm::Yes;
+use crate::plan::outcome::{Course, End};
 use crate::render::json;
 
 /// A plan that is older than this when it is confirmed is made anew.
@@ -49,7 +50,8 @@ impl Session<'_> {
     /// Failures of the tool, of etcd or the history.
     pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
         let refused = !planned.plan.refusals.is_empty();
-        let dry = if refused { Exit::Findings } else { Exit::Clean };
+        let plan = Course { refused, ..Course::default() };
+        let dry = plan.exit();
         if planned.plan.steps.is_empty() {
             self.print(&planned, None, dry, streams)?;
             return Ok(dry);
@@ -68,11 +70,12 @@ impl Session<'_> {
         let patience = self.patience.min(STALE.saturating_sub(present().since(self.made)));
         let stop = stop_on_signal();
         let Some(turn) = Turn::wait(self.db, patience, &stop, streams).await? else {
+            let exit = Course { end: End::Stopped, ..plan }.exit();
             if self.output == PlanOutput::Json {
-                self.print(&planned, None, Exit::Findings, streams)?;
+                self.print(&planned, None, exit, streams)?;
             }
             streams.note("stopped before anything was written");
-            return Ok(Exit::Findings);
+            return Ok(exit);
         };
         if present().since(self.made) > STALE {
             return Err(Error::new("carry out a plan")
@@ -83,7 +86,7 @@ impl Session<'_> {
         let unknown = earlier::settle(recorder, self.sources.connection()?, streams).await?;
         if self.undoes.map_or(!unknown.is_empty(), |id| unknown.contains(&id)) {
             streams.note(STILL_UNKNOWN);
-            return Ok(Exit::Incomplete);
+            return Ok(Course { end: End::Unknown, ..plan }.exit());
         }
         let mut asked = self.asked.clone();
         asked["confirmed_by"] = match confirmed.by() {

@@ -187,8 +187,8 @@ mod tests {
     fn whatever_the_layout_nothing_hidden_is_raw_and_the_document_is_the_same() {
         let all: String = ('\0'..=char::MAX).filter(|c| is_hidden(*c) || c.is_ascii()).collect();
         let value = json!({all.clone(): [all.clone(), {"k": all}]});
-        let layouts: [fn(&Value, &mut Vec<u8>) -> Result<()>; 3] = [compact, by_entry, indented];
-        for layout in layouts {
+        type Layout = fn(&Value, &mut Vec<u8>) -> Result<()>;
+        for layout in [compact as Layout, by_entry, indented] {
             let mut out = Vec::new();
             layout(&value, &mut out).unwrap();
             let text = String::from_utf8(out).unwrap();
