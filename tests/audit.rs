@@ -132,14 +132,14 @@ fn a_newer_a_cut_off_and_a_foreign_capture_are_refused() {
         out.finish().unwrap();
         path
     };
-    let newer = write("newer", &text.replacen("\"version\":1", "\"version\":2", 1));
+    let newer = write("newer", &text.replacen("\"version\":2", "\"version\":3", 1));
     let cut = write("cut", &text[..text.trim_end().rfind('\n').unwrap()]);
     let foreign = write("foreign", "{\"kind\":\"List\"}\n");
     let half = folder.path().join("half");
     let bytes = std::fs::read(&good).unwrap();
     std::fs::write(&half, &bytes[..bytes.len() / 2]).unwrap();
     for (file, says) in [
-        (&newer, "format 2 of ipaudit"),
+        (&newer, "format 3 of ipaudit"),
         (&cut, "its last line is missing"),
         (&foreign, "not a capture"),
         (&half, "cannot read the capture"),

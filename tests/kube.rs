@@ -13,7 +13,7 @@ use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube::{Remarks, insert};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::decode::kube_json;
-use ipaudit::model::{Input, InputState, KubeNode, Pod, Service, Snapshot};
+use ipaudit::model::{Families, Input, InputState, KubeNode, Pod, Service, Snapshot};
 use ipaudit::source::kube::read;
 use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Looked, Suspects, get_node, get_pod, get_service, look_again};
@@ -128,7 +128,12 @@ fn words(snapshot: &Snapshot, exact: bool) -> Vec<String> {
         let Service { load_balancer, requests_address, ingress, deleting, .. } = service;
         let class = service.class.map(text);
         let name = snapshot.pair(service.namespace, service.name);
-        format!("{name} {} {load_balancer} {class:?} {requests_address} {ingress:?} {deleting:?}", uid(service.uid))
+        // A server fills in what a file leaves out.
+        let families = if exact { service.families.words().collect::<Vec<_>>().join("+") } else { String::new() };
+        format!(
+            "{name} {} {load_balancer} {class:?} {requests_address} {ingress:?} {deleting:?} {families}",
+            uid(service.uid)
+        )
     };
     let mut words: Vec<String> = snapshot.pods.iter().map(pod).collect();
     words.extend(snapshot.kube_nodes.iter().map(node));
@@ -164,6 +169,8 @@ fn with_all_rights_everything_is_read_as_protobuf_and_says_what_json_says() {
     assert_eq!(words(&snapshot, true), words(&from_json, true));
     assert_eq!(snapshot.namespaces.len(), from_json.namespaces.len());
     assert!(snapshot.pods.len() > 40 && snapshot.services.len() > 5);
+    let single = |service: &&Service| service.families == Families { v4: true, v6: false };
+    assert!(snapshot.services.iter().find(single).is_some(), "a server of one family alone");
     // The comparison is worth something: what is rare is there.
     let words = words(&snapshot, false).join("\n");
     for rare in

@@ -204,10 +204,12 @@ fn capacity_in_full() {
     let parts = ["allocated", "cooling", "reserved", "free", "unknown"].map(|part| number(&pool[part]));
     assert_eq!(parts.iter().sum::<u64>(), number(&pool["addresses"]), "every address is counted once: {pool}");
     assert!(number(&pool["in_use"]) + number(&pool["leaked"]) <= number(&pool["allocated"]));
-    for name in ["blocks", "free_blocks", "existing_blocks", "absent_blocks", "reclaimable_blocks", "ownerless_blocks"]
-    {
+    for name in ["blocks", "existing_blocks", "ownerless_blocks"] {
         number(&pool[name]);
     }
+    let blocks = ["free", "absent", "empty", "reclaimable", "stranded"].map(|n| number(&pool[format!("{n}_blocks")]));
+    let [free, absent, empty, reclaimable, stranded] = blocks;
+    assert_eq!((free, empty), (absent + reclaimable, reclaimable + stranded), "{pool}");
     let nodes = document["nodes"].as_array().unwrap();
     let allocated: Vec<u64> = nodes.iter().map(|n| number(&n["allocated"])).collect();
     assert!(allocated.is_sorted_by(|a, b| a >= b) && allocated[0] > 0, "the biggest first: {allocated:?}");

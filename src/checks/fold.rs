@@ -1,7 +1,7 @@
 //! One cause gives many findings: `root` names the one that explains another.
 //!
-//! The rows of the catalogue say who folds whom: IPA101 the 102, 120, 130 and 131 of its address, IPA409 the
-//! 406 and 103 of its node. Beside these, IPA503 explains the 502 of its workload, and an endpoint left behind (501,
+//! The rows of the catalogue say who folds whom: IPA101 the 102, 120, 130 and 131 of its address, IPA120 the 505 of
+//! its pods, IPA409 the 406 and 103 of its node. Beside these, IPA503 explains the 502 of its workload, and an endpoint left behind (501,
 //! 502) the leak of the very address that it lists. A fold must not hide a cause: whatever is worse than its root,
 //! or merely of the same name, stands for itself.
 
@@ -25,15 +25,26 @@ pub fn fold(findings: &mut [Finding]) {
 }
 
 /// What was found, and how bad it is.
-struct Known(HashMap<(Code, String), Severity>);
+struct Known {
+    severities: HashMap<(Code, String), Severity>,
+    /// The pods of each IPA120, with its address; of several the first.
+    unallocated: HashMap<String, String>,
+}
 
 impl Known {
     fn of(findings: &[Finding]) -> Known {
-        Known(findings.iter().map(|f| ((f.code, f.subject.id.clone()), f.severity)).collect())
+        let severities = findings.iter().map(|f| ((f.code, f.subject.id.clone()), f.severity)).collect();
+        let mut unallocated = HashMap::new();
+        for finding in findings.iter().filter(|f| f.code == Code(120)) {
+            for pod in texts(finding, "restart") {
+                unallocated.entry(pod).or_insert_with(|| finding.subject.id.clone());
+            }
+        }
+        Known { severities, unallocated }
     }
 
     fn has(&self, code: u16, id: &str) -> bool {
-        self.0.contains_key(&(Code(code), id.to_owned()))
+        self.severities.contains_key(&(Code(code), id.to_owned()))
     }
 
     /// The finding that explains this one.
@@ -44,6 +55,8 @@ impl Known {
             (102 | 120 | 130 | 131, SubjectKind::Address) => self.no_milder(finding, root(101, id.clone())),
             (406, _) if self.has(409, id) => Some(root(409, id.clone())),
             (103, _) => texts(finding, "nodes").into_iter().find(|n| self.has(409, n)).map(|n| root(409, n)),
+            // The pod lost both: restarting it once is the cure of both.
+            (505, _) => self.no_milder(finding, root(120, self.unallocated.get(id)?.clone())),
             (502, _) => self.no_milder(finding, root(503, text(finding, "workload")?)),
             (110, _) => endpoints_left(finding)
                 .into_iter()
@@ -55,7 +68,7 @@ impl Known {
 
     /// The root, when it was found and is at least as bad as what it explains: a warning hides nothing critical.
     fn no_milder(&self, finding: &Finding, root: Root) -> Option<Root> {
-        let severity = self.0.get(&(root.code, root.id.clone()))?;
+        let severity = self.severities.get(&(root.code, root.id.clone()))?;
         (*severity >= finding.severity).then_some(root)
     }
 }
@@ -150,6 +163,22 @@ mod tests {
         assert_eq!(found[0], (110, "10.65.0.1".to_owned(), Some((501, OLD.to_owned()))));
         c.remove_endpoint("web-0");
         assert_eq!(roots(&mut c, &[110, 501]), [(110, "10.65.0.1".to_owned(), None)]);
+    }
+
+    /// A restored backup loses endpoints together with allocations.
+    #[test]
+    fn the_lost_allocation_explains_the_lost_endpoint_of_its_pod() {
+        let mut c = Cluster::healthy();
+        c.free("10.65.0.1");
+        c.remove_endpoint("web-0");
+        c.remove_endpoint("web-2");
+        let found = roots(&mut c, &[120, 505]);
+        let expected = [
+            (120, "10.65.0.1".to_owned(), None),
+            (505, "shop/web-0".to_owned(), Some((120, "10.65.0.1".to_owned()))),
+            (505, "shop/web-2".to_owned(), None),
+        ];
+        assert_eq!(found, expected, "web-2 has its allocation still");
     }
 
     #[test]

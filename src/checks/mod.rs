@@ -17,6 +17,7 @@ mod holders;
 mod order;
 #[cfg(test)]
 pub mod testing;
+mod unlock;
 
 use crate::ledger::{Ledger, Pairing};
 use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
@@ -84,12 +85,14 @@ pub static ALL: &[&Check] = &[
     &addresses::tunnel_address_unallocated::CHECK,
     &addresses::service_address_unallocated::CHECK,
     &addresses::floating_address_collision::CHECK,
+    &addresses::surplus_service_address::CHECK,
     &addresses::unallocated_address_in_use::CHECK,
     &addresses::address_outside_pools::CHECK,
     &addresses::reserved_address_allocated::CHECK,
     &addresses::owner_mismatch::CHECK,
     &addresses::container_mismatch::CHECK,
     &addresses::node_mismatch::CHECK,
+    &addresses::address_awaited::CHECK,
     &handles::orphaned_handle::CHECK,
     &handles::handle_overcount::CHECK,
     &handles::handle_undercount::CHECK,
@@ -172,6 +175,7 @@ pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
             None => (check.run)(world, &mut outcome.findings),
         }
     }
+    unlock::put_first(world, &mut outcome.findings);
     refold(&mut outcome.findings);
     // One subject, one finding of a code: overlapping blocks can say the same of an address twice.
     outcome.findings.dedup_by(|b, a| a.code == b.code && a.subject == b.subject);

@@ -9,9 +9,10 @@ use super::{Check, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, Endpoint, Finding,
-    Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace,
-    Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid, keys,
+    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, Endpoint, Families,
+    Finding, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name, Names,
+    Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time, Tunnel,
+    Uid, keys,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
@@ -374,6 +375,7 @@ impl Cluster {
             load_balancer: true,
             class: None,
             requests_address: false,
+            families: Families::BOTH,
             ingress: [addr(ingress)].into(),
             deleting: None,
         };

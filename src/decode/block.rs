@@ -103,9 +103,17 @@ fn decode_attribute(names: &mut Names, value: &[u8], raw: &RawAttribute<'_>) -> 
         handle: HandleId::intern(names, id),
         odd_handle: (sanitised(id) != id).then(|| id.into()),
         owner: raw.owner.as_ref().map(|owner| decode_owner(names, value, owner)).transpose()?.unwrap_or_default(),
+        reserved: raw.owner.as_ref().is_some_and(is_note_alone),
         alternate: alternate.filter(|owner| !owner.is_empty()).map(Box::new),
         released_at: released(value, &raw.released)?,
     })
+}
+
+/// Whether a `secondary` is nothing but `note`: ordinals that the host keeps back (`HostReservedAttr`).
+fn is_note_alone(raw: &RawOwner<'_>) -> bool {
+    let RawOwner { namespace, pod, node, service, kind, vmi, note, timestamp, has_others, .. } = raw;
+    let others = [namespace, pod, node, service, kind, vmi, timestamp];
+    note.is_some() && !has_others && others.iter().all(|text| text.is_none())
 }
 
 /// `releasedAt`: that it is there says that the address cools down, so Go's zero time is a time here.
@@ -221,6 +229,23 @@ mod tests {
         assert_eq!(name(service.owner.note), "n");
         assert_eq!(service.alternate.as_ref().map(|o| name(o.pod)), Some("web-1".into()));
         assert!(empty.handle.is_none() && empty.owner.is_empty());
+    }
+
+    /// An ordinal that its host keeps back has a note and nothing else.
+    #[test]
+    fn a_note_alone_is_a_reservation() {
+        for (secondary, reserved) in [
+            (r#"{"note":"edge host rsvd"}"#, true),
+            (r#"{"note":""}"#, true),
+            (r#"{"note":"n","node":"edge-7"}"#, false),
+            (r#"{"note":"n","future":"x"}"#, false),
+            (r#"{}"#, false),
+            ("null", false),
+        ] {
+            let attributes = format!(r#"[{{"handle_id":"edge","secondary":{secondary}}}]"#);
+            let (_, block) = block(KEY, &format!(r#"{{"cidr":"10.65.0.0/26","attributes":{attributes}}}"#));
+            assert_eq!(block.attributes[0].reserved, reserved, "{secondary}");
+        }
     }
 
     #[test]

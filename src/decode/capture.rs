@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
 use crate::model::{
-    Addr, Coverage, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Coverage, Families, Input, InputState, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time,
+    Uid,
 };
 
 /// What the first line says it is.
 pub const FORMAT: &str = "ipaudit-capture";
 /// The version that this program writes, and the newest that it reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// One line of a capture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -245,6 +246,9 @@ pub struct ServiceLine {
     pub load_balancer: bool,
     pub class: Option<String>,
     pub requests_address: bool,
+    /// The families that it may have an address of; not there: both, or the file is older than that was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
     pub ingress: Vec<String>,
     pub deleting: Option<i64>,
 }
@@ -360,6 +364,7 @@ impl ServiceLine {
             load_balancer: service.load_balancer,
             class: service.class.map(|c| names.get(c).to_owned()),
             requests_address: service.requests_address,
+            families: service.families.limits().map(str::to_owned).collect(),
             ingress: texts(&service.ingress),
             deleting: service.deleting.map(|t| t.0),
         }
@@ -377,6 +382,7 @@ impl ServiceLine {
             load_balancer: self.load_balancer,
             class: self.class.as_ref().map(|c| names.intern(c)),
             requests_address: self.requests_address,
+            families: Families::parse(self.families.iter().map(String::as_str), ""),
             ingress: addresses(&self.ingress)?,
             deleting: self.deleting.map(Time),
         })
@@ -414,7 +420,8 @@ mod tests {
         (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
         (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
         pod.asked_for = [addr("10.65.0.1")].into();
-        c.service("shop", "web", "10.65.9.9").class = Some(kind);
+        let service = c.service("shop", "web", "10.65.9.9");
+        (service.class, service.families) = (Some(kind), Families { v4: true, v6: false });
         c.namespace("shop");
         let mut names = c.snapshot.names.clone();
         for pod in &c.snapshot.pods {
@@ -425,10 +432,12 @@ mod tests {
         let node = &c.snapshot.kube_nodes[0];
         assert_eq!(format!("{:?}", NodeLine::of(&names, node).node(&mut names).unwrap()), format!("{node:?}"));
         let service = &c.snapshot.services[0];
-        assert_eq!(
-            format!("{:?}", ServiceLine::of(&names, service).service(&mut names).unwrap()),
-            format!("{service:?}")
-        );
+        let line = serde_json::to_string(&ServiceLine::of(&names, service)).unwrap();
+        let back = |text: &str, names: &mut Names| serde_json::from_str::<ServiceLine>(text).unwrap().service(names);
+        assert_eq!(format!("{:?}", back(&line, &mut names).unwrap()), format!("{service:?}"));
+        // A file of version 1 says nothing of families.
+        let old = line.replace(r#""families":["IPv4"],"#, "");
+        assert_eq!(back(&old, &mut names).unwrap().families, Families::BOTH);
     }
 
     #[test]

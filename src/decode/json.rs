@@ -222,6 +222,9 @@ macro_rules! object {
         #[derive(Default)]
         pub(super) struct $name<$life> {
             $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
+            /// Whether it had a field that is none of these.
+            #[allow(dead_code, reason = "few objects are asked")]
+            pub(super) has_others: bool,
             life: std::marker::PhantomData<&$life ()>,
         }
 
@@ -269,6 +272,7 @@ macro_rules! object {
                                     object.$field = crate::decode::json::named($key, map.next_value())?;
                                 })*
                                 Field::Unknown => {
+                                    object.has_others = true;
                                     map.next_value::<$other>()?;
                                 }
                             }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::kube_item::{Condition, Ip, Item, Kind, Moment, Text};
 use crate::model::snapshot::KubeFacts;
-use crate::model::{Addr, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid};
+use crate::model::{Addr, Families, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid};
 
 /// How many notes are kept in words; the rest is counted.
 const NOTES_KEPT: usize = 20;
@@ -273,6 +273,7 @@ pub fn service(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Opt
         load_balancer,
         class: names.intern(&spec.load_balancer_class).some(),
         requests_address: asks.iter().any(|text| !text.is_empty()),
+        families: Families::parse(spec.ip_families.iter().map(|family| &**family), &spec.ip_family_policy),
         ingress: reader.addresses(ingress, load_balancer).into(),
         deleting: reader.deleting(),
     })

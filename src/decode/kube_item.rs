@@ -306,6 +306,10 @@ pub struct Spec<'a> {
     pub load_balancer_class: Text<'a>,
     #[serde(borrow, rename = "loadBalancerIP")]
     pub load_balancer_ip: Text<'a>,
+    #[serde(borrow, deserialize_with = "nullable")]
+    pub ip_families: Vec<Text<'a>>,
+    #[serde(borrow)]
+    pub ip_family_policy: Text<'a>,
 }
 
 /// `status` of a pod, a node or a service.

@@ -226,6 +226,10 @@ pub struct ServiceSpec {
     pub r#type: String,
     #[prost(string, tag = "8")]
     pub load_balancer_ip: String,
+    #[prost(string, tag = "17")]
+    pub ip_family_policy: String,
+    #[prost(string, repeated, tag = "19")]
+    pub ip_families: Vec<String>,
     #[prost(string, tag = "21")]
     pub load_balancer_class: String,
 }

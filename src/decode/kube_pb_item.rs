@@ -164,6 +164,8 @@ impl ServiceSpec {
             r#type: self.r#type.as_str().into(),
             load_balancer_class: self.load_balancer_class.as_str().into(),
             load_balancer_ip: self.load_balancer_ip.as_str().into(),
+            ip_families: self.ip_families.iter().map(|family| family.as_str().into()).collect(),
+            ip_family_policy: self.ip_family_policy.as_str().into(),
             ..item::Spec::default()
         }
     }

@@ -204,7 +204,7 @@ pub struct AllocationInterval {
     pub block_create_revision: i64,
     pub sequence: Option<u64>,
     pub handle: Option<String>,
-    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `cooling`, `unknown`, `unattributed`, `broken`.
+    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `reserved`, `cooling`, `unknown`, `unattributed`, `broken`.
     pub used_for: String,
     /// Calico's name.
     pub node: Option<String>,

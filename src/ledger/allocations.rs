@@ -25,6 +25,8 @@ pub enum Use {
     Cooling,
     /// Reserved for Windows: never a leak.
     Windows,
+    /// Kept back with a note, by an operator's own reservation: never a leak either.
+    Reserved,
     Tunnel(Tunnel),
     LoadBalancer,
     /// A KubeVirt machine's, which keeps it while it is stopped.
@@ -48,6 +50,8 @@ impl Use {
             Use::Cooling
         } else if handle(HandleId::is_windows) {
             Use::Windows
+        } else if attribute.reserved {
+            Use::Reserved
         } else if let Some(tunnel) = tunnel_of(names, attribute) {
             Use::Tunnel(tunnel)
         } else if handle(HandleId::is_load_balancer) || !owner.service.is_none() {

@@ -3,8 +3,8 @@
 //! Plain values for the checks of capacity and for every output. Addresses count once, however many blocks or
 //! claims name them. What does not decode is *unknown*: neither free nor taken. Nothing here judges: thresholds
 //! are the checks' work. Blocks are counted as Calico's allocator counts them: a block is absent when no block of
-//! exactly that CIDR exists, and reclaimable when somebody claims it, nothing in it is taken, and some of it can be
-//! handed out.
+//! exactly that CIDR exists, empty when somebody claims it, nothing in it is taken, and some of it can be handed out,
+//! and reclaimable when this version of Calico lets another node get it.
 
 use crate::model::hash::{HashMap, HashSet};
 
@@ -47,7 +47,9 @@ pub struct PoolBlocks {
     pub existing: u128,
     /// Blocks of its size that do not exist and are not reserved as a whole: free to be claimed.
     pub absent: u128,
-    /// Claimed, wholly empty and not reserved as a whole: another node can take them over.
+    /// Claimed, wholly empty and not reserved as a whole.
+    pub empty: u128,
+    /// Of the empty ones those that another node can get.
     pub reclaimable: u128,
     /// Blocks in the pool without affinity: their free addresses can only be borrowed.
     pub ownerless: u128,
@@ -59,6 +61,11 @@ impl PoolBlocks {
     /// Blocks that a new node can still get.
     pub fn free(&self) -> u128 {
         self.absent.saturating_add(self.reclaimable)
+    }
+
+    /// Blocks that are empty on the nodes that claim them, and of no use to another.
+    pub fn stranded(&self) -> u128 {
+        self.empty.saturating_sub(self.reclaimable)
     }
 }
 
@@ -141,6 +148,7 @@ fn pool_blocks(ledger: &Ledger<'_>, pool: &Pool, reserved: &Spans) -> PoolBlocks
     let mut blocks = PoolBlocks { possible: slots.possible, ..PoolBlocks::default() };
     let mut taken = 0u128;
     let mut exact: HashSet<Cidr> = HashSet::new();
+    let mut empty: Vec<&Block> = Vec::new();
     for block in blocks_in(ledger, pool.cidr) {
         blocks.existing += 1;
         blocks.ownerless += u128::from(block.affinity.is_none());
@@ -152,8 +160,12 @@ fn pool_blocks(ledger: &Ledger<'_>, pool: &Pool, reserved: &Spans) -> PoolBlocks
             continue;
         }
         taken += 1;
-        blocks.reclaimable += u128::from(is_reclaimable(ledger, block, reserved));
+        if is_empty(ledger, block, reserved) {
+            empty.push(block);
+        }
     }
+    blocks.empty = empty.len() as u128;
+    blocks.reclaimable = ledger.reclaim.count(ledger.snapshot, pool, &empty) as u128;
     let hidden = ledger.dark.ranges().iter().filter(|r| r.prefix() == pool.block_size && pool.cidr.covers(**r));
     for range in hidden {
         if exact.insert(*range) && !wholly_reserved.contains(range.first()) {
@@ -186,9 +198,9 @@ impl Slots {
     }
 }
 
-/// Whether another node can take a block over: somebody claims it, nothing in it is taken (Windows' reservations
-/// do not count), and some of it is not reserved.
-fn is_reclaimable(ledger: &Ledger<'_>, block: &Block, reserved: &Spans) -> bool {
+/// Whether a block is empty to Calico: somebody claims it, nothing in it is taken (Windows' reservations do not count,
+/// an operator's own do), and some of it is not reserved.
+fn is_empty(ledger: &Ledger<'_>, block: &Block, reserved: &Spans) -> bool {
     if block.affinity.is_none() {
         return false;
     }
@@ -310,6 +322,7 @@ mod tests {
         assert_eq!((pool.addresses, pool.allocated, pool.in_use, pool.leaked, pool.cooling), (65_536, 5, 4, 1, 1));
         assert_eq!((pool.reserved, pool.unknown, pool.free), (0, 0, 65_530));
         let blocks = PoolBlocks { possible: 1024, existing: 2, absent: 1022, ..PoolBlocks::default() };
+        assert_eq!(pool.blocks.stranded(), 0);
         assert_eq!(pool.blocks, blocks);
     }
 
@@ -340,6 +353,7 @@ mod tests {
     #[test]
     fn a_claimed_empty_block_can_be_taken_over_and_an_ownerless_one_cannot() {
         let mut c = Cluster::healthy();
+        c.snapshot.cluster.calico_version = c.name("v3.32.0");
         c.block("10.65.1.0/26", Some("node-1"));
         c.block("10.65.1.64/26", None);
         c.block("10.65.1.128/26", Some("node-2"));

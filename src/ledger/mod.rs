@@ -11,6 +11,7 @@ mod claims;
 mod dark;
 mod naming;
 mod pairing;
+mod reclaim;
 mod recorded;
 mod reserved;
 mod scope;
@@ -74,6 +75,8 @@ pub struct Ledger<'s> {
     wider: Vec<Option<u32>>,
     /// First and last address of each reserved range, and the reservation.
     reserved: Vec<(Addr, Addr, u32)>,
+    /// Which empty blocks somebody else can get.
+    reclaim: reclaim::Reclaim,
 }
 
 impl<'s> Ledger<'s> {
@@ -103,7 +106,9 @@ impl<'s> Ledger<'s> {
             networks: Vec::new(),
             wider: Vec::new(),
             reserved: reserved::ranges(snapshot),
+            reclaim: reclaim::Reclaim::default(),
         };
+        ledger.reclaim = reclaim::Reclaim::of(snapshot, &ledger);
         ledger.wider = blocks::wider(snapshot, &ledger.blocks);
         ledger.record_allocations();
         ledger.pairing = Pairing::of(&ledger, past);

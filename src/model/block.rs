@@ -40,6 +40,9 @@ pub struct Attribute {
     pub odd_handle: Option<Box<str>>,
     /// `secondary`: the owner that the allocation was made for.
     pub owner: Owner,
+    /// `secondary` is nothing but `note`: ordinals that were kept back when the block was made, for Windows or by an
+    /// operator's own reservation. No handle object exists for these, whatever their handle is called.
+    pub reserved: bool,
     /// `alternateOwnerAttrs`: the target of a live migration, an owner of equal rank.
     pub alternate: Option<Box<Owner>>,
     /// Set: the address was released and is cooling down: neither in use, nor leaked, nor free.

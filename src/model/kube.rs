@@ -170,9 +170,50 @@ pub struct Service {
     /// Whether it asks for Calico's addresses: `spec.loadBalancerIP`, or annotation
     /// `projectcalico.org/ipv4pools`, `ipv6pools` or `loadBalancerIPs`.
     pub requests_address: bool,
+    pub families: Families,
     /// `status.loadBalancer.ingress[].ip`.
     pub ingress: Box<[Addr]>,
     pub deleting: Option<Time>,
+}
+
+/// The families of which a service may have an address: those of `spec.ipFamilies`, and both where `ipFamilyPolicy` is
+/// one of the dual-stack ones. A server that says nothing of families forbids none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Families {
+    pub v4: bool,
+    pub v6: bool,
+}
+
+impl Families {
+    pub const BOTH: Families = Families { v4: true, v6: true };
+
+    /// From Kubernetes' words: `IPv4`, `IPv6`, and a policy as `SingleStack`. A word of another version may mean any.
+    pub fn parse<'a>(families: impl Iterator<Item = &'a str>, policy: &str) -> Families {
+        let mut of = Families { v4: false, v6: false };
+        for family in families {
+            match family {
+                "IPv4" => of.v4 = true,
+                "IPv6" => of.v6 = true,
+                _ => return Families::BOTH,
+            }
+        }
+        if (of.v4 || of.v6) && matches!(policy, "" | "SingleStack") { of } else { Families::BOTH }
+    }
+
+    /// Kubernetes' words of them.
+    pub fn words(self) -> impl Iterator<Item = &'static str> {
+        [(self.v4, "IPv4"), (self.v6, "IPv6")].into_iter().filter(|(has, _)| *has).map(|(_, word)| word)
+    }
+
+    /// The same, and none where both are allowed.
+    pub fn limits(self) -> impl Iterator<Item = &'static str> {
+        self.words().filter(move |_| self != Families::BOTH)
+    }
+
+    /// Whether it is one of them that `address` belongs to.
+    pub fn allow(self, address: Addr) -> bool {
+        if address.is_v4() { self.v4 } else { self.v6 }
+    }
 }
 
 /// One namespace.
@@ -186,6 +227,29 @@ pub struct Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn families_are_what_the_service_says() {
+        let of = |families: &str, policy: &str| {
+            let parsed = Families::parse(families.split_terminator(' '), policy);
+            parsed.words().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(of("IPv4", "SingleStack"), "IPv4");
+        assert_eq!(of("IPv6", ""), "IPv6", "servers of before the policy");
+        for (families, policy) in [
+            ("IPv4", "PreferDualStack"),
+            ("IPv4 IPv6", "RequireDualStack"),
+            ("IPv4 IPv6", "SingleStack"),
+            ("", ""),
+            ("", "SingleStack"),
+            ("IPv9", "SingleStack"),
+            ("IPv4", "TripleStack"),
+        ] {
+            assert_eq!(of(families, policy), "IPv4 IPv6", "{families} {policy}");
+        }
+        let v6 = Families { v4: false, v6: true };
+        assert!(v6.allow("fd00::1".parse().unwrap()) && !v6.allow("10.0.0.1".parse().unwrap()));
+    }
 
     #[test]
     fn uids_come_back_as_they_were() {

@@ -25,6 +25,7 @@ pub mod pool;
 pub mod record;
 pub mod snapshot;
 pub mod time;
+pub mod version;
 
 pub use address::{Addr, Cidr};
 pub use affinity::{Affinity, AffinityState};
@@ -35,7 +36,7 @@ pub use fact::{Evidence, Fact};
 pub use finding::{Code, Finding, Life, Look, Rest, Root, Severity, State, Subject, SubjectKind};
 pub use handle::{Handle, HandleId};
 pub use key::Meta;
-pub use kube::{KubeNode, Namespace, Phase, Pod, Service, Uid};
+pub use kube::{Families, KubeNode, Namespace, Phase, Pod, Service, Uid};
 pub use names::{Name, Names};
 pub use node::{CalicoNode, Tunnel};
 pub use observation::Observation;
@@ -43,3 +44,4 @@ pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, Pas
 pub use pool::{Pool, Reservation};
 pub use snapshot::{BadValue, Coverage, EtcdFacts, Input, InputState, Needs, Snapshot};
 pub use time::Time;
+pub use version::Version;

@@ -104,6 +104,8 @@ pub struct Holder {
 pub enum Special {
     Tunnel,
     Windows,
+    /// Kept back with a note, by an operator.
+    Reserved,
     LoadBalancer,
     Machine,
     Cooling,
@@ -122,6 +124,7 @@ impl Special {
         match self {
             Special::Tunnel => "a tunnel's address".to_owned(),
             Special::Windows => "reserved for Windows".to_owned(),
+            Special::Reserved => "kept back by an operator's own reservation".to_owned(),
             Special::LoadBalancer => "a LoadBalancer service's address".to_owned(),
             Special::Machine => "a KubeVirt machine's, which keeps it while it is stopped".to_owned(),
             Special::Cooling => "released already and cooling down".to_owned(),

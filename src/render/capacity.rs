@@ -28,7 +28,7 @@ pub struct PoolRow {
     pub free: Option<u128>,
     /// How many blocks of the pool's size fit into it.
     pub blocks: u128,
-    /// Blocks that a new node can still get: never claimed, or empty.
+    /// Blocks that a new node can still get: never claimed, or empty and reclaimable.
     pub free_blocks: Option<u128>,
     /// What became of its blocks.
     pub fates: Option<BlockFates>,
@@ -41,8 +41,12 @@ pub struct BlockFates {
     pub existing: u128,
     /// Nobody claims them: a new node can.
     pub absent: u128,
-    /// Claimed and empty: another node can take them over.
-    pub reclaimable: u128,
+    /// Claimed and empty.
+    pub empty: u128,
+    /// Of the empty ones those that another node can get; none where Calico's version, which decides it, was not read.
+    pub reclaimable: Option<u128>,
+    /// Of the empty ones those that no other node can get.
+    pub stranded: Option<u128>,
     /// Without affinity: their free addresses can only be borrowed.
     pub ownerless: u128,
     /// They do not decode.
@@ -75,6 +79,8 @@ struct Known {
     blocks: bool,
     holders: bool,
     leaks: bool,
+    /// Calico's, which decides who can get an empty block.
+    version: bool,
 }
 
 impl Known {
@@ -85,7 +91,7 @@ impl Known {
         let holders = blocks && ledger.pairing.holds() && complete(&[Input::Pods, Input::Endpoints]);
         // What IPA110 needs.
         let leaks = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
-        Known { blocks, holders, leaks }
+        Known { blocks, holders, leaks, version: complete(&[Input::Config]) }
     }
 }
 
@@ -120,7 +126,9 @@ impl PoolRow {
         let fates = BlockFates {
             existing: usage.blocks.existing,
             absent: usage.blocks.absent,
-            reclaimable: usage.blocks.reclaimable,
+            empty: usage.blocks.empty,
+            reclaimable: known.version.then_some(usage.blocks.reclaimable),
+            stranded: known.version.then_some(usage.blocks.stranded()),
             ownerless: usage.blocks.ownerless,
             unknown: usage.blocks.unknown,
         };
@@ -136,7 +144,7 @@ impl PoolRow {
             unknown: known.blocks.then_some(usage.unknown),
             free: known.blocks.then_some(usage.free),
             blocks: usage.blocks.possible,
-            free_blocks: known.blocks.then_some(usage.blocks.free()),
+            free_blocks: (known.blocks && known.version).then_some(usage.blocks.free()),
             fates: known.blocks.then_some(fates),
         }
     }

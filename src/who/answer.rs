@@ -21,6 +21,7 @@ fn holder(h: &Holder) -> String {
 fn owner(row: &AllocationRow) -> String {
     match (&row.owner, &row.handle, row.used_for) {
         (_, _, "windows") => "Windows' reservation".to_owned(),
+        (_, Some(handle), "reserved") => format!("reservation {handle}"),
         // The launcher pod changes, the VM stays.
         (_, Some(handle), "vm") => format!("the VM of handle {handle}"),
         (Some(owner), _, _) => owner.clone(),
@@ -88,6 +89,7 @@ fn allocation(a: Addr, row: &AllocationRow, findings: &[Found], unread: bool) ->
         }
         Some(leak) => format!("{a} is allocated to {who}: leaked, {}", leak.summary),
         None if row.used_for == "windows" => format!("{a} is reserved for Windows"),
+        None if row.used_for == "reserved" => format!("{a} is kept back by {who}"),
         None if unread => format!("{a} is allocated to {who}; not everything was read that could hold it"),
         None => format!("{a} is allocated to {who}; nobody is seen to hold it"),
     }
@@ -223,6 +225,7 @@ fn of_cluster(asked: &str, before: &Before, at: Option<Time>) -> String {
 fn named(i: &Interval) -> String {
     match (i.used_for.as_str(), &i.owner, &i.handle) {
         ("windows", ..) => "Windows' reservation".to_owned(),
+        ("reserved", _, Some(handle)) => format!("reservation {handle}"),
         ("cooling", ..) => "nobody: it was cooling down".to_owned(),
         ("load-balancer", Some(owner), _) => format!("service {owner}"),
         (_, Some(owner), _) => owner.clone(),

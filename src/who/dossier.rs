@@ -74,7 +74,7 @@ pub struct AllocationRow {
     pub ordinal: u32,
     /// The block's owner, as `host:node-1`.
     pub affinity: Option<String>,
-    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `cooling`, `unknown`, `unattributed`, `broken`.
+    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `reserved`, `cooling`, `unknown`, `unattributed`, `broken`.
     pub used_for: &'static str,
     pub handle: Option<String>,
     /// `namespace/name` of pod or service, or the tunnel.

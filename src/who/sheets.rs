@@ -14,6 +14,7 @@ const fn use_word(used_for: Use) -> &'static str {
     match used_for {
         Use::Cooling => "cooling",
         Use::Windows => "windows",
+        Use::Reserved => "reserved",
         Use::Tunnel(_) => "tunnel",
         Use::LoadBalancer => "load-balancer",
         Use::Vm => "vm",

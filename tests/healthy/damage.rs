@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, PodInfo, addr, container};
 use super::shape::Thing;
-use super::store::{affinity_key, ago, cidr};
+use super::store::{affinity_key, ago, ago_in_go, cidr};
 use super::things::{annotate, relist, workload};
 
 /// One kind of damage.
@@ -68,6 +68,7 @@ pub static DAMAGES: &[Damage] = &[
     damage("a tunnel's address was released", 115, &[], tunnel_released),
     damage("a service's address was released", 116, &[], service_released),
     damage("a floating address that is another pod's", 117, &[], floating_collides),
+    damage("a service got a second address", 118, &[], second_service_address),
     damage("a running pod's address was released", 120, &[RELEASED], released),
     damage(
         "the block of running pods is gone",
@@ -80,6 +81,7 @@ pub static DAMAGES: &[Damage] = &[
     damage("the allocation names another pod", 130, &[], other_owner),
     damage("the endpoint has another container", 131, &[], other_container),
     damage("the allocation names another node", 132, &[(407, "which makes it a borrowed one")], other_node),
+    damage("a pod came back and its predecessor's DEL never ran", 133, &[], awaited),
     damage("an ADD died after the handle", 201, &[], orphan),
     damage("a handle counts too much", 202, &[], overcount),
     damage("a handle counts too little", 203, &[], undercount),
@@ -306,6 +308,29 @@ fn service_released(c: &mut Cluster, _: usize) -> Option<String> {
     let (_, _, address) = a_service(c)?;
     c.store.release(address);
     Some(address.to_string())
+}
+
+fn second_service_address(c: &mut Cluster, _: usize) -> Option<String> {
+    let (_, _, address) = a_service(c)?;
+    let attribute = c.store.attribute_mut(address).clone();
+    let block = c.store.block_of(address)?;
+    let second = c.store.next_free(block, &[])?;
+    c.store.allocate(second, attribute);
+    Some(second.to_string())
+}
+
+/// Days ago; everything of the predecessor is there still, and the new pod gets no address.
+fn awaited(c: &mut Cluster, pick: usize) -> Option<String> {
+    let (p, long_ago) = (pod(c, pick), 3 * 86_400);
+    for &address in &p.addresses {
+        c.store.attribute_mut(address)["secondary"]["timestamp"] = json!(ago_in_go(long_ago));
+    }
+    c.store.keys.get_mut(&p.endpoint)?["metadata"]["creationTimestamp"] = json!(ago(long_ago + 1));
+    delete_pod(c, &p);
+    let kube = c.nodes[p.node].kube.clone();
+    let new = c.pod(&p.namespace, &p.name, &kube, &[], 3_000);
+    new["status"] = json!({"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}]});
+    Some(p.addresses[0].to_string())
 }
 
 fn floating_collides(c: &mut Cluster, pick: usize) -> Option<String> {

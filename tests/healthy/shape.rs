@@ -82,12 +82,14 @@ pub enum Thing {
     PendingAffinity,
     /// A release of a block under way.
     PendingDeletion,
+    /// Addresses that an operator keeps back with a note, in a block for a device that has no node.
+    KeptBack,
 }
 
 use Thing::*;
 
 /// Every thing there is.
-pub const THINGS: [Thing; 41] = [
+pub const THINGS: [Thing; 42] = [
     Plain,
     Borrowing,
     Asking,
@@ -128,6 +130,7 @@ pub const THINGS: [Thing; 41] = [
     EmptyBlock,
     PendingAffinity,
     PendingDeletion,
+    KeptBack,
     Plain,
 ];
 

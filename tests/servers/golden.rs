@@ -1,9 +1,11 @@
 //! The golden cases of `tests/golden/<case>/`: what a datastore held, the
-//! Kubernetes objects beside it, and every finding the state must give.
+//! Kubernetes objects beside it, and every finding the state must give. Those of
+//! `tests/reports/<case>/` have the same form; they are shaped after public bug reports.
 //!
 //! A case is one moment, or several to be audited in order with one history.
 //! Files may be gzip. Keys and values are bytes: they need not be UTF-8.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -48,20 +50,22 @@ pub struct Case {
 }
 
 impl Case {
-    /// All cases there are, by name.
+    /// All golden cases there are, by name.
     pub fn names() -> Vec<String> {
-        let entries = std::fs::read_dir(folder()).expect("tests/golden");
-        let mut names: Vec<String> = entries
-            .map(|entry| entry.expect("an entry of tests/golden"))
-            .filter(|entry| entry.path().join("case.json").is_file())
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .collect();
-        names.sort();
-        names
+        names_in(&folder(GOLDEN))
     }
 
     pub fn load(name: &str) -> Case {
-        let folder = folder().join(name);
+        Case::load_from(GOLDEN, name)
+    }
+
+    /// All states made after public bug reports, by name.
+    pub fn reports() -> Vec<Case> {
+        names_in(&folder(REPORTS)).iter().map(|name| Case::load_from(REPORTS, name)).collect()
+    }
+
+    fn load_from(set: &str, name: &str) -> Case {
+        let folder = folder(set).join(name);
         let case = json(&read(&folder.join("case.json")));
         let moments = match case["moments"].as_array() {
             Some(moments) => {
@@ -118,8 +122,43 @@ impl Expected {
     }
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+/// Where the golden cases stand in the repository, and those made after reports.
+pub const GOLDEN: &str = "tests/golden";
+pub const REPORTS: &str = "tests/reports";
+
+fn folder(set: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(set)
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry of a folder of cases"))
+        .filter(|entry| entry.path().join("case.json").is_file())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// How the copy of a set of cases in the repository differs from the folder where it was handed over; `None`: not at
+/// all. Files of cases count, not the document beside them.
+pub fn drift(set: &str, original: &Path) -> Option<String> {
+    let ours = folder(set);
+    let (copy, handed) = (files_of(&ours), files_of(original));
+    if copy != handed {
+        let unlike: Vec<_> = copy.symmetric_difference(&handed).collect();
+        return Some(format!("only one side has {unlike:?}"));
+    }
+    let same = |file: &&PathBuf| std::fs::read(ours.join(file)).ok() == std::fs::read(original.join(file)).ok();
+    handed.iter().find(|file| !same(file)).map(|file| format!("{} differs from its original", file.display()))
+}
+
+fn files_of(root: &Path) -> BTreeSet<PathBuf> {
+    let read = |folder: &Path| std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let cases = read(root).map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+    let files = cases.flat_map(|case| read(&case).map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>());
+    files.map(|file| file.strip_prefix(root).expect("inside").to_path_buf()).collect()
 }
 
 fn existing(folder: &Path, name: &str) -> PathBuf {

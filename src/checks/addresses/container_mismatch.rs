@@ -221,6 +221,18 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
     }
 
+    /// Without a handle of its container an endpoint is taken to be of the network that most pods are on; an
+    /// allocation of another network then says nothing of it.
+    #[test]
+    fn without_a_handle_the_usual_network_counts_and_no_other() {
+        let mut c = Cluster::healthy();
+        c.remove_handle(&Cluster::handle_id("shop", "web-0"));
+        handle(&mut c, "10.65.0.1", "macvlan-net.0123");
+        assert!(c.find(&CHECK).is_empty());
+        handle(&mut c, "10.65.0.1", "k8s-pod-network.0123");
+        assert_eq!(c.subjects(&CHECK), ["10.65.0.1"]);
+    }
+
     /// Where most handles are of the very old form, their namespace is no network.
     #[test]
     fn very_old_handles_make_no_network() {

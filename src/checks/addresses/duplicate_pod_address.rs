@@ -2,8 +2,8 @@
 
 use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, World};
-use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via};
-use crate::model::{Addr, Code, Evidence, Finding, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -22,8 +22,9 @@ pub static CHECK: Check = Check {
         action: "Keep the pod that IPAM's allocation names and restart the others; restart controllers' pods first, they \
             come back with a new address. Then look for IPA120: the addresses that will be next.",
         silent: "Finished pods, pods in the host's network, and launcher pods of one VirtualMachineInstance (a live \
-            migration shares the address). A terminating pod whose endpoint is gone holds nothing. With only one certain \
-            holder and one possible one, the finding is a warning.",
+            migration shares the address). A terminating pod whose endpoint is gone accuses nobody. With only one certain \
+            holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
+            warning.",
     },
     run,
 };
@@ -44,31 +45,64 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     if certain.iter().any(|p| workload(p) != first) {
         return Some(duplicate(world, address, &certain));
     }
-    let possible: Vec<&Pod> = possible_pods(world, claims).into_iter().filter(|p| workload(p) != first).collect();
+    let first = certain.first().map(|pod| world.ledger.workload_of_pod(pod))?;
+    let mut possible = possible_holders(world, claims);
+    possible.retain(|holder| holder.workload(world) != first);
     (!possible.is_empty()).then(|| possible_duplicate(world, address, &certain, &possible))
 }
 
-/// Pods that may hold the address: by their status, by an endpoint of theirs without status, or on a secondary
-/// network. A terminating pod without endpoint is not even that; a floating address is no pod's own.
-fn possible_pods<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<&'w Pod> {
-    let ledger = world.ledger;
-    let own = |c: &&Claim| c.grade == Grade::Possible && matches!(c.via, Via::Record | Via::NetworkStatus);
-    let pods = claims.iter().filter(own).filter_map(|c| match c.by {
-        Claimant::Pod(index) => world.snapshot.pods.get(index as usize),
-        Claimant::Endpoint(index) => {
-            let endpoint = world.snapshot.endpoints.get(index as usize)?;
-            let live = ledger.endpoint_state_at(index) == EndpointState::Live;
-            live.then(|| ledger.pod(endpoint.namespace, endpoint.pod)).flatten()
+/// Who may hold the address beside the one that does.
+enum Possible<'w> {
+    Pod(&'w Pod),
+    /// An endpoint that stands for no pod of this cluster: another orchestrator's, another cluster's, a plain host's.
+    Endpoint(&'w Endpoint),
+}
+
+impl<'w> Possible<'w> {
+    fn workload(&self, world: &World<'w>) -> Workload<'w> {
+        match self {
+            Possible::Pod(pod) => world.ledger.workload_of_pod(pod),
+            Possible::Endpoint(endpoint) => world.ledger.workload_of(endpoint),
         }
-        _ => None,
-    });
-    let mut pods: Vec<&Pod> = pods
-        .filter(|p| !p.is_terminating() || ledger.endpoints_at_home(p).next().is_some())
-        .filter(|p| ledger.scope.kubernetes_node_is_ours(p.node))
-        .collect();
+    }
+
+    fn text(&self, world: &World<'w>) -> String {
+        match self {
+            Possible::Pod(pod) => world.pod_id(pod),
+            Possible::Endpoint(_) => world.ledger.workload_text(self.workload(world)),
+        }
+    }
+}
+
+/// Who may hold the address: pods by their status, by an endpoint of theirs without status, or on a secondary network;
+/// and endpoints of others. A terminating pod without endpoint is not even that; a floating address is no pod's own.
+fn possible_holders<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<Possible<'w>> {
+    let ledger = world.ledger;
+    let accuses = |pod: &&Pod| {
+        pod.may_hold()
+            && (!pod.is_terminating() || ledger.endpoints_at_home(pod).next().is_some())
+            && ledger.scope.kubernetes_node_is_ours(pod.node)
+    };
+    let own = |c: &&Claim| c.grade == Grade::Possible && matches!(c.via, Via::Record | Via::NetworkStatus);
+    let (mut pods, mut endpoints): (Vec<&Pod>, Vec<&Endpoint>) = (Vec::new(), Vec::new());
+    for claim in claims.iter().filter(own) {
+        match claim.by {
+            Claimant::Pod(index) => pods.extend(world.snapshot.pods.get(index as usize)),
+            Claimant::Endpoint(index) => {
+                let Some(endpoint) = world.snapshot.endpoints.get(index as usize) else { continue };
+                match ledger.endpoint_state_at(index) {
+                    EndpointState::NotJudged => endpoints.push(endpoint),
+                    _ => pods.extend(ledger.pod(endpoint.namespace, endpoint.pod)),
+                }
+            }
+            _ => {}
+        }
+    }
+    pods.retain(accuses);
     pods.sort_by_cached_key(|p| world.pod_id(p));
     pods.dedup_by_key(|p| p.uid);
-    pods
+    endpoints.sort_by_cached_key(|e| (world.text(e.node), world.pair(e.namespace, e.name)));
+    pods.into_iter().map(Possible::Pod).chain(endpoints.into_iter().map(Possible::Endpoint)).collect()
 }
 
 fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
@@ -91,13 +125,15 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
         .done()
 }
 
-fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possible: &[&Pod]) -> Finding {
-    let all: Vec<&Pod> = certain.iter().chain(possible).copied().collect();
-    let others: Vec<String> = possible.iter().map(|p| world.pod_id(p)).collect();
+fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possible: &[Possible<'_>]) -> Finding {
+    let pods = possible.iter().filter_map(|holder| if let Possible::Pod(pod) = holder { Some(*pod) } else { None });
+    let all: Vec<&Pod> = certain.iter().copied().chain(pods).collect();
+    let mut others: Vec<String> = possible.iter().map(|holder| holder.text(world)).collect();
+    others.dedup();
     let summary = format!("{} and perhaps {}", world.pod_id(certain[0]), others.join(", "));
     with_holders(world, address, summary, &all)
         .severity(Severity::Warning)
-        .advice("look at the pods' interfaces before restarting any of them")
+        .advice("look at the workloads' interfaces before restarting any of them")
         .fact("possible", others)
         .next(format!("ipaudit who {address}"))
         .done()
@@ -149,6 +185,7 @@ fn nodes(world: &World<'_>, pods: &[&Pod]) -> String {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
+    use crate::model::Orchestrator;
 
     /// web-1's address is given to web-2 as well, endpoint included.
     fn doubled() -> Cluster {
@@ -217,6 +254,36 @@ mod tests {
         c.pod_mut("web-2").network_status = [].into();
         c.pod_mut("web-2").floating = ["10.65.0.2".parse().unwrap()].into();
         assert!(c.find(&CHECK).is_empty(), "IPA117 tells floating addresses");
+    }
+
+    /// A container that the CNI plugin wired up outside Kubernetes, another cluster's pod, a plain host's workload.
+    #[test]
+    fn an_endpoint_that_is_no_pods_of_ours_makes_a_warning() {
+        let with = |node: &str, orchestrator: &str| {
+            let mut c = Cluster::healthy();
+            c.node("east-1", "192.168.7.1");
+            c.remove_kube_node("east-1");
+            c.endpoint("shop", "web-1", node, "0123", &["10.65.0.2"]);
+            let word = match orchestrator {
+                "k8s" => Orchestrator::Kubernetes,
+                "cni" => Orchestrator::Cni,
+                other => Orchestrator::Other(c.name(other)),
+            };
+            c.snapshot.endpoints.last_mut().unwrap().orchestrator = word;
+            c
+        };
+        for (node, orchestrator, says) in [
+            ("node-2", "cni", "shop/web-1 and perhaps cni 0123"),
+            ("node-2", "openstack", "shop/web-1 and perhaps openstack web-1"),
+            ("east-1", "k8s", "shop/web-1 and perhaps shop/web-1 (outside this cluster)"),
+        ] {
+            let found = with(node, orchestrator).find(&CHECK);
+            assert_eq!((found.len(), found[0].severity), (1, Severity::Warning), "{orchestrator} on {node}");
+            assert_eq!(found[0].summary, says);
+            assert!(found[0].next.iter().all(|next| !next.contains("delete pod")), "{:?}", found[0].next);
+        }
+        // Its own endpoint of another node is its twin (IPA503), not another workload.
+        assert!(with("node-2", "k8s").find(&CHECK).is_empty());
     }
 
     #[test]

@@ -142,10 +142,11 @@ fn holder(world: &World<'_>, claim: &Claim, is_other: &dyn Fn(Workload<'_>) -> b
 }
 
 /// Whether an allocation is somebody else's: not tied to a floating workload by container or owner. One that
-/// names nobody was made to keep the address out of use, and one without attribute is IPA301's.
+/// names nobody, or is a reservation by note, was made to keep the address out of use, and one without attribute is
+/// IPA301's.
 fn is_anothers(world: &World<'_>, allocation: &Allocation, floaters: &[Floater<'_>]) -> bool {
     let ledger = world.ledger;
-    if allocation.used_for == Use::Broken || ledger.names_nobody(allocation) {
+    if matches!(allocation.used_for, Use::Broken | Use::Reserved) || ledger.names_nobody(allocation) {
         return false;
     }
     let handle = ledger.handle_of(allocation);
@@ -300,6 +301,8 @@ mod tests {
         let handle = HandleId::intern(&mut c.snapshot.names, "k8s-pod-network.0123");
         *c.attribute_mut("10.65.0.9") = Attribute { handle, ..Attribute::default() };
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error, "another container's");
+        c.attribute_mut("10.65.0.9").reserved = true;
+        assert!(c.find(&CHECK).is_empty(), "kept back with a note");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! 1xx: addresses.
 
 pub mod address_allocated_twice;
+pub mod address_awaited;
 pub mod address_outside_pools;
 pub mod container_mismatch;
 pub mod cooldown_overdue;
@@ -15,6 +16,7 @@ pub mod node_mismatch;
 pub mod owner_mismatch;
 pub mod reserved_address_allocated;
 pub mod service_address_unallocated;
+pub mod surplus_service_address;
 pub mod tunnel_address_unallocated;
 pub mod unallocated_address_in_use;
 pub mod unattributed_allocation;

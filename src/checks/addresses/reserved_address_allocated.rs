@@ -53,7 +53,7 @@ fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
             let mut services = services(world, allocation).peekable();
             read(Input::Services) && services.peek().is_some() && !services.any(|s| s.requests_address)
         }
-        Use::Cooling | Use::Windows | Use::Unknown | Use::Unattributed | Use::Broken => false,
+        Use::Cooling | Use::Windows | Use::Reserved | Use::Unknown | Use::Unattributed | Use::Broken => false,
     }
 }
 

@@ -17,8 +17,8 @@ pub static CHECK: Check = Check {
         arises: "Allocations of very old Calico versions, of tools that call IPAM without attributes, or attributes erased \
             by an older Calico that rewrote the block.",
         action: "Ask the node: does anything there use the address? If not, release it by itself.",
-        silent: "KubeVirt machines (a stopped one keeps its address without attributes), Windows' reservations, addresses \
-            that are cooling down, a very old tunnel that a Calico Node shows, an attribute that is missing (IPA301), a \
+        silent: "KubeVirt machines (a stopped one keeps its address without attributes), reservations (Windows' and an \
+            operator's own, whose attributes are nothing but a note), addresses that are cooling down, a very old tunnel that a Calico Node shows, an attribute that is missing (IPA301), a \
             handle that names a living container or a pod that has no address yet; other clusters' blocks, and blocks \
             without an owner unless the scope is exclusive.",
     },
@@ -168,6 +168,9 @@ mod tests {
         let note = c.name("windows host rsvd");
         c.attribute_mut("10.65.0.9").owner.note = note;
         assert!(c.find(&CHECK).is_empty());
+        let mut c = with("some-handle");
+        c.attribute_mut("10.65.0.9").reserved = true;
+        assert!(c.find(&CHECK).is_empty(), "kept back, though the note is empty");
     }
 
     #[test]

@@ -41,7 +41,10 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// The node that an allocation is for, and the other one that its block names.
 fn borrowed(world: &World<'_>, allocation: &Allocation) -> Option<(Name, Name)> {
     // A machine that migrated took its address along: no allocation was made on another node's block.
-    let bound = !matches!(allocation.used_for, Use::Cooling | Use::Windows | Use::Vm | Use::LoadBalancer | Use::Broken);
+    let bound = !matches!(
+        allocation.used_for,
+        Use::Cooling | Use::Windows | Use::Reserved | Use::Vm | Use::LoadBalancer | Use::Broken
+    );
     let host = world.ledger.block_of(allocation).affinity.filter(|host| bound && host.kind == HostKind::Host)?;
     let attribute = world.ledger.attribute_of(allocation).filter(|attribute| attribute.alternate.is_none())?;
     let node = attribute.owner.node.some().filter(|node| *node != host.name)?;

@@ -1,14 +1,14 @@
 //! IPA406: a node that is gone for good and still owns blocks.
 
-use crate::model::hash::HashMap;
+use crate::model::hash::{HashMap, HashSet};
 
 use super::get_block;
-use crate::checks::evidence::{count, shell};
+use crate::checks::evidence::{get_key, shell};
 use crate::checks::{Check, Docs, World};
 use crate::ledger::{Allocation, Standing, Use};
 use crate::model::{
     AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Severity, Subject, SubjectKind,
-    Time,
+    Time, keys,
 };
 
 pub static CHECK: Check = Check {
@@ -20,7 +20,8 @@ pub static CHECK: Check = Check {
     subject: SubjectKind::Node,
     docs: Docs {
         finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than the \
-            grace, that still owns blocks. The evidence names the allocations that keep them.",
+            grace, that still owns blocks or affinities, those without a block too. The evidence names the allocations that \
+            keep them.",
         matters: "Its blocks are lost to the others, and its leaked addresses with them: pools run out of blocks though few \
             addresses are used.",
         arises: "The collector does not run, or one allocation stops it: an unknown type, a missing owner, a pod that is \
@@ -28,36 +29,84 @@ pub static CHECK: Check = Check {
         action: "Release what is proven leaked (IPA110, IPA111). The last address gone, Calico gives the blocks back; an empty \
             block's affinity can be deleted together with the block.",
         silent: "At a first audit nobody knows since when it is gone. Nodes of other clusters, plain hosts, nodes that only \
-            Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not decode.",
+            Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not decode; a host \
+            of which nothing is known but blocks in which an operator keeps addresses back with a note.",
     },
     run,
 };
+
+/// An affinity for a block that does not exist, one and many.
+const BARE: (&str, &str) = ("affinity without a block", "affinities without a block");
 
 /// So many allocations are listed; their number is always said.
 const LISTED: usize = 100;
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for (node, blocks) in owned_blocks(world) {
-        if let Some(since) = gone_since(world, node) {
-            findings.push(report(world, node, &blocks, since));
+    let mut elsewhere = None;
+    for (node, owned) in owned(world) {
+        let Some(since) = gone_since(world, node) else { continue };
+        // Made only when there is something to ask it.
+        let own = owned.keeps_back(world) && {
+            let elsewhere = elsewhere.get_or_insert_with(|| named_elsewhere(world));
+            !elsewhere.contains(&node)
+        };
+        if !own {
+            findings.push(report(world, node, &owned, since));
         }
     }
 }
 
-/// The blocks of every host: those that name it, and those for which it has a confirmed affinity.
-fn owned_blocks<'w>(world: &World<'w>) -> HashMap<Name, Vec<&'w Block>> {
-    let mut owned: HashMap<Name, Vec<&Block>> = HashMap::new();
+/// What one host owns.
+#[derive(Default)]
+struct Owned<'w> {
+    blocks: Vec<&'w Block>,
+    /// Confirmed affinities for blocks that do not exist.
+    bare: Vec<Cidr>,
+}
+
+impl Owned<'_> {
+    /// Whether ordinals of its blocks were kept back by an operator's own reservation.
+    fn keeps_back(&self, world: &World<'_>) -> bool {
+        let inside = self.blocks.iter().flat_map(|block| allocations_in(world, block.cidr));
+        inside.into_iter().any(|allocation| allocation.used_for == Use::Reserved)
+    }
+}
+
+/// The blocks of every host, those that name it and those for which it has a confirmed affinity, and its confirmed
+/// affinities without a block.
+fn owned<'w>(world: &World<'w>) -> HashMap<Name, Owned<'w>> {
+    let mut owned: HashMap<Name, Owned<'_>> = HashMap::new();
     for block in world.ledger.blocks() {
         let confirmed = world.ledger.affinities_for(block.cidr).filter(|a| a.state == AffinityState::Confirmed);
         let hosts = block.affinity.into_iter().chain(confirmed.map(|affinity| affinity.host));
         for host in hosts.filter(|host| host.kind == HostKind::Host) {
-            let blocks = owned.entry(host.name).or_default();
+            let blocks = &mut owned.entry(host.name).or_default().blocks;
             if blocks.last().is_none_or(|last| last.cidr != block.cidr) {
                 blocks.push(block);
             }
         }
     }
+    for affinity in world.ledger.affinities() {
+        let (host, cidr) = (affinity.host, affinity.cidr);
+        let confirmed = host.kind == HostKind::Host && affinity.state == AffinityState::Confirmed;
+        if confirmed && world.ledger.block(cidr).is_none() && !world.ledger.dark.block(cidr) {
+            owned.entry(host.name).or_default().bare.push(cidr);
+        }
+    }
     owned
+}
+
+/// Every node that anything but blocks, affinities and reservations names: owners of allocations, endpoints, the
+/// nodes that earlier audits knew as ours. A host of which only reservations are known (`EnsureBlock` for a router or
+/// an edge device) is an operator's own.
+fn named_elsewhere(world: &World<'_>) -> HashSet<Name> {
+    let ledger = world.ledger;
+    let owners = ledger.allocations.iter().flat_map(|allocation| ledger.owners_of(allocation)).map(|owner| owner.node);
+    let mut named: HashSet<Name> = owners.collect();
+    named.extend(world.snapshot.endpoints.iter().map(|endpoint| endpoint.node));
+    let known = world.past.into_iter().flat_map(|past| &past.known_nodes);
+    named.extend(known.filter_map(|name| world.snapshot.names.find(name)));
+    named
 }
 
 /// Since when a node is known to be gone, if that is longer than the grace.
@@ -70,36 +119,50 @@ fn gone_since(world: &World<'_>, node: Name) -> Option<Time> {
     (world.snapshot.now.since(since) > world.snapshot.kube_controllers.grace()).then_some(since)
 }
 
-fn report(world: &World<'_>, node: Name, blocks: &[&Block], since: Time) -> Finding {
+fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Finding {
+    let blocks = &owned.blocks;
     let keeping: Vec<&Allocation> = blocks.iter().flat_map(|block| allocations_in(world, block.cidr)).collect();
     let kept = match keeping.as_slice() {
+        [] if blocks.is_empty() => "nothing keeps it".to_owned(),
         [] => "nothing is left in them".to_owned(),
         [only] => format!("kept by {}", only.address),
         [first, rest @ ..] => format!("kept by {} and {} more", first.address, rest.len()),
     };
     let cidrs: Vec<Cidr> = blocks.iter().map(|block| block.cidr).collect();
     let host = Host { kind: HostKind::Host, name: node };
+    let owns: Vec<String> = [(blocks.len(), "block", "blocks"), (owned.bare.len(), BARE.0, BARE.1)]
+        .into_iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, many)| format!("{number} {}", if number == 1 { one } else { many }))
+        .collect();
     let advice = match keeping.len() {
+        0 if blocks.is_empty() => "delete the affinity: nothing stands behind it",
         0 => "nothing keeps the blocks: the collector should give them back, so see whether it runs",
         _ => "release what is proven leaked among them; the blocks go with the last address",
     };
     world
         .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node)), {
-            format!("gone, and still owns {}; {kept}", count(blocks.len(), "block"))
+            format!("gone, and still owns {}; {kept}", owns.join(" and "))
         })
         .advice(advice)
         .fact("gone_since", since)
         .fact("blocks", cidrs.clone())
+        .fact("affinities_without_block", owned.bare.clone())
         .fact("kept_by", keeping.iter().take(LISTED).map(|a| keeper_facts(world, a)).collect::<Vec<_>>())
         .fact("kept_by_count", keeping.len())
         .since(Some(since))
         .on_node(node)
-        .with_each(cidrs.first(), |draft, cidr| draft.in_pool_of(cidr.first()))
+        .with_each(cidrs.first().or(owned.bare.first()), |draft, cidr| draft.in_pool_of(cidr.first()))
         .next(format!("ipaudit who {}", shell(world.text(node))))
         .with_each(&cidrs, |draft, cidr| draft.next(get_block(*cidr)))
+        .with_each(&owned.bare, |draft, cidr| {
+            draft.next(get_key(&keys::affinity_key(host.kind, world.text(host.name), *cidr)))
+        })
         .looks_at_calico_node(node)
         .looks_at_kube_node(world.ledger.scope.kubernetes_name(node))
-        .with_each(&cidrs, |draft, cidr| draft.looks_at_block(*cidr).looks_at_affinity(host, *cidr))
+        .with_each(cidrs.iter().chain(&owned.bare), |draft, cidr| {
+            draft.looks_at_block(*cidr).looks_at_affinity(host, *cidr)
+        })
         .done()
 }
 
@@ -123,7 +186,7 @@ mod tests {
     use crate::checks::testing::{Cluster, bad};
     use crate::ledger::ScopeFlag;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Fact, HandleId, Input};
+    use crate::model::{Attribute, Fact, HandleId, Input, Owner};
 
     const GRACE: u64 = 15 * 60;
 
@@ -203,13 +266,65 @@ mod tests {
         c.affinity(lone, "10.65.2.0/26", AffinityState::Confirmed);
         c.block("10.65.3.0/26", None);
         c.affinity(lone, "10.65.3.0/26", AffinityState::PendingDeletion);
+        c.snapshot.affinities.iter_mut().filter(|a| a.host == lone).for_each(|a| a.state = AffinityState::Pending);
         let since = c.ago(GRACE + 1);
         let past = c.remember();
         past.gone_since.insert("load-balancer".to_owned(), since);
         past.gone_since.insert("node-3".to_owned(), since);
         assert!(c.find(&CHECK).is_empty());
         c.snapshot.affinities.iter_mut().for_each(|a| a.state = AffinityState::Confirmed);
-        assert_eq!(c.subjects(&CHECK), ["node-3"], "a confirmed affinity owns its block");
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-3"), "a confirmed affinity owns its block");
+        let says = "gone, and still owns 1 block and 1 affinity without a block; nothing is left in them";
+        assert_eq!(found[0].summary, says);
+    }
+
+    #[test]
+    fn an_affinity_without_a_block_is_owned_too() {
+        let mut c = Cluster::healthy();
+        let lone = c.host("node-3");
+        c.affinity(lone, "10.65.2.0/26", AffinityState::Confirmed);
+        let since = c.ago(GRACE + 1);
+        c.remember().gone_since.insert("node-3".to_owned(), since);
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].pool.as_deref()), (1, Some("default")));
+        assert_eq!(found[0].summary, "gone, and still owns 1 affinity without a block; nothing keeps it");
+        assert!(
+            found[0].next.iter().any(|n| n.contains("/host/node-3/ipv4/block/10.65.2.0-26")),
+            "{:?}",
+            found[0].next
+        );
+        c.dark("10.65.2.0/26");
+        assert!(c.find(&CHECK).is_empty(), "the block exists and does not decode");
+    }
+
+    /// An edge device whose addresses an operator keeps back with `EnsureBlock` has no node anywhere.
+    #[test]
+    fn a_host_of_which_only_reservations_are_known_is_an_operators_own() {
+        let reserved = |handle: &str| {
+            let mut c = gone(GRACE + 1);
+            let owner = Owner { note: c.name("edge host rsvd"), ..Owner::default() };
+            let handle = HandleId::intern(&mut c.snapshot.names, handle);
+            c.allocate("10.65.1.0", Attribute { handle, owner, reserved: true, ..Attribute::default() });
+            c
+        };
+        let mut c = reserved("edge");
+        assert!(c.find(&CHECK).is_empty());
+        // Somebody else may borrow there; that says nothing of the host.
+        let borrowed = c.pod_attribute("k8s-pod-network.x", "shop", "guest", "node-1");
+        c.allocate("10.65.1.7", borrowed);
+        assert!(c.find(&CHECK).is_empty());
+        let own = c.pod_attribute("k8s-pod-network.y", "shop", "lost", "node-3");
+        c.allocate("10.65.1.8", own);
+        assert_eq!(c.subjects(&CHECK), ["node-3"], "a pod was there");
+
+        let mut c = reserved("edge");
+        c.endpoint("shop", "lost", "node-3", "0123", &["10.65.0.9"]);
+        assert_eq!(c.subjects(&CHECK), ["node-3"], "an endpoint was there");
+        let mut c = reserved("edge");
+        c.past.as_mut().unwrap().known_nodes.insert("node-3".to_owned());
+        assert_eq!(c.subjects(&CHECK), ["node-3"], "an earlier audit knew it as ours");
+        assert_eq!(reserved("windows-reserved-ipam-handle").subjects(&CHECK), ["node-3"], "a Windows node");
     }
 
     #[test]

@@ -60,6 +60,7 @@ fn block_facts(blocks: &PoolBlocks) -> Evidence {
         .with("possible", number(blocks.possible))
         .with("existing", number(blocks.existing))
         .with("absent", number(blocks.absent))
+        .with("empty", number(blocks.empty))
         .with("reclaimable", number(blocks.reclaimable))
         .with("ownerless", number(blocks.ownerless))
         .with("undecodable", number(blocks.unknown))

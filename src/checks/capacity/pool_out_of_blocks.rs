@@ -9,18 +9,22 @@ pub static CHECK: Check = Check {
     code: Code(602),
     name: "pool-out-of-blocks",
     severity: Severity::Warning,
-    needs: Needs::B.and(Needs::O),
+    needs: Needs::B.and(Needs::O).and(Needs::C),
     steady: false,
     subject: SubjectKind::Pool,
     docs: Docs {
-        finds: "A pool of which every block exists and has something in it, or is reserved as a whole, while addresses are \
-            free in the existing ones. An error with strict affinity.",
+        finds: "A pool of which no block is left for a new node, while addresses are free in the existing ones: every block \
+            exists, and none of the empty ones can be had. An error with strict affinity. Who can have an empty block \
+            depends on Calico's version (ClusterInformation): from v3.32.0 any node takes an empty block that was claimed \
+            a minute ago or earlier; before that (and where the version is not known) only kube-controllers gives empty \
+            blocks back, never a node's last one, and before v3.28.0 only while the node's other blocks have three free \
+            addresses. What was built before a release (`-0.dev`, `-rc1`) counts as before it.",
         matters: "A node that has no block yet gets none: its tunnel and its pods must borrow from other nodes' blocks, and \
             with strict affinity no pod starts there at all, although the pool looks half empty.",
-        arises: "More nodes than blocks, blocks of dead nodes that leaks keep alive, or ownerless blocks that nothing gives \
-            back.",
+        arises: "More nodes than blocks, blocks of dead nodes that leaks keep alive, ownerless blocks that nothing gives \
+            back, or empty blocks that stay with nodes which need none.",
         action: "Release the leaks that keep blocks alive (IPA110, IPA406), delete ownerless empty blocks (IPA305), or add a \
-            pool, perhaps with smaller blocks.",
+            pool, perhaps with smaller blocks. Calico v3.32 takes empty blocks from nodes by itself.",
         silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
             since that may be an empty one.",
     },
@@ -42,14 +46,22 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
     let name = world.text(usage.name);
     let strict = world.snapshot.ipam_config.strict_affinity;
     let suffer = if strict { "new nodes cannot start pods" } else { "new nodes can only borrow" };
-    let summary =
-        format!("none of {} blocks is free though {} addresses are: {suffer}", usage.blocks.possible, usage.free);
+    let stranded = match usage.blocks.stranded() {
+        0 => String::new(),
+        stranded => format!(" ({stranded} empty on other nodes)"),
+    };
+    let summary = format!(
+        "none of {} blocks is free{stranded} though {} addresses are: {suffer}",
+        usage.blocks.possible, usage.free
+    );
+    let version = world.text(world.snapshot.cluster.calico_version);
     world
         .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
         .severity(if strict { Severity::Error } else { Severity::Warning })
         .advice("give blocks back (leaks, dead nodes, ownerless blocks), or add a pool")
         .fact("cidr", usage.cidr)
         .fact("strict_affinity", strict)
+        .fact("calico_version", Some(version).filter(|version| !version.is_empty()))
         .fact("usage", usage_facts(usage, known))
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
@@ -99,9 +111,36 @@ mod tests {
         assert!(c.find(&CHECK).is_empty(), "absent");
         let mut c = full();
         c.free("10.80.0.48");
+        c.snapshot.cluster.calico_version = c.name("v3.32.0");
         assert!(c.find(&CHECK).is_empty(), "claimed and empty");
         c.block_mut("10.80.0.48/28").affinity = None;
         assert_eq!(c.subjects(&CHECK), ["lean"], "nobody's");
+    }
+
+    /// Four nodes, each with the one block that it has; of two nothing is used any more.
+    #[test]
+    fn empty_blocks_of_other_nodes_are_free_only_where_calico_takes_them() {
+        let stranded = |version: &str| {
+            let mut c = full();
+            c.snapshot.cluster.calico_version = c.name(version);
+            for i in 0..4 {
+                let (node, range) = (format!("far-{i}"), format!("10.80.0.{}/28", i * 16));
+                c.node(&node, &format!("192.168.9.{i}"));
+                c.block_mut(&range).affinity = Some(c.host(&node));
+            }
+            c.free("10.80.0.32");
+            c.free("10.80.0.48");
+            c.find(&CHECK)
+        };
+        for version in ["v3.31.0", "v3.26.1", "master", ""] {
+            let found = stranded(version);
+            let says =
+                "none of 4 blocks is free (2 empty on other nodes) though 62 addresses are: new nodes can only borrow";
+            assert_eq!(found.iter().map(|f| f.summary.as_str()).collect::<Vec<_>>(), [says], "{version}");
+        }
+        for version in ["v3.32.0", "v3.34.0-0.dev-67-g87c15906f2"] {
+            assert!(stranded(version).is_empty(), "{version}");
+        }
     }
 
     #[test]

@@ -17,29 +17,38 @@ pub static CHECK: Check = Check {
             Calico's collector sits still.",
         arises: "`calicoctl datastore migrate lock` before an upgrade, a restore or `calicoctl ipam release --from-report`, \
             and nobody unlocked it; or the object was deleted.",
-        action: "Unlock it when nobody works on the datastore any more.",
+        action: "Unlock it when nobody works on the datastore any more. Do it before any pod is deleted or restarted, whatever \
+            another finding advises: while the datastore is locked the pod stays down.",
         silent: "A ClusterInformation that does not decode: IPA901 tells it.",
     },
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+/// The command that unlocks it.
+pub const UNLOCK: &str = "calicoctl datastore migrate unlock";
+
+/// How the datastore is locked, in a line and in the word of `datastoreReady`; `None`: it is not, or nobody can tell.
+pub fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
     let information = &world.snapshot.cluster;
-    let undecodable = is_undecodable(world, keys::CLUSTER_INFORMATION);
-    let (summary, ready) = match (information.meta, information.ready) {
-        (None, _) if undecodable => return,
-        (Some(_), Some(true)) => return,
-        (None, _) => ("ClusterInformation is absent: no pod can start or stop", "absent"),
-        (Some(_), Some(false)) => ("datastoreReady is false: no pod can start or stop", "false"),
-        (Some(_), None) => ("datastoreReady is not set: no pod can start or stop", "not set"),
-    };
+    match (information.meta, information.ready) {
+        (None, _) if is_undecodable(world, keys::CLUSTER_INFORMATION) => None,
+        (Some(_), Some(true)) => None,
+        (None, _) => Some(("ClusterInformation is absent: no pod can start or stop", "absent")),
+        (Some(_), Some(false)) => Some(("datastoreReady is false: no pod can start or stop", "false")),
+        (Some(_), None) => Some(("datastoreReady is not set: no pod can start or stop", "not set")),
+    }
+}
+
+fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+    let Some((summary, ready)) = state(world) else { return };
+    let information = &world.snapshot.cluster;
     let draft = world
         .draft(&CHECK, cluster(world), summary)
         .advice("unlock it when nobody works on the datastore any more")
         .fact("datastore_ready", ready)
         .fact("cluster_information", information.meta.is_some())
         .next("calicoctl get clusterinformation default -o yaml")
-        .next("calicoctl datastore migrate unlock");
+        .next(UNLOCK);
     findings.push(draft.done());
 }
 

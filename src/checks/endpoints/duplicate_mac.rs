@@ -18,13 +18,17 @@ pub static CHECK: Check = Check {
             frames pass, and neighbour entries may point at the wrong pod.",
         arises: "A chained plugin or a template sets the MAC; or one of the endpoints stayed behind.",
         action: "Look whether one of them is stale (IPA501, IPA502); else at what sets the MAC.",
-        silent: "The same MAC on different nodes; endpoints without a MAC.",
+        silent: "The same MAC on different nodes; endpoints without a MAC; `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin gives \
+            to every endpoint.",
     },
     run,
 };
 
+/// `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin gives to every endpoint.
+const CONSTANT: u64 = 0xeeee_eeee_eeee;
+
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let mac = |e: &Endpoint| e.mac.filter(|_| !e.node.is_none());
+    let mac = |e: &Endpoint| e.mac.filter(|&mac| mac != CONSTANT && !e.node.is_none());
     on_one_node(world, mac, |same| findings.extend(report(world, same)));
 }
 
@@ -82,6 +86,15 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         let mut c = same_mac();
         (c.endpoint_mut("web-0").mac, c.endpoint_mut("web-1").mac) = (None, None);
+        assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn the_constant_that_libnetwork_gives_to_all_is_nothing() {
+        let mut c = same_mac();
+        c.endpoint_mut("web-0").mac = Some(CONSTANT);
+        c.endpoint_mut("web-1").mac = Some(CONSTANT);
+        assert_eq!(endpoint::mac_text(CONSTANT), "ee:ee:ee:ee:ee:ee");
         assert!(c.find(&CHECK).is_empty());
     }
 }

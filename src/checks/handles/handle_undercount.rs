@@ -3,7 +3,7 @@
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, World};
-use crate::ledger::{Discord, Tally};
+use crate::ledger::{Discord, Tally, Use};
 use crate::model::{Cidr, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -21,7 +21,8 @@ pub static CHECK: Check = Check {
             wrote the handle.",
         action: "When the owner is gone, `ipaudit release --handle …` finds the addresses in the blocks and releases all \
             of them. While it lives nothing is urgent.",
-        silent: "Blocks and handles that do not decode. Cooling addresses are nobody's. A handle without any object is \
+        silent: "Blocks and handles that do not decode. Cooling addresses are nobody's, and ordinals that were kept back when \
+            their block was made are in no handle. A handle without any object is \
             IPA204.",
     },
     run,
@@ -31,10 +32,18 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for tally in world.ledger.tallies() {
         // Another spelling of the id that does not decode may count the rest.
         if !world.ledger.dark.handle(tally.id) {
-            let under: Vec<Discord> = tally.discords().into_iter().filter(|d| d.counted < d.held).collect();
+            let under = tally.discords().into_iter().filter(|d| d.counted < d.held);
+            let under: Vec<Discord> =
+                under.filter(|d| d.counted < d.held - kept_back(world, &tally, d.block)).collect();
             findings.extend((!under.is_empty()).then(|| report(world, &tally, &under)));
         }
     }
+}
+
+/// How many ordinals of a block were kept back under this id when the block was made: no handle counts these.
+fn kept_back(world: &World<'_>, tally: &Tally<'_>, block: Cidr) -> i64 {
+    let reserved = world.ledger.allocations_of(tally.id).filter(|a| a.used_for == Use::Reserved);
+    reserved.filter(|a| world.ledger.block_of(a).cidr == block).fold(0, |sum, _| sum + 1)
 }
 
 fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
@@ -63,7 +72,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{HandleId, Input};
+    use crate::model::{Attribute, HandleId, Input};
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -85,6 +94,19 @@ mod tests {
         assert_eq!(c.find(&CHECK).len(), 1, "what it counts elsewhere does not help");
         c.handle_mut(&id()).counts = [(cidr("10.65.0.0/26"), -1)].into();
         assert_eq!(c.find(&CHECK)[0].summary, "counts -1 in 10.65.0.0/26, the block has 1");
+    }
+
+    #[test]
+    fn ordinals_that_were_kept_back_are_in_no_handle() {
+        let mut c = Cluster::healthy();
+        let handle = HandleId::intern(&mut c.snapshot.names, "edge");
+        let attribute = Attribute { handle, reserved: true, ..Attribute::default() };
+        c.allocate("10.65.0.9", attribute.clone());
+        c.allocate("10.65.0.10", Attribute { reserved: false, ..attribute });
+        c.handle("edge", &["10.65.0.10"]);
+        assert!(c.find(&CHECK).is_empty());
+        c.handle_mut("edge").counts = [].into();
+        assert_eq!(c.subjects(&CHECK), ["edge"], "one was asked for");
     }
 
     #[test]

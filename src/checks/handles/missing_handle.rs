@@ -3,7 +3,7 @@
 use super::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{count, shell};
 use crate::checks::{Check, Docs, World};
-use crate::ledger::Allocation;
+use crate::ledger::{Allocation, Use};
 use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -20,7 +20,8 @@ pub static CHECK: Check = Check {
         arises: "A write of the block timed out but took effect, and the handle was taken back for it; handles were \
             deleted by hand or by `calicoctl ipam release --from-report --force`; a migration wrote malformed ids.",
         action: "While its owner lives: restart it. When the owner is gone: `ipaudit release --address …` one by one.",
-        silent: "Windows' reserved addresses, which have no handle. A handle that exists and does not decode (IPA901). \
+        silent: "Ordinals that were kept back when their block was made, for Windows or by an operator's own reservation (the \
+            attributes are nothing but a note): these have no handle. A handle that exists and does not decode (IPA901). \
             Ids are compared up to the first control byte `\\r`.",
     },
     run,
@@ -31,14 +32,16 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for id in ledger.named_handles() {
         let exists = ledger.handle(id).is_some() || ledger.dark.handle(id);
         if !exists && !id.is_windows(&world.snapshot.names) {
-            findings.push(report(world, id));
+            // Ordinals that were kept back when a block was made never have a handle object, whatever it is called.
+            let allocations = ledger.allocations_of(id).filter(|a| a.used_for != Use::Reserved);
+            let allocations: Vec<&Allocation> = allocations.collect();
+            findings.extend((!allocations.is_empty()).then(|| report(world, id, &allocations)));
         }
     }
 }
 
-fn report(world: &World<'_>, id: HandleId) -> Finding {
+fn report(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Finding {
     let ledger = world.ledger;
-    let allocations: Vec<&Allocation> = ledger.allocations_of(id).collect();
     let text = spelled_in_blocks(world, id);
     let mut blocks: Vec<Cidr> = allocations.iter().map(|a| ledger.block_of(a).cidr).collect();
     blocks.dedup();
@@ -49,7 +52,7 @@ fn report(world: &World<'_>, id: HandleId) -> Finding {
         .fact("addresses", allocations.iter().map(|a| a.address).collect::<Vec<_>>())
         .fact("owner_pods", owner_pods(world, id))
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
-        .with_each(&allocations, |d, a| d.rests_on_allocation(a))
+        .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_handle(id)
         .with_each(allocations.first(), |d, a| d.next(format!("ipaudit who {}", a.address)));
     belongs(draft, world, id, &blocks).next(format!("ipaudit who {}", shell(&text))).done()
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Input};
+    use crate::model::{Attribute, Input, Owner};
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -106,6 +109,20 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.snapshot.handles.last_mut().unwrap().odd_id = Some(odd.as_bytes().into());
         assert!(c.find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn ordinals_that_were_kept_back_have_no_handle() {
+        let mut c = Cluster::healthy();
+        let handle = HandleId::intern(&mut c.snapshot.names, "edge");
+        let owner = Owner { note: c.name("edge host rsvd"), ..Owner::default() };
+        let attribute = Attribute { handle, owner, reserved: true, ..Attribute::default() };
+        c.allocate("10.65.0.9", attribute.clone());
+        assert!(c.find(&CHECK).is_empty());
+        // The same id for an address that somebody asked for is a handle like any other.
+        c.allocate("10.65.0.10", Attribute { reserved: false, ..attribute });
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "no such handle, named by 1 allocation of 10.65.0.0/26");
     }
 
     #[test]

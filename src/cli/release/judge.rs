@@ -297,6 +297,7 @@ impl<'w> Judge<'w> {
         match allocation.used_for {
             Use::Cooling => Some(Special::Cooling),
             Use::Windows => Some(Special::Windows),
+            Use::Reserved => Some(Special::Reserved),
             Use::Tunnel(_) => Some(Special::Tunnel),
             Use::LoadBalancer => Some(Special::LoadBalancer),
             Use::Vm => Some(Special::Machine),

@@ -129,6 +129,8 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
                 r#type: spec.r#type.to_string(),
                 load_balancer_ip: spec.load_balancer_ip.to_string(),
                 load_balancer_class: spec.load_balancer_class.to_string(),
+                ip_families: spec.ip_families.iter().map(|family| family.to_string()).collect(),
+                ip_family_policy: spec.ip_family_policy.to_string(),
             }),
             status: Some(pb::ServiceStatus {
                 load_balancer: Some(pb::LoadBalancer { ingress: ips(&status.load_balancer.ingress) }),
@@ -199,6 +201,8 @@ fn text() -> impl Strategy<Value = String> {
         Just("True".to_owned()),
         Just("Running".to_owned()),
         Just("LoadBalancer".to_owned()),
+        Just("IPv4".to_owned()),
+        Just("SingleStack".to_owned()),
         Just("InternalIP".to_owned()),
         Just("VirtualMachineInstance".to_owned()),
         Just("virt-launcher".to_owned()),
@@ -256,6 +260,8 @@ fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: 
             r#type: t(17),
             load_balancer_class: t(18),
             load_balancer_ip: t(19),
+            ip_families: [20, 21].into_iter().take(many).map(t).collect(),
+            ip_family_policy: t(22),
         },
         status: form::Status {
             phase: t(20),
@@ -516,7 +522,8 @@ fn nodes_services_and_namespaces() {
         Kind::Service,
         json!({
             "metadata": { "name": "lb", "namespace": "n", "annotations": { "projectcalico.org/ipv4pools": "[\"p\"]" } },
-            "spec": { "type": "LoadBalancer", "loadBalancerClass": "calico" },
+            "spec": { "type": "LoadBalancer", "loadBalancerClass": "calico", "ipFamilies": ["IPv6"],
+                "ipFamilyPolicy": "SingleStack" },
             "status": { "loadBalancer": { "ingress": [{ "ip": "10.1.1.1" }, { "hostname": "x" }] } },
         }),
     );
@@ -534,6 +541,7 @@ fn nodes_services_and_namespaces() {
     assert!(balanced.load_balancer && balanced.requests_address);
     assert_eq!(snapshot.text(balanced.class.unwrap()), "calico");
     assert_eq!(texts(&balanced.ingress), ["10.1.1.1"]);
+    assert_eq!((api.families, balanced.families), (Families::BOTH, Families { v4: false, v6: true }));
     assert_eq!(snapshot.namespaces.len(), 2);
     assert!(snapshot.namespaces[1].deleting.is_some());
     assert_eq!(snapshot.kube.kube_system_uid.as_deref(), Some("ns-uid"));

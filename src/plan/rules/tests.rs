@@ -149,6 +149,7 @@ fn rule_7_the_never_list() {
         Special::Tunnel,
         Special::LoadBalancer,
         Special::Machine,
+        Special::Reserved,
         Special::Unattributed,
         Special::UnknownType,
         Special::ForeignNode("other".into()),

@@ -108,7 +108,9 @@ struct PoolJson<'v> {
     free_blocks: Option<u64>,
     existing_blocks: Option<u64>,
     absent_blocks: Option<u64>,
+    empty_blocks: Option<u64>,
     reclaimable_blocks: Option<u64>,
+    stranded_blocks: Option<u64>,
     ownerless_blocks: Option<u64>,
     unknown_blocks: Option<u64>,
 }
@@ -235,7 +237,9 @@ impl<'v> PoolJson<'v> {
             free_blocks: pool.free_blocks.map(held),
             existing_blocks: pool.fates.map(|f| held(f.existing)),
             absent_blocks: pool.fates.map(|f| held(f.absent)),
-            reclaimable_blocks: pool.fates.map(|f| held(f.reclaimable)),
+            empty_blocks: pool.fates.map(|f| held(f.empty)),
+            reclaimable_blocks: pool.fates.and_then(|f| f.reclaimable).map(held),
+            stranded_blocks: pool.fates.and_then(|f| f.stranded).map(held),
             ownerless_blocks: pool.fates.map(|f| held(f.ownerless)),
             unknown_blocks: pool.fates.map(|f| held(f.unknown)),
         }

@@ -47,13 +47,23 @@ fn write_pool(pool: &PoolRow, paper: &mut Paper<'_>) -> Result<()> {
     let fates = pool.fates;
     let blocks = [
         (fates.map(|f| f.absent), "absent"),
-        (fates.map(|f| f.reclaimable), "reclaimable"),
+        (fates.and_then(|f| f.reclaimable), "reclaimable"),
         (fates.map(|f| f.ownerless), "ownerless"),
         (fates.map(|f| f.existing), "exist"),
     ];
     let total = Text::new().column(DIM, "blocks", 0).column(PLAIN, &format!("{}:", number(pool.blocks)), 11);
     let text = blocks.into_iter().fold(total, |text, (amount, word)| known(text, amount, word));
+    let text = match stranded(pool) {
+        Some(amount) => text.field(PLAIN, &amount),
+        None => text,
+    };
     paper.paragraph(INDENT, 2 * INDENT, &hidden(text, fates.map(|f| f.unknown)))
+}
+
+/// `2 empty on other nodes`: blocks that look free and that a new node cannot get.
+pub(super) fn stranded(pool: &PoolRow) -> Option<String> {
+    let amount = pool.fates?.stranded.filter(|amount| *amount > 0)?;
+    Some(format!("{} empty on other nodes", number(amount)))
 }
 
 /// What does not decode, where anything does not.

@@ -161,7 +161,8 @@ fn cells(pool: &PoolRow) -> [String; 4] {
     [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.unwrap_or_default()]
 }
 
-/// Where there is no room the name goes first, then the bar, then the columns' alignment.
+/// Where there is no room the name goes first, then the bar, then the columns' alignment. Blocks that look free and
+/// are not stand behind, on a line of their own when there is no room for them.
 fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
     let [cidr, taken, free, blocks] = row;
     let bare = Text::new().field(PLAIN, cidr).field(PLAIN, taken).field(PLAIN, free).field(PLAIN, blocks);
@@ -175,7 +176,12 @@ fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize
     let aligned = aligned.column_whole(PLAIN, free, ends[1]);
     let full = aligned.clone().column_whole(style, &bar(pool), ends[2]).field(PLAIN, blocks);
     let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
-    [full.clone().field(DIM, &pool.name), full, no_bar].into_iter().find(|text| text.width() <= width).unwrap_or(bare)
+    let stranded = capacity::stranded(pool).map_or_else(Text::new, |amount| Text::new().whole(PLAIN, &amount));
+    let forms = |behind: &Text| {
+        let [full, no_bar] = [&full, &no_bar].map(|text| text.clone().append(behind.clone()));
+        [full.clone().field(DIM, &pool.name), full, no_bar].into_iter().find(|text| text.width() <= width)
+    };
+    forms(&stranded).unwrap_or_else(|| forms(&Text::new()).unwrap_or(bare).append(stranded))
 }
 
 /// How full, from 0 to 1000, as far as that is known; what cools down or is reserved is not free either.
