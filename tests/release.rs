@@ -9,6 +9,8 @@ mod servers;
 mod adversary;
 #[path = "release/again.rs"]
 mod again;
+#[path = "release/awaited.rs"]
+mod awaited;
 #[path = "release/bulk.rs"]
 mod bulk;
 #[path = "release/contract.rs"]

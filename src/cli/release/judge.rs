@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Recorder;
 use crate::checks::World;
+use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::handles::orphaned_handle;
 use crate::cli::release::nodes;
 use crate::decode::keys::{endpoint_of_pod_key, record_key};
-use crate::ledger::{Allocation, Claim, Claimant, Ledger, Tally, Use};
+use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Tally, Use};
 use crate::model::keys::handle_key;
-use crate::model::{Addr, Block, Cidr, Code, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
+use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot, keys::key_text};
 use crate::plan::circumstances::{Address, Again, AgainNode, AgainPod, Holder, Left, PodNow, Refusal, Special, Word};
 use crate::plan::confirm::Work;
 use crate::plan::orphans::Orphan;
@@ -254,20 +255,22 @@ impl<'w> Judge<'w> {
     fn facts(&self, allocation: &Allocation) -> Address {
         let ledger = self.world.ledger;
         let proof = leaked_address::proof(&self.world, allocation);
+        let awaited = self.awaited(allocation);
+        let predecessors = awaited.as_ref().map_or(&[][..], |a| a.predecessors.as_slice());
         let attribute = ledger.attribute_of(allocation);
         let owner = attribute.map(|a| a.owner).unwrap_or_default();
         let special = self.special(allocation);
         // What was watched: that it is leaked, or that the next pod waits for it.
-        let awaited = matches!(special, Some(Special::Awaited(_)));
-        let code = if awaited { Code(133) } else { leaked_address::CHECK.code };
+        let code = if awaited.is_some() { address_awaited::CHECK.code } else { leaked_address::CHECK.code };
+        let waiting = awaited.as_ref().map(|a| (a.pod.namespace, a.pod.name));
         Address {
             address: allocation.address,
             special,
-            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c)).collect(),
-            endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e)).collect(),
+            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c, predecessors)).collect(),
+            endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e, predecessors)).collect(),
             node: self.text(owner.node).to_owned(),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
-            pod_now: self.pod_now(owner.pod_name(), proof.is_some() || awaited),
+            pod_now: self.pod_now(waiting.or(owner.pod_name()), proof.is_some() || awaited.is_some()),
             observed: match self.word.skip_age {
                 true => None,
                 false => self.observed.address(code, &ledger.tuple_of(allocation), self.text(owner.node)),
@@ -302,16 +305,32 @@ impl<'w> Judge<'w> {
             Use::LoadBalancer => Some(Special::LoadBalancer),
             Use::Vm => Some(Special::Machine),
             Use::Unknown => Some(Special::UnknownType),
-            Use::Unattributed | Use::Broken => Some(Special::Unattributed),
-            Use::Pod => {
-                let node = ledger.owner_node(allocation);
-                (!ledger.is_judged(allocation)).then(|| Special::ForeignNode(self.text(node).to_owned()))
+            Use::Pod if !ledger.is_judged(allocation) => {
+                Some(Special::ForeignNode(self.text(ledger.owner_node(allocation)).to_owned()))
+            }
+            Use::Pod | Use::Unattributed | Use::Broken => {
+                let waiting = self.awaited(allocation);
+                let waiting = waiting.map(|a| self.world.snapshot.pair(a.pod.namespace, a.pod.name));
+                let nobodys = (allocation.used_for != Use::Pod).then_some(Special::Unattributed);
+                waiting.map(Special::Awaited).or(nobodys)
             }
         }
     }
 
-    fn holder(&self, claim: &Claim) -> Holder {
-        Holder { who: who(self.world.ledger, claim), grade: claim.grade.word() }
+    /// The pod that waits for this address in vain (IPA133), and what its predecessor left.
+    fn awaited(&self, allocation: &Allocation) -> Option<Awaited<'w>> {
+        address_awaited::awaited(&self.world, allocation)
+    }
+
+    /// What the predecessor of a waiting pod left behind holds nothing.
+    fn holder(&self, claim: &Claim, predecessors: &[&Endpoint]) -> Holder {
+        let endpoint = match claim.by {
+            Claimant::Endpoint(i) => self.world.snapshot.endpoints.get(i as usize),
+            _ => None,
+        };
+        let is_left = endpoint.is_some_and(|e| is_one_of(e, predecessors));
+        let grade = if is_left { Grade::Stale } else { claim.grade };
+        Holder { who: who(self.world.ledger, claim), grade: grade.word() }
     }
 
     /// Endpoints that list the address or have the container.
@@ -326,11 +345,11 @@ impl<'w> Judge<'w> {
         found
     }
 
-    fn left(&self, endpoint: &Endpoint) -> Left {
+    fn left(&self, endpoint: &Endpoint, predecessors: &[&Endpoint]) -> Left {
         Left {
             key: record_key(&self.world.snapshot.names, endpoint),
             name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
-            is_stale: self.world.ledger.endpoint_state(endpoint).is_stale(),
+            is_stale: self.world.ledger.endpoint_state(endpoint).is_stale() || is_one_of(endpoint, predecessors),
             mod_revision: endpoint.meta.mod_revision,
             node: self.text(endpoint.node).to_owned(),
             node_now: nodes::now(&self.world, self.exclusive, endpoint.node),
@@ -364,6 +383,8 @@ impl<'w> Judge<'w> {
             let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
             let node = nodes::again(&self.world, owner.node, &address.node_now);
             all.extend(owner.pod_name().map(|pod| self.again_of(pod, node)));
+            // It must wait still, wherever it is.
+            all.extend(self.awaited(allocation).map(|a| self.again_of((a.pod.namespace, a.pod.name), None)));
             for endpoint in self.endpoints(allocation) {
                 let how = nodes::now(&self.world, self.exclusive, endpoint.node);
                 let node = nodes::again(&self.world, endpoint.node, &how);
@@ -382,6 +403,10 @@ impl<'w> Judge<'w> {
         };
         Again { namespace: self.text(namespace).to_owned(), name: self.text(name).to_owned(), pod, node }
     }
+}
+
+fn is_one_of(endpoint: &Endpoint, list: &[&Endpoint]) -> bool {
+    list.iter().any(|e| (e.namespace, e.name) == (endpoint.namespace, endpoint.name))
 }
 
 /// Who makes a claim, for people.
