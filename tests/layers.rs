@@ -35,7 +35,7 @@ const ROOMS: &[Room] = &[
     pure("ledger", &["model"]),
     pure("checks", &["ledger", "model"]),
     pure("steady", &["checks", "ledger", "model"]),
-    pure("plan", &["decode", "ledger", "model"]),
+    pure("plan", &["decode", "exit", "ledger", "model"]),
     pure("record", &["checks", "ledger", "model"]),
     pure("exit", &["model"]),
     pure("settings", &["checks", "model"]),
@@ -241,6 +241,32 @@ fn imports_go_downwards_and_the_pure_half_is_pure() {
             Some(room) => wrong
                 .extend(wrongs(room, &file.source).iter().map(|(line, what)| format!("{}:{line}: {what}", file.path))),
             None => wrong.push(format!("{}: no such room in tests/layers.rs: {name}", file.path)),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// What is printed passes the guard that stands in one file, and JSON is written by one writer: no output can forget to
+/// spell out other people's control characters.
+#[test]
+fn the_two_streams_have_one_door_and_json_has_one_writer() {
+    let door = |path: &str| path == "src/cli/output.rs" || path.ends_with("history/kill.rs");
+    let files = files();
+    let tests = only_tests(&files);
+    let mut wrong = Vec::new();
+    for file in files.iter().filter(|f| !is_test(f, &tests)) {
+        for named in &file.source.named {
+            let prints = named.is_macro && named.path.last().is_some_and(|m| PRINTING.contains(&m.as_str()));
+            let streams = ["stdout", "stderr"].iter().any(|s| named.path.iter().any(|part| part == s));
+            if (prints || streams) && !door(&file.path) {
+                wrong.push(format!("{}:{}: {named} is for src/cli/output.rs", file.path, named.line));
+            }
+            let room = file.module.get(1).is_some_and(|room| room == "render" || room == "cli");
+            let writes = ["to_writer", "to_writer_pretty", "to_string_pretty", "with_formatter", "PrettyFormatter"];
+            let json = writes.iter().any(|w| named.path.iter().any(|part| part == w));
+            if room && json && file.path != "src/render/json/lines.rs" {
+                wrong.push(format!("{}:{}: {named} is for src/render/json/lines.rs", file.path, named.line));
+            }
         }
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));

@@ -7,8 +7,12 @@ mod servers;
 
 #[path = "release/adversary.rs"]
 mod adversary;
+#[path = "release/again.rs"]
+mod again;
 #[path = "release/alarms.rs"]
 mod alarms;
+#[path = "release/awaited.rs"]
+mod awaited;
 #[path = "release/bulk.rs"]
 mod bulk;
 #[path = "release/clocks.rs"]
@@ -17,6 +21,8 @@ mod clocks;
 mod contract;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/hostile.rs"]
+mod hostile;
 #[path = "release/identity.rs"]
 mod identity;
 #[path = "release/kills.rs"]
@@ -37,8 +43,12 @@ mod runs;
 mod same_life;
 #[path = "release/soak.rs"]
 mod soak;
+#[path = "release/stops.rs"]
+mod stops;
 #[path = "release/terminal.rs"]
 mod terminal;
+#[path = "release/waits.rs"]
+mod waits;
 #[path = "release/whose.rs"]
 mod whose;
 #[path = "release/world.rs"]

@@ -6,7 +6,7 @@ use super::again;
 use super::args::{AuditArgs, Judging, Output, View};
 use super::gather::{self, FirstLook, Sources};
 use super::memory::{self, Memory};
-use super::output::{self, Streams};
+use super::output::Streams;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::Exit;
@@ -279,6 +279,6 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Resu
         Output::Jsonl => render::json::write_lines(&shown, &mut text),
     };
     written.map_err(|e| Error::new("print the findings").cause(e))?;
-    output::print(&text)?;
+    streams.print(&text)?;
     Ok(shown.exit)
 }

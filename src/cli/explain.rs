@@ -1,7 +1,7 @@
 //! `ipaudit explain [CODE]`: the manual of a check, or the list of all.
 
 use super::args::ExplainArgs;
-use super::output::{self, Streams};
+use super::output::Streams;
 use crate::checks;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -23,6 +23,6 @@ pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
         }
     };
     written.map_err(|e| Error::new("print the manual").cause(e))?;
-    output::print(&text)?;
+    streams.print(&text)?;
     Ok(Exit::Clean)
 }

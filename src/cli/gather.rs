@@ -20,7 +20,7 @@ use crate::model::snapshot::EtcdFacts;
 use crate::model::{Input, InputState, Snapshot, Time};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
-use crate::source::kube_api::{KubeApi, Patience};
+use crate::source::kube_api::KubeApi;
 use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
 
 /// Where an audit reads from.
@@ -51,7 +51,7 @@ impl Sources {
                 None => Kube::NotAsked,
                 Some(client) => {
                     streams.verbose(&format!("Kubernetes: {} from {}", client.server, client.source));
-                    Kube::Live(Box::new(KubeApi::new(client, Patience::with_timeout(kube.kube_timeout))))
+                    Kube::Live(Box::new(KubeApi::new(client, kube.patience())))
                 }
             }
         } else {

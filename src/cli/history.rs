@@ -1,15 +1,16 @@
 //! `ipaudit history`: forget what is old, see whether the file is whole, get the data out.
 
-use std::io::{BufRead, BufWriter, IsTerminal, Write};
+use std::io;
 
 use super::gather;
 use super::history_args::DbArgs;
 use super::history_args::{HistoryCommand, HistoryCommandArgs, PruneArgs};
-use super::output::{self, Streams};
+use super::output::Streams;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::tight::{Tight, is_out_of_room};
-use crate::history::{Db, Mode};
+use crate::render::escape::escape;
+use crate::render::json;
 
 /// Runs the command.
 ///
@@ -18,15 +19,15 @@ use crate::history::{Db, Mode};
 pub fn run(args: &HistoryCommandArgs, streams: &Streams) -> Result<Exit, Error> {
     match &args.command {
         HistoryCommand::Prune(args) => prune(args, streams),
-        HistoryCommand::Check(args) => check(args),
-        HistoryCommand::Export(args) => export(args),
+        HistoryCommand::Check(args) => check(args, streams),
+        HistoryCommand::Export(args) => export(args, streams),
     }
 }
 
 fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
-    let path = args.db.path()?;
     // Nothing to prune is no reason to make a file.
     args.db.look(|_| Ok(()))?;
+    let path = args.db.path()?;
     let now = gather::present();
     let here = args.db.open_for_writing().and_then(|mut db| {
         let plan = db.prune_plan(now, args.keep)?;
@@ -34,18 +35,18 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     });
     let (plan, db) = match here {
         Err(full) if is_out_of_room(&full) => {
-            (Tight::open(&path, args.db.db_wait)?.db.prune_plan(now, args.keep)?, None)
+            (Tight::open(&path, args.db.patience())?.db.prune_plan(now, args.keep)?, None)
         }
         here => here?,
     };
     if plan.is_nothing() {
-        output::print(b"nothing is older than that\n")?;
+        streams.print(b"nothing is older than that\n")?;
         return Ok(Exit::Clean);
     }
     let border = now.minus(args.keep).to_rfc3339();
-    output::print(format!("older than {border}: {plan}\nopen findings and releases stay\n").as_bytes())?;
+    streams.print(format!("older than {border}: {plan}\nopen findings and releases stay\n").as_bytes())?;
     if !args.yes && !agreed(streams) {
-        output::print(b"nothing was changed; --yes does it\n")?;
+        streams.print(b"nothing was changed; --yes does it\n")?;
         return Ok(Exit::Clean);
     }
     let mut pruned = match db {
@@ -55,7 +56,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
             Err(error) => return Err(error),
             Ok(pruned) => match db.compact() {
                 Ok(()) => {
-                    output::print(format!("gone: {pruned}\n").as_bytes())?;
+                    streams.print(format!("gone: {pruned}\n").as_bytes())?;
                     return Ok(Exit::Clean);
                 }
                 Err(full) if is_out_of_room(&full) => Some(pruned),
@@ -63,7 +64,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
             },
         },
     };
-    let mut tight = Tight::open(&path, args.db.db_wait)?;
+    let mut tight = Tight::open(&path, args.db.patience())?;
     if pruned.is_none() {
         pruned = Some(tight.db.prune(now, args.keep)?);
     }
@@ -74,39 +75,40 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
         tight.copy().display()
     ));
     tight.write_back()?;
-    output::print(format!("gone: {}\n", pruned.unwrap_or_default()).as_bytes())?;
+    streams.print(format!("gone: {}\n", pruned.unwrap_or_default()).as_bytes())?;
     Ok(Exit::Clean)
 }
 
 /// Asks on a terminal; elsewhere nobody can answer.
 fn agreed(streams: &Streams) -> bool {
-    if !std::io::stdin().is_terminal() || streams.quiet {
+    if streams.quiet {
         return false;
     }
-    let _ = write!(std::io::stderr(), "go on? [y/N] ");
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    let read = std::io::stdin().lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    let answer = streams.ask("go on? [y/N] ");
+    answer.is_ok_and(|answer| matches!(answer.as_deref(), Some("y" | "Y" | "yes")))
 }
 
-fn check(args: &DbArgs) -> Result<Exit, Error> {
-    let path = args.path()?;
+fn check(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let (wrong, mixed) = args.look(|db| Ok((db.check()?, db.mixed()?)))?;
+    let path = args.path()?.display().to_string();
+    let path = escape(&path);
     if wrong.is_empty() {
-        let mixed: String = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {what}\n")).collect();
-        output::print(format!("{}: whole\n{mixed}", path.display()).as_bytes())?;
+        let mixed = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {}\n", escape(what)));
+        streams.print(format!("{path}: whole\n{}", mixed.collect::<String>()).as_bytes())?;
         return Ok(Exit::Clean);
     }
-    output::print(format!("{}: damaged, and left as it is\n  {}\n", path.display(), wrong.join("\n  ")).as_bytes())?;
+    let wrong: String = wrong.iter().map(|line| format!("  {}\n", escape(line))).collect();
+    streams.print(format!("{path}: damaged, and left as it is\n{wrong}").as_bytes())?;
     Ok(Exit::Findings)
 }
 
-fn export(args: &DbArgs) -> Result<Exit, Error> {
+fn export(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let path = args.path()?;
-    let db = Db::open_patiently(&path, Mode::Read, args.db_wait)?;
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    match db.export(&mut out).and_then(|()| out.flush().map_err(|e| Error::new("write the export").cause(e))) {
+    let db = args.open_to_read()?;
+    let mut out = streams.out();
+    let failed = |e: io::Error| Error::new("write the export").cause(e);
+    let written = db.export(|row| json::compact(&row, &mut out).map_err(failed));
+    match written.and_then(|()| out.finish().map_err(failed)) {
         // A reader that went away (`| head`) is no error.
         Err(e) if is_broken_pipe(&e) => Ok(Exit::Clean),
         // Said already, so it cannot be asked again.
@@ -120,6 +122,6 @@ fn export(args: &DbArgs) -> Result<Exit, Error> {
 }
 
 fn is_broken_pipe(error: &Error) -> bool {
-    let io = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    let io = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }

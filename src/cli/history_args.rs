@@ -21,9 +21,9 @@ pub struct DbArgs {
     #[arg(long, value_enum, value_name = "MODE", default_value = "wal", env = "IPAUDIT_DB_JOURNAL")]
     pub db_journal: JournalArg,
 
-    /// How long to wait for another ipaudit that writes the history
-    #[arg(long, value_name = "DURATION", default_value = "30s", env = "IPAUDIT_DB_WAIT", value_parser = super::args::duration)]
-    pub db_wait: Duration,
+    /// How long to wait for another ipaudit that writes the history [default: 30s; for another release's turn 5m]
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = super::args::duration)]
+    pub db_wait: Option<Duration>,
 }
 
 /// Whether and how an audit is recorded.
@@ -63,12 +63,38 @@ impl From<JournalArg> for Journal {
 }
 
 impl DbArgs {
-    /// Opens the file for writing.
+    /// Opens the file for writing, and makes it when it is absent.
     ///
     /// # Errors
     /// As [`Db::open`].
     pub fn open_for_writing(&self) -> Result<Db, Error> {
-        Db::open_patiently(&self.path()?, Mode::Write(self.db_journal.into()), self.db_wait)
+        Db::open_patiently(&self.path()?, Mode::Write(self.db_journal.into()), self.patience())
+    }
+
+    /// Opens the file, which must be there, for reading.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_to_read(&self) -> Result<Db, Error> {
+        Db::open_patiently(&self.path()?, Mode::Read, self.patience())
+    }
+
+    /// The same; `None` where there is no file yet.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_to_read_if_there(&self) -> Result<Option<Db>, Error> {
+        self.path()?.exists().then(|| self.open_to_read()).transpose()
+    }
+
+    /// How long to wait for another ipaudit that writes.
+    pub fn patience(&self) -> Duration {
+        self.db_wait.unwrap_or(history::PATIENCE)
+    }
+
+    /// How long to wait for the turn of a release; `usual` unless somebody said.
+    pub fn turn_patience(&self, usual: Duration) -> Duration {
+        self.db_wait.map_or(usual, |said| said.min(usual))
     }
 
     /// Asks the history, perhaps twice: see [`Db::look`].
@@ -76,7 +102,7 @@ impl DbArgs {
     /// # Errors
     /// As [`Db::look`].
     pub fn look<T>(&self, question: impl FnMut(&Db) -> Result<T, Error>) -> Result<T, Error> {
-        Db::look(&self.path()?, self.db_wait, question)
+        Db::look(&self.path()?, self.patience(), question)
     }
 
     /// The file that is meant.
@@ -121,6 +147,6 @@ pub struct PruneArgs {
     pub keep: Duration,
 
     /// Do it without asking
-    #[arg(long, env = "IPAUDIT_YES")]
+    #[arg(long)]
     pub yes: bool,
 }

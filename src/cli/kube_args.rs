@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::connect::kube::KubeSettings;
+use crate::source::kube_api::Patience;
 
 /// Flags of every command that reads Kubernetes.
 #[derive(Args, Clone, Debug)]
@@ -44,6 +45,11 @@ pub struct KubeArgs {
 }
 
 impl KubeArgs {
+    /// How patiently and in what pieces the API is read.
+    pub fn patience(&self) -> Patience {
+        Patience { page: self.kube_page, ..Patience::with_timeout(self.kube_timeout) }
+    }
+
     /// What they say about the connection.
     pub fn settings(&self) -> KubeSettings {
         KubeSettings { kubeconfig: self.kubeconfig.clone(), context: self.context.clone(), timeout: self.kube_timeout }

@@ -6,6 +6,8 @@ mod audit;
 mod capture;
 pub mod etcd_args;
 mod explain;
+#[cfg(test)]
+mod flags;
 mod gather;
 mod history;
 pub mod history_args;
@@ -36,8 +38,8 @@ pub fn main() -> Exit {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(e) => {
-            // clap prints help and version to standard output, errors to standard error.
-            let _ = e.print();
+            // Nobody can be told that the streams are gone.
+            let _ = output::tell_usage(&e);
             return if e.use_stderr() { Exit::Failure } else { Exit::Clean };
         }
     };
@@ -87,6 +89,6 @@ fn log(verbose: u8) {
     if verbose > 1 {
         let filter = tracing_subscriber::EnvFilter::try_from_default_env()
             .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=debug"));
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(output::err).try_init();
     }
 }

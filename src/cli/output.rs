@@ -1,14 +1,19 @@
 //! Where output goes: findings to standard output, everything else to standard error, progress to a terminal only.
+//!
+//! Nothing else of ipaudit names the two streams (`tests/layers.rs`), so all that is printed passes the guard that
+//! stands here ([`Guard`]): no other people's control character reaches a terminal, whatever printed it. Only the
+//! progress is drawn past it; it shows our own words and numbers.
 
 use std::error::Error as StdError;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::args::{Color, Global};
 use crate::error::{Error, chain};
-use crate::render::escape;
+use crate::render::escape::{escape, is_hidden};
+use crate::render::guard::Guard;
 
 /// What the two streams can do, decided once.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +53,7 @@ impl Streams {
     pub fn note(&self, text: &str) {
         if !self.quiet {
             // Nobody can be told that standard error is gone.
-            let _ = writeln!(io::stderr(), "{}", escape::escape(text));
+            let _ = writeln!(err(), "{}", escape(text));
         }
     }
 
@@ -57,6 +62,36 @@ impl Streams {
         if self.verbose > 0 {
             self.note(text);
         }
+    }
+
+    /// Standard output behind its guard, for what is written bit by bit.
+    pub fn out(&self) -> Guard<BufWriter<io::StdoutLock<'static>>> {
+        Guard::new(BufWriter::new(io::stdout().lock()), self.color)
+    }
+
+    /// Writes `bytes` to standard output; a reader that went away (`| head`) is no error.
+    ///
+    /// # Errors
+    /// When standard output cannot be written, as on a full disk.
+    pub fn print(&self, bytes: &[u8]) -> Result<(), Error> {
+        match write_all(self.out(), bytes) {
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::new("write to standard output").cause(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks a person on standard error and reads the answer; `None` where nobody sits at a terminal.
+    ///
+    /// # Errors
+    /// When the terminal cannot be written or read.
+    pub fn ask(&self, question: &str) -> io::Result<Option<String>> {
+        if !(io::stdin().is_terminal() && self.terminal) {
+            return Ok(None);
+        }
+        write_all(err(), escape(question).as_bytes())?;
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(Some(answer.trim().to_owned()))
     }
 
     /// A spinner on standard error, on a terminal only.
@@ -88,12 +123,34 @@ impl Streams {
     }
 }
 
+/// Standard error behind its guard.
+pub fn err() -> Guard<io::Stderr> {
+    Guard::new(io::stderr(), false)
+}
+
 /// Prints an error: the chain in one line, then its hint.
 pub fn tell(error: &Error) {
-    let mut err = io::stderr().lock();
-    let _ = writeln!(err, "ipaudit: {}", escape::escape(&chain(error)));
+    let mut err = err();
+    let _ = writeln!(err, "ipaudit: {}", escape(&chain(error)));
     if let Some(hint) = hint(error) {
-        let _ = writeln!(err, "  hint: {}", escape::escape(hint));
+        let _ = writeln!(err, "  hint: {}", escape(hint));
+    }
+}
+
+/// Prints what clap has to say: help and version to standard output, errors to standard error. In colours where clap
+/// would, unless an argument or one of our variables, which it repeats, could be taken for a colour.
+pub fn tell_usage(usage: &clap::Error) -> io::Result<()> {
+    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("IPAUDIT_");
+    let variables = std::env::vars_os().filter(|(name, _)| ours(name)).map(|(_, value)| value);
+    let is_foreign = std::env::args_os().chain(variables).any(|text| text.to_string_lossy().chars().any(is_hidden));
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let is_terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let colors = is_terminal && !no_color && !is_foreign;
+    let text = usage.render();
+    let text = if colors { text.ansi().to_string() } else { text.to_string() };
+    match usage.use_stderr() {
+        true => write_all(Guard::new(io::stderr(), colors), text.as_bytes()),
+        false => write_all(Guard::new(io::stdout(), colors), text.as_bytes()),
     }
 }
 
@@ -110,14 +167,7 @@ pub fn hint(error: &Error) -> Option<&str> {
     hint
 }
 
-/// Writes `bytes` to standard output; a reader that went away (`| head`) is no error.
-///
-/// # Errors
-/// When standard output cannot be written, as on a full disk.
-pub fn print(bytes: &[u8]) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::new("write to standard output").cause(e)),
-        _ => Ok(()),
-    }
+fn write_all(mut guard: Guard<impl Write>, bytes: &[u8]) -> io::Result<()> {
+    guard.write_all(bytes)?;
+    guard.finish()
 }

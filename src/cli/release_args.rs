@@ -15,19 +15,20 @@ use crate::model::{Addr, Code, Time};
 #[derive(Args, Debug)]
 pub struct ReleaseArgs {
     /// Release all addresses of this handle, or the handle itself when it is orphaned; may be given several times
-    #[arg(long, value_name = "ID", env = "IPAUDIT_HANDLE", value_delimiter = ',')]
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
     pub handle: Vec<String>,
 
     /// Release the handle of this address; may be given several times
-    #[arg(long, value_name = "ADDRESS", env = "IPAUDIT_ADDRESS", value_delimiter = ',')]
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     pub address: Vec<Addr>,
 
-    /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles)
-    #[arg(long, value_name = "CODE", env = "IPAUDIT_RELEASE_CODE", requires = "older_than", conflicts_with_all = ["handle", "address"])]
+    /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles; those whose id comes again,
+    /// of tunnels, services, machines and very old pods, are left out and told)
+    #[arg(long, value_name = "CODE", requires = "older_than", conflicts_with_all = ["handle", "address"])]
     pub code: Option<Code>,
 
     /// With --code: only what the history first saw so long ago
-    #[arg(long, value_name = "DURATION", env = "IPAUDIT_OLDER_THAN", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration)]
     pub older_than: Option<Duration>,
 
     /// With --code: at most so many at a time
@@ -39,19 +40,21 @@ pub struct ReleaseArgs {
     pub rate: Option<f64>,
 
     /// Do it without asking. Without it and without a terminal the plan is only shown
-    #[arg(long, env = "IPAUDIT_YES")]
+    #[arg(long)]
     pub yes: bool,
 
-    /// Do not ask for three audits that saw it; every other rule stays
-    #[arg(long, env = "IPAUDIT_SKIP_AGE")]
+    /// Do not ask for three audits that saw it; every other rule stays. Not for orphaned handles whose id comes again
+    #[arg(long)]
     pub skip_age: bool,
 
     /// This node is switched off, on my word: addresses of its pods may go though it is not Ready
-    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE_IS_OFF", value_delimiter = ',')]
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
     pub node_is_off: Vec<String>,
 
-    /// With one --address: release it though it is a tunnel's, a service's, a machine's or of unknown kind
-    #[arg(long, env = "IPAUDIT_I_KNOW_WHAT_THIS_IS", requires = "address")]
+    /// With one --address: release it though it is a tunnel's, a service's, a machine's, of unknown kind, or awaited
+    /// (IPA133). With one orphaned --handle: release it though its id comes again, when nobody is taking it or giving it
+    /// back right now: a CNI ADD under way is fenced off, a DEL under way is not
+    #[arg(long)]
     pub i_know_what_this_is: bool,
 
     /// Show past releases with their outcomes, and do nothing
@@ -70,7 +73,7 @@ pub struct UndoArgs {
     pub release: i64,
 
     /// Do it without asking. Without it and without a terminal the plan is only shown
-    #[arg(long, env = "IPAUDIT_YES")]
+    #[arg(long)]
     pub yes: bool,
 
     #[command(flatten)]
@@ -143,8 +146,9 @@ impl ReleaseArgs {
         if self.code.is_some_and(|code| !matches!(code.0, 110 | 201)) {
             return error("only IPA110 and IPA201 can be released by code", "see `ipaudit explain` for what to do");
         }
-        if self.i_know_what_this_is && (self.address.len() != 1 || !self.handle.is_empty()) {
-            return error("--i-know-what-this-is goes with exactly one --address", "one at a time (rule 7)");
+        if self.i_know_what_this_is && self.address.len() + self.handle.len() != 1 {
+            let words = "--i-know-what-this-is goes with exactly one --address or --handle";
+            return error(words, "one at a time (rule 7)");
         }
         Ok(())
     }

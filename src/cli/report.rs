@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::args::{ReportArgs, ReportOutput};
-use super::output::{self, Streams};
+use super::output::Streams;
 use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
@@ -67,7 +67,7 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
         ReportOutput::Markdown => report::markdown::write(view, &mut text),
     };
     written.map_err(|e| Error::new("print the report").cause(e))?;
-    output::print(&text)
+    streams.print(&text)
 }
 
 fn narrowed_by(args: &ReportArgs) -> Vec<String> {

@@ -50,6 +50,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
         yes: args.yes,
         rate: None,
         undoes: Some(args.release),
+        patience: args.with.db.turn_patience(release::session::STALE),
         all: args.with.all,
         asked: serde_json::json!({"undo": args.release}),
         made,

@@ -36,7 +36,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
         WhoOutput::Json => render::who::write_json(&dossier, &mut text),
     };
     written.map_err(|e| Error::new("print the answer").cause(e))?;
-    output::print(&text)?;
+    streams.print(&text)?;
     Ok(exit)
 }
 

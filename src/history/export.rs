@@ -1,6 +1,4 @@
-//! Everything that is kept, as lines of JSON: one row a line, `table` says of which table (docs/history.md).
-
-use std::io::Write;
+//! Everything that is kept, as rows for lines of JSON: `table` says of which table (docs/history.md).
 
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
@@ -79,18 +77,18 @@ fn is_name(table: &str, column: &str) -> bool {
 }
 
 impl Db {
-    /// Writes every row of every table as a line of JSON.
+    /// Hands every row of every table to `row`.
     ///
     /// # Errors
-    /// A file that cannot be read; `out` that cannot be written.
-    pub fn export(&self, out: &mut dyn Write) -> Result<(), Error> {
+    /// A file that cannot be read, and what `row` says.
+    pub fn export(&self, mut row: impl FnMut(Value) -> Result<(), Error>) -> Result<(), Error> {
         for table in TABLES {
-            self.export_table(table, out)?;
+            self.export_table(table, &mut row)?;
         }
         Ok(())
     }
 
-    fn export_table(&self, table: &str, out: &mut dyn Write) -> Result<(), Error> {
+    fn export_table(&self, table: &str, hand: &mut impl FnMut(Value) -> Result<(), Error>) -> Result<(), Error> {
         let failed = self.failed("read the history");
         let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
         if self.connection.query_row(known, [table], |row| row.get::<_, i64>(0)).map_err(&failed)? == 0 {
@@ -118,8 +116,7 @@ impl Db {
                 };
                 line.insert(column.clone(), said(table, column, value, named));
             }
-            let text = Value::Object(line).to_string();
-            writeln!(out, "{text}").map_err(|e| Error::new("write the export").cause(e))?;
+            hand(Value::Object(line))?;
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ pub struct ReleaseRow {
     pub asked: String,
     pub started: Time,
     pub finished: Option<Time>,
-    /// `done`, `refused`, `partly`, `failed`, `unknown`; `None`: it never said how it ended.
+    /// `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`; `None`: it never said how it ended.
     pub outcome: Option<String>,
     pub plan: String,
     /// The epoch of its pair when it is read; an IPA903 since is told by [`ReleaseRow::forked_since`].
@@ -149,13 +149,19 @@ impl Db {
         read().map_err(self.failed("read the observations of the history"))
     }
 
-    /// Judged times of the audits that saw this very allocation as a confirmed leak (IPA110), since the last fork and
-    /// without a break; empty when it is no open leak. Audits do not count that saw the owner's node (Calico's name)
+    /// Judged times of the audits that saw this very allocation with this finding as confirmed (leaked, IPA110; awaited,
+    /// IPA133), since the last fork and without a break; empty when it is not open. Audits do not count that saw the owner's node (Calico's name)
     /// there and not Ready, nor any before: what runs on such a node nobody knew, and its kubelet tidies up late.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn leak_observations(&self, watch: &Watch, tuple: &AllocationTuple, node: &str) -> Result<Vec<Time>, Error> {
+    pub fn address_observations(
+        &self,
+        watch: &Watch,
+        code: Code,
+        tuple: &AllocationTuple,
+        node: &str,
+    ) -> Result<Vec<Time>, Error> {
         let read = || {
             let mut statement = self.connection.prepare_cached(
                 "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND address = ?2 AND handle IS ?3 \
@@ -166,7 +172,7 @@ impl Db {
             let since: Option<i64> = statement.query_row(values, |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
             let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
-            self.observations(watch, Code(110), SubjectKind::Address, &tuple.address.to_string(), Some(since))
+            self.observations(watch, code, SubjectKind::Address, &tuple.address.to_string(), Some(since))
         };
         read().map_err(self.failed("read the observations of the history"))
     }
@@ -286,7 +292,7 @@ impl Db {
         write.map(drop).map_err(self.failed("write the outcome of the release into the history"))
     }
 
-    /// Writes down how a release ended: `done`, `refused`, `partly`, `failed`, `unknown`.
+    /// Writes down how a release ended: `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`.
     ///
     /// # Errors
     /// The file cannot be written.

@@ -55,6 +55,16 @@ impl HandleId {
         self.dotted && names.get(self.head).split('.').skip(1).any(|part| part == "vmi")
     }
 
+    /// Whether the id can be taken again by another allocation. A container's, `<network>.<container id>`, never is: that
+    /// is 64 random hexadecimal digits in every runtime. All others are made of names (domain facts, section 3), those of
+    /// very old pods (`<namespace>.<pod>`) too, and what nobody knows counts with them.
+    pub fn comes_again(self, names: &Names) -> bool {
+        let digits = names.get(self.tail).as_bytes();
+        let is_container = digits.len() == 64 && digits.iter().all(|d| matches!(d, b'0'..=b'9' | b'a'..=b'f'));
+        let has_network = self.dotted && !names.get(self.head).is_empty();
+        !(has_network && is_container) || self.is_vm(names) || self.is_tunnel(names)
+    }
+
     /// Whether it has the form of a LoadBalancer service's (`lb-…`).
     pub fn is_load_balancer(self, names: &Names) -> bool {
         !self.dotted && names.get(self.tail).starts_with("lb-")

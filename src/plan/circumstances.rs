@@ -117,6 +117,8 @@ pub enum Special {
     ForeignNode(String),
     /// In a second block too: these have it.
     TwoBlocks(Vec<String>),
+    /// A pod (`shop/web-0`) without an address waits for it: its predecessor's, which it will never get (IPA133).
+    Awaited(String),
 }
 
 impl Special {
@@ -133,6 +135,7 @@ impl Special {
             Special::UnknownType => "an allocation of a type that ipaudit does not know".to_owned(),
             Special::ForeignNode(node) => format!("of node {node}, which is not this cluster's or has no k8s orchRef"),
             Special::TwoBlocks(blocks) => format!("in more than one block: {}", blocks.join(", ")),
+            Special::Awaited(pod) => format!("its predecessor's, for which pod {pod} waits (IPA133)"),
         }
     }
 
@@ -229,7 +232,7 @@ pub struct Again {
 pub struct Word {
     /// `--skip-age`.
     pub skip_age: bool,
-    /// `--i-know-what-this-is`, with `--address`.
+    /// `--i-know-what-this-is`, with one `--address` or `--handle`.
     pub knows: bool,
     /// `--node-is-off`, as Calico's names.
     pub nodes_off: Vec<String>,

@@ -2,9 +2,9 @@
 //!
 //! The rule above all others is *refuse unless proven*. The parts: [`json`], [`block`] and [`handle`] edit a few
 //! bytes of a value and keep all others; [`verify`] reads the result again; [`circumstances`], [`gates`] and [`rules`]
-//! are the ten rules of a release, each a function of plain values; [`release`], [`orphans`] and [`undo`] make etcd
+//! are the ten rules of a release, each a function of plain values ([`recurring`]: for handles whose id comes again); [`release`], [`orphans`] and [`undo`] make etcd
 //! transactions of fresh bytes; [`confirm::Plan`] carries what people are shown, and [`confirm::Confirmed`] is the only way
-//! from there to a write. Nothing here may know of a connection, a clock or a file.
+//! from there to a write; [`outcome`] says what it came to. Nothing here may know of a connection, a clock or a file.
 
 pub mod block;
 pub mod circumstances;
@@ -15,6 +15,8 @@ pub mod gates;
 pub mod handle;
 pub mod json;
 pub mod orphans;
+pub mod outcome;
+pub mod recurring;
 pub mod release;
 pub mod rules;
 #[cfg(test)]

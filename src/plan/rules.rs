@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::circumstances::{Address, Holder, NodeNow, PodNow, Refusal, Word};
+use super::circumstances::{Address, Holder, NodeNow, PodNow, Refusal, Special, Word};
 use crate::model::{Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
@@ -48,9 +48,14 @@ pub fn proof(address: &Address, knows: bool) -> Verdict {
     }
 }
 
-/// Rule 3: nobody holds it, not even possibly.
+/// Rule 3: nobody holds it, not even possibly. The pod that waits for it (IPA133) is no obstacle, unless it has it.
 pub fn holders(address: &Address) -> Verdict {
-    let holder = |h: &&Holder| h.grade != "stale";
+    let waiting = match &address.special {
+        Some(Special::Awaited(pod)) => Some(format!("pod {pod}")),
+        _ => None,
+    };
+    let waits = |h: &Holder| h.grade == "possible" && waiting.as_ref() == Some(&h.who);
+    let holder = |h: &&Holder| h.grade != "stale" && !waits(h);
     match address.holders.iter().find(holder) {
         None => Ok(()),
         Some(Holder { who, grade }) => refuse(3, address, format!("{who} is a {grade} holder")),
@@ -101,9 +106,27 @@ fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
 
 /// Rule 4: seen as the same thing in three audits, five minutes apart, over a quarter of an hour or the leak grace.
 pub fn observed(subject: &str, observed: Option<Observation>, grace: Duration, skip: bool) -> Verdict {
+    match skip {
+        true => Ok(()),
+        false => seen_often(observed, grace).map_err(|words| {
+            Refusal::new(4, subject, format!("{words}; run `ipaudit audit` again later, or --skip-age"))
+        }),
+    }
+}
+
+/// The same for what `--skip-age` does not waive it for.
+pub fn observed_in_any_case(subject: &str, observed: Option<Observation>, grace: Duration) -> Verdict {
+    seen_often(observed, grace).map_err(|words| {
+        let words =
+            format!("{words}; run `ipaudit audit` again later (its id comes again, --skip-age does not waive this)");
+        Refusal::new(4, subject, words)
+    })
+}
+
+/// Else what is missing.
+fn seen_often(observed: Option<Observation>, grace: Duration) -> Result<(), String> {
     let over = OVER.max(grace);
     let words = match observed {
-        _ if skip => return Ok(()),
         Some(o) if o.audits >= AUDITS && o.last.since(o.first) >= over => return Ok(()),
         None => "no audit has seen it so".to_owned(),
         Some(o) if o.audits < AUDITS => {
@@ -118,7 +141,19 @@ pub fn observed(subject: &str, observed: Option<Observation>, grace: Duration, s
             )
         }
     };
-    Err(Refusal::new(4, subject, format!("{words}; run `ipaudit audit` again later, or --skip-age")))
+    Err(words)
+}
+
+/// Rule 4: what is chosen by its age needs somebody who has watched.
+pub fn by_age(is_bulk: bool, audits: u64) -> Verdict {
+    match is_bulk && audits == 0 {
+        false => Ok(()),
+        true => {
+            let words =
+                "the history has no audit of this cluster, so nobody knows how old anything is; run `ipaudit audit`";
+            Err(Refusal::new(4, super::circumstances::RUN, words))
+        }
+    }
 }
 
 /// Rule 5: the API server, asked right now about exactly this pod, says the same again.
@@ -155,12 +190,13 @@ pub fn never(address: &Address, knows: bool) -> Verdict {
     }
 }
 
-/// Rule 7: what the operator alone answers for goes one at a time.
-pub fn one_at_a_time(knows: bool, addresses: usize) -> Verdict {
-    match knows && addresses != 1 {
+/// Rule 7: what the operator alone answers for goes one at a time; `named` addresses and handles.
+pub fn one_at_a_time(knows: bool, named: usize) -> Verdict {
+    match knows && named != 1 {
         false => Ok(()),
         true => {
-            Err(Refusal::new(7, super::circumstances::RUN, "--i-know-what-this-is goes with exactly one --address"))
+            let words = "--i-know-what-this-is goes with exactly one --address or --handle";
+            Err(Refusal::new(7, super::circumstances::RUN, words))
         }
     }
 }

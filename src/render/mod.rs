@@ -2,11 +2,12 @@
 //!
 //! One file a format; all of them show the same [`AuditView`] and write to any `Write`. Renderers decide nothing:
 //! what is wrong is the checks' to say, the exit code [`crate::exit`]'s. Foreign names are escaped here and
-//! nowhere else ([`escape`]). Nothing here asks a clock, a terminal or the environment.
+//! nowhere else ([`escape`]; [`guard`] stands behind them all). Nothing here asks a clock, a terminal or the environment.
 
 pub mod age;
 mod capacity;
 pub mod escape;
+pub mod guard;
 pub mod json;
 pub mod manual;
 mod narrow;

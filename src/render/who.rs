@@ -2,10 +2,8 @@
 
 use std::io::{BufWriter, Result, Write};
 
-use serde::Serialize;
-
 use super::age::moment;
-use super::json::lines::Lines;
+use super::json::by_entry;
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{Severity, Time};
 use crate::who::{AddressSheet, AllocationRow, Before, Dossier, Ends, Holder, Interval, NodeStay, OpenFinding};
@@ -16,8 +14,7 @@ const SHOWN: usize = 20;
 /// One versioned document.
 pub fn write_json(dossier: &Dossier, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
-    dossier.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Lines::default()))?;
-    out.write_all(b"\n")?;
+    by_entry(dossier, &mut out)?;
     out.flush()
 }
 

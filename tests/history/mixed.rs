@@ -80,7 +80,7 @@ fn observed(db: &Db, path: &Path, address: &str, number: u64) -> usize {
         sequence: Some(number),
         block_create_revision: crate::number(path, &created),
     };
-    db.leak_observations(&db.watch(1).unwrap(), &tuple, "nowhere").unwrap().len()
+    db.address_observations(&db.watch(1).unwrap(), ipaudit::model::Code(110), &tuple, "nowhere").unwrap().len()
 }
 
 #[test]

@@ -22,6 +22,10 @@ struct State {
     /// What is added to the time of the first answers, one after the other, in seconds; `None`: no `Date`. The last
     /// one goes for all that follow.
     dates: Mutex<Vec<Option<i64>>>,
+    /// Everything is answered with 403 and these words.
+    says: Mutex<Option<String>>,
+    /// Every path that was asked for, with its query.
+    asked: Mutex<Vec<String>>,
     open: Mutex<Vec<TcpStream>>,
 }
 
@@ -109,6 +113,16 @@ impl FakeKube {
         pod["metadata"]["annotations"][key] = json!(value);
     }
 
+    /// Everything is forbidden from now on, in these words.
+    pub fn say(&self, words: &str) {
+        *self.state.says.lock().unwrap() = Some(words.to_owned());
+    }
+
+    /// Every path that was asked for since the last time, with its query.
+    pub fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.asked.lock().unwrap())
+    }
+
     /// Nobody answers any more: open connections are cut, new ones hung up on.
     pub fn die(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
@@ -153,6 +167,7 @@ fn serve(state: &State, stream: TcpStream) {
             return;
         }
         let path = first.split(' ').nth(1).unwrap_or_default();
+        state.asked.lock().unwrap().push(path.to_owned());
         let (code, body) = answer(state, path.split('?').next().unwrap());
         let body = body.to_string();
         let date = state.date();
@@ -168,6 +183,12 @@ fn serve(state: &State, stream: TcpStream) {
 
 fn answer(state: &State, path: &str) -> (u16, Value) {
     let parts: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
+    if let Some(words) = &*state.says.lock().unwrap() {
+        return (
+            403,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 403, "message": words}),
+        );
+    }
     let single = parts.len() == 4 || (parts.len() == 2 && parts[0] == "nodes");
     if single && state.no_single.load(Ordering::SeqCst) {
         return (500, json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 500, "message": "no"}));

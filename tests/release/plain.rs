@@ -204,6 +204,10 @@ fn usage() {
     bad(&["release", "--address", "10.0.0.1,10.0.0.2", "--i-know-what-this-is"]);
     bad(&["release", "--handle", "x", "--now", "2026-01-01T00:00:00Z"]);
     bad(&["release", "--handle", "x", "--rate", "0"]);
+    bad(&["release", "--handle", "x", "--older-than", "24h"]);
+    bad(&["release", "--handle", "x,y", "--i-know-what-this-is"]);
+    bad(&["release", "--handle", "x", "--address", "10.0.0.1", "--i-know-what-this-is"]);
+    bad(&["release", "--code", "IPA201", "--older-than", "1h", "--i-know-what-this-is"]);
     bad(&["undo", "1", "--now", "2026-01-01T00:00:00Z"]);
     bad(&["undo"]);
 }

@@ -70,7 +70,7 @@ fn rule_10_many_by_code_are_limited_and_resumed() {
     for ago in [1200, 600, 0] {
         world.audit(ago);
     }
-    world.orphan("k8s-pod-network.young", BLOCK);
+    let young = world.orphan("k8s-pod-network.young", BLOCK);
     let bulk =
         |max: &str| world.release(&["--code", "IPA201", "--older-than", "15m", "--max", max, "--yes", "-o", "json"]);
     let first = bulk("70");
@@ -78,7 +78,7 @@ fn rule_10_many_by_code_are_limited_and_resumed() {
     assert_eq!(first.json()["plan"]["beyond_max"], 30);
     bulk("70").done(30);
     assert_eq!(bulk("70").code, 0);
-    assert!(world.value(&handle_key("k8s-pod-network.young")).is_some());
+    assert!(world.value(&handle_key(&young)).is_some());
     let leaks: Vec<Workload> = (0..3).map(|i| world.leak(&format!("gone{i}"), "node-1", BLOCK).0).collect();
     for ago in [900, 450, 0] {
         world.audit(ago);
@@ -175,7 +175,7 @@ fn rule_10_an_unknown_outcome_stops_the_run_with_3_and_the_next_run_settles_it()
     let next = world.force(&["--handle", &handles.join(",")]);
     next.done(2);
     assert!(next.stderr.contains("it was done"), "{next:?}");
-    assert_eq!(world.list()[0]["outcome"], "partly");
+    assert_eq!(world.list()[0]["outcome"], "stopped");
     assert_eq!(world.list()[0]["subjects"][0]["outcome"], "applied");
 }
 
@@ -312,8 +312,9 @@ fn rule_10_ctrl_c_finishes_the_transaction_and_says_how_to_go_on() {
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let run = Run::of(child.wait_with_output().unwrap());
     let outcome = &run.json()["outcome"];
+    assert_eq!(run.code, 1, "stopped before its end is not done: {run:?}");
     assert!(outcome["stopped"] == true && outcome["left"].as_u64().unwrap() as usize == left(), "{run:?}");
-    assert_eq!(world.list()[0]["outcome"], "partly");
+    assert_eq!(world.list()[0]["outcome"], "stopped");
     world.force(&["--handle", &handles.join(",")]).done(left() as u64 + outcome["left"].as_u64().unwrap());
     assert_eq!(left(), 0);
 }

@@ -43,7 +43,7 @@ async fn churn(
             }
             // It died between its handle and its block.
             7 => {
-                let id = format!("k8s-pod-network.dead{worker}n{number}");
+                let id = super::world::of_container(&format!("dead{worker}n{number}"));
                 calico.increment(&id, cidr).await;
                 leaks.lock().unwrap().push(id);
                 calico.del(&old, &[cidr]).await;

@@ -87,10 +87,14 @@ impl World {
         (workload, address)
     }
 
-    /// A handle that no block names.
+    /// A handle that no block names; gives its id. A pod's (`k8s-pod-network.gone`) has the form of a container's.
     pub fn orphan(&self, id: &str, cidr: &str) -> String {
-        block_on(self.calico().increment(id, cidr));
-        id.to_owned()
+        let id = match id.split_once('.') {
+            Some(("k8s-pod-network", name)) if !name.starts_with("vmi.") => of_container(name),
+            _ => id.to_owned(),
+        };
+        block_on(self.calico().increment(&id, cidr));
+        id
     }
 
     pub fn value(&self, key: &str) -> Option<Value> {
@@ -131,6 +135,12 @@ impl World {
         let mut command = self.command("undo", &self.etcd.endpoint());
         Run::of(command.arg(id.to_string()).args(["-o", "json"]).args(args).output().unwrap())
     }
+}
+
+/// The handle of a pod's container: 64 hexadecimal digits, as every runtime's.
+pub fn of_container(name: &str) -> String {
+    let digits: String = name.bytes().map(|b| format!("{b:02x}")).collect();
+    format!("k8s-pod-network.{digits:0>64}")
 }
 
 /// What a run printed and how it ended.

@@ -4,7 +4,7 @@ use super::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
-use crate::model::{Cidr, Code, Finding, Handle, Input, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(201),
@@ -19,8 +19,11 @@ pub static CHECK: Check = Check {
             They fill etcd and every list of handles. One alone does no harm.",
         arises: "CNI ADD writes the handle before the block, and CNI DEL the block before the handle: who dies in between \
             leaves an orphan. A pod storm does it by the thousand.",
-        action: "`ipaudit release --handle …` for one, `ipaudit release --code IPA201 --older-than 24h` for many. It is \
-            safe while a CNI ADD is under way: the release is fenced against it.",
+        action: "`ipaudit release --handle …` for one, `ipaudit release --code IPA201 --older-than 24h` for many pods'. \
+            The release is fenced against a CNI ADD that is under way. It is not fenced against an ADD that follows a DEL \
+            under way, and need not be for a container's id, which never comes again. The ids of tunnels, KubeVirt \
+            machines, LoadBalancer services and very old pods do: such a handle goes alone, by `ipaudit release --handle \
+            … --i-know-what-this-is`, after three audits that saw it.",
         silent: "A handle whose container an endpoint still has is no orphan but the evidence of a lost allocation \
             (IPA202). Blocks that do not decode hide what they hold, so handles that count in them are not judged. A \
             stopped KubeVirt machine keeps its allocation, and with it its handle.",
@@ -39,6 +42,12 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// Whether all objects of an id are orphaned (the rule of the catalogue's row).
 pub fn is_orphaned(world: &World<'_>, tally: &Tally<'_>) -> bool {
     tally.holds_nothing() && !is_dark(world, tally) && !world.ledger.has_container(tally.id)
+}
+
+/// The command that releases an orphan: one whose id comes again takes the operator's word.
+pub(super) fn release(world: &World<'_>, id: HandleId, stored: &str) -> String {
+    let word = if id.comes_again(&world.snapshot.names) { " --i-know-what-this-is" } else { "" };
+    format!("ipaudit release --handle {}{word}", shell(stored))
 }
 
 /// Whether something that does not decode may hold an allocation of it, or an endpoint with its container.
@@ -62,7 +71,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .fact("blocks", blocks.clone())
         .rests_on_handle(object)
         .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
-    belongs(draft, world, tally.id, &blocks).next(format!("ipaudit release --handle {}", shell(&id))).done()
+    belongs(draft, world, tally.id, &blocks).next(release(world, tally.id, &id)).done()
 }
 
 #[cfg(test)]
@@ -72,10 +81,12 @@ mod tests {
     use crate::model::Orchestrator;
     use crate::model::snapshot::Dark;
 
+    const DEAD: &str = "k8s-pod-network.deaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddead";
+
     /// A CNI ADD died between the handle and the block.
     fn orphan() -> Cluster {
         let mut c = Cluster::healthy();
-        c.handle("k8s-pod-network.dead", &["10.65.0.40"]);
+        c.handle(DEAD, &["10.65.0.40"]);
         c
     }
 
@@ -87,22 +98,22 @@ mod tests {
     #[test]
     fn a_handle_that_no_block_names() {
         let found = orphan().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "k8s-pod-network.dead"));
+        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, DEAD));
         assert_eq!(found[0].summary, "no block has an address of it, though it counts in 10.65.0.0/26");
-        assert_eq!(found[0].next, ["ipaudit release --handle k8s-pod-network.dead"]);
+        assert_eq!(found[0].next, [format!("ipaudit release --handle {DEAD}")]);
         assert_eq!((found[0].node.as_deref(), found[0].pool.as_deref()), (Some("node-1"), Some("default")));
     }
 
     #[test]
     fn whatever_it_counts_and_whatever_the_flag_says() {
         let mut c = orphan();
-        c.handle_mut("k8s-pod-network.dead").counts = [].into();
+        c.handle_mut(DEAD).counts = [].into();
         assert_eq!(c.find(&CHECK)[0].summary, "no block has an address of it, and it counts none");
-        c.handle_mut("k8s-pod-network.dead").counts = [(cidr("10.99.0.0/26"), 1)].into();
-        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead"], "a block that does not exist");
-        c.handle_mut("k8s-pod-network.dead").counts = [(cidr("10.65.0.0/26"), 0)].into();
-        c.handle_mut("k8s-pod-network.dead").deleted = true;
-        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead"]);
+        c.handle_mut(DEAD).counts = [(cidr("10.99.0.0/26"), 1)].into();
+        assert_eq!(c.subjects(&CHECK), [DEAD], "a block that does not exist");
+        c.handle_mut(DEAD).counts = [(cidr("10.65.0.0/26"), 0)].into();
+        c.handle_mut(DEAD).deleted = true;
+        assert_eq!(c.subjects(&CHECK), [DEAD]);
     }
 
     #[test]
@@ -111,6 +122,8 @@ mod tests {
             let mut c = Cluster::healthy();
             c.handle(id, &["10.65.0.40"]);
             assert_eq!(c.subjects(&CHECK), [id]);
+            let word = format!("ipaudit release --handle {id} --i-know-what-this-is");
+            assert_eq!(c.find(&CHECK)[0].next, [word], "its id comes again");
         }
     }
 
@@ -157,7 +170,7 @@ mod tests {
         c.dark("10.65.0.0/24");
         assert!(c.find(&CHECK).is_empty(), "its block");
         let mut c = orphan();
-        c.handle_mut("k8s-pod-network.dead").counts = [].into();
+        c.handle_mut(DEAD).counts = [].into();
         c.bad(Input::Blocks, Dark::All(Input::Blocks));
         assert!(c.find(&CHECK).is_empty(), "any block");
         let mut c = orphan();
@@ -174,12 +187,12 @@ mod tests {
     #[test]
     fn two_spellings_stand_and_fall_together() {
         let mut c = orphan();
-        c.handle("k8s-pod-network.dead", &["10.65.0.41"]);
+        c.handle(DEAD, &["10.65.0.41"]);
         let odd = c.snapshot.handles.last_mut().unwrap();
-        odd.odd_id = Some(b"k8s-pod-network.dead\r\neth0".as_slice().into());
-        assert_eq!(c.subjects(&CHECK), ["k8s-pod-network.dead", "k8s-pod-network.dead\r\neth0"]);
-        assert_eq!(c.find(&CHECK)[1].next, [r"ipaudit release --handle $'k8s-pod-network.dead\r\neth0'"]);
-        let attribute = c.pod_attribute("k8s-pod-network.dead", "shop", "gone-0", "node-1");
+        odd.odd_id = Some(format!("{DEAD}\r\neth0").as_bytes().into());
+        assert_eq!(c.subjects(&CHECK), [DEAD.to_owned(), format!("{DEAD}\r\neth0")]);
+        assert_eq!(c.find(&CHECK)[1].next, [format!(r"ipaudit release --handle $'{DEAD}\r\neth0'")]);
+        let attribute = c.pod_attribute(DEAD, "shop", "gone-0", "node-1");
         c.allocate("10.65.0.40", attribute);
         assert!(c.find(&CHECK).is_empty());
     }

@@ -1,6 +1,6 @@
 //! IPA208: a KubeVirt machine's handle counts an address that no block holds.
 
-use super::{belongs, objects_facts, stored_id};
+use super::{belongs, objects_facts, orphaned_handle, stored_id};
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
@@ -18,8 +18,8 @@ pub static CHECK: Check = Check {
         matters: "A machine may have one address of a family. CNI ADD believes the handle, refuses to allocate another, \
             and finds none to reuse: every start of the machine fails.",
         arises: "A CNI ADD of a launcher pod died between its write of the handle and that of the block.",
-        action: "Stop the machine, then `ipaudit release --handle …` where the handle has no address at all; it starts \
-            again with a new one.",
+        action: "Stop the machine, then `ipaudit release --handle … --i-know-what-this-is` where the handle has no address \
+            at all, once three audits have seen it so; it starts again with a new one.",
         silent: "A stopped machine keeps its allocation by design. Families of which some block holds an address, and \
             handles that count in blocks that do not decode.",
     },
@@ -62,13 +62,15 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         .fact("objects", objects_facts(world, tally))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
-    belongs(draft, world, tally.id, &blocks).next(next(tally, &id)).done()
+    belongs(draft, world, tally.id, &blocks).next(next(world, tally, &id)).done()
 }
 
 /// A handle without any allocation can be released; what the other family holds is the machine's.
-fn next(tally: &Tally<'_>, id: &str) -> String {
-    let verb = if tally.holds_nothing() { "release --handle" } else { "who" };
-    format!("ipaudit {verb} {}", shell(id))
+fn next(world: &World<'_>, tally: &Tally<'_>, id: &str) -> String {
+    match tally.holds_nothing() {
+        true => orphaned_handle::release(world, tally.id, id),
+        false => format!("ipaudit who {}", shell(id)),
+    }
 }
 
 #[cfg(test)]
@@ -99,8 +101,11 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.as_str()), (1, VM));
         assert_eq!(found[0].summary, "counts an IPv4 address that no block holds: the machine cannot start");
+        assert_eq!(found[0].next, [format!("ipaudit who {VM}")], "it has an address still");
         c.free("fd00:65::9");
-        assert_eq!(c.find(&CHECK).len(), 1, "one finding for both families");
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 1, "one finding for both families");
+        assert_eq!(found[0].next, [format!("ipaudit release --handle {VM} --i-know-what-this-is")]);
     }
 
     #[test]

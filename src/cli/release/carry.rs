@@ -19,6 +19,7 @@ use crate::model::{Names, Pod, Time};
 use crate::plan::circumstances::{Again, AgainNode, AgainPod, Refusal};
 use crate::plan::confirm::{Confirmed, Licence, Permit, Ready};
 use crate::plan::fresh::Decision;
+use crate::plan::outcome::{Course, End as Ended};
 use crate::plan::transaction::{Fresh, Transaction};
 use crate::source::kube_api::KubeApi;
 use crate::source::kube_look::{self, Looked};
@@ -47,6 +48,20 @@ pub struct Tally {
     pub unanswered: bool,
     /// Steps that were not begun.
     pub left: usize,
+}
+
+impl Tally {
+    /// What it came to; `refused`: the plan had refusals.
+    pub fn course(&self, refused: bool) -> Course {
+        let end = match () {
+            () if self.unknown.is_some() => Ended::Unknown,
+            () if self.failed.is_some() => Ended::Failed,
+            () if self.unanswered => Ended::Unanswered,
+            () if self.stopped => Ended::Stopped,
+            () => Ended::Through,
+        };
+        Course { end, settled: self.done + self.gone, refused: refused || !self.refused.is_empty() }
+    }
 }
 
 /// With what a run is done.

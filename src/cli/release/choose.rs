@@ -1,13 +1,13 @@
 //! What the operator asked for, as handles and addresses of the snapshot.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::checks::addresses::leaked_address;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{World, run_these};
 use crate::cli::release_args::ReleaseArgs;
 use crate::model::{Addr, Code, Finding, HandleId, SubjectKind, Time};
+use crate::plan::recurring::{self, Recurring};
 use crate::plan::rules::limit;
 
 /// One thing to be judged.
@@ -21,7 +21,7 @@ pub enum Wanted {
 #[derive(Debug, Default)]
 pub struct Chosen {
     pub wanted: Vec<Wanted>,
-    /// Named things that do not exist at all.
+    /// Named things that do not exist at all, and what is left out.
     pub nothing: Vec<String>,
     /// Found beyond `--max`.
     pub beyond_max: usize,
@@ -33,7 +33,7 @@ pub struct Chosen {
 pub fn choose(args: &ReleaseArgs, world: &World<'_>) -> Chosen {
     let findings = run_these(world, &[&leaked_address::CHECK, &orphaned_handle::CHECK]).findings;
     match args.code {
-        Some(code) => by_code(world, code, args.older_than.unwrap_or_default(), args.max, findings),
+        Some(code) => by_code(args, world, code, findings),
         None => by_name(args, world, findings),
     }
 }
@@ -65,8 +65,9 @@ fn by_name(args: &ReleaseArgs, world: &World<'_>, findings: Vec<Finding>) -> Cho
     chosen
 }
 
-/// The oldest first, each handle once.
-fn by_code(world: &World<'_>, code: Code, older_than: Duration, max: usize, findings: Vec<Finding>) -> Chosen {
+/// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
+fn by_code(args: &ReleaseArgs, world: &World<'_>, code: Code, findings: Vec<Finding>) -> Chosen {
+    let older_than = args.older_than.unwrap_or_default();
     let mut old: Vec<(Time, Finding)> = findings
         .into_iter()
         .filter(|f| f.code == code)
@@ -75,16 +76,23 @@ fn by_code(world: &World<'_>, code: Code, older_than: Duration, max: usize, find
         .collect();
     old.sort_by(|a, b| (a.0, &a.1.subject.id).cmp(&(b.0, &b.1.subject.id)));
     let mut chosen = Chosen::default();
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut recurring) = (BTreeSet::new(), BTreeSet::new());
     let mut about = Vec::new();
     for (_, finding) in old {
         let Some(wanted) = wanted_of(world, &finding) else { continue };
+        if let (Code(201), Wanted::Handle(id)) = (code, wanted)
+            && Recurring::of(&world.snapshot.names, id).is_some()
+        {
+            recurring.insert(id);
+            continue;
+        }
         if seen.insert(wanted) {
             chosen.wanted.push(wanted);
         }
         about.push((wanted, finding));
     }
-    let now = limit(chosen.wanted.len(), max);
+    chosen.nothing.extend(recurring::left_out(recurring.len()));
+    let now = limit(chosen.wanted.len(), args.max);
     chosen.beyond_max = chosen.wanted.len() - now;
     chosen.wanted.truncate(now);
     let chosen_ones: BTreeSet<Wanted> = chosen.wanted.iter().copied().collect();

@@ -10,6 +10,7 @@ use crate::cli::output::Streams;
 use crate::connect::etcd::Connection;
 use crate::error::Error;
 use crate::history::release::{ReleaseRow, StepOutcome as Word};
+use crate::plan::outcome::{self, Word as Ended};
 use crate::render::escape::escape;
 
 /// Finds out, by reading, what became of transactions whose outcome nobody recorded; says so. Returns the releases of
@@ -22,6 +23,7 @@ pub async fn settle(recorder: &mut Recorder, connection: &Connection, streams: &
     for release in recorder.unsettled()? {
         streams.note(&format!("release {} was under way when it stopped: looking what became of it", release.id));
         let mut open = false;
+        let mut applied = applied(&release);
         for step in release.steps.iter().filter(|s| s.outcome.is_none()) {
             let names: Vec<&str> = step.intent.subjects.iter().map(|(_, s)| s.as_str()).take(3).collect();
             let names = names.join(", ");
@@ -29,6 +31,7 @@ pub async fn settle(recorder: &mut Recorder, connection: &Connection, streams: &
                 Settled::Done { revision } => {
                     streams.note(&format!("  {names}: it was done"));
                     recorder.settle(step.id, StepOutcome::Applied { revision })?;
+                    applied += 1;
                 }
                 Settled::NotDone => {
                     streams.note(&format!("  {names}: nothing was written"));
@@ -43,12 +46,19 @@ pub async fn settle(recorder: &mut Recorder, connection: &Connection, streams: &
         match open {
             true => unknown.push(release.id),
             false if release.outcome.as_deref().is_none_or(|o| o == "unknown") => {
-                recorder.finish_that(release.id, "partly")?;
+                recorder.finish_that(release.id, ended(&release.plan, applied))?;
             }
             false => {}
         }
     }
     Ok(unknown)
+}
+
+/// What a run came to that never said it, by the plan that it had recorded and by how many of its transactions were done.
+fn ended(plan: &str, applied: usize) -> Ended {
+    let plan: Value = serde_json::from_str(plan).unwrap_or_default();
+    let number = |field: &str| plan.get(field).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+    outcome::of_killed(number("steps").unwrap_or(usize::MAX), applied, number("refused").unwrap_or(0) > 0)
 }
 
 fn applied(release: &ReleaseRow) -> usize {

@@ -6,16 +6,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::Recorder;
 use crate::checks::World;
+use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::handles::orphaned_handle;
 use crate::cli::release::nodes;
 use crate::decode::keys::{endpoint_of_pod_key, record_key};
-use crate::ledger::{Allocation, Claim, Claimant, Ledger, Tally, Use};
+use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Tally, Use};
 use crate::model::keys::handle_key;
 use crate::model::{Addr, Block, Cidr, Endpoint, Handle, HandleId, Name, Patch, keys::key_text};
 use crate::plan::circumstances::{Address, Again, AgainNode, AgainPod, Holder, Left, PodNow, Refusal, Special, Word};
 use crate::plan::confirm::Work;
 use crate::plan::orphans::Orphan;
+use crate::plan::recurring::{self, Recurring};
 use crate::plan::release::{Extent, Place, Target, Witness};
 use crate::plan::rules;
 
@@ -56,7 +58,7 @@ impl<'w> Judge<'w> {
         self.world.ledger.text(name)
     }
 
-    /// Judges everything of one handle id.
+    /// Judges everything of one handle id. The operator's word lets an orphan of this id go, and no address.
     pub fn handle(&self, id: HandleId) -> Verdict {
         let text = id.text(&self.world.snapshot.names);
         let allocations: Vec<&Allocation> = self.world.ledger.allocations_of(id).collect();
@@ -94,16 +96,23 @@ impl<'w> Judge<'w> {
             return Verdict::Refused(vec![Refusal::new(3, text, words)]);
         }
         let grace = self.world.snapshot.kube_controllers.grace();
-        let mut refused = Vec::new();
+        let whose = Recurring::of(&self.world.snapshot.names, id);
+        let mut refused: Vec<Refusal> =
+            recurring::automatically(text, whose, self.word.knows).err().into_iter().collect();
         for object in tally.objects {
-            let seen = if self.word.skip_age { None } else { self.observed.handle(&self.orphan_of(object).id) };
-            refused.extend(rules::observed(text, seen, grace, self.word.skip_age).err());
+            let asked = whose.is_some() || !self.word.skip_age;
+            let seen = if asked { self.observed.handle(&self.orphan_of(object).id) } else { None };
+            refused.extend(recurring::observed(text, whose, seen, grace, self.word).err());
         }
         if !refused.is_empty() {
             return Verdict::Refused(refused);
         }
         let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
-        let reason = "no block has an address of it, and no endpoint has its container (IPA201)".to_owned();
+        let proof = "no block has an address of it, and no endpoint has its container (IPA201)";
+        let reason = match whose {
+            None => proof.to_owned(),
+            Some(whose) => format!("by the operator's word (--i-know-what-this-is): {}; {proof}", whose.words()),
+        };
         Verdict::Go(Box::new(Candidate {
             work: Work::Orphans(orphans),
             reason,
@@ -145,7 +154,9 @@ impl<'w> Judge<'w> {
     fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Verdict {
         let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
         let snapshot = self.world.snapshot;
-        let mut refused = rules::refusals(&addresses, self.word, snapshot.now, snapshot.kube_controllers.grace());
+        // One at a time: the word is for the address that was named, not for the others of its handle.
+        let word = Word { knows: self.word.knows && extent == Extent::One, ..self.word.clone() };
+        let mut refused = rules::refusals(&addresses, &word, snapshot.now, snapshot.kube_controllers.grace());
         let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
         let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
         refused.extend(id.and_then(|id| self.shadow(id)).map(|words| Refusal::new(3, subject, words)));
@@ -244,19 +255,25 @@ impl<'w> Judge<'w> {
     fn facts(&self, allocation: &Allocation) -> Address {
         let ledger = self.world.ledger;
         let proof = leaked_address::proof(&self.world, allocation);
+        let awaited = self.awaited(allocation);
+        let predecessors = awaited.as_ref().map_or(&[][..], |a| a.predecessors.as_slice());
         let attribute = ledger.attribute_of(allocation);
         let owner = attribute.map(|a| a.owner).unwrap_or_default();
+        let special = self.special(allocation);
+        // What was watched: that it is leaked, or that the next pod waits for it.
+        let code = if awaited.is_some() { address_awaited::CHECK.code } else { leaked_address::CHECK.code };
+        let waiting = awaited.as_ref().map(|a| (a.pod.namespace, a.pod.name));
         Address {
             address: allocation.address,
-            special: self.special(allocation),
-            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c)).collect(),
-            endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e)).collect(),
+            special,
+            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c, predecessors)).collect(),
+            endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e, predecessors)).collect(),
             node: self.text(owner.node).to_owned(),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
-            pod_now: self.pod_now(owner.pod_name(), proof.is_some()),
+            pod_now: self.pod_now(waiting.or(owner.pod_name()), proof.is_some() || awaited.is_some()),
             observed: match self.word.skip_age {
                 true => None,
-                false => self.observed.address(&ledger.tuple_of(allocation), self.text(owner.node)),
+                false => self.observed.address(code, &ledger.tuple_of(allocation), self.text(owner.node)),
             },
             proof: proof.map(|p| self.words(&p, owner.pod_name().unwrap_or_default())),
         }
@@ -288,16 +305,32 @@ impl<'w> Judge<'w> {
             Use::LoadBalancer => Some(Special::LoadBalancer),
             Use::Vm => Some(Special::Machine),
             Use::Unknown => Some(Special::UnknownType),
-            Use::Unattributed | Use::Broken => Some(Special::Unattributed),
-            Use::Pod => {
-                let node = ledger.owner_node(allocation);
-                (!ledger.is_judged(allocation)).then(|| Special::ForeignNode(self.text(node).to_owned()))
+            Use::Pod if !ledger.is_judged(allocation) => {
+                Some(Special::ForeignNode(self.text(ledger.owner_node(allocation)).to_owned()))
+            }
+            Use::Pod | Use::Unattributed | Use::Broken => {
+                let waiting = self.awaited(allocation);
+                let waiting = waiting.map(|a| self.world.snapshot.pair(a.pod.namespace, a.pod.name));
+                let nobodys = (allocation.used_for != Use::Pod).then_some(Special::Unattributed);
+                waiting.map(Special::Awaited).or(nobodys)
             }
         }
     }
 
-    fn holder(&self, claim: &Claim) -> Holder {
-        Holder { who: who(self.world.ledger, claim), grade: claim.grade.word() }
+    /// The pod that waits for this address in vain (IPA133), and what its predecessor left.
+    fn awaited(&self, allocation: &Allocation) -> Option<Awaited<'w>> {
+        address_awaited::awaited(&self.world, allocation)
+    }
+
+    /// What the predecessor of a waiting pod left behind holds nothing.
+    fn holder(&self, claim: &Claim, predecessors: &[&Endpoint]) -> Holder {
+        let endpoint = match claim.by {
+            Claimant::Endpoint(i) => self.world.snapshot.endpoints.get(i as usize),
+            _ => None,
+        };
+        let is_left = endpoint.is_some_and(|e| is_one_of(e, predecessors));
+        let grade = if is_left { Grade::Stale } else { claim.grade };
+        Holder { who: who(self.world.ledger, claim), grade: grade.word() }
     }
 
     /// Endpoints that list the address or have the container.
@@ -312,11 +345,11 @@ impl<'w> Judge<'w> {
         found
     }
 
-    fn left(&self, endpoint: &Endpoint) -> Left {
+    fn left(&self, endpoint: &Endpoint, predecessors: &[&Endpoint]) -> Left {
         Left {
             key: record_key(&self.world.snapshot.names, endpoint),
             name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
-            is_stale: self.world.ledger.endpoint_state(endpoint).is_stale(),
+            is_stale: self.world.ledger.endpoint_state(endpoint).is_stale() || is_one_of(endpoint, predecessors),
             mod_revision: endpoint.meta.mod_revision,
             node: self.text(endpoint.node).to_owned(),
             node_now: nodes::now(&self.world, self.exclusive, endpoint.node),
@@ -347,6 +380,8 @@ impl<'w> Judge<'w> {
             let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
             let node = nodes::again(&self.world, owner.node, &address.node_now);
             all.extend(owner.pod_name().map(|pod| self.again_of(pod, node)));
+            // It must wait still, wherever it is.
+            all.extend(self.awaited(allocation).map(|a| self.again_of((a.pod.namespace, a.pod.name), None)));
             for endpoint in self.endpoints(allocation) {
                 let how = nodes::now(&self.world, self.exclusive, endpoint.node);
                 let node = nodes::again(&self.world, endpoint.node, &how);
@@ -365,6 +400,10 @@ impl<'w> Judge<'w> {
         };
         Again { namespace: self.text(namespace).to_owned(), name: self.text(name).to_owned(), pod, node }
     }
+}
+
+fn is_one_of(endpoint: &Endpoint, list: &[&Endpoint]) -> bool {
+    list.iter().any(|e| (e.namespace, e.name) == (endpoint.namespace, endpoint.name))
 }
 
 /// Who makes a claim, for people.

@@ -14,19 +14,18 @@ pub mod session;
 mod show;
 pub mod turn;
 
-use std::io::Write;
 use std::path::Path;
 
 use carry::read_until;
 use choose::{Chosen, Wanted};
 use judge::{Candidate, Judge, Verdict};
 use record::Recorder;
-use session::Session;
+use session::{STALE, Session};
 use turn::Turn;
 
 use super::again;
 use super::gather::{self, Sources, present};
-use super::output::{self, Streams};
+use super::output::Streams;
 use super::release_args::{PlanOutput, ReleaseArgs};
 use crate::checks::{Outcome, World};
 use crate::error::Error;
@@ -37,7 +36,9 @@ use crate::plan::circumstances::{Ask, Refusal, Word};
 use crate::plan::confirm::{Plan, Step, Work};
 use crate::plan::fresh::Decision;
 use crate::plan::orphans::{self, Orphan};
+use crate::plan::outcome::{Course, End};
 use crate::plan::{gates as rule_2, rules};
+use crate::render::json;
 use crate::steady::Settling;
 
 const STILL_UNKNOWN: &str = "an earlier release is still unknown: nothing more is released before that is cleared up";
@@ -49,7 +50,7 @@ const STILL_UNKNOWN: &str = "an earlier release is still unknown: nothing more i
 pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     args.check()?;
     if args.list {
-        return list(args);
+        return list(args, streams);
     }
     let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
     let first = gather::first_look(&sources, streams, None, None).await?;
@@ -60,11 +61,14 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let db = args.with.db.path()?;
     if !settled(&db, &mut recorder, &sources, streams).await?.is_empty() {
         streams.note(STILL_UNKNOWN);
-        return Ok(Exit::Incomplete);
+        return Ok(Course { end: End::Unknown, ..Course::default() }.exit());
     }
     let past = recorder.past()?;
     let made = present();
-    let planned = plan(args, &sources, &mut first, &past, &recorder).await?;
+    let mut planned = plan(args, &sources, &mut first, &past, &recorder).await?;
+    if planned.plan.refusals.iter().any(|refusal| refusal.rule == 4) {
+        planned.nothing.extend(recorder.absence()?);
+    }
     let session = Session {
         sources: &sources,
         db: &db,
@@ -73,6 +77,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         yes: args.yes,
         rate: args.rate,
         undoes: None,
+        patience: args.with.db.turn_patience(STALE),
         all: args.with.all,
         asked: asked(args),
         made,
@@ -81,15 +86,15 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
 }
 
 /// From the history alone: it works when the cluster does not.
-fn list(args: &ReleaseArgs) -> Result<Exit, Error> {
+fn list(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let releases = record::all_releases(&args.with.db)?;
     let mut text = Vec::new();
     let written = match args.with.output {
-        PlanOutput::Json => writeln!(text, "{:#}", earlier::document(&releases)),
+        PlanOutput::Json => json::indented(&earlier::document(&releases), &mut text),
         PlanOutput::Table => earlier::table(&releases, &mut text),
     };
     written.map_err(|e| Error::new("print the releases").cause(e))?;
-    output::print(&text)?;
+    streams.print(&text)?;
     Ok(Exit::Clean)
 }
 
@@ -104,6 +109,10 @@ pub async fn settled(
     sources: &Sources,
     streams: &Streams,
 ) -> Result<Vec<i64>, Error> {
+    // Where nothing is open, a plan needs no turn, and leaves no file of its lock behind.
+    if recorder.unsettled()?.is_empty() {
+        return Ok(Vec::new());
+    }
     let Some(_turn) = Turn::take(db)? else { return Ok(Vec::new()) };
     earlier::settle(recorder, sources.connection()?, streams).await
 }
@@ -166,12 +175,14 @@ async fn plan(
     let mut planned = Planned::default();
     let circumstances = gates::circumstances(&world, ask, live, recorder.knows_pair());
     planned.plan.refusals = rule_2::refusals(&circumstances);
-    planned.plan.refusals.extend(rules::one_at_a_time(args.i_know_what_this_is, args.address.len()).err());
+    let named = args.address.len() + args.handle.len();
+    planned.plan.refusals.extend(rules::one_at_a_time(args.i_know_what_this_is, named).err());
+    planned.plan.refusals.extend(rules::by_age(ask == Ask::Bulk, past.map_or(0, |p| p.audits)).err());
     if !planned.plan.refusals.is_empty() {
         return Ok(planned);
     }
     let Chosen { wanted, nothing, beyond_max, findings } = choose::choose(args, &world);
-    planned.nothing = nothing;
+    planned.nothing.extend(nothing);
     planned.plan.beyond_max = beyond_max;
     let suspects = Settling { past: None, now: snapshot.now, settle: std::time::Duration::ZERO }
         .second_look(&Outcome { findings, skipped: Vec::new() });

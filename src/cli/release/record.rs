@@ -3,13 +3,14 @@
 use crate::cli::gather::present;
 use crate::cli::history_args::DbArgs;
 use crate::error::Error;
+use crate::history::Db;
 use crate::history::query::Window;
 use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow, Watch};
-use crate::history::{Db, Mode};
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
-use crate::model::{AllocationTuple, Observation, Past, Snapshot, SubjectKind, Time};
+use crate::model::{AllocationTuple, Code, Observation, Past, Snapshot, SubjectKind, Time};
 use crate::plan::confirm::Work;
+use crate::plan::outcome::Word as Ended;
 use crate::plan::transaction::{After, Change, Stored, Transaction};
 use crate::plan::undo::Written;
 use crate::record::cluster_key;
@@ -22,10 +23,12 @@ pub enum StepOutcome {
     Refused(String),
 }
 
-/// The history, open for the releases of one pair.
+/// The history, open for the releases of one pair. Where there is no file yet, none is made before something is about to
+/// be written: a plan alone leaves nothing behind.
 #[derive(Debug)]
 pub struct Recorder {
-    db: Db,
+    args: DbArgs,
+    db: Option<Db>,
     key: ClusterKey,
     pair: Option<i64>,
     watch: Option<Watch>,
@@ -34,17 +37,47 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Opens the history and looks the pair up in it.
+    /// Opens the history, if there is one, and looks the pair up in it.
     ///
     /// # Errors
     /// A history that cannot be opened, a datastore without a name.
     pub fn open(args: &DbArgs, snapshot: &Snapshot) -> Result<Recorder, Error> {
-        let db = Db::open(&args.path()?, Mode::Write(args.db_journal.into()))?;
         let no_name = || Error::new("record a release").cause("the datastore has no ClusterInformation with a GUID");
         let key = cluster_key(snapshot).ok_or_else(no_name)?;
-        let pair = db.pair_of(&key)?;
-        let watch = pair.map(|pair| db.watch(pair)).transpose()?;
-        Ok(Recorder { db, key, pair, watch, release: 0, step: 0 })
+        let args = args.clone();
+        let mut recorder = Recorder { args, db: None, key, pair: None, watch: None, release: 0, step: 0 };
+        if recorder.args.path()?.exists() {
+            recorder.make()?;
+        }
+        Ok(recorder)
+    }
+
+    /// Opens the history, and makes it when it is absent.
+    ///
+    /// # Errors
+    /// A history that cannot be opened or made; then nothing may be written.
+    pub fn make(&mut self) -> Result<(), Error> {
+        if self.db.is_none() {
+            let db = self.args.open_for_writing()?;
+            self.pair = db.pair_of(&self.key)?;
+            self.watch = self.pair.map(|pair| db.watch(pair)).transpose()?;
+            self.db = Some(db);
+        }
+        Ok(())
+    }
+
+    /// What is said where there is no history yet.
+    ///
+    /// # Errors
+    /// No place for one is known.
+    pub fn absence(&self) -> Result<Option<String>, Error> {
+        let path = self.args.path()?;
+        let words = || format!("there is no history at {} yet: no audit has seen anything", path.display());
+        Ok(self.db.is_none().then(words))
+    }
+
+    fn db(&mut self) -> Result<&mut Db, Error> {
+        self.db.as_mut().ok_or_else(|| Error::new("write into the history").cause("it was not opened"))
     }
 
     /// What earlier audits recorded.
@@ -52,7 +85,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn past(&self) -> Result<Past, Error> {
-        self.db.past(&self.key)
+        self.db.as_ref().map_or_else(|| Ok(Past::default()), |db| db.past(&self.key))
     }
 
     /// Whether the pair has a name, so that a release can be recorded and found again.
@@ -67,12 +100,14 @@ impl Recorder {
 
     /// How often audits have seen this handle orphaned, by its id as stored. What cannot be read has not been seen.
     pub fn handle(&self, id: &str) -> Option<Observation> {
-        Observation::of(&self.db.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
+        Observation::of(&self.db.as_ref()?.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
     }
 
-    /// How often audits have seen this very allocation leaked while its node (Calico's name) was Ready, or gone.
-    pub fn address(&self, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
-        Observation::of(&self.db.leak_observations(self.watch.as_ref()?, tuple, node).unwrap_or_default())
+    /// How often audits have seen this very allocation with this finding (leaked, awaited) while its node (Calico's name)
+    /// was Ready, or gone.
+    pub fn address(&self, code: Code, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
+        let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
+        Observation::of(&db.address_observations(watch, code, tuple, node).unwrap_or_default())
     }
 
     /// Records that a release (or an undo) begins; gives its number.
@@ -82,11 +117,14 @@ impl Recorder {
     pub fn begin(&mut self, asked: &str, plan: &str, undoes: Option<i64>) -> Result<i64, Error> {
         let pair = match self.pair {
             Some(pair) => pair,
-            None => self.db.make_pair(&self.key)?,
+            None => {
+                let key = self.key.clone();
+                self.db()?.make_pair(&key)?
+            }
         };
         self.pair = Some(pair);
         let release = NewRelease { undoes, asked: asked.to_owned(), started: present(), plan: plan.to_owned() };
-        self.release = self.db.begin_release(pair, &release)?;
+        self.release = self.db()?.begin_release(pair, &release)?;
         Ok(self.release)
     }
 
@@ -97,7 +135,8 @@ impl Recorder {
     pub fn intend(&mut self, work: &Work, transaction: &Transaction) -> Result<(), Error> {
         let keys = transaction.changes().iter().filter(|c| c.after != After::Same).map(key_intent).collect();
         let subjects = subjects(work, transaction);
-        self.step = self.db.intend(self.release, &Intent { at: present(), subjects, keys })?;
+        let release = self.release;
+        self.step = self.db()?.intend(release, &Intent { at: present(), subjects, keys })?;
         Ok(())
     }
 
@@ -124,14 +163,14 @@ impl Recorder {
             StepOutcome::NotApplied => (Word::NotApplied, None, ""),
             StepOutcome::Refused(words) => (Word::Refused, None, words.as_str()),
         };
-        self.db.settle(step, word, revision, detail, present())
+        self.db()?.settle(step, word, revision, detail, present())
     }
 
     /// Records how the release ended.
     ///
     /// # Errors
     /// When it cannot be recorded.
-    pub fn finish(&mut self, outcome: &str) -> Result<(), Error> {
+    pub fn finish(&mut self, outcome: Ended) -> Result<(), Error> {
         self.finish_that(self.release, outcome)
     }
 
@@ -139,8 +178,8 @@ impl Recorder {
     ///
     /// # Errors
     /// When it cannot be recorded.
-    pub fn finish_that(&mut self, release: i64, outcome: &str) -> Result<(), Error> {
-        self.db.finish_release(release, outcome, present())
+    pub fn finish_that(&mut self, release: i64, outcome: Ended) -> Result<(), Error> {
+        self.db()?.finish_release(release, outcome.text(), present())
     }
 
     /// Releases of the pair with a transaction of which nobody knows how it ended.
@@ -148,7 +187,8 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn unsettled(&self) -> Result<Vec<ReleaseRow>, Error> {
-        self.pair.map_or(Ok(Vec::new()), |pair| self.db.unsettled_releases(pair))
+        let found = self.db.as_ref().zip(self.pair).map(|(db, pair)| db.unsettled_releases(pair));
+        found.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// All releases of the pair.
@@ -157,7 +197,8 @@ impl Recorder {
     /// A history that cannot be read.
     pub fn releases(&self) -> Result<Vec<ReleaseRow>, Error> {
         let all = Window { since: Time(i64::MIN), until: Time(i64::MAX) };
-        self.pair.map_or(Ok(Vec::new()), |pair| self.db.releases(pair, all))
+        let found = self.db.as_ref().zip(self.pair).map(|(db, pair)| db.releases(pair, all));
+        found.unwrap_or_else(|| Ok(Vec::new()))
     }
 
     /// One release, of whatever pair.
@@ -165,7 +206,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn release(&self, id: i64) -> Result<Option<ReleaseRow>, Error> {
-        self.db.release(id)
+        self.db.as_ref().map_or(Ok(None), |db| db.release(id))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Everything between a plan and its end: show, ask, wait for the turn, carry out, record, tell. For releases and undos
 //! alike.
 
-use std::io::{self, IsTerminal, Write};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::carry::{Carrier, Tally};
 use super::record::Recorder;
@@ -12,15 +13,17 @@ use super::show::{self, Show};
 use super::turn::Turn;
 use super::{Planned, STILL_UNKNOWN, earlier};
 use crate::cli::gather::{Sources, present};
-use crate::cli::output::{self, Streams};
+use crate::cli::output::Streams;
 use crate::cli::release_args::PlanOutput;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::{Snapshot, Time};
 use crate::plan::confirm::Yes;
+use crate::plan::outcome::{Course, End};
+use crate::render::json;
 
 /// A plan that is older than this when it is confirmed is made anew.
-const STALE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+pub const STALE: Duration = Duration::from_secs(5 * 60);
 
 /// One run of `release` or `undo`, once its plan is made.
 pub struct Session<'a> {
@@ -32,6 +35,8 @@ pub struct Session<'a> {
     pub yes: bool,
     pub rate: Option<f64>,
     pub undoes: Option<i64>,
+    /// How long to wait for another run's end, `--db-wait`.
+    pub patience: Duration,
     /// `--all`.
     pub all: bool,
     /// Who asked, with which flags.
@@ -45,22 +50,33 @@ impl Session<'_> {
     /// Failures of the tool, of etcd or the history.
     pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
         let refused = !planned.plan.refusals.is_empty();
-        let dry = if refused { Exit::Findings } else { Exit::Clean };
+        let plan = Course { refused, ..Course::default() };
+        let dry = plan.exit();
         if planned.plan.steps.is_empty() {
-            self.print(&planned, None, dry)?;
+            self.print(&planned, None, dry, streams)?;
             return Ok(dry);
         }
         if self.output == PlanOutput::Table {
-            self.print(&planned, None, dry)?;
+            self.print(&planned, None, dry, streams)?;
         }
-        let Some(confirmed) = planned.plan.clone().confirm(self.ask(&planned)?) else {
+        let Some(confirmed) = planned.plan.clone().confirm(self.ask(&planned, streams)?) else {
             match self.output {
-                PlanOutput::Json => self.print(&planned, None, dry)?,
+                PlanOutput::Json => self.print(&planned, None, dry, streams)?,
                 PlanOutput::Table => streams.note("nothing was written: --yes does it"),
             }
             return Ok(dry);
         };
-        let turn = Turn::wait(self.db, STALE.saturating_sub(present().since(self.made)), streams).await?;
+        recorder.make()?;
+        let patience = self.patience.min(STALE.saturating_sub(present().since(self.made)));
+        let stop = stop_on_signal();
+        let Some(turn) = Turn::wait(self.db, patience, &stop, streams).await? else {
+            let exit = Course { end: End::Stopped, ..plan }.exit();
+            if self.output == PlanOutput::Json {
+                self.print(&planned, None, exit, streams)?;
+            }
+            streams.note("stopped before anything was written");
+            return Ok(exit);
+        };
         if present().since(self.made) > STALE {
             return Err(Error::new("carry out a plan")
                 .cause("it is older than 5 minutes")
@@ -70,7 +86,7 @@ impl Session<'_> {
         let unknown = earlier::settle(recorder, self.sources.connection()?, streams).await?;
         if self.undoes.map_or(!unknown.is_empty(), |id| unknown.contains(&id)) {
             streams.note(STILL_UNKNOWN);
-            return Ok(Exit::Incomplete);
+            return Ok(Course { end: End::Unknown, ..plan }.exit());
         }
         let mut asked = self.asked.clone();
         asked["confirmed_by"] = match confirmed.by() {
@@ -85,20 +101,20 @@ impl Session<'_> {
             cluster_id: self.first.etcd.cluster_id,
             revision: self.first.etcd.revision,
             rate: self.rate,
-            stop: stop_on_signal(),
+            stop,
             bar: streams.bar(planned.plan.count() as u64, if self.undoes.is_some() { "put back" } else { "released" }),
         };
         let tally = carrier.run(&confirmed).await;
-        let exit = exit_of(&tally, refused);
+        let course = tally.course(refused);
         // What was written is told, whatever becomes of its record.
-        let recorded = recorder.finish(word_of(&tally, refused));
+        let recorded = recorder.finish(course.word());
         // A reader who does not read must not hold up the next run.
         drop(turn);
-        self.print(&planned, Some((release, &tally)), exit)?;
+        self.print(&planned, Some((release, &tally)), course.exit(), streams)?;
         recorded?;
         match tally.failed {
             Some(error) => Err(error),
-            None => Ok(exit),
+            None => Ok(course.exit()),
         }
     }
 
@@ -106,75 +122,61 @@ impl Session<'_> {
         Show { plan: &planned.plan, notes: &planned.nothing, undoes: self.undoes, all: self.all }
     }
 
-    fn print(&self, planned: &Planned, done: Option<(i64, &Tally)>, exit: Exit) -> Result<(), Error> {
+    fn print(
+        &self,
+        planned: &Planned,
+        done: Option<(i64, &Tally)>,
+        exit: Exit,
+        streams: &Streams,
+    ) -> Result<(), Error> {
         let show = self.show(planned);
         let mut text = Vec::new();
         let written = match (self.output, done) {
-            (PlanOutput::Json, _) => writeln!(text, "{:#}", show.document(done, exit)),
+            (PlanOutput::Json, _) => json::indented(&show.document(done, exit), &mut text),
             (PlanOutput::Table, Some((release, tally))) => show.outcome(release, tally, &mut text),
             (PlanOutput::Table, None) => show.plan(&mut text),
         };
         written.map_err(|e| Error::new("print the plan").cause(e))?;
-        output::print(&text)
+        streams.print(&text)
     }
 
     /// Yes by flag, or by a person at a terminal; without either there is no answer.
-    fn ask(&self, planned: &Planned) -> Result<Option<Yes>, Error> {
+    fn ask(&self, planned: &Planned, streams: &Streams) -> Result<Option<Yes>, Error> {
         if self.yes {
             return Ok(Some(Yes::Flag));
-        }
-        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            return Ok(None);
         }
         let failed = |e: io::Error| Error::new("ask for an answer").cause(e);
         let verb = if self.undoes.is_some() { "Put back" } else { "Release" };
         let question = format!("{verb} {}? Only \"yes\" does it: ", show::subjects(&planned.plan));
-        io::stderr().write_all(question.as_bytes()).map_err(failed)?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map_err(failed)?;
-        Ok((answer.trim() == "yes").then_some(Yes::Person))
+        let answer = streams.ask(&question).map_err(failed)?;
+        Ok((answer.as_deref() == Some("yes")).then_some(Yes::Person))
     }
 }
 
-/// 2 is an error's; an unknown outcome wins over refusals.
-fn exit_of(tally: &Tally, refused: bool) -> Exit {
-    match () {
-        () if tally.unknown.is_some() => Exit::Incomplete,
-        () if tally.failed.is_some() => Exit::Failure,
-        () if refused || !tally.refused.is_empty() => Exit::Findings,
-        () => Exit::Clean,
-    }
-}
-
-fn word_of(tally: &Tally, refused: bool) -> &'static str {
-    match () {
-        () if tally.unknown.is_some() => "unknown",
-        () if tally.failed.is_some() => "failed",
-        () if tally.done + tally.gone == 0 => "refused",
-        () if refused || !tally.refused.is_empty() || tally.stopped => "partly",
-        () => "done",
-    }
-}
-
-/// Ctrl-C and SIGTERM finish the running transaction.
+/// Ctrl-C and SIGTERM finish the running transaction. From here on, not only once somebody looks: a signal that comes
+/// before the first step stops the run as well.
 fn stop_on_signal() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    tokio::spawn(async move {
-        #[cfg(unix)]
-        let term = async {
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut term) => drop(term.recv().await),
-                Err(_) => std::future::pending().await,
-            }
-        };
-        #[cfg(not(unix))]
-        let term = std::future::pending::<()>();
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = term => {}
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+            let Ok(mut signals) = signal(kind) else { continue };
+            let flag = stop.clone();
+            tokio::spawn(async move {
+                signals.recv().await;
+                flag.store(true, Ordering::SeqCst);
+            });
         }
-        flag.store(true, Ordering::SeqCst);
-    });
+    }
+    #[cfg(not(unix))]
+    {
+        let flag = stop.clone();
+        tokio::spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                flag.store(true, Ordering::SeqCst);
+            }
+        });
+    }
     stop
 }

@@ -11,6 +11,7 @@ use crate::model::keys::key_text;
 use crate::plan::circumstances::Refusal;
 use crate::plan::confirm::{Plan, Step, Work};
 use crate::plan::diff;
+use crate::plan::outcome::Word;
 use crate::plan::transaction::{After, Change};
 use crate::render::escape::escape;
 
@@ -68,14 +69,14 @@ impl Show<'_> {
         let (_, done) = self.verb();
         let (all, many) = (self.plan.count(), tally.done);
         let refused = things(&self.plan.refusals, &tally.refused);
-        let word = match () {
-            () if tally.unknown.is_some() => "UNKNOWN what became of the last transaction;",
-            () if tally.failed.is_some() => "FAILED;",
-            () if tally.stopped => "STOPPED;",
-            () if tally.unanswered => "STOPPED, Kubernetes does not answer;",
-            () if tally.done + tally.gone == 0 && refused > 0 => "REFUSED;",
-            () if refused > 0 => "PARTLY;",
-            () => "DONE:",
+        let word = match tally.course(!self.plan.refusals.is_empty()).word() {
+            Word::Unknown => "UNKNOWN what became of the last transaction;",
+            Word::Failed => "FAILED;",
+            Word::Stopped if tally.unanswered => "STOPPED, Kubernetes does not answer;",
+            Word::Stopped => "STOPPED;",
+            Word::Refused => "REFUSED;",
+            Word::Partly => "PARTLY;",
+            Word::Done => "DONE:",
         };
         let gone = if tally.gone > 0 { format!(", {} gone already", tally.gone) } else { String::new() };
         let but = if refused > 0 { format!(", {refused} refused") } else { String::new() };

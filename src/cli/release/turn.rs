@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::cli::output::Streams;
@@ -41,16 +42,24 @@ impl Turn {
         }
     }
 
-    /// Waits for the turn, `patience` at most.
+    /// Waits for the turn, `patience` at most; `None` when the run is stopped meanwhile.
     ///
     /// # Errors
     /// As [`Turn::take`], and when the other run takes longer.
-    pub async fn wait(db: &Path, patience: Duration, streams: &Streams) -> Result<Turn, Error> {
+    pub async fn wait(
+        db: &Path,
+        patience: Duration,
+        stop: &AtomicBool,
+        streams: &Streams,
+    ) -> Result<Option<Turn>, Error> {
         let until = tokio::time::Instant::now() + patience;
         let mut told = false;
         loop {
             if let Some(turn) = Turn::take(db)? {
-                return Ok(turn);
+                return Ok(Some(turn));
+            }
+            if stop.load(Ordering::SeqCst) {
+                return Ok(None);
             }
             if !told {
                 streams.note("another release over this history is writing: waiting for its end");
@@ -59,7 +68,7 @@ impl Turn {
             if tokio::time::Instant::now() >= until {
                 return Err(Error::new("carry out a plan")
                     .cause("another release over this history is still writing")
-                    .hint("nothing was written; run the command again when the other one is through"));
+                    .hint("nothing was written; run the command again when the other one is through (--db-wait)"));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

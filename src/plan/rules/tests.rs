@@ -153,6 +153,7 @@ fn rule_7_the_never_list() {
         Special::Unattributed,
         Special::UnknownType,
         Special::ForeignNode("other".into()),
+        Special::Awaited("shop/web-0".into()),
     ];
     for special in by_word {
         assert_eq!(with(&special, &Word::default()), [7, 3], "{special:?}");
@@ -161,6 +162,33 @@ fn rule_7_the_never_list() {
     for special in [Special::Cooling, Special::Windows, Special::TwoBlocks(vec!["10.65.0.0/26".into()])] {
         assert_eq!(with(&special, &knows), [7, 3], "{special:?}");
     }
+}
+
+/// IPA133: the pod that waits is no obstacle, anybody else is; rule 4 stands, and `--skip-age` waives it as for any
+/// address.
+#[test]
+fn rule_7_an_address_that_its_next_pod_waits_for_goes_by_the_operators_word() {
+    let pod = |who: &str, grade| Holder { who: who.to_owned(), grade };
+    let with = |holders: Vec<Holder>, word: &Word| {
+        let special = Some(Special::Awaited("shop/web-0".into()));
+        rules(Address { special, proof: None, pod_now: PodNow::SameAndNoHolder, holders, ..leaked() }, word)
+    };
+    let knows = Word { knows: true, ..Word::default() };
+    let waiting = || vec![pod("pod shop/web-0", "possible")];
+    assert_eq!((with(waiting(), &knows), with(waiting(), &Word::default())), (vec![], vec![7, 3]));
+    assert_eq!(with(vec![pod("pod shop/web-0", "certain")], &knows), [3], "it has it");
+    assert_eq!(with(vec![pod("pod shop/web-1", "possible")], &knows), [3], "another pod");
+    let young = |word: &Word| {
+        let special = Some(Special::Awaited("shop/web-0".into()));
+        rules(Address { special, proof: None, pod_now: PodNow::SameAndNoHolder, observed: None, ..leaked() }, word)
+    };
+    assert_eq!((young(&knows), young(&Word { skip_age: true, ..knows })), (vec![4], vec![]));
+}
+
+#[test]
+fn rule_4_by_code_nothing_goes_without_a_history() {
+    assert!(by_age(true, 1).is_ok() && by_age(false, 0).is_ok());
+    assert_eq!(by_age(true, 0).unwrap_err().rule, 4);
 }
 
 #[test]

@@ -1,15 +1,45 @@
-//! How JSON is laid out: one line an entry, and nothing in a string that a terminal would act on.
+//! How JSON is written, whatever prints it: in one of three layouts, and nothing in a string that a terminal would act
+//! on. Nothing else in `render` or `cli` makes JSON of a value that is printed (`tests/layers.rs`).
 
 use std::io::{Result, Write};
 
-use serde_json::ser::Formatter;
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::{Formatter, PrettyFormatter};
 
 use crate::render::escape::is_hidden;
+
+/// Writes `value` in one line.
+///
+/// # Errors
+/// As the writer's.
+pub fn compact<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Visible))?;
+    out.write_all(b"\n")
+}
+
+/// Writes `value` with a line for each field of the document and for each entry of its lists.
+///
+/// # Errors
+/// As the writer's.
+pub fn by_entry<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Lines::default()))?;
+    out.write_all(b"\n")
+}
+
+/// Writes `value` with a line for everything, indented: for documents that people read too.
+///
+/// # Errors
+/// As the writer's.
+pub fn indented<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
+    value.serialize(&mut Serializer::with_formatter(&mut *out, Indented(PrettyFormatter::new())))?;
+    out.write_all(b"\n")
+}
 
 /// Spells out in strings what serde leaves raw although it would disturb a terminal (DEL, C1, bidi, invisible
 /// characters); a parser reads the same text.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Visible;
+struct Visible;
 
 impl Formatter for Visible {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> Result<()> {
@@ -28,7 +58,7 @@ impl Formatter for Visible {
 
 /// The same, with a line for each field of the document and for each entry of its lists.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lines {
+struct Lines {
     depth: usize,
     /// Whether the list or record just closed has nothing in it.
     empty: bool,
@@ -93,10 +123,55 @@ impl Formatter for Lines {
     }
 }
 
+/// The same, with a line for everything.
+#[derive(Clone, Debug)]
+struct Indented(PrettyFormatter<'static>);
+
+impl Formatter for Indented {
+    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> Result<()> {
+        Visible.write_string_fragment(writer, fragment)
+    }
+
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.begin_array(writer)
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        self.0.begin_array_value(writer, first)
+    }
+
+    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.end_array_value(writer)
+    }
+
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.end_array(writer)
+    }
+
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.begin_object(writer)
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        self.0.begin_object_key(writer, first)
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.begin_object_value(writer)
+    }
+
+    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.end_object_value(writer)
+    }
+
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
+        self.0.end_object(writer)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde::Serialize;
-    use serde_json::{Serializer, Value, json};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -104,6 +179,22 @@ mod tests {
         let mut out = Vec::new();
         value.serialize(&mut Serializer::with_formatter(&mut out, formatter)).unwrap();
         String::from_utf8(out).unwrap()
+    }
+
+    /// Every character, in a value and in a name, in every layout: none that is hidden comes out raw, and a parser reads
+    /// the same document.
+    #[test]
+    fn whatever_the_layout_nothing_hidden_is_raw_and_the_document_is_the_same() {
+        let all: String = ('\0'..=char::MAX).filter(|c| is_hidden(*c) || c.is_ascii()).collect();
+        let value = json!({all.clone(): [all.clone(), {"k": all}]});
+        type Layout = fn(&Value, &mut Vec<u8>) -> Result<()>;
+        for layout in [compact as Layout, by_entry, indented] {
+            let mut out = Vec::new();
+            layout(&value, &mut out).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(!text.chars().any(|c| is_hidden(c) && c != '\n'), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! This is a promise: within `v1` fields are added, never renamed or removed. `docs/output.md` says what each means,
 //! `docs/audit.schema.json` holds it, a test holds this file to both. Written as a stream, never built in memory.
 
-pub(super) mod lines;
+mod lines;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use super::capacity::{NodeRow, PoolRow};
 use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow};
 use crate::checks::{self, Skipped};
 use crate::model::{Code, EtcdStatus, Evidence, Finding, Life, Time};
-use lines::{Lines, Visible};
+pub use lines::{by_entry, compact, indented};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/audit/v1";
@@ -24,9 +24,7 @@ pub const SCHEMA: &str = "ipaudit/audit/v1";
 /// Writes the whole audit as one document; one line a finding, so that it can be read and compared by line.
 pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Lines::default());
-    Document::of(view).serialize(&mut serializer)?;
-    out.write_all(b"\n")?;
+    by_entry(&Document::of(view), &mut out)?;
     out.flush()
 }
 
@@ -34,9 +32,7 @@ pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
 pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     for finding in &view.findings {
-        let mut serializer = serde_json::Serializer::with_formatter(&mut out, Visible);
-        FindingRow::of(finding, view).serialize(&mut serializer)?;
-        out.write_all(b"\n")?;
+        compact(&FindingRow::of(finding, view), &mut out)?;
     }
     out.flush()
 }

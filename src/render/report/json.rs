@@ -10,7 +10,7 @@ use serde::ser::{SerializeSeq, Serializer};
 
 use super::{ClusterReport, How, Line, PoolPoint, ReportView};
 use crate::model::{Code, Severity, Time};
-use crate::render::json::lines::{Lines, Visible};
+use crate::render::json::{by_entry, compact};
 
 /// What the document says it is.
 pub const SCHEMA: &str = "ipaudit/report/v1";
@@ -160,8 +160,7 @@ pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
         exit_code: view.exit.code(),
     };
     let mut out = BufWriter::new(out);
-    document.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Lines::default()))?;
-    out.write_all(b"\n")?;
+    by_entry(&document, &mut out)?;
     out.flush()
 }
 
@@ -181,8 +180,7 @@ pub fn write_lines(view: &ReportView, out: &mut dyn Write) -> Result<()> {
     for cluster in &view.clusters {
         for row in rows(cluster) {
             let tagged = Tagged { guid: &cluster.guid, kubernetes_uids: &cluster.kubernetes_uids, row };
-            tagged.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Visible))?;
-            out.write_all(b"\n")?;
+            compact(&tagged, &mut out)?;
         }
     }
     out.flush()
