@@ -3,7 +3,7 @@
 //! Run as `IPAUDIT_PEAK=FILE`, this program is `ipaudit` with an allocator that counts, and writes the most memory that
 //! it ever held into the file. Bytes that were asked for, not pages: the same in every run.
 
-#![allow(dead_code, unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(dead_code, unsafe_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_macros)]
 
 #[path = "../benches/generator/mod.rs"]
 mod generator;
