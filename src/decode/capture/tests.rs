@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::checks::testing::{Cluster, addr, cidr};
+use crate::model::{Families, Names};
 
 #[test]
 fn objects_come_back_as_they_were() {
