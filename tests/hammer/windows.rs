@@ -1,0 +1,140 @@
+//! A healthy cluster that never stands still gives no finding, wherever its writes fall between an audit's reads.
+//!
+//! Everybody is faster than the settle time: what begins before the second look's read of etcd is over by then, or begins
+//! right there and ends after it. Within this, each write may fall before any request of either look.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::acts::{self, Kind};
+use super::budget::{Random, strike};
+use super::cluster::{Cluster, Run};
+use super::gate::Event;
+use super::invariants;
+use super::play::Play;
+use super::servers::{self, EtcdVersion};
+
+/// Requests of the first look that can be held: four lists, the read that fixes the revision, the first that is pinned.
+const STAGES: usize = 7;
+/// Of the second look: its read of etcd, the first and the second request of Kubernetes after it.
+const AGAIN: usize = 3;
+/// Where the second look begins among the stages.
+const SECOND: usize = 100;
+
+/// Which look an audit is at, by its requests.
+#[derive(Default)]
+struct Course {
+    stage: AtomicUsize,
+    pinned: AtomicUsize,
+}
+
+impl Course {
+    /// The stage that this request reaches; none: one more of the same.
+    fn reach(&self, event: &Event) -> Option<usize> {
+        let first_look = self.stage.load(Ordering::SeqCst) < SECOND;
+        match event {
+            Event::Pinned if first_look && self.pinned.fetch_add(1, Ordering::SeqCst) > 0 => return None,
+            Event::Pinned if !first_look => return None,
+            // Whatever is read as it is now after pinned reads, is read for the second look.
+            Event::Fixing | Event::Looking | Event::Kube(_) if first_look && self.pinned.load(Ordering::SeqCst) > 0 => {
+                self.stage.store(SECOND, Ordering::SeqCst);
+                return Some(SECOND);
+            }
+            _ => {}
+        }
+        Some(self.stage.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+}
+
+fn enter(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random, play: &Play, base: usize, stages: usize) {
+    if let Some(act) = acts::choose(kind, cluster, random) {
+        let due = random.ascending(act.steps, stages).iter().map(|stage| base + stage).collect();
+        play.enter(act, due);
+    }
+}
+
+/// One audit among acts of these kinds; what it printed, and the story.
+fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind]) -> (Run, String) {
+    let play = Arc::new(Play::default());
+    for _ in 0..1 + random.below(3) {
+        enter(*random.pick(kinds), cluster, random, &play, 0, STAGES);
+    }
+    let (course, later) = (Course::default(), Mutex::new(random.clone()));
+    let (acting, stage, kinds) = (play.clone(), cluster.clone(), kinds.to_vec());
+    cluster.tell(Some(Arc::new(move |event: &Event| {
+        // Kubernetes' gate and etcd's may open at once.
+        let mut random = later.lock().unwrap();
+        let Some(at) = course.reach(event) else { return };
+        if at == SECOND {
+            acting.finish();
+            for _ in 0..random.below(3) {
+                enter(*random.pick(&kinds), &stage, &mut random, &acting, SECOND, AGAIN);
+            }
+        }
+        acting.reach(at);
+    })));
+    let run = cluster.audit();
+    cluster.tell(None);
+    play.finish();
+    (run, play.story())
+}
+
+fn windows(name: &str, percent: u64, kinds: &[Kind]) {
+    let cluster = Cluster::new(EtcdVersion::V3_7);
+    strike(name, percent, 4, |random| {
+        cluster.begin();
+        // Something of each kind is there before it goes.
+        let before = Play::default();
+        for kind in kinds.iter().chain(kinds) {
+            enter(*kind, &cluster, random, &before, 0, 1);
+            before.finish();
+        }
+        let mut story = before.story();
+        for audit in 0..4 {
+            let (run, told) = audit_among(&cluster, random, kinds);
+            story = format!("{story}\naudit {audit}\n{told}");
+            assert!(matches!(run.code, 0 | 1), "{run:?}\n{story}");
+            let findings = run.findings();
+            assert!(findings.is_empty(), "a healthy cluster is accused:\n{}\n{story}", findings.join("\n"));
+            assert_eq!(run.code, 0, "{run:?}\n{story}");
+            invariants::hold(&cluster, &story);
+        }
+        cluster.history_is_whole();
+    });
+}
+
+#[test]
+fn pods_that_come_and_go_between_the_reads() {
+    servers::need!(Etcd3_7);
+    windows("pods_that_come_and_go_between_the_reads", 6, &acts::PODS);
+}
+
+#[test]
+fn machines_that_start_and_stop_between_the_reads() {
+    servers::need!(Etcd3_7);
+    windows("machines_that_start_and_stop_between_the_reads", 8, &acts::MACHINES);
+}
+
+#[test]
+fn services_that_are_made_and_deleted_between_the_reads() {
+    servers::need!(Etcd3_7);
+    windows("services_that_are_made_and_deleted_between_the_reads", 8, &acts::SERVED);
+}
+
+#[test]
+fn tunnels_that_get_move_and_lose_their_address_between_the_reads() {
+    servers::need!(Etcd3_7);
+    windows("tunnels_that_get_move_and_lose_their_address_between_the_reads", 8, &acts::TUNNELS);
+}
+
+#[test]
+fn nodes_that_join_and_leave_between_the_reads() {
+    servers::need!(Etcd3_7);
+    windows("nodes_that_join_and_leave_between_the_reads", 8, &acts::NODES);
+}
+
+#[test]
+fn all_of_it_at_once() {
+    servers::need!(Etcd3_7);
+    windows("all_of_it_at_once", 12, &acts::ALL.concat());
+}
