@@ -10,7 +10,7 @@ use serde_json::json;
 use super::budget::Random;
 use super::calico::Workload;
 use super::calico::owners::{Owner, Tunnel};
-use super::cluster::{BLOCKS, Cluster, Machine, Pod, SERVICES, Service, TunnelAddress, node_key, timestamp};
+use super::cluster::{Alive, BLOCKS, Cluster, Machine, Pod, SERVICES, Service, TunnelAddress, node_key, timestamp};
 use super::play::{Act, Pause};
 use super::servers::block_on;
 
@@ -47,7 +47,7 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
     match kind {
         Kind::PodMade => pod_made(cluster, random),
         Kind::PodDeleted => {
-            let pod = take(random, &mut cluster.alive().pods, |p| !p.workload.pod.starts_with("resident"))?;
+            let pod = old(random, cluster, |a| &mut a.pods, |p| p.workload.handle(), |p| p.is_guest())?;
             let c = cluster.clone();
             Some(Act::new(format!("pod {} is deleted", pod.workload.pod), 5, move |p| pod_deleted(&c, p, &pod)))
         }
@@ -63,7 +63,8 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
             Some(Act::new(format!("machine {} is started", machine.name), 4, move |p| machine_started(&c, p, machine)))
         }
         Kind::MachineDeleted => {
-            let machine = take(random, &mut cluster.alive().machines, |m| m.launcher.is_none())?;
+            let stopped = |m: &Machine| m.launcher.is_none();
+            let machine = old(random, cluster, |a| &mut a.machines, Machine::handle, stopped)?;
             let c = cluster.clone();
             Some(Act::new(format!("machine {} is deleted", machine.name), 2, move |p| machine_deleted(&c, p, machine)))
         }
@@ -76,7 +77,7 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
             Some(Act::new(format!("{name} is made"), 4, move |p| service_made(&c, p, name)))
         }
         Kind::ServiceDeleted => {
-            let service = take(random, &mut cluster.alive().services, |_| true)?;
+            let service = old(random, cluster, |a| &mut a.services, Service::handle, |_| true)?;
             let c = cluster.clone();
             Some(Act::new(format!("{} is deleted", service.name), 3, move |p| service_deleted(&c, p, service)))
         }
@@ -86,12 +87,12 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
             Some(Act::new(told(&tunnel, "comes up"), 3, move |p| tunnel_up(&c, p, tunnel)))
         }
         Kind::TunnelMoved => {
-            let tunnel = take(random, &mut cluster.alive().tunnels, |t| t.address.is_some())?;
+            let tunnel = old(random, cluster, |a| &mut a.tunnels, TunnelAddress::handle, |t| t.address.is_some())?;
             let c = cluster.clone();
             Some(Act::new(told(&tunnel, "moves"), 5, move |p| tunnel_moved(&c, p, tunnel)))
         }
         Kind::TunnelDown => {
-            let tunnel = take(random, &mut cluster.alive().tunnels, |t| t.address.is_some())?;
+            let tunnel = old(random, cluster, |a| &mut a.tunnels, TunnelAddress::handle, |t| t.address.is_some())?;
             let c = cluster.clone();
             Some(Act::new(told(&tunnel, "goes down"), 3, move |p| tunnel_down(&c, p, tunnel)))
         }
@@ -102,6 +103,19 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
 pub fn take<T>(random: &mut Random, from: &mut Vec<T>, fits: impl Fn(&T) -> bool) -> Option<T> {
     let places: Vec<usize> = (0..from.len()).filter(|i| fits(&from[*i])).collect();
     (!places.is_empty()).then(|| from.remove(*random.pick(&places)))
+}
+
+/// The same among those that did not get their address during this audit.
+fn old<T>(
+    random: &mut Random,
+    cluster: &Cluster,
+    list: impl Fn(&mut Alive) -> &mut Vec<T>,
+    handle: impl Fn(&T) -> String,
+    fits: impl Fn(&T) -> bool,
+) -> Option<T> {
+    let mut alive = cluster.alive();
+    let young = alive.young.clone();
+    take(random, list(&mut alive), |one| fits(one) && !young.contains(&handle(one)))
 }
 
 fn told(tunnel: &TunnelAddress, what: &str) -> String {
@@ -140,6 +154,7 @@ pub fn assigned(c: &Cluster, p: &Pause, owner: &Owner, cidr: &str) -> String {
     let add = block_on(calico.begin(owner, cidr));
     p.here();
     let address = block_on(calico.finish_add(add));
+    c.alive().young.insert(owner.handle.clone());
     p.here();
     address
 }
@@ -201,8 +216,7 @@ fn machine_stopped(c: &Cluster, p: &Pause, machine: Machine) {
     p.here();
     block_on(c.calico().unwire(&workload));
     p.here();
-    let handle = Owner::machine("shop", &machine.name, "", "", "").handle;
-    block_on(c.calico().set_attributes(&handle, &machine.cidr, &json!({})));
+    block_on(c.calico().set_attributes(&machine.handle(), &machine.cidr, &json!({})));
     p.here();
     c.kube.remove("pods", "shop", &workload.pod);
     c.alive().machines.push(Machine { launcher: None, ..machine });
@@ -223,7 +237,7 @@ fn machine_started(c: &Cluster, p: &Pause, machine: Machine) {
 }
 
 fn machine_deleted(c: &Cluster, p: &Pause, machine: Machine) {
-    released(c, p, &Owner::machine("shop", &machine.name, "", "", "").handle, &machine.cidr);
+    released(c, p, &machine.handle(), &machine.cidr);
     c.alive().names.push(machine.name);
 }
 
@@ -240,7 +254,7 @@ fn service_made(c: &Cluster, p: &Pause, name: String) {
 fn service_deleted(c: &Cluster, p: &Pause, service: Service) {
     c.kube.remove("services", "shop", &service.name);
     p.here();
-    released(c, p, &Owner::service("shop", &service.name, &service.uid, "").handle, SERVICES);
+    released(c, p, &service.handle(), SERVICES);
     c.alive().names.push(service.name);
 }
 
@@ -263,7 +277,7 @@ fn tunnel_moved(c: &Cluster, p: &Pause, mut tunnel: TunnelAddress) {
 }
 
 fn tunnel_down(c: &Cluster, p: &Pause, mut tunnel: TunnelAddress) {
-    released(c, p, &Owner::tunnel(tunnel.tunnel, &tunnel.node).handle, &tunnel.cidr);
+    released(c, p, &tunnel.handle(), &tunnel.cidr);
     p.here();
     show(c, tunnel.tunnel, &tunnel.node, None);
     tunnel.address = None;

@@ -1,5 +1,6 @@
 //! One etcd that stays up, and what lives in it: emptied and filled anew for each round.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -54,6 +55,31 @@ pub struct TunnelAddress {
     pub address: Option<String>,
 }
 
+impl Pod {
+    /// Whether it comes and goes.
+    pub fn is_guest(&self) -> bool {
+        !self.workload.pod.starts_with("resident")
+    }
+}
+
+impl Machine {
+    pub fn handle(&self) -> String {
+        Owner::machine("shop", &self.name, "", "", "").handle
+    }
+}
+
+impl Service {
+    pub fn handle(&self) -> String {
+        Owner::service("shop", &self.name, &self.uid, "").handle
+    }
+}
+
+impl TunnelAddress {
+    pub fn handle(&self) -> String {
+        Owner::tunnel(self.tunnel, &self.node).handle
+    }
+}
+
 /// What is there when nobody is in the middle of anything; who is, has taken his own out.
 #[derive(Debug, Default)]
 pub struct Alive {
@@ -68,6 +94,9 @@ pub struct Alive {
     pub orphans: Vec<String>,
     /// Names of pods, machines and services that are free again.
     pub names: Vec<String>,
+    /// Handles that got an address during this audit. No two looks can tell an allocation that was under way at the first
+    /// and is being given back at the second from one that never came about: what is so young is not given back yet.
+    pub young: BTreeSet<String>,
     pub count: usize,
 }
 

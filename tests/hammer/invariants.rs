@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::calico::owners::Owner;
 use super::calico::{HANDLES, address_of, handle_key};
 use super::cluster::{Cluster, SERVICES};
 
@@ -34,14 +33,9 @@ pub fn allocated(cluster: &Cluster, story: &str) -> BTreeMap<String, Vec<(String
 pub fn living(cluster: &Cluster) -> Vec<(String, String, String)> {
     let alive = cluster.alive();
     let pods = alive.pods.iter().map(|p| (p.workload.handle(), p.cidr.clone(), p.address.clone()));
-    let machine = |name: &str| Owner::machine("shop", name, "", "", "").handle;
-    let machines = alive.machines.iter().map(|m| (machine(&m.name), m.cidr.clone(), m.address.clone()));
-    let service = |name: &str, uid: &str| Owner::service("shop", name, uid, "").handle;
-    let services = alive.services.iter().map(|s| (service(&s.name, &s.uid), SERVICES.to_owned(), s.address.clone()));
-    let tunnels = alive
-        .tunnels
-        .iter()
-        .filter_map(|t| Some((Owner::tunnel(t.tunnel, &t.node).handle, t.cidr.clone(), t.address.clone()?)));
+    let machines = alive.machines.iter().map(|m| (m.handle(), m.cidr.clone(), m.address.clone()));
+    let services = alive.services.iter().map(|s| (s.handle(), SERVICES.to_owned(), s.address.clone()));
+    let tunnels = alive.tunnels.iter().filter_map(|t| Some((t.handle(), t.cidr.clone(), t.address.clone()?)));
     pods.chain(machines).chain(services).chain(tunnels).collect()
 }
 

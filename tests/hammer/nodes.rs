@@ -14,11 +14,14 @@ use super::servers::block_on;
 
 pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option<Act> {
     let joins = kind == Kind::NodeJoins;
-    let (number, _) = take(random, &mut cluster.alive().guests, |(_, here)| *here != joins)?;
+    let young = cluster.alive().young.clone();
+    let may_leave = |number: usize| !young.contains(&format!("ipip-tunnel-addr-node-{number}"));
+    let fits = |(number, here): &(usize, bool)| *here != joins && (joins || may_leave(*number));
+    let (number, _) = take(random, &mut cluster.alive().guests, fits)?;
     let c = cluster.clone();
     Some(match joins {
-        true => Act::new(format!("node-{number} joins"), 7, move |p| joining(&c, p, number)),
-        false => Act::new(format!("node-{number} leaves"), 6, move |p| leaving(&c, p, number)),
+        true => Act::new(format!("node-{number} joins"), 8, move |p| joining(&c, p, number)),
+        false => Act::new(format!("node-{number} leaves"), 7, move |p| leaving(&c, p, number)),
     })
 }
 

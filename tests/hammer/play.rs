@@ -44,6 +44,8 @@ struct Actor {
     thread: Option<JoinHandle<()>>,
     /// When its next steps are due.
     due: VecDeque<usize>,
+    /// When those were that it took.
+    told: Vec<String>,
 }
 
 impl Actor {
@@ -57,7 +59,7 @@ impl Actor {
                 run(&pause);
             }
         });
-        Actor { name: act.name, go, waits: waiting, thread: Some(thread), due: due.into() }
+        Actor { name: act.name, go, waits: waiting, thread: Some(thread), due: due.into(), told: Vec::new() }
     }
 
     /// Takes one step; false: that was the last.
@@ -85,11 +87,10 @@ pub struct Play {
 impl Play {
     /// The act's steps are due when these stages are reached.
     pub fn enter(&self, act: Act, due: Vec<usize>) {
-        self.note(format!("{} is due at {due:?}", act.name));
         self.actors.lock().unwrap().push(Actor::new(act, due));
     }
 
-    pub fn note(&self, text: String) {
+    fn note(&self, text: String) {
         self.told.lock().unwrap().push(text);
     }
 
@@ -116,7 +117,10 @@ impl Play {
                     self.failed.lock().unwrap().get_or_insert(format!("{} broke off", actor.name));
                     false
                 });
-                self.note(format!("at {stage}: {}{}", actor.name, if lives { "" } else { ", done" }));
+                actor.told.push(if lives { stage.to_owned() } else { format!("{stage} (done)") });
+                if !lives {
+                    self.note(format!("{}: steps at {}", actor.name, actor.told.join(" ")));
+                }
             }
             match lives {
                 true => at += 1,

@@ -56,6 +56,7 @@ fn enter(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random, play: &Play, b
 /// One audit among acts of these kinds; what it printed, and the story.
 fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind]) -> (Run, String) {
     let play = Arc::new(Play::default());
+    cluster.alive().young.clear();
     for _ in 0..1 + random.below(3) {
         enter(*random.pick(kinds), cluster, random, &play, 0, STAGES);
     }
@@ -86,10 +87,11 @@ fn windows(name: &str, percent: u64, kinds: &[Kind]) {
         // Something of each kind is there before it goes.
         let before = Play::default();
         for kind in kinds.iter().chain(kinds) {
+            cluster.alive().young.clear();
             enter(*kind, &cluster, random, &before, 0, 1);
             before.finish();
         }
-        let mut story = before.story();
+        let mut story = format!("before\n{}", before.story());
         for audit in 0..4 {
             let (run, told) = audit_among(&cluster, random, kinds);
             story = format!("{story}\naudit {audit}\n{told}");
