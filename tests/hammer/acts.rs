@@ -49,52 +49,58 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
         Kind::PodDeleted => {
             let pod = old(random, cluster, |a| &mut a.pods, |p| p.workload.handle(), |p| p.is_guest())?;
             let c = cluster.clone();
-            Some(Act::new(format!("pod {} is deleted", pod.workload.pod), 5, move |p| pod_deleted(&c, p, &pod)))
+            let name = format!("pod {} is deleted", pod.workload.pod);
+            Some(Act::new(name, 5, pod.workload.handle(), move |p| pod_deleted(&c, p, &pod)))
         }
         Kind::MachineMade => machine_made(cluster, random),
         Kind::MachineStopped => {
             let machine = take(random, &mut cluster.alive().machines, |m| m.launcher.is_some())?;
             let c = cluster.clone();
-            Some(Act::new(format!("machine {} is stopped", machine.name), 4, move |p| machine_stopped(&c, p, machine)))
+            let name = format!("machine {} is stopped", machine.name);
+            Some(Act::new(name, 4, machine.handle(), move |p| machine_stopped(&c, p, machine)))
         }
         Kind::MachineStarted => {
             let machine = take(random, &mut cluster.alive().machines, |m| m.launcher.is_none())?;
             let c = cluster.clone();
-            Some(Act::new(format!("machine {} is started", machine.name), 4, move |p| machine_started(&c, p, machine)))
+            let name = format!("machine {} is started", machine.name);
+            Some(Act::new(name, 4, machine.handle(), move |p| machine_started(&c, p, machine)))
         }
         Kind::MachineDeleted => {
             let stopped = |m: &Machine| m.launcher.is_none();
             let machine = old(random, cluster, |a| &mut a.machines, Machine::handle, stopped)?;
             let c = cluster.clone();
-            Some(Act::new(format!("machine {} is deleted", machine.name), 2, move |p| machine_deleted(&c, p, machine)))
+            let name = format!("machine {} is deleted", machine.name);
+            Some(Act::new(name, 2, machine.handle(), move |p| machine_deleted(&c, p, machine)))
         }
         Kind::ServiceMade => {
             if cluster.alive().services.len() >= MOST {
                 return None;
             }
             let name = cluster.name(random, "service");
-            let c = cluster.clone();
-            Some(Act::new(format!("{name} is made"), 4, move |p| service_made(&c, p, name)))
+            let (c, uid) = (cluster.clone(), cluster.kube.uid());
+            let handle = Owner::service("shop", &name, &uid, "").handle;
+            Some(Act::new(format!("{name} is made"), 4, handle, move |p| service_made(&c, p, name, uid)))
         }
         Kind::ServiceDeleted => {
             let service = old(random, cluster, |a| &mut a.services, Service::handle, |_| true)?;
             let c = cluster.clone();
-            Some(Act::new(format!("{} is deleted", service.name), 3, move |p| service_deleted(&c, p, service)))
+            let name = format!("{} is deleted", service.name);
+            Some(Act::new(name, 3, service.handle(), move |p| service_deleted(&c, p, service)))
         }
         Kind::TunnelUp => {
             let tunnel = take(random, &mut cluster.alive().tunnels, |t| t.address.is_none())?;
             let c = cluster.clone();
-            Some(Act::new(told(&tunnel, "comes up"), 3, move |p| tunnel_up(&c, p, tunnel)))
+            Some(Act::new(told(&tunnel, "comes up"), 3, tunnel.handle(), move |p| tunnel_up(&c, p, tunnel)))
         }
         Kind::TunnelMoved => {
             let tunnel = old(random, cluster, |a| &mut a.tunnels, TunnelAddress::handle, |t| t.address.is_some())?;
             let c = cluster.clone();
-            Some(Act::new(told(&tunnel, "moves"), 5, move |p| tunnel_moved(&c, p, tunnel)))
+            Some(Act::new(told(&tunnel, "moves"), 5, tunnel.handle(), move |p| tunnel_moved(&c, p, tunnel)))
         }
         Kind::TunnelDown => {
             let tunnel = old(random, cluster, |a| &mut a.tunnels, TunnelAddress::handle, |t| t.address.is_some())?;
             let c = cluster.clone();
-            Some(Act::new(told(&tunnel, "goes down"), 3, move |p| tunnel_down(&c, p, tunnel)))
+            Some(Act::new(told(&tunnel, "goes down"), 3, tunnel.handle(), move |p| tunnel_down(&c, p, tunnel)))
         }
         Kind::NodeJoins | Kind::NodeLeaves => super::nodes::choose(kind, cluster, random),
     }
@@ -130,7 +136,7 @@ fn pod_made(cluster: &Arc<Cluster>, random: &mut Random) -> Option<Act> {
     let name = cluster.name(random, "pod");
     let workload = cluster.workload(&name, node);
     let c = cluster.clone();
-    Some(Act::new(format!("pod {name} is made"), 5, move |p| {
+    Some(Act::new(format!("pod {name} is made"), 5, workload.handle(), move |p| {
         c.kube.pending(&workload.pod, node, json!({}));
         p.here();
         let owner = Owner::pod_since(&workload, &timestamp());
@@ -194,7 +200,8 @@ fn machine_made(cluster: &Arc<Cluster>, random: &mut Random) -> Option<Act> {
     let name = cluster.name(random, "machine");
     let workload = launcher(cluster, &name, node);
     let c = cluster.clone();
-    Some(Act::new(format!("machine {name} is made"), 5, move |p| {
+    let handle = Owner::machine("shop", &name, "", "", "").handle;
+    Some(Act::new(format!("machine {name} is made"), 5, handle, move |p| {
         c.kube.pending(&workload.pod, node, labels(&name));
         p.here();
         let owner = Owner::machine("shop", &name, &workload.pod, node, &timestamp());
@@ -241,8 +248,7 @@ fn machine_deleted(c: &Cluster, p: &Pause, machine: Machine) {
     c.alive().names.push(machine.name);
 }
 
-fn service_made(c: &Cluster, p: &Pause, name: String) {
-    let uid = c.kube.uid();
+fn service_made(c: &Cluster, p: &Pause, name: String, uid: String) {
     let spec = json!({"type": "LoadBalancer", "loadBalancerClass": "calico", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack"});
     c.kube.put("services", "shop", json!({"metadata": {"name": name, "uid": uid}, "spec": spec}));
     p.here();

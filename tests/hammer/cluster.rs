@@ -12,7 +12,7 @@ use super::calico::owners::{Owner, Tunnel};
 use super::calico::{Calico, Workload, block_key, empty_block};
 use super::gate::{Gate, Hook};
 use super::kube::Kube;
-use super::servers::{Etcd, EtcdVersion, block_on};
+use super::servers::{Etcd, EtcdVersion, Proxy, block_on};
 
 pub const RESOURCES: &str = "/calico/resources/v3/projectcalico.org";
 /// The blocks of node-1 and node-2: small ones, so that an address soon comes again.
@@ -102,6 +102,8 @@ pub struct Alive {
 
 pub struct Cluster {
     pub etcd: Etcd,
+    /// Between the gate and etcd: it loses answers.
+    pub proxy: Arc<Proxy>,
     pub gate: Gate,
     pub kube: Kube,
     pub folder: TempDir,
@@ -114,9 +116,10 @@ impl Cluster {
     }
 
     pub fn on(etcd: Etcd) -> Arc<Cluster> {
-        let gate = Gate::start(&etcd.address());
+        let proxy = Arc::new(Proxy::start(&etcd.address()));
+        let gate = Gate::start(&proxy.address());
         let folder = tempfile::tempdir().unwrap();
-        let cluster = Cluster { etcd, gate, kube: Kube::start(), folder, alive: Mutex::default() };
+        let cluster = Cluster { etcd, proxy, gate, kube: Kube::start(), folder, alive: Mutex::default() };
         std::fs::write(cluster.folder.path().join("kubeconfig"), cluster.kube.kubeconfig()).unwrap();
         Arc::new(cluster)
     }

@@ -19,9 +19,10 @@ pub fn choose(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random) -> Option
     let fits = |(number, here): &(usize, bool)| *here != joins && (joins || may_leave(*number));
     let (number, _) = take(random, &mut cluster.alive().guests, fits)?;
     let c = cluster.clone();
+    let handle = format!("ipip-tunnel-addr-node-{number}");
     Some(match joins {
-        true => Act::new(format!("node-{number} joins"), 8, move |p| joining(&c, p, number)),
-        false => Act::new(format!("node-{number} leaves"), 7, move |p| leaving(&c, p, number)),
+        true => Act::new(format!("node-{number} joins"), 8, handle, move |p| joining(&c, p, number)),
+        false => Act::new(format!("node-{number} leaves"), 7, handle, move |p| leaving(&c, p, number)),
     })
 }
 

@@ -28,12 +28,14 @@ impl Pause {
 pub struct Act {
     pub name: String,
     pub steps: usize,
+    /// The handle that it is about.
+    pub handle: String,
     pub run: Box<dyn FnOnce(&Pause) + Send>,
 }
 
 impl Act {
-    pub fn new(name: impl Into<String>, steps: usize, run: impl FnOnce(&Pause) + Send + 'static) -> Act {
-        Act { name: name.into(), steps, run: Box::new(run) }
+    pub fn new(name: String, steps: usize, handle: String, run: impl FnOnce(&Pause) + Send + 'static) -> Act {
+        Act { name, steps, handle, run: Box::new(run) }
     }
 }
 
