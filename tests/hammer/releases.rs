@@ -105,7 +105,7 @@ fn pid_of(pid: &AtomicU32) -> String {
 /// that handle runs: Calico's late decrement must meet the handle that it knows.
 fn ids_again(name: &str, percent: u64, asked: &[&[&str]]) {
     let cluster = Cluster::new(EtcdVersion::V3_7);
-    strike(name, percent, 8, |random| {
+    strike(name, percent, 16, |random| {
         cluster.begin();
         let (giving, taking) = again(&cluster, random);
         let handle = giving.handle.clone();
@@ -134,7 +134,7 @@ fn ids_that_come_again_while_they_are_given_back() {
     servers::need!(Etcd3_7);
     let bulk = ["--code", "IPA201", "--older-than", "0s", "--skip-age"];
     let asked: [&[&str]; 3] = [&["--handle", "ID"], &["--handle", "ID", "--skip-age"], &bulk];
-    ids_again("ids_that_come_again_while_they_are_given_back", 9, &asked);
+    ids_again("ids_that_come_again_while_they_are_given_back", 7, &asked);
 }
 
 /// The operator's word lets such an orphan go after three audits; it never skips them.
@@ -142,7 +142,7 @@ fn ids_that_come_again_while_they_are_given_back() {
 fn ids_that_come_again_against_the_operators_word() {
     servers::need!(Etcd3_7);
     let word = ["--handle", "ID", "--i-know-what-this-is", "--skip-age"];
-    ids_again("ids_that_come_again_against_the_operators_word", 5, &[&word, &word[..3]]);
+    ids_again("ids_that_come_again_against_the_operators_word", 4, &[&word, &word[..3]]);
 }
 
 /// Somebody who lives: one act gives the address back, the other one takes it again under the same handle.
@@ -312,17 +312,17 @@ fn rounds(name: &str, percent: u64, kinds: &[Kind], blows: bool) {
 #[test]
 fn releases_while_adds_and_dels_are_held_between_their_writes() {
     servers::need!(Etcd3_7);
-    rounds("releases_while_adds_and_dels_are_held_between_their_writes", 8, &acts::PODS, false);
+    rounds("releases_while_adds_and_dels_are_held_between_their_writes", 6, &acts::PODS, false);
 }
 
 #[test]
 fn releases_among_everything() {
     servers::need!(Etcd3_7);
-    rounds("releases_among_everything", 10, &acts::ALL.concat(), false);
+    rounds("releases_among_everything", 8, &acts::ALL.concat(), false);
 }
 
 #[test]
 fn releases_that_lose_answers_or_are_killed() {
     servers::need!(Etcd3_7);
-    rounds("releases_that_lose_answers_or_are_killed", 10, &acts::PODS, true);
+    rounds("releases_that_lose_answers_or_are_killed", 9, &acts::PODS, true);
 }

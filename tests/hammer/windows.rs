@@ -115,47 +115,47 @@ fn at_rest(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind]) -> Strin
 #[test]
 fn pods_that_come_and_go_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("pods_that_come_and_go_between_the_reads", 5, &acts::PODS, &[]);
+    windows("pods_that_come_and_go_between_the_reads", 3, &acts::PODS, &[]);
 }
 
 #[test]
 fn machines_that_start_and_stop_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("machines_that_start_and_stop_between_the_reads", 6, &acts::MACHINES, &[]);
+    windows("machines_that_start_and_stop_between_the_reads", 4, &acts::MACHINES, &[]);
 }
 
 #[test]
 fn a_service_that_is_made_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("a_service_that_is_made_between_the_reads", 5, &[Kind::ServiceMade], &[Kind::ServiceDeleted; 2]);
+    windows("a_service_that_is_made_between_the_reads", 3, &[Kind::ServiceMade], &[Kind::ServiceDeleted; 2]);
 }
 
 #[test]
 fn a_service_that_is_deleted_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("a_service_that_is_deleted_between_the_reads", 5, &[Kind::ServiceDeleted], &[Kind::ServiceMade; 2]);
+    windows("a_service_that_is_deleted_between_the_reads", 3, &[Kind::ServiceDeleted], &[Kind::ServiceMade; 2]);
 }
 
 #[test]
 fn tunnels_that_get_move_and_lose_their_address_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("tunnels_that_get_move_and_lose_their_address_between_the_reads", 6, &acts::TUNNELS, &[]);
+    windows("tunnels_that_get_move_and_lose_their_address_between_the_reads", 4, &acts::TUNNELS, &[]);
 }
 
 #[test]
 fn a_node_that_joins_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("a_node_that_joins_between_the_reads", 5, &[Kind::NodeJoins], &[Kind::NodeLeaves; 2]);
+    windows("a_node_that_joins_between_the_reads", 3, &[Kind::NodeJoins], &[Kind::NodeLeaves; 2]);
 }
 
 #[test]
 fn a_node_that_leaves_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("a_node_that_leaves_between_the_reads", 5, &[Kind::NodeLeaves], &[Kind::NodeJoins; 2]);
+    windows("a_node_that_leaves_between_the_reads", 3, &[Kind::NodeLeaves], &[Kind::NodeJoins; 2]);
 }
 
 #[test]
 fn everything_at_once_between_the_reads() {
     servers::need!(Etcd3_7);
-    windows("everything_at_once_between_the_reads", 13, &acts::ALL.concat(), &[]);
+    windows("everything_at_once_between_the_reads", 9, &acts::ALL.concat(), &[]);
 }

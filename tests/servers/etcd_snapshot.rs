@@ -30,15 +30,30 @@ impl Etcd {
     /// What an operator does after a disaster: stop, restore the file into the
     /// data folder, start with the old name and address. The revision goes back.
     pub fn restore(&self, file: &Path) {
+        self.restore_as(file, &self.token, None);
+    }
+
+    /// The same with another token (then it is another cluster to etcd), or with a revision that is higher by so much
+    /// than the file's (`--bump-revision`, which only 3.7 has).
+    pub fn restore_as(&self, file: &Path, token: &str, bump: Option<u64>) {
         self.kill();
         // The file may lie in our folder: only the data go.
         std::fs::remove_dir_all(self.data_folder()).expect("the old data removed");
-        self.unpack(file);
+        self.unpack_as(file, token, bump);
         self.start_again();
+    }
+
+    /// The token of its first start.
+    pub fn token(&self) -> &str {
+        &self.token
     }
 
     /// Fills the empty data folder from the file.
     pub(super) fn unpack(&self, file: &Path) {
+        self.unpack_as(file, &self.token, None);
+    }
+
+    fn unpack_as(&self, file: &Path, token: &str, bump: Option<u64>) {
         let mut command = etcd_command(&self.version.binaries().restore);
         command
             .args(["snapshot", "restore"])
@@ -49,7 +64,10 @@ impl Etcd {
             .arg("--initial-cluster")
             .arg(format!("{}={}", self.name, self.peer_url()))
             .args(["--initial-advertise-peer-urls", &self.peer_url()])
-            .args(["--initial-cluster-token", &self.token]);
+            .args(["--initial-cluster-token", token]);
+        if let Some(bump) = bump {
+            command.args(["--bump-revision", &bump.to_string(), "--mark-compacted"]);
+        }
         run(&mut command).expect("snapshot restore");
     }
 }
