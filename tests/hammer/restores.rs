@@ -57,11 +57,12 @@ fn restore(cluster: &Cluster, random: &mut Random, kind: Restore, backup: &std::
     let mut story = format!("restored: {kind:?}");
     match kind {
         Restore::SameToken | Restore::Overtaken => etcd.restore(backup),
-        Restore::OtherToken => etcd.restore_as(backup, &unique_name("token"), None),
+        // A flag that is given twice counts as it was given last.
+        Restore::OtherToken => etcd.restore_with(backup, &["--initial-cluster-token", &unique_name("token")]),
         Restore::Bumped => {
-            let bump = *random.pick(&[1_000, 100_000, 1_000_000, 1_000_000_000]);
+            let bump = *random.pick(&["1000", "100000", "100000000", "1000000000"]);
             story = format!("{story} by {bump}");
-            etcd.restore_as(backup, etcd.token(), Some(bump));
+            etcd.restore_with(backup, &["--bump-revision", bump, "--mark-compacted"]);
         }
     }
     for _ in 0..random.below(8) {
@@ -172,7 +173,7 @@ fn nothing_but_a_restore_looks_like_one() {
                     write_on(&cluster, random);
                     cluster.etcd.compact(cluster.etcd.revision());
                 }
-                "defragment" => drop(block_on(cluster.etcd.client().defragment()).unwrap()),
+                "defragment" => cluster.etcd.defragment(),
                 _ => (0..300).for_each(|_| write_on(&cluster, random)),
             }
             story = format!("{story}\n{what}\n{}", live_on(&cluster, random, 4));

@@ -160,6 +160,11 @@ impl Etcd {
         self.version
     }
 
+    /// The same member as another version's, stopped.
+    pub(super) fn of_version(self, version: EtcdVersion) -> Etcd {
+        Etcd { version, ..self }
+    }
+
     /// `http://127.0.0.1:port`, or https.
     pub fn endpoint(&self) -> String {
         self.endpoint_at(&self.address())

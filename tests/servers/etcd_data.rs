@@ -110,6 +110,17 @@ impl Etcd {
         block_on(self.client().compact(revision, None)).expect("compact");
     }
 
+    /// Of the answering member; it grows with every election and restart.
+    pub fn raft_term(&self) -> u64 {
+        let answer = block_on(self.client().status()).expect("status");
+        answer.header().expect("a header").raft_term()
+    }
+
+    /// Gives free space of the file back; the content stays.
+    pub fn defragment(&self) {
+        block_on(self.client().defragment()).expect("defragment");
+    }
+
     pub fn cluster_id(&self) -> u64 {
         let answer = block_on(self.client().status()).expect("status");
         answer.header().expect("a header").cluster_id()

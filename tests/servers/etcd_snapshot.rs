@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::etcd::Etcd;
+use super::etcd::{Etcd, EtcdVersion};
 use super::etcd_data::ROOT;
 use super::process::{etcd_command, run};
 use super::unique_name;
@@ -30,30 +30,35 @@ impl Etcd {
     /// What an operator does after a disaster: stop, restore the file into the
     /// data folder, start with the old name and address. The revision goes back.
     pub fn restore(&self, file: &Path) {
-        self.restore_as(file, &self.token, None);
+        self.restore_with(file, &[]);
     }
 
-    /// The same with another token (then it is another cluster to etcd), or with a revision that is higher by so much
-    /// than the file's (`--bump-revision`, which only 3.7 has).
-    pub fn restore_as(&self, file: &Path, token: &str, bump: Option<u64>) {
+    /// The same with more flags of the restore: `--bump-revision N --mark-compacted` (3.7).
+    pub fn restore_with(&self, file: &Path, flags: &[&str]) {
         self.kill();
         // The file may lie in our folder: only the data go.
         std::fs::remove_dir_all(self.data_folder()).expect("the old data removed");
-        self.unpack_as(file, token, bump);
+        self.unpack_with(file, flags);
         self.start_again();
     }
 
-    /// The token of its first start.
-    pub fn token(&self) -> &str {
-        &self.token
+    /// An upgrade by snapshot: the same name, address and token, the data of `file`, and another version's server.
+    /// Its cluster id is the old one's.
+    pub fn upgrade_by_snapshot(self, file: &Path, version: EtcdVersion) -> Etcd {
+        self.kill();
+        std::fs::remove_dir_all(self.data_folder()).expect("the old data removed");
+        let etcd = self.of_version(version);
+        etcd.unpack(file);
+        etcd.start_again();
+        etcd
     }
 
     /// Fills the empty data folder from the file.
     pub(super) fn unpack(&self, file: &Path) {
-        self.unpack_as(file, &self.token, None);
+        self.unpack_with(file, &[]);
     }
 
-    fn unpack_as(&self, file: &Path, token: &str, bump: Option<u64>) {
+    fn unpack_with(&self, file: &Path, flags: &[&str]) {
         let mut command = etcd_command(&self.version.binaries().restore);
         command
             .args(["snapshot", "restore"])
@@ -64,10 +69,8 @@ impl Etcd {
             .arg("--initial-cluster")
             .arg(format!("{}={}", self.name, self.peer_url()))
             .args(["--initial-advertise-peer-urls", &self.peer_url()])
-            .args(["--initial-cluster-token", token]);
-        if let Some(bump) = bump {
-            command.args(["--bump-revision", &bump.to_string(), "--mark-compacted"]);
-        }
+            .args(["--initial-cluster-token", &self.token])
+            .args(flags);
         run(&mut command).expect("snapshot restore");
     }
 }
