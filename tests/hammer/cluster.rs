@@ -176,6 +176,12 @@ impl Cluster {
         self.etcd.put(affinity_key(cidr, affinity), r#"{"state":"confirmed","deleted":false}"#);
     }
 
+    /// A compaction at a revision that is new.
+    pub fn forget(&self) {
+        let revision = self.etcd.put("/calico/compacted", "");
+        self.etcd.compact(revision);
+    }
+
     pub fn calico(&self) -> Calico {
         Calico::new(self.etcd.client())
     }

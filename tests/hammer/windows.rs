@@ -12,6 +12,8 @@ use super::cluster::{Cluster, Run};
 use super::gate::Event;
 use super::invariants;
 use super::play::Play;
+use super::servers::http2::Request;
+use super::servers::proxy::Then;
 use super::servers::{self, EtcdVersion};
 
 /// Requests of the first look that can be held: four lists, the read that fixes the revision, the first that is pinned.
@@ -53,23 +55,42 @@ fn enter(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random, play: &Play, b
     }
 }
 
+/// What befalls an audit beside the writes of others, before which of its requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Blow {
+    None,
+    /// An answer of etcd does not arrive, and the connection is cut.
+    Lost(usize),
+    /// etcd forgets the revisions before the present one.
+    Compacted(usize),
+}
+
 /// One audit among acts of these kinds; what it printed, and the story.
-fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind]) -> (Run, String) {
+fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind], blow: Blow) -> (Run, String) {
     let play = Arc::new(Play::default());
     cluster.alive().young.clear();
     for _ in 0..1 + random.below(3) {
         enter(*random.pick(kinds), cluster, random, &play, 0, STAGES);
     }
-    let (course, later) = (Course::default(), Mutex::new(random.clone()));
+    let (course, later) = (Course::default(), Mutex::new((random.clone(), 0)));
     let (acting, stage, kinds) = (play.clone(), cluster.clone(), kinds.to_vec());
     cluster.tell(Some(Arc::new(move |event: &Event| {
         // Kubernetes' gate and etcd's may open at once.
-        let mut random = later.lock().unwrap();
+        let mut later = later.lock().unwrap();
+        let (random, count) = &mut *later;
+        *count += 1;
+        match blow {
+            Blow::Lost(at) if at == *count => stage.proxy.lose_answer(Request::Any, Then::Reconnect),
+            Blow::Compacted(at) if at == *count => stage.forget(),
+            _ => {}
+        }
         let Some(at) = course.reach(event) else { return };
         if at == SECOND {
             acting.finish();
-            for _ in 0..random.below(3) {
-                enter(*random.pick(&kinds), &stage, &mut random, &acting, SECOND, AGAIN);
+            // What begins over after a blow is no second look: nobody may be between two writes at both.
+            let most = if blow == Blow::None { 3 } else { 1 };
+            for _ in 0..random.below(most) {
+                enter(*random.pick(&kinds), &stage, random, &acting, SECOND, AGAIN);
             }
         }
         acting.reach(at);
@@ -88,7 +109,7 @@ fn windows(name: &str, percent: u64, kinds: &[Kind], between: &[Kind]) {
         // Something of each kind is there before it goes.
         let mut story = at_rest(&cluster, random, &[kinds, between, kinds, between].concat());
         for audit in 0..4 {
-            let (run, told) = audit_among(&cluster, random, kinds);
+            let (run, told) = audit_among(&cluster, random, kinds, Blow::None);
             story = format!("{story}\naudit {audit}\n{told}");
             assert!(matches!(run.code, 0 | 1), "{run:?}\n{story}");
             let findings = run.findings();
@@ -158,4 +179,27 @@ fn a_node_that_leaves_between_the_reads() {
 fn everything_at_once_between_the_reads() {
     servers::need!(Etcd3_7);
     windows("everything_at_once_between_the_reads", 9, &acts::ALL.concat(), &[]);
+}
+
+/// Nothing is told that is not so, whatever becomes of the answers: an audit that cannot read all says so.
+#[test]
+fn audits_that_lose_answers_or_are_compacted_under() {
+    servers::need!(Etcd3_7);
+    let cluster = Cluster::new(EtcdVersion::V3_7);
+    let kinds = acts::ALL.concat();
+    strike("audits_that_lose_answers_or_are_compacted_under", 4, 3, |random| {
+        cluster.begin();
+        let mut story = at_rest(&cluster, random, &kinds);
+        for _ in 0..4 {
+            let at = 5 + random.below(24);
+            let blow = if random.chance(50) { Blow::Lost(at) } else { Blow::Compacted(at) };
+            let (run, told) = audit_among(&cluster, random, &kinds, blow);
+            story = format!("{story}\n{blow:?}\n{told}");
+            let findings: Vec<String> = run.findings().into_iter().filter(|f| !f.contains(" unconfirmed ")).collect();
+            assert!(findings.is_empty(), "a healthy cluster is accused:\n{}\n{story}", findings.join("\n"));
+            assert!(matches!(run.code, 0 | 3), "{run:?}\n{story}");
+            invariants::hold(&cluster, &story);
+        }
+        cluster.history_is_whole();
+    });
 }
