@@ -1,7 +1,7 @@
 # On a fresh Debian 12 with git, a Rust toolchain and root (or the packages that `make deps` names):
 # `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help deps servers build demo test bench lint fmt fmt-check docs
+.PHONY: help deps servers build demo test hammer bench lint fmt fmt-check docs
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,12 @@ demo: deps ## The incident of 2017 in a throw-away etcd, audited
 
 test: deps servers ## Every test, real servers included
 	cargo test --locked
+
+SECONDS ?= 600
+SEED ?= $(shell date +%s)
+hammer: deps servers ## Audits and releases among everybody's writes: SECONDS=3600 SEED=1 TEST=name
+	@echo "SECONDS=$(SECONDS) SEED=$(SEED)"
+	CI=true IPAUDIT_HAMMER=$(SECONDS) IPAUDIT_HAMMER_SEED=$(SEED) cargo test --locked --test hammer -- --nocapture $(TEST)
 
 bench: deps ## An audit beside a raw read, at 1,000, 10,000 and 100,000 pods
 	cargo bench --locked --bench audit

@@ -7,8 +7,12 @@
 #![allow(dead_code)] // each test binary uses a part
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod owners;
+
 use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp};
 use serde_json::{Value, json};
+
+use owners::Owner;
 
 pub const HANDLES: &str = "/calico/ipam/v2/handle/";
 pub const ENDPOINTS: &str = "/calico/resources/v3/projectcalico.org/workloadendpoints/";
@@ -76,10 +80,10 @@ impl Workload {
     }
 }
 
-/// An ADD that has counted its handle up and not yet written its block.
+/// An allocation that has counted its handle up and not yet written its block.
 #[derive(Debug, Clone)]
 pub struct InFlight {
-    pub workload: Workload,
+    pub owner: Owner,
     pub cidr: String,
     block: Value,
     revision: i64,
@@ -106,7 +110,7 @@ impl Calico {
     }
 
     /// Compare-and-swap as Calico does it: by mod revision; 0 creates.
-    async fn swap(&mut self, key: &str, revision: i64, value: Option<&Value>) -> bool {
+    pub async fn swap(&mut self, key: &str, revision: i64, value: Option<&Value>) -> bool {
         let op = match value {
             Some(value) => TxnOp::put(key, value.to_string(), None),
             None => TxnOp::delete(key, None),
@@ -147,9 +151,14 @@ impl Calico {
 
     /// The first two steps of an ADD: block read, handle counted up.
     pub async fn begin_add(&mut self, workload: &Workload, cidr: &str) -> InFlight {
+        self.begin(&Owner::pod(workload), cidr).await
+    }
+
+    /// The same for whoever wants an address.
+    pub async fn begin(&mut self, owner: &Owner, cidr: &str) -> InFlight {
         let (block, revision) = self.get(&block_key(cidr)).await.expect("the block");
-        self.increment(&workload.handle(), cidr).await;
-        InFlight { workload: workload.clone(), cidr: cidr.to_owned(), block, revision }
+        self.increment(&owner.handle, cidr).await;
+        InFlight { owner: owner.clone(), cidr: cidr.to_owned(), block, revision }
     }
 
     /// The third step; `None`: somebody else wrote the block.
@@ -160,15 +169,7 @@ impl Calico {
         let ordinal = queue.remove(0).as_u64().unwrap() as usize;
         let sequence = block["sequenceNumber"].as_u64().unwrap();
         let attributes = block["attributes"].as_array_mut().unwrap();
-        attributes.push(json!({
-            "handle_id": add.workload.handle(),
-            "secondary": {
-                "namespace": add.workload.namespace,
-                "pod": add.workload.pod,
-                "node": add.workload.node,
-                "timestamp": "2026-11-22 08:00:00.123456789 +0000 UTC",
-            },
-        }));
+        attributes.push(json!({"handle_id": add.owner.handle, "secondary": add.owner.secondary}));
         let index = attributes.len() - 1;
         block["allocations"][ordinal] = json!(index);
         block["sequenceNumberForAllocation"][ordinal.to_string()] = json!(sequence);
@@ -183,8 +184,8 @@ impl Calico {
             if let Some(address) = self.write_block(&add).await {
                 return address;
             }
-            self.decrement(&add.workload.handle(), &add.cidr, 1).await;
-            add = self.begin_add(&add.workload, &add.cidr).await;
+            self.decrement(&add.owner.handle, &add.cidr, 1).await;
+            add = self.begin(&add.owner, &add.cidr).await;
         }
     }
 
