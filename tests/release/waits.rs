@@ -73,7 +73,7 @@ fn nobody_waits_for_the_history_longer_than_db_wait() {
     assert_eq!(run(&audit).0.code, 0);
     let history = rusqlite::Connection::open(&path).unwrap();
     // With something written: a file at rest is read without a lock.
-    history.execute_batch("BEGIN EXCLUSIVE; UPDATE pair SET known = known").unwrap();
+    history.execute_batch("BEGIN EXCLUSIVE; UPDATE pair SET known = known + 1").unwrap();
     for words in [
         &audit[..],
         &["release", "--handle", &gone.handle()],
