@@ -306,7 +306,9 @@ pub fn timestamp() -> String {
 /// What a run printed and how it ended.
 #[derive(Debug)]
 pub struct Run {
+    /// -1: by a signal, which `status` names.
     pub code: i32,
+    pub status: std::process::ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
@@ -315,6 +317,7 @@ impl Run {
     pub fn of(output: Output) -> Run {
         Run {
             code: output.status.code().unwrap_or(-1),
+            status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }

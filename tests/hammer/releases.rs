@@ -305,7 +305,8 @@ fn rounds(name: &str, percent: u64, kinds: &[Kind], blows: bool) {
             let blow = if blows { blow(random) } else { Blow::None };
             let run = release_among(&cluster, &args, &play, blow);
             play.finish();
-            story = format!("{story}\n{args:?} {blow:?}\n{}\n{} {}{}", play.story(), run.code, run.stdout, run.stderr);
+            story =
+                format!("{story}\n{args:?} {blow:?}\n{}\n{} {}{}", play.story(), run.status, run.stdout, run.stderr);
             assert!(matches!(run.code, 0 | 1) || (blow != Blow::None && matches!(run.code, -1 | 3)), "{story}");
             forget_the_gone(&cluster, &story);
             invariants::hold(&cluster, &story);
