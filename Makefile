@@ -22,7 +22,10 @@ test: deps servers ## Every test, real servers included
 	cargo test --locked
 
 SECONDS ?= 600
-SEED ?= $(shell date +%s)
+# Once, so that what is printed is what is used.
+ifndef SEED
+SEED := $(shell date +%s)
+endif
 hammer: deps servers ## Audits and releases among everybody's writes: SECONDS=3600 SEED=1 TEST=name
 	@echo "SECONDS=$(SECONDS) SEED=$(SEED)"
 	CI=true IPAUDIT_HAMMER=$(SECONDS) IPAUDIT_HAMMER_SEED=$(SEED) cargo test --locked --test hammer -- --nocapture $(TEST)

@@ -189,7 +189,7 @@ fn pod_deleted(c: &Cluster, p: &Pause, pod: &Pod) {
 
 fn launcher(c: &Cluster, machine: &str, node: &str) -> Workload {
     let workload = c.workload("", node);
-    Workload { pod: format!("virt-launcher-{machine}-{}", workload.container), ..workload }
+    Workload { pod: format!("virt-launcher-{machine}-{}", &workload.container[58..]), ..workload }
 }
 
 fn machine_made(cluster: &Arc<Cluster>, random: &mut Random) -> Option<Act> {

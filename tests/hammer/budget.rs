@@ -57,7 +57,8 @@ fn is_ci() -> bool {
 
 /// Whether the command line of this test binary names a test: then it has the time of all.
 fn one_is_named() -> bool {
-    std::env::args().skip(1).any(|arg| !arg.starts_with('-'))
+    // `--test-threads 1` names none.
+    std::env::args().skip(1).any(|arg| !arg.starts_with('-') && arg.parse::<u32>().is_err())
 }
 
 /// This test's part of the time, `percent` of the whole.
@@ -92,5 +93,5 @@ pub fn strike(name: &str, percent: u64, least: u64, mut round: impl FnMut(&mut R
         }
         done += 1;
     }
-    println!("{name}: {done} rounds in {:.1?}, seed {seed}", begun.elapsed());
+    eprintln!("{name}: {done} rounds in {:.1?}, seed {seed}", begun.elapsed());
 }

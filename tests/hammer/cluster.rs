@@ -188,7 +188,7 @@ impl Cluster {
 
     /// A pod that lives, at once.
     pub fn live(&self, name: &str, node: &str, cidr: &str) -> Pod {
-        let workload = Workload::new(name, node);
+        let workload = self.workload(name, node);
         self.kube.pending(name, node, json!({}));
         let address = block_on(async {
             let mut calico = self.calico();
@@ -213,9 +213,10 @@ impl Cluster {
     }
 
     /// The handle of a container that died between its handle and its block.
-    pub fn orphan(&self, id: &str, cidr: &str) {
-        block_on(self.calico().increment(id, cidr));
-        self.alive().orphans.push(id.to_owned());
+    pub fn orphan(&self, cidr: &str) {
+        let id = self.workload("died", "node-1").handle();
+        block_on(self.calico().increment(&id, cidr));
+        self.alive().orphans.push(id);
     }
 
     pub fn value(&self, key: &str) -> Option<Value> {
@@ -247,6 +248,9 @@ impl Cluster {
     /// `history check` must say "whole".
     #[track_caller]
     pub fn history_is_whole(&self) {
+        if !self.folder.path().join("history.db").exists() {
+            return; // a release that was refused need not have begun one
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
         command.env_clear().env("HOME", "/nonexistent").args(["history", "check", "--db"]);
         let run = Run::of(command.arg(self.folder.path().join("history.db")).output().unwrap());
@@ -269,7 +273,8 @@ impl Cluster {
     pub fn workload(&self, pod: &str, node: &str) -> Workload {
         let mut alive = self.alive();
         alive.count += 1;
-        Workload { container: format!("c{:x}", alive.count), ..Workload::new(pod, node) }
+        let container = format!("{:064x}", 0xc0ff_ee00_0000_0000_u128 * 0x1_0001 + alive.count as u128);
+        Workload { container, ..Workload::new(pod, node) }
     }
 }
 
@@ -301,7 +306,9 @@ pub fn timestamp() -> String {
 /// What a run printed and how it ended.
 #[derive(Debug)]
 pub struct Run {
+    /// -1: by a signal, which `status` names.
     pub code: i32,
+    pub status: std::process::ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
@@ -310,6 +317,7 @@ impl Run {
     pub fn of(output: Output) -> Run {
         Run {
             code: output.status.code().unwrap_or(-1),
+            status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
