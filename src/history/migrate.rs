@@ -4,11 +4,12 @@
 //! a copy of the file was put beside it. A newer ipaudit may have changed the file: the number `min_reader` in it says
 //! which schemas' readers still understand it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::open::{Mode, failed};
+use super::rest::beside;
 use super::{kill, schema1};
 use crate::error::Error;
 
@@ -95,9 +96,7 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
     if version >= latest {
         return Ok(());
     }
-    if version > 0 {
-        back_up(path, version)?;
-    }
+    let copy = if version > 0 { Some(Backup::make(path, version)?) } else { None };
     kill::point("migrate");
     for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
         (migration.run)(&transaction, migration.tables).map_err(failed)?;
@@ -105,29 +104,46 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
     transaction
         .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
         .map_err(failed)?;
+    copy.map_or(Ok(()), |copy| copy.keep(path, version))?;
     kill::point("migrated");
     transaction.commit().map_err(failed)
 }
 
-/// A copy beside the file, made through SQLite so that it is whole whatever the journal holds; an older copy of the
-/// same version is never overwritten.
-fn back_up(path: &Path, version: i64) -> Result<(), Error> {
-    let failed = |e| failed(path, "copy the history before bringing it up to date", e);
-    let name = |n: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") });
-        std::path::PathBuf::from(name)
-    };
-    let free = (0..1000).map(name).find(|copy| !copy.exists());
-    let Some(copy) = free else {
-        return Err(Error::new("copy the history")
-            .at(path.display().to_string())
-            .cause("too many old copies beside it"));
-    };
-    // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
-    let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    reader.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(failed)?;
-    Ok(())
+/// A copy of the file as it was. Kept under its name when all but the last word of the migration is done: what failed
+/// or was killed before changed nothing, and one more copy with every audit would fill a disk that may be full.
+struct Backup {
+    /// The copy under a name of its own, gone with the value.
+    made: PathBuf,
+}
+
+const DOING: &str = "copy the history before bringing it up to date";
+
+impl Backup {
+    /// Made through SQLite, so that it is whole whatever the journal holds.
+    fn make(path: &Path, version: i64) -> Result<Backup, Error> {
+        let copy = Backup { made: beside(path, &format!(".v{version}.part")) };
+        // Whoever made it is gone: we hold the lock.
+        let _ = std::fs::remove_file(&copy.made);
+        // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
+        let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let made = reader.and_then(|reader| reader.execute("VACUUM INTO ?1", [copy.made.to_string_lossy()]));
+        made.map(|_| copy).map_err(|e| failed(path, DOING, e))
+    }
+
+    /// An older copy of the same version is never overwritten.
+    fn keep(self, path: &Path, version: i64) -> Result<(), Error> {
+        let no_copy = || Error::new(DOING).at(path.display().to_string());
+        let name = |n: u32| if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") };
+        let free = (0..1000).map(|n| beside(path, &name(n))).find(|copy| !copy.exists());
+        let free = free.ok_or_else(|| no_copy().cause("too many old copies beside it"))?;
+        std::fs::rename(&self.made, free).map_err(|e| no_copy().cause(e))
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.made);
+    }
 }
 
 #[cfg(test)]
@@ -180,6 +196,12 @@ mod tests {
         drop(connection);
         let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
         assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
+        drop(db);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "it is as it was, and so needs no copy beside it"
+        );
     }
 
     #[test]
