@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::open::{Mode, failed};
 use super::rest::beside;
@@ -88,7 +88,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[Mi
 }
 
 fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
-    let failed = |e| failed(path, "bring the history up to date", e);
+    let failed = |e| failed_for_room(path, "bring the history up to date", e);
     let latest = migrations.len() as i64;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have done it while this one waited for the lock.
@@ -104,9 +104,16 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
     transaction
         .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
         .map_err(failed)?;
-    copy.map_or(Ok(()), |copy| copy.keep(path, version))?;
+    let kept = copy.map(|copy| copy.keep(path, version)).transpose()?;
     kill::point("migrated");
-    transaction.commit().map_err(failed)
+    let committed = transaction.commit().map_err(failed);
+    let is_as_it_was = || number(connection, "PRAGMA user_version").is_ok_and(|now| now == version);
+    if let (Err(_), Some(kept)) = (&committed, &kept)
+        && is_as_it_was()
+    {
+        let _ = std::fs::remove_file(kept);
+    }
+    committed
 }
 
 /// A copy of the file as it was. Kept under its name when all but the last word of the migration is done: what failed
@@ -114,6 +121,20 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
 struct Backup {
     /// The copy under a name of its own, gone with the value.
     made: PathBuf,
+}
+
+/// The usual hint of a full disk is to prune; that would have to bring the file up to date first.
+fn failed_for_room(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
+    let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let told = failed(path, doing, error);
+    if !is_full {
+        return told;
+    }
+    let needs = std::fs::metadata(path).map_or(0, |file| file.len().saturating_mul(3).div_ceil(1 << 20));
+    told.hint(format!(
+        "the disk is full: a copy is kept beside the history and its tables are written anew, for which about {needs} MiB \
+         must be free; the file is as it was"
+    ))
 }
 
 const DOING: &str = "copy the history before bringing it up to date";
@@ -127,16 +148,17 @@ impl Backup {
         // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
         let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
         let made = reader.and_then(|reader| reader.execute("VACUUM INTO ?1", [copy.made.to_string_lossy()]));
-        made.map(|_| copy).map_err(|e| failed(path, DOING, e))
+        made.map(|_| copy).map_err(|e| failed_for_room(path, DOING, e))
     }
 
-    /// An older copy of the same version is never overwritten.
-    fn keep(self, path: &Path, version: i64) -> Result<(), Error> {
+    /// Gives its name; an older copy of the same version is never overwritten.
+    fn keep(self, path: &Path, version: i64) -> Result<PathBuf, Error> {
         let no_copy = || Error::new(DOING).at(path.display().to_string());
         let name = |n: u32| if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") };
         let free = (0..1000).map(|n| beside(path, &name(n))).find(|copy| !copy.exists());
         let free = free.ok_or_else(|| no_copy().cause("too many old copies beside it"))?;
-        std::fs::rename(&self.made, free).map_err(|e| no_copy().cause(e))
+        std::fs::rename(&self.made, &free).map_err(|e| no_copy().cause(e))?;
+        Ok(free)
     }
 }
 
