@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::history::Db;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{ClusterKey, Recorded};
-use crate::model::{Input, InputState, Past, PastEtcd, Snapshot};
+use crate::model::{Input, InputState, Past, Snapshot};
 use crate::record::{self, Course};
 use crate::render::HistoryRow;
 
@@ -207,9 +207,7 @@ impl Memory {
 /// How the look of an audit that was recorded meanwhile stands to this one. In another cluster of etcd revisions mean
 /// something else, and a datastore that was replaced meanwhile is for the audits to come.
 fn overtaken(past: &Past, snapshot: &Snapshot) -> Overtaken {
-    let now = &snapshot.etcd;
-    let later = |then: &PastEtcd| now.revision > 0 && then.cluster_id == now.cluster_id && then.revision > now.revision;
-    if past.etcd.as_ref().is_some_and(later) { Overtaken::Later } else { Overtaken::Earlier }
+    if past.is_of_a_later_look(&snapshot.etcd) { Overtaken::Later } else { Overtaken::Earlier }
 }
 
 /// What the output says of it.
