@@ -148,7 +148,12 @@ impl Backup {
         // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
         let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
         let made = reader.and_then(|reader| reader.execute("VACUUM INTO ?1", [copy.made.to_string_lossy()]));
-        made.map(|_| copy).map_err(|e| failed_for_room(path, DOING, e))
+        made.map_err(|e| failed_for_room(path, DOING, e))?;
+        // Whoever may not read the history may not read its copy.
+        if let Ok(file) = std::fs::metadata(path) {
+            let _ = std::fs::set_permissions(&copy.made, file.permissions());
+        }
+        Ok(copy)
     }
 
     /// Gives its name; an older copy of the same version is never overwritten.
@@ -197,8 +202,15 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
             drop(Db::open(&path, Mode::Write(journal)).unwrap());
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             assert_eq!(migrated(&path).unwrap(), ours() + 1);
             let copy = folder.path().join(format!("history.db.v{}.backup", ours()));
+            assert_eq!(
+                std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+                0o640,
+                "nobody else may read it"
+            );
             let old = Connection::open(&copy).unwrap();
             assert_eq!(number(&old, "PRAGMA user_version").unwrap(), ours());
             assert_eq!(number(&old, "SELECT count(*) FROM format").unwrap(), 1);
