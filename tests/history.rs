@@ -42,10 +42,14 @@ fn later(moment: &Moment, seconds: i64) -> String {
 }
 
 fn command(db: &Path, etcd: &Etcd, moment: &Moment, now: &str) -> Command {
+    command_at(db, &etcd.endpoint(), moment, now)
+}
+
+fn command_at(db: &Path, endpoint: &str, moment: &Moment, now: &str) -> Command {
     let mut command = ipaudit();
     // As variables, so that a test's flags win.
     command.env_remove("IPAUDIT_NO_HISTORY").env("IPAUDIT_SETTLE", "100ms").env("IPAUDIT_OUTPUT", "json");
-    command.args(["audit", "--etcd-endpoints", &etcd.endpoint(), "--now", now]);
+    command.args(["audit", "--etcd-endpoints", endpoint, "--now", now]);
     command.arg("--db").arg(db).arg("--kube-objects").arg(&moment.cluster_file);
     command
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::again;
 use super::args::{AuditArgs, Judging, Output, View};
 use super::gather::{self, FirstLook, Sources};
-use super::memory::{self, Memory};
+use super::memory::{self, Memory, Overtaken};
 use super::output::Streams;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
@@ -59,8 +59,14 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     verdict.warnings.extend(ignored.idle.iter().cloned());
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope.map(ScopeFlag::from));
-    if memory.is_overtaken() {
-        streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
+    match memory.overtaken() {
+        Overtaken::No => {}
+        Overtaken::Earlier => {
+            streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
+        }
+        Overtaken::Later => streams.note(
+            "another audit of this cluster looked later and was recorded meanwhile: this one is told and not recorded",
+        ),
     }
     let told = Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), ignored };
     let exit = tell(told, &args.view, streams, &memory)?;
@@ -102,6 +108,7 @@ pub async fn look(
     memory: &mut Memory,
     capture: Option<&mut Writer>,
 ) -> Result<Looked, Error> {
+    memory.begin();
     let FirstLook { mut snapshot, started, duration, warnings } =
         gather::first_look(sources, streams, judging.now, capture).await?;
     memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));

@@ -24,8 +24,22 @@ pub struct Memory {
     key: Option<ClusterKey>,
     past: Option<Past>,
     failed: bool,
+    /// The last audit of the file when this one began to look; none while nobody looks at a living cluster.
+    began_after: Option<i64>,
     /// Another audit of this cluster was recorded while this one looked.
-    overtaken: bool,
+    overtaken: Overtaken,
+}
+
+/// What another audit of this cluster, recorded while this one looked, means for this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Overtaken {
+    #[default]
+    No,
+    /// It saw the datastore no later than this one: this one goes on from there.
+    Earlier,
+    /// It saw the datastore at a later revision, and is the last word: this one is told, and not recorded. Else what came
+    /// meanwhile would end with it, and what is compared with it would look like a restored backup.
+    Later,
 }
 
 impl Memory {
@@ -49,6 +63,11 @@ impl Memory {
         memory
     }
 
+    /// Before a living cluster is looked at: whatever is recorded from here on is of another audit at the same time.
+    pub fn begin(&mut self) {
+        self.began_after = self.db.as_ref().and_then(|db| db.last_audit().ok());
+    }
+
     /// What is known of the cluster that was read. `said`: an explicit `--scope auto` forgets that the datastore was
     /// said to be exclusive.
     pub fn recall(&mut self, snapshot: &mut Snapshot, said: Option<ScopeFlag>) {
@@ -65,7 +84,13 @@ impl Memory {
         match db.past(key) {
             Ok(past) => {
                 snapshot.coverage.set(Input::History, InputState::Complete, "");
+                if self.began_after.is_some_and(|last| past.last.audit > last) {
+                    self.overtaken = overtaken(&past, snapshot);
+                }
                 self.past = Some(past);
+                if self.overtaken == Overtaken::Later {
+                    self.leave_the_datastore_out();
+                }
                 self.hear(said);
             }
             Err(error) => {
@@ -87,8 +112,16 @@ impl Memory {
         self.past.as_ref()
     }
 
-    /// Whether another audit of this cluster was recorded while this one looked.
-    pub fn is_overtaken(&self) -> bool {
+    /// Of a later state of the datastore than the one that was read, nothing can be said by comparing the two.
+    fn leave_the_datastore_out(&mut self) {
+        if let Some(past) = &mut self.past {
+            past.etcd = None;
+            past.block_sequences.clear();
+        }
+    }
+
+    /// Whether another audit of this cluster was recorded while this one looked, and what that means.
+    pub fn overtaken(&self) -> Overtaken {
         self.overtaken
     }
 
@@ -101,7 +134,11 @@ impl Memory {
     pub fn record(&mut self, ledger: &Ledger<'_>, outcome: &mut Outcome, course: &Course) -> Option<Recorded> {
         let (Some(_), Some(_)) = (&self.db, &self.past) else { return None };
         match self.try_record(ledger, outcome, course) {
-            Ok(recorded) => {
+            Ok(None) => {
+                self.remember(ledger.snapshot, outcome);
+                None
+            }
+            Ok(Some(recorded)) => {
                 for (finding, life) in outcome.findings.iter_mut().zip(&recorded.lives) {
                     finding.life = Some(*life);
                 }
@@ -124,19 +161,31 @@ impl Memory {
         }
     }
 
-    fn try_record(&mut self, ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Result<Recorded, Error> {
+    /// `None`: a later look was recorded first.
+    fn try_record(
+        &mut self,
+        ledger: &Ledger<'_>,
+        outcome: &Outcome,
+        course: &Course,
+    ) -> Result<Option<Recorded>, Error> {
         let (Some(db), Some(key), Some(past)) = (&mut self.db, &self.key, &self.past) else {
             return Err(Error::new("write the audit into the history"));
         };
+        if self.overtaken == Overtaken::Later {
+            return Ok(None);
+        }
         let mut made = record::of(ledger, outcome, past, course);
         let writing = db.begin(key)?;
         if !writing.is_current(past)? {
             // Another audit of this cluster came first: what changed is counted from there.
-            self.overtaken = true;
             let past = writing.past()?;
+            self.overtaken = overtaken(&past, ledger.snapshot);
+            if self.began_after.is_some() && self.overtaken == Overtaken::Later {
+                return Ok(None);
+            }
             made = record::of(ledger, outcome, &past, course);
         }
-        writing.record(&made)
+        writing.record(&made).map(Some)
     }
 
     /// Forgets what is older than `--keep`, at most once a day.
@@ -153,6 +202,12 @@ impl Memory {
         self.failed = true;
         output::tell(error);
     }
+}
+
+/// How the look of an audit that was recorded meanwhile stands to this one. In another cluster of etcd revisions mean
+/// something else, and a datastore that was replaced meanwhile is for the audits to come.
+fn overtaken(past: &Past, snapshot: &Snapshot) -> Overtaken {
+    if past.is_of_a_later_look(&snapshot.etcd) { Overtaken::Later } else { Overtaken::Earlier }
 }
 
 /// What the output says of it.

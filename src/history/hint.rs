@@ -13,7 +13,25 @@ pub(super) fn of(path: &Path, code: ErrorCode) -> String {
         ErrorCode::CannotOpen | ErrorCode::SystemIoFailure => copied_without_shm(path),
         _ => None,
     };
-    special.unwrap_or_else(|| usual(code).replace("FILE", &path.display().to_string()))
+    unreadable(path).or(special).unwrap_or_else(|| usual(code).replace("FILE", &path.display().to_string()))
+}
+
+/// A file that is there and that this user may not even read.
+#[cfg(unix)]
+fn unreadable(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let refused = std::fs::File::open(path).err()?;
+    let about = std::fs::metadata(path).ok().filter(|_| refused.kind() == std::io::ErrorKind::PermissionDenied)?;
+    let (mode, owner, group) = (about.mode() & 0o777, about.uid(), about.gid());
+    Some(format!(
+        "this user may not read {} (mode {mode:o}, user {owner}, group {group}): ask as that user, or as one of its group",
+        path.display()
+    ))
+}
+
+#[cfg(not(unix))]
+fn unreadable(_: &Path) -> Option<String> {
+    None
 }
 
 /// `-shm` and `-wal` that another user left beside the file.

@@ -4,11 +4,12 @@
 //! a copy of the file was put beside it. A newer ipaudit may have changed the file: the number `min_reader` in it says
 //! which schemas' readers still understand it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::open::{Mode, failed};
+use super::rest::beside;
 use super::{kill, schema1};
 use crate::error::Error;
 
@@ -87,7 +88,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[Mi
 }
 
 fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
-    let failed = |e| failed(path, "bring the history up to date", e);
+    let failed = |e| failed_for_room(path, "bring the history up to date", e);
     let latest = migrations.len() as i64;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Another process may have done it while this one waited for the lock.
@@ -95,9 +96,7 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
     if version >= latest {
         return Ok(());
     }
-    if version > 0 {
-        back_up(path, version)?;
-    }
+    let copy = if version > 0 { Some(Backup::make(path, version)?) } else { None };
     kill::point("migrate");
     for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
         (migration.run)(&transaction, migration.tables).map_err(failed)?;
@@ -105,29 +104,73 @@ fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migrat
     transaction
         .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
         .map_err(failed)?;
+    let kept = copy.map(|copy| copy.keep(path, version)).transpose()?;
     kill::point("migrated");
-    transaction.commit().map_err(failed)
+    let committed = transaction.commit().map_err(failed);
+    let is_as_it_was = || number(connection, "PRAGMA user_version").is_ok_and(|now| now == version);
+    if let (Err(_), Some(kept)) = (&committed, &kept)
+        && is_as_it_was()
+    {
+        let _ = std::fs::remove_file(kept);
+    }
+    committed
 }
 
-/// A copy beside the file, made through SQLite so that it is whole whatever the journal holds; an older copy of the
-/// same version is never overwritten.
-fn back_up(path: &Path, version: i64) -> Result<(), Error> {
-    let failed = |e| failed(path, "copy the history before bringing it up to date", e);
-    let name = |n: u32| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") });
-        std::path::PathBuf::from(name)
-    };
-    let free = (0..1000).map(name).find(|copy| !copy.exists());
-    let Some(copy) = free else {
-        return Err(Error::new("copy the history")
-            .at(path.display().to_string())
-            .cause("too many old copies beside it"));
-    };
-    // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
-    let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
-    reader.execute("VACUUM INTO ?1", [copy.to_string_lossy()]).map_err(failed)?;
-    Ok(())
+/// A copy of the file as it was. Kept under its name when all but the last word of the migration is done: what failed
+/// or was killed before changed nothing, and one more copy with every audit would fill a disk that may be full.
+struct Backup {
+    /// The copy under a name of its own, gone with the value.
+    made: PathBuf,
+}
+
+/// The usual hint of a full disk is to prune; that would have to bring the file up to date first.
+fn failed_for_room(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
+    let is_full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
+    let told = failed(path, doing, error);
+    if !is_full {
+        return told;
+    }
+    let needs = std::fs::metadata(path).map_or(0, |file| file.len().saturating_mul(3).div_ceil(1 << 20));
+    told.hint(format!(
+        "the disk is full: a copy is kept beside the history and its tables are written anew, for which about {needs} MiB \
+         must be free; the file is as it was"
+    ))
+}
+
+const DOING: &str = "copy the history before bringing it up to date";
+
+impl Backup {
+    /// Made through SQLite, so that it is whole whatever the journal holds.
+    fn make(path: &Path, version: i64) -> Result<Backup, Error> {
+        let copy = Backup { made: beside(path, &format!(".v{version}.part")) };
+        // Whoever made it is gone: we hold the lock.
+        let _ = std::fs::remove_file(&copy.made);
+        // A second connection: VACUUM cannot run within the transaction that holds the lock, and needs none of its own.
+        let reader = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
+        let made = reader.and_then(|reader| reader.execute("VACUUM INTO ?1", [copy.made.to_string_lossy()]));
+        made.map_err(|e| failed_for_room(path, DOING, e))?;
+        // Whoever may not read the history may not read its copy.
+        if let Ok(file) = std::fs::metadata(path) {
+            let _ = std::fs::set_permissions(&copy.made, file.permissions());
+        }
+        Ok(copy)
+    }
+
+    /// Gives its name; an older copy of the same version is never overwritten.
+    fn keep(self, path: &Path, version: i64) -> Result<PathBuf, Error> {
+        let no_copy = || Error::new(DOING).at(path.display().to_string());
+        let name = |n: u32| if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") };
+        let free = (0..1000).map(|n| beside(path, &name(n))).find(|copy| !copy.exists());
+        let free = free.ok_or_else(|| no_copy().cause("too many old copies beside it"))?;
+        std::fs::rename(&self.made, &free).map_err(|e| no_copy().cause(e))?;
+        Ok(free)
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.made);
+    }
 }
 
 #[cfg(test)]
@@ -159,8 +202,15 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
             drop(Db::open(&path, Mode::Write(journal)).unwrap());
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             assert_eq!(migrated(&path).unwrap(), ours() + 1);
             let copy = folder.path().join(format!("history.db.v{}.backup", ours()));
+            assert_eq!(
+                std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777,
+                0o640,
+                "nobody else may read it"
+            );
             let old = Connection::open(&copy).unwrap();
             assert_eq!(number(&old, "PRAGMA user_version").unwrap(), ours());
             assert_eq!(number(&old, "SELECT count(*) FROM format").unwrap(), 1);
@@ -180,6 +230,12 @@ mod tests {
         drop(connection);
         let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
         assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
+        drop(db);
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "it is as it was, and so needs no copy beside it"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::finding::{Parts, hash128};
 use super::record::{CapacityRow, NodeRow};
+use super::snapshot::EtcdFacts;
 use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time, keys};
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
@@ -50,6 +51,15 @@ pub struct Past {
     pub block_sequences: HashMap<Cidr, BlockSequence>,
     /// What only the recorder of the next audit needs.
     pub last: LastState,
+}
+
+impl Past {
+    /// Whether the last complete audit read the same etcd at a later revision than this look did. Where that audit was
+    /// recorded while this look was under way, the two say nothing of a restore.
+    pub fn is_of_a_later_look(&self, now: &EtcdFacts) -> bool {
+        let later = |then: PastEtcd| then.cluster_id == now.cluster_id && then.revision > now.revision;
+        now.revision > 0 && self.etcd.is_some_and(later)
+    }
 }
 
 /// What is kept by key: the fork test (IPA903) sees a restore in any of these.

@@ -3,12 +3,14 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{HOUR, audit, command, folder, history, later, number, whole};
+use super::{HOUR, audit, command, command_at, folder, history, later, number, whole};
 use crate::servers::command::{json, stderr};
 use crate::servers::golden::{Case, Moment};
+use crate::servers::http2::Request;
 use crate::servers::{self, Etcd, EtcdVersion};
 
 struct Scene {
@@ -272,4 +274,38 @@ fn both_journals() {
         assert_eq!(extra, [false, false], "closed, {journal} leaves nothing beside the file");
         whole(&scene.db);
     }
+}
+
+/// One that began earlier and read slowly saw an older datastore than the history knows by then. That is no restored
+/// backup, and what came meanwhile does not end with it.
+#[test]
+fn a_slow_audit_that_a_later_look_overtook_accuses_nobody_and_records_nothing() {
+    servers::need!(Etcd3_7);
+    let scene = Scene::new("leaked-pods");
+    audit(&scene.db, &scene.etcd, &scene.moment, &scene.moment.captured_at);
+    let (proxy, endpoint) = scene.etcd.behind_proxy();
+    // The keys have been read by then, the history has not.
+    proxy.hold_answer(Request::Grpc("/etcdserverpb.Maintenance/Status"));
+    let mut slow = command_at(&scene.db, &endpoint, &scene.moment, &later(&scene.moment, HOUR));
+    slow.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let slow = slow.spawn().unwrap();
+    servers::eventually("the slow audit has read the keys", Duration::from_secs(60), || proxy.sprung() == 1);
+    // Something that no finding rests on is written, as it is all day.
+    let node = scene.moment.keys.iter().find(|(key, _)| key.ends_with(b"/nodes/node-1")).unwrap();
+    scene.etcd.put(node.0.clone(), node.1.clone());
+    let quick = audit(&scene.db, &scene.etcd, &scene.moment, &later(&scene.moment, HOUR));
+    proxy.open();
+    let slow = slow.wait_with_output().unwrap();
+    assert_eq!(slow.status.code(), Some(1), "{}", stderr(&slow));
+    assert!(stderr(&slow).contains("told and not recorded"), "{}", stderr(&slow));
+    assert_eq!(super::found(&json(&slow)), super::found(&quick), "the same, and no IPA903");
+    assert_eq!(json(&slow)["audit"]["id"], Value::Null);
+    let next = audit(&scene.db, &scene.etcd, &scene.moment, &later(&scene.moment, HOUR));
+    assert_eq!(super::found(&next), super::found(&quick));
+    assert_eq!(
+        (&next["audit"]["id"], &next["history"]["new"], &next["history"]["resolved"]),
+        (&3.into(), &0.into(), &0.into())
+    );
+    assert_eq!(number(&scene.db, "SELECT epoch FROM pair"), 1);
+    whole(&scene.db);
 }

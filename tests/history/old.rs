@@ -85,6 +85,24 @@ fn every_past_schema_opens_and_goes_on() {
     }
 }
 
+/// Audits of schema 1 read all keys too: what was there at the last of them is looked for at its revision.
+#[test]
+fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known() {
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("history.db");
+    std::fs::copy(folder("tests/old_histories").join("v1.db"), &path).unwrap();
+    let known = |mode: Mode| {
+        let db = Db::open(&path, mode).unwrap();
+        let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+        db.handles_last_known(1, &open[0].subject).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
+    };
+    let before = known(Mode::Read);
+    let audits = Db::open(&path, Mode::Read).unwrap().audits(1, Window::ALL).unwrap();
+    let last = audits.iter().max_by_key(|audit| audit.id).unwrap();
+    assert_eq!(before, [(last.etcd_revision, last.judged)], "the last audit, not the one that saw it first");
+    assert_eq!(known(Mode::Write(Journal::Truncate)), before);
+}
+
 fn says_what_it_said(db: &Db) {
     let pairs = db.pairs().unwrap();
     assert_eq!((pairs.len(), pairs[0].known, !pairs[0].uids.is_empty()), (1, true, true));

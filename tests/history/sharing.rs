@@ -185,3 +185,18 @@ fn the_hint_names_the_files_of_somebody_else_and_their_owner() {
     std::fs::remove_file(scene.beside("-wal")).unwrap();
     scene.audit();
 }
+
+/// Who may not even read is told that, not asked whether the folder exists.
+#[test]
+fn a_reader_without_the_right_to_read_is_told_whose_the_history_is() {
+    servers::need!(Etcd3_7);
+    let Some(mut scene) = Scene::new(0o755) else { return };
+    scene.audit();
+    permit(&scene.db(), 0o600);
+    for args in [&["report", "--since", "7d"][..], &["history", "check"], &["who", "10.65.247.4", "--offline"]] {
+        let output = scene.ask(args).output().unwrap();
+        let error = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("this user may not read") && error.contains(&format!("user {AUDITOR}")), "{error}");
+    }
+}

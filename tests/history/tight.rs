@@ -207,3 +207,28 @@ impl Scene {
         command.output().unwrap()
     }
 }
+
+/// However often it is tried: the old file stays as it is, nothing is put beside it, and nobody is sent to `prune`.
+#[test]
+fn an_old_history_on_a_disk_that_is_too_small_for_two_is_told_how_much_room_it_needs() {
+    let Some(disk) = Disk::of("400k") else { return };
+    let db = disk.path().join("history.db");
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/old_histories/v1.db");
+    std::fs::copy(&old, &db).unwrap();
+    // Room for the copy and not for the tables; then not even for the copy.
+    for filler in [48, 120] {
+        std::fs::write(disk.path().join("filler"), vec![0; filler << 10]).unwrap();
+        for _ in 0..2 {
+            let mut prune = ipaudit();
+            let output = prune.args(["history", "prune", "--keep", "0s", "--yes", "--db"]).arg(&db).output().unwrap();
+            assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+            let error = match ipaudit::history::Db::open(&db, ipaudit::history::Mode::Write(Default::default())) {
+                Ok(_) => panic!("there was room for all of it"),
+                Err(error) => error,
+            };
+            assert!(error.hint.contains("about 1 MiB must be free"), "{error:?}");
+            assert_eq!(disk.files(), ["filler", "history.db"]);
+            assert_eq!(number(&db, "PRAGMA user_version"), 1);
+        }
+    }
+}

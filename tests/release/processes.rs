@@ -115,3 +115,28 @@ fn a_run_that_is_alive_keeps_what_it_has_under_way() {
     assert!(world.value(&handle_key(&other.handle())).is_none());
     assert_eq!(recorded(&world, &["history.db"]).len(), 2);
 }
+
+/// An audit is recorded while a release still reads: what it saw is later, which is no restored datastore.
+#[test]
+fn a_release_that_an_audit_overtook_says_so_and_not_that_the_datastore_was_restored() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let (lost, _) = world.leak("lost", "node-1", BLOCK);
+    world.audit(3 * 3_600);
+    let (proxy, endpoint) = world.etcd.behind_proxy();
+    // The keys have been read by then, the history has not.
+    proxy.hold_answer(Request::Grpc("/etcdserverpb.Maintenance/Status"));
+    let slow = world.start(&endpoint, &["--handle", &lost.handle()]);
+    servers::eventually("the release has read the keys", Duration::from_secs(60), || proxy.sprung() == 1);
+    world.live("other", "node-2", OTHER);
+    world.audit(60);
+    proxy.open();
+    let slow = Run::of(slow.wait_with_output().unwrap());
+    assert_eq!(slow.code, 2, "{slow:?}");
+    assert!(
+        slow.stderr.contains("an audit that was recorded meanwhile") && !slow.stderr.contains("restored"),
+        "{slow:?}"
+    );
+    assert!(world.value(&handle_key(&lost.handle())).is_some());
+    world.force(&["--handle", &lost.handle()]).done(1);
+}

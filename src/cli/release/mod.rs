@@ -53,6 +53,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         return list(args, streams);
     }
     let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
+    let began_after = record::last_audit(&args.with.db);
     let first = gather::first_look(&sources, streams, None, None).await?;
     first.warnings.iter().for_each(|w| streams.note(w));
     let mut first = first.snapshot;
@@ -64,6 +65,11 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         return Ok(Course { end: End::Unknown, ..Course::default() }.exit());
     }
     let past = recorder.past()?;
+    if past.last.audit > began_after && past.is_of_a_later_look(&first.etcd) {
+        return Err(Error::new("plan a release")
+            .cause("an audit that was recorded meanwhile saw the datastore later than this run did")
+            .hint("run the command again"));
+    }
     let made = present();
     let mut planned = plan(args, &sources, &mut first, &past, &recorder).await?;
     if planned.plan.refusals.iter().any(|refusal| refusal.rule == 4) {

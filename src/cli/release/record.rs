@@ -15,6 +15,13 @@ use crate::plan::transaction::{After, Change, Stored, Transaction};
 use crate::plan::undo::Written;
 use crate::record::cluster_key;
 
+/// The number of the last audit; 0 where there is no history yet. What cannot be read is told when it is opened to write:
+/// until then no audit is newer.
+pub fn last_audit(args: &DbArgs) -> i64 {
+    let db = args.open_to_read_if_there();
+    db.and_then(|db| db.map_or(Ok(0), |db| db.last_audit())).unwrap_or(i64::MAX)
+}
+
 /// What became of one transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StepOutcome {

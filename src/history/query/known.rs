@@ -19,7 +19,7 @@ pub struct LastKnown<T> {
 }
 
 /// What is open was seen by the last audit that read all keys, or by the one that saw it first.
-const NEWEST: &str = "(SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?2 AND keys = 1)";
+const NEWEST: &str = "(SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?2 AND keys <> 0)";
 
 impl Db {
     /// Handles of this id, or of this container, by allocations and findings about them.

@@ -1,5 +1,7 @@
 //! Findings: opened, changed, hidden, ended.
 
+use std::collections::HashMap;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Writer, born};
@@ -157,7 +159,7 @@ impl Writer<'_> {
             for gap in hidden.iter().filter(|g| g.last.is_some()) {
                 seen = seen.saturating_sub(counter.count(subject.code, gap.first, gap.last.unwrap_or(0)).0);
             }
-            let release = released.iter().find(|(text, _)| *text == subject.text).map(|(_, id)| *id);
+            let release = released.get(&subject.text).copied();
             let ending = match (unseen.why, release) {
                 (_, Some(_)) => "released",
                 (Why::RuleChanged, None) => "rule changed",
@@ -183,7 +185,7 @@ impl Writer<'_> {
     }
 
     /// Addresses and handles that a release of ours has taken away since the audit before, and the release.
-    fn released(&self) -> rusqlite::Result<Vec<(String, i64)>> {
+    fn released(&self) -> rusqlite::Result<HashMap<String, i64>> {
         let since: Option<i64> = self
             .connection
             .query_row("SELECT started FROM audit WHERE id = ?1", [self.before], |row| row.get(0))

@@ -34,6 +34,15 @@ impl std::fmt::Debug for Writing<'_> {
 }
 
 impl Db {
+    /// The number of the last audit of any cluster; 0 when there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn last_audit(&self) -> Result<i64, Error> {
+        let what = "SELECT coalesce(max(id), 0) FROM audit";
+        self.connection.query_row(what, [], |row| row.get(0)).map_err(self.failed("read the history"))
+    }
+
     /// Locks the file for one audit; another one that writes just now is waited for.
     ///
     /// # Errors
