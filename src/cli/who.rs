@@ -123,7 +123,8 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let world = World { snapshot, ledger: &ledger, past };
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
     let mut gone = who_deep::Gone::default();
-    if let Some(key) = &key {
+    // One that could not be asked is told once.
+    if let Some(key) = key.as_ref().filter(|_| !failed) {
         // Opened anew: the look at the suspects took its time.
         let found = args.db.look(|db| {
             let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
@@ -138,8 +139,11 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         }
     }
     let incomplete = read.incomplete || !dossier.unread.is_empty();
+    if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
+        dossier.answer = words;
+    }
     // What nobody knows, though everything was read, was mistyped.
-    let unknown = asked.is_nothing() && dossier.before.is_empty() && !incomplete;
+    let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;
     Ok((dossier, Course { worst, incomplete, failed: failed || unknown }))
 }
 

@@ -24,6 +24,15 @@ pub struct Gone {
     blocks: Vec<(Addr, LastKnown<Cidr>)>,
 }
 
+impl Gone {
+    /// The first line, for a handle that nobody has any more and the history knew.
+    pub fn words(&self) -> Option<String> {
+        let newest = self.handles.iter().max_by_key(|known| known.at)?;
+        let at = newest.at.to_rfc3339();
+        Some(format!("handle {} is gone: no key, no block; the last audit that saw it is of {at}", newest.what))
+    }
+}
+
 /// Handles of the word asked for that are no more, and blocks of addresses that no block has any more.
 ///
 /// # Errors

@@ -52,6 +52,9 @@ fn a_deleted_handle_is_found_through_the_history_until_compaction() {
         let says = deep(&etcd, &moment, &db, what);
         let trail = &says["deep"][0];
         assert_eq!(trail["key"], key.as_str(), "{says:#}");
+        // The history has heard of it, so it is no mistyped name.
+        assert!(says["answer"].as_str().unwrap().starts_with(&format!("handle {HANDLE} is gone")), "{says:#}");
+        assert_eq!(says["exit_code"], 0, "{says:#}");
         let [at_deletion, last, before, first] = steps(trail)[..] else { panic!("{trail:#}") };
         assert_eq!(at_deletion, (deleted, "deleted"));
         assert_eq!(last, (three, "counts 3 of 10.65.0.0/26"));
