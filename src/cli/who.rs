@@ -47,8 +47,9 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let guesses = who::guesses(&args.what);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
-    let before = args.db.look(|db| {
+    let (before, gone) = args.db.look(|db| {
         let mut before = Vec::new();
+        let mut gone = who_deep::Gone::default();
         for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
             let mut of_pair = who_before::of(db, pair, &guesses)?;
             at.iter().for_each(|at| of_pair.keep_at(*at));
@@ -56,15 +57,22 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
             if !of_pair.nodes.is_empty() {
                 of_pair.keep_newest(INTERVALS);
             }
-            let empty = of_pair.is_nothing();
-            before.extend((!empty).then_some(of_pair));
+            match of_pair.is_nothing() {
+                true if at.is_none() => gone.add_handles(db, pair, &guesses)?,
+                true => {}
+                false => before.push(of_pair),
+            }
         }
-        Ok(before)
+        Ok((before, gone))
     })?;
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|f| f.severity).max();
-    let failed = before.is_empty() && matches!(guesses.as_slice(), [_, _, ..]);
-    let dossier = who::offline(&args.what, now, before, at);
+    let known = gone.known().filter(|_| before.is_empty());
+    let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
+    let mut dossier = who::offline(&args.what, now, before, at);
+    if let Some(words) = known {
+        dossier.answer = words;
+    }
     Ok((dossier, Course { worst, incomplete, failed }))
 }
 

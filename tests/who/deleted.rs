@@ -64,6 +64,17 @@ fn a_deleted_handle_is_found_through_the_history_until_compaction() {
     // Once an audit has seen it gone, the last one that saw it counts.
     audit(&etcd, &moment, &db);
     assert_eq!(steps(&deep(&etcd, &moment, &db, HANDLE)["deep"][0])[0], (deleted, "deleted"));
+    // The history alone says no more than it knows.
+    let alone = ipaudit().env_remove("IPAUDIT_NO_HISTORY").args(["who", HANDLE, "--offline", "--db"]).arg(&db).output();
+    let alone = alone.unwrap();
+    assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
+    assert!(
+        text(&alone).starts_with(&format!(
+            "the history knows handle {HANDLE}, but no allocation of it; the last audit that saw it"
+        )),
+        "{}",
+        text(&alone)
+    );
 
     etcd.compact(deleted);
     let says = deep(&etcd, &moment, &db, HANDLE);
