@@ -72,7 +72,8 @@ fn nobody_waits_for_the_history_longer_than_db_wait() {
     };
     assert_eq!(run(&audit).0.code, 0);
     let history = rusqlite::Connection::open(&path).unwrap();
-    history.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    // Written, so that something lies in the journal: a file at rest is read without a lock.
+    history.execute_batch("BEGIN EXCLUSIVE; CREATE TABLE held (x)").unwrap();
     for words in [
         &audit[..],
         &["release", "--handle", &gone.handle()],
