@@ -22,3 +22,21 @@ fn the_incident_is_the_golden_case() {
     let now = demo.lines().find_map(|line| line.strip_prefix("now=")).unwrap().split(' ').next().unwrap();
     assert!(case.contains(&format!(r#""captured_at": "{now}""#)), "the demo judges as of {now}");
 }
+
+/// README shows the demo's audit as it is printed: what its snapshot says, and what a history adds.
+#[test]
+fn readme_shows_what_the_demo_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let shown = readme.split("<!-- step 2 of").nth(1).unwrap().split("<!-- end of step 2 -->").next().unwrap();
+    let printed = std::fs::read_to_string(root.join("tests/snapshots/incident-2017.txt")).unwrap();
+    let summary = printed.lines().rfind(|line| line.contains(" explained; ")).unwrap();
+    let (counts, exit) = summary.split_once("  exit ").unwrap();
+    let wanted = format!("{counts}  History: 8 new.  exit {exit}");
+    assert!(shown.lines().any(|line| line == wanted), "README's step 2 does not end with: {wanted}");
+    let findings = |text: &str| -> Vec<String> {
+        let codes = text.lines().filter(|line| line.starts_with("IPA"));
+        codes.map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ")).collect()
+    };
+    assert_eq!(findings(shown), findings(&printed));
+}

@@ -234,18 +234,24 @@ pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@' | '%' | '+' | '=');
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
-    } else if word.chars().any(char::is_control) {
+    } else if !is_printable_ascii(word) {
         shell_bytes(word.as_bytes())
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
-/// The same for a key that need not be UTF-8. Control bytes and what is not UTF-8 take bash's form: a handle id
-/// may end in `\r\neth0`.
+/// Whether a terminal shows it as it is: the table spells out what hides or reorders text (`\u{202e}`), and a command
+/// that was spelled out so names another thing when it is pasted.
+fn is_printable_ascii(word: &str) -> bool {
+    word.bytes().all(|b| matches!(b, b' '..=b'~'))
+}
+
+/// The same for a key that need not be UTF-8. All but printable ASCII takes bash's form: a handle id may end in
+/// `\r\neth0`.
 pub fn shell_bytes(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok();
-    if let Some(text) = text.filter(|t| !t.chars().any(char::is_control)) {
+    if let Some(text) = text.filter(|t| is_printable_ascii(t)) {
         return shell(text);
     }
     let mut quoted = String::from("$'");
@@ -297,6 +303,8 @@ mod tests {
         assert_eq!(shell("3f2c\r\neth0"), r"$'3f2c\r\neth0'");
         assert_eq!(shell(""), "''");
         assert_eq!(shell("é\u{7}'\\"), r"$'\xc3\xa9\x07\'\\'");
+        assert_eq!(shell("x\u{202e}y"), r"$'x\xe2\x80\xaey'");
+        assert_eq!(shell_bytes("x\u{200b}".as_bytes()), r"$'x\xe2\x80\x8b'");
         assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r"$'/calico/\xff\xfe'");
         assert_eq!(shell_bytes(b"/calico/a b"), "'/calico/a b'");
     }

@@ -96,7 +96,8 @@ pub struct WhoArgs {
     #[arg(long, env = "IPAUDIT_DEEP")]
     pub deep: bool,
 
-    /// Look into this capture instead of a datastore; "now" is then the capture's time unless --now
+    /// Look into this capture instead of a datastore, and into a history only where --db or IPAUDIT_DB names one; "now" is
+    /// then the capture's time unless --now
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 
@@ -159,7 +160,8 @@ pub enum WhoOutput {
 /// Flags of `audit`.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
-    /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now
+    /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now. Recorded in a history only
+    /// with --db on the command line
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 

@@ -23,11 +23,11 @@ pub struct ReleaseArgs {
     pub address: Vec<Addr>,
 
     /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles; those whose id comes again,
-    /// of tunnels, services, machines and very old pods, are left out and told)
+    /// of tunnels, services, machines and very old pods, are left out and told); --older-than goes with it
     #[arg(long, value_name = "CODE", requires = "older_than", conflicts_with_all = ["handle", "address"])]
     pub code: Option<Code>,
 
-    /// With --code: only what the history first saw so long ago
+    /// With --code, which wants it: only what the history first saw so long ago (0s: whatever it saw)
     #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration)]
     pub older_than: Option<Duration>,
 

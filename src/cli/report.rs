@@ -28,11 +28,6 @@ const LEAK: Code = Code(110);
 /// # Errors
 /// No history, one that cannot be read, or a window that ends before it begins.
 pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
-    let path = args.db.path()?;
-    if !path.exists() {
-        let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
-        return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
-    }
     let now = args.now.unwrap_or_else(super::gather::present);
     let until = args.until.map_or(now, |until| until.at(now));
     let window = Window { since: args.since.at(now), until };

@@ -47,8 +47,9 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let guesses = who::guesses(&args.what);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
-    let before = args.db.look(|db| {
+    let (before, gone) = args.db.look(|db| {
         let mut before = Vec::new();
+        let mut gone = who_deep::Gone::default();
         for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
             let mut of_pair = who_before::of(db, pair, &guesses)?;
             at.iter().for_each(|at| of_pair.keep_at(*at));
@@ -56,15 +57,22 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
             if !of_pair.nodes.is_empty() {
                 of_pair.keep_newest(INTERVALS);
             }
-            let empty = of_pair.is_nothing();
-            before.extend((!empty).then_some(of_pair));
+            match of_pair.is_nothing() {
+                true if at.is_none() => gone.add_handles(db, pair, &guesses)?,
+                true => {}
+                false => before.push(of_pair),
+            }
         }
-        Ok(before)
+        Ok((before, gone))
     })?;
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|f| f.severity).max();
-    let failed = before.is_empty() && matches!(guesses.as_slice(), [_, _, ..]);
-    let dossier = who::offline(&args.what, now, before, at);
+    let known = gone.known().filter(|_| before.is_empty());
+    let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
+    let mut dossier = who::offline(&args.what, now, before, at);
+    if let Some(words) = known {
+        dossier.answer = words;
+    }
     Ok((dossier, Course { worst, incomplete, failed }))
 }
 
@@ -123,7 +131,8 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let world = World { snapshot, ledger: &ledger, past };
     let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
     let mut gone = who_deep::Gone::default();
-    if let Some(key) = &key {
+    // One that could not be asked is told once.
+    if let Some(key) = key.as_ref().filter(|_| !failed) {
         // Opened anew: the look at the suspects took its time.
         let found = args.db.look(|db| {
             let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
@@ -138,8 +147,11 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         }
     }
     let incomplete = read.incomplete || !dossier.unread.is_empty();
+    if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
+        dossier.answer = words;
+    }
     // What nobody knows, though everything was read, was mistyped.
-    let unknown = asked.is_nothing() && dossier.before.is_empty() && !incomplete;
+    let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;
     Ok((dossier, Course { worst, incomplete, failed: failed || unknown }))
 }
 

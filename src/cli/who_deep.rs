@@ -24,6 +24,38 @@ pub struct Gone {
     blocks: Vec<(Addr, LastKnown<Cidr>)>,
 }
 
+impl Gone {
+    /// The first line, for a handle that nobody has any more and the history knew.
+    pub fn words(&self) -> Option<String> {
+        let (id, at) = self.newest()?;
+        Some(format!("handle {id} is gone: no key, no block; the last audit that saw it is of {at}"))
+    }
+
+    /// The same from the history alone, which has no allocation of it.
+    pub fn known(&self) -> Option<String> {
+        let (id, at) = self.newest()?;
+        Some(format!("the history knows handle {id}, but no allocation of it; the last audit that saw it is of {at}"))
+    }
+
+    fn newest(&self) -> Option<(&str, String)> {
+        let newest = self.handles.iter().max_by_key(|known| known.at)?;
+        Some((&newest.what, newest.at.to_rfc3339()))
+    }
+
+    /// Handles of these words that the history knows.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn add_handles(&mut self, db: &Db, pair: &Pair, guesses: &[Guess]) -> Result<(), Error> {
+        for guess in guesses {
+            if let Guess::Handle(id) = guess {
+                self.handles.extend(db.handles_last_known(pair.id, id)?);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Handles of the word asked for that are no more, and blocks of addresses that no block has any more.
 ///
 /// # Errors

@@ -84,6 +84,9 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
     // The text goes before the code: what `etcd grpc-proxy` passes on has code Unknown, and a learner is Unavailable to
     // 3.4, FailedPrecondition to 3.7.
     match i32::from(status.code()) {
+        // Not etcd, but some HTTP server or proxy: 401, 403 and 404 would pass for etcd's own refusals, and nobody knows
+        // what such a proxy has done with a write.
+        _ if says(NOT_GRPC) => Kind::Retry,
         _ if says("has been compacted") => Kind::Compacted,
         _ if says("is a future revision") => Kind::Future,
         _ if says("message length too large") || says("larger than max") => Kind::TooLarge,
@@ -110,6 +113,9 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
 
 /// tonic's whole word for a connection that did not come about in time; it names neither a time nor a cause.
 pub const DROPPED: &str = "deadline has elapsed";
+
+/// How tonic says that the answer was HTTP alone.
+const NOT_GRPC: &str = "grpc-status header missing";
 
 /// Whether the server has no authentication: a user name is then as good as none, as Calico's client has it.
 pub fn authentication_is_off(error: &etcd_client::Error) -> bool {
@@ -167,7 +173,9 @@ pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calic
 /// What a person can do about it; empty when we have no idea.
 pub fn hint(text: &str, how: How) -> &'static str {
     let says = |part: &str| text.contains(part);
-    if says("UnknownIssuer") {
+    if says(NOT_GRPC) {
+        "what answers there is no etcd: check host and port, and whether a proxy or the API server stands there"
+    } else if says("UnknownIssuer") {
         "the server's certificate is not signed by the CA we have: check --etcd-ca-cert (ETCD_CA_CERT_FILE)"
     } else if says("NotValidForName") || says("not valid for name") {
         "the server's certificate does not name this endpoint: use the name or address that it names"

@@ -3,6 +3,7 @@
 //! A file that is damaged, newer or not ours is left as it is. The busy timeout is set before anything else, since
 //! already the journal mode needs a lock; two audits at once wait for each other.
 
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -139,6 +140,11 @@ impl Db {
 
     /// As a file at rest, when it is one.
     fn open_to_read(path: &Path, patience: Duration) -> Result<Db, Error> {
+        // SQLite's own word for it is that of a folder without rights.
+        if std::fs::metadata(path).is_err_and(|e| matches!(e.kind(), NotFound | NotADirectory)) {
+            let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
+            return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
+        }
         if let Some(rest) = Rest::of(path) {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let opened = connect(path, rest::immutable(path).as_ref(), flags, patience, Mode::Read);

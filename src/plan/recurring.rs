@@ -77,16 +77,19 @@ pub fn observed(
     }
 }
 
-/// What `--code IPA201` says of those that it leaves out.
-pub fn left_out(count: usize) -> Option<String> {
-    let which = match count {
+/// What `--code IPA201` says of those that it leaves out; the first one's id as a shell takes it.
+pub fn left_out(count: usize, first: &str) -> Option<String> {
+    let (which, others) = match count {
         0 => return None,
-        1 => "1 orphaned handle is left out, whose id comes again: it goes".to_owned(),
-        many => format!("{many} orphaned handles are left out, whose ids come again: each goes"),
+        1 => ("1 orphaned handle is left out, whose id comes again".to_owned(), ""),
+        many => (
+            format!("{many} orphaned handles are left out, whose ids come again"),
+            "; `ipaudit audit --code IPA201 --all` lists them all",
+        ),
     };
     Some(format!(
-        "{which} alone, by --handle ID --i-know-what-this-is; `ipaudit audit --code IPA201 --all` names the commands \
-         (tunnels, KubeVirt machines, LoadBalancer services, very old pods)"
+        "{which} (tunnels, KubeVirt machines, LoadBalancer services, very old pods). One at a time: `ipaudit release \
+         --handle {first} --i-know-what-this-is`{others}"
     ))
 }
 
@@ -148,9 +151,10 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_counted_and_its_way_is_named() {
-        assert_eq!(left_out(0), None);
-        assert!(left_out(1).unwrap().starts_with("1 orphaned handle is left out"));
-        let many = left_out(12).unwrap();
-        assert!(many.starts_with("12 orphaned handles") && many.contains("--handle ID --i-know-what-this-is"));
+        assert_eq!(left_out(0, ""), None);
+        assert!(left_out(1, "lb-x").unwrap().starts_with("1 orphaned handle is left out"));
+        let many = left_out(12, "lb-x").unwrap();
+        assert!(many.starts_with("12 orphaned handles"), "{many}");
+        assert!(many.contains("`ipaudit release --handle lb-x --i-know-what-this-is`"), "{many}");
     }
 }

@@ -30,7 +30,7 @@ pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) 
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
             proof(address, word.knows),
-            observed(&address.address.to_string(), address.observed, grace, word.skip_age),
+            aged(address, grace, word.skip_age),
             pod_now(address, word.knows),
         ];
         found.extend(verdicts.into_iter().filter_map(Result::err));
@@ -101,6 +101,29 @@ fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
             "node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"
         )),
         NodeNow::Unknown(why) => Err(format!("nobody knows how node {node} is: {why}")),
+    }
+}
+
+/// Rule 4 for an address. What no audit counts as leaked is never seen so, however many look: saying "again later" would
+/// have somebody wait for ever.
+fn aged(address: &Address, grace: Duration, skip: bool) -> Verdict {
+    match &address.special {
+        Some(special)
+            if !skip
+                && address.proof.is_none()
+                && address.observed.is_none()
+                && !matches!(special, Special::Awaited(_)) =>
+        {
+            refuse(
+                4,
+                address,
+                format!(
+                    "it is {}, which no audit counts as leaked; --skip-age stands for their number",
+                    special.words()
+                ),
+            )
+        }
+        _ => observed(&address.address.to_string(), address.observed, grace, skip),
     }
 }
 

@@ -244,7 +244,14 @@ impl KubeApi {
         }
         let said = status(&body);
         let reason = match &said {
-            Some(status) if !status.message.is_empty() => status.message.clone(),
+            // Its whole word is "Unauthorized", beside which nobody knows whose.
+            _ if code == StatusCode::UNAUTHORIZED => {
+                format!("{} answered {code}: our credentials are unknown to it, or out of date", self.server)
+            }
+            // That names who may not do what.
+            Some(status) if code == StatusCode::FORBIDDEN && !status.message.is_empty() => status.message.clone(),
+            // The API server passes its own etcd's words on, which is not Calico's.
+            Some(status) if !status.message.is_empty() => format!("{}: {}", self.server, status.message),
             _ => format!("{} answered {code}", self.server),
         };
         match (code.as_u16(), said) {

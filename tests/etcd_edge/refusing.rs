@@ -10,12 +10,13 @@ use ipaudit::source::etcd_status;
 
 use super::*;
 use crate::servers::etcd_data::{NOBODY, READER};
-use crate::servers::etcd_trouble::Dropping;
+use crate::servers::etcd_trouble::{Dropping, NotEtcd};
 use crate::servers::{Etcd, EtcdVersion};
 
 both! {
     a_learner_is_passed_over_and_alone_it_is_named
     an_endpoint_that_drops_packets_is_told_as_such_and_passed_over
+    what_is_no_etcd_is_told_as_such_and_passed_over
     a_role_without_rights_no_user_a_wrong_password_and_a_dead_login_are_forbidden
     refusals_through_grpc_proxy_are_the_same
     every_member_says_how_it_is_a_learner_too
@@ -73,6 +74,20 @@ fn an_endpoint_that_drops_packets_is_told_as_such_and_passed_over(version: EtcdV
     let mut sink = Kept::new();
     let read = read_all(&quick(&[dropping.endpoint.clone(), etcd.endpoint()]), &mut sink).unwrap();
     assert!(all_complete(&read) && sink.world == expected(&etcd));
+}
+
+/// A proxy's 404 is none of etcd's refusals.
+fn what_is_no_etcd_is_told_as_such_and_passed_over(version: EtcdVersion) {
+    let etcd = Etcd::start(version);
+    fill(&etcd, 100, 100);
+    for status in [404, 500] {
+        let other = NotEtcd::new(status);
+        let text = refusal(&EtcdSettings::new([other.endpoint.clone()]));
+        assert!(text.contains("what answers there is no etcd") && text.contains(&other.endpoint), "{text}");
+        let mut sink = Kept::new();
+        let read = read_all(&EtcdSettings::new([other.endpoint, etcd.endpoint()]), &mut sink).unwrap();
+        assert!(all_complete(&read) && sink.world == expected(&etcd));
+    }
 }
 
 fn a_role_without_rights_no_user_a_wrong_password_and_a_dead_login_are_forbidden(version: EtcdVersion) {

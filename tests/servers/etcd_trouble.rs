@@ -1,6 +1,7 @@
 //! Ways in which an [`Etcd`] is there and refuses: full, said to be corrupt, a learner, behind etcd's own proxy; and an
 //! endpoint that drops what is sent to it.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -94,5 +95,47 @@ impl Dropping {
             assert!(queue.len() < 100, "the queue never fills");
         }
         Dropping { endpoint: format!("http://{address}"), _listener: listener, _queue: Mutex::new(queue) }
+    }
+}
+
+/// Something that speaks HTTP/2 and is no etcd, as a proxy, an ingress or the API server: it answers everything with a
+/// bare status.
+pub struct NotEtcd {
+    pub endpoint: String,
+}
+
+impl NotEtcd {
+    /// `status` is 404 or 500 (other ones are no single byte in HTTP/2).
+    pub fn new(status: u16) -> NotEtcd {
+        let status = if status == 404 { 0x8d } else { 0x8e };
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || answer_all(stream, status));
+            }
+        });
+        NotEtcd { endpoint }
+    }
+}
+
+/// RFC 9113: the preface, then frames of 3 bytes of length, type, flags, 4 bytes of stream. Ends with the connection.
+fn answer_all(mut stream: TcpStream, status: u8) -> Option<()> {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    stream.read_exact(&mut [0; 24]).ok()?;
+    stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]).ok()?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).ok()?;
+        let [a, b, c, kind, flags, id @ ..] = head;
+        let mut payload = vec![0; usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)];
+        stream.read_exact(&mut payload).ok()?;
+        match kind {
+            SETTINGS if flags & 1 == 0 => stream.write_all(&[0, 0, 0, SETTINGS, 1, 0, 0, 0, 0]).ok()?,
+            // Headers and body in one: the end of both.
+            HEADERS => stream.write_all(&[&[0, 0, 1, HEADERS, 5][..], &id, &[status]].concat()).ok()?,
+            _ => {}
+        }
     }
 }

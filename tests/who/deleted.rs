@@ -52,6 +52,9 @@ fn a_deleted_handle_is_found_through_the_history_until_compaction() {
         let says = deep(&etcd, &moment, &db, what);
         let trail = &says["deep"][0];
         assert_eq!(trail["key"], key.as_str(), "{says:#}");
+        // The history has heard of it, so it is no mistyped name.
+        assert!(says["answer"].as_str().unwrap().starts_with(&format!("handle {HANDLE} is gone")), "{says:#}");
+        assert_eq!(says["exit_code"], 0, "{says:#}");
         let [at_deletion, last, before, first] = steps(trail)[..] else { panic!("{trail:#}") };
         assert_eq!(at_deletion, (deleted, "deleted"));
         assert_eq!(last, (three, "counts 3 of 10.65.0.0/26"));
@@ -61,6 +64,17 @@ fn a_deleted_handle_is_found_through_the_history_until_compaction() {
     // Once an audit has seen it gone, the last one that saw it counts.
     audit(&etcd, &moment, &db);
     assert_eq!(steps(&deep(&etcd, &moment, &db, HANDLE)["deep"][0])[0], (deleted, "deleted"));
+    // The history alone says no more than it knows.
+    let alone = ipaudit().env_remove("IPAUDIT_NO_HISTORY").args(["who", HANDLE, "--offline", "--db"]).arg(&db).output();
+    let alone = alone.unwrap();
+    assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
+    assert!(
+        text(&alone).starts_with(&format!(
+            "the history knows handle {HANDLE}, but no allocation of it; the last audit that saw it"
+        )),
+        "{}",
+        text(&alone)
+    );
 
     etcd.compact(deleted);
     let says = deep(&etcd, &moment, &db, HANDLE);

@@ -139,3 +139,30 @@ fn several_clusters_in_one_file() {
     assert_eq!(live["before"].as_array().unwrap().len(), 1);
     assert_eq!(live["before"][0]["guid"], "0ther000cluster");
 }
+
+/// A name mistyped in `--db` is told as what it is, once, by whoever asks; the cluster's answer stands all the same.
+#[test]
+fn a_history_that_is_not_there_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("none/history.db");
+    let told = |output: &std::process::Output| {
+        let text = stderr(output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert_eq!(text.matches("cannot read the history").count(), 1, "{text}");
+        assert!(text.contains("no such file") && text.contains("ipaudit audit writes it"), "{text}");
+    };
+    told(&ask(&db, &["10.65.84.137"]));
+    for args in [&["report", "--since", "1d"][..], &["history", "check"], &["history", "prune"], &["history", "export"]]
+    {
+        told(&ipaudit().env_remove("IPAUDIT_NO_HISTORY").args(args).arg("--db").arg(&db).output().unwrap());
+    }
+    servers::need!(Etcd3_7);
+    let (etcd, moment) = loaded("leaked-pods");
+    let mut live = ipaudit();
+    live.env_remove("IPAUDIT_NO_HISTORY").args(["who", "10.65.84.137", "--settle", "0", "--db"]).arg(&db);
+    live.args(["--etcd-endpoints", &etcd.endpoint(), "--kube-objects"]).arg(&moment.cluster_file);
+    let live = live.output().unwrap();
+    told(&live);
+    assert!(first(&live).contains("shop/anchor-0"), "{}", first(&live));
+    assert!(!folder.path().join("none").exists());
+}

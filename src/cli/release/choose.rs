@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::checks::addresses::leaked_address;
+use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{World, run_these};
 use crate::cli::release_args::ReleaseArgs;
@@ -91,7 +92,8 @@ fn by_code(args: &ReleaseArgs, world: &World<'_>, code: Code, findings: Vec<Find
         }
         about.push((wanted, finding));
     }
-    chosen.nothing.extend(recurring::left_out(recurring.len()));
+    let first = recurring.first().map(|id: &HandleId| shell(&id.text(&world.snapshot.names))).unwrap_or_default();
+    chosen.nothing.extend(recurring::left_out(recurring.len(), &first));
     let now = limit(chosen.wanted.len(), args.max);
     chosen.beyond_max = chosen.wanted.len() - now;
     chosen.wanted.truncate(now);

@@ -114,6 +114,19 @@ fn rule_4_three_audits_over_a_quarter_of_an_hour_or_the_grace() {
 }
 
 #[test]
+fn rule_4_sends_nobody_to_wait_for_audits_that_never_count() {
+    let word = |skip_age| Word { knows: true, skip_age, ..Word::default() };
+    let tunnel = || Address { special: Some(Special::Tunnel), proof: None, observed: None, ..leaked() };
+    let [refusal] = &refusals(&[tunnel()], &word(false), now(), GRACE)[..] else { panic!("one rule") };
+    assert!(refusal.rule == 4 && refusal.words.contains("--skip-age"), "{refusal:?}");
+    assert!(!refusal.words.contains("ipaudit audit"), "{refusal:?}");
+    assert_eq!(rules(tunnel(), &word(true)), [0u8; 0]);
+    // What waits for an address is counted.
+    let awaited = Address { special: Some(Special::Awaited("rt/ctl-0".into())), ..tunnel() };
+    assert!(refusals(&[awaited], &word(false), now(), GRACE).iter().any(|r| r.words.contains("ipaudit audit")));
+}
+
+#[test]
 fn rule_4_skip_age_waives_nothing_else() {
     let young = Address { observed: None, ..leaked() };
     let skip = Word { skip_age: true, ..Word::default() };
