@@ -234,18 +234,24 @@ pub fn shell(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ':' | '@' | '%' | '+' | '=');
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
-    } else if word.chars().any(char::is_control) {
+    } else if word.chars().any(is_spelled) {
         shell_bytes(word.as_bytes())
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
-/// The same for a key that need not be UTF-8. Control bytes and what is not UTF-8 take bash's form: a handle id
-/// may end in `\r\neth0`.
+/// What an output would spell out or show wrongly, between plain quotes too: control characters, and what reorders or
+/// hides text. No name of Kubernetes' or Calico's own has any character beyond ASCII.
+fn is_spelled(c: char) -> bool {
+    c.is_control() || !c.is_ascii()
+}
+
+/// The same for a key that need not be UTF-8. What is no plain text takes bash's form: a handle id may end in
+/// `\r\neth0`.
 pub fn shell_bytes(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok();
-    if let Some(text) = text.filter(|t| !t.chars().any(char::is_control)) {
+    if let Some(text) = text.filter(|t| !t.chars().any(is_spelled)) {
         return shell(text);
     }
     let mut quoted = String::from("$'");
@@ -261,6 +267,18 @@ pub fn shell_bytes(word: &[u8]) -> String {
     }
     quoted.push('\'');
     quoted
+}
+
+/// `ipaudit who WORD`; no word is taken for a flag.
+pub fn ask_who(word: &str) -> String {
+    let end = if word.starts_with('-') { "-- " } else { "" };
+    format!("ipaudit who {end}{}", shell(word))
+}
+
+/// `ipaudit release --handle ID`; no id is taken for a flag, and none is parted at its commas.
+pub fn release_handle(id: &str) -> String {
+    let sign = if id.starts_with('-') { '=' } else { ' ' };
+    format!("ipaudit release --handle{sign}{}", shell(&id.replace(',', "\\,")))
 }
 
 /// `kubectl -n NAMESPACE delete pod NAME`.
@@ -299,5 +317,15 @@ mod tests {
         assert_eq!(shell("é\u{7}'\\"), r"$'\xc3\xa9\x07\'\\'");
         assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r"$'/calico/\xff\xfe'");
         assert_eq!(shell_bytes(b"/calico/a b"), "'/calico/a b'");
+        // Between plain quotes an output would spell it out, and the command would name something else.
+        assert_eq!(shell("shop.\u{202e}x"), r"$'shop.\xe2\x80\xaex'");
+    }
+
+    #[test]
+    fn no_name_is_taken_for_a_flag() {
+        assert_eq!((ask_who("node-1"), ask_who("-x")), ("ipaudit who node-1".into(), "ipaudit who -- -x".into()));
+        assert_eq!(release_handle("lb-a b"), "ipaudit release --handle 'lb-a b'");
+        assert_eq!(release_handle("shop.{a,b}"), r"ipaudit release --handle 'shop.{a\,b}'");
+        assert_eq!(release_handle("--yes"), "ipaudit release --handle=--yes");
     }
 }

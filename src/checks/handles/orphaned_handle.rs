@@ -1,7 +1,7 @@
 //! IPA201: a handle of which no block has any address.
 
 use super::{belongs, block_list, host_of, objects_facts, stored_id};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::release_handle;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, Subject, SubjectKind};
@@ -47,7 +47,7 @@ pub fn is_orphaned(world: &World<'_>, tally: &Tally<'_>) -> bool {
 /// The command that releases an orphan: one whose id comes again takes the operator's word.
 pub(super) fn release(world: &World<'_>, id: HandleId, stored: &str) -> String {
     let word = if id.comes_again(&world.snapshot.names) { " --i-know-what-this-is" } else { "" };
-    format!("ipaudit release --handle {}{word}", shell(stored))
+    format!("{}{word}", release_handle(stored))
 }
 
 /// Whether something that does not decode may hold an allocation of it, or an endpoint with its container.
