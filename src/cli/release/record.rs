@@ -8,7 +8,7 @@ use crate::history::query::Window;
 use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow, Watch};
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
-use crate::model::{AllocationTuple, Code, Observation, Past, Snapshot, SubjectKind, Time};
+use crate::model::{AllocationTuple, Code, Input, InputState, Observation, Past, Snapshot, SubjectKind, Time};
 use crate::plan::confirm::Work;
 use crate::plan::outcome::Word as Ended;
 use crate::plan::transaction::{After, Change, Stored, Transaction};
@@ -36,13 +36,26 @@ pub struct Recorder {
     step: i64,
 }
 
+/// Why the datastore has no name here. That it could not be read is not that it has none.
+pub fn nameless(snapshot: &Snapshot) -> String {
+    let coverage = &snapshot.coverage;
+    match coverage.state(Input::Config) {
+        InputState::Complete => "the datastore has no ClusterInformation with a GUID".to_owned(),
+        state => {
+            let detail = coverage.detail(Input::Config);
+            let why = if detail.is_empty() { state.word() } else { detail };
+            format!("its ClusterInformation, which holds the datastore's name, was not read: {why}")
+        }
+    }
+}
+
 impl Recorder {
     /// Opens the history, if there is one, and looks the pair up in it.
     ///
     /// # Errors
     /// A history that cannot be opened, a datastore without a name.
     pub fn open(args: &DbArgs, snapshot: &Snapshot) -> Result<Recorder, Error> {
-        let no_name = || Error::new("record a release").cause("the datastore has no ClusterInformation with a GUID");
+        let no_name = || Error::new("record a release").cause(nameless(snapshot));
         let key = cluster_key(snapshot).ok_or_else(no_name)?;
         let args = args.clone();
         let mut recorder = Recorder { args, db: None, key, pair: None, watch: None, release: 0, step: 0 };
