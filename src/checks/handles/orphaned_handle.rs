@@ -44,6 +44,11 @@ pub fn is_orphaned(world: &World<'_>, tally: &Tally<'_>) -> bool {
     tally.holds_nothing() && !is_dark(world, tally) && !world.ledger.has_container(tally.id)
 }
 
+/// The stamp of the finding about this object: an audit that recorded the same one has seen this very object.
+pub fn stamp(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> u128 {
+    report(world, tally, object).stamp()
+}
+
 /// The command that releases an orphan: one whose id comes again takes the operator's word.
 pub(super) fn release(world: &World<'_>, id: HandleId, stored: &str) -> String {
     let word = if id.comes_again(&world.snapshot.names) { " --i-know-what-this-is" } else { "" };

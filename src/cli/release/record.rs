@@ -111,9 +111,11 @@ impl Recorder {
         self.pair
     }
 
-    /// How often audits have seen this handle orphaned, by its id as stored. What cannot be read has not been seen.
-    pub fn handle(&self, id: &str) -> Option<Observation> {
-        Observation::of(&self.db.as_ref()?.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
+    /// How often audits have seen this very handle orphaned, by its id as stored and the finding's stamp. What cannot be
+    /// read has not been seen.
+    pub fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
+        let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
+        Observation::of(&db.orphan_observations(watch, id, stamp).unwrap_or_default())
     }
 
     /// How often audits have seen this very allocation with this finding (leaked, awaited) while its node (Calico's name)
