@@ -217,7 +217,9 @@ fn a_finding_that_comes_back_after_a_prune_is_not_new() {
     let mut audit = |scene: &mut Scene| {
         moment += 1;
         let revision = 100_000 + i64::from(moment);
-        scene.snapshot.handles.iter_mut().for_each(|h| h.meta.mod_revision = revision);
+        for handle in &mut scene.snapshot.handles {
+            (handle.meta.mod_revision, handle.meta.version) = (revision, revision);
+        }
         scene.snapshot.etcd.revision = revision;
         let start = Scene::of(1, 0).snapshot.now;
         scene.snapshot.now = start.plus(HOUR * moment);
