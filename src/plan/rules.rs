@@ -30,7 +30,7 @@ pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) 
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
             proof(address, word.knows),
-            observed(&address.address.to_string(), address.observed, grace, word.skip_age),
+            age(address, word, grace),
             pod_now(address, word.knows),
         ];
         found.extend(verdicts.into_iter().filter_map(Result::err));
@@ -101,6 +101,18 @@ fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
             "node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"
         )),
         NodeNow::Unknown(why) => Err(format!("nobody knows how node {node} is: {why}")),
+    }
+}
+
+/// Rule 4 for an address. What no audit counts as leaked has been seen so by none, however many look.
+fn age(address: &Address, word: &Word, grace: Duration) -> Verdict {
+    let verdict = observed(&address.address.to_string(), address.observed, grace, word.skip_age);
+    match &address.special {
+        Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(_)) => {
+            let words = "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age";
+            verdict.or_else(|_| refuse(4, address, words))
+        }
+        _ => verdict,
     }
 }
 

@@ -185,6 +185,21 @@ fn rule_7_an_address_that_its_next_pod_waits_for_goes_by_the_operators_word() {
     assert_eq!((young(&knows), young(&Word { skip_age: true, ..knows })), (vec![4], vec![]));
 }
 
+/// "Run an audit again" would never help: no audit counts a service's address as leaked.
+#[test]
+fn rule_4_says_what_helps_where_no_audit_watches() {
+    let knows = Word { knows: true, ..Word::default() };
+    let words = |special: Special, word: &Word| {
+        let address = Address { special: Some(special), proof: None, observed: None, ..leaked() };
+        refusals(&[address], word, now(), GRACE).into_iter().find(|r| r.rule == 4).map(|r| r.words)
+    };
+    let of_service = words(Special::LoadBalancer, &knows).unwrap();
+    assert!(of_service.ends_with(": --skip-age") && !of_service.contains("again later"), "{of_service}");
+    let awaited = words(Special::Awaited("shop/web-0".into()), &knows).unwrap();
+    assert!(awaited.contains("run `ipaudit audit` again later"), "{awaited}");
+    assert_eq!(words(Special::LoadBalancer, &Word { skip_age: true, ..knows }), None);
+}
+
 #[test]
 fn rule_4_by_code_nothing_goes_without_a_history() {
     assert!(by_age(true, 1).is_ok() && by_age(false, 0).is_ok());
