@@ -39,7 +39,7 @@ pub(super) fn names(
             Some((node.name, now.next()?))
         })
         .collect();
-    let remembered = remembered(snapshot, past, |name| known_to_kubernetes(name));
+    let remembered = remembered(snapshot, past, &known_to_kubernetes);
     if candidates.is_empty() && remembered.is_empty() || !all_is_known(snapshot, dark) {
         return HashMap::default();
     }
