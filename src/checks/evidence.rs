@@ -269,6 +269,18 @@ pub fn shell_bytes(word: &[u8]) -> String {
     quoted
 }
 
+/// `ipaudit who WORD`; no word is taken for a flag.
+pub fn ask_who(word: &str) -> String {
+    let end = if word.starts_with('-') { "-- " } else { "" };
+    format!("ipaudit who {end}{}", shell(word))
+}
+
+/// `ipaudit release --handle ID`; no id is taken for a flag, and none is parted at its commas.
+pub fn release_handle(id: &str) -> String {
+    let sign = if id.starts_with('-') { '=' } else { ' ' };
+    format!("ipaudit release --handle{sign}{}", shell(&id.replace(',', "\\,")))
+}
+
 /// `kubectl -n NAMESPACE delete pod NAME`.
 pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
     format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
@@ -307,5 +319,15 @@ mod tests {
         assert_eq!(shell_bytes("x\u{200b}".as_bytes()), r"$'x\xe2\x80\x8b'");
         assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r"$'/calico/\xff\xfe'");
         assert_eq!(shell_bytes(b"/calico/a b"), "'/calico/a b'");
+        // Between plain quotes an output would spell it out, and the command would name something else.
+        assert_eq!(shell("shop.\u{202e}x"), r"$'shop.\xe2\x80\xaex'");
+    }
+
+    #[test]
+    fn no_name_is_taken_for_a_flag() {
+        assert_eq!((ask_who("node-1"), ask_who("-x")), ("ipaudit who node-1".into(), "ipaudit who -- -x".into()));
+        assert_eq!(release_handle("lb-a b"), "ipaudit release --handle 'lb-a b'");
+        assert_eq!(release_handle("shop.{a,b}"), r"ipaudit release --handle 'shop.{a\,b}'");
+        assert_eq!(release_handle("--yes"), "ipaudit release --handle=--yes");
     }
 }

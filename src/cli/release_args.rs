@@ -15,7 +15,9 @@ use crate::model::{Addr, Code, Time};
 #[derive(Args, Debug)]
 pub struct ReleaseArgs {
     /// Release all addresses of this handle, or the handle itself when it is orphaned; may be given several times
-    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    ///
+    /// Or with commas; a comma of the id itself is written `\,`
+    #[arg(long, value_name = "ID")]
     pub handle: Vec<String>,
 
     /// Release the handle of this address; may be given several times
@@ -133,6 +135,31 @@ impl With {
 }
 
 impl ReleaseArgs {
+    /// The ids of `--handle`, split at commas. An id is whatever somebody wrote into etcd, and may have one: `\,`.
+    pub fn handles(&self) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        for given in &self.handle {
+            let mut goes_on = false;
+            for part in given.split(',') {
+                let (text, more) = part.strip_suffix('\\').map_or((part, false), |text| (text, true));
+                match ids.last_mut().filter(|_| goes_on) {
+                    Some(id) => id.push_str(text),
+                    None => ids.push(text.to_owned()),
+                }
+                goes_on = more;
+                if let Some(id) = ids.last_mut().filter(|_| more) {
+                    id.push(',');
+                }
+            }
+            // A backslash at the very end stands before no comma.
+            if let Some(id) = ids.last_mut().filter(|_| goes_on) {
+                id.pop();
+                id.push('\\');
+            }
+        }
+        ids
+    }
+
     /// What clap cannot check.
     ///
     /// # Errors
@@ -146,7 +173,7 @@ impl ReleaseArgs {
         if self.code.is_some_and(|code| !matches!(code.0, 110 | 201)) {
             return error("only IPA110 and IPA201 can be released by code", "see `ipaudit explain` for what to do");
         }
-        if self.i_know_what_this_is && self.address.len() + self.handle.len() != 1 {
+        if self.i_know_what_this_is && self.address.len() + self.handles().len() != 1 {
             let words = "--i-know-what-this-is goes with exactly one --address or --handle";
             return error(words, "one at a time (rule 7)");
         }
@@ -160,5 +187,31 @@ fn rate(text: &str) -> Result<f64, String> {
     match number.is_finite() && number > 0.0 && number <= 100_000.0 {
         true => Ok(number),
         false => Err("must be more than 0 and at most 100000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ReleaseArgs,
+    }
+
+    #[test]
+    fn handles_are_parted_at_commas_that_are_not_their_own() {
+        let handles = |given: &[&str]| {
+            let line = given.iter().flat_map(|id| ["--handle", id]);
+            Line::parse_from(std::iter::once("release").chain(line)).args.handles()
+        };
+        assert_eq!(handles(&["a", "b"]), ["a", "b"]);
+        assert_eq!(handles(&["a,b", "c"]), ["a", "b", "c"]);
+        assert_eq!(handles(&[r"a\,b,c"]), ["a,b", "c"]);
+        assert_eq!(handles(&[r"\,\,", "c"]), [",,", "c"]);
+        assert_eq!(handles(&[r"lb-\x41", r"a\"]), [r"lb-\x41", r"a\"]);
     }
 }

@@ -94,6 +94,10 @@ fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {
     })
 }
 
+/// `node.ours` of a node that was ours, and of a machine's former name.
+const OURS: i64 = 1;
+const FORMER: i64 = 2;
+
 fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let what = "SELECT n.text, d.ours, d.gone_since FROM node d JOIN name n ON n.id = d.name WHERE d.pair = ?1";
     let mut statement = connection.prepare_cached(what)?;
@@ -103,8 +107,10 @@ fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resul
         if let Some(since) = row.get::<_, Option<i64>>(2)? {
             past.gone_since.insert(name.clone(), Time(since));
         }
-        if row.get(1)? {
-            past.known_nodes.insert(name);
+        match row.get(1)? {
+            OURS => drop(past.known_nodes.insert(name)),
+            FORMER => drop(past.former_nodes.insert(name)),
+            _ => {}
         }
     }
     // Of several states of a node the last one: max() makes the other columns that row's.

@@ -8,6 +8,7 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, TransactionBehavior, params};
 
+use super::past::stamp_bytes;
 use super::query::Window;
 use super::query::findings::Gap;
 use super::query::intervals::address_bytes;
@@ -113,6 +114,14 @@ pub struct Watch {
     gaps: Vec<Gap>,
 }
 
+/// By what a thing is known to be the one that audits observed.
+enum Same {
+    /// It is so since this audit.
+    Since(i64),
+    /// Its finding has this stamp.
+    Stamp(u128),
+}
+
 impl Db {
     /// The pair of these names, when the file has it; see [`ClusterKey`].
     ///
@@ -172,7 +181,7 @@ impl Db {
             let since: Option<i64> = statement.query_row(values, |r| r.get(0))?;
             let Some(since) = since else { return Ok(Vec::new()) };
             let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
-            self.observations(watch, code, SubjectKind::Address, &tuple.address.to_string(), Some(since))
+            self.observations(watch, code, SubjectKind::Address, &tuple.address.to_string(), Same::Since(since))
         };
         read().map_err(self.failed("read the observations of the history"))
     }
@@ -188,34 +197,38 @@ impl Db {
         Ok(last.unwrap_or(0))
     }
 
-    /// The same for an orphaned handle (IPA201), by its id as it is stored; a handle that was written is another one.
+    /// The same for an orphaned handle (IPA201), by its id as it is stored and the stamp of the finding about it now: a
+    /// handle that was written is another one, also when no audit has looked since.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn orphan_observations(&self, watch: &Watch, handle: &str) -> Result<Vec<Time>, Error> {
-        self.observations(watch, Code(201), SubjectKind::Handle, handle, None)
+    pub fn orphan_observations(&self, watch: &Watch, handle: &str, stamp: u128) -> Result<Vec<Time>, Error> {
+        self.observations(watch, Code(201), SubjectKind::Handle, handle, Same::Stamp(stamp))
             .map_err(self.failed("read the observations of the history"))
     }
 
-    /// `since`: the audit before which it was another thing; `None`: the stamp says so.
     fn observations(
         &self,
         watch: &Watch,
         code: Code,
         kind: SubjectKind,
         subject: &str,
-        since: Option<i64>,
+        same: Same,
     ) -> rusqlite::Result<Vec<Time>> {
         if migrate::version(&self.connection)? < 2 {
             // What schema 1 wrote of two things cannot be told apart before the file was brought up to date.
             return Ok(Vec::new());
         }
         let mut statement = self.connection.prepare_cached(
-            "SELECT f.id, f.opened, f.confirmed_audit, iif(f.stamp IS NULL, NULL, f.stamp_audit), p.epoch_audit, \
+            "SELECT f.id, f.opened, f.confirmed_audit, iif(f.stamp IS ?5, f.stamp_audit, NULL), p.epoch_audit, \
              coalesce(f.mixed_until, 0) FROM finding f JOIN pair p ON p.id = f.pair \
              WHERE f.pair = ?1 AND f.code = ?2 AND f.kind = ?3 AND f.subject = ?4 AND f.ended IS NULL",
         )?;
-        let open = statement.query_row(params![watch.pair, code.0, kind.word(), subject], |row| {
+        let (since, stamp) = match same {
+            Same::Since(audit) => (Some(audit), None),
+            Same::Stamp(stamp) => (None, Some(stamp_bytes(stamp))),
+        };
+        let open = statement.query_row(params![watch.pair, code.0, kind.word(), subject, stamp], |row| {
             // What was observed of a thing since it is the same thing: by the stamp, where that is known.
             let (confirmed, stamped): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
             let begins = [row.get(1)?, row.get::<_, i64>(4)? + 1, row.get::<_, i64>(5)? + 1];

@@ -29,10 +29,12 @@ impl<'s> Ledger<'s> {
         }
         // Without an address CNI ADD may not have answered; CNI DEL takes the endpoint before the pod goes.
         let live = |p: &&Pod| p.may_hold() && !p.is_terminating() && !p.addresses.is_empty();
-        let here = |p: &&Pod| self.scope.kubernetes_node_is_ours(p.node);
+        // A pod of another plugin's node says nothing; one that was wired through Kubernetes does on any node, and the
+        // nodes that joined since have none of theirs here.
+        let counts = |p: &&Pod| p.is_wired_through_kubernetes() || self.scope.kubernetes_node_is_ours(p.node);
         let (mut wired, mut others) = ([0usize; 2], [0usize; 2]);
         let mut shown = Vec::new();
-        for pod in snapshot.pods.iter().filter(live).filter(here).filter(|p| !self.has_endpoint(p)) {
+        for pod in snapshot.pods.iter().filter(live).filter(counts).filter(|p| !self.has_endpoint(p)) {
             // An endpoint that does not decode may be this pod's.
             let dark = self.scope.calico_names(pod.node).iter().any(|&home| self.dark.node(home));
             let count = if pod.is_wired_through_kubernetes() { &mut wired } else { &mut others };
@@ -97,6 +99,17 @@ mod tests {
         assert!(pairing(&mut c).is_abandoned());
     }
 
+    /// Nodes that joined after Calico left have nothing here, and may have all the pods of since.
+    #[test]
+    fn pods_of_nodes_that_joined_since_tell_too() {
+        let mut c = left();
+        c.node("node-3", "192.168.0.3");
+        c.remove_calico_node("node-3");
+        let joined = c.name("node-3");
+        ["new-0", "new-1"].into_iter().for_each(|pod| c.pod_mut(pod).node = joined);
+        assert!(pairing(&mut c).is_abandoned());
+    }
+
     #[test]
     fn half_of_them_is_not_more_than_half() {
         let mut c = left();
@@ -135,10 +148,13 @@ mod tests {
             ["new-0", "new-1"].into_iter().for_each(|pod| change(c.pod_mut(pod)));
             assert!(pairing(&mut c).holds());
         }
-        // On a node of another cluster, or of another CNI plugin.
+        // On a node of another CNI plugin.
         let mut c = left();
         let edge = c.name("edge-1");
-        ["new-0", "new-1"].into_iter().for_each(|pod| c.pod_mut(pod).node = edge);
+        for pod in ["new-0", "new-1"] {
+            c.pod_mut(pod).node = edge;
+            c.pod_mut(pod).annotated = [].into();
+        }
         assert!(pairing(&mut c).holds());
     }
 

@@ -11,12 +11,13 @@
 use crate::model::hash::{HashMap, HashSet};
 
 use super::DarkRanges;
-use crate::model::{Addr, CalicoNode, HostKind, Input, Name, Snapshot, Time};
+use crate::model::{Addr, CalicoNode, HostKind, Input, Name, Past, Snapshot, Time};
 
-/// Former names, and the Calico Node that has the machine's address now.
+/// Former names, and the Calico Node that has the machine's address now; none where an earlier audit alone knew it.
 pub(super) fn names(
     snapshot: &Snapshot,
     dark: &DarkRanges,
+    past: Option<&Past>,
     is_ours: impl Fn(Name) -> bool,
     known_to_kubernetes: impl Fn(Name) -> bool,
 ) -> HashMap<Name, Name> {
@@ -38,15 +39,36 @@ pub(super) fn names(
             Some((node.name, now.next()?))
         })
         .collect();
-    if candidates.is_empty() || !all_is_known(snapshot, dark) {
+    let remembered = remembered(snapshot, past, &known_to_kubernetes);
+    if candidates.is_empty() && remembered.is_empty() || !all_is_known(snapshot, dark) {
         return HashMap::default();
     }
-    let youngest = Youngest::of(snapshot, candidates.iter().map(|(name, _)| *name).collect());
+    let names = candidates.iter().map(|(name, _)| *name).chain(remembered.iter().map(|(name, _)| *name));
+    let youngest = Youngest::of(snapshot, names.collect());
     let former = candidates.into_iter().filter(|(name, now)| {
         let since = known_since(snapshot, now);
         !dark.node(*name) && since.is_some_and(|since| youngest.of_node(*name).is_none_or(|made| made <= since))
     });
-    former.map(|(name, now)| (name, now.name)).collect()
+    let still = remembered
+        .into_iter()
+        .filter(|(name, since)| !dark.node(*name) && youngest.of_node(*name).is_none_or(|made| made <= *since));
+    former.map(|(name, now)| (name, now.name)).chain(still.map(|(name, _)| (name, Name::NONE))).collect()
+}
+
+/// Names that an earlier audit knew as former ones, and since when: they stay so when the Calico Node is deleted, as it
+/// should be, though its address goes with it. A Node of that name is judged by what it is.
+fn remembered(
+    snapshot: &Snapshot,
+    past: Option<&Past>,
+    known_to_kubernetes: impl Fn(Name) -> bool,
+) -> Vec<(Name, Time)> {
+    let Some(past) = past else { return Vec::new() };
+    let names = past.former_nodes.iter().filter_map(|text| {
+        let (name, since) = (snapshot.names.find(text)?, *past.gone_since.get(text)?);
+        let gone = !known_to_kubernetes(name) && snapshot.calico_nodes.iter().all(|node| node.name != name);
+        gone.then_some((name, since))
+    });
+    names.collect()
 }
 
 /// Whether everything was read that could be younger.
@@ -174,6 +196,32 @@ mod tests {
         c.snapshot.kube_nodes[0].created = None;
         node(&mut c, "node-1").created = None;
         assert_eq!(standing(&mut c), Standing::Foreign, "nobody knows since when");
+    }
+
+    /// Deleting its Calico Node is the cure (IPA409), and takes the address that told with it.
+    #[test]
+    fn it_stays_departed_when_its_calico_node_is_deleted() {
+        let cured = || {
+            let mut c = renamed();
+            c.remove_calico_node("old-1");
+            let since = c.ago(3_600);
+            let past = c.remember();
+            past.former_nodes.insert("old-1".to_owned());
+            past.gone_since.insert("old-1".to_owned(), since);
+            c
+        };
+        assert_eq!(standing(&mut cured()), Standing::Departed);
+        let mut c = cured();
+        c.remember().former_nodes.clear();
+        assert_eq!(standing(&mut c), Standing::Foreign, "nobody has known it so");
+        let mut c = cured();
+        let now = c.snapshot.now;
+        c.endpoint_mut("gone").created = Some(now);
+        assert_eq!(standing(&mut c), Standing::Foreign, "somebody lives there");
+        let mut c = cured();
+        c.node("old-1", "192.168.77.7");
+        c.remove_kube_node("old-1");
+        assert_eq!(standing(&mut c), Standing::Foreign, "a Calico Node of that name is another machine's");
     }
 
     #[test]

@@ -53,7 +53,12 @@ impl<'s> Ledger<'s> {
         let may_be_its = |&address: &Addr| {
             let allocations = self.allocations_at(address).iter();
             let mut real = allocations.filter(|a| !matches!(a.used_for, Use::Cooling | Use::Windows | Use::Tunnel(_)));
-            real.any(|a| self.says(a, pod) != Says::Another)
+            real.any(|a| match self.says(a, pod) {
+                Says::This => true,
+                Says::Another => false,
+                // Without an owner the handle tells: another container's is another pod's.
+                Says::Nobody => self.handle_of(a).is_none_or(|handle| handle.comes_again(&self.snapshot.names)),
+            })
         };
         containers.any(|container| self.has_handle(container)) || pod.addresses.iter().any(may_be_its)
     }

@@ -108,7 +108,7 @@ impl Scope {
         scope.take_unregistered(Unregistered::of(snapshot, past, |name| scope.referred.contains(&name)));
         if scope.known {
             let known = |name| scope.known_to_kubernetes.contains(&name);
-            scope.former = former::names(snapshot, dark, |name| scope.ours.contains(&name), known);
+            scope.former = former::names(snapshot, dark, past, |name| scope.ours.contains(&name), known);
         }
         if let Some(past) = past {
             scope.remembered = past.known_nodes.iter().filter_map(|n| snapshot.names.find(n)).collect();

@@ -27,6 +27,8 @@ pub struct Past {
     pub exclusive: bool,
     /// Calico names of nodes that were ours in an earlier audit.
     pub known_nodes: HashSet<String>,
+    /// Calico names that an earlier audit knew as former ones of machines of ours.
+    pub former_nodes: HashSet<String>,
     /// Kubernetes' name of nodes that were ours, by Calico name, where the two differ: it goes with a Calico Node.
     pub kubernetes_names: HashMap<String, String>,
     /// When a node was first known gone (neither Calico's nor Kubernetes', or a machine's former name), by Calico name.

@@ -40,6 +40,8 @@ pub struct AuditRecord {
     pub nodes: Changes<NodeRow, i64>,
     /// Calico's names of nodes that are ours and were not known to be.
     pub new_ours: Vec<String>,
+    /// Former names of our machines that were not known to be.
+    pub new_former: Vec<String>,
     /// Calico's names of nodes that are gone and were not known to be, and of those that are back.
     pub gone: Vec<String>,
     pub back: Vec<String>,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::{Addr, ClockPair, EtcdAlarm, Input, InputState, Observation, Time};
 
 /// Why something may not be done, and which of the ten rules says so.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refusal {
     /// 1 to 10, as in docs/release.md.
     pub rule: u8,

@@ -30,7 +30,7 @@ pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) 
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
             proof(address, word.knows),
-            aged(address, grace, word.skip_age),
+            age(address, word, grace),
             pod_now(address, word.knows),
         ];
         found.extend(verdicts.into_iter().filter_map(Result::err));
@@ -104,26 +104,15 @@ fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
     }
 }
 
-/// Rule 4 for an address. What no audit counts as leaked is never seen so, however many look: saying "again later" would
-/// have somebody wait for ever.
-fn aged(address: &Address, grace: Duration, skip: bool) -> Verdict {
+/// Rule 4 for an address. What no audit counts as leaked has been seen so by none, however many look.
+fn age(address: &Address, word: &Word, grace: Duration) -> Verdict {
+    let verdict = observed(&address.address.to_string(), address.observed, grace, word.skip_age);
     match &address.special {
-        Some(special)
-            if !skip
-                && address.proof.is_none()
-                && address.observed.is_none()
-                && !matches!(special, Special::Awaited(_)) =>
-        {
-            refuse(
-                4,
-                address,
-                format!(
-                    "it is {}, which no audit counts as leaked; --skip-age stands for their number",
-                    special.words()
-                ),
-            )
+        Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(_)) => {
+            let words = "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age";
+            verdict.or_else(|_| refuse(4, address, words))
         }
-        _ => observed(&address.address.to_string(), address.observed, grace, skip),
+        _ => verdict,
     }
 }
 

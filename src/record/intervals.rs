@@ -237,6 +237,18 @@ impl Diff<'_> {
         names
     }
 
+    /// Former names of our machines that were not known to be.
+    pub(super) fn new_former(&self) -> Vec<String> {
+        if !self.ledger.pairing.holds() {
+            return Vec::new();
+        }
+        let former = self.ledger.scope.former_names().map(|name| self.text(name));
+        let mut names: Vec<String> =
+            former.filter(|n| !self.past.former_nodes.contains(*n)).map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Hosts that neither Calico nor Kubernetes knows any more, and former names of machines, newly.
     pub(super) fn gone(&self) -> Vec<String> {
         if !self.complete(&[Input::CalicoNodes, Input::KubeNodes]) || self.is_apart() {

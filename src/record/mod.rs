@@ -62,6 +62,7 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: &Past, course: &Course) 
         pods: diff.pods(),
         nodes: diff.nodes(),
         new_ours: diff.new_ours(),
+        new_former: diff.new_former(),
         gone: diff.gone(),
         back: diff.back(),
         capacity: diff.capacity(&outcome.findings),

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::concern::{Concern, found};
 use super::dossier::{Dossier, Match, SCHEMA};
 use super::{Asked, Before, answer, sheets};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
 use crate::model::{Addr, Input, Severity, Snapshot, Time, endpoint::mac_text};
@@ -67,7 +67,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     };
     let mut next: Vec<String> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
     next.extend(commands(&dossier));
-    let itself = format!("ipaudit who {}", shell(word));
+    let itself = ask_who(word);
     let mut seen = HashSet::new();
     next.retain(|c| *c != itself && seen.insert(c.clone()));
     next.truncate(20);
@@ -80,7 +80,7 @@ pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> 
     let mut dossier = empty(word, at.unwrap_or(now));
     dossier.answer = answer::before(word, &before, at);
     if !before.is_empty() {
-        dossier.next.push(format!("ipaudit who {}", shell(word)));
+        dossier.next.push(ask_who(word));
         let open = || before.iter().flat_map(|b| &b.open);
         let codes: BTreeSet<_> = open().map(|f| f.code).collect();
         let word_itself = |s: &&String| s.as_str() != word;

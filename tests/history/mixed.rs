@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipaudit::history::{Db, Journal, Mode};
-use ipaudit::model::AllocationTuple;
+use ipaudit::model::{AllocationTuple, Code, SubjectKind};
 use rusqlite::Connection;
 
 use crate::world::Scene;
@@ -188,7 +188,14 @@ fn stamps_of_an_old_history_count_for_nothing() {
     let key = ipaudit::record::cluster_key(&scene().snapshot).unwrap();
     let past = db.past(&key).unwrap();
     assert!(past.open.len() == 2 && past.open.iter().all(|(_, f)| f.stamp.is_none()));
-    let orphan = |db: &Db| db.orphan_observations(&db.watch(1).unwrap(), &handle).unwrap().len();
+    let orphan = |db: &Db| {
+        let past = db.past(&key).unwrap();
+        let stamp = past.open.get(Code(201), SubjectKind::Handle, &handle).unwrap().stamp;
+        // An unknown stamp is none that anything has now.
+        let other = db.orphan_observations(&db.watch(1).unwrap(), &handle, 1).unwrap();
+        assert!(other.is_empty(), "another object of that id");
+        db.orphan_observations(&db.watch(1).unwrap(), &handle, stamp.unwrap_or(0)).unwrap().len()
+    };
     assert_eq!(orphan(&db), 0);
     drop(db);
     let mut scene = scene();

@@ -59,6 +59,30 @@ fn rule_4_is_not_waived_while_a_del_may_wait_between_its_two_writes() {
     by_word(&world, MACHINE).done(1);
 }
 
+/// An id that came again since the last audit: its handle is another object, and its DEL may wait right now.
+#[test]
+fn rule_4_what_was_written_since_the_last_audit_was_seen_by_none() {
+    servers::need!(Etcd3_4, Etcd3_7);
+    for version in [EtcdVersion::V3_4, EtcdVersion::V3_7] {
+        let world = World::new(version);
+        ALL.iter().for_each(|id| drop(world.orphan(id, BLOCK)));
+        let pod = world.orphan("k8s-pod-network.gone", BLOCK);
+        [1200, 600, 0].iter().for_each(|ago| world.audit(*ago));
+        let again = |key: &str| {
+            let value = world.etcd.get(key).unwrap().value;
+            world.etcd.delete(key);
+            world.etcd.put(key, value);
+        };
+        for id in ALL {
+            again(&handle_key(id));
+            by_word(&world, id).refused(4);
+        }
+        again(&handle_key(&pod));
+        world.release(&["--handle", &pod, "-o", "json"]).refused(4);
+        assert!(world.value(&handle_key(&pod)).is_some());
+    }
+}
+
 /// IPA208: every start of the machine fails, and its handle is an orphan.
 #[test]
 fn the_handle_that_keeps_a_machine_from_starting_has_a_cure() {

@@ -1,7 +1,9 @@
 //! etcd under an alarm refuses every write: a release says so first of all, and writes nothing.
 
+use etcd_client::Permission;
+
 use super::calico::handle_key;
-use super::servers::etcd_data::NOBODY;
+use super::servers::etcd_data::{NOBODY, User};
 use super::servers::{self, Etcd, EtcdVersion};
 use super::world::{BLOCK, World};
 
@@ -67,4 +69,20 @@ fn a_datastore_that_lets_nobody_in_is_a_failure_with_its_cause() {
         assert!(run.code == 2 && first.contains(cause) && first.contains("hint: "), "{run:?}");
         assert!(run.stdout.is_empty(), "{run:?}");
     }
+}
+
+/// What is forbidden is not absent: the datastore has a name, and this user may not read it.
+#[test]
+fn a_name_that_may_not_be_read_is_not_called_missing() {
+    servers::need!(Etcd3_7);
+    const PART: User = User { name: "part", password: "part-secret" };
+    let world = World::on(Etcd::builder(EtcdVersion::V3_7).auth().start());
+    world.etcd.add_user(PART, &[Permission::read("/calico/ipam/").with_prefix()]);
+    let mut command = world.command("release", &world.etcd.endpoint());
+    command.args(["--handle", "k8s-pod-network.x"]);
+    command.env("ETCD_USERNAME", PART.name).env("ETCD_PASSWORD", PART.password);
+    let run = super::world::Run::of(command.output().unwrap());
+    let last = run.stderr.lines().find(|line| line.starts_with("ipaudit: ")).unwrap_or_default();
+    assert!(run.code == 2 && last.contains("was not read") && last.contains("permission denied"), "{run:?}");
+    assert!(!run.stderr.contains("has no ClusterInformation"), "{run:?}");
 }

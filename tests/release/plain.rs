@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::calico::{Workload, address_of, block_key, handle_key, ordinals_of};
 use super::servers::{self, EtcdVersion, block_on};
-use super::world::{BLOCK, OTHER, V6, World};
+use super::world::{BLOCK, OTHER, Run, V6, World};
 
 fn on_both(test: impl Fn(World)) {
     test(World::new(EtcdVersion::V3_4));
@@ -133,6 +133,34 @@ fn orphans_by_name_one_and_many() {
     });
 }
 
+/// What an audit says next is a command that names the very handle, whatever somebody has called it.
+#[test]
+fn the_next_command_of_an_orphan_names_it() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let ids = ["-x", "--yes", "shop.{a,b}", "lb-it's", "lb-a b", "shop.\u{202e}x", "lb-$(id)", r"lb-\x41", "lb-\u{7}"];
+    ids.iter().for_each(|id| drop(world.orphan(id, BLOCK)));
+    let audit = world.command("audit", &world.etcd.endpoint()).args(["--settle", "0", "-o", "json"]).output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let found = document["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
+    let mut seen = 0;
+    for finding in found {
+        let next = finding["next"][0].as_str().unwrap();
+        let mut command = world.command("release", &world.etcd.endpoint());
+        let rest = next.strip_prefix("ipaudit release ").unwrap();
+        // The shell takes the words apart.
+        let output =
+            std::process::Command::new("bash").args(["-c", &format!("printf '%s\\0' {rest}")]).output().unwrap();
+        let words = output.stdout.split(|b| *b == 0).filter(|w| !w.is_empty());
+        command.args(["-o", "json"]).args(words.map(|w| std::str::from_utf8(w).unwrap()));
+        let run = Run::of(command.output().unwrap());
+        assert_eq!(run.rules(), [4], "{next}: {run:?}");
+        assert_eq!(run.json()["plan"]["refused"][0]["subject"], finding["subject"]["id"], "{next}");
+        seen += 1;
+    }
+    assert_eq!(seen, ids.len());
+}
+
 #[test]
 fn what_lives_is_refused() {
     servers::need!(Etcd3_7);
@@ -145,6 +173,9 @@ fn what_lives_is_refused() {
     assert!(refused.json()["answer"].as_str().unwrap().starts_with(answer), "{refused:?}");
     world.force(&["--address", &address_of(BLOCK, 0)]).refused(3);
     world.force(&["--address", &address_of(BLOCK, 0), "--i-know-what-this-is"]).refused(3);
+    // By both its names, and by one twice: each reason once.
+    let names = ["--handle", "k8s-pod-network.cresident-1", "--address", &address_of(BLOCK, 0)];
+    assert_eq!(world.force(&names).rules(), refused.rules());
     let none = world.force(&["--handle", "k8s-pod-network.never-seen"]);
     assert_eq!((none.code, none.json()["notes"].as_array().unwrap().len()), (0, 1), "{none:?}");
     assert_eq!(world.etcd.list("/calico"), all, "nothing was written");

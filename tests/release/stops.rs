@@ -74,6 +74,26 @@ fn stopped_amid_it_says_how_many_and_exits_with_1() {
     assert_eq!(world.list()[1]["outcome"], "done");
 }
 
+/// A pause may be longer than whoever stops the run has patience, and nobody waits for one after the last transaction.
+#[test]
+fn a_slowed_run_stops_amid_its_pause() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let handles = leaks(&world, 3);
+    let mut child = world.start(&world.etcd.endpoint(), &["--rate", "0.001/s", "--handle", &handles[..2].join(",")]);
+    servers::eventually("the first is done", SOON, || {
+        handles.iter().filter(|h| world.value(&handle_key(h)).is_some()).count() == 2
+    });
+    terminate(&child);
+    servers::eventually("the run ends", SOON, || child.try_wait().unwrap().is_some());
+    let run = Run::of(child.wait_with_output().unwrap());
+    assert!(run.json()["answer"].as_str().unwrap().starts_with("STOPPED; 1 of 2 released"), "{run:?}");
+    assert_eq!(run.code, 1, "{run:?}");
+    let mut child = world.start(&world.etcd.endpoint(), &["--rate", "0.001/s", "--handle", &handles[2]]);
+    servers::eventually("the only one is done", SOON, || child.try_wait().unwrap().is_some());
+    Run::of(child.wait_with_output().unwrap()).done(1);
+}
+
 #[test]
 fn stopped_after_the_last_step_it_is_done() {
     servers::need!(Etcd3_7);

@@ -42,6 +42,12 @@ fn rule_3_a_machines_former_name_is_gone_since_an_audit_saw_it_so() {
     let done = world.release(&["--handle", &gone.handle(), "--yes", "-o", "json"]);
     done.done(1);
     assert_eq!(world.value(&handle_key(&gone.handle())), None);
+    // Its Calico Node is deleted, as IPA409 says, and takes the address that told with it.
+    let (world, gone) = renamed();
+    [9000, 8400, 7800].into_iter().for_each(|ago| world.audit(ago));
+    assert!(world.etcd.delete(format!("{RESOURCES}/nodes/old-2")));
+    world.audit(0);
+    world.release(&["--handle", &gone.handle(), "--yes", "-o", "json"]).done(1);
 }
 
 /// Its Calico Node is missing: Kubernetes' word for it counts, and the audits in which it was silent do not.

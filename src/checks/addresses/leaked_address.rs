@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::shell;
+use crate::checks::evidence::release_handle;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Severity, Subject, SubjectKind};
@@ -143,7 +143,7 @@ fn report(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Find
     };
     if let Some(handle) = handle {
         let text = handle.text(&world.snapshot.names);
-        draft = draft.looks_at_handle(handle).next(format!("ipaudit release --handle {}", shell(&text)));
+        draft = draft.looks_at_handle(handle).next(release_handle(&text));
     }
     draft.next(format!("ipaudit who {}", allocation.address)).done()
 }

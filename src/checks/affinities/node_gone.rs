@@ -3,7 +3,7 @@
 use crate::model::hash::{HashMap, HashSet};
 
 use super::get_block;
-use crate::checks::evidence::{get_key, shell};
+use crate::checks::evidence::{ask_who, get_key};
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Standing, Use};
 use crate::model::{
@@ -153,7 +153,7 @@ fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Find
         .since(Some(since))
         .on_node(node)
         .with_each(cidrs.first().or(owned.bare.first()), |draft, cidr| draft.in_pool_of(cidr.first()))
-        .next(format!("ipaudit who {}", shell(world.text(node))))
+        .next(ask_who(world.text(node)))
         .with_each(&cidrs, |draft, cidr| draft.next(get_block(*cidr)))
         .with_each(&owned.bare, |draft, cidr| {
             draft.next(get_key(&keys::affinity_key(host.kind, world.text(host.name), *cidr)))

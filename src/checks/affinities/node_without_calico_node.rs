@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::{calico_node_restart, count, shell};
+use crate::checks::evidence::{ask_who, calico_node_restart, count, shell};
 use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Finding, HostKind, KubeNode, Name, Needs, Pod, Severity, Subject, SubjectKind};
 
@@ -91,7 +91,7 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
         .on_node(host)
         .next(calico_node_restart(name))
         .next(format!("calicoctl get node {}", shell(world.text(host))))
-        .next(format!("ipaudit who {}", shell(name)))
+        .next(ask_who(name))
         .rests_on_kube_node(node)
         .looks_at_calico_node(host);
     // One pod is enough for the claim, and it must be the same one again.

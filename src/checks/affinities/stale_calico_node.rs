@@ -1,6 +1,6 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
-use crate::checks::evidence::shell;
+use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Standing;
 use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
@@ -58,7 +58,7 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
         .fact("tunnels", tunnels.collect::<Vec<_>>())
         .fact("created", node.created)
         .on_node(node.name)
-        .next(format!("ipaudit who {}", shell(world.text(node.name))))
+        .next(ask_who(world.text(node.name)))
         .next(format!("calicoctl delete node {}", shell(world.text(node.name))))
         .rests_on_calico_node(node)
         .with_each(present, |d, name| d.looks_at_calico_node(name))

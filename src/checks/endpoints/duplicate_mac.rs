@@ -1,7 +1,7 @@
 //! IPA507: two endpoints of one node share a MAC address.
 
 use super::on_one_node;
-use crate::checks::evidence::{count, shell};
+use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind, endpoint};
 
@@ -47,7 +47,7 @@ fn report(world: &World<'_>, same: &[&Endpoint]) -> Option<Finding> {
         .fact("endpoints", facts)
         .on_node(same[0].node)
         .with_each(same, |d, e| d.rests_on_endpoint(e))
-        .with_each(&pods, |d, pod| d.next(format!("ipaudit who {}", shell(pod))));
+        .with_each(&pods, |d, pod| d.next(ask_who(pod)));
     Some(draft.done())
 }
 

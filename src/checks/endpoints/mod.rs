@@ -10,7 +10,7 @@ pub mod stale_endpoint;
 pub mod twin_endpoints;
 
 use super::World;
-use super::evidence::{Draft, shell};
+use super::evidence::{Draft, release_handle, shell};
 use crate::model::{Endpoint, HandleId, Name, Subject, SubjectKind};
 
 /// An endpoint as the subject of a finding: `namespace/name` of its key.
@@ -38,7 +38,7 @@ fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint) ->
     let draft = match handle_left(world, endpoint) {
         Some(handle) => draft
             .fact("handle_left", handle.text(&world.snapshot.names))
-            .next(format!("ipaudit release --handle {}", shell(&handle.text(&world.snapshot.names)))),
+            .next(release_handle(&handle.text(&world.snapshot.names))),
         None => draft.next(format!("calicoctl delete workloadendpoint {name} --namespace={namespace}")),
     };
     draft.next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))

@@ -1,6 +1,7 @@
 //! IPA503: one workload, endpoints on several nodes. The incident of 2017.
 
 use super::workload;
+use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
@@ -82,7 +83,7 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
         .fact("pod_node", home)
         .fact("endpoints", endpoints)
         .in_namespace(twins[0].namespace)
-        .next(format!("ipaudit who {}", super::shell(&world.pair(twins[0].namespace, twins[0].pod))))
+        .next(ask_who(&world.pair(twins[0].namespace, twins[0].pod)))
         .with_each(twins, |d, e| {
             let scope = &world.ledger.scope;
             d.rests_on_endpoint(e).looks_at_calico_node(e.node).looks_at_kube_node(scope.kubernetes_name(e.node))

@@ -1,7 +1,7 @@
 //! IPA202: a handle counts addresses that its blocks do not have.
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Discord, Tally};
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
@@ -77,7 +77,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) ->
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&all, |d, &cidr| d.looks_at_block(cidr));
-    belongs(draft, world, tally.id, &all).next(format!("ipaudit who {}", shell(&id))).done()
+    belongs(draft, world, tally.id, &all).next(ask_who(&id)).done()
 }
 
 #[cfg(test)]

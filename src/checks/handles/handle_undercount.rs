@@ -1,7 +1,7 @@
 //! IPA203: a handle counts fewer addresses than the blocks have of it.
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Discord, Tally, Use};
 use crate::model::{Cidr, Code, Finding, Needs, Severity, Subject, SubjectKind};
@@ -64,7 +64,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
         .fact("owner_pods", owner_pods(world, tally.id))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(allocations, |d, a| d.rests_on_allocation(a));
-    belongs(draft, world, tally.id, &blocks).next(format!("ipaudit who {}", shell(&id))).done()
+    belongs(draft, world, tally.id, &blocks).next(ask_who(&id)).done()
 }
 
 #[cfg(test)]

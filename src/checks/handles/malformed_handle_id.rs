@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::stored_id;
-use crate::checks::evidence::shell;
+use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::model::{
     Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, Subject, SubjectKind,
@@ -91,7 +91,7 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
         .fact("addresses", places.addresses.clone())
         .with_each(&places.objects, |d, object| d.rests_on_handle(object))
         .with_each(&places.blocks, |d, block| d.looks_at_block(block.cidr))
-        .next(format!("ipaudit who {}", shell(id)));
+        .next(ask_who(id));
     if let Some(allocation) = first.and_then(|a| world.ledger.allocations_at(a).first()) {
         let owner = world.ledger.owners_of(allocation).next().copied().unwrap_or_default();
         draft = draft.on_node(world.ledger.owner_node(allocation)).in_namespace(owner.namespace);

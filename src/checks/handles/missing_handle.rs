@@ -1,7 +1,7 @@
 //! IPA204: a block names a handle that does not exist.
 
 use super::{belongs, block_list, owner_pods, spelled_in_blocks};
-use crate::checks::evidence::{count, shell};
+use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
@@ -55,7 +55,7 @@ fn report(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Findi
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_handle(id)
         .with_each(allocations.first(), |d, a| d.next(format!("ipaudit who {}", a.address)));
-    belongs(draft, world, id, &blocks).next(format!("ipaudit who {}", shell(&text))).done()
+    belongs(draft, world, id, &blocks).next(ask_who(&text)).done()
 }
 
 #[cfg(test)]

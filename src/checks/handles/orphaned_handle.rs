@@ -1,7 +1,7 @@
 //! IPA201: a handle of which no block has any address.
 
 use super::{belongs, block_list, host_of, objects_facts, stored_id};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::release_handle;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, Subject, SubjectKind};
@@ -26,7 +26,9 @@ pub static CHECK: Check = Check {
             … --i-know-what-this-is`, after three audits that saw it.",
         silent: "A handle whose container an endpoint still has is no orphan but the evidence of a lost allocation \
             (IPA202). Blocks that do not decode hide what they hold, so handles that count in them are not judged. A \
-            stopped KubeVirt machine keeps its allocation, and with it its handle.",
+            stopped KubeVirt machine keeps its allocation, and with it its handle. An address that was being allocated at \
+            the first look and is being given back at the second leaves its handle as an orphan's is, at both: a release \
+            wants three audits.",
     },
     run,
 };
@@ -44,10 +46,15 @@ pub fn is_orphaned(world: &World<'_>, tally: &Tally<'_>) -> bool {
     tally.holds_nothing() && !is_dark(world, tally) && !world.ledger.has_container(tally.id)
 }
 
+/// The stamp of the finding about this object: an audit that recorded the same one has seen this very object.
+pub fn stamp(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> u128 {
+    report(world, tally, object).stamp()
+}
+
 /// The command that releases an orphan: one whose id comes again takes the operator's word.
 pub(super) fn release(world: &World<'_>, id: HandleId, stored: &str) -> String {
     let word = if id.comes_again(&world.snapshot.names) { " --i-know-what-this-is" } else { "" };
-    format!("ipaudit release --handle {}{word}", shell(stored))
+    format!("{}{word}", release_handle(stored))
 }
 
 /// Whether something that does not decode may hold an allocation of it, or an endpoint with its container.

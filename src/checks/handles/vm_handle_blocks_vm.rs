@@ -1,7 +1,7 @@
 //! IPA208: a KubeVirt machine's handle counts an address that no block holds.
 
 use super::{belongs, objects_facts, orphaned_handle, stored_id};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
@@ -69,7 +69,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
 fn next(world: &World<'_>, tally: &Tally<'_>, id: &str) -> String {
     match tally.holds_nothing() {
         true => orphaned_handle::release(world, tally.id, id),
-        false => format!("ipaudit who {}", shell(id)),
+        false => ask_who(id),
     }
 }
 

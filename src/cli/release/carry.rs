@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
+use tokio::time::Instant;
 
 use super::record::{Recorder, StepOutcome};
 use crate::apply::{self, Outcome, Seen, Settled};
@@ -26,6 +27,8 @@ use crate::source::kube_look::{self, Looked};
 
 /// How often a step is read and decided again.
 const TRIES: usize = 3;
+/// How often a pause looks whether the run is stopped.
+const LISTEN: Duration = Duration::from_millis(50);
 /// How often more keys may turn out to be needed.
 const ROUNDS: usize = 4;
 
@@ -103,7 +106,7 @@ impl Carrier<'_> {
                 tally.left = steps - i;
                 break;
             }
-            let began = tokio::time::Instant::now();
+            let began = Instant::now();
             let count = licence.step().work.count();
             match self.step(&licence, &mut tally).await {
                 End::Done(done) => tally.done += done,
@@ -121,12 +124,20 @@ impl Carrier<'_> {
                 tally.left = steps - i - 1;
                 break;
             }
-            if let Some(rate) = self.rate {
-                tokio::time::sleep_until(began + Duration::from_secs_f64(1.0 / rate)).await;
+            // After the last one there is nothing to slow down, and others wait for the turn.
+            if let Some(rate) = self.rate.filter(|_| i + 1 < steps) {
+                self.pause(began + Duration::from_secs_f64(1.0 / rate)).await;
             }
         }
         self.bar.finish_and_clear();
         tally
+    }
+
+    /// Waits until then, or until the run is stopped: a pause may be longer than whoever stops it has patience.
+    async fn pause(&self, until: Instant) {
+        while !self.stop.load(Ordering::SeqCst) && Instant::now() < until {
+            tokio::time::sleep_until(until.min(Instant::now() + LISTEN)).await;
+        }
     }
 
     async fn step(&mut self, licence: &Licence<'_>, tally: &mut Tally) -> End {

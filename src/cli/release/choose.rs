@@ -42,8 +42,8 @@ pub fn choose(args: &ReleaseArgs, world: &World<'_>) -> Chosen {
 fn by_name(args: &ReleaseArgs, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
     let mut chosen = Chosen::default();
     let mut wanted = BTreeSet::new();
-    for id in &args.handle {
-        match HandleId::find(&world.snapshot.names, id) {
+    for id in args.handles() {
+        match HandleId::find(&world.snapshot.names, &id) {
             Some(id) => drop(wanted.insert(Wanted::Handle(id))),
             None => chosen.nothing.push(format!("{id}: no such handle, and no block has an address of it")),
         }

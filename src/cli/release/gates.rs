@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::record::nameless;
 use crate::checks::addresses::leaked_address;
 use crate::checks::{self, World};
 use crate::cli::gather::present;
@@ -51,9 +52,7 @@ fn broken(snapshot: &Snapshot) -> Vec<String> {
 
 fn identity(world: &World<'_>, known: bool) -> Result<(), String> {
     match () {
-        () if world.snapshot.guid() == "unknown" => {
-            Err("the datastore has no ClusterInformation with a GUID".to_owned())
-        }
+        () if world.snapshot.guid() == "unknown" => Err(nameless(world.snapshot)),
         () if !known => Err("neither Kubernetes nor the history says which cluster this is".to_owned()),
         () => Ok(()),
     }

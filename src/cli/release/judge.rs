@@ -101,7 +101,8 @@ impl<'w> Judge<'w> {
             recurring::automatically(text, whose, self.word.knows).err().into_iter().collect();
         for object in tally.objects {
             let asked = whose.is_some() || !self.word.skip_age;
-            let seen = if asked { self.observed.handle(&self.orphan_of(object).id) } else { None };
+            let very = || orphaned_handle::stamp(&self.world, &tally, object);
+            let seen = if asked { self.observed.handle(&self.orphan_of(object).id, very()) } else { None };
             refused.extend(recurring::observed(text, whose, seen, grace, self.word).err());
         }
         if !refused.is_empty() {

@@ -14,6 +14,7 @@ pub mod session;
 mod show;
 pub mod turn;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use carry::read_until;
@@ -138,7 +139,7 @@ pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Err
 
 fn asked(args: &ReleaseArgs) -> serde_json::Value {
     serde_json::json!({
-        "handles": args.handle,
+        "handles": args.handles(),
         "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "code": args.code.map(|c| c.to_string()),
         "older_than_seconds": args.older_than.map(|d| d.as_secs()),
@@ -181,7 +182,7 @@ async fn plan(
     let mut planned = Planned::default();
     let circumstances = gates::circumstances(&world, ask, live, recorder.knows_pair());
     planned.plan.refusals = rule_2::refusals(&circumstances);
-    let named = args.address.len() + args.handle.len();
+    let named = args.address.len() + args.handles().len();
     planned.plan.refusals.extend(rules::one_at_a_time(args.i_know_what_this_is, named).err());
     planned.plan.refusals.extend(rules::by_age(ask == Ask::Bulk, past.map_or(0, |p| p.audits)).err());
     if !planned.plan.refusals.is_empty() {
@@ -222,6 +223,7 @@ async fn steps(judge: &Judge<'_>, wanted: &[Wanted], sources: &Sources, planned:
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut orphaned: Vec<Orphan> = Vec::new();
     let mut reason = String::new();
+    let mut refused: Vec<Refusal> = Vec::new();
     for wanted in wanted {
         let verdict = match wanted {
             Wanted::Handle(id) => judge.handle(*id),
@@ -229,7 +231,7 @@ async fn steps(judge: &Judge<'_>, wanted: &[Wanted], sources: &Sources, planned:
         };
         match verdict {
             Verdict::Nothing(words) => planned.nothing.push(words),
-            Verdict::Refused(refusals) => planned.plan.refusals.extend(refusals),
+            Verdict::Refused(refusals) => refused.extend(refusals),
             Verdict::Go(candidate) => match candidate.work {
                 Work::Orphans(list) => {
                     reason.clone_from(&candidate.reason);
@@ -241,6 +243,10 @@ async fn steps(judge: &Judge<'_>, wanted: &[Wanted], sources: &Sources, planned:
             },
         }
     }
+    // An address and its handle, or two addresses of it, are refused for the same reasons: each is told once.
+    let mut told = HashSet::new();
+    refused.retain(|refusal| told.insert(refusal.clone()));
+    planned.plan.refusals.extend(refused);
     orphaned.sort_by(|a, b| a.key.cmp(&b.key));
     orphaned.dedup();
     let batches = orphans::batches(orphaned).into_iter().map(|batch| Candidate {

@@ -8,7 +8,7 @@ use crate::history::query::Window;
 use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow, Watch};
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
-use crate::model::{AllocationTuple, Code, Observation, Past, Snapshot, SubjectKind, Time};
+use crate::model::{AllocationTuple, Code, Input, InputState, Observation, Past, Snapshot, SubjectKind, Time};
 use crate::plan::confirm::Work;
 use crate::plan::outcome::Word as Ended;
 use crate::plan::transaction::{After, Change, Stored, Transaction};
@@ -43,13 +43,26 @@ pub struct Recorder {
     step: i64,
 }
 
+/// Why the datastore has no name here. That it could not be read is not that it has none.
+pub fn nameless(snapshot: &Snapshot) -> String {
+    let coverage = &snapshot.coverage;
+    match coverage.state(Input::Config) {
+        InputState::Complete => "the datastore has no ClusterInformation with a GUID".to_owned(),
+        state => {
+            let detail = coverage.detail(Input::Config);
+            let why = if detail.is_empty() { state.word() } else { detail };
+            format!("its ClusterInformation, which holds the datastore's name, was not read: {why}")
+        }
+    }
+}
+
 impl Recorder {
     /// Opens the history, if there is one, and looks the pair up in it.
     ///
     /// # Errors
     /// A history that cannot be opened, a datastore without a name.
     pub fn open(args: &DbArgs, snapshot: &Snapshot) -> Result<Recorder, Error> {
-        let no_name = || Error::new("record a release").cause("the datastore has no ClusterInformation with a GUID");
+        let no_name = || Error::new("record a release").cause(nameless(snapshot));
         let key = cluster_key(snapshot).ok_or_else(no_name)?;
         let args = args.clone();
         let mut recorder = Recorder { args, db: None, key, pair: None, watch: None, release: 0, step: 0 };
@@ -105,9 +118,11 @@ impl Recorder {
         self.pair
     }
 
-    /// How often audits have seen this handle orphaned, by its id as stored. What cannot be read has not been seen.
-    pub fn handle(&self, id: &str) -> Option<Observation> {
-        Observation::of(&self.db.as_ref()?.orphan_observations(self.watch.as_ref()?, id).unwrap_or_default())
+    /// How often audits have seen this very handle orphaned, by its id as stored and the finding's stamp. What cannot be
+    /// read has not been seen.
+    pub fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
+        let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
+        Observation::of(&db.orphan_observations(watch, id, stamp).unwrap_or_default())
     }
 
     /// How often audits have seen this very allocation with this finding (leaked, awaited) while its node (Calico's name)

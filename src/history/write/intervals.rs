@@ -226,6 +226,11 @@ impl Writer<'_> {
              ON CONFLICT (pair, name) DO UPDATE SET ours = 1",
         )?;
         set(
+            &record.new_former,
+            "INSERT INTO node (pair, name, ours) SELECT ?1, ?2, 2 WHERE ?3 IS NOT NULL \
+             ON CONFLICT (pair, name) DO UPDATE SET ours = 2 WHERE ours = 0",
+        )?;
+        set(
             &record.gone,
             "INSERT INTO node (pair, name, ours, gone_since) VALUES (?1, ?2, 0, ?3) \
              ON CONFLICT (pair, name) DO UPDATE SET gone_since = excluded.gone_since",

@@ -114,19 +114,6 @@ fn rule_4_three_audits_over_a_quarter_of_an_hour_or_the_grace() {
 }
 
 #[test]
-fn rule_4_sends_nobody_to_wait_for_audits_that_never_count() {
-    let word = |skip_age| Word { knows: true, skip_age, ..Word::default() };
-    let tunnel = || Address { special: Some(Special::Tunnel), proof: None, observed: None, ..leaked() };
-    let [refusal] = &refusals(&[tunnel()], &word(false), now(), GRACE)[..] else { panic!("one rule") };
-    assert!(refusal.rule == 4 && refusal.words.contains("--skip-age"), "{refusal:?}");
-    assert!(!refusal.words.contains("ipaudit audit"), "{refusal:?}");
-    assert_eq!(rules(tunnel(), &word(true)), [0u8; 0]);
-    // What waits for an address is counted.
-    let awaited = Address { special: Some(Special::Awaited("rt/ctl-0".into())), ..tunnel() };
-    assert!(refusals(&[awaited], &word(false), now(), GRACE).iter().any(|r| r.words.contains("ipaudit audit")));
-}
-
-#[test]
 fn rule_4_skip_age_waives_nothing_else() {
     let young = Address { observed: None, ..leaked() };
     let skip = Word { skip_age: true, ..Word::default() };
@@ -196,6 +183,21 @@ fn rule_7_an_address_that_its_next_pod_waits_for_goes_by_the_operators_word() {
         rules(Address { special, proof: None, pod_now: PodNow::SameAndNoHolder, observed: None, ..leaked() }, word)
     };
     assert_eq!((young(&knows), young(&Word { skip_age: true, ..knows })), (vec![4], vec![]));
+}
+
+/// "Run an audit again" would never help: no audit counts a service's address as leaked.
+#[test]
+fn rule_4_says_what_helps_where_no_audit_watches() {
+    let knows = Word { knows: true, ..Word::default() };
+    let words = |special: Special, word: &Word| {
+        let address = Address { special: Some(special), proof: None, observed: None, ..leaked() };
+        refusals(&[address], word, now(), GRACE).into_iter().find(|r| r.rule == 4).map(|r| r.words)
+    };
+    let of_service = words(Special::LoadBalancer, &knows).unwrap();
+    assert!(of_service.ends_with(": --skip-age") && !of_service.contains("again later"), "{of_service}");
+    let awaited = words(Special::Awaited("shop/web-0".into()), &knows).unwrap();
+    assert!(awaited.contains("run `ipaudit audit` again later"), "{awaited}");
+    assert_eq!(words(Special::LoadBalancer, &Word { skip_age: true, ..knows }), None);
 }
 
 #[test]
