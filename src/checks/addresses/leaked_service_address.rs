@@ -93,7 +93,7 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
     draft
         .advice("release it by itself")
         .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
+        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
         .done()
 }
 
@@ -156,7 +156,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.9.0"));
         assert_eq!(found[0].summary, "service edge/api does not exist");
-        assert_eq!(found[0].next[1], "ipaudit release --address 10.65.9.0 --i-know-what-this-is");
+        assert_eq!(found[0].next[1], "ipaudit release --address 10.65.9.0 --i-know-what-this-is --skip-age");
         assert_eq!(found[0].rests.len(), 3);
     }
 

@@ -118,7 +118,7 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
     draft
         .advice("release it by itself, once the node is known to be off or to use the other address")
         .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
+        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
         .done()
 }
 
@@ -156,7 +156,7 @@ mod tests {
             let found = c.find(&CHECK);
             assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.128"));
             assert_eq!(found[0].summary, format!("{} tunnel of node-3, which is gone", tunnel.word()));
-            assert_eq!(found[0].next[1], "ipaudit release --address 10.65.0.128 --i-know-what-this-is");
+            assert_eq!(found[0].next[1], "ipaudit release --address 10.65.0.128 --i-know-what-this-is --skip-age");
             assert_eq!(found[0].rests.len(), 3);
         }
     }

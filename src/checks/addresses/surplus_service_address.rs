@@ -113,7 +113,7 @@ fn report(
     draft
         .advice("release it by itself: nothing else gives it back")
         .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
+        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
         .done()
 }
 
@@ -166,7 +166,7 @@ mod tests {
         let found = mail(&["10.77.3.2", "10.77.3.6"], V4).find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "10.77.3.6", Severity::Warning));
         assert_eq!(found[0].summary, "service edge/mail has 10.77.3.2 already");
-        assert_eq!(found[0].next[1], "ipaudit release --address 10.77.3.6 --i-know-what-this-is");
+        assert_eq!(found[0].next[1], "ipaudit release --address 10.77.3.6 --i-know-what-this-is --skip-age");
         // Though it is the earlier one.
         let mut c = mail(&["10.77.3.2", "10.77.3.6"], V4);
         c.snapshot.services[0].ingress = [addr("10.77.3.6")].into();
