@@ -5,7 +5,7 @@
 
 use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -93,9 +93,13 @@ impl Db {
     /// As [`Db::open`].
     pub fn open_patiently(path: &Path, mode: Mode, patience: Duration) -> Result<Db, Error> {
         match mode {
-            Mode::Write(journal) => Db::open_to_write(path, journal, patience),
+            Mode::Write(journal) => patiently(patience, |left| Db::open_to_write(path, journal, left)),
             Mode::Read => Db::open_to_read(path, patience),
         }
+        .and_then(|db| {
+            db.connection.busy_timeout(patience).map_err(db.failed("open the history"))?;
+            Ok(db)
+        })
     }
 
     /// Asks the history at `path`. Answered from a file at rest, `question` leaves nothing beside it; when somebody wrote
@@ -220,8 +224,76 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     })
 }
 
+/// Tries until it is done, has failed for another reason, or the time is over; each try is told how much is left.
+///
+/// SQLite waits by itself only where that can help. Two that read a file and now both want to write it, as two do that
+/// set a new file's journal mode, would wait for each other: one of them is told "locked" at once, whatever its busy
+/// timeout, and has to let go and begin anew.
+pub(super) fn patiently<T>(
+    patience: Duration,
+    mut attempt: impl FnMut(Duration) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let began = Instant::now();
+    loop {
+        let tried = attempt(patience.saturating_sub(began.elapsed()));
+        match tried {
+            Err(error) if is_busy(&error) && began.elapsed() < patience => std::thread::sleep(PAUSE),
+            tried => return tried,
+        }
+    }
+}
+
+/// Between two tries. Longer than it takes to make the tables.
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn is_busy(error: &Error) -> bool {
+    let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
+    cause.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DatabaseBusy)
+}
+
 /// What SQLite says, with what to do about it.
 pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
     let hint = error.sqlite_error_code().map(|code| hint::of(path, code)).unwrap_or_default();
     Error::new(doing).at(path.display().to_string()).cause(error).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both set the journal mode of a file that neither has seen before.
+    #[test]
+    fn many_at_once_make_one_history() {
+        for round in 0..40 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("history.db");
+            let journal = if round % 2 == 0 { Journal::Wal } else { Journal::Truncate };
+            let start = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                let open = || {
+                    start.wait();
+                    Db::open(&path, Mode::Write(journal)).map(drop)
+                };
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+                for one in all {
+                    one.join().unwrap().unwrap();
+                }
+            });
+        }
+    }
+
+    /// Whoever holds it for good is told of when the time is over, and not before.
+    #[test]
+    fn patience_has_an_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.db");
+        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        let holder = Connection::open(&path).unwrap();
+        holder.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE").unwrap();
+        let patience = Duration::from_millis(300);
+        let began = Instant::now();
+        let error = Db::open_patiently(&path, Mode::Write(Journal::Wal), patience).unwrap_err();
+        assert!(is_busy(&error), "{error:?}");
+        assert!(began.elapsed() >= patience, "{:?}", began.elapsed());
+    }
 }

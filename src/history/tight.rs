@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::failed;
+use super::open::{failed, patiently};
 use super::rest::Rest;
 use super::{Db, Journal, Mode, kill, migrate};
 use crate::error::Error;
@@ -43,6 +43,10 @@ impl Tight {
     /// Somebody else has it open, its journals hold something, it is of an older schema, or there is no room for the
     /// copy either.
     pub fn open(path: &Path, patience: Duration) -> Result<Tight, Error> {
+        patiently(patience, |left| Tight::lock(path, left))
+    }
+
+    fn lock(path: &Path, patience: Duration) -> Result<Tight, Error> {
         let doing = "make room in the history";
         let refused = |why: &str| Error::new(doing).at(path.display().to_string()).cause(why.to_owned());
         if Rest::of(path).is_none() {
