@@ -1,23 +1,97 @@
 //! `ipaudit audit`: look, check, look again at suspects, tell.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
+
 use super::again;
-use super::args::{AuditArgs, Judging, Output, View};
+use super::etcd_args::EtcdArgs;
 use super::gather::{self, FirstLook, Sources};
+use super::history_args::HistoryArgs;
+use super::judging_args::Judging;
+use super::kube_args::KubeArgs;
 use super::memory::{self, Memory, Overtaken};
 use super::output::Streams;
+use super::settings_args::SettingsArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
-use crate::exit::Exit;
+use crate::exit::{Exit, FailOn};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
-use crate::model::{Input, Past, Patch, Snapshot, Time};
+use crate::model::{Code, Input, Past, Patch, Severity, Snapshot, Time};
 use crate::record::Course;
 use crate::render::{self, AuditView, Circumstances, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
+
+/// Flags of `audit`.
+#[derive(Args, Debug)]
+pub struct AuditArgs {
+    /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now. Recorded in a history only
+    /// with --db on the command line
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+
+    #[command(flatten)]
+    pub history: HistoryArgs,
+
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// Flags that decide what is shown and how a script learns of it.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct View {
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    pub output: Output,
+
+    /// Exit with 1 when there is a finding at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    pub fail_on: FailOn,
+
+    /// Show (and count for exit 1) only these codes; comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    pub code: Vec<Code>,
+
+    /// Show (and count for exit 1) only findings at least this bad
+    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
+    pub severity: Option<Severity>,
+
+    /// Every finding on its own, also those that another one explains; every pool, and every node in the JSON
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+
+    /// How full pools and nodes are, in full: addresses and blocks of each pool, and the biggest nodes
+    #[arg(long, env = "IPAUDIT_CAPACITY")]
+    pub capacity: bool,
+}
+
+/// Output formats of an audit.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+    /// One finding a line
+    Jsonl,
+}
 
 /// Runs the command.
 ///

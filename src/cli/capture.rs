@@ -1,13 +1,36 @@
 //! `ipaudit capture`: save what an audit reads, both looks, in one file.
 
-use super::args::CaptureArgs;
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::audit;
+use super::etcd_args::EtcdArgs;
 use super::gather::Sources;
+use super::judging_args::Judging;
+use super::kube_args::KubeArgs;
 use super::memory::Memory;
 use super::output::Streams;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::source::capture::Writer;
+
+/// Flags of `capture`.
+#[derive(Args, Debug)]
+pub struct CaptureArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE", env = "IPAUDIT_CAPTURE_FILE")]
+    pub file: PathBuf,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub judging: Judging,
+}
 
 /// Runs the command. A capture of inputs that could not all be read is made all the same, and exits with 3.
 ///

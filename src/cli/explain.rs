@@ -1,11 +1,20 @@
 //! `ipaudit explain [CODE]`: the manual of a check, or the list of all.
 
-use super::args::ExplainArgs;
+use clap::Args;
+
 use super::output::Streams;
 use crate::checks;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::model::Code;
 use crate::render::manual;
+
+/// Flags of `explain`.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// A code as IPA101; all codes when absent
+    pub code: Option<Code>,
+}
 
 /// Runs the command.
 ///

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
-use super::args::Cli;
+use super::Cli;
 
 /// Of every command: its name, and each of its arguments.
 fn arguments() -> Vec<(String, clap::Arg)> {

@@ -1,16 +1,52 @@
 //! `ipaudit history`: forget what is old, see whether the file is whole, get the data out.
 
 use std::io;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
 
 use super::gather;
 use super::history_args::DbArgs;
-use super::history_args::{HistoryCommand, HistoryCommandArgs, PruneArgs};
 use super::output::Streams;
+use super::parse::duration;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::tight::{Tight, is_out_of_room};
 use crate::render::escape::escape;
 use crate::render::json;
+
+/// Flags of `history`.
+#[derive(Args, Debug)]
+pub struct HistoryCommandArgs {
+    #[command(subcommand)]
+    pub command: HistoryCommand,
+}
+
+/// What to do with the history.
+#[derive(Subcommand, Debug)]
+pub enum HistoryCommand {
+    /// Forget audits and what has ended, once they are older than --keep; says what goes before it goes
+    Prune(PruneArgs),
+    /// Whether the file is whole; reads all of it. Exit code 1: it is not
+    Check(DbArgs),
+    /// Every row of every table as a line of JSON (docs/history.md)
+    Export(DbArgs),
+}
+
+/// Flags of `history prune`.
+#[derive(Args, Debug)]
+pub struct PruneArgs {
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// How long audits and what has ended are kept
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
+    pub keep: Duration,
+
+    /// Do it without asking
+    #[arg(long)]
+    pub yes: bool,
+}
 
 /// Runs the command.
 ///

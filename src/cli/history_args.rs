@@ -1,10 +1,11 @@
-//! Flags that say where the history is and how long it is kept, and those of `history` itself.
+//! Flags that say where the history is and how long it is kept.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 
+use super::parse::duration;
 use crate::error::Error;
 use crate::history::{self, Db, Journal, Mode};
 
@@ -22,7 +23,7 @@ pub struct DbArgs {
     pub db_journal: JournalArg,
 
     /// How long to wait for another ipaudit that writes the history [default: 30s; for another release's turn 5m]
-    #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = super::args::duration)]
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = duration)]
     pub db_wait: Option<Duration>,
 }
 
@@ -38,7 +39,7 @@ pub struct HistoryArgs {
     pub no_history: bool,
 
     /// How long audits and what has ended are kept; what is open and releases are kept for ever
-    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = super::args::duration)]
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
     pub keep: Duration,
 
     /// `--db` stands on the command line, not in the environment alone.
@@ -116,37 +117,4 @@ impl DbArgs {
                 .hint("--db PATH names one, --no-history does without")
         })
     }
-}
-
-/// Flags of `history`.
-#[derive(Args, Debug)]
-pub struct HistoryCommandArgs {
-    #[command(subcommand)]
-    pub command: HistoryCommand,
-}
-
-/// What to do with the history.
-#[derive(Subcommand, Debug)]
-pub enum HistoryCommand {
-    /// Forget audits and what has ended, once they are older than --keep; says what goes before it goes
-    Prune(PruneArgs),
-    /// Whether the file is whole; reads all of it. Exit code 1: it is not
-    Check(DbArgs),
-    /// Every row of every table as a line of JSON (docs/history.md)
-    Export(DbArgs),
-}
-
-/// Flags of `history prune`.
-#[derive(Args, Debug)]
-pub struct PruneArgs {
-    #[command(flatten)]
-    pub db: DbArgs,
-
-    /// How long audits and what has ended are kept
-    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = super::args::duration)]
-    pub keep: Duration,
-
-    /// Do it without asking
-    #[arg(long)]
-    pub yes: bool,
 }

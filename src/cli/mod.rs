@@ -1,41 +1,83 @@
 //! The commands: one thin file each, which carries values between the rooms and decides nothing itself.
 
 mod again;
-pub mod args;
 mod audit;
 mod capture;
-pub mod etcd_args;
+mod etcd_args;
 mod explain;
 #[cfg(test)]
 mod flags;
 mod gather;
 mod history;
-pub mod history_args;
-pub mod kube_args;
+mod history_args;
+mod judging_args;
+mod kube_args;
 mod memory;
-pub mod moment;
+mod moment;
 mod output;
+mod parse;
 mod release;
-pub mod release_args;
 mod report;
-pub mod settings_args;
+mod settings_args;
 mod undo;
 mod who;
 mod who_before;
 mod who_deep;
 
 use clap::parser::ValueSource;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use args::{Cli, Command};
-use output::Streams;
+use audit::AuditArgs;
+use capture::CaptureArgs;
+use explain::ExplainArgs;
+use history::HistoryCommandArgs;
+use output::{Global, Streams};
+use release::args::ReleaseArgs;
+use report::ReportArgs;
+use undo::UndoArgs;
+use who::WhoArgs;
 
 use crate::error::Error;
 use crate::exit::Exit;
 
+/// The flight recorder and repair kit for Calico IPAM on etcd: which address is leaked or held twice, and by whom.
+///
+/// Reads Calico's blocks, handles, affinities and workload endpoints at one etcd revision and holds them against the
+/// pods that really live. Exit codes: 0 clean, 1 findings at or above --fail-on, 2 usage or failure, 3 incomplete.
+#[derive(Parser, Debug)]
+#[command(name = "ipaudit", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    global: Global,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Read, check and tell: one pass, what a CronJob runs
+    Audit(Box<AuditArgs>),
+    /// Save everything that an audit reads in one file, to be audited elsewhere
+    Capture(Box<CaptureArgs>),
+    /// Give leaked addresses and orphaned handles back: plan, show, ask, write, verify
+    Release(Box<ReleaseArgs>),
+    /// Put a wrong release back, where that is still right
+    Undo(Box<UndoArgs>),
+    /// What a code means: risk, how it comes about, what to do; without a code, all of them
+    Explain(ExplainArgs),
+    /// What is kept of earlier audits: forget what is old, see whether the file is whole, get the data out
+    History(HistoryCommandArgs),
+    /// What the history says of a stretch of time: new, ongoing, came back, ended; works while the cluster does not
+    Report(ReportArgs),
+    /// Who holds an address, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
+    Who(Box<WhoArgs>),
+}
+
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let cli = match parse() {
+    let cli = match typed() {
         Ok(cli) => cli,
         Err(e) => {
             // Nobody can be told that the streams are gone.
@@ -55,7 +97,7 @@ pub fn main() -> Exit {
 }
 
 /// The command line, and which of it was typed rather than found in the environment where that matters.
-fn parse() -> Result<Cli, clap::Error> {
+fn typed() -> Result<Cli, clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {

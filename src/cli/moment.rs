@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::args::duration;
+use super::parse::duration;
 use crate::model::Time;
 
 /// A time, or so long before now.

@@ -8,12 +8,37 @@ use std::error::Error as StdError;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::args::{Color, Global};
 use crate::error::{Error, chain};
 use crate::render::escape::{escape, is_hidden};
 use crate::render::guard::Guard;
+
+/// Flags of every command.
+#[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct Global {
+    /// Colours: auto is on a terminal only; NO_COLOR switches them off
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", env = "IPAUDIT_COLOR")]
+    pub color: Color,
+
+    /// Nothing on standard error but errors, and findings only on standard output
+    #[arg(short, long, global = true, env = "IPAUDIT_QUIET")]
+    pub quiet: bool,
+
+    /// Say where settings came from and what is being done; twice: what the libraries do too
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// When to use colours.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
 
 /// What the two streams can do, decided once.
 #[derive(Clone, Copy, Debug)]

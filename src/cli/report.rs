@@ -5,20 +5,97 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::args::{ReportArgs, ReportOutput};
+use clap::{Args, ValueEnum};
+
+use super::history_args::DbArgs;
+use super::moment::{Moment, moment};
 use super::output::Streams;
+use super::parse::time;
+use super::settings_args::IgnoreArgs;
 use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::exit::{Exit, FailOn};
 use crate::history::Db;
 use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
-use crate::model::{Code, InputState, Time};
+use crate::model::{Code, InputState, Severity, Time};
 use crate::render::Narrow;
 use crate::render::report::{
     self, ClusterReport, Ended, How, IncompleteAudit, Leaks, Line, PoolPoint, PoolTrend, Reboot, ReportView,
 };
 use crate::settings::Ignore;
+
+/// Flags of `report`.
+#[derive(Args, Debug, Clone)]
+pub struct ReportArgs {
+    /// From when: so long before now (24h, 7d) or a time: 2026-11-24 (its beginning) and 2026-11-24T03:04 in UTC, or RFC
+    /// 3339 with a zone
+    #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment)]
+    pub since: Moment,
+
+    /// Until when, likewise; now when absent
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_UNTIL", value_parser = moment)]
+    pub until: Option<Moment>,
+
+    /// Only this cluster: the beginning of its datastore's GUID or of a Kubernetes UID
+    #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER")]
+    pub cluster: Option<String>,
+
+    /// Only these codes; comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    pub code: Vec<Code>,
+
+    /// Only findings at least this bad
+    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
+    pub severity: Option<Severity>,
+
+    /// Only what belongs to this node
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
+    pub node: Option<String>,
+
+    /// Only what belongs to this namespace
+    #[arg(long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Only what belongs to this pool
+    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
+    pub pool: Option<String>,
+
+    /// Exit with 1 when something at least this bad is open; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    pub fail_on: FailOn,
+
+    /// Every line of every section
+    #[arg(long, env = "IPAUDIT_ALL")]
+    pub all: bool,
+
+    /// How to print
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_REPORT_OUTPUT")]
+    pub output: ReportOutput,
+
+    /// Take this for now (RFC 3339)
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
+    pub now: Option<Time>,
+
+    #[command(flatten)]
+    pub ignore: IgnoreArgs,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+}
+
+/// Output formats of a report.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ReportOutput {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+    /// One finding a line
+    Jsonl,
+    /// For a ticket or a chat
+    Markdown,
+}
 
 /// The check whose findings are leaks that begin.
 const LEAK: Code = Code(110);

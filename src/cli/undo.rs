@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::Args;
+
 use super::gather::{self, Sources, present};
 use super::output::Streams;
+use super::release::args::With;
 use super::release::record::{Recorder, written};
 use super::release::{self, must_reach_etcd};
-use super::release_args::UndoArgs;
 use crate::checks::World;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -17,6 +19,21 @@ use crate::plan::circumstances::{Ask, Holder, Refusal};
 use crate::plan::confirm::Work;
 use crate::plan::gates as rule_2;
 use crate::plan::undo::{Back, Site, Standing, Undoing, refusals};
+
+/// Flags of `undo`.
+#[derive(Args, Debug)]
+pub struct UndoArgs {
+    /// The number of the release, as `ipaudit release --list` shows it
+    #[arg(value_name = "RELEASE")]
+    pub release: i64,
+
+    /// Do it without asking. Without it and without a terminal the plan is only shown
+    #[arg(long)]
+    pub yes: bool,
+
+    #[command(flatten)]
+    pub with: With,
+}
 
 /// Runs the command.
 ///

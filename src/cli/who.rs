@@ -1,25 +1,112 @@
 //! `ipaudit who`: a look at everything, a second one at what is wrong, what the history remembers, and etcd's own old
 //! revisions. It judges by the rules of an audit, so both say the same of one thing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::args::{WhoArgs, WhoOutput};
+use clap::{Args, ValueEnum};
+
+use super::etcd_args::EtcdArgs;
 use super::gather::{self, Sources};
+use super::history_args::DbArgs;
+use super::judging_args::ScopeArg;
+use super::kube_args::KubeArgs;
+use super::moment::{Moment, moment};
 use super::output::{self, Streams};
+use super::parse::{duration, time};
 use super::{again, who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
-use crate::exit::{Course, Exit, decide};
+use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::Db;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::ClusterKey;
-use crate::model::{Input, InputState, Patch, Snapshot};
-use crate::record;
-use crate::render;
+use crate::model::{Input, InputState, Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
 use crate::steady::Settling;
 use crate::who::{self, Asked, Dossier};
+use crate::{record, render};
+
+/// Flags of `who`.
+#[derive(Args, Debug)]
+pub struct WhoArgs {
+    /// An address, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
+    #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub what: String,
+
+    /// From the history alone: works when the cluster does not
+    #[arg(long, env = "IPAUDIT_OFFLINE", conflicts_with_all = ["no_history", "from", "deep"])]
+    pub offline: bool,
+
+    /// Who had it at this time, by the history: a time as for report --since, or so long ago (24h)
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", value_parser = moment, conflicts_with_all = ["no_history", "from", "deep"])]
+    pub at: Option<Moment>,
+
+    /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
+    #[arg(long, env = "IPAUDIT_DEEP")]
+    pub deep: bool,
+
+    /// Look into this capture instead of a datastore, and into a history only where --db or IPAUDIT_DB names one; "now" is
+    /// then the capture's time unless --now
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+
+    #[command(flatten)]
+    pub kube: KubeArgs,
+
+    #[command(flatten)]
+    pub db: DbArgs,
+
+    /// Do not ask the history
+    #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
+    pub no_history: bool,
+
+    /// With --offline or --at, only this cluster of the file: the beginning of its datastore's GUID or of a Kubernetes UID
+    #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER", help_heading = "History")]
+    pub cluster: Option<String>,
+
+    /// How long a thing must have been so before it counts: what is wrong with it is looked at again after this time,
+    /// unless the history saw it too. 0: answer at once, what one look found is an unconfirmed note
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
+    pub settle: Duration,
+
+    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
+    pub scope: ScopeArg,
+
+    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
+    pub now: Option<Time>,
+
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: WhoOutput,
+
+    /// Exit with 1 when a finding about it is at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
+    pub fail_on: FailOn,
+}
+
+/// Output formats of `who`.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhoOutput {
+    /// For people; its first line answers
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+}
 
 /// Runs the command.
 ///

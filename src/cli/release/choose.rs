@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use super::args::ReleaseArgs;
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{World, run_these};
-use crate::cli::release_args::ReleaseArgs;
 use crate::model::{Addr, Code, Finding, HandleId, SubjectKind, Time};
 use crate::plan::recurring::{self, Recurring};
 use crate::plan::rules::limit;

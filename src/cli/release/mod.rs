@@ -3,6 +3,7 @@
 //! This folder carries values between the rooms: [`choose`] what was asked for, [`gates`] and [`judge`] fill what the
 //! rules of `plan` decide by, [`carry`] does a confirmed plan, [`record`] is the history, [`show`] prints.
 
+pub mod args;
 mod carry;
 mod choose;
 pub mod earlier;
@@ -17,6 +18,7 @@ pub mod turn;
 use std::collections::HashSet;
 use std::path::Path;
 
+use args::{PlanOutput, ReleaseArgs};
 use carry::read_until;
 use choose::{Chosen, Wanted};
 use judge::{Candidate, Judge, Verdict};
@@ -27,7 +29,6 @@ use turn::Turn;
 use super::again;
 use super::gather::{self, Sources, present};
 use super::output::Streams;
-use super::release_args::{PlanOutput, ReleaseArgs};
 use crate::checks::{Outcome, World};
 use crate::error::Error;
 use crate::exit::Exit;

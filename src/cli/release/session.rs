@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::args::PlanOutput;
 use super::carry::{Carrier, Tally};
 use super::record::Recorder;
 use super::show::{self, Show};
@@ -14,7 +15,6 @@ use super::turn::Turn;
 use super::{Planned, STILL_UNKNOWN, earlier};
 use crate::cli::gather::{Sources, present};
 use crate::cli::output::Streams;
-use crate::cli::release_args::PlanOutput;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::model::{Snapshot, Time};

@@ -1,13 +1,14 @@
-//! Flags of `release` and `undo`.
+//! Flags of `release`, and what `undo` has of them.
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{ScopeArg, duration, time};
-use super::etcd_args::EtcdArgs;
-use super::history_args::DbArgs;
-use super::kube_args::KubeArgs;
+use crate::cli::etcd_args::EtcdArgs;
+use crate::cli::history_args::DbArgs;
+use crate::cli::judging_args::ScopeArg;
+use crate::cli::kube_args::KubeArgs;
+use crate::cli::parse::{duration, time};
 use crate::error::Error;
 use crate::model::{Addr, Code, Time};
 
@@ -67,22 +68,7 @@ pub struct ReleaseArgs {
     pub with: With,
 }
 
-/// Flags of `undo`.
-#[derive(Args, Debug)]
-pub struct UndoArgs {
-    /// The number of the release, as `ipaudit release --list` shows it
-    #[arg(value_name = "RELEASE")]
-    pub release: i64,
-
-    /// Do it without asking. Without it and without a terminal the plan is only shown
-    #[arg(long)]
-    pub yes: bool,
-
-    #[command(flatten)]
-    pub with: With,
-}
-
-/// Flags of both.
+/// Flags of `release` and `undo`.
 #[derive(Args, Debug)]
 pub struct With {
     /// How to print
