@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Whether two binaries say the same of every golden case and every report: `scripts/same-json.sh OLD NEW`.
 #
-# Each case is loaded into a throw-away etcd and audited by both, twice, with a history each; then both report, and
-# both audit once more without a history. Compared is the JSON, but for what is never the same: when it was started,
-# how long it took, when things were seen, the tool's version. Exit status 1 when anything differs; the difference is shown.
+# Each case is loaded into a throw-away etcd and audited by both, twice, with a history each; both plan a release of all
+# leaks, and then both report. Compared is the JSON, and what is said beside it, but for what is never the same: when it
+# was started, how long it took, when things were seen, how big etcd's file is, the tool's version. Exit status 1 when
+# anything differs; the difference is shown.
 # Needs etcd-server, jq and a Rust toolchain.
 set -euo pipefail
 (($# == 2)) || {
@@ -22,7 +23,7 @@ load=target/debug/examples/load
 
 # What differs between any two runs; the rest is compared letter for letter.
 same='walk(if type == "object" then with_entries(select(.key |
-    IN("started", "duration_ms", "first_seen", "last_seen", "made_by", "version", "now", "since", "until", "at") | not)) else . end)'
+    IN("started", "duration_ms", "first_seen", "last_seen", "tool", "now", "since", "until", "to", "db_size", "db_size_in_use") | not)) else . end)'
 
 # Runs a binary as `run NAME BINARY WORDS…`; keeps its JSON and its exit code.
 run() {
