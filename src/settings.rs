@@ -12,7 +12,9 @@ mod glob;
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
+use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
+use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, Outcome, Skipped};
 use crate::model::{Code, Severity, State};
 
@@ -42,7 +44,7 @@ pub struct Ignore {
 
 /// A code that some check has.
 fn known(text: &str) -> Result<Code, String> {
-    let code: Code = text.trim().parse()?;
+    let code = checks::code(text.trim())?;
     match checks::find(code) {
         Some(_) => Ok(code),
         None => Err(format!("no check has the code {code}; `ipaudit explain` lists them")),
@@ -53,8 +55,9 @@ impl FromStr for SeverityOf {
     type Err = String;
 
     fn from_str(text: &str) -> Result<SeverityOf, String> {
-        let (code, severity) =
-            text.split_once('=').ok_or_else(|| format!("{text:?} names no severity; write IPA201=note"))?;
+        let (code, severity) = text
+            .split_once('=')
+            .ok_or_else(|| format!("{text:?} names no severity; write {}=note", orphaned_handle::CHECK.code))?;
         Ok(SeverityOf { code: known(code)?, severity: severity.trim().parse()? })
     }
 }
@@ -64,7 +67,10 @@ impl FromStr for Ignore {
 
     fn from_str(text: &str) -> Result<Ignore, String> {
         let (code, subject) = match text.split_once(':') {
-            Some((_, "")) => return Err(format!("{text:?} names no subject; write IPA110 or IPA110:10.65.*")),
+            Some((_, "")) => {
+                let leak = leaked_address::CHECK.code;
+                return Err(format!("{text:?} names no subject; write {leak} or {leak}:10.65.*"));
+            }
             Some((code, subject)) => (code, Some(subject.to_owned())),
             None => (text, None),
         };

@@ -55,7 +55,7 @@ fn the_contract_spells_every_subject() {
         let rows = rows.iter().filter(|row| row[0] == format!("`{}`", kind.word())).count();
         assert_eq!(rows, 1, "one row for {}", kind.word());
     }
-    for check in ALL {
+    for check in ALL.iter() {
         let row = rows.iter().find(|row| row[0] == format!("`{}`", check.subject.word())).unwrap();
         assert!(names(row[2], check.code.0), "{}: {:?} does not name its code", check.code, row);
     }

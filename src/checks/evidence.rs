@@ -10,7 +10,7 @@ use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::{
     Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Host, Name, Pod, Severity, Subject,
-    Time, endpoint, keys, names,
+    Time, endpoint, keys,
 };
 
 pub use crate::model::keys::key_text;
@@ -179,6 +179,29 @@ impl Draft<'_> {
         self
     }
 
+    /// Whether its advice makes CNI's ADD or DEL run, which the datastore's lock refuses.
+    #[must_use]
+    pub const fn restarts_pods(mut self, yes: bool) -> Self {
+        self.finding.restarts_pods |= yes;
+        self
+    }
+
+    /// `kubectl -n NAMESPACE delete pod NAME`.
+    #[must_use]
+    pub fn delete_pod(self, pod: &Pod) -> Self {
+        let (namespace, name) = (shell(self.world.text(pod.namespace)), shell(self.world.text(pod.name)));
+        self.next(format!("kubectl -n {namespace} delete pod {name}")).restarts_pods(true)
+    }
+
+    /// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
+    /// new tunnel address when the one it has is not its own in IPAM.
+    #[must_use]
+    pub fn restart_calico_node(self, node: Name) -> Self {
+        let selector = shell(&format!("spec.nodeName={}", self.world.text(node)));
+        let command = "kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector";
+        self.next(format!("{command} {selector}")).restarts_pods(true)
+    }
+
     /// The node that it belongs to, by its Calico name.
     #[must_use]
     pub fn on_node(mut self, calico: Name) -> Self {
@@ -279,18 +302,6 @@ pub fn ask_who(word: &str) -> String {
 pub fn release_handle(id: &str) -> String {
     let sign = if id.starts_with('-') { '=' } else { ' ' };
     format!("ipaudit release --handle{sign}{}", shell(&id.replace(',', "\\,")))
-}
-
-/// `kubectl -n NAMESPACE delete pod NAME`.
-pub fn delete_pod(names: &names::Names, pod: &Pod) -> String {
-    format!("kubectl -n {} delete pod {}", shell(names.get(pod.namespace)), shell(names.get(pod.name)))
-}
-
-/// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
-/// new tunnel address when the one it has is not its own in IPAM.
-pub fn calico_node_restart(kubernetes_node: &str) -> String {
-    let selector = shell(&format!("spec.nodeName={kubernetes_node}"));
-    format!("kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector {selector}")
 }
 
 /// `etcdctl get KEY`.

@@ -1,19 +1,16 @@
 //! One cause gives many findings: `root` names the one that explains another.
 //!
-//! The rows of the catalogue say who folds whom: IPA101 the 102, 120, 130 and 131 of its address, IPA120 the 505 of
-//! its pods, IPA409 the 406 and 103 of its node, IPA410 the 508 of its endpoints. Beside these, IPA503 explains the 502
-//! of its workload, and an endpoint left behind (501, 502) the leak of the very address that it lists. A fold must not
-//! hide a cause: whatever is worse than its root, or merely of the same name, stands for itself.
+//! What explains a finding, its own check says ([`Ties::explained_by`](super::Ties)). A fold must not hide a cause:
+//! whatever is worse than its root, or merely of the same name, stands for itself.
+
+use std::cell::RefCell;
 
 use crate::model::hash::HashMap;
-
-use crate::model::{Code, Fact, Finding, Root, Severity, SubjectKind};
+use crate::model::{Code, Finding, Root, Severity};
 
 /// Gives each finding that another one explains its root: the last one of the chain, which has none itself.
 pub fn fold(findings: &mut [Finding]) {
-    let known = Known::of(findings);
-    let direct: HashMap<(Code, String), Root> =
-        findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), known.explains(f)?))).collect();
+    let direct = direct(findings);
     for finding in findings.iter_mut() {
         let mut root = direct.get(&(finding.code, finding.subject.id.clone()));
         // Chains are short (a leak, its endpoint, the twins); no rule leads back.
@@ -24,80 +21,52 @@ pub fn fold(findings: &mut [Finding]) {
     }
 }
 
-/// What was found, and how bad it is.
-struct Known {
-    severities: HashMap<(Code, String), Severity>,
-    /// The pods of each IPA120, with its address; of several the first.
-    unallocated: HashMap<String, String>,
+/// What explains which finding, by code and subject.
+fn direct(findings: &[Finding]) -> HashMap<(Code, String), Root> {
+    let causes = Causes::of(findings);
+    let root = |f: &Finding| (super::find(f.code)?.ties.explained_by)(f, &causes);
+    findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), root(f)?))).collect()
 }
 
-impl Known {
-    fn of(findings: &[Finding]) -> Known {
-        let severities = findings.iter().map(|f| ((f.code, f.subject.id.clone()), f.severity)).collect();
-        let mut unallocated = HashMap::new();
-        for finding in findings.iter().filter(|f| f.code == Code(120)) {
-            for pod in texts(finding, "restart") {
-                unallocated.entry(pod).or_insert_with(|| finding.subject.id.clone());
+/// What was found: each finding may be the cause of another one.
+#[derive(Debug)]
+pub struct Causes<'f> {
+    findings: &'f [Finding],
+    severities: HashMap<(Code, &'f str), Severity>,
+    /// What the findings of a code list under a fact, and their subjects; made when it is first asked for.
+    listed: RefCell<HashMap<(Code, &'static str), HashMap<&'f str, &'f str>>>,
+}
+
+impl<'f> Causes<'f> {
+    fn of(findings: &'f [Finding]) -> Causes<'f> {
+        let severities = findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.severity)).collect();
+        Causes { findings, severities, listed: RefCell::default() }
+    }
+
+    /// The finding of this code about this subject, however bad it is.
+    pub fn any(&self, code: Code, id: &str) -> Option<Root> {
+        self.severities.contains_key(&(code, id)).then(|| Root { code, id: id.to_owned() })
+    }
+
+    /// The same, when it is at least as bad as what it is to explain: a warning hides nothing critical.
+    pub fn no_milder(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
+        let severity = self.severities.get(&(code, id))?;
+        (*severity >= finding.severity).then(|| Root { code, id: id.to_owned() })
+    }
+
+    /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
+    pub fn listing(&self, code: Code, fact: &'static str, text: &str) -> Option<&'f str> {
+        let mut listed = self.listed.borrow_mut();
+        let of_code = || self.findings.iter().filter(|f| f.code == code);
+        let subjects = listed.entry((code, fact)).or_insert_with(|| {
+            let mut subjects = HashMap::default();
+            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text))) {
+                subjects.entry(text).or_insert(finding.subject.id.as_str());
             }
-        }
-        Known { severities, unallocated }
+            subjects
+        });
+        subjects.get(text).copied()
     }
-
-    fn has(&self, code: u16, id: &str) -> bool {
-        self.severities.contains_key(&(Code(code), id.to_owned()))
-    }
-
-    /// The finding that explains this one.
-    fn explains(&self, finding: &Finding) -> Option<Root> {
-        let root = |code: u16, id: String| Root { code: Code(code), id };
-        let id = &finding.subject.id;
-        match (finding.code.0, finding.subject.kind) {
-            (102 | 120 | 130 | 131, SubjectKind::Address) => self.no_milder(finding, root(101, id.clone())),
-            (406, _) if self.has(409, id) => Some(root(409, id.clone())),
-            (103, _) => texts(finding, "nodes").into_iter().find(|n| self.has(409, n)).map(|n| root(409, n)),
-            // The pod lost both: restarting it once is the cure of both.
-            (505, _) => self.no_milder(finding, root(120, self.unallocated.get(id)?.clone())),
-            // Both by Kubernetes' name.
-            (508, _) => self.no_milder(finding, root(410, finding.node.clone()?)),
-            (502, _) => self.no_milder(finding, root(503, text(finding, "workload")?)),
-            (110, _) => endpoints_left(finding)
-                .into_iter()
-                .flat_map(|e| [root(501, e.clone()), root(502, e)])
-                .find_map(|r| self.no_milder(finding, r)),
-            _ => None,
-        }
-    }
-
-    /// The root, when it was found and is at least as bad as what it explains: a warning hides nothing critical.
-    fn no_milder(&self, finding: &Finding, root: Root) -> Option<Root> {
-        let severity = self.severities.get(&(root.code, root.id.clone()))?;
-        (*severity >= finding.severity).then_some(root)
-    }
-}
-
-fn text(finding: &Finding, fact: &str) -> Option<String> {
-    match finding.evidence.get(fact) {
-        Some(Fact::Text(text)) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn texts(finding: &Finding, fact: &str) -> Vec<String> {
-    let Some(Fact::List(list)) = finding.evidence.get(fact) else { return Vec::new() };
-    list.iter().filter_map(|f| if let Fact::Text(t) = f { Some(t.clone()) } else { None }).collect()
-}
-
-/// The endpoints that list a leaked address, as their findings name them.
-fn endpoints_left(finding: &Finding) -> Vec<String> {
-    let Some(Fact::List(list)) = finding.evidence.get("endpoints_left") else { return Vec::new() };
-    let name = |fact: &Fact| match fact {
-        Fact::Record(record) => match record.get("endpoint") {
-            Some(Fact::Text(name)) => Some(name.clone()),
-            _ => None,
-        },
-        _ => None,
-    };
-    list.iter().filter_map(name).collect()
 }
 
 #[cfg(test)]

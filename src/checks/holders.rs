@@ -1,7 +1,7 @@
 //! Pods that hold an address for certain: who they are, what that rests on, and in which order to restart them.
 
 use super::World;
-use super::evidence::{Draft, count, delete_pod};
+use super::evidence::{Draft, count};
 use crate::ledger::{Claim, Claimant, Grade, Via};
 use crate::model::{Endpoint, Name, Pod};
 
@@ -50,8 +50,7 @@ impl Draft<'_> {
 
     /// Commands that restart pods, in this order. A static pod's mirror cannot be restarted by deleting it.
     #[must_use]
-    pub fn restart(self, world: &World<'_>, pods: &[&Pod]) -> Self {
-        let own = pods.iter().filter(|p| !p.mirror);
-        self.with_each(own, |draft, pod| draft.next(delete_pod(&world.snapshot.names, pod)))
+    pub fn restart(self, pods: &[&Pod]) -> Self {
+        self.restarts_pods(true).with_each(pods.iter().filter(|p| !p.mirror), |draft, pod| draft.delete_pod(pod))
     }
 }

@@ -1,8 +1,19 @@
 //! The checks: one row of the catalogue, one file.
 //!
-//! Each file holds a `CHECK` with code, name, severity, needs and its manual in fixed sections, the function
-//! that finds it, and its tests. `run` is a field, so what is listed in [`ALL`] runs; a test walks the folder,
-//! so what is written is listed; `explain`, `docs/checks.md` and JSON read the same list.
+//! Each file holds a `CHECK` with all that anybody must know of it, its manual in fixed sections, the function that
+//! finds it, and its tests. Nobody else knows a code's number (`tests/codes.rs`). Its family's list declares the file,
+//! so what is compiled runs; `explain`, `docs/checks.md` and JSON read the same lists.
+
+/// Declares the checks of a family, by code, and lists them. `cargo fmt` does not follow `mod` into a macro; `make fmt`
+/// names these files.
+macro_rules! family {
+    ($title:literal $(pub mod $check:ident;)+) => {
+        $(pub mod $check;)+
+
+        /// What is listed here.
+        pub static FAMILY: crate::checks::Family = ($title, &[$(&$check::CHECK),+]);
+    };
+}
 
 pub mod addresses;
 pub mod affinities;
@@ -18,15 +29,18 @@ mod order;
 mod steady;
 #[cfg(test)]
 pub mod testing;
-mod unlock;
+mod ties;
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use crate::ledger::{Ledger, Pairing};
 use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
+pub use fold::Causes;
 pub use order::natural;
 pub use steady::Steady;
+pub use ties::{Judges, Shown, Ties};
 
 /// The manual of one check, in the sections that every check has.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +70,8 @@ pub struct Check {
     pub steady: Steady,
     pub subject: SubjectKind,
     pub docs: Docs,
+    /// What others must know of it.
+    pub ties: Ties,
     pub run: fn(&World<'_>, &mut Vec<Finding>),
 }
 
@@ -63,6 +79,21 @@ impl Check {
     /// Whether findings of this check count only when they stand a second look.
     pub const fn is_steady(&self) -> bool {
         self.steady.is_steady()
+    }
+
+    /// All inputs without which it may say less: its needs, whose a node is, and what else it looks at.
+    pub const fn looks_at(&self) -> Needs {
+        let whose = match self.ties.judges {
+            Judges::Ours | Judges::OnlyOurs => Needs::N.and(Needs::K),
+            Judges::Anybodys | Judges::Pairing => Needs::NONE,
+        };
+        self.needs.and(whose).and(self.ties.also)
+    }
+
+    /// Whether it judges only what belongs to a cluster that this datastore is known to be of.
+    fn wants_pair(&self) -> bool {
+        let of_kubernetes = self.needs.has_any(Needs::P.and(Needs::K).and(Needs::S));
+        self.ties.judges == Judges::OnlyOurs || of_kubernetes && self.ties.judges != Judges::Pairing
     }
 }
 
@@ -75,79 +106,37 @@ pub struct World<'a> {
     pub past: Option<&'a Past>,
 }
 
-/// Every check, by code.
-pub static ALL: &[&Check] = &[
-    &addresses::duplicate_pod_address::CHECK,
-    &addresses::duplicate_endpoint_address::CHECK,
-    &addresses::duplicate_tunnel_address::CHECK,
-    &addresses::address_allocated_twice::CHECK,
-    &addresses::leaked_address::CHECK,
-    &addresses::leaked_tunnel_address::CHECK,
-    &addresses::leaked_service_address::CHECK,
-    &addresses::unattributed_allocation::CHECK,
-    &addresses::cooldown_overdue::CHECK,
-    &addresses::tunnel_address_unallocated::CHECK,
-    &addresses::service_address_unallocated::CHECK,
-    &addresses::floating_address_collision::CHECK,
-    &addresses::surplus_service_address::CHECK,
-    &addresses::unallocated_address_in_use::CHECK,
-    &addresses::address_outside_pools::CHECK,
-    &addresses::reserved_address_allocated::CHECK,
-    &addresses::owner_mismatch::CHECK,
-    &addresses::container_mismatch::CHECK,
-    &addresses::node_mismatch::CHECK,
-    &addresses::address_awaited::CHECK,
-    &handles::orphaned_handle::CHECK,
-    &handles::handle_overcount::CHECK,
-    &handles::handle_undercount::CHECK,
-    &handles::missing_handle::CHECK,
-    &handles::malformed_handle_id::CHECK,
-    &handles::tunnel_handle_count::CHECK,
-    &handles::deleted_flag::CHECK,
-    &handles::vm_handle_blocks_vm::CHECK,
-    &blocks::invalid_block::CHECK,
-    &blocks::overlapping_blocks::CHECK,
-    &blocks::block_outside_pools::CHECK,
-    &blocks::block_size_mismatch::CHECK,
-    &blocks::ownerless_block::CHECK,
-    &blocks::sequence_broken::CHECK,
-    &blocks::non_canonical_key::CHECK,
-    &affinities::affinity_conflict::CHECK,
-    &affinities::affinity_block_mismatch::CHECK,
-    &affinities::affinity_pending_stuck::CHECK,
-    &affinities::affinity_deletion_stuck::CHECK,
-    &affinities::affinity_without_block::CHECK,
-    &affinities::node_gone::CHECK,
-    &affinities::borrowed_under_strict_affinity::CHECK,
-    &affinities::too_many_blocks::CHECK,
-    &affinities::stale_calico_node::CHECK,
-    &affinities::node_without_calico_node::CHECK,
-    &endpoints::stale_endpoint::CHECK,
-    &endpoints::endpoint_on_other_node::CHECK,
-    &endpoints::twin_endpoints::CHECK,
-    &endpoints::interface_clash::CHECK,
-    &endpoints::pod_without_endpoint::CHECK,
-    &endpoints::endpoint_address_mismatch::CHECK,
-    &endpoints::duplicate_mac::CHECK,
-    &endpoints::endpoint_without_node::CHECK,
-    &capacity::pool_exhaustion::CHECK,
-    &capacity::pool_out_of_blocks::CHECK,
-    &capacity::overlapping_pools::CHECK,
-    &datastore::undecodable_value::CHECK,
-    &datastore::datastore_locked::CHECK,
-    &datastore::datastore_went_back::CHECK,
-    &datastore::collector_stuck::CHECK,
-    &datastore::kubernetes_mismatch::CHECK,
-    &datastore::shared_datastore::CHECK,
-    &datastore::ipam_config_contradiction::CHECK,
-    &datastore::ipam_not_used::CHECK,
-    &datastore::clock_skew::CHECK,
-    &datastore::etcd_alarm::CHECK,
+/// Its title, and its checks by code.
+pub type Family = (&'static str, &'static [&'static Check]);
+
+/// The families, by code.
+pub static FAMILIES: [&Family; 7] = [
+    &addresses::FAMILY,
+    &handles::FAMILY,
+    &blocks::FAMILY,
+    &affinities::FAMILY,
+    &endpoints::FAMILY,
+    &capacity::FAMILY,
+    &datastore::FAMILY,
 ];
+
+/// Every check, by code.
+pub static ALL: LazyLock<Vec<&'static Check>> =
+    LazyLock::new(|| FAMILIES.iter().flat_map(|(_, checks)| checks.iter().copied()).collect());
+
+/// Reads a code as people write it: `IPA101`, `ipa101`.
+///
+/// # Errors
+/// Anything else; in words, with an example.
+pub fn code(text: &str) -> Result<Code, String> {
+    let example = addresses::duplicate_pod_address::CHECK.code;
+    text.parse().map_err(|e| format!("{e}; codes look like {example}"))
+}
 
 /// The check of this code.
 pub fn find(code: Code) -> Option<&'static Check> {
-    ALL.iter().copied().find(|c| c.code == code)
+    let at = ALL.binary_search_by_key(&code, |check| check.code).ok()?;
+    ALL.get(at).copied()
 }
 
 /// A check that could not run, and why.
@@ -175,7 +164,7 @@ pub struct Outcome {
 
 /// Runs every check that has its inputs, folds and sorts.
 pub fn run(world: &World<'_>) -> Outcome {
-    run_these(world, ALL)
+    run_these(world, &ALL)
 }
 
 /// The same with a chosen list.
@@ -187,7 +176,7 @@ pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
             None => (check.run)(world, &mut outcome.findings),
         }
     }
-    unlock::put_first(world, &mut outcome.findings);
+    datastore::datastore_locked::put_first(world, &mut outcome.findings);
     refold(&mut outcome.findings);
     keep_the_worst(&mut outcome.findings);
     outcome
@@ -210,10 +199,6 @@ pub fn refold(findings: &mut [Finding]) {
     order::sort(findings);
 }
 
-/// Checks that only judge what belongs to nodes of ours, though Kubernetes' nodes are not among their own inputs:
-/// without these, or with those of another cluster, nobody is ours, and silence would look like health.
-const JUDGE_BY_NODE: [u16; 5] = [115, 117, 121, 407, 503];
-
 /// Why a check cannot run, if it cannot.
 pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
@@ -231,12 +216,10 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
             return skip(format!("{}: {why}", input.word()), true);
         }
     }
-    let by_node = JUDGE_BY_NODE.contains(&check.code.0);
-    if by_node && !world.ledger.scope.known {
+    if check.ties.judges == Judges::OnlyOurs && !world.ledger.scope.known {
         return skip("nobody knows whose a node is: nodes could not be read".to_owned(), true);
     }
-    // IPA905 is the check that says so itself.
-    if by_node || check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905) {
+    if check.wants_pair() {
         return match &world.ledger.pairing {
             Pairing::Paired(_) => None,
             Pairing::Mismatch(why) => skip(format!("API server and datastore do not belong together: {why}"), true),
@@ -264,7 +247,8 @@ mod tests {
         let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
         let outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
         let skipped: Vec<u16> = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| s.code.0).collect();
-        assert!(JUDGE_BY_NODE.iter().all(|code| skipped.contains(code)), "{skipped:?}");
+        let by_node = ALL.iter().filter(|check| check.ties.judges == Judges::OnlyOurs).map(|check| check.code.0);
+        assert!(by_node.into_iter().all(|code| skipped.contains(&code)), "{skipped:?}");
         assert!(outcome.findings.is_empty(), "{:?}", outcome.findings);
     }
 

@@ -56,6 +56,14 @@ pub fn cidr(text: &str) -> Cidr {
     Cidr::parse(text).unwrap().0
 }
 
+/// Whether following the finding makes CNI's ADD or DEL run, by its words.
+fn sounds_like_a_restart(finding: &Finding) -> bool {
+    let restarts = |command: &String| command.starts_with("kubectl") && command.contains(" delete pod");
+    let says = |word: &str| finding.advice.contains(word);
+    finding.next.iter().any(restarts)
+        || ["restart ", "before restarting", "start a pod", "delete the pod"].into_iter().any(says)
+}
+
 impl Cluster {
     /// Two nodes `node-1` (10.65.0.0/26) and `node-2` (10.65.0.64/26) with IPIP tunnels, two pods on each:
     /// shop/web-0 10.65.0.1, shop/web-1 10.65.0.2 on node-1; shop/web-2 10.65.0.65, shop/web-3 10.65.0.66 on node-2.
@@ -501,6 +509,9 @@ impl Cluster {
         let world = World { snapshot: &self.snapshot, ledger: &ledger, past: self.past.as_ref() };
         let outcome = run_these(&world, &[check]);
         assert!(outcome.skipped.is_empty(), "skipped: {:?}", outcome.skipped);
+        for f in &outcome.findings {
+            assert_eq!(f.restarts_pods, sounds_like_a_restart(f), "restarts_pods(…) is missing: {f:?}");
+        }
         outcome.findings
     }
 

@@ -66,7 +66,7 @@ pub struct View {
     pub fail_on: FailOn,
 
     /// Show (and count for exit 1) only these codes; comma separated or repeated
-    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE", value_parser = checks::code)]
     pub code: Vec<Code>,
 
     /// Show (and count for exit 1) only findings at least this bad

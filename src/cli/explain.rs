@@ -13,6 +13,7 @@ use crate::render::manual;
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// A code as IPA101; all codes when absent
+    #[arg(value_parser = checks::code)]
     pub code: Option<Code>,
 }
 

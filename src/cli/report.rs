@@ -12,6 +12,7 @@ use super::moment::{Moment, moment};
 use super::output::Streams;
 use super::parse::time;
 use super::settings_args::IgnoreArgs;
+use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
@@ -42,7 +43,7 @@ pub struct ReportArgs {
     pub cluster: Option<String>,
 
     /// Only these codes; comma separated or repeated
-    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE")]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE", value_parser = checks::code)]
     pub code: Vec<Code>,
 
     /// Only findings at least this bad
@@ -96,9 +97,6 @@ pub enum ReportOutput {
     /// For a ticket or a chat
     Markdown,
 }
-
-/// The check whose findings are leaks that begin.
-const LEAK: Code = Code(110);
 
 /// Runs the command.
 ///
@@ -206,10 +204,11 @@ fn cluster(
 
 /// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.
 fn leaks(db: &Db, pair: &Pair, window: Window, args: &ReportArgs, audits: &Audits) -> Result<Leaks, Error> {
-    if !args.code.is_empty() && !args.code.contains(&LEAK) {
+    let leak = leaked_address::CHECK.code;
+    if !args.code.is_empty() && !args.code.contains(&leak) {
         return Ok(Leaks::default());
     }
-    let only = Filter { codes: vec![LEAK], severity: None, ..filter(args) };
+    let only = Filter { codes: vec![leak], severity: None, ..filter(args) };
     let first = audits.until.first();
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
     for row in db.findings(pair.id, Which::Opened, window, &only)? {

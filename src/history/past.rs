@@ -299,7 +299,6 @@ fn findings(connection: &Connection, pair: i64, timeline: &Timeline, past: &mut 
             // A number in a file of schema 1: made otherwise.
             stamp: row.get_ref(8)?.as_blob().ok().and_then(stamp_of),
             stamp_since: time(row, 9)?,
-            code,
             row: id,
             face: row.get::<_, i64>(10)? as u64,
             confirmed: row.get_ref(11)?.as_str()? == "confirmed",

@@ -146,15 +146,6 @@ pub struct AuditRow {
     pub resolved: u64,
 }
 
-/// Leaks that began within one hour on one node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LeakRate {
-    pub node: Option<String>,
-    /// The start of the hour.
-    pub hour: Time,
-    pub opened: u64,
-}
-
 /// A node's bootID changed between two audits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reboot {

@@ -197,13 +197,19 @@ impl Db {
         Ok(last.unwrap_or(0))
     }
 
-    /// The same for an orphaned handle (IPA201), by its id as it is stored and the stamp of the finding about it now: a
-    /// handle that was written is another one, also when no audit has looked since.
+    /// The same for an orphaned handle and the code of such, by its id as it is stored and the stamp of the finding about
+    /// it now: a handle that was written is another one, also when no audit has looked since.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn orphan_observations(&self, watch: &Watch, handle: &str, stamp: u128) -> Result<Vec<Time>, Error> {
-        self.observations(watch, Code(201), SubjectKind::Handle, handle, Same::Stamp(stamp))
+    pub fn orphan_observations(
+        &self,
+        watch: &Watch,
+        code: Code,
+        handle: &str,
+        stamp: u128,
+    ) -> Result<Vec<Time>, Error> {
+        self.observations(watch, code, SubjectKind::Handle, handle, Same::Stamp(stamp))
             .map_err(self.failed("read the observations of the history"))
     }
 

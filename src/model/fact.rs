@@ -19,6 +19,12 @@ pub enum Fact {
     Record(Evidence),
 }
 
+impl Fact {
+    fn as_text(&self) -> Option<&str> {
+        if let Fact::Text(text) = self { Some(text) } else { None }
+    }
+}
+
 impl Serialize for Fact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -136,6 +142,25 @@ impl Evidence {
     /// The fact of this name.
     pub fn get(&self, name: &str) -> Option<&Fact> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, fact)| fact)
+    }
+
+    /// A fact that is a text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name)?.as_text()
+    }
+
+    /// The texts of a fact that is a list.
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.list(name).iter().filter_map(Fact::as_text)
+    }
+
+    /// The records of a fact that is a list.
+    pub fn records(&self, name: &str) -> impl Iterator<Item = &Evidence> {
+        self.list(name).iter().filter_map(|fact| if let Fact::Record(record) = fact { Some(record) } else { None })
+    }
+
+    fn list(&self, name: &str) -> &[Fact] {
+        if let Some(Fact::List(list)) = self.get(name) { list } else { &[] }
     }
 }
 

@@ -31,7 +31,7 @@ impl FromStr for Code {
         let digits = text.strip_prefix("IPA").or_else(|| text.strip_prefix("ipa")).unwrap_or_default();
         match digits.parse() {
             Ok(number) if digits.len() == 3 => Ok(Code(number)),
-            _ => Err(format!("{text:?} is no code; codes look like IPA101")),
+            _ => Err(format!("{text:?} is no code")),
         }
     }
 }
@@ -250,6 +250,8 @@ pub struct Finding {
     pub advice: String,
     /// Commands that can be pasted, most important first.
     pub next: Vec<String>,
+    /// Whether following the advice or a command makes CNI's ADD or DEL run.
+    pub restarts_pods: bool,
     pub evidence: Evidence,
     pub root: Option<Root>,
     /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
@@ -273,6 +275,7 @@ impl Finding {
             summary: summary.into(),
             advice: String::new(),
             next: Vec::new(),
+            restarts_pods: false,
             evidence: Evidence::new(),
             root: None,
             node: None,

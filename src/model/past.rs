@@ -106,7 +106,6 @@ pub struct PastFinding {
     pub stamp: Option<u128>,
     /// When the present stamp was first recorded: the start of its steadiness.
     pub stamp_since: Time,
-    pub code: Code,
     /// Its row in the history.
     pub row: i64,
     /// Hash of what was last told of it; 0: not known.
@@ -128,7 +127,6 @@ impl PastFinding {
             first_seen,
             stamp: Some(stamp),
             stamp_since,
-            code: Code(0),
             row: 0,
             face: 0,
             confirmed: true,
@@ -149,23 +147,12 @@ impl PastFinding {
 #[derive(Clone, Debug, Default)]
 pub struct OpenFindings {
     by_kind: HashMap<(Code, SubjectKind), HashMap<Box<str>, PastFinding>>,
-    /// The addresses of open leaks (IPA110).
-    leaks: Vec<Addr>,
 }
 
-/// The code of proven leaks.
-const LEAK: Code = Code(110);
-
 impl OpenFindings {
-    /// Enters one; `finding.code` is set to `code`.
+    /// Enters one.
     pub fn insert(&mut self, code: Code, kind: SubjectKind, subject: &str, finding: PastFinding) {
-        if code == LEAK
-            && let Ok(address) = subject.parse()
-        {
-            self.leaks.push(address);
-        }
-        let same_kind = self.by_kind.entry((code, kind)).or_default();
-        same_kind.insert(subject.into(), PastFinding { code, ..finding });
+        self.by_kind.entry((code, kind)).or_default().insert(subject.into(), finding);
     }
 
     /// The open finding of this code about this subject.
@@ -173,9 +160,9 @@ impl OpenFindings {
         self.by_kind.get(&(code, kind))?.get(subject)
     }
 
-    /// The addresses with an open leak (IPA110).
-    pub fn leaks(&self) -> &[Addr] {
-        &self.leaks
+    /// What the open findings of this code are about, in no order.
+    pub fn subjects(&self, code: Code, kind: SubjectKind) -> impl Iterator<Item = &str> {
+        self.by_kind.get(&(code, kind)).into_iter().flat_map(HashMap::keys).map(|subject| &**subject)
     }
 
     /// All of them with code, kind and subject, in no order.

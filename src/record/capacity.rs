@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::Diff;
+use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
 use crate::model::record::CapacityRow;
-use crate::model::{Addr, Code, Finding, Input};
+use crate::model::{Addr, Finding, Input};
 
 impl Diff<'_> {
     /// Pools whose capacity changed, and those that are no more.
@@ -13,7 +14,8 @@ impl Diff<'_> {
         if !self.complete(&[Input::Blocks, Input::Pools]) {
             return Vec::new();
         }
-        let leaks = findings.iter().filter(|f| f.code == Code(110)).filter_map(|f| f.subject.id.parse().ok());
+        let leaks =
+            findings.iter().filter(|f| f.code == leaked_address::CHECK.code).filter_map(|f| f.subject.id.parse().ok());
         let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);
         let known = &self.past.last.capacity;

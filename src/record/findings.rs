@@ -61,25 +61,6 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
     outcome.findings.iter().map(entry).collect()
 }
 
-/// Inputs beside a check's needs without which it may say less: some look at more when they have it, and what accuses
-/// asks whose a node is.
-fn could_depend_on(code: Code) -> Needs {
-    let whoever_owns_it = matches!(code.0, 200..=399 | 401..=405 | 408 | 600..=699 | 900..=999)
-        || matches!(code.0, 102 | 104 | 114 | 122 | 504 | 507 | 508);
-    let scope = if whoever_owns_it { Needs::NONE } else { Needs::N.and(Needs::K) };
-    let more = match code.0 {
-        115 => Needs::P.and(Needs::W),
-        122 => Needs::P.and(Needs::S),
-        // Whether an endpoint's pod lives is Kubernetes' to say.
-        131 => Needs::P,
-        305 => Needs::C,
-        // Whether host-local IPAM explains the addresses: nodes' podCIDRs, by both names of a node.
-        908 => Needs::N.and(Needs::K),
-        _ => Needs::NONE,
-    };
-    scope.and(more)
-}
-
 /// Open findings that this audit did not see though their checks ran.
 pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &Course) -> Vec<Unseen> {
     let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(identity).collect();
@@ -88,11 +69,11 @@ pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &Course) -> Vec
     let other_rules =
         last.tool != course.tool || (last.scope != scope && scope != "unknown" && last.scope != "unknown");
     let open = diff.past.open.iter().filter(|(finding, _)| !seen.contains(finding));
-    let unseen = open.filter_map(|(_, finding)| {
-        let why = match checks::find(finding.code) {
+    let unseen = open.filter_map(|((code, ..), finding)| {
+        let why = match checks::find(code) {
             None => Why::RuleChanged,
             Some(check) if skipped.contains(&check.code) => return None,
-            Some(check) if !is_read(diff, check.needs.and(could_depend_on(check.code))) => Why::Hidden,
+            Some(check) if !is_read(diff, check.looks_at()) => Why::Hidden,
             Some(_) if other_rules => Why::RuleChanged,
             Some(_) => Why::Gone,
         };

@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::checks::datastore::datastore_went_back;
 use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
-use crate::model::{Code, HostKind, Input, Past, Severity, Snapshot, Time};
+use crate::model::{HostKind, Input, Past, Severity, Snapshot, Time};
 
 /// What the caller knows beside snapshot, ledger, findings and past.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +53,7 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: &Past, course: &Course) 
     let config = diff.complete(&[Input::Config]) && !snapshot.is_undecodable_under(crate::model::keys::IPAM_CONFIG);
     AuditRecord {
         header: header(ledger, outcome, course),
-        forked: outcome.findings.iter().any(|f| f.code == Code(903)),
+        forked: outcome.findings.iter().any(|f| f.code == datastore_went_back::CHECK.code),
         proves_pair: course.complete && ledger.pairing.holds(),
         exclusive: course.said.map(|flag| flag == ScopeFlag::Exclusive),
         strict_affinity: config.then_some(snapshot.ipam_config.strict_affinity),

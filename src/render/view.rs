@@ -220,7 +220,9 @@ impl InputRow {
 /// The addresses that these findings prove leaked, sorted.
 pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
     let leaks = findings.iter().filter(|f| {
-        matches!(f.code.0, 110..=112) && f.subject.kind == SubjectKind::Address && f.state == State::Confirmed
+        checks::find(f.code).is_some_and(|check| check.ties.proves_leak)
+            && f.subject.kind == SubjectKind::Address
+            && f.state == State::Confirmed
     });
     let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.parse().ok()).collect();
     addresses.sort_unstable();

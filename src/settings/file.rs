@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
 use super::{Ignore, Settings, SeverityOf};
+use crate::checks::addresses::leaked_address;
 use crate::model::Code;
 
 #[derive(Deserialize)]
@@ -37,11 +38,20 @@ impl<'de> Deserialize<'de> for Severities {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "an ignore is \"IPA110\", \"IPA110:10.65.*\" or a table of code, subject and reason")]
 enum Entry {
     Short(String),
     Long(Long),
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+        let leak = leaked_address::CHECK.code;
+        let is = |_| format!("an ignore is \"{leak}\", \"{leak}:10.65.*\" or a table of code, subject and reason");
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => Ok(Entry::Short(text)),
+            table => table.try_into().map(Entry::Long).map_err(is).map_err(D::Error::custom),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::dossier::{AddressSheet, AllocationRow, Dossier, Found, Holder};
 use super::{Before, Interval, NodeStay, Stay};
-use crate::model::{Addr, Code, Time};
+use crate::checks;
+use crate::model::{Addr, Time};
 
 /// How somebody holds an address.
 fn holder(h: &Holder) -> String {
@@ -78,7 +79,9 @@ fn allocation(a: Addr, row: &AllocationRow, findings: &[Found], unread: bool) ->
     let who = owner(row);
     let id = a.to_string();
     let leak = findings.iter().find(|f| {
-        f.subject.kind == "address" && f.subject.id == id && matches!(f.code, Code(110) | Code(111) | Code(112))
+        f.subject.kind == "address"
+            && f.subject.id == id
+            && checks::find(f.code).is_some_and(|check| check.ties.proves_leak)
     });
     match leak {
         Some(leak) if leak.state == "unconfirmed" => {

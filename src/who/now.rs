@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::concern::{Concern, found};
 use super::dossier::{Dossier, Match, SCHEMA};
 use super::{Asked, Before, answer, sheets};
+use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
@@ -184,8 +185,8 @@ fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<String> {
         .collect();
     match snapshot.bad_values.len() {
         0 => {}
-        1 => unread.push("1 value does not decode (IPA901)".to_owned()),
-        n => unread.push(format!("{n} values do not decode (IPA901)")),
+        1 => unread.push(format!("1 value does not decode ({})", undecodable_value::CHECK.code)),
+        n => unread.push(format!("{n} values do not decode ({})", undecodable_value::CHECK.code)),
     }
     let skipped = outcome.skipped.iter().filter(|s| s.incomplete).count();
     if skipped > 0 && unread.is_empty() {

@@ -192,9 +192,9 @@ fn stamps_of_an_old_history_count_for_nothing() {
         let past = db.past(&key).unwrap();
         let stamp = past.open.get(Code(201), SubjectKind::Handle, &handle).unwrap().stamp;
         // An unknown stamp is none that anything has now.
-        let other = db.orphan_observations(&db.watch(1).unwrap(), &handle, 1).unwrap();
+        let other = db.orphan_observations(&db.watch(1).unwrap(), Code(201), &handle, 1).unwrap();
         assert!(other.is_empty(), "another object of that id");
-        db.orphan_observations(&db.watch(1).unwrap(), &handle, stamp.unwrap_or(0)).unwrap().len()
+        db.orphan_observations(&db.watch(1).unwrap(), Code(201), &handle, stamp.unwrap_or(0)).unwrap().len()
     };
     assert_eq!(orphan(&db), 0);
     drop(db);

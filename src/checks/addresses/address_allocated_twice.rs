@@ -1,7 +1,6 @@
 //! IPA104: one address, allocated in two blocks that overlap.
 
-use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, Subject, SubjectKind};
 
@@ -22,6 +21,7 @@ pub static CHECK: Check = Check {
             Never release such an address: by address Calico looks into one of the blocks only. Then see IPA302.",
         silent: "One of the two allocations is cooling down.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -52,13 +52,14 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
     world
         .draft(&CHECK, Subject::address(address), format!("given away by {}", parts.join(" and by ")))
         .advice("empty the smaller block: restart its pods; never release this address")
+        .restarts_pods(true)
         .fact("blocks", blocks)
         .fact("owners", owners)
         .fact("ipam", taken.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .on_node(ledger.owner_node(smallest))
         .in_pool_of(address)
         .with_each(taken, |d, a| d.rests_on_allocation(a))
-        .with_each(pod_of(world, smallest), |d, pod| d.next(delete_pod(&world.snapshot.names, pod)))
+        .with_each(pod_of(world, smallest), |d, pod| d.delete_pod(pod))
         .next(format!("ipaudit who {address}"))
         .done()
 }

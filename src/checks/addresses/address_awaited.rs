@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::leaked_address;
-use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use};
 use crate::model::hash::HashMap;
 use crate::model::{Addr, Code, Endpoint, Finding, Needs, Pod, Severity, Subject, SubjectKind, Time};
@@ -31,6 +30,7 @@ pub static CHECK: Check = Check {
             machines, reservations, cooling addresses; other clusters' nodes, and what does not decode. An endpoint of the \
             predecessor does not hide it.",
     },
+    ties: Ties::OURS,
     run,
 };
 
@@ -189,7 +189,7 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
         .with_each(predecessors, |d, e| d.rests_on_endpoint(e))
         .looks_at_calico_node(ledger.owner_node(allocation))
         .looks_at_kube_node(pod.node)
-        .next(delete_pod(&world.snapshot.names, pod))
+        .delete_pod(pod)
         .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
         .next(format!("ipaudit who {address}"))
         .done()

@@ -3,7 +3,7 @@
 use crate::model::hash::HashSet;
 
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Claim, Claimant, Use, Via};
 use crate::model::{Addr, Code, Endpoint, Finding, Input, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
             of Calico's IPAM (host-local, another CNI), other clusters' nodes, other orchestrators than Kubernetes and \
             the CNI plugin. While a pool does not decode, nobody can say what it covers.",
     },
+    ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };
 

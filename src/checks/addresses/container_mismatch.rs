@@ -1,7 +1,8 @@
 //! IPA131: an endpoint lists an address that IPAM has allocated to another container.
 
+use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Grade, Use, Via};
 use crate::model::{Addr, Code, Endpoint, Finding, HandleId, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
@@ -26,6 +27,7 @@ pub static CHECK: Check = Check {
             `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that fits is enough. Control bytes at the \
             end of a handle's id do not count.",
     },
+    ties: Ties { also: Needs::P, explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind, Time};
 
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         action: "Look at kube-controllers. The next allocation in the block frees the address as well.",
         silent: "The cooldown has not been over for long; nobody writes an idle block at once.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

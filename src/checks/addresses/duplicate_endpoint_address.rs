@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, Steady, World, natural};
+use crate::checks::{Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -27,6 +28,7 @@ pub static CHECK: Check = Check {
         silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
             pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
     },
+    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::ANYBODYS },
     run,
 };
 
@@ -81,6 +83,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .fact("traffic", traffic)
         .fact("ipam", ipam)
         .advice(advice)
+        .restarts_pods(live > 1)
         .on_node(endpoints.first().map(|(e, _)| e.node).unwrap_or_default())
         .in_namespace(endpoints.first().map(|(e, _)| e.namespace).unwrap_or_default())
         .in_pool_of(address)

@@ -1,9 +1,9 @@
 //! IPA101: one address, several pods. The incident of 2017.
 
-use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::evidence::{Draft, count};
+use crate::checks::{Causes, Check, Docs, Shown, Steady, Ties, World};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Root, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -26,8 +26,24 @@ pub static CHECK: Check = Check {
             holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
             warning.",
     },
+    ties: Ties { shows, ..Ties::OURS },
     run,
 };
+
+/// How many endpoints list the address; the pods are on several nodes.
+fn shows(finding: &Finding) -> Shown {
+    let behind = match finding.evidence.records("endpoints").count() {
+        0 => String::new(),
+        many => format!(", {}", count(many, "endpoint")),
+    };
+    Shown { behind, on_many_nodes: true, ..Shown::default() }
+}
+
+/// Two pods with one address explain whatever else is wrong with that address.
+pub fn explains(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    let of_address = finding.subject.kind == SubjectKind::Address;
+    of_address.then(|| causes.no_milder(finding, CHECK.code, &finding.subject.id))?
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
@@ -120,7 +136,7 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
     draft
         .fact("keep", keep.map(|p| world.pod_id(p)))
         .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
-        .restart(world, &restart)
+        .restart(&restart)
         .next(format!("ipaudit who {address}"))
         .done()
 }
@@ -134,6 +150,7 @@ fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possib
     with_holders(world, address, summary, &all)
         .severity(Severity::Warning)
         .advice("look at the workloads' interfaces before restarting any of them")
+        .restarts_pods(true)
         .fact("possible", others)
         .next(format!("ipaudit who {address}"))
         .done()

@@ -1,10 +1,10 @@
 //! IPA103: a node's tunnel address that another node, a pod or a service has too.
 
-use crate::checks::evidence::{calico_node_restart, delete_pod};
-use crate::checks::{Check, Docs, Steady, World, natural};
+use crate::checks::affinities::stale_calico_node;
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Claim, Claimant, Grade, NamedTunnel, Standing};
 use crate::model::{
-    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Service, Severity, Subject, SubjectKind, Tunnel,
+    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Root, Service, Severity, Subject, SubjectKind, Tunnel,
 };
 
 pub static CHECK: Check = Check {
@@ -26,8 +26,14 @@ pub static CHECK: Check = Check {
         silent: "One of the two nodes is gone from Kubernetes (IPA409 tells it), both are another cluster's, or both are \
             Calico Nodes of one Kubernetes node.",
     },
+    ties: Ties { explained_by, ..Ties::OURS },
     run,
 };
+
+/// A node that is gone explains the address that it has still.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    finding.evidence.texts("nodes").find_map(|node| causes.any(stale_calico_node::CHECK.code, node))
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
@@ -105,10 +111,10 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
         .with_each(&others.services, |d, service| d.rests_on_service(service))
         .with_each(allocations, |d, a| d.rests_on_allocation(a));
     for pod in others.pods.iter().filter(|pod| !keeps_pod(pod)) {
-        draft = draft.next(delete_pod(&world.snapshot.names, pod));
+        draft = draft.delete_pod(pod);
     }
     for (node, _) in machines.iter().filter(|(node, tunnel)| !is_named(node, *tunnel)) {
-        draft = draft.next(calico_node_restart(world.text(ledger.scope.kubernetes_name(node.name))));
+        draft = draft.restart_calico_node(ledger.scope.kubernetes_name(node.name));
     }
     draft.next(format!("ipaudit who {address}")).done()
 }

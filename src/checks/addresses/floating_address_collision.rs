@@ -1,7 +1,7 @@
 //! IPA117: a floating address that somebody else has or will get.
 
 use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, Steady, World, natural};
+use crate::checks::{Check, Docs, Judges, Steady, Ties, World, natural};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via, Workload};
 use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind, keys};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
             reservation or the address's block does not decode, and nobody else has it; the allocation belongs to the same workload or names nobody; the claim is that of an endpoint left behind, of a \
             terminating pod without endpoint, or of another cluster.",
     },
+    ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
 use crate::checks::evidence::release_handle;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Root, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(110),
@@ -28,8 +29,16 @@ pub static CHECK: Check = Check {
             machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of an allocation alone proves nothing at \
             the first audit.",
     },
+    ties: Ties { explained_by, proves_leak: true, releasable: true, ..Ties::OURS },
     run,
 };
+
+/// An endpoint left behind explains the leak of the very address that it lists.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    let left = finding.evidence.records("endpoints_left").filter_map(|endpoint| endpoint.text("endpoint"));
+    left.flat_map(|endpoint| [(stale_endpoint::CHECK.code, endpoint), (endpoint_on_other_node::CHECK.code, endpoint)])
+        .find_map(|(code, endpoint)| causes.no_milder(finding, code, endpoint))
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for allocation in &world.ledger.allocations {

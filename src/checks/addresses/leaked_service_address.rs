@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, Subject, SubjectKind};
 
@@ -27,6 +27,7 @@ pub static CHECK: Check = Check {
         silent: "The service exists, whatever its type and class are now; the datastore is shared with another cluster or \
             may be (nothing in such an allocation names a node); addresses that are cooling down.",
     },
+    ties: Ties { proves_leak: true, ..Ties::OURS },
     run,
 };
 

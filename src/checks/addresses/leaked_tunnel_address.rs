@@ -1,6 +1,6 @@
 //! IPA111: a tunnel allocation whose node is gone or has taken another address.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Grade, NamedTunnel, Standing, Use};
 use crate::model::{Addr, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
             known to Kubernetes while its Calico Node is missing, or does not decode; addresses that are cooling down; \
             Windows' reservation, whose VXLAN address has no allocation of its own.",
     },
+    ties: Ties { proves_leak: true, ..Ties::OURS },
     run,
 };
 

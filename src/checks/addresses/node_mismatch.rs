@@ -1,6 +1,6 @@
 //! IPA132: an allocation names the right pod on the wrong node.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Name, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
@@ -20,6 +20,7 @@ pub static CHECK: Check = Check {
         silent: "Nodes are compared after mapping Calico's names to Kubernetes'. KubeVirt machines, which migrate, other \
             clusters' nodes, and nodes that do not decode.",
     },
+    ties: Ties::OURS,
     run,
 };
 

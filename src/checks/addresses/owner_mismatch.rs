@@ -1,6 +1,7 @@
 //! IPA130: a pod holds an address that IPAM has allocated to somebody else.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::addresses::duplicate_pod_address;
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Says, Use};
 use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, Subject, SubjectKind};
 
@@ -23,6 +24,7 @@ pub static CHECK: Check = Check {
             machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
             Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
     },
+    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };
 
@@ -71,7 +73,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
         .rests_on_holders(world, strangers)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .next(format!("ipaudit who {address}"))
-        .restart(world, &world.restart_order(strangers))
+        .restart(&world.restart_order(strangers))
         .done()
 }
 

@@ -1,6 +1,6 @@
 //! IPA122: an address was assigned automatically though it is reserved.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{
     Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, Subject, SubjectKind, Time,
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation \
             does not bind, and those of pods and services that are gone, of which nobody can tell; Windows' reserved ordinals, cooling addresses, allocations that name nobody.",
     },
+    ties: Ties { also: Needs::P.and(Needs::S), ..Ties::ANYBODYS },
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::{Check, Docs, Steady, World, natural};
+use crate::checks::{Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Claimant, Grade, Recorded};
 use crate::model::{Addr, Code, Finding, Needs, Service, Severity, Subject, SubjectKind};
 
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "Calico does not manage the service (another class, or only requested services are managed); the service \
             is being deleted; the address lies in no pool, or in a block that does not decode.",
     },
+    ties: Ties::OURS,
     run,
 };
 

@@ -1,7 +1,7 @@
 //! IPA118: a LoadBalancer service has more addresses in IPAM than it may have.
 
 use super::leaked_service_address::load_balancer_handle;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, Subject, SubjectKind};
 
@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
             (one of each then); a service that is being deleted, or that Calico does not manage; addresses that are cooling \
             down. It is judged whoever else uses the datastore: the handle is the hash of this very service.",
     },
+    ties: Ties::OURS,
     run,
 };
 

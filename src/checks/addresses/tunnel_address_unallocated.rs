@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::evidence::{Draft, calico_node_restart};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::evidence::Draft;
+use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Allocation, Recorded, Standing, Use};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, Subject, SubjectKind, Tunnel,
@@ -27,6 +27,7 @@ pub static CHECK: Check = Check {
             of a Windows node's block, which the Windows reservation holds; the node has departed; IPA103 already tells two \
             nodes with this address; the address lies in no pool, or in a block that does not decode.",
     },
+    ties: Ties { judges: Judges::OnlyOurs, also: Needs::P.and(Needs::W), ..Ties::OURS },
     run,
 };
 
@@ -118,7 +119,6 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
     let facts = tunnels
         .iter()
         .map(|(node, tunnel)| Evidence::new().with("node", world.text(node.name)).with("tunnel", tunnel.word()));
-    let restarts = nodes.iter().map(|&n| calico_node_restart(world.text(ledger.scope.kubernetes_name(n))));
     world
         .draft(&CHECK, Subject::address(address), format!("{}, {how}", whose.join(", ")))
         .advice("restart calico-node there before the next pod starts: it takes an address of its own")
@@ -133,7 +133,7 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_blocks_of(address)
         .looks_at_settings()
-        .with_each(restarts, |d, command| d.next(command))
+        .with_each(&nodes, |d, node| d.restart_calico_node(ledger.scope.kubernetes_name(*node)))
         .next(format!("ipaudit who {address}"))
         .done()
 }

@@ -1,6 +1,7 @@
 //! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::addresses::duplicate_pod_address;
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Use};
 use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, Subject, SubjectKind};
 
@@ -25,6 +26,7 @@ pub static CHECK: Check = Check {
             addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which \
             the nodes' podCIDRs explain (IPA908). It is never silent for being many.",
     },
+    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };
 
@@ -138,7 +140,7 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         .with_each(covering, |d, b| d.looks_at_block(b.cidr))
         .with_each(cidr, |d, cidr| d.looks_at_block(cidr))
         .looks_at_settings()
-        .restart(world, &restart)
+        .restart(&restart)
         .next(format!("ipaudit who {address}"))
         .done()
 }

@@ -1,6 +1,6 @@
 //! IPA113: an allocation of which nobody can say whose it is.
 
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -22,6 +22,7 @@ pub static CHECK: Check = Check {
             handle that names a living container or a pod that has no address yet; other clusters' blocks, and blocks \
             without an owner unless the scope is exclusive.",
     },
+    ties: Ties::OURS,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{delete_affinity, get_block};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{
     Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Needs, Severity, Subject, SubjectKind, keys,
 };
@@ -29,6 +29,7 @@ pub static CHECK: Check = Check {
             way. Where two hosts are confirmed, IPA401 says it, unless the block names a third. Without a confirmed affinity \
             a block that names nobody is legal, or IPA305. Blocks and affinities that do not decode are not judged.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

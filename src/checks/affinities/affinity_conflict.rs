@@ -1,7 +1,7 @@
 //! IPA401: one block, two confirmed owners.
 
 use super::{delete_affinity, get_block};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
 use crate::model::{
     Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind,
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         silent: "Affinities that are pending or being deleted own nothing (IPA403, IPA404). Two spellings of one affinity's \
             key are IPA307.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

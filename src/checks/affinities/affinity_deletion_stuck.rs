@@ -2,7 +2,7 @@
 
 use super::{delete_affinity, get_block, other_owner, survived};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
             again; the node's next allocation takes the claim up again.",
         silent: "At a first audit nobody can tell how long it has been under way.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{delete_affinity, get_block, other_owner, survived};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "At a first audit nobody can tell how long it has been pending. One that was written since the last audit \
             moves.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -61,6 +62,7 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
             format!("pending since before the last audit; {says}")
         })
         .advice(advice)
+        .restarts_pods(is_hers && other.is_none())
         .fact("affinity", world.affinity_facts(affinity))
         .fact("other_owner", other.map(|other| world.host_id(other)))
         .fact("block", block.map(|block| world.block_facts(block)))

@@ -1,7 +1,7 @@
 //! IPA405: a confirmed affinity for a block that does not exist: a route into nothing.
 
 use super::delete_affinity;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -21,6 +21,7 @@ pub static CHECK: Check = Check {
         silent: "Affinities that are pending or being deleted are IPA403 and IPA404. A block that does not decode exists, and \
             so does one under another spelling of its key (IPA307).",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

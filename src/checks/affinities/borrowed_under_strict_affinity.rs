@@ -1,7 +1,7 @@
 //! IPA407: an address on another node's block, though strict affinity forbids borrowing.
 
 use super::get_block;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, Subject, SubjectKind, Time};
 
@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
             of Windows, cooling addresses, services, blocks without owner, allocations that name no node, nodes of other \
             clusters.",
     },
+    ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };
 
@@ -69,6 +70,7 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
         })
         .severity(if after { Severity::Error } else { Severity::Warning })
         .advice(advice)
+        .restarts_pods(owner.pod_name().is_some())
         .fact("ipam", world.allocation_facts(allocation))
         .fact("block_node", world.text(host))
         .fact("strict_affinity_seen_since", seen_on)

@@ -4,16 +4,19 @@ use crate::checks::World;
 use crate::checks::evidence::{get_key, shell};
 use crate::model::{Affinity, AffinityState, Cidr, Host, PastKey, keys};
 
-pub mod affinity_block_mismatch;
-pub mod affinity_conflict;
-pub mod affinity_deletion_stuck;
-pub mod affinity_pending_stuck;
-pub mod affinity_without_block;
-pub mod borrowed_under_strict_affinity;
-pub mod node_gone;
-pub mod node_without_calico_node;
-pub mod stale_calico_node;
-pub mod too_many_blocks;
+family! {
+    "Affinities and nodes"
+    pub mod affinity_conflict;
+    pub mod affinity_block_mismatch;
+    pub mod affinity_pending_stuck;
+    pub mod affinity_deletion_stuck;
+    pub mod affinity_without_block;
+    pub mod node_gone;
+    pub mod borrowed_under_strict_affinity;
+    pub mod too_many_blocks;
+    pub mod stale_calico_node;
+    pub mod node_without_calico_node;
+}
 
 /// A command that deletes an affinity only while it is at the revision that was read; else the one that shows it:
 /// no revision is known, or the key would need quoting twice.

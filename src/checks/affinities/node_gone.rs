@@ -3,12 +3,13 @@
 use crate::model::hash::{HashMap, HashSet};
 
 use super::get_block;
+use crate::checks::affinities::stale_calico_node;
 use crate::checks::evidence::{ask_who, get_key};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Standing, Use};
 use crate::model::{
-    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Severity, Subject, SubjectKind,
-    Time, keys,
+    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Root, Severity, Subject,
+    SubjectKind, Time, keys,
 };
 
 pub static CHECK: Check = Check {
@@ -32,8 +33,14 @@ pub static CHECK: Check = Check {
             Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not decode; a host \
             of which nothing is known but blocks in which an operator keeps addresses back with a note.",
     },
+    ties: Ties { explained_by, ..Ties::OURS },
     run,
 };
+
+/// A Calico Node that stayed behind explains the blocks that its node left.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    causes.any(stale_calico_node::CHECK.code, &finding.subject.id)
+}
 
 /// An affinity for a block that does not exist, one and many.
 const BARE: (&str, &str) = ("affinity without a block", "affinities without a block");

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::{ask_who, calico_node_restart, count, shell};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::evidence::{ask_who, count, shell};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Finding, HostKind, KubeNode, Name, Needs, Pod, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
         silent: "Nodes that are not Ready or younger than 5 minutes (calico-node is still starting), nodes with pods of the \
             host's network alone or of another CNI plugin, and nodes whose Calico Node may be one that does not decode.",
     },
+    ties: Ties::OURS,
     run,
 };
 
@@ -89,7 +90,7 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
         .fact("addresses", node.internal_addresses.to_vec())
         .fact("created", node.created)
         .on_node(host)
-        .next(calico_node_restart(name))
+        .restart_calico_node(node.name)
         .next(format!("calicoctl get node {}", shell(world.text(host))))
         .next(ask_who(name))
         .rests_on_kube_node(node)

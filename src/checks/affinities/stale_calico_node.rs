@@ -1,7 +1,7 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
 use crate::checks::evidence::{ask_who, shell};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
 use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
             node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours and a former name \
             count. An address that several machines here have, or an ExternalIP, names no machine.",
     },
+    ties: Ties::OURS,
     run,
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
             LoadBalancer addresses have no limit of this kind; a negative limit is none. Calico counts only the pools that a \
             request may use, so a node may have room for other pools.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

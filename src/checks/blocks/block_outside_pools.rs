@@ -2,7 +2,7 @@
 
 use super::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -22,6 +22,7 @@ pub static CHECK: Check = Check {
         silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. While \
             any pool does not decode, nobody can say which blocks have none.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -48,7 +49,8 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
     } else {
         format!("only part of it is in a pool ({})", partly.join(", "))
     };
-    let advice = if block.is_empty(&world.snapshot.names) {
+    let empty = block.is_empty(&world.snapshot.names);
+    let advice = if empty {
         "it is empty: its owner's affinity can be released, and the block goes with it"
     } else {
         "restart the pods that still have addresses in it, or create the pool again, disabled"
@@ -56,6 +58,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
     world
         .draft(&CHECK, Subject::block(block.cidr), format!("{covers}; {allocated}"))
         .advice(advice)
+        .restarts_pods(!empty)
         .fact("block", world.block_facts(block))
         .fact("partly_in", partly)
         .on_node(node_of(block))

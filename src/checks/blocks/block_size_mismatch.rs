@@ -2,7 +2,7 @@
 
 use super::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Code, Finding, Needs, Pool, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
             `ipaudit release` finds addresses by scanning blocks and works here.",
         silent: "A block that no pool covers is IPA303.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -43,6 +44,7 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
             format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix())
         })
         .advice("restart the pods in it; release by address does nothing here and says that it did")
+        .restarts_pods(true)
         .fact("block", world.block_facts(block))
         .fact("pool", name)
         .fact("pool_block_size", u32::from(size))

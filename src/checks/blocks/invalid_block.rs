@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::node_of;
 use crate::checks::evidence::{count, get_key};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
@@ -29,6 +29,7 @@ pub static CHECK: Check = Check {
             a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is IPA901, \
             sequence numbers are IPA306.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

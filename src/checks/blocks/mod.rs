@@ -3,13 +3,16 @@
 use crate::checks::World;
 use crate::model::{Block, Cidr, HostKind, Name, Pool};
 
-pub mod block_outside_pools;
-pub mod block_size_mismatch;
-pub mod invalid_block;
-pub mod non_canonical_key;
-pub mod overlapping_blocks;
-pub mod ownerless_block;
-pub mod sequence_broken;
+family! {
+    "Blocks"
+    pub mod invalid_block;
+    pub mod overlapping_blocks;
+    pub mod block_outside_pools;
+    pub mod block_size_mismatch;
+    pub mod ownerless_block;
+    pub mod sequence_broken;
+    pub mod non_canonical_key;
+}
 
 /// The node that a block names, by its Calico name; none when it names nobody or no node.
 fn node_of(block: &Block) -> Name {

@@ -1,7 +1,7 @@
 //! IPA307: a block or an affinity under a key that Calico lists and never reads or writes.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, Block, Cidr, Code, Finding, Host, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -21,6 +21,7 @@ pub static CHECK: Check = Check {
         silent: "Two spellings of one block are this finding alone: the block itself is judged once, by its canonical key. \
             Keys whose CIDR does not parse are IPA901, malformed handle ids IPA205.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -1,8 +1,9 @@
 //! IPA302: two blocks that share addresses: each gives them out without looking at the other.
 
 use super::node_of;
+use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Use;
 use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -24,6 +25,7 @@ pub static CHECK: Check = Check {
             its affinity so that it is deleted. Drain before changing a pool's block size.",
         silent: "Two spellings of one block's key are IPA307. Blocks that do not decode are not compared.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -50,15 +52,17 @@ fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let shown: Vec<String> = around.iter().map(|outer| format!("{} of {}", outer.cidr, owner(outer))).collect();
     let summary = format!("block of {} lies inside {}", owner(block), shown.join(" and inside "));
     let twice = allocated_twice(world, block);
+    let code = address_allocated_twice::CHECK.code;
     world
         .draft(&CHECK, Subject::block(block.cidr), summary)
         .advice(match twice.len() {
             0 => "no address is allocated twice yet: empty one of the blocks before one is".to_owned(),
-            1 => "an address is allocated twice already (IPA104): restart the pods of one of the blocks".to_owned(),
+            1 => format!("an address is allocated twice already ({code}): restart the pods of one of the blocks"),
             many => {
-                format!("{many} addresses are allocated twice already (IPA104): restart the pods of one of the blocks")
+                format!("{many} addresses are allocated twice already ({code}): restart the pods of one of the blocks")
             }
         })
+        .restarts_pods(!twice.is_empty())
         .fact("block", world.block_facts(block))
         .fact("around", around.iter().map(|outer| around_facts(world, outer)).collect::<Vec<_>>())
         .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())

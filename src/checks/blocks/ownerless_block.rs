@@ -1,7 +1,7 @@
 //! IPA305: an empty block that nobody owns: it is nobody's to fill, and nobody's to delete.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -22,6 +22,7 @@ pub static CHECK: Check = Check {
         silent: "With addresses in it a block without owner is legal: its owner gave it up. A pending affinity is a claim \
             under way, one that is being deleted a release. Affinities that do not decode may own the block.",
     },
+    ties: Ties { also: Needs::C, ..Ties::ANYBODYS },
     run,
 };
 

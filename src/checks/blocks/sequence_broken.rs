@@ -3,7 +3,7 @@
 use super::node_of;
 use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
             cooling down, allocated by an older version) are legal. A datastore that went back as a whole is IPA903; so is a number that \
             fell and is one of Calico's own all the same (10^18 and more).",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

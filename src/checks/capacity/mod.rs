@@ -1,8 +1,11 @@
 //! 6xx: capacity.
 
-pub mod overlapping_pools;
-pub mod pool_exhaustion;
-pub mod pool_out_of_blocks;
+family! {
+    "Capacity"
+    pub mod pool_exhaustion;
+    pub mod pool_out_of_blocks;
+    pub mod overlapping_pools;
+}
 
 use crate::model::hash::HashSet;
 

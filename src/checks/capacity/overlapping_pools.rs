@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Evidence, Finding, Needs, Pool, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         action: "Disable the wrong one, move its pods away, and delete it.",
         silent: "Pools that only touch.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

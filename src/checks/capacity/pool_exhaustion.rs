@@ -1,8 +1,9 @@
 //! IPA601: a pool that runs out of addresses.
 
 use super::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
+use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::PoolUsage;
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -22,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "Pools that are disabled, being deleted, assigned by hand, for LoadBalancer addresses only, or of fewer than \
             64 addresses. Addresses in blocks that do not decode may be free.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -56,12 +58,13 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
         permille / 10,
         permille % 10
     );
+    let leak = leaked_address::CHECK.code;
     let draft = world
         .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
         .severity(severity)
         .advice(match usage.leaked {
-            0 => "add a pool, or make its reservations smaller",
-            _ => "release what is leaked (IPA110), or add a pool",
+            0 => "add a pool, or make its reservations smaller".to_owned(),
+            _ => format!("release what is leaked ({leak}), or add a pool"),
         })
         .fact("cidr", usage.cidr)
         .fact("free_permille", number(permille))
@@ -72,7 +75,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
         .next(format!("calicoctl get ippool {} -o yaml", shell(name)));
     match usage.leaked {
         0 => draft.done(),
-        _ => draft.next("ipaudit audit --code IPA110 --all").done(),
+        _ => draft.next(format!("ipaudit audit --code {leak} --all")).done(),
     }
 }
 

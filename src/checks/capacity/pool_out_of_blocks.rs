@@ -1,7 +1,10 @@
 //! IPA602: a pool with free addresses and no free block.
 
 use super::{block_facts, judged, usage, usage_facts, usage_with_leaks};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::addresses::leaked_address;
+use crate::checks::affinities::node_gone;
+use crate::checks::blocks::ownerless_block;
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::PoolUsage;
 use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -28,6 +31,7 @@ pub static CHECK: Check = Check {
         silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
             since that may be an empty one.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -54,6 +58,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         "none of {} blocks is free{stranded} though {} addresses are: {suffer}",
         usage.blocks.possible, usage.free
     );
+    let keepers = [leaked_address::CHECK.code, ownerless_block::CHECK.code, node_gone::CHECK.code];
     let version = world.text(world.snapshot.cluster.calico_version);
     world
         .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
@@ -66,7 +71,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
         .next("calicoctl ipam show --show-blocks")
-        .next("ipaudit audit --code IPA110 --code IPA305 --code IPA406")
+        .next(format!("ipaudit audit{}", keepers.map(|code| format!(" --code {code}")).concat()))
         .done()
 }
 

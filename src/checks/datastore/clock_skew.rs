@@ -4,7 +4,7 @@ use crate::model::hash::HashMap;
 use std::time::Duration;
 
 use crate::checks::evidence::{Draft, shell};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{
     Block, Code, Endpoint, Evidence, Finding, Name, Needs, Owner, Severity, Subject, SubjectKind, Time,
 };
@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
         action: "Check the time on the node.",
         silent: "A clock that runs behind: nobody can tell it from age. `releasedAt`, which other hosts write (IPA301).",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{cluster, is_undecodable};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, World, obstacle};
+use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
 use crate::ledger::{Allocation, Standing};
 use crate::model::{Addr, Code, Evidence, Finding, Needs, Past, Pod, Severity, SubjectKind, Time, keys};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         action: "Look at kube-controllers' log and restart them. What they never take: `ipaudit release`.",
         silent: "Leaks that are younger, or whose allocation is another one than in the earlier audits.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -67,9 +68,10 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     if !leaks_are_known || is_undecodable(world, keys::KUBE_CONTROLLERS) {
         return;
     }
-    let addresses = past.open.leaks().iter();
+    let leaks = past.open.subjects(leaked_address::CHECK.code, SubjectKind::Address);
+    let addresses = leaks.filter_map(|subject| subject.parse::<Addr>().ok());
     let mut stuck: Vec<Stuck> =
-        addresses.flat_map(|a| world.ledger.allocations_at(*a)).filter_map(|a| judge(world, past, a)).collect();
+        addresses.flat_map(|a| world.ledger.allocations_at(a)).filter_map(|a| judge(world, past, a)).collect();
     stuck.sort_by_key(|s| (s.address, s.since));
     if !stuck.is_empty() {
         findings.push(report(world, &stuck));
@@ -147,6 +149,7 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
             false => "look at kube-controllers' log and restart them",
             true => "nobody else takes them: ipaudit release",
         })
+        .restarts_pods(!collectable.is_empty())
         .fact("leaks", stuck.len())
         .fact("collectable", collectable.len())
         .fact("addresses", shown(&collectable))
@@ -158,7 +161,7 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
         .since(oldest)
         .next("kubectl get pods --all-namespaces -l k8s-app=calico-kube-controllers")
         .next("kubectl -n kube-system logs deployment/calico-kube-controllers --tail=100")
-        .next("ipaudit release --code IPA110 --older-than 24h")
+        .next(format!("ipaudit release --code {} --older-than 24h", leaked_address::CHECK.code))
         .done()
 }
 

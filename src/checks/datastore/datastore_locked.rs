@@ -1,8 +1,8 @@
 //! IPA902: the datastore is locked.
 
 use super::{cluster, is_undecodable};
-use crate::checks::{Check, Docs, Steady, World};
-use crate::model::{Code, Finding, Needs, Severity, SubjectKind, keys};
+use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::model::{Code, Finding, Input, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(902),
@@ -21,14 +21,15 @@ pub static CHECK: Check = Check {
             another finding advises: while the datastore is locked the pod stays down.",
         silent: "A ClusterInformation that does not decode: IPA901 tells it.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
 /// The command that unlocks it.
-pub const UNLOCK: &str = "calicoctl datastore migrate unlock";
+const UNLOCK: &str = "calicoctl datastore migrate unlock";
 
 /// How the datastore is locked, in a line and in the word of `datastoreReady`; `None`: it is not, or nobody can tell.
-pub fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
+fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
     let information = &world.snapshot.cluster;
     match (information.meta, information.ready) {
         (None, _) if is_undecodable(world, keys::CLUSTER_INFORMATION) => None,
@@ -36,6 +37,22 @@ pub fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
         (None, _) => Some(("ClusterInformation is absent: no pod can start or stop", "absent")),
         (Some(_), Some(false)) => Some(("datastoreReady is false: no pod can start or stop", "false")),
         (Some(_), None) => Some(("datastoreReady is not set: no pod can start or stop", "not set")),
+    }
+}
+
+/// CNI refuses ADD and DEL alike: a pod that is deleted then stays down. Whatever a finding advises, unlocking comes
+/// first.
+pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
+    if !world.snapshot.coverage.complete(Input::Config) || state(world).is_none() {
+        return;
+    }
+    for finding in findings.iter_mut().filter(|finding| finding.restarts_pods) {
+        let first = format!("unlock the datastore first ({}), or pods stay down", CHECK.code);
+        finding.advice = match finding.advice.as_str() {
+            "" => first,
+            then => format!("{first}; then {then}"),
+        };
+        finding.next.insert(0, UNLOCK.to_owned());
     }
 }
 
@@ -55,8 +72,10 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::run as run_all;
     use crate::checks::testing::{Cluster, undecodable_block};
-    use crate::model::{ClusterInformation, Input};
+    use crate::ledger::Ledger;
+    use crate::model::{ClusterInformation, InputState};
 
     #[test]
     fn clean_gives_nothing() {
@@ -83,5 +102,56 @@ mod tests {
         (bad.key, bad.input) = (keys::CLUSTER_INFORMATION.as_bytes().to_vec(), Input::Config);
         c.snapshot.bad_values.push(bad);
         assert!(c.find(&CHECK).is_empty());
+    }
+
+    fn audit(c: &mut Cluster) -> Vec<Finding> {
+        c.snapshot.sort();
+        let ledger = Ledger::build(&c.snapshot, c.scope, c.past.as_ref());
+        run_all(&World { snapshot: &c.snapshot, ledger: &ledger, past: c.past.as_ref() }).findings
+    }
+
+    fn of(findings: &[Finding], code: u16) -> &Finding {
+        findings.iter().find(|f| f.code == Code(code)).unwrap_or_else(|| panic!("no IPA{code} in {findings:?}"))
+    }
+
+    /// web-0 lost its allocation and its endpoint, web-1 its tunnel's neighbour; a leak beside them.
+    fn damaged(ready: Option<bool>) -> Cluster {
+        let mut c = Cluster::healthy();
+        c.free("10.65.0.1");
+        c.remove_endpoint("web-0");
+        c.free("10.65.0.64");
+        c.remove_pod("web-3");
+        c.remove_endpoint("web-3");
+        c.snapshot.cluster.ready = ready;
+        c
+    }
+
+    #[test]
+    fn what_restarts_pods_says_to_unlock_first_while_the_datastore_is_locked() {
+        for ready in [Some(false), None] {
+            let findings = audit(&mut damaged(ready));
+            for code in [120, 505, 115] {
+                let finding = of(&findings, code);
+                assert_eq!(finding.next[0], "calicoctl datastore migrate unlock", "IPA{code}");
+                let says = "unlock the datastore first (IPA902), or pods stay down; then restart ";
+                assert!(finding.advice.starts_with(says), "IPA{code}: {}", finding.advice);
+            }
+            let restarts: Vec<&Finding> =
+                findings.iter().filter(|f| f.next.iter().any(|n| n.contains("delete pod"))).collect();
+            assert!(restarts.len() >= 3 && restarts.iter().all(|f| f.next[0] == UNLOCK));
+            // A release needs no CNI, and has its own gate.
+            assert!(!of(&findings, 110).advice.contains("unlock") && of(&findings, 110).next[0].contains("release"));
+        }
+    }
+
+    #[test]
+    fn an_unlocked_or_unread_datastore_changes_no_advice() {
+        let mut c = damaged(Some(false));
+        c.snapshot.coverage.set(Input::Config, InputState::Forbidden, "");
+        for mut c in [damaged(Some(true)), c] {
+            let findings = audit(&mut c);
+            assert!(of(&findings, 120).advice.starts_with("restart "), "{:?}", of(&findings, 120).advice);
+            assert!(findings.iter().all(|f| !f.next.iter().any(|n| n == UNLOCK)));
+        }
     }
 }

@@ -4,8 +4,8 @@ mod signs;
 
 use super::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
-use crate::checks::evidence::{count, delete_pod, key_text};
-use crate::checks::{Check, Docs, Steady, World, obstacle};
+use crate::checks::evidence::{count, key_text};
+use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
 use crate::model::keys::Record;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
@@ -33,6 +33,7 @@ pub static CHECK: Check = Check {
             no sign covers: docs/operations.md. Compaction, defragmentation, a restart, an election, a replaced member and \
             a learner show no sign.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -169,6 +170,7 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
     let Break { signs, before, keys } = found;
     let now = &world.snapshot.etcd;
     let restart = pods_to_restart(world);
+    let restarts = restart.as_ref().is_none_or(|pods| !pods.is_empty());
     let advice = match &restart {
         None => "restart every pod that has no endpoint; which these are could not be read".to_owned(),
         Some(pods) if pods.is_empty() => "look for leaks that came back; no pod has lost its endpoint".to_owned(),
@@ -191,6 +193,7 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
     let draft = world
         .draft(&CHECK, cluster(world), signs.first().map_or("", String::as_str))
         .advice(advice)
+        .restarts_pods(restarts)
         .fact("revision", now.revision)
         .fact("revision_before", before.revision)
         .fact("cluster_id", cluster_id(now.cluster_id))
@@ -204,9 +207,9 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
         .fact("uncounted", shown(&keys.uncounted))
         .fact("restart", by_node(world, &pods))
         .fact("last_audit", world.past.and_then(|p| p.last_audit))
-        .with_each(pods.iter().take(SHOWN), |d, pod| d.next(delete_pod(&world.snapshot.names, pod)));
+        .with_each(pods.iter().take(SHOWN), |d, pod| d.delete_pod(pod));
     match pods.len() > SHOWN {
-        true => draft.next("ipaudit audit --code IPA505 --all").done(),
+        true => draft.next(format!("ipaudit audit --code {} --all", pod_without_endpoint::CHECK.code)).done(),
         false => draft.done(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::cluster;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -31,8 +31,15 @@ pub static CHECK: Check = Check {
             disarm when all agree.",
         silent: "What was read is a file or a capture made before ipaudit asked for etcd's status.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
+
+/// What to do when etcd refuses a write since it is full.
+pub const WHEN_FULL: &str =
+    "etcd is full (alarm NOSPACE): compact, defragment, etcdctl alarm disarm; ipaudit explain IPA910";
+/// What to read when etcd refuses everything since its members differ.
+pub const WHEN_CORRUPT: &str = "etcd's members differ (alarm CORRUPT): ipaudit explain IPA910";
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let status = &world.snapshot.etcd.status;

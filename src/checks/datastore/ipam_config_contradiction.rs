@@ -1,7 +1,7 @@
 //! IPA907: settings of IPAM that contradict each other.
 
 use super::{cluster, is_undecodable};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Evidence, Finding, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "Fields that IPAMConfiguration leaves out; two spellings of one meaning (0 and 20 blocks, no cooldown and a \
             negative one); settings that do not decode.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

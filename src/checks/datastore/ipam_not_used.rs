@@ -2,7 +2,7 @@
 
 use super::cluster;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Cidr, Code, Finding, KubeNode, Name, Needs, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
             blocks were wiped or restored, and IPA120 says so. Pods in the host's network, terminating ones, and those \
             whose block does not decode say nothing.",
     },
+    ties: Ties { also: Needs::N.and(Needs::K), ..Ties::ANYBODYS },
     run,
 };
 

@@ -1,7 +1,7 @@
 //! IPA905: the API server and the datastore do not belong together.
 
 use super::cluster;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::Pairing;
 use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};
 
@@ -27,6 +27,7 @@ pub static CHECK: Check = Check {
             helps an etcd that was left behind; pods in the host's network, terminating ones and those that have their \
             endpoint here say nothing of that.",
     },
+    ties: Ties { judges: Judges::Pairing, ..Ties::ANYBODYS },
     run,
 };
 
@@ -120,6 +121,7 @@ mod tests {
         let why = "this cluster's Calico keeps its data in Kubernetes, not in this etcd";
         assert_eq!((found.len(), found[0].summary.as_str()), (1, why));
         assert!(found[0].advice.contains("restarting pods cures nothing"), "{}", found[0].advice);
+        assert!(!found[0].restarts_pods, "nobody has to unlock an etcd that is to be taken out of use");
         assert_eq!(found[0].evidence.get("examples"), Some(&vec!["shop/new-0"].into()));
         let pod = (c.name("shop"), c.name("new-0"));
         assert!(found[0].rests.iter().any(|r| r.look == crate::model::Look::Pod(pod.0, pod.1)), "looked at again");
@@ -133,7 +135,7 @@ mod tests {
         let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
         let outcome = crate::checks::run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
         assert_eq!(outcome.findings.iter().filter(|f| f.code == Code(905)).count(), 1);
-        for check in crate::checks::ALL {
+        for check in crate::checks::ALL.iter() {
             let kubernetes = check.needs.has_any(Needs::P.and(Needs::K).and(Needs::S)) && check.code != Code(905);
             let skipped = outcome.skipped.iter().any(|s| s.code == check.code && s.incomplete);
             assert!(skipped || !kubernetes || check.needs.has(Needs::D), "{}", check.code);

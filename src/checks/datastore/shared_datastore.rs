@@ -4,7 +4,7 @@ use crate::model::hash::HashMap;
 
 use super::cluster;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
 use crate::model::{CalicoNode, Code, Endpoint, Evidence, Finding, Name, Needs, Severity, SubjectKind};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         silent: "Nodes without endpoints, plain hosts without a `k8s` reference, nodes that were this cluster's in an \
             earlier audit, and the exclusive scope.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

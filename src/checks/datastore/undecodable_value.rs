@@ -1,7 +1,7 @@
 //! IPA901: a key or value that does not parse.
 
 use crate::checks::evidence::{key_text, shell_bytes};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::snapshot::Dark;
 use crate::model::{BadValue, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         silent: "Fields that are unknown, absent or null; keys of Calico's that are no part of an audit; values that parse \
             and are wrong (they have checks of their own).",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

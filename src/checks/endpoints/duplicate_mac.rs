@@ -2,7 +2,7 @@
 
 use super::on_one_node;
 use crate::checks::evidence::{ask_who, count};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind, endpoint};
 
 pub static CHECK: Check = Check {
@@ -21,6 +21,7 @@ pub static CHECK: Check = Check {
         silent: "The same MAC on different nodes; endpoints without a MAC; `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin gives \
             to every endpoint.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

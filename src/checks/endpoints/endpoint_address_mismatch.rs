@@ -1,8 +1,7 @@
 //! IPA506: an endpoint and its pod's status name different addresses.
 
 use super::{subject, workload};
-use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::EndpointState;
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, SubjectKind};
 
@@ -25,6 +24,7 @@ pub static CHECK: Check = Check {
             without any address yet; a pod whose own address is another CNI plugin's, with Calico as its secondary \
             network.",
     },
+    ties: Ties::OURS,
     run,
 };
 
@@ -110,7 +110,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
         .rests_on_pod(pod)
         .looks_at_calico_node(endpoint.node)
         .next(format!("kubectl -n {namespace} exec {name} -- ip addr"))
-        .next(delete_pod(&world.snapshot.names, pod))
+        .delete_pod(pod)
         .with_each(all(), |d, a| d.next(format!("ipaudit who {a}")));
     match all().next() {
         Some(address) => draft.in_pool_of(address).done(),

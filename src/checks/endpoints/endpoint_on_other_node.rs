@@ -1,8 +1,9 @@
 //! IPA502: an endpoint on a node where its pod is not.
 
 use super::{subject, with_removal, workload};
-use crate::checks::{Check, Docs, Steady, World};
-use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Severity, SubjectKind};
+use crate::checks::endpoints::twin_endpoints;
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
+use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(502),
@@ -24,8 +25,14 @@ pub static CHECK: Check = Check {
         silent: "Endpoints of other clusters, plain hosts and other orchestrators; a pod that is not scheduled yet, or \
             finished (IPA501); a pair of nodes of which neither has a Calico Node that tells its Kubernetes name.",
     },
+    ties: Ties { explained_by, ..Ties::OURS },
     run,
 };
+
+/// The twins of its workload.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    causes.no_milder(finding, twin_endpoints::CHECK.code, finding.evidence.text("workload")?)
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for endpoint in &world.snapshot.endpoints {

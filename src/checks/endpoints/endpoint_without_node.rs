@@ -3,9 +3,10 @@
 use super::{subject, workload};
 use crate::model::hash::HashSet;
 
+use crate::checks::affinities::node_without_calico_node;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, World};
-use crate::model::{Code, Endpoint, Finding, Name, Needs, Severity, SubjectKind};
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
+use crate::model::{Code, Endpoint, Finding, Name, Needs, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(508),
@@ -25,8 +26,14 @@ pub static CHECK: Check = Check {
             calico-node there, it registers its node again.",
         silent: "Nodes of which a value does not decode.",
     },
+    ties: Ties { explained_by, ..Ties::ANYBODYS },
     run,
 };
+
+/// Both by Kubernetes' name of the node.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_deref()?)
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let known: HashSet<Name> = world.snapshot.calico_nodes.iter().map(|n| n.name).collect();
@@ -47,6 +54,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
             true => "Kubernetes knows the node: restart calico-node there, it registers its node again",
             false => "when the node is gone for good, remove its endpoints",
         })
+        .restarts_pods(lives)
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("known_to_kubernetes", world.ledger.scope.known.then_some(lives))

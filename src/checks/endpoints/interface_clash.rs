@@ -2,7 +2,7 @@
 
 use super::on_one_node;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -22,6 +22,7 @@ pub static CHECK: Check = Check {
         action: "Find out which of them is live, and remove the other endpoint or restart its pod.",
         silent: "The same name on different nodes (IPA503 when it is one workload); endpoints without an interface name.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 
@@ -47,6 +48,7 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
         .draft(&CHECK, Subject::new(SubjectKind::Interface, format!("{node} {interface}")), summary)
         .severity(if one_pod { Severity::Note } else { Severity::Error })
         .advice("find out which of them is live, and remove the other endpoint or restart its pod")
+        .restarts_pods(true)
         .fact("node", node)
         .fact("interface", interface)
         .fact("one_pod", one_pod)

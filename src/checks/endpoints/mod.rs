@@ -1,13 +1,16 @@
 //! 5xx: workload endpoints.
 
-pub mod duplicate_mac;
-pub mod endpoint_address_mismatch;
-pub mod endpoint_on_other_node;
-pub mod endpoint_without_node;
-pub mod interface_clash;
-pub mod pod_without_endpoint;
-pub mod stale_endpoint;
-pub mod twin_endpoints;
+family! {
+    "Workload endpoints"
+    pub mod stale_endpoint;
+    pub mod endpoint_on_other_node;
+    pub mod twin_endpoints;
+    pub mod interface_clash;
+    pub mod pod_without_endpoint;
+    pub mod endpoint_address_mismatch;
+    pub mod duplicate_mac;
+    pub mod endpoint_without_node;
+}
 
 use super::World;
 use super::evidence::{Draft, release_handle, shell};

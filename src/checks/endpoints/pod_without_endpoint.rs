@@ -2,9 +2,9 @@
 
 use crate::model::hash::HashSet;
 
-use crate::checks::evidence::delete_pod;
-use crate::checks::{Check, Docs, Steady, World};
-use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Severity, Subject, SubjectKind};
+use crate::checks::addresses::unallocated_address_in_use;
+use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
+use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Root, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(505),
@@ -24,8 +24,15 @@ pub static CHECK: Check = Check {
         silent: "Pods in the host's network, not ready, terminating or finished, without a pool address, on nodes without \
             any endpoint (another CNI plugin), on nodes of other clusters, and on nodes of which a value does not decode.",
     },
+    ties: Ties { explained_by, ..Ties::OURS },
     run,
 };
+
+/// The pod lost its allocation too: restarting it once is the cure of both.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    let lost = unallocated_address_in_use::CHECK.code;
+    causes.no_milder(finding, lost, causes.listing(lost, "restart", &finding.subject.id)?)
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     findings.extend(suspects(world).into_iter().map(|(pod, addresses)| report(world, pod, &addresses)));
@@ -75,7 +82,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
         .on_node(homes.first().copied().unwrap_or(pod.node))
         .in_namespace(pod.namespace)
         .in_pool_of(pool_addresses[0])
-        .next(delete_pod(&world.snapshot.names, pod))
+        .delete_pod(pod)
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .rests_on_pod(pod)
         .looks_at_endpoints_at_home(pod)

@@ -1,7 +1,7 @@
 //! IPA501: an endpoint whose pod is gone.
 
 use super::{subject, with_removal, workload};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, EndpointState, Use};
 use crate::model::{Attribute, Code, Endpoint, Finding, HandleId, Needs, Severity, SubjectKind};
 
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         silent: "Endpoints of other clusters, plain hosts and other orchestrators; pods that are terminating or not yet \
             scheduled. A pod that lives on another node is IPA502.",
     },
+    ties: Ties::OURS,
     run,
 };
 

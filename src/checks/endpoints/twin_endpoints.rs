@@ -2,7 +2,7 @@
 
 use super::workload;
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Judges, Shown, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -23,8 +23,20 @@ pub static CHECK: Check = Check {
         silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
             workload. Different interface names.",
     },
+    ties: Ties { judges: Judges::OnlyOurs, shows, ..Ties::OURS },
     run,
 };
+
+/// Each endpoint: `slave-57: adqsdxadc/slave--57-k8s-store--mysql--0-eth0 192.168.201.71`.
+fn shows(finding: &Finding) -> Shown {
+    let line = |endpoint: &Evidence| {
+        let addresses = endpoint.texts("addresses").collect::<Vec<_>>().join(" ");
+        let line = format!("{}: {} {addresses}", endpoint.text("node")?, endpoint.text("endpoint")?);
+        Some(line.trim_end().to_owned())
+    };
+    let lines = finding.evidence.records("endpoints").filter_map(line).collect();
+    Shown { lines, ..Shown::default() }
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let scope = &world.ledger.scope;

@@ -1,7 +1,7 @@
 //! IPA207: `deleted: true` in etcd.
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
@@ -19,6 +19,7 @@ pub static CHECK: Check = Check {
         action: "Find out who wrote it. Calico drops the flag with its next write of the object.",
         silent: "`deleted: false`, which Calico writes.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Discord, Tally};
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
         silent: "A handle of which no block has anything is IPA201, unless an endpoint has its container. Blocks that do \
             not decode are not compared.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Discord, Tally, Use};
 use crate::model::{Cidr, Code, Finding, Needs, Severity, Subject, SubjectKind};
 
@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
             their block was made are in no handle. A handle without any object is \
             IPA204.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::stored_id;
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{
     Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, Subject, SubjectKind,
 };
@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         action: "It goes with its pod. Restart the pod to be rid of it; release by address what stays behind.",
         silent: "Ids without control bytes, whatever else they hold.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

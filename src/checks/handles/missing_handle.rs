@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{ask_who, count};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
             attributes are nothing but a note): these have no handle. A handle that exists and does not decode (IPA901). \
             Ids are compared up to the first control byte `\\r`.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -1,13 +1,16 @@
 //! 2xx: handles against blocks. Judged whoever owns them: they are the datastore itself.
 
-pub mod deleted_flag;
-pub mod handle_overcount;
-pub mod handle_undercount;
-pub mod malformed_handle_id;
-pub mod missing_handle;
-pub mod orphaned_handle;
-pub mod tunnel_handle_count;
-pub mod vm_handle_blocks_vm;
+family! {
+    "Handles"
+    pub mod orphaned_handle;
+    pub mod handle_overcount;
+    pub mod handle_undercount;
+    pub mod missing_handle;
+    pub mod malformed_handle_id;
+    pub mod tunnel_handle_count;
+    pub mod deleted_flag;
+    pub mod vm_handle_blocks_vm;
+}
 
 use crate::checks::World;
 use crate::checks::evidence::Draft;

@@ -2,7 +2,7 @@
 
 use super::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::release_handle;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -30,6 +30,7 @@ pub static CHECK: Check = Check {
             the first look and is being given back at the second leaves its handle as an orphan's is, at both: a release \
             wants three audits.",
     },
+    ties: Ties { releasable: true, ..Ties::ANYBODYS },
     run,
 };
 

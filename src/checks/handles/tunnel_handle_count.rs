@@ -1,7 +1,7 @@
 //! IPA206: a tunnel's handle with more than one address.
 
 use super::{node_of, spelled_in_blocks, stored_id};
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Allocation;
 use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
 
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "A tunnel handle without any address is IPA201. One address that two overlapping blocks have allocated is \
             IPA104.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{belongs, objects_facts, orphaned_handle, stored_id};
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, World};
+use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;
 use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
 
@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         silent: "A stopped machine keeps its allocation by design. Families of which some block holds an address, and \
             handles that count in blocks that do not decode.",
     },
+    ties: Ties::ANYBODYS,
     run,
 };
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::checks::handles::orphaned_handle;
+use crate::checks::{self, ALL};
 use crate::cli::etcd_args::EtcdArgs;
 use crate::cli::history_args::DbArgs;
 use crate::cli::judging_args::ScopeArg;
@@ -27,7 +29,7 @@ pub struct ReleaseArgs {
 
     /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles; those whose id comes again,
     /// of tunnels, services, machines and very old pods, are left out and told); --older-than goes with it
-    #[arg(long, value_name = "CODE", requires = "older_than", conflicts_with_all = ["handle", "address"])]
+    #[arg(long, value_name = "CODE", requires = "older_than", conflicts_with_all = ["handle", "address"], value_parser = checks::code)]
     pub code: Option<Code>,
 
     /// With --code, which wants it: only what the history first saw so long ago (0s: whatever it saw)
@@ -154,10 +156,15 @@ impl ReleaseArgs {
         self.with.check()?;
         let error = |words: &str, hint: &str| Err(Error::new("tell what is to be released").cause(words).hint(hint));
         if self.handle.is_empty() && self.address.is_empty() && self.code.is_none() && !self.list {
-            return error("nothing is named", "--handle ID, --address ADDRESS, or --code IPA201 --older-than 24h");
+            let code = orphaned_handle::CHECK.code;
+            let hint = format!("--handle ID, --address ADDRESS, or --code {code} --older-than 24h");
+            return error("nothing is named", &hint);
         }
-        if self.code.is_some_and(|code| !matches!(code.0, 110 | 201)) {
-            return error("only IPA110 and IPA201 can be released by code", "see `ipaudit explain` for what to do");
+        let releasable: Vec<Code> = ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code).collect();
+        if self.code.is_some_and(|code| !releasable.contains(&code)) {
+            let codes: Vec<String> = releasable.iter().map(Code::to_string).collect();
+            let words = format!("only {} can be released by code", codes.join(" and "));
+            return error(&words, "see `ipaudit explain` for what to do");
         }
         if self.i_know_what_this_is && self.address.len() + self.handles().len() != 1 {
             let words = "--i-know-what-this-is goes with exactly one --address or --handle";

@@ -1,5 +1,6 @@
 //! What a release asks of the history: how often audits saw a thing, the intent before each write, the outcome after.
 
+use crate::checks::handles::orphaned_handle;
 use crate::cli::gather::present;
 use crate::cli::history_args::DbArgs;
 use crate::error::Error;
@@ -122,7 +123,7 @@ impl Recorder {
     /// read has not been seen.
     pub fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
         let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
-        Observation::of(&db.orphan_observations(watch, id, stamp).unwrap_or_default())
+        Observation::of(&db.orphan_observations(watch, orphaned_handle::CHECK.code, id, stamp).unwrap_or_default())
     }
 
     /// How often audits have seen this very allocation with this finding (leaked, awaited) while its node (Calico's name)

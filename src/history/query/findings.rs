@@ -3,11 +3,11 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
-use super::{Ending, Filter, FindingRow, LeakRate, Seen, Window};
+use super::{Ending, Filter, FindingRow, Seen, Window};
 use crate::error::Error;
 use crate::history::Db;
 use crate::history::timeline::{Counter, Timeline, time};
-use crate::model::{Code, Severity, Time};
+use crate::model::{Code, Severity};
 
 /// Which episodes are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,29 +101,6 @@ impl Db {
         let what = "SELECT first, coalesce(last, first) FROM evidence WHERE finding = ?1";
         let read = self.connection.query_row(what, [finding], |row| Ok((row.get(0)?, row.get(1)?))).optional();
         read.map_err(self.failed("read the evidence of the history"))
-    }
-
-    /// How many leaks (IPA110) began in each hour on each node.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn leaks_per_hour(&self, pair: i64, window: Window) -> Result<Vec<LeakRate>, Error> {
-        let read = || {
-            let mut statement = self.connection.prepare_cached(
-                "SELECT n.text, f.opened_at / 3600000000000 AS hour, count(*) FROM finding f \
-                 LEFT JOIN name n ON n.id = f.node WHERE f.pair = ?1 AND f.code = 110 AND f.opened_at BETWEEN ?2 AND ?3 \
-                 GROUP BY hour, f.node ORDER BY hour, n.text",
-            )?;
-            let rows = statement.query_map((pair, window.since.0, window.until.0), |row| {
-                Ok(LeakRate {
-                    node: row.get(0)?,
-                    hour: Time(row.get::<_, i64>(1)?.saturating_mul(3_600_000_000_000)),
-                    opened: row.get::<_, i64>(2)?.unsigned_abs(),
-                })
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(self.failed("read the leaks of the history"))
     }
 
     fn try_findings(

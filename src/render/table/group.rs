@@ -10,7 +10,7 @@ use super::folds::Folds;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
 use super::{Options, counted};
 use crate::checks::natural;
-use crate::model::{Fact, Finding, State, Time};
+use crate::model::{Finding, State, Time};
 use crate::render::age::{age, moment};
 use crate::render::narrow::Narrow;
 use crate::render::view::AuditView;
@@ -117,7 +117,7 @@ impl<'f> Facts<'f> {
             if let Some(node) = &finding.node {
                 *nodes.entry(node).or_default() += 1;
             }
-            if let Some(Fact::Text(reason)) = finding.evidence.get("reason") {
+            if let Some(reason) = finding.evidence.text("reason") {
                 *reasons.entry(reason).or_default() += 1;
             }
             facts.oldest = earlier(facts.oldest, finding.since);

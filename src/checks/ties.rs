@@ -1,0 +1,62 @@
+//! What others must know of a check: whose things it judges, what explains it, what its findings prove and show.
+
+use super::Causes;
+use crate::model::{Finding, Needs, Root};
+
+/// Whose things a check judges. A datastore may be several clusters'; whose a node is, Calico's Nodes and Kubernetes'
+/// say together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Judges {
+    /// Whoever owns it.
+    Anybodys,
+    /// Not what is known to be another cluster's.
+    Ours,
+    /// Only what belongs to nodes of ours, though these are not among its needs: where nobody is known to be ours,
+    /// silence would look like health.
+    OnlyOurs,
+    /// Whether this cluster and this datastore belong together at all: what any other check takes for granted.
+    Pairing,
+}
+
+/// What others must know of a check.
+#[derive(Clone, Copy, Debug)]
+pub struct Ties {
+    /// Whose things it judges.
+    pub judges: Judges,
+    /// Inputs that it looks at when it has them, beside its needs and whose a node is.
+    pub also: Needs,
+    /// The finding under which one of this check is folded.
+    pub explained_by: fn(&Finding, &Causes<'_>) -> Option<Root>,
+    /// Whether a confirmed finding about an address proves that this is leaked.
+    pub proves_leak: bool,
+    /// Whether all that it finds can be released at once: `release --code`.
+    pub releasable: bool,
+    /// What of the evidence is shown beside summary, advice, and what every check may tell (`keep`, `restart`).
+    pub shows: fn(&Finding) -> Shown,
+}
+
+impl Ties {
+    /// It judges what is ours; nothing else is tied to it.
+    pub const OURS: Ties = Ties { judges: Judges::Ours, ..Ties::ANYBODYS };
+
+    /// It judges whoever owns a thing; nothing else is tied to it.
+    pub const ANYBODYS: Ties = Ties {
+        judges: Judges::Anybodys,
+        also: Needs::NONE,
+        explained_by: |_, _| None,
+        proves_leak: false,
+        releasable: false,
+        shows: |_| Shown::default(),
+    };
+}
+
+/// What a finding shows of its evidence.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Shown {
+    /// Goes right behind the summary.
+    pub behind: String,
+    /// Lines below it.
+    pub lines: Vec<String>,
+    /// The node that it belongs to is one of several: naming it would mislead.
+    pub on_many_nodes: bool,
+}
