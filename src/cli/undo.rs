@@ -10,6 +10,7 @@ use super::release::args::With;
 use super::release::record::{Recorder, written};
 use super::release::{self, must_reach_etcd};
 use crate::checks::World;
+use crate::checks::datastore::datastore_went_back;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::history::release::{ReleaseRow, StepOutcome};
@@ -111,7 +112,7 @@ async fn plan(
     }
     let standing = Standing {
         same_pair: recorder.pair() == Some(release.pair),
-        fork: release.forked_since.then(|| "IPA903".to_owned()).or(gates.fork),
+        fork: release.forked_since.then(|| datastore_went_back::CHECK.code.to_string()).or(gates.fork),
         done: match () {
             () if release.outcome.is_none() => Err("it is still under way".to_owned()),
             () if release.steps.iter().any(|s| s.outcome.is_none()) => Err("its outcome is not known".to_owned()),

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 
+use crate::checks::datastore::etcd_alarm;
 use crate::error::Error;
 
 // gRPC's numbers: tonic is no direct dependency.
@@ -200,9 +201,9 @@ pub fn hint(text: &str, how: How) -> &'static str {
     } else if says("not supported for learner") {
         "this endpoint is a learner, which answers no reads: name a voting member too (etcdctl member list), or promote it"
     } else if says("database space exceeded") {
-        "etcd is full (alarm NOSPACE): compact, defragment, etcdctl alarm disarm; ipaudit explain IPA910"
+        etcd_alarm::WHEN_FULL
     } else if says("corrupt cluster") {
-        "etcd's members differ (alarm CORRUPT): ipaudit explain IPA910"
+        etcd_alarm::WHEN_CORRUPT
     } else if says("no connection within") {
         "nothing answers there, not even a refusal: is the host up and the address right, or does a firewall drop packets?"
     } else if says("permission denied") {

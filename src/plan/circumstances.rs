@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::checks::addresses::address_awaited;
 use crate::model::{Addr, ClockPair, EtcdAlarm, Input, InputState, Observation, Time};
 
 /// Why something may not be done, and which of the ten rules says so.
@@ -135,7 +136,9 @@ impl Special {
             Special::UnknownType => "an allocation of a type that ipaudit does not know".to_owned(),
             Special::ForeignNode(node) => format!("of node {node}, which is not this cluster's or has no k8s orchRef"),
             Special::TwoBlocks(blocks) => format!("in more than one block: {}", blocks.join(", ")),
-            Special::Awaited(pod) => format!("its predecessor's, for which pod {pod} waits (IPA133)"),
+            Special::Awaited(pod) => {
+                format!("its predecessor's, for which pod {pod} waits ({})", address_awaited::CHECK.code)
+            }
         }
     }
 

@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use super::circumstances::{Ask, Circumstances, Clocks, Lock, RUN, Refusal, Surge};
+use crate::checks::blocks::invalid_block;
+use crate::checks::datastore::{etcd_alarm, undecodable_value};
 use crate::model::{EtcdAlarm, Input, InputState};
 
 /// The number of the rule that all gates are.
@@ -43,19 +45,20 @@ pub fn refusals(all: &Circumstances) -> Vec<Refusal> {
 /// etcd takes writes: it refuses every one under an alarm. First of all, since nothing else matters then.
 pub fn alarms(alarms: &[EtcdAlarm]) -> Gate {
     let of = |kind: &str| alarms.iter().find(|alarm| alarm.kind == kind);
+    let code = etcd_alarm::CHECK.code;
     match (of(EtcdAlarm::CORRUPT).or(of(EtcdAlarm::NOSPACE)), alarms.first()) {
         (None, None) => Ok(()),
         (Some(alarm), _) if alarm.kind == EtcdAlarm::CORRUPT => closed(format!(
             "etcd has the alarm CORRUPT ({}): its members differ, it refuses every write, and what it says may be wrong \
-             (IPA910)",
+             ({code})",
             alarm.who()
         )),
         (Some(alarm), _) => closed(format!(
             "etcd has the alarm NOSPACE ({}): it is full and refuses every write, Calico's too, until it is compacted, \
-             defragmented and disarmed (IPA910)",
+             defragmented and disarmed ({code})",
             alarm.who()
         )),
-        (None, Some(alarm)) => closed(format!("etcd has the alarm {} ({}) (IPA910)", alarm.kind, alarm.who())),
+        (None, Some(alarm)) => closed(format!("etcd has the alarm {} ({}) ({code})", alarm.kind, alarm.who())),
     }
 }
 
@@ -105,11 +108,12 @@ pub fn inputs(inputs: &[(Input, InputState, String)]) -> Gate {
 
 /// Every value was decoded: one that was not may hide a holder.
 pub fn values(bad: &[String]) -> Gate {
+    let code = undecodable_value::CHECK.code;
     match bad {
         [] => Ok(()),
-        [one] => closed(format!("{one} does not decode, and may hide a holder (IPA901)")),
+        [one] => closed(format!("{one} does not decode, and may hide a holder ({code})")),
         [first, rest @ ..] => {
-            closed(format!("{first} and {} more do not decode, and may hide a holder (IPA901)", rest.len()))
+            closed(format!("{first} and {} more do not decode, and may hide a holder ({code})", rest.len()))
         }
     }
 }
@@ -120,7 +124,8 @@ pub fn allocations(broken: &[String]) -> Gate {
         [] => Ok(()),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more blocks", rest.len()) };
-            closed(format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is (IPA301)"))
+            let code = invalid_block::CHECK.code;
+            closed(format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is ({code})"))
         }
     }
 }

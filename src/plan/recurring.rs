@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::circumstances::{Refusal, Word};
 use super::rules::{self, Verdict};
+use crate::checks::handles::orphaned_handle;
 use crate::model::{HandleId, Names, Observation};
 
 /// Whose handle it is, when its id comes again.
@@ -81,10 +82,10 @@ pub fn observed(
 pub fn left_out(count: usize, first: &str) -> Option<String> {
     let (which, others) = match count {
         0 => return None,
-        1 => ("1 orphaned handle is left out, whose id comes again".to_owned(), ""),
+        1 => ("1 orphaned handle is left out, whose id comes again".to_owned(), String::new()),
         many => (
             format!("{many} orphaned handles are left out, whose ids come again"),
-            "; `ipaudit audit --code IPA201 --all` lists them all",
+            format!("; `ipaudit audit --code {} --all` lists them all", orphaned_handle::CHECK.code),
         ),
     };
     Some(format!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::circumstances::{Address, Holder, NodeNow, PodNow, Refusal, Special, Word};
+use crate::checks::addresses::leaked_address;
 use crate::model::{Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
@@ -44,7 +45,7 @@ pub fn proof(address: &Address, knows: bool) -> Verdict {
     match &address.proof {
         Some(_) => Ok(()),
         None if special => Ok(()),
-        None => refuse(3, address, "it is not proven leaked (IPA110)"),
+        None => refuse(3, address, format!("it is not proven leaked ({})", leaked_address::CHECK.code)),
     }
 }
 

@@ -13,6 +13,7 @@ use super::handle;
 use super::json::Broken;
 use super::transaction::{After, Change, Fresh};
 use super::verify::{self, Meant};
+use crate::checks::addresses::duplicate_pod_address;
 use crate::decode::keys::{Key, parse};
 use crate::model::keys::{block_key, handle_key};
 use crate::model::{Addr, Cidr, Names, Time};
@@ -102,7 +103,8 @@ pub fn refusals(subject: &str, standing: &Standing) -> Vec<Refusal> {
     }
     for (address, holder) in &standing.holders {
         let Holder { who, grade } = holder;
-        refuse(3, format!("{address} is held by {who} ({grade}): putting it back would give it to two (IPA101)"));
+        let code = duplicate_pod_address::CHECK.code;
+        refuse(3, format!("{address} is held by {who} ({grade}): putting it back would give it to two ({code})"));
     }
     for (block, site) in &standing.sites {
         let words = match site {

@@ -81,7 +81,8 @@ fn by_code(args: &ReleaseArgs, world: &World<'_>, code: Code, findings: Vec<Find
     let mut about = Vec::new();
     for (_, finding) in old {
         let Some(wanted) = wanted_of(world, &finding) else { continue };
-        if let (Code(201), Wanted::Handle(id)) = (code, wanted)
+        if let Wanted::Handle(id) = wanted
+            && code == orphaned_handle::CHECK.code
             && Recurring::of(&world.snapshot.names, id).is_some()
         {
             recurring.insert(id);

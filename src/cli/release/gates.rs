@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use super::record::nameless;
 use crate::checks::addresses::leaked_address;
+use crate::checks::datastore::datastore_went_back;
 use crate::checks::{self, World};
 use crate::cli::gather::present;
 use crate::decode::keys::record_key;
 use crate::ledger::Pairing;
-use crate::model::{Block, Code, Input, Name, Snapshot, SubjectKind, keys::key_text};
+use crate::model::{Block, Input, Name, Snapshot, SubjectKind, keys::key_text};
 use crate::plan::circumstances::{Ask, Circumstances, Clocks, Lock, Surge};
 
 /// The circumstances of this run.
@@ -68,13 +69,13 @@ fn fork(world: &World<'_>) -> Option<String> {
     if now.revision < past.revision {
         return Some(format!("etcd's revision is {} and was {} at the last audit", now.revision, past.revision));
     }
-    let check = checks::find(Code(903))?;
-    let found = checks::run_these(world, &[check]).findings;
+    let code = datastore_went_back::CHECK.code;
+    let found = checks::run_these(world, &[&datastore_went_back::CHECK]).findings;
     if let Some(finding) = found.first() {
-        return Some(format!("IPA903: {}", finding.summary));
+        return Some(format!("{code}: {}", finding.summary));
     }
-    let only = "IPA903 at the last audit, and none has looked since: run `ipaudit audit` once more";
-    world.past.is_some_and(|past| past.restored_last).then(|| only.to_owned())
+    let only = || format!("{code} at the last audit, and none has looked since: run `ipaudit audit` once more");
+    world.past.is_some_and(|past| past.restored_last).then(only)
 }
 
 /// Per node and pool: allocations, and those that are leaked and were not so at the last audit.
@@ -84,7 +85,9 @@ fn surges(world: &World<'_>) -> Vec<Surge> {
     let mut pools: Vec<(u64, u64)> = vec![(0, 0); world.snapshot.pools.len()];
     for allocation in &ledger.allocations {
         let known = |address: String| {
-            world.past.is_some_and(|past| past.open.get(Code(110), SubjectKind::Address, &address).is_some())
+            world
+                .past
+                .is_some_and(|past| past.open.get(leaked_address::CHECK.code, SubjectKind::Address, &address).is_some())
         };
         let leaked = leaked_address::proof(world, allocation).is_some() && !known(allocation.address.to_string());
         let node = nodes.entry(ledger.owner_node(allocation)).or_default();

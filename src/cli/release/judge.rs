@@ -89,7 +89,8 @@ impl<'w> Judge<'w> {
             return Verdict::Nothing(format!("{text}: no such handle, and no block has an address of it"));
         };
         if !orphaned_handle::is_orphaned(&self.world, &tally) {
-            let words = "it is not proven orphaned (IPA201): an endpoint has its container, or a value does not decode";
+            let why = "an endpoint has its container, or a value does not decode";
+            let words = format!("it is not proven orphaned ({}): {why}", orphaned_handle::CHECK.code);
             return Verdict::Refused(vec![Refusal::new(3, text, words)]);
         }
         if let Some(words) = self.shadow(id) {
@@ -109,9 +110,10 @@ impl<'w> Judge<'w> {
             return Verdict::Refused(refused);
         }
         let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
-        let proof = "no block has an address of it, and no endpoint has its container (IPA201)";
+        let code = orphaned_handle::CHECK.code;
+        let proof = format!("no block has an address of it, and no endpoint has its container ({code})");
         let reason = match whose {
-            None => proof.to_owned(),
+            None => proof,
             Some(whose) => format!("by the operator's word (--i-know-what-this-is): {}; {proof}", whose.words()),
         };
         Verdict::Go(Box::new(Candidate {
@@ -176,7 +178,7 @@ impl<'w> Judge<'w> {
         let reasons: BTreeSet<String> = addresses
             .iter()
             .map(|a| match (&a.proof, &a.special) {
-                (Some(proof), _) => format!("{proof} (IPA110)"),
+                (Some(proof), _) => format!("{proof} ({})", leaked_address::CHECK.code),
                 (None, special) => {
                     let what = special.as_ref().map(Special::words).unwrap_or_default();
                     format!("by the operator's word (--i-know-what-this-is): {what}")
