@@ -144,7 +144,7 @@ fn ask(coming: &mut Coming, api: &KubeApi, kind: Kind, next: &str, deadline: Ins
     let mut path = format!("/api/v1/{}?limit={}", kind.plural(), api.patience.page);
     if !next.is_empty() {
         path.push_str("&continue=");
-        path.push_str(&encoded(next));
+        path.extend(encoded(next));
     }
     let api = api.clone();
     coming.spawn(async move { api.get(&path, deadline).await });
