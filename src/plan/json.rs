@@ -1,13 +1,16 @@
 //! Where things stand in a JSON text, so that a few bytes of it can be changed and all others kept.
 //!
 //! A release must not lose a field that it does not know, a number above 2^53, the order of keys or a blank. So a
-//! value is never read into a tree and written back: its text is scanned for the places of members and elements, and
-//! [`Edits`] replaces exactly these bytes. What is ambiguous (a member that stands twice) is refused, since Go and we
-//! might mean different ones. The text must be valid JSON; [`whole`] checks that once, the scanner relies on it.
+//! value is never read into a tree and written back: serde borrows its members and elements as they are written, which
+//! tells their places, and [`Edits`] replaces exactly these bytes. What is ambiguous (a member that stands twice) is
+//! refused, since Go and we might mean different ones.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::de::IgnoredAny;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// Why a value cannot be edited; fits after "because".
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -36,14 +39,11 @@ pub struct Member {
 /// When they are anything else.
 pub fn whole(bytes: &[u8]) -> Result<(&str, Range<usize>), Broken> {
     let text = std::str::from_utf8(bytes).map_err(|_| Broken::new("the value is not UTF-8"))?;
-    serde_json::from_str::<IgnoredAny>(text).map_err(|e| Broken::new(format!("the value is no JSON: {e}")))?;
-    let mut at = Cursor { text, at: 0 };
-    at.blanks();
-    let object = at.value()?;
-    if text.as_bytes().get(object.start) != Some(&b'{') {
-        return Err(Broken::new("the value is no JSON object"));
+    let value: &RawValue = serde_json::from_str(text).map_err(|e| Broken::new(format!("the value is no JSON: {e}")))?;
+    match value.get().starts_with('{') {
+        true => Ok((text, place(text, value))),
+        false => Err(Broken::new("the value is no JSON object")),
     }
-    Ok((text, object))
 }
 
 /// The members of the object at `span`, in order, doubled ones too.
@@ -51,23 +51,13 @@ pub fn whole(bytes: &[u8]) -> Result<(&str, Range<usize>), Broken> {
 /// # Errors
 /// When no object stands there.
 pub fn members(text: &str, span: &Range<usize>) -> Result<Vec<Member>, Broken> {
-    let mut at = Cursor { text, at: span.start };
-    let mut found = Vec::new();
-    at.expect(b'{')?;
-    at.blanks();
-    while at.peek() != Some(b'}') {
-        let start = at.at;
-        let name = at.value()?;
-        let name = serde_json::from_str(text.get(name).unwrap_or_default())
-            .map_err(|_| Broken::new("a member's name is no text"))?;
-        at.blanks();
-        at.expect(b':')?;
-        at.blanks();
-        let value = at.value()?;
-        found.push(Member { name, whole: start..value.end, value });
-        at.next_item()?;
-    }
-    Ok(found)
+    let Pairs(pairs) = parts(text, span, '{')?;
+    let member = |(name, value): (&RawValue, &RawValue)| {
+        let (start, value) = (place(text, name).start, place(text, value));
+        let name = serde_json::from_str(name.get()).map_err(|_| Broken::new("a member's name is no text"))?;
+        Ok(Member { name, whole: start..value.end, value })
+    };
+    pairs.into_iter().map(member).collect()
 }
 
 /// The elements of the list at `span`, in order.
@@ -75,15 +65,44 @@ pub fn members(text: &str, span: &Range<usize>) -> Result<Vec<Member>, Broken> {
 /// # Errors
 /// When no list stands there.
 pub fn elements(text: &str, span: &Range<usize>) -> Result<Vec<Range<usize>>, Broken> {
-    let mut at = Cursor { text, at: span.start };
-    let mut found = Vec::new();
-    at.expect(b'[')?;
-    at.blanks();
-    while at.peek() != Some(b']') {
-        found.push(at.value()?);
-        at.next_item()?;
+    let found: Vec<&RawValue> = parts(text, span, '[')?;
+    Ok(found.into_iter().map(|value| place(text, value)).collect())
+}
+
+fn parts<'t, T: Deserialize<'t>>(text: &'t str, span: &Range<usize>, opening: char) -> Result<T, Broken> {
+    let here = text.get(span.clone()).and_then(|here| serde_json::from_str(here).ok());
+    here.ok_or_else(|| Broken::new(format!("{opening:?} expected at byte {}", span.start)))
+}
+
+/// Where a part that was borrowed from `text` stands in it.
+fn place(text: &str, part: &RawValue) -> Range<usize> {
+    let start = (part.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start..start + part.get().len()
+}
+
+/// An object's names and values as they are written: a map would keep one of two that are the same.
+struct Pairs<'t>(Vec<(&'t RawValue, &'t RawValue)>);
+
+impl<'t> Deserialize<'t> for Pairs<'t> {
+    fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Pairs<'t>, D::Error> {
+        struct Reader<'t>(PhantomData<&'t ()>);
+        impl<'t> Visitor<'t> for Reader<'t> {
+            type Value = Pairs<'t>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Pairs<'t>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        from.deserialize_map(Reader(PhantomData))
     }
-    Ok(found)
 }
 
 /// The one member of this name, in any case, as Go reads the fields of its structs.
@@ -118,90 +137,6 @@ fn folds_to(member: &str, name: &str) -> bool {
         other => other.to_ascii_lowercase(),
     });
     folded.eq(name.chars().map(|c| c.to_ascii_lowercase()))
-}
-
-struct Cursor<'t> {
-    text: &'t str,
-    at: usize,
-}
-
-impl Cursor<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
-            self.at += 1;
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), Broken> {
-        if self.peek() != Some(byte) {
-            return Err(Broken::new(format!("{:?} expected at byte {}", char::from(byte), self.at)));
-        }
-        self.at += 1;
-        Ok(())
-    }
-
-    /// Over a comma, or to the closing bracket.
-    fn next_item(&mut self) -> Result<(), Broken> {
-        self.blanks();
-        match self.peek() {
-            Some(b',') => {
-                self.at += 1;
-                self.blanks();
-                Ok(())
-            }
-            Some(b'}' | b']') => Ok(()),
-            _ => Err(Broken::new(format!("a comma expected at byte {}", self.at))),
-        }
-    }
-
-    /// Over one value of any kind.
-    fn value(&mut self) -> Result<Range<usize>, Broken> {
-        let start = self.at;
-        let mut depth = 0usize;
-        loop {
-            match self.peek() {
-                None => break,
-                Some(b'"') => self.string(),
-                Some(b'{' | b'[') => {
-                    depth += 1;
-                    self.at += 1;
-                }
-                Some(b'}' | b']') if depth > 0 => {
-                    depth -= 1;
-                    self.at += 1;
-                }
-                Some(b',' | b':' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n') if depth == 0 => break,
-                Some(_) => {
-                    self.at += 1;
-                    // A number or a word goes on; what ended a string or a bracket has ended.
-                    continue;
-                }
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-        match self.at > start && depth == 0 {
-            true => Ok(start..self.at),
-            false => Err(Broken::new(format!("a value expected at byte {start}"))),
-        }
-    }
-
-    fn string(&mut self) {
-        self.at += 1;
-        while let Some(byte) = self.peek() {
-            self.at += 1;
-            match byte {
-                b'"' => return,
-                b'\\' => self.at += 1,
-                _ => {}
-            }
-        }
-    }
 }
 
 /// Changes to one text; everything else of it stays as it is.
@@ -308,6 +243,26 @@ mod tests {
         let twice = r#"{"a":1,"A":2}"#;
         let found = members(twice, &(0..twice.len())).unwrap();
         assert!(field(&found, "a").is_err() && entry(&found, "a").is_ok());
+    }
+
+    /// What a map, a number or a stack would lose.
+    #[test]
+    fn a_value_is_kept_as_it_is_written() {
+        let text = r#"{"a":01}"#;
+        assert!(whole(text.as_bytes()).is_err());
+        let text = r#" {"a":1 , "\u0061" : -0.10e+05, "a":[ ] } "#;
+        let (text, span) = whole(text.as_bytes()).unwrap();
+        let found = members(text, &span).unwrap();
+        let wholes: Vec<&str> = found.iter().map(|member| &text[member.whole.clone()]).collect();
+        assert_eq!(wholes, [r#""a":1"#, r#""\u0061" : -0.10e+05"#, r#""a":[ ]"#]);
+        assert!(entry(&found, "a").is_err());
+        let text = r#"{"\ud800":1}"#;
+        assert!(members(text, &(0..text.len())).is_err(), "Go reads such a name as another one");
+        let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        let (text, span) = whole(deep.as_bytes()).unwrap();
+        let found = members(text, &span).unwrap();
+        assert_eq!(elements(text, &found[0].value).unwrap(), [6..deep.len() - 2]);
+        assert_eq!(members(text, &found[0].value).unwrap_err(), Broken::new("'{' expected at byte 5"));
     }
 
     #[test]
