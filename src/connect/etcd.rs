@@ -15,14 +15,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use etcd_client::{Client, ConnectOptions, KvClient, StatusResponse, TlsOptions};
+use etcd_client::{Client, ConnectOptions, KvClient, StatusResponse};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::endpoint::Target;
 use super::settings::{EtcdSettings, Secret, read_text};
-use super::trouble::{self, How, Kind, Trouble};
-use super::{srv, tls};
+use super::srv;
+use super::tls::{self, EtcdTls};
+use super::trouble::{self, Contact, Kind, Trouble};
 use crate::error::Error;
 
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
@@ -45,7 +46,7 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     targets: Vec<Target>,
     user: Option<(String, Secret)>,
-    tls: TlsOptions,
+    tls: EtcdTls,
     has_certificate: bool,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -84,7 +85,7 @@ impl Connection {
         let targets: Vec<Target> =
             endpoints.iter().map(|e| Target::parse(e, settings.has_tls())).collect::<Result<_, _>>()?;
         let https = targets.iter().any(Target::is_https);
-        let tls = if https { tls::options(settings)? } else { TlsOptions::new() };
+        let tls = if https { tls::options(settings)? } else { EtcdTls::default() };
         let user = match (&settings.username, &settings.password) {
             (Some(name), Some(password)) => {
                 let text = read_text(password, "the etcd password")?;
@@ -318,7 +319,7 @@ impl Inner {
             .with_keep_alive_while_idle(false)
             .with_auto_token_refresh(true);
         if target.is_https() {
-            options = options.with_tls(self.tls.clone());
+            options = options.with_tls(self.tls.options.clone());
         }
         if let (Some((name, password)), true) = (&self.user, log_in) {
             options = options.with_user(name, password.expose());
@@ -329,8 +330,13 @@ impl Inner {
     fn trouble(&self, kind: Kind, endpoint: &str, text: &str) -> Trouble {
         let in_time = format!("no connection within {}", humantime::format_duration(self.connect_timeout));
         let text = if text.contains(trouble::DROPPED) { &in_time } else { text };
-        let (https, proven) = (endpoint.starts_with("https"), self.proven.load(Relaxed));
-        let hint = trouble::hint(text, How { https, certificate: self.has_certificate, proven });
+        let how = Contact {
+            https: endpoint.starts_with("https"),
+            trusts_nobody: self.tls.trusts_nobody,
+            certificate: self.has_certificate,
+            proven: self.proven.load(Relaxed),
+        };
+        let hint = trouble::hint(text, how);
         Trouble { kind, error: Error::new(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }
     }
 

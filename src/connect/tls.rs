@@ -1,36 +1,45 @@
 //! Certificates for etcd: from files or from text, checked early so that the error names the file.
 
 use etcd_client::{Certificate, Identity, TlsOptions};
+use rustls::RootCertStore;
 
 use super::settings::{EtcdSettings, Source, read_text};
 use crate::error::Error;
 
-/// Where systems keep the CAs they trust; used for https when no CA was given, as Go's clients do.
-const SYSTEM_BUNDLES: [&str; 5] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+/// What https endpoints need.
+#[derive(Default)]
+pub struct EtcdTls {
+    pub options: TlsOptions,
+    /// No CA was given and this machine has none: no server will be believed.
+    pub trusts_nobody: bool,
+}
 
-/// The TLS options for https endpoints.
+/// The TLS options for https endpoints. Without a CA of its own etcd is believed by those of this machine, as by Go's
+/// clients; `SSL_CERT_FILE` and `SSL_CERT_DIR` name others. That there are none is no error yet: the handshake's will
+/// say so.
 ///
 /// # Errors
-/// A file that cannot be read or does not hold what it should.
-pub fn options(settings: &EtcdSettings) -> Result<TlsOptions, Error> {
-    let mut tls = TlsOptions::new();
-    let ca = match &settings.ca_cert {
-        Some(source) => Some(read_pem(source, "etcd's CA certificate", "CERTIFICATE")?),
-        None => SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read_to_string(path).ok()),
+/// A file that was named and cannot be read or does not hold what it should.
+pub fn options(settings: &EtcdSettings) -> Result<EtcdTls, Error> {
+    let mut tls = EtcdTls::default();
+    tls.options = match &settings.ca_cert {
+        Some(source) => {
+            let ca = read_pem(source, "etcd's CA certificate", "CERTIFICATE")?;
+            tls.options.ca_certificate(Certificate::from_pem(ca))
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            found.errors.iter().for_each(|error| tracing::debug!(%error, "a certificate of this machine"));
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(found.certs);
+            tls.trusts_nobody = store.is_empty();
+            tls.options.trust_anchors(store.roots)
+        }
     };
-    if let Some(ca) = ca {
-        tls = tls.ca_certificate(Certificate::from_pem(ca));
-    }
     if let (Some(cert), Some(key)) = (&settings.cert, &settings.key) {
         let cert = read_pem(cert, "the etcd client certificate", "CERTIFICATE")?;
         let key = read_pem(key, "the etcd client key", "PRIVATE KEY")?;
-        tls = tls.identity(Identity::from_pem(cert, key));
+        tls.options = tls.options.identity(Identity::from_pem(cert, key));
     }
     Ok(tls)
 }

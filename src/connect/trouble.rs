@@ -158,8 +158,10 @@ fn append_causes(text: &mut String, mut next: Option<&(dyn StdError + 'static)>)
 
 /// How we spoke to the server that failed us.
 #[derive(Clone, Copy, Debug)]
-pub struct How {
+pub struct Contact {
     pub https: bool,
+    /// Whether there is no CA at all: none was given, and this machine has none.
+    pub trusts_nobody: bool,
     /// Whether we had a client certificate to show.
     pub certificate: bool,
     /// Whether it has ever answered us: then a broken connection says nothing about TLS.
@@ -172,10 +174,12 @@ pub const MISSING_RIGHT: &str = "the user's role needs read on the prefix /calic
     (etcdctl role grant-permission ROLE --prefix=true read /calico/); a client certificate's user is its common name";
 
 /// What a person can do about it; empty when we have no idea.
-pub fn hint(text: &str, how: How) -> &'static str {
+pub fn hint(text: &str, how: Contact) -> &'static str {
     let says = |part: &str| text.contains(part);
     if says(NOT_GRPC) {
         "what answers there is no etcd: check host and port, and whether a proxy or the API server stands there"
+    } else if says("UnknownIssuer") && how.trusts_nobody {
+        "this machine has no CA certificates: --etcd-ca-cert (ETCD_CA_CERT_FILE), or SSL_CERT_FILE, SSL_CERT_DIR"
     } else if says("UnknownIssuer") {
         "the server's certificate is not signed by the CA we have: check --etcd-ca-cert (ETCD_CA_CERT_FILE)"
     } else if says("NotValidForName") || says("not valid for name") {
@@ -237,13 +241,13 @@ const HUNG_UP: [&str; 7] = [
     "h2 protocol error",
 ];
 
-fn hung_up(how: How) -> &'static str {
+fn hung_up(how: Contact) -> &'static str {
     match how {
-        How { proven: true, .. } => "the connection broke: is etcd being restarted? (etcdctl endpoint health)",
-        How { https: false, .. } => {
+        Contact { proven: true, .. } => "the connection broke: is etcd being restarted? (etcdctl endpoint health)",
+        Contact { https: false, .. } => {
             "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)"
         }
-        How { certificate: false, .. } => {
+        Contact { certificate: false, .. } => {
             "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
         }
         _ => "the server hung up: perhaps it does not accept our client certificate (--etcd-cert and --etcd-key)",

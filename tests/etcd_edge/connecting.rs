@@ -6,12 +6,14 @@ use ipaudit::source::etcd::ReadError;
 
 use super::dns::Dns;
 use super::*;
+use crate::servers::command::{ipaudit, stderr};
 use crate::servers::etcd_data::{NOBODY, READER};
 use crate::servers::{Etcd, EtcdVersion};
 
 both! {
     speaks_tls_with_a_client_certificate
     says_what_is_wrong_with_tls
+    without_a_ca_those_of_this_machine_are_believed
     logs_in_with_user_and_password
     says_what_is_wrong_with_the_login
     a_user_is_harmless_where_authentication_is_off
@@ -67,6 +69,30 @@ fn says_what_is_wrong_with_tls(version: EtcdVersion) {
     let insecure = Etcd::start(version);
     let secure = insecure.endpoint().replace("http", "https");
     told(EtcdSettings { endpoints: vec![secure], ..right }, &["does not speak TLS"]);
+}
+
+fn without_a_ca_those_of_this_machine_are_believed(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).tls().start();
+    let tls = etcd.tls();
+    let folder = tempfile::tempdir().unwrap();
+    let told = |variable: &str, path: &std::path::Path| {
+        let mut command = ipaudit();
+        command.args(["audit", "--settle", "0", "--etcd-endpoints", &etcd.endpoint(), "--etcd-timeout", "20s"]);
+        command.arg("--etcd-cert").arg(&tls.client.cert).arg("--etcd-key").arg(&tls.client.key);
+        let output = command.env(variable, path).output().unwrap();
+        format!("{} {}", String::from_utf8_lossy(&output.stdout), stderr(&output))
+    };
+    let none = told("SSL_CERT_DIR", folder.path());
+    assert!(none.contains("this machine has no CA certificates"), "{none}");
+    let missing = told("SSL_CERT_FILE", &folder.path().join("missing"));
+    assert!(missing.contains("this machine has no CA certificates"), "{missing}");
+    let other = told("SSL_CERT_FILE", &tls.other_ca);
+    assert!(other.contains("is not signed by the CA we have"), "{other}");
+    std::fs::copy(&tls.ca, folder.path().join("ca.pem")).unwrap();
+    for (variable, path) in [("SSL_CERT_FILE", tls.ca.as_path()), ("SSL_CERT_DIR", folder.path())] {
+        let right = told(variable, path);
+        assert!(!right.contains("UnknownIssuer") && !right.contains("connect to etcd"), "{right}");
+    }
 }
 
 fn logs_in_with_user_and_password(version: EtcdVersion) {
