@@ -35,6 +35,7 @@ bench: deps ## An audit beside a raw read, at 1,000, 10,000 and 100,000 pods
 
 lint: deps ## clippy, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --no-default-features -- -D warnings
 
 docs: deps ## The crate's documentation, private items too, warnings denied
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items

@@ -21,7 +21,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::endpoint::Target;
 use super::settings::{EtcdSettings, Secret, read_text};
-use super::srv;
 use super::tls::{self, EtcdTls};
 use super::trouble::{self, Contact, Kind, Trouble};
 use crate::error::Error;
@@ -79,7 +78,7 @@ impl Connection {
     /// A certificate that cannot be used, a domain without records, an endpoint that is no URL.
     pub async fn open(settings: &EtcdSettings) -> Result<Connection, Error> {
         let endpoints = match &settings.discovery_srv {
-            Some(domain) => srv::discover(domain, settings.dns_server, settings.request_timeout).await?,
+            Some(domain) => discover(domain, settings).await?,
             None => settings.endpoints.clone(),
         };
         let targets: Vec<Target> =
@@ -242,6 +241,18 @@ impl Connection {
         let all_learn = failures.last.len() == endpoints && failures.last.iter().all(|t| t.kind == Kind::Learner);
         failures.count >= tries || failures.timeouts > endpoints || all_learn || began.elapsed() >= patience
     }
+}
+
+#[cfg(feature = "srv")]
+async fn discover(domain: &str, settings: &EtcdSettings) -> Result<Vec<String>, Error> {
+    super::srv::discover(domain, settings.dns_server, settings.request_timeout).await
+}
+
+#[cfg(not(feature = "srv"))]
+async fn discover(domain: &str, _: &EtcdSettings) -> Result<Vec<String>, Error> {
+    let hint = "name the endpoints themselves (--etcd-endpoints), or use a build with the feature srv";
+    let cause = "this ipaudit was built without SRV discovery";
+    Err(Error::new("discover etcd's endpoints").at(format!("SRV records of {domain}")).cause(cause).hint(hint))
 }
 
 /// What each endpoint said during one call.

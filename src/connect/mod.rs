@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod kube;
 pub mod kube_trouble;
 pub mod settings;
+#[cfg(feature = "srv")]
 pub mod srv;
 pub mod tls;
 pub mod trouble;
