@@ -663,19 +663,3 @@ async fn several_kubeconfigs_are_merged_and_the_context_chooses() {
     let chosen = connect(&settings, &around).await.unwrap().unwrap();
     assert_eq!(chosen.server, "http://127.0.0.1:2");
 }
-
-#[tokio::test]
-async fn a_proxy_that_cannot_be_used_is_named_without_its_password() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("config");
-    let cluster = json!({ "server": "http://10.9.9.9:1", "proxy-url": "http://me:very-secret@proxy.example:3128" });
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "fake",
-        "clusters": [{ "name": "fake", "cluster": cluster }],
-        "users": [], "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "" } }],
-    });
-    std::fs::write(&file, config.to_string()).unwrap();
-    let error = fails(KubeSettings { kubeconfig: Some(file), ..KubeSettings::default() }).await;
-    let text = format!("{} {} {error:?}", chain(&error), error.hint);
-    assert!(text.contains("proxy.example") && !text.contains("very-secret"), "{text}");
-}

@@ -13,6 +13,7 @@ use std::time::Duration;
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 
 use super::kube_trouble;
+use super::proxy::{Proxy, ProxyVariables};
 use crate::error::Error;
 
 /// Where a pod finds the token of its account.
@@ -44,25 +45,18 @@ pub struct Surroundings {
     pub in_cluster: bool,
     /// The home folder.
     pub home: Option<PathBuf>,
-    /// `HTTPS_PROXY`, which kubectl follows.
-    pub proxy: Option<String>,
-    /// `NO_PROXY`.
-    pub no_proxy: Option<String>,
+    /// `HTTPS_PROXY` and the like, which kubectl follows.
+    pub proxies: ProxyVariables,
 }
 
 impl Surroundings {
     /// Those of this process.
     pub fn of_process() -> Surroundings {
-        let text = |upper: &str, lower: &str| {
-            let found = std::env::var(upper).or_else(|_| std::env::var(lower)).ok();
-            found.filter(|value| !value.is_empty())
-        };
         Surroundings {
             kubeconfig: std::env::var_os("KUBECONFIG"),
             in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists(),
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
-            proxy: text("HTTPS_PROXY", "https_proxy"),
-            no_proxy: text("NO_PROXY", "no_proxy"),
+            proxies: ProxyVariables::read(&|name| std::env::var(name).ok()),
         }
     }
 }
@@ -130,6 +124,8 @@ pub struct KubeClient {
     pub client: kube::Client,
     /// The server's URL, without user and password.
     pub server: String,
+    /// The same with the proxy before it, for what goes wrong on the way.
+    pub way: String,
     /// Where all this came from, for people: `/root/.kube/config (the default), context prod`.
     pub source: String,
 }
@@ -138,12 +134,17 @@ pub struct KubeClient {
 /// may run a credential plugin. Must be called within a tokio runtime.
 pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<Option<KubeClient>, Error> {
     let Some(place) = place(settings, around)? else { return Ok(None) };
-    let (mut config, source) = match &place {
+    let (mut config, mut source, own_proxy) = match &place {
         Place::InCluster => {
             let config = Config::incluster().map_err(|e| kube_trouble::in_cluster(&e))?;
-            (config, place.to_string())
+            (config, place.to_string(), None)
         }
-        Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref(), around).await?,
+        Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref()).await?,
+    };
+    config.proxy_url = None;
+    let proxy = match own_proxy {
+        Some(url) => Some(Proxy::parse("proxy-url in the kubeconfig", &url)?),
+        None => around.proxies.proxy_for(&config.cluster_url)?,
     };
     config.connect_timeout = Some(settings.timeout.min(Duration::from_secs(10)));
     config.read_timeout = Some(settings.timeout);
@@ -152,20 +153,27 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
     // Retries are ours: with `Retry-After`, a bound, and within the deadline.
     config.default_retry = false;
     let server = without_user(&config.cluster_url);
+    let mut way = server.clone();
+    if let Some(proxy) = &proxy {
+        let through = format!(" through {proxy}");
+        source += &through;
+        way += &through;
+    }
     // A credential plugin runs here, and the kube crate waits for it.
-    let made = tokio::task::spawn_blocking(move || kube::Client::try_from(config)).await;
-    let client = made
-        .map_err(|e| Error::new("prepare the connection to Kubernetes").at(server.clone()).cause(e))?
-        .map_err(|e| kube_trouble::explain(&e, "prepare the connection to Kubernetes", &server))?;
-    Ok(Some(KubeClient { client, server, source }))
+    let made = tokio::task::spawn_blocking(move || match proxy {
+        Some(proxy) => proxy.client(&config),
+        None => kube::Client::try_from(config),
+    });
+    let made = made.await.map_err(|e| Error::new("prepare the connection to Kubernetes").at(way.clone()).cause(e))?;
+    let client = made.map_err(|e| kube_trouble::explain(&e, "prepare the connection to Kubernetes", &way))?;
+    Ok(Some(KubeClient { client, server, way, source }))
 }
 
 async fn from_files(
     files: &[PathBuf],
     named_by: &str,
     context: Option<&str>,
-    around: &Surroundings,
-) -> Result<(Config, String), Error> {
+) -> Result<(Config, String, Option<String>), Error> {
     let trouble = |file: String, error| kube_trouble::kubeconfig(&error, file, named_by);
     let all = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
     let mut merged = Kubeconfig::default();
@@ -179,24 +187,19 @@ async fn from_files(
     let Some(name) = name.filter(|name| known.contains(name)) else {
         return Err(kube_trouble::context(context.or(merged.current_context.as_deref()), &known, all));
     };
-    let own_proxy = own_proxy(&merged, &name);
+    let own_proxy = take_proxy(&mut merged, &name);
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
-    let mut config = Config::from_custom_kubeconfig(merged, &options).await.map_err(|e| trouble(all.clone(), e))?;
-    // The kube crate follows HTTPS_PROXY without asking NO_PROXY about this server.
-    if !own_proxy && !goes_through_proxy(around, config.cluster_url.host().unwrap_or_default()) {
-        config.proxy_url = None;
-    }
+    let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(|e| trouble(all.clone(), e))?;
     let user = who(&config.auth_info);
-    Ok((config, format!("{all} ({named_by}), context {name}{user}")))
+    Ok((config, format!("{all} ({named_by}), context {name}{user}"), own_proxy))
 }
 
-/// Whether the context's cluster names a proxy itself.
-fn own_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
-    let context = kubeconfig.contexts.iter().find(|named| named.name == context);
-    let Some(context) = context.and_then(|named| named.context.as_ref()) else { return false };
-    let cluster = kubeconfig.clusters.iter().find(|named| named.name == context.cluster);
-    let proxy = cluster.and_then(|named| named.cluster.as_ref()).and_then(|cluster| cluster.proxy_url.as_deref());
-    proxy.is_some_and(|proxy| !proxy.is_empty())
+/// The proxy that the context's cluster names itself. In its place stands one that nobody uses, or the kube crate would
+/// look into the environment.
+fn take_proxy(kubeconfig: &mut Kubeconfig, context: &str) -> Option<String> {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    let cluster = kubeconfig.clusters.iter_mut().find(|named| named.name == context.cluster)?;
+    cluster.cluster.as_mut()?.proxy_url.replace("http://unused".to_owned()).filter(|proxy| !proxy.is_empty())
 }
 
 /// How the user of a kubeconfig proves itself, in words.
@@ -222,27 +225,6 @@ fn without_user(url: &http::Uri) -> String {
         _ => text,
     };
     bare.trim_end_matches('/').to_owned()
-}
-
-/// The rules of Go's `http.ProxyFromEnvironment`, which kubectl follows: never for this machine, not for what
-/// `NO_PROXY` lists: `*`, names, `.suffixes`, addresses and networks.
-fn goes_through_proxy(around: &Surroundings, host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']).to_ascii_lowercase();
-    let address = host.parse::<std::net::IpAddr>().ok();
-    if around.proxy.is_none() || host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
-        return false;
-    }
-    let listed = around.no_proxy.as_deref().unwrap_or_default();
-    !listed.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
-        if entry == "*" {
-            return true;
-        }
-        if let (Ok(network), Some(address)) = (entry.parse::<ipnet::IpNet>(), address) {
-            return network.contains(&address);
-        }
-        let name = entry.trim_start_matches("*.").trim_start_matches('.');
-        host == name || host.strip_suffix(name).is_some_and(|rest| rest.ends_with('.'))
-    })
 }
 
 #[cfg(test)]
@@ -301,31 +283,5 @@ mod tests {
         let shown = |url: &'static str| without_user(&http::Uri::from_static(url));
         assert_eq!(shown("https://me:secret@10.0.0.1:6443/k8s/"), "https://10.0.0.1:6443/k8s");
         assert_eq!(shown("https://10.0.0.1:6443"), "https://10.0.0.1:6443");
-    }
-
-    #[test]
-    fn no_proxy_is_read_as_kubectl_reads_it() {
-        let around = |no_proxy: &str| Surroundings {
-            proxy: Some("http://proxy:3128".to_owned()),
-            no_proxy: Some(no_proxy.to_owned()),
-            ..Surroundings::default()
-        };
-        for (no_proxy, host, through) in [
-            ("", "api.example.com", true),
-            ("", "127.0.0.1", false),
-            ("", "[::1]", false),
-            ("", "localhost", false),
-            ("*", "api.example.com", false),
-            ("example.com", "api.example.com", false),
-            (".example.com,", "API.example.com", false),
-            ("*.example.com", "api.example.com", false),
-            ("example.com", "badexample.com", true),
-            ("other, 10.0.0.0/8", "10.1.2.3", false),
-            ("10.0.0.0/8", "11.1.2.3", true),
-            ("10.1.2.3", "10.1.2.3", false),
-        ] {
-            assert_eq!(goes_through_proxy(&around(no_proxy), host), through, "{no_proxy:?} {host}");
-        }
-        assert!(!goes_through_proxy(&Surroundings::default(), "api.example.com"));
     }
 }

@@ -47,31 +47,20 @@ pub fn in_cluster(error: &InClusterError) -> Error {
         .hint("is automountServiceAccountToken off? --kubeconfig names another way")
 }
 
-/// A request that got no answer, or a client that could not be made.
-pub fn explain(error: &kube::Error, doing: &str, server: &str) -> Error {
-    let (cause, hint) = authentication(error).or_else(|| proxy(error)).unwrap_or_else(|| {
+/// A request that got no answer, or a client that could not be made. `way` is the server, and the proxy before it.
+pub fn explain(error: &kube::Error, doing: &str, way: &str) -> Error {
+    let (cause, hint) = authentication(error).unwrap_or_else(|| {
         let cause = chain(error);
         let hint = hint(&cause).to_owned();
         (cause, hint)
     });
-    Error::new(doing).at(server).cause(cause).hint(hint)
+    Error::new(doing).at(way).cause(cause).hint(hint)
 }
 
 /// Whether asking again cannot help: the certificates or the credentials are wrong.
 pub fn is_final(error: &kube::Error) -> bool {
-    authentication(error).is_some() || chain(error).contains("certificate")
-}
-
-/// A proxy's URL may hold a password.
-fn proxy(error: &kube::Error) -> Option<(String, String)> {
-    let url = match error {
-        kube::Error::ProxyProtocolDisabled { proxy_url, .. } | kube::Error::ProxyProtocolUnsupported { proxy_url } => {
-            proxy_url
-        }
-        _ => return None,
-    };
-    let cause = format!("the way leads through the proxy {}, and proxies are not supported", url.host()?);
-    Some((cause, "proxy-url in the kubeconfig, or HTTPS_PROXY; NO_PROXY takes the server out of the latter".into()))
+    let says = |words: &str| chain(error).contains(words);
+    authentication(error).is_some() || says("certificate") || says("proxy authorization required")
 }
 
 fn authentication(error: &kube::Error) -> Option<(String, String)> {
@@ -108,6 +97,18 @@ fn find_auth<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e AuthError> {
 
 fn hint(cause: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    // The words of hyper-util's tunnels.
+    if says(&["tunnel error", "SOCKS error"]) {
+        return if says(&["proxy authorization required", "user/pass", "credentials not accepted"]) {
+            "the proxy wants a user and a password, or others: http://USER:PASSWORD@HOST:PORT"
+        } else if says(&["tunnel error: unsuccessful", "SOCKS error: "]) {
+            "the proxy does not let us through, or does not reach the server; NO_PROXY takes a server out of HTTPS_PROXY"
+        } else if says(&["certificate"]) {
+            "the proxy's certificate is judged like the server's, by the kubeconfig's CA: is the proxy https:// at all?"
+        } else {
+            "is the proxy up, and of the kind that its URL says? NO_PROXY takes a server out of HTTPS_PROXY"
+        };
+    }
     if says(&["UnknownIssuer"]) {
         "the server's certificate is of another CA than the kubeconfig's: is this the right cluster?"
     } else if says(&["NotValidForName"]) {

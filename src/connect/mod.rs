@@ -2,7 +2,8 @@
 //!
 //! What a user may say about a connection is gathered in [`settings`] by [`choose`] (pure over flags, environment
 //! and file, so that precedence can be tested), turned into certificates by [`tls`] and endpoints by
-//! [`srv`], and held open by [`etcd::Connection`]; Kubernetes' own order of places is in [`kube`]. Nothing
+//! [`srv`], and held open by [`etcd::Connection`]; Kubernetes' own order of places is in [`kube`], the
+//! proxy before it in [`proxy`]. Nothing
 //! here knows what the keys mean, and no secret may leave it: not in an error, not in `Debug`, not in a log.
 
 pub mod calicoctl;
@@ -11,6 +12,7 @@ mod endpoint;
 pub mod etcd;
 pub mod kube;
 pub mod kube_trouble;
+pub mod proxy;
 pub mod settings;
 #[cfg(feature = "srv")]
 pub mod srv;

@@ -100,6 +100,8 @@ impl Tally {
 pub struct KubeApi {
     client: kube::Client,
     pub server: String,
+    /// The server, and the proxy before it: for what goes wrong on the way.
+    way: String,
     pub patience: Patience,
     pub tally: Arc<Tally>,
     /// This machine's clock; another one in tests.
@@ -151,7 +153,8 @@ enum Try {
 impl KubeApi {
     /// An API behind this client.
     pub fn new(client: KubeClient, patience: Patience) -> KubeApi {
-        KubeApi { client: client.client, server: client.server, patience, tally: Arc::default(), clock: present }
+        let KubeClient { client, server, way, .. } = client;
+        KubeApi { client, server, way, patience, tally: Arc::default(), clock: present }
     }
 
     /// When a reading that begins now must be over.
@@ -178,7 +181,7 @@ impl KubeApi {
                 Try::TimedOut if Instant::now() >= deadline => return Err(Failure::Unreachable(self.over())),
                 Try::TimedOut => {
                     timeouts += 1;
-                    (format!("{} did not answer within {}", self.server, humantime::format_duration(round(time))), None)
+                    (format!("{} did not answer within {}", self.way, humantime::format_duration(round(time))), None)
                 }
             };
             let doubled = self.patience.first_wait.saturating_mul(1 << (attempt - 1).min(16));
@@ -195,7 +198,7 @@ impl KubeApi {
 
     fn over(&self) -> String {
         let overall = humantime::format_duration(self.patience.overall);
-        format!("{} was not read within {overall} in all", self.server)
+        format!("{} was not read within {overall} in all", self.way)
     }
 
     async fn once(&self, path: &str) -> Try {
@@ -209,7 +212,7 @@ impl KubeApi {
             // An unanswered connection attempt has cost its time already.
             Err(error) if chain(&error).contains("deadline has elapsed") => return Try::TimedOut,
             Err(error) => {
-                let reason = one_line(&kube_trouble::explain(&error, "reach Kubernetes", &self.server));
+                let reason = one_line(&kube_trouble::explain(&error, "reach Kubernetes", &self.way));
                 return match kube_trouble::is_final(&error) {
                     true => Try::Failed(Failure::Unreachable(reason)),
                     false => Try::Again { reason, wait: None },
@@ -224,7 +227,7 @@ impl KubeApi {
         let body = match Limited::new(body, LARGEST).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) => {
-                let reason = format!("{}: the answer broke off: {}", self.server, chain(&*error));
+                let reason = format!("{}: the answer broke off: {}", self.way, chain(&*error));
                 return Try::Again { reason, wait: None };
             }
         };
@@ -236,7 +239,7 @@ impl KubeApi {
         let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
         if code == StatusCode::OK {
             let Some(content) = Content::parse(kind) else {
-                let reason = format!("{} answered with {kind:?}: is a proxy in between?", self.server);
+                let reason = format!("{} answered with {kind:?}: is a proxy in between?", self.way);
                 return Try::Failed(Failure::Unreachable(reason));
             };
             let count = if content == Content::Protobuf { &self.tally.protobuf } else { &self.tally.json };
