@@ -100,14 +100,6 @@ impl Ignore {
 }
 
 impl Settings {
-    /// What the text of a settings file says.
-    ///
-    /// # Errors
-    /// One sentence with the place: what is no TOML, not of its shape, or names an unknown code or severity.
-    pub fn parse(text: &str) -> Result<Settings, String> {
-        file::parse(text)
-    }
-
     /// Adds what the flags say: a severity wins over the file's, ignores are added to its.
     #[must_use]
     pub fn with(mut self, severities: &[SeverityOf], ignores: &[Ignore]) -> Settings {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use kubelet::Node;
 use serde_json::{Value, json};
 use servers::command::{json, stderr};
-use servers::kube::ADMIN;
+use servers::kube_users::ADMIN;
 use servers::{ApiServer, Case, Etcd, EtcdVersion};
 
 const NAMESPACE: &str = "/api/v1/namespaces/ipaudit";

@@ -15,8 +15,8 @@ use std::process::Output;
 
 use serde_json::Value;
 use servers::command::{ipaudit, json, stderr};
-use servers::etcd_data::READER;
-use servers::kube::IPAUDIT;
+use servers::etcd_users::READER;
+use servers::kube_users::IPAUDIT;
 use servers::{ApiServer, Case, Etcd, EtcdVersion};
 
 const RIGHTS: [&str; 4] = ["pods", "nodes", "services", "namespaces"];

@@ -19,7 +19,7 @@ use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Looked, Suspects, get_node, get_pod, get_service, look_again};
 use ipaudit::source::kube_objects;
 use serde_json::{Value, json};
-use servers::kube::{ADMIN, ALICE, IPAUDIT};
+use servers::kube_users::{ADMIN, ALICE, IPAUDIT};
 use servers::{ApiServer, Case, block_on, need};
 
 use InputState::{Complete, Forbidden, Unreachable};

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use servers::etcd_data::{NOBODY, READER, WRITER};
+use servers::etcd_users::{NOBODY, READER, WRITER};
 use servers::http2::{RANGE, Request, TXN};
-use servers::kube::{ALICE, IPAUDIT};
+use servers::kube_users::{ALICE, IPAUDIT};
 use servers::proxy::Then;
 use servers::{ApiServer, Case, Etcd, EtcdVersion, block_on, need};
 
@@ -110,7 +110,7 @@ fn demands_certificates_and_passwords(version: EtcdVersion) {
             .identity(etcd_client::Identity::from_pem(identity.cert_pem(), identity.key_pem()))
     };
     let ours = etcd.tls();
-    let user = |user: servers::etcd_data::User| {
+    let user = |user: servers::etcd_users::User| {
         let options = ConnectOptions::new().with_tls(tls(&ours.ca, &ours.client)).with_user(user.name, user.password);
         connect(&etcd.endpoint(), options)
     };
@@ -377,7 +377,7 @@ fn the_proxy_carries_tls_to_the_api_server() {
     need!(ApiServer);
     let api = ApiServer::shared();
     let (proxy, url) = api.behind_proxy();
-    let file = api.kubeconfig_at(&url, servers::kube::ADMIN);
+    let file = api.kubeconfig_at(&url, servers::kube_users::ADMIN);
     let client = block_on(async {
         let file = kube::config::Kubeconfig::read_from(file).expect("a kubeconfig");
         let config = kube::Config::from_custom_kubeconfig(file, &Default::default()).await;

@@ -14,6 +14,7 @@
 mod generator;
 mod measure;
 mod options;
+mod print;
 mod raw;
 mod report;
 #[path = "../../tests/servers/mod.rs"]
@@ -21,7 +22,7 @@ mod servers;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use flate2::Compression;
@@ -30,7 +31,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use generator::Cluster;
-use measure::Cost;
+use measure::{Cost, Measured};
 use options::Options;
 use report::{Report, Row, Store};
 use servers::skip::{Need, have};
@@ -94,7 +95,7 @@ fn world(pods: usize, version: EtcdVersion) -> World {
 fn serve(pods: usize, version: EtcdVersion) {
     let world = world(pods, version);
     for command in commands(&world.etcd, world.folder.path()) {
-        report::print(&format!("{}:\n  {} {}\n", command.name, command.program, command.args.join(" ")));
+        print::print(&format!("{}:\n  {} {}\n", command.name, command.program, command.args.join(" ")));
     }
     say("Enter ends it");
     let _ = std::io::stdin().read_line(&mut String::new());
@@ -148,16 +149,6 @@ fn load(cluster: &Cluster, etcd: &Etcd) -> (usize, usize) {
     }
     etcd.put_many(batch);
     (keys, bytes)
-}
-
-/// What is measured, and what must come of it.
-pub struct Measured {
-    pub name: &'static str,
-    pub program: String,
-    pub args: Vec<String>,
-    pub exit: i32,
-    /// A history that is taken away before every run.
-    pub fresh: Option<PathBuf>,
 }
 
 fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {

@@ -5,11 +5,21 @@
 #![allow(unsafe_code)] // wait4 and sysconf
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
+
+/// What is measured, and what must come of it.
+pub struct Measured {
+    pub name: &'static str,
+    pub program: String,
+    pub args: Vec<String>,
+    pub exit: i32,
+    /// A history that is taken away before every run.
+    pub fresh: Option<PathBuf>,
+}
 
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +78,7 @@ pub fn child(args: &[String]) {
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     let exit = if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -1 };
     let cpu = seconds(usage.ru_utime) + seconds(usage.ru_stime);
-    super::report::print(&json!({"wall": wall, "cpu": cpu, "peak_kib": usage.ru_maxrss, "exit": exit}).to_string());
+    super::print::print(&json!({"wall": wall, "cpu": cpu, "peak_kib": usage.ru_maxrss, "exit": exit}).to_string());
 }
 
 /// Seconds of CPU that a running process has used, from proc(5): fields 14 and 15, counted behind the name.

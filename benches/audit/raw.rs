@@ -36,5 +36,5 @@ pub fn child(args: &[String]) {
         let connection = Connection::open(&settings).await.expect("a connection");
         read(&connection, &options, &mut Nothing).await.expect("a read")
     });
-    super::report::print(&json!({"keys": read.keys, "bytes": read.bytes}).to_string());
+    super::print::print(&json!({"keys": read.keys, "bytes": read.bytes}).to_string());
 }

@@ -1,13 +1,12 @@
 //! The numbers, for people and for the next run: a table, and `target/bench/latest.json`.
 
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::Measured;
-use super::measure::Cost;
+use super::measure::{Cost, Measured};
 use super::options::Options;
+use super::print::print;
 use super::servers::EtcdVersion;
 
 /// All that was measured in one run.
@@ -175,9 +174,4 @@ fn grouped(number: usize) -> String {
         text.push(digit);
     }
     text
-}
-
-/// To standard output.
-pub fn print(text: &str) {
-    std::io::stdout().write_all(text.as_bytes()).expect("standard output");
 }

@@ -4,7 +4,7 @@
 //! it was not done, and one key that has the very bytes we meant, written since, proves that it was. Others write too:
 //! when every key has been written again since, the key's earlier states are read, as far back as etcd remembers.
 
-use crate::apply::{read, read_at};
+use super::read::{read, read_at};
 use crate::connect::etcd::Connection;
 use crate::connect::trouble::Kind;
 use crate::error::Error;

@@ -21,6 +21,7 @@ pub mod kube_json;
 pub mod kube_page;
 pub mod kube_pb;
 pub mod kube_pb_item;
+mod kv;
 mod node;
 mod pool;
 mod values;
@@ -30,33 +31,13 @@ use std::collections::HashSet;
 use json::Bad;
 use keys::{BadKey, Key, record_key};
 
-use crate::model::finding::hash64;
+pub use kv::Kv;
+
 use crate::model::snapshot::Dark;
 use crate::model::{
-    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Meta,
-    Names, Snapshot,
+    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Names,
+    Snapshot,
 };
-
-/// One key of etcd, borrowed from the answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Kv<'a> {
-    pub key: &'a [u8],
-    pub value: &'a [u8],
-    pub create_revision: i64,
-    pub mod_revision: i64,
-    pub version: i64,
-}
-
-impl Kv<'_> {
-    fn meta(&self) -> Meta {
-        Meta {
-            create_revision: self.create_revision,
-            mod_revision: self.mod_revision,
-            version: self.version,
-            value_hash: hash64(self.value),
-        }
-    }
-}
 
 /// Decodes one key into the list where it belongs, or into `bad_values`. The lists stay unsorted:
 /// call [`Snapshot::sort`] once at the end. A key that is inserted twice stands twice ([`remove`] it first). A key under none of [`keys::PREFIXES`] and
@@ -260,6 +241,8 @@ mod testing {
 mod tests {
     use super::testing::{bad, snapshot};
     use super::*;
+    use crate::model::Meta;
+    use crate::model::finding::hash64;
 
     #[test]
     fn keys_of_others_are_passed_over() {

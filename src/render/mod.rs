@@ -11,6 +11,7 @@ pub mod guard;
 pub mod json;
 pub mod manual;
 mod narrow;
+mod number;
 pub mod report;
 pub mod table;
 mod view;

@@ -62,17 +62,23 @@ struct Long {
     reason: Option<String>,
 }
 
-pub(super) fn parse(text: &str) -> Result<Settings, String> {
-    let file: File = toml::from_str(text).map_err(|e| told(text, &e))?;
-    let ignores = file.ignore.into_iter().map(|entry| match entry {
-        Entry::Short(text) => text.parse(),
-        Entry::Long(Long { code, subject, reason }) => {
-            let code = super::known(&code)?;
-            Ok(Ignore { code, subject, reason })
-        }
-    });
-    let ignores = ignores.collect::<Result<Vec<Ignore>, String>>().map_err(|e| format!("ignore: {e}"))?;
-    Ok(Settings { severities: file.severity.0, ignores })
+impl Settings {
+    /// What the text of a settings file says.
+    ///
+    /// # Errors
+    /// One sentence with the place: what is no TOML, not of its shape, or names an unknown code or severity.
+    pub fn parse(text: &str) -> Result<Settings, String> {
+        let file: File = toml::from_str(text).map_err(|e| told(text, &e))?;
+        let ignores = file.ignore.into_iter().map(|entry| match entry {
+            Entry::Short(text) => text.parse(),
+            Entry::Long(Long { code, subject, reason }) => {
+                let code = super::known(&code)?;
+                Ok(Ignore { code, subject, reason })
+            }
+        });
+        let ignores = ignores.collect::<Result<Vec<Ignore>, String>>().map_err(|e| format!("ignore: {e}"))?;
+        Ok(Settings { severities: file.severity.0, ignores })
+    }
 }
 
 /// The error in one line: errors are printed escaped, so the crate's drawing of the place would be unreadable.
@@ -89,7 +95,7 @@ mod tests {
 
     #[test]
     fn both_forms_of_an_ignore_and_severities() {
-        let settings = parse(
+        let settings = Settings::parse(
             r#"
             ignore = ["IPA113", "IPA201:k8s-pod-network.*", { code = "IPA110", subject = "10.65.*", reason = "the lab" }]
             [severity]
@@ -103,9 +109,10 @@ mod tests {
         assert_eq!(texts, ["IPA113", "IPA201:k8s-pod-network.*", "IPA110:10.65.*"]);
         assert_eq!(settings.ignores[2].reason.as_deref(), Some("the lab"));
         let tables =
-            parse("[[ignore]]\ncode = \"IPA113\"\n[[ignore]]\ncode = \"IPA110\"\nsubject = \"10.*\"\n").unwrap();
+            Settings::parse("[[ignore]]\ncode = \"IPA113\"\n[[ignore]]\ncode = \"IPA110\"\nsubject = \"10.*\"\n")
+                .unwrap();
         assert_eq!(tables.ignores.len(), 2);
-        assert_eq!(parse("").unwrap(), Settings::default());
+        assert_eq!(Settings::parse("").unwrap(), Settings::default());
     }
 
     #[test]
@@ -120,7 +127,7 @@ mod tests {
             ("ignores = []", "line 1: unknown field `ignores`"),
             ("\nignore = [", "line 2: "),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = Settings::parse(text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");
         }
     }

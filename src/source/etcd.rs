@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         // A set, because that ends its task when we fail. With a pin of the caller's an earlier read has learned it.
         let mut aside = JoinSet::new();
         let ask = self.options.pin.is_none();
-        let _ = ask.then(|| aside.spawn(super::etcd_look::oldest_revision(self.connection.clone(), pin.revision)));
+        let _ = ask.then(|| aside.spawn(super::etcd_oldest::oldest_revision(self.connection.clone(), pin.revision)));
         self.read_rest(pin).await?;
         self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
         let inputs = self.coverage();

@@ -102,37 +102,3 @@ fn transaction(keys: &[Vec<u8>], revision: Option<i64>) -> Txn {
     }
     Txn::new().and_then(reads)
 }
-
-/// The oldest revision that can still be read, i.e. the one of the last compaction; `None` when it cannot be learned.
-///
-/// etcd tells it in no answer but that of a watch, which would make a server that was never compacted read its
-/// whole history. So it is found by halving: some thirty reads of one key, answered by the member alone.
-pub(super) async fn oldest_revision(connection: Connection, newest: i64) -> Option<i64> {
-    let readable = async |revision: i64| {
-        let options = GetOptions::new().with_revision(revision).with_serializable().with_keys_only();
-        let answer =
-            connection.call("learn the last compaction", |mut kv| {
-                let options = options.clone();
-                async move {
-                    kv.get("/calico/resources/v3/projectcalico.org/clusterinformations/default", Some(options)).await
-                }
-            });
-        match answer.await {
-            Ok(_) => Some(true),
-            Err(trouble) if trouble.kind == Kind::Compacted => Some(false),
-            Err(_) => None,
-        }
-    };
-    if readable(1).await? {
-        return Some(0);
-    }
-    let (mut gone, mut there) = (1, newest);
-    while there - gone > 1 {
-        let middle = gone + (there - gone) / 2;
-        match readable(middle).await? {
-            true => there = middle,
-            false => gone = middle,
-        }
-    }
-    Some(there)
-}

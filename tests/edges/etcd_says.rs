@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use super::*;
-use crate::servers::etcd_data::NOBODY;
 use crate::servers::etcd_trouble::Dropping;
+use crate::servers::etcd_users::NOBODY;
 
 /// Every trouble: the first line of all, exit 3, and each of Calico's inputs in this state.
 #[track_caller]
@@ -71,7 +71,7 @@ fn a_right_that_is_missing_for_a_part_is_told_with_its_cure() {
     servers::need!(Etcd3_7);
     let etcd = Etcd::builder(EtcdVersion::V3_7).auth().start();
     incident().moment().load_into(&etcd);
-    let half = servers::etcd_data::User { name: "half", password: "half-secret" };
+    let half = servers::etcd_users::User { name: "half", password: "half-secret" };
     etcd.add_user(half, &[Permission::read("/calico/ipam/").with_prefix()]);
     let endpoint = etcd.endpoint();
     let env = [("ETCD_USERNAME", half.name), ("ETCD_PASSWORD", half.password)];

@@ -7,7 +7,7 @@ use ipaudit::source::etcd::ReadError;
 use super::dns::Dns;
 use super::*;
 use crate::servers::command::{ipaudit, stderr};
-use crate::servers::etcd_data::{NOBODY, READER};
+use crate::servers::etcd_users::{NOBODY, READER};
 use crate::servers::{Etcd, EtcdVersion};
 
 both! {

@@ -7,7 +7,7 @@ use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::EtcdSettings;
 
 use super::*;
-use crate::servers::etcd_data::READER;
+use crate::servers::etcd_users::READER;
 use crate::servers::http2::Request;
 use crate::servers::proxy::Then;
 use crate::servers::{self, Etcd, EtcdVersion};

@@ -10,7 +10,7 @@ use ipaudit::source::etcd_look::read_keys;
 use ipaudit::source::etcd_ranges::endpoint_boundaries;
 
 use super::*;
-use crate::servers::etcd_data::User;
+use crate::servers::etcd_users::User;
 use crate::servers::{Etcd, EtcdVersion};
 
 both! {

@@ -9,8 +9,8 @@ use ipaudit::model::{EtcdAlarm, EtcdStatus};
 use ipaudit::source::etcd_status;
 
 use super::*;
-use crate::servers::etcd_data::{NOBODY, READER};
 use crate::servers::etcd_trouble::{Dropping, NotEtcd};
+use crate::servers::etcd_users::{NOBODY, READER};
 use crate::servers::{Etcd, EtcdVersion};
 
 both! {

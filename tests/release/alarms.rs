@@ -3,7 +3,7 @@
 use etcd_client::Permission;
 
 use super::calico::handle_key;
-use super::servers::etcd_data::{NOBODY, User};
+use super::servers::etcd_users::{NOBODY, User};
 use super::servers::{self, Etcd, EtcdVersion};
 use super::world::{BLOCK, World};
 

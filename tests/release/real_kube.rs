@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::calico::{Workload, block_key, handle_key, ordinals_of};
-use super::servers::kube::{ApiServer, IPAUDIT};
+use super::servers::kube::ApiServer;
+use super::servers::kube_users::IPAUDIT;
 use super::servers::{self, EtcdVersion, block_on};
 use super::world::{BLOCK, World};
 

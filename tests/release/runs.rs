@@ -6,7 +6,7 @@ use etcd_client::Permission;
 use serde_json::{Value, json};
 
 use super::calico::{Workload, address_of, block_key, handle_key, ordinals_of};
-use super::servers::etcd_data::User;
+use super::servers::etcd_users::User;
 use super::servers::http2::Request;
 use super::servers::proxy::Then;
 use super::servers::{self, Etcd, EtcdVersion, block_on};

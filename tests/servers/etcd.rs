@@ -16,7 +16,7 @@ use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use tempfile::TempDir;
 
 use super::binaries::{self, EtcdBinaries};
-use super::etcd_data::ROOT;
+use super::etcd_users::ROOT;
 use super::process::{Server, etcd_command};
 use super::proxy::Proxy;
 use super::tls::Tls;

@@ -1,5 +1,5 @@
 //! The content of an [`Etcd`]: plain reads and writes for tests, as root when
-//! authentication is on, and the users that exist then.
+//! authentication is on.
 //!
 //! Every call panics on an error: a test that expects one talks to the client
 //! of [`Etcd::client`] itself.
@@ -8,21 +8,7 @@ use etcd_client::{DeleteOptions, GetOptions, Permission, Txn, TxnOp};
 
 use super::block_on;
 use super::etcd::Etcd;
-
-/// A user of an etcd started with `auth()`.
-#[derive(Debug, Clone, Copy)]
-pub struct User {
-    pub name: &'static str,
-    pub password: &'static str,
-}
-
-pub const ROOT: User = User { name: "root", password: "root-secret" };
-/// May read `/calico/`.
-pub const READER: User = User { name: "reader", password: "reader-secret" };
-/// May read and write `/calico/`.
-pub const WRITER: User = User { name: "writer", password: "writer-secret" };
-/// Exists and may do nothing.
-pub const NOBODY: User = User { name: "nobody", password: "nobody-secret" };
+use super::etcd_users::{NOBODY, READER, ROOT, User, WRITER};
 
 /// One key as etcd has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

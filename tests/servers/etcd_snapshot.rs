@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::etcd::{Etcd, EtcdVersion};
-use super::etcd_data::ROOT;
+use super::etcd_users::ROOT;
 use super::process::{etcd_command, run};
 use super::unique_name;
 

@@ -24,18 +24,11 @@ use tempfile::TempDir;
 use super::binaries;
 use super::etcd::{Etcd, EtcdVersion};
 use super::kube_flags::{command, write_users};
+use super::kube_users::{ADMIN, IPAUDIT_USER};
 use super::process::{self, Server};
 use super::proxy::Proxy;
 use super::tls::Tls;
 use super::{block_on, eventually, free_port, poll};
-
-/// `system:masters`.
-pub const ADMIN: &str = "admin-token";
-/// `system:serviceaccount:ipaudit:ipaudit`.
-pub const IPAUDIT: &str = "ipaudit-token";
-/// A user without any rights.
-pub const ALICE: &str = "alice-token";
-pub(super) const IPAUDIT_USER: &str = "system:serviceaccount:ipaudit:ipaudit";
 
 /// Ready after 3 to 10 s on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::etcd::Etcd;
-use super::kube::{ADMIN, ALICE, IPAUDIT, IPAUDIT_USER};
+use super::kube_users::{ADMIN, ALICE, IPAUDIT, IPAUDIT_USER};
 use super::tls::Tls;
 
 /// The command line. Everything it names is in `folder`.

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::kube::{ADMIN, ApiServer};
+use super::kube::ApiServer;
+use super::kube_users::ADMIN;
 
 /// Fields of `metadata` that are the server's.
 const SERVER_SET: [&str; 7] = [

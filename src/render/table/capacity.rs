@@ -2,10 +2,10 @@
 
 use std::io::Result;
 
-use super::Options;
-use super::head::number;
+use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::model::{Input, InputState, Severity};
+use crate::render::number::number;
 use crate::render::{AuditView, NodeRow, PoolRow};
 
 /// The indent of what belongs to a pool or node.

@@ -1,7 +1,7 @@
 //! What a single finding shows of its evidence: who keeps an address and who must be restarted, and what its check has
 //! to show. All other evidence is in the JSON.
 
-use super::findings::HANG;
+use super::line::HANG;
 use super::paper::{BOLD, PLAIN, Text};
 use crate::checks::{self, Shown};
 use crate::model::Finding;

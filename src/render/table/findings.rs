@@ -5,18 +5,15 @@ use std::io::Result;
 use super::details;
 use super::folds::Folds;
 use super::group;
+use super::line::{HANG, column, explains, name};
+use super::options::Options;
 use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
-use super::{Options, tally};
-use crate::checks;
-use crate::model::{Code, Finding, Life, Severity, State};
+use crate::model::{Finding, Life, Severity, State};
 use crate::render::age::{age, moment};
 use crate::render::view::AuditView;
 
 /// Up to so many findings of one code are told one by one.
 const FEW: usize = 3;
-/// Where everything but the code begins.
-pub const HANG: usize = 7;
-
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     let kind = |i: &usize| view.findings.get(*i).map(|f| (f.severity, f.code));
     let mut section = None;
@@ -43,21 +40,6 @@ fn open_section(paper: &mut Paper<'_>, severity: Severity, at_the_top: bool) -> 
         paper.blank()?;
     }
     paper.paragraph(0, 0, &Text::new().field(style_of(severity).bold(), &severity.word().to_uppercase()))
-}
-
-/// `IPA110 leaked-address`.
-pub fn name(finding: &Finding) -> Text {
-    Text::new().field(style_of(finding.severity).bold(), &finding.code.to_string()).then(BOLD, name_of(finding.code))
-}
-
-/// The name of a code; empty for one that the registry does not know (an older or newer audit's).
-pub fn name_of(code: Code) -> &'static str {
-    checks::find(code).map_or("", |check| check.name)
-}
-
-/// The column of subjects where the page is wide enough to spend blanks on it.
-pub fn column(paper: &Paper<'_>) -> usize {
-    if paper.width >= 100 { 30 } else { 0 }
 }
 
 /// One finding: what it is, what to do, its details, what it explains, the next command.
@@ -109,19 +91,6 @@ fn with_commands(paper: &mut Paper<'_>, lines: Vec<(usize, Text)>, finding: &Fin
     Ok(())
 }
 
-/// `+3 findings explained by this one (IPA102 IPA130 IPA131)`; with `--all`, what explains this one.
-pub fn explains(folds: &Folds, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
-    if let Some(root) = all.and_then(|finding| finding.root.as_ref()) {
-        return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id)));
-    }
-    let (number, codes) = folds.under(shown);
-    let codes: Vec<String> = codes.iter().map(Code::to_string).collect();
-    let plural = if number == 1 { "" } else { "s" };
-    let these = if shown.len() == 1 { "this one" } else { "these" };
-    let text = format!("+{number} finding{plural} explained by {these} ({})", codes.join(" "));
-    (number > 0).then(|| Text::new().field(DIM, &text))
-}
-
 /// How old the evidence is, and since when audits have seen it: `11d old, since 02:49, 2 audits`.
 fn since(view: &AuditView<'_>, finding: &Finding) -> String {
     let now = view.audit.judged;
@@ -139,13 +108,4 @@ fn since(view: &AuditView<'_>, finding: &Finding) -> String {
         _ => {}
     }
     parts.join(", ")
-}
-
-/// `1 critical, 63 errors, +3 explained`.
-pub fn total(view: &AuditView<'_>, folds: &Folds) -> String {
-    let mut text = tally(&folds.counts(&view.findings));
-    if folds.folded > 0 {
-        text.push_str(&format!(", +{} explained", folds.folded));
-    }
-    text
 }

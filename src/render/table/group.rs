@@ -5,10 +5,11 @@
 use std::collections::HashMap;
 use std::io::Result;
 
-use super::findings::{HANG, column, explains, name};
 use super::folds::Folds;
+use super::line::counted;
+use super::line::{HANG, column, explains, name};
+use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
-use super::{Options, counted};
 use crate::checks::natural;
 use crate::model::{Finding, State, Time};
 use crate::render::age::{age, moment};

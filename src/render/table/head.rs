@@ -4,10 +4,12 @@ use std::io::Result;
 
 use super::capacity;
 use super::folds::Folds;
+use super::line::tally;
+use super::options::Options;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
-use super::{Options, tally};
 use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
+use crate::render::number::number;
 use crate::render::{AuditView, PoolRow};
 
 /// So many pools are shown without `--all`: the fullest.
@@ -219,11 +221,6 @@ fn bar(pool: &PoolRow) -> String {
     let part = EIGHTHS.get(filled % 8).copied().unwrap_or_default();
     let cells = format!("{}{part}", "█".repeat(filled / 8));
     format!("▕{cells:CELLS$}▏")
-}
-
-/// As it is up to a million millions; an IPv6 pool has more, and then the magnitude says more than the digits.
-pub(super) fn number(number: u128) -> String {
-    if number < 1_000_000_000_000 { number.to_string() } else { format!("{:.1e}", number as f64) }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Result;
 
-use super::Options;
-use super::findings::{HANG, name_of, total};
 use super::folds::Folds;
+use super::line::{HANG, name_of, total};
+use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;

@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
-use crate::model::{Code, Evidence, Finding, Input, InputState, Life, Root, State, Subject, Time};
+use crate::model::{
+    Code, Evidence, Finding, Input, InputState, Life, Root, Severity, State, Subject, SubjectKind, Time,
+};
 use crate::render::capacity::PoolRow;
 use crate::render::escape::is_hidden;
 use crate::render::narrow::Narrow;
@@ -131,7 +133,7 @@ fn the_example_of_the_product() {
     let mut view = view(&findings, &skipped);
     view.history = Some(HistoryRow { new: 3, ongoing: 66, came_back: 0, resolved: 1 });
     (view.exit, view.audit.complete) = (Exit::Incomplete, false);
-    let name = |code| findings::name_of(Code(code));
+    let name = |code| line::name_of(Code(code));
     let expected = format!(
         "\
 prod (6f1c2a9e…)  Calico v3.29.1  etcd revision 48213907  24 Nov 03:04:11Z
