@@ -1,14 +1,23 @@
 //! Who may import whom (ARCHITECTURE.md), held by reading `src/`.
 //!
-//! Imports go downwards only, and the pure half never names the outside world. A rule that is written down but
-//! not held is broken within a month; this test is where it is held.
+//! Imports go downwards only and never in circles, the pure half never names the outside world, no two types share a
+//! name, and every flag is read. A rule that is written down but not held is broken within a month; this test is where
+//! it is held.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "layers/circles.rs"]
+mod circles;
+#[path = "layers/flags.rs"]
+mod flags;
+#[path = "layers/names.rs"]
+mod names;
 mod rust_source;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use rust_source::house::{File, House};
 use rust_source::{Named, Source};
 
 /// A room of the house: a module right below the crate.
@@ -158,7 +167,7 @@ fn covers(pattern: &str, path: &[String]) -> bool {
 
 /// Names of the crates that we depend on, as code writes them.
 fn dependencies() -> &'static [String] {
-    static NAMES: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
+    static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     NAMES.get_or_init(|| {
         let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
         let (_, rest) = manifest.split_once("\n[dependencies]\n").expect("[dependencies] in Cargo.toml");
@@ -172,21 +181,10 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A file of `src/`.
-struct File {
-    /// `src/checks/fold.rs`
-    path: String,
-    /// `["crate", "checks", "fold"]`
-    module: Vec<String>,
-    lines: usize,
-    source: Source,
-}
-
-fn files() -> Vec<File> {
-    let mut paths = Vec::new();
-    walk(&root().join("src"), &mut paths);
-    paths.sort();
-    paths.iter().map(|path| file(path)).collect()
+/// The crate, from `src/lib.rs`; read once.
+fn house() -> &'static House {
+    static HOUSE: OnceLock<House> = OnceLock::new();
+    HOUSE.get_or_init(|| House::build("src/lib.rs", &|path| std::fs::read_to_string(root().join(path)).ok()))
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -200,41 +198,10 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn file(path: &Path) -> File {
-    let inside = path.strip_prefix(root().join("src")).unwrap();
-    let mut module = vec!["crate".to_owned()];
-    module.extend(inside.with_extension("").iter().map(|part| part.to_str().unwrap().to_owned()));
-    if matches!(module.last().unwrap().as_str(), "mod" | "lib" | "main") {
-        module.pop();
-    }
-    let text = std::fs::read_to_string(path).unwrap();
-    let names: Vec<&str> = module.iter().map(String::as_str).collect();
-    let source = rust_source::read(&text, &names);
-    File { path: format!("src/{}", inside.display()), module, lines: text.lines().count(), source }
-}
-
-/// Modules that exist for tests alone.
-fn only_tests(files: &[File]) -> Vec<Vec<String>> {
-    let mut modules = Vec::new();
-    for file in files {
-        for child in file.source.children.iter().filter(|c| c.only_tests) {
-            modules.push([&file.module[..], std::slice::from_ref(&child.name)].concat());
-        }
-    }
-    modules
-}
-
-fn is_test(file: &File, tests: &[Vec<String>]) -> bool {
-    tests.iter().any(|test| file.module.starts_with(test))
-}
-
 #[test]
 fn imports_go_downwards_and_the_pure_half_is_pure() {
-    let files = files();
-    assert!(files.len() > 40, "src/ was not found: {} files", files.len());
-    let tests = only_tests(&files);
     let mut wrong = Vec::new();
-    for file in files.iter().filter(|f| !is_test(f, &tests)) {
+    for file in house().code() {
         // lib.rs and main.rs are the roof: they only list and start.
         let Some(name) = file.module.get(1) else { continue };
         match ROOMS.iter().find(|room| room.name == name) {
@@ -251,10 +218,8 @@ fn imports_go_downwards_and_the_pure_half_is_pure() {
 #[test]
 fn the_two_streams_have_one_door_and_json_has_one_writer() {
     let door = |path: &str| path == "src/cli/output.rs" || path.ends_with("history/kill.rs");
-    let files = files();
-    let tests = only_tests(&files);
     let mut wrong = Vec::new();
-    for file in files.iter().filter(|f| !is_test(f, &tests)) {
+    for file in house().code() {
         for named in &file.source.named {
             let prints = named.is_macro && named.path.last().is_some_and(|m| PRINTING.contains(&m.as_str()));
             let streams = ["stdout", "stderr"].iter().any(|s| named.path.iter().any(|part| part == s));
@@ -274,30 +239,29 @@ fn the_two_streams_have_one_door_and_json_has_one_writer() {
 
 #[test]
 fn files_have_not_outgrown_their_room() {
-    let files = files();
-    let tests = only_tests(&files);
-    let long = files.iter().filter(|f| f.lines > LONGEST && !is_test(f, &tests));
-    let long: Vec<String> = long.map(|f| format!("{}: {} lines", f.path, f.lines)).collect();
+    let lines = house().code().map(|f| (f.path.as_str(), f.text.lines().count()));
+    let long = lines.filter(|(_, lines)| *lines > LONGEST);
+    let long: Vec<String> = long.map(|(path, lines)| format!("{path}: {lines} lines")).collect();
     assert!(long.is_empty(), "longer than {LONGEST} lines:\n{}\n", long.join("\n"));
 }
 
 /// A file that no `mod` names is compiled by nobody: its tests never run.
 #[test]
 fn every_file_is_part_of_the_crate() {
-    let files = files();
-    let mut declared: BTreeMap<Vec<String>, usize> = BTreeMap::new();
-    for file in &files {
-        assert!(file.source.moved.is_empty(), "{}: #[path] hides where a module lives", file.path);
-        for child in &file.source.children {
-            *declared.entry([&file.module[..], std::slice::from_ref(&child.name)].concat()).or_default() += 1;
-        }
-    }
-    let lost = files.iter().filter(|f| f.module.len() > 1 && declared.get(&f.module) != Some(&1));
-    let lost: Vec<&str> = lost.map(|f| f.path.as_str()).collect();
-    assert!(lost.is_empty(), "declared by no mod, or by two: {lost:?}");
-    let both = |f: &&File| f.path.ends_with("/mod.rs") && root().join(f.path.replace("/mod.rs", ".rs")).exists();
-    let both: Vec<&str> = files.iter().filter(both).map(|f| f.path.as_str()).collect();
-    assert!(both.is_empty(), "a module with two files: {both:?}");
+    let mut paths = Vec::new();
+    walk(&root().join("src"), &mut paths);
+    let written: BTreeSet<String> =
+        paths.iter().map(|path| path.strip_prefix(root()).unwrap().display().to_string()).collect();
+    let house = house();
+    let hidden = |f: &&File| f.source.children.iter().any(|child| child.path.is_some());
+    let hidden: Vec<&str> = house.files.iter().filter(hidden).map(|f| f.path.as_str()).collect();
+    assert!(hidden.is_empty(), "#[path] hides where a module lives: {hidden:?}");
+    let mut reached: Vec<String> = house.files.iter().map(|f| f.path.clone()).collect();
+    // The binary's own root.
+    reached.push("src/main.rs".to_owned());
+    let once: BTreeSet<String> = reached.iter().cloned().collect();
+    assert_eq!(once.len(), reached.len(), "declared twice: {reached:?}");
+    assert_eq!(written, once, "left: written, right: declared by a mod");
 }
 
 // ---- The guard is guarded: forbidden snippets must be found, and look-alikes must not. ----
@@ -341,7 +305,15 @@ fn forbidden_imports_are_found() {
         (&["crate", "apply"], "use super::source::etcd;"),
         (&["crate", "history", "write"], "use crate::source::etcd::EtcdRead;"),
         (&["crate", "history", "write"], "use etcd_client::Client;"),
-        (&["crate", "connect", "settings"], "use crate::cli::args::Cli;"),
+        (&["crate", "connect", "settings"], "use crate::cli::output::Streams;"),
+        // What a macro or an attribute is given is code as well.
+        (&["crate", "checks", "blocks", "x"], "fn f() { assert!(vec![std::fs::read(p).is_ok()][0]); }"),
+        (&["crate", "checks", "blocks", "x"], "fn f() { outer!(inner { println!(\"x\") }); }"),
+        (&["crate", "model"], "macro_rules! m { () => { crate::ledger::x() }; }"),
+        (&["crate", "model"], "#[derive(Debug, clap::Args)]\nstruct S;"),
+        (&["crate", "model"], "struct S { #[serde(with = \"crate::decode::text\")] a: u8 }"),
+        // Another name for it is no other thing.
+        (&["crate", "checks", "x"], "use chrono::Utc as Zone; fn f() { Zone::now(); }"),
         // Code behind a test module is code again.
         (&["crate", "model"], "#[cfg(test)]\nmod tests { use std::fs; }\nuse std::fs;"),
         (&["crate", "model"], "#[cfg(test)]\nfn helper() {}\nfn f() { std::fs::read(\"\"); }"),
@@ -395,15 +367,5 @@ fn allowed_imports_are_not() {
     for (module, text) in allowed {
         let wrong = judged(module, text);
         assert!(wrong.is_empty(), "{module:?} {text}: {wrong:?}");
-    }
-}
-
-/// What is no Rust ends the reading, and never keeps it busy.
-#[test]
-fn broken_source_is_walked_over() {
-    for text in
-        ["use a::{b; c", "use {", "use a::{{;", "#[cfg(test)", "mod x {", "}}}", "fn f() -> impl A + use<'a> {b;}"]
-    {
-        rust_source::read(text, &["crate", "model"]);
     }
 }

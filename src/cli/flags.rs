@@ -1,6 +1,4 @@
-//! Every flag is heard, and what only a person may say stands in no environment.
-
-use std::path::Path;
+//! What only a person may say stands in no environment.
 
 use clap::CommandFactory;
 
@@ -18,39 +16,6 @@ fn arguments() -> Vec<(String, clap::Arg)> {
     found.retain(|(_, arg)| !matches!(arg.get_id().as_str(), "help" | "version"));
     assert!(found.len() > 100, "{}", found.len());
     found
-}
-
-fn sources() -> Vec<String> {
-    fn walk(folder: &Path, found: &mut Vec<String>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => walk(&path, found),
-                false => found.push(std::fs::read_to_string(path).unwrap()),
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli"), &mut found);
-    found
-}
-
-/// A flag that nobody reads is a promise that is not kept.
-#[test]
-fn every_flag_is_read_somewhere() {
-    let sources = sources();
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let read = |field: &str| {
-        let place = format!(".{field}");
-        let ends = |text: &str, at: usize| !text[at + place.len()..].starts_with(is_word);
-        sources.iter().any(|text| text.match_indices(&place).any(|(at, _)| ends(text, at)))
-    };
-    let idle: Vec<String> = arguments()
-        .iter()
-        .filter(|(_, arg)| !read(arg.get_id().as_str()))
-        .map(|(command, arg)| format!("{command} --{}", arg.get_id()))
-        .collect();
-    assert!(idle.is_empty(), "read by nobody: {idle:?}");
 }
 
 /// An environment is inherited, forgotten, and the same for every command of a shell: nobody consents by it, and nothing

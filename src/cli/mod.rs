@@ -77,7 +77,7 @@ enum Command {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let cli = match typed() {
+    let cli: Cli = match typed() {
         Ok(cli) => cli,
         Err(e) => {
             // Nobody can be told that the streams are gone.

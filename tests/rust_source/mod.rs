@@ -1,11 +1,17 @@
-//! Reads Rust source as far as the layers test needs it: which paths a file names, and on which line.
+//! Reads Rust source as far as the layers test needs it: which paths a file names, on which line, and which names its
+//! modules hold.
 //!
-//! Comments, strings and everything under `#[cfg(test)]` are passed over; `use` trees are spread out; `self` and
-//! `super` are resolved. It is no parser: what it does not understand it walks over, so it must never be the
-//! only guard of anything but imports.
+//! `use` trees are spread out, the first word of a path is looked up among the file's own names, and what macros and
+//! attributes are given is searched for paths, too. Whatever is under `#[cfg(test)]` is passed over.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::collections::BTreeSet;
+pub mod house;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+use syn::{Attribute, ImplItem, Item, UseTree};
 
 /// A path as `["crate", "model", "Snapshot"]` or `["std", "fs", "read"]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +20,8 @@ pub struct Named {
     pub path: Vec<String>,
     /// `println` for `println!(…)`.
     pub is_macro: bool,
+    /// Handed on by a `pub use`: by itself it is no use of what it names.
+    pub handed_on: bool,
 }
 
 impl std::fmt::Display for Named {
@@ -28,357 +36,329 @@ pub struct Child {
     pub name: String,
     /// Under `#[cfg(test)]`.
     pub only_tests: bool,
+    /// What `#[path = …]` says.
+    pub path: Option<String>,
+}
+
+/// The names of one module.
+#[derive(Debug, Default, Clone)]
+pub struct Scope {
+    /// Functions, constants and macros.
+    values: BTreeSet<String>,
+    /// Types, and modules written here.
+    types: BTreeSet<String>,
+    modules: BTreeSet<String>,
+    imports: BTreeMap<String, Vec<String>>,
+    globs: Vec<Vec<String>>,
+}
+
+impl Scope {
+    /// Imports that begin with a name of the module itself begin with the crate from here on.
+    fn settle(&mut self, module: &[String]) {
+        let taken: Vec<String> = self.imports.keys().cloned().collect();
+        let is_own = |name: &str, first: &String| {
+            self.modules.contains(first) || self.types.contains(first) || (name != first && taken.contains(first))
+        };
+        let settled = |name: &str, path: &[String]| match path.first() {
+            Some(first) if is_own(name, first) => [module, path].concat(),
+            _ => path.to_vec(),
+        };
+        let imports = self.imports.iter().map(|(name, path)| (name.clone(), settled(name, path))).collect();
+        let globs = self.globs.iter().map(|path| settled("", path)).collect();
+        (self.imports, self.globs) = (imports, globs);
+    }
 }
 
 /// What a file says.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Source {
     pub named: Vec<Named>,
     pub children: Vec<Child>,
-    /// Lines of `#[path = …]`, which would let a module live anywhere.
-    pub moved: Vec<usize>,
+    /// The file's own module, and those written in it.
+    pub scopes: BTreeMap<Vec<String>, Scope>,
+    /// Structs, enums, aliases and traits, with their lines.
+    pub types: Vec<(usize, String)>,
+}
+
+/// Everything that the text of a file holds but tests.
+pub fn items(text: &str) -> Vec<Item> {
+    parse(text, &mut Vec::new())
+}
+
+fn parse(text: &str, children: &mut Vec<Child>) -> Vec<Item> {
+    let mut items = syn::parse_file(text).unwrap_or_else(|e| panic!("{e}: {text}")).items;
+    drop_tests(&mut items, children);
+    items
 }
 
 /// Reads the text of the module `module` (`["crate", "checks", "fold"]`).
 pub fn read(text: &str, module: &[&str]) -> Source {
-    let tokens = tokens(text);
-    let mut reader = Reader { tokens: &tokens, at: 0, module: owned(module), source: Source::default() };
-    reader.items();
-    let mut source = reader.source;
-    drop_local_names(&mut source);
+    let module: Vec<String> = module.iter().map(|s| (*s).to_owned()).collect();
+    let mut source = Source::default();
+    let items = parse(text, &mut source.children);
+    let mut scopes = Scopes { module: module.clone(), source: &mut source };
+    scopes.source.scopes.entry(module.clone()).or_default();
+    items.iter().for_each(|item| scopes.visit_item(item));
+    source.scopes.iter_mut().for_each(|(module, scope)| scope.settle(module));
+    let mut paths = Paths { module, source: &mut source };
+    items.iter().for_each(|item| paths.visit_item(item));
     source
 }
 
-fn owned(path: &[&str]) -> Vec<String> {
-    path.iter().map(|s| (*s).to_owned()).collect()
-}
-
-/// A path that begins with a module of this file or with something imported is no outside name: the import
-/// itself is in the list. Only so can `kube::insert` (our module) be told from `kube::Client` (the crate).
-fn drop_local_names(source: &mut Source) {
-    let mut local: BTreeSet<String> = source.children.iter().map(|c| c.name.clone()).collect();
-    for named in source.named.iter().filter(|n| n.path.first().is_some_and(|f| f == "crate" || f == "std")) {
-        local.extend(named.path.last().cloned());
+fn attributes(item: &Item) -> &[Attribute] {
+    macro_rules! of {
+        ($($kind:ident)*) => { match item { $(Item::$kind(it) => &it.attrs,)* _ => &[] } };
     }
-    source.named.retain(|n| n.is_macro || n.path.len() < 2 || n.path.first().is_some_and(|f| !local.contains(f)));
-    for named in &mut source.named {
-        // A leading `::` is an empty first word until here.
-        named.path.retain(|word| !word.is_empty());
-    }
+    of!(Const Enum ExternCrate Fn ForeignMod Impl Macro Mod Static Struct Trait TraitAlias Type Union Use)
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Token {
-    line: usize,
-    /// A word, `::`, or one character of punctuation.
-    text: String,
+fn is_test(attributes: &[Attribute]) -> bool {
+    let is_it = |a: &Attribute| a.path().is_ident("cfg") && a.parse_args::<syn::Ident>().is_ok_and(|i| i == "test");
+    attributes.iter().any(is_it)
 }
 
-impl Token {
-    fn is_word(&self) -> bool {
-        self.text.starts_with(|c: char| c.is_alphabetic() || c == '_')
-    }
-}
-
-fn tokens(text: &str) -> Vec<Token> {
-    let bytes = text.as_bytes();
-    let mut tokens = Vec::new();
-    let (mut at, mut line) = (0, 1);
-    while at < bytes.len() {
-        let from = at;
-        let rest = &text[at..];
-        let first = rest.chars().next().unwrap();
-        let word = first.is_alphabetic() || first == '_';
-        if rest.starts_with("//") {
-            at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with("/*") {
-            at += block_comment(rest);
-        } else if let Some(length) = string(rest) {
-            at += length;
-        } else if first == '\'' {
-            at += quote(rest);
-        } else if word || first.is_numeric() {
-            at += rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            if word {
-                tokens.push(Token { line, text: text[from..at].to_owned() });
-            }
-        } else if rest.starts_with("::") {
-            at += 2;
-            tokens.push(Token { line, text: "::".to_owned() });
-        } else {
-            at += first.len_utf8();
-            if !first.is_whitespace() {
-                tokens.push(Token { line, text: first.to_string() });
-            }
-        }
-        line += text[from..at].matches('\n').count();
-    }
-    tokens
-}
-
-/// Length of a block comment; they nest.
-fn block_comment(text: &str) -> usize {
-    let (mut depth, mut at) = (0, 0);
-    while at < text.len() {
-        let rest = &text[at..];
-        if rest.starts_with("/*") {
-            depth += 1;
-            at += 2;
-        } else if rest.starts_with("*/") {
-            depth -= 1;
-            at += 2;
-            if depth == 0 {
-                break;
-            }
-        } else {
-            at += rest.chars().next().unwrap().len_utf8();
+/// Leaves code that is not compiled for tests alone, and lists the file's `mod name;`.
+fn drop_tests(items: &mut Vec<Item>, children: &mut Vec<Child>) {
+    for item in items.iter() {
+        if let Item::Mod(it) = item
+            && it.content.is_none()
+        {
+            let path = it.attrs.iter().find(|a| a.path().is_ident("path")).map(|a| match &a.meta {
+                syn::Meta::NameValue(syn::MetaNameValue { value: syn::Expr::Lit(lit), .. }) => match &lit.lit {
+                    syn::Lit::Str(text) => text.value(),
+                    _ => String::new(),
+                },
+                _ => String::new(),
+            });
+            children.push(Child { name: it.ident.to_string(), only_tests: is_test(&it.attrs), path });
         }
     }
-    at
-}
-
-/// Length of a string of whatever kind, if one begins here.
-fn string(text: &str) -> Option<usize> {
-    let prefix = text.find(|c: char| !"bcr".contains(c)).filter(|n| *n <= 2)?;
-    let raw = text[..prefix].contains('r');
-    let rest = &text[prefix..];
-    let hashes = if raw { rest.len() - rest.trim_start_matches('#').len() } else { 0 };
-    let body = rest[hashes..].strip_prefix('"')?;
-    let before = prefix + hashes + 1;
-    if raw {
-        let end = format!("\"{}", "#".repeat(hashes));
-        return Some(before + body.find(&end).map_or(body.len(), |n| n + end.len()));
-    }
-    let mut escaped = false;
-    for (at, c) in body.char_indices() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return Some(before + at + 1),
+    items.retain(|item| !is_test(attributes(item)));
+    for item in items {
+        match item {
+            Item::Mod(it) => it.content.iter_mut().for_each(|(_, items)| drop_tests(items, &mut Vec::new())),
+            Item::Impl(it) => it.items.retain(|item| !matches!(item, ImplItem::Fn(f) if is_test(&f.attrs))),
             _ => {}
         }
     }
-    Some(text.len())
 }
 
-/// Length of a character or of a lifetime's quote.
-fn quote(text: &str) -> usize {
-    let mut chars = text.char_indices().skip(1);
-    match (chars.next(), chars.next()) {
-        (Some((_, '\\')), Some((at, c))) => {
-            at + c.len_utf8() + text[at + c.len_utf8()..].find('\'').map_or(0, |n| n + 1)
+/// Every path of a `use` with the name that it brings; a glob ends in `*`.
+fn spread(tree: &UseTree, before: &[String], found: &mut Vec<(usize, Vec<String>, String)>) {
+    let with = |word: &syn::Ident| [before, &[word.to_string()]].concat();
+    match tree {
+        UseTree::Path(it) => spread(&it.tree, &with(&it.ident), found),
+        UseTree::Group(it) => it.items.iter().for_each(|tree| spread(tree, before, found)),
+        UseTree::Glob(it) => {
+            found.push((it.star_token.span.start().line, [before, &["*".to_owned()]].concat(), String::new()));
         }
-        (Some(_), Some((at, '\''))) => at + 1,
-        _ => 1,
+        UseTree::Name(it) if it.ident == "self" => {
+            found.push((it.ident.span().start().line, before.to_vec(), before.last().unwrap().clone()));
+        }
+        UseTree::Name(it) => found.push((it.ident.span().start().line, with(&it.ident), it.ident.to_string())),
+        UseTree::Rename(it) => {
+            let path = if it.ident == "self" { before.to_vec() } else { with(&it.ident) };
+            found.push((it.ident.span().start().line, path, it.rename.to_string()));
+        }
     }
 }
 
-struct Reader<'a> {
-    tokens: &'a [Token],
-    at: usize,
-    /// Where we are, inline modules included.
+fn imports(item: &syn::ItemUse) -> Vec<(usize, Vec<String>, String)> {
+    let mut found = Vec::new();
+    let before = if item.leading_colon.is_some() { vec![String::new()] } else { Vec::new() };
+    spread(&item.tree, &before, &mut found);
+    found
+}
+
+/// `self` and `super` in words of the crate.
+fn absolute(module: &[String], path: &[String]) -> Vec<String> {
+    let own = usize::from(path.first().is_some_and(|w| w == "self"));
+    let ups = path[own..].iter().take_while(|w| *w == "super").count();
+    match own + ups {
+        0 => path.to_vec(),
+        skipped => [&module[..module.len().saturating_sub(ups).max(1)], &path[skipped..]].concat(),
+    }
+}
+
+/// First walk: what names are there.
+struct Scopes<'a> {
     module: Vec<String>,
-    source: Source,
+    source: &'a mut Source,
 }
 
-impl<'a> Reader<'a> {
-    fn peek(&self, ahead: usize) -> &'a str {
-        self.tokens.get(self.at + ahead).map_or("", |t| &t.text)
+impl Scopes<'_> {
+    fn scope(&mut self) -> &mut Scope {
+        self.source.scopes.get_mut(&self.module).unwrap()
     }
 
-    fn line(&self) -> usize {
-        self.tokens.get(self.at).map_or(0, |t| t.line)
+    fn of_type(&mut self, name: &syn::Ident) {
+        self.scope().types.insert(name.to_string());
+        self.source.types.push((name.span().start().line, name.to_string()));
     }
+}
 
-    /// To the end of the file, or to the `}` that closes the block begun before.
-    fn items(&mut self) {
-        let mut depth = 0;
-        let mut only_tests = false;
-        while self.at < self.tokens.len() {
-            match self.peek(0) {
-                "#" => {
-                    let attribute = self.attribute();
-                    only_tests |= attribute == "cfg(test)";
-                    continue;
+impl<'ast> Visit<'ast> for Scopes<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        match item {
+            Item::Mod(it) => {
+                self.scope().modules.insert(it.ident.to_string());
+                if let Some((_, items)) = &it.content {
+                    self.module.push(it.ident.to_string());
+                    self.source.scopes.entry(self.module.clone()).or_default();
+                    items.iter().for_each(|item| self.visit_item(item));
+                    self.module.pop();
                 }
-                "mod" if self.tokens.get(self.at + 1).is_some_and(Token::is_word) => {
-                    self.module_item(only_tests);
-                    only_tests = false;
-                    continue;
-                }
-                "pub" => {
-                    self.at += 1;
-                    if self.peek(0) == "(" {
-                        while self.at < self.tokens.len() && self.peek(0) != ")" {
-                            self.at += 1;
-                        }
-                        self.at += 1;
+            }
+            Item::Struct(it) => self.of_type(&it.ident),
+            Item::Enum(it) => self.of_type(&it.ident),
+            Item::Union(it) => self.of_type(&it.ident),
+            Item::Type(it) => self.of_type(&it.ident),
+            Item::Trait(it) => self.of_type(&it.ident),
+            Item::Fn(it) => _ = self.scope().values.insert(it.sig.ident.to_string()),
+            Item::Const(it) => _ = self.scope().values.insert(it.ident.to_string()),
+            Item::Static(it) => _ = self.scope().values.insert(it.ident.to_string()),
+            Item::Macro(it) => self.scope().values.extend(it.ident.as_ref().map(ToString::to_string)),
+            Item::Use(it) => {
+                for (_, path, name) in imports(it) {
+                    let path = absolute(&self.module, &path);
+                    match path.split_last() {
+                        Some((last, above)) if last == "*" => self.scope().globs.push(above.to_vec()),
+                        _ => _ = self.scope().imports.insert(name, path),
                     }
+                }
+            }
+            _ => {}
+        }
+        // Functions hold items, too.
+        if !matches!(item, Item::Mod(_)) {
+            visit::visit_item(self, item);
+        }
+    }
+}
+
+/// Second walk: what is named.
+struct Paths<'a> {
+    module: Vec<String>,
+    source: &'a mut Source,
+}
+
+impl Paths<'_> {
+    /// Words as they stand in code.
+    fn name(&mut self, line: usize, path: &[String], is_macro: bool) {
+        let scope = &self.source.scopes[&self.module];
+        let mut named = Named { line, path: absolute(&self.module, path), is_macro, handed_on: false };
+        let mut known = named.path != path || path[0] == "crate";
+        // An import may begin with another one; each is taken once.
+        let mut taken = BTreeSet::new();
+        while let Some(first) = named.path.first() {
+            let is_module = named.path.len() > 1 && scope.modules.contains(first);
+            let is_own = scope.types.contains(first) || named.path.len() == 1 && scope.values.contains(first);
+            match scope.imports.get(first) {
+                _ if named.path.len() > 1 && (is_module || is_own) => {
+                    named.path = [&self.module[..], &named.path].concat();
+                    known = true;
+                }
+                Some(import) if taken.insert(first.clone()) => {
+                    named.path = [import, &named.path[1..]].concat();
+                    known = true;
                     continue;
                 }
-                _ if only_tests => {
-                    self.skip_item();
-                    only_tests = false;
-                    continue;
-                }
-                // `use<…>` in a type is no import.
-                "use" if self.peek(1) != "<" => {
-                    self.use_item();
-                    continue;
-                }
-                "{" => depth += 1,
-                "}" if depth == 0 => return,
-                "}" => depth -= 1,
-                _ if self.path() => continue,
                 _ => {}
             }
-            self.at += 1;
+            break;
+        }
+        // What no name of this file explains may have come by a glob.
+        if !known && !is_macro && !scope.globs.is_empty() && !scope.values.contains(&path[0]) {
+            let path = [&self.module[..], path].concat();
+            self.source.named.push(Named { path, ..named.clone() });
+        }
+        if known || is_macro || path.len() > 1 {
+            // A leading `::` is an empty first word until here.
+            named.path.retain(|word| !word.is_empty());
+            self.source.named.push(named);
         }
     }
+}
 
-    /// The text of an attribute without spaces and strings, as `cfg(test)`.
-    fn attribute(&mut self) -> String {
-        let line = self.line();
-        self.at += 1;
-        if self.peek(0) == "!" {
-            self.at += 1;
-        }
-        let (mut text, mut depth) = (String::new(), 0);
-        while self.at < self.tokens.len() {
-            let token = self.peek(0);
-            self.at += 1;
-            match token {
-                "[" => depth += 1,
-                "]" => depth -= 1,
-                _ => text.push_str(token),
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-        if text == "path=" {
-            self.source.moved.push(line);
-        }
-        text
-    }
-
-    fn module_item(&mut self, only_tests: bool) {
-        let name = self.peek(1).to_owned();
-        if self.peek(2) == ";" {
-            self.at += 3;
-            self.source.children.push(Child { name, only_tests });
-        } else if only_tests {
-            self.skip_item();
-        } else {
-            self.at += 3;
-            self.module.push(name);
-            self.items();
+impl<'ast> Visit<'ast> for Paths<'_> {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if let Some((_, items)) = &item.content {
+            self.module.push(item.ident.to_string());
+            items.iter().for_each(|item| self.visit_item(item));
             self.module.pop();
-            self.at += 1;
         }
     }
 
-    /// To behind the `;` or the block that ends an item.
-    fn skip_item(&mut self) {
-        let mut depth = 0;
-        while self.at < self.tokens.len() {
-            let token = self.peek(0);
-            self.at += 1;
-            match token {
-                "{" | "(" | "[" => depth += 1,
-                "}" | ")" | "]" => depth -= 1,
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let handed_on = !matches!(item.vis, syn::Visibility::Inherited);
+        for (line, path, _) in imports(item) {
+            let from = self.source.named.len();
+            match path.split_first() {
+                // A crate of the same name as the import itself: `use kube::kube`.
+                Some((first, _)) if !self.source.scopes[&self.module].modules.contains(first) => {
+                    let mut path = absolute(&self.module, &path);
+                    path.retain(|word| !word.is_empty());
+                    self.source.named.push(Named { line, path, is_macro: false, handed_on });
+                }
+                _ => self.name(line, &path, false),
+            }
+            self.source.named[from..].iter_mut().for_each(|named| named.handed_on = handed_on);
+        }
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if let Some(first) = path.segments.first() {
+            let colon = path.leading_colon.iter().map(|_| String::new());
+            let words: Vec<String> = colon.chain(path.segments.iter().map(|s| s.ident.to_string())).collect();
+            self.name(first.ident.span().start().line, &words, false);
+        }
+        visit::visit_path(self, path);
+    }
+
+    /// `pub(super)` names nothing.
+    fn visit_vis_restricted(&mut self, _: &'ast syn::VisRestricted) {}
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let words: Vec<String> = call.path.segments.iter().map(|s| s.ident.to_string()).collect();
+        self.name(call.path.segments[0].ident.span().start().line, &words, true);
+        self.visit_token_stream(&call.tokens);
+    }
+
+    /// What a macro or an attribute is given: no syntax, but paths look the same everywhere.
+    fn visit_token_stream(&mut self, tokens: &'ast TokenStream) {
+        let tokens: Vec<TokenTree> = tokens.clone().into_iter().collect();
+        let punct = |at: usize, c: char| matches!(tokens.get(at), Some(TokenTree::Punct(p)) if p.as_char() == c);
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.visit_token_stream(&group.stream()),
+                // `serialize_with = "a::b"`
+                TokenTree::Literal(literal) => {
+                    let text = literal.to_string();
+                    if let Ok(path) = syn::parse_str::<syn::Path>(text.trim_matches('"'))
+                        && path.segments.len() > 1
+                    {
+                        let words: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
+                        self.name(literal.span().start().line, &words, false);
+                    }
+                }
+                // What follows a dot is a field or a method.
+                TokenTree::Ident(first) if at == 0 || !punct(at - 1, '.') || at > 1 && punct(at - 2, '.') => {
+                    let absolute = at > 1 && punct(at - 1, ':') && punct(at - 2, ':');
+                    let mut words: Vec<String> = absolute.then(String::new).into_iter().collect();
+                    words.push(first.to_string());
+                    while punct(at + 1, ':') && punct(at + 2, ':') {
+                        let Some(TokenTree::Ident(word)) = tokens.get(at + 3) else { break };
+                        words.push(word.to_string());
+                        at += 3;
+                    }
+                    let called =
+                        matches!(tokens.get(at + 2), Some(TokenTree::Group(g)) if g.delimiter() != Delimiter::None);
+                    self.name(first.span().start().line, &words, punct(at + 1, '!') && called);
+                }
                 _ => {}
             }
-            // The `,` is that of a field or an argument with an attribute.
-            if depth < 0 || depth == 0 && matches!(token, ";" | "}" | ",") {
-                if depth < 0 {
-                    self.at -= 1;
-                }
-                return;
-            }
+            at += 1;
         }
-    }
-
-    fn use_item(&mut self) {
-        self.at += 1;
-        self.use_tree(&[]);
-        while self.at < self.tokens.len() && self.peek(0) != ";" {
-            self.at += 1;
-        }
-    }
-
-    fn use_tree(&mut self, before: &[String]) {
-        let line = self.line();
-        let mut path = before.to_vec();
-        loop {
-            match self.peek(0) {
-                "{" => {
-                    self.at += 1;
-                    // A `;` in here would be no import at all: it must not be waited for for ever.
-                    while !matches!(self.peek(0), "}" | ";" | "") {
-                        self.use_tree(&path);
-                        if self.peek(0) == "," {
-                            self.at += 1;
-                        }
-                    }
-                    self.at += 1;
-                    return;
-                }
-                "::" => {
-                    if path.is_empty() {
-                        path.push(String::new());
-                    }
-                    self.at += 1;
-                }
-                "as" => {
-                    // Left in the list under its own name: the alias is not to hide it.
-                    self.at += 2;
-                }
-                "," | "}" | ";" | "" => break,
-                word => {
-                    path.push(word.to_owned());
-                    self.at += 1;
-                }
-            }
-        }
-        self.name(line, path, false);
-    }
-
-    /// A path in code; false when none begins here.
-    fn path(&mut self) -> bool {
-        let line = self.line();
-        let absolute = self.peek(0) == "::" && self.tokens.get(self.at + 1).is_some_and(Token::is_word);
-        let Some(first) = self.tokens.get(self.at + usize::from(absolute)).filter(|t| t.is_word()) else {
-            return false;
-        };
-        // What follows a dot is a field or a method.
-        if self.at > 0 && self.tokens[self.at - 1].text == "." {
-            return false;
-        }
-        let mut path = if absolute { vec![String::new()] } else { Vec::new() };
-        path.push(first.text.clone());
-        self.at += 1 + usize::from(absolute);
-        while self.peek(0) == "::" && self.tokens.get(self.at + 1).is_some_and(Token::is_word) {
-            path.push(self.peek(1).to_owned());
-            self.at += 2;
-        }
-        let is_macro = self.peek(0) == "!" && self.peek(1) != "=";
-        if is_macro || path.len() > 1 {
-            self.name(line, path, is_macro);
-        }
-        true
-    }
-
-    fn name(&mut self, line: usize, path: Vec<String>, is_macro: bool) {
-        let path = match path.first().map(String::as_str) {
-            Some("self") if path.len() > 1 => [&self.module[..], &path[1..]].concat(),
-            Some("super") => {
-                let ups = path.iter().take_while(|w| *w == "super").count();
-                let above = self.module.len().saturating_sub(ups).max(1);
-                [&self.module[..above], &path[ups..]].concat()
-            }
-            _ => path,
-        };
-        self.source.named.push(Named { line, path, is_macro });
     }
 }
