@@ -73,6 +73,18 @@ fn circles_are_found() {
     assert_eq!(circles(through_a_glob).len(), 1);
 }
 
+/// A macro that declares modules names what is in them.
+#[test]
+fn modules_that_a_macro_declares_are_followed() {
+    let listed: &[(&str, &str)] = &[
+        ("src/lib.rs", "mod a;"),
+        ("src/a/mod.rs", "list! { \"A\" pub mod b; pub mod c; } fn common() {}"),
+        ("src/a/b.rs", "fn f() { super::common(); }"),
+        ("src/a/c.rs", ""),
+    ];
+    assert_eq!(circles(listed), ["src/a/mod.rs:0: mod b\n    src/a/b.rs:1: crate::a::common"]);
+}
+
 #[test]
 fn what_goes_one_way_is_no_circle() {
     let straight: &[(&str, &str)] = &[

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::{Child, Named, Source};
+use super::{Child, Source};
 
 /// A file of the crate.
 pub struct File {
@@ -85,17 +85,25 @@ impl House {
     }
 
     fn edges(&self) -> Vec<Vec<Edge>> {
-        let edges_of = |(from, file): (usize, &File)| {
-            let edge = |named: &Named| {
-                let to = self.file_of(&named.path, &mut BTreeSet::new())?;
+        let mut known: BTreeMap<&[String], Option<usize>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for (from, file) in self.files.iter().enumerate() {
+            let mut edges = Vec::new();
+            for named in file.source.named.iter().filter(|_| !file.only_tests) {
+                let to = known.entry(&named.path).or_insert_with(|| self.file_of(&named.path, &mut BTreeSet::new()));
                 // A module hands on what its own files hold, and uses none of it thereby.
-                let own = named.handed_on && self.files[to].module.starts_with(&file.module);
-                (to != from && !own).then(|| Edge { to, line: named.line, named: named.to_string() })
-            };
-            let edges = file.source.named.iter().filter(|_| !file.only_tests).filter_map(edge);
-            edges.filter(|edge| !self.files[edge.to].only_tests).collect()
-        };
-        self.files.iter().enumerate().map(edges_of).collect()
+                let own = |to: usize| named.handed_on && self.files[to].module.starts_with(&file.module);
+                if let Some(to) = to.filter(|to| *to != from && !own(*to) && !self.files[*to].only_tests) {
+                    edges.push(Edge { to, line: named.line, named: named.to_string() });
+                }
+            }
+            for child in file.source.children.iter().filter(|child| child.by_macro) {
+                let module = [&file.module[..], std::slice::from_ref(&child.name)].concat();
+                edges.push(Edge { to: self.modules[&module], line: 0, named: format!("mod {}", child.name) });
+            }
+            all.push(edges);
+        }
+        all
     }
 
     /// The shortest way from a file back to itself, once for each set of files of which all reach each other.

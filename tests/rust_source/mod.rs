@@ -38,6 +38,8 @@ pub struct Child {
     pub only_tests: bool,
     /// What `#[path = …]` says.
     pub path: Option<String>,
+    /// Declared by a macro, which then names what is in it.
+    pub by_macro: bool,
 }
 
 /// The names of one module.
@@ -130,7 +132,14 @@ fn drop_tests(items: &mut Vec<Item>, children: &mut Vec<Child>) {
                 },
                 _ => String::new(),
             });
-            children.push(Child { name: it.ident.to_string(), only_tests: is_test(&it.attrs), path });
+            children.push(Child { name: it.ident.to_string(), only_tests: is_test(&it.attrs), path, by_macro: false });
+        }
+    }
+    for item in items.iter() {
+        if let Item::Macro(it) = item
+            && it.ident.is_none()
+        {
+            children.extend(declared_in(it.mac.tokens.clone()));
         }
     }
     items.retain(|item| !is_test(attributes(item)));
@@ -141,6 +150,14 @@ fn drop_tests(items: &mut Vec<Item>, children: &mut Vec<Child>) {
             _ => {}
         }
     }
+}
+
+/// `mod name;` among what a macro is given.
+fn declared_in(tokens: TokenStream) -> Vec<Child> {
+    let words: Vec<String> = tokens.into_iter().map(|token| token.to_string()).collect();
+    let child = |name: &String| Child { name: name.clone(), only_tests: false, path: None, by_macro: true };
+    let declares = |three: &&[String]| three[0] == "mod" && three[2] == ";";
+    words.windows(3).filter(declares).map(|three| child(&three[1])).collect()
 }
 
 /// Every path of a `use` with the name that it brings; a glob ends in `*`.
