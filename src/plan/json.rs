@@ -51,7 +51,7 @@ pub fn whole(bytes: &[u8]) -> Result<(&str, Range<usize>), Broken> {
 /// # Errors
 /// When no object stands there.
 pub fn members(text: &str, span: &Range<usize>) -> Result<Vec<Member>, Broken> {
-    let Pairs(pairs) = parts(text, span, '{')?;
+    let Members(pairs) = parts(text, span, '{')?;
     let member = |(name, value): (&RawValue, &RawValue)| {
         let (start, value) = (place(text, name).start, place(text, value));
         let name = serde_json::from_str(name.get()).map_err(|_| Broken::new("a member's name is no text"))?;
@@ -81,24 +81,24 @@ fn place(text: &str, part: &RawValue) -> Range<usize> {
 }
 
 /// An object's names and values as they are written: a map would keep one of two that are the same.
-struct Pairs<'t>(Vec<(&'t RawValue, &'t RawValue)>);
+struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 
-impl<'t> Deserialize<'t> for Pairs<'t> {
-    fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Pairs<'t>, D::Error> {
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Members<'t>, D::Error> {
         struct Reader<'t>(PhantomData<&'t ()>);
         impl<'t> Visitor<'t> for Reader<'t> {
-            type Value = Pairs<'t>;
+            type Value = Members<'t>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Pairs<'t>, A::Error> {
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
                 }
-                Ok(Pairs(pairs))
+                Ok(Members(pairs))
             }
         }
         from.deserialize_map(Reader(PhantomData))
