@@ -3,10 +3,9 @@
 //! What explains a finding, its own check says ([`Ties::explained_by`](super::Ties)). A fold must not hide a cause:
 //! whatever is worse than its root, or merely of the same name, stands for itself.
 
-use std::cell::RefCell;
-
+use super::Causes;
 use crate::model::hash::HashMap;
-use crate::model::{Code, Finding, Root, Severity};
+use crate::model::{Code, Finding, Root};
 
 /// Gives each finding that another one explains its root: the last one of the chain, which has none itself.
 pub fn fold(findings: &mut [Finding]) {
@@ -26,47 +25,6 @@ fn direct(findings: &[Finding]) -> HashMap<(Code, String), Root> {
     let causes = Causes::of(findings);
     let root = |f: &Finding| (super::find(f.code)?.ties.explained_by)(f, &causes);
     findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), root(f)?))).collect()
-}
-
-/// What was found: each finding may be the cause of another one.
-#[derive(Debug)]
-pub struct Causes<'f> {
-    findings: &'f [Finding],
-    severities: HashMap<(Code, &'f str), Severity>,
-    /// What the findings of a code list under a fact, and their subjects; made when it is first asked for.
-    listed: RefCell<HashMap<(Code, &'static str), HashMap<&'f str, &'f str>>>,
-}
-
-impl<'f> Causes<'f> {
-    fn of(findings: &'f [Finding]) -> Causes<'f> {
-        let severities = findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.severity)).collect();
-        Causes { findings, severities, listed: RefCell::default() }
-    }
-
-    /// The finding of this code about this subject, however bad it is.
-    pub fn any(&self, code: Code, id: &str) -> Option<Root> {
-        self.severities.contains_key(&(code, id)).then(|| Root { code, id: id.to_owned() })
-    }
-
-    /// The same, when it is at least as bad as what it is to explain: a warning hides nothing critical.
-    pub fn no_milder(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
-        let severity = self.severities.get(&(code, id))?;
-        (*severity >= finding.severity).then(|| Root { code, id: id.to_owned() })
-    }
-
-    /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
-    pub fn listing(&self, code: Code, fact: &'static str, text: &str) -> Option<&'f str> {
-        let mut listed = self.listed.borrow_mut();
-        let of_code = || self.findings.iter().filter(|f| f.code == code);
-        let subjects = listed.entry((code, fact)).or_insert_with(|| {
-            let mut subjects = HashMap::default();
-            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text))) {
-                subjects.entry(text).or_insert(finding.subject.id.as_str());
-            }
-            subjects
-        });
-        subjects.get(text).copied()
-    }
 }
 
 #[cfg(test)]

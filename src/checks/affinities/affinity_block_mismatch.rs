@@ -1,6 +1,6 @@
 //! IPA402: a block's own `affinity` and the confirmed affinity object disagree.
 
-use super::{delete_affinity, get_block};
+use super::common::{delete_affinity, get_block};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{

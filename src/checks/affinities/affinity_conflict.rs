@@ -1,6 +1,6 @@
 //! IPA401: one block, two confirmed owners.
 
-use super::{delete_affinity, get_block};
+use super::common::{delete_affinity, get_block};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
 use crate::model::{

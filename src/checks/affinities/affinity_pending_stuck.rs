@@ -1,6 +1,6 @@
 //! IPA403: a claim of a block that began and never ended.
 
-use super::{delete_affinity, get_block, other_owner, survived};
+use super::common::{delete_affinity, get_block, other_owner, survived};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, Subject, SubjectKind};

@@ -1,6 +1,6 @@
 //! IPA405: a confirmed affinity for a block that does not exist: a route into nothing.
 
-use super::delete_affinity;
+use super::common::delete_affinity;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, Subject, SubjectKind};
 

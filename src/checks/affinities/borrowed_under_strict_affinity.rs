@@ -1,6 +1,6 @@
 //! IPA407: an address on another node's block, though strict affinity forbids borrowing.
 
-use super::get_block;
+use super::common::get_block;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
 use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, Subject, SubjectKind, Time};

@@ -1,8 +1,6 @@
 //! 4xx: affinities and nodes.
 
-use crate::checks::World;
-use crate::checks::evidence::{get_key, shell};
-use crate::model::{Affinity, AffinityState, Cidr, Host, PastKey, keys};
+mod common;
 
 family! {
     "Affinities and nodes"
@@ -16,37 +14,4 @@ family! {
     pub mod too_many_blocks;
     pub mod stale_calico_node;
     pub mod node_without_calico_node;
-}
-
-/// A command that deletes an affinity only while it is at the revision that was read; else the one that shows it:
-/// no revision is known, or the key would need quoting twice.
-fn delete_affinity(world: &World<'_>, affinity: &Affinity) -> String {
-    let (key, revision) = (world.affinity_key(affinity), affinity.meta.mod_revision);
-    if shell(&key) != key || key.contains('%') || revision <= 0 {
-        return get_key(&key);
-    }
-    format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#)
-}
-
-/// A command that shows a block.
-fn get_block(cidr: Cidr) -> String {
-    get_key(&keys::block_key(cidr))
-}
-
-/// Whether the last complete audit saw this affinity at the same mod revision: it is stuck, since what is not
-/// confirmed lasts seconds in health. Revisions of another etcd, or of none, compare with nothing.
-fn survived(world: &World<'_>, affinity: &Affinity) -> bool {
-    let Some(past) = world.past else { return false };
-    let same_etcd = past.etcd.is_none_or(|etcd| etcd.cluster_id == world.snapshot.etcd.cluster_id);
-    let recorded = past.keys.get(world.affinity_key(affinity).as_bytes());
-    let same = |then: PastKey| then.mod_revision == affinity.meta.mod_revision;
-    same_etcd && affinity.meta.mod_revision > 0 && recorded.is_some_and(same)
-}
-
-/// Who owns the block of an affinity beside it: the host that the block names, else another confirmed affinity's.
-fn other_owner(world: &World<'_>, affinity: &Affinity) -> Option<Host> {
-    let named = world.ledger.block(affinity.cidr).and_then(|block| block.affinity);
-    let confirmed = world.ledger.affinities_for(affinity.cidr).filter(|a| a.state == AffinityState::Confirmed);
-    let mut others = named.into_iter().chain(confirmed.map(|a| a.host)).filter(|host| *host != affinity.host);
-    others.next()
 }

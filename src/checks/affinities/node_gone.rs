@@ -2,7 +2,7 @@
 
 use crate::model::hash::{HashMap, HashSet};
 
-use super::get_block;
+use super::common::get_block;
 use crate::checks::affinities::stale_calico_node;
 use crate::checks::evidence::{ask_who, get_key};
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};

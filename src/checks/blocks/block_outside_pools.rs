@@ -1,6 +1,6 @@
 //! IPA303: a block that no pool covers any more.
 
-use super::{node_of, pool_of};
+use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind, keys};

@@ -1,6 +1,6 @@
 //! IPA304: a block of another size than its pool's blocks: release by address finds nothing in it.
 
-use super::{node_of, pool_of};
+use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Code, Finding, Needs, Pool, Severity, Subject, SubjectKind};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::node_of;
+use super::common::node_of;
 use crate::checks::evidence::{count, get_key};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind, Time};

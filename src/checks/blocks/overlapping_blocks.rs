@@ -1,6 +1,6 @@
 //! IPA302: two blocks that share addresses: each gives them out without looking at the other.
 
-use super::node_of;
+use super::common::node_of;
 use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};

@@ -1,6 +1,6 @@
 //! IPA306: a block's numbers contradict each other, or fell, or vanished: somebody writes here who does not know them.
 
-use super::node_of;
+use super::common::node_of;
 use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};

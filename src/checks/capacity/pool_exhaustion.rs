@@ -1,6 +1,6 @@
 //! IPA601: a pool that runs out of addresses.
 
-use super::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
+use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};

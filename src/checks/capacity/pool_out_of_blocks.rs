@@ -1,6 +1,6 @@
 //! IPA602: a pool with free addresses and no free block.
 
-use super::{block_facts, judged, usage, usage_facts, usage_with_leaks};
+use super::common::{block_facts, judged, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;

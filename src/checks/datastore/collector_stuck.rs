@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{cluster, is_undecodable};
+use super::common::{cluster, is_undecodable};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};

@@ -1,6 +1,6 @@
 //! IPA902: the datastore is locked.
 
-use super::{cluster, is_undecodable};
+use super::common::{cluster, is_undecodable};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Finding, Input, Needs, Severity, SubjectKind, keys};
 

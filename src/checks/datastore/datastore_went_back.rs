@@ -2,7 +2,7 @@
 
 mod signs;
 
-use super::cluster;
+use super::common::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, key_text};
 use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};

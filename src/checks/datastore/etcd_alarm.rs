@@ -1,6 +1,6 @@
 //! IPA910: etcd itself has raised an alarm, and takes no writes until somebody disarms it.
 
-use super::cluster;
+use super::common::cluster;
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};

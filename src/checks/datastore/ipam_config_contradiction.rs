@@ -1,6 +1,6 @@
 //! IPA907: settings of IPAM that contradict each other.
 
-use super::{cluster, is_undecodable};
+use super::common::{cluster, is_undecodable};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Evidence, Finding, Needs, Severity, SubjectKind, keys};
 

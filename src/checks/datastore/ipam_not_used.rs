@@ -1,6 +1,6 @@
 //! IPA908: Calico's IPAM is not what gives pods their addresses.
 
-use super::cluster;
+use super::common::cluster;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Cidr, Code, Finding, KubeNode, Name, Needs, Pod, Severity, SubjectKind};

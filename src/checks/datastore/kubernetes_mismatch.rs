@@ -1,6 +1,6 @@
 //! IPA905: the API server and the datastore do not belong together.
 
-use super::cluster;
+use super::common::cluster;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::Pairing;
 use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};

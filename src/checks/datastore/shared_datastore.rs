@@ -2,7 +2,7 @@
 
 use crate::model::hash::HashMap;
 
-use super::cluster;
+use super::common::cluster;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;

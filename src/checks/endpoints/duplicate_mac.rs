@@ -1,6 +1,6 @@
 //! IPA507: two endpoints of one node share a MAC address.
 
-use super::on_one_node;
+use super::common::on_one_node;
 use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind, endpoint};

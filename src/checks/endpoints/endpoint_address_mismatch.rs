@@ -1,6 +1,7 @@
 //! IPA506: an endpoint and its pod's status name different addresses.
 
-use super::{subject, workload};
+use super::common::{subject, workload};
+use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::EndpointState;
 use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, SubjectKind};
@@ -95,7 +96,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
     let ledger = world.ledger;
     let allocations: Vec<Evidence> =
         all().flat_map(|a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
-    let (namespace, name) = (super::shell(world.text(pod.namespace)), super::shell(world.text(pod.name)));
+    let (namespace, name) = (shell(world.text(pod.namespace)), shell(world.text(pod.name)));
     let draft = world
         .draft(&CHECK, subject(world, endpoint), told.join("; "))
         .advice("look at the address of the pod's interface, then restart the pod")

@@ -1,6 +1,6 @@
 //! IPA502: an endpoint on a node where its pod is not.
 
-use super::{subject, with_removal, workload};
+use super::common::{subject, with_removal, workload};
 use crate::checks::endpoints::twin_endpoints;
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Root, Severity, SubjectKind};

@@ -1,6 +1,6 @@
 //! IPA508: an endpoint whose node Calico does not know.
 
-use super::{subject, workload};
+use super::common::{subject, workload};
 use crate::model::hash::HashSet;
 
 use crate::checks::affinities::node_without_calico_node;

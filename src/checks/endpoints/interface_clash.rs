@@ -1,6 +1,6 @@
 //! IPA504: two endpoints of one node want one host interface.
 
-use super::on_one_node;
+use super::common::on_one_node;
 use crate::checks::evidence::{count, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};

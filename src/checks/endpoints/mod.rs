@@ -1,5 +1,7 @@
 //! 5xx: workload endpoints.
 
+mod common;
+
 family! {
     "Workload endpoints"
     pub mod stale_endpoint;
@@ -10,58 +12,4 @@ family! {
     pub mod endpoint_address_mismatch;
     pub mod duplicate_mac;
     pub mod endpoint_without_node;
-}
-
-use super::World;
-use super::evidence::{Draft, release_handle, shell};
-use crate::model::{Endpoint, HandleId, Name, Subject, SubjectKind};
-
-/// An endpoint as the subject of a finding: `namespace/name` of its key.
-fn subject(world: &World<'_>, endpoint: &Endpoint) -> Subject {
-    Subject::new(SubjectKind::Endpoint, world.pair(endpoint.namespace, endpoint.name))
-}
-
-/// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
-fn workload(world: &World<'_>, endpoint: &Endpoint) -> String {
-    format!("{}/{}", world.pair(endpoint.namespace, endpoint.pod), world.text(endpoint.endpoint))
-}
-
-/// The handle that an endpoint was made with, when IPAM still knows it: releasing it takes the endpoint along.
-fn handle_left(world: &World<'_>, endpoint: &Endpoint) -> Option<HandleId> {
-    let ledger = world.ledger;
-    let tail = endpoint.container.some()?;
-    let handle = HandleId { head: ledger.network_of(endpoint), tail, dotted: true };
-    let known = ledger.handle(handle).is_some() || ledger.allocations_of(handle).next().is_some();
-    known.then_some(handle)
-}
-
-/// Commands that get rid of an endpoint whose pod is proven gone from there.
-fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint) -> Draft<'w> {
-    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
-    let draft = match handle_left(world, endpoint) {
-        Some(handle) => draft
-            .fact("handle_left", handle.text(&world.snapshot.names))
-            .next(release_handle(&handle.text(&world.snapshot.names))),
-        None => draft.next(format!("calicoctl delete workloadendpoint {name} --namespace={namespace}")),
-    };
-    draft.next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
-}
-
-/// Calls `each` for every group of two or more endpoints of one node (by its Calico name) that share a feature.
-fn on_one_node<'w, T: Ord>(
-    world: &World<'w>,
-    feature: impl Fn(&Endpoint) -> Option<T>,
-    mut each: impl FnMut(&[&'w Endpoint]),
-) {
-    let endpoints = world.snapshot.endpoints.iter();
-    let mut marked: Vec<((Name, T), &Endpoint)> = endpoints.filter_map(|e| Some(((e.node, feature(e)?), e))).collect();
-    // Stable: of one group the snapshot's order.
-    marked.sort_by(|a, b| a.0.cmp(&b.0));
-    for group in marked.chunk_by(|a, b| a.0 == b.0) {
-        if group.len() > 1 {
-            let mut group: Vec<&Endpoint> = group.iter().map(|(_, e)| *e).collect();
-            group.sort_by_key(|e| (world.text(e.namespace), world.text(e.name)));
-            each(&group);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! IPA501: an endpoint whose pod is gone.
 
-use super::{subject, with_removal, workload};
+use super::common::{subject, with_removal, workload};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, EndpointState, Use};
 use crate::model::{Attribute, Code, Endpoint, Finding, HandleId, Needs, Severity, SubjectKind};

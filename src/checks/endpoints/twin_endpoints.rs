@@ -1,6 +1,6 @@
 //! IPA503: one workload, endpoints on several nodes. The incident of 2017.
 
-use super::workload;
+use super::common::workload;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Judges, Shown, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};

@@ -39,7 +39,7 @@ fn block(world: &World<'_>, block: &Block) -> Finding {
 }
 
 fn handle(world: &World<'_>, handle: &Handle) -> Finding {
-    let key = keys::handle_key(&super::stored_id(world, handle));
+    let key = keys::handle_key(&super::common::stored_id(world, handle));
     draft(world, &key, "the handle is live all the same", handle.meta.mod_revision).rests_on_handle(handle).done()
 }
 

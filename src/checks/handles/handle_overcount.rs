@@ -1,6 +1,6 @@
 //! IPA202: a handle counts addresses that its blocks do not have.
 
-use super::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
+use super::common::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Discord, Tally};

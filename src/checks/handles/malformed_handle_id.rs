@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stored_id;
+use super::common::stored_id;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{

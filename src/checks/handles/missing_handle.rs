@@ -1,6 +1,6 @@
 //! IPA204: a block names a handle that does not exist.
 
-use super::{belongs, block_list, owner_pods, spelled_in_blocks};
+use super::common::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};

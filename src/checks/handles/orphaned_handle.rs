@@ -1,6 +1,6 @@
 //! IPA201: a handle of which no block has any address.
 
-use super::{belongs, block_list, host_of, objects_facts, stored_id};
+use super::common::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::release_handle;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;

@@ -1,6 +1,6 @@
 //! IPA206: a tunnel's handle with more than one address.
 
-use super::{node_of, spelled_in_blocks, stored_id};
+use super::common::{node_of, spelled_in_blocks, stored_id};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Allocation;
 use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};

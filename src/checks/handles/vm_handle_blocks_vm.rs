@@ -1,6 +1,7 @@
 //! IPA208: a KubeVirt machine's handle counts an address that no block holds.
 
-use super::{belongs, objects_facts, orphaned_handle, stored_id};
+use super::common::{belongs, objects_facts, stored_id};
+use super::orphaned_handle;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;

@@ -1,0 +1,47 @@
+//! What may explain a finding: the other findings.
+
+use std::cell::RefCell;
+
+use crate::model::hash::HashMap;
+use crate::model::{Code, Finding, Root, Severity};
+
+/// What was found: each finding may be the cause of another one.
+#[derive(Debug)]
+pub struct Causes<'f> {
+    findings: &'f [Finding],
+    severities: HashMap<(Code, &'f str), Severity>,
+    /// What the findings of a code list under a fact, and their subjects; made when it is first asked for.
+    listed: RefCell<HashMap<(Code, &'static str), HashMap<&'f str, &'f str>>>,
+}
+
+impl<'f> Causes<'f> {
+    pub(super) fn of(findings: &'f [Finding]) -> Causes<'f> {
+        let severities = findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.severity)).collect();
+        Causes { findings, severities, listed: RefCell::default() }
+    }
+
+    /// The finding of this code about this subject, however bad it is.
+    pub fn any(&self, code: Code, id: &str) -> Option<Root> {
+        self.severities.contains_key(&(code, id)).then(|| Root { code, id: id.to_owned() })
+    }
+
+    /// The same, when it is at least as bad as what it is to explain: a warning hides nothing critical.
+    pub fn no_milder(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
+        let severity = self.severities.get(&(code, id))?;
+        (*severity >= finding.severity).then(|| Root { code, id: id.to_owned() })
+    }
+
+    /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
+    pub fn listing(&self, code: Code, fact: &'static str, text: &str) -> Option<&'f str> {
+        let mut listed = self.listed.borrow_mut();
+        let of_code = || self.findings.iter().filter(|f| f.code == code);
+        let subjects = listed.entry((code, fact)).or_insert_with(|| {
+            let mut subjects = HashMap::default();
+            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text))) {
+                subjects.entry(text).or_insert(finding.subject.id.as_str());
+            }
+            subjects
+        });
+        subjects.get(text).copied()
+    }
+}
