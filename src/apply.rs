@@ -13,7 +13,6 @@ use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 use crate::connect::etcd::Connection;
 use crate::connect::trouble::{Kind, Trouble};
 use crate::error::Error;
-use crate::model::keys::key_text;
 use crate::plan::confirm::Ready;
 use crate::plan::transaction::{After, Change, Transaction};
 
@@ -105,9 +104,4 @@ fn refused(trouble: Trouble, transaction: &Transaction) -> Error {
 fn prefix(key: &[u8]) -> Option<&'static str> {
     use crate::model::keys::{BLOCKS, ENDPOINTS, HANDLES};
     [BLOCKS, HANDLES, ENDPOINTS].into_iter().find(|prefix| key.starts_with(prefix.as_bytes()))
-}
-
-/// For messages: the keys of a transaction that are written.
-pub fn written_keys(transaction: &Transaction) -> Vec<String> {
-    transaction.changes().iter().filter(|c| c.after != After::Same).map(|c| key_text(&c.key)).collect()
 }

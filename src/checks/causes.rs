@@ -5,13 +5,16 @@ use std::cell::RefCell;
 use crate::model::hash::HashMap;
 use crate::model::{Code, Finding, Root, Severity};
 
+/// By a text that a finding lists, the finding's subject.
+type Listing<'f> = HashMap<&'f str, &'f str>;
+
 /// What was found: each finding may be the cause of another one.
 #[derive(Debug)]
 pub struct Causes<'f> {
     findings: &'f [Finding],
     severities: HashMap<(Code, &'f str), Severity>,
     /// What the findings of a code list under a fact, and their subjects; made when it is first asked for.
-    listed: RefCell<HashMap<(Code, &'static str), HashMap<&'f str, &'f str>>>,
+    listed: RefCell<HashMap<(Code, &'static str), Listing<'f>>>,
 }
 
 impl<'f> Causes<'f> {

@@ -65,11 +65,6 @@ impl DarkRanges {
     pub fn all(&self, input: Input) -> bool {
         self.whole.contains(&input)
     }
-
-    /// Whether any node or endpoint is dark at all.
-    pub fn any_node(&self) -> bool {
-        !self.nodes.is_empty() || self.all(Input::Endpoints) || self.all(Input::CalicoNodes)
-    }
 }
 
 impl DarkRanges {
