@@ -15,7 +15,7 @@ use std::process::Output;
 
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
-use ipaudit::history::{Db, Journal, Mode};
+use ipaudit::history::{Db, Journal, PATIENCE};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Input, InputState, Snapshot, Time};
 use ipaudit::record;
@@ -278,8 +278,8 @@ fn record(db: &Path, moment: &Moment, keys: &[(Vec<u8>, Vec<u8>)], now: Time, re
     snapshot.etcd.revision = revision;
     snapshot.sort();
     let key = record::cluster_key(&snapshot).unwrap();
-    let mut file = Db::open(db, Mode::Write(Journal::Wal)).unwrap();
-    let past = file.past(&key).unwrap();
+    let mut file = Db::open_to_write(db, Journal::Wal, PATIENCE).unwrap();
+    let past = file.read().unwrap().past(&key).unwrap();
     let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, Some(&past));
     let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) });
     let course = record::Course { started: now, complete: true, tool: "test".to_owned(), ..record::Course::default() };

@@ -143,7 +143,7 @@ fn export(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let db = args.open_to_read()?;
     let mut out = streams.out();
     let failed = |e: io::Error| Error::new("write the export").cause(e);
-    let written = db.export(|row| json::compact(&row, &mut out).map_err(failed));
+    let written = db.read().and_then(|tx| tx.export(|row| json::compact(&row, &mut out).map_err(failed)));
     match written.and_then(|()| out.finish().map_err(failed)) {
         // A reader that went away (`| head`) is no error.
         Err(e) if is_broken_pipe(&e) => Ok(Exit::Clean),

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::parse::duration;
 use crate::error::Error;
-use crate::history::{self, Db, Journal, Mode};
+use crate::history::{self, Db, Journal, ReadTx, ToRead, ToWrite};
 
 /// Where the history is.
 #[derive(Args, Debug, Clone)]
@@ -67,24 +67,24 @@ impl DbArgs {
     /// Opens the file for writing, and makes it when it is absent.
     ///
     /// # Errors
-    /// As [`Db::open`].
-    pub fn open_for_writing(&self) -> Result<Db, Error> {
-        Db::open_patiently(&self.path()?, Mode::Write(self.db_journal.into()), self.patience())
+    /// As [`Db::open_to_write`].
+    pub fn open_for_writing(&self) -> Result<Db<ToWrite>, Error> {
+        Db::open_to_write(&self.path()?, self.db_journal.into(), self.patience())
     }
 
     /// Opens the file, which must be there, for reading.
     ///
     /// # Errors
-    /// As [`Db::open`].
-    pub fn open_to_read(&self) -> Result<Db, Error> {
-        Db::open_patiently(&self.path()?, Mode::Read, self.patience())
+    /// As [`Db::open_to_read`].
+    pub fn open_to_read(&self) -> Result<Db<ToRead>, Error> {
+        Db::open_to_read(&self.path()?, self.patience())
     }
 
     /// The same; `None` where there is no file yet.
     ///
     /// # Errors
-    /// As [`Db::open`].
-    pub fn open_to_read_if_there(&self) -> Result<Option<Db>, Error> {
+    /// As [`Db::open_to_read`].
+    pub fn open_to_read_if_there(&self) -> Result<Option<Db<ToRead>>, Error> {
         self.path()?.exists().then(|| self.open_to_read()).transpose()
     }
 
@@ -102,7 +102,7 @@ impl DbArgs {
     ///
     /// # Errors
     /// As [`Db::look`].
-    pub fn look<T>(&self, question: impl FnMut(&Db) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn look<T>(&self, question: impl FnMut(&ReadTx<'_>) -> Result<T, Error>) -> Result<T, Error> {
         Db::look(&self.path()?, self.patience(), question)
     }
 

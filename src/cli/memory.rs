@@ -10,7 +10,7 @@ use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
 use crate::checks::Outcome;
 use crate::error::Error;
-use crate::history::Db;
+use crate::history::{Db, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{ClusterKey, Recorded};
 use crate::model::{Input, InputState, Past, Snapshot};
@@ -20,7 +20,7 @@ use crate::render::HistoryRow;
 /// What an audit remembers.
 #[derive(Debug, Default)]
 pub struct Memory {
-    db: Option<Db>,
+    db: Option<Db<ToWrite>>,
     key: Option<ClusterKey>,
     past: Option<Past>,
     failed: bool,
@@ -65,7 +65,7 @@ impl Memory {
 
     /// Before a living cluster is looked at: whatever is recorded from here on is of another audit at the same time.
     pub fn begin(&mut self) {
-        self.began_after = self.db.as_ref().and_then(|db| db.last_audit().ok());
+        self.began_after = self.db.as_ref().and_then(|db| db.read().and_then(|tx| tx.last_audit()).ok());
     }
 
     /// What is known of the cluster that was read. `said`: an explicit `--scope auto` forgets that the datastore was
@@ -81,7 +81,7 @@ impl Memory {
         };
         self.key = record::cluster_key(snapshot);
         let Some(key) = &self.key else { return };
-        match db.past(key) {
+        match db.read().and_then(|tx| tx.past(key)) {
             Ok(past) => {
                 snapshot.coverage.set(Input::History, InputState::Complete, "");
                 if self.began_after.is_some_and(|last| past.last.audit > last) {

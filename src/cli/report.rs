@@ -17,7 +17,7 @@ use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
 use crate::model::{Code, InputState, Severity, Time};
 use crate::render::Narrow;
@@ -164,7 +164,7 @@ fn filter(args: &ReportArgs) -> Filter {
 
 /// What one cluster's part says; findings that are ignored are left out, and `ignored_by` learns by what.
 fn cluster(
-    db: &Db,
+    db: &ReadTx<'_>,
     pair: &Pair,
     window: Window,
     args: &ReportArgs,
@@ -203,7 +203,7 @@ fn cluster(
 }
 
 /// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.
-fn leaks(db: &Db, pair: &Pair, window: Window, args: &ReportArgs, audits: &Audits) -> Result<Leaks, Error> {
+fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, args: &ReportArgs, audits: &Audits) -> Result<Leaks, Error> {
     let leak = leaked_address::CHECK.code;
     if !args.code.is_empty() && !args.code.contains(&leak) {
         return Ok(Leaks::default());
@@ -228,7 +228,7 @@ struct Audits {
 }
 
 impl Audits {
-    fn of(db: &Db, pair: &Pair, window: Window) -> Result<Audits, Error> {
+    fn of(db: &ReadTx<'_>, pair: &Pair, window: Window) -> Result<Audits, Error> {
         let all = db.audits(pair.id, Window::ALL)?;
         let (until, later) = all.into_iter().partition(|a| a.judged <= window.until);
         Ok(Audits { until, later })

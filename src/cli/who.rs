@@ -18,7 +18,7 @@ use super::{again, who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Course, Exit, FailOn, decide};
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::ClusterKey;
@@ -309,7 +309,7 @@ fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
 }
 
 /// This very cluster, as the history knows it.
-fn pair(db: &Db, key: &ClusterKey) -> Result<Option<Pair>, Error> {
+fn pair(db: &ReadTx<'_>, key: &ClusterKey) -> Result<Option<Pair>, Error> {
     let mut of_guid: Vec<Pair> = db.pairs()?.into_iter().filter(|p| p.guid == key.guid).collect();
     if let Some(ours) = of_guid.iter().position(|p| p.uids.iter().any(|uid| key.uids.contains(uid))) {
         return Ok(Some(of_guid.swap_remove(ours)));
@@ -320,7 +320,7 @@ fn pair(db: &Db, key: &ClusterKey) -> Result<Option<Pair>, Error> {
 }
 
 /// What the history says of everything that the dossier names.
-fn before(db: &Db, pair: &Pair, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
+fn before(db: &ReadTx<'_>, pair: &Pair, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
     let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { who_before::named(dossier) };
     let mut found = who_before::of(db, pair, &guesses)?;
     found.count(None);

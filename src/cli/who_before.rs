@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Error;
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::query::{About, FindingRow, Pair, Span, Whose, Window};
 use crate::who::{Before, Dossier, Ends, Guess, Interval, NodeStay, OpenFinding, Stay};
 
@@ -27,7 +27,7 @@ pub fn named(dossier: &Dossier) -> Vec<Guess> {
 }
 
 /// What one cluster's history knows.
-pub fn of(db: &Db, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
+pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
     let last = pair.last_audit.map(|at| Window { since: at, until: at });
     let last = last.map(|window| db.audits(pair.id, window)).transpose()?.unwrap_or_default();
     let mut before = Before {
@@ -114,7 +114,7 @@ fn open_finding(f: FindingRow) -> OpenFinding {
     }
 }
 
-fn nodes(db: &Db, pair: &Pair, name: &str, before: &mut Before) -> Result<(), Error> {
+fn nodes(db: &ReadTx<'_>, pair: &Pair, name: &str, before: &mut Before) -> Result<(), Error> {
     before.nodes.extend(db.nodes(pair.id, Some(name))?.into_iter().map(|n| NodeStay {
         calico: n.calico,
         kubernetes: n.kubernetes,
@@ -136,7 +136,7 @@ fn ends(span: Span) -> Ends {
     }
 }
 
-fn allocations(db: &Db, pair: &Pair, whose: &Whose, before: &mut Before) -> Result<(), Error> {
+fn allocations(db: &ReadTx<'_>, pair: &Pair, whose: &Whose, before: &mut Before) -> Result<(), Error> {
     before.allocations.extend(db.allocations(pair.id, whose)?.into_iter().map(|i| Interval {
         address: i.address,
         block: i.block,
@@ -152,7 +152,7 @@ fn allocations(db: &Db, pair: &Pair, whose: &Whose, before: &mut Before) -> Resu
     Ok(())
 }
 
-fn stays(db: &Db, pair: &Pair, whose: &Whose, before: &mut Before) -> Result<(), Error> {
+fn stays(db: &ReadTx<'_>, pair: &Pair, whose: &Whose, before: &mut Before) -> Result<(), Error> {
     before.pods.extend(db.pod_addresses(pair.id, whose)?.into_iter().map(|i| Stay {
         address: i.address,
         pod: format!("{}/{}", i.namespace, i.pod),

@@ -4,7 +4,7 @@ use super::gather::Sources;
 use crate::connect::etcd::Connection;
 use crate::decode;
 use crate::error::{Error, chain};
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::query::{LastKnown, Pair};
 use crate::ledger::Ledger;
 use crate::model::{Addr, Cidr, Snapshot, keys};
@@ -46,7 +46,7 @@ impl Gone {
     ///
     /// # Errors
     /// A history that cannot be read.
-    pub fn add_handles(&mut self, db: &Db, pair: &Pair, guesses: &[Guess]) -> Result<(), Error> {
+    pub fn add_handles(&mut self, db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<(), Error> {
         for guess in guesses {
             if let Guess::Handle(id) = guess {
                 self.handles.extend(db.handles_last_known(pair.id, id)?);
@@ -60,7 +60,7 @@ impl Gone {
 ///
 /// # Errors
 /// A history that cannot be read.
-pub fn gone(db: &Db, pair: &Pair, asked: &Asked, dossier: &Dossier, word: &str) -> Result<Gone, Error> {
+pub fn gone(db: &ReadTx<'_>, pair: &Pair, asked: &Asked, dossier: &Dossier, word: &str) -> Result<Gone, Error> {
     let mut gone = Gone::default();
     for guess in who::guesses(word) {
         match guess {

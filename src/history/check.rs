@@ -1,6 +1,6 @@
 //! Whether the file is whole: SQLite's own tests, and what must hold by the meaning of the tables.
 
-use super::{Db, migrate, schema1};
+use super::{ReadTx, schema1};
 use crate::error::Error;
 use crate::model::Code;
 
@@ -84,7 +84,7 @@ const INVARIANTS: &[(&str, &str)] = &[
     ),
 ];
 
-impl Db {
+impl ReadTx<'_> {
     /// Everything that is wrong with the file, in words; empty when it is whole. Reads all of it.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Db {
     pub fn check(&self) -> Result<Vec<String>, Error> {
         let mut wrong = Vec::new();
         let work = |wrong: &mut Vec<String>| -> rusqlite::Result<()> {
-            let mut statement = self.connection.prepare("PRAGMA integrity_check")?;
+            let mut statement = self.prepare("PRAGMA integrity_check")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let text: String = row.get(0)?;
@@ -100,17 +100,17 @@ impl Db {
                     wrong.push(format!("integrity: {text}"));
                 }
             }
-            let mut statement = self.connection.prepare("PRAGMA foreign_key_check")?;
+            let mut statement = self.prepare("PRAGMA foreign_key_check")?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (table, id, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
                 wrong.push(format!("{table} {} names a row of {parent} that is not there", id.unwrap_or(0)));
             }
-            if migrate::version(&self.connection)? == 1 {
+            if self.schema()? == 1 {
                 self.check_schema_1(wrong)?;
             }
             for (what, query) in INVARIANTS {
-                let mut statement = self.connection.prepare(query)?;
+                let mut statement = self.prepare(query)?;
                 let mut rows = statement.query([])?;
                 let (mut count, mut first) = (0u64, None);
                 while let Some(row) = rows.next()? {
@@ -137,10 +137,10 @@ impl Db {
     /// What schema 1 mixed up, before the file is brought up to date: it then names two things by one number, and an
     /// audit that has the same to say of both cannot be written.
     fn check_schema_1(&self, wrong: &mut Vec<String>) -> rusqlite::Result<()> {
-        for mixed in schema1::mixed(&self.connection)? {
+        for mixed in schema1::mixed(self)? {
             wrong.push(is_mixed(mixed.finding, mixed.code, &mixed.subject, &mixed.with));
         }
-        if let Some((count, one, other)) = schema1::alike(&self.connection)? {
+        if let Some((count, one, other)) = schema1::alike(self)? {
             wrong.push(format!(
                 "{count} addresses and handles share their number with another, as {one} with {other}: no audit that finds the same of \
                  both can be recorded; the next audit makes it good"
@@ -156,10 +156,10 @@ impl Db {
     /// A file that cannot be read.
     pub fn mixed(&self) -> Result<Vec<String>, Error> {
         let read = || {
-            if migrate::version(&self.connection)? < 2 {
+            if self.schema()? < 2 {
                 return Ok(Vec::new());
             }
-            let mut statement = self.connection.prepare(
+            let mut statement = self.prepare(
                 "SELECT id, code, subject, mixed_with, mixed_until FROM finding WHERE mixed_until IS NOT NULL ORDER BY id",
             )?;
             let rows = statement.query_map([], |row| {

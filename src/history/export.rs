@@ -3,7 +3,7 @@
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
 
-use super::Db;
+use super::ReadTx;
 use super::query::intervals::{address_of, uid_text};
 use crate::error::Error;
 use crate::model::Time;
@@ -76,7 +76,7 @@ fn is_name(table: &str, column: &str) -> bool {
     NAMES.iter().any(|(only, name)| *name == column && (only.is_empty() || *only == table))
 }
 
-impl Db {
+impl ReadTx<'_> {
     /// Hands every row of every table to `row`.
     ///
     /// # Errors
@@ -91,13 +91,13 @@ impl Db {
     fn export_table(&self, table: &str, hand: &mut impl FnMut(Value) -> Result<(), Error>) -> Result<(), Error> {
         let failed = self.failed("read the history");
         let known = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = ?1";
-        if self.connection.query_row(known, [table], |row| row.get::<_, i64>(0)).map_err(&failed)? == 0 {
+        if self.query_row(known, [table], |row| row.get::<_, i64>(0)).map_err(&failed)? == 0 {
             // A file of an older schema.
             return Ok(());
         }
-        let mut names = self.connection.prepare_cached("SELECT text FROM name WHERE id = ?1").map_err(&failed)?;
-        let mut abouts = self.connection.prepare_cached("SELECT text FROM about WHERE id = ?1").map_err(&failed)?;
-        let mut statement = self.connection.prepare(&format!("SELECT * FROM {table}")).map_err(&failed)?;
+        let mut names = self.prepare_cached("SELECT text FROM name WHERE id = ?1").map_err(&failed)?;
+        let mut abouts = self.prepare_cached("SELECT text FROM about WHERE id = ?1").map_err(&failed)?;
+        let mut statement = self.prepare(&format!("SELECT * FROM {table}")).map_err(&failed)?;
         let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {

@@ -6,10 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 
 use super::open::{Mode, failed};
 use super::rest::beside;
+use super::tx::WriteTx;
 use super::{kill, schema1};
 use crate::error::Error;
 
@@ -17,22 +18,17 @@ use crate::error::Error;
 #[derive(Clone, Copy)]
 pub(super) struct Migration {
     tables: &'static str,
-    run: fn(&Connection, &str) -> rusqlite::Result<()>,
+    run: fn(&WriteTx<'_>, &str) -> rusqlite::Result<()>,
 }
 
 /// Every schema in order, never edited; the last one's place is the present version.
 pub(super) const MIGRATIONS: &[Migration] = &[
-    Migration { tables: include_str!("../../migrations/0001_history.sql"), run: Connection::execute_batch },
+    Migration { tables: include_str!("../../migrations/0001_history.sql"), run: |tx, tables| tx.execute_batch(tables) },
     Migration { tables: include_str!("../../migrations/0002_identity.sql"), run: schema1::to_schema_2 },
 ];
 
 /// SQLite's `application_id` of a history: "ipau".
 const APPLICATION: i64 = 0x6970_6175;
-
-/// The schema of the file.
-pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
-    number(connection, "PRAGMA user_version")
-}
 
 fn number(connection: &Connection, what: &str) -> rusqlite::Result<i64> {
     connection.query_row(what, [], |row| row.get(0))
@@ -90,23 +86,22 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, migrations: &[Mi
 fn migrate_in_one(connection: &mut Connection, path: &Path, migrations: &[Migration]) -> Result<(), Error> {
     let failed = |e| failed_for_room(path, "bring the history up to date", e);
     let latest = migrations.len() as i64;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let tx = WriteTx::begin(connection, path).map_err(failed)?;
     // Another process may have done it while this one waited for the lock.
-    let version = number(&transaction, "PRAGMA user_version").map_err(failed)?;
+    let version = tx.schema().map_err(failed)?;
     if version >= latest {
         return Ok(());
     }
     let copy = if version > 0 { Some(Backup::make(path, version)?) } else { None };
     kill::point("migrate");
     for migration in migrations.iter().skip(usize::try_from(version).unwrap_or(0)) {
-        (migration.run)(&transaction, migration.tables).map_err(failed)?;
+        (migration.run)(&tx, migration.tables).map_err(failed)?;
     }
-    transaction
-        .execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
+    tx.execute_batch(&format!("PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {latest}"))
         .map_err(failed)?;
     let kept = copy.map(|copy| copy.keep(path, version)).transpose()?;
     kill::point("migrated");
-    let committed = transaction.commit().map_err(failed);
+    let committed = tx.commit().map_err(failed);
     let is_as_it_was = || number(connection, "PRAGMA user_version").is_ok_and(|now| now == version);
     if let (Err(_), Some(kept)) = (&committed, &kept)
         && is_as_it_was()
@@ -176,13 +171,13 @@ impl Drop for Backup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Db, Journal};
+    use crate::history::{Db, Journal, PATIENCE};
 
     const MORE: &str = "ALTER TABLE audit ADD COLUMN mood TEXT";
 
     /// Every schema that there is, and one more.
     fn with(tables: &'static str) -> Vec<Migration> {
-        let next = Migration { tables, run: Connection::execute_batch };
+        let next = Migration { tables, run: |tx, tables| tx.execute_batch(tables) };
         MIGRATIONS.iter().copied().chain([next]).collect()
     }
 
@@ -201,7 +196,7 @@ mod tests {
         for journal in [Journal::Wal, Journal::Truncate] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
-            drop(Db::open(&path, Mode::Write(journal)).unwrap());
+            drop(Db::open_to_write(&path, journal, PATIENCE).unwrap());
             use std::os::unix::fs::PermissionsExt;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
             assert_eq!(migrated(&path).unwrap(), ours() + 1);
@@ -223,13 +218,14 @@ mod tests {
     fn a_migration_that_fails_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.db");
-        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        drop(Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap());
         let mut connection = Connection::open(&path).unwrap();
         let broken = "CREATE TABLE more (a INTEGER) STRICT; INSERT INTO nowhere VALUES (1)";
         migrate(&mut connection, &path, &with(broken)).unwrap_err();
         drop(connection);
-        let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
-        assert_eq!(number(&db.connection, "SELECT count(*) FROM sqlite_schema WHERE name = 'more'").unwrap(), 0);
+        let db = Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap();
+        let more = "SELECT count(*) FROM sqlite_schema WHERE name = 'more'";
+        assert_eq!(db.read().unwrap().query_row(more, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
         drop(db);
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
@@ -242,16 +238,16 @@ mod tests {
     fn a_newer_file_is_read_when_it_only_has_more_and_never_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.db");
-        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        drop(Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap());
         migrated(&path).unwrap();
         let before = std::fs::read(&path).unwrap();
-        let refused = Db::open(&path, Mode::Write(Journal::Wal)).unwrap_err();
+        let refused = Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap_err();
         let says = format!("schema is version {}, this ipaudit knows {}", ours() + 1, ours());
         assert!(crate::error::chain(&refused).contains(&says), "{refused:?}");
-        Db::open(&path, Mode::Read).unwrap();
+        Db::open_to_read(&path, PATIENCE).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), before, "left as it is");
         Connection::open(&path).unwrap().execute("UPDATE format SET min_reader = ?1", [ours() + 1]).unwrap();
-        Db::open(&path, Mode::Read).unwrap_err();
+        Db::open_to_read(&path, PATIENCE).unwrap_err();
     }
 
     #[test]
@@ -264,8 +260,9 @@ mod tests {
             .unwrap();
         for path in [other, text] {
             let before = std::fs::read(&path).unwrap();
-            for mode in [Mode::Write(Journal::Wal), Mode::Write(Journal::Truncate), Mode::Read] {
-                let error = Db::open(&path, mode).unwrap_err();
+            let writers = [Journal::Wal, Journal::Truncate];
+            let refused = writers.map(|journal| Db::open_to_write(&path, journal, PATIENCE).unwrap_err());
+            for error in refused.into_iter().chain([Db::open_to_read(&path, PATIENCE).unwrap_err()]) {
                 assert!(!error.hint.is_empty(), "{error:?}");
                 assert_eq!(std::fs::read(&path).unwrap(), before);
             }

@@ -21,8 +21,10 @@ mod schema1;
 mod share;
 pub mod tight;
 mod timeline;
+mod tx;
 mod write;
 
-pub use open::{Db, Journal, Mode, PATIENCE, default_path};
+pub use open::{Db, Journal, PATIENCE, ToRead, ToWrite, default_path};
 pub use prune::Pruned;
+pub use tx::ReadTx;
 pub use write::Writing;

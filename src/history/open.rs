@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 
 use super::rest::{self, Rest};
+use super::tx::{ReadTx, WriteTx};
 use super::{hint, migrate, share};
 use crate::error::Error;
 
@@ -38,21 +39,59 @@ impl Journal {
 
 /// What the file is opened for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
-    /// Makes the file and its folders when they are absent, and brings an older one up to date.
-    Write(Journal),
-    /// Never changes it. A newer file opens when it only has more in it.
+pub(super) enum Mode {
+    Write,
     Read,
 }
 
-/// An open history.
+/// An open history: [`ToRead`] it is only asked, [`ToWrite`] both.
+///
+/// A write on a history that was opened to be read does not compile:
+///
+/// ```compile_fail,E0599
+/// # use ipaudit::{history::{Db, PATIENCE}, model::record::ClusterKey};
+/// # let (path, key) = (std::path::Path::new("history.db"), ClusterKey::default());
+/// let _ = Db::open_to_read(path, PATIENCE).map(|mut db| db.make_pair(&key));
+/// ```
+///
+/// The same on one that was opened to be written does:
+///
+/// ```no_run
+/// # use ipaudit::{history::{Db, Journal, PATIENCE}, model::record::ClusterKey};
+/// # let (path, key) = (std::path::Path::new("history.db"), ClusterKey::default());
+/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|mut db| db.make_pair(&key));
+/// ```
+///
+/// A question is asked of a [`ReadTx`], never of what may write:
+///
+/// ```compile_fail,E0599
+/// # use ipaudit::history::{Db, Journal, PATIENCE};
+/// # let path = std::path::Path::new("history.db");
+/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|db| db.last_audit());
+/// ```
+///
+/// ```no_run
+/// # use ipaudit::history::{Db, Journal, PATIENCE};
+/// # let path = std::path::Path::new("history.db");
+/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|db| db.read().map(|tx| tx.last_audit()));
+/// ```
 #[derive(Debug)]
-pub struct Db {
-    pub(super) connection: Connection,
+pub struct Db<M> {
+    connection: Connection,
     path: PathBuf,
+    mode: M,
+}
+
+/// Never changes the file. A newer one opens when it only has more in it.
+#[derive(Debug)]
+pub struct ToRead {
     /// Read as a file at rest, which it was then.
     rest: Option<Rest>,
 }
+
+/// Made when it was absent, and of the present schema.
+#[derive(Debug)]
+pub struct ToWrite(());
 
 /// The usual place: `$XDG_STATE_HOME/ipaudit/history.db`; without that variable `/var/lib/ipaudit/history.db` for
 /// root, and `~/.local/state/ipaudit/history.db` for others. `None` when the environment names no place.
@@ -77,60 +116,45 @@ fn is_root() -> bool {
     false
 }
 
-impl Db {
-    /// Opens the history at `path`.
+impl<M> Db<M> {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// One moment of the history, to be asked.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(&self) -> Result<ReadTx<'_>, Error> {
+        ReadTx::begin(&self.connection, &self.path)
+    }
+
+    pub(super) fn failed(&self, doing: &str) -> impl Fn(rusqlite::Error) -> Error + use<M> {
+        let (path, doing) = (self.path.clone(), doing.to_owned());
+        move |e| failed(&path, &doing, e)
+    }
+}
+
+impl Db<ToWrite> {
+    /// Opens the history at `path` to read and write it. Makes the file and its folders when they are absent, and brings
+    /// an older one up to date. Waits so long for another process that holds the file.
     ///
     /// # Errors
     /// A file that cannot be made, read or written, is damaged, is no history, or is of a newer ipaudit; it is left
     /// as it is.
-    pub fn open(path: &Path, mode: Mode) -> Result<Db, Error> {
-        Db::open_patiently(path, mode, PATIENCE)
+    pub fn open_to_write(path: &Path, journal: Journal, patience: Duration) -> Result<Db<ToWrite>, Error> {
+        let db = patiently(patience, |left| Db::prepare(path, journal, left))?;
+        db.connection.busy_timeout(patience).map_err(db.failed("open the history"))?;
+        Ok(db)
     }
 
-    /// The same, waiting so long for another process that holds the file.
-    ///
-    /// # Errors
-    /// As [`Db::open`].
-    pub fn open_patiently(path: &Path, mode: Mode, patience: Duration) -> Result<Db, Error> {
-        match mode {
-            Mode::Write(journal) => patiently(patience, |left| Db::open_to_write(path, journal, left)),
-            Mode::Read => Db::open_to_read(path, patience),
-        }
-        .and_then(|db| {
-            db.connection.busy_timeout(patience).map_err(db.failed("open the history"))?;
-            Ok(db)
-        })
-    }
-
-    /// Asks the history at `path`. Answered from a file at rest, `question` leaves nothing beside it; when somebody wrote
-    /// meanwhile, it is asked once more, and only that answer counts. So it must not print.
-    ///
-    /// # Errors
-    /// As [`Db::open`], and those of the question.
-    pub fn look<T>(
-        path: &Path,
-        patience: Duration,
-        mut question: impl FnMut(&Db) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        let db = Db::open_to_read(path, patience)?;
-        let answer = question(&db);
-        match db.has_moved() {
-            false => answer,
-            true => question(&Db::open_beside_writers(path, patience)?),
-        }
-    }
-
-    /// Whether what was read was read without a lock, and somebody has written since: then it may be of two moments.
-    pub fn has_moved(&self) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.is_over(&self.path))
-    }
-
-    fn open_to_write(path: &Path, journal: Journal, patience: Duration) -> Result<Db, Error> {
+    fn prepare(path: &Path, journal: Journal, patience: Duration) -> Result<Db<ToWrite>, Error> {
         let failed = |e: rusqlite::Error| failed(path, "open the history", e);
         make_folder(path)?;
         share::prepare(path);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = connect(path, path.as_os_str(), flags, patience, Mode::Write(journal))?;
+        let mut connection = connect(path, path.as_os_str(), flags, patience, Mode::Write)?;
         let set: String = connection
             .query_row(&format!("PRAGMA journal_mode = {}", journal.word()), [], |row| row.get(0))
             .map_err(failed)?;
@@ -139,11 +163,67 @@ impl Db {
             return Err(error.cause(format!("{} stays {set}", journal.word())));
         }
         migrate::migrate(&mut connection, path, migrate::MIGRATIONS)?;
-        Ok(Db { connection, path: path.to_path_buf(), rest: None })
+        Ok(Db { connection, path: path.to_path_buf(), mode: ToWrite(()) })
     }
 
-    /// As a file at rest, when it is one.
-    fn open_to_read(path: &Path, patience: Duration) -> Result<Db, Error> {
+    /// Locks the file for a write of several steps; [`WriteTx::commit`] makes it last.
+    pub(super) fn begin_write(&mut self) -> rusqlite::Result<WriteTx<'_>> {
+        WriteTx::begin(&mut self.connection, &self.path)
+    }
+
+    /// A write, whole or not at all.
+    pub(super) fn write<T>(
+        &mut self,
+        doing: &str,
+        work: impl FnOnce(&WriteTx<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let failed = self.failed(doing);
+        let write = || {
+            let tx = self.begin_write()?;
+            let done = work(&tx)?;
+            tx.commit().map(|()| done)
+        };
+        write().map_err(failed)
+    }
+
+    /// Gives free space back to the disk: the one write that SQLite does not take in a transaction.
+    ///
+    /// # Errors
+    /// There is no room for the copy that SQLite makes.
+    pub fn compact(&mut self) -> Result<(), Error> {
+        self.connection.execute_batch("VACUUM").map_err(self.failed("make the history smaller"))
+    }
+}
+
+impl Db<ToRead> {
+    /// Asks the history at `path`. Answered from a file at rest, `question` leaves nothing beside it; when somebody wrote
+    /// meanwhile, it is asked once more, and only that answer counts. So it must not print.
+    ///
+    /// # Errors
+    /// As [`Db::open_to_read`], and those of the question.
+    pub fn look<T>(
+        path: &Path,
+        patience: Duration,
+        mut question: impl FnMut(&ReadTx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let db = Db::open_to_read(path, patience)?;
+        let answer = db.read().and_then(|tx| question(&tx));
+        match db.has_moved() {
+            false => answer,
+            true => question(&Db::open_beside_writers(path, patience)?.read()?),
+        }
+    }
+
+    /// Whether what was read was read without a lock, and somebody has written since: then it may be of two moments.
+    pub fn has_moved(&self) -> bool {
+        self.mode.rest.as_ref().is_some_and(|rest| rest.is_over(&self.path))
+    }
+
+    /// Opens the history at `path` to read it: as a file at rest, when it is one.
+    ///
+    /// # Errors
+    /// A file that is not there or cannot be read, is damaged, is no history, or is of a newer ipaudit.
+    pub fn open_to_read(path: &Path, patience: Duration) -> Result<Db<ToRead>, Error> {
         // SQLite's own word for it is that of a folder without rights.
         if std::fs::metadata(path).is_err_and(|e| matches!(e.kind(), NotFound | NotADirectory)) {
             let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
@@ -153,7 +233,11 @@ impl Db {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let opened = connect(path, rest::immutable(path).as_ref(), flags, patience, Mode::Read);
             if !rest.is_over(path) {
-                return opened.map(|connection| Db { connection, path: path.to_path_buf(), rest: Some(rest) });
+                return opened.map(|connection| Db {
+                    connection,
+                    path: path.to_path_buf(),
+                    mode: ToRead { rest: Some(rest) },
+                });
             }
         }
         Db::open_beside_writers(path, patience)
@@ -161,21 +245,11 @@ impl Db {
 
     /// With SQLite's locks. Who may write the file opens it so, writes nothing all the same, and leaves nothing beside
     /// it: a reader without that right cannot take away what SQLite had to put there.
-    fn open_beside_writers(path: &Path, patience: Duration) -> Result<Db, Error> {
+    fn open_beside_writers(path: &Path, patience: Duration) -> Result<Db<ToRead>, Error> {
         // SQLite falls back to reading only where the file is write protected.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = connect(path, path.as_os_str(), flags, patience, Mode::Read)?;
-        Ok(Db { connection, path: path.to_path_buf(), rest: None })
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(super) fn failed(&self, doing: &str) -> impl Fn(rusqlite::Error) -> Error + use<> {
-        let (path, doing) = (self.path.clone(), doing.to_owned());
-        move |e| failed(&path, &doing, e)
+        Ok(Db { connection, path: path.to_path_buf(), mode: ToRead { rest: None } })
     }
 }
 
@@ -272,7 +346,7 @@ mod tests {
             std::thread::scope(|scope| {
                 let open = || {
                     start.wait();
-                    Db::open(&path, Mode::Write(journal)).map(drop)
+                    Db::open_to_write(&path, journal, PATIENCE).map(drop)
                 };
                 let all: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
                 for one in all {
@@ -293,16 +367,16 @@ mod tests {
         for (was, hold, wanted) in held {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("history.db");
-            drop(Db::open(&path, Mode::Write(was)).unwrap());
+            drop(Db::open_to_write(&path, was, PATIENCE).unwrap());
             let holder = Connection::open(&path).unwrap();
             holder.execute_batch(hold).unwrap();
             let patience = Duration::from_millis(100);
             let began = Instant::now();
-            let error = Db::open_patiently(&path, Mode::Write(wanted), patience).unwrap_err();
+            let error = Db::open_to_write(&path, wanted, patience).unwrap_err();
             assert!(is_busy(&error), "{error:?}");
             assert!(began.elapsed() >= patience, "{was:?} to {wanted:?}: given up at once");
             std::thread::scope(|scope| {
-                let waits = scope.spawn(|| Db::open(&path, Mode::Write(wanted)).map(drop));
+                let waits = scope.spawn(|| Db::open_to_write(&path, wanted, PATIENCE).map(drop));
                 drop(holder);
                 waits.join().unwrap().unwrap();
             });

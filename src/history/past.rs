@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use super::query::findings::Gap;
 use super::query::intervals::address_of;
 use super::timeline::{Timeline, time};
-use super::{Db, migrate, pair};
+use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::past::{ByHash, LastState, OpenAllocation, PastKeys};
 use crate::model::record::{CapacityRow, ClusterKey, NodeRow, PodAddress};
@@ -15,34 +15,33 @@ use crate::model::{
     AllocationTuple, BlockSequence, Cidr, Code, Past, PastEtcd, PastFinding, PastKey, SubjectKind, Time,
 };
 
-impl Db {
+impl ReadTx<'_> {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn past(&self, key: &ClusterKey) -> Result<Past, Error> {
-        load(&self.connection, key).map_err(self.failed("read the history"))
+        load(self, key).map_err(self.failed("read the history"))
     }
 }
 
-pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Result<Past> {
-    let Some(pair) = pair::find(connection, key)? else {
+pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> {
+    let Some(pair) = pair::find(tx, key)? else {
         return Ok(Past { last: LastState { apart: key.uids.is_empty(), ..LastState::default() }, ..Past::default() });
     };
-    let timeline = Timeline::of(connection, pair)?;
-    let mut past = of_pair(connection, pair)?;
+    let timeline = Timeline::of(tx, pair)?;
+    let mut past = of_pair(tx, pair)?;
     past.audits = timeline.audits.len() as u64;
     if let Some(last) = timeline.audits.last() {
         (past.last_audit, past.last_started) = (Some(last.judged), Some(last.started));
         past.last.audit = last.id;
         let what = "SELECT n.text, a.scope FROM audit a JOIN name n ON n.id = a.tool WHERE a.id = ?1";
-        (past.last.tool, past.last.scope) =
-            connection.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        (past.last.tool, past.last.scope) = tx.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let began = "SELECT epoch_audit FROM pair WHERE id = ?1";
-        past.restored_last = connection.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
+        past.restored_last = tx.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
     }
     if let Some(audit) = timeline.audits.iter().rev().find(|a| a.keys) {
-        let raft_term = raft_term(connection, audit.id)?;
+        let raft_term = raft_term(tx, audit.id)?;
         let what = "SELECT etcd_revision, cluster_id, started, api_date, keys FROM audit WHERE id = ?1";
         let etcd = |row: &rusqlite::Row<'_>| {
             let etcd = PastEtcd {
@@ -54,36 +53,36 @@ pub(super) fn load(connection: &Connection, key: &ClusterKey) -> rusqlite::Resul
             };
             Ok((etcd, row.get::<_, i64>(4)? == OF_CONTAINERS))
         };
-        let read = connection.query_row(what, [audit.id], etcd).optional()?;
+        let read = tx.query_row(what, [audit.id], etcd).optional()?;
         past.etcd = read.map(|(etcd, _)| etcd);
         // A file of schema 1 that nobody may bring up to date: as if it had been.
-        let partial = read.is_some_and(|(_, partial)| partial) || migrate::version(connection)? < 2;
-        past.keys = keys(connection, pair, partial)?;
+        let partial = read.is_some_and(|(_, partial)| partial) || tx.schema()? < 2;
+        past.keys = keys(tx, pair, partial)?;
     }
-    nodes(connection, pair, &mut past)?;
-    blocks(connection, pair, &mut past)?;
-    allocations(connection, pair, &mut past)?;
-    past.last.pods = pods(connection, pair)?;
-    past.last.nodes = node_states(connection, pair)?;
-    past.last.capacity = capacity(connection, pair)?;
-    findings(connection, pair, &timeline, &mut past)?;
+    nodes(tx, pair, &mut past)?;
+    blocks(tx, pair, &mut past)?;
+    allocations(tx, pair, &mut past)?;
+    past.last.pods = pods(tx, pair)?;
+    past.last.nodes = node_states(tx, pair)?;
+    past.last.capacity = capacity(tx, pair)?;
+    findings(tx, pair, &timeline, &mut past)?;
     Ok(past)
 }
 
 /// The term that an audit saw; 0 where it is unknown, and in a file that is read without having been brought up to date.
-fn raft_term(connection: &Connection, audit: i64) -> rusqlite::Result<u64> {
+fn raft_term(tx: &ReadTx<'_>, audit: i64) -> rusqlite::Result<u64> {
     let kept = "SELECT count(*) FROM pragma_table_info('audit') WHERE name = 'raft_term'";
-    if connection.query_row(kept, [], |row| row.get::<_, i64>(0))? == 0 {
+    if tx.query_row(kept, [], |row| row.get::<_, i64>(0))? == 0 {
         return Ok(0);
     }
     let what = "SELECT raft_term FROM audit WHERE id = ?1";
-    let term = connection.query_row(what, [audit], |row| row.get::<_, Option<i64>>(0)).optional()?;
+    let term = tx.query_row(what, [audit], |row| row.get::<_, Option<i64>>(0)).optional()?;
     Ok(term.flatten().unwrap_or(0) as u64)
 }
 
-fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {
+fn of_pair(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Past> {
     let what = "SELECT known, exclusive, strict_affinity_since, apart FROM pair WHERE id = ?1";
-    connection.query_row(what, [pair], |row| {
+    tx.query_row(what, [pair], |row| {
         Ok(Past {
             pair_known: row.get(0)?,
             exclusive: row.get(1)?,
@@ -98,9 +97,9 @@ fn of_pair(connection: &Connection, pair: i64) -> rusqlite::Result<Past> {
 const OURS: i64 = 1;
 const FORMER: i64 = 2;
 
-fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
+fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let what = "SELECT n.text, d.ours, d.gone_since FROM node d JOIN name n ON n.id = d.name WHERE d.pair = ?1";
-    let mut statement = connection.prepare_cached(what)?;
+    let mut statement = tx.prepare_cached(what)?;
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
@@ -114,7 +113,7 @@ fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resul
         }
     }
     // Of several states of a node the last one: max() makes the other columns that row's.
-    let mut statement = connection.prepare_cached(
+    let mut statement = tx.prepare_cached(
         "SELECT c.text, k.text, max(s.id) FROM node_state s JOIN name c ON c.id = s.calico \
          JOIN name k ON k.id = s.kubernetes WHERE s.pair = ?1 AND s.ours = 1 AND s.calico <> s.kubernetes \
          GROUP BY s.calico",
@@ -129,12 +128,12 @@ fn nodes(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resul
 /// `audit.keys` where of the keys handles of containers alone stand under their names: the audit was of schema 1.
 const OF_CONTAINERS: i64 = 2;
 
-fn keys(connection: &Connection, pair: i64, partial: bool) -> rusqlite::Result<PastKeys> {
+fn keys(tx: &ReadTx<'_>, pair: i64, partial: bool) -> rusqlite::Result<PastKeys> {
     let count = "SELECT count(*) FROM key WHERE pair = ?1";
-    let count: i64 = connection.prepare_cached(count)?.query_row([pair], |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(count)?.query_row([pair], |row| row.get(0))?;
     let mut past = PastKeys::with_capacity(usize::try_from(count).unwrap_or(0), partial);
     let what = "SELECT key, create_revision, mod_revision, version, value_hash FROM key WHERE pair = ?1";
-    let mut statement = connection.prepare_cached(what)?;
+    let mut statement = tx.prepare_cached(what)?;
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
         let key = row.get_ref(0)?.as_blob()?;
@@ -147,8 +146,8 @@ fn keys(connection: &Connection, pair: i64, partial: bool) -> rusqlite::Result<P
     Ok(past)
 }
 
-fn blocks(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare_cached(
+fn blocks(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(
         "SELECT cidr, create_revision, version, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1",
     )?;
     let mut rows = statement.query([pair])?;
@@ -162,9 +161,9 @@ fn blocks(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Resu
     Ok(())
 }
 
-fn allocations(connection: &Connection, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
+fn allocations(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     // Answered from the index alone.
-    let mut statement = connection.prepare_cached(
+    let mut statement = tx.prepare_cached(
         "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
          WHERE pair = ?1 AND last_seen IS NULL",
     )?;
@@ -204,10 +203,10 @@ impl Texts<'_> {
     }
 }
 
-fn pods(connection: &Connection, pair: i64) -> rusqlite::Result<ByHash<i64>> {
+fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
     let what = "SELECT text FROM name WHERE id = ?1";
-    let mut texts = Texts { statement: connection.prepare_cached(what)?, known: HashMap::new() };
-    let mut statement = connection.prepare_cached(
+    let mut texts = Texts { statement: tx.prepare_cached(what)?, known: HashMap::new() };
+    let mut statement = tx.prepare_cached(
         "SELECT address, uid, namespace, pod, node, grade, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL",
     )?;
     let mut rows = statement.query([pair])?;
@@ -229,8 +228,8 @@ fn pods(connection: &Connection, pair: i64) -> rusqlite::Result<ByHash<i64>> {
     Ok(open)
 }
 
-fn node_states(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<NodeRow, i64>> {
-    let mut statement = connection.prepare_cached(
+fn node_states(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<NodeRow, i64>> {
+    let mut statement = tx.prepare_cached(
         "SELECT c.text, k.text, s.ours, s.present, b.text, s.ready, a.text, s.id FROM node_state s \
          LEFT JOIN name c ON c.id = s.calico LEFT JOIN name k ON k.id = s.kubernetes \
          LEFT JOIN name b ON b.id = s.boot_id JOIN name a ON a.id = s.addresses \
@@ -251,8 +250,8 @@ fn node_states(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<N
     rows.collect()
 }
 
-fn capacity(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<String, CapacityRow>> {
-    let mut statement = connection.prepare_cached(
+fn capacity(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<String, CapacityRow>> {
+    let mut statement = tx.prepare_cached(
         "SELECT p.text, c.text, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, k.reserved, k.free, k.blocks, \
          k.free_blocks, k.gone FROM capacity k JOIN name p ON p.id = k.pool JOIN name c ON c.id = k.cidr \
          WHERE k.pair = ?1 AND k.audit = (SELECT max(audit) FROM capacity WHERE pair = ?1 AND pool = k.pool)",
@@ -272,10 +271,10 @@ fn capacity(connection: &Connection, pair: i64) -> rusqlite::Result<HashMap<Stri
     Ok(known)
 }
 
-fn findings(connection: &Connection, pair: i64, timeline: &Timeline, past: &mut Past) -> rusqlite::Result<()> {
-    let gaps = Gap::all(connection, pair)?;
+fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) -> rusqlite::Result<()> {
+    let gaps = Gap::all(tx, pair)?;
     let mut counter = timeline.counter();
-    let mut statement = connection.prepare_cached(
+    let mut statement = tx.prepare_cached(
         "SELECT id, code, kind, subject, episode, opened, opened_at, seen_before, stamp, stamp_since, face, state \
          FROM finding WHERE pair = ?1 AND ended IS NULL",
     )?;

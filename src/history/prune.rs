@@ -7,9 +7,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::params;
 
-use super::{Db, kill};
+use super::tx::WriteTx;
+use super::{Db, ToWrite, kill};
 use crate::error::Error;
 use crate::model::Time;
 
@@ -52,7 +53,7 @@ const ENDED: &[(&str, &str, Which)] = &[
 
 type Which = fn(&mut Pruned) -> &mut u64;
 
-impl Db {
+impl Db<ToWrite> {
     /// What would go if everything older than `keep` went.
     ///
     /// # Errors
@@ -78,32 +79,25 @@ impl Db {
         let border = now.minus(keep);
         let what = "SELECT (SELECT coalesce(min(started), ?1) FROM audit WHERE started < ?1), \
                     (SELECT coalesce(max(pruned_until), 0) FROM pair)";
-        let read = |row: &rusqlite::Row<'_>| Ok((Time(row.get(0)?), Time(row.get(1)?)));
-        let failed = self.failed("prune the history");
-        let (oldest, done) = self.connection.query_row(what, [border.0], read).map_err(failed)?;
+        let row = |row: &rusqlite::Row<'_>| Ok((Time(row.get(0)?), Time(row.get(1)?)));
+        let read =
+            self.read().and_then(|tx| tx.query_row(what, [border.0], row).map_err(tx.failed("prune the history")));
+        let (oldest, done) = read?;
         if oldest >= border || border.since(done) < DAY {
             return Ok(None);
         }
         self.run(now, keep, true).map(Some)
     }
 
-    /// Gives free space back to the disk.
-    ///
-    /// # Errors
-    /// There is no room for the copy that SQLite makes.
-    pub fn compact(&mut self) -> Result<(), Error> {
-        self.connection.execute_batch("VACUUM").map_err(self.failed("make the history smaller"))
-    }
-
     fn run(&mut self, now: Time, keep: Duration, for_good: bool) -> Result<Pruned, Error> {
         let failed = self.failed("prune the history");
         let border = now.minus(keep);
         let mut work = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let pruned = prune(&transaction, border)?;
+            let tx = self.begin_write()?;
+            let pruned = prune(&tx, border)?;
             kill::point("pruned");
             if for_good {
-                transaction.commit()?;
+                tx.commit()?;
             }
             Ok(pruned)
         };
@@ -111,27 +105,27 @@ impl Db {
     }
 }
 
-fn prune(connection: &Connection, border: Time) -> rusqlite::Result<Pruned> {
+fn prune(tx: &WriteTx<'_>, border: Time) -> rusqlite::Result<Pruned> {
     let mut pruned = Pruned::default();
     // Audits are numbered in the order of their recording, so the first young one is a border for all that name one.
     let young = "SELECT coalesce(min(id), (SELECT coalesce(max(id), 0) + 1 FROM audit)) FROM audit WHERE started >= ?1";
-    let first: i64 = connection.query_row(young, [border.0], |row| row.get(0))?;
-    connection.execute(
+    let first: i64 = tx.query_row(young, [border.0], |row| row.get(0))?;
+    tx.execute(
         "INSERT INTO forgotten (pair, code, kind, subject, episode) SELECT pair, code, kind, subject, max(episode) \
          FROM finding WHERE ended < ?1 GROUP BY pair, code, kind, subject \
          ON CONFLICT (pair, code, kind, subject) DO UPDATE SET episode = max(episode, excluded.episode)",
         [first],
     )?;
     for (table, column, count) in ENDED {
-        let gone = connection.execute(&format!("DELETE FROM {table} WHERE {column} < ?1"), [first])?;
+        let gone = tx.execute(&format!("DELETE FROM {table} WHERE {column} < ?1"), [first])?;
         *count(&mut pruned) = gone as u64;
     }
-    pruned.capacity = connection.execute(
+    pruned.capacity = tx.execute(
         "DELETE FROM capacity WHERE audit < ?1 AND audit < (SELECT max(k.audit) FROM capacity k \
          WHERE k.pair = capacity.pair AND k.pool = capacity.pool AND k.audit <= ?1)",
         [first],
     )? as u64;
-    connection.execute_batch(
+    tx.execute_batch(
         "CREATE TEMP TABLE IF NOT EXISTS kept (id INTEGER PRIMARY KEY); DELETE FROM kept; \
          INSERT OR IGNORE INTO kept SELECT not_seen_before FROM allocation UNION SELECT first_seen FROM allocation \
          UNION SELECT tuple_since FROM allocation UNION SELECT last_seen FROM allocation WHERE last_seen IS NOT NULL \
@@ -145,28 +139,26 @@ fn prune(connection: &Connection, border: Time) -> rusqlite::Result<Pruned> {
          UNION SELECT audit FROM capacity UNION SELECT epoch_audit FROM pair \
          UNION SELECT max(id) FROM audit GROUP BY pair UNION SELECT max(id) FROM audit WHERE keys <> 0 GROUP BY pair;",
     )?;
-    owe(connection, first)?;
+    owe(tx, first)?;
     let gone = "DELETE FROM audit WHERE id < ?1 AND id NOT IN (SELECT id FROM kept)";
-    pruned.audits = connection.execute(gone, [first])? as u64;
-    connection.execute("UPDATE pair SET pruned_until = ?1", [border.0])?;
-    connection.execute_batch("DROP TABLE kept")?;
+    pruned.audits = tx.execute(gone, [first])? as u64;
+    tx.execute("UPDATE pair SET pruned_until = ?1", [border.0])?;
+    tx.execute_batch("DROP TABLE kept")?;
     Ok(pruned)
 }
 
 /// Counts for each open finding the audits that saw it and go now.
-fn owe(connection: &Connection, first: i64) -> rusqlite::Result<()> {
+fn owe(tx: &WriteTx<'_>, first: i64) -> rusqlite::Result<()> {
     use super::query::findings::Gap;
     use super::timeline::Timeline;
     use crate::model::Code;
 
-    let pairs = connection
-        .prepare("SELECT id FROM pair")?
-        .query_map([], |row| row.get(0))?
-        .collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut is_kept = connection.prepare("SELECT EXISTS (SELECT 1 FROM kept WHERE id = ?1)")?;
-    let mut update = connection.prepare("UPDATE finding SET seen_before = seen_before + ?2 WHERE id = ?1")?;
+    let pairs =
+        tx.prepare("SELECT id FROM pair")?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let mut is_kept = tx.prepare("SELECT EXISTS (SELECT 1 FROM kept WHERE id = ?1)")?;
+    let mut update = tx.write("UPDATE finding SET seen_before = seen_before + ?2 WHERE id = ?1")?;
     for pair in pairs {
-        let mut timeline = Timeline::of(connection, pair)?;
+        let mut timeline = Timeline::of(tx, pair)?;
         let mut going = Vec::new();
         for audit in timeline.audits.drain(..).take_while(|audit| audit.id < first) {
             if !is_kept.query_row([audit.id], |row| row.get::<_, bool>(0))? {
@@ -178,8 +170,8 @@ fn owe(connection: &Connection, first: i64) -> rusqlite::Result<()> {
         }
         let timeline = Timeline { audits: going };
         let mut counter = timeline.counter();
-        let gaps = Gap::all(connection, pair)?;
-        let mut open = connection.prepare("SELECT id, code, opened FROM finding WHERE pair = ?1 AND ended IS NULL")?;
+        let gaps = Gap::all(tx, pair)?;
+        let mut open = tx.prepare("SELECT id, code, opened FROM finding WHERE pair = ?1 AND ended IS NULL")?;
         let open =
             open.query_map([pair], |row| Ok((row.get::<_, i64>(0)?, Code(row.get(1)?), row.get::<_, i64>(2)?)))?;
         for finding in open.collect::<rusqlite::Result<Vec<_>>>()? {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::Db;
+use super::ReadTx;
 use super::timeline::{Timeline, time};
 use crate::error::Error;
 use crate::model::{Addr, Code, Severity, Time};
@@ -265,7 +265,7 @@ impl Pair {
     }
 }
 
-impl Db {
+impl ReadTx<'_> {
     /// Every pair in the file.
     ///
     /// # Errors
@@ -275,8 +275,8 @@ impl Db {
     }
 
     fn try_pairs(&self) -> rusqlite::Result<Vec<Pair>> {
-        let mut aliases = self.connection.prepare_cached("SELECT uid FROM alias WHERE pair = ?1 ORDER BY uid")?;
-        let mut statement = self.connection.prepare_cached(
+        let mut aliases = self.prepare_cached("SELECT uid FROM alias WHERE pair = ?1 ORDER BY uid")?;
+        let mut statement = self.prepare_cached(
             "SELECT id, guid, apart, known, exclusive, epoch, (SELECT count(*) FROM audit WHERE pair = pair.id), \
              (SELECT judged FROM audit WHERE pair = pair.id ORDER BY id LIMIT 1), \
              (SELECT judged FROM audit WHERE pair = pair.id ORDER BY id DESC LIMIT 1) FROM pair ORDER BY id",
@@ -311,8 +311,8 @@ impl Db {
     }
 
     fn try_audits(&self, pair: i64, window: Window) -> rusqlite::Result<Vec<AuditRow>> {
-        let timeline = Timeline::of(&self.connection, pair)?;
-        let mut statement = self.connection.prepare_cached(
+        let timeline = Timeline::of(self, pair)?;
+        let mut statement = self.prepare_cached(
             "SELECT a.id, a.epoch, a.judged, a.started, a.duration, a.api_date, a.etcd_revision, a.compact_revision, \
              a.cluster_id, a.member_id, a.scope, a.complete, a.clock_back, t.text, a.counts, a.found, a.new, a.ongoing, \
              a.came_back, a.resolved FROM audit a JOIN name t ON t.id = a.tool \

@@ -6,14 +6,14 @@
 //! between, the next run can tell.
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::past::stamp_bytes;
 use super::query::Window;
 use super::query::findings::Gap;
 use super::query::intervals::address_bytes;
 use super::timeline::{Timeline, time};
-use super::{Db, kill, migrate, pair};
+use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
 use crate::model::{AllocationTuple, Code, SubjectKind, Time};
@@ -122,28 +122,13 @@ enum Same {
     Stamp(u128),
 }
 
-impl Db {
+impl ReadTx<'_> {
     /// The pair of these names, when the file has it; see [`ClusterKey`].
     ///
     /// # Errors
-    /// As every function here: a file that cannot be read or written.
+    /// As every function here: a file that cannot be read.
     pub fn pair_of(&self, key: &ClusterKey) -> Result<Option<i64>, Error> {
-        pair::find(&self.connection, key).map_err(self.failed("read the clusters of the history"))
-    }
-
-    /// The pair of these names, made when the file does not have it: a release may come before the first audit.
-    ///
-    /// # Errors
-    /// A file that cannot be written.
-    pub fn make_pair(&mut self, key: &ClusterKey) -> Result<i64, Error> {
-        let failed = self.failed("write the cluster into the history");
-        let mut write = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let pair = pair::find_or_make(&transaction, key)?;
-            transaction.commit()?;
-            Ok(pair)
-        };
-        write().map_err(failed)
+        pair::find(self, key).map_err(self.failed("read the clusters of the history"))
     }
 
     /// What [`Watch`] needs to answer for many things: the audits of a pair, read once.
@@ -152,7 +137,7 @@ impl Db {
     /// A file that cannot be read.
     pub fn watch(&self, pair: i64) -> Result<Watch, Error> {
         let read = || {
-            let (timeline, gaps) = (Timeline::of(&self.connection, pair)?, Gap::all(&self.connection, pair)?);
+            let (timeline, gaps) = (Timeline::of(self, pair)?, Gap::all(self, pair)?);
             Ok(Watch { pair, timeline, gaps })
         };
         read().map_err(self.failed("read the observations of the history"))
@@ -172,7 +157,7 @@ impl Db {
         node: &str,
     ) -> Result<Vec<Time>, Error> {
         let read = || {
-            let mut statement = self.connection.prepare_cached(
+            let mut statement = self.prepare_cached(
                 "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND address = ?2 AND handle IS ?3 \
                  AND sequence IS ?4 AND block_create_revision = ?5 AND last_seen IS NULL",
             )?;
@@ -193,7 +178,7 @@ impl Db {
                     WHERE n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0 AND (s.calico = n.id OR \
                     s.calico IS NULL AND (s.kubernetes = n.id OR s.kubernetes IN \
                     (SELECT kubernetes FROM node_state WHERE pair = ?1 AND calico = n.id)))";
-        let last: Option<i64> = self.connection.prepare_cached(what)?.query_row(params![pair, node], |r| r.get(0))?;
+        let last: Option<i64> = self.prepare_cached(what)?.query_row(params![pair, node], |r| r.get(0))?;
         Ok(last.unwrap_or(0))
     }
 
@@ -221,11 +206,11 @@ impl Db {
         subject: &str,
         same: Same,
     ) -> rusqlite::Result<Vec<Time>> {
-        if migrate::version(&self.connection)? < 2 {
+        if self.schema()? < 2 {
             // What schema 1 wrote of two things cannot be told apart before the file was brought up to date.
             return Ok(Vec::new());
         }
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.prepare_cached(
             "SELECT f.id, f.opened, f.confirmed_audit, iif(f.stamp IS ?5, f.stamp_audit, NULL), p.epoch_audit, \
              coalesce(f.mixed_until, 0) FROM finding f JOIN pair p ON p.id = f.pair \
              WHERE f.pair = ?1 AND f.code = ?2 AND f.kind = ?3 AND f.subject = ?4 AND f.ended IS NULL",
@@ -245,82 +230,6 @@ impl Db {
         let hidden = Gap::of(&watch.gaps, id);
         let seen = watch.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
         Ok(seen.map(|audit| audit.judged).collect())
-    }
-
-    /// Writes down that a release begins; gives its number.
-    ///
-    /// # Errors
-    /// The cluster is not in the history, or the file cannot be written.
-    pub fn begin_release(&mut self, pair: i64, release: &NewRelease) -> Result<i64, Error> {
-        let write = || {
-            self.connection.execute(
-                "INSERT INTO release (pair, undoes, asked, started, plan) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![pair, release.undoes, release.asked, release.started.0, release.plan],
-            )?;
-            kill::point("begun");
-            Ok(self.connection.last_insert_rowid())
-        };
-        write().map_err(self.failed("write the release into the history"))
-    }
-
-    /// Writes down what a transaction is going to write, durably, before it does; gives the step's number.
-    ///
-    /// # Errors
-    /// The file cannot be written: then the transaction must not be made.
-    pub fn intend(&mut self, release: i64, intent: &Intent) -> Result<i64, Error> {
-        let failed = self.failed("write the intent of the release into the history");
-        let mut write = || {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction.execute(
-                "INSERT INTO release_step (release, intended) VALUES (?1, ?2)",
-                params![release, intent.at.0],
-            )?;
-            let step = transaction.last_insert_rowid();
-            for (kind, subject) in &intent.subjects {
-                let what = "INSERT OR IGNORE INTO release_subject (step, kind, subject) VALUES (?1, ?2, ?3)";
-                transaction.execute(what, params![step, kind.word(), subject])?;
-            }
-            for key in &intent.keys {
-                let what = "INSERT INTO release_key (step, key, mod_revision, old, new) VALUES (?1, ?2, ?3, ?4, ?5)";
-                transaction.execute(what, params![step, key.key, key.mod_revision, key.old, key.new])?;
-            }
-            kill::point("intend");
-            transaction.commit()?;
-            kill::point("intended");
-            Ok(step)
-        };
-        write().map_err(failed)
-    }
-
-    /// Writes down how a transaction ended.
-    ///
-    /// # Errors
-    /// The file cannot be written: the outcome is then settled by the next run.
-    pub fn settle(
-        &mut self,
-        step: i64,
-        outcome: StepOutcome,
-        revision: Option<i64>,
-        detail: &str,
-        at: Time,
-    ) -> Result<(), Error> {
-        kill::point("settle");
-        let what = "UPDATE release_step SET outcome = ?2, revision = ?3, detail = ?4, settled = ?5 WHERE id = ?1";
-        let write = self.connection.execute(what, params![step, outcome.word(), revision, detail, at.0]);
-        kill::point("settled");
-        write.map(drop).map_err(self.failed("write the outcome of the release into the history"))
-    }
-
-    /// Writes down how a release ended: `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
-        let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
-        kill::point("finish");
-        let write = self.connection.execute(what, params![release, outcome, at.0]);
-        kill::point("finished");
-        write.map(drop).map_err(self.failed("write the end of the release into the history"))
     }
 
     /// Releases of a pair that never said how they ended, or with a transaction of which nobody knows it.
@@ -352,7 +261,7 @@ impl Db {
 
     fn read_releases(&self, what: &str, values: Vec<Value>) -> Result<Vec<ReleaseRow>, Error> {
         let read = || {
-            let mut statement = self.connection.prepare(&format!(
+            let mut statement = self.prepare(&format!(
                 "SELECT r.id, r.pair, r.undoes, r.asked, r.started, r.finished, r.outcome, r.plan, \
                  EXISTS (SELECT 1 FROM pair p JOIN audit a ON a.id = p.epoch_audit WHERE p.id = r.pair \
                  AND a.started >= r.started) FROM release r WHERE {what} ORDER BY r.id"
@@ -381,7 +290,7 @@ impl Db {
     }
 
     fn steps(&self, release: i64) -> rusqlite::Result<Vec<StepRow>> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.prepare_cached(
             "SELECT id, intended, settled, outcome, revision, detail FROM release_step WHERE release = ?1 ORDER BY id",
         )?;
         let rows = statement.query_map([release], |row| {
@@ -396,11 +305,9 @@ impl Db {
             })
         })?;
         let mut steps = rows.collect::<rusqlite::Result<Vec<StepRow>>>()?;
-        let mut subjects =
-            self.connection.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
-        let mut keys = self
-            .connection
-            .prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;
+        let mut subjects = self.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
+        let mut keys =
+            self.prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;
         for step in &mut steps {
             let mut rows = subjects.query([step.id])?;
             while let Some(row) = rows.next()? {
@@ -415,5 +322,89 @@ impl Db {
             step.intent.keys = rows.collect::<rusqlite::Result<_>>()?;
         }
         Ok(steps)
+    }
+}
+
+impl Db<ToWrite> {
+    /// The pair of these names, made when the file does not have it: a release may come before the first audit.
+    ///
+    /// # Errors
+    /// As every function here: a file that cannot be written.
+    pub fn make_pair(&mut self, key: &ClusterKey) -> Result<i64, Error> {
+        self.write("write the cluster into the history", |tx| pair::find_or_make(tx, key))
+    }
+
+    /// Writes down that a release begins; gives its number.
+    ///
+    /// # Errors
+    /// The cluster is not in the history, or the file cannot be written.
+    pub fn begin_release(&mut self, pair: i64, release: &NewRelease) -> Result<i64, Error> {
+        let begun = self.write("write the release into the history", |tx| {
+            tx.execute(
+                "INSERT INTO release (pair, undoes, asked, started, plan) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![pair, release.undoes, release.asked, release.started.0, release.plan],
+            )?;
+            Ok(tx.last_row())
+        })?;
+        kill::point("begun");
+        Ok(begun)
+    }
+
+    /// Writes down what a transaction is going to write, durably, before it does; gives the step's number.
+    ///
+    /// # Errors
+    /// The file cannot be written: then the transaction must not be made.
+    pub fn intend(&mut self, release: i64, intent: &Intent) -> Result<i64, Error> {
+        let intended = self.write("write the intent of the release into the history", |tx| {
+            tx.execute("INSERT INTO release_step (release, intended) VALUES (?1, ?2)", params![release, intent.at.0])?;
+            let step = tx.last_row();
+            for (kind, subject) in &intent.subjects {
+                let what = "INSERT OR IGNORE INTO release_subject (step, kind, subject) VALUES (?1, ?2, ?3)";
+                tx.execute(what, params![step, kind.word(), subject])?;
+            }
+            for key in &intent.keys {
+                let what = "INSERT INTO release_key (step, key, mod_revision, old, new) VALUES (?1, ?2, ?3, ?4, ?5)";
+                tx.execute(what, params![step, key.key, key.mod_revision, key.old, key.new])?;
+            }
+            kill::point("intend");
+            Ok(step)
+        })?;
+        kill::point("intended");
+        Ok(intended)
+    }
+
+    /// Writes down how a transaction ended.
+    ///
+    /// # Errors
+    /// The file cannot be written: the outcome is then settled by the next run.
+    pub fn settle(
+        &mut self,
+        step: i64,
+        outcome: StepOutcome,
+        revision: Option<i64>,
+        detail: &str,
+        at: Time,
+    ) -> Result<(), Error> {
+        kill::point("settle");
+        let what = "UPDATE release_step SET outcome = ?2, revision = ?3, detail = ?4, settled = ?5 WHERE id = ?1";
+        let written = self.write("write the outcome of the release into the history", |tx| {
+            tx.execute(what, params![step, outcome.word(), revision, detail, at.0])
+        });
+        kill::point("settled");
+        written.map(drop)
+    }
+
+    /// Writes down how a release ended: `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
+        let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
+        kill::point("finish");
+        let written = self.write("write the end of the release into the history", |tx| {
+            tx.execute(what, params![release, outcome, at.0])
+        });
+        kill::point("finished");
+        written.map(drop)
     }
 }

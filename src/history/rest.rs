@@ -81,18 +81,18 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_')
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Db, Journal, Mode, PATIENCE};
+    use crate::history::{Db, Journal, PATIENCE, ReadTx};
     use rusqlite::Connection;
 
     fn history() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.db");
-        drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+        drop(Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap());
         (folder, path)
     }
 
-    fn names(db: &Db) -> i64 {
-        db.connection.query_row("SELECT count(*) FROM name", [], |row| row.get(0)).unwrap()
+    fn names(tx: &ReadTx<'_>) -> i64 {
+        tx.query_row("SELECT count(*) FROM name", [], |row| row.get(0)).unwrap()
     }
 
     fn write(connection: &Connection, name: &str) {

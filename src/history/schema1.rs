@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
+use rusqlite::params;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, params};
 
 use super::query::intervals::{address_of, uid_text};
+use super::tx::{ReadTx, WriteTx};
 use crate::model::record::OwnedBy;
 use crate::model::{Cidr, Code, Time};
 
@@ -40,8 +41,8 @@ pub(super) struct Mixed {
 
 /// Findings of a file of schema 1 whose subject shared its number with another subject, allocation, pod, node, block or
 /// key that the file knows of the same cluster.
-pub(super) fn mixed(connection: &Connection) -> rusqlite::Result<Vec<Mixed>> {
-    let mut statement = connection.prepare("SELECT id, pair, code, subject FROM finding ORDER BY id")?;
+pub(super) fn mixed(tx: &ReadTx<'_>) -> rusqlite::Result<Vec<Mixed>> {
+    let mut statement = tx.prepare("SELECT id, pair, code, subject FROM finding ORDER BY id")?;
     let rows = statement.query_map([], |row| {
         let subject: String = row.get(3)?;
         let finding = Mixed { finding: row.get(0)?, code: Code(row.get(2)?), subject, with: String::new() };
@@ -52,7 +53,7 @@ pub(super) fn mixed(connection: &Connection) -> rusqlite::Result<Vec<Mixed>> {
     for (place, (pair, finding)) in findings.iter().enumerate() {
         by_hash.entry((*pair, hash(finding.subject.as_bytes()))).or_default().push(place);
     }
-    named(connection, &mut |pair, text| {
+    named(tx, &mut |pair, text| {
         for place in by_hash.get(&(pair, hash(text.as_bytes()))).into_iter().flatten() {
             if let Some((_, finding)) = findings.get_mut(*place).filter(|(_, f)| f.subject != text) {
                 text.clone_into(&mut finding.with);
@@ -64,7 +65,7 @@ pub(super) fn mixed(connection: &Connection) -> rusqlite::Result<Vec<Mixed>> {
 
 /// Addresses and handles of one cluster that shared their number: an audit that found the same of both could not be
 /// written at all. Gives how many share one, and the first two.
-pub(super) fn alike(connection: &Connection) -> rusqlite::Result<Option<(usize, String, String)>> {
+pub(super) fn alike(tx: &ReadTx<'_>) -> rusqlite::Result<Option<(usize, String, String)>> {
     let mut seen: HashMap<(i64, u64), String> = HashMap::new();
     let mut found = None;
     let mut tell = |pair: i64, text: &str| {
@@ -74,8 +75,8 @@ pub(super) fn alike(connection: &Connection) -> rusqlite::Result<Option<(usize, 
             found = Some((count + 1, first, second));
         }
     };
-    read(connection, "SELECT DISTINCT pair, address FROM allocation ORDER BY address", &mut tell)?;
-    read(connection, HANDLES, &mut tell)?;
+    read(tx, "SELECT DISTINCT pair, address FROM allocation ORDER BY address", &mut tell)?;
+    read(tx, HANDLES, &mut tell)?;
     Ok(found)
 }
 
@@ -84,7 +85,7 @@ const HANDLES: &str = "SELECT pair, CAST(substr(key, 24) AS TEXT) FROM key \
     WHERE substr(key, 1, 23) = CAST('/calico/ipam/v2/handle/' AS BLOB)";
 
 /// Every text that the file knows and that a finding can be about, with its pair.
-fn named(connection: &Connection, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
+fn named(tx: &ReadTx<'_>, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
     for what in [
         "SELECT pair, subject FROM finding",
         "SELECT DISTINCT pair, address FROM allocation",
@@ -98,14 +99,14 @@ fn named(connection: &Connection, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::
         "SELECT pair, CAST(substr(key, 58) AS TEXT) FROM key WHERE \
          substr(key, 1, 57) = CAST('/calico/resources/v3/projectcalico.org/workloadendpoints/' AS BLOB)",
     ] {
-        read(connection, what, tell)?;
+        read(tx, what, tell)?;
     }
     Ok(())
 }
 
 /// Tells each row of a pair and a text or an address.
-fn read(connection: &Connection, what: &str, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(what)?;
+fn read(tx: &ReadTx<'_>, what: &str, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare(what)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let pair = row.get(0)?;
@@ -118,8 +119,8 @@ fn read(connection: &Connection, what: &str, tell: &mut dyn FnMut(i64, &str)) ->
 }
 
 /// Allocations that took over the age of another one: their numbers were equal, their handles were not.
-fn of_another_age(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
-    let mut statement = connection.prepare(
+fn of_another_age(tx: &ReadTx<'_>) -> rusqlite::Result<Vec<i64>> {
+    let mut statement = tx.prepare(
         "SELECT id FROM allocation WHERE tuple_since <> first_seen AND (pair, tuple) IN (SELECT pair, tuple FROM allocation \
          GROUP BY pair, tuple HAVING count(DISTINCT quote(address) || quote(sequence) || block_create_revision || \
          quote(handle)) > 1)",
@@ -129,30 +130,30 @@ fn of_another_age(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
 }
 
 /// Brings a file of schema 1 to schema 2, whose tables `tables` makes.
-pub(super) fn to_schema_2(connection: &Connection, tables: &str) -> rusqlite::Result<()> {
-    let (mixed, aged) = (mixed(connection)?, of_another_age(connection)?);
-    connection.execute_batch(tables)?;
-    let mut mark = connection.prepare(
+pub(super) fn to_schema_2(tx: &WriteTx<'_>, tables: &str) -> rusqlite::Result<()> {
+    let (mixed, aged) = (mixed(tx)?, of_another_age(tx)?);
+    tx.execute_batch(tables)?;
+    let mut mark = tx.write(
         "UPDATE finding SET mixed_with = ?2, mixed_until = (SELECT coalesce(max(id), 0) FROM audit WHERE pair = finding.pair) \
          WHERE id = ?1",
     )?;
     for finding in mixed {
         mark.execute(params![finding.finding, finding.with])?;
     }
-    let mut young = connection.prepare(
+    let mut young = tx.write(
         "UPDATE allocation SET tuple_since = first_seen, tuple_since_at = coalesce((SELECT judged FROM audit \
          WHERE id = first_seen), tuple_since_at) WHERE id = ?1",
     )?;
     for allocation in aged {
         young.execute([allocation])?;
     }
-    owners(connection)
+    owners(tx)
 }
 
 /// The hashes of the owners of what is open, made anew from the row: else the next audit would take every allocation for
 /// one whose owners changed.
-fn owners(connection: &Connection) -> rusqlite::Result<()> {
-    let mut select = connection.prepare(
+fn owners(tx: &WriteTx<'_>) -> rusqlite::Result<()> {
+    let mut select = tx.prepare(
         "SELECT a.id, b.cidr, u.text, node.text, ns.text, a.pod, a.allocated, a.more FROM allocation a \
          JOIN block b ON b.id = a.block JOIN name u ON u.id = a.use LEFT JOIN name node ON node.id = a.node \
          LEFT JOIN name ns ON ns.id = a.namespace WHERE a.last_seen IS NULL",
@@ -173,7 +174,7 @@ fn owners(connection: &Connection) -> rusqlite::Result<()> {
         };
         known.push((row.get(0)?, owned.hash()));
     }
-    let mut update = connection.prepare("UPDATE allocation SET owner = ?2 WHERE id = ?1")?;
+    let mut update = tx.write("UPDATE allocation SET owner = ?2 WHERE id = ?1")?;
     for (id, owner) in known {
         update.execute([id, owner as i64])?;
     }

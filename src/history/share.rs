@@ -41,7 +41,7 @@ pub(super) fn prepare(_: &Path) {}
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
-    use crate::history::{Db, Journal, Mode};
+    use crate::history::{Db, Journal, PATIENCE};
 
     fn mode(path: &std::path::Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -53,11 +53,11 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(of_folder)).unwrap();
             let path = folder.path().join("history.db");
-            drop(Db::open(&path, Mode::Write(Journal::Wal)).unwrap());
+            drop(Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap());
             assert_eq!(mode(&path) == 0o660, is_shared, "{:o} in {of_folder:o}", mode(&path));
             // One that an earlier version made.
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-            let db = Db::open(&path, Mode::Write(Journal::Wal)).unwrap();
+            let db = Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap();
             assert_eq!(mode(&path), if is_shared { 0o664 } else { 0o644 });
             let shm = super::super::rest::beside(&path, "-shm");
             assert_eq!(mode(&shm), mode(&path), "SQLite's own files have its mode");

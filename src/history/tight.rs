@@ -12,16 +12,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::{failed, patiently};
+use super::open::{PATIENCE, failed, patiently};
 use super::rest::Rest;
-use super::{Db, Journal, Mode, kill, migrate};
+use super::{Db, Journal, ToWrite, kill, migrate};
 use crate::error::Error;
 
 /// A copy that is worked on in the place of a history that has no room.
 #[derive(Debug)]
 pub struct Tight {
     /// The copy.
-    pub db: Db,
+    pub db: Db<ToWrite>,
     path: PathBuf,
     folder: tempfile::TempDir,
     /// Holds SQLite's lock. Declared before the file: closing that would let go of it.
@@ -79,7 +79,7 @@ impl Tight {
         );
         let copy = folder.path().join("history.db");
         std::io::copy(&mut &file, &mut File::create_new(&copy).map_err(no_copy)?).map_err(no_copy)?;
-        let db = Db::open(&copy, Mode::Write(Journal::Truncate))?;
+        let db = Db::open_to_write(&copy, Journal::Truncate, PATIENCE)?;
         Ok(Tight { db, path: path.to_path_buf(), folder, lock, file })
     }
 

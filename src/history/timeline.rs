@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use rusqlite::{Connection, Row};
+use rusqlite::Row;
 use serde::Deserialize;
 
+use super::ReadTx;
 use crate::model::{Code, Input, InputState, Time};
 
 /// What an audit read and ran; most audits share one.
@@ -98,9 +99,9 @@ pub struct Timeline {
 
 impl Timeline {
     /// Reads it.
-    pub fn of(connection: &Connection, pair: i64) -> rusqlite::Result<Timeline> {
+    pub fn of(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Timeline> {
         let mut abouts: HashMap<i64, Rc<About>> = HashMap::new();
-        let mut read_about = connection.prepare_cached("SELECT text FROM about WHERE id = ?1")?;
+        let mut read_about = tx.prepare_cached("SELECT text FROM about WHERE id = ?1")?;
         let mut about = |id: i64| -> rusqlite::Result<Rc<About>> {
             if let Some(known) = abouts.get(&id) {
                 return Ok(Rc::clone(known));
@@ -110,8 +111,8 @@ impl Timeline {
             abouts.insert(id, Rc::clone(&parsed));
             Ok(parsed)
         };
-        let mut statement = connection
-            .prepare_cached("SELECT id, judged, started, keys, about FROM audit WHERE pair = ?1 ORDER BY id")?;
+        let mut statement =
+            tx.prepare_cached("SELECT id, judged, started, keys, about FROM audit WHERE pair = ?1 ORDER BY id")?;
         let mut rows = statement.query([pair])?;
         let mut audits = Vec::new();
         while let Some(row) = rows.next()? {

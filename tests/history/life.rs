@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ipaudit::history::{Db, PATIENCE};
 use serde_json::{Value, json};
 
 use super::{HOUR, audit, command, folder, history, later, number, whole};
@@ -123,9 +124,9 @@ fn a_finding_goes_and_comes_back_and_its_allocation_has_two_uncertain_ends() {
     assert_eq!(scene.text(&format!("SELECT ending {episode} '{leak}'")), "resolved");
     assert_eq!(number(&scene.db, &format!("SELECT audits_seen {episode} '{leak}'")), 2);
     // The same tuple lies in two intervals: seen in audits 1 and 2, not in 3, seen in 4.
-    let db = ipaudit::history::Db::open(&scene.db, ipaudit::history::Mode::Read).unwrap();
+    let db = Db::open_to_read(&scene.db, PATIENCE).unwrap();
     let whose = ipaudit::history::query::Whose::Address(leak.parse().unwrap());
-    let intervals = db.allocations(1, &whose).unwrap();
+    let intervals = db.read().unwrap().allocations(1, &whose).unwrap();
     let ends: Vec<_> = intervals
         .iter()
         .map(|i| {
@@ -155,9 +156,9 @@ fn what_was_not_read_closes_nothing() {
     let second = scene.audit(1);
     assert!(find(&second, "IPA110", &leak).is_none());
     assert_eq!((&second["history"]["resolved"], &second["exit_code"]), (&0.into(), &3.into()));
-    let db = ipaudit::history::Db::open(&scene.db, ipaudit::history::Mode::Read).unwrap();
+    let db = Db::open_to_read(&scene.db, PATIENCE).unwrap();
     let about = ipaudit::history::query::About { subjects: vec![leak.clone()], ..Default::default() };
-    let open = db.findings_about(1, &about).unwrap();
+    let open = db.read().unwrap().findings_about(1, &about).unwrap();
     let open = open.iter().find(|f| f.code.0 == 110).unwrap();
     assert_eq!(open.ending, ipaudit::history::query::Ending::InputMissing);
     assert_eq!((open.audits_seen, open.last_seen.audit), (1, 1));
@@ -207,9 +208,10 @@ fn an_earlier_audit_is_the_first_look() {
     let second = scene.audit_after(120, &["--settle", "1m"]);
     assert_eq!(state(&second), "confirmed");
     assert_eq!(find(&second, "IPA110", &leak).unwrap()["audits_seen"], 2);
-    let db = ipaudit::history::Db::open(&scene.db, ipaudit::history::Mode::Read).unwrap();
+    let db = Db::open_to_read(&scene.db, PATIENCE).unwrap();
     let handle = handle_of(&first, &leak);
     let whose = ipaudit::history::query::Whose::Handle(handle.clone());
+    let db = db.read().unwrap();
     let allocation = &db.allocations(1, &whose).unwrap()[0];
     let tuple = ipaudit::model::AllocationTuple {
         address: leak.parse().unwrap(),
@@ -255,15 +257,15 @@ fn what_we_released_is_said_to_be_released() {
     let scene = Scene::new();
     let leak = a_leak(&scene.audit(0));
     let now = ipaudit::model::Time(i64::MAX / 2);
-    let mut db = ipaudit::history::Db::open(&scene.db, ipaudit::history::Mode::Write(Default::default())).unwrap();
+    let mut db = Db::open_to_write(&scene.db, Default::default(), PATIENCE).unwrap();
     let asked = NewRelease { asked: "{}".to_owned(), started: now, plan: "{}".to_owned(), ..NewRelease::default() };
     let release = db.begin_release(1, &asked).unwrap();
     let subjects = vec![(ipaudit::model::SubjectKind::Address, leak.clone())];
     let step = db.intend(release, &Intent { at: now, subjects, ..Intent::default() }).unwrap();
-    assert_eq!(db.unsettled_releases(1).unwrap().len(), 1);
+    assert_eq!(db.read().unwrap().unsettled_releases(1).unwrap().len(), 1);
     db.settle(step, StepOutcome::Applied, Some(9), "", now).unwrap();
     db.finish_release(release, "done", now).unwrap();
-    assert!(db.unsettled_releases(1).unwrap().is_empty());
+    assert!(db.read().unwrap().unsettled_releases(1).unwrap().is_empty());
     drop(db);
     free(&scene.etcd, &leak);
     scene.audit(1);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipaudit::history::{Db, Journal, Mode};
+use ipaudit::history::{Db, Journal, PATIENCE, ReadTx, ToWrite};
 use ipaudit::model::{AllocationTuple, Code, SubjectKind};
 use rusqlite::Connection;
 
@@ -63,8 +63,8 @@ fn command(db: &Path, args: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
-fn migrated(path: &Path) -> Db {
-    Db::open(path, Mode::Write(Journal::Truncate)).unwrap()
+fn migrated(path: &Path) -> Db<ToWrite> {
+    Db::open_to_write(path, Journal::Truncate, PATIENCE).unwrap()
 }
 
 fn number(path: &Path, what: &str) -> i64 {
@@ -72,7 +72,7 @@ fn number(path: &Path, what: &str) -> i64 {
 }
 
 /// How many audits a release may count for the leak of this allocation.
-fn observed(db: &Db, path: &Path, address: &str, number: u64) -> usize {
+fn observed(db: &ReadTx<'_>, path: &Path, address: &str, number: u64) -> usize {
     let created = format!("SELECT block_create_revision FROM allocation WHERE id = {number}");
     let tuple = AllocationTuple {
         address: address.parse().unwrap(),
@@ -93,21 +93,25 @@ fn findings_that_shared_a_number_are_named_and_count_as_not_seen() {
     let named = format!("finding 77, IPA110 {ONE}, may hold observations of {OTHER}, with which it shared its number");
     assert!(says.contains(&named) && says.contains(&format!("as {ONE} with {OTHER}")), "{says}");
     assert!(!says.contains("10.65.40.40"), "{says}");
-    let db = Db::open(&path, Mode::Read).unwrap();
-    assert_eq!(observed(&db, &path, "10.65.40.40", 703), 0, "not before it was looked through");
+    let db = Db::open_to_read(&path, PATIENCE).unwrap();
+    let tx = db.read().unwrap();
+    assert_eq!(observed(&tx, &path, "10.65.40.40", 703), 0, "not before it was looked through");
     // Everything else of it is read all the same, by whoever may not write it.
-    let past = db.past(&ipaudit::record::cluster_key(&scene().snapshot).unwrap()).unwrap();
+    let past = tx.past(&ipaudit::record::cluster_key(&scene().snapshot).unwrap()).unwrap();
     assert_eq!((past.open.len(), past.audits, past.allocations.0.len()), (4, 3, 8));
     assert!(past.etcd.is_some() && !past.keys.knows(b"/calico/ipam/v2/config"));
+    drop(tx);
     drop(db);
     assert_eq!(command(&path, &["export"]).0, Some(0));
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "looking changes nothing");
 
     let db = migrated(&path);
-    assert_eq!(db.check().unwrap(), Vec::<String>::new());
-    assert_eq!(observed(&db, &path, ONE, 701), 0, "nobody can tell whose observations these were");
-    assert_eq!(observed(&db, &path, OTHER, 702), 0);
-    assert_eq!(observed(&db, &path, "10.65.40.40", 703), 3, "an address of a number of its own");
+    let tx = db.read().unwrap();
+    assert_eq!(tx.check().unwrap(), Vec::<String>::new());
+    assert_eq!(observed(&tx, &path, ONE, 701), 0, "nobody can tell whose observations these were");
+    assert_eq!(observed(&tx, &path, OTHER, 702), 0);
+    assert_eq!(observed(&tx, &path, "10.65.40.40", 703), 3, "an address of a number of its own");
+    drop(tx);
     drop(db);
     let (code, says) = command(&path, &["check"]);
     assert_eq!(code, Some(0), "{says}");
@@ -186,9 +190,10 @@ fn stamps_of_an_old_history_count_for_nothing() {
     let handle = subject(&path);
     let db = migrated(&path);
     let key = ipaudit::record::cluster_key(&scene().snapshot).unwrap();
-    let past = db.past(&key).unwrap();
+    let past = db.read().unwrap().past(&key).unwrap();
     assert!(past.open.len() == 2 && past.open.iter().all(|(_, f)| f.stamp.is_none()));
-    let orphan = |db: &Db| {
+    let orphan = |db: &Db<ToWrite>| {
+        let db = db.read().unwrap();
         let past = db.past(&key).unwrap();
         let stamp = past.open.get(Code(201), SubjectKind::Handle, &handle).unwrap().stamp;
         // An unknown stamp is none that anything has now.
@@ -236,7 +241,7 @@ fn a_finding_that_comes_back_after_a_prune_is_not_new() {
     let again = audit(&mut with);
     assert!(again.came_back == 2 && again.lives.iter().all(|life| life.episode == 3));
     assert_eq!(number(&path, "SELECT count(*) FROM forgotten WHERE episode = 1"), 2);
-    assert_eq!(migrated(&path).check().unwrap(), Vec::<String>::new());
+    assert_eq!(migrated(&path).read().unwrap().check().unwrap(), Vec::<String>::new());
 }
 
 /// Two clusters in one file may have the same keys.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipaudit::history::query::{Ending, Filter, Which, Whose, Window};
 use ipaudit::history::release::{Intent, KeyIntent, NewRelease, StepOutcome};
-use ipaudit::history::{Db, Journal, Mode};
+use ipaudit::history::{Db, Journal, PATIENCE, ReadTx};
 use ipaudit::model::SubjectKind;
 
 use crate::world::Scene;
@@ -32,7 +32,7 @@ fn write(path: &Path) {
     scene.settle();
     scene.later(HOUR);
     scene.audit(path, true);
-    let mut db = Db::open(path, Mode::Write(Journal::Truncate)).unwrap();
+    let mut db = Db::open_to_write(path, Journal::Truncate, PATIENCE).unwrap();
     let asked = NewRelease {
         asked: r#"{"by":"somebody"}"#.to_owned(),
         started: scene.snapshot.now,
@@ -61,7 +61,7 @@ fn every_past_schema_opens_and_goes_on() {
         let work = tempfile::tempdir().unwrap();
         let path = work.path().join("history.db");
         std::fs::copy(&old, &path).unwrap();
-        says_what_it_said(&Db::open(&path, Mode::Read).unwrap());
+        says_what_it_said(&Db::open_to_read(&path, PATIENCE).unwrap().read().unwrap());
         let mut scene = Scene::of(3, 2);
         scene.replace_a_pod();
         scene.settle();
@@ -77,9 +77,10 @@ fn every_past_schema_opens_and_goes_on() {
         }
         assert_eq!(number("SELECT epoch FROM pair"), 1);
         drop(connection);
-        let db = Db::open(&path, Mode::Read).unwrap();
-        assert_eq!(db.check().unwrap(), Vec::<String>::new(), "version {version}");
-        says_what_it_said(&db);
+        let db = Db::open_to_read(&path, PATIENCE).unwrap();
+        let tx = db.read().unwrap();
+        assert_eq!(tx.check().unwrap(), Vec::<String>::new(), "version {version}");
+        says_what_it_said(&tx);
         let backup = work.path().join(format!("history.db.v{version}.backup"));
         assert_eq!(backup.exists(), version < schemas(), "a copy before a migration, and only then");
     }
@@ -91,19 +92,21 @@ fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known(
     let work = tempfile::tempdir().unwrap();
     let path = work.path().join("history.db");
     std::fs::copy(folder("tests/old_histories").join("v1.db"), &path).unwrap();
-    let known = |mode: Mode| {
-        let db = Db::open(&path, mode).unwrap();
-        let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
-        db.handles_last_known(1, &open[0].subject).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
+    let known = |tx: ReadTx<'_>| {
+        let open = tx.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+        tx.handles_last_known(1, &open[0].subject).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
     };
-    let before = known(Mode::Read);
-    let audits = Db::open(&path, Mode::Read).unwrap().audits(1, Window::ALL).unwrap();
+    let db = Db::open_to_read(&path, PATIENCE).unwrap();
+    let before = known(db.read().unwrap());
+    let audits = db.read().unwrap().audits(1, Window::ALL).unwrap();
     let last = audits.iter().max_by_key(|audit| audit.id).unwrap();
     assert_eq!(before, [(last.etcd_revision, last.judged)], "the last audit, not the one that saw it first");
-    assert_eq!(known(Mode::Write(Journal::Truncate)), before);
+    drop(db);
+    let db = Db::open_to_write(&path, Journal::Truncate, PATIENCE).unwrap();
+    assert_eq!(known(db.read().unwrap()), before);
 }
 
-fn says_what_it_said(db: &Db) {
+fn says_what_it_said(db: &ReadTx<'_>) {
     let pairs = db.pairs().unwrap();
     assert_eq!((pairs.len(), pairs[0].known, !pairs[0].uids.is_empty()), (1, true, true));
     let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
@@ -136,7 +139,7 @@ fn no_migration_was_edited_since_its_file_was_written() {
     };
     let work = tempfile::tempdir().unwrap();
     let fresh = work.path().join("fresh.db");
-    drop(Db::open(&fresh, Mode::Write(Journal::Truncate)).unwrap());
+    drop(Db::open_to_write(&fresh, Journal::Truncate, PATIENCE).unwrap());
     let present = work.path().join("present.db");
     std::fs::copy(folder("tests/old_histories").join(format!("v{}.db", schemas())), &present).unwrap();
     assert_eq!(schema(&present), schema(&fresh));

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use ipaudit::history::{Db, Journal, PATIENCE};
 use rusqlite::Connection;
 
 use crate::world::Scene;
@@ -72,8 +73,7 @@ fn simulated_days_stay_within_the_promise() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     let mut sizes = Vec::new();
-    let mut db =
-        ipaudit::history::Db::open(&path, ipaudit::history::Mode::Write(ipaudit::history::Journal::Wal)).unwrap();
+    let mut db = Db::open_to_write(&path, Journal::Wal, PATIENCE).unwrap();
     for audit in 0..audits {
         if audit % (audits / 3) == 0 {
             sizes.push(used(&path));
@@ -124,8 +124,7 @@ fn a_year_is_kept_for_90_days() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history.db");
     let day = Duration::from_secs(86_400);
-    let mut db =
-        ipaudit::history::Db::open(&path, ipaudit::history::Mode::Write(ipaudit::history::Journal::Truncate)).unwrap();
+    let mut db = Db::open_to_write(&path, Journal::Truncate, PATIENCE).unwrap();
     let mut audits = 0;
     for _ in 0..365 {
         scene.later(day);
@@ -136,7 +135,7 @@ fn a_year_is_kept_for_90_days() {
         assert!(recorded.lives.iter().all(|l| l.audits_seen == audits), "{audits}: {recorded:?}");
         db.prune_daily(scene.snapshot.now, 90 * day).unwrap();
     }
-    assert_eq!(db.check().unwrap(), Vec::<String>::new());
+    assert_eq!(db.read().unwrap().check().unwrap(), Vec::<String>::new());
     drop(db);
     let whole = Connection::open(&path).unwrap();
     let count = |what: &str| whole.query_row(what, [], |row| row.get::<_, i64>(0)).unwrap();

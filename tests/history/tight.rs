@@ -4,6 +4,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use ipaudit::history::{Db, PATIENCE};
+
 use super::{HOUR, audit, command, history, later, number, whole};
 use crate::servers::command::{ipaudit, json, stderr};
 use crate::servers::golden::{Case, Moment};
@@ -222,7 +224,7 @@ fn an_old_history_on_a_disk_that_is_too_small_for_two_is_told_how_much_room_it_n
             let mut prune = ipaudit();
             let output = prune.args(["history", "prune", "--keep", "0s", "--yes", "--db"]).arg(&db).output().unwrap();
             assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
-            let error = match ipaudit::history::Db::open(&db, ipaudit::history::Mode::Write(Default::default())) {
+            let error = match Db::open_to_write(&db, Default::default(), PATIENCE) {
                 Ok(_) => panic!("there was room for all of it"),
                 Err(error) => error,
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipaudit::checks::{self, Outcome, World};
 use ipaudit::decode::{self, Kv};
-use ipaudit::history::{Db, Journal, Mode};
+use ipaudit::history::{Db, Journal, PATIENCE, ToWrite};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::record::Recorded;
 use ipaudit::model::{HandleId, Input, InputState, Snapshot, Time, Uid};
@@ -101,13 +101,13 @@ impl Scene {
 
     /// An audit: checked when `checked`, else recorded as one that found nothing.
     pub fn audit(&self, path: &Path, checked: bool) -> Recorded {
-        let mut db = Db::open(path, Mode::Write(Journal::Wal)).unwrap();
+        let mut db = Db::open_to_write(path, Journal::Wal, PATIENCE).unwrap();
         self.audit_into(&mut db, checked)
     }
 
-    pub fn audit_into(&self, db: &mut Db, checked: bool) -> Recorded {
+    pub fn audit_into(&self, db: &mut Db<ToWrite>, checked: bool) -> Recorded {
         let key = record::cluster_key(&self.snapshot).unwrap();
-        let past = db.past(&key).unwrap();
+        let past = db.read().unwrap().past(&key).unwrap();
         let ledger = Ledger::build(&self.snapshot, ScopeFlag::Auto, Some(&past));
         let outcome = match checked {
             true => checks::run(&World { snapshot: &self.snapshot, ledger: &ledger, past: Some(&past) }),

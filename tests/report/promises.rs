@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ipaudit::history::release::{Intent, NewRelease, StepOutcome};
-use ipaudit::history::{Db, Mode};
+use ipaudit::history::{Db, PATIENCE};
 use serde_json::{Value, json};
 
 use super::{audit, audit_of, document, finding, is, objects, report, subjects};
@@ -142,7 +142,7 @@ fn what_we_released_is_told_apart_from_what_went_by_itself() {
     // What `release` writes into the history: the intent before, the outcome after.
     // A release is of real time, as an audit's start; whenever this runs, it is after the first audit.
     let at = ipaudit::model::Time(i64::MAX / 2);
-    let mut db = Db::open(&scene.db, Mode::Write(Default::default())).unwrap();
+    let mut db = Db::open_to_write(&scene.db, Default::default(), PATIENCE).unwrap();
     let asked = NewRelease { asked: "{}".to_owned(), started: at, plan: "{}".to_owned(), ..NewRelease::default() };
     let release = db.begin_release(1, &asked).unwrap();
     let subjects_of = vec![(ipaudit::model::SubjectKind::Address, ours.clone())];

@@ -4,9 +4,9 @@ use crate::checks::handles::orphaned_handle;
 use crate::cli::gather::present;
 use crate::cli::history_args::DbArgs;
 use crate::error::Error;
-use crate::history::Db;
 use crate::history::query::Window;
 use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome as Word, StepRow, Watch};
+use crate::history::{Db, ReadTx, ToWrite};
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
 use crate::model::{AllocationTuple, Code, Input, InputState, Observation, Past, Snapshot, SubjectKind, Time};
@@ -20,7 +20,7 @@ use crate::record::cluster_key;
 /// until then no audit is newer.
 pub fn last_audit(args: &DbArgs) -> i64 {
     let db = args.open_to_read_if_there();
-    db.and_then(|db| db.map_or(Ok(0), |db| db.last_audit())).unwrap_or(i64::MAX)
+    db.and_then(|db| db.map_or(Ok(0), |db| db.read()?.last_audit())).unwrap_or(i64::MAX)
 }
 
 /// What became of one transaction.
@@ -36,7 +36,7 @@ pub enum StepOutcome {
 #[derive(Debug)]
 pub struct Recorder {
     args: DbArgs,
-    db: Option<Db>,
+    db: Option<Db<ToWrite>>,
     key: ClusterKey,
     pair: Option<i64>,
     watch: Option<Watch>,
@@ -80,8 +80,10 @@ impl Recorder {
     pub fn make(&mut self) -> Result<(), Error> {
         if self.db.is_none() {
             let db = self.args.open_for_writing()?;
-            self.pair = db.pair_of(&self.key)?;
-            self.watch = self.pair.map(|pair| db.watch(pair)).transpose()?;
+            let tx = db.read()?;
+            self.pair = tx.pair_of(&self.key)?;
+            self.watch = self.pair.map(|pair| tx.watch(pair)).transpose()?;
+            drop(tx);
             self.db = Some(db);
         }
         Ok(())
@@ -97,8 +99,13 @@ impl Recorder {
         Ok(self.db.is_none().then(words))
     }
 
-    fn db(&mut self) -> Result<&mut Db, Error> {
+    fn db(&mut self) -> Result<&mut Db<ToWrite>, Error> {
         self.db.as_mut().ok_or_else(|| Error::new("write into the history").cause("it was not opened"))
+    }
+
+    /// What the history says; nothing where there is none yet.
+    fn ask<T: Default>(&self, question: impl FnOnce(&ReadTx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.db.as_ref().map_or_else(|| Ok(T::default()), |db| question(&db.read()?))
     }
 
     /// What earlier audits recorded.
@@ -106,7 +113,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn past(&self) -> Result<Past, Error> {
-        self.db.as_ref().map_or_else(|| Ok(Past::default()), |db| db.past(&self.key))
+        self.ask(|tx| tx.past(&self.key))
     }
 
     /// Whether the pair has a name, so that a release can be recorded and found again.
@@ -122,15 +129,15 @@ impl Recorder {
     /// How often audits have seen this very handle orphaned, by its id as stored and the finding's stamp. What cannot be
     /// read has not been seen.
     pub fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
-        let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
-        Observation::of(&db.orphan_observations(watch, orphaned_handle::CHECK.code, id, stamp).unwrap_or_default())
+        let (watch, code) = (self.watch.as_ref()?, orphaned_handle::CHECK.code);
+        Observation::of(&self.ask(|tx| tx.orphan_observations(watch, code, id, stamp)).unwrap_or_default())
     }
 
     /// How often audits have seen this very allocation with this finding (leaked, awaited) while its node (Calico's name)
     /// was Ready, or gone.
     pub fn address(&self, code: Code, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
-        let (db, watch) = (self.db.as_ref()?, self.watch.as_ref()?);
-        Observation::of(&db.address_observations(watch, code, tuple, node).unwrap_or_default())
+        let watch = self.watch.as_ref()?;
+        Observation::of(&self.ask(|tx| tx.address_observations(watch, code, tuple, node)).unwrap_or_default())
     }
 
     /// Records that a release (or an undo) begins; gives its number.
@@ -210,8 +217,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn unsettled(&self) -> Result<Vec<ReleaseRow>, Error> {
-        let found = self.db.as_ref().zip(self.pair).map(|(db, pair)| db.unsettled_releases(pair));
-        found.unwrap_or_else(|| Ok(Vec::new()))
+        self.ask(|tx| self.pair.map_or(Ok(Vec::new()), |pair| tx.unsettled_releases(pair)))
     }
 
     /// All releases of the pair.
@@ -220,8 +226,7 @@ impl Recorder {
     /// A history that cannot be read.
     pub fn releases(&self) -> Result<Vec<ReleaseRow>, Error> {
         let all = Window { since: Time(i64::MIN), until: Time(i64::MAX) };
-        let found = self.db.as_ref().zip(self.pair).map(|(db, pair)| db.releases(pair, all));
-        found.unwrap_or_else(|| Ok(Vec::new()))
+        self.ask(|tx| self.pair.map_or(Ok(Vec::new()), |pair| tx.releases(pair, all)))
     }
 
     /// One release, of whatever pair.
@@ -229,7 +234,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be read.
     pub fn release(&self, id: i64) -> Result<Option<ReleaseRow>, Error> {
-        self.db.as_ref().map_or(Ok(None), |db| db.release(id))
+        self.ask(|tx| tx.release(id))
     }
 }
 

@@ -1,11 +1,11 @@
 //! Findings in a window of time: opened, ended, open, came back; and what they were made from.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::{Ending, Filter, FindingRow, Seen, Window};
 use crate::error::Error;
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::timeline::{Counter, Timeline, time};
 use crate::model::{Code, Severity};
 
@@ -70,7 +70,7 @@ const COLUMNS: &str = "f.id, f.pair, f.code, f.kind, f.subject, f.episode, f.ope
 const JOINS: &str = "FROM finding f LEFT JOIN name n ON n.id = f.node LEFT JOIN name s ON s.id = f.namespace \
     LEFT JOIN name p ON p.id = f.pool";
 
-impl Db {
+impl ReadTx<'_> {
     /// Findings of a pair, worst first, then by code, then in the order in which they were found.
     ///
     /// # Errors
@@ -99,7 +99,7 @@ impl Db {
     /// A file that cannot be read.
     pub fn evidence(&self, finding: i64) -> Result<Option<(String, String)>, Error> {
         let what = "SELECT first, coalesce(last, first) FROM evidence WHERE finding = ?1";
-        let read = self.connection.query_row(what, [finding], |row| Ok((row.get(0)?, row.get(1)?))).optional();
+        let read = self.query_row(what, [finding], |row| Ok((row.get(0)?, row.get(1)?))).optional();
         read.map_err(self.failed("read the evidence of the history"))
     }
 
@@ -136,10 +136,9 @@ impl Db {
     }
 
     fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<FindingRow>> {
-        let timeline = Timeline::of(&self.connection, pair)?;
-        let mut seen =
-            Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(&self.connection, pair)? };
-        let mut statement = self.connection.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
+        let timeline = Timeline::of(self, pair)?;
+        let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(self, pair)? };
+        let mut statement = self.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
@@ -161,8 +160,8 @@ pub(in crate::history) struct Gap {
 
 impl Gap {
     /// All of a pair, by finding.
-    pub(in crate::history) fn all(connection: &Connection, pair: i64) -> rusqlite::Result<Vec<Gap>> {
-        let mut statement = connection.prepare_cached(
+    pub(in crate::history) fn all(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Vec<Gap>> {
+        let mut statement = tx.prepare_cached(
             "SELECT g.finding, g.first, g.last FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 \
              ORDER BY 1, 2",
         )?;

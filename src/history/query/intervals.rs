@@ -5,7 +5,7 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::{AllocationInterval, CapacityAt, NodeInterval, PodInterval, Reboot, Seen, Span, Whose, Window};
 use crate::error::Error;
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::history::timeline::Timeline;
 use crate::model::{Addr, Input, Time, Uid};
 
@@ -50,8 +50,8 @@ struct Ends {
 
 impl Ends {
     /// `inputs`: what has to be read for the thing to be seen.
-    fn of(db: &Db, pair: i64, inputs: &[Input]) -> rusqlite::Result<Ends> {
-        let timeline = Timeline::of(&db.connection, pair)?;
+    fn of(db: &ReadTx<'_>, pair: i64, inputs: &[Input]) -> rusqlite::Result<Ends> {
+        let timeline = Timeline::of(db, pair)?;
         let looked = timeline.audits.iter().rev().find(|a| inputs.iter().all(|i| a.about.complete(*i)));
         let latest = looked.map(|a| Seen { audit: a.id, at: a.judged });
         Ok(Ends { timeline, latest })
@@ -90,7 +90,7 @@ fn asked(whose: &Whose, handle: &str, node: &str, table: &str) -> (String, Vec<V
     }
 }
 
-impl Db {
+impl ReadTx<'_> {
     /// Allocations by IPAM's record, by address, then oldest first. By address they come from an index; else the
     /// table is looked through.
     ///
@@ -102,7 +102,7 @@ impl Db {
             let (what, mut values) =
                 asked(whose, "(a.handle = ?1 OR substr(a.handle, -length(?1) - 1) = '.' || ?1)", "node.text = ?", "a");
             values.push(Value::from(pair));
-            let mut statement = self.connection.prepare(&format!(
+            let mut statement = self.prepare(&format!(
                 "SELECT a.address, b.cidr, a.block_create_revision, a.sequence, a.handle, u.text, node.text, ns.text, a.pod, \
                  a.allocated, a.more, a.not_seen_before, a.first_seen, a.last_seen, a.not_seen_after, a.changes \
                  FROM allocation a JOIN block b ON b.id = a.block JOIN name u ON u.id = a.use \
@@ -140,7 +140,7 @@ impl Db {
             let ends = Ends::of(self, pair, &[Input::Pods])?;
             let (what, mut values) = asked(whose, "0 AND '' = ?", "node.text = ?", "a");
             values.push(Value::from(pair));
-            let mut statement = self.connection.prepare(&format!(
+            let mut statement = self.prepare(&format!(
                 "SELECT a.address, a.uid, ns.text, a.pod, node.text, g.text, a.not_seen_before, a.first_seen, a.last_seen, \
                  a.not_seen_after FROM pod_address a JOIN name ns ON ns.id = a.namespace JOIN name node ON node.id = a.node \
                  JOIN name g ON g.id = a.grade WHERE {what} AND a.pair = ? ORDER BY a.address, a.id"
@@ -168,7 +168,7 @@ impl Db {
     pub fn nodes(&self, pair: i64, name: Option<&str>) -> Result<Vec<NodeInterval>, Error> {
         let read = || {
             let ends = Ends::of(self, pair, &[Input::CalicoNodes, Input::KubeNodes])?;
-            let mut statement = self.connection.prepare_cached(
+            let mut statement = self.prepare_cached(
                 "SELECT c.text, k.text, s.ours, s.present, b.text, s.ready, a.text, s.not_seen_before, s.first_seen, \
                  s.last_seen, s.not_seen_after FROM node_state s LEFT JOIN name c ON c.id = s.calico \
                  LEFT JOIN name k ON k.id = s.kubernetes LEFT JOIN name b ON b.id = s.boot_id \
@@ -221,8 +221,8 @@ impl Db {
     /// A file that cannot be read.
     pub fn capacity(&self, pair: i64, window: Window) -> Result<Vec<CapacityAt>, Error> {
         let read = || {
-            let timeline = Timeline::of(&self.connection, pair)?;
-            let mut statement = self.connection.prepare_cached(
+            let timeline = Timeline::of(self, pair)?;
+            let mut statement = self.prepare_cached(
                 "SELECT p.text, c.text, k.audit, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, k.reserved, \
                  k.free, k.blocks, k.free_blocks, k.gone FROM capacity k JOIN name p ON p.id = k.pool \
                  JOIN name c ON c.id = k.cidr WHERE k.pair = ?1 ORDER BY p.text, k.audit",

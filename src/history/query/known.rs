@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::intervals::address_bytes;
 use crate::error::Error;
-use crate::history::Db;
+use crate::history::ReadTx;
 use crate::model::{Addr, Cidr, SubjectKind, Time};
 
 /// The last audit of this life of the datastore that saw a thing.
@@ -21,7 +21,7 @@ pub struct LastKnown<T> {
 /// What is open was seen by the last audit that read all keys, or by the one that saw it first.
 const NEWEST: &str = "(SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?2 AND keys <> 0)";
 
-impl Db {
+impl ReadTx<'_> {
     /// Handles of this id, or of this container, by allocations and findings about them.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Db {
             is_it("subject")
         );
         let read = || {
-            let mut statement = self.connection.prepare(&what)?;
+            let mut statement = self.prepare(&what)?;
             let rows = statement.query_map(params![id, pair, SubjectKind::Handle.word()], |row| {
                 Ok(LastKnown {
                     what: row.get(0)?,
@@ -70,7 +70,7 @@ impl Db {
             let (revision, cluster_id, at) = (row.get(1)?, row.get::<_, i64>(2)? as u64, Time(row.get(3)?));
             Ok(cidr.map(|what| LastKnown { what, revision, cluster_id, at }))
         };
-        let row = self.connection.query_row(&what, params![address_bytes(address), pair], known).optional();
+        let row = self.query_row(&what, params![address_bytes(address), pair], known).optional();
         row.map(Option::flatten).map_err(self.failed("read the history"))
     }
 }

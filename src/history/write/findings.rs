@@ -45,13 +45,13 @@ impl Writer<'_> {
     fn any_ended(&self) -> rusqlite::Result<bool> {
         let what = "SELECT EXISTS (SELECT 1 FROM finding WHERE pair = ?1 AND ended IS NOT NULL) \
                     OR EXISTS (SELECT 1 FROM forgotten WHERE pair = ?1)";
-        self.connection.query_row(what, [self.pair], |row| row.get(0))
+        self.tx.query_row(what, [self.pair], |row| row.get(0))
     }
 
     /// How often it was there before, whether or not its rows were pruned since.
     fn episodes(&self, new: &NewFinding) -> rusqlite::Result<u64> {
         let one = "pair = ?1 AND code = ?2 AND kind = ?3 AND subject = ?4";
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.tx.prepare_cached(&format!(
             "SELECT max(coalesce((SELECT max(episode) FROM finding WHERE {one}), 0), \
              coalesce((SELECT episode FROM forgotten WHERE {one}), 0))"
         ))?;
@@ -64,7 +64,7 @@ impl Writer<'_> {
         let told = &new.told;
         let confirmed = (told.state == State::Confirmed).then_some(self.audit);
         let (node, namespace, pool) = self.places(told)?;
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.tx.write(
             "INSERT INTO finding (pair, code, kind, subject, episode, opened, opened_at, stamp, stamp_since, stamp_audit, \
              confirmed_audit, face, severity, state, summary, root, node, namespace, pool) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?6, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -88,8 +88,8 @@ impl Writer<'_> {
             namespace,
             pool,
         ])?;
-        let id = self.connection.last_insert_rowid();
-        let mut statement = self.connection.prepare_cached("INSERT INTO evidence (finding, first) VALUES (?1, ?2)")?;
+        let id = self.tx.last_row();
+        let mut statement = self.tx.write("INSERT INTO evidence (finding, first) VALUES (?1, ?2)")?;
         statement.execute(params![id, told.evidence])?;
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Writer<'_> {
             true => "stamp = ?2, stamp_since = ?4, stamp_audit = ?3",
             false => "stamp = ?2, stamp_since = coalesce(stamp_since, ?4), stamp_audit = coalesce(stamp_audit, ?3)",
         };
-        let mut statement = self.connection.prepare_cached(&format!(
+        let mut statement = self.tx.write(&format!(
             "UPDATE finding SET {stamped}, confirmed_audit = {confirmed}, face = ?5, severity = ?6, state = ?7, \
              summary = ?8, root = ?9, node = ?10, namespace = ?11, pool = ?12 WHERE id = ?1"
         ))?;
@@ -130,11 +130,11 @@ impl Writer<'_> {
             namespace,
             pool,
         ])?;
-        let mut statement = self.connection.prepare_cached("UPDATE evidence SET last = ?2 WHERE finding = ?1")?;
+        let mut statement = self.tx.write("UPDATE evidence SET last = ?2 WHERE finding = ?1")?;
         statement.execute(params![changed.row, told.evidence])?;
         if changed.was_hidden {
             let set = "UPDATE gap SET last = ?2 WHERE finding = ?1 AND last IS NULL";
-            self.connection.prepare_cached(set)?.execute([changed.row, self.before])?;
+            self.tx.write(set)?.execute([changed.row, self.before])?;
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Writer<'_> {
     /// What was not seen: ended, or hidden. Gives the number of those that ended.
     fn unseen(&self) -> rusqlite::Result<u64> {
         let timeline = self.timeline()?;
-        let gaps = Gap::all(self.connection, self.pair)?;
+        let gaps = Gap::all(self.tx, self.pair)?;
         let released = self.released()?;
         let mut counter = timeline.counter();
         let mut ended = 0;
@@ -165,7 +165,7 @@ impl Writer<'_> {
                 (Why::RuleChanged, None) => "rule changed",
                 _ => "resolved",
             };
-            let mut statement = self.connection.prepare_cached(
+            let mut statement = self.tx.write(
                 "UPDATE finding SET ended = ?2, ended_at = ?3, last_seen = ?4, audits_seen = ?5 + seen_before, ending = ?6, \
                  release = ?7 WHERE id = ?1",
             )?;
@@ -178,7 +178,7 @@ impl Writer<'_> {
 
     fn hide(&self, unseen: &Unseen) -> rusqlite::Result<()> {
         if !unseen.was_hidden {
-            let mut statement = self.connection.prepare_cached("INSERT INTO gap (finding, first) VALUES (?1, ?2)")?;
+            let mut statement = self.tx.write("INSERT INTO gap (finding, first) VALUES (?1, ?2)")?;
             statement.execute([unseen.row, self.audit])?;
         }
         Ok(())
@@ -186,11 +186,9 @@ impl Writer<'_> {
 
     /// Addresses and handles that a release of ours has taken away since the audit before, and the release.
     fn released(&self) -> rusqlite::Result<HashMap<String, i64>> {
-        let since: Option<i64> = self
-            .connection
-            .query_row("SELECT started FROM audit WHERE id = ?1", [self.before], |row| row.get(0))
-            .optional()?;
-        let mut statement = self.connection.prepare_cached(
+        let since: Option<i64> =
+            self.tx.query_row("SELECT started FROM audit WHERE id = ?1", [self.before], |row| row.get(0)).optional()?;
+        let mut statement = self.tx.prepare_cached(
             "SELECT s.subject, t.release FROM release_subject s JOIN release_step t ON t.id = s.step \
              JOIN release r ON r.id = t.release WHERE r.pair = ?1 AND t.outcome = 'applied' AND t.settled >= ?2 \
              AND r.undoes IS NULL",
@@ -200,7 +198,7 @@ impl Writer<'_> {
     }
 
     fn subject(&self, row: i64) -> rusqlite::Result<Subject> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.tx.prepare_cached(
             "SELECT f.code, f.subject, n.text, f.opened FROM finding f LEFT JOIN name n ON n.id = f.node WHERE f.id = ?1",
         )?;
         statement.query_row([row], |row| {

@@ -35,10 +35,10 @@ impl Writer<'_> {
         let record = self.record;
         let continued: std::collections::HashSet<i64> =
             record.allocations.opened.iter().filter_map(|row| row.continues).collect();
-        let mut select = self.connection.prepare_cached(
+        let mut select = self.tx.prepare_cached(
             "SELECT b.cidr, b.create_revision, b.version FROM allocation a JOIN block b ON b.id = a.block WHERE a.id = ?1",
         )?;
-        let mut update = self.connection.prepare_cached(
+        let mut update = self.tx.write(
             "UPDATE allocation SET last_seen = max(?2, first_seen), not_seen_after = ?3, changes = ?4 WHERE id = ?1",
         )?;
         for row in &record.allocations.closed {
@@ -60,14 +60,14 @@ impl Writer<'_> {
     /// The last state of blocks; gives the rows of those that were written.
     fn blocks(&mut self) -> rusqlite::Result<HashMap<Cidr, i64>> {
         let mut ids = HashMap::new();
-        let mut select = self.connection.prepare_cached(
+        let mut select = self.tx.prepare_cached(
             "SELECT id, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1 AND cidr = ?2",
         )?;
-        let mut insert = self.connection.prepare_cached(
+        let mut insert = self.tx.write(
             "INSERT INTO block (pair, cidr, create_revision, version, sequence_create_revision, highest_sequence) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?;
-        let mut update = self.connection.prepare_cached(
+        let mut update = self.tx.write(
             "UPDATE block SET create_revision = ?2, version = ?3, sequence_create_revision = ?4, highest_sequence = ?5 \
              WHERE id = ?1",
         )?;
@@ -94,7 +94,7 @@ impl Writer<'_> {
                 }
                 None => {
                     insert.execute(params![self.pair, cidr, block.create_revision, block.version, created, highest])?;
-                    self.connection.last_insert_rowid()
+                    self.tx.last_row()
                 }
             };
             ids.insert(block.cidr, id);
@@ -103,7 +103,7 @@ impl Writer<'_> {
     }
 
     fn block_id(&self, cidr: Cidr) -> rusqlite::Result<i64> {
-        let mut select = self.connection.prepare_cached("SELECT id FROM block WHERE pair = ?1 AND cidr = ?2")?;
+        let mut select = self.tx.prepare_cached("SELECT id FROM block WHERE pair = ?1 AND cidr = ?2")?;
         select.query_row(params![self.pair, cidr.to_string()], |row| row.get(0))
     }
 
@@ -116,11 +116,11 @@ impl Writer<'_> {
             Some(id) => {
                 let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
                 let since = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-                self.connection.query_row(what, [id], since).optional()?
+                self.tx.query_row(what, [id], since).optional()?
             }
         };
         let (since, since_at) = since.unwrap_or((self.audit, self.now.0));
-        let mut insert = self.connection.prepare_cached(
+        let mut insert = self.tx.write(
             "INSERT INTO allocation (pair, address, owner, block, block_create_revision, sequence, handle, use, node, namespace, \
              pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
@@ -157,7 +157,7 @@ impl Writer<'_> {
         for row in &record.pods.opened {
             let (namespace, node) = (self.names.id(&row.namespace)?, self.names.id(&row.node)?);
             let grade = self.names.id(row.grade)?;
-            let mut insert = self.connection.prepare_cached(
+            let mut insert = self.tx.write(
                 "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
@@ -191,7 +191,7 @@ impl Writer<'_> {
             let (calico, kubernetes) =
                 (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
             let (boot, addresses) = (self.names.some(row.boot_id.as_ref())?, self.names.id(&row.addresses)?);
-            let mut insert = self.connection.prepare_cached(
+            let mut insert = self.tx.write(
                 "INSERT INTO node_state (pair, calico, kubernetes, ours, present, boot_id, ready, addresses, not_seen_before, \
                  first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )?;
@@ -216,7 +216,7 @@ impl Writer<'_> {
         let mut set = |names: &[String], what: &str| -> rusqlite::Result<()> {
             for name in names {
                 let id = self.names.id(name)?;
-                self.connection.prepare_cached(what)?.execute(params![self.pair, id, self.now.0])?;
+                self.tx.write(what)?.execute(params![self.pair, id, self.now.0])?;
             }
             Ok(())
         };
@@ -240,7 +240,7 @@ impl Writer<'_> {
 
     fn close(&self, table: &str, rows: &[i64], before: i64) -> rusqlite::Result<()> {
         let what = format!("UPDATE {table} SET last_seen = max(?2, first_seen), not_seen_after = ?3 WHERE id = ?1");
-        let mut update = self.connection.prepare_cached(&what)?;
+        let mut update = self.tx.write(&what)?;
         for row in rows {
             update.execute([*row, before, self.audit])?;
         }

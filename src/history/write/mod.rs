@@ -10,11 +10,12 @@ mod names;
 use std::cell::OnceCell;
 use std::collections::HashSet;
 
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, params};
 
 use self::names::NameTable;
 use super::timeline::Timeline;
-use super::{Db, kill, pair, past};
+use super::tx::WriteTx;
+use super::{Db, ReadTx, ToWrite, kill, pair, past};
 use crate::error::Error;
 use crate::model::finding::{hash64, hash128};
 use crate::model::record::{AuditRecord, ClusterKey, Recorded};
@@ -22,36 +23,34 @@ use crate::model::{Input, Life, Past, Time};
 
 /// The history, locked for one audit. Dropped, nothing was written.
 pub struct Writing<'a> {
-    transaction: Transaction<'a>,
+    tx: WriteTx<'a>,
     key: ClusterKey,
-    failed: Box<dyn Fn(rusqlite::Error) -> Error>,
 }
 
-impl std::fmt::Debug for Writing<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writing({:?})", self.key)
-    }
-}
-
-impl Db {
+impl ReadTx<'_> {
     /// The number of the last audit of any cluster; 0 when there is none.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn last_audit(&self) -> Result<i64, Error> {
         let what = "SELECT coalesce(max(id), 0) FROM audit";
-        self.connection.query_row(what, [], |row| row.get(0)).map_err(self.failed("read the history"))
+        self.query_row(what, [], |row| row.get(0)).map_err(self.failed("read the history"))
     }
+}
 
+/// What cannot be done.
+const DOING: &str = "write the audit into the history";
+
+impl Db<ToWrite> {
     /// Locks the file for one audit; another one that writes just now is waited for.
     ///
     /// # Errors
     /// The other audit does not finish, or the file cannot be written.
     pub fn begin(&mut self, key: &ClusterKey) -> Result<Writing<'_>, Error> {
-        let failed = Box::new(self.failed("write the audit into the history"));
-        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let failed = self.failed(DOING);
+        let tx = self.begin_write().map_err(failed)?;
         kill::point("begin");
-        Ok(Writing { transaction, key: key.clone(), failed })
+        Ok(Writing { tx, key: key.clone() })
     }
 }
 
@@ -62,11 +61,11 @@ impl Writing<'_> {
     /// A file that cannot be read.
     pub fn is_current(&self, past: &Past) -> Result<bool, Error> {
         let last = || {
-            let Some(pair) = pair::find(&self.transaction, &self.key)? else { return Ok(0) };
+            let Some(pair) = pair::find(&self.tx, &self.key)? else { return Ok(0) };
             let what = "SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1";
-            self.transaction.query_row(what, [pair], |row| row.get::<_, i64>(0))
+            self.tx.query_row(what, [pair], |row| row.get::<_, i64>(0))
         };
-        last().map(|last| last == past.last.audit).map_err(&self.failed)
+        last().map(|last| last == past.last.audit).map_err(self.tx.failed(DOING))
     }
 
     /// What is recorded of the cluster now.
@@ -74,7 +73,7 @@ impl Writing<'_> {
     /// # Errors
     /// A file that cannot be read.
     pub fn past(&self) -> Result<Past, Error> {
-        past::load(&self.transaction, &self.key).map_err(&self.failed)
+        past::load(&self.tx, &self.key).map_err(self.tx.failed(DOING))
     }
 
     /// Writes an audit, whole or not at all. `record` must have been made with the present past.
@@ -82,10 +81,11 @@ impl Writing<'_> {
     /// # Errors
     /// A file that cannot be written, a full disk: then nothing of it is there.
     pub fn record(self, record: &AuditRecord) -> Result<Recorded, Error> {
-        let Writing { transaction, key, failed } = self;
-        let recorded = Writer::begin(&transaction, &key, record).and_then(|writer| writer.write()).map_err(&failed)?;
+        let Writing { tx, key } = self;
+        let failed = tx.failed(DOING);
+        let recorded = Writer::begin(&tx, &key, record).and_then(|writer| writer.write()).map_err(&failed)?;
         kill::point("commit");
-        transaction.commit().map_err(&failed)?;
+        tx.commit().map_err(&failed)?;
         kill::point("committed");
         Ok(recorded)
     }
@@ -93,7 +93,7 @@ impl Writing<'_> {
 
 /// The audit being written.
 struct Writer<'a> {
-    connection: &'a Transaction<'a>,
+    tx: &'a WriteTx<'a>,
     record: &'a AuditRecord,
     names: NameTable<'a>,
     pair: i64,
@@ -109,19 +109,15 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn begin(
-        connection: &'a Transaction<'a>,
-        key: &ClusterKey,
-        record: &'a AuditRecord,
-    ) -> rusqlite::Result<Writer<'a>> {
-        let pair = pair::find_or_make(connection, key)?;
-        let number = |what: &str| connection.query_row(what, [pair], |row| row.get::<_, i64>(0));
+    fn begin(tx: &'a WriteTx<'a>, key: &ClusterKey, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
+        let pair = pair::find_or_make(tx, key)?;
+        let number = |what: &str| tx.query_row(what, [pair], |row| row.get::<_, i64>(0));
         let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
         let apart = number("SELECT apart FROM pair WHERE id = ?1")? == 1;
-        let audit = connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM audit", [], |row| row.get(0))?;
-        let names = NameTable::new(connection);
+        let audit = tx.query_row("SELECT coalesce(max(id), 0) + 1 FROM audit", [], |row| row.get(0))?;
+        let names = NameTable::new(tx);
         Ok(Writer {
-            connection,
+            tx,
             record,
             names,
             pair,
@@ -157,7 +153,7 @@ impl<'a> Writer<'a> {
         if let Some(timeline) = self.timeline.get() {
             return Ok(timeline);
         }
-        let timeline = Timeline::of(self.connection, self.pair)?;
+        let timeline = Timeline::of(self.tx, self.pair)?;
         Ok(self.timeline.get_or_init(|| timeline))
     }
 
@@ -175,16 +171,16 @@ impl<'a> Writer<'a> {
         let (record, pair) = (self.record, self.pair);
         if record.forked {
             let set = "UPDATE pair SET epoch = epoch + 1, epoch_audit = ?2 WHERE id = ?1";
-            self.connection.execute(set, [pair, self.audit])?;
+            self.tx.execute(set, [pair, self.audit])?;
             let forget = "UPDATE block SET highest_sequence = NULL, sequence_create_revision = NULL WHERE pair = ?1";
-            self.connection.execute(forget, [pair])?;
+            self.tx.execute(forget, [pair])?;
         }
         if record.proves_pair && !self.apart {
-            self.connection.execute("UPDATE pair SET known = 1 WHERE id = ?1 AND known = 0", [pair])?;
+            self.tx.execute("UPDATE pair SET known = 1 WHERE id = ?1 AND known = 0", [pair])?;
         }
         if let Some(exclusive) = record.exclusive {
             let set = "UPDATE pair SET exclusive = ?2 WHERE id = ?1 AND exclusive <> ?2";
-            self.connection.execute(set, params![pair, exclusive])?;
+            self.tx.execute(set, params![pair, exclusive])?;
         }
         let strict = match record.strict_affinity {
             Some(true) => "UPDATE pair SET strict_affinity_since = ?2 WHERE id = ?1 AND strict_affinity_since IS NULL",
@@ -193,7 +189,7 @@ impl<'a> Writer<'a> {
             }
             None => return Ok(()),
         };
-        self.connection.execute(strict, params![pair, self.now.0.max(0)])?;
+        self.tx.execute(strict, params![pair, self.now.0.max(0)])?;
         Ok(())
     }
 
@@ -203,11 +199,9 @@ impl<'a> Writer<'a> {
         let about = self.about(&header.about)?;
         let before = "SELECT count(*) FROM audit WHERE id = ?1 AND (judged > ?2 OR started > ?3)";
         let back: i64 =
-            self.connection
-                .query_row(before, params![self.before, header.judged.0, header.started.0], |row| row.get(0))?;
-        let epoch: i64 =
-            self.connection.query_row("SELECT epoch FROM pair WHERE id = ?1", [self.pair], |row| row.get(0))?;
-        let mut statement = self.connection.prepare_cached(
+            self.tx.query_row(before, params![self.before, header.judged.0, header.started.0], |row| row.get(0))?;
+        let epoch: i64 = self.tx.query_row("SELECT epoch FROM pair WHERE id = ?1", [self.pair], |row| row.get(0))?;
+        let mut statement = self.tx.write(
             "INSERT INTO audit (id, pair, epoch, judged, started, duration, api_date, etcd_revision, compact_revision, \
              cluster_id, member_id, scope, complete, keys, clock_back, tool, about, counts, found, new, ongoing, came_back, \
              resolved, raft_term) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
@@ -245,7 +239,7 @@ impl<'a> Writer<'a> {
 
     /// The number of a text: where its hash says, or at the next free place.
     fn about(&self, text: &str) -> rusqlite::Result<i64> {
-        let mut select = self.connection.prepare_cached("SELECT text = ?2 FROM about WHERE id = ?1")?;
+        let mut select = self.tx.prepare_cached("SELECT text = ?2 FROM about WHERE id = ?1")?;
         let mut id = hash64(text.as_bytes()) as i64;
         loop {
             match select.query_row(params![id, text], |row| row.get(0)).optional()? {
@@ -254,12 +248,12 @@ impl<'a> Writer<'a> {
                 None => break,
             }
         }
-        self.connection.prepare_cached("INSERT INTO about (id, text) VALUES (?1, ?2)")?.execute(params![id, text])?;
+        self.tx.write("INSERT INTO about (id, text) VALUES (?1, ?2)")?.execute(params![id, text])?;
         Ok(id)
     }
 
     fn capacity(&mut self) -> rusqlite::Result<()> {
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.tx.write(
             "INSERT INTO capacity (pair, pool, audit, cidr, addresses, allocated, in_use, leaked, cooling, reserved, free, \
              blocks, free_blocks, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
@@ -275,7 +269,7 @@ impl<'a> Writer<'a> {
         let Some(changes) = &self.record.keys else { return Ok(()) };
         self.forget_keys(&changes.closed)?;
         kill::point("keys deleted");
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = self.tx.write(
             "INSERT INTO key (pair, key, create_revision, mod_revision, version, value_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
              ON CONFLICT (pair, key) DO UPDATE SET create_revision = excluded.create_revision, \
              mod_revision = excluded.mod_revision, version = excluded.version, value_hash = excluded.value_hash",
@@ -301,7 +295,7 @@ impl<'a> Writer<'a> {
         }
         let gone: HashSet<u128> = gone.iter().copied().collect();
         let mut keys: Vec<Vec<u8>> = Vec::with_capacity(gone.len());
-        let mut select = self.connection.prepare_cached("SELECT key FROM key WHERE pair = ?1")?;
+        let mut select = self.tx.prepare_cached("SELECT key FROM key WHERE pair = ?1")?;
         let mut rows = select.query([self.pair])?;
         while let Some(row) = rows.next()? {
             let key = row.get_ref(0)?.as_blob()?;
@@ -309,7 +303,7 @@ impl<'a> Writer<'a> {
                 keys.push(key.to_vec());
             }
         }
-        let mut delete = self.connection.prepare_cached("DELETE FROM key WHERE pair = ?1 AND key = ?2")?;
+        let mut delete = self.tx.write("DELETE FROM key WHERE pair = ?1 AND key = ?2")?;
         for key in keys {
             delete.execute(params![self.pair, key])?;
         }

@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
+
+use crate::history::tx::WriteTx;
 
 /// Texts and their numbers, those that this audit needs.
 pub(super) struct NameTable<'a> {
-    connection: &'a Connection,
+    tx: &'a WriteTx<'a>,
     known: HashMap<String, i64>,
 }
 
 impl<'a> NameTable<'a> {
-    pub(super) fn new(connection: &'a Connection) -> NameTable<'a> {
-        NameTable { connection, known: HashMap::new() }
+    pub(super) fn new(tx: &'a WriteTx<'a>) -> NameTable<'a> {
+        NameTable { tx, known: HashMap::new() }
     }
 
     /// The number of `text`, entered when it is new.
@@ -20,12 +22,12 @@ impl<'a> NameTable<'a> {
         if let Some(known) = self.known.get(text) {
             return Ok(*known);
         }
-        let mut select = self.connection.prepare_cached("SELECT id FROM name WHERE text = ?1")?;
+        let mut select = self.tx.prepare_cached("SELECT id FROM name WHERE text = ?1")?;
         let id = match select.query_row([text], |row| row.get(0)).optional()? {
             Some(id) => id,
             None => {
-                self.connection.prepare_cached("INSERT INTO name (text) VALUES (?1)")?.execute([text])?;
-                self.connection.last_insert_rowid()
+                self.tx.write("INSERT INTO name (text) VALUES (?1)")?.execute([text])?;
+                self.tx.last_row()
             }
         };
         self.known.insert(text.to_owned(), id);
