@@ -283,8 +283,8 @@ fn record(db: &Path, moment: &Moment, keys: &[(Vec<u8>, Vec<u8>)], now: Time, re
     let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, Some(&past));
     let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) });
     let course = record::Course { started: now, complete: true, tool: "test".to_owned(), ..record::Course::default() };
-    let made = record::of(&ledger, &outcome, &past, &course);
-    file.begin(&key).unwrap().record(&made).unwrap();
+    let made = record::of(&ledger, &outcome, past, &course);
+    file.begin().unwrap().record(made).unwrap().unwrap();
 }
 
 /// Two audits, a leak that goes between them: who tells of before, with the cluster and without it.

@@ -10,9 +10,9 @@ use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
 use crate::checks::Outcome;
 use crate::error::Error;
-use crate::history::{Db, ToWrite};
+use crate::history::{Db, Stale, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::record::{ClusterKey, Recorded};
+use crate::model::record::Recorded;
 use crate::model::{Input, InputState, Past, Snapshot};
 use crate::record::{self, Course};
 use crate::render::HistoryRow;
@@ -21,7 +21,7 @@ use crate::render::HistoryRow;
 #[derive(Debug, Default)]
 pub struct Memory {
     db: Option<Db<ToWrite>>,
-    key: Option<ClusterKey>,
+    /// Gone once the audit has been recorded.
     past: Option<Past>,
     failed: bool,
     /// The last audit of the file when this one began to look; none while nobody looks at a living cluster.
@@ -79,9 +79,8 @@ impl Memory {
             }
             return;
         };
-        self.key = record::cluster_key(snapshot);
-        let Some(key) = &self.key else { return };
-        match db.read().and_then(|tx| tx.past(key)) {
+        let Some(key) = record::cluster_key(snapshot) else { return };
+        match db.read().and_then(|tx| tx.past(&key)) {
             Ok(past) => {
                 snapshot.coverage.set(Input::History, InputState::Complete, "");
                 if self.began_after.is_some_and(|last| past.last.audit > last) {
@@ -132,33 +131,22 @@ impl Memory {
 
     /// Writes the audit; every finding learns since when it is known.
     pub fn record(&mut self, ledger: &Ledger<'_>, outcome: &mut Outcome, course: &Course) -> Option<Recorded> {
-        let (Some(_), Some(_)) = (&self.db, &self.past) else { return None };
-        match self.try_record(ledger, outcome, course) {
-            Ok(None) => {
-                self.remember(ledger.snapshot, outcome);
-                None
-            }
-            Ok(Some(recorded)) => {
-                for (finding, life) in outcome.findings.iter_mut().zip(&recorded.lives) {
-                    finding.life = Some(*life);
-                }
-                Some(recorded)
-            }
-            Err(error) => {
-                self.fail(&error);
-                self.remember(ledger.snapshot, outcome);
-                None
-            }
-        }
-    }
-
-    /// What can be said of the findings' lives when this audit was not recorded.
-    fn remember(&self, snapshot: &Snapshot, outcome: &mut Outcome) {
-        let Some(past) = &self.past else { return };
+        let past = self.past.take()?;
+        self.db.as_ref()?;
+        // What can be said of the findings' lives when this audit is not recorded.
         for finding in &mut outcome.findings {
             let known = past.open.get(finding.code, finding.subject.kind, &finding.subject.id);
-            finding.life = known.map(|known| known.seen_again(snapshot.now));
+            finding.life = known.map(|known| known.seen_again(ledger.snapshot.now));
         }
+        let written = self.try_record(ledger, outcome, past, course);
+        let recorded = written.unwrap_or_else(|error| {
+            self.fail(&error);
+            None
+        })?;
+        for (finding, life) in outcome.findings.iter_mut().zip(&recorded.lives) {
+            finding.life = Some(*life);
+        }
+        Some(recorded)
     }
 
     /// `None`: a later look was recorded first.
@@ -166,26 +154,24 @@ impl Memory {
         &mut self,
         ledger: &Ledger<'_>,
         outcome: &Outcome,
+        past: Past,
         course: &Course,
     ) -> Result<Option<Recorded>, Error> {
-        let (Some(db), Some(key), Some(past)) = (&mut self.db, &self.key, &self.past) else {
-            return Err(Error::new("write the audit into the history"));
-        };
-        if self.overtaken == Overtaken::Later {
-            return Ok(None);
-        }
+        let Some(db) = self.db.as_mut().filter(|_| self.overtaken != Overtaken::Later) else { return Ok(None) };
         let mut made = record::of(ledger, outcome, past, course);
-        let writing = db.begin(key)?;
-        if !writing.is_current(past)? {
+        let mut writing = db.begin()?;
+        loop {
+            let Stale { writing: locked, past } = match writing.record(made)? {
+                Ok(recorded) => return Ok(Some(recorded)),
+                Err(stale) => stale,
+            };
             // Another audit of this cluster came first: what changed is counted from there.
-            let past = writing.past()?;
             self.overtaken = overtaken(&past, ledger.snapshot);
             if self.began_after.is_some() && self.overtaken == Overtaken::Later {
                 return Ok(None);
             }
-            made = record::of(ledger, outcome, &past, course);
+            (writing, made) = (locked, record::of(ledger, outcome, past, course));
         }
-        writing.record(&made).map(Some)
     }
 
     /// Forgets what is older than `--keep`, at most once a day.

@@ -27,4 +27,4 @@ mod write;
 pub use open::{Db, Journal, PATIENCE, ToRead, ToWrite, default_path};
 pub use prune::Pruned;
 pub use tx::ReadTx;
-pub use write::Writing;
+pub use write::{Stale, Writing};

@@ -27,10 +27,12 @@ impl ReadTx<'_> {
 
 pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> {
     let Some(pair) = pair::find(tx, key)? else {
-        return Ok(Past { last: LastState { apart: key.uids.is_empty(), ..LastState::default() }, ..Past::default() });
+        let last = LastState { key: key.clone(), apart: key.uids.is_empty(), ..LastState::default() };
+        return Ok(Past { last, ..Past::default() });
     };
     let timeline = Timeline::of(tx, pair)?;
     let mut past = of_pair(tx, pair)?;
+    past.last.key = key.clone();
     past.audits = timeline.audits.len() as u64;
     if let Some(last) = timeline.audits.last() {
         (past.last_audit, past.last_started) = (Some(last.judged), Some(last.started));

@@ -8,12 +8,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::finding::{Parts, hash128};
-use super::record::{CapacityRow, NodeRow};
+use super::record::{CapacityRow, ClusterKey, NodeRow};
 use super::snapshot::EtcdFacts;
 use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time, keys};
 
-/// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded.
-#[derive(Clone, Debug, Default)]
+/// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded. The record of an audit takes it along,
+/// so there is one of it.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
 pub struct Past {
     /// How many audits of this pair the history holds; 0 = this is the first.
     pub audits: u64,
@@ -362,6 +364,8 @@ pub struct PastEtcd {
 /// changes. Numbers of rows mean nothing outside the file.
 #[derive(Clone, Debug, Default)]
 pub struct LastState {
+    /// The cluster whose past it is.
+    pub key: ClusterKey,
     /// The number of the last audit; 0 when there is none.
     pub audit: i64,
     /// Nobody can say which Kubernetes cluster it is: nothing may be closed.

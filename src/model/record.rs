@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::finding::Parts;
-use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Severity, State, SubjectKind, Time};
+use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Past, Severity, State, SubjectKind, Time};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -18,8 +18,10 @@ pub struct ClusterKey {
 }
 
 /// Everything that is written of one audit.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AuditRecord {
+    /// What it was made with: it adds to this past, and to no other.
+    pub past: Past,
     pub header: Header,
     /// Something of IPA903 was found: a new epoch begins with this audit.
     pub forked: bool,

@@ -22,9 +22,18 @@ use crate::model::record::{AuditRecord, ClusterKey, Recorded};
 use crate::model::{Input, Life, Past, Time};
 
 /// The history, locked for one audit. Dropped, nothing was written.
+#[derive(Debug)]
 pub struct Writing<'a> {
     tx: WriteTx<'a>,
-    key: ClusterKey,
+}
+
+/// Another audit of the cluster has been recorded since a record's past was read, so the record was not written.
+#[derive(Debug)]
+pub struct Stale<'a> {
+    /// The lock goes on: nobody else comes between.
+    pub writing: Writing<'a>,
+    /// What is recorded of the cluster now.
+    pub past: Past,
 }
 
 impl ReadTx<'_> {
@@ -38,56 +47,42 @@ impl ReadTx<'_> {
     }
 }
 
-/// What cannot be done.
-const DOING: &str = "write the audit into the history";
-
 impl Db<ToWrite> {
     /// Locks the file for one audit; another one that writes just now is waited for.
     ///
     /// # Errors
     /// The other audit does not finish, or the file cannot be written.
-    pub fn begin(&mut self, key: &ClusterKey) -> Result<Writing<'_>, Error> {
-        let failed = self.failed(DOING);
+    pub fn begin(&mut self) -> Result<Writing<'_>, Error> {
+        let failed = self.failed("write the audit into the history");
         let tx = self.begin_write().map_err(failed)?;
         kill::point("begin");
-        Ok(Writing { tx, key: key.clone() })
+        Ok(Writing { tx })
     }
 }
 
-impl Writing<'_> {
-    /// Whether `past` is still the last word: nobody has recorded an audit of this cluster since it was read.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn is_current(&self, past: &Past) -> Result<bool, Error> {
-        let last = || {
-            let Some(pair) = pair::find(&self.tx, &self.key)? else { return Ok(0) };
-            let what = "SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1";
-            self.tx.query_row(what, [pair], |row| row.get::<_, i64>(0))
-        };
-        last().map(|last| last == past.last.audit).map_err(self.tx.failed(DOING))
-    }
-
-    /// What is recorded of the cluster now.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn past(&self) -> Result<Past, Error> {
-        past::load(&self.tx, &self.key).map_err(self.tx.failed(DOING))
-    }
-
-    /// Writes an audit, whole or not at all. `record` must have been made with the present past.
+impl<'a> Writing<'a> {
+    /// Writes an audit, whole or not at all, if the past that it was made with is still the last word.
     ///
     /// # Errors
     /// A file that cannot be written, a full disk: then nothing of it is there.
-    pub fn record(self, record: &AuditRecord) -> Result<Recorded, Error> {
-        let Writing { tx, key } = self;
-        let failed = tx.failed(DOING);
-        let recorded = Writer::begin(&tx, &key, record).and_then(|writer| writer.write()).map_err(&failed)?;
+    pub fn record(self, record: AuditRecord) -> Result<Result<Recorded, Stale<'a>>, Error> {
+        let failed = self.tx.failed("write the audit into the history");
+        let last = &record.past.last;
+        if self.last_of(&last.key).map_err(&failed)? != last.audit {
+            let past = past::load(&self.tx, &last.key).map_err(&failed)?;
+            return Ok(Err(Stale { writing: self, past }));
+        }
+        let recorded = Writer::begin(&self.tx, &record).and_then(|writer| writer.write()).map_err(&failed)?;
         kill::point("commit");
-        tx.commit().map_err(&failed)?;
+        self.tx.commit().map_err(&failed)?;
         kill::point("committed");
-        Ok(recorded)
+        Ok(Ok(recorded))
+    }
+
+    /// The number of the last audit of this cluster; 0 when there is none.
+    fn last_of(&self, key: &ClusterKey) -> rusqlite::Result<i64> {
+        let Some(pair) = pair::find(&self.tx, key)? else { return Ok(0) };
+        self.tx.query_row("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1", [pair], |row| row.get(0))
     }
 }
 
@@ -109,8 +104,8 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn begin(tx: &'a WriteTx<'a>, key: &ClusterKey, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
-        let pair = pair::find_or_make(tx, key)?;
+    fn begin(tx: &'a WriteTx<'a>, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
+        let pair = pair::find_or_make(tx, &record.past.last.key)?;
         let number = |what: &str| tx.query_row(what, [pair], |row| row.get::<_, i64>(0));
         let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
         let apart = number("SELECT apart FROM pair WHERE id = ?1")? == 1;
