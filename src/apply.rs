@@ -95,9 +95,7 @@ fn refused(trouble: Trouble, transaction: &Transaction) -> Error {
         .map(|prefix| format!("etcdctl role grant-permission ROLE --prefix=true readwrite {prefix}"))
         .collect();
     let hint = format!("this user may read and not write; its role lacks: {}", grants.join("; "));
-    let mut error = Error::new(trouble.error.doing).at(trouble.error.at).hint(hint);
-    error.cause = trouble.error.cause;
-    error
+    trouble.error.hint(hint)
 }
 
 /// The prefix that a role must be able to write for this key (docs/release.md).

@@ -1,13 +1,37 @@
-//! One error type for all edges: what we were doing, to which endpoint or key, the cause, one hint.
+//! One error type for all edges: what we were doing, to which endpoint or key, the cause, one hint; and whose fault it is.
 //!
 //! Never put a secret into any of the four parts: they are printed and may be stored.
 
 use std::error::Error as StdError;
 use std::fmt;
 
-/// Something outside did not do what we asked of it.
+/// Whose fault an error is. Said where it arises, by the constructor; the exit code is the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The command line is wrong or contradicts itself: usage.
+    User,
+    /// A setting that stands elsewhere: a variable, a configuration file, a certificate.
+    Configuration,
+    /// Something outside did not do what we asked of it, or is damaged: etcd, Kubernetes, a file, the history, a stream.
+    Input,
+    /// What should never be: ours.
+    Own,
+}
+
+/// What could not be done. There is none without a [`Fault`]:
+///
+/// ```compile_fail,E0599
+/// # use ipaudit::error::Error;
+/// let error = Error::new("read the blocks");
+/// ```
+///
+/// ```
+/// # use ipaudit::error::Error;
+/// let error = Error::input("read the blocks");
+/// ```
 #[derive(Debug)]
 pub struct Error {
+    pub fault: Fault,
     /// Fits after "cannot": `read the blocks`, `open the history`.
     pub doing: String,
     /// Endpoint, key or file; empty when there is none.
@@ -18,9 +42,28 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error while doing `doing` (fits after "cannot").
-    pub fn new(doing: impl Into<String>) -> Error {
-        Error { doing: doing.into(), at: String::new(), cause: None, hint: String::new() }
+    /// [`Fault::User`], while doing `doing` (fits after "cannot").
+    pub fn user(doing: impl Into<String>) -> Error {
+        Error::of(Fault::User, doing.into())
+    }
+
+    /// [`Fault::Configuration`]. Name the file or variable, or the flags that go in its place.
+    pub fn configuration(doing: impl Into<String>) -> Error {
+        Error::of(Fault::Configuration, doing.into())
+    }
+
+    /// [`Fault::Input`].
+    pub fn input(doing: impl Into<String>) -> Error {
+        Error::of(Fault::Input, doing.into())
+    }
+
+    /// [`Fault::Own`].
+    pub fn own(doing: impl Into<String>) -> Error {
+        Error::of(Fault::Own, doing.into())
+    }
+
+    fn of(fault: Fault, doing: String) -> Error {
+        Error { fault, doing, at: String::new(), cause: None, hint: String::new() }
     }
 
     /// Names the endpoint, key or file.
@@ -40,7 +83,7 @@ impl Error {
     /// The same error told once more, its chain as text: for an error that is kept and met again.
     pub fn again(&self) -> Error {
         let cause = self.cause.as_deref().map(|c| chain(c).into());
-        Error { doing: self.doing.clone(), at: self.at.clone(), cause, hint: self.hint.clone() }
+        Error { fault: self.fault, doing: self.doing.clone(), at: self.at.clone(), cause, hint: self.hint.clone() }
     }
 
     /// Adds what to try.
@@ -88,8 +131,8 @@ mod tests {
 
     #[test]
     fn a_chain_says_everything_once() {
-        let below = Error::new("reach it").cause("connection refused");
-        let error = Error::new("read the blocks").at("https://10.0.0.1:2379").cause(below);
+        let below = Error::input("reach it").cause("connection refused");
+        let error = Error::input("read the blocks").at("https://10.0.0.1:2379").cause(below);
         assert_eq!(
             chain(&error),
             "cannot read the blocks (https://10.0.0.1:2379): cannot reach it: connection refused"

@@ -241,6 +241,30 @@ fn wrong_usage_exits_with_2_and_says_what_to_do() {
     }
 }
 
+/// Both exit alike; what is to be mended, the command line or something else, is told apart.
+#[test]
+fn usage_is_told_apart_from_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("history.db").display().to_string();
+    for (args, command) in [
+        (&["report", "--since", "2026-11-25T00:00:00Z", "--until", "2026-11-24T00:00:00Z"][..], Some("report")),
+        (&["explain", "IPA999"], Some("explain")),
+        (&["release"], Some("release")),
+        (&["report"], None),
+        (&["history", "check"], None),
+        (&["audit", "--no-history", "--etcd-endpoints", "http://127.0.0.1:1", "--etcd-cert", "/nonexistent"], None),
+        (&["audit", "--no-history", "--settings", "/nonexistent/settings.toml"], None),
+    ] {
+        let mut ipaudit = ipaudit();
+        let output = ipaudit.args(args).env("IPAUDIT_DB", &absent).env_remove("IPAUDIT_NO_HISTORY").output().unwrap();
+        let says = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {says}");
+        let usage = says.lines().find_map(|line| line.strip_prefix("  usage: see ipaudit "));
+        assert_eq!(usage, command.map(|name| format!("{name} --help")).as_deref(), "{args:?}: {says}");
+        assert!(!says.contains("a fault of ipaudit itself"), "{args:?}: {says}");
+    }
+}
+
 #[test]
 fn help_version_and_explain_go_to_standard_output() {
     for (args, says) in [

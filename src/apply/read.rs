@@ -32,7 +32,7 @@ pub async fn read(connection: &Connection, keys: &[Vec<u8>]) -> Result<Seen, Err
             async move { kv.txn(Txn::new().and_then(reads)).await }
         });
         let answer = answer.await.map_err(|t| t.error)?;
-        let fail = |text: &str| Error::new(doing).cause(text.to_owned());
+        let fail = |text: &str| Error::input(doing).cause(text.to_owned());
         let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
         let now = seen.get_or_insert_with(|| Seen {
             fresh: BTreeMap::new(),
@@ -55,7 +55,7 @@ pub async fn read(connection: &Connection, keys: &[Vec<u8>]) -> Result<Seen, Err
             now.fresh.insert(key.clone(), stored);
         }
     }
-    seen.ok_or_else(|| Error::new(doing).cause("no keys"))
+    seen.ok_or_else(|| Error::own(doing).cause("no keys"))
 }
 
 /// One key as it was at a revision; `None`: absent then.

@@ -93,7 +93,7 @@ async fn look_at_etcd(
     let answer = read_keys(connection, &asked, None).await.map_err(Error::from)?;
     let first = &patch.other.etcd;
     if answer.pin.cluster_id != first.cluster_id || answer.pin.revision < first.revision {
-        return Err(Error::new("look again at suspects in etcd")
+        return Err(Error::input("look again at suspects in etcd")
             .cause("it was restored or replaced since the first look")
             .hint("run the audit once more"));
     }
@@ -188,7 +188,7 @@ async fn look_at_kubernetes(api: &KubeApi, patch: &mut Patch, look: &SecondLook)
     for (_, kind) in kinds.into_iter().filter(|(whole, _)| *whole) {
         kube::relist(api, kind, api.deadline(), &mut patch.other)
             .await
-            .map_err(|why| Error::new(doing).at(api.server.clone()).cause(why))?;
+            .map_err(|why| Error::input(doing).at(api.server.clone()).cause(why))?;
         patch.whole.insert(kind.input());
     }
     let unlooked = kube_look::look_again(api, &mut patch.other, &suspects).await;
@@ -197,7 +197,7 @@ async fn look_at_kubernetes(api: &KubeApi, patch: &mut Patch, look: &SecondLook)
     patch.services = suspects.services.into_iter().collect();
     match unlooked.first() {
         None => Ok(()),
-        Some(first) => Err(Error::new(doing)
+        Some(first) => Err(Error::input(doing)
             .at(patch.other.pair(first.namespace, first.name))
             .cause(first.reason.clone())
             .hint("what could not be looked at again stays unconfirmed; run the audit once more")),

@@ -359,7 +359,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Resu
         Output::Json => render::json::write(&shown, &mut text),
         Output::Jsonl => render::json::write_lines(&shown, &mut text),
     };
-    written.map_err(|e| Error::new("print the findings").cause(e))?;
+    written.map_err(|e| Error::own("print the findings").cause(e))?;
     streams.print(&text)?;
     Ok(shown.exit)
 }

@@ -27,12 +27,12 @@ pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
         None => manual::list(streams.width, streams.color, &mut text),
         Some(code) => {
             let check = checks::find(code).ok_or_else(|| {
-                Error::new(format!("explain {code}")).cause("no check has this code").hint("ipaudit explain lists all")
+                Error::user(format!("explain {code}")).cause("no check has this code").hint("ipaudit explain lists all")
             })?;
             manual::explain(check, streams.width, streams.color, &mut text)
         }
     };
-    written.map_err(|e| Error::new("print the manual").cause(e))?;
+    written.map_err(|e| Error::own("print the manual").cause(e))?;
     streams.print(&text)?;
     Ok(Exit::Clean)
 }

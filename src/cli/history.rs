@@ -142,13 +142,13 @@ fn export(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let path = args.path()?;
     let db = args.open_to_read()?;
     let mut out = streams.out();
-    let failed = |e: io::Error| Error::new("write the export").cause(e);
+    let failed = |e: io::Error| Error::input("write the export").cause(e);
     let written = db.read().and_then(|tx| tx.export(|row| json::compact(&row, &mut out).map_err(failed)));
     match written.and_then(|()| out.finish().map_err(failed)) {
         // A reader that went away (`| head`) is no error.
         Err(e) if is_broken_pipe(&e) => Ok(Exit::Clean),
         // Said already, so it cannot be asked again.
-        _ if db.has_moved() => Err(Error::new("export the history")
+        _ if db.has_moved() => Err(Error::input("export the history")
             .at(path.display().to_string())
             .cause("somebody wrote it meanwhile, so what was printed may be of two moments")
             .hint("run it again")),

@@ -112,7 +112,7 @@ impl DbArgs {
     /// Neither a flag nor the environment names a place.
     pub fn path(&self) -> Result<PathBuf, Error> {
         self.db.clone().or_else(history::default_path).ok_or_else(|| {
-            Error::new("find a place for the history")
+            Error::configuration("find a place for the history")
                 .cause("neither XDG_STATE_HOME nor HOME is set")
                 .hint("--db PATH names one, --no-history does without")
         })

@@ -37,7 +37,7 @@ use report::ReportArgs;
 use undo::UndoArgs;
 use who::WhoArgs;
 
-use crate::error::Error;
+use crate::error::{Error, Fault};
 use crate::exit::Exit;
 
 /// The flight recorder and repair kit for Calico IPAM on etcd: which address is leaked or held twice, and by whom.
@@ -77,8 +77,8 @@ enum Command {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let cli: Cli = match typed() {
-        Ok(cli) => cli,
+    let (cli, command): (Cli, String) = match typed() {
+        Ok(typed) => typed,
         Err(e) => {
             // Nobody can be told that the streams are gone.
             let _ = output::tell_usage(&e);
@@ -91,19 +91,23 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(error) => {
             output::tell(&error);
+            if error.fault == Fault::User {
+                output::point_to_help(&command);
+            }
             Exit::Failure
         }
     }
 }
 
-/// The command line, and which of it was typed rather than found in the environment where that matters.
-fn typed() -> Result<Cli, clap::Error> {
+/// The command line with its command's name, and which of it was typed rather than found in the environment where that
+/// matters.
+fn typed() -> Result<(Cli, String), clap::Error> {
     let matches = Cli::command().try_get_matches()?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
         args.history.named = flags.value_source("db") == Some(ValueSource::CommandLine);
     }
-    Ok(cli)
+    Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned()))
 }
 
 fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
@@ -113,7 +117,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|e| Error::new("start the runtime").cause(e))?;
+        .map_err(|e| Error::own("start the runtime").cause(e))?;
     match cli.command {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::{Error, chain};
+use crate::error::{Error, Fault, chain};
 use crate::render::escape::{escape, is_hidden};
 use crate::render::guard::Guard;
 
@@ -100,7 +100,7 @@ impl Streams {
     /// When standard output cannot be written, as on a full disk.
     pub fn print(&self, bytes: &[u8]) -> Result<(), Error> {
         match write_all(self.out(), bytes) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::new("write to standard output").cause(e)),
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::input("write to standard output").cause(e)),
             _ => Ok(()),
         }
     }
@@ -153,13 +153,22 @@ pub fn err() -> Guard<io::Stderr> {
     Guard::new(io::stderr(), false)
 }
 
-/// Prints an error: the chain in one line, then its hint.
+/// Prints an error: the chain in one line, then its hint, and whose fault it is where that is ours.
 pub fn tell(error: &Error) {
     let mut err = err();
     let _ = writeln!(err, "ipaudit: {}", escape(&chain(error)));
     if let Some(hint) = hint(error) {
         let _ = writeln!(err, "  hint: {}", escape(hint));
     }
+    if error.fault == Fault::Own {
+        let _ =
+            writeln!(err, "  this is a fault of ipaudit itself: please report it, with the command and its version");
+    }
+}
+
+/// After wrong usage that clap does not see.
+pub fn point_to_help(command: &str) {
+    let _ = writeln!(err(), "  usage: see ipaudit {command} --help");
 }
 
 /// Prints what clap has to say: help and version to standard output, errors to standard error. In colours where clap

@@ -107,7 +107,7 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     let until = args.until.map_or(now, |until| until.at(now));
     let window = Window { since: args.since.at(now), until };
     if window.since > window.until {
-        return Err(Error::new("report").cause("--since is later than --until"));
+        return Err(Error::user("report").cause("--since is later than --until"));
     }
     let known = args.ignore.settings()?;
     let (clusters, ignored_by) = args.db.look(|db| {
@@ -136,7 +136,7 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
         ReportOutput::Jsonl => report::json::write_lines(view, &mut text),
         ReportOutput::Markdown => report::markdown::write(view, &mut text),
     };
-    written.map_err(|e| Error::new("print the report").cause(e))?;
+    written.map_err(|e| Error::own("print the report").cause(e))?;
     streams.print(&text)
 }
 

@@ -50,7 +50,7 @@ impl IgnoreArgs {
     /// A file that cannot be read or does not say what such a file can say.
     pub fn settings(&self) -> Result<Settings, Error> {
         let file = self.settings.as_ref().map(|file| {
-            let error = || Error::new("read the settings").at(file.display().to_string());
+            let error = || Error::configuration("read the settings").at(file.display().to_string());
             let text = std::fs::read_to_string(file).map_err(|e| error().cause(e))?;
             let hint = "docs/settings.md shows the file; `ipaudit explain` lists the codes";
             Settings::parse(&text).map_err(|e| error().cause(e).hint(hint))

@@ -51,7 +51,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     let db = args.with.db.path()?;
     release::settled(&db, &mut recorder, &sources, streams).await?;
     let absent = || {
-        Error::new("undo a release")
+        Error::user("undo a release")
             .cause(format!("the history has no release {}", args.release))
             .hint("ipaudit release --list")
     };

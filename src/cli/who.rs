@@ -122,7 +122,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
         WhoOutput::Table => render::who::write(&dossier, streams.width, streams.color, &mut text),
         WhoOutput::Json => render::who::write_json(&dossier, &mut text),
     };
-    written.map_err(|e| Error::new("print the answer").cause(e))?;
+    written.map_err(|e| Error::own("print the answer").cause(e))?;
     streams.print(&text)?;
     Ok(exit)
 }

@@ -77,11 +77,11 @@ impl ConfigFile {
         let options = serde_saphyr::options! { with_snippet: false };
         // Never the parser's own words: they may quote the line, and the line may be a password.
         let document: Document = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|e| Error::new(doing).at(path).cause(place(&e)))?;
+            .map_err(|e| Error::configuration(doing).at(path).cause(place(&e)))?;
         if document.kind != "CalicoAPIConfig" || document.api_version != "projectcalico.org/v3" {
             let seen = format!("it is {:?} of {:?}", document.kind, document.api_version);
             let hint = "expected kind CalicoAPIConfig of apiVersion projectcalico.org/v3";
-            return Err(Error::new(doing).at(path).cause(seen).hint(hint));
+            return Err(Error::configuration(doing).at(path).cause(seen).hint(hint));
         }
         let mut file = ConfigFile { path: path.to_owned(), spec: BTreeMap::new(), notes: Vec::new() };
         for (name, value) in document.spec.unwrap_or_default() {
@@ -96,7 +96,10 @@ impl ConfigFile {
         let any = |names: [&str; 3]| names.iter().any(|name| file.get(name).is_some());
         if any(["etcdCert", "etcdKey", "etcdCACert"]) && any(["etcdCertFile", "etcdKeyFile", "etcdCACertFile"]) {
             let seen = "certificates are given both inline and as files";
-            return Err(Error::new(doing).at(path).cause(seen).hint("keep one of the two, as calicoctl demands"));
+            return Err(Error::configuration(doing)
+                .at(path)
+                .cause(seen)
+                .hint("keep one of the two, as calicoctl demands"));
         }
         Ok(file)
     }

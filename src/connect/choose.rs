@@ -25,7 +25,7 @@ pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<String>) -> Result<E
         Err(e) if asked.is_none() => (None, Some(format!("{path} was not used: {e}"))),
         Err(e) => {
             let hint = "--config (IPAUDIT_CONFIG) names calicoctl's configuration file";
-            return Err(Error::new("read calicoctl's configuration").at(path).cause(e).hint(hint));
+            return Err(Error::configuration("read calicoctl's configuration").at(path).cause(e).hint(hint));
         }
     };
     let mut settings = resolve(flags, env, file.as_ref()).map_err(|mut error| {
@@ -69,11 +69,11 @@ pub fn resolve(
     settings.password = keep("etcd password", pick.password(&flags.password_file));
     if settings.endpoints.is_empty() && settings.discovery_srv.is_none() {
         let hint = "give --etcd-endpoints or ETCD_ENDPOINTS, or calicoctl's configuration file with --config";
-        return Err(Error::new("find etcd: no endpoint is given").hint(hint));
+        return Err(Error::user("find etcd: no endpoint is given").hint(hint));
     }
     check_pairs(&mut settings)?;
     if let Some(text) = (pick.env)(DNS_SERVER).filter(|text| !text.is_empty()) {
-        let address = text.parse().map_err(|e| Error::new(format!("use {DNS_SERVER}={text}")).cause(e))?;
+        let address = text.parse().map_err(|e| Error::configuration(format!("use {DNS_SERVER}={text}")).cause(e))?;
         settings.dns_server = Some(address);
     }
     settings.concurrency = flags.concurrency.unwrap_or(CONCURRENCY).clamp(1, 16);
@@ -193,7 +193,8 @@ fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Found, Found), Erro
     match (&endpoints, &srv) {
         (Some((one, _)), Some((other, _))) if rank(&endpoints) == rank(&srv) => {
             let text = format!("use both endpoints ({one}) and SRV discovery ({other})");
-            Err(Error::new(text).hint("give either etcd's endpoints or the domain to discover them"))
+            let error = if rank(&srv) == 0 { Error::user(text) } else { Error::configuration(text) };
+            Err(error.hint("give either etcd's endpoints or the domain to discover them"))
         }
         _ if rank(&endpoints) < rank(&srv) => Ok((endpoints, None)),
         _ => Ok((None, srv)),
@@ -208,7 +209,9 @@ fn refuse_kubernetes(pick: &Picker<'_>) -> Result<(), Error> {
     let hint = "ipaudit reads Calico's etcdv3 datastore; if this cluster has one, set DATASTORE_TYPE=etcdv3";
     match datastore.as_str() {
         "etcdv3" => Ok(()),
-        other => Err(Error::new(format!("audit a datastore of type {other:?}")).at(origin.to_string()).hint(hint)),
+        other => {
+            Err(Error::configuration(format!("audit a datastore of type {other:?}")).at(origin.to_string()).hint(hint))
+        }
     }
 }
 
@@ -220,11 +223,11 @@ fn check_pairs(settings: &mut EtcdSettings) -> Result<(), Error> {
     };
     if let Some(half) = half {
         let hint = "--etcd-cert and --etcd-key (ETCD_CERT_FILE, ETCD_KEY_FILE) belong together";
-        return Err(Error::new(format!("use {half}")).hint(hint));
+        return Err(Error::configuration(format!("use {half}")).hint(hint));
     }
     if settings.username.is_some() && settings.password.is_none() {
         let hint = "give --etcd-password-file or ETCD_PASSWORD, or no user";
-        return Err(Error::new("log in to etcd: a user without a password").hint(hint));
+        return Err(Error::configuration("log in to etcd: a user without a password").hint(hint));
     }
     if settings.username.is_none() && settings.password.take().is_some() {
         settings.notes.push("an etcd password without a user is not used".to_owned());

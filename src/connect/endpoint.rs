@@ -21,7 +21,7 @@ impl Target {
         let (authority, _) = rest.split_once('/').unwrap_or((rest, ""));
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let shown = format!("{scheme}://{host}");
-        let doing = || Error::new("use this etcd endpoint").at(&shown).hint("expected http(s)://HOST:PORT");
+        let doing = || Error::configuration("use this etcd endpoint").at(&shown).hint("expected http(s)://HOST:PORT");
         if !matches!(scheme.as_str(), "http" | "https") || host.is_empty() {
             return Err(doing());
         }

@@ -252,7 +252,10 @@ async fn discover(domain: &str, settings: &EtcdSettings) -> Result<Vec<String>, 
 async fn discover(domain: &str, _: &EtcdSettings) -> Result<Vec<String>, Error> {
     let hint = "name the endpoints themselves (--etcd-endpoints), or use a build with the feature srv";
     let cause = "this ipaudit was built without SRV discovery";
-    Err(Error::new("discover etcd's endpoints").at(format!("SRV records of {domain}")).cause(cause).hint(hint))
+    Err(Error::configuration("discover etcd's endpoints")
+        .at(format!("SRV records of {domain}"))
+        .cause(cause)
+        .hint(hint))
 }
 
 /// What each endpoint said during one call.
@@ -288,7 +291,7 @@ impl Failures {
         let at: Vec<&str> = self.last.iter().map(|t| t.error.at.as_str()).collect();
         let causes: Vec<String> = self.last.iter().map(story).collect();
         let hint = self.last.iter().map(|t| t.error.hint.as_str()).find(|h| !h.is_empty()).unwrap_or_default();
-        Trouble { kind, error: Error::new(CONNECT).at(at.join(", ")).cause(causes.join("; ")).hint(hint) }
+        Trouble { kind, error: Error::input(CONNECT).at(at.join(", ")).cause(causes.join("; ")).hint(hint) }
     }
 }
 
@@ -348,7 +351,7 @@ impl Inner {
             proven: self.proven.load(Relaxed),
         };
         let hint = trouble::hint(text, how);
-        Trouble { kind, error: Error::new(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }
+        Trouble { kind, error: Error::input(CONNECT).at(endpoint).cause(text.to_owned()).hint(hint) }
     }
 
     fn no_answer(&self, endpoint: &str, limit: Duration) -> Trouble {

@@ -99,7 +99,7 @@ pub fn place(settings: &KubeSettings, around: &Surroundings) -> Result<Option<Pl
     match (file, &settings.context) {
         (Some(file), _) => Ok(Some(Place::Files { named_by: "the default", files: vec![file] })),
         (None, None) => Ok(None),
-        (None, Some(context)) => Err(Error::new("find the context of --context")
+        (None, Some(context)) => Err(Error::user("find the context of --context")
             .at(context.clone())
             .hint("there is no kubeconfig: give one with --kubeconfig or KUBECONFIG")),
     }
@@ -110,7 +110,7 @@ fn named_by_environment(list: &OsStr) -> Result<Place, Error> {
     let files: Vec<PathBuf> = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect();
     let present: Vec<PathBuf> = files.iter().filter(|file| file.exists()).cloned().collect();
     if present.is_empty() {
-        return Err(Error::new("read the kubeconfig")
+        return Err(Error::configuration("read the kubeconfig")
             .at(list.to_string_lossy())
             .cause("no such file")
             .hint("KUBECONFIG names it: correct it, or unset it"));
@@ -164,7 +164,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         Some(proxy) => proxy.client(&config),
         None => kube::Client::try_from(config),
     });
-    let made = made.await.map_err(|e| Error::new("prepare the connection to Kubernetes").at(way.clone()).cause(e))?;
+    let made = made.await.map_err(|e| Error::own("prepare the connection to Kubernetes").at(way.clone()).cause(e))?;
     let client = made.map_err(|e| kube_trouble::explain(&e, "prepare the connection to Kubernetes", &way))?;
     Ok(Some(KubeClient { client, server, way, source }))
 }

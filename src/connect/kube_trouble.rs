@@ -26,12 +26,12 @@ pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Erro
         }
         other => (chain(other), "kubectl config view".to_owned()),
     };
-    Error::new("read the kubeconfig").at(file).cause(cause).hint(hint)
+    Error::configuration("read the kubeconfig").at(file).cause(cause).hint(hint)
 }
 
 /// A context that is not there, or none where one is needed.
 pub fn context(wanted: Option<&str>, known: &[String], file: String) -> Error {
-    let error = Error::new("find a context in the kubeconfig").at(file);
+    let error = Error::configuration("find a context in the kubeconfig").at(file);
     let error = match wanted.filter(|name| !name.is_empty()) {
         Some(name) => error.cause(format!("there is no context {name:?}")),
         None => error.cause("it has no current context"),
@@ -42,7 +42,7 @@ pub fn context(wanted: Option<&str>, known: &[String], file: String) -> Error {
 
 /// What is wrong with the account of our pod.
 pub fn in_cluster(error: &InClusterError) -> Error {
-    Error::new("use the pod's own account")
+    Error::configuration("use the pod's own account")
         .cause(chain(error))
         .hint("is automountServiceAccountToken off? --kubeconfig names another way")
 }
@@ -54,7 +54,7 @@ pub fn explain(error: &kube::Error, doing: &str, way: &str) -> Error {
         let hint = hint(&cause).to_owned();
         (cause, hint)
     });
-    Error::new(doing).at(way).cause(cause).hint(hint)
+    Error::input(doing).at(way).cause(cause).hint(hint)
 }
 
 /// Whether asking again cannot help: the certificates or the credentials are wrong.

@@ -121,7 +121,7 @@ impl Proxy {
         let refused = |cause: &str| {
             let hint =
                 "expected http://HOST:PORT (or https, socks5), USER:PASSWORD@ before the host, escaped as in URLs";
-            Error::new("use a proxy").at(named_by).cause(cause.to_owned()).hint(hint)
+            Error::configuration("use a proxy").at(named_by).cause(cause.to_owned()).hint(hint)
         };
         let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
         let (scheme, port) = match scheme.to_ascii_lowercase().as_str() {

@@ -159,7 +159,7 @@ impl EtcdSettings {
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
     let read = |path: &Path| {
         std::fs::read_to_string(path)
-            .map_err(|e| Error::new(format!("read {what}")).at(path.to_string_lossy()).cause(e))
+            .map_err(|e| Error::configuration(format!("read {what}")).at(path.to_string_lossy()).cause(e))
     };
     match source {
         Source::File(path) => read(path),

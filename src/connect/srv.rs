@@ -16,7 +16,7 @@ use crate::error::Error;
 /// # Errors
 /// Neither of the two names has a record.
 pub async fn discover(domain: &str, dns_server: Option<SocketAddr>, timeout: Duration) -> Result<Vec<String>, Error> {
-    let doing = || Error::new("discover etcd's endpoints").at(format!("SRV records of {domain}"));
+    let doing = || Error::input("discover etcd's endpoints").at(format!("SRV records of {domain}"));
     let resolver = resolver(dns_server).map_err(|e| doing().cause(e.to_string()))?;
     let mut endpoints = Vec::new();
     let mut failures = Vec::new();

@@ -53,11 +53,13 @@ fn read_pem(source: &Source, what: &str, label: &str) -> Result<String, Error> {
     let begins = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(&format!("{label}-----"));
     if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
         let hint = "etcd's clients take keys without a passphrase only: openssl pkey -in KEY -out PLAIN";
-        return Err(Error::new(format!("use {what}: it is encrypted")).at(at).hint(hint));
+        return Err(Error::configuration(format!("use {what}: it is encrypted")).at(at).hint(hint));
     }
     if !text.lines().any(|line| begins(line.trim_start())) {
         let hint = "expected PEM text";
-        return Err(Error::new(format!("use {what}: it holds no {}", label.to_lowercase())).at(at).hint(hint));
+        return Err(Error::configuration(format!("use {what}: it holds no {}", label.to_lowercase()))
+            .at(at)
+            .hint(hint));
     }
     Ok(text)
 }

@@ -41,7 +41,7 @@ pub(super) fn check_readable(connection: &Connection, path: &Path, mode: Mode) -
     let application = number(connection, "PRAGMA application_id").map_err(failed)?;
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(failed)?;
     let refused = |cause: String, hint: &str| {
-        Err(Error::new("open the history").at(path.display().to_string()).cause(cause).hint(hint))
+        Err(Error::input("open the history").at(path.display().to_string()).cause(cause).hint(hint))
     };
     let ours = MIGRATIONS.len() as i64;
     if tables > 0 && application != APPLICATION {
@@ -153,7 +153,7 @@ impl Backup {
 
     /// Gives its name; an older copy of the same version is never overwritten.
     fn keep(self, path: &Path, version: i64) -> Result<PathBuf, Error> {
-        let no_copy = || Error::new(DOING).at(path.display().to_string());
+        let no_copy = || Error::input(DOING).at(path.display().to_string());
         let name = |n: u32| if n == 0 { format!(".v{version}.backup") } else { format!(".v{version}.backup.{n}") };
         let free = (0..1000).map(|n| beside(path, &name(n))).find(|copy| !copy.exists());
         let free = free.ok_or_else(|| no_copy().cause("too many old copies beside it"))?;

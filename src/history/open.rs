@@ -159,7 +159,7 @@ impl Db<ToWrite> {
             .query_row(&format!("PRAGMA journal_mode = {}", journal.word()), [], |row| row.get(0))
             .map_err(failed)?;
         if !set.eq_ignore_ascii_case(journal.word()) {
-            let error = Error::new("set the history's journal mode").at(path.display().to_string());
+            let error = Error::input("set the history's journal mode").at(path.display().to_string());
             return Err(error.cause(format!("{} stays {set}", journal.word())));
         }
         migrate::migrate(&mut connection, path, migrate::MIGRATIONS)?;
@@ -226,7 +226,7 @@ impl Db<ToRead> {
     pub fn open_to_read(path: &Path, patience: Duration) -> Result<Db<ToRead>, Error> {
         // SQLite's own word for it is that of a folder without rights.
         if std::fs::metadata(path).is_err_and(|e| matches!(e.kind(), NotFound | NotADirectory)) {
-            let none = Error::new("read the history").at(path.display().to_string()).cause("no such file");
+            let none = Error::input("read the history").at(path.display().to_string()).cause("no such file");
             return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
         }
         if let Some(rest) = Rest::of(path) {
@@ -291,7 +291,7 @@ fn make_folder(path: &Path) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o750);
     builder.create(folder).map_err(|e| {
-        Error::new("make the history's folder")
+        Error::input("make the history's folder")
             .at(folder.display().to_string())
             .cause(e)
             .hint("--db PATH puts the history elsewhere, --no-history does without")
@@ -328,7 +328,7 @@ fn is_busy(error: &Error) -> bool {
 /// What SQLite says, with what to do about it.
 pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
     let hint = error.sqlite_error_code().map(|code| hint::of(path, code)).unwrap_or_default();
-    Error::new(doing).at(path.display().to_string()).cause(error).hint(hint)
+    Error::input(doing).at(path.display().to_string()).cause(error).hint(hint)
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ impl Tight {
 
     fn lock(path: &Path, patience: Duration) -> Result<Tight, Error> {
         let doing = "make room in the history";
-        let refused = |why: &str| Error::new(doing).at(path.display().to_string()).cause(why.to_owned());
+        let refused = |why: &str| Error::input(doing).at(path.display().to_string()).cause(why.to_owned());
         if Rest::of(path).is_none() {
             return Err(refused("its journal holds something that has to be written into it first")
                 .hint("the disk is full: make room by other means"));
@@ -66,7 +66,7 @@ impl Tight {
         lock.execute_batch("BEGIN EXCLUSIVE").map_err(failed)?;
         let no_copy = |e: std::io::Error| {
             let needs = std::fs::metadata(path).map_or(0, |file| file.len().div_ceil(1 << 20));
-            Error::new("copy the history to make it smaller")
+            Error::input("copy the history to make it smaller")
                 .at(std::env::temp_dir().display().to_string())
                 .cause(e)
                 .hint(format!(
@@ -103,7 +103,7 @@ impl Tight {
             }
             Err(e) => {
                 let kept = folder.keep().join("history.db");
-                Err(Error::new("write the smaller history over the old one")
+                Err(Error::input("write the smaller history over the old one")
                     .at(path.display().to_string())
                     .cause(e)
                     .hint(format!("it is whole in {}: put it in the place of the damaged one", kept.display())))

@@ -35,7 +35,7 @@ impl Writer {
     /// # Errors
     /// When the folder cannot be written.
     pub fn create(path: &Path) -> Result<Writer, Error> {
-        let fail = |e: std::io::Error| Error::new("write the capture").at(path.display().to_string()).cause(e);
+        let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
         let file = temporary.as_file().try_clone().map_err(fail)?;
@@ -146,7 +146,7 @@ impl Writer {
         let lines = self.lines;
         self.line(&Line::End { lines });
         let at = self.path.display().to_string();
-        let fail = |e: std::io::Error| Error::new("write the capture").at(at.clone()).cause(e);
+        let fail = |e: std::io::Error| Error::input("write the capture").at(at.clone()).cause(e);
         if let Some(e) = self.failed.take() {
             return Err(fail(e));
         }
@@ -182,12 +182,12 @@ pub enum Second {
 pub fn read(path: &Path) -> Result<Captured, Error> {
     let at = path.display().to_string();
     let doing = "read the capture";
-    let file = File::open(path).map_err(|e| Error::new(doing).at(&at).cause(e))?;
+    let file = File::open(path).map_err(|e| Error::input(doing).at(&at).cause(e))?;
     let lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)));
     let mut reader = Reader::default();
     for (line, number) in lines.split(b'\n').zip(1u64..) {
         let fail =
-            |cause: String, hint: &str| Error::new(doing).at(format!("{at}, line {number}")).cause(cause).hint(hint);
+            |cause: String, hint: &str| Error::input(doing).at(format!("{at}, line {number}")).cause(cause).hint(hint);
         let line = line.map_err(|e| fail(e.to_string(), "the file is damaged or no gzip file; capture again"))?;
         if number == 1 {
             check_head(&line).map_err(|(cause, hint)| fail(cause, hint))?;
@@ -197,7 +197,7 @@ pub fn read(path: &Path) -> Result<Captured, Error> {
             serde_json::from_slice(&line).map_err(|e| fail(e.to_string(), "the file is damaged; capture again"))?;
         reader.take(parsed).map_err(|e| fail(e, "the file is damaged; capture again"))?;
     }
-    reader.finish().map_err(|e| Error::new(doing).at(at).cause(e).hint("the file was cut off; capture again"))
+    reader.finish().map_err(|e| Error::input(doing).at(at).cause(e).hint("the file was cut off; capture again"))
 }
 
 fn check_head(line: &[u8]) -> Result<(), (String, &'static str)> {

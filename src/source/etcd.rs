@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
             Some((_, (_, error))) => {
                 Err(ReadError::Forbidden(Error { doing: "read anything of Calico's from etcd".to_owned(), ..error }))
             }
-            None => Err(ReadError::Failed(Error::new("read from etcd: nothing was asked for"))),
+            None => Err(ReadError::Failed(Error::own("read from etcd: nothing was asked for"))),
         }
     }
 
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
                 flight.spawn(page(self.connection.clone(), span, Some(pin)));
             }
             let Some(landed) = flight.join_next().await else { return Ok(()) };
-            let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::new("read from etcd").cause(e)))?;
+            let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::own("read from etcd").cause(e)))?;
             match answer {
                 Ok(answer) => {
                     // With a pin of the caller's no earlier answer has told.
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         };
         let last_key = last.key();
         if last_key < span.start.as_slice() || last_key >= span.end.as_slice() {
-            let error = Error::new(format!("read {}: an answer out of its range", span.wanted.input.word()));
+            let error = Error::input(format!("read {}: an answer out of its range", span.wanted.input.word()));
             return Err(ReadError::Failed(error.at(span.wanted.key)));
         }
         let keys = answer.kvs().len() as i64;
@@ -324,14 +324,15 @@ fn doing(wanted: &Wanted) -> String {
 
 fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
     let none =
-        || Trouble { kind: Kind::Other, error: Error::new(doing(&span.wanted)).cause("an answer without a header") };
+        || Trouble { kind: Kind::Other, error: Error::input(doing(&span.wanted)).cause("an answer without a header") };
     answer.header().ok_or_else(none)
 }
 
 /// Another endpoint may have answered: the same cluster, and not an older state of it?
 pub(super) fn same_cluster(header: &ResponseHeader, pin: Pin, doing: &str) -> Result<(), Trouble> {
-    let wrong =
-        |text: String, hint: &str| Err(Trouble { kind: Kind::Other, error: Error::new(doing).cause(text).hint(hint) });
+    let wrong = |text: String, hint: &str| {
+        Err(Trouble { kind: Kind::Other, error: Error::input(doing).cause(text).hint(hint) })
+    };
     if header.cluster_id() != pin.cluster_id {
         let text = format!("cluster id {:x} instead of {:x}", header.cluster_id(), pin.cluster_id);
         return wrong(text, "the endpoints belong to different etcd clusters");

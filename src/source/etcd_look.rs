@@ -57,7 +57,7 @@ pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pi
     found.extend(groups.into_iter().flat_map(|(_, found)| found));
     match found.len() == keys.len() {
         true => Ok(Look { pin, found }),
-        false => Err(ReadError::Failed(Error::new(doing).cause("fewer answers than questions"))),
+        false => Err(ReadError::Failed(Error::input(doing).cause("fewer answers than questions"))),
     }
 }
 
@@ -74,7 +74,7 @@ async fn read_group(
         async move { kv.txn(txn).await }
     });
     let answer = answer.await?;
-    let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::new(doing).cause(text.to_owned()) };
+    let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::input(doing).cause(text.to_owned()) };
     let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
     let pin = match pin {
         Some(pin) => same_cluster(header, pin, doing).map(|()| pin)?,

@@ -76,7 +76,7 @@ impl Reading<'_> {
     fn file(&mut self, path: &Path) -> Result<(), Error> {
         let doing = "read the Kubernetes objects";
         let error = |cause: std::io::Error| {
-            Error::new(doing)
+            Error::input(doing)
                 .at(path.display().to_string())
                 .cause(cause)
                 .hint("--kube-objects wants a file that `kubectl get pods,nodes,services,namespaces -A -o json` made")
@@ -89,7 +89,7 @@ impl Reading<'_> {
             let unpacked = if gzip { " unpacked" } else { "" };
             let (cause, hint) = explain(broken, stream.offset());
             let at = format!("{}, byte {}{unpacked}", path.display(), stream.offset());
-            Error::new(doing).at(at).cause(cause).hint(hint)
+            Error::input(doing).at(at).cause(cause).hint(hint)
         })
     }
 

@@ -116,7 +116,7 @@ impl With {
             None => Ok(()),
             Some(_) => {
                 let hint = "drop --now and IPAUDIT_NOW";
-                Err(Error::new("judge a release by another time than now").hint(hint))
+                Err(Error::user("judge a release by another time than now").hint(hint))
             }
         }
     }
@@ -154,7 +154,7 @@ impl ReleaseArgs {
     /// Flags that do not go together.
     pub fn check(&self) -> Result<(), Error> {
         self.with.check()?;
-        let error = |words: &str, hint: &str| Err(Error::new("tell what is to be released").cause(words).hint(hint));
+        let error = |words: &str, hint: &str| Err(Error::user("tell what is to be released").cause(words).hint(hint));
         if self.handle.is_empty() && self.address.is_empty() && self.code.is_none() && !self.list {
             let code = orphaned_handle::CHECK.code;
             let hint = format!("--handle ID, --address ADDRESS, or --code {code} --older-than 24h");

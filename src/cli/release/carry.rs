@@ -222,7 +222,7 @@ impl Carrier<'_> {
             () if seen.revision < self.revision => "etcd's revision went back: it was restored",
             () => return Ok(()),
         };
-        Err(Error::new("go on releasing").cause(what).hint("nothing more was written; run `ipaudit audit`"))
+        Err(Error::input("go on releasing").cause(what).hint("nothing more was written; run `ipaudit audit`"))
     }
 
     /// The later of our clock and the API server's.
@@ -254,7 +254,7 @@ impl Carrier<'_> {
         match apply::settle(self.connection, ready.transaction().changes()).await {
             Ok(Settled::NotDone) => {
                 let cause = "etcd said that it was done, and the keys say that it was not";
-                End::Unknown(Error::new("read the release back").cause(cause))
+                End::Unknown(Error::input("read the release back").cause(cause))
             }
             Ok(_) => End::Done(done),
             Err(error) => End::Unknown(error),
@@ -320,7 +320,7 @@ fn without_write(decision: Decision, subject: String, gone: usize) -> End {
         Decision::Changed(words) => End::Refused(Refusal::new(9, subject, format!("changed hands: {words}"))),
         Decision::Refused(refusal) => End::Refused(refusal),
         Decision::Read(_) => End::Refused(Refusal::new(9, subject, "it names more and more blocks")),
-        Decision::Write(_) => End::Failed(Error::new("decide about a release").cause("a decision was lost")),
+        Decision::Write(_) => End::Failed(Error::own("decide about a release").cause("a decision was lost")),
     }
 }
 

@@ -68,7 +68,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let past = recorder.past()?;
     if past.last.audit > began_after && past.is_of_a_later_look(&first.etcd) {
-        return Err(Error::new("plan a release")
+        return Err(Error::input("plan a release")
             .cause("an audit that was recorded meanwhile saw the datastore later than this run did")
             .hint("run the command again"));
     }
@@ -101,7 +101,7 @@ fn list(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         PlanOutput::Json => json::indented(&earlier::document(&releases), &mut text),
         PlanOutput::Table => earlier::table(&releases, &mut text),
     };
-    written.map_err(|e| Error::new("print the releases").cause(e))?;
+    written.map_err(|e| Error::own("print the releases").cause(e))?;
     streams.print(&text)?;
     Ok(Exit::Clean)
 }
@@ -133,7 +133,7 @@ pub fn must_reach_etcd(sources: &Sources, snapshot: &Snapshot) -> Result<(), Err
     let unread = |input| matches!(coverage.state(input), InputState::Unreachable | InputState::Forbidden);
     let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
     match calicos.all(unread) {
-        true => Err(Error::new("read the datastore").cause(coverage.detail(Input::Blocks).to_owned())),
+        true => Err(Error::input("read the datastore").cause(coverage.detail(Input::Blocks).to_owned())),
         false => Ok(()),
     }
 }

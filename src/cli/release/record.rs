@@ -63,7 +63,7 @@ impl Recorder {
     /// # Errors
     /// A history that cannot be opened, a datastore without a name.
     pub fn open(args: &DbArgs, snapshot: &Snapshot) -> Result<Recorder, Error> {
-        let no_name = || Error::new("record a release").cause(nameless(snapshot));
+        let no_name = || Error::input("record a release").cause(nameless(snapshot));
         let key = cluster_key(snapshot).ok_or_else(no_name)?;
         let args = args.clone();
         let mut recorder = Recorder { args, db: None, key, pair: None, watch: None, release: 0, step: 0 };
@@ -100,7 +100,7 @@ impl Recorder {
     }
 
     fn db(&mut self) -> Result<&mut Db<ToWrite>, Error> {
-        self.db.as_mut().ok_or_else(|| Error::new("write into the history").cause("it was not opened"))
+        self.db.as_mut().ok_or_else(|| Error::own("write into the history").cause("it was not opened"))
     }
 
     /// What the history says; nothing where there is none yet.

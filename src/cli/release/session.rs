@@ -78,7 +78,7 @@ impl Session<'_> {
             return Ok(exit);
         };
         if present().since(self.made) > STALE {
-            return Err(Error::new("carry out a plan")
+            return Err(Error::input("carry out a plan")
                 .cause("it is older than 5 minutes")
                 .hint("run the command again"));
         }
@@ -136,7 +136,7 @@ impl Session<'_> {
             (PlanOutput::Table, Some((release, tally))) => show.outcome(release, tally, &mut text),
             (PlanOutput::Table, None) => show.plan(&mut text),
         };
-        written.map_err(|e| Error::new("print the plan").cause(e))?;
+        written.map_err(|e| Error::own("print the plan").cause(e))?;
         streams.print(&text)
     }
 
@@ -145,7 +145,7 @@ impl Session<'_> {
         if self.yes {
             return Ok(Some(Yes::Flag));
         }
-        let failed = |e: io::Error| Error::new("ask for an answer").cause(e);
+        let failed = |e: io::Error| Error::input("ask for an answer").cause(e);
         let verb = if self.undoes.is_some() { "Put back" } else { "Release" };
         let question = format!("{verb} {}? Only \"yes\" does it: ", show::subjects(&planned.plan));
         let answer = streams.ask(&question).map_err(failed)?;

@@ -29,7 +29,7 @@ impl Turn {
     /// A file that cannot be made or locked.
     pub fn take(db: &Path) -> Result<Option<Turn>, Error> {
         let path = beside(db);
-        let failed = |e| Error::new("lock the history for a release").at(path.display().to_string()).cause(e);
+        let failed = |e| Error::input("lock the history for a release").at(path.display().to_string()).cause(e);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
         // A history that its group may write (a shared volume) has a lock that its group may take.
         if let Ok(history) = std::fs::metadata(db) {
@@ -66,7 +66,7 @@ impl Turn {
                 told = true;
             }
             if tokio::time::Instant::now() >= until {
-                return Err(Error::new("carry out a plan")
+                return Err(Error::input("carry out a plan")
                     .cause("another release over this history is still writing")
                     .hint("nothing was written; run the command again when the other one is through (--db-wait)"));
             }
