@@ -94,9 +94,9 @@ mod tests {
     }
 
     fn outcome(cluster: &mut Cluster) -> Outcome {
-        cluster.snapshot.sort();
-        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
-        run_these(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None }, &[&leaked_address::CHECK])
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
+        run_these(&World { snapshot: &snapshot, ledger: &ledger, past: None }, &[&leaked_address::CHECK])
     }
 
     fn leaking() -> Cluster {

@@ -11,10 +11,10 @@ use generator::Cluster;
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
-use ipaudit::model::{Input, InputState, Snapshot, Time};
+use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
 
 fn snapshot(cluster: &Cluster) -> Snapshot {
-    let mut snapshot = Snapshot { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Snapshot::default() };
+    let mut snapshot = Gathering { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Gathering::default() };
     for input in Input::ALL {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
@@ -29,8 +29,7 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
     cluster.write_objects(&mut file).unwrap();
     file.flush().unwrap();
     ipaudit::source::kube_objects::read(&[file.path().to_path_buf()], &mut snapshot).unwrap();
-    snapshot.sort();
-    snapshot
+    snapshot.sorted()
 }
 
 #[test]

@@ -13,11 +13,11 @@ use std::path::Path;
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
-use ipaudit::model::{Code, Input, InputState, Snapshot, Time};
+use ipaudit::model::{Code, Gathering, Input, InputState, Snapshot, Time};
 use servers::golden::{self, Case, Moment};
 
 fn snapshot(moment: &Moment) -> Snapshot {
-    let mut snapshot = Snapshot { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Snapshot::default() };
+    let mut snapshot = Gathering { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Gathering::default() };
     for input in Input::ALL {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
@@ -31,8 +31,7 @@ fn snapshot(moment: &Moment) -> Snapshot {
     for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
-    snapshot.sort();
-    snapshot
+    snapshot.sorted()
 }
 
 fn wanted() -> Option<BTreeSet<Code>> {

@@ -13,7 +13,7 @@ use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube::{Remarks, insert};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::decode::kube_json;
-use ipaudit::model::{Families, Input, InputState, KubeNode, Pod, Service, Snapshot};
+use ipaudit::model::{Families, Gathering, Input, InputState, KubeNode, Pod, Service};
 use ipaudit::source::kube::read;
 use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Looked, Suspects, get_node, get_pod, get_service, look_again};
@@ -90,21 +90,20 @@ fn client(kubeconfig: PathBuf, context: Option<&str>) -> KubeClient {
     block_on(connect(&settings, &Surroundings::default())).unwrap().unwrap()
 }
 
-fn read_as(kubeconfig: PathBuf, context: Option<&str>, patience: Patience) -> (Snapshot, KubeApi) {
+fn read_as(kubeconfig: PathBuf, context: Option<&str>, patience: Patience) -> (Gathering, KubeApi) {
     let api = KubeApi::new(client(kubeconfig, context), patience);
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let remarks = block_on(read(&api, &mut snapshot));
     assert!(remarks.notes().is_empty(), "{:?}", remarks.notes());
-    snapshot.sort();
     (snapshot, api)
 }
 
-fn states(snapshot: &Snapshot) -> [InputState; 4] {
+fn states(snapshot: &Gathering) -> [InputState; 4] {
     [Input::Namespaces, Input::KubeNodes, Input::Services, Input::Pods].map(|input| snapshot.coverage.state(input))
 }
 
 /// All of it in words, without the numbers of names. `exact`: with UIDs and times.
-fn words(snapshot: &Snapshot, exact: bool) -> Vec<String> {
+fn words(snapshot: &Gathering, exact: bool) -> Vec<String> {
     let text = |name| snapshot.text(name);
     let uid = |uid: ipaudit::model::Uid| if exact { uid.text(&snapshot.names) } else { String::new() };
     let pod = |pod: &Pod| {
@@ -167,7 +166,7 @@ fn with_all_rights_everything_is_read_as_protobuf_and_says_what_json_says() {
     assert!(clocks.closest().unwrap().apart() < Duration::from_secs(60), "{clocks:?}");
     assert!(clocks.iter().count() > 1, "every answer tells its time");
 
-    let mut from_json = Snapshot::default();
+    let mut from_json = Gathering::default();
     for kind in Kind::ALL {
         let list = server.admin_get(&format!("/api/v1/{}", kind.plural()));
         for item in list["items"].as_array().unwrap() {
@@ -205,11 +204,11 @@ fn files_and_the_api_give_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let extra = folder.path().join("extras.json");
     std::fs::write(&extra, extras().to_string()).unwrap();
-    let mut from_files = Snapshot::default();
+    let mut from_files = Gathering::default();
     let files = [Case::load("clean-small").moment().cluster_file.clone(), extra];
     kube_objects::read(&files, &mut from_files).unwrap();
     // The server made its own `default/kubernetes`.
-    let rest = |snapshot: &Snapshot| {
+    let rest = |snapshot: &Gathering| {
         let mut words = words(snapshot, false);
         words.retain(|line| !line.starts_with("default/kubernetes "));
         words
@@ -397,13 +396,13 @@ fn a_list_that_the_network_cuts_is_asked_for_again() {
     let (proxy, url) = server.behind_proxy();
     let api = KubeApi::new(client(server.kubeconfig_at(&url, ADMIN), None), Patience { page: 5, ..patience() });
     proxy.cut_after_next_response();
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     block_on(read(&api, &mut snapshot));
     assert_eq!(states(&snapshot), [Complete; 4], "{:?}", snapshot.coverage);
     assert!(proxy.connections() > 1, "it was cut");
     proxy.refuse();
     proxy.cut();
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     block_on(read(&api, &mut snapshot));
     assert_eq!(states(&snapshot), [Unreachable; 4]);
     let detail = snapshot.coverage.detail(Input::Pods);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::error::{Error, chain};
-use ipaudit::model::{Input, InputState, Snapshot, Time};
+use ipaudit::model::{Gathering, Input, InputState, Time};
 use ipaudit::plan::circumstances::Clocks;
 use ipaudit::source::kube::{read, relist};
 use ipaudit::source::kube_api::{KubeApi, Patience};
@@ -187,17 +187,19 @@ async fn api(fake: &Fake, patience: Patience) -> KubeApi {
     KubeApi::new(client, patience)
 }
 
-fn states(snapshot: &Snapshot) -> [InputState; 4] {
+fn states(snapshot: &Gathering) -> [InputState; 4] {
     [Input::Namespaces, Input::KubeNodes, Input::Services, Input::Pods].map(|input| snapshot.coverage.state(input))
 }
 
-fn pods(snapshot: &Snapshot) -> Vec<&str> {
-    snapshot.pods.iter().map(|pod| snapshot.text(pod.name)).collect()
+/// By name, as an audit sees them.
+fn pods(snapshot: &Gathering) -> Vec<String> {
+    let snapshot = snapshot.clone().sorted();
+    snapshot.pods.iter().map(|pod| snapshot.text(pod.name).to_owned()).collect()
 }
 
-async fn read_all(fake: &Fake, patience: Patience) -> (Snapshot, KubeApi) {
+async fn read_all(fake: &Fake, patience: Patience) -> (Gathering, KubeApi) {
     let api = api(fake, patience).await;
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     read(&api, &mut snapshot).await;
     (snapshot, api)
 }
@@ -244,7 +246,7 @@ async fn every_answer_tells_its_own_time() {
     });
     let mut api = api(&fake, patience()).await;
     api.clock = || Time(NOW.load(Ordering::SeqCst) * 1_000_000_000);
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     read(&api, &mut snapshot).await;
     let clocks = snapshot.kube.clocks;
     let seconds: Vec<i64> = clocks.iter().map(|pair| pair.theirs.seconds() - 1_795_000_000).collect();
@@ -468,7 +470,7 @@ async fn only_a_404_about_the_object_itself_is_absence() {
         }
     });
     let api = api(&fake, patience()).await;
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let names = &mut snapshot.names;
     assert!(matches!(get_pod(&api, names, "n", "a").await, Looked::Present(_)));
     assert!(matches!(get_pod(&api, names, "n", "absent").await, Looked::Absent));
@@ -479,7 +481,7 @@ async fn only_a_404_about_the_object_itself_is_absence() {
 }
 
 /// A snapshot with these pods, and a server on which `a` has a new UID, `b` is gone and `c` is forbidden.
-fn three_pods() -> (Fake, Snapshot, Suspects) {
+fn three_pods() -> (Fake, Gathering, Suspects) {
     let fake = Fake::start(|path, _| match path {
         "/api/v1/namespaces/n/pods/a" => {
             let mut pod = pod("a");
@@ -493,7 +495,7 @@ fn three_pods() -> (Fake, Snapshot, Suspects) {
         "/api/v1/pods?limit=2" => ok(list("Pod", "", &[pod("d")])),
         other => panic!("{other}"),
     });
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let mut remarks = Default::default();
     for name in ["a", "b", "c"] {
         let text = pod(name).to_string();
@@ -503,7 +505,6 @@ fn three_pods() -> (Fake, Snapshot, Suspects) {
     let node = json!({ "metadata": { "name": "node-1" } }).to_string();
     let node = ipaudit::decode::kube_json::item(&node).unwrap();
     ipaudit::decode::kube::insert(&mut snapshot, Kind::Node, &node, &mut remarks);
-    snapshot.sort();
     let suspects = Suspects {
         pods: snapshot.pods.iter().map(|pod| (pod.namespace, pod.name)).collect(),
         nodes: snapshot.kube_nodes.iter().map(|node| node.name).collect(),
@@ -512,7 +513,8 @@ fn three_pods() -> (Fake, Snapshot, Suspects) {
     (fake, snapshot, suspects)
 }
 
-fn uids(snapshot: &Snapshot) -> Vec<String> {
+fn uids(snapshot: &Gathering) -> Vec<String> {
+    let snapshot = snapshot.clone().sorted();
     snapshot.pods.iter().map(|pod| pod.uid.text(&snapshot.names)).collect()
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ipaudit::error::{Error, chain};
-use ipaudit::model::{Input, InputState, Snapshot};
+use ipaudit::model::{Gathering, Input, InputState};
 use ipaudit::source::kube_objects;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,18 +27,18 @@ impl Files {
         self
     }
 
-    fn read(&self) -> Result<(Snapshot, Vec<String>), Error> {
+    fn read(&self) -> Result<(Gathering, Vec<String>), Error> {
         read(&self.1)
     }
 }
 
-fn read(files: &[PathBuf]) -> Result<(Snapshot, Vec<String>), Error> {
-    let mut snapshot = Snapshot::default();
+fn read(files: &[PathBuf]) -> Result<(Gathering, Vec<String>), Error> {
+    let mut snapshot = Gathering::default();
     let remarks = kube_objects::read(files, &mut snapshot)?;
-    Ok((snapshot, remarks.notes()))
+    Ok((Gathering::clone(&snapshot.sorted()), remarks.notes()))
 }
 
-fn one(content: impl AsRef<[u8]>) -> Snapshot {
+fn one(content: impl AsRef<[u8]>) -> Gathering {
     Files::new().with(content).read().unwrap().0
 }
 
@@ -49,7 +49,7 @@ fn pod(namespace: &str, name: &str, address: &str) -> Value {
     })
 }
 
-fn pods(snapshot: &Snapshot) -> Vec<String> {
+fn pods(snapshot: &Gathering) -> Vec<String> {
     let mut pods: Vec<String> = snapshot
         .pods
         .iter()
@@ -59,13 +59,13 @@ fn pods(snapshot: &Snapshot) -> Vec<String> {
     pods
 }
 
-fn states(snapshot: &Snapshot) -> [InputState; 4] {
+fn states(snapshot: &Gathering) -> [InputState; 4] {
     [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces].map(|input| snapshot.coverage.state(input))
 }
 
 /// Everything the snapshot has of Kubernetes, the file's name aside.
-fn whole(snapshot: &Snapshot) -> String {
-    let Snapshot { pods, kube_nodes, services, namespaces, kube, .. } = snapshot;
+fn whole(snapshot: &Gathering) -> String {
+    let Gathering { pods, kube_nodes, services, namespaces, kube, .. } = snapshot;
     let uids = (&kube.kube_system_uid, &kube.kubernetes_service_uid);
     format!("{pods:?}\n{kube_nodes:?}\n{services:?}\n{namespaces:?}\n{uids:?}\n{:?}", states(snapshot))
 }

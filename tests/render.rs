@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
-use ipaudit::model::{Input, InputState, Snapshot, Time};
+use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
 use ipaudit::render::{AuditView, Circumstances, json, table};
 use serde_json::Value;
 use servers::golden::Case;
@@ -19,7 +19,7 @@ use servers::golden::Case;
 fn snapshot(name: &str) -> Snapshot {
     let case = Case::load(name);
     let moment = &case.moments[0];
-    let mut snapshot = Snapshot { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Snapshot::default() };
+    let mut snapshot = Gathering { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Gathering::default() };
     for input in Input::ALL {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
@@ -35,8 +35,7 @@ fn snapshot(name: &str) -> Snapshot {
     }
     snapshot.coverage.set(Input::History, InputState::NotAsked, "");
     snapshot.etcd.revision = 48_213_907;
-    snapshot.sort();
-    snapshot
+    snapshot.sorted()
 }
 
 fn with_view<T>(snapshot: &Snapshot, about: Circumstances, show: impl FnOnce(&AuditView<'_>) -> T) -> T {

@@ -17,7 +17,7 @@ use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::history::{Db, Journal, PATIENCE};
 use ipaudit::ledger::{Ledger, ScopeFlag};
-use ipaudit::model::{Input, InputState, Snapshot, Time};
+use ipaudit::model::{Gathering, Input, InputState, Time};
 use ipaudit::record;
 use serde_json::Value;
 use servers::command::{ipaudit, json, stderr};
@@ -265,7 +265,7 @@ fn a_capture_answers_like_the_cluster_and_confirms() {
 
 /// Records one audit of a moment, as an audit does.
 fn record(db: &Path, moment: &Moment, keys: &[(Vec<u8>, Vec<u8>)], now: Time, revision: i64) {
-    let mut snapshot = Snapshot { now, ..Snapshot::default() };
+    let mut snapshot = Gathering { now, ..Gathering::default() };
     for (at, (key, value)) in (1..).zip(keys) {
         let mod_revision = if value == &moment.keys[at as usize - 1].1 { at } else { revision };
         let kv = Kv { key, value, create_revision: at, mod_revision, version: mod_revision - at + 1 };
@@ -276,7 +276,7 @@ fn record(db: &Path, moment: &Moment, keys: &[(Vec<u8>, Vec<u8>)], now: Time, re
         snapshot.coverage.set(input, InputState::Complete, "");
     }
     snapshot.etcd.revision = revision;
-    snapshot.sort();
+    let snapshot = snapshot.sorted();
     let key = record::cluster_key(&snapshot).unwrap();
     let mut file = Db::open_to_write(db, Journal::Wal, PATIENCE).unwrap();
     let past = file.read().unwrap().past(&key).unwrap();

@@ -38,10 +38,10 @@ mod tests {
 
     /// Every finding of these codes, by code.
     fn roots(c: &mut Cluster, codes: &[u16]) -> Vec<Tied> {
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let checks: Vec<_> = ALL.iter().copied().filter(|check| codes.contains(&check.code.0)).collect();
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let mut found = run_these(&world, &checks).findings;
         found.sort_by_key(|f| f.code);
         found.into_iter().map(|f| (f.code.0, f.subject.id, f.root.map(|r| (r.code.0, r.id)))).collect()

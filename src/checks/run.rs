@@ -55,9 +55,9 @@ mod tests {
         let mut cluster = Cluster::healthy();
         cluster.snapshot.coverage.set(Input::KubeNodes, InputState::Forbidden, "nodes is forbidden");
         cluster.snapshot.kube_nodes.clear();
-        cluster.snapshot.sort();
-        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
-        let outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
+        let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
         let skipped: Vec<u16> = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| s.code.0).collect();
         let by_node = ALL.iter().filter(|check| check.ties.judges == Judges::OnlyOurs).map(|check| check.code.0);
         assert!(by_node.into_iter().all(|code| skipped.contains(&code)), "{skipped:?}");
@@ -81,9 +81,9 @@ mod tests {
         c.allocate("10.65.0.9", new);
         let seen_on = c.ago(1_800);
         c.remember().strict_affinity_since = Some(seen_on);
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, c.past.as_ref());
-        let outcome = run(&World { snapshot: &c.snapshot, ledger: &ledger, past: c.past.as_ref() });
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
+        let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() });
         let borrowed: Vec<_> = outcome.findings.iter().filter(|f| f.code == Code(407)).collect();
         let said: Vec<_> = borrowed.iter().map(|f| (f.subject.id.as_str(), f.severity)).collect();
         assert_eq!(said, [("10.65.0.5", Severity::Error), ("10.65.0.9", Severity::Error)]);
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn the_healthy_cluster_is_paired_exclusive_and_certain() {
         let mut cluster = Cluster::healthy();
-        cluster.snapshot.sort();
-        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
         assert!(ledger.pairing.holds() && ledger.scope.exclusive);
         let claims: Vec<_> = ledger.claims.iter().map(|c| (c.address.to_string(), c.grade)).collect();
         assert_eq!(claims.len(), 2 + 4 * 2, "{claims:?}");

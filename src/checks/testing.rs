@@ -10,15 +10,15 @@ use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
     Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, ClockPair, Endpoint,
-    Families, Finding, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode, Meta, Name,
-    Names, Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service, Snapshot, Time,
-    Tunnel, Uid, keys,
+    Families, Finding, Gathering, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode,
+    Meta, Name, Names, Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service,
+    Snapshot, Time, Tunnel, Uid, keys,
 };
 
-/// A cluster under construction; `snapshot` may be edited freely before [`Cluster::find`].
+/// A cluster under construction; `snapshot` may be edited freely, and is looked at as [`Cluster::snapshot`] makes it.
 #[derive(Clone)]
 pub struct Cluster {
-    pub snapshot: Snapshot,
+    pub snapshot: Gathering,
     revision: i64,
     pub scope: ScopeFlag,
     pub past: Option<Past>,
@@ -86,7 +86,7 @@ impl Cluster {
     /// All inputs complete and nothing in them; the GUID is `guid-1`.
     pub fn empty() -> Cluster {
         let mut snapshot =
-            Snapshot { now: Time::parse_rfc3339("2026-11-24T12:00:00Z").unwrap(), ..Snapshot::default() };
+            Gathering { now: Time::parse_rfc3339("2026-11-24T12:00:00Z").unwrap(), ..Gathering::default() };
         for input in Input::ALL {
             snapshot.coverage.set(input, InputState::Complete, "");
         }
@@ -502,11 +502,18 @@ impl Cluster {
         self.past.insert(past)
     }
 
+    /// What an audit of it sees.
+    pub fn snapshot(&mut self) -> Snapshot {
+        let snapshot = std::mem::take(&mut self.snapshot).sorted();
+        self.snapshot = Gathering::clone(&snapshot);
+        snapshot
+    }
+
     /// All findings of one check.
     pub fn find(&mut self, check: &'static Check) -> Vec<Finding> {
-        self.snapshot.sort();
-        let ledger = Ledger::build(&self.snapshot, self.scope, self.past.as_ref());
-        let world = World { snapshot: &self.snapshot, ledger: &ledger, past: self.past.as_ref() };
+        let snapshot = self.snapshot();
+        let ledger = Ledger::build(&snapshot, self.scope, self.past.as_ref());
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: self.past.as_ref() };
         let outcome = run_these(&world, &[check]);
         assert!(outcome.skipped.is_empty(), "skipped: {:?}", outcome.skipped);
         for f in &outcome.findings {

@@ -14,7 +14,7 @@ use crate::connect::settings::CONCURRENCY;
 use crate::decode::{self, kube_item::Kind};
 use crate::error::Error;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{HandleId, Input, Name, Names, Past, Patch, Snapshot, Time, keys};
+use crate::model::{Gathering, HandleId, Input, Name, Names, Past, Patch, Snapshot, Time, keys};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, Pin, ReadError, ReadOptions};
 use crate::source::etcd_look::read_keys;
@@ -40,9 +40,9 @@ pub async fn second_look(
     patch.other.now = now.unwrap_or_else(present);
     let asked: Vec<Vec<u8>> = keys_of(first, &look).into_iter().collect();
     // On loan: what is read again shares its names with what was read first.
-    patch.other.names = std::mem::take(&mut first.names);
+    patch.swap_names(first);
     let read = read(sources, &mut patch, &look, asked, capture).await;
-    first.names = std::mem::take(&mut patch.other.names);
+    patch.swap_names(first);
     read.map(|()| patch)
 }
 
@@ -120,7 +120,7 @@ async fn look_at_etcd(
 
 async fn read_whole(
     connection: &Connection,
-    seen: &mut Snapshot,
+    seen: &mut Gathering,
     inputs: Vec<Input>,
     pin: Pin,
     mut capture: Option<&mut Writer>,
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_was_absent_is_asked_for_by_its_key() {
-        let mut snapshot = Snapshot::default();
+        let mut snapshot = Gathering::default();
         let [node, ns, pod] = ["node-1", "shop", "web-0"].map(|text| snapshot.names.intern(text));
         let look = SecondLook { endpoints_of_pods: Again::These([(node, ns, pod)].into()), ..SecondLook::default() };
         let key = "/calico/resources/v3/projectcalico.org/workloadendpoints/shop/node--1-k8s-web--0-eth0";
-        assert_eq!(keys_of(&snapshot, &look), [key.as_bytes().to_vec()].into());
+        assert_eq!(keys_of(&snapshot.sorted(), &look), [key.as_bytes().to_vec()].into());
     }
 }

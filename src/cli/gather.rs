@@ -17,7 +17,7 @@ use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
 use crate::model::snapshot::EtcdFacts;
-use crate::model::{Input, InputState, Snapshot, Time};
+use crate::model::{Gathering, Input, InputState, Snapshot, Time};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
@@ -99,7 +99,7 @@ pub async fn first_look(
 ) -> Result<FirstLook, Error> {
     let clock = Instant::now();
     let started = present();
-    let mut snapshot = Snapshot { now: now.unwrap_or(started), ..Snapshot::default() };
+    let mut snapshot = Gathering { now: now.unwrap_or(started), ..Gathering::default() };
     let mut warnings = Vec::new();
     let spinner = streams.spinner("reading Kubernetes");
     let remarks = match &sources.kube {
@@ -121,11 +121,11 @@ pub async fn first_look(
     }
     warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
-    snapshot.sort();
     // Under --now nobody says how much real time went by.
     snapshot.etcd.read_at = snapshot.etcd.read_at.filter(|_| now.is_none());
-    let duration = clock.elapsed();
     snapshot.read_until = now.is_none().then(present);
+    let snapshot = snapshot.sorted();
+    let duration = clock.elapsed();
     if let Some(writer) = capture {
         writer.kubernetes(&snapshot);
         writer.look(&snapshot, started, duration);
@@ -144,7 +144,7 @@ fn with_hint(error: &Error) -> String {
 }
 
 /// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
-fn unread<'e>(snapshot: &mut Snapshot, failed: &'e ReadError) -> &'e Error {
+fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
     let forbidden = matches!(failed, ReadError::Forbidden(_));
     let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
@@ -156,7 +156,7 @@ fn unread<'e>(snapshot: &mut Snapshot, failed: &'e ReadError) -> &'e Error {
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.
-fn missing_right(snapshot: &Snapshot) -> Option<String> {
+fn missing_right(snapshot: &Gathering) -> Option<String> {
     let coverage = &snapshot.coverage;
     let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
     let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
@@ -165,7 +165,7 @@ fn missing_right(snapshot: &Snapshot) -> Option<String> {
 
 async fn read_etcd(
     sources: &Sources,
-    snapshot: &mut Snapshot,
+    snapshot: &mut Gathering,
     spinner: &ProgressBar,
     capture: Option<&mut Writer>,
 ) -> Result<(), ReadError> {
@@ -187,7 +187,7 @@ async fn read_etcd(
 
 /// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not
 /// answer for the keys is waited for again.
-async fn read_status(sources: &Sources, snapshot: &mut Snapshot) -> Option<String> {
+async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<String> {
     let (Ok(connection), false) = (&sources.etcd, is_unreachable(snapshot)) else { return None };
     match etcd_status::read(connection, snapshot.etcd.cluster_id).await {
         Ok(status) => {
@@ -209,12 +209,12 @@ async fn read_status(sources: &Sources, snapshot: &mut Snapshot) -> Option<Strin
     }
 }
 
-fn is_unreachable(snapshot: &Snapshot) -> bool {
+fn is_unreachable(snapshot: &Gathering) -> bool {
     snapshot.coverage.state(Input::Blocks) == InputState::Unreachable
 }
 
 /// Pods' namespaces say where the endpoints can be cut into ranges of about the same size.
-fn boundaries(snapshot: &Snapshot) -> Option<Vec<Vec<u8>>> {
+fn boundaries(snapshot: &Gathering) -> Option<Vec<Vec<u8>>> {
     let mut pods = std::collections::BTreeMap::new();
     for pod in snapshot.pods.iter().filter(|p| p.may_hold()) {
         *pods.entry(snapshot.text(pod.namespace)).or_insert(0usize) += 1;
@@ -224,7 +224,7 @@ fn boundaries(snapshot: &Snapshot) -> Option<Vec<Vec<u8>>> {
 
 /// Decodes each key as it arrives, and lets a capture see it.
 pub(super) struct Into<'a> {
-    pub snapshot: &'a mut Snapshot,
+    pub snapshot: &'a mut Gathering,
     pub capture: Option<&'a mut Writer>,
     pub spinner: &'a ProgressBar,
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::history::{Db, Stale, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
-use crate::model::{Input, InputState, Past, Snapshot};
+use crate::model::{InputState, Past, Snapshot};
 use crate::record::{self, Course};
 use crate::render::HistoryRow;
 
@@ -71,18 +71,17 @@ impl Memory {
     /// What is known of the cluster that was read. `said`: an explicit `--scope auto` forgets that the datastore was
     /// said to be exclusive.
     pub fn recall(&mut self, snapshot: &mut Snapshot, said: Option<ScopeFlag>) {
-        let coverage = &mut snapshot.coverage;
-        coverage.set(Input::History, InputState::NotAsked, "");
+        snapshot.note_history(InputState::NotAsked, "");
         let Some(db) = &self.db else {
             if self.failed {
-                coverage.set(Input::History, InputState::Unreachable, "the history could not be opened");
+                snapshot.note_history(InputState::Unreachable, "the history could not be opened");
             }
             return;
         };
         let Some(key) = record::cluster_key(snapshot) else { return };
         match db.read().and_then(|tx| tx.past(&key)) {
             Ok(past) => {
-                snapshot.coverage.set(Input::History, InputState::Complete, "");
+                snapshot.note_history(InputState::Complete, "");
                 if self.began_after.is_some_and(|last| past.last.audit > last) {
                     self.overtaken = overtaken(&past, snapshot);
                 }
@@ -93,7 +92,7 @@ impl Memory {
                 self.hear(said);
             }
             Err(error) => {
-                snapshot.coverage.set(Input::History, InputState::Unreachable, "the history could not be read");
+                snapshot.note_history(InputState::Unreachable, "the history could not be read");
                 self.fail(&error);
                 self.db = None;
             }

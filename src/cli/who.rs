@@ -22,7 +22,7 @@ use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::ClusterKey;
-use crate::model::{Input, InputState, Patch, Snapshot, Time};
+use crate::model::{InputState, Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
 use crate::steady::Settling;
 use crate::who::{self, Asked, Dossier};
@@ -197,7 +197,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let mut failed = false;
     let past = key.as_ref().and_then(|key| tell(args.db.look(|db| db.past(key)), &mut failed));
     if past.is_some() {
-        read.snapshot.coverage.set(Input::History, InputState::Complete, "");
+        read.snapshot.note_history(InputState::Complete, "");
     }
     let past = past.as_ref();
     let scope: ScopeFlag = args.scope.into();

@@ -7,7 +7,7 @@ use crate::error::{Error, chain};
 use crate::history::ReadTx;
 use crate::history::query::{LastKnown, Pair};
 use crate::ledger::Ledger;
-use crate::model::{Addr, Cidr, Snapshot, keys};
+use crate::model::{Addr, Cidr, Gathering, keys};
 use crate::source::etcd::{Pin, ReadError};
 use crate::source::etcd_look::{Stored, read_keys};
 use crate::who::{self, Asked, Deep, Dossier, Guess, Step};
@@ -187,11 +187,11 @@ impl<'a> Trail<'a> {
                     None => "the key does not exist; its older revisions cannot be found without it".to_owned(),
                 };
             };
-            let mut snapshot = Snapshot::default();
+            let mut snapshot = Gathering::default();
             if let Some(key) = self.asked.first() {
                 decode::insert(&mut snapshot, &stored.kv(key));
             }
-            snapshot.sort();
+            let snapshot = snapshot.sorted();
             let (says, allocated) = match self.address {
                 Some(address) => who::block_says(&snapshot, address),
                 None => who::handle_says(&snapshot),

@@ -172,11 +172,11 @@ mod tests {
     use super::*;
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
-    use crate::model::{Input, Snapshot};
+    use crate::model::{Gathering, Input};
 
     const KEY: &str = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26";
 
-    fn block(key: &str, value: &str) -> (Snapshot, Block) {
+    fn block(key: &str, value: &str) -> (Gathering, Block) {
         let mut snapshot = snapshot(&[(key, value)]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
         let block = snapshot.blocks.pop().unwrap();

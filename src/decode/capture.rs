@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
-use crate::model::{ClockPair, ClockPairs, Coverage, EtcdStatus, Input, InputState, Snapshot, Time};
+use crate::model::{ClockPair, ClockPairs, Coverage, EtcdStatus, Gathering, Input, InputState, Time};
 
 pub use objects::{NamespaceLine, NodeLine, PodLine, ServiceLine};
 
@@ -144,7 +144,7 @@ pub struct LookLine {
 }
 
 impl LookLine {
-    pub fn of(snapshot: &Snapshot, started: Time, duration: Duration) -> LookLine {
+    pub fn of(snapshot: &Gathering, started: Time, duration: Duration) -> LookLine {
         let (etcd, kube, coverage) = (&snapshot.etcd, &snapshot.kube, &snapshot.coverage);
         LookLine {
             now: snapshot.now.0,
@@ -183,7 +183,7 @@ impl LookLine {
     ///
     /// # Errors
     /// When it names an input or a state that this version does not know.
-    pub fn restore(&self, snapshot: &mut Snapshot) -> Result<(), String> {
+    pub fn restore(&self, snapshot: &mut Gathering) -> Result<(), String> {
         snapshot.now = Time(self.now);
         // Version 1 told the end by the duration; its `now` was the start, unless it had been given.
         let of_old = self.date.is_some() && self.now == self.started;

@@ -163,9 +163,9 @@ mod tests {
     use crate::decode::testing::{bad, snapshot};
     use crate::model::LoadBalancerMode;
     use crate::model::snapshot::Dark;
-    use crate::model::{Input, Snapshot};
+    use crate::model::{Gathering, Input};
 
-    fn one(key: &str, value: &str) -> Snapshot {
+    fn one(key: &str, value: &str) -> Gathering {
         let snapshot = snapshot(&[(key, value)]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
         snapshot
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_present_key_without_a_field_is_not_an_absent_key() {
-        assert!(Snapshot::default().ipam_config.auto_allocate_blocks);
+        assert!(Gathering::default().ipam_config.auto_allocate_blocks);
         let bare = one(IPAM_CONFIG, "{}").ipam_config;
         assert!(!bare.auto_allocate_blocks && bare.meta.is_some());
         let full =

@@ -99,11 +99,11 @@ mod tests {
     use crate::decode::keys::{endpoint_key, record_key};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
-    use crate::model::{Input, Name, Snapshot, Time, endpoint};
+    use crate::model::{Gathering, Input, Name, Time, endpoint};
 
     const NAME: &str = "node--1-k8s-web--0-eth0";
 
-    fn one(value: &str) -> (Snapshot, Endpoint) {
+    fn one(value: &str) -> (Gathering, Endpoint) {
         let mut snapshot = snapshot(&[(&endpoint_key("shop", NAME), value)]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
         let endpoint = snapshot.endpoints.pop().unwrap();

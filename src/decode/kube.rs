@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::kube_item::{Condition, Ip, Item, Kind, Moment, Text};
 use crate::model::snapshot::KubeFacts;
 use crate::model::{
-    Addr, Cidr, Families, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Snapshot, Time, Uid,
+    Addr, Cidr, Families, Gathering, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Time, Uid,
 };
 
 /// How many notes are kept in words; the rest is counted.
@@ -331,7 +331,7 @@ pub fn learn_uid(facts: &mut KubeFacts, kind: Kind, item: &Item<'_>) {
 }
 
 /// Puts one object into the snapshot, and learns the cluster's UID from it.
-pub fn insert(snapshot: &mut Snapshot, kind: Kind, item: &Item<'_>, remarks: &mut Remarks) {
+pub fn insert(snapshot: &mut Gathering, kind: Kind, item: &Item<'_>, remarks: &mut Remarks) {
     learn_uid(&mut snapshot.kube, kind, item);
     let names = &mut snapshot.names;
     match kind {
@@ -342,42 +342,23 @@ pub fn insert(snapshot: &mut Snapshot, kind: Kind, item: &Item<'_>, remarks: &mu
     }
 }
 
-/// Replaces pods by what a second look saw of them; `None` takes one out. Keeps the order of
-/// [`Snapshot::sort`]; one pass over all pods, however many are replaced.
-pub fn replace_pods(snapshot: &mut Snapshot, seen: HashMap<(Name, Name), Option<Pod>>) {
+/// Replaces pods by what a second look saw of them; `None` takes one out. One pass over all pods, however many are
+/// replaced.
+pub fn replace_pods(snapshot: &mut Gathering, seen: HashMap<(Name, Name), Option<Pod>>) {
     snapshot.pods.retain(|pod| !seen.contains_key(&(pod.namespace, pod.name)));
     snapshot.pods.extend(seen.into_values().flatten());
-    snapshot.pods.sort_by_key(|pod| (pod.namespace, pod.name));
 }
 
 /// [`replace_pods`] for nodes.
-pub fn replace_nodes(snapshot: &mut Snapshot, seen: HashMap<Name, Option<KubeNode>>) {
+pub fn replace_nodes(snapshot: &mut Gathering, seen: HashMap<Name, Option<KubeNode>>) {
     snapshot.kube_nodes.retain(|node| !seen.contains_key(&node.name));
     snapshot.kube_nodes.extend(seen.into_values().flatten());
-    let names = &snapshot.names;
-    snapshot.kube_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
 }
 
 /// [`replace_pods`] for services.
-pub fn replace_services(snapshot: &mut Snapshot, seen: HashMap<(Name, Name), Option<Service>>) {
+pub fn replace_services(snapshot: &mut Gathering, seen: HashMap<(Name, Name), Option<Service>>) {
     snapshot.services.retain(|service| !seen.contains_key(&(service.namespace, service.name)));
     snapshot.services.extend(seen.into_values().flatten());
-    snapshot.services.sort_by_key(|service| (service.namespace, service.name));
-}
-
-/// [`replace_pods`] for one pod.
-pub fn replace_pod(snapshot: &mut Snapshot, namespace: Name, name: Name, seen: Option<Pod>) {
-    replace_pods(snapshot, HashMap::from([((namespace, name), seen)]));
-}
-
-/// [`replace_nodes`] for one node.
-pub fn replace_node(snapshot: &mut Snapshot, name: Name, seen: Option<KubeNode>) {
-    replace_nodes(snapshot, HashMap::from([(name, seen)]));
-}
-
-/// [`replace_services`] for one service.
-pub fn replace_service(snapshot: &mut Snapshot, namespace: Name, name: Name, seen: Option<Service>) {
-    replace_services(snapshot, HashMap::from([((namespace, name), seen)]));
 }
 
 /// The value of an HTTP `Date` header (`Tue, 24 Nov 2026 13:31:53 GMT`, RFC 9110 section 5.6.7).

@@ -26,23 +26,20 @@ mod node;
 mod pool;
 mod values;
 
-use std::collections::HashSet;
-
 use json::Bad;
-use keys::{BadKey, Key, record_key};
+use keys::{BadKey, Key};
 
 pub use kv::Kv;
 
 use crate::model::snapshot::Dark;
 use crate::model::{
-    BadValue, ClusterInformation, EtcdStatus, HandleId, Input, IpamConfig, IpamConfigResource, KubeControllers, Names,
-    Snapshot,
+    BadValue, ClusterInformation, EtcdStatus, Gathering, HandleId, Input, IpamConfig, IpamConfigResource,
+    KubeControllers, Names,
 };
 
-/// Decodes one key into the list where it belongs, or into `bad_values`. The lists stay unsorted:
-/// call [`Snapshot::sort`] once at the end. A key that is inserted twice stands twice ([`remove`] it first). A key under none of [`keys::PREFIXES`] and
-/// [`keys::SINGLE_KEYS`] is not ours and is passed over.
-pub fn insert(snapshot: &mut Snapshot, kv: &Kv<'_>) {
+/// Decodes one key into the list where it belongs, or into `bad_values`. A key that is inserted twice stands twice. A key
+/// under none of [`keys::PREFIXES`] and [`keys::SINGLE_KEYS`] is not ours and is passed over.
+pub fn insert(snapshot: &mut Gathering, kv: &Kv<'_>) {
     let (input, bad, dark) = match keys::parse(kv.key) {
         None => return,
         Some(Err(bad)) => (bad.input, Bad::new(bad.reason), dark_key(&mut snapshot.names, kv, &bad)),
@@ -64,7 +61,7 @@ pub fn insert(snapshot: &mut Snapshot, kv: &Kv<'_>) {
     });
 }
 
-fn decode(snapshot: &mut Snapshot, kv: &Kv<'_>, key: Key<'_>) -> Result<(), Bad> {
+fn decode(snapshot: &mut Gathering, kv: &Kv<'_>, key: Key<'_>) -> Result<(), Bad> {
     let names = &mut snapshot.names;
     match key {
         Key::Block(cidr) => snapshot.blocks.push(block::decode(names, kv, cidr)?),
@@ -143,50 +140,8 @@ fn dark_endpoint<'a>(names: &mut Names, parts: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// Takes out whatever came from these keys, records and bad values; settings go back to what an absent key means.
-/// The lists keep their order. The second look does this before it inserts what it read again.
-pub fn remove(snapshot: &mut Snapshot, keys: &HashSet<Vec<u8>>) {
-    if keys.is_empty() {
-        return;
-    }
-    let names = &snapshot.names;
-    let gone = |key: Vec<u8>| keys.contains(&key);
-    snapshot.blocks.retain(|record| !gone(record_key(names, record)));
-    snapshot.handles.retain(|record| !gone(record_key(names, record)));
-    snapshot.affinities.retain(|record| !gone(record_key(names, record)));
-    snapshot.endpoints.retain(|record| !gone(record_key(names, record)));
-    snapshot.calico_nodes.retain(|record| !gone(record_key(names, record)));
-    snapshot.pools.retain(|record| !gone(record_key(names, record)));
-    snapshot.reservations.retain(|record| !gone(record_key(names, record)));
-    snapshot.host_endpoints.retain(|record| {
-        let gone = gone(record_key(names, record));
-        if gone {
-            for address in &record.addresses {
-                let at = snapshot.host_endpoint_addresses.iter().position(|a| a == address);
-                at.map(|at| snapshot.host_endpoint_addresses.remove(at));
-            }
-        }
-        !gone
-    });
-    snapshot.bad_values.retain(|bad| !keys.contains(&bad.key));
-
-    let gone = |key: &str| keys.contains(key.as_bytes());
-    if gone(keys::IPAM_CONFIG) {
-        snapshot.ipam_config = IpamConfig::default();
-    }
-    if gone(keys::IPAM_CONFIGURATION) {
-        snapshot.ipam_config_resource = IpamConfigResource::default();
-    }
-    if gone(keys::CLUSTER_INFORMATION) {
-        snapshot.cluster = ClusterInformation::default();
-    }
-    if gone(keys::KUBE_CONTROLLERS) {
-        snapshot.kube_controllers = KubeControllers::default();
-    }
-}
-
 /// Takes out everything of one etcd input: a second look reads its whole list again.
-pub fn clear(snapshot: &mut Snapshot, input: Input) {
+pub fn clear(snapshot: &mut Gathering, input: Input) {
     match input {
         Input::Blocks => snapshot.blocks.clear(),
         Input::Handles => snapshot.handles.clear(),
@@ -218,8 +173,8 @@ mod testing {
     use super::*;
 
     /// A snapshot of these keys and values, all at mod revision 7.
-    pub fn snapshot(pairs: &[(&str, &str)]) -> Snapshot {
-        let mut snapshot = Snapshot::default();
+    pub fn snapshot(pairs: &[(&str, &str)]) -> Gathering {
+        let mut snapshot = Gathering::default();
         for (key, value) in pairs {
             let (key, value) = (key.as_bytes(), value.as_bytes());
             insert(&mut snapshot, &Kv { key, value, create_revision: 5, mod_revision: 7, version: 2 });
@@ -287,7 +242,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_utf8_still_says_what_its_other_parts_say() {
         let dark = |rest: &[u8], prefix: &str| {
-            let mut snapshot = Snapshot::default();
+            let mut snapshot = Gathering::default();
             let key = [prefix.as_bytes(), rest].concat();
             insert(&mut snapshot, &Kv { key: &key, value: b"{}", create_revision: 1, mod_revision: 1, version: 1 });
             let bad = snapshot.bad_values.pop().unwrap();
@@ -366,24 +321,5 @@ mod tests {
         let snap = snapshot(&[("/calico/ipam/v2/handle/a", "{}")]);
         let meta = Meta { create_revision: 5, mod_revision: 7, version: 2, value_hash: hash64(b"{}") };
         assert_eq!(snap.handles[0].meta, meta);
-    }
-
-    #[test]
-    fn what_was_inserted_can_be_removed() {
-        let host_endpoints = "/calico/resources/v3/projectcalico.org/hostendpoints/";
-        let (a, b) = (format!("{host_endpoints}a"), format!("{host_endpoints}b"));
-        let mut snap = snapshot(&[
-            (&a, r#"{"spec":{"expectedIPs":["10.0.0.1","10.0.0.2"]}}"#),
-            (&b, r#"{"spec":{"expectedIPs":["10.0.0.2"]}}"#),
-            (keys::IPAM_CONFIG, "{}"),
-            ("/calico/ipam/v2/handle/x", "{{"),
-        ]);
-        assert!(!snap.ipam_config.auto_allocate_blocks);
-        let keys = [a.as_str(), keys::IPAM_CONFIG, "/calico/ipam/v2/handle/x", "/calico/ipam/v2/handle/y"];
-        remove(&mut snap, &keys.iter().map(|key| key.as_bytes().to_vec()).collect());
-        assert!(snap.ipam_config.auto_allocate_blocks && snap.ipam_config.meta.is_none());
-        assert_eq!(snap.host_endpoint_addresses, ["10.0.0.2".parse().unwrap()]);
-        assert_eq!(snap.host_endpoints.len(), 1);
-        assert!(snap.bad_values.is_empty());
     }
 }

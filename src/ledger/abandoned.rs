@@ -66,8 +66,8 @@ mod tests {
     use crate::model::{Addr, Phase};
 
     fn pairing(c: &mut Cluster) -> Pairing {
-        c.snapshot.sort();
-        Ledger::build(&c.snapshot, c.scope, c.past.as_ref()).pairing
+        let snapshot = c.snapshot();
+        Ledger::build(&snapshot, c.scope, c.past.as_ref()).pairing
     }
 
     fn wire(c: &mut Cluster, pod: &str) {

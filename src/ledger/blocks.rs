@@ -47,8 +47,8 @@ mod tests {
     fn covering(ranges: &[&str], address: &str) -> Vec<String> {
         let mut c = Cluster::empty();
         ranges.iter().for_each(|range| c.block(range, None));
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         ledger.blocks_covering(addr(address)).iter().map(|b| b.cidr.to_string()).collect()
     }
 

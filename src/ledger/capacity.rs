@@ -298,8 +298,8 @@ mod tests {
     use crate::model::{Attribute, HandleId, Meta, Reservation};
 
     fn usage(c: &mut Cluster, leaked: &[&str]) -> (PoolUsage, Vec<NodeUsage>) {
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         let leaked = leaked.iter().map(|a| a.parse().unwrap()).collect();
         (pools(&ledger, &leaked).remove(0), nodes(&ledger, &leaked))
     }

@@ -141,8 +141,8 @@ mod tests {
 
     fn standing(c: &mut Cluster) -> Standing {
         let name = c.name("old-1");
-        c.snapshot.sort();
-        Ledger::build(&c.snapshot, c.scope, c.past.as_ref()).scope.standing(name)
+        let snapshot = c.snapshot();
+        Ledger::build(&snapshot, c.scope, c.past.as_ref()).scope.standing(name)
     }
 
     fn node<'c>(c: &'c mut Cluster, name: &str) -> &'c mut CalicoNode {
@@ -156,8 +156,8 @@ mod tests {
         let mut c = renamed();
         let east = c.name("east-1");
         c.snapshot.calico_nodes.retain(|n| n.name != east);
-        c.snapshot.sort();
-        assert!(Ledger::build(&c.snapshot, c.scope, None).scope.exclusive, "it does not keep the scope from it");
+        let snapshot = c.snapshot();
+        assert!(Ledger::build(&snapshot, c.scope, None).scope.exclusive, "it does not keep the scope from it");
     }
 
     #[test]

@@ -90,8 +90,8 @@ mod tests {
     fn says(change: impl FnOnce(&mut Cluster)) -> Says {
         let mut c = Cluster::healthy();
         change(&mut c);
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let (shop, web) = (c.snapshot.names.find("shop").unwrap(), c.snapshot.names.find("web-0").unwrap());
         ledger.says(&ledger.allocations_at(addr("10.65.0.1"))[0], ledger.pod(shop, web).unwrap())
     }

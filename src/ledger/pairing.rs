@@ -151,8 +151,8 @@ mod tests {
     use crate::ledger::ScopeFlag;
 
     fn pairing(c: &mut Cluster) -> Pairing {
-        c.snapshot.sort();
-        Ledger::build(&c.snapshot, ScopeFlag::Auto, None).pairing
+        let snapshot = c.snapshot();
+        Ledger::build(&snapshot, ScopeFlag::Auto, None).pairing
     }
 
     #[test]
@@ -185,8 +185,8 @@ mod tests {
             past.known_nodes = ["node-1", "node-2", "rack-3"].map(str::to_owned).into();
             past.kubernetes_names = [("rack-3".to_owned(), "node-3".to_owned())].into();
             change(past);
-            c.snapshot.sort();
-            let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, c.past.as_ref());
+            let snapshot = c.snapshot();
+            let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, c.past.as_ref());
             (ledger.pairing.holds(), ledger.shared_nodes(c.past.as_ref()))
         };
         assert_eq!(with_past(&mut c, &|_| ()), (true, 3), "by both names");

@@ -123,8 +123,8 @@ mod tests {
 
     /// Claimed and empty blocks of pool `lean`, and how many of them another node can get.
     fn fates(c: &mut Cluster) -> (u128, u128) {
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         let name = c.snapshot.names.find("lean");
         let usage = pools(&ledger, &HashSet::new()).into_iter().find(|usage| Some(usage.name) == name).unwrap();
         (usage.blocks.empty, usage.blocks.reclaimable)

@@ -39,8 +39,8 @@ mod tests {
         let mut c = Cluster::empty();
         c.reservation("wide", &["10.0.0.0/24", "10.0.9.9/32"]);
         c.reservation("narrow", &["10.0.0.16/28", "10.0.1.0/28", "fd00::/122", "::/64"]);
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let of = |address: &str| ledger.reservation_of(addr(address)).map(|r| c.snapshot.text(r.name));
         assert_eq!([of("10.0.0.0"), of("10.0.0.17"), of("10.0.0.255")], [Some("wide"); 3]);
         assert_eq!([of("10.0.1.15"), of("fd00::3f"), of("::5")], [Some("narrow"); 3]);

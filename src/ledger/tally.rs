@@ -157,8 +157,8 @@ mod tests {
         let id = Cluster::handle_id("shop", "web-0");
         let block = cidr("10.65.0.0/26");
         c.handle_mut(&id).counts = [(block, i64::MAX), (block, 2), (cidr("10.65.0.64/26"), 0)].into();
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let id = HandleId::find(&c.snapshot.names, &id).unwrap();
         let tally = ledger.tallies().find(|t| t.id == id).unwrap();
         assert_eq!(*tally.counted, [(block, i64::MAX), (cidr("10.65.0.64/26"), 0)]);
@@ -176,8 +176,8 @@ mod tests {
                 let handle = c.snapshot.handles.last_mut().unwrap();
                 handle.odd_id = odd.then(|| b"net.0123\r".as_slice().into());
             }
-            c.snapshot.sort();
-            let ledger = Ledger::build(&c.snapshot, c.scope, None);
+            let snapshot = c.snapshot();
+            let ledger = Ledger::build(&snapshot, c.scope, None);
             let id = HandleId::find(&c.snapshot.names, "net.0123").unwrap();
             assert!(ledger.handle(id).unwrap().odd_id.is_none());
             assert_eq!(ledger.tallies().map(|t| t.objects.len()).collect::<Vec<_>>(), [2]);
@@ -191,8 +191,8 @@ mod tests {
         c.endpoint("shop", "new-0", "node-1", "0123", &["10.65.0.10"]);
         let mut has = |id: &str| {
             let id = HandleId::intern(&mut c.snapshot.names, id).unwrap();
-            c.snapshot.sort();
-            Ledger::build(&c.snapshot, c.scope, None).has_container(id)
+            let snapshot = c.snapshot();
+            Ledger::build(&snapshot, c.scope, None).has_container(id)
         };
         assert!(has("shop.db.a-0") && has("k8s-pod-network.0123") && has("other-net.0123"));
         assert!(!has("shop.new-0"), "a pod with a container has a handle by container");

@@ -105,8 +105,8 @@ mod tests {
     use crate::model::InputState;
 
     fn with<T>(c: &mut Cluster, then: impl FnOnce(&Ledger<'_>) -> T) -> T {
-        c.snapshot.sort();
-        then(&Ledger::build(&c.snapshot, c.scope, c.past.as_ref()))
+        let snapshot = c.snapshot();
+        then(&Ledger::build(&snapshot, c.scope, c.past.as_ref()))
     }
 
     /// Standing of a host, Kubernetes' name of it, whether it is one that has lost its Calico Node.

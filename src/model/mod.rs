@@ -48,6 +48,6 @@ pub use observation::Observation;
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use patch::Patch;
 pub use pool::{Pool, Reservation};
-pub use snapshot::{BadValue, Coverage, EtcdFacts, Input, InputState, Needs, Snapshot};
+pub use snapshot::{BadValue, Coverage, EtcdFacts, Gathering, Input, InputState, Needs, Snapshot};
 pub use time::Time;
 pub use version::Version;

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use super::keys::{self, Record, put_record_key};
-use super::{Input, Name, Pod, Snapshot};
+use super::{Gathering, Input, Name, Pod, Snapshot};
 
 /// What was read again, and what was seen of it.
 #[derive(Debug, Default)]
@@ -24,32 +24,37 @@ pub struct Patch {
     /// The other side: what the second look saw of all these, by the names of the snapshot that it belongs to; once
     /// that has been swapped in, what the first look saw of them. What is of no single record (moment, coverage, etcd's
     /// facts) is whole.
-    pub other: Snapshot,
+    pub other: Gathering,
 }
 
 impl Patch {
     /// A patch for this snapshot, in which nothing has been read yet. Whoever fills `other` lends it the names.
     pub fn of(first: &Snapshot) -> Patch {
-        let other = Snapshot {
+        let other = Gathering {
             now: first.now,
             read_until: first.read_until,
             coverage: first.coverage.clone(),
             etcd: first.etcd.clone(),
             kube: first.kube.clone(),
-            ..Snapshot::default()
+            ..Gathering::default()
         };
         Patch { other, ..Patch::default() }
     }
 
+    /// Lends the snapshot's names to `other`, so that what is read again shares them; done again, gives them back.
+    pub fn swap_names(&mut self, first: &mut Snapshot) {
+        std::mem::swap(&mut first.0.names, &mut self.other.names);
+    }
+
     /// Puts the second look into `snapshot`; done again, takes it out. Both leave the snapshot sorted.
-    pub fn swap(&mut self, snapshot: &mut Snapshot) {
+    pub fn swap(&mut self, Snapshot(snapshot): &mut Snapshot) {
         let Patch { keys, whole, pods, nodes, services, other } = self;
         let all = |input: Input| whole.contains(&input);
         std::mem::swap(&mut snapshot.now, &mut other.now);
         std::mem::swap(&mut snapshot.coverage, &mut other.coverage);
         std::mem::swap(&mut snapshot.etcd, &mut other.etcd);
 
-        let Snapshot { names, .. } = snapshot;
+        let Gathering { names, .. } = snapshot;
         let mut text = Vec::new();
         // Most kinds have no key among them: then nothing has to be spelled.
         let any = |prefixes: &[&str]| keys.iter().any(|k| prefixes.iter().any(|p| k.starts_with(p.as_bytes())));

@@ -1,10 +1,12 @@
 //! Everything that one audit read, and what it could not read.
 //!
-//! A snapshot is immutable once made, apart from the second look, which makes a new one from it.
+//! What is still being filled is a [`Gathering`]. A [`Snapshot`] is made of it at the end and is sorted; nobody changes its
+//! lists any more, apart from the second look ([`super::Patch`]), which leaves it sorted.
 //! "Now" is a field: nothing below `source` asks a clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Deref;
 
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId,
@@ -294,9 +296,9 @@ impl KubeFacts {
     }
 }
 
-/// Everything that one audit read.
+/// What is being read, in the order in which it comes.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct Gathering {
     /// The moment by which ages, graces and cooldowns are judged.
     pub now: Time,
     /// This machine's clock when the first look had been read to its end; `None` where `now` was given, and in files.
@@ -306,7 +308,7 @@ pub struct Snapshot {
     pub etcd: EtcdFacts,
     pub kube: KubeFacts,
 
-    /// Sorted by CIDR.
+    /// In a snapshot sorted by CIDR, and the others as they say.
     pub blocks: Vec<Block>,
     /// Sorted by id (numbers of the table, not text).
     pub handles: Vec<Handle>,
@@ -333,12 +335,55 @@ pub struct Snapshot {
     pub namespaces: Vec<Namespace>,
 }
 
+/// Everything that one audit read, every list in the order that its field promises. It is read as the [`Gathering`] that
+/// it was; a list can be added to before only:
+///
+/// ```compile_fail,E0596
+/// # use ipaudit::model::{Pod, Snapshot};
+/// fn add(snapshot: &mut Snapshot, pod: Pod) {
+///     snapshot.pods.push(pod);
+/// }
+/// ```
+///
+/// ```
+/// # use ipaudit::model::{Gathering, Pod};
+/// fn add(gathering: &mut Gathering, pod: Pod) {
+///     gathering.pods.push(pod);
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot(pub(super) Gathering);
+
+impl Deref for Snapshot {
+    type Target = Gathering;
+
+    fn deref(&self) -> &Gathering {
+        &self.0
+    }
+}
+
 impl Snapshot {
     /// Judges by another moment than that of the reading (`--now`): then no clock of the reading counts.
     pub fn judge_at(&mut self, now: Option<Time>) {
         if let Some(now) = now {
-            (self.now, self.read_until, self.etcd.read_at) = (now, None, None);
+            (self.0.now, self.0.read_until, self.0.etcd.read_at) = (now, None, None);
         }
+    }
+
+    /// What came of reading the history, which is looked for once the datastore has told its name.
+    pub fn note_history(&mut self, state: InputState, detail: &str) {
+        self.0.coverage.set(Input::History, state, detail);
+    }
+}
+
+impl Gathering {
+    /// Everything has been read.
+    ///
+    /// Where output follows a list, its order is that of the text, since the numbers of names depend on what was
+    /// read first. Lists arrive nearly sorted, and then this is cheap.
+    pub fn sorted(mut self) -> Snapshot {
+        self.sort();
+        Snapshot(self)
     }
 
     /// The text of a name.
@@ -365,11 +410,8 @@ impl Snapshot {
         }
     }
 
-    /// Puts every list into the order that its field promises. Whoever fills a snapshot calls this once at the end.
-    ///
-    /// Where output follows a list, its order is that of the text, since the numbers of names depend on what was
-    /// read first. Lists arrive nearly sorted, and then this is cheap.
-    pub fn sort(&mut self) {
+    /// Puts every list into the order that its field promises.
+    pub(super) fn sort(&mut self) {
         let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
         self.handles.sort_by(|a, b| (a.id, &a.odd_id).cmp(&(b.id, &b.odd_id)));

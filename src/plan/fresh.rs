@@ -10,7 +10,7 @@ use super::transaction::{After, Change, Fresh, Stored, Transaction};
 use super::verify::{self, Meant};
 use crate::decode::{self, Kv};
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
-use crate::model::{self, Addr, AllocationTuple, Cidr, Names, Snapshot};
+use crate::model::{self, Addr, AllocationTuple, Cidr, Gathering, Names};
 
 /// What is to be done with fresh bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -191,8 +191,8 @@ impl<'f> Reading<'f> {
     }
 }
 
-fn decoded(key: &[u8], stored: &Stored) -> Result<Snapshot, String> {
-    let mut snapshot = Snapshot::default();
+fn decoded(key: &[u8], stored: &Stored) -> Result<Gathering, String> {
+    let mut snapshot = Gathering::default();
     decode::insert(&mut snapshot, &Kv { key, value: &stored.value, create_revision: 0, mod_revision: 0, version: 0 });
     match snapshot.bad_values.pop() {
         Some(bad) => Err(bad.reason),

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::block::Freed;
 use super::json::Broken;
 use crate::decode::{self, Kv};
-use crate::model::{Block, Cidr, Handle, Names, Snapshot, Time};
+use crate::model::{Block, Cidr, Gathering, Handle, Names, Time};
 
 /// What an edit of a block was meant to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,8 +39,8 @@ pub fn handle(names: &Names, key: &[u8], value: &[u8]) -> Result<(Handle, Names)
     Ok((handle, read.names))
 }
 
-fn decoded(names: &Names, key: &[u8], value: &[u8]) -> Result<Snapshot, Broken> {
-    let mut snapshot = Snapshot { names: names.clone(), ..Snapshot::default() };
+fn decoded(names: &Names, key: &[u8], value: &[u8]) -> Result<Gathering, Broken> {
+    let mut snapshot = Gathering { names: names.clone(), ..Gathering::default() };
     decode::insert(&mut snapshot, &Kv { key, value, create_revision: 0, mod_revision: 0, version: 0 });
     match snapshot.bad_values.pop() {
         Some(bad) => Err(Broken::new(format!("it does not decode: {}", bad.reason))),

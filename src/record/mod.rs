@@ -212,7 +212,8 @@ mod tests {
     fn the_api_servers_time_is_that_of_the_start() {
         let mut c = Cluster::healthy();
         c.api_time(40);
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let started = c.ago(63);
         let course = Course { started, duration: Duration::from_secs(63), ..Course::default() };
         let header = header(&ledger, &Outcome::default(), &course);

@@ -175,9 +175,9 @@ mod tests {
     use crate::model::InputState;
 
     fn rows(c: &mut Cluster, most: usize) -> (Option<Vec<NodeRow>>, usize) {
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
-        nodes(&c.snapshot, &ledger, &HashSet::new(), most)
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        nodes(&snapshot, &ledger, &HashSet::new(), most)
     }
 
     #[test]

@@ -297,10 +297,10 @@ mod tests {
     use crate::model::{BadValue, Code};
 
     fn exit_of(cluster: &mut Cluster, about: Circumstances) -> (Exit, bool) {
-        cluster.snapshot.sort();
-        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
-        let outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
-        let view = AuditView::of(&cluster.snapshot, &ledger, &outcome, about);
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
+        let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let view = AuditView::of(&snapshot, &ledger, &outcome, about);
         (view.exit, view.audit.complete)
     }
 
@@ -310,10 +310,10 @@ mod tests {
         assert_eq!(exit_of(&mut c, Circumstances::default()), (Exit::Clean, true));
         c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "pods: forbidden");
         c.snapshot.pods.clear();
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
-        let outcome = run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
-        let view = AuditView::of(&c.snapshot, &ledger, &outcome, Circumstances::default());
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let view = AuditView::of(&snapshot, &ledger, &outcome, Circumstances::default());
         assert_eq!((view.counts.pods, view.counts.blocks, view.counts.allocated), (None, Some(2), Some(6)));
         assert_eq!((view.exit, view.unread().count()), (Exit::Incomplete, 1));
         let pool = &view.pools[0];
@@ -353,15 +353,15 @@ mod tests {
         let mut c = Cluster::healthy();
         c.remove_pod("web-0");
         c.remove_endpoint("web-0");
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
-        let mut outcome = run(&World { snapshot: &c.snapshot, ledger: &ledger, past: None });
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
         let ignored = HashSet::from([(Code(110), "10.65.0.1".to_owned())]);
         let about = Circumstances { ignored, ..Circumstances::default() };
-        let view = AuditView::of(&c.snapshot, &ledger, &outcome, about.clone());
+        let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
         assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
-        let view = AuditView::of(&c.snapshot, &ledger, &outcome, Circumstances { incomplete: true, ..about });
+        let view = AuditView::of(&snapshot, &ledger, &outcome, Circumstances { incomplete: true, ..about });
         assert_eq!(view.exit, Exit::Incomplete);
         // Nor does another severity make it less of a leak.
         outcome.findings[0].severity = crate::model::Severity::Note;
@@ -372,10 +372,10 @@ mod tests {
     fn what_is_others_is_counted() {
         let mut c = Cluster::healthy();
         c.remove_kube_node("node-2");
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         // Without node-2 in Kubernetes, the datastore is shared as far as anybody can tell.
-        assert_eq!(outside(&c.snapshot, &ledger), OutsideRow { addresses: 3, nodes: 1 });
+        assert_eq!(outside(&snapshot, &ledger), OutsideRow { addresses: 3, nodes: 1 });
         assert_eq!(scope_word(&ledger), "shared");
     }
 }

@@ -17,7 +17,7 @@ use crate::decode::capture::{
 };
 use crate::decode::{self, Kv};
 use crate::error::Error;
-use crate::model::{Input, Name, Patch, Snapshot, Time};
+use crate::model::{Gathering, Input, Name, Patch, Snapshot, Time};
 
 /// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
 pub struct Writer {
@@ -95,7 +95,7 @@ impl Writer {
     }
 
     /// All objects of Kubernetes.
-    pub fn kubernetes(&mut self, snapshot: &Snapshot) {
+    pub fn kubernetes(&mut self, snapshot: &Gathering) {
         let names = &snapshot.names;
         snapshot.pods.iter().for_each(|p| self.line(&Line::Pod(PodLine::of(names, p))));
         snapshot.kube_nodes.iter().for_each(|n| self.line(&Line::Node(NodeLine::of(names, n))));
@@ -128,12 +128,12 @@ impl Writer {
     }
 
     /// Ends a look: its moment, coverage and servers.
-    pub fn look(&mut self, snapshot: &Snapshot, started: Time, duration: Duration) {
+    pub fn look(&mut self, snapshot: &Gathering, started: Time, duration: Duration) {
         self.line(&Line::Look(LookLine::of(snapshot, started, duration)));
     }
 
     /// The second look failed; its findings stay unconfirmed here too.
-    pub fn look_failed(&mut self, snapshot: &Snapshot, started: Time, why: &str) {
+    pub fn look_failed(&mut self, snapshot: &Gathering, started: Time, why: &str) {
         let line = LookLine { failed: Some(why.to_owned()), ..LookLine::of(snapshot, started, Duration::ZERO) };
         self.line(&Line::Look(line));
     }
@@ -224,8 +224,8 @@ fn check_head(line: &[u8]) -> Result<(), (String, &'static str)> {
 
 #[derive(Default)]
 struct Reader {
-    first: Snapshot,
-    first_look: Option<LookLine>,
+    filling: Gathering,
+    first: Option<(Snapshot, LookLine)>,
     second: Option<Patch>,
     second_look: Option<LookLine>,
     /// Keys and objects of the second look, put in at its end.
@@ -247,26 +247,25 @@ impl Reader {
                 Ok(())
             }
             Line::End { lines } => Err(format!("{lines} lines were written, {} are here", self.lines)),
-            Line::Look(look) if self.first_look.is_none() => {
-                look.restore(&mut self.first)?;
-                self.first.sort();
-                self.first_look = Some(look);
-                Ok(())
-            }
             Line::Look(look) => {
+                let Some((first, _)) = &mut self.first else {
+                    look.restore(&mut self.filling)?;
+                    self.first = Some((std::mem::take(&mut self.filling).sorted(), look));
+                    return Ok(());
+                };
                 if look.failed.is_none() {
-                    let mut patch = Patch::of(&self.first);
+                    let mut patch = Patch::of(first);
                     look.restore(&mut patch.other)?;
                     // Its names are the first look's.
-                    patch.other.names = std::mem::take(&mut self.first.names);
+                    patch.swap_names(first);
                     fill(&mut patch, std::mem::take(&mut self.changes))?;
-                    self.first.names = std::mem::take(&mut patch.other.names);
+                    patch.swap_names(first);
                     self.second = Some(patch);
                 }
                 self.second_look = Some(look);
                 Ok(())
             }
-            line if self.first_look.is_none() => insert(&mut self.first, &line),
+            line if self.first.is_none() => insert(&mut self.filling, &line),
             line => {
                 self.changes.push(line);
                 Ok(())
@@ -275,18 +274,18 @@ impl Reader {
     }
 
     fn finish(self) -> Result<Captured, String> {
-        let look = self.first_look.filter(|_| self.ended).ok_or("its last line is missing")?;
+        let (first, look) = self.first.filter(|_| self.ended).ok_or("its last line is missing")?;
         let second = match (self.second, self.second_look.and_then(|l| l.failed)) {
             (Some(patch), _) => Second::Seen(Box::new(patch)),
             (None, Some(why)) => Second::Failed(why),
             (None, None) => Second::None,
         };
         let duration = Duration::from_millis(look.duration_ms);
-        Ok(Captured { first: self.first, started: Time(look.started), duration, second })
+        Ok(Captured { first, started: Time(look.started), duration, second })
     }
 }
 
-fn insert(snapshot: &mut Snapshot, line: &Line) -> Result<(), String> {
+fn insert(snapshot: &mut Gathering, line: &Line) -> Result<(), String> {
     match line {
         Line::Etcd(record) => {
             let (key, value) = (record.k.bytes()?, record.v.bytes()?);
@@ -348,6 +347,7 @@ mod tests {
         for input in Input::ALL {
             decode::clear(&mut first, input);
         }
+        let mut first = first.sorted();
         let mut patch = Patch::of(&first);
         patch.pods = [(shop, gone), (shop, other)].into();
         patch.whole = [Input::KubeNodes].into();
@@ -365,9 +365,9 @@ mod tests {
         writer.kubernetes(&first);
         writer.look(&first, first.now, Duration::ZERO);
         writer.absent(&absent);
-        patch.other.names = std::mem::take(&mut first.names);
+        patch.swap_names(&mut first);
         writer.kubernetes_again(&patch);
-        first.names = std::mem::take(&mut patch.other.names);
+        patch.swap_names(&mut first);
         writer.look(&patch.other, first.now, Duration::ZERO);
         writer.finish().unwrap();
 

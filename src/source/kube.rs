@@ -14,14 +14,14 @@ use super::kube_api::{Answer, Failure, KubeApi, encoded};
 use crate::decode::kube::{Remarks, insert, learn_uid};
 use crate::decode::kube_item::Kind;
 use crate::decode::kube_page::{Page, with_object};
-use crate::model::{InputState, Snapshot};
+use crate::model::{Gathering, InputState};
 
 /// How often one list is begun anew because the server forgot it (410).
 const RESTARTS: u32 = 3;
 
 /// Reads all four kinds into `snapshot`: objects, the state of each input, the cluster's UIDs, the server's name
 /// and its clock. Never fails: what could not be read is told by the coverage.
-pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
+pub async fn read(api: &KubeApi, snapshot: &mut Gathering) -> Remarks {
     let deadline = api.deadline();
     let mut remarks = Remarks::default();
     snapshot.kube.server = api.server.clone();
@@ -48,8 +48,8 @@ pub async fn read(api: &KubeApi, snapshot: &mut Snapshot) -> Remarks {
 /// Lists one kind again, in place of what the snapshot has of it. When it cannot be listed to its end,
 /// the snapshot keeps what it had, and the reason is returned. Not to be dropped half-way: the snapshot's
 /// names are on loan meanwhile.
-pub async fn relist(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Snapshot) -> Result<Remarks, String> {
-    let mut fresh = Snapshot { names: std::mem::take(&mut snapshot.names), ..Snapshot::default() };
+pub async fn relist(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathering) -> Result<Remarks, String> {
+    let mut fresh = Gathering { names: std::mem::take(&mut snapshot.names), ..Gathering::default() };
     let End { remarks, failure, .. } = list(api, kind, deadline, &mut fresh).await;
     snapshot.names = std::mem::take(&mut fresh.names);
     if let Some(failure) = failure {
@@ -64,7 +64,6 @@ pub async fn relist(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut
         Kind::Service => snapshot.services = fresh.services,
         Kind::Namespace => snapshot.namespaces = fresh.namespaces,
     }
-    snapshot.sort();
     Ok(remarks)
 }
 
@@ -77,7 +76,7 @@ struct End {
 }
 
 /// Notes in the coverage how much was read of `kind`.
-fn record(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Snapshot) -> (InputState, String) {
+fn record(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -> (InputState, String) {
     let hole = end.remarks.hole_in(kind.input());
     let (state, detail) = match (end.failure, hole) {
         (None, None) => (InputState::Complete, String::new()),
@@ -95,7 +94,7 @@ fn record(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Snapshot) 
 }
 
 /// Lists one kind into the snapshot, from the start again when the server has forgotten the list.
-async fn list(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Snapshot) -> End {
+async fn list(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathering) -> End {
     let had = held(kind, snapshot);
     let mut restarts = 0;
     loop {
@@ -110,7 +109,7 @@ async fn list(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Snaps
 }
 
 /// One pass over the pages of a list.
-async fn pages(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Snapshot) -> End {
+async fn pages(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathering) -> End {
     let mut end = End::default();
     // One request at a time; a set, because it stops its task when this future is dropped.
     let mut coming = JoinSet::new();
@@ -150,7 +149,7 @@ fn ask(coming: &mut Coming, api: &KubeApi, kind: Kind, next: &str, deadline: Ins
     coming.spawn(async move { api.get(&path, deadline).await });
 }
 
-fn take(kind: Kind, page: Page, snapshot: &mut Snapshot, remarks: &mut Remarks) {
+fn take(kind: Kind, page: Page, snapshot: &mut Gathering, remarks: &mut Remarks) {
     page.for_each(|item| match item {
         Ok(item) => insert(snapshot, kind, item, remarks),
         Err(reason) => {
@@ -159,7 +158,7 @@ fn take(kind: Kind, page: Page, snapshot: &mut Snapshot, remarks: &mut Remarks) 
     });
 }
 
-fn held(kind: Kind, snapshot: &Snapshot) -> usize {
+fn held(kind: Kind, snapshot: &Gathering) -> usize {
     match kind {
         Kind::Pod => snapshot.pods.len(),
         Kind::Node => snapshot.kube_nodes.len(),
@@ -168,7 +167,7 @@ fn held(kind: Kind, snapshot: &Snapshot) -> usize {
     }
 }
 
-fn truncate(kind: Kind, snapshot: &mut Snapshot, len: usize) {
+fn truncate(kind: Kind, snapshot: &mut Gathering, len: usize) {
     match kind {
         Kind::Pod => snapshot.pods.truncate(len),
         Kind::Node => snapshot.kube_nodes.truncate(len),
@@ -178,7 +177,7 @@ fn truncate(kind: Kind, snapshot: &mut Snapshot, len: usize) {
 }
 
 /// The UID can be had with the right to get one object where the right to list all is missing.
-async fn ask_for_uid(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Snapshot) {
+async fn ask_for_uid(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathering) {
     let path = match kind {
         Kind::Namespace => "/api/v1/namespaces/kube-system",
         Kind::Service => "/api/v1/namespaces/default/services/kubernetes",

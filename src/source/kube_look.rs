@@ -13,7 +13,7 @@ use super::kube_api::{Answer, Failure, KubeApi, encoded};
 use crate::decode::kube::{Remarks, node, pod, replace_nodes, replace_pods, replace_services, service};
 use crate::decode::kube_item::{Item, Kind};
 use crate::decode::kube_page::with_object;
-use crate::model::{KubeNode, Name, Names, Pod, Service, Snapshot};
+use crate::model::{Gathering, KubeNode, Name, Names, Pod, Service};
 
 /// What a look at one object saw.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,7 +65,7 @@ pub async fn get_service(api: &KubeApi, names: &mut Names, namespace: &str, name
 
 /// Looks at all suspects again, a few at once, and puts what it sees into `snapshot`, in order. Many suspects of
 /// one kind are looked at with one list. Returns those that could not be looked at.
-pub async fn look_again(api: &KubeApi, snapshot: &mut Snapshot, suspects: &Suspects) -> Vec<Unlooked> {
+pub async fn look_again(api: &KubeApi, snapshot: &mut Gathering, suspects: &Suspects) -> Vec<Unlooked> {
     let deadline = api.deadline();
     let mut unlooked = Vec::new();
     let nodes: Vec<(Name, Name)> = suspects.nodes.iter().map(|node| (Name::NONE, *node)).collect();
@@ -87,7 +87,7 @@ async fn look(
     kind: Kind,
     suspects: &[(Name, Name)],
     deadline: Instant,
-    snapshot: &mut Snapshot,
+    snapshot: &mut Gathering,
     unlooked: &mut Vec<Unlooked>,
 ) {
     let asked: Vec<((Name, Name), String, String)> = suspects

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::hash::Hash;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -18,13 +19,14 @@ use crate::decode::kube::{Remarks, insert};
 use crate::decode::kube_item::{Item, Kind, Text};
 use crate::decode::kube_json::ListMeta;
 use crate::error::Error;
-use crate::model::{InputState, Snapshot};
+use crate::model::hash::HashSet;
+use crate::model::{Gathering, InputState};
 
 /// Reads all `files` into `snapshot`: the objects, what is known of each of the four inputs, and the files'
 /// names as the server. Of an object that comes twice the later one counts.
 ///
 /// The file that cannot be read, is cut off, or is not JSON is an error: half of a file proves nothing.
-pub fn read(files: &[PathBuf], snapshot: &mut Snapshot) -> Result<Remarks, Error> {
+pub fn read(files: &[PathBuf], snapshot: &mut Gathering) -> Result<Remarks, Error> {
     let mut reading = Reading { snapshot, remarks: Remarks::default(), given: BTreeSet::new(), cut: BTreeMap::new() };
     for file in files {
         reading.file(file)?;
@@ -49,7 +51,7 @@ pub fn read(files: &[PathBuf], snapshot: &mut Snapshot) -> Result<Remarks, Error
 
 /// What is known while the files are being read.
 struct Reading<'s> {
-    snapshot: &'s mut Snapshot,
+    snapshot: &'s mut Gathering,
     remarks: Remarks,
     /// Kinds of which there was an item or a typed list.
     given: BTreeSet<Kind>,
@@ -243,24 +245,19 @@ fn string(raw: &str) -> String {
     serde_json::from_str::<Text<'_>>(raw).map(|text| text.to_string()).unwrap_or_default()
 }
 
-/// Puts the objects in order and keeps the last of those with one name.
-fn keep_latest(snapshot: &mut Snapshot) {
-    // The sorts of a snapshot are stable, so the latest stands last.
-    snapshot.sort();
+/// Keeps the last of the objects with one name.
+fn keep_latest(snapshot: &mut Gathering) {
     keep_last(&mut snapshot.pods, |pod| (pod.namespace, pod.name));
     keep_last(&mut snapshot.kube_nodes, |node| node.name);
     keep_last(&mut snapshot.services, |service| (service.namespace, service.name));
     keep_last(&mut snapshot.namespaces, |namespace| namespace.name);
 }
 
-fn keep_last<T, K: PartialEq>(sorted: &mut Vec<T>, key: impl Fn(&T) -> K) {
-    sorted.dedup_by(|later, kept| {
-        let same = key(later) == key(kept);
-        if same {
-            std::mem::swap(later, kept);
-        }
-        same
-    });
+fn keep_last<T, K: Eq + Hash>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
+    let mut later = HashSet::new();
+    list.reverse();
+    list.retain(|object| later.insert(key(object)));
+    list.reverse();
 }
 
 /// What went wrong and what to do about it.

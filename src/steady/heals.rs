@@ -13,7 +13,8 @@ use crate::checks::{self, Outcome, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::keys::{Record, record_key};
 use crate::model::{
-    Attribute, Code, Finding, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch, Snapshot, Time,
+    Attribute, Code, Finding, Gathering, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch, Snapshot,
+    Time,
 };
 
 fn outcome(cluster: &Cluster, snapshot: &Snapshot, code: u16) -> Outcome {
@@ -27,14 +28,14 @@ fn asks<T: Ord>(again: &Again<T>, item: &T) -> bool {
 }
 
 /// What a second look at `now` sees of what it asks for.
-fn seen(first: &Snapshot, look: &SecondLook, now: &Snapshot) -> Patch {
+fn seen(first: &Snapshot, look: &SecondLook, now: &Gathering) -> Patch {
     let mut patch = Patch::of(first);
     let endpoint = |e: &crate::model::Endpoint| {
         asks(&look.endpoints, &(e.namespace, e.name)) || asks(&look.endpoints_of_pods, &(e.node, e.namespace, e.pod))
     };
     let mut keys = HashSet::new();
     let names = &first.names;
-    for snapshot in [first, now] {
+    for snapshot in [&**first, now] {
         let mut key = |record: Record<'_>| {
             keys.insert(record_key(names, record));
         };
@@ -62,7 +63,7 @@ fn seen(first: &Snapshot, look: &SecondLook, now: &Snapshot) -> Patch {
         (other.ipam_config_resource, other.kube_controllers) =
             (now.ipam_config_resource.clone(), now.kube_controllers.clone());
     }
-    for snapshot in [first, now] {
+    for snapshot in [&**first, now] {
         let pods = snapshot.pods.iter().map(|p| (p.namespace, p.name)).filter(|pod| asks(&look.pods, pod));
         patch.pods.extend(pods);
         patch.nodes.extend(snapshot.kube_nodes.iter().map(|n| n.name).filter(|node| asks(&look.kube_nodes, node)));
@@ -75,8 +76,7 @@ fn seen(first: &Snapshot, look: &SecondLook, now: &Snapshot) -> Patch {
 
 /// What of `code` stands, when the cluster that the first look saw is `then` and has become `now` at the second look.
 fn stands(then: &Cluster, now: &Cluster, code: u16) -> Vec<Finding> {
-    let mut first = then.snapshot.clone();
-    first.sort();
+    let mut first = then.snapshot.clone().sorted();
     let found = outcome(then, &first, code);
     assert!(!found.findings.is_empty(), "{code}: the first look sees it; {:?}", found.skipped);
     let settling = Settling { past: None, now: first.now, settle: Duration::from_secs(20) };
@@ -244,11 +244,7 @@ fn gone() -> Cluster {
 
 /// An earlier audit confirms a finding of the very same objects alone.
 fn only_the_same_is_confirmed_by_history(code: u16, earlier: &Cluster, now: &Cluster) {
-    let of = |cluster: &Cluster| {
-        let mut snapshot = cluster.snapshot.clone();
-        snapshot.sort();
-        outcome(cluster, &snapshot, code)
-    };
+    let of = |cluster: &Cluster| outcome(cluster, &cluster.snapshot.clone().sorted(), code);
     let (before, after) = (of(earlier), of(now));
     assert_eq!(before.findings.len(), 1, "{code}");
     assert_eq!(after.findings[0].subject, before.findings[0].subject, "{code}: the same subject");

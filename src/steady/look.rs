@@ -195,6 +195,7 @@ impl SecondLook {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Gathering;
     use crate::model::Names;
 
     fn look(names: &mut Names, pods: usize, nodes: usize) -> SecondLook {
@@ -211,7 +212,7 @@ mod tests {
     }
 
     /// A snapshot with so many of each.
-    fn snapshot(pods: usize, nodes: usize) -> Snapshot {
+    fn snapshot(pods: usize, nodes: usize) -> Gathering {
         use crate::checks::testing::Cluster;
         let mut snapshot = Cluster::healthy().snapshot;
         snapshot.pods = vec![snapshot.pods[0].clone(); pods];
@@ -231,12 +232,12 @@ mod tests {
     #[test]
     fn a_few_suspects_are_asked_for_one_by_one() {
         let mut first = snapshot(20_000, 200);
-        let few = look(&mut first.names, 200, 50).batched(&first, 1000);
+        let few = look(&mut first.names, 200, 50).batched(&first.sorted(), 1000);
         assert!(matches!(&few.pods, Again::These(pods) if pods.len() == 200));
         assert!(matches!(&few.kube_nodes, Again::These(nodes) if nodes.len() == 50));
         assert!(few.whole_inputs().is_empty());
         let mut tiny = snapshot(4, 2);
-        let one = look(&mut tiny.names, 1, 1).batched(&tiny, 1000);
+        let one = look(&mut tiny.names, 1, 1).batched(&tiny.sorted(), 1000);
         assert!(one.pods != Again::All && one.kube_nodes != Again::All && one.whole_inputs().is_empty());
     }
 
@@ -245,7 +246,7 @@ mod tests {
     fn four_hundred_suspects_need_no_more_requests_than_the_first_look() {
         for (pods, nodes) in [(400, 3), (500, 100), (5_000, 400), (20_000, 5_000), (150_000, 5_000)] {
             let mut first = snapshot(pods, nodes);
-            let look = look(&mut first.names, 400, nodes.min(400)).batched(&first, 1000);
+            let look = look(&mut first.names, 400, nodes.min(400)).batched(&first.sorted(), 1000);
             let of_pods = requests(&look.pods, pods, 1000, 1);
             let of_nodes = requests(&look.kube_nodes, nodes, 1000, 1);
             let first_look = pods.div_ceil(1000) + nodes.div_ceil(1000) + 2;
@@ -262,6 +263,6 @@ mod tests {
         look.add(Look::Services);
         assert!(look.services == Again::All && look.needs_kubernetes() && !look.is_empty());
         let first = snapshot(10, 2);
-        assert!(look.batched(&first, 1000).services == Again::All);
+        assert!(look.batched(&first.sorted(), 1000).services == Again::All);
     }
 }

@@ -7,7 +7,7 @@ use ipaudit::decode::kube::Remarks;
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::decode::{self, Kv, kube, kube_json};
 use ipaudit::model::keys;
-use ipaudit::model::{Addr, Cidr, Input, InputState, Snapshot, Time};
+use ipaudit::model::{Addr, Cidr, Gathering, Input, InputState, Snapshot, Time};
 use serde_json::{Value, json};
 
 /// The moment at which everything here is judged.
@@ -40,7 +40,7 @@ pub struct Store {
 impl Store {
     /// What an audit makes of it, by the real decoders.
     pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot { now: Time::parse_rfc3339(NOW).unwrap(), ..Snapshot::default() };
+        let mut snapshot = Gathering { now: Time::parse_rfc3339(NOW).unwrap(), ..Gathering::default() };
         for input in Input::ALL {
             snapshot.coverage.set(input, InputState::Complete, "");
         }
@@ -57,8 +57,7 @@ impl Store {
             kube::insert(&mut snapshot, kind, &kube_json::item(&text).unwrap(), &mut remarks);
         }
         assert_eq!(remarks.notes(), Vec::<String>::new(), "Kubernetes' objects are in order");
-        snapshot.sort();
-        snapshot
+        snapshot.sorted()
     }
 
     pub fn put(&mut self, key: impl Into<String>, value: Value) {

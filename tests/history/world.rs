@@ -9,14 +9,14 @@ use ipaudit::decode::{self, Kv};
 use ipaudit::history::{Db, Journal, PATIENCE, ToWrite};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::record::Recorded;
-use ipaudit::model::{HandleId, Input, InputState, Snapshot, Time, Uid};
+use ipaudit::model::{Gathering, HandleId, Input, InputState, Time, Uid};
 use ipaudit::record::{self, Course};
 
 use crate::generator::{self, Cluster};
 
 /// What the audits look at.
 pub struct Scene {
-    pub snapshot: Snapshot,
+    pub snapshot: Gathering,
     revision: i64,
     /// How many pods were replaced.
     replaced: usize,
@@ -25,7 +25,7 @@ pub struct Scene {
 impl Scene {
     /// A healthy cluster of so many pods, and so many handles that nobody has an address of.
     pub fn of(pods: usize, orphans: usize) -> Scene {
-        let mut snapshot = Snapshot { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Snapshot::default() };
+        let mut snapshot = Gathering { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Gathering::default() };
         for input in Input::ALL {
             snapshot.coverage.set(input, InputState::Complete, "");
         }
@@ -46,9 +46,10 @@ impl Scene {
         file.flush().unwrap();
         ipaudit::source::kube_objects::read(&[file.path().to_path_buf()], &mut snapshot).unwrap();
         snapshot.kube.kube_system_uid.get_or_insert_with(|| "11111111-2222-4333-8444-555555555555".to_owned());
-        snapshot.sort();
         (snapshot.etcd.revision, snapshot.etcd.cluster_id) = (revision, 7);
-        Scene { snapshot, revision, replaced: 0 }
+        let mut scene = Scene { snapshot, revision, replaced: 0 };
+        scene.settle();
+        scene
     }
 
     pub fn later(&mut self, by: Duration) {
@@ -61,7 +62,7 @@ impl Scene {
         let Scene { snapshot, revision, replaced } = self;
         *replaced += 1;
         *revision += 1;
-        let Snapshot { blocks, names, handles, endpoints, pods, .. } = snapshot;
+        let Gathering { blocks, names, handles, endpoints, pods, .. } = snapshot;
         // A prime number of steps meets every pod before it meets one again.
         let at = *replaced * 7_919 % endpoints.len();
         let endpoint = &mut endpoints[at];
@@ -96,7 +97,7 @@ impl Scene {
 
     pub fn settle(&mut self) {
         self.snapshot.etcd.revision = self.revision;
-        self.snapshot.sort();
+        self.snapshot = Gathering::clone(&std::mem::take(&mut self.snapshot).sorted());
     }
 
     /// An audit: checked when `checked`, else recorded as one that found nothing.
@@ -106,11 +107,12 @@ impl Scene {
     }
 
     pub fn audit_into(&self, db: &mut Db<ToWrite>, checked: bool) -> Recorded {
-        let key = record::cluster_key(&self.snapshot).unwrap();
+        let snapshot = self.snapshot.clone().sorted();
+        let key = record::cluster_key(&snapshot).unwrap();
         let past = db.read().unwrap().past(&key).unwrap();
-        let ledger = Ledger::build(&self.snapshot, ScopeFlag::Auto, Some(&past));
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, Some(&past));
         let outcome = match checked {
-            true => checks::run(&World { snapshot: &self.snapshot, ledger: &ledger, past: Some(&past) }),
+            true => checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) }),
             false => Outcome::default(),
         };
         let course = Course {

@@ -243,8 +243,9 @@ mod tests {
         let mut c = waiting();
         assert!(c.find(&leaked_address::CHECK).is_empty(), "a first audit cannot prove the leak");
         // What a release asks, of one allocation.
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let pod = |text: &str| awaited(&world, &ledger.allocations_at(addr(text))[0]).map(|a| world.pod_id(a.pod));
         assert_eq!((pod(ADDRESS), pod("10.65.0.2")), (Some("shop/web-0".to_owned()), None));
     }
@@ -294,9 +295,9 @@ mod tests {
         let mut c = waiting();
         c.attribute_mut(ADDRESS).owner.timestamp = None;
         assert!(c.find(&CHECK).is_empty());
-        c.snapshot.sort();
+        let snapshot = c.snapshot();
         let tuple = {
-            let ledger = Ledger::build(&c.snapshot, c.scope, None);
+            let ledger = Ledger::build(&snapshot, c.scope, None);
             ledger.tuple_of(&ledger.allocations_at(addr(ADDRESS))[0])
         };
         let seen = c.ago(2 * 3_600);
@@ -308,9 +309,9 @@ mod tests {
     #[test]
     fn what_is_proven_leaked_is_not_awaited() {
         let mut c = waiting();
-        c.snapshot.sort();
+        let snapshot = c.snapshot();
         let tuple = {
-            let ledger = Ledger::build(&c.snapshot, c.scope, None);
+            let ledger = Ledger::build(&snapshot, c.scope, None);
             ledger.tuple_of(&ledger.allocations_at(addr(ADDRESS))[0])
         };
         let seen = c.ago(2 * 86_400);

@@ -266,8 +266,8 @@ mod tests {
         let pod = c.pod_mut("web-0");
         (pod.created, pod.ready, pod.addresses) = (Some(now), false, [].into());
         assert!(c.find(&CHECK).is_empty(), "first audit");
-        c.snapshot.sort();
-        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
         let past = |seen: Time| crate::model::Past {
             audits: 1,

@@ -154,8 +154,8 @@ mod tests {
         assert_eq!(before(&mut c), Some(Fact::Flag(true)));
         c.snapshot.reservations[0].created = Some(c.ago(7_200));
         assert_eq!(before(&mut c), Some(Fact::Flag(false)));
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
         c.past = Some(Past { audits: 1, allocations: [(tuple, c.ago(9_000))].into(), ..Past::default() });
         assert_eq!(before(&mut c), Some(Fact::Flag(true)), "the history saw it before");
@@ -167,8 +167,8 @@ mod tests {
         let mut c = reserved();
         c.attribute_mut("10.65.0.1").owner.timestamp = None;
         c.snapshot.reservations[0].created = Some(c.ago(7_200));
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.1"))[0]);
         c.past = Some(Past { audits: 1, allocations: [(tuple, c.ago(60))].into(), ..Past::default() });
         let found = &c.find(&CHECK)[1];

@@ -155,8 +155,8 @@ mod tests {
         let mut c = borrowed_pod();
         c.attribute_mut("10.65.0.30").owner.timestamp = None;
         let (seen_on, first_seen) = (c.ago(3_700), c.ago(3_600));
-        c.snapshot.sort();
-        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
+        let snapshot = c.snapshot();
+        let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
         let tuple = ledger.tuple_of(&ledger.allocations_at(addr("10.65.0.30"))[0]);
         let past = c.remember();
         past.strict_affinity_since = Some(seen_on);

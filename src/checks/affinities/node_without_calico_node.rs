@@ -139,9 +139,9 @@ mod tests {
     #[test]
     fn its_endpoints_findings_are_told_under_it() {
         let mut c = lost();
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let outcome = run_these(&world, &[&CHECK, &endpoint_without_node::CHECK]);
         let roots = outcome.findings.iter().filter(|f| f.code == Code(508)).map(|f| f.root.clone().unwrap());
         let roots: Vec<_> = roots.map(|r| (r.code.0, r.id)).collect();

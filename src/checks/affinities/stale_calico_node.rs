@@ -108,8 +108,9 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.snapshot.calico_nodes.iter_mut().for_each(|node| node.kubernetes_name = None);
         c.past = None;
-        let ledger = crate::ledger::Ledger::build(&c.snapshot, c.scope, None);
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let snapshot = c.snapshot();
+        let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let mut found = Vec::new();
         run(&world, &mut found);
         assert!(found.is_empty(), "plain hosts");

@@ -182,9 +182,9 @@ mod tests {
     }
 
     fn remember(c: &mut Cluster, seconds: u64) {
-        c.snapshot.sort();
+        let snapshot = c.snapshot();
         let first_seen = c.ago(seconds);
-        let ledger = Ledger::build(&c.snapshot, c.scope, None);
+        let ledger = Ledger::build(&snapshot, c.scope, None);
         let allocations = ledger.allocations.iter().map(|a| (ledger.tuple_of(a), first_seen)).collect();
         let known = PastFinding::seen_once(first_seen, 1, first_seen);
         let open = [(Code(110), SubjectKind::Address, "10.65.0.1", known)].into_iter().collect();

@@ -206,9 +206,9 @@ mod tests {
         {
             let mut c = Cluster::healthy();
             c.snapshot.coverage.set(Input::EtcdStatus, state, "");
-            c.snapshot.sort();
-            let ledger = Ledger::build(&c.snapshot, c.scope, None);
-            let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+            let snapshot = c.snapshot();
+            let ledger = Ledger::build(&snapshot, c.scope, None);
+            let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
             assert_eq!(obstacle(&CHECK, &world).map(|s| s.incomplete), Some(incomplete), "{state:?}");
             assert_eq!(run_these(&world, &[&CHECK]).skipped[0].reason, format!("etcd-status: {}", state.word()));
         }

@@ -184,9 +184,9 @@ mod tests {
     use super::{Draft, World};
 
     fn draft(cluster: &mut Cluster, rests: impl for<'w> Fn(Draft<'w>) -> Draft<'w>) -> Finding {
-        cluster.snapshot.sort();
-        let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
-        let world = World { snapshot: &cluster.snapshot, ledger: &ledger, past: None };
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let subject = Subject::new(SubjectKind::Node, "n");
         rests(world.draft(&leaked_address::CHECK, subject, "")).done()
     }

@@ -85,10 +85,10 @@ mod tests {
     use crate::model::{Past, Time};
 
     fn how(c: &mut Cluster, node: &str, past: &Past, exclusive: bool) -> NodeNow {
-        c.snapshot.sort();
+        let snapshot = c.snapshot();
         let name = c.snapshot.names.intern(node);
-        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, Some(past));
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: Some(past) };
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, Some(past));
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: Some(past) };
         now(&world, exclusive, name)
     }
 
@@ -136,9 +136,9 @@ mod tests {
         c.snapshot.kube_nodes.iter_mut().find(|n| c.snapshot.names.get(n.name) == "node-1").unwrap().name = kubernetes;
         let calico = c.snapshot.names.intern("node-1");
         c.snapshot.calico_nodes.iter_mut().find(|n| n.name == calico).unwrap().kubernetes_name = Some(kubernetes);
-        c.snapshot.sort();
-        let ledger = Ledger::build(&c.snapshot, ScopeFlag::Auto, None);
-        let world = World { snapshot: &c.snapshot, ledger: &ledger, past: None };
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let said = |name: &str| off(&world, &[name.to_owned()]);
         assert_eq!(said("node-1"), (vec!["node-1".to_owned()], vec![]));
         assert_eq!(said("ip-10-0-0-1"), (vec!["node-1".to_owned()], vec![]));

@@ -40,7 +40,7 @@ fn pairs_of_clocks_come_back_as_they_were() {
     c.api_time(40);
     c.snapshot.read_until = Some(c.snapshot.now.plus(Duration::from_secs(63)));
     let line = serde_json::to_string(&LookLine::of(&c.snapshot, c.snapshot.now, Duration::ZERO)).unwrap();
-    let mut back = Snapshot::default();
+    let mut back = Gathering::default();
     serde_json::from_str::<LookLine>(&line).unwrap().restore(&mut back).unwrap();
     assert_eq!((back.kube.clocks, back.read_until), (c.snapshot.kube.clocks, c.snapshot.read_until));
 }
@@ -51,7 +51,7 @@ fn a_look_of_version_1_is_read() {
     let line = r#"{"now":5000000000,"started":5000000000,"duration_ms":63000,"revision":7,"compact_revision":null,
         "cluster_id":1,"member_id":2,"endpoints":[],"kube_system_uid":null,"kubernetes_service_uid":null,
         "date":4000000000,"server":"s","coverage":[],"failed":null}"#;
-    let mut back = Snapshot::default();
+    let mut back = Gathering::default();
     serde_json::from_str::<LookLine>(line).unwrap().restore(&mut back).unwrap();
     let pair = ClockPair { theirs: Time(4_000_000_000), ours: Time(5_000_000_000) };
     assert_eq!(back.kube.clocks.iter().collect::<Vec<_>>(), [pair]);
@@ -86,7 +86,7 @@ fn a_look_of_version_1_is_still_read_and_a_new_one_comes_back_whole() {
     (c.snapshot.etcd.raft_term, c.snapshot.etcd.read_at) = (7, Some(c.snapshot.now));
     let look = LookLine::of(&c.snapshot, c.snapshot.now, Duration::ZERO);
     let mut line = serde_json::to_value(&look).unwrap();
-    let mut back = Snapshot::default();
+    let mut back = Gathering::default();
     serde_json::from_value::<LookLine>(line.clone()).unwrap().restore(&mut back).unwrap();
     assert_eq!((back.etcd.raft_term, back.etcd.read_at), (7, Some(c.snapshot.now)));
     for field in ["raft_term", "read_at"] {

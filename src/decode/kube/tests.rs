@@ -13,15 +13,15 @@ use super::*;
 
 /// What decoding one object gives, in a form that compares.
 fn decoded(kind: Kind, item: &Item<'_>) -> (String, Remarks) {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let mut remarks = Remarks::default();
     insert(&mut snapshot, kind, item, &mut remarks);
-    let Snapshot { pods, kube_nodes, services, namespaces, kube, .. } = snapshot;
+    let Gathering { pods, kube_nodes, services, namespaces, kube, .. } = snapshot;
     (format!("{pods:?} {kube_nodes:?} {services:?} {namespaces:?} {kube:?}"), remarks)
 }
 
-fn one_pod(object: Value) -> (Snapshot, Remarks) {
-    let mut snapshot = Snapshot::default();
+fn one_pod(object: Value) -> (Gathering, Remarks) {
+    let mut snapshot = Gathering::default();
     let mut remarks = Remarks::default();
     let text = object.to_string();
     insert(&mut snapshot, Kind::Pod, &kube_json::item(&text).unwrap(), &mut remarks);
@@ -452,7 +452,7 @@ fn the_annotations_of_the_kubernetes_datastore_are_read_as_addresses() {
 fn a_nodes_ranges_are_read_from_either_field() {
     let read = |spec: Value| {
         let node = json!({ "kind": "Node", "apiVersion": "v1", "metadata": { "name": "node-1" }, "spec": spec });
-        let (text, mut snapshot, mut remarks) = (node.to_string(), Snapshot::default(), Remarks::default());
+        let (text, mut snapshot, mut remarks) = (node.to_string(), Gathering::default(), Remarks::default());
         super::insert(&mut snapshot, Kind::Node, &kube_json::item(&text).unwrap(), &mut remarks);
         assert!(remarks.hole_in(Input::KubeNodes).is_none());
         let cidrs: Vec<String> = snapshot.kube_nodes[0].pod_cidrs.iter().map(ToString::to_string).collect();
@@ -556,7 +556,7 @@ fn a_deletion_time_that_cannot_be_read_is_still_a_deletion() {
 
 #[test]
 fn nodes_services_and_namespaces() {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let mut remarks = Remarks::default();
     let mut add = |kind, object: Value| {
         let text = object.to_string();
@@ -631,9 +631,9 @@ fn each_request_for_an_address_counts() {
 
 #[test]
 fn a_second_look_replaces_adds_and_removes() {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Gathering::default();
     let mut remarks = Remarks::default();
-    let make = |snapshot: &mut Snapshot, name: &str, uid: &str| {
+    let make = |snapshot: &mut Gathering, name: &str, uid: &str| {
         let text = json!({ "metadata": { "name": name, "namespace": "n", "uid": uid } }).to_string();
         pod(&mut snapshot.names, &kube_json::item(&text).unwrap(), &mut Remarks::default()).unwrap()
     };
@@ -641,19 +641,17 @@ fn a_second_look_replaces_adds_and_removes() {
         let text = json!({ "metadata": { "name": name, "namespace": "n", "uid": "old" } }).to_string();
         insert(&mut snapshot, Kind::Pod, &kube_json::item(&text).unwrap(), &mut remarks);
     }
-    snapshot.sort();
     let (b, d) = (make(&mut snapshot, "b", "new"), make(&mut snapshot, "d", "new"));
     let (namespace, a) = (b.namespace, snapshot.names.find("a").unwrap());
     let seen = [((namespace, b.name), Some(b.clone())), ((namespace, d.name), Some(d)), ((namespace, a), None)];
     replace_pods(&mut snapshot, HashMap::from(seen));
+    replace_nodes(&mut snapshot, HashMap::from([(a, None)]));
+    replace_services(&mut snapshot, HashMap::from([((namespace, a), None)]));
+    let snapshot = snapshot.sorted();
     let pods: Vec<(String, String)> =
         snapshot.pods.iter().map(|pod| (snapshot.text(pod.name).to_owned(), pod.uid.text(&snapshot.names))).collect();
     let pair = |name: &str, uid: &str| (name.to_owned(), uid.to_owned());
     assert_eq!(pods, [pair("b", "new"), pair("c", "old"), pair("d", "new")]);
-    replace_pod(&mut snapshot, namespace, b.name, None);
-    assert_eq!(snapshot.pods.len(), 2);
-    replace_node(&mut snapshot, a, None);
-    replace_service(&mut snapshot, namespace, a, None);
 }
 
 #[test]

@@ -15,9 +15,9 @@ fn damaged<T>(about: Circumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) 
     let mut cluster = Cluster::healthy();
     cluster.remove_pod("web-0");
     cluster.snapshot.coverage.set(Input::Services, InputState::Forbidden, "a right is missing");
-    cluster.snapshot.sort();
-    let ledger = Ledger::build(&cluster.snapshot, cluster.scope, None);
-    let mut outcome = run(&World { snapshot: &cluster.snapshot, ledger: &ledger, past: None });
+    let snapshot = cluster.snapshot();
+    let ledger = Ledger::build(&snapshot, cluster.scope, None);
+    let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
     let finding = outcome.findings.first_mut().unwrap();
     finding.root = Some(Root { code: Code(501), id: "shop/x".to_owned() });
     finding.state = State::Unconfirmed;
@@ -27,7 +27,7 @@ fn damaged<T>(about: Circumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) 
     finding.evidence.push("number", -1);
     finding.evidence.push("moment", Time(1));
     finding.evidence.push("odd\u{202e}", "k8s-pod-network.3f2c\r\neth0\u{9b}");
-    show(&mut AuditView::of(&cluster.snapshot, &ledger, &outcome, about))
+    show(&mut AuditView::of(&snapshot, &ledger, &outcome, about))
 }
 
 fn document(view: &AuditView<'_>) -> Value {
