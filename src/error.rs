@@ -18,17 +18,7 @@ pub enum Fault {
     Own,
 }
 
-/// What could not be done. There is none without a [`Fault`]:
-///
-/// ```compile_fail,E0599
-/// # use ipaudit::error::Error;
-/// let error = Error::new("read the blocks");
-/// ```
-///
-/// ```
-/// # use ipaudit::error::Error;
-/// let error = Error::input("read the blocks");
-/// ```
+/// What could not be done. There is none without a [`Fault`].
 #[derive(Debug)]
 pub struct Error {
     pub fault: Fault,

@@ -28,3 +28,7 @@ pub mod settings;
 pub mod source;
 pub mod steady;
 pub mod who;
+
+#[cfg(doctest)]
+#[doc = include_str!("../tests/does_not_compile.md")]
+mod does_not_compile {}

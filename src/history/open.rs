@@ -45,36 +45,6 @@ pub(super) enum Mode {
 }
 
 /// An open history: [`ToRead`] it is only asked, [`ToWrite`] both.
-///
-/// A write on a history that was opened to be read does not compile:
-///
-/// ```compile_fail,E0599
-/// # use ipaudit::{history::{Db, PATIENCE}, model::record::ClusterKey};
-/// # let (path, key) = (std::path::Path::new("history.db"), ClusterKey::default());
-/// let _ = Db::open_to_read(path, PATIENCE).map(|mut db| db.make_pair(&key));
-/// ```
-///
-/// The same on one that was opened to be written does:
-///
-/// ```no_run
-/// # use ipaudit::{history::{Db, Journal, PATIENCE}, model::record::ClusterKey};
-/// # let (path, key) = (std::path::Path::new("history.db"), ClusterKey::default());
-/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|mut db| db.make_pair(&key));
-/// ```
-///
-/// A question is asked of a [`ReadTx`], never of what may write:
-///
-/// ```compile_fail,E0599
-/// # use ipaudit::history::{Db, Journal, PATIENCE};
-/// # let path = std::path::Path::new("history.db");
-/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|db| db.last_audit());
-/// ```
-///
-/// ```no_run
-/// # use ipaudit::history::{Db, Journal, PATIENCE};
-/// # let path = std::path::Path::new("history.db");
-/// let _ = Db::open_to_write(path, Journal::Wal, PATIENCE).map(|db| db.read().map(|tx| tx.last_audit()));
-/// ```
 #[derive(Debug)]
 pub struct Db<M> {
     connection: Connection,

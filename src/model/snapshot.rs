@@ -336,21 +336,7 @@ pub struct Gathering {
 }
 
 /// Everything that one audit read, every list in the order that its field promises. It is read as the [`Gathering`] that
-/// it was; a list can be added to before only:
-///
-/// ```compile_fail,E0596
-/// # use ipaudit::model::{Pod, Snapshot};
-/// fn add(snapshot: &mut Snapshot, pod: Pod) {
-///     snapshot.pods.push(pod);
-/// }
-/// ```
-///
-/// ```
-/// # use ipaudit::model::{Gathering, Pod};
-/// fn add(gathering: &mut Gathering, pod: Pod) {
-///     gathering.pods.push(pod);
-/// }
-/// ```
+/// it was; a list can be added to before only.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot(pub(super) Gathering);
 

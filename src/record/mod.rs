@@ -46,21 +46,7 @@ pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
     (!guid.is_empty()).then(|| ClusterKey { guid: guid.to_owned(), uids: uids.cloned().collect() })
 }
 
-/// What is written of an audit. The past that it is held against goes with it, so no second record can be made of it:
-///
-/// ```compile_fail,E0382
-/// # use ipaudit::{checks::Outcome, ledger::Ledger, model::{Past, record::AuditRecord}, record::{self, Course}};
-/// fn twice(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &Course) -> [AuditRecord; 2] {
-///     [record::of(ledger, outcome, past, course), record::of(ledger, outcome, past, course)]
-/// }
-/// ```
-///
-/// ```
-/// # use ipaudit::{checks::Outcome, ledger::Ledger, model::{Past, record::AuditRecord}, record::{self, Course}};
-/// fn once(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &Course) -> [AuditRecord; 1] {
-///     [record::of(ledger, outcome, past, course)]
-/// }
-/// ```
+/// What is written of an audit. The past that it is held against goes with it, so no second record can be made of it.
 pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &Course) -> AuditRecord {
     let snapshot = ledger.snapshot;
     let diff = Diff { ledger, snapshot, past: &past };
