@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::open::{Mode, failed};
+use super::open::Mode;
 use super::rest::beside;
+use super::trouble::failed;
 use super::tx::WriteTx;
 use super::{kill, schema1};
 use crate::error::Error;

@@ -7,7 +7,6 @@
 
 mod check;
 pub mod export;
-mod hint;
 mod kill;
 mod migrate;
 mod open;
@@ -21,6 +20,7 @@ mod schema1;
 mod share;
 pub mod tight;
 mod timeline;
+mod trouble;
 mod tx;
 mod write;
 

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags};
 
 use super::rest::{self, Rest};
+use super::trouble::failed;
 use super::tx::{ReadTx, WriteTx};
-use super::{hint, migrate, share};
+use super::{migrate, share};
 use crate::error::Error;
 
 /// How long a second audit waits for the first one to finish its write, unless it is told otherwise.
@@ -293,12 +294,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 fn is_busy(error: &Error) -> bool {
     let cause = error.cause.as_ref().and_then(|cause| cause.downcast_ref::<rusqlite::Error>());
     cause.and_then(rusqlite::Error::sqlite_error_code) == Some(rusqlite::ErrorCode::DatabaseBusy)
-}
-
-/// What SQLite says, with what to do about it.
-pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
-    let hint = error.sqlite_error_code().map(|code| hint::of(path, code)).unwrap_or_default();
-    Error::input(doing).at(path.display().to_string()).cause(error).hint(hint)
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use super::timeline::{Timeline, time};
 use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::past::{ByHash, LastState, OpenAllocation, PastKeys};
-use crate::model::record::{CapacityRow, ClusterKey, NodeRow, PodAddress};
+use crate::model::record::{ClusterKey, PodAddress};
+use crate::model::row::{CapacityRow, NodeRow};
 use crate::model::{
     AllocationTuple, BlockSequence, Cidr, Code, Past, PastEtcd, PastFinding, PastKey, SubjectKind, Time,
 };

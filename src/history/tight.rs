@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::open::{PATIENCE, failed, patiently};
+use super::open::{PATIENCE, patiently};
 use super::rest::Rest;
+use super::trouble::failed;
 use super::{Db, Journal, ToWrite, kill, migrate};
 use crate::error::Error;
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::{CachedStatement, Connection, Params, Row, Statement, Transaction, TransactionBehavior};
 
-use super::open::failed;
+use super::trouble::failed;
 use crate::error::Error;
 
 /// One moment of the history, to be asked. It begins with the first question, and nobody's write changes it.

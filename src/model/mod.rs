@@ -26,6 +26,7 @@ pub mod past;
 pub mod patch;
 pub mod pool;
 pub mod record;
+pub mod row;
 pub mod snapshot;
 pub mod time;
 pub mod version;

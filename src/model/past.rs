@@ -8,9 +8,18 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::finding::{Parts, hash128};
-use super::record::{CapacityRow, ClusterKey, NodeRow};
+use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
 use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time, keys};
+
+/// Which datastore and which Kubernetes cluster an audit saw.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClusterKey {
+    /// Calico's GUID: names the datastore.
+    pub guid: String,
+    /// Names of the one Kubernetes cluster: `kube-system`'s UID first. None: Kubernetes could not be asked.
+    pub uids: Vec<String>,
+}
 
 /// What earlier audits of the same pair (Calico's GUID, Kubernetes' UID) recorded. The record of an audit takes it along,
 /// so there is one of it.

@@ -6,16 +6,10 @@
 use std::time::Duration;
 
 use super::finding::Parts;
+use super::row::{CapacityRow, NodeRow};
 use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Past, Severity, State, SubjectKind, Time};
 
-/// Which datastore and which Kubernetes cluster an audit saw.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ClusterKey {
-    /// Calico's GUID: names the datastore.
-    pub guid: String,
-    /// Names of the one Kubernetes cluster: `kube-system`'s UID first. None: Kubernetes could not be asked.
-    pub uids: Vec<String>,
-}
+pub use super::past::ClusterKey;
 
 /// Everything that is written of one audit.
 #[derive(Debug)]
@@ -187,29 +181,6 @@ pub struct PodRow {
     pub pod: String,
     pub node: String,
     pub grade: &'static str,
-}
-
-/// A node's state: equal ones are one.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct NodeRow {
-    pub calico: Option<String>,
-    pub kubernetes: Option<String>,
-    pub ours: bool,
-    pub present: bool,
-    pub boot_id: Option<String>,
-    pub ready: Option<bool>,
-    /// Separated by blanks.
-    pub addresses: String,
-}
-
-/// A pool's capacity that is another one than before; numbers of addresses end at 2^63 - 1.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct CapacityRow {
-    pub pool: String,
-    pub cidr: String,
-    /// Addresses, allocated, in use, leaked, cooling, reserved, free, blocks, free blocks.
-    pub numbers: [i64; 9],
-    pub gone: bool,
 }
 
 /// One finding of the audit.

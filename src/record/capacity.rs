@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Diff;
 use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
-use crate::model::record::CapacityRow;
+use crate::model::row::CapacityRow;
 use crate::model::{Addr, Finding, Input};
 
 impl Diff<'_> {

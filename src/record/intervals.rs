@@ -7,7 +7,8 @@ use serde::Serialize;
 use super::Diff;
 use crate::ledger::{Allocation, Claimant, Standing, Use, Via};
 use crate::model::past::ByHash;
-use crate::model::record::{AllocationRow, Changes, NodeRow, OwnedBy, PodAddress, PodRow};
+use crate::model::record::{AllocationRow, Changes, OwnedBy, PodAddress, PodRow};
+use crate::model::row::NodeRow;
 use crate::model::{Input, KubeNode, Name, Owner, Uid};
 
 /// The word of a use in the history; never changes.

@@ -1,13 +1,20 @@
-//! What to do about a file that SQLite cannot open, read or write.
+//! What is said of a file that SQLite cannot open, read or write, and what to do about it.
 
 use std::path::Path;
 
 use rusqlite::ErrorCode;
 
 use super::rest::beside;
+use crate::error::Error;
+
+/// What SQLite says, with what to do about it.
+pub(super) fn failed(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
+    let hint = error.sqlite_error_code().map(|code| hint(path, code)).unwrap_or_default();
+    Error::input(doing).at(path.display().to_string()).cause(error).hint(hint)
+}
 
 /// The hint for an error about the file at `path`.
-pub(super) fn of(path: &Path, code: ErrorCode) -> String {
+fn hint(path: &Path, code: ErrorCode) -> String {
     let special = match code {
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => of_somebody_else(path),
         ErrorCode::CannotOpen | ErrorCode::SystemIoFailure => copied_without_shm(path),
