@@ -57,7 +57,8 @@ fn head(stream: &mut impl Read) -> Option<String> {
 /// Answers every request with an empty list.
 fn answer(mut stream: impl Read + Write, seen: &Seen) -> Option<()> {
     loop {
-        seen.lock().unwrap().extend_from_slice(head(&mut stream)?.as_bytes());
+        let head = head(&mut stream)?;
+        seen.lock().unwrap().extend_from_slice(head.as_bytes());
         let body = r#"{"kind":"NamespaceList","apiVersion":"v1","metadata":{},"items":[]}"#;
         let length = body.len();
         let answer =
@@ -192,7 +193,9 @@ fn socks(port: u16, asked: Seen) -> String {
         let head = exactly(5, &mut stream)?;
         assert_eq!(head[..4], [5, 1, 0, 3], "a name, for the proxy to look up");
         let name = exactly(usize::from(head[4]) + 2, &mut stream)?;
-        asked.lock().unwrap().extend_from_slice(&name[..name.len() - 2]);
+        let (name, port_of_server) = name.split_at(name.len() - 2);
+        assert_eq!(port_of_server, [0, 80]);
+        asked.lock().unwrap().extend_from_slice(name);
         stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).ok()?;
         pump(stream, port, &Seen::default())
     })
@@ -363,7 +366,7 @@ async fn a_proxy_of_socks_looks_the_name_up() {
     let (port, _) = api_server(None);
     let asked = Seen::default();
     let address = socks(port.parse().unwrap(), asked.clone());
-    let config = place.kubeconfig("http://api.example:80", None, None);
+    let config = place.kubeconfig("http://api.example", None, None);
     place.ask(config, &[("ALL_PROXY", &format!("socks5h://me:hunter%3A2@{address}"))]).await.unwrap();
     assert_eq!(text(&asked), "api.example");
 }

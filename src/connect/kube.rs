@@ -161,7 +161,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
     }
     // A credential plugin runs here, and the kube crate waits for it.
     let made = tokio::task::spawn_blocking(move || match proxy {
-        Some(proxy) => proxy.client(&config),
+        Some(proxy) => proxy.client(config),
         None => kube::Client::try_from(config),
     });
     let made = made.await.map_err(|e| Error::own("prepare the connection to Kubernetes").at(way.clone()).cause(e))?;

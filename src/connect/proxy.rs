@@ -143,7 +143,7 @@ impl Proxy {
             (None, false) => return Err(refused("its port is no number")),
         };
         let url = format!("{scheme}://{}:{port}", host.host()).parse().map_err(|_| refused("it is no URL"))?;
-        let plain = |text: &str| percent_decode_str(text).decode_utf8().map(|text| Secret::new(text));
+        let plain = |text: &str| percent_decode_str(text).decode_utf8().map(Secret::new);
         let user = user.map(|user| user.split_once(':').unwrap_or((user, "")));
         let user = user.map(|(user, password)| Ok((plain(user)?, plain(password)?))).transpose();
         let user = user.map_err(|_: std::str::Utf8Error| refused("its user or password is no UTF-8"))?;
@@ -154,13 +154,14 @@ impl Proxy {
     ///
     /// # Errors
     /// Certificates or credentials that cannot be used.
-    pub fn client(&self, config: &kube::Config) -> Result<kube::Client, kube::Error> {
+    pub fn client(&self, mut config: kube::Config) -> Result<kube::Client, kube::Error> {
+        config.cluster_url = with_port(&config.cluster_url).unwrap_or(config.cluster_url);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         if self.url.scheme_str() == Some("socks5") {
             let socks = SocksV5::new(self.url.clone(), tcp);
             return client(
-                config,
+                &config,
                 match &self.user {
                     Some((user, password)) => socks.with_auth(user.expose().to_owned(), password.expose().to_owned()),
                     None => socks,
@@ -173,10 +174,18 @@ impl Proxy {
             format!("Basic {}", STANDARD.encode(format!("{}:{}", user.expose(), password.expose())))
         });
         match basic.and_then(|basic| basic.parse().ok()) {
-            Some(basic) => client(config, tunnel.with_auth(basic)),
-            None => client(config, tunnel),
+            Some(basic) => client(&config, tunnel.with_auth(basic)),
+            None => client(&config, tunnel),
         }
     }
+}
+
+/// An http server that is given without a port: a tunnel would lead to the port of https.
+fn with_port(server: &Uri) -> Option<Uri> {
+    let mut parts = server.clone().into_parts();
+    let bare = parts.authority.filter(|bare| server.scheme_str() == Some("http") && bare.port().is_none())?;
+    parts.authority = Some(format!("{bare}:80").parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 /// What the kube crate makes of a configuration, over another connector.
