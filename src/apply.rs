@@ -16,12 +16,12 @@ use crate::error::Error;
 use crate::plan::confirm::Ready;
 use crate::plan::transaction::{After, Change, Transaction};
 
-pub use read::{Seen, read};
+pub use read::{SeenKeys, read, read_until};
 pub use settle::{Settled, settle};
 
 /// How a transaction ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Fate {
     /// It was done, at this revision (0: done, and the revision is not known, since the answer was lost).
     Done { revision: i64 },
     /// Nothing was written: a compare failed, since somebody else was faster. With `answer_lost` the answer was lost and
@@ -35,7 +35,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// A refusal by etcd: nothing was written. A missing right is named.
-pub async fn apply(connection: &Connection, ready: &Ready) -> Result<Outcome, Error> {
+pub async fn apply(connection: &Connection, ready: &Ready) -> Result<Fate, Error> {
     let transaction = ready.transaction();
     let doing = "write the release";
     let sent = connection.once(doing, |mut kv| {
@@ -45,16 +45,16 @@ pub async fn apply(connection: &Connection, ready: &Ready) -> Result<Outcome, Er
     match sent.await {
         Ok(answer) if answer.succeeded() => {
             let revision = answer.header().map_or(0, |h| h.revision());
-            Ok(Outcome::Done { revision })
+            Ok(Fate::Done { revision })
         }
-        Ok(_) => Ok(Outcome::Lost { answer_lost: false }),
+        Ok(_) => Ok(Fate::Lost { answer_lost: false }),
         Err(trouble) if trouble.again() => {
             tracing::debug!(error = %crate::error::chain(&trouble.error), "the answer was lost: looking what became of it");
             Ok(match settle(connection, transaction.changes()).await {
-                Ok(Settled::Done { revision }) => Outcome::Done { revision },
-                Ok(Settled::NotDone) => Outcome::Lost { answer_lost: true },
-                Ok(Settled::Unknown(why)) => Outcome::Unknown(trouble.error.hint(why)),
-                Err(error) => Outcome::Unknown(error),
+                Ok(Settled::Done { revision }) => Fate::Done { revision },
+                Ok(Settled::NotDone) => Fate::Lost { answer_lost: true },
+                Ok(Settled::Unknown(why)) => Fate::Unknown(trouble.error.hint(why)),
+                Err(error) => Fate::Unknown(error),
             })
         }
         Err(trouble) => Err(refused(trouble, transaction)),

@@ -1,4 +1,4 @@
-//! Exit codes: documented constants, and the one function that decides.
+//! Exit codes: documented constants, and the one function from how a command ended to its code.
 //!
 //! Every output format exits alike: no renderer has a say. What could not be read wins over what was found,
 //! since silence then proves nothing, and a failure of the tool wins over both. `docs/output.md` repeats the table.
@@ -35,6 +35,52 @@ impl Exit {
             Exit::Findings => "findings",
             Exit::Failure => "failure",
             Exit::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// How a command ended, whichever it was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conclusion {
+    /// All that was asked for is done; an audit has read everything and found nothing that counts.
+    Done,
+    /// It found what counts: findings at or above `--fail-on`, damage in the history.
+    Found,
+    /// Something could not be read.
+    Incomplete,
+    /// A release or an undo: nothing may be written, of this plan at all or any more.
+    Refused,
+    /// Some of it was refused, the rest is done.
+    Partly,
+    /// Before its end: by a signal, or as Kubernetes did not answer any more.
+    Stopped,
+    Failed,
+    /// Nobody knows what became of a transaction.
+    Unknown,
+}
+
+impl Conclusion {
+    /// The one table of exit codes.
+    pub const fn exit(self) -> Exit {
+        match self {
+            Conclusion::Done => Exit::Clean,
+            Conclusion::Found | Conclusion::Refused | Conclusion::Partly | Conclusion::Stopped => Exit::Findings,
+            Conclusion::Failed => Exit::Failure,
+            Conclusion::Incomplete | Conclusion::Unknown => Exit::Incomplete,
+        }
+    }
+
+    /// The word, in the history too; never changes.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Conclusion::Done => "done",
+            Conclusion::Found => "found",
+            Conclusion::Incomplete => "incomplete",
+            Conclusion::Refused => "refused",
+            Conclusion::Partly => "partly",
+            Conclusion::Stopped => "stopped",
+            Conclusion::Failed => "failed",
+            Conclusion::Unknown => "unknown",
         }
     }
 }
@@ -90,15 +136,13 @@ pub fn decide(course: Course, fail_on: FailOn) -> Exit {
         FailOn::At(severity) => course.worst.is_some_and(|worst| worst >= severity),
         FailOn::Never => false,
     };
-    if course.failed {
-        Exit::Failure
-    } else if course.incomplete {
-        Exit::Incomplete
-    } else if found {
-        Exit::Findings
-    } else {
-        Exit::Clean
-    }
+    let conclusion = match course {
+        Course { failed: true, .. } => Conclusion::Failed,
+        Course { incomplete: true, .. } => Conclusion::Incomplete,
+        _ if found => Conclusion::Found,
+        _ => Conclusion::Done,
+    };
+    conclusion.exit()
 }
 
 #[cfg(test)]
@@ -130,6 +174,24 @@ mod tests {
         for (worst, incomplete, failed, fail_on, code) in table {
             let course = Course { worst, incomplete, failed };
             assert_eq!(decide(course, fail_on).code(), code, "{course:?} {fail_on}");
+        }
+    }
+
+    /// Every way to end, each once, with its word and its code.
+    #[test]
+    fn every_end_has_its_word_and_its_code() {
+        let table = [
+            (Conclusion::Done, "done", 0),
+            (Conclusion::Found, "found", 1),
+            (Conclusion::Incomplete, "incomplete", 3),
+            (Conclusion::Refused, "refused", 1),
+            (Conclusion::Partly, "partly", 1),
+            (Conclusion::Stopped, "stopped", 1),
+            (Conclusion::Failed, "failed", 2),
+            (Conclusion::Unknown, "unknown", 3),
+        ];
+        for (conclusion, word, code) in table {
+            assert_eq!((conclusion.word(), conclusion.exit().code()), (word, code));
         }
     }
 

@@ -19,6 +19,7 @@ pub mod decode;
 pub mod error;
 pub mod exit;
 pub mod history;
+pub mod judge;
 pub mod ledger;
 pub mod model;
 pub mod plan;

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::error::{Error, chain};
+use ipaudit::judge::gates::Clocks;
 use ipaudit::model::{Gathering, Input, InputState, Time};
-use ipaudit::plan::circumstances::Clocks;
 use ipaudit::source::kube::{read, relist};
 use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Looked, Suspects, get_pod, look_again};
@@ -255,7 +255,7 @@ async fn every_answer_tells_its_own_time() {
     let end = (api.clock)();
     assert_eq!(clocks.theirs_at(end), Some(end));
     let asked = Clocks { local: end, last_audit: None, api: clocks.closest(), from_files: false };
-    assert_eq!(ipaudit::plan::gates::clock(&asked), Ok(()));
+    assert_eq!(ipaudit::judge::gates::clock(&asked), Ok(()));
 }
 
 /// As behind a proxy that answers the first request itself.

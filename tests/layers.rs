@@ -44,12 +44,13 @@ const ROOMS: &[Room] = &[
     pure("ledger", &["model"]),
     pure("checks", &["ledger", "model"]),
     pure("steady", &["checks", "ledger", "model"]),
-    pure("plan", &["checks", "decode", "exit", "ledger", "model"]),
+    pure("plan", &["decode", "exit", "ledger", "model"]),
+    pure("judge", &["checks", "decode", "ledger", "model", "plan", "steady"]),
     pure("record", &["checks", "ledger", "model"]),
     pure("exit", &["model"]),
     pure("settings", &["checks", "model"]),
     pure("who", &["checks", "ledger", "model"]),
-    pure("render", &["checks", "exit", "ledger", "model", "who"]),
+    pure("render", &["checks", "exit", "ledger", "model", "plan", "who"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
     edge("connect", &["checks", "error", "model"]),
@@ -59,8 +60,8 @@ const ROOMS: &[Room] = &[
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "exit", "history", "ledger", "model", "plan", "record",
-            "render", "settings", "source", "steady", "who",
+            "apply", "checks", "connect", "decode", "error", "exit", "history", "judge", "ledger", "model", "plan",
+            "record", "render", "settings", "source", "steady", "who",
         ],
     ),
 ];

@@ -8,7 +8,7 @@ use super::read::{read, read_at};
 use crate::connect::etcd::Connection;
 use crate::connect::trouble::Kind;
 use crate::error::Error;
-use crate::plan::transaction::{After, Change, Fresh, Stored};
+use crate::plan::transaction::{After, Change, Fresh, StoredKey};
 
 /// What the keys say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,13 +27,13 @@ const STEPS_BACK: usize = 200;
 
 /// What one key says.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Word {
+enum KeySays {
     Done {
         revision: i64,
     },
     NotDone,
     /// It was written again since: its past may tell.
-    Later(Stored),
+    Later(StoredKey),
     Silent,
 }
 
@@ -45,17 +45,17 @@ pub async fn settle(connection: &Connection, changes: &[Change]) -> Result<Settl
     let written: Vec<&Change> = changes.iter().filter(|c| c.after != After::Same).collect();
     let keys: Vec<Vec<u8>> = written.iter().map(|c| c.key.clone()).collect();
     let seen = read(connection, &keys).await?;
-    let words: Vec<(&Change, Word)> = written.iter().map(|c| (*c, word(c, &seen.fresh))).collect();
-    if words.iter().any(|(_, w)| *w == Word::NotDone) {
+    let words: Vec<(&Change, KeySays)> = written.iter().map(|c| (*c, word(c, &seen.fresh))).collect();
+    if words.iter().any(|(_, w)| *w == KeySays::NotDone) {
         return Ok(Settled::NotDone);
     }
     if let Some(revision) =
-        words.iter().find_map(|(_, w)| if let Word::Done { revision } = w { Some(*revision) } else { None })
+        words.iter().find_map(|(_, w)| if let KeySays::Done { revision } = w { Some(*revision) } else { None })
     {
         return Ok(Settled::Done { revision });
     }
     for (change, word) in &words {
-        if let (Word::Later(now), After::Put(meant)) = (word, &change.after) {
+        if let (KeySays::Later(now), After::Put(meant)) = (word, &change.after) {
             let since = change.before.as_ref().map_or(0, |b| b.mod_revision);
             match look_back(connection, &change.key, now, since, meant).await? {
                 Settled::Unknown(_) => {}
@@ -64,21 +64,21 @@ pub async fn settle(connection: &Connection, changes: &[Change]) -> Result<Settl
         }
     }
     // Only deletes, and all of it is gone: by us or by somebody else, nothing is left to do.
-    if words.iter().all(|(c, w)| c.after == After::Delete && *w == Word::Silent) {
+    if words.iter().all(|(c, w)| c.after == After::Delete && *w == KeySays::Silent) {
         return Ok(Settled::Done { revision: 0 });
     }
     Ok(Settled::Unknown("every key has been written since, and etcd no longer has its earlier states".to_owned()))
 }
 
-fn word(change: &Change, fresh: &Fresh) -> Word {
+fn word(change: &Change, fresh: &Fresh) -> KeySays {
     let now = fresh.get(&change.key).and_then(Option::as_ref);
     match (&change.before, &change.after, now) {
-        (Some(before), _, Some(now)) if now.mod_revision == before.mod_revision => Word::NotDone,
-        (None, After::Put(_), None) => Word::NotDone,
-        (_, After::Put(meant), Some(now)) if now.value == *meant => Word::Done { revision: now.mod_revision },
-        (_, After::Put(_), Some(now)) => Word::Later(now.clone()),
+        (Some(before), _, Some(now)) if now.mod_revision == before.mod_revision => KeySays::NotDone,
+        (None, After::Put(_), None) => KeySays::NotDone,
+        (_, After::Put(meant), Some(now)) if now.value == *meant => KeySays::Done { revision: now.mod_revision },
+        (_, After::Put(_), Some(now)) => KeySays::Later(now.clone()),
         // Deleted since, or created anew: others do that too.
-        _ => Word::Silent,
+        _ => KeySays::Silent,
     }
 }
 
@@ -86,7 +86,7 @@ fn word(change: &Change, fresh: &Fresh) -> Word {
 async fn look_back(
     connection: &Connection,
     key: &[u8],
-    now: &Stored,
+    now: &StoredKey,
     since: i64,
     meant: &[u8],
 ) -> Result<Settled, Error> {
@@ -115,11 +115,11 @@ async fn look_back(
 mod tests {
     use super::*;
 
-    fn stored(value: &str, mod_revision: i64) -> Stored {
-        Stored { value: value.into(), create_revision: 1, mod_revision }
+    fn stored(value: &str, mod_revision: i64) -> StoredKey {
+        StoredKey { value: value.into(), create_revision: 1, mod_revision }
     }
 
-    fn says(before: Option<Stored>, after: After, now: Option<Stored>) -> Word {
+    fn says(before: Option<StoredKey>, after: After, now: Option<StoredKey>) -> KeySays {
         let change = Change { key: b"/k".to_vec(), before, after, why: String::new() };
         word(&change, &[(b"/k".to_vec(), now)].into())
     }
@@ -128,13 +128,13 @@ mod tests {
     fn what_one_key_says() {
         let put = || After::Put(b"new".to_vec());
         let before = || Some(stored("old", 5));
-        assert_eq!(says(before(), put(), before()), Word::NotDone);
-        assert_eq!(says(before(), put(), Some(stored("new", 9))), Word::Done { revision: 9 });
-        assert_eq!(says(before(), put(), Some(stored("else", 9))), Word::Later(stored("else", 9)));
-        assert_eq!(says(before(), put(), None), Word::Silent);
-        assert_eq!(says(None, put(), None), Word::NotDone);
-        assert_eq!(says(before(), After::Delete, None), Word::Silent);
-        assert_eq!(says(before(), After::Delete, before()), Word::NotDone);
-        assert_eq!(says(before(), After::Delete, Some(stored("anew", 9))), Word::Silent);
+        assert_eq!(says(before(), put(), before()), KeySays::NotDone);
+        assert_eq!(says(before(), put(), Some(stored("new", 9))), KeySays::Done { revision: 9 });
+        assert_eq!(says(before(), put(), Some(stored("else", 9))), KeySays::Later(stored("else", 9)));
+        assert_eq!(says(before(), put(), None), KeySays::Silent);
+        assert_eq!(says(None, put(), None), KeySays::NotDone);
+        assert_eq!(says(before(), After::Delete, None), KeySays::Silent);
+        assert_eq!(says(before(), After::Delete, before()), KeySays::NotDone);
+        assert_eq!(says(before(), After::Delete, Some(stored("anew", 9))), KeySays::Silent);
     }
 }

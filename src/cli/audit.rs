@@ -16,7 +16,7 @@ use super::output::Streams;
 use super::settings_args::SettingsArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
-use crate::exit::{Exit, FailOn};
+use crate::exit::{Conclusion, Exit, FailOn};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{Code, Input, Past, Patch, Severity, Snapshot, Time};
@@ -148,7 +148,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     // The process ends: hundreds of thousands of small pieces of memory go back faster all at once.
     std::mem::forget(ledger);
     std::mem::forget(looked);
-    Ok(if memory.failed() { Exit::Failure } else { exit })
+    Ok(if memory.failed() { Conclusion::Failed.exit() } else { exit })
 }
 
 /// What the first look saw, and how it is to be judged.

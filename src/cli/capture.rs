@@ -12,7 +12,7 @@ use super::kube_args::KubeArgs;
 use super::memory::Memory;
 use super::output::Streams;
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::exit::{Conclusion, Exit};
 use crate::source::capture::Writer;
 
 /// Flags of `capture`.
@@ -51,5 +51,6 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     writer.finish()?;
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
     streams.note(&format!("captured: {}", args.file.display()));
-    Ok(if looked.is_incomplete(&verdict) { Exit::Incomplete } else { Exit::Clean })
+    let conclusion = if looked.is_incomplete(&verdict) { Conclusion::Incomplete } else { Conclusion::Done };
+    Ok(conclusion.exit())
 }

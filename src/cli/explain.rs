@@ -5,7 +5,7 @@ use clap::Args;
 use super::output::Streams;
 use crate::checks;
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::exit::{Conclusion, Exit};
 use crate::model::Code;
 use crate::render::manual;
 
@@ -34,5 +34,5 @@ pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     written.map_err(|e| Error::own("print the manual").cause(e))?;
     streams.print(&text)?;
-    Ok(Exit::Clean)
+    Ok(Conclusion::Done.exit())
 }

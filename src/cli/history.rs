@@ -10,7 +10,7 @@ use super::history_args::DbArgs;
 use super::output::Streams;
 use super::parse::duration;
 use crate::error::Error;
-use crate::exit::Exit;
+use crate::exit::{Conclusion, Exit};
 use crate::history::tight::{Tight, is_out_of_room};
 use crate::render::escape::escape;
 use crate::render::json;
@@ -77,13 +77,13 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     if plan.is_nothing() {
         streams.print(b"nothing is older than that\n")?;
-        return Ok(Exit::Clean);
+        return Ok(Conclusion::Done.exit());
     }
     let border = now.minus(args.keep).to_rfc3339();
     streams.print(format!("older than {border}: {plan}\nopen findings and releases stay\n").as_bytes())?;
     if !args.yes && !agreed(streams) {
         streams.print(b"nothing was changed; --yes does it\n")?;
-        return Ok(Exit::Clean);
+        return Ok(Conclusion::Done.exit());
     }
     let mut pruned = match db {
         None => None,
@@ -93,7 +93,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
             Ok(pruned) => match db.compact() {
                 Ok(()) => {
                     streams.print(format!("gone: {pruned}\n").as_bytes())?;
-                    return Ok(Exit::Clean);
+                    return Ok(Conclusion::Done.exit());
                 }
                 Err(full) if is_out_of_room(&full) => Some(pruned),
                 Err(error) => return Err(error),
@@ -112,7 +112,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     ));
     tight.write_back()?;
     streams.print(format!("gone: {}\n", pruned.unwrap_or_default()).as_bytes())?;
-    Ok(Exit::Clean)
+    Ok(Conclusion::Done.exit())
 }
 
 /// Asks on a terminal; elsewhere nobody can answer.
@@ -131,11 +131,11 @@ fn check(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     if wrong.is_empty() {
         let mixed = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {}\n", escape(what)));
         streams.print(format!("{path}: whole\n{}", mixed.collect::<String>()).as_bytes())?;
-        return Ok(Exit::Clean);
+        return Ok(Conclusion::Done.exit());
     }
     let wrong: String = wrong.iter().map(|line| format!("  {}\n", escape(line))).collect();
     streams.print(format!("{path}: damaged, and left as it is\n{wrong}").as_bytes())?;
-    Ok(Exit::Findings)
+    Ok(Conclusion::Found.exit())
 }
 
 fn export(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
@@ -146,14 +146,14 @@ fn export(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let written = db.read().and_then(|tx| tx.export(|row| json::compact(&row, &mut out).map_err(failed)));
     match written.and_then(|()| out.finish().map_err(failed)) {
         // A reader that went away (`| head`) is no error.
-        Err(e) if is_broken_pipe(&e) => Ok(Exit::Clean),
+        Err(e) if is_broken_pipe(&e) => Ok(Conclusion::Done.exit()),
         // Said already, so it cannot be asked again.
         _ if db.has_moved() => Err(Error::input("export the history")
             .at(path.display().to_string())
             .cause("somebody wrote it meanwhile, so what was printed may be of two moments")
             .hint("run it again")),
         Err(e) => Err(e),
-        Ok(()) => Ok(Exit::Clean),
+        Ok(()) => Ok(Conclusion::Done.exit()),
     }
 }
 

@@ -10,6 +10,7 @@ mod flags;
 mod gather;
 mod history;
 mod history_args;
+mod journal;
 mod judging_args;
 mod kube_args;
 mod memory;
@@ -19,6 +20,7 @@ mod parse;
 mod release;
 mod report;
 mod settings_args;
+mod signal;
 mod undo;
 mod who;
 mod who_before;
@@ -38,7 +40,7 @@ use undo::UndoArgs;
 use who::WhoArgs;
 
 use crate::error::{Error, Fault};
-use crate::exit::Exit;
+use crate::exit::{Conclusion, Exit};
 
 /// The flight recorder and repair kit for Calico IPAM on etcd: which address is leaked or held twice, and by whom.
 ///
@@ -82,7 +84,8 @@ pub fn main() -> Exit {
         Err(e) => {
             // Nobody can be told that the streams are gone.
             let _ = output::tell_usage(&e);
-            return if e.use_stderr() { Exit::Failure } else { Exit::Clean };
+            let conclusion = if e.use_stderr() { Conclusion::Failed } else { Conclusion::Done };
+            return conclusion.exit();
         }
     };
     let streams = Streams::of(&cli.global);
@@ -94,7 +97,7 @@ pub fn main() -> Exit {
             if error.fault == Fault::User {
                 output::point_to_help(&command);
             }
-            Exit::Failure
+            Conclusion::Failed.exit()
         }
     }
 }

@@ -21,6 +21,7 @@ mod share;
 pub mod tight;
 mod timeline;
 mod trouble;
+pub mod turn;
 mod tx;
 mod write;
 

@@ -6,7 +6,7 @@ use super::{Ledger, Standing};
 use crate::model::{Addr, Endpoint, Input, LoadBalancerMode, Name, Orchestrator, Pod, Service, Tunnel};
 
 /// How sure a claim is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Grade {
     /// No holder: a stale endpoint, the tunnel of a departed node.
     Stale,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Time;
 
 /// The two clocks at one answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct ClockPair {
     /// The answer's `Date` header.
     pub theirs: Time,

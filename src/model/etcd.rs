@@ -45,7 +45,7 @@ pub struct EtcdMember {
 }
 
 /// An alarm that is raised: it stands until somebody disarms it, whatever became of its cause.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash)]
 #[serde(default)]
 pub struct EtcdAlarm {
     /// etcd's own word: `NOSPACE`, `CORRUPT`.

@@ -159,7 +159,7 @@ impl fmt::Display for Needs {
 }
 
 /// How much of one input was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum InputState {
     Complete,
     /// Some of it was read; what is missing is not known.

@@ -4,62 +4,11 @@
 
 use std::time::Duration;
 
-use crate::checks::addresses::address_awaited;
-use crate::model::{Addr, ClockPair, EtcdAlarm, Input, InputState, Observation, Time};
-
-/// Why something may not be done, and which of the ten rules says so.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Refusal {
-    /// 1 to 10, as in docs/release.md.
-    pub rule: u8,
-    /// What is refused: a handle's id, an address, or `run` for all of it.
-    pub subject: String,
-    /// One sentence for people.
-    pub words: String,
-}
-
-/// The subject of a refusal that concerns the whole run.
-pub const RUN: &str = "run";
-
-impl Refusal {
-    pub fn new(rule: u8, subject: impl Into<String>, words: impl Into<String>) -> Refusal {
-        Refusal { rule, subject: subject.into(), words: words.into() }
-    }
-}
-
-/// What a run releases.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ask {
-    /// `--handle` or `--address`: what the operator named himself.
-    Named,
-    /// `--code … --older-than …`: as many as are found.
-    Bulk,
-}
-
-/// Whether Calico may write: ClusterInformation's `datastoreReady`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lock {
-    Open,
-    /// `false`, null, or no ClusterInformation at all.
-    Locked,
-}
-
-/// The clocks that must agree before ages mean anything.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Clocks {
-    /// This machine's.
-    pub local: Time,
-    /// Real time of the last audit in the history.
-    pub last_audit: Option<Time>,
-    /// The API server's clock beside this machine's, at the answer at which they were least apart; `None` when no answer
-    /// told the time.
-    pub api: Option<ClockPair>,
-    /// Kubernetes was read from files, which have no clock.
-    pub from_files: bool,
-}
+use crate::ledger::Grade;
+use crate::model::{Addr, HandleId, Names, Observation, Phase, Time, Tunnel};
 
 /// A node or a pool with allocations that are newly leaked since the last audit.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Surge {
     /// `node slave-96`, `pool default`.
     pub place: String,
@@ -67,44 +16,79 @@ pub struct Surge {
     pub allocations: u64,
 }
 
-/// The circumstances of a whole run: the input of [`super::gates`].
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Circumstances {
-    pub ask: Ask,
-    /// Why Kubernetes and datastore belong together; or why nobody knows.
-    pub pairing: Result<(), String>,
-    /// Whether Kubernetes' nodes could be read, so that everybody's standing is known.
-    pub scope_known: bool,
-    /// GUID and Kubernetes UID: without a name nothing can be recorded or undone.
-    pub identity: Result<(), String>,
-    /// IPA903 since the first observation that this run relies on: what was found, when.
-    pub fork: Option<String>,
-    /// The state of every input that must be complete, with its detail.
-    pub inputs: Vec<(Input, InputState, String)>,
-    /// Keys whose values do not decode, as text.
-    pub bad_values: Vec<String>,
-    /// Blocks with an allocation of which nobody can say whose it is (IPA301), as text.
-    pub broken_blocks: Vec<String>,
-    pub clocks: Clocks,
-    pub lock: Lock,
-    /// etcd's own alarms; that nobody could ask for them is told by the inputs.
-    pub alarms: Vec<EtcdAlarm>,
-    /// Places with newly leaked allocations; `None` when there is no last audit to compare with.
-    pub surges: Option<Vec<Surge>>,
-    /// The leak grace: `leakGracePeriod`, or 15 minutes.
-    pub grace: Duration,
+/// By what the datastore is known not to be the one that was observed, or an older state of it (IPA903).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Fork {
+    OtherCluster,
+    WentBack {
+        now: i64,
+        then: i64,
+    },
+    /// The finding's summary.
+    Found(String),
+    /// The last audit found it, and none has looked since.
+    AtLastAudit,
+    /// An audit since the release found it.
+    SinceRelease,
 }
 
-/// Who may hold an address, for people: `pod shop/web-0 (certain)`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Holder {
-    pub who: String,
-    /// `certain`, `possible` or `stale`.
-    pub grade: &'static str,
+/// Why nothing can be recorded.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Nameless {
+    NoGuid,
+    /// ClusterInformation was not read; why.
+    Unread(String),
+    /// Neither Kubernetes nor the history names the cluster.
+    NoCluster,
+}
+
+/// Who may hold an address, in the order in which they are told. Pods and their like by namespace and name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Claimer {
+    /// Of a node.
+    Tunnel(Tunnel, String),
+    HostEndpoint,
+    Endpoint(String, String),
+    /// Of another allocation of the address; empty for one without a handle.
+    Handle(String),
+    Pod(String, String),
+    Service(String, String),
+}
+
+/// One who may hold an address, and how surely.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct HolderNow {
+    pub who: Claimer,
+    pub grade: Grade,
+}
+
+/// Whose handle it is, when its id comes again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Recurring {
+    Tunnel,
+    Machine,
+    LoadBalancer,
+    Windows,
+    /// Anything else that is no container's: `<namespace>.<pod>`, or an id of which nobody knows what made it.
+    Other,
+}
+
+impl Recurring {
+    /// By the form of the id; `None`: a container's.
+    pub fn of(names: &Names, id: HandleId) -> Option<Recurring> {
+        match () {
+            () if !id.comes_again(names) => None,
+            () if id.is_tunnel(names) => Some(Recurring::Tunnel),
+            () if id.is_vm(names) => Some(Recurring::Machine),
+            () if id.is_load_balancer(names) => Some(Recurring::LoadBalancer),
+            () if id.is_windows(names) => Some(Recurring::Windows),
+            () => Some(Recurring::Other),
+        }
+    }
 }
 
 /// Why an allocation is never touched automatically (rule 7).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Special {
     Tunnel,
     Windows,
@@ -118,30 +102,11 @@ pub enum Special {
     ForeignNode(String),
     /// In a second block too: these have it.
     TwoBlocks(Vec<String>),
-    /// A pod (`shop/web-0`) without an address waits for it: its predecessor's, which it will never get (IPA133).
-    Awaited(String),
+    /// A pod (namespace, name) without an address waits for it: its predecessor's, which it will never get (IPA133).
+    Awaited(String, String),
 }
 
 impl Special {
-    /// Fits after "it is".
-    pub fn words(&self) -> String {
-        match self {
-            Special::Tunnel => "a tunnel's address".to_owned(),
-            Special::Windows => "reserved for Windows".to_owned(),
-            Special::Reserved => "kept back by an operator's own reservation".to_owned(),
-            Special::LoadBalancer => "a LoadBalancer service's address".to_owned(),
-            Special::Machine => "a KubeVirt machine's, which keeps it while it is stopped".to_owned(),
-            Special::Cooling => "released already and cooling down".to_owned(),
-            Special::Unattributed => "an allocation that names no owner".to_owned(),
-            Special::UnknownType => "an allocation of a type that ipaudit does not know".to_owned(),
-            Special::ForeignNode(node) => format!("of node {node}, which is not this cluster's or has no k8s orchRef"),
-            Special::TwoBlocks(blocks) => format!("in more than one block: {}", blocks.join(", ")),
-            Special::Awaited(pod) => {
-                format!("its predecessor's, for which pod {pod} waits ({})", address_awaited::CHECK.code)
-            }
-        }
-    }
-
     /// Whether not even the operator's word lets it go: nobody holds it any more, or nobody can say which one is meant.
     pub const fn is_never(&self) -> bool {
         matches!(self, Special::Cooling | Special::TwoBlocks(_) | Special::Windows)
@@ -156,7 +121,27 @@ pub enum NodeNow {
     NotReady,
     /// Gone from Calico and Kubernetes, or a former name of a machine; known so since then.
     Departed(Option<Time>),
-    Unknown(String),
+    Unknown(NodeUnknown),
+}
+
+/// Why nobody knows how a node is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NodeUnknown {
+    /// Kubernetes has lost it, Calico has not.
+    Lost,
+    /// Gone, and never seen as this cluster's.
+    NeverOurs,
+    Foreign,
+}
+
+/// Why a node is no proof that nothing runs on it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum NodeDoubt {
+    /// Known gone for less than an hour.
+    GoneSince(Time),
+    GoneUnknownSince,
+    NotReady,
+    Unknown(NodeUnknown),
 }
 
 /// The owner's pod at the second reading, against the first.
@@ -166,15 +151,74 @@ pub enum PodNow {
     Absent,
     /// The same UID, and still no holder.
     SameAndNoHolder,
-    /// Another UID, or it holds the address now.
-    Changed(String),
-    /// The look failed, or nobody can be asked (files).
-    Unknown(String),
+    Changed(PodChange),
+    Unknown(PodDoubt),
+}
+
+/// What became of a pod between two looks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PodChange {
+    MayHold,
+    /// One of its name was created.
+    Anew,
+}
+
+/// Why the second look says nothing.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum PodDoubt {
+    /// The allocation names no pod.
+    NamesNone,
+    /// Kubernetes was read from files.
+    Files,
+    /// The look failed; how.
+    Failed(String),
+}
+
+/// What is missing until three audits have seen it for long enough.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Lacking {
+    /// No audit has seen it.
+    All,
+    /// So many have.
+    Audits(u32),
+    Time {
+        seen: Duration,
+        wanted: Duration,
+    },
+}
+
+/// Why an allocation is leaked (IPA110).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Proven {
+    /// Namespace and name, with a slash.
+    pub pod: String,
+    pub how: LeakProof,
+}
+
+/// By what the owner's pod proves it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeakProof {
+    NoSuchPod,
+    Finished(Phase),
+    OtherContainer,
+    OlderThanPod,
+}
+
+/// What allows a step.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ground {
+    Leaked(Proven),
+    /// The operator's word, for an address; `None`: nothing special is known of it.
+    Word(Option<Special>),
+    /// Orphaned (IPA201); by the operator's word when its id comes again.
+    Orphaned(Option<Recurring>),
+    /// The release of this number is undone.
+    Undone(i64),
 }
 
 /// An endpoint that lists the address or has the container.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Left {
+pub struct LeftEndpoint {
     pub key: Vec<u8>,
     /// `shop/node--1-k8s-web--0-eth0`.
     pub name: String,
@@ -190,12 +234,12 @@ pub struct Left {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
     pub address: Addr,
-    /// Why it is leaked (IPA110), in words; `None`: not proven.
-    pub proof: Option<String>,
+    /// `None`: not proven leaked.
+    pub proof: Option<Proven>,
     pub special: Option<Special>,
     /// Everybody who claims it, of every grade.
-    pub holders: Vec<Holder>,
-    pub endpoints: Vec<Left>,
+    pub holders: Vec<HolderNow>,
+    pub endpoints: Vec<LeftEndpoint>,
     /// `owner.node`, Calico's name; empty when it names none.
     pub node: String,
     pub node_now: NodeNow,
@@ -222,7 +266,7 @@ pub enum AgainNode {
 
 /// What the API server must say once more, right before the write (rule 5).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Again {
+pub struct LastLook {
     pub namespace: String,
     pub name: String,
     pub pod: AgainPod,
@@ -232,11 +276,44 @@ pub struct Again {
 
 /// What the operator said on the command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Word {
+pub struct OperatorWord {
     /// `--skip-age`.
     pub skip_age: bool,
     /// `--i-know-what-this-is`, with one `--address` or `--handle`.
     pub knows: bool,
     /// `--node-is-off`, as Calico's names.
     pub nodes_off: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "k8s-pod-network.3f2c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7";
+
+    fn of(id: &str) -> Option<Recurring> {
+        let mut names = Names::default();
+        let id = HandleId::intern(&mut names, id).unwrap();
+        Recurring::of(&names, id)
+    }
+
+    #[test]
+    fn an_id_comes_again_unless_it_is_a_containers() {
+        for (id, whose) in [
+            (POD, None),
+            ("other.net.3f2c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7", None),
+            ("ipip-tunnel-addr-node-1", Some(Recurring::Tunnel)),
+            ("vxlan-v6-tunnel-addr-worker-3.rack-b", Some(Recurring::Tunnel)),
+            ("k8s-pod-network.vmi.vms.cursed", Some(Recurring::Machine)),
+            ("k8s-pod-network.vmi._0a1b", Some(Recurring::Machine)),
+            ("lb-po9BrpGzD9yQStPVKeEgsqQcsEwMrNJNtotNFXNg4", Some(Recurring::LoadBalancer)),
+            ("windows-reserved-ipam-handle", Some(Recurring::Windows)),
+            ("shop.ancient-0", Some(Recurring::Other)),
+            ("k8s-pod-network.cnitool-77383ca0a0715733ca6f", Some(Recurring::Other)),
+            ("by-hand", Some(Recurring::Other)),
+            (".3f2c0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7", Some(Recurring::Other)),
+        ] {
+            assert_eq!(of(id), whose, "{id}");
+        }
+    }
 }

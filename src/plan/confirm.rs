@@ -4,10 +4,11 @@
 //! can write what nobody was shown, whatever flags it has read. A licence holds for the very things that were judged:
 //! deciding again gives a transaction for the same holders, or "changed hands".
 
-use super::circumstances::{Again, Holder, Refusal};
+use super::circumstances::{Ground, HolderNow, LastLook};
 use super::fresh::Decision;
 use super::orphans::{self, Decided, Orphan};
-use super::release::Target;
+use super::refusal::{Note, Refusal};
+use super::release::ReleaseTarget;
 use super::transaction::{Fresh, Transaction};
 use super::undo::Undoing;
 use crate::model::Time;
@@ -15,7 +16,7 @@ use crate::model::Time;
 /// What one step does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Work {
-    Release(Target),
+    Release(ReleaseTarget),
     Orphans(Vec<Orphan>),
     Undo(Undoing),
 }
@@ -60,16 +61,24 @@ impl Work {
     }
 }
 
+/// A step without the bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    pub work: Work,
+    pub grounds: Vec<Ground>,
+    pub holders: Vec<HolderNow>,
+    pub again: Vec<LastLook>,
+}
+
 /// One transaction's worth of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Step {
+pub struct PlanStep {
     pub work: Work,
-    /// Why it is allowed.
-    pub reason: String,
+    pub grounds: Vec<Ground>,
     /// Everybody who claims one of the addresses, of every grade.
-    pub holders: Vec<Holder>,
+    pub holders: Vec<HolderNow>,
     /// What Kubernetes must say once more right before the write.
-    pub again: Vec<Again>,
+    pub again: Vec<LastLook>,
     /// What it would write now; what is written is decided again from bytes read right before.
     pub shown: Transaction,
 }
@@ -77,8 +86,10 @@ pub struct Step {
 /// What would be done, and what not and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
     pub refusals: Vec<Refusal>,
+    /// What is said beside it.
+    pub notes: Vec<Note>,
     /// How many more there are than `--max` lets through.
     pub beyond_max: usize,
 }
@@ -93,6 +104,17 @@ pub enum Yes {
 }
 
 impl Plan {
+    /// Takes in what a candidate's bytes, read right now, came to: a step, a refusal, or nothing to do.
+    pub fn add(&mut self, candidate: Candidate, decided: Decided) {
+        let Candidate { work, grounds, holders, again } = candidate;
+        self.refusals.extend(decided.dropped);
+        match decided.decision {
+            Decision::Write(shown) => self.steps.push(PlanStep { work, grounds, holders, again, shown }),
+            Decision::Nothing => self.notes.push(Note::AllGone(work.subject())),
+            refused => self.refusals.extend(refused.refusal(work.subject())),
+        }
+    }
+
     /// How many handles and addresses would be settled.
     pub fn count(&self) -> usize {
         self.steps.iter().map(|s| s.work.count()).sum()
@@ -132,7 +154,7 @@ impl Confirmed {
 /// The permission for one step of a confirmed plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Licence<'c> {
-    step: &'c Step,
+    step: &'c PlanStep,
 }
 
 /// A transaction that may be written; only a [`Licence`] makes one.
@@ -159,7 +181,7 @@ pub struct Permit {
 }
 
 impl<'c> Licence<'c> {
-    pub fn step(&self) -> &'c Step {
+    pub fn step(&self) -> &'c PlanStep {
         self.step
     }
 
@@ -176,6 +198,7 @@ impl<'c> Licence<'c> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::refusal::Objection;
     use super::super::testing::{Store, cidr};
     use super::*;
 
@@ -189,7 +212,7 @@ mod tests {
         let orphan = Orphan { id: "n.a".into(), key: key.into_bytes(), mod_revision, blocks: vec![cidr(BLOCK)] };
         let work = Work::Orphans(vec![orphan]);
         let Decision::Write(shown) = work.decide(&store.fresh, Time(0)).decision else { panic!("nothing to write") };
-        let step = Step { work, reason: String::new(), holders: Vec::new(), again: Vec::new(), shown };
+        let step = PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), shown };
         (Plan { steps: vec![step], ..Plan::default() }, store)
     }
 
@@ -213,6 +236,6 @@ mod tests {
         let confirmed = plan.confirm(Some(Yes::Flag)).unwrap();
         store.handle("n.a", &[BLOCK]);
         let permit = confirmed.licences().next().unwrap().decide(&store.fresh, Time(0));
-        assert!(permit.ready.is_err() && permit.dropped[0].words.contains("changed hands"));
+        assert!(permit.ready.is_err() && matches!(permit.dropped[0].objection, Objection::ChangedHands(_)));
     }
 }

@@ -7,7 +7,7 @@ use super::transaction::{After, Change};
 
 /// One changed part.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Line {
+pub struct DiffLine {
     /// `allocations[3]`, `block.10.65.0.0/26`; empty for the whole value.
     pub path: String,
     /// As it is written; `None`: it was not there.
@@ -17,7 +17,7 @@ pub struct Line {
 }
 
 /// The parts of a key's value that change, in the order of the value.
-pub fn lines(change: &Change) -> Vec<Line> {
+pub fn lines(change: &Change) -> Vec<DiffLine> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     let before = change.before.as_ref().map(|b| text(&b.value));
     let after = match &change.after {
@@ -32,9 +32,9 @@ pub fn lines(change: &Change) -> Vec<Line> {
 
 /// For people: entries of a list that all move by the same number, as attributes do when one before them goes, are one
 /// line.
-pub fn compact(lines: Vec<Line>) -> Vec<Line> {
-    let mut out: Vec<Line> = Vec::new();
-    let mut run: Vec<Line> = Vec::new();
+pub fn compact(lines: Vec<DiffLine>) -> Vec<DiffLine> {
+    let mut out: Vec<DiffLine> = Vec::new();
+    let mut run: Vec<DiffLine> = Vec::new();
     for line in lines {
         if run.last().is_some_and(|last| step(last).is_none() || step(last) != step(&line)) {
             close(&mut run, &mut out);
@@ -46,20 +46,21 @@ pub fn compact(lines: Vec<Line>) -> Vec<Line> {
 }
 
 /// The list that an entry is of, and by how much it changes.
-fn step(line: &Line) -> Option<(&str, i64)> {
+fn step(line: &DiffLine) -> Option<(&str, i64)> {
     let (list, _) = line.path.strip_suffix(']')?.rsplit_once('[')?;
     let number = |text: &Option<String>| text.as_deref()?.parse::<i64>().ok();
     Some((list, number(&line.after)?.checked_sub(number(&line.before)?)?))
 }
 
-fn close(run: &mut Vec<Line>, out: &mut Vec<Line>) {
-    let index = |line: &Line| line.path.strip_suffix(']').and_then(|p| p.rsplit_once('[')).map(|(_, i)| i.to_owned());
+fn close(run: &mut Vec<DiffLine>, out: &mut Vec<DiffLine>) {
+    let index =
+        |line: &DiffLine| line.path.strip_suffix(']').and_then(|p| p.rsplit_once('[')).map(|(_, i)| i.to_owned());
     let ends = run.first().and_then(|first| Some((step(first)?, index(first)?, index(run.last()?)?)));
     match ends.filter(|_| run.len() > 2) {
         Some(((list, by), first, last)) => {
             let before = Some(format!("{} numbers", run.len()));
             let after = Some(format!("each {} {}", by.abs(), if by < 0 { "lower" } else { "higher" }));
-            out.push(Line { path: format!("{list}[{first}..{last}]"), before, after });
+            out.push(DiffLine { path: format!("{list}[{first}..{last}]"), before, after });
             run.clear();
         }
         None => out.append(run),
@@ -76,9 +77,9 @@ fn list(text: &str) -> Option<Vec<&str>> {
     elements(text, &(0..text.len())).ok()?.into_iter().map(|span| text.get(span)).collect()
 }
 
-fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut Vec<Line>) {
+fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut Vec<DiffLine>) {
     let (Some(a), Some(b)) = (before, after) else {
-        lines.push(Line { path, before: before.map(str::to_owned), after: after.map(str::to_owned) });
+        lines.push(DiffLine { path, before: before.map(str::to_owned), after: after.map(str::to_owned) });
         return;
     };
     if a == b {
@@ -99,35 +100,36 @@ fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut 
             pairs.for_each(|(i, (a, b))| compare(format!("{path}[{i}]"), Some(*a), Some(*b), lines));
         }
         (Some(a), Some(b)) => lists(&path, &a, &b, lines),
-        _ => lines.push(Line { path, before: Some(a.to_owned()), after: Some(b.to_owned()) }),
+        _ => lines.push(DiffLine { path, before: Some(a.to_owned()), after: Some(b.to_owned()) }),
     }
 }
 
 /// Lists of two lengths: what follows the common head and precedes the common tail.
-fn lists(path: &str, a: &[&str], b: &[&str], lines: &mut Vec<Line>) {
+fn lists(path: &str, a: &[&str], b: &[&str], lines: &mut Vec<DiffLine>) {
     let head = a.iter().zip(b).take_while(|(a, b)| a == b).count();
     let (a, b) = (a.get(head..).unwrap_or_default(), b.get(head..).unwrap_or_default());
     let tail = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
     let at = |i: usize| format!("{path}[{}]", head + i);
     for (i, text) in a.iter().take(a.len() - tail).enumerate() {
-        lines.push(Line { path: at(i), before: Some((*text).to_owned()), after: None });
+        lines.push(DiffLine { path: at(i), before: Some((*text).to_owned()), after: None });
     }
     for (i, text) in b.iter().take(b.len() - tail).enumerate() {
-        lines.push(Line { path: at(i), before: None, after: Some((*text).to_owned()) });
+        lines.push(DiffLine { path: at(i), before: None, after: Some((*text).to_owned()) });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::transaction::Stored;
+    use super::super::transaction::StoredKey;
     use super::*;
 
     fn shown(before: &str, after: &str) -> Vec<String> {
-        let stored = Stored { value: before.into(), create_revision: 1, mod_revision: 1 };
+        let stored = StoredKey { value: before.into(), create_revision: 1, mod_revision: 1 };
         let change =
             Change { key: Vec::new(), before: Some(stored), after: After::Put(after.into()), why: String::new() };
         let none = || "-".to_owned();
-        let text = |l: Line| format!("{} {} {}", l.path, l.before.unwrap_or_else(none), l.after.unwrap_or_else(none));
+        let text =
+            |l: DiffLine| format!("{} {} {}", l.path, l.before.unwrap_or_else(none), l.after.unwrap_or_else(none));
         lines(&change).into_iter().map(text).collect()
     }
 
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn numbers_that_move_together_are_one_line() {
         let stored =
-            Stored { value: b"{\"a\":[0,1,2,3,null,4],\"n\":7}".to_vec(), create_revision: 1, mod_revision: 1 };
+            StoredKey { value: b"{\"a\":[0,1,2,3,null,4],\"n\":7}".to_vec(), create_revision: 1, mod_revision: 1 };
         let after = After::Put(b"{\"a\":[0,null,1,2,null,3],\"n\":8}".to_vec());
         let change = Change { key: Vec::new(), before: Some(stored), after, why: String::new() };
         let told = compact(lines(&change))
@@ -156,9 +158,9 @@ mod tests {
 
     #[test]
     fn a_deleted_key_is_shown_whole() {
-        let stored = Stored { value: b"{\"block\":{}}".to_vec(), create_revision: 1, mod_revision: 1 };
+        let stored = StoredKey { value: b"{\"block\":{}}".to_vec(), create_revision: 1, mod_revision: 1 };
         let change = Change { key: Vec::new(), before: Some(stored), after: After::Delete, why: String::new() };
-        let line = Line { path: String::new(), before: Some("{\"block\":{}}".to_owned()), after: None };
+        let line = DiffLine { path: String::new(), before: Some("{\"block\":{}}".to_owned()), after: None };
         assert_eq!(lines(&change), [line]);
     }
 }

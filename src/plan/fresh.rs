@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::block;
-use super::circumstances::Refusal;
 use super::json::Broken;
-use super::transaction::{After, Change, Fresh, Stored, Transaction};
+use super::refusal::{Hands, Objection, Refusal};
+use super::transaction::{After, Change, Fresh, StoredKey, Transaction};
 use super::verify::{self, Meant};
 use crate::decode::{self, Kv};
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
@@ -20,10 +20,10 @@ pub enum Decision {
     /// These keys must be read too, all at one moment with the others.
     Read(Vec<Vec<u8>>),
     /// It is not the same thing any more: changed hands. Leave it alone.
-    Changed(String),
-    Refused(Refusal),
-    /// It is done already.
-    Nothing(String),
+    Changed(Hands),
+    Refused(Box<Refusal>),
+    /// All of it is done already.
+    Nothing,
 }
 
 impl Decision {
@@ -35,11 +35,25 @@ impl Decision {
         }
     }
 
+    /// Why nothing is written, where that is a refusal of the thing of this name.
+    pub fn refusal(self, subject: String) -> Option<Refusal> {
+        match self {
+            Decision::Refused(refusal) => Some(*refusal),
+            Decision::Changed(hands) => Some(Refusal::new(subject, Objection::ChangedHands(hands))),
+            Decision::Read(_) => Some(Refusal::new(subject, Objection::MoreBlocks)),
+            Decision::Write(_) | Decision::Nothing => None,
+        }
+    }
+
+    pub(super) fn refused(subject: &str, objection: Objection) -> Decision {
+        Decision::Refused(Box::new(Refusal::new(subject, objection)))
+    }
+
     /// The transaction of these changes, or why it cannot be one.
     pub(super) fn of(subject: &str, changes: Vec<Change>) -> Decision {
         match Transaction::of(changes) {
             Ok(transaction) => Decision::Write(transaction),
-            Err(words) => Decision::Refused(Refusal::new(8, subject, words)),
+            Err(words) => Decision::refused(subject, Objection::Uneditable(None, words)),
         }
     }
 }
@@ -51,15 +65,15 @@ pub fn settings_keys() -> [Vec<u8>; 2] {
 
 /// A block read right now.
 #[derive(Clone, Debug)]
-pub struct Block<'f> {
+pub struct FreshBlock<'f> {
     pub cidr: Cidr,
     pub key: Vec<u8>,
-    pub stored: &'f Stored,
+    pub stored: &'f StoredKey,
     pub block: model::Block,
     pub names: Names,
 }
 
-impl Block<'_> {
+impl FreshBlock<'_> {
     /// The allocation of `address` at `ordinal`, as the tuple that names it through time; `None` when it is free or
     /// cooling.
     pub fn tuple(&self, address: Addr, ordinal: u32) -> Option<AllocationTuple> {
@@ -92,7 +106,7 @@ impl Block<'_> {
 
 /// A handle read right now.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Handle {
+pub struct FreshHandle {
     /// The blocks that it names, whatever it counts there.
     pub blocks: Vec<Cidr>,
     pub mod_revision: i64,
@@ -100,21 +114,21 @@ pub struct Handle {
 
 /// Access to what was read; every question that needs a key which was not read is answered by asking for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Reading<'f> {
+pub struct FreshKeys<'f> {
     fresh: &'f Fresh,
 }
 
-impl<'f> Reading<'f> {
-    pub fn of(fresh: &'f Fresh) -> Reading<'f> {
-        Reading { fresh }
+impl<'f> FreshKeys<'f> {
+    pub fn of(fresh: &'f Fresh) -> FreshKeys<'f> {
+        FreshKeys { fresh }
     }
 
     /// The key, when it was read and exists.
-    pub fn stored(&self, key: &[u8]) -> Option<&'f Stored> {
+    pub fn stored(&self, key: &[u8]) -> Option<&'f StoredKey> {
         self.fresh.get(key).and_then(Option::as_ref)
     }
 
-    fn read(&self, key: &[u8]) -> Result<Option<&'f Stored>, Decision> {
+    fn read(&self, key: &[u8]) -> Result<Option<&'f StoredKey>, Decision> {
         self.fresh.get(key).map(Option::as_ref).ok_or_else(|| Decision::Read(vec![key.to_vec()]))
     }
 
@@ -137,7 +151,7 @@ impl<'f> Reading<'f> {
                 after: After::Same,
                 why: "the datastore is not locked: compared only".to_owned(),
             }),
-            _ => Err(Decision::Refused(Refusal::new(2, subject, "the datastore is locked"))),
+            _ => Err(Decision::refused(subject, Objection::LockedMeanwhile)),
         }
     }
 
@@ -150,7 +164,7 @@ impl<'f> Reading<'f> {
             None => Ok(Duration::ZERO),
             Some(stored) => match decoded(IPAM_CONFIG.as_bytes(), stored) {
                 Ok(read) => Ok(read.ipam_config.cooldown()),
-                Err(e) => Err(Decision::Refused(Refusal::new(2, subject, format!("{IPAM_CONFIG}: {e}")))),
+                Err(e) => Err(Decision::refused(subject, Objection::SettingsUndecoded(e))),
             },
         }
     }
@@ -159,19 +173,19 @@ impl<'f> Reading<'f> {
     ///
     /// # Errors
     /// When it does not decode, or was not read.
-    pub fn handle(&self, subject: &str, key: &[u8]) -> Result<Option<Handle>, Decision> {
+    pub fn handle(&self, subject: &str, key: &[u8]) -> Result<Option<FreshHandle>, Decision> {
         let Some(stored) = self.read(key)? else { return Ok(None) };
-        let refuse = |e: Broken| Decision::Refused(Refusal::new(2, subject, format!("its handle: {e}")));
+        let refuse = |e: Broken| Decision::refused(subject, Objection::HandleUndecoded(e.to_string()));
         let (handle, _) = verify::handle(&Names::default(), key, &stored.value).map_err(refuse)?;
         let blocks = handle.counts.iter().map(|(cidr, _)| *cidr).collect();
-        Ok(Some(Handle { blocks, mod_revision: stored.mod_revision }))
+        Ok(Some(FreshHandle { blocks, mod_revision: stored.mod_revision }))
     }
 
     /// These blocks under their canonical keys, where Calico's writes go; `None` for an absent one.
     ///
     /// # Errors
     /// When one does not decode; all that were not read are asked for together.
-    pub fn blocks(&self, subject: &str, cidrs: &[Cidr]) -> Result<BTreeMap<Cidr, Option<Block<'f>>>, Decision> {
+    pub fn blocks(&self, subject: &str, cidrs: &[Cidr]) -> Result<BTreeMap<Cidr, Option<FreshBlock<'f>>>, Decision> {
         let keys = || cidrs.iter().map(|cidr| (*cidr, block_key(*cidr).into_bytes()));
         let missing: Vec<Vec<u8>> = keys().map(|(_, k)| k).filter(|k| !self.fresh.contains_key(k)).collect();
         if !missing.is_empty() {
@@ -183,15 +197,15 @@ impl<'f> Reading<'f> {
                 blocks.insert(cidr, None);
                 continue;
             };
-            let refuse = |e: Broken| Decision::Refused(Refusal::new(2, subject, format!("block {cidr}: {e}")));
+            let refuse = |e: Broken| Decision::refused(subject, Objection::BlockUndecoded(cidr, e.to_string()));
             let (block, names) = verify::block(&Names::default(), &key, &stored.value).map_err(refuse)?;
-            blocks.insert(cidr, Some(Block { cidr, key, stored, block, names }));
+            blocks.insert(cidr, Some(FreshBlock { cidr, key, stored, block, names }));
         }
         Ok(blocks)
     }
 }
 
-fn decoded(key: &[u8], stored: &Stored) -> Result<Gathering, String> {
+fn decoded(key: &[u8], stored: &StoredKey) -> Result<Gathering, String> {
     let mut snapshot = Gathering::default();
     decode::insert(&mut snapshot, &Kv { key, value: &stored.value, create_revision: 0, mod_revision: 0, version: 0 });
     match snapshot.bad_values.pop() {

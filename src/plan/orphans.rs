@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::circumstances::Refusal;
-use super::fresh::{Block, Decision, Reading};
+use super::fresh::{Decision, FreshBlock, FreshKeys};
+use super::refusal::{Hands, Objection, Refusal};
 use super::transaction::{After, Change, Fresh, OPERATIONS};
 use crate::model::Cidr;
 use crate::model::handle::sanitised;
@@ -80,9 +80,9 @@ pub fn keys(batch: &[Orphan]) -> Vec<Vec<u8>> {
 
 /// Decides from fresh bytes; who is no orphan any more is left out, the others go.
 pub fn decide(batch: &[Orphan], fresh: &Fresh) -> Decided {
-    let mut decided = Decided { decision: Decision::Nothing(String::new()), dropped: Vec::new(), gone: 0 };
-    decided.decision = match changes(batch, &Reading::of(fresh), &mut decided) {
-        Ok(changes) if changes.is_empty() => Decision::Nothing("all of them are gone or changed hands".to_owned()),
+    let mut decided = Decided { decision: Decision::Nothing, dropped: Vec::new(), gone: 0 };
+    decided.decision = match changes(batch, &FreshKeys::of(fresh), &mut decided) {
+        Ok(changes) if changes.is_empty() => Decision::Nothing,
         Ok(changes) => Decision::of(&subject(batch), changes),
         Err(decision) => decision,
     };
@@ -97,7 +97,7 @@ pub fn subject(batch: &[Orphan]) -> String {
     }
 }
 
-fn changes(batch: &[Orphan], reading: &Reading<'_>, decided: &mut Decided) -> Result<Vec<Change>, Decision> {
+fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> Result<Vec<Change>, Decision> {
     let open = reading.open(&subject(batch))?;
     let all: BTreeSet<Cidr> = batch.iter().flat_map(|o| &o.blocks).copied().collect();
     let blocks = reading.blocks(&subject(batch), &all.into_iter().collect::<Vec<_>>())?;
@@ -108,8 +108,8 @@ fn changes(batch: &[Orphan], reading: &Reading<'_>, decided: &mut Decided) -> Re
             decided.gone += 1;
             continue;
         };
-        if let Some(words) = no_orphan(orphan, found.mod_revision, &blocks) {
-            decided.dropped.push(Refusal::new(9, &orphan.id, words));
+        if let Some(hands) = changed_hands(orphan, found.mod_revision, &blocks) {
+            decided.dropped.push(Refusal::new(&orphan.id, Objection::ChangedHands(hands)));
             continue;
         }
         fenced.extend(&orphan.blocks);
@@ -133,16 +133,16 @@ fn changes(batch: &[Orphan], reading: &Reading<'_>, decided: &mut Decided) -> Re
     Ok(changes)
 }
 
-fn no_orphan(orphan: &Orphan, mod_revision: i64, blocks: &BTreeMap<Cidr, Option<Block<'_>>>) -> Option<String> {
+fn changed_hands(orphan: &Orphan, mod_revision: i64, blocks: &BTreeMap<Cidr, Option<FreshBlock<'_>>>) -> Option<Hands> {
     if mod_revision != orphan.mod_revision {
-        return Some("changed hands: the handle was written meanwhile".to_owned());
+        return Some(Hands::Written("the handle".to_owned()));
     }
     let id = sanitised(&orphan.id);
     let holding = blocks.values().flatten().find(|b| !b.ordinals_of(id).is_empty())?;
-    Some(format!("changed hands: block {} has an address of it now", holding.cidr))
+    Some(Hands::TakenUp(holding.cidr))
 }
 
-fn fence(block: &Block<'_>) -> Result<Change, Decision> {
+fn fence(block: &FreshBlock<'_>) -> Result<Change, Decision> {
     match block.fence() {
         Ok(value) => Ok(Change {
             key: block.key.clone(),
@@ -150,7 +150,7 @@ fn fence(block: &Block<'_>) -> Result<Change, Decision> {
             after: After::Put(value),
             why: "fence".to_owned(),
         }),
-        Err(e) => Err(Decision::Refused(Refusal::new(8, block.cidr.to_string(), e.to_string()))),
+        Err(e) => Err(Decision::refused(&block.cidr.to_string(), Objection::Uneditable(None, e.to_string()))),
     }
 }
 

@@ -8,18 +8,19 @@
 use std::collections::BTreeMap;
 
 use super::block::{self, Freed};
-use super::circumstances::{Left, Refusal};
-use super::fresh::{Block, Decision, Reading};
+use super::circumstances::LeftEndpoint;
+use super::fresh::{Decision, FreshBlock, FreshKeys};
 use super::handle;
 use super::json::Broken;
-use super::transaction::{After, Change, Fresh, Stored};
+use super::refusal::{Hands, Objection};
+use super::transaction::{After, Change, Fresh, StoredKey};
 use super::verify::{self, Meant};
 use crate::model::keys::block_key;
 use crate::model::{Addr, AllocationTuple, Cidr, Time};
 
 /// One address that is to go, and where it stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct ReleasePlace {
     pub address: Addr,
     pub block: Cidr,
     pub ordinal: u32,
@@ -38,14 +39,14 @@ pub enum Extent {
 
 /// What is to be released together.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Target {
+pub struct ReleaseTarget {
     /// The sanitised id; `None` for an allocation without a handle.
     pub handle: Option<String>,
     /// The keys of all objects of this id; the canonical one when there is none.
     pub handle_keys: Vec<Vec<u8>>,
-    pub places: Vec<Place>,
+    pub places: Vec<ReleasePlace>,
     /// Endpoints whose pod is proven gone.
-    pub endpoints: Vec<Left>,
+    pub endpoints: Vec<LeftEndpoint>,
     pub extent: Extent,
     /// Blocks of which an affinity object exists, so that they are not deleted though they name no owner.
     pub claimed: Vec<Cidr>,
@@ -65,7 +66,7 @@ pub struct Witness {
     pub name: String,
 }
 
-impl Target {
+impl ReleaseTarget {
     /// What it is called in refusals and in the history.
     pub fn subject(&self) -> String {
         let address = || self.places.first().map(|p| p.address.to_string());
@@ -84,15 +85,15 @@ impl Target {
 
     /// Decides from fresh bytes. `moment` is when the release counts as done: the later of our clock and the API's.
     pub fn decide(&self, fresh: &Fresh, moment: Time) -> Decision {
-        match self.changes(&Reading::of(fresh), moment) {
+        match self.changes(&FreshKeys::of(fresh), moment) {
             Ok(changes) => Decision::of(&self.subject(), changes),
             Err(decision) => decision,
         }
     }
 
-    fn changes(&self, reading: &Reading<'_>, moment: Time) -> Result<Vec<Change>, Decision> {
+    fn changes(&self, reading: &FreshKeys<'_>, moment: Time) -> Result<Vec<Change>, Decision> {
         let subject = self.subject();
-        let refuse = |rule, words: String| Decision::Refused(Refusal::new(rule, subject.clone(), words));
+        let refuse = |e: Broken| Decision::refused(&subject, Objection::Uneditable(None, e.to_string()));
         let mut changes = vec![reading.open(&subject)?];
         let freed = match reading.cooldown(&subject)? {
             time if time.is_zero() => Freed::AtOnce,
@@ -100,15 +101,15 @@ impl Target {
         };
         let blocks = self.blocks(reading)?;
         for (cidr, stored) in &blocks {
-            let places: Vec<&Place> = self.places.iter().filter(|p| p.block == *cidr).collect();
+            let places: Vec<&ReleasePlace> = self.places.iter().filter(|p| p.block == *cidr).collect();
             let change = match stored {
-                None if !places.is_empty() => return Err(self.gone(&format!("block {cidr} is gone"))),
+                None if !places.is_empty() => return Err(Decision::Changed(Hands::BlockGone(*cidr))),
                 None => reading.absent(block_key(*cidr).into_bytes(), "it does not exist: compared only"),
                 Some(block) => self.block_change(block, &places, freed)?,
             };
             changes.push(change);
         }
-        changes.extend(self.handle_changes(reading, &blocks).map_err(|e| refuse(8, e.to_string()))?);
+        changes.extend(self.handle_changes(reading, &blocks).map_err(refuse)?);
         for left in &self.endpoints {
             changes.push(self.endpoint_change(reading, left)?);
         }
@@ -118,12 +119,8 @@ impl Target {
         Ok(changes)
     }
 
-    fn gone(&self, what: &str) -> Decision {
-        Decision::Changed(what.to_owned())
-    }
-
     /// Every block with an address of ours, and every block that the handle names.
-    fn blocks<'f>(&self, reading: &Reading<'f>) -> Result<BTreeMap<Cidr, Option<Block<'f>>>, Decision> {
+    fn blocks<'f>(&self, reading: &FreshKeys<'f>) -> Result<BTreeMap<Cidr, Option<FreshBlock<'f>>>, Decision> {
         let subject = self.subject();
         let mut named: Vec<Cidr> = self.places.iter().map(|p| p.block).chain(self.others.iter().copied()).collect();
         for key in &self.handle_keys {
@@ -135,18 +132,19 @@ impl Target {
     }
 
     /// The block without our ordinals; deleted when it is empty then and nobody's; or the fence alone.
-    fn block_change(&self, block: &Block<'_>, places: &[&Place], freed: Freed) -> Result<Change, Decision> {
+    fn block_change(&self, block: &FreshBlock<'_>, places: &[&ReleasePlace], freed: Freed) -> Result<Change, Decision> {
         for place in places {
             if block.tuple(place.address, place.ordinal) != Some(place.tuple.clone()) {
-                return Err(self.gone(&format!("{} is not the same allocation any more", place.address)));
+                return Err(Decision::Changed(Hands::OtherAllocation(place.address)));
             }
         }
         let ours: Vec<u32> = places.iter().map(|p| p.ordinal).collect();
         let others = self.handle.as_deref().map_or(Vec::new(), |id| block.ordinals_of(id));
         if self.extent == Extent::Whole && others.iter().any(|o| !ours.contains(o)) {
-            return Err(self.gone(&format!("the handle has another address of {}", block.cidr)));
+            return Err(Decision::Changed(Hands::MoreOfHandle(block.cidr)));
         }
-        let refuse = |e: Broken| Decision::Refused(Refusal::new(8, self.subject(), format!("{}: {e}", block.cidr)));
+        let objection = |e: Broken| Objection::Uneditable(Some(block.cidr), e.to_string());
+        let refuse = |e: Broken| Decision::refused(&self.subject(), objection(e));
         let change =
             |after, why: String| Change { key: block.key.clone(), before: Some(block.stored.clone()), after, why };
         if ours.is_empty() {
@@ -167,8 +165,8 @@ impl Target {
 
     fn handle_changes(
         &self,
-        reading: &Reading<'_>,
-        blocks: &BTreeMap<Cidr, Option<Block<'_>>>,
+        reading: &FreshKeys<'_>,
+        blocks: &BTreeMap<Cidr, Option<FreshBlock<'_>>>,
     ) -> Result<Vec<Change>, Broken> {
         let mut changes = Vec::new();
         for key in &self.handle_keys {
@@ -193,9 +191,9 @@ impl Target {
     fn one_less(
         &self,
         key: &[u8],
-        stored: &Stored,
-        place: &Place,
-        blocks: &BTreeMap<Cidr, Option<Block<'_>>>,
+        stored: &StoredKey,
+        place: &ReleasePlace,
+        blocks: &BTreeMap<Cidr, Option<FreshBlock<'_>>>,
     ) -> Result<Change, Broken> {
         let id = self.handle.as_deref().unwrap_or_default();
         let held = |cidr: &Cidr| blocks.get(cidr).and_then(Option::as_ref).map_or(0, |b| b.ordinals_of(id).len());
@@ -219,8 +217,7 @@ impl Target {
     }
 
     /// A proof that rests on an endpoint, or on there being none, holds only as long as that does.
-    fn witnessed(&self, reading: &Reading<'_>, witness: &Witness) -> Result<Change, Decision> {
-        let name = &witness.name;
+    fn witnessed(&self, reading: &FreshKeys<'_>, witness: &Witness) -> Result<Change, Decision> {
         match (reading.stored(&witness.key), witness.mod_revision) {
             (None, None) => Ok(reading.absent(witness.key.clone(), "the owner has no endpoint: compared only")),
             (Some(stored), Some(judged)) if stored.mod_revision == judged => Ok(Change {
@@ -229,19 +226,19 @@ impl Target {
                 after: After::Same,
                 why: "the owner's endpoint is another container's: compared only".to_owned(),
             }),
-            _ => Err(self.gone(&format!("{name} was written meanwhile"))),
+            _ => Err(Decision::Changed(Hands::Written(witness.name.clone()))),
         }
     }
 
     /// The endpoint goes only as it was judged.
-    fn endpoint_change(&self, reading: &Reading<'_>, left: &Left) -> Result<Change, Decision> {
+    fn endpoint_change(&self, reading: &FreshKeys<'_>, left: &LeftEndpoint) -> Result<Change, Decision> {
         let why = "its pod is gone".to_owned();
         match reading.stored(&left.key) {
             None => Ok(reading.absent(left.key.clone(), "the endpoint is gone already: compared only")),
             Some(stored) if stored.mod_revision == left.mod_revision => {
                 Ok(Change { key: left.key.clone(), before: Some(stored.clone()), after: After::Delete, why })
             }
-            Some(_) => Err(self.gone(&format!("endpoint {} was written meanwhile", left.name))),
+            Some(_) => Err(Decision::Changed(Hands::Written(format!("endpoint {}", left.name)))),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use super::circumstances::{Address, Holder, NodeNow, PodNow, Refusal, Special, Word};
-use crate::checks::addresses::leaked_address;
+use super::circumstances::{
+    Address, Claimer, HolderNow, Lacking, NodeDoubt, NodeNow, OperatorWord, PodNow, Recurring, Special,
+};
+use super::refusal::{Objection, Refusal};
+use crate::ledger::Grade;
 use crate::model::{Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
@@ -14,18 +17,19 @@ pub const AUDITS: u32 = 3;
 pub const OVER: Duration = Duration::from_secs(15 * 60);
 
 /// The result of one rule.
-pub type Verdict = Result<(), Refusal>;
+pub type Ruling = Result<(), Objection>;
 
-fn refuse(rule: u8, subject: &Address, words: impl Into<String>) -> Verdict {
-    Err(Refusal::new(rule, subject.address.to_string(), words))
+/// `Err` when a rule is broken.
+fn unless(broken: bool, objection: Objection) -> Ruling {
+    if broken { Err(objection) } else { Ok(()) }
 }
 
 /// Everything that speaks against releasing the addresses of one handle. `grace` is the leak grace.
-pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) -> Vec<Refusal> {
+pub fn refusals(addresses: &[Address], word: &OperatorWord, now: Time, grace: Duration) -> Vec<Refusal> {
     let mut found = Vec::new();
     for address in addresses {
         // What tells most comes first: who holds it says more than that it is not proven leaked.
-        let verdicts = [
+        let rulings = [
             never(address, word.knows),
             holders(address),
             endpoints(address, &word.nodes_off, now),
@@ -34,189 +38,126 @@ pub fn refusals(addresses: &[Address], word: &Word, now: Time, grace: Duration) 
             age(address, word, grace),
             pod_now(address, word.knows),
         ];
-        found.extend(verdicts.into_iter().filter_map(Result::err));
+        let objections = rulings.into_iter().filter_map(Result::err);
+        found.extend(objections.map(|objection| Refusal::new(address.address.to_string(), objection)));
     }
     found
 }
 
 /// Rule 3: the address is proven leaked. A special one has no such proof; the operator's word stands for it.
-pub fn proof(address: &Address, knows: bool) -> Verdict {
+pub fn proof(address: &Address, knows: bool) -> Ruling {
     let special = knows && address.special.as_ref().is_some_and(|s| !s.is_never());
-    match &address.proof {
-        Some(_) => Ok(()),
-        None if special => Ok(()),
-        None => refuse(3, address, format!("it is not proven leaked ({})", leaked_address::CHECK.code)),
-    }
+    unless(address.proof.is_none() && !special, Objection::Unproven)
 }
 
 /// Rule 3: nobody holds it, not even possibly. The pod that waits for it (IPA133) is no obstacle, unless it has it.
-pub fn holders(address: &Address) -> Verdict {
-    let waiting = match &address.special {
-        Some(Special::Awaited(pod)) => Some(format!("pod {pod}")),
-        _ => None,
+pub fn holders(address: &Address) -> Ruling {
+    let waits = |h: &HolderNow| match (&address.special, &h.who) {
+        (Some(Special::Awaited(namespace, pod)), Claimer::Pod(ns, name)) => {
+            h.grade == Grade::Possible && (ns, name) == (namespace, pod)
+        }
+        _ => false,
     };
-    let waits = |h: &Holder| h.grade == "possible" && waiting.as_ref() == Some(&h.who);
-    let holder = |h: &&Holder| h.grade != "stale" && !waits(h);
-    match address.holders.iter().find(holder) {
-        None => Ok(()),
-        Some(Holder { who, grade }) => refuse(3, address, format!("{who} is a {grade} holder")),
-    }
+    let holder = address.holders.iter().find(|h| h.grade != Grade::Stale && !waits(h));
+    holder.map_or(Ok(()), |holding| Err(Objection::Held(holding.clone())))
 }
 
 /// Rule 3: no endpoint lists it or has its container, unless that endpoint goes in the same transaction.
 /// Its container may run on another node than the allocation's, and that node must be known too.
-pub fn endpoints(address: &Address, off: &[String], now: Time) -> Verdict {
+pub fn endpoints(address: &Address, off: &[String], now: Time) -> Ruling {
     for left in &address.endpoints {
-        if !left.is_stale {
-            return refuse(3, address, format!("endpoint {} has it, and its pod is not proven gone", left.name));
-        }
-        if !off.contains(&left.node)
-            && let Err(words) = is_settled(&left.node, &left.node_now, now)
-        {
-            return refuse(3, address, format!("endpoint {} has it: {words}", left.name));
+        let (endpoint, node) = (left.name.clone(), left.node.clone());
+        unless(!left.is_stale, Objection::EndpointHas(endpoint.clone()))?;
+        if let (false, Some(doubt)) = (off.contains(&node), doubt(&left.node_now, now)) {
+            return Err(Objection::EndpointOn { endpoint, node, doubt });
         }
     }
     Ok(())
 }
 
 /// Rule 3: the owner's node is Ready, or gone for at least an hour, or off by the operator's word.
-pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Verdict {
-    if off.contains(&address.node) && !address.node.is_empty() {
-        return Ok(());
-    }
+pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Ruling {
+    let node = &address.node;
     // Services, and what is nobody's, have no node; they pass by the operator's word only.
-    if address.node.is_empty() && knows {
-        return Ok(());
+    let passes = if node.is_empty() { knows } else { off.contains(node) };
+    match doubt(&address.node_now, now).filter(|_| !passes) {
+        None => Ok(()),
+        Some(doubt) => Err(Objection::Node(node.clone(), doubt)),
     }
-    is_settled(&address.node, &address.node_now, now).or_else(|words| refuse(3, address, words))
 }
 
-/// Whether a node tells what runs on it, or provably runs nothing any more; else why not.
-fn is_settled(node: &str, how: &NodeNow, now: Time) -> Result<(), String> {
+/// Why a node neither tells what runs on it nor provably runs nothing any more.
+fn doubt(how: &NodeNow, now: Time) -> Option<NodeDoubt> {
     match how {
-        NodeNow::Ready => Ok(()),
-        NodeNow::Departed(Some(since)) if now.since(*since) >= DEPARTED => Ok(()),
-        NodeNow::Departed(Some(since)) => Err(format!("node {node} is known gone only since {since}: less than 1h")),
-        NodeNow::Departed(None) => Err(format!("node {node} is gone, and nobody knows since when")),
-        NodeNow::NotReady => Err(format!(
-            "node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off"
-        )),
-        NodeNow::Unknown(why) => Err(format!("nobody knows how node {node} is: {why}")),
+        NodeNow::Ready => None,
+        NodeNow::Departed(Some(since)) if now.since(*since) >= DEPARTED => None,
+        NodeNow::Departed(Some(since)) => Some(NodeDoubt::GoneSince(*since)),
+        NodeNow::Departed(None) => Some(NodeDoubt::GoneUnknownSince),
+        NodeNow::NotReady => Some(NodeDoubt::NotReady),
+        NodeNow::Unknown(why) => Some(NodeDoubt::Unknown(*why)),
     }
 }
 
 /// Rule 4 for an address. What no audit counts as leaked has been seen so by none, however many look.
-fn age(address: &Address, word: &Word, grace: Duration) -> Verdict {
-    let verdict = observed(&address.address.to_string(), address.observed, grace, word.skip_age);
+fn age(address: &Address, word: &OperatorWord, grace: Duration) -> Ruling {
+    let ruling = observed(None, address.observed, grace, word.skip_age);
     match &address.special {
-        Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(_)) => {
-            let words = "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age";
-            verdict.or_else(|_| refuse(4, address, words))
+        Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(..)) => {
+            ruling.or(Err(Objection::Unwatched))
         }
-        _ => verdict,
+        _ => ruling,
     }
 }
 
 /// Rule 4: seen as the same thing in three audits, five minutes apart, over a quarter of an hour or the leak grace.
-pub fn observed(subject: &str, observed: Option<Observation>, grace: Duration, skip: bool) -> Verdict {
-    match skip {
-        true => Ok(()),
-        false => seen_often(observed, grace).map_err(|words| {
-            Refusal::new(4, subject, format!("{words}; run `ipaudit audit` again later, or --skip-age"))
-        }),
-    }
-}
-
-/// The same for what `--skip-age` does not waive it for.
-pub fn observed_in_any_case(subject: &str, observed: Option<Observation>, grace: Duration) -> Verdict {
-    seen_often(observed, grace).map_err(|words| {
-        let words =
-            format!("{words}; run `ipaudit audit` again later (its id comes again, --skip-age does not waive this)");
-        Refusal::new(4, subject, words)
-    })
-}
-
-/// Else what is missing.
-fn seen_often(observed: Option<Observation>, grace: Duration) -> Result<(), String> {
-    let over = OVER.max(grace);
-    let words = match observed {
-        Some(o) if o.audits >= AUDITS && o.last.since(o.first) >= over => return Ok(()),
-        None => "no audit has seen it so".to_owned(),
-        Some(o) if o.audits < AUDITS => {
-            format!("{} of {AUDITS} audits (5 minutes apart) have seen it so", o.audits)
-        }
-        Some(o) => {
-            let (seen, want) = (o.last.since(o.first), over);
-            format!(
-                "seen so over {}, and {} is asked for",
-                humantime::format_duration(Duration::from_secs(seen.as_secs())),
-                humantime::format_duration(want)
-            )
-        }
+/// `--skip-age` does not waive it for a handle whose id comes again.
+pub fn observed(recurring: Option<Recurring>, seen: Option<Observation>, grace: Duration, skip: bool) -> Ruling {
+    let wanted = OVER.max(grace);
+    let lacking = match seen {
+        Some(o) if o.audits >= AUDITS && o.last.since(o.first) >= wanted => return Ok(()),
+        None => Lacking::All,
+        Some(o) if o.audits < AUDITS => Lacking::Audits(o.audits),
+        Some(o) => Lacking::Time { seen: Duration::from_secs(o.last.since(o.first).as_secs()), wanted },
     };
-    Err(words)
-}
-
-/// Rule 4: what is chosen by its age needs somebody who has watched.
-pub fn by_age(is_bulk: bool, audits: u64) -> Verdict {
-    match is_bulk && audits == 0 {
-        false => Ok(()),
-        true => {
-            let words =
-                "the history has no audit of this cluster, so nobody knows how old anything is; run `ipaudit audit`";
-            Err(Refusal::new(4, super::circumstances::RUN, words))
-        }
+    match recurring {
+        None => unless(!skip, Objection::TooYoung(lacking)),
+        Some(_) => Err(Objection::TooYoungInAnyCase(lacking)),
     }
 }
 
 /// Rule 5: the API server, asked right now about exactly this pod, says the same again.
-pub fn pod_now(address: &Address, knows: bool) -> Verdict {
+pub fn pod_now(address: &Address, knows: bool) -> Ruling {
     match &address.pod_now {
         PodNow::Absent | PodNow::SameAndNoHolder => Ok(()),
-        PodNow::Changed(what) => refuse(5, address, format!("read again right now: {what}")),
+        PodNow::Changed(what) => Err(Objection::PodChanged(*what)),
         PodNow::Unknown(_) if knows && address.proof.is_none() && address.special.is_some() => Ok(()),
-        PodNow::Unknown(why) => refuse(5, address, format!("it could not be read again right now: {why}")),
+        PodNow::Unknown(why) => Err(Objection::NotReadAgain(why.clone())),
     }
 }
 
-/// Rule 6: all of a handle's addresses or none. `alone` are addresses that pass every other rule, `all` how many the
-/// handle has.
-pub fn all_or_none(handle: &str, passing: usize, all: usize) -> Verdict {
-    match passing == all {
-        true => Ok(()),
-        false => {
-            let words = format!("{} of its {all} addresses may not be released, so none is", all - passing);
-            Err(Refusal::new(6, handle, words))
-        }
-    }
+/// Rule 6: all of a handle's addresses or none. `passing` pass every other rule, of `all` that the handle has.
+pub fn all_or_none(passing: usize, all: usize) -> Ruling {
+    unless(passing != all, Objection::NotAll { failing: all.saturating_sub(passing), all })
 }
 
 /// Rule 7: never automatically. By `--address` with `--i-know-what-this-is` at most, and some not even then.
-pub fn never(address: &Address, knows: bool) -> Verdict {
+pub fn never(address: &Address, knows: bool) -> Ruling {
     match &address.special {
-        None => Ok(()),
-        Some(special) if knows && !special.is_never() => Ok(()),
-        Some(special) => {
-            let way = if special.is_never() { "" } else { "; only by --address with --i-know-what-this-is" };
-            refuse(7, address, format!("it is {}{way}", special.words()))
-        }
+        Some(special) if !knows || special.is_never() => Err(Objection::Special(special.clone())),
+        _ => Ok(()),
     }
 }
 
-/// Rule 7: what the operator alone answers for goes one at a time; `named` addresses and handles.
-pub fn one_at_a_time(knows: bool, named: usize) -> Verdict {
-    match knows && named != 1 {
-        false => Ok(()),
-        true => {
-            let words = "--i-know-what-this-is goes with exactly one --address or --handle";
-            Err(Refusal::new(7, super::circumstances::RUN, words))
-        }
-    }
-}
-
-/// Rule 10: no more than `--max` at a time; how many of `found` go now.
-pub fn limit(found: usize, max: usize) -> usize {
-    found.min(max)
+/// Rule 7: a handle whose id comes again goes by the operator's word alone.
+///
+/// A container's id never comes again, so its orphaned handle is nobody's for ever. The id of a tunnel, a KubeVirt
+/// machine, a LoadBalancer service or a very old pod (`<namespace>.<pod>`, a StatefulSet's) is taken again by the next
+/// allocation of the same thing. Calico releases in two writes, first the block and then the handle (domain facts,
+/// section 3). While such a release waits between the two, its handle looks orphaned; when it goes and comes again
+/// meanwhile, the late decrement counts down the handle of an address that is in use. The fence stops an ADD that is
+/// under way, and nothing stops that: so these go by the operator's word alone, one at a time, and never without age.
+pub fn automatically(recurring: Option<Recurring>, knows: bool) -> Ruling {
+    recurring.filter(|_| !knows).map_or(Ok(()), |whose| Err(Objection::IdComesAgain(whose)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Small datastores as text, for the tests of what is decided from fresh bytes.
 
-use super::transaction::{After, Change, Fresh, Stored, Transaction};
+use super::transaction::{After, Change, Fresh, StoredKey, Transaction};
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key, handle_key};
 use crate::model::{Cidr, Names};
 
@@ -27,7 +27,7 @@ impl Store {
     pub fn put(&mut self, key: &str, value: &str) -> i64 {
         self.revision += 1;
         let create_revision = self.stored(key).map_or(self.revision, |s| s.create_revision);
-        let stored = Stored { value: value.into(), create_revision, mod_revision: self.revision };
+        let stored = StoredKey { value: value.into(), create_revision, mod_revision: self.revision };
         self.fresh.insert(key.into(), Some(stored));
         self.revision
     }
@@ -36,7 +36,7 @@ impl Store {
         self.fresh.insert(key.into(), None);
     }
 
-    pub fn stored(&self, key: &str) -> Option<&Stored> {
+    pub fn stored(&self, key: &str) -> Option<&StoredKey> {
         self.fresh.get(key.as_bytes()).and_then(Option::as_ref)
     }
 

@@ -14,14 +14,14 @@ pub const BYTES: usize = 1_400_000;
 
 /// A key as etcd has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Stored {
+pub struct StoredKey {
     pub value: Vec<u8>,
     pub create_revision: i64,
     pub mod_revision: i64,
 }
 
 /// Keys read just now, all at one revision; `None`: the key is absent.
-pub type Fresh = BTreeMap<Vec<u8>, Option<Stored>>;
+pub type Fresh = BTreeMap<Vec<u8>, Option<StoredKey>>;
 
 /// What becomes of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ pub enum After {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
     pub key: Vec<u8>,
-    pub before: Option<Stored>,
+    pub before: Option<StoredKey>,
     pub after: After,
     /// One clause for people: `10.65.0.1 is released`, `fence`.
     pub why: String,
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     fn change(key: &str, before: Option<usize>, after: After) -> Change {
-        let stored = |size| Stored { value: vec![b'x'; size], create_revision: 1, mod_revision: 2 };
+        let stored = |size| StoredKey { value: vec![b'x'; size], create_revision: 1, mod_revision: 2 };
         Change { key: key.into(), before: before.map(stored), after, why: String::new() }
     }
 

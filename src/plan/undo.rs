@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::block::{self, Freed};
-use super::circumstances::{Holder, Refusal};
-use super::fresh::{Decision, Reading};
+use super::circumstances::{Fork, HolderNow};
+use super::fresh::{Decision, FreshKeys};
 use super::handle;
 use super::json::Broken;
+use super::refusal::{Hands, NothingBack, Objection, Obstacle, Refusal};
 use super::transaction::{After, Change, Fresh};
 use super::verify::{self, Meant};
-use crate::checks::addresses::duplicate_pod_address;
 use crate::decode::keys::{Key, parse};
 use crate::model::keys::{block_key, handle_key};
 use crate::model::{Addr, Cidr, Names, Time};
@@ -67,76 +67,61 @@ pub struct Site {
 
 /// Undo: the state of things around one release. Each refusal names the rule that it falls under.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Standing {
+pub struct UndoStanding {
     /// GUID and Kubernetes UID are those of the release.
     pub same_pair: bool,
     /// IPA903 since the release.
-    pub fork: Option<String>,
-    /// The release's outcome is known, and it was done.
-    pub done: Result<(), String>,
+    pub fork: Option<Fork>,
+    /// It is still under way.
+    pub under_way: bool,
+    /// Nobody knows what became of one of its transactions.
+    pub unknown: bool,
     /// It was undone already.
     pub undone: bool,
-    pub locked: bool,
     /// Everybody but its owner who holds one of its addresses now, certainly or possibly, with the address.
-    pub holders: Vec<(Addr, Holder)>,
+    pub holders: Vec<(Addr, HolderNow)>,
     pub sites: BTreeMap<Cidr, Site>,
 }
 
 /// Everything that forbids an undo.
-pub fn refusals(subject: &str, standing: &Standing) -> Vec<Refusal> {
+pub fn refusals(subject: &str, standing: &UndoStanding) -> Vec<Refusal> {
     let mut found = Vec::new();
-    let mut refuse = |rule, words: String| found.push(Refusal::new(rule, subject, words));
-    if !standing.same_pair {
-        refuse(2, "it was released in another datastore, or for another Kubernetes cluster".to_owned());
+    found.extend((!standing.same_pair).then_some(Objection::OtherPair));
+    found.extend(standing.fork.clone().map(Objection::ForkedSince));
+    match standing {
+        UndoStanding { under_way: true, .. } => found.push(Objection::UnderWay),
+        UndoStanding { unknown: true, .. } => found.push(Objection::OutcomeUnknown),
+        _ => {}
     }
-    if let Some(what) = &standing.fork {
-        refuse(2, format!("the datastore was restored or replaced since the release ({what})"));
-    }
-    if standing.locked {
-        refuse(2, "the datastore is locked (datastoreReady is not true)".to_owned());
-    }
-    if let Err(why) = &standing.done {
-        refuse(9, why.clone());
-    }
-    if standing.undone {
-        refuse(9, "it was undone already".to_owned());
-    }
-    for (address, holder) in &standing.holders {
-        let Holder { who, grade } = holder;
-        let code = duplicate_pod_address::CHECK.code;
-        refuse(3, format!("{address} is held by {who} ({grade}): putting it back would give it to two ({code})"));
-    }
+    found.extend(standing.undone.then_some(Objection::Undone));
+    found.extend(standing.holders.iter().map(|(address, holding)| Objection::HeldNow(*address, holding.clone())));
     for (block, site) in &standing.sites {
-        let words = match site {
-            Site { pool_covers: false, .. } => "no pool covers it with blocks of that size any more",
-            Site { overlapped: true, .. } => "another block overlaps it",
-            Site { claimed: true, .. } => "a node has claimed it",
+        let obstacle = match site {
+            Site { pool_covers: false, .. } => Obstacle::NoPool,
+            Site { overlapped: true, .. } => Obstacle::Overlapped,
+            Site { claimed: true, .. } => Obstacle::Claimed,
             _ => continue,
         };
-        refuse(6, format!("block {block} was deleted and cannot come back: {words}"));
+        found.push(Objection::NoWayBack(*block, obstacle));
     }
-    found
+    found.into_iter().map(|objection| Refusal::new(subject, objection)).collect()
 }
 
 impl Undoing {
     /// From what the release wrote.
     ///
     /// # Errors
-    /// When there is nothing to put back, or the record does not decode; in words.
-    pub fn of(subject: &str, written: &[Written]) -> Result<Undoing, String> {
+    /// When there is nothing to put back, or the record does not decode.
+    pub fn of(subject: &str, written: &[Written]) -> Result<Undoing, NothingBack> {
         let mut undoing = Undoing { subject: subject.to_owned(), places: Vec::new(), deleted: BTreeMap::new() };
         for one in written {
             let (Some(Ok(Key::Block(cidr))), Some(before)) = (parse(&one.key), &one.before) else { continue };
             if Some(before) != one.after.as_ref() {
-                undoing.add(cidr, one, before).map_err(|e| format!("block {cidr} as it was recorded: {e}"))?;
+                undoing.add(cidr, one, before).map_err(|e| NothingBack::Unreadable(cidr, e.to_string()))?;
             }
         }
-        match undoing.places.is_empty() {
-            true => {
-                Err("no address was released: an ADD creates its handle anew, nothing is to be put back".to_owned())
-            }
-            false => Ok(undoing),
-        }
+        // An ADD creates its handle anew.
+        if undoing.places.is_empty() { Err(NothingBack::NoAddress) } else { Ok(undoing) }
     }
 
     fn add(&mut self, cidr: Cidr, one: &Written, before: &[u8]) -> Result<(), Broken> {
@@ -186,14 +171,14 @@ impl Undoing {
 
     /// Decides from fresh bytes.
     pub fn decide(&self, fresh: &Fresh) -> Decision {
-        match self.changes(&Reading::of(fresh)) {
+        match self.changes(&FreshKeys::of(fresh)) {
             Ok(changes) => Decision::of(&self.subject, changes),
             Err(decision) => decision,
         }
     }
 
-    fn changes(&self, reading: &Reading<'_>) -> Result<Vec<Change>, Decision> {
-        let refuse = |e: Broken| Decision::Refused(Refusal::new(8, &*self.subject, e.to_string()));
+    fn changes(&self, reading: &FreshKeys<'_>) -> Result<Vec<Change>, Decision> {
+        let refuse = |e: Broken| Decision::refused(&self.subject, Objection::Uneditable(None, e.to_string()));
         let mut changes = vec![reading.open(&self.subject)?];
         let cidrs: Vec<Cidr> = self.blocks().into_iter().collect();
         for (cidr, found) in reading.blocks(&self.subject, &cidrs)? {
@@ -203,7 +188,7 @@ impl Undoing {
                     (Some(block.stored.clone()), &block.stored.value)
                 }
                 (None, Some(empty)) => (None, empty),
-                (None, None) => return Err(Decision::Changed(format!("block {cidr} is gone"))),
+                (None, None) => return Err(Decision::Changed(Hands::BlockGone(cidr))),
             };
             let value = self.put_back(cidr, old).map_err(refuse)?;
             let why = self.places.iter().filter(|p| p.block == cidr).map(|p| p.address.to_string());

@@ -12,6 +12,7 @@ pub mod json;
 pub mod manual;
 mod narrow;
 mod number;
+pub mod release;
 pub mod report;
 pub mod table;
 mod view;

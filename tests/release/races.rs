@@ -3,14 +3,15 @@
 //! The pieces are the library's own (licence, decide, apply), so that the moment is chosen and not hoped for; the
 //! command's loop around them is raced in `soak.rs`.
 
-use ipaudit::apply::{self, Outcome, Settled};
+use ipaudit::apply::{self, Fate, Settled};
 use ipaudit::connect::etcd::Connection;
 use ipaudit::connect::settings::EtcdSettings;
 use ipaudit::model::{AllocationTuple, Cidr, Time};
-use ipaudit::plan::confirm::{Confirmed, Licence, Permit, Plan, Ready, Step, Work, Yes};
+use ipaudit::plan::confirm::{Confirmed, Licence, Permit, Plan, PlanStep, Ready, Work, Yes};
 use ipaudit::plan::fresh::Decision;
 use ipaudit::plan::orphans::Orphan;
-use ipaudit::plan::release::{Extent, Place, Target};
+use ipaudit::plan::refusal::{Objection, Rule};
+use ipaudit::plan::release::{Extent, ReleasePlace, ReleaseTarget};
 use serde_json::json;
 
 use super::calico::{Workload, block_key, handle_key, ordinals_of};
@@ -51,10 +52,10 @@ fn leaked_in(world: &World, workload: &Workload, range: &str) -> Work {
         sequence: block["sequenceNumberForAllocation"][ordinal.to_string()].as_u64(),
         block_create_revision: stored.create_revision,
     };
-    Work::Release(Target {
+    Work::Release(ReleaseTarget {
         handle_keys: vec![handle_key(&handle).into_bytes()],
         handle: Some(handle.clone()),
-        places: vec![Place { address, block: cidr(range), ordinal: ordinal as u32, tuple }],
+        places: vec![ReleasePlace { address, block: cidr(range), ordinal: ordinal as u32, tuple }],
         endpoints: Vec::new(),
         extent: Extent::Whole,
         claimed: Vec::new(),
@@ -67,7 +68,7 @@ fn leaked_in(world: &World, workload: &Workload, range: &str) -> Work {
 fn confirmed(connection: &Connection, work: Work) -> Confirmed {
     let seen = block_on(apply::read(connection, &work.keys())).unwrap();
     let Decision::Write(shown) = work.decide(&seen.fresh, Time(0)).decision else { panic!("nothing to write") };
-    let step = Step { work, reason: String::new(), holders: Vec::new(), again: Vec::new(), shown };
+    let step = PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), shown };
     Plan { steps: vec![step], ..Plan::default() }.confirm(Some(Yes::Flag)).unwrap()
 }
 
@@ -80,7 +81,7 @@ fn ready(connection: &Connection, licence: &Licence<'_>) -> Ready {
     decide(connection, licence).ready.unwrap()
 }
 
-fn write(connection: &Connection, ready: &Ready) -> Outcome {
+fn write(connection: &Connection, ready: &Ready) -> Fate {
     block_on(apply::apply(connection, ready)).unwrap()
 }
 
@@ -113,7 +114,7 @@ fn an_add_in_flight_loses_and_creates_its_handle_anew() {
         let add = block_on(world.calico().begin_add(&pod, BLOCK));
         let confirmed = confirmed(connection, orphan(world, &pod.handle()));
         let licence = confirmed.licences().next().unwrap();
-        assert!(matches!(write(connection, &ready(connection, &licence)), Outcome::Done { .. }));
+        assert!(matches!(write(connection, &ready(connection, &licence)), Fate::Done { .. }));
         assert_eq!(world.value(&handle_key(&pod.handle())), None);
         assert_eq!(block_on(world.calico().write_block(&add)), None, "its compare-and-swap must fail");
         block_on(world.calico().finish_add(add));
@@ -132,10 +133,10 @@ fn an_add_that_finishes_between_our_read_and_our_write_wins() {
         let licence = confirmed.licences().next().unwrap();
         let ready = ready(connection, &licence);
         assert!(block_on(world.calico().write_block(&add)).is_some());
-        assert!(matches!(write(connection, &ready), Outcome::Lost { .. }));
+        assert!(matches!(write(connection, &ready), Fate::Lost { .. }));
         let again = decide(connection, &licence);
-        assert!(matches!(again.ready, Err(Decision::Nothing(_))), "{again:?}");
-        assert!(again.dropped[0].words.contains("changed hands"));
+        assert!(matches!(again.ready, Err(Decision::Nothing)), "{again:?}");
+        assert!(matches!(again.dropped[0].objection, Objection::ChangedHands(_)), "{again:?}");
         agree(world, &pod);
     });
 }
@@ -150,8 +151,8 @@ fn somebody_elses_add_in_the_same_block_only_costs_another_try() {
         let first = ready(connection, &licence);
         let other = Workload::new("other", "node-1");
         block_on(world.calico().add(&other, BLOCK));
-        assert!(matches!(write(connection, &first), Outcome::Lost { .. }));
-        assert!(matches!(write(connection, &ready(connection, &licence)), Outcome::Done { .. }));
+        assert!(matches!(write(connection, &first), Fate::Lost { .. }));
+        assert!(matches!(write(connection, &ready(connection, &licence)), Fate::Done { .. }));
         agree(world, &other);
         agree(world, &gone);
         assert_eq!(world.value(&handle_key(&gone.handle())), None);
@@ -168,7 +169,7 @@ fn a_del_or_the_collector_at_the_same_time() {
         let licence = plan.licences().next().unwrap();
         let late = ready(connection, &licence);
         block_on(world.calico().del(&gone, &[BLOCK]));
-        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
+        assert!(matches!(write(connection, &late), Fate::Lost { .. }));
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         agree(world, &gone);
         // Between their block and their handle.
@@ -183,7 +184,7 @@ fn a_del_or_the_collector_at_the_same_time() {
         let (slow, _) = world.leak("slow", "node-1", BLOCK);
         let plan = confirmed(connection, leaked(world, &slow));
         let licence = plan.licences().next().unwrap();
-        assert!(matches!(write(connection, &ready(connection, &licence)), Outcome::Done { .. }));
+        assert!(matches!(write(connection, &ready(connection, &licence)), Fate::Done { .. }));
         let before = world.text(&block_key(BLOCK));
         block_on(world.calico().del(&slow, &[BLOCK]));
         assert_eq!(world.text(&block_key(BLOCK)), before, "nothing is freed twice");
@@ -207,7 +208,7 @@ fn an_address_that_changed_hands_is_left_alone() {
         block_on(world.calico().del(&gone, &[small]));
         let heir = Workload::new("heir", "node-1");
         block_on(world.calico().add(&heir, small));
-        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
+        assert!(matches!(write(connection, &late), Fate::Lost { .. }));
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         assert_eq!(ordinals_of(&world.value(&block_key(small)).unwrap(), &heir.handle()), [0]);
     });
@@ -221,8 +222,8 @@ fn two_releases_at_once_do_it_once() {
         let plans = [(); 2].map(|()| confirmed(connection, leaked(world, &gone)));
         let both = plans.each_ref().map(|p| ready(connection, &p.licences().next().unwrap()));
         let before = world.value(&block_key(BLOCK)).unwrap()["sequenceNumber"].as_u64().unwrap();
-        assert!(matches!(write(connection, &both[0]), Outcome::Done { .. }));
-        assert!(matches!(write(connection, &both[1]), Outcome::Lost { .. }));
+        assert!(matches!(write(connection, &both[0]), Fate::Done { .. }));
+        assert!(matches!(write(connection, &both[1]), Fate::Lost { .. }));
         let licence = plans[1].licences().next().unwrap();
         assert!(matches!(decide(connection, &licence).ready, Err(Decision::Changed(_))));
         let block = world.value(&block_key(BLOCK)).unwrap();
@@ -239,9 +240,9 @@ fn locked_meanwhile() {
         let licence = plan.licences().next().unwrap();
         let late = ready(connection, &licence);
         world.lock(Some(false));
-        assert!(matches!(write(connection, &late), Outcome::Lost { .. }));
+        assert!(matches!(write(connection, &late), Fate::Lost { .. }));
         let refused = decide(connection, &licence).ready;
-        assert!(matches!(&refused, Err(Decision::Refused(r)) if r.rule == 2), "{refused:?}");
+        assert!(matches!(&refused, Err(Decision::Refused(r)) if r.rule() == Rule::Gates), "{refused:?}");
     });
 }
 
@@ -262,7 +263,7 @@ fn a_lost_answer_is_settled_by_reading() {
                 false => proxy.lose_request(TXN, Then::Reconnect),
             }
             let outcome = write(&connection, &ready);
-            assert_eq!(matches!(outcome, Outcome::Done { revision } if revision > 0), committed, "{outcome:?}");
+            assert_eq!(matches!(outcome, Fate::Done { revision } if revision > 0), committed, "{outcome:?}");
             assert_eq!(world.value(&handle_key(&gone.handle())).is_none(), committed);
         }
         assert_eq!(proxy.sprung(), 2);
@@ -279,7 +280,7 @@ fn a_lost_answer_with_nobody_to_ask_stays_unknown_until_somebody_answers() {
         let plan = confirmed(&connection, leaked(world, &gone));
         let ready = ready(&connection, &plan.licences().next().unwrap());
         proxy.lose_answer(TXN, Then::Refuse);
-        assert!(matches!(write(&connection, &ready), Outcome::Unknown(_)));
+        assert!(matches!(write(&connection, &ready), Fate::Unknown(_)));
         // Others go on writing; the block's past still tells.
         for i in 0..5 {
             block_on(world.calico().add(&Workload::new(&format!("later{i}"), "node-1"), BLOCK));

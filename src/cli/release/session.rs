@@ -1,44 +1,40 @@
-//! Everything between a plan and its end: show, ask, wait for the turn, carry out, record, tell. For releases and undos
-//! alike.
+//! From a plan to its end: show, ask, wait for the turn, carry out, record, tell. For releases and undos alike.
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::args::PlanOutput;
-use super::carry::{Carrier, Tally};
-use super::record::Recorder;
-use super::show::{self, Show};
-use super::turn::Turn;
-use super::{Planned, STILL_UNKNOWN, earlier};
+use super::args::{PlanOutput, With};
+use super::carry::Carrier;
 use crate::cli::gather::{Sources, present};
+use crate::cli::journal::earlier::{self, STILL_UNKNOWN};
+use crate::cli::journal::record::Recorder;
 use crate::cli::output::Streams;
+use crate::cli::signal::Stop;
 use crate::error::Error;
-use crate::exit::Exit;
-use crate::model::{Snapshot, Time};
-use crate::plan::confirm::Yes;
-use crate::plan::outcome::{Course, End};
+use crate::exit::{Conclusion, Exit};
+use crate::model::Time;
+use crate::model::snapshot::EtcdFacts;
+use crate::plan::confirm::{Plan, Yes};
+use crate::plan::outcome::RunOutcome;
 use crate::render::json;
+use crate::render::release::document::document;
+use crate::render::release::plan::{Show, subjects};
 
 /// A plan that is older than this when it is confirmed is made anew.
-pub const STALE: Duration = Duration::from_secs(5 * 60);
+const STALE: Duration = Duration::from_secs(5 * 60);
 
-/// One run of `release` or `undo`, once its plan is made.
+/// One run of `release` or `undo`.
 pub struct Session<'a> {
     pub sources: &'a Sources,
     /// The history's file.
     pub db: &'a Path,
-    pub first: &'a Snapshot,
-    pub output: PlanOutput,
+    /// Of the looks on which the plan rests.
+    pub etcd: &'a EtcdFacts,
+    pub with: &'a With,
     pub yes: bool,
     pub rate: Option<f64>,
     pub undoes: Option<i64>,
-    /// How long to wait for another run's end, `--db-wait`.
-    pub patience: Duration,
-    /// `--all`.
-    pub all: bool,
     /// Who asked, with which flags.
     pub asked: serde_json::Value,
     /// When the plan was begun.
@@ -48,31 +44,29 @@ pub struct Session<'a> {
 impl Session<'_> {
     /// # Errors
     /// Failures of the tool, of etcd or the history.
-    pub async fn finish(self, planned: Planned, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
-        let refused = !planned.plan.refusals.is_empty();
-        let plan = Course { refused, ..Course::default() };
-        let dry = plan.exit();
-        if planned.plan.steps.is_empty() {
-            self.print(&planned, None, dry, streams)?;
+    pub async fn finish(mut self, plan: Plan, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
+        let dry = plan.ended().exit();
+        let for_people = self.with.output == PlanOutput::Table;
+        if for_people || plan.steps.is_empty() {
+            self.print(&plan, None, dry, streams)?;
+        }
+        if plan.steps.is_empty() {
             return Ok(dry);
         }
-        if self.output == PlanOutput::Table {
-            self.print(&planned, None, dry, streams)?;
-        }
-        let Some(confirmed) = planned.plan.clone().confirm(self.ask(&planned, streams)?) else {
-            match self.output {
-                PlanOutput::Json => self.print(&planned, None, dry, streams)?,
-                PlanOutput::Table => streams.note("nothing was written: --yes does it"),
+        let Some(confirmed) = plan.clone().confirm(self.ask(&plan, streams)?) else {
+            match for_people {
+                true => streams.note("nothing was written: --yes does it"),
+                false => self.print(&plan, None, dry, streams)?,
             }
             return Ok(dry);
         };
         recorder.make()?;
-        let patience = self.patience.min(STALE.saturating_sub(present().since(self.made)));
-        let stop = stop_on_signal();
-        let Some(turn) = Turn::wait(self.db, patience, &stop, streams).await? else {
-            let exit = Course { end: End::Stopped, ..plan }.exit();
-            if self.output == PlanOutput::Json {
-                self.print(&planned, None, exit, streams)?;
+        let patience = self.with.db.turn_patience(STALE).min(STALE.saturating_sub(present().since(self.made)));
+        let stop = Stop::on_signal();
+        let Some(turn) = earlier::wait_for_turn(self.db, patience, &stop, streams).await? else {
+            let exit = Conclusion::Stopped.exit();
+            if !for_people {
+                self.print(&plan, None, exit, streams)?;
             }
             streams.note("stopped before anything was written");
             return Ok(exit);
@@ -83,57 +77,44 @@ impl Session<'_> {
                 .hint("run the command again"));
         }
         // The run that was waited for may have been killed.
-        let unknown = earlier::settle(recorder, self.sources.connection()?, streams).await?;
+        let unknown = earlier::settle(recorder, self.sources, streams).await?;
         if self.undoes.map_or(!unknown.is_empty(), |id| unknown.contains(&id)) {
             streams.note(STILL_UNKNOWN);
-            return Ok(Course { end: End::Unknown, ..plan }.exit());
+            return Ok(Conclusion::Unknown.exit());
         }
-        let mut asked = self.asked.clone();
-        asked["confirmed_by"] = match confirmed.by() {
+        self.asked["confirmed_by"] = match confirmed.by() {
             Yes::Person => "person".into(),
             Yes::Flag => "flag".into(),
         };
-        let release = recorder.begin(&asked.to_string(), &planned.summary(), self.undoes)?;
+        let (steps, refused) = (plan.steps.len(), plan.refusals.len());
+        let summary = serde_json::json!({"steps": steps, "subjects": plan.count(), "refused": refused});
+        let release = recorder.begin(&self.asked.to_string(), &summary.to_string(), self.undoes)?;
         let mut carrier = Carrier {
             connection: self.sources.connection()?,
             api: self.sources.kube_api(),
             recorder,
-            cluster_id: self.first.etcd.cluster_id,
-            revision: self.first.etcd.revision,
+            etcd: self.etcd,
             rate: self.rate,
             stop,
-            bar: streams.bar(planned.plan.count() as u64, if self.undoes.is_some() { "put back" } else { "released" }),
+            bar: streams.bar(plan.count() as u64, if self.undoes.is_some() { "put back" } else { "released" }),
         };
-        let tally = carrier.run(&confirmed).await;
-        let course = tally.course(refused);
+        let (outcome, failure) = carrier.run(&confirmed).await;
+        let ended = outcome.ended(&plan);
         // What was written is told, whatever becomes of its record.
-        let recorded = recorder.finish(course.word());
+        let recorded = recorder.finish(release, ended);
         // A reader who does not read must not hold up the next run.
         drop(turn);
-        self.print(&planned, Some((release, &tally)), course.exit(), streams)?;
+        self.print(&plan, Some((release, &outcome)), ended.exit(), streams)?;
         recorded?;
-        match tally.failed {
-            Some(error) => Err(error),
-            None => Ok(course.exit()),
-        }
+        failure.map_or(Ok(ended.exit()), Err)
     }
 
-    fn show<'p>(&self, planned: &'p Planned) -> Show<'p> {
-        Show { plan: &planned.plan, notes: &planned.nothing, undoes: self.undoes, all: self.all }
-    }
-
-    fn print(
-        &self,
-        planned: &Planned,
-        done: Option<(i64, &Tally)>,
-        exit: Exit,
-        streams: &Streams,
-    ) -> Result<(), Error> {
-        let show = self.show(planned);
+    fn print(&self, plan: &Plan, done: Option<(i64, &RunOutcome)>, exit: Exit, streams: &Streams) -> Result<(), Error> {
+        let show = Show { plan, undoes: self.undoes, all: self.with.all };
         let mut text = Vec::new();
-        let written = match (self.output, done) {
-            (PlanOutput::Json, _) => json::indented(&show.document(done, exit), &mut text),
-            (PlanOutput::Table, Some((release, tally))) => show.outcome(release, tally, &mut text),
+        let written = match (self.with.output, done) {
+            (PlanOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),
+            (PlanOutput::Table, Some((release, outcome))) => show.outcome(release, outcome, &mut text),
             (PlanOutput::Table, None) => show.plan(&mut text),
         };
         written.map_err(|e| Error::own("print the plan").cause(e))?;
@@ -141,42 +122,14 @@ impl Session<'_> {
     }
 
     /// Yes by flag, or by a person at a terminal; without either there is no answer.
-    fn ask(&self, planned: &Planned, streams: &Streams) -> Result<Option<Yes>, Error> {
+    fn ask(&self, plan: &Plan, streams: &Streams) -> Result<Option<Yes>, Error> {
         if self.yes {
             return Ok(Some(Yes::Flag));
         }
         let failed = |e: io::Error| Error::input("ask for an answer").cause(e);
         let verb = if self.undoes.is_some() { "Put back" } else { "Release" };
-        let question = format!("{verb} {}? Only \"yes\" does it: ", show::subjects(&planned.plan));
+        let question = format!("{verb} {}? Only \"yes\" does it: ", subjects(plan));
         let answer = streams.ask(&question).map_err(failed)?;
         Ok((answer.as_deref() == Some("yes")).then_some(Yes::Person))
     }
-}
-
-/// Ctrl-C and SIGTERM finish the running transaction. From here on, not only once somebody looks: a signal that comes
-/// before the first step stops the run as well.
-fn stop_on_signal() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-            let Ok(mut signals) = signal(kind) else { continue };
-            let flag = stop.clone();
-            tokio::spawn(async move {
-                signals.recv().await;
-                flag.store(true, Ordering::SeqCst);
-            });
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let flag = stop.clone();
-        tokio::spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                flag.store(true, Ordering::SeqCst);
-            }
-        });
-    }
-    stop
 }

@@ -1,5 +1,6 @@
 use super::super::circumstances::NodeNow;
 use super::super::fresh::Decision;
+use super::super::refusal::Rule;
 use super::super::testing::{Store, cidr};
 use super::super::transaction::Transaction;
 use super::*;
@@ -8,7 +9,7 @@ use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, handle_key};
 const V4: &str = "10.65.0.0/30";
 const V6: &str = "fd00:65::/126";
 
-fn place(store: &Store, range: &str, ordinal: u32, handle: &str) -> Place {
+fn place(store: &Store, range: &str, ordinal: u32, handle: &str) -> ReleasePlace {
     let block = cidr(range);
     let address = block.nth(u128::from(ordinal)).unwrap();
     let block_create_revision = store.stored(&block_key(block)).map_or(0, |s| s.create_revision);
@@ -18,11 +19,11 @@ fn place(store: &Store, range: &str, ordinal: u32, handle: &str) -> Place {
         sequence: Some(100 + u64::from(ordinal)),
         block_create_revision,
     };
-    Place { address, block, ordinal, tuple }
+    ReleasePlace { address, block, ordinal, tuple }
 }
 
-fn target(handle: &str, places: Vec<Place>) -> Target {
-    Target {
+fn target(handle: &str, places: Vec<ReleasePlace>) -> ReleaseTarget {
+    ReleaseTarget {
         handle: Some(handle.to_owned()),
         handle_keys: vec![handle_key(handle).into_bytes()],
         places,
@@ -35,7 +36,7 @@ fn target(handle: &str, places: Vec<Place>) -> Target {
 }
 
 /// Dual stack: `n.a` has one address in each family, `n.b` another one.
-fn dual() -> (Store, Target) {
+fn dual() -> (Store, ReleaseTarget) {
     let mut store = Store::new();
     store.block(V4, "\"host:n\"", [Some("n.a"), Some("n.b"), None, None]);
     store.block(V6, "\"host:n\"", [None, Some("n.a"), None, None]);
@@ -44,23 +45,23 @@ fn dual() -> (Store, Target) {
     (store, target("n.a", places))
 }
 
-fn write(target: &Target, store: &Store) -> Transaction {
+fn write(target: &ReleaseTarget, store: &Store) -> Transaction {
     match target.decide(&store.fresh, Time(0)) {
         Decision::Write(transaction) => transaction,
         other => panic!("{other:?}"),
     }
 }
 
-fn changed(target: &Target, store: &Store) -> String {
+fn changed(target: &ReleaseTarget, store: &Store) -> Hands {
     match target.decide(&store.fresh, Time(0)) {
-        Decision::Changed(words) => words,
+        Decision::Changed(hands) => hands,
         other => panic!("{other:?}"),
     }
 }
 
-fn refused(target: &Target, store: &Store) -> (u8, String) {
+fn refused(target: &ReleaseTarget, store: &Store) -> Objection {
     match target.decide(&store.fresh, Time(0)) {
-        Decision::Refused(refusal) => (refusal.rule, refusal.words),
+        Decision::Refused(refusal) => refusal.objection,
         other => panic!("{other:?}"),
     }
 }
@@ -109,21 +110,21 @@ fn rule_9_only_the_same_tuple() {
         ("[0,1,null,null]", "[null,1,null,null]"),
         ("\"new\":1}", "\"releasedAt\":\"2026-01-01T00:00:00Z\"}"),
     ] {
-        assert!(changed(&target, &with(from, to)).contains("not the same allocation"), "{to}");
+        assert!(matches!(changed(&target, &with(from, to)), Hands::OtherAllocation(_)), "{to}");
     }
     let mut anew = good.clone();
     let value = anew.text(&block_key(cidr(V4))).unwrap().to_owned();
     anew.absent(&block_key(cidr(V4)));
-    assert_eq!(changed(&target, &anew), "block 10.65.0.0/30 is gone");
+    assert_eq!(changed(&target, &anew), Hands::BlockGone(cidr(V4)));
     anew.put(&block_key(cidr(V4)), &value);
-    assert!(changed(&target, &anew).contains("not the same allocation"), "another create revision");
+    assert!(matches!(changed(&target, &anew), Hands::OtherAllocation(_)), "another create revision");
 }
 
 #[test]
 fn rule_6_another_address_of_the_handle_stops_it() {
     let (mut store, target) = dual();
     store.block(V6, "\"host:n\"", [Some("n.a"), Some("n.a"), None, None]);
-    assert!(changed(&target, &store).contains("another address"));
+    assert_eq!(changed(&target, &store), Hands::MoreOfHandle(cidr(V6)));
 }
 
 #[test]
@@ -133,15 +134,15 @@ fn rule_2_locked_meanwhile_or_unreadable() {
     {
         let mut store = good.clone();
         store.put(CLUSTER_INFORMATION, value);
-        assert_eq!(refused(&target, &store), (2, "the datastore is locked".to_owned()), "{value}");
+        assert_eq!(refused(&target, &store), Objection::LockedMeanwhile, "{value}");
     }
     let mut store = good.clone();
     store.absent(CLUSTER_INFORMATION);
-    assert_eq!(refused(&target, &store).0, 2);
+    assert_eq!(refused(&target, &store).rule(), Rule::Gates);
     for key in [IPAM_CONFIG.to_owned(), block_key(cidr(V4)), handle_key("n.a")] {
         let mut store = good.clone();
         store.put(&key, "{");
-        assert_eq!(refused(&target, &store).0, 2, "{key}");
+        assert_eq!(refused(&target, &store).rule(), Rule::Gates, "{key}");
     }
 }
 
@@ -150,8 +151,8 @@ fn a_broken_block_is_not_touched() {
     let (mut store, target) = dual();
     let value = store.text(&block_key(cidr(V4))).unwrap().replace("\"unallocated\":[2,3]", "\"unallocated\":[2,3,0]");
     store.put(&block_key(cidr(V4)), &value);
-    let (rule, words) = refused(&target, &store);
-    assert!(rule == 8 && words.contains("invalid"), "{words}");
+    let said = refused(&target, &store);
+    assert!(matches!(&said, Objection::Uneditable(Some(_), why) if why.contains("invalid")), "{said:?}");
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn one_address_by_the_operators_word_counts_the_handle_down() {
 fn an_endpoint_goes_as_it_was_judged_or_nothing_goes() {
     let (mut store, mut target) = dual();
     let mod_revision = store.put("/calico/e", "{}");
-    target.endpoints = vec![Left {
+    target.endpoints = vec![LeftEndpoint {
         key: b"/calico/e".to_vec(),
         name: "shop/e".into(),
         is_stale: true,
@@ -233,7 +234,7 @@ fn an_endpoint_goes_as_it_was_judged_or_nothing_goes() {
     assert_eq!(write(&target, &store).operations(), 4);
     let mut rewritten = store.clone();
     rewritten.put("/calico/e", "{}");
-    assert_eq!(changed(&target, &rewritten), "endpoint shop/e was written meanwhile");
+    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".to_owned()));
     store.absent("/calico/e");
     assert_eq!(write(&target, &store).operations(), 3);
 }
@@ -249,12 +250,12 @@ fn what_a_proof_rests_on_is_compared() {
     assert_eq!((transaction.compares(), transaction.operations()), (10, 3), "compared, not written");
     let mut rewritten = store.clone();
     rewritten.put("/calico/e", "{}");
-    assert_eq!(changed(&target, &rewritten), "endpoint shop/e was written meanwhile");
+    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".to_owned()));
     let mut gone = store.clone();
     gone.absent("/calico/e");
-    assert_eq!(changed(&target, &gone), "endpoint shop/e was written meanwhile");
+    assert_eq!(changed(&target, &gone), Hands::Written("endpoint shop/e".to_owned()));
     target.witnesses = vec![witness(None)];
-    assert_eq!(changed(&target, &store), "endpoint shop/e was written meanwhile", "there was none");
+    assert_eq!(changed(&target, &store), Hands::Written("endpoint shop/e".to_owned()), "there was none");
     assert_eq!(write(&target, &gone).compares(), 9);
 }
 

@@ -1,6 +1,9 @@
 use super::super::block::Freed;
+use super::super::circumstances::Claimer;
+use super::super::refusal::Rule;
 use super::super::testing::{Store, cidr};
 use super::*;
+use crate::ledger::Grade;
 use crate::model::keys::{CLUSTER_INFORMATION, handle_key};
 
 const BLOCK: &str = "10.65.0.0/30";
@@ -70,7 +73,9 @@ fn out_of_our_own_cooldown_and_no_other() {
 fn an_address_that_is_allocated_again_is_not_taken() {
     let (mut store, written) = released("\"host:n\"", Some("n.b"), Freed::AtOnce);
     store.block(BLOCK, "\"host:n\"", [Some("n.new"), Some("n.b"), None, None]);
-    assert!(matches!(put_back(&mut store, &written), Decision::Refused(Refusal { rule: 8, .. })));
+    assert!(
+        matches!(put_back(&mut store, &written), Decision::Refused(refusal) if refusal.rule() == Rule::Transaction)
+    );
 }
 
 #[test]
@@ -93,33 +98,41 @@ fn a_block_that_somebody_else_deleted_stays_away() {
 #[test]
 fn orphans_are_not_put_back() {
     let (_, written) = released("null", None, Freed::AtOnce);
-    assert!(Undoing::of("release 1", &written[2..]).unwrap_err().contains("no address was released"));
+    assert_eq!(Undoing::of("release 1", &written[2..]), Err(NothingBack::NoAddress));
 }
 
 #[test]
 fn each_circumstance_that_forbids_it() {
     let site = Site { pool_covers: true, overlapped: false, claimed: false };
-    let good = Standing {
+    let good = UndoStanding {
         same_pair: true,
         fork: None,
-        done: Ok(()),
+        under_way: false,
+        unknown: false,
         undone: false,
-        locked: false,
         holders: Vec::new(),
         sites: [(cidr(BLOCK), site)].into(),
     };
-    let rules = |standing: Standing| refusals("release 1", &standing).into_iter().map(|r| r.rule).collect::<Vec<_>>();
-    assert_eq!(rules(good.clone()), [0u8; 0]);
-    assert_eq!(rules(Standing { same_pair: false, ..good.clone() }), [2]);
-    assert_eq!(rules(Standing { fork: Some("x".into()), ..good.clone() }), [2]);
-    assert_eq!(rules(Standing { locked: true, ..good.clone() }), [2]);
-    assert_eq!(rules(Standing { done: Err("its outcome is unknown".into()), ..good.clone() }), [9]);
-    assert_eq!(rules(Standing { undone: true, ..good.clone() }), [9]);
-    let holder = Holder { who: "pod shop/web-1".into(), grade: "certain" };
-    let held = Standing { holders: vec![("10.65.0.0".parse().unwrap(), holder)], ..good.clone() };
-    assert!(refusals("r", &held)[0].words.contains("IPA101"));
-    for bad in [Site { pool_covers: false, ..site }, Site { overlapped: true, ..site }, Site { claimed: true, ..site }]
-    {
-        assert_eq!(rules(Standing { sites: [(cidr(BLOCK), bad)].into(), ..good.clone() }), [6]);
+    let said = |standing: UndoStanding| {
+        refusals("release 1", &standing).into_iter().map(|r| (r.rule().number(), r.objection)).collect::<Vec<_>>()
+    };
+    assert_eq!(said(good.clone()), []);
+    assert_eq!(said(UndoStanding { same_pair: false, ..good.clone() }), [(2, Objection::OtherPair)]);
+    let forked = UndoStanding { fork: Some(Fork::SinceRelease), ..good.clone() };
+    assert_eq!(said(forked), [(2, Objection::ForkedSince(Fork::SinceRelease))]);
+    assert_eq!(said(UndoStanding { under_way: true, unknown: true, ..good.clone() }), [(9, Objection::UnderWay)]);
+    assert_eq!(said(UndoStanding { unknown: true, ..good.clone() }), [(9, Objection::OutcomeUnknown)]);
+    assert_eq!(said(UndoStanding { undone: true, ..good.clone() }), [(9, Objection::Undone)]);
+    let (address, holder) =
+        ("10.65.0.0".parse().unwrap(), HolderNow { who: Claimer::HostEndpoint, grade: Grade::Certain });
+    let held = UndoStanding { holders: vec![(address, holder.clone())], ..good.clone() };
+    assert_eq!(said(held), [(3, Objection::HeldNow(address, holder))]);
+    for (bad, obstacle) in [
+        (Site { pool_covers: false, ..site }, Obstacle::NoPool),
+        (Site { overlapped: true, ..site }, Obstacle::Overlapped),
+        (Site { claimed: true, ..site }, Obstacle::Claimed),
+    ] {
+        let standing = UndoStanding { sites: [(cidr(BLOCK), bad)].into(), ..good.clone() };
+        assert_eq!(said(standing), [(6, Objection::NoWayBack(cidr(BLOCK), obstacle))]);
     }
 }

@@ -1,17 +1,13 @@
-//! Plans and outcomes for people and for scripts. Their first line is the answer.
+//! Plans for people. Their first line is the answer.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
-
-use super::carry::Tally;
-use crate::exit::Exit;
+use super::words;
 use crate::model::keys::key_text;
-use crate::plan::circumstances::Refusal;
-use crate::plan::confirm::{Plan, Step, Work};
+use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
-use crate::plan::outcome::Word;
+use crate::plan::refusal::Refusal;
 use crate::plan::transaction::{After, Change};
 use crate::render::escape::escape;
 
@@ -23,11 +19,10 @@ const DIFF_LINES: usize = 16;
 /// Without `--all`: refusals that are shown one by one.
 const REFUSALS: usize = 20;
 
-/// A plan, and what is said beside it.
+/// A plan, and how it is shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Show<'a> {
     pub plan: &'a Plan,
-    pub notes: &'a [String],
     /// It is an undo of this release.
     pub undoes: Option<i64>,
     /// `--all`: nothing is left out.
@@ -40,7 +35,7 @@ impl Show<'_> {
     }
 
     /// `release`, `put back`.
-    fn verb(&self) -> (&'static str, &'static str) {
+    pub(super) fn verb(&self) -> (&'static str, &'static str) {
         if self.undoes.is_some() { ("put back", "put back") } else { ("release", "released") }
     }
 
@@ -50,8 +45,9 @@ impl Show<'_> {
         let reasons = self.plan.refusals.len();
         match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
-            (true, Some(Refusal { rule, subject, words })) => {
+            (true, Some(first)) => {
                 let more = if reasons > 1 { format!("; {reasons} reasons in all") } else { String::new() };
+                let (subject, rule, words) = (&first.subject, first.rule().number(), words::refusal(first));
                 format!("REFUSED, nothing may be {done}: {subject}, rule {rule}: {words}{more}")
             }
             (false, first) => {
@@ -64,41 +60,21 @@ impl Show<'_> {
         }
     }
 
-    /// What became of it, in one line.
-    pub fn answer_of(&self, release: i64, tally: &Tally) -> String {
-        let (_, done) = self.verb();
-        let (all, many) = (self.plan.count(), tally.done);
-        let refused = things(&self.plan.refusals, &tally.refused);
-        let word = match tally.course(!self.plan.refusals.is_empty()).word() {
-            Word::Unknown => "UNKNOWN what became of the last transaction;",
-            Word::Failed => "FAILED;",
-            Word::Stopped if tally.unanswered => "STOPPED, Kubernetes does not answer;",
-            Word::Stopped => "STOPPED;",
-            Word::Refused => "REFUSED;",
-            Word::Partly => "PARTLY;",
-            Word::Done => "DONE:",
-        };
-        let gone = if tally.gone > 0 { format!(", {} gone already", tally.gone) } else { String::new() };
-        let but = if refused > 0 { format!(", {refused} refused") } else { String::new() };
-        let steps = transactions(tally.transactions);
-        format!("{word} {many} of {all} {done} in {steps}{gone}{but} (release {release})")
-    }
-
     /// The plan as a table.
     ///
     /// # Errors
     /// As the writer's.
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", escape(&self.answer()))?;
-        for note in self.notes {
-            writeln!(out, "NOTE {}", escape(note))?;
+        for note in &self.plan.notes {
+            writeln!(out, "NOTE {}", escape(&words::note(note)))?;
         }
         let word = if self.undoes.is_some() { "PUT BACK" } else { "RELEASE" };
         for (i, step) in self.plan.steps.iter().enumerate().take(self.limit(IN_ONE_LINE)) {
             writeln!(out, "{word} {}", escape(&step.work.subject()))?;
             match i < self.limit(IN_FULL) {
                 true => self.step_in_full(step, out)?,
-                false => writeln!(out, "  allowed: {}", escape(&step.reason))?,
+                false => writeln!(out, "  allowed: {}", escape(&words::grounds(&step.grounds)))?,
             }
         }
         if self.plan.steps.len() > self.limit(IN_ONE_LINE) {
@@ -111,13 +87,13 @@ impl Show<'_> {
         Ok(())
     }
 
-    fn step_in_full(&self, step: &Step, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "  allowed: {}", escape(&step.reason))?;
+    fn step_in_full(&self, step: &PlanStep, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "  allowed: {}", escape(&words::grounds(&step.grounds)))?;
         if step.holders.is_empty() {
             writeln!(out, "  holders: none")?;
         }
         for holder in &step.holders {
-            writeln!(out, "  holder: {} ({})", escape(&holder.who), holder.grade)?;
+            writeln!(out, "  holder: {} ({})", escape(&words::claimer(&holder.who)), holder.grade.word())?;
         }
         let (compared, changed): (Vec<&Change>, Vec<&Change>) =
             step.shown.changes().iter().partition(|c| c.after == After::Same);
@@ -149,67 +125,21 @@ impl Show<'_> {
         Ok(())
     }
 
-    fn refusals(&self, refusals: &[Refusal], out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn refusals(&self, refusals: &[Refusal], out: &mut dyn Write) -> io::Result<()> {
         let limit = self.limit(REFUSALS);
-        for Refusal { rule, subject, words } in refusals.iter().take(limit) {
-            writeln!(out, "REFUSED {}  rule {rule}: {}", escape(subject), escape(words))?;
+        for refusal in refusals.iter().take(limit) {
+            let (subject, rule, words) = (&refusal.subject, refusal.rule().number(), words::refusal(refusal));
+            writeln!(out, "REFUSED {}  rule {rule}: {}", escape(subject), escape(&words))?;
         }
         if refusals.len() > limit {
             writeln!(out, "… {} more refused; --all shows them", refusals.len() - limit)?;
         }
         Ok(())
     }
-
-    /// The outcome as a table.
-    ///
-    /// # Errors
-    /// As the writer's.
-    pub fn outcome(&self, release: i64, tally: &Tally, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.answer_of(release, tally))?;
-        self.refusals(&tally.refused, out)?;
-        if let Some(error) = &tally.unknown {
-            writeln!(out, "UNKNOWN because {}", escape(&crate::error::chain(error)))?;
-            writeln!(out, "  the next `ipaudit release` looks it up before anything else")?;
-        }
-        if tally.left > 0 {
-            let left = transactions(tally.left);
-            writeln!(out, "{left} not begun: run the same command again to go on")?;
-        }
-        Ok(())
-    }
-
-    /// Plan and outcome as one versioned document; `done`: the number of the release and what became of it.
-    pub fn document(&self, done: Option<(i64, &Tally)>, exit: Exit) -> Value {
-        let plan = self.plan;
-        json!({
-            "schema": "ipaudit/release/v1",
-            "answer": done.map_or_else(|| self.answer(), |(release, tally)| self.answer_of(release, tally)),
-            "release": done.map(|(release, _)| release),
-            "undoes": self.undoes,
-            "dry": done.is_none(),
-            "notes": self.notes,
-            "plan": {
-                "steps": plan.steps.iter().map(step_json).collect::<Vec<_>>(),
-                "refused": refused_json(&plan.refusals),
-                "beyond_max": plan.beyond_max,
-            },
-            "outcome": done.map(|(_, t)| json!({
-                "done": t.done,
-                "gone": t.gone,
-                "transactions": t.transactions,
-                "refused": refused_json(&t.refused),
-                "unknown": t.unknown.as_ref().map(|e| crate::error::chain(e)),
-                "failed": t.failed.as_ref().map(|e| crate::error::chain(e)),
-                "stopped": t.stopped,
-                "left": t.left,
-            })),
-            "exit_code": exit.code(),
-        })
-    }
 }
 
 /// How many things are refused; one may have many reasons.
-fn things(plan: &[Refusal], outcome: &[Refusal]) -> usize {
+pub(super) fn things(plan: &[Refusal], outcome: &[Refusal]) -> usize {
     plan.iter().chain(outcome).map(|r| r.subject.as_str()).collect::<BTreeSet<_>>().len()
 }
 
@@ -217,7 +147,7 @@ fn many(number: usize, one: &str, more: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { more })
 }
 
-fn transactions(number: usize) -> String {
+pub(super) fn transactions(number: usize) -> String {
     many(number, "transaction", "transactions")
 }
 
@@ -243,32 +173,5 @@ pub fn subjects(plan: &Plan) -> String {
     [leaked, orphans].into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
-fn step_json(step: &Step) -> Value {
-    json!({
-        "subject": step.work.subject(),
-        "reason": step.reason,
-        "holders": step.holders.iter().map(|h| json!({"who": h.who, "grade": h.grade})).collect::<Vec<_>>(),
-        "keys": step.shown.changes().iter().map(key_json).collect::<Vec<_>>(),
-    })
-}
-
-fn key_json(change: &Change) -> Value {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (action, after) = match &change.after {
-        After::Same => ("compare", None),
-        After::Put(value) => ("put", Some(text(value))),
-        After::Delete => ("delete", None),
-    };
-    json!({
-        "key": key_text(&change.key),
-        "action": action,
-        "why": change.why,
-        "mod_revision": change.before.as_ref().map(|b| b.mod_revision),
-        "before": change.before.as_ref().filter(|_| action != "compare").map(|b| text(&b.value)),
-        "after": after,
-    })
-}
-
-fn refused_json(refusals: &[Refusal]) -> Vec<Value> {
-    refusals.iter().map(|r| json!({"rule": r.rule, "subject": r.subject, "words": r.words})).collect()
-}
+#[cfg(test)]
+pub(super) mod tests;

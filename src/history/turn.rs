@@ -8,13 +8,8 @@
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use crate::cli::output::Streams;
 use crate::error::Error;
-
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Held for as long as it lives.
 #[derive(Debug)]
@@ -39,38 +34,6 @@ impl Turn {
             Ok(()) => Ok(Some(Turn { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(e)) => Err(failed(e)),
-        }
-    }
-
-    /// Waits for the turn, `patience` at most; `None` when the run is stopped meanwhile.
-    ///
-    /// # Errors
-    /// As [`Turn::take`], and when the other run takes longer.
-    pub async fn wait(
-        db: &Path,
-        patience: Duration,
-        stop: &AtomicBool,
-        streams: &Streams,
-    ) -> Result<Option<Turn>, Error> {
-        let until = tokio::time::Instant::now() + patience;
-        let mut told = false;
-        loop {
-            if let Some(turn) = Turn::take(db)? {
-                return Ok(Some(turn));
-            }
-            if stop.load(Ordering::SeqCst) {
-                return Ok(None);
-            }
-            if !told {
-                streams.note("another release over this history is writing: waiting for its end");
-                told = true;
-            }
-            if tokio::time::Instant::now() >= until {
-                return Err(Error::input("carry out a plan")
-                    .cause("another release over this history is still writing")
-                    .hint("nothing was written; run the command again when the other one is through (--db-wait)"));
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 }

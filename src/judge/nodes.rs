@@ -1,9 +1,9 @@
-//! The owner's node as rule 3 wants to know it, and the operator's `--node-is-off`.
+//! The owner's node as rule 3 wants to know it.
 
 use crate::checks::World;
 use crate::ledger::Standing;
 use crate::model::{KubeNode, Name};
-use crate::plan::circumstances::{AgainNode, NodeNow};
+use crate::plan::circumstances::{AgainNode, NodeNow, NodeUnknown};
 
 /// The Kubernetes node of one of Calico's names.
 fn kubernetes_node<'w>(world: &World<'w>, node: Name) -> Option<&'w KubeNode> {
@@ -19,7 +19,7 @@ pub fn now(world: &World<'_>, exclusive: bool, node: Name) -> NodeNow {
         Standing::Ours => match kubernetes_node(world, node) {
             Some(found) if found.ready == Some(true) => NodeNow::Ready,
             Some(_) => NodeNow::NotReady,
-            None => NodeNow::Unknown("Kubernetes no longer knows it".to_owned()),
+            None => NodeNow::Unknown(NodeUnknown::Lost),
         },
         // Another cluster on this datastore loses its Calico Nodes to our kube-controllers while its pods live on
         // (domain facts, section 8): only what the history knows as ours, or the operator's word, tells the two apart.
@@ -29,14 +29,10 @@ pub fn now(world: &World<'_>, exclusive: bool, node: Name) -> NodeNow {
                 && !world.ledger.scope.is_former(node)
                 && !world.past.is_some_and(|p| p.known_nodes.contains(text)) =>
         {
-            NodeNow::Unknown(
-                "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster uses \
-                 this datastore"
-                    .to_owned(),
-            )
+            NodeNow::Unknown(NodeUnknown::NeverOurs)
         }
         Standing::Departed => NodeNow::Departed(world.past.and_then(|p| p.gone_since.get(text).copied())),
-        Standing::Foreign => NodeNow::Unknown("it is not known to be this cluster's".to_owned()),
+        Standing::Foreign => NodeNow::Unknown(NodeUnknown::Foreign),
     }
 }
 
@@ -52,29 +48,6 @@ pub fn again(world: &World<'_>, node: Name, how: &NodeNow) -> Option<(String, Ag
         NodeNow::Departed(_) => Some((name(), AgainNode::Absent)),
         NodeNow::NotReady | NodeNow::Unknown(_) => None,
     }
-}
-
-/// `--node-is-off` as Calico's names: what was said may be Calico's or Kubernetes' name. Names that fit no node are told.
-pub fn off(world: &World<'_>, said: &[String]) -> (Vec<String>, Vec<String>) {
-    let (mut off, mut notes) = (Vec::new(), Vec::new());
-    let names = &world.snapshot.names;
-    for text in said {
-        let name = names.find(text);
-        let as_kubernetes = name.map_or(&[][..], |n| world.ledger.scope.calico_names(n));
-        off.extend(as_kubernetes.iter().map(|n| world.ledger.text(*n).to_owned()));
-        let is_calico = name.is_some_and(|n| {
-            world.ledger.calico_node(n).is_some()
-                || world.ledger.allocations.iter().any(|a| world.ledger.owner_node(a) == n)
-        });
-        match is_calico {
-            true => off.push(text.clone()),
-            false if as_kubernetes.is_empty() => {
-                notes.push(format!("--node-is-off {text}: neither Calico nor Kubernetes has a node of this name"));
-            }
-            false => {}
-        }
-    }
-    (off, notes)
 }
 
 #[cfg(test)]
@@ -101,7 +74,7 @@ mod tests {
         let known = Past { known_nodes: ["node-1".to_owned()].into(), gone_since, ..Past::default() };
         assert_eq!(how(&mut c, "node-1", &known, false), NodeNow::Departed(Some(Time(7))));
         let stranger = Past { known_nodes: Default::default(), ..known };
-        assert!(matches!(how(&mut c, "node-1", &stranger, false), NodeNow::Unknown(why) if why.contains("exclusive")));
+        assert!(matches!(how(&mut c, "node-1", &stranger, false), NodeNow::Unknown(NodeUnknown::NeverOurs)));
         assert_eq!(how(&mut c, "node-1", &stranger, true), NodeNow::Departed(Some(Time(7))));
     }
 
@@ -127,22 +100,5 @@ mod tests {
         assert_eq!(how(&mut c, "node-1", &Past::default(), false), NodeNow::Ready);
         c.snapshot.kube_nodes[0].ready = Some(false);
         assert_eq!(how(&mut c, "node-1", &Past::default(), false), NodeNow::NotReady);
-    }
-
-    #[test]
-    fn both_names_of_a_node_that_is_off_are_understood_and_others_told() {
-        let mut c = Cluster::healthy();
-        let kubernetes = c.snapshot.names.intern("ip-10-0-0-1");
-        c.snapshot.kube_nodes.iter_mut().find(|n| c.snapshot.names.get(n.name) == "node-1").unwrap().name = kubernetes;
-        let calico = c.snapshot.names.intern("node-1");
-        c.snapshot.calico_nodes.iter_mut().find(|n| n.name == calico).unwrap().kubernetes_name = Some(kubernetes);
-        let snapshot = c.snapshot();
-        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let said = |name: &str| off(&world, &[name.to_owned()]);
-        assert_eq!(said("node-1"), (vec!["node-1".to_owned()], vec![]));
-        assert_eq!(said("ip-10-0-0-1"), (vec!["node-1".to_owned()], vec![]));
-        let (none, notes) = said("node-l");
-        assert!(none.is_empty() && notes[0].contains("node-l: neither Calico nor Kubernetes"), "{notes:?}");
     }
 }

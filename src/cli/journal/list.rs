@@ -1,0 +1,58 @@
+//! `ipaudit release --list`: the releases of the past.
+
+use crate::cli::history_args::DbArgs;
+use crate::cli::output::Streams;
+use crate::cli::release::args::{PlanOutput, With};
+use crate::error::Error;
+use crate::exit::{Conclusion, Exit};
+use crate::history::query::Window;
+use crate::history::release::{ReleaseRow, StepOutcome, StepRow};
+use crate::render::json;
+use crate::render::release::list::{self, PastRelease, PastTransaction};
+
+/// Lists them: from the history alone, so it works when the cluster does not.
+///
+/// # Errors
+/// A history that cannot be read, and output that cannot be written.
+pub fn list(with: &With, streams: &Streams) -> Result<Exit, Error> {
+    let releases = all_releases(&with.db)?;
+    let mut text = Vec::new();
+    let written = match with.output {
+        PlanOutput::Json => json::indented(&list::document(&releases), &mut text),
+        PlanOutput::Table => list::table(&releases, &mut text),
+    };
+    written.map_err(|e| Error::own("print the releases").cause(e))?;
+    streams.print(&text)?;
+    Ok(Conclusion::Done.exit())
+}
+
+/// All releases that a history holds, of every cluster; none without a history. Nothing but the file is asked.
+fn all_releases(args: &DbArgs) -> Result<Vec<PastRelease>, Error> {
+    if !args.path()?.exists() {
+        return Ok(Vec::new());
+    }
+    args.look(|db| {
+        let mut releases = Vec::new();
+        for pair in db.pairs()? {
+            releases.extend(db.releases(pair.id, Window::ALL)?);
+        }
+        releases.sort_by_key(|r| r.id);
+        Ok(releases.into_iter().map(past_release).collect())
+    })
+}
+
+fn past_release(row: ReleaseRow) -> PastRelease {
+    let of = |step: StepRow| PastTransaction {
+        subjects: step.intent.subjects,
+        outcome: step.outcome.map(StepOutcome::word),
+        is_done: step.outcome == Some(StepOutcome::Applied),
+    };
+    PastRelease {
+        id: row.id,
+        undoes: row.undoes,
+        started: row.started,
+        finished: row.finished,
+        outcome: row.outcome,
+        transactions: row.steps.into_iter().map(of).collect(),
+    }
+}

@@ -1,0 +1,162 @@
+//! What the operator asked for, as handles and addresses of the snapshot.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::checks::addresses::leaked_address;
+use crate::checks::handles::orphaned_handle;
+use crate::checks::{Outcome, World, run_these};
+use crate::model::{Addr, Code, Finding, HandleId, SubjectKind, Time};
+use crate::plan::circumstances::Recurring;
+use crate::plan::refusal::{Note, Objection, Refusal};
+use crate::steady::{SecondLook, Settling};
+
+/// What the operator asks to be released.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// `--handle`, `--address`.
+    Named { handles: Vec<String>, addresses: Vec<Addr> },
+    /// `--code … --older-than …`, `--max` of them.
+    Found { code: Code, older_than: Duration, max: usize },
+}
+
+impl Wish {
+    /// As many as are found, not what the operator named himself.
+    pub const fn is_bulk(&self) -> bool {
+        matches!(self, Wish::Found { .. })
+    }
+
+    /// How many handles and addresses are named.
+    pub fn named(&self) -> usize {
+        match self {
+            Wish::Named { handles, addresses } => handles.len() + addresses.len(),
+            Wish::Found { .. } => 0,
+        }
+    }
+
+    /// What forbids it whatever is found: what the operator alone answers for (`knows`) goes one at a time (rule 7), and
+    /// what is chosen by its age needs somebody who has watched (rule 4).
+    pub fn refusals(&self, knows: bool, audits: u64) -> Vec<Refusal> {
+        let alone = (knows && self.named() != 1).then_some(Objection::OneAtATime);
+        let unwatched = (self.is_bulk() && audits == 0).then_some(Objection::NoHistory);
+        [alone, unwatched].into_iter().flatten().map(Refusal::of_run).collect()
+    }
+}
+
+/// One thing to be judged.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Quarry {
+    Handle(HandleId),
+    Address(Addr),
+}
+
+/// Everything that is to be judged.
+#[derive(Debug, Default)]
+pub struct Chosen {
+    pub wanted: Vec<Quarry>,
+    /// Named things that do not exist at all, and what is left out.
+    pub notes: Vec<Note>,
+    /// Found beyond `--max`.
+    pub beyond_max: usize,
+    /// Findings about what is wanted.
+    pub findings: Vec<Finding>,
+}
+
+impl Chosen {
+    /// What the second look reads again: what the findings rest on.
+    pub fn second_look(&mut self, now: Time) -> SecondLook {
+        let findings = std::mem::take(&mut self.findings);
+        let settling = Settling { past: None, now, settle: Duration::ZERO };
+        settling.second_look(&Outcome { findings, skipped: Vec::new() })
+    }
+}
+
+/// Chooses by name or by code.
+pub fn choose(wish: &Wish, world: &World<'_>) -> Chosen {
+    let findings = run_these(world, &[&leaked_address::CHECK, &orphaned_handle::CHECK]).findings;
+    match wish {
+        Wish::Named { handles, addresses } => by_name(handles, addresses, world, findings),
+        Wish::Found { code, older_than, max } => by_code(*code, *older_than, *max, world, findings),
+    }
+}
+
+fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: Vec<Finding>) -> Chosen {
+    let mut chosen = Chosen::default();
+    let mut wanted = BTreeSet::new();
+    for id in handles {
+        match HandleId::find(&world.snapshot.names, id) {
+            Some(id) => drop(wanted.insert(Quarry::Handle(id))),
+            None => chosen.notes.push(Note::NoSuchHandle(id.clone())),
+        }
+    }
+    wanted.extend(addresses.iter().copied().map(Quarry::Address));
+    let mut subjects: BTreeSet<String> = addresses.iter().map(ToString::to_string).collect();
+    for wanted in &wanted {
+        let id = match wanted {
+            Quarry::Handle(id) => Some(*id),
+            Quarry::Address(a) => world.ledger.allocations_at(*a).first().and_then(|a| world.ledger.handle_of(a)),
+        };
+        if let Some(id) = id {
+            subjects.extend(world.ledger.allocations_of(id).map(|a| a.address.to_string()));
+            subjects.insert(id.text(&world.snapshot.names));
+        }
+    }
+    let about = |f: &Finding| subjects.contains(crate::model::handle::sanitised(&f.subject.id));
+    chosen.findings = findings.into_iter().filter(about).collect();
+    chosen.wanted = wanted.into_iter().collect();
+    chosen
+}
+
+/// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
+fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
+    let mut old: Vec<(Time, Finding)> = findings
+        .into_iter()
+        .filter(|f| f.code == code)
+        .filter_map(|f| first_seen(world, &f).map(|since| (since, f)))
+        .filter(|(since, _)| world.snapshot.now.since(*since) >= older_than)
+        .collect();
+    old.sort_by(|a, b| (a.0, &a.1.subject.id).cmp(&(b.0, &b.1.subject.id)));
+    let mut chosen = Chosen::default();
+    let (mut seen, mut recurring) = (BTreeSet::new(), BTreeSet::new());
+    let mut about = Vec::new();
+    for (_, finding) in old {
+        let Some(wanted) = wanted_of(world, &finding) else { continue };
+        if let Quarry::Handle(id) = wanted
+            && code == orphaned_handle::CHECK.code
+            && Recurring::of(&world.snapshot.names, id).is_some()
+        {
+            recurring.insert(id);
+            continue;
+        }
+        if seen.insert(wanted) {
+            chosen.wanted.push(wanted);
+        }
+        about.push((wanted, finding));
+    }
+    let first = recurring.first().map(|id: &HandleId| id.text(&world.snapshot.names));
+    chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first)));
+    // Rule 10.
+    let now = chosen.wanted.len().min(max);
+    chosen.beyond_max = chosen.wanted.len() - now;
+    chosen.wanted.truncate(now);
+    let chosen_ones: BTreeSet<Quarry> = chosen.wanted.iter().copied().collect();
+    chosen.findings = about.into_iter().filter(|(w, _)| chosen_ones.contains(w)).map(|(_, f)| f).collect();
+    chosen
+}
+
+fn first_seen(world: &World<'_>, finding: &Finding) -> Option<Time> {
+    let open = &world.past?.open;
+    open.get(finding.code, finding.subject.kind, &finding.subject.id).map(|known| known.first_seen)
+}
+
+fn wanted_of(world: &World<'_>, finding: &Finding) -> Option<Quarry> {
+    if finding.subject.kind == SubjectKind::Handle {
+        return HandleId::find(&world.snapshot.names, &finding.subject.id).map(Quarry::Handle);
+    }
+    let address: Addr = finding.subject.id.parse().ok()?;
+    let allocation = world.ledger.allocations_at(address).first()?;
+    Some(world.ledger.handle_of(allocation).map_or(Quarry::Address(address), Quarry::Handle))
+}
+
+#[cfg(test)]
+mod tests;

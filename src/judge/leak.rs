@@ -1,0 +1,187 @@
+//! Judges each wanted thing once: what passes is a candidate for a step, what does not is refused by its rules.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::case::Case;
+use super::choose::Quarry;
+use crate::checks::handles::orphaned_handle;
+use crate::decode::keys::record_key;
+use crate::ledger::{Allocation, Tally};
+use crate::model::{Addr, Block, Cidr, Handle, HandleId, keys::key_text};
+use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
+use crate::plan::confirm::{Candidate, Plan, Work};
+use crate::plan::orphans::{self, Orphan};
+use crate::plan::refusal::{Note, Objection, Refusal};
+use crate::plan::release::Extent;
+use crate::plan::rules;
+
+/// What one handle or address came to.
+#[derive(Debug)]
+pub enum Judged {
+    Go(Box<Candidate>),
+    Refused(Vec<Refusal>),
+    /// There is nothing of it (any more).
+    Nothing(Note),
+}
+
+impl<'w> Case<'w> {
+    /// Judges each wanted thing once, and gathers orphans into batches. Refusals and notes go into the plan; what passes
+    /// comes back, without its bytes.
+    pub fn judge(&self, wanted: &[Quarry], plan: &mut Plan) -> Vec<Candidate> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        let mut orphaned: Vec<Orphan> = Vec::new();
+        let mut grounds = Vec::new();
+        // An address and its handle, or two addresses of it, are refused for the same reasons: each is told once.
+        let mut told: HashSet<Refusal> = plan.refusals.iter().cloned().collect();
+        for wanted in wanted {
+            let judged = match wanted {
+                Quarry::Handle(id) => self.handle(*id),
+                Quarry::Address(address) => self.address(*address),
+            };
+            match judged {
+                Judged::Nothing(note) => plan.notes.push(note),
+                Judged::Refused(refused) => {
+                    plan.refusals.extend(refused.into_iter().filter(|r| told.insert(r.clone())))
+                }
+                Judged::Go(candidate) => match candidate.work {
+                    Work::Orphans(list) => {
+                        grounds = candidate.grounds;
+                        orphaned.extend(list);
+                    }
+                    // An address and its handle may both have been named.
+                    ref work if candidates.iter().any(|c| c.work == *work) => {}
+                    _ => candidates.push(*candidate),
+                },
+            }
+        }
+        orphaned.sort_by(|a, b| a.key.cmp(&b.key));
+        orphaned.dedup();
+        candidates.extend(orphans::batches(orphaned).into_iter().map(|batch| Candidate {
+            work: Work::Orphans(batch),
+            grounds: grounds.clone(),
+            holders: Vec::new(),
+            again: Vec::new(),
+        }));
+        candidates
+    }
+
+    /// Judges everything of one handle id. The operator's word lets an orphan of this id go, and no address.
+    pub fn handle(&self, id: HandleId) -> Judged {
+        let text = id.text(&self.world.snapshot.names);
+        let allocations: Vec<&Allocation> = self.world.ledger.allocations_of(id).collect();
+        match allocations.is_empty() {
+            true => self.orphan(id, &text),
+            false => self.leak(Some(id), &text, &allocations, Extent::Whole),
+        }
+    }
+
+    /// Judges one address: with the rest of its handle, or alone by the operator's word.
+    pub fn address(&self, address: Addr) -> Judged {
+        let found = self.world.ledger.allocations_at(address);
+        let Some(allocation) = found.first() else {
+            return Judged::Nothing(Note::NotAllocated(address));
+        };
+        let handle = self.world.ledger.handle_of(allocation);
+        // The operator's word is for what is special; anything else goes as a whole or not at all (rule 6).
+        let alone = self.word.knows && self.special(allocation).is_some();
+        match handle.filter(|_| !alone) {
+            Some(id) => self.handle(id),
+            None => self.leak(handle, &address.to_string(), &[allocation], Extent::One),
+        }
+    }
+
+    /// The orphaned objects of a handle id.
+    fn orphan(&self, id: HandleId, text: &str) -> Judged {
+        let Some(tally) = self.tally(id) else {
+            return Judged::Nothing(Note::NoSuchHandle(text.to_owned()));
+        };
+        let refuse = |objection| Judged::Refused(vec![Refusal::new(text, objection)]);
+        if !orphaned_handle::is_orphaned(&self.world, &tally) {
+            return refuse(Objection::NotOrphaned);
+        }
+        if let Some(key) = self.shadow(id) {
+            return refuse(Objection::Shadowed(key));
+        }
+        let grace = self.world.snapshot.kube_controllers.grace();
+        let whose = Recurring::of(&self.world.snapshot.names, id);
+        let mut objections: Vec<Objection> = rules::automatically(whose, self.word.knows).err().into_iter().collect();
+        for object in tally.objects {
+            let asked = whose.is_some() || !self.word.skip_age;
+            let very = || orphaned_handle::stamp(&self.world, &tally, object);
+            let seen = if asked { self.observed.handle(&self.orphan_of(object).id, very()) } else { None };
+            objections.extend(rules::observed(whose, seen, grace, self.word.skip_age).err());
+        }
+        if !objections.is_empty() {
+            let refused = objections.into_iter().map(|objection| Refusal::new(text, objection));
+            return Judged::Refused(refused.collect());
+        }
+        let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
+        let grounds = vec![Ground::Orphaned(whose)];
+        let work = Work::Orphans(orphans);
+        Judged::Go(Box::new(Candidate { work, grounds, holders: Vec::new(), again: Vec::new() }))
+    }
+
+    /// A block under a second, non-canonical key that names the handle: every scan sees it and nobody can write it.
+    fn shadow(&self, id: HandleId) -> Option<String> {
+        let snapshot = self.world.snapshot;
+        let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at.is_none());
+        let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
+        let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
+        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&record_key(&snapshot.names, b)))
+    }
+
+    pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
+        let all = &self.world.snapshot.handles;
+        let start = all.partition_point(|h| h.id < id);
+        let end = start + all.get(start..)?.partition_point(|h| h.id == id);
+        let objects: &'w [Handle] = all.get(start..end).filter(|o| !o.is_empty())?;
+        let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect::<Vec<_>>().into();
+        Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
+    }
+
+    fn orphan_of(&self, object: &Handle) -> Orphan {
+        let names = &self.world.snapshot.names;
+        let id = match &object.odd_id {
+            Some(bytes) => key_text(bytes),
+            None => object.id.text(names),
+        };
+        let mut blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
+        blocks.dedup();
+        Orphan { id, key: record_key(names, object), mod_revision: object.meta.mod_revision, blocks }
+    }
+
+    fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Judged {
+        let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
+        let snapshot = self.world.snapshot;
+        // One at a time: the word is for the address that was named, not for the others of its handle.
+        let word = OperatorWord { knows: self.word.knows && extent == Extent::One, ..self.word.clone() };
+        let mut refused = rules::refusals(&addresses, &word, snapshot.now, snapshot.kube_controllers.grace());
+        let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
+        let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
+        let mut of_handle: Vec<Objection> =
+            id.and_then(|id| self.shadow(id)).map(Objection::Shadowed).into_iter().collect();
+        if passing > 0 {
+            of_handle.extend(rules::all_or_none(passing, addresses.len()).err());
+        }
+        refused.extend(of_handle.into_iter().map(|objection| Refusal::new(subject, objection)));
+        if !refused.is_empty() {
+            for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
+                refusal.of_handle = Some(subject.to_owned());
+            }
+            return Judged::Refused(refused);
+        }
+        let mut holders: Vec<HolderNow> = addresses.iter().flat_map(|a| a.holders.clone()).collect();
+        holders.dedup();
+        let ground = |a: &Address| match &a.proof {
+            Some(proof) => Ground::Leaked(proof.clone()),
+            None => Ground::Word(a.special.clone()),
+        };
+        let grounds = addresses.iter().map(ground).collect();
+        let again = self.again(allocations, &addresses);
+        let work = Work::Release(self.target(id, allocations, &addresses, extent));
+        Judged::Go(Box::new(Candidate { work, grounds, holders, again }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

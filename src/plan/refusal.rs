@@ -1,0 +1,282 @@
+//! Why something may not be done, as values: the ten rules, and each reason that a rule can give. Every sentence that
+//! people read of them stands in one table, `render/release/words.rs`.
+
+use std::time::Duration;
+
+use super::circumstances::{
+    Fork, HolderNow, Lacking, Nameless, NodeDoubt, PodChange, PodDoubt, Recurring, Special, Surge,
+};
+use crate::model::{Addr, Cidr, ClockPair, EtcdAlarm, Input, InputState, Time};
+
+/// The ten rules of a release, as in docs/release.md. The first and the last refuse nothing: without a yes nothing is
+/// asked, and what is beyond `--max` waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum Rule {
+    Dry = 1,
+    Gates,
+    Proof,
+    Age,
+    Again,
+    Whole,
+    Never,
+    Transaction,
+    Recorded,
+    Many,
+}
+
+impl Rule {
+    /// 1 to 10; never changes.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// How docs/release.md calls it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Rule::Dry => "Dry by default",
+            Rule::Gates => "Gates for the whole run",
+            Rule::Proof => "Proof",
+            Rule::Age => "Age",
+            Rule::Again => "Read again right now",
+            Rule::Whole => "All or none",
+            Rule::Never => "Never automatically",
+            Rule::Transaction => "One etcd transaction a handle",
+            Rule::Recorded => "Recorded",
+            Rule::Many => "Many at once",
+        }
+    }
+}
+
+/// The subject of a refusal that concerns the whole run.
+pub const RUN: &str = "run";
+
+/// What may not be done, and why.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Refusal {
+    /// What is refused: a handle's id, an address, or [`RUN`] for all of it.
+    pub subject: String,
+    pub objection: Objection,
+    /// The handle that was asked for, when the subject is one of its addresses.
+    pub of_handle: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(subject: impl Into<String>, objection: Objection) -> Refusal {
+        Refusal { subject: subject.into(), objection, of_handle: None }
+    }
+
+    /// One that concerns the whole run.
+    pub fn of_run(objection: Objection) -> Refusal {
+        Refusal::new(RUN, objection)
+    }
+
+    /// The rule that refuses.
+    pub const fn rule(&self) -> Rule {
+        self.objection.rule()
+    }
+}
+
+/// Everything that can be said against a release or an undo. Keys are text; `why` is somebody else's sentence.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Objection {
+    // ---- rule 2 ----
+    Alarm(EtcdAlarm),
+    /// API server and datastore do not provably belong together.
+    Unpaired(String),
+    NodesUnread,
+    Nameless(Nameless),
+    Forked(Fork),
+    /// With its detail, which may be empty.
+    InputMissing(Input, InputState, String),
+    /// The first key that does not decode, and how many more there are.
+    Undecoded(String, usize),
+    /// The first block with an allocation that leads nowhere, and how many more there are.
+    LeadsNowhere(String, usize),
+    ClockBehind {
+        ours: Time,
+        last_audit: Time,
+    },
+    /// More than `most` apart.
+    ClocksApart {
+        pair: ClockPair,
+        most: Duration,
+    },
+    ClockUntold,
+    Locked,
+    /// Nothing to compare leaks with.
+    NoEarlierAudit,
+    Surge(Surge),
+    /// Locked between the plan and its bytes.
+    LockedMeanwhile,
+    /// `IPAMConfig` does not decode.
+    SettingsUndecoded(String),
+    HandleUndecoded(String),
+    BlockUndecoded(Cidr, String),
+    /// Undo: the release was in another datastore or for another cluster.
+    OtherPair,
+    ForkedSince(Fork),
+    // ---- rule 3 ----
+    Unproven,
+    Held(HolderNow),
+    /// An endpoint whose pod is not proven gone.
+    EndpointHas(String),
+    /// A stale endpoint on a node of which nobody knows enough.
+    EndpointOn {
+        endpoint: String,
+        node: String,
+        doubt: NodeDoubt,
+    },
+    Node(String, NodeDoubt),
+    NotOrphaned,
+    /// Another block, under this key, names the handle too.
+    Shadowed(String),
+    /// Undo: somebody has the address now.
+    HeldNow(Addr, HolderNow),
+    // ---- rule 4 ----
+    TooYoung(Lacking),
+    /// The same where `--skip-age` does not help.
+    TooYoungInAnyCase(Lacking),
+    /// No audit counts this.
+    Unwatched,
+    NoHistory,
+    // ---- rule 5 ----
+    PodChanged(PodChange),
+    NotReadAgain(PodDoubt),
+    /// The last look, right before the write.
+    FilesAgain,
+    PodUnanswered(String, String),
+    PodGone(String),
+    PodOther(String),
+    NodeUnanswered(String, String),
+    NodeOther(String),
+    // ---- rule 6 ----
+    NotAll {
+        failing: usize,
+        all: usize,
+    },
+    NoWayBack(Cidr, Obstacle),
+    // ---- rule 7 ----
+    Special(Special),
+    IdComesAgain(Recurring),
+    OneAtATime,
+    // ---- rule 8 ----
+    /// The bytes cannot be edited, or no transaction can be made of them; the block, where it is one's.
+    Uneditable(Option<Cidr>, String),
+    // ---- rule 9 ----
+    ChangedHands(Hands),
+    /// A handle that names more and more blocks, the more are read.
+    MoreBlocks,
+    /// Somebody else was faster, so many times.
+    WrittenOver(usize),
+    /// Undo: of the release itself.
+    UnderWay,
+    OutcomeUnknown,
+    Undone,
+    NothingBack(NothingBack),
+}
+
+impl Objection {
+    /// The rule that it falls under.
+    pub const fn rule(&self) -> Rule {
+        use Objection as O;
+        match self {
+            O::Alarm(_) | O::Unpaired(_) | O::NodesUnread | O::Nameless(_) | O::Forked(_) => Rule::Gates,
+            O::InputMissing(..) | O::Undecoded(..) | O::LeadsNowhere(..) => Rule::Gates,
+            O::ClockBehind { .. } | O::ClocksApart { .. } | O::ClockUntold | O::Locked => Rule::Gates,
+            O::NoEarlierAudit | O::Surge(_) | O::LockedMeanwhile | O::SettingsUndecoded(_) => Rule::Gates,
+            O::HandleUndecoded(_) | O::BlockUndecoded(..) | O::OtherPair | O::ForkedSince(_) => Rule::Gates,
+            O::Unproven | O::Held(_) | O::EndpointHas(_) | O::EndpointOn { .. } | O::Node(..) => Rule::Proof,
+            O::NotOrphaned | O::Shadowed(_) | O::HeldNow(..) => Rule::Proof,
+            O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::NoHistory => Rule::Age,
+            O::PodChanged(_) | O::NotReadAgain(_) | O::FilesAgain | O::PodUnanswered(..) => Rule::Again,
+            O::PodGone(_) | O::PodOther(_) | O::NodeUnanswered(..) | O::NodeOther(_) => Rule::Again,
+            O::NotAll { .. } | O::NoWayBack(..) => Rule::Whole,
+            O::Special(_) | O::IdComesAgain(_) | O::OneAtATime => Rule::Never,
+            O::Uneditable(..) => Rule::Transaction,
+            O::ChangedHands(_) | O::MoreBlocks | O::WrittenOver(_) | O::UnderWay => Rule::Recorded,
+            O::OutcomeUnknown | O::Undone | O::NothingBack(_) => Rule::Recorded,
+        }
+    }
+
+    /// Whether Kubernetes gave no answer at all: the next step would wait as long for the same.
+    pub const fn is_unanswered(&self) -> bool {
+        matches!(self, Objection::PodUnanswered(..) | Objection::NodeUnanswered(..))
+    }
+}
+
+/// What is not the same thing any more.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Hands {
+    BlockGone(Cidr),
+    /// The address belongs to another allocation.
+    OtherAllocation(Addr),
+    /// The handle has another address of the block.
+    MoreOfHandle(Cidr),
+    /// The endpoint or handle of this name was written.
+    Written(String),
+    /// A block has an address of an orphaned handle.
+    TakenUp(Cidr),
+}
+
+/// Why a deleted block cannot come back.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Obstacle {
+    NoPool,
+    Overlapped,
+    Claimed,
+}
+
+/// Why a release leaves nothing to be put back.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum NothingBack {
+    WroteNothing,
+    /// Orphaned handles alone.
+    NoAddress,
+    /// The block as it was recorded cannot be read.
+    Unreadable(Cidr, String),
+}
+
+/// What is said beside a plan: it stops nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    NoSuchHandle(String),
+    NotAllocated(Addr),
+    /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
+    LeftOut(usize, String),
+    /// `--node-is-off` of a name that fits no node.
+    NoSuchNode(String),
+    /// All handles of a batch are gone or changed hands; its name.
+    AllGone(String),
+    /// Undo: the pod (namespace, name) that holds the address now is the one to restart.
+    Restart(Addr, String, String),
+    /// Where the history would be.
+    NoHistoryAt(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rules_are_those_of_the_manual() {
+        let manual = include_str!("../../docs/release.md");
+        let all = [
+            Rule::Dry,
+            Rule::Gates,
+            Rule::Proof,
+            Rule::Age,
+            Rule::Again,
+            Rule::Whole,
+            Rule::Never,
+            Rule::Transaction,
+            Rule::Recorded,
+            Rule::Many,
+        ];
+        for (rule, number) in all.into_iter().zip(1..) {
+            assert_eq!(rule.number(), number);
+            let heading = format!("\n{number}. **{}", rule.word());
+            assert!(manual.contains(&heading), "{heading}");
+        }
+    }
+}

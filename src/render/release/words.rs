@@ -1,0 +1,348 @@
+//! The one table of words for what a release says: refusals by each rule, what allows a step, notes.
+//!
+//! The texts are read by people and compared by scripts; nobody else makes one. Foreign names come in as they are and
+//! are escaped by whoever prints.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
+use crate::checks::blocks::invalid_block;
+use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
+use crate::checks::evidence::shell;
+use crate::checks::handles::orphaned_handle;
+use crate::model::{EtcdAlarm, keys::IPAM_CONFIG};
+use crate::plan::circumstances::{
+    Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
+    Proven, Recurring, Special,
+};
+use crate::plan::refusal::{Hands, Note, NothingBack, Objection, Obstacle, Refusal};
+use crate::plan::rules::AUDITS;
+
+/// One sentence for people.
+pub fn refusal(refusal: &Refusal) -> String {
+    let words = objection(&refusal.objection);
+    match &refusal.of_handle {
+        // Who asked for a handle finds it in every reason.
+        Some(handle) => format!("{words} (handle {handle})"),
+        None => words,
+    }
+}
+
+fn objection(objection: &Objection) -> String {
+    use Objection as O;
+    match objection {
+        O::Alarm(raised) => alarm(raised),
+        O::Unpaired(why) => format!("nobody knows that this API server and this datastore belong together: {why}"),
+        O::NodesUnread => "Kubernetes' nodes could not be read, so nobody knows whose the addresses are".to_owned(),
+        O::Nameless(why) => format!("what is released could not be recorded: {}", nameless(why)),
+        O::Forked(how) => format!("the datastore was restored or replaced since it was observed ({})", fork(how)),
+        O::InputMissing(input, state, detail) => {
+            let why = if detail.is_empty() { state.word() } else { detail };
+            format!("{} could not be read completely: {why}", input.word())
+        }
+        O::Undecoded(first, more) => {
+            let (these, do_not) = match more {
+                0 => (first.clone(), "does not decode"),
+                more => (format!("{first} and {more} more"), "do not decode"),
+            };
+            format!("{these} {do_not}, and may hide a holder ({})", undecodable_value::CHECK.code)
+        }
+        O::LeadsNowhere(first, more) => {
+            let more = if *more == 0 { String::new() } else { format!(" and {more} more blocks") };
+            let code = invalid_block::CHECK.code;
+            format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is ({code})")
+        }
+        O::ClockBehind { ours, last_audit } => {
+            format!("this machine's clock ({ours}) is behind the last audit ({last_audit})")
+        }
+        O::ClocksApart { pair, most } => {
+            let (ours, theirs, most) = (pair.ours, pair.theirs, most.as_secs());
+            format!("this machine's clock ({ours}) and the API server's ({theirs}) are more than {most}s apart")
+        }
+        O::ClockUntold => "the API server did not tell its time".to_owned(),
+        O::Locked => "the datastore is locked (datastoreReady is not true): somebody migrates or repairs it".to_owned(),
+        O::NoEarlierAudit => "no earlier audit says how many addresses are newly leaked".to_owned(),
+        O::Surge(surge) => {
+            let (newly, all, place) = (surge.newly_leaked, surge.allocations, &surge.place);
+            format!("a sudden mass leak: {newly} of {all} allocations of {place} are leaked since the last audit")
+        }
+        O::LockedMeanwhile => "the datastore is locked".to_owned(),
+        O::SettingsUndecoded(why) => format!("{IPAM_CONFIG}: {why}"),
+        O::HandleUndecoded(why) => format!("its handle: {why}"),
+        O::BlockUndecoded(block, why) => format!("block {block}: {why}"),
+        O::OtherPair => "it was released in another datastore, or for another Kubernetes cluster".to_owned(),
+        O::ForkedSince(how) => {
+            format!("the datastore was restored or replaced since the release ({})", fork(how))
+        }
+
+        O::Unproven => format!("it is not proven leaked ({})", leaked_address::CHECK.code),
+        O::Held(HolderNow { who, grade }) => format!("{} is a {} holder", claimer(who), grade.word()),
+        O::EndpointHas(endpoint) => format!("endpoint {endpoint} has it, and its pod is not proven gone"),
+        O::EndpointOn { endpoint, node, doubt } => format!("endpoint {endpoint} has it: {}", node_doubt(node, doubt)),
+        O::Node(node, doubt) => node_doubt(node, doubt),
+        O::NotOrphaned => format!(
+            "it is not proven orphaned ({}): an endpoint has its container, or a value does not decode",
+            orphaned_handle::CHECK.code
+        ),
+        O::Shadowed(key) => format!("block {key} names it too, and another block of the same range is in use"),
+        O::HeldNow(address, HolderNow { who, grade }) => format!(
+            "{address} is held by {} ({}): putting it back would give it to two ({})",
+            claimer(who),
+            grade.word(),
+            duplicate_pod_address::CHECK.code
+        ),
+
+        O::TooYoung(what) => format!("{}; run `ipaudit audit` again later, or --skip-age", lacking(what)),
+        O::TooYoungInAnyCase(what) => {
+            let words = lacking(what);
+            format!("{words}; run `ipaudit audit` again later (its id comes again, --skip-age does not waive this)")
+        }
+        O::Unwatched => {
+            "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age".to_owned()
+        }
+        O::NoHistory => {
+            "the history has no audit of this cluster, so nobody knows how old anything is; run `ipaudit audit`"
+                .to_owned()
+        }
+
+        O::PodChanged(PodChange::MayHold) => "read again right now: its pod may hold it now".to_owned(),
+        O::PodChanged(PodChange::Anew) => "read again right now: a pod of this name was created meanwhile".to_owned(),
+        O::NotReadAgain(doubt) => {
+            let why = match doubt {
+                PodDoubt::NamesNone => "it names no pod",
+                PodDoubt::Files => "Kubernetes was read from files, and files cannot be asked",
+                PodDoubt::Failed(why) => why,
+            };
+            format!("it could not be read again right now: {why}")
+        }
+        O::FilesAgain => "Kubernetes was read from files, and files cannot be asked again".to_owned(),
+        O::PodUnanswered(pod, why) => format!("pod {pod} could not be read again right now: {why}"),
+        O::PodGone(pod) => format!("pod {pod} is gone now: judge anew"),
+        O::PodOther(pod) => format!("pod {pod} is another one or changed meanwhile"),
+        O::NodeUnanswered(node, why) => format!("node {node} could not be read again right now: {why}"),
+        O::NodeOther(node) => format!("node {node} is not what it was any more"),
+
+        O::NotAll { failing, all } => format!("{failing} of its {all} addresses may not be released, so none is"),
+        O::NoWayBack(block, obstacle) => {
+            let why = match obstacle {
+                Obstacle::NoPool => "no pool covers it with blocks of that size any more",
+                Obstacle::Overlapped => "another block overlaps it",
+                Obstacle::Claimed => "a node has claimed it",
+            };
+            format!("block {block} was deleted and cannot come back: {why}")
+        }
+
+        O::Special(what) => {
+            let way = if what.is_never() { "" } else { "; only by --address with --i-know-what-this-is" };
+            format!("it is {}{way}", special(what))
+        }
+        O::IdComesAgain(whose) => format!(
+            "it is {}, whose id comes again; only alone, by --handle with --i-know-what-this-is",
+            recurring(*whose)
+        ),
+        O::OneAtATime => "--i-know-what-this-is goes with exactly one --address or --handle".to_owned(),
+
+        O::Uneditable(None, why) => why.clone(),
+        O::Uneditable(Some(block), why) => format!("{block}: {why}"),
+
+        O::ChangedHands(hands) => format!("changed hands: {}", changed(hands)),
+        O::MoreBlocks => "it names more and more blocks".to_owned(),
+        O::WrittenOver(times) => format!("somebody else wrote these keys {times} times meanwhile: try again later"),
+        O::UnderWay => "it is still under way".to_owned(),
+        O::OutcomeUnknown => "its outcome is not known".to_owned(),
+        O::Undone => "it was undone already".to_owned(),
+        O::NothingBack(NothingBack::WroteNothing) => "it wrote nothing".to_owned(),
+        O::NothingBack(NothingBack::NoAddress) => {
+            "no address was released: an ADD creates its handle anew, nothing is to be put back".to_owned()
+        }
+        O::NothingBack(NothingBack::Unreadable(block, why)) => format!("block {block} as it was recorded: {why}"),
+    }
+}
+
+fn alarm(alarm: &EtcdAlarm) -> String {
+    let (kind, who, code) = (&alarm.kind, alarm.who(), etcd_alarm::CHECK.code);
+    match alarm.kind.as_str() {
+        EtcdAlarm::CORRUPT => format!(
+            "etcd has the alarm CORRUPT ({who}): its members differ, it refuses every write, and what it says may be \
+             wrong ({code})"
+        ),
+        EtcdAlarm::NOSPACE => format!(
+            "etcd has the alarm NOSPACE ({who}): it is full and refuses every write, Calico's too, until it is \
+             compacted, defragmented and disarmed ({code})"
+        ),
+        _ => format!("etcd has the alarm {kind} ({who}) ({code})"),
+    }
+}
+
+/// Why the datastore has no name to record something under.
+pub fn nameless(why: &Nameless) -> String {
+    match why {
+        Nameless::NoGuid => "the datastore has no ClusterInformation with a GUID".to_owned(),
+        Nameless::Unread(why) => {
+            format!("its ClusterInformation, which holds the datastore's name, was not read: {why}")
+        }
+        Nameless::NoCluster => "neither Kubernetes nor the history says which cluster this is".to_owned(),
+    }
+}
+
+fn fork(fork: &Fork) -> String {
+    let code = datastore_went_back::CHECK.code;
+    match fork {
+        Fork::OtherCluster => "another etcd cluster than at the last audit".to_owned(),
+        Fork::WentBack { now, then } => format!("etcd's revision is {now} and was {then} at the last audit"),
+        Fork::Found(summary) => format!("{code}: {summary}"),
+        Fork::AtLastAudit => {
+            format!("{code} at the last audit, and none has looked since: run `ipaudit audit` once more")
+        }
+        Fork::SinceRelease => code.to_string(),
+    }
+}
+
+/// Who makes a claim.
+pub fn claimer(who: &Claimer) -> String {
+    match who {
+        Claimer::Pod(namespace, name) => format!("pod {namespace}/{name}"),
+        Claimer::Endpoint(namespace, name) => format!("endpoint {namespace}/{name}"),
+        Claimer::Tunnel(tunnel, node) => format!("{} tunnel of node {node}", tunnel.word()),
+        Claimer::Service(namespace, name) => format!("service {namespace}/{name}"),
+        Claimer::HostEndpoint => "a host endpoint".to_owned(),
+        Claimer::Handle(id) => format!("handle {id}"),
+    }
+}
+
+/// Fits after "it is".
+fn special(special: &Special) -> String {
+    match special {
+        Special::Tunnel => "a tunnel's address".to_owned(),
+        Special::Windows => "reserved for Windows".to_owned(),
+        Special::Reserved => "kept back by an operator's own reservation".to_owned(),
+        Special::LoadBalancer => "a LoadBalancer service's address".to_owned(),
+        Special::Machine => "a KubeVirt machine's, which keeps it while it is stopped".to_owned(),
+        Special::Cooling => "released already and cooling down".to_owned(),
+        Special::Unattributed => "an allocation that names no owner".to_owned(),
+        Special::UnknownType => "an allocation of a type that ipaudit does not know".to_owned(),
+        Special::ForeignNode(node) => format!("of node {node}, which is not this cluster's or has no k8s orchRef"),
+        Special::TwoBlocks(blocks) => format!("in more than one block: {}", blocks.join(", ")),
+        Special::Awaited(namespace, pod) => {
+            let code = address_awaited::CHECK.code;
+            format!("its predecessor's, for which pod {namespace}/{pod} waits ({code})")
+        }
+    }
+}
+
+/// Fits after "it is".
+const fn recurring(whose: Recurring) -> &'static str {
+    match whose {
+        Recurring::Tunnel => "a tunnel's handle",
+        Recurring::Machine => "a KubeVirt machine's handle",
+        Recurring::LoadBalancer => "a LoadBalancer service's handle",
+        Recurring::Windows => "the handle of Windows' reservations",
+        Recurring::Other => "no container's handle (<network>.<container id>)",
+    }
+}
+
+fn node_doubt(node: &str, doubt: &NodeDoubt) -> String {
+    match doubt {
+        NodeDoubt::GoneSince(since) => format!("node {node} is known gone only since {since}: less than 1h"),
+        NodeDoubt::GoneUnknownSince => format!("node {node} is gone, and nobody knows since when"),
+        NodeDoubt::NotReady => {
+            format!("node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off")
+        }
+        NodeDoubt::Unknown(why) => {
+            let why = match why {
+                NodeUnknown::Lost => "Kubernetes no longer knows it",
+                NodeUnknown::NeverOurs => {
+                    "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster \
+                     uses this datastore"
+                }
+                NodeUnknown::Foreign => "it is not known to be this cluster's",
+            };
+            format!("nobody knows how node {node} is: {why}")
+        }
+    }
+}
+
+fn lacking(lacking: &Lacking) -> String {
+    let spell = |time: &Duration| humantime::format_duration(*time).to_string();
+    match lacking {
+        Lacking::All => "no audit has seen it so".to_owned(),
+        Lacking::Audits(audits) => format!("{audits} of {AUDITS} audits (5 minutes apart) have seen it so"),
+        Lacking::Time { seen, wanted } => format!("seen so over {}, and {} is asked for", spell(seen), spell(wanted)),
+    }
+}
+
+fn changed(hands: &Hands) -> String {
+    match hands {
+        Hands::BlockGone(block) => format!("block {block} is gone"),
+        Hands::OtherAllocation(address) => format!("{address} is not the same allocation any more"),
+        Hands::MoreOfHandle(block) => format!("the handle has another address of {block}"),
+        Hands::Written(name) => format!("{name} was written meanwhile"),
+        Hands::TakenUp(block) => format!("block {block} has an address of it now"),
+    }
+}
+
+/// Why a step is allowed: each reason once.
+pub fn grounds(grounds: &[Ground]) -> String {
+    grounds.iter().map(ground).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+}
+
+fn ground(ground: &Ground) -> String {
+    let by_word = "by the operator's word (--i-know-what-this-is)";
+    match ground {
+        Ground::Leaked(Proven { pod, how }) => {
+            let code = leaked_address::CHECK.code;
+            match how {
+                LeakProof::NoSuchPod => format!("pod {pod} does not exist ({code})"),
+                LeakProof::Finished(phase) => format!("pod {pod} is finished ({}) ({code})", phase.word()),
+                LeakProof::OtherContainer => format!("pod {pod} has another container now ({code})"),
+                LeakProof::OlderThanPod => format!("allocated before pod {pod} was created ({code})"),
+            }
+        }
+        Ground::Word(what) => format!("{by_word}: {}", what.as_ref().map(special).unwrap_or_default()),
+        Ground::Orphaned(whose) => {
+            let code = orphaned_handle::CHECK.code;
+            let proof = format!("no block has an address of it, and no endpoint has its container ({code})");
+            whose.map_or(proof.clone(), |whose| format!("{by_word}: {}; {proof}", recurring(whose)))
+        }
+        Ground::Undone(release) => {
+            format!("release {release} is undone: the addresses are free still, and nobody holds them")
+        }
+    }
+}
+
+/// What is said beside a plan.
+pub fn note(note: &Note) -> String {
+    match note {
+        Note::NoSuchHandle(id) => format!("{id}: no such handle, and no block has an address of it"),
+        Note::NotAllocated(address) => format!("{address} is not allocated"),
+        Note::LeftOut(many, first) => left_out(*many, &shell(first)),
+        Note::NoSuchNode(node) => {
+            format!("--node-is-off {node}: neither Calico nor Kubernetes has a node of this name")
+        }
+        Note::AllGone(batch) => format!("{batch}: all of them are gone or changed hands"),
+        Note::Restart(address, namespace, pod) => {
+            let (ns, name) = (shell(namespace), shell(pod));
+            format!("{address}: the pod to restart is {namespace}/{pod}: kubectl -n {ns} delete pod {name}")
+        }
+        Note::NoHistoryAt(path) => format!("there is no history at {path} yet: no audit has seen anything"),
+    }
+}
+
+fn left_out(many: usize, first: &str) -> String {
+    let code = orphaned_handle::CHECK.code;
+    let (which, others) = match many {
+        1 => ("1 orphaned handle is left out, whose id comes again".to_owned(), String::new()),
+        many => (
+            format!("{many} orphaned handles are left out, whose ids come again"),
+            format!("; `ipaudit audit --code {code} --all` lists them all"),
+        ),
+    };
+    format!(
+        "{which} (tunnels, KubeVirt machines, LoadBalancer services, very old pods). One at a time: `ipaudit release \
+         --handle {first} --i-know-what-this-is`{others}"
+    )
+}
+
+#[cfg(test)]
+mod tests;
