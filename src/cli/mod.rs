@@ -79,7 +79,7 @@ enum Command {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let (cli, command): (Cli, String) = match typed() {
+    let (cli, command) = match typed() {
         Ok(typed) => typed,
         Err(e) => {
             // Nobody can be told that the streams are gone.
@@ -88,8 +88,7 @@ pub fn main() -> Exit {
             return conclusion.exit();
         }
     };
-    let streams = Streams::of(&cli.global);
-    log(cli.global.verbose);
+    let streams = streams(&cli);
     match run(cli, &streams) {
         Ok(exit) => exit,
         Err(error) => {
@@ -100,6 +99,11 @@ pub fn main() -> Exit {
             Conclusion::Failed.exit()
         }
     }
+}
+
+fn streams(cli: &Cli) -> Streams {
+    log(cli.global.verbose);
+    Streams::of(&cli.global)
 }
 
 /// The command line with its command's name, and which of it was typed rather than found in the environment where that

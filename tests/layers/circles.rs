@@ -5,8 +5,7 @@ use crate::root;
 use crate::rust_source::house::House;
 
 /// Where circles are still to be broken. It only gets shorter.
-const STILL: &[&str] =
-    &["src/cli/release/", "src/history/", "src/ledger/", "src/record/", "src/render/report/", "src/who/"];
+const STILL: &[&str] = &["src/history/", "src/ledger/", "src/record/", "src/render/report/", "src/who/"];
 
 #[test]
 fn no_files_go_in_circles() {
