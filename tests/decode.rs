@@ -84,14 +84,14 @@ fn count(s: &Gathering) -> usize {
 fn record_keys(s: &Gathering) -> Vec<Vec<u8>> {
     let names = &s.names;
     let mut list: Vec<Vec<u8>> = Vec::new();
-    list.extend(s.blocks.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.handles.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.affinities.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.endpoints.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.calico_nodes.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.pools.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.reservations.iter().map(|r| keys::record_key(names, r)));
-    list.extend(s.host_endpoints.iter().map(|r| keys::record_key(names, r)));
+    list.extend(s.blocks.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.handles.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.affinities.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.endpoints.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.calico_nodes.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.pools.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.reservations.iter().map(|r| keys::key_of(names, r)));
+    list.extend(s.host_endpoints.iter().map(|r| keys::key_of(names, r)));
     list.extend(s.bad_values.iter().map(|bad| bad.key.clone()));
     list
 }

@@ -19,6 +19,8 @@ mod sharing;
 mod size;
 #[path = "history/tight.rs"]
 mod tight;
+#[path = "history/words.rs"]
+mod words;
 #[path = "history/world.rs"]
 mod world;
 

@@ -12,7 +12,7 @@ use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
-use ipaudit::render::{AuditView, Circumstances, json, table};
+use ipaudit::render::{AuditCircumstances, AuditView, json, table};
 use serde_json::Value;
 use servers::golden::Case;
 
@@ -38,14 +38,14 @@ fn snapshot(name: &str) -> Snapshot {
     snapshot.sorted()
 }
 
-fn with_view<T>(snapshot: &Snapshot, about: Circumstances, show: impl FnOnce(&AuditView<'_>) -> T) -> T {
+fn with_view<T>(snapshot: &Snapshot, about: AuditCircumstances, show: impl FnOnce(&AuditView<'_>) -> T) -> T {
     let ledger = Ledger::build(snapshot, ScopeFlag::Auto, None);
     let outcome = checks::run(&World { snapshot, ledger: &ledger, past: None });
     show(&AuditView::of(snapshot, &ledger, &outcome, about))
 }
 
 fn shown(name: &str, options: table::Options) -> String {
-    let about = Circumstances { duration: Duration::from_millis(912), ..Circumstances::default() };
+    let about = AuditCircumstances { duration: Duration::from_millis(912), ..AuditCircumstances::default() };
     with_view(&snapshot(name), about, |view| {
         let mut out = Vec::new();
         table::write(view, options, &mut out).unwrap();
@@ -74,7 +74,7 @@ fn whole_outputs() {
 /// What a person on call sees at 03:00 must fit on one screen, and begin with what is on fire.
 #[test]
 fn the_incident_fits_on_one_screen() {
-    let about = Circumstances { duration: Duration::from_millis(912), ..Circumstances::default() };
+    let about = AuditCircumstances { duration: Duration::from_millis(912), ..AuditCircumstances::default() };
     let text = with_view(&snapshot("incident-2017"), about, |view| {
         let mut out = Vec::new();
         table::write(view, table::Options { width: 80, ..table::Options::default() }, &mut out).unwrap();
@@ -151,7 +151,7 @@ fn the_document_of_every_case_is_what_the_contract_says() {
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let mut fields = BTreeSet::new();
     for name in Case::names() {
-        with_view(&snapshot(&name), Circumstances::default(), |view| {
+        with_view(&snapshot(&name), AuditCircumstances::default(), |view| {
             let mut out = Vec::new();
             json::write(view, &mut out).unwrap();
             let value: Value = serde_json::from_slice(&out).unwrap();

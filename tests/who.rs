@@ -282,7 +282,8 @@ fn record(db: &Path, moment: &Moment, keys: &[(Vec<u8>, Vec<u8>)], now: Time, re
     let past = file.read().unwrap().past(&key).unwrap();
     let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, Some(&past));
     let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) });
-    let course = record::Course { started: now, complete: true, tool: "test".to_owned(), ..record::Course::default() };
+    let course =
+        record::AuditCourse { started: now, complete: true, tool: "test".to_owned(), ..record::AuditCourse::default() };
     let made = record::of(&ledger, &outcome, past, &course);
     file.begin().unwrap().record(made).unwrap().unwrap();
 }

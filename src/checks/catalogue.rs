@@ -34,3 +34,8 @@ pub fn find(code: Code) -> Option<&'static Check> {
     let at = ALL.binary_search_by_key(&code, |check| check.code).ok()?;
     ALL.get(at).copied()
 }
+
+/// The name of the check of this code; empty for a code of another version.
+pub fn name(code: Code) -> &'static str {
+    find(code).map_or("", |check| check.name)
+}

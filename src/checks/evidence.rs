@@ -129,7 +129,7 @@ impl World<'_> {
             .with("created", e.created)
     }
 
-    /// An allocation as evidence: what IPAM records of an address.
+    /// An allocation as evidence: what IPAM has of an address.
     pub fn allocation_facts(&self, a: &Allocation) -> Evidence {
         let block = self.ledger.block_of(a);
         let attribute = self.ledger.attribute_of(a);

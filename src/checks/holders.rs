@@ -8,7 +8,7 @@ use crate::model::{Endpoint, Name, Pod};
 impl World<'_> {
     /// The pods of these claims that hold their address for certain, by their status.
     pub fn certain_pods<'a>(&'a self, claims: &'a [Claim]) -> impl Iterator<Item = &'a Pod> {
-        let certain = claims.iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Record);
+        let certain = claims.iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Object);
         certain.filter_map(|c| match c.by {
             Claimant::Pod(index) => self.snapshot.pods.get(index as usize),
             _ => None,

@@ -37,7 +37,7 @@ mod ties;
 use crate::ledger::{Ledger, Pairing};
 use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
-pub use catalogue::{ALL, FAMILIES, code, find};
+pub use catalogue::{ALL, FAMILIES, code, find, name};
 pub use causes::Causes;
 pub use order::natural;
 pub use run::{refold, run, run_these};

@@ -478,11 +478,11 @@ impl Cluster {
     pub fn remember(&mut self) -> &mut Past {
         let snapshot = &self.snapshot;
         let names = &snapshot.names;
-        let blocks = snapshot.blocks.iter().map(|b| (keys::record_key(names, b), b.meta));
-        let affinities = snapshot.affinities.iter().map(|a| (keys::record_key(names, a), a.meta));
-        let handles = snapshot.handles.iter().map(|h| (keys::record_key(names, h), h.meta));
-        let endpoints = snapshot.endpoints.iter().map(|e| (keys::record_key(names, e), e.meta));
-        let nodes = snapshot.calico_nodes.iter().map(|n| (keys::record_key(names, n), n.meta));
+        let blocks = snapshot.blocks.iter().map(|b| (keys::key_of(names, b), b.meta));
+        let affinities = snapshot.affinities.iter().map(|a| (keys::key_of(names, a), a.meta));
+        let handles = snapshot.handles.iter().map(|h| (keys::key_of(names, h), h.meta));
+        let endpoints = snapshot.endpoints.iter().map(|e| (keys::key_of(names, e), e.meta));
+        let nodes = snapshot.calico_nodes.iter().map(|n| (keys::key_of(names, n), n.meta));
         let sequence =
             |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });
         let past = Past {

@@ -170,9 +170,9 @@ fn odd_keys(snapshot: &Snapshot, names: &Names, look: &SecondLook) -> Vec<Vec<u8
     let handles = snapshot.handles.iter().filter(|h| h.odd_id.is_some() && odd_handle(&h.id));
     let affinities =
         snapshot.affinities.iter().filter(|a| a.odd_key.is_some() && has(&look.affinities, &(a.host, a.cidr)));
-    let mut found: Vec<Vec<u8>> = blocks.map(|b| keys::record_key(names, b)).collect();
-    found.extend(handles.map(|h| keys::record_key(names, h)));
-    found.extend(affinities.map(|a| keys::record_key(names, a)));
+    let mut found: Vec<Vec<u8>> = blocks.map(|b| keys::key_of(names, b)).collect();
+    found.extend(handles.map(|h| keys::key_of(names, h)));
+    found.extend(affinities.map(|a| keys::key_of(names, a)));
     found
 }
 

@@ -20,8 +20,8 @@ use crate::exit::{Conclusion, Exit, FailOn};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{Code, Input, Past, Patch, Severity, Snapshot, Time};
-use crate::record::Course;
-use crate::render::{self, AuditView, Circumstances, Narrow};
+use crate::record::AuditCourse;
+use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
@@ -305,9 +305,9 @@ fn record(
     said: Option<ScopeFlag>,
 ) -> Option<Recorded> {
     memory.past()?;
-    let about = Circumstances { incomplete: verdict.incomplete, ..Circumstances::default() };
+    let about = AuditCircumstances { incomplete: verdict.incomplete, ..AuditCircumstances::default() };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
-    let course = Course {
+    let course = AuditCourse {
         started: looked.started,
         duration: looked.duration,
         complete: shown.audit.complete,
@@ -330,7 +330,7 @@ struct Told<'a> {
 
 fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
     let Told { looked, ledger, verdict, recorded, ignored } = told;
-    let about = Circumstances {
+    let about = AuditCircumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
         failed: memory.failed(),
@@ -343,7 +343,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Resu
         ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,
         nodes: view.all.then_some(usize::MAX),
-        ..Circumstances::default()
+        ..AuditCircumstances::default()
     };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
     let mut text = Vec::new();

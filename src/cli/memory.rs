@@ -14,7 +14,7 @@ use crate::history::{Db, Stale, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{InputState, Past, Snapshot};
-use crate::record::{self, Course};
+use crate::record::{self, AuditCourse};
 use crate::render::HistoryRow;
 
 /// What an audit remembers.
@@ -129,7 +129,7 @@ impl Memory {
     }
 
     /// Writes the audit; every finding learns since when it is known.
-    pub fn record(&mut self, ledger: &Ledger<'_>, outcome: &mut Outcome, course: &Course) -> Option<Recorded> {
+    pub fn record(&mut self, ledger: &Ledger<'_>, outcome: &mut Outcome, course: &AuditCourse) -> Option<Recorded> {
         let past = self.past.take()?;
         self.db.as_ref()?;
         // What can be said of the findings' lives when this audit is not recorded.
@@ -154,7 +154,7 @@ impl Memory {
         ledger: &Ledger<'_>,
         outcome: &Outcome,
         past: Past,
-        course: &Course,
+        course: &AuditCourse,
     ) -> Result<Option<Recorded>, Error> {
         let Some(db) = self.db.as_mut().filter(|_| self.overtaken != Overtaken::Later) else { return Ok(None) };
         let mut made = record::of(ledger, outcome, past, course);

@@ -18,12 +18,11 @@ use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
-use crate::history::query::{self, AuditRow, Ending, Filter, FindingRow, Pair, Which, Window};
+use crate::history::query::{AuditRow, CapacityAt, Filter, Pair, Which, Window};
+use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, InputState, Severity, Time};
 use crate::render::Narrow;
-use crate::render::report::{
-    self, ClusterReport, Ended, How, IncompleteAudit, Leaks, Line, PoolPoint, PoolTrend, Reboot, ReportView,
-};
+use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::settings::Ignore;
 
 /// Flags of `report`.
@@ -130,7 +129,7 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
     let written = match args.output {
         ReportOutput::Table => {
             let Streams { color, width, .. } = *streams;
-            report::table::write(view, report::table::Options { color, width, all: args.all }, &mut text)
+            report::table::write(view, report::table::ReportOptions { color, width, all: args.all }, &mut text)
         }
         ReportOutput::Json => report::json::write(view, &mut text),
         ReportOutput::Jsonl => report::json::write_lines(view, &mut text),
@@ -186,18 +185,16 @@ fn cluster(
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
     for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
-        let line = audits.line(&row, window.until);
-        match ignores.iter().find(|i| i.matches(line.code, &line.subject)) {
+        match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
-            None => report.file(line, window.since, window.until),
+            None => report.file(audits.at(row, window.until), window.since, window.until),
         }
     }
     report.sort();
     report.leaks = leaks(db, pair, window, args, &audits)?;
     let reboots = db.reboots(pair.id, window)?.into_iter();
     let on_node = |node: &str| args.node.as_ref().is_none_or(|wanted| wanted == node);
-    let reboots = reboots.filter(|r| on_node(&r.node));
-    report.reboots = reboots.map(|r| Reboot { node: r.node, before: r.before.at, after: r.after.at }).collect();
+    report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
     report.pools = pools(db.capacity(pair.id, window)?, args);
     Ok(report)
 }
@@ -215,7 +212,7 @@ fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, args: &ReportArgs, audits
         if first.is_some_and(|first| first.id == row.opened.audit) {
             leaks.found_at_first += 1;
         } else {
-            leaks.began.push((row.opened.at, row.node));
+            leaks.began.push((row.opened.at, row.finding.node));
         }
     }
     Ok(leaks)
@@ -240,47 +237,22 @@ impl Audits {
         ends.map_or(Duration::ZERO, |(first, last)| last.judged.since(first.judged.max(window.since)))
     }
 
-    /// The finding as it was at `until`.
-    fn line(&self, row: &FindingRow, until: Time) -> Line {
-        let how = match row.ending {
-            Ending::Open | Ending::InputMissing => None,
-            Ending::Resolved => Some(How::Resolved),
-            Ending::Released(id) => Some(How::Released(id)),
-            Ending::RuleChanged => Some(How::RuleChanged),
-        };
-        let mut line = Line {
-            code: row.code,
-            name: checks::find(row.code).map_or("", |c| c.name),
-            severity: row.severity,
-            kind: row.kind.clone(),
-            subject: row.subject.clone(),
-            summary: row.summary.clone(),
-            node: row.node.clone(),
-            namespace: row.namespace.clone(),
-            pool: row.pool.clone(),
-            root: row.root.clone(),
-            first_seen: row.opened.at,
-            last_seen: row.last_seen.at,
-            audits_seen: row.audits_seen,
-            episode: row.episode,
-            ended: how.zip(row.ended).map(|(how, seen)| Ended { at: seen.at, how }),
-            input_missing: row.ending == Ending::InputMissing,
-        };
-        if !self.later.is_empty() && line.ended.is_none_or(|e| e.at > until) {
-            self.turn_back(&mut line, row);
+    /// The episode as it was at `until`: without what only later audits saw of it.
+    fn at(&self, mut episode: Episode, until: Time) -> Episode {
+        if self.later.is_empty() || episode.ended.is_some_and(|e| e.at <= until) {
+            return episode;
         }
-        line
-    }
-
-    /// Takes away what only later audits saw of a finding.
-    fn turn_back(&self, line: &mut Line, row: &FindingRow) {
-        let ran = |audit: &&AuditRow| audit.skipped.iter().all(|(code, _)| *code != row.code);
-        let seen_later = self.later.iter().filter(|a| a.id <= row.last_seen.audit).filter(ran).count() as u64;
-        let mut before = self.until.iter().rev().take_while(|a| a.id >= row.opened.audit).filter(ran);
-        let last = before.find(|a| a.id <= row.last_seen.audit);
-        line.audits_seen = line.audits_seen.saturating_sub(seen_later).max(1);
-        line.last_seen = last.map_or(line.first_seen, |a| a.judged);
-        line.input_missing = last.map(|a| a.id) != self.until.last().map(|a| a.id);
+        let (opened, last_seen) = (episode.opened.audit, episode.last_seen.audit);
+        let ran = |audit: &&AuditRow| audit.skipped.iter().all(|(code, _)| *code != episode.finding.code);
+        let seen_later = self.later.iter().filter(|a| a.id <= last_seen).filter(ran).count() as u64;
+        let mut before = self.until.iter().rev().take_while(|a| a.id >= opened).filter(ran);
+        let last = before.find(|a| a.id <= last_seen).map(|a| AuditAt { audit: a.id, at: a.judged });
+        let could_look = last.map(|seen| seen.audit) == self.until.last().map(|a| a.id);
+        episode.audits_seen = episode.audits_seen.saturating_sub(seen_later).max(1);
+        episode.last_seen = last.unwrap_or(episode.opened);
+        episode.ended = None;
+        episode.ending = if could_look { Ending::Open } else { Ending::InputMissing };
+        episode
     }
 }
 
@@ -305,24 +277,15 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     IncompleteAudit { id: audit.id, at: audit.judged, why }
 }
 
-fn pools(points: Vec<query::CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
+fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
     let mut trends: Vec<PoolTrend> = Vec::new();
-    for p in points.into_iter().filter(|p| !p.gone && args.pool.as_ref().is_none_or(|name| *name == p.pool)) {
-        let point = PoolPoint {
-            at: p.at.at,
-            addresses: p.addresses,
-            allocated: p.allocated,
-            in_use: p.in_use,
-            leaked: p.leaked,
-            cooling: p.cooling,
-            free: p.free,
-            blocks: p.blocks,
-            free_blocks: p.free_blocks,
-        };
+    let wanted = |p: &CapacityAt| !p.row.gone && args.pool.as_ref().is_none_or(|name| *name == p.row.pool);
+    for CapacityAt { row, at } in points.into_iter().filter(wanted) {
+        let point = (at.at, row.numbers);
         // A pool that was made anew with another range is another pool.
-        match trends.last_mut().filter(|t| t.name == p.pool && t.cidr == p.cidr) {
+        match trends.last_mut().filter(|t| t.name == row.pool && t.cidr == row.cidr) {
             Some(trend) => trend.points.push(point),
-            None => trends.push(PoolTrend { name: p.pool, cidr: p.cidr, points: vec![point] }),
+            None => trends.push(PoolTrend { name: row.pool, cidr: row.cidr, points: vec![point] }),
         }
     }
     trends

@@ -153,7 +153,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
         Ok((before, gone))
     })?;
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
-    let worst = before.iter().flat_map(|b| &b.open).map(|f| f.severity).max();
+    let worst = before.iter().flat_map(|b| &b.open).map(|e| e.finding.severity).max();
     let known = gone.known().filter(|_| before.is_empty());
     let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
     let mut dossier = who::offline(&args.what, now, before, at);

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::model::{Addr, Cidr, Gathering, keys};
 use crate::source::etcd::{Pin, ReadError};
 use crate::source::etcd_look::{Stored, read_keys};
-use crate::who::{self, Asked, Deep, Dossier, Guess, Step};
+use crate::who::{self, Asked, Deep, DeepStep, Dossier, Guess};
 
 /// So many writes of one key are read, newest first.
 const STEPS: usize = 1000;
@@ -112,7 +112,7 @@ struct Trail<'a> {
     asked: [Vec<u8>; 1],
     address: Option<Addr>,
     /// Newest first.
-    seen: Vec<Step>,
+    seen: Vec<DeepStep>,
 }
 
 impl<'a> Trail<'a> {
@@ -162,7 +162,7 @@ impl<'a> Trail<'a> {
                 (_, None) => gone = middle,
             }
         }
-        self.seen.push(Step { revision: gone, says: "deleted".to_owned(), allocated: None });
+        self.seen.push(DeepStep { revision: gone, says: "deleted".to_owned(), allocated: None });
         self.back(pin(there)).await
     }
 
@@ -196,7 +196,7 @@ impl<'a> Trail<'a> {
                 Some(address) => who::block_says(&snapshot, address),
                 None => who::handle_says(&snapshot),
             };
-            self.seen.push(Step { revision: stored.mod_revision, says, allocated });
+            self.seen.push(DeepStep { revision: stored.mod_revision, says, allocated });
             created = Some(stored.create_revision);
             if self.seen.len() >= STEPS {
                 break format!("{STEPS} writes were read; older ones were not");

@@ -37,7 +37,7 @@ pub(super) fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::keys::record_key;
+    use crate::decode::keys::key_of;
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
 
@@ -54,7 +54,7 @@ mod tests {
             let host = Host { kind, name: snapshot.names.intern(name) };
             let affinity = &snapshot.affinities[0];
             assert_eq!((affinity.host, affinity.odd_key.is_none(), affinity.deleted), (host, true, false));
-            assert_eq!(record_key(&snapshot.names, affinity), key.as_bytes());
+            assert_eq!(key_of(&snapshot.names, affinity), key.as_bytes());
         }
         let key = format!("/calico/ipam/v2/host/n/{path}");
         let state = |value: &str| snapshot(&[(&key, value)]).affinities[0].state;
@@ -74,7 +74,7 @@ mod tests {
             let affinity = &snapshot.affinities[0];
             assert_eq!(affinity.cidr.to_string(), "10.65.0.0/26");
             assert!(affinity.deleted);
-            assert_eq!(record_key(&snapshot.names, affinity), key.as_bytes());
+            assert_eq!(key_of(&snapshot.names, affinity), key.as_bytes());
             let bad = bad(key, r#"{"state":7}"#);
             assert_eq!(bad.dark, [Dark::Affinity(affinity.cidr)]);
         }

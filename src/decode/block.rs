@@ -270,13 +270,13 @@ mod tests {
         for (key, want) in odd {
             let (snapshot, block) = block(key, r#"{"cidr":"10.65.0.0/26"}"#);
             assert_eq!(block.cidr, cidr(want), "{key}");
-            assert_eq!(keys::record_key(&snapshot.names, &block), key.as_bytes());
+            assert_eq!(keys::key_of(&snapshot.names, &block), key.as_bytes());
             assert!(block.odd_key.is_some());
         }
         let key = "/calico/ipam/v2/assignment/ipv6/block/fd00:65::8:f700-122";
         let (snapshot, block) = block(key, r#"{"cidr":"fd00:65::8:f700/122"}"#);
         assert!(block.odd_key.is_none());
-        assert_eq!(keys::record_key(&snapshot.names, &block), key.as_bytes());
+        assert_eq!(keys::key_of(&snapshot.names, &block), key.as_bytes());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The lines of a capture: what an audit read, one JSON object a line, so that it can be audited elsewhere.
 //!
-//! etcd's records stand as they were, bytes and revisions; Kubernetes' objects are reduced to what checks need.
+//! etcd's keys stand as they were, bytes and revisions; Kubernetes' objects are reduced to what checks need.
 //! A line that this version does not know is an error: half-understood evidence is none. A newer format is refused.
 
 mod objects;
@@ -27,7 +27,7 @@ pub const VERSION: u32 = 2;
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Line {
     Head(Head),
-    Etcd(Record),
+    Etcd(KeyLine),
     /// A key that the second look found absent.
     EtcdAbsent(Bytes),
     /// An etcd input of which the second look read the whole list: what the first one had of it is void.
@@ -92,7 +92,7 @@ impl Bytes {
 
 /// One key of etcd.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct KeyLine {
     pub k: Bytes,
     pub v: Bytes,
     pub c: i64,
@@ -100,14 +100,14 @@ pub struct Record {
     pub n: i64,
 }
 
-impl Record {
-    pub fn of(kv: &Kv<'_>) -> Record {
+impl KeyLine {
+    pub fn of(kv: &Kv<'_>) -> KeyLine {
         let (k, v) = (Bytes::of(kv.key), Bytes::of(kv.value));
-        Record { k, v, c: kv.create_revision, m: kv.mod_revision, n: kv.version }
+        KeyLine { k, v, c: kv.create_revision, m: kv.mod_revision, n: kv.version }
     }
 }
 
-/// What one look knew beside the records; its moment, its coverage, and the servers' words of themselves.
+/// What one look knew beside the keys; its moment, its coverage, and the servers' words of themselves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LookLine {
     pub now: i64,

@@ -96,7 +96,7 @@ fn mac(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::keys::{endpoint_key, record_key};
+    use crate::decode::keys::{endpoint_key, key_of};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
     use crate::model::{Gathering, Input, Name, Time, endpoint};
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(addresses, ["10.75.241.133", "fd00:75::6", "10.0.0.1"]);
         assert_eq!(endpoint.nats[0].external.to_string(), "10.75.255.1");
         assert_eq!(endpoint.created, Time::parse_rfc3339("2026-11-24T07:56:58Z"));
-        assert_eq!(record_key(&snapshot.names, &endpoint), endpoint_key("shop", NAME).as_bytes());
+        assert_eq!(key_of(&snapshot.names, &endpoint), endpoint_key("shop", NAME).as_bytes());
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, id: &str) -> Result<Handle,
 
 #[cfg(test)]
 mod tests {
-    use crate::decode::keys::{handle_key, record_key};
+    use crate::decode::keys::{handle_key, key_of};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
     use crate::model::{HandleId, Input};
@@ -64,7 +64,7 @@ mod tests {
             let handle = &snapshot.handles[0];
             assert_eq!(handle.id.text(&snapshot.names), "k8s-pod-network.3f2c");
             assert_eq!(handle.odd_id.as_deref(), Some(id.as_bytes()));
-            assert_eq!(record_key(&snapshot.names, handle), handle_key(id).as_bytes());
+            assert_eq!(key_of(&snapshot.names, handle), handle_key(id).as_bytes());
         }
         assert_eq!(bad(&handle_key("\r\neth0"), "{}").dark, []);
     }

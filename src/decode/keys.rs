@@ -2,7 +2,7 @@
 //!
 //! Keys are parsed as leniently as Calico's lists parse them (host bits are masked, the digit of `ipv4` is not
 //! compared with the CIDR) and built canonically, as its reads and writes do (`model::keys`).
-//! A record remembers its key where that is not the canonical one, so that [`record_key`] always gives
+//! A thing remembers its key where that is not the canonical one, so that [`key_of`] always gives
 //! the key that was read. Nothing here looks at values.
 
 use std::borrow::Cow;

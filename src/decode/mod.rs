@@ -1,9 +1,9 @@
 //! From etcd's keys and bytes to the model, one file a kind; each value is read once, from borrowed bytes.
 //!
-//! Nothing that is read gets lost: a key under one of our prefixes becomes a record, or a [`BadValue`] that says
+//! Nothing that is read gets lost: a key under one of our prefixes becomes a value of the model, or a [`BadValue`] that says
 //! why not and what stays dark for it (IPA901). Only `/calico/ipam/v2/host/<node>` alone is neither.
 //! Bad is what Calico itself could not read, or an address, network or time that nobody can; what is readable and
-//! wrong is a record, and a matter of the checks. No bytes make this panic or abort.
+//! wrong is a value, and a matter of the checks. No bytes make this panic or abort.
 
 mod affinity;
 mod block;

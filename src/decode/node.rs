@@ -100,7 +100,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
 
 #[cfg(test)]
 mod tests {
-    use crate::decode::keys::{node_key, record_key};
+    use crate::decode::keys::{key_of, node_key};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
     use crate::model::{Addr, Time, Tunnel};
@@ -124,7 +124,7 @@ mod tests {
         let addresses = ["10.65.247.1", "10.165.8.224", "fd00::1", "10.65.247.0", "fd00::2"].map(str::to_owned);
         assert_eq!(tunnels, Tunnel::ALL.into_iter().zip(addresses).collect::<Vec<_>>());
         assert_eq!(node.created, Time::parse_rfc3339("2026-10-15T12:12:50Z"));
-        assert_eq!(record_key(&snapshot.names, node), node_key("node-2").as_bytes());
+        assert_eq!(key_of(&snapshot.names, node), node_key("node-2").as_bytes());
         assert!(bare.kubernetes_name.is_none() && bare.addresses.is_empty() && bare.tunnels.is_empty());
     }
 

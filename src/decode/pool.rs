@@ -90,7 +90,7 @@ pub(super) fn decode_reservation(names: &mut Names, kv: &Kv<'_>, name: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::keys::{pool_key, record_key, reservation_key};
+    use crate::decode::keys::{key_of, pool_key, reservation_key};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
     use crate::model::{Input, Name};
@@ -100,7 +100,7 @@ mod tests {
         let mut snapshot = snapshot(&[(&key, &format!(r#"{{"spec":{{{spec}}}}}"#))]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
         let pool = snapshot.pools.pop().unwrap();
-        assert_eq!(record_key(&snapshot.names, &pool), key.as_bytes());
+        assert_eq!(key_of(&snapshot.names, &pool), key.as_bytes());
         pool
     }
 
@@ -154,7 +154,7 @@ mod tests {
         let snapshot = snapshot(&[(&key, r#"{"spec":{"reservedCIDRs":["10.71.84.130/32","10.71.250.7/24"]}}"#)]);
         let texts: Vec<String> = snapshot.reservations[0].cidrs.iter().map(Cidr::to_string).collect();
         assert_eq!(texts, ["10.71.84.130/32", "10.71.250.0/24"]);
-        assert_eq!(record_key(&snapshot.names, &snapshot.reservations[0]), key.as_bytes());
+        assert_eq!(key_of(&snapshot.names, &snapshot.reservations[0]), key.as_bytes());
         for list in [r#""10.0.0.0/8""#, r#"["10.0.0.1"]"#, r#"[null]"#] {
             let bad = bad(&key, &format!(r#"{{"spec":{{"reservedCIDRs":{list}}}}}"#));
             assert_eq!(bad.dark, [Dark::All(Input::Pools)], "{list}");

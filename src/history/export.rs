@@ -4,7 +4,7 @@ use rusqlite::types::ValueRef;
 use serde_json::{Map, Value};
 
 use super::ReadTx;
-use super::query::intervals::{address_of, uid_text};
+use super::column::{address_of, uid_text};
 use crate::error::Error;
 use crate::model::Time;
 

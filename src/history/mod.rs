@@ -6,6 +6,7 @@
 //! revisions, hashes, and the values of blocks, handles and endpoints that a release changes.
 
 mod check;
+mod column;
 pub mod export;
 mod kill;
 mod migrate;

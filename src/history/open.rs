@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::rest::{self, Rest};
+use super::rest::{self, AtRest};
 use super::trouble::failed;
 use super::tx::{ReadTx, WriteTx};
 use super::{migrate, share};
@@ -57,7 +57,7 @@ pub struct Db<M> {
 #[derive(Debug)]
 pub struct ToRead {
     /// Read as a file at rest, which it was then.
-    rest: Option<Rest>,
+    rest: Option<AtRest>,
 }
 
 /// Made when it was absent, and of the present schema.
@@ -200,7 +200,7 @@ impl Db<ToRead> {
             let none = Error::input("read the history").at(path.display().to_string()).cause("no such file");
             return Err(none.hint("ipaudit audit writes it; --db PATH names another one"));
         }
-        if let Some(rest) = Rest::of(path) {
+        if let Some(rest) = AtRest::of(path) {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let opened = connect(path, rest::immutable(path).as_ref(), flags, patience, Mode::Read);
             if !rest.is_over(path) {

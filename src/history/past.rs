@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use rusqlite::OptionalExtension;
 
+use super::column::{address, cidr, count, some_time, stamp_of, term, time};
 use super::query::findings::Gap;
-use super::query::intervals::address_of;
-use super::timeline::{Timeline, time};
+use super::query::intervals::{CAPACITY, FROM_CAPACITY, FROM_NODE_STATE, NODE_STATE, capacity_row, node_row};
+use super::timeline::Timeline;
 use super::{ReadTx, pair};
 use crate::error::Error;
+use crate::model::index::PodAddress;
 use crate::model::past::{ByHash, LastState, OpenAllocation, PastKeys};
-use crate::model::record::{ClusterKey, PodAddress};
+use crate::model::record::ClusterKey;
 use crate::model::row::{CapacityRow, NodeRow};
-use crate::model::{
-    AllocationTuple, BlockSequence, Cidr, Code, Past, PastEtcd, PastFinding, PastKey, SubjectKind, Time,
-};
+use crate::model::{AllocationTuple, BlockSequence, Code, Past, PastEtcd, PastFinding, PastKey, State, Term};
 
 impl ReadTx<'_> {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
@@ -39,7 +39,8 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
         (past.last_audit, past.last_started) = (Some(last.judged), Some(last.started));
         past.last.audit = last.id;
         let what = "SELECT n.text, a.scope FROM audit a JOIN name n ON n.id = a.tool WHERE a.id = ?1";
-        (past.last.tool, past.last.scope) = tx.query_row(what, [last.id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        (past.last.tool, past.last.scope) =
+            tx.query_row(what, [last.id], |row| Ok((row.get(0)?, Some(term(row, 1)?))))?;
         let began = "SELECT epoch_audit FROM pair WHERE id = ?1";
         past.restored_last = tx.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
     }
@@ -52,7 +53,7 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
                 cluster_id: row.get::<_, i64>(1)? as u64,
                 raft_term,
                 started: Some(time(row, 2)?),
-                api_date: row.get::<_, Option<i64>>(3)?.map(Time),
+                api_date: some_time(row, 3)?,
             };
             Ok((etcd, row.get::<_, i64>(4)? == OF_CONTAINERS))
         };
@@ -89,7 +90,7 @@ fn of_pair(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Past> {
         Ok(Past {
             pair_known: row.get(0)?,
             exclusive: row.get(1)?,
-            strict_affinity_since: row.get::<_, Option<i64>>(2)?.map(Time),
+            strict_affinity_since: some_time(row, 2)?,
             last: LastState { apart: row.get(3)?, ..LastState::default() },
             ..Past::default()
         })
@@ -106,8 +107,8 @@ fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
-        if let Some(since) = row.get::<_, Option<i64>>(2)? {
-            past.gone_since.insert(name.clone(), Time(since));
+        if let Some(since) = some_time(row, 2)? {
+            past.gone_since.insert(name.clone(), since);
         }
         match row.get(1)? {
             OURS => drop(past.known_nodes.insert(name)),
@@ -155,7 +156,7 @@ fn blocks(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     )?;
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
-        let Some((cidr, _)) = Cidr::parse(&row.get::<_, String>(0)?) else { continue };
+        let cidr = cidr(row, 0)?;
         past.last.blocks.insert(cidr, (row.get(1)?, row.get(2)?));
         if let (Some(create_revision), Some(highest)) = (row.get(3)?, row.get::<_, Option<i64>>(4)?) {
             past.block_sequences.insert(cidr, BlockSequence { create_revision, highest: highest as u64 });
@@ -172,9 +173,8 @@ fn allocations(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<
     )?;
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
-        let Some(address) = address_of(row.get_ref(0)?.as_blob()?) else { continue };
         let tuple = AllocationTuple {
-            address,
+            address: address(row, 0)?,
             handle: row.get(1)?,
             sequence: row.get::<_, Option<i64>>(2)?.map(|number| number as u64),
             block_create_revision: row.get(3)?,
@@ -215,11 +215,10 @@ fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
     let mut rows = statement.query([pair])?;
     let mut open = ByHash::default();
     while let Some(row) = rows.next()? {
-        let Some(address) = address_of(row.get_ref(0)?.as_blob()?) else { continue };
         let [namespace, node, grade] = [row.get(2)?, row.get(4)?, row.get(5)?];
         texts.know(&[namespace, node, grade])?;
         let pod = PodAddress {
-            address,
+            address: address(row, 0)?,
             uid: row.get_ref(1)?.as_bytes()?,
             namespace: texts.get(namespace),
             pod: row.get_ref(3)?.as_str()?,
@@ -232,46 +231,20 @@ fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
 }
 
 fn node_states(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<NodeRow, i64>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT c.text, k.text, s.ours, s.present, b.text, s.ready, a.text, s.id FROM node_state s \
-         LEFT JOIN name c ON c.id = s.calico LEFT JOIN name k ON k.id = s.kubernetes \
-         LEFT JOIN name b ON b.id = s.boot_id JOIN name a ON a.id = s.addresses \
-         WHERE s.pair = ?1 AND s.last_seen IS NULL",
-    )?;
-    let rows = statement.query_map([pair], |row| {
-        let state = NodeRow {
-            calico: row.get(0)?,
-            kubernetes: row.get(1)?,
-            ours: row.get(2)?,
-            present: row.get(3)?,
-            boot_id: row.get(4)?,
-            ready: row.get(5)?,
-            addresses: row.get(6)?,
-        };
-        Ok((state, row.get(7)?))
-    })?;
+    let what = format!("SELECT {NODE_STATE}, s.id {FROM_NODE_STATE} WHERE s.pair = ?1 AND s.last_seen IS NULL");
+    let mut statement = tx.prepare_cached(&what)?;
+    let rows = statement.query_map([pair], |row| Ok((node_row(row)?, row.get(7)?)))?;
     rows.collect()
 }
 
 fn capacity(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<String, CapacityRow>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT p.text, c.text, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, k.reserved, k.free, k.blocks, \
-         k.free_blocks, k.gone FROM capacity k JOIN name p ON p.id = k.pool JOIN name c ON c.id = k.cidr \
-         WHERE k.pair = ?1 AND k.audit = (SELECT max(audit) FROM capacity WHERE pair = ?1 AND pool = k.pool)",
-    )?;
-    let mut rows = statement.query([pair])?;
-    let mut known = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let mut numbers = [0i64; 9];
-        for (place, number) in numbers.iter_mut().enumerate() {
-            *number = row.get(place + 2)?;
-        }
-        let state = CapacityRow { pool: row.get(0)?, cidr: row.get(1)?, numbers, gone: row.get(11)? };
-        if !state.gone {
-            known.insert(state.pool.clone(), state);
-        }
-    }
-    Ok(known)
+    let what = format!(
+        "SELECT {CAPACITY} {FROM_CAPACITY} \
+         WHERE k.pair = ?1 AND k.audit = (SELECT max(audit) FROM capacity WHERE pair = ?1 AND pool = k.pool)"
+    );
+    let mut statement = tx.prepare_cached(&what)?;
+    let rows = statement.query_map([pair], capacity_row)?.filter(|row| row.as_ref().map_or(true, |row| !row.gone));
+    rows.map(|row| row.map(|row| (row.pool.clone(), row))).collect()
 }
 
 fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) -> rusqlite::Result<()> {
@@ -284,8 +257,8 @@ fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) ->
     let mut rows = statement.query([pair])?;
     while let Some(row) = rows.next()? {
         let (id, code) = (row.get(0)?, Code(row.get(1)?));
-        let word = row.get_ref(2)?.as_str()?;
-        let Some(kind) = SubjectKind::ALL.into_iter().find(|kind| kind.word() == word) else { continue };
+        // Of a newer ipaudit: no check of this one finds it again, so none may end it.
+        let Term::Known(kind) = term(row, 2)? else { continue };
         let (opened, first_seen) = (row.get(5)?, time(row, 6)?);
         let hidden = Gap::of(&gaps, id);
         let (mut audits_seen, last) = counter.count(code, opened, i64::MAX);
@@ -303,22 +276,13 @@ fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) ->
             stamp_since: time(row, 9)?,
             row: id,
             face: row.get::<_, i64>(10)? as u64,
-            confirmed: row.get_ref(11)?.as_str()? == "confirmed",
+            confirmed: term(row, 11)? == Term::Known(State::Confirmed),
             hidden: hidden.last().is_some_and(|gap| gap.last.is_none()),
-            audits_seen: audits_seen + row.get::<_, i64>(7)?.unsigned_abs(),
+            audits_seen: audits_seen + count(row, 7)?,
             last_seen,
-            episode: row.get::<_, i64>(4)?.unsigned_abs(),
+            episode: count(row, 4)?,
         };
         past.open.insert(code, kind, row.get_ref(3)?.as_str()?, known);
     }
     Ok(())
-}
-
-/// A stamp as it is stored.
-pub(super) fn stamp_bytes(stamp: u128) -> [u8; 16] {
-    stamp.to_be_bytes()
-}
-
-fn stamp_of(bytes: &[u8]) -> Option<u128> {
-    bytes.try_into().ok().map(u128::from_be_bytes)
 }

@@ -44,14 +44,14 @@ impl fmt::Display for Pruned {
 }
 
 /// What an ended row is judged by: the audit that first did not see it.
-const ENDED: &[(&str, &str, Which)] = &[
+const ENDED: &[(&str, &str, CountOf)] = &[
     ("finding", "ended", |p| &mut p.findings),
     ("allocation", "not_seen_after", |p| &mut p.allocations),
     ("pod_address", "not_seen_after", |p| &mut p.pod_addresses),
     ("node_state", "not_seen_after", |p| &mut p.node_states),
 ];
 
-type Which = fn(&mut Pruned) -> &mut u64;
+type CountOf = fn(&mut Pruned) -> &mut u64;
 
 impl Db<ToWrite> {
     /// What would go if everything older than `keep` went.

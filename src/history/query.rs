@@ -1,14 +1,17 @@
-//! Questions to the history, as `report`, `who` and `release` ask them. Plain values come out.
+//! Questions to the history, as `report`, `who` and `release` ask them. Plain values come out: rows
+//! ([`crate::model::row`]), and when each was so.
 //!
 //! Windows are judged times, both ends included. Everything that could have been seen has two uncertain ends; an end
-//! is an audit ([`Seen`]), so a clock that went back disorders nothing.
+//! is an audit ([`AuditAt`]), so a clock that went back disorders nothing.
 
 use std::time::Duration;
 
 use super::ReadTx;
-use super::timeline::{Timeline, time};
+use super::column::{count, some_time, term, time};
+use super::timeline::Timeline;
 use crate::error::Error;
-use crate::model::{Addr, Code, Severity, Time};
+use crate::model::row::{AuditAt, CapacityRow};
+use crate::model::{Addr, Code, Severity, Sharing, Term, Time};
 
 pub use super::timeline::AuditInput;
 pub use findings::{About, Which};
@@ -65,57 +68,6 @@ pub struct Pair {
     pub last_audit: Option<Time>,
 }
 
-/// An audit at which something was seen, or not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Seen {
-    pub audit: i64,
-    /// Judged time of it.
-    pub at: Time,
-}
-
-/// How a finding stands or ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ending {
-    /// The last audit saw it.
-    Open,
-    /// The last audit could not look: an input was missing. It is not closed.
-    InputMissing,
-    /// It went by itself.
-    Resolved,
-    /// A release of ours ended it: its number.
-    Released(Option<i64>),
-    /// Another version of ipaudit, or another scope, judges otherwise: nobody can say that the cluster changed.
-    RuleChanged,
-}
-
-/// One episode of a finding.
-#[derive(Clone, Debug)]
-pub struct FindingRow {
-    pub id: i64,
-    pub pair: i64,
-    pub code: Code,
-    /// [`crate::model::SubjectKind::word`].
-    pub kind: String,
-    pub subject: String,
-    /// 1; 2 when it came back, …
-    pub episode: u64,
-    pub opened: Seen,
-    pub last_seen: Seen,
-    pub audits_seen: u64,
-    /// The first audit that did not see it any more.
-    pub ended: Option<Seen>,
-    pub ending: Ending,
-    pub severity: Severity,
-    /// `confirmed` or `unconfirmed`.
-    pub state: String,
-    pub summary: String,
-    /// Code and subject of the finding that explains it.
-    pub root: Option<(Code, String)>,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
-}
-
 /// One audit, with everything that is kept of it.
 #[derive(Clone, Debug)]
 pub struct AuditRow {
@@ -129,8 +81,7 @@ pub struct AuditRow {
     pub compact_revision: Option<i64>,
     pub cluster_id: u64,
     pub member_id: u64,
-    /// `exclusive`, `shared`, `unknown`.
-    pub scope: String,
+    pub scope: Term<Sharing>,
     pub complete: bool,
     pub clock_back: bool,
     pub tool: String,
@@ -146,100 +97,11 @@ pub struct AuditRow {
     pub resolved: u64,
 }
 
-/// A node's bootID changed between two audits.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Reboot {
-    /// Kubernetes' name where known.
-    pub node: String,
-    /// The last audit with the old bootID.
-    pub before: Seen,
-    /// The first one with the new bootID.
-    pub after: Seen,
-}
-
 /// How full a pool was from an audit on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CapacityAt {
-    pub pool: String,
-    pub cidr: String,
-    pub at: Seen,
-    /// Addresses; these numbers end at 2^63 - 1.
-    pub addresses: i64,
-    pub allocated: i64,
-    pub in_use: i64,
-    pub leaked: i64,
-    pub cooling: i64,
-    pub reserved: i64,
-    pub free: i64,
-    pub blocks: i64,
-    pub free_blocks: i64,
-    /// The pool was no more.
-    pub gone: bool,
-}
-
-/// When something was so, with both uncertain ends.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
-    /// The last audit before that did not see it; `None`: there was none.
-    pub not_seen_before: Option<Seen>,
-    pub first_seen: Seen,
-    /// The last audit that saw it; of an open one the last audit that could have missed it.
-    pub last_seen: Seen,
-    /// The first audit after that did not see it; `None`: it is still so.
-    pub not_seen_after: Option<Seen>,
-}
-
-/// Who had an address by IPAM's record.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AllocationInterval {
-    pub address: Addr,
-    pub block: String,
-    pub block_create_revision: i64,
-    pub sequence: Option<u64>,
-    pub handle: Option<String>,
-    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `reserved`, `cooling`, `unknown`, `unattributed`, `broken`.
-    pub used_for: String,
-    /// Calico's name.
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    /// Pod or service.
-    pub pod: Option<String>,
-    /// The CNI host's clock at the allocation.
-    pub allocated: Option<Time>,
-    /// JSON: what else the owner attributes say.
-    pub more: Option<String>,
-    pub span: Span,
-    /// Of an ended one: how often its block was written between the two audits around the end; the address changed
-    /// hands at most so often. `None`: unknown.
-    pub changes: Option<u64>,
-}
-
-/// Which pod had an address by its own status.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PodInterval {
-    pub address: Addr,
-    pub uid: String,
-    pub namespace: String,
-    pub pod: String,
-    /// Kubernetes' name.
-    pub node: String,
-    /// `certain` or `possible`.
-    pub grade: String,
-    pub span: Span,
-}
-
-/// How a node was.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct NodeInterval {
-    pub calico: Option<String>,
-    pub kubernetes: Option<String>,
-    pub ours: bool,
-    /// Kubernetes knows it.
-    pub present: bool,
-    pub boot_id: Option<String>,
-    pub ready: Option<bool>,
-    pub addresses: Vec<String>,
-    pub span: Span,
+    pub row: CapacityRow,
+    pub at: AuditAt,
 }
 
 /// Whose intervals are wanted.
@@ -290,9 +152,9 @@ impl ReadTx<'_> {
                 known: row.get(3)?,
                 exclusive: row.get(4)?,
                 epoch: row.get(5)?,
-                audits: row.get::<_, i64>(6)?.unsigned_abs(),
-                first_audit: row.get::<_, Option<i64>>(7)?.map(Time),
-                last_audit: row.get::<_, Option<i64>>(8)?.map(Time),
+                audits: count(row, 6)?,
+                first_audit: some_time(row, 7)?,
+                last_audit: some_time(row, 8)?,
             })
         })?;
         let mut pairs = pairs.collect::<rusqlite::Result<Vec<Pair>>>()?;
@@ -321,19 +183,18 @@ impl ReadTx<'_> {
         let rows = statement.query_map((pair, window.since.0, window.until.0), |row| {
             let id = row.get(0)?;
             let about = timeline.get(id).map(|a| std::rc::Rc::clone(&a.about)).unwrap_or_default();
-            let count = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
             Ok(AuditRow {
                 id,
                 epoch: row.get(1)?,
                 judged: time(row, 2)?,
                 started: time(row, 3)?,
-                duration: Duration::from_nanos(count(4)?),
-                api_date: row.get::<_, Option<i64>>(5)?.map(Time),
+                duration: Duration::from_nanos(count(row, 4)?),
+                api_date: some_time(row, 5)?,
                 etcd_revision: row.get(6)?,
                 compact_revision: row.get(7)?,
                 cluster_id: row.get::<_, i64>(8)? as u64,
                 member_id: row.get::<_, i64>(9)? as u64,
-                scope: row.get(10)?,
+                scope: term(row, 10)?,
                 complete: row.get(11)?,
                 clock_back: row.get(12)?,
                 tool: row.get(13)?,
@@ -341,10 +202,10 @@ impl ReadTx<'_> {
                 skipped: about.skipped.clone(),
                 counts: row.get(14)?,
                 found: row.get(15)?,
-                new: count(16)?,
-                ongoing: count(17)?,
-                came_back: count(18)?,
-                resolved: count(19)?,
+                new: count(row, 16)?,
+                ongoing: count(row, 17)?,
+                came_back: count(row, 18)?,
+                resolved: count(row, 19)?,
             })
         })?;
         rows.collect()

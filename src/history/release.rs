@@ -5,17 +5,17 @@
 //! before each etcd transaction, and the outcome after it, each in a transaction of its own: whatever happens in
 //! between, the next run can tell.
 
-use rusqlite::types::Value;
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension, params};
 
-use super::past::stamp_bytes;
+use super::column::{address_bytes, known, some_time, stamp_bytes, time};
 use super::query::Window;
 use super::query::findings::Gap;
-use super::query::intervals::address_bytes;
-use super::timeline::{Timeline, time};
+use super::timeline::Timeline;
 use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
+use crate::model::word::words;
 use crate::model::{AllocationTuple, Code, SubjectKind, Time};
 
 /// A release or an undo that begins.
@@ -60,20 +60,12 @@ pub enum StepOutcome {
     Refused,
 }
 
-impl StepOutcome {
-    const ALL: [StepOutcome; 4] =
-        [StepOutcome::Applied, StepOutcome::NotApplied, StepOutcome::ChangedHands, StepOutcome::Refused];
-
-    /// The word in the file; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            StepOutcome::Applied => "applied",
-            StepOutcome::NotApplied => "not applied",
-            StepOutcome::ChangedHands => "changed hands",
-            StepOutcome::Refused => "refused",
-        }
-    }
-}
+words!(StepOutcome {
+    Applied = "applied",
+    NotApplied = "not applied",
+    ChangedHands = "changed hands",
+    Refused = "refused",
+});
 
 /// A recorded release.
 #[derive(Clone, Debug)]
@@ -273,7 +265,7 @@ impl ReadTx<'_> {
                     undoes: row.get(2)?,
                     asked: row.get(3)?,
                     started: time(row, 4)?,
-                    finished: row.get::<_, Option<i64>>(5)?.map(Time),
+                    finished: some_time(row, 5)?,
                     outcome: row.get(6)?,
                     plan: row.get(7)?,
                     steps: Vec::new(),
@@ -294,12 +286,12 @@ impl ReadTx<'_> {
             "SELECT id, intended, settled, outcome, revision, detail FROM release_step WHERE release = ?1 ORDER BY id",
         )?;
         let rows = statement.query_map([release], |row| {
-            let word: Option<String> = row.get(3)?;
+            let is_settled = row.get_ref(3)? != ValueRef::Null;
             Ok(StepRow {
                 id: row.get(0)?,
                 intent: Intent { at: time(row, 1)?, ..Intent::default() },
-                settled: row.get::<_, Option<i64>>(2)?.map(Time),
-                outcome: word.and_then(|word| StepOutcome::ALL.into_iter().find(|o| o.word() == word)),
+                settled: some_time(row, 2)?,
+                outcome: is_settled.then(|| known(row, 3)).transpose()?,
                 revision: row.get(4)?,
                 detail: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
             })
@@ -311,10 +303,7 @@ impl ReadTx<'_> {
         for step in &mut steps {
             let mut rows = subjects.query([step.id])?;
             while let Some(row) = rows.next()? {
-                let word = row.get_ref(0)?.as_str()?;
-                if let Some(kind) = SubjectKind::ALL.into_iter().find(|kind| kind.word() == word) {
-                    step.intent.subjects.push((kind, row.get(1)?));
-                }
+                step.intent.subjects.push((known(row, 0)?, row.get(1)?));
             }
             let rows = keys.query_map([step.id], |row| {
                 Ok(KeyIntent { key: row.get(0)?, mod_revision: row.get(1)?, old: row.get(2)?, new: row.get(3)? })

@@ -15,37 +15,37 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The file as it was before it was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Rest {
+pub(super) struct AtRest {
     length: u64,
     modified: SystemTime,
     identity: (u64, u64, i64, i64),
 }
 
-impl Rest {
+impl AtRest {
     /// The file, when nothing lies in a journal beside it.
-    pub fn of(path: &Path) -> Option<Rest> {
-        let rest = Rest::now(path)?;
+    pub fn of(path: &Path) -> Option<AtRest> {
+        let rest = AtRest::now(path)?;
         // A write right after one that has just been would not be seen: let the time of the file be past.
         match SystemTime::now().duration_since(rest.modified) {
             Ok(age) if age < TICK => {
                 std::thread::sleep(TICK.saturating_sub(age));
-                Rest::now(path).filter(|now| *now == rest)
+                AtRest::now(path).filter(|now| *now == rest)
             }
             _ => Some(rest),
         }
     }
 
-    fn now(path: &Path) -> Option<Rest> {
+    fn now(path: &Path) -> Option<AtRest> {
         if !journals_are_empty(path) {
             return None;
         }
         let file = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
-        Some(Rest { length: file.len(), modified: file.modified().ok()?, identity: identity(&file) })
+        Some(AtRest { length: file.len(), modified: file.modified().ok()?, identity: identity(&file) })
     }
 
     /// Whether the file, or a journal beside it, is another one by now.
     pub fn is_over(&self, path: &Path) -> bool {
-        Rest::now(path).as_ref() != Some(self)
+        AtRest::now(path).as_ref() != Some(self)
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
         let (_folder, path) = history();
         let writer = Connection::open(&path).unwrap();
         write(&writer, "node-1");
-        assert!(Rest::of(&path).is_none());
+        assert!(AtRest::of(&path).is_none());
         assert_eq!(Db::look(&path, PATIENCE, |db| Ok(names(db))).unwrap(), 1);
         drop(writer);
     }

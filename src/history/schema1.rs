@@ -9,9 +9,9 @@ use std::collections::HashMap;
 use rusqlite::params;
 use rusqlite::types::ValueRef;
 
-use super::query::intervals::{address_of, uid_text};
+use super::column::{address_of, uid_text};
 use super::tx::{ReadTx, WriteTx};
-use crate::model::record::OwnedBy;
+use crate::model::index::OwnedBy;
 use crate::model::{Cidr, Code, Time};
 
 /// The hash of schema 1, as it was.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::open::{PATIENCE, patiently};
-use super::rest::Rest;
+use super::rest::AtRest;
 use super::trouble::failed;
 use super::{Db, Journal, ToWrite, kill, migrate};
 use crate::error::Error;
@@ -50,7 +50,7 @@ impl Tight {
     fn lock(path: &Path, patience: Duration) -> Result<Tight, Error> {
         let doing = "make room in the history";
         let refused = |why: &str| Error::input(doing).at(path.display().to_string()).cause(why.to_owned());
-        if Rest::of(path).is_none() {
+        if AtRest::of(path).is_none() {
             return Err(refused("its journal holds something that has to be written into it first")
                 .hint("the disk is full: make room by other means"));
         }

@@ -6,15 +6,15 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use rusqlite::Row;
 use serde::Deserialize;
 
 use super::ReadTx;
+use super::column::time;
 use crate::model::{Code, Input, InputState, Time};
 
 /// What an audit read and ran; most audits share one.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct Reach {
     /// State, reason and number of undecodable keys of every input.
     pub inputs: Vec<AuditInput>,
     /// Codes of the checks that ran, sorted.
@@ -32,7 +32,7 @@ pub struct AuditInput {
     pub undecodable: u64,
 }
 
-impl About {
+impl Reach {
     /// Whether the check of this code ran.
     pub fn ran(&self, code: Code) -> bool {
         self.ran.binary_search(&code).is_ok()
@@ -43,7 +43,7 @@ impl About {
         self.inputs.iter().any(|i| i.input == input && i.state == InputState::Complete)
     }
 
-    fn parse(text: &str) -> About {
+    fn parse(text: &str) -> Reach {
         #[derive(Deserialize, Default)]
         #[serde(default)]
         struct Raw {
@@ -70,7 +70,7 @@ impl About {
         };
         let mut ran: Vec<Code> = raw.ran.into_iter().map(Code).collect();
         ran.sort_unstable();
-        About {
+        Reach {
             inputs: raw.inputs.into_iter().filter_map(input).collect(),
             ran,
             skipped: raw.skipped.into_iter().map(|(code, why)| (Code(code), why)).collect(),
@@ -88,7 +88,7 @@ pub struct Audit {
     pub started: Time,
     /// Everything that is kept by key was read.
     pub keys: bool,
-    pub about: Rc<About>,
+    pub about: Rc<Reach>,
 }
 
 /// All audits of a pair, by number.
@@ -100,14 +100,14 @@ pub struct Timeline {
 impl Timeline {
     /// Reads it.
     pub fn of(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Timeline> {
-        let mut abouts: HashMap<i64, Rc<About>> = HashMap::new();
+        let mut abouts: HashMap<i64, Rc<Reach>> = HashMap::new();
         let mut read_about = tx.prepare_cached("SELECT text FROM about WHERE id = ?1")?;
-        let mut about = |id: i64| -> rusqlite::Result<Rc<About>> {
+        let mut about = |id: i64| -> rusqlite::Result<Rc<Reach>> {
             if let Some(known) = abouts.get(&id) {
                 return Ok(Rc::clone(known));
             }
             let text: String = read_about.query_row([id], |row| row.get(0))?;
-            let parsed = Rc::new(About::parse(&text));
+            let parsed = Rc::new(Reach::parse(&text));
             abouts.insert(id, Rc::clone(&parsed));
             Ok(parsed)
         };
@@ -162,9 +162,4 @@ impl Counter<'_> {
         let last = ran.get(start..end).and_then(<[_]>::last).copied();
         ((end - start) as u64, last)
     }
-}
-
-/// A column of time.
-pub fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
-    row.get(column).map(Time)
 }

@@ -6,7 +6,7 @@ use super::case::Case;
 use super::{last_look, nodes};
 use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
-use crate::decode::keys::{endpoint_of_pod_key, record_key};
+use crate::decode::keys::{endpoint_of_pod_key, key_of};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Use};
 use crate::model::keys::{handle_key, key_text};
 use crate::model::{Cidr, Endpoint, HandleId, Name};
@@ -63,7 +63,7 @@ impl<'w> Case<'w> {
     pub(super) fn special(&self, allocation: &Allocation) -> Option<Special> {
         let ledger = self.world.ledger;
         let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
-        let covering: Vec<String> = covering.map(|b| key_text(&record_key(&self.world.snapshot.names, b))).collect();
+        let covering: Vec<String> = covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b))).collect();
         if covering.len() > 1 {
             return Some(Special::TwoBlocks(covering));
         }
@@ -71,7 +71,7 @@ impl<'w> Case<'w> {
             Use::Cooling => Some(Special::Cooling),
             Use::Windows => Some(Special::Windows),
             Use::Reserved => Some(Special::Reserved),
-            Use::Tunnel(_) => Some(Special::Tunnel),
+            Use::Tunnel => Some(Special::Tunnel),
             Use::LoadBalancer => Some(Special::LoadBalancer),
             Use::Vm => Some(Special::Machine),
             Use::Unknown => Some(Special::UnknownType),
@@ -116,7 +116,7 @@ impl<'w> Case<'w> {
 
     fn left(&self, endpoint: &Endpoint, predecessors: &[&Endpoint]) -> LeftEndpoint {
         LeftEndpoint {
-            key: record_key(&self.world.snapshot.names, endpoint),
+            key: key_of(&self.world.snapshot.names, endpoint),
             name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
             is_stale: self.world.ledger.endpoint_state(endpoint).is_stale() || is_one_of(endpoint, predecessors),
             mod_revision: endpoint.meta.mod_revision,
@@ -152,7 +152,7 @@ impl<'w> Case<'w> {
         let names = &self.world.snapshot.names;
         let handle = id.map(|id| id.text(names));
         let objects = id.and_then(|id| self.tally(id)).map_or(&[][..], |t| t.objects);
-        let mut handle_keys: Vec<Vec<u8>> = objects.iter().map(|o| record_key(names, o)).collect();
+        let mut handle_keys: Vec<Vec<u8>> = objects.iter().map(|o| key_of(names, o)).collect();
         if handle_keys.is_empty() {
             handle_keys.extend(handle.iter().map(|h| handle_key(h).into_bytes()));
         }
@@ -196,7 +196,7 @@ impl<'w> Case<'w> {
         let name = format!("the endpoint of pod {}", snapshot.pair(namespace, pod));
         found.insert(own.clone(), Witness { key: own, mod_revision: None, name });
         for endpoint in ledger.endpoints_of_pod(namespace, pod) {
-            let key = record_key(&snapshot.names, endpoint);
+            let key = key_of(&snapshot.names, endpoint);
             let name = format!("endpoint {}", snapshot.pair(endpoint.namespace, endpoint.name));
             let mod_revision = Some(endpoint.meta.mod_revision);
             found.insert(key.clone(), Witness { key, mod_revision, name });

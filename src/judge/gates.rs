@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::checks::addresses::leaked_address;
 use crate::checks::datastore::datastore_went_back;
 use crate::checks::{World, run_these};
-use crate::decode::keys::record_key;
+use crate::decode::keys::key_of;
 use crate::ledger::Pairing;
 use crate::model::{Block, ClockPair, EtcdAlarm, Input, InputState, Name, Snapshot, SubjectKind, Time, keys::key_text};
 use crate::plan::circumstances::{Fork, Nameless, Surge};
@@ -127,7 +127,7 @@ fn broken(snapshot: &Snapshot) -> Vec<String> {
         |b: &Block| b.allocations.get(b.size() as usize..).is_some_and(|rest| rest.iter().any(Option::is_some));
     let nowhere = |b: &Block| b.allocated().any(|(_, attribute)| attribute.is_none());
     let broken = snapshot.blocks.iter().filter(|b| nowhere(b) || outside(b));
-    broken.map(|b| key_text(&record_key(&snapshot.names, b))).collect()
+    broken.map(|b| key_text(&key_of(&snapshot.names, b))).collect()
 }
 
 /// IPA903 now: the datastore is not the one that was observed, or an older state of it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::case::Case;
 use super::choose::Quarry;
 use crate::checks::handles::orphaned_handle;
-use crate::decode::keys::record_key;
+use crate::decode::keys::key_of;
 use crate::ledger::{Allocation, Tally};
 use crate::model::{Addr, Block, Cidr, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
@@ -127,7 +127,7 @@ impl<'w> Case<'w> {
         let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at.is_none());
         let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
         let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
-        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&record_key(&snapshot.names, b)))
+        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&key_of(&snapshot.names, b)))
     }
 
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
@@ -147,7 +147,7 @@ impl<'w> Case<'w> {
         };
         let mut blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
         blocks.dedup();
-        Orphan { id, key: record_key(names, object), mod_revision: object.meta.mod_revision, blocks }
+        Orphan { id, key: key_of(names, object), mod_revision: object.meta.mod_revision, blocks }
     }
 
     fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Judged {

@@ -1,10 +1,12 @@
-//! What IPAM records of an address: the ordinals of all blocks as one sorted table.
+//! What IPAM has of an address: the ordinals of all blocks as one sorted table.
 
 use crate::model::hash::HashMap;
 
 use super::Ledger;
 use crate::model::past::AllocationTuple;
-use crate::model::{Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel};
+use crate::model::{
+    Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, Use,
+};
 
 /// One allocated ordinal of one block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,52 +19,28 @@ pub struct Allocation {
 }
 
 /// What an allocation is for, by its attribute and handle.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Use {
-    /// Released and cooling down: neither in use, nor leaked, nor free.
-    Cooling,
-    /// Reserved for Windows: never a leak.
-    Windows,
-    /// Kept back with a note, by an operator's own reservation: never a leak either.
-    Reserved,
-    Tunnel(Tunnel),
-    LoadBalancer,
-    /// A KubeVirt machine's, which keeps it while it is stopped.
-    Vm,
-    /// Names an owner pod.
-    Pod,
-    /// Of a type that we do not know: never touched.
-    Unknown,
-    /// Names no owner.
-    Unattributed,
-    /// Its attribute is missing (a broken block, IPA301).
-    Broken,
-}
-
-impl Use {
-    fn of(names: &Names, attribute: Option<&Attribute>) -> Use {
-        let Some(attribute) = attribute else { return Use::Broken };
-        let owner = &attribute.owner;
-        let handle = |test: fn(HandleId, &Names) -> bool| attribute.handle.is_some_and(|h| test(h, names));
-        if attribute.released_at.is_some() {
-            Use::Cooling
-        } else if handle(HandleId::is_windows) {
-            Use::Windows
-        } else if attribute.reserved {
-            Use::Reserved
-        } else if let Some(tunnel) = tunnel_of(names, attribute) {
-            Use::Tunnel(tunnel)
-        } else if handle(HandleId::is_load_balancer) || !owner.service.is_none() {
-            Use::LoadBalancer
-        } else if handle(HandleId::is_vm) || !owner.vmi.is_none() {
-            Use::Vm
-        } else if !owner.kind.is_none() {
-            Use::Unknown
-        } else if owner.pod_name().is_some() {
-            Use::Pod
-        } else {
-            Use::Unattributed
-        }
+fn use_of(names: &Names, attribute: Option<&Attribute>) -> Use {
+    let Some(attribute) = attribute else { return Use::Broken };
+    let owner = &attribute.owner;
+    let handle = |test: fn(HandleId, &Names) -> bool| attribute.handle.is_some_and(|h| test(h, names));
+    if attribute.released_at.is_some() {
+        Use::Cooling
+    } else if handle(HandleId::is_windows) {
+        Use::Windows
+    } else if attribute.reserved {
+        Use::Reserved
+    } else if tunnel_of(names, attribute).is_some() {
+        Use::Tunnel
+    } else if handle(HandleId::is_load_balancer) || !owner.service.is_none() {
+        Use::LoadBalancer
+    } else if handle(HandleId::is_vm) || !owner.vmi.is_none() {
+        Use::Vm
+    } else if !owner.kind.is_none() {
+        Use::Unknown
+    } else if owner.pod_name().is_some() {
+        Use::Pod
+    } else {
+        Use::Unattributed
     }
 }
 
@@ -89,7 +67,7 @@ impl Ledger<'_> {
             if let Some(host) = block.affinity.filter(|h| h.kind == HostKind::Host) {
                 self.ipam_nodes.insert(host.name);
             }
-            let uses: Vec<Use> = block.attributes.iter().map(|a| Use::of(&snapshot.names, Some(a))).collect();
+            let uses: Vec<Use> = block.attributes.iter().map(|a| use_of(&snapshot.names, Some(a))).collect();
             // An ordinal past the block's size has no address: IPA301 tells it, the ledger leaves it out.
             for (slot, ordinal) in block.allocations.iter().zip(0u32..).take(block.size() as usize) {
                 let (Some(attribute), Some(address)) = (slot, block.cidr.nth(u128::from(ordinal))) else { continue };

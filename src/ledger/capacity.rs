@@ -130,7 +130,7 @@ pub fn pool_usage(ledger: &Ledger<'_>, pool: &Pool, leaked: &HashSet<Addr>) -> P
             usage.in_use += u128::from(is_held(address));
             usage.leaked += u128::from(leaked.contains(&address));
         }
-        // What one block records is known, whatever another that overlaps it hides; and it is taken, not kept back.
+        // What one block has is known, whatever another that overlaps it hides; and it is taken, not kept back.
         if dark.contains(address) {
             usage.unknown = usage.unknown.saturating_sub(1);
         } else if reserved.contains(address) {

@@ -3,29 +3,8 @@
 //! Certain holders accuse; possible holders only protect. A stale endpoint is no holder.
 
 use super::{Ledger, Standing};
-use crate::model::{Addr, Endpoint, Input, LoadBalancerMode, Name, Orchestrator, Pod, Service, Tunnel};
-
-/// How sure a claim is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Grade {
-    /// No holder: a stale endpoint, the tunnel of a departed node.
-    Stale,
-    /// Protects, never accuses.
-    Possible,
-    /// Holds the address now.
-    Certain,
-}
-
-impl Grade {
-    /// The word in output.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Grade::Stale => "stale",
-            Grade::Possible => "possible",
-            Grade::Certain => "certain",
-        }
-    }
-}
+use crate::model::word::words;
+use crate::model::{Addr, Endpoint, Grade, Input, LoadBalancerMode, Name, Orchestrator, Pod, Service, Tunnel};
 
 /// Who claims; numbers are indices into the snapshot's lists.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,8 +20,8 @@ pub enum Claimant {
 /// Where the claim stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Via {
-    /// A pod's status, an endpoint's `ipNetworks`, a node's spec, a service's ingress.
-    Record,
+    /// The thing itself: a pod's status, an endpoint's `ipNetworks`, a node's spec, a service's ingress.
+    Object,
     /// Annotation `network-status`: a secondary network.
     NetworkStatus,
     /// A floating address: `ipNATs` or the pod's annotation.
@@ -50,6 +29,8 @@ pub enum Via {
     /// Annotation `ipAddrsNoIpam`: bypasses IPAM on purpose.
     NoIpam,
 }
+
+words!(Via { Object = "record", NetworkStatus = "network-status", Floating = "floating", NoIpam = "no-ipam" });
 
 /// One claim on one address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,6 +58,15 @@ pub enum EndpointState {
     Undecided,
 }
 
+words!(EndpointState {
+    NotJudged = "not-judged",
+    Live = "live",
+    NoPod = "no-pod",
+    Finished = "finished",
+    Elsewhere = "elsewhere",
+    Undecided = "undecided",
+});
+
 impl EndpointState {
     /// Whether the endpoint is a leftover that holds nothing.
     pub const fn is_stale(self) -> bool {
@@ -85,7 +75,7 @@ impl EndpointState {
 }
 
 impl<'s> Ledger<'s> {
-    pub(super) fn record_claims(&mut self) {
+    pub(super) fn list_claims(&mut self) {
         let mut claims = Vec::with_capacity(self.snapshot.pods.len());
         self.claim_for_pods(&mut claims);
         // Endpoints are graded by the pods' certain claims, so these must be in place first.
@@ -101,7 +91,7 @@ impl<'s> Ledger<'s> {
             address,
             grade: Grade::Possible,
             by: Claimant::HostEndpoint,
-            via: Via::Record,
+            via: Via::Object,
         }));
         self.claims.reserve_exact(claims.len());
         self.claims.append(&mut claims);
@@ -118,7 +108,7 @@ impl<'s> Ledger<'s> {
                 claims.push(Claim { address, grade, by: Claimant::Pod(index), via });
             };
             for &address in &pod.addresses {
-                claim(address, self.pod_grade(pod, address), Via::Record);
+                claim(address, self.pod_grade(pod, address), Via::Object);
             }
             pod.network_status.iter().for_each(|&a| claim(a, Grade::Possible, Via::NetworkStatus));
             pod.floating.iter().for_each(|&a| claim(a, Grade::Possible, Via::Floating));
@@ -163,7 +153,7 @@ impl<'s> Ledger<'s> {
                 } else {
                     Grade::Possible
                 };
-                claims.push(Claim { address, grade, by: Claimant::Endpoint(index), via: Via::Record });
+                claims.push(Claim { address, grade, by: Claimant::Endpoint(index), via: Via::Object });
             }
             let grade = if state.is_stale() { Grade::Stale } else { Grade::Possible };
             claims.extend(endpoint.nats.iter().map(|nat| Claim {
@@ -227,7 +217,7 @@ impl<'s> Ledger<'s> {
                 address,
                 grade,
                 by: Claimant::Tunnel(index, tunnel),
-                via: Via::Record,
+                via: Via::Object,
             }));
         }
     }
@@ -239,7 +229,7 @@ impl<'s> Ledger<'s> {
                 address,
                 grade,
                 by: Claimant::Service(index),
-                via: Via::Record,
+                via: Via::Object,
             }));
         }
     }
@@ -266,7 +256,7 @@ impl<'s> Ledger<'s> {
     /// The pods that claim `address` with this grade by their status.
     pub fn pods_by_grade(&self, address: Addr, grade: Grade) -> impl Iterator<Item = &'s Pod> {
         let pods = &self.snapshot.pods;
-        self.claims_at(address).iter().filter(move |c| c.grade == grade && c.via == Via::Record).filter_map(move |c| {
+        self.claims_at(address).iter().filter(move |c| c.grade == grade && c.via == Via::Object).filter_map(move |c| {
             match c.by {
                 Claimant::Pod(index) => pods.get(index as usize),
                 _ => None,
@@ -277,7 +267,7 @@ impl<'s> Ledger<'s> {
     /// The endpoints whose `ipNetworks` list `address`, of every grade and standing.
     pub fn endpoints_at(&self, address: Addr) -> impl Iterator<Item = (&'s Endpoint, Grade)> {
         let endpoints = &self.snapshot.endpoints;
-        self.claims_at(address).iter().filter(|c| c.via == Via::Record).filter_map(move |c| match c.by {
+        self.claims_at(address).iter().filter(|c| c.via == Via::Object).filter_map(move |c| match c.by {
             Claimant::Endpoint(index) => endpoints.get(index as usize).map(|e| (e, c.grade)),
             _ => None,
         })

@@ -52,7 +52,7 @@ impl<'s> Ledger<'s> {
         let mut containers = self.endpoints_at_home(pod).map(|e| e.container);
         let may_be_its = |&address: &Addr| {
             let allocations = self.allocations_at(address).iter();
-            let mut real = allocations.filter(|a| !matches!(a.used_for, Use::Cooling | Use::Windows | Use::Tunnel(_)));
+            let mut real = allocations.filter(|a| !matches!(a.used_for, Use::Cooling | Use::Windows | Use::Tunnel));
             real.any(|a| match self.says(a, pod) {
                 Says::This => true,
                 Says::Another => false,

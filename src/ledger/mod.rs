@@ -1,4 +1,4 @@
-//! One row an address, made once from the whole snapshot: what IPAM records of it and who claims it.
+//! One row an address, made once from the whole snapshot: what IPAM has of it and who claims it.
 //!
 //! This is the join that every check needs. Tables are sorted vectors of numbers, joined by searching, not
 //! maps of strings. Nothing here says what is wrong; that is the checks' work. The words (holder grades,
@@ -6,6 +6,7 @@
 
 mod abandoned;
 mod allocations;
+mod belief;
 mod blocks;
 pub mod capacity;
 mod claims;
@@ -15,7 +16,6 @@ mod host_local;
 mod naming;
 mod pairing;
 mod reclaim;
-mod recorded;
 mod reserved;
 mod scope;
 mod spans;
@@ -29,17 +29,19 @@ use crate::model::hash::{HashMap, HashSet};
 use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
 
 pub use abandoned::Abandoned;
-pub use allocations::{Allocation, Use};
+pub use allocations::Allocation;
+pub use belief::{AddressState, Belief};
 pub use capacity::{NodeUsage, PoolBlocks, PoolUsage};
-pub use claims::{Claim, Claimant, EndpointState, Grade, Via};
+pub use claims::{Claim, Claimant, EndpointState, Via};
 pub use dark::DarkRanges;
 pub use naming::Says;
 pub use pairing::Pairing;
-pub use recorded::Recorded;
 pub use scope::{Scope, ScopeFlag, Standing};
 pub use tally::{Discord, Tally};
 pub use tunnels::NamedTunnel;
 pub use workloads::Workload;
+
+pub use crate::model::{Grade, Use};
 
 /// The joined view of one snapshot.
 #[derive(Debug)]
@@ -118,7 +120,7 @@ impl<'s> Ledger<'s> {
         ledger.record_allocations();
         ledger.pairing = Pairing::of(&ledger, past);
         ledger.host_local = !ledger.host_local_pods().is_empty();
-        ledger.record_claims();
+        ledger.list_claims();
         ledger
     }
 

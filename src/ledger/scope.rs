@@ -8,7 +8,8 @@ use crate::model::hash::{HashMap, HashSet};
 use super::unregistered::Unregistered;
 use super::{DarkRanges, former};
 use crate::model::snapshot::Dark;
-use crate::model::{Input, Name, Past, Snapshot};
+use crate::model::word::words;
+use crate::model::{Input, Name, Past, Sharing, Snapshot};
 
 /// What the operator says of the datastore: `--scope`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,6 +31,8 @@ pub enum Standing {
     /// Another cluster's, a plain host, or nobody can tell.
     Foreign,
 }
+
+words!(Standing { Ours = "ours", Departed = "departed", Foreign = "foreign" });
 
 /// The standing of every node.
 #[derive(Debug, Default)]
@@ -88,6 +91,15 @@ impl Undecodable {
 }
 
 impl Scope {
+    /// Whether others share the datastore.
+    pub const fn sharing(&self) -> Sharing {
+        match (self.known, self.exclusive) {
+            (false, _) => Sharing::Unknown,
+            (true, true) => Sharing::Exclusive,
+            (true, false) => Sharing::Shared,
+        }
+    }
+
     pub(super) fn of(snapshot: &Snapshot, flag: ScopeFlag, past: Option<&Past>, dark: &DarkRanges) -> Scope {
         let mut scope = Scope { known: snapshot.coverage.complete(Input::KubeNodes), ..Scope::default() };
         scope.known_to_kubernetes = snapshot.kube_nodes.iter().map(|n| n.name).collect();

@@ -14,7 +14,7 @@ const V4_MAPPED: u128 = 0xffff_0000_0000;
 
 /// One IP address of either family; orders numerically, IPv4 before IPv6 unicast space.
 ///
-/// Two halves instead of one `u128`, which would round every record with an address up to 16 bytes.
+/// Two halves instead of one `u128`, which would round every value with an address up to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Addr {
     high: u64,

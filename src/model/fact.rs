@@ -16,7 +16,7 @@ pub enum Fact {
     Text(String),
     Time(Time),
     List(Vec<Fact>),
-    Record(Evidence),
+    Fields(Evidence),
 }
 
 impl Fact {
@@ -41,7 +41,7 @@ impl Serialize for Fact {
                 }
                 seq.end()
             }
-            Fact::Record(record) => record.serialize(serializer),
+            Fact::Fields(fields) => fields.serialize(serializer),
         }
     }
 }
@@ -102,8 +102,8 @@ impl From<Time> for Fact {
     }
 }
 impl From<Evidence> for Fact {
-    fn from(record: Evidence) -> Fact {
-        Fact::Record(record)
+    fn from(fields: Evidence) -> Fact {
+        Fact::Fields(fields)
     }
 }
 impl<T: Into<Fact>> From<Option<T>> for Fact {
@@ -156,7 +156,7 @@ impl Evidence {
 
     /// The records of a fact that is a list.
     pub fn records(&self, name: &str) -> impl Iterator<Item = &Evidence> {
-        self.list(name).iter().filter_map(|fact| if let Fact::Record(record) = fact { Some(record) } else { None })
+        self.list(name).iter().filter_map(|fact| if let Fact::Fields(fields) = fact { Some(fields) } else { None })
     }
 
     fn list(&self, name: &str) -> &[Fact] {

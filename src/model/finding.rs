@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::word::{Term, words};
 use super::{Addr, Cidr, Evidence, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
@@ -54,38 +55,21 @@ pub enum Severity {
 impl Severity {
     /// From worst to least, the order of output.
     pub const WORST_FIRST: [Severity; 4] = [Severity::Critical, Severity::Error, Severity::Warning, Severity::Note];
-
-    /// The word in flags, output and the history; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Severity::Note => "note",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-            Severity::Critical => "critical",
-        }
-    }
 }
+
+words!(Severity { Note = "note", Warning = "warning", Error = "error", Critical = "critical" });
 
 impl FromStr for Severity {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Severity, String> {
-        Severity::WORST_FIRST
-            .into_iter()
-            .find(|s| s.word() == text)
-            .ok_or_else(|| format!("{text:?} is no severity; take critical, error, warning or note"))
+        Term::of(text).known().ok_or_else(|| format!("{text:?} is no severity; take critical, error, warning or note"))
     }
 }
 
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
-    }
-}
-
-impl Serialize for Severity {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
     }
 }
 
@@ -97,15 +81,7 @@ pub enum State {
     Unconfirmed,
 }
 
-impl State {
-    /// The word in output and in the history.
-    pub const fn word(self) -> &'static str {
-        match self {
-            State::Confirmed => "confirmed",
-            State::Unconfirmed => "unconfirmed",
-        }
-    }
-}
+words!(State { Confirmed = "confirmed", Unconfirmed = "unconfirmed" });
 
 /// What kind of thing a finding is about.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -125,46 +101,24 @@ pub enum SubjectKind {
     Cluster,
 }
 
-impl SubjectKind {
-    /// Every kind.
-    pub const ALL: [SubjectKind; 13] = [
-        SubjectKind::Address,
-        SubjectKind::Handle,
-        SubjectKind::Block,
-        SubjectKind::Affinity,
-        SubjectKind::Endpoint,
-        SubjectKind::Workload,
-        SubjectKind::Interface,
-        SubjectKind::Mac,
-        SubjectKind::Pod,
-        SubjectKind::Node,
-        SubjectKind::Pool,
-        SubjectKind::Key,
-        SubjectKind::Cluster,
-    ];
-
-    /// The word in JSON and in the history; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            SubjectKind::Address => "address",
-            SubjectKind::Handle => "handle",
-            SubjectKind::Block => "block",
-            SubjectKind::Affinity => "affinity",
-            SubjectKind::Endpoint => "endpoint",
-            SubjectKind::Workload => "workload",
-            SubjectKind::Interface => "interface",
-            SubjectKind::Mac => "mac",
-            SubjectKind::Pod => "pod",
-            SubjectKind::Node => "node",
-            SubjectKind::Pool => "pool",
-            SubjectKind::Key => "key",
-            SubjectKind::Cluster => "cluster",
-        }
-    }
-}
+words!(SubjectKind {
+    Address = "address",
+    Handle = "handle",
+    Block = "block",
+    Affinity = "affinity",
+    Endpoint = "endpoint",
+    Workload = "workload",
+    Interface = "interface",
+    Mac = "mac",
+    Pod = "pod",
+    Node = "node",
+    Pool = "pool",
+    Key = "key",
+    Cluster = "cluster",
+});
 
 /// What a finding is about; spelled as the table of `docs/output.md` says.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Subject {
     pub kind: SubjectKind,
     pub id: String,
@@ -221,7 +175,7 @@ pub struct Rest {
 }
 
 /// The finding that explains another one.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Root {
     pub code: Code,
     pub id: String,

@@ -1,4 +1,4 @@
-//! How Calico spells its keys in etcd, and the key from which a record was read.
+//! How Calico spells its keys in etcd, and the key from which a thing was read.
 //!
 //! The history, the checks and the plans name keys too, so the spelling stands here; what a key *says* is read
 //! in `decode`. Keys are built canonically, as Calico's own reads and writes build them (domain facts, section 1).
@@ -86,9 +86,9 @@ pub fn host_endpoint_key(name: &str) -> String {
     format!("{HOST_ENDPOINTS}{name}")
 }
 
-/// A record of the snapshot that came from a key of its own.
+/// A thing of the snapshot that came from a key of its own.
 #[derive(Clone, Copy, Debug)]
-pub enum Record<'a> {
+pub enum Keyed<'a> {
     Block(&'a Block),
     Handle(&'a Handle),
     Affinity(&'a Affinity),
@@ -101,42 +101,42 @@ pub enum Record<'a> {
 
 macro_rules! record_from {
     ($($kind:ident),*) => {
-        $(impl<'a> From<&'a $kind> for Record<'a> {
-            fn from(record: &'a $kind) -> Record<'a> {
-                Record::$kind(record)
+        $(impl<'a> From<&'a $kind> for Keyed<'a> {
+            fn from(thing: &'a $kind) -> Keyed<'a> {
+                Keyed::$kind(thing)
             }
         })*
     };
 }
 record_from!(Block, Handle, Affinity, Endpoint, CalicoNode, Pool, Reservation, HostEndpoint);
 
-/// The bytes of the key from which `record` was read, canonical or not: what a write must name.
-pub fn record_key<'a>(names: &Names, record: impl Into<Record<'a>>) -> Vec<u8> {
+/// The bytes of the key from which `thing` was read, canonical or not: what a write must name.
+pub fn key_of<'a>(names: &Names, thing: impl Into<Keyed<'a>>) -> Vec<u8> {
     let mut key = Vec::new();
-    put_record_key(&mut key, names, record);
+    put_key(&mut key, names, thing);
     key
 }
 
 /// The same in the place of what `key` held: a big cluster has hundreds of thousands of them.
-pub fn put_record_key<'a>(key: &mut Vec<u8>, names: &Names, record: impl Into<Record<'a>>) {
+pub fn put_key<'a>(key: &mut Vec<u8>, names: &Names, thing: impl Into<Keyed<'a>>) {
     key.clear();
     let mut put = |parts: &[&str]| parts.iter().for_each(|part| key.extend_from_slice(part.as_bytes()));
-    match record.into() {
-        Record::Block(Block { odd_key: Some(odd), .. }) | Record::Affinity(Affinity { odd_key: Some(odd), .. }) => {
+    match thing.into() {
+        Keyed::Block(Block { odd_key: Some(odd), .. }) | Keyed::Affinity(Affinity { odd_key: Some(odd), .. }) => {
             key.extend_from_slice(odd);
         }
-        Record::Handle(Handle { odd_id: Some(id), .. }) => {
+        Keyed::Handle(Handle { odd_id: Some(id), .. }) => {
             put(&[HANDLES]);
             key.extend_from_slice(id);
         }
-        Record::Block(block) => put(&[&block_key(block.cidr)]),
-        Record::Affinity(a) => put(&[&affinity_key(a.host.kind, names.get(a.host.name), a.cidr)]),
-        Record::Handle(handle) => put(&[HANDLES, &handle.id.text(names)]),
-        Record::Endpoint(e) => put(&[ENDPOINTS, names.get(e.namespace), "/", names.get(e.name)]),
-        Record::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
-        Record::Pool(pool) => put(&[POOLS, names.get(pool.name)]),
-        Record::Reservation(reservation) => put(&[RESERVATIONS, names.get(reservation.name)]),
-        Record::HostEndpoint(endpoint) => put(&[HOST_ENDPOINTS, names.get(endpoint.name)]),
+        Keyed::Block(block) => put(&[&block_key(block.cidr)]),
+        Keyed::Affinity(a) => put(&[&affinity_key(a.host.kind, names.get(a.host.name), a.cidr)]),
+        Keyed::Handle(handle) => put(&[HANDLES, &handle.id.text(names)]),
+        Keyed::Endpoint(e) => put(&[ENDPOINTS, names.get(e.namespace), "/", names.get(e.name)]),
+        Keyed::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
+        Keyed::Pool(pool) => put(&[POOLS, names.get(pool.name)]),
+        Keyed::Reservation(reservation) => put(&[RESERVATIONS, names.get(reservation.name)]),
+        Keyed::HostEndpoint(endpoint) => put(&[HOST_ENDPOINTS, names.get(endpoint.name)]),
     }
 }
 

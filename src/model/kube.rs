@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::word::words;
 use super::{Addr, Cidr, Name, Names, Time};
 
 /// An object's UID: a UUID as its 16 bytes, anything else as text.
@@ -14,7 +15,7 @@ pub enum Uid {
 impl Uid {
     /// From text; only the canonical lower-case form of a UUID is held as bytes.
     pub fn intern(names: &mut Names, text: &str) -> Uid {
-        match parse_uuid(text) {
+        match uuid(text) {
             Some(bytes) => Uid::Uuid(bytes),
             None => Uid::Other(names.intern(text)),
         }
@@ -23,22 +24,26 @@ impl Uid {
     /// The text it was made from.
     pub fn text(self, names: &Names) -> String {
         match self {
-            Uid::Uuid(bytes) => {
-                let mut text = String::with_capacity(36);
-                for (i, byte) in bytes.iter().enumerate() {
-                    if matches!(i, 4 | 6 | 8 | 10) {
-                        text.push('-');
-                    }
-                    let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
-                }
-                text
-            }
+            Uid::Uuid(bytes) => uuid_text(bytes),
             Uid::Other(name) => names.get(name).to_owned(),
         }
     }
 }
 
-fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+/// A UUID as text, in its canonical form.
+pub fn uuid_text(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (i, byte) in bytes.iter().enumerate() {
+        if matches!(i, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+    }
+    text
+}
+
+/// The bytes of a UUID; `None` unless it is in its canonical lower-case form.
+pub fn uuid(text: &str) -> Option<[u8; 16]> {
     let bytes = text.as_bytes();
     if bytes.len() != 36 || [8, 13, 18, 23].iter().any(|&i| bytes[i] != b'-') {
         return None;
@@ -83,18 +88,15 @@ impl Phase {
     pub const fn is_finished(self) -> bool {
         matches!(self, Phase::Succeeded | Phase::Failed)
     }
-
-    /// Kubernetes' word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Phase::Pending => "Pending",
-            Phase::Running => "Running",
-            Phase::Succeeded => "Succeeded",
-            Phase::Failed => "Failed",
-            Phase::Other => "Unknown",
-        }
-    }
 }
+
+words!(Phase {
+    Pending = "Pending",
+    Running = "Running",
+    Succeeded = "Succeeded",
+    Failed = "Failed",
+    Other = "Unknown",
+});
 
 /// One pod.
 #[derive(Clone, Debug)]

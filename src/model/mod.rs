@@ -2,7 +2,7 @@
 //!
 //! Everything here is lean on purpose. A big cluster has 150,000 pods, each with an endpoint, a
 //! handle and an allocation, and an audit holds all of them at once: addresses are numbers
-//! ([`Addr`]), foreign text is interned once ([`Names`]), and records keep what checks need and
+//! ([`Addr`]), foreign text is interned once ([`Names`]), and values keep what checks need and
 //! nothing more. Only `std`, ipnet, serde and chrono may be used below this module.
 
 pub mod address;
@@ -16,6 +16,7 @@ pub mod fact;
 pub mod finding;
 pub mod handle;
 pub mod hash;
+pub mod index;
 pub mod key;
 pub mod keys;
 pub mod kube;
@@ -30,6 +31,7 @@ pub mod row;
 pub mod snapshot;
 pub mod time;
 pub mod version;
+pub mod word;
 
 pub use address::{Addr, Cidr};
 pub use affinity::{Affinity, AffinityState};
@@ -49,6 +51,8 @@ pub use observation::Observation;
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use patch::Patch;
 pub use pool::{Pool, Reservation};
+pub use row::{Grade, Sharing, Use};
 pub use snapshot::{BadValue, Coverage, EtcdFacts, Gathering, Input, InputState, Needs, Snapshot};
 pub use time::Time;
 pub use version::Version;
+pub use word::Term;

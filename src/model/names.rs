@@ -1,6 +1,6 @@
 //! Foreign text, held once: node, namespace and pod names, container ids, handle parts.
 //!
-//! Records hold a [`Name`] (four bytes); equal names are equal text, so joins compare numbers.
+//! Values hold a [`Name`] (four bytes); equal names are equal text, so joins compare numbers.
 //! Nothing is ever removed: a snapshot and its second look share one table.
 
 use std::hash::BuildHasher;

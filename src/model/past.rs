@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::finding::{Parts, hash128};
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Addr, Cidr, Code, Input, Life, Meta, SubjectKind, Time, keys};
+use super::{Addr, Cidr, Code, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -381,8 +381,8 @@ pub struct LastState {
     pub apart: bool,
     /// By `tool`, scope: an ending under other rules is no resolution.
     pub tool: String,
-    pub scope: String,
-    /// Open rows of pods' addresses, by [`PodAddress::index`](super::record::PodAddress::index).
+    pub scope: Option<Term<Sharing>>,
+    /// Open rows of pods' addresses, by [`PodAddress::index`](super::index::PodAddress::index).
     pub pods: ByHash<i64>,
     /// Open rows of nodes' states.
     pub nodes: HashMap<NodeRow, i64>,

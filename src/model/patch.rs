@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use super::keys::{self, Record, put_record_key};
+use super::keys::{self, Keyed, put_key};
 use super::{Gathering, Input, Name, Pod, Snapshot};
 
 /// What was read again, and what was seen of it.
@@ -22,7 +22,7 @@ pub struct Patch {
     /// Namespace and name.
     pub services: HashSet<(Name, Name)>,
     /// The other side: what the second look saw of all these, by the names of the snapshot that it belongs to; once
-    /// that has been swapped in, what the first look saw of them. What is of no single record (moment, coverage, etcd's
+    /// that has been swapped in, what the first look saw of them. What is of no single thing (moment, coverage, etcd's
     /// facts) is whole.
     pub other: Gathering,
 }
@@ -58,26 +58,26 @@ impl Patch {
         let mut text = Vec::new();
         // Most kinds have no key among them: then nothing has to be spelled.
         let any = |prefixes: &[&str]| keys.iter().any(|k| prefixes.iter().any(|p| k.starts_with(p.as_bytes())));
-        macro_rules! records {
+        macro_rules! things {
             ($list:ident, $kind:ident, $input:ident, $prefixes:expr) => {
                 let touched = any($prefixes);
-                exchange(&mut snapshot.$list, &mut other.$list, all(Input::$input), |record| {
+                exchange(&mut snapshot.$list, &mut other.$list, all(Input::$input), |thing| {
                     touched && {
-                        put_record_key(&mut text, names, Record::$kind(record));
+                        put_key(&mut text, names, Keyed::$kind(thing));
                         keys.contains(&text)
                     }
                 });
             };
         }
-        records!(blocks, Block, Blocks, &[keys::BLOCKS]);
-        records!(handles, Handle, Handles, &[keys::HANDLES]);
+        things!(blocks, Block, Blocks, &[keys::BLOCKS]);
+        things!(handles, Handle, Handles, &[keys::HANDLES]);
         let affinities = [keys::HOST_AFFINITIES, keys::VIRTUAL_AFFINITIES, keys::AT_AFFINITIES];
-        records!(affinities, Affinity, Affinities, &affinities);
-        records!(endpoints, Endpoint, Endpoints, &[keys::ENDPOINTS]);
-        records!(calico_nodes, CalicoNode, CalicoNodes, &[keys::NODES]);
-        records!(pools, Pool, Pools, &[keys::POOLS]);
-        records!(reservations, Reservation, Pools, &[keys::RESERVATIONS]);
-        records!(host_endpoints, HostEndpoint, Config, &[keys::HOST_ENDPOINTS]);
+        things!(affinities, Affinity, Affinities, &affinities);
+        things!(endpoints, Endpoint, Endpoints, &[keys::ENDPOINTS]);
+        things!(calico_nodes, CalicoNode, CalicoNodes, &[keys::NODES]);
+        things!(pools, Pool, Pools, &[keys::POOLS]);
+        things!(reservations, Reservation, Pools, &[keys::RESERVATIONS]);
+        things!(host_endpoints, HostEndpoint, Config, &[keys::HOST_ENDPOINTS]);
         snapshot.host_endpoint_addresses.clear();
         snapshot.host_endpoint_addresses.extend(snapshot.host_endpoints.iter().flat_map(|e| &e.addresses));
         exchange(&mut snapshot.bad_values, &mut other.bad_values, false, |bad| {
@@ -119,7 +119,7 @@ fn exchange<T>(here: &mut Vec<T>, other: &mut Vec<T>, whole: bool, mut asked: im
         std::mem::swap(here, other);
         return;
     }
-    let taken: Vec<T> = here.extract_if(.., |record| asked(record)).collect();
+    let taken: Vec<T> = here.extract_if(.., |thing| asked(thing)).collect();
     // Not twice the room for the sake of one more.
     here.reserve_exact(other.len());
     here.append(other);

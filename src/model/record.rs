@@ -5,9 +5,8 @@
 
 use std::time::Duration;
 
-use super::finding::Parts;
-use super::row::{CapacityRow, NodeRow};
-use super::{Addr, Cidr, Code, EtcdFacts, Life, Meta, Past, Severity, State, SubjectKind, Time};
+use super::row::{AllocationRow, BlockRow, CapacityRow, FindingRow, NodeRow, PodRow};
+use super::{Cidr, EtcdFacts, Life, Meta, Past, Sharing, Time};
 
 pub use super::past::ClusterKey;
 
@@ -30,8 +29,8 @@ pub struct AuditRecord {
     pub keys: Option<Changes<KeyRow, u128>>,
     /// Blocks that are new or were written.
     pub blocks: Vec<BlockRow>,
-    /// Closed ones by row.
-    pub allocations: Changes<AllocationRow, i64>,
+    /// Closed ones by row; opened ones with the row that they continue under other owner attributes: the same tuple.
+    pub allocations: Changes<(AllocationRow, Option<i64>), i64>,
     pub pods: Changes<PodRow, i64>,
     pub nodes: Changes<NodeRow, i64>,
     /// Calico's names of nodes that are ours and were not known to be.
@@ -73,8 +72,7 @@ pub struct Header {
     pub duration: Duration,
     pub api_date: Option<Time>,
     pub etcd: EtcdFacts,
-    /// `exclusive`, `shared`, `unknown`.
-    pub scope: &'static str,
+    pub scope: Sharing,
     /// Every input read, every value decoded, every suspect looked at again.
     pub complete: bool,
     /// Version of the tool.
@@ -95,140 +93,35 @@ pub struct KeyRow {
     pub meta: Meta,
 }
 
-/// A block as it is now.
-#[derive(Clone, Copy, Debug)]
-pub struct BlockRow {
-    pub cidr: Cidr,
-    pub create_revision: i64,
-    pub version: i64,
-    pub sequence: Option<u64>,
-}
-
-/// An allocation that begins.
-#[derive(Clone, Debug)]
-pub struct AllocationRow {
-    pub address: Addr,
-    /// [`OwnedBy::hash`].
-    pub owner: u64,
-    pub block: Cidr,
-    pub block_create_revision: i64,
-    pub sequence: Option<u64>,
-    pub handle: Option<String>,
-    pub used_for: &'static str,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    /// Pod or service.
-    pub pod: Option<String>,
-    pub allocated: Option<Time>,
-    /// JSON.
-    pub more: Option<String>,
-    /// The row that this one continues under other owner attributes: the same tuple.
-    pub continues: Option<i64>,
-}
-
-/// Whose an allocation is, as far as the history keeps it: an allocation of the same tuple whose owners changed begins
-/// another row.
-#[derive(Clone, Copy, Debug)]
-pub struct OwnedBy<'a> {
-    pub block: Cidr,
-    pub used_for: &'a str,
-    pub node: Option<&'a str>,
-    pub namespace: Option<&'a str>,
-    pub pod: Option<&'a str>,
-    pub allocated: Option<Time>,
-    pub more: Option<&'a str>,
-}
-
-impl OwnedBy<'_> {
-    /// The number by which a change is noticed, made from what stands in the row.
-    pub fn hash(&self) -> u64 {
-        let block = Parts::new().wide(self.block.first().bits()).number(self.block.prefix());
-        let whose = block.text(self.used_for).given(self.node).given(self.namespace).given(self.pod);
-        whose.number(self.allocated.map_or(i128::MIN, |t| t.0.into())).given(self.more).hash64()
-    }
-}
-
-/// What names a pod's address through time.
-#[derive(Clone, Copy, Debug)]
-pub struct PodAddress<'a> {
-    pub address: Addr,
-    /// The bytes of a UUID, or the text of any other UID.
-    pub uid: &'a [u8],
-    pub namespace: &'a str,
-    pub pod: &'a str,
-    /// Kubernetes' name.
-    pub node: &'a str,
-    pub grade: &'a str,
-}
-
-impl PodAddress<'_> {
-    /// By what a table in memory finds it.
-    pub fn index(&self) -> u128 {
-        let pod = Parts::new().wide(self.address.bits()).text(self.uid).text(self.namespace).text(self.pod);
-        pod.text(self.node).text(self.grade).hash128()
-    }
-}
-
-/// A pod's address that begins.
-#[derive(Clone, Debug)]
-pub struct PodRow {
-    pub address: Addr,
-    /// A UUID as 16 bytes.
-    pub uuid: Option<[u8; 16]>,
-    /// The UID when it is no UUID.
-    pub uid: String,
-    pub namespace: String,
-    pub pod: String,
-    pub node: String,
-    pub grade: &'static str,
-}
-
 /// One finding of the audit.
 #[derive(Clone, Debug)]
 pub enum FindingEntry {
     /// Open in the history, and told in the same words: nothing is written.
     Unchanged(Life),
     /// Open in the history; something of it changed.
-    Changed(Life, ChangedFinding),
+    Changed(Life, ChangedRow, Box<NewWords>),
     /// Not open.
-    New(Box<NewFinding>),
+    New(Box<NewWords>),
 }
 
 /// What changed of an open finding.
-#[derive(Clone, Debug)]
-pub struct ChangedFinding {
+#[derive(Clone, Copy, Debug)]
+pub struct ChangedRow {
     pub row: i64,
     /// What the claim rests on is another thing than before: steadiness and observations begin anew.
     pub restamped: bool,
     pub was_confirmed: bool,
     /// The audit before could not see it.
     pub was_hidden: bool,
-    pub told: Told,
 }
 
-/// A finding that begins.
+/// A finding in words that the history does not have.
 #[derive(Clone, Debug)]
-pub struct NewFinding {
-    pub code: Code,
-    pub kind: SubjectKind,
-    pub subject: String,
-    pub told: Told,
-}
-
-/// What is told of a finding.
-#[derive(Clone, Debug)]
-pub struct Told {
+pub struct NewWords {
+    pub finding: FindingRow,
     pub stamp: u128,
-    /// Hash of everything here but the stamp and the evidence.
+    /// Hash of what is told, by which the next audit sees whether it says the same.
     pub face: u64,
-    pub severity: Severity,
-    pub state: State,
-    pub summary: String,
-    /// Code and subject.
-    pub root: Option<String>,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
     /// JSON.
     pub evidence: String,
 }

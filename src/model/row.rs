@@ -1,11 +1,237 @@
-//! Rows of the history that an audit is compared with, and that it adds.
+//! The rows of the history: one type a thing, made by an audit, written, and read back for reports and dossiers.
+//!
+//! When something was so stands beside its row ([`Interval`], [`Episode`]): a row that is about to be written does not
+//! have it yet. What an audit is compared with are no rows but lean tables ([`super::past`]), since an audit of a big
+//! cluster holds hundreds of thousands of entries of them.
 
-/// A node's state: equal ones are one.
+use super::word::{Term, words};
+use super::{Addr, Cidr, Code, Root, Severity, State, SubjectKind, Time};
+
+/// An audit at which something was seen, or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AuditAt {
+    pub audit: i64,
+    /// Judged time of it.
+    pub at: Time,
+}
+
+/// When something was so, with both uncertain ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lifespan {
+    /// The last audit before that did not see it; `None`: there was none.
+    pub not_seen_before: Option<AuditAt>,
+    pub first_seen: AuditAt,
+    /// The last audit that saw it; of an open one the last audit that could have missed it.
+    pub last_seen: AuditAt,
+    /// The first audit after that did not see it; `None`: it is still so.
+    pub not_seen_after: Option<AuditAt>,
+}
+
+impl Lifespan {
+    /// Whether it is so by the last audit that could have missed it.
+    pub const fn is_open(&self) -> bool {
+        self.not_seen_after.is_none()
+    }
+
+    /// Whether it was so at `at`: `None` when `at` lies in an uncertain end.
+    pub fn at(&self, at: Time) -> Option<bool> {
+        if self.first_seen.at <= at && (at <= self.last_seen.at || self.is_open()) {
+            return Some(true);
+        }
+        let before = self.first_seen.at > at && self.not_seen_before.is_some_and(|b| at <= b.at);
+        let after = self.not_seen_after.is_some_and(|a| at >= a.at);
+        if before || after { Some(false) } else { None }
+    }
+}
+
+/// A row of the history, and when it was so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Interval<T> {
+    pub row: T,
+    pub span: Lifespan,
+}
+
+/// What is told of a finding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FindingRow {
+    pub code: Code,
+    pub kind: Term<SubjectKind>,
+    pub subject: String,
+    pub severity: Severity,
+    pub state: Term<State>,
+    pub summary: String,
+    /// The finding that explains it.
+    pub root: Option<Root>,
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    pub pool: Option<String>,
+}
+
+impl FindingRow {
+    /// Whether the two are told in one group: of one code, and as bad.
+    pub fn is_told_with(&self, other: &FindingRow) -> bool {
+        (self.severity, self.code) == (other.severity, other.code)
+    }
+}
+
+/// A finding from an audit that saw it to the one that did not see it any more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Episode {
+    /// Its row.
+    pub id: i64,
+    pub finding: FindingRow,
+    /// 1; 2 when it came back, …
+    pub number: u64,
+    pub opened: AuditAt,
+    pub last_seen: AuditAt,
+    pub audits_seen: u64,
+    /// The first audit that did not see it any more.
+    pub ended: Option<AuditAt>,
+    pub ending: Ending,
+}
+
+/// How an episode stands or ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// The last audit saw it.
+    Open,
+    /// The last audit could not look: an input was missing. It is not closed.
+    InputMissing,
+    /// It went by itself.
+    Resolved,
+    /// A release of ours ended it: its number.
+    Released(Option<i64>),
+    /// Another version of ipaudit, or another scope, judges otherwise: nobody can say that the cluster changed.
+    RuleChanged,
+    /// In the word of another version.
+    Other(Box<str>),
+}
+
+impl Ending {
+    /// The word in JSON, and of what has ended in the history; never changes.
+    pub fn word(&self) -> &str {
+        match self {
+            Ending::Open => "open",
+            Ending::InputMissing => "input missing",
+            Ending::Resolved => "resolved",
+            Ending::Released(_) => "released",
+            Ending::RuleChanged => "rule changed",
+            Ending::Other(word) => word,
+        }
+    }
+
+    /// What a word of the history says of what has ended; `release`: by which.
+    pub fn of(word: &str, release: Option<i64>) -> Ending {
+        let known = [Ending::Resolved, Ending::Released(release), Ending::RuleChanged];
+        known.into_iter().find(|ending| ending.word() == word).unwrap_or_else(|| Ending::Other(word.into()))
+    }
+}
+
+/// Who has an address by IPAM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AllocationRow {
+    pub address: Addr,
+    pub block: Cidr,
+    pub block_create_revision: i64,
+    pub sequence: Option<u64>,
+    pub handle: Option<String>,
+    pub used_for: Term<Use>,
+    /// Calico's name.
+    pub node: Option<String>,
+    pub namespace: Option<String>,
+    /// Pod or service.
+    pub pod: Option<String>,
+    /// The CNI host's clock at the allocation.
+    pub allocated: Option<Time>,
+    /// JSON: what else the owner attributes say.
+    pub more: Option<String>,
+    /// Of one that has ended: how often its block was written between the two audits around the end; the address
+    /// changed hands at most so often. `None`: unknown.
+    pub changes: Option<u64>,
+}
+
+impl AllocationRow {
+    /// `namespace/name` of pod or service.
+    pub fn owner(&self) -> Option<String> {
+        Some(format!("{}/{}", self.namespace.as_ref()?, self.pod.as_ref()?))
+    }
+}
+
+/// What an allocation is for, by its attribute and handle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Use {
+    /// Released and cooling down: neither in use, nor leaked, nor free.
+    Cooling,
+    /// Reserved for Windows: never a leak.
+    Windows,
+    /// Kept back with a note, by an operator's own reservation: never a leak either.
+    Reserved,
+    Tunnel,
+    LoadBalancer,
+    /// A KubeVirt machine's, which keeps it while it is stopped.
+    Vm,
+    /// Names an owner pod.
+    Pod,
+    /// Of a type that we do not know: never touched.
+    Unknown,
+    /// Names no owner.
+    Unattributed,
+    /// Its attribute is missing (a broken block, IPA301).
+    Broken,
+}
+
+words!(Use {
+    Cooling = "cooling",
+    Windows = "windows",
+    Reserved = "reserved",
+    Tunnel = "tunnel",
+    LoadBalancer = "load-balancer",
+    Vm = "vm",
+    Pod = "pod",
+    Unknown = "unknown",
+    Unattributed = "unattributed",
+    Broken = "broken",
+});
+
+/// How sure a claim on an address is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Grade {
+    /// No holder: a stale endpoint, the tunnel of a departed node.
+    Stale,
+    /// Protects, never accuses.
+    Possible,
+    /// Holds the address now.
+    Certain,
+}
+
+words!(Grade { Stale = "stale", Possible = "possible", Certain = "certain" });
+
+/// Which pod has an address by its own status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodRow {
+    pub address: Addr,
+    pub uid: String,
+    pub namespace: String,
+    pub pod: String,
+    /// Kubernetes' name.
+    pub node: String,
+    pub grade: Term<Grade>,
+}
+
+impl PodRow {
+    /// `namespace/name`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.namespace, self.pod)
+    }
+}
+
+/// How a node is: equal rows are one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeRow {
     pub calico: Option<String>,
     pub kubernetes: Option<String>,
     pub ours: bool,
+    /// Kubernetes knows it.
     pub present: bool,
     pub boot_id: Option<String>,
     pub ready: Option<bool>,
@@ -13,12 +239,93 @@ pub struct NodeRow {
     pub addresses: String,
 }
 
-/// A pool's capacity that is another one than before; numbers of addresses end at 2^63 - 1.
+impl NodeRow {
+    /// Calico's name, or Kubernetes' where Calico has none.
+    pub fn name(&self) -> Option<&str> {
+        self.calico.as_deref().or(self.kubernetes.as_deref())
+    }
+}
+
+/// A node's bootID changed between two audits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reboot {
+    /// Kubernetes' name where known.
+    pub node: String,
+    /// The last audit with the old bootID.
+    pub before: AuditAt,
+    /// The first one with the new bootID.
+    pub after: AuditAt,
+}
+
+/// A block as it is now.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockRow {
+    pub cidr: Cidr,
+    pub create_revision: i64,
+    pub version: i64,
+    pub sequence: Option<u64>,
+}
+
+/// How full a pool is from an audit on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CapacityRow {
     pub pool: String,
     pub cidr: String,
-    /// Addresses, allocated, in use, leaked, cooling, reserved, free, blocks, free blocks.
-    pub numbers: [i64; 9],
+    pub numbers: PoolNumbers,
+    /// The pool is no more.
     pub gone: bool,
+}
+
+/// What a pool holds. Numbers of addresses end at 2^63 - 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PoolNumbers {
+    pub addresses: i64,
+    pub allocated: i64,
+    pub in_use: i64,
+    pub leaked: i64,
+    pub cooling: i64,
+    pub reserved: i64,
+    pub free: i64,
+    pub blocks: i64,
+    pub free_blocks: i64,
+}
+
+/// Whose the nodes of the datastore are, as an audit judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sharing {
+    Exclusive,
+    Shared,
+    #[default]
+    Unknown,
+}
+
+words!(Sharing { Exclusive = "exclusive", Shared = "shared", Unknown = "unknown" });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_two_audits_nobody_can_say() {
+        let seen = |at| AuditAt { audit: at, at: Time(at) };
+        let span = Lifespan {
+            not_seen_before: Some(seen(1)),
+            first_seen: seen(5),
+            last_seen: seen(9),
+            not_seen_after: Some(seen(12)),
+        };
+        let says: Vec<_> = [1, 3, 5, 9, 10, 12].map(|t| span.at(Time(t))).to_vec();
+        assert_eq!(says, [Some(false), None, Some(true), Some(true), None, Some(false)]);
+        let open = Lifespan { not_seen_before: None, not_seen_after: None, ..span };
+        assert_eq!((open.at(Time(1)), open.at(Time(99))), (None, Some(true)));
+    }
+
+    #[test]
+    fn an_ending_is_its_word() {
+        for ending in [Ending::Resolved, Ending::Released(Some(7)), Ending::RuleChanged] {
+            assert_eq!(Ending::of(ending.word(), Some(7)), ending);
+        }
+        assert_eq!(Ending::of("forgiven", None), Ending::Other("forgiven".into()));
+        assert_eq!(Ending::of("open", None), Ending::Other("open".into()), "what has ended is not open");
+    }
 }

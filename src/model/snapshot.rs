@@ -201,17 +201,17 @@ impl InputState {
 pub struct Coverage(BTreeMap<Input, (InputState, String)>);
 
 impl Coverage {
-    /// Records the state of `input`; `detail` says why when it is not complete.
+    /// Sets the state of `input`; `detail` says why when it is not complete.
     pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<String>) {
         self.0.insert(input, (state, detail.into()));
     }
 
-    /// The state of `input`; what nobody recorded was not asked for.
+    /// The state of `input`; what nobody set was not asked for.
     pub fn state(&self, input: Input) -> InputState {
         self.0.get(&input).map_or(InputState::NotAsked, |(state, _)| *state)
     }
 
-    /// The reason recorded for `input`; empty when complete.
+    /// The reason given for `input`; empty when complete.
     pub fn detail(&self, input: Input) -> &str {
         self.0.get(&input).map_or("", |(_, detail)| detail)
     }

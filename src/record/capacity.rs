@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Diff;
 use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
-use crate::model::row::CapacityRow;
+use crate::model::row::{CapacityRow, PoolNumbers};
 use crate::model::{Addr, Finding, Input};
 
 impl Diff<'_> {
@@ -23,25 +23,29 @@ impl Diff<'_> {
         let now = capacity::pools(self.ledger, &leaked).into_iter().map(|usage| CapacityRow {
             pool: self.text(usage.name).to_owned(),
             cidr: usage.cidr.to_string(),
-            numbers: [
-                usage.addresses,
-                usage.allocated,
-                if held { usage.in_use } else { 0 },
-                usage.leaked,
-                usage.cooling,
-                usage.reserved,
-                usage.free,
-                usage.blocks.possible,
-                usage.blocks.free(),
-            ]
-            .map(number),
+            numbers: PoolNumbers {
+                addresses: number(usage.addresses),
+                allocated: number(usage.allocated),
+                in_use: if held { number(usage.in_use) } else { 0 },
+                leaked: number(usage.leaked),
+                cooling: number(usage.cooling),
+                reserved: number(usage.reserved),
+                free: number(usage.free),
+                blocks: number(usage.blocks.possible),
+                free_blocks: number(usage.blocks.free()),
+            },
             gone: false,
         });
         let now: Vec<CapacityRow> = now.collect();
         let names: HashSet<&str> = now.iter().map(|row| row.pool.as_str()).collect();
         let mut gone: Vec<&String> = known.keys().filter(|pool| !names.contains(pool.as_str())).collect();
         gone.sort_unstable();
-        let none = |pool: &String| CapacityRow { pool: pool.clone(), cidr: String::new(), numbers: [0; 9], gone: true };
+        let none = |pool: &String| CapacityRow {
+            pool: pool.clone(),
+            cidr: String::new(),
+            numbers: PoolNumbers::default(),
+            gone: true,
+        };
         let gone: Vec<CapacityRow> = gone.into_iter().map(none).collect();
         let changed = now.into_iter().filter(|row| known.get(&row.pool) != Some(row));
         changed.chain(gone).collect()

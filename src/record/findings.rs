@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Course, Diff, scope_word};
+use super::{AuditCourse, Diff};
 use crate::checks::{self, Outcome};
 use crate::model::finding::Parts;
-use crate::model::record::{ChangedFinding, FindingEntry, NewFinding, Told, Unseen, Why};
-use crate::model::{Code, Finding, Input, Needs, Past, SubjectKind, Time};
+use crate::model::record::{ChangedRow, FindingEntry, NewWords, Unseen, Why};
+use crate::model::row::FindingRow;
+use crate::model::{Code, Finding, Input, Needs, Past, Sharing, SubjectKind, Term, Time};
 
 /// What a finding is.
 fn identity(finding: &Finding) -> (Code, SubjectKind, &str) {
@@ -21,19 +22,21 @@ fn face(finding: &Finding) -> u64 {
     places.given(root.map(|r| &r.id)).number(root.map_or(0, |r| r.code.0)).hash64()
 }
 
-fn told(finding: &Finding, stamp: u128, face: u64) -> Told {
-    Told {
-        stamp,
-        face,
+fn words(finding: &Finding, stamp: u128, face: u64) -> Box<NewWords> {
+    let told = FindingRow {
+        code: finding.code,
+        kind: finding.subject.kind.into(),
+        subject: finding.subject.id.clone(),
         severity: finding.severity,
-        state: finding.state,
+        state: finding.state.into(),
         summary: finding.summary.clone(),
-        root: finding.root.as_ref().map(|r| format!("{} {}", r.code, r.id)),
+        root: finding.root.clone(),
         node: finding.node.clone(),
         namespace: finding.namespace.clone(),
         pool: finding.pool.clone(),
-        evidence: serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned()),
-    }
+    };
+    let evidence = serde_json::to_string(&finding.evidence).unwrap_or_else(|_| "{}".to_owned());
+    Box::new(NewWords { finding: told, stamp, face, evidence })
 }
 
 /// One entry a finding.
@@ -42,32 +45,27 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
         let (stamp, face) = (finding.stamp(), face(finding));
         let subject = &finding.subject;
         let Some(known) = past.open.get(finding.code, subject.kind, &subject.id) else {
-            return FindingEntry::New(Box::new(NewFinding {
-                code: finding.code,
-                kind: subject.kind,
-                subject: subject.id.clone(),
-                told: told(finding, stamp, face),
-            }));
+            return FindingEntry::New(words(finding, stamp, face));
         };
         let life = known.seen_again(now);
         let restamped = known.stamp != Some(stamp);
         if known.face == face && !restamped && !known.hidden {
             return FindingEntry::Unchanged(life);
         }
-        let (row, was_confirmed, was_hidden) = (known.row, known.confirmed, known.hidden);
-        let changed = ChangedFinding { row, restamped, was_confirmed, was_hidden, told: told(finding, stamp, face) };
-        FindingEntry::Changed(life, changed)
+        let change = ChangedRow { row: known.row, restamped, was_confirmed: known.confirmed, was_hidden: known.hidden };
+        FindingEntry::Changed(life, change, words(finding, stamp, face))
     };
     outcome.findings.iter().map(entry).collect()
 }
 
 /// Open findings that this audit did not see though their checks ran.
-pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &Course) -> Vec<Unseen> {
+pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &AuditCourse) -> Vec<Unseen> {
     let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(identity).collect();
     let skipped: HashSet<Code> = outcome.skipped.iter().map(|s| s.code).collect();
-    let (last, scope) = (&diff.past.last, scope_word(diff.ledger));
-    let other_rules =
-        last.tool != course.tool || (last.scope != scope && scope != "unknown" && last.scope != "unknown");
+    let (last, scope) = (&diff.past.last, Term::Known(diff.ledger.scope.sharing()));
+    let others =
+        |then: &Term<Sharing>| *then != scope && [then, &scope].iter().all(|s| **s != Term::Known(Sharing::Unknown));
+    let other_rules = last.tool != course.tool || last.scope.as_ref().is_some_and(others);
     let open = diff.past.open.iter().filter(|(finding, _)| !seen.contains(finding));
     let unseen = open.filter_map(|((code, ..), finding)| {
         let why = match checks::find(code) {

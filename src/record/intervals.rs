@@ -5,31 +5,16 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::Diff;
-use crate::ledger::{Allocation, Claimant, Standing, Use, Via};
+use crate::ledger::{Allocation, Claimant, Standing, Via};
+use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::past::ByHash;
-use crate::model::record::{AllocationRow, Changes, OwnedBy, PodAddress, PodRow};
-use crate::model::row::NodeRow;
+use crate::model::record::Changes;
+use crate::model::row::{AllocationRow, NodeRow, PodRow};
 use crate::model::{Input, KubeNode, Name, Owner, Uid};
-
-/// The word of a use in the history; never changes.
-const fn use_word(used_for: Use) -> &'static str {
-    match used_for {
-        Use::Cooling => "cooling",
-        Use::Windows => "windows",
-        Use::Reserved => "reserved",
-        Use::Tunnel(_) => "tunnel",
-        Use::LoadBalancer => "load-balancer",
-        Use::Vm => "vm",
-        Use::Pod => "pod",
-        Use::Unknown => "unknown",
-        Use::Unattributed => "unattributed",
-        Use::Broken => "broken",
-    }
-}
 
 impl Diff<'_> {
     /// Allocations that began and ended.
-    pub(super) fn allocations(&self) -> Changes<AllocationRow, i64> {
+    pub(super) fn allocations(&self) -> Changes<(AllocationRow, Option<i64>), i64> {
         let mut changes = Changes::default();
         let open = &self.past.allocations.0;
         let mut seen = ByHash::<()>::default();
@@ -42,27 +27,27 @@ impl Diff<'_> {
             }
             let more = self.more(allocation);
             let owner = self.owned_by(allocation, more.as_deref());
-            let (hash, known) = (owner.hash(), open.get(&index));
-            if known.is_some_and(|k| k.owner == hash) {
+            let known = open.get(&index);
+            if known.is_some_and(|k| k.owner == owner.hash()) {
                 continue;
             }
             changes.closed.extend(known.map(|k| k.row));
             let given = |text: Option<&str>| text.map(str::to_owned);
-            changes.opened.push(AllocationRow {
+            let row = AllocationRow {
                 address: tuple.address,
-                owner: hash,
                 block: owner.block,
                 block_create_revision: tuple.block_create_revision,
                 sequence: tuple.sequence,
                 handle: tuple.handle,
-                used_for: use_word(allocation.used_for),
+                used_for: allocation.used_for.into(),
                 node: given(owner.node),
                 namespace: given(owner.namespace),
                 pod: given(owner.pod),
                 allocated: owner.allocated,
                 more: more.clone(),
-                continues: known.map(|k| k.row),
-            });
+                changes: None,
+            };
+            changes.opened.push((row, known.map(|k| k.row)));
         }
         if self.complete(&[Input::Blocks]) && !self.is_apart() {
             changes.closed.extend(open.iter().filter(|(tuple, _)| !seen.contains_key(tuple)).map(|(_, o)| o.row));
@@ -77,7 +62,7 @@ impl Diff<'_> {
         let text = |name: Name| name.some().map(|name| self.text(name));
         OwnedBy {
             block: self.ledger.block_of(a).cidr,
-            used_for: use_word(a.used_for),
+            used_for: a.used_for.word(),
             node: text(self.ledger.owner_node(a)),
             namespace: text(named.namespace),
             pod: text(named.pod).or_else(|| text(named.service)),
@@ -135,7 +120,7 @@ impl Diff<'_> {
         }
         let (snapshot, open) = (self.snapshot, &self.past.last.pods);
         let mut seen = ByHash::<()>::default();
-        for claim in self.ledger.claims.iter().filter(|c| c.via == Via::Record) {
+        for claim in self.ledger.claims.iter().filter(|c| c.via == Via::Object) {
             let Claimant::Pod(index) = claim.by else { continue };
             let Some(pod) = snapshot.pods.get(index as usize) else { continue };
             let uid: &[u8] = match &pod.uid {
@@ -154,15 +139,11 @@ impl Diff<'_> {
             if seen.insert(index, ()).is_none() && !open.contains_key(&index) {
                 changes.opened.push(PodRow {
                     address: claim.address,
-                    uuid: match pod.uid {
-                        Uid::Uuid(bytes) => Some(bytes),
-                        Uid::Other(_) => None,
-                    },
                     uid: pod.uid.text(&snapshot.names),
                     namespace: self.text(pod.namespace).to_owned(),
                     pod: self.text(pod.name).to_owned(),
                     node: self.text(pod.node).to_owned(),
-                    grade: claim.grade.word(),
+                    grade: claim.grade.into(),
                 });
             }
         }

@@ -2,9 +2,10 @@
 
 use super::Diff;
 use crate::model::finding::hash128;
-use crate::model::keys::{Record, put_record_key};
+use crate::model::keys::{Keyed, put_key};
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::record::{BlockRow, Changes, KeyRow};
+use crate::model::record::{Changes, KeyRow};
+use crate::model::row::BlockRow;
 use crate::model::{Meta, PastKey};
 
 impl Diff<'_> {
@@ -29,14 +30,14 @@ impl Diff<'_> {
                 changes.opened.push(KeyRow { key: key.to_vec(), meta });
             }
         };
-        let records = snapshot.blocks.iter().map(|r| (Record::from(r), r.meta));
-        let records = records.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta)));
-        let records = records.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
-        let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
-        let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
+        let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), r.meta));
+        let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta)));
+        let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
+        let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
+        let keyed = keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
         let mut key = Vec::new();
-        records.for_each(|(record, meta)| {
-            put_record_key(&mut key, names, record);
+        keyed.for_each(|(thing, meta)| {
+            put_key(&mut key, names, thing);
             enter(&key, meta);
         });
         for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {

@@ -21,7 +21,7 @@ use crate::model::{HostKind, Input, Past, Severity, Snapshot, Time};
 
 /// What the caller knows beside snapshot, ledger, findings and past.
 #[derive(Clone, Debug, Default)]
-pub struct Course {
+pub struct AuditCourse {
     /// By the clock of the machine.
     pub started: Time,
     pub duration: Duration,
@@ -47,7 +47,7 @@ pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
 }
 
 /// What is written of an audit. The past that it is held against goes with it, so no second record can be made of it.
-pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &Course) -> AuditRecord {
+pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCourse) -> AuditRecord {
     let snapshot = ledger.snapshot;
     let diff = Diff { ledger, snapshot, past: &past };
     let config = diff.complete(&[Input::Config]) && !snapshot.is_undecodable_under(crate::model::keys::IPAM_CONFIG);
@@ -108,7 +108,7 @@ impl Diff<'_> {
     }
 }
 
-fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
+fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &AuditCourse) -> Header {
     let snapshot = ledger.snapshot;
     Header {
         judged: snapshot.now,
@@ -117,7 +117,7 @@ fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
         // What their clock showed then: held against `started` it is the skew.
         api_date: snapshot.kube.clocks.theirs_at(course.started),
         etcd: snapshot.etcd.clone(),
-        scope: scope_word(ledger),
+        scope: ledger.scope.sharing(),
         complete: course.complete,
         tool: course.tool.clone(),
         about: about(snapshot, outcome),
@@ -126,31 +126,22 @@ fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &Course) -> Header {
     }
 }
 
-/// The scope as it was judged.
-fn scope_word(ledger: &Ledger<'_>) -> &'static str {
-    match (ledger.scope.known, ledger.scope.exclusive) {
-        (false, _) => "unknown",
-        (true, true) => "exclusive",
-        (true, false) => "shared",
-    }
-}
-
 /// The same text for every audit that went the same way.
 fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
     #[derive(Serialize)]
-    struct About<'a> {
-        inputs: Vec<InputAbout<'a>>,
+    struct ReachJson<'a> {
+        inputs: Vec<InputReach<'a>>,
         ran: Vec<u16>,
         skipped: Vec<(u16, &'a str)>,
     }
     #[derive(Serialize)]
-    struct InputAbout<'a> {
+    struct InputReach<'a> {
         input: &'static str,
         state: &'static str,
         detail: &'a str,
         undecodable: usize,
     }
-    let inputs = Input::ALL.into_iter().filter(|input| *input != Input::History).map(|input| InputAbout {
+    let inputs = Input::ALL.into_iter().filter(|input| *input != Input::History).map(|input| InputReach {
         input: input.word(),
         state: snapshot.coverage.state(input).word(),
         detail: snapshot.coverage.detail(input),
@@ -158,7 +149,7 @@ fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
     });
     let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.as_str())).collect();
     let ran = checks::ALL.iter().map(|c| c.code.0).filter(|code| skipped.iter().all(|(other, _)| other != code));
-    let about = About { inputs: inputs.collect(), ran: ran.collect(), skipped };
+    let about = ReachJson { inputs: inputs.collect(), ran: ran.collect(), skipped };
     serde_json::to_string(&about).unwrap_or_default()
 }
 
@@ -201,7 +192,7 @@ mod tests {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, None);
         let started = c.ago(63);
-        let course = Course { started, duration: Duration::from_secs(63), ..Course::default() };
+        let course = AuditCourse { started, duration: Duration::from_secs(63), ..AuditCourse::default() };
         let header = header(&ledger, &Outcome::default(), &course);
         assert_eq!(header.api_date, Some(started.plus(Duration::from_secs(40))));
     }

@@ -55,7 +55,7 @@ pub struct BlockFates {
 
 /// One node's part of IPAM, by its Calico name. The fields' names are those of the JSON.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct NodeRow {
+pub struct NodeFill {
     pub name: String,
     /// Blocks that are its own.
     pub ipv4_blocks: usize,
@@ -75,7 +75,7 @@ pub struct NodeRow {
 
 /// Which numbers are known.
 #[derive(Clone, Copy)]
-struct Known {
+struct KnownParts {
     blocks: bool,
     holders: bool,
     leaks: bool,
@@ -83,21 +83,21 @@ struct Known {
     version: bool,
 }
 
-impl Known {
+impl KnownParts {
     /// Pods of another cluster say nothing about this datastore's addresses.
-    fn of(snapshot: &Snapshot, ledger: &Ledger<'_>) -> Known {
+    fn of(snapshot: &Snapshot, ledger: &Ledger<'_>) -> KnownParts {
         let complete = |inputs: &[Input]| inputs.iter().all(|&input| snapshot.coverage.complete(input));
         let blocks = complete(&[Input::Blocks]);
         let holders = blocks && ledger.pairing.holds() && complete(&[Input::Pods, Input::Endpoints]);
         // What IPA110 needs.
         let leaks = holders && complete(&[Input::CalicoNodes, Input::KubeNodes]);
-        Known { blocks, holders, leaks, version: complete(&[Input::Config]) }
+        KnownParts { blocks, holders, leaks, version: complete(&[Input::Config]) }
     }
 }
 
 /// A row for every pool, in the snapshot's order.
 pub fn pools(snapshot: &Snapshot, ledger: &Ledger<'_>, leaked: &HashSet<Addr>) -> Vec<PoolRow> {
-    let known = Known::of(snapshot, ledger);
+    let known = KnownParts::of(snapshot, ledger);
     capacity::pools(ledger, leaked).iter().map(|usage| PoolRow::of(snapshot, usage, known)).collect()
 }
 
@@ -107,22 +107,22 @@ pub fn nodes(
     ledger: &Ledger<'_>,
     leaked: &HashSet<Addr>,
     most: usize,
-) -> (Option<Vec<NodeRow>>, usize) {
-    let known = Known::of(snapshot, ledger);
+) -> (Option<Vec<NodeFill>>, usize) {
+    let known = KnownParts::of(snapshot, ledger);
     if !known.blocks {
         return (None, 0);
     }
     let mut usages = capacity::nodes(ledger, leaked);
     // They come by name, and a stable sort keeps that among equals.
     usages.sort_by_key(|usage| std::cmp::Reverse(usage.allocated));
-    let rows: Vec<NodeRow> = usages.iter().take(most).map(|usage| NodeRow::of(snapshot, usage, known)).collect();
+    let rows: Vec<NodeFill> = usages.iter().take(most).map(|usage| NodeFill::of(snapshot, usage, known)).collect();
     let more = usages.len() - rows.len();
     (Some(rows), more)
 }
 
 impl PoolRow {
     /// The row of a pool's usage; what `snapshot` has not read wholly is not known.
-    fn of(snapshot: &Snapshot, usage: &PoolUsage, known: Known) -> PoolRow {
+    fn of(snapshot: &Snapshot, usage: &PoolUsage, known: KnownParts) -> PoolRow {
         let fates = BlockFates {
             existing: usage.blocks.existing,
             absent: usage.blocks.absent,
@@ -150,10 +150,10 @@ impl PoolRow {
     }
 }
 
-impl NodeRow {
-    fn of(snapshot: &Snapshot, usage: &NodeUsage, known: Known) -> NodeRow {
+impl NodeFill {
+    fn of(snapshot: &Snapshot, usage: &NodeUsage, known: KnownParts) -> NodeFill {
         let [ipv4_blocks, ipv6_blocks] = usage.blocks;
-        NodeRow {
+        NodeFill {
             name: snapshot.text(usage.node).to_owned(),
             ipv4_blocks,
             ipv6_blocks,
@@ -174,7 +174,7 @@ mod tests {
     use crate::ledger::ScopeFlag;
     use crate::model::InputState;
 
-    fn rows(c: &mut Cluster, most: usize) -> (Option<Vec<NodeRow>>, usize) {
+    fn rows(c: &mut Cluster, most: usize) -> (Option<Vec<NodeFill>>, usize) {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         nodes(&snapshot, &ledger, &HashSet::new(), most)

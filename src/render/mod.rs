@@ -18,6 +18,8 @@ pub mod table;
 mod view;
 pub mod who;
 
-pub use capacity::{BlockFates, NodeRow, PoolRow};
+pub use capacity::{BlockFates, NodeFill, PoolRow};
 pub use narrow::Narrow;
-pub use view::{AuditRow, AuditView, Circumstances, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, leaked};
+pub use view::{
+    AuditCircumstances, AuditHead, AuditView, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, leaked,
+};

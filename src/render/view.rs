@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::capacity::{self, NodeRow, PoolRow};
+use super::capacity::{self, NodeFill, PoolRow};
 use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
-use crate::model::{Addr, Code, EtcdStatus, Finding, Input, InputState, Snapshot, State, SubjectKind, Time};
+use crate::model::{Addr, Code, EtcdStatus, Finding, Input, InputState, Sharing, Snapshot, State, SubjectKind, Time};
 
 /// So many nodes are shown when nobody says.
 const NODES: usize = 10;
@@ -21,7 +21,7 @@ const NODES: usize = 10;
 #[derive(Clone, Debug)]
 pub struct AuditView<'a> {
     pub cluster: ClusterRow,
-    pub audit: AuditRow,
+    pub audit: AuditHead,
     /// etcd's word of itself; `None`: not read.
     pub etcd: Option<EtcdStatus>,
     /// Every input, in the order of [`Input::ALL`].
@@ -29,7 +29,7 @@ pub struct AuditView<'a> {
     pub counts: Counts,
     pub pools: Vec<PoolRow>,
     /// The biggest nodes, by allocated addresses; `None`: the blocks were not read.
-    pub nodes: Option<Vec<NodeRow>>,
+    pub nodes: Option<Vec<NodeFill>>,
     /// How many more nodes there are in IPAM.
     pub more_nodes: usize,
     /// In the order of the checks: worst first, then code, then subject; already narrowed.
@@ -68,7 +68,7 @@ pub struct ClusterRow {
 
 /// The audit itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AuditRow {
+pub struct AuditHead {
     /// Its number in the history; `None` when it was not recorded.
     pub id: Option<u64>,
     /// By the clock of the machine.
@@ -80,7 +80,7 @@ pub struct AuditRow {
     /// Whether silence proves anything.
     pub complete: bool,
     /// `exclusive`, `shared`, or `unknown` when Kubernetes' nodes could not be read.
-    pub scope: &'static str,
+    pub scope: Sharing,
 }
 
 /// How much of an input was read.
@@ -131,7 +131,7 @@ pub struct HistoryRow {
 
 /// What the caller knows of an audit beside its snapshot, ledger and outcome.
 #[derive(Clone, Debug, Default)]
-pub struct Circumstances {
+pub struct AuditCircumstances {
     /// What people call the cluster.
     pub name: String,
     pub id: Option<u64>,
@@ -156,7 +156,12 @@ pub struct Circumstances {
 
 impl<'a> AuditView<'a> {
     /// The view of what `outcome` says about `snapshot`.
-    pub fn of(snapshot: &Snapshot, ledger: &Ledger<'_>, outcome: &'a Outcome, about: Circumstances) -> AuditView<'a> {
+    pub fn of(
+        snapshot: &Snapshot,
+        ledger: &Ledger<'_>,
+        outcome: &'a Outcome,
+        about: AuditCircumstances,
+    ) -> AuditView<'a> {
         let inputs: Vec<InputRow> = Input::ALL.into_iter().map(|input| input_row(snapshot, input)).collect();
         let incomplete = about.incomplete || is_incomplete(&inputs, &outcome.skipped);
         let is_ignored =
@@ -174,14 +179,14 @@ impl<'a> AuditView<'a> {
                 calico_version: snapshot.text(snapshot.cluster.calico_version).to_owned(),
                 kubernetes_server: snapshot.kube.server.clone(),
             },
-            audit: AuditRow {
+            audit: AuditHead {
                 id: about.id,
                 started: about.started.unwrap_or(snapshot.now),
                 judged: snapshot.now,
                 etcd_revision: snapshot.etcd.revision,
                 duration: about.duration,
                 complete: !incomplete,
-                scope: scope_word(ledger),
+                scope: ledger.scope.sharing(),
             },
             etcd: snapshot.coverage.complete(Input::EtcdStatus).then(|| snapshot.etcd.status.clone()),
             inputs,
@@ -243,14 +248,6 @@ fn is_incomplete(inputs: &[InputRow], skipped: &[Skipped]) -> bool {
     inputs.iter().any(|row| row.is_unread() || row.undecodable > 0) || skipped.iter().any(|s| s.incomplete)
 }
 
-fn scope_word(ledger: &Ledger<'_>) -> &'static str {
-    match (ledger.scope.known, ledger.scope.exclusive) {
-        (false, _) => "unknown",
-        (true, true) => "exclusive",
-        (true, false) => "shared",
-    }
-}
-
 fn counts(snapshot: &Snapshot, ledger: &Ledger<'_>, leaked: usize) -> Counts {
     let read = |input: Input, number: usize| match snapshot.coverage.state(input) {
         InputState::Complete | InputState::Partial => Some(number as u64),
@@ -294,9 +291,9 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::checks::{World, run};
-    use crate::model::{BadValue, Code};
+    use crate::model::BadValue;
 
-    fn exit_of(cluster: &mut Cluster, about: Circumstances) -> (Exit, bool) {
+    fn exit_of(cluster: &mut Cluster, about: AuditCircumstances) -> (Exit, bool) {
         let snapshot = cluster.snapshot();
         let ledger = Ledger::build(&snapshot, cluster.scope, None);
         let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
@@ -307,13 +304,13 @@ mod tests {
     #[test]
     fn what_was_not_read_has_no_count_and_makes_the_audit_incomplete() {
         let mut c = Cluster::healthy();
-        assert_eq!(exit_of(&mut c, Circumstances::default()), (Exit::Clean, true));
+        assert_eq!(exit_of(&mut c, AuditCircumstances::default()), (Exit::Clean, true));
         c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "pods: forbidden");
         c.snapshot.pods.clear();
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, None);
         let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-        let view = AuditView::of(&snapshot, &ledger, &outcome, Circumstances::default());
+        let view = AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances::default());
         assert_eq!((view.counts.pods, view.counts.blocks, view.counts.allocated), (None, Some(2), Some(6)));
         assert_eq!((view.exit, view.unread().count()), (Exit::Incomplete, 1));
         let pool = &view.pools[0];
@@ -325,7 +322,7 @@ mod tests {
     fn a_value_that_does_not_decode_makes_it_incomplete_and_a_missing_history_does_not() {
         let mut c = Cluster::healthy();
         c.snapshot.coverage.set(Input::History, InputState::NotAsked, "");
-        assert_eq!(exit_of(&mut c, Circumstances::default()), (Exit::Clean, true));
+        assert_eq!(exit_of(&mut c, AuditCircumstances::default()), (Exit::Clean, true));
         c.snapshot.bad_values.push(BadValue {
             key: b"/calico/x".to_vec(),
             input: Input::Handles,
@@ -334,17 +331,20 @@ mod tests {
             dark: Vec::new(),
             mod_revision: 1,
         });
-        assert_eq!(exit_of(&mut c, Circumstances::default()).0, Exit::Incomplete);
+        assert_eq!(exit_of(&mut c, AuditCircumstances::default()).0, Exit::Incomplete);
     }
 
     #[test]
     fn narrowing_changes_exit_1_and_never_exit_3() {
         let mut c = Cluster::healthy();
         c.remove_pod("web-0");
-        assert_eq!(exit_of(&mut c, Circumstances::default()).0, Exit::Findings);
+        assert_eq!(exit_of(&mut c, AuditCircumstances::default()).0, Exit::Findings);
         let narrow = || Narrow { codes: vec![Code(101)], ..Narrow::default() };
-        assert_eq!(exit_of(&mut c, Circumstances { narrow: narrow(), ..Circumstances::default() }).0, Exit::Clean);
-        let about = Circumstances { narrow: narrow(), incomplete: true, ..Circumstances::default() };
+        assert_eq!(
+            exit_of(&mut c, AuditCircumstances { narrow: narrow(), ..AuditCircumstances::default() }).0,
+            Exit::Clean
+        );
+        let about = AuditCircumstances { narrow: narrow(), incomplete: true, ..AuditCircumstances::default() };
         assert_eq!(exit_of(&mut c, about), (Exit::Incomplete, false));
     }
 
@@ -357,11 +357,11 @@ mod tests {
         let ledger = Ledger::build(&snapshot, c.scope, None);
         let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
         let ignored = HashSet::from([(Code(110), "10.65.0.1".to_owned())]);
-        let about = Circumstances { ignored, ..Circumstances::default() };
+        let about = AuditCircumstances { ignored, ..AuditCircumstances::default() };
         let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
         assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
-        let view = AuditView::of(&snapshot, &ledger, &outcome, Circumstances { incomplete: true, ..about });
+        let view = AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances { incomplete: true, ..about });
         assert_eq!(view.exit, Exit::Incomplete);
         // Nor does another severity make it less of a leak.
         outcome.findings[0].severity = crate::model::Severity::Note;
@@ -376,6 +376,6 @@ mod tests {
         let ledger = Ledger::build(&snapshot, c.scope, None);
         // Without node-2 in Kubernetes, the datastore is shared as far as anybody can tell.
         assert_eq!(outside(&snapshot, &ledger), OutsideRow { addresses: 3, nodes: 1 });
-        assert_eq!(scope_word(&ledger), "shared");
+        assert_eq!(ledger.scope.sharing(), Sharing::Shared);
     }
 }

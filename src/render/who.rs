@@ -5,8 +5,11 @@ use std::io::{BufWriter, Result, Write};
 use super::age::moment;
 use super::json::by_entry;
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
-use crate::model::{Severity, Time};
-use crate::who::{AddressSheet, AllocationRow, Before, Dossier, Ends, Holder, Interval, NodeStay, OpenFinding};
+use crate::checks;
+use crate::ledger::{Grade, Use, Via};
+use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
+use crate::model::{State, Time};
+use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, HeldBy};
 
 /// So many findings, and so many entries of each kind that the history remembers, are told.
 const SHOWN: usize = 20;
@@ -71,7 +74,7 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         let kubernetes =
             node.kubernetes.as_ref().map_or("not in Kubernetes".to_owned(), |k| format!("Kubernetes: {k}"));
         let wired = format!("{} pods, {} endpoints", node.pods, node.endpoints);
-        row(paper, "node", &[name, node.standing, &kubernetes, ready, &wired])?;
+        row(paper, "node", &[name, node.standing.word(), &kubernetes, ready, &wired])?;
         for block in &node.blocks {
             row(paper, "block", &[&block.block, &format!("{} of {} allocated", block.allocated, block.size)])?;
         }
@@ -85,7 +88,7 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         row(
             paper,
             "pod",
-            &[&pod.pod, &on, pod.phase, ready, ending, &addresses.join(" "), &format!("uid {}", pod.uid)],
+            &[&pod.pod, &on, pod.phase.word(), ready, ending, &addresses.join(" "), &format!("uid {}", pod.uid)],
         )?;
     }
     let held = dossier.addresses.iter().flat_map(|s| &s.holders).map(|h| h.id.as_str()).collect::<Vec<_>>();
@@ -95,7 +98,7 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
     for e in dossier.endpoints.iter().filter(|e| !held.contains(&e.endpoint.as_str())) {
         let mac = e.mac.as_deref().unwrap_or_default();
-        row(paper, "endpoint", &[&e.endpoint, &format!("on {}", e.node), &e.interface, mac, e.state])?;
+        row(paper, "endpoint", &[&e.endpoint, &format!("on {}", e.node), &e.interface, mac, e.state.word()])?;
     }
     for handle in &dossier.handles {
         let exists = if handle.exists { "" } else { "no object" };
@@ -114,22 +117,22 @@ fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()>
     let (pool, reserved) = (named("pool", &sheet.pool), named("reserved by", &sheet.reservation));
     let place = sheet.queue_place.map(|p| format!("place {p} of the free queue")).unwrap_or_default();
     let block = if sheet.allocations.is_empty() { named("block", &sheet.block) } else { String::new() };
-    row(paper, "address", &[&sheet.address.to_string(), sheet.state, &place, &block, &pool, &reserved])?;
+    row(paper, "address", &[&sheet.address.to_string(), sheet.state.word(), &place, &block, &pool, &reserved])?;
     sheet.allocations.iter().try_for_each(|a| allocation(a, now, paper))?;
     // Certain ones first: they are the answer.
-    for grade in ["certain", "possible", "stale"] {
-        let of_grade: Vec<&Holder> = sheet.holders.iter().filter(|h| h.grade == grade).collect();
+    for grade in [Grade::Certain, Grade::Possible, Grade::Stale] {
+        let of_grade: Vec<&HeldBy> = sheet.holders.iter().filter(|h| h.grade == grade).collect();
         for h in of_grade {
-            let via = if h.via == "record" { "" } else { h.via };
+            let via = if h.via == Via::Object { "" } else { h.via.word() };
             let on = h.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
-            row(paper, h.kind, &[grade, &h.id, &on, &h.detail, via])?;
+            row(paper, h.kind.word(), &[grade.word(), &h.id, &on, &h.detail, via])?;
         }
     }
     Ok(())
 }
 
-fn allocation(a: &AllocationRow, now: Time, paper: &mut Paper<'_>) -> Result<()> {
-    let owner = a.owner.clone().unwrap_or_else(|| a.used_for.to_owned());
+fn allocation(a: &AllocationSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let owner = a.owner.clone().unwrap_or_else(|| a.used_for.word().to_owned());
     let on = a.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
     let when = match (a.released, a.allocated) {
         (Some(t), _) => format!("released {}", moment(t, now)),
@@ -139,7 +142,7 @@ fn allocation(a: &AllocationRow, now: Time, paper: &mut Paper<'_>) -> Result<()>
     let block = format!("block {} ordinal {}", a.block, a.ordinal);
     let affinity = a.affinity.clone().unwrap_or_else(|| "ownerless".to_owned());
     let alternate = a.alternate.as_ref().map(|o| format!("migrating to {o}")).unwrap_or_default();
-    let kind = if a.used_for == "vm" && a.owner.is_some() { "VM" } else { "" };
+    let kind = if a.used_for == Use::Vm && a.owner.is_some() { "VM" } else { "" };
     row(paper, "IPAM", &[&owner, kind, &on, &alternate, &when, &block, &affinity])
 }
 
@@ -149,11 +152,13 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
     heading(paper, "WRONG")?;
     for f in dossier.findings.iter().take(SHOWN) {
-        let style = f.severity.parse::<Severity>().map_or(PLAIN, style_of);
-        let state = if f.state == "unconfirmed" { "(one look only)" } else { "" };
-        let text = Text::new().field(style, &f.code.to_string()).then(PLAIN, f.name).field(BOLD, &f.subject.id);
-        let known =
-            dossier.before.iter().flat_map(|b| &b.open).find(|o| (o.code, &o.subject) == (f.code, &f.subject.id));
+        let state = if f.state == State::Unconfirmed { "(one look only)" } else { "" };
+        let text = Text::new()
+            .field(style_of(f.severity), &f.code.to_string())
+            .then(PLAIN, checks::name(f.code))
+            .field(BOLD, &f.subject.id);
+        let is_it = |o: &&Episode| (o.finding.code, &o.finding.subject) == (f.code, &f.subject.id);
+        let known = dossier.before.iter().flat_map(|b| &b.open).find(is_it);
         let since = known.map(|o| Text::new().field(DIM, &life(o, dossier.judged_at))).unwrap_or_default();
         paper.with_right(2, 9, &text.field(PLAIN, &short_ids(&f.summary)).field(DIM, state), &since)?;
         if !f.advice.is_empty() {
@@ -167,27 +172,27 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
 }
 
 /// `since 02:49, 2 audits`
-fn life(f: &OpenFinding, now: Time) -> String {
+fn life(f: &Episode, now: Time) -> String {
     let audits = if f.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", f.audits_seen) };
-    format!("since {}, {audits}", moment(f.first_seen, now))
+    format!("since {}, {audits}", moment(f.opened.at, now))
 }
 
 /// `began 02:34-02:49, ended 03:04-03:19`: between which audits.
-fn ends(ends: &Ends, now: Time) -> String {
+fn ends(span: &Lifespan, now: Time) -> String {
     let range = |from: Time, to: Time| match (moment(from, now), moment(to, now)) {
         // Audits of one minute.
         (from, to) if from == to => from,
         (from, to) if from.contains(' ') || to.contains(' ') => format!("{from} - {to}"),
         (from, to) => format!("{from}-{to}"),
     };
-    let first = moment(ends.first_seen, now);
-    let began = match ends.not_seen_before {
-        Some(before) => format!("began {}", range(before, ends.first_seen)),
+    let first = moment(span.first_seen.at, now);
+    let began = match span.not_seen_before {
+        Some(before) => format!("began {}", range(before.at, span.first_seen.at)),
         None => format!("there at {first} (first audit)"),
     };
-    let last = moment(ends.last_seen, now);
-    match ends.not_seen_after {
-        Some(after) => format!("{began}, ended {}", range(ends.last_seen, after)),
+    let last = moment(span.last_seen.at, now);
+    match span.not_seen_after {
+        Some(after) => format!("{began}, ended {}", range(span.last_seen.at, after.at)),
         None => format!("{began}, still at {last}"),
     }
 }
@@ -206,21 +211,24 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         node_before(n, now, paper)?;
     }
     more(before.nodes.len(), 0, paper)?;
-    let mut newest: Vec<&Interval> = before.allocations.iter().rev().collect();
-    newest.sort_by_key(|i| std::cmp::Reverse((i.ends.not_seen_after.is_none(), i.ends.last_seen)));
+    let mut newest: Vec<&Interval<AllocationRow>> = before.allocations.iter().rev().collect();
+    newest.sort_by_key(|i| std::cmp::Reverse((i.span.is_open(), i.span.last_seen.at)));
     newest.iter().take(SHOWN).try_for_each(|i| interval(i, now, paper))?;
     more(newest.len(), before.more_allocations, paper)?;
     for s in before.pods.iter().rev().take(SHOWN) {
-        let on = format!("on {}", s.node);
-        row(paper, "pod", &[&s.address.to_string(), &s.pod, &on, &s.grade, &ends(&s.ends, now)])?;
+        let (pod, on) = (&s.row, format!("on {}", s.row.node));
+        row(paper, "pod", &[&pod.address.to_string(), &pod.id(), &on, pod.grade.word(), &ends(&s.span, now)])?;
     }
     more(before.pods.len(), 0, paper)?;
     // What stands under WRONG is not said twice.
-    let told = |f: &&OpenFinding| !dossier.findings.iter().any(|n| (n.code, &n.subject.id) == (f.code, &f.subject));
-    let open: Vec<&OpenFinding> = before.open.iter().filter(told).collect();
-    for f in open.iter().take(SHOWN) {
+    let told = |o: &&Episode| {
+        !dossier.findings.iter().any(|n| (n.code, &n.subject.id) == (o.finding.code, &o.finding.subject))
+    };
+    let open: Vec<&Episode> = before.open.iter().filter(told).collect();
+    for episode in open.iter().take(SHOWN) {
+        let f = &episode.finding;
         let open = if dossier.etcd_revision.is_some() { "not seen now, but open in the history" } else { "open" };
-        let since = format!("{open} {}", life(f, now));
+        let since = format!("{open} {}", life(episode, now));
         row(paper, &f.code.to_string(), &[&f.subject, &short_ids(&f.summary), &since])?;
     }
     more(open.len(), 0, paper)
@@ -235,8 +243,9 @@ fn more(all: usize, beyond: u64, paper: &mut Paper<'_>) -> Result<()> {
     }
 }
 
-fn node_before(n: &NodeStay, now: Time, paper: &mut Paper<'_>) -> Result<()> {
-    let name = n.calico.as_deref().or(n.kubernetes.as_deref()).unwrap_or_default();
+fn node_before(state: &Interval<NodeRow>, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let n = &state.row;
+    let name = n.name().unwrap_or_default();
     let ready = match (n.present, n.ready) {
         (false, _) => "not in Kubernetes",
         (true, Some(true)) => "Ready",
@@ -244,18 +253,19 @@ fn node_before(n: &NodeStay, now: Time, paper: &mut Paper<'_>) -> Result<()> {
         (true, None) => "",
     };
     let boot = n.boot_id.as_ref().map(|id| format!("boot {}", id.chars().take(8).collect::<String>()));
-    row(paper, "node", &[name, ready, &boot.unwrap_or_default(), &n.addresses.join(" "), &ends(&n.ends, now)])
+    row(paper, "node", &[name, ready, &boot.unwrap_or_default(), &n.addresses, &ends(&state.span, now)])
 }
 
-fn interval(i: &Interval, now: Time, paper: &mut Paper<'_>) -> Result<()> {
-    let owner = i.owner.clone().unwrap_or_else(|| i.used_for.clone());
+fn interval(interval: &Interval<AllocationRow>, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let (i, span) = (&interval.row, &interval.span);
+    let owner = i.owner().unwrap_or_else(|| i.used_for.word().to_owned());
     let handle = i.handle.as_ref().map(|h| format!("handle {}", short_ids(h))).unwrap_or_default();
-    let changes = match (i.ends.not_seen_after, i.at_most_changes) {
+    let changes = match (span.not_seen_after, i.changes) {
         (Some(_), Some(n)) => format!("at least 1, at most {} changes not seen", n.max(1)),
         (Some(_), None) => "at least 1 change not seen".to_owned(),
         (None, _) => String::new(),
     };
-    row(paper, "IPAM", &[&i.address.to_string(), &owner, &handle, &ends(&i.ends, now), &changes])
+    row(paper, "IPAM", &[&i.address.to_string(), &owner, &handle, &ends(span, now), &changes])
 }
 
 fn deep(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {

@@ -22,7 +22,7 @@ struct File {
     #[serde(default)]
     severity: Severities,
     #[serde(default)]
-    ignore: Vec<Entry>,
+    ignore: Vec<IgnoreEntry>,
 }
 
 /// Codes are read as keys, so that a wrong one is told with its place.
@@ -38,18 +38,18 @@ impl<'de> Deserialize<'de> for Severities {
     }
 }
 
-enum Entry {
+enum IgnoreEntry {
     Short(String),
     Long(Long),
 }
 
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+impl<'de> Deserialize<'de> for IgnoreEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IgnoreEntry, D::Error> {
         let leak = leaked_address::CHECK.code;
         let is = |_| format!("an ignore is \"{leak}\", \"{leak}:10.65.*\" or a table of code, subject and reason");
         match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => Ok(Entry::Short(text)),
-            table => table.try_into().map(Entry::Long).map_err(is).map_err(D::Error::custom),
+            toml::Value::String(text) => Ok(IgnoreEntry::Short(text)),
+            table => table.try_into().map(IgnoreEntry::Long).map_err(is).map_err(D::Error::custom),
         }
     }
 }
@@ -70,8 +70,8 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Settings, String> {
         let file: File = toml::from_str(text).map_err(|e| told(text, &e))?;
         let ignores = file.ignore.into_iter().map(|entry| match entry {
-            Entry::Short(text) => text.parse(),
-            Entry::Long(Long { code, subject, reason }) => {
+            IgnoreEntry::Short(text) => text.parse(),
+            IgnoreEntry::Long(Long { code, subject, reason }) => {
                 let code = super::known(&code)?;
                 Ok(Ignore { code, subject, reason })
             }

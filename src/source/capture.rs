@@ -13,7 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::decode::capture::{
-    Bytes, FORMAT, Head, Line, LookLine, NamespaceLine, NodeLine, PodLine, Record, ServiceLine, VERSION, input_of,
+    Bytes, FORMAT, Head, KeyLine, Line, LookLine, NamespaceLine, NodeLine, PodLine, ServiceLine, VERSION, input_of,
 };
 use crate::decode::{self, Kv};
 use crate::error::Error;
@@ -61,7 +61,7 @@ impl Writer {
 
     /// One key of etcd.
     pub fn kv(&mut self, kv: &Kv<'_>) {
-        self.line(&Line::Etcd(Record::of(kv)));
+        self.line(&Line::Etcd(KeyLine::of(kv)));
     }
 
     /// The read started over: so does the file.
@@ -287,9 +287,9 @@ impl Reader {
 
 fn insert(snapshot: &mut Gathering, line: &Line) -> Result<(), String> {
     match line {
-        Line::Etcd(record) => {
-            let (key, value) = (record.k.bytes()?, record.v.bytes()?);
-            let (create_revision, mod_revision, version) = (record.c, record.m, record.n);
+        Line::Etcd(line) => {
+            let (key, value) = (line.k.bytes()?, line.v.bytes()?);
+            let (create_revision, mod_revision, version) = (line.c, line.m, line.n);
             decode::insert(snapshot, &Kv { key: &key, value: &value, create_revision, mod_revision, version });
         }
         Line::Pod(pod) => snapshot.pods.push(pod.pod(&mut snapshot.names)?),
@@ -309,7 +309,7 @@ fn fill(patch: &mut Patch, changes: Vec<Line>) -> Result<(), String> {
     for line in &changes {
         let names = &mut patch.other.names;
         match line {
-            Line::Etcd(record) => drop(patch.keys.insert(record.k.bytes()?)),
+            Line::Etcd(line) => drop(patch.keys.insert(line.k.bytes()?)),
             Line::EtcdAbsent(key) => drop(patch.keys.insert(key.bytes()?)),
             Line::EtcdAgain(input) => drop(patch.whole.insert(input_of(input)?)),
             Line::PodsAgain => drop(patch.whole.insert(Input::Pods)),

@@ -34,7 +34,7 @@ pub async fn read(api: &KubeApi, snapshot: &mut Gathering) -> Remarks {
             continue;
         }
         let end = list(api, kind, deadline, snapshot).await;
-        let (state, detail) = record(kind, end, &mut remarks, snapshot);
+        let (state, detail) = note(kind, end, &mut remarks, snapshot);
         if state == InputState::Forbidden {
             ask_for_uid(api, kind, deadline, snapshot).await;
         }
@@ -76,7 +76,7 @@ struct End {
 }
 
 /// Notes in the coverage how much was read of `kind`.
-fn record(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -> (InputState, String) {
+fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -> (InputState, String) {
     let hole = end.remarks.hole_in(kind.input());
     let (state, detail) = match (end.failure, hole) {
         (None, None) => (InputState::Complete, String::new()),

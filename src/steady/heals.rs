@@ -11,7 +11,7 @@ use crate::checks::addresses::leaked_service_address::load_balancer_handle;
 use crate::checks::testing::{Cluster, addr, cidr};
 use crate::checks::{self, Outcome, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::keys::{Record, record_key};
+use crate::model::keys::{Keyed, key_of};
 use crate::model::{
     Attribute, Code, Finding, Gathering, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch, Snapshot,
     Time,
@@ -36,8 +36,8 @@ fn seen(first: &Snapshot, look: &SecondLook, now: &Gathering) -> Patch {
     let mut keys = HashSet::new();
     let names = &first.names;
     for snapshot in [&**first, now] {
-        let mut key = |record: Record<'_>| {
-            keys.insert(record_key(names, record));
+        let mut key = |thing: Keyed<'_>| {
+            keys.insert(key_of(names, thing));
         };
         snapshot.blocks.iter().filter(|b| asks(&look.blocks, &b.cidr)).for_each(|b| key(b.into()));
         snapshot.handles.iter().filter(|h| asks(&look.handles, &h.id)).for_each(|h| key(h.into()));
@@ -47,7 +47,7 @@ fn seen(first: &Snapshot, look: &SecondLook, now: &Gathering) -> Patch {
         snapshot.calico_nodes.iter().filter(|n| asks(&look.calico_nodes, &n.name)).for_each(|n| key(n.into()));
     }
     let other = &mut patch.other;
-    let read = |record: Record<'_>| keys.contains(&record_key(names, record));
+    let read = |thing: Keyed<'_>| keys.contains(&key_of(names, thing));
     other.blocks.extend(now.blocks.iter().filter(|r| read((*r).into())).cloned());
     other.handles.extend(now.handles.iter().filter(|r| read((*r).into())).cloned());
     other.affinities.extend(now.affinities.iter().filter(|r| read((*r).into())).cloned());

@@ -2,29 +2,31 @@
 
 use std::collections::BTreeSet;
 
-use super::dossier::{AddressSheet, AllocationRow, Dossier, Found, Holder};
-use super::{Before, Interval, NodeStay, Stay};
+use super::Before;
+use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind};
 use crate::checks;
-use crate::model::{Addr, Time};
+use crate::ledger::{AddressState, Grade, Use};
+use crate::model::row::{AllocationRow, Interval, NodeRow, PodRow};
+use crate::model::{Addr, Finding, State, SubjectKind, Term, Time};
 
 /// How somebody holds an address.
-fn holder(h: &Holder) -> String {
+fn holder(h: &HeldBy) -> String {
     let on = h.node.as_ref().map(|n| format!(" on {n}")).unwrap_or_default();
     match h.kind {
-        "pod" => format!("{}{on}", h.id),
-        "tunnel" => format!("the {} tunnel of {}", h.detail, h.id),
-        "host-endpoint" => "a host endpoint".to_owned(),
-        kind => format!("{kind} {}{on}", h.id),
+        HolderKind::Pod => format!("{}{on}", h.id),
+        HolderKind::Tunnel => format!("the {} tunnel of {}", h.detail, h.id),
+        HolderKind::HostEndpoint => "a host endpoint".to_owned(),
+        kind => format!("{} {}{on}", kind.word(), h.id),
     }
 }
 
 /// Whom an allocation names.
-fn owner(row: &AllocationRow) -> String {
+fn owner(row: &AllocationSheet) -> String {
     match (&row.owner, &row.handle, row.used_for) {
-        (_, _, "windows") => "Windows' reservation".to_owned(),
-        (_, Some(handle), "reserved") => format!("reservation {handle}"),
+        (_, _, Use::Windows) => "Windows' reservation".to_owned(),
+        (_, Some(handle), Use::Reserved) => format!("reservation {handle}"),
         // The launcher pod changes, the VM stays.
-        (_, Some(handle), "vm") => format!("the VM of handle {handle}"),
+        (_, Some(handle), Use::Vm) => format!("the VM of handle {handle}"),
         (Some(owner), _, _) => owner.clone(),
         (None, Some(handle), _) => format!("handle {handle}"),
         (None, None, _) => "nobody by name".to_owned(),
@@ -32,32 +34,32 @@ fn owner(row: &AllocationRow) -> String {
 }
 
 /// About one address. `holders`: how many different ones hold it for certain.
-pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Found], unread: bool) -> String {
+pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unread: bool) -> String {
     let a = sheet.address;
     if holders > 1 {
         return format!("{a} has {holders} holders");
     }
-    let of_grade = |grade: &str| {
+    let of_grade = |grade: Grade| {
         // A pod's endpoint is the same holder.
-        let rank = |h: &&Holder| match h.kind {
-            "pod" => 0,
-            "endpoint" => 2,
+        let rank = |h: &&HeldBy| match h.kind {
+            HolderKind::Pod => 0,
+            HolderKind::Endpoint => 2,
             _ => 1,
         };
         sheet.holders.iter().filter(|h| h.grade == grade).min_by_key(rank).map(holder)
     };
-    let allocated = sheet.allocations.iter().find(|r| r.used_for != "cooling");
+    let allocated = sheet.allocations.iter().find(|r| r.used_for != Use::Cooling);
     let ipam = match (allocated, sheet.state) {
         (Some(row), _) => format!("IPAM gave it to {}", owner(row)),
-        (None, "unknown") => "nobody can say what IPAM records of it".to_owned(),
-        (None, state) => format!("IPAM has it as {state}"),
+        (None, AddressState::Unknown) => "nobody can say what IPAM records of it".to_owned(),
+        (None, state) => format!("IPAM has it as {}", state.word()),
     };
     let same =
         |who: &str| allocated.and_then(|r| r.owner.as_deref()).is_some_and(|o| who.starts_with(o) || who.ends_with(o));
-    if let Some(who) = of_grade("certain") {
+    if let Some(who) = of_grade(Grade::Certain) {
         return if same(&who) { format!("{a} is held by {who}") } else { format!("{a} is held by {who}; {ipam}") };
     }
-    if let Some(who) = of_grade("possible") {
+    if let Some(who) = of_grade(Grade::Possible) {
         return if same(&who) {
             format!("{a} is held, it seems, by {who}")
         } else {
@@ -66,33 +68,33 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Found], unread:
     }
     match (allocated, sheet.state) {
         (Some(row), _) => allocation(a, row, findings, unread),
-        (None, "cooling") => {
+        (None, AddressState::Cooling) => {
             let at = sheet.allocations.iter().find_map(|r| r.released).map(|t| format!(" since {}", t.to_rfc3339()));
             format!("{a} was released and is cooling down{}", at.unwrap_or_default())
         }
-        (None, "unknown") => format!("{a}: {ipam}"),
+        (None, AddressState::Unknown) => format!("{a}: {ipam}"),
         (None, _) => free(sheet),
     }
 }
 
-fn allocation(a: Addr, row: &AllocationRow, findings: &[Found], unread: bool) -> String {
+fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool) -> String {
     let who = owner(row);
     let id = a.to_string();
     let leak = findings.iter().find(|f| {
-        f.subject.kind == "address"
+        f.subject.kind == SubjectKind::Address
             && f.subject.id == id
             && checks::find(f.code).is_some_and(|check| check.ties.proves_leak)
     });
     match leak {
-        Some(leak) if leak.state == "unconfirmed" => {
+        Some(leak) if leak.state == State::Unconfirmed => {
             format!("{a} is allocated to {who}: leaked, if one look can be trusted, {}", leak.summary)
         }
         Some(leak) if leak.summary == format!("pod {who} does not exist") => {
             format!("{a} is allocated to {who}, which does not exist: leaked")
         }
         Some(leak) => format!("{a} is allocated to {who}: leaked, {}", leak.summary),
-        None if row.used_for == "windows" => format!("{a} is reserved for Windows"),
-        None if row.used_for == "reserved" => format!("{a} is kept back by {who}"),
+        None if row.used_for == Use::Windows => format!("{a} is reserved for Windows"),
+        None if row.used_for == Use::Reserved => format!("{a} is kept back by {who}"),
         None if unread => format!("{a} is allocated to {who}; not everything was read that could hold it"),
         None => format!("{a} is allocated to {who}; nobody is seen to hold it"),
     }
@@ -126,11 +128,11 @@ pub fn other(dossier: &Dossier) -> String {
     let also = dossier.matches.len() - 1;
     let more = if also == 0 { String::new() } else { format!(" (and {also} more of that name)") };
     let answer = match first.kind {
-        "handle" => handle(dossier, &first.id),
-        "pod" => pod(dossier, &first.id),
-        "node" => node(dossier),
+        SubjectKind::Handle => handle(dossier, &first.id),
+        SubjectKind::Pod => pod(dossier, &first.id),
+        SubjectKind::Node => node(dossier),
         kind => {
-            let kind = if kind == "mac" { "MAC" } else { kind };
+            let kind = if kind == SubjectKind::Mac { "MAC" } else { kind.word() };
             let pods: Vec<String> = dossier.endpoints.iter().map(|e| format!("{} on {}", e.pod, e.node)).collect();
             let plural = if pods.len() == 1 { "endpoint" } else { "endpoints" };
             format!("{kind} {} is on {} {plural}: {}", first.id, pods.len(), pods.join(", "))
@@ -138,7 +140,7 @@ pub fn other(dossier: &Dossier) -> String {
     };
     // A handle's findings are mostly the handle itself: its counts stand below.
     let wrong = match dossier.findings.as_slice() {
-        _ if !matches!(first.kind, "pod" | "node") => String::new(),
+        _ if !matches!(first.kind, SubjectKind::Pod | SubjectKind::Node) => String::new(),
         [] => String::new(),
         [one] => format!("; 1 finding, {}", one.code),
         [worst, ..] => format!("; {} findings, the worst {}", dossier.findings.len(), worst.code),
@@ -166,7 +168,7 @@ fn pod(dossier: &Dossier, id: &str) -> String {
     match dossier.pods.iter().find(|p| p.pod == id) {
         Some(p) if p.host_network => format!("{id} uses the host's network on {}", p.node),
         Some(p) if p.node.is_empty() => format!("{id} is on no node yet and has no address"),
-        Some(p) => format!("{id} on {} is {} and has {}", p.node, p.phase, list(p.addresses.iter().copied())),
+        Some(p) => format!("{id} on {} is {} and has {}", p.node, p.phase.word(), list(p.addresses.iter().copied())),
         None if dossier.unread.is_empty() => {
             format!("{id} does not exist, but its name is on {}", list(dossier.addresses.iter().map(|a| a.address)))
         }
@@ -181,7 +183,7 @@ fn node(dossier: &Dossier) -> String {
     let blocks = crate::checks::evidence::count(n.blocks.len(), "block");
     let pods = crate::checks::evidence::count(usize::try_from(n.pods).unwrap_or(usize::MAX), "pod");
     let addresses = if allocated == 1 { "1 address".to_owned() } else { format!("{allocated} addresses") };
-    format!("node {name} ({}) has {blocks} with {addresses} allocated, and {pods}", n.standing)
+    format!("node {name} ({}) has {blocks} with {addresses} allocated, and {pods}", n.standing.word())
 }
 
 /// From the history alone; `at`: as of this moment. Several clusters that know it are told one by one.
@@ -219,19 +221,19 @@ fn of_cluster(asked: &str, before: &Before, at: Option<Time>) -> String {
     };
     let worst = before.open.first().filter(|_| at.is_none());
     let open = worst.map(|f| match before.open.len() {
-        1 => format!("; open: {} since {}", f.code, f.first_seen.to_rfc3339()),
-        n => format!("; {n} findings open, the worst {} since {}", f.code, f.first_seen.to_rfc3339()),
+        1 => format!("; open: {} since {}", f.finding.code, f.opened.at.to_rfc3339()),
+        n => format!("; {n} findings open, the worst {} since {}", f.finding.code, f.opened.at.to_rfc3339()),
     });
     answer + &open.unwrap_or_default()
 }
 
-fn named(i: &Interval) -> String {
-    match (i.used_for.as_str(), &i.owner, &i.handle) {
-        ("windows", ..) => "Windows' reservation".to_owned(),
-        ("reserved", _, Some(handle)) => format!("reservation {handle}"),
-        ("cooling", ..) => "nobody: it was cooling down".to_owned(),
-        ("load-balancer", Some(owner), _) => format!("service {owner}"),
-        (_, Some(owner), _) => owner.clone(),
+fn named(i: &AllocationRow) -> String {
+    match (i.used_for.known(), i.owner(), &i.handle) {
+        (Some(Use::Windows), ..) => "Windows' reservation".to_owned(),
+        (Some(Use::Reserved), _, Some(handle)) => format!("reservation {handle}"),
+        (Some(Use::Cooling), ..) => "nobody: it was cooling down".to_owned(),
+        (Some(Use::LoadBalancer), Some(owner), _) => format!("service {owner}"),
+        (_, Some(owner), _) => owner,
         (_, None, Some(handle)) => format!("handle {handle}"),
         (_, None, None) => "nobody by name".to_owned(),
     }
@@ -239,17 +241,20 @@ fn named(i: &Interval) -> String {
 
 fn then(asked: &str, before: &Before, at: Time) -> String {
     let when = at.to_rfc3339();
-    let sure: Vec<&Interval> = before.allocations.iter().filter(|i| i.ends.at(at) == Some(true)).collect();
+    let sure: Vec<&Interval<AllocationRow>> =
+        before.allocations.iter().filter(|i| i.span.at(at) == Some(true)).collect();
     match (sure.as_slice(), before.allocations.as_slice()) {
         // Nobody looked after the last audit: it was so then.
-        ([one], _) if one.ends.not_seen_after.is_none() && at > one.ends.last_seen => {
-            let last = one.ends.last_seen.to_rfc3339();
-            format!("{} was allocated to {} at the last audit before {when} ({last})", one.address, named(one))
+        ([one], _) if one.span.is_open() && at > one.span.last_seen.at => {
+            let last = one.span.last_seen.at.to_rfc3339();
+            let whose = named(&one.row);
+            format!("{} was allocated to {whose} at the last audit before {when} ({last})", one.row.address)
         }
-        ([one], _) => format!("{} at {when} was allocated to {}", one.address, named(one)),
+        ([one], _) => format!("{} at {when} was allocated to {}", one.row.address, named(&one.row)),
         ([], []) => format!("the history knows of no allocation of {asked} at {when}"),
         ([], [one, ..]) => {
-            format!("{} at {when} may have been allocated to {}: no audit looked just then", one.address, named(one))
+            let whose = named(&one.row);
+            format!("{} at {when} may have been allocated to {whose}: no audit looked just then", one.row.address)
         }
         (many, _) => format!("{asked} at {when} had {} allocations", many.len()),
     }
@@ -257,42 +262,43 @@ fn then(asked: &str, before: &Before, at: Time) -> String {
 
 fn last_known(asked: &str, before: &Before) -> String {
     // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
-    let holds = |s: &&Stay| s.ends.not_seen_after.is_none() && s.grade == "certain";
+    let holds = |s: &&Interval<PodRow>| s.span.is_open() && s.row.grade == Term::Known(Grade::Certain);
     if let Some(address) = Addr::parse_with_prefix(asked) {
-        let holding: Vec<&Stay> = before.pods.iter().filter(holds).collect();
-        let pods: BTreeSet<&str> = holding.iter().map(|s| s.pod.as_str()).collect();
+        let holding: Vec<&Interval<PodRow>> = before.pods.iter().filter(holds).collect();
+        let pods: BTreeSet<(&str, &str)> = holding.iter().map(|s| (&*s.row.namespace, &*s.row.pod)).collect();
         if let ([first, ..], 2..) = (holding.as_slice(), pods.len()) {
-            let last = first.ends.last_seen.to_rfc3339();
+            let last = first.span.last_seen.at.to_rfc3339();
             return format!("{address} has {} pods by the last audit that looked ({last})", pods.len());
         }
     }
     let all = &before.allocations;
-    let newest = all.iter().rev().max_by_key(|i| (i.ends.not_seen_after.is_none(), i.ends.last_seen));
-    let open = all.iter().filter(|i| i.ends.not_seen_after.is_none()).count();
+    let newest = all.iter().rev().max_by_key(|i| (i.span.is_open(), i.span.last_seen.at));
+    let open = all.iter().filter(|i| i.span.is_open()).count();
     match newest {
         None if before.is_nothing() => format!("the history does not know {asked}"),
         None => format!("the history knows {asked}, but no allocation of it"),
         Some(i) if open > 1 => {
-            let last = i.ends.last_seen.to_rfc3339();
+            let last = i.span.last_seen.at.to_rfc3339();
             format!("{asked} has {open} allocations by the last audit that looked ({last}), {} first", first_of(all))
         }
         Some(i) if open == 1 => {
-            let last = i.ends.last_seen.to_rfc3339();
-            format!("{} is allocated to {} by the last audit that looked ({last})", i.address, named(i))
+            let last = i.span.last_seen.at.to_rfc3339();
+            format!("{} is allocated to {} by the last audit that looked ({last})", i.row.address, named(&i.row))
         }
         Some(i) => {
-            format!("{} was last allocated to {}, seen until {}", i.address, named(i), i.ends.last_seen.to_rfc3339())
+            let last = i.span.last_seen.at.to_rfc3339();
+            format!("{} was last allocated to {}, seen until {last}", i.row.address, named(&i.row))
         }
     }
 }
 
-fn first_of(all: &[Interval]) -> String {
-    all.iter().find(|i| i.ends.not_seen_after.is_none()).map(|i| i.address.to_string()).unwrap_or_default()
+fn first_of(all: &[Interval<AllocationRow>]) -> String {
+    all.iter().find(|i| i.span.is_open()).map(|i| i.row.address.to_string()).unwrap_or_default()
 }
 
-fn of_node(before: &Before, last: &NodeStay, at: Option<Time>) -> String {
-    let name = last.calico.as_deref().or(last.kubernetes.as_deref()).unwrap_or_default();
-    let ready = match (last.present, last.ready) {
+fn of_node(before: &Before, last: &Interval<NodeRow>, at: Option<Time>) -> String {
+    let name = last.row.name().unwrap_or_default();
+    let ready = match (last.row.present, last.row.ready) {
         (false, _) => "not in Kubernetes",
         (true, Some(true)) => "Ready",
         (true, Some(false)) => "not Ready",
@@ -302,19 +308,19 @@ fn of_node(before: &Before, last: &NodeStay, at: Option<Time>) -> String {
         1 => "1 address".to_owned(),
         n => format!("{n} addresses"),
     };
-    match (at, last.ends.not_seen_after) {
+    match (at, last.span.not_seen_after) {
         (Some(at), _) => {
             let when = at.to_rfc3339();
-            let sure = before.nodes.iter().any(|n| n.ends.at(at) == Some(true));
+            let sure = before.nodes.iter().any(|n| n.span.at(at) == Some(true));
             let was = if sure { "was" } else { "(no audit looked just then) may have been" };
             format!("node {name} at {when} {was} {ready}, with {addresses} allocated")
         }
         (None, None) => {
-            let seen = last.ends.last_seen.to_rfc3339();
+            let seen = last.span.last_seen.at.to_rfc3339();
             format!("node {name} is {ready} by the last audit that looked ({seen}), with {addresses} allocated")
         }
         (None, Some(_)) => {
-            let seen = last.ends.last_seen.to_rfc3339();
+            let seen = last.span.last_seen.at.to_rfc3339();
             format!("node {name} is gone, last seen {seen} ({ready}), with {addresses} allocated")
         }
     }

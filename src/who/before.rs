@@ -1,8 +1,10 @@
-//! What the history says, as plain values that the caller fills in.
+//! What the history says: its rows, which the caller fills in, and how the JSON has them.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
-use crate::model::{Addr, Code, Severity, Time};
+use crate::model::Time;
+use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow, PodRow};
 
 /// One cluster's history of what was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -15,98 +17,16 @@ pub struct Before {
     /// Whether the last audit read everything.
     pub last_complete: bool,
     /// By address, then oldest first.
-    pub allocations: Vec<Interval>,
+    pub allocations: Vec<Interval<AllocationRow>>,
     /// How many more intervals of a node there are than are shown.
     pub more_allocations: u64,
     /// How many intervals, shown or not, are still so; with a moment: were so then for certain.
     pub standing: u64,
-    pub pods: Vec<Stay>,
+    pub pods: Vec<Interval<PodRow>>,
     /// How a node was, oldest first.
-    pub nodes: Vec<NodeStay>,
+    pub nodes: Vec<Interval<NodeRow>>,
     /// Findings about it that are open.
-    pub open: Vec<OpenFinding>,
-}
-
-/// Both uncertain ends of something that was so.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-pub struct Ends {
-    /// The last audit before that did not see it; `None`: there was none.
-    pub not_seen_before: Option<Time>,
-    pub first_seen: Time,
-    pub last_seen: Time,
-    /// The first audit after that did not see it; `None`: it is still so.
-    pub not_seen_after: Option<Time>,
-}
-
-impl Ends {
-    /// Whether it was so at `at`: `None` when `at` lies in an uncertain end.
-    pub fn at(&self, at: Time) -> Option<bool> {
-        if self.first_seen <= at && (at <= self.last_seen || self.not_seen_after.is_none()) {
-            return Some(true);
-        }
-        let before = self.first_seen > at && self.not_seen_before.is_some_and(|b| at <= b);
-        let after = self.not_seen_after.is_some_and(|a| at >= a);
-        if before || after { Some(false) } else { None }
-    }
-}
-
-/// Who had an address by IPAM's record.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Interval {
-    pub address: Addr,
-    pub block: String,
-    pub sequence: Option<u64>,
-    pub handle: Option<String>,
-    pub used_for: String,
-    pub node: Option<String>,
-    /// `namespace/name` of pod or service.
-    pub owner: Option<String>,
-    pub allocated: Option<Time>,
-    #[serde(flatten)]
-    pub ends: Ends,
-    /// Of an ended one: the address changed hands at least once and at most so often, unseen. `None`: unknown.
-    pub at_most_changes: Option<u64>,
-}
-
-/// Which pod had an address by its own status.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Stay {
-    pub address: Addr,
-    pub pod: String,
-    pub uid: String,
-    pub node: String,
-    pub grade: String,
-    #[serde(flatten)]
-    pub ends: Ends,
-}
-
-/// How a node was until something of it changed.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct NodeStay {
-    /// Calico's name.
-    pub calico: Option<String>,
-    pub kubernetes: Option<String>,
-    /// Kubernetes knows it.
-    pub present: bool,
-    pub ready: Option<bool>,
-    pub boot_id: Option<String>,
-    pub addresses: Vec<String>,
-    #[serde(flatten)]
-    pub ends: Ends,
-}
-
-/// A finding that is open in the history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct OpenFinding {
-    pub code: Code,
-    pub severity: Severity,
-    pub subject: String,
-    pub summary: String,
-    pub state: String,
-    pub first_seen: Time,
-    pub last_seen: Time,
-    pub audits_seen: u64,
-    pub episode: u64,
+    pub open: Vec<Episode>,
 }
 
 impl Before {
@@ -117,9 +37,9 @@ impl Before {
 
     /// Counts what is still so, or was so at a moment.
     pub fn count(&mut self, at: Option<Time>) {
-        let is = |i: &&Interval| match at {
-            Some(at) => i.ends.at(at) == Some(true),
-            None => i.ends.not_seen_after.is_none(),
+        let is = |i: &&Interval<AllocationRow>| match at {
+            Some(at) => i.span.at(at) == Some(true),
+            None => i.span.is_open(),
         };
         self.standing = self.allocations.iter().filter(is).count() as u64;
     }
@@ -127,10 +47,10 @@ impl Before {
     /// Cuts it down to what was, or may have been, so at this moment; what is open now says nothing of what was open
     /// then and has ended.
     pub fn keep_at(&mut self, at: Time) {
-        self.allocations.retain(|i| i.ends.at(at) != Some(false));
-        self.pods.retain(|s| s.ends.at(at) != Some(false));
-        self.nodes.retain(|n| n.ends.at(at) != Some(false));
-        self.open.retain(|f| f.first_seen <= at);
+        self.allocations.retain(|i| i.span.at(at) != Some(false));
+        self.pods.retain(|s| s.span.at(at) != Some(false));
+        self.nodes.retain(|n| n.span.at(at) != Some(false));
+        self.open.retain(|f| f.opened.at <= at);
     }
 
     /// Leaves the newest `most` intervals and counts the others: a node had thousands.
@@ -138,35 +58,123 @@ impl Before {
         let more = self.allocations.len().saturating_sub(most);
         self.more_allocations = more as u64;
         if more > 0 {
-            self.allocations.sort_by_key(|i| (i.ends.not_seen_after.is_none(), i.ends.last_seen, i.address));
+            self.allocations.sort_by_key(|i| (i.span.is_open(), i.span.last_seen.at, i.row.address));
             self.allocations.drain(..more);
-            self.allocations.sort_by_key(|i| (i.address, i.ends.first_seen));
+            self.allocations.sort_by_key(|i| (i.row.address, i.span.first_seen.at));
         }
+    }
+}
+
+/// A row of the history as the JSON of `who` has it: its own fields, then its uncertain ends.
+trait InJson {
+    fn tell<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error>;
+
+    /// What comes after the ends.
+    fn tell_last<M: SerializeMap>(&self, _: &mut M) -> Result<(), M::Error> {
+        Ok(())
+    }
+}
+
+impl InJson for AllocationRow {
+    fn tell<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("address", &self.address)?;
+        map.serialize_entry("block", &self.block)?;
+        map.serialize_entry("sequence", &self.sequence)?;
+        map.serialize_entry("handle", &self.handle)?;
+        map.serialize_entry("used_for", &self.used_for)?;
+        map.serialize_entry("node", &self.node)?;
+        map.serialize_entry("owner", &self.owner())?;
+        map.serialize_entry("allocated", &self.allocated)
+    }
+
+    fn tell_last<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("at_most_changes", &self.changes)
+    }
+}
+
+impl InJson for PodRow {
+    fn tell<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("address", &self.address)?;
+        map.serialize_entry("pod", &self.id())?;
+        map.serialize_entry("uid", &self.uid)?;
+        map.serialize_entry("node", &self.node)?;
+        map.serialize_entry("grade", &self.grade)
+    }
+}
+
+impl InJson for NodeRow {
+    fn tell<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("calico", &self.calico)?;
+        map.serialize_entry("kubernetes", &self.kubernetes)?;
+        map.serialize_entry("present", &self.present)?;
+        map.serialize_entry("ready", &self.ready)?;
+        map.serialize_entry("boot_id", &self.boot_id)?;
+        map.serialize_entry("addresses", &self.addresses.split_whitespace().collect::<Vec<_>>())
+    }
+}
+
+impl<T: InJson> Serialize for Interval<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Lifespan { not_seen_before, first_seen, last_seen, not_seen_after } = self.span;
+        let mut map = serializer.serialize_map(None)?;
+        self.row.tell(&mut map)?;
+        map.serialize_entry("not_seen_before", &not_seen_before.map(|s| s.at))?;
+        map.serialize_entry("first_seen", &first_seen.at)?;
+        map.serialize_entry("last_seen", &last_seen.at)?;
+        map.serialize_entry("not_seen_after", &not_seen_after.map(|s| s.at))?;
+        self.row.tell_last(&mut map)?;
+        map.end()
+    }
+}
+
+/// As `who` tells what is open.
+impl Serialize for Episode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let told = &self.finding;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &told.code)?;
+        map.serialize_entry("severity", &told.severity)?;
+        map.serialize_entry("subject", &told.subject)?;
+        map.serialize_entry("summary", &told.summary)?;
+        map.serialize_entry("state", &told.state)?;
+        map.serialize_entry("first_seen", &self.opened.at)?;
+        map.serialize_entry("last_seen", &self.last_seen.at)?;
+        map.serialize_entry("audits_seen", &self.audits_seen)?;
+        map.serialize_entry("episode", &self.number)?;
+        map.end()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::row::AuditAt;
+    use crate::model::{Addr, Cidr, Use};
 
     #[test]
     fn of_many_intervals_the_newest_are_left() {
+        let seen = |at| AuditAt { audit: at, at: Time(at) };
         let interval = |address: u32, last: i64, open: bool| Interval {
-            address: Addr::from(std::net::IpAddr::from(address.to_be_bytes())),
-            block: String::new(),
-            sequence: None,
-            handle: None,
-            used_for: "pod".to_owned(),
-            node: None,
-            owner: None,
-            allocated: None,
-            ends: Ends {
-                not_seen_before: None,
-                first_seen: Time(1),
-                last_seen: Time(last),
-                not_seen_after: (!open).then_some(Time(last + 1)),
+            row: AllocationRow {
+                address: Addr::from(std::net::IpAddr::from(address.to_be_bytes())),
+                block: Cidr::parse("0.0.0.0/26").unwrap().0,
+                block_create_revision: 1,
+                sequence: None,
+                handle: None,
+                used_for: Use::Pod.into(),
+                node: None,
+                namespace: None,
+                pod: None,
+                allocated: None,
+                more: None,
+                changes: None,
             },
-            at_most_changes: None,
+            span: Lifespan {
+                not_seen_before: None,
+                first_seen: seen(1),
+                last_seen: seen(last),
+                not_seen_after: (!open).then_some(seen(last + 1)),
+            },
         };
         let all = vec![interval(1, 5, false), interval(2, 9, false), interval(3, 2, true), interval(4, 7, false)];
         let mut before = Before { allocations: all.clone(), ..Before::default() };
@@ -174,19 +182,5 @@ mod tests {
         assert_eq!((before.allocations.as_slice(), before.more_allocations), (&all[1..3], 2), "an open one is newest");
         before.keep_newest(2);
         assert_eq!((before.allocations.len(), before.more_allocations), (2, 0));
-    }
-
-    #[test]
-    fn between_two_audits_nobody_can_say() {
-        let ends = Ends {
-            not_seen_before: Some(Time(1)),
-            first_seen: Time(5),
-            last_seen: Time(9),
-            not_seen_after: Some(Time(12)),
-        };
-        let says: Vec<_> = [1, 3, 5, 9, 10, 12].map(|t| ends.at(Time(t))).to_vec();
-        assert_eq!(says, [Some(false), None, Some(true), Some(true), None, Some(false)]);
-        let open = Ends { not_seen_before: None, not_seen_after: None, ..ends };
-        assert_eq!((open.at(Time(1)), open.at(Time(99))), (None, Some(true)));
     }
 }

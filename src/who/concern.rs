@@ -3,8 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::dossier::{Dossier, Found, Match};
-use crate::checks;
+use super::dossier::Dossier;
 use crate::model::{Addr, Cidr, Evidence, Fact, Finding, SubjectKind, keys};
 
 /// The things whose findings are wanted.
@@ -25,7 +24,7 @@ impl Concern {
         let mut concern = Concern::default();
         for m in &dossier.matches {
             match m.kind {
-                "node" => drop(concern.nodes.insert(m.id.clone())),
+                SubjectKind::Node => drop(concern.nodes.insert(m.id.clone())),
                 _ => drop(concern.words.insert(m.id.clone())),
             }
         }
@@ -38,7 +37,7 @@ impl Concern {
             handles.for_each(|h| concern.add_handle(h));
         }
         dossier.handles.iter().for_each(|h| concern.add_handle(h.id.clone()));
-        for pod in dossier.matches.iter().filter(|m| m.kind == "pod") {
+        for pod in dossier.matches.iter().filter(|m| m.kind == SubjectKind::Pod) {
             concern.add(SubjectKind::Pod, pod.id.clone());
         }
         for e in &dossier.endpoints {
@@ -81,7 +80,7 @@ impl Concern {
         by_subject
             || self.subjects.contains(&(subject.kind, subject.id.clone()))
             || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
-            || self.in_record(&finding.evidence)
+            || self.in_facts(&finding.evidence)
     }
 
     fn is_block_key(&self, key: &str) -> bool {
@@ -90,29 +89,16 @@ impl Concern {
         parsed.is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)))
     }
 
-    fn in_record(&self, record: &Evidence) -> bool {
-        record.0.iter().any(|(_, fact)| self.in_fact(fact))
+    fn in_facts(&self, facts: &Evidence) -> bool {
+        facts.0.iter().any(|(_, fact)| self.in_fact(fact))
     }
 
     fn in_fact(&self, fact: &Fact) -> bool {
         match fact {
             Fact::Text(text) => self.words.contains(text),
             Fact::List(list) => list.iter().any(|f| self.in_fact(f)),
-            Fact::Record(record) => self.in_record(record),
+            Fact::Fields(fields) => self.in_facts(fields),
             _ => false,
         }
-    }
-}
-
-/// A finding as the dossier shows it.
-pub fn found(finding: &Finding) -> Found {
-    Found {
-        code: finding.code,
-        name: checks::find(finding.code).map_or("", |c| c.name),
-        severity: finding.severity.word(),
-        state: finding.state.word(),
-        subject: Match { kind: finding.subject.kind.word(), id: finding.subject.id.clone() },
-        summary: finding.summary.clone(),
-        advice: finding.advice.clone(),
     }
 }

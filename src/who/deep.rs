@@ -14,14 +14,14 @@ pub struct Deep {
     /// The address asked for; `None` for a handle.
     pub address: Option<Addr>,
     /// Newest first.
-    pub steps: Vec<Step>,
+    pub steps: Vec<DeepStep>,
     /// Why it goes back no further.
     pub end: String,
 }
 
 /// What was so from a revision on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Step {
+pub struct DeepStep {
     /// The write that made it so; the oldest step may have been so before.
     pub revision: i64,
     pub says: String,
@@ -36,8 +36,8 @@ pub fn block_says(snapshot: &Snapshot, address: Addr) -> (String, Option<Time>) 
     }
     let ledger = Ledger::build(snapshot, ScopeFlag::Auto, None);
     let Some(allocation) = ledger.allocations_at(address).first() else { return ("free".to_owned(), None) };
-    let row = super::sheets::allocation_row(&ledger, allocation);
-    let who = row.owner.unwrap_or_else(|| row.used_for.to_owned());
+    let row = super::sheets::allocation(&ledger, allocation);
+    let who = row.owner.unwrap_or_else(|| row.used_for.word().to_owned());
     let handle = row.handle.map(|h| format!(" by handle {h}")).unwrap_or_default();
     match row.released {
         Some(at) => (format!("cooling down, released {}", at.to_rfc3339()), None),
@@ -56,8 +56,8 @@ pub fn handle_says(snapshot: &Snapshot) -> (String, Option<Time>) {
 }
 
 /// One step a change: of equal neighbours the older revision is when it became so.
-pub fn trail(seen: impl IntoIterator<Item = Step>) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+pub fn trail(seen: impl IntoIterator<Item = DeepStep>) -> Vec<DeepStep> {
+    let mut steps: Vec<DeepStep> = Vec::new();
     for step in seen {
         match steps.last_mut().filter(|last| (&last.says, last.allocated) == (&step.says, step.allocated)) {
             Some(last) => last.revision = step.revision,

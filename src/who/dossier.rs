@@ -1,9 +1,13 @@
 //! The answer as plain values. The fields' names are those of the JSON (`docs/output.md`): a promise within `v1`.
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 
 use super::{Before, Deep};
-use crate::model::{Addr, Code, Time};
+use crate::checks;
+use crate::ledger::{AddressState, EndpointState, Grade, Standing, Use, Via};
+use crate::model::word::words;
+use crate::model::{Addr, Finding, Phase, SubjectKind, Time};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/who/v1";
@@ -30,7 +34,8 @@ pub struct Dossier {
     pub endpoints: Vec<EndpointSheet>,
     pub nodes: Vec<NodeSheet>,
     /// What is wrong with it, worst first.
-    pub findings: Vec<Found>,
+    #[serde(serialize_with = "findings")]
+    pub findings: Vec<Finding>,
     /// By the history, one entry a cluster of the file; empty without one.
     pub before: Vec<Before>,
     /// By etcd's own old revisions; empty unless asked for.
@@ -45,17 +50,16 @@ pub struct Dossier {
 /// One thing of the name asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Match {
-    /// `address`, `handle`, `pod`, `node`, `mac`, `interface`.
-    pub kind: &'static str,
+    pub kind: SubjectKind,
     pub id: String,
 }
 
-/// One address: IPAM's record, and who claims it.
+/// One address: what IPAM has of it, and who claims it.
 #[derive(Clone, Debug, Serialize)]
 pub struct AddressSheet {
     pub address: Addr,
-    /// `allocated`, `cooling`, `free`, `unknown` (hidden or not read).
-    pub state: &'static str,
+    /// Unknown: hidden or not read.
+    pub state: AddressState,
     /// How many are handed out before it, when it is in a block's free queue.
     pub queue_place: Option<u64>,
     /// The block that covers it.
@@ -63,19 +67,18 @@ pub struct AddressSheet {
     pub pool: Option<String>,
     /// The IPReservation that keeps it from automatic assignment.
     pub reservation: Option<String>,
-    pub allocations: Vec<AllocationRow>,
-    pub holders: Vec<Holder>,
+    pub allocations: Vec<AllocationSheet>,
+    pub holders: Vec<HeldBy>,
 }
 
-/// What one block records of an address.
+/// What one block has of an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct AllocationRow {
+pub struct AllocationSheet {
     pub block: String,
     pub ordinal: u32,
     /// The block's owner, as `host:node-1`.
     pub affinity: Option<String>,
-    /// `pod`, `tunnel`, `load-balancer`, `vm`, `windows`, `reserved`, `cooling`, `unknown`, `unattributed`, `broken`.
-    pub used_for: &'static str,
+    pub used_for: Use,
     pub handle: Option<String>,
     /// `namespace/name` of pod or service, or the tunnel.
     pub owner: Option<String>,
@@ -90,18 +93,33 @@ pub struct AllocationRow {
 
 /// Who claims an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Holder {
-    /// `pod`, `endpoint`, `tunnel`, `service`, `host-endpoint`.
-    pub kind: &'static str,
+pub struct HeldBy {
+    pub kind: HolderKind,
     pub id: String,
     pub node: Option<String>,
-    /// `certain`, `possible`, `stale`.
-    pub grade: &'static str,
-    /// `record`, `network-status`, `floating`, `no-ipam`.
-    pub via: &'static str,
+    pub grade: Grade,
+    pub via: Via,
     /// For people.
     pub detail: String,
 }
+
+/// What can hold an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HolderKind {
+    Pod,
+    Endpoint,
+    Tunnel,
+    Service,
+    HostEndpoint,
+}
+
+words!(HolderKind {
+    Pod = "pod",
+    Endpoint = "endpoint",
+    Tunnel = "tunnel",
+    Service = "service",
+    HostEndpoint = "host-endpoint",
+});
 
 /// A handle: what its object counts, and what the blocks hold of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -127,7 +145,7 @@ pub struct PodSheet {
     pub pod: String,
     pub uid: String,
     pub node: String,
-    pub phase: &'static str,
+    pub phase: Phase,
     pub ready: bool,
     pub terminating: bool,
     pub host_network: bool,
@@ -146,8 +164,8 @@ pub struct EndpointSheet {
     pub interface: String,
     pub mac: Option<String>,
     pub addresses: Vec<Addr>,
-    /// What is known of its pod: `live`, `no-pod`, `finished`, `elsewhere`, `undecided`, `not-judged`.
-    pub state: &'static str,
+    /// What is known of its pod.
+    pub state: EndpointState,
 }
 
 /// A node, by Calico and by Kubernetes.
@@ -155,35 +173,43 @@ pub struct EndpointSheet {
 pub struct NodeSheet {
     pub calico: Option<String>,
     pub kubernetes: Option<String>,
-    /// `ours`, `departed`, `foreign`.
-    pub standing: &'static str,
+    pub standing: Standing,
     pub ready: Option<bool>,
     pub addresses: Vec<Addr>,
     /// As `IPIP 10.65.0.1`.
     pub tunnels: Vec<String>,
-    pub blocks: Vec<BlockRow>,
+    pub blocks: Vec<BlockSheet>,
     pub pods: u64,
     pub endpoints: u64,
 }
 
 /// A block of a node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct BlockRow {
+pub struct BlockSheet {
     pub block: String,
     /// Not counting cooling ones.
     pub allocated: u64,
     pub size: u64,
 }
 
-/// A finding about it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Found {
-    pub code: Code,
-    pub name: &'static str,
-    pub severity: &'static str,
-    /// `unconfirmed`: seen in one look only.
-    pub state: &'static str,
-    pub subject: Match,
-    pub summary: String,
-    pub advice: String,
+fn findings<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(findings.iter().map(Brief))
+}
+
+/// Of a finding what helps at once; all of it stands in the audit's own document.
+struct Brief<'f>(&'f Finding);
+
+impl Serialize for Brief<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let finding = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &finding.code)?;
+        map.serialize_entry("name", checks::name(finding.code))?;
+        map.serialize_entry("severity", &finding.severity)?;
+        map.serialize_entry("state", &finding.state)?;
+        map.serialize_entry("subject", &finding.subject)?;
+        map.serialize_entry("summary", &finding.summary)?;
+        map.serialize_entry("advice", &finding.advice)?;
+        map.end()
+    }
 }

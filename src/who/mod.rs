@@ -14,10 +14,10 @@ mod now;
 mod sheets;
 
 pub use asked::{Asked, Guess, guesses};
-pub use before::{Before, Ends, Interval, NodeStay, OpenFinding, Stay};
-pub use deep::{Deep, Step, block_says, handle_says, trail};
+pub use before::Before;
+pub use deep::{Deep, DeepStep, block_says, handle_says, trail};
 pub use dossier::{
-    AddressSheet, AllocationRow, BlockRow, CountRow, Dossier, EndpointSheet, Found, HandleSheet, Holder, Match,
-    NodeSheet, PodSheet, SCHEMA,
+    AddressSheet, AllocationSheet, BlockSheet, CountRow, Dossier, EndpointSheet, HandleSheet, HeldBy, HolderKind,
+    Match, NodeSheet, PodSheet, SCHEMA,
 };
 pub use now::{about, now, offline};

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::concern::{Concern, found};
-use super::dossier::{Dossier, Match, SCHEMA};
+use super::concern::Concern;
+use super::dossier::{Dossier, HolderKind, Match, SCHEMA};
 use super::{Asked, Before, answer, sheets};
 use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
-use crate::model::{Addr, Input, Severity, Snapshot, Time, endpoint::mac_text};
+use crate::model::{Addr, Input, Severity, Snapshot, SubjectKind, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -57,7 +57,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     fill(&mut dossier, ledger, asked);
     let concern = Concern::of(&dossier);
     let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
-    dossier.findings = about.iter().map(|f| found(f)).collect();
+    dossier.findings = about.iter().map(|f| (*f).clone()).collect();
     dossier.answer = match asked.address {
         Some(a) => {
             let sheet = dossier.addresses.iter().find(|s| s.address == a);
@@ -83,9 +83,9 @@ pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> 
     if !before.is_empty() {
         dossier.next.push(ask_who(word));
         let open = || before.iter().flat_map(|b| &b.open);
-        let codes: BTreeSet<_> = open().map(|f| f.code).collect();
+        let codes: BTreeSet<_> = open().map(|e| e.finding.code).collect();
         let word_itself = |s: &&String| s.as_str() != word;
-        let others: BTreeSet<&String> = open().map(|f| &f.subject).filter(word_itself).collect();
+        let others: BTreeSet<&String> = open().map(|e| &e.finding.subject).filter(word_itself).collect();
         let addresses = others.iter().filter(|s| Addr::parse_with_prefix(s).is_some());
         dossier.next.extend(addresses.take(3).map(|a| format!("ipaudit who {a} --offline")));
         dossier.next.extend(codes.iter().take(3).map(|code| format!("ipaudit explain {code}")));
@@ -97,19 +97,19 @@ pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> 
 fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
     let snapshot = ledger.snapshot;
     let mut all = Vec::new();
-    all.extend(asked.address.map(|a| Match { kind: "address", id: a.to_string() }));
-    let handles = asked.handles.iter().map(|h| Match { kind: "handle", id: h.text(&snapshot.names) });
+    all.extend(asked.address.map(|a| Match { kind: SubjectKind::Address, id: a.to_string() }));
+    let handles = asked.handles.iter().map(|h| Match { kind: SubjectKind::Handle, id: h.text(&snapshot.names) });
     all.extend(handles);
-    all.extend(asked.pods.iter().map(|&(ns, pod)| Match { kind: "pod", id: snapshot.pair(ns, pod) }));
-    all.extend(asked.nodes.iter().map(|&n| Match { kind: "node", id: ledger.text(n).to_owned() }));
-    all.extend(asked.mac.map(|m| Match { kind: "mac", id: mac_text(m) }));
-    all.extend(asked.interface.map(|i| Match { kind: "interface", id: ledger.text(i).to_owned() }));
+    all.extend(asked.pods.iter().map(|&(ns, pod)| Match { kind: SubjectKind::Pod, id: snapshot.pair(ns, pod) }));
+    all.extend(asked.nodes.iter().map(|&n| Match { kind: SubjectKind::Node, id: ledger.text(n).to_owned() }));
+    all.extend(asked.mac.map(|m| Match { kind: SubjectKind::Mac, id: mac_text(m) }));
+    all.extend(asked.interface.map(|i| Match { kind: SubjectKind::Interface, id: ledger.text(i).to_owned() }));
     all
 }
 
 /// Different workloads, tunnels and services that hold an address for certain.
 fn holders(ledger: &Ledger<'_>, address: Addr) -> usize {
-    let certain = ledger.claims_at(address).iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Record);
+    let certain = ledger.claims_at(address).iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Object);
     let mut workloads = HashSet::new();
     let mut others = HashSet::new();
     for claim in certain {
@@ -203,7 +203,8 @@ fn commands(dossier: &Dossier) -> Vec<String> {
         let on: BTreeSet<&str> = sheet.holders.iter().filter_map(|h| h.node.as_deref()).collect();
         next.extend(on.iter().take(2).map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
     }
-    let pods = dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == "pod").map(|h| h.id.as_str());
+    let pods =
+        dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == HolderKind::Pod).map(|h| h.id.as_str());
     let pods: BTreeSet<&str> = pods.chain(dossier.pods.iter().map(|p| p.pod.as_str())).collect();
     for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.split_once('/')) {
         next.push(format!("kubectl -n {} get pod {} -o wide", shell(namespace), shell(pod)));

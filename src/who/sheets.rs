@@ -1,28 +1,14 @@
-//! One sheet a thing: IPAM's record, the holders, handles, pods, endpoints and nodes as the ledger has them.
+//! One sheet a thing: IPAM's allocation, the holders, handles, pods, endpoints and nodes as the ledger has them.
 
 use super::dossier::{
-    AddressSheet, AllocationRow, BlockRow, CountRow, EndpointSheet, HandleSheet, Holder, NodeSheet, PodSheet,
+    AddressSheet, AllocationSheet, BlockSheet, CountRow, EndpointSheet, HandleSheet, HeldBy, HolderKind, NodeSheet,
+    PodSheet,
 };
-use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Ledger, Recorded, Standing, Use, Via};
+use crate::ledger::{AddressState, Allocation, Belief, Claim, Claimant, EndpointState, Ledger};
 use crate::model::{Addr, Endpoint, HandleId, HostKind, Input, Name, Owner, Pod, Tunnel, endpoint};
 
 fn text(ledger: &Ledger<'_>, name: Name) -> Option<String> {
     name.some().map(|n| ledger.text(n).to_owned())
-}
-
-const fn use_word(used_for: Use) -> &'static str {
-    match used_for {
-        Use::Cooling => "cooling",
-        Use::Windows => "windows",
-        Use::Reserved => "reserved",
-        Use::Tunnel(_) => "tunnel",
-        Use::LoadBalancer => "load-balancer",
-        Use::Vm => "vm",
-        Use::Pod => "pod",
-        Use::Unknown => "unknown",
-        Use::Unattributed => "unattributed",
-        Use::Broken => "broken",
-    }
 }
 
 fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<String> {
@@ -37,18 +23,18 @@ fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<String> {
     tunnel.map(|t| format!("{} tunnel of {}", t.word(), ledger.text(owner.node)))
 }
 
-/// What one block records of an address.
-pub fn allocation_row(ledger: &Ledger<'_>, allocation: &Allocation) -> AllocationRow {
+/// What one block has of an address.
+pub fn allocation(ledger: &Ledger<'_>, allocation: &Allocation) -> AllocationSheet {
     let (block, attribute) = (ledger.block_of(allocation), ledger.attribute_of(allocation));
     let tunnel = || {
         let named = ledger.tunnels_named(allocation);
         named.first().map(|t| format!("{} tunnel of {}", t.tunnel.word(), t.node))
     };
-    AllocationRow {
+    AllocationSheet {
         block: block.cidr.to_string(),
         ordinal: allocation.ordinal,
         affinity: block.affinity.map(|h| format!("{}:{}", h.kind.word(), ledger.text(h.name))),
-        used_for: use_word(allocation.used_for),
+        used_for: allocation.used_for,
         handle: ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names)),
         owner: attribute.and_then(|a| owner_text(ledger, &a.owner)).or_else(tunnel),
         alternate: attribute.and_then(|a| owner_text(ledger, a.alternate.as_deref()?)),
@@ -63,10 +49,10 @@ pub fn allocation_row(ledger: &Ledger<'_>, allocation: &Allocation) -> Allocatio
 /// Everything about one address.
 pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
     let snapshot = ledger.snapshot;
-    let recorded = ledger.recorded(address);
+    let belief = ledger.belief(address);
     let read = snapshot.coverage.complete(Input::Blocks);
-    let queue_place = match recorded {
-        Recorded::Free(Some((_, place))) if read => Some(place as u64),
+    let queue_place = match belief {
+        Belief::Free(Some((_, place))) if read => Some(place as u64),
         _ => None,
     };
     let pools = snapshot.pools.iter().filter(|p| p.cidr.contains(address));
@@ -74,65 +60,48 @@ pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
     blocks.sort_by_key(|b| std::cmp::Reverse(b.prefix()));
     AddressSheet {
         address,
-        state: match recorded {
-            Recorded::Free(_) if !read => "unknown",
-            recorded => recorded.word(),
+        state: match belief {
+            Belief::Free(_) if !read => AddressState::Unknown,
+            belief => belief.state(),
         },
         queue_place,
         block: blocks.first().map(ToString::to_string),
         pool: pools.max_by_key(|p| p.cidr.prefix()).map(|p| ledger.text(p.name).to_owned()),
         reservation: ledger.reservation_of(address).map(|r| ledger.text(r.name).to_owned()),
-        allocations: ledger.allocations_at(address).iter().map(|a| allocation_row(ledger, a)).collect(),
+        allocations: ledger.allocations_at(address).iter().map(|a| allocation(ledger, a)).collect(),
         holders: ledger.claims_at(address).iter().filter_map(|c| holder(ledger, c)).collect(),
     }
 }
 
-fn holder(ledger: &Ledger<'_>, claim: &Claim) -> Option<Holder> {
+fn holder(ledger: &Ledger<'_>, claim: &Claim) -> Option<HeldBy> {
     let snapshot = ledger.snapshot;
     let (kind, id, node, detail) = match claim.by {
         Claimant::Pod(i) => {
             let pod = snapshot.pods.get(i as usize)?;
-            ("pod", snapshot.pair(pod.namespace, pod.name), pod.node, pod_detail(pod))
+            (HolderKind::Pod, snapshot.pair(pod.namespace, pod.name), pod.node, pod_detail(pod))
         }
         Claimant::Endpoint(i) => {
             let e = snapshot.endpoints.get(i as usize)?;
             let detail = format!("{} {}", ledger.text(e.interface), state_sentence(ledger.endpoint_state(e)));
-            ("endpoint", snapshot.pair(e.namespace, e.name), e.node, detail.trim().to_owned())
+            (HolderKind::Endpoint, snapshot.pair(e.namespace, e.name), e.node, detail.trim().to_owned())
         }
         Claimant::Tunnel(i, tunnel) => {
             let node = snapshot.calico_nodes.get(i as usize)?;
-            ("tunnel", ledger.text(node.name).to_owned(), node.name, tunnel.word().to_owned())
+            (HolderKind::Tunnel, ledger.text(node.name).to_owned(), node.name, tunnel.word().to_owned())
         }
         Claimant::Service(i) => {
             let service = snapshot.services.get(i as usize)?;
-            ("service", snapshot.pair(service.namespace, service.name), Name::NONE, String::new())
+            (HolderKind::Service, snapshot.pair(service.namespace, service.name), Name::NONE, String::new())
         }
-        Claimant::HostEndpoint => ("host-endpoint", String::new(), Name::NONE, String::new()),
+        Claimant::HostEndpoint => (HolderKind::HostEndpoint, String::new(), Name::NONE, String::new()),
     };
-    let via = match claim.via {
-        Via::Record => "record",
-        Via::NetworkStatus => "network-status",
-        Via::Floating => "floating",
-        Via::NoIpam => "no-ipam",
-    };
-    Some(Holder { kind, id, node: text(ledger, node), grade: claim.grade.word(), via, detail })
+    Some(HeldBy { kind, id, node: text(ledger, node), grade: claim.grade, via: claim.via, detail })
 }
 
 fn pod_detail(pod: &Pod) -> String {
     let ready = if pod.ready { "ready" } else { "not ready" };
     let ending = if pod.is_terminating() { ", terminating" } else { "" };
     format!("{}, {ready}{ending}", pod.phase.word())
-}
-
-const fn state_word(state: EndpointState) -> &'static str {
-    match state {
-        EndpointState::NotJudged => "not-judged",
-        EndpointState::Live => "live",
-        EndpointState::NoPod => "no-pod",
-        EndpointState::Finished => "finished",
-        EndpointState::Elsewhere => "elsewhere",
-        EndpointState::Undecided => "undecided",
-    }
 }
 
 const fn state_sentence(state: EndpointState) -> &'static str {
@@ -174,7 +143,7 @@ pub fn pod(ledger: &Ledger<'_>, pod: &Pod) -> PodSheet {
         pod: ledger.snapshot.pair(pod.namespace, pod.name),
         uid: pod.uid.text(&ledger.snapshot.names),
         node: ledger.text(pod.node).to_owned(),
-        phase: pod.phase.word(),
+        phase: pod.phase,
         ready: pod.ready,
         terminating: pod.is_terminating(),
         host_network: pod.host_network,
@@ -194,7 +163,7 @@ pub fn endpoint(ledger: &Ledger<'_>, e: &Endpoint) -> EndpointSheet {
         interface: ledger.text(e.interface).to_owned(),
         mac: e.mac.map(endpoint::mac_text),
         addresses: e.addresses.to_vec(),
-        state: state_word(ledger.endpoint_state(e)),
+        state: ledger.endpoint_state(e),
     }
 }
 
@@ -211,7 +180,7 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
     let kubernetes = ledger.scope.kubernetes_name(name);
     let kube = snapshot.kube_nodes.iter().find(|n| n.name == kubernetes);
     let own = |b: &&crate::model::Block| b.affinity.is_some_and(|h| h.kind == HostKind::Host && h.name == name);
-    let block = |b: &crate::model::Block| BlockRow {
+    let block = |b: &crate::model::Block| BlockSheet {
         block: b.cidr.to_string(),
         allocated: b.allocated().filter(|(_, a)| a.is_none_or(|a| a.released_at.is_none())).count() as u64,
         size: u64::from(b.size()),
@@ -219,11 +188,7 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
     NodeSheet {
         calico: calico.and_then(|n| text(ledger, n.name)),
         kubernetes: kube.and_then(|n| text(ledger, n.name)),
-        standing: match ledger.scope.standing(name) {
-            Standing::Ours => "ours",
-            Standing::Departed => "departed",
-            Standing::Foreign => "foreign",
-        },
+        standing: ledger.scope.standing(name),
         ready: kube.and_then(|n| n.ready),
         addresses: calico.map(|n| once(&n.addresses)).unwrap_or_default(),
         tunnels: calico.into_iter().flat_map(|n| n.tunnels.iter()).map(|(t, a)| format!("{} {a}", t.word())).collect(),

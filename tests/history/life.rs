@@ -140,7 +140,7 @@ fn a_finding_goes_and_comes_back_and_its_allocation_has_two_uncertain_ends() {
         })
         .collect();
     assert_eq!(ends, [(None, 1, 2, Some(3)), (Some(3), 4, 4, None)], "{intervals:?}");
-    assert_eq!(intervals[0].changes, Some(1));
+    assert_eq!(intervals[0].row.changes, Some(1));
     whole(&scene.db);
 }
 
@@ -159,8 +159,8 @@ fn what_was_not_read_closes_nothing() {
     let db = Db::open_to_read(&scene.db, PATIENCE).unwrap();
     let about = ipaudit::history::query::About { subjects: vec![leak.clone()], ..Default::default() };
     let open = db.read().unwrap().findings_about(1, &about).unwrap();
-    let open = open.iter().find(|f| f.code.0 == 110).unwrap();
-    assert_eq!(open.ending, ipaudit::history::query::Ending::InputMissing);
+    let open = open.iter().find(|f| f.finding.code.0 == 110).unwrap();
+    assert_eq!(open.ending, ipaudit::model::row::Ending::InputMissing);
     assert_eq!((open.audits_seen, open.last_seen.audit), (1, 1));
     drop(db);
     scene.moment = complete;
@@ -212,7 +212,7 @@ fn an_earlier_audit_is_the_first_look() {
     let handle = handle_of(&first, &leak);
     let whose = ipaudit::history::query::Whose::Handle(handle.clone());
     let db = db.read().unwrap();
-    let allocation = &db.allocations(1, &whose).unwrap()[0];
+    let allocation = &db.allocations(1, &whose).unwrap()[0].row;
     let tuple = ipaudit::model::AllocationTuple {
         address: leak.parse().unwrap(),
         handle: Some(handle),

@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipaudit::history::query::{Ending, Filter, Which, Whose, Window};
+use ipaudit::history::query::{Filter, Which, Whose, Window};
 use ipaudit::history::release::{Intent, KeyIntent, NewRelease, StepOutcome};
 use ipaudit::history::{Db, Journal, PATIENCE, ReadTx};
 use ipaudit::model::SubjectKind;
+use ipaudit::model::row::Ending;
 
 use crate::world::Scene;
 
@@ -94,7 +95,8 @@ fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known(
     std::fs::copy(folder("tests/old_histories").join("v1.db"), &path).unwrap();
     let known = |tx: ReadTx<'_>| {
         let open = tx.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
-        tx.handles_last_known(1, &open[0].subject).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
+        let handle = &open[0].finding.subject;
+        tx.handles_last_known(1, handle).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
     };
     let db = Db::open_to_read(&path, PATIENCE).unwrap();
     let before = known(db.read().unwrap());
@@ -111,15 +113,15 @@ fn says_what_it_said(db: &ReadTx<'_>) {
     assert_eq!((pairs.len(), pairs[0].known, !pairs[0].uids.is_empty()), (1, true, true));
     let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
     assert_eq!(
-        open.iter().map(|f| (f.code.0, f.ending, f.opened.audit)).collect::<Vec<_>>(),
-        [(201, Ending::Open, 1); 2]
+        open.iter().map(|f| (f.finding.code.0, &f.ending, f.opened.audit)).collect::<Vec<_>>(),
+        [(201, &Ending::Open, 1); 2]
     );
     assert!(db.evidence(open[0].id).unwrap().is_some());
     let all = db.allocations(1, &Whose::All).unwrap();
     let ended: Vec<_> = all.iter().filter(|a| a.span.not_seen_after.is_some()).collect();
     assert_eq!(ended.len(), 1);
-    assert_eq!((ended[0].span.last_seen.audit, ended[0].changes), (1, Some(2)));
-    assert_eq!(db.pod_addresses(1, &Whose::Address(ended[0].address)).unwrap().len(), 2);
+    assert_eq!((ended[0].span.last_seen.audit, ended[0].row.changes), (1, Some(2)));
+    assert_eq!(db.pod_addresses(1, &Whose::Address(ended[0].row.address)).unwrap().len(), 2);
     let releases = db.releases(1, Window::ALL).unwrap();
     assert_eq!((releases.len(), releases[0].outcome.as_deref()), (1, Some("done")));
     assert_eq!(releases[0].steps[0].intent.keys[0].old.as_deref(), Some(&b"{}"[..]));

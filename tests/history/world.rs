@@ -10,7 +10,7 @@ use ipaudit::history::{Db, Journal, PATIENCE, ToWrite};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::record::Recorded;
 use ipaudit::model::{Gathering, HandleId, Input, InputState, Time, Uid};
-use ipaudit::record::{self, Course};
+use ipaudit::record::{self, AuditCourse};
 
 use crate::generator::{self, Cluster};
 
@@ -115,12 +115,12 @@ impl Scene {
             true => checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) }),
             false => Outcome::default(),
         };
-        let course = Course {
+        let course = AuditCourse {
             started: self.snapshot.now,
             complete: true,
             tool: "1".to_owned(),
             counts: "{}".to_owned(),
-            ..Course::default()
+            ..AuditCourse::default()
         };
         let made = record::of(&ledger, &outcome, past, &course);
         db.begin().unwrap().record(made).unwrap().expect("the past is the last word")

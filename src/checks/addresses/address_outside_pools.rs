@@ -60,7 +60,7 @@ fn endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
     let Claimant::Endpoint(index) = claim.by else { return None };
     let endpoint = world.snapshot.endpoints.get(index as usize)?;
     let made_by_cni = matches!(endpoint.orchestrator, Orchestrator::Kubernetes | Orchestrator::Cni);
-    (claim.via == Via::Record && made_by_cni && world.ledger.scope.judged(endpoint.node)).then_some(endpoint)
+    (claim.via == Via::Object && made_by_cni && world.ledger.scope.judged(endpoint.node)).then_some(endpoint)
 }
 
 /// Calico's names of the nodes where some container has a handle of Calico's IPAM. A block or an affinity is not

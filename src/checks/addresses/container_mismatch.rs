@@ -57,7 +57,7 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
 fn tied_endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
     let Claimant::Endpoint(index) = claim.by else { return None };
     let endpoint = world.snapshot.endpoints.get(index as usize)?;
-    let tied = claim.via == Via::Record
+    let tied = claim.via == Via::Object
         && claim.grade != Grade::Stale
         && endpoint.orchestrator == Orchestrator::Kubernetes
         && !endpoint.container.is_none()

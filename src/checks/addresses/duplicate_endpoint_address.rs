@@ -41,7 +41,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn is_endpoint(claim: &Claim) -> bool {
-    claim.via == Via::Record && matches!(claim.by, Claimant::Endpoint(_))
+    claim.via == Via::Object && matches!(claim.by, Claimant::Endpoint(_))
 }
 
 /// Endpoints that list one address, by workload.
@@ -131,7 +131,7 @@ mod tests {
 
     fn traffic_of(finding: &Finding) -> (Option<Fact>, Option<Fact>) {
         match finding.evidence.get("traffic") {
-            Some(Fact::Record(traffic)) => (traffic.get("node").cloned(), traffic.get("certain").cloned()),
+            Some(Fact::Fields(traffic)) => (traffic.get("node").cloned(), traffic.get("certain").cloned()),
             _ => (None, None),
         }
     }

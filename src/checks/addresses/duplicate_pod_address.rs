@@ -99,7 +99,7 @@ fn possible_holders<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<Possible<'w>
             && (!pod.is_terminating() || ledger.endpoints_at_home(pod).next().is_some())
             && ledger.scope.kubernetes_node_is_ours(pod.node)
     };
-    let own = |c: &&Claim| c.grade == Grade::Possible && matches!(c.via, Via::Record | Via::NetworkStatus);
+    let own = |c: &&Claim| c.grade == Grade::Possible && matches!(c.via, Via::Object | Via::NetworkStatus);
     let (mut pods, mut endpoints): (Vec<&Pod>, Vec<&Endpoint>) = (Vec::new(), Vec::new());
     for claim in claims.iter().filter(own) {
         match claim.by {

@@ -117,7 +117,7 @@ fn floater<'w>(world: &World<'w>, claim: &Claim) -> Option<Floater<'w>> {
 /// Somebody who has the address as an ordinary one, when it is none of the floating workloads themselves.
 fn holder(world: &World<'_>, claim: &Claim, is_other: &dyn Fn(Workload<'_>) -> bool) -> Option<String> {
     let (ledger, snapshot) = (world.ledger, world.snapshot);
-    if claim.via != Via::Record {
+    if claim.via != Via::Object {
         return None;
     }
     let certain = claim.grade == Grade::Certain;

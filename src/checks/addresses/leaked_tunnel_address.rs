@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for allocation in &world.ledger.allocations {
         let leak = match allocation.used_for {
-            Use::Tunnel(_) => named_leak(world, allocation),
+            Use::Tunnel => named_leak(world, allocation),
             Use::Unattributed => old_leak(world, allocation),
             _ => None,
         };

@@ -47,7 +47,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
     let read = |input| world.snapshot.coverage.complete(input);
     match allocation.used_for {
-        Use::Tunnel(_) => true,
+        Use::Tunnel => true,
         Use::Pod | Use::Vm => {
             let mut pods = owners(world, allocation).peekable();
             read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| asks(p, allocation))

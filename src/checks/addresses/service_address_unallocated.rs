@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::{Check, Docs, Steady, Ties, World, natural};
-use crate::ledger::{Claimant, Grade, Recorded};
+use crate::ledger::{Belief, Claimant, Grade};
 use crate::model::{Addr, Code, Finding, Needs, Service, Severity, Subject, SubjectKind};
 
 pub static CHECK: Check = Check {
@@ -41,24 +41,24 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 fn is_unbooked(world: &World<'_>, address: Addr) -> bool {
     let in_pool = world.snapshot.pools.iter().any(|pool| pool.cidr.contains(address));
-    in_pool && matches!(world.ledger.recorded(address), Recorded::Free(_) | Recorded::Cooling)
+    in_pool && matches!(world.ledger.belief(address), Belief::Free(_) | Belief::Cooling)
 }
 
 fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
     let ledger = world.ledger;
-    let recorded = ledger.recorded(address);
+    let belief = ledger.belief(address);
     let mut ids: Vec<String> = services.iter().map(|s| world.pair(s.namespace, s.name)).collect();
     ids.sort_by(|a, b| natural(a, b));
     let allocations = ledger.allocations_at(address);
-    let place = match recorded {
-        Recorded::Free(Some((_, place))) => Some(place),
+    let place = match belief {
+        Belief::Free(Some((_, place))) => Some(place),
         _ => None,
     };
     world
-        .draft(&CHECK, Subject::address(address), format!("shown by service {}, {}", ids.join(", "), recorded.word()))
+        .draft(&CHECK, Subject::address(address), format!("shown by service {}, {}", ids.join(", "), belief.word()))
         .advice("make kube-controllers book it again before another service gets it")
         .fact("services", ids)
-        .fact("recorded", recorded.word())
+        .fact("recorded", belief.word())
         .fact("queue_place", place)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .in_namespace(services.first().map(|s| s.namespace).unwrap_or_default())

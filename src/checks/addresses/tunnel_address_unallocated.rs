@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
-use crate::ledger::{Allocation, Recorded, Standing, Use};
+use crate::ledger::{Allocation, Belief, Standing, Use};
 use crate::model::{
     Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, Subject, SubjectKind, Tunnel,
 };
@@ -68,10 +68,10 @@ fn in_our_part(world: &World<'_>, address: Addr) -> Vec<Name> {
 fn is_not_its_own(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel, address: Addr) -> bool {
     let ledger = world.ledger;
     let excuses = |a: &Allocation| a.used_for == Use::Broken || ledger.is_of_tunnel(a, node, tunnel);
-    let lost = match ledger.recorded(address) {
-        Recorded::Unknown => false,
-        Recorded::Free(_) | Recorded::Cooling => true,
-        Recorded::Allocated => {
+    let lost = match ledger.belief(address) {
+        Belief::Unknown => false,
+        Belief::Free(_) | Belief::Cooling => true,
+        Belief::Allocated => {
             let allocations = ledger.allocations_at(address).iter();
             !allocations.filter(|a| a.used_for != Use::Cooling).any(excuses)
         }
@@ -102,17 +102,17 @@ fn is_told_by_103(world: &World<'_>, address: Addr) -> bool {
 
 fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -> Finding {
     let ledger = world.ledger;
-    let recorded = ledger.recorded(address);
+    let belief = ledger.belief(address);
     let allocations = ledger.allocations_at(address);
     let whose: Vec<String> =
         tunnels.iter().map(|(node, tunnel)| format!("{} tunnel of {}", tunnel.word(), world.text(node.name))).collect();
-    let how = match recorded {
-        Recorded::Allocated => "given to somebody else",
-        Recorded::Cooling => "released and cooling down",
-        Recorded::Free(_) | Recorded::Unknown => "free: the next pod gets it",
+    let how = match belief {
+        Belief::Allocated => "given to somebody else",
+        Belief::Cooling => "released and cooling down",
+        Belief::Free(_) | Belief::Unknown => "free: the next pod gets it",
     };
-    let place = match recorded {
-        Recorded::Free(Some((_, place))) => Some(place),
+    let place = match belief {
+        Belief::Free(Some((_, place))) => Some(place),
         _ => None,
     };
     let nodes: Vec<Name> = tunnels.iter().map(|(node, _)| node.name).collect();
@@ -123,7 +123,7 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
         .draft(&CHECK, Subject::address(address), format!("{}, {how}", whose.join(", ")))
         .advice("restart calico-node there before the next pod starts: it takes an address of its own")
         .fact("tunnels", facts.collect::<Vec<_>>())
-        .fact("recorded", recorded.word())
+        .fact("recorded", belief.word())
         .fact("queue_place", place)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
         .on_node(nodes.first().copied().unwrap_or_default())

@@ -218,9 +218,9 @@ mod tests {
     }
 
     fn rule_and_places(fact: &Fact) -> Option<(String, Vec<i64>)> {
-        let Fact::Record(record) = fact else { return None };
-        let Some(Fact::Text(rule)) = record.get("rule") else { return None };
-        let places = match record.get("ordinals").or_else(|| record.get("attributes")) {
+        let Fact::Fields(fields) = fact else { return None };
+        let Some(Fact::Text(rule)) = fields.get("rule") else { return None };
+        let places = match fields.get("ordinals").or_else(|| fields.get("attributes")) {
             Some(Fact::List(list)) => list.iter().map(|f| if let Fact::Number(n) = f { *n } else { -99 }).collect(),
             _ => Vec::new(),
         };

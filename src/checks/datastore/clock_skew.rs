@@ -39,12 +39,12 @@ struct Ahead<'w> {
     what: String,
     count: usize,
     /// The least of them: later ones come while the clock runs ahead, this one stays.
-    least: (Time, Record<'w>),
+    least: (Time, Dated<'w>),
 }
 
 /// What bears a timestamp.
 #[derive(Clone, Copy)]
-enum Record<'w> {
+enum Dated<'w> {
     /// An attribute of a block, by its number there.
     Attribute(&'w Block, usize),
     Endpoint(&'w Endpoint),
@@ -54,13 +54,13 @@ fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
     let reference = reference(world);
     let limit = reference.plus(ALLOWED);
     let mut ahead: HashMap<Name, Ahead<'w>> = HashMap::new();
-    let mut note = |node: Name, at: Option<Time>, record: Record<'w>, what: &dyn Fn() -> String| {
+    let mut note = |node: Name, at: Option<Time>, dated: Dated<'w>, what: &dyn Fn() -> String| {
         let Some(at) = at.filter(|at| *at > limit && !node.is_none()) else { return };
         let entry =
-            ahead.entry(node).or_insert_with(|| Ahead { worst: at, what: what(), count: 0, least: (at, record) });
+            ahead.entry(node).or_insert_with(|| Ahead { worst: at, what: what(), count: 0, least: (at, dated) });
         entry.count += 1;
         if at < entry.least.0 {
-            entry.least = (at, record);
+            entry.least = (at, dated);
         }
         if at > entry.worst {
             (entry.worst, entry.what) = (at, what());
@@ -69,7 +69,7 @@ fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
     for block in world.ledger.blocks() {
         for (index, attribute) in block.attributes.iter().enumerate() {
             for owner in [Some(&attribute.owner), attribute.alternate.as_deref()].into_iter().flatten() {
-                note(owner.node, owner.timestamp, Record::Attribute(block, index), &|| {
+                note(owner.node, owner.timestamp, Dated::Attribute(block, index), &|| {
                     format!("allocation of {} in {}", owner_text(world, owner), block.cidr)
                 });
             }
@@ -77,7 +77,7 @@ fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
     }
     for endpoint in &world.snapshot.endpoints {
         let what = || format!("endpoint {}", world.pair(endpoint.namespace, endpoint.name));
-        note(endpoint.node, endpoint.created, Record::Endpoint(endpoint), &what);
+        note(endpoint.node, endpoint.created, Dated::Endpoint(endpoint), &what);
     }
     findings.extend(ahead.iter().map(|(&node, ahead)| report(world, node, ahead, reference)));
 }
@@ -101,11 +101,11 @@ fn owner_text(world: &World<'_>, owner: &Owner) -> String {
     }
 }
 
-/// What the claim rests on: the very record, which is proof by itself.
-fn rest<'w>(draft: Draft<'w>, world: &World<'_>, record: Record<'_>) -> Draft<'w> {
-    let (block, index) = match record {
-        Record::Endpoint(endpoint) => return draft.rests_on_endpoint(endpoint),
-        Record::Attribute(block, index) => (block, index),
+/// What the claim rests on: what is dated itself, which is proof enough.
+fn rest<'w>(draft: Draft<'w>, world: &World<'_>, dated: Dated<'_>) -> Draft<'w> {
+    let (block, index) = match dated {
+        Dated::Endpoint(endpoint) => return draft.rests_on_endpoint(endpoint),
+        Dated::Attribute(block, index) => (block, index),
     };
     let mut ordinals =
         block.allocations.iter().zip(0u128..).filter(|(slot, _)| slot.is_some_and(|i| i as usize == index));

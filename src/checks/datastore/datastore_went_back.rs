@@ -6,7 +6,7 @@ use super::common::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, key_text};
 use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
-use crate::model::keys::Record;
+use crate::model::keys::Keyed;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
 
@@ -149,14 +149,14 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
             _ => keys.forked.push(odd()),
         }
     };
-    let records = snapshot.blocks.iter().map(|r| (Record::from(r), &r.meta));
-    let records = records.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
-    let records = records.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
-    let records = records.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
-    let records = records.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), &r.meta));
+    let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)));
     let mut key = Vec::new();
-    for (record, meta) in records.filter(|(_, meta)| meta.mod_revision != 0) {
-        keys::put_record_key(&mut key, names, record);
+    for (thing, meta) in keyed.filter(|(_, meta)| meta.mod_revision != 0) {
+        keys::put_key(&mut key, names, thing);
         test(&key, meta);
     }
     // Of a value that does not decode the revision alone is known; the past has these keys too.

@@ -3,11 +3,13 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
-use super::{Ending, Filter, FindingRow, Seen, Window};
+use super::{Filter, Window};
 use crate::error::Error;
 use crate::history::ReadTx;
-use crate::history::timeline::{Counter, Timeline, time};
-use crate::model::{Code, Severity};
+use crate::history::column::{count, known, root_of, term, time};
+use crate::history::timeline::{Counter, Timeline};
+use crate::model::Code;
+use crate::model::row::{AuditAt, Ending, Episode, FindingRow};
 
 /// Which episodes are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,7 +65,7 @@ impl About {
     }
 }
 
-const COLUMNS: &str = "f.id, f.pair, f.code, f.kind, f.subject, f.episode, f.opened, f.opened_at, f.seen_before, \
+const COLUMNS: &str = "f.id, f.code, f.kind, f.subject, f.episode, f.opened, f.opened_at, f.seen_before, \
     f.severity, f.state, f.summary, f.root, n.text, s.text, p.text, f.ended, f.ended_at, f.last_seen, f.audits_seen, \
     f.ending, f.release";
 
@@ -75,7 +77,7 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> Result<Vec<FindingRow>, Error> {
+    pub fn findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> Result<Vec<Episode>, Error> {
         self.try_findings(pair, which, window, filter).map_err(self.failed("read the findings of the history"))
     }
 
@@ -83,7 +85,7 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn findings_about(&self, pair: i64, about: &About) -> Result<Vec<FindingRow>, Error> {
+    pub fn findings_about(&self, pair: i64, about: &About) -> Result<Vec<Episode>, Error> {
         let (what, mut values) = about.condition();
         if what.is_empty() {
             return Ok(Vec::new());
@@ -103,13 +105,7 @@ impl ReadTx<'_> {
         read.map_err(self.failed("read the evidence of the history"))
     }
 
-    fn try_findings(
-        &self,
-        pair: i64,
-        which: Which,
-        window: Window,
-        filter: &Filter,
-    ) -> rusqlite::Result<Vec<FindingRow>> {
+    fn try_findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> rusqlite::Result<Vec<Episode>> {
         let (since, until) = (Value::from(window.since.0), Value::from(window.until.0));
         let (when, times) = match which {
             Which::Opened => ("f.opened_at BETWEEN ? AND ?", vec![since, until]),
@@ -131,20 +127,20 @@ impl ReadTx<'_> {
             }
         }
         let mut found = self.select(pair, &what, values)?;
-        found.retain(|f| filter.severity.is_none_or(|least| f.severity >= least));
+        found.retain(|e| filter.severity.is_none_or(|least| e.finding.severity >= least));
         Ok(found)
     }
 
-    fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<FindingRow>> {
+    fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<Episode>> {
         let timeline = Timeline::of(self, pair)?;
         let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(self, pair)? };
         let mut statement = self.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            found.push(seen.finding(row)?);
+            found.push(seen.episode(row)?);
         }
-        found.sort_by_key(|f: &FindingRow| (std::cmp::Reverse(f.severity), f.code, f.id));
+        found.sort_by_key(|e: &Episode| (std::cmp::Reverse(e.finding.severity), e.finding.code, e.id));
         Ok(found)
     }
 }
@@ -191,63 +187,47 @@ struct Lives<'a> {
 }
 
 impl Lives<'_> {
-    fn finding(&mut self, row: &Row<'_>) -> rusqlite::Result<FindingRow> {
+    fn episode(&mut self, row: &Row<'_>) -> rusqlite::Result<Episode> {
         let id: i64 = row.get(0)?;
-        let code = Code(row.get(2)?);
-        let opened = Seen { audit: row.get(6)?, at: time(row, 7)? };
-        let before = row.get::<_, i64>(8)?.unsigned_abs();
-        let ended = row.get::<_, Option<i64>>(16)?;
+        let code = Code(row.get(1)?);
+        let opened = AuditAt { audit: row.get(5)?, at: time(row, 6)? };
+        let ended: Option<i64> = row.get(15)?;
         let (last_seen, audits_seen, ending) = match ended {
             Some(_) => {
-                let last: i64 = row.get(18)?;
+                let last: i64 = row.get(17)?;
                 let at = self.timeline.get(last).map_or(opened.at, |a| a.judged);
-                let ending = match row.get::<_, String>(20)?.as_str() {
-                    "released" => Ending::Released(row.get(21)?),
-                    "rule changed" => Ending::RuleChanged,
-                    _ => Ending::Resolved,
-                };
-                (Seen { audit: last, at }, row.get::<_, i64>(19)?.unsigned_abs(), ending)
+                let ending = Ending::of(row.get_ref(19)?.as_str()?, row.get(20)?);
+                (AuditAt { audit: last, at }, count(row, 18)?, ending)
             }
-            None => self.open(id, code, opened, before),
+            None => self.open(id, code, opened, count(row, 7)?),
         };
-        Ok(FindingRow {
-            id,
-            pair: row.get(1)?,
+        let finding = FindingRow {
             code,
-            kind: row.get(3)?,
-            subject: row.get(4)?,
-            episode: row.get::<_, i64>(5)?.unsigned_abs(),
-            opened,
-            last_seen,
-            audits_seen,
-            ended: ended.map(|audit| Ok::<_, rusqlite::Error>(Seen { audit, at: time(row, 17)? })).transpose()?,
-            ending,
-            severity: row.get::<_, String>(9)?.parse().unwrap_or(Severity::Note),
-            state: row.get(10)?,
-            summary: row.get(11)?,
-            root: row.get::<_, Option<String>>(12)?.and_then(|root| root_of(&root)),
-            node: row.get(13)?,
-            namespace: row.get(14)?,
-            pool: row.get(15)?,
-        })
+            kind: term(row, 2)?,
+            subject: row.get(3)?,
+            severity: known(row, 8)?,
+            state: term(row, 9)?,
+            summary: row.get(10)?,
+            root: row.get::<_, Option<String>>(11)?.and_then(|root| root_of(&root)),
+            node: row.get(12)?,
+            namespace: row.get(13)?,
+            pool: row.get(14)?,
+        };
+        let number = count(row, 4)?;
+        let ended = ended.map(|audit| Ok::<_, rusqlite::Error>(AuditAt { audit, at: time(row, 16)? })).transpose()?;
+        Ok(Episode { id, finding, number, opened, last_seen, audits_seen, ended, ending })
     }
 
-    fn open(&mut self, id: i64, code: Code, opened: Seen, before: u64) -> (Seen, u64, Ending) {
+    fn open(&mut self, id: i64, code: Code, opened: AuditAt, before: u64) -> (AuditAt, u64, Ending) {
         let hidden = Gap::of(&self.gaps, id);
         let (mut count, _) = self.counter.count(code, opened.audit, i64::MAX);
         for gap in hidden {
             count = count.saturating_sub(self.counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
         }
         let seeing = self.timeline.running(code, opened.audit).rev().find(|a| !hidden.iter().any(|g| g.holds(a.id)));
-        let last = seeing.map_or(opened, |a| Seen { audit: a.id, at: a.judged });
+        let last = seeing.map_or(opened, |a| AuditAt { audit: a.id, at: a.judged });
         let latest = self.timeline.audits.last().map(|a| a.id);
         let ending = if latest == Some(last.audit) { Ending::Open } else { Ending::InputMissing };
         (last, before + count, ending)
     }
-}
-
-/// `IPA101 192.168.91.33` as it is stored.
-pub(in crate::history) fn root_of(text: &str) -> Option<(Code, String)> {
-    let (code, subject) = text.split_once(' ')?;
-    Some((code.parse().ok()?, subject.to_owned()))
 }

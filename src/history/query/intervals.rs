@@ -1,73 +1,83 @@
 //! Intervals: who had which address, which pod said so, how nodes and pools were.
 
 use rusqlite::Row;
-use rusqlite::types::{Value, ValueRef};
+use rusqlite::types::Value;
 
-use super::{AllocationInterval, CapacityAt, NodeInterval, PodInterval, Reboot, Seen, Span, Whose, Window};
+use super::{CapacityAt, Whose, Window};
 use crate::error::Error;
 use crate::history::ReadTx;
+use crate::history::column::{address, address_bytes, cidr, some_time, term, uid_text};
 use crate::history::timeline::Timeline;
-use crate::model::{Addr, Input, Time, Uid};
+use crate::model::row::{
+    AllocationRow, AuditAt, CapacityRow, Interval, Lifespan, NodeRow, PodRow, PoolNumbers, Reboot,
+};
+use crate::model::{Input, Time};
 
-/// An address as it is stored: 4 or 16 bytes.
-pub(in crate::history) fn address_bytes(address: Addr) -> Vec<u8> {
-    match address.to_ip() {
-        std::net::IpAddr::V4(v4) => v4.octets().to_vec(),
-        std::net::IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
+/// A node's state: seven columns for [`node_row`].
+pub(in crate::history) const NODE_STATE: &str = "c.text, k.text, s.ours, s.present, b.text, s.ready, a.text";
+pub(in crate::history) const FROM_NODE_STATE: &str = "FROM node_state s LEFT JOIN name c ON c.id = s.calico \
+    LEFT JOIN name k ON k.id = s.kubernetes LEFT JOIN name b ON b.id = s.boot_id JOIN name a ON a.id = s.addresses";
+
+pub(in crate::history) fn node_row(row: &Row<'_>) -> rusqlite::Result<NodeRow> {
+    Ok(NodeRow {
+        calico: row.get(0)?,
+        kubernetes: row.get(1)?,
+        ours: row.get(2)?,
+        present: row.get(3)?,
+        boot_id: row.get(4)?,
+        ready: row.get(5)?,
+        addresses: row.get(6)?,
+    })
 }
 
-/// The other way round.
-pub(in crate::history) fn address_of(bytes: &[u8]) -> Option<Addr> {
-    let v4 = <[u8; 4]>::try_from(bytes).map(std::net::IpAddr::from);
-    let ip = v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(std::net::IpAddr::from)).ok()?;
-    Some(ip.into())
-}
+/// How full a pool is: twelve columns for [`capacity_row`].
+pub(in crate::history) const CAPACITY: &str = "p.text, c.text, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, \
+    k.reserved, k.free, k.blocks, k.free_blocks, k.gone";
+pub(in crate::history) const FROM_CAPACITY: &str =
+    "FROM capacity k JOIN name p ON p.id = k.pool JOIN name c ON c.id = k.cidr";
 
-fn address(row: &Row<'_>, column: usize) -> rusqlite::Result<Addr> {
-    let bytes = row.get_ref(column)?.as_blob()?;
-    Ok(address_of(bytes).unwrap_or_else(|| Addr::from_bits(0)))
-}
-
-/// A UID as it was written: a UUID is kept as its bytes.
-pub(in crate::history) fn uid_text(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Blob(bytes) => match <[u8; 16]>::try_from(bytes) {
-            Ok(uuid) => Uid::Uuid(uuid).text(&crate::model::Names::default()),
-            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-        },
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        _ => String::new(),
-    }
+pub(in crate::history) fn capacity_row(row: &Row<'_>) -> rusqlite::Result<CapacityRow> {
+    let numbers = PoolNumbers {
+        addresses: row.get(2)?,
+        allocated: row.get(3)?,
+        in_use: row.get(4)?,
+        leaked: row.get(5)?,
+        cooling: row.get(6)?,
+        reserved: row.get(7)?,
+        free: row.get(8)?,
+        blocks: row.get(9)?,
+        free_blocks: row.get(10)?,
+    };
+    Ok(CapacityRow { pool: row.get(0)?, cidr: row.get(1)?, numbers, gone: row.get(11)? })
 }
 
 /// The ends of intervals, from the numbers of audits.
-struct Ends {
+struct SpanReader {
     timeline: Timeline,
     /// The last audit that could have missed something open.
-    latest: Option<Seen>,
+    latest: Option<AuditAt>,
 }
 
-impl Ends {
+impl SpanReader {
     /// `inputs`: what has to be read for the thing to be seen.
-    fn of(db: &ReadTx<'_>, pair: i64, inputs: &[Input]) -> rusqlite::Result<Ends> {
+    fn of(db: &ReadTx<'_>, pair: i64, inputs: &[Input]) -> rusqlite::Result<SpanReader> {
         let timeline = Timeline::of(db, pair)?;
         let looked = timeline.audits.iter().rev().find(|a| inputs.iter().all(|i| a.about.complete(*i)));
-        let latest = looked.map(|a| Seen { audit: a.id, at: a.judged });
-        Ok(Ends { timeline, latest })
+        let latest = looked.map(|a| AuditAt { audit: a.id, at: a.judged });
+        Ok(SpanReader { timeline, latest })
     }
 
-    fn seen(&self, audit: i64) -> Option<Seen> {
-        self.timeline.get(audit).map(|a| Seen { audit, at: a.judged })
+    fn seen(&self, audit: i64) -> Option<AuditAt> {
+        self.timeline.get(audit).map(|a| AuditAt { audit, at: a.judged })
     }
 
     /// From four columns: not seen before, first seen, last seen, not seen after.
-    fn span(&self, row: &Row<'_>, column: usize) -> rusqlite::Result<Span> {
+    fn span(&self, row: &Row<'_>, column: usize) -> rusqlite::Result<Lifespan> {
         let (before, first): (i64, i64) = (row.get(column)?, row.get(column + 1)?);
         let (last, after): (Option<i64>, Option<i64>) = (row.get(column + 2)?, row.get(column + 3)?);
-        let first_seen = self.seen(first).unwrap_or(Seen { audit: first, at: Time(0) });
+        let first_seen = self.seen(first).unwrap_or(AuditAt { audit: first, at: Time(0) });
         let open = self.latest.filter(|l| l.audit >= first).unwrap_or(first_seen);
-        Ok(Span {
+        Ok(Lifespan {
             not_seen_before: Some(before).filter(|b| *b != 0).and_then(|b| self.seen(b)),
             first_seen,
             last_seen: last.map_or(Some(open), |l| self.seen(l)).unwrap_or(first_seen),
@@ -91,14 +101,14 @@ fn asked(whose: &Whose, handle: &str, node: &str, table: &str) -> (String, Vec<V
 }
 
 impl ReadTx<'_> {
-    /// Allocations by IPAM's record, by address, then oldest first. By address they come from an index; else the
+    /// Allocations by IPAM, by address, then oldest first. By address they come from an index; else the
     /// table is looked through.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn allocations(&self, pair: i64, whose: &Whose) -> Result<Vec<AllocationInterval>, Error> {
+    pub fn allocations(&self, pair: i64, whose: &Whose) -> Result<Vec<Interval<AllocationRow>>, Error> {
         let read = || {
-            let ends = Ends::of(self, pair, &[Input::Blocks])?;
+            let spans = SpanReader::of(self, pair, &[Input::Blocks])?;
             let (what, mut values) =
                 asked(whose, "(a.handle = ?1 OR substr(a.handle, -length(?1) - 1) = '.' || ?1)", "node.text = ?", "a");
             values.push(Value::from(pair));
@@ -110,21 +120,21 @@ impl ReadTx<'_> {
                  WHERE {what} AND a.pair = ? ORDER BY a.address, a.id"
             ))?;
             let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
-                Ok(AllocationInterval {
+                let allocation = AllocationRow {
                     address: address(row, 0)?,
-                    block: row.get(1)?,
+                    block: cidr(row, 1)?,
                     block_create_revision: row.get(2)?,
                     sequence: row.get::<_, Option<i64>>(3)?.map(|s| s as u64),
                     handle: row.get(4)?,
-                    used_for: row.get(5)?,
+                    used_for: term(row, 5)?,
                     node: row.get(6)?,
                     namespace: row.get(7)?,
                     pod: row.get(8)?,
-                    allocated: row.get::<_, Option<i64>>(9)?.map(Time),
+                    allocated: some_time(row, 9)?,
                     more: row.get(10)?,
-                    span: ends.span(row, 11)?,
                     changes: row.get::<_, Option<i64>>(15)?.map(i64::unsigned_abs),
-                })
+                };
+                Ok(Interval { row: allocation, span: spans.span(row, 11)? })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
@@ -135,9 +145,9 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn pod_addresses(&self, pair: i64, whose: &Whose) -> Result<Vec<PodInterval>, Error> {
+    pub fn pod_addresses(&self, pair: i64, whose: &Whose) -> Result<Vec<Interval<PodRow>>, Error> {
         let read = || {
-            let ends = Ends::of(self, pair, &[Input::Pods])?;
+            let spans = SpanReader::of(self, pair, &[Input::Pods])?;
             let (what, mut values) = asked(whose, "0 AND '' = ?", "node.text = ?", "a");
             values.push(Value::from(pair));
             let mut statement = self.prepare(&format!(
@@ -146,15 +156,15 @@ impl ReadTx<'_> {
                  JOIN name g ON g.id = a.grade WHERE {what} AND a.pair = ? ORDER BY a.address, a.id"
             ))?;
             let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
-                Ok(PodInterval {
+                let pod = PodRow {
                     address: address(row, 0)?,
                     uid: uid_text(row.get_ref(1)?),
                     namespace: row.get(2)?,
                     pod: row.get(3)?,
                     node: row.get(4)?,
-                    grade: row.get(5)?,
-                    span: ends.span(row, 6)?,
-                })
+                    grade: term(row, 5)?,
+                };
+                Ok(Interval { row: pod, span: spans.span(row, 6)? })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
@@ -165,28 +175,16 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn nodes(&self, pair: i64, name: Option<&str>) -> Result<Vec<NodeInterval>, Error> {
+    pub fn nodes(&self, pair: i64, name: Option<&str>) -> Result<Vec<Interval<NodeRow>>, Error> {
         let read = || {
-            let ends = Ends::of(self, pair, &[Input::CalicoNodes, Input::KubeNodes])?;
-            let mut statement = self.prepare_cached(
-                "SELECT c.text, k.text, s.ours, s.present, b.text, s.ready, a.text, s.not_seen_before, s.first_seen, \
-                 s.last_seen, s.not_seen_after FROM node_state s LEFT JOIN name c ON c.id = s.calico \
-                 LEFT JOIN name k ON k.id = s.kubernetes LEFT JOIN name b ON b.id = s.boot_id \
-                 JOIN name a ON a.id = s.addresses WHERE s.pair = ?1 AND (?2 IS NULL OR c.text = ?2 OR k.text = ?2) \
+            let spans = SpanReader::of(self, pair, &[Input::CalicoNodes, Input::KubeNodes])?;
+            let mut statement = self.prepare_cached(&format!(
+                "SELECT {NODE_STATE}, s.not_seen_before, s.first_seen, s.last_seen, s.not_seen_after {FROM_NODE_STATE} \
+                 WHERE s.pair = ?1 AND (?2 IS NULL OR c.text = ?2 OR k.text = ?2) \
                  ORDER BY coalesce(c.text, k.text), s.id",
-            )?;
-            let rows = statement.query_map((pair, name), |row| {
-                Ok(NodeInterval {
-                    calico: row.get(0)?,
-                    kubernetes: row.get(1)?,
-                    ours: row.get(2)?,
-                    present: row.get(3)?,
-                    boot_id: row.get(4)?,
-                    ready: row.get(5)?,
-                    addresses: row.get::<_, String>(6)?.split_whitespace().map(str::to_owned).collect(),
-                    span: ends.span(row, 7)?,
-                })
-            })?;
+            ))?;
+            let state = |row: &Row<'_>| Ok(Interval { row: node_row(row)?, span: spans.span(row, 7)? });
+            let rows = statement.query_map((pair, name), state)?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
         };
         read().map_err(self.failed("read the nodes of the history"))
@@ -198,12 +196,12 @@ impl ReadTx<'_> {
     /// A file that cannot be read.
     pub fn reboots(&self, pair: i64, window: Window) -> Result<Vec<Reboot>, Error> {
         let states = self.nodes(pair, None)?;
-        let name = |s: &NodeInterval| s.kubernetes.clone().or_else(|| s.calico.clone()).unwrap_or_default();
-        let mut last: std::collections::HashMap<String, (String, Seen)> = std::collections::HashMap::new();
+        let name = |node: &NodeRow| node.kubernetes.clone().or_else(|| node.calico.clone()).unwrap_or_default();
+        let mut last: std::collections::HashMap<String, (String, AuditAt)> = std::collections::HashMap::new();
         let mut reboots = Vec::new();
         for state in &states {
-            let Some(boot) = state.boot_id.clone() else { continue };
-            let node = name(state);
+            let Some(boot) = state.row.boot_id.clone() else { continue };
+            let node = name(&state.row);
             if let Some((_, before)) = last.get(&node).filter(|(id, _)| *id != boot) {
                 let (before, after) = (*before, state.span.first_seen);
                 if window.has(after.at) {
@@ -222,28 +220,13 @@ impl ReadTx<'_> {
     pub fn capacity(&self, pair: i64, window: Window) -> Result<Vec<CapacityAt>, Error> {
         let read = || {
             let timeline = Timeline::of(self, pair)?;
-            let mut statement = self.prepare_cached(
-                "SELECT p.text, c.text, k.audit, k.addresses, k.allocated, k.in_use, k.leaked, k.cooling, k.reserved, \
-                 k.free, k.blocks, k.free_blocks, k.gone FROM capacity k JOIN name p ON p.id = k.pool \
-                 JOIN name c ON c.id = k.cidr WHERE k.pair = ?1 ORDER BY p.text, k.audit",
-            )?;
+            let mut statement = self.prepare_cached(&format!(
+                "SELECT {CAPACITY}, k.audit {FROM_CAPACITY} WHERE k.pair = ?1 ORDER BY p.text, k.audit",
+            ))?;
             let rows = statement.query_map([pair], |row| {
-                let audit: i64 = row.get(2)?;
-                Ok(CapacityAt {
-                    pool: row.get(0)?,
-                    cidr: row.get(1)?,
-                    at: Seen { audit, at: timeline.get(audit).map_or(Time(0), |a| a.judged) },
-                    addresses: row.get(3)?,
-                    allocated: row.get(4)?,
-                    in_use: row.get(5)?,
-                    leaked: row.get(6)?,
-                    cooling: row.get(7)?,
-                    reserved: row.get(8)?,
-                    free: row.get(9)?,
-                    blocks: row.get(10)?,
-                    free_blocks: row.get(11)?,
-                    gone: row.get(12)?,
-                })
+                let audit: i64 = row.get(12)?;
+                let at = AuditAt { audit, at: timeline.get(audit).map_or(Time(0), |a| a.judged) };
+                Ok(CapacityAt { row: capacity_row(row)?, at })
             })?;
             let mut kept: Vec<CapacityAt> = Vec::new();
             for state in rows {
@@ -252,7 +235,7 @@ impl ReadTx<'_> {
                     continue;
                 }
                 // Of what was before the window only the last counts: it was so when the window began.
-                let replaces = |last: &CapacityAt| last.pool == state.pool && state.at.at <= window.since;
+                let replaces = |last: &CapacityAt| last.row.pool == state.row.pool && state.at.at <= window.since;
                 if kept.last().is_some_and(replaces) {
                     kept.pop();
                 }

@@ -2,9 +2,9 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::intervals::address_bytes;
 use crate::error::Error;
 use crate::history::ReadTx;
+use crate::history::column::{address_bytes, cidr, time};
 use crate::model::{Addr, Cidr, SubjectKind, Time};
 
 /// The last audit of this life of the datastore that saw a thing.
@@ -46,7 +46,7 @@ impl ReadTx<'_> {
                     what: row.get(0)?,
                     revision: row.get(1)?,
                     cluster_id: row.get::<_, i64>(2)? as u64,
-                    at: Time(row.get(3)?),
+                    at: time(row, 3)?,
                 })
             })?;
             rows.collect::<rusqlite::Result<Vec<_>>>()
@@ -66,11 +66,10 @@ impl ReadTx<'_> {
              WHERE l.address = ?1 AND l.pair = ?2 ORDER BY a.id DESC LIMIT 1"
         );
         let known = |row: &rusqlite::Row<'_>| {
-            let cidr = Cidr::parse(row.get_ref(0)?.as_str()?).map(|(cidr, _)| cidr);
-            let (revision, cluster_id, at) = (row.get(1)?, row.get::<_, i64>(2)? as u64, Time(row.get(3)?));
-            Ok(cidr.map(|what| LastKnown { what, revision, cluster_id, at }))
+            let (revision, cluster_id) = (row.get(1)?, row.get::<_, i64>(2)? as u64);
+            Ok(LastKnown { what: cidr(row, 0)?, revision, cluster_id, at: time(row, 3)? })
         };
         let row = self.query_row(&what, params![address_bytes(address), pair], known).optional();
-        row.map(Option::flatten).map_err(self.failed("read the history"))
+        row.map_err(self.failed("read the history"))
     }
 }

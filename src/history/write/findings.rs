@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Writer, born};
-use crate::model::record::{ChangedFinding, FindingEntry, NewFinding, Recorded, Told, Unseen, Why};
-use crate::model::{Addr, Cidr, Code, State};
+use super::{AuditWriter, born};
+use crate::history::column::{root_text, stamp_bytes};
+use crate::history::query::findings::Gap;
+use crate::model::record::{ChangedRow, FindingEntry, NewWords, Recorded, Unseen, Why};
+use crate::model::row::{Ending, FindingRow};
+use crate::model::{Addr, Cidr, Code, State, Term};
 
-use super::super::past::stamp_bytes;
-use super::super::query::findings::Gap;
-
-impl Writer<'_> {
+impl AuditWriter<'_> {
     pub(super) fn findings(&mut self) -> rusqlite::Result<Recorded> {
         let mut recorded = Recorded { id: self.audit, ..Recorded::default() };
         let record = self.record;
@@ -19,12 +19,12 @@ impl Writer<'_> {
         for entry in &record.findings {
             let life = match entry {
                 FindingEntry::Unchanged(life) => *life,
-                FindingEntry::Changed(life, changed) => {
-                    self.change(changed)?;
+                FindingEntry::Changed(life, change, words) => {
+                    self.change(*change, words)?;
                     *life
                 }
                 FindingEntry::New(new) => {
-                    let episode = if any_before { self.episodes(new)? + 1 } else { 1 };
+                    let episode = if any_before { self.episodes(&new.finding)? + 1 } else { 1 };
                     self.open(new, episode)?;
                     born(self.now, episode)
                 }
@@ -49,7 +49,7 @@ impl Writer<'_> {
     }
 
     /// How often it was there before, whether or not its rows were pruned since.
-    fn episodes(&self, new: &NewFinding) -> rusqlite::Result<u64> {
+    fn episodes(&self, new: &FindingRow) -> rusqlite::Result<u64> {
         let one = "pair = ?1 AND code = ?2 AND kind = ?3 AND subject = ?4";
         let mut statement = self.tx.prepare_cached(&format!(
             "SELECT max(coalesce((SELECT max(episode) FROM finding WHERE {one}), 0), \
@@ -60,9 +60,9 @@ impl Writer<'_> {
         Ok(last.unsigned_abs())
     }
 
-    fn open(&mut self, new: &NewFinding, episode: u64) -> rusqlite::Result<()> {
-        let told = &new.told;
-        let confirmed = (told.state == State::Confirmed).then_some(self.audit);
+    fn open(&mut self, new: &NewWords, episode: u64) -> rusqlite::Result<()> {
+        let told = &new.finding;
+        let confirmed = (told.state == Term::Known(State::Confirmed)).then_some(self.audit);
         let (node, namespace, pool) = self.places(told)?;
         let mut statement = self.tx.write(
             "INSERT INTO finding (pair, code, kind, subject, episode, opened, opened_at, stamp, stamp_since, stamp_audit, \
@@ -71,44 +71,44 @@ impl Writer<'_> {
         )?;
         statement.execute(params![
             self.pair,
-            new.code.0,
-            new.kind.word(),
-            new.subject,
+            told.code.0,
+            told.kind.word(),
+            told.subject,
             episode as i64,
             self.audit,
             self.now.0,
-            stamp_bytes(told.stamp),
+            stamp_bytes(new.stamp),
             confirmed,
-            told.face as i64,
+            new.face as i64,
             told.severity.word(),
             told.state.word(),
             told.summary,
-            told.root,
+            told.root.as_ref().map(root_text),
             node,
             namespace,
             pool,
         ])?;
         let id = self.tx.last_row();
         let mut statement = self.tx.write("INSERT INTO evidence (finding, first) VALUES (?1, ?2)")?;
-        statement.execute(params![id, told.evidence])?;
+        statement.execute(params![id, new.evidence])?;
         Ok(())
     }
 
-    fn places(&mut self, told: &Told) -> rusqlite::Result<(Option<i64>, Option<i64>, Option<i64>)> {
+    fn places(&mut self, told: &FindingRow) -> rusqlite::Result<(Option<i64>, Option<i64>, Option<i64>)> {
         let (node, namespace) = (told.node.as_ref(), told.namespace.as_ref());
         Ok((self.names.some(node)?, self.names.some(namespace)?, self.names.some(told.pool.as_ref())?))
     }
 
-    fn change(&mut self, changed: &ChangedFinding) -> rusqlite::Result<()> {
-        let told = &changed.told;
+    fn change(&mut self, change: ChangedRow, new: &NewWords) -> rusqlite::Result<()> {
+        let told = &new.finding;
         let (node, namespace, pool) = self.places(told)?;
         // Confirmed since: kept while it stays confirmed.
-        let confirmed = match (told.state, changed.was_confirmed) {
-            (State::Unconfirmed, _) => "NULL",
-            (State::Confirmed, true) => "confirmed_audit",
-            (State::Confirmed, false) => "?3",
+        let confirmed = match (told.state == Term::Known(State::Confirmed), change.was_confirmed) {
+            (false, _) => "NULL",
+            (true, true) => "confirmed_audit",
+            (true, false) => "?3",
         };
-        let stamped = match changed.restamped {
+        let stamped = match change.restamped {
             true => "stamp = ?2, stamp_since = ?4, stamp_audit = ?3",
             false => "stamp = ?2, stamp_since = coalesce(stamp_since, ?4), stamp_audit = coalesce(stamp_audit, ?3)",
         };
@@ -117,24 +117,24 @@ impl Writer<'_> {
              summary = ?8, root = ?9, node = ?10, namespace = ?11, pool = ?12 WHERE id = ?1"
         ))?;
         statement.execute(params![
-            changed.row,
-            stamp_bytes(told.stamp),
+            change.row,
+            stamp_bytes(new.stamp),
             self.audit,
             self.now.0,
-            told.face as i64,
+            new.face as i64,
             told.severity.word(),
             told.state.word(),
             told.summary,
-            told.root,
+            told.root.as_ref().map(root_text),
             node,
             namespace,
             pool,
         ])?;
         let mut statement = self.tx.write("UPDATE evidence SET last = ?2 WHERE finding = ?1")?;
-        statement.execute(params![changed.row, told.evidence])?;
-        if changed.was_hidden {
+        statement.execute(params![change.row, new.evidence])?;
+        if change.was_hidden {
             let set = "UPDATE gap SET last = ?2 WHERE finding = ?1 AND last IS NULL";
-            self.tx.write(set)?.execute([changed.row, self.before])?;
+            self.tx.write(set)?.execute([change.row, self.before])?;
         }
         Ok(())
     }
@@ -148,7 +148,7 @@ impl Writer<'_> {
         let mut ended = 0;
         let record = self.record;
         for unseen in &record.unseen {
-            let subject = self.subject(unseen.row)?;
+            let subject = self.about_to_end(unseen.row)?;
             if self.apart || unseen.why == Why::Hidden || (unseen.why == Why::Gone && self.is_dark(&subject)) {
                 self.hide(unseen)?;
                 continue;
@@ -161,16 +161,24 @@ impl Writer<'_> {
             }
             let release = released.get(&subject.text).copied();
             let ending = match (unseen.why, release) {
-                (_, Some(_)) => "released",
-                (Why::RuleChanged, None) => "rule changed",
-                _ => "resolved",
+                (_, Some(_)) => Ending::Released(release),
+                (Why::RuleChanged, None) => Ending::RuleChanged,
+                _ => Ending::Resolved,
             };
             let mut statement = self.tx.write(
                 "UPDATE finding SET ended = ?2, ended_at = ?3, last_seen = ?4, audits_seen = ?5 + seen_before, ending = ?6, \
                  release = ?7 WHERE id = ?1",
             )?;
             let last = last.map_or(subject.opened, |(id, _)| id);
-            statement.execute(params![unseen.row, self.audit, self.now.0, last, seen as i64, ending, release])?;
+            statement.execute(params![
+                unseen.row,
+                self.audit,
+                self.now.0,
+                last,
+                seen as i64,
+                ending.word(),
+                release
+            ])?;
             ended += 1;
         }
         Ok(ended)
@@ -197,17 +205,17 @@ impl Writer<'_> {
         rows.collect()
     }
 
-    fn subject(&self, row: i64) -> rusqlite::Result<Subject> {
+    fn about_to_end(&self, row: i64) -> rusqlite::Result<OpenRow> {
         let mut statement = self.tx.prepare_cached(
             "SELECT f.code, f.subject, n.text, f.opened FROM finding f LEFT JOIN name n ON n.id = f.node WHERE f.id = ?1",
         )?;
         statement.query_row([row], |row| {
-            Ok(Subject { code: Code(row.get(0)?), text: row.get(1)?, node: row.get(2)?, opened: row.get(3)? })
+            Ok(OpenRow { code: Code(row.get(0)?), text: row.get(1)?, node: row.get(2)?, opened: row.get(3)? })
         })
     }
 
     /// Whether a value that does not decode may hide this finding.
-    fn is_dark(&self, subject: &Subject) -> bool {
+    fn is_dark(&self, subject: &OpenRow) -> bool {
         let dark = &self.record.dark;
         let text = subject.text.as_str();
         let on_node = subject.node.as_ref().is_some_and(|node| dark.nodes.contains(node));
@@ -225,7 +233,7 @@ impl Writer<'_> {
 }
 
 /// What has to be known of an open finding to end it.
-struct Subject {
+struct OpenRow {
     code: Code,
     text: String,
     /// Kubernetes' name where known.

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, params};
 
-use super::Writer;
-use crate::history::query::intervals::address_bytes;
-use crate::model::record::{AllocationRow, BlockRow};
+use super::AuditWriter;
+use crate::history::column::{address_bytes, cidr};
+use crate::model::index::OwnedBy;
+use crate::model::kube;
+use crate::model::row::{AllocationRow, BlockRow};
 use crate::model::{Cidr, Input};
 
-impl Writer<'_> {
+impl AuditWriter<'_> {
     pub(super) fn allocations(&mut self) -> rusqlite::Result<()> {
         let record = self.record;
         let written: HashMap<Cidr, &BlockRow> = record.blocks.iter().map(|b| (b.cidr, b)).collect();
@@ -19,12 +21,12 @@ impl Writer<'_> {
         let before = self.looked(&[Input::Blocks])?;
         self.close_allocations(&written, before)?;
         let blocks = self.blocks()?;
-        for row in &record.allocations.opened {
+        for (row, continues) in &record.allocations.opened {
             let block = match blocks.get(&row.block) {
                 Some(id) => *id,
                 None => self.block_id(row.block)?,
             };
-            self.open_allocation(row, block, before)?;
+            self.open_allocation(row, *continues, block, before)?;
         }
         Ok(())
     }
@@ -34,7 +36,7 @@ impl Writer<'_> {
     fn close_allocations(&mut self, written: &HashMap<Cidr, &BlockRow>, before: i64) -> rusqlite::Result<()> {
         let record = self.record;
         let continued: std::collections::HashSet<i64> =
-            record.allocations.opened.iter().filter_map(|row| row.continues).collect();
+            record.allocations.opened.iter().filter_map(|(_, continues)| *continues).collect();
         let mut select = self.tx.prepare_cached(
             "SELECT b.cidr, b.create_revision, b.version FROM allocation a JOIN block b ON b.id = a.block WHERE a.id = ?1",
         )?;
@@ -42,10 +44,8 @@ impl Writer<'_> {
             "UPDATE allocation SET last_seen = max(?2, first_seen), not_seen_after = ?3, changes = ?4 WHERE id = ?1",
         )?;
         for row in &record.allocations.closed {
-            let block =
-                |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+            let block = |row: &rusqlite::Row<'_>| Ok((cidr(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
             let (cidr, created, version) = select.query_row([row], block)?;
-            let Some((cidr, _)) = Cidr::parse(&cidr) else { continue };
             let hidden = record.dark.all_blocks || record.dark.ranges.iter().any(|range| range.overlaps(cidr));
             if hidden && !continued.contains(row) {
                 continue;
@@ -107,11 +107,17 @@ impl Writer<'_> {
         select.query_row(params![self.pair, cidr.to_string()], |row| row.get(0))
     }
 
-    fn open_allocation(&mut self, row: &AllocationRow, block: i64, before: i64) -> rusqlite::Result<()> {
-        let used_for = self.names.id(row.used_for)?;
+    fn open_allocation(
+        &mut self,
+        row: &AllocationRow,
+        continues: Option<i64>,
+        block: i64,
+        before: i64,
+    ) -> rusqlite::Result<()> {
+        let used_for = self.names.id(row.used_for.word())?;
         let (node, namespace) = (self.names.some(row.node.as_ref())?, self.names.some(row.namespace.as_ref())?);
         // The same tuple under other owner attributes is known for as long as before.
-        let since = match row.continues {
+        let since = match continues {
             None => None,
             Some(id) => {
                 let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
@@ -128,7 +134,7 @@ impl Writer<'_> {
         insert.execute(params![
             self.pair,
             address_bytes(row.address),
-            row.owner as i64,
+            OwnedBy::from(row).hash() as i64,
             block,
             row.block_create_revision,
             row.sequence.map(|s| s as i64),
@@ -156,13 +162,14 @@ impl Writer<'_> {
         self.close("pod_address", &record.pods.closed, before)?;
         for row in &record.pods.opened {
             let (namespace, node) = (self.names.id(&row.namespace)?, self.names.id(&row.node)?);
-            let grade = self.names.id(row.grade)?;
+            let grade = self.names.id(row.grade.word())?;
             let mut insert = self.tx.write(
                 "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
-            let uid: &dyn rusqlite::ToSql = match &row.uuid {
-                Some(uuid) => uuid,
+            let uuid = kube::uuid(&row.uid);
+            let uid: &dyn rusqlite::ToSql = match &uuid {
+                Some(bytes) => bytes,
                 None => &row.uid,
             };
             insert.execute(params![

@@ -72,7 +72,7 @@ impl<'a> Writing<'a> {
             let past = past::load(&self.tx, &last.key).map_err(&failed)?;
             return Ok(Err(Stale { writing: self, past }));
         }
-        let recorded = Writer::begin(&self.tx, &record).and_then(|writer| writer.write()).map_err(&failed)?;
+        let recorded = AuditWriter::begin(&self.tx, &record).and_then(|writer| writer.write()).map_err(&failed)?;
         kill::point("commit");
         self.tx.commit().map_err(&failed)?;
         kill::point("committed");
@@ -87,7 +87,7 @@ impl<'a> Writing<'a> {
 }
 
 /// The audit being written.
-struct Writer<'a> {
+struct AuditWriter<'a> {
     tx: &'a WriteTx<'a>,
     record: &'a AuditRecord,
     names: NameTable<'a>,
@@ -103,15 +103,15 @@ struct Writer<'a> {
     timeline: OnceCell<Timeline>,
 }
 
-impl<'a> Writer<'a> {
-    fn begin(tx: &'a WriteTx<'a>, record: &'a AuditRecord) -> rusqlite::Result<Writer<'a>> {
+impl<'a> AuditWriter<'a> {
+    fn begin(tx: &'a WriteTx<'a>, record: &'a AuditRecord) -> rusqlite::Result<AuditWriter<'a>> {
         let pair = pair::find_or_make(tx, &record.past.last.key)?;
         let number = |what: &str| tx.query_row(what, [pair], |row| row.get::<_, i64>(0));
         let before = number("SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?1")?;
         let apart = number("SELECT apart FROM pair WHERE id = ?1")? == 1;
         let audit = tx.query_row("SELECT coalesce(max(id), 0) + 1 FROM audit", [], |row| row.get(0))?;
         let names = NameTable::new(tx);
-        Ok(Writer {
+        Ok(AuditWriter {
             tx,
             record,
             names,
@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
             etcd.compact_revision,
             etcd.cluster_id as i64,
             etcd.member_id as i64,
-            header.scope,
+            header.scope.word(),
             header.complete,
             self.record.keys.is_some(),
             back > 0,
@@ -254,8 +254,23 @@ impl<'a> Writer<'a> {
         )?;
         for row in &self.record.capacity {
             let (pool, cidr) = (self.names.id(&row.pool)?, self.names.id(&row.cidr)?);
-            let [a, b, c, d, e, f, g, h, i] = row.numbers;
-            statement.execute(params![self.pair, pool, self.audit, cidr, a, b, c, d, e, f, g, h, i, row.gone])?;
+            let n = &row.numbers;
+            statement.execute(params![
+                self.pair,
+                pool,
+                self.audit,
+                cidr,
+                n.addresses,
+                n.allocated,
+                n.in_use,
+                n.leaked,
+                n.cooling,
+                n.reserved,
+                n.free,
+                n.blocks,
+                n.free_blocks,
+                row.gone,
+            ])?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::super::finding::tests::ordinary_names;
-use super::super::record::PodAddress;
+use super::super::index::PodAddress;
 use super::*;
 
 const NOW: Time = Time(7);

@@ -10,12 +10,12 @@ mod tests;
 use std::io::{BufWriter, Result, Write};
 
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 
-use super::capacity::{NodeRow, PoolRow};
+use super::capacity::{NodeFill, PoolRow};
 use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow};
 use crate::checks::{self, Skipped};
-use crate::model::{Code, EtcdStatus, Evidence, Finding, Life, Time};
+use crate::model::{Code, EtcdStatus, Finding, Life, Sharing, Time};
 pub use lines::{by_entry, compact, indented};
 
 /// The name and version of the document's shape.
@@ -24,7 +24,7 @@ pub const SCHEMA: &str = "ipaudit/audit/v1";
 /// Writes the whole audit as one document; one line a finding, so that it can be read and compared by line.
 pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
-    by_entry(&Document::of(view), &mut out)?;
+    by_entry(&AuditJson::of(view), &mut out)?;
     out.flush()
 }
 
@@ -32,22 +32,22 @@ pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
 pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     for finding in &view.findings {
-        compact(&FindingRow::of(finding, view), &mut out)?;
+        compact(&FindingJson(finding, view.audit.judged), &mut out)?;
     }
     out.flush()
 }
 
 #[derive(Serialize)]
-struct Document<'v> {
+struct AuditJson<'v> {
     schema: &'static str,
-    tool: Tool,
-    cluster: Cluster<'v>,
-    audit: Audit,
+    tool: ToolJson,
+    cluster: ClusterFacts<'v>,
+    audit: AuditFacts,
     etcd: Option<&'v EtcdStatus>,
     inputs: Vec<InputJson<'v>>,
     counts: &'v Counts,
     pools: Vec<PoolJson<'v>>,
-    nodes: Option<&'v [NodeRow]>,
+    nodes: Option<&'v [NodeFill]>,
     more_nodes: usize,
     narrowed_by: Vec<String>,
     ignored: usize,
@@ -59,14 +59,18 @@ struct Document<'v> {
     exit_code: u8,
 }
 
+/// Which tool made a document.
 #[derive(Serialize)]
-struct Tool {
+pub struct ToolJson {
     name: &'static str,
     version: &'static str,
 }
 
+/// This one.
+pub const TOOL: ToolJson = ToolJson { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") };
+
 #[derive(Serialize)]
-struct Cluster<'v> {
+struct ClusterFacts<'v> {
     name: Option<&'v str>,
     guid: &'v str,
     kubernetes_uid: Option<&'v str>,
@@ -75,14 +79,14 @@ struct Cluster<'v> {
 }
 
 #[derive(Serialize)]
-struct Audit {
+struct AuditFacts {
     id: Option<u64>,
     started: Time,
     judged_at: Time,
     etcd_revision: i64,
     duration_ms: u64,
     complete: bool,
-    scope: &'static str,
+    scope: Sharing,
 }
 
 #[derive(Serialize)]
@@ -117,40 +121,6 @@ struct PoolJson<'v> {
 }
 
 #[derive(Serialize)]
-struct SubjectJson<'v> {
-    kind: &'static str,
-    id: &'v str,
-}
-
-#[derive(Serialize)]
-struct RootJson<'v> {
-    code: Code,
-    id: &'v str,
-}
-
-#[derive(Serialize)]
-struct FindingRow<'v> {
-    code: Code,
-    name: &'static str,
-    severity: &'static str,
-    state: &'static str,
-    subject: SubjectJson<'v>,
-    summary: &'v str,
-    advice: &'v str,
-    evidence: &'v Evidence,
-    root: Option<RootJson<'v>>,
-    next: &'v [String],
-    node: Option<&'v str>,
-    namespace: Option<&'v str>,
-    pool: Option<&'v str>,
-    since: Option<Time>,
-    first_seen: Time,
-    last_seen: Time,
-    audits_seen: u64,
-    episode: u64,
-}
-
-#[derive(Serialize)]
 struct SkippedJson<'v> {
     code: Code,
     name: &'static str,
@@ -163,28 +133,24 @@ struct Findings<'v>(&'v AuditView<'v>);
 
 impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.findings.len()))?;
-        for finding in &self.0.findings {
-            list.serialize_element(&FindingRow::of(finding, self.0))?;
-        }
-        list.end()
+        serializer.collect_seq(self.0.findings.iter().map(|finding| FindingJson(finding, self.0.audit.judged)))
     }
 }
 
-impl<'v> Document<'v> {
-    fn of(view: &'v AuditView<'v>) -> Document<'v> {
+impl<'v> AuditJson<'v> {
+    fn of(view: &'v AuditView<'v>) -> AuditJson<'v> {
         let (cluster, audit) = (&view.cluster, &view.audit);
-        Document {
+        AuditJson {
             schema: SCHEMA,
-            tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
-            cluster: Cluster {
+            tool: TOOL,
+            cluster: ClusterFacts {
                 name: some(&cluster.name),
                 guid: &cluster.guid,
                 kubernetes_uid: cluster.kubernetes_uid.as_deref(),
                 kubernetes_server: some(&cluster.kubernetes_server),
                 calico_version: some(&cluster.calico_version),
             },
-            audit: Audit {
+            audit: AuditFacts {
                 id: audit.id,
                 started: audit.started,
                 judged_at: audit.judged,
@@ -248,30 +214,33 @@ impl<'v> PoolJson<'v> {
     }
 }
 
-impl<'v> FindingRow<'v> {
-    fn of(finding: &'v Finding, view: &AuditView<'_>) -> FindingRow<'v> {
-        let now = view.audit.judged;
+/// A finding as the document has it; without a history it is first seen now.
+struct FindingJson<'v>(&'v Finding, Time);
+
+impl Serialize for FindingJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let FindingJson(finding, now) = *self;
         let life = finding.life.unwrap_or(Life { first_seen: now, last_seen: now, audits_seen: 1, episode: 1 });
-        FindingRow {
-            code: finding.code,
-            name: name(finding.code),
-            severity: finding.severity.word(),
-            state: finding.state.word(),
-            subject: SubjectJson { kind: finding.subject.kind.word(), id: &finding.subject.id },
-            summary: &finding.summary,
-            advice: &finding.advice,
-            evidence: &finding.evidence,
-            root: finding.root.as_ref().map(|root| RootJson { code: root.code, id: &root.id }),
-            next: &finding.next,
-            node: finding.node.as_deref(),
-            namespace: finding.namespace.as_deref(),
-            pool: finding.pool.as_deref(),
-            since: finding.since,
-            first_seen: life.first_seen,
-            last_seen: life.last_seen,
-            audits_seen: life.audits_seen,
-            episode: life.episode,
-        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("code", &finding.code)?;
+        map.serialize_entry("name", checks::name(finding.code))?;
+        map.serialize_entry("severity", &finding.severity)?;
+        map.serialize_entry("state", &finding.state)?;
+        map.serialize_entry("subject", &finding.subject)?;
+        map.serialize_entry("summary", &finding.summary)?;
+        map.serialize_entry("advice", &finding.advice)?;
+        map.serialize_entry("evidence", &finding.evidence)?;
+        map.serialize_entry("root", &finding.root)?;
+        map.serialize_entry("next", &finding.next)?;
+        map.serialize_entry("node", &finding.node)?;
+        map.serialize_entry("namespace", &finding.namespace)?;
+        map.serialize_entry("pool", &finding.pool)?;
+        map.serialize_entry("since", &finding.since)?;
+        map.serialize_entry("first_seen", &life.first_seen)?;
+        map.serialize_entry("last_seen", &life.last_seen)?;
+        map.serialize_entry("audits_seen", &life.audits_seen)?;
+        map.serialize_entry("episode", &life.episode)?;
+        map.end()
     }
 }
 
@@ -279,15 +248,11 @@ impl<'v> SkippedJson<'v> {
     fn of(skipped: &'v Skipped) -> SkippedJson<'v> {
         SkippedJson {
             code: skipped.code,
-            name: name(skipped.code),
+            name: checks::name(skipped.code),
             reason: &skipped.reason,
             incomplete: skipped.incomplete,
         }
     }
-}
-
-fn name(code: Code) -> &'static str {
-    checks::find(code).map_or("", |check| check.name)
 }
 
 fn some(text: &str) -> Option<&str> {

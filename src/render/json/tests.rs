@@ -8,10 +8,10 @@ use crate::checks::{World, run};
 use crate::exit::Exit;
 use crate::ledger::Ledger;
 use crate::model::{Fact, Input, InputState, Root, State};
-use crate::render::{Circumstances, Narrow};
+use crate::render::{AuditCircumstances, Narrow};
 
 /// The damaged cluster of these tests, shown by `show`.
-fn damaged<T>(about: Circumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) -> T {
+fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) -> T {
     let mut cluster = Cluster::healthy();
     cluster.remove_pod("web-0");
     cluster.snapshot.coverage.set(Input::Services, InputState::Forbidden, "a right is missing");
@@ -48,20 +48,20 @@ fn validator() -> jsonschema::Validator {
     jsonschema::draft202012::new(&schema).unwrap()
 }
 
-fn history() -> Circumstances {
-    Circumstances {
+fn history() -> AuditCircumstances {
+    AuditCircumstances {
         id: Some(17),
         history: Some(HistoryRow { new: 1, ongoing: 2, came_back: 3, resolved: 4 }),
         narrow: Narrow { severity: Some(crate::model::Severity::Note), ..Narrow::default() },
         warnings: vec!["slow".to_owned()],
-        ..Circumstances::default()
+        ..AuditCircumstances::default()
     }
 }
 
 #[test]
 fn real_output_is_what_the_schema_says() {
     let validator = validator();
-    for about in [Circumstances::default(), history()] {
+    for about in [AuditCircumstances::default(), history()] {
         let value = damaged(about, |view| document(view));
         let errors: Vec<String> = validator.iter_errors(&value).map(|e| format!("{}: {e}", e.instance_path)).collect();
         assert!(errors.is_empty(), "{errors:?} in {value:#}");
@@ -124,7 +124,7 @@ fn values_are_what_they_were() {
         assert_eq!(pool["leaked"], Value::Null);
     });
     // Without a history a finding is first seen now.
-    damaged(Circumstances::default(), |view| {
+    damaged(AuditCircumstances::default(), |view| {
         let alone = Finding { life: None, ..view.findings[0].clone() };
         let value = document(&AuditView { findings: vec![&alone], ..view.clone() });
         assert_eq!(value["findings"][0]["first_seen"], value["audit"]["judged_at"]);
@@ -149,8 +149,8 @@ fn many_findings_are_streamed() {
         let one = view.findings[0];
         view.findings = vec![one; 10_000];
         let mut lines = 0usize;
-        struct Counter<'c>(&'c mut usize);
-        impl Write for Counter<'_> {
+        struct LineCounter<'c>(&'c mut usize);
+        impl Write for LineCounter<'_> {
             fn write(&mut self, bytes: &[u8]) -> Result<usize> {
                 *self.0 += bytes.iter().filter(|b| **b == b'\n').count();
                 Ok(bytes.len())
@@ -159,7 +159,7 @@ fn many_findings_are_streamed() {
                 Ok(())
             }
         }
-        write(view, &mut Counter(&mut lines)).unwrap();
+        write(view, &mut LineCounter(&mut lines)).unwrap();
         assert!(lines > 10_000, "a line a finding: {lines}");
     });
 }

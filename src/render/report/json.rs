@@ -6,59 +6,48 @@
 use std::io::{BufWriter, Result, Write};
 
 use serde::Serialize;
-use serde::ser::{SerializeSeq, Serializer};
+use serde::ser::{SerializeMap, Serializer};
 
-use super::{ClusterReport, How, Line, PoolPoint, ReportView};
-use crate::model::{Code, Severity, Time};
-use crate::render::json::{by_entry, compact};
+use super::{ClusterReport, IncompleteAudit, ReportView};
+use crate::checks;
+use crate::model::row::{Ending, Episode, PoolNumbers};
+use crate::model::{SubjectKind, Term, Time};
+use crate::render::json::{TOOL, ToolJson, by_entry, compact};
 
 /// What the document says it is.
 pub const SCHEMA: &str = "ipaudit/report/v1";
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct ReportJson<'a> {
     schema: &'static str,
-    tool: Tool,
+    tool: ToolJson,
     since: Time,
     until: Time,
     now: Time,
     narrowed_by: &'a [String],
-    clusters: Vec<Cluster<'a>>,
+    clusters: Vec<ClusterJson<'a>>,
     exit_code: u8,
 }
 
 #[derive(Serialize)]
-struct Tool {
-    name: &'static str,
-    version: &'static str,
-}
-
-#[derive(Serialize)]
-struct Cluster<'a> {
+struct ClusterJson<'a> {
     guid: &'a str,
     kubernetes_uids: &'a [String],
     apart: bool,
-    audits: Audits<'a>,
-    findings: Findings<'a>,
-    leaks: Leaks<'a>,
-    reboots: Vec<Reboot<'a>>,
-    pools: Vec<Pool<'a>>,
+    audits: AuditsJson<'a>,
+    findings: SectionLines<'a>,
+    leaks: LeaksJson<'a>,
+    reboots: Vec<RebootJson<'a>>,
+    pools: Vec<TrendJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Audits<'a> {
+struct AuditsJson<'a> {
     count: u64,
     first: Option<Time>,
     last: Option<Time>,
-    incomplete: Vec<Incomplete<'a>>,
+    incomplete: &'a [IncompleteAudit],
     gaps: Vec<Gap>,
-}
-
-#[derive(Serialize)]
-struct Incomplete<'a> {
-    id: i64,
-    at: Time,
-    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -68,42 +57,7 @@ struct Gap {
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
-    /// `new`, `came back`, `ongoing`, `not looked at`, `ended`.
-    section: &'static str,
-    code: Code,
-    name: &'a str,
-    severity: Severity,
-    subject: Subject<'a>,
-    summary: &'a str,
-    node: Option<&'a str>,
-    namespace: Option<&'a str>,
-    pool: Option<&'a str>,
-    root: Option<Root<'a>>,
-    first_seen: Time,
-    last_seen: Time,
-    audits_seen: u64,
-    episode: u64,
-    /// `open`, `input missing`, `resolved`, `released`, `rule changed`.
-    state: &'static str,
-    ended: Option<Time>,
-    release: Option<i64>,
-}
-
-#[derive(Serialize)]
-struct Subject<'a> {
-    kind: &'a str,
-    id: &'a str,
-}
-
-#[derive(Serialize)]
-struct Root<'a> {
-    code: Code,
-    id: &'a str,
-}
-
-#[derive(Serialize)]
-struct Leaks<'a> {
+struct LeaksJson<'a> {
     began: u64,
     found_at_first: u64,
     watched_seconds: u64,
@@ -118,30 +72,37 @@ struct Hour<'a> {
 }
 
 #[derive(Serialize)]
-struct Reboot<'a> {
+struct RebootJson<'a> {
     node: &'a str,
     before: Time,
     after: Time,
 }
 
 #[derive(Serialize)]
-struct Pool<'a> {
+struct TrendJson<'a> {
     name: &'a str,
     cidr: &'a str,
-    points: Vec<Point>,
+    points: Vec<Point<'a>>,
 }
 
-#[derive(Serialize)]
-struct Point {
-    at: Time,
-    addresses: i64,
-    allocated: i64,
-    in_use: i64,
-    leaked: i64,
-    cooling: i64,
-    free: i64,
-    blocks: i64,
-    free_blocks: i64,
+/// A pool from one audit on.
+struct Point<'a>(&'a (Time, PoolNumbers));
+
+impl Serialize for Point<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let (at, n) = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("at", at)?;
+        map.serialize_entry("addresses", &n.addresses)?;
+        map.serialize_entry("allocated", &n.allocated)?;
+        map.serialize_entry("in_use", &n.in_use)?;
+        map.serialize_entry("leaked", &n.leaked)?;
+        map.serialize_entry("cooling", &n.cooling)?;
+        map.serialize_entry("free", &n.free)?;
+        map.serialize_entry("blocks", &n.blocks)?;
+        map.serialize_entry("free_blocks", &n.free_blocks)?;
+        map.end()
+    }
 }
 
 /// Prints the document.
@@ -149,9 +110,9 @@ struct Point {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
-    let document = Document {
+    let document = ReportJson {
         schema: SCHEMA,
-        tool: Tool { name: env!("CARGO_PKG_NAME"), version: env!("CARGO_PKG_VERSION") },
+        tool: TOOL,
         since: view.since,
         until: view.until,
         now: view.now,
@@ -174,12 +135,12 @@ pub fn write_lines(view: &ReportView, out: &mut dyn Write) -> Result<()> {
         guid: &'a str,
         kubernetes_uids: &'a [String],
         #[serde(flatten)]
-        row: Row<'a>,
+        line: SectionLine<'a>,
     }
     let mut out = BufWriter::new(out);
     for cluster in &view.clusters {
-        for row in rows(cluster) {
-            let tagged = Tagged { guid: &cluster.guid, kubernetes_uids: &cluster.kubernetes_uids, row };
+        for line in lines(cluster) {
+            let tagged = Tagged { guid: &cluster.guid, kubernetes_uids: &cluster.kubernetes_uids, line };
             compact(&tagged, &mut out)?;
         }
     }
@@ -187,39 +148,34 @@ pub fn write_lines(view: &ReportView, out: &mut dyn Write) -> Result<()> {
 }
 
 /// The findings, made one by one while they are written.
-struct Findings<'a>(&'a ClusterReport);
+struct SectionLines<'a>(&'a ClusterReport);
 
-impl Serialize for Findings<'_> {
+impl Serialize for SectionLines<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        for row in rows(self.0) {
-            list.serialize_element(&row)?;
-        }
-        list.end()
+        serializer.collect_seq(lines(self.0))
     }
 }
 
-fn cluster(report: &ClusterReport) -> Cluster<'_> {
-    let incomplete = report.incomplete.iter().map(|i| Incomplete { id: i.id, at: i.at, why: &i.why });
-    let reboots = report.reboots.iter().map(|r| Reboot { node: &r.node, before: r.before, after: r.after });
-    let pools = report.pools.iter().map(|p| Pool {
+fn cluster(report: &ClusterReport) -> ClusterJson<'_> {
+    let reboots = report.reboots.iter().map(|r| RebootJson { node: &r.node, before: r.before.at, after: r.after.at });
+    let pools = report.pools.iter().map(|p| TrendJson {
         name: &p.name,
         cidr: &p.cidr,
-        points: p.points.iter().map(point).collect(),
+        points: p.points.iter().map(Point).collect(),
     });
-    Cluster {
+    ClusterJson {
         guid: &report.guid,
         kubernetes_uids: &report.kubernetes_uids,
         apart: report.apart,
-        audits: Audits {
+        audits: AuditsJson {
             count: report.audits,
             first: report.first_audit,
             last: report.last_audit,
-            incomplete: incomplete.collect(),
+            incomplete: &report.incomplete,
             gaps: report.gaps.iter().map(|&(from, to)| Gap { from, to }).collect(),
         },
-        findings: Findings(report),
-        leaks: Leaks {
+        findings: SectionLines(report),
+        leaks: LeaksJson {
             began: report.leaks.began.len() as u64,
             found_at_first: report.leaks.found_at_first,
             watched_seconds: report.leaks.watched.as_secs(),
@@ -230,44 +186,47 @@ fn cluster(report: &ClusterReport) -> Cluster<'_> {
     }
 }
 
-fn point(p: &PoolPoint) -> Point {
-    Point {
-        at: p.at,
-        addresses: p.addresses,
-        allocated: p.allocated,
-        in_use: p.in_use,
-        leaked: p.leaked,
-        cooling: p.cooling,
-        free: p.free,
-        blocks: p.blocks,
-        free_blocks: p.free_blocks,
-    }
+fn lines(report: &ClusterReport) -> impl Iterator<Item = SectionLine<'_>> {
+    report
+        .sections()
+        .into_iter()
+        .flat_map(|(section, of)| of.iter().map(move |episode| SectionLine { section, episode }))
 }
 
-fn rows(report: &ClusterReport) -> impl Iterator<Item = Row<'_>> {
-    report.sections().into_iter().flat_map(|(section, lines)| lines.iter().map(move |line| row(section, line)))
+/// A finding and where it stands: `new`, `came back`, `ongoing`, `not looked at`, `ended`.
+struct SectionLine<'a> {
+    section: &'static str,
+    episode: &'a Episode,
 }
 
-fn row<'a>(section: &'static str, line: &'a Line) -> Row<'a> {
-    let release = line.ended.and_then(|e| if let How::Released(id) = e.how { id } else { None });
-    Row {
-        section,
-        code: line.code,
-        name: line.name,
-        severity: line.severity,
-        subject: Subject { kind: &line.kind, id: &line.subject },
-        summary: &line.summary,
-        node: line.node.as_deref(),
-        namespace: line.namespace.as_deref(),
-        pool: line.pool.as_deref(),
-        root: line.root.as_ref().map(|(code, id)| Root { code: *code, id }),
-        first_seen: line.first_seen,
-        last_seen: line.last_seen,
-        audits_seen: line.audits_seen,
-        episode: line.episode,
-        state: line.state(),
-        ended: line.ended.map(|e| e.at),
-        release,
+impl Serialize for SectionLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct SubjectJson<'a> {
+            kind: &'a Term<SubjectKind>,
+            id: &'a str,
+        }
+        let Episode { finding, number, opened, last_seen, audits_seen, ended, ending, .. } = self.episode;
+        let release = if let (Some(_), Ending::Released(id)) = (ended, ending) { *id } else { None };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("section", self.section)?;
+        map.serialize_entry("code", &finding.code)?;
+        map.serialize_entry("name", checks::name(finding.code))?;
+        map.serialize_entry("severity", &finding.severity)?;
+        map.serialize_entry("subject", &SubjectJson { kind: &finding.kind, id: &finding.subject })?;
+        map.serialize_entry("summary", &finding.summary)?;
+        map.serialize_entry("node", &finding.node)?;
+        map.serialize_entry("namespace", &finding.namespace)?;
+        map.serialize_entry("pool", &finding.pool)?;
+        map.serialize_entry("root", &finding.root)?;
+        map.serialize_entry("first_seen", &opened.at)?;
+        map.serialize_entry("last_seen", &last_seen.at)?;
+        map.serialize_entry("audits_seen", audits_seen)?;
+        map.serialize_entry("episode", number)?;
+        map.serialize_entry("state", ending.word())?;
+        map.serialize_entry("ended", &ended.map(|seen| seen.at))?;
+        map.serialize_entry("release", &release)?;
+        map.end()
     }
 }
 
@@ -275,8 +234,8 @@ fn row<'a>(section: &'static str, line: &'a Line) -> Row<'a> {
 mod tests {
     use serde_json::Value;
 
+    use super::super::Leaks;
     use super::super::testing::{at, report};
-    use super::super::{IncompleteAudit, Leaks};
     use super::*;
 
     fn document(view: &ReportView) -> Value {

@@ -4,8 +4,9 @@
 
 use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Line, ReportView, open_tally, sparkline};
+use super::{ClusterReport, ReportView, open_tally, sparkline};
 use crate::model::Time;
+use crate::model::row::{Ending, Episode};
 use crate::render::escape::escape;
 
 /// So many rows of one code in one table.
@@ -60,7 +61,7 @@ fn verdict(cluster: &ClusterReport) -> String {
     }
 }
 
-fn section(name: &str, lines: &[Line], out: &mut dyn Write) -> Result<()> {
+fn section(name: &str, lines: &[Episode], out: &mut dyn Write) -> Result<()> {
     if lines.is_empty() {
         return Ok(());
     }
@@ -68,23 +69,31 @@ fn section(name: &str, lines: &[Line], out: &mut dyn Write) -> Result<()> {
     writeln!(out, "\n### {title}: {}\n", lines.len())?;
     writeln!(out, "| code | severity | subject | what | since | audits | ended |")?;
     writeln!(out, "|---|---|---|---|---|---|---|")?;
-    for same in lines.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
+    for same in lines.chunk_by(|a, b| a.finding.is_told_with(&b.finding)) {
         same.iter().take(ROWS).try_for_each(|line| row(line, out))?;
         if let Some(first) = same.first().filter(|_| same.len() > ROWS) {
-            writeln!(out, "| {} | {} | … {} more | | | | |", first.code, first.severity, same.len() - ROWS)?;
+            writeln!(
+                out,
+                "| {} | {} | … {} more | | | | |",
+                first.finding.code,
+                first.finding.severity,
+                same.len() - ROWS
+            )?;
         }
     }
     Ok(())
 }
 
-fn row(line: &Line, out: &mut dyn Write) -> Result<()> {
-    let ended = line.ended.map(|e| match e.how {
-        How::Released(Some(id)) => format!("released (release {id}) {}", e.at),
-        how => format!("{} {}", how.word(), e.at),
-    });
-    let ended = ended.unwrap_or_else(|| if line.input_missing { "input missing".to_owned() } else { String::new() });
-    let (subject, what) = (code(&line.subject), text(&line.summary));
-    let (code, severity, since, audits) = (line.code, line.severity, line.first_seen, line.audits_seen);
+fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
+    let ended = match (line.ended, &line.ending) {
+        (Some(seen), Ending::Released(Some(id))) => format!("released (release {id}) {}", seen.at),
+        (Some(seen), ending) => format!("{} {}", text(ending.word()), seen.at),
+        (None, Ending::InputMissing) => "input missing".to_owned(),
+        (None, _) => String::new(),
+    };
+    let finding = &line.finding;
+    let (subject, what) = (code(&finding.subject), text(&finding.summary));
+    let (code, severity, since, audits) = (finding.code, finding.severity, line.opened.at, line.audits_seen);
     writeln!(out, "| {code} | {severity} | {subject} | {what} | {since} | {audits} | {ended} |")
 }
 
@@ -97,7 +106,7 @@ fn leaks(cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "\n### Leaks that began: {}{rate}\n", cluster.leaks.began.len())?;
     writeln!(out, "| node | leaks | most in the hour from | reboot |\n|---|---|---|---|")?;
     for row in rows.iter().take(ROWS) {
-        let reboot = row.reboot.map(|(r, n)| format!("{} to {}, may explain {n}", r.before, r.after));
+        let reboot = row.reboot.map(|(r, n)| format!("{} to {}, may explain {n}", r.before.at, r.after.at));
         let node = row.node.map(code).unwrap_or_default();
         let (hour, number): (Time, u64) = row.peak;
         writeln!(out, "| {node} | {} | {hour} ({number}) | {} |", row.count, reboot.unwrap_or_default())?;
@@ -107,7 +116,8 @@ fn leaks(cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
 
 fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
-    let known: Vec<_> = cluster.pools.iter().filter_map(|p| Some((p, p.points.first()?, p.points.last()?))).collect();
+    let known: Vec<_> =
+        cluster.pools.iter().filter_map(|p| Some((p, p.points.first()?.1, p.points.last()?.1))).collect();
     if known.is_empty() {
         return Ok(());
     }
@@ -208,8 +218,8 @@ mod tests {
     #[test]
     fn every_row_has_the_cells_of_its_table() {
         let mut view = report();
-        view.clusters[0].new[0].subject = "a|b`c".to_owned();
-        view.clusters[0].new[0].summary = "x|y".to_owned();
+        view.clusters[0].new[0].finding.subject = "a|b`c".to_owned();
+        view.clusters[0].new[0].finding.summary = "x|y".to_owned();
         let mut wanted = 0;
         let written = written(&view);
         for row in written.lines().filter(|row| row.starts_with('|')) {

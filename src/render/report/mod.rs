@@ -13,8 +13,11 @@ mod trends;
 
 use std::collections::HashSet;
 
+use serde::Serialize;
+
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
+use crate::model::row::{Ending, Episode, PoolNumbers, Reboot};
 use crate::model::{Code, Severity, Time};
 
 pub use sums::{Leaks, NodeLeaks, sparkline};
@@ -47,85 +50,23 @@ pub struct ClusterReport {
     pub incomplete: Vec<IncompleteAudit>,
     /// Stretches without an audit that are longer than the usual distance between two.
     pub gaps: Vec<(Time, Time)>,
-    pub new: Vec<Line>,
-    pub ongoing: Vec<Line>,
-    pub came_back: Vec<Line>,
+    pub new: Vec<Episode>,
+    pub ongoing: Vec<Episode>,
+    pub came_back: Vec<Episode>,
     /// Open, as far as anybody knows: the last audit could not look.
-    pub not_looked_at: Vec<Line>,
-    pub ended: Vec<Line>,
+    pub not_looked_at: Vec<Episode>,
+    pub ended: Vec<Episode>,
     pub leaks: Leaks,
     pub reboots: Vec<Reboot>,
     pub pools: Vec<PoolTrend>,
 }
 
 /// An audit in which something could not be read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct IncompleteAudit {
     pub id: i64,
     pub at: Time,
     pub why: String,
-}
-
-/// One finding, or one episode of it.
-#[derive(Clone, Debug)]
-pub struct Line {
-    pub code: Code,
-    pub name: &'static str,
-    pub severity: Severity,
-    /// [`crate::model::SubjectKind::word`].
-    pub kind: String,
-    pub subject: String,
-    pub summary: String,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
-    pub root: Option<(Code, String)>,
-    pub first_seen: Time,
-    pub last_seen: Time,
-    pub audits_seen: u64,
-    pub episode: u64,
-    pub ended: Option<Ended>,
-    /// The last audit could not look at it.
-    pub input_missing: bool,
-}
-
-/// How and when a finding ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ended {
-    pub at: Time,
-    pub how: How,
-}
-
-/// The different ways to end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum How {
-    /// It went by itself.
-    Resolved,
-    /// By a release of ours: its number.
-    Released(Option<i64>),
-    /// Another version or scope judges otherwise: nobody can say that the cluster changed.
-    RuleChanged,
-}
-
-impl How {
-    /// The word in JSON.
-    pub const fn word(self) -> &'static str {
-        match self {
-            How::Resolved => "resolved",
-            How::Released(_) => "released",
-            How::RuleChanged => "rule changed",
-        }
-    }
-}
-
-/// A node's bootID changed between two audits.
-#[derive(Clone, Debug)]
-pub struct Reboot {
-    pub node: String,
-    /// The last audit with the old one.
-    pub before: Time,
-    /// The first audit with the new one.
-    pub after: Time,
 }
 
 /// How full a pool was, oldest first; the first point may lie before the window: it was so when the window began.
@@ -133,47 +74,22 @@ pub struct Reboot {
 pub struct PoolTrend {
     pub name: String,
     pub cidr: String,
-    pub points: Vec<PoolPoint>,
-}
-
-/// A pool from one audit on. Numbers of addresses end at 2^63 - 1.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct PoolPoint {
-    pub at: Time,
-    pub addresses: i64,
-    pub allocated: i64,
-    pub in_use: i64,
-    pub leaked: i64,
-    pub cooling: i64,
-    pub free: i64,
-    pub blocks: i64,
-    pub free_blocks: i64,
-}
-
-impl Line {
-    /// The word in JSON for how it stands.
-    pub fn state(&self) -> &'static str {
-        match self.ended {
-            Some(ended) => ended.how.word(),
-            None if self.input_missing => "input missing",
-            None => "open",
-        }
-    }
+    pub points: Vec<(Time, PoolNumbers)>,
 }
 
 impl ClusterReport {
     /// Puts a finding where it belongs in a report from `since` to `until`.
-    pub fn file(&mut self, mut line: Line, since: Time, until: Time) {
+    pub fn file(&mut self, mut line: Episode, since: Time, until: Time) {
         if line.ended.is_some_and(|e| e.at > until) {
-            line.ended = None;
+            (line.ended, line.ending) = (None, Ending::Open);
         }
         let list = if line.ended.is_some() {
             &mut self.ended
-        } else if line.input_missing {
+        } else if line.ending == Ending::InputMissing {
             &mut self.not_looked_at
-        } else if line.first_seen < since {
+        } else if line.opened.at < since {
             &mut self.ongoing
-        } else if line.episode > 1 {
+        } else if line.number > 1 {
             &mut self.came_back
         } else {
             &mut self.new
@@ -182,12 +98,12 @@ impl ClusterReport {
     }
 
     /// Everything that is open at the end of the window.
-    pub fn open(&self) -> impl Iterator<Item = &Line> {
+    pub fn open(&self) -> impl Iterator<Item = &Episode> {
         [&self.new, &self.came_back, &self.ongoing, &self.not_looked_at].into_iter().flatten()
     }
 
     /// The lists with the words that head them in JSON, what needs eyes first.
-    pub fn sections(&self) -> [(&'static str, &[Line]); 5] {
+    pub fn sections(&self) -> [(&'static str, &[Episode]); 5] {
         [
             ("new", &self.new),
             ("came back", &self.came_back),
@@ -199,7 +115,7 @@ impl ClusterReport {
 
     /// Code and subject of everything open: what names one of them as its root is explained by it.
     fn roots(&self) -> HashSet<(Code, &str)> {
-        self.open().map(|line| (line.code, line.subject.as_str())).collect()
+        self.open().map(|line| (line.finding.code, line.finding.subject.as_str())).collect()
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.
@@ -207,6 +123,7 @@ impl ClusterReport {
         let lists = [&mut self.new, &mut self.ongoing, &mut self.came_back, &mut self.not_looked_at, &mut self.ended];
         for lines in lists {
             lines.sort_by(|a, b| {
+                let (a, b) = (&a.finding, &b.finding);
                 (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| natural(&a.subject, &b.subject))
             });
         }
@@ -217,7 +134,7 @@ impl ClusterReport {
 /// counted; empty when nothing is open.
 fn open_tally(cluster: &ClusterReport) -> String {
     let roots = cluster.roots();
-    let open = |severity| cluster.open().filter(|l| l.severity == severity && !is_explained(l, &roots)).count();
+    let open = |severity| cluster.open().filter(|l| l.finding.severity == severity && !is_explained(l, &roots)).count();
     let word = |n: usize, s: Severity| if n == 1 || s == Severity::Critical { "" } else { "s" };
     let counts = Severity::WORST_FIRST.into_iter().map(|s| (open(s), s)).filter(|(n, _)| *n > 0);
     counts.map(|(n, s)| format!("{n} {s}{}", word(n, s))).collect::<Vec<_>>().join(", ")
@@ -225,14 +142,14 @@ fn open_tally(cluster: &ClusterReport) -> String {
 
 /// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
 /// that a root is never milder.
-fn is_explained(line: &Line, roots: &HashSet<(Code, &str)>) -> bool {
-    line.root.as_ref().is_some_and(|(code, subject)| roots.contains(&(*code, subject.as_str())))
+fn is_explained(line: &Episode, roots: &HashSet<(Code, &str)>) -> bool {
+    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, root.id.as_str())))
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
 /// anything or the last one was incomplete.
 pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
-    let worst = clusters.iter().flat_map(ClusterReport::open).map(|line| line.severity).max();
+    let worst = clusters.iter().flat_map(ClusterReport::open).map(|line| line.finding.severity).max();
     let silent = |c: &ClusterReport| c.audits == 0 || c.incomplete.last().is_some_and(|i| Some(i.at) == c.last_audit);
     let incomplete = clusters.is_empty() || clusters.iter().any(silent);
     decide(Course { worst, incomplete, failed: false }, fail_on)
@@ -263,7 +180,7 @@ pub fn gaps(audits: &[Time], since: Time, until: Time) -> Vec<(Time, Time)> {
 mod tests {
     use std::time::Duration;
 
-    use super::testing::{at, line, report};
+    use super::testing::{at, line, report, seen};
     use super::*;
 
     #[test]
@@ -275,12 +192,12 @@ mod tests {
         let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() };
         let blind = ClusterReport { incomplete: vec![unread], ..quiet.clone() };
         assert_eq!(exit(&[blind], FailOn::default()), Exit::Incomplete);
-        let ended = Ended { at: at(2), how: How::Resolved };
-        let ended = Line { ended: Some(ended), ..line(101, Severity::Critical, "10.0.0.1") };
+        let ended =
+            Episode { ending: Ending::Resolved, ended: Some(seen(2)), ..line(101, Severity::Critical, "10.0.0.1") };
         let mut over = quiet.clone();
         over.file(ended, at(0), at(9));
         assert_eq!(exit(&[over], FailOn::default()), Exit::Clean);
-        let missing = Line { input_missing: true, ..line(101, Severity::Critical, "10.0.0.1") };
+        let missing = Episode { ending: Ending::InputMissing, ..line(101, Severity::Critical, "10.0.0.1") };
         let mut hidden = quiet;
         hidden.file(missing, at(0), at(9));
         assert_eq!(exit(&[hidden], FailOn::default()), Exit::Findings, "what nobody looked at is not over");
@@ -288,30 +205,33 @@ mod tests {
 
     #[test]
     fn every_finding_is_filed_once_by_how_it_stood_at_the_end() {
-        let ended = |hour| Some(Ended { at: at(hour), how: How::Resolved });
         let base = line(110, Severity::Error, "10.0.0.1");
         let table = [
-            // first seen, episode, input missing, ended -> section
-            (1, 1, false, None, "ongoing"),
-            (5, 1, false, None, "new"),
-            (5, 2, false, None, "came back"),
-            (1, 2, false, None, "ongoing"),
-            (5, 1, true, None, "not looked at"),
-            (1, 1, false, ended(6), "ended"),
-            (5, 1, false, ended(6), "ended"),
-            (5, 1, false, ended(11), "new"),
+            // first seen, episode, how it stands, ended -> section
+            (1, 1, Ending::Open, None, "ongoing"),
+            (5, 1, Ending::Open, None, "new"),
+            (5, 2, Ending::Open, None, "came back"),
+            (1, 2, Ending::Open, None, "ongoing"),
+            (5, 1, Ending::InputMissing, None, "not looked at"),
+            (1, 1, Ending::Resolved, Some(6), "ended"),
+            (5, 1, Ending::Resolved, Some(6), "ended"),
+            (5, 1, Ending::Other("forgiven".into()), Some(6), "ended"),
+            (5, 1, Ending::Resolved, Some(11), "new"),
         ];
-        for (first, episode, input_missing, ended, section) in table {
+        for (first, number, ending, ended, section) in table {
             let mut report = ClusterReport::default();
-            report.file(Line { first_seen: at(first), episode, input_missing, ended, ..base.clone() }, at(4), at(10));
+            let ended = ended.map(seen);
+            report.file(Episode { opened: seen(first), number, ending, ended, ..base.clone() }, at(4), at(10));
             let filed: Vec<_> = report.sections().into_iter().filter(|(_, lines)| !lines.is_empty()).collect();
-            assert_eq!((filed.len(), filed[0].0), (1, section), "{first} {episode} {ended:?}");
+            assert_eq!((filed.len(), filed[0].0), (1, section), "{first} {number} {ended:?}");
+            let is_open = section != "ended";
+            assert_eq!(filed[0].1[0].ended.is_none(), is_open, "{first} {number} {ended:?}");
         }
     }
 
     #[test]
     fn lists_are_in_the_one_order() {
-        let subjects: Vec<_> = report().clusters[0].new.iter().map(|l| l.subject.clone()).collect();
+        let subjects: Vec<_> = report().clusters[0].new.iter().map(|l| l.finding.subject.clone()).collect();
         assert_eq!(subjects, ["10.0.0.9", "10.0.0.10"]);
     }
 

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{PoolPoint, PoolTrend, Reboot};
+use super::PoolTrend;
 use crate::checks::natural;
 use crate::model::Time;
+use crate::model::row::Reboot;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A leak counts after the grace of a quarter of an hour, and is seen by an audit some time later.
@@ -76,8 +77,8 @@ impl Leaks {
 
 /// How many of these leaks a reboot explains: they were first seen when the node was down or shortly after.
 fn after(reboot: &Reboot, leaks: &[Time]) -> u64 {
-    let until = reboot.after.plus(AFTER_A_REBOOT);
-    leaks.iter().filter(|at| **at > reboot.before && **at <= until).count() as u64
+    let until = reboot.after.at.plus(AFTER_A_REBOOT);
+    leaks.iter().filter(|at| **at > reboot.before.at && **at <= until).count() as u64
 }
 
 fn peak(times: &[Time]) -> (Time, u64) {
@@ -100,20 +101,20 @@ impl PoolTrend {
     /// `until`; one value where there is nothing between.
     pub fn over(&self, since: Time, until: Time, cells: usize) -> Vec<i64> {
         let Some(first) = self.points.first() else { return Vec::new() };
-        let start = since.max(first.at);
+        let start = since.max(first.0);
         let length = i128::from(until.0) - i128::from(start.0);
         let cells = if length <= 0 { 1 } else { cells.max(1) };
         let moment = |i: usize| i128::from(start.0) + length.max(0) * (i as i128 + 1) / cells as i128;
-        let held = |at: i128| self.points.iter().rev().find(|p| i128::from(p.at.0) <= at).unwrap_or(first);
-        (0..cells).map(|i| held(moment(i)).allocated).collect()
+        let held = |at: i128| self.points.iter().rev().find(|(from, _)| i128::from(from.0) <= at).unwrap_or(first);
+        (0..cells).map(|i| held(moment(i)).1.allocated).collect()
     }
 
     /// When it is full if it goes on as between `since` and `until`; `None` when it does not grow, when that was less
     /// than an hour, or when it is years away.
     pub fn full_in(&self, since: Time, until: Time) -> Option<Duration> {
         const FAR: f64 = 365.0 * 86_400.0;
-        let (first, last): (&PoolPoint, &PoolPoint) = (self.points.first()?, self.points.last()?);
-        let watched = until.since(since.max(first.at));
+        let ((from, first), (_, last)) = (self.points.first()?, self.points.last()?);
+        let watched = until.since(since.max(*from));
         let grown = last.allocated.saturating_sub(first.allocated);
         if grown <= 0 || watched < HOUR {
             return None;
@@ -136,6 +137,7 @@ pub fn sparkline(values: &[i64]) -> String {
 mod tests {
     use super::super::testing::{at, report};
     use super::*;
+    use crate::model::row::{AuditAt, PoolNumbers};
 
     #[test]
     fn a_reboot_is_put_beside_the_burst_that_it_explains() {
@@ -144,7 +146,9 @@ mod tests {
         let mut began = vec![(at(0), one.clone()), (at(9), one.clone()), (at(5), two.clone()), (at(1), None)];
         began.extend((0..5).map(|n| (minutes(4, n), one.clone())));
         let leaks = Leaks { began, found_at_first: 3, watched: HOUR * 9 };
-        let reboot = |node: &str, before, after| Reboot { node: node.to_owned(), before, after };
+        let seen = |at| AuditAt { audit: 1, at };
+        let reboot =
+            |node: &str, before, after| Reboot { node: node.to_owned(), before: seen(before), after: seen(after) };
         let reboots =
             [reboot("node-1", minutes(2, 30), at(3)), reboot("node-1", at(10), at(11)), reboot("node-2", at(5), at(6))];
         let rows = leaks.by_node(&reboots);
@@ -153,7 +157,7 @@ mod tests {
             [(Some("node-1"), 7), (None, 1), (Some("node-2"), 1)]
         );
         assert_eq!(rows[0].peak, (hour_of(at(4)), 5));
-        assert_eq!(rows[0].reboot.map(|(r, n)| (r.after, n)), Some((at(3), 5)));
+        assert_eq!(rows[0].reboot.map(|(r, n)| (r.after.at, n)), Some((at(3), 5)));
         assert!(rows[2].reboot.is_none(), "seen before the node was known to be down");
         assert_eq!(leaks.per_hour(), Some(1.0));
         assert_eq!(leaks.by_hour().iter().map(|(_, _, n)| n).sum::<u64>(), 9);
@@ -177,8 +181,8 @@ mod tests {
             name: "default".to_owned(),
             cidr: "10.0.0.0/24".to_owned(),
             points: vec![
-                PoolPoint { at: at(0), allocated: 100, ..PoolPoint::default() },
-                PoolPoint { at: at(5), allocated, free, ..PoolPoint::default() },
+                (at(0), PoolNumbers { allocated: 100, ..PoolNumbers::default() }),
+                (at(5), PoolNumbers { allocated, free, ..PoolNumbers::default() }),
             ],
         };
         assert_eq!(trend(110, 20).full_in(at(0), at(10)), Some(HOUR * 20));

@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
-use super::{ClusterReport, How, Line, ReportView, is_explained, open_tally, trends};
-use crate::checks::natural;
-use crate::model::{Severity, SubjectKind, Time};
+use super::{ClusterReport, ReportView, is_explained, open_tally, trends};
+use crate::checks::{self, natural};
+use crate::model::row::{Ending, Episode, FindingRow};
+use crate::model::{Code, Severity, Time};
 use crate::render::age::{age, moment};
 use crate::render::table::counted;
 use crate::render::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, fitting, short_ids, style_of};
@@ -23,7 +24,7 @@ const HANG: usize = 7;
 
 /// How to print.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct ReportOptions {
     pub color: bool,
     pub width: usize,
     pub all: bool,
@@ -33,7 +34,7 @@ pub struct Options {
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write(view: &ReportView, options: Options, out: &mut dyn Write) -> Result<()> {
+pub fn write(view: &ReportView, options: ReportOptions, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, options.width, options.color);
     if view.clusters.is_empty() {
@@ -51,7 +52,7 @@ pub fn write(view: &ReportView, options: Options, out: &mut dyn Write) -> Result
     out.flush()
 }
 
-fn one(view: &ReportView, cluster: &ClusterReport, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper: &mut Paper<'_>) -> Result<()> {
     verdict(cluster, paper)?;
     paper.paragraph(0, 2, &head(view, cluster))?;
     for sentence in trust(view, cluster) {
@@ -68,7 +69,7 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: Options, paper: &mut
 fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
     let roots = cluster.roots();
     let open = open_tally(cluster);
-    let text = match (cluster.audits, cluster.open().map(|l| l.severity).max()) {
+    let text = match (cluster.audits, cluster.open().map(|l| l.finding.severity).max()) {
         (0, None) => Text::new().field(BOLD, "No audit in this time: nobody looked."),
         (0, Some(_)) => Text::new()
             .field(BOLD, "No audit in this time: nobody looked. Open before:")
@@ -78,7 +79,7 @@ fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
     };
     let sections = cluster.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
     // As the counts before them: what another open finding explains is not counted.
-    let shown = |lines: &[Line]| lines.iter().filter(|l| !is_explained(l, &roots)).count();
+    let shown = |lines: &[Episode]| lines.iter().filter(|l| !is_explained(l, &roots)).count();
     let moved: Vec<String> = sections
         .map(|(name, lines)| (shown(lines), name))
         .filter(|(number, _)| *number > 0)
@@ -130,10 +131,10 @@ fn trust(view: &ReportView, cluster: &ClusterReport) -> Vec<String> {
 
 fn section(
     name: &str,
-    lines: &[Line],
+    lines: &[Episode],
     cluster: &ClusterReport,
     view: &ReportView,
-    options: Options,
+    options: ReportOptions,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
     if lines.is_empty() {
@@ -146,8 +147,8 @@ fn section(
     };
     paper.paragraph(0, 0, &Text::new().field(BOLD, &title))?;
     let roots = cluster.roots();
-    let shown: Vec<&Line> = lines.iter().filter(|l| options.all || !is_explained(l, &roots)).collect();
-    for same in shown.chunk_by(|a, b| (a.severity, a.code) == (b.severity, b.code)) {
+    let shown: Vec<&Episode> = lines.iter().filter(|l| options.all || !is_explained(l, &roots)).collect();
+    for same in shown.chunk_by(|a, b| a.finding.is_told_with(&b.finding)) {
         if same.len() > FEW && !options.all {
             group(same, view, paper)?;
         } else {
@@ -161,66 +162,70 @@ fn section(
     Ok(())
 }
 
-fn name(line: &Line) -> Text {
-    Text::new().field(style_of(line.severity).bold(), &line.code.to_string()).then(BOLD, line.name)
+fn name(finding: &FindingRow) -> Text {
+    let code = finding.code;
+    Text::new().field(style_of(finding.severity).bold(), &code.to_string()).then(BOLD, checks::name(code))
 }
 
-fn finding(line: &Line, view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
-    let mut text = name(line).whole(BOLD, &line.subject).field(PLAIN, &short_ids(&line.summary));
-    if let Some(node) = line.node.as_ref().filter(|node| !line.summary.contains(node.as_str())) {
+fn finding(line: &Episode, view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
+    let told = &line.finding;
+    let mut text = name(told).whole(BOLD, &told.subject).field(PLAIN, &short_ids(&told.summary));
+    if let Some(node) = told.node.as_ref().filter(|node| !told.summary.contains(node.as_str())) {
         text = text.then(DIM, &format!("(on {node})"));
     }
     paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, view)))
 }
 
-fn life(line: &Line, view: &ReportView) -> String {
+fn life(line: &Episode, view: &ReportView) -> String {
     let when = |at: Time| moment(at, view.now);
     let audits = if line.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", line.audits_seen) };
-    let since = format!("since {}, {audits}", when(line.first_seen));
-    let again = if line.episode > 1 { format!(", {}. time", line.episode) } else { String::new() };
-    let end = match line.ended {
-        Some(ended) => format!("; {} by {}", how(ended.how), when(ended.at)),
-        None if line.input_missing => format!("; last seen {}", when(line.last_seen)),
-        None => String::new(),
+    let since = format!("since {}, {audits}", when(line.opened.at));
+    let again = if line.number > 1 { format!(", {}. time", line.number) } else { String::new() };
+    let end = match (line.ended, &line.ending) {
+        (Some(seen), Ending::Released(Some(id))) => format!("; released by us (release {id}) by {}", when(seen.at)),
+        (Some(seen), ending) => format!("; {} by {}", how(ending), when(seen.at)),
+        (None, Ending::InputMissing) => format!("; last seen {}", when(line.last_seen.at)),
+        (None, _) => String::new(),
     };
     format!("{since}{again}{end}")
 }
 
-fn how(how: How) -> String {
-    match how {
-        How::Resolved => "gone".to_owned(),
-        How::Released(Some(id)) => format!("released by us (release {id})"),
-        How::Released(None) => "released by us".to_owned(),
-        How::RuleChanged => "judged otherwise now".to_owned(),
+fn how(ending: &Ending) -> &str {
+    match ending {
+        Ending::Resolved => "gone",
+        Ending::Released(_) => "released by us",
+        Ending::RuleChanged => "judged otherwise now",
+        other => other.word(),
     }
 }
 
 /// Many findings of one code as one paragraph.
-fn group(lines: &[&Line], view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
+fn group(lines: &[&Episode], view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
     let Some(first) = lines.first() else { return Ok(()) };
-    let mut title = match SubjectKind::ALL.into_iter().find(|kind| kind.word() == first.kind) {
+    let first = &first.finding;
+    let mut title = match first.kind.known() {
         Some(kind) => counted(lines.len(), kind),
         None => format!("{} findings", lines.len()),
     };
     title.push_str(&places(lines));
-    let oldest = lines.iter().map(|l| l.first_seen).min().unwrap_or_default();
+    let oldest = lines.iter().map(|l| l.opened.at).min().unwrap_or_default();
     let since = Text::new().whole(DIM, &format!("since {}", moment(oldest, view.now)));
     paper.with_right(0, HANG, &name(first).field(PLAIN, &title), &since)?;
     let ends = ends(lines);
     if !ends.is_empty() {
         paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends))?;
     }
-    let ids = || lines.iter().take(FIRST).map(|l| l.subject.as_str());
+    let ids = || lines.iter().take(FIRST).map(|l| l.finding.subject.as_str());
     let number = fitting(ids(), paper.width, HANG, LINES).max(1);
     let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, id));
     let text = text.whole(DIM, &format!("… {} more", lines.len() - number));
-    paper.with_right(HANG, HANG, &text, &Text::new().whole(COMMAND, &see_all(first, view)))
+    paper.with_right(HANG, HANG, &text, &Text::new().whole(COMMAND, &see_all(first.code, view)))
 }
 
 /// ` on 4 nodes, 60 of them on slave-96`
-fn places(lines: &[&Line]) -> String {
+fn places(lines: &[&Episode]) -> String {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for node in lines.iter().filter_map(|l| l.node.as_deref()) {
+    for node in lines.iter().filter_map(|l| l.finding.node.as_deref()) {
         *counts.entry(node).or_default() += 1;
     }
     let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| natural(b, a)));
@@ -236,13 +241,10 @@ fn places(lines: &[&Line]) -> String {
 }
 
 /// `60 gone, 3 released by us`, of what has ended.
-fn ends(lines: &[&Line]) -> String {
-    let mut counts: Vec<(String, usize)> = Vec::new();
-    for ended in lines.iter().filter_map(|l| l.ended) {
-        let word = how(match ended.how {
-            How::Released(_) => How::Released(None),
-            other => other,
-        });
+fn ends(lines: &[&Episode]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for line in lines.iter().filter(|l| l.ended.is_some()) {
+        let word = how(&line.ending);
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, number)) => *number += 1,
             None => counts.push((word, 1)),
@@ -251,14 +253,14 @@ fn ends(lines: &[&Line]) -> String {
     counts.iter().map(|(word, number)| format!("{number} {word}")).collect::<Vec<_>>().join(", ")
 }
 
-fn see_all(line: &Line, view: &ReportView) -> String {
+fn see_all(code: Code, view: &ReportView) -> String {
     let second = |at: Time| Time(at.0.div_euclid(1_000_000_000).saturating_mul(1_000_000_000));
     let mut flags = vec![format!("--since {}", second(view.since))];
     if view.until < view.now {
         flags.push(format!("--until {}", view.until));
     }
     flags.extend(view.narrowed_by.iter().filter(|flag| !flag.starts_with("--code ")).cloned());
-    format!("ipaudit report {} --code {} --all", flags.join(" "), line.code)
+    format!("ipaudit report {} --code {} --all", flags.join(" "), code)
 }
 
 #[cfg(test)]

@@ -3,37 +3,47 @@
 use std::time::Duration;
 
 use super::*;
+use crate::model::row::{AuditAt, FindingRow};
+use crate::model::{Root, State, SubjectKind};
 
 pub fn at(hour: i64) -> Time {
     Time(1_795_500_000_000_000_000 + hour * 3_600_000_000_000)
 }
 
-pub fn line(code: u16, severity: Severity, subject: &str) -> Line {
-    Line {
+pub fn seen(hour: i64) -> AuditAt {
+    AuditAt { audit: hour, at: at(hour) }
+}
+
+pub fn line(code: u16, severity: Severity, subject: &str) -> Episode {
+    let finding = FindingRow {
         code: Code(code),
-        name: crate::checks::find(Code(code)).map_or("", |check| check.name),
-        severity,
-        kind: "address".to_owned(),
+        kind: SubjectKind::Address.into(),
         subject: subject.to_owned(),
+        severity,
+        state: State::Confirmed.into(),
         summary: "pod shop/web-0 does not exist".to_owned(),
+        root: None,
         node: Some("node-1".to_owned()),
         namespace: Some("shop".to_owned()),
         pool: None,
-        root: None,
-        first_seen: at(1),
-        last_seen: at(9),
+    };
+    Episode {
+        id: 1,
+        finding,
+        number: 1,
+        opened: seen(1),
+        last_seen: seen(9),
         audits_seen: 33,
-        episode: 1,
         ended: None,
-        input_missing: false,
+        ending: Ending::Open,
     }
 }
 
 /// Two new, one ongoing that explains another, one that came back under an ugly name, one nobody looked at, one
 /// that was released.
 pub fn report() -> ReportView {
-    let released = Some(Ended { at: at(5), how: How::Released(Some(7)) });
-    let root = Some((Code(101), "10.0.0.1".to_owned()));
+    let mut explained = line(102, Severity::Critical, "10.0.0.1");
+    explained.finding.root = Some(Root { code: Code(101), id: "10.0.0.1".to_owned() });
     let mut cluster = ClusterReport {
         guid: "6f1c2a9e0000".to_owned(),
         kubernetes_uids: vec!["uid-1".to_owned()],
@@ -41,32 +51,35 @@ pub fn report() -> ReportView {
         first_audit: Some(at(0)),
         last_audit: Some(at(10)),
         new: vec![line(110, Severity::Error, "10.0.0.10"), line(110, Severity::Error, "10.0.0.9")],
-        ongoing: vec![
-            line(101, Severity::Critical, "10.0.0.1"),
-            Line { root, ..line(102, Severity::Critical, "10.0.0.1") },
-        ],
-        came_back: vec![Line { episode: 2, ..line(201, Severity::Warning, "k8s-pod-network.\u{202e}x\r") }],
-        not_looked_at: vec![Line { input_missing: true, ..line(114, Severity::Note, "10.0.0.77") }],
-        ended: vec![Line { ended: released, ..line(110, Severity::Error, "10.0.0.4") }],
+        ongoing: vec![line(101, Severity::Critical, "10.0.0.1"), explained],
+        came_back: vec![Episode { number: 2, ..line(201, Severity::Warning, "k8s-pod-network.\u{202e}x\r") }],
+        not_looked_at: vec![Episode { ending: Ending::InputMissing, ..line(114, Severity::Note, "10.0.0.77") }],
+        ended: vec![Episode {
+            ended: Some(seen(5)),
+            ending: Ending::Released(Some(7)),
+            ..line(110, Severity::Error, "10.0.0.4")
+        }],
         leaks: Leaks {
             began: vec![(at(2), Some("node-1".to_owned())), (at(2), Some("node-1".to_owned()))],
             found_at_first: 1,
             watched: Duration::from_secs(36_000),
         },
-        reboots: vec![Reboot { node: "node-1".to_owned(), before: at(1), after: at(2) }],
+        reboots: vec![Reboot { node: "node-1".to_owned(), before: seen(1), after: seen(2) }],
         pools: vec![PoolTrend {
             name: "default".to_owned(),
             cidr: "10.0.0.0/16".to_owned(),
             points: (0..4)
-                .map(|i| PoolPoint {
-                    at: at(i),
-                    addresses: 65_536,
-                    allocated: 10 * i,
-                    leaked: i,
-                    free: 65_000,
-                    blocks: 1024,
-                    free_blocks: 9,
-                    ..PoolPoint::default()
+                .map(|i| {
+                    let numbers = PoolNumbers {
+                        addresses: 65_536,
+                        allocated: 10 * i,
+                        leaked: i,
+                        free: 65_000,
+                        blocks: 1024,
+                        free_blocks: 9,
+                        ..PoolNumbers::default()
+                    };
+                    (at(i), numbers)
                 })
                 .collect(),
         }],

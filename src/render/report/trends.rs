@@ -52,7 +52,7 @@ fn of_node(row: &NodeLeaks<'_>, view: &ReportView) -> Text {
         text = text.field(DIM, &format!("{all} in the hour from {}", when(hour)));
     }
     if let Some((reboot, number)) = row.reboot {
-        let ends = format!("rebooted between {} and {}", when(reboot.before), when(reboot.after));
+        let ends = format!("rebooted between {} and {}", when(reboot.before.at), when(reboot.after.at));
         text = text.field(PLAIN, &format!("{ends}, which may explain {number}"));
     }
     text
@@ -75,7 +75,7 @@ pub fn pools(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) 
 
 fn trend(pool: &PoolTrend, since: Time, end: Time) -> Text {
     let text = Text::new().whole(PLAIN, &pool.cidr).field(DIM, &pool.name);
-    let (Some(first), Some(last)) = (pool.points.first(), pool.points.last()) else { return text };
+    let (Some((_, first)), Some((_, last))) = (pool.points.first(), pool.points.last()) else { return text };
     let percent = i128::from(last.allocated) * 100 / i128::from(last.addresses.max(1));
     let grown = last.allocated.saturating_sub(first.allocated);
     let changed = if grown == 0 { "unchanged".to_owned() } else { format!("{grown:+}") };

@@ -6,7 +6,7 @@ use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::model::{Input, InputState, Severity};
 use crate::render::number::number;
-use crate::render::{AuditView, NodeRow, PoolRow};
+use crate::render::{AuditView, NodeFill, PoolRow};
 
 /// The indent of what belongs to a pool or node.
 const INDENT: usize = 2;
@@ -89,7 +89,7 @@ fn write_nodes(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) ->
     Ok(())
 }
 
-fn node_line(node: &NodeRow, column: usize) -> Text {
+fn node_line(node: &NodeFill, column: usize) -> Text {
     let blocks = match (node.ipv4_blocks, node.ipv6_blocks) {
         (v4, 0) => format!("{v4} blocks"),
         (v4, v6) => format!("{v4}+{v6} blocks"),

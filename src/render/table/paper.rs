@@ -28,14 +28,14 @@ pub const fn style_of(severity: Severity) -> Style {
 
 /// One word: what is never broken.
 #[derive(Clone, Debug)]
-struct Word {
+struct StyledWord {
     text: String,
     style: Style,
     /// Blanks before it, unless it opens a line.
     gap: usize,
 }
 
-impl Word {
+impl StyledWord {
     /// In characters; Kubernetes' and Calico's names are ASCII, so wide characters are not counted as two.
     fn width(&self) -> usize {
         self.text.chars().count()
@@ -44,7 +44,7 @@ impl Word {
 
 /// Text that will be wrapped.
 #[derive(Clone, Debug, Default)]
-pub struct Text(Vec<Word>);
+pub struct Text(Vec<StyledWord>);
 
 impl Text {
     /// No words yet.
@@ -86,7 +86,7 @@ impl Text {
     #[must_use]
     pub fn whole(mut self, style: Style, text: &str) -> Text {
         if !text.is_empty() {
-            self.0.push(Word { text: escape(text).into_owned(), style, gap: 2 });
+            self.0.push(StyledWord { text: escape(text).into_owned(), style, gap: 2 });
         }
         self
     }
@@ -110,7 +110,7 @@ impl Text {
 
     fn words(mut self, style: Style, text: &str, mut gap: usize) -> Text {
         for word in text.split(' ').filter(|w| !w.is_empty()) {
-            self.0.push(Word { text: escape(word).into_owned(), style, gap });
+            self.0.push(StyledWord { text: escape(word).into_owned(), style, gap });
             gap = 1;
         }
         self
@@ -174,7 +174,7 @@ impl<'w> Paper<'w> {
     }
 
     /// Writes a word behind `gap` blanks; returns the columns taken.
-    fn word(&mut self, word: &Word, gap: usize) -> Result<usize> {
+    fn word(&mut self, word: &StyledWord, gap: usize) -> Result<usize> {
         write!(self.out, "{:gap$}", "")?;
         if self.color && word.style != PLAIN {
             let style = word.style;

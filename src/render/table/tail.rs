@@ -9,7 +9,7 @@ use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
-use crate::model::Severity;
+use crate::model::{Severity, Sharing};
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
@@ -57,16 +57,16 @@ fn shared<'v>(view: &'v AuditView<'_>) -> HashSet<&'v str> {
 }
 
 /// The checks that one reason has kept from running.
-struct Reason<'v> {
+struct SkipReason<'v> {
     why: &'v str,
     incomplete: bool,
     checks: Vec<&'v Skipped>,
 }
 
 /// In the order of their first check, what makes the audit incomplete first.
-fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<Reason<'v>> {
+fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<SkipReason<'v>> {
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut reasons: Vec<Reason<'v>> = Vec::new();
+    let mut reasons: Vec<SkipReason<'v>> = Vec::new();
     for &check in skipped {
         let why = match check.reason.split_once(": ") {
             Some((_, why)) if shared.contains(why) => why,
@@ -76,7 +76,7 @@ fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<Reason<
         match reasons.get_mut(place) {
             Some(reason) => reason.checks.push(check),
             None => {
-                reasons.push(Reason { why, incomplete: check.incomplete, checks: vec![check] });
+                reasons.push(SkipReason { why, incomplete: check.incomplete, checks: vec![check] });
             }
         }
     }
@@ -84,7 +84,7 @@ fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<Reason<
     reasons
 }
 
-impl Reason<'_> {
+impl SkipReason<'_> {
     fn write(&self, paper: &mut Paper<'_>) -> Result<()> {
         let style = if self.incomplete { BOLD } else { DIM };
         let plain = if self.incomplete { PLAIN } else { DIM };
@@ -109,7 +109,7 @@ fn outside(view: &AuditView<'_>) -> Option<String> {
     let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", out.nodes) };
     let are = if out.addresses == 1 { "is" } else { "are" };
     let mut text = format!("{addresses} on {nodes} {are} outside this cluster: not judged");
-    if view.audit.scope != "exclusive" {
+    if view.audit.scope != Sharing::Exclusive {
         text.push_str("; if no other cluster uses this datastore, --scope exclusive");
     }
     Some(text)

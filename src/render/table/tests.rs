@@ -8,12 +8,12 @@ use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::{
-    Code, Evidence, Finding, Input, InputState, Life, Root, Severity, State, Subject, SubjectKind, Time,
+    Code, Evidence, Finding, Input, InputState, Life, Root, Severity, Sharing, State, Subject, SubjectKind, Time,
 };
 use crate::render::capacity::PoolRow;
 use crate::render::escape::is_hidden;
 use crate::render::narrow::Narrow;
-use crate::render::view::{AuditRow, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow};
+use crate::render::view::{AuditHead, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow};
 
 fn time(text: &str) -> Time {
     Time::parse_rfc3339(text).unwrap()
@@ -34,14 +34,14 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             calico_version: "v3.29.1".to_owned(),
             ..ClusterRow::default()
         },
-        audit: AuditRow {
+        audit: AuditHead {
             id: Some(17),
             started: ago(0),
             judged: ago(0),
             etcd_revision: 48_213_907,
             duration: Duration::from_millis(912),
             complete: true,
-            scope: "exclusive",
+            scope: Sharing::Exclusive,
         },
         etcd: None,
         inputs: Input::ALL
@@ -245,7 +245,7 @@ fn what_was_not_confirmed_and_what_is_others_is_said() {
     let findings = [finding];
     let mut view = view(&findings, &[]);
     view.outside = OutsideRow { addresses: 20, nodes: 3 };
-    view.audit.scope = "shared";
+    view.audit.scope = Sharing::Shared;
     let text = told(&view, Options { width: 200, ..Options::default() });
     assert!(text.contains("does not exist (on node-1) (unconfirmed)"), "{text}");
     let sentence = "20 addresses on 3 nodes are outside this cluster: not judged; if no other cluster uses this \

@@ -9,11 +9,11 @@ fn known() -> Cluster {
     c.snapshot.etcd.cluster_id = 7;
     let names = &c.snapshot.names;
     let mut keys: Vec<(Vec<u8>, Meta)> = Vec::new();
-    keys.extend(c.snapshot.blocks.iter().map(|r| (keys::record_key(names, r), r.meta)));
-    keys.extend(c.snapshot.handles.iter().map(|r| (keys::record_key(names, r), r.meta)));
-    keys.extend(c.snapshot.affinities.iter().map(|r| (keys::record_key(names, r), r.meta)));
-    keys.extend(c.snapshot.endpoints.iter().map(|r| (keys::record_key(names, r), r.meta)));
-    keys.extend(c.snapshot.calico_nodes.iter().map(|r| (keys::record_key(names, r), r.meta)));
+    keys.extend(c.snapshot.blocks.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.handles.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.affinities.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.endpoints.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.calico_nodes.iter().map(|r| (keys::key_of(names, r), r.meta)));
     let etcd = Some(PastEtcd { revision: 1000, cluster_id: 7, ..PastEtcd::default() });
     let keys = keys.into_iter().collect();
     c.past = Some(Past { audits: 1, pair_known: true, etcd, keys, ..Past::default() });
@@ -82,7 +82,7 @@ fn undecodable_in_one_of_two_audits_is_neither_a_fork_nor_hides_one() {
     for (then, is_fork) in [(0, false), (1, true), (-1, true)] {
         let mut c = known();
         let meta = c.snapshot.blocks[0].meta;
-        let key = keys::record_key(&c.snapshot.names, &c.snapshot.blocks[0]);
+        let key = keys::key_of(&c.snapshot.names, &c.snapshot.blocks[0]);
         let recorded = Meta { mod_revision: meta.mod_revision + then, value_hash: 0, ..meta };
         past(&mut c).keys.insert(&key, recorded);
         assert_eq!(c.find(&CHECK).len(), usize::from(is_fork), "it did not decode then: {then}");

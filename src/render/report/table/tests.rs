@@ -1,13 +1,13 @@
 //! The report as people see it.
 
-use super::super::testing::{at, line, report};
-use super::super::{Ended, exit};
+use super::super::exit;
+use super::super::testing::{at, line, report, seen};
 use super::*;
 use crate::exit::FailOn;
 
 fn told(view: &ReportView, all: bool) -> String {
     let mut out = Vec::new();
-    write(view, Options { color: false, width: 140, all }, &mut out).unwrap();
+    write(view, ReportOptions { color: false, width: 140, all }, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -45,7 +45,7 @@ fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
 #[test]
 fn without_its_root_a_finding_stands_for_itself() {
     let mut view = report();
-    view.clusters[0].ongoing.retain(|l| l.code.0 == 102);
+    view.clusters[0].ongoing.retain(|l| l.finding.code.0 == 102);
     let text = told(&view, false);
     assert!(text.starts_with("Open: 1 critical") && text.contains("IPA102"), "{text}");
 }
@@ -56,7 +56,9 @@ fn many_of_a_code_are_one_paragraph_and_hide_nothing_else() {
     let cluster = &mut view.clusters[0];
     let many = (0..63_000u32).map(|i| {
         let node = if i % 3 == 0 { "node-2" } else { "node-1" };
-        Line { node: Some(node.to_owned()), ..line(110, Severity::Error, &format!("10.1.{}.{}", i / 256, i % 256)) }
+        let mut one = line(110, Severity::Error, &format!("10.1.{}.{}", i / 256, i % 256));
+        one.finding.node = Some(node.to_owned());
+        one
     });
     cluster.new = many.collect();
     cluster.new.push(line(201, Severity::Warning, "k8s-pod-network.f00"));
@@ -72,10 +74,10 @@ fn many_of_a_code_are_one_paragraph_and_hide_nothing_else() {
 
 #[test]
 fn ends_of_many_are_counted_by_their_kind() {
-    let ended = |how| Line { ended: Some(Ended { at: at(5), how }), ..line(110, Severity::Error, "10.0.0.4") };
+    let ended = |ending| Episode { ended: Some(seen(5)), ending, ..line(110, Severity::Error, "10.0.0.4") };
     let mut view = report();
     view.clusters[0].ended =
-        [How::Resolved, How::Released(Some(1)), How::Released(Some(2)), How::RuleChanged].map(ended).into();
+        [Ending::Resolved, Ending::Released(Some(1)), Ending::Released(Some(2)), Ending::RuleChanged].map(ended).into();
     let text = told(&view, false);
     assert!(text.contains("1 gone, 2 released by us, 1 judged otherwise now"), "{text}");
 }
