@@ -69,3 +69,30 @@ fn names(list: &str, code: u16) -> bool {
         (first..=ends.next().unwrap_or(first)).contains(&code)
     })
 }
+
+/// The walks of ARCHITECTURE.md lead through files that there are, and a release comes back to few of them.
+#[test]
+fn the_walks_lead_through_the_house() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let walks = text.split("## Two walks").nth(1).unwrap().split("\n## ").next().unwrap();
+    let release = walks.split("--handle H`**").nth(1).unwrap();
+    assert!(release.matches('↩').count() <= 4, "{release}");
+    let mut files = Vec::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            files.push(entry.with_extension("").display().to_string());
+            if entry.is_dir() {
+                folders.push(entry);
+            }
+        }
+    }
+    let named = walks.split('`').skip(1).step_by(2).filter(|name| !name.contains(' ') && *name != "↩");
+    let lost: Vec<&str> = named
+        .map(|name| name.trim_end_matches(".rs"))
+        .filter(|name| !files.iter().any(|file| file.ends_with(&format!("/{name}"))))
+        .collect();
+    assert!(lost.is_empty(), "no such files: {lost:?}");
+    assert!(text.lines().count() < 100, "{}", text.lines().count());
+}

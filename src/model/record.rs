@@ -1,6 +1,6 @@
 //! What one audit adds to the history: plain values, changes only.
 //!
-//! Made from a snapshot, its ledger, the findings and the [`Past`](super::Past) that they were held against; written
+//! Made from a snapshot, its ledger, the findings and the [`Past`] that they were held against; written
 //! in one transaction. What stands in the history already is not repeated here.
 
 use std::time::Duration;
