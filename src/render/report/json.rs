@@ -47,11 +47,11 @@ struct AuditsJson<'a> {
     first: Option<Time>,
     last: Option<Time>,
     incomplete: &'a [IncompleteAudit],
-    gaps: Vec<Gap>,
+    gaps: Vec<GapJson>,
 }
 
 #[derive(Serialize)]
-struct Gap {
+struct GapJson {
     from: Time,
     to: Time,
 }
@@ -172,7 +172,7 @@ fn cluster(report: &ClusterReport) -> ClusterJson<'_> {
             first: report.first_audit,
             last: report.last_audit,
             incomplete: &report.incomplete,
-            gaps: report.gaps.iter().map(|&(from, to)| Gap { from, to }).collect(),
+            gaps: report.gaps.iter().map(|&(from, to)| GapJson { from, to }).collect(),
         },
         findings: SectionLines(report),
         leaks: LeaksJson {
