@@ -44,7 +44,7 @@ docs: deps ## The crate's documentation, private items too, warnings denied
 CHECKS = $(wildcard src/checks/*/*.rs src/checks/*/*/*.rs)
 
 fmt: ## Format
-	cargo fmt -- $(CHECKS)
+	@cargo fmt -- $(CHECKS)
 
 fmt-check: ## Fail on what `make fmt` would change
-	cargo fmt -- --check $(CHECKS)
+	@cargo fmt -- --check $(CHECKS)
