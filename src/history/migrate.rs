@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode};
 
-use super::open::Mode;
+use super::mode::Mode;
 use super::rest::beside;
 use super::trouble::failed;
 use super::tx::WriteTx;

@@ -10,6 +10,7 @@ mod column;
 pub mod export;
 mod kill;
 mod migrate;
+mod mode;
 mod open;
 mod pair;
 mod past;
@@ -26,7 +27,8 @@ pub mod turn;
 mod tx;
 mod write;
 
-pub use open::{Db, Journal, PATIENCE, ToRead, ToWrite, default_path};
+pub use mode::Journal;
+pub use open::{Db, PATIENCE, ToRead, ToWrite, default_path};
 pub use prune::Pruned;
 pub use tx::ReadTx;
 pub use write::{Stale, Writing};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::mode::{Journal, Mode};
 use super::rest::{self, AtRest};
 use super::trouble::failed;
 use super::tx::{ReadTx, WriteTx};
@@ -17,33 +18,6 @@ use crate::error::Error;
 
 /// How long a second audit waits for the first one to finish its write, unless it is told otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How SQLite keeps its journal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Journal {
-    /// Readers never wait. Needs shared memory: not for network volumes.
-    #[default]
-    Wal,
-    /// For network volumes (NFS, ReadWriteMany): one writer, no shared memory.
-    Truncate,
-}
-
-impl Journal {
-    /// SQLite's word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Journal::Wal => "wal",
-            Journal::Truncate => "truncate",
-        }
-    }
-}
-
-/// What the file is opened for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Mode {
-    Write,
-    Read,
-}
 
 /// An open history: [`ToRead`] it is only asked, [`ToWrite`] both.
 #[derive(Debug)]

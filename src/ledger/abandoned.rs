@@ -7,9 +7,6 @@
 use super::Ledger;
 use crate::model::{Input, Pod};
 
-/// What IPA905 says of it.
-pub(super) const ABANDONED: &str = "this cluster's Calico keeps its data in Kubernetes, not in this etcd";
-
 /// How many live pods have no endpoint here, and which of them were wired through the Kubernetes datastore.
 #[derive(Debug)]
 pub struct Abandoned<'s> {
@@ -63,6 +60,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, undecodable_endpoint};
     use crate::ledger::Pairing;
+    use crate::ledger::pairing::ABANDONED;
     use crate::model::{Addr, Phase};
 
     fn pairing(c: &mut Cluster) -> Pairing {

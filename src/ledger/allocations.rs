@@ -2,21 +2,9 @@
 
 use crate::model::hash::HashMap;
 
-use super::Ledger;
+use super::{Allocation, Ledger};
 use crate::model::past::AllocationTuple;
-use crate::model::{
-    Addr, AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, Use,
-};
-
-/// One allocated ordinal of one block.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Allocation {
-    pub address: Addr,
-    /// Index into the snapshot's blocks.
-    pub block: u32,
-    pub ordinal: u32,
-    pub used_for: Use,
-}
+use crate::model::{AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, Use};
 
 /// What an allocation is for, by its attribute and handle.
 fn use_of(names: &Names, attribute: Option<&Attribute>) -> Use {

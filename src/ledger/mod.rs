@@ -5,15 +5,19 @@
 //! scope, pairing, dark ranges) are those of the design's catalogue of checks.
 
 mod abandoned;
+mod allocation;
 mod allocations;
 mod belief;
 mod blocks;
+mod build;
 pub mod capacity;
+mod claim;
 mod claims;
 mod dark;
 mod former;
 mod host_local;
 mod naming;
+mod paired;
 mod pairing;
 mod reclaim;
 mod reserved;
@@ -26,13 +30,13 @@ mod workloads;
 
 use crate::model::hash::{HashMap, HashSet};
 
-use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Past, Pod, Snapshot};
+use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot};
 
 pub use abandoned::Abandoned;
-pub use allocations::Allocation;
+pub use allocation::Allocation;
 pub use belief::{AddressState, Belief};
 pub use capacity::{NodeUsage, PoolBlocks, PoolUsage};
-pub use claims::{Claim, Claimant, EndpointState, Via};
+pub use claim::{Claim, Claimant, EndpointState, Via};
 pub use dark::DarkRanges;
 pub use naming::Says;
 pub use pairing::Pairing;
@@ -87,43 +91,6 @@ pub struct Ledger<'s> {
 }
 
 impl<'s> Ledger<'s> {
-    /// Joins the snapshot. `past` decides who is departed and whether the pair is known; `flag` is `--scope`.
-    pub fn build(snapshot: &'s Snapshot, flag: ScopeFlag, past: Option<&Past>) -> Ledger<'s> {
-        let dark = DarkRanges::of(snapshot);
-        let scope = Scope::of(snapshot, flag, past, &dark);
-        let mut ledger = Ledger {
-            snapshot,
-            allocations: Vec::new(),
-            claims: Vec::new(),
-            pairing: Pairing::Unknown(String::new()),
-            scope,
-            dark,
-            blocks: allocations::judged_blocks(snapshot),
-            affinities: allocations::judged_affinities(snapshot),
-            ipam_nodes: HashSet::new(),
-            host_local: false,
-            usual_network: Name::NONE,
-            pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
-            endpoint_states: Vec::new(),
-            endpoints_of_pod: endpoints_of_pod(snapshot),
-            endpoints_of_container: endpoints_of_container(snapshot),
-            allocations_of_handle: Vec::new(),
-            // Of several spellings of one id the first stands for all: the canonical one, if there is one.
-            handles: snapshot.handles.iter().enumerate().rev().map(|(i, h)| (h.id, i as u32)).collect(),
-            networks: Vec::new(),
-            wider: Vec::new(),
-            reserved: reserved::ranges(snapshot),
-            reclaim: reclaim::Reclaim::default(),
-        };
-        ledger.reclaim = reclaim::Reclaim::of(snapshot, &ledger);
-        ledger.wider = blocks::wider(snapshot, &ledger.blocks);
-        ledger.record_allocations();
-        ledger.pairing = Pairing::of(&ledger, past);
-        ledger.host_local = !ledger.host_local_pods().is_empty();
-        ledger.list_claims();
-        ledger
-    }
-
     /// The text of a name.
     pub fn text(&self, name: Name) -> &'s str {
         self.snapshot.names.get(name)
@@ -259,28 +226,4 @@ impl<'s> Ledger<'s> {
     pub fn is_held(&self, address: Addr) -> bool {
         self.claims_at(address).iter().any(|c| c.grade != Grade::Stale)
     }
-}
-
-fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
-    let mut index: Vec<_> = snapshot
-        .endpoints
-        .iter()
-        .zip(0..)
-        .filter(|(e, _)| e.orchestrator == crate::model::Orchestrator::Kubernetes)
-        .map(|(e, i)| (e.namespace, e.pod, i))
-        .collect();
-    index.sort_unstable();
-    index
-}
-
-fn endpoints_of_container(snapshot: &Snapshot) -> Vec<(Name, u32)> {
-    let mut index: Vec<_> = snapshot
-        .endpoints
-        .iter()
-        .zip(0..)
-        .filter(|(e, _)| !e.container.is_none())
-        .map(|(e, i)| (e.container, i))
-        .collect();
-    index.sort_unstable();
-    index
 }

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::Ledger;
+use super::dark::DarkRanges;
 use crate::model::hash::HashMap;
-use crate::model::{AffinityState, Block, Host, HostKind, Pool, Snapshot, Version};
+use crate::model::{Affinity, AffinityState, Block, Host, HostKind, Pool, Snapshot, Version};
 
 /// From here on the library takes over empty blocks by itself.
 const TAKES_OVER: Version = Version::release(3, 32, 0);
@@ -39,21 +39,26 @@ struct Holding {
 }
 
 impl Reclaim {
-    pub(super) fn of(snapshot: &Snapshot, ledger: &Ledger<'_>) -> Reclaim {
+    pub(super) fn of<'s>(
+        snapshot: &'s Snapshot,
+        blocks: impl Iterator<Item = &'s Block>,
+        affinities: impl Iterator<Item = &'s Affinity>,
+        dark: &DarkRanges,
+    ) -> Reclaim {
         let version = Version::parse(snapshot.text(snapshot.cluster.calico_version));
         let mut reclaim = Reclaim { version, holdings: HashMap::new() };
         if reclaim.takes_over() {
             return reclaim;
         }
-        for block in ledger.blocks() {
+        for block in blocks {
             if let Some(host) = block.affinity {
                 let holding = reclaim.holdings.entry(host).or_default();
                 holding.blocks += 1;
                 holding.unallocated += block.unallocated.len();
             }
         }
-        let hidden = |range| ledger.dark.ranges().contains(&range);
-        for affinity in ledger.affinities().filter(|a| a.state == AffinityState::Confirmed && hidden(a.cidr)) {
+        let hidden = |range| dark.ranges().contains(&range);
+        for affinity in affinities.filter(|a| a.state == AffinityState::Confirmed && hidden(a.cidr)) {
             reclaim.holdings.entry(affinity.host).or_default().hidden = true;
         }
         reclaim

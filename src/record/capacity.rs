@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Diff;
+use super::diff::Diff;
 use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
 use crate::model::row::{CapacityRow, PoolNumbers};

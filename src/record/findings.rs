@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{AuditCourse, Diff};
+use super::diff::{AuditCourse, Diff};
 use crate::checks::{self, Outcome};
 use crate::model::finding::Parts;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Unseen, Why};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::Diff;
+use super::diff::Diff;
 use crate::ledger::{Allocation, Claimant, Standing, Via};
 use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::past::ByHash;

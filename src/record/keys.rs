@@ -1,6 +1,6 @@
 //! Keys and blocks: their last state, of which only what changed is written.
 
-use super::Diff;
+use super::diff::Diff;
 use crate::model::finding::hash128;
 use crate::model::keys::{Keyed, put_key};
 use crate::model::past::KEPT_BY_KEY;

@@ -4,36 +4,22 @@
 //! and a finding is over only when everything was read that could have shown it again.
 
 mod capacity;
+mod diff;
 mod findings;
 mod intervals;
 mod keys;
 
-use std::time::Duration;
-
 use serde::Serialize;
 
+use self::diff::Diff;
 use crate::checks::datastore::datastore_went_back;
 use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
-use crate::model::{HostKind, Input, Past, Severity, Snapshot, Time};
+use crate::model::{Input, Past, Severity, Snapshot};
 
-/// What the caller knows beside snapshot, ledger, findings and past.
-#[derive(Clone, Debug, Default)]
-pub struct AuditCourse {
-    /// By the clock of the machine.
-    pub started: Time,
-    pub duration: Duration,
-    /// Every input read, every value decoded, every suspect looked at again.
-    pub complete: bool,
-    /// `--scope`, when it was given.
-    pub said: Option<ScopeFlag>,
-    /// Version of the tool.
-    pub tool: String,
-    /// JSON of the counts that the output shows.
-    pub counts: String,
-}
+pub use diff::AuditCourse;
 
 /// The names under which the history keeps this cluster; `None` when the datastore has no name: such an audit is not
 /// recorded.
@@ -71,40 +57,6 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCour
         unseen: findings::unseen(&diff, outcome, course),
         dark: dark(ledger),
         past,
-    }
-}
-
-/// What is compared.
-struct Diff<'a> {
-    ledger: &'a Ledger<'a>,
-    snapshot: &'a Snapshot,
-    past: &'a Past,
-}
-
-impl Diff<'_> {
-    /// Whether all of these inputs were read.
-    fn complete(&self, inputs: &[Input]) -> bool {
-        inputs.iter().all(|&input| self.snapshot.coverage.complete(input))
-    }
-
-    /// Whether nothing may be closed at all: nobody can say which cluster it is.
-    fn is_apart(&self) -> bool {
-        self.past.last.apart
-    }
-
-    fn text(&self, name: crate::model::Name) -> &str {
-        self.snapshot.text(name)
-    }
-
-    fn given(&self, name: crate::model::Name) -> Option<String> {
-        name.some().map(|name| self.text(name).to_owned())
-    }
-
-    /// Calico's names of hosts that have blocks or affinities.
-    fn hosts(&self) -> std::collections::HashSet<crate::model::Name> {
-        let of_blocks = self.snapshot.blocks.iter().filter_map(|b| b.affinity);
-        let hosts = of_blocks.chain(self.snapshot.affinities.iter().map(|a| a.host));
-        hosts.filter(|h| h.kind == HostKind::Host).map(|h| h.name).collect()
     }
 }
 
@@ -181,6 +133,8 @@ fn dark(ledger: &Ledger<'_>) -> DarkRecord {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::checks::testing::Cluster;
 

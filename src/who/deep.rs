@@ -2,32 +2,9 @@
 //!
 //! The caller brings one decoded value a revision, newest first; equal neighbours become one step.
 
-use serde::Serialize;
-
+use super::DeepStep;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Addr, Snapshot, Time};
-
-/// One key stepped back through.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Deep {
-    pub key: String,
-    /// The address asked for; `None` for a handle.
-    pub address: Option<Addr>,
-    /// Newest first.
-    pub steps: Vec<DeepStep>,
-    /// Why it goes back no further.
-    pub end: String,
-}
-
-/// What was so from a revision on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct DeepStep {
-    /// The write that made it so; the oldest step may have been so before.
-    pub revision: i64,
-    pub says: String,
-    /// The CNI host's clock at the allocation.
-    pub allocated: Option<Time>,
-}
 
 /// What a snapshot that holds one version of a block says of an address.
 pub fn block_says(snapshot: &Snapshot, address: Addr) -> (String, Option<Time>) {

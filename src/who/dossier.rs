@@ -3,7 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::{Before, Deep};
+use super::Before;
 use crate::checks;
 use crate::ledger::{AddressState, EndpointState, Grade, Standing, Use, Via};
 use crate::model::word::words;
@@ -45,6 +45,28 @@ pub struct Dossier {
     /// What was not read: silence about it proves nothing.
     pub unread: Vec<String>,
     pub exit_code: u8,
+}
+
+/// One key stepped back through.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Deep {
+    pub key: String,
+    /// The address asked for; `None` for a handle.
+    pub address: Option<Addr>,
+    /// Newest first.
+    pub steps: Vec<DeepStep>,
+    /// Why it goes back no further.
+    pub end: String,
+}
+
+/// What was so from a revision on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DeepStep {
+    /// The write that made it so; the oldest step may have been so before.
+    pub revision: i64,
+    pub says: String,
+    /// The CNI host's clock at the allocation.
+    pub allocated: Option<Time>,
 }
 
 /// One thing of the name asked for.

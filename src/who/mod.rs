@@ -15,9 +15,9 @@ mod sheets;
 
 pub use asked::{Asked, Guess, guesses};
 pub use before::Before;
-pub use deep::{Deep, DeepStep, block_says, handle_says, trail};
+pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
-    AddressSheet, AllocationSheet, BlockSheet, CountRow, Dossier, EndpointSheet, HandleSheet, HeldBy, HolderKind,
-    Match, NodeSheet, PodSheet, SCHEMA,
+    AddressSheet, AllocationSheet, BlockSheet, CountRow, Deep, DeepStep, Dossier, EndpointSheet, HandleSheet, HeldBy,
+    HolderKind, Match, NodeSheet, PodSheet, SCHEMA,
 };
 pub use now::{about, now, offline};

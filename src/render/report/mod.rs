@@ -17,10 +17,10 @@ use serde::Serialize;
 
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
-use crate::model::row::{Ending, Episode, PoolNumbers, Reboot};
+use crate::model::row::{Ending, Episode, Reboot};
 use crate::model::{Code, Severity, Time};
 
-pub use sums::{Leaks, NodeLeaks, sparkline};
+pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
 /// A whole report.
 #[derive(Clone, Debug)]
@@ -67,14 +67,6 @@ pub struct IncompleteAudit {
     pub id: i64,
     pub at: Time,
     pub why: String,
-}
-
-/// How full a pool was, oldest first; the first point may lie before the window: it was so when the window began.
-#[derive(Clone, Debug)]
-pub struct PoolTrend {
-    pub name: String,
-    pub cidr: String,
-    pub points: Vec<(Time, PoolNumbers)>,
 }
 
 impl ClusterReport {

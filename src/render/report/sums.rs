@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::PoolTrend;
 use crate::checks::natural;
 use crate::model::Time;
-use crate::model::row::Reboot;
+use crate::model::row::{PoolNumbers, Reboot};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A leak counts after the grace of a quarter of an hour, and is seen by an audit some time later.
@@ -94,6 +93,14 @@ fn peak(times: &[Time]) -> (Time, u64) {
 fn hour_of(at: Time) -> Time {
     let hour = HOUR.as_nanos() as i64;
     Time(at.0.div_euclid(hour).saturating_mul(hour))
+}
+
+/// How full a pool was, oldest first; the first point may lie before the window: it was so when the window began.
+#[derive(Clone, Debug)]
+pub struct PoolTrend {
+    pub name: String,
+    pub cidr: String,
+    pub points: Vec<(Time, PoolNumbers)>,
 }
 
 impl PoolTrend {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::row::{AuditAt, FindingRow};
+use crate::model::row::{AuditAt, FindingRow, PoolNumbers};
 use crate::model::{Root, State, SubjectKind};
 
 pub fn at(hour: i64) -> Time {

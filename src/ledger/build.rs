@@ -1,0 +1,69 @@
+//! The join: from a snapshot to its ledger.
+
+use super::reclaim::Reclaim;
+use super::{DarkRanges, Ledger, Pairing, Scope, ScopeFlag, allocations, blocks, reserved};
+use crate::model::hash::HashSet;
+use crate::model::{Name, Orchestrator, Past, Snapshot};
+
+impl<'s> Ledger<'s> {
+    /// Joins the snapshot. `past` decides who is departed and whether the pair is known; `flag` is `--scope`.
+    pub fn build(snapshot: &'s Snapshot, flag: ScopeFlag, past: Option<&Past>) -> Ledger<'s> {
+        let dark = DarkRanges::of(snapshot);
+        let scope = Scope::of(snapshot, flag, past, &dark);
+        let mut ledger = Ledger {
+            snapshot,
+            allocations: Vec::new(),
+            claims: Vec::new(),
+            pairing: Pairing::Unknown(String::new()),
+            scope,
+            dark,
+            blocks: allocations::judged_blocks(snapshot),
+            affinities: allocations::judged_affinities(snapshot),
+            ipam_nodes: HashSet::new(),
+            host_local: false,
+            usual_network: Name::NONE,
+            pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
+            endpoint_states: Vec::new(),
+            endpoints_of_pod: endpoints_of_pod(snapshot),
+            endpoints_of_container: endpoints_of_container(snapshot),
+            allocations_of_handle: Vec::new(),
+            // Of several spellings of one id the first stands for all: the canonical one, if there is one.
+            handles: snapshot.handles.iter().enumerate().rev().map(|(i, h)| (h.id, i as u32)).collect(),
+            networks: Vec::new(),
+            wider: Vec::new(),
+            reserved: reserved::ranges(snapshot),
+            reclaim: Reclaim::default(),
+        };
+        ledger.reclaim = Reclaim::of(snapshot, ledger.blocks(), ledger.affinities(), &ledger.dark);
+        ledger.wider = blocks::wider(snapshot, &ledger.blocks);
+        ledger.record_allocations();
+        ledger.pairing = Pairing::of(&ledger, past);
+        ledger.host_local = !ledger.host_local_pods().is_empty();
+        ledger.list_claims();
+        ledger
+    }
+}
+
+fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
+    let mut index: Vec<_> = snapshot
+        .endpoints
+        .iter()
+        .zip(0..)
+        .filter(|(e, _)| e.orchestrator == Orchestrator::Kubernetes)
+        .map(|(e, i)| (e.namespace, e.pod, i))
+        .collect();
+    index.sort_unstable();
+    index
+}
+
+fn endpoints_of_container(snapshot: &Snapshot) -> Vec<(Name, u32)> {
+    let mut index: Vec<_> = snapshot
+        .endpoints
+        .iter()
+        .zip(0..)
+        .filter(|(e, _)| !e.container.is_none())
+        .map(|(e, i)| (e.container, i))
+        .collect();
+    index.sort_unstable();
+    index
+}
