@@ -210,21 +210,4 @@ impl ReadTx<'_> {
         })?;
         rows.collect()
     }
-
-    /// Stretches of a window without any audit that are longer than `usual`; the ends are audits, or the window's
-    /// own ends where it is not [`Window::ALL`].
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn gaps(&self, pair: i64, window: Window, usual: Duration) -> Result<Vec<Window>, Error> {
-        let audits = self.audits(pair, window)?;
-        let mut times: Vec<Time> = audits.iter().map(|a| a.judged).collect();
-        times.extend([window.since, window.until].into_iter().filter(|t| !matches!(t.0, i64::MIN | i64::MAX)));
-        times.sort_unstable();
-        let long = times.windows(2).filter_map(|pair| match pair {
-            &[since, until] if until.since(since) > usual => Some(Window { since, until }),
-            _ => None,
-        });
-        Ok(long.collect())
-    }
 }

@@ -179,11 +179,6 @@ impl<'s> Ledger<'s> {
             }
     }
 
-    /// The pods that hold `address` certainly, in the snapshot's order.
-    pub fn certain_pods(&self, address: Addr) -> impl Iterator<Item = &'s Pod> {
-        self.pods_by_grade(address, Grade::Certain)
-    }
-
     /// The pods that claim `address` with this grade by their status.
     pub fn pods_by_grade(&self, address: Addr, grade: Grade) -> impl Iterator<Item = &'s Pod> {
         let pods = &self.snapshot.pods;

@@ -46,11 +46,6 @@ impl Addr {
         }
     }
 
-    /// The address `offset` places further; `None` past the end of the number space.
-    pub fn checked_add(self, offset: u128) -> Option<Addr> {
-        self.bits().checked_add(offset).map(Addr::from_bits)
-    }
-
     /// Parses an address that may carry a prefix length (`10.0.0.1/32`), as Calico writes
     /// addresses in `ipNetworks`, `spec.bgp` and annotations. The prefix length is checked and dropped.
     pub fn parse_with_prefix(text: &str) -> Option<Addr> {

@@ -144,11 +144,6 @@ impl Confirmed {
     pub fn licences(&self) -> impl Iterator<Item = Licence<'_>> {
         self.plan.steps.iter().map(|step| Licence { step })
     }
-
-    /// The plan as it was shown.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
 }
 
 /// The permission for one step of a confirmed plan.
@@ -223,7 +218,7 @@ mod tests {
         for yes in [Yes::Flag, Yes::Person] {
             let (plan, store) = plan();
             let confirmed = plan.clone().confirm(Some(yes)).unwrap();
-            assert_eq!((confirmed.by(), confirmed.plan()), (yes, &plan));
+            assert_eq!((confirmed.by(), &confirmed.plan), (yes, &plan));
             let licence = confirmed.licences().next().unwrap();
             let ready = licence.decide(&store.fresh, Time(0)).ready.unwrap();
             assert_eq!(*ready.transaction(), plan.steps[0].shown, "what was shown is what is written");

@@ -1,6 +1,6 @@
-//! The manual of the checks: what `explain` prints, and `docs/checks.md`, both from the registry alone.
+//! The manual of the checks: what `explain` prints, from the registry alone.
 //!
-//! Nothing is written down a second time here, so nothing can drift; `tests/docs.rs` holds the file to it.
+//! Nothing is written down a second time here, so nothing can drift; `tests/docs.rs` makes `docs/checks.md` of the same.
 
 use std::io::{Result, Write};
 
@@ -41,50 +41,8 @@ pub fn list(width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
     paper.paragraph(0, 0, &Text::new().field(DIM, "ipaudit explain CODE tells more about one of them."))
 }
 
-/// The text of `docs/checks.md`.
-pub fn markdown() -> String {
-    let mut text = String::from(
-        "<!-- Made from the checks themselves; `UPDATE=1 cargo test --test docs` writes it anew. -->\n\n# The checks\n\n\
-         Codes are forever: never reused, never renumbered. A finding is known by its code and its subject. The \
-         severity is the usual one; a finding can be worse or better where its text says so.\n\n\
-         A check that lacks one of its inputs is skipped and said to be skipped, and the audit exits with 3: unknown \
-         is not absent. Only a missing earlier audit is no incompleteness, nor that files and older captures do not hold etcd's own status. \"Twice\" marks the checks whose findings \
-         count when they were seen to hold twice: by an earlier audit, or by a second look after the settle time.\n\n\
-         | code | name | severity | subject | needs | twice |\n|---|---|---|---|---|---|\n",
-    );
-    for check in ALL.iter() {
-        text.push_str(&format!(
-            "| [{code}](#{anchor}) | {name} | {severity} | {subject} | {needs} | {twice} |\n",
-            code = check.code,
-            anchor = anchor(check),
-            name = check.name,
-            severity = check.severity,
-            subject = check.subject.word(),
-            needs = needs(check.needs),
-            twice = if check.is_steady() { "yes" } else { "" },
-        ));
-    }
-    for (family, checks) in FAMILIES {
-        text.push_str(&format!("\n## {family}\n"));
-        for check in *checks {
-            text.push_str(&chapter(check));
-        }
-    }
-    text
-}
-
-/// One line a check: code, name, severity, subject, needs, steady. A test keeps it, so that none changes unseen.
-pub fn registry() -> String {
-    let line = |check: &&Check| {
-        let steady = if check.is_steady() { "twice" } else { "once" };
-        let (needs, subject) = (check.needs.to_string(), check.subject.word());
-        let needs = if needs.is_empty() { "-".to_owned() } else { needs };
-        format!("{} {} {} {subject} {steady} {needs}\n", check.code, check.name, check.severity)
-    };
-    ALL.iter().map(line).collect()
-}
-
-fn sections(check: &Check) -> [(&'static str, &'static str); 5] {
+/// The manual's sections with their headings.
+pub fn sections(check: &Check) -> [(&'static str, &'static str); 5] {
     let docs = &check.docs;
     [
         ("What it finds", docs.finds),
@@ -95,25 +53,8 @@ fn sections(check: &Check) -> [(&'static str, &'static str); 5] {
     ]
 }
 
-fn chapter(check: &Check) -> String {
-    let title = format!("\n### {} {}\n\n", check.code, check.name);
-    let facts = format!(
-        "Severity **{}**. Subject: {}. Needs {}. {}\n",
-        check.severity,
-        check.subject.word(),
-        needs(check.needs),
-        steady(check)
-    );
-    let sections = sections(check).map(|(heading, text)| format!("\n**{heading}.** {text}\n"));
-    format!("{title}{facts}{}", sections.concat())
-}
-
-/// The anchor that renderers of Markdown give to the chapter's heading.
-fn anchor(check: &Check) -> String {
-    format!("{}-{}", check.code.to_string().to_lowercase(), check.name)
-}
-
-const fn steady(check: &Check) -> &'static str {
+/// Whether a finding counts at once, as a sentence.
+pub const fn steady(check: &Check) -> &'static str {
     match check.steady {
         Steady::KubernetesReadEarlier => "Counts when it was seen to hold twice: Kubernetes is read before etcd.",
         Steady::TwoWrites => "Counts when it was seen to hold twice: what it compares is written in two writes.",
@@ -123,7 +64,7 @@ const fn steady(check: &Check) -> &'static str {
 }
 
 /// `blocks, pods and Kubernetes nodes`.
-fn needs(needs: Needs) -> String {
+pub fn needs(needs: Needs) -> String {
     let words: Vec<&str> = needs.inputs().map(input_word).collect();
     match words.split_last() {
         None => "nothing in particular".to_owned(),
@@ -152,9 +93,7 @@ mod tests {
 
     #[test]
     fn every_check_has_its_place_in_the_manual() {
-        let markdown = markdown();
         for check in ALL.iter() {
-            assert!(markdown.contains(&format!("### {} {}\n", check.code, check.name)));
             for (heading, text) in sections(check) {
                 assert!(text.len() > 20 && text.ends_with(['.', '`', ')']), "{} {heading}: {text:?}", check.code);
                 assert!(!text.contains("  ") && !text.contains('\n'), "{} {heading} is one paragraph", check.code);

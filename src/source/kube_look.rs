@@ -57,12 +57,6 @@ pub async fn get_node(api: &KubeApi, names: &mut Names, name: &str) -> Looked<Ku
     seen(Kind::Node, "", name, answer, |item, remarks| node(names, item, remarks))
 }
 
-/// Looks at one service.
-pub async fn get_service(api: &KubeApi, names: &mut Names, namespace: &str, name: &str) -> Looked<Service> {
-    let answer = get(api, Kind::Service, namespace, name, api.deadline()).await;
-    seen(Kind::Service, namespace, name, answer, |item, remarks| service(names, item, remarks))
-}
-
 /// Looks at all suspects again, a few at once, and puts what it sees into `snapshot`, in order. Many suspects of
 /// one kind are looked at with one list. Returns those that could not be looked at.
 pub async fn look_again(api: &KubeApi, snapshot: &mut Gathering, suspects: &Suspects) -> Vec<Unlooked> {

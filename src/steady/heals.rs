@@ -81,7 +81,7 @@ fn stands(then: &Cluster, now: &Cluster, code: u16) -> Vec<Finding> {
     assert!(!found.findings.is_empty(), "{code}: the first look sees it; {:?}", found.skipped);
     let settling = Settling { past: None, now: first.now, settle: Duration::from_secs(20) };
     let look = settling.second_look(&found);
-    assert!(!look.is_empty(), "{code} rests on something");
+    assert!(look != SecondLook::default(), "{code} rests on something");
     let mut patch = seen(&first, &look, &now.snapshot);
     let before = format!("{first:?}");
     patch.swap(&mut first);

@@ -59,11 +59,6 @@ impl<T: Ord> Again<T> {
         }
     }
 
-    /// Whether nothing of this kind is read again.
-    pub fn is_empty(&self) -> bool {
-        matches!(self, Again::These(list) if list.is_empty())
-    }
-
     /// How many are read one by one.
     fn len(&self) -> usize {
         if let Again::These(list) = self { list.len() } else { 0 }
@@ -71,16 +66,6 @@ impl<T: Ord> Again<T> {
 }
 
 impl SecondLook {
-    /// Whether there is nothing to look at again.
-    pub fn is_empty(&self) -> bool {
-        *self == SecondLook::default()
-    }
-
-    /// Whether anything of Kubernetes is to be read again.
-    pub fn needs_kubernetes(&self) -> bool {
-        !(self.pods.is_empty() && self.kube_nodes.is_empty() && self.services.is_empty())
-    }
-
     /// How many keys and objects are read again one by one, for progress.
     pub fn size(&self) -> usize {
         let etcd = self.blocks.len() + self.handles.len() + self.affinities.len() + self.endpoints.len();
@@ -261,7 +246,7 @@ mod tests {
     fn what_names_no_service_reads_all_of_them() {
         let mut look = SecondLook::default();
         look.add(Look::Services);
-        assert!(look.services == Again::All && look.needs_kubernetes() && !look.is_empty());
+        assert!(look.services == Again::All);
         let first = snapshot(10, 2);
         assert!(look.batched(&first.sorted(), 1000).services == Again::All);
     }
