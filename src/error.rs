@@ -20,6 +20,7 @@ pub enum Fault {
 
 /// What could not be done. There is none without a [`Fault`].
 #[derive(Debug)]
+#[must_use]
 pub struct Error {
     pub fault: Fault,
     /// Fits after "cannot": `read the blocks`, `open the history`.
@@ -57,14 +58,12 @@ impl Error {
     }
 
     /// Names the endpoint, key or file.
-    #[must_use]
     pub fn at(mut self, at: impl Into<String>) -> Error {
         self.at = at.into();
         self
     }
 
     /// Adds what went wrong below.
-    #[must_use]
     pub fn cause(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         self.cause = Some(cause.into());
         self
@@ -77,7 +76,6 @@ impl Error {
     }
 
     /// Adds what to try.
-    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = hint.into();
         self

@@ -17,6 +17,7 @@ pub fn hash128(bytes: &[u8]) -> u128 {
 
 /// Several values as one run of bytes in which their order and borders count.
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Parts(Vec<u8>);
 
 impl Parts {
@@ -26,7 +27,6 @@ impl Parts {
     }
 
     /// Bytes or a text, behind their length.
-    #[must_use]
     pub fn text(mut self, text: impl AsRef<[u8]>) -> Parts {
         let text = text.as_ref();
         self.0.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -35,7 +35,6 @@ impl Parts {
     }
 
     /// A text that may be absent, which is another thing than empty.
-    #[must_use]
     pub fn given(self, text: Option<impl AsRef<[u8]>>) -> Parts {
         match text {
             Some(text) => self.number(1).text(text),
@@ -44,14 +43,12 @@ impl Parts {
     }
 
     /// A number.
-    #[must_use]
     pub fn number(mut self, number: impl Into<i128>) -> Parts {
         self.0.extend_from_slice(&number.into().to_le_bytes());
         self
     }
 
     /// A number of 128 bits without sign, as an address or another hash.
-    #[must_use]
     pub fn wide(mut self, number: u128) -> Parts {
         self.0.extend_from_slice(&number.to_le_bytes());
         self

@@ -44,6 +44,7 @@ impl StyledWord {
 
 /// Text that will be wrapped.
 #[derive(Clone, Debug, Default)]
+#[must_use]
 pub struct Text(Vec<StyledWord>);
 
 impl Text {
@@ -53,26 +54,22 @@ impl Text {
     }
 
     /// Adds words, two blanks after what stands before.
-    #[must_use]
     pub fn field(self, style: Style, text: &str) -> Text {
         self.words(style, text, 2)
     }
 
     /// Adds words, one blank after what stands before.
-    #[must_use]
     pub fn then(self, style: Style, text: &str) -> Text {
         self.words(style, text, 1)
     }
 
     /// Adds words so that they begin at `column` (counted from the start of the text), or two blanks later.
-    #[must_use]
     pub fn column(self, style: Style, text: &str, column: usize) -> Text {
         let gap = column.saturating_sub(self.width()).max(2);
         self.words(style, text, gap)
     }
 
     /// The same for text that must stay on one line.
-    #[must_use]
     pub fn column_whole(self, style: Style, text: &str, column: usize) -> Text {
         let gap = column.saturating_sub(self.width()).max(2);
         let mut text = self.whole(style, text);
@@ -83,7 +80,6 @@ impl Text {
     }
 
     /// Adds text that must stay on one line, blanks and all.
-    #[must_use]
     pub fn whole(mut self, style: Style, text: &str) -> Text {
         if !text.is_empty() {
             self.0.push(StyledWord { text: escape(text).into_owned(), style, gap: 2 });
@@ -92,7 +88,6 @@ impl Text {
     }
 
     /// Adds another text, two blanks after what stands before.
-    #[must_use]
     pub fn append(mut self, other: Text) -> Text {
         self.0.extend(other.0);
         self
