@@ -17,14 +17,16 @@ pub use crate::model::keys::key_text;
 
 /// A finding in the making.
 #[derive(Debug)]
+#[must_use]
 pub struct Draft<'w> {
     world: &'w World<'w>,
     finding: Finding,
 }
 
 impl World<'_> {
-    /// Starts a finding of `check` at its usual severity.
-    pub fn draft(&self, check: &Check, subject: Subject, summary: impl Into<String>) -> Draft<'_> {
+    /// Starts a finding of `check` at its usual severity; `id` names its subject.
+    pub fn draft(&self, check: &Check, id: impl ToString, summary: impl Into<String>) -> Draft<'_> {
+        let subject = Subject::new(check.subject, id.to_string());
         Draft { world: self, finding: Finding::new(check.code, check.severity, subject, summary) }
     }
 
@@ -152,42 +154,36 @@ impl World<'_> {
 
 impl Draft<'_> {
     /// Another severity than the check's usual one.
-    #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
         self.finding.severity = severity;
         self
     }
 
     /// Adds evidence.
-    #[must_use]
     pub fn fact(mut self, name: &'static str, fact: impl Into<Fact>) -> Self {
         self.finding.evidence.push(name, fact);
         self
     }
 
     /// One line on what to do.
-    #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.finding.advice = advice.into();
         self
     }
 
     /// Adds a command that can be pasted.
-    #[must_use]
     pub fn next(mut self, command: impl Into<String>) -> Self {
         self.finding.next.push(command.into());
         self
     }
 
     /// Whether its advice makes CNI's ADD or DEL run, which the datastore's lock refuses.
-    #[must_use]
     pub const fn restarts_pods(mut self, yes: bool) -> Self {
         self.finding.restarts_pods |= yes;
         self
     }
 
     /// `kubectl -n NAMESPACE delete pod NAME`.
-    #[must_use]
     pub fn delete_pod(self, pod: &Pod) -> Self {
         let (namespace, name) = (shell(self.world.text(pod.namespace)), shell(self.world.text(pod.name)));
         self.next(format!("kubectl -n {namespace} delete pod {name}")).restarts_pods(true)
@@ -195,7 +191,6 @@ impl Draft<'_> {
 
     /// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
     /// new tunnel address when the one it has is not its own in IPAM.
-    #[must_use]
     pub fn restart_calico_node(self, node: Name) -> Self {
         let selector = shell(&format!("spec.nodeName={}", self.world.text(node)));
         let command = "kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector";
@@ -203,7 +198,6 @@ impl Draft<'_> {
     }
 
     /// The node that it belongs to, by its Calico name.
-    #[must_use]
     pub fn on_node(mut self, calico: Name) -> Self {
         let name = self.world.ledger.scope.kubernetes_name(calico);
         self.finding.node = name.some().map(|n| self.world.text(n).to_owned());
@@ -211,14 +205,12 @@ impl Draft<'_> {
     }
 
     /// The namespace that it belongs to.
-    #[must_use]
     pub fn in_namespace(mut self, namespace: Name) -> Self {
         self.finding.namespace = namespace.some().map(|n| self.world.text(n).to_owned());
         self
     }
 
     /// The pool that it belongs to: the one that covers `address`.
-    #[must_use]
     pub fn in_pool_of(mut self, address: Addr) -> Self {
         let pool =
             self.world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix());
@@ -227,21 +219,18 @@ impl Draft<'_> {
     }
 
     /// The very pool that it belongs to.
-    #[must_use]
     pub fn in_pool(mut self, name: Name) -> Self {
         self.finding.pool = name.some().map(|n| self.world.text(n).to_owned());
         self
     }
 
     /// The moment from which the evidence dates it.
-    #[must_use]
     pub fn since(mut self, since: Option<Time>) -> Self {
         self.finding.since = since;
         self
     }
 
     /// Changes the draft only when there is something to change it with.
-    #[must_use]
     pub fn with_each<T>(self, items: impl IntoIterator<Item = T>, add: impl FnMut(Self, T) -> Self) -> Self {
         items.into_iter().fold(self, add)
     }

@@ -38,7 +38,6 @@ impl World<'_> {
 
 impl Draft<'_> {
     /// What makes pods holders: the same pods, their endpoints on their own nodes unchanged, or still none there.
-    #[must_use]
     pub fn rests_on_holders(self, world: &World<'_>, pods: &[&Pod]) -> Self {
         self.with_each(pods, |draft, pod| {
             let at_home: Vec<&Endpoint> = world.ledger.endpoints_at_home(pod).collect();
@@ -49,7 +48,6 @@ impl Draft<'_> {
     }
 
     /// Commands that restart pods, in this order. A static pod's mirror cannot be restarted by deleting it.
-    #[must_use]
     pub fn restart(self, pods: &[&Pod]) -> Self {
         self.restarts_pods(true).with_each(pods.iter().filter(|p| !p.mirror), |draft, pod| draft.delete_pod(pod))
     }

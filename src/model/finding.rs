@@ -129,16 +129,6 @@ impl Subject {
     pub fn new(kind: SubjectKind, id: impl Into<String>) -> Subject {
         Subject { kind, id: id.into() }
     }
-
-    /// An address.
-    pub fn address(address: Addr) -> Subject {
-        Subject::new(SubjectKind::Address, address.to_string())
-    }
-
-    /// A block, by its CIDR.
-    pub fn block(cidr: Cidr) -> Subject {
-        Subject::new(SubjectKind::Block, cidr.to_string())
-    }
 }
 
 /// Something that a second look has to read again.

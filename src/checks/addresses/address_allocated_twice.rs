@@ -2,7 +2,7 @@
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(104),
@@ -50,7 +50,7 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
     let owners: Vec<String> = taken.iter().map(|a| owner(world, a)).collect();
     let parts: Vec<String> = blocks.iter().zip(&owners).map(|(block, owner)| format!("{block} to {owner}")).collect();
     world
-        .draft(&CHECK, Subject::address(address), format!("given away by {}", parts.join(" and by ")))
+        .draft(&CHECK, address, format!("given away by {}", parts.join(" and by ")))
         .advice("empty the smaller block: restart its pods; never release this address")
         .restarts_pods(true)
         .fact("blocks", blocks)

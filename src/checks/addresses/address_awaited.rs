@@ -6,7 +6,7 @@ use super::leaked_address;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use};
 use crate::model::hash::HashMap;
-use crate::model::{Addr, Code, Endpoint, Finding, Needs, Pod, Severity, Subject, SubjectKind, Time};
+use crate::model::{Addr, Code, Endpoint, Finding, Needs, Pod, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(133),
@@ -170,9 +170,11 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
     let waited = i64::try_from(pod.created.map_or(0, |at| world.snapshot.now.since(at).as_secs())).unwrap_or(i64::MAX);
     let predecessors = &awaited.predecessors;
     world
-        .draft(&CHECK, Subject::address(address), {
-            format!("pod {id} waits without an address, and an allocation {whose} is older than it")
-        })
+        .draft(
+            &CHECK,
+            address,
+            format!("pod {id} waits without an address, and an allocation {whose} is older than it"),
+        )
         .advice("delete the pod once more, so that its age proves the leak; or release the address by itself")
         .fact("pod", world.pod_facts(pod))
         .fact("named", named)

@@ -5,7 +5,7 @@ use crate::model::hash::HashSet;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Claim, Claimant, Use, Via};
-use crate::model::{Addr, Code, Endpoint, Finding, Input, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Finding, Input, Name, Needs, Orchestrator, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(121),
@@ -84,7 +84,7 @@ fn report(world: &World<'_>, address: Addr, endpoints: &[&Endpoint]) -> Finding 
     let lists = if endpoints.len() == 1 { "lists" } else { "list" };
     let first = endpoints.first();
     world
-        .draft(&CHECK, Subject::address(address), format!("{whose} {lists} it, and no pool covers it"))
+        .draft(&CHECK, address, format!("{whose} {lists} it, and no pool covers it"))
         .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
         .fact(
             "ipam",

@@ -4,7 +4,7 @@ use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Grade, Use, Via};
-use crate::model::{Addr, Code, Endpoint, Finding, HandleId, Needs, Orchestrator, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Finding, HandleId, Needs, Orchestrator, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(131),
@@ -117,7 +117,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
     };
     let has = if strangers.len() == 1 { "has another container" } else { "have other containers" };
     world
-        .draft(&CHECK, Subject::address(address), format!("{whose} {has} than the allocation's handle"))
+        .draft(&CHECK, address, format!("{whose} {has} than the allocation's handle"))
         .severity(if owner_lives { Severity::Error } else { Severity::Warning })
         .fact("endpoints", strangers.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
         .fact("handles", handles)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind, Time};
+use crate::model::{Code, Finding, Needs, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(114),
@@ -47,7 +47,7 @@ fn report(world: &World<'_>, allocation: &Allocation, released: Time, over: Time
     let overdue = world.snapshot.now.since(over).as_secs();
     let address = allocation.address;
     world
-        .draft(&CHECK, Subject::address(address), format!("released at {released}, cooled down since {over}"))
+        .draft(&CHECK, address, format!("released at {released}, cooled down since {over}"))
         .advice("look at kube-controllers; the next allocation in the block frees it too")
         .fact("released", released)
         .fact("cooled_down", over)

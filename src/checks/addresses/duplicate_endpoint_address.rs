@@ -6,7 +6,7 @@ use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::{count, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(102),
@@ -75,7 +75,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         (_, stale) => format!("{} left behind: nobody lives there any more", count(stale.len(), "endpoint")),
     };
     world
-        .draft(&CHECK, Subject::address(address), summary)
+        .draft(&CHECK, address, summary)
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
         .fact("workloads", names)
         .fact("live_workloads", live)

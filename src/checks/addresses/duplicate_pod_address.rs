@@ -3,7 +3,7 @@
 use crate::checks::evidence::{Draft, count};
 use crate::checks::{Causes, Check, Docs, Shown, Steady, Ties, World};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Root, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -164,7 +164,7 @@ fn with_holders<'w>(world: &'w World<'w>, address: Addr, summary: String, pods: 
     let endpoint_facts: Vec<Evidence> =
         endpoints.iter().map(|(e, grade)| world.endpoint_facts(e).with("grade", grade.word())).collect();
     world
-        .draft(&CHECK, Subject::address(address), summary)
+        .draft(&CHECK, address, summary)
         .fact("pods", pod_facts)
         .fact("endpoints", endpoint_facts)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())

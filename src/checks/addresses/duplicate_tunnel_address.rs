@@ -4,7 +4,7 @@ use crate::checks::affinities::stale_calico_node;
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Claim, Claimant, Grade, NamedTunnel, Standing};
 use crate::model::{
-    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Root, Service, Severity, Subject, SubjectKind, Tunnel,
+    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Root, Service, Severity, SubjectKind, Tunnel,
 };
 
 pub static CHECK: Check = Check {
@@ -93,7 +93,7 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
     let keeps_pod = |pod: &Pod| allocations.iter().any(|a| ledger.names_pod(a, pod));
     let endpoints: Vec<_> = others.pods.iter().flat_map(|pod| ledger.endpoints_at_home(pod)).collect();
     let mut draft = world
-        .draft(&CHECK, Subject::address(address), holders.join(", "))
+        .draft(&CHECK, address, holders.join(", "))
         .advice(match named.as_slice() {
             [node, ..] => format!("IPAM gave it to the tunnel of {node}: the others must get a new address"),
             [] => "IPAM did not give it to a tunnel: calico-node must take a new address".to_owned(),

@@ -3,7 +3,7 @@
 use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World, natural};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, Subject, SubjectKind, keys};
+use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(117),
@@ -176,7 +176,7 @@ fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summ
     let allocations = ledger.allocations_at(address);
     let first = endpoints.first();
     world
-        .draft(&CHECK, Subject::address(address), summary)
+        .draft(&CHECK, address, summary)
         .advice("give one of them another address")
         .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
         .fact("pods", pods.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_does_not_decode_may_keep_the_address_out_of_use() {
-        let reservation = bad(&keys::reservation_key("floating"), Input::Pools, Dark::All(Input::Pools));
+        let reservation = bad(&format!("{}floating", keys::RESERVATIONS), Input::Pools, Dark::All(Input::Pools));
         for hidden in [reservation, undecodable_block("10.65.99.0/26")] {
             let mut c = with("10.65.99.1");
             c.snapshot.bad_values.push(hidden.clone());

@@ -6,7 +6,7 @@ use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
 use crate::checks::evidence::release_handle;
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Root, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(110),
@@ -130,7 +130,7 @@ fn report(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Find
     let own: Vec<_> = ledger.endpoints_of_pod(namespace, name).collect();
     let handle = ledger.handle_of(allocation);
     let mut draft = world
-        .draft(&CHECK, Subject::address(allocation.address), why)
+        .draft(&CHECK, allocation.address, why)
         .fact("reason", reason)
         .fact("ipam", world.allocation_facts(allocation))
         .fact("owner_pod", id)

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(112),
@@ -74,7 +74,7 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
     };
     let held = ledger.is_held(address);
     let draft = world
-        .draft(&CHECK, Subject::address(address), why)
+        .draft(&CHECK, address, why)
         .fact("service", service)
         .fact("made_again", reborn.map(|s| s.uid.text(&world.snapshot.names)))
         .fact("handle", id)

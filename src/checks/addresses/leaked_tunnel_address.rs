@@ -2,7 +2,7 @@
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Grade, NamedTunnel, Standing, Use};
-use crate::model::{Addr, Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(111),
@@ -100,7 +100,7 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
     };
     let held = ledger.is_held(address);
     let mut draft = world
-        .draft(&CHECK, Subject::address(address), why)
+        .draft(&CHECK, address, why)
         .fact("reason", reason)
         .fact("tunnel", tunnel)
         .fact("node", node.as_str())

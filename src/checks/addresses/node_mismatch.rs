@@ -2,7 +2,7 @@
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Name, Needs, Owner, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, Name, Needs, Owner, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(132),
@@ -68,7 +68,7 @@ fn report(world: &World<'_>, allocation: &Allocation, pod: &Pod, node: Name) -> 
         world.text(ledger.scope.kubernetes_name(node))
     );
     world
-        .draft(&CHECK, Subject::address(allocation.address), summary)
+        .draft(&CHECK, allocation.address, summary)
         .advice("never release it for this: the pod holds it")
         .fact("pod", world.pod_facts(pod))
         .fact("ipam", world.allocation_facts(allocation))

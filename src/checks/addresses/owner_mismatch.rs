@@ -3,7 +3,7 @@
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Says, Use};
-use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(130),
@@ -62,7 +62,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
     let verb = if strangers.len() == 1 { "holds" } else { "hold" };
     let holders = format!("{} {verb} it", world.who(strangers));
     world
-        .draft(&CHECK, Subject::address(address), format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
+        .draft(&CHECK, address, format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
         .advice("restart the pod that IPAM does not name, and never release the address while it runs")
         .fact("owners", owners)
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())

@@ -2,9 +2,7 @@
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{
-    Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, Subject, SubjectKind, Time,
-};
+use crate::model::{Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(122),
@@ -101,7 +99,7 @@ fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation)
         None => "",
     };
     world
-        .draft(&CHECK, Subject::address(allocation.address), format!("reservation {name} covers it{when}"))
+        .draft(&CHECK, allocation.address, format!("reservation {name} covers it{when}"))
         .fact("reservation", name)
         .fact("reserved_since", reservation.created)
         .fact("assigned_before", before)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::{Check, Docs, Steady, Ties, World, natural};
 use crate::ledger::{Belief, Claimant, Grade};
-use crate::model::{Addr, Code, Finding, Needs, Service, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Finding, Needs, Service, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(116),
@@ -55,7 +55,7 @@ fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
         _ => None,
     };
     world
-        .draft(&CHECK, Subject::address(address), format!("shown by service {}, {}", ids.join(", "), belief.word()))
+        .draft(&CHECK, address, format!("shown by service {}, {}", ids.join(", "), belief.word()))
         .advice("make kube-controllers book it again before another service gets it")
         .fact("services", ids)
         .fact("recorded", belief.word())

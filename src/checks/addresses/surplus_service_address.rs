@@ -3,7 +3,7 @@
 use super::leaked_service_address::load_balancer_handle;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(118),
@@ -91,7 +91,7 @@ fn report(
     let shows = if shown { "; its status shows both" } else { "" };
     let shows = if kept.is_none() && shown { "; its status shows it" } else { shows };
     let draft = world
-        .draft(&CHECK, Subject::address(address), format!("{why}{shows}"))
+        .draft(&CHECK, address, format!("{why}{shows}"))
         .fact("service", id)
         .fact("families", service.families.words().map(str::to_owned).collect::<Vec<_>>())
         .fact("kept", kept.map(|a| a.address))

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use crate::checks::evidence::Draft;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Allocation, Belief, Standing, Use};
-use crate::model::{
-    Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, Subject, SubjectKind, Tunnel,
-};
+use crate::model::{Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, SubjectKind, Tunnel};
 
 pub static CHECK: Check = Check {
     code: Code(115),
@@ -120,7 +118,7 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
         .iter()
         .map(|(node, tunnel)| Evidence::new().with("node", world.text(node.name)).with("tunnel", tunnel.word()));
     world
-        .draft(&CHECK, Subject::address(address), format!("{}, {how}", whose.join(", ")))
+        .draft(&CHECK, address, format!("{}, {how}", whose.join(", ")))
         .advice("restart calico-node there before the next pod starts: it takes an address of its own")
         .fact("tunnels", facts.collect::<Vec<_>>())
         .fact("recorded", belief.word())

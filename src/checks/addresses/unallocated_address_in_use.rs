@@ -3,7 +3,7 @@
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Claim, Use};
-use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(120),
@@ -119,7 +119,7 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
     let first = holders.first();
     let covering = ledger.blocks_covering(address);
     world
-        .draft(&CHECK, Subject::address(address), format!("{who}: {}", state(danger, turn)))
+        .draft(&CHECK, address, format!("{who}: {}", state(danger, turn)))
         .advice(advice(danger, turn, &restart, world))
         .fact("state", word(danger))
         .fact("block", cidr)

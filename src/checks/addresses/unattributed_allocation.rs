@@ -2,7 +2,7 @@
 
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HandleId, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(113),
@@ -77,7 +77,7 @@ fn report(world: &World<'_>, allocation: &Allocation) -> Finding {
     };
     let left: Vec<_> = ledger.endpoints_at(address).map(|(e, _)| e).collect();
     world
-        .draft(&CHECK, Subject::address(address), why)
+        .draft(&CHECK, address, why)
         .advice("nothing can prove it leaked: ask the node before releasing it by itself")
         .fact("handle", id)
         .fact("endpoints_left", left.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())

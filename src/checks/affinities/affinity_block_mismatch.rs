@@ -3,9 +3,7 @@
 use super::common::{delete_affinity, get_block};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{
-    Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Needs, Severity, Subject, SubjectKind, keys,
-};
+use crate::model::{Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(402),
@@ -73,9 +71,11 @@ fn owner(world: &World<'_>, block: &Block, affinities: &[&Affinity]) -> Option<H
 fn claimed_only(world: &World<'_>, block: &Block, host: Host, affinities: &[&Affinity]) -> Finding {
     let key = keys::affinity_key(host.kind, world.text(host.name), block.cidr);
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Affinity, world.affinity_id(host, block.cidr)), {
-            format!("the block names {}, which has no affinity for it", world.host_id(host))
-        })
+        .draft(
+            &CHECK,
+            world.affinity_id(host, block.cidr),
+            format!("the block names {}, which has no affinity for it", world.host_id(host)),
+        )
         .advice("nobody announces the block, and nobody will give it back: see who holds its addresses")
         .fact("reason", "no-affinity")
         .fact("affinities", affinities.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())
@@ -107,9 +107,7 @@ fn disagreeing(world: &World<'_>, block: &Block, confirmed: &Affinity, affinitie
         "the node announces a block that it cannot allocate from: Calico deletes this affinity when it next allocates"
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Affinity, world.affinity_id(host, block.cidr)), {
-            format!("{} is confirmed, {says}", world.host_id(host))
-        })
+        .draft(&CHECK, world.affinity_id(host, block.cidr), format!("{} is confirmed, {says}", world.host_id(host)))
         .advice(advice)
         .fact("reason", reason)
         .fact("affinities", affinities.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())

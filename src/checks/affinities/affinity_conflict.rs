@@ -4,7 +4,7 @@ use super::common::{delete_affinity, get_block};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
 use crate::model::{
-    Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind,
+    Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Input, Needs, Severity, SubjectKind,
 };
 
 pub static CHECK: Check = Check {
@@ -50,7 +50,7 @@ fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
     let names: Vec<String> = owners.iter().map(|affinity| world.host_id(affinity.host)).collect();
     let wrong = || owners.iter().filter(|affinity| right.is_some_and(|host| host != affinity.host));
     let draft = world
-        .draft(&CHECK, Subject::block(cidr), format!("confirmed for {}", names.join(" and ")))
+        .draft(&CHECK, cidr, format!("confirmed for {}", names.join(" and ")))
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
         .advice(advice(world, block, right))
         .fact("owners", owners.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())

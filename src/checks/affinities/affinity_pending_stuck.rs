@@ -3,7 +3,7 @@
 use super::common::{delete_affinity, get_block, other_owner, survived};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(403),
@@ -58,9 +58,7 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
         delete_affinity(world, affinity)
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Affinity, world.affinity_id(host, cidr)), {
-            format!("pending since before the last audit; {says}")
-        })
+        .draft(&CHECK, world.affinity_id(host, cidr), format!("pending since before the last audit; {says}"))
         .advice(advice)
         .restarts_pods(is_hers && other.is_none())
         .fact("affinity", world.affinity_facts(affinity))

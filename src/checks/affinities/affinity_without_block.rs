@@ -2,7 +2,7 @@
 
 use super::common::delete_affinity;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(405),
@@ -39,7 +39,7 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
         _ => "confirmed, and there is no such block",
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Affinity, world.affinity_id(host, cidr)), summary)
+        .draft(&CHECK, world.affinity_id(host, cidr), summary)
         .advice("delete the affinity, or let the owner's next allocation create the block")
         .fact("affinity", world.affinity_facts(affinity))
         .fact("in_a_pool", covered)

@@ -3,7 +3,7 @@
 use super::common::get_block;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, Subject, SubjectKind, Time};
+use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(407),
@@ -65,9 +65,11 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
         None => "let the owner allocate again: it gets an address of its own node".to_owned(),
     };
     world
-        .draft(&CHECK, Subject::address(allocation.address), {
-            format!("for {} in the block of {}{when}", world.text(node), world.text(host))
-        })
+        .draft(
+            &CHECK,
+            allocation.address,
+            format!("for {} in the block of {}{when}", world.text(node), world.text(host)),
+        )
         .severity(if after { Severity::Error } else { Severity::Warning })
         .advice(advice)
         .restarts_pods(owner.pod_name().is_some())

@@ -8,8 +8,8 @@ use crate::checks::evidence::{ask_who, get_key};
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Standing, Use};
 use crate::model::{
-    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Root, Severity, Subject,
-    SubjectKind, Time, keys,
+    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Root, Severity, SubjectKind,
+    Time, keys,
 };
 
 pub static CHECK: Check = Check {
@@ -148,9 +148,7 @@ fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Find
         _ => "release what is proven leaked among them; the blocks go with the last address",
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node)), {
-            format!("gone, and still owns {}; {kept}", owns.join(" and "))
-        })
+        .draft(&CHECK, world.text(node), format!("gone, and still owns {}; {kept}", owns.join(" and ")))
         .advice(advice)
         .fact("gone_since", since)
         .fact("blocks", cidrs.clone())

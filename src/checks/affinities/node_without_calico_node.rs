@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::checks::evidence::{ask_who, count, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Finding, HostKind, KubeNode, Name, Needs, Pod, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, HostKind, KubeNode, Name, Needs, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(410),
@@ -80,7 +80,7 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
         count(pods.len(), "live pod")
     );
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Node, name), summary)
+        .draft(&CHECK, name, summary)
         .advice("restart calico-node there: it registers its node again")
         .fact("calico_name", world.text(host))
         .fact("pods", pods.len())

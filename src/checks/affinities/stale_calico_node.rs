@@ -3,7 +3,7 @@
 use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
-use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(409),
@@ -51,7 +51,7 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
         ),
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node.name)), summary)
+        .draft(&CHECK, world.text(node.name), summary)
         .advice(advice)
         .fact("present_name", present.map(|name| world.text(name)))
         .fact("kubernetes_name", world.text(kubernetes))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, Subject, SubjectKind, keys};
+use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(408),
@@ -72,9 +72,7 @@ fn report(world: &World<'_>, node: Name, limit: usize, full: &[&[&Affinity]]) ->
         lists.flat_map(|list| list.iter().map(|affinity| affinity.cidr)).collect()
     };
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Node, world.text(node)), {
-            format!("{} blocks, and {limit} is the limit", counts.join(" and "))
-        })
+        .draft(&CHECK, world.text(node), format!("{} blocks, and {limit} is the limit", counts.join(" and ")))
         .advice(format!("once these blocks are full {effect}: look for leaks, or raise maxBlocksPerHost"))
         .fact("limit", limit)
         .fact("configured_limit", config.max_blocks_per_host)

@@ -3,7 +3,7 @@
 use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Needs, Severity, Subject, SubjectKind, keys};
+use crate::model::{Block, Code, Finding, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(303),
@@ -56,7 +56,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         "restart the pods that still have addresses in it, or create the pool again, disabled"
     };
     world
-        .draft(&CHECK, Subject::block(block.cidr), format!("{covers}; {allocated}"))
+        .draft(&CHECK, block.cidr, format!("{covers}; {allocated}"))
         .advice(advice)
         .restarts_pods(!empty)
         .fact("block", world.block_facts(block))

@@ -3,7 +3,7 @@
 use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Needs, Pool, Severity, Subject, SubjectKind};
+use crate::model::{Block, Code, Finding, Needs, Pool, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(304),
@@ -40,9 +40,7 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
     let covering: Vec<&str> = covering.map(|pool| world.text(pool.name)).collect();
     let which = if covering.len() > 1 { ", the first of those that cover it," } else { "" };
     let mut finding = world
-        .draft(&CHECK, Subject::block(block.cidr), {
-            format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix())
-        })
+        .draft(&CHECK, block.cidr, format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix()))
         .advice("restart the pods in it; release by address does nothing here and says that it did")
         .restarts_pods(true)
         .fact("block", world.block_facts(block))

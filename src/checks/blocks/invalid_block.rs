@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::common::node_of;
 use crate::checks::evidence::{count, get_key};
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind, Time};
+use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(301),
@@ -185,7 +185,7 @@ fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
         [] => String::new(),
     };
     world
-        .draft(&CHECK, Subject::block(block.cidr), summary)
+        .draft(&CHECK, block.cidr, summary)
         .advice("save the value, see which pods hold its addresses, and repair it while nothing allocates")
         .fact("broken", broken.iter().map(Broken::facts).collect::<Vec<_>>())
         .fact("state", world.block_facts(block))

@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Block, Cidr, Code, Finding, Host, Needs, Severity, Subject, SubjectKind, keys};
+use crate::model::{Affinity, Block, Cidr, Code, Finding, Host, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(307),
@@ -103,7 +103,7 @@ fn report(world: &World<'_>, odd: &Odd) -> Finding {
         (false, 0) => "no read or write of Calico's reaches this key",
     };
     let mut draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Key, odd.key.clone()), format!("{what}: {reasons}{twin}"))
+        .draft(&CHECK, odd.key.clone(), format!("{what}: {reasons}{twin}"))
         .advice(advice)
         .fact("cidr", odd.cidr)
         .fact("canonical_key", odd.canonical.clone())

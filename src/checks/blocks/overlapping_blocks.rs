@@ -5,7 +5,7 @@ use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Use;
-use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(302),
@@ -54,7 +54,7 @@ fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let twice = allocated_twice(world, block);
     let code = address_allocated_twice::CHECK.code;
     world
-        .draft(&CHECK, Subject::block(block.cidr), summary)
+        .draft(&CHECK, block.cidr, summary)
         .advice(match twice.len() {
             0 => "no address is allocated twice yet: empty one of the blocks before one is".to_owned(),
             1 => format!("an address is allocated twice already ({code}): restart the pods of one of the blocks"),

@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, Subject, SubjectKind, keys};
+use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(305),
@@ -46,7 +46,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
     };
     let deprecated = block.host_affinity.some().map(|name| Host { kind: HostKind::Host, name });
     world
-        .draft(&CHECK, Subject::block(block.cidr), format!("empty and without owner: {usable}"))
+        .draft(&CHECK, block.cidr, format!("empty and without owner: {usable}"))
         .advice("nobody owns it and nothing is in it: delete the key")
         .fact("block", world.block_facts(block))
         .fact("strict_affinity", strict)

@@ -4,7 +4,7 @@ use super::common::node_of;
 use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(306),
@@ -85,7 +85,7 @@ fn report(world: &World<'_>, block: &Block, early: &[(Addr, u64)], before: Optio
     };
     let listed = early.iter().take(LISTED);
     world
-        .draft(&CHECK, Subject::block(block.cidr), summary)
+        .draft(&CHECK, block.cidr, summary)
         .advice("an older Calico or a foreign tool writes here: find it, and bring all parts to one version")
         .fact("block", world.block_facts(block))
         .fact(

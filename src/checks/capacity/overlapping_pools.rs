@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Evidence, Finding, Needs, Pool, Severity, Subject, SubjectKind};
+use crate::model::{Code, Evidence, Finding, Needs, Pool, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(603),
@@ -48,7 +48,7 @@ fn report(world: &World<'_>, pool: &Pool, wider: &[&Pool]) -> Finding {
     let name = world.text(pool.name);
     let told: Vec<String> = wider.iter().map(|w| format!("{} ({})", world.text(w.name), w.cidr)).collect();
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Pool, name), format!("{} lies in {}", pool.cidr, told.join(" and ")))
+        .draft(&CHECK, name, format!("{} lies in {}", pool.cidr, told.join(" and ")))
         .advice("disable the wrong one, move its pods away, and delete it")
         .fact("pool", pool_facts(world, pool))
         .fact("lies_in", wider.iter().map(|w| pool_facts(world, w)).collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::PoolUsage;
-use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(601),
@@ -60,7 +60,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
     );
     let leak = leaked_address::CHECK.code;
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
+        .draft(&CHECK, name, summary)
         .severity(severity)
         .advice(match usage.leaked {
             0 => "add a pool, or make its reservations smaller".to_owned(),

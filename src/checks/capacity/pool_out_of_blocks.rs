@@ -6,7 +6,7 @@ use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::PoolUsage;
-use crate::model::{Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(602),
@@ -61,7 +61,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
     let keepers = [leaked_address::CHECK.code, ownerless_block::CHECK.code, node_gone::CHECK.code];
     let version = world.text(world.snapshot.cluster.calico_version);
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Pool, name), summary)
+        .draft(&CHECK, name, summary)
         .severity(if strict { Severity::Error } else { Severity::Warning })
         .advice("give blocks back (leaks, dead nodes, ownerless blocks), or add a pool")
         .fact("cidr", usage.cidr)

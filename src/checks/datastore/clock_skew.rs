@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use crate::checks::evidence::{Draft, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{
-    Block, Code, Endpoint, Evidence, Finding, Name, Needs, Owner, Severity, Subject, SubjectKind, Time,
-};
+use crate::model::{Block, Code, Endpoint, Evidence, Finding, Name, Needs, Owner, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(909),
@@ -123,11 +121,7 @@ fn report(world: &World<'_>, node: Name, ahead: &Ahead<'_>, reference: Time) -> 
     let kubernetes = world.text(world.ledger.scope.kubernetes_name(node));
     let of = if world.snapshot.kube.clocks.is_empty() { "this audit" } else { "the API server" };
     let draft = world
-        .draft(
-            &CHECK,
-            Subject::new(SubjectKind::Node, name),
-            format!("its clock is {seconds} s ahead of {of}: {}", ahead.what),
-        )
+        .draft(&CHECK, name, format!("its clock is {seconds} s ahead of {of}: {}", ahead.what))
         .advice("check the time on the node")
         .fact("node", name)
         .fact("ahead_seconds", seconds)

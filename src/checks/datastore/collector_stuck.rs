@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::common::{cluster, is_undecodable};
+use super::common::is_undecodable;
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
@@ -144,7 +144,7 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
         })
         .collect();
     world
-        .draft(&CHECK, cluster(world), summary)
+        .draft(&CHECK, world.snapshot.guid(), summary)
         .advice(match collectable.is_empty() {
             false => "look at kube-controllers' log and restart them",
             true => "nobody else takes them: ipaudit release",

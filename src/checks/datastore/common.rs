@@ -1,12 +1,6 @@
 //! What several checks of the datastore need.
 
 use crate::checks::World;
-use crate::model::{Subject, SubjectKind};
-
-/// The datastore as the subject of a finding: ClusterInformation's GUID.
-pub(super) fn cluster(world: &World<'_>) -> Subject {
-    Subject::new(SubjectKind::Cluster, world.snapshot.guid())
-}
 
 /// Whether the value under `key` does not decode: then nobody may argue that it is absent or what it says.
 pub(super) fn is_undecodable(world: &World<'_>, key: &str) -> bool {

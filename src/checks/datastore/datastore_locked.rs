@@ -1,6 +1,6 @@
 //! IPA902: the datastore is locked.
 
-use super::common::{cluster, is_undecodable};
+use super::common::is_undecodable;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Finding, Input, Needs, Severity, SubjectKind, keys};
 
@@ -60,7 +60,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let Some((summary, ready)) = state(world) else { return };
     let information = &world.snapshot.cluster;
     let draft = world
-        .draft(&CHECK, cluster(world), summary)
+        .draft(&CHECK, world.snapshot.guid(), summary)
         .advice("unlock it when nobody works on the datastore any more")
         .fact("datastore_ready", ready)
         .fact("cluster_information", information.meta.is_some())

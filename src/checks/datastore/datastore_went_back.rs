@@ -2,7 +2,6 @@
 
 mod signs;
 
-use super::common::cluster;
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, key_text};
 use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
@@ -191,7 +190,7 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
     let term = |term: u64| (term != 0).then_some(term);
     let pods = restart.unwrap_or_default();
     let draft = world
-        .draft(&CHECK, cluster(world), signs.first().map_or("", String::as_str))
+        .draft(&CHECK, world.snapshot.guid(), signs.first().map_or("", String::as_str))
         .advice(advice)
         .restarts_pods(restarts)
         .fact("revision", now.revision)

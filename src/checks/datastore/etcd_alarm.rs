@@ -1,6 +1,5 @@
 //! IPA910: etcd itself has raised an alarm, and takes no writes until somebody disarms it.
 
-use super::common::cluster;
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};
@@ -53,7 +52,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
             let who = members(&status.alarms, EtcdAlarm::CORRUPT);
             let summary = format!("CORRUPT on {who}{also}: etcd's members differ, it refuses every write");
             world
-                .draft(&CHECK, cluster(world), summary)
+                .draft(&CHECK, world.snapshot.guid(), summary)
                 .advice("what is read may be wrong: replace the member whose hash differs, then disarm")
                 .next(format!("{etcdctl} endpoint hashkv --cluster"))
         }
@@ -62,7 +61,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
             world
                 .draft(
                     &CHECK,
-                    cluster(world),
+                    world.snapshot.guid(),
                     format!("NOSPACE on {who}: no write of Calico's succeeds: no pod starts"),
                 )
                 .advice("compact, defragment, disarm; then find out why etcd is full")
@@ -70,7 +69,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         (_, _, Some(alarm)) => {
             let summary = format!("{} on {}: an alarm of etcd's", alarm.kind, members(&status.alarms, &alarm.kind));
             world
-                .draft(&CHECK, cluster(world), summary)
+                .draft(&CHECK, world.snapshot.guid(), summary)
                 .advice("see what etcd's manual says of it, then disarm")
                 .next(format!("{etcdctl} alarm list"))
         }

@@ -1,6 +1,6 @@
 //! IPA907: settings of IPAM that contradict each other.
 
-use super::common::{cluster, is_undecodable};
+use super::common::is_undecodable;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Evidence, Finding, Needs, Severity, SubjectKind, keys};
 
@@ -97,7 +97,7 @@ fn report(world: &World<'_>, contradictions: Vec<Contradiction>) -> Finding {
     let told: Vec<&str> = contradictions.iter().map(|c| c.what.as_str()).collect();
     let summary = told.join("; ");
     world
-        .draft(&CHECK, cluster(world), summary)
+        .draft(&CHECK, world.snapshot.guid(), summary)
         .advice("set what you mean with calicoctl ipam configure, and bring IPAMConfiguration into line")
         .fact("config_present", world.snapshot.ipam_config.meta.is_some())
         .fact("contradictions", contradictions.into_iter().map(|c| c.facts).collect::<Vec<_>>())

@@ -1,6 +1,5 @@
 //! IPA908: Calico's IPAM is not what gives pods their addresses.
 
-use super::common::cluster;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Cidr, Code, Finding, KubeNode, Name, Needs, Pod, Severity, SubjectKind};
@@ -53,7 +52,7 @@ fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
     let cidrs: Vec<Cidr> = example.map(|node: &KubeNode| node.pod_cidrs.to_vec()).unwrap_or_default();
     let home: Vec<_> = world.ledger.endpoints_at_home(first).collect();
     let draft = world
-        .draft(&CHECK, cluster(world), summary)
+        .draft(&CHECK, world.snapshot.guid(), summary)
         .advice("nothing, when host-local IPAM is meant")
         .fact("pods", pods.len())
         .fact("nodes", nodes.len())

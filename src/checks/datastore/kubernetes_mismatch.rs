@@ -1,6 +1,5 @@
 //! IPA905: the API server and the datastore do not belong together.
 
-use super::common::cluster;
 use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
 use crate::ledger::Pairing;
 use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};
@@ -50,7 +49,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     wired.sort_by_key(|p| (p.created, world.pod_id(p)));
     wired.truncate(SHOWN);
     let draft = world
-        .draft(&CHECK, cluster(world), why.as_str())
+        .draft(&CHECK, world.snapshot.guid(), why.as_str())
         .advice(advice)
         .fact("reason", why.as_str())
         .fact("kubernetes_server", snapshot.kube.server.as_str())

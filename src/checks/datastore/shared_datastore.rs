@@ -2,7 +2,6 @@
 
 use crate::model::hash::HashMap;
 
-use super::common::cluster;
 use crate::checks::evidence::count;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Standing;
@@ -83,7 +82,7 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
         count(total, "endpoint")
     );
     world
-        .draft(&CHECK, cluster(world), summary)
+        .draft(&CHECK, world.snapshot.guid(), summary)
         .advice("give each cluster its own datastore; if there is no other cluster, audit with --scope exclusive")
         .fact("foreign_nodes", active.len())
         .fact("endpoints", total)

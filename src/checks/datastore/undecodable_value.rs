@@ -3,7 +3,7 @@
 use crate::checks::evidence::{key_text, shell_bytes};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::snapshot::Dark;
-use crate::model::{BadValue, Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{BadValue, Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(901),
@@ -41,7 +41,7 @@ fn report(world: &World<'_>, bad: &BadValue) -> Finding {
         None => bad.reason.clone(),
     };
     let mut draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Key, key_text(&bad.key)), summary)
+        .draft(&CHECK, key_text(&bad.key), summary)
         .advice("look at the value and repair it; until then nothing is released")
         .fact("reason", bad.reason.as_str())
         .fact("offset", bad.offset)

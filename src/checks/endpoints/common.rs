@@ -2,12 +2,7 @@
 
 use crate::checks::World;
 use crate::checks::evidence::{Draft, release_handle, shell};
-use crate::model::{Endpoint, HandleId, Name, Subject, SubjectKind};
-
-/// An endpoint as the subject of a finding: `namespace/name` of its key.
-pub(super) fn subject(world: &World<'_>, endpoint: &Endpoint) -> Subject {
-    Subject::new(SubjectKind::Endpoint, world.pair(endpoint.namespace, endpoint.name))
-}
+use crate::model::{Endpoint, HandleId, Name};
 
 /// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
 pub(super) fn workload(world: &World<'_>, endpoint: &Endpoint) -> String {

@@ -3,7 +3,7 @@
 use super::common::on_one_node;
 use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, Subject, SubjectKind, endpoint};
+use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, SubjectKind, endpoint};
 
 pub static CHECK: Check = Check {
     code: Code(507),
@@ -38,11 +38,7 @@ fn report(world: &World<'_>, same: &[&Endpoint]) -> Option<Finding> {
     let pods: Vec<String> = same.iter().map(|e| world.pair(e.namespace, e.pod)).collect();
     let facts: Vec<Evidence> = same.iter().map(|e| world.endpoint_facts(e)).collect();
     let draft = world
-        .draft(
-            &CHECK,
-            Subject::new(SubjectKind::Mac, format!("{node} {mac}")),
-            format!("{}: {}", count(same.len(), "endpoint"), pods.join(", ")),
-        )
+        .draft(&CHECK, format!("{node} {mac}"), format!("{}: {}", count(same.len(), "endpoint"), pods.join(", ")))
         .fact("node", node)
         .fact("mac", mac.as_str())
         .fact("endpoints", facts)

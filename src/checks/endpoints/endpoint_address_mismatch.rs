@@ -1,6 +1,6 @@
 //! IPA506: an endpoint and its pod's status name different addresses.
 
-use super::common::{subject, workload};
+use super::common::workload;
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::EndpointState;
@@ -98,7 +98,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
         all().flat_map(|a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
     let (namespace, name) = (shell(world.text(pod.namespace)), shell(world.text(pod.name)));
     let draft = world
-        .draft(&CHECK, subject(world, endpoint), told.join("; "))
+        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), told.join("; "))
         .advice("look at the address of the pod's interface, then restart the pod")
         .fact("workload", workload(world, endpoint))
         .fact("differences", facts)

@@ -1,6 +1,6 @@
 //! IPA502: an endpoint on a node where its pod is not.
 
-use super::common::{subject, with_removal, workload};
+use super::common::{with_removal, workload};
 use crate::checks::endpoints::twin_endpoints;
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
 use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Root, Severity, SubjectKind};
@@ -67,7 +67,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
     let draft = world
         .draft(
             &CHECK,
-            subject(world, endpoint),
+            world.pair(endpoint.namespace, endpoint.name),
             format!(
                 "pod {} is on {}, this endpoint on {}",
                 world.pod_id(pod),

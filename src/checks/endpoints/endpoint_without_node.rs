@@ -1,6 +1,6 @@
 //! IPA508: an endpoint whose node Calico does not know.
 
-use super::common::{subject, workload};
+use super::common::workload;
 use crate::model::hash::HashSet;
 
 use crate::checks::affinities::node_without_calico_node;
@@ -49,7 +49,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let node = world.text(endpoint.node);
     let lives = world.ledger.scope.is_known_to_kubernetes(endpoint.node);
     let draft = world
-        .draft(&CHECK, subject(world, endpoint), format!("no Calico Node {node}"))
+        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), format!("no Calico Node {node}"))
         .advice(match lives {
             true => "Kubernetes knows the node: restart calico-node there, it registers its node again",
             false => "when the node is gone for good, remove its endpoints",

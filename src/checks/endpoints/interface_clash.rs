@@ -3,7 +3,7 @@
 use super::common::on_one_node;
 use crate::checks::evidence::{count, shell};
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
+use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(504),
@@ -45,7 +45,7 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
     };
     let facts: Vec<Evidence> = clash.iter().map(|e| world.endpoint_facts(e)).collect();
     world
-        .draft(&CHECK, Subject::new(SubjectKind::Interface, format!("{node} {interface}")), summary)
+        .draft(&CHECK, format!("{node} {interface}"), summary)
         .severity(if one_pod { Severity::Note } else { Severity::Error })
         .advice("find out which of them is live, and remove the other endpoint or restart its pod")
         .restarts_pods(true)

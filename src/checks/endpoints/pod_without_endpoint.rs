@@ -4,7 +4,7 @@ use crate::model::hash::HashSet;
 
 use crate::checks::addresses::unallocated_address_in_use;
 use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Root, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(505),
@@ -73,7 +73,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
     let addresses: Vec<String> = pool_addresses.iter().map(Addr::to_string).collect();
     let summary = format!("ready on {} with {}, no endpoint there", world.text(pod.node), addresses.join(" and "));
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Pod, id), summary)
+        .draft(&CHECK, id, summary)
         .advice("restart the pod")
         .fact("pod", world.pod_facts(pod))
         .fact("pool_addresses", pool_addresses.to_vec())

@@ -1,6 +1,6 @@
 //! IPA501: an endpoint whose pod is gone.
 
-use super::common::{subject, with_removal, workload};
+use super::common::{with_removal, workload};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, EndpointState, Use};
 use crate::model::{Attribute, Code, Endpoint, Finding, HandleId, Needs, Severity, SubjectKind};
@@ -57,7 +57,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
         _ => why,
     };
     let draft = world
-        .draft(&CHECK, subject(world, endpoint), summary)
+        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
         .severity(if others.is_empty() { Severity::Error } else { Severity::Critical })
         .advice("make sure that no sandbox of it is left on the node, then remove it")
         .fact("reason", if finished { "finished" } else { "no-such-pod" })

@@ -3,7 +3,7 @@
 use super::common::workload;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Judges, Shown, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, Subject, SubjectKind};
+use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(503),
@@ -84,7 +84,7 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
     let endpoints: Vec<Evidence> = twins.iter().map(|e| world.endpoint_facts(e)).collect();
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Workload, id.clone()), summary)
+        .draft(&CHECK, id.clone(), summary)
         .advice(match home {
             Some(home) => format!("the pod is on {home}: remove the endpoints of the other nodes"),
             None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),

@@ -9,26 +9,22 @@ use crate::model::{Affinity, Cidr, Host, Look, Name};
 
 impl Draft<'_> {
     /// The Kubernetes node that says whose a Calico node is.
-    #[must_use]
     pub fn looks_at_whose(self, calico: Name) -> Self {
         let kubernetes = self.world.ledger.scope.kubernetes_name(calico);
         self.with_each(kubernetes.some(), Draft::looks_at_kube_node)
     }
 
     /// An endpoint of which only the fact counts that there is one.
-    #[must_use]
     pub fn looks_at_endpoint(self, namespace: Name, name: Name) -> Self {
         self.rest(Look::Endpoint(namespace, name), 0)
     }
 
     /// No service at all that would explain it: all of them are read again.
-    #[must_use]
     pub fn looks_at_services(self) -> Self {
         self.rest(Look::Services, 0)
     }
 
     /// The pods and services that an allocation names, there or not.
-    #[must_use]
     pub fn rests_on_owners(self, allocation: &Allocation) -> Self {
         let world = self.world;
         let owners: Vec<_> = world.ledger.owners_of(allocation).copied().collect();
@@ -49,7 +45,6 @@ impl Draft<'_> {
     }
 
     /// Everybody who claims an address.
-    #[must_use]
     pub fn rests_on_claimants(self, claims: &[Claim]) -> Self {
         let snapshot = self.world.snapshot;
         self.with_each(claims, |draft, claim| match claim.by {
@@ -66,7 +61,6 @@ impl Draft<'_> {
     }
 
     /// A host's hold on a block: the affinity as it is, or none. The block must still be the same one.
-    #[must_use]
     pub fn rests_on_hold(self, host: Host, cidr: Cidr) -> Self {
         let ledger = self.world.ledger;
         let affinity: Option<&Affinity> = ledger.affinities_for(cidr).find(|affinity| affinity.host == host);

@@ -26,7 +26,6 @@ impl Draft<'_> {
     }
 
     /// The very tuple of an allocation; a busy block may change around it.
-    #[must_use]
     pub fn rests_on_allocation(self, allocation: &Allocation) -> Self {
         let ledger = self.world.ledger;
         let stamp = Parts::new().text("allocation").wide(ledger.tuple_of(allocation).index()).hash128();
@@ -34,13 +33,11 @@ impl Draft<'_> {
     }
 
     /// A block that is read again, though it may change: only what the check says of it must hold again.
-    #[must_use]
     pub fn looks_at_block(self, cidr: Cidr) -> Self {
         self.rest(Look::Block(cidr), 0)
     }
 
     /// Every block that covers an address; where there is none, the one that its pool would have.
-    #[must_use]
     pub fn looks_at_blocks_of(self, address: Addr) -> Self {
         let world = self.world;
         let mut cidrs: Vec<Cidr> = world.ledger.blocks_covering(address).iter().map(|block| block.cidr).collect();
@@ -52,14 +49,12 @@ impl Draft<'_> {
     }
 
     /// A block that must not have changed.
-    #[must_use]
     pub fn rests_on_block(self, block: &Block) -> Self {
         let stamp = at("block", &block.cidr.to_string(), block.meta.mod_revision);
         self.rest(Look::Block(block.cidr), stamp)
     }
 
     /// A block that must still name the same owner; a busy block is written all the time.
-    #[must_use]
     pub fn rests_on_owner(self, block: &Block) -> Self {
         let owner = self.world.owner_text(block).unwrap_or_default();
         let parts = Parts::new().text("owner").text(block.cidr.to_string()).text(owner);
@@ -68,20 +63,17 @@ impl Draft<'_> {
     }
 
     /// A handle that must not have changed.
-    #[must_use]
     pub fn rests_on_handle(self, handle: &Handle) -> Self {
         let stamp = at("handle", &handle.id.text(&self.world.snapshot.names), handle.meta.mod_revision);
         self.rest(Look::Handle(handle.id), stamp)
     }
 
     /// A handle that does not exist, or whose content does not matter.
-    #[must_use]
     pub fn looks_at_handle(self, id: HandleId) -> Self {
         self.rest(Look::Handle(id), 0)
     }
 
     /// An affinity that must not have changed.
-    #[must_use]
     pub fn rests_on_affinity(self, affinity: &Affinity) -> Self {
         let id = self.world.affinity_id(affinity.host, affinity.cidr);
         let stamp = at("affinity", &id, affinity.meta.mod_revision);
@@ -89,13 +81,11 @@ impl Draft<'_> {
     }
 
     /// An affinity that does not exist.
-    #[must_use]
     pub fn looks_at_affinity(self, host: Host, cidr: Cidr) -> Self {
         self.rest(Look::Affinity(host, cidr), 0)
     }
 
     /// An endpoint that must not have changed.
-    #[must_use]
     pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
         let id = self.world.pair(endpoint.namespace, endpoint.name);
         let stamp = at("endpoint", &id, endpoint.meta.mod_revision);
@@ -103,53 +93,45 @@ impl Draft<'_> {
     }
 
     /// Endpoints of a pod on its own node that do not exist.
-    #[must_use]
     pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
         let homes = self.world.ledger.scope.calico_names(pod.node);
         self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
     }
 
     /// A Calico Node that must not have changed.
-    #[must_use]
     pub fn rests_on_calico_node(self, node: &CalicoNode) -> Self {
         let stamp = at("node", self.world.text(node.name), node.meta.mod_revision);
         self.rest(Look::CalicoNode(node.name), stamp)
     }
 
     /// A Calico Node that does not exist, or whose changes do not matter.
-    #[must_use]
     pub fn looks_at_calico_node(self, node: Name) -> Self {
         self.rest(Look::CalicoNode(node), 0)
     }
 
     /// A pod that must be the same pod.
-    #[must_use]
     pub fn rests_on_pod(self, pod: &Pod) -> Self {
         let stamp = self.world.uid("pod", &self.world.pod_id(pod), pod.uid);
         self.rest(Look::Pod(pod.namespace, pod.name), stamp)
     }
 
     /// A pod that does not exist.
-    #[must_use]
     pub fn looks_at_pod(self, namespace: Name, name: Name) -> Self {
         self.rest(Look::Pod(namespace, name), 0)
     }
 
     /// A Kubernetes node that must be the same node.
-    #[must_use]
     pub fn rests_on_kube_node(self, node: &KubeNode) -> Self {
         let stamp = self.world.uid("kubernetes node", self.world.text(node.name), node.uid);
         self.rest(Look::KubeNode(node.name), stamp)
     }
 
     /// A Kubernetes node that does not exist (Kubernetes' name).
-    #[must_use]
     pub fn looks_at_kube_node(self, node: Name) -> Self {
         self.rest(Look::KubeNode(node), 0)
     }
 
     /// A service that must be the same service.
-    #[must_use]
     pub fn rests_on_service(self, service: &Service) -> Self {
         let id = self.world.pair(service.namespace, service.name);
         let stamp = self.world.uid("service", &id, service.uid);
@@ -157,13 +139,11 @@ impl Draft<'_> {
     }
 
     /// A service that does not exist.
-    #[must_use]
     pub fn looks_at_service(self, namespace: Name, name: Name) -> Self {
         self.rest(Look::Service(namespace, name), 0)
     }
 
     /// Pools, reservations and settings: read again together.
-    #[must_use]
     pub fn looks_at_settings(self) -> Self {
         self.rest(Look::Settings, 0)
     }
@@ -179,7 +159,7 @@ mod tests {
     use crate::checks::addresses::leaked_address;
     use crate::checks::testing::Cluster;
     use crate::ledger::Ledger;
-    use crate::model::{Finding, Subject, SubjectKind};
+    use crate::model::Finding;
 
     use super::{Draft, World};
 
@@ -187,8 +167,7 @@ mod tests {
         let snapshot = cluster.snapshot();
         let ledger = Ledger::build(&snapshot, cluster.scope, None);
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let subject = Subject::new(SubjectKind::Node, "n");
-        rests(world.draft(&leaked_address::CHECK, subject, "")).done()
+        rests(world.draft(&leaked_address::CHECK, "n", "")).done()
     }
 
     /// Two things that were written by one transaction have one revision, and are two things.

@@ -2,7 +2,7 @@
 
 use crate::checks::evidence::shell;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, Subject, SubjectKind, keys};
+use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, SubjectKind, keys};
 
 pub static CHECK: Check = Check {
     code: Code(207),
@@ -58,7 +58,7 @@ fn odd(key: Option<&[u8]>) -> Option<String> {
 }
 
 fn draft<'w>(world: &'w World<'w>, key: &str, summary: &str, mod_revision: i64) -> crate::checks::evidence::Draft<'w> {
-    let draft = world.draft(&CHECK, Subject::new(SubjectKind::Key, key), format!("says `deleted: true`; {summary}"));
+    let draft = world.draft(&CHECK, key, format!("says `deleted: true`; {summary}"));
     draft.fact("mod_revision", mod_revision).next(format!("etcdctl get {}", shell(key)))
 }
 

@@ -4,7 +4,7 @@ use super::common::{belongs, block_list, discord_facts, objects_facts, owner_pod
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Discord, Tally};
-use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(202),
@@ -68,7 +68,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) ->
     let addresses: Vec<_> = world.ledger.allocations_of(tally.id).map(|a| a.address).collect();
     let all: Vec<Cidr> = tally.counted.iter().map(|(cidr, _)| *cidr).collect();
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
+        .draft(&CHECK, &id, summary)
         .fact("over", over.iter().map(discord_facts).collect::<Vec<_>>())
         .fact("lost_allocation", lost)
         .fact("objects", objects_facts(world, tally))

@@ -4,7 +4,7 @@ use super::common::{belongs, block_list, discord_facts, objects_facts, owner_pod
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Discord, Tally, Use};
-use crate::model::{Cidr, Code, Finding, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(203),
@@ -58,7 +58,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
         world.ledger.allocations_of(tally.id).filter(|a| blocks.contains(&world.ledger.block_of(a).cidr)).collect();
     let addresses: Vec<_> = allocations.iter().map(|a| a.address).collect();
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
+        .draft(&CHECK, &id, summary)
         .fact("under", under.iter().map(discord_facts).collect::<Vec<_>>())
         .fact("objects", objects_facts(world, tally))
         .fact("addresses", addresses)

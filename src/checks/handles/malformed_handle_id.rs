@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use super::common::stored_id;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{
-    Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, Subject, SubjectKind,
-};
+use crate::model::{Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(205),
@@ -86,7 +84,7 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
     };
     let first = places.addresses.first().copied();
     let mut draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Handle, id), summary)
+        .draft(&CHECK, id, summary)
         .fact("counts_as", effective)
         .fact("in_key", !places.objects.is_empty())
         .fact("addresses", places.addresses.clone())

@@ -4,7 +4,7 @@ use super::common::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{ask_who, count};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::{Allocation, Use};
-use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(204),
@@ -49,7 +49,7 @@ fn report(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Findi
     let summary =
         format!("no such handle, named by {} of {}", count(allocations.len(), "allocation"), block_list(&blocks));
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*text), summary)
+        .draft(&CHECK, &text, summary)
         .fact("addresses", allocations.iter().map(|a| a.address).collect::<Vec<_>>())
         .fact("owner_pods", owner_pods(world, id))
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())

@@ -4,7 +4,7 @@ use super::common::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::release_handle;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;
-use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(201),
@@ -74,7 +74,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         format!("no block has an address of it, though it counts in {}", block_list(&blocks))
     };
     let draft = world
-        .draft(&CHECK, Subject::new(SubjectKind::Handle, &*id), summary)
+        .draft(&CHECK, &id, summary)
         .fact("objects", objects_facts(world, tally))
         .fact("blocks", blocks.clone())
         .rests_on_handle(object)

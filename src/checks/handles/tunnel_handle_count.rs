@@ -3,7 +3,7 @@
 use super::common::{node_of, spelled_in_blocks, stored_id};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Allocation;
-use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(206),
@@ -46,11 +46,7 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
     let handle = ledger.handle(id);
     let text = handle.map_or_else(|| spelled_in_blocks(world, id), |h| stored_id(world, h));
     let draft = world
-        .draft(
-            &CHECK,
-            Subject::new(SubjectKind::Handle, text),
-            format!("has {} addresses: {}", listed.len(), listed.join(", ")),
-        )
+        .draft(&CHECK, text, format!("has {} addresses: {}", listed.len(), listed.join(", ")))
         .fact("addresses", addresses.clone())
         .fact("in_use", used.collect::<Vec<_>>())
         .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())

@@ -5,7 +5,7 @@ use super::orphaned_handle;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::ledger::Tally;
-use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, Subject, SubjectKind};
+use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(208),
@@ -55,11 +55,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         _ => "addresses of both families",
     };
     let draft = world
-        .draft(
-            &CHECK,
-            Subject::new(SubjectKind::Handle, &*id),
-            format!("counts {families} that no block holds: the machine cannot start"),
-        )
+        .draft(&CHECK, &id, format!("counts {families} that no block holds: the machine cannot start"))
         .fact("blocks", blocks.clone())
         .fact("objects", objects_facts(world, tally))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))

@@ -91,8 +91,12 @@ fn told(view: &AuditView<'_>, options: Options) -> String {
 
 fn leak(number: u32, node: &str, days: u64) -> Finding {
     let address = crate::model::Addr::from(std::net::IpAddr::from(std::net::Ipv4Addr::from_bits(0x0a41_0307 + number)));
-    let mut finding =
-        Finding::new(Code(110), Severity::Error, Subject::address(address), "pod shop/web does not exist");
+    let mut finding = Finding::new(
+        Code(110),
+        Severity::Error,
+        Subject::new(SubjectKind::Address, address.to_string()),
+        "pod shop/web does not exist",
+    );
     finding.node = Some(node.to_owned());
     finding.since = Some(ago(days * DAY));
     finding.life = Some(Life { first_seen: ago(900), last_seen: ago(0), audits_seen: 2, episode: 1 });
