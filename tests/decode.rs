@@ -221,9 +221,9 @@ fn builders_and_the_parser_agree() {
         (keys::affinity_key(HostKind::At, "x", v4), Key::Affinity(HostKind::At, "x", v4)),
         (keys::endpoint_key("ns", "n"), Key::Endpoint("ns", "n")),
         (keys::node_key("n"), Key::Node("n")),
-        (keys::pool_key("p"), Key::Pool("p")),
-        (keys::reservation_key("r"), Key::Reservation("r")),
-        (keys::host_endpoint_key("h"), Key::HostEndpoint("h")),
+        (format!("{}p", keys::POOLS), Key::Pool("p")),
+        (format!("{}r", keys::RESERVATIONS), Key::Reservation("r")),
+        (format!("{}h", keys::HOST_ENDPOINTS), Key::HostEndpoint("h")),
     ];
     for (text, key) in &pairs {
         assert_eq!(keys::parse(text.as_bytes()), Some(Ok(*key)), "{text}");

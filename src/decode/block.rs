@@ -25,18 +25,14 @@ object! {
         sequences: Pairs<'a, u64> = "sequenceNumberForAllocation",
         deleted: bool = "deleted",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawAttribute<'a> {
         handle: Text<'a> = "handle_id",
         owner: RawOwner<'a> = "secondary",
         alternate: RawOwner<'a> = "alternateOwnerAttrs",
         released: Text<'a> = "releasedAt",
     }
-}
 
-object! {
     /// A Go map of texts, of which these are known.
     [exact Option<Text<'_>>] struct RawOwner<'a> {
         namespace: Text<'a> = "namespace",

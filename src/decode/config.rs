@@ -31,9 +31,7 @@ object! {
     [fold serde::de::IgnoredAny] struct RawIpamConfiguration<'a> {
         spec: RawIpamConfigurationSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawIpamConfigurationSpec<'a> {
         strict_affinity: bool = "strictAffinity",
         auto_allocate_blocks: bool = "autoAllocateBlocks",
@@ -61,9 +59,7 @@ object! {
     [fold serde::de::IgnoredAny] struct RawCluster<'a> {
         spec: RawClusterSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawClusterSpec<'a> {
         guid: Text<'a> = "clusterGUID",
         version: Text<'a> = "calicoVersion",
@@ -87,28 +83,20 @@ object! {
     [fold serde::de::IgnoredAny] struct RawControllers<'a> {
         spec: RawControllersSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawControllersSpec<'a> {
         controllers: RawControllerList<'a> = "controllers",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawControllerList<'a> {
         node: RawNodeController<'a> = "node",
         load_balancer: RawLoadBalancer<'a> = "loadBalancer",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawNodeController<'a> {
         grace: Text<'a> = "leakGracePeriod",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawLoadBalancer<'a> {
         assign: Text<'a> = "assignIPs",
     }
@@ -139,9 +127,7 @@ object! {
     [fold serde::de::IgnoredAny] struct RawHostEndpoint<'a> {
         spec: RawHostEndpointSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawHostEndpointSpec<'a> {
         addresses: Vec<Option<Text<'a>>> = "expectedIPs",
     }
@@ -232,7 +218,7 @@ mod tests {
             (CLUSTER_INFORMATION, r#"{"spec":{"datastoreReady":"true"}}"#),
             (KUBE_CONTROLLERS, r#"{"spec":{"controllers":{"node":{"leakGracePeriod":"15"}}}}"#),
             (KUBE_CONTROLLERS, r#"{"spec":{"controllers":{"node":{"leakGracePeriod":900}}}}"#),
-            (&host_endpoint_key("h"), r#"{"spec":{"expectedIPs":["x"]}}"#),
+            (&format!("{HOST_ENDPOINTS}h"), r#"{"spec":{"expectedIPs":["x"]}}"#),
         ] {
             let bad = bad(key, value);
             assert_eq!((bad.input, bad.dark), (Input::Config, vec![Dark::All(Input::Config)]), "{key} {value}");
@@ -241,7 +227,8 @@ mod tests {
 
     #[test]
     fn host_endpoints_give_their_addresses() {
-        let snapshot = one(&host_endpoint_key("node-1-eth0"), r#"{"spec":{"expectedIPs":["172.20.0.5","fd00::5"]}}"#);
+        let snapshot =
+            one(&format!("{HOST_ENDPOINTS}node-1-eth0"), r#"{"spec":{"expectedIPs":["172.20.0.5","fd00::5"]}}"#);
         assert_eq!(snapshot.host_endpoint_addresses.len(), 2);
         assert_eq!(snapshot.host_endpoints[0].addresses.len(), 2);
     }

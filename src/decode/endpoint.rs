@@ -12,9 +12,7 @@ object! {
         metadata: Metadata<'a> = "metadata",
         spec: RawSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
         orchestrator: Text<'a> = "orchestrator",
         node: Text<'a> = "node",
@@ -27,9 +25,7 @@ object! {
         networks: Vec<Option<Text<'a>>> = "ipNetworks",
         nats: Vec<Option<RawNat<'a>>> = "ipNATs",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawNat<'a> {
         internal: Text<'a> = "internalIP",
         external: Text<'a> = "externalIP",

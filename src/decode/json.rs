@@ -205,19 +205,19 @@ pub(super) fn named<T, E: serde::de::Error>(field: &str, result: Result<T, E>) -
     result.map_err(|error| E::custom(format_args!("{field}: {error}")))
 }
 
-/// A struct of optional fields that reads itself as Go would: see the module's head.
+/// Structs of optional fields that read themselves as Go would: see the module's head.
 ///
 /// `[fold T]` matches names in any case, `[exact T]` to the letter; values of unknown fields are read as a `T`
 /// and dropped.
 macro_rules! object {
     (@fold fold) => { true };
     (@fold exact) => { false };
-    (
+    ($(
         $(#[$doc:meta])*
         [$case:ident $other:ty] struct $name:ident<$life:lifetime> {
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)*
         }
-    ) => {
+    )+) => {$(
         $(#[$doc])*
         #[derive(Default)]
         pub(super) struct $name<$life> {
@@ -284,7 +284,7 @@ macro_rules! object {
                 deserializer.deserialize_map(Reader(std::marker::PhantomData))
             }
         }
-    };
+    )+};
 }
 pub(super) use object;
 

@@ -182,208 +182,168 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializ
 
 /// One object of any of the four kinds.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Item<'a> {
-    #[serde(borrow)]
     pub api_version: Text<'a>,
-    #[serde(borrow)]
     pub kind: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub metadata: Metadata<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub spec: Spec<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub status: Status<'a>,
 }
 
 /// `metadata`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Metadata<'a> {
-    #[serde(borrow)]
     pub uid: Text<'a>,
-    #[serde(borrow)]
     pub namespace: Text<'a>,
-    #[serde(borrow)]
     pub name: Text<'a>,
     pub creation_timestamp: Moment,
     pub deletion_timestamp: Moment,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub owner_references: Vec<OwnerReference<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub labels: Labels<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub annotations: Annotations<'a>,
 }
 
 /// One of `metadata.ownerReferences`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct OwnerReference<'a> {
-    #[serde(borrow)]
     pub kind: Text<'a>,
-    #[serde(borrow)]
     pub name: Text<'a>,
     #[serde(deserialize_with = "nullable")]
     pub controller: bool,
 }
 
-/// The labels that matter.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Labels<'a> {
-    #[serde(borrow, rename = "kubernetes.io/os")]
-    pub os: Text<'a>,
-    /// `virt-launcher` on the pod that runs a VM.
-    #[serde(borrow, rename = "kubevirt.io")]
-    pub kubevirt: Text<'a>,
-    #[serde(borrow, rename = "vm.kubevirt.io/name")]
-    pub vm_name: Text<'a>,
+/// Labels or annotations: those that matter, each under its key, whichever wire brings it.
+macro_rules! entries {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $key:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+        #[serde(default, bound(deserialize = "'de: 'a"))]
+        pub struct $name<'a> {
+            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: Text<'a>,)*
+        }
+
+        impl<'a> $name<'a> {
+            /// The field of a key that matters.
+            pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
+                $(if key == $key.as_bytes() {
+                    return Some(&mut self.$field);
+                })*
+                None
+            }
+        }
+    };
 }
 
-impl<'a> Labels<'a> {
-    /// The field of a label that matters.
-    pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
-        match key {
-            b"kubernetes.io/os" => Some(&mut self.os),
-            b"kubevirt.io" => Some(&mut self.kubevirt),
-            b"vm.kubevirt.io/name" => Some(&mut self.vm_name),
-            _ => None,
-        }
+entries! {
+    /// The labels that matter.
+    Labels {
+        os = "kubernetes.io/os",
+        /// `virt-launcher` on the pod that runs a VM.
+        kubevirt = "kubevirt.io",
+        vm_name = "vm.kubevirt.io/name",
     }
 }
 
-/// The annotations that matter.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Annotations<'a> {
-    #[serde(borrow, rename = "kubernetes.io/config.mirror")]
-    pub mirror: Text<'a>,
-    #[serde(borrow, rename = "cni.projectcalico.org/ipAddrsNoIpam")]
-    pub no_ipam: Text<'a>,
-    #[serde(borrow, rename = "cni.projectcalico.org/ipAddrs")]
-    pub ip_addrs: Text<'a>,
-    #[serde(borrow, rename = "cni.projectcalico.org/floatingIPs")]
-    pub floating: Text<'a>,
-    #[serde(borrow, rename = "cni.projectcalico.org/podIP")]
-    pub pod_ip: Text<'a>,
-    #[serde(borrow, rename = "cni.projectcalico.org/podIPs")]
-    pub pod_ips: Text<'a>,
-    #[serde(borrow, rename = "k8s.v1.cni.cncf.io/network-status")]
-    pub network_status: Text<'a>,
-    #[serde(borrow, rename = "projectcalico.org/ipv4pools")]
-    pub v4_pools: Text<'a>,
-    #[serde(borrow, rename = "projectcalico.org/ipv6pools")]
-    pub v6_pools: Text<'a>,
-    #[serde(borrow, rename = "projectcalico.org/loadBalancerIPs")]
-    pub load_balancer_ips: Text<'a>,
-}
-
-impl<'a> Annotations<'a> {
-    /// The field of an annotation that matters.
-    pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
-        match key {
-            b"kubernetes.io/config.mirror" => Some(&mut self.mirror),
-            b"cni.projectcalico.org/ipAddrsNoIpam" => Some(&mut self.no_ipam),
-            b"cni.projectcalico.org/ipAddrs" => Some(&mut self.ip_addrs),
-            b"cni.projectcalico.org/floatingIPs" => Some(&mut self.floating),
-            b"cni.projectcalico.org/podIP" => Some(&mut self.pod_ip),
-            b"cni.projectcalico.org/podIPs" => Some(&mut self.pod_ips),
-            b"k8s.v1.cni.cncf.io/network-status" => Some(&mut self.network_status),
-            b"projectcalico.org/ipv4pools" => Some(&mut self.v4_pools),
-            b"projectcalico.org/ipv6pools" => Some(&mut self.v6_pools),
-            b"projectcalico.org/loadBalancerIPs" => Some(&mut self.load_balancer_ips),
-            _ => None,
-        }
+entries! {
+    /// The annotations that matter.
+    Annotations {
+        mirror = "kubernetes.io/config.mirror",
+        no_ipam = "cni.projectcalico.org/ipAddrsNoIpam",
+        ip_addrs = "cni.projectcalico.org/ipAddrs",
+        floating = "cni.projectcalico.org/floatingIPs",
+        pod_ip = "cni.projectcalico.org/podIP",
+        pod_ips = "cni.projectcalico.org/podIPs",
+        network_status = "k8s.v1.cni.cncf.io/network-status",
+        v4_pools = "projectcalico.org/ipv4pools",
+        v6_pools = "projectcalico.org/ipv6pools",
+        load_balancer_ips = "projectcalico.org/loadBalancerIPs",
     }
 }
 
 /// `spec` of a pod, a node or a service.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Spec<'a> {
-    #[serde(borrow)]
     pub node_name: Text<'a>,
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
-    #[serde(borrow)]
     pub r#type: Text<'a>,
-    #[serde(borrow)]
     pub load_balancer_class: Text<'a>,
-    #[serde(borrow, rename = "loadBalancerIP")]
+    #[serde(rename = "loadBalancerIP")]
     pub load_balancer_ip: Text<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub ip_families: Vec<Text<'a>>,
-    #[serde(borrow)]
     pub ip_family_policy: Text<'a>,
-    #[serde(borrow, rename = "podCIDR")]
+    #[serde(rename = "podCIDR")]
     pub pod_cidr: Text<'a>,
-    #[serde(borrow, rename = "podCIDRs", deserialize_with = "nullable")]
+    #[serde(rename = "podCIDRs", deserialize_with = "nullable")]
     pub pod_cidrs: Vec<Text<'a>>,
 }
 
 /// `status` of a pod, a node or a service.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Status<'a> {
-    #[serde(borrow)]
     pub phase: Text<'a>,
-    #[serde(borrow, rename = "podIP")]
+    #[serde(rename = "podIP")]
     pub pod_ip: Text<'a>,
-    #[serde(borrow, rename = "podIPs", deserialize_with = "nullable")]
+    #[serde(rename = "podIPs", deserialize_with = "nullable")]
     pub pod_ips: Vec<Ip<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub conditions: Vec<Condition<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub addresses: Vec<NodeAddress<'a>>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub node_info: NodeInfo<'a>,
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub load_balancer: LoadBalancer<'a>,
 }
 
 /// One of `status.podIPs` or of `status.loadBalancer.ingress`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct Ip<'a> {
-    #[serde(borrow)]
     pub ip: Text<'a>,
 }
 
 /// One of `status.conditions`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct Condition<'a> {
-    #[serde(borrow)]
     pub r#type: Text<'a>,
-    #[serde(borrow)]
     pub status: Text<'a>,
 }
 
 /// One of a node's `status.addresses`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct NodeAddress<'a> {
-    #[serde(borrow)]
     pub r#type: Text<'a>,
-    #[serde(borrow)]
     pub address: Text<'a>,
 }
 
 /// A node's `status.nodeInfo`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct NodeInfo<'a> {
-    #[serde(borrow, rename = "bootID")]
+    #[serde(rename = "bootID")]
     pub boot_id: Text<'a>,
-    #[serde(borrow)]
     pub operating_system: Text<'a>,
 }
 
 /// A service's `status.loadBalancer`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct LoadBalancer<'a> {
-    #[serde(borrow, deserialize_with = "nullable")]
+    #[serde(deserialize_with = "nullable")]
     pub ingress: Vec<Ip<'a>>,
 }

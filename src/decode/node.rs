@@ -9,9 +9,7 @@ object! {
         metadata: Metadata<'a> = "metadata",
         spec: RawSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
         bgp: RawBgp<'a> = "bgp",
         vxlan: Text<'a> = "ipv4VXLANTunnelAddr",
@@ -20,31 +18,23 @@ object! {
         orch_refs: Vec<Option<RawOrchRef<'a>>> = "orchRefs",
         addresses: Vec<Option<RawAddress<'a>>> = "addresses",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawBgp<'a> {
         v4: Text<'a> = "ipv4Address",
         v6: Text<'a> = "ipv6Address",
         ipip: Text<'a> = "ipv4IPIPTunnelAddr",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawWireguard<'a> {
         v4: Text<'a> = "interfaceIPv4Address",
         v6: Text<'a> = "interfaceIPv6Address",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawOrchRef<'a> {
         node: Text<'a> = "nodeName",
         orchestrator: Text<'a> = "orchestrator",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawAddress<'a> {
         address: Text<'a> = "address",
         kind: Text<'a> = "type",

@@ -9,9 +9,7 @@ object! {
         metadata: Metadata<'a> = "metadata",
         spec: RawPoolSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawPoolSpec<'a> {
         cidr: Text<'a> = "cidr",
         block_size: i64 = "blockSize",
@@ -21,16 +19,12 @@ object! {
         namespace_selector: Text<'a> = "namespaceSelector",
         uses: Vec<Option<Text<'a>>> = "allowedUses",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawReservation<'a> {
         metadata: Metadata<'a> = "metadata",
         spec: RawReservationSpec<'a> = "spec",
     }
-}
 
-object! {
     [fold serde::de::IgnoredAny] struct RawReservationSpec<'a> {
         cidrs: Vec<Option<Text<'a>>> = "reservedCIDRs",
     }
@@ -90,13 +84,13 @@ pub(super) fn decode_reservation(names: &mut Names, kv: &Kv<'_>, name: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::keys::{key_of, pool_key, reservation_key};
+    use crate::decode::keys::{POOLS, RESERVATIONS, key_of};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
     use crate::model::{Input, Name};
 
     fn pool(spec: &str) -> Pool {
-        let key = pool_key("p");
+        let key = format!("{POOLS}p");
         let mut snapshot = snapshot(&[(&key, &format!(r#"{{"spec":{{{spec}}}}}"#))]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
         let pool = snapshot.pools.pop().unwrap();
@@ -129,7 +123,7 @@ mod tests {
     #[test]
     fn deletion_is_seen_and_wrong_pools_are_bad() {
         let value = r#"{"metadata":{"deletionTimestamp":"2026-11-24T12:12:52Z"},"spec":{"cidr":"10.0.0.0/24"}}"#;
-        assert!(snapshot(&[(&pool_key("p"), value)]).pools[0].deleting.is_some());
+        assert!(snapshot(&[(&format!("{POOLS}p"), value)]).pools[0].deleting.is_some());
         let wrong = [
             "",
             r#""cidr":"10.0.0.0""#,
@@ -143,14 +137,14 @@ mod tests {
             r#""cidr":"10.0.0.0/24","allowedUses":"Workload""#,
         ];
         for spec in wrong {
-            let bad = bad(&pool_key("p"), &format!(r#"{{"spec":{{{spec}}}}}"#));
+            let bad = bad(&format!("{POOLS}p"), &format!(r#"{{"spec":{{{spec}}}}}"#));
             assert_eq!((bad.input, bad.dark), (Input::Pools, vec![Dark::All(Input::Pools)]), "{spec}");
         }
     }
 
     #[test]
     fn reservations() {
-        let key = reservation_key("r");
+        let key = format!("{RESERVATIONS}r");
         let snapshot = snapshot(&[(&key, r#"{"spec":{"reservedCIDRs":["10.71.84.130/32","10.71.250.7/24"]}}"#)]);
         let texts: Vec<String> = snapshot.reservations[0].cidrs.iter().map(Cidr::to_string).collect();
         assert_eq!(texts, ["10.71.84.130/32", "10.71.250.0/24"]);

@@ -71,21 +71,6 @@ pub fn node_key(name: &str) -> String {
     format!("{NODES}{name}")
 }
 
-/// The key of an IP pool.
-pub fn pool_key(name: &str) -> String {
-    format!("{POOLS}{name}")
-}
-
-/// The key of an IP reservation.
-pub fn reservation_key(name: &str) -> String {
-    format!("{RESERVATIONS}{name}")
-}
-
-/// The key of a host endpoint.
-pub fn host_endpoint_key(name: &str) -> String {
-    format!("{HOST_ENDPOINTS}{name}")
-}
-
 /// A thing of the snapshot that came from a key of its own.
 #[derive(Clone, Copy, Debug)]
 pub enum Keyed<'a> {
