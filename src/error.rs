@@ -20,7 +20,6 @@ pub enum Fault {
 
 /// What could not be done. There is none without a [`Fault`].
 #[derive(Debug)]
-#[must_use]
 pub struct Error {
     pub fault: Fault,
     /// Fits after "cannot": `read the blocks`, `open the history`.
@@ -58,12 +57,14 @@ impl Error {
     }
 
     /// Names the endpoint, key or file.
+    #[must_use]
     pub fn at(mut self, at: impl Into<String>) -> Error {
         self.at = at.into();
         self
     }
 
     /// Adds what went wrong below.
+    #[must_use]
     pub fn cause(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         self.cause = Some(cause.into());
         self
@@ -76,6 +77,7 @@ impl Error {
     }
 
     /// Adds what to try.
+    #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = hint.into();
         self

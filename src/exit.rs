@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::model::Severity;
+use crate::model::word::words;
 
 /// The exit code of `audit` (and of everything that judges like one).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,20 +23,12 @@ pub enum Exit {
     Incomplete = 3,
 }
 
+words!(Exit { Clean = "clean", Findings = "findings", Failure = "failure", Incomplete = "incomplete" });
+
 impl Exit {
     /// The number for the process.
     pub const fn code(self) -> u8 {
         self as u8
-    }
-
-    /// The word for people.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Exit::Clean => "clean",
-            Exit::Findings => "findings",
-            Exit::Failure => "failure",
-            Exit::Incomplete => "incomplete",
-        }
     }
 }
 
@@ -59,6 +52,17 @@ pub enum Conclusion {
     Unknown,
 }
 
+words!(Conclusion {
+    Done = "done",
+    Found = "found",
+    Incomplete = "incomplete",
+    Refused = "refused",
+    Partly = "partly",
+    Stopped = "stopped",
+    Failed = "failed",
+    Unknown = "unknown",
+});
+
 impl Conclusion {
     /// The one table of exit codes.
     pub const fn exit(self) -> Exit {
@@ -67,20 +71,6 @@ impl Conclusion {
             Conclusion::Found | Conclusion::Refused | Conclusion::Partly | Conclusion::Stopped => Exit::Findings,
             Conclusion::Failed => Exit::Failure,
             Conclusion::Incomplete | Conclusion::Unknown => Exit::Incomplete,
-        }
-    }
-
-    /// The word, in the history too; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Conclusion::Done => "done",
-            Conclusion::Found => "found",
-            Conclusion::Incomplete => "incomplete",
-            Conclusion::Refused => "refused",
-            Conclusion::Partly => "partly",
-            Conclusion::Stopped => "stopped",
-            Conclusion::Failed => "failed",
-            Conclusion::Unknown => "unknown",
         }
     }
 }

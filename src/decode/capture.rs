@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Kv;
 use crate::model::snapshot::{EtcdFacts, KubeFacts};
-use crate::model::{ClockPair, ClockPairs, Coverage, EtcdStatus, Gathering, Input, InputState, Time};
+use crate::model::{ClockPair, ClockPairs, Coverage, EtcdStatus, Gathering, Input, Term, Time};
 
 pub use objects::{NamespaceLine, NodeLine, PodLine, ServiceLine};
 
@@ -208,7 +208,7 @@ impl LookLine {
         let mut coverage = Coverage::default();
         for (input, state, detail) in &self.coverage {
             let input = input_of(input)?;
-            let state = InputState::parse(state).ok_or_else(|| format!("unknown state {state:?} of an input"))?;
+            let state = Term::of(state).known().ok_or_else(|| format!("unknown state {state:?} of an input"))?;
             coverage.set(input, state, detail.clone());
         }
         snapshot.coverage = coverage;
@@ -221,7 +221,7 @@ impl LookLine {
 /// # Errors
 /// When this version does not know it.
 pub fn input_of(word: &str) -> Result<Input, String> {
-    Input::ALL.into_iter().find(|i| i.word() == word).ok_or_else(|| format!("unknown input {word:?}"))
+    Term::of(word).known().ok_or_else(|| format!("unknown input {word:?}"))
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

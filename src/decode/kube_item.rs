@@ -14,9 +14,10 @@ use std::ops::Deref;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::model::word::words;
 use crate::model::{Input, Time};
 
-/// The kinds of object that an audit reads.
+/// The kinds of object that an audit reads. They are read in the order of [`Kind::ALL`]: what pods refer to comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Kind {
     Pod,
@@ -25,20 +26,9 @@ pub enum Kind {
     Namespace,
 }
 
+words!(Kind { Namespace = "Namespace", Node = "Node", Service = "Service", Pod = "Pod" });
+
 impl Kind {
-    /// Every kind, in the order in which they are read: what pods refer to comes first.
-    pub const ALL: [Kind; 4] = [Kind::Namespace, Kind::Node, Kind::Service, Kind::Pod];
-
-    /// Kubernetes' word, as in `kind: Pod`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Kind::Pod => "Pod",
-            Kind::Node => "Node",
-            Kind::Service => "Service",
-            Kind::Namespace => "Namespace",
-        }
-    }
-
     /// Its name in a URL and in RBAC.
     pub const fn plural(self) -> &'static str {
         match self {

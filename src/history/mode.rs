@@ -1,5 +1,7 @@
 //! What a history is opened for, and how its journal is kept.
 
+use crate::model::word::words;
+
 /// How SQLite keeps its journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Journal {
@@ -10,15 +12,7 @@ pub enum Journal {
     Truncate,
 }
 
-impl Journal {
-    /// SQLite's word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Journal::Wal => "wal",
-            Journal::Truncate => "truncate",
-        }
-    }
-}
+words!(Journal { Wal = "wal", Truncate = "truncate" });
 
 /// What the file is opened for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::ReadTx;
 use super::column::time;
-use crate::model::{Code, Input, InputState, Time};
+use crate::model::{Code, Input, InputState, Term, Time};
 
 /// What an audit read and ran; most audits share one.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -62,8 +62,8 @@ impl Reach {
         let raw: Raw = serde_json::from_str(text).unwrap_or_default();
         let input = |i: RawInput| {
             Some(AuditInput {
-                input: Input::ALL.into_iter().find(|known| known.word() == i.input)?,
-                state: InputState::parse(&i.state)?,
+                input: Term::of(&i.input).known()?,
+                state: Term::of(&i.state).known()?,
                 detail: i.detail,
                 undecodable: i.undecodable,
             })

@@ -1,5 +1,6 @@
 //! An AllocationBlock: who has which address of one CIDR (domain facts, section 2).
 
+use super::word::words;
 use super::{Addr, Cidr, HandleId, Meta, Name, Names, Time};
 
 /// Which kind of owner an affinity names.
@@ -13,16 +14,7 @@ pub enum HostKind {
     At,
 }
 
-impl HostKind {
-    /// The word that Calico writes for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            HostKind::Host => "host",
-            HostKind::Virtual => "virtual",
-            HostKind::At => "@",
-        }
-    }
-}
+words!(HostKind { Host = "host", Virtual = "virtual", At = "@" });
 
 /// The owner that a block or an affinity names: `host:slave-140`, `virtual:load-balancer`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::word::{Term, words};
-use super::{Addr, Cidr, Evidence, HandleId, Host, Name, Time};
+use super::{Cidr, Evidence, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
 

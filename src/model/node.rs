@@ -1,5 +1,6 @@
 //! A Calico Node and its tunnel addresses (domain facts, section 7).
 
+use super::word::words;
 use super::{Addr, Meta, Name, Time};
 
 /// The five kinds of tunnel address.
@@ -12,10 +13,15 @@ pub enum Tunnel {
     WireguardV6,
 }
 
-impl Tunnel {
-    /// All kinds, in the order in which they are shown.
-    pub const ALL: [Tunnel; 5] = [Tunnel::Ipip, Tunnel::Vxlan, Tunnel::VxlanV6, Tunnel::Wireguard, Tunnel::WireguardV6];
+words!(Tunnel {
+    Ipip = "IPIP",
+    Vxlan = "VXLAN",
+    VxlanV6 = "VXLAN IPv6",
+    Wireguard = "WireGuard",
+    WireguardV6 = "WireGuard IPv6",
+});
 
+impl Tunnel {
     /// The `type` that an allocation's owner attributes carry.
     pub const fn attribute(self) -> &'static str {
         match self {
@@ -35,17 +41,6 @@ impl Tunnel {
             Tunnel::VxlanV6 => "vxlan-v6-tunnel-addr-",
             Tunnel::Wireguard => "wireguard-tunnel-addr-",
             Tunnel::WireguardV6 => "wireguard-v6-tunnel-addr-",
-        }
-    }
-
-    /// What people call it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Tunnel::Ipip => "IPIP",
-            Tunnel::Vxlan => "VXLAN",
-            Tunnel::VxlanV6 => "VXLAN IPv6",
-            Tunnel::Wireguard => "WireGuard",
-            Tunnel::WireguardV6 => "WireGuard IPv6",
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
+use super::word::words;
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId,
     HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
@@ -33,43 +34,23 @@ pub enum Input {
     History,
 }
 
+words!(Input {
+    Blocks = "blocks",
+    Handles = "handles",
+    Affinities = "affinities",
+    Endpoints = "endpoints",
+    CalicoNodes = "calico-nodes",
+    Pools = "pools",
+    Config = "config",
+    Pods = "pods",
+    KubeNodes = "nodes",
+    Services = "services",
+    Namespaces = "namespaces",
+    EtcdStatus = "etcd-status",
+    History = "history",
+});
+
 impl Input {
-    /// Every input, in the order in which they are shown.
-    pub const ALL: [Input; 13] = [
-        Input::Blocks,
-        Input::Handles,
-        Input::Affinities,
-        Input::Endpoints,
-        Input::CalicoNodes,
-        Input::Pools,
-        Input::Config,
-        Input::Pods,
-        Input::KubeNodes,
-        Input::Services,
-        Input::Namespaces,
-        Input::EtcdStatus,
-        Input::History,
-    ];
-
-    /// The name in output and in the history; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Input::Blocks => "blocks",
-            Input::Handles => "handles",
-            Input::Affinities => "affinities",
-            Input::Endpoints => "endpoints",
-            Input::CalicoNodes => "calico-nodes",
-            Input::Pools => "pools",
-            Input::Config => "config",
-            Input::Pods => "pods",
-            Input::KubeNodes => "nodes",
-            Input::Services => "services",
-            Input::Namespaces => "namespaces",
-            Input::EtcdStatus => "etcd-status",
-            Input::History => "history",
-        }
-    }
-
     /// Whether it comes from Kubernetes' API (or a file in its place).
     pub const fn is_kubernetes(self) -> bool {
         matches!(self, Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces)
@@ -171,30 +152,13 @@ pub enum InputState {
     NotAsked,
 }
 
-impl InputState {
-    /// The word in output and in the history; never changes.
-    pub const fn word(self) -> &'static str {
-        match self {
-            InputState::Complete => "complete",
-            InputState::Partial => "partial",
-            InputState::Forbidden => "forbidden",
-            InputState::Unreachable => "unreachable",
-            InputState::NotAsked => "not asked",
-        }
-    }
-
-    /// The state of this word.
-    pub fn parse(word: &str) -> Option<InputState> {
-        let all = [
-            InputState::Complete,
-            InputState::Partial,
-            InputState::Forbidden,
-            InputState::Unreachable,
-            InputState::NotAsked,
-        ];
-        all.into_iter().find(|s| s.word() == word)
-    }
-}
+words!(InputState {
+    Complete = "complete",
+    Partial = "partial",
+    Forbidden = "forbidden",
+    Unreachable = "unreachable",
+    NotAsked = "not asked",
+});
 
 /// What was read of each input, with the reason where it is not complete.
 #[derive(Clone, Debug, Default)]

@@ -19,7 +19,7 @@ macro_rules! words {
     ($name:ident { $($value:ident = $word:literal),+ $(,)? }) => {
         impl $name {
             /// Every value.
-            pub const ALL: &'static [$name] = &[$($name::$value),+];
+            pub const ALL: [$name; [$($word),+].len()] = [$($name::$value),+];
 
             /// The word in JSON, in the history and in what is shown; never changes.
             pub const fn word(self) -> &'static str {
@@ -30,7 +30,7 @@ macro_rules! words {
         }
 
         impl $crate::model::word::Spelled for $name {
-            const VALUES: &'static [$name] = $name::ALL;
+            const VALUES: &'static [$name] = &$name::ALL;
 
             fn spelled(self) -> &'static str {
                 self.word()

@@ -13,7 +13,7 @@ use super::kube_api::{Answer, Failure, KubeApi, encoded};
 use crate::decode::kube::{Remarks, node, pod, replace_nodes, replace_pods, replace_services, service};
 use crate::decode::kube_item::{Item, Kind};
 use crate::decode::kube_page::with_object;
-use crate::model::{Gathering, KubeNode, Name, Names, Pod, Service};
+use crate::model::{Gathering, KubeNode, Name, Names, Pod};
 
 /// What a look at one object saw.
 #[derive(Clone, PartialEq, Eq, Debug)]
