@@ -132,7 +132,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().cloned());
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
-    let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope.map(ScopeFlag::from));
+    let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     match memory.overtaken() {
         Overtaken::No => {}
         Overtaken::Earlier => {
@@ -185,16 +185,16 @@ pub async fn look(
     memory.begin();
     let FirstLook { mut snapshot, started, duration, warnings } =
         gather::first_look(sources, streams, judging.now, capture).await?;
-    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
-    Ok(Looked { snapshot, started, duration, scope: judging.scope_flag(), warnings })
+    memory.recall(&mut snapshot, judging.scope);
+    Ok(Looked { snapshot, started, duration, scope: judging.scope.unwrap_or_default(), warnings })
 }
 
 /// What a capture saw; both looks are in it.
 fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
     let mut snapshot = captured.first;
     snapshot.judge_at(judging.now);
-    memory.recall(&mut snapshot, judging.scope.map(ScopeFlag::from));
-    let (started, duration, scope) = (captured.started, captured.duration, judging.scope_flag());
+    memory.recall(&mut snapshot, judging.scope);
+    let (started, duration, scope) = (captured.started, captured.duration, judging.scope.unwrap_or_default());
     (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::parse::duration;
 use crate::error::Error;
@@ -20,7 +20,7 @@ pub struct DbArgs {
 
     /// How SQLite keeps its journal: truncate for a network volume (NFS, ReadWriteMany), where wal is unsafe
     #[arg(long, value_enum, value_name = "MODE", default_value = "wal", env = "IPAUDIT_DB_JOURNAL")]
-    pub db_journal: JournalArg,
+    pub db_journal: Journal,
 
     /// How long to wait for another ipaudit that writes the history [default: 30s; for another release's turn 5m]
     #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = duration)]
@@ -47,29 +47,13 @@ pub struct HistoryArgs {
     pub named: bool,
 }
 
-/// `--db-journal`.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum JournalArg {
-    Wal,
-    Truncate,
-}
-
-impl From<JournalArg> for Journal {
-    fn from(arg: JournalArg) -> Journal {
-        match arg {
-            JournalArg::Wal => Journal::Wal,
-            JournalArg::Truncate => Journal::Truncate,
-        }
-    }
-}
-
 impl DbArgs {
     /// Opens the file for writing, and makes it when it is absent.
     ///
     /// # Errors
     /// As [`Db::open_to_write`].
     pub fn open_for_writing(&self) -> Result<Db<ToWrite>, Error> {
-        Db::open_to_write(&self.path()?, self.db_journal.into(), self.patience())
+        Db::open_to_write(&self.path()?, self.db_journal, self.patience())
     }
 
     /// Opens the file, which must be there, for reading.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::parse::{duration, time};
 use crate::ledger::ScopeFlag;
@@ -21,32 +21,9 @@ pub struct Judging {
     /// is gone. auto: decided from the nodes
     /// [default: what was said last, else auto]
     #[arg(long, value_name = "SCOPE", env = "IPAUDIT_SCOPE")]
-    pub scope: Option<ScopeArg>,
+    pub scope: Option<ScopeFlag>,
 
     /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
     pub now: Option<Time>,
-}
-
-/// `--scope`.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ScopeArg {
-    Auto,
-    Exclusive,
-}
-
-impl Judging {
-    /// The scope that was asked for, now or (by the history) before.
-    pub fn scope_flag(&self) -> ScopeFlag {
-        self.scope.map_or(ScopeFlag::Auto, ScopeFlag::from)
-    }
-}
-
-impl From<ScopeArg> for ScopeFlag {
-    fn from(arg: ScopeArg) -> ScopeFlag {
-        match arg {
-            ScopeArg::Auto => ScopeFlag::Auto,
-            ScopeArg::Exclusive => ScopeFlag::Exclusive,
-        }
-    }
 }

@@ -2,7 +2,29 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::history::Journal;
+use crate::ledger::ScopeFlag;
 use crate::model::Time;
+use crate::model::word::Spelled;
+
+/// What a flag may say of an enum of another room: its words.
+macro_rules! said_by_words {
+    ($($name:ty),+) => {
+        $(impl ValueEnum for $name {
+            fn value_variants<'a>() -> &'a [$name] {
+                <$name>::VALUES
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                Some(self.word().into())
+            }
+        })+
+    };
+}
+said_by_words!(Journal, ScopeFlag);
 
 /// A duration as people write it (`20s`, `1h30m`); a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -52,7 +52,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     let past = recorder.past()?;
     let made = present();
     let past = (past.audits > 0).then_some(&past);
-    let ledger = Ledger::build(&snapshot, args.with.scope.into(), past);
+    let ledger = Ledger::build(&snapshot, args.with.scope, past);
     let world = World { snapshot: &snapshot, ledger: &ledger, past };
     let live = sources.kube_api().is_some();
     let facts = RunFacts { is_bulk: false, live, knows_pair: recorder.knows_pair(), present: present() };

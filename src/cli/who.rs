@@ -9,7 +9,6 @@ use clap::{Args, ValueEnum};
 use super::etcd_args::EtcdArgs;
 use super::gather::{self, Sources};
 use super::history_args::DbArgs;
-use super::judging_args::ScopeArg;
 use super::kube_args::KubeArgs;
 use super::moment::{Moment, moment};
 use super::output::{self, Streams};
@@ -76,7 +75,7 @@ pub struct WhoArgs {
 
     /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
-    pub scope: ScopeArg,
+    pub scope: ScopeFlag,
 
     /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
@@ -200,7 +199,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         read.snapshot.note_history(InputState::Complete, "");
     }
     let past = past.as_ref();
-    let scope: ScopeFlag = args.scope.into();
+    let scope = args.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);
     let asked = Asked::of(&ledger, &args.what);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
@@ -254,7 +253,7 @@ async fn settle(
     let snapshot = &mut read.snapshot;
     let suspected = settling.checks(&outcome);
     let confirm = |outcome: Outcome, snapshot: &mut Snapshot, patch: &mut Patch| {
-        let again = again::judge(snapshot, patch, &suspected, args.scope.into(), settling.past);
+        let again = again::judge(snapshot, patch, &suspected, args.scope, settling.past);
         (settling.confirm(outcome, &again), true)
     };
     match &mut read.from {

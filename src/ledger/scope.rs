@@ -21,6 +21,8 @@ pub enum ScopeFlag {
     Exclusive,
 }
 
+words!(ScopeFlag { Auto = "auto", Exclusive = "exclusive" });
+
 /// Whose a node is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {

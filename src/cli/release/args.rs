@@ -8,10 +8,10 @@ use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, ALL};
 use crate::cli::etcd_args::EtcdArgs;
 use crate::cli::history_args::DbArgs;
-use crate::cli::judging_args::ScopeArg;
 use crate::cli::kube_args::KubeArgs;
 use crate::cli::parse::{duration, time};
 use crate::error::Error;
+use crate::ledger::ScopeFlag;
 use crate::model::{Addr, Code, Time};
 
 /// Flags of `release`.
@@ -83,7 +83,7 @@ pub struct With {
 
     /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
-    pub scope: ScopeArg,
+    pub scope: ScopeFlag,
 
     #[command(flatten)]
     pub db: DbArgs,

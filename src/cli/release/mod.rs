@@ -100,7 +100,7 @@ async fn plan(
     past: &Past,
     recorder: &Recorder,
 ) -> Result<Plan, Error> {
-    let (wish, scope, mut plan) = (wish(args), ScopeFlag::from(args.with.scope), Plan::default());
+    let (wish, scope, mut plan) = (wish(args), args.with.scope, Plan::default());
     let past = (past.audits > 0).then_some(past);
     let live = sources.kube_api().is_some();
     let facts = || RunFacts { is_bulk: wish.is_bulk(), live, knows_pair: recorder.knows_pair(), present: present() };
