@@ -67,16 +67,6 @@ impl Page {
         Ok(Page { kind, content, items, next })
     }
 
-    /// How many items it has.
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
     /// Decodes every item in turn; `each` gets the reason where one does not decode.
     pub fn for_each(self, mut each: impl FnMut(Result<&Item<'_>, String>)) {
         for raw in self.items {

@@ -132,22 +132,6 @@ pub struct PastFinding {
 }
 
 impl PastFinding {
-    /// One that a single audit saw: for tests and synthetic pasts.
-    pub fn seen_once(first_seen: Time, stamp: u128, stamp_since: Time) -> PastFinding {
-        PastFinding {
-            first_seen,
-            stamp: Some(stamp),
-            stamp_since,
-            row: 0,
-            face: 0,
-            confirmed: true,
-            hidden: false,
-            audits_seen: 1,
-            last_seen: stamp_since,
-            episode: 1,
-        }
-    }
-
     /// Its life as of an audit at `now` that sees it again.
     pub fn seen_again(&self, now: Time) -> Life {
         Life { first_seen: self.first_seen, last_seen: now, audits_seen: self.audits_seen + 1, episode: self.episode }
@@ -181,21 +165,6 @@ impl OpenFindings {
         self.by_kind.iter().flat_map(|(&(code, kind), findings)| {
             findings.iter().map(move |(subject, finding)| ((code, kind, &**subject), finding))
         })
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.by_kind.values().map(HashMap::len).sum()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        *self = OpenFindings::default();
     }
 }
 
@@ -250,11 +219,6 @@ impl FirstSeen {
     /// Enters one that has no row.
     pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
         self.0.insert(tuple.index(), OpenAllocation { since, row: 0, owner: 0 });
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -330,21 +294,6 @@ impl PastKeys {
     /// Enters one.
     pub fn insert(&mut self, key: &[u8], recorded: impl Into<PastKey>) {
         self.by_hash.insert(hash128(key), recorded.into());
-    }
-
-    /// How many.
-    pub fn len(&self) -> usize {
-        self.by_hash.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
-    }
-
-    /// Forgets one.
-    pub fn remove(&mut self, key: &[u8]) {
-        self.by_hash.remove(&hash128(key));
     }
 }
 

@@ -98,7 +98,7 @@ fn findings_that_shared_a_number_are_named_and_count_as_not_seen() {
     assert_eq!(observed(&tx, &path, "10.65.40.40", 703), 0, "not before it was looked through");
     // Everything else of it is read all the same, by whoever may not write it.
     let past = tx.past(&ipaudit::record::cluster_key(&scene().snapshot.sorted()).unwrap()).unwrap();
-    assert_eq!((past.open.len(), past.audits, past.allocations.0.len()), (4, 3, 8));
+    assert_eq!((past.open.iter().count(), past.audits, past.allocations.0.len()), (4, 3, 8));
     assert!(past.etcd.is_some() && !past.keys.knows(b"/calico/ipam/v2/config"));
     drop(tx);
     drop(db);
@@ -191,7 +191,7 @@ fn stamps_of_an_old_history_count_for_nothing() {
     let db = migrated(&path);
     let key = ipaudit::record::cluster_key(&scene().snapshot.sorted()).unwrap();
     let past = db.read().unwrap().past(&key).unwrap();
-    assert!(past.open.len() == 2 && past.open.iter().all(|(_, f)| f.stamp.is_none()));
+    assert!(past.open.iter().count() == 2 && past.open.iter().all(|(_, f)| f.stamp.is_none()));
     let orphan = |db: &Db<ToWrite>| {
         let db = db.read().unwrap();
         let past = db.past(&key).unwrap();

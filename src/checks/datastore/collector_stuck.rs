@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::ledger::Ledger;
-    use crate::model::{PastFinding, Phase};
+    use crate::model::{OpenFindings, PastFinding, Phase};
     use std::time::Duration;
 
     /// web-0 is gone; its address has been leaked in every audit of the last `seconds`.
@@ -222,7 +222,7 @@ mod tests {
         c.pod("shop", "web-0", "node-1", &["10.65.0.1"]);
         assert!(c.find(&CHECK).is_empty(), "held again");
         let mut c = leaked(7_200);
-        c.past.as_mut().unwrap().open.clear();
+        c.past.as_mut().unwrap().open = OpenFindings::default();
         assert!(c.find(&CHECK).is_empty(), "never told before");
     }
 

@@ -349,7 +349,7 @@ fn a_page_comes_over_both_wires() {
         {"metadata":{"name":"a","namespace":"n"}},{"metadata":5},{"metadata":{"name":"a","namespace":"n"}}]}"#;
     for (content, body) in [(Content::Protobuf, protobuf), (Content::Json, Bytes::from(json))] {
         let page = Page::parse(Kind::Pod, content, &body).unwrap();
-        assert_eq!((page.len(), page.next.as_str()), (3, "token"), "{content:?}");
+        assert_eq!(page.next, "token", "{content:?}");
         let mut good = Vec::new();
         page.for_each(|item| good.push(item.is_ok_and(|item| &*item.metadata.name == "a")));
         assert_eq!(good, [true, false, true], "{content:?}");

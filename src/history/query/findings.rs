@@ -1,7 +1,7 @@
 //! Findings in a window of time: opened, ended, open, came back; and what they were made from.
 
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, Row, params_from_iter};
+use rusqlite::{Row, params_from_iter};
 
 use super::{Filter, Window};
 use crate::error::Error;
@@ -16,8 +16,6 @@ use crate::model::row::{AuditAt, Ending, Episode, FindingRow};
 pub enum Which {
     /// Opened within the window.
     Opened,
-    /// Ended within the window.
-    Ended,
     /// Open at the end of the window (and opened before it ended).
     Open,
     /// All that were open at any time within it.
@@ -95,21 +93,10 @@ impl ReadTx<'_> {
         self.select(pair, &what, values).map_err(self.failed("read the findings of the history"))
     }
 
-    /// The facts of a finding as JSON: of its first audit, and of the last one that saw another claim.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn evidence(&self, finding: i64) -> Result<Option<(String, String)>, Error> {
-        let what = "SELECT first, coalesce(last, first) FROM evidence WHERE finding = ?1";
-        let read = self.query_row(what, [finding], |row| Ok((row.get(0)?, row.get(1)?))).optional();
-        read.map_err(self.failed("read the evidence of the history"))
-    }
-
     fn try_findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> rusqlite::Result<Vec<Episode>> {
         let (since, until) = (Value::from(window.since.0), Value::from(window.until.0));
         let (when, times) = match which {
             Which::Opened => ("f.opened_at BETWEEN ? AND ?", vec![since, until]),
-            Which::Ended => ("f.ended_at BETWEEN ? AND ?", vec![since, until]),
             Which::Open => ("f.opened_at <= ? AND (f.ended_at IS NULL OR f.ended_at > ?)", vec![until.clone(), until]),
             Which::Alive => ("f.opened_at <= ? AND (f.ended_at IS NULL OR f.ended_at >= ?)", vec![until, since]),
         };
