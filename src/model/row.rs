@@ -4,6 +4,8 @@
 //! have it yet. What an audit is compared with are no rows but lean tables ([`super::past`]), since an audit of a big
 //! cluster holds hundreds of thousands of entries of them.
 
+use serde::Serialize;
+
 use super::word::{Term, words};
 use super::{Addr, Cidr, Code, Root, Severity, State, SubjectKind, Time};
 
@@ -276,14 +278,15 @@ pub struct CapacityRow {
     pub gone: bool,
 }
 
-/// What a pool holds. Numbers of addresses end at 2^63 - 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+/// What a pool holds. Numbers of addresses end at 2^63 - 1. The fields' names are those of the JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PoolNumbers {
     pub addresses: i64,
     pub allocated: i64,
     pub in_use: i64,
     pub leaked: i64,
     pub cooling: i64,
+    #[serde(skip)]
     pub reserved: i64,
     pub free: i64,
     pub blocks: i64,

@@ -83,8 +83,8 @@ pub struct AuditHead {
     pub scope: Sharing,
 }
 
-/// How much of an input was read.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// How much of an input was read. The fields' names are those of the JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InputRow {
     pub input: Input,
     pub state: InputState,

@@ -5,7 +5,7 @@ use std::io::{Result, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
-use serde_json::ser::{Formatter, PrettyFormatter};
+use serde_json::ser::Formatter;
 
 use crate::render::escape::is_hidden;
 
@@ -32,8 +32,12 @@ pub fn by_entry<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Resul
 /// # Errors
 /// As the writer's.
 pub fn indented<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Indented(PrettyFormatter::new())))?;
-    out.write_all(b"\n")
+    // What is hidden can only stand within strings, and these hold no line break.
+    for line in serde_json::to_string_pretty(value)?.lines() {
+        Visible.write_string_fragment(out, line)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
 }
 
 /// Spells out in strings what serde leaves raw although it would disturb a terminal (DEL, C1, bidi, invisible
@@ -120,52 +124,6 @@ impl Formatter for Lines {
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
         let breaks = self.depth == 1;
         self.close(writer, b"}", breaks)
-    }
-}
-
-/// The same, with a line for everything.
-#[derive(Clone, Debug)]
-struct Indented(PrettyFormatter<'static>);
-
-impl Formatter for Indented {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> Result<()> {
-        Visible.write_string_fragment(writer, fragment)
-    }
-
-    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.begin_array(writer)
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        self.0.begin_array_value(writer, first)
-    }
-
-    fn end_array_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.end_array_value(writer)
-    }
-
-    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.end_array(writer)
-    }
-
-    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.begin_object(writer)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        self.0.begin_object_key(writer, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.begin_object_value(writer)
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.end_object_value(writer)
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        self.0.end_object(writer)
     }
 }
 

@@ -44,7 +44,7 @@ struct AuditJson<'v> {
     cluster: ClusterFacts<'v>,
     audit: AuditFacts,
     etcd: Option<&'v EtcdStatus>,
-    inputs: Vec<InputJson<'v>>,
+    inputs: &'v [InputRow],
     counts: &'v Counts,
     pools: Vec<PoolJson<'v>>,
     nodes: Option<&'v [NodeFill]>,
@@ -87,14 +87,6 @@ struct AuditFacts {
     duration_ms: u64,
     complete: bool,
     scope: Sharing,
-}
-
-#[derive(Serialize)]
-struct InputJson<'v> {
-    input: &'static str,
-    state: &'static str,
-    detail: &'v str,
-    undecodable: u64,
 }
 
 #[derive(Serialize)]
@@ -160,7 +152,7 @@ impl<'v> AuditJson<'v> {
                 scope: audit.scope,
             },
             etcd: view.etcd.as_ref(),
-            inputs: view.inputs.iter().map(InputJson::of).collect(),
+            inputs: &view.inputs,
             counts: &view.counts,
             pools: view.pools.iter().map(PoolJson::of).collect(),
             nodes: view.nodes.as_deref(),
@@ -173,17 +165,6 @@ impl<'v> AuditJson<'v> {
             history: view.history,
             warnings: &view.warnings,
             exit_code: view.exit.code(),
-        }
-    }
-}
-
-impl<'v> InputJson<'v> {
-    fn of(row: &'v InputRow) -> InputJson<'v> {
-        InputJson {
-            input: row.input.word(),
-            state: row.state.word(),
-            detail: &row.detail,
-            undecodable: row.undecodable,
         }
     }
 }

@@ -86,23 +86,11 @@ struct TrendJson<'a> {
 }
 
 /// A pool from one audit on.
-struct Point<'a>(&'a (Time, PoolNumbers));
-
-impl Serialize for Point<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let (at, n) = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("at", at)?;
-        map.serialize_entry("addresses", &n.addresses)?;
-        map.serialize_entry("allocated", &n.allocated)?;
-        map.serialize_entry("in_use", &n.in_use)?;
-        map.serialize_entry("leaked", &n.leaked)?;
-        map.serialize_entry("cooling", &n.cooling)?;
-        map.serialize_entry("free", &n.free)?;
-        map.serialize_entry("blocks", &n.blocks)?;
-        map.serialize_entry("free_blocks", &n.free_blocks)?;
-        map.end()
-    }
+#[derive(Serialize)]
+struct Point<'a> {
+    at: Time,
+    #[serde(flatten)]
+    numbers: &'a PoolNumbers,
 }
 
 /// Prints the document.
@@ -161,7 +149,7 @@ fn cluster(report: &ClusterReport) -> ClusterJson<'_> {
     let pools = report.pools.iter().map(|p| TrendJson {
         name: &p.name,
         cidr: &p.cidr,
-        points: p.points.iter().map(Point).collect(),
+        points: p.points.iter().map(|(at, numbers)| Point { at: *at, numbers }).collect(),
     });
     ClusterJson {
         guid: &report.guid,
