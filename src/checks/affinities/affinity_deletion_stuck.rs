@@ -1,7 +1,6 @@
 //! IPA404: the release of a block that began and never ended; its route is still announced.
 
-use super::common::{delete_affinity, get_block, other_owner, survived};
-use crate::checks::evidence::get_key;
+use super::common::{other_owner, standstill, survived};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, SubjectKind};
 
@@ -49,29 +48,15 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
         }
         (None, None) => ("there is no such block".to_owned(), "only the last write is missing: delete this affinity"),
     };
-    let repair = if is_hers && other.is_none() {
-        get_key(&world.affinity_key(affinity))
-    } else {
-        delete_affinity(world, affinity)
-    };
-    world
+    let draft = world
         .draft(
             &CHECK,
             world.affinity_id(host, cidr),
             format!("being deleted since before the last audit and still announced; {says}"),
         )
         .severity(if other.is_some() { Severity::Error } else { Severity::Warning })
-        .advice(advice)
-        .fact("affinity", world.affinity_facts(affinity))
-        .fact("other_owner", other.map(|other| world.host_id(other)))
-        .fact("block", block.map(|block| world.block_facts(block)))
-        .fact("last_audit", world.past.and_then(|past| past.last_audit))
-        .on_node(host.name)
-        .in_pool_of(cidr.first())
-        .next(get_block(cidr))
-        .next(repair)
-        .rests_on_affinity(affinity)
-        .done()
+        .advice(advice);
+    standstill(draft, world, affinity, is_hers && other.is_none())
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! IPA403: a claim of a block that began and never ended.
 
-use super::common::{delete_affinity, get_block, other_owner, survived};
-use crate::checks::evidence::get_key;
+use super::common::{other_owner, standstill, survived};
 use crate::checks::{Check, Docs, Steady, Ties, World};
 use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, SubjectKind};
 
@@ -52,25 +51,11 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
             "the node's next allocation ends the claim; or delete this affinity".to_owned(),
         ),
     };
-    let repair = if is_hers && other.is_none() {
-        get_key(&world.affinity_key(affinity))
-    } else {
-        delete_affinity(world, affinity)
-    };
-    world
+    let draft = world
         .draft(&CHECK, world.affinity_id(host, cidr), format!("pending since before the last audit; {says}"))
         .advice(advice)
-        .restarts_pods(is_hers && other.is_none())
-        .fact("affinity", world.affinity_facts(affinity))
-        .fact("other_owner", other.map(|other| world.host_id(other)))
-        .fact("block", block.map(|block| world.block_facts(block)))
-        .fact("last_audit", world.past.and_then(|past| past.last_audit))
-        .on_node(host.name)
-        .in_pool_of(cidr.first())
-        .next(get_block(cidr))
-        .next(repair)
-        .rests_on_affinity(affinity)
-        .done()
+        .restarts_pods(is_hers && other.is_none());
+    standstill(draft, world, affinity, is_hers && other.is_none())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! What several checks of affinities need.
 
 use crate::checks::World;
-use crate::checks::evidence::{get_key, shell};
-use crate::model::{Affinity, AffinityState, Cidr, Host, PastKey, keys};
+use crate::checks::evidence::{Draft, get_key, shell};
+use crate::model::{Affinity, AffinityState, Cidr, Finding, Host, PastKey, keys};
 
 /// A command that deletes an affinity only while it is at the revision that was read; else the one that shows it:
 /// no revision is known, or the key would need quoting twice.
@@ -35,4 +35,21 @@ pub(super) fn other_owner(world: &World<'_>, affinity: &Affinity) -> Option<Host
     let confirmed = world.ledger.affinities_for(affinity.cidr).filter(|a| a.state == AffinityState::Confirmed);
     let mut others = named.into_iter().chain(confirmed.map(|a| a.host)).filter(|host| *host != affinity.host);
     others.next()
+}
+
+/// What every finding about an affinity that stands still shows. `heals`: the next allocation of its own host ends it, so
+/// nobody has to delete it.
+pub(super) fn standstill(draft: Draft<'_>, world: &World<'_>, affinity: &Affinity, heals: bool) -> Finding {
+    let (host, cidr) = (affinity.host, affinity.cidr);
+    draft
+        .fact("affinity", world.affinity_facts(affinity))
+        .fact("other_owner", other_owner(world, affinity).map(|other| world.host_id(other)))
+        .fact("block", world.ledger.block(cidr).map(|block| world.block_facts(block)))
+        .fact("last_audit", world.past.and_then(|past| past.last_audit))
+        .on_node(host.name)
+        .in_pool_of(cidr.first())
+        .next(get_block(cidr))
+        .next(if heals { get_key(&world.affinity_key(affinity)) } else { delete_affinity(world, affinity) })
+        .rests_on_affinity(affinity)
+        .done()
 }
