@@ -38,51 +38,49 @@ impl Object {
         let (metadata, spec, status) = match self {
             Object::Pod(pod) => (
                 &pod.metadata,
-                pod.spec.as_ref().map(PodSpec::item).unwrap_or_default(),
-                pod.status.as_ref().map(PodStatus::item).unwrap_or_default(),
+                pod.spec.as_ref().map(pod_spec).unwrap_or_default(),
+                pod.status.as_ref().map(pod_status).unwrap_or_default(),
             ),
             Object::Node(node) => (
                 &node.metadata,
-                node.spec.as_ref().map(NodeSpec::item).unwrap_or_default(),
-                node.status.as_ref().map(NodeStatus::item).unwrap_or_default(),
+                node.spec.as_ref().map(node_spec).unwrap_or_default(),
+                node.status.as_ref().map(node_status).unwrap_or_default(),
             ),
             Object::Service(service) => (
                 &service.metadata,
-                service.spec.as_ref().map(ServiceSpec::item).unwrap_or_default(),
-                service.status.as_ref().map(ServiceStatus::item).unwrap_or_default(),
+                service.spec.as_ref().map(service_spec).unwrap_or_default(),
+                service.status.as_ref().map(service_status).unwrap_or_default(),
             ),
             Object::Namespace(namespace) => (&namespace.metadata, item::Spec::default(), item::Status::default()),
         };
-        let metadata = metadata.as_ref().map(ObjectMeta::item).transpose()?.unwrap_or_default();
+        let metadata = metadata.as_ref().map(object_meta).transpose()?.unwrap_or_default();
         Ok(Item { metadata, spec, status, ..Item::default() })
     }
 }
 
-impl ObjectMeta {
-    fn item(&self) -> Result<item::Metadata<'_>, Utf8Error> {
-        let mut labels = item::Labels::default();
-        for Entry { key, value } in &self.labels {
-            if let Some(slot) = labels.slot(key) {
-                *slot = from_utf8(value)?.into();
-            }
+fn object_meta(from: &ObjectMeta) -> Result<item::Metadata<'_>, Utf8Error> {
+    let mut labels = item::Labels::default();
+    for Entry { key, value } in &from.labels {
+        if let Some(slot) = labels.slot(key) {
+            *slot = from_utf8(value)?.into();
         }
-        let mut annotations = item::Annotations::default();
-        for Entry { key, value } in &self.annotations {
-            if let Some(slot) = annotations.slot(key) {
-                *slot = from_utf8(value)?.into();
-            }
-        }
-        Ok(item::Metadata {
-            uid: self.uid.as_str().into(),
-            namespace: self.namespace.as_str().into(),
-            name: self.name.as_str().into(),
-            creation_timestamp: moment(self.creation_timestamp),
-            deletion_timestamp: moment(self.deletion_timestamp),
-            owner_references: self.owner_references.iter().map(OwnerReference::item).collect(),
-            labels,
-            annotations,
-        })
     }
+    let mut annotations = item::Annotations::default();
+    for Entry { key, value } in &from.annotations {
+        if let Some(slot) = annotations.slot(key) {
+            *slot = from_utf8(value)?.into();
+        }
+    }
+    Ok(item::Metadata {
+        uid: from.uid.as_str().into(),
+        namespace: from.namespace.as_str().into(),
+        name: from.name.as_str().into(),
+        creation_timestamp: moment(from.creation_timestamp),
+        deletion_timestamp: moment(from.deletion_timestamp),
+        owner_references: from.owner_references.iter().map(owner_reference).collect(),
+        labels,
+        annotations,
+    })
 }
 
 fn moment(timestamp: Option<Timestamp>) -> Moment {
@@ -90,102 +88,73 @@ fn moment(timestamp: Option<Timestamp>) -> Moment {
     seconds.checked_mul(1_000_000_000).map_or(Moment::Odd, |nanos| Moment::At(Time(nanos)))
 }
 
-impl OwnerReference {
-    fn item(&self) -> item::OwnerReference<'_> {
-        item::OwnerReference {
-            kind: self.kind.as_str().into(),
-            name: self.name.as_str().into(),
-            controller: self.controller,
-        }
+fn owner_reference(from: &OwnerReference) -> item::OwnerReference<'_> {
+    item::OwnerReference {
+        kind: from.kind.as_str().into(),
+        name: from.name.as_str().into(),
+        controller: from.controller,
     }
 }
 
-impl PodSpec {
-    fn item(&self) -> item::Spec<'_> {
-        item::Spec {
-            node_name: self.node_name.as_str().into(),
-            host_network: self.host_network,
-            ..item::Spec::default()
-        }
+fn pod_spec(from: &PodSpec) -> item::Spec<'_> {
+    item::Spec { node_name: from.node_name.as_str().into(), host_network: from.host_network, ..item::Spec::default() }
+}
+
+fn pod_status(from: &PodStatus) -> item::Status<'_> {
+    item::Status {
+        phase: from.phase.as_str().into(),
+        pod_ip: from.pod_ip.as_str().into(),
+        pod_ips: from.pod_ips.iter().map(ip).collect(),
+        conditions: from.conditions.iter().map(condition).collect(),
+        ..item::Status::default()
     }
 }
 
-impl PodStatus {
-    fn item(&self) -> item::Status<'_> {
-        item::Status {
-            phase: self.phase.as_str().into(),
-            pod_ip: self.pod_ip.as_str().into(),
-            pod_ips: self.pod_ips.iter().map(Ip::item).collect(),
-            conditions: self.conditions.iter().map(Condition::item).collect(),
-            ..item::Status::default()
-        }
+fn ip(from: &Ip) -> item::Ip<'_> {
+    item::Ip { ip: from.ip.as_str().into() }
+}
+
+fn condition(from: &Condition) -> item::Condition<'_> {
+    item::Condition { r#type: from.r#type.as_str().into(), status: from.status.as_str().into() }
+}
+
+fn node_spec(from: &NodeSpec) -> item::Spec<'_> {
+    item::Spec {
+        pod_cidr: from.pod_cidr.as_str().into(),
+        pod_cidrs: from.pod_cidrs.iter().map(|cidr| cidr.as_str().into()).collect(),
+        ..item::Spec::default()
     }
 }
 
-impl Ip {
-    fn item(&self) -> item::Ip<'_> {
-        item::Ip { ip: self.ip.as_str().into() }
+fn node_status(from: &NodeStatus) -> item::Status<'_> {
+    item::Status {
+        conditions: from.conditions.iter().map(condition).collect(),
+        addresses: from.addresses.iter().map(node_address).collect(),
+        node_info: from.node_info.as_ref().map(node_info).unwrap_or_default(),
+        ..item::Status::default()
     }
 }
 
-impl Condition {
-    fn item(&self) -> item::Condition<'_> {
-        item::Condition { r#type: self.r#type.as_str().into(), status: self.status.as_str().into() }
+fn node_address(from: &NodeAddress) -> item::NodeAddress<'_> {
+    item::NodeAddress { r#type: from.r#type.as_str().into(), address: from.address.as_str().into() }
+}
+
+fn node_info(from: &NodeInfo) -> item::NodeInfo<'_> {
+    item::NodeInfo { boot_id: from.boot_id.as_str().into(), operating_system: from.operating_system.as_str().into() }
+}
+
+fn service_spec(from: &ServiceSpec) -> item::Spec<'_> {
+    item::Spec {
+        r#type: from.r#type.as_str().into(),
+        load_balancer_class: from.load_balancer_class.as_str().into(),
+        load_balancer_ip: from.load_balancer_ip.as_str().into(),
+        ip_families: from.ip_families.iter().map(|family| family.as_str().into()).collect(),
+        ip_family_policy: from.ip_family_policy.as_str().into(),
+        ..item::Spec::default()
     }
 }
 
-impl NodeSpec {
-    fn item(&self) -> item::Spec<'_> {
-        item::Spec {
-            pod_cidr: self.pod_cidr.as_str().into(),
-            pod_cidrs: self.pod_cidrs.iter().map(|cidr| cidr.as_str().into()).collect(),
-            ..item::Spec::default()
-        }
-    }
-}
-
-impl NodeStatus {
-    fn item(&self) -> item::Status<'_> {
-        item::Status {
-            conditions: self.conditions.iter().map(Condition::item).collect(),
-            addresses: self.addresses.iter().map(NodeAddress::item).collect(),
-            node_info: self.node_info.as_ref().map(NodeInfo::item).unwrap_or_default(),
-            ..item::Status::default()
-        }
-    }
-}
-
-impl NodeAddress {
-    fn item(&self) -> item::NodeAddress<'_> {
-        item::NodeAddress { r#type: self.r#type.as_str().into(), address: self.address.as_str().into() }
-    }
-}
-
-impl NodeInfo {
-    fn item(&self) -> item::NodeInfo<'_> {
-        item::NodeInfo {
-            boot_id: self.boot_id.as_str().into(),
-            operating_system: self.operating_system.as_str().into(),
-        }
-    }
-}
-
-impl ServiceSpec {
-    fn item(&self) -> item::Spec<'_> {
-        item::Spec {
-            r#type: self.r#type.as_str().into(),
-            load_balancer_class: self.load_balancer_class.as_str().into(),
-            load_balancer_ip: self.load_balancer_ip.as_str().into(),
-            ip_families: self.ip_families.iter().map(|family| family.as_str().into()).collect(),
-            ip_family_policy: self.ip_family_policy.as_str().into(),
-            ..item::Spec::default()
-        }
-    }
-}
-
-impl ServiceStatus {
-    fn item(&self) -> item::Status<'_> {
-        let ingress = self.load_balancer.iter().flat_map(|balancer| &balancer.ingress).map(Ip::item).collect();
-        item::Status { load_balancer: item::LoadBalancer { ingress }, ..item::Status::default() }
-    }
+fn service_status(from: &ServiceStatus) -> item::Status<'_> {
+    let ingress = from.load_balancer.iter().flat_map(|balancer| &balancer.ingress).map(ip).collect();
+    item::Status { load_balancer: item::LoadBalancer { ingress }, ..item::Status::default() }
 }

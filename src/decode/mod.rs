@@ -140,7 +140,7 @@ fn dark_endpoint<'a>(names: &mut Names, parts: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// Takes out everything of one etcd input: a second look reads its whole list again.
+/// Takes out everything of one input: its whole list is read again.
 pub fn clear(snapshot: &mut Gathering, input: Input) {
     match input {
         Input::Blocks => snapshot.blocks.clear(),
@@ -161,7 +161,11 @@ pub fn clear(snapshot: &mut Gathering, input: Input) {
             snapshot.host_endpoint_addresses.clear();
         }
         Input::EtcdStatus => snapshot.etcd.status = EtcdStatus::default(),
-        Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces | Input::History => {}
+        Input::Pods => snapshot.pods.clear(),
+        Input::KubeNodes => snapshot.kube_nodes.clear(),
+        Input::Services => snapshot.services.clear(),
+        Input::Namespaces => snapshot.namespaces.clear(),
+        Input::History => {}
     }
     snapshot.bad_values.retain(|bad| bad.input != input);
 }

@@ -344,7 +344,7 @@ mod tests {
         let (shop, gone, other) = (c.name("shop"), c.name("web-0"), c.name("web-1"));
         let mut first = c.snapshot.clone();
         // Keys of etcd stand in the file as bytes, which these have not.
-        for input in Input::ALL {
+        for input in Input::ALL.into_iter().filter(|input| !input.is_kubernetes()) {
             decode::clear(&mut first, input);
         }
         let mut first = first.sorted();

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::kube_api::{Answer, Failure, KubeApi, encoded};
+use crate::decode::clear;
 use crate::decode::kube::{Remarks, insert, learn_uid};
 use crate::decode::kube_item::Kind;
 use crate::decode::kube_page::{Page, with_object};
@@ -93,9 +94,8 @@ fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -
     (state, detail)
 }
 
-/// Lists one kind into the snapshot, from the start again when the server has forgotten the list.
+/// Lists one kind into the snapshot, which has none of it, from the start again when the server has forgotten the list.
 async fn list(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathering) -> End {
-    let had = held(kind, snapshot);
     let mut restarts = 0;
     loop {
         let end = pages(api, kind, deadline, snapshot).await;
@@ -104,7 +104,7 @@ async fn list(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gathe
             _ => return end,
         }
         tracing::debug!(kind = kind.plural(), restarts, "the list was forgotten: from the start again");
-        truncate(kind, snapshot, had);
+        clear(snapshot, kind.input());
     }
 }
 
@@ -156,24 +156,6 @@ fn take(kind: Kind, page: Page, snapshot: &mut Gathering, remarks: &mut Remarks)
             remarks.hole(kind.input(), format!("a {} does not decode: {reason}", kind.word().to_lowercase()));
         }
     });
-}
-
-fn held(kind: Kind, snapshot: &Gathering) -> usize {
-    match kind {
-        Kind::Pod => snapshot.pods.len(),
-        Kind::Node => snapshot.kube_nodes.len(),
-        Kind::Service => snapshot.services.len(),
-        Kind::Namespace => snapshot.namespaces.len(),
-    }
-}
-
-fn truncate(kind: Kind, snapshot: &mut Gathering, len: usize) {
-    match kind {
-        Kind::Pod => snapshot.pods.truncate(len),
-        Kind::Node => snapshot.kube_nodes.truncate(len),
-        Kind::Service => snapshot.services.truncate(len),
-        Kind::Namespace => snapshot.namespaces.truncate(len),
-    }
 }
 
 /// The UID can be had with the right to get one object where the right to list all is missing.

@@ -103,17 +103,12 @@ async fn look(
         done += 1;
         let nobody = matches!(answer, Err(Failure::Unreachable(_)));
         let failed = match kind {
-            Kind::Pod => {
-                let seen = seen(kind, &namespace, &name, answer, |item, remarks| pod(names, item, remarks));
-                keep(&mut pods, key, seen)
-            }
+            Kind::Pod => keep(&mut pods, key, seen(kind, &namespace, &name, answer, |item, r| pod(names, item, r))),
             Kind::Service => {
-                let seen = seen(kind, &namespace, &name, answer, |item, remarks| service(names, item, remarks));
-                keep(&mut services, key, seen)
+                keep(&mut services, key, seen(kind, &namespace, &name, answer, |item, r| service(names, item, r)))
             }
             Kind::Node => {
-                let seen = seen(kind, &namespace, &name, answer, |item, remarks| node(names, item, remarks));
-                keep(&mut nodes, key.1, seen)
+                keep(&mut nodes, key.1, seen(kind, &namespace, &name, answer, |item, r| node(names, item, r)))
             }
             Kind::Namespace => None,
         };
