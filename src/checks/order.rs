@@ -6,41 +6,43 @@ use crate::model::{Addr, Cidr, Finding, SubjectKind};
 
 /// Sorts worst first, then by code, then by subject.
 pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), f.code, Key::of(f)));
+    findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), f.code, SortKey::of(f)));
 }
 
 #[derive(PartialEq, Eq)]
-enum Key {
+enum SortKey {
     Address(Addr),
     Block(Cidr),
     Text(String),
 }
 
-impl Key {
-    fn of(finding: &Finding) -> Key {
+impl SortKey {
+    fn of(finding: &Finding) -> SortKey {
         let id = &finding.subject.id;
         match finding.subject.kind {
-            SubjectKind::Address => id.parse().map_or_else(|_| Key::Text(id.clone()), Key::Address),
-            SubjectKind::Block => Cidr::parse(id).map_or_else(|| Key::Text(id.clone()), |(cidr, _)| Key::Block(cidr)),
-            _ => Key::Text(id.clone()),
+            SubjectKind::Address => id.parse().map_or_else(|_| SortKey::Text(id.clone()), SortKey::Address),
+            SubjectKind::Block => {
+                Cidr::parse(id).map_or_else(|| SortKey::Text(id.clone()), |(cidr, _)| SortKey::Block(cidr))
+            }
+            _ => SortKey::Text(id.clone()),
         }
     }
 }
 
-impl Ord for Key {
-    fn cmp(&self, other: &Key) -> Ordering {
+impl Ord for SortKey {
+    fn cmp(&self, other: &SortKey) -> Ordering {
         match (self, other) {
-            (Key::Address(a), Key::Address(b)) => a.cmp(b),
-            (Key::Block(a), Key::Block(b)) => a.cmp(b),
-            (Key::Text(a), Key::Text(b)) => natural(a, b),
-            (Key::Address(_), _) | (Key::Block(_), Key::Text(_)) => Ordering::Less,
-            (_, Key::Address(_)) | (Key::Text(_), Key::Block(_)) => Ordering::Greater,
+            (SortKey::Address(a), SortKey::Address(b)) => a.cmp(b),
+            (SortKey::Block(a), SortKey::Block(b)) => a.cmp(b),
+            (SortKey::Text(a), SortKey::Text(b)) => natural(a, b),
+            (SortKey::Address(_), _) | (SortKey::Block(_), SortKey::Text(_)) => Ordering::Less,
+            (_, SortKey::Address(_)) | (SortKey::Text(_), SortKey::Block(_)) => Ordering::Greater,
         }
     }
 }
 
-impl PartialOrd for Key {
-    fn partial_cmp(&self, other: &Key) -> Option<Ordering> {
+impl PartialOrd for SortKey {
+    fn partial_cmp(&self, other: &SortKey) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

@@ -50,7 +50,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// One broken rule of a block.
 #[derive(Debug)]
-struct Broken {
+struct BrokenRule {
     rule: &'static str,
     /// One line for people, without the places.
     what: String,
@@ -60,7 +60,7 @@ struct Broken {
 }
 
 /// Everything that is wrong in a block by the rules of the domain facts, section 2; what does most harm first.
-fn broken_rules(block: &Block, now: Time) -> Vec<Broken> {
+fn broken_rules(block: &Block, now: Time) -> Vec<BrokenRule> {
     let mut broken = Vec::new();
     shape(block, &mut broken);
     queue(block, &mut broken);
@@ -70,8 +70,8 @@ fn broken_rules(block: &Block, now: Time) -> Vec<Broken> {
 }
 
 /// CIDR and length.
-fn shape(block: &Block, broken: &mut Vec<Broken>) {
-    let mut say = |rule, what| broken.push(Broken { rule, what, places: Vec::new(), kind: "ordinals" });
+fn shape(block: &Block, broken: &mut Vec<BrokenRule>) {
+    let mut say = |rule, what| broken.push(BrokenRule { rule, what, places: Vec::new(), kind: "ordinals" });
     if let Some(cidr) = foreign_cidr(block) {
         say("cidr-not-of-key", format!("cidr {cidr} is not the key's {}", block.cidr));
     }
@@ -82,12 +82,12 @@ fn shape(block: &Block, broken: &mut Vec<Broken>) {
 }
 
 /// Allocated and free together are the whole block.
-fn sum(block: &Block, broken: &mut Vec<Broken>) {
+fn sum(block: &Block, broken: &mut Vec<BrokenRule>) {
     let (allocated, queued) = (block.allocated().count(), block.unallocated.len());
     let (sum, size) = (allocated + queued, block.size());
     if sum != size as usize {
         let what = format!("{allocated} allocated and {queued} free make {sum}, not {size}");
-        broken.push(Broken { rule: "sum", what, places: Vec::new(), kind: "ordinals" });
+        broken.push(BrokenRule { rule: "sum", what, places: Vec::new(), kind: "ordinals" });
     }
 }
 
@@ -101,7 +101,7 @@ fn foreign_cidr(block: &Block) -> Option<String> {
 }
 
 /// Allocations against attributes.
-fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
+fn attributes(block: &Block, now: Time, broken: &mut Vec<BrokenRule>) {
     let mut used = vec![false; block.attributes.len()];
     let (mut negative, mut dangling) = (Vec::new(), Vec::new());
     for (slot, ordinal) in block.allocations.iter().zip(0i64..) {
@@ -119,7 +119,7 @@ fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
     let future = block.attributes.iter().zip(0i64..).filter(|(at, _)| late(at.released_at)).map(|(_, i)| i).collect();
     let mut say = |rule, what: &str, places: Vec<i64>, kind| {
         if !places.is_empty() {
-            broken.push(Broken { rule, what: what.to_owned(), places, kind });
+            broken.push(BrokenRule { rule, what: what.to_owned(), places, kind });
         }
     };
     say("negative-index", "allocated with a negative index", negative, "ordinals");
@@ -129,7 +129,7 @@ fn attributes(block: &Block, now: Time, broken: &mut Vec<Broken>) {
 }
 
 /// The free queue against the allocations.
-fn queue(block: &Block, broken: &mut Vec<Broken>) {
+fn queue(block: &Block, broken: &mut Vec<BrokenRule>) {
     let size = i64::from(block.size());
     let entry = |ordinal: i64| usize::try_from(ordinal).ok().and_then(|o| block.allocations.get(o));
     let mut queued: Vec<i64> = block.unallocated.iter().map(|&ordinal| i64::from(ordinal)).collect();
@@ -150,12 +150,12 @@ fn queue(block: &Block, broken: &mut Vec<Broken>) {
     ];
     for (rule, what, places) in rules {
         if !places.is_empty() {
-            broken.push(Broken { rule, what: what.to_owned(), places, kind: "ordinals" });
+            broken.push(BrokenRule { rule, what: what.to_owned(), places, kind: "ordinals" });
         }
     }
 }
 
-impl Broken {
+impl BrokenRule {
     /// `ordinal 3 allocated without an attribute`.
     fn text(&self) -> String {
         let shown: Vec<String> = self.places.iter().take(8).map(i64::to_string).collect();
@@ -178,7 +178,7 @@ impl Broken {
     }
 }
 
-fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
+fn report(world: &World<'_>, block: &Block, broken: &[BrokenRule]) -> Finding {
     let summary = match broken {
         [one] => one.text(),
         [first, rest @ ..] => format!("{}; {}", first.text(), count(rest.len(), "more broken rule")),
@@ -187,7 +187,7 @@ fn report(world: &World<'_>, block: &Block, broken: &[Broken]) -> Finding {
     world
         .draft(&CHECK, block.cidr, summary)
         .advice("save the value, see which pods hold its addresses, and repair it while nothing allocates")
-        .fact("broken", broken.iter().map(Broken::facts).collect::<Vec<_>>())
+        .fact("broken", broken.iter().map(BrokenRule::facts).collect::<Vec<_>>())
         .fact("state", world.block_facts(block))
         .fact("mod_revision", block.meta.mod_revision)
         .on_node(node_of(block))

@@ -26,15 +26,15 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let blocks = world.snapshot.blocks.iter().filter_map(|b| Some(Odd::of_block(world, b, b.odd_key.as_deref()?)));
+    let blocks = world.snapshot.blocks.iter().filter_map(|b| Some(OddKey::of_block(world, b, b.odd_key.as_deref()?)));
     let affinities = &world.snapshot.affinities;
-    let affinities = affinities.iter().filter_map(|a| Some(Odd::of_affinity(world, a, a.odd_key.as_deref()?)));
+    let affinities = affinities.iter().filter_map(|a| Some(OddKey::of_affinity(world, a, a.odd_key.as_deref()?)));
     findings.extend(blocks.chain(affinities).map(|odd| report(world, &odd)));
 }
 
 /// A key that is not the canonical one.
 #[derive(Debug)]
-struct Odd {
+struct OddKey {
     key: String,
     canonical: String,
     /// Whether the canonical key exists too.
@@ -46,9 +46,9 @@ struct Odd {
     mod_revision: i64,
 }
 
-impl Odd {
-    fn of_block(world: &World<'_>, block: &Block, odd: &[u8]) -> Odd {
-        Odd {
+impl OddKey {
+    fn of_block(world: &World<'_>, block: &Block, odd: &[u8]) -> OddKey {
+        OddKey {
             key: keys::key_text(odd),
             canonical: keys::block_key(block.cidr),
             twin: world.ledger.block(block.cidr).is_some_and(|judged| judged.odd_key.is_none()),
@@ -59,10 +59,10 @@ impl Odd {
         }
     }
 
-    fn of_affinity(world: &World<'_>, affinity: &Affinity, odd: &[u8]) -> Odd {
+    fn of_affinity(world: &World<'_>, affinity: &Affinity, odd: &[u8]) -> OddKey {
         let host = affinity.host;
         let mut judged = world.ledger.affinities_for(affinity.cidr).filter(|judged| judged.host == host);
-        Odd {
+        OddKey {
             key: keys::key_text(odd),
             canonical: keys::affinity_key(host.kind, world.text(host.name), affinity.cidr),
             twin: judged.any(|judged| judged.odd_key.is_none()),
@@ -90,7 +90,7 @@ impl Odd {
     }
 }
 
-fn report(world: &World<'_>, odd: &Odd) -> Finding {
+fn report(world: &World<'_>, odd: &OddKey) -> Finding {
     let what = odd.host.map_or_else(
         || format!("block {}", odd.cidr),
         |host| format!("affinity of {} for {}", world.host_id(host), odd.cidr),

@@ -100,7 +100,7 @@ fn are(keys: usize) -> String {
 }
 
 /// A key that says something else than one life of etcd could.
-struct Odd {
+struct StrayKey {
     key: Vec<u8>,
     mod_revision: i64,
     version: i64,
@@ -112,9 +112,9 @@ struct Odd {
 #[derive(Default)]
 struct Keys {
     /// Other than recorded, though nobody wrote them since (the fork test).
-    forked: Vec<Odd>,
+    forked: Vec<StrayKey>,
     /// Written since, and not counted.
-    uncounted: Vec<Odd>,
+    uncounted: Vec<StrayKey>,
     /// So many are exactly as recorded.
     same: usize,
     /// So many were written since.
@@ -136,7 +136,7 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
     let mut keys = Keys::default();
     let mut test = |key: &[u8], meta: &Meta| {
         let recorded = past.keys.get(key);
-        let odd = || Odd { key: key.to_vec(), mod_revision: meta.mod_revision, version: meta.version, recorded };
+        let odd = || StrayKey { key: key.to_vec(), mod_revision: meta.mod_revision, version: meta.version, recorded };
         match recorded {
             _ if meta.mod_revision > revision => {
                 keys.later += 1;
@@ -176,8 +176,8 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
         Some(pods) => format!("restart {} without endpoint, node by node", count(pods.len(), "pod")),
     };
     let cluster_id = |id: u64| format!("{id:x}");
-    let shown = |odd: &[Odd]| -> Vec<Evidence> {
-        let fact = |f: &Odd| {
+    let shown = |odd: &[StrayKey]| -> Vec<Evidence> {
+        let fact = |f: &StrayKey| {
             Evidence::new()
                 .with("key", key_text(&f.key))
                 .with("mod_revision", f.mod_revision)
