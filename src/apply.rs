@@ -11,7 +11,7 @@ mod settle;
 use etcd_client::{Compare, CompareOp, Txn, TxnOp};
 
 use crate::connect::etcd::Connection;
-use crate::connect::trouble::{Kind, Trouble};
+use crate::connect::trouble::{Trouble, TroubleKind};
 use crate::error::Error;
 use crate::plan::confirm::Ready;
 use crate::plan::transaction::{After, Change, Transaction};
@@ -83,7 +83,7 @@ fn request(transaction: &Transaction) -> Txn {
 
 /// A refusal, with the right that is missing.
 fn refused(trouble: Trouble, transaction: &Transaction) -> Error {
-    if trouble.kind != Kind::Forbidden {
+    if trouble.kind != TroubleKind::Forbidden {
         return trouble.error;
     }
     let mut prefixes: Vec<&str> =

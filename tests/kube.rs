@@ -16,7 +16,7 @@ use ipaudit::decode::kube_json;
 use ipaudit::model::{Families, Gathering, Input, InputState, KubeNode, Pod, Service};
 use ipaudit::source::kube::read;
 use ipaudit::source::kube_api::{KubeApi, Patience};
-use ipaudit::source::kube_look::{Looked, Suspects, get_node, get_pod, look_again};
+use ipaudit::source::kube_look::{Seen, Suspects, get_node, get_pod, look_again};
 use ipaudit::source::kube_objects;
 use serde_json::{Value, json};
 use servers::kube_users::{ADMIN, ALICE, IPAUDIT};
@@ -373,10 +373,10 @@ fn a_second_look_sees_what_is_there_now() {
 
     let names = &mut snapshot.names;
     block_on(async {
-        assert!(matches!(get_pod(&api, names, "extras", "stays").await, Looked::Present(_)));
-        assert!(matches!(get_pod(&api, names, "extras", "goes").await, Looked::Absent));
-        assert!(matches!(get_node(&api, names, "node-1").await, Looked::Present(_)));
-        assert!(matches!(get_node(&api, names, "goes").await, Looked::Absent));
+        assert!(matches!(get_pod(&api, names, "extras", "stays").await, Seen::Present(_)));
+        assert!(matches!(get_pod(&api, names, "extras", "goes").await, Seen::Absent));
+        assert!(matches!(get_node(&api, names, "node-1").await, Seen::Present(_)));
+        assert!(matches!(get_node(&api, names, "goes").await, Seen::Absent));
     });
     server.grant(&["nodes"]);
     let refused = block_on(look_again(&api, &mut snapshot, &suspects));

@@ -16,7 +16,7 @@ use ipaudit::judge::gates::Clocks;
 use ipaudit::model::{Gathering, Input, InputState, Time};
 use ipaudit::source::kube::{read, relist};
 use ipaudit::source::kube_api::{KubeApi, Patience};
-use ipaudit::source::kube_look::{Looked, Suspects, get_pod, look_again};
+use ipaudit::source::kube_look::{Seen, Suspects, get_pod, look_again};
 use serde_json::{Value, json};
 
 use InputState::{Complete, Forbidden, Partial, Unreachable};
@@ -472,11 +472,11 @@ async fn only_a_404_about_the_object_itself_is_absence() {
     let api = api(&fake, patience()).await;
     let mut snapshot = Gathering::default();
     let names = &mut snapshot.names;
-    assert!(matches!(get_pod(&api, names, "n", "a").await, Looked::Present(_)));
-    assert!(matches!(get_pod(&api, names, "n", "absent").await, Looked::Absent));
+    assert!(matches!(get_pod(&api, names, "n", "a").await, Seen::Present(_)));
+    assert!(matches!(get_pod(&api, names, "n", "absent").await, Seen::Absent));
     for name in ["namespace", "path", "proxy", "other", "list", "odd", "forbidden"] {
         let seen = get_pod(&api, names, "n", name).await;
-        assert!(matches!(&seen, Looked::Unknown(reason) if !reason.is_empty()), "{name}: {seen:?}");
+        assert!(matches!(&seen, Seen::Unknown(reason) if !reason.is_empty()), "{name}: {seen:?}");
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::read::{read, read_at};
 use crate::connect::etcd::Connection;
-use crate::connect::trouble::Kind;
+use crate::connect::trouble::TroubleKind;
 use crate::error::Error;
 use crate::plan::transaction::{After, Change, Fresh, StoredKey};
 
@@ -102,7 +102,7 @@ async fn look_back(
             Ok(None) if since == 0 => return Ok(Settled::NotDone),
             // Deleted and created anew in between.
             Ok(None) => return Ok(Settled::Unknown("the key was deleted in between".to_owned())),
-            Err(trouble) if trouble.kind == Kind::Compacted => {
+            Err(trouble) if trouble.kind == TroubleKind::Compacted => {
                 return Ok(Settled::Unknown("etcd was compacted meanwhile".to_owned()));
             }
             Err(trouble) => return Err(trouble.error),

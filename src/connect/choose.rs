@@ -87,7 +87,7 @@ pub fn resolve(
 pub const DNS_SERVER: &str = "IPAUDIT_DNS_SERVER";
 
 /// The names of one value in all places.
-struct Names {
+struct ValueNames {
     flag: &'static str,
     own_env: &'static str,
     env: &'static str,
@@ -103,20 +103,21 @@ const fn names(
     env: &'static str,
     field: &'static str,
     inline: &'static str,
-) -> Names {
-    Names { flag, own_env, env, field, inline }
+) -> ValueNames {
+    ValueNames { flag, own_env, env, field, inline }
 }
 
-const ENDPOINTS: Names = names("--etcd-endpoints", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_ENDPOINTS", "etcdEndpoints", "");
-const DISCOVERY_SRV: Names =
+const ENDPOINTS: ValueNames =
+    names("--etcd-endpoints", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_ENDPOINTS", "etcdEndpoints", "");
+const DISCOVERY_SRV: ValueNames =
     names("--etcd-discovery-srv", "IPAUDIT_ETCD_DISCOVERY_SRV", "ETCD_DISCOVERY_SRV", "etcdDiscoverySrv", "");
-const CA_CERT: Names =
+const CA_CERT: ValueNames =
     names("--etcd-ca-cert", "IPAUDIT_ETCD_CA_CERT", "ETCD_CA_CERT_FILE", "etcdCACertFile", "etcdCACert");
-const CERT: Names = names("--etcd-cert", "IPAUDIT_ETCD_CERT", "ETCD_CERT_FILE", "etcdCertFile", "etcdCert");
-const KEY: Names = names("--etcd-key", "IPAUDIT_ETCD_KEY", "ETCD_KEY_FILE", "etcdKeyFile", "etcdKey");
-const USERNAME: Names = names("--etcd-username", "IPAUDIT_ETCD_USERNAME", "ETCD_USERNAME", "etcdUsername", "");
-const PASSWORD_FILE: Names = names("--etcd-password-file", "IPAUDIT_ETCD_PASSWORD_FILE", "", "", "");
-const PASSWORD: Names = names("", "IPAUDIT_ETCD_PASSWORD", "ETCD_PASSWORD", "", "etcdPassword");
+const CERT: ValueNames = names("--etcd-cert", "IPAUDIT_ETCD_CERT", "ETCD_CERT_FILE", "etcdCertFile", "etcdCert");
+const KEY: ValueNames = names("--etcd-key", "IPAUDIT_ETCD_KEY", "ETCD_KEY_FILE", "etcdKeyFile", "etcdKey");
+const USERNAME: ValueNames = names("--etcd-username", "IPAUDIT_ETCD_USERNAME", "ETCD_USERNAME", "etcdUsername", "");
+const PASSWORD_FILE: ValueNames = names("--etcd-password-file", "IPAUDIT_ETCD_PASSWORD_FILE", "", "", "");
+const PASSWORD: ValueNames = names("", "IPAUDIT_ETCD_PASSWORD", "ETCD_PASSWORD", "", "etcdPassword");
 
 type Found = Option<(Origin, Source)>;
 
@@ -128,13 +129,13 @@ struct Picker<'a> {
 
 impl Picker<'_> {
     /// A plain text.
-    fn text(&self, flag: &Option<String>, names: &Names) -> Found {
+    fn text(&self, flag: &Option<String>, names: &ValueNames) -> Found {
         let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
         self.given(flag, names).map(inline).or_else(|| self.field(names.field).map(inline))
     }
 
     /// A file's name, or the text itself (in calicoctl's file alone).
-    fn pem(&self, flag: &Option<String>, names: &Names) -> Found {
+    fn pem(&self, flag: &Option<String>, names: &ValueNames) -> Found {
         let file = |(origin, path): (Origin, String)| (origin, Source::File(PathBuf::from(path)));
         let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
         let in_file = || self.field(names.field).map(file).or_else(|| self.field(names.inline).map(inline));
@@ -151,7 +152,7 @@ impl Picker<'_> {
 
     /// Flag or environment. The command line's parser has already looked into the flag's own variable; whoever
     /// has no such parser gets the same answer.
-    fn given(&self, flag: &Option<String>, names: &Names) -> Option<(Origin, String)> {
+    fn given(&self, flag: &Option<String>, names: &ValueNames) -> Option<(Origin, String)> {
         let own = self.variable(names.own_env);
         match flag.as_deref().filter(|text| !text.is_empty()) {
             Some(text) if own.as_ref().is_some_and(|(_, value)| value == text) => own,

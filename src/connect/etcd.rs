@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::endpoint::Target;
 use super::settings::{EtcdSettings, Secret, read_text};
 use super::tls::{self, EtcdTls};
-use super::trouble::{self, Contact, Kind, Trouble};
+use super::trouble::{self, Contact, Trouble, TroubleKind};
 use crate::error::Error;
 
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
@@ -52,10 +52,10 @@ struct Inner {
     largest_answer: usize,
     /// Whether any answer ever came.
     proven: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<TargetInUse>,
 }
 
-struct State {
+struct TargetInUse {
     /// Which target.
     at: usize,
     /// Grows with every change of target or client, so that two calls that fail together move on once.
@@ -101,7 +101,7 @@ impl Connection {
             request_timeout: settings.request_timeout,
             largest_answer: settings.largest_answer,
             proven: AtomicBool::new(false),
-            state: Mutex::new(State { at: 0, generation: 0, client: None }),
+            state: Mutex::new(TargetInUse { at: 0, generation: 0, client: None }),
         })))
     }
 
@@ -114,7 +114,7 @@ impl Connection {
     async fn current(&self, limit: Duration) -> Result<Current, Trouble> {
         let mut state = self.0.state.lock().await;
         let Some(target) = self.0.targets.get(state.at) else {
-            return Err(self.0.trouble(Kind::Other, "", "no endpoint"));
+            return Err(self.0.trouble(TroubleKind::Other, "", "no endpoint"));
         };
         let client = match &state.client {
             Some(client) => client.clone(),
@@ -238,7 +238,8 @@ impl Connection {
         let turns = u32::try_from(endpoints + 1).unwrap_or(u32::MAX);
         let patience = self.0.request_timeout.saturating_mul(turns).saturating_add(self.0.connect_timeout);
         // Learners stay learners: when every endpoint is one, asking again changes nothing.
-        let all_learn = failures.last.len() == endpoints && failures.last.iter().all(|t| t.kind == Kind::Learner);
+        let all_learn =
+            failures.last.len() == endpoints && failures.last.iter().all(|t| t.kind == TroubleKind::Learner);
         failures.count >= tries || failures.timeouts > endpoints || all_learn || began.elapsed() >= patience
     }
 }
@@ -270,7 +271,7 @@ struct Failures {
 impl Failures {
     fn add(&mut self, trouble: Trouble) {
         self.count += 1;
-        self.timeouts += usize::from(trouble.kind == Kind::Timeout);
+        self.timeouts += usize::from(trouble.kind == TroubleKind::Timeout);
         self.last.retain(|t| t.error.at != trouble.error.at);
         self.last.push(trouble);
     }
@@ -278,7 +279,7 @@ impl Failures {
     /// One endpoint: its own story. Several: each one's.
     fn sum(mut self) -> Trouble {
         let first = self.last.first().map(|t| t.kind);
-        let kind = first.filter(|kind| self.last.iter().all(|t| t.kind == *kind)).unwrap_or(Kind::Retry);
+        let kind = first.filter(|kind| self.last.iter().all(|t| t.kind == *kind)).unwrap_or(TroubleKind::Retry);
         if self.last.len() == 1
             && let Some(only) = self.last.pop()
         {
@@ -295,7 +296,7 @@ impl Failures {
     }
 }
 
-impl State {
+impl TargetInUse {
     /// Leaves the client for the next endpoint.
     fn move_on(&mut self, endpoints: usize) {
         self.at = (self.at + 1) % endpoints.max(1);
@@ -341,7 +342,7 @@ impl Inner {
         Client::connect([target.url.as_str()], Some(options)).await
     }
 
-    fn trouble(&self, kind: Kind, endpoint: &str, text: &str) -> Trouble {
+    fn trouble(&self, kind: TroubleKind, endpoint: &str, text: &str) -> Trouble {
         let in_time = format!("no connection within {}", humantime::format_duration(self.connect_timeout));
         let text = if text.contains(trouble::DROPPED) { &in_time } else { text };
         let how = Contact {
@@ -355,6 +356,6 @@ impl Inner {
     }
 
     fn no_answer(&self, endpoint: &str, limit: Duration) -> Trouble {
-        self.trouble(Kind::Timeout, endpoint, &format!("no answer within {}", humantime::format_duration(limit)))
+        self.trouble(TroubleKind::Timeout, endpoint, &format!("no answer within {}", humantime::format_duration(limit)))
     }
 }

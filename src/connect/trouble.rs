@@ -21,7 +21,7 @@ const UNAUTHENTICATED: i32 = 16;
 
 /// What to do about a failed call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum TroubleKind {
     /// Ask again, the next endpoint if there is one: nobody there, no TLS with it, broken connection, no leader, overload.
     Retry,
     /// No answer in time. Worth one more try, elsewhere.
@@ -47,20 +47,20 @@ pub enum Kind {
 /// A failed call: what it was, and what a person should read about it.
 #[derive(Debug)]
 pub struct Trouble {
-    pub kind: Kind,
+    pub kind: TroubleKind,
     pub error: Error,
 }
 
 impl Trouble {
     /// Whether a read may simply be tried again, here or elsewhere.
     pub fn again(&self) -> bool {
-        matches!(self.kind, Kind::Retry | Kind::Timeout | Kind::Token | Kind::Learner)
+        matches!(self.kind, TroubleKind::Retry | TroubleKind::Timeout | TroubleKind::Token | TroubleKind::Learner)
     }
 
     /// Whether the server is there and refuses *us*: no right, no user, not this password, not this login. That is
     /// another state than a server that cannot be reached.
     pub fn is_refusal(&self) -> bool {
-        matches!(self.kind, Kind::Forbidden | Kind::Identity | Kind::Token)
+        matches!(self.kind, TroubleKind::Forbidden | TroubleKind::Identity | TroubleKind::Token)
     }
 
     /// Names what we were doing (fits after "cannot").
@@ -72,13 +72,13 @@ impl Trouble {
 }
 
 /// What kind of failure this is.
-pub fn kind(error: &etcd_client::Error) -> Kind {
+pub fn kind(error: &etcd_client::Error) -> TroubleKind {
     use etcd_client::Error as E;
     let status = match error {
         E::GRpcStatus(status) => status,
-        E::TransportError(_) | E::IoError(_) if text(error).contains(DROPPED) => return Kind::Timeout,
-        E::TransportError(_) | E::IoError(_) => return Kind::Retry,
-        _ => return Kind::Other,
+        E::TransportError(_) | E::IoError(_) if text(error).contains(DROPPED) => return TroubleKind::Timeout,
+        E::TransportError(_) | E::IoError(_) => return TroubleKind::Retry,
+        _ => return TroubleKind::Other,
     };
     let text = text(error);
     let says = |part: &str| text.contains(part);
@@ -87,28 +87,28 @@ pub fn kind(error: &etcd_client::Error) -> Kind {
     match i32::from(status.code()) {
         // Not etcd, but some HTTP server or proxy: 401, 403 and 404 would pass for etcd's own refusals, and nobody knows
         // what such a proxy has done with a write.
-        _ if says(NOT_GRPC) => Kind::Retry,
-        _ if says("has been compacted") => Kind::Compacted,
-        _ if says("is a future revision") => Kind::Future,
-        _ if says("message length too large") || says("larger than max") => Kind::TooLarge,
-        PERMISSION_DENIED => Kind::Forbidden,
-        _ if says("etcdserver: permission denied") => Kind::Forbidden,
+        _ if says(NOT_GRPC) => TroubleKind::Retry,
+        _ if says("has been compacted") => TroubleKind::Compacted,
+        _ if says("is a future revision") => TroubleKind::Future,
+        _ if says("message length too large") || says("larger than max") => TroubleKind::TooLarge,
+        PERMISSION_DENIED => TroubleKind::Forbidden,
+        _ if says("etcdserver: permission denied") => TroubleKind::Forbidden,
         // The token is from before a change of users or from another life of the server: a new connection cures it.
-        UNAUTHENTICATED => Kind::Token,
-        _ if says("invalid auth token") => Kind::Token,
-        _ if says("auth store is old") => Kind::Retry,
-        _ if says("user name is empty") || says("authentication failed") => Kind::Identity,
-        _ if says("not supported for learner") => Kind::Learner,
+        UNAUTHENTICATED => TroubleKind::Token,
+        _ if says("invalid auth token") => TroubleKind::Token,
+        _ if says("auth store is old") => TroubleKind::Retry,
+        _ if says("user name is empty") || says("authentication failed") => TroubleKind::Identity,
+        _ if says("not supported for learner") => TroubleKind::Learner,
         // An alarm: nothing was written, and nothing will be.
-        _ if says("database space exceeded") || says("corrupt cluster") => Kind::Other,
+        _ if says("database space exceeded") || says("corrupt cluster") => TroubleKind::Other,
         // How tonic says that no connection came about in time: packets were dropped.
-        _ if says(DROPPED) => Kind::Timeout,
-        RESOURCE_EXHAUSTED if says("too many requests") => Kind::Retry,
-        CANCELLED if says("Timeout expired") => Kind::Timeout,
-        DEADLINE_EXCEEDED => Kind::Timeout,
+        _ if says(DROPPED) => TroubleKind::Timeout,
+        RESOURCE_EXHAUSTED if says("too many requests") => TroubleKind::Retry,
+        CANCELLED if says("Timeout expired") => TroubleKind::Timeout,
+        DEADLINE_EXCEEDED => TroubleKind::Timeout,
         // A broken connection shows under any of these, by chance.
-        CANCELLED | UNKNOWN | INTERNAL | UNAVAILABLE => Kind::Retry,
-        _ => Kind::Other,
+        CANCELLED | UNKNOWN | INTERNAL | UNAVAILABLE => TroubleKind::Retry,
+        _ => TroubleKind::Other,
     }
 }
 

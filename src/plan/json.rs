@@ -85,8 +85,8 @@ struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 
 impl<'t> Deserialize<'t> for Members<'t> {
     fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Members<'t>, D::Error> {
-        struct Reader<'t>(PhantomData<&'t ()>);
-        impl<'t> Visitor<'t> for Reader<'t> {
+        struct MembersVisitor<'t>(PhantomData<&'t ()>);
+        impl<'t> Visitor<'t> for MembersVisitor<'t> {
             type Value = Members<'t>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,7 +101,7 @@ impl<'t> Deserialize<'t> for Members<'t> {
                 Ok(Members(pairs))
             }
         }
-        from.deserialize_map(Reader(PhantomData))
+        from.deserialize_map(MembersVisitor(PhantomData))
     }
 }
 

@@ -58,12 +58,12 @@ impl<W: Write> Guard<W> {
     fn odd(&mut self, bytes: &[u8], is_end: bool) -> Result<usize> {
         if self.colors && bytes.first() == Some(&0x1b) {
             match color(bytes) {
-                Color::Whole(length) => {
+                ColorSequence::Whole(length) => {
                     self.out.write_all(bytes.get(..length).unwrap_or_default())?;
                     return Ok(length);
                 }
-                Color::Begun if !is_end => return Ok(0),
-                Color::Begun | Color::None => {}
+                ColorSequence::Begun if !is_end => return Ok(0),
+                ColorSequence::Begun | ColorSequence::None => {}
             }
         }
         // A few characters at a time: what follows is looked at when its turn comes.
@@ -107,26 +107,26 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// What an escape character begins.
-enum Color {
+enum ColorSequence {
     Whole(usize),
     /// It may still become one.
     Begun,
     None,
 }
 
-fn color(bytes: &[u8]) -> Color {
+fn color(bytes: &[u8]) -> ColorSequence {
     let inside = |b: &u8| b.is_ascii_digit() || matches!(b, b';' | b':');
     match bytes.get(1) {
-        None => return Color::Begun,
+        None => return ColorSequence::Begun,
         Some(b'[') => {}
-        Some(_) => return Color::None,
+        Some(_) => return ColorSequence::None,
     }
     let numbers = bytes.iter().skip(2).take_while(|b| inside(b)).count();
     match bytes.get(2 + numbers) {
-        _ if numbers > COLOR => Color::None,
-        Some(b'm') => Color::Whole(3 + numbers),
-        None => Color::Begun,
-        Some(_) => Color::None,
+        _ if numbers > COLOR => ColorSequence::None,
+        Some(b'm') => ColorSequence::Whole(3 + numbers),
+        None => ColorSequence::Begun,
+        Some(_) => ColorSequence::None,
     }
 }
 

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, VecDeque};
 use etcd_client::{GetOptions, GetResponse, ResponseHeader};
 use tokio::task::JoinSet;
 
-use super::etcd_ranges::{self as ranges, INPUTS, Page, Span, WANTED, Wanted};
+use super::etcd_ranges::{self as ranges, INPUTS, PageMeasure, Span, WANTED, Wanted};
 use super::etcd_term;
 use crate::connect::etcd::Connection;
-use crate::connect::trouble::{Kind, Trouble};
+use crate::connect::trouble::{Trouble, TroubleKind};
 use crate::decode::Kv;
 use crate::error::Error;
 use crate::model::snapshot::EtcdFacts;
@@ -98,7 +98,7 @@ impl From<ReadError> for Error {
 impl From<Trouble> for ReadError {
     fn from(trouble: Trouble) -> ReadError {
         match trouble.kind {
-            Kind::Compacted => ReadError::Compacted(trouble.error),
+            TroubleKind::Compacted => ReadError::Compacted(trouble.error),
             _ if trouble.is_refusal() => ReadError::Forbidden(trouble.error),
             _ => ReadError::Failed(trouble.error),
         }
@@ -112,7 +112,7 @@ impl From<Trouble> for ReadError {
 pub async fn read(connection: &Connection, options: &ReadOptions, sink: &mut dyn Sink) -> Result<EtcdRead, ReadError> {
     let mut restarts = 0;
     loop {
-        match Reader::new(connection, options, sink).run().await {
+        match Attempt::new(connection, options, sink).run().await {
             Ok(read) => return Ok(EtcdRead { restarts, ..read }),
             Err(ReadError::Compacted(_)) if restarts < RESTARTS && options.pin.is_none() => {
                 restarts += 1;
@@ -124,7 +124,7 @@ pub async fn read(connection: &Connection, options: &ReadOptions, sink: &mut dyn
 }
 
 /// One attempt at one revision.
-struct Reader<'a> {
+struct Attempt<'a> {
     connection: &'a Connection,
     options: &'a ReadOptions,
     sink: &'a mut dyn Sink,
@@ -136,13 +136,13 @@ struct Reader<'a> {
     bytes: u64,
 }
 
-impl<'a> Reader<'a> {
-    fn new(connection: &'a Connection, options: &'a ReadOptions, sink: &'a mut dyn Sink) -> Reader<'a> {
+impl<'a> Attempt<'a> {
+    fn new(connection: &'a Connection, options: &'a ReadOptions, sink: &'a mut dyn Sink) -> Attempt<'a> {
         let boundaries = options.endpoint_boundaries.as_deref().unwrap_or_default();
         let todo = WANTED.iter().filter(|w| options.wants(w.input)).flat_map(|w| ranges::opening(w, boundaries));
         let facts = EtcdFacts { endpoints: connection.endpoints(), ..EtcdFacts::default() };
         let todo = todo.collect();
-        Reader { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0, bytes: 0 }
+        Attempt { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0, bytes: 0 }
     }
 
     async fn run(mut self) -> Result<EtcdRead, ReadError> {
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
                     self.take(&span, &answer)?;
                     return Ok(pin);
                 }
-                Err(trouble) if trouble.kind == Kind::Forbidden => self.forbid(&span, trouble.error),
+                Err(trouble) if trouble.kind == TroubleKind::Forbidden => self.forbid(&span, trouble.error),
                 // It is about the server, not about the key that happens to be the first.
                 Err(trouble) => return Err(trouble.while_doing(DOING).into()),
             }
@@ -212,7 +212,7 @@ impl<'a> Reader<'a> {
                     }
                     self.deliver(&answer);
                 }
-                Err(trouble) if trouble.kind == Kind::Forbidden => self.forbid(&span, trouble.error),
+                Err(trouble) if trouble.kind == TroubleKind::Forbidden => self.forbid(&span, trouble.error),
                 Err(trouble) => return Err(trouble.into()),
             }
         }
@@ -235,7 +235,7 @@ impl<'a> Reader<'a> {
             return Err(ReadError::Failed(error.at(span.wanted.key)));
         }
         let keys = answer.kvs().len() as i64;
-        let page = Page { last_key, keys, bytes: size(answer) as i64, count: answer.count() };
+        let page = PageMeasure { last_key, keys, bytes: size(answer) as i64, count: answer.count() };
         for piece in ranges::rest(span, &page).into_iter().rev() {
             self.todo.push_front(piece);
         }
@@ -303,7 +303,9 @@ async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span
             })
             .await;
         match answer {
-            Err(trouble) if trouble.kind == Kind::TooLarge && span.limit > 1 => span.limit = (span.limit / 8).max(1),
+            Err(trouble) if trouble.kind == TroubleKind::TooLarge && span.limit > 1 => {
+                span.limit = (span.limit / 8).max(1)
+            }
             Err(trouble) => return (span, Err(trouble)),
             Ok(answer) => {
                 let checked = match (header(&answer, &span), pin) {
@@ -323,15 +325,17 @@ fn doing(wanted: &Wanted) -> String {
 }
 
 fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
-    let none =
-        || Trouble { kind: Kind::Other, error: Error::input(doing(&span.wanted)).cause("an answer without a header") };
+    let none = || Trouble {
+        kind: TroubleKind::Other,
+        error: Error::input(doing(&span.wanted)).cause("an answer without a header"),
+    };
     answer.header().ok_or_else(none)
 }
 
 /// Another endpoint may have answered: the same cluster, and not an older state of it?
 pub(super) fn same_cluster(header: &ResponseHeader, pin: Pin, doing: &str) -> Result<(), Trouble> {
     let wrong = |text: String, hint: &str| {
-        Err(Trouble { kind: Kind::Other, error: Error::input(doing).cause(text).hint(hint) })
+        Err(Trouble { kind: TroubleKind::Other, error: Error::input(doing).cause(text).hint(hint) })
     };
     if header.cluster_id() != pin.cluster_id {
         let text = format!("cluster id {:x} instead of {:x}", header.cluster_id(), pin.cluster_id);

@@ -6,7 +6,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::etcd::{Pin, ReadError, same_cluster};
 use crate::connect::etcd::Connection;
 use crate::connect::settings::CONCURRENCY;
-use crate::connect::trouble::{Kind, Trouble};
+use crate::connect::trouble::{Trouble, TroubleKind};
 use crate::error::Error;
 
 /// etcd's own limit on the operations of a transaction.
@@ -36,7 +36,7 @@ impl Stored {
 
 /// The keys asked for, all at one moment.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct PinnedKeys {
     pub pin: Pin,
     /// In the order of the question; `None`: the key is absent at that moment.
     pub found: Vec<Option<Stored>>,
@@ -46,7 +46,7 @@ pub struct Look {
 ///
 /// # Errors
 /// As for a read; a compaction between two transactions too, when there are more than 128 keys.
-pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pin>) -> Result<Look, ReadError> {
+pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pin>) -> Result<PinnedKeys, ReadError> {
     let doing = "read single keys again";
     // No keys still name a moment: reads that follow can be pinned to it.
     let (head, rest) = keys.split_at(keys.len().min(KEYS_PER_TRANSACTION));
@@ -56,7 +56,7 @@ pub async fn read_keys(connection: &Connection, keys: &[Vec<u8>], pin: Option<Pi
     let groups: Vec<(Pin, Vec<Option<Stored>>)> = stream::iter(groups).buffered(CONCURRENCY).try_collect().await?;
     found.extend(groups.into_iter().flat_map(|(_, found)| found));
     match found.len() == keys.len() {
-        true => Ok(Look { pin, found }),
+        true => Ok(PinnedKeys { pin, found }),
         false => Err(ReadError::Failed(Error::input(doing).cause("fewer answers than questions"))),
     }
 }
@@ -74,7 +74,7 @@ async fn read_group(
         async move { kv.txn(txn).await }
     });
     let answer = answer.await?;
-    let fail = |text: &str| Trouble { kind: Kind::Other, error: Error::input(doing).cause(text.to_owned()) };
+    let fail = |text: &str| Trouble { kind: TroubleKind::Other, error: Error::input(doing).cause(text.to_owned()) };
     let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
     let pin = match pin {
         Some(pin) => same_cluster(header, pin, doing).map(|()| pin)?,

@@ -3,7 +3,7 @@
 use etcd_client::GetOptions;
 
 use crate::connect::etcd::Connection;
-use crate::connect::trouble::Kind;
+use crate::connect::trouble::TroubleKind;
 
 /// The oldest revision that can still be read, i.e. the one of the last compaction; `None` when it cannot be learned.
 ///
@@ -21,7 +21,7 @@ pub(super) async fn oldest_revision(connection: Connection, newest: i64) -> Opti
             });
         match answer.await {
             Ok(_) => Some(true),
-            Err(trouble) if trouble.kind == Kind::Compacted => Some(false),
+            Err(trouble) if trouble.kind == TroubleKind::Compacted => Some(false),
             Err(_) => None,
         }
     };

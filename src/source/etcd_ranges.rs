@@ -94,7 +94,7 @@ pub fn opening(wanted: &Wanted, boundaries: &[Vec<u8>]) -> Vec<Span> {
 
 /// What a page said: enough to plan the rest of its span.
 #[derive(Clone, Copy, Debug)]
-pub struct Page<'a> {
+pub struct PageMeasure<'a> {
     pub last_key: &'a [u8],
     /// Keys in this page.
     pub keys: i64,
@@ -105,7 +105,7 @@ pub struct Page<'a> {
 }
 
 /// The pieces that are left of `span` after a page that was not the last.
-pub fn rest(span: &Span, page: &Page<'_>) -> Vec<Span> {
+pub fn rest(span: &Span, page: &PageMeasure<'_>) -> Vec<Span> {
     let mut start = page.last_key.to_vec();
     start.push(0);
     let average = (page.bytes / page.keys.max(1)).max(1);
@@ -236,8 +236,9 @@ mod tests {
     fn a_page_is_measured_by_the_one_before() {
         let blocks = WANTED.iter().find(|w| w.input == Input::Blocks).unwrap();
         let span = opening(blocks, &[]).remove(0);
-        let next =
-            |bytes: i64| rest(&span, &Page { last_key: b"/calico/ipam/v2/assignment/k", keys: 100, bytes, count: 9 });
+        let next = |bytes: i64| {
+            rest(&span, &PageMeasure { last_key: b"/calico/ipam/v2/assignment/k", keys: 100, bytes, count: 9 })
+        };
         assert_eq!(next(100 * 15_000)[0].limit, 139);
         assert_eq!(next(100 * 200)[0].limit, 1000);
         assert_eq!(next(100 * 10_000_000)[0].limit, 1);
@@ -264,7 +265,7 @@ mod tests {
             let wanted = WANTED.iter().find(|w| w.key == HANDLES).unwrap();
             let span = opening(wanted, &[]).remove(0);
             let (last_key, key) = (format!("{HANDLES}{last}").into_bytes(), format!("{HANDLES}{key}").into_bytes());
-            let pieces = rest(&span, &Page { last_key: &last_key, keys: 2500, bytes: 500_000, count });
+            let pieces = rest(&span, &PageMeasure { last_key: &last_key, keys: 2500, bytes: 500_000, count });
             let holds = pieces.iter().filter(|s| s.start <= key && key < s.end).count();
             prop_assert_eq!(holds, usize::from(key > last_key));
         }

@@ -17,7 +17,7 @@ use crate::model::{Gathering, KubeNode, Name, Names, Pod};
 
 /// What a look at one object saw.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Looked<T> {
+pub enum Seen<T> {
     Present(T),
     /// The server says that it does not exist.
     Absent,
@@ -46,13 +46,13 @@ pub struct Unlooked {
 }
 
 /// Looks at one pod.
-pub async fn get_pod(api: &KubeApi, names: &mut Names, namespace: &str, name: &str) -> Looked<Pod> {
+pub async fn get_pod(api: &KubeApi, names: &mut Names, namespace: &str, name: &str) -> Seen<Pod> {
     let answer = get(api, Kind::Pod, namespace, name, api.deadline()).await;
     seen(Kind::Pod, namespace, name, answer, |item, remarks| pod(names, item, remarks))
 }
 
 /// Looks at one node.
-pub async fn get_node(api: &KubeApi, names: &mut Names, name: &str) -> Looked<KubeNode> {
+pub async fn get_node(api: &KubeApi, names: &mut Names, name: &str) -> Seen<KubeNode> {
     let answer = get(api, Kind::Node, "", name, api.deadline()).await;
     seen(Kind::Node, "", name, answer, |item, remarks| node(names, item, remarks))
 }
@@ -131,11 +131,11 @@ fn not_seen<'a>(kind: Kind, lost: &'a [(Name, Name)], reason: &'a str) -> impl I
 }
 
 /// Keeps what was seen; the reason when nothing was.
-fn keep<K: std::hash::Hash + Eq, T>(map: &mut HashMap<K, Option<T>>, key: K, seen: Looked<T>) -> Option<String> {
+fn keep<K: std::hash::Hash + Eq, T>(map: &mut HashMap<K, Option<T>>, key: K, seen: Seen<T>) -> Option<String> {
     let now = match seen {
-        Looked::Present(object) => Some(object),
-        Looked::Absent => None,
-        Looked::Unknown(reason) => return Some(reason),
+        Seen::Present(object) => Some(object),
+        Seen::Absent => None,
+        Seen::Unknown(reason) => return Some(reason),
     };
     map.insert(key, now);
     None
@@ -157,27 +157,27 @@ fn seen<T>(
     name: &str,
     answer: Result<Answer, Failure>,
     make: impl FnOnce(&Item<'_>, &mut Remarks) -> Option<T>,
-) -> Looked<T> {
+) -> Seen<T> {
     let Answer { content, body } = match answer {
         Ok(answer) => answer,
         Err(Failure::NotFound { plural, name: gone }) if plural == kind.plural() && gone == name => {
-            return Looked::Absent;
+            return Seen::Absent;
         }
-        Err(failure) => return Looked::Unknown(failure.detail()),
+        Err(failure) => return Seen::Unknown(failure.detail()),
     };
     with_object(kind, content, &body, |item| {
         let item = match item {
             Ok(item) => item,
-            Err(reason) => return Looked::Unknown(reason),
+            Err(reason) => return Seen::Unknown(reason),
         };
         if (&*item.metadata.namespace, &*item.metadata.name) != (namespace, name) {
-            return Looked::Unknown(format!("the answer is about {:?}", &*item.metadata.name));
+            return Seen::Unknown(format!("the answer is about {:?}", &*item.metadata.name));
         }
         let mut remarks = Remarks::default();
         match (make(item, &mut remarks), remarks.hole_in(kind.input())) {
-            (Some(object), None) => Looked::Present(object),
-            (_, Some(hole)) => Looked::Unknown(hole),
-            (None, None) => Looked::Unknown("the answer names nothing".to_owned()),
+            (Some(object), None) => Seen::Present(object),
+            (_, Some(hole)) => Seen::Unknown(hole),
+            (None, None) => Seen::Unknown("the answer names nothing".to_owned()),
         }
     })
 }

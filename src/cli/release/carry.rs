@@ -26,7 +26,7 @@ use crate::plan::outcome::{RunEnd, RunOutcome};
 use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::transaction::Transaction;
 use crate::source::kube_api::KubeApi;
-use crate::source::kube_look::{Looked, get_node, get_pod};
+use crate::source::kube_look::{Seen, get_node, get_pod};
 
 /// How often a step is read and decided again.
 const TRIES: usize = 3;
@@ -225,18 +225,18 @@ impl Carrier<'_> {
         let api = self.api.ok_or(Objection::FilesAgain)?;
         let mut names = Names::default();
         match get_pod(api, &mut names, &wanted.namespace, &wanted.name).await {
-            Looked::Present(pod) => last_look::pod(wanted, &names, Some(&pod))?,
-            Looked::Absent => last_look::pod(wanted, &names, None)?,
-            Looked::Unknown(why) => {
+            Seen::Present(pod) => last_look::pod(wanted, &names, Some(&pod))?,
+            Seen::Absent => last_look::pod(wanted, &names, None)?,
+            Seen::Unknown(why) => {
                 let id = format!("{}/{}", wanted.namespace, wanted.name);
                 return Err(Objection::PodUnanswered(id, why));
             }
         }
         let Some((name, how)) = &wanted.node else { return Ok(()) };
         match get_node(api, &mut names, name).await {
-            Looked::Present(node) => last_look::node(name, how, &names, Some(&node)),
-            Looked::Absent => last_look::node(name, how, &names, None),
-            Looked::Unknown(why) => Err(Objection::NodeUnanswered(name.clone(), why)),
+            Seen::Present(node) => last_look::node(name, how, &names, Some(&node)),
+            Seen::Absent => last_look::node(name, how, &names, None),
+            Seen::Unknown(why) => Err(Objection::NodeUnanswered(name.clone(), why)),
         }
     }
 }
