@@ -1,12 +1,12 @@
 //! Affinities of blocks (domain facts, section 4).
 
-use super::json::{Bad, Text, given, object};
+use super::json::{Bad, GoString, given, object};
 use super::{Kv, keys};
 use crate::model::{Affinity, AffinityState, Cidr, Host, HostKind, Names};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawAffinity<'a> {
-        state: Text<'a> = "state",
+        state: GoString<'a> = "state",
         deleted: bool = "deleted",
     }
 }

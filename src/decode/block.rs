@@ -5,17 +5,17 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Bad, Ordinal, Pairs, Text, given, object};
+use super::json::{Bad, GoString, Ordinal, Pairs, given, object};
 use super::{Kv, keys, values};
 use crate::model::handle::sanitised;
 use crate::model::{Attribute, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawBlock<'a> {
-        cidr: Text<'a> = "cidr",
-        affinity: Text<'a> = "affinity",
-        claimed: Text<'a> = "affinity_claim_time",
-        host_affinity: Text<'a> = "hostAffinity",
+        cidr: GoString<'a> = "cidr",
+        affinity: GoString<'a> = "affinity",
+        claimed: GoString<'a> = "affinity_claim_time",
+        host_affinity: GoString<'a> = "hostAffinity",
         /// Nothing reads it any more, so nothing in it can be wrong.
         strict_affinity: &'a RawValue = "strictAffinity",
         allocations: Vec<Option<Ordinal>> = "allocations",
@@ -27,22 +27,22 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawAttribute<'a> {
-        handle: Text<'a> = "handle_id",
+        handle: GoString<'a> = "handle_id",
         owner: RawOwner<'a> = "secondary",
         alternate: RawOwner<'a> = "alternateOwnerAttrs",
-        released: Text<'a> = "releasedAt",
+        released: GoString<'a> = "releasedAt",
     }
 
     /// A Go map of texts, of which these are known.
-    [exact Option<Text<'_>>] struct RawOwner<'a> {
-        namespace: Text<'a> = "namespace",
-        pod: Text<'a> = "pod",
-        node: Text<'a> = "node",
-        service: Text<'a> = "service",
-        kind: Text<'a> = "type",
-        vmi: Text<'a> = "vmi-name",
-        note: Text<'a> = "note",
-        timestamp: Text<'a> = "timestamp",
+    [exact Option<GoString<'_>>] struct RawOwner<'a> {
+        namespace: GoString<'a> = "namespace",
+        pod: GoString<'a> = "pod",
+        node: GoString<'a> = "node",
+        service: GoString<'a> = "service",
+        kind: GoString<'a> = "type",
+        vmi: GoString<'a> = "vmi-name",
+        note: GoString<'a> = "note",
+        timestamp: GoString<'a> = "timestamp",
     }
 }
 
@@ -113,13 +113,13 @@ fn is_note_alone(raw: &RawOwner<'_>) -> bool {
 }
 
 /// `releasedAt`: that it is there says that the address cools down, so Go's zero time is a time here.
-fn released(value: &[u8], text: &Option<Text<'_>>) -> Result<Option<Time>, Bad> {
+fn released(value: &[u8], text: &Option<GoString<'_>>) -> Result<Option<Time>, Bad> {
     let Some(text) = given(text) else { return Ok(None) };
     values::rfc3339(text).map(Some).ok_or_else(|| Bad::text(value, "releasedAt", text, "time"))
 }
 
 fn decode_owner(names: &mut Names, value: &[u8], raw: &RawOwner<'_>) -> Result<Owner, Bad> {
-    let mut name = |text: &Option<Text<'_>>| names.intern(given(text).unwrap_or_default());
+    let mut name = |text: &Option<GoString<'_>>| names.intern(given(text).unwrap_or_default());
     Ok(Owner {
         namespace: name(&raw.namespace),
         pod: name(&raw.pod),

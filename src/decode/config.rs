@@ -1,6 +1,6 @@
 //! Settings that come as single objects, and host endpoints (domain facts, section 1).
 
-use super::json::{Bad, Text, given, object};
+use super::json::{Bad, GoString, given, object};
 use super::{Kv, values};
 use crate::model::{
     ClusterInformation, HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Names,
@@ -37,7 +37,7 @@ object! {
         auto_allocate_blocks: bool = "autoAllocateBlocks",
         max_blocks_per_host: i64 = "maxBlocksPerHost",
         cooldown_seconds: i64 = "ipCooldownSeconds",
-        vm_address_persistence: Text<'a> = "kubeVirtVMAddressPersistence",
+        vm_address_persistence: GoString<'a> = "kubeVirtVMAddressPersistence",
     }
 }
 
@@ -61,8 +61,8 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawClusterSpec<'a> {
-        guid: Text<'a> = "clusterGUID",
-        version: Text<'a> = "calicoVersion",
+        guid: GoString<'a> = "clusterGUID",
+        version: GoString<'a> = "calicoVersion",
         ready: bool = "datastoreReady",
     }
 }
@@ -94,11 +94,11 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawNodeController<'a> {
-        grace: Text<'a> = "leakGracePeriod",
+        grace: GoString<'a> = "leakGracePeriod",
     }
 
     [fold serde::de::IgnoredAny] struct RawLoadBalancer<'a> {
-        assign: Text<'a> = "assignIPs",
+        assign: GoString<'a> = "assignIPs",
     }
 }
 
@@ -129,7 +129,7 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawHostEndpointSpec<'a> {
-        addresses: Vec<Option<Text<'a>>> = "expectedIPs",
+        addresses: Vec<Option<GoString<'a>>> = "expectedIPs",
     }
 }
 

@@ -3,7 +3,7 @@
 //! The hottest of all decoders: a big cluster has 150,000 of them.
 
 use super::endpoint_name::parse_endpoint_name;
-use super::json::{Bad, Metadata, Text, given, object};
+use super::json::{Bad, GoString, Metadata, given, object};
 use super::{Kv, values};
 use crate::model::{Addr, Endpoint, Names, Nat, Orchestrator};
 
@@ -14,21 +14,21 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
-        orchestrator: Text<'a> = "orchestrator",
-        node: Text<'a> = "node",
-        pod: Text<'a> = "pod",
-        workload: Text<'a> = "workload",
-        endpoint: Text<'a> = "endpoint",
-        container: Text<'a> = "containerID",
-        interface: Text<'a> = "interfaceName",
-        mac: Text<'a> = "mac",
-        networks: Vec<Option<Text<'a>>> = "ipNetworks",
+        orchestrator: GoString<'a> = "orchestrator",
+        node: GoString<'a> = "node",
+        pod: GoString<'a> = "pod",
+        workload: GoString<'a> = "workload",
+        endpoint: GoString<'a> = "endpoint",
+        container: GoString<'a> = "containerID",
+        interface: GoString<'a> = "interfaceName",
+        mac: GoString<'a> = "mac",
+        networks: Vec<Option<GoString<'a>>> = "ipNetworks",
         nats: Vec<Option<RawNat<'a>>> = "ipNATs",
     }
 
     [fold serde::de::IgnoredAny] struct RawNat<'a> {
-        internal: Text<'a> = "internalIP",
-        external: Text<'a> = "externalIP",
+        internal: GoString<'a> = "internalIP",
+        external: GoString<'a> = "externalIP",
     }
 }
 
@@ -40,7 +40,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, namespace: &str, name: &str
     let addresses = values::addresses(kv.value, "ipNetworks", spec.networks.as_deref().unwrap_or_default())?;
     let nats = spec.nats.as_deref().unwrap_or_default().iter().map(|nat| decode_nat(kv.value, nat));
     let nats: Box<[Nat]> = nats.collect::<Result<_, _>>()?;
-    let mut intern = |text: &Option<Text<'_>>| names.intern(given(text).unwrap_or_default());
+    let mut intern = |text: &Option<GoString<'_>>| names.intern(given(text).unwrap_or_default());
     Ok(Endpoint {
         meta: kv.meta(),
         orchestrator: match given(&spec.orchestrator) {
@@ -67,7 +67,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, namespace: &str, name: &str
 }
 
 fn decode_nat(value: &[u8], raw: &Option<RawNat<'_>>) -> Result<Nat, Bad> {
-    let part = |field: &str, text: Option<&Option<Text<'_>>>| -> Result<Addr, Bad> {
+    let part = |field: &str, text: Option<&Option<GoString<'_>>>| -> Result<Addr, Bad> {
         let text = text.and_then(given).unwrap_or_default();
         text.parse().map_err(|_| Bad::text(value, field, text, "address"))
     };

@@ -4,7 +4,7 @@
 //! ignored, of a field that stands twice the last counts, and `null` leaves a field unset. serde's derived
 //! code differs in all four, and an error where Calico sees none would darken a block for nothing: hence
 //! [`object!`]. What Go rejects (a wrong type, a number that does not fit) is an error here too.
-//! Text is borrowed from the value unless it holds escapes ([`Text`]); nothing here knows what a field means.
+//! Text is borrowed from the value unless it holds escapes ([`GoString`]); nothing here knows what a field means.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -89,9 +89,9 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Bad> {
 
 /// Text, borrowed unless it holds escapes. (`Cow` alone would be copied by serde inside `Option` and `Vec`.)
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Text<'a>(pub Cow<'a, str>);
+pub(super) struct GoString<'a>(pub Cow<'a, str>);
 
-impl std::ops::Deref for Text<'_> {
+impl std::ops::Deref for GoString<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -99,32 +99,32 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        struct Reader<'a>(PhantomData<&'a ()>);
+impl<'de: 'a, 'a> Deserialize<'de> for GoString<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<GoString<'a>, D::Error> {
+        struct StringVisitor<'a>(PhantomData<&'a ()>);
 
-        impl<'de: 'a, 'a> Visitor<'de> for Reader<'a> {
-            type Value = Text<'a>;
+        impl<'de: 'a, 'a> Visitor<'de> for StringVisitor<'a> {
+            type Value = GoString<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'a>, E> {
-                Ok(Text(Cow::Borrowed(text)))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<GoString<'a>, E> {
+                Ok(GoString(Cow::Borrowed(text)))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<GoString<'a>, E> {
+                Ok(GoString(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(Reader(PhantomData))
+        deserializer.deserialize_str(StringVisitor(PhantomData))
     }
 }
 
 /// The text of a field; `None` when absent, null or empty, which are one and the same to Go's zero values.
-pub(super) fn given<'a>(field: &'a Option<Text<'_>>) -> Option<&'a str> {
+pub(super) fn given<'a>(field: &'a Option<GoString<'_>>) -> Option<&'a str> {
     field.as_deref().filter(|text| !text.is_empty())
 }
 
@@ -141,11 +141,11 @@ impl<'de> Deserialize<'de> for Ordinal {
 
 /// A Go map with text as keys: as written, doubled keys too ([`Pairs::last`] keeps what Go keeps).
 #[derive(Debug)]
-pub(super) struct Pairs<'a, V>(Vec<(Text<'a>, Option<V>)>);
+pub(super) struct Pairs<'a, V>(Vec<(GoString<'a>, Option<V>)>);
 
 impl<'a, V> Pairs<'a, V> {
     /// One entry a key, sorted by key; of a key that stands twice the last one.
-    pub fn last(self) -> Vec<(Text<'a>, Option<V>)> {
+    pub fn last(self) -> Vec<(GoString<'a>, Option<V>)> {
         let mut pairs = self.0;
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         // dedup keeps the first of equal neighbours, so turn them round; the sort was stable.
@@ -158,9 +158,9 @@ impl<'a, V> Pairs<'a, V> {
 
 impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a, V>, D::Error> {
-        struct Reader<'a, V>(PhantomData<(&'a (), V)>);
+        struct PairsVisitor<'a, V>(PhantomData<(&'a (), V)>);
 
-        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for Reader<'a, V> {
+        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<'a, V> {
             type Value = Pairs<'a, V>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -176,7 +176,7 @@ impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
             }
         }
 
-        deserializer.deserialize_map(Reader(PhantomData))
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
     }
 }
 
@@ -255,9 +255,9 @@ macro_rules! object {
                     }
                 }
 
-                struct Reader<$life>(std::marker::PhantomData<&$life ()>);
+                struct ObjectVisitor<$life>(std::marker::PhantomData<&$life ()>);
 
-                impl<'de: $life, $life> serde::de::Visitor<'de> for Reader<$life> {
+                impl<'de: $life, $life> serde::de::Visitor<'de> for ObjectVisitor<$life> {
                     type Value = $name<$life>;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -281,7 +281,7 @@ macro_rules! object {
                     }
                 }
 
-                deserializer.deserialize_map(Reader(std::marker::PhantomData))
+                deserializer.deserialize_map(ObjectVisitor(std::marker::PhantomData))
             }
         }
     )+};
@@ -291,7 +291,7 @@ pub(super) use object;
 object! {
     /// `metadata` of a resource.
     [fold serde::de::IgnoredAny] struct Metadata<'a> {
-        created: Text<'a> = "creationTimestamp",
-        deleting: Text<'a> = "deletionTimestamp",
+        created: GoString<'a> = "creationTimestamp",
+        deleting: GoString<'a> = "deletionTimestamp",
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::kube_item::{Condition, Ip, Item, Kind, Moment, Text};
+use super::kube_item::{Condition, Ip, Item, Kind, WireText, WireTime};
 use crate::model::snapshot::KubeFacts;
 use crate::model::{
     Addr, Cidr, Families, Gathering, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Time, Uid,
@@ -83,13 +83,13 @@ fn quoted(text: &str) -> String {
 }
 
 /// Reads one kind's items, with a place for remarks about them.
-struct Reader<'r, 'i> {
+struct ItemReader<'r, 'i> {
     kind: Kind,
     item: &'r Item<'i>,
     remarks: &'r mut Remarks,
 }
 
-impl Reader<'_, '_> {
+impl ItemReader<'_, '_> {
     fn hole(&mut self, what: &str) {
         self.remarks.hole(self.kind.input(), format!("{}: {what}", subject(self.kind, self.item)));
     }
@@ -113,7 +113,7 @@ impl Reader<'_, '_> {
 
     fn created(&mut self) -> Option<Time> {
         let created = self.item.metadata.creation_timestamp;
-        if created == Moment::Odd {
+        if created == WireTime::Odd {
             self.note("its creation time is not readable");
         }
         created.time()
@@ -122,7 +122,7 @@ impl Reader<'_, '_> {
     /// A deletion time that nobody can read still means that the object is being deleted.
     fn deleting(&mut self) -> Option<Time> {
         match self.item.metadata.deletion_timestamp {
-            Moment::Odd => {
+            WireTime::Odd => {
                 self.note("its deletion time is not readable");
                 Some(Time::default())
             }
@@ -151,7 +151,7 @@ impl Reader<'_, '_> {
         if text.is_empty() {
             return Vec::new();
         }
-        match serde_json::from_str::<Vec<Text<'_>>>(text) {
+        match serde_json::from_str::<Vec<WireText<'_>>>(text) {
             Ok(list) => self.addresses(list.iter().map(|text| &**text), false),
             Err(_) => {
                 self.note(&format!("annotation {annotation} is not a list of addresses"));
@@ -188,7 +188,7 @@ impl Reader<'_, '_> {
         #[derive(Deserialize)]
         struct Network<'a> {
             #[serde(borrow, default)]
-            ips: Option<Vec<Text<'a>>>,
+            ips: Option<Vec<WireText<'a>>>,
         }
         let text: &str = &self.item.metadata.annotations.network_status;
         if text.is_empty() {
@@ -221,7 +221,7 @@ fn vmi<'a>(item: &'a Item<'_>) -> &'a str {
 
 /// A pod of the model; `None` when the object cannot be named.
 pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<Pod> {
-    let mut reader = Reader { kind: Kind::Pod, item, remarks };
+    let mut reader = ItemReader { kind: Kind::Pod, item, remarks };
     if !reader.is_named() {
         return None;
     }
@@ -263,7 +263,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
 
 /// A node of the model; `None` when the object has no name.
 pub fn node(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<KubeNode> {
-    let mut reader = Reader { kind: Kind::Node, item, remarks };
+    let mut reader = ItemReader { kind: Kind::Node, item, remarks };
     if !reader.is_named() {
         return None;
     }
@@ -285,7 +285,7 @@ pub fn node(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option
 
 /// A service of the model; `None` when the object cannot be named.
 pub fn service(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<Service> {
-    let mut reader = Reader { kind: Kind::Service, item, remarks };
+    let mut reader = ItemReader { kind: Kind::Service, item, remarks };
     if !reader.is_named() {
         return None;
     }
@@ -309,7 +309,7 @@ pub fn service(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Opt
 
 /// A namespace of the model; `None` when the object has no name.
 pub fn namespace(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<Namespace> {
-    let mut reader = Reader { kind: Kind::Namespace, item, remarks };
+    let mut reader = ItemReader { kind: Kind::Namespace, item, remarks };
     reader.is_named().then(|| Namespace {
         uid: Uid::intern(names, &item.metadata.uid),
         name: names.intern(&item.metadata.name),

@@ -69,9 +69,9 @@ impl Kind {
 
 /// A text of the wire; absent and `null` read as empty.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Text<'a>(Cow<'a, str>);
+pub struct WireText<'a>(Cow<'a, str>);
 
-impl Deref for Text<'_> {
+impl Deref for WireText<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -79,21 +79,21 @@ impl Deref for Text<'_> {
     }
 }
 
-impl<'a> From<&'a str> for Text<'a> {
-    fn from(text: &'a str) -> Text<'a> {
-        Text(Cow::Borrowed(text))
+impl<'a> From<&'a str> for WireText<'a> {
+    fn from(text: &'a str) -> WireText<'a> {
+        WireText(Cow::Borrowed(text))
     }
 }
 
-impl Serialize for Text<'_> {
+impl Serialize for WireText<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self)
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text<'a>, D::Error> {
-        deserializer.deserialize_any(TextVisitor).map(Text)
+impl<'de: 'a, 'a> Deserialize<'de> for WireText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WireText<'a>, D::Error> {
+        deserializer.deserialize_any(TextVisitor).map(WireText)
     }
 }
 
@@ -121,7 +121,7 @@ impl<'de> Visitor<'de> for TextVisitor {
 
 /// A time of the wire.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Moment {
+pub enum WireTime {
     /// Absent, `null`, or Go's zero time.
     #[default]
     Absent,
@@ -130,38 +130,38 @@ pub enum Moment {
     Odd,
 }
 
-impl Moment {
+impl WireTime {
     /// From RFC 3339.
-    pub fn parse(text: &str) -> Moment {
+    pub fn parse(text: &str) -> WireTime {
         match Time::parse_rfc3339(text) {
-            Some(time) => Moment::At(time),
-            None if text.is_empty() => Moment::Absent,
-            None => Moment::Odd,
+            Some(time) => WireTime::At(time),
+            None if text.is_empty() => WireTime::Absent,
+            None => WireTime::Odd,
         }
     }
 
     /// The time, when there is a readable one.
     pub const fn time(self) -> Option<Time> {
         match self {
-            Moment::At(time) => Some(time),
-            Moment::Absent | Moment::Odd => None,
+            WireTime::At(time) => Some(time),
+            WireTime::Absent | WireTime::Odd => None,
         }
     }
 }
 
-impl Serialize for Moment {
+impl Serialize for WireTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Moment::Absent => serializer.serialize_none(),
-            Moment::At(time) => time.serialize(serializer),
-            Moment::Odd => serializer.serialize_str("?"),
+            WireTime::Absent => serializer.serialize_none(),
+            WireTime::At(time) => time.serialize(serializer),
+            WireTime::Odd => serializer.serialize_str("?"),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Moment, D::Error> {
-        Text::deserialize(deserializer).map(|text| Moment::parse(&text))
+impl<'de> Deserialize<'de> for WireTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WireTime, D::Error> {
+        WireText::deserialize(deserializer).map(|text| WireTime::parse(&text))
     }
 }
 
@@ -174,25 +174,25 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializ
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Item<'a> {
-    pub api_version: Text<'a>,
-    pub kind: Text<'a>,
+    pub api_version: WireText<'a>,
+    pub kind: WireText<'a>,
     #[serde(deserialize_with = "nullable")]
     pub metadata: Metadata<'a>,
     #[serde(deserialize_with = "nullable")]
     pub spec: Spec<'a>,
     #[serde(deserialize_with = "nullable")]
-    pub status: Status<'a>,
+    pub status: ItemStatus<'a>,
 }
 
 /// `metadata`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Metadata<'a> {
-    pub uid: Text<'a>,
-    pub namespace: Text<'a>,
-    pub name: Text<'a>,
-    pub creation_timestamp: Moment,
-    pub deletion_timestamp: Moment,
+    pub uid: WireText<'a>,
+    pub namespace: WireText<'a>,
+    pub name: WireText<'a>,
+    pub creation_timestamp: WireTime,
+    pub deletion_timestamp: WireTime,
     #[serde(deserialize_with = "nullable")]
     pub owner_references: Vec<OwnerReference<'a>>,
     #[serde(deserialize_with = "nullable")]
@@ -205,8 +205,8 @@ pub struct Metadata<'a> {
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct OwnerReference<'a> {
-    pub kind: Text<'a>,
-    pub name: Text<'a>,
+    pub kind: WireText<'a>,
+    pub name: WireText<'a>,
     #[serde(deserialize_with = "nullable")]
     pub controller: bool,
 }
@@ -218,12 +218,12 @@ macro_rules! entries {
         #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
         #[serde(default, bound(deserialize = "'de: 'a"))]
         pub struct $name<'a> {
-            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: Text<'a>,)*
+            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: WireText<'a>,)*
         }
 
         impl<'a> $name<'a> {
             /// The field of a key that matters.
-            pub fn slot(&mut self, key: &[u8]) -> Option<&mut Text<'a>> {
+            pub fn slot(&mut self, key: &[u8]) -> Option<&mut WireText<'a>> {
                 $(if key == $key.as_bytes() {
                     return Some(&mut self.$field);
                 })*
@@ -263,29 +263,29 @@ entries! {
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Spec<'a> {
-    pub node_name: Text<'a>,
+    pub node_name: WireText<'a>,
     #[serde(deserialize_with = "nullable")]
     pub host_network: bool,
-    pub r#type: Text<'a>,
-    pub load_balancer_class: Text<'a>,
+    pub r#type: WireText<'a>,
+    pub load_balancer_class: WireText<'a>,
     #[serde(rename = "loadBalancerIP")]
-    pub load_balancer_ip: Text<'a>,
+    pub load_balancer_ip: WireText<'a>,
     #[serde(deserialize_with = "nullable")]
-    pub ip_families: Vec<Text<'a>>,
-    pub ip_family_policy: Text<'a>,
+    pub ip_families: Vec<WireText<'a>>,
+    pub ip_family_policy: WireText<'a>,
     #[serde(rename = "podCIDR")]
-    pub pod_cidr: Text<'a>,
+    pub pod_cidr: WireText<'a>,
     #[serde(rename = "podCIDRs", deserialize_with = "nullable")]
-    pub pod_cidrs: Vec<Text<'a>>,
+    pub pod_cidrs: Vec<WireText<'a>>,
 }
 
 /// `status` of a pod, a node or a service.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Status<'a> {
-    pub phase: Text<'a>,
+pub struct ItemStatus<'a> {
+    pub phase: WireText<'a>,
     #[serde(rename = "podIP")]
-    pub pod_ip: Text<'a>,
+    pub pod_ip: WireText<'a>,
     #[serde(rename = "podIPs", deserialize_with = "nullable")]
     pub pod_ips: Vec<Ip<'a>>,
     #[serde(deserialize_with = "nullable")]
@@ -302,23 +302,23 @@ pub struct Status<'a> {
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct Ip<'a> {
-    pub ip: Text<'a>,
+    pub ip: WireText<'a>,
 }
 
 /// One of `status.conditions`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct Condition<'a> {
-    pub r#type: Text<'a>,
-    pub status: Text<'a>,
+    pub r#type: WireText<'a>,
+    pub status: WireText<'a>,
 }
 
 /// One of a node's `status.addresses`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 pub struct NodeAddress<'a> {
-    pub r#type: Text<'a>,
-    pub address: Text<'a>,
+    pub r#type: WireText<'a>,
+    pub address: WireText<'a>,
 }
 
 /// A node's `status.nodeInfo`.
@@ -326,8 +326,8 @@ pub struct NodeAddress<'a> {
 #[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct NodeInfo<'a> {
     #[serde(rename = "bootID")]
-    pub boot_id: Text<'a>,
-    pub operating_system: Text<'a>,
+    pub boot_id: WireText<'a>,
+    pub operating_system: WireText<'a>,
 }
 
 /// A service's `status.loadBalancer`.

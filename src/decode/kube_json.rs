@@ -6,16 +6,16 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::kube_item::{Item, Text};
+use super::kube_item::{Item, WireText};
 
 /// A list's envelope.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-pub struct Page<'a> {
+pub struct ListEnvelope<'a> {
     #[serde(borrow)]
-    pub kind: Text<'a>,
+    pub kind: WireText<'a>,
     #[serde(borrow)]
-    pub metadata: Option<ListMeta<'a>>,
+    pub metadata: Option<ListMetadata<'a>>,
     /// The raw text of each item.
     #[serde(borrow)]
     pub items: Option<Vec<&'a RawValue>>,
@@ -24,27 +24,27 @@ pub struct Page<'a> {
 /// A list's `metadata`.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub struct ListMeta<'a> {
+pub struct ListMetadata<'a> {
     /// Asks for the next page; empty on the last one.
     #[serde(borrow, rename = "continue")]
-    pub next: Text<'a>,
+    pub next: WireText<'a>,
 }
 
 /// What the API server says instead of an answer.
 #[derive(Deserialize, Default, Clone, PartialEq, Debug)]
 #[serde(default)]
-pub struct Status {
+pub struct ErrorStatus {
     pub kind: String,
     pub message: String,
     /// One word, as `NotFound`, `Forbidden`, `Expired`.
     pub reason: String,
-    pub details: Option<StatusDetails>,
+    pub details: Option<ErrorDetails>,
 }
 
-/// What a [`Status`] is about.
+/// What an [`ErrorStatus`] is about.
 #[derive(Deserialize, Default, Clone, PartialEq, Debug)]
 #[serde(default)]
-pub struct StatusDetails {
+pub struct ErrorDetails {
     pub name: String,
     /// The plural, as in the URL.
     pub kind: String,
@@ -56,18 +56,18 @@ pub fn item(text: &str) -> Result<Item<'_>, serde_json::Error> {
 }
 
 /// A page of a list.
-pub fn page(text: &str) -> Result<Page<'_>, serde_json::Error> {
+pub fn page(text: &str) -> Result<ListEnvelope<'_>, serde_json::Error> {
     serde_json::from_str(text)
 }
 
 /// An error's body; `None` when it is something else (a proxy's page, nothing at all).
-pub fn status(bytes: &[u8]) -> Option<Status> {
-    serde_json::from_slice::<Status>(bytes).ok().filter(|status| status.kind == "Status")
+pub fn status(bytes: &[u8]) -> Option<ErrorStatus> {
+    serde_json::from_slice::<ErrorStatus>(bytes).ok().filter(|status| status.kind == "Status")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::kube_item::Moment;
+    use super::super::kube_item::WireTime;
     use super::*;
 
     #[test]
@@ -100,7 +100,7 @@ mod tests {
         assert!(item(r#"{"status":{"phase":5}}"#).is_err());
         assert!(item(r#"{"status":{"podIPs":{"ip":"10.0.0.1"}}}"#).is_err());
         let odd = item(r#"{"metadata":{"deletionTimestamp":"soon"}}"#).unwrap();
-        assert_eq!(odd.metadata.deletion_timestamp, Moment::Odd);
+        assert_eq!(odd.metadata.deletion_timestamp, WireTime::Odd);
     }
 
     #[test]

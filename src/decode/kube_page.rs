@@ -8,7 +8,7 @@ use prost::bytes::Bytes;
 
 use super::kube_item::{Item, Kind};
 use super::kube_json;
-use super::kube_json::Status;
+use super::kube_json::ErrorStatus;
 use super::kube_pb;
 use super::kube_pb_item::Object;
 
@@ -121,6 +121,6 @@ fn utf8(bytes: &[u8]) -> Result<&str, String> {
 }
 
 /// An error's body, over either wire; `None` when it is something else (a proxy's page, nothing at all).
-pub fn status(body: &Bytes) -> Option<Status> {
+pub fn status(body: &Bytes) -> Option<ErrorStatus> {
     if body.starts_with(kube_pb::MAGIC) { kube_pb::status(body.clone()) } else { kube_json::status(body) }
 }

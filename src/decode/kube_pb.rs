@@ -9,7 +9,7 @@
 use prost::Message;
 use prost::bytes::{Buf, Bytes};
 
-use super::kube_json::{Status as ErrorStatus, StatusDetails as ErrorDetails};
+use super::kube_json::{ErrorDetails, ErrorStatus};
 
 /// What every body begins with.
 pub const MAGIC: &[u8; 4] = b"k8s\0";
@@ -86,16 +86,16 @@ pub struct ObjectMeta {
     #[prost(message, optional, tag = "9")]
     pub deletion_timestamp: Option<Timestamp>,
     #[prost(message, repeated, tag = "11")]
-    pub labels: Vec<Entry>,
+    pub labels: Vec<MapEntry>,
     #[prost(message, repeated, tag = "12")]
-    pub annotations: Vec<Entry>,
+    pub annotations: Vec<MapEntry>,
     #[prost(message, repeated, tag = "13")]
-    pub owner_references: Vec<OwnerReference>,
+    pub owner_references: Vec<OwnerReferenceMessage>,
 }
 
 /// One entry of a `map<string, string>`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Entry {
+pub struct MapEntry {
     #[prost(bytes = "bytes", tag = "1")]
     pub key: Bytes,
     #[prost(bytes = "bytes", tag = "2")]
@@ -112,7 +112,7 @@ pub struct Timestamp {
 
 /// `meta/v1.OwnerReference`.
 #[derive(Clone, PartialEq, Message)]
-pub struct OwnerReference {
+pub struct OwnerReferenceMessage {
     #[prost(string, tag = "1")]
     pub kind: String,
     #[prost(string, tag = "3")]
@@ -123,7 +123,7 @@ pub struct OwnerReference {
 
 /// `core/v1.Pod`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Pod {
+pub struct PodMessage {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<ObjectMeta>,
     #[prost(message, optional, tag = "2")]
@@ -147,16 +147,16 @@ pub struct PodStatus {
     #[prost(string, tag = "1")]
     pub phase: String,
     #[prost(message, repeated, tag = "2")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<ConditionMessage>,
     #[prost(string, tag = "6")]
     pub pod_ip: String,
     #[prost(message, repeated, tag = "12")]
-    pub pod_ips: Vec<Ip>,
+    pub pod_ips: Vec<IpMessage>,
 }
 
 /// `core/v1.PodCondition` and `NodeCondition`, whose first two fields are alike.
 #[derive(Clone, PartialEq, Message)]
-pub struct Condition {
+pub struct ConditionMessage {
     #[prost(string, tag = "1")]
     pub r#type: String,
     #[prost(string, tag = "2")]
@@ -165,14 +165,14 @@ pub struct Condition {
 
 /// `core/v1.PodIP` and `LoadBalancerIngress`, whose first field is alike.
 #[derive(Clone, PartialEq, Message)]
-pub struct Ip {
+pub struct IpMessage {
     #[prost(string, tag = "1")]
     pub ip: String,
 }
 
 /// `core/v1.Node`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Node {
+pub struct NodeMessage {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<ObjectMeta>,
     #[prost(message, optional, tag = "2")]
@@ -194,16 +194,16 @@ pub struct NodeSpec {
 #[derive(Clone, PartialEq, Message)]
 pub struct NodeStatus {
     #[prost(message, repeated, tag = "4")]
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<ConditionMessage>,
     #[prost(message, repeated, tag = "5")]
-    pub addresses: Vec<NodeAddress>,
+    pub addresses: Vec<NodeAddressMessage>,
     #[prost(message, optional, tag = "7")]
-    pub node_info: Option<NodeInfo>,
+    pub node_info: Option<NodeSystemInfo>,
 }
 
 /// `core/v1.NodeAddress`.
 #[derive(Clone, PartialEq, Message)]
-pub struct NodeAddress {
+pub struct NodeAddressMessage {
     #[prost(string, tag = "1")]
     pub r#type: String,
     #[prost(string, tag = "2")]
@@ -212,7 +212,7 @@ pub struct NodeAddress {
 
 /// `core/v1.NodeSystemInfo`.
 #[derive(Clone, PartialEq, Message)]
-pub struct NodeInfo {
+pub struct NodeSystemInfo {
     #[prost(string, tag = "3")]
     pub boot_id: String,
     #[prost(string, tag = "9")]
@@ -221,7 +221,7 @@ pub struct NodeInfo {
 
 /// `core/v1.Service`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Service {
+pub struct ServiceMessage {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<ObjectMeta>,
     #[prost(message, optional, tag = "2")]
@@ -249,19 +249,19 @@ pub struct ServiceSpec {
 #[derive(Clone, PartialEq, Message)]
 pub struct ServiceStatus {
     #[prost(message, optional, tag = "1")]
-    pub load_balancer: Option<LoadBalancer>,
+    pub load_balancer: Option<LoadBalancerStatus>,
 }
 
 /// `core/v1.LoadBalancerStatus`.
 #[derive(Clone, PartialEq, Message)]
-pub struct LoadBalancer {
+pub struct LoadBalancerStatus {
     #[prost(message, repeated, tag = "1")]
-    pub ingress: Vec<Ip>,
+    pub ingress: Vec<IpMessage>,
 }
 
 /// `core/v1.Namespace`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Namespace {
+pub struct NamespaceMessage {
     #[prost(message, optional, tag = "1")]
     pub metadata: Option<ObjectMeta>,
 }

@@ -6,30 +6,31 @@ use prost::bytes::Bytes;
 use prost::{DecodeError, Message};
 
 use super::kube_item as item;
-use super::kube_item::{Item, Kind, Moment};
+use super::kube_item::{Item, Kind, WireTime};
 use super::kube_pb::{
-    Condition, Entry, Ip, Namespace, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, ObjectMeta, OwnerReference,
-    Pod, PodSpec, PodStatus, Service, ServiceSpec, ServiceStatus, Timestamp,
+    ConditionMessage, IpMessage, MapEntry, NamespaceMessage, NodeAddressMessage, NodeMessage, NodeSpec, NodeStatus,
+    NodeSystemInfo, ObjectMeta, OwnerReferenceMessage, PodMessage, PodSpec, PodStatus, ServiceMessage, ServiceSpec,
+    ServiceStatus, Timestamp,
 };
 use crate::model::Time;
 
 /// One decoded object, from which an [`Item`] borrows.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Object {
-    Pod(Pod),
-    Node(Node),
-    Service(Service),
-    Namespace(Namespace),
+    Pod(PodMessage),
+    Node(NodeMessage),
+    Service(ServiceMessage),
+    Namespace(NamespaceMessage),
 }
 
 impl Object {
     /// The object of `kind` in `raw`.
     pub fn decode(kind: Kind, raw: Bytes) -> Result<Object, DecodeError> {
         Ok(match kind {
-            Kind::Pod => Object::Pod(Pod::decode(raw)?),
-            Kind::Node => Object::Node(Node::decode(raw)?),
-            Kind::Service => Object::Service(Service::decode(raw)?),
-            Kind::Namespace => Object::Namespace(Namespace::decode(raw)?),
+            Kind::Pod => Object::Pod(PodMessage::decode(raw)?),
+            Kind::Node => Object::Node(NodeMessage::decode(raw)?),
+            Kind::Service => Object::Service(ServiceMessage::decode(raw)?),
+            Kind::Namespace => Object::Namespace(NamespaceMessage::decode(raw)?),
         })
     }
 
@@ -51,7 +52,7 @@ impl Object {
                 service.spec.as_ref().map(service_spec).unwrap_or_default(),
                 service.status.as_ref().map(service_status).unwrap_or_default(),
             ),
-            Object::Namespace(namespace) => (&namespace.metadata, item::Spec::default(), item::Status::default()),
+            Object::Namespace(namespace) => (&namespace.metadata, item::Spec::default(), item::ItemStatus::default()),
         };
         let metadata = metadata.as_ref().map(object_meta).transpose()?.unwrap_or_default();
         Ok(Item { metadata, spec, status, ..Item::default() })
@@ -60,13 +61,13 @@ impl Object {
 
 fn object_meta(from: &ObjectMeta) -> Result<item::Metadata<'_>, Utf8Error> {
     let mut labels = item::Labels::default();
-    for Entry { key, value } in &from.labels {
+    for MapEntry { key, value } in &from.labels {
         if let Some(slot) = labels.slot(key) {
             *slot = from_utf8(value)?.into();
         }
     }
     let mut annotations = item::Annotations::default();
-    for Entry { key, value } in &from.annotations {
+    for MapEntry { key, value } in &from.annotations {
         if let Some(slot) = annotations.slot(key) {
             *slot = from_utf8(value)?.into();
         }
@@ -83,12 +84,12 @@ fn object_meta(from: &ObjectMeta) -> Result<item::Metadata<'_>, Utf8Error> {
     })
 }
 
-fn moment(timestamp: Option<Timestamp>) -> Moment {
-    let Some(seconds) = timestamp.and_then(|t| t.seconds) else { return Moment::Absent };
-    seconds.checked_mul(1_000_000_000).map_or(Moment::Odd, |nanos| Moment::At(Time(nanos)))
+fn moment(timestamp: Option<Timestamp>) -> WireTime {
+    let Some(seconds) = timestamp.and_then(|t| t.seconds) else { return WireTime::Absent };
+    seconds.checked_mul(1_000_000_000).map_or(WireTime::Odd, |nanos| WireTime::At(Time(nanos)))
 }
 
-fn owner_reference(from: &OwnerReference) -> item::OwnerReference<'_> {
+fn owner_reference(from: &OwnerReferenceMessage) -> item::OwnerReference<'_> {
     item::OwnerReference {
         kind: from.kind.as_str().into(),
         name: from.name.as_str().into(),
@@ -100,21 +101,21 @@ fn pod_spec(from: &PodSpec) -> item::Spec<'_> {
     item::Spec { node_name: from.node_name.as_str().into(), host_network: from.host_network, ..item::Spec::default() }
 }
 
-fn pod_status(from: &PodStatus) -> item::Status<'_> {
-    item::Status {
+fn pod_status(from: &PodStatus) -> item::ItemStatus<'_> {
+    item::ItemStatus {
         phase: from.phase.as_str().into(),
         pod_ip: from.pod_ip.as_str().into(),
         pod_ips: from.pod_ips.iter().map(ip).collect(),
         conditions: from.conditions.iter().map(condition).collect(),
-        ..item::Status::default()
+        ..item::ItemStatus::default()
     }
 }
 
-fn ip(from: &Ip) -> item::Ip<'_> {
+fn ip(from: &IpMessage) -> item::Ip<'_> {
     item::Ip { ip: from.ip.as_str().into() }
 }
 
-fn condition(from: &Condition) -> item::Condition<'_> {
+fn condition(from: &ConditionMessage) -> item::Condition<'_> {
     item::Condition { r#type: from.r#type.as_str().into(), status: from.status.as_str().into() }
 }
 
@@ -126,20 +127,20 @@ fn node_spec(from: &NodeSpec) -> item::Spec<'_> {
     }
 }
 
-fn node_status(from: &NodeStatus) -> item::Status<'_> {
-    item::Status {
+fn node_status(from: &NodeStatus) -> item::ItemStatus<'_> {
+    item::ItemStatus {
         conditions: from.conditions.iter().map(condition).collect(),
         addresses: from.addresses.iter().map(node_address).collect(),
         node_info: from.node_info.as_ref().map(node_info).unwrap_or_default(),
-        ..item::Status::default()
+        ..item::ItemStatus::default()
     }
 }
 
-fn node_address(from: &NodeAddress) -> item::NodeAddress<'_> {
+fn node_address(from: &NodeAddressMessage) -> item::NodeAddress<'_> {
     item::NodeAddress { r#type: from.r#type.as_str().into(), address: from.address.as_str().into() }
 }
 
-fn node_info(from: &NodeInfo) -> item::NodeInfo<'_> {
+fn node_info(from: &NodeSystemInfo) -> item::NodeInfo<'_> {
     item::NodeInfo { boot_id: from.boot_id.as_str().into(), operating_system: from.operating_system.as_str().into() }
 }
 
@@ -154,7 +155,7 @@ fn service_spec(from: &ServiceSpec) -> item::Spec<'_> {
     }
 }
 
-fn service_status(from: &ServiceStatus) -> item::Status<'_> {
+fn service_status(from: &ServiceStatus) -> item::ItemStatus<'_> {
     let ingress = from.load_balancer.iter().flat_map(|balancer| &balancer.ingress).map(ip).collect();
-    item::Status { load_balancer: item::LoadBalancer { ingress }, ..item::Status::default() }
+    item::ItemStatus { load_balancer: item::LoadBalancer { ingress }, ..item::ItemStatus::default() }
 }

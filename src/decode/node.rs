@@ -1,6 +1,6 @@
 //! Calico nodes and their tunnels (domain facts, sections 1 and 7).
 
-use super::json::{Bad, Metadata, Text, given, object};
+use super::json::{Bad, GoString, Metadata, given, object};
 use super::{Kv, values};
 use crate::model::{CalicoNode, Names, Tunnel};
 
@@ -12,32 +12,32 @@ object! {
 
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
         bgp: RawBgp<'a> = "bgp",
-        vxlan: Text<'a> = "ipv4VXLANTunnelAddr",
-        vxlan_v6: Text<'a> = "ipv6VXLANTunnelAddr",
+        vxlan: GoString<'a> = "ipv4VXLANTunnelAddr",
+        vxlan_v6: GoString<'a> = "ipv6VXLANTunnelAddr",
         wireguard: RawWireguard<'a> = "wireguard",
         orch_refs: Vec<Option<RawOrchRef<'a>>> = "orchRefs",
         addresses: Vec<Option<RawAddress<'a>>> = "addresses",
     }
 
     [fold serde::de::IgnoredAny] struct RawBgp<'a> {
-        v4: Text<'a> = "ipv4Address",
-        v6: Text<'a> = "ipv6Address",
-        ipip: Text<'a> = "ipv4IPIPTunnelAddr",
+        v4: GoString<'a> = "ipv4Address",
+        v6: GoString<'a> = "ipv6Address",
+        ipip: GoString<'a> = "ipv4IPIPTunnelAddr",
     }
 
     [fold serde::de::IgnoredAny] struct RawWireguard<'a> {
-        v4: Text<'a> = "interfaceIPv4Address",
-        v6: Text<'a> = "interfaceIPv6Address",
+        v4: GoString<'a> = "interfaceIPv4Address",
+        v6: GoString<'a> = "interfaceIPv6Address",
     }
 
     [fold serde::de::IgnoredAny] struct RawOrchRef<'a> {
-        node: Text<'a> = "nodeName",
-        orchestrator: Text<'a> = "orchestrator",
+        node: GoString<'a> = "nodeName",
+        orchestrator: GoString<'a> = "orchestrator",
     }
 
     [fold serde::de::IgnoredAny] struct RawAddress<'a> {
-        address: Text<'a> = "address",
-        kind: Text<'a> = "type",
+        address: GoString<'a> = "address",
+        kind: GoString<'a> = "type",
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
     let spec = raw.spec.unwrap_or_default();
     let bgp = spec.bgp.unwrap_or_default();
     let wireguard = spec.wireguard.unwrap_or_default();
-    let address = |field: &str, text: &Option<Text<'_>>| values::address(kv.value, field, text);
+    let address = |field: &str, text: &Option<GoString<'_>>| values::address(kv.value, field, text);
 
     let (mut addresses, mut host_addresses) = (Vec::new(), Vec::new());
     for entry in spec.addresses.unwrap_or_default().into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! IP pools and reservations (domain facts, section 1).
 
-use super::json::{Bad, Metadata, Text, given, object};
+use super::json::{Bad, GoString, Metadata, given, object};
 use super::{Kv, values};
 use crate::model::{Cidr, Names, Pool, Reservation};
 
@@ -11,13 +11,13 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawPoolSpec<'a> {
-        cidr: Text<'a> = "cidr",
+        cidr: GoString<'a> = "cidr",
         block_size: i64 = "blockSize",
         disabled: bool = "disabled",
-        mode: Text<'a> = "assignmentMode",
-        node_selector: Text<'a> = "nodeSelector",
-        namespace_selector: Text<'a> = "namespaceSelector",
-        uses: Vec<Option<Text<'a>>> = "allowedUses",
+        mode: GoString<'a> = "assignmentMode",
+        node_selector: GoString<'a> = "nodeSelector",
+        namespace_selector: GoString<'a> = "namespaceSelector",
+        uses: Vec<Option<GoString<'a>>> = "allowedUses",
     }
 
     [fold serde::de::IgnoredAny] struct RawReservation<'a> {
@@ -26,7 +26,7 @@ object! {
     }
 
     [fold serde::de::IgnoredAny] struct RawReservationSpec<'a> {
-        cidrs: Vec<Option<Text<'a>>> = "reservedCIDRs",
+        cidrs: Vec<Option<GoString<'a>>> = "reservedCIDRs",
     }
 }
 

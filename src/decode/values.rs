@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::json::{Bad, Metadata, Text, given};
+use super::json::{Bad, GoString, Metadata, given};
 use crate::model::{Addr, Cidr, Time};
 
 /// Go's `time.String()` up to the zone; the zone's name and a monotonic reading may follow.
@@ -32,7 +32,7 @@ pub(super) fn cidr_or_address(text: &str) -> Option<Cidr> {
 }
 
 /// Parses all addresses of a list, which may carry prefix lengths; an empty or null entry is no address.
-pub(super) fn addresses(value: &[u8], field: &str, list: &[Option<Text<'_>>]) -> Result<Box<[Addr]>, Bad> {
+pub(super) fn addresses(value: &[u8], field: &str, list: &[Option<GoString<'_>>]) -> Result<Box<[Addr]>, Bad> {
     list.iter()
         .map(|entry| {
             let text = entry.as_deref().unwrap_or_default();
@@ -42,7 +42,7 @@ pub(super) fn addresses(value: &[u8], field: &str, list: &[Option<Text<'_>>]) ->
 }
 
 /// An optional address, which may carry a prefix length.
-pub(super) fn address(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Result<Option<Addr>, Bad> {
+pub(super) fn address(value: &[u8], field: &str, text: &Option<GoString<'_>>) -> Result<Option<Addr>, Bad> {
     let Some(text) = given(text) else { return Ok(None) };
     Addr::parse_with_prefix(text).map(Some).ok_or_else(|| Bad::text(value, field, text, "address"))
 }
@@ -59,12 +59,12 @@ pub(super) fn rfc3339(text: &str) -> Option<Time> {
 }
 
 /// An optional moment in RFC 3339; Go's zero time is none.
-pub(super) fn time(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Result<Option<Time>, Bad> {
+pub(super) fn time(value: &[u8], field: &str, text: &Option<GoString<'_>>) -> Result<Option<Time>, Bad> {
     optional(value, field, text, Time::parse_usual_rfc3339, |text| DateTime::parse_from_rfc3339(text).ok())
 }
 
 /// An optional moment in Go's own format (RFC 3339 is taken as well); Go's zero time is none.
-pub(super) fn go_time(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Result<Option<Time>, Bad> {
+pub(super) fn go_time(value: &[u8], field: &str, text: &Option<GoString<'_>>) -> Result<Option<Time>, Bad> {
     optional(value, field, text, Time::parse_usual_go, |text| {
         let go = DateTime::parse_and_remainder(text, GO_TIME).ok().map(|(at, _)| at);
         go.or_else(|| DateTime::parse_from_rfc3339(text).ok())
@@ -74,7 +74,7 @@ pub(super) fn go_time(value: &[u8], field: &str, text: &Option<Text<'_>>) -> Res
 fn optional(
     value: &[u8],
     field: &str,
-    text: &Option<Text<'_>>,
+    text: &Option<GoString<'_>>,
     usual: impl Fn(&str) -> Option<Time>,
     parse: impl Fn(&str) -> Option<DateTime<chrono::FixedOffset>>,
 ) -> Result<Option<Time>, Bad> {
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn times_beyond_the_range_are_held_and_gos_zero_is_none() {
-        let text = |t: &'static str| Some(Text(t.into()));
+        let text = |t: &'static str| Some(GoString(t.into()));
         assert_eq!(time(b"", "t", &text("0001-01-01T00:00:00Z")), Ok(None));
         assert_eq!(go_time(b"", "t", &text("0001-01-01 00:00:00 +0000 UTC")), Ok(None));
         assert_eq!(time(b"", "t", &text("")), Ok(None));

@@ -19,7 +19,7 @@ const LARGEST: usize = 64 * 1024 * 1024;
 
 /// Why a text could not be read on.
 #[derive(Debug)]
-pub enum Broken {
+pub enum BrokenStream {
     /// The reader failed.
     Io(io::Error),
     /// Not UTF-8.
@@ -75,7 +75,7 @@ impl<R: Read> JsonStream<R> {
     }
 
     /// The next byte that is no white space; `None` at the end.
-    pub fn peek(&mut self) -> Result<Option<u8>, Broken> {
+    pub fn peek(&mut self) -> Result<Option<u8>, BrokenStream> {
         loop {
             let rest = self.rest().as_bytes();
             match rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
@@ -93,19 +93,19 @@ impl<R: Read> JsonStream<R> {
     }
 
     /// Takes `byte`, which must come next.
-    pub fn take(&mut self, byte: u8) -> Result<(), Broken> {
+    pub fn take(&mut self, byte: u8) -> Result<(), BrokenStream> {
         match self.peek()? {
             Some(found) if found == byte => {
                 self.at += 1;
                 Ok(())
             }
-            Some(_) => Err(Broken::Syntax(format!("expected `{}`", char::from(byte)))),
-            None => Err(Broken::Truncated),
+            Some(_) => Err(BrokenStream::Syntax(format!("expected `{}`", char::from(byte)))),
+            None => Err(BrokenStream::Truncated),
         }
     }
 
     /// Takes the byte-order mark that some editors put in front of UTF-8.
-    pub fn skip_mark(&mut self) -> Result<(), Broken> {
+    pub fn skip_mark(&mut self) -> Result<(), BrokenStream> {
         while self.text.is_empty() && self.fill()? {}
         if self.rest().starts_with('\u{feff}') {
             self.at += '\u{feff}'.len_utf8();
@@ -125,7 +125,7 @@ impl<R: Read> JsonStream<R> {
     }
 
     /// Takes the next value whatever it is; its text.
-    pub fn raw(&mut self) -> Result<&str, Broken> {
+    pub fn raw(&mut self) -> Result<&str, BrokenStream> {
         self.peek()?;
         loop {
             let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<IgnoredAny>();
@@ -147,7 +147,7 @@ impl<R: Read> JsonStream<R> {
 
     /// Takes the next value as an object of Kubernetes. `then` gets it, or the text and the
     /// reason when it is JSON of another form.
-    pub fn item(&mut self, then: impl FnOnce(Result<&Item<'_>, (&str, String)>)) -> Result<(), Broken> {
+    pub fn item(&mut self, then: impl FnOnce(Result<&Item<'_>, (&str, String)>)) -> Result<(), BrokenStream> {
         self.peek()?;
         let reason = loop {
             let mut values = serde_json::Deserializer::from_str(self.rest()).into_iter::<Item<'_>>();
@@ -172,16 +172,16 @@ impl<R: Read> JsonStream<R> {
     }
 
     /// Reads on inside a value.
-    fn more(&mut self) -> Result<(), Broken> {
+    fn more(&mut self) -> Result<(), BrokenStream> {
         if self.text.len() - self.at > LARGEST {
-            return Err(Broken::TooLarge);
+            return Err(BrokenStream::TooLarge);
         }
-        if self.fill()? { Ok(()) } else { Err(Broken::Truncated) }
+        if self.fill()? { Ok(()) } else { Err(BrokenStream::Truncated) }
     }
 
     /// Moves the window: lets go of what was taken and reads at least as much as is left, so that a large
     /// value is parsed a few times and not once a chunk. False at the end.
-    fn fill(&mut self) -> Result<bool, Broken> {
+    fn fill(&mut self) -> Result<bool, BrokenStream> {
         if self.ended {
             return Ok(false);
         }
@@ -193,8 +193,8 @@ impl<R: Read> JsonStream<R> {
 
         let want = self.chunk.max(self.text.len()) as u64;
         let read = (&mut self.input).take(want).read_to_end(&mut self.raw).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Broken::Truncated,
-            _ => Broken::Io(error),
+            io::ErrorKind::UnexpectedEof => BrokenStream::Truncated,
+            _ => BrokenStream::Io(error),
         })?;
         let valid = match std::str::from_utf8(&self.raw) {
             Ok(text) => text,
@@ -205,7 +205,7 @@ impl<R: Read> JsonStream<R> {
             }
             Err(error) => {
                 self.error_at = self.text.len() - self.at + error.valid_up_to();
-                return Err(Broken::Encoding);
+                return Err(BrokenStream::Encoding);
             }
         };
         self.text.push_str(valid);
@@ -215,13 +215,13 @@ impl<R: Read> JsonStream<R> {
         Ok(read > 0)
     }
 
-    fn syntax(&mut self, error: &serde_json::Error) -> Broken {
+    fn syntax(&mut self, error: &serde_json::Error) -> BrokenStream {
         let lines = self.rest().split_inclusive('\n');
         let before: usize = lines.take(error.line().saturating_sub(1)).map(str::len).sum();
         self.error_at = before + error.column().saturating_sub(1);
         let text = error.to_string();
         // The position within the window means nothing to anybody.
-        Broken::Syntax(text.split(" at line ").next().unwrap_or_default().to_owned())
+        BrokenStream::Syntax(text.split(" at line ").next().unwrap_or_default().to_owned())
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
     }
 
     /// The names of a list's items, read through a window of `chunk` bytes.
-    fn names(text: &str, chunk: usize) -> Result<Vec<String>, Broken> {
+    fn names(text: &str, chunk: usize) -> Result<Vec<String>, BrokenStream> {
         let mut stream = stream(text, chunk);
         let mut names = Vec::new();
         stream.skip_mark()?;
@@ -298,13 +298,13 @@ mod tests {
             let text = "[{\"metadata\":\n{\"name\": \"a\"},\n !}]";
             let mut broken = stream(text, chunk);
             broken.take(b'[').unwrap();
-            assert!(matches!(broken.item(|_| ()), Err(Broken::Syntax(_))));
+            assert!(matches!(broken.item(|_| ()), Err(BrokenStream::Syntax(_))));
             assert_eq!(broken.offset() as usize, text.find('!').unwrap(), "{chunk}");
 
             let mut bytes = b"{\"a\": \"bc".to_vec();
             bytes.extend([0xff, b'"', b'}']);
             let mut broken = JsonStream { chunk, ..JsonStream::new(bytes.as_slice()) };
-            assert!(matches!(broken.raw(), Err(Broken::Encoding)));
+            assert!(matches!(broken.raw(), Err(BrokenStream::Encoding)));
             assert_eq!(broken.offset(), 9, "{chunk}");
         }
     }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::connect::kube::KubeClient;
 use crate::connect::kube_trouble;
 use crate::decode::kube::http_date;
-use crate::decode::kube_json::{Status, StatusDetails};
+use crate::decode::kube_json::{ErrorDetails, ErrorStatus};
 use crate::decode::kube_page::{Content, status};
 use crate::error::{Error, chain};
 use crate::model::{ClockPair, ClockPairs, Time};
@@ -70,7 +70,7 @@ impl Default for Patience {
 
 /// What was asked and answered, for `-v`.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct Traffic {
     pub requests: AtomicU64,
     pub retries: AtomicU64,
     /// Good answers in protobuf.
@@ -84,7 +84,7 @@ pub struct Tally {
     clocks: Mutex<ClockPairs>,
 }
 
-impl Tally {
+impl Traffic {
     /// What the answers so far said of the clocks.
     pub fn clocks(&self) -> ClockPairs {
         *self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,7 +103,7 @@ pub struct KubeApi {
     /// The server, and the proxy before it: for what goes wrong on the way.
     way: String,
     pub patience: Patience,
-    pub tally: Arc<Tally>,
+    pub tally: Arc<Traffic>,
     /// This machine's clock; another one in tests.
     pub clock: fn() -> Time,
 }
@@ -261,7 +261,7 @@ impl KubeApi {
         match (code.as_u16(), said) {
             (401 | 403, _) => Try::Failed(Failure::Forbidden(reason)),
             // A path that does not exist is 404 too, and names nothing.
-            (404, Some(Status { reason, details: Some(StatusDetails { name, kind }), .. }))
+            (404, Some(ErrorStatus { reason, details: Some(ErrorDetails { name, kind }), .. }))
                 if reason == "NotFound" && !name.is_empty() =>
             {
                 Try::Failed(Failure::NotFound { plural: kind, name })

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
-use super::json_stream::{Broken, JsonStream};
+use super::json_stream::{BrokenStream, JsonStream};
 use crate::decode::kube::{Remarks, insert};
-use crate::decode::kube_item::{Item, Kind, Text};
-use crate::decode::kube_json::ListMeta;
+use crate::decode::kube_item::{Item, Kind, WireText};
+use crate::decode::kube_json::ListMetadata;
 use crate::error::Error;
 use crate::model::hash::HashSet;
 use crate::model::{Gathering, InputState};
@@ -61,13 +61,13 @@ struct Reading<'s> {
 
 /// What a document says of itself beside its items.
 #[derive(Default)]
-struct Head {
+struct DocumentHead {
     api_version: String,
     kind: String,
     next: String,
 }
 
-impl Head {
+impl DocumentHead {
     /// The kind of the items of a typed list.
     fn item_kind(&self) -> Option<Kind> {
         Kind::of_list(&self.api_version, &self.kind)
@@ -95,16 +95,16 @@ impl Reading<'_> {
         })
     }
 
-    fn documents<R: Read>(&mut self, stream: &mut JsonStream<R>) -> Result<(), Broken> {
+    fn documents<R: Read>(&mut self, stream: &mut JsonStream<R>) -> Result<(), BrokenStream> {
         stream.skip_mark()?;
-        let mut next = stream.peek()?.ok_or(Broken::Truncated)?;
+        let mut next = stream.peek()?.ok_or(BrokenStream::Truncated)?;
         loop {
             match next {
                 // `jq .items` makes a bare array.
                 b'[' => {
                     let mut unsorted = Vec::new();
-                    self.items(stream, &Head::default(), &mut unsorted)?;
-                    self.end_of_list(&Head::default(), unsorted);
+                    self.items(stream, &DocumentHead::default(), &mut unsorted)?;
+                    self.end_of_list(&DocumentHead::default(), unsorted);
                 }
                 _ => self.document(stream)?,
             }
@@ -116,10 +116,10 @@ impl Reading<'_> {
     }
 
     /// One list or one object; which of them is known when `items` comes or the object ends.
-    fn document<R: Read>(&mut self, stream: &mut JsonStream<R>) -> Result<(), Broken> {
+    fn document<R: Read>(&mut self, stream: &mut JsonStream<R>) -> Result<(), BrokenStream> {
         stream.pin();
         stream.take(b'{')?;
-        let mut head = Head::default();
+        let mut head = DocumentHead::default();
         let mut is_list = false;
         let mut unsorted = Vec::new();
         let mut next = stream.peek()?;
@@ -138,7 +138,7 @@ impl Reading<'_> {
                 ("kind", _) => head.kind = string(stream.raw()?),
                 ("apiVersion", _) => head.api_version = string(stream.raw()?),
                 ("metadata", _) => {
-                    let metadata = serde_json::from_str::<ListMeta<'_>>(stream.raw()?).unwrap_or_default();
+                    let metadata = serde_json::from_str::<ListMetadata<'_>>(stream.raw()?).unwrap_or_default();
                     head.next = metadata.next.to_string();
                 }
                 _ => drop(stream.raw()?),
@@ -169,9 +169,9 @@ impl Reading<'_> {
     fn items<R: Read>(
         &mut self,
         stream: &mut JsonStream<R>,
-        head: &Head,
+        head: &DocumentHead,
         unsorted: &mut Vec<String>,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), BrokenStream> {
         if stream.peek()? == Some(b'n') {
             return stream.raw().map(drop);
         }
@@ -193,7 +193,7 @@ impl Reading<'_> {
         stream.take(b']')
     }
 
-    fn end_of_list(&mut self, head: &Head, unsorted: Vec<String>) {
+    fn end_of_list(&mut self, head: &DocumentHead, unsorted: Vec<String>) {
         let Some(kind) = head.item_kind() else {
             if head.kind.is_empty() && !unsorted.is_empty() {
                 self.remarks.note(format!("{} objects do not say of which kind they are", unsorted.len()));
@@ -224,9 +224,9 @@ impl Reading<'_> {
         #[serde(rename_all = "camelCase")]
         struct Said<'a> {
             #[serde(borrow, default)]
-            api_version: Text<'a>,
+            api_version: WireText<'a>,
             #[serde(borrow, default)]
-            kind: Text<'a>,
+            kind: WireText<'a>,
         }
         let kinds: Vec<Kind> = match serde_json::from_str::<Said<'_>>(text) {
             Ok(said) if !said.kind.is_empty() => Kind::parse(&said.api_version, &said.kind).into_iter().collect(),
@@ -242,7 +242,7 @@ impl Reading<'_> {
 
 /// The text of a JSON string; empty for anything else.
 fn string(raw: &str) -> String {
-    serde_json::from_str::<Text<'_>>(raw).map(|text| text.to_string()).unwrap_or_default()
+    serde_json::from_str::<WireText<'_>>(raw).map(|text| text.to_string()).unwrap_or_default()
 }
 
 /// Keeps the last of the objects with one name.
@@ -261,18 +261,20 @@ fn keep_last<T, K: Eq + Hash>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
 }
 
 /// What went wrong and what to do about it.
-fn explain(broken: Broken, offset: u64) -> (String, &'static str) {
+fn explain(broken: BrokenStream, offset: u64) -> (String, &'static str) {
     const AGAIN: &str = "save it again: kubectl get pods,nodes,services,namespaces -A -o json > FILE";
     match broken {
-        Broken::Io(error) => (error.to_string(), "the file cannot be read to its end; save it again"),
-        Broken::Encoding if offset == 0 => (
+        BrokenStream::Io(error) => (error.to_string(), "the file cannot be read to its end; save it again"),
+        BrokenStream::Encoding if offset == 0 => (
             "it is not UTF-8".to_owned(),
             "PowerShell's `>` writes UTF-16: use `| Out-File -Encoding utf8 FILE`, or cmd's `>`",
         ),
-        Broken::Encoding => ("it is not UTF-8 here".to_owned(), AGAIN),
-        Broken::Syntax(reason) => (format!("it is not JSON here: {reason}"), AGAIN),
-        Broken::Truncated if offset == 0 => ("the file is empty".to_owned(), AGAIN),
-        Broken::Truncated => ("the file ends in the middle of an object".to_owned(), AGAIN),
-        Broken::TooLarge => ("an object is larger than 64 MiB".to_owned(), "is this a file of Kubernetes objects?"),
+        BrokenStream::Encoding => ("it is not UTF-8 here".to_owned(), AGAIN),
+        BrokenStream::Syntax(reason) => (format!("it is not JSON here: {reason}"), AGAIN),
+        BrokenStream::Truncated if offset == 0 => ("the file is empty".to_owned(), AGAIN),
+        BrokenStream::Truncated => ("the file ends in the middle of an object".to_owned(), AGAIN),
+        BrokenStream::TooLarge => {
+            ("an object is larger than 64 MiB".to_owned(), "is this a file of Kubernetes objects?")
+        }
     }
 }

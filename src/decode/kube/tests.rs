@@ -34,8 +34,8 @@ fn texts(addresses: &[Addr]) -> Vec<String> {
 
 // ---- the two wires ----
 
-fn entries<const N: usize>(pairs: [(&str, &Text<'_>); N]) -> Vec<pb::Entry> {
-    let entry = |key: &str, value: &str| pb::Entry {
+fn entries<const N: usize>(pairs: [(&str, &WireText<'_>); N]) -> Vec<pb::MapEntry> {
+    let entry = |key: &str, value: &str| pb::MapEntry {
         key: Bytes::copy_from_slice(key.as_bytes()),
         value: Bytes::copy_from_slice(value.as_bytes()),
     };
@@ -44,12 +44,12 @@ fn entries<const N: usize>(pairs: [(&str, &Text<'_>); N]) -> Vec<pb::Entry> {
     entries
 }
 
-fn timestamp(moment: Moment) -> Option<pb::Timestamp> {
+fn timestamp(moment: WireTime) -> Option<pb::Timestamp> {
     match moment {
         // Go writes its zero time as an empty message.
-        Moment::Absent => Some(pb::Timestamp { seconds: None }),
-        Moment::At(time) => Some(pb::Timestamp { seconds: Some(time.seconds()) }),
-        Moment::Odd => Some(pb::Timestamp { seconds: Some(i64::MAX) }),
+        WireTime::Absent => Some(pb::Timestamp { seconds: None }),
+        WireTime::At(time) => Some(pb::Timestamp { seconds: Some(time.seconds()) }),
+        WireTime::Odd => Some(pb::Timestamp { seconds: Some(i64::MAX) }),
     }
 }
 
@@ -79,7 +79,7 @@ fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
         owner_references: item
             .owner_references
             .iter()
-            .map(|owner| pb::OwnerReference {
+            .map(|owner| pb::OwnerReferenceMessage {
                 kind: owner.kind.to_string(),
                 name: owner.name.to_string(),
                 controller: owner.controller,
@@ -91,16 +91,19 @@ fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
 /// The protobuf message that says the same as `item`.
 fn object(kind: Kind, item: &Item<'_>) -> Object {
     let metadata = Some(metadata(&item.metadata));
-    let conditions: Vec<pb::Condition> = item
+    let conditions: Vec<pb::ConditionMessage> = item
         .status
         .conditions
         .iter()
-        .map(|condition| pb::Condition { r#type: condition.r#type.to_string(), status: condition.status.to_string() })
+        .map(|condition| pb::ConditionMessage {
+            r#type: condition.r#type.to_string(),
+            status: condition.status.to_string(),
+        })
         .collect();
-    let ips = |ips: &[Ip<'_>]| ips.iter().map(|ip| pb::Ip { ip: ip.ip.to_string() }).collect();
+    let ips = |ips: &[Ip<'_>]| ips.iter().map(|ip| pb::IpMessage { ip: ip.ip.to_string() }).collect();
     let Item { spec, status, .. } = item;
     match kind {
-        Kind::Pod => Object::Pod(pb::Pod {
+        Kind::Pod => Object::Pod(pb::PodMessage {
             metadata,
             spec: Some(pb::PodSpec { node_name: spec.node_name.to_string(), host_network: spec.host_network }),
             status: Some(pb::PodStatus {
@@ -110,7 +113,7 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
                 pod_ips: ips(&status.pod_ips),
             }),
         }),
-        Kind::Node => Object::Node(pb::Node {
+        Kind::Node => Object::Node(pb::NodeMessage {
             metadata,
             spec: Some(pb::NodeSpec {
                 pod_cidr: spec.pod_cidr.to_string(),
@@ -121,15 +124,15 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
                 addresses: status
                     .addresses
                     .iter()
-                    .map(|a| pb::NodeAddress { r#type: a.r#type.to_string(), address: a.address.to_string() })
+                    .map(|a| pb::NodeAddressMessage { r#type: a.r#type.to_string(), address: a.address.to_string() })
                     .collect(),
-                node_info: Some(pb::NodeInfo {
+                node_info: Some(pb::NodeSystemInfo {
                     boot_id: status.node_info.boot_id.to_string(),
                     operating_system: status.node_info.operating_system.to_string(),
                 }),
             }),
         }),
-        Kind::Service => Object::Service(pb::Service {
+        Kind::Service => Object::Service(pb::ServiceMessage {
             metadata,
             spec: Some(pb::ServiceSpec {
                 r#type: spec.r#type.to_string(),
@@ -139,10 +142,10 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
                 ip_family_policy: spec.ip_family_policy.to_string(),
             }),
             status: Some(pb::ServiceStatus {
-                load_balancer: Some(pb::LoadBalancer { ingress: ips(&status.load_balancer.ingress) }),
+                load_balancer: Some(pb::LoadBalancerStatus { ingress: ips(&status.load_balancer.ingress) }),
             }),
         }),
-        Kind::Namespace => Object::Namespace(pb::Namespace { metadata }),
+        Kind::Namespace => Object::Namespace(pb::NamespaceMessage { metadata }),
     }
 }
 
@@ -168,7 +171,7 @@ fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
     let (spec, status) = match kind {
         Kind::Pod => (
             form::Spec { node_name: spec.node_name, host_network: spec.host_network, ..Default::default() },
-            form::Status {
+            form::ItemStatus {
                 phase: status.phase,
                 pod_ip: status.pod_ip,
                 pod_ips: status.pod_ips,
@@ -178,7 +181,7 @@ fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
         ),
         Kind::Node => (
             form::Spec { pod_cidr: spec.pod_cidr, pod_cidrs: spec.pod_cidrs, ..Default::default() },
-            form::Status {
+            form::ItemStatus {
                 conditions: status.conditions,
                 addresses: status.addresses,
                 node_info: status.node_info,
@@ -192,7 +195,7 @@ fn only(kind: Kind, item: Item<'_>) -> Item<'_> {
                 load_balancer_ip: spec.load_balancer_ip,
                 ..Default::default()
             },
-            form::Status { load_balancer: status.load_balancer, ..Default::default() },
+            form::ItemStatus { load_balancer: status.load_balancer, ..Default::default() },
         ),
         Kind::Namespace => Default::default(),
     };
@@ -226,28 +229,28 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn moment() -> impl Strategy<Value = Moment> {
+fn moment() -> impl Strategy<Value = WireTime> {
     prop_oneof![
-        Just(Moment::Absent),
-        (0i64..4_000_000_000).prop_map(|seconds| Moment::At(Time(seconds * 1_000_000_000))),
-        Just(Moment::Odd),
+        Just(WireTime::Absent),
+        (0i64..4_000_000_000).prop_map(|seconds| WireTime::At(Time(seconds * 1_000_000_000))),
+        Just(WireTime::Odd),
     ]
 }
 
 /// As many texts as an object can hold, made into one.
-fn any_item() -> impl Strategy<Value = (Vec<String>, [Moment; 2], [bool; 2], usize)> {
+fn any_item() -> impl Strategy<Value = (Vec<String>, [WireTime; 2], [bool; 2], usize)> {
     (prop::collection::vec(text(), 37), [moment(), moment()], any::<[bool; 2]>(), 0usize..4)
 }
 
-fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: usize) -> Item<'a> {
-    let t = |i: usize| Text::from(texts[i].as_str());
+fn build<'a>(texts: &'a [String], moments: [WireTime; 2], flags: [bool; 2], many: usize) -> Item<'a> {
+    let t = |i: usize| WireText::from(texts[i].as_str());
     let ip = |i: usize| Ip { ip: t(i) };
     let condition = |i: usize| Condition { r#type: t(i), status: t(i + 1) };
     let address = |i: usize| form::NodeAddress { r#type: t(i), address: t(i + 1) };
     let owner = |i: usize| form::OwnerReference { kind: t(i), name: t(i + 1), controller: flags[i % 2] };
     Item {
-        api_version: Text::default(),
-        kind: Text::default(),
+        api_version: WireText::default(),
+        kind: WireText::default(),
         metadata: Metadata {
             uid: t(0),
             namespace: t(1),
@@ -280,7 +283,7 @@ fn build<'a>(texts: &'a [String], moments: [Moment; 2], flags: [bool; 2], many: 
             pod_cidr: t(34),
             pod_cidrs: [35, 36].into_iter().take(many).map(t).collect(),
         },
-        status: form::Status {
+        status: form::ItemStatus {
             phase: t(20),
             pod_ip: t(21),
             pod_ips: [22, 23, 24].into_iter().take(many).map(ip).collect(),
