@@ -15,7 +15,7 @@ pub enum Steady {
     TwoWrites,
     /// Its own rule wants what an earlier audit recorded: that is once, and now is twice.
     EarlierAudit,
-    /// Each record that it judges is wrong by itself, or wrong beside another one of the same revision in an order in
+    /// Each thing that it judges is wrong by itself, or wrong beside another one of the same revision in an order in
     /// which Calico never writes.
     OneMoment,
 }

@@ -160,7 +160,7 @@ fn each<T>(again: &Again<T>, see: impl FnMut(&T)) {
     }
 }
 
-/// Records that stand under another key than the canonical one.
+/// What stands under another key than the canonical one.
 fn odd_keys(snapshot: &Snapshot, names: &Names, look: &SecondLook) -> Vec<Vec<u8>> {
     fn has<T: Ord>(again: &Again<T>, item: &T) -> bool {
         matches!(again, Again::These(list) if list.contains(item))

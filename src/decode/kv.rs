@@ -14,7 +14,7 @@ pub struct Kv<'a> {
 }
 
 impl Kv<'_> {
-    /// What every record keeps of its key.
+    /// What everything that is read keeps of its key.
     pub(super) fn meta(&self) -> Meta {
         Meta {
             create_revision: self.create_revision,

@@ -47,7 +47,7 @@ fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
 }
 
 impl Ledger<'_> {
-    pub(super) fn record_allocations(&mut self) {
+    pub(super) fn list_allocations(&mut self) {
         let snapshot = self.snapshot;
         let mut most: HashMap<Name, usize> = HashMap::new();
         for &index in &self.blocks {

@@ -36,7 +36,7 @@ impl<'s> Ledger<'s> {
         };
         ledger.reclaim = Reclaim::of(snapshot, ledger.blocks(), ledger.affinities(), &ledger.dark);
         ledger.wider = blocks::wider(snapshot, &ledger.blocks);
-        ledger.record_allocations();
+        ledger.list_allocations();
         ledger.pairing = Pairing::of(&ledger, past);
         ledger.host_local = !ledger.host_local_pods().is_empty();
         ledger.list_claims();

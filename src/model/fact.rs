@@ -154,8 +154,8 @@ impl Evidence {
         self.list(name).iter().filter_map(Fact::as_text)
     }
 
-    /// The records of a fact that is a list.
-    pub fn records(&self, name: &str) -> impl Iterator<Item = &Evidence> {
+    /// The entries of a fact that is a list.
+    pub fn entries(&self, name: &str) -> impl Iterator<Item = &Evidence> {
         self.list(name).iter().filter_map(|fact| if let Fact::Fields(fields) = fact { Some(fields) } else { None })
     }
 

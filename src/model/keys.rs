@@ -84,7 +84,7 @@ pub enum Keyed<'a> {
     HostEndpoint(&'a HostEndpoint),
 }
 
-macro_rules! record_from {
+macro_rules! keyed_from {
     ($($kind:ident),*) => {
         $(impl<'a> From<&'a $kind> for Keyed<'a> {
             fn from(thing: &'a $kind) -> Keyed<'a> {
@@ -93,7 +93,7 @@ macro_rules! record_from {
         })*
     };
 }
-record_from!(Block, Handle, Affinity, Endpoint, CalicoNode, Pool, Reservation, HostEndpoint);
+keyed_from!(Block, Handle, Affinity, Endpoint, CalicoNode, Pool, Reservation, HostEndpoint);
 
 /// The bytes of the key from which `thing` was read, canonical or not: what a write must name.
 pub fn key_of<'a>(names: &Names, thing: impl Into<Keyed<'a>>) -> Vec<u8> {

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
 
 /// How many endpoints list the address; the pods are on several nodes.
 fn shows(finding: &Finding) -> Shown {
-    let behind = match finding.evidence.records("endpoints").count() {
+    let behind = match finding.evidence.entries("endpoints").count() {
         0 => String::new(),
         many => format!(", {}", count(many, "endpoint")),
     };

@@ -35,7 +35,7 @@ pub static CHECK: Check = Check {
 
 /// An endpoint left behind explains the leak of the very address that it lists.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    let left = finding.evidence.records("endpoints_left").filter_map(|endpoint| endpoint.text("endpoint"));
+    let left = finding.evidence.entries("endpoints_left").filter_map(|endpoint| endpoint.text("endpoint"));
     left.flat_map(|endpoint| [(stale_endpoint::CHECK.code, endpoint), (endpoint_on_other_node::CHECK.code, endpoint)])
         .find_map(|(code, endpoint)| causes.no_milder(finding, code, endpoint))
 }

@@ -34,7 +34,7 @@ fn shows(finding: &Finding) -> Shown {
         let line = format!("{}: {} {addresses}", endpoint.text("node")?, endpoint.text("endpoint")?);
         Some(line.trim_end().to_owned())
     };
-    let lines = finding.evidence.records("endpoints").filter_map(line).collect();
+    let lines = finding.evidence.entries("endpoints").filter_map(line).collect();
     Shown { lines, ..Shown::default() }
 }
 

@@ -64,7 +64,7 @@ impl Formatter for Visible {
 #[derive(Clone, Copy, Debug, Default)]
 struct Lines {
     depth: usize,
-    /// Whether the list or record just closed has nothing in it.
+    /// Whether the list or object just closed has nothing in it.
     empty: bool,
 }
 
