@@ -17,7 +17,9 @@ pub use look::{Again, SecondLook};
 /// Who decides what stands: the history, and how long a thing must have been so.
 #[derive(Clone, Copy, Debug)]
 pub struct Settling<'a> {
+    /// `None` without a history: then every steady finding is a suspect.
     pub past: Option<&'a Past>,
+    /// Judged time of this audit.
     pub now: Time,
     /// `--settle`.
     pub settle: Duration,

@@ -62,7 +62,9 @@ pub struct Docs {
 /// One check.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
+    /// Never changes its meaning, and is never given again.
     pub code: Code,
+    /// Words and hyphens; unique.
     pub name: &'static str,
     /// Its usual severity; a finding may be better or worse where the manual says so.
     pub severity: Severity,
@@ -70,10 +72,12 @@ pub struct Check {
     pub needs: Needs,
     /// Whether a finding must be seen to hold twice (S), and why.
     pub steady: Steady,
+    /// What each of its findings is about.
     pub subject: SubjectKind,
     pub docs: Docs,
     /// What others must know of it.
     pub ties: Ties,
+    /// Adds its findings, in any order and unfolded; called only when `needs` were read.
     pub run: fn(&World<'_>, &mut Vec<Finding>),
 }
 
@@ -102,7 +106,9 @@ impl Check {
 /// What a check may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct World<'a> {
+    /// Of one moment; "now" is its field.
     pub snapshot: &'a Snapshot,
+    /// Of this very snapshot.
     pub ledger: &'a Ledger<'a>,
     /// `None` without a history.
     pub past: Option<&'a Past>,
@@ -115,6 +121,7 @@ pub type Family = (&'static str, &'static [&'static Check]);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Skipped {
     pub code: Code,
+    /// One line for people: the input and what became of it.
     pub reason: String,
     /// Whether silence here means that the audit is incomplete (exit 3); a missing past does not, nor what files and
     /// older captures rightly do not hold.
@@ -131,6 +138,7 @@ pub const NO_STATUS: &str = "etcd-status: not asked";
 pub struct Outcome {
     /// Worst first, then by code, then by subject in natural order.
     pub findings: Vec<Finding>,
+    /// By code; what was skipped has found nothing.
     pub skipped: Vec<Skipped>,
 }
 

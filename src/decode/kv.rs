@@ -6,10 +6,14 @@ use crate::model::finding::hash64;
 /// One key of etcd, borrowed from the answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Kv<'a> {
+    /// The whole key, `/calico/…`.
     pub key: &'a [u8],
+    /// As stored: not yet looked into.
     pub value: &'a [u8],
+    /// Revisions of etcd; 0 where the source has none.
     pub create_revision: i64,
     pub mod_revision: i64,
+    /// How often it was written since its creation.
     pub version: i64,
 }
 

@@ -20,6 +20,7 @@ pub struct Case<'w> {
     pub before: &'w Patch,
     /// Kubernetes can be asked about single objects.
     pub live: bool,
+    /// What audits have seen of it; the history's word.
     pub observed: &'w dyn Observed,
     pub word: &'w OperatorWord,
     /// The operator said, now or at an audit, that no other cluster uses the datastore.

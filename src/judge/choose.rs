@@ -53,6 +53,7 @@ pub enum Quarry {
 /// Everything that is to be judged.
 #[derive(Debug, Default)]
 pub struct Chosen {
+    /// Each once; by code the longest known first, else handles before addresses.
     pub wanted: Vec<Quarry>,
     /// Named things that do not exist at all, and what is left out.
     pub notes: Vec<Note>,

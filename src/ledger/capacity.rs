@@ -72,6 +72,7 @@ impl PoolBlocks {
 /// One node's blocks and addresses, by its Calico name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct NodeUsage {
+    /// Its Calico name.
     pub node: Name,
     /// Blocks whose own `affinity` names the node, IPv4 and IPv6.
     pub blocks: [usize; 2],

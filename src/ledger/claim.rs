@@ -35,8 +35,11 @@ words!(Via { Object = "record", NetworkStatus = "network-status", Floating = "fl
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim {
     pub address: Addr,
+    /// How sure it is: only [`Grade::Certain`] accuses, [`Grade::Stale`] holds nothing.
     pub grade: Grade,
+    /// Who.
     pub by: Claimant,
+    /// By which of its fields.
     pub via: Via,
 }
 

@@ -50,13 +50,17 @@ pub use crate::model::{Grade, Use};
 /// The joined view of one snapshot.
 #[derive(Debug)]
 pub struct Ledger<'s> {
+    /// What was joined; every index below is one into its lists.
     pub snapshot: &'s Snapshot,
     /// Every non-null ordinal of every judged block, sorted by address, then block.
     pub allocations: Vec<Allocation>,
     /// Sorted by address.
     pub claims: Vec<Claim>,
+    /// Whose the nodes are.
     pub scope: Scope,
+    /// Whether API server and datastore belong together.
     pub pairing: Pairing,
+    /// What nobody can look into: never accused, never free.
     pub dark: DarkRanges,
     /// Indices of the blocks that are judged: of several spellings of one CIDR the canonical one.
     pub blocks: Vec<u32>,

@@ -24,7 +24,9 @@ pub struct Tally<'s> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Discord {
     pub block: Cidr,
+    /// Addresses that the handle counts there.
     pub counted: i64,
+    /// Addresses that the block has of it.
     pub held: i64,
 }
 

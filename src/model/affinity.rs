@@ -17,6 +17,7 @@ pub enum AffinityState {
 #[derive(Clone, Debug)]
 pub struct Affinity {
     pub meta: Meta,
+    /// Type and host of the key.
     pub host: Host,
     /// The CIDR of the key, host bits masked.
     pub cidr: Cidr,

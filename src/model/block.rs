@@ -20,6 +20,7 @@ words!(HostKind { Host = "host", Virtual = "virtual", At = "@" });
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Host {
     pub kind: HostKind,
+    /// Without the kind's prefix.
     pub name: Name,
 }
 
@@ -44,6 +45,7 @@ pub struct Attribute {
 /// Owner attributes of an allocation; every part may be absent ([`Name::NONE`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Owner {
+    /// Of the pod, or of the service.
     pub namespace: Name,
     pub pod: Name,
     /// The Calico name of the node.
@@ -98,6 +100,7 @@ pub struct Block {
     pub allocations: Box<[Option<i32>]>,
     /// The FIFO of free ordinals as written; may hold nonsense.
     pub unallocated: Box<[i32]>,
+    /// `attributes[]` in the value's order; what no ordinal indexes stands here too.
     pub attributes: Box<[Attribute]>,
     /// `sequenceNumber`; absent in blocks of old versions.
     pub sequence: Option<u64>,

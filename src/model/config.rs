@@ -9,6 +9,7 @@ use super::{Meta, Name};
 pub struct IpamConfig {
     /// `None`: the key is absent.
     pub meta: Option<Meta>,
+    /// No node borrows from a block of another one.
     pub strict_affinity: bool,
     /// True when the key is absent, **false** when the key is present without the field.
     pub auto_allocate_blocks: bool,
@@ -40,10 +41,12 @@ impl IpamConfig {
 /// `ipamconfigurations/default`: almost the same thing under another key; `None` = the field is absent.
 #[derive(Clone, Debug, Default)]
 pub struct IpamConfigResource {
+    /// `None`: the object is absent.
     pub meta: Option<Meta>,
     pub strict_affinity: Option<bool>,
     pub auto_allocate_blocks: Option<bool>,
     pub max_blocks_per_host: Option<i64>,
+    /// Seconds.
     pub cooldown_seconds: Option<i64>,
     /// `kubeVirtVMAddressPersistence`; [`Name::NONE`] when absent.
     pub vm_address_persistence: Name,
@@ -56,6 +59,7 @@ pub struct ClusterInformation {
     pub meta: Option<Meta>,
     /// `spec.clusterGUID`: names the datastore, not the Kubernetes cluster.
     pub guid: Name,
+    /// `spec.calicoVersion` as written: see [`super::Version::parse`]; [`Name::NONE`] when absent.
     pub calico_version: Name,
     /// `spec.datastoreReady`; anything but `Some(true)` locks the datastore.
     pub ready: Option<bool>,
@@ -71,6 +75,7 @@ pub enum LoadBalancerMode {
 /// `kubecontrollersconfigurations/default`.
 #[derive(Clone, Debug, Default)]
 pub struct KubeControllers {
+    /// `None`: the object is absent.
     pub meta: Option<Meta>,
     /// `spec.controllers.node.leakGracePeriod`; `None` when absent (15 minutes).
     pub leak_grace: Option<Duration>,

@@ -15,7 +15,9 @@ pub enum Orchestrator {
 /// A floating address: `ipNATs[]`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Nat {
+    /// `internalIP`: an address of the endpoint.
     pub internal: Addr,
+    /// `externalIP`: the floating one.
     pub external: Addr,
 }
 

@@ -29,11 +29,13 @@ pub struct EtcdMember {
     pub endpoint: String,
     /// Its id as etcdctl prints it, in hexadecimal: JSON's readers lose numbers of that size.
     pub id: String,
+    /// As `3.5.16`.
     pub version: String,
     /// It only learns: it answers no reads that must be up to date, and has no vote.
     pub learner: bool,
     /// The store's revision at that member.
     pub revision: i64,
+    /// Of this member, at its answer.
     pub raft_term: u64,
     pub raft_index: u64,
     /// Bytes of its file.

@@ -121,6 +121,7 @@ words!(SubjectKind {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Subject {
     pub kind: SubjectKind,
+    /// No two findings of one code in an audit have the same.
     pub id: String,
 }
 
@@ -167,15 +168,20 @@ pub struct Rest {
 /// The finding that explains another one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 pub struct Root {
+    /// The code of its check.
     pub code: Code,
+    /// Its subject, as [`Subject::id`].
     pub id: String,
 }
 
 /// Since when a finding is known; made by the history, or for a lone audit by its own time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Life {
+    /// Judged time of the first audit of this episode that saw it.
     pub first_seen: Time,
+    /// Judged time of the last one.
     pub last_seen: Time,
+    /// In how many audits of this episode it was seen; from 1.
     pub audits_seen: u64,
     /// 1 for the first time, 2 after it was gone and came back, …
     pub episode: u64,
@@ -185,6 +191,7 @@ pub struct Life {
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub code: Code,
+    /// As its check says, or better or worse where the manual says so.
     pub severity: Severity,
     pub state: State,
     pub subject: Subject,
@@ -196,7 +203,9 @@ pub struct Finding {
     pub next: Vec<String>,
     /// Whether following the advice or a command makes CNI's ADD or DEL run.
     pub restarts_pods: bool,
+    /// What it rests on, for programs: the fields of its code in `docs/output.md`.
     pub evidence: Evidence,
+    /// The finding under which it is folded; `None`: it stands for itself.
     pub root: Option<Root>,
     /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
     pub node: Option<String>,
@@ -204,7 +213,9 @@ pub struct Finding {
     pub pool: Option<String>,
     /// The moment from which the evidence itself dates it (an allocation's timestamp), if any.
     pub since: Option<Time>,
+    /// What a second look reads again: all that the claim rests on, present or absent.
     pub rests: Vec<Rest>,
+    /// Since when it is known; `None` before the history was asked, and without one.
     pub life: Option<Life>,
 }
 

@@ -91,6 +91,7 @@ pub fn sanitised(id: &str) -> &str {
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub meta: Meta,
+    /// The sanitised id of its key.
     pub id: HandleId,
     /// The id's bytes as they stand in the key, when they are not the sanitised id.
     pub odd_id: Option<Box<[u8]>>,

@@ -106,12 +106,15 @@ pub struct Pod {
     pub name: Name,
     /// `spec.nodeName`, Kubernetes' name; [`Name::NONE`] when not scheduled.
     pub node: Name,
+    /// `status.phase`.
     pub phase: Phase,
+    /// `spec.hostNetwork`: its addresses are the node's.
     pub host_network: bool,
     /// Condition `Ready` is `True`.
     pub ready: bool,
     /// `metadata.deletionTimestamp`: terminating.
     pub deleting: Option<Time>,
+    /// `metadata.creationTimestamp`, by the API server's clock.
     pub created: Option<Time>,
     /// `status.podIPs`, else `status.podIP`.
     pub addresses: Box<[Addr]>,

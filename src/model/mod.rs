@@ -3,7 +3,7 @@
 //! Everything here is lean on purpose. A big cluster has 150,000 pods, each with an endpoint, a
 //! handle and an allocation, and an audit holds all of them at once: addresses are numbers
 //! ([`Addr`]), foreign text is interned once ([`Names`]), and values keep what checks need and
-//! nothing more. Only `std`, ipnet, serde and chrono may be used below this module.
+//! nothing more. Only `std`, ipnet, serde, chrono, hashbrown and xxhash may be used below this module.
 
 pub mod address;
 pub mod affinity;

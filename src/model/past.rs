@@ -112,6 +112,7 @@ pub struct BlockSequence {
 /// An open finding of the last audit.
 #[derive(Clone, Copy, Debug)]
 pub struct PastFinding {
+    /// Judged time of the first audit of this episode.
     pub first_seen: Time,
     /// The stamp of the last audit that saw it; `None`: not known, and equal to no other.
     pub stamp: Option<u128>,
@@ -128,6 +129,7 @@ pub struct PastFinding {
     /// In how many audits it was seen, and when last.
     pub audits_seen: u64,
     pub last_seen: Time,
+    /// 1 for the first time, 2 after it was gone and came back, …
     pub episode: u64,
 }
 
@@ -182,7 +184,9 @@ pub struct AllocationTuple {
     pub address: Addr,
     /// The sanitised handle id; `None` without one.
     pub handle: Option<String>,
+    /// Its entry of `sequenceNumberForAllocation`; `None` without one.
     pub sequence: Option<u64>,
+    /// Another one: the block was made anew, and with it the allocation.
     pub block_create_revision: i64,
 }
 

@@ -10,6 +10,7 @@ pub struct Pool {
     pub cidr: Cidr,
     /// Prefix length of its blocks: 26 and 122 unless given.
     pub block_size: u8,
+    /// `disabled`: nothing is handed out, what was handed out stays.
     pub disabled: bool,
     /// `assignmentMode: Manual`: no automatic assignment.
     pub manual: bool,
@@ -20,6 +21,7 @@ pub struct Pool {
     pub workloads: bool,
     pub tunnels: bool,
     pub load_balancers: bool,
+    /// `metadata.creationTimestamp`.
     pub created: Option<Time>,
     /// `metadata.deletionTimestamp`: the pool is being deleted.
     pub deleting: Option<Time>,
@@ -37,6 +39,7 @@ impl Pool {
 pub struct Reservation {
     pub meta: Meta,
     pub name: Name,
+    /// `spec.reservedCIDRs`, host bits masked.
     pub cidrs: Box<[Cidr]>,
     pub created: Option<Time>,
 }

@@ -12,6 +12,7 @@ use super::{Addr, Cidr, Code, Root, Severity, State, SubjectKind, Time};
 /// An audit at which something was seen, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AuditAt {
+    /// Its number in the history, from 1.
     pub audit: i64,
     /// Judged time of it.
     pub at: Time,
@@ -58,9 +59,11 @@ pub struct Interval<T> {
 pub struct FindingRow {
     pub code: Code,
     pub kind: Term<SubjectKind>,
+    /// As [`super::Subject::id`].
     pub subject: String,
     pub severity: Severity,
     pub state: Term<State>,
+    /// One line for people.
     pub summary: String,
     /// The finding that explains it.
     pub root: Option<Root>,
@@ -134,6 +137,7 @@ impl Ending {
 pub struct AllocationRow {
     pub address: Addr,
     pub block: Cidr,
+    /// These name it through time, with the address: [`super::AllocationTuple`].
     pub block_create_revision: i64,
     pub sequence: Option<u64>,
     pub handle: Option<String>,
@@ -230,8 +234,10 @@ impl PodRow {
 /// How a node is: equal rows are one.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeRow {
+    /// Its names there; `None` where it is unknown.
     pub calico: Option<String>,
     pub kubernetes: Option<String>,
+    /// Of the Kubernetes cluster that the audit looked at.
     pub ours: bool,
     /// Kubernetes knows it.
     pub present: bool,
@@ -278,7 +284,8 @@ pub struct CapacityRow {
     pub gone: bool,
 }
 
-/// What a pool holds. Numbers of addresses end at 2^63 - 1. The fields' names are those of the JSON.
+/// What a pool holds, counted as the ledger's `PoolUsage` counts. Numbers of addresses end at 2^63 - 1. The fields' names
+/// are those of the JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PoolNumbers {
     pub addresses: i64,

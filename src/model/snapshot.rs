@@ -72,7 +72,8 @@ impl Input {
     }
 }
 
-/// A set of inputs: what a check cannot do without.
+/// A set of inputs: what a check cannot do without. Its letters are those of the catalogue: blocks, handles, affinities,
+/// workload endpoints, Calico nodes, pods, Kubernetes nodes, services, pools (O), configuration, history (D), etcd (T).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Needs(u16);
 
@@ -211,12 +212,15 @@ pub enum Dark {
 pub struct BadValue {
     /// The key's bytes.
     pub key: Vec<u8>,
+    /// The input that is incomplete for it.
     pub input: Input,
     /// Where in the value, in bytes from its start, when that is known.
     pub offset: Option<usize>,
     /// One line: what is wrong.
     pub reason: String,
+    /// What it hides: nothing there is judged.
     pub dark: Vec<Dark>,
+    /// Of the key.
     pub mod_revision: i64,
 }
 
@@ -227,6 +231,7 @@ pub struct EtcdFacts {
     pub revision: i64,
     /// The revision up to which etcd has forgotten; `None` when it could not be learned.
     pub compact_revision: Option<i64>,
+    /// etcd's own id of the cluster and of the member that answered; 0 where nobody told.
     pub cluster_id: u64,
     pub member_id: u64,
     /// The term of the linearizable answer that fixed the revision: it never falls in one life of a cluster. 0 where
@@ -267,7 +272,9 @@ pub struct Gathering {
     pub now: Time,
     /// This machine's clock when the first look had been read to its end; `None` where `now` was given, and in files.
     pub read_until: Option<Time>,
+    /// Every foreign text once; a [`super::Name`] of it says nothing beside another table.
     pub names: Names,
+    /// What of each input could be read.
     pub coverage: Coverage,
     pub etcd: EtcdFacts,
     pub kube: KubeFacts,
@@ -280,7 +287,9 @@ pub struct Gathering {
     pub affinities: Vec<Affinity>,
     /// Sorted by namespace and name.
     pub endpoints: Vec<Endpoint>,
+    /// Sorted by name; so are reservations, Kubernetes' nodes and namespaces.
     pub calico_nodes: Vec<CalicoNode>,
+    /// Sorted by CIDR, then name.
     pub pools: Vec<Pool>,
     pub reservations: Vec<Reservation>,
     pub ipam_config: IpamConfig,
@@ -291,8 +300,10 @@ pub struct Gathering {
     pub host_endpoints: Vec<HostEndpoint>,
     /// `spec.expectedIPs` of all host endpoints: never a leak. Sorted.
     pub host_endpoint_addresses: Vec<super::Addr>,
+    /// What did not decode (IPA901), sorted by key.
     pub bad_values: Vec<BadValue>,
 
+    /// Sorted by namespace and name; so are services.
     pub pods: Vec<Pod>,
     pub kube_nodes: Vec<KubeNode>,
     pub services: Vec<Service>,

@@ -64,9 +64,13 @@ impl Work {
 /// A step without the bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
+    /// What would be done.
     pub work: Work,
+    /// Why it may be: one an address, or one for all orphans.
     pub grounds: Vec<Ground>,
+    /// Everybody who claims one of the addresses, of every grade.
     pub holders: Vec<HolderNow>,
+    /// What Kubernetes must say once more right before the write (rule 5).
     pub again: Vec<LastLook>,
 }
 
@@ -86,7 +90,9 @@ pub struct PlanStep {
 /// What would be done, and what not and why.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
+    /// In the order in which they are carried out; each is one transaction.
     pub steps: Vec<PlanStep>,
+    /// What may not be released, and by which rule.
     pub refusals: Vec<Refusal>,
     /// What is said beside it.
     pub notes: Vec<Note>,

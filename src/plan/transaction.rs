@@ -17,6 +17,7 @@ pub const BYTES: usize = 1_400_000;
 pub struct StoredKey {
     pub value: Vec<u8>,
     pub create_revision: i64,
+    /// What the transaction compares.
     pub mod_revision: i64,
 }
 

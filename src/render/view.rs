@@ -88,6 +88,7 @@ pub struct AuditHead {
 pub struct InputRow {
     pub input: Input,
     pub state: InputState,
+    /// Why it is not complete; else empty.
     pub detail: String,
     /// Keys and values of it that do not parse.
     pub undecodable: u64,

@@ -159,9 +159,13 @@ impl Writer {
 
 /// What a capture holds.
 pub struct Captured {
+    /// Of the first look; "now" is the capture's.
     pub first: Snapshot,
+    /// When the first look began, by the clock of the machine that captured.
     pub started: Time,
+    /// How long the first look took.
     pub duration: Duration,
+    /// What the second look saw, to be put into `first` ([`Patch::swap`]).
     pub second: Second,
 }
 
