@@ -71,6 +71,7 @@ pub enum Bytes {
 }
 
 impl Bytes {
+    /// As text where it is UTF-8.
     pub fn of(bytes: &[u8]) -> Bytes {
         match std::str::from_utf8(bytes) {
             Ok(text) => Bytes::Text(text.to_owned()),
@@ -90,7 +91,7 @@ impl Bytes {
     }
 }
 
-/// One key of etcd.
+/// One key of etcd: key, value, create and mod revision, and how often it was written since its creation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyLine {
     pub k: Bytes,
@@ -107,7 +108,8 @@ impl KeyLine {
     }
 }
 
-/// What one look knew beside the keys; its moment, its coverage, and the servers' words of themselves.
+/// What one look knew beside the keys; its moment, its coverage, and the servers' words of themselves. Moments are
+/// nanoseconds since 1970, as [`Time`] has them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LookLine {
     pub now: i64,
@@ -135,6 +137,7 @@ pub struct LookLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_until: Option<i64>,
     pub server: String,
+    /// Words of input and state, and the detail.
     pub coverage: Vec<(String, String, String)>,
     /// Why the second look failed; then nothing of it is here.
     pub failed: Option<String>,

@@ -195,7 +195,7 @@ pub struct Proven {
     pub how: LeakProof,
 }
 
-/// By what the owner's pod proves it.
+/// By what the owner's pod proves it; the manual of IPA110 says when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LeakProof {
     NoSuchPod,

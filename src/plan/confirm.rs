@@ -165,6 +165,7 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// What is written, all of it or nothing.
     pub fn transaction(&self) -> &Transaction {
         &self.transaction
     }
@@ -182,6 +183,7 @@ pub struct Permit {
 }
 
 impl<'c> Licence<'c> {
+    /// The step that it is for.
     pub fn step(&self) -> &'c PlanStep {
         self.step
     }

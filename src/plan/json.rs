@@ -147,6 +147,7 @@ pub struct Edits<'t> {
 }
 
 impl<'t> Edits<'t> {
+    /// None yet.
     pub fn of(text: &'t str) -> Edits<'t> {
         Edits { text, cuts: Vec::new() }
     }

@@ -46,6 +46,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Of a handle or an address.
     pub fn new(subject: impl Into<String>, objection: Objection) -> Refusal {
         Refusal { subject: subject.into(), objection, of_handle: None }
     }

@@ -23,6 +23,7 @@ use crate::model::{Addr, AllocationTuple, Cidr, Time};
 pub struct ReleasePlace {
     pub address: Addr,
     pub block: Cidr,
+    /// Its place in the block, from 0.
     pub ordinal: u32,
     /// The very allocation that was judged.
     pub tuple: AllocationTuple,

@@ -25,6 +25,7 @@ pub struct PoolRow {
     pub reserved: Option<u128>,
     /// In blocks that do not decode.
     pub unknown: Option<u128>,
+    /// What automatic assignment can still hand out.
     pub free: Option<u128>,
     /// How many blocks of the pool's size fit into it.
     pub blocks: u128,
