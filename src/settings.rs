@@ -16,7 +16,7 @@ use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, Outcome, Skipped};
-use crate::model::{Code, Severity, State};
+use crate::model::{Code, Foreign, Severity, State};
 
 /// Everything that was said, file and flags together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -133,7 +133,7 @@ impl Settings {
     pub fn ignored(&self, outcome: &Outcome) -> Ignored {
         let mut ignored = Ignored::default();
         for ignore in &self.ignores {
-            let hits = outcome.findings.iter().filter(|f| ignore.matches(f.code, &f.subject.id));
+            let hits = outcome.findings.iter().filter(|f| ignore.matches(f.code, f.subject.id.raw()));
             let mut hit = false;
             ignored.findings.extend(hits.inspect(|_| hit = true).map(|f| (f.code, f.subject.id.clone())));
             if hit {
@@ -160,7 +160,7 @@ fn idle(ignore: &Ignore) -> String {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ignored {
     /// Code and subject.
-    pub findings: HashSet<(Code, String)>,
+    pub findings: HashSet<(Code, Foreign)>,
     /// The ignores that matched, as people would type them.
     pub flags: Vec<String>,
     /// A sentence for each ignore that matched nothing.
@@ -218,7 +218,7 @@ mod tests {
         ]);
         let ignored =
             settings(&[], &["IPA110:10.65.*", "IPA113", "ipa113", "IPA120", "IPA110:10.65.?"]).ignored(&found);
-        let expected = [(110, "10.65.0.1"), (113, "10.65.0.1")].map(|(code, id)| (Code(code), id.to_owned()));
+        let expected = [(110, "10.65.0.1"), (113, "10.65.0.1")].map(|(code, id)| (Code(code), id.into()));
         assert_eq!(ignored.findings, expected.into());
         assert_eq!(ignored.flags, ["--ignore 'IPA110:10.65.*'", "--ignore IPA113"]);
         let idle = [
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn an_ignore_of_a_check_that_did_not_run_is_not_idle() {
         let mut found = Outcome::default();
-        found.skipped.push(Skipped { code: Code(403), reason: String::new(), incomplete: false });
+        found.skipped.push(Skipped { code: Code(403), reason: Foreign::default(), incomplete: false });
         assert_eq!(settings(&[], &["IPA403"]).ignored(&found), Ignored::default());
     }
 

@@ -29,7 +29,7 @@ impl Settling<'_> {
     /// Whether a finding must be seen to hold twice, and no earlier audit has recorded the very same long enough ago.
     fn is_suspect(&self, finding: &Finding) -> bool {
         let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
-        let known = self.past.and_then(|p| p.open.get(finding.code, finding.subject.kind, &finding.subject.id));
+        let known = self.past.and_then(|p| p.open.get(finding.code, finding.subject.kind, finding.subject.id.raw()));
         let stands =
             known.is_some_and(|k| k.stamp == Some(finding.stamp()) && self.now.since(k.stamp_since) >= self.settle);
         steady && !stands
@@ -57,9 +57,9 @@ impl Settling<'_> {
     /// What stands after the second look: a suspect stays when the second outcome has it with the same stamp.
     pub fn confirm(&self, mut first: Outcome, second: &Outcome) -> Outcome {
         let again: HashMap<(Code, SubjectKind, &str), u128> =
-            second.findings.iter().map(|f| ((f.code, f.subject.kind, f.subject.id.as_str()), f.stamp())).collect();
+            second.findings.iter().map(|f| ((f.code, f.subject.kind, f.subject.id.raw()), f.stamp())).collect();
         first.findings.retain(|f| {
-            let identity = (f.code, f.subject.kind, f.subject.id.as_str());
+            let identity = (f.code, f.subject.kind, f.subject.id.raw());
             !self.is_suspect(f) || again.get(&identity) == Some(&f.stamp())
         });
         checks::refold(&mut first.findings);
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(first.findings.len(), 2);
         let (now, old) = (cluster.snapshot.now, &first.findings[0]);
         let known = PastFinding::seen_once(now, old.stamp(), now.minus(SETTLE));
-        let open = [(old.code, old.subject.kind, old.subject.id.as_str(), known)].into_iter().collect();
+        let open = [(old.code, old.subject.kind, old.subject.id.raw(), known)].into_iter().collect();
         let past = Past { open, ..Past::default() };
         let look = settling(Some(&past)).second_look(&first);
         let new = if old.subject.id == "10.65.0.1" { "web-3" } else { "web-0" };

@@ -47,7 +47,7 @@ fn compare(name: &str, moment: &Moment, failures: &mut Vec<String>) {
     let wanted = wanted();
     let counts = |code: Code| checks::find(code).is_some() && wanted.as_ref().is_none_or(|w| w.contains(&code));
     let found: BTreeSet<(Code, String)> =
-        outcome.findings.iter().map(|f| (f.code, f.subject.id.clone())).filter(|(c, _)| counts(*c)).collect();
+        outcome.findings.iter().map(|f| (f.code, f.subject.id.raw().to_owned())).filter(|(c, _)| counts(*c)).collect();
     let expected: BTreeSet<(Code, String)> = moment
         .expect
         .iter()
@@ -60,11 +60,11 @@ fn compare(name: &str, moment: &Moment, failures: &mut Vec<String>) {
     }
     for (code, subject) in found.difference(&expected) {
         let summary = &outcome.findings.iter().find(|f| f.subject.id == *subject && f.code == *code).unwrap().summary;
-        failures.push(format!("{name}: unexpected {code} {subject:?} ({summary})"));
+        failures.push(format!("{name}: unexpected {code} {subject:?} ({summary:?})"));
     }
     // Skips for a missing past are the only ones in complete data.
     for skipped in outcome.skipped.iter().filter(|s| s.incomplete) {
-        failures.push(format!("{name}: skipped {} ({})", skipped.code, skipped.reason));
+        failures.push(format!("{name}: skipped {} ({:?})", skipped.code, skipped.reason));
     }
 }
 

@@ -32,13 +32,13 @@ fn audit(store: &Store, scope: ScopeFlag) -> Outcome {
 }
 
 fn line(f: &Finding) -> String {
-    let root = f.root.as_ref().map(|r| format!(" <- {} {}", r.code, r.id));
-    format!("{} {:?} ({}){}", f.code, f.subject.id, f.summary, root.unwrap_or_default())
+    let root = f.root.as_ref().map(|r| format!(" <- {} {}", r.code, r.id.raw()));
+    format!("{} {:?} ({}){}", f.code, f.subject.id, f.summary.raw(), root.unwrap_or_default())
 }
 
 /// What speaks against health: every finding, and every check that could not run.
 fn told(outcome: &Outcome) -> Vec<String> {
-    let unrun = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| format!("{} {}", s.code, s.reason));
+    let unrun = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| format!("{} {}", s.code, s.reason.raw()));
     outcome.findings.iter().map(line).chain(unrun).collect()
 }
 

@@ -276,7 +276,7 @@ fn a_silent_cronjob_is_told_and_ugly_names_stay_harmless() {
     for format in ["table", "json", "jsonl", "markdown"] {
         let output = report(&db, &["--now", "2026-11-24T20:30:00Z", "--all", "-o", format]);
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(!text.chars().any(|c| c != '\n' && ipaudit::render::escape::is_hidden(c)), "{format}: {text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && ipaudit::model::escape::is_hidden(c)), "{format}: {text:?}");
         assert!(text.contains("eth0"), "{format}");
     }
 }

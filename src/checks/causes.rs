@@ -19,19 +19,19 @@ pub struct Causes<'f> {
 
 impl<'f> Causes<'f> {
     pub(super) fn of(findings: &'f [Finding]) -> Causes<'f> {
-        let severities = findings.iter().map(|f| ((f.code, f.subject.id.as_str()), f.severity)).collect();
+        let severities = findings.iter().map(|f| ((f.code, f.subject.id.raw()), f.severity)).collect();
         Causes { findings, severities, listed: RefCell::default() }
     }
 
     /// The finding of this code about this subject, however bad it is.
     pub fn any(&self, code: Code, id: &str) -> Option<Root> {
-        self.severities.contains_key(&(code, id)).then(|| Root { code, id: id.to_owned() })
+        self.severities.contains_key(&(code, id)).then(|| Root { code, id: id.into() })
     }
 
     /// The same, when it is at least as bad as what it is to explain: a warning hides nothing critical.
     pub fn no_milder(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
         let severity = self.severities.get(&(code, id))?;
-        (*severity >= finding.severity).then(|| Root { code, id: id.to_owned() })
+        (*severity >= finding.severity).then(|| Root { code, id: id.into() })
     }
 
     /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
@@ -40,8 +40,8 @@ impl<'f> Causes<'f> {
         let of_code = || self.findings.iter().filter(|f| f.code == code);
         let subjects = listed.entry((code, fact)).or_insert_with(|| {
             let mut subjects = HashMap::default();
-            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text))) {
-                subjects.entry(text).or_insert(finding.subject.id.as_str());
+            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text.raw()))) {
+                subjects.entry(text).or_insert(finding.subject.id.raw());
             }
             subjects
         });

@@ -9,8 +9,8 @@ mod rests;
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::{
-    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Host, Name, Pod, Severity, Subject,
-    Time, endpoint, keys,
+    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Severity,
+    Subject, Time, endpoint, keys,
 };
 
 pub use crate::model::keys::key_text;
@@ -25,7 +25,7 @@ pub struct Draft<'w> {
 
 impl World<'_> {
     /// Starts a finding of `check` at its usual severity; `id` names its subject.
-    pub fn draft(&self, check: &Check, id: impl ToString, summary: impl Into<String>) -> Draft<'_> {
+    pub fn draft(&self, check: &Check, id: impl ToString, summary: impl Into<Foreign>) -> Draft<'_> {
         let subject = Subject::new(check.subject, id.to_string());
         Draft { world: self, finding: Finding::new(check.code, check.severity, subject, summary) }
     }
@@ -166,13 +166,13 @@ impl Draft<'_> {
     }
 
     /// One line on what to do.
-    pub fn advice(mut self, advice: impl Into<String>) -> Self {
+    pub fn advice(mut self, advice: impl Into<Foreign>) -> Self {
         self.finding.advice = advice.into();
         self
     }
 
     /// Adds a command that can be pasted.
-    pub fn next(mut self, command: impl Into<String>) -> Self {
+    pub fn next(mut self, command: impl Into<Foreign>) -> Self {
         self.finding.next.push(command.into());
         self
     }
@@ -200,13 +200,13 @@ impl Draft<'_> {
     /// The node that it belongs to, by its Calico name.
     pub fn on_node(mut self, calico: Name) -> Self {
         let name = self.world.ledger.scope.kubernetes_name(calico);
-        self.finding.node = name.some().map(|n| self.world.text(n).to_owned());
+        self.finding.node = name.some().map(|n| self.world.text(n).into());
         self
     }
 
     /// The namespace that it belongs to.
     pub fn in_namespace(mut self, namespace: Name) -> Self {
-        self.finding.namespace = namespace.some().map(|n| self.world.text(n).to_owned());
+        self.finding.namespace = namespace.some().map(|n| self.world.text(n).into());
         self
     }
 
@@ -214,13 +214,13 @@ impl Draft<'_> {
     pub fn in_pool_of(mut self, address: Addr) -> Self {
         let pool =
             self.world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix());
-        self.finding.pool = pool.map(|p| self.world.text(p.name).to_owned());
+        self.finding.pool = pool.map(|p| self.world.text(p.name).into());
         self
     }
 
     /// The very pool that it belongs to.
     pub fn in_pool(mut self, name: Name) -> Self {
-        self.finding.pool = name.some().map(|n| self.world.text(n).to_owned());
+        self.finding.pool = name.some().map(|n| self.world.text(n).into());
         self
     }
 

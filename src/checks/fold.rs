@@ -5,7 +5,7 @@
 
 use super::Causes;
 use crate::model::hash::HashMap;
-use crate::model::{Code, Finding, Root};
+use crate::model::{Code, Finding, Foreign, Root};
 
 /// Gives each finding that another one explains its root: the last one of the chain, which has none itself.
 pub fn fold(findings: &mut [Finding]) {
@@ -21,7 +21,7 @@ pub fn fold(findings: &mut [Finding]) {
 }
 
 /// What explains which finding, by code and subject.
-fn direct(findings: &[Finding]) -> HashMap<(Code, String), Root> {
+fn direct(findings: &[Finding]) -> HashMap<(Code, Foreign), Root> {
     let causes = Causes::of(findings);
     let root = |f: &Finding| (super::find(f.code)?.ties.explained_by)(f, &causes);
     findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), root(f)?))).collect()
@@ -32,6 +32,7 @@ mod tests {
     use crate::checks::testing::{Cluster, addr};
     use crate::checks::{ALL, World, run_these};
     use crate::ledger::Ledger;
+    use crate::model::Foreign;
 
     /// Code and subject of a finding, and those of its root.
     type Tied = (u16, String, Option<(u16, String)>);
@@ -44,7 +45,8 @@ mod tests {
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let mut found = run_these(&world, &checks).findings;
         found.sort_by_key(|f| f.code);
-        found.into_iter().map(|f| (f.code.0, f.subject.id, f.root.map(|r| (r.code.0, r.id)))).collect()
+        let id = |id: &Foreign| id.raw().to_owned();
+        found.into_iter().map(|f| (f.code.0, id(&f.subject.id), f.root.map(|r| (r.code.0, id(&r.id))))).collect()
     }
 
     const OLD: &str = "shop/node--1-k8s-web--0-eth0";

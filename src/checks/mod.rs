@@ -35,7 +35,7 @@ pub mod testing;
 mod ties;
 
 use crate::ledger::{Ledger, Pairing};
-use crate::model::{Code, Finding, Input, Needs, Past, Severity, Snapshot, SubjectKind};
+use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
 pub use catalogue::{ALL, FAMILIES, code, find, name};
 pub use causes::Causes;
@@ -122,7 +122,7 @@ pub type Family = (&'static str, &'static [&'static Check]);
 pub struct Skipped {
     pub code: Code,
     /// One line for people: the input and what became of it.
-    pub reason: String,
+    pub reason: Foreign,
     /// Whether silence here means that the audit is incomplete (exit 3); a missing past does not, nor what files and
     /// older captures rightly do not hold.
     pub incomplete: bool,
@@ -145,29 +145,29 @@ pub struct Outcome {
 /// Why a check cannot run, if it cannot.
 pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
-    let skip = |reason: String, incomplete| Some(Skipped { code: check.code, reason, incomplete });
+    let skip = |reason: &str, incomplete| Some(Skipped { code: check.code, reason: reason.into(), incomplete });
     for input in check.needs.inputs() {
         if input == Input::History {
             if world.past.is_none_or(|past| past.audits == 0) {
-                return skip(NO_EARLIER_AUDIT.to_owned(), false);
+                return skip(NO_EARLIER_AUDIT, false);
             }
         } else if coverage.is_rightly_absent(input) {
-            return skip(NO_STATUS.to_owned(), false);
+            return skip(NO_STATUS, false);
         } else if !coverage.complete(input) {
             let detail = coverage.detail(input);
             let why = if detail.is_empty() { coverage.state(input).word() } else { detail };
-            return skip(format!("{}: {why}", input.word()), true);
+            return skip(&format!("{}: {why}", input.word()), true);
         }
     }
     if check.ties.judges == Judges::OnlyOurs && !world.ledger.scope.known {
-        return skip("nobody knows whose a node is: nodes could not be read".to_owned(), true);
+        return skip("nobody knows whose a node is: nodes could not be read", true);
     }
     if check.wants_pair() {
         return match &world.ledger.pairing {
             Pairing::Paired(_) => None,
-            Pairing::Mismatch(why) => skip(format!("API server and datastore do not belong together: {why}"), true),
+            Pairing::Mismatch(why) => skip(&format!("API server and datastore do not belong together: {why}"), true),
             Pairing::Unknown(why) => {
-                skip(format!("unknown whether API server and datastore belong together: {why}"), true)
+                skip(&format!("unknown whether API server and datastore belong together: {why}"), true)
             }
         };
     }

@@ -18,13 +18,13 @@ enum SortKey {
 
 impl SortKey {
     fn of(finding: &Finding) -> SortKey {
-        let id = &finding.subject.id;
+        let id = finding.subject.id.raw();
         match finding.subject.kind {
-            SubjectKind::Address => id.parse().map_or_else(|_| SortKey::Text(id.clone()), SortKey::Address),
+            SubjectKind::Address => id.parse().map_or_else(|_| SortKey::Text(id.to_owned()), SortKey::Address),
             SubjectKind::Block => {
-                Cidr::parse(id).map_or_else(|| SortKey::Text(id.clone()), |(cidr, _)| SortKey::Block(cidr))
+                Cidr::parse(id).map_or_else(|| SortKey::Text(id.to_owned()), |(cidr, _)| SortKey::Block(cidr))
             }
-            _ => SortKey::Text(id.clone()),
+            _ => SortKey::Text(id.to_owned()),
         }
     }
 }

@@ -85,7 +85,7 @@ mod tests {
         let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
         let outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() });
         let borrowed: Vec<_> = outcome.findings.iter().filter(|f| f.code == Code(407)).collect();
-        let said: Vec<_> = borrowed.iter().map(|f| (f.subject.id.as_str(), f.severity)).collect();
+        let said: Vec<_> = borrowed.iter().map(|f| (f.subject.id.raw(), f.severity)).collect();
         assert_eq!(said, [("10.65.0.5", Severity::Error), ("10.65.0.9", Severity::Error)]);
     }
 

@@ -10,9 +10,9 @@ use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
     Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, ClockPair, Endpoint,
-    Families, Finding, Gathering, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode, LoadBalancerMode,
-    Meta, Name, Names, Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation, Service,
-    Snapshot, Time, Tunnel, Uid, keys,
+    Families, Finding, Foreign, Gathering, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode,
+    LoadBalancerMode, Meta, Name, Names, Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation,
+    Service, Snapshot, Time, Tunnel, Uid, keys,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely, and is looked at as [`Cluster::snapshot`] makes it.
@@ -58,8 +58,8 @@ pub fn cidr(text: &str) -> Cidr {
 
 /// Whether following the finding makes CNI's ADD or DEL run, by its words.
 fn sounds_like_a_restart(finding: &Finding) -> bool {
-    let restarts = |command: &String| command.starts_with("kubectl") && command.contains(" delete pod");
-    let says = |word: &str| finding.advice.contains(word);
+    let restarts = |command: &Foreign| command.raw().starts_with("kubectl") && command.raw().contains(" delete pod");
+    let says = |word: &str| finding.advice.raw().contains(word);
     finding.next.iter().any(restarts)
         || ["restart ", "before restarting", "start a pod", "delete the pod"].into_iter().any(says)
 }
@@ -524,6 +524,6 @@ impl Cluster {
 
     /// The subjects of all findings of one check.
     pub fn subjects(&mut self, check: &'static Check) -> Vec<String> {
-        self.find(check).into_iter().map(|f| f.subject.id).collect()
+        self.find(check).into_iter().map(|f| f.subject.id.raw().to_owned()).collect()
     }
 }

@@ -1,7 +1,7 @@
 //! What others must know of a check: whose things it judges, what explains it, what its findings prove and show.
 
 use super::Causes;
-use crate::model::{Finding, Needs, Root};
+use crate::model::{Finding, Foreign, Needs, Root};
 
 /// Whose things a check judges. A datastore may be several clusters'; whose a node is, Calico's Nodes and Kubernetes'
 /// say together.
@@ -54,9 +54,9 @@ impl Ties {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Shown {
     /// Goes right behind the summary.
-    pub behind: String,
+    pub behind: Foreign,
     /// Lines below it.
-    pub lines: Vec<String>,
+    pub lines: Vec<Foreign>,
     /// The node that it belongs to is one of several: naming it would mislead.
     pub on_many_nodes: bool,
 }

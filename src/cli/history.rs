@@ -12,7 +12,7 @@ use super::parse::duration;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::history::tight::{Tight, is_out_of_room};
-use crate::render::escape::escape;
+use crate::model::escape::escape;
 use crate::render::json;
 
 /// Flags of `history`.

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Fault, chain};
-use crate::render::escape::{escape, is_hidden};
+use crate::model::escape::{escape, is_hidden};
 use crate::render::guard::Guard;
 
 /// Flags of every command.

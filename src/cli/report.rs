@@ -185,7 +185,7 @@ fn cluster(
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
     for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
-        match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
+        match ignores.iter().find(|i| i.matches(row.finding.code, row.finding.subject.raw())) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
             None => report.file(audits.at(row, window.until), window.since, window.until),
         }

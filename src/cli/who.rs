@@ -157,7 +157,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
     let mut dossier = who::offline(&args.what, now, before, at);
     if let Some(words) = known {
-        dossier.answer = words;
+        dossier.answer = words.into();
     }
     Ok((dossier, Course { worst, incomplete, failed }))
 }
@@ -234,7 +234,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let incomplete = read.incomplete || !dossier.unread.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
-        dossier.answer = words;
+        dossier.answer = words.into();
     }
     // What nobody knows, though everything was read, was mistyped.
     let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;

@@ -1,11 +1,23 @@
 //! Columns as values: addresses, moments, words. What does not read is an error, never another value.
 
 use rusqlite::Row;
-use rusqlite::types::{Type, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef};
 
 use crate::model::kube::uuid_text;
 use crate::model::word::Spelled;
-use crate::model::{Addr, Cidr, Code, Root, Term, Time};
+use crate::model::{Addr, Cidr, Code, Foreign, Root, Term, Time};
+
+impl ToSql for Foreign {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.raw().to_sql()
+    }
+}
+
+impl FromSql for Foreign {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Foreign> {
+        value.as_str().map(Foreign::from)
+    }
+}
 
 /// A column of time.
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
@@ -87,11 +99,11 @@ pub(super) fn stamp_of(bytes: &[u8]) -> Option<u128> {
 
 /// `IPA101 192.168.91.33`.
 pub(super) fn root_text(root: &Root) -> String {
-    format!("{} {}", root.code, root.id)
+    format!("{} {}", root.code, root.id.raw())
 }
 
 /// The other way round.
 pub(super) fn root_of(text: &str) -> Option<Root> {
     let (code, id) = text.split_once(' ')?;
-    Some(Root { code: code.parse::<Code>().ok()?, id: id.to_owned() })
+    Some(Root { code: code.parse::<Code>().ok()?, id: id.into() })
 }

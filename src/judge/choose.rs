@@ -102,7 +102,7 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
             subjects.insert(id.text(&world.snapshot.names));
         }
     }
-    let about = |f: &Finding| subjects.contains(crate::model::handle::sanitised(&f.subject.id));
+    let about = |f: &Finding| subjects.contains(crate::model::handle::sanitised(f.subject.id.raw()));
     chosen.findings = findings.into_iter().filter(about).collect();
     chosen.wanted = wanted.into_iter().collect();
     chosen
@@ -147,14 +147,14 @@ fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, find
 
 fn first_seen(world: &World<'_>, finding: &Finding) -> Option<Time> {
     let open = &world.past?.open;
-    open.get(finding.code, finding.subject.kind, &finding.subject.id).map(|known| known.first_seen)
+    open.get(finding.code, finding.subject.kind, finding.subject.id.raw()).map(|known| known.first_seen)
 }
 
 fn wanted_of(world: &World<'_>, finding: &Finding) -> Option<Quarry> {
     if finding.subject.kind == SubjectKind::Handle {
-        return HandleId::find(&world.snapshot.names, &finding.subject.id).map(Quarry::Handle);
+        return HandleId::find(&world.snapshot.names, finding.subject.id.raw()).map(Quarry::Handle);
     }
-    let address: Addr = finding.subject.id.parse().ok()?;
+    let address: Addr = finding.subject.id.raw().parse().ok()?;
     let allocation = world.ledger.allocations_at(address).first()?;
     Some(world.ledger.handle_of(allocation).map_or(Quarry::Address(address), Quarry::Handle))
 }

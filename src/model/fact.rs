@@ -3,7 +3,7 @@
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use super::{Addr, Cidr, Time};
+use super::{Addr, Cidr, Foreign, Time};
 
 /// One piece of evidence.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,14 +13,14 @@ pub enum Fact {
     Number(i64),
     /// Sequence numbers are above 2^53: shown as they are, never through a float.
     Sequence(u64),
-    Text(String),
+    Text(Foreign),
     Time(Time),
     List(Vec<Fact>),
     Fields(Evidence),
 }
 
 impl Fact {
-    fn as_text(&self) -> Option<&str> {
+    fn as_text(&self) -> Option<&Foreign> {
         if let Fact::Text(text) = self { Some(text) } else { None }
     }
 }
@@ -32,7 +32,7 @@ impl Serialize for Fact {
             Fact::Flag(flag) => serializer.serialize_bool(*flag),
             Fact::Number(number) => serializer.serialize_i64(*number),
             Fact::Sequence(number) => serializer.serialize_u64(*number),
-            Fact::Text(text) => serializer.serialize_str(text),
+            Fact::Text(text) => text.serialize(serializer),
             Fact::Time(time) => time.serialize(serializer),
             Fact::List(list) => {
                 let mut seq = serializer.serialize_seq(Some(list.len()))?;
@@ -78,22 +78,22 @@ impl From<usize> for Fact {
 }
 impl From<&str> for Fact {
     fn from(text: &str) -> Fact {
-        Fact::Text(text.to_owned())
+        Fact::Text(text.into())
     }
 }
 impl From<String> for Fact {
     fn from(text: String) -> Fact {
-        Fact::Text(text)
+        Fact::Text(text.into())
     }
 }
 impl From<Addr> for Fact {
     fn from(address: Addr) -> Fact {
-        Fact::Text(address.to_string())
+        Fact::Text(address.to_string().into())
     }
 }
 impl From<Cidr> for Fact {
     fn from(cidr: Cidr) -> Fact {
-        Fact::Text(cidr.to_string())
+        Fact::Text(cidr.to_string().into())
     }
 }
 impl From<Time> for Fact {
@@ -145,12 +145,12 @@ impl Evidence {
     }
 
     /// A fact that is a text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub fn text(&self, name: &str) -> Option<&Foreign> {
         self.get(name)?.as_text()
     }
 
     /// The texts of a fact that is a list.
-    pub fn texts(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub fn texts(&self, name: &str) -> impl Iterator<Item = &Foreign> {
         self.list(name).iter().filter_map(Fact::as_text)
     }
 

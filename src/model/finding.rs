@@ -1,7 +1,7 @@
 //! What a check says: a code, a subject, typed evidence, and what the claim rests on.
 //!
 //! The identity of a finding is its code and subject, never its text: the history needs that to say
-//! first seen, last seen, came back. Text here is raw foreign text; escaping is the renderers' work.
+//! first seen, last seen, came back.
 
 mod hash;
 
@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::word::{Term, words};
-use super::{Cidr, Evidence, HandleId, Host, Name, Time};
+use super::{Cidr, Evidence, Foreign, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
 
@@ -122,12 +122,12 @@ words!(SubjectKind {
 pub struct Subject {
     pub kind: SubjectKind,
     /// No two findings of one code in an audit have the same.
-    pub id: String,
+    pub id: Foreign,
 }
 
 impl Subject {
     /// A subject of `kind`.
-    pub fn new(kind: SubjectKind, id: impl Into<String>) -> Subject {
+    pub fn new(kind: SubjectKind, id: impl Into<Foreign>) -> Subject {
         Subject { kind, id: id.into() }
     }
 }
@@ -171,7 +171,7 @@ pub struct Root {
     /// The code of its check.
     pub code: Code,
     /// Its subject, as [`Subject::id`].
-    pub id: String,
+    pub id: Foreign,
 }
 
 /// Since when a finding is known; made by the history, or for a lone audit by its own time.
@@ -196,11 +196,11 @@ pub struct Finding {
     pub state: State,
     pub subject: Subject,
     /// One line for people: what is so, without code and subject.
-    pub summary: String,
+    pub summary: Foreign,
     /// One line for people: what to do about it; empty when there is nothing to do at once.
-    pub advice: String,
+    pub advice: Foreign,
     /// Commands that can be pasted, most important first.
-    pub next: Vec<String>,
+    pub next: Vec<Foreign>,
     /// Whether following the advice or a command makes CNI's ADD or DEL run.
     pub restarts_pods: bool,
     /// What it rests on, for programs: the fields of its code in `docs/output.md`.
@@ -208,9 +208,9 @@ pub struct Finding {
     /// The finding under which it is folded; `None`: it stands for itself.
     pub root: Option<Root>,
     /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
+    pub node: Option<Foreign>,
+    pub namespace: Option<Foreign>,
+    pub pool: Option<Foreign>,
     /// The moment from which the evidence itself dates it (an allocation's timestamp), if any.
     pub since: Option<Time>,
     /// What a second look reads again: all that the claim rests on, present or absent.
@@ -221,14 +221,14 @@ pub struct Finding {
 
 impl Finding {
     /// A confirmed finding without evidence yet.
-    pub fn new(code: Code, severity: Severity, subject: Subject, summary: impl Into<String>) -> Finding {
+    pub fn new(code: Code, severity: Severity, subject: Subject, summary: impl Into<Foreign>) -> Finding {
         Finding {
             code,
             severity,
             state: State::Confirmed,
             subject,
             summary: summary.into(),
-            advice: String::new(),
+            advice: Foreign::default(),
             next: Vec::new(),
             restarts_pods: false,
             evidence: Evidence::new(),

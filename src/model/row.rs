@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::word::{Term, words};
-use super::{Addr, Cidr, Code, Root, Severity, State, SubjectKind, Time};
+use super::{Addr, Cidr, Code, Foreign, Root, Severity, State, SubjectKind, Time};
 
 /// An audit at which something was seen, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,16 +60,16 @@ pub struct FindingRow {
     pub code: Code,
     pub kind: Term<SubjectKind>,
     /// As [`super::Subject::id`].
-    pub subject: String,
+    pub subject: Foreign,
     pub severity: Severity,
     pub state: Term<State>,
     /// One line for people.
-    pub summary: String,
+    pub summary: Foreign,
     /// The finding that explains it.
     pub root: Option<Root>,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
+    pub node: Option<Foreign>,
+    pub namespace: Option<Foreign>,
+    pub pool: Option<Foreign>,
 }
 
 impl FindingRow {

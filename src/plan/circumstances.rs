@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::ledger::Grade;
-use crate::model::{Addr, HandleId, Names, Observation, Phase, Time, Tunnel};
+use crate::model::{Addr, Foreign, HandleId, Names, Observation, Phase, Time, Tunnel};
 
 /// A node or a pool with allocations that are newly leaked since the last audit.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -25,7 +25,7 @@ pub enum Fork {
         then: i64,
     },
     /// The finding's summary.
-    Found(String),
+    Found(Foreign),
     /// The last audit found it, and none has looked since.
     AtLastAudit,
     /// An audit since the release found it.

@@ -14,8 +14,10 @@ impl Diff<'_> {
         if !self.complete(&[Input::Blocks, Input::Pools]) {
             return Vec::new();
         }
-        let leaks =
-            findings.iter().filter(|f| f.code == leaked_address::CHECK.code).filter_map(|f| f.subject.id.parse().ok());
+        let leaks = findings
+            .iter()
+            .filter(|f| f.code == leaked_address::CHECK.code)
+            .filter_map(|f| f.subject.id.raw().parse().ok());
         let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);
         let known = &self.past.last.capacity;

@@ -7,19 +7,20 @@ use crate::checks::{self, Outcome};
 use crate::model::finding::Parts;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Unseen, Why};
 use crate::model::row::FindingRow;
-use crate::model::{Code, Finding, Input, Needs, Past, Sharing, SubjectKind, Term, Time};
+use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Sharing, SubjectKind, Term, Time};
 
 /// What a finding is.
 fn identity(finding: &Finding) -> (Code, SubjectKind, &str) {
-    (finding.code, finding.subject.kind, &finding.subject.id)
+    (finding.code, finding.subject.kind, finding.subject.id.raw())
 }
 
 /// Hash of what is told. Evidence is left out: ages in it grow by themselves; what the claim rests on is the stamp.
 fn face(finding: &Finding) -> u64 {
-    let words = Parts::new().text(&finding.summary).text(finding.severity.word()).text(finding.state.word());
-    let places = words.given(finding.node.as_ref()).given(finding.namespace.as_ref()).given(finding.pool.as_ref());
+    let words = Parts::new().text(finding.summary.raw()).text(finding.severity.word()).text(finding.state.word());
+    let places = [&finding.node, &finding.namespace, &finding.pool];
+    let words = places.into_iter().fold(words, |words, place| words.given(place.as_ref().map(Foreign::raw)));
     let root = finding.root.as_ref();
-    places.given(root.map(|r| &r.id)).number(root.map_or(0, |r| r.code.0)).hash64()
+    words.given(root.map(|r| r.id.raw())).number(root.map_or(0, |r| r.code.0)).hash64()
 }
 
 fn words(finding: &Finding, stamp: u128, face: u64) -> Box<NewWords> {
@@ -44,7 +45,7 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
     let entry = |finding: &Finding| {
         let (stamp, face) = (finding.stamp(), face(finding));
         let subject = &finding.subject;
-        let Some(known) = past.open.get(finding.code, subject.kind, &subject.id) else {
+        let Some(known) = past.open.get(finding.code, subject.kind, subject.id.raw()) else {
             return FindingEntry::New(words(finding, stamp, face));
         };
         let life = known.seen_again(now);

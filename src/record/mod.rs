@@ -99,7 +99,7 @@ fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
         detail: snapshot.coverage.detail(input),
         undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count(),
     });
-    let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.as_str())).collect();
+    let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.raw())).collect();
     let ran = checks::ALL.iter().map(|c| c.code.0).filter(|code| skipped.iter().all(|(other, _)| other != code));
     let about = ReachJson { inputs: inputs.collect(), ran: ran.collect(), skipped };
     serde_json::to_string(&about).unwrap_or_default()

@@ -6,7 +6,7 @@
 
 use std::io::{Result, Write};
 
-use super::escape::{escape, is_hidden};
+use crate::model::escape::{escape, is_hidden};
 
 /// The longest colour that is ours, and then some.
 const COLOR: usize = 32;

@@ -1,12 +1,12 @@
 //! From plain values to text: what an audit found, for people and for programs, and the manual of the checks.
 //!
 //! One file a format; all of them show the same [`AuditView`] and write to any `Write`. Renderers decide nothing:
-//! what is wrong is the checks' to say, the exit code [`crate::exit`]'s. Foreign names are escaped here and
-//! nowhere else ([`escape`]; [`guard`] stands behind them all). Nothing here asks a clock, a terminal or the environment.
+//! what is wrong is the checks' to say, the exit code [`crate::exit`]'s. Foreign names come out escaped
+//! ([`Foreign::shown`](crate::model::Foreign::shown)); [`guard`] stands behind them all. Nothing here asks a clock, a
+//! terminal or the environment.
 
 pub mod age;
 mod capacity;
-pub mod escape;
 pub mod guard;
 pub mod json;
 pub mod manual;

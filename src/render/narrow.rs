@@ -2,7 +2,7 @@
 //! exit code 1; never the history, and never what makes an audit incomplete.
 
 use crate::checks::evidence::shell;
-use crate::model::{Code, Finding, Severity};
+use crate::model::{Code, Finding, Foreign, Severity};
 
 /// Which findings people want to see; an empty one takes all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -18,7 +18,9 @@ pub struct Narrow {
 impl Narrow {
     /// Whether the view keeps this finding.
     pub fn keeps(&self, finding: &Finding) -> bool {
-        let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        let same = |wanted: &Option<String>, has: &Option<Foreign>| {
+            wanted.is_none() || wanted.as_deref() == has.as_ref().map(Foreign::raw)
+        };
         (self.codes.is_empty() || self.codes.contains(&finding.code))
             && self.severity.is_none_or(|least| finding.severity >= least)
             && same(&self.node, &finding.node)
@@ -49,7 +51,7 @@ mod tests {
     #[test]
     fn narrowing_keeps_what_fits_every_flag() {
         let mut finding = Finding::new(Code(110), Severity::Error, Subject::new(SubjectKind::Address, "10.0.0.1"), "");
-        finding.node = Some("node-1".to_owned());
+        finding.node = Some("node-1".into());
         let narrow = Narrow {
             severity: Some(Severity::Warning),
             node: Some("node-1".to_owned()),

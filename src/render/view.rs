@@ -12,7 +12,9 @@ use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
-use crate::model::{Addr, Code, EtcdStatus, Finding, Input, InputState, Sharing, Snapshot, State, SubjectKind, Time};
+use crate::model::{
+    Addr, Code, EtcdStatus, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, SubjectKind, Time,
+};
 
 /// So many nodes are shown when nobody says.
 const NODES: usize = 10;
@@ -89,7 +91,7 @@ pub struct InputRow {
     pub input: Input,
     pub state: InputState,
     /// Why it is not complete; else empty.
-    pub detail: String,
+    pub detail: Foreign,
     /// Keys and values of it that do not parse.
     pub undecodable: u64,
 }
@@ -142,7 +144,7 @@ pub struct AuditCircumstances {
     pub history: Option<HistoryRow>,
     pub narrow: Narrow,
     /// Findings that the operator ignores: code and subject.
-    pub ignored: HashSet<(Code, String)>,
+    pub ignored: HashSet<(Code, Foreign)>,
     /// The flags that ignore them, as people would type them.
     pub ignored_by: Vec<String>,
     /// So many nodes are in [`AuditView::nodes`]; `None`: the ten biggest.
@@ -230,7 +232,7 @@ pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
             && f.subject.kind == SubjectKind::Address
             && f.state == State::Confirmed
     });
-    let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.parse().ok()).collect();
+    let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.raw().parse().ok()).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
@@ -240,7 +242,7 @@ fn input_row(snapshot: &Snapshot, input: Input) -> InputRow {
     InputRow {
         input,
         state: snapshot.coverage.state(input),
-        detail: snapshot.coverage.detail(input).to_owned(),
+        detail: snapshot.coverage.detail(input).into(),
         undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count() as u64,
     }
 }
@@ -357,7 +359,7 @@ mod tests {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, None);
         let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-        let ignored = HashSet::from([(Code(110), "10.65.0.1".to_owned())]);
+        let ignored = HashSet::from([(Code(110), "10.65.0.1".into())]);
         let about = AuditCircumstances { ignored, ..AuditCircumstances::default() };
         let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));

@@ -25,7 +25,7 @@ pub fn write_json(dossier: &Dossier, out: &mut dyn Write) -> Result<()> {
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, width, color);
-    paper.paragraph(0, 2, &Text::new().whole(BOLD, &dossier.answer))?;
+    paper.paragraph(0, 2, &Text::new().whole(BOLD, &dossier.answer.shown()))?;
     now(dossier, &mut paper)?;
     wrong(dossier, &mut paper)?;
     for before in &dossier.before {
@@ -34,11 +34,11 @@ pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) 
     deep(dossier, &mut paper)?;
     if !dossier.next.is_empty() {
         heading(&mut paper, "NEXT")?;
-        dossier.next.iter().try_for_each(|c| paper.paragraph(2, 4, &Text::new().whole(COMMAND, c)))?;
+        dossier.next.iter().try_for_each(|c| paper.paragraph(2, 4, &Text::new().whole(COMMAND, &c.shown())))?;
     }
     if !dossier.unread.is_empty() {
         heading(&mut paper, "NOT READ")?;
-        dossier.unread.iter().try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, u)))?;
+        dossier.unread.iter().try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, &u.shown())))?;
     }
     out.flush()
 }
@@ -156,13 +156,13 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         let text = Text::new()
             .field(style_of(f.severity), &f.code.to_string())
             .then(PLAIN, checks::name(f.code))
-            .field(BOLD, &f.subject.id);
+            .field(BOLD, &f.subject.id.shown());
         let is_it = |o: &&Episode| (o.finding.code, &o.finding.subject) == (f.code, &f.subject.id);
         let known = dossier.before.iter().flat_map(|b| &b.open).find(is_it);
         let since = known.map(|o| Text::new().field(DIM, &life(o, dossier.judged_at))).unwrap_or_default();
-        paper.with_right(2, 9, &text.field(PLAIN, &short_ids(&f.summary)).field(DIM, state), &since)?;
+        paper.with_right(2, 9, &text.field(PLAIN, &short_ids(&f.summary.shown())).field(DIM, state), &since)?;
         if !f.advice.is_empty() {
-            paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice)))?;
+            paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice.shown())))?;
         }
     }
     match dossier.findings.len().saturating_sub(SHOWN) {
@@ -229,7 +229,7 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         let f = &episode.finding;
         let open = if dossier.etcd_revision.is_some() { "not seen now, but open in the history" } else { "open" };
         let since = format!("{open} {}", life(episode, now));
-        row(paper, &f.code.to_string(), &[&f.subject, &short_ids(&f.summary), &since])?;
+        row(paper, &f.code.to_string(), &[&f.subject.shown(), &short_ids(&f.summary.shown()), &since])?;
     }
     more(open.len(), 0, paper)
 }

@@ -251,7 +251,7 @@ fn only_the_same_is_confirmed_by_history(code: u16, earlier: &Cluster, now: &Clu
     let at: Time = earlier.snapshot.now.minus(Duration::from_secs(300));
     let known = PastFinding::seen_once(at, before.findings[0].stamp(), at);
     let subject = &before.findings[0].subject;
-    let open = [(Code(code), subject.kind, subject.id.as_str(), known)].into_iter().collect();
+    let open = [(Code(code), subject.kind, subject.id.raw(), known)].into_iter().collect();
     let past = Past { open, ..Past::default() };
     let settling = Settling { past: Some(&past), now: earlier.snapshot.now, settle: Duration::from_secs(20) };
     assert!(!settling.has_suspects(&before), "{code}: the same is confirmed");

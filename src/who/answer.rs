@@ -87,12 +87,12 @@ fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool
     });
     match leak {
         Some(leak) if leak.state == State::Unconfirmed => {
-            format!("{a} is allocated to {who}: leaked, if one look can be trusted, {}", leak.summary)
+            format!("{a} is allocated to {who}: leaked, if one look can be trusted, {}", leak.summary.raw())
         }
         Some(leak) if leak.summary == format!("pod {who} does not exist") => {
             format!("{a} is allocated to {who}, which does not exist: leaked")
         }
-        Some(leak) => format!("{a} is allocated to {who}: leaked, {}", leak.summary),
+        Some(leak) => format!("{a} is allocated to {who}: leaked, {}", leak.summary.raw()),
         None if row.used_for == Use::Windows => format!("{a} is reserved for Windows"),
         None if row.used_for == Use::Reserved => format!("{a} is kept back by {who}"),
         None if unread => format!("{a} is allocated to {who}; not everything was read that could hold it"),

@@ -62,24 +62,24 @@ impl Concern {
 
     /// Whether a finding is about it.
     pub fn has(&self, finding: &Finding) -> bool {
-        let subject = &finding.subject;
+        let (subject, id) = (&finding.subject, finding.subject.id.raw());
         let covers =
             |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)));
         let by_subject = match subject.kind {
-            SubjectKind::Block => covers(&subject.id),
-            SubjectKind::Affinity => subject.id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
-            SubjectKind::Node => self.nodes.contains(&subject.id),
-            SubjectKind::Workload => subject.id.rsplit_once('/').is_some_and(|(pod, _)| {
+            SubjectKind::Block => covers(id),
+            SubjectKind::Affinity => id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
+            SubjectKind::Node => self.nodes.contains(id),
+            SubjectKind::Workload => id.rsplit_once('/').is_some_and(|(pod, _)| {
                 self.words.contains(pod) || self.subjects.contains(&(SubjectKind::Pod, pod.to_owned()))
             }),
-            SubjectKind::Key => self.keys.contains(&subject.id) || self.is_block_key(&subject.id),
+            SubjectKind::Key => self.keys.contains(id) || self.is_block_key(id),
             // A pool or the cluster is everybody's.
             SubjectKind::Pool | SubjectKind::Cluster => return false,
             _ => false,
         };
         by_subject
-            || self.subjects.contains(&(subject.kind, subject.id.clone()))
-            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
+            || self.subjects.contains(&(subject.kind, id.to_owned()))
+            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n.raw()))
             || self.in_facts(&finding.evidence)
     }
 
@@ -95,7 +95,7 @@ impl Concern {
 
     fn in_fact(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Text(text) => self.words.contains(text),
+            Fact::Text(text) => self.words.contains(text.raw()),
             Fact::List(list) => list.iter().any(|f| self.in_fact(f)),
             Fact::Fields(fields) => self.in_facts(fields),
             _ => false,

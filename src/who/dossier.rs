@@ -7,7 +7,7 @@ use super::Before;
 use crate::checks;
 use crate::ledger::{AddressState, EndpointState, Grade, Standing, Use, Via};
 use crate::model::word::words;
-use crate::model::{Addr, Finding, Phase, SubjectKind, Time};
+use crate::model::{Addr, Finding, Foreign, Phase, SubjectKind, Time};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/who/v1";
@@ -19,7 +19,7 @@ pub struct Dossier {
     /// The word as it was typed.
     pub asked: String,
     /// One line that answers.
-    pub answer: String,
+    pub answer: Foreign,
     /// The moment by which it is judged.
     pub judged_at: Time,
     /// The one revision at which etcd was read; `None`: it was not asked.
@@ -41,9 +41,9 @@ pub struct Dossier {
     /// By etcd's own old revisions; empty unless asked for.
     pub deep: Vec<Deep>,
     /// Commands that help and can be pasted.
-    pub next: Vec<String>,
+    pub next: Vec<Foreign>,
     /// What was not read: silence about it proves nothing.
-    pub unread: Vec<String>,
+    pub unread: Vec<Foreign>,
     pub exit_code: u8,
 }
 

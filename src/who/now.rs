@@ -9,7 +9,7 @@ use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{ask_who, shell};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
-use crate::model::{Addr, Input, Severity, Snapshot, SubjectKind, Time, endpoint::mac_text};
+use crate::model::{Addr, Foreign, Input, Severity, Snapshot, SubjectKind, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -18,7 +18,7 @@ fn empty(asked: &str, now: Time) -> Dossier {
     Dossier {
         schema: SCHEMA,
         asked: asked.to_owned(),
-        answer: String::new(),
+        answer: Foreign::default(),
         judged_at: now,
         etcd_revision: None,
         matches: Vec::new(),
@@ -53,12 +53,12 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     let mut dossier = empty(word, snapshot.now);
     dossier.etcd_revision = Some(snapshot.etcd.revision).filter(|r| *r > 0);
     dossier.matches = matches(ledger, asked);
-    dossier.unread = unread(snapshot, outcome);
+    dossier.unread = unread(snapshot, outcome).into_iter().map(Foreign::from).collect();
     fill(&mut dossier, ledger, asked);
     let concern = Concern::of(&dossier);
     let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
     dossier.findings = about.iter().map(|f| (*f).clone()).collect();
-    dossier.answer = match asked.address {
+    let answer = match asked.address {
         Some(a) => {
             let sheet = dossier.addresses.iter().find(|s| s.address == a);
             let sheet = sheet.cloned().unwrap_or_else(|| sheets::address(ledger, a));
@@ -66,8 +66,9 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
         }
         None => answer::other(&dossier),
     };
-    let mut next: Vec<String> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
-    next.extend(commands(&dossier));
+    dossier.answer = answer.into();
+    let mut next: Vec<Foreign> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
+    next.extend(commands(&dossier).into_iter().map(Foreign::from));
     let itself = ask_who(word);
     let mut seen = HashSet::new();
     next.retain(|c| *c != itself && seen.insert(c.clone()));
@@ -79,16 +80,16 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
 /// From the history alone.
 pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> Dossier {
     let mut dossier = empty(word, at.unwrap_or(now));
-    dossier.answer = answer::before(word, &before, at);
+    dossier.answer = answer::before(word, &before, at).into();
     if !before.is_empty() {
-        dossier.next.push(ask_who(word));
+        dossier.next.push(ask_who(word).into());
         let open = || before.iter().flat_map(|b| &b.open);
         let codes: BTreeSet<_> = open().map(|e| e.finding.code).collect();
-        let word_itself = |s: &&String| s.as_str() != word;
-        let others: BTreeSet<&String> = open().map(|e| &e.finding.subject).filter(word_itself).collect();
+        let word_itself = |s: &&str| *s != word;
+        let others: BTreeSet<&str> = open().map(|e| e.finding.subject.raw()).filter(word_itself).collect();
         let addresses = others.iter().filter(|s| Addr::parse_with_prefix(s).is_some());
-        dossier.next.extend(addresses.take(3).map(|a| format!("ipaudit who {a} --offline")));
-        dossier.next.extend(codes.iter().take(3).map(|code| format!("ipaudit explain {code}")));
+        dossier.next.extend(addresses.take(3).map(|a| format!("ipaudit who {a} --offline").into()));
+        dossier.next.extend(codes.iter().take(3).map(|code| format!("ipaudit explain {code}").into()));
     }
     dossier.before = before;
     dossier

@@ -95,7 +95,7 @@ fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known(
     std::fs::copy(folder("tests/old_histories").join("v1.db"), &path).unwrap();
     let known = |tx: ReadTx<'_>| {
         let open = tx.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
-        let handle = &open[0].finding.subject;
+        let handle = open[0].finding.subject.raw();
         tx.handles_last_known(1, handle).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
     };
     let db = Db::open_to_read(&path, PATIENCE).unwrap();

@@ -43,7 +43,7 @@ fn what_says_something_of_another_version_is_kept_as_it_is() {
     assert!(!open.is_empty());
     let told = open.iter().map(|e| (e.finding.kind.word(), e.finding.state.word())).collect::<Vec<_>>();
     assert!(told.iter().all(|told| *told == ("vlan", "sworn")), "{told:?}");
-    let about = About { subjects: vec![open[0].finding.subject.clone()], ..About::default() };
+    let about = About { subjects: vec![open[0].finding.subject.raw().to_owned()], ..About::default() };
     assert_eq!(db.findings_about(1, &about).unwrap()[0].finding.state.known(), None);
     let uses = db.allocations(1, &Whose::All).unwrap();
     assert!(!uses.is_empty() && uses.iter().all(|i| i.row.used_for.word() == "borrowed"));

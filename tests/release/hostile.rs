@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ipaudit::render::escape::is_hidden;
+use ipaudit::model::escape::is_hidden;
 use serde_json::{Value, json};
 
 use super::calico::{block_key, empty_block, handle_key};

@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn both_blocks_and_both_owners_are_told_and_the_smaller_is_to_be_emptied() {
         let found = overlapping().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].summary, "given away by 10.65.0.0/28 to shop/web-4 and by 10.65.0.0/26 to shop/web-0");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-4", "ipaudit who 10.65.0.1"]);
         assert_eq!(found[0].rests.len(), 2);
@@ -117,7 +117,7 @@ mod tests {
         c.snapshot.pods.clear();
         c.snapshot.kube_nodes.clear();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].next.as_slice()), (1, &["ipaudit who 10.65.0.1".to_owned()][..]));
+        assert_eq!((found.len(), found[0].next.as_slice()), (1, &["ipaudit who 10.65.0.1".into()][..]));
     }
 
     #[test]

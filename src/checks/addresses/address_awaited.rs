@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_pod_waits_for_the_address_of_its_predecessor() {
         let found = waiting().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, ADDRESS, Severity::Warning));
+        assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, ADDRESS, Severity::Warning));
         assert_eq!(
             found[0].summary,
             "pod shop/web-0 waits without an address, and an allocation in its name is older than it"
@@ -282,8 +282,8 @@ mod tests {
         let mut nobody = c.pod_attribute("k8s-pod-network.0123", "shop", "", "node-1");
         nobody.owner.timestamp = Some(c.ago(3 * 86_400));
         let found = asked(nobody).find(&CHECK);
-        assert_eq!(found.iter().map(|f| f.subject.id.as_str()).collect::<Vec<_>>(), [ADDRESS, "10.65.0.9"]);
-        assert!(found[1].summary.contains("of the address that it asks for"), "{}", found[1].summary);
+        assert_eq!(found.iter().map(|f| f.subject.id.raw()).collect::<Vec<_>>(), [ADDRESS, "10.65.0.9"]);
+        assert!(found[1].summary.raw().contains("of the address that it asks for"), "{:?}", found[1].summary);
         let gone = c.pod_attribute("k8s-pod-network.0123", "shop", "gone-0", "node-1");
         let mut c = asked(gone);
         assert_eq!(

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn another_container_is_a_warning_and_with_a_living_owner_an_error() {
         let found = swapped().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].severity, Severity::Warning);
         assert_eq!(found[0].summary, "the endpoint of shop/web-0 has another container than the allocation's handle");
         let found = doubled().find(&CHECK);

@@ -145,7 +145,7 @@ mod tests {
     fn endpoints_of_two_live_pods_are_critical_and_the_first_node_gets_the_traffic() {
         let found = doubled().find(&CHECK);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
+        assert_eq!((found[0].subject.id.raw(), found[0].severity), ("10.65.0.2", Severity::Critical));
         assert_eq!(found[0].summary, "2 endpoints of 2 workloads, 2 live");
         assert_eq!(traffic_of(&found[0]), (Some("node-1".into()), Some(Fact::Flag(true))));
         assert_eq!(found[0].rests.len(), 2);

@@ -3,7 +3,7 @@
 use crate::checks::evidence::{Draft, count};
 use crate::checks::{Causes, Check, Docs, Shown, Steady, Ties, World};
 use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Root, Severity, SubjectKind};
+use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Foreign, Needs, Pod, Root, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -33,8 +33,8 @@ pub static CHECK: Check = Check {
 /// How many endpoints list the address; the pods are on several nodes.
 fn shows(finding: &Finding) -> Shown {
     let behind = match finding.evidence.entries("endpoints").count() {
-        0 => String::new(),
-        many => format!(", {}", count(many, "endpoint")),
+        0 => Foreign::default(),
+        many => format!(", {}", count(many, "endpoint")).into(),
     };
     Shown { behind, on_many_nodes: true, ..Shown::default() }
 }
@@ -42,7 +42,7 @@ fn shows(finding: &Finding) -> Shown {
 /// Two pods with one address explain whatever else is wrong with that address.
 pub fn explains(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     let of_address = finding.subject.kind == SubjectKind::Address;
-    of_address.then(|| causes.no_milder(finding, CHECK.code, &finding.subject.id))?
+    of_address.then(|| causes.no_milder(finding, CHECK.code, finding.subject.id.raw()))?
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -222,7 +222,7 @@ mod tests {
     fn two_certain_holders_are_critical_and_ipams_own_is_kept() {
         let found = doubled().find(&CHECK);
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].subject.id.as_str(), found[0].severity), ("10.65.0.2", Severity::Critical));
+        assert_eq!((found[0].subject.id.raw(), found[0].severity), ("10.65.0.2", Severity::Critical));
         assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that one, restart the other 1");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.2"]);
         assert_eq!(found[0].summary, "2 pods on node-1 and node-2");
@@ -297,7 +297,7 @@ mod tests {
             let found = with(node, orchestrator).find(&CHECK);
             assert_eq!((found.len(), found[0].severity), (1, Severity::Warning), "{orchestrator} on {node}");
             assert_eq!(found[0].summary, says);
-            assert!(found[0].next.iter().all(|next| !next.contains("delete pod")), "{:?}", found[0].next);
+            assert!(found[0].next.iter().all(|next| !next.raw().contains("delete pod")), "{:?}", found[0].next);
         }
         // Its own endpoint of another node is its twin (IPA503), not another workload.
         assert!(with("node-2", "k8s").find(&CHECK).is_empty());

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
 
 /// A node that is gone explains the address that it has still.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    finding.evidence.texts("nodes").find_map(|node| causes.any(stale_calico_node::CHECK.code, node))
+    finding.evidence.texts("nodes").find_map(|node| causes.any(stale_calico_node::CHECK.code, node.raw()))
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_pod_on_a_tunnels_address_must_go_when_ipam_names_the_tunnel() {
         let found = thief().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0"));
         assert_eq!(found[0].summary, "IPIP tunnel of node-1, pod shop/web-2");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.0"]);
         // pod, its endpoint, the node and the allocation
@@ -169,8 +169,8 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found[0].subject.id, "10.65.0.1");
         assert_eq!(found[0].advice, "IPAM did not give it to a tunnel: calico-node must take a new address");
-        assert!(found[0].next[0].contains("spec.nodeName=node-2"), "{:?}", found[0].next);
-        assert!(!found[0].next.iter().any(|n| n.contains("web-0")));
+        assert!(found[0].next[0].raw().contains("spec.nodeName=node-2"), "{:?}", found[0].next);
+        assert!(!found[0].next.iter().any(|n| n.raw().contains("web-0")));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].evidence.get("nodes"), Some(&vec!["node-1", "node-2"].into()));
-        assert!(found[0].next[0].contains("spec.nodeName=node-2"));
+        assert!(found[0].next[0].raw().contains("spec.nodeName=node-2"));
     }
 
     #[test]

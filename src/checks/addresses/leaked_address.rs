@@ -37,7 +37,7 @@ pub static CHECK: Check = Check {
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     let left = finding.evidence.entries("endpoints_left").filter_map(|endpoint| endpoint.text("endpoint"));
     left.flat_map(|endpoint| [(stale_endpoint::CHECK.code, endpoint), (endpoint_on_other_node::CHECK.code, endpoint)])
-        .find_map(|(code, endpoint)| causes.no_milder(finding, code, endpoint))
+        .find_map(|(code, endpoint)| causes.no_milder(finding, code, endpoint.raw()))
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -165,7 +165,7 @@ fn age(duration: Duration) -> i64 {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Name, Phase, Time};
+    use crate::model::{Attribute, Foreign, Name, Phase, Time};
 
     #[test]
     fn clean_gives_nothing() {
@@ -177,9 +177,9 @@ mod tests {
         let mut c = Cluster::healthy();
         c.remove_pod("web-0");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].summary, "pod shop/web-0 does not exist");
-        assert_eq!(found[0].node.as_deref(), Some("node-1"));
+        assert_eq!(found[0].node.as_ref().map(Foreign::raw), Some("node-1"));
         c.remove_endpoint("web-0");
         assert_eq!(c.subjects(&CHECK), ["10.65.0.1"]);
     }

@@ -155,7 +155,7 @@ mod tests {
         let mut c = with_service();
         c.snapshot.services.clear();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.9.0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.9.0"));
         assert_eq!(found[0].summary, "service edge/api does not exist");
         assert_eq!(found[0].next[1], "ipaudit release --address 10.65.9.0 --i-know-what-this-is --skip-age");
         assert_eq!(found[0].rests.len(), 3);
@@ -209,6 +209,6 @@ mod tests {
         c.snapshot.services.clear();
         c.service("edge", "api", "10.65.9.0");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].next.as_slice()), (1, &["ipaudit who 10.65.9.0".to_owned()][..]));
+        assert_eq!((found.len(), found[0].next.as_slice()), (1, &["ipaudit who 10.65.9.0".into()][..]));
     }
 }

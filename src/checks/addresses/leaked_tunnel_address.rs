@@ -155,7 +155,7 @@ mod tests {
             assert!(c.find(&CHECK).is_empty());
             gone(&mut c, "node-3");
             let found = c.find(&CHECK);
-            assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.128"));
+            assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.128"));
             assert_eq!(found[0].summary, format!("{} tunnel of node-3, which is gone", tunnel.word()));
             assert_eq!(found[0].next[1], "ipaudit release --address 10.65.0.128 --i-know-what-this-is --skip-age");
             assert_eq!(found[0].rests.len(), 3);

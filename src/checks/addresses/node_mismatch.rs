@@ -106,10 +106,10 @@ mod tests {
     #[test]
     fn the_right_pod_on_the_wrong_node() {
         let found = moved().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].summary, "shop/web-0 runs on node-1, its allocation names node-2");
         assert_eq!(found[0].severity, Severity::Warning);
-        assert!(!found[0].next.iter().any(|n| n.contains("release")), "never a reason to release");
+        assert!(!found[0].next.iter().any(|n| n.raw().contains("release")), "never a reason to release");
     }
 
     #[test]

@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn the_holder_is_not_the_owner() {
         let found = renamed().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].summary, "shop/web-0 holds it, IPAM allocated it to shop/former-0");
         assert_eq!(found[0].next, ["ipaudit who 10.65.0.1", "kubectl -n shop delete pod web-0"]);
     }
@@ -132,7 +132,7 @@ mod tests {
             c.endpoint_mut(pod).addresses = address.clone();
         }
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].summary.as_str()), (1, "2 pods hold it, IPAM allocated it to shop/web-0"));
+        assert_eq!((found.len(), found[0].summary.raw()), (1, "2 pods hold it, IPAM allocated it to shop/web-0"));
     }
 
     #[test]

@@ -140,7 +140,7 @@ mod tests {
         let mut c = reserved();
         assert_eq!(c.subjects(&CHECK), ["10.65.0.0", "10.65.0.1"]);
         let found = c.find(&CHECK);
-        assert_eq!((found[1].summary.as_str(), found[1].severity), ("reservation late covers it", Severity::Note));
+        assert_eq!((found[1].summary.raw(), found[1].severity), ("reservation late covers it", Severity::Note));
     }
 
     #[test]

@@ -97,7 +97,7 @@ mod tests {
         let mut c = booked();
         c.free("10.65.9.1");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.9.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.9.1"));
         assert_eq!(found[0].summary, "shown by service edge/api, free");
         assert_eq!(found[0].rests.len(), 3, "service, block, pools");
         let mut c = booked();
@@ -115,7 +115,7 @@ mod tests {
         c.service("edge", "web", "10.65.9.2");
         c.service("edge", "web-2", "10.65.9.2");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].summary.as_str()), (1, "shown by service edge/web, edge/web-2, free"));
+        assert_eq!((found.len(), found[0].summary.raw()), (1, "shown by service edge/web, edge/web-2, free"));
     }
 
     /// Our own service's address is ours to judge, shared datastore or not.

@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn the_one_that_the_status_does_not_show() {
         let found = mail(&["10.77.3.2", "10.77.3.6"], V4).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "10.77.3.6", Severity::Warning));
+        assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, "10.77.3.6", Severity::Warning));
         assert_eq!(found[0].summary, "service edge/mail has 10.77.3.2 already");
         assert_eq!(found[0].next[1], "ipaudit release --address 10.77.3.6 --i-know-what-this-is --skip-age");
         // Though it is the earlier one.
@@ -183,8 +183,8 @@ mod tests {
             let mut c = mail(&["10.77.3.6", "10.77.3.2"], V4);
             c.snapshot.services[0].ingress = shown.iter().map(|a| addr(a)).collect();
             let found = c.find(&CHECK);
-            assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.77.3.2"), "allocated second");
-            let releases = found[0].next.iter().any(|n| n.contains("release"));
+            assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.77.3.2"), "allocated second");
+            let releases = found[0].next.iter().any(|n| n.raw().contains("release"));
             assert_eq!(releases, shown.is_empty(), "what the status shows is in use");
             let (early, late) = (c.ago(3_600), c.ago(60));
             c.attribute_mut("10.77.3.2").owner.timestamp = Some(early);
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_family_that_the_service_may_not_have() {
         let found = mail(&["10.77.3.2", "fd00:77::2"], V4).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "fd00:77::2"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "fd00:77::2"));
         assert_eq!(found[0].summary, "service edge/mail has no IPv6");
     }
 

@@ -165,10 +165,10 @@ mod tests {
         let mut c = Cluster::healthy();
         c.free("10.65.0.0");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0"));
         assert_eq!(found[0].summary, "IPIP tunnel of node-1, free: the next pod gets it");
         assert_eq!(found[0].evidence.get("queue_place"), Some(&Fact::Sequence(61)));
-        assert!(found[0].next[0].contains("spec.nodeName=node-1"));
+        assert!(found[0].next[0].raw().contains("spec.nodeName=node-1"));
         // No block at all is free as well, whether or not the pool is enabled.
         let mut c = Cluster::healthy();
         tunnels(&mut c, "node-1", &[(Tunnel::Ipip, "10.65.7.7")]);

@@ -177,7 +177,7 @@ fn advice(danger: &Danger<'_>, turn: Option<u64>, restart: &[&Pod], world: &Worl
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr, cidr};
-    use crate::model::{Attribute, Fact, Phase};
+    use crate::model::{Attribute, Fact, Foreign, Phase};
 
     /// web-0 runs on, its address was given back.
     fn released() -> Cluster {
@@ -200,11 +200,14 @@ mod tests {
     #[test]
     fn a_free_address_tells_its_turn() {
         let found = released().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(found[0].summary, "shop/web-0 on node-1: free in IPAM, handed out after 62 more allocations");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-0", "ipaudit who 10.65.0.1"]);
-        assert_eq!((found[0].node.as_deref(), found[0].pool.as_deref()), (Some("node-1"), Some("default")));
+        assert_eq!(
+            (found[0].node.as_ref().map(Foreign::raw), found[0].pool.as_ref().map(Foreign::raw)),
+            (Some("node-1"), Some("default"))
+        );
     }
 
     #[test]

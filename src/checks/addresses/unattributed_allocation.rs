@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, BadValue, Input, Orchestrator, Owner, snapshot::Dark};
+    use crate::model::{Attribute, BadValue, Foreign, Input, Orchestrator, Owner, snapshot::Dark};
 
     /// 10.65.0.9 on node-1 with this handle and nothing else.
     fn with(handle: &str) -> Cluster {
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn an_allocation_without_owner_is_told_and_not_offered_for_release() {
         let found = with("k8s-pod-network.0123").find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.9"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.9"));
         assert_eq!(found[0].summary, "handle k8s-pod-network.0123 and no owner; nobody holds it");
         assert_eq!(
-            (found[0].next.as_slice(), found[0].node.as_deref()),
-            (&["ipaudit who 10.65.0.9".to_owned()][..], Some("node-1"))
+            (found[0].next.as_slice(), found[0].node.as_ref().map(Foreign::raw)),
+            (&["ipaudit who 10.65.0.9".into()][..], Some("node-1"))
         );
         assert_eq!(with("").find(&CHECK)[0].summary, "neither handle nor owner; nobody holds it");
         assert_eq!(with("shop.gone-0").subjects(&CHECK), ["10.65.0.9"], "a very old pod that is gone");

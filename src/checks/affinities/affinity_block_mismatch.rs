@@ -154,9 +154,13 @@ mod tests {
         let other = c.host("node-2");
         c.block_mut(BLOCK).affinity = Some(other);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "host:node-1 10.65.0.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "host:node-1 10.65.0.0/26"));
         assert_eq!(found[0].summary, "host:node-1 is confirmed, the block names host:node-2");
-        assert!(found[0].next[1].starts_with("printf 'mod(\"/calico/ipam/v2/host/node-1/"), "{:?}", found[0].next);
+        assert!(
+            found[0].next[1].raw().starts_with("printf 'mod(\"/calico/ipam/v2/host/node-1/"),
+            "{:?}",
+            found[0].next
+        );
         claim(&mut c, "node-2", AffinityState::PendingDeletion);
         assert_eq!(c.subjects(&CHECK), ["host:node-1 10.65.0.0/26"], "the other host's own claim is not confirmed");
     }
@@ -170,7 +174,7 @@ mod tests {
         c.block_mut(BLOCK).host_affinity = node;
         let found = c.find(&CHECK);
         assert_eq!(found[0].subject.id, "host:node-1 10.65.0.0/26");
-        assert!(found[0].summary.ends_with("the deprecated hostAffinity, which names nobody today"));
+        assert!(found[0].summary.raw().ends_with("the deprecated hostAffinity, which names nobody today"));
         let bare = c.name("node-1");
         c.block_mut(BLOCK).odd_affinity = bare;
         assert_eq!(
@@ -183,7 +187,7 @@ mod tests {
     fn a_host_without_any_affinity_is_told_by_the_claim_of_the_block() {
         let mut c = unclaimed();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "host:node-1 10.65.0.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "host:node-1 10.65.0.0/26"));
         assert_eq!(found[0].summary, "the block names host:node-1, which has no affinity for it");
         claim(&mut c, "node-2", AffinityState::Pending);
         assert_eq!(c.subjects(&CHECK), ["host:node-1 10.65.0.0/26"], "another host's claim is none of node-1's");

@@ -100,9 +100,9 @@ mod tests {
         let mut c = Cluster::healthy();
         claim(&mut c, HostKind::Host, "node-2", "10.65.0.0/26", AffinityState::Confirmed);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0/26"));
         assert_eq!(
-            (found[0].severity, found[0].summary.as_str()),
+            (found[0].severity, found[0].summary.raw()),
             (Severity::Critical, "confirmed for host:node-1 and host:node-2")
         );
         assert_eq!(found[0].advice, "the block names host:node-1: delete the other affinity");

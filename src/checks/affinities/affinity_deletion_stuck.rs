@@ -88,14 +88,14 @@ mod tests {
     #[test]
     fn without_block_or_with_its_own_it_is_a_warning() {
         let found = leaving(None).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "host:node-1 10.65.1.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "host:node-1 10.65.1.0/26"));
         assert_eq!(found[0].severity, Severity::Warning);
-        assert!(found[0].summary.ends_with("there is no such block"));
-        assert!(found[0].next[1].ends_with("| etcdctl txn"));
+        assert!(found[0].summary.raw().ends_with("there is no such block"));
+        assert!(found[0].next[1].raw().ends_with("| etcdctl txn"));
         let found = leaving(Some("node-1")).find(&CHECK);
         assert_eq!(found[0].severity, Severity::Warning);
-        assert!(found[0].summary.ends_with("the block still names it"));
-        assert!(found[0].next[1].starts_with("etcdctl get "));
+        assert!(found[0].summary.raw().ends_with("the block still names it"));
+        assert!(found[0].next[1].raw().starts_with("etcdctl get "));
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         c.snapshot.affinities.retain(|a| a.state != AffinityState::Pending);
         let found = c.find(&CHECK);
         assert_eq!(found[0].severity, Severity::Error);
-        assert!(found[0].summary.ends_with("host:node-2 owns the block"));
+        assert!(found[0].summary.raw().ends_with("host:node-2 owns the block"));
     }
 
     #[test]

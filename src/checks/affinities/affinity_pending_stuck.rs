@@ -85,9 +85,9 @@ mod tests {
     fn pending_at_the_same_revision_in_two_audits_is_stuck() {
         let mut c = stuck();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "host:node-1 10.65.1.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "host:node-1 10.65.1.0/26"));
         assert_eq!(found[0].summary, "pending since before the last audit; there is no block yet");
-        assert!(found[0].next[1].ends_with("| etcdctl txn"), "{:?}", found[0].next);
+        assert!(found[0].next[1].raw().ends_with("| etcdctl txn"), "{:?}", found[0].next);
     }
 
     #[test]
@@ -111,13 +111,13 @@ mod tests {
         c.snapshot.affinities.iter_mut().find(|a| a.cidr == cidr(BLOCK)).unwrap().state = AffinityState::Pending;
         c.remember();
         let found = c.find(&CHECK);
-        assert!(found[0].summary.ends_with("the block names it already"));
+        assert!(found[0].summary.raw().ends_with("the block names it already"));
         assert_eq!(found[0].next[1], "etcdctl get /calico/ipam/v2/host/node-1/ipv4/block/10.65.1.0-26");
         let host = c.host("node-2");
         c.block_mut(BLOCK).affinity = Some(host);
         let found = c.find(&CHECK);
         assert_eq!(found[0].advice, "host:node-2 is right: delete this affinity");
-        assert!(found[0].next[1].ends_with("| etcdctl txn"));
+        assert!(found[0].next[1].raw().ends_with("| etcdctl txn"));
     }
 
     #[test]

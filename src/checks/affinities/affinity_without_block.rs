@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{Host, Input, Look};
+    use crate::model::{Foreign, Host, Input, Look};
 
     const BLOCK: &str = "10.65.1.0/26";
 
@@ -76,8 +76,8 @@ mod tests {
     fn a_confirmed_affinity_needs_its_block() {
         let mut c = bare(AffinityState::Confirmed);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "host:node-1 10.65.1.0/26"));
-        assert_eq!(found[0].node.as_deref(), Some("node-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "host:node-1 10.65.1.0/26"));
+        assert_eq!(found[0].node.as_ref().map(Foreign::raw), Some("node-1"));
         assert!(found[0].rests.iter().any(|rest| rest.look == Look::Block(cidr(BLOCK))), "the absent block too");
         c.block(BLOCK, None);
         assert!(c.find(&CHECK).is_empty());

@@ -101,7 +101,7 @@ fn was_made_after(world: &World<'_>, allocation: &Allocation, timestamp: Option<
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Owner, Tunnel};
+    use crate::model::{Attribute, Foreign, Owner, Tunnel};
 
     /// shop/borrower-0 of node-2 has an address of node-1's block, allocated an hour ago; strict affinity is on.
     fn borrowed_pod() -> Cluster {
@@ -123,12 +123,12 @@ mod tests {
     fn borrowing_is_legal_only_without_strict_affinity() {
         let mut c = borrowed_pod();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.30"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.30"));
         assert_eq!(
-            (found[0].summary.as_str(), found[0].severity),
+            (found[0].summary.raw(), found[0].severity),
             ("for node-2 in the block of node-1", Severity::Warning)
         );
-        assert_eq!(found[0].node.as_deref(), Some("node-2"));
+        assert_eq!(found[0].node.as_ref().map(Foreign::raw), Some("node-2"));
         c.snapshot.ipam_config.strict_affinity = false;
         assert!(c.find(&CHECK).is_empty());
     }

@@ -39,7 +39,7 @@ pub static CHECK: Check = Check {
 
 /// A Calico Node that stayed behind explains the blocks that its node left.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    causes.any(stale_calico_node::CHECK.code, &finding.subject.id)
+    causes.any(stale_calico_node::CHECK.code, finding.subject.id.raw())
 }
 
 /// An affinity for a block that does not exist, one and many.
@@ -189,7 +189,7 @@ mod tests {
     use crate::checks::testing::{Cluster, bad};
     use crate::ledger::ScopeFlag;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Fact, HandleId, Input, Owner};
+    use crate::model::{Attribute, Fact, Foreign, HandleId, Input, Owner};
 
     const GRACE: u64 = 15 * 60;
 
@@ -213,7 +213,7 @@ mod tests {
     fn gone_for_longer_than_the_grace_and_still_owning() {
         let mut c = gone(GRACE + 1);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-3"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-3"));
         assert_eq!(found[0].summary, "gone, and still owns 1 block; nothing is left in them");
         let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "lost", "node-3");
         c.allocate("10.65.1.7", attribute);
@@ -277,7 +277,7 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.snapshot.affinities.iter_mut().for_each(|a| a.state = AffinityState::Confirmed);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-3"), "a confirmed affinity owns its block");
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-3"), "a confirmed affinity owns its block");
         let says = "gone, and still owns 1 block and 1 affinity without a block; nothing is left in them";
         assert_eq!(found[0].summary, says);
     }
@@ -290,10 +290,10 @@ mod tests {
         let since = c.ago(GRACE + 1);
         c.remember().gone_since.insert("node-3".to_owned(), since);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].pool.as_deref()), (1, Some("default")));
+        assert_eq!((found.len(), found[0].pool.as_ref().map(Foreign::raw)), (1, Some("default")));
         assert_eq!(found[0].summary, "gone, and still owns 1 affinity without a block; nothing keeps it");
         assert!(
-            found[0].next.iter().any(|n| n.contains("/host/node-3/ipv4/block/10.65.2.0-26")),
+            found[0].next.iter().any(|n| n.raw().contains("/host/node-3/ipv4/block/10.65.2.0-26")),
             "{:?}",
             found[0].next
         );

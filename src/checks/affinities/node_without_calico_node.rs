@@ -130,10 +130,10 @@ mod tests {
     #[test]
     fn a_node_with_live_pods_and_no_calico_node_is_an_outage() {
         let found = lost().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "node-1", Severity::Error));
+        assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, "node-1", Severity::Error));
         let summary = "Ready with 2 live pods, and Calico has no Node of it: no other node has a route to them";
         assert_eq!(found[0].summary, summary);
-        assert!(found[0].next[0].contains("k8s-app=calico-node"), "{:?}", found[0].next);
+        assert!(found[0].next[0].raw().contains("k8s-app=calico-node"), "{:?}", found[0].next);
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         let outcome = run_these(&world, &[&CHECK, &endpoint_without_node::CHECK]);
         let roots = outcome.findings.iter().filter(|f| f.code == Code(508)).map(|f| f.root.clone().unwrap());
         let roots: Vec<_> = roots.map(|r| (r.code.0, r.id)).collect();
-        assert_eq!(roots, [(410, "node-1".to_owned()), (410, "node-1".to_owned())]);
+        assert_eq!(roots, [(410, "node-1".into()), (410, "node-1".into())]);
     }
 
     #[test]

@@ -92,7 +92,7 @@ mod tests {
         assert!(c.find(&CHECK).is_empty(), "it may be another cluster's");
         c.scope = ScopeFlag::Exclusive;
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-2"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-2"));
         assert_eq!(found[0].next[1], "calicoctl delete node node-2");
         c.scope = ScopeFlag::Auto;
         c.remember().known_nodes.insert("node-2".to_owned());

@@ -113,13 +113,10 @@ mod tests {
     #[test]
     fn a_host_at_its_limit_is_one_finding_for_both_families() {
         let found = with_limit(4).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-1"));
-        assert_eq!(
-            (found[0].summary.as_str(), found[0].severity),
-            ("4 IPv4 blocks, and 4 is the limit", Severity::Note)
-        );
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1"));
+        assert_eq!((found[0].summary.raw(), found[0].severity), ("4 IPv4 blocks, and 4 is the limit", Severity::Note));
         let found = with_limit(1).find(&CHECK);
-        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.raw()).collect();
         assert_eq!(subjects, ["node-1", "node-2"]);
         assert_eq!(found[0].summary, "4 IPv4 and 1 IPv6 blocks, and 1 is the limit");
     }

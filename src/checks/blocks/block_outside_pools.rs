@@ -86,7 +86,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.block("10.66.0.0/26", Some("node-1"));
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.66.0.0/26"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.66.0.0/26"));
         assert_eq!(found[0].summary, "no pool covers it; nothing is allocated in it");
         c.snapshot.pools.clear();
         assert_eq!(c.subjects(&CHECK), ["10.65.0.0/26", "10.65.0.64/26", "10.66.0.0/26"]);

@@ -52,7 +52,7 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
         .looks_at_block(block.cidr)
         .looks_at_settings()
         .done();
-    finding.pool = Some(name.to_owned());
+    finding.pool = Some(name.into());
     finding
 }
 
@@ -60,6 +60,7 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
+    use crate::model::Foreign;
 
     #[test]
     fn clean_gives_nothing() {
@@ -73,10 +74,10 @@ mod tests {
         c.snapshot.pools[0].disabled = true;
         c.block("10.65.1.0/28", Some("node-1"));
         let found = c.find(&CHECK);
-        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.raw()).collect();
         assert_eq!(subjects, ["10.65.0.0/26", "10.65.0.64/26"]);
         assert_eq!(found[0].summary, "/26, though pool default has /28 blocks");
-        assert_eq!(found[0].pool.as_deref(), Some("default"));
+        assert_eq!(found[0].pool.as_ref().map(Foreign::raw), Some("default"));
     }
 
     /// Calico's lists come sorted by name, and the first pool that holds the address decides.

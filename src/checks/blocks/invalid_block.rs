@@ -201,7 +201,7 @@ fn report(world: &World<'_>, block: &Block, broken: &[BrokenRule]) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
-    use crate::model::{Attribute, Fact, HandleId};
+    use crate::model::{Attribute, Fact, Foreign, HandleId};
 
     /// The rules that are broken in node-1's block after `damage`, with the places of each.
     fn broken(damage: impl FnOnce(&mut Block)) -> Vec<(String, Vec<i64>)> {
@@ -210,8 +210,8 @@ mod tests {
         let found = c.find(&CHECK);
         assert!(found.len() < 2, "one finding a block");
         let Some(found) = found.first() else { return Vec::new() };
-        assert_eq!((found.subject.id.as_str(), found.severity), ("10.65.0.0/26", Severity::Error));
-        assert_eq!(found.node.as_deref(), Some("node-1"));
+        assert_eq!((found.subject.id.raw(), found.severity), ("10.65.0.0/26", Severity::Error));
+        assert_eq!(found.node.as_ref().map(Foreign::raw), Some("node-1"));
         assert_eq!(found.next, ["etcdctl get /calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26"]);
         let Some(Fact::List(list)) = found.evidence.get("broken") else { return Vec::new() };
         list.iter().map(|fact| rule_and_places(fact).unwrap()).collect()
@@ -224,7 +224,7 @@ mod tests {
             Some(Fact::List(list)) => list.iter().map(|f| if let Fact::Number(n) = f { *n } else { -99 }).collect(),
             _ => Vec::new(),
         };
-        Some((rule.clone(), places))
+        Some((rule.raw().to_owned(), places))
     }
 
     fn rules(expected: &[(&str, &[i64])]) -> Vec<(String, Vec<i64>)> {
@@ -345,7 +345,7 @@ mod tests {
         (block.cidr, block.value_cidr) = (cidr("fd00::/64"), cidr("fd00::/64"));
         block.unallocated = [i32::MAX, i32::MIN].into();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "fd00::/64"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "fd00::/64"));
     }
 
     /// The rules of the domain facts once more, in the plainest way, one ordinal after the other.

@@ -132,7 +132,7 @@ mod tests {
     fn summary(c: &mut Cluster) -> (String, String) {
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 1);
-        (found[0].subject.id.clone(), found[0].summary.clone())
+        (found[0].subject.id.raw().to_owned(), found[0].summary.raw().to_owned())
     }
 
     fn odd(text: &str) -> Option<Box<[u8]>> {

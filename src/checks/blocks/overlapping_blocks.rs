@@ -116,7 +116,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.block("10.65.0.0/28", Some("node-2"));
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "10.65.0.0/28"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0/28"));
         assert_eq!(found[0].severity, Severity::Critical);
         assert_eq!(found[0].summary, "block of host:node-2 lies inside 10.65.0.0/26 of host:node-1");
         assert_eq!(found[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())));
@@ -139,7 +139,7 @@ mod tests {
             c.block(range, Some("node-2"));
         }
         let found = c.find(&CHECK);
-        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.raw()).collect();
         assert_eq!(subjects, ["10.65.0.32/28", "10.65.0.48/28", "10.65.0.48/30", "10.65.0.52/30"]);
         assert_eq!(
             found[3].summary,

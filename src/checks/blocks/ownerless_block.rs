@@ -92,7 +92,7 @@ mod tests {
     fn empty_and_without_owner_is_told_with_what_it_is_good_for() {
         let mut c = ownerless();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, BLOCK));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, BLOCK));
         assert_eq!(found[0].summary, "empty and without owner: usable by borrowing alone");
         let (key, revision) =
             ("/calico/ipam/v2/assignment/ipv4/block/10.65.1.0-26", c.block_mut(BLOCK).meta.mod_revision);

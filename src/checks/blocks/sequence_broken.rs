@@ -124,19 +124,19 @@ mod tests {
         let number = block.sequence.unwrap();
         block.allocation_sequences[1].1 = number;
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, BLOCK));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, BLOCK));
         assert_eq!(found[0].summary, format!("10.65.0.1 has number {number}, its block {number}"));
         let block = c.block_mut(BLOCK);
         block.allocation_sequences[2].1 = number + 7;
-        assert!(c.find(&CHECK)[0].summary.starts_with("10.65.0.1 has number"));
-        assert!(c.find(&CHECK)[0].summary.ends_with("; 1 more are not below it either"));
+        assert!(c.find(&CHECK)[0].summary.raw().starts_with("10.65.0.1 has number"));
+        assert!(c.find(&CHECK)[0].summary.raw().ends_with("; 1 more are not below it either"));
     }
 
     #[test]
     fn the_map_without_the_blocks_own_number_is_broken() {
         let mut c = Cluster::healthy();
         c.block_mut(BLOCK).sequence = None;
-        assert!(c.find(&CHECK)[0].summary.ends_with(", its block none; 2 more are not below it either"));
+        assert!(c.find(&CHECK)[0].summary.raw().ends_with(", its block none; 2 more are not below it either"));
     }
 
     #[test]

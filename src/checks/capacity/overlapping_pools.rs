@@ -86,7 +86,7 @@ mod tests {
         c.pool("innermost", "10.65.130.0/24").disabled = true;
         c.pool("beside", "10.65.144.0/24");
         let found = c.find(&CHECK);
-        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.as_str()).collect();
+        let subjects: Vec<&str> = found.iter().map(|f| f.subject.id.raw()).collect();
         assert_eq!(subjects, ["beside", "inner", "innermost"]);
         assert_eq!(found[2].summary, "10.65.130.0/24 lies in default (10.65.0.0/16) and inner (10.65.128.0/20)");
         assert_eq!(found[0].summary, "10.65.144.0/24 lies in default (10.65.0.0/16)");

@@ -83,7 +83,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr, undecodable_block};
-    use crate::model::{Attribute, Meta, Reservation, Time};
+    use crate::model::{Attribute, Foreign, Meta, Reservation, Time};
 
     /// A pool of 64 addresses, the first `taken` of them allocated in one block.
     fn small(taken: u32) -> Cluster {
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(severity_of(&mut small(61)), Some(Severity::Error), "3 of 64 are 4.7 %");
         assert_eq!(severity_of(&mut small(64)), Some(Severity::Error));
         let found = small(60).find(&CHECK);
-        assert_eq!((found[0].subject.id.as_str(), found[0].pool.as_deref()), ("small", Some("small")));
+        assert_eq!((found[0].subject.id.raw(), found[0].pool.as_ref().map(Foreign::raw)), ("small", Some("small")));
         assert_eq!(found[0].summary, "4 of 64 addresses can be handed out (6.2 %), 0 leaked");
     }
 
@@ -135,8 +135,8 @@ mod tests {
         c.workload("shop", "gone", "node-1", &["10.80.0.58"]);
         c.remove_pod("gone");
         let found = c.find(&CHECK);
-        assert!(found[0].summary.ends_with("(7.8 %), 1 leaked"), "{}", found[0].summary);
-        assert!(found[0].next.contains(&"ipaudit audit --code IPA110 --all".to_owned()));
+        assert!(found[0].summary.raw().ends_with("(7.8 %), 1 leaked"), "{:?}", found[0].summary);
+        assert!(found[0].next.contains(&"ipaudit audit --code IPA110 --all".into()));
     }
 
     #[test]

@@ -156,7 +156,7 @@ mod tests {
         c.attribute_mut("10.65.0.1").owner.timestamp = later(&c, 61);
         c.endpoint_mut("web-1").created = later(&c, 90);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1"));
         assert_eq!(found[0].summary, "its clock is 90 s ahead of this audit: endpoint shop/node--1-k8s-web--1-eth0");
         assert_eq!(found[0].evidence.get("timestamps_ahead"), Some(&2_usize.into()));
     }
@@ -169,7 +169,11 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.api_time(10);
         let found = c.find(&CHECK);
-        assert!(found[0].summary.starts_with("its clock is 80 s ahead of the API server"), "{}", found[0].summary);
+        assert!(
+            found[0].summary.raw().starts_with("its clock is 80 s ahead of the API server"),
+            "{:?}",
+            found[0].summary
+        );
     }
 
     /// Pods were listed for 63 s, and a node with a right clock started one of them near the end.

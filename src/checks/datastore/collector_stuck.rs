@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn told(c: &mut Cluster) -> Option<String> {
-        c.find(&CHECK).into_iter().next().map(|f| f.summary)
+        c.find(&CHECK).into_iter().next().map(|f| f.summary.raw().to_owned())
     }
 
     #[test]
@@ -206,7 +206,7 @@ mod tests {
     fn four_grace_periods_are_the_limit() {
         assert!(leaked(3_600).find(&CHECK).is_empty());
         let found = leaked(3_601).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         assert_eq!(found[0].summary, "1 leak for more than 4 leak grace periods: kube-controllers do not collect");
         let mut c = leaked(3_601);
         c.snapshot.kube_controllers.leak_grace = Some(Duration::from_secs(1_000));

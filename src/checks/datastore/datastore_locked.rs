@@ -48,11 +48,11 @@ pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
     }
     for finding in findings.iter_mut().filter(|finding| finding.restarts_pods) {
         let first = format!("unlock the datastore first ({}), or pods stay down", CHECK.code);
-        finding.advice = match finding.advice.as_str() {
-            "" => first,
-            then => format!("{first}; then {then}"),
+        finding.advice = match finding.advice.raw() {
+            "" => first.into(),
+            then => format!("{first}; then {then}").into(),
         };
-        finding.next.insert(0, UNLOCK.to_owned());
+        finding.next.insert(0, UNLOCK.into());
     }
 }
 
@@ -88,8 +88,8 @@ mod tests {
             let mut c = Cluster::healthy();
             c.snapshot.cluster.ready = ready;
             let found = c.find(&CHECK);
-            assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
-            assert!(found[0].summary.starts_with(summary), "{}", found[0].summary);
+            assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
+            assert!(found[0].summary.raw().starts_with(summary), "{:?}", found[0].summary);
         }
     }
 
@@ -134,13 +134,16 @@ mod tests {
                 let finding = of(&findings, code);
                 assert_eq!(finding.next[0], "calicoctl datastore migrate unlock", "IPA{code}");
                 let says = "unlock the datastore first (IPA902), or pods stay down; then restart ";
-                assert!(finding.advice.starts_with(says), "IPA{code}: {}", finding.advice);
+                assert!(finding.advice.raw().starts_with(says), "IPA{code}: {:?}", finding.advice);
             }
             let restarts: Vec<&Finding> =
-                findings.iter().filter(|f| f.next.iter().any(|n| n.contains("delete pod"))).collect();
+                findings.iter().filter(|f| f.next.iter().any(|n| n.raw().contains("delete pod"))).collect();
             assert!(restarts.len() >= 3 && restarts.iter().all(|f| f.next[0] == UNLOCK));
             // A release needs no CNI, and has its own gate.
-            assert!(!of(&findings, 110).advice.contains("unlock") && of(&findings, 110).next[0].contains("release"));
+            assert!(
+                !of(&findings, 110).advice.raw().contains("unlock")
+                    && of(&findings, 110).next[0].raw().contains("release")
+            );
         }
     }
 
@@ -150,7 +153,7 @@ mod tests {
         c.snapshot.coverage.set(Input::Config, InputState::Forbidden, "");
         for mut c in [damaged(Some(true)), c] {
             let findings = audit(&mut c);
-            assert!(of(&findings, 120).advice.starts_with("restart "), "{:?}", of(&findings, 120).advice);
+            assert!(of(&findings, 120).advice.raw().starts_with("restart "), "{:?}", of(&findings, 120).advice);
             assert!(findings.iter().all(|f| !f.next.iter().any(|n| n == UNLOCK)));
         }
     }

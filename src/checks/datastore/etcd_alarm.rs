@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn nospace_is_one_finding_with_the_commands_in_their_order() {
         let found = with(&[alarm("NOSPACE", "a1", "one"), alarm("NOSPACE", "b2", "")]).find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, "guid-1", Severity::Error));
+        assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, "guid-1", Severity::Error));
         let summary = "NOSPACE on member one and member b2: no write of Calico's succeeds: no pod starts";
         assert_eq!(found[0].summary, summary);
         let etcdctl = "etcdctl --endpoints='http://one:2379,http://three:2379'";
@@ -179,14 +179,22 @@ mod tests {
     #[test]
     fn corrupt_is_worded_otherwise_and_is_not_compacted_before_it_is_disarmed() {
         let found = with(&[alarm("CORRUPT", "a1", "one")]).find(&CHECK);
-        assert!(found[0].summary.starts_with("CORRUPT on member one: etcd's members differ"), "{}", found[0].summary);
-        assert!(found[0].next[0].ends_with("endpoint hashkv --cluster") && found[0].next.len() == 2);
+        assert!(
+            found[0].summary.raw().starts_with("CORRUPT on member one: etcd's members differ"),
+            "{:?}",
+            found[0].summary
+        );
+        assert!(found[0].next[0].raw().ends_with("endpoint hashkv --cluster") && found[0].next.len() == 2);
         let found = with(&[alarm("CORRUPT", "", ""), alarm("NOSPACE", "a1", "one")]).find(&CHECK);
-        assert!(found[0].summary.starts_with("CORRUPT on an unknown member, NOSPACE besides"), "{}", found[0].summary);
-        let last: Vec<&str> = found[0].next.iter().map(|c| c.rsplit(' ').next().unwrap()).collect();
+        assert!(
+            found[0].summary.raw().starts_with("CORRUPT on an unknown member, NOSPACE besides"),
+            "{:?}",
+            found[0].summary
+        );
+        let last: Vec<&str> = found[0].next.iter().map(|c| c.raw().rsplit(' ').next().unwrap()).collect();
         assert_eq!(last, ["--cluster", "disarm", "1234", "--cluster", "disarm"]);
         let found = with(&[alarm("NEWER", "a1", "one")]).find(&CHECK);
-        assert!(found[0].summary.starts_with("NEWER on member one") && found[0].next.len() == 2);
+        assert!(found[0].summary.raw().starts_with("NEWER on member one") && found[0].next.len() == 2);
     }
 
     /// The keys may all be forbidden: the members' word has the revision too.
@@ -195,7 +203,7 @@ mod tests {
         let mut c = with(&[alarm("NOSPACE", "a1", "one")]);
         c.snapshot.etcd.revision = 0;
         c.snapshot.etcd.status.members[2].revision = 77;
-        assert!(c.find(&CHECK)[0].next[0].ends_with("compaction 77"));
+        assert!(c.find(&CHECK)[0].next[0].raw().ends_with("compaction 77"));
     }
 
     #[test]

@@ -116,7 +116,7 @@ mod tests {
     fn told(force: IpamConfig, other: IpamConfigResource) -> Option<String> {
         let mut c = Cluster::healthy();
         (c.snapshot.ipam_config, c.snapshot.ipam_config_resource) = (force, other);
-        c.find(&CHECK).into_iter().next().map(|f| f.summary)
+        c.find(&CHECK).into_iter().next().map(|f| f.summary.raw().to_owned())
     }
 
     fn other() -> IpamConfigResource {

@@ -100,9 +100,9 @@ mod tests {
     #[test]
     fn one_note_stands_for_all_pods_at_the_first_audit() {
         let found = host_local().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         let summary = "4 pods on 2 nodes with pool addresses out of podCIDRs and no allocation: host-local IPAM";
-        assert_eq!((found[0].summary.as_str(), found[0].severity), (summary, Severity::Note));
+        assert_eq!((found[0].summary.raw(), found[0].severity), (summary, Severity::Note));
     }
 
     #[test]

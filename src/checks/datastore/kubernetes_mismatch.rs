@@ -90,7 +90,7 @@ mod tests {
             c.snapshot.kube_nodes[i].name = c.snapshot.names.intern(node);
         }
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         assert_eq!(found[0].summary, "0 of 2 Kubernetes nodes are known to this datastore");
         assert_eq!(found[0].evidence.get("kubernetes_names"), Some(&vec!["east-1", "east-2"].into()));
     }
@@ -118,8 +118,8 @@ mod tests {
         c.pod("shop", "new-0", "node-1", &["10.65.0.9"]).annotated = address;
         let found = c.find(&CHECK);
         let why = "this cluster's Calico keeps its data in Kubernetes, not in this etcd";
-        assert_eq!((found.len(), found[0].summary.as_str()), (1, why));
-        assert!(found[0].advice.contains("restarting pods cures nothing"), "{}", found[0].advice);
+        assert_eq!((found.len(), found[0].summary.raw()), (1, why));
+        assert!(found[0].advice.raw().contains("restarting pods cures nothing"), "{:?}", found[0].advice);
         assert!(!found[0].restarts_pods, "nobody has to unlock an etcd that is to be taken out of use");
         assert_eq!(found[0].evidence.get("examples"), Some(&vec!["shop/new-0"].into()));
         let pod = (c.name("shop"), c.name("new-0"));

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn one_finding_names_the_foreign_nodes() {
         let found = shared().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         assert_eq!(found[0].summary, "1 node of another Kubernetes cluster has 2 endpoints: east-1");
     }
 

@@ -74,6 +74,7 @@ fn hidden(world: &World<'_>, dark: &Dark) -> String {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, undecodable_block, undecodable_endpoint};
+    use crate::model::Foreign;
 
     #[test]
     fn clean_gives_nothing() {
@@ -89,11 +90,14 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].subject.id, "/calico/ipam/v2/assignment/ipv4/block/10.65.0.128-26");
-        assert_eq!((found[0].summary.as_str(), found[0].pool.as_deref()), ("cut off, at byte 17", Some("default")));
+        assert_eq!(
+            (found[0].summary.raw(), found[0].pool.as_ref().map(Foreign::raw)),
+            ("cut off, at byte 17", Some("default"))
+        );
         assert_eq!(found[0].evidence.get("hides"), Some(&vec!["block 10.65.0.128/26"].into()));
         assert_eq!(found[0].evidence.get("offset"), Some(&17_usize.into()));
         assert_eq!(found[0].next, ["etcdctl get /calico/ipam/v2/assignment/ipv4/block/10.65.0.128-26"]);
-        assert_eq!(found[1].node.as_deref(), Some("node-1"));
+        assert_eq!(found[1].node.as_ref().map(Foreign::raw), Some("node-1"));
     }
 
     #[test]

@@ -68,9 +68,9 @@ mod tests {
     #[test]
     fn two_endpoints_of_one_node() {
         let found = same_mac().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-1 9a:58:45:be:44:ee"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1 9a:58:45:be:44:ee"));
         assert_eq!(
-            (found[0].severity, found[0].summary.as_str()),
+            (found[0].severity, found[0].summary.raw()),
             (Severity::Note, "2 endpoints: shop/web-0, shop/web-1")
         );
     }

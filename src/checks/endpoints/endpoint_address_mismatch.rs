@@ -123,7 +123,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::Phase;
+    use crate::model::{Foreign, Phase};
 
     fn list(texts: &[&str]) -> Box<[Addr]> {
         texts.iter().map(|t| addr(t)).collect()
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn both_addresses_are_told() {
         let found = differ().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/node--1-k8s-web--0-eth0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/node--1-k8s-web--0-eth0"));
         assert_eq!(found[0].summary, "the endpoint lists 10.65.0.1, the pod's status 10.65.0.9");
         assert_eq!(found[0].next[0], "kubectl -n shop exec web-0 -- ip addr");
     }
@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(of(&[], &["10.65.0.1"]), None);
         assert_eq!(of(&["10.65.0.1"], &[]), None);
         let both = of(&["10.65.0.1", "fd00::1"], &["10.65.0.2", "fd00::2"]);
-        assert_eq!(both.map(|s| s.matches("the endpoint lists").count()), Some(2));
+        assert_eq!(both.map(|s| s.raw().matches("the endpoint lists").count()), Some(2));
         let six = of(&["10.65.0.1", "fd00::1"], &["10.65.0.1", "fd00::2"]);
-        assert_eq!(six.as_deref(), Some("the endpoint lists fd00::1, the pod's status fd00::2"));
+        assert_eq!(six.as_ref().map(Foreign::raw), Some("the endpoint lists fd00::1, the pod's status fd00::2"));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
 
 /// The twins of its workload.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    causes.no_milder(finding, twin_endpoints::CHECK.code, finding.evidence.text("workload")?)
+    causes.no_milder(finding, twin_endpoints::CHECK.code, finding.evidence.text("workload")?.raw())
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -100,7 +100,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Name, Phase};
+    use crate::model::{Foreign, Name, Phase};
 
     /// web-0 moved to node-2 and holds another address there; nothing of node-1 was cleaned up.
     fn moved() -> Cluster {
@@ -118,10 +118,10 @@ mod tests {
     #[test]
     fn the_endpoint_of_the_old_node_is_told() {
         let found = moved().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/node--1-k8s-web--0-eth0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/node--1-k8s-web--0-eth0"));
         assert_eq!(found[0].summary, "pod shop/web-0 is on node-2, this endpoint on node-1");
         assert_eq!(found[0].evidence.get("workload"), Some(&"shop/web-0/eth0".into()));
-        assert_eq!((found[0].node.as_deref(), found[0].severity), (Some("node-1"), Severity::Error));
+        assert_eq!((found[0].node.as_ref().map(Foreign::raw), found[0].severity), (Some("node-1"), Severity::Error));
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
 
 /// Both by Kubernetes' name of the node.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_deref()?)
+    causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw())
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn whoever_made_it_and_wherever() {
         let found = lost().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/node--9-k8s-ring--0-eth0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/node--9-k8s-ring--0-eth0"));
         assert_eq!(found[0].summary, "no Calico Node node-9");
         let mut c = lost();
         c.endpoint_mut("ring-0").orchestrator = Orchestrator::Cni;
@@ -100,7 +100,7 @@ mod tests {
         c.remove_calico_node("node-2");
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 2);
-        assert!(found[0].advice.starts_with("Kubernetes knows the node"), "{}", found[0].advice);
+        assert!(found[0].advice.raw().starts_with("Kubernetes knows the node"), "{:?}", found[0].advice);
     }
 
     #[test]

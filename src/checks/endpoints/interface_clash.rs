@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn two_pods_of_one_node_clash() {
         let found = clash().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "node-1 cali0123"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1 cali0123"));
         assert_eq!(found[0].summary, "2 endpoints: shop/web-0, shop/web-1");
         assert_eq!(found[0].severity, Severity::Error);
     }
@@ -93,7 +93,7 @@ mod tests {
         let web_0 = c.name("web-0");
         c.endpoint_mut("web-1").pod = web_0;
         let found = c.find(&CHECK);
-        assert_eq!((found[0].severity, found[0].summary.as_str()), (Severity::Note, "2 endpoints of pod shop/web-0"));
+        assert_eq!((found[0].severity, found[0].summary.raw()), (Severity::Note, "2 endpoints of pod shop/web-0"));
         // A third one of another pod makes it a clash.
         let interface = c.name("cali0123");
         c.endpoint("shop", "web-9", "node-1", "0123", &[]).interface = interface;

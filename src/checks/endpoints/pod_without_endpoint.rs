@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
 /// The pod lost its allocation too: restarting it once is the cure of both.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     let lost = unallocated_address_in_use::CHECK.code;
-    causes.no_milder(finding, lost, causes.listing(lost, "restart", &finding.subject.id)?)
+    causes.no_milder(finding, lost, causes.listing(lost, "restart", finding.subject.id.raw())?)
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -114,7 +114,7 @@ mod tests {
     fn a_ready_pod_without_endpoint_is_told_with_what_is_absent() {
         let mut c = bare();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/web-0"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0"));
         assert_eq!(found[0].summary, "ready on node-1 with 10.65.0.1, no endpoint there");
         assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-0");
         let absent = Look::EndpointsOfPod(c.name("node-1"), c.name("shop"), c.name("web-0"));

@@ -152,7 +152,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.remove_pod("web-0");
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str(), found[0].severity), (1, WEB_0, Severity::Error));
+        assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, WEB_0, Severity::Error));
         assert_eq!(found[0].summary, "pod shop/web-0 does not exist");
         assert_eq!(found[0].evidence.get("workload"), Some(&"shop/web-0/eth0".into()));
         let release = format!("ipaudit release --handle {}", Cluster::handle_id("shop", "web-0"));
@@ -180,7 +180,7 @@ mod tests {
         c.endpoint_mut("web-0").addresses = [addr("10.65.0.66")].into();
         let found = c.find(&CHECK);
         assert_eq!(found[0].severity, Severity::Critical);
-        assert!(found[0].summary.contains("10.65.0.66 is handle k8s-pod-network."), "{}", found[0].summary);
+        assert!(found[0].summary.raw().contains("10.65.0.66 is handle k8s-pod-network."), "{:?}", found[0].summary);
         let now = c.snapshot.now;
         c.attribute_mut("10.65.0.66").released_at = Some(now);
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error, "cooling");

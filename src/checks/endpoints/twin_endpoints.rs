@@ -3,7 +3,7 @@
 use super::common::workload;
 use crate::checks::evidence::ask_who;
 use crate::checks::{Check, Docs, Judges, Shown, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, SubjectKind};
+use crate::model::{Code, Endpoint, Evidence, Finding, Foreign, Name, Needs, Orchestrator, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(503),
@@ -30,9 +30,9 @@ pub static CHECK: Check = Check {
 /// Each endpoint: `slave-57: adqsdxadc/slave--57-k8s-store--mysql--0-eth0 192.168.201.71`.
 fn shows(finding: &Finding) -> Shown {
     let line = |endpoint: &Evidence| {
-        let addresses = endpoint.texts("addresses").collect::<Vec<_>>().join(" ");
-        let line = format!("{}: {} {addresses}", endpoint.text("node")?, endpoint.text("endpoint")?);
-        Some(line.trim_end().to_owned())
+        let addresses = endpoint.texts("addresses").map(Foreign::raw).collect::<Vec<_>>().join(" ");
+        let line = format!("{}: {} {addresses}", endpoint.text("node")?.raw(), endpoint.text("endpoint")?.raw());
+        Some(line.trim_end().into())
     };
     let lines = finding.evidence.entries("endpoints").filter_map(line).collect();
     Shown { lines, ..Shown::default() }
@@ -126,8 +126,8 @@ mod tests {
         c.node("node-10", "192.168.0.10");
         c.endpoint("shop", "web-0", "node-10", "4567", &["10.65.0.71"]);
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "shop/web-0/eth0"));
-        assert!(found[0].summary.starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
+        assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
         assert_eq!(found[0].advice, "the pod is on node-1: remove the endpoints of the other nodes");
         assert_eq!(found[0].rests.len(), 9);
     }

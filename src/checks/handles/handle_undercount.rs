@@ -89,7 +89,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.handle_mut(&id()).counts = [].into();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.clone(), found[0].severity), (1, id(), Severity::Error));
+        assert_eq!((found.len(), found[0].subject.id.clone(), found[0].severity), (1, id().into(), Severity::Error));
         assert_eq!(found[0].summary, "counts 0 in 10.65.0.0/26, the block has 1");
         c.handle_mut(&id()).counts = [(cidr("10.99.0.0/26"), 4)].into();
         assert_eq!(c.find(&CHECK).len(), 1, "what it counts elsewhere does not help");

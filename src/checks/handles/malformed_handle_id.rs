@@ -104,6 +104,7 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
+    use crate::model::Foreign;
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -121,9 +122,9 @@ mod tests {
         c.handle_mut(&id()).odd_id = Some(odd.as_bytes().into());
         c.attribute_mut("10.65.0.1").odd_handle = Some(odd.as_str().into());
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), &found[0].subject.id), (1, &odd));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, odd.as_str()));
         assert_eq!(found[0].summary, "control bytes in the id, in its key and in a block");
-        assert_eq!(found[0].namespace.as_deref(), Some("shop"));
+        assert_eq!(found[0].namespace.as_ref().map(Foreign::raw), Some("shop"));
         assert_eq!(found[0].evidence.get("counts_as"), Some(&id().into()));
     }
 

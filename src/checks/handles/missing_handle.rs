@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Input, Owner};
+    use crate::model::{Attribute, Foreign, Input, Owner};
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -84,10 +84,13 @@ mod tests {
     #[test]
     fn a_handle_that_only_a_block_names() {
         let found = missing().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.clone(), found[0].severity), (1, id(), Severity::Error));
+        assert_eq!((found.len(), found[0].subject.id.clone(), found[0].severity), (1, id().into(), Severity::Error));
         assert_eq!(found[0].summary, "no such handle, named by 1 allocation of 10.65.0.0/26");
         assert_eq!(found[0].next[0], "ipaudit who 10.65.0.1");
-        assert_eq!((found[0].node.as_deref(), found[0].namespace.as_deref()), (Some("node-1"), Some("shop")));
+        assert_eq!(
+            (found[0].node.as_ref().map(Foreign::raw), found[0].namespace.as_ref().map(Foreign::raw)),
+            (Some("node-1"), Some("shop"))
+        );
     }
 
     #[test]

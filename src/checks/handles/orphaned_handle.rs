@@ -86,8 +86,8 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
-    use crate::model::Orchestrator;
     use crate::model::snapshot::Dark;
+    use crate::model::{Foreign, Orchestrator};
 
     const DEAD: &str = "k8s-pod-network.deaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddeaddead";
 
@@ -106,10 +106,13 @@ mod tests {
     #[test]
     fn a_handle_that_no_block_names() {
         let found = orphan().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, DEAD));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, DEAD));
         assert_eq!(found[0].summary, "no block has an address of it, though it counts in 10.65.0.0/26");
         assert_eq!(found[0].next, [format!("ipaudit release --handle {DEAD}")]);
-        assert_eq!((found[0].node.as_deref(), found[0].pool.as_deref()), (Some("node-1"), Some("default")));
+        assert_eq!(
+            (found[0].node.as_ref().map(Foreign::raw), found[0].pool.as_ref().map(Foreign::raw)),
+            (Some("node-1"), Some("default"))
+        );
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Fact};
+    use crate::model::{Attribute, Fact, Foreign};
 
     fn doubled() -> Cluster {
         let mut c = Cluster::healthy();
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn two_addresses_of_one_tunnel() {
         let found = doubled().find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "ipip-tunnel-addr-node-1"));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "ipip-tunnel-addr-node-1"));
         assert_eq!(found[0].summary, "has 2 addresses: 10.65.0.0, 10.65.0.60");
-        assert_eq!(found[0].node.as_deref(), Some("node-1"));
+        assert_eq!(found[0].node.as_ref().map(Foreign::raw), Some("node-1"));
         assert_eq!(found[0].evidence.get("in_use"), Some(&Fact::List(vec![Fact::from("10.65.0.0")])));
     }
 

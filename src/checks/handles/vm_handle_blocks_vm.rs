@@ -97,7 +97,7 @@ mod tests {
     fn a_family_that_no_block_holds_blocks_the_machine() {
         let mut c = cursed();
         let found = c.find(&CHECK);
-        assert_eq!((found.len(), found[0].subject.id.as_str()), (1, VM));
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, VM));
         assert_eq!(found[0].summary, "counts an IPv4 address that no block holds: the machine cannot start");
         assert_eq!(found[0].next, [format!("ipaudit who {VM}")], "it has an address still");
         c.free("fd00:65::9");

@@ -9,7 +9,7 @@ use crate::history::column::{root_text, stamp_bytes};
 use crate::history::query::findings::Gap;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Recorded, Unseen, Why};
 use crate::model::row::{Ending, FindingRow};
-use crate::model::{Addr, Cidr, Code, State, Term};
+use crate::model::{Addr, Cidr, Code, Foreign, State, Term};
 
 impl AuditWriter<'_> {
     pub(super) fn findings(&mut self) -> rusqlite::Result<Recorded> {
@@ -95,8 +95,8 @@ impl AuditWriter<'_> {
     }
 
     fn places(&mut self, told: &FindingRow) -> rusqlite::Result<(Option<i64>, Option<i64>, Option<i64>)> {
-        let (node, namespace) = (told.node.as_ref(), told.namespace.as_ref());
-        Ok((self.names.some(node)?, self.names.some(namespace)?, self.names.some(told.pool.as_ref())?))
+        let mut id = |name: &Option<Foreign>| self.names.some(name.as_ref().map(Foreign::raw));
+        Ok((id(&told.node)?, id(&told.namespace)?, id(&told.pool)?))
     }
 
     fn change(&mut self, change: ChangedRow, new: &NewWords) -> rusqlite::Result<()> {

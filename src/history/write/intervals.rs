@@ -115,7 +115,7 @@ impl AuditWriter<'_> {
         before: i64,
     ) -> rusqlite::Result<()> {
         let used_for = self.names.id(row.used_for.word())?;
-        let (node, namespace) = (self.names.some(row.node.as_ref())?, self.names.some(row.namespace.as_ref())?);
+        let (node, namespace) = (self.names.some(row.node.as_deref())?, self.names.some(row.namespace.as_deref())?);
         // The same tuple under other owner attributes is known for as long as before.
         let since = match continues {
             None => None,
@@ -196,8 +196,8 @@ impl AuditWriter<'_> {
         self.close("node_state", &record.nodes.closed, before)?;
         for row in &record.nodes.opened {
             let (calico, kubernetes) =
-                (self.names.some(row.calico.as_ref())?, self.names.some(row.kubernetes.as_ref())?);
-            let (boot, addresses) = (self.names.some(row.boot_id.as_ref())?, self.names.id(&row.addresses)?);
+                (self.names.some(row.calico.as_deref())?, self.names.some(row.kubernetes.as_deref())?);
+            let (boot, addresses) = (self.names.some(row.boot_id.as_deref())?, self.names.id(&row.addresses)?);
             let mut insert = self.tx.write(
                 "INSERT INTO node_state (pair, calico, kubernetes, ours, present, boot_id, ready, addresses, not_seen_before, \
                  first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",

@@ -35,7 +35,7 @@ impl<'a> NameTable<'a> {
     }
 
     /// The same for what may be absent.
-    pub(super) fn some(&mut self, text: Option<&String>) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn some(&mut self, text: Option<&str>) -> rusqlite::Result<Option<i64>> {
         text.map(|text| self.id(text)).transpose()
     }
 }

@@ -31,7 +31,7 @@ fn found(code: Code, older_than: u64, max: usize) -> Wish {
 }
 
 fn subjects(chosen: &Chosen) -> Vec<&str> {
-    chosen.findings.iter().map(|f| f.subject.id.as_str()).collect()
+    chosen.findings.iter().map(|f| f.subject.id.raw()).collect()
 }
 
 /// web-0 and web-2 are gone.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::render::escape::is_hidden;
+use crate::model::escape::is_hidden;
 
 /// Writes `value` in one line.
 ///

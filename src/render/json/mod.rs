@@ -15,7 +15,7 @@ use serde::ser::{SerializeMap, Serializer};
 use super::capacity::{NodeFill, PoolRow};
 use super::view::{AuditView, Counts, HistoryRow, InputRow, OutsideRow};
 use crate::checks::{self, Skipped};
-use crate::model::{Code, EtcdStatus, Finding, Life, Sharing, Time};
+use crate::model::{Code, EtcdStatus, Finding, Foreign, Life, Sharing, Time};
 pub use lines::{by_entry, compact, indented};
 
 /// The name and version of the document's shape.
@@ -116,7 +116,7 @@ struct PoolJson<'v> {
 struct SkippedJson<'v> {
     code: Code,
     name: &'static str,
-    reason: &'v str,
+    reason: &'v Foreign,
     incomplete: bool,
 }
 

@@ -19,7 +19,7 @@ fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -
     let ledger = Ledger::build(&snapshot, cluster.scope, None);
     let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
     let finding = outcome.findings.first_mut().unwrap();
-    finding.root = Some(Root { code: Code(501), id: "shop/x".to_owned() });
+    finding.root = Some(Root { code: Code(501), id: "shop/x".into() });
     finding.state = State::Unconfirmed;
     finding.life = Some(Life { first_seen: Time(0), last_seen: Time(1), audits_seen: 3, episode: 2 });
     finding.evidence.push("null", Fact::Null);
@@ -39,7 +39,7 @@ fn document(view: &AuditView<'_>) -> Value {
 }
 
 fn is_hidden_in_text(c: char) -> bool {
-    c != '\n' && crate::render::escape::is_hidden(c)
+    c != '\n' && crate::model::escape::is_hidden(c)
 }
 
 fn validator() -> jsonschema::Validator {

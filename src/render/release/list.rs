@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use crate::model::escape::escape;
 use crate::model::{SubjectKind, Time};
-use crate::render::escape::escape;
 
 /// One release or undo of the past.
 #[derive(Clone, Debug)]

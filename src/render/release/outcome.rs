@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use super::plan::{Show, things, transactions};
 use crate::exit::Conclusion;
+use crate::model::escape::escape;
 use crate::plan::outcome::{RunEnd, RunOutcome};
-use crate::render::escape::escape;
 
 impl Show<'_> {
     /// What became of it, in one line.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::words;
+use crate::model::escape::escape;
 use crate::model::keys::key_text;
 use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
 use crate::plan::refusal::Refusal;
 use crate::plan::transaction::{After, Change};
-use crate::render::escape::escape;
 
 /// Without `--all`: steps whose keys are shown in full; of the others one line each, then only their number.
 const IN_FULL: usize = 5;

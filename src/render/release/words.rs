@@ -191,7 +191,7 @@ fn fork(fork: &Fork) -> String {
     match fork {
         Fork::OtherCluster => "another etcd cluster than at the last audit".to_owned(),
         Fork::WentBack { now, then } => format!("etcd's revision is {now} and was {then} at the last audit"),
-        Fork::Found(summary) => format!("{code}: {summary}"),
+        Fork::Found(summary) => format!("{code}: {}", summary.shown()),
         Fork::AtLastAudit => {
             format!("{code} at the last audit, and none has looked since: run `ipaudit audit` once more")
         }

@@ -11,7 +11,7 @@ use serde::ser::{SerializeMap, Serializer};
 use super::{ClusterReport, IncompleteAudit, ReportView};
 use crate::checks;
 use crate::model::row::{Ending, Episode, PoolNumbers};
-use crate::model::{SubjectKind, Term, Time};
+use crate::model::{Foreign, SubjectKind, Term, Time};
 use crate::render::json::{TOOL, ToolJson, by_entry, compact};
 
 /// What the document says it is.
@@ -67,7 +67,7 @@ struct LeaksJson<'a> {
 #[derive(Serialize)]
 struct Hour<'a> {
     hour: Time,
-    node: Option<&'a str>,
+    node: Option<&'a Foreign>,
     count: u64,
 }
 
@@ -192,7 +192,7 @@ impl Serialize for SectionLine<'_> {
         #[derive(Serialize)]
         struct SubjectJson<'a> {
             kind: &'a Term<SubjectKind>,
-            id: &'a str,
+            id: &'a Foreign,
         }
         let Episode { finding, number, opened, last_seen, audits_seen, ended, ending, .. } = self.episode;
         let release = if let (Some(_), Ending::Released(id)) = (ended, ending) { *id } else { None };
@@ -230,7 +230,7 @@ mod tests {
         let mut out = Vec::new();
         write(view, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(!text.chars().any(|c| c != '\n' && crate::render::escape::is_hidden(c)), "{text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && crate::model::escape::is_hidden(c)), "{text:?}");
         serde_json::from_str(&text).unwrap()
     }
 

@@ -6,8 +6,8 @@ use std::io::{BufWriter, Result, Write};
 
 use super::{ClusterReport, ReportView, open_tally, sparkline};
 use crate::model::Time;
+use crate::model::escape::escape;
 use crate::model::row::{Ending, Episode};
-use crate::render::escape::escape;
 
 /// So many rows of one code in one table.
 const ROWS: usize = 20;
@@ -92,7 +92,7 @@ fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
         (None, _) => String::new(),
     };
     let finding = &line.finding;
-    let (subject, what) = (code(&finding.subject), text(&finding.summary));
+    let (subject, what) = (code(&finding.subject.shown()), text(&finding.summary.shown()));
     let (code, severity, since, audits) = (finding.code, finding.severity, line.opened.at, line.audits_seen);
     writeln!(out, "| {code} | {severity} | {subject} | {what} | {since} | {audits} | {ended} |")
 }
@@ -107,7 +107,7 @@ fn leaks(cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "| node | leaks | most in the hour from | reboot |\n|---|---|---|---|")?;
     for row in rows.iter().take(ROWS) {
         let reboot = row.reboot.map(|(r, n)| format!("{} to {}, may explain {n}", r.before.at, r.after.at));
-        let node = row.node.map(code).unwrap_or_default();
+        let node = row.node.map(|node| code(&node.shown())).unwrap_or_default();
         let (hour, number): (Time, u64) = row.peak;
         writeln!(out, "| {node} | {} | {hour} ({number}) | {} |", row.count, reboot.unwrap_or_default())?;
     }
@@ -203,7 +203,7 @@ mod tests {
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }
-        assert!(!text.chars().any(|c| c != '\n' && crate::render::escape::is_hidden(c)), "{text:?}");
+        assert!(!text.chars().any(|c| c != '\n' && crate::model::escape::is_hidden(c)), "{text:?}");
     }
 
     #[test]
@@ -218,8 +218,8 @@ mod tests {
     #[test]
     fn every_row_has_the_cells_of_its_table() {
         let mut view = report();
-        view.clusters[0].new[0].finding.subject = "a|b`c".to_owned();
-        view.clusters[0].new[0].finding.summary = "x|y".to_owned();
+        view.clusters[0].new[0].finding.subject = "a|b`c".into();
+        view.clusters[0].new[0].finding.summary = "x|y".into();
         let mut wanted = 0;
         let written = written(&view);
         for row in written.lines().filter(|row| row.starts_with('|')) {

@@ -107,7 +107,7 @@ impl ClusterReport {
 
     /// Code and subject of everything open: what names one of them as its root is explained by it.
     fn roots(&self) -> HashSet<(Code, &str)> {
-        self.open().map(|line| (line.finding.code, line.finding.subject.as_str())).collect()
+        self.open().map(|line| (line.finding.code, line.finding.subject.raw())).collect()
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.
@@ -116,7 +116,7 @@ impl ClusterReport {
         for lines in lists {
             lines.sort_by(|a, b| {
                 let (a, b) = (&a.finding, &b.finding);
-                (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| natural(&a.subject, &b.subject))
+                (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| natural(a.subject.raw(), b.subject.raw()))
             });
         }
     }
@@ -135,7 +135,7 @@ fn open_tally(cluster: &ClusterReport) -> String {
 /// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
 /// that a root is never milder.
 fn is_explained(line: &Episode, roots: &HashSet<(Code, &str)>) -> bool {
-    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, root.id.as_str())))
+    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, root.id.raw())))
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says

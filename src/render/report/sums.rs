@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::checks::natural;
-use crate::model::Time;
 use crate::model::row::{PoolNumbers, Reboot};
+use crate::model::{Foreign, Time};
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A leak counts after the grace of a quarter of an hour, and is seen by an audit some time later.
@@ -15,7 +15,7 @@ const AFTER_A_REBOOT: Duration = Duration::from_secs(2 * 3600);
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Leaks {
     /// When an audit first saw each, and where (Kubernetes' name of the node where known).
-    pub began: Vec<(Time, Option<String>)>,
+    pub began: Vec<(Time, Option<Foreign>)>,
     /// Those that the very first audit found: nobody knows when they began.
     pub found_at_first: u64,
     /// How long anybody looked within the window.
@@ -26,7 +26,7 @@ pub struct Leaks {
 #[derive(Clone, Debug)]
 pub struct NodeLeaks<'a> {
     /// `None`: nothing says where they are.
-    pub node: Option<&'a str>,
+    pub node: Option<&'a Foreign>,
     pub count: u64,
     /// The hour in which most of them began, and how many that were.
     pub peak: (Time, u64),
@@ -42,22 +42,22 @@ impl Leaks {
     }
 
     /// How many began in which hour on which node, by hour, then node.
-    pub fn by_hour(&self) -> Vec<(Time, Option<&str>, u64)> {
-        let mut counts: BTreeMap<(Time, Option<&str>), u64> = BTreeMap::new();
+    pub fn by_hour(&self) -> Vec<(Time, Option<&Foreign>, u64)> {
+        let mut counts: BTreeMap<(Time, Option<&Foreign>), u64> = BTreeMap::new();
         for (at, node) in &self.began {
-            *counts.entry((hour_of(*at), node.as_deref())).or_default() += 1;
+            *counts.entry((hour_of(*at), node.as_ref())).or_default() += 1;
         }
         counts.into_iter().map(|((hour, node), count)| (hour, node, count)).collect()
     }
 
     /// By node, most first.
     pub fn by_node<'a>(&'a self, reboots: &'a [Reboot]) -> Vec<NodeLeaks<'a>> {
-        let mut times: BTreeMap<Option<&str>, Vec<Time>> = BTreeMap::new();
+        let mut times: BTreeMap<Option<&Foreign>, Vec<Time>> = BTreeMap::new();
         for (at, node) in &self.began {
-            times.entry(node.as_deref()).or_default().push(*at);
+            times.entry(node.as_ref()).or_default().push(*at);
         }
-        let row = |(node, times): (Option<&'a str>, Vec<Time>)| {
-            let of_node = reboots.iter().filter(|r| Some(r.node.as_str()) == node);
+        let row = |(node, times): (Option<&'a Foreign>, Vec<Time>)| {
+            let of_node = reboots.iter().filter(|r| node.is_some_and(|node| *node == r.node));
             let explained = of_node.map(|r| (r, after(r, &times))).filter(|(_, count)| *count > 0);
             NodeLeaks {
                 node,
@@ -68,7 +68,8 @@ impl Leaks {
         };
         let mut rows: Vec<NodeLeaks<'_>> = times.into_iter().map(row).collect();
         rows.sort_by(|a, b| {
-            b.count.cmp(&a.count).then_with(|| natural(a.node.unwrap_or_default(), b.node.unwrap_or_default()))
+            let name = |row: &NodeLeaks<'a>| row.node.map_or("", Foreign::raw);
+            b.count.cmp(&a.count).then_with(|| natural(name(a), name(b)))
         });
         rows
     }
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn a_reboot_is_put_beside_the_burst_that_it_explains() {
         let minutes = |hour, n: u64| at(hour).plus(Duration::from_secs(n * 60));
-        let (one, two) = (Some("node-1".to_owned()), Some("node-2".to_owned()));
+        let (one, two) = (Some("node-1".into()), Some("node-2".into()));
         let mut began = vec![(at(0), one.clone()), (at(9), one.clone()), (at(5), two.clone()), (at(1), None)];
         began.extend((0..5).map(|n| (minutes(4, n), one.clone())));
         let leaks = Leaks { began, found_at_first: 3, watched: HOUR * 9 };
@@ -160,7 +161,7 @@ mod tests {
             [reboot("node-1", minutes(2, 30), at(3)), reboot("node-1", at(10), at(11)), reboot("node-2", at(5), at(6))];
         let rows = leaks.by_node(&reboots);
         assert_eq!(
-            rows.iter().map(|r| (r.node, r.count)).collect::<Vec<_>>(),
+            rows.iter().map(|r| (r.node.map(Foreign::raw), r.count)).collect::<Vec<_>>(),
             [(Some("node-1"), 7), (None, 1), (Some("node-2"), 1)]
         );
         assert_eq!(rows[0].peak, (hour_of(at(4)), 5));

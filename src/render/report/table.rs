@@ -9,7 +9,7 @@ use std::io::{BufWriter, Result, Write};
 use super::{ClusterReport, ReportView, is_explained, open_tally, trends};
 use crate::checks::{self, natural};
 use crate::model::row::{Ending, Episode, FindingRow};
-use crate::model::{Code, Severity, Time};
+use crate::model::{Code, Foreign, Severity, Time};
 use crate::render::age::{age, moment};
 use crate::render::table::counted;
 use crate::render::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, fitting, short_ids, style_of};
@@ -169,9 +169,9 @@ fn name(finding: &FindingRow) -> Text {
 
 fn finding(line: &Episode, view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
     let told = &line.finding;
-    let mut text = name(told).whole(BOLD, &told.subject).field(PLAIN, &short_ids(&told.summary));
-    if let Some(node) = told.node.as_ref().filter(|node| !told.summary.contains(node.as_str())) {
-        text = text.then(DIM, &format!("(on {node})"));
+    let mut text = name(told).whole(BOLD, &told.subject.shown()).field(PLAIN, &short_ids(&told.summary.shown()));
+    if let Some(node) = told.node.as_ref().filter(|node| !told.summary.raw().contains(node.raw())) {
+        text = text.then(DIM, &format!("(on {})", node.shown()));
     }
     paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, view)))
 }
@@ -215,25 +215,25 @@ fn group(lines: &[&Episode], view: &ReportView, paper: &mut Paper<'_>) -> Result
     if !ends.is_empty() {
         paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends))?;
     }
-    let ids = || lines.iter().take(FIRST).map(|l| l.finding.subject.as_str());
+    let ids = || lines.iter().take(FIRST).map(|l| l.finding.subject.shown());
     let number = fitting(ids(), paper.width, HANG, LINES).max(1);
-    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, id));
+    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));
     let text = text.whole(DIM, &format!("… {} more", lines.len() - number));
     paper.with_right(HANG, HANG, &text, &Text::new().whole(COMMAND, &see_all(first.code, view)))
 }
 
 /// ` on 4 nodes, 60 of them on slave-96`
 fn places(lines: &[&Episode]) -> String {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for node in lines.iter().filter_map(|l| l.finding.node.as_deref()) {
+    let mut counts: HashMap<&Foreign, usize> = HashMap::new();
+    for node in lines.iter().filter_map(|l| l.finding.node.as_ref()) {
         *counts.entry(node).or_default() += 1;
     }
-    let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| natural(b, a)));
+    let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| natural(b.raw(), a.raw())));
     match (counts.len(), most) {
-        (1, Some((node, number))) if *number == lines.len() => format!(" on {node}"),
+        (1, Some((node, number))) if *number == lines.len() => format!(" on {}", node.shown()),
         (nodes, Some((node, number))) if number * 2 > lines.len() => {
             let on = if nodes > 1 { format!(" on {nodes} nodes") } else { String::new() };
-            format!("{on}, {number} of them on {node}")
+            format!("{on}, {number} of them on {}", node.shown())
         }
         (nodes @ 2.., _) => format!(" on {nodes} nodes"),
         _ => String::new(),

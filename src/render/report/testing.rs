@@ -18,13 +18,13 @@ pub fn line(code: u16, severity: Severity, subject: &str) -> Episode {
     let finding = FindingRow {
         code: Code(code),
         kind: SubjectKind::Address.into(),
-        subject: subject.to_owned(),
+        subject: subject.into(),
         severity,
         state: State::Confirmed.into(),
-        summary: "pod shop/web-0 does not exist".to_owned(),
+        summary: "pod shop/web-0 does not exist".into(),
         root: None,
-        node: Some("node-1".to_owned()),
-        namespace: Some("shop".to_owned()),
+        node: Some("node-1".into()),
+        namespace: Some("shop".into()),
         pool: None,
     };
     Episode {
@@ -43,7 +43,7 @@ pub fn line(code: u16, severity: Severity, subject: &str) -> Episode {
 /// that was released.
 pub fn report() -> ReportView {
     let mut explained = line(102, Severity::Critical, "10.0.0.1");
-    explained.finding.root = Some(Root { code: Code(101), id: "10.0.0.1".to_owned() });
+    explained.finding.root = Some(Root { code: Code(101), id: "10.0.0.1".into() });
     let mut cluster = ClusterReport {
         guid: "6f1c2a9e0000".to_owned(),
         kubernetes_uids: vec!["uid-1".to_owned()],
@@ -60,7 +60,7 @@ pub fn report() -> ReportView {
             ..line(110, Severity::Error, "10.0.0.4")
         }],
         leaks: Leaks {
-            began: vec![(at(2), Some("node-1".to_owned())), (at(2), Some("node-1".to_owned()))],
+            began: vec![(at(2), Some("node-1".into())), (at(2), Some("node-1".into()))],
             found_at_first: 1,
             watched: Duration::from_secs(36_000),
         },

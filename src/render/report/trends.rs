@@ -3,7 +3,7 @@
 use std::io::Result;
 
 use super::{ClusterReport, Leaks, NodeLeaks, PoolTrend, ReportView, sparkline};
-use crate::model::{Severity, Time};
+use crate::model::{Foreign, Severity, Time};
 use crate::render::age::{age, moment};
 use crate::render::table::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 
@@ -44,7 +44,7 @@ pub fn leaks(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) 
 /// `slave-96  60  58 of them from 02:00 on; rebooted between 01:58 and 02:13, which explains 58`
 fn of_node(row: &NodeLeaks<'_>, view: &ReportView) -> Text {
     let when = |at: Time| moment(at, view.now);
-    let node = row.node.map_or(String::from("on no known node"), str::to_owned);
+    let node = row.node.map_or("on no known node".into(), Foreign::shown);
     let mut text = Text::new().whole(PLAIN, &node).field(PLAIN, &row.count.to_string());
     let (hour, number) = row.peak;
     if row.count > 1 && number > 1 {

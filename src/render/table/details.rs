@@ -4,7 +4,7 @@
 use super::line::HANG;
 use super::paper::{BOLD, PLAIN, Text};
 use crate::checks::{self, Shown};
-use crate::model::Finding;
+use crate::model::{Finding, Foreign};
 
 /// So many names are shown without `--all`.
 const NAMES: usize = 24;
@@ -18,9 +18,10 @@ fn shown(finding: &Finding) -> Shown {
 
 /// What belongs behind the summary: what the check says, and the node where nothing else names it.
 pub fn addition(finding: &Finding) -> String {
-    let Shown { behind: mut text, on_many_nodes, .. } = shown(finding);
-    if let Some(node) = finding.node.as_deref().filter(|node| !on_many_nodes && !names_node(finding, node)) {
-        text.push_str(&format!(" (on {node})"));
+    let Shown { behind, on_many_nodes, .. } = shown(finding);
+    let mut text = behind.shown().into_owned();
+    if let Some(node) = finding.node.as_ref().filter(|node| !on_many_nodes && !names_node(finding, node.raw())) {
+        text.push_str(&format!(" (on {})", node.shown()));
     }
     text
 }
@@ -28,7 +29,7 @@ pub fn addition(finding: &Finding) -> String {
 /// An endpoint's name has the node's hyphens doubled.
 fn names_node(finding: &Finding, node: &str) -> bool {
     let doubled = node.replace('-', "--");
-    let told = [&finding.summary, &finding.subject.id];
+    let told = [finding.summary.raw(), finding.subject.id.raw()];
     told.iter().any(|text| text.contains(node) || text.contains(&doubled))
 }
 
@@ -36,23 +37,23 @@ fn names_node(finding: &Finding, node: &str) -> bool {
 pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
     let mut lines = Vec::new();
     // The advice names the one to keep already, as a rule.
-    if let Some(keep) = finding.evidence.text("keep").filter(|keep| !finding.advice.contains(keep)) {
+    if let Some(keep) = finding.evidence.text("keep").filter(|keep| !finding.advice.raw().contains(keep.raw())) {
         lines.push(line("keep", std::iter::once(keep), all));
     }
-    let restart: Vec<&str> = finding.evidence.texts("restart").collect();
+    let restart: Vec<&Foreign> = finding.evidence.texts("restart").collect();
     if !restart.is_empty() {
         lines.push(line("restart", restart.into_iter(), all));
     }
-    lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own.as_str()), all)));
+    lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
     lines
 }
 
-fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f str>, all: bool) -> (usize, Text) {
+fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f Foreign>, all: bool) -> (usize, Text) {
     let number = names.len();
     let shown = if all || number <= NAMES { number } else { NAMES };
     let mut text = Text::new().field(BOLD, label);
-    for (i, name) in names.take(shown).enumerate() {
-        text = if i == 0 { text.column_whole(PLAIN, name, INDENT - HANG) } else { text.whole(PLAIN, name) };
+    for (i, name) in names.take(shown).map(Foreign::shown).enumerate() {
+        text = if i == 0 { text.column_whole(PLAIN, &name, INDENT - HANG) } else { text.whole(PLAIN, &name) };
     }
     if shown < number {
         text = text.field(PLAIN, &format!("… {} more", number - shown));

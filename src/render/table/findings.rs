@@ -51,15 +51,15 @@ fn one(
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
-    let mut title = name(finding).column_whole(BOLD, &finding.subject.id, column(paper));
-    title = title.field(PLAIN, &format!("{}{}", short_ids(&finding.summary), details::addition(finding)));
+    let mut title = name(finding).column_whole(BOLD, &finding.subject.id.shown(), column(paper));
+    title = title.field(PLAIN, &format!("{}{}", short_ids(&finding.summary.shown()), details::addition(finding)));
     if finding.state == State::Unconfirmed {
         title = title.then(DIM, "(unconfirmed)");
     }
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &since(view, finding)))?;
     let mut lines = Vec::new();
     if !finding.advice.is_empty() {
-        lines.push((HANG, Text::new().field(PLAIN, &short_ids(&finding.advice))));
+        lines.push((HANG, Text::new().field(PLAIN, &short_ids(&finding.advice.shown()))));
     }
     lines.extend(details::of(finding, options.all));
     if let Some(text) = explains(folds, &[at], options.all.then_some(finding)) {
@@ -72,7 +72,7 @@ fn one(
 fn with_commands(paper: &mut Paper<'_>, lines: Vec<(usize, Text)>, finding: &Finding, all: bool) -> Result<()> {
     let mut right = Text::new();
     if let Some(command) = finding.next.first().filter(|_| !all) {
-        right = right.whole(COMMAND, command);
+        right = right.whole(COMMAND, &command.shown());
         if finding.next.len() > 1 {
             right = right.whole(DIM, &format!("+{} more", finding.next.len() - 1));
         }
@@ -86,7 +86,7 @@ fn with_commands(paper: &mut Paper<'_>, lines: Vec<(usize, Text)>, finding: &Fin
         paper.with_right(HANG, HANG, &Text::new(), &right)?;
     }
     for command in finding.next.iter().filter(|_| all) {
-        paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, command))?;
+        paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &command.shown()))?;
     }
     Ok(())
 }

@@ -29,10 +29,10 @@ impl Folds {
             return folds;
         }
         let places: HashMap<(Code, &str), usize> =
-            findings.iter().enumerate().map(|(i, f)| ((f.code, f.subject.id.as_str()), i)).collect();
+            findings.iter().enumerate().map(|(i, f)| ((f.code, f.subject.id.raw()), i)).collect();
         let parent = |i: usize| {
             let root = findings[i].root.as_ref()?;
-            let at = *places.get(&(root.code, root.id.as_str()))?;
+            let at = *places.get(&(root.code, root.id.raw()))?;
             (at != i && findings[at].severity >= findings[i].severity).then_some(at)
         };
         for (i, finding) in findings.iter().enumerate() {
@@ -84,7 +84,7 @@ mod tests {
 
     fn finding(code: u16, severity: Severity, id: &str, root: Option<(u16, &str)>) -> Finding {
         let mut finding = Finding::new(Code(code), severity, Subject::new(SubjectKind::Address, id), "");
-        finding.root = root.map(|(code, id)| Root { code: Code(code), id: id.to_owned() });
+        finding.root = root.map(|(code, id)| Root { code: Code(code), id: id.into() });
         finding
     }
 

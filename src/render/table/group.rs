@@ -11,7 +11,7 @@ use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
 use crate::checks::natural;
-use crate::model::{Finding, State, Time};
+use crate::model::{Finding, Foreign, State, Time};
 use crate::render::age::{age, moment};
 use crate::render::narrow::Narrow;
 use crate::render::view::AuditView;
@@ -35,10 +35,10 @@ pub fn write(
     let facts = Facts::of(findings);
     let title = name(first).column(PLAIN, &facts.title(findings, view.audit.judged), column(paper));
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &facts.since(view)))?;
-    for line in [facts.by_node(), facts.reasons(), facts.same_summary.unwrap_or_default().to_owned()] {
+    for line in [facts.by_node(), facts.reasons(), alike(facts.same_summary)] {
         paper_line(paper, &line)?;
     }
-    paper_line(paper, facts.same_advice.unwrap_or_default())?;
+    paper_line(paper, &alike(facts.same_advice))?;
     if options.all {
         return every(view, folds, shown, findings, paper);
     }
@@ -53,11 +53,16 @@ fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {
     if line.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &short_ids(line))) }
 }
 
+/// What all of them say; empty where they differ.
+fn alike(same: Option<&Foreign>) -> String {
+    same.map_or_else(String::new, |text| text.shown().into_owned())
+}
+
 /// `10.65.3.7  10.65.3.9  … 61 more`.
 fn first_subjects(findings: &[&Finding], width: usize) -> Text {
-    let ids = || findings.iter().take(FIRST).map(|f| f.subject.id.as_str());
+    let ids = || findings.iter().take(FIRST).map(|f| f.subject.id.shown());
     let number = fitting(ids(), width, HANG, LINES).max(1);
-    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, id));
+    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));
     if number == findings.len() {
         return text;
     }
@@ -73,7 +78,8 @@ fn every(
     paper: &mut Paper<'_>,
 ) -> Result<()> {
     for (finding, at) in findings.iter().zip(shown) {
-        let mut text = Text::new().whole(PLAIN, &finding.subject.id).field(PLAIN, &short_ids(&finding.summary));
+        let mut text =
+            Text::new().whole(PLAIN, &finding.subject.id.shown()).field(PLAIN, &short_ids(&finding.summary.shown()));
         if finding.state == State::Unconfirmed {
             text = text.then(DIM, "(unconfirmed)");
         }
@@ -96,24 +102,24 @@ fn see_all(finding: &Finding, narrow: &Narrow) -> String {
 #[derive(Debug, Default)]
 struct Facts<'f> {
     /// Most findings first, then by name.
-    nodes: Vec<(&'f str, usize)>,
+    nodes: Vec<(&'f Foreign, usize)>,
     oldest: Option<Time>,
     first_seen: Option<Time>,
     new: usize,
     unconfirmed: usize,
-    reasons: Vec<(&'f str, usize)>,
+    reasons: Vec<(&'f Foreign, usize)>,
     total: usize,
     /// What all of them say alike.
-    same_summary: Option<&'f str>,
-    same_advice: Option<&'f str>,
+    same_summary: Option<&'f Foreign>,
+    same_advice: Option<&'f Foreign>,
 }
 
 impl<'f> Facts<'f> {
     fn of(findings: &[&'f Finding]) -> Facts<'f> {
         let mut facts = Facts { total: findings.len(), ..Facts::default() };
-        let (mut nodes, mut reasons): (HashMap<&str, usize>, HashMap<&str, usize>) = Default::default();
-        facts.same_summary = findings.first().map(|f| f.summary.as_str());
-        facts.same_advice = findings.first().map(|f| f.advice.as_str());
+        let (mut nodes, mut reasons): (HashMap<&Foreign, usize>, HashMap<&Foreign, usize>) = Default::default();
+        facts.same_summary = findings.first().map(|f| &f.summary);
+        facts.same_advice = findings.first().map(|f| &f.advice);
         for finding in findings {
             if let Some(node) = &finding.node {
                 *nodes.entry(node).or_default() += 1;
@@ -125,8 +131,8 @@ impl<'f> Facts<'f> {
             facts.first_seen = earlier(facts.first_seen, finding.life.map(|life| life.first_seen));
             facts.new += usize::from(finding.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1));
             facts.unconfirmed += usize::from(finding.state == State::Unconfirmed);
-            facts.same_summary = facts.same_summary.filter(|s| *s == finding.summary);
-            facts.same_advice = facts.same_advice.filter(|s| *s == finding.advice);
+            facts.same_summary = facts.same_summary.filter(|s| **s == finding.summary);
+            facts.same_advice = facts.same_advice.filter(|s| **s == finding.advice);
         }
         facts.nodes = sorted(nodes);
         facts.reasons = sorted(reasons);
@@ -140,14 +146,14 @@ impl<'f> Facts<'f> {
         match self.nodes.as_slice() {
             _ if !self.all_have_nodes() => {}
             [] => {}
-            [(node, _)] => text.push_str(&format!(" on {node}")),
+            [(node, _)] => text.push_str(&format!(" on {}", node.shown())),
             many => text.push_str(&format!(" on {} nodes", many.len())),
         }
         if let Some(oldest) = self.oldest {
             text.push_str(&format!(", oldest {}", age(now.since(oldest))));
         }
         if let Some((node, number)) = self.majority() {
-            text.push_str(&format!(", {number} of them on {node}"));
+            text.push_str(&format!(", {number} of them on {}", node.shown()));
         }
         if self.unconfirmed > 0 {
             text.push_str(&format!(", {} unconfirmed", self.unconfirmed));
@@ -156,7 +162,7 @@ impl<'f> Facts<'f> {
     }
 
     /// The node that has more than half of them, where there are several.
-    fn majority(&self) -> Option<(&'f str, usize)> {
+    fn majority(&self) -> Option<(&'f Foreign, usize)> {
         let (node, number) = *self.nodes.first()?;
         ((self.nodes.len() > 1 || !self.all_have_nodes()) && number * 2 > self.total).then_some((node, number))
     }
@@ -170,7 +176,8 @@ impl<'f> Facts<'f> {
         if self.nodes.len() < 2 || self.majority().is_some() || !self.all_have_nodes() {
             return String::new();
         }
-        let mut parts: Vec<String> = self.nodes.iter().take(NODES).map(|(n, number)| format!("{n} {number}")).collect();
+        let mut parts: Vec<String> =
+            self.nodes.iter().take(NODES).map(|(n, number)| format!("{} {number}", n.shown())).collect();
         match self.nodes.len().saturating_sub(NODES) {
             0 => {}
             1 => parts.push("1 more node".to_owned()),
@@ -186,7 +193,8 @@ impl<'f> Facts<'f> {
         }
         // A reason is a word with hyphens (`no-such-pod`) or a sentence.
         let plain = |reason: &str| if reason.contains(' ') { reason.to_owned() } else { reason.replace('-', " ") };
-        let named = self.reasons.iter().take(REASONS).map(|(reason, number)| format!("{number} {}", plain(reason)));
+        let named =
+            self.reasons.iter().take(REASONS).map(|(reason, number)| format!("{number} {}", plain(&reason.shown())));
         let mut parts: Vec<String> = named.collect();
         let rest: usize = self.reasons.iter().skip(REASONS).map(|(_, number)| number).sum();
         if rest > 0 {
@@ -214,8 +222,8 @@ fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
 }
 
 /// The most frequent first, then by name.
-fn sorted(counts: HashMap<&str, usize>) -> Vec<(&str, usize)> {
-    let mut list: Vec<(&str, usize)> = counts.into_iter().collect();
-    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| natural(a, b)));
+fn sorted(counts: HashMap<&Foreign, usize>) -> Vec<(&Foreign, usize)> {
+    let mut list: Vec<(&Foreign, usize)> = counts.into_iter().collect();
+    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| natural(a.raw(), b.raw())));
     list
 }

@@ -7,7 +7,7 @@ use super::folds::Folds;
 use super::line::tally;
 use super::options::Options;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
-use crate::model::{InputState, Severity};
+use crate::model::{Foreign, InputState, Severity};
 use crate::render::age::{moment, took};
 use crate::render::number::number;
 use crate::render::{AuditView, PoolRow};
@@ -61,7 +61,7 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
         Some(worst) => {
             let counts = tally(&folds.counts(&view.findings));
             let say = if worst.severity <= Severity::Warning { "Nothing urgent: " } else { "" };
-            let what = format!("{} {}", worst.subject.id, short_ids(&worst.summary));
+            let what = format!("{} {}", worst.subject.id.shown(), short_ids(&worst.summary.shown()));
             let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
             let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
             text.then(style_of(worst.severity), &worst.code.to_string()).then(PLAIN, &what)
@@ -79,7 +79,9 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
             Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
         }
         None => match without_datastore(view) {
-            Some(why) => Text::new().field(style_of(Severity::Error).bold(), "Nothing was read:").then(PLAIN, why),
+            Some(why) => {
+                Text::new().field(style_of(Severity::Error).bold(), "Nothing was read:").then(PLAIN, &why.shown())
+            }
             None => {
                 let checks = if view.checks_run == 1 { "check" } else { "checks" };
                 let text = format!("Nothing found by the {} {checks} that could run.", view.checks_run);
@@ -90,10 +92,10 @@ fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
 }
 
 /// Why nothing at all was read from the datastore, when nothing was.
-fn without_datastore<'v>(view: &'v AuditView<'_>) -> Option<&'v str> {
+fn without_datastore<'v>(view: &'v AuditView<'_>) -> Option<&'v Foreign> {
     let mut rows = view.inputs.iter().filter(|row| row.input.is_calicos());
-    let why = rows.next().map(|row| row.detail.as_str()).filter(|why| !why.is_empty())?;
-    rows.all(|row| row.detail == why).then_some(why)
+    let why = rows.next().map(|row| &row.detail).filter(|why| !why.is_empty())?;
+    rows.all(|row| row.detail == *why).then_some(why)
 }
 
 /// What makes the audit incomplete, shortly.

@@ -27,7 +27,7 @@ pub fn column(paper: &Paper<'_>) -> usize {
 /// `+3 findings explained by this one (IPA102 IPA130 IPA131)`; with `--all`, what explains this one.
 pub fn explains(folds: &Folds, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
     if let Some(root) = all.and_then(|finding| finding.root.as_ref()) {
-        return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id)));
+        return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id.shown())));
     }
     let (number, codes) = folds.under(shown);
     let codes: Vec<String> = codes.iter().map(Code::to_string).collect();

@@ -8,7 +8,7 @@ use std::io::{Result, Write};
 use anstyle::{AnsiColor, Style};
 
 use crate::model::Severity;
-use crate::render::escape::escape;
+use crate::model::escape::escape;
 
 pub const PLAIN: Style = Style::new();
 pub const BOLD: Style = Style::new().bold();
@@ -205,12 +205,12 @@ pub fn short_ids(sentence: &str) -> String {
 }
 
 /// How many of `items` fit on `lines` lines behind a hanging indent, with room for a closing `… 12345 more`.
-pub fn fitting<'i>(items: impl Iterator<Item = &'i str>, width: usize, hang: usize, lines: usize) -> usize {
+pub fn fitting(items: impl Iterator<Item = impl AsRef<str>>, width: usize, hang: usize, lines: usize) -> usize {
     const CLOSING: usize = 16;
     let room = width.saturating_sub(hang);
     let (mut line, mut at, mut taken) = (1, 0, 0);
     for item in items {
-        let item = escape(item).chars().count();
+        let item = escape(item.as_ref()).chars().count();
         let end = if at == 0 { item } else { at + 2 + item };
         let reserve = if line == lines { CLOSING } else { 0 };
         if at > 0 && end + reserve > room {

@@ -9,7 +9,7 @@ use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
-use crate::model::{Severity, Sharing};
+use crate::model::{Foreign, Severity, Sharing};
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
@@ -25,8 +25,8 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
             reason.write(paper)?;
         }
         for row in unread {
-            let why = if row.detail.is_empty() { row.state.word() } else { &row.detail };
-            paper.paragraph(0, HANG, &Text::new().field(BOLD, row.input.word()).field(PLAIN, why))?;
+            let why = if row.detail.is_empty() { row.state.word().into() } else { row.detail.shown() };
+            paper.paragraph(0, HANG, &Text::new().field(BOLD, row.input.word()).field(PLAIN, &why))?;
         }
     }
     if let Some(sentence) = outside(view) {
@@ -45,7 +45,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
 /// Whether a skipped check's reason names this input already, or the very cause that it was not read for.
 fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
     let told = |s: &&Skipped| {
-        s.reason.split_once(": ").is_some_and(|(input, why)| input == row.input.word() || why == row.detail)
+        s.reason.raw().split_once(": ").is_some_and(|(input, why)| input == row.input.word() || row.detail == why)
     };
     skipped.iter().any(told)
 }
@@ -53,12 +53,12 @@ fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
 /// The causes for which several inputs were not read, as when etcd lets us in nowhere: told once, not input by input.
 fn shared<'v>(view: &'v AuditView<'_>) -> HashSet<&'v str> {
     let mut seen = HashSet::new();
-    view.unread().map(|row| row.detail.as_str()).filter(|why| !why.is_empty() && !seen.insert(*why)).collect()
+    view.unread().map(|row| row.detail.raw()).filter(|why| !why.is_empty() && !seen.insert(*why)).collect()
 }
 
 /// The checks that one reason has kept from running.
 struct SkipReason<'v> {
-    why: &'v str,
+    why: Foreign,
     incomplete: bool,
     checks: Vec<&'v Skipped>,
 }
@@ -68,15 +68,15 @@ fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<SkipRea
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut reasons: Vec<SkipReason<'v>> = Vec::new();
     for &check in skipped {
-        let why = match check.reason.split_once(": ") {
+        let why = match check.reason.raw().split_once(": ") {
             Some((_, why)) if shared.contains(why) => why,
-            _ => check.reason.as_str(),
+            _ => check.reason.raw(),
         };
         let place = *places.entry(why).or_insert(reasons.len());
         match reasons.get_mut(place) {
             Some(reason) => reason.checks.push(check),
             None => {
-                reasons.push(SkipReason { why, incomplete: check.incomplete, checks: vec![check] });
+                reasons.push(SkipReason { why: why.into(), incomplete: check.incomplete, checks: vec![check] });
             }
         }
     }
@@ -90,9 +90,9 @@ impl SkipReason<'_> {
         let plain = if self.incomplete { PLAIN } else { DIM };
         if let [only] = self.checks.as_slice() {
             let text = Text::new().field(style, &only.code.to_string()).then(plain, name_of(only.code));
-            return paper.paragraph(0, HANG, &text.field(plain, self.why));
+            return paper.paragraph(0, HANG, &text.field(plain, &self.why.shown()));
         }
-        let text = Text::new().field(style, &format!("{} checks", self.checks.len())).field(plain, self.why);
+        let text = Text::new().field(style, &format!("{} checks", self.checks.len())).field(plain, &self.why.shown());
         paper.paragraph(0, HANG, &text)?;
         let codes: Vec<String> = self.checks.iter().map(|s| s.code.to_string()).collect();
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, &codes.join(" ")))

@@ -7,11 +7,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
+use crate::model::escape::is_hidden;
 use crate::model::{
-    Code, Evidence, Finding, Input, InputState, Life, Root, Severity, Sharing, State, Subject, SubjectKind, Time,
+    Code, Evidence, Finding, Foreign, Input, InputState, Life, Root, Severity, Sharing, State, Subject, SubjectKind,
+    Time,
 };
 use crate::render::capacity::PoolRow;
-use crate::render::escape::is_hidden;
 use crate::render::narrow::Narrow;
 use crate::render::view::{AuditHead, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow};
 
@@ -45,7 +46,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         },
         etcd: None,
         inputs: Input::ALL
-            .map(|input| InputRow { input, state: InputState::Complete, detail: String::new(), undecodable: 0 })
+            .map(|input| InputRow { input, state: InputState::Complete, detail: Foreign::default(), undecodable: 0 })
             .into(),
         counts: Counts {
             blocks: Some(2310),
@@ -97,7 +98,7 @@ fn leak(number: u32, node: &str, days: u64) -> Finding {
         Subject::new(SubjectKind::Address, address.to_string()),
         "pod shop/web does not exist",
     );
-    finding.node = Some(node.to_owned());
+    finding.node = Some(node.into());
     finding.since = Some(ago(days * DAY));
     finding.life = Some(Life { first_seen: ago(900), last_seen: ago(0), audits_seen: 2, episode: 1 });
     finding
@@ -110,8 +111,8 @@ fn duplicate() -> Finding {
         Subject::new(SubjectKind::Address, "192.168.91.33"),
         "10 pods on slave-140",
     );
-    finding.advice = "IPAM gave it to adqsdxadc/store-mysql-0: keep that one, restart the other 9".to_owned();
-    finding.next = vec!["ipaudit who 192.168.91.33".to_owned()];
+    finding.advice = "IPAM gave it to adqsdxadc/store-mysql-0: keep that one, restart the other 9".into();
+    finding.next = vec!["ipaudit who 192.168.91.33".into()];
     finding.life = Some(Life { first_seen: ago(911), last_seen: ago(0), audits_seen: 2, episode: 1 });
     finding
 }
@@ -119,7 +120,7 @@ fn duplicate() -> Finding {
 fn folded(code: u16, severity: Severity) -> Finding {
     let mut finding =
         Finding::new(Code(code), severity, Subject::new(SubjectKind::Address, "192.168.91.33"), "of the same address");
-    finding.root = Some(Root { code: Code(101), id: "192.168.91.33".to_owned() });
+    finding.root = Some(Root { code: Code(101), id: "192.168.91.33".into() });
     finding
 }
 
@@ -130,9 +131,9 @@ fn the_example_of_the_product() {
     findings.extend([folded(130, Severity::Error), folded(131, Severity::Warning)]);
     let reason = "services: services is forbidden for system:serviceaccount:ipaudit:ipaudit";
     let skipped = [
-        Skipped { code: Code(112), reason: reason.to_owned(), incomplete: true },
-        Skipped { code: Code(403), reason: "no earlier audit".to_owned(), incomplete: false },
-        Skipped { code: Code(406), reason: "no earlier audit".to_owned(), incomplete: false },
+        Skipped { code: Code(112), reason: reason.into(), incomplete: true },
+        Skipped { code: Code(403), reason: "no earlier audit".into(), incomplete: false },
+        Skipped { code: Code(406), reason: "no earlier audit".into(), incomplete: false },
     ];
     let mut view = view(&findings, &skipped);
     view.history = Some(HistoryRow { new: 3, ongoing: 66, came_back: 0, resolved: 1 });
@@ -183,7 +184,7 @@ fn clean_is_said_at_once() {
 fn silence_of_an_incomplete_audit_proves_nothing() {
     let skipped = [110, 120].map(|code| Skipped {
         code: Code(code),
-        reason: "pods: connection refused".to_owned(),
+        reason: "pods: connection refused".into(),
         incomplete: true,
     });
     let mut view = view(&[], &skipped);
@@ -193,7 +194,7 @@ fn silence_of_an_incomplete_audit_proves_nothing() {
     view.counts.pods = None;
     for (input, detail) in [(Input::Pods, "connection refused"), (Input::Namespaces, "forbidden")] {
         let row = view.inputs.iter_mut().find(|row| row.input == input).unwrap();
-        (row.state, row.detail) = (InputState::Unreachable, detail.to_owned());
+        (row.state, row.detail) = (InputState::Unreachable, detail.into());
     }
     let text = told(&view, Options::default());
     let verdict = "\nNothing found by the 22 checks that could run.\nINCOMPLETE: 2 checks could not run, so silence";
@@ -280,9 +281,9 @@ fn many_pools_show_the_fullest() {
 fn a_hundred_thousand_findings_are_a_few_lines_and_take_a_moment() {
     let mut findings: Vec<Finding> = (0..100_000).map(|i| leak(i, "node-1", 1)).collect();
     for (finding, i) in findings.iter_mut().zip(0u64..) {
-        finding.node = Some(format!("node-{}", i % 5_000));
+        finding.node = Some(format!("node-{}", i % 5_000).into());
         if i % 2 == 0 {
-            finding.root = Some(Root { code: Code(110), id: "10.65.3.8".to_owned() });
+            finding.root = Some(Root { code: Code(110), id: "10.65.3.8".into() });
         }
     }
     let started = std::time::Instant::now();
@@ -303,9 +304,9 @@ fn foreign(name: &str, number: usize) -> Vec<Finding> {
                 Subject::new(SubjectKind::Handle, format!("{name}{i}")),
                 name,
             );
-            finding.advice = format!("look at {name}");
-            finding.next = vec![format!("ipaudit who {name}"), name.to_owned()];
-            finding.node = Some(name.to_owned());
+            finding.advice = format!("look at {name}").into();
+            finding.next = vec![format!("ipaudit who {name}").into(), name.into()];
+            finding.node = Some(name.into());
             let endpoint = Evidence::new().with("node", name).with("endpoint", name).with("addresses", vec![name]);
             finding.evidence = Evidence::new()
                 .with("keep", name)
@@ -322,15 +323,21 @@ proptest! {
     fn no_name_reaches_the_terminal_raw(name in "\\PC*|.*|[\u{0}-\u{9f}\u{200b}-\u{206f}]{0,20}", number in 1usize..12) {
         let mut findings = foreign(&name, number);
         findings.sort_by_key(|f| f.code);
-        let skipped = [Skipped { code: Code(110), reason: format!("pods: {name}"), incomplete: true }];
+        let skipped = [Skipped { code: Code(110), reason: format!("pods: {name}").into(), incomplete: true }];
         let mut view = view(&findings, &skipped);
         view.cluster.name = name.clone();
         view.cluster.calico_version = name.clone();
         view.pools[0].cidr = name.clone();
         view.narrow.node = Some(name.clone());
         for input in &mut view.inputs {
-            (input.state, input.detail) = (InputState::Partial, name.clone());
+            (input.state, input.detail) = (InputState::Partial, name.as_str().into());
         }
+        let mut out = Vec::new();
+        crate::render::json::write_lines(&view, &mut out).unwrap();
+        let lines = String::from_utf8(out).unwrap();
+        prop_assert!(!lines.chars().any(|c| is_hidden(c) && c != '\n'), "{lines:?}");
+        let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        prop_assert_eq!(first["advice"].as_str(), Some(findings[0].advice.raw()));
         for (all, quiet) in [(false, false), (true, false), (false, true)] {
             let text = told(&view, Options { all, quiet, ..Options::default() });
             let raw = text.chars().find(|c| is_hidden(*c) && *c != '\n');

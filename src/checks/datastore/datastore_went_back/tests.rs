@@ -34,7 +34,7 @@ fn an_older_revision_or_another_cluster() {
     let mut c = known();
     c.snapshot.etcd.revision = 999;
     let found = c.find(&CHECK);
-    assert_eq!((found.len(), found[0].subject.id.as_str()), (1, "guid-1"));
+    assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
     assert_eq!(found[0].summary, "etcd is at revision 999, the last complete audit saw 1000");
     let mut c = known();
     c.snapshot.etcd.cluster_id = 8;
@@ -167,7 +167,7 @@ fn went_on() -> Cluster {
 fn summary(c: &mut Cluster) -> String {
     let found = c.find(&CHECK);
     assert_eq!(found.len(), 1);
-    found[0].summary.clone()
+    found[0].summary.raw().to_owned()
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn rule_2_of_names_and_forks() {
                  last audit)",
             ),
             (
-                forked(Fork::Found(own("it went back"))),
+                forked(Fork::Found("it went back".into())),
                 "the datastore was restored or replaced since it was observed (IPA903: it went back)",
             ),
             (

@@ -38,7 +38,7 @@ fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
     }
     assert!(!text.contains("IPA102"), "{text}");
     assert!(told(&report(), true).contains("IPA102"));
-    assert!(!text.chars().any(|c| c != '\n' && crate::render::escape::is_hidden(c)), "{text:?}");
+    assert!(!text.chars().any(|c| c != '\n' && crate::model::escape::is_hidden(c)), "{text:?}");
 }
 
 /// What was narrowed to a consequence shows it: its root is not there to stand for it.
@@ -57,7 +57,7 @@ fn many_of_a_code_are_one_paragraph_and_hide_nothing_else() {
     let many = (0..63_000u32).map(|i| {
         let node = if i % 3 == 0 { "node-2" } else { "node-1" };
         let mut one = line(110, Severity::Error, &format!("10.1.{}.{}", i / 256, i % 256));
-        one.finding.node = Some(node.to_owned());
+        one.finding.node = Some(node.into());
         one
     });
     cluster.new = many.collect();
