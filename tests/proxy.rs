@@ -228,7 +228,7 @@ impl Place {
     }
 
     async fn open(&self, kubeconfig: PathBuf, variables: &[(&str, &str)]) -> Result<KubeApi, Error> {
-        let env = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let env = |name: &str| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into());
         let around = Surroundings { proxies: ProxyVariables::read(&env), ..Surroundings::default() };
         let settings = KubeSettings { kubeconfig: Some(kubeconfig), timeout: self.timeout, ..KubeSettings::default() };
         let client = connect(&settings, &around).await?.unwrap();

@@ -56,7 +56,7 @@ impl Surroundings {
             kubeconfig: std::env::var_os("KUBECONFIG"),
             in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists(),
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
-            proxies: ProxyVariables::read(&|name| std::env::var(name).ok()),
+            proxies: ProxyVariables::read(&|name| std::env::var_os(name)),
         }
     }
 }

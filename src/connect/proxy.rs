@@ -5,6 +5,7 @@
 //! proxy gets to know the server's host and port, and its own user and password; everything else goes through it as
 //! through a wire. User and password are secrets: what is shown of a proxy has neither.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -35,8 +36,11 @@ pub struct ProxyVariables {
 
 impl ProxyVariables {
     /// Reads `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, and `ALL_PROXY` for want of the first two.
-    pub fn read(env: &dyn Fn(&str) -> Option<String>) -> ProxyVariables {
-        let value = |name: &'static str| Some((name, env(name).filter(|value| !value.is_empty())?));
+    ///
+    /// What is no UTF-8 is kept with a mark in it, since a variable that is set is not absent: of a proxy it is refused.
+    pub fn read(env: &dyn Fn(&str) -> Option<OsString>) -> ProxyVariables {
+        let text = |name: &str| env(name).map(|value| value.to_string_lossy().into_owned());
+        let value = |name: &'static str| Some((name, text(name).filter(|value| !value.is_empty())?));
         let first = |upper, lower| value(upper).or_else(|| value(lower));
         let url = |upper, lower| first(upper, lower).map(|(name, url)| (name, Secret::new(url)));
         let all = url("ALL_PROXY", "all_proxy");
@@ -123,6 +127,9 @@ impl Proxy {
                 "expected http://HOST:PORT (or https, socks5), USER:PASSWORD@ before the host, escaped as in URLs";
             Error::configuration("use a proxy").at(named_by).cause(cause.to_owned()).hint(hint)
         };
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(refused("it is no UTF-8"));
+        }
         let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
         let (scheme, port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => ("http", 80),
@@ -216,7 +223,7 @@ mod tests {
     use crate::error::chain;
 
     fn variables(given: &[(&str, &str)]) -> ProxyVariables {
-        ProxyVariables::read(&|name| given.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()))
+        ProxyVariables::read(&|name| given.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into()))
     }
 
     fn shown(given: &[(&str, &str)], server: &str) -> String {
@@ -279,6 +286,23 @@ mod tests {
                 [("HTTPS_PROXY", "http://proxy:3128"), ("HTTP_PROXY", "http://proxy:3128"), ("NO_PROXY", no_proxy)];
             assert_eq!(shown(&given, server) != "none", through, "{no_proxy:?} {server}");
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_no_utf8_is_not_passed_over() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let bytes = |bytes: &[u8]| Some(OsString::from_vec(bytes.to_vec()));
+        let given = ProxyVariables::read(&|name| match name {
+            "HTTPS_PROXY" => bytes(b"http://me:hunter2\xff@proxy"),
+            "HTTP_PROXY" => bytes(b"http://proxy"),
+            "NO_PROXY" => bytes(b"caf\xe9,10.0.0.0/8"),
+            _ => None,
+        });
+        let error = given.proxy_for(&Uri::from_static("https://api")).unwrap_err();
+        let told = format!("{} {error:?}", chain(&error));
+        assert!(told.contains("HTTPS_PROXY") && !told.contains("hunter2"), "{told}");
+        assert!(given.proxy_for(&Uri::from_static("http://10.1.2.3")).unwrap().is_none());
     }
 
     #[test]
