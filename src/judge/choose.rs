@@ -105,6 +105,11 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
     let about = |f: &Finding| subjects.contains(crate::model::handle::sanitised(f.subject.id.raw()));
     chosen.findings = findings.into_iter().filter(about).collect();
     chosen.wanted = wanted.into_iter().collect();
+    // Ids are numbered as they were read, and no two runs read alike: a plan must not differ for that.
+    chosen.wanted.sort_by_cached_key(|wanted| match wanted {
+        Quarry::Handle(id) => (false, id.text(&world.snapshot.names)),
+        Quarry::Address(_) => (true, String::new()),
+    });
     chosen
 }
 
@@ -134,7 +139,7 @@ fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, find
         }
         about.push((wanted, finding));
     }
-    let first = recurring.first().map(|id: &HandleId| id.text(&world.snapshot.names));
+    let first = recurring.iter().map(|id: &HandleId| id.text(&world.snapshot.names)).min();
     chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first)));
     // Rule 10.
     let now = chosen.wanted.len().min(max);

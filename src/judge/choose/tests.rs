@@ -80,6 +80,18 @@ fn an_address_by_name_brings_what_is_found_of_its_handle() {
     assert_eq!(subjects(&chosen), ["10.65.0.1", "10.65.0.9"]);
 }
 
+/// In which order etcd's ranges arrive is chance.
+#[test]
+fn handles_are_judged_by_their_ids_in_whatever_order_they_were_read() {
+    let ids = [1, 5, 9].map(container);
+    let mut c = leaked();
+    for id in [&ids[2], &ids[0], &ids[1]] {
+        HandleId::intern(&mut c.snapshot.names, id).unwrap();
+    }
+    let (wanted, _) = chosen(&mut c, &named(&[&ids[1], &ids[2], &ids[0]], &["10.65.0.9", "10.65.0.1"]));
+    assert_eq!(wanted, [ids[0].as_str(), &ids[1], &ids[2], "10.65.0.1", "10.65.0.9"]);
+}
+
 #[test]
 fn what_does_not_exist_is_told_and_the_rest_goes_on() {
     let id = Cluster::handle_id("shop", "web-2");
