@@ -19,19 +19,20 @@ if [[ ! -t 1 || -n ${NO_COLOR:-} ]]; then step() { printf '\n== %s\n\n' "$*"; };
 # Shows a command as one would type it, runs it, and keeps its exit code.
 status=0
 try() {
-    printf '$ %s\n' "${*/#target\/debug\/ipaudit/ipaudit}"
+    printf '$ %s\n' "${*/#"$ipaudit"/ipaudit}"
     status=0
     "$@" || status=$?
 }
 
 step "Building"
 cargo build --locked --quiet --bin ipaudit --example load
-ipaudit=target/debug/ipaudit
+target=${CARGO_TARGET_DIR:-target}
+ipaudit=$target/debug/ipaudit
 export IPAUDIT_DB=$folder/history.db
 
 step "1. A throw-away etcd with what Calico had in it that day"
 start_etcd
-target/debug/examples/load "$endpoint" "$incident/etcd.jsonl.gz"
+"$target/debug/examples/load" "$endpoint" "$incident/etcd.jsonl.gz"
 kill -0 "$etcd_pid" 2>/dev/null || fail "etcd has gone: $(tail -n 3 "$folder/etcd.log")"
 
 step "2. The audit: Calico's records in etcd against the pods that kubectl listed, suspects looked at twice"

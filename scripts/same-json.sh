@@ -19,7 +19,7 @@ me=same-json
 . scripts/throwaway-etcd.sh
 
 cargo build --locked --quiet --example load
-load=target/debug/examples/load
+load=${CARGO_TARGET_DIR:-target}/debug/examples/load
 
 # What differs between any two runs; the rest is compared letter for letter.
 same='walk(if type == "object" then with_entries(select(.key |
