@@ -120,7 +120,7 @@ mod tests {
     }
 
     fn says(before: Option<StoredKey>, after: After, now: Option<StoredKey>) -> KeySays {
-        let change = Change { key: b"/k".to_vec(), before, after, why: String::new() };
+        let change = Change { key: b"/k".to_vec(), before, after, why: String::new().into() };
         word(&change, &[(b"/k".to_vec(), now)].into())
     }
 

@@ -156,7 +156,7 @@ impl<'w> Case<'w> {
         // One at a time: the word is for the address that was named, not for the others of its handle.
         let word = OperatorWord { knows: self.word.knows && extent == Extent::One, ..self.word.clone() };
         let mut refused = rules::refusals(&addresses, &word, snapshot.now, snapshot.kube_controllers.grace());
-        let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.as_str()).collect();
+        let failing: BTreeSet<&str> = refused.iter().map(|r| r.subject.raw()).collect();
         let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
         let mut of_handle: Vec<Objection> =
             id.and_then(|id| self.shadow(id)).map(Objection::Shadowed).into_iter().collect();
@@ -166,7 +166,7 @@ impl<'w> Case<'w> {
         refused.extend(of_handle.into_iter().map(|objection| Refusal::new(subject, objection)));
         if !refused.is_empty() {
             for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
-                refusal.of_handle = Some(subject.to_owned());
+                refusal.of_handle = Some(subject.into());
             }
             return Judged::Refused(refused);
         }

@@ -99,6 +99,6 @@ impl Scene {
     pub fn refused(&mut self, wanted: &[&str]) -> Vec<(String, Objection)> {
         let (plan, candidates) = self.judge(wanted);
         assert_eq!(candidates, [], "it passes");
-        plan.refusals.into_iter().map(|r| (r.subject, r.objection)).collect()
+        plan.refusals.into_iter().map(|r| (r.subject.raw().to_owned(), r.objection)).collect()
     }
 }

@@ -11,7 +11,7 @@ use super::refusal::{Note, Refusal};
 use super::release::ReleaseTarget;
 use super::transaction::{Fresh, Transaction};
 use super::undo::Undoing;
-use crate::model::Time;
+use crate::model::{Foreign, Time};
 
 /// What one step does.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -23,11 +23,11 @@ pub enum Work {
 
 impl Work {
     /// What it is called in messages and in the history.
-    pub fn subject(&self) -> String {
+    pub fn subject(&self) -> Foreign {
         match self {
-            Work::Release(target) => target.subject(),
-            Work::Orphans(batch) => orphans::subject(batch),
-            Work::Undo(undoing) => undoing.subject.clone(),
+            Work::Release(target) => target.subject().into(),
+            Work::Orphans(batch) => orphans::subject(batch).into(),
+            Work::Undo(undoing) => undoing.subject.as_str().into(),
         }
     }
 

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 
 use super::json::{elements, members};
 use super::transaction::{After, Change};
+use crate::model::Foreign;
 
 /// One changed part.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiffLine {
     /// `allocations[3]`, `block.10.65.0.0/26`; empty for the whole value.
-    pub path: String,
+    pub path: Foreign,
     /// As it is written; `None`: it was not there.
-    pub before: Option<String>,
+    pub before: Option<Foreign>,
     /// As it is written; `None`: it is gone.
-    pub after: Option<String>,
+    pub after: Option<Foreign>,
 }
 
 /// The parts of a key's value that change, in the order of the value.
@@ -47,20 +48,20 @@ pub fn compact(lines: Vec<DiffLine>) -> Vec<DiffLine> {
 
 /// The list that an entry is of, and by how much it changes.
 fn step(line: &DiffLine) -> Option<(&str, i64)> {
-    let (list, _) = line.path.strip_suffix(']')?.rsplit_once('[')?;
-    let number = |text: &Option<String>| text.as_deref()?.parse::<i64>().ok();
+    let (list, _) = line.path.raw().strip_suffix(']')?.rsplit_once('[')?;
+    let number = |text: &Option<Foreign>| text.as_ref()?.raw().parse::<i64>().ok();
     Some((list, number(&line.after)?.checked_sub(number(&line.before)?)?))
 }
 
 fn close(run: &mut Vec<DiffLine>, out: &mut Vec<DiffLine>) {
     let index =
-        |line: &DiffLine| line.path.strip_suffix(']').and_then(|p| p.rsplit_once('[')).map(|(_, i)| i.to_owned());
+        |line: &DiffLine| line.path.raw().strip_suffix(']').and_then(|p| p.rsplit_once('[')).map(|(_, i)| i.to_owned());
     let ends = run.first().and_then(|first| Some((step(first)?, index(first)?, index(run.last()?)?)));
     match ends.filter(|_| run.len() > 2) {
         Some(((list, by), first, last)) => {
-            let before = Some(format!("{} numbers", run.len()));
-            let after = Some(format!("each {} {}", by.abs(), if by < 0 { "lower" } else { "higher" }));
-            out.push(DiffLine { path: format!("{list}[{first}..{last}]"), before, after });
+            let before = Some(format!("{} numbers", run.len()).into());
+            let after = Some(format!("each {} {}", by.abs(), if by < 0 { "lower" } else { "higher" }).into());
+            out.push(DiffLine { path: format!("{list}[{first}..{last}]").into(), before, after });
             run.clear();
         }
         None => out.append(run),
@@ -79,7 +80,7 @@ fn list(text: &str) -> Option<Vec<&str>> {
 
 fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut Vec<DiffLine>) {
     let (Some(a), Some(b)) = (before, after) else {
-        lines.push(DiffLine { path, before: before.map(str::to_owned), after: after.map(str::to_owned) });
+        lines.push(DiffLine { path: path.into(), before: before.map(Foreign::from), after: after.map(Foreign::from) });
         return;
     };
     if a == b {
@@ -100,7 +101,7 @@ fn compare(path: String, before: Option<&str>, after: Option<&str>, lines: &mut 
             pairs.for_each(|(i, (a, b))| compare(format!("{path}[{i}]"), Some(*a), Some(*b), lines));
         }
         (Some(a), Some(b)) => lists(&path, &a, &b, lines),
-        _ => lines.push(DiffLine { path, before: Some(a.to_owned()), after: Some(b.to_owned()) }),
+        _ => lines.push(DiffLine { path: path.into(), before: Some(a.into()), after: Some(b.into()) }),
     }
 }
 
@@ -111,10 +112,10 @@ fn lists(path: &str, a: &[&str], b: &[&str], lines: &mut Vec<DiffLine>) {
     let tail = a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count();
     let at = |i: usize| format!("{path}[{}]", head + i);
     for (i, text) in a.iter().take(a.len() - tail).enumerate() {
-        lines.push(DiffLine { path: at(i), before: Some((*text).to_owned()), after: None });
+        lines.push(DiffLine { path: at(i).into(), before: Some((*text).into()), after: None });
     }
     for (i, text) in b.iter().take(b.len() - tail).enumerate() {
-        lines.push(DiffLine { path: at(i), before: None, after: Some((*text).to_owned()) });
+        lines.push(DiffLine { path: at(i).into(), before: None, after: Some((*text).into()) });
     }
 }
 
@@ -126,10 +127,11 @@ mod tests {
     fn shown(before: &str, after: &str) -> Vec<String> {
         let stored = StoredKey { value: before.into(), create_revision: 1, mod_revision: 1 };
         let change =
-            Change { key: Vec::new(), before: Some(stored), after: After::Put(after.into()), why: String::new() };
-        let none = || "-".to_owned();
-        let text =
-            |l: DiffLine| format!("{} {} {}", l.path, l.before.unwrap_or_else(none), l.after.unwrap_or_else(none));
+            Change { key: Vec::new(), before: Some(stored), after: After::Put(after.into()), why: Foreign::default() };
+        let none = || Foreign::from("-");
+        let text = |l: DiffLine| {
+            format!("{} {} {}", l.path.raw(), l.before.unwrap_or_else(none).raw(), l.after.unwrap_or_else(none).raw())
+        };
         lines(&change).into_iter().map(text).collect()
     }
 
@@ -149,18 +151,18 @@ mod tests {
         let stored =
             StoredKey { value: b"{\"a\":[0,1,2,3,null,4],\"n\":7}".to_vec(), create_revision: 1, mod_revision: 1 };
         let after = After::Put(b"{\"a\":[0,null,1,2,null,3],\"n\":8}".to_vec());
-        let change = Change { key: Vec::new(), before: Some(stored), after, why: String::new() };
-        let told = compact(lines(&change))
-            .into_iter()
-            .map(|l| format!("{} {} {}", l.path, l.before.unwrap_or_default(), l.after.unwrap_or_default()));
+        let change = Change { key: Vec::new(), before: Some(stored), after, why: Foreign::default() };
+        let told = compact(lines(&change)).into_iter().map(|l| {
+            format!("{} {} {}", l.path.raw(), l.before.unwrap_or_default().raw(), l.after.unwrap_or_default().raw())
+        });
         assert_eq!(told.collect::<Vec<_>>(), ["a[1] 1 null", "a[2..5] 3 numbers each 1 lower", "n 7 8"]);
     }
 
     #[test]
     fn a_deleted_key_is_shown_whole() {
         let stored = StoredKey { value: b"{\"block\":{}}".to_vec(), create_revision: 1, mod_revision: 1 };
-        let change = Change { key: Vec::new(), before: Some(stored), after: After::Delete, why: String::new() };
-        let line = DiffLine { path: String::new(), before: Some("{\"block\":{}}".to_owned()), after: None };
+        let change = Change { key: Vec::new(), before: Some(stored), after: After::Delete, why: Foreign::default() };
+        let line = DiffLine { path: String::new().into(), before: Some("{\"block\":{}}".into()), after: None };
         assert_eq!(lines(&change), [line]);
     }
 }

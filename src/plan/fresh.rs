@@ -10,7 +10,7 @@ use super::transaction::{After, Change, Fresh, StoredKey, Transaction};
 use super::verify::{self, Meant};
 use crate::decode::{self, Kv};
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
-use crate::model::{self, Addr, AllocationTuple, Cidr, Gathering, Names};
+use crate::model::{self, Addr, AllocationTuple, Cidr, Foreign, Gathering, Names};
 
 /// What is to be done with fresh bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +36,7 @@ impl Decision {
     }
 
     /// Why nothing is written, where that is a refusal of the thing of this name.
-    pub fn refusal(self, subject: String) -> Option<Refusal> {
+    pub fn refusal(self, subject: Foreign) -> Option<Refusal> {
         match self {
             Decision::Refused(refusal) => Some(*refusal),
             Decision::Changed(hands) => Some(Refusal::new(subject, Objection::ChangedHands(hands))),
@@ -134,7 +134,7 @@ impl<'f> FreshKeys<'f> {
 
     /// A key that must still be absent.
     pub fn absent(&self, key: Vec<u8>, why: &str) -> Change {
-        Change { key, before: None, after: After::Same, why: why.to_owned() }
+        Change { key, before: None, after: After::Same, why: why.into() }
     }
 
     /// The compare that holds the datastore open: somebody who locks it meanwhile wins.
@@ -149,7 +149,7 @@ impl<'f> FreshKeys<'f> {
                 key: CLUSTER_INFORMATION.into(),
                 before: Some(stored.clone()),
                 after: After::Same,
-                why: "the datastore is not locked: compared only".to_owned(),
+                why: "the datastore is not locked: compared only".into(),
             }),
             _ => Err(Decision::refused(subject, Objection::LockedMeanwhile)),
         }

@@ -109,7 +109,7 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
             continue;
         };
         if let Some(hands) = changed_hands(orphan, found.mod_revision, &blocks) {
-            decided.dropped.push(Refusal::new(&orphan.id, Objection::ChangedHands(hands)));
+            decided.dropped.push(Refusal::new(orphan.id.as_str(), Objection::ChangedHands(hands)));
             continue;
         }
         fenced.extend(&orphan.blocks);
@@ -117,7 +117,7 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
             key: orphan.key.clone(),
             before: reading.stored(&orphan.key).cloned(),
             after: After::Delete,
-            why: "no block has an address of it".to_owned(),
+            why: "no block has an address of it".into(),
         });
     }
     if changes.is_empty() {
@@ -148,7 +148,7 @@ fn fence(block: &FreshBlock<'_>) -> Result<Change, Decision> {
             key: block.key.clone(),
             before: Some(block.stored.clone()),
             after: After::Put(value),
-            why: "fence".to_owned(),
+            why: "fence".into(),
         }),
         Err(e) => Err(Decision::refused(&block.cidr.to_string(), Objection::Uneditable(None, e.to_string()))),
     }

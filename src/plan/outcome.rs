@@ -3,6 +3,7 @@
 use super::confirm::Plan;
 use super::refusal::Refusal;
 use crate::exit::Conclusion;
+use crate::model::Foreign;
 
 /// What ended a run. Failures as their whole chain, for people.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,9 +16,9 @@ pub enum RunEnd {
     /// Kubernetes did not answer any more.
     Unanswered,
     /// The tool, etcd or the history failed.
-    Failed(String),
+    Failed(Foreign),
     /// Nobody knows what became of the last transaction.
-    Unknown(String),
+    Unknown(Foreign),
 }
 
 /// What a run came to.
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn the_table_of_words_and_exit_codes() {
         use RunEnd::{Stopped, Through, Unanswered};
-        let (failed, unknown) = (RunEnd::Failed("x".to_owned()), RunEnd::Unknown("x".to_owned()));
+        let (failed, unknown) = (RunEnd::Failed("x".into()), RunEnd::Unknown("x".into()));
         let table = [
             // end, settled, refused, word, exit code
             (Through, 120, false, "done", 0),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::circumstances::{
     Fork, HolderNow, Lacking, Nameless, NodeDoubt, PodChange, PodDoubt, Recurring, Special, Surge,
 };
-use crate::model::{Addr, Cidr, ClockPair, EtcdAlarm, Input, InputState, Time};
+use crate::model::{Addr, Cidr, ClockPair, EtcdAlarm, Foreign, Input, InputState, Time};
 
 /// The ten rules of a release, as in docs/release.md. The first and the last refuse nothing: without a yes nothing is
 /// asked, and what is beyond `--max` waits.
@@ -39,15 +39,15 @@ pub const RUN: &str = "run";
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Refusal {
     /// What is refused: a handle's id, an address, or [`RUN`] for all of it.
-    pub subject: String,
+    pub subject: Foreign,
     pub objection: Objection,
     /// The handle that was asked for, when the subject is one of its addresses.
-    pub of_handle: Option<String>,
+    pub of_handle: Option<Foreign>,
 }
 
 impl Refusal {
     /// Of a handle or an address.
-    pub fn new(subject: impl Into<String>, objection: Objection) -> Refusal {
+    pub fn new(subject: impl Into<Foreign>, objection: Objection) -> Refusal {
         Refusal { subject: subject.into(), objection, of_handle: None }
     }
 
@@ -232,7 +232,7 @@ pub enum Note {
     /// `--node-is-off` of a name that fits no node.
     NoSuchNode(String),
     /// All handles of a batch are gone or changed hands; its name.
-    AllGone(String),
+    AllGone(Foreign),
     /// Undo: the pod (namespace, name) that holds the address now is the one to restart.
     Restart(Addr, String, String),
     /// Where the history would be.

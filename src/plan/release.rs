@@ -146,8 +146,12 @@ impl ReleaseTarget {
         }
         let objection = |e: Broken| Objection::Uneditable(Some(block.cidr), e.to_string());
         let refuse = |e: Broken| Decision::refused(&self.subject(), objection(e));
-        let change =
-            |after, why: String| Change { key: block.key.clone(), before: Some(block.stored.clone()), after, why };
+        let change = |after, why: String| Change {
+            key: block.key.clone(),
+            before: Some(block.stored.clone()),
+            after,
+            why: why.into(),
+        };
         if ours.is_empty() {
             return block.fence().map(|value| change(After::Put(value), "fence".to_owned())).map_err(refuse);
         }
@@ -181,7 +185,7 @@ impl ReleaseTarget {
                     key: key.clone(),
                     before: Some(stored.clone()),
                     after: After::Delete,
-                    why: "no address is left to the handle".to_owned(),
+                    why: "no address is left to the handle".into(),
                 },
             };
             changes.push(change);
@@ -214,7 +218,7 @@ impl ReleaseTarget {
             }
             handle::Left::Value(value) => (After::Put(value), "one address less"),
         };
-        Ok(Change { key: key.to_vec(), before: Some(stored.clone()), after, why: why.to_owned() })
+        Ok(Change { key: key.to_vec(), before: Some(stored.clone()), after, why: why.into() })
     }
 
     /// A proof that rests on an endpoint, or on there being none, holds only as long as that does.
@@ -225,7 +229,7 @@ impl ReleaseTarget {
                 key: witness.key.clone(),
                 before: Some(stored.clone()),
                 after: After::Same,
-                why: "the owner's endpoint is another container's: compared only".to_owned(),
+                why: "the owner's endpoint is another container's: compared only".into(),
             }),
             _ => Err(Decision::Changed(Hands::Written(witness.name.clone()))),
         }
@@ -236,9 +240,12 @@ impl ReleaseTarget {
         let why = "its pod is gone".to_owned();
         match reading.stored(&left.key) {
             None => Ok(reading.absent(left.key.clone(), "the endpoint is gone already: compared only")),
-            Some(stored) if stored.mod_revision == left.mod_revision => {
-                Ok(Change { key: left.key.clone(), before: Some(stored.clone()), after: After::Delete, why })
-            }
+            Some(stored) if stored.mod_revision == left.mod_revision => Ok(Change {
+                key: left.key.clone(),
+                before: Some(stored.clone()),
+                after: After::Delete,
+                why: why.into(),
+            }),
             Some(_) => Err(Decision::Changed(Hands::Written(format!("endpoint {}", left.name)))),
         }
     }

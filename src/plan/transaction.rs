@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::model::Foreign;
 use crate::model::keys::key_text;
 
 /// etcd's limit on compares and on operations of one transaction.
@@ -40,7 +41,7 @@ pub struct Change {
     pub before: Option<StoredKey>,
     pub after: After,
     /// One clause for people: `10.65.0.1 is released`, `fence`.
-    pub why: String,
+    pub why: Foreign,
 }
 
 /// Compares and writes that happen together or not at all; by key, each key once.
@@ -125,7 +126,7 @@ mod tests {
 
     fn change(key: &str, before: Option<usize>, after: After) -> Change {
         let stored = |size| StoredKey { value: vec![b'x'; size], create_revision: 1, mod_revision: 2 };
-        Change { key: key.into(), before: before.map(stored), after, why: String::new() }
+        Change { key: key.into(), before: before.map(stored), after, why: Foreign::default() }
     }
 
     #[test]

@@ -193,7 +193,12 @@ impl Undoing {
             let value = self.put_back(cidr, old).map_err(refuse)?;
             let why = self.places.iter().filter(|p| p.block == cidr).map(|p| p.address.to_string());
             let why = format!("{} put back", why.collect::<Vec<_>>().join(", "));
-            changes.push(Change { key: block_key(cidr).into_bytes(), before, after: After::Put(value), why });
+            changes.push(Change {
+                key: block_key(cidr).into_bytes(),
+                before,
+                after: After::Put(value),
+                why: why.into(),
+            });
         }
         for id in self.handles() {
             let key = handle_key(id).into_bytes();
@@ -206,7 +211,7 @@ impl Undoing {
                 value = Some(more);
             }
             let after = value.map_or(After::Same, After::Put);
-            changes.push(Change { key, before: stored.cloned(), after, why: "counted again".to_owned() });
+            changes.push(Change { key, before: stored.cloned(), after, why: "counted again".into() });
         }
         Ok(changes)
     }

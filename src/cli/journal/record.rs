@@ -184,7 +184,7 @@ pub fn changes(step: &StepRow) -> Vec<Change> {
         key: key.key.clone(),
         before: key.old.clone().map(|value| StoredKey { value, create_revision: 0, mod_revision: key.mod_revision }),
         after: key.new.clone().map_or(After::Delete, After::Put),
-        why: String::new(),
+        why: String::new().into(),
     };
     step.intent.keys.iter().map(change).collect()
 }

@@ -80,9 +80,9 @@ impl Carrier<'_> {
                     }
                     outcome.refused.push(refusal);
                 }
-                StepEnd::Unknown(error) => outcome.end = RunEnd::Unknown(chain(&error)),
+                StepEnd::Unknown(error) => outcome.end = RunEnd::Unknown(chain(&error).into()),
                 StepEnd::Failed(error) => {
-                    outcome.end = RunEnd::Failed(chain(&error));
+                    outcome.end = RunEnd::Failed(chain(&error).into());
                     failure = Some(error);
                 }
             }

@@ -61,7 +61,7 @@ fn what_a_live_pod_holds_is_refused_by_who_holds_it() {
 #[test]
 fn who_asked_for_a_handle_finds_it_in_every_reason() {
     let (plan, _) = Scene::of(Cluster::healthy()).judge(&[&id()]);
-    assert!(!plan.refusals.is_empty() && plan.refusals.iter().all(|r| r.of_handle == Some(id())));
+    assert!(!plan.refusals.is_empty() && plan.refusals.iter().all(|r| r.of_handle == Some(id().into())));
     // An address without a handle is refused in its own name.
     let mut c = Cluster::healthy();
     c.allocate("10.65.0.9", Attribute::default());

@@ -42,7 +42,7 @@ fn who_is_no_orphan_any_more_is_left_out_and_the_others_go() {
     store.absent(&handle_key("n.b"));
     store.block(BLOCK, "\"host:n\"", [Some("n.live"), Some("n.c"), None, None]);
     let decided = decide(&batch, &store.fresh);
-    let dropped: Vec<(u8, &str)> = decided.dropped.iter().map(|r| (r.rule().number(), &*r.subject)).collect();
+    let dropped: Vec<(u8, &str)> = decided.dropped.iter().map(|r| (r.rule().number(), r.subject.raw())).collect();
     assert_eq!((dropped, decided.gone), (vec![(9, "n.a"), (9, "n.c")], 1));
     store.apply(written(&decided));
     assert!(store.text(&handle_key("n.d")).is_none() && store.text(&handle_key("n.a")).is_some());

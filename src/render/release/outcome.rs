@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use super::plan::{Show, things, transactions};
 use crate::exit::Conclusion;
-use crate::model::escape::escape;
+use crate::model::Foreign;
 use crate::plan::outcome::{RunEnd, RunOutcome};
 
 impl Show<'_> {
     /// What became of it, in one line.
-    pub fn answer_of(&self, release: i64, outcome: &RunOutcome) -> String {
+    pub fn answer_of(&self, release: i64, outcome: &RunOutcome) -> Foreign {
         let (_, done) = self.verb();
         let (all, many) = (self.plan.count(), outcome.done);
         let refused = things(&self.plan.refusals, &outcome.refused);
@@ -25,7 +25,7 @@ impl Show<'_> {
         let gone = if outcome.gone > 0 { format!(", {} gone already", outcome.gone) } else { String::new() };
         let but = if refused > 0 { format!(", {refused} refused") } else { String::new() };
         let steps = transactions(outcome.transactions);
-        format!("{word} {many} of {all} {done} in {steps}{gone}{but} (release {release})")
+        format!("{word} {many} of {all} {done} in {steps}{gone}{but} (release {release})").into()
     }
 
     /// The outcome as a table.
@@ -33,10 +33,10 @@ impl Show<'_> {
     /// # Errors
     /// As the writer's.
     pub fn outcome(&self, release: i64, outcome: &RunOutcome, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.answer_of(release, outcome))?;
+        writeln!(out, "{}", self.answer_of(release, outcome).shown())?;
         self.refusals(&outcome.refused, out)?;
         if let RunEnd::Unknown(why) = &outcome.end {
-            writeln!(out, "UNKNOWN because {}", escape(why))?;
+            writeln!(out, "UNKNOWN because {}", why.shown())?;
             writeln!(out, "  the next `ipaudit release` looks it up before anything else")?;
         }
         if outcome.left > 0 {

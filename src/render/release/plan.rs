@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::words;
-use crate::model::escape::escape;
+use crate::model::Foreign;
 use crate::model::keys::key_text;
 use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
@@ -40,14 +40,15 @@ impl Show<'_> {
     }
 
     /// What the plan comes to, in one line.
-    pub fn answer(&self) -> String {
+    pub fn answer(&self) -> Foreign {
         let (verb, done) = self.verb();
         let reasons = self.plan.refusals.len();
-        match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
+        let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
             (true, Some(first)) => {
                 let more = if reasons > 1 { format!("; {reasons} reasons in all") } else { String::new() };
-                let (subject, rule, words) = (&first.subject, first.rule().number(), words::refusal(first));
+                let (subject, words) = (first.subject.raw(), words::refusal(first));
+                let (rule, words) = (first.rule().number(), words.raw());
                 format!("REFUSED, nothing may be {done}: {subject}, rule {rule}: {words}{more}")
             }
             (false, first) => {
@@ -57,7 +58,8 @@ impl Show<'_> {
                 let but = first.map(|_| format!("; {refused} refused")).unwrap_or_default();
                 format!("PLAN: {verb} {what} in {steps}{but}")
             }
-        }
+        };
+        answer.into()
     }
 
     /// The plan as a table.
@@ -65,16 +67,16 @@ impl Show<'_> {
     /// # Errors
     /// As the writer's.
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", escape(&self.answer()))?;
+        writeln!(out, "{}", self.answer().shown())?;
         for note in &self.plan.notes {
-            writeln!(out, "NOTE {}", escape(&words::note(note)))?;
+            writeln!(out, "NOTE {}", words::note(note).shown())?;
         }
         let word = if self.undoes.is_some() { "PUT BACK" } else { "RELEASE" };
         for (i, step) in self.plan.steps.iter().enumerate().take(self.limit(IN_ONE_LINE)) {
-            writeln!(out, "{word} {}", escape(&step.work.subject()))?;
+            writeln!(out, "{word} {}", step.work.subject().shown())?;
             match i < self.limit(IN_FULL) {
                 true => self.step_in_full(step, out)?,
-                false => writeln!(out, "  allowed: {}", escape(&words::grounds(&step.grounds)))?,
+                false => writeln!(out, "  allowed: {}", words::grounds(&step.grounds).shown())?,
             }
         }
         if self.plan.steps.len() > self.limit(IN_ONE_LINE) {
@@ -88,12 +90,12 @@ impl Show<'_> {
     }
 
     fn step_in_full(&self, step: &PlanStep, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "  allowed: {}", escape(&words::grounds(&step.grounds)))?;
+        writeln!(out, "  allowed: {}", words::grounds(&step.grounds).shown())?;
         if step.holders.is_empty() {
             writeln!(out, "  holders: none")?;
         }
         for holder in &step.holders {
-            writeln!(out, "  holder: {} ({})", escape(&words::claimer(&holder.who)), holder.grade.word())?;
+            writeln!(out, "  holder: {} ({})", words::claimer(&holder.who).shown(), holder.grade.word())?;
         }
         let (compared, changed): (Vec<&Change>, Vec<&Change>) =
             step.shown.changes().iter().partition(|c| c.after == After::Same);
@@ -101,7 +103,7 @@ impl Show<'_> {
             self.key(change, out)?;
         }
         for change in compared {
-            writeln!(out, "  = {}  {}", escape(&key_text(&change.key)), escape(&change.why))?;
+            writeln!(out, "  = {}  {}", Foreign::from(key_text(&change.key)).shown(), change.why.shown())?;
         }
         Ok(())
     }
@@ -112,12 +114,13 @@ impl Show<'_> {
             (None, _) => '+',
             _ => '~',
         };
-        writeln!(out, "  {sign} {}  {}", escape(&key_text(&change.key)), escape(&change.why))?;
+        writeln!(out, "  {sign} {}  {}", Foreign::from(key_text(&change.key)).shown(), change.why.shown())?;
         let lines = diff::compact(diff::lines(change));
         for line in lines.iter().take(self.limit(DIFF_LINES)) {
-            let path = if line.path.is_empty() { "value" } else { &line.path };
-            let (before, after) = (line.before.as_deref().unwrap_or("absent"), line.after.as_deref().unwrap_or("gone"));
-            writeln!(out, "      {}: {} -> {}", escape(path), escape(before), escape(after))?;
+            let path = if line.path.is_empty() { "value".into() } else { line.path.shown() };
+            let before = line.before.as_ref().map_or("absent".into(), Foreign::shown);
+            let after = line.after.as_ref().map_or("gone".into(), Foreign::shown);
+            writeln!(out, "      {path}: {before} -> {after}")?;
         }
         if lines.len() > self.limit(DIFF_LINES) {
             writeln!(out, "      … {} more places; --all shows them", lines.len() - DIFF_LINES)?;
@@ -129,7 +132,7 @@ impl Show<'_> {
         let limit = self.limit(REFUSALS);
         for refusal in refusals.iter().take(limit) {
             let (subject, rule, words) = (&refusal.subject, refusal.rule().number(), words::refusal(refusal));
-            writeln!(out, "REFUSED {}  rule {rule}: {}", escape(subject), escape(&words))?;
+            writeln!(out, "REFUSED {}  rule {rule}: {}", subject.shown(), words.shown())?;
         }
         if refusals.len() > limit {
             writeln!(out, "… {} more refused; --all shows them", refusals.len() - limit)?;
@@ -140,7 +143,7 @@ impl Show<'_> {
 
 /// How many things are refused; one may have many reasons.
 pub(super) fn things(plan: &[Refusal], outcome: &[Refusal]) -> usize {
-    plan.iter().chain(outcome).map(|r| r.subject.as_str()).collect::<BTreeSet<_>>().len()
+    plan.iter().chain(outcome).map(|r| r.subject.raw()).collect::<BTreeSet<_>>().len()
 }
 
 fn many(number: usize, one: &str, more: &str) -> String {

@@ -1,7 +1,7 @@
 //! The one table of words for what a release says: refusals by each rule, what allows a step, notes.
 //!
 //! The texts are read by people and compared by scripts; nobody else makes one. Foreign names come in as they are and
-//! are escaped by whoever prints.
+//! have no `Display` as soon as they are a sentence.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
-use crate::model::{EtcdAlarm, keys::IPAM_CONFIG};
+use crate::model::{EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
     Proven, Recurring, Special,
@@ -20,12 +20,12 @@ use crate::plan::refusal::{Hands, Note, NothingBack, Objection, Obstacle, Refusa
 use crate::plan::rules::AUDITS;
 
 /// One sentence for people.
-pub fn refusal(refusal: &Refusal) -> String {
+pub fn refusal(refusal: &Refusal) -> Foreign {
     let words = objection(&refusal.objection);
     match &refusal.of_handle {
         // Who asked for a handle finds it in every reason.
-        Some(handle) => format!("{words} (handle {handle})"),
-        None => words,
+        Some(handle) => format!("{words} (handle {})", handle.raw()).into(),
+        None => words.into(),
     }
 }
 
@@ -77,7 +77,7 @@ fn objection(objection: &Objection) -> String {
         }
 
         O::Unproven => format!("it is not proven leaked ({})", leaked_address::CHECK.code),
-        O::Held(HolderNow { who, grade }) => format!("{} is a {} holder", claimer(who), grade.word()),
+        O::Held(HolderNow { who, grade }) => format!("{} is a {} holder", claimer(who).raw(), grade.word()),
         O::EndpointHas(endpoint) => format!("endpoint {endpoint} has it, and its pod is not proven gone"),
         O::EndpointOn { endpoint, node, doubt } => format!("endpoint {endpoint} has it: {}", node_doubt(node, doubt)),
         O::Node(node, doubt) => node_doubt(node, doubt),
@@ -88,7 +88,7 @@ fn objection(objection: &Objection) -> String {
         O::Shadowed(key) => format!("block {key} names it too, and another block of the same range is in use"),
         O::HeldNow(address, HolderNow { who, grade }) => format!(
             "{address} is held by {} ({}): putting it back would give it to two ({})",
-            claimer(who),
+            claimer(who).raw(),
             grade.word(),
             duplicate_pod_address::CHECK.code
         ),
@@ -200,15 +200,16 @@ fn fork(fork: &Fork) -> String {
 }
 
 /// Who makes a claim.
-pub fn claimer(who: &Claimer) -> String {
-    match who {
+pub fn claimer(who: &Claimer) -> Foreign {
+    let who = match who {
         Claimer::Pod(namespace, name) => format!("pod {namespace}/{name}"),
         Claimer::Endpoint(namespace, name) => format!("endpoint {namespace}/{name}"),
         Claimer::Tunnel(tunnel, node) => format!("{} tunnel of node {node}", tunnel.word()),
         Claimer::Service(namespace, name) => format!("service {namespace}/{name}"),
         Claimer::HostEndpoint => "a host endpoint".to_owned(),
         Claimer::Handle(id) => format!("handle {id}"),
-    }
+    };
+    who.into()
 }
 
 /// Fits after "it is".
@@ -283,8 +284,8 @@ fn changed(hands: &Hands) -> String {
 }
 
 /// Why a step is allowed: each reason once.
-pub fn grounds(grounds: &[Ground]) -> String {
-    grounds.iter().map(ground).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ")
+pub fn grounds(grounds: &[Ground]) -> Foreign {
+    grounds.iter().map(ground).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ").into()
 }
 
 fn ground(ground: &Ground) -> String {
@@ -312,21 +313,22 @@ fn ground(ground: &Ground) -> String {
 }
 
 /// What is said beside a plan.
-pub fn note(note: &Note) -> String {
-    match note {
+pub fn note(note: &Note) -> Foreign {
+    let note = match note {
         Note::NoSuchHandle(id) => format!("{id}: no such handle, and no block has an address of it"),
         Note::NotAllocated(address) => format!("{address} is not allocated"),
         Note::LeftOut(many, first) => left_out(*many, &shell(first)),
         Note::NoSuchNode(node) => {
             format!("--node-is-off {node}: neither Calico nor Kubernetes has a node of this name")
         }
-        Note::AllGone(batch) => format!("{batch}: all of them are gone or changed hands"),
+        Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
         Note::Restart(address, namespace, pod) => {
             let (ns, name) = (shell(namespace), shell(pod));
             format!("{address}: the pod to restart is {namespace}/{pod}: kubectl -n {ns} delete pod {name}")
         }
         Note::NoHistoryAt(path) => format!("there is no history at {path} yet: no audit has seen anything"),
-    }
+    };
+    note.into()
 }
 
 fn left_out(many: usize, first: &str) -> String {

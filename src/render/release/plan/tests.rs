@@ -48,7 +48,7 @@ fn the_first_line_is_the_answer() {
     plan.refusals = refused(&["a", "b"]);
     assert_eq!(show(&plan).answer(), format!("{one}; 2 reasons in all"));
     let undo = Show { undoes: Some(7), ..show(&plan) }.answer();
-    assert!(undo.starts_with("REFUSED, nothing may be put back: a"), "{undo}");
+    assert!(undo.raw().starts_with("REFUSED, nothing may be put back: a"), "{undo:?}");
     let mut plan = steps(2);
     assert_eq!(show(&plan).answer(), "PLAN: release 2 orphaned handles in 2 transactions");
     plan.refusals = refused(&["a", "a", "b"]);
