@@ -61,6 +61,12 @@ fn number(expression: &syn::Expr) -> Option<u16> {
     }
 }
 
+/// Whether a field of a `CHECK` is a section of its manual, which is documentation.
+fn is_manual(field: &syn::Member) -> bool {
+    let sections = ["finds", "matters", "arises", "action", "silent"];
+    matches!(field, syn::Member::Named(name) if sections.iter().any(|section| name == section))
+}
+
 /// `code.0`, also of something.
 fn is_bare_number(expression: &syn::Expr) -> bool {
     let syn::Expr::Field(syn::ExprField { base, member: syn::Member::Unnamed(index), .. }) = expression else {
@@ -142,10 +148,10 @@ impl<'ast> Visit<'ast> for Numbers {
     }
 
     fn visit_expr_struct(&mut self, expression: &'ast syn::ExprStruct) {
-        // The manual is documentation.
-        if !ends_in(&expression.path, "Docs") {
-            visit::visit_expr_struct(self, expression);
-        }
+        let is_check = ends_in(&expression.path, "Check");
+        let code = expression.fields.iter().filter(|field| !(is_check && is_manual(&field.member)));
+        code.for_each(|field| self.visit_field_value(field));
+        expression.rest.iter().for_each(|rest| self.visit_expr(rest));
     }
 
     fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
@@ -260,8 +266,8 @@ fn checks_are_listed_by_code_in_the_family_of_their_hundred() {
 #[test]
 fn manuals_name_only_checks_that_exist() {
     for check in ALL.iter() {
-        let docs = &check.docs;
-        for code in [docs.finds, docs.matters, docs.arises, docs.action, docs.silent].into_iter().flat_map(codes_in) {
+        let manual = [check.finds, check.matters, check.arises, check.action, check.silent];
+        for code in manual.into_iter().flat_map(codes_in) {
             assert!(find(Code(code)).is_some(), "{} names IPA{code}", check.code);
         }
     }
@@ -284,6 +290,8 @@ fn numbers_are_found_and_look_alikes_are_not() {
         "fn f() -> &'static str { \"see IPA110\" }",
         "fn f() { read(\"SELECT x FROM finding WHERE f.code = 110\") }",
         "#[serde(expecting = \"IPA110\")]\nstruct X;",
+        "const X: Check = Check { name: \"IPA110\", finds: \"\" };",
+        "const X: Other = Other { finds: \"IPA110\" };",
         "#[cfg(not(test))]\nconst LEAK: Code = Code(110);",
     ] {
         assert_eq!(named(text), [110], "{text}");
@@ -301,7 +309,7 @@ fn numbers_are_found_and_look_alikes_are_not() {
         "fn f() -> Code { leaked_address::CHECK.code }",
         "fn f() { params![code.0, 110] }",
         "fn f(number: u16) -> Code { Code(number) }",
-        "const DOCS: Docs = Docs { finds: \"IPA110\" };",
+        "const X: Check = Check { finds: \"IPA110\", silent: \"IPA110\", ..BASE };",
         "fn f() { \"IPAM has 110\" }",
     ] {
         assert_eq!(named(text), [0u16; 0], "{text}");

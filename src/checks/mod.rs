@@ -28,6 +28,7 @@ mod fold;
 pub mod handles;
 mod holders;
 mod order;
+mod prelude;
 mod run;
 mod steady;
 #[cfg(test)]
@@ -44,22 +45,7 @@ pub use run::{refold, run, run_these};
 pub use steady::Steady;
 pub use ties::{Judges, Shown, Ties};
 
-/// The manual of one check, in the sections that every check has.
-#[derive(Clone, Copy, Debug)]
-pub struct Docs {
-    /// What it finds.
-    pub finds: &'static str,
-    /// Why it matters.
-    pub matters: &'static str,
-    /// How it comes about.
-    pub arises: &'static str,
-    /// What to do.
-    pub action: &'static str,
-    /// When it is not reported.
-    pub silent: &'static str,
-}
-
-/// One check.
+/// One check; its manual is the five sections from `finds` to `silent`.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// Never changes its meaning, and is never given again.
@@ -74,7 +60,16 @@ pub struct Check {
     pub steady: Steady,
     /// What each of its findings is about.
     pub subject: SubjectKind,
-    pub docs: Docs,
+    /// What it finds.
+    pub finds: &'static str,
+    /// Why it matters.
+    pub matters: &'static str,
+    /// How it comes about.
+    pub arises: &'static str,
+    /// What to do.
+    pub action: &'static str,
+    /// When it is not reported.
+    pub silent: &'static str,
     /// What others must know of it.
     pub ties: Ties,
     /// Adds its findings, in any order and unfolded; called only when `needs` were read.

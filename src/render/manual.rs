@@ -43,13 +43,12 @@ pub fn list(width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
 
 /// The manual's sections with their headings.
 pub fn sections(check: &Check) -> [(&'static str, &'static str); 5] {
-    let docs = &check.docs;
     [
-        ("What it finds", docs.finds),
-        ("Why it matters", docs.matters),
-        ("How it comes about", docs.arises),
-        ("What to do", docs.action),
-        ("When it is not reported", docs.silent),
+        ("What it finds", check.finds),
+        ("Why it matters", check.matters),
+        ("How it comes about", check.arises),
+        ("What to do", check.action),
+        ("When it is not reported", check.silent),
     ]
 }
 

@@ -1,8 +1,6 @@
 //! IPA104: one address, allocated in two blocks that overlap.
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Cidr, Code, Finding, Needs, Pod, Severity, SubjectKind};
+use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
     code: Code(104),
@@ -11,16 +9,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B,
     steady: Steady::OneMoment,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An address that two overlapping blocks both have allocated.",
-        matters: "IPAM itself has given one address to two owners, and neither compare-and-swap could notice: each block \
-            is right by itself. Both nodes believe the address theirs.",
-        arises: "A pool's block size was changed while blocks of the old size were in use: Calico then claims a small block \
-            inside a larger one, or pools overlap.",
-        action: "Restart the pods of one of the two blocks, those of the smaller block first, so that it can be given up. \
-            Never release such an address: by address Calico looks into one of the blocks only. Then see IPA302.",
-        silent: "One of the two allocations is cooling down.",
-    },
+    finds: "An address that two overlapping blocks both have allocated.",
+    matters: "IPAM itself has given one address to two owners, and neither compare-and-swap could notice: each block \
+        is right by itself. Both nodes believe the address theirs.",
+    arises: "A pool's block size was changed while blocks of the old size were in use: Calico then claims a small \
+        block inside a larger one, or pools overlap.",
+    action: "Restart the pods of one of the two blocks, those of the smaller block first, so that it can be given up. \
+        Never release such an address: by address Calico looks into one of the blocks only. Then see IPA302.",
+    silent: "One of the two allocations is cooling down.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::leaked_address;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Claim, Claimant, Grade, Use};
+use crate::checks::prelude::*;
+use crate::model::Time;
 use crate::model::hash::HashMap;
-use crate::model::{Addr, Code, Endpoint, Finding, Needs, Pod, Severity, SubjectKind, Time};
 
 pub static CHECK: Check = Check {
     code: Code(133),
@@ -15,21 +14,20 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A pod that has no address for longer than the grace, and an allocation in its name (or of an address that it \
-            asks for by annotation ipAddrs), of another container or of none, that is older than the pod by more than an hour.",
-        matters: "The pod waits for an address that IPAM believes its predecessor to hold, and will wait for ever: Calico's \
-            collector takes a pod of that name without an address for the owner.",
-        arises: "A StatefulSet's pod, or a pod with a fixed address, was deleted while its CNI DEL could not run (the node \
-            died, etcd was away), and came back under its name.",
-        action: "Delete the pod once more: the next one is younger than the first audit that saw the allocation, and then \
-            its age proves the leak (IPA110). Or release the address by itself; the pod that waits is no obstacle.",
-        silent: "Anybody else possibly holds the address, or an endpoint that is not older than the pod has the allocation's \
-            container; IPA110 proves the leak already; pods that finished, are terminating, are not scheduled or in the \
-            host's network; static pods' mirrors, which can be younger than their sandbox; tunnels, services, KubeVirt \
-            machines, reservations, cooling addresses; other clusters' nodes, and what does not decode. An endpoint of the \
-            predecessor does not hide it.",
-    },
+    finds: "A pod that has no address for longer than the grace, and an allocation in its name (or of an address that \
+        it asks for by annotation ipAddrs), of another container or of none, that is older than the pod by more than \
+        an hour.",
+    matters: "The pod waits for an address that IPAM believes its predecessor to hold, and will wait for ever: \
+        Calico's collector takes a pod of that name without an address for the owner.",
+    arises: "A StatefulSet's pod, or a pod with a fixed address, was deleted while its CNI DEL could not run (the node \
+        died, etcd was away), and came back under its name.",
+    action: "Delete the pod once more: the next one is younger than the first audit that saw the allocation, and then \
+        its age proves the leak (IPA110). Or release the address by itself; the pod that waits is no obstacle.",
+    silent: "Anybody else possibly holds the address, or an endpoint that is not older than the pod has the \
+        allocation's container; IPA110 proves the leak already; pods that finished, are terminating, are not scheduled \
+        or in the host's network; static pods' mirrors, which can be younger than their sandbox; tunnels, services, \
+        KubeVirt machines, reservations, cooling addresses; other clusters' nodes, and what does not decode. An \
+        endpoint of the predecessor does not hide it.",
     ties: Ties::OURS,
     run,
 };

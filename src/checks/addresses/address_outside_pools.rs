@@ -1,11 +1,10 @@
 //! IPA121: an endpoint's address that no pool covers.
 
-use crate::model::hash::HashSet;
-
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
-use crate::ledger::{Claim, Claimant, Use, Via};
-use crate::model::{Addr, Code, Endpoint, Finding, Input, Name, Needs, Orchestrator, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::Via;
+use crate::model::hash::HashSet;
+use crate::model::{Input, Orchestrator};
 
 pub static CHECK: Check = Check {
     code: Code(121),
@@ -14,18 +13,16 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "No pool at all, enabled or not, covers the address of an endpoint, on a node whose pods get their \
-            addresses from Calico's IPAM.",
-        matters: "Felix neither encapsulates nor translates traffic of an address outside all pools: it may not reach \
-            other nodes or the world. IPAM cannot account for it.",
-        arises: "A pool was deleted or shrunk under its pods, or the address came from elsewhere (an IPAM chained before \
-            Calico's, a hand that edited the endpoint).",
-        action: "Create the pool again, disabled if no new pods shall use it, then move its pods by restarting them.",
-        silent: "Addresses in disabled pools (normal while pods move to another pool), nodes on which no pod has a handle \
-            of Calico's IPAM (host-local, another CNI), other clusters' nodes, other orchestrators than Kubernetes and \
-            the CNI plugin. While a pool does not decode, nobody can say what it covers.",
-    },
+    finds: "No pool at all, enabled or not, covers the address of an endpoint, on a node whose pods get their \
+        addresses from Calico's IPAM.",
+    matters: "Felix neither encapsulates nor translates traffic of an address outside all pools: it may not reach \
+        other nodes or the world. IPAM cannot account for it.",
+    arises: "A pool was deleted or shrunk under its pods, or the address came from elsewhere (an IPAM chained before \
+        Calico's, a hand that edited the endpoint).",
+    action: "Create the pool again, disabled if no new pods shall use it, then move its pods by restarting them.",
+    silent: "Addresses in disabled pools (normal while pods move to another pool), nodes on which no pod has a handle \
+        of Calico's IPAM (host-local, another CNI), other clusters' nodes, other orchestrators than Kubernetes and the \
+        CNI plugin. While a pool does not decode, nobody can say what it covers.",
     ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };

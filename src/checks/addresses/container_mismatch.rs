@@ -2,9 +2,9 @@
 
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Claim, Claimant, EndpointState, Grade, Use, Via};
-use crate::model::{Addr, Code, Endpoint, Finding, HandleId, Needs, Orchestrator, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::{EndpointState, Via};
+use crate::model::Orchestrator;
 
 pub static CHECK: Check = Check {
     code: Code(131),
@@ -13,20 +13,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::W),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A pod's endpoint has one container, the allocation of its address has the handle of another one on the \
-            same network. An error when the owner that the allocation names lives too.",
-        matters: "The container's id is the strongest tie between an endpoint and its allocation. Where it is broken, a \
-            DEL for the one container frees the address of the other.",
-        arises: "An address was released under a running pod and handed out again, a DEL ran for an old container, or \
-            etcd was restored from a backup.",
-        action: "See who holds the address (`ipaudit who`), then restart the pod whose container the allocation does not \
-            name.",
-        silent: "Endpoints left behind, endpoints without a container, allocations without a handle, KubeVirt machines \
-            (their handle outlives every launcher pod), handles of another network or of the very old form \
-            `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that fits is enough. Control bytes at the \
-            end of a handle's id do not count.",
-    },
+    finds: "A pod's endpoint has one container, the allocation of its address has the handle of another one on the \
+        same network. An error when the owner that the allocation names lives too.",
+    matters: "The container's id is the strongest tie between an endpoint and its allocation. Where it is broken, a \
+        DEL for the one container frees the address of the other.",
+    arises: "An address was released under a running pod and handed out again, a DEL ran for an old container, or etcd \
+        was restored from a backup.",
+    action: "See who holds the address (`ipaudit who`), then restart the pod whose container the allocation does not \
+        name.",
+    silent: "Endpoints left behind, endpoints without a container, allocations without a handle, KubeVirt machines \
+        (their handle outlives every launcher pod), handles of another network or of the very old form \
+        `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that \
+        fits is enough. Control bytes at the end of a handle's id do not count.",
     ties: Ties { also: Needs::P, explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };

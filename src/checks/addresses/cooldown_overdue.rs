@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Needs, Severity, SubjectKind, Time};
+use crate::checks::prelude::*;
+use crate::model::Time;
 
 pub static CHECK: Check = Check {
     code: Code(114),
@@ -13,16 +12,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::C),
     steady: Steady::OneMoment,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An address that was released (`releasedAt`) and whose cooldown ended more than twice half the leak grace \
-            (at least twice 5 minutes) ago, and that is still not free.",
-        matters: "It is lost to the pool until something writes its block.",
-        arises: "Any write of the block frees what has cooled down, and kube-controllers does so for blocks that nobody \
-            writes. Overdue means that it does not run or is stuck; or that the cooldown was switched off by a version that \
-            does not know it.",
-        action: "Look at kube-controllers. The next allocation in the block frees the address as well.",
-        silent: "The cooldown has not been over for long; nobody writes an idle block at once.",
-    },
+    finds: "An address that was released (`releasedAt`) and whose cooldown ended more than twice half the leak grace \
+        (at least twice 5 minutes) ago, and that is still not free.",
+    matters: "It is lost to the pool until something writes its block.",
+    arises: "Any write of the block frees what has cooled down, and kube-controllers does so for blocks that nobody \
+        writes. Overdue means that it does not run or is stuck; or that the cooldown was switched off by a version \
+        that does not know it.",
+    action: "Look at kube-controllers. The next allocation in the block frees the address as well.",
+    silent: "The cooldown has not been over for long; nobody writes an idle block at once.",
     ties: Ties::ANYBODYS,
     run,
 };

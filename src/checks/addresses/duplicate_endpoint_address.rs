@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, Steady, Ties, World, natural};
-use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Severity, SubjectKind};
+use crate::checks::natural;
+use crate::checks::prelude::*;
+use crate::ledger::{EndpointState, Via, Workload};
 
 pub static CHECK: Check = Check {
     code: Code(102),
@@ -15,19 +15,17 @@ pub static CHECK: Check = Check {
     needs: Needs::W,
     steady: Steady::OneMoment,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "Workload endpoints of two or more different workloads list one address, whichever orchestrator made them \
-            and whichever cluster they belong to. Critical when two or more of the workloads have live pods.",
-        matters: "Felix programs routes and policy by endpoint. Of two nodes with an endpoint of one address the node whose \
-            name sorts first gets the traffic; on one node the kernel's last route wins. An ADD with a fixed address frees \
-            the addresses of an old endpoint by address alone, so even an endpoint without a pod is dangerous.",
-        arises: "A CNI DEL that never ran left an endpoint behind and its address was given to somebody else; an address \
-            was released under a running workload; two clusters use one pool.",
-        action: "When pods of several workloads live, follow IPA101. When one of the endpoints is left behind (IPA501), \
-            delete that one, and only that one.",
-        silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
-            pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
-    },
+    finds: "Workload endpoints of two or more different workloads list one address, whichever orchestrator made them \
+        and whichever cluster they belong to. Critical when two or more of the workloads have live pods.",
+    matters: "Felix programs routes and policy by endpoint. Of two nodes with an endpoint of one address the node \
+        whose name sorts first gets the traffic; on one node the kernel's last route wins. An ADD with a fixed address \
+        frees the addresses of an old endpoint by address alone, so even an endpoint without a pod is dangerous.",
+    arises: "A CNI DEL that never ran left an endpoint behind and its address was given to somebody else; an address \
+        was released under a running workload; two clusters use one pool.",
+    action: "When pods of several workloads live, follow IPA101. When one of the endpoints is left behind (IPA501), \
+        delete that one, and only that one.",
+    silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
+        pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
     ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::ANYBODYS },
     run,
 };

@@ -1,9 +1,9 @@
 //! IPA101: one address, several pods. The incident of 2017.
 
 use crate::checks::evidence::{Draft, count};
-use crate::checks::{Causes, Check, Docs, Shown, Steady, Ties, World};
-use crate::ledger::{Claim, Claimant, EndpointState, Grade, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Foreign, Needs, Pod, Root, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::{EndpointState, Via, Workload};
+use crate::model::Foreign;
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -12,20 +12,18 @@ pub static CHECK: Check = Check {
     needs: Needs::P.and(Needs::W).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "Two or more pods of different workloads hold one address for certain: their status lists it, and \
-            their endpoint on the same node lists it too (or they are Ready and lost their endpoint).",
-        matters: "Only one of them gets the traffic; the others answer nobody or, worse, answer for each other. The \
-            kernel of the node decides by its route, and nothing in Kubernetes shows it.",
-        arises: "An address is released under a running pod (by `calicoctl ipam release`, a collector, a restored etcd, \
-            a DEL for an old container) and IPAM hands it out again. Each new pod then repeats it.",
-        action: "Keep the pod that IPAM's allocation names and restart the others; restart controllers' pods first, they \
-            come back with a new address. Then look for IPA120: the addresses that will be next.",
-        silent: "Finished pods, pods in the host's network, and launcher pods of one VirtualMachineInstance (a live \
-            migration shares the address). A terminating pod whose endpoint is gone accuses nobody. With only one certain \
-            holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
-            warning.",
-    },
+    finds: "Two or more pods of different workloads hold one address for certain: their status lists it, and their \
+        endpoint on the same node lists it too (or they are Ready and lost their endpoint).",
+    matters: "Only one of them gets the traffic; the others answer nobody or, worse, answer for each other. The kernel \
+        of the node decides by its route, and nothing in Kubernetes shows it.",
+    arises: "An address is released under a running pod (by `calicoctl ipam release`, a collector, a restored etcd, a \
+        DEL for an old container) and IPAM hands it out again. Each new pod then repeats it.",
+    action: "Keep the pod that IPAM's allocation names and restart the others; restart controllers' pods first, they \
+        come back with a new address. Then look for IPA120: the addresses that will be next.",
+    silent: "Finished pods, pods in the host's network, and launcher pods of one VirtualMachineInstance (a live \
+        migration shares the address). A terminating pod whose endpoint is gone accuses nobody. With only one certain \
+        holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
+        warning.",
     ties: Ties { shows, ..Ties::OURS },
     run,
 };

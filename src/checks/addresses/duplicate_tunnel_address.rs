@@ -1,11 +1,10 @@
 //! IPA103: a node's tunnel address that another node, a pod or a service has too.
 
 use crate::checks::affinities::stale_calico_node;
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World, natural};
-use crate::ledger::{Claim, Claimant, Grade, NamedTunnel, Standing};
-use crate::model::{
-    Addr, CalicoNode, Code, Evidence, Finding, Needs, Pod, Root, Service, Severity, SubjectKind, Tunnel,
-};
+use crate::checks::natural;
+use crate::checks::prelude::*;
+use crate::ledger::NamedTunnel;
+use crate::model::{CalicoNode, Service, Tunnel};
 
 pub static CHECK: Check = Check {
     code: Code(103),
@@ -14,18 +13,16 @@ pub static CHECK: Check = Check {
     needs: Needs::N.and(Needs::P).and(Needs::W),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "Two different nodes have one tunnel address, or a node's tunnel address is also held for certain by a \
-            pod or a managed service.",
-        matters: "The other nodes send the tunnel's traffic and the pod's to one of the two. Everything from the host's \
-            own network to pods of other nodes breaks, for the whole node.",
-        arises: "A node was deleted and made again under one name; a collector freed the tunnel address while it was in \
-            use, and IPAM gave it to the next pod; an address was copied by hand from one Node to another.",
-        action: "The one that IPAM's allocation names keeps it. A pod gets a new address when it is restarted, a node when \
-            its calico-node is.",
-        silent: "One of the two nodes is gone from Kubernetes (IPA409 tells it), both are another cluster's, or both are \
-            Calico Nodes of one Kubernetes node.",
-    },
+    finds: "Two different nodes have one tunnel address, or a node's tunnel address is also held for certain by a pod \
+        or a managed service.",
+    matters: "The other nodes send the tunnel's traffic and the pod's to one of the two. Everything from the host's \
+        own network to pods of other nodes breaks, for the whole node.",
+    arises: "A node was deleted and made again under one name; a collector freed the tunnel address while it was in \
+        use, and IPAM gave it to the next pod; an address was copied by hand from one Node to another.",
+    action: "The one that IPAM's allocation names keeps it. A pod gets a new address when it is restarted, a node when \
+        its calico-node is.",
+    silent: "One of the two nodes is gone from Kubernetes (IPA409 tells it), both are another cluster's, or both are \
+        Calico Nodes of one Kubernetes node.",
     ties: Ties { explained_by, ..Ties::OURS },
     run,
 };

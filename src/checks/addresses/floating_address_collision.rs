@@ -1,9 +1,10 @@
 //! IPA117: a floating address that somebody else has or will get.
 
 use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, Judges, Steady, Ties, World, natural};
-use crate::ledger::{Allocation, Claim, Claimant, Grade, Use, Via, Workload};
-use crate::model::{Addr, Code, Endpoint, Finding, Name, Needs, Pod, Severity, SubjectKind, keys};
+use crate::checks::natural;
+use crate::checks::prelude::*;
+use crate::ledger::{Via, Workload};
+use crate::model::keys;
 
 pub static CHECK: Check = Check {
     code: Code(117),
@@ -12,20 +13,19 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::W).and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A floating address (`ipNATs`, annotation `floatingIPs`) that a second workload claims too, or that IPAM has \
-            allocated to somebody else. A warning when it merely lies in a pool from which IPAM hands out addresses, and \
-            no IPReservation covers it.",
-        matters: "Floating addresses are never allocated in IPAM: it does not know that they are in use and gives them to \
-            the next pod. Traffic for the one then reaches the other.",
-        arises: "Two workloads were annotated with one address, as by a Deployment with several replicas; or floating \
-            addresses are taken from a pod pool without reserving them.",
-        action: "Give one of the two another address. Keep floating addresses outside the pools, or cover them with an \
-            IPReservation.",
-        silent: "The address lies in no pool, in a disabled or manual one, or in a reservation, and nobody else has it; a \
-            reservation or the address's block does not decode, and nobody else has it; the allocation belongs to the same workload or names nobody; the claim is that of an endpoint left behind, of a \
-            terminating pod without endpoint, or of another cluster.",
-    },
+    finds: "A floating address (`ipNATs`, annotation `floatingIPs`) that a second workload claims too, or that IPAM \
+        has allocated to somebody else. A warning when it merely lies in a pool from which IPAM hands out addresses, \
+        and no IPReservation covers it.",
+    matters: "Floating addresses are never allocated in IPAM: it does not know that they are in use and gives them to \
+        the next pod. Traffic for the one then reaches the other.",
+    arises: "Two workloads were annotated with one address, as by a Deployment with several replicas; or floating \
+        addresses are taken from a pod pool without reserving them.",
+    action: "Give one of the two another address. Keep floating addresses outside the pools, or cover them with an \
+        IPReservation.",
+    silent: "The address lies in no pool, in a disabled or manual one, or in a reservation, and nobody else has it; a \
+        reservation or the address's block does not decode, and nobody else has it; the allocation belongs to the same \
+        workload or names nobody; the claim is that of an endpoint left behind, of a terminating pod without endpoint, \
+        or of another cluster.",
     ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
 use crate::checks::evidence::release_handle;
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Owner, Pod, Root, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Owner;
 
 pub static CHECK: Check = Check {
     code: Code(110),
@@ -15,20 +14,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::K).and(Needs::W).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation that names a pod and a node of this cluster, while nobody holds the address and the owner \
-            provably does not either: it does not exist, is finished, has another container now, or was born long after \
-            the allocation.",
-        matters: "Leaked addresses fill pools and keep blocks of dead nodes alive. An endpoint left behind may still draw \
-            traffic.",
-        arises: "CNI DEL never ran (the node died, etcd was away) or died between its writes, and Calico's collector does \
-            not run, is stuck, or does not look: missing handle, owner or node.",
-        action: "`ipaudit release --handle …` once it was seen leaked for long enough. Find out why DEL did not run.",
-        silent: "Anybody holds it, even only possibly: a terminating pod, an endpoint, a secondary network, a floating \
-            address, a pod without an address yet. Cooling addresses, tunnels, services, Windows' reservations, KubeVirt \
-            machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of an allocation alone proves nothing at \
-            the first audit.",
-    },
+    finds: "An allocation that names a pod and a node of this cluster, while nobody holds the address and the owner \
+        provably does not either: it does not exist, is finished, has another container now, or was born long after \
+        the allocation.",
+    matters: "Leaked addresses fill pools and keep blocks of dead nodes alive. An endpoint left behind may still draw \
+        traffic.",
+    arises: "CNI DEL never ran (the node died, etcd was away) or died between its writes, and Calico's collector does \
+        not run, is stuck, or does not look: missing handle, owner or node.",
+    action: "`ipaudit release --handle …` once it was seen leaked for long enough. Find out why DEL did not run.",
+    silent: "Anybody holds it, even only possibly: a terminating pod, an endpoint, a secondary network, a floating \
+        address, a pod without an address yet. Cooling addresses, tunnels, services, Windows' reservations, KubeVirt \
+        machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of \
+        an allocation alone proves nothing at the first audit.",
     ties: Ties { explained_by, proves_leak: true, releasable: true, ..Ties::OURS },
     run,
 };

@@ -1,14 +1,12 @@
 //! IPA112: a LoadBalancer address whose service is gone.
 
-use crate::model::hash::HashSet;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Service;
+use crate::model::hash::HashSet;
 
 pub static CHECK: Check = Check {
     code: Code(112),
@@ -17,16 +15,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::S).and(Needs::C),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation of a LoadBalancer service (handle `lb-…`) to which no service's name, namespace and UID \
-            hash. A service that was deleted and made again has another UID and so another handle.",
-        matters: "Service pools are small; a fixed address that the new service asks for is refused while the old one's \
-            allocation stands.",
-        arises: "kube-controllers was not running, or crashed, while the service was deleted.",
-        action: "Release the address by itself, once it is known that no other cluster uses this datastore.",
-        silent: "The service exists, whatever its type and class are now; the datastore is shared with another cluster or \
-            may be (nothing in such an allocation names a node); addresses that are cooling down.",
-    },
+    finds: "An allocation of a LoadBalancer service (handle `lb-…`) to which no service's name, namespace and UID \
+        hash. A service that was deleted and made again has another UID and so another handle.",
+    matters: "Service pools are small; a fixed address that the new service asks for is refused while the old one's \
+        allocation stands.",
+    arises: "kube-controllers was not running, or crashed, while the service was deleted.",
+    action: "Release the address by itself, once it is known that no other cluster uses this datastore.",
+    silent: "The service exists, whatever its type and class are now; the datastore is shared with another cluster or \
+        may be (nothing in such an allocation names a node); addresses that are cooling down.",
     ties: Ties { proves_leak: true, ..Ties::OURS },
     run,
 };

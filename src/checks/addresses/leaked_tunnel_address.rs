@@ -1,8 +1,7 @@
 //! IPA111: a tunnel allocation whose node is gone or has taken another address.
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Grade, NamedTunnel, Standing, Use};
-use crate::model::{Addr, Code, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::NamedTunnel;
 
 pub static CHECK: Check = Check {
     code: Code(111),
@@ -11,20 +10,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::N).and(Needs::K),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation for a node's tunnel (IPIP, VXLAN, WireGuard, of both families) whose node has departed, or \
-            whose node has another address of that type now. Very old tunnels carry neither handle nor owner: they are \
-            known by the address in the Calico Node.",
-        matters: "It keeps an address, and often the last block of a dead node, whose affinity then is announced for ever. \
-            Calico's own check reports live IPv6 tunnels as leaks and so teaches people to ignore this.",
-        arises: "A node was removed without its clean-up: deleting a Calico Node does not give back its two IPv6 tunnel \
-            addresses. Or calico-node took a second address because it could not read or use the first.",
-        action: "Make sure that the node is off or uses the other address, then release this address by itself. Nothing \
-            releases tunnel addresses automatically.",
-        silent: "The node has no address of that type at all (a tunnel may be about to start), is another cluster's, is \
-            known to Kubernetes while its Calico Node is missing, or does not decode; addresses that are cooling down; \
-            Windows' reservation, whose VXLAN address has no allocation of its own.",
-    },
+    finds: "An allocation for a node's tunnel (IPIP, VXLAN, WireGuard, of both families) whose node has departed, or \
+        whose node has another address of that type now. Very old tunnels carry neither handle nor owner: they are \
+        known by the address in the Calico Node.",
+    matters: "It keeps an address, and often the last block of a dead node, whose affinity then is announced for ever. \
+        Calico's own check reports live IPv6 tunnels as leaks and so teaches people to ignore this.",
+    arises: "A node was removed without its clean-up: deleting a Calico Node does not give back its two IPv6 tunnel \
+        addresses. Or calico-node took a second address because it could not read or use the first.",
+    action: "Make sure that the node is off or uses the other address, then release this address by itself. Nothing \
+        releases tunnel addresses automatically.",
+    silent: "The node has no address of that type at all (a tunnel may be about to start), is another cluster's, is \
+        known to Kubernetes while its Calico Node is missing, or does not decode; addresses that are cooling down; \
+        Windows' reservation, whose VXLAN address has no allocation of its own.",
     ties: Ties { proves_leak: true, ..Ties::OURS },
     run,
 };

@@ -1,8 +1,7 @@
 //! IPA132: an allocation names the right pod on the wrong node.
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Name, Needs, Owner, Pod, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Owner;
 
 pub static CHECK: Check = Check {
     code: Code(132),
@@ -11,15 +10,13 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation names the pod that holds the address for certain, and another node than the pod's.",
-        matters: "Calico's collector has taken this for a pod that moved away, released the address under the running \
-            pod, and handed it out again (projectcalico/calico#12257). It is never a reason to release.",
-        arises: "A node was renamed or re-created under another name, or something edited the allocation.",
-        action: "Restart the pod: its new allocation names the right node.",
-        silent: "Nodes are compared after mapping Calico's names to Kubernetes'. KubeVirt machines, which migrate, other \
-            clusters' nodes, and nodes that do not decode.",
-    },
+    finds: "An allocation names the pod that holds the address for certain, and another node than the pod's.",
+    matters: "Calico's collector has taken this for a pod that moved away, released the address under the running pod, \
+        and handed it out again (projectcalico/calico#12257). It is never a reason to release.",
+    arises: "A node was renamed or re-created under another name, or something edited the allocation.",
+    action: "Restart the pod: its new allocation names the right node.",
+    silent: "Nodes are compared after mapping Calico's names to Kubernetes'. KubeVirt machines, which migrate, other \
+        clusters' nodes, and nodes that do not decode.",
     ties: Ties::OURS,
     run,
 };

@@ -1,9 +1,9 @@
 //! IPA130: a pod holds an address that IPAM has allocated to somebody else.
 
 use crate::checks::addresses::duplicate_pod_address;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Claim, Says, Use};
-use crate::model::{Addr, Code, Finding, Needs, Owner, Pod, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::Says;
+use crate::model::Owner;
 
 pub static CHECK: Check = Check {
     code: Code(130),
@@ -12,18 +12,16 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A pod holds an address for certain, and no allocation of the address names it: not as its owner, not as \
-            the target of a live migration.",
-        matters: "Whoever the allocation names may hold the address too, now or when it starts; and when that owner is \
-            found gone, the address is released under the pod that uses it.",
-        arises: "The address was released under the pod and handed out again, or etcd was restored from a backup and has \
-            given it to a new pod since.",
-        action: "Restart the pod that IPAM does not name. Never release the address while a pod holds it.",
-        silent: "An allocation without any owner (old ones have none) contradicts nobody. A launcher pod of the KubeVirt \
-            machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
-            Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
-    },
+    finds: "A pod holds an address for certain, and no allocation of the address names it: not as its owner, not as \
+        the target of a live migration.",
+    matters: "Whoever the allocation names may hold the address too, now or when it starts; and when that owner is \
+        found gone, the address is released under the pod that uses it.",
+    arises: "The address was released under the pod and handed out again, or etcd was restored from a backup and has \
+        given it to a new pod since.",
+    action: "Restart the pod that IPAM does not name. Never release the address while a pod holds it.",
+    silent: "An allocation without any owner (old ones have none) contradicts nobody. A launcher pod of the KubeVirt \
+        machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
+        Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
     ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };

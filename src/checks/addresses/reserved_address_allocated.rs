@@ -1,8 +1,7 @@
 //! IPA122: an address was assigned automatically though it is reserved.
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Input, Needs, Owner, Pod, Reservation, Service, Severity, SubjectKind, Time};
+use crate::checks::prelude::*;
+use crate::model::{Input, Owner, Reservation, Service, Time};
 
 pub static CHECK: Check = Check {
     code: Code(122),
@@ -11,16 +10,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An IPReservation covers an address that IPAM has assigned automatically.",
-        matters: "A reservation stops new assignments alone; what was assigned before stays assigned. Whoever needs the \
-            reserved address for something else meets the pod there.",
-        arises: "The reservation was made after the assignment; the evidence says so where that is proven.",
-        action: "Restart the pod: it gets another address. A node's tunnel moves when its old address is released and \
-            calico/node restarts.",
-        silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation \
-            does not bind, and those of pods and services that are gone, of which nobody can tell; Windows' reserved ordinals, cooling addresses, allocations that name nobody.",
-    },
+    finds: "An IPReservation covers an address that IPAM has assigned automatically.",
+    matters: "A reservation stops new assignments alone; what was assigned before stays assigned. Whoever needs the \
+        reserved address for something else meets the pod there.",
+    arises: "The reservation was made after the assignment; the evidence says so where that is proven.",
+    action: "Restart the pod: it gets another address. A node's tunnel moves when its old address is released and \
+        calico/node restarts.",
+    silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation does \
+        not bind, and those of pods and services that are gone, of which nobody can tell; Windows' reserved ordinals, \
+        cooling addresses, allocations that name nobody.",
     ties: Ties { also: Needs::P.and(Needs::S), ..Ties::ANYBODYS },
     run,
 };

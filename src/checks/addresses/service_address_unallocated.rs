@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::{Check, Docs, Steady, Ties, World, natural};
-use crate::ledger::{Belief, Claimant, Grade};
-use crate::model::{Addr, Code, Finding, Needs, Service, Severity, SubjectKind};
+use crate::checks::natural;
+use crate::checks::prelude::*;
+use crate::ledger::Belief;
+use crate::model::Service;
 
 pub static CHECK: Check = Check {
     code: Code(116),
@@ -13,16 +14,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::S).and(Needs::C).and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "The ingress address of a LoadBalancer service that Calico manages lies in a pool, and IPAM has it free (or \
-            cooling down, which is free a moment later).",
-        matters: "The next service of that pool gets the same address; traffic for one then reaches the other.",
-        arises: "A restored etcd, a release by hand, or a status that somebody wrote without asking IPAM.",
-        action: "Make kube-controllers book it again: restart it, or change the service's type back and forth when the \
-            address may change.",
-        silent: "Calico does not manage the service (another class, or only requested services are managed); the service \
-            is being deleted; the address lies in no pool, or in a block that does not decode.",
-    },
+    finds: "The ingress address of a LoadBalancer service that Calico manages lies in a pool, and IPAM has it free (or \
+        cooling down, which is free a moment later).",
+    matters: "The next service of that pool gets the same address; traffic for one then reaches the other.",
+    arises: "A restored etcd, a release by hand, or a status that somebody wrote without asking IPAM.",
+    action: "Make kube-controllers book it again: restart it, or change the service's type back and forth when the \
+        address may change.",
+    silent: "Calico does not manage the service (another class, or only requested services are managed); the service \
+        is being deleted; the address lies in no pool, or in a block that does not decode.",
     ties: Ties::OURS,
     run,
 };

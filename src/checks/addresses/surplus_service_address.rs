@@ -1,9 +1,8 @@
 //! IPA118: a LoadBalancer service has more addresses in IPAM than it may have.
 
 use super::leaked_service_address::load_balancer_handle;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Service, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Service;
 
 pub static CHECK: Check = Check {
     code: Code(118),
@@ -12,18 +11,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::S).and(Needs::C),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation of a LoadBalancer service that lives and that Calico manages, beyond the one address of a \
-            family that the service may have (`spec.ipFamilies`, `spec.ipFamilyPolicy`). Of several it is the one that the \
-            service's status does not show, else the one that was allocated later.",
-        matters: "Service pools are small, and nobody uses this address. kube-controllers asks for another one whenever the \
-            number is not the one that it wants, and no path of it gives the surplus one back (projectcalico/calico#12503).",
-        arises: "kube-controllers assigned an address twice, after a restart or a conflict; or a service became single-stack.",
-        action: "Release the surplus address by itself, when the service's status does not show it.",
-        silent: "One address of each family of a dual-stack service; a server that does not say which families a service has \
-            (one of each then); a service that is being deleted, or that Calico does not manage; addresses that are cooling \
-            down. It is judged whoever else uses the datastore: the handle is the hash of this very service.",
-    },
+    finds: "An allocation of a LoadBalancer service that lives and that Calico manages, beyond the one address of a \
+        family that the service may have (`spec.ipFamilies`, `spec.ipFamilyPolicy`). Of several it is the one that the \
+        service's status does not show, else the one that was allocated later.",
+    matters: "Service pools are small, and nobody uses this address. kube-controllers asks for another one whenever \
+        the number is not the one that it wants, and no path of it gives the surplus one back \
+        (projectcalico/calico#12503).",
+    arises: "kube-controllers assigned an address twice, after a restart or a conflict; or a service became \
+        single-stack.",
+    action: "Release the surplus address by itself, when the service's status does not show it.",
+    silent: "One address of each family of a dual-stack service; a server that does not say which families a service \
+        has (one of each then); a service that is being deleted, or that Calico does not manage; addresses that are \
+        cooling down. It is judged whoever else uses the datastore: the handle is the hash of this very service.",
     ties: Ties::OURS,
     run,
 };

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::Draft;
-use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
-use crate::ledger::{Allocation, Belief, Standing, Use};
-use crate::model::{Addr, CalicoNode, Code, Evidence, Finding, Input, Name, Needs, Severity, SubjectKind, Tunnel};
+use crate::checks::prelude::*;
+use crate::ledger::Belief;
+use crate::model::{CalicoNode, Input, Tunnel};
 
 pub static CHECK: Check = Check {
     code: Code(115),
@@ -14,17 +14,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::N).and(Needs::O),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A node's tunnel address inside a pool that IPAM has free, has cooling down, or has given to somebody else.",
-        matters: "The next pod gets it, and then that pod and the node's tunnel have one address (IPA103).",
-        arises: "A node was removed and added again under the same name, and the collector freed the address that the new \
-            node had taken over; a restored etcd; a release by hand; `calicoctl ipam check`, which takes live IPv6 tunnels \
-            for leaks.",
-        action: "Restart calico-node on that node: it takes an address that is its own. Do it before the next pod starts.",
-        silent: "The allocation's handle or attributes name this node and type; it is so old that it names nobody; ordinal 1 \
-            of a Windows node's block, which the Windows reservation holds; the node has departed; IPA103 already tells two \
-            nodes with this address; the address lies in no pool, or in a block that does not decode.",
-    },
+    finds: "A node's tunnel address inside a pool that IPAM has free, has cooling down, or has given to somebody else.",
+    matters: "The next pod gets it, and then that pod and the node's tunnel have one address (IPA103).",
+    arises: "A node was removed and added again under the same name, and the collector freed the address that the new \
+        node had taken over; a restored etcd; a release by hand; `calicoctl ipam check`, which takes live IPv6 tunnels \
+        for leaks.",
+    action: "Restart calico-node on that node: it takes an address that is its own. Do it before the next pod starts.",
+    silent: "The allocation's handle or attributes name this node and type; it is so old that it names nobody; ordinal \
+        1 of a Windows node's block, which the Windows reservation holds; the node has departed; IPA103 already tells \
+        two nodes with this address; the address lies in no pool, or in a block that does not decode.",
     ties: Ties { judges: Judges::OnlyOurs, also: Needs::P.and(Needs::W), ..Ties::OURS },
     run,
 };

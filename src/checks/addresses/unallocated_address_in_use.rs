@@ -1,9 +1,8 @@
 //! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
 
 use crate::checks::addresses::duplicate_pod_address;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Claim, Use};
-use crate::model::{Addr, Block, Cidr, Code, Finding, Needs, Pod, Pool, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Pool;
 
 pub static CHECK: Check = Check {
     code: Code(120),
@@ -12,20 +11,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::O).and(Needs::W).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "A pod holds a pool's address for certain, and IPAM believes that nobody does: it is not allocated, or \
-            stands in a free queue though this or an overlapping block has it allocated, or cools down, or its block \
-            does not exist.",
-        matters: "IPAM will hand the address out again: the next duplicate (IPA101). The evidence says after how many \
-            more allocations from its block; 1 means now.",
-        arises: "An address was released under a running pod (`calicoctl ipam release`, a collector, a DEL for an old \
-            container), or etcd was restored from a backup that is older than the pod.",
-        action: "Restart the pod before its turn comes: it gets a new address, properly allocated. Nothing else cures \
-            it; start where the queue is shortest.",
-        silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
-            addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which \
-            the nodes' podCIDRs explain (IPA908). It is never silent for being many.",
-    },
+    finds: "A pod holds a pool's address for certain, and IPAM believes that nobody does: it is not allocated, or \
+        stands in a free queue though this or an overlapping block has it allocated, or cools down, or its block does \
+        not exist.",
+    matters: "IPAM will hand the address out again: the next duplicate (IPA101). The evidence says after how many more \
+        allocations from its block; 1 means now.",
+    arises: "An address was released under a running pod (`calicoctl ipam release`, a collector, a DEL for an old \
+        container), or etcd was restored from a backup that is older than the pod.",
+    action: "Restart the pod before its turn comes: it gets a new address, properly allocated. Nothing else cures it; \
+        start where the queue is shortest.",
+    silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
+        addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which the \
+        nodes' podCIDRs explain (IPA908). It is never silent for being many.",
     ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
     run,
 };

@@ -1,8 +1,6 @@
 //! IPA113: an allocation of which nobody can say whose it is.
 
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, HandleId, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
     code: Code(113),
@@ -11,17 +9,17 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::W).and(Needs::P),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocated address that nobody holds, not even possibly, and whose attributes name no owner.",
-        matters: "It may be a leak, but nothing can prove it: neither Calico's collector nor ipaudit will ever give it back.",
-        arises: "Allocations of very old Calico versions, of tools that call IPAM without attributes, or attributes erased \
-            by an older Calico that rewrote the block.",
-        action: "Ask the node: does anything there use the address? If not, release it by itself.",
-        silent: "KubeVirt machines (a stopped one keeps its address without attributes), reservations (Windows' and an \
-            operator's own, whose attributes are nothing but a note), addresses that are cooling down, a very old tunnel that a Calico Node shows, an attribute that is missing (IPA301), a \
-            handle that names a living container or a pod that has no address yet; other clusters' blocks, and blocks \
-            without an owner unless the scope is exclusive.",
-    },
+    finds: "An allocated address that nobody holds, not even possibly, and whose attributes name no owner.",
+    matters: "It may be a leak, but nothing can prove it: neither Calico's collector nor ipaudit will ever give it \
+        back.",
+    arises: "Allocations of very old Calico versions, of tools that call IPAM without attributes, or attributes erased \
+        by an older Calico that rewrote the block.",
+    action: "Ask the node: does anything there use the address? If not, release it by itself.",
+    silent: "KubeVirt machines (a stopped one keeps its address without attributes), reservations (Windows' and an \
+        operator's own, whose attributes are nothing but a note), addresses that are cooling down, a very old tunnel \
+        that a Calico Node shows, an attribute that is missing (IPA301), a handle that names a living container or a \
+        pod that has no address yet; other clusters' blocks, and blocks without an owner unless the scope is \
+        exclusive.",
     ties: Ties::OURS,
     run,
 };

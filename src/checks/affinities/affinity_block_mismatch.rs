@@ -2,8 +2,8 @@
 
 use super::common::{delete_affinity, get_block};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::{AffinityState, keys};
 
 pub static CHECK: Check = Check {
     code: Code(402),
@@ -12,21 +12,20 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::B),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Affinity,
-    docs: Docs {
-        finds: "A confirmed affinity whose block names another host or nobody, or a block that names a host which has no \
-            affinity for it in any state. One finding a block: its subject is the confirmed affinity (of several the first by \
-            name), else the affinity that the block claims.",
-        matters: "The node with the affinity announces the route, the one in the block hands out the addresses: traffic for \
-            its pods goes to the wrong node. A block whose host has no affinity is not announced at all, and is never given \
-            back.",
-        arises: "A claim or a release that broke off between its two writes, a restored backup, keys deleted by hand, or a \
-            block of an old version that has only the deprecated `hostAffinity`, which names nobody today.",
-        action: "Decide by the block and by who holds its addresses. An affinity whose block names another host is deleted by \
-            Calico when its node next allocates, and can be deleted at once.",
-        silent: "A host that the block names and whose affinity is pending or being deleted is a claim or a release under \
-            way. Where two hosts are confirmed, IPA401 says it, unless the block names a third. Without a confirmed affinity \
-            a block that names nobody is legal, or IPA305. Blocks and affinities that do not decode are not judged.",
-    },
+    finds: "A confirmed affinity whose block names another host or nobody, or a block that names a host which has no \
+        affinity for it in any state. One finding a block: its subject is the confirmed affinity (of several the first \
+        by name), else the affinity that the block claims.",
+    matters: "The node with the affinity announces the route, the one in the block hands out the addresses: traffic \
+        for its pods goes to the wrong node. A block whose host has no affinity is not announced at all, and is never \
+        given back.",
+    arises: "A claim or a release that broke off between its two writes, a restored backup, keys deleted by hand, or a \
+        block of an old version that has only the deprecated `hostAffinity`, which names nobody today.",
+    action: "Decide by the block and by who holds its addresses. An affinity whose block names another host is deleted \
+        by Calico when its node next allocates, and can be deleted at once.",
+    silent: "A host that the block names and whose affinity is pending or being deleted is a claim or a release under \
+        way. Where two hosts are confirmed, IPA401 says it, unless the block names a third. Without a confirmed \
+        affinity a block that names nobody is legal, or IPA305. Blocks and affinities that do not decode are not \
+        judged.",
     ties: Ties::ANYBODYS,
     run,
 };

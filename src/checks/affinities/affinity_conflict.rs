@@ -1,11 +1,8 @@
 //! IPA401: one block, two confirmed owners.
 
 use super::common::{delete_affinity, get_block};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::Standing;
-use crate::model::{
-    Affinity, AffinityState, Block, Code, Finding, Host, HostKind, Input, Needs, Severity, SubjectKind,
-};
+use crate::checks::prelude::*;
+use crate::model::{AffinityState, Input};
 
 pub static CHECK: Check = Check {
     code: Code(401),
@@ -14,18 +11,16 @@ pub static CHECK: Check = Check {
     needs: Needs::A,
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "Two or more hosts whose affinities for one block are all confirmed. Critical when two of them are nodes that \
-            live.",
-        matters: "Each node announces the block's route, so traffic splits between them, and what arrives at the wrong one is \
-            dropped or goes round in circles. It does not by itself give one address twice.",
-        arises: "A claim whose other half was lost (etcd away, a restored backup), old versions that ignored the state of an \
-            affinity, or keys written by hand. Calico heals it only when the wrong node allocates again.",
-        action: "The block's own `affinity` says who is right. Delete the other affinity; Calico does the same when that node \
-            next meets it. When the block names neither, decide by who holds its addresses.",
-        silent: "Affinities that are pending or being deleted own nothing (IPA403, IPA404). Two spellings of one affinity's \
-            key are IPA307.",
-    },
+    finds: "Two or more hosts whose affinities for one block are all confirmed. Critical when two of them are nodes \
+        that live.",
+    matters: "Each node announces the block's route, so traffic splits between them, and what arrives at the wrong one \
+        is dropped or goes round in circles. It does not by itself give one address twice.",
+    arises: "A claim whose other half was lost (etcd away, a restored backup), old versions that ignored the state of \
+        an affinity, or keys written by hand. Calico heals it only when the wrong node allocates again.",
+    action: "The block's own `affinity` says who is right. Delete the other affinity; Calico does the same when that \
+        node next meets it. When the block names neither, decide by who holds its addresses.",
+    silent: "Affinities that are pending or being deleted own nothing (IPA403, IPA404). Two spellings of one \
+        affinity's key are IPA307.",
     ties: Ties::ANYBODYS,
     run,
 };

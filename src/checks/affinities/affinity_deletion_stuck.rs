@@ -1,8 +1,8 @@
 //! IPA404: the release of a block that began and never ended; its route is still announced.
 
 use super::common::{other_owner, standstill, survived};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::AffinityState;
 
 pub static CHECK: Check = Check {
     code: Code(404),
@@ -11,17 +11,15 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::D),
     steady: Steady::EarlierAudit,
     subject: SubjectKind::Affinity,
-    docs: Docs {
-        finds: "An affinity that is in `pendingDeletion` at the same mod revision as in the audit before. An error when \
-            another host owns the block.",
-        matters: "Calico's confd ignores pending affinities and announces those that are being deleted: the node draws \
-            traffic for a block that it gave up, and takes it from the node that owns the block now.",
-        arises: "Whoever released the block died, or etcd was away, between its three writes: the affinity's state, the block, \
-            the affinity's deletion.",
-        action: "When the block is gone or is another's, delete the affinity. When the block still names this host, release it \
-            again; the node's next allocation takes the claim up again.",
-        silent: "At a first audit nobody can tell how long it has been under way.",
-    },
+    finds: "An affinity that is in `pendingDeletion` at the same mod revision as in the audit before. An error when \
+        another host owns the block.",
+    matters: "Calico's confd ignores pending affinities and announces those that are being deleted: the node draws \
+        traffic for a block that it gave up, and takes it from the node that owns the block now.",
+    arises: "Whoever released the block died, or etcd was away, between its three writes: the affinity's state, the \
+        block, the affinity's deletion.",
+    action: "When the block is gone or is another's, delete the affinity. When the block still names this host, \
+        release it again; the node's next allocation takes the claim up again.",
+    silent: "At a first audit nobody can tell how long it has been under way.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA403: a claim of a block that began and never ended.
 
 use super::common::{other_owner, standstill, survived};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Code, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::AffinityState;
 
 pub static CHECK: Check = Check {
     code: Code(403),
@@ -11,17 +11,15 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::D),
     steady: Steady::EarlierAudit,
     subject: SubjectKind::Affinity,
-    docs: Docs {
-        finds: "An affinity that is `pending` at the same mod revision as in the audit before.",
-        matters: "A claim takes seconds. While it is pending the node does not announce the block, though the block may name \
-            it already and hold its pods' addresses.",
-        arises: "The CNI plugin or the node died, or etcd was away, between the writes of a claim: the affinity, the block, \
-            the confirmation.",
-        action: "When the block names this host, its next allocation confirms the affinity: start a pod there. When the block \
-            is another's, or does not exist, the affinity can be deleted.",
-        silent: "At a first audit nobody can tell how long it has been pending. One that was written since the last audit \
-            moves.",
-    },
+    finds: "An affinity that is `pending` at the same mod revision as in the audit before.",
+    matters: "A claim takes seconds. While it is pending the node does not announce the block, though the block may \
+        name it already and hold its pods' addresses.",
+    arises: "The CNI plugin or the node died, or etcd was away, between the writes of a claim: the affinity, the \
+        block, the confirmation.",
+    action: "When the block names this host, its next allocation confirms the affinity: start a pod there. When the \
+        block is another's, or does not exist, the affinity can be deleted.",
+    silent: "At a first audit nobody can tell how long it has been pending. One that was written since the last audit \
+        moves.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA405: a confirmed affinity for a block that does not exist: a route into nothing.
 
 use super::common::delete_affinity;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, AffinityState, Code, Finding, HostKind, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::AffinityState;
 
 pub static CHECK: Check = Check {
     code: Code(405),
@@ -11,16 +11,14 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::B),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Affinity,
-    docs: Docs {
-        finds: "A confirmed affinity whose block does not exist.",
-        matters: "The node announces the block and drops what arrives: a blackhole route, until its next allocation creates \
-            the block. When the pool is gone as well, it stays for ever.",
-        arises: "The block was deleted and its affinity was not: an interrupted release, a deleted pool, a restored backup, a \
-            key deleted by hand.",
-        action: "Delete the affinity, compared with its revision; a node that wants the block claims it again.",
-        silent: "Affinities that are pending or being deleted are IPA403 and IPA404. A block that does not decode exists, and \
-            so does one under another spelling of its key (IPA307).",
-    },
+    finds: "A confirmed affinity whose block does not exist.",
+    matters: "The node announces the block and drops what arrives: a blackhole route, until its next allocation \
+        creates the block. When the pool is gone as well, it stays for ever.",
+    arises: "The block was deleted and its affinity was not: an interrupted release, a deleted pool, a restored \
+        backup, a key deleted by hand.",
+    action: "Delete the affinity, compared with its revision; a node that wants the block claims it again.",
+    silent: "Affinities that are pending or being deleted are IPA403 and IPA404. A block that does not decode exists, \
+        and so does one under another spelling of its key (IPA307).",
     ties: Ties::ANYBODYS,
     run,
 };

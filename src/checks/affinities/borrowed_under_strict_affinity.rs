@@ -1,9 +1,8 @@
 //! IPA407: an address on another node's block, though strict affinity forbids borrowing.
 
 use super::common::get_block;
-use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Code, Finding, Host, HostKind, Name, Needs, Past, Severity, SubjectKind, Time};
+use crate::checks::prelude::*;
+use crate::model::{Past, Time};
 
 pub static CHECK: Check = Check {
     code: Code(407),
@@ -12,18 +11,16 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::C).and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Address,
-    docs: Docs {
-        finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when its \
-            own timestamp lies after an audit that saw strict affinity on already.",
-        matters: "Strict affinity is set where every address of a block must be on its node: Windows, fabrics that route \
-            whole blocks. There the borrowed address is unreachable.",
-        arises: "Borrowed before strict affinity was switched on; or a node that does not know the setting, or a foreign tool, \
-            allocates.",
-        action: "Restart the pod: it gets an address from its own node's blocks.",
-        silent: "Without strict affinity borrowing is legal. KubeVirt machines keep their address when they migrate. Ordinals \
-            of Windows, cooling addresses, services, blocks without owner, allocations that name no node, nodes of other \
-            clusters.",
-    },
+    finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when its \
+        own timestamp lies after an audit that saw strict affinity on already.",
+    matters: "Strict affinity is set where every address of a block must be on its node: Windows, fabrics that route \
+        whole blocks. There the borrowed address is unreachable.",
+    arises: "Borrowed before strict affinity was switched on; or a node that does not know the setting, or a foreign \
+        tool, allocates.",
+    action: "Restart the pod: it gets an address from its own node's blocks.",
+    silent: "Without strict affinity borrowing is legal. KubeVirt machines keep their address when they migrate. \
+        Ordinals of Windows, cooling addresses, services, blocks without owner, allocations that name no node, nodes \
+        of other clusters.",
     ties: Ties { judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };

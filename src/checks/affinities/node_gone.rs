@@ -1,16 +1,11 @@
 //! IPA406: a node that is gone for good and still owns blocks.
 
-use crate::model::hash::{HashMap, HashSet};
-
 use super::common::get_block;
 use crate::checks::affinities::stale_calico_node;
 use crate::checks::evidence::{ask_who, get_key};
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Standing, Use};
-use crate::model::{
-    AffinityState, Block, Cidr, Code, Evidence, Finding, Host, HostKind, Name, Needs, Root, Severity, SubjectKind,
-    Time, keys,
-};
+use crate::checks::prelude::*;
+use crate::model::hash::{HashMap, HashSet};
+use crate::model::{AffinityState, Time, keys};
 
 pub static CHECK: Check = Check {
     code: Code(406),
@@ -19,20 +14,18 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::B).and(Needs::N).and(Needs::K).and(Needs::D),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
-    docs: Docs {
-        finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than the \
-            grace, that still owns blocks or affinities, those without a block too. The evidence names the allocations that \
-            keep them.",
-        matters: "Its blocks are lost to the others, and its leaked addresses with them: pools run out of blocks though few \
-            addresses are used.",
-        arises: "The collector does not run, or one allocation stops it: an unknown type, a missing owner, a pod that is \
-            pending for ever. Then nothing of the node is ever given back.",
-        action: "Release what is proven leaked (IPA110, IPA111). The last address gone, Calico gives the blocks back; an empty \
-            block's affinity can be deleted together with the block.",
-        silent: "At a first audit nobody knows since when it is gone. Nodes of other clusters, plain hosts, nodes that only \
-            Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not decode; a host \
-            of which nothing is known but blocks in which an operator keeps addresses back with a note.",
-    },
+    finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than \
+        the grace, that still owns blocks or affinities, those without a block too. The evidence names the allocations \
+        that keep them.",
+    matters: "Its blocks are lost to the others, and its leaked addresses with them: pools run out of blocks though \
+        few addresses are used.",
+    arises: "The collector does not run, or one allocation stops it: an unknown type, a missing owner, a pod that is \
+        pending for ever. Then nothing of the node is ever given back.",
+    action: "Release what is proven leaked (IPA110, IPA111). The last address gone, Calico gives the blocks back; an \
+        empty block's affinity can be deleted together with the block.",
+    silent: "At a first audit nobody knows since when it is gone. Nodes of other clusters, plain hosts, nodes that \
+        only Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not \
+        decode; a host of which nothing is known but blocks in which an operator keeps addresses back with a note.",
     ties: Ties { explained_by, ..Ties::OURS },
     run,
 };

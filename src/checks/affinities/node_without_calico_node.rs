@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::checks::evidence::{ask_who, count, shell};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Finding, HostKind, KubeNode, Name, Needs, Pod, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::KubeNode;
 
 pub static CHECK: Check = Check {
     code: Code(410),
@@ -13,18 +13,18 @@ pub static CHECK: Check = Check {
     needs: Needs::N.and(Needs::K).and(Needs::P).and(Needs::B).and(Needs::A).and(Needs::W),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
-    docs: Docs {
-        finds: "A Ready Kubernetes node with live pods that Calico networks, and with endpoints, blocks or affinities of its \
-            own, to which no Calico Node refers. The subject is Kubernetes' name.",
-        matters: "Felix and BGP learn of other machines from Calico Nodes alone: no other node has a route to this one, and all \
-            of its pods are cut off from the rest of the cluster.",
-        arises: "The node was deleted from Kubernetes and registered again: Calico's node controller deleted the Calico Node, \
-            and calico-node, which writes it at its start only, was not restarted. Or another cluster's controller on the \
-            same datastore deleted it.",
-        action: "Restart calico-node on that node: it registers its node again. The addresses and endpoints stay as they are.",
-        silent: "Nodes that are not Ready or younger than 5 minutes (calico-node is still starting), nodes with pods of the \
-            host's network alone or of another CNI plugin, and nodes whose Calico Node may be one that does not decode.",
-    },
+    finds: "A Ready Kubernetes node with live pods that Calico networks, and with endpoints, blocks or affinities of \
+        its own, to which no Calico Node refers. The subject is Kubernetes' name.",
+    matters: "Felix and BGP learn of other machines from Calico Nodes alone: no other node has a route to this one, \
+        and all of its pods are cut off from the rest of the cluster.",
+    arises: "The node was deleted from Kubernetes and registered again: Calico's node controller deleted the Calico \
+        Node, and calico-node, which writes it at its start only, was not restarted. Or another cluster's controller \
+        on the same datastore deleted it.",
+    action: "Restart calico-node on that node: it registers its node again. The addresses and endpoints stay as they \
+        are.",
+    silent: "Nodes that are not Ready or younger than 5 minutes (calico-node is still starting), nodes with pods of \
+        the host's network alone or of another CNI plugin, and nodes whose Calico Node may be one that does not \
+        decode.",
     ties: Ties::OURS,
     run,
 };

@@ -1,9 +1,8 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
 use crate::checks::evidence::{ask_who, shell};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::Standing;
-use crate::model::{CalicoNode, Code, Evidence, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::CalicoNode;
 
 pub static CHECK: Check = Check {
     code: Code(409),
@@ -12,19 +11,17 @@ pub static CHECK: Check = Check {
     needs: Needs::N.and(Needs::K),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Node,
-    docs: Docs {
-        finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone; or a machine's former name: \
-            Kubernetes does not know it, its host address is that of a Calico Node which Kubernetes knows, and nothing \
-            under it is younger than that node.",
-        matters: "Felix programs tunnels and routes to it, BGP peers with it, its tunnel addresses stay taken, and nothing of \
-            it is collected while it exists. Two Calico Nodes with one host address: calico-node refuses to start.",
-        arises: "The node was removed from Kubernetes while calico-kube-controllers did not run, or without its node \
-            controller; or the machine was renamed.",
-        action: "When the machine is gone for good, delete the Calico Node; its blocks and addresses are then collected.",
-        silent: "Nodes of other clusters in the same datastore, and hosts without a reference to Kubernetes. Unless every \
-            node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours and a former name \
-            count. An address that several machines here have, or an ExternalIP, names no machine.",
-    },
+    finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone; or a machine's former name: \
+        Kubernetes does not know it, its host address is that of a Calico Node which Kubernetes knows, and nothing \
+        under it is younger than that node.",
+    matters: "Felix programs tunnels and routes to it, BGP peers with it, its tunnel addresses stay taken, and nothing \
+        of it is collected while it exists. Two Calico Nodes with one host address: calico-node refuses to start.",
+    arises: "The node was removed from Kubernetes while calico-kube-controllers did not run, or without its node \
+        controller; or the machine was renamed.",
+    action: "When the machine is gone for good, delete the Calico Node; its blocks and addresses are then collected.",
+    silent: "Nodes of other clusters in the same datastore, and hosts without a reference to Kubernetes. Unless every \
+        node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours and a former name \
+        count. An address that several machines here have, or an ExternalIP, names no machine.",
     ties: Ties::OURS,
     run,
 };

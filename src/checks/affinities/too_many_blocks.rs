@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Cidr, Code, Finding, HostKind, Name, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::keys;
 
 pub static CHECK: Check = Check {
     code: Code(408),
@@ -13,17 +13,15 @@ pub static CHECK: Check = Check {
     needs: Needs::A.and(Needs::C).and(Needs::O),
     steady: Steady::OneMoment,
     subject: SubjectKind::Node,
-    docs: Docs {
-        finds: "A host that has as many blocks of one family, in enabled pools, as `maxBlocksPerHost` allows (0 or absent: \
-            20). Affinities of every state count, as they do for Calico.",
-        matters: "Its next block is refused: with strict affinity pods there do not start once the blocks are full, without \
-            it they borrow.",
-        arises: "More pods than the limit foresees, blocks that leaks keep alive, or a limit from a time of larger blocks.",
-        action: "Look for leaks on the node (IPA110), raise the limit, or make the pool's blocks larger.",
-        silent: "Blocks in disabled pools, in pools that are being deleted and in none do not count; the owners of \
-            LoadBalancer addresses have no limit of this kind; a negative limit is none. Calico counts only the pools that a \
-            request may use, so a node may have room for other pools.",
-    },
+    finds: "A host that has as many blocks of one family, in enabled pools, as `maxBlocksPerHost` allows (0 or absent: \
+        20). Affinities of every state count, as they do for Calico.",
+    matters: "Its next block is refused: with strict affinity pods there do not start once the blocks are full, \
+        without it they borrow.",
+    arises: "More pods than the limit foresees, blocks that leaks keep alive, or a limit from a time of larger blocks.",
+    action: "Look for leaks on the node (IPA110), raise the limit, or make the pool's blocks larger.",
+    silent: "Blocks in disabled pools, in pools that are being deleted and in none do not count; the owners of \
+        LoadBalancer addresses have no limit of this kind; a negative limit is none. Calico counts only the pools that \
+        a request may use, so a node may have room for other pools.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::keys;
 
 pub static CHECK: Check = Check {
     code: Code(303),
@@ -12,16 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::O),
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "A block that no pool covers as a whole, enabled or not.",
-        matters: "Felix knows encapsulation and outgoing NAT from the pool: without one its addresses are routed without \
-            tunnel and leave the cluster unmasked. Nothing new is allocated from it.",
-        arises: "The pool was deleted while the block still held addresses, or was re-created with another or a smaller CIDR.",
-        action: "Restart the pods that still have addresses in it, so that the block empties and is deleted; or create the \
-            pool again, disabled.",
-        silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. While \
-            any pool does not decode, nobody can say which blocks have none.",
-    },
+    finds: "A block that no pool covers as a whole, enabled or not.",
+    matters: "Felix knows encapsulation and outgoing NAT from the pool: without one its addresses are routed without \
+        tunnel and leave the cluster unmasked. Nothing new is allocated from it.",
+    arises: "The pool was deleted while the block still held addresses, or was re-created with another or a smaller \
+        CIDR.",
+    action: "Restart the pods that still have addresses in it, so that the block empties and is deleted; or create the \
+        pool again, disabled.",
+    silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. \
+        While any pool does not decode, nobody can say which blocks have none.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::{node_of, pool_of};
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Needs, Pool, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Pool;
 
 pub static CHECK: Check = Check {
     code: Code(304),
@@ -12,17 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::O),
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "A block whose prefix length is not the block size of its pool. Where several pools cover it, its pool is the \
-            first by name, as for Calico.",
-        matters: "Calico computes an address's block from the pool. For this one it looks under a key that does not exist, \
-            and reports success: `calicoctl ipam release --ip` and the collector free nothing, for ever. And a block of the \
-            new size inside it hands out the same addresses (IPA302).",
-        arises: "The pool was deleted and re-created with another `blockSize`, or changed by hand.",
-        action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then release its affinity. \
-            `ipaudit release` finds addresses by scanning blocks and works here.",
-        silent: "A block that no pool covers is IPA303.",
-    },
+    finds: "A block whose prefix length is not the block size of its pool. Where several pools cover it, its pool is \
+        the first by name, as for Calico.",
+    matters: "Calico computes an address's block from the pool. For this one it looks under a key that does not exist, \
+        and reports success: `calicoctl ipam release --ip` and the collector free nothing, for ever. And a block of \
+        the new size inside it hands out the same addresses (IPA302).",
+    arises: "The pool was deleted and re-created with another `blockSize`, or changed by hand.",
+    action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then release its \
+        affinity. `ipaudit release` finds addresses by scanning blocks and works here.",
+    silent: "A block that no pool covers is IPA303.",
     ties: Ties::ANYBODYS,
     run,
 };

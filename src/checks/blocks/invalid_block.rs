@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::common::node_of;
 use crate::checks::evidence::{count, get_key};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Cidr, Code, Evidence, Finding, Needs, Severity, SubjectKind, Time};
+use crate::checks::prelude::*;
+use crate::model::Time;
 
 pub static CHECK: Check = Check {
     code: Code(301),
@@ -14,21 +14,19 @@ pub static CHECK: Check = Check {
     needs: Needs::B,
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "A block whose parts contradict each other: an allocation without its attribute, an attribute that no \
-            allocation uses, a free queue that misses, repeats or invents ordinals or holds allocated ones, lists of the \
-            wrong length, a `cidr` that is not the key's, a release in the future. All broken rules of a block are one \
-            finding, and each is in its evidence.",
-        matters: "An allocated ordinal in the free queue is given to a second pod; a free one that is in no queue is lost. \
-            On some of these Calico panics: `calicoctl ipam check` stops there, and so does the CNI plugin when it reaches \
-            the block.",
-        arises: "Edited by hand or by a foreign tool, a bug of an older library, versions that erase each other's fields.",
-        action: "Restart the pods that IPA120 names, so that they leave the block. Save the value, then repair it while \
-            nothing allocates, or empty the block and delete it together with its affinity.",
-        silent: "Ordinals reserved for Windows, addresses in cooldown (which may share one attribute), `attributes: null` in \
-            a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is IPA901, \
-            sequence numbers are IPA306.",
-    },
+    finds: "A block whose parts contradict each other: an allocation without its attribute, an attribute that no \
+        allocation uses, a free queue that misses, repeats or invents ordinals or holds allocated ones, lists of the \
+        wrong length, a `cidr` that is not the key's, a release in the future. All broken rules of a block are one \
+        finding, and each is in its evidence.",
+    matters: "An allocated ordinal in the free queue is given to a second pod; a free one that is in no queue is lost. \
+        On some of these Calico panics: `calicoctl ipam check` stops there, and so does the CNI plugin when it reaches \
+        the block.",
+    arises: "Edited by hand or by a foreign tool, a bug of an older library, versions that erase each other's fields.",
+    action: "Restart the pods that IPA120 names, so that they leave the block. Save the value, then repair it while \
+        nothing allocates, or empty the block and delete it together with its affinity.",
+    silent: "Ordinals reserved for Windows, addresses in cooldown (which may share one attribute), `attributes: null` \
+        in a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is \
+        IPA901, sequence numbers are IPA306.",
     ties: Ties::ANYBODYS,
     run,
 };

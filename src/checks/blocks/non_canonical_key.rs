@@ -1,8 +1,8 @@
 //! IPA307: a block or an affinity under a key that Calico lists and never reads or writes.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Block, Cidr, Code, Finding, Host, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::keys;
 
 pub static CHECK: Check = Check {
     code: Code(307),
@@ -11,16 +11,16 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::A),
     steady: Steady::OneMoment,
     subject: SubjectKind::Key,
-    docs: Docs {
-        finds: "The key of a block or of an affinity that is not the canonical spelling of its CIDR: host bits, the segment \
-            of the wrong family, another spelling of an IPv6 address; also where the canonical key exists beside it.",
-        matters: "Calico's lists parse keys leniently and see the block; its reads and writes go to the canonical key and do \
-            not. Addresses recorded here can never be released, and every command that lists them says otherwise.",
-        arises: "Written by hand, by a script, or by a foreign tool.",
-        action: "Compare both keys. What is only here and still used belongs under the canonical key; then delete this one.",
-        silent: "Two spellings of one block are this finding alone: the block itself is judged once, by its canonical key. \
-            Keys whose CIDR does not parse are IPA901, malformed handle ids IPA205.",
-    },
+    finds: "The key of a block or of an affinity that is not the canonical spelling of its CIDR: host bits, the \
+        segment of the wrong family, another spelling of an IPv6 address; also where the canonical key exists beside \
+        it.",
+    matters: "Calico's lists parse keys leniently and see the block; its reads and writes go to the canonical key and \
+        do not. Addresses recorded here can never be released, and every command that lists them says otherwise.",
+    arises: "Written by hand, by a script, or by a foreign tool.",
+    action: "Compare both keys. What is only here and still used belongs under the canonical key; then delete this \
+        one.",
+    silent: "Two spellings of one block are this finding alone: the block itself is judged once, by its canonical key. \
+        Keys whose CIDR does not parse are IPA901, malformed handle ids IPA205.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -3,9 +3,7 @@
 use super::common::node_of;
 use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::Use;
-use crate::model::{Addr, Block, Code, Evidence, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
     code: Code(302),
@@ -14,17 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B,
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "A block that lies inside a larger one. The subject is the smaller block; every block around it is in the \
-            evidence, and so are the addresses that both have allocated (IPA104).",
-        matters: "An address is taken by compare-and-swap on one block's key, so two blocks give the same address twice, and \
-            nothing in Calico notices. Both nodes announce a route; the longer prefix wins.",
-        arises: "The pool was re-created with another block size while its old blocks lived on, or two pools overlap, or a \
-            block was restored or written by hand.",
-        action: "Restart the pods of one of the two blocks (the smaller one, where its node can get another), then release \
-            its affinity so that it is deleted. Drain before changing a pool's block size.",
-        silent: "Two spellings of one block's key are IPA307. Blocks that do not decode are not compared.",
-    },
+    finds: "A block that lies inside a larger one. The subject is the smaller block; every block around it is in the \
+        evidence, and so are the addresses that both have allocated (IPA104).",
+    matters: "An address is taken by compare-and-swap on one block's key, so two blocks give the same address twice, \
+        and nothing in Calico notices. Both nodes announce a route; the longer prefix wins.",
+    arises: "The pool was re-created with another block size while its old blocks lived on, or two pools overlap, or a \
+        block was restored or written by hand.",
+    action: "Restart the pods of one of the two blocks (the smaller one, where its node can get another), then release \
+        its affinity so that it is deleted. Drain before changing a pool's block size.",
+    silent: "Two spellings of one block's key are IPA307. Blocks that do not decode are not compared.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA305: an empty block that nobody owns: it is nobody's to fill, and nobody's to delete.
 
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Finding, Host, HostKind, Input, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::{Input, keys};
 
 pub static CHECK: Check = Check {
     code: Code(305),
@@ -11,17 +11,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::A),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "A block that names no owner, for which no affinity exists in any state, and in which nothing is allocated or \
-            cooling down (ordinals reserved for Windows do not count).",
-        matters: "No node claims a block that exists, so its addresses are used by borrowing alone; with strict affinity \
-            never. Many of them exhaust a pool's blocks though its addresses are free (IPA602).",
-        arises: "A node gave the block up while an address in it was cooling down: when the cooldown ends Calico frees the \
-            address and never deletes the block. Also when a pool or a node is deleted, and after interrupted releases.",
-        action: "Delete the key, compared with its revision: nobody owns the block and nothing is allocated in it.",
-        silent: "With addresses in it a block without owner is legal: its owner gave it up. A pending affinity is a claim \
-            under way, one that is being deleted a release. Affinities that do not decode may own the block.",
-    },
+    finds: "A block that names no owner, for which no affinity exists in any state, and in which nothing is allocated \
+        or cooling down (ordinals reserved for Windows do not count).",
+    matters: "No node claims a block that exists, so its addresses are used by borrowing alone; with strict affinity \
+        never. Many of them exhaust a pool's blocks though its addresses are free (IPA602).",
+    arises: "A node gave the block up while an address in it was cooling down: when the cooldown ends Calico frees the \
+        address and never deletes the block. Also when a pool or a node is deleted, and after interrupted releases.",
+    action: "Delete the key, compared with its revision: nobody owns the block and nothing is allocated in it.",
+    silent: "With addresses in it a block without owner is legal: its owner gave it up. A pending affinity is a claim \
+        under way, one that is being deleted a release. Affinities that do not decode may own the block.",
     ties: Ties { also: Needs::C, ..Ties::ANYBODYS },
     run,
 };

@@ -3,8 +3,8 @@
 use super::common::node_of;
 use crate::checks::datastore::datastore_went_back::went_back;
 use crate::checks::evidence::get_key;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Addr, Block, BlockSequence, Code, Evidence, Finding, Needs, Past, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::{BlockSequence, Past};
 
 pub static CHECK: Check = Check {
     code: Code(306),
@@ -13,19 +13,17 @@ pub static CHECK: Check = Check {
     needs: Needs::B,
     steady: Steady::OneMoment,
     subject: SubjectKind::Block,
-    docs: Docs {
-        finds: "An allocation whose sequence number is not below its block's. With a history also a block that had a number \
-            and has none now, and one whose number fell though the block was not created anew.",
-        matters: "The number is what keeps Calico (and ipaudit) from freeing an address that changed hands since it was \
-            looked at. Where numbers repeat, that guard is gone.",
-        arises: "Calico drops fields that it does not know: an older Calico writes to this datastore and erases the numbers. \
-            Or a foreign tool, or a hand, wrote old bytes back.",
-        action: "Find who writes: an old calico-node, kube-controllers or calicoctl. Bring all to one version. Numbers grow \
-            again by themselves; do not release by address here until they do.",
-        silent: "A missing or null map, blocks that never had numbers, and ordinals without an entry (reserved for Windows, \
-            cooling down, allocated by an older version) are legal. A datastore that went back as a whole is IPA903; so is a number that \
-            fell and is one of Calico's own all the same (10^18 and more).",
-    },
+    finds: "An allocation whose sequence number is not below its block's. With a history also a block that had a \
+        number and has none now, and one whose number fell though the block was not created anew.",
+    matters: "The number is what keeps Calico (and ipaudit) from freeing an address that changed hands since it was \
+        looked at. Where numbers repeat, that guard is gone.",
+    arises: "Calico drops fields that it does not know: an older Calico writes to this datastore and erases the \
+        numbers. Or a foreign tool, or a hand, wrote old bytes back.",
+    action: "Find who writes: an old calico-node, kube-controllers or calicoctl. Bring all to one version. Numbers \
+        grow again by themselves; do not release by address here until they do.",
+    silent: "A missing or null map, blocks that never had numbers, and ordinals without an entry (reserved for \
+        Windows, cooling down, allocated by an older version) are legal. A datastore that went back as a whole is \
+        IPA903; so is a number that fell and is one of Calico's own all the same (10^18 and more).",
     ties: Ties::ANYBODYS,
     run,
 };

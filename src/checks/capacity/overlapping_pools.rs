@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Evidence, Finding, Needs, Pool, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Pool;
 
 pub static CHECK: Check = Check {
     code: Code(603),
@@ -13,16 +13,14 @@ pub static CHECK: Check = Check {
     needs: Needs::O,
     steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
-    docs: Docs {
-        finds: "Two pools, enabled or not, that share addresses. The subject is the smaller one; of two equal ones the later \
-            name.",
-        matters: "A release computes the block from the pool that it finds first: with another block size it looks in the \
-            wrong block, finds nothing and reports success. Encapsulation and NAT depend on which pool is found.",
-        arises: "Pools written to etcd by hand or by an installer, past Calico's own validation; a pool deleted and created \
-            again inside another.",
-        action: "Disable the wrong one, move its pods away, and delete it.",
-        silent: "Pools that only touch.",
-    },
+    finds: "Two pools, enabled or not, that share addresses. The subject is the smaller one; of two equal ones the \
+        later name.",
+    matters: "A release computes the block from the pool that it finds first: with another block size it looks in the \
+        wrong block, finds nothing and reports success. Encapsulation and NAT depend on which pool is found.",
+    arises: "Pools written to etcd by hand or by an installer, past Calico's own validation; a pool deleted and \
+        created again inside another.",
+    action: "Disable the wrong one, move its pods away, and delete it.",
+    silent: "Pools that only touch.",
     ties: Ties::ANYBODYS,
     run,
 };

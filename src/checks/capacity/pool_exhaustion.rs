@@ -3,9 +3,8 @@
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
-use crate::model::{Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(601),
@@ -14,15 +13,13 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::O),
     steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
-    docs: Docs {
-        finds: "Fewer than 10 % of a pool's addresses can still be handed out; an error under 5 %. Leaked addresses are \
-            counted apart.",
-        matters: "When nothing is left no pod of that pool can start, on any node, until addresses come back.",
-        arises: "The cluster grew, leaks were never collected, or a reservation takes the rest.",
-        action: "Release what is leaked (IPA110); else add a pool, or make this one's reservations smaller.",
-        silent: "Pools that are disabled, being deleted, assigned by hand, for LoadBalancer addresses only, or of fewer than \
-            64 addresses. Addresses in blocks that do not decode may be free.",
-    },
+    finds: "Fewer than 10 % of a pool's addresses can still be handed out; an error under 5 %. Leaked addresses are \
+        counted apart.",
+    matters: "When nothing is left no pod of that pool can start, on any node, until addresses come back.",
+    arises: "The cluster grew, leaks were never collected, or a reservation takes the rest.",
+    action: "Release what is leaked (IPA110); else add a pool, or make this one's reservations smaller.",
+    silent: "Pools that are disabled, being deleted, assigned by hand, for LoadBalancer addresses only, or of fewer \
+        than 64 addresses. Addresses in blocks that do not decode may be free.",
     ties: Ties::ANYBODYS,
     run,
 };

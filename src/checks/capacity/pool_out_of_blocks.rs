@@ -4,9 +4,8 @@ use super::common::{block_facts, judged, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
-use crate::model::{Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(602),
@@ -15,22 +14,20 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::O).and(Needs::C),
     steady: Steady::OneMoment,
     subject: SubjectKind::Pool,
-    docs: Docs {
-        finds: "A pool of which no block is left for a new node, while addresses are free in the existing ones: every block \
-            exists, and none of the empty ones can be had. An error with strict affinity. Who can have an empty block \
-            depends on Calico's version (ClusterInformation): from v3.32.0 any node takes an empty block that was claimed \
-            a minute ago or earlier; before that (and where the version is not known) only kube-controllers gives empty \
-            blocks back, never a node's last one, and before v3.28.0 only while the node's other blocks have three free \
-            addresses. What was built before a release (`-0.dev`, `-rc1`) counts as before it.",
-        matters: "A node that has no block yet gets none: its tunnel and its pods must borrow from other nodes' blocks, and \
-            with strict affinity no pod starts there at all, although the pool looks half empty.",
-        arises: "More nodes than blocks, blocks of dead nodes that leaks keep alive, ownerless blocks that nothing gives \
-            back, or empty blocks that stay with nodes which need none.",
-        action: "Release the leaks that keep blocks alive (IPA110, IPA406), delete ownerless empty blocks (IPA305), or add a \
-            pool, perhaps with smaller blocks. Calico v3.32 takes empty blocks from nodes by itself.",
-        silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
-            since that may be an empty one.",
-    },
+    finds: "A pool of which no block is left for a new node, while addresses are free in the existing ones: every \
+        block exists, and none of the empty ones can be had. An error with strict affinity. Who can have an empty \
+        block depends on Calico's version (ClusterInformation): from v3.32.0 any node takes an empty block that was \
+        claimed a minute ago or earlier; before that (and where the version is not known) only kube-controllers gives \
+        empty blocks back, never a node's last one, and before v3.28.0 only while the node's other blocks have three \
+        free addresses. What was built before a release (`-0.dev`, `-rc1`) counts as before it.",
+    matters: "A node that has no block yet gets none: its tunnel and its pods must borrow from other nodes' blocks, \
+        and with strict affinity no pod starts there at all, although the pool looks half empty.",
+    arises: "More nodes than blocks, blocks of dead nodes that leaks keep alive, ownerless blocks that nothing gives \
+        back, or empty blocks that stay with nodes which need none.",
+    action: "Release the leaks that keep blocks alive (IPA110, IPA406), delete ownerless empty blocks (IPA305), or add \
+        a pool, perhaps with smaller blocks. Calico v3.32 takes empty blocks from nodes by itself.",
+    silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
+        since that may be an empty one.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,11 +1,11 @@
 //! IPA909: a node whose clock runs ahead.
 
-use crate::model::hash::HashMap;
 use std::time::Duration;
 
 use crate::checks::evidence::{Draft, shell};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Block, Code, Endpoint, Evidence, Finding, Name, Needs, Owner, Severity, SubjectKind, Time};
+use crate::checks::prelude::*;
+use crate::model::hash::HashMap;
+use crate::model::{Owner, Time};
 
 pub static CHECK: Check = Check {
     code: Code(909),
@@ -14,15 +14,13 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::W),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Node,
-    docs: Docs {
-        finds: "Allocations or endpoints of a node, whoever owns it, whose timestamps lie more than 60 s ahead of the API \
-            server's clock when they were read (without an API server: of this machine's).",
-        matters: "The timestamps are those of the node's clock: the ages of its allocations lie, cooldowns that it starts \
-            end too late, and its certificates may fail.",
-        arises: "The node does not synchronise its clock.",
-        action: "Check the time on the node.",
-        silent: "A clock that runs behind: nobody can tell it from age. `releasedAt`, which other hosts write (IPA301).",
-    },
+    finds: "Allocations or endpoints of a node, whoever owns it, whose timestamps lie more than 60 s ahead of the API \
+        server's clock when they were read (without an API server: of this machine's).",
+    matters: "The timestamps are those of the node's clock: the ages of its allocations lie, cooldowns that it starts \
+        end too late, and its certificates may fail.",
+    arises: "The node does not synchronise its clock.",
+    action: "Check the time on the node.",
+    silent: "A clock that runs behind: nobody can tell it from age. `releasedAt`, which other hosts write (IPA301).",
     ties: Ties::ANYBODYS,
     run,
 };

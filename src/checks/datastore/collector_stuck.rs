@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::common::is_undecodable;
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
-use crate::ledger::{Allocation, Standing};
-use crate::model::{Addr, Code, Evidence, Finding, Needs, Past, Pod, Severity, SubjectKind, Time, keys};
+use crate::checks::obstacle;
+use crate::checks::prelude::*;
+use crate::model::{Past, Time, keys};
 
 pub static CHECK: Check = Check {
     code: Code(904),
@@ -17,15 +17,13 @@ pub static CHECK: Check = Check {
     // A leak that an audit recorded four graces ago, and the very same is proven now: that is twice.
     steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "The same proven leak (IPA110) in the audits of more than four times the leak grace period. Either it is of a \
-            kind that Calico's kube-controllers collect, and they do not; or the reason is told why they never will.",
-        matters: "Leaks only grow from here on, until pools run out.",
-        arises: "kube-controllers do not run, crash, have lost their way in a conflict that they repeat for ever, or were \
-            told not to collect; or the leak lacks what they go by.",
-        action: "Look at kube-controllers' log and restart them. What they never take: `ipaudit release`.",
-        silent: "Leaks that are younger, or whose allocation is another one than in the earlier audits.",
-    },
+    finds: "The same proven leak (IPA110) in the audits of more than four times the leak grace period. Either it is of \
+        a kind that Calico's kube-controllers collect, and they do not; or the reason is told why they never will.",
+    matters: "Leaks only grow from here on, until pools run out.",
+    arises: "kube-controllers do not run, crash, have lost their way in a conflict that they repeat for ever, or were \
+        told not to collect; or the leak lacks what they go by.",
+    action: "Look at kube-controllers' log and restart them. What they never take: `ipaudit release`.",
+    silent: "Leaks that are younger, or whose allocation is another one than in the earlier audits.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA902: the datastore is locked.
 
 use super::common::is_undecodable;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Finding, Input, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::{Input, keys};
 
 pub static CHECK: Check = Check {
     code: Code(902),
@@ -11,16 +11,14 @@ pub static CHECK: Check = Check {
     needs: Needs::C,
     steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "ClusterInformation is absent, or its `datastoreReady` is anything but true.",
-        matters: "CNI ADD and DEL refuse: no pod can start, and none can stop, not even the one that would unlock it. \
-            Calico's collector sits still.",
-        arises: "`calicoctl datastore migrate lock` before an upgrade, a restore or `calicoctl ipam release --from-report`, \
-            and nobody unlocked it; or the object was deleted.",
-        action: "Unlock it when nobody works on the datastore any more. Do it before any pod is deleted or restarted, whatever \
-            another finding advises: while the datastore is locked the pod stays down.",
-        silent: "A ClusterInformation that does not decode: IPA901 tells it.",
-    },
+    finds: "ClusterInformation is absent, or its `datastoreReady` is anything but true.",
+    matters: "CNI ADD and DEL refuse: no pod can start, and none can stop, not even the one that would unlock it. \
+        Calico's collector sits still.",
+    arises: "`calicoctl datastore migrate lock` before an upgrade, a restore or `calicoctl ipam release \
+        --from-report`, and nobody unlocked it; or the object was deleted.",
+    action: "Unlock it when nobody works on the datastore any more. Do it before any pod is deleted or restarted, \
+        whatever another finding advises: while the datastore is locked the pod stays down.",
+    silent: "A ClusterInformation that does not decode: IPA901 tells it.",
     ties: Ties::ANYBODYS,
     run,
 };

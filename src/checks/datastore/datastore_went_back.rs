@@ -4,10 +4,11 @@ mod signs;
 
 use crate::checks::endpoints::pod_without_endpoint;
 use crate::checks::evidence::{count, key_text};
-use crate::checks::{Check, Docs, Steady, Ties, World, obstacle};
+use crate::checks::obstacle;
+use crate::checks::prelude::*;
 use crate::model::keys::Keyed;
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::{Code, Evidence, Finding, Meta, Needs, Past, PastEtcd, PastKey, Pod, Severity, SubjectKind, keys};
+use crate::model::{Meta, Past, PastEtcd, PastKey, keys};
 
 pub static CHECK: Check = Check {
     code: Code(903),
@@ -16,22 +17,20 @@ pub static CHECK: Check = Check {
     needs: Needs::D,
     steady: Steady::EarlierAudit,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "etcd's revision or raft term is smaller, or its cluster id another, than in the last complete audit; or (the \
-            fork test) a key that was last written before that audit is not what that audit recorded: the same mod revision \
-            and value; or a key was written since and its version did not grow; or a block's sequence number fell; or the \
-            revision grew by more than 10,000 a second: nothing of it happens in one life of an etcd.",
-        matters: "etcd was restored from a backup. Whatever started since the backup runs without endpoint and allocation \
-            and its address will be given away again; whatever stopped since is back as a leak. Later writes and \
-            `--bump-revision` hide the older revision, not these signs.",
-        arises: "A restore, a snapshot copied to a new cluster, or an audit that was pointed at another member's old data.",
-        action: "Restart the listed pods, node by node, before IPAM hands their addresses to others (IPA120). Then deal with \
-            the leaks. Nothing that was observed before counts for releases any more.",
-        silent: "No complete audit is in the history yet, or the data come from a source without revisions. After an upgrade by \
-            snapshot (the raft term fell) when nothing was written between the audits before and after it. A restore that \
-            no sign covers: docs/operations.md. Compaction, defragmentation, a restart, an election, a replaced member and \
-            a learner show no sign.",
-    },
+    finds: "etcd's revision or raft term is smaller, or its cluster id another, than in the last complete audit; or \
+        (the fork test) a key that was last written before that audit is not what that audit recorded: the same mod \
+        revision and value; or a key was written since and its version did not grow; or a block's sequence number \
+        fell; or the revision grew by more than 10,000 a second: nothing of it happens in one life of an etcd.",
+    matters: "etcd was restored from a backup. Whatever started since the backup runs without endpoint and allocation \
+        and its address will be given away again; whatever stopped since is back as a leak. Later writes and \
+        `--bump-revision` hide the older revision, not these signs.",
+    arises: "A restore, a snapshot copied to a new cluster, or an audit that was pointed at another member's old data.",
+    action: "Restart the listed pods, node by node, before IPAM hands their addresses to others (IPA120). Then deal \
+        with the leaks. Nothing that was observed before counts for releases any more.",
+    silent: "No complete audit is in the history yet, or the data come from a source without revisions. After an \
+        upgrade by snapshot (the raft term fell) when nothing was written between the audits before and after it. A \
+        restore that no sign covers: docs/operations.md. Compaction, defragmentation, a restart, an election, a \
+        replaced member and a learner show no sign.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA910: etcd itself has raised an alarm, and takes no writes until somebody disarms it.
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, EtcdAlarm, EtcdMember, Evidence, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::{EtcdAlarm, EtcdMember};
 
 pub static CHECK: Check = Check {
     code: Code(910),
@@ -12,24 +12,22 @@ pub static CHECK: Check = Check {
     // Not one moment between two writes: every member knows of it, and it stands until somebody disarms it.
     steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "etcd has an alarm: NOSPACE (a member's file has reached its quota) or CORRUPT (members' data differ). The \
-            members that raised it, and the size of each member's file, are in the evidence.",
-        matters: "NOSPACE: etcd refuses every write that stores anything, so no write of Calico's succeeds: no pod starts, \
-            and nothing can be released, while everything that runs goes on and reads work. CORRUPT: etcd refuses every \
-            write, deletions too, and two members may answer the same question differently: what any tool reads from it, \
-            this audit too, may be wrong.",
-        arises: "NOSPACE: nobody compacts (`--auto-compaction-retention`), a compacted file is never defragmented, or \
-            something writes more than the quota allows (`--quota-backend-bytes`, 2 GiB by default). The alarm stays when \
-            there is room again. CORRUPT: a disk, a crash or a fault of etcd damaged a member's file, or a member was \
-            brought back with other data; etcd finds it where its corruption checks are on.",
-        action: "NOSPACE: compact, defragment each member, disarm, in this order; the commands do it (with the certificate \
-            and user that your etcdctl needs). Disarmed without that, it comes back with the next write. Then turn \
-            compaction on, or raise the quota. CORRUPT: compare the members' hashes at one revision, stop the one that \
-            differs, remove it and add it again with an empty folder (with one member: restore the last good backup); \
-            disarm when all agree.",
-        silent: "What was read is a file or a capture made before ipaudit asked for etcd's status.",
-    },
+    finds: "etcd has an alarm: NOSPACE (a member's file has reached its quota) or CORRUPT (members' data differ). The \
+        members that raised it, and the size of each member's file, are in the evidence.",
+    matters: "NOSPACE: etcd refuses every write that stores anything, so no write of Calico's succeeds: no pod starts, \
+        and nothing can be released, while everything that runs goes on and reads work. CORRUPT: etcd refuses every \
+        write, deletions too, and two members may answer the same question differently: what any tool reads from it, \
+        this audit too, may be wrong.",
+    arises: "NOSPACE: nobody compacts (`--auto-compaction-retention`), a compacted file is never defragmented, or \
+        something writes more than the quota allows (`--quota-backend-bytes`, 2 GiB by default). The alarm stays when \
+        there is room again. CORRUPT: a disk, a crash or a fault of etcd damaged a member's file, or a member was \
+        brought back with other data; etcd finds it where its corruption checks are on.",
+    action: "NOSPACE: compact, defragment each member, disarm, in this order; the commands do it (with the certificate \
+        and user that your etcdctl needs). Disarmed without that, it comes back with the next write. Then turn \
+        compaction on, or raise the quota. CORRUPT: compare the members' hashes at one revision, stop the one that \
+        differs, remove it and add it again with an empty folder (with one member: restore the last good backup); \
+        disarm when all agree.",
+    silent: "What was read is a file or a capture made before ipaudit asked for etcd's status.",
     ties: Ties::ANYBODYS,
     run,
 };

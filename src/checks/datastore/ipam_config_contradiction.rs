@@ -1,8 +1,8 @@
 //! IPA907: settings of IPAM that contradict each other.
 
 use super::common::is_undecodable;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Evidence, Finding, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::keys;
 
 pub static CHECK: Check = Check {
     code: Code(907),
@@ -11,18 +11,17 @@ pub static CHECK: Check = Check {
     needs: Needs::C,
     steady: Steady::OneMoment,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "A field of IPAMConfiguration `default` that says something else than what is in force (`ipam/v2/config`); \
-            strict affinity while automatic allocation of blocks is off; a limit of blocks per host without strict affinity.",
-        matters: "The CNI plugin reads everything but the persistence of KubeVirt addresses from `ipam/v2/config`: whoever \
-            reads the other object believes in settings that do not hold. With strict affinity and without automatic \
-            allocation no node ever gets a block. Without strict affinity a host at its limit borrows instead of stopping.",
-        arises: "One of the two was edited by hand or by another tool; `ipam/v2/config` was written without \
-            `auto_allocate_blocks`, which then is false.",
-        action: "Set what you mean with `calicoctl ipam configure`, and bring the other object into line.",
-        silent: "Fields that IPAMConfiguration leaves out; two spellings of one meaning (0 and 20 blocks, no cooldown and a \
-            negative one); settings that do not decode.",
-    },
+    finds: "A field of IPAMConfiguration `default` that says something else than what is in force (`ipam/v2/config`); \
+        strict affinity while automatic allocation of blocks is off; a limit of blocks per host without strict \
+        affinity.",
+    matters: "The CNI plugin reads everything but the persistence of KubeVirt addresses from `ipam/v2/config`: whoever \
+        reads the other object believes in settings that do not hold. With strict affinity and without automatic \
+        allocation no node ever gets a block. Without strict affinity a host at its limit borrows instead of stopping.",
+    arises: "One of the two was edited by hand or by another tool; `ipam/v2/config` was written without \
+        `auto_allocate_blocks`, which then is false.",
+    action: "Set what you mean with `calicoctl ipam configure`, and bring the other object into line.",
+    silent: "Fields that IPAMConfiguration leaves out; two spellings of one meaning (0 and 20 blocks, no cooldown and \
+        a negative one); settings that do not decode.",
     ties: Ties::ANYBODYS,
     run,
 };

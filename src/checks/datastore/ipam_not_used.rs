@@ -1,8 +1,8 @@
 //! IPA908: Calico's IPAM is not what gives pods their addresses.
 
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Cidr, Code, Finding, KubeNode, Name, Needs, Pod, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::KubeNode;
 
 pub static CHECK: Check = Check {
     code: Code(908),
@@ -11,20 +11,18 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "Live pods have endpoints here and addresses of Calico's pools, not one live pod has an allocation of its own \
-            (of its endpoint's container, or at its address and in its name), and every such pod's addresses lie in its \
-            node's `podCIDR`: host-local IPAM, whatever stale allocations lie about.",
-        matters: "The addresses come from elsewhere: Calico's blocks say nothing about them, and thousands of addresses that \
-            look unallocated (IPA120) are so by design. This note stands for these, and for the IPA130, IPA131 and IPA110 \
-            of live pods.",
-        arises: "The CNI configuration names `host-local` with `usePodCidr`, as with Flannel.",
-        action: "Nothing, when that is how the cluster is meant to be. Else look at the `ipam` section of the CNI \
-            configuration on a node. Allocations of pods that are gone are leaks as everywhere.",
-        silent: "One live pod has an allocation or a handle, or an address that its node's podCIDR does not explain: then \
-            blocks were wiped or restored, and IPA120 says so. Pods in the host's network, terminating ones, and those \
-            whose block does not decode say nothing.",
-    },
+    finds: "Live pods have endpoints here and addresses of Calico's pools, not one live pod has an allocation of its \
+        own (of its endpoint's container, or at its address and in its name), and every such pod's addresses lie in \
+        its node's `podCIDR`: host-local IPAM, whatever stale allocations lie about.",
+    matters: "The addresses come from elsewhere: Calico's blocks say nothing about them, and thousands of addresses \
+        that look unallocated (IPA120) are so by design. This note stands for these, and for the IPA130, IPA131 and \
+        IPA110 of live pods.",
+    arises: "The CNI configuration names `host-local` with `usePodCidr`, as with Flannel.",
+    action: "Nothing, when that is how the cluster is meant to be. Else look at the `ipam` section of the CNI \
+        configuration on a node. Allocations of pods that are gone are leaks as everywhere.",
+    silent: "One live pod has an allocation or a handle, or an address that its node's podCIDR does not explain: then \
+        blocks were wiped or restored, and IPA120 says so. Pods in the host's network, terminating ones, and those \
+        whose block does not decode say nothing.",
     ties: Ties { also: Needs::N.and(Needs::K), ..Ties::ANYBODYS },
     run,
 };

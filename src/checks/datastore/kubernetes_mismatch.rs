@@ -1,8 +1,7 @@
 //! IPA905: the API server and the datastore do not belong together.
 
-use crate::checks::{Check, Docs, Judges, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::Pairing;
-use crate::model::{Code, Finding, Name, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(905),
@@ -11,21 +10,19 @@ pub static CHECK: Check = Check {
     needs: Needs::P.and(Needs::K).and(Needs::N).and(Needs::W),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \
-            nodes' addresses, nor the pods' endpoints, nor the history do. Or this etcd was left behind: more than half of \
-            the live pods that have no endpoint here carry the annotations that only Calico's Kubernetes datastore writes.",
-        matters: "Held against another cluster's pods every address looks leaked and every endpoint stale. Whoever released \
-            them would take the addresses of all live pods.",
-        arises: "The kubeconfig, the context or the etcd endpoints are another cluster's; or a second cluster was built from \
-            the same names; or Calico was moved to the Kubernetes datastore and its etcd stayed.",
-        action: "Check which cluster each of the two is. Until they agree, every check that needs Kubernetes is skipped, \
-            and nothing is released. An etcd that Calico has left is not cured by restarting pods: take it out of use.",
-        silent: "The pair is known from an earlier audit; most nodes' InternalIPs are those of their Calico nodes; most pods \
-            have an endpoint of their name. A restored datastore fails the last one alone, and is judged. None of them \
-            helps an etcd that was left behind; pods in the host's network, terminating ones and those that have their \
-            endpoint here say nothing of that.",
-    },
+    finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \
+        nodes' addresses, nor the pods' endpoints, nor the history do. Or this etcd was left behind: more than half of \
+        the live pods that have no endpoint here carry the annotations that only Calico's Kubernetes datastore writes.",
+    matters: "Held against another cluster's pods every address looks leaked and every endpoint stale. Whoever \
+        released them would take the addresses of all live pods.",
+    arises: "The kubeconfig, the context or the etcd endpoints are another cluster's; or a second cluster was built \
+        from the same names; or Calico was moved to the Kubernetes datastore and its etcd stayed.",
+    action: "Check which cluster each of the two is. Until they agree, every check that needs Kubernetes is skipped, \
+        and nothing is released. An etcd that Calico has left is not cured by restarting pods: take it out of use.",
+    silent: "The pair is known from an earlier audit; most nodes' InternalIPs are those of their Calico nodes; most \
+        pods have an endpoint of their name. A restored datastore fails the last one alone, and is judged. None of \
+        them helps an etcd that was left behind; pods in the host's network, terminating ones and those that have \
+        their endpoint here say nothing of that.",
     ties: Ties { judges: Judges::Pairing, ..Ties::ANYBODYS },
     run,
 };

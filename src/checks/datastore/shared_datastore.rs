@@ -1,11 +1,9 @@
 //! IPA906: another Kubernetes cluster uses this datastore.
 
-use crate::model::hash::HashMap;
-
 use crate::checks::evidence::count;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::Standing;
-use crate::model::{CalicoNode, Code, Endpoint, Evidence, Finding, Name, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::CalicoNode;
+use crate::model::hash::HashMap;
 
 pub static CHECK: Check = Check {
     code: Code(906),
@@ -14,17 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::N.and(Needs::K),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Cluster,
-    docs: Docs {
-        finds: "Calico nodes that refer to Kubernetes nodes which this API server does not know, and that have endpoints.",
-        matters: "Calico's kube-controllers of either cluster takes the other's nodes for deleted ones, removes them, and \
-            releases the addresses of their live pods.",
-        arises: "Two Kubernetes clusters share one etcd; or a cluster was rebuilt and the old one's nodes were never \
-            removed.",
-        action: "Give each cluster a datastore of its own. If there is no other cluster, say so once with `--scope \
-            exclusive`: then these nodes are judged as departed ones.",
-        silent: "Nodes without endpoints, plain hosts without a `k8s` reference, nodes that were this cluster's in an \
-            earlier audit, and the exclusive scope.",
-    },
+    finds: "Calico nodes that refer to Kubernetes nodes which this API server does not know, and that have endpoints.",
+    matters: "Calico's kube-controllers of either cluster takes the other's nodes for deleted ones, removes them, and \
+        releases the addresses of their live pods.",
+    arises: "Two Kubernetes clusters share one etcd; or a cluster was rebuilt and the old one's nodes were never \
+        removed.",
+    action: "Give each cluster a datastore of its own. If there is no other cluster, say so once with `--scope \
+        exclusive`: then these nodes are judged as departed ones.",
+    silent: "Nodes without endpoints, plain hosts without a `k8s` reference, nodes that were this cluster's in an \
+        earlier audit, and the exclusive scope.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,9 +1,9 @@
 //! IPA901: a key or value that does not parse.
 
 use crate::checks::evidence::{key_text, shell_bytes};
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
+use crate::model::BadValue;
 use crate::model::snapshot::Dark;
-use crate::model::{BadValue, Code, Finding, Needs, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(901),
@@ -12,20 +12,18 @@ pub static CHECK: Check = Check {
     needs: Needs::NONE,
     steady: Steady::OneMoment,
     subject: SubjectKind::Key,
-    docs: Docs {
-        finds: "A key or value of Calico's in etcd that does not parse, or an address, network, time or 64-bit number in it \
-            that does not, or a block without `cidr`. One finding a key, with the place and the reason.",
-        matters: "Calico drops such a value silently from every list: the addresses of an undecodable block are free for \
-            whoever claims that block next, and one undecodable block has made `calicoctl ipam release --from-report` \
-            delete the handles of 60 live pods. For this audit everything that the value hides stays dark: nothing in its \
-            range is judged by what is absent, and nothing is released while there is any.",
-        arises: "A foreign tool or a hand wrote to etcd, a write was cut off by a broken client, or a newer Calico uses a \
-            form that is not known yet.",
-        action: "Look at the value; repair it by hand from a backup or from what the nodes know. Delete it only when it \
-            is certain that nothing depends on it.",
-        silent: "Fields that are unknown, absent or null; keys of Calico's that are no part of an audit; values that parse \
-            and are wrong (they have checks of their own).",
-    },
+    finds: "A key or value of Calico's in etcd that does not parse, or an address, network, time or 64-bit number in \
+        it that does not, or a block without `cidr`. One finding a key, with the place and the reason.",
+    matters: "Calico drops such a value silently from every list: the addresses of an undecodable block are free for \
+        whoever claims that block next, and one undecodable block has made `calicoctl ipam release --from-report` \
+        delete the handles of 60 live pods. For this audit everything that the value hides stays dark: nothing in its \
+        range is judged by what is absent, and nothing is released while there is any.",
+    arises: "A foreign tool or a hand wrote to etcd, a write was cut off by a broken client, or a newer Calico uses a \
+        form that is not known yet.",
+    action: "Look at the value; repair it by hand from a backup or from what the nodes know. Delete it only when it is \
+        certain that nothing depends on it.",
+    silent: "Fields that are unknown, absent or null; keys of Calico's that are no part of an audit; values that parse \
+        and are wrong (they have checks of their own).",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::on_one_node;
 use crate::checks::evidence::{ask_who, count};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Needs, Severity, SubjectKind, endpoint};
+use crate::checks::prelude::*;
+use crate::model::endpoint;
 
 pub static CHECK: Check = Check {
     code: Code(507),
@@ -12,15 +12,13 @@ pub static CHECK: Check = Check {
     needs: Needs::W,
     steady: Steady::OneMoment,
     subject: SubjectKind::Mac,
-    docs: Docs {
-        finds: "Two or more endpoints of one node, whoever owns it, whose inner interfaces have the same MAC address.",
-        matters: "Calico routes, so mostly nothing breaks; but Felix's anti-spoofing rule for one endpoint lets the other's \
-            frames pass, and neighbour entries may point at the wrong pod.",
-        arises: "A chained plugin or a template sets the MAC; or one of the endpoints stayed behind.",
-        action: "Look whether one of them is stale (IPA501, IPA502); else at what sets the MAC.",
-        silent: "The same MAC on different nodes; endpoints without a MAC; `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin gives \
-            to every endpoint.",
-    },
+    finds: "Two or more endpoints of one node, whoever owns it, whose inner interfaces have the same MAC address.",
+    matters: "Calico routes, so mostly nothing breaks; but Felix's anti-spoofing rule for one endpoint lets the \
+        other's frames pass, and neighbour entries may point at the wrong pod.",
+    arises: "A chained plugin or a template sets the MAC; or one of the endpoints stayed behind.",
+    action: "Look whether one of them is stale (IPA501, IPA502); else at what sets the MAC.",
+    silent: "The same MAC on different nodes; endpoints without a MAC; `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin \
+        gives to every endpoint.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,9 +2,8 @@
 
 use super::common::workload;
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::EndpointState;
-use crate::model::{Addr, Code, Endpoint, Evidence, Finding, Needs, Pod, Severity, SubjectKind};
 
 pub static CHECK: Check = Check {
     code: Code(506),
@@ -13,18 +12,16 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::P),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
-    docs: Docs {
-        finds: "An endpoint of this cluster and the status of the pod that lives on its node list different addresses of a \
-            family that both list.",
-        matters: "Kubernetes sends traffic to the address of the status, Felix routes and filters that of the endpoint: the \
-            pod is unreachable or unfiltered, and IPAM may give the other address away.",
-        arises: "A node rebooted and the sandbox was made anew while an old status stayed; a second Calico attachment \
-            overwrote the endpoint; somebody edited it.",
-        action: "Look at the address of the pod's interface (`kubectl exec … ip addr`), then restart the pod.",
-        silent: "A family that only one of them lists; pods in the host's network, finished, on another node (IPA502) or \
-            without any address yet; a pod whose own address is another CNI plugin's, with Calico as its secondary \
-            network.",
-    },
+    finds: "An endpoint of this cluster and the status of the pod that lives on its node list different addresses of a \
+        family that both list.",
+    matters: "Kubernetes sends traffic to the address of the status, Felix routes and filters that of the endpoint: \
+        the pod is unreachable or unfiltered, and IPAM may give the other address away.",
+    arises: "A node rebooted and the sandbox was made anew while an old status stayed; a second Calico attachment \
+        overwrote the endpoint; somebody edited it.",
+    action: "Look at the address of the pod's interface (`kubectl exec … ip addr`), then restart the pod.",
+    silent: "A family that only one of them lists; pods in the host's network, finished, on another node (IPA502) or \
+        without any address yet; a pod whose own address is another CNI plugin's, with Calico as its secondary \
+        network.",
     ties: Ties::OURS,
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::{with_removal, workload};
 use crate::checks::endpoints::twin_endpoints;
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Finding, Needs, Orchestrator, Pod, Root, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Orchestrator;
 
 pub static CHECK: Check = Check {
     code: Code(502),
@@ -12,19 +12,17 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::P).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
-    docs: Docs {
-        finds: "A Kubernetes endpoint on one node (ours or departed) while the pod of its name is on another node, after \
-            Calico's node names were mapped to Kubernetes'.",
-        matters: "The endpoint is its predecessor's: a StatefulSet pod comes back under its name. Interface names depend \
-            on the pod's name alone, so the stale endpoint looks right on its node, keeps its route, and protects an \
-            address that nobody uses.",
-        arises: "The node died or was cut off, the pod was deleted by force, and its successor was scheduled elsewhere: CNI \
-            DEL never ran on the old node.",
-        action: "Make sure that no sandbox of it is left on the old node, then release its handle (the endpoint goes \
-            along), or delete the endpoint when IPAM knows nothing of it any more.",
-        silent: "Endpoints of other clusters, plain hosts and other orchestrators; a pod that is not scheduled yet, or \
-            finished (IPA501); a pair of nodes of which neither has a Calico Node that tells its Kubernetes name.",
-    },
+    finds: "A Kubernetes endpoint on one node (ours or departed) while the pod of its name is on another node, after \
+        Calico's node names were mapped to Kubernetes'.",
+    matters: "The endpoint is its predecessor's: a StatefulSet pod comes back under its name. Interface names depend \
+        on the pod's name alone, so the stale endpoint looks right on its node, keeps its route, and protects an \
+        address that nobody uses.",
+    arises: "The node died or was cut off, the pod was deleted by force, and its successor was scheduled elsewhere: \
+        CNI DEL never ran on the old node.",
+    action: "Make sure that no sandbox of it is left on the old node, then release its handle (the endpoint goes \
+        along), or delete the endpoint when IPAM knows nothing of it any more.",
+    silent: "Endpoints of other clusters, plain hosts and other orchestrators; a pod that is not scheduled yet, or \
+        finished (IPA501); a pair of nodes of which neither has a Calico Node that tells its Kubernetes name.",
     ties: Ties { explained_by, ..Ties::OURS },
     run,
 };

@@ -1,12 +1,10 @@
 //! IPA508: an endpoint whose node Calico does not know.
 
 use super::common::workload;
-use crate::model::hash::HashSet;
-
 use crate::checks::affinities::node_without_calico_node;
 use crate::checks::evidence::shell;
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Finding, Name, Needs, Root, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::hash::HashSet;
 
 pub static CHECK: Check = Check {
     code: Code(508),
@@ -15,17 +13,15 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::N),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Endpoint,
-    docs: Docs {
-        finds: "An endpoint of any orchestrator and any cluster whose node has no Calico Node.",
-        matters: "Nobody programs it, and nobody collects it: Felix of that name does not run here, and what removes a node's \
-            leftovers looks at Calico Nodes. Where the node still lives, its pods get no policy from the others and its \
-            routes are not announced.",
-        arises: "The Calico Node was deleted, by hand or by another cluster's kube-controllers that share the datastore, \
-            and the endpoints stayed.",
-        action: "When the node is gone: remove its endpoints (IPA501 says which are stale). When it lives: restart \
-            calico-node there, it registers its node again.",
-        silent: "Nodes of which a value does not decode.",
-    },
+    finds: "An endpoint of any orchestrator and any cluster whose node has no Calico Node.",
+    matters: "Nobody programs it, and nobody collects it: Felix of that name does not run here, and what removes a \
+        node's leftovers looks at Calico Nodes. Where the node still lives, its pods get no policy from the others and \
+        its routes are not announced.",
+    arises: "The Calico Node was deleted, by hand or by another cluster's kube-controllers that share the datastore, \
+        and the endpoints stayed.",
+    action: "When the node is gone: remove its endpoints (IPA501 says which are stale). When it lives: restart \
+        calico-node there, it registers its node again.",
+    silent: "Nodes of which a value does not decode.",
     ties: Ties { explained_by, ..Ties::ANYBODYS },
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::on_one_node;
 use crate::checks::evidence::{count, shell};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Name, Needs, Orchestrator, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Orchestrator;
 
 pub static CHECK: Check = Check {
     code: Code(504),
@@ -12,16 +12,14 @@ pub static CHECK: Check = Check {
     needs: Needs::W,
     steady: Steady::OneMoment,
     subject: SubjectKind::Interface,
-    docs: Docs {
-        finds: "Two or more endpoints of one node, whoever owns it, with the same host interface name. A note when all of \
-            them are of one pod.",
-        matters: "Felix programs one interface for two endpoints: policy and route of one of them win, and it has crashed \
-            on this. One of the two pods is cut off or, worse, filtered by the other's rules.",
-        arises: "Endpoints were copied or edited by hand, two pods' names hash to one interface name (11 hex digits), or an \
-            endpoint of another orchestrator or container of the same pod stayed behind.",
-        action: "Find out which of them is live, and remove the other endpoint or restart its pod.",
-        silent: "The same name on different nodes (IPA503 when it is one workload); endpoints without an interface name.",
-    },
+    finds: "Two or more endpoints of one node, whoever owns it, with the same host interface name. A note when all of \
+        them are of one pod.",
+    matters: "Felix programs one interface for two endpoints: policy and route of one of them win, and it has crashed \
+        on this. One of the two pods is cut off or, worse, filtered by the other's rules.",
+    arises: "Endpoints were copied or edited by hand, two pods' names hash to one interface name (11 hex digits), or \
+        an endpoint of another orchestrator or container of the same pod stayed behind.",
+    action: "Find out which of them is live, and remove the other endpoint or restart its pod.",
+    silent: "The same name on different nodes (IPA503 when it is one workload); endpoints without an interface name.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -1,10 +1,9 @@
 //! IPA505: a pod that works without its endpoint.
 
-use crate::model::hash::HashSet;
-
 use crate::checks::addresses::unallocated_address_in_use;
-use crate::checks::{Causes, Check, Docs, Steady, Ties, World};
-use crate::model::{Addr, Code, Evidence, Finding, Name, Needs, Phase, Pod, Root, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::Phase;
+use crate::model::hash::HashSet;
 
 pub static CHECK: Check = Check {
     code: Code(505),
@@ -13,17 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::P).and(Needs::N).and(Needs::O),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Pod,
-    docs: Docs {
-        finds: "A running, ready pod with an address of a Calico pool, on a node of this cluster that has other endpoints, \
-            without an endpoint of its own there.",
-        matters: "Felix knows nothing of it: its policy does not hold, its route goes at Felix's next start, and its CNI \
-            DEL will find nothing to take back. Most often its allocation is lost as well (IPA120).",
-        arises: "etcd was restored from a backup that is older than the pod, or a DEL for an older container took the new \
-            pod's endpoint along.",
-        action: "Restart the pod; it comes back with an endpoint and an allocation.",
-        silent: "Pods in the host's network, not ready, terminating or finished, without a pool address, on nodes without \
-            any endpoint (another CNI plugin), on nodes of other clusters, and on nodes of which a value does not decode.",
-    },
+    finds: "A running, ready pod with an address of a Calico pool, on a node of this cluster that has other endpoints, \
+        without an endpoint of its own there.",
+    matters: "Felix knows nothing of it: its policy does not hold, its route goes at Felix's next start, and its CNI \
+        DEL will find nothing to take back. Most often its allocation is lost as well (IPA120).",
+    arises: "etcd was restored from a backup that is older than the pod, or a DEL for an older container took the new \
+        pod's endpoint along.",
+    action: "Restart the pod; it comes back with an endpoint and an allocation.",
+    silent: "Pods in the host's network, not ready, terminating or finished, without a pool address, on nodes without \
+        any endpoint (another CNI plugin), on nodes of other clusters, and on nodes of which a value does not decode.",
     ties: Ties { explained_by, ..Ties::OURS },
     run,
 };

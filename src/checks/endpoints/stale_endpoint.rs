@@ -1,9 +1,9 @@
 //! IPA501: an endpoint whose pod is gone.
 
 use super::common::{with_removal, workload};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, EndpointState, Use};
-use crate::model::{Attribute, Code, Endpoint, Finding, HandleId, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::EndpointState;
+use crate::model::Attribute;
 
 pub static CHECK: Check = Check {
     code: Code(501),
@@ -12,20 +12,18 @@ pub static CHECK: Check = Check {
     needs: Needs::W.and(Needs::P).and(Needs::N),
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Endpoint,
-    docs: Docs {
-        finds: "A Kubernetes endpoint on a node of this cluster, or on one that departed, whose pod does not exist or is \
-            finished. Critical when its address belongs to another handle by now.",
-        matters: "Felix still routes its address to its node and keeps its policy: once IPAM has given the address to \
-            somebody else, the traffic goes to whichever node's name sorts first. `calicoctl ipam check` takes the \
-            endpoint for use and hides the leak behind it. A pod that asks for that address by annotation frees it \
-            by address alone.",
-        arises: "CNI DEL never ran or failed at its first step: the node died or was cut off, the pod was deleted by force, \
-            etcd was away. In etcd mode no controller of Calico removes endpoints.",
-        action: "Make sure that no sandbox of it is left on the node, then release its handle (the endpoint goes along), or \
-            delete the endpoint when IPAM knows nothing of it any more.",
-        silent: "Endpoints of other clusters, plain hosts and other orchestrators; pods that are terminating or not yet \
-            scheduled. A pod that lives on another node is IPA502.",
-    },
+    finds: "A Kubernetes endpoint on a node of this cluster, or on one that departed, whose pod does not exist or is \
+        finished. Critical when its address belongs to another handle by now.",
+    matters: "Felix still routes its address to its node and keeps its policy: once IPAM has given the address to \
+        somebody else, the traffic goes to whichever node's name sorts first. `calicoctl ipam check` takes the \
+        endpoint for use and hides the leak behind it. A pod that asks for that address by annotation frees it by \
+        address alone.",
+    arises: "CNI DEL never ran or failed at its first step: the node died or was cut off, the pod was deleted by \
+        force, etcd was away. In etcd mode no controller of Calico removes endpoints.",
+    action: "Make sure that no sandbox of it is left on the node, then release its handle (the endpoint goes along), \
+        or delete the endpoint when IPAM knows nothing of it any more.",
+    silent: "Endpoints of other clusters, plain hosts and other orchestrators; pods that are terminating or not yet \
+        scheduled. A pod that lives on another node is IPA502.",
     ties: Ties::OURS,
     run,
 };

@@ -2,8 +2,8 @@
 
 use super::common::workload;
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Judges, Shown, Steady, Ties, World};
-use crate::model::{Code, Endpoint, Evidence, Finding, Foreign, Name, Needs, Orchestrator, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::{Foreign, Orchestrator};
 
 pub static CHECK: Check = Check {
     code: Code(503),
@@ -12,17 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::W,
     steady: Steady::KubernetesReadEarlier,
     subject: SubjectKind::Workload,
-    docs: Docs {
-        finds: "Endpoints of one Kubernetes workload (namespace, pod and interface) on two or more nodes of this cluster, \
-            departed ones counted, with the same host interface name on each.",
-        matters: "A pod has one home. The interface's name depends on the pod's name alone, so on every node the endpoint \
-            looks right; each node announces and filters for the same workload, and what is stale hides in plain sight.",
-        arises: "A StatefulSet pod came back on another node while CNI DEL had never run on the old one: the node died, was \
-            cut off, or etcd was away.",
-        action: "Keep the endpoint of the node where the pod lives; remove the others as IPA502 (or IPA501) says.",
-        silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
-            workload. Different interface names.",
-    },
+    finds: "Endpoints of one Kubernetes workload (namespace, pod and interface) on two or more nodes of this cluster, \
+        departed ones counted, with the same host interface name on each.",
+    matters: "A pod has one home. The interface's name depends on the pod's name alone, so on every node the endpoint \
+        looks right; each node announces and filters for the same workload, and what is stale hides in plain sight.",
+    arises: "A StatefulSet pod came back on another node while CNI DEL had never run on the old one: the node died, \
+        was cut off, or etcd was away.",
+    action: "Keep the endpoint of the node where the pod lives; remove the others as IPA502 (or IPA501) says.",
+    silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
+        workload. Different interface names.",
     ties: Ties { judges: Judges::OnlyOurs, shows, ..Ties::OURS },
     run,
 };

@@ -1,8 +1,8 @@
 //! IPA207: `deleted: true` in etcd.
 
 use crate::checks::evidence::shell;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Affinity, Block, Code, Finding, Handle, Needs, Severity, SubjectKind, keys};
+use crate::checks::prelude::*;
+use crate::model::{Handle, keys};
 
 pub static CHECK: Check = Check {
     code: Code(207),
@@ -11,14 +11,12 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H).and(Needs::A),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Key,
-    docs: Docs {
-        finds: "A block, a handle or an affinity says `deleted: true`.",
-        matters: "The flag belongs to the Kubernetes datastore. Calico's etcd client neither sets nor reads it: the \
-            object is live, and whoever believes the flag is wrong. All other checks treat it as live too.",
-        arises: "A foreign hand: objects copied from a Kubernetes datastore, or edited.",
-        action: "Find out who wrote it. Calico drops the flag with its next write of the object.",
-        silent: "`deleted: false`, which Calico writes.",
-    },
+    finds: "A block, a handle or an affinity says `deleted: true`.",
+    matters: "The flag belongs to the Kubernetes datastore. Calico's etcd client neither sets nor reads it: the object \
+        is live, and whoever believes the flag is wrong. All other checks treat it as live too.",
+    arises: "A foreign hand: objects copied from a Kubernetes datastore, or edited.",
+    action: "Find out who wrote it. Calico drops the flag with its next write of the object.",
+    silent: "`deleted: false`, which Calico writes.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,9 +2,9 @@
 
 use super::common::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::{Discord, Tally};
-use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, SubjectKind};
+use crate::model::Input;
 
 pub static CHECK: Check = Check {
     code: Code(202),
@@ -13,17 +13,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "A handle counts more addresses of a block than the block has of it, or its container has an endpoint \
-            and no block has any address of it: a lost allocation.",
-        matters: "The handle outlives its last address and becomes an orphan. Where an endpoint still has the container, \
-            a pod's allocation was lost: look for IPA120.",
-        arises: "Calico writes block and handle one after the other: a crash between the two, a lost compare-and-swap of \
-            a static address (it counts again on each retry), or a request for more addresses than the block had left.",
-        action: "`ipaudit release` sets the handle right when its owner goes. Restart a pod that lost its allocation.",
-        silent: "A handle of which no block has anything is IPA201, unless an endpoint has its container. Blocks that do \
-            not decode are not compared.",
-    },
+    finds: "A handle counts more addresses of a block than the block has of it, or its container has an endpoint and \
+        no block has any address of it: a lost allocation.",
+    matters: "The handle outlives its last address and becomes an orphan. Where an endpoint still has the container, a \
+        pod's allocation was lost: look for IPA120.",
+    arises: "Calico writes block and handle one after the other: a crash between the two, a lost compare-and-swap of a \
+        static address (it counts again on each retry), or a request for more addresses than the block had left.",
+    action: "`ipaudit release` sets the handle right when its owner goes. Restart a pod that lost its allocation.",
+    silent: "A handle of which no block has anything is IPA201, unless an endpoint has its container. Blocks that do \
+        not decode are not compared.",
     ties: Ties::ANYBODYS,
     run,
 };

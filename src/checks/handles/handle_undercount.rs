@@ -2,9 +2,8 @@
 
 use super::common::{belongs, block_list, discord_facts, objects_facts, owner_pods, stored_id};
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Discord, Tally, Use};
-use crate::model::{Cidr, Code, Finding, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::ledger::{Discord, Tally};
 
 pub static CHECK: Check = Check {
     code: Code(203),
@@ -13,18 +12,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "A block has more addresses of a handle than the handle counts of the block.",
-        matters: "A release by handle, which is what CNI DEL does, looks only where the handle counts: the rest stays \
-            behind as a leak. It does not heal by itself.",
-        arises: "A write of the block timed out but took effect, and the handle was decremented for it; or a foreign tool \
-            wrote the handle.",
-        action: "When the owner is gone, `ipaudit release --handle …` finds the addresses in the blocks and releases all \
-            of them. While it lives nothing is urgent.",
-        silent: "Blocks and handles that do not decode. Cooling addresses are nobody's, and ordinals that were kept back when \
-            their block was made are in no handle. A handle without any object is \
-            IPA204.",
-    },
+    finds: "A block has more addresses of a handle than the handle counts of the block.",
+    matters: "A release by handle, which is what CNI DEL does, looks only where the handle counts: the rest stays \
+        behind as a leak. It does not heal by itself.",
+    arises: "A write of the block timed out but took effect, and the handle was decremented for it; or a foreign tool \
+        wrote the handle.",
+    action: "When the owner is gone, `ipaudit release --handle …` finds the addresses in the blocks and releases all \
+        of them. While it lives nothing is urgent.",
+    silent: "Blocks and handles that do not decode. Cooling addresses are nobody's, and ordinals that were kept back \
+        when their block was made are in no handle. A handle without any object is IPA204.",
     ties: Ties::ANYBODYS,
     run,
 };

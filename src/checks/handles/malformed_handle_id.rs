@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::common::stored_id;
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::model::{Addr, Attribute, Block, Code, Finding, Handle, HandleId, Names, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
+use crate::model::{Attribute, Handle, Names};
 
 pub static CHECK: Check = Check {
     code: Code(205),
@@ -14,16 +14,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "The id of a handle, in its key or in a block's attributes, has control bytes in it, as `\\r\\neth0` at \
-            its end.",
-        matters: "Tools that print it show half of it, and tools that compare it byte by byte take the handle for missing. \
-            What counts is the part before the first `\\r`; by that it is judged here.",
-        arises: "A migration from host-local IPAM wrote the container's id with what stood behind it in the file \
-            (projectcalico/cni-plugin#821).",
-        action: "It goes with its pod. Restart the pod to be rid of it; release by address what stays behind.",
-        silent: "Ids without control bytes, whatever else they hold.",
-    },
+    finds: "The id of a handle, in its key or in a block's attributes, has control bytes in it, as `\\r\\neth0` at its \
+        end.",
+    matters: "Tools that print it show half of it, and tools that compare it byte by byte take the handle for missing. \
+        What counts is the part before the first `\\r`; by that it is judged here.",
+    arises: "A migration from host-local IPAM wrote the container's id with what stood behind it in the file \
+        (projectcalico/cni-plugin#821).",
+    action: "It goes with its pod. Restart the pod to be rid of it; release by address what stays behind.",
+    silent: "Ids without control bytes, whatever else they hold.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,9 +2,7 @@
 
 use super::common::{belongs, block_list, owner_pods, spelled_in_blocks};
 use crate::checks::evidence::{ask_who, count};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::{Allocation, Use};
-use crate::model::{Cidr, Code, Finding, HandleId, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
     code: Code(204),
@@ -13,17 +11,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "An allocation names a handle, and there is no such handle.",
-        matters: "A release by handle, which is what CNI DEL does, finds nothing and reports success: the address leaks \
-            as soon as its pod goes. Calico's collector never looks at it.",
-        arises: "A write of the block timed out but took effect, and the handle was taken back for it; handles were \
-            deleted by hand or by `calicoctl ipam release --from-report --force`; a migration wrote malformed ids.",
-        action: "While its owner lives: restart it. When the owner is gone: `ipaudit release --address …` one by one.",
-        silent: "Ordinals that were kept back when their block was made, for Windows or by an operator's own reservation (the \
-            attributes are nothing but a note): these have no handle. A handle that exists and does not decode (IPA901). \
-            Ids are compared up to the first control byte `\\r`.",
-    },
+    finds: "An allocation names a handle, and there is no such handle.",
+    matters: "A release by handle, which is what CNI DEL does, finds nothing and reports success: the address leaks as \
+        soon as its pod goes. Calico's collector never looks at it.",
+    arises: "A write of the block timed out but took effect, and the handle was taken back for it; handles were \
+        deleted by hand or by `calicoctl ipam release --from-report --force`; a migration wrote malformed ids.",
+    action: "While its owner lives: restart it. When the owner is gone: `ipaudit release --address …` one by one.",
+    silent: "Ordinals that were kept back when their block was made, for Windows or by an operator's own reservation \
+        (the attributes are nothing but a note): these have no handle. A handle that exists and does not decode \
+        (IPA901). Ids are compared up to the first control byte `\\r`.",
     ties: Ties::ANYBODYS,
     run,
 };

@@ -2,9 +2,9 @@
 
 use super::common::{belongs, block_list, host_of, objects_facts, stored_id};
 use crate::checks::evidence::release_handle;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::Tally;
-use crate::model::{Cidr, Code, Finding, Handle, HandleId, Input, Needs, Severity, SubjectKind};
+use crate::model::{Handle, Input};
 
 pub static CHECK: Check = Check {
     code: Code(201),
@@ -13,23 +13,21 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H).and(Needs::W),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "A handle exists, and no block has an allocation of it.",
-        matters: "Nothing collects orphaned handles: clusters have been seen with 63,000 of them beside 6,500 good ones. \
-            They fill etcd and every list of handles. One alone does no harm.",
-        arises: "CNI ADD writes the handle before the block, and CNI DEL the block before the handle: who dies in between \
-            leaves an orphan. A pod storm does it by the thousand.",
-        action: "`ipaudit release --handle …` for one, `ipaudit release --code IPA201 --older-than 24h` for many pods'. \
-            The release is fenced against a CNI ADD that is under way. It is not fenced against an ADD that follows a DEL \
-            under way, and need not be for a container's id, which never comes again. The ids of tunnels, KubeVirt \
-            machines, LoadBalancer services and very old pods do: such a handle goes alone, by `ipaudit release --handle \
-            … --i-know-what-this-is`, after three audits that saw it.",
-        silent: "A handle whose container an endpoint still has is no orphan but the evidence of a lost allocation \
-            (IPA202). Blocks that do not decode hide what they hold, so handles that count in them are not judged. A \
-            stopped KubeVirt machine keeps its allocation, and with it its handle. An address that was being allocated at \
-            the first look and is being given back at the second leaves its handle as an orphan's is, at both: a release \
-            wants three audits.",
-    },
+    finds: "A handle exists, and no block has an allocation of it.",
+    matters: "Nothing collects orphaned handles: clusters have been seen with 63,000 of them beside 6,500 good ones. \
+        They fill etcd and every list of handles. One alone does no harm.",
+    arises: "CNI ADD writes the handle before the block, and CNI DEL the block before the handle: who dies in between \
+        leaves an orphan. A pod storm does it by the thousand.",
+    action: "`ipaudit release --handle …` for one, `ipaudit release --code IPA201 --older-than 24h` for many pods'. \
+        The release is fenced against a CNI ADD that is under way. It is not fenced against an ADD that follows a DEL \
+        under way, and need not be for a container's id, which never comes again. The ids of tunnels, KubeVirt \
+        machines, LoadBalancer services and very old pods do: such a handle goes alone, by `ipaudit release --handle … \
+        --i-know-what-this-is`, after three audits that saw it.",
+    silent: "A handle whose container an endpoint still has is no orphan but the evidence of a lost allocation \
+        (IPA202). Blocks that do not decode hide what they hold, so handles that count in them are not judged. A \
+        stopped KubeVirt machine keeps its allocation, and with it its handle. An address that was being allocated at \
+        the first look and is being given back at the second leaves its handle as an orphan's is, at both: a release \
+        wants three audits.",
     ties: Ties { releasable: true, ..Ties::ANYBODYS },
     run,
 };

@@ -1,9 +1,7 @@
 //! IPA206: a tunnel's handle with more than one address.
 
 use super::common::{node_of, spelled_in_blocks, stored_id};
-use crate::checks::{Check, Docs, Steady, Ties, World};
-use crate::ledger::Allocation;
-use crate::model::{Addr, Code, Finding, HandleId, Needs, Severity, SubjectKind};
+use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
     code: Code(206),
@@ -12,17 +10,15 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "A node's tunnel handle has more than one address in the blocks.",
-        matters: "A node has one tunnel address of each kind. The others are lost to the pool, and Calico's collector \
-            stumbles over them when the node goes (projectcalico/calico#5287).",
-        arises: "calico/node died between allocating the address and writing it to its node, and allocated again; or the \
-            node's address was edited.",
-        action: "IPA111 names the addresses that the node does not use. Release them one by one by `ipaudit release \
-            --address … --i-know-what-this-is`, never by handle while the node lives.",
-        silent: "A tunnel handle without any address is IPA201. One address that two overlapping blocks have allocated is \
-            IPA104.",
-    },
+    finds: "A node's tunnel handle has more than one address in the blocks.",
+    matters: "A node has one tunnel address of each kind. The others are lost to the pool, and Calico's collector \
+        stumbles over them when the node goes (projectcalico/calico#5287).",
+    arises: "calico/node died between allocating the address and writing it to its node, and allocated again; or the \
+        node's address was edited.",
+    action: "IPA111 names the addresses that the node does not use. Release them one by one by `ipaudit release \
+        --address … --i-know-what-this-is`, never by handle while the node lives.",
+    silent: "A tunnel handle without any address is IPA201. One address that two overlapping blocks have allocated is \
+        IPA104.",
     ties: Ties::ANYBODYS,
     run,
 };

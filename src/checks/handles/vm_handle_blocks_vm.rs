@@ -3,9 +3,9 @@
 use super::common::{belongs, objects_facts, stored_id};
 use super::orphaned_handle;
 use crate::checks::evidence::ask_who;
-use crate::checks::{Check, Docs, Steady, Ties, World};
+use crate::checks::prelude::*;
 use crate::ledger::Tally;
-use crate::model::{Cidr, Code, Finding, Input, Needs, Severity, SubjectKind};
+use crate::model::Input;
 
 pub static CHECK: Check = Check {
     code: Code(208),
@@ -14,16 +14,14 @@ pub static CHECK: Check = Check {
     needs: Needs::B.and(Needs::H),
     steady: Steady::TwoWrites,
     subject: SubjectKind::Handle,
-    docs: Docs {
-        finds: "A KubeVirt machine's handle counts an address of a family of which no block holds any.",
-        matters: "A machine may have one address of a family. CNI ADD believes the handle, refuses to allocate another, \
-            and finds none to reuse: every start of the machine fails.",
-        arises: "A CNI ADD of a launcher pod died between its write of the handle and that of the block.",
-        action: "Stop the machine, then `ipaudit release --handle … --i-know-what-this-is` where the handle has no address \
-            at all, once three audits have seen it so; it starts again with a new one.",
-        silent: "A stopped machine keeps its allocation by design. Families of which some block holds an address, and \
-            handles that count in blocks that do not decode.",
-    },
+    finds: "A KubeVirt machine's handle counts an address of a family of which no block holds any.",
+    matters: "A machine may have one address of a family. CNI ADD believes the handle, refuses to allocate another, \
+        and finds none to reuse: every start of the machine fails.",
+    arises: "A CNI ADD of a launcher pod died between its write of the handle and that of the block.",
+    action: "Stop the machine, then `ipaudit release --handle … --i-know-what-this-is` where the handle has no address \
+        at all, once three audits have seen it so; it starts again with a new one.",
+    silent: "A stopped machine keeps its allocation by design. Families of which some block holds an address, and \
+        handles that count in blocks that do not decode.",
     ties: Ties::ANYBODYS,
     run,
 };
