@@ -9,8 +9,8 @@ mod rests;
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::{
-    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Severity,
-    Subject, Time, endpoint, keys,
+    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Pool,
+    Severity, Subject, Time, endpoint, keys,
 };
 
 pub use crate::model::keys::key_text;
@@ -43,6 +43,11 @@ impl World<'_> {
     /// `namespace/pod` of a pod.
     pub fn pod_id(&self, pod: &Pod) -> String {
         self.pair(pod.namespace, pod.name)
+    }
+
+    /// The pool that governs an address: the narrowest that covers it.
+    pub fn pool_of(&self, address: Addr) -> Option<&Pool> {
+        self.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix())
     }
 
     /// `host:NODE CIDR`.
@@ -165,6 +170,14 @@ impl Draft<'_> {
         self
     }
 
+    /// Adds evidence of several things, an entry each.
+    pub fn list<T, U>(self, name: &'static str, things: impl IntoIterator<Item = T>, entry: impl FnMut(T) -> U) -> Self
+    where
+        Vec<U>: Into<Fact>,
+    {
+        self.fact(name, things.into_iter().map(entry).collect::<Vec<U>>())
+    }
+
     /// One line on what to do.
     pub fn advice(mut self, advice: impl Into<Foreign>) -> Self {
         self.finding.advice = advice.into();
@@ -210,11 +223,15 @@ impl Draft<'_> {
         self
     }
 
+    /// Node, namespace and pool of an endpoint.
+    pub fn at_endpoint(self, endpoint: &Endpoint) -> Self {
+        let draft = self.on_node(endpoint.node).in_namespace(endpoint.namespace);
+        draft.with_each(endpoint.addresses.first(), |draft, &address| draft.in_pool_of(address))
+    }
+
     /// The pool that it belongs to: the one that covers `address`.
     pub fn in_pool_of(mut self, address: Addr) -> Self {
-        let pool =
-            self.world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix());
-        self.finding.pool = pool.map(|p| self.world.text(p.name).into());
+        self.finding.pool = self.world.pool_of(address).map(|p| self.world.text(p.name).into());
         self
     }
 
@@ -291,6 +308,15 @@ pub fn ask_who(word: &str) -> String {
 pub fn release_handle(id: &str) -> String {
     let sign = if id.starts_with('-') { '=' } else { ' ' };
     format!("ipaudit release --handle{sign}{}", shell(&id.replace(',', "\\,")))
+}
+
+/// Deletes a key only while it is at the revision that was read; else the command shows it: no revision is known, or
+/// the key would need quoting twice.
+pub fn delete_key(key: &str, revision: i64) -> String {
+    if shell(key) != key || key.contains('%') || revision <= 0 {
+        return get_key(key);
+    }
+    format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#)
 }
 
 /// `etcdctl get KEY`.

@@ -2,10 +2,16 @@
 
 use super::World;
 use super::evidence::{Draft, count};
-use crate::ledger::{Claim, Claimant, Grade, Via};
-use crate::model::{Endpoint, Name, Pod};
+use crate::ledger::{Allocation, Claim, Claimant, Grade, Via};
+use crate::model::{Addr, Endpoint, Look, Name, Pod};
 
 impl World<'_> {
+    /// Who claims what, address by address.
+    pub fn claims_by_address(&self) -> impl Iterator<Item = (Addr, &[Claim])> {
+        let claims = self.ledger.claims.chunk_by(|a, b| a.address == b.address);
+        claims.filter_map(|of_one| Some((of_one.first()?.address, of_one)))
+    }
+
     /// The pods of these claims that hold their address for certain, by their status.
     pub fn certain_pods<'a>(&'a self, claims: &'a [Claim]) -> impl Iterator<Item = &'a Pod> {
         let certain = claims.iter().filter(|c| c.grade == Grade::Certain && c.via == Via::Object);
@@ -28,6 +34,13 @@ impl World<'_> {
         }
     }
 
+    /// The pod that an allocation names, else its handle, for people.
+    pub fn named_by(&self, allocation: &Allocation) -> Option<String> {
+        let pod = self.ledger.owners_of(allocation).find_map(|o| o.pod_name());
+        let handle = || Some(format!("handle {}", self.ledger.handle_of(allocation)?.text(&self.snapshot.names)));
+        pod.map(|(namespace, pod)| self.pair(namespace, pod)).or_else(handle)
+    }
+
     /// The order to restart pods in: controllers' pods first, they come back by themselves.
     pub fn restart_order<'p>(&self, pods: &[&'p Pod]) -> Vec<&'p Pod> {
         let mut order = pods.to_vec();
@@ -41,10 +54,19 @@ impl Draft<'_> {
     pub fn rests_on_holders(self, world: &World<'_>, pods: &[&Pod]) -> Self {
         self.with_each(pods, |draft, pod| {
             let at_home: Vec<&Endpoint> = world.ledger.endpoints_at_home(pod).collect();
-            let draft = draft.rests_on_pod(pod).looks_at_kube_node(pod.node).looks_at_calico_node(world.home(pod));
+            let draft = draft.rests_on_pod(pod).looks_at(Look::KubeNode(pod.node));
+            let draft = draft.looks_at(Look::CalicoNode(world.home(pod)));
             let draft = if at_home.is_empty() { draft.looks_at_endpoints_at_home(pod) } else { draft };
             draft.with_each(at_home, |d, endpoint| d.rests_on_endpoint(endpoint))
         })
+    }
+
+    /// How to release an address by itself. Where somebody has it meanwhile, only why not: whoever frees it takes it
+    /// from under a live holder.
+    pub fn release_alone(self, address: Addr, refused: Option<&'static str>, advice: &'static str) -> Self {
+        let draft = self.advice(refused.unwrap_or(advice)).next(format!("ipaudit who {address}"));
+        let release = || format!("ipaudit release --address {address} --i-know-what-this-is --skip-age");
+        draft.with_each(refused.is_none().then(release), Draft::next)
     }
 
     /// Commands that restart pods, in this order. A static pod's mirror cannot be restarted by deleting it.

@@ -3,6 +3,6 @@
 pub use super::{Causes, Check, Judges, Shown, Steady, Ties, World};
 pub use crate::ledger::{Allocation, Claim, Claimant, Grade, Standing, Use};
 pub use crate::model::{
-    Addr, Affinity, Block, Cidr, Code, Endpoint, Evidence, Finding, HandleId, Host, HostKind, Name, Needs, Pod, Root,
-    Severity, SubjectKind,
+    Addr, Affinity, Block, Cidr, Code, Endpoint, Evidence, Finding, HandleId, Host, HostKind, Look, Name, Needs, Pod,
+    Root, Severity, SubjectKind,
 };

@@ -22,11 +22,8 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for here in world.ledger.allocations.chunk_by(|a, b| a.address == b.address) {
-        if here.len() > 1 {
-            findings.extend(judge(world, here));
-        }
-    }
+    let twice = world.ledger.allocations.chunk_by(|a, b| a.address == b.address).filter(|here| here.len() > 1);
+    findings.extend(twice.filter_map(|here| judge(world, here)));
 }
 
 fn judge(world: &World<'_>, here: &[Allocation]) -> Option<Finding> {
@@ -43,7 +40,8 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
     let ledger = world.ledger;
     let address = smallest.address;
     let blocks: Vec<Cidr> = taken.iter().map(|a| ledger.block_of(a).cidr).collect();
-    let owners: Vec<String> = taken.iter().map(|a| owner(world, a)).collect();
+    let owner = |a: &&Allocation| world.named_by(a).unwrap_or_else(|| "nobody by name".to_owned());
+    let owners: Vec<String> = taken.iter().map(owner).collect();
     let parts: Vec<String> = blocks.iter().zip(&owners).map(|(block, owner)| format!("{block} to {owner}")).collect();
     world
         .draft(&CHECK, address, format!("given away by {}", parts.join(" and by ")))
@@ -51,21 +49,13 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
         .restarts_pods(true)
         .fact("blocks", blocks)
         .fact("owners", owners)
-        .fact("ipam", taken.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", taken.iter(), |a| world.allocation_facts(a))
         .on_node(ledger.owner_node(smallest))
         .in_pool_of(address)
         .with_each(taken, |d, a| d.rests_on_allocation(a))
         .with_each(pod_of(world, smallest), |d, pod| d.delete_pod(pod))
         .next(format!("ipaudit who {address}"))
         .done()
-}
-
-/// Whom an allocation names, for people.
-fn owner(world: &World<'_>, allocation: &Allocation) -> String {
-    let ledger = world.ledger;
-    let pod = ledger.owners_of(allocation).find_map(|o| o.pod_name());
-    let handle = ledger.handle_of(allocation).map(|h| format!("handle {}", h.text(&world.snapshot.names)));
-    pod.map(|(namespace, pod)| world.pair(namespace, pod)).or(handle).unwrap_or_else(|| "nobody by name".to_owned())
 }
 
 /// The living pod that an allocation names.

@@ -94,7 +94,8 @@ fn waits_for<'w>(world: &World<'w>, allocation: &Allocation, pod: &'w Pod) -> Op
     let (predecessors, own): (Vec<&Endpoint>, Vec<&Endpoint>) = all.into_iter().partition(|e| is_predecessors(e, pod));
     let others = named_pods(world, allocation).any(|other| other.uid != pod.uid && !other.phase.is_finished());
     let held = ledger.claims_at(allocation.address).iter().any(|claim| is_another(world, claim, pod, &predecessors));
-    let lives = container_lives(world, allocation, &predecessors) || own.iter().any(|e| lists(e, allocation.address));
+    let lives = container_lives(world, allocation, &predecessors)
+        || own.iter().any(|e| e.addresses.contains(&allocation.address));
     (!others && !held && !lives).then_some(Awaited { pod, predecessors })
 }
 
@@ -106,17 +107,22 @@ fn waits(world: &World<'_>, pod: &Pod) -> bool {
         && world.ledger.scope.kubernetes_node_is_ours(pod.node)
 }
 
-/// The pods that an allocation names: by either owner set, or by a handle of the very old form `<namespace>.<pod>`.
+/// The pods that an allocation names: by either owner set, or by a handle of the very old form.
 fn named_pods<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item = &'w Pod> {
-    let (ledger, names) = (world.ledger, &world.snapshot.names);
+    let ledger = world.ledger;
     let by_owner: Vec<_> = ledger.owners_of(allocation).filter_map(|owner| owner.pod_name()).collect();
-    let by_handle = || {
-        let id = ledger.handle_of(allocation).filter(|_| allocation.used_for == Use::Unattributed)?.text(names);
-        let (namespace, pod) = id.split_once('.')?;
-        Some((names.find(namespace)?, names.find(pod)?))
-    };
-    let named = if by_owner.is_empty() { by_handle().into_iter().collect() } else { by_owner };
-    named.into_iter().filter_map(move |(namespace, pod)| ledger.pod(namespace, pod))
+    let handle = ledger.handle_of(allocation).filter(|_| by_owner.is_empty());
+    let handle = handle.filter(|_| allocation.used_for == Use::Unattributed);
+    let by_owner = by_owner.into_iter().filter_map(move |(namespace, pod)| ledger.pod(namespace, pod));
+    by_owner.chain(handle.and_then(|id| pod_of_handle(world, id)))
+}
+
+/// The pod of a handle of the very old form `<namespace>.<pod>`.
+pub(super) fn pod_of_handle<'w>(world: &World<'w>, handle: HandleId) -> Option<&'w Pod> {
+    let names = &world.snapshot.names;
+    let id = handle.text(names);
+    let (namespace, pod) = id.split_once('.')?;
+    world.ledger.pod(names.find(namespace)?, names.find(pod)?)
 }
 
 /// By its own time, or because an audit saw it so long before the pod was made: either proves that it was there.
@@ -130,10 +136,6 @@ fn is_older(world: &World<'_>, allocation: &Allocation, pod: &Pod) -> bool {
 /// The pod's own endpoint is one that is not older than the pod; one that does not say when it was made may be.
 fn is_predecessors(endpoint: &Endpoint, pod: &Pod) -> bool {
     endpoint.created.zip(pod.created).is_some_and(|(made, created)| made < created)
-}
-
-fn lists(endpoint: &Endpoint, address: Addr) -> bool {
-    endpoint.addresses.contains(&address)
 }
 
 /// Whether somebody else than the waiting pod, or what its predecessor left, possibly holds the address.
@@ -164,20 +166,16 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
     let id = world.pod_id(pod);
     let owner = ledger.attribute_of(allocation).map(|attribute| attribute.owner).unwrap_or_default();
     let named = named_pods(world, allocation).any(|named| named.uid == pod.uid);
-    let whose = if named { "in its name" } else { "of the address that it asks for" };
+    let whose = if named { "an allocation in its name" } else { "an allocation of the address that it asks for" };
     let waited = i64::try_from(pod.created.map_or(0, |at| world.snapshot.now.since(at).as_secs())).unwrap_or(i64::MAX);
     let predecessors = &awaited.predecessors;
     world
-        .draft(
-            &CHECK,
-            address,
-            format!("pod {id} waits without an address, and an allocation {whose} is older than it"),
-        )
+        .draft(&CHECK, address, format!("pod {id} waits without an address, and {whose} is older than it"))
         .advice("delete the pod once more, so that its age proves the leak; or release the address by itself")
         .fact("pod", world.pod_facts(pod))
         .fact("named", named)
         .fact("waiting_seconds", waited)
-        .fact("endpoints_left", predecessors.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .list("endpoints_left", predecessors.iter(), |e| world.endpoint_facts(e))
         .fact("ipam", world.allocation_facts(allocation))
         .since(owner.timestamp)
         .on_node(ledger.owner_node(allocation))
@@ -187,8 +185,8 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
         .rests_on_pod(pod)
         .looks_at_endpoints_at_home(pod)
         .with_each(predecessors, |d, e| d.rests_on_endpoint(e))
-        .looks_at_calico_node(ledger.owner_node(allocation))
-        .looks_at_kube_node(pod.node)
+        .looks_at(Look::CalicoNode(ledger.owner_node(allocation)))
+        .looks_at(Look::KubeNode(pod.node))
         .delete_pod(pod)
         .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
         .next(format!("ipaudit who {address}"))

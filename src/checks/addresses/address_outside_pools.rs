@@ -1,5 +1,7 @@
 //! IPA121: an endpoint's address that no pool covers.
 
+use std::cell::LazyCell;
+
 use crate::checks::evidence::count;
 use crate::checks::prelude::*;
 use crate::ledger::Via;
@@ -31,25 +33,15 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     if world.ledger.dark.all(Input::Pools) {
         return;
     }
-    let mut nodes = None;
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        findings.extend(judge(world, claims, &mut nodes));
-    }
-}
-
-fn judge(world: &World<'_>, claims: &[Claim], nodes: &mut Option<HashSet<Name>>) -> Option<Finding> {
-    let address = claims.first()?.address;
-    if world.snapshot.pools.iter().any(|pool| pool.cidr.contains(address)) {
-        return None;
-    }
-    let mut endpoints: Vec<&Endpoint> = claims.iter().filter_map(|c| endpoint(world, c)).collect();
-    if endpoints.is_empty() {
-        return None;
-    }
     // Made only when there is something to ask it.
-    let nodes = nodes.get_or_insert_with(|| nodes_with_handles(world));
-    endpoints.retain(|e| nodes.contains(&e.node));
-    (!endpoints.is_empty()).then(|| report(world, address, &endpoints))
+    let nodes = LazyCell::new(|| nodes_with_handles(world));
+    for (address, claims) in world.claims_by_address().filter(|(address, _)| world.pool_of(*address).is_none()) {
+        let endpoints = claims.iter().filter_map(|c| endpoint(world, c));
+        let endpoints: Vec<&Endpoint> = endpoints.filter(|e| nodes.contains(&e.node)).collect();
+        if !endpoints.is_empty() {
+            findings.push(report(world, address, &endpoints));
+        }
+    }
 }
 
 /// The endpoint that lists the address, when it is one that the CNI plugin made on a node of ours.
@@ -75,22 +67,18 @@ fn nodes_with_handles(world: &World<'_>) -> HashSet<Name> {
 
 fn report(world: &World<'_>, address: Addr, endpoints: &[&Endpoint]) -> Finding {
     let whose = match endpoints {
-        [one] => format!("the endpoint {}", world.pair(one.namespace, one.name)),
-        many => count(many.len(), "endpoint"),
+        [one] => format!("the endpoint {} lists", world.pair(one.namespace, one.name)),
+        many => format!("{} list", count(many.len(), "endpoint")),
     };
-    let lists = if endpoints.len() == 1 { "lists" } else { "list" };
     let first = endpoints.first();
     world
-        .draft(&CHECK, address, format!("{whose} {lists} it, and no pool covers it"))
-        .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
-        .fact(
-            "ipam",
-            world.ledger.allocations_at(address).iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>(),
-        )
+        .draft(&CHECK, address, format!("{whose} it, and no pool covers it"))
+        .list("endpoints", endpoints.iter(), |e| world.endpoint_facts(e))
+        .list("ipam", world.ledger.allocations_at(address).iter(), |a| world.allocation_facts(a))
         .on_node(first.map(|e| e.node).unwrap_or_default())
         .in_namespace(first.map(|e| e.namespace).unwrap_or_default())
         .with_each(endpoints, |d, e| d.rests_on_endpoint(e).looks_at_whose(e.node))
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .next("calicoctl get ippools -o wide")
         .next(format!("ipaudit who {address}"))
         .done()

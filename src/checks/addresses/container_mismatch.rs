@@ -30,14 +30,11 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        findings.extend(judge(world, claims));
-    }
+    findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let ledger = world.ledger;
-    let address = claims.first()?.address;
     let mut endpoints = claims.iter().filter_map(|c| tied_endpoint(world, c)).peekable();
     endpoints.peek()?;
     let allocations: Vec<&Allocation> =
@@ -103,29 +100,26 @@ fn owner_lives(world: &World<'_>, allocation: &Allocation) -> bool {
 
 fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strangers: &[&Endpoint]) -> Finding {
     let ledger = world.ledger;
-    let names = &world.snapshot.names;
-    let handles: Vec<String> =
-        allocations.iter().filter_map(|a| ledger.handle_of(a)).map(|id| id.text(names)).collect();
+    let handles = allocations.iter().filter_map(|a| ledger.handle_of(a));
     let owner_lives = allocations.iter().any(|a| owner_lives(world, a));
-    let owners: Vec<_> = allocations.iter().flat_map(|a| ledger.owners_of(a)).filter_map(|o| o.pod_name()).collect();
+    let owners = allocations.iter().flat_map(|a| ledger.owners_of(a)).filter_map(|o| o.pod_name());
     let first = strangers.first();
     let whose = match strangers {
-        [endpoint] => format!("the endpoint of {}", world.pair(endpoint.namespace, endpoint.pod)),
-        many => count(many.len(), "endpoint"),
+        [one] => format!("the endpoint of {} has another container", world.pair(one.namespace, one.pod)),
+        many => format!("{} have other containers", count(many.len(), "endpoint")),
     };
-    let has = if strangers.len() == 1 { "has another container" } else { "have other containers" };
     world
-        .draft(&CHECK, address, format!("{whose} {has} than the allocation's handle"))
+        .draft(&CHECK, address, format!("{whose} than the allocation's handle"))
         .severity(if owner_lives { Severity::Error } else { Severity::Warning })
-        .fact("endpoints", strangers.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
-        .fact("handles", handles)
+        .list("endpoints", strangers.iter(), |e| world.endpoint_facts(e))
+        .list("handles", handles, |id| id.text(&world.snapshot.names))
         .fact("owner_lives", owner_lives)
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(first.map(|e| e.node).unwrap_or_default())
         .in_namespace(first.map(|e| e.namespace).unwrap_or_default())
         .in_pool_of(address)
-        .with_each(strangers, |d, e| d.rests_on_endpoint(e).looks_at_pod(e.namespace, e.pod))
-        .with_each(owners, |d, (namespace, pod)| d.looks_at_pod(namespace, pod))
+        .with_each(strangers, |d, e| d.rests_on_endpoint(e).looks_at(Look::Pod(e.namespace, e.pod)))
+        .with_each(owners, |d, (namespace, pod)| d.looks_at(Look::Pod(namespace, pod)))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .next(format!("ipaudit who {address}"))
         .done()

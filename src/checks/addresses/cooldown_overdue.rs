@@ -55,7 +55,7 @@ fn report(world: &World<'_>, allocation: &Allocation, released: Time, over: Time
         .on_node(world.ledger.owner_node(allocation))
         .in_pool_of(address)
         .rests_on_allocation(allocation)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .next("kubectl get pods --all-namespaces -l k8s-app=calico-kube-controllers")
         .next(format!("ipaudit who {address}"))
         .done()

@@ -31,11 +31,8 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        if claims.iter().filter(|c| is_endpoint(c)).nth(1).is_some() {
-            findings.extend(judge(world, claims));
-        }
-    }
+    let shared = world.claims_by_address().filter(|(_, claims)| claims.iter().filter(|c| is_endpoint(c)).count() > 1);
+    findings.extend(shared.filter_map(|(address, _)| judge(world, address)));
 }
 
 fn is_endpoint(claim: &Claim) -> bool {
@@ -45,8 +42,7 @@ fn is_endpoint(claim: &Claim) -> bool {
 /// Endpoints that list one address, by workload.
 type ByWorkload<'w> = BTreeMap<Workload<'w>, Vec<(&'w Endpoint, Grade)>>;
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
-    let address = claims.first()?.address;
+fn judge(world: &World<'_>, address: Addr) -> Option<Finding> {
     let mut workloads = ByWorkload::new();
     for (endpoint, grade) in world.ledger.endpoints_at(address) {
         workloads.entry(world.ledger.workload_of(endpoint)).or_default().push((endpoint, grade));
@@ -61,11 +57,8 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     let mut endpoints: Vec<(&Endpoint, Grade)> = workloads.values().flatten().copied().collect();
     endpoints.sort_by_key(|(e, _)| (world.text(e.node), world.pair(e.namespace, e.name)));
     let stale: Vec<&Endpoint> = endpoints.iter().filter(|(_, g)| *g == Grade::Stale).map(|(e, _)| *e).collect();
-    let traffic = traffic(world, &endpoints);
-    let facts: Vec<Evidence> = endpoints.iter().map(|(e, grade)| facts(world, e, *grade)).collect();
     let mut names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
     names.sort_by(|a, b| natural(a, b));
-    let ipam: Vec<Evidence> = ledger.allocations_at(address).iter().map(|a| world.allocation_facts(a)).collect();
     let summary = format!("{} of {}, {live} live", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
     let advice = match (live, stale.as_slice()) {
         (2.., _) => "restart all but the workload that IPAM names".to_owned(),
@@ -77,9 +70,9 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
         .fact("workloads", names)
         .fact("live_workloads", live)
-        .fact("endpoints", facts)
-        .fact("traffic", traffic)
-        .fact("ipam", ipam)
+        .list("endpoints", &endpoints, |(e, grade)| facts(world, e, *grade))
+        .fact("traffic", traffic(world, &endpoints))
+        .list("ipam", ledger.allocations_at(address), |a| world.allocation_facts(a))
         .advice(advice)
         .restarts_pods(live > 1)
         .on_node(endpoints.first().map(|(e, _)| e.node).unwrap_or_default())
@@ -95,11 +88,8 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
 /// on that node the kernel's route decides, which only the node knows.
 fn traffic(world: &World<'_>, endpoints: &[(&Endpoint, Grade)]) -> Evidence {
     let node = endpoints.iter().map(|(e, _)| world.text(e.node)).min().unwrap_or_default();
-    let there: Vec<String> = endpoints
-        .iter()
-        .filter(|(e, _)| world.text(e.node) == node)
-        .map(|(e, _)| world.pair(e.namespace, e.name))
-        .collect();
+    let there = endpoints.iter().filter(|(e, _)| world.text(e.node) == node);
+    let there: Vec<String> = there.map(|(e, _)| world.pair(e.namespace, e.name)).collect();
     Evidence::new().with("node", node).with("certain", there.len() == 1).with("endpoints", there)
 }
 

@@ -44,15 +44,11 @@ pub fn explains(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        if claims.len() > 1 {
-            findings.extend(judge(world, claims));
-        }
-    }
+    let shared = world.claims_by_address().filter(|(_, claims)| claims.len() > 1);
+    findings.extend(shared.filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
-    let address = claims.first()?.address;
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let certain: Vec<&Pod> = world.ledger.pods_by_grade(address, Grade::Certain).collect();
     let workload = |pod: &Pod| if pod.vmi.is_none() { (pod.namespace, pod.name) } else { (pod.namespace, pod.vmi) };
     let first = workload(certain.first()?);
@@ -133,7 +129,7 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
     let draft = with_holders(world, address, summary, pods).advice(advice);
     draft
         .fact("keep", keep.map(|p| world.pod_id(p)))
-        .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .list("restart", restart.iter(), |p| world.pod_id(p))
         .restart(&restart)
         .next(format!("ipaudit who {address}"))
         .done()
@@ -158,14 +154,11 @@ fn with_holders<'w>(world: &'w World<'w>, address: Addr, summary: String, pods: 
     let ledger = world.ledger;
     let allocations = ledger.allocations_at(address);
     let endpoints: Vec<_> = ledger.endpoints_at(address).collect();
-    let pod_facts: Vec<Evidence> = pods.iter().map(|p| world.pod_facts(p)).collect();
-    let endpoint_facts: Vec<Evidence> =
-        endpoints.iter().map(|(e, grade)| world.endpoint_facts(e).with("grade", grade.word())).collect();
     world
         .draft(&CHECK, address, summary)
-        .fact("pods", pod_facts)
-        .fact("endpoints", endpoint_facts)
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("pods", pods, |p| world.pod_facts(p))
+        .list("endpoints", &endpoints, |(e, grade)| world.endpoint_facts(e).with("grade", grade.word()))
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(world.home(pods[0]))
         .in_namespace(pods[0].namespace)
         .in_pool_of(address)

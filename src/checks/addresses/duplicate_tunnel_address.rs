@@ -33,11 +33,9 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        if claims.iter().any(|c| matches!(c.by, Claimant::Tunnel(..))) {
-            findings.extend(judge(world, claims));
-        }
-    }
+    let of_tunnels = |claims: &[Claim]| claims.iter().any(|c| matches!(c.by, Claimant::Tunnel(..)));
+    let claims = world.claims_by_address().filter(|(_, claims)| of_tunnels(claims));
+    findings.extend(claims.filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
 /// Who else holds a tunnel's address for certain.
@@ -47,8 +45,7 @@ struct Others<'w> {
     services: Vec<&'w Service>,
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
-    let address = claims.first()?.address;
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let machines = world.ledger.machines_at(address);
     let mut others = Others::default();
     for claim in claims.iter().filter(|c| c.grade == Grade::Certain) {
@@ -70,50 +67,42 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
 fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], others: &Others<'_>) -> Finding {
     let ledger = world.ledger;
     let allocations = ledger.allocations_at(address);
-    let tunnels: Vec<String> = machines
-        .iter()
-        .map(|(node, tunnel)| format!("{} tunnel of {}", tunnel.word(), world.text(node.name)))
-        .collect();
+    let tunnels = machines.iter();
+    let tunnels = tunnels.map(|(node, tunnel)| format!("{} tunnel of {}", tunnel.word(), world.text(node.name)));
     let pods = others.pods.iter().map(|pod| format!("pod {}", world.pod_id(pod)));
     let services = others.services.iter().map(|s| format!("service {}", world.pair(s.namespace, s.name)));
-    let holders: Vec<String> = tunnels.into_iter().chain(pods).chain(services).collect();
+    let holders: Vec<String> = tunnels.chain(pods).chain(services).collect();
     // A very old allocation, which names nobody, chooses none of them.
     let is_named = |node: &CalicoNode, tunnel: Tunnel| {
         let by_name = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
         allocations.iter().any(|a| ledger.tunnels_named(a).iter().any(by_name))
     };
-    let named: Vec<&str> = machines
-        .iter()
-        .filter(|(node, tunnel)| is_named(node, *tunnel))
-        .map(|(node, _)| world.text(node.name))
-        .collect();
+    let mut named = machines.iter().filter(|(node, tunnel)| is_named(node, *tunnel)).map(|(node, _)| node.name);
     let keeps_pod = |pod: &Pod| allocations.iter().any(|a| ledger.names_pod(a, pod));
     let endpoints: Vec<_> = others.pods.iter().flat_map(|pod| ledger.endpoints_at_home(pod)).collect();
-    let mut draft = world
+    let moving = machines.iter().filter(|(node, tunnel)| !is_named(node, *tunnel));
+    world
         .draft(&CHECK, address, holders.join(", "))
-        .advice(match named.as_slice() {
-            [node, ..] => format!("IPAM gave it to the tunnel of {node}: the others must get a new address"),
-            [] => "IPAM did not give it to a tunnel: calico-node must take a new address".to_owned(),
+        .advice(match named.next().map(|node| world.text(node)) {
+            Some(node) => format!("IPAM gave it to the tunnel of {node}: the others must get a new address"),
+            None => "IPAM did not give it to a tunnel: calico-node must take a new address".to_owned(),
         })
-        .fact("nodes", machines.iter().map(|(node, _)| world.text(node.name)).collect::<Vec<_>>())
-        .fact("tunnels", machines.iter().map(|(node, tunnel)| facts(world, node, *tunnel)).collect::<Vec<_>>())
-        .fact("pods", others.pods.iter().map(|pod| world.pod_facts(pod)).collect::<Vec<_>>())
-        .fact("services", others.services.iter().map(|s| world.pair(s.namespace, s.name)).collect::<Vec<_>>())
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("nodes", machines.iter(), |(node, _)| world.text(node.name))
+        .list("tunnels", machines.iter(), |(node, tunnel)| facts(world, node, *tunnel))
+        .list("pods", others.pods.iter(), |pod| world.pod_facts(pod))
+        .list("services", others.services.iter(), |s| world.pair(s.namespace, s.name))
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(machines.first().map(|(node, _)| node.name).unwrap_or_default())
         .in_pool_of(address)
         .with_each(machines, |d, (node, _)| d.rests_on_calico_node(node).looks_at_whose(node.name))
         .with_each(&others.pods, |d, pod| d.rests_on_pod(pod))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&others.services, |d, service| d.rests_on_service(service))
-        .with_each(allocations, |d, a| d.rests_on_allocation(a));
-    for pod in others.pods.iter().filter(|pod| !keeps_pod(pod)) {
-        draft = draft.delete_pod(pod);
-    }
-    for (node, _) in machines.iter().filter(|(node, tunnel)| !is_named(node, *tunnel)) {
-        draft = draft.restart_calico_node(ledger.scope.kubernetes_name(node.name));
-    }
-    draft.next(format!("ipaudit who {address}")).done()
+        .with_each(allocations, |d, a| d.rests_on_allocation(a))
+        .with_each(others.pods.iter().filter(|pod| !keeps_pod(pod)), |d, pod| d.delete_pod(pod))
+        .with_each(moving, |d, (node, _)| d.restart_calico_node(ledger.scope.kubernetes_name(node.name)))
+        .next(format!("ipaudit who {address}"))
+        .done()
 }
 
 fn facts(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel) -> Evidence {

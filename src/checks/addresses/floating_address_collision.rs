@@ -31,11 +31,8 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        if claims.iter().any(|c| c.via == Via::Floating) {
-            findings.extend(judge(world, claims));
-        }
-    }
+    let floating = world.claims_by_address().filter(|(_, claims)| claims.iter().any(|c| c.via == Via::Floating));
+    findings.extend(floating.filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
 /// A workload that has the address as a floating one.
@@ -47,8 +44,7 @@ struct Floater<'w> {
     judged: bool,
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
-    let address = claims.first()?.address;
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let floaters: Vec<Floater<'_>> = claims.iter().filter_map(|claim| floater(world, claim)).collect();
     let first = floaters.first()?;
     if !floaters.iter().any(|f| f.judged) {
@@ -72,7 +68,8 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
     }
     let owner = world.ledger.workload_text(first.workload);
     if let Some(allocation) = theirs.first() {
-        let summary = format!("floating address of {owner}, allocated to {}", named(world, allocation));
+        let named = world.named_by(allocation).unwrap_or_else(|| "another owner".to_owned());
+        let summary = format!("floating address of {owner}, allocated to {named}");
         return Some(draft(world, address, &floaters, summary).done());
     }
     let pool = world.snapshot.pools.iter().find(|p| p.cidr.contains(address) && p.assigns_automatically());
@@ -162,13 +159,6 @@ fn is_anothers(world: &World<'_>, allocation: &Allocation, floaters: &[Floater<'
     !floaters.iter().any(|f| by_container(f) || by_owner(f))
 }
 
-/// Whom an allocation names, for people.
-fn named(world: &World<'_>, allocation: &Allocation) -> String {
-    let pod = world.ledger.owners_of(allocation).find_map(|o| o.pod_name());
-    let handle = world.ledger.handle_of(allocation).map(|h| format!("handle {}", h.text(&world.snapshot.names)));
-    pod.map(|(namespace, pod)| world.pair(namespace, pod)).or(handle).unwrap_or_else(|| "another owner".to_owned())
-}
-
 fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summary: String) -> Draft<'w> {
     let ledger = world.ledger;
     let endpoints: Vec<&Endpoint> = floaters.iter().filter_map(|f| f.endpoint).collect();
@@ -178,18 +168,18 @@ fn draft<'w>(world: &'w World<'w>, address: Addr, floaters: &[Floater<'w>], summ
     world
         .draft(&CHECK, address, summary)
         .advice("give one of them another address")
-        .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
-        .fact("pods", pods.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("endpoints", endpoints.iter(), |e| world.endpoint_facts(e))
+        .list("pods", pods.iter(), |p| world.pod_facts(p))
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(first.map_or(Name::NONE, |e| e.node))
         .in_namespace(first.map(|e| e.namespace).or(pods.first().map(|p| p.namespace)).unwrap_or_default())
         .in_pool_of(address)
         .rests_on_claimants(ledger.claims_at(address))
         .with_each(endpoints, |d, e| d.looks_at_whose(e.node))
-        .with_each(pods, |d, p| d.looks_at_endpoints_at_home(p).looks_at_kube_node(p.node))
+        .with_each(pods, |d, p| d.looks_at_endpoints_at_home(p).looks_at(Look::KubeNode(p.node)))
         .with_each(allocations, |d, a| d.rests_on_allocation(a).rests_on_owners(a))
         .looks_at_blocks_of(address)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .next(format!("ipaudit who {address}"))
 }
 

@@ -38,11 +38,8 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for allocation in &world.ledger.allocations {
-        if let Some(reason) = proof(world, allocation) {
-            findings.push(report(world, allocation, &reason));
-        }
-    }
+    let allocations = world.ledger.allocations.iter();
+    findings.extend(allocations.filter_map(|a| Some(report(world, a, &proof(world, a)?))));
 }
 
 /// Why an allocation is proven leaked.
@@ -87,7 +84,7 @@ pub fn proof<'w>(world: &World<'w>, allocation: &Allocation) -> Option<Proof<'w>
 
 /// A live endpoint has the allocation's container, though it lists another address: an evidence of something
 /// else (IPA131, IPA506), never of a leak.
-fn container_is_alive(world: &World<'_>, handle: Option<HandleId>) -> bool {
+pub(super) fn container_is_alive(world: &World<'_>, handle: Option<HandleId>) -> bool {
     let ledger = world.ledger;
     handle.is_some_and(|h| ledger.endpoints_of_container(h.tail).any(|e| !ledger.endpoint_state(e).is_stale()))
 }
@@ -124,34 +121,28 @@ fn report(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Find
         Proof::OlderThanPod(_) => ("older-than-pod", format!("allocated before pod {id} was created")),
     };
     let left: Vec<_> = ledger.endpoints_at(allocation.address).map(|(e, _)| e).collect();
-    let own: Vec<_> = ledger.endpoints_of_pod(namespace, name).collect();
     let handle = ledger.handle_of(allocation);
-    let mut draft = world
+    world
         .draft(&CHECK, allocation.address, why)
         .fact("reason", reason)
         .fact("ipam", world.allocation_facts(allocation))
         .fact("owner_pod", id)
         .fact("node", world.text(owner.node))
         .fact("age_seconds", owner.timestamp.map(|t| age(world.snapshot.now.since(t))))
-        .fact("endpoints_left", left.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .list("endpoints_left", &left, |e| world.endpoint_facts(e))
         .since(owner.timestamp)
         .on_node(owner.node)
         .in_namespace(namespace)
         .in_pool_of(allocation.address)
         .rests_on_allocation(allocation)
-        .looks_at_calico_node(owner.node)
-        .looks_at_kube_node(ledger.scope.kubernetes_name(owner.node))
+        .looks_at(Look::CalicoNode(owner.node))
+        .looks_at(Look::KubeNode(ledger.scope.kubernetes_name(owner.node)))
         .with_each(left, |d, e| d.rests_on_endpoint(e))
-        .with_each(own, |d, e| d.rests_on_endpoint(e));
-    draft = match proof {
-        Proof::NoSuchPod => draft.looks_at_pod(namespace, name),
-        Proof::Finished(pod) | Proof::OtherContainer(pod) | Proof::OlderThanPod(pod) => draft.rests_on_pod(pod),
-    };
-    if let Some(handle) = handle {
-        let text = handle.text(&world.snapshot.names);
-        draft = draft.looks_at_handle(handle).next(release_handle(&text));
-    }
-    draft.next(format!("ipaudit who {}", allocation.address)).done()
+        .with_each(ledger.endpoints_of_pod(namespace, name), |d, e| d.rests_on_endpoint(e))
+        .rests_on_pod_named(namespace, name)
+        .with_each(handle, |d, h| d.looks_at(Look::Handle(h)).next(release_handle(&h.text(&world.snapshot.names))))
+        .next(format!("ipaudit who {}", allocation.address))
+        .done()
 }
 
 fn age(duration: Duration) -> i64 {

@@ -80,18 +80,12 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
         .in_namespace(owner.namespace)
         .in_pool_of(address)
         .rests_on_allocation(allocation)
-        .looks_at_handle(handle)
+        .looks_at(Look::Handle(handle))
         .rests_on_owners(allocation);
     // Where no service is named, any may be the one that came since.
-    let draft = if key.0.is_none() || key.1.is_none() { draft.looks_at_services() } else { draft };
-    if held {
-        return draft.advice("somebody shows it: do not release it").next(format!("ipaudit who {address}")).done();
-    }
-    draft
-        .advice("release it by itself")
-        .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
-        .done()
+    let draft = if key.0.is_none() || key.1.is_none() { draft.looks_at(Look::Services) } else { draft };
+    let refused = held.then_some("somebody shows it: do not release it");
+    draft.release_alone(address, refused, "release it by itself").done()
 }
 
 #[cfg(test)]

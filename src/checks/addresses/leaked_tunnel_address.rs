@@ -54,11 +54,9 @@ struct Leak {
 /// Handle and attributes may name two tunnels; none of those that they name may still have the address.
 fn named_leak(world: &World<'_>, allocation: &Allocation) -> Option<Leak> {
     let named = world.ledger.tunnels_named(allocation);
-    let leaks: Vec<Leak> = named
-        .iter()
-        .map_while(|one| Some(Leak { named: one.clone(), reason: reason(world, allocation, one)? }))
-        .collect();
-    (leaks.len() == named.len()).then(|| leaks.into_iter().next()).flatten()
+    let leak = |one: NamedTunnel| Some(Leak { reason: reason(world, allocation, &one)?, named: one });
+    let leaks: Option<Vec<Leak>> = named.into_iter().map(leak).collect();
+    leaks?.into_iter().next()
 }
 
 fn reason(world: &World<'_>, allocation: &Allocation, named: &NamedTunnel) -> Option<Reason> {
@@ -96,7 +94,8 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
         Reason::Moved(now) => ("other-address", format!("{tunnel} tunnel of {node}, which uses {now} now"), Some(now)),
     };
     let held = ledger.is_held(address);
-    let mut draft = world
+    let refused = held.then_some("somebody holds it: do not release it");
+    world
         .draft(&CHECK, address, why)
         .fact("reason", reason)
         .fact("tunnel", tunnel)
@@ -105,18 +104,13 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
         .fact("held", held)
         .fact("ipam", world.allocation_facts(allocation))
         .in_pool_of(address)
-        .rests_on_allocation(allocation);
-    if let Some(name) = *name {
-        draft = draft.on_node(name).looks_at_calico_node(name).looks_at_kube_node(ledger.scope.kubernetes_name(name));
-    }
-    if held {
-        // Somebody else has it meanwhile: whoever frees it takes it from under a live holder.
-        return draft.advice("somebody holds it: do not release it").next(format!("ipaudit who {address}")).done();
-    }
-    draft
-        .advice("release it by itself, once the node is known to be off or to use the other address")
-        .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
+        .rests_on_allocation(allocation)
+        .with_each(*name, |d, name| d.on_node(name).looks_at(Look::CalicoNode(name)).looks_at_whose(name))
+        .release_alone(
+            address,
+            refused,
+            "release it by itself, once the node is known to be off or to use the other address",
+        )
         .done()
 }
 

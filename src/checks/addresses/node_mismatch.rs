@@ -1,7 +1,6 @@
 //! IPA132: an allocation names the right pod on the wrong node.
 
 use crate::checks::prelude::*;
-use crate::model::Owner;
 
 pub static CHECK: Check = Check {
     code: Code(132),
@@ -22,9 +21,8 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for allocations in world.ledger.allocations.chunk_by(|a, b| a.address == b.address) {
-        findings.extend(judge(world, allocations));
-    }
+    let by_address = world.ledger.allocations.chunk_by(|a, b| a.address == b.address);
+    findings.extend(by_address.filter_map(|allocations| judge(world, allocations)));
 }
 
 fn judge(world: &World<'_>, allocations: &[Allocation]) -> Option<Finding> {
@@ -44,26 +42,20 @@ fn judge(world: &World<'_>, allocations: &[Allocation]) -> Option<Finding> {
 /// The certain holder that an allocation names, and the node that it names with it, where both can be compared.
 fn named_holder<'w>(world: &World<'w>, allocation: &Allocation) -> Option<(&'w Pod, Name)> {
     let ledger = world.ledger;
-    let owner: Owner = ledger.attribute_of(allocation)?.owner;
-    let node = owner.node.some()?;
+    let attribute = ledger.attribute_of(allocation)?;
+    let node = attribute.owner.node.some()?;
     if allocation.used_for != Use::Pod || !ledger.is_judged(allocation) || ledger.dark.node(node) {
         return None;
     }
-    let (namespace, name) = owner.pod_name()?;
+    let (namespace, name) = attribute.owner.pod_name()?;
     let pod = ledger.pod(namespace, name).filter(|pod| pod.vmi.is_none())?;
-    let migrates = ledger.attribute_of(allocation).is_some_and(|a| a.alternate.is_some());
-    let certain = !migrates && ledger.pod_is_certain(namespace, name, allocation.address);
+    let certain = attribute.alternate.is_none() && ledger.pod_is_certain(namespace, name, allocation.address);
     certain.then_some((pod, node))
 }
 
 fn report(world: &World<'_>, allocation: &Allocation, pod: &Pod, node: Name) -> Finding {
-    let ledger = world.ledger;
-    let summary = format!(
-        "{} runs on {}, its allocation names {}",
-        world.pod_id(pod),
-        world.text(pod.node),
-        world.text(ledger.scope.kubernetes_name(node))
-    );
+    let (home, named) = (world.text(pod.node), world.text(world.ledger.scope.kubernetes_name(node)));
+    let summary = format!("{} runs on {home}, its allocation names {named}", world.pod_id(pod));
     world
         .draft(&CHECK, allocation.address, summary)
         .advice("never release it for this: the pod holds it")
@@ -75,7 +67,7 @@ fn report(world: &World<'_>, allocation: &Allocation, pod: &Pod, node: Name) -> 
         .in_pool_of(allocation.address)
         .rests_on_holders(world, &[pod])
         .rests_on_allocation(allocation)
-        .looks_at_calico_node(node)
+        .looks_at(Look::CalicoNode(node))
         .next(format!("ipaudit who {}", allocation.address))
         .done()
 }

@@ -27,14 +27,11 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        findings.extend(judge(world, claims));
-    }
+    findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let ledger = world.ledger;
-    let address = claims.first()?.address;
     let mut pods = world.certain_pods(claims).peekable();
     pods.peek()?;
     let allocations: Vec<&Allocation> =
@@ -63,8 +60,8 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
         .draft(&CHECK, address, format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
         .advice("restart the pod that IPAM does not name, and never release the address while it runs")
         .fact("owners", owners)
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
-        .fact("pods", strangers.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
+        .list("pods", strangers.iter(), |p| world.pod_facts(p))
         .on_node(first.map(|p| world.home(p)).unwrap_or_default())
         .in_namespace(first.map(|p| p.namespace).unwrap_or_default())
         .in_pool_of(address)

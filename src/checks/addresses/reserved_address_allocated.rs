@@ -27,15 +27,9 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     if world.snapshot.reservations.is_empty() {
         return;
     }
-    for allocations in world.ledger.allocations.chunk_by(|a, b| a.address == b.address) {
-        let automatic = allocations.iter().find(|a| is_automatic(world, a));
-        let Some((allocation, reservation)) =
-            automatic.and_then(|a| Some((a, world.ledger.reservation_of(a.address)?)))
-        else {
-            continue;
-        };
-        findings.push(report(world, allocation, reservation));
-    }
+    let by_address = world.ledger.allocations.chunk_by(|a, b| a.address == b.address);
+    let automatic = by_address.filter_map(|allocations| allocations.iter().find(|a| is_automatic(world, a)));
+    findings.extend(automatic.filter_map(|a| Some(report(world, a, world.ledger.reservation_of(a.address)?))));
 }
 
 /// Whether IPAM chose the address by itself. An allocation does not say so: it is taken for automatic when its
@@ -46,7 +40,7 @@ fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
         Use::Tunnel => true,
         Use::Pod | Use::Vm => {
             let mut pods = owners(world, allocation).peekable();
-            read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| asks(p, allocation))
+            read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| p.asked_for.contains(&allocation.address))
         }
         Use::LoadBalancer => {
             let mut services = services(world, allocation).peekable();
@@ -54,10 +48,6 @@ fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
         }
         Use::Cooling | Use::Windows | Use::Reserved | Use::Unknown | Use::Unattributed | Use::Broken => false,
     }
-}
-
-fn asks(pod: &Pod, allocation: &Allocation) -> bool {
-    pod.asked_for.contains(&allocation.address)
 }
 
 /// The pods that either owner set names.
@@ -109,7 +99,7 @@ fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation)
         .since(owner.timestamp)
         .rests_on_allocation(allocation)
         .rests_on_owners(allocation)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .next(format!("ipaudit who {}", allocation.address))
         .done()
 }

@@ -39,8 +39,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn is_unbooked(world: &World<'_>, address: Addr) -> bool {
-    let in_pool = world.snapshot.pools.iter().any(|pool| pool.cidr.contains(address));
-    in_pool && matches!(world.ledger.belief(address), Belief::Free(_) | Belief::Cooling)
+    world.pool_of(address).is_some() && matches!(world.ledger.belief(address), Belief::Free(_) | Belief::Cooling)
 }
 
 fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
@@ -49,23 +48,20 @@ fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
     let mut ids: Vec<String> = services.iter().map(|s| world.pair(s.namespace, s.name)).collect();
     ids.sort_by(|a, b| natural(a, b));
     let allocations = ledger.allocations_at(address);
-    let place = match belief {
-        Belief::Free(Some((_, place))) => Some(place),
-        _ => None,
-    };
+    let place = if let Belief::Free(Some((_, place))) = belief { Some(place) } else { None };
     world
         .draft(&CHECK, address, format!("shown by service {}, {}", ids.join(", "), belief.word()))
         .advice("make kube-controllers book it again before another service gets it")
         .fact("services", ids)
         .fact("recorded", belief.word())
         .fact("queue_place", place)
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .in_namespace(services.first().map(|s| s.namespace).unwrap_or_default())
         .in_pool_of(address)
         .with_each(services, |d, service| d.rests_on_service(service))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_blocks_of(address)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .next("kubectl get pods --all-namespaces -l k8s-app=calico-kube-controllers")
         .next(format!("ipaudit who {address}"))
         .done()

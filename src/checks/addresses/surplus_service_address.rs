@@ -89,10 +89,11 @@ fn report(
     };
     let shows = if shown { "; its status shows both" } else { "" };
     let shows = if kept.is_none() && shown { "; its status shows it" } else { shows };
-    let draft = world
+    let refused = shown.then_some("the service shows it: do not release it before it shows it no more");
+    world
         .draft(&CHECK, address, format!("{why}{shows}"))
         .fact("service", id)
-        .fact("families", service.families.words().map(str::to_owned).collect::<Vec<_>>())
+        .list("families", service.families.words(), str::to_owned)
         .fact("kept", kept.map(|a| a.address))
         .fact("shown", shown)
         .fact("status", service.ingress.to_vec())
@@ -103,17 +104,8 @@ fn report(
         .in_pool_of(address)
         .rests_on_allocation(allocation)
         .with_each(kept, |d, a| d.rests_on_allocation(a))
-        .rests_on_service(service);
-    if shown {
-        return draft
-            .advice("the service shows it: do not release it before it shows it no more")
-            .next(format!("ipaudit who {address}"))
-            .done();
-    }
-    draft
-        .advice("release it by itself: nothing else gives it back")
-        .next(format!("ipaudit who {address}"))
-        .next(format!("ipaudit release --address {address} --i-know-what-this-is --skip-age"))
+        .rests_on_service(service)
+        .release_alone(address, refused, "release it by itself: nothing else gives it back")
         .done()
 }
 

@@ -72,8 +72,7 @@ fn is_not_its_own(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel, address:
             !allocations.filter(|a| a.used_for != Use::Cooling).any(excuses)
         }
     };
-    lost && world.snapshot.pools.iter().any(|pool| pool.cidr.contains(address))
-        && !is_windows_gateway(world, node, address)
+    lost && world.pool_of(address).is_some() && !is_windows_gateway(world, node, address)
 }
 
 /// On Windows, VXLAN takes ordinal 1 of the node's own block and never allocates it: the reservation holds it.
@@ -107,28 +106,24 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
         Belief::Cooling => "released and cooling down",
         Belief::Free(_) | Belief::Unknown => "free: the next pod gets it",
     };
-    let place = match belief {
-        Belief::Free(Some((_, place))) => Some(place),
-        _ => None,
-    };
+    let place = if let Belief::Free(Some((_, place))) = belief { Some(place) } else { None };
     let nodes: Vec<Name> = tunnels.iter().map(|(node, _)| node.name).collect();
-    let facts = tunnels
-        .iter()
-        .map(|(node, tunnel)| Evidence::new().with("node", world.text(node.name)).with("tunnel", tunnel.word()));
     world
         .draft(&CHECK, address, format!("{}, {how}", whose.join(", ")))
         .advice("restart calico-node there before the next pod starts: it takes an address of its own")
-        .fact("tunnels", facts.collect::<Vec<_>>())
+        .list("tunnels", tunnels, |(node, tunnel)| {
+            Evidence::new().with("node", world.text(node.name)).with("tunnel", tunnel.word())
+        })
         .fact("recorded", belief.word())
         .fact("queue_place", place)
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(nodes.first().copied().unwrap_or_default())
         .in_pool_of(address)
         .with_each(tunnels, |d, (node, _)| d.rests_on_calico_node(node).looks_at_whose(node.name))
         .with_each(in_our_part(world, address), Draft::looks_at_whose)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .looks_at_blocks_of(address)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .with_each(&nodes, |d, node| d.restart_calico_node(ledger.scope.kubernetes_name(*node)))
         .next(format!("ipaudit who {address}"))
         .done()

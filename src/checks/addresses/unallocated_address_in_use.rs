@@ -28,13 +28,10 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for claims in world.ledger.claims.chunk_by(|a, b| a.address == b.address) {
-        findings.extend(judge(world, claims));
-    }
+    findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
-fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
-    let address = claims.first()?.address;
+fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     // Annotation ipAddrsNoIpam bypasses IPAM on purpose, and IPA908 stands for the thousands of host-local IPAM.
     let by_design = |p: &Pod| p.no_ipam.contains(&address) || world.ledger.is_host_local(p, address);
     let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !by_design(p)).collect();
@@ -42,7 +39,7 @@ fn judge(world: &World<'_>, claims: &[Claim]) -> Option<Finding> {
         return None;
     }
     let danger = danger(world, address)?;
-    let pool = pool_of(world, address)?;
+    let pool = world.pool_of(address)?;
     let hidden = world.ledger.dark.address(address);
     (!hidden).then(|| report(world, address, &holders, pool, &danger))
 }
@@ -76,11 +73,6 @@ fn danger<'w>(world: &World<'w>, address: Addr) -> Option<Danger<'w>> {
         return None;
     }
     Some(covering.first().map_or(Danger::NoBlock, |block| Danger::Unqueued(block)))
-}
-
-/// The pool that governs the address: the narrowest that covers it.
-fn pool_of<'w>(world: &World<'w>, address: Addr) -> Option<&'w Pool> {
-    world.snapshot.pools.iter().filter(|p| p.cidr.contains(address)).max_by_key(|p| p.cidr.prefix())
 }
 
 /// After how many more allocations from `block` the address at `place` of its queue is handed out; reserved
@@ -126,17 +118,17 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         .fact("pool_assigns", pool.assigns_automatically())
         .fact("released", released)
         .fact("cooling_until", released.map(|at| at.plus(world.snapshot.ipam_config.cooldown())))
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
-        .fact("pods", holders.iter().map(|p| world.pod_facts(p)).collect::<Vec<_>>())
-        .fact("restart", restart.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
+        .list("pods", holders.iter(), |p| world.pod_facts(p))
+        .list("restart", restart.iter(), |p| world.pod_id(p))
         .on_node(first.map(|p| world.home(p)).unwrap_or_default())
         .in_namespace(first.map(|p| p.namespace).unwrap_or_default())
         .in_pool_of(address)
         .since(released)
         .rests_on_holders(world, holders)
-        .with_each(covering, |d, b| d.looks_at_block(b.cidr))
-        .with_each(cidr, |d, cidr| d.looks_at_block(cidr))
-        .looks_at_settings()
+        .with_each(covering, |d, b| d.looks_at(Look::Block(b.cidr)))
+        .with_each(cidr, |d, cidr| d.looks_at(Look::Block(cidr)))
+        .looks_at(Look::Settings)
         .restart(&restart)
         .next(format!("ipaudit who {address}"))
         .done()

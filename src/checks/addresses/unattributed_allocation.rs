@@ -1,5 +1,7 @@
 //! IPA113: an allocation of which nobody can say whose it is.
 
+use super::address_awaited::pod_of_handle;
+use super::leaked_address::container_is_alive;
 use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
@@ -39,7 +41,8 @@ fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
     let old_tunnel = tunnels.any(|(node, ..)| ledger.may_be_old_tunnel_of(allocation, node));
     // Where the Calico Node is missing, nothing shows which address an old tunnel had (IPA410).
     let perhaps_tunnel = ledger.scope.is_unregistered(owner_node) && ledger.names_nobody(allocation);
-    let tied = || ledger.handle_of(allocation).is_some_and(|h| lives(world, h) || waits(world, h));
+    let handle = ledger.handle_of(allocation);
+    let tied = || container_is_alive(world, handle) || handle.is_some_and(|h| waits(world, h));
     !named
         && !dark
         && !old_tunnel
@@ -49,19 +52,10 @@ fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
         && !tied()
 }
 
-/// An endpoint that is not left behind has the handle's container.
-fn lives(world: &World<'_>, handle: HandleId) -> bool {
-    let ledger = world.ledger;
-    ledger.endpoints_of_container(handle.tail).any(|e| !ledger.endpoint_state(e).is_stale())
-}
-
 /// A very old handle, `<namespace>.<pod>`, of a pod that has no address yet: undecided.
 fn waits(world: &World<'_>, handle: HandleId) -> bool {
-    let names = &world.snapshot.names;
-    let id = handle.text(names);
-    let pod = id.split_once('.').and_then(|(namespace, pod)| Some((names.find(namespace)?, names.find(pod)?)));
-    let pod = pod.and_then(|(namespace, pod)| world.ledger.pod(namespace, pod));
-    pod.is_some_and(|pod| !pod.phase.is_finished() && !pod.host_network && pod.addresses.is_empty())
+    let undecided = |pod: &Pod| !pod.phase.is_finished() && !pod.host_network && pod.addresses.is_empty();
+    pod_of_handle(world, handle).is_some_and(undecided)
 }
 
 fn report(world: &World<'_>, allocation: &Allocation) -> Finding {
@@ -78,13 +72,13 @@ fn report(world: &World<'_>, allocation: &Allocation) -> Finding {
         .draft(&CHECK, address, why)
         .advice("nothing can prove it leaked: ask the node before releasing it by itself")
         .fact("handle", id)
-        .fact("endpoints_left", left.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .list("endpoints_left", left.iter(), |e| world.endpoint_facts(e))
         .fact("ipam", world.allocation_facts(allocation))
         .since(ledger.attribute_of(allocation).and_then(|a| a.owner.timestamp))
         .on_node(ledger.owner_node(allocation))
         .in_pool_of(address)
         .rests_on_allocation(allocation)
-        .with_each(handle, |d, h| d.looks_at_handle(h))
+        .with_each(handle, |d, h| d.looks_at(Look::Handle(h)))
         .with_each(left, |d, e| d.rests_on_endpoint(e))
         .next(format!("ipaudit who {address}"))
         .done()

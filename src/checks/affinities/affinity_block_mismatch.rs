@@ -1,7 +1,7 @@
 //! IPA402: a block's own `affinity` and the confirmed affinity object disagree.
 
 use super::common::{delete_affinity, get_block};
-use crate::checks::evidence::get_key;
+use crate::checks::evidence::{Draft, get_key};
 use crate::checks::prelude::*;
 use crate::model::{AffinityState, keys};
 
@@ -69,24 +69,33 @@ fn owner(world: &World<'_>, block: &Block, affinities: &[&Affinity]) -> Option<H
 /// The block names a host that has no affinity for it.
 fn claimed_only(world: &World<'_>, block: &Block, host: Host, affinities: &[&Affinity]) -> Finding {
     let key = keys::affinity_key(host.kind, world.text(host.name), block.cidr);
-    world
-        .draft(
-            &CHECK,
-            world.affinity_id(host, block.cidr),
-            format!("the block names {}, which has no affinity for it", world.host_id(host)),
-        )
+    let says = format!("the block names {}, which has no affinity for it", world.host_id(host));
+    draft(world, block, host, affinities, "no-affinity", &says)
         .advice("nobody announces the block, and nobody will give it back: see who holds its addresses")
-        .fact("reason", "no-affinity")
-        .fact("affinities", affinities.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())
+        .next(get_key(&key))
+        .looks_at(Look::Affinity(host, block.cidr))
+        .done()
+}
+
+/// What both show.
+fn draft<'w>(
+    world: &'w World<'w>,
+    block: &Block,
+    host: Host,
+    affinities: &[&Affinity],
+    reason: &str,
+    says: &str,
+) -> Draft<'w> {
+    world
+        .draft(&CHECK, world.affinity_id(host, block.cidr), says)
+        .fact("reason", reason)
+        .list("affinities", affinities, |a| world.affinity_facts(a))
         .fact("block", world.block_facts(block))
         .on_node(host.name)
         .in_pool_of(block.cidr.first())
         .next(get_block(block.cidr))
-        .next(get_key(&key))
         .rests_on_owner(block)
-        .looks_at_affinity(host, block.cidr)
         .with_each(affinities, |draft, affinity| draft.rests_on_affinity(affinity))
-        .done()
 }
 
 /// The confirmed affinity and the block disagree.
@@ -105,19 +114,10 @@ fn disagreeing(world: &World<'_>, block: &Block, confirmed: &Affinity, affinitie
     } else {
         "the node announces a block that it cannot allocate from: Calico deletes this affinity when it next allocates"
     };
-    world
-        .draft(&CHECK, world.affinity_id(host, block.cidr), format!("{} is confirmed, {says}", world.host_id(host)))
+    draft(world, block, host, affinities, reason, &format!("{} is confirmed, {says}", world.host_id(host)))
         .advice(advice)
-        .fact("reason", reason)
-        .fact("affinities", affinities.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())
-        .fact("block", world.block_facts(block))
-        .on_node(host.name)
-        .in_pool_of(block.cidr.first())
-        .next(get_block(block.cidr))
         .next(delete_affinity(world, confirmed))
-        .rests_on_owner(block)
-        .with_each(affinities, |draft, affinity| draft.rests_on_affinity(affinity))
-        .with_each(block.affinity, |draft, named| draft.looks_at_affinity(named, block.cidr))
+        .with_each(block.affinity, |draft, named| draft.looks_at(Look::Affinity(named, block.cidr)))
         .done()
 }
 

@@ -26,13 +26,10 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let confirmed: Vec<&Affinity> =
-        world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::Confirmed).collect();
-    for owners in confirmed.chunk_by(|a, b| a.cidr == b.cidr) {
-        if owners.len() > 1 {
-            findings.extend(report(world, owners));
-        }
-    }
+    let confirmed = world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::Confirmed);
+    let confirmed: Vec<&Affinity> = confirmed.collect();
+    let shared = confirmed.chunk_by(|a, b| a.cidr == b.cidr).filter(|owners| owners.len() > 1);
+    findings.extend(shared.filter_map(|owners| report(world, owners)));
 }
 
 fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
@@ -48,7 +45,7 @@ fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
         .draft(&CHECK, cidr, format!("confirmed for {}", names.join(" and ")))
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
         .advice(advice(world, block, right))
-        .fact("owners", owners.iter().map(|a| world.affinity_facts(a)).collect::<Vec<_>>())
+        .list("owners", owners.iter(), |a| world.affinity_facts(a))
         .fact("live_nodes", live)
         .fact("right", right.map(|host| world.host_id(host)))
         .fact("block", block.map(|block| world.block_facts(block)))
@@ -56,7 +53,7 @@ fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
         .next(get_block(cidr))
         .with_each(wrong(), |draft, affinity| draft.next(delete_affinity(world, affinity)))
         .with_each(&owners, |draft, affinity| draft.rests_on_affinity(affinity));
-    Some(draft.looks_at_block(cidr).done())
+    Some(draft.looks_at(Look::Block(cidr)).done())
 }
 
 fn advice(world: &World<'_>, block: Option<&Block>, right: Option<Host>) -> String {

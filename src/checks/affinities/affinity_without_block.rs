@@ -45,7 +45,7 @@ fn report(world: &World<'_>, affinity: &Affinity) -> Finding {
         .in_pool_of(cidr.first())
         .next(delete_affinity(world, affinity))
         .rests_on_affinity(affinity)
-        .looks_at_block(cidr)
+        .looks_at(Look::Block(cidr))
         .done()
 }
 

@@ -29,11 +29,8 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     if !world.snapshot.ipam_config.strict_affinity {
         return;
     }
-    for allocation in &world.ledger.allocations {
-        if let Some((node, host)) = borrowed(world, allocation) {
-            findings.push(report(world, allocation, node, host));
-        }
-    }
+    let borrowed = world.ledger.allocations.iter().filter_map(|a| Some((a, borrowed(world, a)?)));
+    findings.extend(borrowed.map(|(allocation, (node, host))| report(world, allocation, node, host)));
 }
 
 /// The node that an allocation is for, and the other one that its block names.
@@ -55,20 +52,13 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
     let seen_on = world.past.and_then(|past| past.strict_affinity_since);
     let after = world.past.is_some_and(|past| was_made_after(world, allocation, owner.timestamp, past));
     let when = if after { ", made after strict affinity was seen on" } else { "" };
-    let advice = match owner.pod_name() {
-        Some((namespace, name)) => {
-            format!("restart {}: it gets an address of its own node", world.pair(namespace, name))
-        }
-        None => "let the owner allocate again: it gets an address of its own node".to_owned(),
-    };
+    let summary = format!("for {} in the block of {}{when}", world.text(node), world.text(host));
+    let pod = owner.pod_name().map(|(namespace, name)| format!("restart {}", world.pair(namespace, name)));
+    let whom = pod.unwrap_or_else(|| "let the owner allocate again".to_owned());
     world
-        .draft(
-            &CHECK,
-            allocation.address,
-            format!("for {} in the block of {}{when}", world.text(node), world.text(host)),
-        )
+        .draft(&CHECK, allocation.address, summary)
         .severity(if after { Severity::Error } else { Severity::Warning })
-        .advice(advice)
+        .advice(format!("{whom}: it gets an address of its own node"))
         .restarts_pods(owner.pod_name().is_some())
         .fact("ipam", world.allocation_facts(allocation))
         .fact("block_node", world.text(host))
@@ -82,7 +72,7 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
         .rests_on_allocation(allocation)
         .rests_on_hold(Host { kind: HostKind::Host, name: host }, block.cidr)
         .looks_at_whose(node)
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .done()
 }
 

@@ -1,17 +1,12 @@
 //! What several checks of affinities need.
 
 use crate::checks::World;
-use crate::checks::evidence::{Draft, get_key, shell};
+use crate::checks::evidence::{Draft, delete_key, get_key};
 use crate::model::{Affinity, AffinityState, Cidr, Finding, Host, PastKey, keys};
 
-/// A command that deletes an affinity only while it is at the revision that was read; else the one that shows it:
-/// no revision is known, or the key would need quoting twice.
+/// A command that deletes an affinity as it was read, or shows it.
 pub(super) fn delete_affinity(world: &World<'_>, affinity: &Affinity) -> String {
-    let (key, revision) = (world.affinity_key(affinity), affinity.meta.mod_revision);
-    if shell(&key) != key || key.contains('%') || revision <= 0 {
-        return get_key(&key);
-    }
-    format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#)
+    delete_key(&world.affinity_key(affinity), affinity.meta.mod_revision)
 }
 
 /// A command that shows a block.

@@ -1,11 +1,14 @@
 //! IPA406: a node that is gone for good and still owns blocks.
 
-use super::common::get_block;
 use crate::checks::affinities::stale_calico_node;
 use crate::checks::evidence::{ask_who, get_key};
 use crate::checks::prelude::*;
+use crate::ledger::capacity;
 use crate::model::hash::{HashMap, HashSet};
 use crate::model::{AffinityState, Time, keys};
+use std::cell::LazyCell;
+
+use super::common::get_block;
 
 pub static CHECK: Check = Check {
     code: Code(406),
@@ -42,15 +45,11 @@ const BARE: (&str, &str) = ("affinity without a block", "affinities without a bl
 const LISTED: usize = 100;
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let mut elsewhere = None;
+    // Made only when there is something to ask it.
+    let elsewhere = LazyCell::new(|| named_elsewhere(world));
     for (node, owned) in owned(world) {
         let Some(since) = gone_since(world, node) else { continue };
-        // Made only when there is something to ask it.
-        let own = owned.keeps_back(world) && {
-            let elsewhere = elsewhere.get_or_insert_with(|| named_elsewhere(world));
-            !elsewhere.contains(&node)
-        };
-        if !own {
+        if !owned.keeps_back(world) || elsewhere.contains(&node) {
             findings.push(report(world, node, &owned, since));
         }
     }
@@ -130,6 +129,7 @@ fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Find
     };
     let cidrs: Vec<Cidr> = blocks.iter().map(|block| block.cidr).collect();
     let host = Host { kind: HostKind::Host, name: node };
+    let affinity_key = |cidr| keys::affinity_key(host.kind, world.text(node), cidr);
     let owns: Vec<String> = [(blocks.len(), "block", "blocks"), (owned.bare.len(), BARE.0, BARE.1)]
         .into_iter()
         .filter(|(number, ..)| *number > 0)
@@ -146,18 +146,16 @@ fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Find
         .fact("gone_since", since)
         .fact("blocks", cidrs.clone())
         .fact("affinities_without_block", owned.bare.clone())
-        .fact("kept_by", keeping.iter().take(LISTED).map(|a| keeper_facts(world, a)).collect::<Vec<_>>())
+        .list("kept_by", keeping.iter().take(LISTED), |a| keeper_facts(world, a))
         .fact("kept_by_count", keeping.len())
         .since(Some(since))
         .on_node(node)
         .with_each(cidrs.first().or(owned.bare.first()), |draft, cidr| draft.in_pool_of(cidr.first()))
         .next(ask_who(world.text(node)))
         .with_each(&cidrs, |draft, cidr| draft.next(get_block(*cidr)))
-        .with_each(&owned.bare, |draft, cidr| {
-            draft.next(get_key(&keys::affinity_key(host.kind, world.text(host.name), *cidr)))
-        })
-        .looks_at_calico_node(node)
-        .looks_at_kube_node(world.ledger.scope.kubernetes_name(node))
+        .with_each(&owned.bare, |draft, &cidr| draft.next(get_key(&affinity_key(cidr))))
+        .looks_at(Look::CalicoNode(node))
+        .looks_at_whose(node)
         .with_each(cidrs.iter().chain(&owned.bare), |draft, cidr| draft.rests_on_hold(host, *cidr))
         .done()
 }
@@ -165,11 +163,8 @@ fn report(world: &World<'_>, node: Name, owned: &Owned<'_>, since: Time) -> Find
 /// What keeps a block: everything allocated or cooling in it, Windows' reservations left out.
 fn allocations_in<'w>(world: &World<'w>, cidr: Cidr) -> impl Iterator<Item = &'w Allocation> {
     let ledger = world.ledger;
-    let start = ledger.allocations.partition_point(|a| a.address < cidr.first());
-    let inside = ledger.allocations.get(start..).unwrap_or_default().iter();
-    inside
-        .take_while(move |a| a.address <= cidr.last())
-        .filter(move |a| a.used_for != Use::Windows && ledger.block_of(a).cidr == cidr)
+    let inside = capacity::allocations_in(ledger, cidr).iter();
+    inside.filter(move |a| a.used_for != Use::Windows && ledger.block_of(a).cidr == cidr)
 }
 
 fn keeper_facts(world: &World<'_>, allocation: &Allocation) -> Evidence {

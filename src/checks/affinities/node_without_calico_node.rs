@@ -69,22 +69,20 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
     let (ledger, snapshot) = (world.ledger, world.snapshot);
     let name = world.text(node.name);
     let endpoints = snapshot.endpoints.iter().filter(|e| e.node == host).count();
-    let is_host = |h: &crate::model::Host| h.kind == HostKind::Host && h.name == host;
+    let is_host = |h: &Host| h.kind == HostKind::Host && h.name == host;
     let blocks: Vec<_> = ledger.blocks().filter(|b| b.affinity.as_ref().is_some_and(is_host)).map(|b| b.cidr).collect();
     let mut shown: Vec<&Pod> = by_calico.to_vec();
     // The oldest ones: those that come and go meanwhile make no other finding of it.
     shown.sort_by_key(|p| (p.created, world.pod_id(p)));
     shown.truncate(SHOWN);
-    let summary = format!(
-        "Ready with {}, and Calico has no Node of it: no other node has a route to them",
-        count(pods.len(), "live pod")
-    );
-    let draft = world
+    let live = count(pods.len(), "live pod");
+    let summary = format!("Ready with {live}, and Calico has no Node of it: no other node has a route to them");
+    world
         .draft(&CHECK, name, summary)
         .advice("restart calico-node there: it registers its node again")
         .fact("calico_name", world.text(host))
         .fact("pods", pods.len())
-        .fact("examples", shown.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .list("examples", shown.iter(), |p| world.pod_id(p))
         .fact("endpoints", endpoints)
         .fact("blocks", blocks)
         .fact("addresses", node.internal_addresses.to_vec())
@@ -94,15 +92,12 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
         .next(format!("calicoctl get node {}", shell(world.text(host))))
         .next(ask_who(name))
         .rests_on_kube_node(node)
-        .looks_at_calico_node(host);
-    // One pod is enough for the claim, and it must be the same one again.
-    match shown.first() {
-        Some(pod) => {
-            let at_home: Vec<_> = ledger.endpoints_at_home(pod).collect();
-            draft.rests_on_pod(pod).with_each(at_home, |d, endpoint| d.rests_on_endpoint(endpoint)).done()
-        }
-        None => draft.done(),
-    }
+        .looks_at(Look::CalicoNode(host))
+        // One pod is enough for the claim, and it must be the same one again.
+        .with_each(shown.first(), |draft, pod| {
+            draft.rests_on_pod(pod).with_each(ledger.endpoints_at_home(pod), |d, e| d.rests_on_endpoint(e))
+        })
+        .done()
 }
 
 #[cfg(test)]

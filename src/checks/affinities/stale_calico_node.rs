@@ -59,8 +59,8 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
         .next(ask_who(world.text(node.name)))
         .next(format!("calicoctl delete node {}", shell(world.text(node.name))))
         .rests_on_calico_node(node)
-        .with_each(present, |d, name| d.looks_at_calico_node(name))
-        .looks_at_kube_node(kubernetes)
+        .with_each(present, |d, name| d.looks_at(Look::CalicoNode(name)))
+        .looks_at(Look::KubeNode(kubernetes))
         .done()
 }
 

@@ -80,7 +80,7 @@ fn report(world: &World<'_>, node: Name, limit: usize, full: &[&[&Affinity]]) ->
         .on_node(node)
         .next("calicoctl ipam show --show-configuration")
         .next(format!("{} --prefix --keys-only", get_key(&format!("/calico/ipam/v2/host/{}/", world.text(node)))))
-        .looks_at_settings()
+        .looks_at(Look::Settings)
         .done()
 }
 

@@ -35,18 +35,15 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 fn report(world: &World<'_>, block: &Block) -> Finding {
     let allocated = match block.allocated().count() {
-        0 => "nothing is allocated in it".to_owned(),
-        1 => "1 address is allocated in it".to_owned(),
-        many => format!("{many} addresses are allocated in it"),
+        0 => "nothing is".to_owned(),
+        1 => "1 address is".to_owned(),
+        many => format!("{many} addresses are"),
     };
-    let partly: Vec<&str> = (world.snapshot.pools.iter())
-        .filter(|pool| pool.cidr.overlaps(block.cidr))
-        .map(|pool| world.text(pool.name))
-        .collect();
-    let covers = if partly.is_empty() {
-        "no pool covers it".to_owned()
-    } else {
-        format!("only part of it is in a pool ({})", partly.join(", "))
+    let partly = world.snapshot.pools.iter().filter(|pool| pool.cidr.overlaps(block.cidr));
+    let partly: Vec<&str> = partly.map(|pool| world.text(pool.name)).collect();
+    let covers = match partly.as_slice() {
+        [] => "no pool covers it".to_owned(),
+        partly => format!("only part of it is in a pool ({})", partly.join(", ")),
     };
     let empty = block.is_empty(&world.snapshot.names);
     let advice = if empty {
@@ -55,7 +52,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         "restart the pods that still have addresses in it, or create the pool again, disabled"
     };
     world
-        .draft(&CHECK, block.cidr, format!("{covers}; {allocated}"))
+        .draft(&CHECK, block.cidr, format!("{covers}; {allocated} allocated in it"))
         .advice(advice)
         .restarts_pods(!empty)
         .fact("block", world.block_facts(block))
@@ -63,8 +60,8 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         .on_node(node_of(block))
         .next("calicoctl get ippools -o wide")
         .next(get_key(&world.block_key(block)))
-        .looks_at_block(block.cidr)
-        .looks_at_settings()
+        .looks_at(Look::Block(block.cidr))
+        .looks_at(Look::Settings)
         .done()
 }
 

@@ -37,7 +37,7 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
     let covering = world.snapshot.pools.iter().filter(|pool| pool.cidr.covers(block.cidr));
     let covering: Vec<&str> = covering.map(|pool| world.text(pool.name)).collect();
     let which = if covering.len() > 1 { ", the first of those that cover it," } else { "" };
-    let mut finding = world
+    world
         .draft(&CHECK, block.cidr, format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix()))
         .advice("restart the pods in it; release by address does nothing here and says that it did")
         .restarts_pods(true)
@@ -47,11 +47,10 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
         .fact("covering_pools", covering)
         .on_node(node_of(block))
         .next(get_key(&world.block_key(block)))
-        .looks_at_block(block.cidr)
-        .looks_at_settings()
-        .done();
-    finding.pool = Some(name.into());
-    finding
+        .looks_at(Look::Block(block.cidr))
+        .in_pool(pool.name)
+        .looks_at(Look::Settings)
+        .done()
 }
 
 #[cfg(test)]

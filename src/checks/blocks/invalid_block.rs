@@ -185,7 +185,7 @@ fn report(world: &World<'_>, block: &Block, broken: &[BrokenRule]) -> Finding {
     world
         .draft(&CHECK, block.cidr, summary)
         .advice("save the value, see which pods hold its addresses, and repair it while nothing allocates")
-        .fact("broken", broken.iter().map(BrokenRule::facts).collect::<Vec<_>>())
+        .list("broken", broken.iter(), BrokenRule::facts)
         .fact("state", world.block_facts(block))
         .fact("mod_revision", block.meta.mod_revision)
         .on_node(node_of(block))

@@ -91,10 +91,10 @@ impl OddKey {
 }
 
 fn report(world: &World<'_>, odd: &OddKey) -> Finding {
-    let what = odd.host.map_or_else(
-        || format!("block {}", odd.cidr),
-        |host| format!("affinity of {} for {}", world.host_id(host), odd.cidr),
-    );
+    let what = match odd.host {
+        Some(host) => format!("affinity of {} for {}", world.host_id(host), odd.cidr),
+        None => format!("block {}", odd.cidr),
+    };
     let reasons = odd.reasons().join(", ");
     let twin = if odd.twin { ", and the canonical key exists too" } else { "" };
     let advice = match (odd.twin, odd.allocated) {
@@ -102,7 +102,7 @@ fn report(world: &World<'_>, odd: &OddKey) -> Finding {
         (true, 0) => "the canonical key is the one that counts: this one can be deleted",
         (false, 0) => "no read or write of Calico's reaches this key",
     };
-    let mut draft = world
+    let draft = world
         .draft(&CHECK, odd.key.clone(), format!("{what}: {reasons}{twin}"))
         .advice(advice)
         .fact("cidr", odd.cidr)
@@ -114,11 +114,10 @@ fn report(world: &World<'_>, odd: &OddKey) -> Finding {
         .in_pool_of(odd.cidr.first())
         .next(get_key(&odd.key))
         .next(get_key(&odd.canonical));
-    draft = match odd.host {
-        Some(host) => draft.on_node(host.name).looks_at_affinity(host, odd.cidr),
-        None => draft.looks_at_block(odd.cidr),
-    };
-    draft.done()
+    match odd.host {
+        Some(host) => draft.on_node(host.name).looks_at(Look::Affinity(host, odd.cidr)).done(),
+        None => draft.looks_at(Look::Block(odd.cidr)).done(),
+    }
 }
 
 #[cfg(test)]

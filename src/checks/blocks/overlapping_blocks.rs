@@ -4,6 +4,7 @@ use super::common::node_of;
 use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
+use crate::ledger::capacity::allocations_in;
 
 pub static CHECK: Check = Check {
     code: Code(302),
@@ -49,25 +50,24 @@ fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let summary = format!("block of {} lies inside {}", owner(block), shown.join(" and inside "));
     let twice = allocated_twice(world, block);
     let code = address_allocated_twice::CHECK.code;
+    let are = if twice.len() == 1 { "an address is".to_owned() } else { format!("{} addresses are", twice.len()) };
     world
         .draft(&CHECK, block.cidr, summary)
-        .advice(match twice.len() {
-            0 => "no address is allocated twice yet: empty one of the blocks before one is".to_owned(),
-            1 => format!("an address is allocated twice already ({code}): restart the pods of one of the blocks"),
-            many => {
-                format!("{many} addresses are allocated twice already ({code}): restart the pods of one of the blocks")
-            }
+        .advice(if twice.is_empty() {
+            "no address is allocated twice yet: empty one of the blocks before one is".to_owned()
+        } else {
+            format!("{are} allocated twice already ({code}): restart the pods of one of the blocks")
         })
         .restarts_pods(!twice.is_empty())
         .fact("block", world.block_facts(block))
-        .fact("around", around.iter().map(|outer| around_facts(world, outer)).collect::<Vec<_>>())
+        .list("around", around.iter(), |outer| around_facts(world, outer))
         .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())
         .fact("allocated_twice_count", twice.len())
         .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .with_each([block].iter().chain(around), |d, b| d.next(get_key(&world.block_key(b))))
-        .looks_at_block(block.cidr)
-        .with_each(around, |d, outer| d.looks_at_block(outer.cidr))
+        .looks_at(Look::Block(block.cidr))
+        .with_each(around, |d, outer| d.looks_at(Look::Block(outer.cidr)))
         .done()
 }
 
@@ -78,21 +78,12 @@ fn around_facts(world: &World<'_>, outer: &Block) -> Evidence {
 
 /// The addresses of a block that are allocated in a block around it as well, cooling ones left out.
 fn allocated_twice(world: &World<'_>, block: &Block) -> Vec<Addr> {
-    let allocations = &world.ledger.allocations;
-    let start = allocations.partition_point(|a| a.address < block.cidr.first());
-    let inside = allocations.get(start..).unwrap_or_default();
-    let end = inside.partition_point(|a| a.address <= block.cidr.last());
-    let mine = |cidr| cidr == block.cidr;
-    inside
-        .get(..end)
-        .unwrap_or_default()
-        .chunk_by(|a, b| a.address == b.address)
-        .filter(|same| {
-            let held = || same.iter().filter(|a| a.used_for != Use::Cooling).map(|a| world.ledger.block_of(a).cidr);
-            held().any(mine) && held().count() > 1
-        })
-        .filter_map(|same| same.first().map(|a| a.address))
-        .collect()
+    let twice = |same: &&[Allocation]| {
+        let held = || same.iter().filter(|a| a.used_for != Use::Cooling).map(|a| world.ledger.block_of(a).cidr);
+        held().any(|cidr| cidr == block.cidr) && held().count() > 1
+    };
+    let inside = allocations_in(world.ledger, block.cidr).chunk_by(|a, b| a.address == b.address);
+    inside.filter(twice).filter_map(|same| same.first().map(|a| a.address)).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! IPA305: an empty block that nobody owns: it is nobody's to fill, and nobody's to delete.
 
-use crate::checks::evidence::get_key;
+use crate::checks::evidence::{delete_key, get_key};
 use crate::checks::prelude::*;
 use crate::model::{Input, keys};
 
@@ -42,6 +42,8 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         Some(true) => "unusable, since strict affinity is on",
         _ => "usable by borrowing alone",
     };
+    let key = world.block_key(block);
+    let next = if block.odd_key.is_none() { delete_key(&key, block.meta.mod_revision) } else { get_key(&key) };
     let deprecated = block.host_affinity.some().map(|name| Host { kind: HostKind::Host, name });
     world
         .draft(&CHECK, block.cidr, format!("empty and without owner: {usable}"))
@@ -49,19 +51,10 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         .fact("block", world.block_facts(block))
         .fact("strict_affinity", strict)
         .in_pool_of(block.cidr.first())
-        .next(delete(world, block))
+        .next(next)
         .rests_on_block(block)
-        .with_each(deprecated, |draft, host| draft.looks_at_affinity(host, block.cidr))
+        .with_each(deprecated, |draft, host| draft.looks_at(Look::Affinity(host, block.cidr)))
         .done()
-}
-
-/// Deletes the block only while it is at the revision that was read; shows it where none is known.
-fn delete(world: &World<'_>, block: &Block) -> String {
-    let (key, revision) = (world.block_key(block), block.meta.mod_revision);
-    match block.odd_key {
-        None if revision > 0 => format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#),
-        _ => get_key(&key),
-    }
 }
 
 #[cfg(test)]

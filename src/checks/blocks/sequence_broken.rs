@@ -81,22 +81,20 @@ fn report(world: &World<'_>, block: &Block, early: &[(Addr, u64)], before: Optio
         }
         ([], None, None) => String::new(),
     };
-    let listed = early.iter().take(LISTED);
     world
         .draft(&CHECK, block.cidr, summary)
         .advice("an older Calico or a foreign tool writes here: find it, and bring all parts to one version")
         .fact("block", world.block_facts(block))
-        .fact(
-            "allocations",
-            listed.map(|(a, n)| Evidence::new().with("address", *a).with("sequence", *n)).collect::<Vec<_>>(),
-        )
+        .list("allocations", early.iter().take(LISTED), |(a, n)| {
+            Evidence::new().with("address", *a).with("sequence", *n)
+        })
         .fact("allocations_count", early.len())
         .fact("highest_seen", before.map(|before| before.highest))
         .fact("create_revision", block.meta.create_revision)
         .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .next(get_key(&world.block_key(block)))
-        .looks_at_block(block.cidr)
+        .looks_at(Look::Block(block.cidr))
         .done()
 }
 

@@ -25,14 +25,9 @@ pub(super) fn usage(world: &World<'_>, pool: &Pool) -> PoolUsage {
 /// The same, and whether leaks and holders could be told: without Kubernetes nobody knows what leaked.
 pub(super) fn usage_with_leaks(world: &World<'_>, pool: &Pool) -> (PoolUsage, bool) {
     let known = crate::checks::obstacle(&leaked_address::CHECK, world).is_none();
-    let leaked: HashSet<Addr> = match known {
-        true => allocations_in(world.ledger, pool.cidr)
-            .iter()
-            .filter(|a| leaked_address::proof(world, a).is_some())
-            .map(|a| a.address)
-            .collect(),
-        false => HashSet::new(),
-    };
+    let inside = allocations_in(world.ledger, pool.cidr).iter().filter(|_| known);
+    let leaked = inside.filter(|a| leaked_address::proof(world, a).is_some());
+    let leaked: HashSet<Addr> = leaked.map(|a| a.address).collect();
     (pool_usage(world.ledger, pool, &leaked), known)
 }
 

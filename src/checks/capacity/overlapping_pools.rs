@@ -49,7 +49,7 @@ fn report(world: &World<'_>, pool: &Pool, wider: &[&Pool]) -> Finding {
         .draft(&CHECK, name, format!("{} lies in {}", pool.cidr, told.join(" and ")))
         .advice("disable the wrong one, move its pods away, and delete it")
         .fact("pool", pool_facts(world, pool))
-        .fact("lies_in", wider.iter().map(|w| pool_facts(world, w)).collect::<Vec<_>>())
+        .list("lies_in", wider.iter(), |w| pool_facts(world, w))
         .in_pool(pool.name)
         .next(format!("calicoctl get ippool {} -o yaml", shell(name)))
         .with_each(wider, |d, w| d.next(format!("calicoctl get ippool {} -o yaml", shell(world.text(w.name)))))

@@ -2,7 +2,7 @@
 
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
-use crate::checks::evidence::shell;
+use crate::checks::evidence::{Draft, shell};
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 
@@ -48,15 +48,11 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
     let name = world.text(usage.name);
     let permille = usage.free.saturating_mul(1000) / usage.addresses.max(1);
     let leaked = if known { format!(", {} leaked", usage.leaked) } else { String::new() };
-    let summary = format!(
-        "{} of {} addresses can be handed out ({}.{} %){leaked}",
-        usage.free,
-        usage.addresses,
-        permille / 10,
-        permille % 10
-    );
+    let percent = format!("{}.{} %", permille / 10, permille % 10);
+    let summary = format!("{} of {} addresses can be handed out ({percent}){leaked}", usage.free, usage.addresses);
     let leak = leaked_address::CHECK.code;
-    let draft = world
+    let leaks = (usage.leaked > 0).then(|| format!("ipaudit audit --code {leak} --all"));
+    world
         .draft(&CHECK, name, summary)
         .severity(severity)
         .advice(match usage.leaked {
@@ -69,11 +65,9 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
         .next("calicoctl ipam show --show-blocks")
-        .next(format!("calicoctl get ippool {} -o yaml", shell(name)));
-    match usage.leaked {
-        0 => draft.done(),
-        _ => draft.next(format!("ipaudit audit --code {leak} --all")).done(),
-    }
+        .next(format!("calicoctl get ippool {} -o yaml", shell(name)))
+        .with_each(leaks, Draft::next)
+        .done()
 }
 
 #[cfg(test)]

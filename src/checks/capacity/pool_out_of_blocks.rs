@@ -51,10 +51,8 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         0 => String::new(),
         stranded => format!(" ({stranded} empty on other nodes)"),
     };
-    let summary = format!(
-        "none of {} blocks is free{stranded} though {} addresses are: {suffer}",
-        usage.blocks.possible, usage.free
-    );
+    let (blocks, free) = (usage.blocks.possible, usage.free);
+    let summary = format!("none of {blocks} blocks is free{stranded} though {free} addresses are: {suffer}");
     let keepers = [leaked_address::CHECK.code, ownerless_block::CHECK.code, node_gone::CHECK.code];
     let version = world.text(world.snapshot.cluster.calico_version);
     world

@@ -109,7 +109,7 @@ fn rest<'w>(draft: Draft<'w>, world: &World<'_>, dated: Dated<'_>) -> Draft<'w> 
     let allocations = address.map_or(&[][..], |address| world.ledger.allocations_at(address));
     match allocations.iter().find(|a| world.ledger.block_of(a).cidr == block.cidr) {
         Some(allocation) => draft.rests_on_allocation(allocation),
-        None => draft.looks_at_block(block.cidr),
+        None => draft.looks_at(Look::Block(block.cidr)),
     }
 }
 

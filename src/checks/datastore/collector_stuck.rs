@@ -113,10 +113,8 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
     let snapshot = world.snapshot;
     let collectable: Vec<&Stuck> = stuck.iter().filter(|s| s.never.is_none()).collect();
     let mut reasons: BTreeMap<Never, Vec<&Stuck>> = BTreeMap::new();
-    for leak in stuck {
-        if let Some(never) = leak.never {
-            reasons.entry(never).or_default().push(leak);
-        }
+    for (never, leak) in stuck.iter().filter_map(|leak| Some((leak.never?, leak))) {
+        reasons.entry(never).or_default().push(leak);
     }
     let oldest = stuck.iter().map(|s| s.since).min();
     let locked = snapshot.cluster.meta.is_some() && snapshot.cluster.ready != Some(true);
@@ -127,20 +125,15 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
         _ => "kube-controllers do not collect",
     };
     let kept = count(stuck.len(), "leak");
+    let words: Vec<&str> = reasons.keys().map(|never| never.words()).collect();
     let summary = match collectable.is_empty() {
         false => format!("{kept} for more than {GRACES} leak grace periods: {why}"),
-        true => {
-            let words: Vec<&str> = reasons.keys().map(|never| never.words()).collect();
-            format!("{kept} that Calico's collector never takes: {}", words.join("; "))
-        }
+        true => format!("{kept} that Calico's collector never takes: {}", words.join("; ")),
     };
     let shown = |leaks: &[&Stuck]| leaks.iter().take(SHOWN).map(|s| s.address).collect::<Vec<_>>();
-    let never: Vec<Evidence> = reasons
-        .iter()
-        .map(|(never, leaks)| {
-            Evidence::new().with("reason", never.words()).with("leaks", leaks.len()).with("addresses", shown(leaks))
-        })
-        .collect();
+    let facts = |(never, leaks): (&Never, &Vec<&Stuck>)| {
+        Evidence::new().with("reason", never.words()).with("leaks", leaks.len()).with("addresses", shown(leaks))
+    };
     world
         .draft(&CHECK, world.snapshot.guid(), summary)
         .advice(match collectable.is_empty() {
@@ -151,7 +144,7 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
         .fact("leaks", stuck.len())
         .fact("collectable", collectable.len())
         .fact("addresses", shown(&collectable))
-        .fact("never", never)
+        .list("never", &reasons, facts)
         .fact("oldest", oldest)
         .fact("grace_seconds", snapshot.kube_controllers.grace().as_secs())
         .fact("datastore_locked", locked)

@@ -49,23 +49,22 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// Where IPAMConfiguration says something else than what is in force.
 fn differences(world: &World<'_>) -> Vec<Contradiction> {
     let (force, other) = (&world.snapshot.ipam_config, &world.snapshot.ipam_config_resource);
-    let flag = |field: &str, force: bool, other: Option<bool>| differ(field, force, other?);
-    let number = |field: &str, force: i64, other: Option<i64>| differ(field, force, other?);
     let blocks = |n: i64| if n == 0 { DEFAULT_BLOCKS } else { n };
     let cooldown = |n: i64| n.max(0);
     let all = [
-        flag("strictAffinity", force.strict_affinity, other.strict_affinity),
-        flag("autoAllocateBlocks", force.auto_allocate_blocks, other.auto_allocate_blocks),
-        number("maxBlocksPerHost", blocks(force.max_blocks_per_host), other.max_blocks_per_host.map(blocks)),
-        number("ipCooldownSeconds", cooldown(force.cooldown_seconds), other.cooldown_seconds.map(cooldown)),
+        differ("strictAffinity", force.strict_affinity, other.strict_affinity),
+        differ("autoAllocateBlocks", force.auto_allocate_blocks, other.auto_allocate_blocks),
+        differ("maxBlocksPerHost", blocks(force.max_blocks_per_host), other.max_blocks_per_host.map(blocks)),
+        differ("ipCooldownSeconds", cooldown(force.cooldown_seconds), other.cooldown_seconds.map(cooldown)),
     ];
     all.into_iter().flatten().collect()
 }
 
-fn differ<T>(field: &str, force: T, other: T) -> Option<Contradiction>
+fn differ<T>(field: &str, force: T, other: Option<T>) -> Option<Contradiction>
 where
     T: PartialEq + std::fmt::Display + Into<crate::model::Fact>,
 {
+    let other = other?;
     (force != other).then(|| Contradiction {
         what: format!("{field} is {force} in force, {other} in IPAMConfiguration"),
         facts: Evidence::new().with("field", field).with("in_force", force).with("ipamconfiguration", other),
@@ -94,12 +93,11 @@ fn within(world: &World<'_>) -> Vec<Contradiction> {
 
 fn report(world: &World<'_>, contradictions: Vec<Contradiction>) -> Finding {
     let told: Vec<&str> = contradictions.iter().map(|c| c.what.as_str()).collect();
-    let summary = told.join("; ");
     world
-        .draft(&CHECK, world.snapshot.guid(), summary)
+        .draft(&CHECK, world.snapshot.guid(), told.join("; "))
         .advice("set what you mean with calicoctl ipam configure, and bring IPAMConfiguration into line")
         .fact("config_present", world.snapshot.ipam_config.meta.is_some())
-        .fact("contradictions", contradictions.into_iter().map(|c| c.facts).collect::<Vec<_>>())
+        .list("contradictions", contradictions.into_iter(), |c| c.facts)
         .next("calicoctl ipam show --show-configuration")
         .next(format!("etcdctl get {}", keys::IPAM_CONFIG))
         .next(format!("etcdctl get {}", keys::IPAM_CONFIGURATION))

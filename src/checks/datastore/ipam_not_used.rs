@@ -41,14 +41,10 @@ fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
     let mut nodes: Vec<Name> = pods.iter().map(|p| p.node).collect();
     nodes.sort_unstable();
     nodes.dedup();
-    let summary = format!(
-        "{} on {} with pool addresses out of podCIDRs and no allocation: host-local IPAM",
-        count(pods.len(), "pod"),
-        count(nodes.len(), "node")
-    );
+    let (who, on) = (count(pods.len(), "pod"), count(nodes.len(), "node"));
+    let summary = format!("{who} on {on} with pool addresses out of podCIDRs and no allocation: host-local IPAM");
     let example = world.ledger.kube_node(first.node);
     let cidrs: Vec<Cidr> = example.map(|node: &KubeNode| node.pod_cidrs.to_vec()).unwrap_or_default();
-    let home: Vec<_> = world.ledger.endpoints_at_home(first).collect();
     let draft = world
         .draft(&CHECK, world.snapshot.guid(), summary)
         .advice("nothing, when host-local IPAM is meant")
@@ -56,14 +52,14 @@ fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
         .fact("nodes", nodes.len())
         .fact("blocks", world.snapshot.blocks.len())
         .fact("allocations", world.ledger.allocations.len())
-        .fact("examples", pods.iter().take(SHOWN).map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .list("examples", pods.iter().take(SHOWN), |p| world.pod_id(p))
         .fact("example_node", world.text(first.node))
         .fact("example_pod_cidrs", cidrs)
         .rests_on_pod(first)
-        .with_each(home, |d, endpoint| d.rests_on_endpoint(endpoint))
+        .with_each(world.ledger.endpoints_at_home(first), |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&first.addresses, |d, &address| d.looks_at_blocks_of(address))
-        .looks_at_kube_node(first.node)
-        .looks_at_settings()
+        .looks_at(Look::KubeNode(first.node))
+        .looks_at(Look::Settings)
         .next("kubectl -n kube-system get configmap calico-config -o yaml")
         .next("calicoctl ipam show --show-blocks");
     Some(draft.done())

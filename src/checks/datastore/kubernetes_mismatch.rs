@@ -57,15 +57,15 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         .fact("shared_nodes", world.ledger.shared_nodes(world.past))
         .fact("pods_without_endpoint", abandoned.as_ref().map(|a| a.without_endpoint))
         .fact("pods_of_the_kubernetes_datastore", abandoned.as_ref().map(|a| a.wired.len()))
-        .fact("examples", wired.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
+        .list("examples", wired.iter(), |p| world.pod_id(p))
         .fact("kubernetes_names", shown(&mut snapshot.kube_nodes.iter().map(|n| n.name)))
         .fact("calico_names", shown(&mut snapshot.calico_nodes.iter().map(|n| n.name)))
         .next("kubectl config current-context")
         .next("kubectl get nodes -o wide")
         .next("calicoctl get nodes -o wide")
         .with_each(&wired, |d, pod| d.rests_on_pod(pod).looks_at_endpoints_at_home(pod))
-        .with_each(&snapshot.kube_nodes, |d, node| d.looks_at_kube_node(node.name))
-        .with_each(&snapshot.calico_nodes, |d, node| d.looks_at_calico_node(node.name));
+        .with_each(&snapshot.kube_nodes, |d, node| d.looks_at(Look::KubeNode(node.name)))
+        .with_each(&snapshot.calico_nodes, |d, node| d.looks_at(Look::CalicoNode(node.name)));
     findings.push(draft.done());
 }
 

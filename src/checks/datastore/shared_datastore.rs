@@ -33,13 +33,10 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for endpoint in &world.snapshot.endpoints {
         endpoints.entry(endpoint.node).or_insert(Active { endpoints: 0, first: endpoint }).endpoints += 1;
     }
-    let active: Vec<(&CalicoNode, Active<'_>)> = world
-        .snapshot
-        .calico_nodes
-        .iter()
-        .filter(|n| n.kubernetes_name.is_some() && world.ledger.scope.standing(n.name) == Standing::Foreign)
-        .filter_map(|n| endpoints.get(&n.name).map(|active| (n, *active)))
-        .collect();
+    let foreign =
+        |n: &&CalicoNode| n.kubernetes_name.is_some() && world.ledger.scope.standing(n.name) == Standing::Foreign;
+    let foreign = world.snapshot.calico_nodes.iter().filter(foreign);
+    let active: Vec<(&CalicoNode, Active<'_>)> = foreign.filter_map(|n| Some((n, *endpoints.get(&n.name)?))).collect();
     if !active.is_empty() {
         findings.push(report(world, &active));
     }
@@ -60,33 +57,25 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
         [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
         few => few.join(", "),
     };
-    let nodes: Vec<Evidence> = active
-        .iter()
-        .take(SHOWN)
-        .map(|(node, active)| {
-            Evidence::new()
-                .with("node", world.text(node.name))
-                .with("kubernetes_name", node.kubernetes_name.map(|n| world.text(n)))
-                .with("addresses", node.addresses.to_vec())
-                .with("endpoints", active.endpoints)
-        })
-        .collect();
     let of = if active.len() == 1 { "has" } else { "have" };
-    let summary = format!(
-        "{} of another Kubernetes cluster {of} {}: {few}",
-        count(active.len(), "node"),
-        count(total, "endpoint")
-    );
+    let (nodes, endpoints) = (count(active.len(), "node"), count(total, "endpoint"));
+    let facts = |(node, active): &(&CalicoNode, Active<'_>)| {
+        Evidence::new()
+            .with("node", world.text(node.name))
+            .with("kubernetes_name", node.kubernetes_name.map(|n| world.text(n)))
+            .with("addresses", node.addresses.to_vec())
+            .with("endpoints", active.endpoints)
+    };
     world
-        .draft(&CHECK, world.snapshot.guid(), summary)
+        .draft(&CHECK, world.snapshot.guid(), format!("{nodes} of another Kubernetes cluster {of} {endpoints}: {few}"))
         .advice("give each cluster its own datastore; if there is no other cluster, audit with --scope exclusive")
         .fact("foreign_nodes", active.len())
         .fact("endpoints", total)
-        .fact("nodes", nodes)
+        .list("nodes", active.iter().take(SHOWN), facts)
         // Each of them may be a node that joined since Kubernetes was read; its endpoints come and go.
         .with_each(active, |d, (node, active)| {
             let first = active.first;
-            d.rests_on_calico_node(node).looks_at_whose(node.name).looks_at_endpoint(first.namespace, first.name)
+            d.rests_on_calico_node(node).looks_at_whose(node.name).looks_at(Look::Endpoint(first.namespace, first.name))
         })
         .next("calicoctl get nodes -o wide")
         .next("ipaudit audit --scope exclusive")

@@ -33,28 +33,25 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn report(world: &World<'_>, bad: &BadValue) -> Finding {
-    let hides: Vec<String> = bad.dark.iter().map(|dark| hidden(world, dark)).collect();
     let summary = match bad.offset {
         Some(offset) => format!("{}, at byte {offset}", bad.reason),
         None => bad.reason.clone(),
     };
-    let mut draft = world
+    world
         .draft(&CHECK, key_text(&bad.key), summary)
         .advice("look at the value and repair it; until then nothing is released")
         .fact("reason", bad.reason.as_str())
         .fact("offset", bad.offset)
         .fact("input", bad.input.word())
-        .fact("hides", hides)
+        .list("hides", &bad.dark, |dark| hidden(world, dark))
         .fact("mod_revision", bad.mod_revision)
-        .next(format!("etcdctl get {}", shell_bytes(&bad.key)));
-    for dark in &bad.dark {
-        draft = match *dark {
+        .next(format!("etcdctl get {}", shell_bytes(&bad.key)))
+        .with_each(&bad.dark, |draft, dark| match *dark {
             Dark::Range(cidr) | Dark::Affinity(cidr) => draft.in_pool_of(cidr.first()),
             Dark::Node(node) => draft.on_node(node),
             Dark::Handle(_) | Dark::All(_) => draft,
-        };
-    }
-    draft.done()
+        })
+        .done()
 }
 
 /// What nobody can judge because of it, in words.

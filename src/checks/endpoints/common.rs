@@ -18,16 +18,16 @@ pub(super) fn handle_left(world: &World<'_>, endpoint: &Endpoint) -> Option<Hand
     known.then_some(handle)
 }
 
-/// Commands that get rid of an endpoint whose pod is proven gone from there.
+/// Commands that get rid of an endpoint whose pod is proven gone from there, and ask about its addresses.
 pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint) -> Draft<'w> {
     let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
-    let draft = match handle_left(world, endpoint) {
-        Some(handle) => draft
-            .fact("handle_left", handle.text(&world.snapshot.names))
-            .next(release_handle(&handle.text(&world.snapshot.names))),
+    let draft = match handle_left(world, endpoint).map(|handle| handle.text(&world.snapshot.names)) {
+        Some(handle) => draft.next(release_handle(&handle)).fact("handle_left", handle),
         None => draft.next(format!("calicoctl delete workloadendpoint {name} --namespace={namespace}")),
     };
-    draft.next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
+    draft
+        .next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
+        .with_each(&endpoint.addresses, |draft, address| draft.next(format!("ipaudit who {address}")))
 }
 
 /// Calls `each` for every group of two or more endpoints of one node (by its Calico name) that share a feature.

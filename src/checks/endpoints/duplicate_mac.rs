@@ -34,12 +34,11 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn report(world: &World<'_>, same: &[&Endpoint]) -> Option<Finding> {
     let (node, mac) = (world.text(same[0].node), endpoint::mac_text(same[0].mac?));
     let pods: Vec<String> = same.iter().map(|e| world.pair(e.namespace, e.pod)).collect();
-    let facts: Vec<Evidence> = same.iter().map(|e| world.endpoint_facts(e)).collect();
     let draft = world
         .draft(&CHECK, format!("{node} {mac}"), format!("{}: {}", count(same.len(), "endpoint"), pods.join(", ")))
         .fact("node", node)
         .fact("mac", mac.as_str())
-        .fact("endpoints", facts)
+        .list("endpoints", same, |e| world.endpoint_facts(e))
         .on_node(same[0].node)
         .with_each(same, |d, e| d.rests_on_endpoint(e))
         .with_each(&pods, |d, pod| d.next(ask_who(pod)));

@@ -35,13 +35,8 @@ struct Difference {
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for (_, endpoint, state) in world.ledger.endpoints_with_states() {
-        if state != EndpointState::Live {
-            continue;
-        }
-        let Some(pod) = world.ledger.pod(endpoint.namespace, endpoint.pod) else { continue };
-        if endpoint.addresses == pod.addresses {
-            continue;
-        }
+        let pod = world.ledger.pod(endpoint.namespace, endpoint.pod).filter(|_| state == EndpointState::Live);
+        let Some(pod) = pod.filter(|pod| pod.addresses != endpoint.addresses) else { continue };
         let differences: Vec<Difference> =
             ["IPv4", "IPv6"].into_iter().filter_map(|family| difference(world, endpoint, pod, family)).collect();
         if !differences.is_empty() {
@@ -76,44 +71,33 @@ fn is_secondary(world: &World<'_>, pod: &Pod, endpoint: &[Addr], status: &[Addr]
 
 fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Difference]) -> Finding {
     let list = |addresses: &[Addr]| addresses.iter().map(Addr::to_string).collect::<Vec<_>>().join(", ");
-    let told: Vec<String> = differences
-        .iter()
-        .map(|d| format!("the endpoint lists {}, the pod's status {}", list(&d.endpoint), list(&d.status)))
-        .collect();
-    let facts: Vec<Evidence> = differences
-        .iter()
-        .map(|d| {
-            Evidence::new()
-                .with("family", d.family)
-                .with("endpoint", d.endpoint.clone())
-                .with("status", d.status.clone())
-        })
-        .collect();
+    let tell =
+        |d: &Difference| format!("the endpoint lists {}, the pod's status {}", list(&d.endpoint), list(&d.status));
+    let told: Vec<String> = differences.iter().map(tell).collect();
+    let facts = |d: &Difference| {
+        let facts = Evidence::new().with("family", d.family).with("endpoint", d.endpoint.clone());
+        facts.with("status", d.status.clone())
+    };
     let all = || differences.iter().flat_map(|d| d.endpoint.iter().chain(&d.status)).copied();
-    let ledger = world.ledger;
-    let allocations: Vec<Evidence> =
-        all().flat_map(|a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
     let (namespace, name) = (shell(world.text(pod.namespace)), shell(world.text(pod.name)));
-    let draft = world
+    world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), told.join("; "))
         .advice("look at the address of the pod's interface, then restart the pod")
         .fact("workload", workload(world, endpoint))
-        .fact("differences", facts)
+        .list("differences", differences, facts)
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", world.pod_facts(pod))
-        .fact("ipam", allocations)
+        .list("ipam", all().flat_map(|a| world.ledger.allocations_at(a)), |a| world.allocation_facts(a))
         .on_node(endpoint.node)
         .in_namespace(endpoint.namespace)
+        .with_each(all().next(), |d, a| d.in_pool_of(a))
         .rests_on_endpoint(endpoint)
         .rests_on_pod(pod)
-        .looks_at_calico_node(endpoint.node)
+        .looks_at(Look::CalicoNode(endpoint.node))
         .next(format!("kubectl -n {namespace} exec {name} -- ip addr"))
         .delete_pod(pod)
-        .with_each(all(), |d, a| d.next(format!("ipaudit who {a}")));
-    match all().next() {
-        Some(address) => draft.in_pool_of(address).done(),
-        None => draft.done(),
-    }
+        .with_each(all(), |d, a| d.next(format!("ipaudit who {a}")))
+        .done()
 }
 
 #[cfg(test)]

@@ -33,11 +33,8 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    for endpoint in &world.snapshot.endpoints {
-        if let Some(pod) = pod_elsewhere(world, endpoint) {
-            findings.push(report(world, endpoint, pod));
-        }
-    }
+    let endpoints = world.snapshot.endpoints.iter();
+    findings.extend(endpoints.filter_map(|e| pod_elsewhere(world, e).map(|pod| report(world, e, pod))));
 }
 
 /// The endpoint's pod, when it lives on another node.
@@ -61,37 +58,22 @@ fn mapped(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> bool {
 
 fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
     let scope = &world.ledger.scope;
-    let homes = scope.calico_names(pod.node);
+    let (there, here) = (world.text(pod.node), world.text(scope.kubernetes_name(endpoint.node)));
+    let summary = format!("pod {} is on {there}, this endpoint on {here}", world.pod_id(pod));
     let draft = world
-        .draft(
-            &CHECK,
-            world.pair(endpoint.namespace, endpoint.name),
-            format!(
-                "pod {} is on {}, this endpoint on {}",
-                world.pod_id(pod),
-                world.text(pod.node),
-                world.text(scope.kubernetes_name(endpoint.node))
-            ),
-        )
+        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
         .advice("make sure that no sandbox of it is left on the old node, then remove it")
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", world.pod_facts(pod))
         .since(endpoint.created)
-        .on_node(endpoint.node)
-        .in_namespace(endpoint.namespace)
+        .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .rests_on_pod(pod)
-        .looks_at_calico_node(endpoint.node)
-        .looks_at_kube_node(scope.kubernetes_name(endpoint.node))
-        .with_each(homes, |d, &home| d.looks_at_calico_node(home));
-    let draft = match endpoint.addresses.first() {
-        Some(&address) => draft.in_pool_of(address),
-        None => draft,
-    };
-    with_removal(draft, world, endpoint)
-        .with_each(&endpoint.addresses, |d, a| d.next(format!("ipaudit who {a}")))
-        .done()
+        .looks_at(Look::CalicoNode(endpoint.node))
+        .looks_at(Look::KubeNode(scope.kubernetes_name(endpoint.node)))
+        .with_each(scope.calico_names(pod.node), |d, &home| d.looks_at(Look::CalicoNode(home)));
+    with_removal(draft, world, endpoint).done()
 }
 
 #[cfg(test)]

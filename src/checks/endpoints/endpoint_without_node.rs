@@ -44,7 +44,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let node = world.text(endpoint.node);
     let lives = world.ledger.scope.is_known_to_kubernetes(endpoint.node);
-    let draft = world
+    world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), format!("no Calico Node {node}"))
         .advice(match lives {
             true => "Kubernetes knows the node: restart calico-node there, it registers its node again",
@@ -55,16 +55,12 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("known_to_kubernetes", world.ledger.scope.known.then_some(lives))
         .since(endpoint.created)
-        .on_node(endpoint.node)
-        .in_namespace(endpoint.namespace)
+        .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
-        .looks_at_calico_node(endpoint.node)
+        .looks_at(Look::CalicoNode(endpoint.node))
         .next(format!("calicoctl get node {}", shell(node)))
-        .next(format!("kubectl get node {}", shell(node)));
-    match endpoint.addresses.first() {
-        Some(&address) => draft.in_pool_of(address).done(),
-        None => draft.done(),
-    }
+        .next(format!("kubectl get node {}", shell(node)))
+        .done()
 }
 
 #[cfg(test)]

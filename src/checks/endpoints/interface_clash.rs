@@ -34,14 +34,9 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
     let pods: Vec<(Name, Name)> = clash.iter().map(|e| (e.namespace, e.pod)).collect();
     let one_pod = pods.windows(2).all(|two| two[0] == two[1])
         && clash.iter().all(|e| e.orchestrator == Orchestrator::Kubernetes && !e.pod.is_none());
-    let summary = match one_pod {
-        true => format!("{} of pod {}", count(clash.len(), "endpoint"), world.pair(pods[0].0, pods[0].1)),
-        false => {
-            let all: Vec<String> = pods.iter().map(|&(namespace, pod)| world.pair(namespace, pod)).collect();
-            format!("{}: {}", count(clash.len(), "endpoint"), all.join(", "))
-        }
-    };
-    let facts: Vec<Evidence> = clash.iter().map(|e| world.endpoint_facts(e)).collect();
+    let all: Vec<String> = pods.iter().map(|&(namespace, pod)| world.pair(namespace, pod)).collect();
+    let whose = if one_pod { format!(" of pod {}", all[0]) } else { format!(": {}", all.join(", ")) };
+    let summary = format!("{}{whose}", count(clash.len(), "endpoint"));
     world
         .draft(&CHECK, format!("{node} {interface}"), summary)
         .severity(if one_pod { Severity::Note } else { Severity::Error })
@@ -50,7 +45,7 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
         .fact("node", node)
         .fact("interface", interface)
         .fact("one_pod", one_pod)
-        .fact("endpoints", facts)
+        .list("endpoints", clash, |e| world.endpoint_facts(e))
         .on_node(clash[0].node)
         .in_namespace(if one_pod { clash[0].namespace } else { Name::NONE })
         .with_each(clash, |d, e| d.rests_on_endpoint(e))

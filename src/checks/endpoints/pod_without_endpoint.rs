@@ -43,16 +43,13 @@ pub fn suspects<'w>(world: &World<'w>) -> Vec<(&'w Pod, Vec<Addr>)> {
     let on_networked_node = |p: &&Pod| scope.kubernetes_node_is_ours(p.node) && with_endpoints.contains(&p.node);
     let bare = |p: &&Pod| !is_dark(world, p) && world.ledger.endpoints_at_home(p).next().is_none();
     let pods = world.snapshot.pods.iter().filter(|p| works(p)).filter(on_networked_node).filter(bare);
-    let with_addresses = pods.map(|p| (p, p.addresses.iter().copied().filter(|&a| in_a_pool(world, a)).collect()));
+    let with_addresses =
+        pods.map(|p| (p, p.addresses.iter().copied().filter(|&a| world.pool_of(a).is_some()).collect()));
     with_addresses.filter(|(_, addresses): &(&Pod, Vec<Addr>)| !addresses.is_empty()).collect()
 }
 
 fn works(pod: &Pod) -> bool {
     pod.phase == Phase::Running && pod.ready && !pod.is_terminating() && pod.may_hold()
-}
-
-fn in_a_pool(world: &World<'_>, address: Addr) -> bool {
-    world.snapshot.pools.iter().any(|p| p.cidr.contains(address))
 }
 
 fn is_dark(world: &World<'_>, pod: &Pod) -> bool {
@@ -65,17 +62,16 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
     let homes = ledger.scope.calico_names(pod.node);
     let id = world.pod_id(pod);
     let elsewhere: Vec<_> = ledger.endpoints_of_pod(pod.namespace, pod.name).collect();
-    let allocations: Vec<Evidence> =
-        pool_addresses.iter().flat_map(|&a| ledger.allocations_at(a)).map(|a| world.allocation_facts(a)).collect();
+    let allocations = pool_addresses.iter().flat_map(|&a| ledger.allocations_at(a));
     let addresses: Vec<String> = pool_addresses.iter().map(Addr::to_string).collect();
     let summary = format!("ready on {} with {}, no endpoint there", world.text(pod.node), addresses.join(" and "));
-    let draft = world
+    world
         .draft(&CHECK, id, summary)
         .advice("restart the pod")
         .fact("pod", world.pod_facts(pod))
         .fact("pool_addresses", pool_addresses.to_vec())
-        .fact("ipam", allocations)
-        .fact("endpoints_elsewhere", elsewhere.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .list("ipam", allocations, |a| world.allocation_facts(a))
+        .list("endpoints_elsewhere", elsewhere.iter(), |e| world.endpoint_facts(e))
         .on_node(homes.first().copied().unwrap_or(pod.node))
         .in_namespace(pod.namespace)
         .in_pool_of(pool_addresses[0])
@@ -83,11 +79,11 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .rests_on_pod(pod)
         .looks_at_endpoints_at_home(pod)
-        .looks_at_kube_node(pod.node)
-        .looks_at_settings()
-        .with_each(homes, |d, &home| d.looks_at_calico_node(home))
-        .with_each(elsewhere, |d, e| d.rests_on_endpoint(e));
-    draft.done()
+        .looks_at(Look::KubeNode(pod.node))
+        .looks_at(Look::Settings)
+        .with_each(homes, |d, &home| d.looks_at(Look::CalicoNode(home)))
+        .with_each(elsewhere, |d, e| d.rests_on_endpoint(e))
+        .done()
 }
 
 #[cfg(test)]

@@ -30,12 +30,9 @@ pub static CHECK: Check = Check {
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for (_, endpoint, state) in world.ledger.endpoints_with_states() {
-        let finished = match state {
-            EndpointState::NoPod => false,
-            EndpointState::Finished => true,
-            _ => continue,
-        };
-        findings.push(report(world, endpoint, finished));
+        if matches!(state, EndpointState::NoPod | EndpointState::Finished) {
+            findings.push(report(world, endpoint, state == EndpointState::Finished));
+        }
     }
 }
 
@@ -62,27 +59,17 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", pod.map(|p| world.pod_facts(p)))
-        .fact("allocated_to_others", others.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("allocated_to_others", others.iter(), |a| world.allocation_facts(a))
         .since(endpoint.created)
-        .on_node(endpoint.node)
-        .in_namespace(endpoint.namespace)
+        .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
-        .looks_at_calico_node(endpoint.node)
-        .looks_at_kube_node(ledger.scope.kubernetes_name(endpoint.node))
-        .with_each(&endpoint.addresses, |d, &a| {
-            d.with_each(ledger.blocks_covering(a), |d, block| d.looks_at_block(block.cidr))
-        });
-    let draft = match pod {
-        Some(pod) => draft.rests_on_pod(pod),
-        None => draft.looks_at_pod(endpoint.namespace, endpoint.pod),
-    };
-    let draft = match endpoint.addresses.first() {
-        Some(&address) => draft.in_pool_of(address),
-        None => draft,
-    };
-    with_removal(draft, world, endpoint)
-        .with_each(&endpoint.addresses, |d, a| d.next(format!("ipaudit who {a}")))
-        .done()
+        .looks_at(Look::CalicoNode(endpoint.node))
+        .looks_at(Look::KubeNode(ledger.scope.kubernetes_name(endpoint.node)))
+        .with_each(endpoint.addresses.iter().flat_map(|&a| ledger.blocks_covering(a)), |d, block| {
+            d.looks_at(Look::Block(block.cidr))
+        })
+        .rests_on_pod_named(endpoint.namespace, endpoint.pod);
+    with_removal(draft, world, endpoint).done()
 }
 
 /// The allocations of the endpoint's addresses that are another handle's by now.
@@ -100,15 +87,11 @@ fn others_allocations<'w>(world: &World<'w>, endpoint: &Endpoint) -> Vec<&'w All
 /// the KubeVirt machine, which outlives every launcher pod.
 fn is_own(world: &World<'_>, endpoint: &Endpoint, attribute: &Attribute, handle: HandleId) -> bool {
     let names = &world.snapshot.names;
-    if handle.tail == endpoint.container {
-        return true;
-    }
     let text = handle.text(names);
     let of_pod = text.strip_prefix(world.text(endpoint.namespace)).and_then(|rest| rest.strip_prefix('.'));
-    if of_pod == Some(world.text(endpoint.pod)) {
-        return true;
-    }
-    handle.is_vm(names) && is_launcher_of(world, endpoint, attribute, &text)
+    handle.tail == endpoint.container
+        || of_pod == Some(world.text(endpoint.pod))
+        || handle.is_vm(names) && is_launcher_of(world, endpoint, attribute, &text)
 }
 
 /// Whether the endpoint's pod was a launcher of the machine that a `.vmi.` handle belongs to: `virt-launcher-<vm>-`

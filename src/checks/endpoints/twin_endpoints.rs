@@ -80,8 +80,7 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     let home = world.ledger.pod(twins[0].namespace, twins[0].pod).and_then(|p| p.node.some());
     let home = home.map(|node| world.text(node));
     let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
-    let endpoints: Vec<Evidence> = twins.iter().map(|e| world.endpoint_facts(e)).collect();
-    let draft = world
+    world
         .draft(&CHECK, id.clone(), summary)
         .advice(match home {
             Some(home) => format!("the pod is on {home}: remove the endpoints of the other nodes"),
@@ -91,14 +90,16 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
         .fact("nodes", nodes)
         .fact("interface", world.text(twins[0].interface))
         .fact("pod_node", home)
-        .fact("endpoints", endpoints)
+        .list("endpoints", twins, |e| world.endpoint_facts(e))
         .in_namespace(twins[0].namespace)
         .next(ask_who(&world.pair(twins[0].namespace, twins[0].pod)))
         .with_each(twins, |d, e| {
             let scope = &world.ledger.scope;
-            d.rests_on_endpoint(e).looks_at_calico_node(e.node).looks_at_kube_node(scope.kubernetes_name(e.node))
-        });
-    draft.done()
+            d.rests_on_endpoint(e)
+                .looks_at(Look::CalicoNode(e.node))
+                .looks_at(Look::KubeNode(scope.kubernetes_name(e.node)))
+        })
+        .done()
 }
 
 #[cfg(test)]

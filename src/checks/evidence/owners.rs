@@ -11,17 +11,7 @@ impl Draft<'_> {
     /// The Kubernetes node that says whose a Calico node is.
     pub fn looks_at_whose(self, calico: Name) -> Self {
         let kubernetes = self.world.ledger.scope.kubernetes_name(calico);
-        self.with_each(kubernetes.some(), Draft::looks_at_kube_node)
-    }
-
-    /// An endpoint of which only the fact counts that there is one.
-    pub fn looks_at_endpoint(self, namespace: Name, name: Name) -> Self {
-        self.rest(Look::Endpoint(namespace, name), 0)
-    }
-
-    /// No service at all that would explain it: all of them are read again.
-    pub fn looks_at_services(self) -> Self {
-        self.rest(Look::Services, 0)
+        self.with_each(kubernetes.some(), |draft, node| draft.looks_at(Look::KubeNode(node)))
     }
 
     /// The pods and services that an allocation names, there or not.
@@ -30,15 +20,12 @@ impl Draft<'_> {
         let owners: Vec<_> = world.ledger.owners_of(allocation).copied().collect();
         self.with_each(owners, |draft, owner| {
             if let Some((namespace, name)) = owner.pod_name() {
-                return match world.ledger.pod(namespace, name) {
-                    Some(pod) => draft.rests_on_pod(pod),
-                    None => draft.looks_at_pod(namespace, name),
-                };
+                return draft.rests_on_pod_named(namespace, name);
             }
             let key = (owner.namespace, owner.service);
             match world.snapshot.services.iter().find(|s| (s.namespace, s.name) == key) {
                 Some(service) => draft.rests_on_service(service),
-                None if !owner.service.is_none() => draft.looks_at_service(owner.namespace, owner.service),
+                None if !owner.service.is_none() => draft.looks_at(Look::Service(owner.namespace, owner.service)),
                 None => draft,
             }
         })
@@ -66,11 +53,11 @@ impl Draft<'_> {
         let affinity: Option<&Affinity> = ledger.affinities_for(cidr).find(|affinity| affinity.host == host);
         let draft = match ledger.block(cidr) {
             Some(block) => self.rests_on_owner(block),
-            None => self.looks_at_block(cidr),
+            None => self.looks_at(Look::Block(cidr)),
         };
         match affinity {
             Some(affinity) => draft.rests_on_affinity(affinity),
-            None => draft.looks_at_affinity(host, cidr),
+            None => draft.looks_at(Look::Affinity(host, cidr)),
         }
     }
 }

@@ -8,8 +8,7 @@ use crate::checks::World;
 use crate::ledger::Allocation;
 use crate::model::finding::Parts;
 use crate::model::{
-    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Host, KubeNode, Look, Name, Pod, Rest,
-    Service, Uid,
+    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, KubeNode, Look, Name, Pod, Rest, Service, Uid,
 };
 
 impl World<'_> {
@@ -20,9 +19,15 @@ impl World<'_> {
 }
 
 impl Draft<'_> {
-    pub(super) fn rest(mut self, look: Look, stamp: u128) -> Self {
+    fn rest(mut self, look: Look, stamp: u128) -> Self {
         self.finding.rests.push(Rest { look, stamp });
         self
+    }
+
+    /// What is read again though it may be absent, or change: only what the check says of it must hold again. Nodes of
+    /// Kubernetes go by Kubernetes' name, Calico's by Calico's.
+    pub fn looks_at(self, look: Look) -> Self {
+        self.rest(look, 0)
     }
 
     /// The very tuple of an allocation; a busy block may change around it.
@@ -30,11 +35,6 @@ impl Draft<'_> {
         let ledger = self.world.ledger;
         let stamp = Parts::new().text("allocation").wide(ledger.tuple_of(allocation).index()).hash128();
         self.rest(Look::Block(ledger.block_of(allocation).cidr), stamp)
-    }
-
-    /// A block that is read again, though it may change: only what the check says of it must hold again.
-    pub fn looks_at_block(self, cidr: Cidr) -> Self {
-        self.rest(Look::Block(cidr), 0)
     }
 
     /// Every block that covers an address; where there is none, the one that its pool would have.
@@ -45,7 +45,7 @@ impl Draft<'_> {
             let pools = world.snapshot.pools.iter().filter(|pool| pool.cidr.contains(address));
             cidrs = pools.filter_map(|pool| Cidr::new(address, pool.block_size)).collect();
         }
-        self.with_each(cidrs, |draft, cidr| draft.looks_at_block(cidr))
+        self.with_each(cidrs, |draft, cidr| draft.looks_at(Look::Block(cidr)))
     }
 
     /// A block that must not have changed.
@@ -68,21 +68,11 @@ impl Draft<'_> {
         self.rest(Look::Handle(handle.id), stamp)
     }
 
-    /// A handle that does not exist, or whose content does not matter.
-    pub fn looks_at_handle(self, id: HandleId) -> Self {
-        self.rest(Look::Handle(id), 0)
-    }
-
     /// An affinity that must not have changed.
     pub fn rests_on_affinity(self, affinity: &Affinity) -> Self {
         let id = self.world.affinity_id(affinity.host, affinity.cidr);
         let stamp = at("affinity", &id, affinity.meta.mod_revision);
         self.rest(Look::Affinity(affinity.host, affinity.cidr), stamp)
-    }
-
-    /// An affinity that does not exist.
-    pub fn looks_at_affinity(self, host: Host, cidr: Cidr) -> Self {
-        self.rest(Look::Affinity(host, cidr), 0)
     }
 
     /// An endpoint that must not have changed.
@@ -95,7 +85,7 @@ impl Draft<'_> {
     /// Endpoints of a pod on its own node that do not exist.
     pub fn looks_at_endpoints_at_home(self, pod: &Pod) -> Self {
         let homes = self.world.ledger.scope.calico_names(pod.node);
-        self.with_each(homes, |d, &home| d.rest(Look::EndpointsOfPod(home, pod.namespace, pod.name), 0))
+        self.with_each(homes, |d, &home| d.looks_at(Look::EndpointsOfPod(home, pod.namespace, pod.name)))
     }
 
     /// A Calico Node that must not have changed.
@@ -104,20 +94,18 @@ impl Draft<'_> {
         self.rest(Look::CalicoNode(node.name), stamp)
     }
 
-    /// A Calico Node that does not exist, or whose changes do not matter.
-    pub fn looks_at_calico_node(self, node: Name) -> Self {
-        self.rest(Look::CalicoNode(node), 0)
-    }
-
     /// A pod that must be the same pod.
     pub fn rests_on_pod(self, pod: &Pod) -> Self {
         let stamp = self.world.uid("pod", &self.world.pod_id(pod), pod.uid);
         self.rest(Look::Pod(pod.namespace, pod.name), stamp)
     }
 
-    /// A pod that does not exist.
-    pub fn looks_at_pod(self, namespace: Name, name: Name) -> Self {
-        self.rest(Look::Pod(namespace, name), 0)
+    /// The pod of a name: the same one, or still none.
+    pub fn rests_on_pod_named(self, namespace: Name, name: Name) -> Self {
+        match self.world.ledger.pod(namespace, name) {
+            Some(pod) => self.rests_on_pod(pod),
+            None => self.looks_at(Look::Pod(namespace, name)),
+        }
     }
 
     /// A Kubernetes node that must be the same node.
@@ -126,26 +114,11 @@ impl Draft<'_> {
         self.rest(Look::KubeNode(node.name), stamp)
     }
 
-    /// A Kubernetes node that does not exist (Kubernetes' name).
-    pub fn looks_at_kube_node(self, node: Name) -> Self {
-        self.rest(Look::KubeNode(node), 0)
-    }
-
     /// A service that must be the same service.
     pub fn rests_on_service(self, service: &Service) -> Self {
         let id = self.world.pair(service.namespace, service.name);
         let stamp = self.world.uid("service", &id, service.uid);
         self.rest(Look::Service(service.namespace, service.name), stamp)
-    }
-
-    /// A service that does not exist.
-    pub fn looks_at_service(self, namespace: Name, name: Name) -> Self {
-        self.rest(Look::Service(namespace, name), 0)
-    }
-
-    /// Pools, reservations and settings: read again together.
-    pub fn looks_at_settings(self) -> Self {
-        self.rest(Look::Settings, 0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! IPA207: `deleted: true` in etcd.
 
-use crate::checks::evidence::shell;
+use crate::checks::evidence::{Draft, get_key};
 use crate::checks::prelude::*;
 use crate::model::{Handle, keys};
 
@@ -29,35 +29,23 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 fn block(world: &World<'_>, block: &Block) -> Finding {
-    let key = odd(block.odd_key.as_deref()).unwrap_or_else(|| keys::block_key(block.cidr));
-    draft(world, &key, "the block is live all the same", block.meta.mod_revision)
-        .in_pool_of(block.cidr.first())
-        .rests_on_block(block)
-        .done()
+    let draft = draft(world, &world.block_key(block), "block", block.meta.mod_revision);
+    draft.in_pool_of(block.cidr.first()).rests_on_block(block).done()
 }
 
 fn handle(world: &World<'_>, handle: &Handle) -> Finding {
     let key = keys::handle_key(&super::common::stored_id(world, handle));
-    draft(world, &key, "the handle is live all the same", handle.meta.mod_revision).rests_on_handle(handle).done()
+    draft(world, &key, "handle", handle.meta.mod_revision).rests_on_handle(handle).done()
 }
 
 fn affinity(world: &World<'_>, affinity: &Affinity) -> Finding {
-    let host = affinity.host;
-    let canonical = || keys::affinity_key(host.kind, world.text(host.name), affinity.cidr);
-    let key = odd(affinity.odd_key.as_deref()).unwrap_or_else(canonical);
-    draft(world, &key, "the affinity is live all the same", affinity.meta.mod_revision)
-        .in_pool_of(affinity.cidr.first())
-        .rests_on_affinity(affinity)
-        .done()
+    let draft = draft(world, &world.affinity_key(affinity), "affinity", affinity.meta.mod_revision);
+    draft.in_pool_of(affinity.cidr.first()).rests_on_affinity(affinity).done()
 }
 
-fn odd(key: Option<&[u8]>) -> Option<String> {
-    key.map(keys::key_text)
-}
-
-fn draft<'w>(world: &'w World<'w>, key: &str, summary: &str, mod_revision: i64) -> crate::checks::evidence::Draft<'w> {
-    let draft = world.draft(&CHECK, key, format!("says `deleted: true`; {summary}"));
-    draft.fact("mod_revision", mod_revision).next(format!("etcdctl get {}", shell(key)))
+fn draft<'w>(world: &'w World<'w>, key: &str, thing: &str, mod_revision: i64) -> Draft<'w> {
+    let draft = world.draft(&CHECK, key, format!("says `deleted: true`; the {thing} is live all the same"));
+    draft.fact("mod_revision", mod_revision).next(get_key(key))
 }
 
 #[cfg(test)]

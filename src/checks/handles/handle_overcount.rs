@@ -67,15 +67,15 @@ fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) ->
     let all: Vec<Cidr> = tally.counted.iter().map(|(cidr, _)| *cidr).collect();
     let draft = world
         .draft(&CHECK, &id, summary)
-        .fact("over", over.iter().map(discord_facts).collect::<Vec<_>>())
+        .list("over", over.iter(), discord_facts)
         .fact("lost_allocation", lost)
         .fact("objects", objects_facts(world, tally))
         .fact("addresses", addresses)
         .fact("owner_pods", owner_pods(world, tally.id))
-        .fact("endpoints", endpoints.iter().map(|e| world.endpoint_facts(e)).collect::<Vec<_>>())
+        .list("endpoints", endpoints.iter(), |e| world.endpoint_facts(e))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
-        .with_each(&all, |d, &cidr| d.looks_at_block(cidr));
+        .with_each(&all, |d, &cidr| d.looks_at(Look::Block(cidr)));
     belongs(draft, world, tally.id, &all).next(ask_who(&id)).done()
 }
 

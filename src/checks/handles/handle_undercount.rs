@@ -55,7 +55,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
     let addresses: Vec<_> = allocations.iter().map(|a| a.address).collect();
     let draft = world
         .draft(&CHECK, &id, summary)
-        .fact("under", under.iter().map(discord_facts).collect::<Vec<_>>())
+        .list("under", under.iter(), discord_facts)
         .fact("objects", objects_facts(world, tally))
         .fact("addresses", addresses)
         .fact("owner_pods", owner_pods(world, tally.id))

@@ -81,21 +81,24 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
         (true, _) => "control bytes in the id, in a block",
     };
     let first = places.addresses.first().copied();
-    let mut draft = world
+    let owned = first.and_then(|a| world.ledger.allocations_at(a).first());
+    let named = places.addresses.iter().flat_map(|a| world.ledger.allocations_at(*a));
+    let named = named.filter(|a| world.ledger.handle_of(a) == places.id);
+    world
         .draft(&CHECK, id, summary)
         .fact("counts_as", effective)
         .fact("in_key", !places.objects.is_empty())
         .fact("addresses", places.addresses.clone())
         .with_each(&places.objects, |d, object| d.rests_on_handle(object))
-        .with_each(&places.blocks, |d, block| d.looks_at_block(block.cidr))
-        .next(ask_who(id));
-    if let Some(allocation) = first.and_then(|a| world.ledger.allocations_at(a).first()) {
-        let owner = world.ledger.owners_of(allocation).next().copied().unwrap_or_default();
-        draft = draft.on_node(world.ledger.owner_node(allocation)).in_namespace(owner.namespace);
-    }
-    let named = places.addresses.iter().flat_map(|a| world.ledger.allocations_at(*a));
-    let named = named.filter(|a| world.ledger.handle_of(a) == places.id);
-    draft.with_each(named, |d, a| d.rests_on_allocation(a)).with_each(first, |d, address| d.in_pool_of(address)).done()
+        .with_each(&places.blocks, |d, block| d.looks_at(Look::Block(block.cidr)))
+        .next(ask_who(id))
+        .with_each(owned, |draft, allocation| {
+            let owner = world.ledger.owners_of(allocation).next().copied().unwrap_or_default();
+            draft.on_node(world.ledger.owner_node(allocation)).in_namespace(owner.namespace)
+        })
+        .with_each(named, |d, a| d.rests_on_allocation(a))
+        .with_each(first, |d, address| d.in_pool_of(address))
+        .done()
 }
 
 #[cfg(test)]

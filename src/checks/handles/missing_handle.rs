@@ -42,15 +42,15 @@ fn report(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Findi
     let text = spelled_in_blocks(world, id);
     let mut blocks: Vec<Cidr> = allocations.iter().map(|a| ledger.block_of(a).cidr).collect();
     blocks.dedup();
-    let summary =
-        format!("no such handle, named by {} of {}", count(allocations.len(), "allocation"), block_list(&blocks));
+    let by = count(allocations.len(), "allocation");
+    let summary = format!("no such handle, named by {by} of {}", block_list(&blocks));
     let draft = world
         .draft(&CHECK, &text, summary)
-        .fact("addresses", allocations.iter().map(|a| a.address).collect::<Vec<_>>())
+        .list("addresses", allocations.iter(), |a| a.address)
         .fact("owner_pods", owner_pods(world, id))
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
-        .looks_at_handle(id)
+        .looks_at(Look::Handle(id))
         .with_each(allocations.first(), |d, a| d.next(format!("ipaudit who {}", a.address)));
     belongs(draft, world, id, &blocks).next(ask_who(&text)).done()
 }

@@ -76,7 +76,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .fact("objects", objects_facts(world, tally))
         .fact("blocks", blocks.clone())
         .rests_on_handle(object)
-        .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
+        .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
     belongs(draft, world, tally.id, &blocks).next(release(world, tally.id, &id)).done()
 }
 

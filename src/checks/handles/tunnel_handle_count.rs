@@ -45,11 +45,11 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
         .draft(&CHECK, text, format!("has {} addresses: {}", listed.len(), listed.join(", ")))
         .fact("addresses", addresses.clone())
         .fact("in_use", used.collect::<Vec<_>>())
-        .fact("ipam", allocations.iter().map(|a| world.allocation_facts(a)).collect::<Vec<_>>())
+        .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .on_node(node)
         .in_pool_of(first)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
-        .looks_at_handle(id)
+        .looks_at(Look::Handle(id))
         .with_each(handle, |d, handle| d.rests_on_handle(handle));
     Some(draft.with_each(addresses, |d, address| d.next(format!("ipaudit who {address}"))).done())
 }

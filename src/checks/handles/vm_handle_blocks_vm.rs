@@ -57,7 +57,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         .fact("blocks", blocks.clone())
         .fact("objects", objects_facts(world, tally))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
-        .with_each(&blocks, |d, &cidr| d.looks_at_block(cidr));
+        .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
     belongs(draft, world, tally.id, &blocks).next(next(world, tally, &id)).done()
 }
 
