@@ -207,26 +207,21 @@ impl Diff<'_> {
 
     /// Nodes that are ours and were not known to be.
     pub(super) fn new_ours(&self) -> Vec<String> {
-        if !self.ledger.pairing.holds() {
-            return Vec::new();
-        }
         let scope = &self.ledger.scope;
         let calico = self.snapshot.calico_nodes.iter().map(|n| n.name);
         let ours = calico.filter(|name| scope.standing(*name) == Standing::Ours).chain(scope.unregistered());
-        let names = ours.map(|name| self.text(name)).filter(|n| !self.past.known_nodes.contains(*n));
-        let mut names: Vec<String> = names.map(str::to_owned).collect();
-        names.sort_unstable();
-        names
+        self.newly(ours, &self.past.known_nodes)
     }
 
     /// Former names of our machines that were not known to be.
     pub(super) fn new_former(&self) -> Vec<String> {
-        if !self.ledger.pairing.holds() {
-            return Vec::new();
-        }
-        let former = self.ledger.scope.former_names().map(|name| self.text(name));
-        let mut names: Vec<String> =
-            former.filter(|n| !self.past.former_nodes.contains(*n)).map(str::to_owned).collect();
+        self.newly(self.ledger.scope.former_names(), &self.past.former_nodes)
+    }
+
+    /// Those of these names that are not known, in order; none where nobody can say which cluster's they are.
+    fn newly(&self, names: impl Iterator<Item = Name>, known: &HashSet<String>) -> Vec<String> {
+        let names = names.filter(|_| self.ledger.pairing.holds()).map(|name| self.text(name));
+        let mut names: Vec<String> = names.filter(|name| !known.contains(*name)).map(str::to_owned).collect();
         names.sort_unstable();
         names
     }

@@ -1,12 +1,13 @@
 //! Keys and blocks: their last state, of which only what changed is written.
 
 use super::diff::Diff;
+use crate::checks::datastore::datastore_went_back::keyed;
 use crate::model::finding::hash128;
-use crate::model::keys::{Keyed, put_key};
+use crate::model::keys::put_key;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::record::{Changes, KeyRow};
 use crate::model::row::BlockRow;
-use crate::model::{Meta, PastKey};
+use crate::model::{Block, Meta, PastKey};
 
 impl Diff<'_> {
     /// Keys that are new, were written or are gone since the last audit that read them all.
@@ -30,13 +31,8 @@ impl Diff<'_> {
                 changes.opened.push(KeyRow { key: key.to_vec(), meta });
             }
         };
-        let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), r.meta));
-        let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta)));
-        let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
-        let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta)));
-        let keyed = keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)));
         let mut key = Vec::new();
-        keyed.for_each(|(thing, meta)| {
+        keyed(snapshot).for_each(|(thing, &meta)| {
             put_key(&mut key, names, thing);
             enter(&key, meta);
         });
@@ -58,7 +54,7 @@ impl Diff<'_> {
             let numbers = (b.meta.create_revision, b.meta.version);
             known.get(&b.cidr) != Some(&numbers) || b.meta.create_revision == 0
         });
-        let row = |b: &crate::model::Block| BlockRow {
+        let row = |b: &Block| BlockRow {
             cidr: b.cidr,
             create_revision: b.meta.create_revision,
             version: b.meta.version,

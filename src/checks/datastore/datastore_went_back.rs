@@ -3,12 +3,12 @@
 mod signs;
 
 use crate::checks::endpoints::pod_without_endpoint;
-use crate::checks::evidence::{count, key_text};
-use crate::checks::obstacle;
+use crate::checks::evidence::{Draft, count, key_text};
 use crate::checks::prelude::*;
+use crate::checks::{natural, obstacle};
 use crate::model::keys::Keyed;
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::{Meta, Past, PastEtcd, PastKey, keys};
+use crate::model::{Meta, Past, PastEtcd, PastKey, Snapshot, keys};
 
 pub static CHECK: Check = Check {
     code: Code(903),
@@ -70,12 +70,13 @@ fn break_in(world: &World<'_>) -> Option<Break> {
     }
     let keys = compare(world, past, before.revision);
     if !keys.forked.is_empty() {
-        let are = are(keys.forked.len());
-        signs.push(format!("{are} not what the last complete audit recorded at these revisions"));
+        let are = if keys.forked.len() == 1 { "is" } else { "are" };
+        let keys = count(keys.forked.len(), "key");
+        signs.push(format!("{keys} {are} not what the last complete audit recorded at these revisions"));
     }
     // An upgrade by snapshot is a restore as well; it lost nothing when nothing was written between the two audits.
     let untouched = now.revision == before.revision && keys.are_as_recorded(world, past);
-    signs.extend(signs::fallen_term(now, &before).filter(|_| !untouched).map(|sign| sign.to_string()));
+    signs.extend(signs::fallen_term(now, &before).filter(|_| !untouched));
     if !keys.uncounted.is_empty() {
         signs.push(match keys.uncounted.len() {
             1 => "1 key was written since the last complete audit, and its version did not grow".to_owned(),
@@ -84,18 +85,13 @@ fn break_in(world: &World<'_>) -> Option<Break> {
     }
     let fallen = signs::fallen_numbers(world.ledger, past);
     signs.extend(fallen.first().map(|first| match fallen.len() {
-        1 => first.to_string(),
+        1 => first.clone(),
         n => format!("{first}, and those of {} more", n - 1),
     }));
     // As the history keeps it: the API server's clock at a moment of ours.
     let date = now.read_at.and_then(|ours| world.snapshot.kube.clocks.theirs_at(ours));
-    let leap = signs::leap(now, date, &before, past.last_started);
-    signs.extend(leap.map(|sign| sign.to_string()));
+    signs.extend(signs::leap(now, date, &before, past.last_started));
     (!signs.is_empty()).then_some(Break { signs, before, keys })
-}
-
-fn are(keys: usize) -> String {
-    format!("{} {}", count(keys, "key"), if keys == 1 { "is" } else { "are" })
 }
 
 /// A key that says something else than one life of etcd could.
@@ -128,6 +124,15 @@ impl Keys {
     }
 }
 
+/// What decodes of the inputs of which the history keeps every key ([`KEPT_BY_KEY`]).
+pub fn keyed(snapshot: &Snapshot) -> impl Iterator<Item = (Keyed<'_>, &Meta)> {
+    let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), &r.meta));
+    let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
+    let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
+    keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)))
+}
+
 /// Holds every key of a block, handle, affinity, endpoint and node against what was recorded at `revision`.
 fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
     let snapshot = world.snapshot;
@@ -147,13 +152,8 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
             _ => keys.forked.push(odd()),
         }
     };
-    let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), &r.meta));
-    let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
-    let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
-    let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
-    let keyed = keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)));
     let mut key = Vec::new();
-    for (thing, meta) in keyed.filter(|(_, meta)| meta.mod_revision != 0) {
+    for (thing, meta) in keyed(snapshot).filter(|(_, meta)| meta.mod_revision != 0) {
         keys::put_key(&mut key, names, thing);
         test(&key, meta);
     }
@@ -175,20 +175,18 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
         Some(pods) => format!("restart {} without endpoint, node by node", count(pods.len(), "pod")),
     };
     let cluster_id = |id: u64| format!("{id:x}");
-    let shown = |odd: &[StrayKey]| -> Vec<Evidence> {
-        let fact = |f: &StrayKey| {
-            Evidence::new()
-                .with("key", key_text(&f.key))
-                .with("mod_revision", f.mod_revision)
-                .with("recorded_mod_revision", f.recorded.map(|r| r.mod_revision))
-                .with("version", f.version)
-                .with("recorded_version", f.recorded.map(|r| r.version))
-        };
-        odd.iter().take(SHOWN).map(fact).collect()
+    let stray = |f: &StrayKey| {
+        Evidence::new()
+            .with("key", key_text(&f.key))
+            .with("mod_revision", f.mod_revision)
+            .with("recorded_mod_revision", f.recorded.map(|r| r.mod_revision))
+            .with("version", f.version)
+            .with("recorded_version", f.recorded.map(|r| r.version))
     };
     let term = |term: u64| (term != 0).then_some(term);
     let pods = restart.unwrap_or_default();
-    let draft = world
+    let more = (pods.len() > SHOWN).then(|| format!("ipaudit audit --code {} --all", pod_without_endpoint::CHECK.code));
+    world
         .draft(&CHECK, world.snapshot.guid(), signs.first().map_or("", String::as_str))
         .advice(advice)
         .restarts_pods(restarts)
@@ -200,16 +198,14 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
         .fact("raft_term_before", term(before.raft_term))
         .fact("signs", signs.clone())
         .fact("forked_keys", keys.forked.len())
-        .fact("forked", shown(&keys.forked))
+        .list("forked", keys.forked.iter().take(SHOWN), stray)
         .fact("uncounted_keys", keys.uncounted.len())
-        .fact("uncounted", shown(&keys.uncounted))
-        .fact("restart", by_node(world, &pods))
+        .list("uncounted", keys.uncounted.iter().take(SHOWN), stray)
+        .list("restart", pods.chunk_by(|a, b| a.node == b.node), |pods| of_node(world, pods))
         .fact("last_audit", world.past.and_then(|p| p.last_audit))
-        .with_each(pods.iter().take(SHOWN), |d, pod| d.delete_pod(pod));
-    match pods.len() > SHOWN {
-        true => draft.next(format!("ipaudit audit --code {} --all", pod_without_endpoint::CHECK.code)).done(),
-        false => draft.done(),
-    }
+        .with_each(pods.iter().take(SHOWN), |d, pod| d.delete_pod(pod))
+        .with_each(more, Draft::next)
+        .done()
 }
 
 /// Ready pods without endpoint, by node; `None` when nobody can tell.
@@ -218,7 +214,6 @@ fn pods_to_restart<'w>(world: &World<'w>) -> Option<Vec<&'w Pod>> {
         return None;
     }
     let mut pods: Vec<&Pod> = pod_without_endpoint::suspects(world).into_iter().map(|(pod, _)| pod).collect();
-    let natural = crate::checks::natural;
     pods.sort_by(|a, b| {
         let by_node = natural(world.text(a.node), world.text(b.node));
         by_node.then_with(|| natural(&world.pod_id(a), &world.pod_id(b)))
@@ -226,13 +221,9 @@ fn pods_to_restart<'w>(world: &World<'w>) -> Option<Vec<&'w Pod>> {
     Some(pods)
 }
 
-fn by_node(world: &World<'_>, pods: &[&Pod]) -> Vec<Evidence> {
-    let nodes = pods.chunk_by(|a, b| a.node == b.node);
-    let facts = nodes.map(|pods| {
-        let node = pods.first().map(|p| world.text(p.node));
-        Evidence::new().with("node", node).with("pods", pods.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
-    });
-    facts.collect()
+fn of_node(world: &World<'_>, pods: &[&Pod]) -> Evidence {
+    let node = pods.first().map(|p| world.text(p.node));
+    Evidence::new().with("node", node).with("pods", pods.iter().map(|p| world.pod_id(p)).collect::<Vec<_>>())
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 //! Compaction, defragmentation, a restart, an election, a replaced member and a learner show none of them. What no sign
 //! covers is told in docs/operations.md.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::ledger::Ledger;
-use crate::model::{BlockSequence, Cidr, EtcdFacts, Meta, Past, PastEtcd, PastKey, Time};
+use crate::model::{Block, BlockSequence, EtcdFacts, Meta, Past, PastEtcd, PastKey, Time};
 
 /// More revisions a second than any load writes; an operator's bump is far more.
 const FASTEST: u64 = 10_000;
@@ -18,39 +17,17 @@ const LEAST: Duration = Duration::from_secs(60);
 /// somebody who does not know them (IPA306).
 const SINCE_1970: u64 = 1_000_000_000_000_000_000;
 
-/// The raft term fell, under the same cluster id.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FallenTerm {
-    pub now: u64,
-    pub before: u64,
-}
-
-/// The revision grew faster than etcd can write.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Leap {
-    pub by: u64,
-    pub within: Duration,
-}
-
-/// A block's number fell under the same create revision.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FallenNumber {
-    pub cidr: Cidr,
-    pub now: u64,
-    pub before: u64,
-}
-
 /// A term never falls in one life of a cluster; a higher one is any restart or election.
-pub fn fallen_term(now: &EtcdFacts, before: &PastEtcd) -> Option<FallenTerm> {
+pub fn fallen_term(now: &EtcdFacts, before: &PastEtcd) -> Option<String> {
     let same = now.cluster_id != 0 && now.cluster_id == before.cluster_id;
     let known = now.raft_term != 0 && before.raft_term != 0;
     let fell = same && known && now.raft_term < before.raft_term;
-    fell.then_some(FallenTerm { now: now.raft_term, before: before.raft_term })
+    fell.then(|| format!("etcd's raft term is {}, the last complete audit saw {}", now.raft_term, before.raft_term))
 }
 
 /// Held against the longer of the times that this machine's clock and the API server's say have gone by; nothing is
 /// said when one of them ran back, or where real time is unknown. `last`: when the last audit of any kind started.
-pub fn leap(now: &EtcdFacts, date: Option<Time>, before: &PastEtcd, last: Option<Time>) -> Option<Leap> {
+pub fn leap(now: &EtcdFacts, date: Option<Time>, before: &PastEtcd, last: Option<Time>) -> Option<String> {
     let (read_at, started) = (now.read_at?, before.started?);
     let dates = date.zip(before.api_date);
     let ran_back = |(now, then): (Time, Time)| now < then;
@@ -61,7 +38,8 @@ pub fn leap(now: &EtcdFacts, date: Option<Time>, before: &PastEtcd, last: Option
     let within = read_at.since(started).max(by_dates).max(LEAST);
     let by = u64::try_from(now.revision.checked_sub(before.revision)?).ok()?;
     let most = u128::from(FASTEST) * within.as_millis() / 1000;
-    (u128::from(by) > most).then_some(Leap { by, within })
+    let told = humantime::format_duration(Duration::from_secs(within.as_secs()));
+    (u128::from(by) > most).then(|| format!("etcd's revision grew by {by} within {told}, faster than etcd can write"))
 }
 
 /// Whether the key was written since, and yet not counted: one life counts every write of a key in its `version`.
@@ -72,34 +50,15 @@ pub fn written_uncounted(now: &Meta, then: &PastKey) -> bool {
 }
 
 /// Blocks whose numbers fell, though both are of Calico's kind; a block that was created anew begins anew.
-pub fn fallen_numbers(ledger: &Ledger<'_>, past: &Past) -> Vec<FallenNumber> {
-    let fell = |block: &&crate::model::Block| {
+pub fn fallen_numbers(ledger: &Ledger<'_>, past: &Past) -> Vec<String> {
+    let fell = |block: &Block| {
         let now = block.sequence?;
         let BlockSequence { create_revision, highest } = *past.block_sequences.get(&block.cidr)?;
         let same_block = create_revision > 0 && create_revision == block.meta.create_revision;
         let fell = same_block && now < highest && now >= SINCE_1970;
-        fell.then_some(FallenNumber { cidr: block.cidr, now, before: highest })
+        fell.then(|| format!("the sequence number of block {} fell from {highest} to {now}", block.cidr))
     };
-    ledger.blocks().filter_map(|block| fell(&block)).collect()
-}
-
-impl fmt::Display for FallenTerm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "etcd's raft term is {}, the last complete audit saw {}", self.now, self.before)
-    }
-}
-
-impl fmt::Display for Leap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let within = humantime::format_duration(Duration::from_secs(self.within.as_secs()));
-        write!(f, "etcd's revision grew by {} within {within}, faster than etcd can write", self.by)
-    }
-}
-
-impl fmt::Display for FallenNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the sequence number of block {} fell from {} to {}", self.cidr, self.before, self.now)
-    }
+    ledger.blocks().filter_map(fell).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +95,8 @@ mod tests {
         let leaps =
             |by: i64, seconds: i64| leap(&facts(100 + by, 2, 1000 + seconds), None, &before(100, 2, 1000), None);
         assert_eq!(leaps(600_000, 1), None, "a minute at least");
-        assert_eq!(leaps(600_001, 1), Some(Leap { by: 600_001, within: LEAST }));
+        let told = "etcd's revision grew by 600001 within 1m, faster than etcd can write";
+        assert_eq!(leaps(600_001, 1).as_deref(), Some(told));
         assert_eq!(leaps(600_001, 61), None);
         assert_eq!(leaps(9_000_000, 900), None);
         assert!(leaps(9_000_001, 900).is_some() && leaps(1_000_000_000, 3_600).is_some());
