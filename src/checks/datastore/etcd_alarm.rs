@@ -38,54 +38,45 @@ pub const WHEN_FULL: &str =
 /// What to read when etcd refuses everything since its members differ.
 pub const WHEN_CORRUPT: &str = "etcd's members differ (alarm CORRUPT): ipaudit explain IPA910";
 
+/// What ends an alarm, once its cause is gone.
+const DISARM: &str = "alarm disarm";
+/// A file of some GiB takes longer than the five seconds that etcdctl waits.
+const DEFRAGMENT: &str = "--command-timeout=10m defrag --cluster";
+
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let status = &world.snapshot.etcd.status;
     let has = |kind: &str| status.alarms.iter().any(|alarm| alarm.kind == kind);
     let (full, corrupt) = (has(EtcdAlarm::NOSPACE), has(EtcdAlarm::CORRUPT));
+    let Some(first) = status.alarms.first() else { return };
+    let (kind, says, advice, look) = if corrupt {
+        let says = match full {
+            true => ", NOSPACE besides: etcd's members differ, it refuses every write",
+            false => ": etcd's members differ, it refuses every write",
+        };
+        let advice = "what is read may be wrong: replace the member whose hash differs, then disarm";
+        (EtcdAlarm::CORRUPT, says, advice, Some("endpoint hashkv --cluster"))
+    } else if full {
+        let advice = "compact, defragment, disarm; then find out why etcd is full";
+        (EtcdAlarm::NOSPACE, ": no write of Calico's succeeds: no pod starts", advice, None)
+    } else {
+        let advice = "see what etcd's manual says of it, then disarm";
+        (first.kind.as_str(), ": an alarm of etcd's", advice, Some("alarm list"))
+    };
     let etcdctl = etcdctl(world);
-    let draft = match (corrupt, full, status.alarms.first()) {
-        (_, _, None) => return,
-        (true, _, _) => {
-            let also = if full { ", NOSPACE besides" } else { "" };
-            let who = members(&status.alarms, EtcdAlarm::CORRUPT);
-            let summary = format!("CORRUPT on {who}{also}: etcd's members differ, it refuses every write");
-            world
-                .draft(&CHECK, world.snapshot.guid(), summary)
-                .advice("what is read may be wrong: replace the member whose hash differs, then disarm")
-                .next(format!("{etcdctl} endpoint hashkv --cluster"))
-        }
-        (_, true, _) => {
-            let who = members(&status.alarms, EtcdAlarm::NOSPACE);
-            world
-                .draft(
-                    &CHECK,
-                    world.snapshot.guid(),
-                    format!("NOSPACE on {who}: no write of Calico's succeeds: no pod starts"),
-                )
-                .advice("compact, defragment, disarm; then find out why etcd is full")
-        }
-        (_, _, Some(alarm)) => {
-            let summary = format!("{} on {}: an alarm of etcd's", alarm.kind, members(&status.alarms, &alarm.kind));
-            world
-                .draft(&CHECK, world.snapshot.guid(), summary)
-                .advice("see what etcd's manual says of it, then disarm")
-                .next(format!("{etcdctl} alarm list"))
-        }
-    };
+    let compaction = format!("compaction {}", revision(world));
     // Under CORRUPT etcd refuses a compaction too.
-    let draft = if corrupt { draft.next(format!("{etcdctl} alarm disarm")) } else { draft };
-    let draft = match full {
-        // A file of some GiB takes longer than the five seconds that etcdctl waits.
-        true => draft
-            .next(format!("{etcdctl} compaction {}", revision(world)))
-            .next(format!("{etcdctl} --command-timeout=10m defrag --cluster"))
-            .next(format!("{etcdctl} alarm disarm")),
-        false if corrupt => draft,
-        false => draft.next(format!("{etcdctl} alarm disarm")),
+    let commands: &[&str] = match (corrupt, full) {
+        (true, true) => &[DISARM, &compaction, DEFRAGMENT, DISARM],
+        (false, true) => &[&compaction, DEFRAGMENT, DISARM],
+        (_, false) => &[DISARM],
     };
-    let alarms: Vec<Evidence> = status.alarms.iter().map(alarm_facts).collect();
-    let members: Vec<Evidence> = status.members.iter().map(member_facts).collect();
-    findings.push(draft.fact("alarms", alarms).fact("members", members).done());
+    let draft = world
+        .draft(&CHECK, world.snapshot.guid(), format!("{kind} on {}{says}", members(&status.alarms, kind)))
+        .advice(advice)
+        .with_each(look.iter().chain(commands), |d, command| d.next(format!("{etcdctl} {command}")))
+        .list("alarms", &status.alarms, alarm_facts)
+        .list("members", &status.members, member_facts);
+    findings.push(draft.done());
 }
 
 /// `member etcd-1 and member etcd-2`.
