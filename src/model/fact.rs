@@ -1,12 +1,12 @@
 //! The facts that a finding was made from: named, typed, in a fixed order.
 
-use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use super::{Addr, Cidr, Foreign, Time};
 
-/// One piece of evidence.
-#[derive(Clone, PartialEq, Debug)]
+/// One piece of evidence; JSON has its value alone.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
 pub enum Fact {
     Null,
     Flag(bool),
@@ -25,87 +25,30 @@ impl Fact {
     }
 }
 
-impl Serialize for Fact {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Fact::Null => serializer.serialize_unit(),
-            Fact::Flag(flag) => serializer.serialize_bool(*flag),
-            Fact::Number(number) => serializer.serialize_i64(*number),
-            Fact::Sequence(number) => serializer.serialize_u64(*number),
-            Fact::Text(text) => text.serialize(serializer),
-            Fact::Time(time) => time.serialize(serializer),
-            Fact::List(list) => {
-                let mut seq = serializer.serialize_seq(Some(list.len()))?;
-                for fact in list {
-                    seq.serialize_element(fact)?;
-                }
-                seq.end()
+macro_rules! fact_from {
+    ($($kind:ty: $value:ident => $fact:expr,)*) => {
+        $(impl From<$kind> for Fact {
+            fn from($value: $kind) -> Fact {
+                $fact
             }
-            Fact::Fields(fields) => fields.serialize(serializer),
-        }
-    }
+        })*
+    };
+}
+fact_from! {
+    bool: flag => Fact::Flag(flag),
+    i64: number => Fact::Number(number),
+    i32: number => Fact::Number(number.into()),
+    u32: number => Fact::Number(number.into()),
+    u64: number => Fact::Sequence(number),
+    usize: number => Fact::Sequence(number as u64),
+    &str: text => Fact::Text(text.into()),
+    String: text => Fact::Text(text.into()),
+    Addr: address => Fact::Text(address.to_string().into()),
+    Cidr: cidr => Fact::Text(cidr.to_string().into()),
+    Time: time => Fact::Time(time),
+    Evidence: fields => Fact::Fields(fields),
 }
 
-impl From<bool> for Fact {
-    fn from(flag: bool) -> Fact {
-        Fact::Flag(flag)
-    }
-}
-impl From<i64> for Fact {
-    fn from(number: i64) -> Fact {
-        Fact::Number(number)
-    }
-}
-impl From<i32> for Fact {
-    fn from(number: i32) -> Fact {
-        Fact::Number(i64::from(number))
-    }
-}
-impl From<u32> for Fact {
-    fn from(number: u32) -> Fact {
-        Fact::Number(i64::from(number))
-    }
-}
-impl From<u64> for Fact {
-    fn from(number: u64) -> Fact {
-        Fact::Sequence(number)
-    }
-}
-impl From<usize> for Fact {
-    fn from(number: usize) -> Fact {
-        Fact::Sequence(number as u64)
-    }
-}
-impl From<&str> for Fact {
-    fn from(text: &str) -> Fact {
-        Fact::Text(text.into())
-    }
-}
-impl From<String> for Fact {
-    fn from(text: String) -> Fact {
-        Fact::Text(text.into())
-    }
-}
-impl From<Addr> for Fact {
-    fn from(address: Addr) -> Fact {
-        Fact::Text(address.to_string().into())
-    }
-}
-impl From<Cidr> for Fact {
-    fn from(cidr: Cidr) -> Fact {
-        Fact::Text(cidr.to_string().into())
-    }
-}
-impl From<Time> for Fact {
-    fn from(time: Time) -> Fact {
-        Fact::Time(time)
-    }
-}
-impl From<Evidence> for Fact {
-    fn from(fields: Evidence) -> Fact {
-        Fact::Fields(fields)
-    }
-}
 impl<T: Into<Fact>> From<Option<T>> for Fact {
     fn from(value: Option<T>) -> Fact {
         value.map_or(Fact::Null, Into::into)
@@ -166,10 +109,6 @@ impl Evidence {
 
 impl Serialize for Evidence {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, fact) in &self.0 {
-            map.serialize_entry(name, fact)?;
-        }
-        map.end()
+        serializer.collect_map(self.0.iter().map(|(name, fact)| (name, fact)))
     }
 }
