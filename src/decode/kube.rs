@@ -5,6 +5,7 @@
 //! from the snapshot nobody may argue from (the input is then partial), a *note* is a detail that only protects.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ use serde::Deserialize;
 use super::kube_item::{Condition, Ip, Item, Kind, WireText, WireTime};
 use crate::model::snapshot::KubeFacts;
 use crate::model::{
-    Addr, Cidr, Families, Gathering, Input, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Time, Uid,
+    Addr, Cidr, Families, Gathering, Input, KubeNode, Names, Namespace, Phase, Pod, Service, Time, Uid,
 };
 
 /// How many notes are kept in words; the rest is counted.
@@ -342,23 +343,11 @@ pub fn insert(snapshot: &mut Gathering, kind: Kind, item: &Item<'_>, remarks: &m
     }
 }
 
-/// Replaces pods by what a second look saw of them; `None` takes one out. One pass over all pods, however many are
+/// Replaces things by what a second look saw of them; `None` takes one out. One pass over all of the list, however many are
 /// replaced.
-pub fn replace_pods(snapshot: &mut Gathering, seen: HashMap<(Name, Name), Option<Pod>>) {
-    snapshot.pods.retain(|pod| !seen.contains_key(&(pod.namespace, pod.name)));
-    snapshot.pods.extend(seen.into_values().flatten());
-}
-
-/// [`replace_pods`] for nodes.
-pub fn replace_nodes(snapshot: &mut Gathering, seen: HashMap<Name, Option<KubeNode>>) {
-    snapshot.kube_nodes.retain(|node| !seen.contains_key(&node.name));
-    snapshot.kube_nodes.extend(seen.into_values().flatten());
-}
-
-/// [`replace_pods`] for services.
-pub fn replace_services(snapshot: &mut Gathering, seen: HashMap<(Name, Name), Option<Service>>) {
-    snapshot.services.retain(|service| !seen.contains_key(&(service.namespace, service.name)));
-    snapshot.services.extend(seen.into_values().flatten());
+pub fn replace<T, K: Hash + Eq>(list: &mut Vec<T>, seen: HashMap<K, Option<T>>, key: impl Fn(&T) -> K) {
+    list.retain(|thing| !seen.contains_key(&key(thing)));
+    list.extend(seen.into_values().flatten());
 }
 
 /// The value of an HTTP `Date` header (`Tue, 24 Nov 2026 13:31:53 GMT`, RFC 9110 section 5.6.7).

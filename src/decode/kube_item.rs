@@ -10,6 +10,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Deref;
+use std::str::{Utf8Error, from_utf8};
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
@@ -170,64 +171,118 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializ
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// One object of any of the four kinds.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Item<'a> {
-    pub api_version: WireText<'a>,
-    pub kind: WireText<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub metadata: Metadata<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub spec: Spec<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub status: ItemStatus<'a>,
-}
-
-/// `metadata`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Metadata<'a> {
-    pub uid: WireText<'a>,
-    pub namespace: WireText<'a>,
-    pub name: WireText<'a>,
-    pub creation_timestamp: WireTime,
-    pub deletion_timestamp: WireTime,
-    #[serde(deserialize_with = "nullable")]
-    pub owner_references: Vec<OwnerReference<'a>>,
-    #[serde(deserialize_with = "nullable")]
-    pub labels: Labels<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub annotations: Annotations<'a>,
-}
-
-/// One of `metadata.ownerReferences`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct OwnerReference<'a> {
-    pub kind: WireText<'a>,
-    pub name: WireText<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub controller: bool,
-}
-
-/// Labels or annotations: those that matter, each under its key, whichever wire brings it.
-macro_rules! entries {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $key:literal,)* }) => {
+/// Parts of an object, each field under its key; what is absent or `null` reads as empty.
+macro_rules! parts {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $field:ident: $type:ty = $key:literal,)* })+) => {$(
         $(#[$doc])*
         #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
         #[serde(default, bound(deserialize = "'de: 'a"))]
         pub struct $name<'a> {
-            $($(#[$field_doc])* #[serde(rename = $key)] pub $field: WireText<'a>,)*
+            $($(#[$note])* #[serde(rename = $key, deserialize_with = "nullable")] pub $field: $type,)*
+        }
+    )+};
+}
+
+parts! {
+    /// One object of any of the four kinds.
+    Item {
+        api_version: WireText<'a> = "apiVersion",
+        kind: WireText<'a> = "kind",
+        metadata: Metadata<'a> = "metadata",
+        spec: Spec<'a> = "spec",
+        status: ItemStatus<'a> = "status",
+    }
+
+    /// `metadata`.
+    Metadata {
+        uid: WireText<'a> = "uid",
+        namespace: WireText<'a> = "namespace",
+        name: WireText<'a> = "name",
+        creation_timestamp: WireTime = "creationTimestamp",
+        deletion_timestamp: WireTime = "deletionTimestamp",
+        owner_references: Vec<OwnerReference<'a>> = "ownerReferences",
+        labels: Labels<'a> = "labels",
+        annotations: Annotations<'a> = "annotations",
+    }
+
+    /// One of `metadata.ownerReferences`.
+    OwnerReference {
+        kind: WireText<'a> = "kind",
+        name: WireText<'a> = "name",
+        controller: bool = "controller",
+    }
+
+    /// `spec` of a pod, a node or a service.
+    Spec {
+        node_name: WireText<'a> = "nodeName",
+        host_network: bool = "hostNetwork",
+        r#type: WireText<'a> = "type",
+        load_balancer_class: WireText<'a> = "loadBalancerClass",
+        load_balancer_ip: WireText<'a> = "loadBalancerIP",
+        ip_families: Vec<WireText<'a>> = "ipFamilies",
+        ip_family_policy: WireText<'a> = "ipFamilyPolicy",
+        pod_cidr: WireText<'a> = "podCIDR",
+        pod_cidrs: Vec<WireText<'a>> = "podCIDRs",
+    }
+
+    /// `status` of a pod, a node or a service.
+    ItemStatus {
+        phase: WireText<'a> = "phase",
+        pod_ip: WireText<'a> = "podIP",
+        pod_ips: Vec<Ip<'a>> = "podIPs",
+        conditions: Vec<Condition<'a>> = "conditions",
+        addresses: Vec<NodeAddress<'a>> = "addresses",
+        node_info: NodeInfo<'a> = "nodeInfo",
+        load_balancer: LoadBalancer<'a> = "loadBalancer",
+    }
+
+    /// One of `status.podIPs` or of `status.loadBalancer.ingress`.
+    Ip {
+        ip: WireText<'a> = "ip",
+    }
+
+    /// One of `status.conditions`.
+    Condition {
+        r#type: WireText<'a> = "type",
+        status: WireText<'a> = "status",
+    }
+
+    /// One of a node's `status.addresses`.
+    NodeAddress {
+        r#type: WireText<'a> = "type",
+        address: WireText<'a> = "address",
+    }
+
+    /// A node's `status.nodeInfo`.
+    NodeInfo {
+        boot_id: WireText<'a> = "bootID",
+        operating_system: WireText<'a> = "operatingSystem",
+    }
+
+    /// A service's `status.loadBalancer`.
+    LoadBalancer {
+        ingress: Vec<Ip<'a>> = "ingress",
+    }
+}
+
+/// Labels or annotations: those that matter, each under its key, whichever wire brings it.
+macro_rules! entries {
+    ($(#[$doc:meta])* $name:ident { $($(#[$note:meta])* $field:ident = $key:literal,)* }) => {
+        parts! {
+            $(#[$doc])*
+            $name { $($(#[$note])* $field: WireText<'a> = $key,)* }
         }
 
         impl<'a> $name<'a> {
-            /// The field of a key that matters.
-            pub fn slot(&mut self, key: &[u8]) -> Option<&mut WireText<'a>> {
-                $(if key == $key.as_bytes() {
-                    return Some(&mut self.$field);
-                })*
-                None
+            /// Of keys and values those that matter.
+            pub fn of(entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<$name<'a>, Utf8Error> {
+                let mut found = $name::default();
+                for (key, value) in entries {
+                    $(if key == $key.as_bytes() {
+                        found.$field = from_utf8(value)?.into();
+                    })*
+                }
+                Ok(found)
             }
         }
     };
@@ -257,83 +312,4 @@ entries! {
         v6_pools = "projectcalico.org/ipv6pools",
         load_balancer_ips = "projectcalico.org/loadBalancerIPs",
     }
-}
-
-/// `spec` of a pod, a node or a service.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct Spec<'a> {
-    pub node_name: WireText<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub host_network: bool,
-    pub r#type: WireText<'a>,
-    pub load_balancer_class: WireText<'a>,
-    #[serde(rename = "loadBalancerIP")]
-    pub load_balancer_ip: WireText<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub ip_families: Vec<WireText<'a>>,
-    pub ip_family_policy: WireText<'a>,
-    #[serde(rename = "podCIDR")]
-    pub pod_cidr: WireText<'a>,
-    #[serde(rename = "podCIDRs", deserialize_with = "nullable")]
-    pub pod_cidrs: Vec<WireText<'a>>,
-}
-
-/// `status` of a pod, a node or a service.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct ItemStatus<'a> {
-    pub phase: WireText<'a>,
-    #[serde(rename = "podIP")]
-    pub pod_ip: WireText<'a>,
-    #[serde(rename = "podIPs", deserialize_with = "nullable")]
-    pub pod_ips: Vec<Ip<'a>>,
-    #[serde(deserialize_with = "nullable")]
-    pub conditions: Vec<Condition<'a>>,
-    #[serde(deserialize_with = "nullable")]
-    pub addresses: Vec<NodeAddress<'a>>,
-    #[serde(deserialize_with = "nullable")]
-    pub node_info: NodeInfo<'a>,
-    #[serde(deserialize_with = "nullable")]
-    pub load_balancer: LoadBalancer<'a>,
-}
-
-/// One of `status.podIPs` or of `status.loadBalancer.ingress`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct Ip<'a> {
-    pub ip: WireText<'a>,
-}
-
-/// One of `status.conditions`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct Condition<'a> {
-    pub r#type: WireText<'a>,
-    pub status: WireText<'a>,
-}
-
-/// One of a node's `status.addresses`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct NodeAddress<'a> {
-    pub r#type: WireText<'a>,
-    pub address: WireText<'a>,
-}
-
-/// A node's `status.nodeInfo`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
-pub struct NodeInfo<'a> {
-    #[serde(rename = "bootID")]
-    pub boot_id: WireText<'a>,
-    pub operating_system: WireText<'a>,
-}
-
-/// A service's `status.loadBalancer`.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-pub struct LoadBalancer<'a> {
-    #[serde(deserialize_with = "nullable")]
-    pub ingress: Vec<Ip<'a>>,
 }

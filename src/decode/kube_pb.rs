@@ -6,6 +6,8 @@
 //! Maps are read as the repeated entries that they are on the wire, and everything large or rarely
 //! needed as slices of the body, not as copies.
 
+use std::fmt::Debug;
+
 use prost::Message;
 use prost::bytes::{Buf, Bytes};
 
@@ -14,257 +16,180 @@ use super::kube_json::{ErrorDetails, ErrorStatus};
 /// What every body begins with.
 pub const MAGIC: &[u8; 4] = b"k8s\0";
 
-/// `runtime.Unknown`.
+/// Messages, one field a line: its name and type, its number, and how it is on the wire in prost's words.
+macro_rules! messages {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident { $($(#[$note:meta])* $field:ident: $type:ty = $number:tt [$($wire:tt)+],)* }
+    )+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Message)]
+        pub struct $name {
+            $($(#[$note])* #[prost($($wire)+, tag = $number)] pub $field: $type,)*
+        }
+    )+};
+}
+
+messages! {
+    /// `runtime.Unknown`.
+    Unknown {
+        type_meta: Option<TypeMeta> = 1 [message, optional],
+        raw: Bytes = 2 [bytes = "bytes"],
+        /// Set when `raw` is compressed, which no server does on the wire.
+        content_encoding: String = 3 [string],
+    }
+
+    /// `runtime.TypeMeta`.
+    TypeMeta {
+        api_version: String = 1 [string],
+        kind: String = 2 [string],
+    }
+
+    /// `PodList` and its like: all have this form.
+    List {
+        metadata: Option<ListMeta> = 1 [message, optional],
+        /// Each item's bytes: one that does not decode costs itself and not the page.
+        items: Vec<Bytes> = 2 [bytes = "bytes", repeated],
+    }
+
+    /// `meta/v1.ListMeta`.
+    ListMeta {
+        next: String = 3 [string],
+    }
+
+    /// `meta/v1.Status`.
+    Status {
+        message: String = 3 [string],
+        reason: String = 4 [string],
+        details: Option<StatusDetails> = 5 [message, optional],
+    }
+
+    /// `meta/v1.StatusDetails`.
+    StatusDetails {
+        name: String = 1 [string],
+        kind: String = 3 [string],
+    }
+
+    /// `meta/v1.ObjectMeta`.
+    ObjectMeta {
+        name: String = 1 [string],
+        namespace: String = 3 [string],
+        uid: String = 5 [string],
+        creation_timestamp: Option<Timestamp> = 8 [message, optional],
+        deletion_timestamp: Option<Timestamp> = 9 [message, optional],
+        labels: Vec<MapEntry> = 11 [message, repeated],
+        annotations: Vec<MapEntry> = 12 [message, repeated],
+        owner_references: Vec<OwnerReferenceMessage> = 13 [message, repeated],
+    }
+
+    /// One entry of a `map<string, string>`.
+    MapEntry {
+        key: Bytes = 1 [bytes = "bytes"],
+        value: Bytes = 2 [bytes = "bytes"],
+    }
+
+    /// `meta/v1.Time`. Its nanoseconds (2) are never written and must be ignored: JSON has none.
+    Timestamp {
+        /// Absent in Go's zero time, which is an empty message.
+        seconds: Option<i64> = 1 [int64, optional],
+    }
+
+    /// `meta/v1.OwnerReference`.
+    OwnerReferenceMessage {
+        kind: String = 1 [string],
+        name: String = 3 [string],
+        controller: bool = 6 [bool],
+    }
+
+    /// `core/v1.PodSpec`.
+    PodSpec {
+        node_name: String = 10 [string],
+        host_network: bool = 11 [bool],
+    }
+
+    /// `core/v1.PodStatus`.
+    PodStatus {
+        phase: String = 1 [string],
+        conditions: Vec<ConditionMessage> = 2 [message, repeated],
+        pod_ip: String = 6 [string],
+        pod_ips: Vec<IpMessage> = 12 [message, repeated],
+    }
+
+    /// `core/v1.PodCondition` and `NodeCondition`, whose first two fields are alike.
+    ConditionMessage {
+        r#type: String = 1 [string],
+        status: String = 2 [string],
+    }
+
+    /// `core/v1.PodIP` and `LoadBalancerIngress`, whose first field is alike.
+    IpMessage {
+        ip: String = 1 [string],
+    }
+
+    /// `core/v1.NodeSpec`.
+    NodeSpec {
+        pod_cidr: String = 1 [string],
+        pod_cidrs: Vec<String> = 7 [string, repeated],
+    }
+
+    /// `core/v1.NodeStatus`.
+    NodeStatus {
+        conditions: Vec<ConditionMessage> = 4 [message, repeated],
+        addresses: Vec<NodeAddressMessage> = 5 [message, repeated],
+        node_info: Option<NodeSystemInfo> = 7 [message, optional],
+    }
+
+    /// `core/v1.NodeAddress`.
+    NodeAddressMessage {
+        r#type: String = 1 [string],
+        address: String = 2 [string],
+    }
+
+    /// `core/v1.NodeSystemInfo`.
+    NodeSystemInfo {
+        boot_id: String = 3 [string],
+        operating_system: String = 9 [string],
+    }
+
+    /// `core/v1.ServiceSpec`.
+    ServiceSpec {
+        r#type: String = 4 [string],
+        load_balancer_ip: String = 8 [string],
+        ip_family_policy: String = 17 [string],
+        ip_families: Vec<String> = 19 [string, repeated],
+        load_balancer_class: String = 21 [string],
+    }
+
+    /// `core/v1.ServiceStatus`.
+    ServiceStatus {
+        load_balancer: Option<LoadBalancerStatus> = 1 [message, optional],
+    }
+
+    /// `core/v1.LoadBalancerStatus`.
+    LoadBalancerStatus {
+        ingress: Vec<IpMessage> = 1 [message, repeated],
+    }
+}
+
+/// A pod, a node, a service or a namespace: all have this form.
 #[derive(Clone, PartialEq, Message)]
-pub struct Unknown {
+pub struct ObjectMessage<S: Message + Default + Debug, T: Message + Default + Debug> {
     #[prost(message, optional, tag = "1")]
-    pub type_meta: Option<TypeMeta>,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub raw: Bytes,
-    /// Set when `raw` is compressed, which no server does on the wire.
-    #[prost(string, tag = "3")]
-    pub content_encoding: String,
-}
-
-/// `runtime.TypeMeta`.
-#[derive(Clone, PartialEq, Message)]
-pub struct TypeMeta {
-    #[prost(string, tag = "1")]
-    pub api_version: String,
-    #[prost(string, tag = "2")]
-    pub kind: String,
-}
-
-/// `PodList` and its like: all have this form.
-#[derive(Clone, PartialEq, Message)]
-pub struct List {
-    #[prost(message, optional, tag = "1")]
-    pub metadata: Option<ListMeta>,
-    /// Each item's bytes: one that does not decode costs itself and not the page.
-    #[prost(bytes = "bytes", repeated, tag = "2")]
-    pub items: Vec<Bytes>,
-}
-
-/// `meta/v1.ListMeta`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ListMeta {
-    #[prost(string, tag = "3")]
-    pub next: String,
-}
-
-/// `meta/v1.Status`.
-#[derive(Clone, PartialEq, Message)]
-pub struct Status {
-    #[prost(string, tag = "3")]
-    pub message: String,
-    #[prost(string, tag = "4")]
-    pub reason: String,
-    #[prost(message, optional, tag = "5")]
-    pub details: Option<StatusDetails>,
-}
-
-/// `meta/v1.StatusDetails`.
-#[derive(Clone, PartialEq, Message)]
-pub struct StatusDetails {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(string, tag = "3")]
-    pub kind: String,
-}
-
-/// `meta/v1.ObjectMeta`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ObjectMeta {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(string, tag = "3")]
-    pub namespace: String,
-    #[prost(string, tag = "5")]
-    pub uid: String,
-    #[prost(message, optional, tag = "8")]
-    pub creation_timestamp: Option<Timestamp>,
-    #[prost(message, optional, tag = "9")]
-    pub deletion_timestamp: Option<Timestamp>,
-    #[prost(message, repeated, tag = "11")]
-    pub labels: Vec<MapEntry>,
-    #[prost(message, repeated, tag = "12")]
-    pub annotations: Vec<MapEntry>,
-    #[prost(message, repeated, tag = "13")]
-    pub owner_references: Vec<OwnerReferenceMessage>,
-}
-
-/// One entry of a `map<string, string>`.
-#[derive(Clone, PartialEq, Message)]
-pub struct MapEntry {
-    #[prost(bytes = "bytes", tag = "1")]
-    pub key: Bytes,
-    #[prost(bytes = "bytes", tag = "2")]
-    pub value: Bytes,
-}
-
-/// `meta/v1.Time`. Its nanoseconds (2) are never written and must be ignored: JSON has none.
-#[derive(Clone, Copy, PartialEq, Message)]
-pub struct Timestamp {
-    /// Absent in Go's zero time, which is an empty message.
-    #[prost(int64, optional, tag = "1")]
-    pub seconds: Option<i64>,
-}
-
-/// `meta/v1.OwnerReference`.
-#[derive(Clone, PartialEq, Message)]
-pub struct OwnerReferenceMessage {
-    #[prost(string, tag = "1")]
-    pub kind: String,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(bool, tag = "6")]
-    pub controller: bool,
+    pub metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    pub spec: Option<S>,
+    #[prost(message, optional, tag = "3")]
+    pub status: Option<T>,
 }
 
 /// `core/v1.Pod`.
-#[derive(Clone, PartialEq, Message)]
-pub struct PodMessage {
-    #[prost(message, optional, tag = "1")]
-    pub metadata: Option<ObjectMeta>,
-    #[prost(message, optional, tag = "2")]
-    pub spec: Option<PodSpec>,
-    #[prost(message, optional, tag = "3")]
-    pub status: Option<PodStatus>,
-}
-
-/// `core/v1.PodSpec`.
-#[derive(Clone, PartialEq, Message)]
-pub struct PodSpec {
-    #[prost(string, tag = "10")]
-    pub node_name: String,
-    #[prost(bool, tag = "11")]
-    pub host_network: bool,
-}
-
-/// `core/v1.PodStatus`.
-#[derive(Clone, PartialEq, Message)]
-pub struct PodStatus {
-    #[prost(string, tag = "1")]
-    pub phase: String,
-    #[prost(message, repeated, tag = "2")]
-    pub conditions: Vec<ConditionMessage>,
-    #[prost(string, tag = "6")]
-    pub pod_ip: String,
-    #[prost(message, repeated, tag = "12")]
-    pub pod_ips: Vec<IpMessage>,
-}
-
-/// `core/v1.PodCondition` and `NodeCondition`, whose first two fields are alike.
-#[derive(Clone, PartialEq, Message)]
-pub struct ConditionMessage {
-    #[prost(string, tag = "1")]
-    pub r#type: String,
-    #[prost(string, tag = "2")]
-    pub status: String,
-}
-
-/// `core/v1.PodIP` and `LoadBalancerIngress`, whose first field is alike.
-#[derive(Clone, PartialEq, Message)]
-pub struct IpMessage {
-    #[prost(string, tag = "1")]
-    pub ip: String,
-}
-
+pub type PodMessage = ObjectMessage<PodSpec, PodStatus>;
 /// `core/v1.Node`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeMessage {
-    #[prost(message, optional, tag = "1")]
-    pub metadata: Option<ObjectMeta>,
-    #[prost(message, optional, tag = "2")]
-    pub spec: Option<NodeSpec>,
-    #[prost(message, optional, tag = "3")]
-    pub status: Option<NodeStatus>,
-}
-
-/// `core/v1.NodeSpec`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeSpec {
-    #[prost(string, tag = "1")]
-    pub pod_cidr: String,
-    #[prost(string, repeated, tag = "7")]
-    pub pod_cidrs: Vec<String>,
-}
-
-/// `core/v1.NodeStatus`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeStatus {
-    #[prost(message, repeated, tag = "4")]
-    pub conditions: Vec<ConditionMessage>,
-    #[prost(message, repeated, tag = "5")]
-    pub addresses: Vec<NodeAddressMessage>,
-    #[prost(message, optional, tag = "7")]
-    pub node_info: Option<NodeSystemInfo>,
-}
-
-/// `core/v1.NodeAddress`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeAddressMessage {
-    #[prost(string, tag = "1")]
-    pub r#type: String,
-    #[prost(string, tag = "2")]
-    pub address: String,
-}
-
-/// `core/v1.NodeSystemInfo`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NodeSystemInfo {
-    #[prost(string, tag = "3")]
-    pub boot_id: String,
-    #[prost(string, tag = "9")]
-    pub operating_system: String,
-}
-
+pub type NodeMessage = ObjectMessage<NodeSpec, NodeStatus>;
 /// `core/v1.Service`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ServiceMessage {
-    #[prost(message, optional, tag = "1")]
-    pub metadata: Option<ObjectMeta>,
-    #[prost(message, optional, tag = "2")]
-    pub spec: Option<ServiceSpec>,
-    #[prost(message, optional, tag = "3")]
-    pub status: Option<ServiceStatus>,
-}
-
-/// `core/v1.ServiceSpec`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ServiceSpec {
-    #[prost(string, tag = "4")]
-    pub r#type: String,
-    #[prost(string, tag = "8")]
-    pub load_balancer_ip: String,
-    #[prost(string, tag = "17")]
-    pub ip_family_policy: String,
-    #[prost(string, repeated, tag = "19")]
-    pub ip_families: Vec<String>,
-    #[prost(string, tag = "21")]
-    pub load_balancer_class: String,
-}
-
-/// `core/v1.ServiceStatus`.
-#[derive(Clone, PartialEq, Message)]
-pub struct ServiceStatus {
-    #[prost(message, optional, tag = "1")]
-    pub load_balancer: Option<LoadBalancerStatus>,
-}
-
-/// `core/v1.LoadBalancerStatus`.
-#[derive(Clone, PartialEq, Message)]
-pub struct LoadBalancerStatus {
-    #[prost(message, repeated, tag = "1")]
-    pub ingress: Vec<IpMessage>,
-}
-
-/// `core/v1.Namespace`.
-#[derive(Clone, PartialEq, Message)]
-pub struct NamespaceMessage {
-    #[prost(message, optional, tag = "1")]
-    pub metadata: Option<ObjectMeta>,
-}
+pub type ServiceMessage = ObjectMessage<ServiceSpec, ServiceStatus>;
+/// `core/v1.Namespace`, of which the metadata alone is read.
+pub type NamespaceMessage = ObjectMessage<(), ()>;
 
 /// A body without its envelope.
 pub fn unwrap(mut body: Bytes) -> Result<Unknown, String> {

@@ -1,6 +1,7 @@
 //! From Kubernetes' protobuf messages to the common form of an object.
 
-use std::str::{Utf8Error, from_utf8};
+use std::fmt::Debug;
+use std::str::Utf8Error;
 
 use prost::bytes::Bytes;
 use prost::{DecodeError, Message};
@@ -9,8 +10,8 @@ use super::kube_item as item;
 use super::kube_item::{Item, Kind, WireTime};
 use super::kube_pb::{
     ConditionMessage, IpMessage, MapEntry, NamespaceMessage, NodeAddressMessage, NodeMessage, NodeSpec, NodeStatus,
-    NodeSystemInfo, ObjectMeta, OwnerReferenceMessage, PodMessage, PodSpec, PodStatus, ServiceMessage, ServiceSpec,
-    ServiceStatus, Timestamp,
+    NodeSystemInfo, ObjectMessage, ObjectMeta, OwnerReferenceMessage, PodMessage, PodSpec, PodStatus, ServiceMessage,
+    ServiceSpec, ServiceStatus, Timestamp,
 };
 use crate::model::Time;
 
@@ -36,56 +37,47 @@ impl Object {
 
     /// The common form of it. Neither kind nor API version is in the bytes: the envelope has them.
     pub fn item(&self) -> Result<Item<'_>, Utf8Error> {
-        let (metadata, spec, status) = match self {
-            Object::Pod(pod) => (
-                &pod.metadata,
-                pod.spec.as_ref().map(pod_spec).unwrap_or_default(),
-                pod.status.as_ref().map(pod_status).unwrap_or_default(),
-            ),
-            Object::Node(node) => (
-                &node.metadata,
-                node.spec.as_ref().map(node_spec).unwrap_or_default(),
-                node.status.as_ref().map(node_status).unwrap_or_default(),
-            ),
-            Object::Service(service) => (
-                &service.metadata,
-                service.spec.as_ref().map(service_spec).unwrap_or_default(),
-                service.status.as_ref().map(service_status).unwrap_or_default(),
-            ),
-            Object::Namespace(namespace) => (&namespace.metadata, item::Spec::default(), item::ItemStatus::default()),
-        };
-        let metadata = metadata.as_ref().map(object_meta).transpose()?.unwrap_or_default();
-        Ok(Item { metadata, spec, status, ..Item::default() })
+        match self {
+            Object::Pod(pod) => common(pod, pod_spec, pod_status),
+            Object::Node(node) => common(node, node_spec, node_status),
+            Object::Service(service) => common(service, service_spec, service_status),
+            Object::Namespace(namespace) => common(namespace, |()| Default::default(), |()| Default::default()),
+        }
     }
 }
 
+fn common<'a, S: Message + Default + Debug, T: Message + Default + Debug>(
+    from: &'a ObjectMessage<S, T>,
+    spec: fn(&'a S) -> item::Spec<'a>,
+    status: fn(&'a T) -> item::ItemStatus<'a>,
+) -> Result<Item<'a>, Utf8Error> {
+    Ok(Item {
+        metadata: from.metadata.as_ref().map(object_meta).transpose()?.unwrap_or_default(),
+        spec: from.spec.as_ref().map(spec).unwrap_or_default(),
+        status: from.status.as_ref().map(status).unwrap_or_default(),
+        ..Item::default()
+    })
+}
+
 fn object_meta(from: &ObjectMeta) -> Result<item::Metadata<'_>, Utf8Error> {
-    let mut labels = item::Labels::default();
-    for MapEntry { key, value } in &from.labels {
-        if let Some(slot) = labels.slot(key) {
-            *slot = from_utf8(value)?.into();
-        }
-    }
-    let mut annotations = item::Annotations::default();
-    for MapEntry { key, value } in &from.annotations {
-        if let Some(slot) = annotations.slot(key) {
-            *slot = from_utf8(value)?.into();
-        }
-    }
     Ok(item::Metadata {
         uid: from.uid.as_str().into(),
         namespace: from.namespace.as_str().into(),
         name: from.name.as_str().into(),
-        creation_timestamp: moment(from.creation_timestamp),
-        deletion_timestamp: moment(from.deletion_timestamp),
+        creation_timestamp: moment(&from.creation_timestamp),
+        deletion_timestamp: moment(&from.deletion_timestamp),
         owner_references: from.owner_references.iter().map(owner_reference).collect(),
-        labels,
-        annotations,
+        labels: item::Labels::of(pairs(&from.labels))?,
+        annotations: item::Annotations::of(pairs(&from.annotations))?,
     })
 }
 
-fn moment(timestamp: Option<Timestamp>) -> WireTime {
-    let Some(seconds) = timestamp.and_then(|t| t.seconds) else { return WireTime::Absent };
+fn pairs(entries: &[MapEntry]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    entries.iter().map(|entry| (&*entry.key, &*entry.value))
+}
+
+fn moment(timestamp: &Option<Timestamp>) -> WireTime {
+    let Some(seconds) = timestamp.as_ref().and_then(|t| t.seconds) else { return WireTime::Absent };
     seconds.checked_mul(1_000_000_000).map_or(WireTime::Odd, |nanos| WireTime::At(Time(nanos)))
 }
 

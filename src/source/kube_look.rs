@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::kube::relist;
 use super::kube_api::{Answer, Failure, KubeApi, encoded};
-use crate::decode::kube::{Remarks, node, pod, replace_nodes, replace_pods, replace_services, service};
+use crate::decode::kube::{Remarks, node, pod, replace, service};
 use crate::decode::kube_item::{Item, Kind};
 use crate::decode::kube_page::with_object;
 use crate::model::{Gathering, KubeNode, Name, Names, Pod};
@@ -121,9 +121,9 @@ async fn look(
         }
     }
     drop(answers);
-    replace_pods(snapshot, pods);
-    replace_nodes(snapshot, nodes);
-    replace_services(snapshot, services);
+    replace(&mut snapshot.pods, pods, |pod| (pod.namespace, pod.name));
+    replace(&mut snapshot.kube_nodes, nodes, |node| node.name);
+    replace(&mut snapshot.services, services, |service| (service.namespace, service.name));
 }
 
 fn not_seen<'a>(kind: Kind, lost: &'a [(Name, Name)], reason: &'a str) -> impl Iterator<Item = Unlooked> + 'a {

@@ -145,7 +145,7 @@ fn object(kind: Kind, item: &Item<'_>) -> Object {
                 load_balancer: Some(pb::LoadBalancerStatus { ingress: ips(&status.load_balancer.ingress) }),
             }),
         }),
-        Kind::Namespace => Object::Namespace(pb::NamespaceMessage { metadata }),
+        Kind::Namespace => Object::Namespace(pb::NamespaceMessage { metadata, ..pb::NamespaceMessage::default() }),
     }
 }
 
@@ -647,9 +647,7 @@ fn a_second_look_replaces_adds_and_removes() {
     let (b, d) = (make(&mut snapshot, "b", "new"), make(&mut snapshot, "d", "new"));
     let (namespace, a) = (b.namespace, snapshot.names.find("a").unwrap());
     let seen = [((namespace, b.name), Some(b.clone())), ((namespace, d.name), Some(d)), ((namespace, a), None)];
-    replace_pods(&mut snapshot, HashMap::from(seen));
-    replace_nodes(&mut snapshot, HashMap::from([(a, None)]));
-    replace_services(&mut snapshot, HashMap::from([((namespace, a), None)]));
+    replace(&mut snapshot.pods, HashMap::from(seen), |pod| (pod.namespace, pod.name));
     let snapshot = snapshot.sorted();
     let pods: Vec<(String, String)> =
         snapshot.pods.iter().map(|pod| (snapshot.text(pod.name).to_owned(), pod.uid.text(&snapshot.names))).collect();
