@@ -5,7 +5,8 @@
 
 use serde_json::value::RawValue;
 
-use super::json::{Bad, GoString, Ordinal, Pairs, given, object};
+use super::json::{Bad, GoString, Ordinal, given, object};
+use super::pairs::Pairs;
 use super::{Kv, keys, values};
 use crate::model::handle::sanitised;
 use crate::model::{Attribute, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
@@ -22,7 +23,7 @@ object! {
         unallocated: Vec<Option<Ordinal>> = "unallocated",
         attributes: Vec<Option<RawAttribute<'a>>> = "attributes",
         sequence: u64 = "sequenceNumber",
-        sequences: Pairs<'a, u64> = "sequenceNumberForAllocation",
+        sequences: Pairs<GoString<'a>, Option<u64>> = "sequenceNumberForAllocation",
         deleted: bool = "deleted",
     }
 
@@ -134,7 +135,7 @@ fn decode_owner(names: &mut Names, value: &[u8], raw: &RawOwner<'_>) -> Result<O
 
 /// By ordinal. A key that is no ordinal as Calico spells it is never looked up, and a null number is Go's 0,
 /// which is what an absent one reads as: neither is there.
-fn sequences(raw: Option<Pairs<'_, u64>>) -> Box<[(u32, u64)]> {
+fn sequences(raw: Option<Pairs<GoString<'_>, Option<u64>>>) -> Box<[(u32, u64)]> {
     let Some(raw) = raw else { return Box::default() };
     let ordinal = |key: &str| key.parse::<u32>().ok().filter(|ordinal| ordinal.to_string() == key);
     let mut list: Vec<(u32, u64)> =

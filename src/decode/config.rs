@@ -28,10 +28,6 @@ pub(super) fn decode_ipam_config(kv: &Kv<'_>) -> Result<IpamConfig, Bad> {
 }
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawIpamConfiguration<'a> {
-        spec: RawIpamConfigurationSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawIpamConfigurationSpec<'a> {
         strict_affinity: bool = "strictAffinity",
         auto_allocate_blocks: bool = "autoAllocateBlocks",
@@ -43,8 +39,7 @@ object! {
 
 /// `ipamconfigurations/default`.
 pub(super) fn decode_ipam_configuration(names: &mut Names, kv: &Kv<'_>) -> Result<IpamConfigResource, Bad> {
-    let raw: RawIpamConfiguration<'_> = super::json::parse(kv.value)?;
-    let spec = raw.spec.unwrap_or_default();
+    let spec: RawIpamConfigurationSpec<'_> = super::json::spec(kv.value)?;
     Ok(IpamConfigResource {
         meta: Some(kv.meta()),
         strict_affinity: spec.strict_affinity,
@@ -56,10 +51,6 @@ pub(super) fn decode_ipam_configuration(names: &mut Names, kv: &Kv<'_>) -> Resul
 }
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawCluster<'a> {
-        spec: RawClusterSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawClusterSpec<'a> {
         guid: GoString<'a> = "clusterGUID",
         version: GoString<'a> = "calicoVersion",
@@ -69,8 +60,7 @@ object! {
 
 /// `clusterinformations/default`.
 pub(super) fn decode_cluster(names: &mut Names, kv: &Kv<'_>) -> Result<ClusterInformation, Bad> {
-    let raw: RawCluster<'_> = super::json::parse(kv.value)?;
-    let spec = raw.spec.unwrap_or_default();
+    let spec: RawClusterSpec<'_> = super::json::spec(kv.value)?;
     Ok(ClusterInformation {
         meta: Some(kv.meta()),
         guid: names.intern(given(&spec.guid).unwrap_or_default()),
@@ -80,10 +70,6 @@ pub(super) fn decode_cluster(names: &mut Names, kv: &Kv<'_>) -> Result<ClusterIn
 }
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawControllers<'a> {
-        spec: RawControllersSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawControllersSpec<'a> {
         controllers: RawControllerList<'a> = "controllers",
     }
@@ -105,8 +91,8 @@ object! {
 /// `kubecontrollersconfigurations/default`.
 pub(super) fn decode_kube_controllers(kv: &Kv<'_>) -> Result<KubeControllers, Bad> {
     const GRACE: &str = "spec: controllers: node: leakGracePeriod";
-    let raw: RawControllers<'_> = super::json::parse(kv.value)?;
-    let controllers = raw.spec.unwrap_or_default().controllers.unwrap_or_default();
+    let spec: RawControllersSpec<'_> = super::json::spec(kv.value)?;
+    let controllers = spec.controllers.unwrap_or_default();
     let grace = controllers.node.unwrap_or_default().grace;
     let leak_grace = match given(&grace) {
         None => None,
@@ -124,10 +110,6 @@ pub(super) fn decode_kube_controllers(kv: &Kv<'_>) -> Result<KubeControllers, Ba
 }
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawHostEndpoint<'a> {
-        spec: RawHostEndpointSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawHostEndpointSpec<'a> {
         addresses: Vec<Option<GoString<'a>>> = "expectedIPs",
     }
@@ -135,9 +117,8 @@ object! {
 
 /// The host endpoint of a key with this name.
 pub(super) fn decode_host_endpoint(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<HostEndpoint, Bad> {
-    let raw: RawHostEndpoint<'_> = super::json::parse(kv.value)?;
-    let list = raw.spec.unwrap_or_default().addresses.unwrap_or_default();
-    let addresses = values::addresses(kv.value, "spec: expectedIPs", &list)?;
+    let spec: RawHostEndpointSpec<'_> = super::json::spec(kv.value)?;
+    let addresses = values::addresses(kv.value, "spec: expectedIPs", &spec.addresses.unwrap_or_default())?;
     Ok(HostEndpoint { meta: kv.meta(), name: names.intern(name), addresses })
 }
 

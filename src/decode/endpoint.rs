@@ -3,16 +3,11 @@
 //! The hottest of all decoders: a big cluster has 150,000 of them.
 
 use super::endpoint_name::parse_endpoint_name;
-use super::json::{Bad, GoString, Metadata, given, object};
+use super::json::{Bad, GoString, given, object};
 use super::{Kv, values};
 use crate::model::{Addr, Endpoint, Names, Nat, Orchestrator};
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawEndpoint<'a> {
-        metadata: Metadata<'a> = "metadata",
-        spec: RawSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
         orchestrator: GoString<'a> = "orchestrator",
         node: GoString<'a> = "node",
@@ -34,9 +29,8 @@ object! {
 
 /// The endpoint of a key with this namespace and name.
 pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, namespace: &str, name: &str) -> Result<Endpoint, Bad> {
-    let raw: RawEndpoint<'_> = super::json::parse(kv.value)?;
-    let spec = raw.spec.unwrap_or_default();
-    let (created, _) = values::metadata(kv.value, &raw.metadata)?;
+    let (metadata, spec): (_, RawSpec<'_>) = super::json::resource(kv.value)?;
+    let (created, _) = values::metadata(kv.value, &metadata)?;
     let addresses = values::addresses(kv.value, "ipNetworks", spec.networks.as_deref().unwrap_or_default())?;
     let nats = spec.nats.as_deref().unwrap_or_default().iter().map(|nat| decode_nat(kv.value, nat));
     let nats: Box<[Nat]> = nats.collect::<Result<_, _>>()?;

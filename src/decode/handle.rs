@@ -1,13 +1,14 @@
 //! Handles (domain facts, section 3).
 
-use super::json::{Bad, Pairs, object};
+use super::json::{Bad, GoString, object};
+use super::pairs::Pairs;
 use super::{Kv, values};
 use crate::model::handle::sanitised;
 use crate::model::{Handle, HandleId, Names};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawHandle<'a> {
-        counts: Pairs<'a, i64> = "block",
+        counts: Pairs<GoString<'a>, Option<i64>> = "block",
         deleted: bool = "deleted",
     }
 }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// Longest piece of foreign text that a reason repeats, in characters.
@@ -87,39 +87,31 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Bad> {
     serde_json::from_str(text).map_err(|e| Bad::json(text, &e))
 }
 
+/// Reads one resource: its metadata, if it has any, and its `spec`.
+pub(super) fn resource<'a, S>(value: &'a [u8]) -> Result<(Option<Metadata<'a>>, S), Bad>
+where
+    S: Default + Deserialize<'a>,
+{
+    let Resource { metadata, spec, .. } = parse(value)?;
+    Ok((metadata, spec.unwrap_or_default()))
+}
+
+/// Reads one resource's `spec`, whatever its metadata.
+pub(super) fn spec<'a, S: Default + Deserialize<'a>>(value: &'a [u8]) -> Result<S, Bad> {
+    let Resource::<'a, IgnoredAny, S> { spec, .. } = parse(value)?;
+    Ok(spec.unwrap_or_default())
+}
+
 /// Text, borrowed unless it holds escapes. (`Cow` alone would be copied by serde inside `Option` and `Vec`.)
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct GoString<'a>(pub Cow<'a, str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct GoString<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl std::ops::Deref for GoString<'_> {
     type Target = str;
 
     fn deref(&self) -> &str {
         &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for GoString<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<GoString<'a>, D::Error> {
-        struct StringVisitor<'a>(PhantomData<&'a ()>);
-
-        impl<'de: 'a, 'a> Visitor<'de> for StringVisitor<'a> {
-            type Value = GoString<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<GoString<'a>, E> {
-                Ok(GoString(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<GoString<'a>, E> {
-                Ok(GoString(Cow::Owned(text.to_owned())))
-            }
-        }
-
-        deserializer.deserialize_str(StringVisitor(PhantomData))
     }
 }
 
@@ -136,47 +128,6 @@ impl<'de> Deserialize<'de> for Ordinal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ordinal, D::Error> {
         let number = i64::deserialize(deserializer)?;
         Ok(Ordinal(number.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32))
-    }
-}
-
-/// A Go map with text as keys: as written, doubled keys too ([`Pairs::last`] keeps what Go keeps).
-#[derive(Debug)]
-pub(super) struct Pairs<'a, V>(Vec<(GoString<'a>, Option<V>)>);
-
-impl<'a, V> Pairs<'a, V> {
-    /// One entry a key, sorted by key; of a key that stands twice the last one.
-    pub fn last(self) -> Vec<(GoString<'a>, Option<V>)> {
-        let mut pairs = self.0;
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        // dedup keeps the first of equal neighbours, so turn them round; the sort was stable.
-        pairs.reverse();
-        pairs.dedup_by(|a, b| a.0 == b.0);
-        pairs.reverse();
-        pairs
-    }
-}
-
-impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Pairs<'a, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<'a, V>, D::Error> {
-        struct PairsVisitor<'a, V>(PhantomData<(&'a (), V)>);
-
-        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<'a, V> {
-            type Value = Pairs<'a, V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs<'a, V>, M::Error> {
-                let mut pairs = Vec::new();
-                while let Some(key) = map.next_key()? {
-                    pairs.push((key, map.next_value()?));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(PairsVisitor(PhantomData))
     }
 }
 
@@ -214,13 +165,13 @@ macro_rules! object {
     (@fold exact) => { false };
     ($(
         $(#[$doc:meta])*
-        [$case:ident $other:ty] struct $name:ident<$life:lifetime> {
+        [$case:ident $other:ty] struct $name:ident<$life:lifetime $(, $part:ident)*> {
             $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)*
         }
     )+) => {$(
         $(#[$doc])*
         #[derive(Default)]
-        pub(super) struct $name<$life> {
+        pub(super) struct $name<$life $(, $part)*> {
             $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
             /// Whether it had a field that is none of these.
             #[allow(dead_code, reason = "few objects are asked")]
@@ -228,7 +179,9 @@ macro_rules! object {
             life: std::marker::PhantomData<&$life ()>,
         }
 
-        impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {
+        impl<'de: $life, $life $(, $part: Default + serde::Deserialize<'de>)*> serde::Deserialize<'de>
+            for $name<$life $(, $part)*>
+        {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 // Named as the fields are.
                 #[allow(non_camel_case_types)]
@@ -255,16 +208,18 @@ macro_rules! object {
                     }
                 }
 
-                struct ObjectVisitor<$life>(std::marker::PhantomData<&$life ()>);
+                struct ObjectVisitor<$life $(, $part)*>(std::marker::PhantomData<(&$life (), ($($part,)*))>);
 
-                impl<'de: $life, $life> serde::de::Visitor<'de> for ObjectVisitor<$life> {
-                    type Value = $name<$life>;
+                impl<'de: $life, $life $(, $part: Default + serde::Deserialize<'de>)*> serde::de::Visitor<'de>
+                    for ObjectVisitor<$life $(, $part)*>
+                {
+                    type Value = $name<$life $(, $part)*>;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str("an object")
                     }
 
-                    fn visit_map<M: serde::de::MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                         let mut object = $name::default();
                         while let Some(field) = map.next_key()? {
                             match field {
@@ -289,6 +244,12 @@ macro_rules! object {
 pub(super) use object;
 
 object! {
+    /// A resource of Calico's; `M` is [`Metadata`], or whatever stands there.
+    [fold serde::de::IgnoredAny] struct Resource<'a, M, S> {
+        metadata: M = "metadata",
+        spec: S = "spec",
+    }
+
     /// `metadata` of a resource.
     [fold serde::de::IgnoredAny] struct Metadata<'a> {
         created: GoString<'a> = "creationTimestamp",

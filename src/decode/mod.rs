@@ -23,6 +23,7 @@ pub mod kube_pb;
 pub mod kube_pb_item;
 mod kv;
 mod node;
+pub mod pairs;
 mod pool;
 mod values;
 

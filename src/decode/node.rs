@@ -1,15 +1,10 @@
 //! Calico nodes and their tunnels (domain facts, sections 1 and 7).
 
-use super::json::{Bad, GoString, Metadata, given, object};
+use super::json::{Bad, GoString, given, object};
 use super::{Kv, values};
 use crate::model::{CalicoNode, Names, Tunnel};
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawNode<'a> {
-        metadata: Metadata<'a> = "metadata",
-        spec: RawSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
         bgp: RawBgp<'a> = "bgp",
         vxlan: GoString<'a> = "ipv4VXLANTunnelAddr",
@@ -43,8 +38,7 @@ object! {
 
 /// The node of a key with this name.
 pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<CalicoNode, Bad> {
-    let raw: RawNode<'_> = super::json::parse(kv.value)?;
-    let spec = raw.spec.unwrap_or_default();
+    let (metadata, spec): (_, RawSpec<'_>) = super::json::resource(kv.value)?;
     let bgp = spec.bgp.unwrap_or_default();
     let wireguard = spec.wireguard.unwrap_or_default();
     let address = |field: &str, text: &Option<GoString<'_>>| values::address(kv.value, field, text);
@@ -73,7 +67,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Calic
     for (tunnel, field, text) in fields {
         tunnels.extend(address(field, text)?.map(|address| (tunnel, address)));
     }
-    let (created, _) = values::metadata(kv.value, &raw.metadata)?;
+    let (created, _) = values::metadata(kv.value, &metadata)?;
     let orch_refs = spec.orch_refs.unwrap_or_default();
     let kubernetes = orch_refs.iter().flatten().filter(|r| given(&r.orchestrator) == Some("k8s"));
     let kubernetes_name = kubernetes.filter_map(|r| given(&r.node)).next().map(|node| names.intern(node));

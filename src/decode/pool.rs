@@ -1,15 +1,10 @@
 //! IP pools and reservations (domain facts, section 1).
 
-use super::json::{Bad, GoString, Metadata, given, object};
+use super::json::{Bad, GoString, given, object};
 use super::{Kv, values};
 use crate::model::{Cidr, Names, Pool, Reservation};
 
 object! {
-    [fold serde::de::IgnoredAny] struct RawPool<'a> {
-        metadata: Metadata<'a> = "metadata",
-        spec: RawPoolSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawPoolSpec<'a> {
         cidr: GoString<'a> = "cidr",
         block_size: i64 = "blockSize",
@@ -20,11 +15,6 @@ object! {
         uses: Vec<Option<GoString<'a>>> = "allowedUses",
     }
 
-    [fold serde::de::IgnoredAny] struct RawReservation<'a> {
-        metadata: Metadata<'a> = "metadata",
-        spec: RawReservationSpec<'a> = "spec",
-    }
-
     [fold serde::de::IgnoredAny] struct RawReservationSpec<'a> {
         cidrs: Vec<Option<GoString<'a>>> = "reservedCIDRs",
     }
@@ -32,12 +22,11 @@ object! {
 
 /// The pool of a key with this name.
 pub(super) fn decode_pool(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Pool, Bad> {
-    let raw: RawPool<'_> = super::json::parse(kv.value)?;
-    let spec = raw.spec.unwrap_or_default();
+    let (metadata, spec): (_, RawPoolSpec<'_>) = super::json::resource(kv.value)?;
     let written = given(&spec.cidr).ok_or_else(|| Bad::new("the pool has no cidr"))?;
     let (cidr, _) = values::cidr(written).ok_or_else(|| Bad::text(kv.value, "spec: cidr", written, "network"))?;
     let block_size = block_size(cidr, spec.block_size.unwrap_or_default())?;
-    let (created, deleting) = values::metadata(kv.value, &raw.metadata)?;
+    let (created, deleting) = values::metadata(kv.value, &metadata)?;
     let uses = spec.uses.unwrap_or_default();
     let has = |word: &str| uses.iter().flatten().any(|u| &**u == word);
     Ok(Pool {
@@ -69,10 +58,10 @@ fn block_size(cidr: Cidr, given: i64) -> Result<u8, Bad> {
 
 /// The reservation of a key with this name.
 pub(super) fn decode_reservation(names: &mut Names, kv: &Kv<'_>, name: &str) -> Result<Reservation, Bad> {
-    let raw: RawReservation<'_> = super::json::parse(kv.value)?;
-    let (created, _) = values::metadata(kv.value, &raw.metadata)?;
+    let (metadata, spec): (_, RawReservationSpec<'_>) = super::json::resource(kv.value)?;
+    let (created, _) = values::metadata(kv.value, &metadata)?;
     let mut cidrs = Vec::new();
-    for text in raw.spec.unwrap_or_default().cidrs.unwrap_or_default() {
+    for text in spec.cidrs.unwrap_or_default() {
         let text = text.as_deref().unwrap_or_default();
         let (cidr, _) =
             values::cidr(text).ok_or_else(|| Bad::text(kv.value, "spec: reservedCIDRs", text, "network"))?;

@@ -5,12 +5,12 @@
 //! tells their places, and [`Edits`] replaces exactly these bytes. What is ambiguous (a member that stands twice) is
 //! refused, since Go and we might mean different ones.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::ops::Range;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::decode::pairs::Pairs;
 
 /// Why a value cannot be edited; fits after "because".
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub fn whole(bytes: &[u8]) -> Result<(&str, Range<usize>), Broken> {
 /// # Errors
 /// When no object stands there.
 pub fn members(text: &str, span: &Range<usize>) -> Result<Vec<Member>, Broken> {
-    let Members(pairs) = parts(text, span, '{')?;
+    let Pairs(pairs) = parts(text, span, '{')?;
     let member = |(name, value): (&RawValue, &RawValue)| {
         let (start, value) = (place(text, name).start, place(text, value));
         let name = serde_json::from_str(name.get()).map_err(|_| Broken::new("a member's name is no text"))?;
@@ -78,31 +78,6 @@ fn parts<'t, T: Deserialize<'t>>(text: &'t str, span: &Range<usize>, opening: ch
 fn place(text: &str, part: &RawValue) -> Range<usize> {
     let start = (part.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.get().len()
-}
-
-/// An object's names and values as they are written: a map would keep one of two that are the same.
-struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
-
-impl<'t> Deserialize<'t> for Members<'t> {
-    fn deserialize<D: Deserializer<'t>>(from: D) -> Result<Members<'t>, D::Error> {
-        struct MembersVisitor<'t>(PhantomData<&'t ()>);
-        impl<'t> Visitor<'t> for MembersVisitor<'t> {
-            type Value = Members<'t>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Members(pairs))
-            }
-        }
-        from.deserialize_map(MembersVisitor(PhantomData))
-    }
 }
 
 /// The one member of this name, in any case, as Go reads the fields of its structs.
@@ -186,6 +161,12 @@ impl<'t> Edits<'t> {
                 (false, None) => {}
             }
         }
+    }
+
+    /// [`Edits::items`] of an object's members.
+    pub fn members(&mut self, inside: &Range<usize>, members: &[Member], keep: &[bool], new: &[String]) {
+        let spans: Vec<Range<usize>> = members.iter().map(|member| member.whole.clone()).collect();
+        self.items(inside, &spans, keep, new);
     }
 
     /// The text with all changes.
