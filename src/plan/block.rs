@@ -81,10 +81,7 @@ impl<'t> BlockText<'t> {
     fn set(&self, edits: &mut Edits<'_>, name: &str, new: &str) -> Result<(), Broken> {
         match field(&self.members, name)? {
             Some(member) => edits.replace(member.value.clone(), new),
-            None => {
-                let spans: Vec<Range<usize>> = self.members.iter().map(|m| m.whole.clone()).collect();
-                edits.items(&self.span, &spans, &[], &[format!("{name:?}:{new}")]);
-            }
+            None => edits.members(&self.span, &self.members, &[], &[format!("{name:?}:{new}")]),
         }
         Ok(())
     }
@@ -126,8 +123,7 @@ impl<'t> BlockText<'t> {
                 (None, _) => new.extend(written(ordinal)),
             }
         }
-        let spans: Vec<Range<usize>> = entries.into_iter().map(|e| e.whole).collect();
-        edits.items(&member.value, &spans, &keep, &new);
+        edits.members(&member.value, &entries, &keep, &new);
         Ok(())
     }
 }

@@ -8,9 +8,8 @@ use super::json::Broken;
 use super::refusal::{Hands, Objection, Refusal};
 use super::transaction::{After, Change, Fresh, StoredKey, Transaction};
 use super::verify::{self, Meant};
-use crate::decode::{self, Kv};
 use crate::model::keys::{CLUSTER_INFORMATION, IPAM_CONFIG, block_key};
-use crate::model::{self, Addr, AllocationTuple, Cidr, Foreign, Gathering, Names};
+use crate::model::{self, Addr, AllocationTuple, Cidr, Foreign, Names};
 
 /// What is to be done with fresh bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,14 +92,14 @@ impl FreshBlock<'_> {
         self.block.allocated().filter(|(_, a)| a.is_some_and(is)).map(|(ordinal, _)| ordinal).collect()
     }
 
-    /// The value with its number one up.
+    /// The block with its number one up, and nothing else.
     ///
     /// # Errors
     /// When that cannot be written without changing anything else.
-    pub fn fence(&self) -> Result<Vec<u8>, Broken> {
+    pub fn fence(&self) -> Result<Change, Broken> {
         let value = block::fence(&self.stored.value)?;
         verify::same_but(&self.key, &self.stored.value, &value, &Meant::Fence)?;
-        Ok(value)
+        Ok(Change::of(&*self.key, Some(self.stored), After::Put(value), "fence"))
     }
 }
 
@@ -134,7 +133,7 @@ impl<'f> FreshKeys<'f> {
 
     /// A key that must still be absent.
     pub fn absent(&self, key: Vec<u8>, why: &str) -> Change {
-        Change { key, before: None, after: After::Same, why: why.into() }
+        Change::of(key, None, After::Same, why)
     }
 
     /// The compare that holds the datastore open: somebody who locks it meanwhile wins.
@@ -143,14 +142,12 @@ impl<'f> FreshKeys<'f> {
     /// When it is locked, or that was not read.
     pub fn open(&self, subject: &str) -> Result<Change, Decision> {
         let stored = self.read(CLUSTER_INFORMATION.as_bytes())?;
-        let ready = stored.map(|s| decoded(CLUSTER_INFORMATION.as_bytes(), s)).and_then(|r| r.ok()?.cluster.ready);
+        let read = |s: &StoredKey| verify::decoded(&Names::default(), CLUSTER_INFORMATION.as_bytes(), &s.value).ok();
+        let ready = stored.and_then(read).and_then(|read| read.cluster.ready);
         match (stored, ready) {
-            (Some(stored), Some(true)) => Ok(Change {
-                key: CLUSTER_INFORMATION.into(),
-                before: Some(stored.clone()),
-                after: After::Same,
-                why: "the datastore is not locked: compared only".into(),
-            }),
+            (Some(_), Some(true)) => {
+                Ok(Change::of(CLUSTER_INFORMATION, stored, After::Same, "the datastore is not locked: compared only"))
+            }
             _ => Err(Decision::refused(subject, Objection::LockedMeanwhile)),
         }
     }
@@ -162,7 +159,7 @@ impl<'f> FreshKeys<'f> {
     pub fn cooldown(&self, subject: &str) -> Result<Duration, Decision> {
         match self.read(IPAM_CONFIG.as_bytes())? {
             None => Ok(Duration::ZERO),
-            Some(stored) => match decoded(IPAM_CONFIG.as_bytes(), stored) {
+            Some(stored) => match verify::decoded(&Names::default(), IPAM_CONFIG.as_bytes(), &stored.value) {
                 Ok(read) => Ok(read.ipam_config.cooldown()),
                 Err(e) => Err(Decision::refused(subject, Objection::SettingsUndecoded(e))),
             },
@@ -202,14 +199,5 @@ impl<'f> FreshKeys<'f> {
             blocks.insert(cidr, Some(FreshBlock { cidr, key, stored, block, names }));
         }
         Ok(blocks)
-    }
-}
-
-fn decoded(key: &[u8], stored: &StoredKey) -> Result<Gathering, String> {
-    let mut snapshot = Gathering::default();
-    decode::insert(&mut snapshot, &Kv { key, value: &stored.value, create_revision: 0, mod_revision: 0, version: 0 });
-    match snapshot.bad_values.pop() {
-        Some(bad) => Err(bad.reason),
-        None => Ok(snapshot),
     }
 }

@@ -61,8 +61,7 @@ pub fn subtract(value: &[u8], block: Cidr, held: i64) -> Result<Left, Broken> {
         return Ok(Left::Nothing);
     } else {
         let keep: Vec<bool> = entries.iter().map(|e| e.whole != member.whole).collect();
-        let spans: Vec<Range<usize>> = entries.iter().map(|e| e.whole.clone()).collect();
-        edits.items(&inside, &spans, &keep, &[]);
+        edits.members(&inside, &entries, &keep, &[]);
     }
     Ok(Left::Value(edits.finish()?.into_bytes()))
 }
@@ -85,15 +84,9 @@ pub fn add(value: Option<&[u8]>, block: Cidr) -> Result<Vec<u8>, Broken> {
             let more = number(text, member)?.max(0).saturating_add(1);
             edits.replace(member.value.clone(), more.to_string());
         }
-        (Some(inside), None, _) => {
-            let spans: Vec<Range<usize>> = entries.iter().map(|e| e.whole.clone()).collect();
-            edits.items(&inside, &spans, &[], &[one]);
-        }
+        (Some(inside), None, _) => edits.members(&inside, &entries, &[], &[one]),
         (None, None, Some(null)) => edits.replace(null.value.clone(), format!("{{{one}}}")),
-        (None, None, None) => {
-            let spans: Vec<Range<usize>> = all.iter().map(|m| m.whole.clone()).collect();
-            edits.items(&span, &spans, &[], &[format!("\"block\":{{{one}}}")]);
-        }
+        (None, None, None) => edits.members(&span, &all, &[], &[format!("\"block\":{{{one}}}")]),
     }
     Ok(edits.finish()?.into_bytes())
 }

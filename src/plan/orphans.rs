@@ -113,12 +113,8 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
             continue;
         }
         fenced.extend(&orphan.blocks);
-        changes.push(Change {
-            key: orphan.key.clone(),
-            before: reading.stored(&orphan.key).cloned(),
-            after: After::Delete,
-            why: "no block has an address of it".into(),
-        });
+        let stored = reading.stored(&orphan.key);
+        changes.push(Change::of(&*orphan.key, stored, After::Delete, "no block has an address of it"));
     }
     if changes.is_empty() {
         return Ok(changes);
@@ -126,7 +122,9 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
     for cidr in fenced {
         changes.push(match blocks.get(&cidr).and_then(Option::as_ref) {
             None => reading.absent(block_key(cidr).into_bytes(), "it does not exist: compared only"),
-            Some(block) => fence(block)?,
+            Some(block) => block
+                .fence()
+                .map_err(|e| Decision::refused(&cidr.to_string(), Objection::Uneditable(None, e.to_string())))?,
         });
     }
     changes.push(open);
@@ -140,18 +138,6 @@ fn changed_hands(orphan: &Orphan, mod_revision: i64, blocks: &BTreeMap<Cidr, Opt
     let id = sanitised(&orphan.id);
     let holding = blocks.values().flatten().find(|b| !b.ordinals_of(id).is_empty())?;
     Some(Hands::TakenUp(holding.cidr))
-}
-
-fn fence(block: &FreshBlock<'_>) -> Result<Change, Decision> {
-    match block.fence() {
-        Ok(value) => Ok(Change {
-            key: block.key.clone(),
-            before: Some(block.stored.clone()),
-            after: After::Put(value),
-            why: "fence".into(),
-        }),
-        Err(e) => Err(Decision::refused(&block.cidr.to_string(), Objection::Uneditable(None, e.to_string()))),
-    }
 }
 
 #[cfg(test)]

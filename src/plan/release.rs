@@ -146,14 +146,9 @@ impl ReleaseTarget {
         }
         let objection = |e: Broken| Objection::Uneditable(Some(block.cidr), e.to_string());
         let refuse = |e: Broken| Decision::refused(&self.subject(), objection(e));
-        let change = |after, why: String| Change {
-            key: block.key.clone(),
-            before: Some(block.stored.clone()),
-            after,
-            why: why.into(),
-        };
+        let change = |after, why: String| Change::of(&*block.key, Some(block.stored), after, why);
         if ours.is_empty() {
-            return block.fence().map(|value| change(After::Put(value), "fence".to_owned())).map_err(refuse);
+            return block.fence().map_err(refuse);
         }
         verify::is_sound(&block.block).map_err(refuse)?;
         let value = block::release(&block.stored.value, &ours, freed).map_err(refuse)?;
@@ -181,12 +176,7 @@ impl ReleaseTarget {
             };
             let change = match (self.extent, self.places.first()) {
                 (Extent::One, Some(place)) => self.one_less(key, stored, place, blocks)?,
-                _ => Change {
-                    key: key.clone(),
-                    before: Some(stored.clone()),
-                    after: After::Delete,
-                    why: "no address is left to the handle".into(),
-                },
+                _ => Change::of(&**key, Some(stored), After::Delete, "no address is left to the handle"),
             };
             changes.push(change);
         }
@@ -218,34 +208,28 @@ impl ReleaseTarget {
             }
             handle::Left::Value(value) => (After::Put(value), "one address less"),
         };
-        Ok(Change { key: key.to_vec(), before: Some(stored.clone()), after, why: why.into() })
+        Ok(Change::of(key, Some(stored), after, why))
     }
 
     /// A proof that rests on an endpoint, or on there being none, holds only as long as that does.
     fn witnessed(&self, reading: &FreshKeys<'_>, witness: &Witness) -> Result<Change, Decision> {
         match (reading.stored(&witness.key), witness.mod_revision) {
             (None, None) => Ok(reading.absent(witness.key.clone(), "the owner has no endpoint: compared only")),
-            (Some(stored), Some(judged)) if stored.mod_revision == judged => Ok(Change {
-                key: witness.key.clone(),
-                before: Some(stored.clone()),
-                after: After::Same,
-                why: "the owner's endpoint is another container's: compared only".into(),
-            }),
+            (Some(stored), Some(judged)) if stored.mod_revision == judged => {
+                let why = "the owner's endpoint is another container's: compared only";
+                Ok(Change::of(&*witness.key, Some(stored), After::Same, why))
+            }
             _ => Err(Decision::Changed(Hands::Written(witness.name.clone()))),
         }
     }
 
     /// The endpoint goes only as it was judged.
     fn endpoint_change(&self, reading: &FreshKeys<'_>, left: &LeftEndpoint) -> Result<Change, Decision> {
-        let why = "its pod is gone".to_owned();
         match reading.stored(&left.key) {
             None => Ok(reading.absent(left.key.clone(), "the endpoint is gone already: compared only")),
-            Some(stored) if stored.mod_revision == left.mod_revision => Ok(Change {
-                key: left.key.clone(),
-                before: Some(stored.clone()),
-                after: After::Delete,
-                why: why.into(),
-            }),
+            Some(stored) if stored.mod_revision == left.mod_revision => {
+                Ok(Change::of(&*left.key, Some(stored), After::Delete, "its pod is gone"))
+            }
             Some(_) => Err(Decision::Changed(Hands::Written(format!("endpoint {}", left.name)))),
         }
     }

@@ -44,6 +44,13 @@ pub struct Change {
     pub why: Foreign,
 }
 
+impl Change {
+    /// Of a key that was read; `None`: as absent.
+    pub fn of(key: impl Into<Vec<u8>>, before: Option<&StoredKey>, after: After, why: impl Into<Foreign>) -> Change {
+        Change { key: key.into(), before: before.cloned(), after, why: why.into() }
+    }
+}
+
 /// Compares and writes that happen together or not at all; by key, each key once.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transaction {

@@ -185,7 +185,7 @@ impl Undoing {
             let (before, old) = match (&found, self.deleted.get(&cidr)) {
                 (Some(block), _) => {
                     verify::is_sound(&block.block).map_err(refuse)?;
-                    (Some(block.stored.clone()), &block.stored.value)
+                    (Some(block.stored), &block.stored.value)
                 }
                 (None, Some(empty)) => (None, empty),
                 (None, None) => return Err(Decision::Changed(Hands::BlockGone(cidr))),
@@ -193,12 +193,7 @@ impl Undoing {
             let value = self.put_back(cidr, old).map_err(refuse)?;
             let why = self.places.iter().filter(|p| p.block == cidr).map(|p| p.address.to_string());
             let why = format!("{} put back", why.collect::<Vec<_>>().join(", "));
-            changes.push(Change {
-                key: block_key(cidr).into_bytes(),
-                before,
-                after: After::Put(value),
-                why: why.into(),
-            });
+            changes.push(Change::of(block_key(cidr), before, After::Put(value), why));
         }
         for id in self.handles() {
             let key = handle_key(id).into_bytes();
@@ -211,7 +206,7 @@ impl Undoing {
                 value = Some(more);
             }
             let after = value.map_or(After::Same, After::Put);
-            changes.push(Change { key, before: stored.cloned(), after, why: "counted again".into() });
+            changes.push(Change::of(key, stored, after, "counted again"));
         }
         Ok(changes)
     }

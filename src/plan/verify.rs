@@ -24,7 +24,7 @@ pub enum Meant<'a> {
 /// # Errors
 /// When they do not decode to a block.
 pub fn block(names: &Names, key: &[u8], value: &[u8]) -> Result<(Block, Names), Broken> {
-    let mut read = decoded(names, key, value)?;
+    let mut read = decoded(names, key, value).map_err(undecoded)?;
     let block = read.blocks.pop().ok_or_else(|| Broken::new("the key is no block's"))?;
     Ok((block, read.names))
 }
@@ -34,18 +34,26 @@ pub fn block(names: &Names, key: &[u8], value: &[u8]) -> Result<(Block, Names), 
 /// # Errors
 /// When they do not decode to a handle.
 pub fn handle(names: &Names, key: &[u8], value: &[u8]) -> Result<(Handle, Names), Broken> {
-    let mut read = decoded(names, key, value)?;
+    let mut read = decoded(names, key, value).map_err(undecoded)?;
     let handle = read.handles.pop().ok_or_else(|| Broken::new("the key is no handle's"))?;
     Ok((handle, read.names))
 }
 
-fn decoded(names: &Names, key: &[u8], value: &[u8]) -> Result<Gathering, Broken> {
+/// One key and value, decoded; the names of `names` keep their numbers.
+///
+/// # Errors
+/// Why they do not decode.
+pub fn decoded(names: &Names, key: &[u8], value: &[u8]) -> Result<Gathering, String> {
     let mut snapshot = Gathering { names: names.clone(), ..Gathering::default() };
     decode::insert(&mut snapshot, &Kv { key, value, create_revision: 0, mod_revision: 0, version: 0 });
     match snapshot.bad_values.pop() {
-        Some(bad) => Err(Broken::new(format!("it does not decode: {}", bad.reason))),
+        Some(bad) => Err(bad.reason),
         None => Ok(snapshot),
     }
+}
+
+fn undecoded(reason: String) -> Broken {
+    Broken::new(format!("it does not decode: {reason}"))
 }
 
 /// Compares a handle before and after an edit: `block` counts what `meant` makes of the old number, and nothing else
