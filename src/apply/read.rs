@@ -1,13 +1,11 @@
 //! Reads the keys of a transaction right now, all at one moment.
 
-use std::collections::BTreeMap;
+use etcd_client::GetOptions;
 
-use etcd_client::{GetOptions, Txn, TxnOp, TxnOpResponse};
-
-use crate::connect::etcd::Connection;
+use crate::connect::etcd::{Connection, Pin, Stored};
 use crate::connect::trouble::Trouble;
 use crate::error::Error;
-use crate::plan::transaction::{Fresh, OPERATIONS, StoredKey};
+use crate::plan::transaction::{Fresh, StoredKey};
 
 /// How often more keys may turn out to be needed.
 const ROUNDS: usize = 4;
@@ -25,40 +23,14 @@ pub struct SeenKeys {
 /// # Errors
 /// As for any read; a compaction between two transactions too, when there are more than 128 keys.
 pub async fn read(connection: &Connection, keys: &[Vec<u8>]) -> Result<SeenKeys, Error> {
-    let doing = "read the keys of the release";
-    let mut seen: Option<SeenKeys> = None;
-    for group in keys.chunks(OPERATIONS) {
-        let pin = seen.as_ref().map(|s| s.revision);
-        let answer = connection.call(doing, |mut kv| {
-            let options = pin.map(|revision| GetOptions::new().with_revision(revision));
-            let reads: Vec<TxnOp> = group.iter().map(|key| TxnOp::get(key.clone(), options.clone())).collect();
-            async move { kv.txn(Txn::new().and_then(reads)).await }
-        });
-        let answer = answer.await.map_err(|t| t.error)?;
-        let fail = |text: &str| Error::input(doing).cause(text.to_owned());
-        let header = answer.header().ok_or_else(|| fail("an answer without a header"))?;
-        let now = seen.get_or_insert_with(|| SeenKeys {
-            fresh: BTreeMap::new(),
-            revision: header.revision(),
-            cluster_id: header.cluster_id(),
-        });
-        if now.cluster_id != header.cluster_id() {
-            return Err(fail("another etcd cluster answers now"));
-        }
-        let responses = answer.op_responses();
-        if responses.len() < group.len() {
-            return Err(fail("fewer answers than questions"));
-        }
-        for (key, response) in group.iter().zip(responses) {
-            let TxnOpResponse::Get(mut get) = response else { return Err(fail("not the answer to a read")) };
-            let stored = get.take_kvs().into_iter().next().map(|kv| {
-                let (create_revision, mod_revision) = (kv.create_revision(), kv.mod_revision());
-                StoredKey { value: kv.into_key_value().1, create_revision, mod_revision }
-            });
-            now.fresh.insert(key.clone(), stored);
-        }
-    }
-    seen.ok_or_else(|| Error::own(doing).cause("no keys"))
+    let read = connection.keys("read the keys of the release", keys, None).await.map_err(|t| t.error)?;
+    let Pin { revision, cluster_id } = read.pin;
+    let found = read.found.into_iter().map(|found| found.map(stored));
+    Ok(SeenKeys { fresh: keys.iter().cloned().zip(found).collect(), revision, cluster_id })
+}
+
+fn stored(Stored { value, create_revision, mod_revision, .. }: Stored) -> StoredKey {
+    StoredKey { value, create_revision, mod_revision }
 }
 
 /// Reads keys at one moment and decides; more keys may turn out to be needed, then all are read anew.

@@ -17,7 +17,6 @@ use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Gathering, HandleId, Input, Name, Names, Past, Patch, Snapshot, Time, keys};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, Pin, ReadError, ReadOptions};
-use crate::source::etcd_look::read_keys;
 use crate::source::kube;
 use crate::source::kube_api::{KubeApi, Patience};
 use crate::source::kube_look::{self, Suspects};
@@ -90,7 +89,7 @@ async fn look_at_etcd(
     asked: Vec<Vec<u8>>,
     mut capture: Option<&mut Writer>,
 ) -> Result<(), Error> {
-    let answer = read_keys(connection, &asked, None).await.map_err(Error::from)?;
+    let answer = connection.keys("read single keys again", &asked, None).await.map_err(|t| t.error)?;
     let first = &patch.other.etcd;
     if answer.pin.cluster_id != first.cluster_id || answer.pin.revision < first.revision {
         return Err(Error::input("look again at suspects in etcd")
@@ -100,7 +99,7 @@ async fn look_at_etcd(
     for (key, found) in asked.iter().zip(&answer.found) {
         match (found, &mut capture) {
             (Some(stored), writer) => {
-                let kv = stored.kv(key);
+                let kv = etcd::kv(key, stored);
                 decode::insert(&mut patch.other, &kv);
                 writer.iter_mut().for_each(|w| w.kv(&kv));
             }

@@ -1,15 +1,14 @@
 //! `--deep`: steps back through etcd's own revisions of a key, one write at a time, until compaction ends it.
 
 use super::gather::Sources;
-use crate::connect::etcd::Connection;
+use crate::connect::etcd::{Connection, Stored};
 use crate::decode;
 use crate::error::{Error, chain};
 use crate::history::ReadTx;
 use crate::history::query::{LastKnown, Pair};
 use crate::ledger::Ledger;
 use crate::model::{Addr, Cidr, Gathering, keys};
-use crate::source::etcd::{Pin, ReadError};
-use crate::source::etcd_look::{Stored, read_keys};
+use crate::source::etcd::{self, Pin, ReadError};
 use crate::who::{self, Asked, Deep, DeepStep, Dossier, Guess};
 
 /// So many writes of one key are read, newest first.
@@ -127,7 +126,7 @@ impl<'a> Trail<'a> {
 
     /// The value at a moment, and which moment that was.
     async fn at(&self, pin: Option<Pin>) -> Result<(Pin, Option<Stored>), ReadError> {
-        let look = read_keys(self.connection, &self.asked, pin).await?;
+        let look = self.connection.keys("read single keys again", &self.asked, pin).await?;
         Ok((look.pin, look.found.into_iter().next().flatten()))
     }
 
@@ -189,7 +188,7 @@ impl<'a> Trail<'a> {
             };
             let mut snapshot = Gathering::default();
             if let Some(key) = self.asked.first() {
-                decode::insert(&mut snapshot, &stored.kv(key));
+                decode::insert(&mut snapshot, &etcd::kv(key, &stored));
             }
             let snapshot = snapshot.sorted();
             let (says, allocated) = match self.address {

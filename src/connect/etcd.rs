@@ -8,6 +8,7 @@
 //! Only reads may go through [`Connection::call`], because it repeats them. A transaction that writes is sent once
 //! ([`Connection::once`]): when its answer is lost, its outcome is unknown and must be looked up.
 
+mod keys;
 mod status;
 
 use std::future::Future;
@@ -24,6 +25,8 @@ use super::settings::{EtcdSettings, Secret, read_text};
 use super::tls::{self, EtcdTls};
 use super::trouble::{self, Contact, Trouble, TroubleKind};
 use crate::error::Error;
+
+pub use keys::{Pin, PinnedKeys, Stored};
 
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
@@ -118,17 +121,14 @@ impl Connection {
         };
         let client = match &state.client {
             Some(client) => client.clone(),
-            None => match timeout(limit, self.0.connect(target)).await {
-                Ok(Ok(client)) => state.client.insert(client).clone(),
-                Ok(Err(trouble)) => {
+            None => {
+                let made = timeout(limit, self.0.connect(target)).await;
+                let made = made.unwrap_or_else(|_| Err(self.0.no_answer(&target.shown, limit)));
+                if made.is_err() {
                     state.move_on(self.0.targets.len());
-                    return Err(trouble);
                 }
-                Err(_) => {
-                    state.move_on(self.0.targets.len());
-                    return Err(self.0.no_answer(&target.shown, limit));
-                }
-            },
+                state.client.insert(made?).clone()
+            }
         };
         Ok(Current { client, endpoint: target.shown.clone(), generation: state.generation })
     }

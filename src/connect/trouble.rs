@@ -52,6 +52,11 @@ pub struct Trouble {
 }
 
 impl Trouble {
+    /// One that asking again does not cure.
+    pub fn other(error: Error) -> Trouble {
+        Trouble { kind: TroubleKind::Other, error }
+    }
+
     /// Whether a read may simply be tried again, here or elsewhere.
     pub fn again(&self) -> bool {
         matches!(self.kind, TroubleKind::Retry | TroubleKind::Timeout | TroubleKind::Token | TroubleKind::Learner)

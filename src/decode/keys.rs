@@ -19,25 +19,27 @@ pub fn endpoint_of_pod_key(namespace: &str, node: &str, pod: &str) -> String {
 }
 
 /// Every prefix that is read as a range, with the input that it belongs to. Nothing else under `/calico` may be
-/// read by prefix: policies and the like can be far larger than what an audit needs.
+/// read by prefix: policies and the like can be far larger than what an audit needs. In the order of reading; all else
+/// leans on the blocks.
 pub const PREFIXES: &[(Input, &str)] = &[
-    (Input::Blocks, BLOCKS),
-    (Input::Handles, HANDLES),
-    (Input::Affinities, HOST_AFFINITIES),
-    (Input::Affinities, VIRTUAL_AFFINITIES),
-    (Input::Affinities, AT_AFFINITIES),
-    (Input::Endpoints, ENDPOINTS),
-    (Input::CalicoNodes, NODES),
     (Input::Pools, POOLS),
     (Input::Pools, RESERVATIONS),
     (Input::Config, HOST_ENDPOINTS),
+    (Input::CalicoNodes, NODES),
+    (Input::Affinities, HOST_AFFINITIES),
+    (Input::Affinities, VIRTUAL_AFFINITIES),
+    (Input::Affinities, AT_AFFINITIES),
+    (Input::Blocks, BLOCKS),
+    (Input::Handles, HANDLES),
+    (Input::Endpoints, ENDPOINTS),
 ];
 
-/// Every key that is read alone, with the input that it belongs to.
+/// Every key that is read alone, with the input that it belongs to. They come first: reading one of them fixes the
+/// revision.
 pub const SINGLE_KEYS: &[(Input, &str)] = &[
+    (Input::Config, CLUSTER_INFORMATION),
     (Input::Config, IPAM_CONFIG),
     (Input::Config, IPAM_CONFIGURATION),
-    (Input::Config, CLUSTER_INFORMATION),
     (Input::Config, KUBE_CONTROLLERS),
 ];
 

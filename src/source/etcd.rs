@@ -10,14 +10,16 @@ use std::collections::{BTreeMap, VecDeque};
 use etcd_client::{GetOptions, GetResponse, ResponseHeader};
 use tokio::task::JoinSet;
 
-use super::etcd_ranges::{self as ranges, INPUTS, PageMeasure, Span, WANTED, Wanted};
+use super::etcd_ranges::{self as ranges, INPUTS, PageMeasure, Span, Wanted, wanted};
 use super::etcd_term;
-use crate::connect::etcd::Connection;
+use crate::connect::etcd::{Connection, Stored};
 use crate::connect::trouble::{Trouble, TroubleKind};
 use crate::decode::Kv;
 use crate::error::Error;
 use crate::model::snapshot::EtcdFacts;
 use crate::model::{Input, InputState};
+
+pub use crate::connect::etcd::Pin;
 
 /// How often a read starts over when etcd is compacted under it.
 const RESTARTS: u32 = 3;
@@ -57,24 +59,12 @@ impl Default for ReadOptions {
     }
 }
 
-/// One moment of one cluster.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Pin {
-    pub revision: i64,
-    pub cluster_id: u64,
-}
-
 /// What was read.
 #[derive(Clone, Debug)]
 pub struct EtcdRead {
     pub facts: EtcdFacts,
     /// The state of each input asked for, with the reason where it is not complete.
     pub inputs: Vec<(Input, InputState, String)>,
-    pub keys: u64,
-    /// Bytes of keys and values.
-    pub bytes: u64,
-    /// How often the read started over.
-    pub restarts: u32,
 }
 
 /// Why there is nothing.
@@ -113,12 +103,11 @@ pub async fn read(connection: &Connection, options: &ReadOptions, sink: &mut dyn
     let mut restarts = 0;
     loop {
         match Attempt::new(connection, options, sink).run().await {
-            Ok(read) => return Ok(EtcdRead { restarts, ..read }),
             Err(ReadError::Compacted(_)) if restarts < RESTARTS && options.pin.is_none() => {
                 restarts += 1;
                 sink.restart();
             }
-            Err(error) => return Err(error),
+            read => return read,
         }
     }
 }
@@ -132,17 +121,17 @@ struct Attempt<'a> {
     /// By prefix or key, so that the same rights give the same words.
     forbidden: BTreeMap<&'static str, (Input, Error)>,
     facts: EtcdFacts,
+    /// How many have arrived.
     keys: u64,
-    bytes: u64,
 }
 
 impl<'a> Attempt<'a> {
     fn new(connection: &'a Connection, options: &'a ReadOptions, sink: &'a mut dyn Sink) -> Attempt<'a> {
         let boundaries = options.endpoint_boundaries.as_deref().unwrap_or_default();
-        let todo = WANTED.iter().filter(|w| options.wants(w.input)).flat_map(|w| ranges::opening(w, boundaries));
+        let todo = wanted().filter(|w| options.wants(w.input)).flat_map(|w| ranges::opening(&w, boundaries));
         let facts = EtcdFacts { endpoints: connection.endpoints(), ..EtcdFacts::default() };
         let todo = todo.collect();
-        Attempt { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0, bytes: 0 }
+        Attempt { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0 }
     }
 
     async fn run(mut self) -> Result<EtcdRead, ReadError> {
@@ -159,7 +148,7 @@ impl<'a> Attempt<'a> {
         self.read_rest(pin).await?;
         self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
         let inputs = self.coverage();
-        Ok(EtcdRead { facts: self.facts, inputs, keys: self.keys, bytes: self.bytes, restarts: 0 })
+        Ok(EtcdRead { facts: self.facts, inputs })
     }
 
     /// Reads the first piece that may be read, without a revision: the answer's is the one for all others.
@@ -172,7 +161,8 @@ impl<'a> Attempt<'a> {
                     self.facts.member_id = header.member_id();
                     self.facts.raft_term = etcd_term::vouched(self.connection, header).await;
                     let pin = Pin { revision: header.revision(), cluster_id: header.cluster_id() };
-                    self.take(&span, &answer)?;
+                    self.plan_rest(&span, &answer)?;
+                    self.deliver(&answer);
                     return Ok(pin);
                 }
                 Err(trouble) if trouble.kind == TroubleKind::Forbidden => self.forbid(&span, trouble.error),
@@ -218,12 +208,6 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    fn take(&mut self, span: &Span, answer: &GetResponse) -> Result<(), ReadError> {
-        self.plan_rest(span, answer)?;
-        self.deliver(answer);
-        Ok(())
-    }
-
     /// What is left of the span goes to the front: the span is finished before another one is begun.
     fn plan_rest(&mut self, span: &Span, answer: &GetResponse) -> Result<(), ReadError> {
         let Some(last) = answer.kvs().last().filter(|_| answer.more() && !span.end.is_empty()) else {
@@ -235,7 +219,7 @@ impl<'a> Attempt<'a> {
             return Err(ReadError::Failed(error.at(span.wanted.key)));
         }
         let keys = answer.kvs().len() as i64;
-        let page = PageMeasure { last_key, keys, bytes: size(answer) as i64, count: answer.count() };
+        let page = PageMeasure { last_key, keys, bytes: size(answer), count: answer.count() };
         for piece in ranges::rest(span, &page).into_iter().rev() {
             self.todo.push_front(piece);
         }
@@ -253,7 +237,6 @@ impl<'a> Attempt<'a> {
             });
         }
         self.keys += answer.kvs().len() as u64;
-        self.bytes += size(answer);
         self.sink.page(self.keys);
     }
 
@@ -310,7 +293,7 @@ async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span
             Ok(answer) => {
                 let checked = match (header(&answer, &span), pin) {
                     (Err(trouble), _) => Err(trouble),
-                    (Ok(header), Some(pin)) => same_cluster(header, pin, &doing),
+                    (Ok(header), Some(pin)) => pin.check(header, &doing),
                     (Ok(_), None) => Ok(()),
                 };
                 return (span, checked.map(|()| answer));
@@ -325,29 +308,16 @@ fn doing(wanted: &Wanted) -> String {
 }
 
 fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
-    let none = || Trouble {
-        kind: TroubleKind::Other,
-        error: Error::input(doing(&span.wanted)).cause("an answer without a header"),
-    };
-    answer.header().ok_or_else(none)
+    let none = || Error::input(doing(&span.wanted)).cause("an answer without a header");
+    answer.header().ok_or_else(|| Trouble::other(none()))
 }
 
-/// Another endpoint may have answered: the same cluster, and not an older state of it?
-pub(super) fn same_cluster(header: &ResponseHeader, pin: Pin, doing: &str) -> Result<(), Trouble> {
-    let wrong = |text: String, hint: &str| {
-        Err(Trouble { kind: TroubleKind::Other, error: Error::input(doing).cause(text).hint(hint) })
-    };
-    if header.cluster_id() != pin.cluster_id {
-        let text = format!("cluster id {:x} instead of {:x}", header.cluster_id(), pin.cluster_id);
-        return wrong(text, "the endpoints belong to different etcd clusters");
-    }
-    if header.revision() < pin.revision {
-        let text = format!("revision {} after revision {}", header.revision(), pin.revision);
-        return wrong(text, "etcd was restored from a snapshot meanwhile: run again");
-    }
-    Ok(())
+/// A key that was read alone, as the decoders want it.
+pub fn kv<'a>(key: &'a [u8], stored: &'a Stored) -> Kv<'a> {
+    let Stored { value, create_revision, mod_revision, version } = stored;
+    Kv { key, value, create_revision: *create_revision, mod_revision: *mod_revision, version: *version }
 }
 
-fn size(answer: &GetResponse) -> u64 {
-    answer.kvs().iter().map(|kv| (kv.key().len() + kv.value().len()) as u64).sum()
+fn size(answer: &GetResponse) -> i64 {
+    answer.kvs().iter().map(|kv| (kv.key().len() + kv.value().len()) as i64).sum()
 }

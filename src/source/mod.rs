@@ -2,7 +2,6 @@
 
 pub mod capture;
 pub mod etcd;
-pub mod etcd_look;
 mod etcd_oldest;
 pub mod etcd_ranges;
 pub mod etcd_status;

@@ -61,6 +61,11 @@ impl Kept<'_> {
     pub fn meddling<'a>(meddle: impl FnMut() + Send + 'a) -> Kept<'a> {
         Kept { world: World::new(), restarts: 0, twice: false, meddle: Box::new(meddle) }
     }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> u64 {
+        self.world.iter().map(|(key, (value, ..))| (key.len() + value.len()) as u64).sum()
+    }
 }
 
 impl Sink for Kept<'_> {
