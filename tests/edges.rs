@@ -241,6 +241,22 @@ fn wrong_usage_exits_with_2_and_says_what_to_do() {
     }
 }
 
+/// A variable that is set is not absent, whatever its bytes are.
+#[test]
+fn a_variable_that_is_no_utf8_is_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"hunter2\xff");
+    for name in ["ETCD_ENDPOINTS", "ETCD_PASSWORD", "ETCD_CA_CERT_FILE", "IPAUDIT_ETCD_PASSWORD", "DATASTORE_TYPE"] {
+        let mut ipaudit = ipaudit();
+        let output = ipaudit.args(["audit", "--kube-objects", "/dev/null"]).env("ETCD_ENDPOINTS", "http://127.0.0.1:1");
+        let output = output.env("ETCD_USERNAME", "me").env(name, odd).output().unwrap();
+        let says = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{name}: {says}");
+        assert!(says.contains(&format!("cannot use {name}: it is no UTF-8")), "{name}: {says}");
+        assert!(!says.contains("hunter2") && output.stdout.is_empty(), "{name}: {says}");
+    }
+}
+
 /// Both exit alike; what is to be mended, the command line or something else, is told apart.
 #[test]
 fn usage_is_told_apart_from_failure() {

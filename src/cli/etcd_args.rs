@@ -83,7 +83,7 @@ impl EtcdArgs {
     /// # Errors
     /// As [`load`].
     pub fn settings(&self) -> Result<EtcdSettings, Error> {
-        load(&self.flags(), &|name| std::env::var(name).ok())
+        load(&self.flags(), &|name| std::env::var_os(name))
     }
 }
 

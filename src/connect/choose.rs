@@ -5,6 +5,7 @@
 //! an audit in a CronJob has no file and a person's one-off flag must count, so `-v` says what came from where.
 //! [`resolve`] is pure: no file, no environment, no clock.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::calicoctl::{ConfigFile, DEFAULT_PATH};
@@ -15,7 +16,7 @@ use crate::error::Error;
 ///
 /// # Errors
 /// A file that was asked for and cannot be read, and everything that [`resolve`] refuses.
-pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<String>) -> Result<EtcdSettings, Error> {
+pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<OsString>) -> Result<EtcdSettings, Error> {
     let asked = flags.config.as_deref().filter(|path| !path.is_empty());
     let path = asked.unwrap_or(DEFAULT_PATH);
     let (file, note) = match std::fs::read_to_string(path) {
@@ -42,10 +43,10 @@ pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<String>) -> Result<E
 ///
 /// # Errors
 /// No endpoint at all; endpoints and SRV discovery from the same place; the Kubernetes datastore; half a
-/// client certificate; a user without password; a DNS server that is no address.
+/// client certificate; a user without password; a DNS server that is no address; a variable that is needed and no UTF-8.
 pub fn resolve(
     flags: &EtcdFlags,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &dyn Fn(&str) -> Option<OsString>,
     file: Option<&ConfigFile>,
 ) -> Result<EtcdSettings, Error> {
     let pick = Picker { env, file };
@@ -62,17 +63,17 @@ pub fn resolve(
     let endpoints = keep("etcd endpoints", endpoints).map(plain).unwrap_or_default();
     settings.endpoints = endpoints.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect();
     settings.discovery_srv = keep("etcd discovery domain", srv).map(plain);
-    settings.ca_cert = keep("etcd CA certificate", pick.pem(&flags.ca_cert, &CA_CERT));
-    settings.cert = keep("etcd client certificate", pick.pem(&flags.cert, &CERT));
-    settings.key = keep("etcd client key", pick.pem(&flags.key, &KEY));
-    settings.username = keep("etcd user", pick.text(&flags.username, &USERNAME)).map(plain);
-    settings.password = keep("etcd password", pick.password(&flags.password_file));
+    settings.ca_cert = keep("etcd CA certificate", pick.pem(&flags.ca_cert, &CA_CERT)?);
+    settings.cert = keep("etcd client certificate", pick.pem(&flags.cert, &CERT)?);
+    settings.key = keep("etcd client key", pick.pem(&flags.key, &KEY)?);
+    settings.username = keep("etcd user", pick.text(&flags.username, &USERNAME)?).map(plain);
+    settings.password = keep("etcd password", pick.password(&flags.password_file)?);
     if settings.endpoints.is_empty() && settings.discovery_srv.is_none() {
         let hint = "give --etcd-endpoints or ETCD_ENDPOINTS, or calicoctl's configuration file with --config";
         return Err(Error::user("find etcd: no endpoint is given").hint(hint));
     }
     check_pairs(&mut settings)?;
-    if let Some(text) = (pick.env)(DNS_SERVER).filter(|text| !text.is_empty()) {
+    if let Some((_, text)) = pick.variable(DNS_SERVER)? {
         let address = text.parse().map_err(|e| Error::configuration(format!("use {DNS_SERVER}={text}")).cause(e))?;
         settings.dns_server = Some(address);
     }
@@ -119,54 +120,66 @@ const USERNAME: ValueNames = names("--etcd-username", "IPAUDIT_ETCD_USERNAME", "
 const PASSWORD_FILE: ValueNames = names("--etcd-password-file", "IPAUDIT_ETCD_PASSWORD_FILE", "", "", "");
 const PASSWORD: ValueNames = names("", "IPAUDIT_ETCD_PASSWORD", "ETCD_PASSWORD", "", "etcdPassword");
 
+type Given = Option<(Origin, String)>;
 type Found = Option<(Origin, Source)>;
+
+fn inline((origin, text): (Origin, String)) -> (Origin, Source) {
+    (origin, Source::Inline(Secret::new(text)))
+}
+
+fn in_file((origin, path): (Origin, String)) -> (Origin, Source) {
+    (origin, Source::File(PathBuf::from(path)))
+}
 
 /// Looks a value up in the three places, in their order. An empty value is no value.
 struct Picker<'a> {
-    env: &'a dyn Fn(&str) -> Option<String>,
+    env: &'a dyn Fn(&str) -> Option<OsString>,
     file: Option<&'a ConfigFile>,
 }
 
 impl Picker<'_> {
     /// A plain text.
-    fn text(&self, flag: &Option<String>, names: &ValueNames) -> Found {
-        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
-        self.given(flag, names).map(inline).or_else(|| self.field(names.field).map(inline))
+    fn text(&self, flag: &Option<String>, names: &ValueNames) -> Result<Found, Error> {
+        Ok(self.given(flag, names)?.or_else(|| self.field(names.field)).map(inline))
     }
 
     /// A file's name, or the text itself (in calicoctl's file alone).
-    fn pem(&self, flag: &Option<String>, names: &ValueNames) -> Found {
-        let file = |(origin, path): (Origin, String)| (origin, Source::File(PathBuf::from(path)));
-        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
-        let in_file = || self.field(names.field).map(file).or_else(|| self.field(names.inline).map(inline));
-        self.given(flag, names).map(file).or_else(in_file)
+    fn pem(&self, flag: &Option<String>, names: &ValueNames) -> Result<Found, Error> {
+        let path = self.given(flag, names)?.or_else(|| self.field(names.field));
+        Ok(path.map(in_file).or_else(|| self.field(names.inline).map(inline)))
     }
 
-    fn password(&self, flag: &Option<String>) -> Found {
-        let file = |(origin, path): (Origin, String)| (origin, Source::File(PathBuf::from(path)));
-        let inline = |(origin, text): (Origin, String)| (origin, Source::Inline(Secret::new(text)));
-        let own = || self.variable(PASSWORD.own_env).or_else(|| self.variable(PASSWORD.env));
-        let in_file = || self.field(PASSWORD.inline);
-        self.given(flag, &PASSWORD_FILE).map(file).or_else(|| own().or_else(in_file).map(inline))
+    fn password(&self, flag: &Option<String>) -> Result<Found, Error> {
+        match self.given(flag, &PASSWORD_FILE)? {
+            Some(path) => Ok(Some(in_file(path))),
+            None => Ok(self.given(&None, &PASSWORD)?.or_else(|| self.field(PASSWORD.inline)).map(inline)),
+        }
     }
 
     /// Flag or environment. The command line's parser has already looked into the flag's own variable; whoever
     /// has no such parser gets the same answer.
-    fn given(&self, flag: &Option<String>, names: &ValueNames) -> Option<(Origin, String)> {
-        let own = self.variable(names.own_env);
+    fn given(&self, flag: &Option<String>, names: &ValueNames) -> Result<Given, Error> {
         match flag.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) if own.as_ref().is_some_and(|(_, value)| value == text) => own,
-            Some(text) => Some((Origin::Flag(names.flag), text.to_owned())),
-            None => own.or_else(|| self.variable(names.env)),
+            Some(text) if (self.env)(names.own_env).is_some_and(|own| own == text) => self.variable(names.own_env),
+            Some(text) => Ok(Some((Origin::Flag(names.flag), text.to_owned()))),
+            None => match self.variable(names.own_env)? {
+                None => self.variable(names.env),
+                own => Ok(own),
+            },
         }
     }
 
-    fn variable(&self, name: &'static str) -> Option<(Origin, String)> {
-        let value = (self.env)(name).filter(|text| !name.is_empty() && !text.is_empty())?;
-        Some((Origin::Environment(name), value))
+    /// A variable that is set and is no text is not absent.
+    fn variable(&self, name: &'static str) -> Result<Given, Error> {
+        let value = (self.env)(name).filter(|value| !name.is_empty() && !value.is_empty()).map(OsString::into_string);
+        let value = value.transpose().map_err(|_| {
+            let hint = "set it to text in UTF-8, or unset it";
+            Error::configuration(format!("use {name}")).cause("it is no UTF-8").hint(hint)
+        })?;
+        Ok(value.map(|value| (Origin::Environment(name), value)))
     }
 
-    fn field(&self, name: &str) -> Option<(Origin, String)> {
+    fn field(&self, name: &str) -> Given {
         let file = self.file?;
         Some((Origin::File(file.path.clone()), file.get(name)?.to_owned()))
     }
@@ -189,8 +202,8 @@ fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Found, Found), Erro
         Some((Origin::File(_), _)) => 2,
         None => 3,
     };
-    let endpoints = pick.text(&flags.endpoints, &ENDPOINTS);
-    let srv = pick.text(&flags.discovery_srv, &DISCOVERY_SRV);
+    let endpoints = pick.text(&flags.endpoints, &ENDPOINTS)?;
+    let srv = pick.text(&flags.discovery_srv, &DISCOVERY_SRV)?;
     match (&endpoints, &srv) {
         (Some((one, _)), Some((other, _))) if rank(&endpoints) == rank(&srv) => {
             let text = format!("use both endpoints ({one}) and SRV discovery ({other})");
@@ -204,7 +217,7 @@ fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Found, Found), Erro
 
 /// Calico on the Kubernetes datastore keeps nothing in this etcd: reading there would find an empty world.
 fn refuse_kubernetes(pick: &Picker<'_>) -> Result<(), Error> {
-    let Some((origin, datastore)) = pick.variable("DATASTORE_TYPE").or_else(|| pick.field("datastoreType")) else {
+    let Some((origin, datastore)) = pick.variable("DATASTORE_TYPE")?.or_else(|| pick.field("datastoreType")) else {
         return Ok(());
     };
     let hint = "ipaudit reads Calico's etcdv3 datastore; if this cluster has one, set DATASTORE_TYPE=etcdv3";
@@ -248,7 +261,7 @@ mod tests {
 
     fn decide(flags: EtcdFlags, env: &[(&str, &str)], spec: &str) -> Result<EtcdSettings, Error> {
         let file = (!spec.is_empty()).then(|| file(spec));
-        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned());
+        let lookup = |name: &str| env.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).into());
         resolve(&flags, &lookup, file.as_ref())
     }
 
@@ -311,6 +324,24 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_no_utf8_is_not_passed_over() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let spec = file("  etcdEndpoints: http://file:1\n");
+        for name in ["ETCD_ENDPOINTS", "IPAUDIT_ETCD_ENDPOINTS", "ETCD_PASSWORD", "ETCD_CA_CERT_FILE", "DATASTORE_TYPE"]
+        {
+            let env = |asked: &str| (asked == name).then(|| OsString::from_vec(b"hunter2\xff".to_vec()));
+            let error = resolve(&EtcdFlags::default(), &env, Some(&spec)).unwrap_err();
+            let told = format!("{} {error:?}", chain(&error));
+            assert!(told.contains(name) && told.contains("no UTF-8") && !told.contains("hunter2"), "{told}");
+        }
+        // What a flag says more surely is not asked for.
+        let env = |asked: &str| asked.ends_with("ETCD_ENDPOINTS").then(|| OsString::from_vec(vec![0xff]));
+        let settings = resolve(&flags(|f| f.endpoints = Some("http://flag:1".into())), &env, None).unwrap();
+        assert_eq!(settings.endpoints, ["http://flag:1"]);
+    }
+
+    #[test]
     fn endpoints_and_discovery_are_one_setting() {
         let both = [("ETCD_ENDPOINTS", "http://a:1"), ("ETCD_DISCOVERY_SRV", "example.org")];
         let error = chain(&decide(EtcdFlags::default(), &both, "").unwrap_err());
@@ -356,7 +387,7 @@ mod tests {
         let spec = "  etcdEndpoints: https://a:1\n  etcdUsername: me\n  etcdPassword: hunter2\n  etcdKey: hunter2\n  etcdCert: hunter2\n  etcdCACert: hunter2\n";
         let settings = decide(EtcdFlags::default(), &[], spec).unwrap();
         assert_eq!(text(&settings.key), "hunter2");
-        let shown = format!("{settings:?} {:?} {}", settings.explain(), Secret::new("hunter2"));
+        let shown = format!("{settings:?} {:?} {:?}", settings.explain(), Secret::new("hunter2"));
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 

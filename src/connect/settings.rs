@@ -1,7 +1,7 @@
 //! What is needed to reach etcd, and which place said it. Plain values; [`super::choose`] fills them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -59,12 +59,6 @@ impl Secret {
 }
 
 impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -157,12 +151,9 @@ impl EtcdSettings {
 
 /// The file's text, with the file's name in the error. For certificates, keys and passwords.
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
-    let read = |path: &Path| {
-        std::fs::read_to_string(path)
-            .map_err(|e| Error::configuration(format!("read {what}")).at(path.to_string_lossy()).cause(e))
-    };
     match source {
-        Source::File(path) => read(path),
+        Source::File(path) => std::fs::read_to_string(path)
+            .map_err(|e| Error::configuration(format!("read {what}")).at(path.to_string_lossy()).cause(e)),
         Source::Inline(secret) => Ok(secret.0.clone()),
     }
 }

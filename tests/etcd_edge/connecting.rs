@@ -185,7 +185,7 @@ fn calicoctls_file_with_inline_certificates_is_enough(version: EtcdVersion) {
     assert!(sink.world == expected(&etcd));
     // The environment's files beat the file's texts, one by one.
     let ca = tls.other_ca.display().to_string();
-    let settings = load(&flags, &|name| (name == "ETCD_CA_CERT_FILE").then(|| ca.clone())).unwrap();
+    let settings = load(&flags, &|name| (name == "ETCD_CA_CERT_FILE").then(|| ca.clone().into())).unwrap();
     assert!(refusal(&settings).contains("UnknownIssuer"));
 }
 
