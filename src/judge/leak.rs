@@ -6,7 +6,7 @@ use super::case::Case;
 use super::choose::Quarry;
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
-use crate::ledger::{Allocation, Tally};
+use crate::ledger::{self, Allocation, Tally};
 use crate::model::{Addr, Block, Cidr, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
 use crate::plan::confirm::{Candidate, Plan, Work};
@@ -131,10 +131,10 @@ impl<'w> Case<'w> {
     }
 
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
-        let all = &self.world.snapshot.handles;
-        let start = all.partition_point(|h| h.id < id);
-        let end = start + all.get(start..)?.partition_point(|h| h.id == id);
-        let objects: &'w [Handle] = all.get(start..end).filter(|o| !o.is_empty())?;
+        let objects: &'w [Handle] = ledger::equal(&self.world.snapshot.handles, id, |handle| handle.id);
+        if objects.is_empty() {
+            return None;
+        }
         let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect::<Vec<_>>().into();
         Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
     }

@@ -7,8 +7,7 @@ use crate::plan::circumstances::{AgainNode, NodeNow, NodeUnknown};
 
 /// The Kubernetes node of one of Calico's names.
 fn kubernetes_node<'w>(world: &World<'w>, node: Name) -> Option<&'w KubeNode> {
-    let name = world.ledger.scope.kubernetes_name(node);
-    world.snapshot.kube_nodes.iter().find(|n| n.name == name)
+    world.ledger.kube_node(world.ledger.scope.kubernetes_name(node))
 }
 
 /// A node (Calico's name) at the second look. `exclusive` is the operator's word that no other cluster uses the

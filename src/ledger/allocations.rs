@@ -4,7 +4,7 @@ use crate::model::hash::HashMap;
 
 use super::{Allocation, Ledger};
 use crate::model::past::AllocationTuple;
-use crate::model::{AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Snapshot, Tunnel, Use};
+use crate::model::{AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Tunnel, Use};
 
 /// What an allocation is for, by its attribute and handle.
 fn use_of(names: &Names, attribute: Option<&Attribute>) -> Use {
@@ -61,7 +61,6 @@ impl Ledger<'_> {
                 let (Some(attribute), Some(address)) = (slot, block.cidr.nth(u128::from(ordinal))) else { continue };
                 let attribute = usize::try_from(*attribute).ok();
                 let used_for = attribute.and_then(|i| uses.get(i)).copied().unwrap_or(Use::Broken);
-                let at = self.allocations.len() as u32;
                 self.allocations.push(Allocation { address, block: index, ordinal, used_for });
                 let Some(attribute) = attribute.and_then(|i| block.attributes.get(i)) else { continue };
                 if used_for == Use::Pod {
@@ -71,9 +70,6 @@ impl Ledger<'_> {
                         *most.entry(id.head).or_default() += 1;
                         self.networks.push((id.tail, id.head));
                     }
-                }
-                if let Some(id) = attribute.handle.filter(|_| used_for != Use::Cooling) {
-                    self.allocations_of_handle.push((id, at));
                 }
             }
         }
@@ -97,24 +93,13 @@ impl Ledger<'_> {
             usual.map(|(network, _)| network).or_else(|| snapshot.names.find("k8s-pod-network")).unwrap_or(Name::NONE);
     }
 
-    /// Blocks are sorted by address, so this is nearly sorted already; only overlapping blocks disorder it.
     fn sort_allocations(&mut self) {
-        let mut order: Vec<u32> = (0..self.allocations.len() as u32).collect();
-        if !self.allocations.is_sorted_by_key(|a| (a.address, a.block)) {
-            order.sort_by_key(|&i| {
-                let a = &self.allocations[i as usize];
-                (a.address, a.block)
-            });
-            let mut place = vec![0u32; order.len()];
-            for (new, &old) in order.iter().enumerate() {
-                place[old as usize] = new as u32;
-            }
-            self.allocations = order.iter().map(|&i| self.allocations[i as usize]).collect();
-            for entry in &mut self.allocations_of_handle {
-                entry.1 = place[entry.1 as usize];
-            }
-        }
-        self.allocations_of_handle.sort_unstable();
+        // Blocks are sorted by address, so this is nearly sorted already; only overlapping blocks disorder it.
+        self.allocations.sort_by_key(|a| (a.address, a.block));
+        let alive = self.allocations.iter().zip(0u32..).filter(|(a, _)| a.used_for != Use::Cooling);
+        let mut of_handle: Vec<(HandleId, u32)> = alive.filter_map(|(a, at)| Some((self.handle_of(a)?, at))).collect();
+        of_handle.sort_unstable();
+        self.allocations_of_handle = of_handle;
     }
 
     /// The block of an allocation.
@@ -170,31 +155,10 @@ impl Ledger<'_> {
     }
 }
 
-/// Of several spellings of one block's key the canonical one is judged (IPA307 tells the others); without a
-/// canonical one the first.
-pub(super) fn judged_blocks(snapshot: &Snapshot) -> Vec<u32> {
-    let mut judged: Vec<u32> = Vec::with_capacity(snapshot.blocks.len());
-    for (block, index) in snapshot.blocks.iter().zip(0u32..) {
-        // Sorted by CIDR with the canonical spelling (no odd key) first.
-        let twin = judged.last().is_some_and(|&last| snapshot.blocks[last as usize].cidr == block.cidr);
-        if !twin {
-            judged.push(index);
-        }
-    }
-    judged
-}
-
-/// The same for affinities.
-pub(super) fn judged_affinities(snapshot: &Snapshot) -> Vec<u32> {
-    let mut judged: Vec<u32> = Vec::with_capacity(snapshot.affinities.len());
-    for (affinity, index) in snapshot.affinities.iter().zip(0u32..) {
-        let twin = judged.last().is_some_and(|&last| {
-            let last = &snapshot.affinities[last as usize];
-            (last.cidr, last.host) == (affinity.cidr, affinity.host)
-        });
-        if !twin {
-            judged.push(index);
-        }
-    }
+/// Indices of what is judged: of several spellings of one key the canonical one (IPA307 tells the others), without one the
+/// first. So is the list sorted: the canonical spelling (no odd key) comes first.
+pub(super) fn judged<T, K: PartialEq>(sorted: &[T], meant: impl Fn(&T) -> K) -> Vec<u32> {
+    let mut judged: Vec<u32> = (0..sorted.len() as u32).collect();
+    judged.dedup_by_key(|index| meant(&sorted[*index as usize]));
     judged
 }

@@ -17,8 +17,8 @@ impl<'s> Ledger<'s> {
             pairing: Pairing::Unknown(String::new()),
             scope,
             dark,
-            blocks: allocations::judged_blocks(snapshot),
-            affinities: allocations::judged_affinities(snapshot),
+            blocks: allocations::judged(&snapshot.blocks, |block| block.cidr),
+            affinities: allocations::judged(&snapshot.affinities, |affinity| (affinity.cidr, affinity.host)),
             ipam_nodes: HashSet::new(),
             host_local: false,
             usual_network: Name::NONE,
@@ -45,25 +45,15 @@ impl<'s> Ledger<'s> {
 }
 
 fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
-    let mut index: Vec<_> = snapshot
-        .endpoints
-        .iter()
-        .zip(0..)
-        .filter(|(e, _)| e.orchestrator == Orchestrator::Kubernetes)
-        .map(|(e, i)| (e.namespace, e.pod, i))
-        .collect();
+    let endpoints = snapshot.endpoints.iter().zip(0..).filter(|(e, _)| e.orchestrator == Orchestrator::Kubernetes);
+    let mut index: Vec<_> = endpoints.map(|(e, i)| (e.namespace, e.pod, i)).collect();
     index.sort_unstable();
     index
 }
 
 fn endpoints_of_container(snapshot: &Snapshot) -> Vec<(Name, u32)> {
-    let mut index: Vec<_> = snapshot
-        .endpoints
-        .iter()
-        .zip(0..)
-        .filter(|(e, _)| !e.container.is_none())
-        .map(|(e, i)| (e.container, i))
-        .collect();
+    let endpoints = snapshot.endpoints.iter().zip(0..).filter(|(e, _)| !e.container.is_none());
+    let mut index: Vec<_> = endpoints.map(|(e, i)| (e.container, i)).collect();
     index.sort_unstable();
     index
 }

@@ -43,6 +43,12 @@ pub struct Claim {
     pub via: Via,
 }
 
+impl Claim {
+    pub(super) const fn of(address: Addr, grade: Grade, by: Claimant, via: Via) -> Claim {
+        Claim { address, grade, by, via }
+    }
+}
+
 /// What is known of the pod behind an endpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum EndpointState {

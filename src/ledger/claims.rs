@@ -18,12 +18,8 @@ impl<'s> Ledger<'s> {
         self.claim_for_endpoints(&mut claims);
         self.claim_for_tunnels(&mut claims);
         self.claim_for_services(&mut claims);
-        claims.extend(self.snapshot.host_endpoint_addresses.iter().map(|&address| Claim {
-            address,
-            grade: Grade::Possible,
-            by: Claimant::HostEndpoint,
-            via: Via::Object,
-        }));
+        let of_host = |&address: &Addr| Claim::of(address, Grade::Possible, Claimant::HostEndpoint, Via::Object);
+        claims.extend(self.snapshot.host_endpoint_addresses.iter().map(of_host));
         self.claims.reserve_exact(claims.len());
         self.claims.append(&mut claims);
         self.claims.sort_unstable_by_key(|c| (c.address, c.by, c.via));
@@ -36,7 +32,7 @@ impl<'s> Ledger<'s> {
                 continue;
             }
             let mut claim = |address: Addr, grade: Grade, via: Via| {
-                claims.push(Claim { address, grade, by: Claimant::Pod(index), via });
+                claims.push(Claim::of(address, grade, Claimant::Pod(index), via));
             };
             for &address in &pod.addresses {
                 claim(address, self.pod_grade(pod, address), Via::Object);
@@ -84,15 +80,11 @@ impl<'s> Ledger<'s> {
                 } else {
                     Grade::Possible
                 };
-                claims.push(Claim { address, grade, by: Claimant::Endpoint(index), via: Via::Object });
+                claims.push(Claim::of(address, grade, Claimant::Endpoint(index), Via::Object));
             }
             let grade = if state.is_stale() { Grade::Stale } else { Grade::Possible };
-            claims.extend(endpoint.nats.iter().map(|nat| Claim {
-                address: nat.external,
-                grade,
-                by: Claimant::Endpoint(index),
-                via: Via::Floating,
-            }));
+            let floating = endpoint.nats.iter().map(|nat| nat.external);
+            claims.extend(floating.map(|a| Claim::of(a, grade, Claimant::Endpoint(index), Via::Floating)));
         }
     }
 
@@ -144,24 +136,16 @@ impl<'s> Ledger<'s> {
         for (node, index) in self.snapshot.calico_nodes.iter().zip(0u32..) {
             let departed = self.scope.standing(node.name) == Standing::Departed;
             let grade = if departed { Grade::Stale } else { Grade::Certain };
-            claims.extend(node.tunnels.iter().map(|&(tunnel, address)| Claim {
-                address,
-                grade,
-                by: Claimant::Tunnel(index, tunnel),
-                via: Via::Object,
-            }));
+            let tunnels = node.tunnels.iter().map(|&(tunnel, address)| (Claimant::Tunnel(index, tunnel), address));
+            claims.extend(tunnels.map(|(by, address)| Claim::of(address, grade, by, Via::Object)));
         }
     }
 
     fn claim_for_services(&self, claims: &mut Vec<Claim>) {
         for (service, index) in self.snapshot.services.iter().zip(0u32..) {
             let grade = if self.is_managed(service) { Grade::Certain } else { Grade::Possible };
-            claims.extend(service.ingress.iter().map(|&address| Claim {
-                address,
-                grade,
-                by: Claimant::Service(index),
-                via: Via::Object,
-            }));
+            let ingress = service.ingress.iter();
+            claims.extend(ingress.map(|&address| Claim::of(address, grade, Claimant::Service(index), Via::Object)));
         }
     }
 

@@ -133,9 +133,7 @@ impl<'s> Ledger<'s> {
     /// The judged affinities for exactly this CIDR, of every owner and state.
     pub fn affinities_for(&self, cidr: Cidr) -> impl Iterator<Item = &'s Affinity> {
         let all = &self.snapshot.affinities;
-        let start = self.affinities.partition_point(|&i| all[i as usize].cidr < cidr);
-        let of_block = self.affinities[start..].iter().filter_map(move |&i| all.get(i as usize));
-        of_block.take_while(move |affinity| affinity.cidr == cidr)
+        equal(&self.affinities, cidr, |&i| all[i as usize].cidr).iter().filter_map(|&i| all.get(i as usize))
     }
 
     /// The affinities that are judged.
@@ -147,11 +145,8 @@ impl<'s> Ledger<'s> {
     /// All `k8s` endpoints of the workload `namespace/pod`, on every node and of every standing.
     pub fn endpoints_of_pod(&self, namespace: Name, pod: Name) -> impl Iterator<Item = &'s Endpoint> {
         let all = &self.snapshot.endpoints;
-        let start = self.endpoints_of_pod.partition_point(|&(ns, p, _)| (ns, p) < (namespace, pod));
-        self.endpoints_of_pod[start..]
-            .iter()
-            .take_while(move |&&(ns, p, _)| (ns, p) == (namespace, pod))
-            .filter_map(move |&(_, _, i)| all.get(i as usize))
+        let found = equal(&self.endpoints_of_pod, (namespace, pod), |&(ns, p, _)| (ns, p));
+        found.iter().filter_map(|&(_, _, i)| all.get(i as usize))
     }
 
     /// The `k8s` endpoints of `pod` on the very node where it lives, after name mapping.
@@ -163,17 +158,13 @@ impl<'s> Ledger<'s> {
     /// All endpoints, of any orchestrator, that name this container.
     pub fn endpoints_of_container(&self, container: Name) -> impl Iterator<Item = &'s Endpoint> {
         let all = &self.snapshot.endpoints;
-        let start = self.endpoints_of_container.partition_point(|&(c, _)| c < container);
-        self.endpoints_of_container[start..]
-            .iter()
-            .take_while(move |&&(c, _)| c == container && !container.is_none())
-            .filter_map(move |&(_, i)| all.get(i as usize))
+        // Those without a container are not in the table.
+        equal(&self.endpoints_of_container, container, |&(c, _)| c).iter().filter_map(|&(_, i)| all.get(i as usize))
     }
 
     /// The networks of a container's handles, when it has any.
     fn networks_of(&self, container: Name) -> impl Iterator<Item = Name> {
-        let start = self.networks.partition_point(|&(c, _)| c < container);
-        self.networks[start..].iter().take_while(move |&&(c, _)| c == container).map(|&(_, network)| network)
+        equal(&self.networks, container, |&(c, _)| c).iter().map(|&(_, network)| network)
     }
 
     /// Whether a container has a handle, in any network: then an address of its is Calico IPAM's.
@@ -196,25 +187,18 @@ impl<'s> Ledger<'s> {
 
     /// The allocations of one address (two only in overlapping blocks), cooling ones too.
     pub fn allocations_at(&self, address: Addr) -> &[Allocation] {
-        let start = self.allocations.partition_point(|a| a.address < address);
-        let count = self.allocations[start..].iter().take_while(|a| a.address == address).count();
-        &self.allocations[start..start + count]
+        equal(&self.allocations, address, |a| a.address)
     }
 
     /// The allocations that name this handle.
     pub fn allocations_of(&self, handle: HandleId) -> impl Iterator<Item = &Allocation> {
-        let start = self.allocations_of_handle.partition_point(|&(h, _)| h < handle);
-        self.allocations_of_handle[start..]
-            .iter()
-            .take_while(move |&&(h, _)| h == handle)
-            .filter_map(|&(_, i)| self.allocations.get(i as usize))
+        let found = equal(&self.allocations_of_handle, handle, |&(h, _)| h);
+        found.iter().filter_map(|&(_, i)| self.allocations.get(i as usize))
     }
 
     /// Everything that claims one address, of every grade.
     pub fn claims_at(&self, address: Addr) -> &[Claim] {
-        let start = self.claims.partition_point(|c| c.address < address);
-        let count = self.claims[start..].iter().take_while(|c| c.address == address).count();
-        &self.claims[start..start + count]
+        equal(&self.claims, address, |c| c.address)
     }
 
     /// [`Ledger::is_held`] for one address after the other in their order: walks along instead of searching.
@@ -230,4 +214,10 @@ impl<'s> Ledger<'s> {
     pub fn is_held(&self, address: Addr) -> bool {
         self.claims_at(address).iter().any(|c| c.grade != Grade::Stale)
     }
+}
+
+/// The entries of a table, sorted by it, that have this key.
+pub(crate) fn equal<T, K: Ord>(sorted: &[T], key: K, of: impl Fn(&T) -> K) -> &[T] {
+    let rest = &sorted[sorted.partition_point(|entry| of(entry) < key)..];
+    &rest[..rest.iter().take_while(|entry| of(entry) == key).count()]
 }
