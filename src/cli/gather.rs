@@ -23,6 +23,8 @@ use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
 use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
 
+pub use crate::source::kube_api::present;
+
 /// Where an audit reads from.
 pub struct Sources {
     etcd: Result<Connection, Error>,
@@ -131,11 +133,6 @@ pub async fn first_look(
         writer.look(&snapshot, started, duration);
     }
     Ok(FirstLook { snapshot, started, duration, warnings })
-}
-
-/// The clock of this machine.
-pub fn present() -> Time {
-    Time::from_chrono(chrono::Utc::now()).unwrap_or_default()
 }
 
 fn with_hint(error: &Error) -> String {

@@ -80,16 +80,18 @@ impl Memory {
         };
         let Some(key) = record::cluster_key(snapshot) else { return };
         match db.read().and_then(|tx| tx.past(&key)) {
-            Ok(past) => {
+            Ok(mut past) => {
                 snapshot.note_history(InputState::Complete, "");
                 if self.began_after.is_some_and(|last| past.last.audit > last) {
                     self.overtaken = overtaken(&past, snapshot);
                 }
-                self.past = Some(past);
+                // Of a later state of the datastore than the one that was read, nothing can be said by comparing the two.
                 if self.overtaken == Overtaken::Later {
-                    self.leave_the_datastore_out();
+                    past.etcd = None;
+                    past.block_sequences.clear();
                 }
-                self.hear(said);
+                past.exclusive &= said != Some(ScopeFlag::Auto);
+                self.past = Some(past);
             }
             Err(error) => {
                 snapshot.note_history(InputState::Unreachable, "the history could not be read");
@@ -99,23 +101,9 @@ impl Memory {
         }
     }
 
-    fn hear(&mut self, said: Option<ScopeFlag>) {
-        if let (Some(past), Some(ScopeFlag::Auto)) = (&mut self.past, said) {
-            past.exclusive = false;
-        }
-    }
-
     /// What the checks may know.
     pub fn past(&self) -> Option<&Past> {
         self.past.as_ref()
-    }
-
-    /// Of a later state of the datastore than the one that was read, nothing can be said by comparing the two.
-    fn leave_the_datastore_out(&mut self) {
-        if let Some(past) = &mut self.past {
-            past.etcd = None;
-            past.block_sequences.clear();
-        }
     }
 
     /// Whether another audit of this cluster was recorded while this one looked, and what that means.

@@ -6,7 +6,6 @@
 //! Nothing here may end up in a message that is a secret: see `kube_trouble`.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,18 +69,6 @@ pub enum Place {
     InCluster,
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::InCluster => f.write_str("the pod's own account"),
-            Place::Files { named_by, files } => {
-                let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-                write!(f, "{} ({named_by})", files.join(", "))
-            }
-        }
-    }
-}
-
 /// The first place that there is; `None` when nobody gave Kubernetes.
 ///
 /// A context without a place where it could be is an error, and so is a `KUBECONFIG` without any file.
@@ -137,7 +124,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
     let (mut config, mut source, own_proxy) = match &place {
         Place::InCluster => {
             let config = Config::incluster().map_err(|e| kube_trouble::in_cluster(&e))?;
-            (config, place.to_string(), None)
+            (config, "the pod's own account".to_owned(), None)
         }
         Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref()).await?,
     };

@@ -113,30 +113,14 @@ impl Needs {
     }
 }
 
+/// The catalogue's letters, in the order of [`Input::ALL`].
+const LETTERS: [char; Input::ALL.len()] = ['B', 'H', 'A', 'W', 'N', 'O', 'C', 'P', 'K', 'S', 'n', 'T', 'D'];
+
 /// The catalogue's letters, as `B P K W N`.
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut first = true;
-        for input in self.inputs() {
-            let letter = match input {
-                Input::Blocks => 'B',
-                Input::Handles => 'H',
-                Input::Affinities => 'A',
-                Input::Endpoints => 'W',
-                Input::CalicoNodes => 'N',
-                Input::Pools => 'O',
-                Input::Config => 'C',
-                Input::Pods => 'P',
-                Input::KubeNodes => 'K',
-                Input::Services => 'S',
-                Input::Namespaces => 'n',
-                Input::EtcdStatus => 'T',
-                Input::History => 'D',
-            };
-            write!(f, "{}{letter}", if first { "" } else { " " })?;
-            first = false;
-        }
-        Ok(())
+        let letters: Vec<String> = self.inputs().map(|input| LETTERS[input as usize].to_string()).collect();
+        f.write_str(&letters.join(" "))
     }
 }
 

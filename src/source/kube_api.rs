@@ -77,7 +77,6 @@ pub struct Traffic {
     pub protobuf: AtomicU64,
     /// Good answers in JSON.
     pub json: AtomicU64,
-    pub bytes: AtomicU64,
     /// Answers of any kind, errors too.
     pub answers: AtomicU64,
     /// The `Date` of every answer that has one, beside our clock then.
@@ -231,7 +230,6 @@ impl KubeApi {
                 return Try::Again { reason, wait: None };
             }
         };
-        self.tally.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
         self.judge(head.status, &head.headers, body)
     }
 
@@ -277,7 +275,7 @@ impl KubeApi {
 }
 
 /// The clock of this machine.
-fn present() -> Time {
+pub fn present() -> Time {
     Time::from_chrono(chrono::Utc::now()).unwrap_or_default()
 }
 

@@ -14,9 +14,9 @@ pub struct PodLine {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub node: String,
     pub phase: String,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub host_network: bool,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub ready: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleting: Option<i64>,
@@ -26,7 +26,7 @@ pub struct PodLine {
     pub addresses: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub controller: Option<(String, String)>,
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mirror: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub vmi: String,
@@ -79,11 +79,6 @@ pub struct NamespaceLine {
     pub uid: String,
     pub name: String,
     pub deleting: Option<i64>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 fn texts(addresses: &[Addr]) -> Vec<String> {
