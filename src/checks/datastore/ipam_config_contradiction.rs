@@ -97,7 +97,7 @@ fn report(world: &World<'_>, contradictions: Vec<Contradiction>) -> Finding {
         .draft(&CHECK, world.snapshot.guid(), told.join("; "))
         .advice("set what you mean with calicoctl ipam configure, and bring IPAMConfiguration into line")
         .fact("config_present", world.snapshot.ipam_config.meta.is_some())
-        .list("contradictions", contradictions.into_iter(), |c| c.facts)
+        .list("contradictions", contradictions, |c| c.facts)
         .next("calicoctl ipam show --show-configuration")
         .next(format!("etcdctl get {}", keys::IPAM_CONFIG))
         .next(format!("etcdctl get {}", keys::IPAM_CONFIGURATION))
