@@ -13,8 +13,8 @@ use crate::error::Error;
 /// Where calicoctl looks when nobody tells it.
 pub const DEFAULT_PATH: &str = "/etc/calico/calicoctl.cfg";
 
-/// Fields that calicoctl knows and we have no use for: they need no note.
-const KUBERNETES_FIELDS: [&str; 10] = [
+/// Fields that calicoctl knows: they need no note, though we have no use for those of Kubernetes.
+const FIELDS: [&str; 22] = [
     "kubeconfig",
     "k8sapiendpoint",
     "k8skeyfile",
@@ -25,8 +25,6 @@ const KUBERNETES_FIELDS: [&str; 10] = [
     "k8sdisablenodepoll",
     "k8scurrentcontext",
     "k8susepodcidr",
-];
-const ETCD_FIELDS: [&str; 12] = [
     "datastoretype",
     "etcdendpoints",
     "etcddiscoverysrv",
@@ -86,7 +84,7 @@ impl ConfigFile {
         let mut file = ConfigFile { path: path.to_owned(), spec: BTreeMap::new(), notes: Vec::new() };
         for (name, value) in document.spec.unwrap_or_default() {
             let lower = name.to_ascii_lowercase();
-            if !ETCD_FIELDS.contains(&lower.as_str()) && !KUBERNETES_FIELDS.contains(&lower.as_str()) {
+            if !FIELDS.contains(&lower.as_str()) {
                 file.notes.push(format!("{path}: unknown field {name:?} was not used"));
             }
             if let Some(value) = value.filter(|v| !v.is_empty()) {

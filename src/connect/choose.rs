@@ -52,22 +52,16 @@ pub fn resolve(
     let pick = Picker { env, file };
     refuse_kubernetes(&pick)?;
     let mut settings = EtcdSettings::new(Vec::<String>::new());
-    let mut origins = Vec::new();
-    let mut keep = |what: &'static str, found: Option<(Origin, Source)>| {
-        let (origin, source) = found?;
-        origins.push((what, origin));
-        Some(source)
-    };
-
+    let origins = &mut settings.origins;
     let (endpoints, srv) = location(&pick, flags)?;
-    let endpoints = keep("etcd endpoints", endpoints).map(plain).unwrap_or_default();
+    let endpoints = keep(origins, "etcd endpoints", endpoints).unwrap_or_default();
     settings.endpoints = endpoints.split(',').map(str::trim).filter(|e| !e.is_empty()).map(str::to_owned).collect();
-    settings.discovery_srv = keep("etcd discovery domain", srv).map(plain);
-    settings.ca_cert = keep("etcd CA certificate", pick.pem(&flags.ca_cert, &CA_CERT)?);
-    settings.cert = keep("etcd client certificate", pick.pem(&flags.cert, &CERT)?);
-    settings.key = keep("etcd client key", pick.pem(&flags.key, &KEY)?);
-    settings.username = keep("etcd user", pick.text(&flags.username, &USERNAME)?).map(plain);
-    settings.password = keep("etcd password", pick.password(&flags.password_file)?);
+    settings.discovery_srv = keep(origins, "etcd discovery domain", srv);
+    settings.ca_cert = keep(origins, "etcd CA certificate", pick.pem(&flags.ca_cert, &CA_CERT)?);
+    settings.cert = keep(origins, "etcd client certificate", pick.pem(&flags.cert, &CERT)?);
+    settings.key = keep(origins, "etcd client key", pick.pem(&flags.key, &KEY)?);
+    settings.username = keep(origins, "etcd user", pick.text(&flags.username, &USERNAME)?);
+    settings.password = keep(origins, "etcd password", pick.password(&flags.password_file)?);
     if settings.endpoints.is_empty() && settings.discovery_srv.is_none() {
         let hint = "give --etcd-endpoints or ETCD_ENDPOINTS, or calicoctl's configuration file with --config";
         return Err(Error::user("find etcd: no endpoint is given").hint(hint));
@@ -79,9 +73,14 @@ pub fn resolve(
     }
     settings.concurrency = flags.concurrency.unwrap_or(CONCURRENCY).clamp(1, 16);
     settings = settings.with_timeout(flags.timeout.unwrap_or(REQUEST_TIMEOUT));
-    settings.origins = origins;
     settings.notes.extend(file.iter().flat_map(|f| f.notes.clone()));
     Ok(settings)
+}
+
+fn keep<T>(origins: &mut Vec<(&'static str, Origin)>, what: &'static str, found: Option<(Origin, T)>) -> Option<T> {
+    let (origin, value) = found?;
+    origins.push((what, origin));
+    Some(value)
 }
 
 /// `IP:port` of a DNS server for SRV discovery.
@@ -139,14 +138,13 @@ struct Picker<'a> {
 
 impl Picker<'_> {
     /// A plain text.
-    fn text(&self, flag: &Option<String>, names: &ValueNames) -> Result<Found, Error> {
-        Ok(self.given(flag, names)?.or_else(|| self.field(names.field)).map(inline))
+    fn text(&self, flag: &Option<String>, names: &ValueNames) -> Result<Given, Error> {
+        Ok(self.given(flag, names)?.or_else(|| self.field(names.field)))
     }
 
     /// A file's name, or the text itself (in calicoctl's file alone).
     fn pem(&self, flag: &Option<String>, names: &ValueNames) -> Result<Found, Error> {
-        let path = self.given(flag, names)?.or_else(|| self.field(names.field));
-        Ok(path.map(in_file).or_else(|| self.field(names.inline).map(inline)))
+        Ok(self.text(flag, names)?.map(in_file).or_else(|| self.field(names.inline).map(inline)))
     }
 
     fn password(&self, flag: &Option<String>) -> Result<Found, Error> {
@@ -185,17 +183,10 @@ impl Picker<'_> {
     }
 }
 
-fn plain(source: Source) -> String {
-    match source {
-        Source::File(path) => path.to_string_lossy().into_owned(),
-        Source::Inline(secret) => secret.expose().to_owned(),
-    }
-}
-
 /// Endpoints or discovery domain: two spellings of one value, so the higher place wins; both at one place is an
 /// error, as in calicoctl.
-fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Found, Found), Error> {
-    let rank = |found: &Found| match found {
+fn location(pick: &Picker<'_>, flags: &EtcdFlags) -> Result<(Given, Given), Error> {
+    let rank = |found: &Given| match found {
         Some((Origin::Flag(_), _)) => 0,
         Some((Origin::Environment(name), _)) if name.starts_with("IPAUDIT_") => 0,
         Some((Origin::Environment(_), _)) => 1,
