@@ -132,9 +132,7 @@ impl<'w> Case<'w> {
 
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
         let objects: &'w [Handle] = ledger::equal(&self.world.snapshot.handles, id, |handle| handle.id);
-        if objects.is_empty() {
-            return None;
-        }
+        objects.first()?;
         let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect::<Vec<_>>().into();
         Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
     }
