@@ -87,7 +87,7 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
     for id in handles {
         match HandleId::find(&world.snapshot.names, id) {
             Some(id) => drop(wanted.insert(Quarry::Handle(id))),
-            None => chosen.notes.push(Note::NoSuchHandle(id.clone())),
+            None => chosen.notes.push(Note::NoSuchHandle(id.as_str().into())),
         }
     }
     wanted.extend(addresses.iter().copied().map(Quarry::Address));
@@ -140,7 +140,7 @@ fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, find
         about.push((wanted, finding));
     }
     let first = recurring.iter().map(|id: &HandleId| id.text(&world.snapshot.names)).min();
-    chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first)));
+    chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first.into())));
     // Rule 10.
     let now = chosen.wanted.len().min(max);
     chosen.beyond_max = chosen.wanted.len() - now;

@@ -11,7 +11,9 @@ use crate::checks::datastore::datastore_went_back;
 use crate::checks::{World, run_these};
 use crate::decode::keys::key_of;
 use crate::ledger::Pairing;
-use crate::model::{Block, ClockPair, EtcdAlarm, Input, InputState, Name, Snapshot, SubjectKind, Time, keys::key_text};
+use crate::model::{
+    Block, ClockPair, EtcdAlarm, Foreign, Input, InputState, Name, Snapshot, SubjectKind, Time, keys::key_text,
+};
 use crate::plan::circumstances::{Fork, Nameless, Surge};
 use crate::plan::refusal::{Objection, Refusal};
 
@@ -184,7 +186,7 @@ type Gate = Result<(), Objection>;
 pub fn refusals(all: &Conditions) -> Vec<Refusal> {
     let gates = [
         alarms(&all.alarms),
-        all.unpaired.clone().map_or(Ok(()), |why| Err(Objection::Unpaired(why))),
+        all.unpaired.clone().map_or(Ok(()), |why| Err(Objection::Unpaired(why.into()))),
         if all.scope_known { Ok(()) } else { Err(Objection::NodesUnread) },
         all.nameless.clone().map_or(Ok(()), |why| Err(Objection::Nameless(why))),
         // The datastore was not restored or replaced since it was observed: that voids all observations.
@@ -210,14 +212,15 @@ pub fn alarms(alarms: &[EtcdAlarm]) -> Gate {
 /// Every input was read completely.
 pub fn inputs(inputs: &[(Input, InputState, String)]) -> Gate {
     let missing = inputs.iter().find(|(_, state, _)| *state != InputState::Complete);
-    missing.map_or(Ok(()), |(input, state, detail)| Err(Objection::InputMissing(*input, *state, detail.clone())))
+    missing
+        .map_or(Ok(()), |(input, state, detail)| Err(Objection::InputMissing(*input, *state, detail.as_str().into())))
 }
 
 /// The first of what must not be, and how many more there are.
-fn first(found: &[String], objection: fn(String, usize) -> Objection) -> Gate {
+fn first(found: &[String], objection: fn(Foreign, usize) -> Objection) -> Gate {
     match found {
         [] => Ok(()),
-        [first, more @ ..] => Err(objection(first.clone(), more.len())),
+        [first, more @ ..] => Err(objection(first.as_str().into(), more.len())),
     }
 }
 

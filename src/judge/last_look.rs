@@ -1,6 +1,6 @@
 //! What Kubernetes must say once more right before a write (rule 5): anything but the same answer refuses.
 
-use crate::model::{KubeNode, Names, Pod};
+use crate::model::{Foreign, KubeNode, Names, Pod};
 use crate::plan::circumstances::{AgainNode, AgainPod, LastLook};
 use crate::plan::refusal::Objection;
 
@@ -9,7 +9,7 @@ use crate::plan::refusal::Objection;
 /// # Errors
 /// What has changed.
 pub fn pod(wanted: &LastLook, names: &Names, found: Option<&Pod>) -> Result<(), Objection> {
-    let id = || format!("{}/{}", wanted.namespace, wanted.name);
+    let id = || Foreign::from(format!("{}/{}", wanted.namespace, wanted.name));
     match (found, &wanted.pod) {
         (None, AgainPod::Absent) => Ok(()),
         (Some(pod), AgainPod::As(before)) if fingerprint(names, pod) == *before => Ok(()),
@@ -28,7 +28,7 @@ pub fn node(name: &str, wanted: &AgainNode, names: &Names, found: Option<&KubeNo
         (None, AgainNode::Absent) => true,
         _ => false,
     };
-    if same { Ok(()) } else { Err(Objection::NodeOther(name.to_owned())) }
+    if same { Ok(()) } else { Err(Objection::NodeOther(name.into())) }
 }
 
 /// What must be the same of a pod at the next look: who it is, whether it can hold an address, and all that it claims.

@@ -7,7 +7,7 @@ use super::choose::Quarry;
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
 use crate::ledger::{self, Allocation, Tally};
-use crate::model::{Addr, Block, Cidr, Handle, HandleId, keys::key_text};
+use crate::model::{Addr, Block, Cidr, Foreign, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
 use crate::plan::confirm::{Candidate, Plan, Work};
 use crate::plan::orphans::{self, Orphan};
@@ -93,7 +93,7 @@ impl<'w> Case<'w> {
     /// The orphaned objects of a handle id.
     fn orphan(&self, id: HandleId, text: &str) -> Judged {
         let Some(tally) = self.tally(id) else {
-            return Judged::Nothing(Note::NoSuchHandle(text.to_owned()));
+            return Judged::Nothing(Note::NoSuchHandle(text.into()));
         };
         let refuse = |objection| Judged::Refused(vec![Refusal::new(text, objection)]);
         if !orphaned_handle::is_orphaned(&self.world, &tally) {
@@ -122,12 +122,12 @@ impl<'w> Case<'w> {
     }
 
     /// A block under a second, non-canonical key that names the handle: every scan sees it and nobody can write it.
-    fn shadow(&self, id: HandleId) -> Option<String> {
+    fn shadow(&self, id: HandleId) -> Option<Foreign> {
         let snapshot = self.world.snapshot;
         let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at.is_none());
         let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
         let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
-        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&key_of(&snapshot.names, b)))
+        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&key_of(&snapshot.names, b)).into())
     }
 
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {

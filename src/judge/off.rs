@@ -17,7 +17,7 @@ pub fn nodes_off(world: &World<'_>, said: &[String]) -> (Vec<String>, Vec<Note>)
         });
         match is_calico {
             true => off.push(text.clone()),
-            false if as_kubernetes.is_empty() => notes.push(Note::NoSuchNode(text.clone())),
+            false if as_kubernetes.is_empty() => notes.push(Note::NoSuchNode(text.as_str().into())),
             false => {}
         }
     }
@@ -44,6 +44,6 @@ mod tests {
         assert_eq!(said("node-1"), (vec!["node-1".to_owned()], vec![]));
         assert_eq!(said("ip-10-0-0-1"), (vec!["node-1".to_owned()], vec![]));
         let (none, notes) = said("node-l");
-        assert_eq!((none, notes), (vec![], vec![Note::NoSuchNode("node-l".to_owned())]));
+        assert_eq!((none, notes), (vec![], vec![Note::NoSuchNode("node-l".into())]));
     }
 }

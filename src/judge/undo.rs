@@ -61,7 +61,7 @@ pub fn judge(release: &PastWrites, ledger: &Ledger<'_>, fork: Option<Fork>, plan
     plan.refusals.extend(refusals(&subject, &standing));
     // The new holder's pod is the one to restart.
     plan.notes.extend(standing.holders.iter().filter_map(|(address, holding)| match &holding.who {
-        Claimer::Pod(namespace, pod) => Some(Note::Restart(*address, namespace.clone(), pod.clone())),
+        Claimer::Pod(namespace, pod) => Some(Note::Restart(*address, namespace.as_str().into(), pod.as_str().into())),
         _ => None,
     }));
     if !plan.refusals.is_empty() {

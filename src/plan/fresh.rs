@@ -52,7 +52,7 @@ impl Decision {
     pub(super) fn of(subject: &str, changes: Vec<Change>) -> Decision {
         match Transaction::of(changes) {
             Ok(transaction) => Decision::Write(transaction),
-            Err(words) => Decision::refused(subject, Objection::Uneditable(None, words)),
+            Err(words) => Decision::refused(subject, Objection::Uneditable(None, words.into())),
         }
     }
 }
@@ -161,7 +161,7 @@ impl<'f> FreshKeys<'f> {
             None => Ok(Duration::ZERO),
             Some(stored) => match verify::decoded(&Names::default(), IPAM_CONFIG.as_bytes(), &stored.value) {
                 Ok(read) => Ok(read.ipam_config.cooldown()),
-                Err(e) => Err(Decision::refused(subject, Objection::SettingsUndecoded(e))),
+                Err(e) => Err(Decision::refused(subject, Objection::SettingsUndecoded(e.into()))),
             },
         }
     }
@@ -172,7 +172,7 @@ impl<'f> FreshKeys<'f> {
     /// When it does not decode, or was not read.
     pub fn handle(&self, subject: &str, key: &[u8]) -> Result<Option<FreshHandle>, Decision> {
         let Some(stored) = self.read(key)? else { return Ok(None) };
-        let refuse = |e: Broken| Decision::refused(subject, Objection::HandleUndecoded(e.to_string()));
+        let refuse = |e: Broken| Decision::refused(subject, Objection::HandleUndecoded(e.to_string().into()));
         let (handle, _) = verify::handle(&Names::default(), key, &stored.value).map_err(refuse)?;
         let blocks = handle.counts.iter().map(|(cidr, _)| *cidr).collect();
         Ok(Some(FreshHandle { blocks, mod_revision: stored.mod_revision }))
@@ -194,7 +194,7 @@ impl<'f> FreshKeys<'f> {
                 blocks.insert(cidr, None);
                 continue;
             };
-            let refuse = |e: Broken| Decision::refused(subject, Objection::BlockUndecoded(cidr, e.to_string()));
+            let refuse = |e: Broken| Decision::refused(subject, Objection::BlockUndecoded(cidr, e.to_string().into()));
             let (block, names) = verify::block(&Names::default(), &key, &stored.value).map_err(refuse)?;
             blocks.insert(cidr, Some(FreshBlock { cidr, key, stored, block, names }));
         }

@@ -124,7 +124,7 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
             None => reading.absent(block_key(cidr).into_bytes(), "it does not exist: compared only"),
             Some(block) => block
                 .fence()
-                .map_err(|e| Decision::refused(&cidr.to_string(), Objection::Uneditable(None, e.to_string())))?,
+                .map_err(|e| Decision::refused(&cidr.to_string(), Objection::Uneditable(None, e.to_string().into())))?,
         });
     }
     changes.push(open);
@@ -133,7 +133,7 @@ fn changes(batch: &[Orphan], reading: &FreshKeys<'_>, decided: &mut Decided) -> 
 
 fn changed_hands(orphan: &Orphan, mod_revision: i64, blocks: &BTreeMap<Cidr, Option<FreshBlock<'_>>>) -> Option<Hands> {
     if mod_revision != orphan.mod_revision {
-        return Some(Hands::Written("the handle".to_owned()));
+        return Some(Hands::Written("the handle".into()));
     }
     let id = sanitised(&orphan.id);
     let holding = blocks.values().flatten().find(|b| !b.ordinals_of(id).is_empty())?;

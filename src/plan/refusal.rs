@@ -62,22 +62,22 @@ impl Refusal {
     }
 }
 
-/// Everything that can be said against a release or an undo. Keys are text; `why` is somebody else's sentence.
+/// Everything that can be said against a release or an undo. Names, keys and `why`, somebody else's sentence, are foreign text.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Objection {
     // ---- rule 2 ----
     Alarm(EtcdAlarm),
     /// API server and datastore do not provably belong together.
-    Unpaired(String),
+    Unpaired(Foreign),
     NodesUnread,
     Nameless(Nameless),
     Forked(Fork),
     /// With its detail, which may be empty.
-    InputMissing(Input, InputState, String),
+    InputMissing(Input, InputState, Foreign),
     /// The first key that does not decode, and how many more there are.
-    Undecoded(String, usize),
+    Undecoded(Foreign, usize),
     /// The first block with an allocation that leads nowhere, and how many more there are.
-    LeadsNowhere(String, usize),
+    LeadsNowhere(Foreign, usize),
     ClockBehind {
         ours: Time,
         last_audit: Time,
@@ -95,9 +95,9 @@ pub enum Objection {
     /// Locked between the plan and its bytes.
     LockedMeanwhile,
     /// `IPAMConfig` does not decode.
-    SettingsUndecoded(String),
-    HandleUndecoded(String),
-    BlockUndecoded(Cidr, String),
+    SettingsUndecoded(Foreign),
+    HandleUndecoded(Foreign),
+    BlockUndecoded(Cidr, Foreign),
     /// Undo: the release was in another datastore or for another cluster.
     OtherPair,
     ForkedSince(Fork),
@@ -105,17 +105,17 @@ pub enum Objection {
     Unproven,
     Held(HolderNow),
     /// An endpoint whose pod is not proven gone.
-    EndpointHas(String),
+    EndpointHas(Foreign),
     /// A stale endpoint on a node of which nobody knows enough.
     EndpointOn {
-        endpoint: String,
-        node: String,
+        endpoint: Foreign,
+        node: Foreign,
         doubt: NodeDoubt,
     },
-    Node(String, NodeDoubt),
+    Node(Foreign, NodeDoubt),
     NotOrphaned,
     /// Another block, under this key, names the handle too.
-    Shadowed(String),
+    Shadowed(Foreign),
     /// Undo: somebody has the address now.
     HeldNow(Addr, HolderNow),
     // ---- rule 4 ----
@@ -130,11 +130,11 @@ pub enum Objection {
     NotReadAgain(PodDoubt),
     /// The last look, right before the write.
     FilesAgain,
-    PodUnanswered(String, String),
-    PodGone(String),
-    PodOther(String),
-    NodeUnanswered(String, String),
-    NodeOther(String),
+    PodUnanswered(Foreign, Foreign),
+    PodGone(Foreign),
+    PodOther(Foreign),
+    NodeUnanswered(Foreign, Foreign),
+    NodeOther(Foreign),
     // ---- rule 6 ----
     NotAll {
         failing: usize,
@@ -147,7 +147,7 @@ pub enum Objection {
     OneAtATime,
     // ---- rule 8 ----
     /// The bytes cannot be edited, or no transaction can be made of them; the block, where it is one's.
-    Uneditable(Option<Cidr>, String),
+    Uneditable(Option<Cidr>, Foreign),
     // ---- rule 9 ----
     ChangedHands(Hands),
     /// A handle that names more and more blocks, the more are read.
@@ -199,7 +199,7 @@ pub enum Hands {
     /// The handle has another address of the block.
     MoreOfHandle(Cidr),
     /// The endpoint or handle of this name was written.
-    Written(String),
+    Written(Foreign),
     /// A block has an address of an orphaned handle.
     TakenUp(Cidr),
 }
@@ -219,24 +219,24 @@ pub enum NothingBack {
     /// Orphaned handles alone.
     NoAddress,
     /// The block as it was recorded cannot be read.
-    Unreadable(Cidr, String),
+    Unreadable(Cidr, Foreign),
 }
 
 /// What is said beside a plan: it stops nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    NoSuchHandle(String),
+    NoSuchHandle(Foreign),
     NotAllocated(Addr),
     /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
-    LeftOut(usize, String),
+    LeftOut(usize, Foreign),
     /// `--node-is-off` of a name that fits no node.
-    NoSuchNode(String),
+    NoSuchNode(Foreign),
     /// All handles of a batch are gone or changed hands; its name.
     AllGone(Foreign),
     /// Undo: the pod (namespace, name) that holds the address now is the one to restart.
-    Restart(Addr, String, String),
+    Restart(Addr, Foreign, Foreign),
     /// Where the history would be.
-    NoHistoryAt(String),
+    NoHistoryAt(Foreign),
 }
 
 #[cfg(test)]

@@ -94,7 +94,7 @@ impl ReleaseTarget {
 
     fn changes(&self, reading: &FreshKeys<'_>, moment: Time) -> Result<Vec<Change>, Decision> {
         let subject = self.subject();
-        let refuse = |e: Broken| Decision::refused(&subject, Objection::Uneditable(None, e.to_string()));
+        let refuse = |e: Broken| Decision::refused(&subject, Objection::Uneditable(None, e.to_string().into()));
         let mut changes = vec![reading.open(&subject)?];
         let freed = match reading.cooldown(&subject)? {
             time if time.is_zero() => Freed::AtOnce,
@@ -144,7 +144,7 @@ impl ReleaseTarget {
         if self.extent == Extent::Whole && others.iter().any(|o| !ours.contains(o)) {
             return Err(Decision::Changed(Hands::MoreOfHandle(block.cidr)));
         }
-        let objection = |e: Broken| Objection::Uneditable(Some(block.cidr), e.to_string());
+        let objection = |e: Broken| Objection::Uneditable(Some(block.cidr), e.to_string().into());
         let refuse = |e: Broken| Decision::refused(&self.subject(), objection(e));
         let change = |after, why: String| Change::of(&*block.key, Some(block.stored), after, why);
         if ours.is_empty() {
@@ -219,7 +219,7 @@ impl ReleaseTarget {
                 let why = "the owner's endpoint is another container's: compared only";
                 Ok(Change::of(&*witness.key, Some(stored), After::Same, why))
             }
-            _ => Err(Decision::Changed(Hands::Written(witness.name.clone()))),
+            _ => Err(Decision::Changed(Hands::Written(witness.name.as_str().into()))),
         }
     }
 
@@ -230,7 +230,7 @@ impl ReleaseTarget {
             Some(stored) if stored.mod_revision == left.mod_revision => {
                 Ok(Change::of(&*left.key, Some(stored), After::Delete, "its pod is gone"))
             }
-            Some(_) => Err(Decision::Changed(Hands::Written(format!("endpoint {}", left.name)))),
+            Some(_) => Err(Decision::Changed(Hands::Written(format!("endpoint {}", left.name).into()))),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::circumstances::{
 };
 use super::refusal::{Objection, Refusal};
 use crate::ledger::Grade;
-use crate::model::{Observation, Time};
+use crate::model::{Foreign, Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
 pub const DEPARTED: Duration = Duration::from_secs(60 * 60);
@@ -66,10 +66,10 @@ pub fn holders(address: &Address) -> Ruling {
 /// Its container may run on another node than the allocation's, and that node must be known too.
 pub fn endpoints(address: &Address, off: &[String], now: Time) -> Ruling {
     for left in &address.endpoints {
-        let (endpoint, node) = (left.name.clone(), left.node.clone());
+        let endpoint = Foreign::from(left.name.as_str());
         unless(!left.is_stale, Objection::EndpointHas(endpoint.clone()))?;
-        if let (false, Some(doubt)) = (off.contains(&node), doubt(&left.node_now, now)) {
-            return Err(Objection::EndpointOn { endpoint, node, doubt });
+        if let (false, Some(doubt)) = (off.contains(&left.node), doubt(&left.node_now, now)) {
+            return Err(Objection::EndpointOn { endpoint, node: left.node.as_str().into(), doubt });
         }
     }
     Ok(())
@@ -82,7 +82,7 @@ pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Ruling
     let passes = if node.is_empty() { knows } else { off.contains(node) };
     match doubt(&address.node_now, now).filter(|_| !passes) {
         None => Ok(()),
-        Some(doubt) => Err(Objection::Node(node.clone(), doubt)),
+        Some(doubt) => Err(Objection::Node(node.as_str().into(), doubt)),
     }
 }
 

@@ -117,7 +117,7 @@ impl Undoing {
         for one in written {
             let (Some(Ok(Key::Block(cidr))), Some(before)) = (parse(&one.key), &one.before) else { continue };
             if Some(before) != one.after.as_ref() {
-                undoing.add(cidr, one, before).map_err(|e| NothingBack::Unreadable(cidr, e.to_string()))?;
+                undoing.add(cidr, one, before).map_err(|e| NothingBack::Unreadable(cidr, e.to_string().into()))?;
             }
         }
         // An ADD creates its handle anew.
@@ -178,7 +178,7 @@ impl Undoing {
     }
 
     fn changes(&self, reading: &FreshKeys<'_>) -> Result<Vec<Change>, Decision> {
-        let refuse = |e: Broken| Decision::refused(&self.subject, Objection::Uneditable(None, e.to_string()));
+        let refuse = |e: Broken| Decision::refused(&self.subject, Objection::Uneditable(None, e.to_string().into()));
         let mut changes = vec![reading.open(&self.subject)?];
         let cidrs: Vec<Cidr> = self.blocks().into_iter().collect();
         for (cidr, found) in reading.blocks(&self.subject, &cidrs)? {

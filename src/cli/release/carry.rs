@@ -229,14 +229,14 @@ impl Carrier<'_> {
             Seen::Absent => last_look::pod(wanted, &names, None)?,
             Seen::Unknown(why) => {
                 let id = format!("{}/{}", wanted.namespace, wanted.name);
-                return Err(Objection::PodUnanswered(id, why));
+                return Err(Objection::PodUnanswered(id.into(), why.into()));
             }
         }
         let Some((name, how)) = &wanted.node else { return Ok(()) };
         match get_node(api, &mut names, name).await {
             Seen::Present(node) => last_look::node(name, how, &names, Some(&node)),
             Seen::Absent => last_look::node(name, how, &names, None),
-            Seen::Unknown(why) => Err(Objection::NodeUnanswered(name.clone(), why)),
+            Seen::Unknown(why) => Err(Objection::NodeUnanswered(name.as_str().into(), why.into())),
         }
     }
 }

@@ -57,7 +57,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let made = present();
     let mut plan = plan(args, &sources, &mut snapshot, &past, &recorder).await?;
     if plan.refusals.iter().any(|refusal| refusal.rule() == Rule::Age) {
-        plan.notes.extend(recorder.absence()?.map(Note::NoHistoryAt));
+        plan.notes.extend(recorder.absence()?.map(|path| Note::NoHistoryAt(path.into())));
     }
     let session = Session {
         sources: &sources,

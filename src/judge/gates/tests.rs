@@ -63,7 +63,7 @@ fn all_gates_open_let_the_run_through_and_each_closed_one_is_told() {
         Objection::NodesUnread,
         Objection::Nameless(Nameless::NoGuid),
         Objection::Forked(Fork::OtherCluster),
-        Objection::InputMissing(Input::Pods, InputState::Forbidden, String::new()),
+        Objection::InputMissing(Input::Pods, InputState::Forbidden, Foreign::default()),
         Objection::Undecoded("/calico/x".into(), 0),
         Objection::LeadsNowhere("10.65.0.0/26".into(), 0),
         Objection::ClockBehind { ours: at(0), last_audit: at(1000) },
@@ -79,7 +79,7 @@ fn rule_2_inputs_wants_every_one_complete() {
         |state| inputs(&[(Input::Pods, InputState::Complete, String::new()), (Input::Services, state, String::new())]);
     assert!(with(InputState::Complete).is_ok());
     for state in [InputState::Partial, InputState::Forbidden, InputState::Unreachable, InputState::NotAsked] {
-        assert_eq!(with(state), Err(Objection::InputMissing(Input::Services, state, String::new())));
+        assert_eq!(with(state), Err(Objection::InputMissing(Input::Services, state, Foreign::default())));
     }
 }
 
@@ -169,7 +169,7 @@ fn every_input_must_be_complete_but_namespaces_and_the_history() {
         let mut c = healthy();
         c.snapshot.coverage.set(input, InputState::Partial, "cut off");
         let found = of(&mut c);
-        let missing = Objection::InputMissing(input, InputState::Partial, "cut off".to_owned());
+        let missing = Objection::InputMissing(input, InputState::Partial, "cut off".into());
         let wanted = !matches!(input, Input::Namespaces | Input::History);
         assert_eq!(found.contains(&missing), wanted, "{input:?}: {found:?}");
     }
@@ -204,7 +204,7 @@ fn what_does_not_decode_closes_the_gate_by_its_key() {
     let mut c = healthy();
     c.snapshot.bad_values.push(undecodable_block("10.65.0.128/26"));
     let key = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.128-26";
-    assert!(of(&mut c).contains(&Objection::Undecoded(key.to_owned(), 0)));
+    assert!(of(&mut c).contains(&Objection::Undecoded(key.into(), 0)));
 }
 
 #[test]
@@ -212,11 +212,11 @@ fn an_allocation_that_leads_nowhere_or_lies_outside_closes_the_gate() {
     let key = "/calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26".to_owned();
     let mut c = healthy();
     c.block_mut("10.65.0.0/26").allocations[9] = Some(77);
-    assert!(of(&mut c).contains(&Objection::LeadsNowhere(key.clone(), 0)));
+    assert!(of(&mut c).contains(&Objection::LeadsNowhere(key.as_str().into(), 0)));
     let mut c = healthy();
     let block = c.block_mut("10.65.0.0/26");
     block.allocations = block.allocations.iter().copied().chain([Some(0)]).collect();
-    assert!(of(&mut c).contains(&Objection::LeadsNowhere(key, 0)));
+    assert!(of(&mut c).contains(&Objection::LeadsNowhere(key.into(), 0)));
 }
 
 #[test]

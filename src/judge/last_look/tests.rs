@@ -6,8 +6,8 @@ fn wanted(pod: AgainPod) -> LastLook {
     LastLook { namespace: "shop".to_owned(), name: "web-0".to_owned(), pod, node: None }
 }
 
-fn id() -> String {
-    "shop/web-0".to_owned()
+fn id() -> Foreign {
+    "shop/web-0".into()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_node_must_be_ready_and_the_same() {
     let names = &c.snapshot.names;
     let found = &c.snapshot.kube_nodes[0];
     let wanted = AgainNode::Ready(found.uid.text(names));
-    let other = Err(Objection::NodeOther("node-1".to_owned()));
+    let other = Err(Objection::NodeOther("node-1".into()));
     assert_eq!(node("node-1", &wanted, names, Some(found)), Ok(()));
     for ready in [Some(false), None] {
         let silent = KubeNode { ready, ..found.clone() };
@@ -83,5 +83,5 @@ fn a_node_that_was_gone_must_be_gone() {
     let found = &c.snapshot.kube_nodes[0];
     assert_eq!(node("node-1", &AgainNode::Absent, &c.snapshot.names, None), Ok(()));
     let back = node("node-1", &AgainNode::Absent, &c.snapshot.names, Some(found));
-    assert_eq!(back, Err(Objection::NodeOther("node-1".to_owned())));
+    assert_eq!(back, Err(Objection::NodeOther("node-1".into())));
 }

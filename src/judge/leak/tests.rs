@@ -81,7 +81,7 @@ fn what_is_not_there_is_a_note() {
     let mut scene = Scene::leaked();
     scene.c.name("no-such-handle");
     let (plan, candidates) = scene.judge(&["10.65.0.200", "no-such-handle"]);
-    let notes = [Note::NotAllocated("10.65.0.200".parse().unwrap()), Note::NoSuchHandle("no-such-handle".to_owned())];
+    let notes = [Note::NotAllocated("10.65.0.200".parse().unwrap()), Note::NoSuchHandle("no-such-handle".into())];
     assert_eq!((plan.notes, plan.refusals, candidates.len()), (notes.into(), vec![], 0));
 }
 
@@ -120,7 +120,7 @@ fn rule_6_one_address_that_may_not_go_keeps_all_of_the_handle() {
 fn rule_3_the_owners_node_must_be_known() {
     let mut scene = Scene::leaked();
     scene.c.snapshot.kube_nodes.iter_mut().for_each(|n| n.ready = Some(false));
-    let node = Objection::Node("node-1".to_owned(), NodeDoubt::NotReady);
+    let node = Objection::Node("node-1".into(), NodeDoubt::NotReady);
     assert_eq!(scene.refused(&[&id()]), one(LEAKED, node));
     scene.word.nodes_off = vec!["node-1".to_owned()];
     let candidate = scene.passes(&[&id()]);

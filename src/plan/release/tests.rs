@@ -152,7 +152,7 @@ fn a_broken_block_is_not_touched() {
     let value = store.text(&block_key(cidr(V4))).unwrap().replace("\"unallocated\":[2,3]", "\"unallocated\":[2,3,0]");
     store.put(&block_key(cidr(V4)), &value);
     let said = refused(&target, &store);
-    assert!(matches!(&said, Objection::Uneditable(Some(_), why) if why.contains("invalid")), "{said:?}");
+    assert!(matches!(&said, Objection::Uneditable(Some(_), why) if why.raw().contains("invalid")), "{said:?}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn an_endpoint_goes_as_it_was_judged_or_nothing_goes() {
     assert_eq!(write(&target, &store).operations(), 4);
     let mut rewritten = store.clone();
     rewritten.put("/calico/e", "{}");
-    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".to_owned()));
+    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".into()));
     store.absent("/calico/e");
     assert_eq!(write(&target, &store).operations(), 3);
 }
@@ -250,12 +250,12 @@ fn what_a_proof_rests_on_is_compared() {
     assert_eq!((transaction.compares(), transaction.operations()), (10, 3), "compared, not written");
     let mut rewritten = store.clone();
     rewritten.put("/calico/e", "{}");
-    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".to_owned()));
+    assert_eq!(changed(&target, &rewritten), Hands::Written("endpoint shop/e".into()));
     let mut gone = store.clone();
     gone.absent("/calico/e");
-    assert_eq!(changed(&target, &gone), Hands::Written("endpoint shop/e".to_owned()));
+    assert_eq!(changed(&target, &gone), Hands::Written("endpoint shop/e".into()));
     target.witnesses = vec![witness(None)];
-    assert_eq!(changed(&target, &store), Hands::Written("endpoint shop/e".to_owned()), "there was none");
+    assert_eq!(changed(&target, &store), Hands::Written("endpoint shop/e".into()), "there was none");
     assert_eq!(write(&target, &gone).compares(), 9);
 }
 

@@ -33,22 +33,26 @@ fn objection(objection: &Objection) -> String {
     use Objection as O;
     match objection {
         O::Alarm(raised) => alarm(raised),
-        O::Unpaired(why) => format!("nobody knows that this API server and this datastore belong together: {why}"),
+        O::Unpaired(why) => {
+            format!("nobody knows that this API server and this datastore belong together: {}", why.raw())
+        }
         O::NodesUnread => "Kubernetes' nodes could not be read, so nobody knows whose the addresses are".to_owned(),
         O::Nameless(why) => format!("what is released could not be recorded: {}", nameless(why)),
         O::Forked(how) => format!("the datastore was restored or replaced since it was observed ({})", fork(how)),
         O::InputMissing(input, state, detail) => {
-            let why = if detail.is_empty() { state.word() } else { detail };
+            let why = if detail.is_empty() { state.word() } else { detail.raw() };
             format!("{} could not be read completely: {why}", input.word())
         }
         O::Undecoded(first, more) => {
+            let first = first.raw();
             let (these, do_not) = match more {
-                0 => (first.clone(), "does not decode"),
+                0 => (first.to_owned(), "does not decode"),
                 more => (format!("{first} and {more} more"), "do not decode"),
             };
             format!("{these} {do_not}, and may hide a holder ({})", undecodable_value::CHECK.code)
         }
         O::LeadsNowhere(first, more) => {
+            let first = first.raw();
             let more = if *more == 0 { String::new() } else { format!(" and {more} more blocks") };
             let code = invalid_block::CHECK.code;
             format!("{first}{more}: an allocation leads nowhere, so nobody knows whose it is ({code})")
@@ -68,9 +72,9 @@ fn objection(objection: &Objection) -> String {
             format!("a sudden mass leak: {newly} of {all} allocations of {place} are leaked since the last audit")
         }
         O::LockedMeanwhile => "the datastore is locked".to_owned(),
-        O::SettingsUndecoded(why) => format!("{IPAM_CONFIG}: {why}"),
-        O::HandleUndecoded(why) => format!("its handle: {why}"),
-        O::BlockUndecoded(block, why) => format!("block {block}: {why}"),
+        O::SettingsUndecoded(why) => format!("{IPAM_CONFIG}: {}", why.raw()),
+        O::HandleUndecoded(why) => format!("its handle: {}", why.raw()),
+        O::BlockUndecoded(block, why) => format!("block {block}: {}", why.raw()),
         O::OtherPair => "it was released in another datastore, or for another Kubernetes cluster".to_owned(),
         O::ForkedSince(how) => {
             format!("the datastore was restored or replaced since the release ({})", fork(how))
@@ -78,14 +82,16 @@ fn objection(objection: &Objection) -> String {
 
         O::Unproven => format!("it is not proven leaked ({})", leaked_address::CHECK.code),
         O::Held(HolderNow { who, grade }) => format!("{} is a {} holder", claimer(who).raw(), grade.word()),
-        O::EndpointHas(endpoint) => format!("endpoint {endpoint} has it, and its pod is not proven gone"),
-        O::EndpointOn { endpoint, node, doubt } => format!("endpoint {endpoint} has it: {}", node_doubt(node, doubt)),
-        O::Node(node, doubt) => node_doubt(node, doubt),
+        O::EndpointHas(endpoint) => format!("endpoint {} has it, and its pod is not proven gone", endpoint.raw()),
+        O::EndpointOn { endpoint, node, doubt } => {
+            format!("endpoint {} has it: {}", endpoint.raw(), node_doubt(node.raw(), doubt))
+        }
+        O::Node(node, doubt) => node_doubt(node.raw(), doubt),
         O::NotOrphaned => format!(
             "it is not proven orphaned ({}): an endpoint has its container, or a value does not decode",
             orphaned_handle::CHECK.code
         ),
-        O::Shadowed(key) => format!("block {key} names it too, and another block of the same range is in use"),
+        O::Shadowed(key) => format!("block {} names it too, and another block of the same range is in use", key.raw()),
         O::HeldNow(address, HolderNow { who, grade }) => format!(
             "{address} is held by {} ({}): putting it back would give it to two ({})",
             claimer(who).raw(),
@@ -117,11 +123,15 @@ fn objection(objection: &Objection) -> String {
             format!("it could not be read again right now: {why}")
         }
         O::FilesAgain => "Kubernetes was read from files, and files cannot be asked again".to_owned(),
-        O::PodUnanswered(pod, why) => format!("pod {pod} could not be read again right now: {why}"),
-        O::PodGone(pod) => format!("pod {pod} is gone now: judge anew"),
-        O::PodOther(pod) => format!("pod {pod} is another one or changed meanwhile"),
-        O::NodeUnanswered(node, why) => format!("node {node} could not be read again right now: {why}"),
-        O::NodeOther(node) => format!("node {node} is not what it was any more"),
+        O::PodUnanswered(pod, why) => {
+            format!("pod {} could not be read again right now: {}", pod.raw(), why.raw())
+        }
+        O::PodGone(pod) => format!("pod {} is gone now: judge anew", pod.raw()),
+        O::PodOther(pod) => format!("pod {} is another one or changed meanwhile", pod.raw()),
+        O::NodeUnanswered(node, why) => {
+            format!("node {} could not be read again right now: {}", node.raw(), why.raw())
+        }
+        O::NodeOther(node) => format!("node {} is not what it was any more", node.raw()),
 
         O::NotAll { failing, all } => format!("{failing} of its {all} addresses may not be released, so none is"),
         O::NoWayBack(block, obstacle) => {
@@ -143,8 +153,8 @@ fn objection(objection: &Objection) -> String {
         ),
         O::OneAtATime => "--i-know-what-this-is goes with exactly one --address or --handle".to_owned(),
 
-        O::Uneditable(None, why) => why.clone(),
-        O::Uneditable(Some(block), why) => format!("{block}: {why}"),
+        O::Uneditable(None, why) => why.raw().to_owned(),
+        O::Uneditable(Some(block), why) => format!("{block}: {}", why.raw()),
 
         O::ChangedHands(hands) => format!("changed hands: {}", changed(hands)),
         O::MoreBlocks => "it names more and more blocks".to_owned(),
@@ -156,7 +166,9 @@ fn objection(objection: &Objection) -> String {
         O::NothingBack(NothingBack::NoAddress) => {
             "no address was released: an ADD creates its handle anew, nothing is to be put back".to_owned()
         }
-        O::NothingBack(NothingBack::Unreadable(block, why)) => format!("block {block} as it was recorded: {why}"),
+        O::NothingBack(NothingBack::Unreadable(block, why)) => {
+            format!("block {block} as it was recorded: {}", why.raw())
+        }
     }
 }
 
@@ -278,7 +290,7 @@ fn changed(hands: &Hands) -> String {
         Hands::BlockGone(block) => format!("block {block} is gone"),
         Hands::OtherAllocation(address) => format!("{address} is not the same allocation any more"),
         Hands::MoreOfHandle(block) => format!("the handle has another address of {block}"),
-        Hands::Written(name) => format!("{name} was written meanwhile"),
+        Hands::Written(name) => format!("{} was written meanwhile", name.raw()),
         Hands::TakenUp(block) => format!("block {block} has an address of it now"),
     }
 }
@@ -315,18 +327,19 @@ fn ground(ground: &Ground) -> String {
 /// What is said beside a plan.
 pub fn note(note: &Note) -> Foreign {
     let note = match note {
-        Note::NoSuchHandle(id) => format!("{id}: no such handle, and no block has an address of it"),
+        Note::NoSuchHandle(id) => format!("{}: no such handle, and no block has an address of it", id.raw()),
         Note::NotAllocated(address) => format!("{address} is not allocated"),
-        Note::LeftOut(many, first) => left_out(*many, &shell(first)),
+        Note::LeftOut(many, first) => left_out(*many, &shell(first.raw())),
         Note::NoSuchNode(node) => {
-            format!("--node-is-off {node}: neither Calico nor Kubernetes has a node of this name")
+            format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())
         }
         Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
         Note::Restart(address, namespace, pod) => {
+            let (namespace, pod) = (namespace.raw(), pod.raw());
             let (ns, name) = (shell(namespace), shell(pod));
             format!("{address}: the pod to restart is {namespace}/{pod}: kubectl -n {ns} delete pod {name}")
         }
-        Note::NoHistoryAt(path) => format!("there is no history at {path} yet: no audit has seen anything"),
+        Note::NoHistoryAt(path) => format!("there is no history at {} yet: no audit has seen anything", path.raw()),
     };
     note.into()
 }

@@ -13,8 +13,8 @@ fn says(rule: Rule, table: &[(Objection, &str)]) {
     }
 }
 
-fn own(text: &str) -> String {
-    text.to_owned()
+fn own<T: for<'a> From<&'a str>>(text: &str) -> T {
+    text.into()
 }
 
 fn address() -> Addr {
@@ -355,7 +355,7 @@ fn rules_8_and_9() {
 
 #[test]
 fn who_asked_for_a_handle_finds_it_in_the_reason() {
-    let of_handle = Refusal { of_handle: Some(own("n.a").into()), ..Refusal::new("10.65.0.1", Objection::Unproven) };
+    let of_handle = Refusal { of_handle: Some(own("n.a")), ..Refusal::new("10.65.0.1", Objection::Unproven) };
     assert_eq!(refusal(&of_handle), "it is not proven leaked (IPA110) (handle n.a)");
 }
 
@@ -406,7 +406,7 @@ fn notes() {
             Note::NoSuchNode(own("node-l")),
             "--node-is-off node-l: neither Calico nor Kubernetes has a node of this name",
         ),
-        (Note::AllGone(own("3 orphaned handles").into()), "3 orphaned handles: all of them are gone or changed hands"),
+        (Note::AllGone(own("3 orphaned handles")), "3 orphaned handles: all of them are gone or changed hands"),
         (
             Note::Restart(address(), own("shop"), own("a b")),
             "10.65.0.1: the pod to restart is shop/a b: kubectl -n shop delete pod 'a b'",
