@@ -6,14 +6,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::again;
-use super::etcd_args::EtcdArgs;
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
-use super::kube_args::KubeArgs;
 use super::memory::{self, Memory, Overtaken};
 use super::output::Streams;
 use super::settings_args::SettingsArgs;
+use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit, FailOn};
@@ -35,10 +34,7 @@ pub struct AuditArgs {
     pub from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub etcd: EtcdArgs,
-
-    #[command(flatten)]
-    pub kube: KubeArgs,
+    pub sources: SourceArgs,
 
     #[command(flatten)]
     pub judging: Judging,
@@ -116,7 +112,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             }
         }
         None => {
-            let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
+            let sources = Sources::open(&args.sources, streams).await?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
             looked = look(&sources, judging, streams, &mut memory, None).await?;
             ledger = looked.ledger(&memory);

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::audit;
-use super::etcd_args::EtcdArgs;
 use super::gather::Sources;
 use super::judging_args::Judging;
-use super::kube_args::KubeArgs;
 use super::memory::Memory;
 use super::output::Streams;
+use super::source_args::SourceArgs;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::source::capture::Writer;
@@ -23,10 +22,7 @@ pub struct CaptureArgs {
     pub file: PathBuf,
 
     #[command(flatten)]
-    pub etcd: EtcdArgs,
-
-    #[command(flatten)]
-    pub kube: KubeArgs,
+    pub sources: SourceArgs,
 
     #[command(flatten)]
     pub judging: Judging,
@@ -37,7 +33,7 @@ pub struct CaptureArgs {
 /// # Errors
 /// Usage, and a file that cannot be written: then nothing is left behind.
 pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
-    let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
+    let sources = Sources::open(&args.sources, streams).await?;
     let mut writer = Writer::create(&args.file)?;
     let mut memory = Memory::none();
     let mut looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer)).await?;

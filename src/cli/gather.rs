@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::etcd_args::EtcdArgs;
-use super::kube_args::KubeArgs;
 use super::output::Streams;
+use super::source_args::SourceArgs;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
 use crate::connect::trouble::MISSING_RIGHT;
@@ -43,8 +42,9 @@ impl Sources {
     ///
     /// # Errors
     /// Settings that cannot be meant: contradictions, missing files, a kubeconfig that does not parse.
-    pub async fn open(etcd: &EtcdArgs, kube: &KubeArgs, streams: &Streams) -> Result<Sources, Error> {
-        let settings = etcd.settings()?;
+    pub async fn open(args: &SourceArgs, streams: &Streams) -> Result<Sources, Error> {
+        let kube = &args.kube;
+        let settings = args.etcd.settings()?;
         settings.explain().iter().for_each(|line| streams.verbose(line));
         let etcd_concurrency = settings.concurrency.clamp(1, 16);
         let etcd = Connection::open(&settings).await;

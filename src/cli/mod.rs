@@ -21,6 +21,7 @@ mod release;
 mod report;
 mod settings_args;
 mod signal;
+mod source_args;
 mod undo;
 mod who;
 mod who_before;

@@ -38,7 +38,7 @@ pub struct UndoArgs {
 /// Usage and failures of the tool, of etcd or the history; refusals are no errors but exit code 1.
 pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     args.with.check()?;
-    let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
+    let sources = Sources::open(&args.with.sources, streams).await?;
     let snapshot = look(&sources, streams).await?;
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
     let db = args.with.db.path()?;

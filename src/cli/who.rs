@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::etcd_args::EtcdArgs;
 use super::gather::{self, Sources};
 use super::history_args::DbArgs;
-use super::kube_args::KubeArgs;
 use super::moment::{Moment, moment};
 use super::output::{self, Streams};
 use super::parse::{duration, time};
+use super::source_args::SourceArgs;
 use super::{again, who_before, who_deep};
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
@@ -52,10 +51,7 @@ pub struct WhoArgs {
     pub from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub etcd: EtcdArgs,
-
-    #[command(flatten)]
-    pub kube: KubeArgs,
+    pub sources: SourceArgs,
 
     #[command(flatten)]
     pub db: DbArgs,
@@ -183,7 +179,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
         snapshot.judge_at(args.now);
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
-    let sources = Sources::open(&args.etcd, &args.kube, streams).await?;
+    let sources = Sources::open(&args.sources, streams).await?;
     let look = gather::first_look(&sources, streams, args.now, None).await?;
     look.warnings.iter().for_each(|w| streams.note(w));
     Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })

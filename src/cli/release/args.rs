@@ -6,9 +6,8 @@ use clap::{Args, ValueEnum};
 
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, ALL};
-use crate::cli::etcd_args::EtcdArgs;
 use crate::cli::history_args::DbArgs;
-use crate::cli::kube_args::KubeArgs;
+use crate::cli::source_args::SourceArgs;
 use crate::cli::parse::{duration, time};
 use crate::error::Error;
 use crate::ledger::ScopeFlag;
@@ -93,10 +92,7 @@ pub struct With {
     pub now: Option<Time>,
 
     #[command(flatten)]
-    pub etcd: EtcdArgs,
-
-    #[command(flatten)]
-    pub kube: KubeArgs,
+    pub sources: SourceArgs,
 }
 
 /// Output formats of a plan and its outcome.

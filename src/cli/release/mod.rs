@@ -39,7 +39,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     if args.list {
         return list::list(&args.with, streams);
     }
-    let sources = Sources::open(&args.with.etcd, &args.with.kube, streams).await?;
+    let sources = Sources::open(&args.with.sources, streams).await?;
     let began_after = record::last_audit(&args.with.db);
     let mut snapshot = look(&sources, streams).await?;
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
