@@ -89,8 +89,8 @@ impl std::fmt::Display for Ignore {
 
 impl Ignore {
     /// Whether it means the finding of this code and subject.
-    pub fn matches(&self, code: Code, subject: &str) -> bool {
-        code == self.code && self.subject.as_ref().is_none_or(|glob| glob::matches(glob, subject))
+    pub fn matches(&self, code: Code, subject: &Foreign) -> bool {
+        code == self.code && self.subject.as_ref().is_none_or(|glob| glob::matches(glob, subject.raw()))
     }
 
     /// As people would type it.
@@ -133,7 +133,7 @@ impl Settings {
     pub fn ignored(&self, outcome: &Outcome) -> Ignored {
         let mut ignored = Ignored::default();
         for ignore in &self.ignores {
-            let hits = outcome.findings.iter().filter(|f| ignore.matches(f.code, f.subject.id.raw()));
+            let hits = outcome.findings.iter().filter(|f| ignore.matches(f.code, &f.subject.id));
             let mut hit = false;
             ignored.findings.extend(hits.inspect(|_| hit = true).map(|f| (f.code, f.subject.id.clone())));
             if hit {

@@ -36,6 +36,7 @@ pub mod testing;
 mod ties;
 
 use crate::ledger::{Ledger, Pairing};
+use crate::model::foreign::foreign;
 use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
 pub use catalogue::{ALL, FAMILIES, code, find, name};
@@ -149,9 +150,8 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
         } else if coverage.is_rightly_absent(input) {
             return skip(NO_STATUS, false);
         } else if !coverage.complete(input) {
-            let detail = coverage.detail(input);
-            let why = if detail.is_empty() { coverage.state(input).word() } else { detail };
-            return skip(&format!("{}: {why}", input.word()), true);
+            let reason = foreign!("{}: {}", input.word(), coverage.why(input));
+            return Some(Skipped { code: check.code, reason, incomplete: true });
         }
     }
     if check.ties.judges == Judges::OnlyOurs && !world.ledger.scope.known {

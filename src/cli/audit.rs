@@ -18,7 +18,7 @@ use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit, FailOn};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
-use crate::model::{Code, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::model::{Code, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
 use crate::record::AuditCourse;
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
@@ -126,8 +126,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     settings.change_severities(&mut verdict.outcome);
     let ignored = settings.ignored(&verdict.outcome);
-    verdict.warnings.extend(ignored.idle.iter().cloned());
-    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(w));
+    verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(&w.shown()));
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     match memory.overtaken() {
         Overtaken::No => {}
@@ -154,7 +154,7 @@ pub struct Looked {
     duration: Duration,
     scope: ScopeFlag,
     /// Sentences for standard error.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Foreign>,
 }
 
 /// What came of it.
@@ -164,7 +164,7 @@ pub struct Verdict {
     /// The second look failed.
     incomplete: bool,
     /// Sentences for standard error.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Foreign>,
 }
 
 /// Looks at live sources; a capture being written sees it.
@@ -288,7 +288,7 @@ impl Verdict {
     fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
         self.incomplete = true;
-        self.warnings.push(format!("the second look failed, suspects stay unconfirmed: {why}"));
+        self.warnings.push(format!("the second look failed, suspects stay unconfirmed: {why}").into());
     }
 }
 

@@ -15,8 +15,9 @@ use crate::connect::kube::Surroundings;
 use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
+use crate::model::foreign::foreign;
 use crate::model::snapshot::EtcdFacts;
-use crate::model::{Gathering, Input, InputState, Snapshot, Time};
+use crate::model::{Foreign, Gathering, Input, InputState, Snapshot, Time};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
@@ -86,7 +87,7 @@ pub struct FirstLook {
     pub started: Time,
     pub duration: Duration,
     /// Sentences about what could not be read, for standard error.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Foreign>,
 }
 
 /// Reads everything once; `now` is `--now`.
@@ -115,7 +116,7 @@ pub async fn first_look(
         Kube::Live(api) => Some(kube::read(api, &mut snapshot).await),
         Kube::Files(files) => Some(kube_objects::read(files, &mut snapshot)?),
     };
-    warnings.extend(remarks.iter().flat_map(|r| r.notes()));
+    warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Foreign::from));
     spinner.set_message("reading etcd");
     match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
         Ok(()) => warnings.extend(missing_right(&snapshot)),
@@ -135,9 +136,9 @@ pub async fn first_look(
     Ok(FirstLook { snapshot, started, duration, warnings })
 }
 
-fn with_hint(error: &Error) -> String {
+fn with_hint(error: &Error) -> Foreign {
     let hint = super::output::hint(error).map(|h| format!(" (hint: {h})"));
-    format!("{}{}", chain(error), hint.unwrap_or_default())
+    format!("{}{}", chain(error), hint.unwrap_or_default()).into()
 }
 
 /// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
@@ -153,11 +154,11 @@ fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.
-fn missing_right(snapshot: &Gathering) -> Option<String> {
+fn missing_right(snapshot: &Gathering) -> Option<Foreign> {
     let coverage = &snapshot.coverage;
     let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
     let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
-    Some(format!("{} (hint: {MISSING_RIGHT})", coverage.detail(input)))
+    Some(foreign!("{} (hint: {MISSING_RIGHT})", coverage.detail(input)))
 }
 
 async fn read_etcd(
@@ -184,7 +185,7 @@ async fn read_etcd(
 
 /// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not
 /// answer for the keys is waited for again.
-async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<String> {
+async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Foreign> {
     let (Ok(connection), false) = (&sources.etcd, is_unreachable(snapshot)) else { return None };
     match etcd_status::read(connection, snapshot.etcd.cluster_id).await {
         Ok(status) => {

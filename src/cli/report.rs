@@ -173,8 +173,8 @@ fn cluster(
     let audits = Audits::of(db, pair, window)?;
     let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
-        guid: pair.guid.clone(),
-        kubernetes_uids: pair.uids.clone(),
+        guid: pair.guid.clone().into(),
+        kubernetes_uids: pair.uids.iter().cloned().map(Into::into).collect(),
         apart: pair.apart,
         audits: within().count() as u64,
         first_audit: within().next().map(|a| a.judged),
@@ -185,7 +185,7 @@ fn cluster(
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
     for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
-        match ignores.iter().find(|i| i.matches(row.finding.code, row.finding.subject.raw())) {
+        match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
             None => report.file(audits.at(row, window.until), window.since, window.until),
         }
@@ -274,7 +274,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
         why.dedup();
     }
     let why = if why.is_empty() { "a second look failed".to_owned() } else { why.join(", ") };
-    IncompleteAudit { id: audit.id, at: audit.judged, why }
+    IncompleteAudit { id: audit.id, at: audit.judged, why: why.into() }
 }
 
 fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
@@ -285,7 +285,7 @@ fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
         // A pool that was made anew with another range is another pool.
         match trends.last_mut().filter(|t| t.name == row.pool && t.cidr == row.cidr) {
             Some(trend) => trend.points.push(point),
-            None => trends.push(PoolTrend { name: row.pool, cidr: row.cidr, points: vec![point] }),
+            None => trends.push(PoolTrend { name: row.pool.into(), cidr: row.cidr, points: vec![point] }),
         }
     }
     trends

@@ -115,7 +115,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
     let mut text = Vec::new();
     let written = match args.output {
         WhoOutput::Table => render::who::write(&dossier, streams.width, streams.color, &mut text),
-        WhoOutput::Json => render::who::write_json(&dossier, &mut text),
+        WhoOutput::Json => render::json::by_entry(&dossier, &mut text),
     };
     written.map_err(|e| Error::own("print the answer").cause(e))?;
     streams.print(&text)?;
@@ -153,7 +153,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
     let mut dossier = who::offline(&args.what, now, before, at);
     if let Some(words) = known {
-        dossier.answer = words.into();
+        dossier.answer = words;
     }
     Ok((dossier, Course { worst, incomplete, failed }))
 }
@@ -181,7 +181,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
     }
     let sources = Sources::open(&args.sources, streams).await?;
     let look = gather::first_look(&sources, streams, args.now, None).await?;
-    look.warnings.iter().for_each(|w| streams.note(w));
+    look.warnings.iter().for_each(|w| streams.note(&w.shown()));
     Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })
 }
 
@@ -230,7 +230,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let incomplete = read.incomplete || !dossier.unread.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
-        dossier.answer = words.into();
+        dossier.answer = words;
     }
     // What nobody knows, though everything was read, was mistyped.
     let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;
@@ -316,7 +316,7 @@ fn pair(db: &ReadTx<'_>, key: &ClusterKey) -> Result<Option<Pair>, Error> {
 
 /// What the history says of everything that the dossier names.
 fn before(db: &ReadTx<'_>, pair: &Pair, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
-    let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { who_before::named(dossier) };
+    let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { dossier.guesses() };
     let mut found = who_before::of(db, pair, &guesses)?;
     found.count(None);
     if !found.nodes.is_empty() {

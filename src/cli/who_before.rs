@@ -5,35 +5,15 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::history::ReadTx;
 use crate::history::query::{About, Pair, Whose, Window};
-use crate::model::SubjectKind;
-use crate::who::{Before, Dossier, Guess};
-
-/// What the history is asked for, by everything that the dossier shows.
-pub fn named(dossier: &Dossier) -> Vec<Guess> {
-    let mut guesses: Vec<Guess> = dossier.addresses.iter().map(|s| Guess::Address(s.address)).collect();
-    for m in &dossier.matches {
-        match (m.kind, m.id.split_once('/')) {
-            (SubjectKind::Handle, _) => guesses.push(Guess::Handle(m.id.clone())),
-            (SubjectKind::Pod, Some((namespace, name))) => {
-                guesses.push(Guess::Pod(Some(namespace.to_owned()), name.to_owned()));
-            }
-            // Nodes, MACs and interfaces: what belongs to them stands among the addresses and nodes.
-            _ => {}
-        }
-    }
-    for node in &dossier.nodes {
-        guesses.extend(node.calico.iter().chain(&node.kubernetes).cloned().map(Guess::Node));
-    }
-    guesses
-}
+use crate::who::{Before, Guess};
 
 /// What one cluster's history knows.
 pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
     let last = pair.last_audit.map(|at| Window { since: at, until: at });
     let last = last.map(|window| db.audits(pair.id, window)).transpose()?.unwrap_or_default();
     let mut before = Before {
-        guid: pair.guid.clone(),
-        kubernetes_uids: pair.uids.clone(),
+        guid: pair.guid.clone().into(),
+        kubernetes_uids: pair.uids.iter().cloned().map(Into::into).collect(),
         audits: pair.audits,
         first_audit: pair.first_audit,
         last_audit: pair.last_audit,

@@ -7,7 +7,8 @@ use crate::error::{Error, chain};
 use crate::history::ReadTx;
 use crate::history::query::{LastKnown, Pair};
 use crate::ledger::Ledger;
-use crate::model::{Addr, Cidr, Gathering, keys};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Cidr, Foreign, Gathering, keys};
 use crate::source::etcd::{self, Pin, ReadError};
 use crate::who::{self, Asked, Deep, DeepStep, Dossier, Guess};
 
@@ -25,20 +26,20 @@ pub struct Gone {
 
 impl Gone {
     /// The first line, for a handle that nobody has any more and the history knew.
-    pub fn words(&self) -> Option<String> {
-        let (id, at) = self.newest()?;
-        Some(format!("handle {id} is gone: no key, no block; the last audit that saw it is of {at}"))
+    pub fn words(&self) -> Option<Foreign> {
+        let LastKnown { what, at, .. } = self.newest()?;
+        Some(foreign!("handle {} is gone: no key, no block; the last audit that saw it is of {at}", what))
     }
 
     /// The same from the history alone, which has no allocation of it.
-    pub fn known(&self) -> Option<String> {
-        let (id, at) = self.newest()?;
-        Some(format!("the history knows handle {id}, but no allocation of it; the last audit that saw it is of {at}"))
+    pub fn known(&self) -> Option<Foreign> {
+        let LastKnown { what, at, .. } = self.newest()?;
+        let last = format!("the last audit that saw it is of {at}");
+        Some(foreign!("the history knows handle {}, but no allocation of it; {last}", what))
     }
 
-    fn newest(&self) -> Option<(&str, String)> {
-        let newest = self.handles.iter().max_by_key(|known| known.at)?;
-        Some((&newest.what, newest.at.to_rfc3339()))
+    fn newest(&self) -> Option<&LastKnown<String>> {
+        self.handles.iter().max_by_key(|known| known.at)
     }
 
     /// Handles of these words that the history knows.
@@ -87,11 +88,10 @@ pub async fn of(
     let connection = sources.connection()?;
     let mut deep = Vec::new();
     for sheet in dossier.addresses.iter().take(KEYS) {
-        let Some((block, _)) = sheet.block.as_deref().and_then(Cidr::parse) else { continue };
+        let Some(block) = sheet.block else { continue };
         deep.push(Trail::new(connection, keys::block_key(block), Some(sheet.address)).back(None).await?);
     }
-    for id in asked.handles.iter().take(KEYS) {
-        let key = keys::handle_key(&id.text(&ledger.snapshot.names));
+    for key in asked.handle_keys(ledger).take(KEYS) {
         deep.push(Trail::new(connection, key, None).back(None).await?);
     }
     for (address, known) in gone.blocks.iter().take(KEYS) {
@@ -121,7 +121,8 @@ impl<'a> Trail<'a> {
     }
 
     fn end(self, end: String) -> Deep {
-        Deep { key: self.key, address: self.address, steps: who::trail(self.seen), end }
+        let (key, end) = (self.key.into(), end.into());
+        Deep { key, address: self.address, steps: who::trail(self.seen), end }
     }
 
     /// The value at a moment, and which moment that was.
@@ -136,7 +137,7 @@ impl<'a> Trail<'a> {
         if there.is_some() {
             return self.back(Some(now)).await;
         }
-        let (revision, at) = (known.revision, known.at.to_rfc3339());
+        let (revision, at) = (known.revision, known.at);
         if now.cluster_id != known.cluster_id || now.revision < revision {
             return Ok(self.end(format!("the key does not exist; the history knew it in another life of etcd, {at}")));
         }
@@ -161,7 +162,7 @@ impl<'a> Trail<'a> {
                 (_, None) => gone = middle,
             }
         }
-        self.seen.push(DeepStep { revision: gone, says: "deleted".to_owned(), allocated: None });
+        self.seen.push(DeepStep { revision: gone, says: "deleted".into(), allocated: None });
         self.back(pin(there)).await
     }
 

@@ -169,7 +169,9 @@ impl LookLine {
             coverage: Input::ALL
                 .into_iter()
                 .filter(|i| *i != Input::History)
-                .map(|i| (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).to_owned()))
+                .map(|i| {
+                    (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).raw().to_owned())
+                })
                 .collect(),
             failed: None,
             status: etcd.status.clone(),

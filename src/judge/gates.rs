@@ -86,7 +86,7 @@ pub fn closed(world: &World<'_>, run: RunFacts) -> Vec<Refusal> {
 pub fn conditions(world: &World<'_>, run: RunFacts) -> Conditions {
     let snapshot = world.snapshot;
     let required = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
-    let inputs = required.map(|i| (i, snapshot.coverage.state(i), snapshot.coverage.detail(i).to_owned()));
+    let inputs = required.map(|i| (i, snapshot.coverage.state(i), snapshot.coverage.detail(i).raw().to_owned()));
     Conditions {
         is_bulk: run.is_bulk,
         unpaired: match &world.ledger.pairing {
@@ -114,12 +114,10 @@ pub fn conditions(world: &World<'_>, run: RunFacts) -> Conditions {
 /// Why the datastore has no name, if it has none. That it could not be read is not that it has none.
 pub fn nameless(snapshot: &Snapshot) -> Option<Nameless> {
     let state = snapshot.coverage.state(Input::Config);
-    let detail = snapshot.coverage.detail(Input::Config);
     match state {
         _ if snapshot.guid() != "unknown" => None,
         InputState::Complete => Some(Nameless::NoGuid),
-        _ if detail.is_empty() => Some(Nameless::Unread(state.word().to_owned())),
-        _ => Some(Nameless::Unread(detail.to_owned())),
+        _ => Some(Nameless::Unread(snapshot.coverage.why(Input::Config).raw().to_owned())),
     }
 }
 

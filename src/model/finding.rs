@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::word::{Term, words};
-use super::{Cidr, Evidence, Foreign, HandleId, Host, Name, Time};
+use super::{Addr, Cidr, Evidence, Foreign, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
 
@@ -129,6 +129,11 @@ impl Subject {
     /// A subject of `kind`.
     pub fn new(kind: SubjectKind, id: impl Into<Foreign>) -> Subject {
         Subject { kind, id: id.into() }
+    }
+
+    /// The address that it is.
+    pub fn address(&self) -> Option<Addr> {
+        self.id.raw().parse().ok().filter(|_| self.kind == SubjectKind::Address)
     }
 }
 

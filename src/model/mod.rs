@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod handle;
 pub mod hash;
 pub mod index;
+pub mod json;
 pub mod key;
 pub mod keys;
 pub mod kube;

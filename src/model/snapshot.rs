@@ -10,7 +10,7 @@ use std::ops::Deref;
 
 use super::word::words;
 use super::{
-    Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Handle, HandleId,
+    Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Foreign, Handle, HandleId,
     HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
     Reservation, Service, Time,
 };
@@ -147,11 +147,11 @@ words!(InputState {
 
 /// What was read of each input, with the reason where it is not complete.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeMap<Input, (InputState, String)>);
+pub struct Coverage(BTreeMap<Input, (InputState, Foreign)>);
 
 impl Coverage {
     /// Sets the state of `input`; `detail` says why when it is not complete.
-    pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<String>) {
+    pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<Foreign>) {
         self.0.insert(input, (state, detail.into()));
     }
 
@@ -161,8 +161,13 @@ impl Coverage {
     }
 
     /// The reason given for `input`; empty when complete.
-    pub fn detail(&self, input: Input) -> &str {
-        self.0.get(&input).map_or("", |(_, detail)| detail)
+    pub fn detail(&self, input: Input) -> Foreign {
+        self.0.get(&input).map(|(_, detail)| detail.clone()).unwrap_or_default()
+    }
+
+    /// Why `input` is not complete: the reason given, else its state.
+    pub fn why(&self, input: Input) -> Foreign {
+        self.detail(input).some().cloned().unwrap_or_else(|| self.state(input).word().into())
     }
 
     /// Whether nobody asked for `input`, and the audit is whole without it all the same.
@@ -334,6 +339,11 @@ impl Gathering {
     /// The text of a name.
     pub fn text(&self, name: Name) -> &str {
         self.names.get(name)
+    }
+
+    /// The same, to be shown.
+    pub fn named(&self, name: Name) -> Foreign {
+        self.text(name).into()
     }
 
     /// `namespace/name`.

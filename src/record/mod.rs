@@ -17,7 +17,7 @@ use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
-use crate::model::{Input, Past, Severity, Snapshot};
+use crate::model::{Foreign, Input, Past, Severity, Snapshot};
 
 pub use diff::AuditCourse;
 
@@ -82,15 +82,15 @@ fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &AuditCourse) -> Heade
 fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
     #[derive(Serialize)]
     struct ReachJson<'a> {
-        inputs: Vec<InputReach<'a>>,
+        inputs: Vec<InputReach>,
         ran: Vec<u16>,
         skipped: Vec<(u16, &'a str)>,
     }
     #[derive(Serialize)]
-    struct InputReach<'a> {
+    struct InputReach {
         input: &'static str,
         state: &'static str,
-        detail: &'a str,
+        detail: Foreign,
         undecodable: usize,
     }
     let inputs = Input::ALL.into_iter().filter(|input| *input != Input::History).map(|input| InputReach {

@@ -5,14 +5,15 @@
 use crate::model::hash::HashSet;
 
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::ledger::{Ledger, NodeUsage, PoolUsage, capacity};
-use crate::model::{Addr, Input, Snapshot};
+use crate::model::{Addr, Foreign, Input, Snapshot};
 
 /// How full a pool is, in addresses and blocks; `None`: not known, for want of the inputs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PoolRow {
-    pub name: String,
+    pub name: Foreign,
     pub cidr: String,
     pub addresses: u128,
     /// In use or leaked; not cooling.
@@ -35,7 +36,7 @@ pub struct PoolRow {
     pub fates: Option<BlockFates>,
 }
 
-/// What became of a pool's blocks. The fields' names are those of the JSON.
+/// What became of a pool's blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BlockFates {
     /// Blocks in the pool, of any size.
@@ -57,7 +58,7 @@ pub struct BlockFates {
 /// One node's part of IPAM, by its Calico name. The fields' names are those of the JSON.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct NodeFill {
-    pub name: String,
+    pub name: Foreign,
     /// Blocks that are its own.
     pub ipv4_blocks: usize,
     pub ipv6_blocks: usize,
@@ -134,7 +135,7 @@ impl PoolRow {
             unknown: usage.blocks.unknown,
         };
         PoolRow {
-            name: snapshot.text(usage.name).to_owned(),
+            name: snapshot.text(usage.name).into(),
             cidr: usage.cidr.to_string(),
             addresses: usage.addresses,
             allocated: known.blocks.then_some(usage.allocated),
@@ -151,14 +152,52 @@ impl PoolRow {
     }
 }
 
+/// An IPv6 pool has more addresses than other languages' integers hold: in JSON a number stops at 2^63 - 1.
+impl Serialize for PoolRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fates = self.fates;
+        let numbers = [
+            ("addresses", Some(self.addresses)),
+            ("allocated", self.allocated),
+            ("in_use", self.in_use),
+            ("leaked", self.leaked),
+            ("cooling", self.cooling),
+            ("reserved", self.reserved),
+            ("unknown", self.unknown),
+            ("free", self.free),
+            ("blocks", Some(self.blocks)),
+            ("free_blocks", self.free_blocks),
+            ("existing_blocks", fates.map(|f| f.existing)),
+            ("absent_blocks", fates.map(|f| f.absent)),
+            ("empty_blocks", fates.map(|f| f.empty)),
+            ("reclaimable_blocks", fates.and_then(|f| f.reclaimable)),
+            ("stranded_blocks", fates.and_then(|f| f.stranded)),
+            ("ownerless_blocks", fates.map(|f| f.ownerless)),
+            ("unknown_blocks", fates.map(|f| f.unknown)),
+        ];
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name)?;
+        map.serialize_entry("cidr", &self.cidr)?;
+        for (name, number) in numbers {
+            map.serialize_entry(name, &number.map(held))?;
+        }
+        map.end()
+    }
+}
+
+/// A number as programs take it.
+fn held(number: u128) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX).min(i64::MAX as u64)
+}
+
 impl NodeFill {
     fn of(snapshot: &Snapshot, usage: &NodeUsage, known: KnownParts) -> NodeFill {
         let [ipv4_blocks, ipv6_blocks] = usage.blocks;
         NodeFill {
-            name: snapshot.text(usage.node).to_owned(),
+            name: snapshot.text(usage.node).into(),
             ipv4_blocks,
             ipv6_blocks,
-            addresses: u64::try_from(usage.addresses).unwrap_or(u64::MAX).min(i64::MAX as u64),
+            addresses: held(usage.addresses),
             allocated: usage.allocated,
             cooling: usage.cooling,
             lent: usage.lent,
@@ -187,7 +226,7 @@ mod tests {
         c.workload("shop", "guest", "node-1", &["10.65.0.70"]);
         let (rows_all, more) = rows(&mut c, 10);
         let rows_all = rows_all.unwrap();
-        let shown: Vec<_> = rows_all.iter().map(|n| (n.name.as_str(), n.allocated, n.lent, n.borrowed)).collect();
+        let shown: Vec<_> = rows_all.iter().map(|n| (n.name.raw(), n.allocated, n.lent, n.borrowed)).collect();
         assert_eq!((shown, more), (vec![("node-2", 4, 1, 0), ("node-1", 3, 0, 1)], 0));
         let (first, more) = rows(&mut c, 1);
         assert_eq!((first.unwrap().len(), more), (1, 1));

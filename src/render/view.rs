@@ -12,9 +12,7 @@ use super::narrow::Narrow;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
-use crate::model::{
-    Addr, Code, EtcdStatus, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, SubjectKind, Time,
-};
+use crate::model::{Addr, Code, EtcdStatus, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, Time};
 
 /// So many nodes are shown when nobody says.
 const NODES: usize = 10;
@@ -50,22 +48,21 @@ pub struct AuditView<'a> {
     /// `None` without a history.
     pub history: Option<HistoryRow>,
     /// Sentences for people; on the terminal they went to stderr already.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Foreign>,
     pub exit: Exit,
 }
 
-/// Which cluster and datastore it was.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+/// Which cluster and datastore it was. The fields' names are those of the JSON.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct ClusterRow {
-    /// What people call it (a kubeconfig's context, say); empty when nobody said.
-    pub name: String,
+    /// What people call it (a kubeconfig's context, say), if anybody said.
+    pub name: Option<Foreign>,
     /// `unknown` without a ClusterInformation.
-    pub guid: String,
-    pub kubernetes_uid: Option<String>,
-    /// Empty when not known.
-    pub calico_version: String,
-    /// The API server's address or a file's name; empty when not asked.
-    pub kubernetes_server: String,
+    pub guid: Foreign,
+    pub kubernetes_uid: Option<Foreign>,
+    /// The API server's address or a file's name; `None`: not asked.
+    pub kubernetes_server: Option<Foreign>,
+    pub calico_version: Option<Foreign>,
 }
 
 /// The audit itself.
@@ -154,7 +151,7 @@ pub struct AuditCircumstances {
     pub incomplete: bool,
     /// The tool failed at something that it was asked for: a history that cannot be written.
     pub failed: bool,
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Foreign>,
 }
 
 impl<'a> AuditView<'a> {
@@ -176,11 +173,11 @@ impl<'a> AuditView<'a> {
         let worst = findings.iter().map(|f| f.severity).max();
         AuditView {
             cluster: ClusterRow {
-                name: about.name,
-                guid: snapshot.guid().to_owned(),
-                kubernetes_uid: snapshot.kube.uid().map(str::to_owned),
-                calico_version: snapshot.text(snapshot.cluster.calico_version).to_owned(),
-                kubernetes_server: snapshot.kube.server.clone(),
+                name: given(&about.name),
+                guid: snapshot.guid().into(),
+                kubernetes_uid: snapshot.kube.uid().map(Foreign::from),
+                kubernetes_server: given(&snapshot.kube.server),
+                calico_version: given(snapshot.text(snapshot.cluster.calico_version)),
             },
             audit: AuditHead {
                 id: about.id,
@@ -227,22 +224,23 @@ impl InputRow {
 
 /// The addresses that these findings prove leaked, sorted.
 pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
-    let leaks = findings.iter().filter(|f| {
-        checks::find(f.code).is_some_and(|check| check.ties.proves_leak)
-            && f.subject.kind == SubjectKind::Address
-            && f.state == State::Confirmed
-    });
-    let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.id.raw().parse().ok()).collect();
+    let proves = |f: &&Finding| checks::find(f.code).is_some_and(|check| check.ties.proves_leak);
+    let leaks = findings.iter().filter(|f| f.state == State::Confirmed).filter(proves);
+    let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.address()).collect();
     addresses.sort_unstable();
     addresses.dedup();
     addresses
+}
+
+fn given(text: &str) -> Option<Foreign> {
+    Some(text).filter(|text| !text.is_empty()).map(Foreign::from)
 }
 
 fn input_row(snapshot: &Snapshot, input: Input) -> InputRow {
     InputRow {
         input,
         state: snapshot.coverage.state(input),
-        detail: snapshot.coverage.detail(input).into(),
+        detail: snapshot.coverage.detail(input),
         undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count() as u64,
     }
 }

@@ -1,25 +1,18 @@
-//! `ipaudit who` for people and for programs. The first line answers; then now, what is wrong, before, and what helps.
+//! `ipaudit who` for people; programs take the dossier itself. The first line answers; then now, what is wrong, before, and what helps.
 
 use std::io::{BufWriter, Result, Write};
 
 use super::age::moment;
-use super::json::by_entry;
+use super::number::audits;
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
-use crate::model::{State, Time};
-use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, HeldBy};
+use crate::model::{Foreign, State, Time};
+use crate::who::{AddressSheet, AllocationSheet, Before, Dossier};
 
 /// So many findings, and so many entries of each kind that the history remembers, are told.
 const SHOWN: usize = 20;
-
-/// One versioned document.
-pub fn write_json(dossier: &Dossier, out: &mut dyn Write) -> Result<()> {
-    let mut out = BufWriter::new(out);
-    by_entry(dossier, &mut out)?;
-    out.flush()
-}
 
 /// For people.
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
@@ -65,83 +58,84 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
     heading(paper, "NOW")?;
     for node in &dossier.nodes {
-        let name = node.calico.as_deref().or(node.kubernetes.as_deref()).unwrap_or(&dossier.asked);
+        let name = node.name().unwrap_or(&dossier.asked).shown();
         let ready = match node.ready {
             Some(true) => "Ready",
             Some(false) => "not Ready",
             None => "",
         };
-        let kubernetes =
-            node.kubernetes.as_ref().map_or("not in Kubernetes".to_owned(), |k| format!("Kubernetes: {k}"));
+        let known = node.kubernetes.as_ref();
+        let kubernetes = known.map_or("not in Kubernetes".to_owned(), |k| format!("Kubernetes: {}", k.shown()));
         let wired = format!("{} pods, {} endpoints", node.pods, node.endpoints);
-        row(paper, "node", &[name, node.standing.word(), &kubernetes, ready, &wired])?;
+        row(paper, "node", &[&name, node.standing.word(), &kubernetes, ready, &wired])?;
         for block in &node.blocks {
-            row(paper, "block", &[&block.block, &format!("{} of {} allocated", block.allocated, block.size)])?;
+            let used = format!("{} of {} allocated", block.allocated, block.size);
+            row(paper, "block", &[&block.block.to_string(), &used])?;
         }
         node.tunnels.iter().try_for_each(|t| row(paper, "tunnel", &[t]))?;
     }
     for pod in &dossier.pods {
         let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
         let ready = if pod.ready { "ready" } else { "not ready" };
-        let on = format!("on {}", pod.node);
         let ending = if pod.terminating { "terminating" } else { "" };
-        row(
-            paper,
-            "pod",
-            &[&pod.pod, &on, pod.phase.word(), ready, ending, &addresses.join(" "), &format!("uid {}", pod.uid)],
-        )?;
+        let (on, uid) = (format!("on {}", pod.node.shown()), format!("uid {}", pod.uid.shown()));
+        let phase = pod.phase.word();
+        row(paper, "pod", &[&pod.pod.shown(), &on, phase, ready, ending, &addresses.join(" "), &uid])?;
     }
-    let held = dossier.addresses.iter().flat_map(|s| &s.holders).map(|h| h.id.as_str()).collect::<Vec<_>>();
+    let held = dossier.addresses.iter().flat_map(|s| &s.holders).map(|h| &h.id).collect::<Vec<_>>();
     dossier.addresses.iter().try_for_each(|sheet| address(sheet, dossier.judged_at, paper))?;
     if dossier.more_addresses > 0 {
         row(paper, "", &[&format!("… {} more addresses", dossier.more_addresses)])?;
     }
-    for e in dossier.endpoints.iter().filter(|e| !held.contains(&e.endpoint.as_str())) {
-        let mac = e.mac.as_deref().unwrap_or_default();
-        row(paper, "endpoint", &[&e.endpoint, &format!("on {}", e.node), &e.interface, mac, e.state.word()])?;
+    for e in dossier.endpoints.iter().filter(|e| !held.contains(&&e.endpoint)) {
+        let on = format!("on {}", e.node.shown());
+        let (wire, mac) = (e.interface.shown(), e.mac.as_ref().map(Foreign::shown).unwrap_or_default());
+        row(paper, "endpoint", &[&e.endpoint.shown(), &on, &wire, &mac, e.state.word()])?;
     }
     for handle in &dossier.handles {
         let exists = if handle.exists { "" } else { "no object" };
-        row(paper, "handle", &[&handle.id, exists])?;
+        row(paper, "handle", &[&handle.id.shown(), exists])?;
         for c in &handle.counts {
             let agree = if c.counted == c.held { "" } else { "they disagree" };
             let says = format!("counts {}, the block has {}", c.counted, c.held);
-            row(paper, "", &[&c.block, &says, agree])?;
+            row(paper, "", &[&c.block.to_string(), &says, agree])?;
         }
     }
     Ok(())
 }
 
+/// `pool default`; nothing for what has no name.
+fn named(word: &str, name: &Option<Foreign>) -> String {
+    name.as_ref().map(|name| format!("{word} {}", name.shown())).unwrap_or_default()
+}
+
 fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
-    let named = |word: &str, name: &Option<String>| name.as_ref().map(|n| format!("{word} {n}")).unwrap_or_default();
     let (pool, reserved) = (named("pool", &sheet.pool), named("reserved by", &sheet.reservation));
     let place = sheet.queue_place.map(|p| format!("place {p} of the free queue")).unwrap_or_default();
-    let block = if sheet.allocations.is_empty() { named("block", &sheet.block) } else { String::new() };
+    let block = sheet.block.filter(|_| sheet.allocations.is_empty()).map(|b| format!("block {b}")).unwrap_or_default();
     row(paper, "address", &[&sheet.address.to_string(), sheet.state.word(), &place, &block, &pool, &reserved])?;
     sheet.allocations.iter().try_for_each(|a| allocation(a, now, paper))?;
     // Certain ones first: they are the answer.
     for grade in [Grade::Certain, Grade::Possible, Grade::Stale] {
-        let of_grade: Vec<&HeldBy> = sheet.holders.iter().filter(|h| h.grade == grade).collect();
-        for h in of_grade {
+        for h in sheet.holders.iter().filter(|h| h.grade == grade) {
             let via = if h.via == Via::Object { "" } else { h.via.word() };
-            let on = h.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
-            row(paper, h.kind.word(), &[grade.word(), &h.id, &on, &h.detail, via])?;
+            let on = named("on", &h.node);
+            row(paper, h.kind.word(), &[grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
         }
     }
     Ok(())
 }
 
 fn allocation(a: &AllocationSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
-    let owner = a.owner.clone().unwrap_or_else(|| a.used_for.word().to_owned());
-    let on = a.node.as_ref().map(|n| format!("on {n}")).unwrap_or_default();
+    let owner = a.owner.as_ref().map_or(a.used_for.word().into(), Foreign::shown);
+    let (on, alternate) = (named("on", &a.node), named("migrating to", &a.alternate));
     let when = match (a.released, a.allocated) {
         (Some(t), _) => format!("released {}", moment(t, now)),
         (None, Some(t)) => format!("allocated {}", moment(t, now)),
         (None, None) => String::new(),
     };
     let block = format!("block {} ordinal {}", a.block, a.ordinal);
-    let affinity = a.affinity.clone().unwrap_or_else(|| "ownerless".to_owned());
-    let alternate = a.alternate.as_ref().map(|o| format!("migrating to {o}")).unwrap_or_default();
+    let affinity = a.affinity.as_ref().map_or("ownerless".into(), Foreign::shown);
     let kind = if a.used_for == Use::Vm && a.owner.is_some() { "VM" } else { "" };
     row(paper, "IPAM", &[&owner, kind, &on, &alternate, &when, &block, &affinity])
 }
@@ -173,8 +167,7 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
 
 /// `since 02:49, 2 audits`
 fn life(f: &Episode, now: Time) -> String {
-    let audits = if f.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", f.audits_seen) };
-    format!("since {}, {audits}", moment(f.opened.at, now))
+    format!("since {}, {}", moment(f.opened.at, now), audits(f.audits_seen))
 }
 
 /// `began 02:34-02:49, ended 03:04-03:19`: between which audits.
@@ -206,7 +199,7 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         }
         _ => "no audit yet".to_owned(),
     };
-    paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", before.guid)))?;
+    paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", before.guid.shown())))?;
     for n in before.nodes.iter().rev().take(SHOWN) {
         node_before(n, now, paper)?;
     }
@@ -272,12 +265,12 @@ fn deep(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     for deep in &dossier.deep {
         heading(paper, "IN ETCD'S OWN REVISIONS")?;
         let of = deep.address.map(|a| format!("{a} in ")).unwrap_or_default();
-        paper.paragraph(2, 4, &Text::new().field(DIM, &format!("{of}{}", deep.key)))?;
+        paper.paragraph(2, 4, &Text::new().field(DIM, &format!("{of}{}", deep.key.shown())))?;
         for step in &deep.steps {
             let at = step.allocated.map(|t| format!("allocated {}", moment(t, dossier.judged_at))).unwrap_or_default();
-            row(paper, &step.revision.to_string(), &[&step.says, &at])?;
+            row(paper, &step.revision.to_string(), &[&step.says.shown(), &at])?;
         }
-        paper.paragraph(2, 4, &Text::new().field(PLAIN, &deep.end))?;
+        paper.paragraph(2, 4, &Text::new().field(PLAIN, &deep.end.shown()))?;
     }
     Ok(())
 }

@@ -5,39 +5,47 @@ use std::collections::BTreeSet;
 use super::Before;
 use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind};
 use crate::checks;
+use crate::checks::evidence::count;
 use crate::ledger::{AddressState, Grade, Use};
+use crate::model::foreign::foreign;
 use crate::model::row::{AllocationRow, Interval, NodeRow, PodRow};
-use crate::model::{Addr, Finding, State, SubjectKind, Term, Time};
+use crate::model::{Addr, Finding, Foreign, State, SubjectKind, Term, Time};
 
 /// How somebody holds an address.
-fn holder(h: &HeldBy) -> String {
-    let on = h.node.as_ref().map(|n| format!(" on {n}")).unwrap_or_default();
+fn holder(h: &HeldBy) -> Foreign {
+    let on = h.node.as_ref().map(|n| foreign!(" on {}", n)).unwrap_or_default();
     match h.kind {
-        HolderKind::Pod => format!("{}{on}", h.id),
-        HolderKind::Tunnel => format!("the {} tunnel of {}", h.detail, h.id),
-        HolderKind::HostEndpoint => "a host endpoint".to_owned(),
-        kind => format!("{} {}{on}", kind.word(), h.id),
+        HolderKind::Pod => foreign!("{}{}", h.id, on),
+        HolderKind::Tunnel => foreign!("the {} tunnel of {}", h.detail, h.id),
+        HolderKind::HostEndpoint => "a host endpoint".into(),
+        kind => foreign!("{} {}{}", kind.word(), h.id, on),
     }
 }
 
 /// Whom an allocation names.
-fn owner(row: &AllocationSheet) -> String {
+fn owner(row: &AllocationSheet) -> Foreign {
     match (&row.owner, &row.handle, row.used_for) {
-        (_, _, Use::Windows) => "Windows' reservation".to_owned(),
-        (_, Some(handle), Use::Reserved) => format!("reservation {handle}"),
+        (_, _, Use::Windows) => "Windows' reservation".into(),
+        (_, Some(handle), Use::Reserved) => foreign!("reservation {}", handle),
         // The launcher pod changes, the VM stays.
-        (_, Some(handle), Use::Vm) => format!("the VM of handle {handle}"),
+        (_, Some(handle), Use::Vm) => foreign!("the VM of handle {}", handle),
         (Some(owner), _, _) => owner.clone(),
-        (None, Some(handle), _) => format!("handle {handle}"),
-        (None, None, _) => "nobody by name".to_owned(),
+        (None, Some(handle), _) => foreign!("handle {}", handle),
+        (None, None, _) => "nobody by name".into(),
     }
 }
 
+/// `1 address`, `3 addresses`.
+fn addresses(number: impl Into<u64>) -> String {
+    let number = number.into();
+    if number == 1 { "1 address".to_owned() } else { format!("{number} addresses") }
+}
+
 /// About one address. `holders`: how many different ones hold it for certain.
-pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unread: bool) -> String {
+pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unread: bool) -> Foreign {
     let a = sheet.address;
     if holders > 1 {
-        return format!("{a} has {holders} holders");
+        return format!("{a} has {holders} holders").into();
     }
     let of_grade = |grade: Grade| {
         // A pod's endpoint is the same holder.
@@ -50,64 +58,66 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unrea
     };
     let allocated = sheet.allocations.iter().find(|r| r.used_for != Use::Cooling);
     let ipam = match (allocated, sheet.state) {
-        (Some(row), _) => format!("IPAM gave it to {}", owner(row)),
-        (None, AddressState::Unknown) => "nobody can say what IPAM records of it".to_owned(),
-        (None, state) => format!("IPAM has it as {}", state.word()),
+        (Some(row), _) => foreign!("IPAM gave it to {}", owner(row)),
+        (None, AddressState::Unknown) => "nobody can say what IPAM records of it".into(),
+        (None, state) => format!("IPAM has it as {}", state.word()).into(),
     };
-    let same =
-        |who: &str| allocated.and_then(|r| r.owner.as_deref()).is_some_and(|o| who.starts_with(o) || who.ends_with(o));
+    let same = |who: &Foreign| {
+        let owner = allocated.and_then(|r| r.owner.as_ref()).map(Foreign::raw);
+        owner.is_some_and(|owner| who.raw().starts_with(owner) || who.raw().ends_with(owner))
+    };
     if let Some(who) = of_grade(Grade::Certain) {
-        return if same(&who) { format!("{a} is held by {who}") } else { format!("{a} is held by {who}; {ipam}") };
+        return if same(&who) {
+            foreign!("{a} is held by {}", who)
+        } else {
+            foreign!("{a} is held by {}; {}", who, ipam)
+        };
     }
     if let Some(who) = of_grade(Grade::Possible) {
         return if same(&who) {
-            format!("{a} is held, it seems, by {who}")
+            foreign!("{a} is held, it seems, by {}", who)
         } else {
-            format!("{a} may be held by {who}; {ipam}")
+            foreign!("{a} may be held by {}; {}", who, ipam)
         };
     }
     match (allocated, sheet.state) {
         (Some(row), _) => allocation(a, row, findings, unread),
         (None, AddressState::Cooling) => {
-            let at = sheet.allocations.iter().find_map(|r| r.released).map(|t| format!(" since {}", t.to_rfc3339()));
-            format!("{a} was released and is cooling down{}", at.unwrap_or_default())
+            let at = sheet.allocations.iter().find_map(|r| r.released).map(|t| format!(" since {t}"));
+            format!("{a} was released and is cooling down{}", at.unwrap_or_default()).into()
         }
-        (None, AddressState::Unknown) => format!("{a}: {ipam}"),
+        (None, AddressState::Unknown) => foreign!("{a}: {}", ipam),
         (None, _) => free(sheet),
     }
 }
 
-fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool) -> String {
+fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool) -> Foreign {
     let who = owner(row);
-    let id = a.to_string();
-    let leak = findings.iter().find(|f| {
-        f.subject.kind == SubjectKind::Address
-            && f.subject.id == id
-            && checks::find(f.code).is_some_and(|check| check.ties.proves_leak)
-    });
+    let proves = |f: &&Finding| checks::find(f.code).is_some_and(|check| check.ties.proves_leak);
+    let leak = findings.iter().filter(|f| f.subject.address() == Some(a)).find(proves);
     match leak {
         Some(leak) if leak.state == State::Unconfirmed => {
-            format!("{a} is allocated to {who}: leaked, if one look can be trusted, {}", leak.summary.raw())
+            foreign!("{a} is allocated to {}: leaked, if one look can be trusted, {}", who, leak.summary)
         }
-        Some(leak) if leak.summary == format!("pod {who} does not exist") => {
-            format!("{a} is allocated to {who}, which does not exist: leaked")
+        Some(leak) if leak.summary == foreign!("pod {} does not exist", who) => {
+            foreign!("{a} is allocated to {}, which does not exist: leaked", who)
         }
-        Some(leak) => format!("{a} is allocated to {who}: leaked, {}", leak.summary.raw()),
-        None if row.used_for == Use::Windows => format!("{a} is reserved for Windows"),
-        None if row.used_for == Use::Reserved => format!("{a} is kept back by {who}"),
-        None if unread => format!("{a} is allocated to {who}; not everything was read that could hold it"),
-        None => format!("{a} is allocated to {who}; nobody is seen to hold it"),
+        Some(leak) => foreign!("{a} is allocated to {}: leaked, {}", who, leak.summary),
+        None if row.used_for == Use::Windows => format!("{a} is reserved for Windows").into(),
+        None if row.used_for == Use::Reserved => foreign!("{a} is kept back by {}", who),
+        None if unread => foreign!("{a} is allocated to {}; not everything was read that could hold it", who),
+        None => foreign!("{a} is allocated to {}; nobody is seen to hold it", who),
     }
 }
 
-fn free(sheet: &AddressSheet) -> String {
+fn free(sheet: &AddressSheet) -> Foreign {
     let a = sheet.address;
     match (sheet.queue_place, &sheet.block, &sheet.pool) {
-        (Some(0), _, _) => format!("{a} is free, the next to be handed out"),
-        (Some(n), _, _) => format!("{a} is free, next to be handed out after {n} more"),
-        (None, Some(block), _) => format!("{a} is neither allocated nor in the free queue of block {block}"),
-        (None, None, Some(pool)) => format!("{a} is free: no block of pool {pool} holds it yet"),
-        (None, None, None) => format!("{a} is in no pool and no block: Calico does not hand it out"),
+        (Some(0), _, _) => format!("{a} is free, the next to be handed out").into(),
+        (Some(n), _, _) => format!("{a} is free, next to be handed out after {n} more").into(),
+        (None, Some(block), _) => format!("{a} is neither allocated nor in the free queue of block {block}").into(),
+        (None, None, Some(pool)) => foreign!("{a} is free: no block of pool {} holds it yet", pool),
+        (None, None, None) => format!("{a} is in no pool and no block: Calico does not hand it out").into(),
     }
 }
 
@@ -121,9 +131,9 @@ fn list(addresses: impl IntoIterator<Item = Addr>) -> String {
 }
 
 /// About everything else, from what the dossier shows.
-pub fn other(dossier: &Dossier) -> String {
+pub fn other(dossier: &Dossier) -> Foreign {
     let Some(first) = dossier.matches.first() else {
-        return format!("nothing is called {} here", dossier.asked);
+        return foreign!("nothing is called {} here", dossier.asked);
     };
     let also = dossier.matches.len() - 1;
     let more = if also == 0 { String::new() } else { format!(" (and {also} more of that name)") };
@@ -133,9 +143,9 @@ pub fn other(dossier: &Dossier) -> String {
         SubjectKind::Node => node(dossier),
         kind => {
             let kind = if kind == SubjectKind::Mac { "MAC" } else { kind.word() };
-            let pods: Vec<String> = dossier.endpoints.iter().map(|e| format!("{} on {}", e.pod, e.node)).collect();
-            let plural = if pods.len() == 1 { "endpoint" } else { "endpoints" };
-            format!("{kind} {} is on {} {plural}: {}", first.id, pods.len(), pods.join(", "))
+            let pods = dossier.endpoints.iter().map(|e| foreign!("{} on {}", e.pod, e.node));
+            let endpoints = count(dossier.endpoints.len(), "endpoint");
+            foreign!("{kind} {} is on {endpoints}: {}", first.id, Foreign::joined(pods, ", "))
         }
     };
     // A handle's findings are mostly the handle itself: its counts stand below.
@@ -145,75 +155,64 @@ pub fn other(dossier: &Dossier) -> String {
         [one] => format!("; 1 finding, {}", one.code),
         [worst, ..] => format!("; {} findings, the worst {}", dossier.findings.len(), worst.code),
     };
-    format!("{answer}{more}{wrong}")
+    foreign!("{}{more}{wrong}", answer)
 }
 
-fn handle(dossier: &Dossier, id: &str) -> String {
-    let Some(sheet) = dossier.handles.iter().find(|h| h.id == id) else { return format!("handle {id}") };
-    let number = sheet.addresses.len();
-    let addresses = if number == 1 { "1 address".to_owned() } else { format!("{number} addresses") };
-    let rows = dossier.addresses.iter().flat_map(|a| &a.allocations).filter(|r| r.handle.as_deref() == Some(id));
-    let mut owners: Vec<&str> = rows.filter_map(|r| r.owner.as_deref()).collect();
-    owners.sort_unstable();
-    owners.dedup();
-    let of = if owners.is_empty() { String::new() } else { format!(" of {}", owners.join(", ")) };
-    match (sheet.exists, number) {
-        (true, 0) => format!("handle {id} holds no address"),
-        (true, _) => format!("handle {id} holds {addresses}{of}"),
-        (false, _) => format!("handle {id} has no object, but {addresses}{of}"),
+fn handle(dossier: &Dossier, id: &Foreign) -> Foreign {
+    let Some(sheet) = dossier.handles.iter().find(|h| h.id == *id) else { return foreign!("handle {}", id) };
+    let addresses = addresses(sheet.addresses.len() as u64);
+    let rows = dossier.addresses.iter().flat_map(|a| &a.allocations).filter(|r| r.handle.as_ref() == Some(id));
+    let owners: BTreeSet<&Foreign> = rows.filter_map(|r| r.owner.as_ref()).collect();
+    let of = if owners.is_empty() { Foreign::default() } else { foreign!(" of {}", Foreign::joined(owners, ", ")) };
+    match (sheet.exists, sheet.addresses.is_empty()) {
+        (true, true) => foreign!("handle {} holds no address", id),
+        (true, false) => foreign!("handle {} holds {addresses}{}", id, of),
+        (false, _) => foreign!("handle {} has no object, but {addresses}{}", id, of),
     }
 }
 
-fn pod(dossier: &Dossier, id: &str) -> String {
-    match dossier.pods.iter().find(|p| p.pod == id) {
-        Some(p) if p.host_network => format!("{id} uses the host's network on {}", p.node),
-        Some(p) if p.node.is_empty() => format!("{id} is on no node yet and has no address"),
-        Some(p) => format!("{id} on {} is {} and has {}", p.node, p.phase.word(), list(p.addresses.iter().copied())),
-        None if dossier.unread.is_empty() => {
-            format!("{id} does not exist, but its name is on {}", list(dossier.addresses.iter().map(|a| a.address)))
+fn pod(dossier: &Dossier, id: &Foreign) -> Foreign {
+    let named = || list(dossier.addresses.iter().map(|a| a.address));
+    match dossier.pods.iter().find(|p| p.pod == *id) {
+        Some(p) if p.host_network => foreign!("{} uses the host's network on {}", id, p.node),
+        Some(p) if p.node.is_empty() => foreign!("{} is on no node yet and has no address", id),
+        Some(p) => {
+            let has = list(p.addresses.iter().copied());
+            foreign!("{} on {} is {} and has {has}", id, p.node, p.phase.word())
         }
-        None => format!("{id} was not read; its name is on {}", list(dossier.addresses.iter().map(|a| a.address))),
+        None if dossier.unread.is_empty() => foreign!("{} does not exist, but its name is on {}", id, named()),
+        None => foreign!("{} was not read; its name is on {}", id, named()),
     }
 }
 
-fn node(dossier: &Dossier) -> String {
+fn node(dossier: &Dossier) -> Foreign {
     let Some(n) = dossier.nodes.first() else { return dossier.asked.clone() };
-    let name = n.calico.as_deref().or(n.kubernetes.as_deref()).unwrap_or(&dossier.asked);
-    let allocated: u64 = n.blocks.iter().map(|b| b.allocated).sum();
-    let blocks = crate::checks::evidence::count(n.blocks.len(), "block");
-    let pods = crate::checks::evidence::count(usize::try_from(n.pods).unwrap_or(usize::MAX), "pod");
-    let addresses = if allocated == 1 { "1 address".to_owned() } else { format!("{allocated} addresses") };
-    format!("node {name} ({}) has {blocks} with {addresses} allocated, and {pods}", n.standing.word())
+    let name = n.name().unwrap_or(&dossier.asked);
+    let addresses = addresses(n.blocks.iter().map(|b| b.allocated).sum::<u64>());
+    let blocks = count(n.blocks.len(), "block");
+    let pods = count(usize::try_from(n.pods).unwrap_or(usize::MAX), "pod");
+    foreign!("node {} ({}) has {blocks} with {addresses} allocated, and {pods}", name, n.standing.word())
 }
 
 /// From the history alone; `at`: as of this moment. Several clusters that know it are told one by one.
-pub fn before(asked: &str, before: &[Before], at: Option<Time>) -> String {
+pub fn before(asked: &Foreign, before: &[Before], at: Option<Time>) -> Foreign {
     match before {
         [] => match at {
-            Some(at) => format!("the history knows of no allocation of {asked} at {}", at.to_rfc3339()),
-            None => format!("the history does not know {asked}"),
+            Some(at) => foreign!("the history knows of no allocation of {} at {at}", asked),
+            None => foreign!("the history does not know {}", asked),
         },
         [only] => of_cluster(asked, only, at),
         many => {
             let same = |b: &Before| many.iter().filter(|other| other.guid == b.guid).count() > 1;
-            let name = |b: &Before| match b.kubernetes_uids.first().filter(|_| same(b)) {
-                Some(uid) => short(uid),
-                None => short(&b.guid),
-            };
-            let each: Vec<String> =
-                many.iter().map(|b| format!("in {}: {}", name(b), of_cluster(asked, b, at))).collect();
-            format!("{} clusters of the history know it (--cluster ID); {}", many.len(), each.join("; "))
+            let name = |b: &Before| b.kubernetes_uids.first().filter(|_| same(b)).unwrap_or(&b.guid).short(8);
+            let each = many.iter().map(|b| foreign!("in {}: {}", name(b), of_cluster(asked, b, at)));
+            let each = Foreign::joined(each, "; ");
+            foreign!("{} clusters of the history know it (--cluster ID); {}", many.len(), each)
         }
     }
 }
 
-/// A UUID by its first eight digits.
-fn short(id: &str) -> String {
-    let start: String = id.chars().take(8).collect();
-    if start.len() < id.len() { format!("{start}…") } else { start }
-}
-
-fn of_cluster(asked: &str, before: &Before, at: Option<Time>) -> String {
+fn of_cluster(asked: &Foreign, before: &Before, at: Option<Time>) -> Foreign {
     let answer = match (before.nodes.as_slice(), at) {
         ([.., last], _) => of_node(before, last, at),
         ([], Some(at)) => then(asked, before, at),
@@ -221,82 +220,74 @@ fn of_cluster(asked: &str, before: &Before, at: Option<Time>) -> String {
     };
     let worst = before.open.first().filter(|_| at.is_none());
     let open = worst.map(|f| match before.open.len() {
-        1 => format!("; open: {} since {}", f.finding.code, f.opened.at.to_rfc3339()),
-        n => format!("; {n} findings open, the worst {} since {}", f.finding.code, f.opened.at.to_rfc3339()),
+        1 => format!("; open: {} since {}", f.finding.code, f.opened.at),
+        n => format!("; {n} findings open, the worst {} since {}", f.finding.code, f.opened.at),
     });
-    answer + &open.unwrap_or_default()
+    foreign!("{}{}", answer, open.unwrap_or_default())
 }
 
-fn named(i: &AllocationRow) -> String {
+fn named(i: &AllocationRow) -> Foreign {
     match (i.used_for.known(), i.owner(), &i.handle) {
-        (Some(Use::Windows), ..) => "Windows' reservation".to_owned(),
-        (Some(Use::Reserved), _, Some(handle)) => format!("reservation {handle}"),
-        (Some(Use::Cooling), ..) => "nobody: it was cooling down".to_owned(),
-        (Some(Use::LoadBalancer), Some(owner), _) => format!("service {owner}"),
-        (_, Some(owner), _) => owner,
-        (_, None, Some(handle)) => format!("handle {handle}"),
-        (_, None, None) => "nobody by name".to_owned(),
+        (Some(Use::Windows), ..) => "Windows' reservation".into(),
+        (Some(Use::Reserved), _, Some(handle)) => foreign!("reservation {}", handle),
+        (Some(Use::Cooling), ..) => "nobody: it was cooling down".into(),
+        (Some(Use::LoadBalancer), Some(owner), _) => foreign!("service {}", owner),
+        (_, Some(owner), _) => owner.into(),
+        (_, None, Some(handle)) => foreign!("handle {}", handle),
+        (_, None, None) => "nobody by name".into(),
     }
 }
 
-fn then(asked: &str, before: &Before, at: Time) -> String {
-    let when = at.to_rfc3339();
+fn then(asked: &Foreign, before: &Before, at: Time) -> Foreign {
     let sure: Vec<&Interval<AllocationRow>> =
         before.allocations.iter().filter(|i| i.span.at(at) == Some(true)).collect();
     match (sure.as_slice(), before.allocations.as_slice()) {
         // Nobody looked after the last audit: it was so then.
         ([one], _) if one.span.is_open() && at > one.span.last_seen.at => {
-            let last = one.span.last_seen.at.to_rfc3339();
-            let whose = named(&one.row);
-            format!("{} was allocated to {whose} at the last audit before {when} ({last})", one.row.address)
+            let (address, last) = (one.row.address, one.span.last_seen.at);
+            foreign!("{address} was allocated to {} at the last audit before {at} ({last})", named(&one.row))
         }
-        ([one], _) => format!("{} at {when} was allocated to {}", one.row.address, named(&one.row)),
-        ([], []) => format!("the history knows of no allocation of {asked} at {when}"),
+        ([one], _) => foreign!("{} at {at} was allocated to {}", one.row.address, named(&one.row)),
+        ([], []) => foreign!("the history knows of no allocation of {} at {at}", asked),
         ([], [one, ..]) => {
-            let whose = named(&one.row);
-            format!("{} at {when} may have been allocated to {whose}: no audit looked just then", one.row.address)
+            let (address, whose) = (one.row.address, named(&one.row));
+            foreign!("{address} at {at} may have been allocated to {}: no audit looked just then", whose)
         }
-        (many, _) => format!("{asked} at {when} had {} allocations", many.len()),
+        (many, _) => foreign!("{} at {at} had {} allocations", asked, many.len()),
     }
 }
 
-fn last_known(asked: &str, before: &Before) -> String {
+fn last_known(asked: &Foreign, before: &Before) -> Foreign {
     // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
     let holds = |s: &&Interval<PodRow>| s.span.is_open() && s.row.grade == Term::Known(Grade::Certain);
-    if let Some(address) = Addr::parse_with_prefix(asked) {
+    if let Some(address) = Addr::parse_with_prefix(asked.raw()) {
         let holding: Vec<&Interval<PodRow>> = before.pods.iter().filter(holds).collect();
-        let pods: BTreeSet<(&str, &str)> = holding.iter().map(|s| (&*s.row.namespace, &*s.row.pod)).collect();
-        if let ([first, ..], 2..) = (holding.as_slice(), pods.len()) {
-            let last = first.span.last_seen.at.to_rfc3339();
-            return format!("{address} has {} pods by the last audit that looked ({last})", pods.len());
+        let pods = holding.iter().map(|s| (&s.row.namespace, &s.row.pod)).collect::<BTreeSet<_>>().len();
+        if let ([first, ..], 2..) = (holding.as_slice(), pods) {
+            let last = first.span.last_seen.at;
+            return format!("{address} has {pods} pods by the last audit that looked ({last})").into();
         }
     }
     let all = &before.allocations;
-    let newest = all.iter().rev().max_by_key(|i| (i.span.is_open(), i.span.last_seen.at));
-    let open = all.iter().filter(|i| i.span.is_open()).count();
-    match newest {
-        None if before.is_nothing() => format!("the history does not know {asked}"),
-        None => format!("the history knows {asked}, but no allocation of it"),
-        Some(i) if open > 1 => {
-            let last = i.span.last_seen.at.to_rfc3339();
-            format!("{asked} has {open} allocations by the last audit that looked ({last}), {} first", first_of(all))
-        }
-        Some(i) if open == 1 => {
-            let last = i.span.last_seen.at.to_rfc3339();
-            format!("{} is allocated to {} by the last audit that looked ({last})", i.row.address, named(&i.row))
-        }
-        Some(i) => {
-            let last = i.span.last_seen.at.to_rfc3339();
-            format!("{} was last allocated to {}, seen until {last}", i.row.address, named(&i.row))
+    let open: Vec<&Interval<AllocationRow>> = all.iter().filter(|i| i.span.is_open()).collect();
+    let Some(newest) = all.iter().rev().max_by_key(|i| (i.span.is_open(), i.span.last_seen.at)) else {
+        return match before.is_nothing() {
+            true => foreign!("the history does not know {}", asked),
+            false => foreign!("the history knows {}, but no allocation of it", asked),
+        };
+    };
+    let (address, last) = (newest.row.address, newest.span.last_seen.at);
+    match open.as_slice() {
+        [] => foreign!("{address} was last allocated to {}, seen until {last}", named(&newest.row)),
+        [_] => foreign!("{address} is allocated to {} by the last audit that looked ({last})", named(&newest.row)),
+        [first, ..] => {
+            let (number, first) = (open.len(), first.row.address);
+            foreign!("{} has {number} allocations by the last audit that looked ({last}), {first} first", asked)
         }
     }
 }
 
-fn first_of(all: &[Interval<AllocationRow>]) -> String {
-    all.iter().find(|i| i.span.is_open()).map(|i| i.row.address.to_string()).unwrap_or_default()
-}
-
-fn of_node(before: &Before, last: &Interval<NodeRow>, at: Option<Time>) -> String {
+fn of_node(before: &Before, last: &Interval<NodeRow>, at: Option<Time>) -> Foreign {
     let name = last.row.name().unwrap_or_default();
     let ready = match (last.row.present, last.row.ready) {
         (false, _) => "not in Kubernetes",
@@ -304,24 +295,16 @@ fn of_node(before: &Before, last: &Interval<NodeRow>, at: Option<Time>) -> Strin
         (true, Some(false)) => "not Ready",
         (true, None) => "in Kubernetes",
     };
-    let addresses = match before.standing {
-        1 => "1 address".to_owned(),
-        n => format!("{n} addresses"),
-    };
+    let (addresses, seen) = (addresses(before.standing), last.span.last_seen.at);
     match (at, last.span.not_seen_after) {
         (Some(at), _) => {
-            let when = at.to_rfc3339();
             let sure = before.nodes.iter().any(|n| n.span.at(at) == Some(true));
             let was = if sure { "was" } else { "(no audit looked just then) may have been" };
-            format!("node {name} at {when} {was} {ready}, with {addresses} allocated")
+            foreign!("node {} at {at} {was} {ready}, with {addresses} allocated", name)
         }
         (None, None) => {
-            let seen = last.span.last_seen.at.to_rfc3339();
-            format!("node {name} is {ready} by the last audit that looked ({seen}), with {addresses} allocated")
+            foreign!("node {} is {ready} by the last audit that looked ({seen}), with {addresses} allocated", name)
         }
-        (None, Some(_)) => {
-            let seen = last.span.last_seen.at.to_rfc3339();
-            format!("node {name} is gone, last seen {seen} ({ready}), with {addresses} allocated")
-        }
+        (None, Some(_)) => foreign!("node {} is gone, last seen {seen} ({ready}), with {addresses} allocated", name),
     }
 }

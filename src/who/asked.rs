@@ -1,7 +1,8 @@
 //! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface. All that fit are meant.
 
+use super::dossier::Dossier;
 use crate::ledger::Ledger;
-use crate::model::{Addr, HandleId, Name};
+use crate::model::{Addr, HandleId, Name, SubjectKind, keys};
 
 /// Everything of the name asked for that the snapshot knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,6 +40,24 @@ pub fn guesses(word: &str) -> Vec<Guess> {
     }
 }
 
+impl Dossier {
+    /// What the history is asked for, by everything that the dossier shows.
+    pub fn guesses(&self) -> Vec<Guess> {
+        let mut guesses: Vec<Guess> = self.addresses.iter().map(|sheet| Guess::Address(sheet.address)).collect();
+        guesses.extend(self.matches.iter().filter_map(|found| match (found.kind, found.id.raw()) {
+            (SubjectKind::Handle, id) => Some(Guess::Handle(id.to_owned())),
+            (SubjectKind::Pod, id) => {
+                id.split_once('/').map(|(namespace, name)| Guess::Pod(Some(namespace.to_owned()), name.to_owned()))
+            }
+            // Nodes, MACs and interfaces: what belongs to them stands among the addresses and nodes.
+            _ => None,
+        }));
+        let named = self.nodes.iter().flat_map(|node| node.calico.iter().chain(&node.kubernetes));
+        guesses.extend(named.map(|name| Guess::Node(name.raw().to_owned())));
+        guesses
+    }
+}
+
 fn mac(word: &str) -> Option<u64> {
     let parts: Vec<&str> = word.split([':', '-']).collect();
     let bytes = parts.iter().map(|p| (p.len() == 2).then(|| u64::from_str_radix(p, 16).ok()).flatten());
@@ -60,6 +79,11 @@ impl Asked {
         asked.find_pods(ledger, word);
         asked.find_by_name(ledger, word);
         asked
+    }
+
+    /// The keys of the handles asked for.
+    pub fn handle_keys(&self, ledger: &Ledger<'_>) -> impl Iterator<Item = String> {
+        self.handles.iter().map(|id| keys::handle_key(&id.text(&ledger.snapshot.names)))
     }
 
     /// Whether nothing is called so.

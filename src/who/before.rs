@@ -3,14 +3,15 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::model::Time;
+use crate::model::json::in_json;
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow, PodRow};
+use crate::model::{Foreign, Time};
 
 /// One cluster's history of what was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Before {
-    pub guid: String,
-    pub kubernetes_uids: Vec<String>,
+    pub guid: Foreign,
+    pub kubernetes_uids: Vec<Foreign>,
     pub audits: u64,
     pub first_audit: Option<Time>,
     pub last_audit: Option<Time>,
@@ -127,23 +128,18 @@ impl<T: InJson> Serialize for Interval<T> {
     }
 }
 
-/// As `who` tells what is open.
-impl Serialize for Episode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let told = &self.finding;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("code", &told.code)?;
-        map.serialize_entry("severity", &told.severity)?;
-        map.serialize_entry("subject", &told.subject)?;
-        map.serialize_entry("summary", &told.summary)?;
-        map.serialize_entry("state", &told.state)?;
-        map.serialize_entry("first_seen", &self.opened.at)?;
-        map.serialize_entry("last_seen", &self.last_seen.at)?;
-        map.serialize_entry("audits_seen", &self.audits_seen)?;
-        map.serialize_entry("episode", &self.number)?;
-        map.end()
-    }
-}
+// As `who` tells what is open.
+in_json!(|open: &Episode| {
+    "code": open.finding.code,
+    "severity": open.finding.severity,
+    "subject": open.finding.subject,
+    "summary": open.finding.summary,
+    "state": open.finding.state,
+    "first_seen": open.opened.at,
+    "last_seen": open.last_seen.at,
+    "audits_seen": open.audits_seen,
+    "episode": open.number,
+});
 
 #[cfg(test)]
 mod tests {

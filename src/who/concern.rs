@@ -4,16 +4,17 @@
 use std::collections::HashSet;
 
 use super::dossier::Dossier;
-use crate::model::{Addr, Cidr, Evidence, Fact, Finding, SubjectKind, keys};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Cidr, Evidence, Fact, Finding, Foreign, SubjectKind, keys};
 
 /// The things whose findings are wanted.
 #[derive(Debug, Default)]
 pub struct Concern {
-    subjects: HashSet<(SubjectKind, String)>,
+    subjects: HashSet<(SubjectKind, Foreign)>,
     /// Evidence that names one of these is about it.
-    words: HashSet<String>,
+    words: HashSet<Foreign>,
     /// Calico's and Kubernetes' names of nodes: all that belongs to them.
-    nodes: HashSet<String>,
+    nodes: HashSet<Foreign>,
     addresses: Vec<Addr>,
     keys: HashSet<String>,
 }
@@ -32,7 +33,7 @@ impl Concern {
         concern.nodes.extend(nodes.flat_map(|n| [n.calico.clone(), n.kubernetes.clone()]).flatten());
         for sheet in &dossier.addresses {
             concern.addresses.push(sheet.address);
-            concern.add(SubjectKind::Address, sheet.address.to_string());
+            concern.add(SubjectKind::Address, sheet.address.to_string().into());
             let handles = sheet.allocations.iter().filter_map(|a| a.handle.clone());
             handles.for_each(|h| concern.add_handle(h));
         }
@@ -42,35 +43,37 @@ impl Concern {
         }
         for e in &dossier.endpoints {
             concern.add(SubjectKind::Endpoint, e.endpoint.clone());
-            concern.add(SubjectKind::Interface, format!("{} {}", e.node, e.interface));
-            concern.subjects.extend(e.mac.iter().map(|mac| (SubjectKind::Mac, format!("{} {mac}", e.node))));
-            if let Some((namespace, name)) = e.endpoint.split_once('/') {
+            concern.add(SubjectKind::Interface, foreign!("{} {}", e.node, e.interface));
+            concern.subjects.extend(e.mac.iter().map(|mac| (SubjectKind::Mac, foreign!("{} {}", e.node, mac))));
+            if let Some((namespace, name)) = e.endpoint.raw().split_once('/') {
                 concern.keys.insert(keys::endpoint_key(namespace, name));
             }
         }
         concern
     }
 
-    fn add(&mut self, kind: SubjectKind, id: String) {
+    fn add(&mut self, kind: SubjectKind, id: Foreign) {
         self.subjects.insert((kind, id));
     }
 
-    fn add_handle(&mut self, id: String) {
-        self.keys.insert(keys::handle_key(&id));
+    fn add_handle(&mut self, id: Foreign) {
+        self.keys.insert(keys::handle_key(id.raw()));
         self.add(SubjectKind::Handle, id);
     }
 
     /// Whether a finding is about it.
     pub fn has(&self, finding: &Finding) -> bool {
-        let (subject, id) = (&finding.subject, finding.subject.id.raw());
+        let subject = &finding.subject;
+        let id = subject.id.raw();
         let covers =
             |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)));
         let by_subject = match subject.kind {
             SubjectKind::Block => covers(id),
             SubjectKind::Affinity => id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
-            SubjectKind::Node => self.nodes.contains(id),
+            SubjectKind::Node => self.nodes.contains(&subject.id),
             SubjectKind::Workload => id.rsplit_once('/').is_some_and(|(pod, _)| {
-                self.words.contains(pod) || self.subjects.contains(&(SubjectKind::Pod, pod.to_owned()))
+                let pod = Foreign::from(pod);
+                self.words.contains(&pod) || self.subjects.contains(&(SubjectKind::Pod, pod))
             }),
             SubjectKind::Key => self.keys.contains(id) || self.is_block_key(id),
             // A pool or the cluster is everybody's.
@@ -78,8 +81,8 @@ impl Concern {
             _ => false,
         };
         by_subject
-            || self.subjects.contains(&(subject.kind, id.to_owned()))
-            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n.raw()))
+            || self.subjects.contains(&(subject.kind, subject.id.clone()))
+            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
             || self.in_facts(&finding.evidence)
     }
 
@@ -95,7 +98,7 @@ impl Concern {
 
     fn in_fact(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Text(text) => self.words.contains(text.raw()),
+            Fact::Text(text) => self.words.contains(text),
             Fact::List(list) => list.iter().any(|f| self.in_fact(f)),
             Fact::Fields(fields) => self.in_facts(fields),
             _ => false,

@@ -4,32 +4,33 @@
 
 use super::DeepStep;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Addr, Snapshot, Time};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Foreign, Snapshot, Time};
 
 /// What a snapshot that holds one version of a block says of an address.
-pub fn block_says(snapshot: &Snapshot, address: Addr) -> (String, Option<Time>) {
+pub fn block_says(snapshot: &Snapshot, address: Addr) -> (Foreign, Option<Time>) {
     if let Some(bad) = snapshot.bad_values.first() {
-        return (format!("does not decode: {}", bad.reason), None);
+        return (foreign!("does not decode: {}", bad.reason), None);
     }
     let ledger = Ledger::build(snapshot, ScopeFlag::Auto, None);
-    let Some(allocation) = ledger.allocations_at(address).first() else { return ("free".to_owned(), None) };
+    let Some(allocation) = ledger.allocations_at(address).first() else { return ("free".into(), None) };
     let row = super::sheets::allocation(&ledger, allocation);
-    let who = row.owner.unwrap_or_else(|| row.used_for.word().to_owned());
-    let handle = row.handle.map(|h| format!(" by handle {h}")).unwrap_or_default();
-    match row.released {
-        Some(at) => (format!("cooling down, released {}", at.to_rfc3339()), None),
-        None => (format!("{who}{handle}"), row.allocated),
+    let who = row.owner.unwrap_or_else(|| row.used_for.word().into());
+    match (row.released, row.handle) {
+        (Some(at), _) => (foreign!("cooling down, released {at}"), None),
+        (None, Some(handle)) => (foreign!("{} by handle {}", who, handle), row.allocated),
+        (None, None) => (who, row.allocated),
     }
 }
 
 /// What a snapshot that holds one version of a handle says.
-pub fn handle_says(snapshot: &Snapshot) -> (String, Option<Time>) {
+pub fn handle_says(snapshot: &Snapshot) -> (Foreign, Option<Time>) {
     if let Some(bad) = snapshot.bad_values.first() {
-        return (format!("does not decode: {}", bad.reason), None);
+        return (foreign!("does not decode: {}", bad.reason), None);
     }
     let counts = snapshot.handles.iter().flat_map(|h| h.counts.iter()).map(|(c, n)| format!("{n} of {c}"));
     let counts: Vec<String> = counts.collect();
-    (if counts.is_empty() { "counts nothing".to_owned() } else { format!("counts {}", counts.join(", ")) }, None)
+    (if counts.is_empty() { "counts nothing".into() } else { format!("counts {}", counts.join(", ")).into() }, None)
 }
 
 /// One step a change: of equal neighbours the older revision is when it became so.

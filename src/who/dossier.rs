@@ -6,18 +6,19 @@ use serde::{Serialize, Serializer};
 use super::Before;
 use crate::checks;
 use crate::ledger::{AddressState, EndpointState, Grade, Standing, Use, Via};
+use crate::model::json::in_json;
 use crate::model::word::words;
-use crate::model::{Addr, Finding, Foreign, Phase, SubjectKind, Time};
+use crate::model::{Addr, Cidr, Finding, Foreign, Phase, SubjectKind, Time};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/who/v1";
 
 /// Everything known of what was asked for.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Dossier {
     pub schema: &'static str,
     /// The word as it was typed.
-    pub asked: String,
+    pub asked: Foreign,
     /// One line that answers.
     pub answer: Foreign,
     /// The moment by which it is judged.
@@ -50,13 +51,13 @@ pub struct Dossier {
 /// One key stepped back through.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Deep {
-    pub key: String,
+    pub key: Foreign,
     /// The address asked for; `None` for a handle.
     pub address: Option<Addr>,
     /// Newest first.
     pub steps: Vec<DeepStep>,
     /// Why it goes back no further.
-    pub end: String,
+    pub end: Foreign,
 }
 
 /// What was so from a revision on.
@@ -64,7 +65,7 @@ pub struct Deep {
 pub struct DeepStep {
     /// The write that made it so; the oldest step may have been so before.
     pub revision: i64,
-    pub says: String,
+    pub says: Foreign,
     /// The CNI host's clock at the allocation.
     pub allocated: Option<Time>,
 }
@@ -73,7 +74,7 @@ pub struct DeepStep {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Match {
     pub kind: SubjectKind,
-    pub id: String,
+    pub id: Foreign,
 }
 
 /// One address: what IPAM has of it, and who claims it.
@@ -85,10 +86,10 @@ pub struct AddressSheet {
     /// How many are handed out before it, when it is in a block's free queue.
     pub queue_place: Option<u64>,
     /// The block that covers it.
-    pub block: Option<String>,
-    pub pool: Option<String>,
+    pub block: Option<Cidr>,
+    pub pool: Option<Foreign>,
     /// The IPReservation that keeps it from automatic assignment.
-    pub reservation: Option<String>,
+    pub reservation: Option<Foreign>,
     pub allocations: Vec<AllocationSheet>,
     pub holders: Vec<HeldBy>,
 }
@@ -96,17 +97,17 @@ pub struct AddressSheet {
 /// What one block has of an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct AllocationSheet {
-    pub block: String,
+    pub block: Cidr,
     pub ordinal: u32,
     /// The block's owner, as `host:node-1`.
-    pub affinity: Option<String>,
+    pub affinity: Option<Foreign>,
     pub used_for: Use,
-    pub handle: Option<String>,
+    pub handle: Option<Foreign>,
     /// `namespace/name` of pod or service, or the tunnel.
-    pub owner: Option<String>,
+    pub owner: Option<Foreign>,
     /// The target of a live migration.
-    pub alternate: Option<String>,
-    pub node: Option<String>,
+    pub alternate: Option<Foreign>,
+    pub node: Option<Foreign>,
     pub allocated: Option<Time>,
     pub released: Option<Time>,
     pub sequence: Option<u64>,
@@ -117,12 +118,12 @@ pub struct AllocationSheet {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct HeldBy {
     pub kind: HolderKind,
-    pub id: String,
-    pub node: Option<String>,
+    pub id: Foreign,
+    pub node: Option<Foreign>,
     pub grade: Grade,
     pub via: Via,
     /// For people.
-    pub detail: String,
+    pub detail: Foreign,
 }
 
 /// What can hold an address.
@@ -146,7 +147,7 @@ words!(HolderKind {
 /// A handle: what its object counts, and what the blocks hold of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct HandleSheet {
-    pub id: String,
+    pub id: Foreign,
     /// Whether its object exists.
     pub exists: bool,
     pub counts: Vec<CountRow>,
@@ -156,7 +157,7 @@ pub struct HandleSheet {
 /// One block in a handle.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct CountRow {
-    pub block: String,
+    pub block: Cidr,
     pub counted: i64,
     pub held: i64,
 }
@@ -164,27 +165,27 @@ pub struct CountRow {
 /// A pod, as Kubernetes says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PodSheet {
-    pub pod: String,
-    pub uid: String,
-    pub node: String,
+    pub pod: Foreign,
+    pub uid: Foreign,
+    pub node: Foreign,
     pub phase: Phase,
     pub ready: bool,
     pub terminating: bool,
     pub host_network: bool,
     pub created: Option<Time>,
-    pub controller: Option<String>,
+    pub controller: Option<Foreign>,
     pub addresses: Vec<Addr>,
 }
 
 /// An endpoint, as Calico says.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct EndpointSheet {
-    pub endpoint: String,
-    pub pod: String,
-    pub node: String,
-    pub container: String,
-    pub interface: String,
-    pub mac: Option<String>,
+    pub endpoint: Foreign,
+    pub pod: Foreign,
+    pub node: Foreign,
+    pub container: Foreign,
+    pub interface: Foreign,
+    pub mac: Option<Foreign>,
     pub addresses: Vec<Addr>,
     /// What is known of its pod.
     pub state: EndpointState,
@@ -193,8 +194,8 @@ pub struct EndpointSheet {
 /// A node, by Calico and by Kubernetes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct NodeSheet {
-    pub calico: Option<String>,
-    pub kubernetes: Option<String>,
+    pub calico: Option<Foreign>,
+    pub kubernetes: Option<Foreign>,
     pub standing: Standing,
     pub ready: Option<bool>,
     pub addresses: Vec<Addr>,
@@ -205,10 +206,17 @@ pub struct NodeSheet {
     pub endpoints: u64,
 }
 
+impl NodeSheet {
+    /// Calico's name, or Kubernetes' where Calico has none.
+    pub fn name(&self) -> Option<&Foreign> {
+        self.calico.as_ref().or(self.kubernetes.as_ref())
+    }
+}
+
 /// A block of a node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BlockSheet {
-    pub block: String,
+    pub block: Cidr,
     /// Not counting cooling ones.
     pub allocated: u64,
     pub size: u64,
@@ -221,17 +229,18 @@ fn findings<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok,
 /// Of a finding what helps at once; all of it stands in the audit's own document.
 struct Brief<'f>(&'f Finding);
 
-impl Serialize for Brief<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let finding = self.0;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("code", &finding.code)?;
-        map.serialize_entry("name", checks::name(finding.code))?;
-        map.serialize_entry("severity", &finding.severity)?;
-        map.serialize_entry("state", &finding.state)?;
-        map.serialize_entry("subject", &finding.subject)?;
-        map.serialize_entry("summary", &finding.summary)?;
-        map.serialize_entry("advice", &finding.advice)?;
-        map.end()
-    }
+in_json!(|brief: &Brief<'_>| { ..tell_brief(brief.0), });
+
+/// With this every finding begins, here and in the audit's document.
+///
+/// # Errors
+/// As the serializer's.
+pub fn tell_brief<M: SerializeMap>(map: &mut M, finding: &Finding) -> Result<(), M::Error> {
+    map.serialize_entry("code", &finding.code)?;
+    map.serialize_entry("name", checks::name(finding.code))?;
+    map.serialize_entry("severity", &finding.severity)?;
+    map.serialize_entry("state", &finding.state)?;
+    map.serialize_entry("subject", &finding.subject)?;
+    map.serialize_entry("summary", &finding.summary)?;
+    map.serialize_entry("advice", &finding.advice)
 }

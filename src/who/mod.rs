@@ -18,6 +18,6 @@ pub use before::Before;
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
     AddressSheet, AllocationSheet, BlockSheet, CountRow, Deep, DeepStep, Dossier, EndpointSheet, HandleSheet, HeldBy,
-    HolderKind, Match, NodeSheet, PodSheet, SCHEMA,
+    HolderKind, Match, NodeSheet, PodSheet, SCHEMA, tell_brief,
 };
 pub use now::{about, now, offline};

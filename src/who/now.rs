@@ -6,35 +6,17 @@ use super::concern::Concern;
 use super::dossier::{Dossier, HolderKind, Match, SCHEMA};
 use super::{Asked, Before, answer, sheets};
 use crate::checks::datastore::undecodable_value;
-use crate::checks::evidence::{ask_who, shell};
+use crate::checks::evidence::{self, ask_who};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Claimant, Grade, Ledger, Via};
+use crate::model::foreign::foreign;
 use crate::model::{Addr, Foreign, Input, Severity, Snapshot, SubjectKind, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
 
 fn empty(asked: &str, now: Time) -> Dossier {
-    Dossier {
-        schema: SCHEMA,
-        asked: asked.to_owned(),
-        answer: Foreign::default(),
-        judged_at: now,
-        etcd_revision: None,
-        matches: Vec::new(),
-        addresses: Vec::new(),
-        more_addresses: 0,
-        handles: Vec::new(),
-        pods: Vec::new(),
-        endpoints: Vec::new(),
-        nodes: Vec::new(),
-        findings: Vec::new(),
-        before: Vec::new(),
-        deep: Vec::new(),
-        next: Vec::new(),
-        unread: Vec::new(),
-        exit_code: 0,
-    }
+    Dossier { schema: SCHEMA, asked: asked.into(), judged_at: now, ..Dossier::default() }
 }
 
 /// The findings that concern what was asked for: only they need a second look.
@@ -53,12 +35,12 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     let mut dossier = empty(word, snapshot.now);
     dossier.etcd_revision = Some(snapshot.etcd.revision).filter(|r| *r > 0);
     dossier.matches = matches(ledger, asked);
-    dossier.unread = unread(snapshot, outcome).into_iter().map(Foreign::from).collect();
+    dossier.unread = unread(snapshot, outcome);
     fill(&mut dossier, ledger, asked);
     let concern = Concern::of(&dossier);
     let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
     dossier.findings = about.iter().map(|f| (*f).clone()).collect();
-    let answer = match asked.address {
+    dossier.answer = match asked.address {
         Some(a) => {
             let sheet = dossier.addresses.iter().find(|s| s.address == a);
             let sheet = sheet.cloned().unwrap_or_else(|| sheets::address(ledger, a));
@@ -66,9 +48,8 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
         }
         None => answer::other(&dossier),
     };
-    dossier.answer = answer.into();
     let mut next: Vec<Foreign> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
-    next.extend(commands(&dossier).into_iter().map(Foreign::from));
+    next.extend(commands(&dossier));
     let itself = ask_who(word);
     let mut seen = HashSet::new();
     next.retain(|c| *c != itself && seen.insert(c.clone()));
@@ -80,14 +61,15 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
 /// From the history alone.
 pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> Dossier {
     let mut dossier = empty(word, at.unwrap_or(now));
-    dossier.answer = answer::before(word, &before, at).into();
+    dossier.answer = answer::before(&dossier.asked, &before, at);
     if !before.is_empty() {
         dossier.next.push(ask_who(word).into());
         let open = || before.iter().flat_map(|b| &b.open);
         let codes: BTreeSet<_> = open().map(|e| e.finding.code).collect();
-        let word_itself = |s: &&str| *s != word;
-        let others: BTreeSet<&str> = open().map(|e| e.finding.subject.raw()).filter(word_itself).collect();
-        let addresses = others.iter().filter(|s| Addr::parse_with_prefix(s).is_some());
+        let others = open().map(|e| &e.finding.subject).filter(|subject| **subject != dossier.asked);
+        // In the order of their words, as the findings' subjects are.
+        let others: BTreeSet<&Foreign> = others.collect();
+        let addresses = others.iter().filter_map(|subject| Addr::parse_with_prefix(subject.raw()));
         dossier.next.extend(addresses.take(3).map(|a| format!("ipaudit who {a} --offline").into()));
         dossier.next.extend(codes.iter().take(3).map(|code| format!("ipaudit explain {code}").into()));
     }
@@ -98,13 +80,13 @@ pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> 
 fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
     let snapshot = ledger.snapshot;
     let mut all = Vec::new();
-    all.extend(asked.address.map(|a| Match { kind: SubjectKind::Address, id: a.to_string() }));
-    let handles = asked.handles.iter().map(|h| Match { kind: SubjectKind::Handle, id: h.text(&snapshot.names) });
-    all.extend(handles);
-    all.extend(asked.pods.iter().map(|&(ns, pod)| Match { kind: SubjectKind::Pod, id: snapshot.pair(ns, pod) }));
-    all.extend(asked.nodes.iter().map(|&n| Match { kind: SubjectKind::Node, id: ledger.text(n).to_owned() }));
-    all.extend(asked.mac.map(|m| Match { kind: SubjectKind::Mac, id: mac_text(m) }));
-    all.extend(asked.interface.map(|i| Match { kind: SubjectKind::Interface, id: ledger.text(i).to_owned() }));
+    let mut add = |kind, id: Foreign| all.push(Match { kind, id });
+    asked.address.iter().for_each(|a| add(SubjectKind::Address, a.to_string().into()));
+    asked.handles.iter().for_each(|h| add(SubjectKind::Handle, h.text(&snapshot.names).into()));
+    asked.pods.iter().for_each(|&(ns, pod)| add(SubjectKind::Pod, snapshot.pair(ns, pod).into()));
+    asked.nodes.iter().for_each(|&node| add(SubjectKind::Node, snapshot.named(node)));
+    asked.mac.iter().for_each(|&mac| add(SubjectKind::Mac, mac_text(mac).into()));
+    asked.interface.iter().for_each(|&wire| add(SubjectKind::Interface, snapshot.named(wire)));
     all
 }
 
@@ -175,44 +157,46 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
 }
 
 /// Why silence proves nothing, as for an audit.
-fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<String> {
+fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
+    let coverage = &snapshot.coverage;
     let inputs = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
-    let mut unread: Vec<String> = inputs
-        .filter(|i| !snapshot.coverage.complete(*i) && !snapshot.coverage.is_rightly_absent(*i))
-        .map(|i| match snapshot.coverage.detail(i) {
-            "" => format!("{}: {}", i.word(), snapshot.coverage.state(i).word()),
-            detail => format!("{}: {}, {detail}", i.word(), snapshot.coverage.state(i).word()),
+    let mut unread: Vec<Foreign> = inputs
+        .filter(|i| !coverage.complete(*i) && !coverage.is_rightly_absent(*i))
+        .map(|i| match coverage.detail(i).some() {
+            None => format!("{}: {}", i.word(), coverage.state(i).word()).into(),
+            Some(detail) => foreign!("{}: {}, {}", i.word(), coverage.state(i).word(), detail),
         })
         .collect();
     match snapshot.bad_values.len() {
         0 => {}
-        1 => unread.push(format!("1 value does not decode ({})", undecodable_value::CHECK.code)),
-        n => unread.push(format!("{n} values do not decode ({})", undecodable_value::CHECK.code)),
+        1 => unread.push(format!("1 value does not decode ({})", undecodable_value::CHECK.code).into()),
+        n => unread.push(format!("{n} values do not decode ({})", undecodable_value::CHECK.code).into()),
     }
     let skipped = outcome.skipped.iter().filter(|s| s.incomplete).count();
     if skipped > 0 && unread.is_empty() {
-        unread.push(format!("{skipped} checks could not run"));
+        unread.push(format!("{skipped} checks could not run").into());
     }
     unread
 }
 
-/// Commands of the tools that people know.
-fn commands(dossier: &Dossier) -> Vec<String> {
+/// Commands of the tools that people know. A foreign name is a word for the shell in them.
+fn commands(dossier: &Dossier) -> Vec<Foreign> {
+    let shell = |name: &Foreign| evidence::shell(name.raw());
     let mut next = Vec::new();
     for sheet in dossier.addresses.iter().take(4) {
         next.push(format!("calicoctl ipam show --ip={}", sheet.address));
-        let on: BTreeSet<&str> = sheet.holders.iter().filter_map(|h| h.node.as_deref()).collect();
-        next.extend(on.iter().take(2).map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
+        let on: BTreeSet<&Foreign> = sheet.holders.iter().filter_map(|h| h.node.as_ref()).collect();
+        next.extend(on.into_iter().take(2).map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
     }
-    let pods =
-        dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == HolderKind::Pod).map(|h| h.id.as_str());
-    let pods: BTreeSet<&str> = pods.chain(dossier.pods.iter().map(|p| p.pod.as_str())).collect();
-    for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.split_once('/')) {
-        next.push(format!("kubectl -n {} get pod {} -o wide", shell(namespace), shell(pod)));
+    let holders = dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == HolderKind::Pod);
+    let pods: BTreeSet<&Foreign> = holders.map(|h| &h.id).chain(dossier.pods.iter().map(|p| &p.pod)).collect();
+    for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.raw().split_once('/')) {
+        let (namespace, pod) = (evidence::shell(namespace), evidence::shell(pod));
+        next.push(format!("kubectl -n {namespace} get pod {pod} -o wide"));
     }
     for node in &dossier.nodes {
         next.extend(node.kubernetes.as_ref().map(|n| format!("kubectl get node {} -o wide", shell(n))));
         next.extend(node.calico.as_ref().map(|n| format!("calicoctl get node {} -o yaml", shell(n))));
     }
-    next
+    next.into_iter().map(Foreign::from).collect()
 }

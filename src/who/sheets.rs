@@ -5,22 +5,23 @@ use super::dossier::{
     PodSheet,
 };
 use crate::ledger::{AddressState, Allocation, Belief, Claim, Claimant, EndpointState, Ledger};
-use crate::model::{Addr, Endpoint, HandleId, HostKind, Input, Name, Owner, Pod, Tunnel, endpoint};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Cidr, Endpoint, Foreign, HandleId, HostKind, Input, Name, Owner, Pod, Tunnel, endpoint};
 
-fn text(ledger: &Ledger<'_>, name: Name) -> Option<String> {
-    name.some().map(|n| ledger.text(n).to_owned())
+fn text(ledger: &Ledger<'_>, name: Name) -> Option<Foreign> {
+    name.some().map(|name| ledger.snapshot.named(name))
 }
 
-fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<String> {
+fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<Foreign> {
     let snapshot = ledger.snapshot;
     if let Some((namespace, pod)) = owner.pod_name() {
-        return Some(snapshot.pair(namespace, pod));
+        return Some(snapshot.pair(namespace, pod).into());
     }
     if !owner.service.is_none() {
-        return Some(format!("service {}", snapshot.pair(owner.namespace, owner.service)));
+        return Some(foreign!("service {}", snapshot.pair(owner.namespace, owner.service)));
     }
     let tunnel = Tunnel::of_attribute(ledger.text(owner.kind));
-    tunnel.map(|t| format!("{} tunnel of {}", t.word(), ledger.text(owner.node)))
+    tunnel.map(|t| foreign!("{} tunnel of {}", t.word(), snapshot.named(owner.node)))
 }
 
 /// What one block has of an address.
@@ -28,14 +29,14 @@ pub fn allocation(ledger: &Ledger<'_>, allocation: &Allocation) -> AllocationShe
     let (block, attribute) = (ledger.block_of(allocation), ledger.attribute_of(allocation));
     let tunnel = || {
         let named = ledger.tunnels_named(allocation);
-        named.first().map(|t| format!("{} tunnel of {}", t.tunnel.word(), t.node))
+        named.first().map(|t| foreign!("{} tunnel of {}", t.tunnel.word(), t.node))
     };
     AllocationSheet {
-        block: block.cidr.to_string(),
+        block: block.cidr,
         ordinal: allocation.ordinal,
-        affinity: block.affinity.map(|h| format!("{}:{}", h.kind.word(), ledger.text(h.name))),
+        affinity: block.affinity.map(|h| foreign!("{}:{}", h.kind.word(), ledger.snapshot.named(h.name))),
         used_for: allocation.used_for,
-        handle: ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names)),
+        handle: ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names).into()),
         owner: attribute.and_then(|a| owner_text(ledger, &a.owner)).or_else(tunnel),
         alternate: attribute.and_then(|a| owner_text(ledger, a.alternate.as_deref()?)),
         node: text(ledger, ledger.owner_node(allocation)),
@@ -65,9 +66,9 @@ pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
             belief => belief.state(),
         },
         queue_place,
-        block: blocks.first().map(ToString::to_string),
-        pool: pools.max_by_key(|p| p.cidr.prefix()).map(|p| ledger.text(p.name).to_owned()),
-        reservation: ledger.reservation_of(address).map(|r| ledger.text(r.name).to_owned()),
+        block: blocks.first().copied(),
+        pool: pools.max_by_key(|p| p.cidr.prefix()).map(|p| snapshot.named(p.name)),
+        reservation: ledger.reservation_of(address).map(|r| snapshot.named(r.name)),
         allocations: ledger.allocations_at(address).iter().map(|a| allocation(ledger, a)).collect(),
         holders: ledger.claims_at(address).iter().filter_map(|c| holder(ledger, c)).collect(),
     }
@@ -75,25 +76,27 @@ pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
 
 fn holder(ledger: &Ledger<'_>, claim: &Claim) -> Option<HeldBy> {
     let snapshot = ledger.snapshot;
-    let (kind, id, node, detail) = match claim.by {
+    let (kind, id, node, detail): (_, Foreign, _, Foreign) = match claim.by {
         Claimant::Pod(i) => {
             let pod = snapshot.pods.get(i as usize)?;
-            (HolderKind::Pod, snapshot.pair(pod.namespace, pod.name), pod.node, pod_detail(pod))
+            (HolderKind::Pod, snapshot.pair(pod.namespace, pod.name).into(), pod.node, pod_detail(pod).into())
         }
         Claimant::Endpoint(i) => {
             let e = snapshot.endpoints.get(i as usize)?;
-            let detail = format!("{} {}", ledger.text(e.interface), state_sentence(ledger.endpoint_state(e)));
-            (HolderKind::Endpoint, snapshot.pair(e.namespace, e.name), e.node, detail.trim().to_owned())
+            let state = state_sentence(ledger.endpoint_state(e));
+            let detail = text(ledger, e.interface).map_or(state.into(), |wire| foreign!("{} {state}", wire));
+            (HolderKind::Endpoint, snapshot.pair(e.namespace, e.name).into(), e.node, detail)
         }
         Claimant::Tunnel(i, tunnel) => {
             let node = snapshot.calico_nodes.get(i as usize)?;
-            (HolderKind::Tunnel, ledger.text(node.name).to_owned(), node.name, tunnel.word().to_owned())
+            (HolderKind::Tunnel, snapshot.named(node.name), node.name, tunnel.word().into())
         }
         Claimant::Service(i) => {
             let service = snapshot.services.get(i as usize)?;
-            (HolderKind::Service, snapshot.pair(service.namespace, service.name), Name::NONE, String::new())
+            let id = snapshot.pair(service.namespace, service.name).into();
+            (HolderKind::Service, id, Name::NONE, Foreign::default())
         }
-        Claimant::HostEndpoint => (HolderKind::HostEndpoint, String::new(), Name::NONE, String::new()),
+        Claimant::HostEndpoint => (HolderKind::HostEndpoint, Foreign::default(), Name::NONE, Foreign::default()),
     };
     Some(HeldBy { kind, id, node: text(ledger, node), grade: claim.grade, via: claim.via, detail })
 }
@@ -123,13 +126,12 @@ pub fn handle(ledger: &Ledger<'_>, id: HandleId) -> HandleSheet {
     let mut blocks: Vec<_> = counted.iter().chain(&held).map(|(cidr, _)| *cidr).collect();
     blocks.sort();
     blocks.dedup();
-    let number = |list: &[(crate::model::Cidr, i64)], block| {
+    let number = |list: &[(Cidr, i64)], block| {
         list.iter().filter(|(cidr, _)| *cidr == block).fold(0i64, |sum, (_, n)| sum.saturating_add(*n))
     };
-    let row =
-        |block| CountRow { block: format!("{block}"), counted: number(&counted, block), held: number(&held, block) };
+    let row = |block| CountRow { block, counted: number(&counted, block), held: number(&held, block) };
     HandleSheet {
-        id: id.text(&ledger.snapshot.names),
+        id: id.text(&ledger.snapshot.names).into(),
         exists: object.is_some(),
         counts: blocks.into_iter().map(row).collect(),
         addresses: ledger.allocations_of(id).map(|a| a.address).collect(),
@@ -138,30 +140,31 @@ pub fn handle(ledger: &Ledger<'_>, id: HandleId) -> HandleSheet {
 
 /// A pod as Kubernetes says.
 pub fn pod(ledger: &Ledger<'_>, pod: &Pod) -> PodSheet {
-    let controller = pod.controller.map(|(kind, name)| ledger.snapshot.pair(kind, name));
+    let snapshot = ledger.snapshot;
     PodSheet {
-        pod: ledger.snapshot.pair(pod.namespace, pod.name),
-        uid: pod.uid.text(&ledger.snapshot.names),
-        node: ledger.text(pod.node).to_owned(),
+        pod: snapshot.pair(pod.namespace, pod.name).into(),
+        uid: pod.uid.text(&snapshot.names).into(),
+        node: snapshot.named(pod.node),
         phase: pod.phase,
         ready: pod.ready,
         terminating: pod.is_terminating(),
         host_network: pod.host_network,
         created: pod.created,
-        controller,
+        controller: pod.controller.map(|(kind, name)| snapshot.pair(kind, name).into()),
         addresses: pod.addresses.to_vec(),
     }
 }
 
 /// An endpoint as Calico says.
 pub fn endpoint(ledger: &Ledger<'_>, e: &Endpoint) -> EndpointSheet {
+    let snapshot = ledger.snapshot;
     EndpointSheet {
-        endpoint: ledger.snapshot.pair(e.namespace, e.name),
-        pod: ledger.snapshot.pair(e.namespace, e.pod),
-        node: ledger.text(e.node).to_owned(),
-        container: ledger.text(e.container).to_owned(),
-        interface: ledger.text(e.interface).to_owned(),
-        mac: e.mac.map(endpoint::mac_text),
+        endpoint: snapshot.pair(e.namespace, e.name).into(),
+        pod: snapshot.pair(e.namespace, e.pod).into(),
+        node: snapshot.named(e.node),
+        container: snapshot.named(e.container),
+        interface: snapshot.named(e.interface),
+        mac: e.mac.map(|mac| endpoint::mac_text(mac).into()),
         addresses: e.addresses.to_vec(),
         state: ledger.endpoint_state(e),
     }
@@ -181,7 +184,7 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
     let kube = snapshot.kube_nodes.iter().find(|n| n.name == kubernetes);
     let own = |b: &&crate::model::Block| b.affinity.is_some_and(|h| h.kind == HostKind::Host && h.name == name);
     let block = |b: &crate::model::Block| BlockSheet {
-        block: b.cidr.to_string(),
+        block: b.cidr,
         allocated: b.allocated().filter(|(_, a)| a.is_none_or(|a| a.released_at.is_none())).count() as u64,
         size: u64::from(b.size()),
     };

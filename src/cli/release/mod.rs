@@ -81,12 +81,12 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
 /// As for any first look, and no datastore.
 pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Error> {
     let first = gather::first_look(sources, streams, None, None).await?;
-    first.warnings.iter().for_each(|w| streams.note(w));
+    first.warnings.iter().for_each(|w| streams.note(&w.shown()));
     sources.connection()?;
     let coverage = &first.snapshot.coverage;
     let unread = |input| matches!(coverage.state(input), InputState::Unreachable | InputState::Forbidden);
     if Input::ALL.into_iter().filter(|i| i.is_calicos()).all(unread) {
-        return Err(Error::input("read the datastore").cause(coverage.detail(Input::Blocks).to_owned()));
+        return Err(Error::input("read the datastore").cause(coverage.detail(Input::Blocks).shown().into_owned()));
     }
     Ok(first.snapshot)
 }

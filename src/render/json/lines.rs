@@ -1,7 +1,7 @@
 //! How JSON is written, whatever prints it: in one of three layouts, and nothing in a string that a terminal would act
 //! on. Nothing else in `render` or `cli` makes JSON of a value that is printed (`tests/layers.rs`).
 
-use std::io::{Result, Write};
+use std::io::{BufWriter, Result, Write};
 
 use serde::Serialize;
 use serde_json::Serializer;
@@ -23,8 +23,10 @@ pub fn compact<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result
 /// # Errors
 /// As the writer's.
 pub fn by_entry<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
-    value.serialize(&mut Serializer::with_formatter(&mut *out, Lines::default()))?;
-    out.write_all(b"\n")
+    let mut out = BufWriter::new(out);
+    value.serialize(&mut Serializer::with_formatter(&mut out, Lines::default()))?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// Writes `value` with a line for everything, indented: for documents that people read too.

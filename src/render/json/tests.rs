@@ -7,8 +7,9 @@ use crate::checks::testing::Cluster;
 use crate::checks::{World, run};
 use crate::exit::Exit;
 use crate::ledger::Ledger;
-use crate::model::{Fact, Input, InputState, Root, State};
-use crate::render::{AuditCircumstances, Narrow};
+use crate::model::{Code, Fact, Input, InputState, Root, State};
+use crate::render::view::HistoryRow;
+use crate::render::{AuditCircumstances, Narrow, PoolRow};
 
 /// The damaged cluster of these tests, shown by `show`.
 fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) -> T {
@@ -53,7 +54,7 @@ fn history() -> AuditCircumstances {
         id: Some(17),
         history: Some(HistoryRow { new: 1, ongoing: 2, came_back: 3, resolved: 4 }),
         narrow: Narrow { severity: Some(crate::model::Severity::Note), ..Narrow::default() },
-        warnings: vec!["slow".to_owned()],
+        warnings: vec!["slow".into()],
         ..AuditCircumstances::default()
     }
 }

@@ -5,85 +5,75 @@
 
 use std::io::{BufWriter, Result, Write};
 
-use serde::Serialize;
-use serde::ser::{SerializeMap, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{ClusterReport, IncompleteAudit, ReportView};
+use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::checks;
-use crate::model::row::{Ending, Episode, PoolNumbers};
-use crate::model::{Foreign, SubjectKind, Term, Time};
-use crate::render::json::{TOOL, ToolJson, by_entry, compact};
+use crate::model::json::in_json;
+use crate::model::row::{Ending, Episode, PoolNumbers, Reboot};
+use crate::model::{Foreign, Time};
+use crate::render::json::{TOOL, by_entry, compact};
 
 /// What the document says it is.
 pub const SCHEMA: &str = "ipaudit/report/v1";
 
-#[derive(Serialize)]
-struct ReportJson<'a> {
-    schema: &'static str,
-    tool: ToolJson,
-    since: Time,
-    until: Time,
-    now: Time,
-    narrowed_by: &'a [String],
-    clusters: Vec<ClusterJson<'a>>,
-    exit_code: u8,
-}
+in_json!(|view: &ReportView| {
+    "schema": SCHEMA,
+    "tool": TOOL,
+    "since": view.since,
+    "until": view.until,
+    "now": view.now,
+    "narrowed_by": view.narrowed_by,
+    "clusters": view.clusters,
+    "exit_code": view.exit.code(),
+});
 
-#[derive(Serialize)]
-struct ClusterJson<'a> {
-    guid: &'a str,
-    kubernetes_uids: &'a [String],
-    apart: bool,
-    audits: AuditsJson<'a>,
-    findings: SectionLines<'a>,
-    leaks: LeaksJson<'a>,
-    reboots: Vec<RebootJson<'a>>,
-    pools: Vec<TrendJson<'a>>,
-}
+in_json!(|report: &ClusterReport| {
+    "guid": report.guid,
+    "kubernetes_uids": report.kubernetes_uids,
+    "apart": report.apart,
+    "audits": AuditsJson(report),
+    "findings": SectionLines(report),
+    "leaks": report.leaks,
+    "reboots": report.reboots,
+    "pools": report.pools,
+});
 
-#[derive(Serialize)]
-struct AuditsJson<'a> {
-    count: u64,
-    first: Option<Time>,
-    last: Option<Time>,
-    incomplete: &'a [IncompleteAudit],
-    gaps: Vec<GapJson>,
-}
+/// The audits of a report.
+struct AuditsJson<'a>(&'a ClusterReport);
 
-#[derive(Serialize)]
-struct GapJson {
-    from: Time,
-    to: Time,
-}
+in_json!(|audits: &AuditsJson<'_>| {
+    "count": audits.0.audits,
+    "first": audits.0.first_audit,
+    "last": audits.0.last_audit,
+    "incomplete": audits.0.incomplete,
+    "gaps": audits.0.gaps.iter().copied().map(GapJson).collect::<Vec<_>>(),
+});
 
-#[derive(Serialize)]
-struct LeaksJson<'a> {
-    began: u64,
-    found_at_first: u64,
-    watched_seconds: u64,
-    by_hour: Vec<Hour<'a>>,
-}
+in_json!(|audit: &IncompleteAudit| { "id": audit.id, "at": audit.at, "why": audit.why });
 
-#[derive(Serialize)]
-struct Hour<'a> {
-    hour: Time,
-    node: Option<&'a Foreign>,
-    count: u64,
-}
+struct GapJson((Time, Time));
 
-#[derive(Serialize)]
-struct RebootJson<'a> {
-    node: &'a str,
-    before: Time,
-    after: Time,
-}
+in_json!(|gap: &GapJson| { "from": gap.0.0, "to": gap.0.1 });
 
-#[derive(Serialize)]
-struct TrendJson<'a> {
-    name: &'a str,
-    cidr: &'a str,
-    points: Vec<Point<'a>>,
-}
+in_json!(|leaks: &Leaks| {
+    "began": leaks.began.len(),
+    "found_at_first": leaks.found_at_first,
+    "watched_seconds": leaks.watched.as_secs(),
+    "by_hour": leaks.by_hour().into_iter().map(Hour).collect::<Vec<_>>(),
+});
+
+struct Hour<'a>((Time, Option<&'a Foreign>, u64));
+
+in_json!(|hour: &Hour<'_>| { "hour": hour.0.0, "node": hour.0.1, "count": hour.0.2 });
+
+in_json!(|reboot: &Reboot| { "node": reboot.node, "before": reboot.before.at, "after": reboot.after.at });
+
+in_json!(|pool: &PoolTrend| {
+    "name": pool.name,
+    "cidr": pool.cidr,
+    "points": pool.points.iter().map(|(at, numbers)| Point { at: *at, numbers }).collect::<Vec<_>>(),
+});
 
 /// A pool from one audit on.
 #[derive(Serialize)]
@@ -98,19 +88,7 @@ struct Point<'a> {
 /// # Errors
 /// When `out` cannot be written.
 pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
-    let document = ReportJson {
-        schema: SCHEMA,
-        tool: TOOL,
-        since: view.since,
-        until: view.until,
-        now: view.now,
-        narrowed_by: &view.narrowed_by,
-        clusters: view.clusters.iter().map(cluster).collect(),
-        exit_code: view.exit.code(),
-    };
-    let mut out = BufWriter::new(out);
-    by_entry(&document, &mut out)?;
-    out.flush()
+    by_entry(view, out)
 }
 
 /// Prints one finding a line, as in the document, each with its cluster.
@@ -120,8 +98,8 @@ pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
 pub fn write_lines(view: &ReportView, out: &mut dyn Write) -> Result<()> {
     #[derive(Serialize)]
     struct Tagged<'a> {
-        guid: &'a str,
-        kubernetes_uids: &'a [String],
+        guid: &'a Foreign,
+        kubernetes_uids: &'a [Foreign],
         #[serde(flatten)]
         line: SectionLine<'a>,
     }
@@ -144,36 +122,6 @@ impl Serialize for SectionLines<'_> {
     }
 }
 
-fn cluster(report: &ClusterReport) -> ClusterJson<'_> {
-    let reboots = report.reboots.iter().map(|r| RebootJson { node: &r.node, before: r.before.at, after: r.after.at });
-    let pools = report.pools.iter().map(|p| TrendJson {
-        name: &p.name,
-        cidr: &p.cidr,
-        points: p.points.iter().map(|(at, numbers)| Point { at: *at, numbers }).collect(),
-    });
-    ClusterJson {
-        guid: &report.guid,
-        kubernetes_uids: &report.kubernetes_uids,
-        apart: report.apart,
-        audits: AuditsJson {
-            count: report.audits,
-            first: report.first_audit,
-            last: report.last_audit,
-            incomplete: &report.incomplete,
-            gaps: report.gaps.iter().map(|&(from, to)| GapJson { from, to }).collect(),
-        },
-        findings: SectionLines(report),
-        leaks: LeaksJson {
-            began: report.leaks.began.len() as u64,
-            found_at_first: report.leaks.found_at_first,
-            watched_seconds: report.leaks.watched.as_secs(),
-            by_hour: report.leaks.by_hour().into_iter().map(|(hour, node, count)| Hour { hour, node, count }).collect(),
-        },
-        reboots: reboots.collect(),
-        pools: pools.collect(),
-    }
-}
-
 fn lines(report: &ClusterReport) -> impl Iterator<Item = SectionLine<'_>> {
     report
         .sections()
@@ -187,36 +135,38 @@ struct SectionLine<'a> {
     episode: &'a Episode,
 }
 
-impl Serialize for SectionLine<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct SubjectJson<'a> {
-            kind: &'a Term<SubjectKind>,
-            id: &'a Foreign,
-        }
-        let Episode { finding, number, opened, last_seen, audits_seen, ended, ending, .. } = self.episode;
-        let release = if let (Some(_), Ending::Released(id)) = (ended, ending) { *id } else { None };
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("section", self.section)?;
-        map.serialize_entry("code", &finding.code)?;
-        map.serialize_entry("name", checks::name(finding.code))?;
-        map.serialize_entry("severity", &finding.severity)?;
-        map.serialize_entry("subject", &SubjectJson { kind: &finding.kind, id: &finding.subject })?;
-        map.serialize_entry("summary", &finding.summary)?;
-        map.serialize_entry("node", &finding.node)?;
-        map.serialize_entry("namespace", &finding.namespace)?;
-        map.serialize_entry("pool", &finding.pool)?;
-        map.serialize_entry("root", &finding.root)?;
-        map.serialize_entry("first_seen", &opened.at)?;
-        map.serialize_entry("last_seen", &last_seen.at)?;
-        map.serialize_entry("audits_seen", audits_seen)?;
-        map.serialize_entry("episode", number)?;
-        map.serialize_entry("state", ending.word())?;
-        map.serialize_entry("ended", &ended.map(|seen| seen.at))?;
-        map.serialize_entry("release", &release)?;
-        map.end()
+impl SectionLine<'_> {
+    /// The release that ended it.
+    fn release(&self) -> Option<i64> {
+        self.episode.ended?;
+        if let Ending::Released(id) = self.episode.ending { id } else { None }
     }
 }
+
+/// Of which kind it is may be another version's word.
+struct SubjectJson<'a>(&'a Episode);
+
+in_json!(|of: &SubjectJson<'_>| { "kind": of.0.finding.kind, "id": of.0.finding.subject });
+
+in_json!(|line: &SectionLine<'_>| {
+    "section": line.section,
+    "code": line.episode.finding.code,
+    "name": checks::name(line.episode.finding.code),
+    "severity": line.episode.finding.severity,
+    "subject": SubjectJson(line.episode),
+    "summary": line.episode.finding.summary,
+    "node": line.episode.finding.node,
+    "namespace": line.episode.finding.namespace,
+    "pool": line.episode.finding.pool,
+    "root": line.episode.finding.root,
+    "first_seen": line.episode.opened.at,
+    "last_seen": line.episode.last_seen.at,
+    "audits_seen": line.episode.audits_seen,
+    "episode": line.episode.number,
+    "state": line.episode.ending.word(),
+    "ended": line.episode.ended.map(|seen| seen.at),
+    "release": line.release(),
+});
 
 #[cfg(test)]
 mod tests {
@@ -246,7 +196,7 @@ mod tests {
         view.narrowed_by = vec!["--severity note".to_owned()];
         let cluster = &mut view.clusters[0];
         cluster.gaps = vec![(at(1), at(2))];
-        cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() }];
+        cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
         view
     }
 
@@ -277,7 +227,7 @@ mod tests {
         let validator = validator();
         let mut empty = report();
         empty.clusters = vec![ClusterReport { leaks: Leaks::default(), ..ClusterReport::default() }];
-        empty.clusters[0].guid = "x".to_owned();
+        empty.clusters[0].guid = "x".into();
         let nobody = ReportView { clusters: Vec::new(), ..report() };
         for view in [full(), empty, nobody] {
             let value = document(&view);

@@ -5,9 +5,9 @@
 use std::io::{BufWriter, Result, Write};
 
 use super::{ClusterReport, ReportView, open_tally, sparkline};
-use crate::model::Time;
-use crate::model::escape::escape;
 use crate::model::row::{Ending, Episode};
+use crate::model::{Foreign, Time};
+use crate::render::number::audits;
 
 /// So many rows of one code in one table.
 const ROWS: usize = 20;
@@ -32,10 +32,9 @@ pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
 fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "## IPAM of datastore {}\n", text(&cluster.guid))?;
     writeln!(out, "**{}**\n", verdict(cluster))?;
-    let audits = if cluster.audits == 1 { "1 audit".to_owned() } else { format!("{} audits", cluster.audits) };
-    writeln!(out, "{} to {}, {audits}.", view.since, view.until)?;
+    writeln!(out, "{} to {}, {}.", view.since, view.until, audits(cluster.audits))?;
     if !view.narrowed_by.is_empty() {
-        writeln!(out, "Only {}.", code(&view.narrowed_by.join(" ")))?;
+        writeln!(out, "Only {}.", code(&view.narrowed_by.join(" ").into()))?;
     }
     writeln!(out)?;
     for incomplete in &cluster.incomplete {
@@ -87,12 +86,12 @@ fn section(name: &str, lines: &[Episode], out: &mut dyn Write) -> Result<()> {
 fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
     let ended = match (line.ended, &line.ending) {
         (Some(seen), Ending::Released(Some(id))) => format!("released (release {id}) {}", seen.at),
-        (Some(seen), ending) => format!("{} {}", text(ending.word()), seen.at),
+        (Some(seen), ending) => format!("{} {}", text(&ending.word().into()), seen.at),
         (None, Ending::InputMissing) => "input missing".to_owned(),
         (None, _) => String::new(),
     };
     let finding = &line.finding;
-    let (subject, what) = (code(&finding.subject.shown()), text(&finding.summary.shown()));
+    let (subject, what) = (code(&finding.subject), text(&finding.summary));
     let (code, severity, since, audits) = (finding.code, finding.severity, line.opened.at, line.audits_seen);
     writeln!(out, "| {code} | {severity} | {subject} | {what} | {since} | {audits} | {ended} |")
 }
@@ -107,7 +106,7 @@ fn leaks(cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     writeln!(out, "| node | leaks | most in the hour from | reboot |\n|---|---|---|---|")?;
     for row in rows.iter().take(ROWS) {
         let reboot = row.reboot.map(|(r, n)| format!("{} to {}, may explain {n}", r.before.at, r.after.at));
-        let node = row.node.map(|node| code(&node.shown())).unwrap_or_default();
+        let node = row.node.map(code).unwrap_or_default();
         let (hour, number): (Time, u64) = row.peak;
         writeln!(out, "| {node} | {} | {hour} ({number}) | {} |", row.count, reboot.unwrap_or_default())?;
     }
@@ -125,7 +124,7 @@ fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Res
     writeln!(out, "|---|---|---|---|---|---|---|")?;
     for (pool, first, last) in known {
         let line = sparkline(&pool.over(view.since, end, CELLS));
-        let (name, cidr) = (code(&pool.name), code(&pool.cidr));
+        let (name, cidr) = (code(&pool.name), code(&pool.cidr.as_str().into()));
         let (allocated, addresses) = (last.allocated, last.addresses);
         let change = allocated.saturating_sub(first.allocated);
         let (leaked, free, blocks) = (last.leaked, last.free_blocks, last.blocks);
@@ -139,9 +138,9 @@ fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Res
 
 /// Foreign text in a paragraph or a cell: nothing in it may end the cell, open a tag, a link or an emphasis, call
 /// somebody, or come back as a character by its number.
-fn text(foreign: &str) -> String {
+fn text(foreign: &Foreign) -> String {
     let mut out = String::new();
-    for c in escape(foreign).chars() {
+    for c in foreign.shown().chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -157,8 +156,8 @@ fn text(foreign: &str) -> String {
 }
 
 /// Foreign text as code, where only its own end and the cell's can hurt.
-fn code(foreign: &str) -> String {
-    let shown = escape(foreign).replace('|', "\\|");
+fn code(foreign: &Foreign) -> String {
+    let shown = foreign.shown().replace('|', "\\|");
     let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if shown.starts_with('`') || shown.ends_with('`') || shown.is_empty() { " " } else { "" };
@@ -179,6 +178,7 @@ mod tests {
 
     #[test]
     fn foreign_text_stays_text() {
+        let (text, code) = (|s: &str| text(&s.into()), |s: &str| code(&s.into()));
         assert_eq!(text("a|b<script>`*&#x202e;@all"), r"a\|b&lt;script&gt;\`\*&amp;\#x202e;&#64;all");
         assert_eq!(text("[x](http://evil)\u{202e}"), r"\[x\](http&#58;//evil)\\u{202e}");
         assert_eq!(code("10.0.0.9"), "`10.0.0.9`");

@@ -13,12 +13,10 @@ mod trends;
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, Reboot};
-use crate::model::{Code, Severity, Time};
+use crate::model::{Code, Foreign, Severity, Time};
 
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
@@ -38,8 +36,8 @@ pub struct ReportView {
 /// One datastore together with one Kubernetes cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterReport {
-    pub guid: String,
-    pub kubernetes_uids: Vec<String>,
+    pub guid: Foreign,
+    pub kubernetes_uids: Vec<Foreign>,
     /// Audits of which nobody could say the Kubernetes cluster.
     pub apart: bool,
     /// Audits within the window.
@@ -62,11 +60,11 @@ pub struct ClusterReport {
 }
 
 /// An audit in which something could not be read.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct IncompleteAudit {
     pub id: i64,
     pub at: Time,
-    pub why: String,
+    pub why: Foreign,
 }
 
 impl ClusterReport {
@@ -106,8 +104,8 @@ impl ClusterReport {
     }
 
     /// Code and subject of everything open: what names one of them as its root is explained by it.
-    fn roots(&self) -> HashSet<(Code, &str)> {
-        self.open().map(|line| (line.finding.code, line.finding.subject.raw())).collect()
+    fn roots(&self) -> HashSet<(Code, &Foreign)> {
+        self.open().map(|line| (line.finding.code, &line.finding.subject)).collect()
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.
@@ -116,7 +114,7 @@ impl ClusterReport {
         for lines in lists {
             lines.sort_by(|a, b| {
                 let (a, b) = (&a.finding, &b.finding);
-                (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| natural(a.subject.raw(), b.subject.raw()))
+                (b.severity, a.code).cmp(&(a.severity, b.code)).then_with(|| a.subject.cmp_by(&b.subject, natural))
             });
         }
     }
@@ -134,8 +132,8 @@ fn open_tally(cluster: &ClusterReport) -> String {
 
 /// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
 /// that a root is never milder.
-fn is_explained(line: &Episode, roots: &HashSet<(Code, &str)>) -> bool {
-    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, root.id.raw())))
+fn is_explained(line: &Episode, roots: &HashSet<(Code, &Foreign)>) -> bool {
+    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, &root.id)))
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
@@ -181,7 +179,7 @@ mod tests {
         assert_eq!(exit(&[], FailOn::default()), Exit::Incomplete);
         let quiet = ClusterReport { audits: 3, last_audit: Some(at(3)), ..ClusterReport::default() };
         assert_eq!(exit(std::slice::from_ref(&quiet), FailOn::default()), Exit::Clean);
-        let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".to_owned() };
+        let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() };
         let blind = ClusterReport { incomplete: vec![unread], ..quiet.clone() };
         assert_eq!(exit(&[blind], FailOn::default()), Exit::Incomplete);
         let ended =

@@ -68,8 +68,11 @@ impl Leaks {
         };
         let mut rows: Vec<NodeLeaks<'_>> = times.into_iter().map(row).collect();
         rows.sort_by(|a, b| {
-            let name = |row: &NodeLeaks<'a>| row.node.map_or("", Foreign::raw);
-            b.count.cmp(&a.count).then_with(|| natural(name(a), name(b)))
+            let by_name = || match (a.node, b.node) {
+                (Some(a), Some(b)) => a.cmp_by(b, natural),
+                (a, b) => a.is_some().cmp(&b.is_some()),
+            };
+            b.count.cmp(&a.count).then_with(by_name)
         });
         rows
     }
@@ -99,7 +102,7 @@ fn hour_of(at: Time) -> Time {
 /// How full a pool was, oldest first; the first point may lie before the window: it was so when the window began.
 #[derive(Clone, Debug)]
 pub struct PoolTrend {
-    pub name: String,
+    pub name: Foreign,
     pub cidr: String,
     pub points: Vec<(Time, PoolNumbers)>,
 }
@@ -186,7 +189,7 @@ mod tests {
     #[test]
     fn growth_says_when_a_pool_is_full() {
         let trend = |allocated: i64, free: i64| PoolTrend {
-            name: "default".to_owned(),
+            name: "default".into(),
             cidr: "10.0.0.0/24".to_owned(),
             points: vec![
                 (at(0), PoolNumbers { allocated: 100, ..PoolNumbers::default() }),

@@ -11,6 +11,7 @@ use crate::checks::{self, natural};
 use crate::model::row::{Ending, Episode, FindingRow};
 use crate::model::{Code, Foreign, Severity, Time};
 use crate::render::age::{age, moment};
+use crate::render::number::audits;
 use crate::render::table::counted;
 use crate::render::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, fitting, short_ids, style_of};
 
@@ -89,19 +90,17 @@ fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
 }
 
 fn head(view: &ReportView, cluster: &ClusterReport) -> Text {
-    let short =
-        |id: &str| if id.chars().count() > 12 { id.chars().take(8).chain(['…']).collect() } else { id.to_owned() };
     let when = |at: Time| moment(at, view.now);
-    let mut text = Text::new().field(DIM, &format!("datastore {}", short(&cluster.guid)));
+    let mut text = Text::new().field(DIM, &format!("datastore {}", cluster.guid.short(12).shown()));
     if cluster.apart {
         text = text.field(DIM, "Kubernetes cluster unknown");
     } else if view.clusters.len() > 1
         && let Some(uid) = cluster.kubernetes_uids.first()
     {
-        text = text.field(DIM, &format!("Kubernetes {}", short(uid)));
+        text = text.field(DIM, &format!("Kubernetes {}", uid.short(12).shown()));
     }
-    let audits = if cluster.audits == 1 { "1 audit".to_owned() } else { format!("{} audits", cluster.audits) };
-    text = text.field(DIM, &format!("{} to {}", when(view.since), when(view.until))).field(DIM, &audits);
+    let window = format!("{} to {}", when(view.since), when(view.until));
+    text = text.field(DIM, &window).field(DIM, &audits(cluster.audits));
     if let Some(last) = cluster.last_audit {
         text = text.field(DIM, &format!("last {} before the end", age(view.until.since(last))));
     }
@@ -117,7 +116,7 @@ fn trust(view: &ReportView, cluster: &ClusterReport) -> Vec<String> {
     let when = |at: Time| moment(at, view.now);
     if let Some(last) = cluster.incomplete.last() {
         let number = format!("{} of {} audits incomplete", cluster.incomplete.len(), cluster.audits);
-        sentences.push(format!("{number}, last {}: {}", when(last.at), last.why));
+        sentences.push(format!("{number}, last {}: {}", when(last.at), last.why.shown()));
     }
     if let Some(&(from, to)) = cluster.gaps.iter().max_by_key(|(from, to)| to.since(*from)) {
         let ends = format!("{} ({} to {})", age(to.since(from)), when(from), when(to));
@@ -170,7 +169,7 @@ fn name(finding: &FindingRow) -> Text {
 fn finding(line: &Episode, view: &ReportView, paper: &mut Paper<'_>) -> Result<()> {
     let told = &line.finding;
     let mut text = name(told).whole(BOLD, &told.subject.shown()).field(PLAIN, &short_ids(&told.summary.shown()));
-    if let Some(node) = told.node.as_ref().filter(|node| !told.summary.raw().contains(node.raw())) {
+    if let Some(node) = told.node.as_ref().filter(|node| !told.summary.has(node)) {
         text = text.then(DIM, &format!("(on {})", node.shown()));
     }
     paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, view)))
@@ -178,8 +177,7 @@ fn finding(line: &Episode, view: &ReportView, paper: &mut Paper<'_>) -> Result<(
 
 fn life(line: &Episode, view: &ReportView) -> String {
     let when = |at: Time| moment(at, view.now);
-    let audits = if line.audits_seen == 1 { "1 audit".to_owned() } else { format!("{} audits", line.audits_seen) };
-    let since = format!("since {}, {audits}", when(line.opened.at));
+    let since = format!("since {}, {}", when(line.opened.at), audits(line.audits_seen));
     let again = if line.number > 1 { format!(", {}. time", line.number) } else { String::new() };
     let end = match (line.ended, &line.ending) {
         (Some(seen), Ending::Released(Some(id))) => format!("; released by us (release {id}) by {}", when(seen.at)),
@@ -228,7 +226,7 @@ fn places(lines: &[&Episode]) -> String {
     for node in lines.iter().filter_map(|l| l.finding.node.as_ref()) {
         *counts.entry(node).or_default() += 1;
     }
-    let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| natural(b.raw(), a.raw())));
+    let most = counts.iter().max_by(|(a, m), (b, n)| m.cmp(n).then_with(|| b.cmp_by(a, natural)));
     match (counts.len(), most) {
         (1, Some((node, number))) if *number == lines.len() => format!(" on {}", node.shown()),
         (nodes, Some((node, number))) if number * 2 > lines.len() => {

@@ -45,8 +45,8 @@ pub fn report() -> ReportView {
     let mut explained = line(102, Severity::Critical, "10.0.0.1");
     explained.finding.root = Some(Root { code: Code(101), id: "10.0.0.1".into() });
     let mut cluster = ClusterReport {
-        guid: "6f1c2a9e0000".to_owned(),
-        kubernetes_uids: vec!["uid-1".to_owned()],
+        guid: "6f1c2a9e0000".into(),
+        kubernetes_uids: vec!["uid-1".into()],
         audits: 96,
         first_audit: Some(at(0)),
         last_audit: Some(at(10)),
@@ -66,7 +66,7 @@ pub fn report() -> ReportView {
         },
         reboots: vec![Reboot { node: "node-1".to_owned(), before: seen(1), after: seen(2) }],
         pools: vec![PoolTrend {
-            name: "default".to_owned(),
+            name: "default".into(),
             cidr: "10.0.0.0/16".to_owned(),
             points: (0..4)
                 .map(|i| {

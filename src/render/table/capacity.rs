@@ -28,7 +28,7 @@ pub fn write(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> R
 }
 
 fn write_pool(pool: &PoolRow, paper: &mut Paper<'_>) -> Result<()> {
-    paper.paragraph(0, INDENT, &Text::new().field(PLAIN, &pool.name).field(PLAIN, &pool.cidr))?;
+    paper.paragraph(0, INDENT, &Text::new().field(PLAIN, &pool.name.shown()).field(PLAIN, &pool.cidr))?;
     let known = |text: Text, amount: Option<u128>, word: &str| match amount {
         Some(amount) => text.field(PLAIN, &format!("{} {word}", number(amount))),
         None => text.field(style_of(Severity::Warning), &format!("{word} not known")),
@@ -78,7 +78,7 @@ fn write_nodes(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) ->
     let Some(nodes) = &view.nodes else {
         return paper.paragraph(INDENT, INDENT, &Text::new().field(style_of(Severity::Warning), "blocks not read"));
     };
-    let widest = nodes.iter().map(|node| node.name.chars().count()).max().unwrap_or(0);
+    let widest = nodes.iter().map(|node| node.name.shown().chars().count()).max().unwrap_or(0);
     for node in nodes {
         paper.paragraph(0, 2 * INDENT, &node_line(node, widest + 2))?;
     }
@@ -94,7 +94,7 @@ fn node_line(node: &NodeFill, column: usize) -> Text {
         (v4, 0) => format!("{v4} blocks"),
         (v4, v6) => format!("{v4}+{v6} blocks"),
     };
-    let text = Text::new().field(PLAIN, &node.name).column(PLAIN, &blocks, column);
+    let text = Text::new().field(PLAIN, &node.name.shown()).column(PLAIN, &blocks, column);
     let text = text.field(PLAIN, &format!("{} of {} allocated", node.allocated, number(u128::from(node.addresses))));
     let rest = [
         (node.leaked.unwrap_or(0), "leaked"),

@@ -30,13 +30,13 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
 
 fn title(view: &AuditView<'_>) -> Text {
     let (cluster, audit) = (&view.cluster, &view.audit);
-    let mut text = if cluster.name.is_empty() {
-        Text::new().field(BOLD, "datastore").then(BOLD, &short(&cluster.guid))
-    } else {
-        Text::new().field(BOLD, &cluster.name).then(PLAIN, &format!("({})", short(&cluster.guid)))
+    let guid = short(&cluster.guid.shown());
+    let mut text = match &cluster.name {
+        None => Text::new().field(BOLD, "datastore").then(BOLD, &guid),
+        Some(name) => Text::new().field(BOLD, &name.shown()).then(PLAIN, &format!("({guid})")),
     };
-    if !cluster.calico_version.is_empty() {
-        text = text.field(PLAIN, &format!("Calico {}", cluster.calico_version));
+    if let Some(version) = &cluster.calico_version {
+        text = text.field(PLAIN, &format!("Calico {}", version.shown()));
     }
     text = text.field(PLAIN, &format!("etcd revision {}", audit.etcd_revision));
     text = text.field(PLAIN, &audit.started.to_chrono().format("%-d %b %H:%M:%SZ").to_string());
@@ -197,7 +197,7 @@ fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize
     let stranded = capacity::stranded(pool).map_or_else(Text::new, |amount| Text::new().whole(PLAIN, &amount));
     let forms = |behind: &Text| {
         let [full, no_bar] = [&full, &no_bar].map(|text| text.clone().append(behind.clone()));
-        [full.clone().field(DIM, &pool.name), full, no_bar].into_iter().find(|text| text.width() <= width)
+        [full.clone().field(DIM, &pool.name.shown()), full, no_bar].into_iter().find(|text| text.width() <= width)
     };
     forms(&stranded).unwrap_or_else(|| forms(&Text::new()).unwrap_or(bare).append(stranded))
 }

@@ -30,9 +30,9 @@ const DAY: u64 = 86_400;
 fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
     AuditView {
         cluster: ClusterRow {
-            name: "prod".to_owned(),
-            guid: "6f1c2a9e8d7b4c5fa1b2c3d4e5f60718".to_owned(),
-            calico_version: "v3.29.1".to_owned(),
+            name: Some("prod".into()),
+            guid: "6f1c2a9e8d7b4c5fa1b2c3d4e5f60718".into(),
+            calico_version: Some("v3.29.1".into()),
             ..ClusterRow::default()
         },
         audit: AuditHead {
@@ -57,7 +57,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             ..Counts::default()
         },
         pools: vec![PoolRow {
-            name: "default".to_owned(),
+            name: "default".into(),
             cidr: "10.65.0.0/16".to_owned(),
             addresses: 65_536,
             allocated: Some(4561),
@@ -325,8 +325,8 @@ proptest! {
         findings.sort_by_key(|f| f.code);
         let skipped = [Skipped { code: Code(110), reason: format!("pods: {name}").into(), incomplete: true }];
         let mut view = view(&findings, &skipped);
-        view.cluster.name = name.clone();
-        view.cluster.calico_version = name.clone();
+        view.cluster.name = Some(name.as_str().into());
+        view.cluster.calico_version = Some(name.as_str().into());
         view.pools[0].cidr = name.clone();
         view.narrow.node = Some(name.clone());
         for input in &mut view.inputs {

@@ -88,7 +88,7 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     let cluster = &mut view.clusters[0];
     cluster.gaps = vec![(at(3), at(4)), (at(5), at(9))];
     let why = "pods: forbidden".to_owned();
-    cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why }];
+    cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why: why.into() }];
     let (last, audits) = (cluster.last_audit, cluster.audits);
     assert_eq!((last, audits), (Some(at(10)), 96));
     view.exit = exit(&view.clusters, FailOn::default());
