@@ -29,7 +29,7 @@ impl Settling<'_> {
     /// Whether a finding must be seen to hold twice, and no earlier audit has recorded the very same long enough ago.
     fn is_suspect(&self, finding: &Finding) -> bool {
         let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
-        let known = self.past.and_then(|p| p.open.get(finding.code, finding.subject.kind, finding.subject.id.raw()));
+        let known = self.past.and_then(|p| p.open.of(finding));
         let stands =
             known.is_some_and(|k| k.stamp == Some(finding.stamp()) && self.now.since(k.stamp_since) >= self.settle);
         steady && !stands

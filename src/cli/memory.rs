@@ -122,7 +122,7 @@ impl Memory {
         self.db.as_ref()?;
         // What can be said of the findings' lives when this audit is not recorded.
         for finding in &mut outcome.findings {
-            let known = past.open.get(finding.code, finding.subject.kind, finding.subject.id.raw());
+            let known = past.open.of(finding);
             finding.life = known.map(|known| known.seen_again(ledger.snapshot.now));
         }
         let written = self.try_record(ledger, outcome, past, course);

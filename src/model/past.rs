@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::finding::{Parts, hash128};
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Addr, Cidr, Code, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
+use super::{Addr, Cidr, Code, Finding, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -155,6 +155,11 @@ impl OpenFindings {
     /// The open finding of this code about this subject.
     pub fn get(&self, code: Code, kind: SubjectKind, subject: &str) -> Option<&PastFinding> {
         self.by_kind.get(&(code, kind))?.get(subject)
+    }
+
+    /// The same for one that was found again.
+    pub fn of(&self, finding: &Finding) -> Option<&PastFinding> {
+        self.get(finding.code, finding.subject.kind, finding.subject.id.raw())
     }
 
     /// What the open findings of this code are about, in no order.

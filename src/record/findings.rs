@@ -44,8 +44,7 @@ fn words(finding: &Finding, stamp: u128, face: u64) -> Box<NewWords> {
 pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingEntry> {
     let entry = |finding: &Finding| {
         let (stamp, face) = (finding.stamp(), face(finding));
-        let subject = &finding.subject;
-        let Some(known) = past.open.get(finding.code, subject.kind, subject.id.raw()) else {
+        let Some(known) = past.open.of(finding) else {
             return FindingEntry::New(words(finding, stamp, face));
         };
         let life = known.seen_again(now);

@@ -19,7 +19,7 @@ impl Narrow {
     /// Whether the view keeps this finding.
     pub fn keeps(&self, finding: &Finding) -> bool {
         let same = |wanted: &Option<String>, has: &Option<Foreign>| {
-            wanted.is_none() || wanted.as_deref() == has.as_ref().map(Foreign::raw)
+            wanted.as_ref().is_none_or(|wanted| has.as_ref().is_some_and(|has| has == wanted))
         };
         (self.codes.is_empty() || self.codes.contains(&finding.code))
             && self.severity.is_none_or(|least| finding.severity >= least)

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::words;
 use crate::model::Foreign;
+use crate::model::foreign::foreign;
 use crate::model::keys::key_text;
 use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
@@ -47,9 +48,8 @@ impl Show<'_> {
             (true, None) => format!("NOTHING to {verb}"),
             (true, Some(first)) => {
                 let more = if reasons > 1 { format!("; {reasons} reasons in all") } else { String::new() };
-                let (subject, words) = (first.subject.raw(), words::refusal(first));
-                let (rule, words) = (first.rule().number(), words.raw());
-                format!("REFUSED, nothing may be {done}: {subject}, rule {rule}: {words}{more}")
+                let (rule, words) = (first.rule().number(), words::refusal(first));
+                return foreign!("REFUSED, nothing may be {done}: {}, rule {rule}: {}{more}", first.subject, words);
             }
             (false, first) => {
                 let what = subjects(self.plan);
@@ -143,7 +143,7 @@ impl Show<'_> {
 
 /// How many things are refused; one may have many reasons.
 pub(super) fn things(plan: &[Refusal], outcome: &[Refusal]) -> usize {
-    plan.iter().chain(outcome).map(|r| r.subject.raw()).collect::<BTreeSet<_>>().len()
+    plan.iter().chain(outcome).map(|r| &r.subject).collect::<BTreeSet<_>>().len()
 }
 
 fn many(number: usize, one: &str, more: &str) -> String {

@@ -37,7 +37,7 @@ fn names_node(finding: &Finding, node: &str) -> bool {
 pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
     let mut lines = Vec::new();
     // The advice names the one to keep already, as a rule.
-    if let Some(keep) = finding.evidence.text("keep").filter(|keep| !finding.advice.raw().contains(keep.raw())) {
+    if let Some(keep) = finding.evidence.text("keep").filter(|keep| !finding.advice.has(keep)) {
         lines.push(line("keep", std::iter::once(keep), all));
     }
     let restart: Vec<&Foreign> = finding.evidence.texts("restart").collect();

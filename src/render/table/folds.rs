@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Code, Finding, Severity};
+use crate::model::{Code, Finding, Foreign, Severity};
 
 /// How many steps of "explained by" are followed; the catalogue has chains of two.
 const STEPS: usize = 8;
@@ -28,11 +28,11 @@ impl Folds {
             folds.shown = (0..findings.len()).collect();
             return folds;
         }
-        let places: HashMap<(Code, &str), usize> =
-            findings.iter().enumerate().map(|(i, f)| ((f.code, f.subject.id.raw()), i)).collect();
+        let places: HashMap<(Code, &Foreign), usize> =
+            findings.iter().enumerate().map(|(i, f)| ((f.code, &f.subject.id), i)).collect();
         let parent = |i: usize| {
             let root = findings[i].root.as_ref()?;
-            let at = *places.get(&(root.code, root.id.raw()))?;
+            let at = *places.get(&(root.code, &root.id))?;
             (at != i && findings[at].severity >= findings[i].severity).then_some(at)
         };
         for (i, finding) in findings.iter().enumerate() {

@@ -224,6 +224,6 @@ fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
 /// The most frequent first, then by name.
 fn sorted(counts: HashMap<&Foreign, usize>) -> Vec<(&Foreign, usize)> {
     let mut list: Vec<(&Foreign, usize)> = counts.into_iter().collect();
-    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| natural(a.raw(), b.raw())));
+    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp_by(b, natural)));
     list
 }
