@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::model::Conclusion;
 use crate::model::Severity;
 use crate::model::word::words;
 
@@ -31,37 +32,6 @@ impl Exit {
         self as u8
     }
 }
-
-/// How a command ended, whichever it was.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Conclusion {
-    /// All that was asked for is done; an audit has read everything and found nothing that counts.
-    Done,
-    /// It found what counts: findings at or above `--fail-on`, damage in the history.
-    Found,
-    /// Something could not be read.
-    Incomplete,
-    /// A release or an undo: nothing may be written, of this plan at all or any more.
-    Refused,
-    /// Some of it was refused, the rest is done.
-    Partly,
-    /// Before its end: by a signal, or as Kubernetes did not answer any more.
-    Stopped,
-    Failed,
-    /// Nobody knows what became of a transaction.
-    Unknown,
-}
-
-words!(Conclusion {
-    Done = "done",
-    Found = "found",
-    Incomplete = "incomplete",
-    Refused = "refused",
-    Partly = "partly",
-    Stopped = "stopped",
-    Failed = "failed",
-    Unknown = "unknown",
-});
 
 impl Conclusion {
     /// The one table of exit codes.

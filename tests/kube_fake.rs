@@ -301,7 +301,7 @@ async fn a_list_that_is_forgotten_again_and_again_is_partial() {
     let (snapshot, _) = read_all(&fake, patience()).await;
     assert_eq!(states(&snapshot), [Complete, Complete, Complete, Partial]);
     assert_eq!(pods(&snapshot), ["a", "b"]);
-    assert!(snapshot.coverage.detail(Input::Pods).contains("too old"));
+    assert!(snapshot.coverage.detail(Input::Pods).raw().contains("too old"));
     assert_eq!(fake.asked().iter().filter(|path| *path == "/api/v1/pods?limit=2").count(), 4);
 }
 
@@ -332,7 +332,11 @@ async fn a_wait_is_never_longer_than_ours_and_tries_are_counted() {
     let patience = Patience { longest_wait: Duration::from_millis(5), attempts: 3, ..patience() };
     let (snapshot, _) = read_all(&fake, patience).await;
     assert_eq!(states(&snapshot), [Complete, Complete, Complete, Unreachable]);
-    assert!(snapshot.coverage.detail(Input::Pods).contains("429"), "{}", snapshot.coverage.detail(Input::Pods));
+    assert!(
+        snapshot.coverage.detail(Input::Pods).raw().contains("429"),
+        "{}",
+        snapshot.coverage.detail(Input::Pods).raw()
+    );
     assert_eq!(fake.asked().iter().filter(|path| path.contains("/pods")).count(), 3);
 }
 
@@ -347,6 +351,7 @@ async fn half_a_list_is_kept_and_is_partial() {
     assert_eq!(states(&snapshot), [Complete, Complete, Complete, Partial]);
     assert_eq!(pods(&snapshot), ["a", "b"]);
     let detail = snapshot.coverage.detail(Input::Pods);
+    let detail = detail.raw();
     assert!(detail.contains("broke off after 1 pages"), "{detail}");
 }
 
@@ -369,6 +374,7 @@ async fn a_server_that_hangs_is_left_in_time_and_the_others_are_not_tried() {
     let (snapshot, _) = read_all(&fake, patience).await;
     assert_eq!(states(&snapshot), [Unreachable; 4]);
     let detail = snapshot.coverage.detail(Input::Pods);
+    let detail = detail.raw();
     assert!(detail.contains("did not answer within 400ms"), "{detail}");
     // Twice, in case the connection was at fault.
     assert_eq!(fake.asked(), ["/api/v1/namespaces?limit=2"; 2]);
@@ -384,7 +390,7 @@ async fn the_whole_reading_has_a_deadline() {
     let patience = Patience { overall: Duration::from_millis(1500), ..patience() };
     let (snapshot, _) = read_all(&fake, patience).await;
     assert_eq!(states(&snapshot), [Complete, Partial, Unreachable, Unreachable]);
-    assert!(snapshot.coverage.detail(Input::KubeNodes).contains("within 1s 500ms"));
+    assert!(snapshot.coverage.detail(Input::KubeNodes).raw().contains("within 1s 500ms"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -395,6 +401,7 @@ async fn nobody_there_is_unreachable() {
     let (snapshot, _) = read_all(&fake, patience()).await;
     assert_eq!(states(&snapshot), [Unreachable; 4]);
     let detail = snapshot.coverage.detail(Input::Namespaces);
+    let detail = detail.raw();
     assert!(detail.contains("Connection refused") && detail.contains(&fake.url), "{detail}");
 }
 
@@ -408,8 +415,8 @@ async fn an_answer_of_something_else_is_no_answer() {
     });
     let (snapshot, _) = read_all(&fake, patience()).await;
     assert_eq!(states(&snapshot), [Complete, Unreachable, Unreachable, Unreachable]);
-    assert!(snapshot.coverage.detail(Input::KubeNodes).contains("text/html"));
-    assert!(snapshot.coverage.detail(Input::Services).contains("PodList"));
+    assert!(snapshot.coverage.detail(Input::KubeNodes).raw().contains("text/html"));
+    assert!(snapshot.coverage.detail(Input::Services).raw().contains("PodList"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -207,7 +207,7 @@ fn one_page_of_a_list_is_partial() {
         "items": [pod("n", "a", "10.65.0.1")] });
     let snapshot = one(text.to_string());
     assert_eq!(states(&snapshot), [Partial, NotAsked, NotAsked, NotAsked]);
-    assert!(snapshot.coverage.detail(Input::Pods).contains("one page"));
+    assert!(snapshot.coverage.detail(Input::Pods).raw().contains("one page"));
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn an_object_that_does_not_decode_makes_its_kind_partial() {
         let snapshot = one(text);
         assert_eq!(pods(&snapshot), ["n/a [10.65.0.1]"]);
         assert_eq!(states(&snapshot), [Partial, Complete, NotAsked, NotAsked]);
-        assert!(snapshot.coverage.detail(Input::Pods).contains("does not decode"));
+        assert!(snapshot.coverage.detail(Input::Pods).raw().contains("does not decode"));
     }
     // Nobody can say what this one is: it may be any of the four.
     let snapshot = one(json!({ "items": [{ "metadata": 5 }], "kind": "List" }).to_string());

@@ -12,7 +12,7 @@ use super::parse::duration;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::history::tight::{Tight, is_out_of_room};
-use crate::model::escape::escape;
+use crate::model::Foreign;
 use crate::render::json;
 
 /// Flags of `history`.
@@ -65,15 +65,10 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
     args.db.look(|_| Ok(()))?;
     let path = args.db.path()?;
     let now = gather::present();
-    let here = args.db.open_for_writing().and_then(|mut db| {
-        let plan = db.prune_plan(now, args.keep)?;
-        Ok((plan, Some(db)))
-    });
-    let (plan, db) = match here {
-        Err(full) if is_out_of_room(&full) => {
-            (Tight::open(&path, args.db.patience())?.db.prune_plan(now, args.keep)?, None)
-        }
-        here => here?,
+    let here = args.db.open_for_writing().and_then(|mut db| Ok((db.prune_plan(now, args.keep)?, db)));
+    let (plan, db) = match with_room(here)? {
+        Some((plan, db)) => (plan, Some(db)),
+        None => (Tight::open(&path, args.db.patience())?.db.prune_plan(now, args.keep)?, None),
     };
     if plan.is_nothing() {
         streams.print(b"nothing is older than that\n")?;
@@ -85,34 +80,34 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
         streams.print(b"nothing was changed; --yes does it\n")?;
         return Ok(Conclusion::Done.exit());
     }
-    let mut pruned = match db {
-        None => None,
-        Some(mut db) => match db.prune(now, args.keep) {
-            Err(full) if is_out_of_room(&full) => None,
-            Err(error) => return Err(error),
-            Ok(pruned) => match db.compact() {
-                Ok(()) => {
-                    streams.print(format!("gone: {pruned}\n").as_bytes())?;
-                    return Ok(Conclusion::Done.exit());
-                }
-                Err(full) if is_out_of_room(&full) => Some(pruned),
-                Err(error) => return Err(error),
-            },
-        },
-    };
-    let mut tight = Tight::open(&path, args.db.patience())?;
-    if pruned.is_none() {
-        pruned = Some(tight.db.prune(now, args.keep)?);
+    let mut pruned = None;
+    let whole = db.map(|mut db| {
+        pruned = with_room(db.prune(now, args.keep))?;
+        pruned.map_or(Ok(None), |_| with_room(db.compact()))
+    });
+    if whole.transpose()?.flatten().is_none() {
+        let mut tight = Tight::open(&path, args.db.patience())?;
+        if pruned.is_none() {
+            pruned = Some(tight.db.prune(now, args.keep)?);
+        }
+        tight.db.compact()?;
+        streams.note(&format!(
+            "the disk is full: the history is made smaller in {} and written over the old one; should that be \
+             interrupted, the whole history is there",
+            tight.copy().display()
+        ));
+        tight.write_back()?;
     }
-    tight.db.compact()?;
-    streams.note(&format!(
-        "the disk is full: the history is made smaller in {} and written over the old one; should that be interrupted, \
-         the whole history is there",
-        tight.copy().display()
-    ));
-    tight.write_back()?;
     streams.print(format!("gone: {}\n", pruned.unwrap_or_default()).as_bytes())?;
     Ok(Conclusion::Done.exit())
+}
+
+/// What was done; `None` where it failed for want of room.
+fn with_room<T>(tried: Result<T, Error>) -> Result<Option<T>, Error> {
+    match tried {
+        Err(full) if is_out_of_room(&full) => Ok(None),
+        tried => tried.map(Some),
+    }
 }
 
 /// Asks on a terminal; elsewhere nobody can answer.
@@ -126,14 +121,14 @@ fn agreed(streams: &Streams) -> bool {
 
 fn check(args: &DbArgs, streams: &Streams) -> Result<Exit, Error> {
     let (wrong, mixed) = args.look(|db| Ok((db.check()?, db.mixed()?)))?;
-    let path = args.path()?.display().to_string();
-    let path = escape(&path);
+    let path = Foreign::from(args.path()?.display().to_string());
+    let path = path.shown();
     if wrong.is_empty() {
-        let mixed = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {}\n", escape(what)));
+        let mixed = mixed.iter().map(|what| format!("  mixed up by an older ipaudit: {}\n", what.shown()));
         streams.print(format!("{path}: whole\n{}", mixed.collect::<String>()).as_bytes())?;
         return Ok(Conclusion::Done.exit());
     }
-    let wrong: String = wrong.iter().map(|line| format!("  {}\n", escape(line))).collect();
+    let wrong: String = wrong.iter().map(|line| format!("  {}\n", line.shown())).collect();
     streams.print(format!("{path}: damaged, and left as it is\n{wrong}").as_bytes())?;
     Ok(Conclusion::Found.exit())
 }

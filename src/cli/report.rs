@@ -18,10 +18,9 @@ use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
-use crate::history::query::{AuditRow, CapacityAt, Filter, Pair, Which, Window};
+use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::row::{AuditAt, Ending, Episode};
-use crate::model::{Code, InputState, Severity, Time};
-use crate::render::Narrow;
+use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::settings::Ignore;
 
@@ -118,7 +117,8 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
         Ok((clusters, ignored_by))
     })?;
     let exit = report::exit(&clusters, args.fail_on);
-    let narrowed_by = narrowed_by(args).into_iter().chain(ignored_by).collect();
+    let cluster = args.cluster.as_ref().map(|id| format!("--cluster {}", shell(id)));
+    let narrowed_by = narrow(args).flags().into_iter().chain(cluster).chain(ignored_by).collect();
     let view = ReportView { since: window.since, until, now, clusters, narrowed_by, exit };
     print(&view, args, streams)?;
     Ok(exit)
@@ -139,20 +139,8 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
     streams.print(&text)
 }
 
-fn narrowed_by(args: &ReportArgs) -> Vec<String> {
-    let narrow = Narrow {
-        codes: args.code.clone(),
-        severity: args.severity,
-        node: args.node.clone(),
-        namespace: args.namespace.clone(),
-        pool: args.pool.clone(),
-    };
-    let cluster = args.cluster.as_ref().map(|id| format!("--cluster {}", shell(id)));
-    narrow.flags().into_iter().chain(cluster).collect()
-}
-
-fn filter(args: &ReportArgs) -> Filter {
-    Filter {
+fn narrow(args: &ReportArgs) -> Narrow {
+    Narrow {
         codes: args.code.clone(),
         severity: args.severity,
         node: args.node.clone(),
@@ -184,7 +172,7 @@ fn cluster(
     };
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
-    for row in db.findings(pair.id, Which::Alive, window, &filter(args))? {
+    for row in db.findings(pair.id, Which::Alive, window, &narrow(args))? {
         match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
             None => report.file(audits.at(row, window.until), window.since, window.until),
@@ -193,7 +181,7 @@ fn cluster(
     report.sort();
     report.leaks = leaks(db, pair, window, args, &audits)?;
     let reboots = db.reboots(pair.id, window)?.into_iter();
-    let on_node = |node: &str| args.node.as_ref().is_none_or(|wanted| wanted == node);
+    let on_node = |node: &Foreign| args.node.as_ref().is_none_or(|wanted| node == wanted);
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
     report.pools = pools(db.capacity(pair.id, window)?, args);
     Ok(report)
@@ -205,7 +193,7 @@ fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, args: &ReportArgs, audits
     if !args.code.is_empty() && !args.code.contains(&leak) {
         return Ok(Leaks::default());
     }
-    let only = Filter { codes: vec![leak], severity: None, ..filter(args) };
+    let only = Narrow { codes: vec![leak], severity: None, ..narrow(args) };
     let first = audits.until.first();
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
     for row in db.findings(pair.id, Which::Opened, window, &only)? {
@@ -243,7 +231,7 @@ impl Audits {
             return episode;
         }
         let (opened, last_seen) = (episode.opened.audit, episode.last_seen.audit);
-        let ran = |audit: &&AuditRow| audit.skipped.iter().all(|(code, _)| *code != episode.finding.code);
+        let ran = |audit: &&AuditRow| audit.about.skipped(episode.finding.code).is_none();
         let seen_later = self.later.iter().filter(|a| a.id <= last_seen).filter(ran).count() as u64;
         let mut before = self.until.iter().rev().take_while(|a| a.id >= opened).filter(ran);
         let last = before.find(|a| a.id <= last_seen).map(|a| AuditAt { audit: a.id, at: a.judged });
@@ -258,19 +246,17 @@ impl Audits {
 
 fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     // What nobody asked for is missing only where a check needs it, and then the check says so.
-    let read = |state| matches!(state, InputState::Complete | InputState::NotAsked);
-    let unread = audit.inputs.iter().filter(|i| !read(i.state) || i.undecodable > 0);
-    let mut why: Vec<String> = unread
-        .map(|i| match (i.state, i.undecodable) {
-            (InputState::Complete, 1) => format!("{}: 1 key does not decode", i.input.word()),
-            (InputState::Complete, n) => format!("{}: {n} keys do not decode", i.input.word()),
-            (state, _) => format!("{}: {}", i.input.word(), state.word()),
-        })
-        .collect();
+    let unread = audit.about.inputs.iter().filter_map(|i| match (i.state.known(), i.undecodable) {
+        (Some(InputState::Complete | InputState::NotAsked), 0) => None,
+        (Some(InputState::Complete), 1) => Some(format!("{}: 1 key does not decode", i.input.raw())),
+        (Some(InputState::Complete), n) => Some(format!("{}: {n} keys do not decode", i.input.raw())),
+        _ => Some(format!("{}: {}", i.input.raw(), i.state.raw())),
+    });
+    let mut why: Vec<String> = unread.collect();
     if why.is_empty() {
         let innocent = [NO_EARLIER_AUDIT, NO_STATUS];
-        let reasons = audit.skipped.iter().map(|(_, reason)| reason).filter(|r| !innocent.contains(&r.as_str()));
-        why.extend(reasons.cloned());
+        let reasons = audit.about.reasons().map(Foreign::raw).filter(|reason| !innocent.contains(reason));
+        why.extend(reasons.map(str::to_owned));
         why.dedup();
     }
     let why = if why.is_empty() { "a second look failed".to_owned() } else { why.join(", ") };
@@ -279,7 +265,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
 
 fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
     let mut trends: Vec<PoolTrend> = Vec::new();
-    let wanted = |p: &CapacityAt| !p.row.gone && args.pool.as_ref().is_none_or(|name| *name == p.row.pool);
+    let wanted = |p: &CapacityAt| !p.row.gone && args.pool.as_ref().is_none_or(|name| p.row.pool == *name);
     for CapacityAt { row, at } in points.into_iter().filter(wanted) {
         let point = (at.at, row.numbers);
         // A pool that was made anew with another range is another pool.

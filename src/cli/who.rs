@@ -306,7 +306,8 @@ fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
 /// This very cluster, as the history knows it.
 fn pair(db: &ReadTx<'_>, key: &ClusterKey) -> Result<Option<Pair>, Error> {
     let mut of_guid: Vec<Pair> = db.pairs()?.into_iter().filter(|p| p.guid == key.guid).collect();
-    if let Some(ours) = of_guid.iter().position(|p| p.uids.iter().any(|uid| key.uids.contains(uid))) {
+    if let Some(ours) = of_guid.iter().position(|p| p.uids.iter().any(|uid| key.uids.iter().any(|known| uid == known)))
+    {
         return Ok(Some(of_guid.swap_remove(ours)));
     }
     // Without Kubernetes the only known pair is meant.

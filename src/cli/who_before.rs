@@ -35,7 +35,7 @@ pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Err
     }
     let about = about(&before, guesses);
     for calico in before.nodes.iter().filter_map(|n| n.row.calico.clone()).collect::<BTreeSet<_>>() {
-        before.allocations.extend(db.allocations(pair.id, &Whose::Node(calico))?);
+        before.allocations.extend(db.allocations(pair.id, &Whose::Node(calico.raw().to_owned()))?);
     }
     before.allocations.sort_by_key(|i| (i.row.address, i.span.first_seen.at));
     before.allocations.dedup();
@@ -57,8 +57,10 @@ fn about(before: &Before, guesses: &[Guess]) -> About {
             Guess::Handle(id) => about.words.push(id.clone()),
             Guess::Pod(Some(namespace), name) => about.pods.push(format!("{namespace}/{name}")),
             Guess::Pod(None, _) => {
-                about.pods.extend(before.pods.iter().map(|s| s.row.id()));
-                about.pods.extend(before.allocations.iter().filter_map(|i| i.row.owner()));
+                about.pods.extend(before.pods.iter().map(|s| s.row.id().raw().to_owned()));
+                about.pods.extend(
+                    before.allocations.iter().filter_map(|i| i.row.owner()).map(|owner| owner.raw().to_owned()),
+                );
             }
             Guess::Node(name) => {
                 about.nodes.push(name.clone());
@@ -66,12 +68,12 @@ fn about(before: &Before, guesses: &[Guess]) -> About {
             }
         }
     }
-    let of_nodes = before.nodes.iter().flat_map(|n| n.row.calico.iter().chain(&n.row.kubernetes).cloned());
-    about.nodes.extend(of_nodes);
+    let of_nodes = before.nodes.iter().flat_map(|n| n.row.calico.iter().chain(&n.row.kubernetes));
+    about.nodes.extend(of_nodes.map(|name| name.raw().to_owned()));
     // Of what is over nothing stands open but what has a finding of its own.
     let open = before.allocations.iter().filter(|i| i.span.is_open());
     about.subjects.extend(open.clone().flat_map(|i| [i.row.block.to_string(), i.row.address.to_string()]));
-    about.words.extend(open.filter_map(|i| i.row.handle.clone()));
+    about.words.extend(open.filter_map(|i| Some(i.row.handle.as_ref()?.raw().to_owned())));
     about.words.extend(about.pods.iter().cloned());
     about.subjects.extend(about.words.iter().chain(&about.nodes).cloned());
     for list in [&mut about.subjects, &mut about.nodes, &mut about.pods, &mut about.words] {

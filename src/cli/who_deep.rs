@@ -20,7 +20,7 @@ const KEYS: usize = 4;
 /// What is gone from etcd, and where the history last knew it.
 #[derive(Debug, Default)]
 pub struct Gone {
-    handles: Vec<LastKnown<String>>,
+    handles: Vec<LastKnown<Foreign>>,
     blocks: Vec<(Addr, LastKnown<Cidr>)>,
 }
 
@@ -38,7 +38,7 @@ impl Gone {
         Some(foreign!("the history knows handle {}, but no allocation of it; {last}", what))
     }
 
-    fn newest(&self) -> Option<&LastKnown<String>> {
+    fn newest(&self) -> Option<&LastKnown<Foreign>> {
         self.handles.iter().max_by_key(|known| known.at)
     }
 
@@ -99,7 +99,7 @@ pub async fn of(
         deep.push(trail.back_from(known).await?);
     }
     for known in gone.handles.iter().take(KEYS) {
-        deep.push(Trail::new(connection, keys::handle_key(&known.what), None).back_from(known).await?);
+        deep.push(Trail::new(connection, keys::handle_key(known.what.raw()), None).back_from(known).await?);
     }
     Ok(deep)
 }

@@ -2,7 +2,7 @@
 
 use super::{ReadTx, schema1};
 use crate::error::Error;
-use crate::model::Code;
+use crate::model::{Code, Foreign};
 
 /// What must give no row, and what it means when it does.
 const INVARIANTS: &[(&str, &str)] = &[
@@ -89,36 +89,26 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file so damaged that it cannot even be looked through.
-    pub fn check(&self) -> Result<Vec<String>, Error> {
+    pub fn check(&self) -> Result<Vec<Foreign>, Error> {
         let mut wrong = Vec::new();
-        let work = |wrong: &mut Vec<String>| -> rusqlite::Result<()> {
-            let mut statement = self.prepare("PRAGMA integrity_check")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
-                let text: String = row.get(0)?;
-                if text != "ok" {
-                    wrong.push(format!("integrity: {text}"));
-                }
-            }
-            let mut statement = self.prepare("PRAGMA foreign_key_check")?;
-            let mut rows = statement.query([])?;
-            while let Some(row) = rows.next()? {
+        let work = |wrong: &mut Vec<Foreign>| -> rusqlite::Result<()> {
+            let integrity: Vec<String> = self.rows("PRAGMA integrity_check", [], |row| row.get(0))?;
+            wrong.extend(
+                integrity.into_iter().filter(|text| text != "ok").map(|text| format!("integrity: {text}").into()),
+            );
+            self.rows::<(), ()>("PRAGMA foreign_key_check", [], |row| {
                 let (table, id, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                wrong.push(format!("{table} {} names a row of {parent} that is not there", id.unwrap_or(0)));
-            }
+                let says = format!("{table} {} names a row of {parent} that is not there", id.unwrap_or(0));
+                wrong.push(says.into());
+                Ok(())
+            })?;
             if self.schema()? == 1 {
                 self.check_schema_1(wrong)?;
             }
             for (what, query) in INVARIANTS {
-                let mut statement = self.prepare(query)?;
-                let mut rows = statement.query([])?;
-                let (mut count, mut first) = (0u64, None);
-                while let Some(row) = rows.next()? {
-                    first = first.or(row.get::<_, Option<i64>>(0)?);
-                    count += 1;
-                }
-                if count > 0 {
-                    wrong.push(format!("{what}: {count} rows, the first is {}", first.unwrap_or(0)));
+                let broken: Vec<Option<i64>> = self.rows(query, [], |row| row.get(0))?;
+                if let Some(first) = broken.first() {
+                    wrong.push(format!("{what}: {} rows, the first is {}", broken.len(), first.unwrap_or(0)).into());
                 }
             }
             Ok(())
@@ -127,7 +117,7 @@ impl ReadTx<'_> {
             Ok(()) => Ok(wrong),
             // What was found so far says more than the error alone.
             Err(e) if !wrong.is_empty() => {
-                wrong.push(e.to_string());
+                wrong.push(e.to_string().into());
                 Ok(wrong)
             }
             Err(e) => Err(self.failed("look through the history")(e)),
@@ -136,15 +126,16 @@ impl ReadTx<'_> {
 
     /// What schema 1 mixed up, before the file is brought up to date: it then names two things by one number, and an
     /// audit that has the same to say of both cannot be written.
-    fn check_schema_1(&self, wrong: &mut Vec<String>) -> rusqlite::Result<()> {
+    fn check_schema_1(&self, wrong: &mut Vec<Foreign>) -> rusqlite::Result<()> {
         for mixed in schema1::mixed(self)? {
-            wrong.push(is_mixed(mixed.finding, mixed.code, &mixed.subject, &mixed.with));
+            wrong.push(is_mixed(mixed.finding, mixed.code, &mixed.subject, &mixed.with).into());
         }
         if let Some((count, one, other)) = schema1::alike(self)? {
-            wrong.push(format!(
+            let says = format!(
                 "{count} addresses and handles share their number with another, as {one} with {other}: no audit that finds the same of \
                  both can be recorded; the next audit makes it good"
-            ));
+            );
+            wrong.push(says.into());
         }
         Ok(())
     }
@@ -154,20 +145,17 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn mixed(&self) -> Result<Vec<String>, Error> {
+    pub fn mixed(&self) -> Result<Vec<Foreign>, Error> {
         let read = || {
             if self.schema()? < 2 {
                 return Ok(Vec::new());
             }
-            let mut statement = self.prepare(
-                "SELECT id, code, subject, mixed_with, mixed_until FROM finding WHERE mixed_until IS NOT NULL ORDER BY id",
-            )?;
-            let rows = statement.query_map([], |row| {
-                let (subject, with): (String, String) = (row.get(2)?, row.get(3)?);
+            let what = "SELECT id, code, subject, mixed_with, mixed_until FROM finding WHERE mixed_until IS NOT NULL ORDER BY id";
+            self.rows(what, [], |row| {
+                let (subject, with, until): (String, String, i64) = (row.get(2)?, row.get(3)?, row.get(4)?);
                 let says = is_mixed(row.get(0)?, Code(row.get(1)?), &subject, &with);
-                Ok(format!("{says}: up to audit {} it counts as not seen", row.get::<_, i64>(4)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
+                Ok(format!("{says}: up to audit {until} it counts as not seen").into())
+            })
         };
         read().map_err(self.failed("look through the history"))
     }

@@ -5,7 +5,7 @@ use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, Type, ValueRef
 
 use crate::model::kube::uuid_text;
 use crate::model::word::Spelled;
-use crate::model::{Addr, Cidr, Code, Foreign, Root, Term, Time};
+use crate::model::{Addr, Cidr, Foreign, Root, Term, Time};
 
 impl ToSql for Foreign {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
@@ -34,6 +34,16 @@ pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
+/// 64 bits without sign, kept as SQLite's signed number.
+pub(super) fn bits(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number as u64)
+}
+
+/// The same, where it may be empty.
+pub(super) fn some_bits(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<u64>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(|number| number as u64))
+}
+
 /// A word, of this version or another.
 pub(super) fn term<T: Spelled>(row: &Row<'_>, column: usize) -> rusqlite::Result<Term<T>> {
     row.get_ref(column)?.as_str().map(Term::of).map_err(Into::into)
@@ -42,10 +52,11 @@ pub(super) fn term<T: Spelled>(row: &Row<'_>, column: usize) -> rusqlite::Result
 /// A word by which something is decided: one that this version does not know is an error.
 pub(super) fn known<T: Spelled>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let word = term(row, column)?;
-    word.known().ok_or_else(|| unread(column, Type::Text, format!("{:?} is a word of another ipaudit", word.word())))
+    word.known().ok_or_else(|| unread(column, Type::Text, format!("{:?} is a word of another ipaudit", word.raw())))
 }
 
-fn unread(column: usize, is: Type, why: String) -> rusqlite::Error {
+/// What a column holds cannot be read: why.
+pub(super) fn unread(column: usize, is: Type, why: String) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, is, why.into())
 }
 
@@ -77,14 +88,8 @@ pub(super) fn cidr(row: &Row<'_>, column: usize) -> rusqlite::Result<Cidr> {
 
 /// A UID as it was written: a UUID is kept as its bytes.
 pub(super) fn uid_text(value: ValueRef<'_>) -> String {
-    match value {
-        ValueRef::Blob(bytes) => match <[u8; 16]>::try_from(bytes) {
-            Ok(uuid) => uuid_text(uuid),
-            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-        },
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        _ => String::new(),
-    }
+    let uuid = value.as_blob().ok().and_then(|bytes| <[u8; 16]>::try_from(bytes).ok());
+    uuid.map_or_else(|| String::from_utf8_lossy(value.as_bytes().unwrap_or_default()).into_owned(), uuid_text)
 }
 
 /// A stamp as it is stored.
@@ -103,7 +108,8 @@ pub(super) fn root_text(root: &Root) -> String {
 }
 
 /// The other way round.
-pub(super) fn root_of(text: &str) -> Option<Root> {
-    let (code, id) = text.split_once(' ')?;
-    Some(Root { code: code.parse::<Code>().ok()?, id: id.into() })
+pub(super) fn some_root(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Root>> {
+    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(None) };
+    let root = text.split_once(' ').and_then(|(code, id)| Some(Root { code: code.parse().ok()?, id: id.into() }));
+    root.map(Some).ok_or_else(|| unread(column, Type::Text, format!("{text:?} names no finding")))
 }

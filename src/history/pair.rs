@@ -20,8 +20,8 @@ pub(super) fn find(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Option
     if !key.uids.is_empty() {
         return Ok(None);
     }
-    let mut known = tx.prepare_cached("SELECT id FROM pair WHERE guid = ?1 AND known = 1 AND apart = 0")?;
-    let known = known.query_map([&key.guid], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let known = "SELECT id FROM pair WHERE guid = ?1 AND known = 1 AND apart = 0";
+    let known: Vec<i64> = tx.rows(known, [&key.guid], |row| row.get(0))?;
     match known.as_slice() {
         [only] => Ok(Some(*only)),
         _ => {

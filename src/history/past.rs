@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use rusqlite::OptionalExtension;
 
-use super::column::{address, cidr, count, some_time, stamp_of, term, time};
+use super::column::{address, bits, cidr, count, some_bits, some_time, stamp_of, term, time};
 use super::query::findings::Gap;
 use super::query::intervals::{CAPACITY, FROM_CAPACITY, FROM_NODE_STATE, NODE_STATE, capacity_row, node_row};
 use super::timeline::Timeline;
 use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::index::PodAddress;
-use crate::model::past::{ByHash, LastState, OpenAllocation, PastKeys};
+use crate::model::past::{ByHash, FirstSeen, LastState, OpenAllocation, PastKeys};
 use crate::model::record::ClusterKey;
 use crate::model::row::{CapacityRow, NodeRow};
-use crate::model::{AllocationTuple, BlockSequence, Code, Past, PastEtcd, PastFinding, PastKey, State, Term};
+use crate::model::{AllocationTuple, BlockSequence, Code, Foreign, Past, PastEtcd, PastFinding, PastKey, State, Term};
 
 impl ReadTx<'_> {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
@@ -50,7 +50,7 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
         let etcd = |row: &rusqlite::Row<'_>| {
             let etcd = PastEtcd {
                 revision: row.get(0)?,
-                cluster_id: row.get::<_, i64>(1)? as u64,
+                cluster_id: bits(row, 1)?,
                 raft_term,
                 started: Some(time(row, 2)?),
                 api_date: some_time(row, 3)?,
@@ -65,7 +65,7 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
     }
     nodes(tx, pair, &mut past)?;
     blocks(tx, pair, &mut past)?;
-    allocations(tx, pair, &mut past)?;
+    past.allocations = allocations(tx, pair)?;
     past.last.pods = pods(tx, pair)?;
     past.last.nodes = node_states(tx, pair)?;
     past.last.capacity = capacity(tx, pair)?;
@@ -103,9 +103,7 @@ const FORMER: i64 = 2;
 
 fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let what = "SELECT n.text, d.ours, d.gone_since FROM node d JOIN name n ON n.id = d.name WHERE d.pair = ?1";
-    let mut statement = tx.prepare_cached(what)?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
+    tx.rows::<(), ()>(what, [pair], |row| {
         let name: String = row.get(0)?;
         if let Some(since) = some_time(row, 2)? {
             past.gone_since.insert(name.clone(), since);
@@ -115,17 +113,13 @@ fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
             FORMER => drop(past.former_nodes.insert(name)),
             _ => {}
         }
-    }
+        Ok(())
+    })?;
     // Of several states of a node the last one: max() makes the other columns that row's.
-    let mut statement = tx.prepare_cached(
-        "SELECT c.text, k.text, max(s.id) FROM node_state s JOIN name c ON c.id = s.calico \
-         JOIN name k ON k.id = s.kubernetes WHERE s.pair = ?1 AND s.ours = 1 AND s.calico <> s.kubernetes \
-         GROUP BY s.calico",
-    )?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
-        past.kubernetes_names.insert(row.get(0)?, row.get(1)?);
-    }
+    let what = "SELECT c.text, k.text, max(s.id) FROM node_state s JOIN name c ON c.id = s.calico \
+                JOIN name k ON k.id = s.kubernetes WHERE s.pair = ?1 AND s.ours = 1 AND s.calico <> s.kubernetes \
+                GROUP BY s.calico";
+    past.kubernetes_names = tx.rows(what, [pair], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(())
 }
 
@@ -137,52 +131,41 @@ fn keys(tx: &ReadTx<'_>, pair: i64, partial: bool) -> rusqlite::Result<PastKeys>
     let count: i64 = tx.prepare_cached(count)?.query_row([pair], |row| row.get(0))?;
     let mut past = PastKeys::with_capacity(usize::try_from(count).unwrap_or(0), partial);
     let what = "SELECT key, create_revision, mod_revision, version, value_hash FROM key WHERE pair = ?1";
-    let mut statement = tx.prepare_cached(what)?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
+    tx.rows::<(), ()>(what, [pair], |row| {
         let key = row.get_ref(0)?.as_blob()?;
-        let value_hash = if partial { 0 } else { row.get::<_, i64>(4)? as u64 };
-        let (create_revision, mod_revision, version) = (row.get(1)?, row.get(2)?, row.get(3)?);
         if past.knows(key) {
+            let value_hash = if partial { 0 } else { bits(row, 4)? };
+            let (create_revision, mod_revision, version) = (row.get(1)?, row.get(2)?, row.get(3)?);
             past.insert(key, PastKey { create_revision, mod_revision, version, value_hash });
         }
-    }
+        Ok(())
+    })?;
     Ok(past)
 }
 
 fn blocks(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
-    let mut statement = tx.prepare_cached(
-        "SELECT cidr, create_revision, version, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1",
-    )?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
+    let what =
+        "SELECT cidr, create_revision, version, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1";
+    tx.rows(what, [pair], |row| {
         let cidr = cidr(row, 0)?;
         past.last.blocks.insert(cidr, (row.get(1)?, row.get(2)?));
-        if let (Some(create_revision), Some(highest)) = (row.get(3)?, row.get::<_, Option<i64>>(4)?) {
-            past.block_sequences.insert(cidr, BlockSequence { create_revision, highest: highest as u64 });
+        if let (Some(create_revision), Some(highest)) = (row.get(3)?, some_bits(row, 4)?) {
+            past.block_sequences.insert(cidr, BlockSequence { create_revision, highest });
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn allocations(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
-    // Answered from the index alone.
-    let mut statement = tx.prepare_cached(
-        "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
-         WHERE pair = ?1 AND last_seen IS NULL",
-    )?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
-        let tuple = AllocationTuple {
-            address: address(row, 0)?,
-            handle: row.get(1)?,
-            sequence: row.get::<_, Option<i64>>(2)?.map(|number| number as u64),
-            block_create_revision: row.get(3)?,
-        };
-        let open = OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: row.get::<_, i64>(4)? as u64 };
-        past.allocations.0.insert(tuple.index(), open);
-    }
-    Ok(())
+/// Answered from the index alone.
+fn allocations(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<FirstSeen> {
+    let what = "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
+                WHERE pair = ?1 AND last_seen IS NULL";
+    let open = tx.rows(what, [pair], |row| {
+        let (address, handle, sequence) = (address(row, 0)?, row.get(1)?, some_bits(row, 2)?);
+        let tuple = AllocationTuple { address, handle, sequence, block_create_revision: row.get(3)? };
+        Ok((tuple.index(), OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: bits(row, 4)? }))
+    })?;
+    Ok(FirstSeen(open))
 }
 
 /// Texts of table `name`, each looked up once.
@@ -209,12 +192,9 @@ impl Texts<'_> {
 fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
     let what = "SELECT text FROM name WHERE id = ?1";
     let mut texts = Texts { statement: tx.prepare_cached(what)?, known: HashMap::new() };
-    let mut statement = tx.prepare_cached(
-        "SELECT address, uid, namespace, pod, node, grade, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL",
-    )?;
-    let mut rows = statement.query([pair])?;
-    let mut open = ByHash::default();
-    while let Some(row) = rows.next()? {
+    let what =
+        "SELECT address, uid, namespace, pod, node, grade, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL";
+    tx.rows(what, [pair], |row| {
         let [namespace, node, grade] = [row.get(2)?, row.get(4)?, row.get(5)?];
         texts.know(&[namespace, node, grade])?;
         let pod = PodAddress {
@@ -225,64 +205,49 @@ fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
             node: texts.get(node),
             grade: texts.get(grade),
         };
-        open.insert(pod.index(), row.get(6)?);
-    }
-    Ok(open)
+        Ok((pod.index(), row.get(6)?))
+    })
 }
 
 fn node_states(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<NodeRow, i64>> {
     let what = format!("SELECT {NODE_STATE}, s.id {FROM_NODE_STATE} WHERE s.pair = ?1 AND s.last_seen IS NULL");
-    let mut statement = tx.prepare_cached(&what)?;
-    let rows = statement.query_map([pair], |row| Ok((node_row(row)?, row.get(7)?)))?;
-    rows.collect()
+    tx.rows(&what, [pair], |row| Ok((node_row(row)?, row.get(7)?)))
 }
 
-fn capacity(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<String, CapacityRow>> {
+fn capacity(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<HashMap<Foreign, CapacityRow>> {
     let what = format!(
-        "SELECT {CAPACITY} {FROM_CAPACITY} \
-         WHERE k.pair = ?1 AND k.audit = (SELECT max(audit) FROM capacity WHERE pair = ?1 AND pool = k.pool)"
+        "SELECT {CAPACITY} {FROM_CAPACITY} WHERE k.pair = ?1 AND k.gone = 0 \
+         AND k.audit = (SELECT max(audit) FROM capacity WHERE pair = ?1 AND pool = k.pool)"
     );
-    let mut statement = tx.prepare_cached(&what)?;
-    let rows = statement.query_map([pair], capacity_row)?.filter(|row| row.as_ref().map_or(true, |row| !row.gone));
-    rows.map(|row| row.map(|row| (row.pool.clone(), row))).collect()
+    tx.rows(&what, [pair], |row| capacity_row(row).map(|row| (row.pool.clone(), row)))
 }
 
 fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) -> rusqlite::Result<()> {
     let gaps = Gap::all(tx, pair)?;
     let mut counter = timeline.counter();
-    let mut statement = tx.prepare_cached(
-        "SELECT id, code, kind, subject, episode, opened, opened_at, seen_before, stamp, stamp_since, face, state \
-         FROM finding WHERE pair = ?1 AND ended IS NULL",
-    )?;
-    let mut rows = statement.query([pair])?;
-    while let Some(row) = rows.next()? {
+    let what = "SELECT id, code, kind, subject, episode, opened, opened_at, seen_before, stamp, stamp_since, face, state \
+                FROM finding WHERE pair = ?1 AND ended IS NULL";
+    tx.rows(what, [pair], |row| {
         let (id, code) = (row.get(0)?, Code(row.get(1)?));
         // Of a newer ipaudit: no check of this one finds it again, so none may end it.
-        let Term::Known(kind) = term(row, 2)? else { continue };
+        let Term::Known(kind) = term(row, 2)? else { return Ok(()) };
         let (opened, first_seen) = (row.get(5)?, time(row, 6)?);
         let hidden = Gap::of(&gaps, id);
-        let (mut audits_seen, last) = counter.count(code, opened, i64::MAX);
-        let mut last_seen = last.map_or(first_seen, |(_, at)| at);
-        for gap in hidden {
-            audits_seen = audits_seen.saturating_sub(counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
-            if gap.last.is_none() {
-                last_seen = counter.count(code, opened, gap.first - 1).1.map_or(first_seen, |(_, at)| at);
-            }
-        }
+        let (audits_seen, last) = Gap::seen(hidden, &mut counter, code, opened);
         let known = PastFinding {
             first_seen,
             // A number in a file of schema 1: made otherwise.
             stamp: row.get_ref(8)?.as_blob().ok().and_then(stamp_of),
             stamp_since: time(row, 9)?,
             row: id,
-            face: row.get::<_, i64>(10)? as u64,
+            face: bits(row, 10)?,
             confirmed: term(row, 11)? == Term::Known(State::Confirmed),
             hidden: hidden.last().is_some_and(|gap| gap.last.is_none()),
             audits_seen: audits_seen + count(row, 7)?,
-            last_seen,
+            last_seen: last.map_or(first_seen, |(_, at)| at),
             episode: count(row, 4)?,
         };
         past.open.insert(code, kind, row.get_ref(3)?.as_str()?, known);
-    }
-    Ok(())
+        Ok(())
+    })
 }

@@ -4,15 +4,18 @@
 //! what open findings owe to audits that go is counted before they go, and of a finding that is forgotten its last episode
 //! stays: when it comes back it is not new.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
 use rusqlite::params;
 
+use super::query::findings::Gap;
+use super::timeline::Timeline;
 use super::tx::WriteTx;
 use super::{Db, ToWrite, kill};
 use crate::error::Error;
-use crate::model::Time;
+use crate::model::{Code, Time};
 
 /// What went, or would go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -149,37 +152,21 @@ fn prune(tx: &WriteTx<'_>, border: Time) -> rusqlite::Result<Pruned> {
 
 /// Counts for each open finding the audits that saw it and go now.
 fn owe(tx: &WriteTx<'_>, first: i64) -> rusqlite::Result<()> {
-    use super::query::findings::Gap;
-    use super::timeline::Timeline;
-    use crate::model::Code;
-
-    let pairs =
-        tx.prepare("SELECT id FROM pair")?.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-    let mut is_kept = tx.prepare("SELECT EXISTS (SELECT 1 FROM kept WHERE id = ?1)")?;
+    let pairs: Vec<i64> = tx.rows("SELECT id FROM pair", [], |row| row.get(0))?;
+    let kept: HashSet<i64> = tx.rows("SELECT id FROM kept", [], |row| row.get(0))?;
     let mut update = tx.write("UPDATE finding SET seen_before = seen_before + ?2 WHERE id = ?1")?;
     for pair in pairs {
         let mut timeline = Timeline::of(tx, pair)?;
-        let mut going = Vec::new();
-        for audit in timeline.audits.drain(..).take_while(|audit| audit.id < first) {
-            if !is_kept.query_row([audit.id], |row| row.get::<_, bool>(0))? {
-                going.push(audit);
-            }
-        }
-        if going.is_empty() {
+        timeline.audits.retain(|audit| audit.id < first && !kept.contains(&audit.id));
+        if timeline.audits.is_empty() {
             continue;
         }
-        let timeline = Timeline { audits: going };
         let mut counter = timeline.counter();
         let gaps = Gap::all(tx, pair)?;
-        let mut open = tx.prepare("SELECT id, code, opened FROM finding WHERE pair = ?1 AND ended IS NULL")?;
-        let open =
-            open.query_map([pair], |row| Ok((row.get::<_, i64>(0)?, Code(row.get(1)?), row.get::<_, i64>(2)?)))?;
-        for finding in open.collect::<rusqlite::Result<Vec<_>>>()? {
-            let (id, code, opened) = finding;
-            let mut seen = counter.count(code, opened, i64::MAX).0;
-            for gap in Gap::of(&gaps, id) {
-                seen = seen.saturating_sub(counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
-            }
+        let what = "SELECT id, code, opened FROM finding WHERE pair = ?1 AND ended IS NULL";
+        let open: Vec<(i64, u16, i64)> = tx.rows(what, [pair], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        for (id, code, opened) in open {
+            let (seen, _) = Gap::seen(Gap::of(&gaps, id), &mut counter, Code(code), opened);
             if seen > 0 {
                 update.execute(params![id, seen as i64])?;
             }

@@ -6,7 +6,7 @@
 //! between, the next run can tell.
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
 use super::column::{address_bytes, known, some_time, stamp_bytes, time};
 use super::query::Window;
@@ -15,88 +15,8 @@ use super::timeline::Timeline;
 use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
-use crate::model::word::words;
-use crate::model::{AllocationTuple, Code, SubjectKind, Time};
-
-/// A release or an undo that begins.
-#[derive(Clone, Debug, Default)]
-pub struct NewRelease {
-    /// The release that this one undoes.
-    pub undoes: Option<i64>,
-    /// JSON: who asked, with which flags.
-    pub asked: String,
-    pub started: Time,
-    /// JSON.
-    pub plan: String,
-}
-
-/// What one etcd transaction is going to write.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Intent {
-    pub at: Time,
-    /// Addresses and handles that it takes away (or puts back).
-    pub subjects: Vec<(SubjectKind, String)>,
-    pub keys: Vec<KeyIntent>,
-}
-
-/// What it is going to write under one key.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct KeyIntent {
-    pub key: Vec<u8>,
-    /// The mod revision with which the transaction compares; 0: the key is absent.
-    pub mod_revision: i64,
-    /// `None`: absent.
-    pub old: Option<Vec<u8>>,
-    /// `None`: deleted.
-    pub new: Option<Vec<u8>>,
-}
-
-/// How a transaction ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StepOutcome {
-    Applied,
-    NotApplied,
-    ChangedHands,
-    Refused,
-}
-
-words!(StepOutcome {
-    Applied = "applied",
-    NotApplied = "not applied",
-    ChangedHands = "changed hands",
-    Refused = "refused",
-});
-
-/// A recorded release.
-#[derive(Clone, Debug)]
-pub struct ReleaseRow {
-    pub id: i64,
-    pub pair: i64,
-    pub undoes: Option<i64>,
-    pub asked: String,
-    pub started: Time,
-    pub finished: Option<Time>,
-    /// `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`; `None`: it never said how it ended.
-    pub outcome: Option<String>,
-    pub plan: String,
-    /// The epoch of its pair when it is read; an IPA903 since is told by [`ReleaseRow::forked_since`].
-    pub steps: Vec<StepRow>,
-    /// An audit after its start has seen the datastore go back (IPA903).
-    pub forked_since: bool,
-}
-
-/// A recorded etcd transaction.
-#[derive(Clone, Debug)]
-pub struct StepRow {
-    pub id: i64,
-    pub intent: Intent,
-    pub settled: Option<Time>,
-    /// `None`: nobody knows yet.
-    pub outcome: Option<StepOutcome>,
-    /// Etcd's revision of the transaction.
-    pub revision: Option<i64>,
-    pub detail: String,
-}
+use crate::model::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome, StepRow};
+use crate::model::{AllocationTuple, Code, Conclusion, SubjectKind, Term, Time};
 
 /// The audits of a pair, by which many things can be looked up; as of the moment it was made.
 #[derive(Debug)]
@@ -128,10 +48,7 @@ impl ReadTx<'_> {
     /// # Errors
     /// A file that cannot be read.
     pub fn watch(&self, pair: i64) -> Result<Watch, Error> {
-        let read = || {
-            let (timeline, gaps) = (Timeline::of(self, pair)?, Gap::all(self, pair)?);
-            Ok(Watch { pair, timeline, gaps })
-        };
+        let read = || Ok(Watch { pair, timeline: Timeline::of(self, pair)?, gaps: Gap::all(self, pair)? });
         read().map_err(self.failed("read the observations of the history"))
     }
 
@@ -253,64 +170,43 @@ impl ReadTx<'_> {
 
     fn read_releases(&self, what: &str, values: Vec<Value>) -> Result<Vec<ReleaseRow>, Error> {
         let read = || {
-            let mut statement = self.prepare(&format!(
-                "SELECT r.id, r.pair, r.undoes, r.asked, r.started, r.finished, r.outcome, r.plan, \
+            let what = format!(
+                "SELECT r.id, r.pair, r.undoes, r.started, r.finished, r.outcome, r.plan, \
                  EXISTS (SELECT 1 FROM pair p JOIN audit a ON a.id = p.epoch_audit WHERE p.id = r.pair \
                  AND a.started >= r.started) FROM release r WHERE {what} ORDER BY r.id"
-            ))?;
-            let rows = statement.query_map(rusqlite::params_from_iter(values), |row| {
+            );
+            self.rows(&what, params_from_iter(values), |row| {
+                let id = row.get(0)?;
                 Ok(ReleaseRow {
-                    id: row.get(0)?,
+                    id,
                     pair: row.get(1)?,
                     undoes: row.get(2)?,
-                    asked: row.get(3)?,
-                    started: time(row, 4)?,
-                    finished: some_time(row, 5)?,
-                    outcome: row.get(6)?,
-                    plan: row.get(7)?,
-                    steps: Vec::new(),
-                    forked_since: row.get(8)?,
+                    started: time(row, 3)?,
+                    finished: some_time(row, 4)?,
+                    outcome: row.get::<_, Option<String>>(5)?.map(|word| Term::of(&word)),
+                    plan: row.get(6)?,
+                    steps: self.steps(id)?,
+                    forked_since: row.get(7)?,
                 })
-            })?;
-            let mut releases = rows.collect::<rusqlite::Result<Vec<ReleaseRow>>>()?;
-            for release in &mut releases {
-                release.steps = self.steps(release.id)?;
-            }
-            Ok(releases)
+            })
         };
         read().map_err(self.failed("read the releases of the history"))
     }
 
     fn steps(&self, release: i64) -> rusqlite::Result<Vec<StepRow>> {
-        let mut statement = self.prepare_cached(
-            "SELECT id, intended, settled, outcome, revision, detail FROM release_step WHERE release = ?1 ORDER BY id",
-        )?;
-        let rows = statement.query_map([release], |row| {
-            let is_settled = row.get_ref(3)? != ValueRef::Null;
-            Ok(StepRow {
-                id: row.get(0)?,
-                intent: Intent { at: time(row, 1)?, ..Intent::default() },
-                settled: some_time(row, 2)?,
-                outcome: is_settled.then(|| known(row, 3)).transpose()?,
-                revision: row.get(4)?,
-                detail: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-            })
-        })?;
-        let mut steps = rows.collect::<rusqlite::Result<Vec<StepRow>>>()?;
-        let mut subjects = self.prepare_cached("SELECT kind, subject FROM release_subject WHERE step = ?1")?;
-        let mut keys =
-            self.prepare_cached("SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key")?;
-        for step in &mut steps {
-            let mut rows = subjects.query([step.id])?;
-            while let Some(row) = rows.next()? {
-                step.intent.subjects.push((known(row, 0)?, row.get(1)?));
-            }
-            let rows = keys.query_map([step.id], |row| {
-                Ok(KeyIntent { key: row.get(0)?, mod_revision: row.get(1)?, old: row.get(2)?, new: row.get(3)? })
-            })?;
-            step.intent.keys = rows.collect::<rusqlite::Result<_>>()?;
-        }
-        Ok(steps)
+        let what = "SELECT id, settled, outcome FROM release_step WHERE release = ?1 ORDER BY id";
+        let subjects = "SELECT kind, subject FROM release_subject WHERE step = ?1";
+        let keys = "SELECT key, mod_revision, old, new FROM release_key WHERE step = ?1 ORDER BY key";
+        let key = |row: &Row<'_>| {
+            Ok(KeyIntent { key: row.get(0)?, mod_revision: row.get(1)?, old: row.get(2)?, new: row.get(3)? })
+        };
+        self.rows(what, [release], |row| {
+            let id: i64 = row.get(0)?;
+            let is_settled = row.get_ref(1)? != ValueRef::Null;
+            let subjects = self.rows(subjects, [id], |row| Ok((known(row, 0)?, row.get(1)?)))?;
+            let intent = Intent { subjects, keys: self.rows(keys, [id], key)? };
+            Ok(StepRow { id, intent, outcome: is_settled.then(|| known(row, 2)).transpose()? })
+        })
     }
 }
 
@@ -343,9 +239,9 @@ impl Db<ToWrite> {
     ///
     /// # Errors
     /// The file cannot be written: then the transaction must not be made.
-    pub fn intend(&mut self, release: i64, intent: &Intent) -> Result<i64, Error> {
+    pub fn intend(&mut self, release: i64, intent: &Intent, at: Time) -> Result<i64, Error> {
         let intended = self.write("write the intent of the release into the history", |tx| {
-            tx.execute("INSERT INTO release_step (release, intended) VALUES (?1, ?2)", params![release, intent.at.0])?;
+            tx.execute("INSERT INTO release_step (release, intended) VALUES (?1, ?2)", params![release, at.0])?;
             let step = tx.last_row();
             for (kind, subject) in &intent.subjects {
                 let what = "INSERT OR IGNORE INTO release_subject (step, kind, subject) VALUES (?1, ?2, ?3)";
@@ -383,15 +279,15 @@ impl Db<ToWrite> {
         written.map(drop)
     }
 
-    /// Writes down how a release ended: `done`, `refused`, `partly`, `stopped`, `failed`, `unknown`.
+    /// Writes down how a release ended.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn finish_release(&mut self, release: i64, outcome: &str, at: Time) -> Result<(), Error> {
+    pub fn finish_release(&mut self, release: i64, ended: Conclusion, at: Time) -> Result<(), Error> {
         let what = "UPDATE release SET outcome = ?2, finished = ?3 WHERE id = ?1";
         kill::point("finish");
         let written = self.write("write the end of the release into the history", |tx| {
-            tx.execute(what, params![release, outcome, at.0])
+            tx.execute(what, params![release, ended.word(), at.0])
         });
         kill::point("finished");
         written.map(drop)

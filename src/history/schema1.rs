@@ -42,13 +42,11 @@ pub(super) struct Mixed {
 /// Findings of a file of schema 1 whose subject shared its number with another subject, allocation, pod, node, block or
 /// key that the file knows of the same cluster.
 pub(super) fn mixed(tx: &ReadTx<'_>) -> rusqlite::Result<Vec<Mixed>> {
-    let mut statement = tx.prepare("SELECT id, pair, code, subject FROM finding ORDER BY id")?;
-    let rows = statement.query_map([], |row| {
-        let subject: String = row.get(3)?;
-        let finding = Mixed { finding: row.get(0)?, code: Code(row.get(2)?), subject, with: String::new() };
-        Ok((row.get::<_, i64>(1)?, finding))
+    let what = "SELECT id, pair, code, subject FROM finding ORDER BY id";
+    let mut findings: Vec<(i64, Mixed)> = tx.rows(what, [], |row| {
+        let (finding, code, subject) = (row.get(0)?, Code(row.get(2)?), row.get(3)?);
+        Ok((row.get(1)?, Mixed { finding, code, subject, with: String::new() }))
     })?;
-    let mut findings = rows.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut by_hash: HashMap<(i64, u64), Vec<usize>> = HashMap::new();
     for (place, (pair, finding)) in findings.iter().enumerate() {
         by_hash.entry((*pair, hash(finding.subject.as_bytes()))).or_default().push(place);
@@ -106,27 +104,22 @@ fn named(tx: &ReadTx<'_>, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<(
 
 /// Tells each row of a pair and a text or an address.
 fn read(tx: &ReadTx<'_>, what: &str, tell: &mut dyn FnMut(i64, &str)) -> rusqlite::Result<()> {
-    let mut statement = tx.prepare(what)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
+    tx.rows(what, [], |row| {
         let pair = row.get(0)?;
         match row.get_ref(1)? {
             ValueRef::Blob(bytes) => address_of(bytes).into_iter().for_each(|a| tell(pair, &a.to_string())),
             value => tell(pair, &uid_text(value)),
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// Allocations that took over the age of another one: their numbers were equal, their handles were not.
 fn of_another_age(tx: &ReadTx<'_>) -> rusqlite::Result<Vec<i64>> {
-    let mut statement = tx.prepare(
-        "SELECT id FROM allocation WHERE tuple_since <> first_seen AND (pair, tuple) IN (SELECT pair, tuple FROM allocation \
-         GROUP BY pair, tuple HAVING count(DISTINCT quote(address) || quote(sequence) || block_create_revision || \
-         quote(handle)) > 1)",
-    )?;
-    let rows = statement.query_map([], |row| row.get(0))?;
-    rows.collect()
+    let what = "SELECT id FROM allocation WHERE tuple_since <> first_seen AND (pair, tuple) IN (SELECT pair, tuple \
+                FROM allocation GROUP BY pair, tuple HAVING count(DISTINCT quote(address) || quote(sequence) || \
+                block_create_revision || quote(handle)) > 1)";
+    tx.rows(what, [], |row| row.get(0))
 }
 
 /// Brings a file of schema 1 to schema 2, whose tables `tables` makes.

@@ -6,86 +6,74 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use rusqlite::Row;
+use rusqlite::types::Type;
 use serde::Deserialize;
 
 use super::ReadTx;
-use super::column::time;
-use crate::model::{Code, Input, InputState, Term, Time};
+use super::column::{time, unread};
+use crate::model::{Code, Foreign, Input, InputState, Term, Time};
 
-/// What an audit read and ran; most audits share one.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// What an audit read and ran; most audits share one. Codes are the numbers of them.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct Reach {
-    /// State, reason and number of undecodable keys of every input.
+    /// State and number of undecodable keys of every input.
     pub inputs: Vec<AuditInput>,
-    /// Codes of the checks that ran, sorted.
-    pub ran: Vec<Code>,
-    /// Codes that were skipped, and why.
-    pub skipped: Vec<(Code, String)>,
+    /// Checks that ran, sorted.
+    ran: Vec<u16>,
+    /// Checks that were skipped, and why.
+    skipped: Vec<(u16, Foreign)>,
 }
 
 /// One input of an audit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Deserialize)]
 pub struct AuditInput {
-    pub input: Input,
-    pub state: InputState,
-    pub detail: String,
+    pub input: Term<Input>,
+    pub state: Term<InputState>,
+    #[serde(default)]
     pub undecodable: u64,
 }
 
 impl Reach {
     /// Whether the check of this code ran.
     pub fn ran(&self, code: Code) -> bool {
-        self.ran.binary_search(&code).is_ok()
+        self.ran.binary_search(&code.0).is_ok()
     }
 
-    /// Whether all of an input was read.
-    pub fn complete(&self, input: Input) -> bool {
-        self.inputs.iter().any(|i| i.input == input && i.state == InputState::Complete)
+    /// Why the check of this code was skipped, where it was.
+    pub fn skipped(&self, code: Code) -> Option<&Foreign> {
+        self.skipped.iter().find(|(skipped, _)| *skipped == code.0).map(|(_, why)| why)
     }
 
-    fn parse(text: &str) -> Reach {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Raw {
-            inputs: Vec<RawInput>,
-            ran: Vec<u16>,
-            skipped: Vec<(u16, String)>,
-        }
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct RawInput {
-            input: String,
-            state: String,
-            detail: String,
-            undecodable: u64,
-        }
-        let raw: Raw = serde_json::from_str(text).unwrap_or_default();
-        let input = |i: RawInput| {
-            Some(AuditInput {
-                input: Term::of(&i.input).known()?,
-                state: Term::of(&i.state).known()?,
-                detail: i.detail,
-                undecodable: i.undecodable,
-            })
-        };
-        let mut ran: Vec<Code> = raw.ran.into_iter().map(Code).collect();
-        ran.sort_unstable();
-        Reach {
-            inputs: raw.inputs.into_iter().filter_map(input).collect(),
-            ran,
-            skipped: raw.skipped.into_iter().map(|(code, why)| (Code(code), why)).collect(),
-        }
+    /// Why checks were skipped, in their order.
+    pub fn reasons(&self) -> impl Iterator<Item = &Foreign> {
+        self.skipped.iter().map(|(_, why)| why)
+    }
+
+    /// Whether all of these inputs were read.
+    pub fn complete(&self, inputs: &[Input]) -> bool {
+        let read = self.inputs.iter().filter(|i| i.state.known() == Some(InputState::Complete));
+        inputs.iter().all(|wanted| read.clone().any(|i| i.input.known() == Some(*wanted)))
+    }
+
+    fn parse(text: &str) -> serde_json::Result<Reach> {
+        let mut reach: Reach = serde_json::from_str(text)?;
+        reach.ran.sort_unstable();
+        Ok(reach)
     }
 }
 
 /// One audit.
 #[derive(Clone, Debug)]
-pub struct Audit {
+pub struct AuditRow {
     pub id: i64,
     /// The moment by which ages were judged.
     pub judged: Time,
     /// By the clock of the machine.
     pub started: Time,
+    /// Every input read, every value decoded, every suspect looked at again.
+    pub complete: bool,
     /// Everything that is kept by key was read.
     pub keys: bool,
     pub about: Rc<Reach>,
@@ -94,46 +82,47 @@ pub struct Audit {
 /// All audits of a pair, by number.
 #[derive(Debug, Default)]
 pub struct Timeline {
-    pub audits: Vec<Audit>,
+    pub audits: Vec<AuditRow>,
 }
 
 impl Timeline {
     /// Reads it.
     pub fn of(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Timeline> {
         let mut abouts: HashMap<i64, Rc<Reach>> = HashMap::new();
-        let mut read_about = tx.prepare_cached("SELECT text FROM about WHERE id = ?1")?;
         let mut about = |id: i64| -> rusqlite::Result<Rc<Reach>> {
             if let Some(known) = abouts.get(&id) {
                 return Ok(Rc::clone(known));
             }
-            let text: String = read_about.query_row([id], |row| row.get(0))?;
-            let parsed = Rc::new(Reach::parse(&text));
+            let read = |row: &Row<'_>| {
+                let is_none =
+                    |e| unread(0, Type::Text, format!("what audits read (about {id}) is of another ipaudit: {e}"));
+                Reach::parse(row.get_ref(0)?.as_str()?).map_err(is_none)
+            };
+            let parsed = Rc::new(tx.query_row("SELECT text FROM about WHERE id = ?1", [id], read)?);
             abouts.insert(id, Rc::clone(&parsed));
             Ok(parsed)
         };
-        let mut statement =
-            tx.prepare_cached("SELECT id, judged, started, keys, about FROM audit WHERE pair = ?1 ORDER BY id")?;
-        let mut rows = statement.query([pair])?;
-        let mut audits = Vec::new();
-        while let Some(row) = rows.next()? {
-            audits.push(Audit {
-                id: row.get(0)?,
-                judged: time(row, 1)?,
-                started: time(row, 2)?,
-                keys: row.get(3)?,
-                about: about(row.get(4)?)?,
-            });
-        }
+        let what = "SELECT id, judged, started, complete, keys, about FROM audit WHERE pair = ?1 ORDER BY id";
+        let audits = tx.rows(what, [pair], |row| {
+            let (id, judged, started) = (row.get(0)?, time(row, 1)?, time(row, 2)?);
+            let (complete, keys, about) = (row.get(3)?, row.get(4)?, about(row.get(5)?)?);
+            Ok(AuditRow { id, judged, started, complete, keys, about })
+        })?;
         Ok(Timeline { audits })
     }
 
+    /// The last audit up to number `until` that read all of these inputs.
+    pub fn looked(&self, inputs: &[Input], until: i64) -> Option<&AuditRow> {
+        self.audits.iter().rev().find(|audit| audit.id <= until && audit.about.complete(inputs))
+    }
+
     /// The audit of this number, while it is kept.
-    pub fn get(&self, id: i64) -> Option<&Audit> {
+    pub fn get(&self, id: i64) -> Option<&AuditRow> {
         self.audits.binary_search_by_key(&id, |a| a.id).ok().and_then(|at| self.audits.get(at))
     }
 
     /// The audits from number `from` on in which the check of `code` ran.
-    pub fn running(&self, code: Code, from: i64) -> impl DoubleEndedIterator<Item = &Audit> {
+    pub fn running(&self, code: Code, from: i64) -> impl DoubleEndedIterator<Item = &AuditRow> {
         let start = self.audits.partition_point(|a| a.id < from);
         self.audits.get(start..).unwrap_or_default().iter().filter(move |a| a.about.ran(code))
     }

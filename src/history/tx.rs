@@ -51,6 +51,16 @@ impl<'a> ReadTx<'a> {
         self.prepare(what)?.query_row(values, row)
     }
 
+    /// Every row of a statement that is kept for the next time: collected, or `()` where `row` itself sees to it.
+    pub(super) fn rows<T, C: FromIterator<T>>(
+        &self,
+        what: &str,
+        values: impl Params,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<C> {
+        self.prepare_cached(what)?.query_map(values, row)?.collect()
+    }
+
     /// The schema of the file.
     pub(super) fn schema(&self) -> rusqlite::Result<i64> {
         self.query_row("PRAGMA user_version", [], |row| row.get(0))

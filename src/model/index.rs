@@ -5,7 +5,7 @@
 
 use super::finding::Parts;
 use super::row::AllocationRow;
-use super::{Addr, Cidr, Time};
+use super::{Addr, Cidr, Foreign, Time};
 
 /// Whose an allocation is, as far as the history keeps it: an allocation of the same tuple whose owners changed begins
 /// another row.
@@ -34,12 +34,12 @@ impl<'a> From<&'a AllocationRow> for OwnedBy<'a> {
     fn from(row: &'a AllocationRow) -> OwnedBy<'a> {
         OwnedBy {
             block: row.block,
-            used_for: row.used_for.word(),
-            node: row.node.as_deref(),
-            namespace: row.namespace.as_deref(),
-            pod: row.pod.as_deref(),
+            used_for: row.used_for.raw(),
+            node: row.node.as_ref().map(Foreign::raw),
+            namespace: row.namespace.as_ref().map(Foreign::raw),
+            pod: row.pod.as_ref().map(Foreign::raw),
             allocated: row.allocated,
-            more: row.more.as_deref(),
+            more: row.more.as_ref().map(Foreign::raw),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::finding::{Parts, hash128};
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Addr, Cidr, Code, Finding, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
+use super::{Addr, Cidr, Code, Finding, Foreign, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -175,14 +175,6 @@ impl OpenFindings {
     }
 }
 
-impl<'a> FromIterator<(Code, SubjectKind, &'a str, PastFinding)> for OpenFindings {
-    fn from_iter<T: IntoIterator<Item = (Code, SubjectKind, &'a str, PastFinding)>>(all: T) -> OpenFindings {
-        let mut open = OpenFindings::default();
-        all.into_iter().for_each(|(code, kind, subject, finding)| open.insert(code, kind, subject, finding));
-        open
-    }
-}
-
 /// The tuple that names one allocation through time.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct AllocationTuple {
@@ -223,25 +215,6 @@ impl FirstSeen {
     /// When an audit first saw this very allocation.
     pub fn get(&self, tuple: &AllocationTuple) -> Option<Time> {
         self.0.get(&tuple.index()).map(|open| open.since)
-    }
-
-    /// Enters one that has no row.
-    pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
-        self.0.insert(tuple.index(), OpenAllocation { since, row: 0, owner: 0 });
-    }
-}
-
-impl FromIterator<(AllocationTuple, Time)> for FirstSeen {
-    fn from_iter<T: IntoIterator<Item = (AllocationTuple, Time)>>(all: T) -> FirstSeen {
-        let mut seen = FirstSeen::default();
-        all.into_iter().for_each(|(tuple, since)| seen.insert(tuple, since));
-        seen
-    }
-}
-
-impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
-    fn from(all: [(AllocationTuple, Time); N]) -> FirstSeen {
-        all.into_iter().collect()
     }
 }
 
@@ -306,14 +279,6 @@ impl PastKeys {
     }
 }
 
-impl<K: AsRef<[u8]>> FromIterator<(K, Meta)> for PastKeys {
-    fn from_iter<T: IntoIterator<Item = (K, Meta)>>(all: T) -> PastKeys {
-        let mut keys = PastKeys::default();
-        all.into_iter().for_each(|(key, meta)| keys.insert(key.as_ref(), meta));
-        keys
-    }
-}
-
 /// Etcd as the last complete audit saw it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PastEtcd {
@@ -347,7 +312,7 @@ pub struct LastState {
     /// Create revision and version of every block.
     pub blocks: HashMap<Cidr, (i64, i64)>,
     /// The last capacity of each pool, by name.
-    pub capacity: HashMap<String, CapacityRow>,
+    pub capacity: HashMap<Foreign, CapacityRow>,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::row::{AllocationRow, BlockRow, CapacityRow, FindingRow, NodeRow, PodRow};
-use super::{Cidr, EtcdFacts, Life, Meta, Past, Sharing, Time};
+use super::{Cidr, EtcdFacts, Foreign, Life, Meta, Past, Sharing, Time};
 
 pub use super::past::ClusterKey;
 
@@ -34,12 +34,12 @@ pub struct AuditRecord {
     pub pods: Changes<PodRow, i64>,
     pub nodes: Changes<NodeRow, i64>,
     /// Calico's names of nodes that are ours and were not known to be.
-    pub new_ours: Vec<String>,
+    pub new_ours: Vec<Foreign>,
     /// Former names of our machines that were not known to be.
-    pub new_former: Vec<String>,
+    pub new_former: Vec<Foreign>,
     /// Calico's names of nodes that are gone and were not known to be, and of those that are back.
-    pub gone: Vec<String>,
-    pub back: Vec<String>,
+    pub gone: Vec<Foreign>,
+    pub back: Vec<Foreign>,
     pub capacity: Vec<CapacityRow>,
     /// One entry a finding, in the order of the outcome.
     pub findings: Vec<FindingEntry>,
@@ -151,8 +151,8 @@ pub enum Why {
 pub struct DarkRecord {
     pub ranges: Vec<Cidr>,
     /// Calico's and Kubernetes' names.
-    pub nodes: Vec<String>,
-    pub handles: Vec<String>,
+    pub nodes: Vec<Foreign>,
+    pub handles: Vec<Foreign>,
     /// All blocks.
     pub all_blocks: bool,
 }

@@ -4,8 +4,11 @@
 //! have it yet. What an audit is compared with are no rows but lean tables ([`super::past`]), since an audit of a big
 //! cluster holds hundreds of thousands of entries of them.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::escape::escape;
 use super::word::{Term, words};
 use super::{Addr, Cidr, Code, Foreign, Root, Severity, State, SubjectKind, Time};
 
@@ -109,26 +112,31 @@ pub enum Ending {
     /// Another version of ipaudit, or another scope, judges otherwise: nobody can say that the cluster changed.
     RuleChanged,
     /// In the word of another version.
-    Other(Box<str>),
+    Other(Foreign),
 }
 
 impl Ending {
-    /// The word in JSON, and of what has ended in the history; never changes.
-    pub fn word(&self) -> &str {
+    /// The word in JSON, and of what has ended in the history; never changes, and is never to be shown as it is.
+    pub fn raw(&self) -> &str {
         match self {
             Ending::Open => "open",
             Ending::InputMissing => "input missing",
             Ending::Resolved => "resolved",
             Ending::Released(_) => "released",
             Ending::RuleChanged => "rule changed",
-            Ending::Other(word) => word,
+            Ending::Other(word) => word.raw(),
         }
+    }
+
+    /// The word for people.
+    pub fn shown(&self) -> Cow<'_, str> {
+        escape(self.raw())
     }
 
     /// What a word of the history says of what has ended; `release`: by which.
     pub fn of(word: &str, release: Option<i64>) -> Ending {
         let known = [Ending::Resolved, Ending::Released(release), Ending::RuleChanged];
-        known.into_iter().find(|ending| ending.word() == word).unwrap_or_else(|| Ending::Other(word.into()))
+        known.into_iter().find(|ending| ending.raw() == word).unwrap_or_else(|| Ending::Other(word.into()))
     }
 }
 
@@ -140,17 +148,17 @@ pub struct AllocationRow {
     /// These name it through time, with the address: [`super::AllocationTuple`].
     pub block_create_revision: i64,
     pub sequence: Option<u64>,
-    pub handle: Option<String>,
+    pub handle: Option<Foreign>,
     pub used_for: Term<Use>,
     /// Calico's name.
-    pub node: Option<String>,
-    pub namespace: Option<String>,
+    pub node: Option<Foreign>,
+    pub namespace: Option<Foreign>,
     /// Pod or service.
-    pub pod: Option<String>,
+    pub pod: Option<Foreign>,
     /// The CNI host's clock at the allocation.
     pub allocated: Option<Time>,
     /// JSON: what else the owner attributes say.
-    pub more: Option<String>,
+    pub more: Option<Foreign>,
     /// Of one that has ended: how often its block was written between the two audits around the end; the address
     /// changed hands at most so often. `None`: unknown.
     pub changes: Option<u64>,
@@ -158,8 +166,8 @@ pub struct AllocationRow {
 
 impl AllocationRow {
     /// `namespace/name` of pod or service.
-    pub fn owner(&self) -> Option<String> {
-        Some(format!("{}/{}", self.namespace.as_ref()?, self.pod.as_ref()?))
+    pub fn owner(&self) -> Option<Foreign> {
+        Some(format!("{}/{}", self.namespace.as_ref()?.raw(), self.pod.as_ref()?.raw()).into())
     }
 }
 
@@ -216,18 +224,18 @@ words!(Grade { Stale = "stale", Possible = "possible", Certain = "certain" });
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PodRow {
     pub address: Addr,
-    pub uid: String,
-    pub namespace: String,
-    pub pod: String,
+    pub uid: Foreign,
+    pub namespace: Foreign,
+    pub pod: Foreign,
     /// Kubernetes' name.
-    pub node: String,
+    pub node: Foreign,
     pub grade: Term<Grade>,
 }
 
 impl PodRow {
     /// `namespace/name`.
-    pub fn id(&self) -> String {
-        format!("{}/{}", self.namespace, self.pod)
+    pub fn id(&self) -> Foreign {
+        format!("{}/{}", self.namespace.raw(), self.pod.raw()).into()
     }
 }
 
@@ -235,22 +243,22 @@ impl PodRow {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct NodeRow {
     /// Its names there; `None` where it is unknown.
-    pub calico: Option<String>,
-    pub kubernetes: Option<String>,
+    pub calico: Option<Foreign>,
+    pub kubernetes: Option<Foreign>,
     /// Of the Kubernetes cluster that the audit looked at.
     pub ours: bool,
     /// Kubernetes knows it.
     pub present: bool,
-    pub boot_id: Option<String>,
+    pub boot_id: Option<Foreign>,
     pub ready: Option<bool>,
     /// Separated by blanks.
-    pub addresses: String,
+    pub addresses: Foreign,
 }
 
 impl NodeRow {
     /// Calico's name, or Kubernetes' where Calico has none.
-    pub fn name(&self) -> Option<&str> {
-        self.calico.as_deref().or(self.kubernetes.as_deref())
+    pub fn name(&self) -> Option<&Foreign> {
+        self.calico.as_ref().or(self.kubernetes.as_ref())
     }
 }
 
@@ -258,7 +266,7 @@ impl NodeRow {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reboot {
     /// Kubernetes' name where known.
-    pub node: String,
+    pub node: Foreign,
     /// The last audit with the old bootID.
     pub before: AuditAt,
     /// The first one with the new bootID.
@@ -275,10 +283,10 @@ pub struct BlockRow {
 }
 
 /// How full a pool is from an audit on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CapacityRow {
-    pub pool: String,
-    pub cidr: String,
+    pub pool: Foreign,
+    pub cidr: Foreign,
     pub numbers: PoolNumbers,
     /// The pool is no more.
     pub gone: bool,
@@ -333,9 +341,10 @@ mod tests {
     #[test]
     fn an_ending_is_its_word() {
         for ending in [Ending::Resolved, Ending::Released(Some(7)), Ending::RuleChanged] {
-            assert_eq!(Ending::of(ending.word(), Some(7)), ending);
+            assert_eq!(Ending::of(ending.raw(), Some(7)), ending);
         }
         assert_eq!(Ending::of("forgiven", None), Ending::Other("forgiven".into()));
+        assert_eq!(Ending::of("gone\r", None).shown(), "gone\\r", "a file's word is foreign text");
         assert_eq!(Ending::of("open", None), Ending::Other("open".into()), "what has ended is not open");
     }
 }

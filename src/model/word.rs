@@ -1,8 +1,11 @@
 //! Enums that are kept and shown as words, and the words of other versions.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Foreign;
 
 /// An enum each of whose values has a word that never changes: in JSON, in the history, in what is shown. Made by
 /// `words!`.
@@ -51,7 +54,7 @@ pub(crate) use words;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Term<T> {
     Known(T),
-    Other(Box<str>),
+    Other(Foreign),
 }
 
 impl<T: Spelled> Term<T> {
@@ -61,11 +64,19 @@ impl<T: Spelled> Term<T> {
         known.map_or_else(|| Term::Other(word.into()), |value| Term::Known(*value))
     }
 
-    /// The word; foreign text where it is another version's.
-    pub fn word(&self) -> &str {
+    /// The word as it is: for the history, hashes and comparisons, never to be shown. Another version's is foreign text.
+    pub fn raw(&self) -> &str {
         match self {
             Term::Known(value) => value.spelled(),
-            Term::Other(word) => word,
+            Term::Other(word) => word.raw(),
+        }
+    }
+
+    /// The word for people; another version's as [`Foreign::shown`].
+    pub fn shown(&self) -> Cow<'_, str> {
+        match self {
+            Term::Known(value) => value.spelled().into(),
+            Term::Other(word) => word.shown(),
         }
     }
 
@@ -86,27 +97,38 @@ impl<T> From<T> for Term<T> {
 
 impl<T: Spelled> Serialize for Term<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
+        serializer.serialize_str(self.raw())
+    }
+}
+
+impl<'de, T: Spelled> Deserialize<'de> for Term<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Term<T>, D::Error> {
+        Foreign::deserialize(deserializer).map(|word| Term::of(word.raw()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Grade, Sharing, State, SubjectKind, Use};
+    use crate::model::{Conclusion, Grade, Input, InputState, Sharing, State, SubjectKind, Use};
 
     fn are_told_apart<T: Spelled>() {
         for value in T::VALUES {
             assert_eq!(Term::of(value.spelled()), Term::Known(*value));
         }
         let other = Term::<T>::of("of tomorrow");
-        assert_eq!((other.word(), other.known()), ("of tomorrow", None));
-        assert_eq!(serde_json::to_string(&other).unwrap(), "\"of tomorrow\"");
+        assert_eq!((other.raw(), other.known()), ("of tomorrow", None));
+        let json = serde_json::to_string(&other).unwrap();
+        assert_eq!((json.as_str(), serde_json::from_str::<Term<T>>(&json).unwrap()), ("\"of tomorrow\"", other));
+        assert_eq!(Term::<T>::of("\u{1b}[2J\u{202e}").shown(), "\\x1b[2J\\u{202e}", "a file's word is foreign text");
     }
 
     #[test]
     fn a_word_is_its_value_or_stays_what_it_is() {
+        are_told_apart::<Conclusion>();
         are_told_apart::<Grade>();
+        are_told_apart::<Input>();
+        are_told_apart::<InputState>();
         are_told_apart::<Sharing>();
         are_told_apart::<State>();
         are_told_apart::<SubjectKind>();

@@ -6,7 +6,7 @@ use super::diff::Diff;
 use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
 use crate::model::row::{CapacityRow, PoolNumbers};
-use crate::model::{Addr, Finding, Input};
+use crate::model::{Addr, Finding, Foreign, Input};
 
 impl Diff<'_> {
     /// Pools whose capacity changed, and those that are no more.
@@ -23,8 +23,8 @@ impl Diff<'_> {
         let known = &self.past.last.capacity;
         let number = |n: u128| i64::try_from(n).unwrap_or(i64::MAX);
         let now = capacity::pools(self.ledger, &leaked).into_iter().map(|usage| CapacityRow {
-            pool: self.text(usage.name).to_owned(),
-            cidr: usage.cidr.to_string(),
+            pool: self.text(usage.name).into(),
+            cidr: usage.cidr.to_string().into(),
             numbers: PoolNumbers {
                 addresses: number(usage.addresses),
                 allocated: number(usage.allocated),
@@ -39,15 +39,10 @@ impl Diff<'_> {
             gone: false,
         });
         let now: Vec<CapacityRow> = now.collect();
-        let names: HashSet<&str> = now.iter().map(|row| row.pool.as_str()).collect();
-        let mut gone: Vec<&String> = known.keys().filter(|pool| !names.contains(pool.as_str())).collect();
+        let names: HashSet<&Foreign> = now.iter().map(|row| &row.pool).collect();
+        let mut gone: Vec<&Foreign> = known.keys().filter(|pool| !names.contains(pool)).collect();
         gone.sort_unstable();
-        let none = |pool: &String| CapacityRow {
-            pool: pool.clone(),
-            cidr: String::new(),
-            numbers: PoolNumbers::default(),
-            gone: true,
-        };
+        let none = |pool: &Foreign| CapacityRow { pool: pool.clone(), gone: true, ..CapacityRow::default() };
         let gone: Vec<CapacityRow> = gone.into_iter().map(none).collect();
         let changed = now.into_iter().filter(|row| known.get(&row.pool) != Some(row));
         changed.chain(gone).collect()

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{HostKind, Input, Name, Past, Snapshot, Time};
+use crate::model::{Foreign, HostKind, Input, Name, Past, Snapshot, Time};
 
 /// What the caller knows beside snapshot, ledger, findings and past.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +44,8 @@ impl Diff<'_> {
         self.snapshot.text(name)
     }
 
-    pub(super) fn given(&self, name: Name) -> Option<String> {
-        name.some().map(|name| self.text(name).to_owned())
+    pub(super) fn given(&self, name: Name) -> Option<Foreign> {
+        name.some().map(|name| self.text(name).into())
     }
 
     /// Calico's names of hosts that have blocks or affinities.

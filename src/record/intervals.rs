@@ -10,7 +10,7 @@ use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::past::ByHash;
 use crate::model::record::Changes;
 use crate::model::row::{AllocationRow, NodeRow, PodRow};
-use crate::model::{Input, KubeNode, Name, Owner, Uid};
+use crate::model::{Foreign, Input, KubeNode, Name, Owner, Uid};
 
 impl Diff<'_> {
     /// Allocations that began and ended.
@@ -32,19 +32,19 @@ impl Diff<'_> {
                 continue;
             }
             changes.closed.extend(known.map(|k| k.row));
-            let given = |text: Option<&str>| text.map(str::to_owned);
+            let given = |text: Option<&str>| text.map(Foreign::from);
             let row = AllocationRow {
                 address: tuple.address,
                 block: owner.block,
                 block_create_revision: tuple.block_create_revision,
                 sequence: tuple.sequence,
-                handle: tuple.handle,
+                handle: tuple.handle.map(Foreign::from),
                 used_for: allocation.used_for.into(),
                 node: given(owner.node),
                 namespace: given(owner.namespace),
                 pod: given(owner.pod),
                 allocated: owner.allocated,
-                more: more.clone(),
+                more: given(owner.more),
                 changes: None,
             };
             changes.opened.push((row, known.map(|k| k.row)));
@@ -127,22 +127,22 @@ impl Diff<'_> {
                 Uid::Uuid(bytes) => bytes,
                 Uid::Other(name) => self.text(*name).as_bytes(),
             };
-            let index = PodAddress {
+            let at = PodAddress {
                 address: claim.address,
                 uid,
                 namespace: self.text(pod.namespace),
                 pod: self.text(pod.name),
                 node: self.text(pod.node),
                 grade: claim.grade.word(),
-            }
-            .index();
+            };
+            let index = at.index();
             if seen.insert(index, ()).is_none() && !open.contains_key(&index) {
                 changes.opened.push(PodRow {
-                    address: claim.address,
-                    uid: pod.uid.text(&snapshot.names),
-                    namespace: self.text(pod.namespace).to_owned(),
-                    pod: self.text(pod.name).to_owned(),
-                    node: self.text(pod.node).to_owned(),
+                    address: at.address,
+                    uid: pod.uid.text(&snapshot.names).into(),
+                    namespace: at.namespace.into(),
+                    pod: at.pod.into(),
+                    node: at.node.into(),
                     grade: claim.grade.into(),
                 });
             }
@@ -195,18 +195,18 @@ impl Diff<'_> {
             None => name.is_some_and(|kubernetes| scope.kubernetes_node_is_ours(kubernetes)),
         };
         NodeRow {
-            calico: calico.map(|n| self.text(n).to_owned()),
-            kubernetes: name.map(|n| self.text(n).to_owned()),
+            calico: calico.map(|n| self.text(n).into()),
+            kubernetes: name.map(|n| self.text(n).into()),
             ours,
             present: node.is_some(),
             boot_id: node.and_then(|n| self.given(n.boot_id)),
             ready: node.and_then(|n| n.ready),
-            addresses: addresses.to_owned(),
+            addresses: addresses.into(),
         }
     }
 
     /// Nodes that are ours and were not known to be.
-    pub(super) fn new_ours(&self) -> Vec<String> {
+    pub(super) fn new_ours(&self) -> Vec<Foreign> {
         let scope = &self.ledger.scope;
         let calico = self.snapshot.calico_nodes.iter().map(|n| n.name);
         let ours = calico.filter(|name| scope.standing(*name) == Standing::Ours).chain(scope.unregistered());
@@ -214,41 +214,39 @@ impl Diff<'_> {
     }
 
     /// Former names of our machines that were not known to be.
-    pub(super) fn new_former(&self) -> Vec<String> {
+    pub(super) fn new_former(&self) -> Vec<Foreign> {
         self.newly(self.ledger.scope.former_names(), &self.past.former_nodes)
     }
 
     /// Those of these names that are not known, in order; none where nobody can say which cluster's they are.
-    fn newly(&self, names: impl Iterator<Item = Name>, known: &HashSet<String>) -> Vec<String> {
+    fn newly(&self, names: impl Iterator<Item = Name>, known: &HashSet<String>) -> Vec<Foreign> {
         let names = names.filter(|_| self.ledger.pairing.holds()).map(|name| self.text(name));
-        let mut names: Vec<String> = names.filter(|name| !known.contains(*name)).map(str::to_owned).collect();
-        names.sort_unstable();
-        names
+        sorted(names.filter(|name| !known.contains(*name)))
     }
 
     /// Hosts that neither Calico nor Kubernetes knows any more, and former names of machines, newly.
-    pub(super) fn gone(&self) -> Vec<String> {
+    pub(super) fn gone(&self) -> Vec<Foreign> {
         if !self.complete(&[Input::CalicoNodes, Input::KubeNodes]) || self.is_apart() {
             return Vec::new();
         }
         let hosts = self.hosts();
-        let mut names: Vec<&str> = hosts.iter().map(|n| self.text(*n)).collect();
-        names.extend(self.past.known_nodes.iter().map(String::as_str));
-        names.extend(self.ledger.scope.former_names().map(|name| self.text(name)));
-        names.sort_unstable();
-        names.dedup();
-        let gone = names.into_iter().filter(|n| !self.past.gone_since.contains_key(*n) && !self.is_there(n));
-        gone.filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        let names: HashSet<&str> = hosts
+            .iter()
+            .copied()
+            .chain(self.ledger.scope.former_names())
+            .map(|n| self.text(n))
+            .chain(self.past.known_nodes.iter().map(String::as_str))
+            .collect();
+        let is_known = |name: &str| self.past.gone_since.contains_key(name) || self.is_there(name);
+        sorted(names.into_iter().filter(|name| !name.is_empty() && !is_known(name)))
     }
 
     /// Nodes that were gone and are there again.
-    pub(super) fn back(&self) -> Vec<String> {
+    pub(super) fn back(&self) -> Vec<Foreign> {
         if !self.complete(&[Input::CalicoNodes, Input::KubeNodes]) {
             return Vec::new();
         }
-        let mut back: Vec<String> = self.past.gone_since.keys().filter(|name| self.is_there(name)).cloned().collect();
-        back.sort_unstable();
-        back
+        sorted(self.past.gone_since.keys().map(String::as_str).filter(|name| self.is_there(name)))
     }
 
     /// Whether a node of this Calico name is there, or perhaps is: its object may not decode.
@@ -260,6 +258,12 @@ impl Diff<'_> {
         }
         ledger.calico_node(name).is_some() || scope.is_known_to_kubernetes(name) || ledger.dark.node(name)
     }
+}
+
+fn sorted<'t>(names: impl Iterator<Item = &'t str>) -> Vec<Foreign> {
+    let mut names: Vec<Foreign> = names.map(Foreign::from).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Each address once: Calico names one of a node in several places.

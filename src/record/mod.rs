@@ -121,9 +121,9 @@ fn dark(ledger: &Ledger<'_>) -> DarkRecord {
         match *dark {
             Dark::Range(cidr) | Dark::Affinity(cidr) => record.ranges.push(cidr),
             Dark::Node(node) => {
-                record.nodes.extend([node, ledger.scope.kubernetes_name(node)].map(|n| snapshot.text(n).to_owned()));
+                record.nodes.extend([node, ledger.scope.kubernetes_name(node)].map(|n| snapshot.text(n).into()));
             }
-            Dark::Handle(id) => record.handles.push(id.text(&snapshot.names)),
+            Dark::Handle(id) => record.handles.push(id.text(&snapshot.names).into()),
             Dark::All(Input::Blocks) => record.all_blocks = true,
             Dark::All(_) => {}
         }

@@ -1,38 +1,9 @@
-//! `--code`, `--severity` and the like: which findings people want to see. They narrow the view and what counts for
-//! exit code 1; never the history, and never what makes an audit incomplete.
+//! A narrowed view as the flags that make it.
 
 use crate::checks::evidence::shell;
-use crate::model::{Code, Finding, Foreign, Severity};
-
-/// Which findings people want to see; an empty one takes all.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Narrow {
-    pub codes: Vec<Code>,
-    /// This one and worse.
-    pub severity: Option<Severity>,
-    pub node: Option<String>,
-    pub namespace: Option<String>,
-    pub pool: Option<String>,
-}
+pub use crate::model::Narrow;
 
 impl Narrow {
-    /// Whether the view keeps this finding.
-    pub fn keeps(&self, finding: &Finding) -> bool {
-        let same = |wanted: &Option<String>, has: &Option<Foreign>| {
-            wanted.as_ref().is_none_or(|wanted| has.as_ref().is_some_and(|has| has == wanted))
-        };
-        (self.codes.is_empty() || self.codes.contains(&finding.code))
-            && self.severity.is_none_or(|least| finding.severity >= least)
-            && same(&self.node, &finding.node)
-            && same(&self.namespace, &finding.namespace)
-            && same(&self.pool, &finding.pool)
-    }
-
-    /// Whether it takes all.
-    pub fn is_all(&self) -> bool {
-        *self == Narrow::default()
-    }
-
     /// The flags that make this view, as people would type them.
     pub fn flags(&self) -> Vec<String> {
         let named = |flag: &str, value: &Option<String>| value.as_ref().map(|v| format!("{flag} {}", shell(v)));
@@ -46,22 +17,12 @@ impl Narrow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Subject, SubjectKind};
+    use crate::model::{Code, Severity};
 
     #[test]
-    fn narrowing_keeps_what_fits_every_flag() {
-        let mut finding = Finding::new(Code(110), Severity::Error, Subject::new(SubjectKind::Address, "10.0.0.1"), "");
-        finding.node = Some("node-1".into());
-        let narrow = Narrow {
-            severity: Some(Severity::Warning),
-            node: Some("node-1".to_owned()),
-            codes: vec![Code(110)],
-            ..Narrow::default()
-        };
-        assert!(narrow.keeps(&finding) && !narrow.is_all());
+    fn the_flags_are_those_that_make_the_view() {
+        let (severity, node) = (Some(Severity::Warning), Some("node-1".to_owned()));
+        let narrow = Narrow { severity, node, codes: vec![Code(110)], ..Narrow::default() };
         assert_eq!(narrow.flags(), ["--code IPA110", "--severity warning", "--node node-1"]);
-        assert!(!Narrow { node: Some("node-2".to_owned()), ..narrow.clone() }.keeps(&finding));
-        assert!(!Narrow { severity: Some(Severity::Critical), ..Narrow::default() }.keeps(&finding));
-        assert!(!Narrow { pool: Some("default".to_owned()), ..Narrow::default() }.keeps(&finding));
     }
 }

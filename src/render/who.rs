@@ -209,8 +209,9 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
     newest.iter().take(SHOWN).try_for_each(|i| interval(i, now, paper))?;
     more(newest.len(), before.more_allocations, paper)?;
     for s in before.pods.iter().rev().take(SHOWN) {
-        let (pod, on) = (&s.row, format!("on {}", s.row.node));
-        row(paper, "pod", &[&pod.address.to_string(), &pod.id(), &on, pod.grade.word(), &ends(&s.span, now)])?;
+        let (pod, on) = (&s.row, format!("on {}", s.row.node.shown()));
+        let (address, id) = (pod.address.to_string(), pod.id());
+        row(paper, "pod", &[&address, &id.shown(), &on, &pod.grade.shown(), &ends(&s.span, now)])?;
     }
     more(before.pods.len(), 0, paper)?;
     // What stands under WRONG is not said twice.
@@ -238,21 +239,22 @@ fn more(all: usize, beyond: u64, paper: &mut Paper<'_>) -> Result<()> {
 
 fn node_before(state: &Interval<NodeRow>, now: Time, paper: &mut Paper<'_>) -> Result<()> {
     let n = &state.row;
-    let name = n.name().unwrap_or_default();
+    let name = n.name().map(Foreign::shown).unwrap_or_default();
     let ready = match (n.present, n.ready) {
         (false, _) => "not in Kubernetes",
         (true, Some(true)) => "Ready",
         (true, Some(false)) => "not Ready",
         (true, None) => "",
     };
-    let boot = n.boot_id.as_ref().map(|id| format!("boot {}", id.chars().take(8).collect::<String>()));
-    row(paper, "node", &[name, ready, &boot.unwrap_or_default(), &n.addresses, &ends(&state.span, now)])
+    let boot = n.boot_id.as_ref().map(|id| format!("boot {}", id.shown().chars().take(8).collect::<String>()));
+    row(paper, "node", &[&name, ready, &boot.unwrap_or_default(), &n.addresses.shown(), &ends(&state.span, now)])
 }
 
 fn interval(interval: &Interval<AllocationRow>, now: Time, paper: &mut Paper<'_>) -> Result<()> {
     let (i, span) = (&interval.row, &interval.span);
-    let owner = i.owner().unwrap_or_else(|| i.used_for.word().to_owned());
-    let handle = i.handle.as_ref().map(|h| format!("handle {}", short_ids(h))).unwrap_or_default();
+    let owner = i.owner();
+    let owner = owner.as_ref().map_or_else(|| i.used_for.shown(), Foreign::shown);
+    let handle = i.handle.as_ref().map(|h| format!("handle {}", short_ids(&h.shown()))).unwrap_or_default();
     let changes = match (span.not_seen_after, i.changes) {
         (Some(_), Some(n)) => format!("at least 1, at most {} changes not seen", n.max(1)),
         (Some(_), None) => "at least 1 change not seen".to_owned(),

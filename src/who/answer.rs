@@ -288,7 +288,7 @@ fn last_known(asked: &Foreign, before: &Before) -> Foreign {
 }
 
 fn of_node(before: &Before, last: &Interval<NodeRow>, at: Option<Time>) -> Foreign {
-    let name = last.row.name().unwrap_or_default();
+    let name = last.row.name().cloned().unwrap_or_default();
     let ready = match (last.row.present, last.row.ready) {
         (false, _) => "not in Kubernetes",
         (true, Some(true)) => "Ready",

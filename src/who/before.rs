@@ -110,7 +110,7 @@ impl InJson for NodeRow {
         map.serialize_entry("present", &self.present)?;
         map.serialize_entry("ready", &self.ready)?;
         map.serialize_entry("boot_id", &self.boot_id)?;
-        map.serialize_entry("addresses", &self.addresses.split_whitespace().collect::<Vec<_>>())
+        map.serialize_entry("addresses", &self.addresses.raw().split_whitespace().collect::<Vec<_>>())
     }
 }
 

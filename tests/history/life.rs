@@ -253,18 +253,18 @@ fn exclusive_is_remembered_until_auto_is_said() {
 #[test]
 fn what_we_released_is_said_to_be_released() {
     servers::need!(Etcd3_7);
-    use ipaudit::history::release::{Intent, NewRelease, StepOutcome};
+    use ipaudit::model::release::{Conclusion, Intent, NewRelease, StepOutcome};
     let scene = Scene::new();
     let leak = a_leak(&scene.audit(0));
     let now = ipaudit::model::Time(i64::MAX / 2);
     let mut db = Db::open_to_write(&scene.db, Default::default(), PATIENCE).unwrap();
     let asked = NewRelease { asked: "{}".to_owned(), started: now, plan: "{}".to_owned(), ..NewRelease::default() };
     let release = db.begin_release(1, &asked).unwrap();
-    let subjects = vec![(ipaudit::model::SubjectKind::Address, leak.clone())];
-    let step = db.intend(release, &Intent { at: now, subjects, ..Intent::default() }).unwrap();
+    let subjects = vec![(ipaudit::model::SubjectKind::Address, leak.as_str().into())];
+    let step = db.intend(release, &Intent { subjects, ..Intent::default() }, now).unwrap();
     assert_eq!(db.read().unwrap().unsettled_releases(1).unwrap().len(), 1);
     db.settle(step, StepOutcome::Applied, Some(9), "", now).unwrap();
-    db.finish_release(release, "done", now).unwrap();
+    db.finish_release(release, Conclusion::Done, now).unwrap();
     assert!(db.read().unwrap().unsettled_releases(1).unwrap().is_empty());
     drop(db);
     free(&scene.etcd, &leak);

@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipaudit::history::query::{Filter, Which, Whose, Window};
-use ipaudit::history::release::{Intent, KeyIntent, NewRelease, StepOutcome};
+use ipaudit::history::query::{Which, Whose, Window};
 use ipaudit::history::{Db, Journal, PATIENCE, ReadTx};
-use ipaudit::model::SubjectKind;
+use ipaudit::model::release::{Conclusion, Intent, KeyIntent, NewRelease, StepOutcome};
 use ipaudit::model::row::Ending;
+use ipaudit::model::{Narrow, SubjectKind, Time};
 
 use crate::world::Scene;
 
@@ -43,11 +43,10 @@ fn write(path: &Path) {
     let release = db.begin_release(1, &asked).unwrap();
     let key =
         KeyIntent { key: b"/calico/ipam/v2/handle/x".to_vec(), mod_revision: 4, old: Some(b"{}".to_vec()), new: None };
-    let intent =
-        Intent { at: scene.snapshot.now, subjects: vec![(SubjectKind::Handle, "x".to_owned())], keys: vec![key] };
-    let step = db.intend(release, &intent).unwrap();
+    let intent = Intent { subjects: vec![(SubjectKind::Handle, "x".into())], keys: vec![key] };
+    let step = db.intend(release, &intent, scene.snapshot.now).unwrap();
     db.settle(step, StepOutcome::Applied, Some(12), "", scene.snapshot.now).unwrap();
-    db.finish_release(release, "done", scene.snapshot.now).unwrap();
+    db.finish_release(release, Conclusion::Done, scene.snapshot.now).unwrap();
 }
 
 #[test]
@@ -94,15 +93,16 @@ fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known(
     let path = work.path().join("history.db");
     std::fs::copy(folder("tests/old_histories").join("v1.db"), &path).unwrap();
     let known = |tx: ReadTx<'_>| {
-        let open = tx.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+        let open = tx.findings(1, Which::Open, Window::ALL, &Narrow::default()).unwrap();
         let handle = open[0].finding.subject.raw();
         tx.handles_last_known(1, handle).unwrap().iter().map(|k| (k.revision, k.at)).collect::<Vec<_>>()
     };
     let db = Db::open_to_read(&path, PATIENCE).unwrap();
     let before = known(db.read().unwrap());
-    let audits = db.read().unwrap().audits(1, Window::ALL).unwrap();
-    let last = audits.iter().max_by_key(|audit| audit.id).unwrap();
-    assert_eq!(before, [(last.etcd_revision, last.judged)], "the last audit, not the one that saw it first");
+    let of_last = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Time(row.get(1)?)));
+    let what = "SELECT etcd_revision, judged FROM audit ORDER BY id DESC LIMIT 1";
+    let last = rusqlite::Connection::open(&path).unwrap().query_row(what, [], of_last).unwrap();
+    assert_eq!(before, [last], "the last audit, not the one that saw it first");
     drop(db);
     let db = Db::open_to_write(&path, Journal::Truncate, PATIENCE).unwrap();
     assert_eq!(known(db.read().unwrap()), before);
@@ -111,7 +111,7 @@ fn the_last_audit_of_an_old_file_still_says_at_which_revision_a_thing_was_known(
 fn says_what_it_said(db: &ReadTx<'_>) {
     let pairs = db.pairs().unwrap();
     assert_eq!((pairs.len(), pairs[0].known, !pairs[0].uids.is_empty()), (1, true, true));
-    let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+    let open = db.findings(1, Which::Open, Window::ALL, &Narrow::default()).unwrap();
     assert_eq!(
         open.iter().map(|f| (f.finding.code.0, &f.ending, f.opened.audit)).collect::<Vec<_>>(),
         [(201, &Ending::Open, 1); 2]
@@ -129,7 +129,7 @@ fn says_what_it_said(db: &ReadTx<'_>) {
     assert_eq!((ended[0].span.last_seen.audit, ended[0].row.changes), (1, Some(2)));
     assert_eq!(db.pod_addresses(1, &Whose::Address(ended[0].row.address)).unwrap().len(), 2);
     let releases = db.releases(1, Window::ALL).unwrap();
-    assert_eq!((releases.len(), releases[0].outcome.as_deref()), (1, Some("done")));
+    assert_eq!((releases.len(), releases[0].outcome.clone()), (1, Some(Conclusion::Done.into())));
     assert_eq!(releases[0].steps[0].intent.keys[0].old.as_deref(), Some(&b"{}"[..]));
     assert!(db.audits(1, Window::ALL).unwrap().len() >= 2);
     assert!(!db.capacity(1, Window::ALL).unwrap().is_empty() && !db.nodes(1, None).unwrap().is_empty());

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ipaudit::history::query::{About, Filter, Which, Whose, Window};
-use ipaudit::history::release::{Intent, NewRelease};
+use ipaudit::history::query::{About, Which, Whose, Window};
 use ipaudit::history::{Db, Journal, PATIENCE, ToRead};
+use ipaudit::model::release::{Intent, NewRelease};
 use ipaudit::model::row::Ending;
-use ipaudit::model::{SubjectKind, Time};
+use ipaudit::model::{InputState, Narrow, SubjectKind, Term, Time};
 use ipaudit::record;
 
 use crate::world::Scene;
@@ -20,8 +20,8 @@ fn history(damage: &str) -> (tempfile::TempDir, Scene, Db<ToRead>) {
     scene.later(Duration::from_secs(60));
     let mut db = Db::open_to_write(&path, Journal::Truncate, PATIENCE).unwrap();
     let release = db.begin_release(1, &NewRelease::default()).unwrap();
-    let subjects = vec![(SubjectKind::Handle, "k8s-pod-network.a".to_owned())];
-    db.intend(release, &Intent { subjects, ..Intent::default() }).unwrap();
+    let subjects = vec![(SubjectKind::Handle, "k8s-pod-network.a".into())];
+    db.intend(release, &Intent { subjects, ..Intent::default() }, Time(1)).unwrap();
     drop(db);
     let raw = rusqlite::Connection::open(&path).unwrap();
     raw.execute_batch(&format!("PRAGMA ignore_check_constraints = ON; {damage}")).unwrap();
@@ -39,16 +39,16 @@ fn what_says_something_of_another_version_is_kept_as_it_is() {
     let grades = named("sworn", "pod_address SET grade");
     let (_work, _, db) = history(&format!("UPDATE finding SET kind = 'vlan', state = 'sworn'; {uses}; {grades}"));
     let db = db.read().unwrap();
-    let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
+    let open = db.findings(1, Which::Open, Window::ALL, &Narrow::default()).unwrap();
     assert!(!open.is_empty());
-    let told = open.iter().map(|e| (e.finding.kind.word(), e.finding.state.word())).collect::<Vec<_>>();
+    let told = open.iter().map(|e| (e.finding.kind.raw(), e.finding.state.raw())).collect::<Vec<_>>();
     assert!(told.iter().all(|told| *told == ("vlan", "sworn")), "{told:?}");
     let about = About { subjects: vec![open[0].finding.subject.raw().to_owned()], ..About::default() };
     assert_eq!(db.findings_about(1, &about).unwrap()[0].finding.state.known(), None);
     let uses = db.allocations(1, &Whose::All).unwrap();
-    assert!(!uses.is_empty() && uses.iter().all(|i| i.row.used_for.word() == "borrowed"));
+    assert!(!uses.is_empty() && uses.iter().all(|i| i.row.used_for.raw() == "borrowed"));
     let pods = db.pod_addresses(1, &Whose::All).unwrap();
-    assert!(!pods.is_empty() && pods.iter().all(|i| i.row.grade.word() == "sworn" && i.row.grade.known().is_none()));
+    assert!(!pods.is_empty() && pods.iter().all(|i| i.row.grade.raw() == "sworn" && i.row.grade.known().is_none()));
 }
 
 /// An ending that nobody here knows is not "resolved".
@@ -57,8 +57,58 @@ fn an_unknown_ending_is_no_other_one() {
     let (_work, _, db) =
         history("UPDATE finding SET ended = 1, ended_at = 5, last_seen = 1, audits_seen = 1, ending = 'forgiven'");
     let db = db.read().unwrap();
-    let ended = db.findings(1, Which::Alive, Window::ALL, &Filter::default()).unwrap();
+    let ended = db.findings(1, Which::Alive, Window::ALL, &Narrow::default()).unwrap();
     assert!(!ended.is_empty() && ended.iter().all(|e| e.ending == Ending::Other("forgiven".into())), "{ended:?}");
+}
+
+/// A release that ended as only a newer version knows has not ended otherwise, nor is it still under way.
+#[test]
+fn an_unknown_conclusion_is_kept() {
+    let (_work, _, db) = history("UPDATE release SET outcome = 'half', finished = 5");
+    let releases = db.read().unwrap().releases(1, Window::ALL).unwrap();
+    assert_eq!(releases[0].outcome, Some(Term::Other("half".into())));
+    assert_eq!(releases[0].outcome.as_ref().unwrap().known(), None);
+}
+
+const REACH: &str = "UPDATE audit SET complete = 0; UPDATE about SET text = '{\"inputs\": [\
+    {\"input\": \"quotas\", \"state\": \"forbidden\"}, {\"input\": \"pods\", \"state\": \"half\r\", \"undecodable\": 2}]}'";
+
+/// What a newer version read, and how far it came, is told in its words: it was not all that this one reads.
+#[test]
+fn unknown_inputs_and_states_of_an_audit_are_kept_and_told() {
+    let (work, _, db) = history(&REACH.replace('\r', "\\r"));
+    let tx = db.read().unwrap();
+    let audits = tx.audits(1, Window::ALL).unwrap();
+    let inputs = audits[0].about.inputs.iter().map(|i| (i.input.raw(), i.state.raw(), i.undecodable));
+    assert_eq!(inputs.collect::<Vec<_>>(), [("quotas", "forbidden", 0), ("pods", "half\r", 2)]);
+    assert_eq!(audits[0].about.inputs[0].state.known(), Some(InputState::Forbidden));
+    drop(tx);
+    drop(db);
+    let report = |output| {
+        let args = ["report", "--since", "2000-01-01", "--until", "2100-01-01", "-o", output, "--db"];
+        let output = crate::ipaudit().args(args).arg(work.path().join("history.db")).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let document: serde_json::Value = serde_json::from_str(&report("json")).unwrap();
+    assert_eq!(document["clusters"][0]["audits"]["incomplete"][0]["why"], "quotas: forbidden, pods: half\r");
+    for shown in [report("table"), report("markdown")] {
+        assert!(shown.contains("half\\r") || shown.contains("half\\\\r"), "{shown}");
+        assert!(!shown.contains('\r'), "{shown:?}");
+    }
+}
+
+/// By these something is decided: who asks is told.
+#[test]
+fn what_cannot_be_read_is_an_error_and_not_none() {
+    let told = |damage: &str| {
+        let (_work, _, db) = history(damage);
+        let found = db.read().unwrap().findings(1, Which::Open, Window::ALL, &Narrow::default());
+        ipaudit::error::chain(&found.unwrap_err())
+    };
+    let root = told("UPDATE finding SET root = 'because of it'");
+    assert!(root.contains("\"because of it\" names no finding"), "{root}");
+    let about = told("UPDATE about SET text = 'everything'");
+    assert!(about.contains("is of another ipaudit"), "{about}");
 }
 
 /// By these something is decided: who asks is told.
@@ -66,7 +116,7 @@ fn an_unknown_ending_is_no_other_one() {
 fn an_unknown_severity_outcome_or_subject_is_an_error() {
     let (_work, _, db) = history("UPDATE finding SET severity = 'fatal'");
     let db = db.read().unwrap();
-    let error = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap_err();
+    let error = db.findings(1, Which::Open, Window::ALL, &Narrow::default()).unwrap_err();
     assert!(ipaudit::error::chain(&error).contains("\"fatal\" is a word of another ipaudit"), "{error:?}");
     for damage in [
         "UPDATE release_step SET outcome = 'perhaps', settled = 1",
@@ -94,8 +144,8 @@ fn an_audit_ends_nothing_of_an_unknown_kind() {
     scene.audit(&work.path().join("history.db"), false);
     let db = Db::open_to_read(&work.path().join("history.db"), PATIENCE).unwrap();
     let db = db.read().unwrap();
-    let open = db.findings(1, Which::Open, Window::ALL, &Filter::default()).unwrap();
-    let kinds: Vec<_> = open.iter().map(|e| e.finding.kind.word()).collect();
+    let open = db.findings(1, Which::Open, Window::ALL, &Narrow::default()).unwrap();
+    let kinds: Vec<_> = open.iter().map(|e| e.finding.kind.raw()).collect();
     assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == "vlan"), "{kinds:?}");
     assert!(db.check().unwrap().is_empty());
 }

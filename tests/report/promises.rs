@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use ipaudit::history::release::{Intent, NewRelease, StepOutcome};
 use ipaudit::history::{Db, PATIENCE};
+use ipaudit::model::release::{Conclusion, Intent, NewRelease, StepOutcome};
 use serde_json::{Value, json};
 
 use super::{audit, audit_of, document, finding, is, objects, report, subjects};
@@ -145,10 +145,10 @@ fn what_we_released_is_told_apart_from_what_went_by_itself() {
     let mut db = Db::open_to_write(&scene.db, Default::default(), PATIENCE).unwrap();
     let asked = NewRelease { asked: "{}".to_owned(), started: at, plan: "{}".to_owned(), ..NewRelease::default() };
     let release = db.begin_release(1, &asked).unwrap();
-    let subjects_of = vec![(ipaudit::model::SubjectKind::Address, ours.clone())];
-    let step = db.intend(release, &Intent { at, subjects: subjects_of, ..Intent::default() }).unwrap();
+    let subjects_of = vec![(ipaudit::model::SubjectKind::Address, ours.as_str().into())];
+    let step = db.intend(release, &Intent { subjects: subjects_of, ..Intent::default() }, at).unwrap();
     db.settle(step, StepOutcome::Applied, Some(9), "", at).unwrap();
-    db.finish_release(release, "done", at).unwrap();
+    db.finish_release(release, Conclusion::Done, at).unwrap();
     drop(db);
     let key = "/calico/ipam/v2/assignment/ipv4/block/10.65.247.0-26";
     let mut block: Value = serde_json::from_slice(&scene.etcd.get(key).unwrap().value).unwrap();

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::record::{Recorder, changes, done};
+use super::record::{Recorder, changes};
 use crate::apply::{self, Settled};
 use crate::cli::gather::Sources;
 use crate::cli::output::Streams;
 use crate::cli::signal::Stop;
 use crate::error::Error;
 use crate::exit::Conclusion;
-use crate::history::release::StepOutcome;
 use crate::history::turn::Turn;
+use crate::model::release::StepOutcome;
 use crate::plan::outcome;
 
 pub const STILL_UNKNOWN: &str =
@@ -83,9 +83,9 @@ pub async fn settle(recorder: &mut Recorder, sources: &Sources, streams: &Stream
     for release in recorder.unsettled()? {
         streams.note(&format!("release {} was under way when it stopped: looking what became of it", release.id));
         let mut open = false;
-        let mut applied = done(&release).count();
+        let mut applied = release.done().count();
         for step in release.steps.iter().filter(|s| s.outcome.is_none()) {
-            let names: Vec<&str> = step.intent.subjects.iter().map(|(_, s)| s.as_str()).take(3).collect();
+            let names: Vec<_> = step.intent.subjects.iter().map(|(_, s)| s.shown()).take(3).collect();
             let names = names.join(", ");
             match apply::settle(sources.connection()?, &changes(step)).await? {
                 Settled::Done { revision } => {
@@ -105,8 +105,8 @@ pub async fn settle(recorder: &mut Recorder, sources: &Sources, streams: &Stream
         }
         match open {
             true => unknown.push(release.id),
-            false if release.outcome.as_deref().is_none_or(|o| o == Conclusion::Unknown.word()) => {
-                recorder.finish(release.id, ended(&release.plan, applied))?;
+            false if release.outcome.as_ref().is_none_or(|outcome| outcome.known() == Some(Conclusion::Unknown)) => {
+                recorder.finish(release.id, ended(release.plan.raw(), applied))?;
             }
             false => {}
         }

@@ -6,9 +6,9 @@ use crate::cli::release::args::{PlanOutput, With};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::history::query::Window;
-use crate::history::release::{ReleaseRow, StepOutcome, StepRow};
+use crate::model::release::ReleaseRow;
 use crate::render::json;
-use crate::render::release::list::{self, PastRelease, PastTransaction};
+use crate::render::release::list;
 
 /// Lists them: from the history alone, so it works when the cluster does not.
 ///
@@ -27,7 +27,7 @@ pub fn list(with: &With, streams: &Streams) -> Result<Exit, Error> {
 }
 
 /// All releases that a history holds, of every cluster; none without a history. Nothing but the file is asked.
-fn all_releases(args: &DbArgs) -> Result<Vec<PastRelease>, Error> {
+fn all_releases(args: &DbArgs) -> Result<Vec<ReleaseRow>, Error> {
     if !args.path()?.exists() {
         return Ok(Vec::new());
     }
@@ -37,22 +37,6 @@ fn all_releases(args: &DbArgs) -> Result<Vec<PastRelease>, Error> {
             releases.extend(db.releases(pair.id, Window::ALL)?);
         }
         releases.sort_by_key(|r| r.id);
-        Ok(releases.into_iter().map(past_release).collect())
+        Ok(releases)
     })
-}
-
-fn past_release(row: ReleaseRow) -> PastRelease {
-    let of = |step: StepRow| PastTransaction {
-        subjects: step.intent.subjects,
-        outcome: step.outcome.map(StepOutcome::word),
-        is_done: step.outcome == Some(StepOutcome::Applied),
-    };
-    PastRelease {
-        id: row.id,
-        undoes: row.undoes,
-        started: row.started,
-        finished: row.finished,
-        outcome: row.outcome,
-        transactions: row.steps.into_iter().map(of).collect(),
-    }
 }

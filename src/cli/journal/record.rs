@@ -5,13 +5,14 @@ use crate::cli::history_args::DbArgs;
 use crate::error::Error;
 use crate::exit::Conclusion;
 use crate::history::query::Window;
-use crate::history::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome, StepRow, Watch};
+use crate::history::release::Watch;
 use crate::history::{Db, ReadTx, ToWrite};
 use crate::judge::gates::nameless;
 use crate::judge::undo::PastWrites;
 use crate::model::keys::HANDLES;
 use crate::model::record::ClusterKey;
-use crate::model::{Past, Snapshot, SubjectKind};
+use crate::model::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome, StepRow};
+use crate::model::{Addr, Foreign, Past, Snapshot, SubjectKind};
 use crate::plan::circumstances::Nameless;
 use crate::plan::confirm::Work;
 use crate::plan::transaction::{After, Change, StoredKey, Transaction};
@@ -106,7 +107,7 @@ impl Recorder {
         let keys = transaction.changes().iter().filter(|c| c.after != After::Same).map(key_intent).collect();
         let subjects = subjects(work, transaction);
         let release = self.release;
-        self.db()?.intend(release, &Intent { at: present(), subjects, keys })
+        self.db()?.intend(release, &Intent { subjects, keys }, present())
     }
 
     /// Records what became of an intent: etcd's revision where it is known (else 0), and a refusal's words.
@@ -116,7 +117,7 @@ impl Recorder {
 
     /// Records how a release ended.
     pub fn finish(&mut self, release: i64, ended: Conclusion) -> Result<(), Error> {
-        self.db()?.finish_release(release, ended.word(), present())
+        self.db()?.finish_release(release, ended, present())
     }
 
     /// Releases of the pair with a transaction of which nobody knows how it ended.
@@ -135,7 +136,7 @@ impl Recorder {
 
 fn past_writes(row: &ReleaseRow, pair: Option<i64>, all: &[ReleaseRow]) -> PastWrites {
     let of = |k: &KeyIntent| Written { key: k.key.clone(), before: k.old.clone(), after: k.new.clone() };
-    let undos = all.iter().filter(|r| r.undoes == Some(row.id)).flat_map(done);
+    let undos = all.iter().filter(|r| r.undoes == Some(row.id)).flat_map(ReleaseRow::done);
     let back = undos.flat_map(|s| s.intent.subjects.iter().filter(|(kind, _)| *kind == SubjectKind::Address));
     PastWrites {
         id: row.id,
@@ -143,14 +144,9 @@ fn past_writes(row: &ReleaseRow, pair: Option<i64>, all: &[ReleaseRow]) -> PastW
         forked_since: row.forked_since,
         under_way: row.outcome.is_none(),
         unknown: row.steps.iter().any(|s| s.outcome.is_none()),
-        written: done(row).map(|s| s.intent.keys.iter().map(of).collect()).collect(),
-        put_back: back.map(|(_, address)| address.clone()).collect(),
+        written: row.done().map(|s| s.intent.keys.iter().map(of).collect()).collect(),
+        put_back: back.map(|(_, address)| address.raw().to_owned()).collect(),
     }
-}
-
-/// The transactions of a release that were done.
-pub fn done(release: &ReleaseRow) -> impl Iterator<Item = &StepRow> {
-    release.steps.iter().filter(|s| s.outcome == Some(StepOutcome::Applied))
 }
 
 fn key_intent(change: &Change) -> KeyIntent {
@@ -166,16 +162,16 @@ fn key_intent(change: &Change) -> KeyIntent {
 }
 
 /// The addresses and handles that a transaction takes away or puts back.
-fn subjects(work: &Work, transaction: &Transaction) -> Vec<(SubjectKind, String)> {
-    let addresses: Vec<String> = match work {
-        Work::Release(target) => target.places.iter().map(|p| p.address.to_string()).collect(),
-        Work::Undo(undoing) => undoing.places.iter().map(|p| p.address.to_string()).collect(),
+fn subjects(work: &Work, transaction: &Transaction) -> Vec<(SubjectKind, Foreign)> {
+    let addresses: Vec<Addr> = match work {
+        Work::Release(target) => target.places.iter().map(|p| p.address).collect(),
+        Work::Undo(undoing) => undoing.places.iter().map(|p| p.address).collect(),
         Work::Orphans(_) => Vec::new(),
     };
+    let addresses = addresses.into_iter().map(|address| (SubjectKind::Address, address.to_string().into()));
     let written = transaction.changes().iter().filter(|c| c.after != After::Same);
     let handles = written.filter_map(|c| std::str::from_utf8(c.key.strip_prefix(HANDLES.as_bytes())?).ok());
-    let handles = handles.map(|id| (SubjectKind::Handle, id.to_owned()));
-    addresses.into_iter().map(|a| (SubjectKind::Address, a)).chain(handles).collect()
+    addresses.chain(handles.map(|id| (SubjectKind::Handle, id.into()))).collect()
 }
 
 /// A recorded intent as the changes that it was.

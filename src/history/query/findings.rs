@@ -3,13 +3,13 @@
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
-use super::{Filter, Window};
+use super::Window;
 use crate::error::Error;
 use crate::history::ReadTx;
-use crate::history::column::{count, known, root_of, term, time};
+use crate::history::column::{count, known, some_root, term, time};
 use crate::history::timeline::{Counter, Timeline};
-use crate::model::Code;
 use crate::model::row::{AuditAt, Ending, Episode, FindingRow};
+use crate::model::{Code, Narrow, Time};
 
 /// Which episodes are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,8 +75,8 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> Result<Vec<Episode>, Error> {
-        self.try_findings(pair, which, window, filter).map_err(self.failed("read the findings of the history"))
+    pub fn findings(&self, pair: i64, which: Which, window: Window, narrow: &Narrow) -> Result<Vec<Episode>, Error> {
+        self.try_findings(pair, which, window, narrow).map_err(self.failed("read the findings of the history"))
     }
 
     /// Open findings about anything of `about`, worst first.
@@ -93,7 +93,7 @@ impl ReadTx<'_> {
         self.select(pair, &what, values).map_err(self.failed("read the findings of the history"))
     }
 
-    fn try_findings(&self, pair: i64, which: Which, window: Window, filter: &Filter) -> rusqlite::Result<Vec<Episode>> {
+    fn try_findings(&self, pair: i64, which: Which, window: Window, narrow: &Narrow) -> rusqlite::Result<Vec<Episode>> {
         let (since, until) = (Value::from(window.since.0), Value::from(window.until.0));
         let (when, times) = match which {
             Which::Opened => ("f.opened_at BETWEEN ? AND ?", vec![since, until]),
@@ -103,30 +103,26 @@ impl ReadTx<'_> {
         let mut what = format!("f.pair = ? AND {when}");
         let mut values = vec![Value::from(pair)];
         values.extend(times);
-        if !filter.codes.is_empty() {
-            what.push_str(&format!(" AND f.code IN ({})", vec!["?"; filter.codes.len()].join(",")));
-            values.extend(filter.codes.iter().map(|code| Value::from(i64::from(code.0))));
+        if !narrow.codes.is_empty() {
+            what.push_str(&format!(" AND f.code IN ({})", vec!["?"; narrow.codes.len()].join(",")));
+            values.extend(narrow.codes.iter().map(|code| Value::from(i64::from(code.0))));
         }
-        for (column, wanted) in [("n", &filter.node), ("s", &filter.namespace), ("p", &filter.pool)] {
+        for (column, wanted) in [("n", &narrow.node), ("s", &narrow.namespace), ("p", &narrow.pool)] {
             if let Some(wanted) = wanted {
                 what.push_str(&format!(" AND {column}.text = ?"));
                 values.push(Value::from(wanted.clone()));
             }
         }
         let mut found = self.select(pair, &what, values)?;
-        found.retain(|e| filter.severity.is_none_or(|least| e.finding.severity >= least));
+        found.retain(|e| narrow.severity.is_none_or(|least| e.finding.severity >= least));
         Ok(found)
     }
 
     fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<Episode>> {
         let timeline = Timeline::of(self, pair)?;
         let mut seen = Lives { timeline: &timeline, counter: timeline.counter(), gaps: Gap::all(self, pair)? };
-        let mut statement = self.prepare(&format!("SELECT {COLUMNS} {JOINS} WHERE {what}"))?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next()? {
-            found.push(seen.episode(row)?);
-        }
+        let what = format!("SELECT {COLUMNS} {JOINS} WHERE {what}");
+        let mut found: Vec<Episode> = self.rows(&what, params_from_iter(values), |row| seen.episode(row))?;
         found.sort_by_key(|e: &Episode| (std::cmp::Reverse(e.finding.severity), e.finding.code, e.id));
         Ok(found)
     }
@@ -144,13 +140,9 @@ pub(in crate::history) struct Gap {
 impl Gap {
     /// All of a pair, by finding.
     pub(in crate::history) fn all(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Vec<Gap>> {
-        let mut statement = tx.prepare_cached(
-            "SELECT g.finding, g.first, g.last FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 \
-             ORDER BY 1, 2",
-        )?;
-        let rows = statement
-            .query_map([pair], |row| Ok(Gap { finding: row.get(0)?, first: row.get(1)?, last: row.get(2)? }))?;
-        rows.collect()
+        let what = "SELECT g.finding, g.first, g.last FROM gap g JOIN finding f ON f.id = g.finding WHERE f.pair = ?1 \
+                    ORDER BY 1, 2";
+        tx.rows(what, [pair], |row| Ok(Gap { finding: row.get(0)?, first: row.get(1)?, last: row.get(2)? }))
     }
 
     /// Those of one finding.
@@ -158,6 +150,23 @@ impl Gap {
         let start = all.partition_point(|g| g.finding < finding);
         let end = all.partition_point(|g| g.finding <= finding);
         all.get(start..end).unwrap_or_default()
+    }
+
+    /// In how many audits a finding of these gaps was seen since it opened, and in which one last.
+    pub(in crate::history) fn seen(
+        hidden: &[Gap],
+        counter: &mut Counter<'_>,
+        code: Code,
+        opened: i64,
+    ) -> (u64, Option<(i64, Time)>) {
+        let (mut seen, mut last) = counter.count(code, opened, i64::MAX);
+        for gap in hidden.iter().rev() {
+            seen = seen.saturating_sub(counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
+            if last.is_some_and(|(audit, _)| gap.holds(audit)) {
+                last = counter.count(code, opened, gap.first - 1).1;
+            }
+        }
+        (seen, last)
     }
 
     /// Whether it was hidden in this audit.
@@ -195,7 +204,7 @@ impl Lives<'_> {
             severity: known(row, 8)?,
             state: term(row, 9)?,
             summary: row.get(10)?,
-            root: row.get::<_, Option<String>>(11)?.and_then(|root| root_of(&root)),
+            root: some_root(row, 11)?,
             node: row.get(12)?,
             namespace: row.get(13)?,
             pool: row.get(14)?,
@@ -206,13 +215,8 @@ impl Lives<'_> {
     }
 
     fn open(&mut self, id: i64, code: Code, opened: AuditAt, before: u64) -> (AuditAt, u64, Ending) {
-        let hidden = Gap::of(&self.gaps, id);
-        let (mut count, _) = self.counter.count(code, opened.audit, i64::MAX);
-        for gap in hidden {
-            count = count.saturating_sub(self.counter.count(code, gap.first, gap.last.unwrap_or(i64::MAX)).0);
-        }
-        let seeing = self.timeline.running(code, opened.audit).rev().find(|a| !hidden.iter().any(|g| g.holds(a.id)));
-        let last = seeing.map_or(opened, |a| AuditAt { audit: a.id, at: a.judged });
+        let (count, last) = Gap::seen(Gap::of(&self.gaps, id), &mut self.counter, code, opened.audit);
+        let last = last.map_or(opened, |(audit, at)| AuditAt { audit, at });
         let latest = self.timeline.audits.last().map(|a| a.id);
         let ending = if latest == Some(last.audit) { Ending::Open } else { Ending::InputMissing };
         (last, before + count, ending)

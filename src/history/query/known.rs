@@ -1,11 +1,11 @@
 //! Revisions of etcd at which the history knew a thing that is gone: where its older revisions can be found.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use crate::error::Error;
 use crate::history::ReadTx;
-use crate::history::column::{address_bytes, cidr, time};
-use crate::model::{Addr, Cidr, SubjectKind, Time};
+use crate::history::column::{address_bytes, bits, cidr, time};
+use crate::model::{Addr, Cidr, Foreign, SubjectKind, Time};
 
 /// The last audit of this life of the datastore that saw a thing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,12 +21,16 @@ pub struct LastKnown<T> {
 /// What is open was seen by the last audit that read all keys, or by the one that saw it first.
 const NEWEST: &str = "(SELECT coalesce(max(id), 0) FROM audit WHERE pair = ?2 AND keys <> 0)";
 
+fn last_known<T>(what: T, row: &Row<'_>) -> rusqlite::Result<LastKnown<T>> {
+    Ok(LastKnown { what, revision: row.get(1)?, cluster_id: bits(row, 2)?, at: time(row, 3)? })
+}
+
 impl ReadTx<'_> {
     /// Handles of this id, or of this container, by allocations and findings about them.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn handles_last_known(&self, pair: i64, id: &str) -> Result<Vec<LastKnown<String>>, Error> {
+    pub fn handles_last_known(&self, pair: i64, id: &str) -> Result<Vec<LastKnown<Foreign>>, Error> {
         let is_it = |column: &str| format!("({column} = ?1 OR substr({column}, -length(?1) - 1) = '.' || ?1)");
         let what = format!(
             "SELECT w.id, a.etcd_revision, a.cluster_id, a.judged FROM ( \
@@ -39,19 +43,9 @@ impl ReadTx<'_> {
             is_it("handle"),
             is_it("subject")
         );
-        let read = || {
-            let mut statement = self.prepare(&what)?;
-            let rows = statement.query_map(params![id, pair, SubjectKind::Handle.word()], |row| {
-                Ok(LastKnown {
-                    what: row.get(0)?,
-                    revision: row.get(1)?,
-                    cluster_id: row.get::<_, i64>(2)? as u64,
-                    at: time(row, 3)?,
-                })
-            })?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(self.failed("read the history"))
+        let known = |row: &Row<'_>| last_known(row.get(0)?, row);
+        let found = self.rows(&what, params![id, pair, SubjectKind::Handle.word()], known);
+        found.map_err(self.failed("read the history"))
     }
 
     /// The block that an address was last allocated in.
@@ -65,10 +59,7 @@ impl ReadTx<'_> {
              JOIN pair p ON p.id = a.pair AND p.epoch = a.epoch \
              WHERE l.address = ?1 AND l.pair = ?2 ORDER BY a.id DESC LIMIT 1"
         );
-        let known = |row: &rusqlite::Row<'_>| {
-            let (revision, cluster_id) = (row.get(1)?, row.get::<_, i64>(2)? as u64);
-            Ok(LastKnown { what: cidr(row, 0)?, revision, cluster_id, at: time(row, 3)? })
-        };
+        let known = |row: &Row<'_>| last_known(cidr(row, 0)?, row);
         let row = self.query_row(&what, params![address_bytes(address), pair], known).optional();
         row.map_err(self.failed("read the history"))
     }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::{AuditWriter, born};
 use crate::history::column::{root_text, stamp_bytes};
@@ -10,6 +11,9 @@ use crate::history::query::findings::Gap;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Recorded, Unseen, Why};
 use crate::model::row::{Ending, FindingRow};
 use crate::model::{Addr, Cidr, Code, Foreign, State, Term};
+
+/// Columns of what is told of a finding.
+const TOLD: &str = "stamp, face, severity, state, summary, root, node, namespace, pool";
 
 impl AuditWriter<'_> {
     pub(super) fn findings(&mut self) -> rusqlite::Result<Recorded> {
@@ -56,80 +60,63 @@ impl AuditWriter<'_> {
              coalesce((SELECT episode FROM forgotten WHERE {one}), 0))"
         ))?;
         let last = statement
-            .query_row(params![self.pair, new.code.0, new.kind.word(), new.subject], |row| row.get::<_, i64>(0))?;
+            .query_row(params![self.pair, new.code.0, new.kind.raw(), new.subject], |row| row.get::<_, i64>(0))?;
         Ok(last.unsigned_abs())
     }
 
+    /// What is told of a finding, as the nine values of [`TOLD`].
+    fn told(&mut self, new: &NewWords) -> rusqlite::Result<Vec<Value>> {
+        let told = &new.finding;
+        let mut place = |name: &Option<Foreign>| self.names.some(name.as_ref()).map(Value::from);
+        Ok(vec![
+            stamp_bytes(new.stamp).to_vec().into(),
+            (new.face as i64).into(),
+            told.severity.word().to_owned().into(),
+            told.state.raw().to_owned().into(),
+            told.summary.raw().to_owned().into(),
+            told.root.as_ref().map(root_text).into(),
+            place(&told.node)?,
+            place(&told.namespace)?,
+            place(&told.pool)?,
+        ])
+    }
+
     fn open(&mut self, new: &NewWords, episode: u64) -> rusqlite::Result<()> {
+        let mut values = self.told(new)?;
         let told = &new.finding;
         let confirmed = (told.state == Term::Known(State::Confirmed)).then_some(self.audit);
-        let (node, namespace, pool) = self.places(told)?;
-        let mut statement = self.tx.write(
-            "INSERT INTO finding (pair, code, kind, subject, episode, opened, opened_at, stamp, stamp_since, stamp_audit, \
-             confirmed_audit, face, severity, state, summary, root, node, namespace, pool) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?7, ?6, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        )?;
-        statement.execute(params![
-            self.pair,
-            told.code.0,
-            told.kind.word(),
-            told.subject,
-            episode as i64,
-            self.audit,
-            self.now.0,
-            stamp_bytes(new.stamp),
-            confirmed,
-            new.face as i64,
-            told.severity.word(),
-            told.state.word(),
-            told.summary,
-            told.root.as_ref().map(root_text),
-            node,
-            namespace,
-            pool,
-        ])?;
-        let id = self.tx.last_row();
+        let numbers = [self.pair, told.code.0.into(), episode as i64, self.audit, self.now.0];
+        values.extend(numbers.map(Value::from));
+        values.extend([told.kind.raw().to_owned().into(), told.subject.raw().to_owned().into(), confirmed.into()]);
+        let mut statement = self.tx.write(&format!(
+            "INSERT INTO finding ({TOLD}, pair, code, episode, opened, opened_at, kind, subject, confirmed_audit, \
+             stamp_audit, stamp_since) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
+             ?17, ?13, ?14)"
+        ))?;
+        statement.execute(params_from_iter(values))?;
         let mut statement = self.tx.write("INSERT INTO evidence (finding, first) VALUES (?1, ?2)")?;
-        statement.execute(params![id, new.evidence])?;
+        statement.execute(params![self.tx.last_row(), new.evidence])?;
         Ok(())
     }
 
-    fn places(&mut self, told: &FindingRow) -> rusqlite::Result<(Option<i64>, Option<i64>, Option<i64>)> {
-        let mut id = |name: &Option<Foreign>| self.names.some(name.as_ref().map(Foreign::raw));
-        Ok((id(&told.node)?, id(&told.namespace)?, id(&told.pool)?))
-    }
-
     fn change(&mut self, change: ChangedRow, new: &NewWords) -> rusqlite::Result<()> {
-        let told = &new.finding;
-        let (node, namespace, pool) = self.places(told)?;
+        let mut values = self.told(new)?;
+        values.extend([change.row, self.audit, self.now.0].map(Value::from));
         // Confirmed since: kept while it stays confirmed.
-        let confirmed = match (told.state == Term::Known(State::Confirmed), change.was_confirmed) {
+        let confirmed = match (new.finding.state == Term::Known(State::Confirmed), change.was_confirmed) {
             (false, _) => "NULL",
             (true, true) => "confirmed_audit",
-            (true, false) => "?3",
+            (true, false) => "?11",
         };
         let stamped = match change.restamped {
-            true => "stamp = ?2, stamp_since = ?4, stamp_audit = ?3",
-            false => "stamp = ?2, stamp_since = coalesce(stamp_since, ?4), stamp_audit = coalesce(stamp_audit, ?3)",
+            true => "?12, ?11",
+            false => "coalesce(stamp_since, ?12), coalesce(stamp_audit, ?11)",
         };
         let mut statement = self.tx.write(&format!(
-            "UPDATE finding SET {stamped}, confirmed_audit = {confirmed}, face = ?5, severity = ?6, state = ?7, \
-             summary = ?8, root = ?9, node = ?10, namespace = ?11, pool = ?12 WHERE id = ?1"
+            "UPDATE finding SET ({TOLD}, confirmed_audit, stamp_since, stamp_audit) = \
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, {confirmed}, {stamped}) WHERE id = ?10"
         ))?;
-        statement.execute(params![
-            change.row,
-            stamp_bytes(new.stamp),
-            self.audit,
-            self.now.0,
-            new.face as i64,
-            told.severity.word(),
-            told.state.word(),
-            told.summary,
-            told.root.as_ref().map(root_text),
-            node,
-            namespace,
-            pool,
-        ])?;
+        statement.execute(params_from_iter(values))?;
         let mut statement = self.tx.write("UPDATE evidence SET last = ?2 WHERE finding = ?1")?;
         statement.execute(params![change.row, new.evidence])?;
         if change.was_hidden {
@@ -141,10 +128,9 @@ impl AuditWriter<'_> {
 
     /// What was not seen: ended, or hidden. Gives the number of those that ended.
     fn unseen(&self) -> rusqlite::Result<u64> {
-        let timeline = self.timeline()?;
+        let mut counter = self.timeline()?.counter();
         let gaps = Gap::all(self.tx, self.pair)?;
         let released = self.released()?;
-        let mut counter = timeline.counter();
         let mut ended = 0;
         let record = self.record;
         for unseen in &record.unseen {
@@ -153,32 +139,18 @@ impl AuditWriter<'_> {
                 self.hide(unseen)?;
                 continue;
             }
-            let hidden = Gap::of(&gaps, unseen.row);
-            let until = hidden.iter().filter(|g| g.last.is_none()).map(|g| g.first - 1).next().unwrap_or(self.before);
-            let (mut seen, last) = counter.count(subject.code, subject.opened, until);
-            for gap in hidden.iter().filter(|g| g.last.is_some()) {
-                seen = seen.saturating_sub(counter.count(subject.code, gap.first, gap.last.unwrap_or(0)).0);
-            }
+            let (seen, last) = Gap::seen(Gap::of(&gaps, unseen.row), &mut counter, subject.code, subject.opened);
             let release = released.get(&subject.text).copied();
             let ending = match (unseen.why, release) {
                 (_, Some(_)) => Ending::Released(release),
                 (Why::RuleChanged, None) => Ending::RuleChanged,
                 _ => Ending::Resolved,
             };
-            let mut statement = self.tx.write(
-                "UPDATE finding SET ended = ?2, ended_at = ?3, last_seen = ?4, audits_seen = ?5 + seen_before, ending = ?6, \
-                 release = ?7 WHERE id = ?1",
-            )?;
+            let set = "UPDATE finding SET ended = ?2, ended_at = ?3, last_seen = ?4, audits_seen = ?5 + seen_before, \
+                       ending = ?6, release = ?7 WHERE id = ?1";
             let last = last.map_or(subject.opened, |(id, _)| id);
-            statement.execute(params![
-                unseen.row,
-                self.audit,
-                self.now.0,
-                last,
-                seen as i64,
-                ending.word(),
-                release
-            ])?;
+            let values = params![unseen.row, self.audit, self.now.0, last, seen as i64, ending.raw(), release];
+            self.tx.write(set)?.execute(values)?;
             ended += 1;
         }
         Ok(ended)
@@ -186,8 +158,7 @@ impl AuditWriter<'_> {
 
     fn hide(&self, unseen: &Unseen) -> rusqlite::Result<()> {
         if !unseen.was_hidden {
-            let mut statement = self.tx.write("INSERT INTO gap (finding, first) VALUES (?1, ?2)")?;
-            statement.execute([unseen.row, self.audit])?;
+            self.tx.write("INSERT INTO gap (finding, first) VALUES (?1, ?2)")?.execute([unseen.row, self.audit])?;
         }
         Ok(())
     }
@@ -196,13 +167,10 @@ impl AuditWriter<'_> {
     fn released(&self) -> rusqlite::Result<HashMap<String, i64>> {
         let since: Option<i64> =
             self.tx.query_row("SELECT started FROM audit WHERE id = ?1", [self.before], |row| row.get(0)).optional()?;
-        let mut statement = self.tx.prepare_cached(
-            "SELECT s.subject, t.release FROM release_subject s JOIN release_step t ON t.id = s.step \
-             JOIN release r ON r.id = t.release WHERE r.pair = ?1 AND t.outcome = 'applied' AND t.settled >= ?2 \
-             AND r.undoes IS NULL",
-        )?;
-        let rows = statement.query_map([self.pair, since.unwrap_or(i64::MIN)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        rows.collect()
+        let what = "SELECT s.subject, t.release FROM release_subject s JOIN release_step t ON t.id = s.step \
+                    JOIN release r ON r.id = t.release WHERE r.pair = ?1 AND t.outcome = 'applied' AND t.settled >= ?2 \
+                    AND r.undoes IS NULL";
+        self.tx.rows(what, [self.pair, since.unwrap_or(i64::MIN)], |row| Ok((row.get(0)?, row.get(1)?)))
     }
 
     fn about_to_end(&self, row: i64) -> rusqlite::Result<OpenRow> {
@@ -218,7 +186,7 @@ impl AuditWriter<'_> {
     fn is_dark(&self, subject: &OpenRow) -> bool {
         let dark = &self.record.dark;
         let text = subject.text.as_str();
-        let on_node = subject.node.as_ref().is_some_and(|node| dark.nodes.contains(node));
+        let on_node = subject.node.as_ref().is_some_and(|node| dark.nodes.iter().any(|dark| dark == node));
         let about = dark.nodes.iter().any(|node| node == text) || dark.handles.iter().any(|handle| handle == text);
         // `host:NODE CIDR` ends with its CIDR.
         let last = text.rsplit(' ').next().unwrap_or(text);

@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::AuditWriter;
-use crate::history::column::{address_bytes, cidr};
+use crate::history::column::{address_bytes, cidr, some_bits};
 use crate::model::index::OwnedBy;
 use crate::model::kube;
 use crate::model::row::{AllocationRow, BlockRow};
-use crate::model::{Cidr, Input};
+use crate::model::{Cidr, Foreign, Input};
 
 impl AuditWriter<'_> {
     pub(super) fn allocations(&mut self) -> rusqlite::Result<()> {
@@ -44,7 +44,7 @@ impl AuditWriter<'_> {
             "UPDATE allocation SET last_seen = max(?2, first_seen), not_seen_after = ?3, changes = ?4 WHERE id = ?1",
         )?;
         for row in &record.allocations.closed {
-            let block = |row: &rusqlite::Row<'_>| Ok((cidr(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+            let block = |row: &Row<'_>| Ok((cidr(row, 0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
             let (cidr, created, version) = select.query_row([row], block)?;
             let hidden = record.dark.all_blocks || record.dark.ranges.iter().any(|range| range.overlaps(cidr));
             if hidden && !continued.contains(row) {
@@ -71,33 +71,31 @@ impl AuditWriter<'_> {
             "UPDATE block SET create_revision = ?2, version = ?3, sequence_create_revision = ?4, highest_sequence = ?5 \
              WHERE id = ?1",
         )?;
-        for block in &self.record.blocks {
-            let cidr = block.cidr.to_string();
-            let old = |row: &rusqlite::Row<'_>| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<i64>>(2)?))
-            };
-            let known = select.query_row(params![self.pair, cidr], old).optional()?;
-            let before = known.and_then(|(_, created, highest)| Some((created?, highest? as u64)));
+        for BlockRow { cidr, create_revision, version, sequence } in &self.record.blocks {
+            let name = cidr.to_string();
+            let old = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, some_bits(row, 2)?));
+            let known = select.query_row(params![self.pair, name], old).optional()?;
+            let before = known.and_then(|(_, created, highest)| Some((created?, highest?)));
             // A block that lost its number keeps the one that it had; a block made anew begins anew.
-            let highest = match (before, block.sequence) {
-                (Some((created, highest)), Some(now)) if created == block.create_revision => {
+            let highest = match (before, *sequence) {
+                (Some((created, highest)), Some(now)) if created == *create_revision => {
                     Some((created, highest.max(now)))
                 }
-                (_, Some(now)) => Some((block.create_revision, now)),
+                (_, Some(now)) => Some((*create_revision, now)),
                 (before, None) => before,
             };
             let (created, highest) = (highest.map(|h| h.0), highest.map(|h| h.1 as i64));
             let id = match known {
                 Some((id, ..)) => {
-                    update.execute(params![id, block.create_revision, block.version, created, highest])?;
+                    update.execute(params![id, create_revision, version, created, highest])?;
                     id
                 }
                 None => {
-                    insert.execute(params![self.pair, cidr, block.create_revision, block.version, created, highest])?;
+                    insert.execute(params![self.pair, name, create_revision, version, created, highest])?;
                     self.tx.last_row()
                 }
             };
-            ids.insert(block.cidr, id);
+            ids.insert(*cidr, id);
         }
         Ok(ids)
     }
@@ -114,18 +112,12 @@ impl AuditWriter<'_> {
         block: i64,
         before: i64,
     ) -> rusqlite::Result<()> {
-        let used_for = self.names.id(row.used_for.word())?;
-        let (node, namespace) = (self.names.some(row.node.as_deref())?, self.names.some(row.namespace.as_deref())?);
+        let used_for = self.names.id(row.used_for.raw())?;
+        let (node, namespace) = (self.names.some(row.node.as_ref())?, self.names.some(row.namespace.as_ref())?);
         // The same tuple under other owner attributes is known for as long as before.
-        let since = match continues {
-            None => None,
-            Some(id) => {
-                let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
-                let since = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-                self.tx.query_row(what, [id], since).optional()?
-            }
-        };
-        let (since, since_at) = since.unwrap_or((self.audit, self.now.0));
+        let what = "SELECT tuple_since, tuple_since_at FROM allocation WHERE id = ?1";
+        let since: Vec<(i64, i64)> = self.tx.rows(what, [continues], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (since, since_at) = since.first().copied().unwrap_or((self.audit, self.now.0));
         let mut insert = self.tx.write(
             "INSERT INTO allocation (pair, address, owner, block, block_create_revision, sequence, handle, use, node, namespace, \
              pod, allocated, more, not_seen_before, first_seen, tuple_since, tuple_since_at) \
@@ -161,28 +153,19 @@ impl AuditWriter<'_> {
         let before = self.looked(&[Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes])?;
         self.close("pod_address", &record.pods.closed, before)?;
         for row in &record.pods.opened {
-            let (namespace, node) = (self.names.id(&row.namespace)?, self.names.id(&row.node)?);
-            let grade = self.names.id(row.grade.word())?;
+            let [namespace, node, grade] = [row.namespace.raw(), row.node.raw(), row.grade.raw()];
+            let (namespace, node, grade) = (self.names.id(namespace)?, self.names.id(node)?, self.names.id(grade)?);
             let mut insert = self.tx.write(
                 "INSERT INTO pod_address (pair, address, uid, namespace, pod, node, grade, not_seen_before, first_seen) \
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?;
-            let uuid = kube::uuid(&row.uid);
+            let uuid = kube::uuid(row.uid.raw());
             let uid: &dyn rusqlite::ToSql = match &uuid {
                 Some(bytes) => bytes,
                 None => &row.uid,
             };
-            insert.execute(params![
-                self.pair,
-                address_bytes(row.address),
-                uid,
-                namespace,
-                row.pod,
-                node,
-                grade,
-                before,
-                self.audit,
-            ])?;
+            let address = address_bytes(row.address);
+            insert.execute(params![self.pair, address, uid, namespace, row.pod, node, grade, before, self.audit])?;
         }
         Ok(())
     }
@@ -195,9 +178,9 @@ impl AuditWriter<'_> {
         let before = self.looked(&[Input::CalicoNodes, Input::KubeNodes])?;
         self.close("node_state", &record.nodes.closed, before)?;
         for row in &record.nodes.opened {
-            let (calico, kubernetes) =
-                (self.names.some(row.calico.as_deref())?, self.names.some(row.kubernetes.as_deref())?);
-            let (boot, addresses) = (self.names.some(row.boot_id.as_deref())?, self.names.id(&row.addresses)?);
+            let names = &mut self.names;
+            let (calico, kubernetes) = (names.some(row.calico.as_ref())?, names.some(row.kubernetes.as_ref())?);
+            let (boot, addresses) = (names.some(row.boot_id.as_ref())?, names.id(row.addresses.raw())?);
             let mut insert = self.tx.write(
                 "INSERT INTO node_state (pair, calico, kubernetes, ours, present, boot_id, ready, addresses, not_seen_before, \
                  first_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
@@ -220,9 +203,9 @@ impl AuditWriter<'_> {
 
     fn known_nodes(&mut self) -> rusqlite::Result<()> {
         let record = self.record;
-        let mut set = |names: &[String], what: &str| -> rusqlite::Result<()> {
+        let mut set = |names: &[Foreign], what: &str| -> rusqlite::Result<()> {
             for name in names {
-                let id = self.names.id(name)?;
+                let id = self.names.id(name.raw())?;
                 self.tx.write(what)?.execute(params![self.pair, id, self.now.0])?;
             }
             Ok(())

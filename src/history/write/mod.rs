@@ -19,7 +19,7 @@ use super::{Db, ReadTx, ToWrite, kill, pair, past};
 use crate::error::Error;
 use crate::model::finding::{hash64, hash128};
 use crate::model::record::{AuditRecord, ClusterKey, Recorded};
-use crate::model::{Input, Life, Past, Time};
+use crate::model::{Input, Life, Meta, Past, Time};
 
 /// The history, locked for one audit. Dropped, nothing was written.
 #[derive(Debug)]
@@ -154,11 +154,7 @@ impl<'a> AuditWriter<'a> {
 
     /// The last audit before this one that read all of these inputs; 0 when there is none.
     fn looked(&self, inputs: &[Input]) -> rusqlite::Result<i64> {
-        let audits = self.timeline()?.audits.iter().rev();
-        Ok(audits
-            .filter(|a| a.id < self.audit)
-            .find(|a| inputs.iter().all(|i| a.about.complete(*i)))
-            .map_or(0, |a| a.id))
+        Ok(self.timeline()?.looked(inputs, self.before).map_or(0, |audit| audit.id))
     }
 
     /// Rows of the pair change seldom; an unchanged cluster's audit touches none of them.
@@ -253,7 +249,7 @@ impl<'a> AuditWriter<'a> {
              blocks, free_blocks, gone) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         )?;
         for row in &self.record.capacity {
-            let (pool, cidr) = (self.names.id(&row.pool)?, self.names.id(&row.cidr)?);
+            let (pool, cidr) = (self.names.id(row.pool.raw())?, self.names.id(row.cidr.raw())?);
             let n = &row.numbers;
             statement.execute(params![
                 self.pair,
@@ -285,15 +281,9 @@ impl<'a> AuditWriter<'a> {
              mod_revision = excluded.mod_revision, version = excluded.version, value_hash = excluded.value_hash",
         )?;
         for row in &changes.opened {
-            let meta = &row.meta;
-            statement.execute(params![
-                self.pair,
-                row.key,
-                meta.create_revision,
-                meta.mod_revision,
-                meta.version,
-                meta.value_hash as i64,
-            ])?;
+            let Meta { create_revision, mod_revision, version, value_hash } = row.meta;
+            let hash = value_hash as i64;
+            statement.execute(params![self.pair, row.key, create_revision, mod_revision, version, hash])?;
         }
         Ok(())
     }
@@ -305,14 +295,11 @@ impl<'a> AuditWriter<'a> {
         }
         let gone: HashSet<u128> = gone.iter().copied().collect();
         let mut keys: Vec<Vec<u8>> = Vec::with_capacity(gone.len());
-        let mut select = self.tx.prepare_cached("SELECT key FROM key WHERE pair = ?1")?;
-        let mut rows = select.query([self.pair])?;
-        while let Some(row) = rows.next()? {
+        self.tx.rows::<(), ()>("SELECT key FROM key WHERE pair = ?1", [self.pair], |row| {
             let key = row.get_ref(0)?.as_blob()?;
-            if gone.contains(&hash128(key)) {
-                keys.push(key.to_vec());
-            }
-        }
+            keys.extend(gone.contains(&hash128(key)).then(|| key.to_vec()));
+            Ok(())
+        })?;
         let mut delete = self.tx.write("DELETE FROM key WHERE pair = ?1 AND key = ?2")?;
         for key in keys {
             delete.execute(params![self.pair, key])?;

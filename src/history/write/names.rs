@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::OptionalExtension;
 
 use crate::history::tx::WriteTx;
+use crate::model::Foreign;
 
 /// Texts and their numbers, those that this audit needs.
 pub(super) struct NameTable<'a> {
@@ -35,7 +36,7 @@ impl<'a> NameTable<'a> {
     }
 
     /// The same for what may be absent.
-    pub(super) fn some(&mut self, text: Option<&str>) -> rusqlite::Result<Option<i64>> {
-        text.map(|text| self.id(text)).transpose()
+    pub(super) fn some(&mut self, text: Option<&Foreign>) -> rusqlite::Result<Option<i64>> {
+        text.map(|text| self.id(text.raw())).transpose()
     }
 }

@@ -101,3 +101,40 @@ impl PastKeys {
         self.by_hash.remove(&hash128(key));
     }
 }
+
+impl<'a> FromIterator<(Code, SubjectKind, &'a str, PastFinding)> for OpenFindings {
+    fn from_iter<T: IntoIterator<Item = (Code, SubjectKind, &'a str, PastFinding)>>(all: T) -> OpenFindings {
+        let mut open = OpenFindings::default();
+        all.into_iter().for_each(|(code, kind, subject, finding)| open.insert(code, kind, subject, finding));
+        open
+    }
+}
+
+impl FirstSeen {
+    /// Enters one that has no row.
+    pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
+        self.0.insert(tuple.index(), OpenAllocation { since, row: 0, owner: 0 });
+    }
+}
+
+impl FromIterator<(AllocationTuple, Time)> for FirstSeen {
+    fn from_iter<T: IntoIterator<Item = (AllocationTuple, Time)>>(all: T) -> FirstSeen {
+        let mut seen = FirstSeen::default();
+        all.into_iter().for_each(|(tuple, since)| seen.insert(tuple, since));
+        seen
+    }
+}
+
+impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
+    fn from(all: [(AllocationTuple, Time); N]) -> FirstSeen {
+        all.into_iter().collect()
+    }
+}
+
+impl<K: AsRef<[u8]>> FromIterator<(K, Meta)> for PastKeys {
+    fn from_iter<T: IntoIterator<Item = (K, Meta)>>(all: T) -> PastKeys {
+        let mut keys = PastKeys::default();
+        all.into_iter().for_each(|(key, meta)| keys.insert(key.as_ref(), meta));
+        keys
+    }
+}

@@ -4,75 +4,48 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::model::escape::escape;
-use crate::model::{SubjectKind, Time};
+use crate::model::Foreign;
+use crate::model::release::{ReleaseRow, StepOutcome};
 
-/// One release or undo of the past.
-#[derive(Clone, Debug)]
-pub struct PastRelease {
-    pub id: i64,
-    pub undoes: Option<i64>,
-    pub started: Time,
-    pub finished: Option<Time>,
-    /// The history's word; `None`: it never said how it ended.
-    pub outcome: Option<String>,
-    pub transactions: Vec<PastTransaction>,
-}
-
-/// One of its transactions.
-#[derive(Clone, Debug)]
-pub struct PastTransaction {
-    pub subjects: Vec<(SubjectKind, String)>,
-    /// The history's word; `None`: nobody knows yet.
-    pub outcome: Option<&'static str>,
-    pub is_done: bool,
-}
-
-impl PastRelease {
-    fn outcome(&self) -> &str {
-        self.outcome.as_deref().unwrap_or("open")
-    }
-
-    fn done(&self) -> impl Iterator<Item = &PastTransaction> {
-        self.transactions.iter().filter(|t| t.is_done)
-    }
-}
+/// What is said of a release that never said how it ended.
+const OPEN: &str = "open";
 
 /// The list as a table.
 ///
 /// # Errors
 /// As the writer's.
-pub fn table(releases: &[PastRelease], out: &mut dyn Write) -> io::Result<()> {
+pub fn table(releases: &[ReleaseRow], out: &mut dyn Write) -> io::Result<()> {
     if releases.is_empty() {
         return writeln!(out, "no release is recorded");
     }
     writeln!(out, "{:>6}  {:<30}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {
-        let first = release.transactions.iter().flat_map(|t| &t.subjects).map(|(_, subject)| subject.as_str()).next();
+        let first = release.steps.iter().flat_map(|step| &step.intent.subjects).map(|(_, subject)| subject).next();
         let what = match release.undoes {
-            Some(id) => format!("undo of {id}"),
-            None => first.unwrap_or_default().to_owned(),
+            Some(id) => format!("undo of {id}").into(),
+            None => first.map(Foreign::shown).unwrap_or_default(),
         };
-        let (id, started, outcome) = (release.id, release.started.to_rfc3339(), release.outcome());
-        let (done, many) = (release.done().count(), release.done().map(|t| t.subjects.len()).sum::<usize>());
-        writeln!(out, "{id:>6}  {started:<30}  {outcome:<8}  {done:>12}  {many:>8}  {}", escape(&what))?;
+        let outcome = release.outcome.as_ref().map_or(OPEN.into(), |outcome| outcome.shown());
+        let (id, started) = (release.id, release.started.to_rfc3339());
+        let many = release.done().map(|step| step.intent.subjects.len()).sum::<usize>();
+        writeln!(out, "{id:>6}  {started:<30}  {outcome:<8}  {:>12}  {many:>8}  {what}", release.done().count())?;
     }
     Ok(())
 }
 
 /// The same for programs.
-pub fn document(releases: &[PastRelease]) -> Value {
-    let of = |release: &PastRelease| {
-        let each = release.transactions.iter().flat_map(|t| t.subjects.iter().map(|subject| (subject, t.outcome)));
-        let of = |((kind, id), outcome): (&(SubjectKind, String), _)| json!({"kind": kind.word(), "id": id, "outcome": outcome});
+pub fn document(releases: &[ReleaseRow]) -> Value {
+    let of = |release: &ReleaseRow| {
+        let each = release.steps.iter().flat_map(|s| s.intent.subjects.iter().map(|subject| (subject, s.outcome)));
+        let subject = |((kind, id), outcome): (&(_, Foreign), Option<StepOutcome>)| json!({"kind": kind, "id": id, "outcome": outcome});
         json!({
             "id": release.id,
             "undoes": release.undoes,
             "started": release.started,
             "finished": release.finished,
-            "outcome": release.outcome(),
+            "outcome": release.outcome.as_ref().map_or(OPEN, |outcome| outcome.raw()),
             "transactions": release.done().count(),
-            "subjects": each.map(of).collect::<Vec<_>>(),
+            "subjects": each.map(subject).collect::<Vec<_>>(),
         })
     };
     json!({"schema": "ipaudit/releases/v1", "releases": releases.iter().map(of).collect::<Vec<_>>()})
@@ -81,30 +54,30 @@ pub fn document(releases: &[PastRelease]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::release::{Intent, StepRow};
+    use crate::model::{Conclusion, SubjectKind, Term, Time};
 
-    fn past() -> Vec<PastRelease> {
-        let of = |id: &str, outcome, is_done| PastTransaction {
-            subjects: vec![(SubjectKind::Address, id.to_owned()), (SubjectKind::Handle, format!("h{id}"))],
-            outcome,
-            is_done,
+    fn past() -> Vec<ReleaseRow> {
+        let of = |id: &str, outcome| {
+            let subjects = vec![(SubjectKind::Address, id.into()), (SubjectKind::Handle, format!("h{id}").into())];
+            StepRow { id: 1, intent: Intent { subjects, ..Intent::default() }, outcome }
         };
-        let release = PastRelease {
+        let release = ReleaseRow {
             id: 7,
+            pair: 1,
             undoes: None,
             started: Time(0),
             finished: Some(Time(1_000_000_000)),
-            outcome: Some("partly".to_owned()),
-            transactions: vec![
-                of("a", Some("not applied"), false),
-                of("b\r", Some("applied"), true),
-                of("c", None, false),
-            ],
+            outcome: Some(Conclusion::Partly.into()),
+            plan: Foreign::default(),
+            steps: vec![of("a", Some(StepOutcome::NotApplied)), of("b\r", Some(StepOutcome::Applied)), of("c", None)],
+            forked_since: false,
         };
-        let undo = PastRelease { id: 8, undoes: Some(7), outcome: None, finished: None, ..release.clone() };
+        let undo = ReleaseRow { id: 8, undoes: Some(7), outcome: None, finished: None, ..release.clone() };
         vec![release, undo]
     }
 
-    fn text(releases: &[PastRelease]) -> String {
+    fn text(releases: &[ReleaseRow]) -> String {
         let mut out = Vec::new();
         table(releases, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -128,9 +101,17 @@ mod tests {
     #[test]
     fn foreign_names_are_escaped_in_the_table_and_whole_in_the_document() {
         let mut releases = past();
-        releases[0].transactions.remove(0);
+        releases[0].steps.remove(0);
         assert!(text(&releases).contains("b\\r") && !text(&releases).contains('\r'));
         assert_eq!(document(&releases)["releases"][0]["subjects"][0]["id"], "b\r");
+    }
+
+    #[test]
+    fn the_outcome_in_the_word_of_a_newer_ipaudit_is_foreign_text_too() {
+        let mut releases = past();
+        releases[0].outcome = Some(Term::of("half\u{1b}[2J"));
+        assert!(text(&releases).contains("  half\\x1b[2J  ") && !text(&releases).contains('\u{1b}'));
+        assert_eq!(document(&releases)["releases"][0]["outcome"], "half\u{1b}[2J");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn section(name: &str, lines: &[Episode], out: &mut dyn Write) -> Result<()> {
 fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
     let ended = match (line.ended, &line.ending) {
         (Some(seen), Ending::Released(Some(id))) => format!("released (release {id}) {}", seen.at),
-        (Some(seen), ending) => format!("{} {}", text(&ending.word().into()), seen.at),
+        (Some(seen), ending) => format!("{} {}", text(&ending.raw().into()), seen.at),
         (None, Ending::InputMissing) => "input missing".to_owned(),
         (None, _) => String::new(),
     };
@@ -124,7 +124,7 @@ fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Res
     writeln!(out, "|---|---|---|---|---|---|---|")?;
     for (pool, first, last) in known {
         let line = sparkline(&pool.over(view.since, end, CELLS));
-        let (name, cidr) = (code(&pool.name), code(&pool.cidr.as_str().into()));
+        let (name, cidr) = (code(&pool.name), code(&pool.cidr));
         let (allocated, addresses) = (last.allocated, last.addresses);
         let change = allocated.saturating_sub(first.allocated);
         let (leaked, free, blocks) = (last.leaked, last.free_blocks, last.blocks);

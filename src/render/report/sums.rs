@@ -57,7 +57,7 @@ impl Leaks {
             times.entry(node.as_ref()).or_default().push(*at);
         }
         let row = |(node, times): (Option<&'a Foreign>, Vec<Time>)| {
-            let of_node = reboots.iter().filter(|r| node.is_some_and(|node| *node == r.node));
+            let of_node = reboots.iter().filter(|r| node == Some(&r.node));
             let explained = of_node.map(|r| (r, after(r, &times))).filter(|(_, count)| *count > 0);
             NodeLeaks {
                 node,
@@ -103,7 +103,7 @@ fn hour_of(at: Time) -> Time {
 #[derive(Clone, Debug)]
 pub struct PoolTrend {
     pub name: Foreign,
-    pub cidr: String,
+    pub cidr: Foreign,
     pub points: Vec<(Time, PoolNumbers)>,
 }
 
@@ -158,8 +158,7 @@ mod tests {
         began.extend((0..5).map(|n| (minutes(4, n), one.clone())));
         let leaks = Leaks { began, found_at_first: 3, watched: HOUR * 9 };
         let seen = |at| AuditAt { audit: 1, at };
-        let reboot =
-            |node: &str, before, after| Reboot { node: node.to_owned(), before: seen(before), after: seen(after) };
+        let reboot = |node: &str, before, after| Reboot { node: node.into(), before: seen(before), after: seen(after) };
         let reboots =
             [reboot("node-1", minutes(2, 30), at(3)), reboot("node-1", at(10), at(11)), reboot("node-2", at(5), at(6))];
         let rows = leaks.by_node(&reboots);
@@ -190,7 +189,7 @@ mod tests {
     fn growth_says_when_a_pool_is_full() {
         let trend = |allocated: i64, free: i64| PoolTrend {
             name: "default".into(),
-            cidr: "10.0.0.0/24".to_owned(),
+            cidr: "10.0.0.0/24".into(),
             points: vec![
                 (at(0), PoolNumbers { allocated: 100, ..PoolNumbers::default() }),
                 (at(5), PoolNumbers { allocated, free, ..PoolNumbers::default() }),

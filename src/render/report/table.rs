@@ -3,6 +3,7 @@
 //! A few findings of a code are told one by one, many are one paragraph; what another open finding explains is only
 //! counted. `--all` shows every line.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
@@ -188,12 +189,12 @@ fn life(line: &Episode, view: &ReportView) -> String {
     format!("{since}{again}{end}")
 }
 
-fn how(ending: &Ending) -> &str {
+fn how(ending: &Ending) -> Cow<'_, str> {
     match ending {
-        Ending::Resolved => "gone",
-        Ending::Released(_) => "released by us",
-        Ending::RuleChanged => "judged otherwise now",
-        other => other.word(),
+        Ending::Resolved => "gone".into(),
+        Ending::Released(_) => "released by us".into(),
+        Ending::RuleChanged => "judged otherwise now".into(),
+        other => other.shown(),
     }
 }
 
@@ -240,7 +241,7 @@ fn places(lines: &[&Episode]) -> String {
 
 /// `60 gone, 3 released by us`, of what has ended.
 fn ends(lines: &[&Episode]) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
+    let mut counts: Vec<(Cow<'_, str>, usize)> = Vec::new();
     for line in lines.iter().filter(|l| l.ended.is_some()) {
         let word = how(&line.ending);
         match counts.iter_mut().find(|(known, _)| *known == word) {

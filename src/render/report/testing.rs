@@ -64,10 +64,10 @@ pub fn report() -> ReportView {
             found_at_first: 1,
             watched: Duration::from_secs(36_000),
         },
-        reboots: vec![Reboot { node: "node-1".to_owned(), before: seen(1), after: seen(2) }],
+        reboots: vec![Reboot { node: "node-1".into(), before: seen(1), after: seen(2) }],
         pools: vec![PoolTrend {
             name: "default".into(),
-            cidr: "10.0.0.0/16".to_owned(),
+            cidr: "10.0.0.0/16".into(),
             points: (0..4)
                 .map(|i| {
                     let numbers = PoolNumbers {

@@ -74,7 +74,7 @@ pub fn pools(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) 
 }
 
 fn trend(pool: &PoolTrend, since: Time, end: Time) -> Text {
-    let text = Text::new().whole(PLAIN, &pool.cidr).field(DIM, &pool.name.shown());
+    let text = Text::new().whole(PLAIN, &pool.cidr.shown()).field(DIM, &pool.name.shown());
     let (Some((_, first)), Some((_, last))) = (pool.points.first(), pool.points.last()) else { return text };
     let percent = i128::from(last.allocated) * 100 / i128::from(last.addresses.max(1));
     let grown = last.allocated.saturating_sub(first.allocated);

@@ -327,6 +327,7 @@ proptest! {
         let mut view = view(&findings, &skipped);
         view.cluster.name = Some(name.as_str().into());
         view.cluster.calico_version = Some(name.as_str().into());
+        view.pools[0].name = name.as_str().into();
         view.pools[0].cidr = name.clone();
         view.narrow.node = Some(name.clone());
         for input in &mut view.inputs {

@@ -87,8 +87,8 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     let mut view = report();
     let cluster = &mut view.clusters[0];
     cluster.gaps = vec![(at(3), at(4)), (at(5), at(9))];
-    let why = "pods: forbidden".to_owned();
-    cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why: why.into() }];
+    let why = "pods: forbidden".into();
+    cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why }];
     let (last, audits) = (cluster.last_audit, cluster.audits);
     assert_eq!((last, audits), (Some(at(10)), 96));
     view.exit = exit(&view.clusters, FailOn::default());

@@ -1,0 +1,116 @@
+//! What the history keeps of a release: its intent before each etcd transaction, the outcome after it, how it all ended.
+
+use super::word::{Term, words};
+use super::{Foreign, SubjectKind, Time};
+
+/// How a command ended, whichever it was; the history has it of releases and undos.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Conclusion {
+    /// All that was asked for is done; an audit has read everything and found nothing that counts.
+    Done,
+    /// It found what counts: findings at or above `--fail-on`, damage in the history.
+    Found,
+    /// Something could not be read.
+    Incomplete,
+    /// A release or an undo: nothing may be written, of this plan at all or any more.
+    Refused,
+    /// Some of it was refused, the rest is done.
+    Partly,
+    /// Before its end: by a signal, or as Kubernetes did not answer any more.
+    Stopped,
+    Failed,
+    /// Nobody knows what became of a transaction.
+    Unknown,
+}
+
+words!(Conclusion {
+    Done = "done",
+    Found = "found",
+    Incomplete = "incomplete",
+    Refused = "refused",
+    Partly = "partly",
+    Stopped = "stopped",
+    Failed = "failed",
+    Unknown = "unknown",
+});
+
+/// How a transaction ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StepOutcome {
+    Applied,
+    NotApplied,
+    ChangedHands,
+    Refused,
+}
+
+words!(StepOutcome {
+    Applied = "applied",
+    NotApplied = "not applied",
+    ChangedHands = "changed hands",
+    Refused = "refused",
+});
+
+/// A release or an undo that begins.
+#[derive(Clone, Debug, Default)]
+pub struct NewRelease {
+    /// The release that this one undoes.
+    pub undoes: Option<i64>,
+    /// JSON: who asked, with which flags.
+    pub asked: String,
+    pub started: Time,
+    /// JSON.
+    pub plan: String,
+}
+
+/// What one etcd transaction is going to write.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Intent {
+    /// Addresses and handles that it takes away (or puts back).
+    pub subjects: Vec<(SubjectKind, Foreign)>,
+    pub keys: Vec<KeyIntent>,
+}
+
+/// What it is going to write under one key.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct KeyIntent {
+    pub key: Vec<u8>,
+    /// The mod revision with which the transaction compares; 0: the key is absent.
+    pub mod_revision: i64,
+    /// `None`: absent.
+    pub old: Option<Vec<u8>>,
+    /// `None`: deleted.
+    pub new: Option<Vec<u8>>,
+}
+
+/// A recorded release.
+#[derive(Clone, Debug)]
+pub struct ReleaseRow {
+    pub id: i64,
+    pub pair: i64,
+    pub undoes: Option<i64>,
+    pub started: Time,
+    pub finished: Option<Time>,
+    /// `None`: it never said how it ended.
+    pub outcome: Option<Term<Conclusion>>,
+    /// JSON.
+    pub plan: Foreign,
+    pub steps: Vec<StepRow>,
+    /// An audit after its start has seen the datastore go back (IPA903).
+    pub forked_since: bool,
+}
+
+impl ReleaseRow {
+    /// Its transactions that were done.
+    pub fn done(&self) -> impl Iterator<Item = &StepRow> {
+        self.steps.iter().filter(|step| step.outcome == Some(StepOutcome::Applied))
+    }
+}
+
+/// A recorded etcd transaction.
+#[derive(Clone, Debug)]
+pub struct StepRow {
+    pub id: i64,
+    pub intent: Intent,
+    /// `None`: nobody knows yet.
+    pub outcome: Option<StepOutcome>,
+}
