@@ -271,7 +271,7 @@ fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
         // A pool that was made anew with another range is another pool.
         match trends.last_mut().filter(|t| t.name == row.pool && t.cidr == row.cidr) {
             Some(trend) => trend.points.push(point),
-            None => trends.push(PoolTrend { name: row.pool.into(), cidr: row.cidr, points: vec![point] }),
+            None => trends.push(PoolTrend { name: row.pool, cidr: row.cidr, points: vec![point] }),
         }
     }
     trends

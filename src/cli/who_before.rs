@@ -12,8 +12,8 @@ pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Err
     let last = pair.last_audit.map(|at| Window { since: at, until: at });
     let last = last.map(|window| db.audits(pair.id, window)).transpose()?.unwrap_or_default();
     let mut before = Before {
-        guid: pair.guid.clone().into(),
-        kubernetes_uids: pair.uids.iter().cloned().map(Into::into).collect(),
+        guid: pair.guid.clone(),
+        kubernetes_uids: pair.uids.clone(),
         audits: pair.audits,
         first_audit: pair.first_audit,
         last_audit: pair.last_audit,

@@ -232,7 +232,7 @@ fn named(i: &AllocationRow) -> Foreign {
         (Some(Use::Reserved), _, Some(handle)) => foreign!("reservation {}", handle),
         (Some(Use::Cooling), ..) => "nobody: it was cooling down".into(),
         (Some(Use::LoadBalancer), Some(owner), _) => foreign!("service {}", owner),
-        (_, Some(owner), _) => owner.into(),
+        (_, Some(owner), _) => owner,
         (_, None, Some(handle)) => foreign!("handle {}", handle),
         (_, None, None) => "nobody by name".into(),
     }
