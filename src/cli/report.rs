@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
 use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
+use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
@@ -161,8 +162,8 @@ fn cluster(
     let audits = Audits::of(db, pair, window)?;
     let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
-        guid: pair.guid.clone().into(),
-        kubernetes_uids: pair.uids.iter().cloned().map(Into::into).collect(),
+        guid: pair.guid.clone(),
+        kubernetes_uids: pair.uids.to_vec(),
         apart: pair.apart,
         audits: within().count() as u64,
         first_audit: within().next().map(|a| a.judged),
@@ -248,19 +249,18 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     // What nobody asked for is missing only where a check needs it, and then the check says so.
     let unread = audit.about.inputs.iter().filter_map(|i| match (i.state.known(), i.undecodable) {
         (Some(InputState::Complete | InputState::NotAsked), 0) => None,
-        (Some(InputState::Complete), 1) => Some(format!("{}: 1 key does not decode", i.input.raw())),
-        (Some(InputState::Complete), n) => Some(format!("{}: {n} keys do not decode", i.input.raw())),
-        _ => Some(format!("{}: {}", i.input.raw(), i.state.raw())),
+        (Some(InputState::Complete), 1) => Some(foreign!("{}: 1 key does not decode", i.input)),
+        (Some(InputState::Complete), n) => Some(foreign!("{}: {n} keys do not decode", i.input)),
+        _ => Some(foreign!("{}: {}", i.input, i.state)),
     });
-    let mut why: Vec<String> = unread.collect();
+    let mut why: Vec<Foreign> = unread.collect();
     if why.is_empty() {
         let innocent = [NO_EARLIER_AUDIT, NO_STATUS];
-        let reasons = audit.about.reasons().map(Foreign::raw).filter(|reason| !innocent.contains(reason));
-        why.extend(reasons.map(str::to_owned));
+        why.extend(audit.about.reasons().filter(|reason| innocent.iter().all(|word| **reason != *word)).cloned());
         why.dedup();
     }
-    let why = if why.is_empty() { "a second look failed".to_owned() } else { why.join(", ") };
-    IncompleteAudit { id: audit.id, at: audit.judged, why: why.into() }
+    let why = if why.is_empty() { "a second look failed".into() } else { Foreign::joined(why, ", ") };
+    IncompleteAudit { id: audit.id, at: audit.judged, why }
 }
 
 fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {

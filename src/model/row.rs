@@ -4,11 +4,8 @@
 //! have it yet. What an audit is compared with are no rows but lean tables ([`super::past`]), since an audit of a big
 //! cluster holds hundreds of thousands of entries of them.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
-use super::escape::escape;
 use super::word::{Term, words};
 use super::{Addr, Cidr, Code, Foreign, Root, Severity, State, SubjectKind, Time};
 
@@ -128,9 +125,9 @@ impl Ending {
         }
     }
 
-    /// The word for people.
-    pub fn shown(&self) -> Cow<'_, str> {
-        escape(self.raw())
+    /// The same for outputs.
+    pub fn word(&self) -> Foreign {
+        self.raw().into()
     }
 
     /// What a word of the history says of what has ended; `release`: by which.
@@ -344,7 +341,7 @@ mod tests {
             assert_eq!(Ending::of(ending.raw(), Some(7)), ending);
         }
         assert_eq!(Ending::of("forgiven", None), Ending::Other("forgiven".into()));
-        assert_eq!(Ending::of("gone\r", None).shown(), "gone\\r", "a file's word is foreign text");
+        assert_eq!(Ending::of("gone\r", None).word().shown(), "gone\\r", "a file's word is foreign text");
         assert_eq!(Ending::of("open", None), Ending::Other("open".into()), "what has ended is not open");
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Foreign;
+use super::foreign::Part;
 
 /// An enum each of whose values has a word that never changes: in JSON, in the history, in what is shown. Made by
 /// `words!`.
@@ -86,6 +87,12 @@ impl<T: Spelled> Term<T> {
             Term::Known(value) => Some(*value),
             Term::Other(_) => None,
         }
+    }
+}
+
+impl<T: Spelled> Part for Term<T> {
+    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.raw())
     }
 }
 

@@ -12,6 +12,10 @@ use crate::rust_source::house::House;
 const MAY: &[(&str, &str)] = &[
     ("src/cli/again.rs", "makes keys of etcd of names, to read them again"),
     ("src/cli/gather.rs", "cuts etcd's ranges at the pods' namespaces"),
+    ("src/cli/journal/earlier.rs", "reads back the plan that the history keeps"),
+    ("src/cli/journal/record.rs", "gives addresses on to the history"),
+    ("src/cli/who_before.rs", "asks the history by names"),
+    ("src/cli/who_deep.rs", "makes keys of etcd of names"),
     ("src/render/capacity.rs", "gives names of the table on as foreign text"),
     ("src/render/release/words.rs", "makes sentences of a plan's texts, and gives them on as foreign text"),
     ("src/render/table/details.rs", "looks for a node's name in what is told already"),

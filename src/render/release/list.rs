@@ -43,7 +43,7 @@ pub fn document(releases: &[ReleaseRow]) -> Value {
             "undoes": release.undoes,
             "started": release.started,
             "finished": release.finished,
-            "outcome": release.outcome.as_ref().map_or(OPEN, |outcome| outcome.raw()),
+            "outcome": release.outcome.as_ref().map_or(json!(OPEN), |outcome| json!(outcome)),
             "transactions": release.done().count(),
             "subjects": each.map(subject).collect::<Vec<_>>(),
         })

@@ -163,7 +163,7 @@ in_json!(|line: &SectionLine<'_>| {
     "last_seen": line.episode.last_seen.at,
     "audits_seen": line.episode.audits_seen,
     "episode": line.episode.number,
-    "state": line.episode.ending.raw(),
+    "state": line.episode.ending.word(),
     "ended": line.episode.ended.map(|seen| seen.at),
     "release": line.release(),
 });

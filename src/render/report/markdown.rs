@@ -86,7 +86,7 @@ fn section(name: &str, lines: &[Episode], out: &mut dyn Write) -> Result<()> {
 fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
     let ended = match (line.ended, &line.ending) {
         (Some(seen), Ending::Released(Some(id))) => format!("released (release {id}) {}", seen.at),
-        (Some(seen), ending) => format!("{} {}", text(&ending.raw().into()), seen.at),
+        (Some(seen), ending) => format!("{} {}", text(&ending.word()), seen.at),
         (None, Ending::InputMissing) => "input missing".to_owned(),
         (None, _) => String::new(),
     };

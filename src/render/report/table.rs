@@ -194,7 +194,7 @@ fn how(ending: &Ending) -> Cow<'_, str> {
         Ending::Resolved => "gone".into(),
         Ending::Released(_) => "released by us".into(),
         Ending::RuleChanged => "judged otherwise now".into(),
-        other => other.shown(),
+        other => other.word().shown().into_owned().into(),
     }
 }
 
