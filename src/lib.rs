@@ -46,6 +46,7 @@ pub mod checks;
 pub mod cli;
 pub mod connect;
 pub mod decode;
+pub mod environment;
 pub mod error;
 pub mod exit;
 pub mod history;

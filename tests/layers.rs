@@ -55,15 +55,32 @@ const ROOMS: &[Room] = &[
     pure("render", &["checks", "exit", "ledger", "model", "plan", "who"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
-    edge("connect", &["checks", "error", "model"]),
+    edge("environment", &[]),
+    edge("connect", &["checks", "environment", "error", "model"]),
     edge("source", &["connect", "decode", "error", "model"]),
     edge("apply", &["connect", "decode", "error", "model", "plan"]),
-    edge("history", &["error", "model"]),
+    edge("history", &["environment", "error", "model"]),
     edge(
         "cli",
         &[
-            "apply", "checks", "connect", "decode", "error", "exit", "history", "judge", "ledger", "model", "plan",
-            "record", "render", "settings", "source", "steady", "who",
+            "apply",
+            "checks",
+            "connect",
+            "decode",
+            "environment",
+            "error",
+            "exit",
+            "history",
+            "judge",
+            "ledger",
+            "model",
+            "plan",
+            "record",
+            "render",
+            "settings",
+            "source",
+            "steady",
+            "who",
         ],
     ),
 ];
@@ -113,6 +130,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("kube", &["connect", "source"]),
 ];
 
+/// Variables are read by one room: an empty one is none, whoever asks.
+const VARIABLES: &str = "std::env::var*";
+
 /// Lines of a file in `src/`; one that is longer has outgrown its room. Files of tests alone do not count.
 const LONGEST: usize = 450;
 
@@ -133,7 +153,8 @@ fn wrong(room: &Room, named: &Named) -> Option<String> {
         return Some(format!("{named}: only {} may name {first}", rooms.join(", ")));
     }
     if !room.pure {
-        return None;
+        let reads = room.name != "environment" && covers(VARIABLES, &named.path);
+        return reads.then(|| format!("{named}: only environment reads a variable"));
     }
     if named.is_macro && named.path.last().is_some_and(|m| PRINTING.contains(&m.as_str())) {
         return Some(format!("{} is pure and prints: {named}", room.name));
@@ -309,6 +330,8 @@ fn forbidden_imports_are_found() {
         (&["crate", "history", "write"], "use crate::source::etcd::EtcdRead;"),
         (&["crate", "history", "write"], "use etcd_client::Client;"),
         (&["crate", "connect", "settings"], "use crate::cli::output::Streams;"),
+        (&["crate", "connect", "settings"], "fn f() { std::env::var_os(\"x\"); }"),
+        (&["crate", "cli", "output"], "use std::env; fn f() { env::vars(); }"),
         // What a macro or an attribute is given is code as well.
         (&["crate", "checks", "blocks", "x"], "fn f() { assert!(vec![std::fs::read(p).is_ok()][0]); }"),
         (&["crate", "checks", "blocks", "x"], "fn f() { outer!(inner { println!(\"x\") }); }"),

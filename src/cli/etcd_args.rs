@@ -9,6 +9,7 @@ use clap::Args;
 
 use crate::connect::choose::load;
 use crate::connect::settings::{EtcdFlags, EtcdSettings};
+use crate::environment;
 use crate::error::Error;
 
 /// How to reach the etcd that Calico keeps its data in.
@@ -83,7 +84,7 @@ impl EtcdArgs {
     /// # Errors
     /// As [`load`].
     pub fn settings(&self) -> Result<EtcdSettings, Error> {
-        load(&self.flags(), &|name| std::env::var_os(name))
+        load(&self.flags(), &environment::value)
     }
 }
 

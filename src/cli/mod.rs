@@ -23,9 +23,12 @@ mod settings_args;
 mod signal;
 mod source_args;
 mod undo;
+mod variables;
 mod who;
 mod who_before;
 mod who_deep;
+
+use std::ffi::OsString;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -38,8 +41,10 @@ use output::{Global, Streams};
 use release::args::ReleaseArgs;
 use report::ReportArgs;
 use undo::UndoArgs;
+use variables::Heeded;
 use who::WhoArgs;
 
+use crate::environment;
 use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Exit};
 
@@ -80,7 +85,7 @@ enum Command {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> Exit {
-    let (cli, command) = match typed() {
+    let (cli, command, passed_over) = match typed() {
         Ok(typed) => typed,
         Err(e) => {
             // Nobody can be told that the streams are gone.
@@ -90,6 +95,7 @@ pub fn main() -> Exit {
         }
     };
     let streams = streams(&cli);
+    passed_over.iter().for_each(|variable| streams.verbose(variable));
     match run(cli, &streams) {
         Ok(exit) => exit,
         Err(error) => {
@@ -107,15 +113,22 @@ fn streams(cli: &Cli) -> Streams {
     Streams::of(&cli.global)
 }
 
-/// The command line with its command's name, and which of it was typed rather than found in the environment where that
-/// matters.
-fn typed() -> Result<(Cli, String), clap::Error> {
-    let matches = Cli::command().try_get_matches()?;
+/// All commands and their flags.
+pub fn commands() -> clap::Command {
+    Cli::command()
+}
+
+/// The command line with its command's name, which of it was typed rather than found in the environment where that
+/// matters, and which variables were passed over.
+fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
+    let line: Vec<OsString> = std::env::args_os().collect();
+    let Heeded { command, passed_over } = variables::heed(commands(), &line);
+    let matches = command.try_get_matches_from(line)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
         args.history.named = flags.value_source("db") == Some(ValueSource::CommandLine);
     }
-    Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned()))
+    Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned(), passed_over))
 }
 
 fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
@@ -141,8 +154,9 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
 /// What the libraries do, with `-vv`.
 fn log(verbose: u8) {
     if verbose > 1 {
-        let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-            .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,kube=debug"));
+        let said = environment::text(tracing_subscriber::EnvFilter::DEFAULT_ENV);
+        let filter = said.and_then(|said| tracing_subscriber::EnvFilter::try_new(said).ok());
+        let filter = filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new("info,kube=debug"));
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(output::err).try_init();
     }
 }

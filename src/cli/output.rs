@@ -11,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::environment;
 use crate::error::{Error, Fault, chain};
 use crate::model::escape::{escape, is_hidden};
 use crate::render::guard::Guard;
@@ -57,13 +58,13 @@ pub struct Streams {
 impl Streams {
     /// From the flags and the terminal.
     pub fn of(global: &Global) -> Streams {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let no_color = environment::value("NO_COLOR").is_some();
         let color = match global.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => io::stdout().is_terminal() && !no_color,
         };
-        let columns = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+        let columns = environment::text("COLUMNS").and_then(|c| c.parse().ok());
         let width = columns.or_else(|| terminal_size::terminal_size().map(|(w, _)| usize::from(w.0)));
         Streams {
             color,
@@ -174,10 +175,9 @@ pub fn point_to_help(command: &str) {
 /// Prints what clap has to say: help and version to standard output, errors to standard error. In colours where clap
 /// would, unless an argument or one of our variables, which it repeats, could be taken for a colour.
 pub fn tell_usage(usage: &clap::Error) -> io::Result<()> {
-    let ours = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("IPAUDIT_");
-    let variables = std::env::vars_os().filter(|(name, _)| ours(name)).map(|(_, value)| value);
+    let variables = environment::values_of("IPAUDIT_");
     let is_foreign = std::env::args_os().chain(variables).any(|text| text.to_string_lossy().chars().any(is_hidden));
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let no_color = environment::value("NO_COLOR").is_some();
     let is_terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let colors = is_terminal && !no_color && !is_foreign;
     let text = usage.render();

@@ -70,7 +70,7 @@ pub struct ReportArgs {
     pub all: bool,
 
     /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_REPORT_OUTPUT")]
+    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
     pub output: ReportOutput,
 
     /// Take this for now (RFC 3339)

@@ -13,6 +13,7 @@ use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 
 use super::kube_trouble;
 use super::proxy::{Proxy, ProxyVariables};
+use crate::environment;
 use crate::error::Error;
 
 /// Where a pod finds the token of its account.
@@ -52,10 +53,10 @@ impl Surroundings {
     /// Those of this process.
     pub fn of_process() -> Surroundings {
         Surroundings {
-            kubeconfig: std::env::var_os("KUBECONFIG"),
-            in_cluster: std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists(),
+            kubeconfig: environment::value("KUBECONFIG"),
+            in_cluster: environment::value("KUBERNETES_SERVICE_HOST").is_some() && Path::new(TOKEN).exists(),
             home: std::env::home_dir().filter(|home| !home.as_os_str().is_empty()),
-            proxies: ProxyVariables::read(&|name| std::env::var_os(name)),
+            proxies: ProxyVariables::read(&environment::value),
         }
     }
 }

@@ -8,7 +8,7 @@
 pub(super) fn point(name: &str) {
     use std::sync::atomic::{AtomicU32, Ordering};
     static PASSES: AtomicU32 = AtomicU32::new(0);
-    let Ok(wanted) = std::env::var("IPAUDIT_KILL_AT") else { return };
+    let Some(wanted) = crate::environment::text("IPAUDIT_KILL_AT") else { return };
     let (point, pass) = wanted.split_once(':').unwrap_or((&wanted, "1"));
     if point != name || pass.parse() != Ok(PASSES.fetch_add(1, Ordering::Relaxed) + 1) {
         return;

@@ -14,6 +14,7 @@ use super::rest::{self, AtRest};
 use super::trouble::failed;
 use super::tx::{ReadTx, WriteTx};
 use super::{migrate, share};
+use crate::environment;
 use crate::error::Error;
 
 /// How long a second audit waits for the first one to finish its write, unless it is told otherwise.
@@ -41,7 +42,7 @@ pub struct ToWrite(());
 /// The usual place: `$XDG_STATE_HOME/ipaudit/history.db`; without that variable `/var/lib/ipaudit/history.db` for
 /// root, and `~/.local/state/ipaudit/history.db` for others. `None` when the environment names no place.
 pub fn default_path() -> Option<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| environment::value(name).map(PathBuf::from);
     let folder = match set("XDG_STATE_HOME").filter(|path| path.is_absolute()) {
         Some(state) => state,
         None if is_root() => PathBuf::from("/var/lib"),

@@ -88,7 +88,7 @@ pub struct With {
     pub db: DbArgs,
 
     /// Refused here: what is written now is judged by the time it is
-    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, hide = true)]
+    #[arg(long, value_name = "TIME", value_parser = time, hide = true)]
     pub now: Option<Time>,
 
     #[command(flatten)]
@@ -111,7 +111,7 @@ impl With {
         match self.now {
             None => Ok(()),
             Some(_) => {
-                let hint = "drop --now and IPAUDIT_NOW";
+                let hint = "drop --now";
                 Err(Error::user("judge a release by another time than now").hint(hint))
             }
         }

@@ -1,0 +1,22 @@
+//! The one reader of the environment. A variable that is set and empty counts as unset: that is how manifests and compose
+//! files make one that nobody filled in.
+//!
+//! What variables say of flags is decided before the command line is parsed, in `cli/variables.rs`.
+
+use std::ffi::OsString;
+
+/// The value of a variable, unless it is empty.
+pub fn value(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The same as text; `None` also where it is no UTF-8.
+pub fn text(name: &str) -> Option<String> {
+    value(name)?.into_string().ok()
+}
+
+/// Values of all variables whose names begin like this, however they look.
+pub fn values_of(prefix: &str) -> impl Iterator<Item = OsString> {
+    let ours = move |name: &OsString| name.to_string_lossy().starts_with(prefix);
+    std::env::vars_os().filter(move |(name, _)| ours(name)).map(|(_, value)| value)
+}
