@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "report/failed.rs"]
+mod failed;
+#[path = "report/names.rs"]
+mod names;
 #[path = "report/promises.rs"]
 mod promises;
 mod servers;

@@ -19,7 +19,7 @@ use crate::exit::{Conclusion, Exit, FailOn};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{Code, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
-use crate::record::AuditCourse;
+use crate::record::{self, AuditCourse};
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
@@ -94,7 +94,7 @@ pub enum Output {
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
-    let settings = args.settings.settings()?;
+    let settings = known(args, args.settings.settings())?;
     let (judging, mut memory);
     let (mut looked, mut verdict, mut ledger, again);
     match &args.from {
@@ -112,9 +112,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             }
         }
         None => {
-            let sources = Sources::open(&args.sources, streams).await?;
+            let sources = known(args, Sources::open(&args.sources, streams).await)?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
-            looked = look(&sources, judging, streams, &mut memory, None).await?;
+            looked = known(args, look(&sources, judging, streams, &mut memory, None).await)?;
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
             if again {
@@ -145,6 +145,15 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     std::mem::forget(ledger);
     std::mem::forget(looked);
     Ok(if memory.failed() { Conclusion::Failed.exit() } else { exit })
+}
+
+/// What ends an audit before it has looked is known to the history: nobody looked then, but somebody tried.
+fn known<T>(args: &AuditArgs, done: Result<T, Error>) -> Result<T, Error> {
+    done.inspect_err(|error| {
+        if args.from.is_none() {
+            Memory::note_end(&args.history, args.judging.now, error);
+        }
+    })
 }
 
 /// What the first look saw, and how it is to be judged.
@@ -300,7 +309,14 @@ fn record(
     memory: &mut Memory,
     said: Option<ScopeFlag>,
 ) -> Option<Recorded> {
-    memory.past()?;
+    if memory.past().is_none() {
+        let snapshot = &looked.snapshot;
+        if let Some(why) = record::failure(snapshot).filter(|_| memory.is_of_a_living_cluster()) {
+            let failed = memory::failed_audit(snapshot.now, looked.started, why);
+            memory.record_failure(&failed, &record::kubernetes_uids(snapshot));
+        }
+        return None;
+    }
     let about = AuditCircumstances { incomplete: verdict.incomplete, ..AuditCircumstances::default() };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
     let course = AuditCourse {

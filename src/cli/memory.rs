@@ -9,11 +9,12 @@ use super::gather;
 use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
 use crate::checks::Outcome;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::history::{Db, Stale, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
-use crate::model::{InputState, Past, Snapshot};
+use crate::model::row::FailedAudit;
+use crate::model::{Foreign, InputState, Past, Snapshot, Time};
 use crate::record::{self, AuditCourse};
 use crate::render::HistoryRow;
 
@@ -111,6 +112,11 @@ impl Memory {
         self.overtaken
     }
 
+    /// Whether what is looked at lives: a capture is of a time that is over.
+    pub fn is_of_a_living_cluster(&self) -> bool {
+        self.began_after.is_some()
+    }
+
     /// Whether something about the history failed.
     pub fn failed(&self) -> bool {
         self.failed
@@ -161,6 +167,23 @@ impl Memory {
         }
     }
 
+    /// Records that an audit saw nothing of the datastore, where the history knows of which cluster it must have been.
+    pub fn record_failure(&mut self, audit: &FailedAudit, uids: &[String]) {
+        if let Some(Err(error)) = self.db.as_mut().map(|db| db.record_failed(audit, uids)) {
+            self.fail(&error);
+        }
+    }
+
+    /// The same of one that ended before it could look, in a history that is there.
+    pub fn note_end(args: &HistoryArgs, now: Option<Time>, error: &Error) {
+        if args.no_history || !args.db.path().is_ok_and(|path| path.exists()) {
+            return;
+        }
+        let started = gather::present();
+        let mut memory = Memory::open(args, None);
+        memory.record_failure(&failed_audit(now.unwrap_or(started), started, chain(error).into()), &[]);
+    }
+
     /// Forgets what is older than `--keep`, at most once a day.
     pub fn forget(&mut self, args: &HistoryArgs, streams: &Streams) {
         let Some(db) = &mut self.db else { return };
@@ -175,6 +198,11 @@ impl Memory {
         self.failed = true;
         output::tell(error);
     }
+}
+
+/// The row of an audit that failed.
+pub fn failed_audit(at: Time, started: Time, why: Foreign) -> FailedAudit {
+    FailedAudit { at, started, tool: env!("CARGO_PKG_VERSION").into(), why }
 }
 
 /// How the look of an audit that was recorded meanwhile stands to this one. In another cluster of etcd revisions mean

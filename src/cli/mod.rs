@@ -19,6 +19,7 @@ mod output;
 mod parse;
 mod release;
 mod report;
+mod report_names;
 mod settings_args;
 mod signal;
 mod source_args;

@@ -11,6 +11,7 @@ use super::history_args::DbArgs;
 use super::moment::{Moment, moment};
 use super::output::Streams;
 use super::parse::time;
+use super::report_names;
 use super::settings_args::IgnoreArgs;
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
@@ -136,6 +137,10 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
         ReportOutput::Jsonl => report::json::write_lines(view, &mut text),
         ReportOutput::Markdown => report::markdown::write(view, &mut text),
     };
+    // Formats for programs have no first line.
+    if matches!(args.output, ReportOutput::Json | ReportOutput::Jsonl) {
+        report::first::remarks(view).iter().for_each(|remark| streams.note(remark));
+    }
     written.map_err(|e| Error::own("print the report").cause(e))?;
     streams.print(&text)
 }
@@ -160,6 +165,8 @@ fn cluster(
     ignored_by: &mut BTreeSet<String>,
 ) -> Result<ClusterReport, Error> {
     let audits = Audits::of(db, pair, window)?;
+    let wanted = narrow(args);
+    let narrow = report_names::of_pair(db, pair, &wanted)?;
     let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
         guid: pair.guid.clone(),
@@ -169,32 +176,37 @@ fn cluster(
         first_audit: within().next().map(|a| a.judged),
         last_audit: within().next_back().map(|a| a.judged),
         incomplete: within().filter(|a| !a.complete).map(incomplete).collect(),
+        failed: db.failed_audits(pair.id, window)?,
+        unknown: report_names::unknown(db, pair, &wanted)?,
         ..ClusterReport::default()
     };
-    let times: Vec<Time> = audits.until.iter().map(|a| a.judged).collect();
+    // Who could not look tried to.
+    let before = Window { since: Time(i64::MIN), ..window };
+    let tried = db.failed_audits(pair.id, before)?.into_iter().map(|failed| failed.at);
+    let times: Vec<Time> = audits.until.iter().map(|a| a.judged).chain(tried).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
-    for row in db.findings(pair.id, Which::Alive, window, &narrow(args))? {
+    for row in db.findings(pair.id, Which::Alive, window, &narrow)? {
         match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
             None => report.file(audits.at(row, window.until), window.since, window.until),
         }
     }
     report.sort();
-    report.leaks = leaks(db, pair, window, args, &audits)?;
     let reboots = db.reboots(pair.id, window)?.into_iter();
-    let on_node = |node: &Foreign| args.node.as_ref().is_none_or(|wanted| node == wanted);
+    let on_node = |node: &Foreign| narrow.node.as_ref().is_none_or(|wanted| node == wanted);
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
     report.pools = pools(db.capacity(pair.id, window)?, args);
+    report.leaks = leaks(db, pair, window, narrow, &audits)?;
     Ok(report)
 }
 
 /// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.
-fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, args: &ReportArgs, audits: &Audits) -> Result<Leaks, Error> {
+fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, narrow: Narrow, audits: &Audits) -> Result<Leaks, Error> {
     let leak = leaked_address::CHECK.code;
-    if !args.code.is_empty() && !args.code.contains(&leak) {
+    if !narrow.codes.is_empty() && !narrow.codes.contains(&leak) {
         return Ok(Leaks::default());
     }
-    let only = Narrow { codes: vec![leak], severity: None, ..narrow(args) };
+    let only = Narrow { codes: vec![leak], severity: None, ..narrow };
     let first = audits.until.first();
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
     for row in db.findings(pair.id, Which::Opened, window, &only)? {

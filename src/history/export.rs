@@ -14,6 +14,7 @@ pub const TABLES: &[&str] = &[
     "pair",
     "alias",
     "audit",
+    "failed_audit",
     "capacity",
     "key",
     "block",

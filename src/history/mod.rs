@@ -8,6 +8,7 @@
 mod check;
 mod column;
 pub mod export;
+mod failed;
 mod kill;
 mod migrate;
 mod mode;

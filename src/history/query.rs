@@ -14,10 +14,12 @@ use crate::model::{Addr, Foreign, Time};
 pub use super::timeline::{AuditInput, AuditRow, Reach};
 pub use findings::{About, Which};
 pub use known::LastKnown;
+pub use named::NameOf;
 
 pub(super) mod findings;
 pub(super) mod intervals;
 mod known;
+mod named;
 
 /// A stretch of judged time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -25,6 +25,7 @@ pub mod keys;
 pub mod kube;
 pub mod names;
 pub mod narrow;
+pub mod near;
 pub mod node;
 pub mod observation;
 pub mod past;

@@ -27,6 +27,11 @@ impl Narrow {
             && same(&self.pool, &finding.pool)
     }
 
+    /// The same of a node that is called otherwise.
+    pub fn on_node(self, node: &Foreign) -> Narrow {
+        Narrow { node: Some(node.raw().to_owned()), ..self }
+    }
+
     /// Whether it takes all.
     pub fn is_all(&self) -> bool {
         *self == Narrow::default()

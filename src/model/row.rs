@@ -305,6 +305,19 @@ pub struct PoolNumbers {
     pub free_blocks: i64,
 }
 
+/// An audit that saw nothing of the datastore.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FailedAudit {
+    /// The moment by which it would have judged.
+    pub at: Time,
+    /// By the clock of the machine.
+    pub started: Time,
+    /// Version of ipaudit.
+    pub tool: Foreign,
+    /// What could not be done, where, and the cause.
+    pub why: Foreign,
+}
+
 /// Whose the nodes of the datastore are, as an audit judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sharing {

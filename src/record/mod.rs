@@ -17,7 +17,7 @@ use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
-use crate::model::{Foreign, Input, Past, Severity, Snapshot};
+use crate::model::{Foreign, Input, InputState, Past, Severity, Snapshot};
 
 pub use diff::AuditCourse;
 
@@ -26,10 +26,21 @@ pub use diff::AuditCourse;
 pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
     snapshot.cluster.meta?;
     let guid = snapshot.text(snapshot.cluster.guid);
+    (!guid.is_empty()).then(|| ClusterKey { guid: guid.to_owned(), uids: kubernetes_uids(snapshot) })
+}
+
+/// The names of the Kubernetes cluster; none where it did not answer.
+pub fn kubernetes_uids(snapshot: &Snapshot) -> Vec<String> {
     let kube = &snapshot.kube;
-    let uids =
-        [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten().filter(|uid| !uid.is_empty());
-    (!guid.is_empty()).then(|| ClusterKey { guid: guid.to_owned(), uids: uids.cloned().collect() })
+    let uids = [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten();
+    uids.filter(|uid| !uid.is_empty()).cloned().collect()
+}
+
+/// Why the datastore's name could not be read: the audit failed, and its row has no cluster. `None`: it was read, whether
+/// or not there is one.
+pub fn failure(snapshot: &Snapshot) -> Option<Foreign> {
+    let was_read = || matches!(snapshot.coverage.state(Input::Config), InputState::Complete | InputState::NotAsked);
+    (snapshot.cluster.meta.is_none() && !was_read()).then(|| snapshot.coverage.why(Input::Config))
 }
 
 /// What is written of an audit. The past that it is held against goes with it, so no second record can be made of it.

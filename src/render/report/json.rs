@@ -7,10 +7,10 @@ use std::io::{BufWriter, Result, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
+use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView, UnknownName};
 use crate::checks;
 use crate::model::json::in_json;
-use crate::model::row::{Ending, Episode, PoolNumbers, Reboot};
+use crate::model::row::{Ending, Episode, FailedAudit, PoolNumbers, Reboot};
 use crate::model::{Foreign, Time};
 use crate::render::json::{TOOL, by_entry, compact};
 
@@ -34,6 +34,7 @@ in_json!(|report: &ClusterReport| {
     "apart": report.apart,
     "audits": AuditsJson(report),
     "findings": SectionLines(report),
+    "unknown": report.unknown,
     "leaks": report.leaks,
     "reboots": report.reboots,
     "pools": report.pools,
@@ -47,10 +48,15 @@ in_json!(|audits: &AuditsJson<'_>| {
     "first": audits.0.first_audit,
     "last": audits.0.last_audit,
     "incomplete": audits.0.incomplete,
+    "failed": audits.0.failed,
     "gaps": audits.0.gaps.iter().copied().map(GapJson).collect::<Vec<_>>(),
 });
 
 in_json!(|audit: &IncompleteAudit| { "id": audit.id, "at": audit.at, "why": audit.why });
+
+in_json!(|audit: &FailedAudit| { "at": audit.at, "why": audit.why });
+
+in_json!(|name: &UnknownName| { "kind": name.kind, "name": name.name, "near": name.near });
 
 struct GapJson((Time, Time));
 
@@ -197,6 +203,9 @@ mod tests {
         let cluster = &mut view.clusters[0];
         cluster.gaps = vec![(at(1), at(2))];
         cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
+        let (tool, why) = ("0.1.0".into(), "reach etcd: refused".into());
+        cluster.failed = vec![FailedAudit { at: at(4), started: at(4), tool, why }];
+        cluster.unknown = vec![UnknownName { kind: "node", name: "nod-1".into(), near: vec!["node-1".into()] }];
         view
     }
 
@@ -242,7 +251,13 @@ mod tests {
     fn the_schema_misses_every_field_that_is_taken_away() {
         let (validator, whole) = (validator(), document(&full()));
         let paths = ["", "/tool", "/clusters/0", "/clusters/0/audits", "/clusters/0/audits/incomplete/0"];
-        let more = ["/clusters/0/audits/gaps/0", "/clusters/0/findings/0", "/clusters/0/findings/0/subject"];
+        let more = [
+            "/clusters/0/audits/failed/0",
+            "/clusters/0/unknown/0",
+            "/clusters/0/audits/gaps/0",
+            "/clusters/0/findings/0",
+            "/clusters/0/findings/0/subject",
+        ];
         let rest = ["/clusters/0/leaks", "/clusters/0/leaks/by_hour/0", "/clusters/0/reboots/0", "/clusters/0/pools/0"];
         let mut removed = 0;
         for path in paths.iter().chain(&more).chain(&rest).chain(&["/clusters/0/pools/0/points/0"]) {

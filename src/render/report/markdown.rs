@@ -4,6 +4,7 @@
 
 use std::io::{BufWriter, Result, Write};
 
+use super::first::{Telling, first_words};
 use super::{ClusterReport, ReportView, open_tally, sparkline};
 use crate::model::row::{Ending, Episode};
 use crate::model::{Foreign, Time};
@@ -40,6 +41,9 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
     for incomplete in &cluster.incomplete {
         writeln!(out, "- audit {} at {} was incomplete: {}", incomplete.id, incomplete.at, text(&incomplete.why))?;
     }
+    for failed in &cluster.failed {
+        writeln!(out, "- the audit at {} failed: {}", failed.at, text(&failed.why))?;
+    }
     for (from, to) in &cluster.gaps {
         writeln!(out, "- nobody looked from {from} to {to}")?;
     }
@@ -52,11 +56,11 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
 
 fn verdict(cluster: &ClusterReport) -> String {
     let open = open_tally(cluster);
-    match (cluster.audits, open.is_empty()) {
-        (0, true) => "No audit in this time: nobody looked.".to_owned(),
-        (0, false) => format!("No audit in this time: nobody looked. Open before: {open}."),
-        (_, true) => "Nothing is open.".to_owned(),
-        _ => format!("Open: {open}."),
+    let telling = Telling { when: &|at| at.to_string(), foreign: &text };
+    match (first_words(cluster, &open, &telling), open.is_empty()) {
+        (Some(first), _) => first,
+        (None, true) => "Nothing is open.".to_owned(),
+        (None, false) => format!("Open: {open}."),
     }
 }
 

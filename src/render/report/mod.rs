@@ -3,6 +3,7 @@
 //!
 //! A report of a time that is over says what was so at its end: what ended later was open then.
 
+pub mod first;
 pub mod json;
 pub mod markdown;
 mod sums;
@@ -10,15 +11,17 @@ pub mod table;
 #[cfg(test)]
 pub mod testing;
 mod trends;
+mod unknown;
 
 use std::collections::HashSet;
 
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
-use crate::model::row::{Ending, Episode, Reboot};
+use crate::model::row::{Ending, Episode, FailedAudit, Reboot};
 use crate::model::{Code, Foreign, Severity, Time};
 
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
+pub use unknown::UnknownName;
 
 /// A whole report.
 #[derive(Clone, Debug)]
@@ -46,6 +49,10 @@ pub struct ClusterReport {
     pub first_audit: Option<Time>,
     pub last_audit: Option<Time>,
     pub incomplete: Vec<IncompleteAudit>,
+    /// Audits within the window that saw nothing of the datastore, which are not among `audits`; oldest first.
+    pub failed: Vec<FailedAudit>,
+    /// Names that it is narrowed to and that no audit has seen.
+    pub unknown: Vec<UnknownName>,
     /// Stretches without an audit that are longer than the usual distance between two.
     pub gaps: Vec<(Time, Time)>,
     pub new: Vec<Episode>,
@@ -90,6 +97,11 @@ impl ClusterReport {
     /// Everything that is open at the end of the window.
     pub fn open(&self) -> impl Iterator<Item = &Episode> {
         [&self.new, &self.came_back, &self.ongoing, &self.not_looked_at].into_iter().flatten()
+    }
+
+    /// The failed audit after which none could look any more.
+    pub fn blind(&self) -> Option<&FailedAudit> {
+        self.failed.last().filter(|failed| self.last_audit.is_none_or(|last| last < failed.at))
     }
 
     /// The lists with the words that head them in JSON, what needs eyes first.
@@ -137,11 +149,17 @@ fn is_explained(line: &Episode, roots: &HashSet<(Code, &Foreign)>) -> bool {
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
-/// anything or the last one was incomplete.
+/// anything, when the last one was incomplete or failed, and when no cluster knows a name that it is narrowed to.
 pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
     let worst = clusters.iter().flat_map(ClusterReport::open).map(|line| line.finding.severity).max();
-    let silent = |c: &ClusterReport| c.audits == 0 || c.incomplete.last().is_some_and(|i| Some(i.at) == c.last_audit);
-    let incomplete = clusters.is_empty() || clusters.iter().any(silent);
+    let partly = |c: &ClusterReport| c.incomplete.last().is_some_and(|i| Some(i.at) == c.last_audit);
+    let silent = |c: &ClusterReport| c.audits == 0 || c.blind().is_some() || partly(c);
+    // Of two clusters a node is mostly in one.
+    let is_known = |name: &UnknownName| {
+        clusters.iter().any(|c| c.unknown.iter().all(|other| (other.kind, &other.name) != (name.kind, &name.name)))
+    };
+    let mistyped = clusters.iter().flat_map(|c| &c.unknown).any(|name| !is_known(name));
+    let incomplete = clusters.is_empty() || mistyped || clusters.iter().any(silent);
     decide(Course { worst, incomplete, failed: false }, fail_on)
 }
 

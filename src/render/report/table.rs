@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{BufWriter, Result, Write};
 
+use super::first::{Telling, failures, first_words};
 use super::{ClusterReport, ReportView, is_explained, open_tally, trends};
 use crate::checks::{self, natural};
 use crate::model::row::{Ending, Episode, FindingRow};
@@ -55,7 +56,7 @@ pub fn write(view: &ReportView, options: ReportOptions, out: &mut dyn Write) -> 
 }
 
 fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper: &mut Paper<'_>) -> Result<()> {
-    verdict(cluster, paper)?;
+    verdict(view, cluster, paper)?;
     paper.paragraph(0, 2, &head(view, cluster))?;
     for sentence in trust(view, cluster) {
         paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), &sentence))?;
@@ -67,17 +68,19 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper
     trends::pools(view, cluster, paper)
 }
 
+fn telling<'t>(when: &'t dyn Fn(Time) -> String) -> Telling<'t> {
+    Telling { when, foreign: &|text| text.shown().into_owned() }
+}
+
 /// The first line is the answer.
-fn verdict(cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
+fn verdict(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
     let roots = cluster.roots();
     let open = open_tally(cluster);
-    let text = match (cluster.audits, cluster.open().map(|l| l.finding.severity).max()) {
-        (0, None) => Text::new().field(BOLD, "No audit in this time: nobody looked."),
-        (0, Some(_)) => Text::new()
-            .field(BOLD, "No audit in this time: nobody looked. Open before:")
-            .field(PLAIN, &format!("{open}.")),
-        (_, None) => Text::new().field(GOOD, "Nothing is open."),
-        (_, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {open}.")),
+    let first = first_words(cluster, &open, &telling(&|at| moment(at, view.now)));
+    let text = match (first, cluster.open().map(|l| l.finding.severity).max()) {
+        (Some(first), _) => Text::new().field(BOLD, &first),
+        (None, None) => Text::new().field(GOOD, "Nothing is open."),
+        (None, Some(worst)) => Text::new().field(style_of(worst).bold(), &format!("Open: {open}.")),
     };
     let sections = cluster.sections().into_iter().filter(|(_, lines)| !lines.is_empty());
     // As the counts before them: what another open finding explains is not counted.
@@ -115,6 +118,7 @@ fn head(view: &ReportView, cluster: &ClusterReport) -> Text {
 fn trust(view: &ReportView, cluster: &ClusterReport) -> Vec<String> {
     let mut sentences = Vec::new();
     let when = |at: Time| moment(at, view.now);
+    sentences.extend(failures(cluster, &telling(&when)));
     if let Some(last) = cluster.incomplete.last() {
         let number = format!("{} of {} audits incomplete", cluster.incomplete.len(), cluster.audits);
         sentences.push(format!("{number}, last {}: {}", when(last.at), last.why.shown()));

@@ -1,0 +1,131 @@
+//! What has to be said before anything else: that a name was never seen, or that nobody could look. A report that is
+//! narrowed to nothing, or that is of a time in which every audit failed, must not read as an all-clear.
+
+use super::{ClusterReport, ReportView};
+use crate::model::row::FailedAudit;
+use crate::model::{Foreign, Time};
+
+/// How a format tells what is not its own.
+pub struct Telling<'t> {
+    pub when: &'t dyn Fn(Time) -> String,
+    pub foreign: &'t dyn Fn(&Foreign) -> String,
+}
+
+/// The names that it does not know, a sentence each.
+fn unknown(cluster: &ClusterReport, foreign: &dyn Fn(&Foreign) -> String) -> Option<String> {
+    let says: Vec<String> = cluster.unknown.iter().map(|name| name.says(foreign)).collect();
+    (!says.is_empty()).then(|| says.join(" "))
+}
+
+/// What the formats without a first line have to be told of beside them.
+pub fn remarks(view: &ReportView) -> Vec<String> {
+    if view.clusters.is_empty() {
+        return vec!["the history knows no such cluster".to_owned()];
+    }
+    view.clusters.iter().filter_map(|cluster| unknown(cluster, &|name| name.shown().into_owned())).collect()
+}
+
+/// What comes before the findings: unknown names, then that nobody could look or looked. `open`: what is open, as it is
+/// counted. `None`: the findings are the answer.
+pub fn first_words(cluster: &ClusterReport, open: &str, telling: &Telling<'_>) -> Option<String> {
+    let before = if open.is_empty() { String::new() } else { format!(" Open before: {open}.") };
+    if let Some(unknown) = unknown(cluster, telling.foreign) {
+        return Some(format!("{unknown} This is no all-clear.{before}"));
+    }
+    let why = |failed: &FailedAudit| why(failed, telling);
+    match (cluster.audits, cluster.blind()) {
+        (0, Some(failed)) => {
+            let failed = match cluster.failed.len() {
+                1 => format!("the only audit failed, {}", why(failed)),
+                many => format!("all {many} audits failed, the last {}", why(failed)),
+            };
+            Some(format!("Nobody could look in this time: {failed}.{before}"))
+        }
+        (0, None) => Some(format!("No audit in this time: nobody looked.{before}")),
+        (_, Some(failed)) => {
+            let before = if open.is_empty() { " Nothing was open before." } else { &before };
+            Some(format!("An audit failed, {}.{before}", why(failed)))
+        }
+        (_, None) => None,
+    }
+}
+
+fn why(failed: &FailedAudit, telling: &Telling<'_>) -> String {
+    format!("{}: {}", (telling.when)(failed.at), (telling.foreign)(&failed.why))
+}
+
+/// How many audits failed, where the first line does not tell it.
+pub fn failures(cluster: &ClusterReport, telling: &Telling<'_>) -> Option<String> {
+    let last = cluster.failed.last()?;
+    let is_told = cluster.unknown.is_empty() && cluster.blind().is_some();
+    let said = || match cluster.failed.len() {
+        1 => format!("1 audit failed, {}", why(last, telling)),
+        many => format!("{many} audits failed, the last {}", why(last, telling)),
+    };
+    (!is_told || cluster.failed.len() > 1 && cluster.audits > 0).then(said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::UnknownName;
+    use super::super::testing::at;
+    use super::*;
+
+    fn failed(hour: i64) -> FailedAudit {
+        FailedAudit {
+            at: at(hour),
+            started: at(hour),
+            tool: "1".into(),
+            why: "reach etcd at http://10.0.0.1:2379: refused".into(),
+        }
+    }
+
+    fn says(cluster: &ClusterReport, open: &str) -> Option<String> {
+        first_words(cluster, open, &TELLING)
+    }
+
+    const TELLING: Telling<'_> = Telling {
+        when: &|time| format!("{}h", (time.0 - at(0).0) / 3_600_000_000_000),
+        foreign: &|text| text.shown().into_owned(),
+    };
+
+    #[test]
+    fn nobody_could_look_is_not_nobody_looked() {
+        let mut cluster = ClusterReport::default();
+        assert_eq!(says(&cluster, "").unwrap(), "No audit in this time: nobody looked.");
+        assert_eq!(says(&cluster, "1 error").unwrap(), "No audit in this time: nobody looked. Open before: 1 error.");
+        cluster.failed = vec![failed(3)];
+        let one =
+            "Nobody could look in this time: the only audit failed, 3h: reach etcd at http://10.0.0.1:2379: refused.";
+        assert_eq!(says(&cluster, "").unwrap(), one);
+        cluster.failed.push(failed(4));
+        assert!(says(&cluster, "2 notes").unwrap().contains("all 2 audits failed, the last 4h: reach etcd"));
+        assert!(says(&cluster, "2 notes").unwrap().ends_with(" Open before: 2 notes."));
+        (cluster.audits, cluster.last_audit) = (5, Some(at(2)));
+        assert!(says(&cluster, "").unwrap().starts_with("An audit failed, 4h: "));
+        assert!(says(&cluster, "").unwrap().ends_with("Nothing was open before."));
+        cluster.last_audit = Some(at(9));
+        assert_eq!(says(&cluster, "1 error"), None, "somebody has looked since");
+        let trust = failures(&cluster, &TELLING).unwrap();
+        assert!(trust.starts_with("2 audits failed, the last 4h: reach"), "{trust}");
+    }
+
+    #[test]
+    fn unknown_names_come_first_and_are_no_all_clear() {
+        let name = |kind, name: &str, near: &[&str]| UnknownName {
+            kind,
+            name: name.into(),
+            near: near.iter().map(|name| (*name).into()).collect(),
+        };
+        let mut cluster = ClusterReport { audits: 3, ..ClusterReport::default() };
+        cluster.unknown = vec![name("node", "nod-1", &["node-1", "node-2"]), name("pool", "x\r", &[])];
+        let wanted = "The history knows no node nod-1 (did you mean node-1 or node-2?). The history knows no pool x\\r. \
+                      This is no all-clear.";
+        assert_eq!(says(&cluster, "").unwrap(), wanted);
+        cluster.unknown = vec![name("code", "IPA910", &[])];
+        assert_eq!(
+            says(&cluster, "").unwrap(),
+            "No audit of this history has looked for IPA910. This is no all-clear."
+        );
+    }
+}
