@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "who/block.rs"]
+mod block;
 #[path = "who/deleted.rs"]
 mod deleted;
 #[path = "who/holders.rs"]

@@ -9,8 +9,8 @@ mod rests;
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;
 use crate::model::{
-    Addr, Affinity, AffinityState, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Pool,
-    Severity, Subject, Time, endpoint, keys,
+    Addr, Affinity, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Pool, Severity, Subject,
+    Time, endpoint, keys,
 };
 
 pub use crate::model::keys::key_text;
@@ -83,15 +83,9 @@ impl World<'_> {
 
     /// An affinity as evidence.
     pub fn affinity_facts(&self, affinity: &Affinity) -> Evidence {
-        let state = match affinity.state {
-            AffinityState::Confirmed => "confirmed",
-            AffinityState::Pending => "pending",
-            AffinityState::PendingDeletion => "pendingDeletion",
-            AffinityState::Unknown(word) => self.text(word),
-        };
         Evidence::new()
             .with("owner", self.host_id(affinity.host))
-            .with("state", state)
+            .with("state", affinity.state.word(&self.snapshot.names))
             .with("mod_revision", affinity.meta.mod_revision)
     }
 

@@ -80,7 +80,7 @@ enum Command {
     History(HistoryCommandArgs),
     /// What the history says of a stretch of time: new, ongoing, came back, ended; works while the cluster does not
     Report(ReportArgs),
-    /// Who holds an address, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
+    /// Who holds an address, block, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
     Who(Box<WhoArgs>),
 }
 

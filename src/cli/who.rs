@@ -23,13 +23,13 @@ use crate::model::record::ClusterKey;
 use crate::model::{InputState, Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
 use crate::steady::Settling;
-use crate::who::{self, Asked, Dossier};
+use crate::who::{self, Asked, Dossier, Guess};
 use crate::{record, render};
 
 /// Flags of `who`.
 #[derive(Args, Debug)]
 pub struct WhoArgs {
-    /// An address, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
+    /// An address, a block or pool by its CIDR, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
     #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub what: String,
 
@@ -136,7 +136,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
             let mut of_pair = who_before::of(db, pair, &guesses)?;
             at.iter().for_each(|at| of_pair.keep_at(*at));
             of_pair.count(at);
-            if !of_pair.nodes.is_empty() {
+            if !of_pair.nodes.is_empty() || who::range(&args.what).is_some() {
                 of_pair.keep_newest(INTERVALS);
             }
             match of_pair.is_nothing() {
@@ -150,7 +150,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|e| e.finding.severity).max();
     let known = gone.known().filter(|_| before.is_empty());
-    let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..]);
+    let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..] | [Guess::Range(_)]);
     let mut dossier = who::offline(&args.what, now, before, at);
     if let Some(words) = known {
         dossier.answer = words;
@@ -320,7 +320,7 @@ fn before(db: &ReadTx<'_>, pair: &Pair, dossier: &Dossier, word: &str) -> Result
     let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { dossier.guesses() };
     let mut found = who_before::of(db, pair, &guesses)?;
     found.count(None);
-    if !found.nodes.is_empty() {
+    if !found.nodes.is_empty() || who::range(word).is_some() {
         found.keep_newest(INTERVALS);
     }
     Ok(if found.is_nothing() { Vec::new() } else { vec![found] })

@@ -23,6 +23,7 @@ pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Err
     for guess in guesses {
         let whose = match guess {
             Guess::Address(address) => Whose::Address(*address),
+            Guess::Range(range) => Whose::Range(*range),
             Guess::Handle(id) => Whose::Handle(id.clone()),
             Guess::Pod(namespace, name) => Whose::Pod { namespace: namespace.clone(), name: name.clone() },
             Guess::Node(name) => {
@@ -54,6 +55,7 @@ fn about(before: &Before, guesses: &[Guess]) -> About {
     for guess in guesses {
         match guess {
             Guess::Address(address) => about.subjects.push(address.to_string()),
+            Guess::Range(range) => about.subjects.push(range.to_string()),
             Guess::Handle(id) => about.words.push(id.clone()),
             Guess::Pod(Some(namespace), name) => about.pods.push(format!("{namespace}/{name}")),
             Guess::Pod(None, _) => {

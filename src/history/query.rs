@@ -9,7 +9,7 @@ use super::column::{count, some_time};
 use super::timeline::Timeline;
 use crate::error::Error;
 use crate::model::row::{AuditAt, CapacityRow};
-use crate::model::{Addr, Foreign, Time};
+use crate::model::{Addr, Cidr, Foreign, Time};
 
 pub use super::timeline::{AuditInput, AuditRow, Reach};
 pub use findings::{About, Which};
@@ -65,6 +65,8 @@ pub struct CapacityAt {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Whose {
     Address(Addr),
+    /// Every address of it.
+    Range(Cidr),
     /// The sanitised id.
     Handle(String),
     /// Without a namespace: every pod of that name.

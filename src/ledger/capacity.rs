@@ -233,7 +233,7 @@ pub fn allocations_in<'l>(ledger: &'l Ledger<'_>, range: Cidr) -> &'l [Allocatio
 }
 
 /// The judged blocks that lie wholly in a range.
-fn blocks_in<'s>(ledger: &Ledger<'s>, range: Cidr) -> impl Iterator<Item = &'s Block> {
+pub fn blocks_in<'s>(ledger: &Ledger<'s>, range: Cidr) -> impl Iterator<Item = &'s Block> {
     let snapshot = ledger.snapshot;
     let first = |i: &u32| snapshot.blocks.get(*i as usize).map(|b| b.cidr.first());
     let start = ledger.blocks.partition_point(|i| first(i) < Some(range.first()));

@@ -1,6 +1,6 @@
 //! A BlockAffinity: which host claims a block (domain facts, section 4).
 
-use super::{Cidr, Host, Meta, Name};
+use super::{Cidr, Host, Meta, Name, Names};
 
 /// The three steps of a claim's life; only [`AffinityState::Confirmed`] owns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +11,18 @@ pub enum AffinityState {
     PendingDeletion,
     /// A word that today's Calico does not know: owns nothing, proves nothing.
     Unknown(Name),
+}
+
+impl AffinityState {
+    /// As Calico writes it.
+    pub fn word(self, names: &Names) -> &str {
+        match self {
+            AffinityState::Confirmed => "confirmed",
+            AffinityState::Pending => "pending",
+            AffinityState::PendingDeletion => "pendingDeletion",
+            AffinityState::Unknown(word) => names.get(word),
+        }
+    }
 }
 
 /// One affinity object.

@@ -1,6 +1,11 @@
 //! `ipaudit who` for people; programs take the dossier itself. The first line answers; then now, what is wrong, before, and what helps.
 
+mod block;
+mod rows;
+
 use std::io::{BufWriter, Result, Write};
+
+use rows::{SHOWN, row};
 
 use super::age::moment;
 use super::number::audits;
@@ -10,9 +15,6 @@ use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
 use crate::model::{Foreign, State, Time};
 use crate::who::{AddressSheet, AllocationSheet, Before, Dossier};
-
-/// So many findings, and so many entries of each kind that the history remembers, are told.
-const SHOWN: usize = 20;
 
 /// For people.
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
@@ -41,22 +43,13 @@ fn heading(paper: &mut Paper<'_>, text: &str) -> Result<()> {
     paper.paragraph(0, 0, &Text::new().field(BOLD, text))
 }
 
-/// A labelled line; the label begins at 2, the rest at 14.
-fn row(paper: &mut Paper<'_>, label: &str, fields: &[&str]) -> Result<()> {
-    let indent = if label.is_empty() { 14 } else { 2 };
-    let mut text = Text::new().field(DIM, label);
-    for (i, field) in fields.iter().filter(|f| !f.is_empty()).enumerate() {
-        text = if i == 0 { text.column(PLAIN, field, 12) } else { text.field(PLAIN, field) };
-    }
-    paper.paragraph(indent, 14, &text)
-}
-
 fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     let sheets = dossier.addresses.len() + dossier.handles.len() + dossier.pods.len() + dossier.nodes.len();
-    if sheets == 0 {
+    if sheets == 0 && dossier.range.is_none() {
         return Ok(());
     }
     heading(paper, "NOW")?;
+    dossier.range.iter().try_for_each(|sheet| block::write(sheet, paper))?;
     for node in &dossier.nodes {
         let name = node.name().unwrap_or(&dossier.asked).shown();
         let ready = match node.ready {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Before;
 use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind};
+use super::{Before, block};
 use crate::checks;
 use crate::checks::evidence::count;
 use crate::ledger::{AddressState, Grade, Use};
@@ -128,6 +128,11 @@ fn list(addresses: impl IntoIterator<Item = Addr>) -> String {
         few if few.len() <= 3 => few.join(", "),
         [first, ..] => format!("{} addresses, {first} first", all.len()),
     }
+}
+
+/// About a CIDR that IPAM has nothing to do with.
+pub fn outside(range: &Foreign) -> Foreign {
+    foreign!("{} is in no pool and no block: Calico does not hand it out", range)
 }
 
 /// About everything else, from what the dossier shows.
@@ -260,7 +265,7 @@ fn then(asked: &Foreign, before: &Before, at: Time) -> Foreign {
 fn last_known(asked: &Foreign, before: &Before) -> Foreign {
     // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
     let holds = |s: &&Interval<PodRow>| s.span.is_open() && s.row.grade == Term::Known(Grade::Certain);
-    if let Some(address) = Addr::parse_with_prefix(asked.raw()) {
+    if let Some(address) = block::address(asked.raw()) {
         let holding: Vec<&Interval<PodRow>> = before.pods.iter().filter(holds).collect();
         let pods = holding.iter().map(|s| (&s.row.namespace, &s.row.pod)).collect::<BTreeSet<_>>().len();
         if let ([first, ..], 2..) = (holding.as_slice(), pods) {

@@ -1,13 +1,16 @@
 //! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface. All that fit are meant.
 
-use super::dossier::Dossier;
+use super::block;
+use super::dossier::{Dossier, RangeKind};
 use crate::ledger::Ledger;
-use crate::model::{Addr, HandleId, Name, SubjectKind, keys};
+use crate::model::{Addr, Cidr, HandleId, Name, SubjectKind, keys};
 
 /// Everything of the name asked for that the snapshot knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Asked {
     pub address: Option<Addr>,
+    /// A CIDR that IPAM has anything to do with.
+    pub range: Option<Cidr>,
     pub handles: Vec<HandleId>,
     /// Namespace and name; the pod need not exist any more.
     pub pods: Vec<(Name, Name)>,
@@ -21,6 +24,7 @@ pub struct Asked {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Guess {
     Address(Addr),
+    Range(Cidr),
     Handle(String),
     Pod(Option<String>, String),
     Node(String),
@@ -28,8 +32,11 @@ pub enum Guess {
 
 /// What `word` can mean when nothing of that name is there now.
 pub fn guesses(word: &str) -> Vec<Guess> {
-    if let Some(address) = Addr::parse_with_prefix(word) {
+    if let Some(address) = block::address(word) {
         return vec![Guess::Address(address)];
+    }
+    if let Some(range) = block::range(word) {
+        return vec![Guess::Range(range)];
     }
     match word.split_once('/') {
         Some((namespace, name)) => vec![Guess::Pod(Some(namespace.to_owned()), name.to_owned())],
@@ -44,6 +51,9 @@ impl Dossier {
     /// What the history is asked for, by everything that the dossier shows.
     pub fn guesses(&self) -> Vec<Guess> {
         let mut guesses: Vec<Guess> = self.addresses.iter().map(|sheet| Guess::Address(sheet.address)).collect();
+        // All that a pool ever held is too much to tell.
+        let ranges = self.range.iter().filter(|sheet| !matches!(sheet.kind, RangeKind::Pool | RangeKind::Blocks));
+        guesses.extend(ranges.map(|sheet| Guess::Range(sheet.range)));
         guesses.extend(self.matches.iter().filter_map(|found| match (found.kind, found.id.raw()) {
             (SubjectKind::Handle, id) => Some(Guess::Handle(id.to_owned())),
             (SubjectKind::Pod, id) => {
@@ -68,8 +78,11 @@ fn mac(word: &str) -> Option<u64> {
 impl Asked {
     /// Finds everything that `word` names.
     pub fn of(ledger: &Ledger<'_>, word: &str) -> Asked {
-        if let Some(address) = Addr::parse_with_prefix(word) {
+        if let Some(address) = block::address(word) {
             return Asked { address: Some(address), ..Asked::default() };
+        }
+        if let Some(range) = block::range(word) {
+            return Asked { range: Some(range).filter(|range| block::is_known(ledger, *range)), ..Asked::default() };
         }
         let mut asked = Asked::default();
         if let Some(mac) = mac(word).filter(|m| ledger.snapshot.endpoints.iter().any(|e| e.mac == Some(*m))) {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::dossier::Dossier;
+use super::dossier::{Dossier, RangeKind};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Cidr, Evidence, Fact, Finding, Foreign, SubjectKind, keys};
 
@@ -16,6 +16,8 @@ pub struct Concern {
     /// Calico's and Kubernetes' names of nodes: all that belongs to them.
     nodes: HashSet<Foreign>,
     addresses: Vec<Addr>,
+    /// A CIDR that was asked for: all that lies in it.
+    range: Option<Cidr>,
     keys: HashSet<String>,
 }
 
@@ -31,6 +33,13 @@ impl Concern {
         }
         let nodes = dossier.nodes.iter();
         concern.nodes.extend(nodes.flat_map(|n| [n.calico.clone(), n.kubernetes.clone()]).flatten());
+        if let Some(sheet) = &dossier.range {
+            concern.range = Some(sheet.range);
+            let handles = sheet.occupants.iter().filter_map(|o| o.allocation.handle.clone());
+            handles.for_each(|handle| concern.add_handle(handle));
+            let pools = sheet.pools.iter().filter(|_| sheet.kind == RangeKind::Pool);
+            pools.for_each(|pool| concern.add(SubjectKind::Pool, pool.clone()));
+        }
         for sheet in &dossier.addresses {
             concern.addresses.push(sheet.address);
             concern.add(SubjectKind::Address, sheet.address.to_string().into());
@@ -65,8 +74,7 @@ impl Concern {
     pub fn has(&self, finding: &Finding) -> bool {
         let subject = &finding.subject;
         let id = subject.id.raw();
-        let covers =
-            |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)));
+        let covers = |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.covers(cidr));
         let by_subject = match subject.kind {
             SubjectKind::Block => covers(id),
             SubjectKind::Affinity => id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
@@ -76,8 +84,11 @@ impl Concern {
                 self.words.contains(&pod) || self.subjects.contains(&(SubjectKind::Pod, pod))
             }),
             SubjectKind::Key => self.keys.contains(id) || self.is_block_key(id),
-            // A pool or the cluster is everybody's.
-            SubjectKind::Pool | SubjectKind::Cluster => return false,
+            SubjectKind::Address => self.range.zip(id.parse().ok()).is_some_and(|(range, a)| range.contains(a)),
+            // A pool or the cluster is everybody's, unless it was asked for.
+            SubjectKind::Pool | SubjectKind::Cluster => {
+                return self.subjects.contains(&(subject.kind, subject.id.clone()));
+            }
             _ => false,
         };
         by_subject
@@ -89,7 +100,18 @@ impl Concern {
     fn is_block_key(&self, key: &str) -> bool {
         let Some(name) = key.split("/block/").nth(1) else { return false };
         let parsed = name.rsplit_once('-').and_then(|(address, prefix)| Cidr::parse(&format!("{address}/{prefix}")));
-        parsed.is_some_and(|(cidr, _)| self.addresses.iter().any(|a| cidr.contains(*a)))
+        parsed.is_some_and(|(cidr, _)| self.covers(cidr))
+    }
+
+    /// Whether a block is one that was asked for, or of an address that was.
+    fn covers(&self, block: Cidr) -> bool {
+        self.addresses.iter().any(|a| block.contains(*a)) || self.range.is_some_and(|range| range.overlaps(block))
+    }
+
+    /// Whether a word is an address in the CIDR that was asked for.
+    fn is_inside(&self, word: &str) -> bool {
+        let address = || word.parse::<Addr>().ok();
+        self.range.is_some_and(|range| address().is_some_and(|address| range.contains(address)))
     }
 
     fn in_facts(&self, facts: &Evidence) -> bool {
@@ -98,7 +120,7 @@ impl Concern {
 
     fn in_fact(&self, fact: &Fact) -> bool {
         match fact {
-            Fact::Text(text) => self.words.contains(text),
+            Fact::Text(text) => self.words.contains(text) || self.is_inside(text.raw()),
             Fact::List(list) => list.iter().any(|f| self.in_fact(f)),
             Fact::Fields(fields) => self.in_facts(fields),
             _ => false,

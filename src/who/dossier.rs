@@ -27,6 +27,8 @@ pub struct Dossier {
     pub etcd_revision: Option<i64>,
     /// Everything of that name; empty: nothing now.
     pub matches: Vec<Match>,
+    /// Of a CIDR: its blocks, and who is in.
+    pub range: Option<RangeSheet>,
     pub addresses: Vec<AddressSheet>,
     /// How many more addresses belong to it than are shown.
     pub more_addresses: u64,
@@ -220,6 +222,78 @@ pub struct BlockSheet {
     /// Not counting cooling ones.
     pub allocated: u64,
     pub size: u64,
+}
+
+/// What a CIDR is to IPAM.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RangeKind {
+    Block,
+    PartOfABlock,
+    Pool,
+    /// Wider than a block, and no pool.
+    Blocks,
+    /// No block lies in it.
+    NoBlock,
+}
+
+words!(RangeKind {
+    Block = "block",
+    PartOfABlock = "part of a block",
+    Pool = "pool",
+    Blocks = "blocks",
+    NoBlock = "no block",
+});
+
+/// Everything about a CIDR.
+#[derive(Clone, Debug, Serialize)]
+pub struct RangeSheet {
+    pub range: Cidr,
+    pub kind: RangeKind,
+    /// The pools that it shares addresses with, the narrowest first.
+    pub pools: Vec<Foreign>,
+    /// The blocks in it, or the one that it is a part of.
+    pub blocks: Vec<BlockUsage>,
+    /// Who is in it, by address; of a block and a part of one alone.
+    pub occupants: Vec<Occupant>,
+    /// Who claims exactly this range, as `host:node-1` and the state of the affinity.
+    pub claims: Vec<Claimed>,
+}
+
+/// One block: whose, and how full.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BlockUsage {
+    pub block: Cidr,
+    /// As `host:node-1`; `None`: nobody's, its free addresses can only be borrowed.
+    pub owner: Option<Foreign>,
+    pub size: u64,
+    /// Not counting cooling ones.
+    pub allocated: u64,
+    /// Released, not yet free.
+    pub cooling: u64,
+    pub free: u64,
+    /// Of the allocated ones those of another node than the owner.
+    pub borrowed: u64,
+    /// How many findings are about it or about addresses in it.
+    pub findings: u64,
+}
+
+/// An affinity for a range.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Claimed {
+    pub owner: Foreign,
+    pub state: Foreign,
+}
+
+/// An address that is not free.
+#[derive(Clone, Debug, Serialize)]
+pub struct Occupant {
+    pub address: Addr,
+    #[serde(flatten)]
+    pub allocation: AllocationSheet,
+    /// Of another node than the block's owner.
+    pub borrowed: bool,
+    /// Whether anybody is seen to hold it, certainly or possibly; `None`: not everything was read that could.
+    pub held: Option<bool>,
 }
 
 fn findings<S: Serializer>(findings: &[Finding], serializer: S) -> Result<S::Ok, S::Error> {

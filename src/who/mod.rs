@@ -7,6 +7,7 @@
 mod answer;
 mod asked;
 mod before;
+mod block;
 mod concern;
 mod deep;
 mod dossier;
@@ -15,9 +16,10 @@ mod sheets;
 
 pub use asked::{Asked, Guess, guesses};
 pub use before::Before;
+pub use block::range;
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
-    AddressSheet, AllocationSheet, BlockSheet, CountRow, Deep, DeepStep, Dossier, EndpointSheet, HandleSheet, HeldBy,
-    HolderKind, Match, NodeSheet, PodSheet, SCHEMA, tell_brief,
+    AddressSheet, AllocationSheet, BlockSheet, BlockUsage, Claimed, CountRow, Deep, DeepStep, Dossier, EndpointSheet,
+    HandleSheet, HeldBy, HolderKind, Match, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA, tell_brief,
 };
 pub use now::{about, now, offline};

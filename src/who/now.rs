@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::concern::Concern;
 use super::dossier::{Dossier, HolderKind, Match, SCHEMA};
-use super::{Asked, Before, answer, sheets};
+use super::{Asked, Before, answer, block, sheets};
 use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{self, ask_who};
 use crate::checks::{Outcome, World};
@@ -40,7 +40,14 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     let concern = Concern::of(&dossier);
     let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
     dossier.findings = about.iter().map(|f| (*f).clone()).collect();
+    if let Some(sheet) = &mut dossier.range {
+        block::count(sheet, &dossier.findings);
+    }
     dossier.answer = match asked.address {
+        _ if block::range(word).is_some() => match &dossier.range {
+            Some(sheet) => block::answer(sheet, ledger, &dossier.findings),
+            None => answer::outside(&dossier.asked),
+        },
         Some(a) => {
             let sheet = dossier.addresses.iter().find(|s| s.address == a);
             let sheet = sheet.cloned().unwrap_or_else(|| sheets::address(ledger, a));
@@ -82,6 +89,7 @@ fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
     let mut all = Vec::new();
     let mut add = |kind, id: Foreign| all.push(Match { kind, id });
     asked.address.iter().for_each(|a| add(SubjectKind::Address, a.to_string().into()));
+    asked.range.iter().for_each(|&range| add(block::kind(ledger, range), range.to_string().into()));
     asked.handles.iter().for_each(|h| add(SubjectKind::Handle, h.text(&snapshot.names).into()));
     asked.pods.iter().for_each(|&(ns, pod)| add(SubjectKind::Pod, snapshot.pair(ns, pod).into()));
     asked.nodes.iter().for_each(|&node| add(SubjectKind::Node, snapshot.named(node)));
@@ -109,6 +117,7 @@ fn holders(ledger: &Ledger<'_>, address: Addr) -> usize {
 
 fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
     let snapshot = ledger.snapshot;
+    dossier.range = asked.range.map(|range| block::sheet(ledger, range));
     let mut addresses: BTreeSet<Addr> = asked.address.into_iter().collect();
     let mut handles = asked.handles.clone();
     for &(ns, name) in &asked.pods {
@@ -183,6 +192,7 @@ fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
 fn commands(dossier: &Dossier) -> Vec<Foreign> {
     let shell = |name: &Foreign| evidence::shell(name.raw());
     let mut next = Vec::new();
+    next.extend(dossier.range.as_ref().map(|_| "calicoctl ipam show --show-blocks".to_owned()));
     for sheet in dossier.addresses.iter().take(4) {
         next.push(format!("calicoctl ipam show --ip={}", sheet.address));
         let on: BTreeSet<&Foreign> = sheet.holders.iter().filter_map(|h| h.node.as_ref()).collect();

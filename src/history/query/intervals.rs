@@ -91,6 +91,12 @@ impl SpanReader {
 fn asked(whose: &Whose, handle: &str) -> (String, Vec<Value>) {
     let (what, values) = match whose {
         Whose::Address(address) => ("a.address = ?", vec![Value::from(address_bytes(*address))]),
+        Whose::Range(range) => {
+            let ends = [range.first(), range.last()].map(|end| Value::from(address_bytes(end)));
+            // An IPv6 address of the same first bytes lies between two IPv4 ones.
+            let bytes = if range.is_v4() { 4 } else { 16 };
+            return (format!("a.address BETWEEN ? AND ? AND length(a.address) = {bytes}"), ends.into());
+        }
         Whose::Handle(id) => (handle, vec![Value::from(id.clone())]),
         Whose::Pod { namespace: None, name } => ("a.pod = ?", vec![Value::from(name.clone())]),
         Whose::Pod { namespace: Some(namespace), name } => {

@@ -1,0 +1,320 @@
+//! What a CIDR means: a block, a part of one, a pool, or the blocks that lie in it; whose they are, how full, and who is in.
+//!
+//! A CIDR with host bits (`10.65.0.7/26`, as `ip addr` prints an address) is that address, and no block.
+
+use super::dossier::{BlockUsage, Claimed, Occupant, RangeKind, RangeSheet};
+use super::sheets;
+use crate::checks::evidence;
+use crate::ledger::capacity::{allocations_in, blocks_in};
+use crate::ledger::{Allocation, Ledger, Use};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, HostKind, Input, Name, SubjectKind};
+
+/// The CIDR that a word is; `None` for an address, with or without its prefix length.
+pub fn range(word: &str) -> Option<Cidr> {
+    let (cidr, has_host_bits) = Cidr::parse(word)?;
+    (!has_host_bits && cidr.size() > 1).then_some(cidr)
+}
+
+/// The address that a word is, with or without its prefix length.
+pub fn address(word: &str) -> Option<Addr> {
+    Addr::parse_with_prefix(word).filter(|_| range(word).is_none())
+}
+
+/// Whether IPAM has anything to do with a range: else nobody has ever heard of it.
+pub fn is_known(ledger: &Ledger<'_>, range: Cidr) -> bool {
+    let snapshot = ledger.snapshot;
+    // Of what was not read nobody can say that it is none of IPAM's.
+    let unread = [Input::Pools, Input::Blocks].into_iter().any(|input| !snapshot.coverage.complete(input));
+    unread
+        || snapshot.pools.iter().any(|pool| pool.cidr.overlaps(range))
+        || ledger.blocks().any(|block| block.cidr.overlaps(range))
+        || ledger.affinities().any(|affinity| affinity.cidr.overlaps(range))
+        || ledger.dark.block(range)
+}
+
+/// What kind of thing it names.
+pub fn kind(ledger: &Ledger<'_>, range: Cidr) -> SubjectKind {
+    let is_pool = ledger.block(range).is_none() && ledger.snapshot.pools.iter().any(|pool| pool.cidr == range);
+    if is_pool { SubjectKind::Pool } else { SubjectKind::Block }
+}
+
+/// Its sheet.
+pub fn sheet(ledger: &Ledger<'_>, range: Cidr) -> RangeSheet {
+    let snapshot = ledger.snapshot;
+    // Of several that cover it the narrowest.
+    let around = || ledger.blocks().filter(|block| block.cidr.covers(range)).max_by_key(|block| block.cidr.prefix());
+    let inside: Vec<&Block> = blocks_in(ledger, range).collect();
+    let is_pool = snapshot.pools.iter().any(|pool| pool.cidr == range);
+    let (kind, blocks) = match (ledger.block(range), inside.as_slice(), around()) {
+        (Some(block), ..) => (RangeKind::Block, vec![block]),
+        _ if is_pool => (RangeKind::Pool, inside),
+        (None, [], Some(block)) => (RangeKind::PartOfABlock, vec![block]),
+        (None, [], None) => (RangeKind::NoBlock, inside),
+        _ => (RangeKind::Blocks, inside),
+    };
+    let mut pools: Vec<_> = snapshot.pools.iter().filter(|pool| pool.cidr.overlaps(range)).collect();
+    pools.sort_by_key(|pool| std::cmp::Reverse(pool.cidr.prefix()));
+    let is_one = matches!(kind, RangeKind::Block | RangeKind::PartOfABlock);
+    let listed = if is_one { allocations_in(ledger, range) } else { &[] };
+    let claim = |affinity: &Affinity| Claimed {
+        owner: host(ledger, affinity.host),
+        state: affinity.state.word(&snapshot.names).into(),
+    };
+    RangeSheet {
+        range,
+        kind,
+        pools: pools.into_iter().map(|pool| ledger.snapshot.named(pool.name)).collect(),
+        blocks: blocks.into_iter().map(|block| usage(ledger, block)).collect(),
+        occupants: listed.iter().map(|allocation| occupant(ledger, allocation)).collect(),
+        claims: ledger.affinities_for(range).map(claim).collect(),
+    }
+}
+
+fn host(ledger: &Ledger<'_>, host: Host) -> Foreign {
+    foreign!("{}:{}", host.kind.word(), ledger.snapshot.named(host.name))
+}
+
+/// The node whose addresses are not borrowed in a block; none of a virtual owner's.
+fn owner(block: &Block) -> Option<Name> {
+    block.affinity.filter(|host| host.kind == HostKind::Host).map(|host| host.name)
+}
+
+/// Whether another node than the block's owner uses it. Of an address that names no node nobody can say.
+fn is_borrowed(ledger: &Ledger<'_>, allocation: &Allocation) -> bool {
+    let user = ledger.owner_node(allocation);
+    let owner = owner(ledger.block_of(allocation));
+    allocation.used_for != Use::Cooling && !user.is_none() && owner.is_some_and(|owner| owner != user)
+}
+
+fn usage(ledger: &Ledger<'_>, block: &Block) -> BlockUsage {
+    let of_block = allocations_in(ledger, block.cidr).iter().filter(|a| ledger.block_of(a).cidr == block.cidr);
+    let (mut allocated, mut cooling, mut borrowed) = (0, 0, 0);
+    for allocation in of_block {
+        match allocation.used_for {
+            Use::Cooling => cooling += 1,
+            _ => allocated += 1,
+        }
+        borrowed += u64::from(is_borrowed(ledger, allocation));
+    }
+    let size = u64::from(block.size());
+    BlockUsage {
+        block: block.cidr,
+        owner: block.affinity.map(|of| host(ledger, of)),
+        size,
+        allocated,
+        cooling,
+        free: size.saturating_sub(allocated + cooling),
+        borrowed,
+        findings: 0,
+    }
+}
+
+fn occupant(ledger: &Ledger<'_>, allocation: &Allocation) -> Occupant {
+    let coverage = &ledger.snapshot.coverage;
+    let holders = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::Services];
+    let read = holders.into_iter().all(|input| coverage.complete(input));
+    let held = ledger.is_held(allocation.address);
+    Occupant {
+        address: allocation.address,
+        allocation: sheets::allocation(ledger, allocation),
+        borrowed: is_borrowed(ledger, allocation),
+        held: (held || read).then_some(held),
+    }
+}
+
+impl Occupant {
+    /// With what it is told where there are many: its namespace, or what it is used for.
+    pub fn group(&self) -> Foreign {
+        let allocation = &self.allocation;
+        let named = allocation.owner.as_ref().filter(|_| matches!(allocation.used_for, Use::Pod | Use::Vm));
+        match named.and_then(|owner| owner.raw().split_once('/')) {
+            Some((namespace, _)) => foreign!("namespace {}", namespace),
+            None => allocation.used_for.word().into(),
+        }
+    }
+}
+
+/// The range that a finding is about: an address, a block, or an affinity's; `None` of everything else.
+pub fn range_of(finding: &Finding) -> Option<Cidr> {
+    let id = finding.subject.id.raw();
+    let text = match finding.subject.kind {
+        SubjectKind::Address => return id.parse().ok().and_then(|address: Addr| Cidr::new(address, width(address))),
+        SubjectKind::Block => id,
+        SubjectKind::Affinity => id.rsplit_once(' ')?.1,
+        _ => return None,
+    };
+    Some(Cidr::parse(text)?.0)
+}
+
+const fn width(address: Addr) -> u8 {
+    if address.is_v4() { 32 } else { 128 }
+}
+
+/// Counts the findings of each block.
+pub fn count(sheet: &mut RangeSheet, findings: &[Finding]) {
+    let about: Vec<Cidr> = findings.iter().filter_map(range_of).collect();
+    for block in &mut sheet.blocks {
+        block.findings = about.iter().filter(|range| block.block.overlaps(**range)).count() as u64;
+    }
+}
+
+/// One sentence that answers.
+pub fn answer(sheet: &RangeSheet, ledger: &Ledger<'_>, findings: &[Finding]) -> Foreign {
+    let range = sheet.range;
+    let wrong = match findings {
+        [] => String::new(),
+        [one] => format!("; 1 finding, {}", one.code),
+        [worst, ..] => format!("; {} findings, the worst {}", findings.len(), worst.code),
+    };
+    let pool = sheet.pools.first().map(|pool| foreign!(" of pool {}", pool)).unwrap_or_default();
+    let unread = !ledger.snapshot.coverage.complete(Input::Blocks);
+    match (sheet.kind, sheet.blocks.first()) {
+        (RangeKind::Block, Some(block)) => foreign!("block {range} {}: {}{wrong}", whose(block), fill(&[block])),
+        (RangeKind::PartOfABlock, Some(block)) => {
+            let taken = sheet.occupants.iter().filter(|o| o.allocation.used_for != Use::Cooling).count();
+            let of = format!("{taken} of its {} addresses allocated", range.size());
+            foreign!("{range} is a part of block {}, which {}: {of}{wrong}", block.block, whose(block))
+        }
+        (RangeKind::Pool, _) => {
+            let name = sheet.pools.first().map(|pool| foreign!(" {}", pool)).unwrap_or_default();
+            foreign!("{range} is pool{}: {}{wrong}", name, sum(&sheet.blocks))
+        }
+        (RangeKind::Blocks, _) => foreign!("{range}{} has {}{wrong}", pool, sum(&sheet.blocks)),
+        _ if unread => foreign!("the blocks were not read: nobody can say who is in {range}{}", pool),
+        _ if ledger.dark.block(range) => foreign!("the block of {range}{} does not decode{wrong}", pool),
+        _ => {
+            let claims = Foreign::joined(sheet.claims.iter().map(|c| foreign!("{} ({})", c.owner, c.state)), " and ");
+            let claimed = claims.some().map(|claims| foreign!(", though {} claims it", claims)).unwrap_or_default();
+            foreign!("there is no block in {range}{}{}{wrong}", pool, claimed)
+        }
+    }
+}
+
+/// `8 blocks of 4 owners; 17 of 512 addresses allocated, …`
+fn sum(blocks: &[BlockUsage]) -> String {
+    let mut owners: Vec<&Foreign> = blocks.iter().filter_map(|block| block.owner.as_ref()).collect();
+    owners.sort();
+    owners.dedup();
+    let ownerless = blocks.iter().filter(|block| block.owner.is_none()).count();
+    let number = evidence::count(owners.len(), "owner");
+    let of = match (owners.len(), ownerless) {
+        (0, _) => String::new(),
+        (_, 0) => format!(" of {number}"),
+        (_, ownerless) => format!(" of {number}, {ownerless} without one"),
+    };
+    match blocks {
+        [] => "no block yet".to_owned(),
+        blocks => {
+            format!("{}{of}; {}", evidence::count(blocks.len(), "block"), fill(&blocks.iter().collect::<Vec<_>>()))
+        }
+    }
+}
+
+fn whose(block: &BlockUsage) -> Foreign {
+    block.owner.as_ref().map_or("has no owner".into(), |owner| foreign!("belongs to {}", owner))
+}
+
+fn fill(blocks: &[&BlockUsage]) -> String {
+    let sum = |number: fn(&BlockUsage) -> u64| blocks.iter().map(|block| number(block)).fold(0, u64::saturating_add);
+    let mut says = format!("{} of {} addresses allocated", sum(|b| b.allocated), sum(|b| b.size));
+    for (number, word) in
+        [(sum(|b| b.borrowed), "borrowed"), (sum(|b| b.cooling), "cooling"), (sum(|b| b.free), "free")]
+    {
+        if number > 0 {
+            says.push_str(&format!(", {number} {word}"));
+        }
+    }
+    says
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::{Cluster, cidr};
+    use crate::ledger::ScopeFlag;
+
+    fn says(c: &mut Cluster, word: &str) -> String {
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        answer(&sheet(&ledger, range(word).unwrap()), &ledger, &[]).raw().to_owned()
+    }
+
+    #[test]
+    fn a_cidr_is_a_range_and_an_address_with_its_prefix_is_none() {
+        for word in ["10.65.0.0/26", "10.0.0.0/8", "fd00:65::/122", "0.0.0.0/0"] {
+            assert!(range(word).is_some() && address(word).is_none(), "{word}");
+        }
+        for word in ["10.65.0.7", "10.65.0.0/32", "10.65.0.7/26", "fd00::1/128", "fd00::1/64"] {
+            assert!(range(word).is_none() && address(word).is_some(), "{word}");
+        }
+        for word in ["shop/web-0", "10.65.0.0/33", "10.65.0/24", "node-1", "a/26", ""] {
+            assert!(range(word).is_none() && address(word).is_none(), "{word}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_range_has_its_answer() {
+        let mut c = Cluster::healthy();
+        c.workload("shop", "guest", "node-2", &["10.65.0.9"]);
+        let now = c.snapshot.now;
+        c.attribute_mut("10.65.0.66").released_at = Some(now);
+        c.block("10.65.1.0/26", None);
+        let host = c.host("node-2");
+        c.affinity(host, "10.65.2.0/26", crate::model::AffinityState::Pending);
+        for (word, wanted) in [
+            (
+                "10.65.0.0/26",
+                "block 10.65.0.0/26 belongs to host:node-1: 4 of 64 addresses allocated, 1 borrowed, 60 free",
+            ),
+            (
+                "10.65.0.64/26",
+                "block 10.65.0.64/26 belongs to host:node-2: 2 of 64 addresses allocated, 1 cooling, 61 free",
+            ),
+            ("10.65.1.0/26", "block 10.65.1.0/26 has no owner: 0 of 64 addresses allocated, 64 free"),
+            (
+                "10.65.0.8/30",
+                "10.65.0.8/30 is a part of block 10.65.0.0/26, which belongs to host:node-1: 1 of its 4 addresses allocated",
+            ),
+            (
+                "10.65.0.0/25",
+                "10.65.0.0/25 of pool default has 2 blocks of 2 owners; 6 of 128 addresses allocated, 1 borrowed, 1 cooling, \
+                 121 free",
+            ),
+            (
+                "10.65.0.0/16",
+                "10.65.0.0/16 is pool default: 3 blocks of 2 owners, 1 without one; 6 of 192 addresses allocated, 1 borrowed, \
+                 1 cooling, 185 free",
+            ),
+            (
+                "10.65.2.0/26",
+                "there is no block in 10.65.2.0/26 of pool default, though host:node-2 (pending) claims it",
+            ),
+            ("10.65.9.0/26", "there is no block in 10.65.9.0/26 of pool default"),
+        ] {
+            assert_eq!(says(&mut c, word), wanted);
+        }
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        assert!(is_known(&ledger, cidr("10.65.9.0/26")) && !is_known(&ledger, cidr("203.0.113.0/24")));
+    }
+
+    #[test]
+    fn what_was_not_read_and_what_does_not_decode_is_not_empty() {
+        let mut c = Cluster::healthy();
+        c.dark("10.65.9.0/26");
+        let dark = says(&mut c, "10.65.9.0/26");
+        assert!(dark.starts_with("the block of 10.65.9.0/26 of pool default does not decode"), "{dark}");
+        c.snapshot.coverage.set(Input::Blocks, crate::model::InputState::Forbidden, "");
+        let unread = says(&mut c, "10.65.8.0/26");
+        assert!(unread.starts_with("the blocks were not read"), "{unread}");
+        c.snapshot.coverage.set(Input::Pods, crate::model::InputState::Forbidden, "");
+        c.snapshot.pods.clear();
+        c.snapshot.endpoints.clear();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let sheet = sheet(&ledger, cidr("10.65.0.0/26"));
+        let pods = sheet.occupants.iter().filter(|o| o.allocation.used_for == Use::Pod);
+        assert!(pods.clone().count() > 0 && pods.clone().all(|o| o.held.is_none()), "{sheet:?}");
+    }
+}
