@@ -4,6 +4,7 @@
 //! What variables say of flags is decided before the command line is parsed, in `cli/variables.rs`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// The value of a variable, unless it is empty.
 pub fn value(name: &str) -> Option<OsString> {
@@ -19,4 +20,10 @@ pub fn text(name: &str) -> Option<String> {
 pub fn values_of(prefix: &str) -> impl Iterator<Item = OsString> {
     let ours = move |name: &OsString| name.to_string_lossy().starts_with(prefix);
     std::env::vars_os().filter(move |(name, _)| ours(name)).map(|(_, value)| value)
+}
+
+/// The folder for temporary files: `TMPDIR`, else this system's.
+pub fn temporary_folder() -> PathBuf {
+    let folder = std::env::temp_dir();
+    if folder.as_os_str().is_empty() { PathBuf::from("/tmp") } else { folder }
 }

@@ -1,9 +1,13 @@
 //! Certificates for etcd: from files or from text, checked early so that the error names the file.
 
+use std::path::PathBuf;
+
 use etcd_client::{Certificate, Identity, TlsOptions};
 use rustls::RootCertStore;
+use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
 use super::settings::{EtcdSettings, Source, read_text};
+use crate::environment;
 use crate::error::Error;
 
 /// What https endpoints need.
@@ -28,7 +32,7 @@ pub fn options(settings: &EtcdSettings) -> Result<EtcdTls, Error> {
             tls.options.ca_certificate(Certificate::from_pem(ca))
         }
         None => {
-            let found = rustls_native_certs::load_native_certs();
+            let found = of_this_machine();
             found.errors.iter().for_each(|error| tracing::debug!(%error, "a certificate of this machine"));
             let mut store = RootCertStore::empty();
             store.add_parsable_certificates(found.certs);
@@ -42,6 +46,17 @@ pub fn options(settings: &EtcdSettings) -> Result<EtcdTls, Error> {
         tls.options = tls.options.identity(Identity::from_pem(cert, key));
     }
     Ok(tls)
+}
+
+/// The CAs of this machine. rustls-native-certs takes a `SSL_CERT_FILE` that is set and empty for the name of a file.
+fn of_this_machine() -> CertificateResult {
+    let found = rustls_native_certs::load_native_certs();
+    let variables = [openssl_probe::ENV_CERT_FILE, openssl_probe::ENV_CERT_DIR];
+    if !found.certs.is_empty() || variables.into_iter().any(|name| environment::value(name).is_some()) {
+        return found;
+    }
+    let usual = openssl_probe::probe();
+    load_certs_from_paths(usual.cert_file.as_deref(), usual.cert_dir.first().map(PathBuf::as_path))
 }
 
 fn read_pem(source: &Source, what: &str, label: &str) -> Result<String, Error> {

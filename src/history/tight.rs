@@ -16,6 +16,7 @@ use super::open::{PATIENCE, patiently};
 use super::rest::AtRest;
 use super::trouble::failed;
 use super::{Db, Journal, ToWrite, kill, migrate};
+use crate::environment;
 use crate::error::Error;
 
 /// A copy that is worked on in the place of a history that has no room.
@@ -65,18 +66,18 @@ impl Tight {
                 .hint("the disk is full: make room by other means"));
         }
         lock.execute_batch("BEGIN EXCLUSIVE").map_err(failed)?;
+        let temporary = environment::temporary_folder();
         let no_copy = |e: std::io::Error| {
             let needs = std::fs::metadata(path).map_or(0, |file| file.len().div_ceil(1 << 20));
-            Error::input("copy the history to make it smaller")
-                .at(std::env::temp_dir().display().to_string())
-                .cause(e)
-                .hint(format!(
+            Error::input("copy the history to make it smaller").at(temporary.display().to_string()).cause(e).hint(
+                format!(
                     "the history's disk is full: TMPDIR=FOLDER names a place on another one with {needs} MiB of room"
-                ))
+                ),
+            )
         };
         let (file, folder) = (
             File::options().read(true).write(true).open(path).map_err(no_copy)?,
-            tempfile::Builder::new().prefix("ipaudit-history-").tempdir().map_err(no_copy)?,
+            tempfile::Builder::new().prefix("ipaudit-history-").tempdir_in(&temporary).map_err(no_copy)?,
         );
         let copy = folder.path().join("history.db");
         std::io::copy(&mut &file, &mut File::create_new(&copy).map_err(no_copy)?).map_err(no_copy)?;

@@ -88,6 +88,13 @@ fn without_a_ca_those_of_this_machine_are_believed(version: EtcdVersion) {
     assert!(missing.contains("this machine has no CA certificates"), "{missing}");
     let other = told("SSL_CERT_FILE", &tls.other_ca);
     assert!(other.contains("is not signed by the CA we have"), "{other}");
+    // Set and empty is unset: this machine's own, if it has any.
+    let has_none = |told: &str| told.contains("this machine has no CA certificates");
+    let own = told("COLUMNS", std::path::Path::new("100"));
+    for variable in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let empty = told(variable, std::path::Path::new(""));
+        assert_eq!(has_none(&empty), has_none(&own), "{variable}: {empty}");
+    }
     std::fs::copy(&tls.ca, folder.path().join("ca.pem")).unwrap();
     for (variable, path) in [("SSL_CERT_FILE", tls.ca.as_path()), ("SSL_CERT_DIR", folder.path())] {
         let right = told(variable, path);

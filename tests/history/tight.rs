@@ -153,6 +153,20 @@ fn killed_while_it_makes_room_a_whole_history_is_where_it_was_said_to_be() {
     assert_eq!(scene.audit(6)["audit"]["id"], 5);
 }
 
+/// Set and empty is unset, and not the folder where somebody happens to be.
+#[test]
+fn an_empty_tmpdir_names_no_folder() {
+    servers::need!(Etcd3_7);
+    let Some(disk) = Disk::of("4m") else { return };
+    let scene = Scene::on(disk.path());
+    disk.fill();
+    let mut prune = ipaudit();
+    prune.args(["history", "prune", "--keep", "0s", "--yes", "--db"]).arg(&scene.db);
+    let output = prune.env("TMPDIR", "").current_dir(disk.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains(" in /tmp/ipaudit-history-"), "{}", stderr(&output));
+}
+
 /// Without room for a copy nothing is touched, and the hint says what helps.
 #[test]
 fn without_room_anywhere_prune_touches_nothing() {
