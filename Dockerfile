@@ -7,6 +7,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev protobuf-compiler libprotobuf-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+# What `ipaudit version` says: the repository itself is not copied. --build-arg IPAUDIT_COMMIT=$(git rev-parse HEAD)
+ARG IPAUDIT_COMMIT=
 COPY . .
 RUN cargo build --release --locked --bin ipaudit
 

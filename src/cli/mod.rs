@@ -25,6 +25,7 @@ mod signal;
 mod source_args;
 mod undo;
 mod variables;
+mod version;
 mod who;
 mod who_before;
 mod who_deep;
@@ -43,6 +44,7 @@ use release::args::ReleaseArgs;
 use report::ReportArgs;
 use undo::UndoArgs;
 use variables::Heeded;
+use version::VersionArgs;
 use who::WhoArgs;
 
 use crate::environment;
@@ -82,6 +84,8 @@ enum Command {
     Report(ReportArgs),
     /// Who holds an address, block, handle, pod, node, MAC or interface now, what is wrong with it, and who had it before
     Who(Box<WhoArgs>),
+    /// What this binary was built from: version, commit, features, target
+    Version(VersionArgs),
 }
 
 /// Parses the command line, runs the command, and says how it ended.
@@ -149,6 +153,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::History(args) => history::run(&args, streams),
         Command::Report(args) => report::run(&args, streams),
         Command::Who(args) => runtime.block_on(who::run(&args, streams)),
+        Command::Version(args) => version::run(&args, streams),
     }
 }
 

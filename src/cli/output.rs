@@ -41,6 +41,15 @@ pub enum Color {
     Never,
 }
 
+/// Output formats of what is neither listed by line nor written for others to read.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PlainOutput {
+    /// For people
+    Table,
+    /// One versioned document (docs/output.md)
+    Json,
+}
+
 /// What the two streams can do, decided once.
 #[derive(Clone, Copy, Debug)]
 pub struct Streams {

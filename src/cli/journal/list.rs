@@ -1,8 +1,8 @@
 //! `ipaudit release --list`: the releases of the past.
 
 use crate::cli::history_args::DbArgs;
-use crate::cli::output::Streams;
-use crate::cli::release::args::{PlanOutput, With};
+use crate::cli::output::{PlainOutput, Streams};
+use crate::cli::release::args::With;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::history::query::Window;
@@ -18,8 +18,8 @@ pub fn list(with: &With, streams: &Streams) -> Result<Exit, Error> {
     let releases = all_releases(&with.db)?;
     let mut text = Vec::new();
     let written = match with.output {
-        PlanOutput::Json => json::indented(&list::document(&releases), &mut text),
-        PlanOutput::Table => list::table(&releases, &mut text),
+        PlainOutput::Json => json::indented(&list::document(&releases), &mut text),
+        PlainOutput::Table => list::table(&releases, &mut text),
     };
     written.map_err(|e| Error::own("print the releases").cause(e))?;
     streams.print(&text)?;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, ALL};
 use crate::cli::history_args::DbArgs;
+use crate::cli::output::PlainOutput;
 use crate::cli::parse::{duration, time};
 use crate::cli::source_args::SourceArgs;
 use crate::error::Error;
@@ -74,7 +75,7 @@ pub struct ReleaseArgs {
 pub struct With {
     /// How to print
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
-    pub output: PlanOutput,
+    pub output: PlainOutput,
 
     /// Every key of every transaction, and every refusal; without it the first ones in full
     #[arg(long, env = "IPAUDIT_ALL")]
@@ -93,15 +94,6 @@ pub struct With {
 
     #[command(flatten)]
     pub sources: SourceArgs,
-}
-
-/// Output formats of a plan and its outcome.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PlanOutput {
-    /// For people
-    Table,
-    /// One versioned document
-    Json,
 }
 
 impl With {

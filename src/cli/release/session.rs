@@ -4,12 +4,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::args::{PlanOutput, With};
+use super::args::With;
 use super::carry::Carrier;
 use crate::cli::gather::{Sources, present};
 use crate::cli::journal::earlier::{self, STILL_UNKNOWN};
 use crate::cli::journal::record::Recorder;
-use crate::cli::output::Streams;
+use crate::cli::output::{PlainOutput, Streams};
 use crate::cli::signal::Stop;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
@@ -46,7 +46,7 @@ impl Session<'_> {
     /// Failures of the tool, of etcd or the history.
     pub async fn finish(mut self, plan: Plan, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
         let dry = plan.ended().exit();
-        let for_people = self.with.output == PlanOutput::Table;
+        let for_people = self.with.output == PlainOutput::Table;
         if for_people || plan.steps.is_empty() {
             self.print(&plan, None, dry, streams)?;
         }
@@ -113,9 +113,9 @@ impl Session<'_> {
         let show = Show { plan, undoes: self.undoes, all: self.with.all };
         let mut text = Vec::new();
         let written = match (self.with.output, done) {
-            (PlanOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),
-            (PlanOutput::Table, Some((release, outcome))) => show.outcome(release, outcome, &mut text),
-            (PlanOutput::Table, None) => show.plan(&mut text),
+            (PlainOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),
+            (PlainOutput::Table, Some((release, outcome))) => show.outcome(release, outcome, &mut text),
+            (PlainOutput::Table, None) => show.plan(&mut text),
         };
         written.map_err(|e| Error::own("print the plan").cause(e))?;
         streams.print(&text)

@@ -1,0 +1,84 @@
+//! Commands that read no cluster, through the binary: what it was built from.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../build/commit.rs"]
+mod commit;
+mod servers;
+
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::Value;
+use servers::command::{ipaudit, json};
+
+fn run(args: &[&str]) -> Output {
+    ipaudit().args(args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// Holds a document to its schema in `docs/`.
+fn holds(document: &Value, schema: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(schema);
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let errors: Vec<String> =
+        jsonschema::validator_for(&schema).unwrap().iter_errors(document).map(|e| e.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn version_says_what_the_binary_was_built_from() {
+    let built = json(&run(&["version", "-o", "json"]));
+    holds(&built, "version.schema.json");
+    let said = option_env!("IPAUDIT_COMMIT").unwrap_or_default();
+    let commit = commit::find(Path::new(env!("CARGO_MANIFEST_DIR")), said).commit;
+    assert_eq!(built["commit"].as_str(), commit.as_deref(), "what is checked out here");
+    assert_eq!(built["tool"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(built["features"].as_array().unwrap().contains(&"srv".into()), cfg!(feature = "srv"));
+    assert!(built["target"].as_str().unwrap().contains(std::env::consts::ARCH), "{built}");
+    let table = stdout(&run(&["version"]));
+    assert!(table.starts_with(concat!("ipaudit ", env!("CARGO_PKG_VERSION"), "\ncommit    ")), "{table}");
+    assert!(table.contains(built["target"].as_str().unwrap()) && table.contains("\nfeatures  "), "{table}");
+    assert_eq!(stdout(&run(&["--version"])), concat!("ipaudit ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(run(&["version", "-o", "yaml"]).status.code(), Some(2));
+}
+
+/// A clone, a branch that is only packed, a worktree, a package of cargo's, and nothing of these.
+#[test]
+fn a_build_finds_its_commit_without_git() {
+    let (one, two) = ("1234567890abcdef1234567890abcdef12345678", "f".repeat(64));
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let write = |file: &str, text: &str| {
+        let path = root.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let found = |sub: &str, said: &str| commit::find(&root.join(sub), said).commit;
+    write("clone/.git/HEAD", "ref: refs/heads/main\n");
+    assert_eq!(found("clone", ""), None, "no commit yet");
+    write("clone/.git/packed-refs", &format!("# pack-refs\n{two} refs/heads/x/refs/heads/main\n{one} refs/heads/main\n"));
+    assert_eq!(found("clone", "").as_deref(), Some(one), "packed");
+    write("clone/.git/refs/heads/main", &format!("{two}\n"));
+    assert_eq!(found("clone", ""), Some(two.clone()), "the loose one is newer");
+    assert_eq!(found("clone", one).as_deref(), Some(one), "who builds knows better");
+    assert_eq!(found("clone", "not a commit"), Some(two.clone()));
+    write("clone/.git/worktrees/w/HEAD", "ref: refs/heads/w\n");
+    write("clone/.git/worktrees/w/commondir", "../..\n");
+    write("clone/.git/refs/heads/w", one);
+    write("tree/.git", "gitdir: ../clone/.git/worktrees/w\n");
+    assert_eq!(found("tree", "").as_deref(), Some(one), "a worktree");
+    write("detached/.git/HEAD", one);
+    assert_eq!(found("detached", "").as_deref(), Some(one));
+    write("package/.cargo_vcs_info.json", &format!("{{\"git\": {{\"sha1\": \"{one}\"}}, \"path_in_vcs\": \"\"}}"));
+    assert_eq!(found("package", "").as_deref(), Some(one));
+    write("clone/vendor/ipaudit/Cargo.toml", "");
+    assert_eq!(found("clone/vendor/ipaudit", ""), None, "the repository around it is another one");
+    // What is watched is there: cargo builds anew every time where it is not.
+    write("clone/build/main.rs", "");
+    let watch = commit::find(&root.join("clone"), "").watch;
+    assert!(watch.len() > 2 && watch.iter().all(|file| file.exists()), "{watch:?}");
+}
