@@ -7,7 +7,6 @@
 //! Reading the file is `cli`'s work; here its text becomes values.
 
 mod file;
-mod glob;
 
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
@@ -16,7 +15,7 @@ use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, Outcome, Skipped};
-use crate::model::{Code, Foreign, Severity, State};
+use crate::model::{Code, Foreign, Severity, State, glob};
 
 /// Everything that was said, file and flags together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -1,4 +1,4 @@
-//! Commands that read no cluster, through the binary: what it was built from.
+//! Commands that read no cluster, through the binary: what it was built from, what its checks mean.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
-use servers::command::{ipaudit, json};
+use servers::command::{ipaudit, json, stderr};
 
 fn run(args: &[&str]) -> Output {
     ipaudit().args(args).output().unwrap()
@@ -60,7 +60,10 @@ fn a_build_finds_its_commit_without_git() {
     let found = |sub: &str, said: &str| commit::find(&root.join(sub), said).commit;
     write("clone/.git/HEAD", "ref: refs/heads/main\n");
     assert_eq!(found("clone", ""), None, "no commit yet");
-    write("clone/.git/packed-refs", &format!("# pack-refs\n{two} refs/heads/x/refs/heads/main\n{one} refs/heads/main\n"));
+    write(
+        "clone/.git/packed-refs",
+        &format!("# pack-refs\n{two} refs/heads/x/refs/heads/main\n{one} refs/heads/main\n"),
+    );
     assert_eq!(found("clone", "").as_deref(), Some(one), "packed");
     write("clone/.git/refs/heads/main", &format!("{two}\n"));
     assert_eq!(found("clone", ""), Some(two.clone()), "the loose one is newer");
@@ -81,4 +84,50 @@ fn a_build_finds_its_commit_without_git() {
     write("clone/build/main.rs", "");
     let watch = commit::find(&root.join("clone"), "").watch;
     assert!(watch.len() > 2 && watch.iter().all(|file| file.exists()), "{watch:?}");
+}
+
+#[test]
+fn explain_takes_codes_names_and_globs_and_several_at_once() {
+    let one = stdout(&run(&["explain", "IPA101"]));
+    for word in ["ipa101", "101", "duplicate-pod-address"] {
+        assert_eq!(stdout(&run(&["explain", word])), one, "{word}");
+    }
+    let titles = |args: &[&str]| -> Vec<String> {
+        let text = stdout(&run(args));
+        text.lines().filter(|line| line.starts_with("IPA")).map(|line| line[..6].to_owned()).collect()
+    };
+    assert_eq!(titles(&["explain", "IPA201", "leaked-address", "201"]), ["IPA201", "IPA110"], "as named, each once");
+    let endpoints = titles(&["explain", "IPA5*"]);
+    assert!(endpoints.len() > 5 && endpoints.iter().all(|code| code.starts_with("IPA5")), "{endpoints:?}");
+}
+
+#[test]
+fn explain_in_json_is_one_versioned_document() {
+    let some = json(&run(&["explain", "5*", "101", "-o", "json"]));
+    holds(&some, "explain.schema.json");
+    let codes: Vec<&str> = some["checks"].as_array().unwrap().iter().map(|c| c["code"].as_str().unwrap()).collect();
+    assert_eq!((codes.first(), codes.last()), (Some(&"IPA501"), Some(&"IPA101")));
+    let leak = json(&run(&["explain", "110", "-o", "json"]))["checks"][0].clone();
+    assert_eq!((&leak["name"], &leak["twice"]), (&"leaked-address".into(), &true.into()));
+    assert!(leak["needs"].as_array().unwrap().contains(&"pods".into()), "{leak}");
+    let all = json(&run(&["explain", "-o", "json"]));
+    holds(&all, "explain.schema.json");
+    assert_eq!(all["checks"].as_array().unwrap().len(), ipaudit::checks::ALL.len());
+}
+
+#[test]
+fn explain_of_what_no_check_is_called_says_what_comes_near() {
+    for (word, hint) in [
+        ("duplicate-pod-adress", "did you mean duplicate-pod-address?"),
+        ("IPA1O1", "did you mean IPA101"),
+        ("nonsense", "ipaudit explain lists all"),
+        ("IPA7*", "ipaudit explain lists all"),
+        ("\u{1b}[2J", "ipaudit explain lists all"),
+    ] {
+        let output = run(&["explain", "IPA101", word]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{word}");
+        let says = stderr(&output);
+        assert!(says.contains("no check has this code or name") && says.contains(hint), "{word}: {says}");
+        assert!(!says.contains('\u{1b}'), "{says:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles};
-use crate::model::Code;
+use crate::model::{Code, glob, near};
 
 /// The families, by code.
 pub static FAMILIES: [&Family; 7] = [
@@ -35,7 +35,59 @@ pub fn find(code: Code) -> Option<&'static Check> {
     ALL.get(at).copied()
 }
 
+/// The checks that somebody means who writes a code (`IPA101`, `101`), a name (`duplicate-pod-address`), or either with
+/// `*` and `?` in it (`IPA5*`, `leaked-*`); in any case. None: nobody can mean that.
+pub fn meant(text: &str) -> Vec<&'static Check> {
+    let pattern = text.trim().to_lowercase();
+    let fits = |check: &Check| {
+        let code = check.code.to_string().to_lowercase();
+        let words = [code.as_str(), code.trim_start_matches(|c: char| c.is_ascii_alphabetic()), check.name];
+        words.iter().any(|word| glob::matches(&pattern, word))
+    };
+    ALL.iter().copied().filter(|check| fits(check)).collect()
+}
+
+/// For who wrote what no check is called: the codes and names that come nearest.
+pub fn nearest(text: &str) -> Vec<String> {
+    let codes: Vec<String> = ALL.iter().map(|check| check.code.to_string()).collect();
+    let names = ALL.iter().map(|check| check.name);
+    let near = near::nearest(text.trim(), names.chain(codes.iter().map(String::as_str)));
+    near.into_iter().map(str::to_owned).collect()
+}
+
 /// The name of the check of this code; empty for a code of another version.
 pub fn name(code: Code) -> &'static str {
     find(code).map_or("", |check| check.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(text: &str) -> Vec<u16> {
+        meant(text).iter().map(|check| check.code.0).collect()
+    }
+
+    #[test]
+    fn codes_names_and_globs_of_either_mean_checks() {
+        for text in ["IPA101", "ipa101", "101", " 101 ", "duplicate-pod-address", "Duplicate-Pod-Address", "*101"] {
+            assert_eq!(codes(text), [101], "{text}");
+        }
+        let endpoints: Vec<u16> = ALL.iter().map(|check| check.code.0).filter(|code| code / 100 == 5).collect();
+        for text in ["IPA5*", "ipa5??", "5*"] {
+            assert_eq!(codes(text), endpoints, "{text}");
+        }
+        assert!(codes("leaked-*").contains(&110) && !codes("leaked-*").contains(&101));
+        assert_eq!(codes("*").len(), ALL.len());
+        for text in ["", "IPA", "IPA999", "1", "duplicate", "IPA5", "[0-9]*", "é*"] {
+            assert!(codes(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_comes_near_is_named() {
+        assert_eq!(nearest("duplicate-pod-adress"), ["duplicate-pod-address"]);
+        assert!(nearest("IPA111").contains(&"IPA111".to_owned()));
+        assert!(nearest("nonsense at all").is_empty());
+    }
 }

@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod fact;
 pub mod finding;
 pub mod foreign;
+pub mod glob;
 pub mod handle;
 pub mod hash;
 pub mod index;

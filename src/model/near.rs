@@ -5,47 +5,38 @@ use super::Foreign;
 /// So many at most.
 const MOST: usize = 3;
 
-/// The names nearest to `word`, nearest first: a few letters other, or one that begins or ends with the other.
-pub fn near(word: &str, names: &[Foreign]) -> Vec<Foreign> {
-    let wanted: Vec<char> = word.to_lowercase().chars().collect();
-    let mut ranked: Vec<(usize, &Foreign)> =
-        names.iter().filter_map(|name| Some((rank(&wanted, name)?, name))).collect();
+/// Of `known` those that `word` is nearest to, the nearest first, [`MOST`] at most; upper and lower case are one. Near is
+/// a name in full for its short form (`node-7` of `node-7.example.com`), what becomes the word by few slips (one letter in
+/// four wrong, missing, too many, or swapped with the next), and what has the word as a part or is a part of it.
+pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {
+    let wanted = word.to_lowercase();
+    let mut ranked: Vec<(usize, &str)> =
+        known.into_iter().filter_map(|name| Some((rank(&wanted, &name.to_lowercase())?, name))).collect();
     ranked.sort_unstable();
     ranked.dedup();
-    ranked.into_iter().map(|(_, name)| name.clone()).take(MOST).collect()
+    ranked.into_iter().map(|(_, name)| name).take(MOST).collect()
+}
+
+/// The same for names of the cluster.
+pub fn near(word: &str, names: &[Foreign]) -> Vec<Foreign> {
+    nearest(word, names.iter().map(Foreign::raw)).into_iter().map(Foreign::from).collect()
 }
 
 /// How far a name is from what is wanted; `None`: it is another one.
-fn rank(wanted: &[char], name: &Foreign) -> Option<usize> {
+fn rank(wanted: &str, other: &str) -> Option<usize> {
+    let (length, others) = (wanted.chars().count(), other.chars().count());
     // One letter of a short word, more of a long one.
-    let most = wanted.len().div_ceil(4).min(4);
-    let other: Vec<char> = name.raw().to_lowercase().chars().collect();
-    let apart = distance(wanted, &other, most).filter(|apart| *apart < other.len());
-    let (short, long) = if wanted.len() < other.len() { (wanted, &other[..]) } else { (&other[..], wanted) };
-    let (begins, ends) = (long.strip_prefix(short), long.strip_suffix(short));
-    // `node-7` of `node-7.example.com`.
-    let is_short =
-        begins.is_some_and(|rest| rest.starts_with(&['.'])) || ends.is_some_and(|rest| rest.ends_with(&['.']));
-    let is_part = short.len() > 2 && (begins.is_some() || ends.is_some());
+    let most = length.div_ceil(4).min(4);
+    let slips = (length.abs_diff(others) <= most)
+        .then(|| strsim::osa_distance(wanted, other))
+        .filter(|slips| *slips <= most && *slips < others);
+    let (short, long) = if length < others { (wanted, other) } else { (other, wanted) };
+    let is_short = !short.is_empty()
+        && (long.strip_prefix(short).is_some_and(|rest| rest.starts_with('.'))
+            || long.strip_suffix(short).is_some_and(|rest| rest.ends_with('.')));
+    let is_part = length.min(others) > 2 && long.contains(short);
     let part = if is_short { Some(0) } else { is_part.then_some(most + 1) };
-    part.into_iter().chain(apart).min()
-}
-
-/// How many letters have to be put in, taken out or changed; `None` where it is more than `most`.
-fn distance(a: &[char], b: &[char], most: usize) -> Option<usize> {
-    if a.len().abs_diff(b.len()) > most {
-        return None;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, x) in a.iter().enumerate() {
-        let mut next = vec![at + 1];
-        for (y, (above, before)) in b.iter().zip(row.iter().skip(1).zip(&row)) {
-            let left = next.last().copied().unwrap_or_default();
-            next.push((before + usize::from(x != y)).min(above + 1).min(left + 1));
-        }
-        row = next;
-    }
-    row.last().copied().filter(|apart| *apart <= most)
+    part.into_iter().chain(slips).min()
 }
 
 #[cfg(test)]
@@ -66,7 +57,7 @@ mod tests {
             ("nosuch", vec![]),
             ("x", vec![]),
             ("", vec![]),
-            ("wbe", vec!["we"]),
+            ("wbe", vec!["we", "web"]),
         ] {
             assert_eq!(near(word, &names), wanted, "{word}");
         }
@@ -74,10 +65,14 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_counted_up_to_a_limit() {
-        let of =
-            |a: &str, b: &str, most| distance(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>(), most);
-        assert_eq!((of("", "", 0), of("kitten", "sitting", 3), of("kitten", "sitting", 2)), (Some(0), Some(3), None));
-        assert_eq!((of("abc", "ab", 1), of("ab", "abc", 1), of("abc", "", 2)), (Some(1), Some(1), None));
+    fn words_of_the_manual_are_found_and_strangers_are_not() {
+        const KNOWN: [&str; 4] = ["leaked-address", "leaked-tunnel", "orphaned-handle", "IPA110"];
+        assert_eq!(nearest("leaked-adress", KNOWN), ["leaked-address"]);
+        assert_eq!(nearest("laeked-tunnel", KNOWN), ["leaked-tunnel"]);
+        assert_eq!(nearest("leaked", KNOWN), ["leaked-address", "leaked-tunnel"]);
+        assert_eq!(nearest("ipa101", KNOWN), ["IPA110"]);
+        assert_eq!(nearest("Orphaned_Handle", KNOWN), ["orphaned-handle"]);
+        assert!(nearest("nonsense", KNOWN).is_empty() && nearest("", KNOWN).is_empty());
+        assert!(nearest("é".repeat(3000).as_str(), KNOWN).is_empty());
     }
 }

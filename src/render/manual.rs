@@ -4,9 +4,12 @@
 
 use std::io::{Result, Write};
 
+use serde::Serialize;
+
+use super::json::{TOOL, ToolJson};
 use super::table::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::checks::{ALL, Check, FAMILIES, Steady};
-use crate::model::{Input, Needs};
+use crate::model::{Code, Input, Needs, Severity};
 
 /// The manual of one check: `ipaudit explain IPA120`.
 pub fn explain(check: &Check, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
@@ -23,6 +26,57 @@ pub fn explain(check: &Check, width: usize, color: bool, out: &mut dyn Write) ->
     paper.paragraph(0, 2, &Text::new().field(DIM, &format!("Subject: {}.", check.subject.word())))?;
     paper.paragraph(0, 2, &Text::new().field(DIM, &format!("Needs {}.", needs(check.needs))))?;
     paper.paragraph(0, 2, &Text::new().field(DIM, steady(check)))
+}
+
+/// The document `ipaudit/explain/v1`: the manual of some checks, or of all. Fields are added, never renamed or removed.
+#[derive(Serialize)]
+pub struct ManualJson {
+    schema: &'static str,
+    tool: ToolJson,
+    checks: Vec<ChapterJson>,
+}
+
+/// The manual of one check; its five sections under the names that [`Check`] gives them.
+#[derive(Serialize)]
+struct ChapterJson {
+    code: Code,
+    name: &'static str,
+    severity: Severity,
+    family: &'static str,
+    subject: &'static str,
+    needs: Vec<&'static str>,
+    twice: bool,
+    steady: &'static str,
+    finds: &'static str,
+    matters: &'static str,
+    arises: &'static str,
+    action: &'static str,
+    silent: &'static str,
+}
+
+/// The document of these checks.
+pub fn document(checks: &[&Check]) -> ManualJson {
+    let chapter = |check: &&Check| ChapterJson {
+        code: check.code,
+        name: check.name,
+        severity: check.severity,
+        family: family(check.code),
+        subject: check.subject.word(),
+        needs: check.needs.inputs().map(Input::word).collect(),
+        twice: check.is_steady(),
+        steady: steady(check),
+        finds: check.finds,
+        matters: check.matters,
+        arises: check.arises,
+        action: check.action,
+        silent: check.silent,
+    };
+    ManualJson { schema: "ipaudit/explain/v1", tool: TOOL, checks: checks.iter().map(chapter).collect() }
+}
+
+fn family(code: Code) -> &'static str {
+    let of = FAMILIES.iter().find(|(_, checks)| checks.iter().any(|check| check.code == code));
+    of.map_or("", |(family, _)| *family)
 }
 
 /// All codes, by family: `ipaudit explain`.
@@ -88,7 +142,6 @@ const fn input_word(input: Input) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Code, Severity};
 
     #[test]
     fn every_check_has_its_place_in_the_manual() {
