@@ -38,6 +38,9 @@ pub(super) enum Kube {
     Files(Vec<PathBuf>),
 }
 
+/// Why Kubernetes is not asked.
+pub(super) const NO_CLUSTER: &str = "no kubeconfig, no account of a pod, no --kube-objects";
+
 impl Sources {
     /// Resolves the settings of both sides. Reaching nobody is no error here: the inputs are then unreachable.
     ///
@@ -107,9 +110,8 @@ pub async fn first_look(
     let spinner = streams.spinner("reading Kubernetes");
     let remarks = match &sources.kube {
         Kube::NotAsked => {
-            let why = "no kubeconfig, no account of a pod, no --kube-objects";
             for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
-                snapshot.coverage.set(input, InputState::NotAsked, why);
+                snapshot.coverage.set(input, InputState::NotAsked, NO_CLUSTER);
             }
             None
         }

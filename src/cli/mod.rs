@@ -3,6 +3,7 @@
 mod again;
 mod audit;
 mod capture;
+mod check_access;
 mod etcd_args;
 mod explain;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use audit::AuditArgs;
 use capture::CaptureArgs;
+use check_access::CheckAccessArgs;
 use explain::ExplainArgs;
 use history::HistoryCommandArgs;
 use output::{Global, Streams};
@@ -70,6 +72,8 @@ struct Cli {
 enum Command {
     /// Read, check and tell: one pass, what a CronJob runs
     Audit(Box<AuditArgs>),
+    /// What this user may read and write, before the first audit: etcd, Kubernetes, the history
+    CheckAccess(Box<CheckAccessArgs>),
     /// Save everything that an audit reads in one file, to be audited elsewhere
     Capture(Box<CaptureArgs>),
     /// Give leaked addresses and orphaned handles back: plan, show, ask, write, verify
@@ -146,6 +150,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         .map_err(|e| Error::own("start the runtime").cause(e))?;
     match cli.command {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
+        Command::CheckAccess(args) => runtime.block_on(check_access::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
         Command::Release(args) => runtime.block_on(release::run(&args, streams)),
         Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),

@@ -9,11 +9,12 @@
 //! ([`Connection::once`]): when its answer is lost, its outcome is unknown and must be looked up.
 
 mod keys;
+mod login;
 mod status;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use etcd_client::{Client, ConnectOptions, KvClient, StatusResponse};
@@ -55,6 +56,8 @@ struct Inner {
     largest_answer: usize,
     /// Whether any answer ever came.
     proven: AtomicBool,
+    /// Whether etcd took the first login, or has no authentication.
+    login: OnceLock<bool>,
     state: Mutex<TargetInUse>,
 }
 
@@ -104,6 +107,7 @@ impl Connection {
             request_timeout: settings.request_timeout,
             largest_answer: settings.largest_answer,
             proven: AtomicBool::new(false),
+            login: OnceLock::new(),
             state: Mutex::new(TargetInUse { at: 0, generation: 0, client: None }),
         })))
     }
@@ -315,9 +319,16 @@ impl Inner {
         let client = match with_user {
             // Calico's client takes it so: a user where nobody asks for one does no harm.
             Err(error) if self.user.is_some() && trouble::authentication_is_off(&error) => {
+                self.login.get_or_init(|| false);
                 self.client(target, false).await
             }
-            other => other,
+            Ok(client) => {
+                if self.user.is_some() {
+                    self.login.get_or_init(|| true);
+                }
+                Ok(client)
+            }
+            failed => failed,
         };
         client.map_err(|error| {
             let (kind, text) = (trouble::kind(&error), trouble::text(&error));

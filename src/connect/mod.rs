@@ -8,6 +8,7 @@
 
 pub mod calicoctl;
 pub mod choose;
+mod common_name;
 mod endpoint;
 pub mod etcd;
 pub mod kube;

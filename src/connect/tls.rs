@@ -6,6 +6,7 @@ use etcd_client::{Certificate, Identity, TlsOptions};
 use rustls::RootCertStore;
 use rustls_native_certs::{CertificateResult, load_certs_from_paths};
 
+use super::common_name;
 use super::settings::{EtcdSettings, Source, read_text};
 use crate::environment;
 use crate::error::Error;
@@ -16,6 +17,8 @@ pub struct EtcdTls {
     pub options: TlsOptions,
     /// No CA was given and this machine has none: no server will be believed.
     pub trusts_nobody: bool,
+    /// Of the client certificate: the user, where etcd asks for one and nobody logs in.
+    pub common_name: Option<String>,
 }
 
 /// The TLS options for https endpoints. Without a CA of its own etcd is believed by those of this machine, as by Go's
@@ -43,6 +46,7 @@ pub fn options(settings: &EtcdSettings) -> Result<EtcdTls, Error> {
     if let (Some(cert), Some(key)) = (&settings.cert, &settings.key) {
         let cert = read_pem(cert, "the etcd client certificate", "CERTIFICATE")?;
         let key = read_pem(key, "the etcd client key", "PRIVATE KEY")?;
+        tls.common_name = common_name::of(&cert);
         tls.options = tls.options.identity(Identity::from_pem(cert, key));
     }
     Ok(tls)

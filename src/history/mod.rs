@@ -5,6 +5,7 @@
 //! here judges, prints or knows of etcd or Kubernetes. Secrets never get here: what is written are names, addresses,
 //! revisions, hashes, and the values of blocks, handles and endpoints that a release changes.
 
+mod access;
 mod check;
 mod column;
 pub mod export;
@@ -28,6 +29,7 @@ pub mod turn;
 mod tx;
 mod write;
 
+pub use access::access;
 pub use mode::Journal;
 pub use open::{Db, PATIENCE, ToRead, ToWrite, default_path};
 pub use prune::Pruned;

@@ -5,6 +5,7 @@
 //! ([`Addr`]), foreign text is interned once ([`Names`]), and values keep what checks need and
 //! nothing more. Only `std`, ipnet, serde, chrono, hashbrown and xxhash may be used below this module.
 
+pub mod access;
 pub mod address;
 pub mod affinity;
 pub mod block;

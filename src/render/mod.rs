@@ -5,6 +5,7 @@
 //! ([`Foreign::shown`](crate::model::Foreign::shown)); [`guard`] stands behind them all. Nothing here asks a clock, a
 //! terminal or the environment.
 
+pub mod access;
 pub mod age;
 mod capacity;
 pub mod guard;

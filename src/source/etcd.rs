@@ -303,7 +303,7 @@ async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span
 }
 
 /// Fits after "cannot"; names the prefix, because a missing right is about a prefix.
-fn doing(wanted: &Wanted) -> String {
+pub(super) fn doing(wanted: &Wanted) -> String {
     format!("read {} ({}{})", wanted.input.word(), wanted.key, if wanted.prefix { "*" } else { "" })
 }
 

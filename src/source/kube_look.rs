@@ -141,7 +141,13 @@ fn keep<K: std::hash::Hash + Eq, T>(map: &mut HashMap<K, Option<T>>, key: K, see
     None
 }
 
-async fn get(api: &KubeApi, kind: Kind, namespace: &str, name: &str, deadline: Instant) -> Result<Answer, Failure> {
+pub(super) async fn get(
+    api: &KubeApi,
+    kind: Kind,
+    namespace: &str,
+    name: &str,
+    deadline: Instant,
+) -> Result<Answer, Failure> {
     let (plural, name) = (kind.plural(), encoded(name));
     let path = match kind.is_namespaced() {
         true => format!("/api/v1/namespaces/{}/{plural}/{name}", encoded(namespace)),

@@ -2,12 +2,14 @@
 
 pub mod capture;
 pub mod etcd;
+pub mod etcd_access;
 mod etcd_oldest;
 pub mod etcd_ranges;
 pub mod etcd_status;
 mod etcd_term;
 pub mod json_stream;
 pub mod kube;
+pub mod kube_access;
 pub mod kube_api;
 pub mod kube_look;
 pub mod kube_objects;
