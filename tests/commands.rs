@@ -1,4 +1,5 @@
-//! Commands that read no cluster, through the binary: what it was built from, what its checks mean.
+//! What holds of every command, and commands that read no cluster, through the binary: help, what it was
+//! built from, what its checks mean.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -130,4 +131,31 @@ fn explain_of_what_no_check_is_called_says_what_comes_near() {
         assert!(says.contains("no check has this code or name") && says.contains(hint), "{word}: {says}");
         assert!(!says.contains('\u{1b}'), "{says:?}");
     }
+}
+
+/// Whoever asks for help at a small terminal sees all of it.
+#[test]
+fn short_help_is_short_and_long_help_has_everything_and_examples() {
+    let help = |args: &[&str]| stdout(&ipaudit().args(args).env("COLUMNS", "100").output().unwrap());
+    let short = help(&["audit", "-h"]);
+    assert!(short.lines().count() <= 40, "{} lines\n{short}", short.lines().count());
+    assert!(short.lines().all(|line| line.chars().count() <= 100), "{short}");
+    assert!(
+        short.contains("--etcd-endpoints") && !short.contains("--db-journal") && !short.contains("[env:"),
+        "{short}"
+    );
+    for heading in ["Connection:", "Kubernetes:", "What counts:", "History:", "Output:"] {
+        assert!(short.lines().any(|line| line == heading), "{heading}\n{short}");
+    }
+    assert!(!short.contains("\nOptions:"), "{short}");
+    let long = help(&["audit", "--help"]);
+    assert!(long.contains("--db-journal") && long.contains("[env: IPAUDIT_DB_JOURNAL]"), "{long}");
+    for command in ["audit", "check-access", "capture", "release", "undo", "explain", "history prune", "report", "who"]
+    {
+        let args: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let long = help(&args);
+        let (_, examples) = long.split_once("\nExamples:\n").unwrap();
+        assert!(examples.contains(&format!("  ipaudit {command} ")), "{command}: {long}");
+    }
+    assert!(help(&["release", "--help"]).contains("\nSafety:\n"));
 }

@@ -30,7 +30,7 @@ use crate::steady::Settling;
 pub struct AuditArgs {
     /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now. Recorded in a history only
     /// with --db on the command line
-    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 
     #[command(flatten)]

@@ -18,7 +18,7 @@ use crate::source::capture::Writer;
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
     /// The file to write
-    #[arg(short, long, value_name = "FILE", env = "IPAUDIT_FILE")]
+    #[arg(short, long, value_name = "FILE", env = "IPAUDIT_FILE", help_heading = "Output")]
     pub file: PathBuf,
 
     #[command(flatten)]

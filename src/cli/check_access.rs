@@ -18,11 +18,19 @@ use crate::source::{etcd_access, kube_access};
 pub struct CheckAccessArgs {
     /// Also what a release needs: to write blocks, handles and workload endpoints. Nothing is written: etcd is asked what
     /// the user's roles permit
-    #[arg(long, env = "IPAUDIT_RELEASE")]
+    #[arg(long, env = "IPAUDIT_RELEASE", help_heading = "What counts")]
     pub release: bool,
 
     /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
     pub output: PlainOutput,
 
     #[command(flatten)]

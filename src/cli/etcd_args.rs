@@ -14,7 +14,7 @@ use crate::error::Error;
 
 /// How to reach the etcd that Calico keeps its data in.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "etcd")]
+#[command(next_help_heading = "Connection")]
 pub struct EtcdArgs {
     /// etcd's endpoints, comma separated: https://10.0.0.1:2379,https://10.0.0.2:2379. Tried in this order; also
     /// ETCD_ENDPOINTS

@@ -19,7 +19,15 @@ pub struct ExplainArgs {
     pub codes: Vec<String>,
 
     /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
     pub output: PlainOutput,
 }
 

@@ -40,11 +40,18 @@ pub struct PruneArgs {
     pub db: DbArgs,
 
     /// How long audits and what has ended are kept
-    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        default_value = "90d",
+        env = "IPAUDIT_KEEP",
+        help_heading = "History",
+        value_parser = duration
+    )]
     pub keep: Duration,
 
     /// Do it without asking
-    #[arg(long)]
+    #[arg(long, help_heading = "Safety")]
     pub yes: bool,
 }
 

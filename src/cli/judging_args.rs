@@ -17,8 +17,8 @@ pub struct Judging {
     #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration)]
     pub settle: Duration,
 
-    /// exclusive: no other cluster and no plain host uses this datastore, so whatever this API server does not know
-    /// is gone. auto: decided from the nodes
+    /// Whose the datastore is. exclusive: no other cluster and no plain host uses it, so whatever this API server does not
+    /// know is gone. auto: decided from the nodes
     /// [default: what was said last, else auto]
     #[arg(long, value_name = "SCOPE", env = "IPAUDIT_SCOPE")]
     pub scope: Option<ScopeFlag>,

@@ -9,6 +9,7 @@ mod explain;
 #[cfg(test)]
 mod flags;
 mod gather;
+mod help;
 mod history;
 mod history_args;
 mod journal;
@@ -122,9 +123,9 @@ fn streams(cli: &Cli) -> Streams {
     Streams::of(&cli.global)
 }
 
-/// All commands and their flags.
+/// All commands and their flags, as they are shown.
 pub fn commands() -> clap::Command {
-    Cli::command()
+    help::arranged(Cli::command())
 }
 
 /// The command line with its command's name, which of it was typed rather than found in the environment where that

@@ -28,6 +28,7 @@ use crate::settings::Ignore;
 
 /// Flags of `report`.
 #[derive(Args, Debug, Clone)]
+#[command(next_help_heading = "What to report")]
 pub struct ReportArgs {
     /// From when: so long before now (24h, 7d) or a time: 2026-11-24 (its beginning) and 2026-11-24T03:04 in UTC, or RFC
     /// 3339 with a zone
@@ -63,19 +64,27 @@ pub struct ReportArgs {
     pub pool: Option<String>,
 
     /// Exit with 1 when something at least this bad is open; never: only failures count
-    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
     pub fail_on: FailOn,
 
     /// Every line of every section
-    #[arg(long, env = "IPAUDIT_ALL")]
+    #[arg(long, env = "IPAUDIT_ALL", help_heading = "Output")]
     pub all: bool,
 
     /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
     pub output: ReportOutput,
 
     /// Take this for now (RFC 3339)
-    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time)]
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
     pub now: Option<Time>,
 
     #[command(flatten)]

@@ -25,7 +25,7 @@ pub struct UndoArgs {
     pub release: i64,
 
     /// Do it without asking. Without it and without a terminal the plan is only shown
-    #[arg(long)]
+    #[arg(long, help_heading = "Safety")]
     pub yes: bool,
 
     #[command(flatten)]

@@ -14,7 +14,15 @@ use crate::render::json;
 #[derive(Args, Debug)]
 pub struct VersionArgs {
     /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
     pub output: PlainOutput,
 }
 

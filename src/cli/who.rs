@@ -34,20 +34,20 @@ pub struct WhoArgs {
     pub what: String,
 
     /// From the history alone: works when the cluster does not
-    #[arg(long, env = "IPAUDIT_OFFLINE", conflicts_with_all = ["no_history", "from", "deep"])]
+    #[arg(long, env = "IPAUDIT_OFFLINE", help_heading = "History", conflicts_with_all = ["no_history", "from", "deep"])]
     pub offline: bool,
 
     /// Who had it at this time, by the history: a time as for report --since, or so long ago (24h)
-    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", value_parser = moment, conflicts_with_all = ["no_history", "from", "deep"])]
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", help_heading = "History", value_parser = moment, conflicts_with_all = ["no_history", "from", "deep"])]
     pub at: Option<Moment>,
 
     /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
-    #[arg(long, env = "IPAUDIT_DEEP")]
+    #[arg(long, env = "IPAUDIT_DEEP", help_heading = "Connection")]
     pub deep: bool,
 
     /// Look into this capture instead of a datastore, and into a history only where --db or IPAUDIT_DB names one; "now" is
     /// then the capture's time unless --now
-    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub struct WhoArgs {
     #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
     pub settle: Duration,
 
-    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
+    /// Whose the datastore is. exclusive: no other cluster and no plain host uses it. auto: decided from the nodes
     #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
     pub scope: ScopeFlag,
 

@@ -16,6 +16,7 @@ use crate::model::{Addr, Code, Time};
 
 /// Flags of `release`.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "What to release")]
 pub struct ReleaseArgs {
     /// Release all addresses of this handle, or the handle itself when it is orphaned; may be given several times
     ///
@@ -37,33 +38,33 @@ pub struct ReleaseArgs {
     pub older_than: Option<Duration>,
 
     /// With --code: at most so many at a time
-    #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000)]
+    #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000, help_heading = "Safety")]
     pub max: usize,
 
     /// At most so many etcd transactions a second; one holds up to 60 orphaned handles
-    #[arg(long, value_name = "N", env = "IPAUDIT_RATE", value_parser = rate)]
+    #[arg(long, value_name = "N", env = "IPAUDIT_RATE", value_parser = rate, help_heading = "Safety")]
     pub rate: Option<f64>,
 
     /// Do it without asking. Without it and without a terminal the plan is only shown
-    #[arg(long)]
+    #[arg(long, help_heading = "Safety")]
     pub yes: bool,
 
     /// Do not ask for three audits that saw it; every other rule stays. Not for orphaned handles whose id comes again
-    #[arg(long)]
+    #[arg(long, help_heading = "Safety")]
     pub skip_age: bool,
 
     /// This node is switched off, on my word: addresses of its pods may go though it is not Ready
-    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    #[arg(long, value_name = "NODE", value_delimiter = ',', help_heading = "Safety")]
     pub node_is_off: Vec<String>,
 
     /// With one --address: release it though it is a tunnel's, a service's, a machine's, of unknown kind, or awaited
     /// (IPA133). With one orphaned --handle: release it though its id comes again, when nobody is taking it or giving it
     /// back right now: a CNI ADD under way is fenced off, a DEL under way is not
-    #[arg(long)]
+    #[arg(long, help_heading = "Safety")]
     pub i_know_what_this_is: bool,
 
     /// Show past releases with their outcomes, and do nothing
-    #[arg(long, env = "IPAUDIT_LIST", exclusive = false)]
+    #[arg(long, env = "IPAUDIT_LIST", exclusive = false, help_heading = "Output")]
     pub list: bool,
 
     #[command(flatten)]
@@ -72,6 +73,7 @@ pub struct ReleaseArgs {
 
 /// Flags of `release` and `undo`.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Output")]
 pub struct With {
     /// How to print
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
@@ -81,8 +83,8 @@ pub struct With {
     #[arg(long, env = "IPAUDIT_ALL")]
     pub all: bool,
 
-    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
-    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE")]
+    /// Whose the datastore is. exclusive: no other cluster and no plain host uses it. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
     pub scope: ScopeFlag,
 
     #[command(flatten)]
