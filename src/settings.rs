@@ -7,6 +7,7 @@
 //! Reading the file is `cli`'s work; here its text becomes values.
 
 mod file;
+mod until;
 
 use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
@@ -15,7 +16,8 @@ use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, Outcome, Skipped};
-use crate::model::{Code, Foreign, Severity, State, glob};
+use crate::model::{Code, Foreign, Severity, State, Time, glob};
+use until::Until;
 
 /// Everything that was said, file and flags together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -39,6 +41,8 @@ pub struct Ignore {
     pub subject: Option<String>,
     /// Why, for those who read the file.
     pub reason: Option<String>,
+    /// Its last day; `None`: for ever.
+    pub until: Option<Until>,
 }
 
 /// A code that some check has.
@@ -73,7 +77,7 @@ impl FromStr for Ignore {
             Some((code, subject)) => (code, Some(subject.to_owned())),
             None => (text, None),
         };
-        Ok(Ignore { code: known(code)?, subject, reason: None })
+        Ok(Ignore { code: known(code)?, subject, reason: None, until: None })
     }
 }
 
@@ -92,6 +96,11 @@ impl Ignore {
         code == self.code && self.subject.as_ref().is_none_or(|glob| glob::matches(glob, subject.raw()))
     }
 
+    fn with_reason(&self) -> String {
+        let reason = self.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+        format!("{self}{reason}")
+    }
+
     /// As people would type it.
     pub fn flag(&self) -> String {
         format!("--ignore {}", shell(&self.to_string()))
@@ -105,8 +114,25 @@ impl Settings {
         self.severities.extend(severities.iter().map(|s| (s.code, s.severity)));
         self.ignores.extend(ignores.iter().cloned());
         let mut seen = HashSet::new();
-        self.ignores.retain(|i| seen.insert((i.code, i.subject.clone())));
+        // One that ends does not stand in the way of the same one on the command line, which does not.
+        let day = |i: &Ignore| i.until.as_ref().map(|until| until.day().to_owned());
+        self.ignores.retain(|i| seen.insert((i.code, i.subject.clone(), day(i))));
         self
+    }
+
+    /// What holds at `now`, and a sentence for each ignore whose day is over.
+    #[must_use]
+    pub fn as_of(mut self, now: Time) -> (Settings, Vec<String>) {
+        let mut over = Vec::new();
+        self.ignores.retain(|ignore| {
+            let ended = ignore.until.as_ref().filter(|until| until.is_over(now));
+            over.extend(ended.map(|until| {
+                let day = until.day();
+                format!("the ignore {} held until {day} and does not hold any more: remove it", ignore.with_reason())
+            }));
+            ended.is_none()
+        });
+        (self, over)
     }
 
     /// Gives findings the severity that was asked for, then folds and sorts again. What is unconfirmed stays the note
@@ -151,8 +177,7 @@ fn is_skipped(skipped: &[Skipped], code: Code) -> bool {
 }
 
 fn idle(ignore: &Ignore) -> String {
-    let reason = ignore.reason.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
-    format!("the ignore {ignore}{reason} matches no finding: remove it")
+    format!("the ignore {} matches no finding: remove it", ignore.with_reason())
 }
 
 /// What ignoring comes to in one audit.
@@ -232,6 +257,22 @@ mod tests {
         let mut found = Outcome::default();
         found.skipped.push(Skipped { code: Code(403), reason: Foreign::default(), incomplete: false });
         assert_eq!(settings(&[], &["IPA403"]).ignored(&found), Ignored::default());
+    }
+
+    #[test]
+    fn an_ignore_ends_with_its_day_and_says_so() {
+        let text = "ignore = [{ code = \"IPA110\", until = 2026-12-31, reason = \"the lab\" }, \"IPA113\"]";
+        let settings = Settings::parse(text).unwrap();
+        let at = |now: &str| settings.clone().as_of(Time::parse_rfc3339(now).unwrap());
+        assert_eq!(at("2026-12-31T12:00:00Z"), (settings.clone(), Vec::new()));
+        let (left, over) = at("2027-01-01T00:00:00Z");
+        let texts = |settings: &Settings| settings.ignores.iter().map(Ignore::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&left), ["IPA113"]);
+        let told = "the ignore IPA110 (the lab) held until 2026-12-31 and does not hold any more: remove it";
+        assert_eq!(over, [told]);
+        let both = settings.clone().with(&[], &["IPA110".parse().unwrap()]);
+        let (left, _) = both.as_of(Time::parse_rfc3339("2027-01-01T00:00:00Z").unwrap());
+        assert_eq!(texts(&left), ["IPA113", "IPA110"], "the flag's stays");
     }
 
     #[test]

@@ -228,3 +228,60 @@ fn capacity_in_full() {
     let short = String::from_utf8(audit(&[]).stdout).unwrap();
     assert!(short.contains("blocks free") && !short.contains("NODES"), "the head has the short form: {short}");
 }
+
+/// A folder as `XDG_CONFIG_HOME` names it, with these settings.
+fn config_home(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("ipaudit")).unwrap();
+    std::fs::write(folder.path().join("ipaudit/settings.toml"), text).unwrap();
+    folder
+}
+
+#[test]
+fn a_file_is_found_where_nobody_names_one() {
+    servers::need!(Etcd3_7);
+    let folder = config_home("[severity]\nIPA110 = \"critical\"\n");
+    let found = |args: &[&str], variable: &str, value: &Path| {
+        let output = command(args).args(["-o", "json", "-v"]).env(variable, value).output().unwrap();
+        (severities(&json(&output), "IPA110").remove(0), stderr(&output))
+    };
+    let file = folder.path().join("ipaudit/settings.toml");
+    let (severity, says) = found(&[], "XDG_CONFIG_HOME", folder.path());
+    assert_eq!(severity, "critical");
+    assert!(says.contains(&format!("settings from {}", file.display())), "{says}");
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join(".config")).unwrap();
+    std::fs::rename(folder.path().join("ipaudit"), home.path().join(".config/ipaudit")).unwrap();
+    assert_eq!(found(&[], "HOME", home.path()).0, "critical");
+    let (severity, says) = found(&[], "HOME", folder.path());
+    assert!(severity == "error" && says.contains("/etc/ipaudit/settings.toml"), "{says}");
+    // A file that is named is the only one, and /dev/null says nothing.
+    let (severity, says) = found(&["--settings", "/dev/null"], "HOME", home.path());
+    assert!(severity == "error" && says.contains("settings from /dev/null"), "{says}");
+    assert_eq!(found(&["--severity-of", "IPA110=note"], "HOME", home.path()).0, "note", "a flag wins");
+}
+
+#[test]
+fn a_found_file_that_says_nonsense_is_refused() {
+    servers::need!(Etcd3_7);
+    let folder = config_home("ignores = []");
+    let output = command(&[]).env("XDG_CONFIG_HOME", folder.path()).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert!(stderr(&output).contains("ipaudit/settings.toml"), "{}", stderr(&output));
+}
+
+#[test]
+fn an_ignore_ends_with_its_day() {
+    servers::need!(Etcd3_7);
+    let folder = config_home("ignore = [{ code = \"IPA110\", reason = \"the lab\", until = 2026-12-31 }]");
+    let at = |now: &str| {
+        let mut command = command(&["-o", "json", "--now", now]);
+        let output = command.env("XDG_CONFIG_HOME", folder.path()).output().unwrap();
+        (found(&json(&output), "IPA110").len(), json(&output)["warnings"].to_string(), stderr(&output))
+    };
+    let (leaks, _, says) = at("2026-12-31T23:59:59Z");
+    assert!(leaks == 0 && !says.contains("2026-12-31"), "{says}");
+    let (leaks, warnings, says) = at("2027-01-01T00:00:00Z");
+    let told = "the ignore IPA110 (the lab) held until 2026-12-31 and does not hold any more: remove it";
+    assert!(leaks > 0 && says.contains(told) && warnings.contains(told), "{leaks} {says}");
+}

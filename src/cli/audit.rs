@@ -94,7 +94,7 @@ pub enum Output {
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
-    let settings = known(args, args.settings.settings())?;
+    let settings = known(args, args.settings.settings(streams))?;
     let (judging, mut memory);
     let (mut looked, mut verdict, mut ledger, again);
     match &args.from {
@@ -124,6 +124,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             }
         }
     }
+    let (settings, over) = settings.as_of(looked.snapshot.now);
+    verdict.warnings.extend(over.into_iter().map(Foreign::from));
     settings.change_severities(&mut verdict.outcome);
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));

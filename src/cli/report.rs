@@ -118,7 +118,8 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     if window.since > window.until {
         return Err(Error::user("report").cause("--since is later than --until"));
     }
-    let known = args.ignore.settings()?;
+    let (known, over) = args.ignore.settings(streams)?.as_of(now);
+    over.iter().for_each(|ended| streams.note(ended));
     let (clusters, ignored_by) = args.db.look(|db| {
         let mut ignored_by = BTreeSet::new();
         let mut clusters = Vec::new();

@@ -1,10 +1,14 @@
 //! What the operator says of the checks on the command line and in a file: flags, and the reading of that file.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs::read_to_string as read;
+use std::io::ErrorKind::{NotADirectory, NotFound};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::error::Error;
+use super::output::Streams;
+use crate::error::{Error, chain};
 use crate::settings::{Ignore, Settings, SeverityOf};
 
 /// Flags that say how bad a finding is here, and which ones are known.
@@ -29,6 +33,8 @@ pub struct IgnoreArgs {
     pub ignore: Vec<Ignore>,
 
     /// Severities and ignores from a file (TOML, docs/settings.md); a flag's severity wins over the file's
+    /// [default: $XDG_CONFIG_HOME/ipaudit/settings.toml, else ~/.config/ipaudit/settings.toml; then
+    /// /etc/ipaudit/settings.toml]
     #[arg(long, value_name = "FILE", env = "IPAUDIT_SETTINGS")]
     pub settings: Option<PathBuf>,
 }
@@ -38,23 +44,72 @@ impl SettingsArgs {
     ///
     /// # Errors
     /// As [`IgnoreArgs::settings`].
-    pub fn settings(&self) -> Result<Settings, Error> {
-        Ok(self.ignore.settings()?.with(&self.severity_of, &[]))
+    pub fn settings(&self, streams: &Streams) -> Result<Settings, Error> {
+        Ok(self.ignore.settings(streams)?.with(&self.severity_of, &[]))
     }
 }
 
 impl IgnoreArgs {
-    /// The file and the flags together.
+    /// The file that is named, or else the first one that is found, and the flags together; with `-v` told which.
     ///
     /// # Errors
-    /// A file that cannot be read or does not say what such a file can say.
-    pub fn settings(&self) -> Result<Settings, Error> {
-        let file = self.settings.as_ref().map(|file| {
-            let error = || Error::configuration("read the settings").at(file.display().to_string());
-            let text = std::fs::read_to_string(file).map_err(|e| error().cause(e))?;
-            let hint = "docs/settings.md shows the file; `ipaudit explain` lists the codes";
-            Settings::parse(&text).map_err(|e| error().cause(e).hint(hint))
-        });
-        Ok(file.transpose()?.unwrap_or_default().with(&[], &self.ignore))
+    /// A file that was named and cannot be read, and any that does not say what such a file can say.
+    pub fn settings(&self, streams: &Streams) -> Result<Settings, Error> {
+        let found = match &self.settings {
+            Some(file) => Some((file.clone(), read(file).map_err(|e| unread(file).cause(e))?)),
+            None => found(&places(std::env::var_os), streams),
+        };
+        let Some((file, text)) = found else { return Ok(Settings::default().with(&[], &self.ignore)) };
+        streams.verbose(&format!("settings from {}", file.display()));
+        let hint = "docs/settings.md shows the file; `ipaudit explain` lists the codes";
+        let settings = Settings::parse(&text).map_err(|e| unread(&file).cause(e).hint(hint))?;
+        Ok(settings.with(&[], &self.ignore))
+    }
+}
+
+fn unread(file: &Path) -> Error {
+    Error::configuration("read the settings").at(file.display().to_string())
+}
+
+/// Where settings lie that nobody names, the nearest first: those of the user, those of the machine.
+fn places(variable: impl Fn(&'static str) -> Option<OsString>) -> Vec<PathBuf> {
+    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let user = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
+    let user = user.or_else(|| set("HOME").map(|home| home.join(".config")));
+    let folders = user.into_iter().chain([PathBuf::from("/etc")]);
+    folders.map(|folder| folder.join("ipaudit/settings.toml")).collect()
+}
+
+/// The first one that there is, with its text. One that may not be read is told: an audit whose home is another user's
+/// goes on.
+fn found(places: &[PathBuf], streams: &Streams) -> Option<(PathBuf, String)> {
+    for file in places {
+        match read(file) {
+            Ok(text) => return Some((file.clone(), text)),
+            Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {}
+            Err(e) => streams.note(&format!("{}; the audit goes on without it", chain(&unread(file).cause(e)))),
+        }
+    }
+    let looked: Vec<String> = places.iter().map(|file| file.display().to_string()).collect();
+    streams.verbose(&format!("no settings: there is no {}", looked.join(" and no ")));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_settings_come_before_the_machines() {
+        let places = |config: Option<&str>, home: Option<&str>| -> Vec<String> {
+            let of = |name: &str| if name == "HOME" { home } else { config.filter(|_| name == "XDG_CONFIG_HOME") };
+            places(|name| of(name).map(OsString::from)).iter().map(|file| file.display().to_string()).collect()
+        };
+        let (own, etc) = ("/home/u/.config/ipaudit/settings.toml", "/etc/ipaudit/settings.toml");
+        assert_eq!(places(Some("/c"), Some("/home/u")), ["/c/ipaudit/settings.toml", etc]);
+        for unset in [None, Some(""), Some("relative")] {
+            assert_eq!(places(unset, Some("/home/u")), [own, etc], "{unset:?}");
+        }
+        assert_eq!(places(None, None), [etc]);
     }
 }

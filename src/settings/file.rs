@@ -1,7 +1,7 @@
 //! The settings file: TOML.
 //!
 //! ```toml
-//! ignore = ["IPA113", { code = "IPA110", subject = "10.65.*", reason = "the lab" }]
+//! ignore = ["IPA113", { code = "IPA110", subject = "10.65.*", reason = "the lab", until = 2026-12-31 }]
 //!
 //! [severity]
 //! IPA201 = "note"
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _};
 
+use super::until::Until;
 use super::{Ignore, Settings, SeverityOf};
 use crate::checks::addresses::leaked_address;
 use crate::model::Code;
@@ -46,7 +47,8 @@ enum IgnoreEntry {
 impl<'de> Deserialize<'de> for IgnoreEntry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<IgnoreEntry, D::Error> {
         let leak = leaked_address::CHECK.code;
-        let is = |_| format!("an ignore is \"{leak}\", \"{leak}:10.65.*\" or a table of code, subject and reason");
+        let is =
+            |_| format!("an ignore is \"{leak}\", \"{leak}:10.65.*\" or a table of code, subject, reason and until");
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => Ok(IgnoreEntry::Short(text)),
             table => table.try_into().map(IgnoreEntry::Long).map_err(is).map_err(D::Error::custom),
@@ -60,6 +62,8 @@ struct Long {
     code: String,
     subject: Option<String>,
     reason: Option<String>,
+    /// A day of TOML's, or the same as text.
+    until: Option<toml::Value>,
 }
 
 impl Settings {
@@ -71,9 +75,14 @@ impl Settings {
         let file: File = toml::from_str(text).map_err(|e| told(text, &e))?;
         let ignores = file.ignore.into_iter().map(|entry| match entry {
             IgnoreEntry::Short(text) => text.parse(),
-            IgnoreEntry::Long(Long { code, subject, reason }) => {
+            IgnoreEntry::Long(Long { code, subject, reason, until }) => {
                 let code = super::known(&code)?;
-                Ok(Ignore { code, subject, reason })
+                let until = until.map(|day| match day {
+                    toml::Value::String(day) => Until::parse(&day),
+                    toml::Value::Datetime(day) => Until::parse(&day.to_string()),
+                    other => Until::parse(other.type_str()),
+                });
+                Ok(Ignore { code, subject, reason, until: until.transpose()? })
             }
         });
         let ignores = ignores.collect::<Result<Vec<Ignore>, String>>().map_err(|e| format!("ignore: {e}"))?;
@@ -124,6 +133,9 @@ mod tests {
             ("ignore = [{ code = \"leak\" }]", "\"leak\" is no code"),
             ("ignore = [{ subject = \"10.*\" }]", "an ignore is"),
             ("ignore = [5]", "an ignore is"),
+            ("ignore = [{ code = \"IPA110\", until = 2026-12-31T00:00:00Z }]", "is no day; write until = 2026-12-31"),
+            ("ignore = [{ code = \"IPA110\", until = \"soon\" }]", "is no day; write until = 2026-12-31"),
+            ("ignore = [{ code = \"IPA110\", until = 2026 }]", "is no day; write until = 2026-12-31"),
             ("ignores = []", "line 1: unknown field `ignores`"),
             ("\nignore = [", "line 2: "),
         ] {

@@ -42,6 +42,27 @@ fn a_leak_goes_with_its_endpoint_and_its_handle_and_unknown_fields_stay() {
     });
 }
 
+/// What is ignored, or called harmless, hides nothing from the judgement of a release.
+#[test]
+fn settings_that_are_found_have_no_say() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let (gone, address) = world.leak("gone", "node-1", BLOCK);
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("ipaudit")).unwrap();
+    let settings = "ignore = [\"IPA110\", \"IPA501\", \"IPA120\"]\n[severity]\nIPA110 = \"note\"\n";
+    std::fs::write(home.path().join("ipaudit/settings.toml"), settings).unwrap();
+    let plan = |args: &[&str]| {
+        let mut command = world.command("release", &world.etcd.endpoint());
+        Run::of(command.args(args).args(["-o", "json"]).env("XDG_CONFIG_HOME", home.path()).output().unwrap())
+    };
+    let run = plan(&["--handle", &gone.handle(), "--skip-age", "--yes"]);
+    run.done(1);
+    // A live pod's address stays as safe.
+    let (_, held) = world.live("held", "node-1", BLOCK);
+    assert_ne!(plan(&["--address", &held, "--skip-age", "--yes"]).code, 0, "{held} {address}");
+}
+
 #[test]
 fn the_cooldown_form() {
     servers::need!(Etcd3_4, Etcd3_7);
