@@ -1,5 +1,5 @@
-//! What holds of every command, and commands that read no cluster, through the binary: help, what it was
-//! built from, what its checks mean.
+//! What holds of every command, and commands that read no cluster, through the binary: help, what is said on standard
+//! error, what it was built from, what its checks mean.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -158,4 +158,71 @@ fn short_help_is_short_and_long_help_has_everything_and_examples() {
         assert!(examples.contains(&format!("  ipaudit {command} ")), "{command}: {long}");
     }
     assert!(help(&["release", "--help"]).contains("\nSafety:\n"));
+}
+
+/// Each line of standard error as an object, which has at least what is promised.
+fn log_lines(output: &Output) -> Vec<Value> {
+    let text = stderr(output);
+    let line = |line: &str| -> Value { serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line:?}\n{text}")) };
+    let lines: Vec<Value> = text.lines().map(line).collect();
+    for line in &lines {
+        let time = line["time"].as_str().unwrap();
+        assert!(time.len() >= 20 && time.ends_with('Z'), "{line}");
+        assert!(["error", "warning", "info", "debug"].contains(&line["level"].as_str().unwrap()), "{line}");
+        assert!(!line["message"].as_str().unwrap().is_empty(), "{line}");
+        let fields = line.as_object().unwrap().keys().map(String::as_str);
+        assert!(fields.clone().all(|f| ["time", "level", "message", "hint"].contains(&f)), "{line}");
+    }
+    lines
+}
+
+#[test]
+fn an_error_is_one_json_object_with_its_hint() {
+    let failed = |args: &[&str]| {
+        let output = run(args);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}");
+        let lines = log_lines(&output);
+        assert_eq!((lines.len(), &lines[0]["level"]), (1, &"error".into()), "{args:?}: {lines:?}");
+        lines[0].clone()
+    };
+    let absent = failed(&["report", "--db", "/nonexistent/history.db", "--log-format", "json"]);
+    assert!(absent["message"].as_str().unwrap().contains("/nonexistent/history.db"), "{absent}");
+    assert!(absent["hint"].as_str().unwrap().contains("--db"), "{absent}");
+    let unknown = failed(&["--log-format", "json", "explain", "duplicate-pod-adress"]);
+    let hint = unknown["hint"].as_str().unwrap();
+    assert!(hint.contains("did you mean") && hint.ends_with("usage: see ipaudit explain --help"), "{unknown}");
+    // What clap finds wrong, before any flag is read.
+    for args in [["audit", "--log-format=json", "--nonsense"], ["nonsense", "--log-format", "json"]] {
+        assert!(failed(&args)["message"].as_str().unwrap().contains("nonsense"), "{args:?}");
+    }
+    let hostile = failed(&["--log-format", "json", "explain", "\u{1b}[2J\u{202e}"]);
+    assert!(hostile["message"].as_str().unwrap().contains("\u{1b}[2J"), "a parser reads the word as it was: {hostile}");
+    // Help and version are no errors.
+    assert!(stdout(&run(&["--log-format", "json", "--version"])).starts_with("ipaudit "));
+}
+
+#[test]
+fn notes_warnings_and_what_libraries_log_are_json_lines() {
+    let gone = format!("http://127.0.0.1:{}", servers::free_port());
+    let objects = servers::Case::load("clean-small").moment().cluster_file.clone();
+    let audit = |more: &[&str], variable: &str| {
+        let mut command = ipaudit();
+        command.args(["audit", "--settle", "0", "--etcd-endpoints", &gone, "--kube-objects"]).arg(&objects).args(more);
+        command.env("IPAUDIT_LOG_FORMAT", variable).output().unwrap()
+    };
+    let output = audit(&["-v"], "json");
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let lines = log_lines(&output);
+    let warning = lines.iter().find(|line| line["level"] == "warning").unwrap();
+    assert!(warning["message"].as_str().unwrap().contains(&gone), "{warning}");
+    assert!(warning["hint"].as_str().unwrap().contains("nobody listens there"), "{warning}");
+    assert!(!warning["message"].as_str().unwrap().contains("hint"), "{warning}");
+    let says = |line: &&Value| line["message"].as_str().unwrap().contains("etcd endpoints from");
+    let debug = lines.iter().find(says).unwrap();
+    assert_eq!(debug["level"], "debug", "{debug}");
+    log_lines(&audit(&["-vv"], "json"));
+    // The same in text, and a flag wins over the variable.
+    let text = stderr(&audit(&["--log-format", "text"], "json"));
+    assert!(text.contains(" (hint: nobody listens there") && !text.starts_with('{'), "{text}");
+    assert_eq!(stderr(&audit(&["-q"], "json")), "");
 }

@@ -129,7 +129,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     settings.change_severities(&mut verdict.outcome);
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));
-    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.note(&w.shown()));
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     match memory.overtaken() {
         Overtaken::No => {}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::output::Streams;
+use super::output::{Streams, log, with_hint};
 use super::source_args::SourceArgs;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
@@ -138,11 +138,6 @@ pub async fn first_look(
     Ok(FirstLook { snapshot, started, duration, warnings })
 }
 
-fn with_hint(error: &Error) -> Foreign {
-    let hint = super::output::hint(error).map(|h| format!(" (hint: {h})"));
-    format!("{}{}", chain(error), hint.unwrap_or_default()).into()
-}
-
 /// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
 fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
@@ -160,7 +155,7 @@ fn missing_right(snapshot: &Gathering) -> Option<Foreign> {
     let coverage = &snapshot.coverage;
     let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
     let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
-    Some(foreign!("{} (hint: {MISSING_RIGHT})", coverage.detail(input)))
+    Some(foreign!("{}{}", coverage.detail(input), log::hinted(MISSING_RIGHT)))
 }
 
 async fn read_etcd(

@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// Flags that `-h` leaves to `--help`.
-const RARE: [&str; 25] = [
+const RARE: [&str; 26] = [
     "at",
     "capacity",
     "cluster",
@@ -25,6 +25,7 @@ const RARE: [&str; 25] = [
     "i_know_what_this_is",
     "keep",
     "kube_timeout",
+    "log_format",
     "node_is_off",
     "now",
     "rate",

@@ -196,7 +196,7 @@ impl Memory {
 
     fn fail(&mut self, error: &Error) {
         self.failed = true;
-        output::tell(error);
+        output::tell(error, None);
     }
 }
 

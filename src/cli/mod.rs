@@ -109,16 +109,14 @@ pub fn main() -> Exit {
     match run(cli, &streams) {
         Ok(exit) => exit,
         Err(error) => {
-            output::tell(&error);
-            if error.fault == Fault::User {
-                output::point_to_help(&command);
-            }
+            output::tell(&error, (error.fault == Fault::User).then_some(command.as_str()));
             Conclusion::Failed.exit()
         }
     }
 }
 
 fn streams(cli: &Cli) -> Streams {
+    output::log::speak(cli.global.log_format);
     log(cli.global.verbose);
     Streams::of(&cli.global)
 }
@@ -169,6 +167,6 @@ fn log(verbose: u8) {
         let said = environment::text(tracing_subscriber::EnvFilter::DEFAULT_ENV);
         let filter = said.and_then(|said| tracing_subscriber::EnvFilter::try_new(said).ok());
         let filter = filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new("info,kube=debug"));
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(output::err).try_init();
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(output::Libraries).try_init();
     }
 }

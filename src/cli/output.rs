@@ -4,15 +4,20 @@
 //! stands here ([`Guard`]): no other people's control character reaches a terminal, whatever printed it. Only the
 //! progress is drawn past it; it shows our own words and numbers.
 
+pub mod log;
+
 use std::error::Error as StdError;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use log::{Level, LogFormat};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::environment;
 use crate::error::{Error, Fault, chain};
+use crate::model::Foreign;
 use crate::model::escape::{escape, is_hidden};
 use crate::render::guard::Guard;
 
@@ -27,6 +32,10 @@ pub struct Global {
     /// Nothing on standard error but errors, and findings only on standard output
     #[arg(short, long, global = true, env = "IPAUDIT_QUIET")]
     pub quiet: bool,
+
+    /// What goes to standard error: for people, or one JSON object a line (time, level, message, hint)
+    #[arg(long, global = true, value_enum, default_value = "text", value_name = "FORMAT", env = "IPAUDIT_LOG_FORMAT")]
+    pub log_format: LogFormat,
 
     /// Say where settings came from and what is being done; twice: what the libraries do too
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -80,22 +89,38 @@ impl Streams {
             width: width.unwrap_or(100).clamp(60, 160),
             quiet: global.quiet,
             verbose: global.verbose,
-            terminal: io::stderr().is_terminal(),
+            terminal: io::stderr().is_terminal() && log::format() == LogFormat::Text,
         }
     }
 
     /// One line for people on standard error, unless `--quiet`.
     pub fn note(&self, text: &str) {
-        if !self.quiet {
-            // Nobody can be told that standard error is gone.
-            let _ = writeln!(err(), "{}", escape(text));
-        }
+        self.say(Level::Info, text);
+    }
+
+    /// The same about what is not as it should be; a hint at its end stands as [`with_hint`] puts it.
+    pub fn warn(&self, text: &str) {
+        self.say(Level::Warning, text);
     }
 
     /// One line on standard error with `-v`.
     pub fn verbose(&self, text: &str) {
         if self.verbose > 0 {
-            self.note(text);
+            self.say(Level::Debug, text);
+        }
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        if self.quiet {
+            return;
+        }
+        match log::format() {
+            // Nobody can be told that standard error is gone.
+            LogFormat::Text => _ = writeln!(err(), "{}", escape(text)),
+            LogFormat::Json => {
+                let (message, hint) = log::parted(text);
+                object(level, message, hint);
+            }
         }
     }
 
@@ -115,7 +140,7 @@ impl Streams {
         }
     }
 
-    /// Asks a person on standard error and reads the answer; `None` where nobody sits at a terminal.
+    /// Asks a person on standard error and reads the answer; `None` where nobody sits at a terminal, or a program reads.
     ///
     /// # Errors
     /// When the terminal cannot be written or read.
@@ -159,26 +184,72 @@ impl Streams {
 }
 
 /// Standard error behind its guard.
-pub fn err() -> Guard<io::Stderr> {
+fn err() -> Guard<io::Stderr> {
     Guard::new(io::stderr(), false)
 }
 
-/// Prints an error: the chain in one line, then its hint, and whose fault it is where that is ours.
-pub fn tell(error: &Error) {
-    let mut err = err();
-    let _ = writeln!(err, "ipaudit: {}", escape(&chain(error)));
-    if let Some(hint) = hint(error) {
-        let _ = writeln!(err, "  hint: {}", escape(hint));
+/// One line of JSON on standard error.
+fn object(level: Level, message: &str, hint: &str) {
+    let _ = err().write_all(&log::object(level, message, hint));
+}
+
+/// For what the libraries log: each event is one write.
+pub struct Libraries;
+
+/// The writer of one event.
+pub struct EventWriter(Level);
+
+impl MakeWriter<'_> for Libraries {
+    type Writer = EventWriter;
+
+    fn make_writer(&self) -> EventWriter {
+        EventWriter(Level::Debug)
     }
-    if error.fault == Fault::Own {
-        let _ =
-            writeln!(err, "  this is a fault of ipaudit itself: please report it, with the command and its version");
+
+    fn make_writer_for(&self, about: &tracing::Metadata<'_>) -> EventWriter {
+        EventWriter(match *about.level() {
+            tracing::Level::ERROR => Level::Error,
+            tracing::Level::WARN => Level::Warning,
+            tracing::Level::INFO => Level::Info,
+            _ => Level::Debug,
+        })
     }
 }
 
-/// After wrong usage that clap does not see.
-pub fn point_to_help(command: &str) {
-    let _ = writeln!(err(), "  usage: see ipaudit {command} --help");
+impl Write for EventWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match log::format() {
+            LogFormat::Text => err().write_all(bytes)?,
+            LogFormat::Json => object(self.0, String::from_utf8_lossy(bytes).trim_end(), ""),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Prints an error: the chain in one line, then its hint, and whose fault it is where that is ours. `usage` is the command
+/// whose help says more, after wrong usage that clap does not see.
+pub fn tell(error: &Error, usage: Option<&str>) {
+    let own = (error.fault == Fault::Own)
+        .then(|| "this is a fault of ipaudit itself: please report it, with the command and its version".to_owned());
+    let usage = usage.map(|command| format!("usage: see ipaudit {command} --help"));
+    match log::format() {
+        LogFormat::Text => {
+            let mut err = err();
+            let _ = writeln!(err, "ipaudit: {}", escape(&chain(error)));
+            let hint = hint(error).map(|hint| format!("hint: {}", escape(hint)));
+            for line in hint.into_iter().chain(own).chain(usage) {
+                let _ = writeln!(err, "  {line}");
+            }
+        }
+        LogFormat::Json => {
+            let hint = hint(error).map(str::to_owned).into_iter().chain(own).chain(usage);
+            object(Level::Error, &chain(error), &hint.collect::<Vec<_>>().join("; "));
+        }
+    }
 }
 
 /// Prints what clap has to say: help and version to standard output, errors to standard error. In colours where clap
@@ -190,11 +261,26 @@ pub fn tell_usage(usage: &clap::Error) -> io::Result<()> {
     let is_terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let colors = is_terminal && !no_color && !is_foreign;
     let text = usage.render();
+    if usage.use_stderr() && asked_for() == LogFormat::Json {
+        let (message, rest) = log::usage(&text.to_string());
+        return write_all(err(), &log::object(Level::Error, &message, &rest));
+    }
     let text = if colors { text.ansi().to_string() } else { text.to_string() };
     match usage.use_stderr() {
         true => write_all(Guard::new(io::stderr(), colors), text.as_bytes()),
         false => write_all(Guard::new(io::stdout(), colors), text.as_bytes()),
     }
+}
+
+/// The format for wrong usage: nothing has been read of the command line.
+fn asked_for() -> LogFormat {
+    let line: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    log::asked_for(&line, std::env::var("IPAUDIT_LOG_FORMAT").ok().as_deref())
+}
+
+/// The error in one line for people, its hint at the end.
+pub fn with_hint(error: &Error) -> Foreign {
+    format!("{}{}", chain(error), log::hinted(hint(error).unwrap_or_default())).into()
 }
 
 /// The hint of the innermost error that has one: it is the most specific.

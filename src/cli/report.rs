@@ -119,7 +119,7 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
         return Err(Error::user("report").cause("--since is later than --until"));
     }
     let (known, over) = args.ignore.settings(streams)?.as_of(now);
-    over.iter().for_each(|ended| streams.note(ended));
+    over.iter().for_each(|ended| streams.warn(ended));
     let (clusters, ignored_by) = args.db.look(|db| {
         let mut ignored_by = BTreeSet::new();
         let mut clusters = Vec::new();

@@ -87,7 +87,7 @@ fn found(places: &[PathBuf], streams: &Streams) -> Option<(PathBuf, String)> {
         match read(file) {
             Ok(text) => return Some((file.clone(), text)),
             Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {}
-            Err(e) => streams.note(&format!("{}; the audit goes on without it", chain(&unread(file).cause(e)))),
+            Err(e) => streams.warn(&format!("{}; the audit goes on without it", chain(&unread(file).cause(e)))),
         }
     }
     let looked: Vec<String> = places.iter().map(|file| file.display().to_string()).collect();

@@ -181,7 +181,7 @@ async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
     }
     let sources = Sources::open(&args.sources, streams).await?;
     let look = gather::first_look(&sources, streams, args.now, None).await?;
-    look.warnings.iter().for_each(|w| streams.note(&w.shown()));
+    look.warnings.iter().for_each(|w| streams.warn(&w.shown()));
     Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })
 }
 
@@ -300,7 +300,7 @@ fn has_history(args: &WhoArgs, streams: &Streams) -> bool {
 
 /// A history that fails keeps the rest of the answer from nobody.
 fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
-    asked.inspect_err(output::tell).map_err(|_| *failed = true).ok()
+    asked.inspect_err(|error| output::tell(error, None)).map_err(|_| *failed = true).ok()
 }
 
 /// This very cluster, as the history knows it.

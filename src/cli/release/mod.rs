@@ -81,7 +81,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
 /// As for any first look, and no datastore.
 pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Error> {
     let first = gather::first_look(sources, streams, None, None).await?;
-    first.warnings.iter().for_each(|w| streams.note(&w.shown()));
+    first.warnings.iter().for_each(|w| streams.warn(&w.shown()));
     sources.connection()?;
     let coverage = &first.snapshot.coverage;
     let unread = |input| matches!(coverage.state(input), InputState::Unreachable | InputState::Forbidden);

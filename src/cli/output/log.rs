@@ -1,0 +1,137 @@
+//! What a line on standard error looks like: for people, or one JSON object (`--log-format`).
+//!
+//! A line of JSON has `time` (RFC 3339, this machine's clock), `level`, `message`, and `hint` where there is one. Fields are
+//! added, never renamed or removed. Writing it is the door's business.
+
+use std::sync::OnceLock;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::model::Time;
+use crate::render::json;
+
+/// How standard error is written.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One object a line
+    Json,
+}
+
+/// Said once, when the command line has been read.
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
+
+/// How a hint stands behind what it is about, in one line.
+const HINT: &str = " (hint: ";
+
+/// How much it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Level {
+    Error,
+    Warning,
+    Info,
+    Debug,
+}
+
+impl Level {
+    const fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct LogLine<'a> {
+    time: Time,
+    level: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    hint: &'a str,
+}
+
+/// Sets the format; the first one counts.
+pub fn speak(format: LogFormat) {
+    FORMAT.get_or_init(|| format);
+}
+
+/// The format that was set.
+pub fn format() -> LogFormat {
+    FORMAT.get().copied().unwrap_or(LogFormat::Text)
+}
+
+/// What somebody asked for whose command line could not be read: the last word on it, else the environment's.
+pub fn asked_for(line: &[String], variable: Option<&str>) -> LogFormat {
+    let mut typed = line.iter().enumerate().filter_map(|(at, arg)| match arg.strip_prefix("--log-format")? {
+        "" => line.get(at + 1).map(String::as_str),
+        value => value.strip_prefix('='),
+    });
+    match typed.next_back().or(variable) {
+        Some("json") => LogFormat::Json,
+        _ => LogFormat::Text,
+    }
+}
+
+/// A line of JSON, its end included; nothing where there is no memory for it.
+pub fn object(level: Level, message: &str, hint: &str) -> Vec<u8> {
+    let time = Time::from_chrono(chrono::Utc::now()).unwrap_or_default();
+    let mut text = Vec::new();
+    // Writing to a vector does not fail.
+    let _ = json::compact(&LogLine { time, level: level.word(), message, hint }, &mut text);
+    text
+}
+
+/// Of what clap says of wrong usage: what is wrong, and the rest, each in one line.
+pub fn usage(text: &str) -> (String, String) {
+    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let rest: Vec<String> = paragraphs.filter(|paragraph| !paragraph.is_empty()).collect();
+    (message, rest.join("; "))
+}
+
+/// A hint as it stands behind its sentence; nothing where there is none.
+pub fn hinted(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!("{HINT}{hint})") }
+}
+
+/// The sentence and its hint again.
+pub fn parted(text: &str) -> (&str, &str) {
+    text.strip_suffix(')').and_then(|text| text.rsplit_once(HINT)).unwrap_or((text, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hint_is_parted_from_its_sentence() {
+        for (message, hint) in [("cannot read (etcd): refused", "is it up (and reachable)?"), ("a (b)", ""), ("", "")] {
+            assert_eq!(parted(&format!("{message}{}", hinted(hint))), (message, hint));
+        }
+    }
+
+    #[test]
+    fn the_format_of_a_line_that_nobody_can_read() {
+        let asked = |line: &str, variable| asked_for(&line.split(' ').map(str::to_owned).collect::<Vec<_>>(), variable);
+        for line in ["audit --log-format json --nonsense", "--log-format=json", "--log-format text --log-format=json"] {
+            assert_eq!(asked(line, None), LogFormat::Json, "{line}");
+        }
+        assert_eq!(asked("audit", Some("json")), LogFormat::Json);
+        for line in ["audit", "--log-format", "--log-format=text", "--log-formats=json", "--log-format xml"] {
+            assert_eq!(asked(line, Some("text")), LogFormat::Text, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_clap_says_is_one_line_and_its_hint() {
+        let said = "error: unexpected argument '--x' found\n\n  tip: a similar one\n  exists\n\nUsage: ipaudit audit\n";
+        let (message, hint) = usage(said);
+        assert_eq!(message, "unexpected argument '--x' found");
+        assert_eq!(hint, "tip: a similar one exists; Usage: ipaudit audit");
+    }
+}
