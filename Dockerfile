@@ -9,6 +9,8 @@ RUN apt-get update \
 WORKDIR /src
 # What `ipaudit version` says: the repository itself is not copied. --build-arg IPAUDIT_COMMIT=$(git rev-parse HEAD)
 ARG IPAUDIT_COMMIT=
+# The address of the folder docs/, for the links in JSON; without it they are places in the repository.
+ARG IPAUDIT_DOCS_URL=
 COPY . .
 RUN cargo build --release --locked --bin ipaudit
 

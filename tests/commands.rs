@@ -110,6 +110,7 @@ fn explain_in_json_is_one_versioned_document() {
     assert_eq!((codes.first(), codes.last()), (Some(&"IPA501"), Some(&"IPA101")));
     let leak = json(&run(&["explain", "110", "-o", "json"]))["checks"][0].clone();
     assert_eq!((&leak["name"], &leak["twice"]), (&"leaked-address".into(), &true.into()));
+    assert!(leak["docs"].as_str().unwrap().ends_with("/checks.md#ipa110-leaked-address"), "{leak}");
     assert!(leak["needs"].as_array().unwrap().contains(&"pods".into()), "{leak}");
     let all = json(&run(&["explain", "-o", "json"]));
     holds(&all, "explain.schema.json");

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use ipaudit::checks::{ALL, Check, FAMILIES};
+use ipaudit::checks::{ALL, Check, FAMILIES, page};
 use ipaudit::model::SubjectKind;
 use ipaudit::render::manual::{needs, sections, steady};
 
@@ -75,9 +75,23 @@ fn chapter(check: &Check) -> String {
     format!("{title}{facts}{}", sections.concat())
 }
 
-/// The anchor that renderers of Markdown give to the chapter's heading.
+/// The anchor that every finding names in JSON.
 fn anchor(check: &Check) -> String {
-    format!("{}-{}", check.code.to_string().to_lowercase(), check.name)
+    page(check.code).split('#').nth(1).unwrap().to_owned()
+}
+
+/// Renderers of Markdown make a heading's anchor of its words, in lower case, with hyphens between them.
+#[test]
+fn every_page_that_a_finding_names_is_there() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/checks.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let headings = text.lines().filter_map(|line| line.strip_prefix("### "));
+    let anchors: Vec<String> = headings.map(|heading| heading.to_lowercase().replace(' ', "-")).collect();
+    for check in ALL.iter() {
+        let page = page(check.code);
+        let (file, anchor) = page.split_once('#').unwrap();
+        assert!(file.ends_with("/checks.md") && anchors.iter().any(|a| a == anchor), "{page}");
+    }
 }
 
 #[test]

@@ -55,6 +55,24 @@ pub fn nearest(text: &str) -> Vec<String> {
     near.into_iter().map(str::to_owned).collect()
 }
 
+/// Where the docs lie: the address of the folder that the build was given, else the folder itself.
+const DOCS: &str = match option_env!("IPAUDIT_DOCS_URL") {
+    Some(address) if !address.is_empty() => address,
+    _ => "docs",
+};
+
+/// The place of this code's page: `docs/checks.md#ipa101-duplicate-pod-address`, as an address where the build was given
+/// that of the docs. Empty for a code of another version.
+pub fn page(code: Code) -> String {
+    find(code).map(|check| page_below(DOCS, check)).unwrap_or_default()
+}
+
+/// The anchor is the one that renderers of Markdown give to the page's heading.
+fn page_below(docs: &str, check: &Check) -> String {
+    let code = check.code.to_string().to_lowercase();
+    format!("{}/checks.md#{code}-{}", docs.trim_end_matches('/'), check.name)
+}
+
 /// The name of the check of this code; empty for a code of another version.
 pub fn name(code: Code) -> &'static str {
     find(code).map_or("", |check| check.name)
@@ -82,6 +100,18 @@ mod tests {
         for text in ["", "IPA", "IPA999", "1", "duplicate", "IPA5", "[0-9]*", "é*"] {
             assert!(codes(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_page_is_a_place_in_the_docs_or_an_address() {
+        let check = find(Code(101)).unwrap();
+        let anchor = "checks.md#ipa101-duplicate-pod-address";
+        for docs in ["https://example.com/ipaudit/docs", "https://example.com/ipaudit/docs/"] {
+            assert_eq!(page_below(docs, check), format!("https://example.com/ipaudit/docs/{anchor}"));
+        }
+        assert_eq!(page_below("docs", check), format!("docs/{anchor}"));
+        assert!(page(Code(101)).ends_with(anchor));
+        assert_eq!(page(Code(999)), "");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::json::{TOOL, ToolJson};
 use super::table::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
-use crate::checks::{ALL, Check, FAMILIES, Steady};
+use crate::checks::{self, ALL, Check, FAMILIES, Steady};
 use crate::model::{Code, Input, Needs, Severity};
 
 /// The manual of one check: `ipaudit explain IPA120`.
@@ -41,6 +41,7 @@ pub struct ManualJson {
 struct ChapterJson {
     code: Code,
     name: &'static str,
+    docs: String,
     severity: Severity,
     family: &'static str,
     subject: &'static str,
@@ -59,6 +60,7 @@ pub fn document(checks: &[&Check]) -> ManualJson {
     let chapter = |check: &&Check| ChapterJson {
         code: check.code,
         name: check.name,
+        docs: checks::page(check.code),
         severity: check.severity,
         family: family(check.code),
         subject: check.subject.word(),

@@ -312,6 +312,7 @@ in_json!(|brief: &Brief<'_>| { ..tell_brief(brief.0), });
 pub fn tell_brief<M: SerializeMap>(map: &mut M, finding: &Finding) -> Result<(), M::Error> {
     map.serialize_entry("code", &finding.code)?;
     map.serialize_entry("name", checks::name(finding.code))?;
+    map.serialize_entry("docs", &checks::page(finding.code))?;
     map.serialize_entry("severity", &finding.severity)?;
     map.serialize_entry("state", &finding.state)?;
     map.serialize_entry("subject", &finding.subject)?;

@@ -158,6 +158,7 @@ in_json!(|line: &SectionLine<'_>| {
     "section": line.section,
     "code": line.episode.finding.code,
     "name": checks::name(line.episode.finding.code),
+    "docs": checks::page(line.episode.finding.code),
     "severity": line.episode.finding.severity,
     "subject": SubjectJson(line.episode),
     "summary": line.episode.finding.summary,
