@@ -109,7 +109,7 @@ impl<'w> Case<'w> {
             let asked = whose.is_some() || !self.word.skip_age;
             let very = || orphaned_handle::stamp(&self.world, &tally, object);
             let seen = if asked { self.observed.handle(&self.orphan_of(object).id, very()) } else { None };
-            objections.extend(rules::observed(whose, seen, grace, self.word.skip_age).err());
+            objections.extend(rules::observed(whose, seen, grace, self.word.skip_age, self.world.snapshot.now).err());
         }
         if !objections.is_empty() {
             let refused = objections.into_iter().map(|objection| Refusal::new(text, objection));

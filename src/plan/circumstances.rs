@@ -2,8 +2,6 @@
 //!
 //! Each field says what was *learned*; what could not be learned is a variant of its own, since unknown is not absent.
 
-use std::time::Duration;
-
 use crate::ledger::Grade;
 use crate::model::{Addr, Foreign, HandleId, Names, Observation, Phase, Time, Tunnel};
 
@@ -174,17 +172,13 @@ pub enum PodDoubt {
     Failed(String),
 }
 
-/// What is missing until three audits have seen it for long enough.
+/// What is missing until three audits have seen it for long enough: it can be waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Lacking {
-    /// No audit has seen it.
-    All,
-    /// So many have.
-    Audits(u32),
-    Time {
-        seen: Duration,
-        wanted: Duration,
-    },
+pub struct Lacking {
+    /// So many audits more; at least one.
+    pub audits: u32,
+    /// The last of them counts at this moment or later, when the others come as soon as they can.
+    pub from: Time,
 }
 
 /// Why an allocation is leaked (IPA110).

@@ -2,7 +2,8 @@
 //!
 //! The rule above all others is *refuse unless proven*. The parts: [`json`], [`block`] and [`handle`] edit a few
 //! bytes of a value and keep all others; [`verify`] reads the result again; [`circumstances`] are what the rules of a
-//! release judge by, [`rules`] the functions of them (rule 2 is `judge::gates`), [`refusal`] what they say against it;
+//! release judge by, [`rules`] the functions of them (rule 2 is `judge::gates`), [`refusal`] what they say against it, [`waiting`]
+//! when that may end;
 //! [`release`], [`orphans`] and [`undo`] make etcd transactions of fresh bytes; [`confirm::Plan`] carries what people are
 //! shown, and [`confirm::Confirmed`] is the only way from there to a write; [`outcome`] says what it came to. Nothing here
 //! may know of a connection, a clock or a file.
@@ -24,3 +25,4 @@ pub(crate) mod testing;
 pub mod transaction;
 pub mod undo;
 pub mod verify;
+pub mod waiting;

@@ -1,5 +1,5 @@
 //! Why something may not be done, as values: the ten rules, and each reason that a rule can give. Every sentence that
-//! people read of them stands in one table, `render/release/words.rs`.
+//! people read of one of them stands in one table, `render/release/words.rs`; of many, in `reasons.rs` beside it.
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use super::circumstances::{
 };
 use super::refusal::{Objection, Refusal};
 use crate::ledger::Grade;
+use crate::model::observation::APART;
 use crate::model::{Foreign, Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
@@ -35,7 +36,7 @@ pub fn refusals(addresses: &[Address], word: &OperatorWord, now: Time, grace: Du
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
             proof(address, word.knows),
-            age(address, word, grace),
+            age(address, word, now, grace),
             pod_now(address, word.knows),
         ];
         let objections = rulings.into_iter().filter_map(Result::err);
@@ -99,8 +100,8 @@ fn doubt(how: &NodeNow, now: Time) -> Option<NodeDoubt> {
 }
 
 /// Rule 4 for an address. What no audit counts as leaked has been seen so by none, however many look.
-fn age(address: &Address, word: &OperatorWord, grace: Duration) -> Ruling {
-    let ruling = observed(None, address.observed, grace, word.skip_age);
+fn age(address: &Address, word: &OperatorWord, now: Time, grace: Duration) -> Ruling {
+    let ruling = observed(None, address.observed, grace, word.skip_age, now);
     match &address.special {
         Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(..)) => {
             ruling.or(Err(Objection::Unwatched))
@@ -111,18 +112,31 @@ fn age(address: &Address, word: &OperatorWord, grace: Duration) -> Ruling {
 
 /// Rule 4: seen as the same thing in three audits, five minutes apart, over a quarter of an hour or the leak grace.
 /// `--skip-age` does not waive it for a handle whose id comes again.
-pub fn observed(recurring: Option<Recurring>, seen: Option<Observation>, grace: Duration, skip: bool) -> Ruling {
+pub fn observed(
+    recurring: Option<Recurring>,
+    seen: Option<Observation>,
+    grace: Duration,
+    skip: bool,
+    now: Time,
+) -> Ruling {
     let wanted = OVER.max(grace);
-    let lacking = match seen {
-        Some(o) if o.audits >= AUDITS && o.last.since(o.first) >= wanted => return Ok(()),
-        None => Lacking::All,
-        Some(o) if o.audits < AUDITS => Lacking::Audits(o.audits),
-        Some(o) => Lacking::Time { seen: Duration::from_secs(o.last.since(o.first).as_secs()), wanted },
-    };
+    if seen.is_some_and(|o| o.audits >= AUDITS && o.last.since(o.first) >= wanted) {
+        return Ok(());
+    }
+    let lacking = lacking(seen, wanted, now);
     match recurring {
         None => unless(!skip, Objection::TooYoung(lacking)),
         Some(_) => Err(Objection::TooYoungInAnyCase(lacking)),
     }
+}
+
+/// What is missing, when the next audit that counts comes as soon as it can: it is at least [`APART`] from the last one.
+fn lacking(seen: Option<Observation>, wanted: Duration, now: Time) -> Lacking {
+    let audits = AUDITS.saturating_sub(seen.map_or(0, |o| o.audits)).max(1);
+    let next = seen.map_or(now, |o| now.max(o.last.plus(APART)));
+    let last = next.plus(APART * (audits - 1));
+    let from = last.max(seen.map_or(next, |o| o.first).plus(wanted));
+    Lacking { audits, from }
 }
 
 /// Rule 5: the API server, asked right now about exactly this pod, says the same again.

@@ -27,7 +27,7 @@ fn rule_2_nothing_is_written_under_nospace_and_the_first_line_says_why() {
         let run = world.release(&["--handle", &gone.handle(), "--yes", "--skip-age"]);
         let first = run.stdout.lines().next().unwrap_or_default();
         let wanted = format!(
-            "REFUSED, nothing may be released: run, rule 2: etcd has the alarm NOSPACE (member {}): it is full",
+            "REFUSED, nothing may be released: etcd has the alarm NOSPACE (member {}): it is full",
             world.etcd.member_name()
         );
         assert!(run.code == 1 && first.starts_with(&wanted), "{run:?}");

@@ -189,8 +189,8 @@ fn what_lives_is_refused() {
     let all = world.etcd.list("/calico");
     let refused = world.force(&["--handle", "k8s-pod-network.cresident-1"]);
     refused.refused(3);
-    let answer = "REFUSED, nothing may be released: 10.65.0.0, rule 3: pod shop/resident-1 is a certain holder \
-                  (handle k8s-pod-network.cresident-1)";
+    let answer = "REFUSED, nothing may be released: 10.65.0.0: pod shop/resident-1 is a certain holder (handle \
+                  k8s-pod-network.cresident-1)";
     assert!(refused.json()["answer"].as_str().unwrap().starts_with(answer), "{refused:?}");
     world.force(&["--address", &address_of(BLOCK, 0)]).refused(3);
     world.force(&["--address", &address_of(BLOCK, 0), "--i-know-what-this-is"]).refused(3);
@@ -209,7 +209,15 @@ fn without_the_age_a_leak_is_refused_and_the_plan_says_why() {
     let (gone, _) = world.leak("gone", "node-1", BLOCK);
     let run = world.release(&["--handle", &gone.handle(), "--yes", "-o", "json"]);
     run.refused(4);
-    assert!(run.stdout.contains("no audit has seen it so"));
+    let refusal = &run.json()["plan"]["refused"][0];
+    assert!(refusal["words"].as_str().unwrap().starts_with("it needs 3 more audits (after 20"), "{refusal}");
+    // Waiting is offered, and nothing else; nothing is said twice.
+    let table = world.release(&["--handle", &gone.handle(), "--yes"]);
+    assert!(
+        table.stdout.contains(": it needs 3 more audits (after ") && table.stdout.contains(" UTC, in 15m) (handle ")
+    );
+    assert!(table.stdout.ends_with("\n  ipaudit audit\n") && !table.stdout.contains("skip-age"), "{table:?}");
+    assert_eq!((table.stdout.matches("more audits").count(), table.stdout.matches(&gone.handle()).count()), (1, 1));
 }
 
 #[test]

@@ -110,7 +110,7 @@ impl Session<'_> {
     }
 
     fn print(&self, plan: &Plan, done: Option<(i64, &RunOutcome)>, exit: Exit, streams: &Streams) -> Result<(), Error> {
-        let show = Show { plan, undoes: self.undoes, all: self.with.all };
+        let show = Show { plan, undoes: self.undoes, all: self.with.all, now: self.made };
         let mut text = Vec::new();
         let written = match (self.with.output, done) {
             (PlainOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),

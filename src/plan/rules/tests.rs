@@ -121,12 +121,12 @@ fn rule_3_the_operator_may_say_that_a_node_is_off() {
 #[test]
 fn rule_4_three_audits_over_a_quarter_of_an_hour_or_the_grace() {
     let seen = |audits, last| Some(Observation { audits, first: at(0), last: at(last) });
-    let ok = |o, grace| observed(None, o, Duration::from_secs(grace), false).is_ok();
+    let ok = |o, grace| observed(None, o, Duration::from_secs(grace), false, now()).is_ok();
     assert!(ok(seen(3, 900), 900) && !ok(seen(3, 899), 900));
     assert!(ok(seen(3, 900), 60), "a short grace does not shorten it");
     assert!(ok(seen(3, 1800), 1800) && !ok(seen(3, 1799), 1800), "a long one does");
     assert!(!ok(seen(2, 90_000), 900) && !ok(None, 900));
-    assert!(observed(None, None, GRACE, true).is_ok(), "--skip-age");
+    assert!(observed(None, None, GRACE, true, now()).is_ok(), "--skip-age");
 }
 
 #[test]
@@ -209,17 +209,24 @@ fn rule_4_says_what_helps_where_no_audit_watches() {
     };
     assert_eq!(said(Special::LoadBalancer, &knows), Some(Objection::Unwatched));
     let awaited = Special::Awaited("shop".into(), "web-0".into());
-    assert_eq!(said(awaited, &knows), Some(Objection::TooYoung(Lacking::All)));
+    assert!(matches!(said(awaited, &knows), Some(Objection::TooYoung(Lacking { audits: 3, .. }))));
     assert_eq!(said(Special::LoadBalancer, &OperatorWord { skip_age: true, ..knows }), None);
 }
 
-/// What is missing is told: audits first, then time.
+/// What is missing is told as what can be waited for: so many audits, the last of them not before.
 #[test]
-fn rule_4_says_what_is_lacking() {
-    let said = |audits, last| observed(None, Some(Observation { audits, first: at(0), last: at(last) }), GRACE, false);
-    assert_eq!(said(2, 9000), Err(Objection::TooYoung(Lacking::Audits(2))));
-    let (seen, wanted) = (Duration::from_secs(899), Duration::from_secs(900));
-    assert_eq!(said(3, 899), Err(Objection::TooYoung(Lacking::Time { seen, wanted })));
+fn rule_4_says_how_many_audits_are_lacking_and_from_when_on() {
+    let said = |seen, now| observed(None, seen, GRACE, false, at(now)).unwrap_err();
+    let lacking = |audits, from| Objection::TooYoung(Lacking { audits, from: at(from) });
+    let seen = |audits, last| Some(Observation { audits, first: at(0), last: at(last) });
+    assert_eq!(said(None, 100), lacking(3, 1000), "now, and a quarter of an hour after it");
+    assert_eq!(said(seen(1, 0), 10), lacking(2, 900), "a quarter of an hour after the first");
+    assert_eq!(said(seen(2, 9000), 9010), lacking(1, 9300), "5 minutes after the last");
+    assert_eq!(said(seen(2, 9000), 9999), lacking(1, 9999), "now");
+    assert_eq!(said(seen(1, 0), 9999), lacking(2, 10_299), "now, and 5 minutes later");
+    assert_eq!(said(seen(3, 899), 900), lacking(1, 1199), "often enough, and not for long enough");
+    let long = observed(None, seen(3, 899), Duration::from_secs(3600), false, at(900));
+    assert_eq!(long, Err(lacking(1, 3600)), "the leak grace is longer");
 }
 
 #[test]
@@ -232,12 +239,13 @@ fn rule_7_a_handle_whose_id_comes_again_goes_by_the_operators_word_alone() {
 #[test]
 fn rule_4_is_not_waived_for_a_handle_whose_id_comes_again() {
     let seen = |audits| Some(Observation { audits, first: at(0), last: at(900) });
-    let rule = |recurring, seen, skip| observed(recurring, seen, GRACE, skip);
+    let rule = |recurring, seen, skip| observed(recurring, seen, GRACE, skip, at(900));
+    let lacking = |audits, from| Lacking { audits, from: at(from) };
     assert_eq!(rule(None, None, true), Ok(()));
-    assert_eq!(rule(None, None, false), Err(Objection::TooYoung(Lacking::All)));
+    assert_eq!(rule(None, None, false), Err(Objection::TooYoung(lacking(3, 1800))));
     let tunnel = Some(Recurring::Tunnel);
-    assert_eq!(rule(tunnel, None, true), Err(Objection::TooYoungInAnyCase(Lacking::All)));
-    assert_eq!(rule(tunnel, seen(2), true), Err(Objection::TooYoungInAnyCase(Lacking::Audits(2))));
+    assert_eq!(rule(tunnel, None, true), Err(Objection::TooYoungInAnyCase(lacking(3, 1800))));
+    assert_eq!(rule(tunnel, seen(2), true), Err(Objection::TooYoungInAnyCase(lacking(1, 1200))));
     assert_eq!((rule(tunnel, seen(3), true), rule(tunnel, seen(3), false)), (Ok(()), Ok(())));
 }
 

@@ -10,6 +10,7 @@ use crate::plan::confirm::PlanStep;
 use crate::plan::outcome::{RunEnd, RunOutcome};
 use crate::plan::refusal::Refusal;
 use crate::plan::transaction::{After, Change};
+use crate::plan::waiting::allowed_from;
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/release/v1";
@@ -71,7 +72,14 @@ fn key(change: &Change) -> Value {
 }
 
 fn refused(refusals: &[Refusal]) -> Vec<Value> {
-    let of = |r: &Refusal| json!({"rule": r.rule().number(), "subject": r.subject, "words": words::refusal(r)});
+    let of = |r: &Refusal| {
+        json!({
+            "rule": r.rule().number(),
+            "subject": r.subject,
+            "words": words::refusal(r),
+            "allowed_from": allowed_from(&r.objection),
+        })
+    };
     refusals.iter().map(of).collect()
 }
 

@@ -1,8 +1,9 @@
-//! What a release, an undo and the list of them show: [`words`] is the one table of their sentences, [`plan`] a plan
-//! and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the releases of the past.
+//! What a release, an undo and the list of them show: [`words`] is the one table of their sentences, [`plan`] a plan,
+//! [`reasons`] what it refuses, by reason, and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the releases of the past.
 
 pub mod document;
 pub mod list;
 pub mod outcome;
 pub mod plan;
+mod reasons;
 pub mod words;

@@ -34,7 +34,7 @@ impl Show<'_> {
     /// As the writer's.
     pub fn outcome(&self, release: i64, outcome: &RunOutcome, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.answer_of(release, outcome).shown())?;
-        self.refusals(&outcome.refused, out)?;
+        self.reasons(&outcome.refused).write(false, out)?;
         if let RunEnd::Unknown(why) = &outcome.end {
             writeln!(out, "UNKNOWN because {}", why.shown())?;
             writeln!(out, "  the next `ipaudit release` looks it up before anything else")?;

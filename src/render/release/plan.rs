@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::reasons::Reasons;
 use super::words;
-use crate::model::Foreign;
-use crate::model::foreign::foreign;
 use crate::model::keys::key_text;
+use crate::model::{Foreign, Time};
 use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
 use crate::plan::refusal::Refusal;
@@ -17,8 +17,6 @@ const IN_FULL: usize = 5;
 const IN_ONE_LINE: usize = 20;
 /// Without `--all`: lines of one key's diff.
 const DIFF_LINES: usize = 16;
-/// Without `--all`: refusals that are shown one by one.
-const REFUSALS: usize = 20;
 
 /// A plan, and how it is shown.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +26,8 @@ pub struct Show<'a> {
     pub undoes: Option<i64>,
     /// `--all`: nothing is left out.
     pub all: bool,
+    /// From when waiting is counted.
+    pub now: Time,
 }
 
 impl Show<'_> {
@@ -43,13 +43,11 @@ impl Show<'_> {
     /// What the plan comes to, in one line.
     pub fn answer(&self) -> Foreign {
         let (verb, done) = self.verb();
-        let reasons = self.plan.refusals.len();
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
-            (true, Some(first)) => {
-                let more = if reasons > 1 { format!("; {reasons} reasons in all") } else { String::new() };
-                let (rule, words) = (first.rule().number(), words::refusal(first));
-                return foreign!("REFUSED, nothing may be {done}: {}, rule {rule}: {}{more}", first.subject, words);
+            (true, Some(_)) => {
+                let reasons = self.reasons(&self.plan.refusals).sentence();
+                format!("REFUSED, nothing may be {done}: {reasons}")
             }
             (false, first) => {
                 let what = subjects(self.plan);
@@ -82,7 +80,7 @@ impl Show<'_> {
         if self.plan.steps.len() > self.limit(IN_ONE_LINE) {
             writeln!(out, "… {} more; --all shows every key", transactions(self.plan.steps.len() - IN_ONE_LINE))?;
         }
-        self.refusals(&self.plan.refusals, out)?;
+        self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?;
         if self.plan.beyond_max > 0 {
             writeln!(out, "{} more are beyond --max: run again for them", self.plan.beyond_max)?;
         }
@@ -128,16 +126,9 @@ impl Show<'_> {
         Ok(())
     }
 
-    pub(super) fn refusals(&self, refusals: &[Refusal], out: &mut dyn Write) -> io::Result<()> {
-        let limit = self.limit(REFUSALS);
-        for refusal in refusals.iter().take(limit) {
-            let (subject, rule, words) = (&refusal.subject, refusal.rule().number(), words::refusal(refusal));
-            writeln!(out, "REFUSED {}  rule {rule}: {}", subject.shown(), words.shown())?;
-        }
-        if refusals.len() > limit {
-            writeln!(out, "… {} more refused; --all shows them", refusals.len() - limit)?;
-        }
-        Ok(())
+    /// What is refused, by reason.
+    pub(super) fn reasons<'r>(&self, refusals: &'r [Refusal]) -> Reasons<'r> {
+        Reasons::of(refusals, self.all, self.now)
     }
 }
 

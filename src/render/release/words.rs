@@ -4,24 +4,29 @@
 //! have no `Display` as soon as they are a sentence.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
 use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
-use crate::model::{EtcdAlarm, Foreign, keys::IPAM_CONFIG};
+use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
     Proven, Recurring, Special,
 };
 use crate::plan::refusal::{Hands, Note, NothingBack, Objection, Obstacle, Refusal};
-use crate::plan::rules::AUDITS;
+use crate::plan::waiting::allowed_from;
+
+/// The check of what is released as leaked.
+pub(super) const LEAKED: Code = leaked_address::CHECK.code;
 
 /// One sentence for people.
 pub fn refusal(refusal: &Refusal) -> Foreign {
-    let words = objection(&refusal.objection);
+    let mut words = timeless(&refusal.objection);
+    if let Some(from) = allowed_from(&refusal.objection) {
+        words.push_str(&format!(" (after {from})"));
+    }
     match &refusal.of_handle {
         // Who asked for a handle finds it in every reason.
         Some(handle) => format!("{words} (handle {})", handle.raw()).into(),
@@ -29,7 +34,8 @@ pub fn refusal(refusal: &Refusal) -> Foreign {
     }
 }
 
-fn objection(objection: &Objection) -> String {
+/// The sentence without the moment from which on it may be allowed.
+pub(super) fn timeless(objection: &Objection) -> String {
     use Objection as O;
     match objection {
         O::Alarm(raised) => alarm(raised),
@@ -99,10 +105,9 @@ fn objection(objection: &Objection) -> String {
             duplicate_pod_address::CHECK.code
         ),
 
-        O::TooYoung(what) => format!("{}; run `ipaudit audit` again later, or --skip-age", lacking(what)),
+        O::TooYoung(what) => format!("it needs {}", lacking(what)),
         O::TooYoungInAnyCase(what) => {
-            let words = lacking(what);
-            format!("{words}; run `ipaudit audit` again later (its id comes again, --skip-age does not waive this)")
+            format!("it needs {} in any case: its id comes again, and --skip-age does not waive this", lacking(what))
         }
         O::Unwatched => {
             "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age".to_owned()
@@ -259,33 +264,30 @@ fn node_doubt(node: &str, doubt: &NodeDoubt) -> String {
     match doubt {
         NodeDoubt::GoneSince(since) => format!("node {node} is known gone only since {since}: less than 1h"),
         NodeDoubt::GoneUnknownSince => format!("node {node} is gone, and nobody knows since when"),
-        NodeDoubt::NotReady => {
-            format!("node {node} is not Ready, so its pods may still run; --node-is-off {node} if it is switched off")
-        }
-        NodeDoubt::Unknown(why) => {
-            let why = match why {
-                NodeUnknown::Lost => "Kubernetes no longer knows it",
-                NodeUnknown::NeverOurs => {
-                    "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster \
-                     uses this datastore"
-                }
-                NodeUnknown::Foreign => "it is not known to be this cluster's",
-            };
-            format!("nobody knows how node {node} is: {why}")
-        }
+        NodeDoubt::NotReady => format!("node {node} is not Ready, so its pods may still run"),
+        NodeDoubt::Unknown(why) => format!("nobody knows how node {node} is: {}", node_unknown(*why)),
     }
 }
 
-fn lacking(lacking: &Lacking) -> String {
-    let spell = |time: &Duration| humantime::format_duration(*time).to_string();
-    match lacking {
-        Lacking::All => "no audit has seen it so".to_owned(),
-        Lacking::Audits(audits) => format!("{audits} of {AUDITS} audits (5 minutes apart) have seen it so"),
-        Lacking::Time { seen, wanted } => format!("seen so over {}, and {} is asked for", spell(seen), spell(wanted)),
+pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
+    match why {
+        NodeUnknown::Lost => "Kubernetes no longer knows it",
+        NodeUnknown::NeverOurs => {
+            "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster uses this \
+             datastore"
+        }
+        NodeUnknown::Foreign => "it is not known to be this cluster's",
     }
 }
 
-fn changed(hands: &Hands) -> String {
+/// `2 more audits`.
+pub(super) fn lacking(lacking: &Lacking) -> String {
+    let audits = lacking.audits;
+    format!("{audits} more {}", if audits == 1 { "audit" } else { "audits" })
+}
+
+/// What is not the same thing any more.
+pub(super) fn changed(hands: &Hands) -> String {
     match hands {
         Hands::BlockGone(block) => format!("block {block} is gone"),
         Hands::OtherAllocation(address) => format!("{address} is not the same allocation any more"),

@@ -1,9 +1,10 @@
 use super::*;
+use crate::model::Time;
 use crate::plan::confirm::Plan;
 use crate::plan::refusal::{Note, Objection};
 
 fn show(plan: &Plan) -> Show<'_> {
-    Show { plan, undoes: Some(3), all: false }
+    Show { plan, undoes: Some(3), all: false, now: Time(0) }
 }
 
 #[test]
@@ -14,14 +15,14 @@ fn a_plan_alone_is_dry_and_has_no_outcome() {
     let words = "it is not proven leaked (IPA110) (handle h)";
     let wanted = json!({
         "schema": "ipaudit/release/v1",
-        "answer": format!("REFUSED, nothing may be put back: a, rule 3: {words}"),
+        "answer": format!("REFUSED, nothing may be put back: a: {words}"),
         "release": null,
         "undoes": 3,
         "dry": true,
         "notes": ["n: no such handle, and no block has an address of it"],
         "plan": {
             "steps": [],
-            "refused": [{"rule": 3, "subject": "a", "words": words}],
+            "refused": [{"rule": 3, "subject": "a", "words": words, "allowed_from": null}],
             "beyond_max": 4,
         },
         "outcome": null,

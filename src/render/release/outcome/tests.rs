@@ -36,7 +36,7 @@ fn an_outcome_tells_what_is_not_known_and_what_is_left() {
     assert_eq!(
         lines,
         [
-            "REFUSED a  rule 3: it is not proven leaked (IPA110)",
+            "REFUSED a: it is not proven leaked (IPA110)",
             "UNKNOWN because the answer\\r was lost",
             "  the next `ipaudit release` looks it up before anything else",
             "2 transactions not begun: run the same command again to go on",

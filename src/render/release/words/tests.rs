@@ -1,5 +1,7 @@
 //! Every text, letter for letter: people search for them, scripts compare them.
 
+use std::time::Duration;
+
 use super::*;
 use crate::ledger::Grade;
 use crate::model::{Addr, Cidr, ClockPair, Input, InputState, Phase, Time, Tunnel};
@@ -165,11 +167,11 @@ fn rule_3() {
                 Objection::EndpointOn { endpoint: own("shop/e"), node: own("n"), doubt: NodeDoubt::GoneUnknownSince },
                 "endpoint shop/e has it: node n is gone, and nobody knows since when",
             ),
-            (node(NodeDoubt::GoneSince(at(0))), "node n is known gone only since 1970-01-01T00:00:00Z: less than 1h"),
             (
-                node(NodeDoubt::NotReady),
-                "node n is not Ready, so its pods may still run; --node-is-off n if it is switched off",
+                node(NodeDoubt::GoneSince(at(0))),
+                "node n is known gone only since 1970-01-01T00:00:00Z: less than 1h (after 1970-01-01T01:00:00Z)",
             ),
+            (node(NodeDoubt::NotReady), "node n is not Ready, so its pods may still run"),
             (node(NodeDoubt::Unknown(NodeUnknown::Lost)), "nobody knows how node n is: Kubernetes no longer knows it"),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
@@ -195,26 +197,16 @@ fn rule_3() {
 
 #[test]
 fn rule_4() {
-    let (seen, wanted) = (Duration::from_secs(600), Duration::from_secs(900));
+    let lacking = |audits| Lacking { audits, from: at(60) };
     says(
         Rule::Age,
         &[
+            (Objection::TooYoung(lacking(2)), "it needs 2 more audits (after 1970-01-01T00:01:00Z)"),
+            (Objection::TooYoung(lacking(1)), "it needs 1 more audit (after 1970-01-01T00:01:00Z)"),
             (
-                Objection::TooYoung(Lacking::All),
-                "no audit has seen it so; run `ipaudit audit` again later, or --skip-age",
-            ),
-            (
-                Objection::TooYoung(Lacking::Audits(2)),
-                "2 of 3 audits (5 minutes apart) have seen it so; run `ipaudit audit` again later, or --skip-age",
-            ),
-            (
-                Objection::TooYoung(Lacking::Time { seen, wanted }),
-                "seen so over 10m, and 15m is asked for; run `ipaudit audit` again later, or --skip-age",
-            ),
-            (
-                Objection::TooYoungInAnyCase(Lacking::All),
-                "no audit has seen it so; run `ipaudit audit` again later (its id comes again, --skip-age does not \
-                 waive this)",
+                Objection::TooYoungInAnyCase(lacking(3)),
+                "it needs 3 more audits in any case: its id comes again, and --skip-age does not waive this (after \
+                 1970-01-01T00:01:00Z)",
             ),
             (
                 Objection::Unwatched,
