@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::circumstances::{
     Fork, HolderNow, Lacking, Nameless, NodeDoubt, PodChange, PodDoubt, Recurring, Special, Surge,
 };
-use crate::model::{Addr, Cidr, ClockPair, EtcdAlarm, Foreign, Input, InputState, Time};
+use crate::model::{Addr, Cidr, ClockPair, Code, EtcdAlarm, Foreign, Input, InputState, Time};
 
 /// The ten rules of a release, as in docs/release.md. The first and the last refuse nothing: without a yes nothing is
 /// asked, and what is beyond `--max` waits.
@@ -145,6 +145,12 @@ pub enum Objection {
     Special(Special),
     IdComesAgain(Recurring),
     OneAtATime,
+    /// A release does not take what this code finds; the finding's advice, and the commands that repair it.
+    ByHand {
+        code: Code,
+        advice: String,
+        commands: Vec<String>,
+    },
     // ---- rule 8 ----
     /// The bytes cannot be edited, or no transaction can be made of them; the block, where it is one's.
     Uneditable(Option<Cidr>, Foreign),
@@ -177,7 +183,7 @@ impl Objection {
             O::PodChanged(_) | O::NotReadAgain(_) | O::FilesAgain | O::PodUnanswered(..) => Rule::Again,
             O::PodGone(_) | O::PodOther(_) | O::NodeUnanswered(..) | O::NodeOther(_) => Rule::Again,
             O::NotAll { .. } | O::NoWayBack(..) => Rule::Whole,
-            O::Special(_) | O::IdComesAgain(_) | O::OneAtATime => Rule::Never,
+            O::Special(_) | O::IdComesAgain(_) | O::OneAtATime | O::ByHand { .. } => Rule::Never,
             O::Uneditable(..) => Rule::Transaction,
             O::ChangedHands(_) | O::MoreBlocks | O::WrittenOver(_) | O::UnderWay => Rule::Recorded,
             O::OutcomeUnknown | O::Undone | O::NothingBack(_) => Rule::Recorded,

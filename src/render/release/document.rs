@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use super::plan::Show;
+use super::sandboxes::Sandboxes;
 use super::words;
 use crate::exit::Exit;
+use crate::model::Foreign;
 use crate::model::keys::key_text;
 use crate::plan::confirm::PlanStep;
 use crate::plan::outcome::{RunEnd, RunOutcome};
-use crate::plan::refusal::Refusal;
+use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::transaction::{After, Change};
 use crate::plan::waiting::allowed_from;
 
@@ -28,6 +30,7 @@ pub fn document(show: &Show<'_>, done: Option<(i64, &RunOutcome)>, exit: Exit) -
         "plan": {
             "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
             "refused": refused(&plan.refusals),
+            "sandboxes": Sandboxes::of(plan).document(),
             "beyond_max": plan.beyond_max,
         },
         "outcome": done.map(|(_, outcome)| json!({
@@ -71,6 +74,13 @@ fn key(change: &Change) -> Value {
     })
 }
 
+fn commands(objection: &Objection) -> &[Foreign] {
+    match objection {
+        Objection::ByHand { commands, .. } => commands,
+        _ => &[],
+    }
+}
+
 fn refused(refusals: &[Refusal]) -> Vec<Value> {
     let of = |r: &Refusal| {
         json!({
@@ -78,6 +88,7 @@ fn refused(refusals: &[Refusal]) -> Vec<Value> {
             "subject": r.subject,
             "words": words::refusal(r),
             "allowed_from": allowed_from(&r.objection),
+            "commands": commands(&r.objection),
         })
     };
     refusals.iter().map(of).collect()

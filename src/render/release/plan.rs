@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::reasons::Reasons;
+use super::sandboxes::Sandboxes;
 use super::words;
 use crate::model::keys::key_text;
 use crate::model::{Foreign, Time};
@@ -67,7 +68,11 @@ impl Show<'_> {
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.answer().shown())?;
         for note in &self.plan.notes {
-            writeln!(out, "NOTE {}", words::note(note).shown())?;
+            let (words, commands) = words::note_parts(note);
+            writeln!(out, "NOTE {}", Foreign::from(words).shown())?;
+            for command in commands {
+                writeln!(out, "  {}", Foreign::from(command).shown())?;
+            }
         }
         let word = if self.undoes.is_some() { "PUT BACK" } else { "RELEASE" };
         for (i, step) in self.plan.steps.iter().enumerate().take(self.limit(IN_ONE_LINE)) {
@@ -80,6 +85,7 @@ impl Show<'_> {
         if self.plan.steps.len() > self.limit(IN_ONE_LINE) {
             writeln!(out, "… {} more; --all shows every key", transactions(self.plan.steps.len() - IN_ONE_LINE))?;
         }
+        Sandboxes::of(self.plan).write(self.all, out)?;
         self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?;
         if self.plan.beyond_max > 0 {
             writeln!(out, "{} more are beyond --max: run again for them", self.plan.beyond_max)?;

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use super::words;
 use crate::checks::evidence::shell;
 use crate::model::{Foreign, Time};
-use crate::plan::circumstances::NodeDoubt;
+use crate::plan::circumstances::{Fork, NodeDoubt};
 use crate::plan::refusal::{Objection, RUN, Refusal};
 use crate::plan::waiting::allowed_from;
 use crate::render::age::{age, moment};
@@ -21,7 +21,7 @@ const IN_THE_ANSWER: usize = 3;
 
 /// Everything that is refused for one reason.
 #[derive(Debug)]
-struct Reason<'r> {
+struct ReasonGroup<'r> {
     /// Fits after a number of things; [`RUN`]'s own sentence.
     words: String,
     /// When the last of them may be allowed.
@@ -33,7 +33,7 @@ struct Reason<'r> {
 /// Refusals by their reason, the most frequent first; those of the whole run before all others.
 #[derive(Debug)]
 pub(super) struct Reasons<'r> {
-    reasons: Vec<Reason<'r>>,
+    reasons: Vec<ReasonGroup<'r>>,
     all: bool,
     now: Time,
 }
@@ -41,7 +41,7 @@ pub(super) struct Reasons<'r> {
 impl<'r> Reasons<'r> {
     /// `all`: each thing under each of its reasons, and all things of a reason.
     pub(super) fn of(refusals: &'r [Refusal], all: bool, now: Time) -> Reasons<'r> {
-        let mut reasons: Vec<Reason<'r>> = Vec::new();
+        let mut reasons: Vec<ReasonGroup<'r>> = Vec::new();
         let mut told: BTreeSet<&str> = BTreeSet::new();
         for refusal in refusals {
             let is_new = told.insert(refusal.subject.raw());
@@ -54,10 +54,10 @@ impl<'r> Reasons<'r> {
                     reason.from = reason.from.max(from);
                     reason.refusals.push(refusal);
                 }
-                None => reasons.push(Reason { words, from, refusals: vec![refusal] }),
+                None => reasons.push(ReasonGroup { words, from, refusals: vec![refusal] }),
             }
         }
-        let first = |r: &Reason<'_>| r.refusals.first().is_some_and(|r| of_run(r));
+        let first = |r: &ReasonGroup<'_>| r.refusals.first().is_some_and(|r| of_run(r));
         reasons.sort_by_key(|r| (!first(r), usize::MAX - r.refusals.len()));
         Reasons { reasons, all, now }
     }
@@ -76,7 +76,7 @@ impl<'r> Reasons<'r> {
     }
 
     /// How many, why, and when that may end; of a single thing its name too.
-    fn head(&self, reason: &Reason<'_>) -> String {
+    fn head(&self, reason: &ReasonGroup<'_>) -> String {
         let when = reason.from.map(|from| self.when(from)).unwrap_or_default();
         match reason.refusals.as_slice() {
             [one] if of_run(one) => words::refusal(one).raw().to_owned(),
@@ -107,21 +107,25 @@ impl<'r> Reasons<'r> {
             if !in_the_answer {
                 writeln!(out, "REFUSED {}", Foreign::from(self.head(reason)).shown())?;
             }
-            if reason.refusals.len() > 1 {
-                let mark = if in_the_answer && marked { format!("({}) ", i + 1) } else { String::new() };
-                self.things(reason, &mark, out)?;
+            let mark = if in_the_answer && marked { format!("({}) ", i + 1) } else { String::new() };
+            match reason.refusals.as_slice() {
+                [one] => self.commands(one, "  ", out)?,
+                _ => self.things(reason, &mark, out)?,
             }
         }
         self.advice(out)
     }
 
-    fn things(&self, reason: &Reason<'_>, mark: &str, out: &mut dyn Write) -> io::Result<()> {
-        let limit = if self.all { usize::MAX } else { EXAMPLES };
+    fn things(&self, reason: &ReasonGroup<'_>, mark: &str, out: &mut dyn Write) -> io::Result<()> {
+        // Commands were asked for: all of them.
+        let by_hand = reason.refusals.iter().any(|r| matches!(r.objection, Objection::ByHand { .. }));
+        let limit = if self.all || by_hand { usize::MAX } else { EXAMPLES };
         for refusal in reason.refusals.iter().take(limit) {
             let detail = detail(&refusal.objection).map(|d| format!(": {d}")).unwrap_or_default();
             let handle = refusal.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
             let line = format!("{}{detail}{handle}", refusal.subject.raw());
             writeln!(out, "  {mark}{}", Foreign::from(line).shown())?;
+            self.commands(refusal, "    ", out)?;
         }
         match reason.refusals.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -131,22 +135,42 @@ impl<'r> Reasons<'r> {
 
     /// What helps, each once; commands on a line of their own.
     fn advice(&self, out: &mut dyn Write) -> io::Result<()> {
+        use Objection as O;
         let all = || self.reasons.iter().flat_map(|r| &r.refusals).map(|r| &r.objection);
         let mut off: BTreeSet<&str> = BTreeSet::new();
         for objection in all() {
-            if let Objection::Node(node, NodeDoubt::NotReady)
-            | Objection::EndpointOn { node, doubt: NodeDoubt::NotReady, .. } = objection
+            if let O::Node(node, NodeDoubt::NotReady) | O::EndpointOn { node, doubt: NodeDoubt::NotReady, .. } =
+                objection
             {
                 off.insert(node.raw());
             }
+        }
+        if all().any(|o| matches!(o, O::ByHand { commands, .. } if !commands.is_empty())) {
+            writeln!(
+                out,
+                "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run"
+            )?;
         }
         for node in off {
             let line = format!("if {node} is switched off, say so: --node-is-off {}", shell(node));
             writeln!(out, "{}", Foreign::from(line).shown())?;
         }
-        if all().any(|o| matches!(o, Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_))) {
-            writeln!(out, "until then let audits look, at least 5 minutes apart (connection flags as for this run):")?;
-            writeln!(out, "  ipaudit audit")?;
+        let audits = match () {
+            () if all().any(|o| matches!(o, O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::NoHistory)) => {
+                "until then let audits look, at least 5 minutes apart"
+            }
+            () if all().any(|o| matches!(o, O::Forked(Fork::AtLastAudit))) => "let an audit look",
+            () => return Ok(()),
+        };
+        writeln!(out, "{audits} (connection flags as for this run):")?;
+        writeln!(out, "  ipaudit audit")
+    }
+
+    /// The commands for one thing, each on a line of its own and whole.
+    fn commands(&self, refusal: &Refusal, indent: &str, out: &mut dyn Write) -> io::Result<()> {
+        let Objection::ByHand { commands, .. } = &refusal.objection else { return Ok(()) };
+        for command in commands {
+            writeln!(out, "{indent}{}", command.shown())?;
         }
         Ok(())
     }
@@ -173,6 +197,7 @@ fn of_many(objection: &Objection) -> String {
         O::PodGone(_) => "have a pod that is gone now: judge anew".to_owned(),
         O::PodOther(_) => "have a pod that is another one or changed meanwhile".to_owned(),
         O::ChangedHands(_) => "changed hands".to_owned(),
+        O::ByHand { code, .. } => format!("are repaired by hand: release does not take {code}"),
         other => format!("for one reason: {}", words::timeless(other)),
     }
 }
@@ -196,6 +221,7 @@ fn detail(objection: &Objection) -> Option<String> {
             Some(pod.raw().to_owned())
         }
         Objection::ChangedHands(hands) => Some(words::changed(hands)),
+        Objection::ByHand { advice, .. } => Some(advice.raw().to_owned()),
         _ => None,
     }
 }

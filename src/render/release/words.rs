@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
 use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
-use crate::checks::evidence::shell;
+use crate::checks::evidence::{release_handle, shell};
 use crate::checks::handles::orphaned_handle;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
@@ -112,10 +112,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
         O::Unwatched => {
             "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age".to_owned()
         }
-        O::NoHistory => {
-            "the history has no audit of this cluster, so nobody knows how old anything is; run `ipaudit audit`"
-                .to_owned()
-        }
+        O::NoHistory => "the history has no audit of this cluster, so nobody knows how old anything is".to_owned(),
 
         O::PodChanged(PodChange::MayHold) => "read again right now: its pod may hold it now".to_owned(),
         O::PodChanged(PodChange::Anew) => "read again right now: a pod of this name was created meanwhile".to_owned(),
@@ -156,6 +153,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
             "it is {}, whose id comes again; only alone, by --handle with --i-know-what-this-is",
             recurring(*whose)
         ),
+        O::ByHand { code, advice, .. } => format!("release does not take {code}: {advice}"),
         O::OneAtATime => "--i-know-what-this-is goes with exactly one --address or --handle".to_owned(),
 
         O::Uneditable(None, why) => why.raw().to_owned(),
@@ -210,7 +208,7 @@ fn fork(fork: &Fork) -> String {
         Fork::WentBack { now, then } => format!("etcd's revision is {now} and was {then} at the last audit"),
         Fork::Found(summary) => format!("{code}: {}", summary.shown()),
         Fork::AtLastAudit => {
-            format!("{code} at the last audit, and none has looked since: run `ipaudit audit` once more")
+            format!("{code} at the last audit, and none has looked since: one more has to")
         }
         Fork::SinceRelease => code.to_string(),
     }
@@ -326,39 +324,45 @@ fn ground(ground: &Ground) -> String {
     }
 }
 
-/// What is said beside a plan.
+/// What is said beside a plan, in one sentence with its commands.
 pub fn note(note: &Note) -> Foreign {
-    let note = match note {
+    let (words, commands) = note_parts(note);
+    let commands: Vec<String> = commands.iter().map(|command| format!("`{command}`")).collect();
+    let colon = if commands.is_empty() { "" } else { ": " };
+    format!("{words}{colon}{}", commands.join("; ")).into()
+}
+
+/// What is said beside a plan, and the commands that belong to it.
+pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
+    let words = match note {
         Note::NoSuchHandle(id) => format!("{}: no such handle, and no block has an address of it", id.raw()),
         Note::NotAllocated(address) => format!("{address} is not allocated"),
-        Note::LeftOut(many, first) => left_out(*many, &shell(first.raw())),
+        Note::LeftOut(many, first) => return left_out(*many, first.raw()),
         Note::NoSuchNode(node) => {
             format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())
         }
         Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
         Note::Restart(address, namespace, pod) => {
             let (namespace, pod) = (namespace.raw(), pod.raw());
-            let (ns, name) = (shell(namespace), shell(pod));
-            format!("{address}: the pod to restart is {namespace}/{pod}: kubectl -n {ns} delete pod {name}")
+            let command = format!("kubectl -n {} delete pod {}", shell(namespace), shell(pod));
+            return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![command]);
         }
         Note::NoHistoryAt(path) => format!("there is no history at {} yet: no audit has seen anything", path.raw()),
     };
-    note.into()
+    (words, Vec::new())
 }
 
-fn left_out(many: usize, first: &str) -> String {
-    let code = orphaned_handle::CHECK.code;
-    let (which, others) = match many {
-        1 => ("1 orphaned handle is left out, whose id comes again".to_owned(), String::new()),
-        many => (
-            format!("{many} orphaned handles are left out, whose ids come again"),
-            format!("; `ipaudit audit --code {code} --all` lists them all"),
-        ),
+fn left_out(many: usize, first: &str) -> (String, Vec<String>) {
+    let mut commands = vec![format!("{} --i-know-what-this-is", release_handle(first))];
+    let which = match many {
+        1 => "1 orphaned handle is left out, whose id comes again".to_owned(),
+        many => {
+            commands.push(format!("ipaudit audit --code {} --all", orphaned_handle::CHECK.code));
+            format!("{many} orphaned handles are left out, whose ids come again")
+        }
     };
-    format!(
-        "{which} (tunnels, KubeVirt machines, LoadBalancer services, very old pods). One at a time: `ipaudit release \
-         --handle {first} --i-know-what-this-is`{others}"
-    )
+    let words = "(tunnels, KubeVirt machines, LoadBalancer services, very old pods); they go one at a time";
+    (format!("{which} {words}"), commands)
 }
 
 #[cfg(test)]

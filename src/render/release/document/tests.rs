@@ -22,7 +22,8 @@ fn a_plan_alone_is_dry_and_has_no_outcome() {
         "notes": ["n: no such handle, and no block has an address of it"],
         "plan": {
             "steps": [],
-            "refused": [{"rule": 3, "subject": "a", "words": words, "allowed_from": null}],
+            "refused": [{"rule": 3, "subject": "a", "words": words, "allowed_from": null, "commands": []}],
+            "sandboxes": [],
             "beyond_max": 4,
         },
         "outcome": null,

@@ -115,7 +115,7 @@ fn rule_2_of_names_and_forks() {
             (
                 forked(Fork::AtLastAudit),
                 "the datastore was restored or replaced since it was observed (IPA903 at the last audit, and none has \
-                 looked since: run `ipaudit audit` once more)",
+                 looked since: one more has to)",
             ),
             (
                 Objection::ForkedSince(Fork::SinceRelease),
@@ -212,10 +212,7 @@ fn rule_4() {
                 Objection::Unwatched,
                 "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age",
             ),
-            (
-                Objection::NoHistory,
-                "the history has no audit of this cluster, so nobody knows how old anything is; run `ipaudit audit`",
-            ),
+            (Objection::NoHistory, "the history has no audit of this cluster, so nobody knows how old anything is"),
         ],
     );
 }
@@ -401,19 +398,19 @@ fn notes() {
         (Note::AllGone(own("3 orphaned handles")), "3 orphaned handles: all of them are gone or changed hands"),
         (
             Note::Restart(address(), own("shop"), own("a b")),
-            "10.65.0.1: the pod to restart is shop/a b: kubectl -n shop delete pod 'a b'",
+            "10.65.0.1: the pod to restart is shop/a b: `kubectl -n shop delete pod 'a b'`",
         ),
         (Note::NoHistoryAt(own("/h.db")), "there is no history at /h.db yet: no audit has seen anything"),
         (
             Note::LeftOut(1, own("lb-x")),
             "1 orphaned handle is left out, whose id comes again (tunnels, KubeVirt machines, LoadBalancer services, \
-             very old pods). One at a time: `ipaudit release --handle lb-x --i-know-what-this-is`",
+             very old pods); they go one at a time: `ipaudit release --handle lb-x --i-know-what-this-is`",
         ),
         (
             Note::LeftOut(12, own("lb x")),
             "12 orphaned handles are left out, whose ids come again (tunnels, KubeVirt machines, LoadBalancer services, \
-             very old pods). One at a time: `ipaudit release --handle 'lb x' --i-know-what-this-is`; `ipaudit audit \
-             --code IPA201 --all` lists them all",
+             very old pods); they go one at a time: `ipaudit release --handle 'lb x' --i-know-what-this-is`; `ipaudit \
+             audit --code IPA201 --all`",
         ),
     ] {
         assert_eq!(note(&said), words);
