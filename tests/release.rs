@@ -27,6 +27,8 @@ mod hostile;
 mod identity;
 #[path = "release/kills.rs"]
 mod kills;
+#[path = "release/narrow.rs"]
+mod narrow;
 #[path = "release/plain.rs"]
 mod plain;
 #[path = "release/processes.rs"]

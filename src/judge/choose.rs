@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::only::Only;
 use crate::checks::addresses::leaked_address;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{Outcome, World, run_these};
@@ -16,8 +17,8 @@ use crate::steady::{SecondLook, Settling};
 pub enum Wish {
     /// `--handle`, `--address`.
     Named { handles: Vec<String>, addresses: Vec<Addr> },
-    /// `--code … --older-than …`, `--max` of them.
-    Found { code: Code, older_than: Duration, max: usize },
+    /// `--code … --older-than …`, `--max` of them, and those alone that are meant.
+    Found { code: Code, older_than: Duration, max: usize, only: Only },
 }
 
 impl Wish {
@@ -77,7 +78,43 @@ pub fn choose(wish: &Wish, world: &World<'_>) -> Chosen {
     let findings = run_these(world, &[&leaked_address::CHECK, &orphaned_handle::CHECK]).findings;
     match wish {
         Wish::Named { handles, addresses } => by_name(handles, addresses, world, findings),
-        Wish::Found { code, older_than, max } => by_code(*code, *older_than, *max, world, findings),
+        Wish::Found { code, older_than, max, only } => {
+            by_code(*code, &Selection { older_than: *older_than, max: *max, only }, world, findings)
+        }
+    }
+}
+
+/// What is chosen of what is found.
+#[derive(Clone, Copy, Debug)]
+pub struct Selection<'o> {
+    pub older_than: Duration,
+    pub max: usize,
+    pub only: &'o Only,
+}
+
+impl Selection<'_> {
+    /// What is to be repaired by hand, and how many more there are. Without an age also what no audit has seen yet.
+    pub fn of(&self, world: &World<'_>, findings: Vec<Finding>) -> (Vec<Finding>, usize) {
+        let mut wanted = match self.older_than.is_zero() {
+            true => findings.into_iter().filter(self.only.keeps(world)).collect(),
+            false => self.oldest(world, findings),
+        };
+        let beyond_max = wanted.len().saturating_sub(self.max);
+        wanted.truncate(self.max);
+        (wanted, beyond_max)
+    }
+
+    /// The findings that are meant and old enough, the longest known first.
+    fn oldest(&self, world: &World<'_>, findings: Vec<Finding>) -> Vec<Finding> {
+        let keeps = self.only.keeps(world);
+        let mut old: Vec<(Time, Finding)> = findings
+            .into_iter()
+            .filter(keeps)
+            .filter_map(|f| first_seen(world, &f).map(|since| (since, f)))
+            .filter(|(since, _)| world.snapshot.now.since(*since) >= self.older_than)
+            .collect();
+        old.sort_by(|a, b| (a.0, &a.1.subject.id).cmp(&(b.0, &b.1.subject.id)));
+        old.into_iter().map(|(_, finding)| finding).collect()
     }
 }
 
@@ -114,18 +151,12 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
 }
 
 /// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
-fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
-    let mut old: Vec<(Time, Finding)> = findings
-        .into_iter()
-        .filter(|f| f.code == code)
-        .filter_map(|f| first_seen(world, &f).map(|since| (since, f)))
-        .filter(|(since, _)| world.snapshot.now.since(*since) >= older_than)
-        .collect();
-    old.sort_by(|a, b| (a.0, &a.1.subject.id).cmp(&(b.0, &b.1.subject.id)));
+fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
+    let old = found.oldest(world, findings.into_iter().filter(|f| f.code == code).collect());
     let mut chosen = Chosen::default();
     let (mut seen, mut recurring) = (BTreeSet::new(), BTreeSet::new());
     let mut about = Vec::new();
-    for (_, finding) in old {
+    for finding in old {
         let Some(wanted) = wanted_of(world, &finding) else { continue };
         if let Quarry::Handle(id) = wanted
             && code == orphaned_handle::CHECK.code
@@ -142,7 +173,7 @@ fn by_code(code: Code, older_than: Duration, max: usize, world: &World<'_>, find
     let first = recurring.iter().map(|id: &HandleId| id.text(&world.snapshot.names)).min();
     chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first.into())));
     // Rule 10.
-    let now = chosen.wanted.len().min(max);
+    let now = chosen.wanted.len().min(found.max);
     chosen.beyond_max = chosen.wanted.len() - now;
     chosen.wanted.truncate(now);
     let chosen_ones: BTreeSet<Quarry> = chosen.wanted.iter().copied().collect();

@@ -1,12 +1,14 @@
 //! Who may be released: from two looks, the past and the operator's wish to candidates and refusals, as values.
 //!
-//! [`gates`] is rule 2, for the whole run; [`choose`] turns a wish into handles and addresses, and tells what the second
-//! look has to read again; [`leak`] judges each of them once by a [`case::Case`], with [`facts`] about its addresses and
-//! [`nodes`] ([`off`]: those that the operator says are off); [`last_look`] is what Kubernetes must say once more right
-//! before a write; [`undo`] is the state of things around a release that is put back. The proofs are the checks' own
+//! [`gates`] is rule 2, for the whole run; [`choose`] turns a wish, which [`only`] may narrow, into handles and addresses,
+//! and tells what the second look has to read again ([`by_hand`]: what no release takes); [`leak`] judges each of them
+//! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
+//! off); [`last_look`] is what Kubernetes must say once more right before a write; [`undo`] is the state of things around
+//! a release that is put back. The proofs are the checks' own
 //! (IPA110, IPA201), the rules those of `plan`: nothing here decides anew what a leak is. What audits have observed is
 //! asked of [`case::Observed`], which the edge fills.
 
+pub mod by_hand;
 pub mod case;
 pub mod choose;
 pub mod facts;
@@ -15,6 +17,7 @@ pub mod last_look;
 pub mod leak;
 pub mod nodes;
 pub mod off;
+pub mod only;
 #[cfg(test)]
 mod testing;
 pub mod undo;

@@ -11,6 +11,8 @@ use crate::cli::output::PlainOutput;
 use crate::cli::parse::{duration, time};
 use crate::cli::source_args::SourceArgs;
 use crate::error::Error;
+use crate::judge::by_hand;
+use crate::judge::only::Only;
 use crate::ledger::ScopeFlag;
 use crate::model::{Addr, Code, Time};
 
@@ -29,13 +31,26 @@ pub struct ReleaseArgs {
     pub address: Vec<Addr>,
 
     /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles; those whose id comes again,
-    /// of tunnels, services, machines and very old pods, are left out and told); --older-than goes with it
-    #[arg(long, value_name = "CODE", requires = "older_than", conflicts_with_all = ["handle", "address"], value_parser = checks::code)]
+    /// of tunnels, services, machines and very old pods, are left out and told); --older-than goes with it. Of IPA402 to
+    /// IPA405, IPA501 and IPA502 the commands that repair them are printed, and nothing is done
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["handle", "address"], value_parser = checks::code)]
     pub code: Option<Code>,
 
     /// With --code, which wants it: only what the history first saw so long ago (0s: whatever it saw)
     #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration)]
     pub older_than: Option<Duration>,
+
+    /// With --code: only on these nodes, by Calico's or Kubernetes' name. A handle goes whole, with what it has elsewhere
+    #[arg(long, value_name = "NODE", value_delimiter = ',')]
+    pub node: Vec<String>,
+
+    /// With --code of addresses or endpoints: only of pods of these namespaces
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
+    pub namespace: Vec<String>,
+
+    /// With --code: only of these pools, by name or range
+    #[arg(long, value_name = "POOL", value_delimiter = ',')]
+    pub pool: Vec<String>,
 
     /// With --code: at most so many at a time
     #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000, help_heading = "Safety")]
@@ -150,11 +165,23 @@ impl ReleaseArgs {
             let hint = format!("--handle ID, --address ADDRESS, or --code {code} --older-than 24h");
             return error("nothing is named", &hint);
         }
-        let releasable: Vec<Code> = ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code).collect();
-        if self.code.is_some_and(|code| !releasable.contains(&code)) {
-            let codes: Vec<String> = releasable.iter().map(Code::to_string).collect();
-            let words = format!("only {} can be released by code", codes.join(" and "));
+        // clap asks for no flag that another one excludes.
+        if self.code.is_none() && [&self.node, &self.namespace, &self.pool].iter().any(|names| !names.is_empty()) {
+            return error("--node, --namespace and --pool go with --code", "name the things, or --code CODE");
+        }
+        let check = self.code.and_then(checks::find);
+        let by_hand = self.code.and_then(by_hand::check).is_some();
+        if check.is_some_and(|check| !check.ties.releasable && !by_hand) {
+            let releasable = ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code.to_string());
+            let words = format!("only {} can be released by code", releasable.collect::<Vec<_>>().join(" and "));
             return error(&words, "see `ipaudit explain` for what to do");
+        }
+        if check.is_some() && !by_hand && self.older_than.is_none() {
+            return error("--code wants --older-than", "--older-than 24h; 0s: whatever the history saw");
+        }
+        if let Some(check) = check.filter(|check| !self.namespace.is_empty() && !Only::have_namespaces(check.subject)) {
+            let words = format!("{} is of no namespace", check.subject.word());
+            return error(&format!("--namespace does not go with {}: {words}", check.code), "--node, --pool");
         }
         if self.i_know_what_this_is && self.address.len() + self.handles().len() != 1 {
             let words = "--i-know-what-this-is goes with exactly one --address or --handle";

@@ -5,11 +5,14 @@
 //! [`session`] and [`carry`] what follows a plan, also that of an undo.
 
 pub mod args;
+mod ask;
+mod by_hand;
 mod carry;
 pub mod fresh;
 pub mod session;
 
 use args::ReleaseArgs;
+use ask::Ask;
 use session::Session;
 
 use super::again;
@@ -20,10 +23,10 @@ use super::output::Streams;
 use crate::checks::World;
 use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit};
-use crate::judge::case::Case;
-use crate::judge::choose::{Wish, choose};
+use crate::judge::choose::{Selection, Wish, choose};
 use crate::judge::gates::{self, RunFacts};
 use crate::judge::off::nodes_off;
+use crate::judge::{self, case::Case};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Input, InputState, Past, Snapshot};
 use crate::plan::circumstances::{OperatorWord, PodDoubt};
@@ -55,7 +58,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
             .hint("run the command again"));
     }
     let made = present();
-    let mut plan = plan(args, &sources, &mut snapshot, &past, &recorder).await?;
+    let mut plan = plan(&Ask::of(args), &sources, &mut snapshot, &past, &recorder).await?;
     if plan.refusals.iter().any(|refusal| refusal.rule() == Rule::Age) {
         plan.notes.extend(recorder.absence()?.map(|path| Note::NoHistoryAt(path.into())));
     }
@@ -94,24 +97,36 @@ pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Erro
 /// Judges the wish, looks again at what is wanted, judges that, and reads the bytes that would be changed. From then on
 /// the snapshot is what the second look saw: there is one of it, however big the cluster is.
 async fn plan(
-    args: &ReleaseArgs,
+    ask: &Ask,
     sources: &Sources,
     snapshot: &mut Snapshot,
     past: &Past,
     recorder: &Recorder,
 ) -> Result<Plan, Error> {
-    let (wish, scope, mut plan) = (wish(args), args.with.scope, Plan::default());
+    let (wish, scope, mut plan) = (&ask.wish, ask.scope, Plan::default());
     let past = (past.audits > 0).then_some(past);
     let live = sources.kube_api().is_some();
-    let facts = || RunFacts { is_bulk: wish.is_bulk(), live, knows_pair: recorder.knows_pair(), present: present() };
+    let facts = || RunFacts { is_bulk: ask.is_bulk, live, knows_pair: recorder.knows_pair(), present: present() };
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
     plan.refusals = gates::closed(&world, facts());
-    plan.refusals.extend(wish.refusals(args.i_know_what_this_is, past.map_or(0, |p| p.audits)));
+    plan.refusals.extend(wish.refusals(ask.knows, past.map_or(0, |p| p.audits)));
     if !plan.refusals.is_empty() {
         return Ok(plan);
     }
-    let mut chosen = choose(&wish, &world);
+    if let Wish::Found { code, older_than, max, only } = wish {
+        if let Some(unknown) = only.unknown(&world).into_iter().next() {
+            return Err(Error::user("tell what is to be released")
+                .cause(unknown)
+                .hint("names as `ipaudit audit` shows them"));
+        }
+        if let Some(check) = judge::by_hand::check(*code) {
+            drop(ledger);
+            let found = Selection { older_than: *older_than, max: *max, only };
+            return by_hand::plan(check, &found, sources, snapshot, scope, past).await;
+        }
+    }
+    let mut chosen = choose(wish, &world);
     let suspects = chosen.second_look(snapshot.now);
     drop(ledger);
     plan.notes.extend(chosen.notes);
@@ -127,25 +142,18 @@ async fn plan(
     patch.swap(snapshot);
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
-    let (off, notes) = nodes_off(&world, &args.node_is_off);
+    let (off, notes) = nodes_off(&world, &ask.nodes_off);
     plan.notes.extend(notes);
     plan.refusals = gates::closed(&world, facts());
     if !plan.refusals.is_empty() {
         return Ok(plan);
     }
-    let word = OperatorWord { skip_age: args.skip_age, knows: args.i_know_what_this_is, nodes_off: off };
+    let word = OperatorWord { skip_age: ask.skip_age, knows: ask.knows, nodes_off: off };
     let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
     let case = Case { world, before: &patch, live, observed: recorder, word: &word, exclusive };
     let candidates = case.judge(&chosen.wanted, &mut plan);
     fresh::add_steps(&mut plan, candidates, sources).await?;
     Ok(plan)
-}
-
-fn wish(args: &ReleaseArgs) -> Wish {
-    match args.code {
-        Some(code) => Wish::Found { code, older_than: args.older_than.unwrap_or_default(), max: args.max },
-        None => Wish::Named { handles: args.handles(), addresses: args.address.clone() },
-    }
 }
 
 /// What the history keeps of the flags.
@@ -155,6 +163,9 @@ fn asked(args: &ReleaseArgs) -> serde_json::Value {
         "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "code": args.code.map(|c| c.to_string()),
         "older_than_seconds": args.older_than.map(|d| d.as_secs()),
+        "nodes": args.node,
+        "namespaces": args.namespace,
+        "pools": args.pool,
         "skip_age": args.skip_age,
         "nodes_off": args.node_is_off,
         "knows": args.i_know_what_this_is,

@@ -27,7 +27,7 @@ fn named(handles: &[&str], addresses: &[&str]) -> Wish {
 }
 
 fn found(code: Code, older_than: u64, max: usize) -> Wish {
-    Wish::Found { code, older_than: Duration::from_secs(older_than), max }
+    Wish::Found { code, older_than: Duration::from_secs(older_than), max, only: Only::default() }
 }
 
 fn subjects(chosen: &Chosen) -> Vec<&str> {

@@ -1,0 +1,68 @@
+//! What a release does not take, and the commands that repair it: those of the findings themselves.
+
+use crate::checks::Check;
+use crate::checks::affinities::{
+    affinity_block_mismatch, affinity_deletion_stuck, affinity_pending_stuck, affinity_without_block,
+};
+use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
+use crate::model::{Code, Finding};
+use crate::plan::refusal::{Objection, Refusal};
+
+/// The checks whose findings name the writes that repair them.
+pub const CHECKS: [&Check; 6] = [
+    &affinity_block_mismatch::CHECK,
+    &affinity_pending_stuck::CHECK,
+    &affinity_deletion_stuck::CHECK,
+    &affinity_without_block::CHECK,
+    &stale_endpoint::CHECK,
+    &endpoint_on_other_node::CHECK,
+];
+
+/// The check of a code whose findings are repaired by hand.
+pub fn check(code: Code) -> Option<&'static Check> {
+    CHECKS.into_iter().find(|check| check.code == code)
+}
+
+/// What is found, each with its commands.
+pub fn refusals(findings: &[Finding]) -> Vec<Refusal> {
+    let refusal = |finding: &Finding| {
+        let commands = finding.next.iter().filter(|next| repairs(next.raw())).cloned().collect();
+        let (code, advice) = (finding.code, finding.advice.clone());
+        let objection = Objection::ByHand { code, advice, commands };
+        Refusal::new(finding.subject.id.raw(), objection)
+    };
+    findings.iter().map(refusal).collect()
+}
+
+/// Whether a command of a finding writes; others show.
+fn repairs(command: &str) -> bool {
+    command.ends_with("| etcdctl txn")
+        || command.starts_with("calicoctl delete ")
+        || command.starts_with("ipaudit release ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::checks::{World, run_these};
+    use crate::ledger::{Ledger, ScopeFlag};
+    use crate::model::AffinityState;
+
+    #[test]
+    fn what_is_found_comes_with_the_commands_that_write() {
+        let mut c = Cluster::healthy();
+        let host = c.host("node-1");
+        c.affinity(host, "10.65.1.0/26", AffinityState::Confirmed);
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let code = affinity_without_block::CHECK.code;
+        let found = run_these(&world, &[check(code).unwrap()]).findings;
+        let refused = refusals(&found);
+        let [Refusal { objection: Objection::ByHand { commands, .. }, .. }] = refused.as_slice() else {
+            panic!("{refused:?}")
+        };
+        assert!(commands.len() == 1 && commands[0].raw().ends_with("| etcdctl txn"), "{commands:?}");
+    }
+}

@@ -1,0 +1,120 @@
+//! `--node`, `--namespace`, `--pool`: which of the things that are found are meant.
+
+use std::collections::BTreeSet;
+
+use crate::checks::World;
+use crate::model::{Finding, Foreign, Name, Names, SubjectKind};
+
+/// What narrows a wish; an empty list takes all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Only {
+    /// By Calico's or Kubernetes' name.
+    pub nodes: Vec<String>,
+    pub namespaces: Vec<String>,
+    /// By name, or by the pool's range as it is written.
+    pub pools: Vec<String>,
+}
+
+impl Only {
+    /// Whether things of this kind belong to a namespace at all: neither a handle nor a node's claim says one.
+    pub const fn have_namespaces(kind: SubjectKind) -> bool {
+        matches!(kind, SubjectKind::Address | SubjectKind::Endpoint)
+    }
+
+    /// What of it nothing in the snapshot has, as sentences: a typing error must not look like health.
+    pub fn unknown(&self, world: &World<'_>) -> Vec<String> {
+        let nodes = self.nodes.iter().filter(|node| !is_node(world, node));
+        let nodes = nodes.map(|node| format!("neither Calico nor Kubernetes has a node {node}"));
+        let namespaces = self.namespaces.iter().filter(|namespace| !is_namespace(world, namespace));
+        let namespaces = namespaces.map(|ns| format!("no pod, endpoint or allocation is of a namespace {ns}"));
+        let pools = self.pools.iter().filter(|pool| pool_name(world, pool).is_none());
+        let pools = pools.map(|pool| format!("there is no pool {pool}"));
+        nodes.chain(namespaces).chain(pools).collect()
+    }
+
+    /// Which findings are meant.
+    pub fn keeps<'w>(&self, world: &'w World<'w>) -> impl Fn(&Finding) -> bool + use<'w> {
+        // Findings name nodes as Kubernetes does.
+        let kubernetes = |node: &String| {
+            let name = world.snapshot.names.find(node).map(|n| world.ledger.scope.kubernetes_name(n));
+            [Some(node.clone()), name.map(|n| world.ledger.text(n).to_owned())]
+        };
+        let nodes: BTreeSet<String> = self.nodes.iter().flat_map(kubernetes).flatten().collect();
+        let namespaces: BTreeSet<String> = self.namespaces.iter().cloned().collect();
+        let pools = self.pools.iter().filter_map(|pool| pool_name(world, pool));
+        let pools: BTreeSet<String> = pools.map(|pool| world.ledger.text(pool).to_owned()).collect();
+        let narrowed = !self.pools.is_empty();
+        move |finding| {
+            let among = |set: &BTreeSet<String>, has: &Option<Foreign>| {
+                set.is_empty() || has.as_ref().is_some_and(|has| set.contains(has.raw()))
+            };
+            among(&nodes, &finding.node)
+                && among(&namespaces, &finding.namespace)
+                && (!narrowed || !pools.is_empty() && among(&pools, &finding.pool))
+        }
+    }
+}
+
+fn known(names: &Names, text: &str) -> Option<Name> {
+    names.find(text).filter(|name| !name.is_none())
+}
+
+fn is_node(world: &World<'_>, text: &str) -> bool {
+    let Some(name) = known(&world.snapshot.names, text) else { return false };
+    world.ledger.calico_node(name).is_some()
+        || world.snapshot.kube_nodes.iter().any(|node| node.name == name)
+        || world.ledger.allocations.iter().any(|a| world.ledger.owner_node(a) == name)
+        || world.ledger.affinities().any(|a| a.host.name == name)
+}
+
+fn is_namespace(world: &World<'_>, text: &str) -> bool {
+    let Some(name) = known(&world.snapshot.names, text) else { return false };
+    let owner = |a| world.ledger.attribute_of(a).and_then(|a| a.owner.pod_name()).map(|(namespace, _)| namespace);
+    world.snapshot.pods.iter().any(|pod| pod.namespace == name)
+        || world.snapshot.endpoints.iter().any(|endpoint| endpoint.namespace == name)
+        || world.ledger.allocations.iter().any(|a| owner(a) == Some(name))
+}
+
+fn pool_name(world: &World<'_>, text: &str) -> Option<Name> {
+    let is = |pool: &&crate::model::Pool| world.ledger.text(pool.name) == text || pool.cidr.to_string() == text;
+    world.snapshot.pools.iter().find(is).map(|pool| pool.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::addresses::leaked_address;
+    use crate::checks::run_these;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::{Ledger, ScopeFlag};
+
+    /// web-0 of node-1 is gone.
+    fn kept(only: &Only) -> (Vec<String>, Vec<String>) {
+        let mut c = Cluster::healthy();
+        c.remove_pod("web-0");
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let found = run_these(&world, &[&leaked_address::CHECK]).findings;
+        let keeps = only.keeps(&world);
+        let kept = found.iter().filter(|f| keeps(f)).map(|f| f.subject.id.raw().to_owned());
+        (kept.collect(), only.unknown(&world))
+    }
+
+    #[test]
+    fn what_is_meant_fits_each_flag() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let of = |nodes: &[&str], namespaces: &[&str], pools: &[&str]| {
+            kept(&Only { nodes: words(nodes), namespaces: words(namespaces), pools: words(pools) })
+        };
+        let one = (vec!["10.65.0.1".to_owned()], vec![]);
+        let none = (vec![], vec![]);
+        assert_eq!(of(&[], &[], &[]), one);
+        assert_eq!(of(&["node-2", "node-1"], &["shop"], &["default"]), one);
+        assert_eq!(of(&["node-2"], &[], &[]), none);
+        let (kept, unknown) = of(&["node-l"], &["shpo"], &["defualt"]);
+        assert!(kept.is_empty(), "{kept:?}");
+        let told = ["node node-l", "namespace shpo", "pool defualt"];
+        assert!(unknown.len() == 3 && unknown.iter().zip(told).all(|(u, t)| u.ends_with(t)), "{unknown:?}");
+    }
+}
