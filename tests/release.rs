@@ -49,6 +49,8 @@ mod soak;
 mod stops;
 #[path = "release/terminal.rs"]
 mod terminal;
+#[path = "release/two_people.rs"]
+mod two_people;
 #[path = "release/waits.rs"]
 mod waits;
 #[path = "release/whose.rs"]

@@ -26,7 +26,7 @@ fn consent_and_a_releases_target_are_typed_and_all_other_flags_have_a_variable()
     for (command, arg) in arguments() {
         let (id, variable) = (arg.get_id().as_str(), arg.get_env().and_then(|v| v.to_str()));
         // A release is judged by the time it is, whatever a shell says for its audits.
-        let target = ["code", "node", "namespace", "pool"];
+        let target = ["code", "node", "namespace", "pool", "plan", "plan_out"];
         let is_releases =
             command == "release" && target.contains(&id) || ["release", "undo"].contains(&&*command) && id == "now";
         let wanted = format!("IPAUDIT_{}", id.to_uppercase());

@@ -16,6 +16,7 @@ pub use findings::{About, Which};
 pub use known::LastKnown;
 pub use named::NameOf;
 
+mod asked;
 pub(super) mod findings;
 pub(super) mod intervals;
 mod known;

@@ -5,13 +5,15 @@
 //! release judge by, [`rules`] the functions of them (rule 2 is `judge::gates`), [`refusal`] what they say against it, [`waiting`]
 //! when that may end;
 //! [`release`], [`orphans`] and [`undo`] make etcd transactions of fresh bytes; [`confirm::Plan`] carries what people are
-//! shown, and [`confirm::Confirmed`] is the only way from there to a write; [`outcome`] says what it came to. Nothing here
+//! shown, and [`confirm::Confirmed`] is the only way from there to a write; [`outcome`] says what it came to;
+//! [`file`] is a plan that another one carries out. Nothing here
 //! may know of a connection, a clock or a file.
 
 pub mod block;
 pub mod circumstances;
 pub mod confirm;
 pub mod diff;
+pub mod file;
 pub mod fresh;
 pub mod handle;
 pub mod json;

@@ -94,6 +94,8 @@ pub enum Objection {
     Surge(Surge),
     /// Locked between the plan and its bytes.
     LockedMeanwhile,
+    /// A plan from a file was made for another datastore, cluster or revision: for which, and which is here.
+    PlanOfAnother(Foreign),
     /// `IPAMConfig` does not decode.
     SettingsUndecoded(Foreign),
     HandleUndecoded(Foreign),
@@ -148,13 +150,15 @@ pub enum Objection {
     /// A release does not take what this code finds; the finding's advice, and the commands that repair it.
     ByHand {
         code: Code,
-        advice: String,
-        commands: Vec<String>,
+        advice: Foreign,
+        commands: Vec<Foreign>,
     },
     // ---- rule 8 ----
     /// The bytes cannot be edited, or no transaction can be made of them; the block, where it is one's.
     Uneditable(Option<Cidr>, Foreign),
     // ---- rule 9 ----
+    /// A key of a plan from a file.
+    Drifted(Drift),
     ChangedHands(Hands),
     /// A handle that names more and more blocks, the more are read.
     MoreBlocks,
@@ -177,6 +181,7 @@ impl Objection {
             O::ClockBehind { .. } | O::ClocksApart { .. } | O::ClockUntold | O::Locked => Rule::Gates,
             O::NoEarlierAudit | O::Surge(_) | O::LockedMeanwhile | O::SettingsUndecoded(_) => Rule::Gates,
             O::HandleUndecoded(_) | O::BlockUndecoded(..) | O::OtherPair | O::ForkedSince(_) => Rule::Gates,
+            O::PlanOfAnother(_) => Rule::Gates,
             O::Unproven | O::Held(_) | O::EndpointHas(_) | O::EndpointOn { .. } | O::Node(..) => Rule::Proof,
             O::NotOrphaned | O::Shadowed(_) | O::HeldNow(..) => Rule::Proof,
             O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::NoHistory => Rule::Age,
@@ -186,7 +191,7 @@ impl Objection {
             O::Special(_) | O::IdComesAgain(_) | O::OneAtATime | O::ByHand { .. } => Rule::Never,
             O::Uneditable(..) => Rule::Transaction,
             O::ChangedHands(_) | O::MoreBlocks | O::WrittenOver(_) | O::UnderWay => Rule::Recorded,
-            O::OutcomeUnknown | O::Undone | O::NothingBack(_) => Rule::Recorded,
+            O::OutcomeUnknown | O::Undone | O::NothingBack(_) | O::Drifted(_) => Rule::Recorded,
         }
     }
 
@@ -208,6 +213,21 @@ pub enum Hands {
     Written(Foreign),
     /// A block has an address of an orphaned handle.
     TakenUp(Cidr),
+}
+
+/// How a key is not as it was when the plan was made that a file holds. Mod revisions.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Drift {
+    Gone,
+    Appeared(i64),
+    Written {
+        then: i64,
+        now: i64,
+    },
+    /// The plan does not treat it so, and one that is made now would.
+    More,
+    /// The plan treats it so, and one that is made now would not.
+    Less,
 }
 
 /// Why a deleted block cannot come back.
@@ -241,6 +261,10 @@ pub enum Note {
     AllGone(Foreign),
     /// Undo: the pod (namespace, name) that holds the address now is the one to restart.
     Restart(Addr, Foreign, Foreign),
+    /// A plan from a file: when it was made, and the flags that its maker answered for.
+    MadeBefore(Foreign, Vec<Foreign>),
+    /// A plan from a file was carried out already, by the release of this number.
+    CarriedOut(i64),
     /// Where the history would be.
     NoHistoryAt(Foreign),
 }

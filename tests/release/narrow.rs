@@ -96,7 +96,7 @@ fn node_namespace_and_pool_narrow_a_release_by_code() {
 
 /// Pastes a command of etcdctl into a shell.
 fn paste(world: &World, command: &str) -> String {
-    let etcdctl = &world.etcd.version().binaries().etcdctl;
+    let etcdctl = &servers::binaries::etcd_3_7().unwrap().etcdctl;
     let path = format!("{}:/usr/bin:/bin", etcdctl.parent().unwrap().display());
     let mut bash = Command::new("bash");
     bash.env_clear().env("PATH", path).env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", world.etcd.endpoint());
@@ -166,4 +166,31 @@ fn a_stale_endpoint_without_an_allocation_is_deleted_by_hand() {
     assert!(commands.contains(&format!("ipaudit release --handle {}", kept.handle()).as_str()), "{commands:?}");
     let table = world.release(&["--code", "IPA501"]).stdout;
     assert!(table.lines().any(|l| l.trim() == *delete), "{table}");
+}
+
+/// Right after a release nobody has to look for who did it.
+#[test]
+fn who_says_which_release_gave_an_address_back() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let (gone, address) = world.leak("gone", "node-1", BLOCK);
+    world.audit(0);
+    let who = |args: &[&str]| Run::of(world.command("who", &world.etcd.endpoint()).args(args).output().unwrap()).stdout;
+    assert!(!who(&[&address, "--settle", "0"]).contains("release 1"));
+    world.force(&["--handle", &gone.handle()]).done(1);
+    let now = who(&[&address, "--settle", "0"]);
+    let first = now.lines().next().unwrap();
+    assert!(
+        first.starts_with(&format!("{address} is free")) && first.contains("; release 1 gave it back at 20"),
+        "{now}"
+    );
+    assert!(now.lines().any(|l| l.trim_start().starts_with("release") && l.contains(&address)), "{now}");
+    let document: serde_json::Value =
+        serde_json::from_str(&who(&[&gone.handle(), "--settle", "0", "-o", "json"])).unwrap();
+    let releases = document["before"][0]["releases"].as_array().unwrap();
+    assert!(releases.iter().any(|r| r["kind"] == "handle" && r["release"] == 1 && r["undoes"].is_null()), "{document}");
+    // An undo puts it back, and then it is somebody's.
+    assert_eq!(world.undo(1, &["--yes"]).code, 0);
+    let first = who(&[&address, "--settle", "0"]).lines().next().unwrap().to_owned();
+    assert!(!first.contains("gave it back"), "{first}");
 }

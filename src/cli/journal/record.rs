@@ -125,6 +125,18 @@ impl Recorder {
         self.ask(|tx| self.pair.map_or(Ok(Vec::new()), |pair| tx.unsettled_releases(pair)))
     }
 
+    /// The release of the pair that carried out the plan file of this digest; the last one.
+    pub fn carried_out(&self, digest: &str) -> Result<Option<i64>, Error> {
+        let is_it = |asked: &str| {
+            let asked = serde_json::from_str::<serde_json::Value>(asked);
+            asked.is_ok_and(|asked| asked["plan"] == digest)
+        };
+        self.ask(|tx| {
+            let all = self.pair.map_or(Ok(Vec::new()), |pair| tx.asked(pair))?;
+            Ok(all.iter().rev().find(|(_, asked)| is_it(asked)).map(|(id, _)| *id))
+        })
+    }
+
     /// One release, of whatever pair, and what its undos have put back.
     pub fn release(&self, id: i64) -> Result<Option<PastWrites>, Error> {
         self.ask(|tx| {

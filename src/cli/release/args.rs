@@ -1,5 +1,6 @@
 //! Flags of `release`, and what `undo` has of them.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -51,6 +52,15 @@ pub struct ReleaseArgs {
     /// With --code: only of these pools, by name or range
     #[arg(long, value_name = "POOL", value_delimiter = ',')]
     pub pool: Vec<String>,
+
+    /// Write the plan into this file, for somebody else to carry out with --plan; nothing is written to etcd
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "list", "plan"])]
+    pub plan_out: Option<PathBuf>,
+
+    /// Carry out exactly the plan of this file, or nothing: it is judged anew by every rule, and refused as a whole when
+    /// any of its keys has moved
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["handle", "address", "code", "list"])]
+    pub plan: Option<PathBuf>,
 
     /// With --code: at most so many at a time
     #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000, help_heading = "Safety")]
@@ -160,9 +170,10 @@ impl ReleaseArgs {
     pub fn check(&self) -> Result<(), Error> {
         self.with.check()?;
         let error = |words: &str, hint: &str| Err(Error::user("tell what is to be released").cause(words).hint(hint));
-        if self.handle.is_empty() && self.address.is_empty() && self.code.is_none() && !self.list {
+        if self.handle.is_empty() && self.address.is_empty() && self.code.is_none() && self.plan.is_none() && !self.list
+        {
             let code = orphaned_handle::CHECK.code;
-            let hint = format!("--handle ID, --address ADDRESS, or --code {code} --older-than 24h");
+            let hint = format!("--handle ID, --address ADDRESS, --plan FILE, or --code {code} --older-than 24h");
             return error("nothing is named", &hint);
         }
         // clap asks for no flag that another one excludes.
@@ -183,7 +194,7 @@ impl ReleaseArgs {
             let words = format!("{} is of no namespace", check.subject.word());
             return error(&format!("--namespace does not go with {}: {words}", check.code), "--node, --pool");
         }
-        if self.i_know_what_this_is && self.address.len() + self.handles().len() != 1 {
+        if self.i_know_what_this_is && self.plan.is_none() && self.address.len() + self.handles().len() != 1 {
             let words = "--i-know-what-this-is goes with exactly one --address or --handle";
             return error(words, "one at a time (rule 7)");
         }

@@ -5,6 +5,7 @@ use crate::judge::by_hand;
 use crate::judge::choose::Wish;
 use crate::judge::only::Only;
 use crate::ledger::ScopeFlag;
+use crate::plan::file::{Answered, PlanFile};
 
 /// Everything on a command line that decides what may be released.
 #[derive(Clone, PartialEq, Debug)]
@@ -20,6 +21,32 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// What a plan's file says: the very things that it names, and what its maker answered for.
+    pub fn of_file(file: &PlanFile, scope: ScopeFlag) -> Ask {
+        let asked = &file.asked;
+        let addresses = file.addresses().unwrap_or_default();
+        Ask {
+            wish: Wish::Named { handles: asked.handles.clone(), addresses },
+            is_bulk: asked.bulk,
+            scope: if asked.exclusive { ScopeFlag::Exclusive } else { scope },
+            skip_age: asked.skip_age,
+            knows: asked.knows,
+            nodes_off: asked.nodes_off.clone(),
+        }
+    }
+
+    /// What a plan's file keeps of it; what is released, the plan says.
+    pub fn answered_for(&self) -> Answered {
+        Answered {
+            bulk: self.is_bulk,
+            exclusive: self.scope == ScopeFlag::Exclusive,
+            skip_age: self.skip_age,
+            knows: self.knows,
+            nodes_off: self.nodes_off.clone(),
+            ..Answered::default()
+        }
+    }
+
     /// What the flags say.
     pub fn of(args: &ReleaseArgs) -> Ask {
         let only = Only { nodes: args.node.clone(), namespaces: args.namespace.clone(), pools: args.pool.clone() };

@@ -9,29 +9,23 @@ mod ask;
 mod by_hand;
 mod carry;
 pub mod fresh;
+mod make;
+mod plan_file;
 pub mod session;
 
 use args::ReleaseArgs;
 use ask::Ask;
 use session::Session;
 
-use super::again;
 use super::gather::{self, Sources, present};
 use super::journal::record::{self, Recorder};
 use super::journal::{earlier, list};
 use super::output::Streams;
-use crate::checks::World;
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
-use crate::judge::choose::{Selection, Wish, choose};
-use crate::judge::gates::{self, RunFacts};
-use crate::judge::off::nodes_off;
-use crate::judge::{self, case::Case};
-use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Input, InputState, Past, Snapshot};
-use crate::plan::circumstances::{OperatorWord, PodDoubt};
-use crate::plan::confirm::Plan;
-use crate::plan::refusal::{Note, Objection, Refusal, Rule};
+use crate::model::{Input, InputState, Snapshot};
+use crate::plan::file::PlanFile;
+use crate::plan::refusal::{Note, Rule};
 
 /// Runs the command.
 ///
@@ -42,6 +36,8 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     if args.list {
         return list::list(&args.with, streams);
     }
+    let file = args.plan.as_deref().map(plan_file::read).transpose()?;
+    file.as_ref().map_or(Ok(()), |file| plan_file::same_word(file, args))?;
     let sources = Sources::open(&args.with.sources, streams).await?;
     let began_after = record::last_audit(&args.with.db);
     let mut snapshot = look(&sources, streams).await?;
@@ -58,7 +54,11 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
             .hint("run the command again"));
     }
     let made = present();
-    let mut plan = plan(&Ask::of(args), &sources, &mut snapshot, &past, &recorder).await?;
+    let ask = file.as_ref().map_or_else(|| Ask::of(args), |file| Ask::of_file(file, args.with.scope));
+    let mut plan = match &file {
+        Some(file) => plan_file::again(file, &ask, &sources, &mut snapshot, &past, &recorder).await?,
+        None => make::plan(&ask, &sources, &mut snapshot, &past, &recorder).await?,
+    };
     if plan.refusals.iter().any(|refusal| refusal.rule() == Rule::Age) {
         plan.notes.extend(recorder.absence()?.map(|path| Note::NoHistoryAt(path.into())));
     }
@@ -70,9 +70,14 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         yes: args.yes,
         rate: args.rate,
         undoes: None,
-        asked: asked(args),
+        asked: asked(args, &ask, file.as_ref()),
         made,
     };
+    if let Some(path) = &args.plan_out {
+        let exit = session.show(&plan, streams)?;
+        plan_file::write(path, &plan, &ask, &snapshot, streams)?;
+        return Ok(exit);
+    }
     session.finish(plan, &mut recorder, streams).await
 }
 
@@ -94,71 +99,10 @@ pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Erro
     Ok(first.snapshot)
 }
 
-/// Judges the wish, looks again at what is wanted, judges that, and reads the bytes that would be changed. From then on
-/// the snapshot is what the second look saw: there is one of it, however big the cluster is.
-async fn plan(
-    ask: &Ask,
-    sources: &Sources,
-    snapshot: &mut Snapshot,
-    past: &Past,
-    recorder: &Recorder,
-) -> Result<Plan, Error> {
-    let (wish, scope, mut plan) = (&ask.wish, ask.scope, Plan::default());
-    let past = (past.audits > 0).then_some(past);
-    let live = sources.kube_api().is_some();
-    let facts = || RunFacts { is_bulk: ask.is_bulk, live, knows_pair: recorder.knows_pair(), present: present() };
-    let ledger = Ledger::build(snapshot, scope, past);
-    let world = World { snapshot, ledger: &ledger, past };
-    plan.refusals = gates::closed(&world, facts());
-    plan.refusals.extend(wish.refusals(ask.knows, past.map_or(0, |p| p.audits)));
-    if !plan.refusals.is_empty() {
-        return Ok(plan);
-    }
-    if let Wish::Found { code, older_than, max, only } = wish {
-        if let Some(unknown) = only.unknown(&world).into_iter().next() {
-            return Err(Error::user("tell what is to be released")
-                .cause(unknown)
-                .hint("names as `ipaudit audit` shows them"));
-        }
-        if let Some(check) = judge::by_hand::check(*code) {
-            drop(ledger);
-            let found = Selection { older_than: *older_than, max: *max, only };
-            return by_hand::plan(check, &found, sources, snapshot, scope, past).await;
-        }
-    }
-    let mut chosen = choose(wish, &world);
-    let suspects = chosen.second_look(snapshot.now);
-    drop(ledger);
-    plan.notes.extend(chosen.notes);
-    plan.beyond_max = chosen.beyond_max;
-    let mut patch = match again::second_look(sources, snapshot, suspects, None, None).await {
-        Ok(patch) => patch,
-        Err(error) => {
-            let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error)));
-            plan.refusals.push(Refusal::of_run(objection));
-            return Ok(plan);
-        }
-    };
-    patch.swap(snapshot);
-    let ledger = Ledger::build(snapshot, scope, past);
-    let world = World { snapshot, ledger: &ledger, past };
-    let (off, notes) = nodes_off(&world, &ask.nodes_off);
-    plan.notes.extend(notes);
-    plan.refusals = gates::closed(&world, facts());
-    if !plan.refusals.is_empty() {
-        return Ok(plan);
-    }
-    let word = OperatorWord { skip_age: ask.skip_age, knows: ask.knows, nodes_off: off };
-    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
-    let case = Case { world, before: &patch, live, observed: recorder, word: &word, exclusive };
-    let candidates = case.judge(&chosen.wanted, &mut plan);
-    fresh::add_steps(&mut plan, candidates, sources).await?;
-    Ok(plan)
-}
-
 /// What the history keeps of the flags.
-fn asked(args: &ReleaseArgs) -> serde_json::Value {
+fn asked(args: &ReleaseArgs, ask: &Ask, file: Option<&PlanFile>) -> serde_json::Value {
     serde_json::json!({
+        "plan": file.map(PlanFile::digest),
         "handles": args.handles(),
         "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "code": args.code.map(|c| c.to_string()),
@@ -166,8 +110,8 @@ fn asked(args: &ReleaseArgs) -> serde_json::Value {
         "nodes": args.node,
         "namespaces": args.namespace,
         "pools": args.pool,
-        "skip_age": args.skip_age,
-        "nodes_off": args.node_is_off,
-        "knows": args.i_know_what_this_is,
+        "skip_age": ask.skip_age,
+        "nodes_off": ask.nodes_off,
+        "knows": ask.knows,
     })
 }

@@ -109,6 +109,16 @@ impl Session<'_> {
         failure.map_or(Ok(ended.exit()), Err)
     }
 
+    /// Shows the plan, and does nothing.
+    ///
+    /// # Errors
+    /// As for any output.
+    pub fn show(&self, plan: &Plan, streams: &Streams) -> Result<Exit, Error> {
+        let dry = plan.ended().exit();
+        self.print(plan, None, dry, streams)?;
+        Ok(dry)
+    }
+
     fn print(&self, plan: &Plan, done: Option<(i64, &RunOutcome)>, exit: Exit, streams: &Streams) -> Result<(), Error> {
         let show = Show { plan, undoes: self.undoes, all: self.with.all, now: self.made };
         let mut text = Vec::new();

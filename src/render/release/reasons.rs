@@ -16,6 +16,8 @@ use crate::render::age::{age, moment};
 
 /// Without `--all`: so many things are named of each reason.
 const EXAMPLES: usize = 3;
+/// Without `--all`: so many keys that moved under a plan from a file.
+const DRIFTED: usize = 20;
 /// So many reasons fit into the answer.
 const IN_THE_ANSWER: usize = 3;
 
@@ -117,9 +119,13 @@ impl<'r> Reasons<'r> {
     }
 
     fn things(&self, reason: &ReasonGroup<'_>, mark: &str, out: &mut dyn Write) -> io::Result<()> {
-        // Commands were asked for: all of them.
-        let by_hand = reason.refusals.iter().any(|r| matches!(r.objection, Objection::ByHand { .. }));
-        let limit = if self.all || by_hand { usize::MAX } else { EXAMPLES };
+        let limit = match reason.refusals.first().map(|r| &r.objection) {
+            // Commands were asked for: all of them.
+            Some(Objection::ByHand { .. }) => usize::MAX,
+            _ if self.all => usize::MAX,
+            Some(Objection::Drifted(_)) => DRIFTED,
+            _ => EXAMPLES,
+        };
         for refusal in reason.refusals.iter().take(limit) {
             let detail = detail(&refusal.objection).map(|d| format!(": {d}")).unwrap_or_default();
             let handle = refusal.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
@@ -197,6 +203,7 @@ fn of_many(objection: &Objection) -> String {
         O::PodGone(_) => "have a pod that is gone now: judge anew".to_owned(),
         O::PodOther(_) => "have a pod that is another one or changed meanwhile".to_owned(),
         O::ChangedHands(_) => "changed hands".to_owned(),
+        O::Drifted(_) => "keys are not as they were when the plan was made".to_owned(),
         O::ByHand { code, .. } => format!("are repaired by hand: release does not take {code}"),
         other => format!("for one reason: {}", words::timeless(other)),
     }
@@ -221,6 +228,7 @@ fn detail(objection: &Objection) -> Option<String> {
             Some(pod.raw().to_owned())
         }
         Objection::ChangedHands(hands) => Some(words::changed(hands)),
+        Objection::Drifted(how) => Some(words::drift(*how)),
         Objection::ByHand { advice, .. } => Some(advice.raw().to_owned()),
         _ => None,
     }

@@ -15,7 +15,7 @@ use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
     Proven, Recurring, Special,
 };
-use crate::plan::refusal::{Hands, Note, NothingBack, Objection, Obstacle, Refusal};
+use crate::plan::refusal::{Drift, Hands, Note, NothingBack, Objection, Obstacle, Refusal};
 use crate::plan::waiting::allowed_from;
 
 /// The check of what is released as leaked.
@@ -81,6 +81,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
         O::SettingsUndecoded(why) => format!("{IPAM_CONFIG}: {}", why.raw()),
         O::HandleUndecoded(why) => format!("its handle: {}", why.raw()),
         O::BlockUndecoded(block, why) => format!("block {block}: {}", why.raw()),
+        O::PlanOfAnother(what) => format!("the plan was made for {}", what.raw()),
         O::OtherPair => "it was released in another datastore, or for another Kubernetes cluster".to_owned(),
         O::ForkedSince(how) => {
             format!("the datastore was restored or replaced since the release ({})", fork(how))
@@ -153,12 +154,13 @@ pub(super) fn timeless(objection: &Objection) -> String {
             "it is {}, whose id comes again; only alone, by --handle with --i-know-what-this-is",
             recurring(*whose)
         ),
-        O::ByHand { code, advice, .. } => format!("release does not take {code}: {advice}"),
+        O::ByHand { code, advice, .. } => format!("release does not take {code}: {}", advice.raw()),
         O::OneAtATime => "--i-know-what-this-is goes with exactly one --address or --handle".to_owned(),
 
         O::Uneditable(None, why) => why.raw().to_owned(),
         O::Uneditable(Some(block), why) => format!("{block}: {}", why.raw()),
 
+        O::Drifted(how) => format!("it is not as it was when the plan was made: {}", drift(*how)),
         O::ChangedHands(hands) => format!("changed hands: {}", changed(hands)),
         O::MoreBlocks => "it names more and more blocks".to_owned(),
         O::WrittenOver(times) => format!("somebody else wrote these keys {times} times meanwhile: try again later"),
@@ -295,6 +297,18 @@ pub(super) fn changed(hands: &Hands) -> String {
     }
 }
 
+/// How a key of a plan from a file has moved.
+pub(super) fn drift(how: Drift) -> String {
+    match how {
+        Drift::Gone => "it is gone".to_owned(),
+        Drift::Appeared(now) => format!("it did not exist, and has mod revision {now} now"),
+        Drift::Written { then, now } if then == now => "its value is another at the same mod revision".to_owned(),
+        Drift::Written { then, now } => format!("its mod revision was {then} and is {now}"),
+        Drift::More => "the plan does not treat it so".to_owned(),
+        Drift::Less => "it would be treated otherwise now".to_owned(),
+    }
+}
+
 /// Why a step is allowed: each reason once.
 pub fn grounds(grounds: &[Ground]) -> Foreign {
     grounds.iter().map(ground).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("; ").into()
@@ -347,6 +361,12 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
             let command = format!("kubectl -n {} delete pod {}", shell(namespace), shell(pod));
             return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![command]);
         }
+        Note::MadeBefore(made, flags) => {
+            let flags: String = flags.iter().map(|flag| format!(" {}", flag.raw())).collect();
+            let with = if flags.is_empty() { "" } else { " with" };
+            format!("the plan was made at {}{with}{flags}, and is judged anew", made.raw())
+        }
+        Note::CarriedOut(release) => format!("this plan was carried out already, as release {release}"),
         Note::NoHistoryAt(path) => format!("there is no history at {} yet: no audit has seen anything", path.raw()),
     };
     (words, Vec::new())

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::ledger::Grade;
 use crate::plan::circumstances::{Claimer, HolderNow, Lacking};
+use crate::plan::refusal::Drift;
 
 fn minutes(minutes: u64) -> Time {
     Time(0).plus(Duration::from_secs(60 * minutes))
@@ -85,4 +86,24 @@ fn what_concerns_the_whole_run_comes_first() {
     let refusals = [young("a", 1, 5), young("b", 1, 5), Refusal::of_run(Objection::OneAtATime)];
     let (sentence, _) = told(&refusals, false);
     assert!(sentence.starts_with("(1) --i-know-what-this-is goes") && sentence.contains("; (2) 2 need 1 more audit"));
+}
+
+/// A plan from a file tells of each key how it moved, of up to twenty.
+#[test]
+fn keys_that_moved_under_a_plan_are_named_with_how() {
+    let all = [
+        (Drift::Gone, "it is gone"),
+        (Drift::Appeared(7), "it did not exist, and has mod revision 7 now"),
+        (Drift::Written { then: 3, now: 7 }, "its mod revision was 3 and is 7"),
+        (Drift::Written { then: 3, now: 3 }, "its value is another at the same mod revision"),
+        (Drift::More, "the plan does not treat it so"),
+        (Drift::Less, "it would be treated otherwise now"),
+    ];
+    let refusal = |(i, (how, _)): (usize, &(Drift, &str))| Refusal::new(format!("/k{i}"), Objection::Drifted(*how));
+    let (sentence, lines) = told(&all.iter().enumerate().map(refusal).collect::<Vec<_>>(), false);
+    assert_eq!(sentence, "6 keys are not as they were when the plan was made");
+    let wanted = all.iter().enumerate().map(|(i, (_, words))| format!("  /k{i}: {words}"));
+    assert_eq!(lines, wanted.collect::<Vec<_>>());
+    let many: Vec<Refusal> = (0..22).map(|i| Refusal::new(format!("/k{i}"), Objection::Drifted(Drift::Gone))).collect();
+    assert_eq!(told(&many, false).1.len(), 21);
 }

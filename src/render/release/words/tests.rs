@@ -400,6 +400,12 @@ fn notes() {
             Note::Restart(address(), own("shop"), own("a b")),
             "10.65.0.1: the pod to restart is shop/a b: `kubectl -n shop delete pod 'a b'`",
         ),
+        (Note::MadeBefore(own("T"), vec![]), "the plan was made at T, and is judged anew"),
+        (
+            Note::MadeBefore(own("T"), vec![own("--skip-age"), own("--node-is-off n")]),
+            "the plan was made at T with --skip-age --node-is-off n, and is judged anew",
+        ),
+        (Note::CarriedOut(17), "this plan was carried out already, as release 17"),
         (Note::NoHistoryAt(own("/h.db")), "there is no history at /h.db yet: no audit has seen anything"),
         (
             Note::LeftOut(1, own("lb-x")),

@@ -1,0 +1,84 @@
+//! The plan of what is asked for: judged, looked at again, judged again, and its bytes read.
+
+use super::ask::Ask;
+use super::{by_hand, fresh};
+use crate::checks::World;
+use crate::cli::again;
+use crate::cli::gather::{Sources, present};
+use crate::cli::journal::record::Recorder;
+use crate::error::{Error, chain};
+use crate::judge;
+use crate::judge::case::Case;
+use crate::judge::choose::{Selection, Wish, choose};
+use crate::judge::gates::{self, RunFacts};
+use crate::judge::off::nodes_off;
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::{Past, Snapshot};
+use crate::plan::circumstances::{OperatorWord, PodDoubt};
+use crate::plan::confirm::Plan;
+use crate::plan::refusal::{Objection, Refusal};
+
+/// Judges the wish, looks again at what is wanted, judges that, and reads the bytes that would be changed. From then on
+/// the snapshot is what the second look saw: there is one of it, however big the cluster is.
+///
+/// # Errors
+/// A name that nothing has, and failures of etcd.
+pub async fn plan(
+    ask: &Ask,
+    sources: &Sources,
+    snapshot: &mut Snapshot,
+    past: &Past,
+    recorder: &Recorder,
+) -> Result<Plan, Error> {
+    let (wish, scope, mut plan) = (&ask.wish, ask.scope, Plan::default());
+    let past = (past.audits > 0).then_some(past);
+    let live = sources.kube_api().is_some();
+    let facts = || RunFacts { is_bulk: ask.is_bulk, live, knows_pair: recorder.knows_pair(), present: present() };
+    let ledger = Ledger::build(snapshot, scope, past);
+    let world = World { snapshot, ledger: &ledger, past };
+    plan.refusals = gates::closed(&world, facts());
+    plan.refusals.extend(wish.refusals(ask.knows, past.map_or(0, |p| p.audits)));
+    if !plan.refusals.is_empty() {
+        return Ok(plan);
+    }
+    if let Wish::Found { code, older_than, max, only } = wish {
+        if let Some(unknown) = only.unknown(&world).into_iter().next() {
+            return Err(Error::user("tell what is to be released")
+                .cause(unknown)
+                .hint("names as `ipaudit audit` shows them"));
+        }
+        if let Some(check) = judge::by_hand::check(*code) {
+            drop(ledger);
+            let found = Selection { older_than: *older_than, max: *max, only };
+            return by_hand::plan(check, &found, sources, snapshot, scope, past).await;
+        }
+    }
+    let mut chosen = choose(wish, &world);
+    let suspects = chosen.second_look(snapshot.now);
+    drop(ledger);
+    plan.notes.extend(chosen.notes);
+    plan.beyond_max = chosen.beyond_max;
+    let mut patch = match again::second_look(sources, snapshot, suspects, None, None).await {
+        Ok(patch) => patch,
+        Err(error) => {
+            let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error)));
+            plan.refusals.push(Refusal::of_run(objection));
+            return Ok(plan);
+        }
+    };
+    patch.swap(snapshot);
+    let ledger = Ledger::build(snapshot, scope, past);
+    let world = World { snapshot, ledger: &ledger, past };
+    let (off, notes) = nodes_off(&world, &ask.nodes_off);
+    plan.notes.extend(notes);
+    plan.refusals = gates::closed(&world, facts());
+    if !plan.refusals.is_empty() {
+        return Ok(plan);
+    }
+    let word = OperatorWord { skip_age: ask.skip_age, knows: ask.knows, nodes_off: off };
+    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
+    let case = Case { world, before: &patch, live, observed: recorder, word: &word, exclusive };
+    let candidates = case.judge(&chosen.wanted, &mut plan);
+    fresh::add_steps(&mut plan, candidates, sources).await?;
+    Ok(plan)
+}

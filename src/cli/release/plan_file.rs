@@ -1,0 +1,122 @@
+//! `--plan-out` and `--plan`: a plan that one makes and another carries out.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::args::ReleaseArgs;
+use super::ask::Ask;
+use super::make;
+use crate::apply;
+use crate::checks::evidence::shell;
+use crate::cli::gather::{Sources, present};
+use crate::cli::journal::record::Recorder;
+use crate::cli::output::Streams;
+use crate::error::Error;
+use crate::model::{Foreign, Past, Snapshot};
+use crate::plan::confirm::Plan;
+use crate::plan::file::{Answered, Bound, PlanFile};
+use crate::plan::refusal::{Note, Refusal};
+use crate::record::cluster_key;
+
+/// Reads a plan's file.
+///
+/// # Errors
+/// A file that cannot be read, and one that is no plan, or a damaged one.
+pub fn read(path: &Path) -> Result<PlanFile, Error> {
+    let fail = || Error::input("read the plan").at(path.display().to_string());
+    let bytes = std::fs::read(path).map_err(|e| fail().cause(e))?;
+    PlanFile::read(&bytes).map_err(|why| fail().cause(why).hint("make it anew: ipaudit release … --plan-out FILE"))
+}
+
+/// Writes a plan into a file that only its owner can read: whole, or not at all. Says how it is carried out.
+///
+/// # Errors
+/// A folder that cannot be written.
+pub fn write(path: &Path, plan: &Plan, ask: &Ask, snapshot: &Snapshot, streams: &Streams) -> Result<(), Error> {
+    if plan.steps.is_empty() {
+        streams.note(&format!("{} was not written: there is nothing to carry out", path.display()));
+        return Ok(());
+    }
+    let made_by = concat!("ipaudit ", env!("CARGO_PKG_VERSION")).to_owned();
+    let file = PlanFile::of(plan, present().to_rfc3339(), made_by, bound(snapshot), ask.answered_for());
+    let text = file.text().map_err(|e| Error::own("write the plan").cause(e))?;
+    let fail = |e: std::io::Error| Error::input("write the plan").at(path.display().to_string()).cause(e);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // 0600 from its first byte, and under its name when it is whole.
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    temporary.write_all(&text).and_then(|()| temporary.as_file().sync_all()).map_err(fail)?;
+    temporary.persist(path).map_err(|e| fail(e.error))?;
+    streams.note(&format!("nothing was written to etcd; the plan is in a file (digest {})", file.digest()));
+    streams.note(&format!("ipaudit release --plan {}", shell(&path.display().to_string())));
+    Ok(())
+}
+
+/// The plan of a file, judged anew by every rule: exactly this plan, or refused as a whole.
+///
+/// # Errors
+/// As for any plan.
+pub async fn again(
+    file: &PlanFile,
+    ask: &Ask,
+    sources: &Sources,
+    snapshot: &mut Snapshot,
+    past: &Past,
+    recorder: &Recorder,
+) -> Result<Plan, Error> {
+    let mut plan = Plan::default();
+    plan.refusals.extend(file.of_another(&bound(snapshot)).map(Refusal::of_run));
+    if plan.refusals.is_empty() {
+        let seen = apply::read(sources.connection()?, &file.keys()).await?;
+        plan.refusals = file.moved(&seen.fresh);
+    }
+    if plan.refusals.is_empty() {
+        plan = make::plan(ask, sources, snapshot, past, recorder).await?;
+        if plan.refusals.is_empty() {
+            plan.refusals = file.differs(&plan);
+        }
+    }
+    if !plan.refusals.is_empty() {
+        plan.steps.clear();
+        plan.notes.extend(recorder.carried_out(file.digest())?.map(Note::CarriedOut));
+    }
+    plan.notes.insert(0, Note::MadeBefore(file.made.as_str().into(), consent(&file.asked)));
+    Ok(plan)
+}
+
+/// What its maker answered for, as the flags that say it.
+fn consent(asked: &Answered) -> Vec<Foreign> {
+    let flags = [
+        (asked.skip_age, "--skip-age"),
+        (asked.knows, "--i-know-what-this-is"),
+        (asked.exclusive, "--scope exclusive"),
+    ];
+    let flags = flags.into_iter().filter(|(said, _)| *said).map(|(_, flag)| flag.into());
+    flags.chain(asked.nodes_off.iter().map(|node| format!("--node-is-off {node}").into())).collect()
+}
+
+fn bound(snapshot: &Snapshot) -> Bound {
+    Bound {
+        guid: snapshot.guid().to_owned(),
+        kubernetes: cluster_key(snapshot).map(|key| key.uids).unwrap_or_default(),
+        etcd: format!("{:x}", snapshot.etcd.cluster_id),
+        revision: snapshot.etcd.revision,
+    }
+}
+
+/// That nobody answers for more than the plan's maker did.
+///
+/// # Errors
+/// A flag that the plan was made without.
+pub fn same_word(file: &PlanFile, args: &ReleaseArgs) -> Result<(), Error> {
+    let asked = &file.asked;
+    let more = match () {
+        () if args.skip_age && !asked.skip_age => "--skip-age",
+        () if args.i_know_what_this_is && !asked.knows => "--i-know-what-this-is",
+        () if args.node_is_off.iter().any(|node| !asked.nodes_off.contains(node)) => "--node-is-off",
+        () if args.with.scope == crate::ledger::ScopeFlag::Exclusive && !asked.exclusive => "--scope exclusive",
+        () => return Ok(()),
+    };
+    Err(Error::user("carry out the plan")
+        .cause(format!("it was made without {more}"))
+        .hint(format!("drop it, or make the plan anew with {more}")))
+}

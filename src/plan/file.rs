@@ -1,0 +1,282 @@
+//! A plan as a file: one makes it, another one carries it out, and nothing else than this.
+//!
+//! The file proves nothing and allows nothing: who carries it out judges everything anew, by every rule, and compares
+//! what comes out with the file. So it can only make less happen. What it is bound to is the pair, the revision, and
+//! each key's revisions and value; its digest tells damage and careless edits, and is no seal against anybody who
+//! computes it anew.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::confirm::{Plan, Work};
+use super::refusal::{Drift, Objection, Refusal};
+use super::release::Extent;
+use super::transaction::{After, Change, Fresh, StoredKey};
+use crate::model::Addr;
+use crate::model::keys::key_text;
+
+/// Name and version of the file's shape.
+pub const PLAN_SCHEMA: &str = "ipaudit/plan/v1";
+
+/// A plan of a release, as its file has it.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    schema: String,
+    /// When it was made, in RFC 3339, and by which ipaudit.
+    pub made: String,
+    pub made_by: String,
+    pub bound: Bound,
+    pub asked: Answered,
+    steps: Vec<FiledStep>,
+    /// SHA-256, in hexadecimal, of all that stands before it.
+    digest: String,
+}
+
+/// Which datastore, of which cluster, at which moment.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// Calico's GUID.
+    pub guid: String,
+    /// UIDs of the one Kubernetes cluster; none: the history alone knew it.
+    pub kubernetes: Vec<String>,
+    /// etcd's own id of the cluster, in hexadecimal.
+    pub etcd: String,
+    /// At which the plan was made.
+    pub revision: i64,
+}
+
+/// What its maker asked for, and answered for.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Answered {
+    /// As many as were found by a code: rule 2 asks more of them.
+    pub bulk: bool,
+    /// `--scope exclusive`.
+    pub exclusive: bool,
+    pub skip_age: bool,
+    /// `--i-know-what-this-is`.
+    pub knows: bool,
+    /// `--node-is-off`, as it was said.
+    pub nodes_off: Vec<String>,
+    /// What is released, by the names under which it can be judged anew.
+    pub handles: Vec<String>,
+    pub addresses: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+struct FiledStep {
+    subject: String,
+    keys: Vec<FiledKey>,
+}
+
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[serde(deny_unknown_fields)]
+struct FiledKey {
+    key: String,
+    /// Instead of `key`, in hexadecimal, of a key that is no UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_bytes: Option<String>,
+    /// `put`, `delete`, `compare`.
+    action: String,
+    /// `None`: it must be absent.
+    mod_revision: Option<i64>,
+    /// SHA-256 of both its revisions and its value; `None`: it must be absent.
+    digest: Option<String>,
+}
+
+impl FiledKey {
+    fn of(change: &Change) -> FiledKey {
+        let action = match change.after {
+            After::Same => "compare",
+            After::Put(_) => "put",
+            After::Delete => "delete",
+        };
+        let is_text = std::str::from_utf8(&change.key).is_ok();
+        FiledKey {
+            key: key_text(&change.key),
+            key_bytes: (!is_text).then(|| hex(&change.key)),
+            action: action.to_owned(),
+            mod_revision: change.before.as_ref().map(|b| b.mod_revision),
+            digest: change.before.as_ref().map(stored_digest),
+        }
+    }
+
+    fn bytes(&self) -> Option<Vec<u8>> {
+        match &self.key_bytes {
+            None => Some(self.key.as_bytes().to_vec()),
+            Some(hex) => unhex(hex),
+        }
+    }
+}
+
+impl PlanFile {
+    /// The file of a plan.
+    pub fn of(plan: &Plan, made: String, made_by: String, bound: Bound, asked: Answered) -> PlanFile {
+        let step = |step: &super::confirm::PlanStep| FiledStep {
+            subject: step.work.subject().raw().to_owned(),
+            keys: step.shown.changes().iter().map(FiledKey::of).collect(),
+        };
+        let (handles, addresses) = named(plan);
+        let asked = Answered { handles, addresses, ..asked };
+        let steps = plan.steps.iter().map(step).collect();
+        let digest = String::new();
+        let mut file = PlanFile { schema: PLAN_SCHEMA.to_owned(), made, made_by, bound, asked, steps, digest };
+        file.digest = file.computed();
+        file
+    }
+
+    /// What is written into the file.
+    ///
+    /// # Errors
+    /// None that are known: the file is text and numbers.
+    pub fn text(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// From the file's bytes.
+    ///
+    /// # Errors
+    /// What is no plan, one of another version, a damaged or edited one; in words.
+    pub fn read(bytes: &[u8]) -> Result<PlanFile, String> {
+        #[derive(Deserialize)]
+        struct PlanHead {
+            schema: String,
+        }
+        let head: PlanHead = serde_json::from_slice(bytes).map_err(|e| format!("it is no plan of ipaudit: {e}"))?;
+        if head.schema != PLAN_SCHEMA {
+            return Err(match head.schema.starts_with("ipaudit/plan/") {
+                true => format!("it is of version {}, and this ipaudit reads {PLAN_SCHEMA}", head.schema),
+                false => format!("it is no plan of a release but {}", head.schema),
+            });
+        }
+        let damaged = |why: String| format!("it was damaged or edited since it was made: {why}");
+        let file: PlanFile = serde_json::from_slice(bytes).map_err(|e| damaged(e.to_string()))?;
+        if file.digest != file.computed() {
+            return Err(damaged("its digest does not fit".to_owned()));
+        }
+        if file.filed().any(|key| key.bytes().is_none()) || file.addresses().is_none() || file.steps.is_empty() {
+            return Err(damaged("a key or an address cannot be read, or there is nothing to do".to_owned()));
+        }
+        Ok(file)
+    }
+
+    /// SHA-256 of the file, by which two people can tell that they mean the same one.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    fn computed(&self) -> String {
+        let bare = PlanFile { digest: String::new(), ..self.clone() };
+        serde_json::to_vec(&bare).map(|text| hex(&Sha256::digest(text))).unwrap_or_default()
+    }
+
+    fn filed(&self) -> impl Iterator<Item = &FiledKey> {
+        self.steps.iter().flat_map(|step| &step.keys)
+    }
+
+    /// The addresses that were named; `None` when one is none.
+    pub fn addresses(&self) -> Option<Vec<Addr>> {
+        self.asked.addresses.iter().map(|address| address.parse().ok()).collect()
+    }
+
+    /// All keys on which the plan rests, each once.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.filed().filter_map(FiledKey::bytes).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// What is not as the plan was made for, of the datastore as a whole. `now` is how it is.
+    pub fn of_another(&self, now: &Bound) -> Option<Objection> {
+        let told = |what: &str, then: &str, now: &str| Some(format!("{what} {then}, and this is {now}"));
+        let uid = |bound: &Bound| bound.kubernetes.first().cloned().unwrap_or_else(|| "an unknown one".to_owned());
+        // Not everybody may read both names of a cluster.
+        let (then, here) = (&self.bound.kubernetes, &now.kubernetes);
+        let same_cluster = then.is_empty() && here.is_empty() || then.iter().any(|uid| here.contains(uid));
+        let words = match () {
+            () if self.bound.guid != now.guid => told("datastore", &self.bound.guid, &now.guid),
+            () if !same_cluster => told("Kubernetes cluster", &uid(&self.bound), &uid(now)),
+            () if self.bound.etcd != now.etcd => told("etcd cluster", &self.bound.etcd, &now.etcd),
+            () if self.bound.revision > now.revision => {
+                told("etcd's revision", &self.bound.revision.to_string(), &now.revision.to_string())
+            }
+            () => None,
+        };
+        words.map(|words| Objection::PlanOfAnother(words.into()))
+    }
+
+    /// The keys that are not as they were when the plan was made.
+    pub fn moved(&self, fresh: &Fresh) -> Vec<Refusal> {
+        let mut told = BTreeSet::new();
+        let mut moved = Vec::new();
+        for filed in self.filed() {
+            let Some(key) = filed.bytes().filter(|key| told.insert(key.clone())) else { continue };
+            let now = fresh.get(&key).and_then(Option::as_ref);
+            let how = match (filed.mod_revision, now) {
+                (None, None) => continue,
+                (None, Some(now)) => Drift::Appeared(now.mod_revision),
+                (Some(_), None) => Drift::Gone,
+                (Some(_), Some(now)) if filed.digest.as_ref() == Some(&stored_digest(now)) => continue,
+                (Some(then), Some(now)) => Drift::Written { then, now: now.mod_revision },
+            };
+            moved.push(Refusal::new(key_text(&key), Objection::Drifted(how)));
+        }
+        moved
+    }
+
+    /// In what a plan that was made just now is not this one: keys that it would not treat as this one does.
+    pub fn differs(&self, plan: &Plan) -> Vec<Refusal> {
+        let filed: BTreeMap<(&str, &str), &FiledKey> =
+            self.filed().map(|key| ((key.key.as_str(), key.action.as_str()), key)).collect();
+        let now: Vec<FiledKey> = plan.steps.iter().flat_map(|step| step.shown.changes()).map(FiledKey::of).collect();
+        let now: BTreeMap<(&str, &str), &FiledKey> =
+            now.iter().map(|key| ((key.key.as_str(), key.action.as_str()), key)).collect();
+        let more = now.iter().filter(|(name, key)| filed.get(*name) != Some(*key)).map(|(name, _)| (name, Drift::More));
+        let less = filed.keys().filter(|name| !now.contains_key(*name)).map(|name| (name, Drift::Less));
+        let drifts = more.chain(less).map(|((key, _), how)| Refusal::new(*key, Objection::Drifted(how)));
+        drifts.collect()
+    }
+}
+
+/// The names under which everything of a plan can be judged anew.
+fn named(plan: &Plan) -> (Vec<String>, Vec<String>) {
+    let (mut handles, mut addresses) = (Vec::new(), Vec::new());
+    for step in &plan.steps {
+        match &step.work {
+            Work::Release(target) => match target.handle.as_ref().filter(|_| target.extent == Extent::Whole) {
+                Some(handle) => handles.push(handle.clone()),
+                None => addresses.extend(target.places.iter().map(|place| place.address.to_string())),
+            },
+            Work::Orphans(batch) => handles.extend(batch.iter().map(|orphan| orphan.id.clone())),
+            Work::Undo(_) => {}
+        }
+    }
+    (handles, addresses)
+}
+
+fn stored_digest(stored: &StoredKey) -> String {
+    let mut digest = Sha256::new();
+    digest.update(stored.create_revision.to_be_bytes());
+    digest.update(stored.mod_revision.to_be_bytes());
+    digest.update(&stored.value);
+    hex(&digest.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes().chunks(2);
+    digits
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok().filter(|_| pair.len() == 2))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
