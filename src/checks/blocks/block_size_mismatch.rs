@@ -18,8 +18,8 @@ pub static CHECK: Check = Check {
         and reports success: `calicoctl ipam release --ip` and the collector free nothing, for ever. And a block of \
         the new size inside it hands out the same addresses (IPA302).",
     arises: "The pool was deleted and re-created with another `blockSize`, or changed by hand.",
-    action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then release its \
-        affinity. `ipaudit release` finds addresses by scanning blocks and works here.",
+    action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then, or when it is \
+        empty already, release its affinity. `ipaudit release` finds addresses by scanning blocks and works here.",
     silent: "A block that no pool covers is IPA303.",
     ties: Ties::ANYBODYS,
     run,
@@ -37,10 +37,16 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
     let covering = world.snapshot.pools.iter().filter(|pool| pool.cidr.covers(block.cidr));
     let covering: Vec<&str> = covering.map(|pool| world.text(pool.name)).collect();
     let which = if covering.len() > 1 { ", the first of those that cover it," } else { "" };
+    let empty = block.is_empty(&world.snapshot.names);
+    let advice = if empty {
+        "it is empty: its owner's affinity can be released, and the block goes with it"
+    } else {
+        "restart the pods in it; release by address does nothing here and says that it did"
+    };
     world
         .draft(&CHECK, block.cidr, format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix()))
-        .advice("restart the pods in it; release by address does nothing here and says that it did")
-        .restarts_pods(true)
+        .advice(advice)
+        .restarts_pods(!empty)
         .fact("block", world.block_facts(block))
         .fact("pool", name)
         .fact("pool_block_size", u32::from(size))
@@ -75,6 +81,19 @@ mod tests {
         assert_eq!(subjects, ["10.65.0.0/26", "10.65.0.64/26"]);
         assert_eq!(found[0].summary, "/26, though pool default has /28 blocks");
         assert_eq!(found[0].pool.as_ref().map(Foreign::raw), Some("default"));
+    }
+
+    /// Nobody is told to restart what is not there.
+    #[test]
+    fn an_empty_block_has_no_pods_to_restart() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.1.0/28", Some("node-1"));
+        let found = c.find(&CHECK);
+        let [empty] = found.as_slice() else { panic!("{found:?}") };
+        assert!(empty.advice.raw().starts_with("it is empty: ") && !empty.restarts_pods, "{empty:?}");
+        c.snapshot.pools[0].block_size = 28;
+        let found = c.find(&CHECK);
+        assert!(found[0].advice.raw().starts_with("restart the pods in it; ") && found[0].restarts_pods);
     }
 
     /// Calico's lists come sorted by name, and the first pool that holds the address decides.
