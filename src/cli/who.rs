@@ -19,6 +19,7 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::foreign::foreign;
 use crate::model::record::ClusterKey;
 use crate::model::{InputState, Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
@@ -155,7 +156,17 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     if let Some(words) = known {
         dossier.answer = words;
     }
+    if at.is_none() {
+        freed(&mut dossier, &args.what);
+    }
     Ok((dossier, Course { worst, incomplete, failed }))
+}
+
+/// An address that a release of ours gave back: the answer says which.
+fn freed(dossier: &mut Dossier, what: &str) {
+    if let Some(words) = who::freed::said(what, dossier) {
+        dossier.answer = foreign!("{}{words}", dossier.answer);
+    }
 }
 
 /// What was read, by whichever way.
@@ -228,6 +239,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
             From::Capture(_) => streams.note("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
+    freed(&mut dossier, &args.what);
     let incomplete = read.incomplete || !dossier.unread.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
         dossier.answer = words;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::history::ReadTx;
 use crate::history::query::{About, Pair, Whose, Window};
+use crate::model::SubjectKind;
+use crate::model::given_back::GivenBack;
 use crate::who::{Before, Guess};
 
 /// What one cluster's history knows.
@@ -44,8 +46,31 @@ pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Err
     before.pods.dedup();
     before.nodes.sort_by(|a, b| (&a.row.calico, a.span.first_seen.at).cmp(&(&b.row.calico, b.span.first_seen.at)));
     before.nodes.dedup();
+    before.releases = freed(db, pair.id, &before, guesses)?;
     before.open = db.findings_about(pair.id, &about)?;
     Ok(before)
+}
+
+/// Which releases gave back what was asked for, and the addresses that the history knows of it. A node's are not asked for.
+fn freed(db: &ReadTx<'_>, pair: i64, before: &Before, guesses: &[Guess]) -> Result<Vec<GivenBack>, Error> {
+    let mut subjects = BTreeSet::new();
+    for guess in guesses {
+        match guess {
+            Guess::Address(address) => drop(subjects.insert((SubjectKind::Address, address.to_string()))),
+            Guess::Handle(id) => drop(subjects.insert((SubjectKind::Handle, id.clone()))),
+            Guess::Pod(..) | Guess::Node(_) => {}
+        }
+    }
+    if before.nodes.is_empty() {
+        let addresses = before.allocations.iter().map(|i| i.row.address.to_string());
+        subjects.extend(addresses.map(|address| (SubjectKind::Address, address)));
+    }
+    let mut freed = Vec::new();
+    for (kind, subject) in &subjects {
+        freed.extend(db.freed(pair, *kind, subject)?);
+    }
+    freed.sort_by_key(|f| (f.at, f.release));
+    Ok(freed)
 }
 
 /// What open findings are wanted: about what was asked for, and about the blocks, handles and pods that the history

@@ -18,6 +18,7 @@ pub use named::NameOf;
 
 mod asked;
 pub(super) mod findings;
+mod freed;
 pub(super) mod intervals;
 mod known;
 mod named;

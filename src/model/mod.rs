@@ -17,6 +17,7 @@ pub mod etcd;
 pub mod fact;
 pub mod finding;
 pub mod foreign;
+pub mod given_back;
 pub mod glob;
 pub mod handle;
 pub mod hash;

@@ -207,6 +207,11 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         row(paper, "pod", &[&address, &id.shown(), &on, &pod.grade.shown(), &ends(&s.span, now)])?;
     }
     more(before.pods.len(), 0, paper)?;
+    for freed in before.releases.iter().rev().take(SHOWN) {
+        let did = freed.undoes.map_or("gave it back".to_owned(), |id| format!("put it back (undo of {id})"));
+        row(paper, "release", &[&freed.release.to_string(), &freed.subject.shown(), &did, &moment(freed.at, now)])?;
+    }
+    more(before.releases.len(), 0, paper)?;
     // What stands under WRONG is not said twice.
     let told = |o: &&Episode| {
         !dossier.findings.iter().any(|n| (n.code, &n.subject.id) == (o.finding.code, &o.finding.subject))

@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::model::given_back::GivenBack;
 use crate::model::json::in_json;
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow, PodRow};
 use crate::model::{Foreign, Time};
@@ -28,12 +29,15 @@ pub struct Before {
     pub nodes: Vec<Interval<NodeRow>>,
     /// Findings about it that are open.
     pub open: Vec<Episode>,
+    /// The releases of ours that gave it back, and undos that put it back; oldest first.
+    pub releases: Vec<GivenBack>,
 }
 
 impl Before {
     /// Whether the history knows nothing of what was asked for.
     pub fn is_nothing(&self) -> bool {
-        self.allocations.is_empty() && self.pods.is_empty() && self.nodes.is_empty() && self.open.is_empty()
+        let rows = self.allocations.is_empty() && self.pods.is_empty() && self.nodes.is_empty();
+        rows && self.open.is_empty() && self.releases.is_empty()
     }
 
     /// Counts what is still so, or was so at a moment.
@@ -52,6 +56,7 @@ impl Before {
         self.pods.retain(|s| s.span.at(at) != Some(false));
         self.nodes.retain(|n| n.span.at(at) != Some(false));
         self.open.retain(|f| f.opened.at <= at);
+        self.releases.retain(|freed| freed.at <= at);
     }
 
     /// Leaves the newest `most` intervals and counts the others: a node had thousands.

@@ -11,6 +11,7 @@ mod block;
 mod concern;
 mod deep;
 mod dossier;
+pub mod freed;
 mod now;
 mod sheets;
 
