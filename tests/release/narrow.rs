@@ -92,6 +92,11 @@ fn node_namespace_and_pool_narrow_a_release_by_code() {
     by_code(&world, "IPA201", &["--node", "node-2", "--yes", "-o", "json"]).done(1);
     by_code(&world, "IPA110", &["--node", "node-2", "--yes", "-o", "json"]).done(1);
     assert!(world.value(&handle_key(&one.handle())).is_some() && world.value(&handle_key(&two.handle())).is_none());
+    // The list names them as what they were.
+    let codes: Vec<serde_json::Value> = world.list().iter().map(|release| release["code"].clone()).collect();
+    assert_eq!(codes, [json!("IPA201"), json!("IPA110")]);
+    let table = world.release(&["--list"]).stdout;
+    assert!(table.lines().last().unwrap().ends_with("  all IPA110 older than 1m on node-2"), "{table}");
 }
 
 /// Pastes a command of etcdctl into a shell.

@@ -1,9 +1,11 @@
 //! The releases of the past, as the history has them.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::bulk::Bulk;
 use crate::model::Foreign;
 use crate::model::release::{ReleaseRow, StepOutcome};
 
@@ -14,16 +16,17 @@ const OPEN: &str = "open";
 ///
 /// # Errors
 /// As the writer's.
-pub fn table(releases: &[ReleaseRow], out: &mut dyn Write) -> io::Result<()> {
+pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn Write) -> io::Result<()> {
     if releases.is_empty() {
         return writeln!(out, "no release is recorded");
     }
     writeln!(out, "{:>6}  {:<30}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {
         let first = release.steps.iter().flat_map(|step| &step.intent.subjects).map(|(_, subject)| subject).next();
-        let what = match release.undoes {
-            Some(id) => format!("undo of {id}").into(),
-            None => first.map(Foreign::shown).unwrap_or_default(),
+        let what = match (release.undoes, bulk.get(&release.id)) {
+            (Some(id), _) => format!("undo of {id}").into(),
+            (None, Some(bulk)) => bulk.words.shown(),
+            (None, None) => first.map(Foreign::shown).unwrap_or_default(),
         };
         let outcome = release.outcome.as_ref().map_or(OPEN.into(), |outcome| outcome.shown());
         let (id, started) = (release.id, release.started.to_rfc3339());
@@ -34,13 +37,14 @@ pub fn table(releases: &[ReleaseRow], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The same for programs.
-pub fn document(releases: &[ReleaseRow]) -> Value {
+pub fn document(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>) -> Value {
     let of = |release: &ReleaseRow| {
         let each = release.steps.iter().flat_map(|s| s.intent.subjects.iter().map(|subject| (subject, s.outcome)));
         let subject = |((kind, id), outcome): (&(_, Foreign), Option<StepOutcome>)| json!({"kind": kind, "id": id, "outcome": outcome});
         json!({
             "id": release.id,
             "undoes": release.undoes,
+            "code": bulk.get(&release.id).map(|bulk| &bulk.code),
             "started": release.started,
             "finished": release.finished,
             "outcome": release.outcome.as_ref().map_or(json!(OPEN), |outcome| json!(outcome)),
@@ -79,14 +83,14 @@ mod tests {
 
     fn text(releases: &[ReleaseRow]) -> String {
         let mut out = Vec::new();
-        table(releases, &mut out).unwrap();
+        table(releases, &BTreeMap::new(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn nothing_recorded_is_said() {
         assert_eq!(text(&[]), "no release is recorded\n");
-        assert_eq!(document(&[])["releases"], json!([]));
+        assert_eq!(document(&[], &BTreeMap::new())["releases"], json!([]));
     }
 
     #[test]
@@ -103,7 +107,7 @@ mod tests {
         let mut releases = past();
         releases[0].steps.remove(0);
         assert!(text(&releases).contains("b\\r") && !text(&releases).contains('\r'));
-        assert_eq!(document(&releases)["releases"][0]["subjects"][0]["id"], "b\r");
+        assert_eq!(document(&releases, &BTreeMap::new())["releases"][0]["subjects"][0]["id"], "b\r");
     }
 
     #[test]
@@ -111,17 +115,32 @@ mod tests {
         let mut releases = past();
         releases[0].outcome = Some(Term::of("half\u{1b}[2J"));
         assert!(text(&releases).contains("  half\\x1b[2J  ") && !text(&releases).contains('\u{1b}'));
-        assert_eq!(document(&releases)["releases"][0]["outcome"], "half\u{1b}[2J");
+        assert_eq!(document(&releases, &BTreeMap::new())["releases"][0]["outcome"], "half\u{1b}[2J");
     }
 
     #[test]
     fn the_document_has_every_subject_with_its_outcome() {
-        let document = document(&past());
+        let document = document(&past(), &BTreeMap::new());
         assert_eq!(document["schema"], "ipaudit/releases/v1");
         let (first, undo) = (&document["releases"][0], &document["releases"][1]);
         assert_eq!((&first["transactions"], &first["outcome"]), (&json!(1), &json!("partly")));
         assert_eq!(first["subjects"][1], json!({"kind": "handle", "id": "ha", "outcome": "not applied"}));
         assert_eq!(first["subjects"][4]["outcome"], Value::Null);
         assert_eq!((&undo["undoes"], &undo["outcome"], &undo["finished"]), (&json!(7), &json!("open"), &Value::Null));
+    }
+
+    #[test]
+    fn many_at_once_are_told_by_what_was_asked_for() {
+        let bulk = BTreeMap::from([(7, Bulk::of(r#"{"code":"IPA110","older_than_seconds":3600}"#).unwrap())]);
+        let mut out = Vec::new();
+        table(&past(), &bulk, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().nth(1).unwrap().ends_with("  all IPA110 older than 1h"), "{text}");
+        assert!(text.lines().nth(2).unwrap().ends_with("  undo of 7"), "{text}");
+        let document = document(&past(), &bulk);
+        assert_eq!(
+            (&document["releases"][0]["code"], &document["releases"][1]["code"]),
+            (&json!("IPA110"), &Value::Null)
+        );
     }
 }

@@ -1,6 +1,8 @@
 //! What a release, an undo and the list of them show: [`words`] is the one table of their sentences, [`plan`] a plan,
-//! [`reasons`] what it refuses, by reason, [`sandboxes`] what to make sure of on its nodes, and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the releases of the past.
+//! [`reasons`] what it refuses, by reason, [`sandboxes`] what to make sure of on its nodes, and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the releases of the past ([`bulk`]: what
+//! many were released by).
 
+pub mod bulk;
 pub mod document;
 pub mod list;
 pub mod outcome;
