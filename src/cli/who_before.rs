@@ -58,7 +58,7 @@ fn freed(db: &ReadTx<'_>, pair: i64, before: &Before, guesses: &[Guess]) -> Resu
         match guess {
             Guess::Address(address) => drop(subjects.insert((SubjectKind::Address, address.to_string()))),
             Guess::Handle(id) => drop(subjects.insert((SubjectKind::Handle, id.clone()))),
-            Guess::Pod(..) | Guess::Node(_) => {}
+            Guess::Pod(..) | Guess::Node(_) | Guess::Range(_) => {}
         }
     }
     if before.nodes.is_empty() {
