@@ -119,9 +119,10 @@ const CLOCKS: &[&str] = &["Utc::now", "Local::now", "SystemTime::now", "Instant:
 const PRINTING: &[&str] = &["println", "print", "eprintln", "eprint", "dbg"];
 
 /// What `model` may use of other crates: it is what everything else is made of. hashbrown is the table of std's
-/// own `HashMap`, which interned names need without its keys; strsim counts slips of the fingers; xxhash_rust is a hash that is the same
-/// in every build.
-const CRATES_OF_MODEL: &[&str] = &["std", "core", "alloc", "ipnet", "serde", "chrono", "hashbrown", "strsim", "xxhash_rust"];
+/// own `HashMap`, which interned names need without its keys; strsim counts slips of the fingers; xxhash_rust is a hash
+/// that is the same in every build.
+const CRATES_OF_MODEL: &[&str] =
+    &["std", "core", "alloc", "ipnet", "serde", "chrono", "hashbrown", "strsim", "xxhash_rust"];
 
 /// One outside thing has one door.
 const DOORS: &[(&str, &[&str])] = &[

@@ -21,6 +21,8 @@ const LINES: &[&[&str]] = &[
     &["release", "--handle", "x"],
     &["undo", "1"],
     &["explain", "IPA101"],
+    &["version", "-v"],
+    &["check-access", "-v"],
     &["history", "prune"],
     &["history", "check"],
     &["history", "export"],
@@ -222,13 +224,14 @@ fn a_typed_flag_wins_over_a_variable_that_contradicts_it() {
     assert!(stderr(&both).contains("cannot be used with"), "two flags: {}", stderr(&both));
 }
 
-/// Help names a variable also where it is set and empty, or set to what another command takes.
+/// Help names a variable also where it is set and empty, or set to what another command takes; its value is nobody's
+/// business.
 #[test]
 fn help_names_every_variable() {
     let state = state();
     for value in ["", "jsonl"] {
         let help = command(state.path(), &["who", "--help"]).env("IPAUDIT_OUTPUT", value).output().unwrap();
-        assert!(String::from_utf8_lossy(&help.stdout).contains(&format!("[env: IPAUDIT_OUTPUT={value}]")), "{help:?}");
+        assert!(String::from_utf8_lossy(&help.stdout).contains("[env: IPAUDIT_OUTPUT]"), "{help:?}");
     }
 }
 
@@ -307,7 +310,7 @@ fn the_table_of_connections_is_true() {
             let default = default.split([',', ':', ' ', '`']).find(|word| !word.is_empty()).unwrap();
             let shown = flags.iter().filter_map(|name| flag(name)).any(|arg| {
                 arg.get_default_values().iter().any(|value| value.to_str() == Some(default))
-                    || arg.get_help().is_some_and(|help| help.to_string().contains(default))
+                    || arg.get_long_help().is_some_and(|help| help.to_string().contains(default))
             });
             assert!(shown, "{default} is no default of {flags:?}");
         }

@@ -167,6 +167,10 @@ fn log(verbose: u8) {
         let said = environment::text(tracing_subscriber::EnvFilter::DEFAULT_ENV);
         let filter = said.and_then(|said| tracing_subscriber::EnvFilter::try_new(said).ok());
         let filter = filter.unwrap_or_else(|| tracing_subscriber::EnvFilter::new("info,kube=debug"));
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(output::Libraries).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_ansi(false)
+            .with_writer(output::Libraries)
+            .try_init();
     }
 }

@@ -275,7 +275,7 @@ pub fn tell_usage(usage: &clap::Error) -> io::Result<()> {
 /// The format for wrong usage: nothing has been read of the command line.
 fn asked_for() -> LogFormat {
     let line: Vec<String> = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
-    log::asked_for(&line, std::env::var("IPAUDIT_LOG_FORMAT").ok().as_deref())
+    log::asked_for(&line, environment::text("IPAUDIT_LOG_FORMAT").as_deref())
 }
 
 /// The error in one line for people, its hint at the end.

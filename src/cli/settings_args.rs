@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::Streams;
+use crate::environment;
 use crate::error::{Error, chain};
 use crate::settings::{Ignore, Settings, SeverityOf};
 
@@ -57,7 +58,7 @@ impl IgnoreArgs {
     pub fn settings(&self, streams: &Streams) -> Result<Settings, Error> {
         let found = match &self.settings {
             Some(file) => Some((file.clone(), read(file).map_err(|e| unread(file).cause(e))?)),
-            None => found(&places(std::env::var_os), streams),
+            None => found(&places(environment::value), streams),
         };
         let Some((file, text)) = found else { return Ok(Settings::default().with(&[], &self.ignore)) };
         streams.verbose(&format!("settings from {}", file.display()));
@@ -73,7 +74,7 @@ fn unread(file: &Path) -> Error {
 
 /// Where settings lie that nobody names, the nearest first: those of the user, those of the machine.
 fn places(variable: impl Fn(&'static str) -> Option<OsString>) -> Vec<PathBuf> {
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name| variable(name).map(PathBuf::from);
     let user = set("XDG_CONFIG_HOME").filter(|path| path.is_absolute());
     let user = user.or_else(|| set("HOME").map(|home| home.join(".config")));
     let folders = user.into_iter().chain([PathBuf::from("/etc")]);
@@ -107,7 +108,7 @@ mod tests {
         };
         let (own, etc) = ("/home/u/.config/ipaudit/settings.toml", "/etc/ipaudit/settings.toml");
         assert_eq!(places(Some("/c"), Some("/home/u")), ["/c/ipaudit/settings.toml", etc]);
-        for unset in [None, Some(""), Some("relative")] {
+        for unset in [None, Some("relative")] {
             assert_eq!(places(unset, Some("/home/u")), [own, etc], "{unset:?}");
         }
         assert_eq!(places(None, None), [etc]);
