@@ -70,6 +70,7 @@ impl Settling<'_> {
     pub fn unconfirmed(&self, mut outcome: Outcome) -> Outcome {
         for finding in outcome.findings.iter_mut().filter(|f| self.is_suspect(f)) {
             finding.state = State::Unconfirmed;
+            finding.suspected = Some(finding.severity);
             finding.severity = Severity::Note;
         }
         checks::refold(&mut outcome.findings);

@@ -313,6 +313,16 @@ pub fn delete_key(key: &str, revision: i64) -> String {
     format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#)
 }
 
+/// Whether a command releases something.
+pub fn is_release(command: &str) -> bool {
+    command.starts_with("ipaudit release ")
+}
+
+/// Whether a command deletes pods.
+pub fn deletes_pods(command: &str) -> bool {
+    command.starts_with("kubectl ") && (command.contains(" delete pod ") || command.contains(" delete pods "))
+}
+
 /// `etcdctl get KEY`.
 pub fn get_key(key: &str) -> String {
     format!("etcdctl get {}", shell(key))

@@ -31,6 +31,12 @@ pub struct Ties {
     pub proves_leak: bool,
     /// Whether all that it finds can be released at once: `release --code`.
     pub releasable: bool,
+    /// What several of its findings are called behind their number, as `leaked addresses`; empty: by their subjects and
+    /// the check's name.
+    pub many: &'static str,
+    /// Which of its findings comes first, where one is worse than another: the least number. Equal ones stand in their
+    /// order.
+    pub urgency: fn(&Finding) -> u64,
     /// What of the evidence is shown beside summary, advice, and what every check may tell (`keep`, `restart`).
     pub shows: fn(&Finding) -> Shown,
 }
@@ -46,6 +52,8 @@ impl Ties {
         explained_by: |_, _| None,
         proves_leak: false,
         releasable: false,
+        many: "",
+        urgency: |_| 0,
         shows: |_| Shown::default(),
     };
 }

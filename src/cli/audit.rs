@@ -16,11 +16,14 @@ use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit, FailOn};
+use crate::judge::advised::{self, Advised};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{Code, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::plan::refusal::Refusal;
 use crate::record::{self, AuditCourse};
-use crate::render::{self, AuditCircumstances, AuditView, Narrow};
+use crate::render::release::words;
+use crate::render::{self, AuditCircumstances, AuditView, Narrow, Releases};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
@@ -76,6 +79,10 @@ pub struct View {
     /// How full pools and nodes are, in full: addresses and blocks of each pool, and the biggest nodes
     #[arg(long, env = "IPAUDIT_CAPACITY")]
     pub capacity: bool,
+
+    /// The connection's flags that stand on the command line, not in the environment alone.
+    #[arg(skip)]
+    pub connected_by: Vec<&'static str>,
 }
 
 /// Output formats of an audit.
@@ -130,7 +137,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
+    let obstacles = looked.obstacles(&ledger, &verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
+    let releases = looked.hold_back(&mut verdict, &obstacles);
     match memory.overtaken() {
         Overtaken::No => {}
         Overtaken::Earlier => {
@@ -140,7 +149,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             "another audit of this cluster looked later and was recorded meanwhile: this one is told and not recorded",
         ),
     }
-    let told = Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), ignored };
+    let told =
+        Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), releases, ignored };
     let exit = tell(told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
     // The process ends: hundreds of thousands of small pieces of memory go back faster all at once.
@@ -172,8 +182,8 @@ pub struct Looked {
 #[derive(Default)]
 pub struct Verdict {
     outcome: Outcome,
-    /// The second look failed.
-    incomplete: bool,
+    /// Why the second look failed, if it did.
+    unlooked: Option<String>,
     /// Sentences for standard error.
     pub warnings: Vec<Foreign>,
 }
@@ -286,19 +296,35 @@ impl Looked {
         verdict.outcome = settling.confirm(std::mem::take(&mut verdict.outcome), &again);
     }
 
+    /// What speaks against any release now; asked before the audit is recorded, which takes the past with it.
+    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &Outcome, judging: &Judging, memory: &Memory) -> Vec<Refusal> {
+        let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
+        advised::obstacles(&world, outcome, judging.now.unwrap_or_else(gather::present))
+    }
+
+    /// Takes out what a release would refuse, once the findings know since when they are there.
+    fn hold_back(&self, verdict: &mut Verdict, obstacles: &[Refusal]) -> Releases {
+        let grace = self.snapshot.kube_controllers.grace();
+        match advised::hold_back(&mut verdict.outcome, obstacles, grace) {
+            Advised::Closed(first) => Releases::Closed(words::refusal(&first)),
+            Advised::Early => Releases::Early,
+            Advised::Open { known_for } => Releases::open(known_for),
+        }
+    }
+
     /// Whether something could not be read or decoded, or not be looked at again.
     pub fn is_incomplete(&self, verdict: &Verdict) -> bool {
         let unread = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
         let coverage = &self.snapshot.coverage;
         let unread = unread.filter(|i| !coverage.complete(*i) && !coverage.is_rightly_absent(*i)).count() > 0;
-        verdict.incomplete || unread || !self.snapshot.bad_values.is_empty()
+        verdict.unlooked.is_some() || unread || !self.snapshot.bad_values.is_empty()
     }
 }
 
 impl Verdict {
     fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
-        self.incomplete = true;
+        self.unlooked = Some(why.to_owned());
         self.warnings.push(format!("the second look failed, suspects stay unconfirmed: {why}").into());
     }
 }
@@ -319,7 +345,8 @@ fn record(
         }
         return None;
     }
-    let about = AuditCircumstances { incomplete: verdict.incomplete, ..AuditCircumstances::default() };
+    let unlooked = verdict.unlooked.as_deref().map(Into::into);
+    let about = AuditCircumstances { unlooked, ..AuditCircumstances::default() };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
     let course = AuditCourse {
         started: looked.started,
@@ -339,11 +366,12 @@ struct Told<'a> {
     ledger: &'a Ledger<'a>,
     verdict: &'a Verdict,
     recorded: Option<&'a Recorded>,
+    releases: Releases,
     ignored: Ignored,
 }
 
 fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
-    let Told { looked, ledger, verdict, recorded, ignored } = told;
+    let Told { looked, ledger, verdict, recorded, releases, ignored } = told;
     let about = AuditCircumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
@@ -352,10 +380,12 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Resu
         duration: looked.duration,
         narrow: Narrow { codes: view.code.clone(), severity: view.severity, ..Narrow::default() },
         fail_on: view.fail_on,
-        incomplete: verdict.incomplete,
+        unlooked: verdict.unlooked.as_deref().map(Into::into),
+        releases,
         warnings: looked.warnings.iter().chain(&verdict.warnings).cloned().collect(),
         ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,
+        connected_by: view.connected_by.clone(),
         nodes: view.all.then_some(usize::MAX),
         ..AuditCircumstances::default()
     };

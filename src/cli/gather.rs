@@ -12,6 +12,7 @@ use super::output::{Streams, log, with_hint};
 use super::source_args::SourceArgs;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
+use crate::connect::kube_trouble;
 use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
@@ -112,6 +113,7 @@ pub async fn first_look(
         Kube::NotAsked => {
             for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
                 snapshot.coverage.set(input, InputState::NotAsked, NO_CLUSTER);
+                snapshot.coverage.set_hint(input, kube_trouble::NOT_GIVEN);
             }
             None
         }
@@ -119,6 +121,7 @@ pub async fn first_look(
         Kube::Files(files) => Some(kube_objects::read(files, &mut snapshot)?),
     };
     warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Foreign::from));
+    warnings.extend(silent_kubernetes(&snapshot));
     spinner.set_message("reading etcd");
     match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
         Ok(()) => warnings.extend(missing_right(&snapshot)),
@@ -138,6 +141,12 @@ pub async fn first_look(
     Ok(FirstLook { snapshot, started, duration, warnings })
 }
 
+fn set_hint(snapshot: &mut Gathering, input: Input, error: &Error) {
+    if let Some(hint) = super::output::hint(error) {
+        snapshot.coverage.set_hint(input, hint);
+    }
+}
+
 /// Nothing of Calico's was read: because etcd refuses us, or because it cannot be reached.
 fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
@@ -146,8 +155,22 @@ fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     for input in Input::ALL.into_iter().filter(|i| !i.is_kubernetes() && *i != Input::History) {
         decode::clear(snapshot, input);
         snapshot.coverage.set(input, state, chain(error));
+        set_hint(snapshot, input, error);
     }
     error
+}
+
+/// Kubernetes was asked and did not answer, or not all of it: the first of what is missing, and its cure.
+fn silent_kubernetes(snapshot: &Gathering) -> Option<Foreign> {
+    let coverage = &snapshot.coverage;
+    let is_missing =
+        |i: &Input| i.is_kubernetes() && !matches!(coverage.state(*i), InputState::Complete | InputState::NotAsked);
+    let missing: Vec<Input> = Input::ALL.into_iter().filter(is_missing).collect();
+    let first = *missing.first()?;
+    let words: Vec<&str> = missing.iter().map(|input| input.word()).collect();
+    let (what, server) = (words.join(", "), &snapshot.kube.server);
+    let hint = log::hinted(&coverage.hint(first).shown());
+    Some(foreign!("cannot read {what} from Kubernetes ({}): {}{hint}", server, coverage.detail(first)))
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.
@@ -174,6 +197,9 @@ async fn read_etcd(
     let read = etcd::read(connection, &options, &mut sink).await?;
     for (input, state, detail) in read.inputs {
         snapshot.coverage.set(input, state, detail);
+        if state == InputState::Forbidden {
+            snapshot.coverage.set_hint(input, MISSING_RIGHT);
+        }
     }
     // After the read: the growth of a revision is then held against the longer time.
     snapshot.etcd = EtcdFacts { read_at: Some(present()), ..read.facts };
@@ -199,6 +225,7 @@ async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Fore
                 return None;
             }
             snapshot.coverage.set(Input::EtcdStatus, state, chain(&error));
+            set_hint(snapshot, Input::EtcdStatus, &error);
             Some(with_hint(&error))
         }
     }

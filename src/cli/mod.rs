@@ -121,6 +121,22 @@ fn streams(cli: &Cli) -> Streams {
     Streams::of(&cli.global)
 }
 
+/// What leads an audit to its cluster and its history, by clap's name and as it is typed.
+const CONNECTION: [(&str, &str); 12] = [
+    ("etcd_endpoints", "--etcd-endpoints"),
+    ("etcd_discovery_srv", "--etcd-discovery-srv"),
+    ("etcd_ca_cert", "--etcd-ca-cert"),
+    ("etcd_cert", "--etcd-cert"),
+    ("etcd_key", "--etcd-key"),
+    ("etcd_username", "--etcd-username"),
+    ("etcd_password_file", "--etcd-password-file"),
+    ("config", "--config"),
+    ("kubeconfig", "--kubeconfig"),
+    ("context", "--context"),
+    ("kube_objects", "--kube-objects"),
+    ("db", "--db"),
+];
+
 /// All commands and their flags, as they are shown.
 pub fn commands() -> clap::Command {
     help::arranged(Cli::command())
@@ -134,7 +150,9 @@ fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
     let matches = command.try_get_matches_from(line)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
-        args.history.named = flags.value_source("db") == Some(ValueSource::CommandLine);
+        let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
+        args.history.named = is_typed("db");
+        args.view.connected_by = CONNECTION.into_iter().filter(|(id, _)| is_typed(id)).map(|(_, flag)| flag).collect();
     }
     Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned(), passed_over))
 }

@@ -10,6 +10,15 @@ use kube::config::{InClusterError, KubeconfigError};
 
 use crate::error::{Error, chain};
 
+/// What to do when the API server does not know us.
+pub const WHO_ARE_WE: &str = "has the token expired?";
+
+/// What to do about a right to read that is missing.
+pub const MISSING_RIGHT: &str = "the account needs get and list on pods, nodes, services and namespaces";
+
+/// What to do when nobody gave Kubernetes.
+pub const NOT_GIVEN: &str = "give one: --kubeconfig, KUBECONFIG, or --kube-objects";
+
 /// What is wrong with a kubeconfig.
 pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Error {
     let (cause, hint) = match error {

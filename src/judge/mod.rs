@@ -4,10 +4,11 @@
 //! and tells what the second look has to read again ([`by_hand`]: what no release takes); [`leak`] judges each of them
 //! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
 //! off); [`last_look`] is what Kubernetes must say once more right before a write; [`undo`] is the state of things around
-//! a release that is put back. The proofs are the checks' own
+//! a release that is put back, [`advised`] what an audit may say of releases. The proofs are the checks' own
 //! (IPA110, IPA201), the rules those of `plan`: nothing here decides anew what a leak is. What audits have observed is
 //! asked of [`case::Observed`], which the edge fills.
 
+pub mod advised;
 pub mod by_hand;
 pub mod case;
 pub mod choose;

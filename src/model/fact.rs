@@ -92,6 +92,15 @@ impl Evidence {
         self.get(name)?.as_text()
     }
 
+    /// A fact that is a number from 0 on.
+    pub fn count(&self, name: &str) -> Option<u64> {
+        match self.get(name)? {
+            Fact::Sequence(number) => Some(*number),
+            Fact::Number(number) => u64::try_from(*number).ok(),
+            _ => None,
+        }
+    }
+
     /// The texts of a fact that is a list.
     pub fn texts(&self, name: &str) -> impl Iterator<Item = &Foreign> {
         self.list(name).iter().filter_map(Fact::as_text)

@@ -199,6 +199,8 @@ pub struct Finding {
     /// As its check says, or better or worse where the manual says so.
     pub severity: Severity,
     pub state: State,
+    /// How bad it is if it holds, where nobody looked again; `None`: confirmed.
+    pub suspected: Option<Severity>,
     pub subject: Subject,
     /// One line for people: what is so, without code and subject.
     pub summary: Foreign,
@@ -231,6 +233,7 @@ impl Finding {
             code,
             severity,
             state: State::Confirmed,
+            suspected: None,
             subject,
             summary: summary.into(),
             advice: Foreign::default(),

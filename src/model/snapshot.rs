@@ -147,22 +147,37 @@ words!(InputState {
 
 /// What was read of each input, with the reason where it is not complete.
 #[derive(Clone, Debug, Default)]
-pub struct Coverage(BTreeMap<Input, (InputState, Foreign)>);
+pub struct Coverage {
+    states: BTreeMap<Input, (InputState, Foreign)>,
+    /// What a person can do about an input that is not complete.
+    hints: BTreeMap<Input, Foreign>,
+}
 
 impl Coverage {
     /// Sets the state of `input`; `detail` says why when it is not complete.
     pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<Foreign>) {
-        self.0.insert(input, (state, detail.into()));
+        self.states.insert(input, (state, detail.into()));
+        self.hints.remove(&input);
+    }
+
+    /// Says what a person can do about `input`, whose state is set.
+    pub fn set_hint(&mut self, input: Input, hint: impl Into<Foreign>) {
+        self.hints.insert(input, hint.into());
+    }
+
+    /// What to do about `input`; empty when nobody has an idea, and in captures, which do not keep it.
+    pub fn hint(&self, input: Input) -> Foreign {
+        self.hints.get(&input).cloned().unwrap_or_default()
     }
 
     /// The state of `input`; what nobody set was not asked for.
     pub fn state(&self, input: Input) -> InputState {
-        self.0.get(&input).map_or(InputState::NotAsked, |(state, _)| *state)
+        self.states.get(&input).map_or(InputState::NotAsked, |(state, _)| *state)
     }
 
     /// The reason given for `input`; empty when complete.
     pub fn detail(&self, input: Input) -> Foreign {
-        self.0.get(&input).map(|(_, detail)| detail.clone()).unwrap_or_default()
+        self.states.get(&input).map(|(_, detail)| detail.clone()).unwrap_or_default()
     }
 
     /// Why `input` is not complete: the reason given, else its state.

@@ -8,19 +8,26 @@
 pub mod access;
 pub mod age;
 mod capacity;
+mod commands;
+mod folds;
 pub mod guard;
 pub mod json;
 pub mod manual;
 mod narrow;
 mod number;
+mod places;
 pub mod release;
+mod releases;
 pub mod report;
 pub mod table;
+mod verdict;
 mod view;
 pub mod who;
 
 pub use capacity::{BlockFates, NodeFill, PoolRow};
 pub use narrow::Narrow;
+pub use releases::Releases;
+pub use verdict::{Sentence, Tone, verdict};
 pub use view::{
     AuditCircumstances, AuditHead, AuditView, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, leaked,
 };

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::capacity::{self, NodeFill, PoolRow};
 use super::narrow::Narrow;
+use super::releases::Releases;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
@@ -45,8 +46,14 @@ pub struct AuditView<'a> {
     pub checks_run: usize,
     pub skipped: &'a [Skipped],
     pub outside: OutsideRow,
+    /// Why the second look failed, if it did.
+    pub unlooked: Option<Foreign>,
+    /// What may be advised of releases.
+    pub releases: Releases,
     /// `None` without a history.
     pub history: Option<HistoryRow>,
+    /// The connection's flags of this run, which the commands that are shown leave out.
+    pub connected_by: Vec<&'static str>,
     /// Sentences for people; on the terminal they went to stderr already.
     pub warnings: Vec<Foreign>,
     pub exit: Exit,
@@ -89,6 +96,8 @@ pub struct InputRow {
     pub state: InputState,
     /// Why it is not complete; else empty.
     pub detail: Foreign,
+    /// What can be done about it; empty where nobody has an idea.
+    pub hint: Foreign,
     /// Keys and values of it that do not parse.
     pub undecodable: u64,
 }
@@ -144,11 +153,15 @@ pub struct AuditCircumstances {
     pub ignored: HashSet<(Code, Foreign)>,
     /// The flags that ignore them, as people would type them.
     pub ignored_by: Vec<String>,
+    /// The connection's flags that were typed.
+    pub connected_by: Vec<&'static str>,
     /// So many nodes are in [`AuditView::nodes`]; `None`: the ten biggest.
     pub nodes: Option<usize>,
     pub fail_on: FailOn,
-    /// Something else that was not read: a failed second look.
-    pub incomplete: bool,
+    /// Why suspects could not be looked at again: a failed second look leaves the audit incomplete.
+    pub unlooked: Option<Foreign>,
+    /// What may be advised of releases.
+    pub releases: Releases,
     /// The tool failed at something that it was asked for: a history that cannot be written.
     pub failed: bool,
     pub warnings: Vec<Foreign>,
@@ -163,7 +176,7 @@ impl<'a> AuditView<'a> {
         about: AuditCircumstances,
     ) -> AuditView<'a> {
         let inputs: Vec<InputRow> = Input::ALL.into_iter().map(|input| input_row(snapshot, input)).collect();
-        let incomplete = about.incomplete || is_incomplete(&inputs, &outcome.skipped);
+        let incomplete = about.unlooked.is_some() || is_incomplete(&inputs, &outcome.skipped);
         let is_ignored =
             |f: &Finding| !about.ignored.is_empty() && about.ignored.contains(&(f.code, f.subject.id.clone()));
         let wanted: Vec<&Finding> = outcome.findings.iter().filter(|f| !is_ignored(f)).collect();
@@ -202,7 +215,10 @@ impl<'a> AuditView<'a> {
             checks_run: checks::ALL.len().saturating_sub(outcome.skipped.len()),
             skipped: &outcome.skipped,
             outside: outside(snapshot, ledger),
+            unlooked: about.unlooked,
+            releases: about.releases,
             history: about.history,
+            connected_by: about.connected_by,
             warnings: about.warnings,
             exit: exit::decide(Course { worst, incomplete, failed: about.failed }, about.fail_on),
         }
@@ -241,6 +257,7 @@ fn input_row(snapshot: &Snapshot, input: Input) -> InputRow {
         input,
         state: snapshot.coverage.state(input),
         detail: snapshot.coverage.detail(input),
+        hint: snapshot.coverage.hint(input),
         undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count() as u64,
     }
 }
@@ -345,7 +362,8 @@ mod tests {
             exit_of(&mut c, AuditCircumstances { narrow: narrow(), ..AuditCircumstances::default() }).0,
             Exit::Clean
         );
-        let about = AuditCircumstances { narrow: narrow(), incomplete: true, ..AuditCircumstances::default() };
+        let about =
+            AuditCircumstances { narrow: narrow(), unlooked: Some("gone".into()), ..AuditCircumstances::default() };
         assert_eq!(exit_of(&mut c, about), (Exit::Incomplete, false));
     }
 
@@ -362,7 +380,8 @@ mod tests {
         let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
         assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
-        let view = AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances { incomplete: true, ..about });
+        let view =
+            AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances { unlooked: Some("gone".into()), ..about });
         assert_eq!(view.exit, Exit::Incomplete);
         // Nor does another severity make it less of a leak.
         outcome.findings[0].severity = crate::model::Severity::Note;

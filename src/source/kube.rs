@@ -79,10 +79,13 @@ struct End {
 /// Notes in the coverage how much was read of `kind`.
 fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -> (InputState, String) {
     let hole = end.remarks.hole_in(kind.input());
+    let hint = end.failure.as_ref().map_or("", Failure::hint);
     let (state, detail) = match (end.failure, hole) {
         (None, None) => (InputState::Complete, String::new()),
         (None, Some(hole)) => (InputState::Partial, hole),
-        (Some(Failure::Forbidden(detail)), _) if end.pages == 0 => (InputState::Forbidden, detail),
+        (Some(failure @ (Failure::Forbidden(_) | Failure::Unauthorized)), _) if end.pages == 0 => {
+            (InputState::Forbidden, failure.detail())
+        }
         (Some(failure), _) if end.pages == 0 => (InputState::Unreachable, failure.detail()),
         (Some(failure), _) => {
             let detail = format!("the list broke off after {} pages: {}", end.pages, failure.detail());
@@ -91,6 +94,9 @@ fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -
     };
     remarks.merge(end.remarks);
     snapshot.coverage.set(kind.input(), state, detail.clone());
+    if !hint.is_empty() {
+        snapshot.coverage.set_hint(kind.input(), hint);
+    }
     (state, detail)
 }
 

@@ -117,7 +117,9 @@ pub struct Answer {
 /// Why there is no good answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Failure {
-    /// 401 or 403: a right is missing, or the server does not know us. The server's words.
+    /// 401: the server does not know us, or not any more. Its whole word.
+    Unauthorized,
+    /// 403: a right is missing. The server's words.
     Forbidden(String),
     /// 404 for exactly this object: it does not exist.
     NotFound { plural: String, name: String },
@@ -128,10 +130,20 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What a person can do about it; empty where [`Failure::detail`] says it, or nobody has an idea.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Failure::Unauthorized => kube_trouble::WHO_ARE_WE,
+            Failure::Forbidden(_) => kube_trouble::MISSING_RIGHT,
+            Failure::NotFound { .. } | Failure::Gone(_) | Failure::Unreachable(_) => "",
+        }
+    }
+
     /// What a person reads about it.
     pub fn detail(self) -> String {
         match self {
             Failure::Forbidden(text) | Failure::Gone(text) | Failure::Unreachable(text) => text,
+            Failure::Unauthorized => "Unauthorized".to_owned(),
             Failure::NotFound { plural, name } => format!("{plural} {name:?} not found"),
         }
     }
@@ -246,10 +258,6 @@ impl KubeApi {
         }
         let said = status(&body);
         let reason = match &said {
-            // Its whole word is "Unauthorized", beside which nobody knows whose.
-            _ if code == StatusCode::UNAUTHORIZED => {
-                format!("{} answered {code}: our credentials are unknown to it, or out of date", self.server)
-            }
             // That names who may not do what.
             Some(status) if code == StatusCode::FORBIDDEN && !status.message.is_empty() => status.message.clone(),
             // The API server passes its own etcd's words on, which is not Calico's.
@@ -257,7 +265,8 @@ impl KubeApi {
             _ => format!("{} answered {code}", self.server),
         };
         match (code.as_u16(), said) {
-            (401 | 403, _) => Try::Failed(Failure::Forbidden(reason)),
+            (401, _) => Try::Failed(Failure::Unauthorized),
+            (403, _) => Try::Failed(Failure::Forbidden(reason)),
             // A path that does not exist is 404 too, and names nothing.
             (404, Some(ErrorStatus { reason, details: Some(ErrorDetails { name, kind }), .. }))
                 if reason == "NotFound" && !name.is_empty() =>

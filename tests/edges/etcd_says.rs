@@ -24,7 +24,7 @@ fn told(args: &[&str], env: &[(&str, &str)], wanted: &[&str], as_state: &str) {
     let mut table = ipaudit();
     table.args(["audit", "--settle", "0"]).args(args).envs(env.iter().copied());
     let text = String::from_utf8(table.output().unwrap().stdout).unwrap().replace("\n ", " ");
-    let line = text.lines().find(|line| line.starts_with("Nothing was read: ")).unwrap_or_else(|| panic!("{text}"));
+    let line = text.lines().find(|line| line.starts_with("BLIND: etcd ")).unwrap_or_else(|| panic!("{text}"));
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(line.contains(wanted[0]), "{line}");
 }

@@ -17,13 +17,16 @@ const MAY: &[(&str, &str)] = &[
     ("src/cli/who_before.rs", "asks the history by names"),
     ("src/cli/who_deep.rs", "makes keys of etcd of names"),
     ("src/render/capacity.rs", "gives names of the table on as foreign text"),
+    ("src/render/commands.rs", "takes commands apart, to make one of several"),
+    ("src/render/places.rs", "looks for a node's name in what is told already"),
     (
         "src/render/release/reasons.rs",
         "makes sentences of many refusals as that table of one, and gives them on as foreign text",
     ),
     ("src/render/release/words.rs", "makes sentences of a plan's texts, and gives them on as foreign text"),
-    ("src/render/table/details.rs", "looks for a node's name in what is told already"),
     ("src/render/table/tail.rs", "parts a reason at its input, to tell a shared one once"),
+    ("src/render/verdict/blind.rs", "parts reasons, makes sentences of them, and gives them on as foreign text"),
+    ("src/render/verdict/worst.rs", "makes sentences of findings' texts, and gives them on as foreign text"),
     ("src/render/view.rs", "gives names of the table on as foreign text"),
 ];
 

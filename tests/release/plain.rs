@@ -161,8 +161,18 @@ fn the_next_command_of_an_orphan_names_it() {
     let world = World::new(EtcdVersion::V3_7);
     let ids = ["-x", "--yes", "shop.{a,b}", "lb-it's", "lb-a b", "shop.\u{202e}x", "lb-$(id)", r"lb-\x41", "lb-\u{7}"];
     ids.iter().for_each(|id| drop(world.orphan(id, BLOCK)));
-    let audit = world.command("audit", &world.etcd.endpoint()).args(["--settle", "0", "-o", "json"]).output().unwrap();
-    let document: serde_json::Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let audit = |ago: i64| {
+        let now = (chrono::Utc::now() - chrono::TimeDelta::seconds(ago)).to_rfc3339();
+        let mut command = world.command("audit", &world.etcd.endpoint());
+        let audit = command.args(["--now", &now, "--settle", "10ms", "-o", "json"]).output().unwrap();
+        serde_json::from_slice::<serde_json::Value>(&audit.stdout).unwrap()
+    };
+    // One audit is too few for a release, and then none is advised.
+    let early = audit(1200);
+    let orphans = early["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
+    let says = "a release is let through when three audits have seen it";
+    assert_eq!(orphans.filter(|f| f["advice"] == says && f["next"] == json!([])).count(), ids.len(), "{early:#}");
+    let document = [600, 0].map(audit).into_iter().next_back().unwrap();
     let found = document["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
     let mut seen = 0;
     for finding in found {
@@ -175,8 +185,8 @@ fn the_next_command_of_an_orphan_names_it() {
         let words = output.stdout.split(|b| *b == 0).filter(|w| !w.is_empty());
         command.args(["-o", "json"]).args(words.map(|w| std::str::from_utf8(w).unwrap()));
         let run = Run::of(command.output().unwrap());
-        assert_eq!(run.rules(), [4], "{next}: {run:?}");
-        assert_eq!(run.json()["plan"]["refused"][0]["subject"], finding["subject"]["id"], "{next}");
+        assert_eq!(run.rules(), [0; 0], "{next}: {run:?}");
+        assert!(run.json()["plan"].to_string().contains(&finding["subject"]["id"].to_string()), "{next}: {run:?}");
         seen += 1;
     }
     assert_eq!(seen, ids.len());

@@ -23,7 +23,7 @@ use tempfile::TempDir;
 
 use super::binaries;
 use super::etcd::{Etcd, EtcdVersion};
-use super::kube_flags::{command, write_users};
+use super::kube_flags::{command, expired_token, write_users};
 use super::kube_users::{ADMIN, IPAUDIT_USER};
 use super::process::{self, Server};
 use super::proxy::Proxy;
@@ -116,6 +116,12 @@ impl ApiServer {
     /// A kubeconfig file for one of the tokens; it lives as long as the server.
     pub fn kubeconfig(&self, token: &str) -> PathBuf {
         self.kubeconfig_at(&self.url(), token)
+    }
+
+    /// A token of the account `ipaudit:ipaudit`, signed with the server's own key, that has expired long ago.
+    pub fn expired_token(&self) -> String {
+        let folder = self.folder.lock().unwrap();
+        expired_token(folder.as_ref().expect("a running API server").path())
     }
 
     /// The same for another URL, such as a proxy's.

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use serde_json::json;
+
 use super::etcd::Etcd;
 use super::kube_users::{ADMIN, ALICE, IPAUDIT, IPAUDIT_USER};
 use super::tls::Tls;
@@ -55,4 +57,35 @@ pub fn write_users(folder: &Path) {
     };
     write("service-account.key", key.serialize_pem());
     write("service-account.pub", key.public_key_pem());
+}
+
+/// A token of a service account, signed with the key that [`write_users`] made (ES256), that has expired long ago.
+pub fn expired_token(folder: &Path) -> String {
+    use base64::Engine;
+    use rcgen::SigningKey;
+    let encode = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
+    let account = json!({ "namespace": "ipaudit", "serviceaccount": { "name": "ipaudit", "uid": "1" } });
+    let issuer = "https://kubernetes.default.svc";
+    let claims = json!({
+        "iss": issuer, "aud": [issuer], "sub": IPAUDIT_USER, "iat": 1_600_000_000, "nbf": 1_600_000_000,
+        "exp": 1_600_003_600, "kubernetes.io": account,
+    });
+    let signed = format!("{}.{}", encode(br#"{"alg":"ES256"}"#), encode(claims.to_string().as_bytes()));
+    let pem = std::fs::read_to_string(folder.join("service-account.key")).expect("the key of service accounts");
+    let key = rcgen::KeyPair::from_pem(&pem).expect("a key");
+    let signature = key.sign(signed.as_bytes()).expect("a signature");
+    format!("{signed}.{}", encode(&fixed(&signature)))
+}
+
+/// An ECDSA signature as JWTs have it: its two numbers, 32 bytes each. It comes in DER: a sequence of two integers.
+fn fixed(der: &[u8]) -> Vec<u8> {
+    let mut rest = &der[2..];
+    let mut numbers = Vec::new();
+    for _ in 0..2 {
+        let (number, after) = rest[2..].split_at(usize::from(rest[1]));
+        let number = &number[number.len().saturating_sub(32)..];
+        numbers.extend(std::iter::repeat_n(0, 32 - number.len()).chain(number.iter().copied()));
+        rest = after;
+    }
+    numbers
 }

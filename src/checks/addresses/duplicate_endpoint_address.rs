@@ -26,7 +26,11 @@ pub static CHECK: Check = Check {
         delete that one, and only that one.",
     silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
         pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
-    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::ANYBODYS },
+    ties: Ties {
+        explained_by: duplicate_pod_address::explains,
+        many: "addresses that several endpoints list",
+        ..Ties::ANYBODYS
+    },
     run,
 };
 

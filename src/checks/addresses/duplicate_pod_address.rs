@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         migration shares the address). A terminating pod whose endpoint is gone accuses nobody. With only one certain \
         holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
         warning.",
-    ties: Ties { shows, ..Ties::OURS },
+    ties: Ties { shows, many: "addresses held by several pods", urgency, ..Ties::OURS },
     run,
 };
 
@@ -35,6 +35,11 @@ fn shows(finding: &Finding) -> Shown {
         many => format!(", {}", count(many, "endpoint")).into(),
     };
     Shown { behind, on_many_nodes: true, ..Shown::default() }
+}
+
+/// The most holders first.
+fn urgency(finding: &Finding) -> u64 {
+    u64::MAX - finding.evidence.entries("pods").count() as u64
 }
 
 /// Two pods with one address explain whatever else is wrong with that address.

@@ -22,7 +22,11 @@ pub static CHECK: Check = Check {
     silent: "An allocation without any owner (old ones have none) contradicts nobody. A launcher pod of the KubeVirt \
         machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
         Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
-    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
+    ties: Ties {
+        explained_by: duplicate_pod_address::explains,
+        many: "addresses held by others than IPAM says",
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -23,9 +23,19 @@ pub static CHECK: Check = Check {
     silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
         addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which the \
         nodes' podCIDRs explain (IPA908). It is never silent for being many.",
-    ties: Ties { explained_by: duplicate_pod_address::explains, ..Ties::OURS },
+    ties: Ties {
+        explained_by: duplicate_pod_address::explains,
+        many: "addresses in use that IPAM calls free",
+        urgency,
+        ..Ties::OURS
+    },
     run,
 };
+
+/// The shortest queue first, and last what has no turn.
+fn urgency(finding: &Finding) -> u64 {
+    finding.evidence.count("handed_out_after").unwrap_or(u64::MAX)
+}
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));

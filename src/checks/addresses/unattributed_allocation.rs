@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
         that a Calico Node shows, an attribute that is missing (IPA301), a handle that names a living container or a \
         pod that has no address yet; other clusters' blocks, and blocks without an owner unless the scope is \
         exclusive.",
-    ties: Ties::OURS,
+    ties: Ties { many: "allocations that name no owner", ..Ties::OURS },
     run,
 };
 

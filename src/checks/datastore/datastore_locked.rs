@@ -1,6 +1,7 @@
 //! IPA902: the datastore is locked.
 
 use super::common::is_undecodable;
+use crate::checks::evidence::deletes_pods;
 use crate::checks::prelude::*;
 use crate::model::{Input, keys};
 
@@ -39,7 +40,7 @@ fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
 }
 
 /// CNI refuses ADD and DEL alike: a pod that is deleted then stays down. Whatever a finding advises, unlocking comes
-/// first.
+/// first, and until then no command deletes a pod: whoever pastes them all would be too early.
 pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
     if !world.snapshot.coverage.complete(Input::Config) || state(world).is_none() {
         return;
@@ -50,6 +51,7 @@ pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
             "" => first.into(),
             then => format!("{first}; then {then}").into(),
         };
+        finding.next.retain(|command| !deletes_pods(command.raw()));
         finding.next.insert(0, UNLOCK.into());
     }
 }
@@ -134,9 +136,10 @@ mod tests {
                 let says = "unlock the datastore first (IPA902), or pods stay down; then restart ";
                 assert!(finding.advice.raw().starts_with(says), "IPA{code}: {:?}", finding.advice);
             }
-            let restarts: Vec<&Finding> =
-                findings.iter().filter(|f| f.next.iter().any(|n| n.raw().contains("delete pod"))).collect();
+            let restarts: Vec<&Finding> = findings.iter().filter(|f| f.restarts_pods).collect();
             assert!(restarts.len() >= 3 && restarts.iter().all(|f| f.next[0] == UNLOCK));
+            let deletes = |f: &Finding| f.next.iter().any(|n| n.raw().contains("delete pod"));
+            assert!(!findings.iter().any(deletes), "whoever pastes all of them must not be too early");
             // A release needs no CNI, and has its own gate.
             assert!(
                 !of(&findings, 110).advice.raw().contains("unlock")

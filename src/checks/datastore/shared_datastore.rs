@@ -1,5 +1,6 @@
 //! IPA906: another Kubernetes cluster uses this datastore.
 
+use super::datastore_went_back;
 use crate::checks::evidence::count;
 use crate::checks::prelude::*;
 use crate::model::CalicoNode;
@@ -66,9 +67,15 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
             .with("addresses", node.addresses.to_vec())
             .with("endpoints", active.endpoints)
     };
+    // What a restored datastore says of nodes may be long over: nobody's word on whose they are is asked for then.
+    let is_old = datastore_went_back::went_back(world);
+    let advice = match is_old {
+        true => "give each cluster its own datastore",
+        false => "give each cluster its own datastore; if there is no other cluster, audit with --scope exclusive",
+    };
     world
         .draft(&CHECK, world.snapshot.guid(), format!("{nodes} of another Kubernetes cluster {of} {endpoints}: {few}"))
-        .advice("give each cluster its own datastore; if there is no other cluster, audit with --scope exclusive")
+        .advice(advice)
         .fact("foreign_nodes", active.len())
         .fact("endpoints", total)
         .list("nodes", active.iter().take(SHOWN), facts)
@@ -78,7 +85,7 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
             d.rests_on_calico_node(node).looks_at_whose(node.name).looks_at(Look::Endpoint(first.namespace, first.name))
         })
         .next("calicoctl get nodes -o wide")
-        .next("ipaudit audit --scope exclusive")
+        .with_each((!is_old).then_some("ipaudit audit --scope exclusive"), |draft, command| draft.next(command))
         .done()
 }
 
@@ -87,7 +94,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::ledger::ScopeFlag;
-    use crate::model::Past;
+    use crate::model::{Past, PastEtcd};
 
     /// Our two nodes, and east-1 of another cluster with two endpoints.
     fn shared() -> Cluster {
@@ -109,6 +116,21 @@ mod tests {
         let found = shared().find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         assert_eq!(found[0].summary, "1 node of another Kubernetes cluster has 2 endpoints: east-1");
+    }
+
+    /// What is judged exclusive is released: nobody is asked for that word while the nodes may be of another time.
+    #[test]
+    fn a_restored_datastore_asks_for_no_word_on_whose_the_nodes_are() {
+        let asks = |c: &mut Cluster| {
+            let found = c.find(&CHECK);
+            let texts = found[0].next.iter().chain([&found[0].advice]);
+            texts.filter(|text| text.raw().contains("--scope exclusive")).count()
+        };
+        let mut c = shared();
+        assert_eq!(asks(&mut c), 2);
+        c.snapshot.etcd.revision = 999;
+        c.remember().etcd = Some(PastEtcd { revision: 1000, ..PastEtcd::default() });
+        assert_eq!(asks(&mut c), 0);
     }
 
     #[test]

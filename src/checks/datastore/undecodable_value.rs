@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         certain that nothing depends on it.",
     silent: "Fields that are unknown, absent or null; keys of Calico's that are no part of an audit; values that parse \
         and are wrong (they have checks of their own).",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "values that do not decode", ..Ties::ANYBODYS },
     run,
 };
 

@@ -18,14 +18,28 @@ pub(super) fn handle_left(world: &World<'_>, endpoint: &Endpoint) -> Option<Hand
     known.then_some(handle)
 }
 
-/// Commands that get rid of an endpoint whose pod is proven gone from there, and ask about its addresses.
-pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint) -> Draft<'w> {
+/// The command that gets rid of an endpoint whose pod is proven gone from there.
+pub(super) fn removal(world: &World<'_>, endpoint: &Endpoint) -> String {
     let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
-    let draft = match handle_left(world, endpoint).map(|handle| handle.text(&world.snapshot.names)) {
-        Some(handle) => draft.next(release_handle(&handle)).fact("handle_left", handle),
-        None => draft.next(format!("calicoctl delete workloadendpoint {name} --namespace={namespace}")),
+    match handle_left(world, endpoint) {
+        Some(handle) => release_handle(&handle.text(&world.snapshot.names)),
+        None => format!("calicoctl delete workloadendpoint {name} --namespace={namespace}"),
+    }
+}
+
+/// Advice and commands that get rid of an endpoint whose pod is proven gone from there, and ask about its addresses.
+/// `node`: how it is called.
+pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint, node: &str) -> Draft<'w> {
+    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
+    let handle = handle_left(world, endpoint).map(|handle| handle.text(&world.snapshot.names));
+    let how = match handle {
+        Some(_) => "release its handle, and the endpoint goes along",
+        None => "delete the endpoint",
     };
     draft
+        .advice(format!("when no sandbox of it is left on {node}, {how}"))
+        .with_each(handle, |draft, handle| draft.fact("handle_left", handle))
+        .next(removal(world, endpoint))
         .next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
         .with_each(&endpoint.addresses, |draft, address| draft.next(format!("ipaudit who {address}")))
 }

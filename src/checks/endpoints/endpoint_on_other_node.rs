@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
         along), or delete the endpoint when IPAM knows nothing of it any more.",
     silent: "Endpoints of other clusters, plain hosts and other orchestrators; a pod that is not scheduled yet, or \
         finished (IPA501); a pair of nodes of which neither has a Calico Node that tells its Kubernetes name.",
-    ties: Ties { explained_by, ..Ties::OURS },
+    ties: Ties { explained_by, many: "endpoints on another node than their pod", ..Ties::OURS },
     run,
 };
 
@@ -62,7 +62,6 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
     let summary = format!("pod {} is on {there}, this endpoint on {here}", world.pod_id(pod));
     let draft = world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
-        .advice("make sure that no sandbox of it is left on the old node, then remove it")
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", world.pod_facts(pod))
@@ -73,7 +72,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
         .looks_at(Look::CalicoNode(endpoint.node))
         .looks_at(Look::KubeNode(scope.kubernetes_name(endpoint.node)))
         .with_each(scope.calico_names(pod.node), |d, &home| d.looks_at(Look::CalicoNode(home)));
-    with_removal(draft, world, endpoint).done()
+    with_removal(draft, world, endpoint, "the old node").done()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         or delete the endpoint when IPAM knows nothing of it any more.",
     silent: "Endpoints of other clusters, plain hosts and other orchestrators; pods that are terminating or not yet \
         scheduled. A pod that lives on another node is IPA502.",
-    ties: Ties::OURS,
+    ties: Ties { many: "endpoints whose pod is gone", ..Ties::OURS },
     run,
 };
 
@@ -54,7 +54,6 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
     let draft = world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
         .severity(if others.is_empty() { Severity::Error } else { Severity::Critical })
-        .advice("make sure that no sandbox of it is left on the node, then remove it")
         .fact("reason", if finished { "finished" } else { "no-such-pod" })
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
@@ -69,7 +68,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
             d.looks_at(Look::Block(block.cidr))
         })
         .rests_on_pod_named(endpoint.namespace, endpoint.pod);
-    with_removal(draft, world, endpoint).done()
+    with_removal(draft, world, endpoint, "the node").done()
 }
 
 /// The allocations of the endpoint's addresses that are another handle's by now.

@@ -1,6 +1,6 @@
 //! IPA503: one workload, endpoints on several nodes. The incident of 2017.
 
-use super::common::workload;
+use super::common::{removal, workload};
 use crate::checks::evidence::ask_who;
 use crate::checks::prelude::*;
 use crate::model::{Foreign, Orchestrator};
@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     action: "Keep the endpoint of the node where the pod lives; remove the others as IPA502 (or IPA501) says.",
     silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
         workload. Different interface names.",
-    ties: Ties { judges: Judges::OnlyOurs, shows, ..Ties::OURS },
+    ties: Ties { judges: Judges::OnlyOurs, shows, many: "pods with endpoints on several nodes", ..Ties::OURS },
     run,
 };
 
@@ -79,11 +79,13 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     // A hint only: the check needs no pods.
     let home = world.ledger.pod(twins[0].namespace, twins[0].pod).and_then(|p| p.node.some());
     let home = home.map(|node| world.text(node));
+    let kubernetes_name = |e: &Endpoint| world.text(world.ledger.scope.kubernetes_name(e.node));
+    let elsewhere = twins.iter().filter(|e| home.is_some_and(|home| kubernetes_name(e) != home));
     let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
     world
         .draft(&CHECK, id.clone(), summary)
         .advice(match home {
-            Some(home) => format!("the pod is on {home}: remove the endpoints of the other nodes"),
+            Some(home) => format!("the pod is on {home}: remove the others when no sandbox is left there"),
             None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
         })
         .fact("workload", id)
@@ -92,6 +94,8 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
         .fact("pod_node", home)
         .list("endpoints", twins, |e| world.endpoint_facts(e))
         .in_namespace(twins[0].namespace)
+        // Each of them is judged once more by the release.
+        .with_each(elsewhere, |d, e| d.next(removal(world, e)))
         .next(ask_who(&world.pair(twins[0].namespace, twins[0].pod)))
         .with_each(twins, |d, e| {
             let scope = &world.ledger.scope;
@@ -127,7 +131,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
         assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
-        assert_eq!(found[0].advice, "the pod is on node-1: remove the endpoints of the other nodes");
+        assert_eq!(found[0].advice, "the pod is on node-1: remove the others when no sandbox is left there");
         assert_eq!(found[0].rests.len(), 9);
     }
 

@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
         stopped KubeVirt machine keeps its allocation, and with it its handle. An address that was being allocated at \
         the first look and is being given back at the second leaves its handle as an orphan's is, at both: a release \
         wants three audits.",
-    ties: Ties { releasable: true, ..Ties::ANYBODYS },
+    ties: Ties { releasable: true, many: "orphaned handles", ..Ties::ANYBODYS },
     run,
 };
 

@@ -11,6 +11,7 @@ use std::io::{BufWriter, Result, Write};
 
 use serde::{Serialize, Serializer};
 
+use super::verdict::verdict;
 use super::view::{AuditHead, AuditView};
 use crate::checks::{self, Skipped};
 use crate::model::json::in_json;
@@ -38,6 +39,7 @@ pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
 in_json!(|view: &AuditView<'_>| {
     "schema": SCHEMA,
     "tool": TOOL,
+    "verdict": verdict(view),
     "cluster": view.cluster,
     "audit": view.audit,
     "etcd": view.etcd,
@@ -103,6 +105,7 @@ impl FindingJson<'_> {
 
 in_json!(|finding: &FindingJson<'_>| {
     ..tell_brief(finding.0),
+    "suspected": finding.0.suspected,
     "evidence": finding.0.evidence,
     "root": finding.0.root,
     "next": finding.0.next,

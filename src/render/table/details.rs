@@ -5,6 +5,7 @@ use super::line::HANG;
 use super::paper::{BOLD, PLAIN, Text};
 use crate::checks::{self, Shown};
 use crate::model::{Finding, Foreign};
+use crate::render::places::is_named;
 
 /// So many names are shown without `--all`.
 const NAMES: usize = 24;
@@ -20,17 +21,10 @@ fn shown(finding: &Finding) -> Shown {
 pub fn addition(finding: &Finding) -> String {
     let Shown { behind, on_many_nodes, .. } = shown(finding);
     let mut text = behind.shown().into_owned();
-    if let Some(node) = finding.node.as_ref().filter(|node| !on_many_nodes && !names_node(finding, node.raw())) {
+    if let Some(node) = finding.node.as_ref().filter(|node| !on_many_nodes && !is_named(finding, node)) {
         text.push_str(&format!(" (on {})", node.shown()));
     }
     text
-}
-
-/// An endpoint's name has the node's hyphens doubled.
-fn names_node(finding: &Finding, node: &str) -> bool {
-    let doubled = node.replace('-', "--");
-    let told = [finding.summary.raw(), finding.subject.id.raw()];
-    told.iter().any(|text| text.contains(node) || text.contains(&doubled))
 }
 
 /// The lines, each with its hanging indent.

@@ -2,18 +2,23 @@
 
 use std::io::Result;
 
+use super::commands;
 use super::details;
-use super::folds::Folds;
 use super::group;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
-use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
+use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{Finding, Life, Severity, State};
 use crate::render::age::{age, moment};
+use crate::render::commands::of;
+use crate::render::folds::Folds;
 use crate::render::view::AuditView;
 
 /// Up to so many findings of one code are told one by one.
 const FEW: usize = 3;
+/// So many commands of one finding are shown without `--all`.
+const OF_ONE: usize = 2;
+
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     let kind = |i: &usize| view.findings.get(*i).map(|f| (f.severity, f.code));
     let mut section = None;
@@ -42,7 +47,7 @@ fn open_section(paper: &mut Paper<'_>, severity: Severity, at_the_top: bool) -> 
     paper.paragraph(0, 0, &Text::new().field(style_of(severity).bold(), &severity.word().to_uppercase()))
 }
 
-/// One finding: what it is, what to do, its details, what it explains, the next command.
+/// One finding: what it is, what to do, its details, what it explains, what to type.
 fn one(
     view: &AuditView<'_>,
     folds: &Folds,
@@ -65,30 +70,10 @@ fn one(
     if let Some(text) = explains(folds, &[at], options.all.then_some(finding)) {
         lines.push((HANG, text));
     }
-    with_commands(paper, lines, finding, options.all)
-}
-
-/// The last line takes the first command to its right; with `--all` every command has its own line.
-fn with_commands(paper: &mut Paper<'_>, lines: Vec<(usize, Text)>, finding: &Finding, all: bool) -> Result<()> {
-    let mut right = Text::new();
-    if let Some(command) = finding.next.first().filter(|_| !all) {
-        right = right.whole(COMMAND, &command.shown());
-        if finding.next.len() > 1 {
-            right = right.whole(DIM, &format!("+{} more", finding.next.len() - 1));
-        }
+    for (hang, text) in &lines {
+        paper.paragraph(HANG, *hang, text)?;
     }
-    let last = lines.len().checked_sub(1);
-    for (i, (hang, text)) in lines.iter().enumerate() {
-        let right = if Some(i) == last { &right } else { &Text::new() };
-        paper.with_right(HANG, *hang, text, right)?;
-    }
-    if last.is_none() && !right.is_empty() {
-        paper.with_right(HANG, HANG, &Text::new(), &right)?;
-    }
-    for command in finding.next.iter().filter(|_| all) {
-        paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &command.shown()))?;
-    }
-    Ok(())
+    commands::write(&of(finding, options.all), OF_ONE, options, paper)
 }
 
 /// How old the evidence is, and since when audits have seen it: `11d old, since 02:49, 2 audits`.

@@ -1,27 +1,36 @@
 //! Many findings of one code as one paragraph: how many, where, how old, the first of them, how to see all.
-//!
-//! One pass over the findings, whatever their number.
 
-use std::collections::HashMap;
 use std::io::Result;
 
-use super::folds::Folds;
+use super::commands;
+use super::details;
 use super::line::counted;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
-use crate::checks::natural;
-use crate::model::{Finding, Foreign, State, Time};
+use crate::checks::{self, evidence::is_release};
+use crate::model::{Code, Finding, Foreign, Severity, State, Time};
 use crate::render::age::{age, moment};
+use crate::render::commands::{of, repairs};
+use crate::render::folds::Folds;
 use crate::render::narrow::Narrow;
+use crate::render::places::{ByNode, most_first};
+use crate::render::releases::Releases;
+use crate::render::verdict::first_things_first;
 use crate::render::view::AuditView;
 
 /// So many subjects are named at most, on so many lines.
 const FIRST: usize = 10;
 const LINES: usize = 4;
-/// So many nodes and reasons are named.
-const NODES: usize = 6;
+/// So many reasons are named.
 const REASONS: usize = 4;
+
+/// So many commands are shown without `--all`, put together of those of so many findings: the most urgent ones.
+const MOST: usize = 4;
+const TOGETHER: usize = 10;
+/// So many are told in full, and so many more with their pods.
+const IN_FULL: usize = 3;
+const IN_SHORT: usize = 20;
 
 pub fn write(
     view: &AuditView<'_>,
@@ -31,22 +40,80 @@ pub fn write(
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
+    let mut findings = findings.to_vec();
+    first_things_first(&mut findings);
     let Some(first) = findings.first() else { return Ok(()) };
-    let facts = Facts::of(findings);
-    let title = name(first).column(PLAIN, &facts.title(findings, view.audit.judged), column(paper));
+    let facts = Facts::of(&findings);
+    let title = name(first).column(PLAIN, &facts.title(&findings, view.audit.judged), column(paper));
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &facts.since(view)))?;
-    for line in [facts.by_node(), facts.reasons(), alike(facts.same_summary)] {
+    for line in [facts.places.by_node(), facts.reasons(), alike(facts.same_summary), alike(facts.same_advice)] {
         paper_line(paper, &line)?;
-    }
-    paper_line(paper, &alike(facts.same_advice))?;
-    if options.all {
-        return every(view, folds, shown, findings, paper);
     }
     if let Some(text) = explains(folds, shown, None) {
         paper.paragraph(HANG, HANG, &text)?;
     }
-    let command = see_all(first, &view.narrow);
-    paper.with_right(HANG, HANG, &first_subjects(findings, paper.width), &Text::new().whole(COMMAND, &command))
+    if options.all {
+        commands::write(&bulk(view, folds, shown, &findings), MOST, options, paper)?;
+        return findings.iter().try_for_each(|finding| whole(view, &facts, finding, options, paper));
+    }
+    let severity = first.suspected.unwrap_or(first.severity);
+    match severity == Severity::Critical || restarts(first).next().is_some() {
+        true => by_urgency(view, &facts, &findings, options, paper)?,
+        false => paper.paragraph(HANG, HANG, &first_subjects(&findings, paper.width))?,
+    }
+    let most = findings.len().min(TOGETHER);
+    let commands = bulk(view, folds, shown, findings.get(..most).unwrap_or_default());
+    if most < findings.len() && commands.len() > 1 {
+        paper_line(paper, &format!("for the first {most} of them:"))?;
+    }
+    commands::write(&commands, MOST, options, paper)?;
+    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(first, &view.narrow)))
+}
+
+/// What to type for all of these: one release where that takes them, else what each of them says.
+fn bulk(view: &AuditView<'_>, folds: &Folds, shown: &[usize], findings: &[&Finding]) -> Vec<String> {
+    let release = release_of_all(view, folds, shown, findings);
+    let rest =
+        repairs(findings.iter().copied()).into_iter().filter(|command| release.is_none() || !is_release(command));
+    release.clone().into_iter().chain(rest).collect()
+}
+
+/// `ipaudit release --code IPA110 --older-than 24h`, where these are leaks that it takes, or explain some.
+fn release_of_all(view: &AuditView<'_>, folds: &Folds, shown: &[usize], findings: &[&Finding]) -> Option<String> {
+    let Releases::Open { older_than } = view.releases else { return None };
+    let (_, under) = folds.under(shown);
+    let codes = findings.first().map(|f| f.code).into_iter().chain(under);
+    let leaks = |code: &Code| checks::find(*code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
+    codes.into_iter().find(leaks).map(|code| format!("ipaudit release --code {code} --older-than {older_than}"))
+}
+
+fn restarts(finding: &Finding) -> impl Iterator<Item = &Foreign> {
+    finding.evidence.texts("restart")
+}
+
+/// The most urgent in full, further ones with the pods that they are about.
+fn by_urgency(
+    view: &AuditView<'_>,
+    facts: &Facts<'_>,
+    findings: &[&Finding],
+    options: Options,
+    paper: &mut Paper<'_>,
+) -> Result<()> {
+    let restart = findings.iter().any(|finding| restarts(finding).next().is_some());
+    paper_line(paper, if restart { "restart first:" } else { "first:" })?;
+    for finding in findings.iter().take(IN_FULL) {
+        whole(view, facts, finding, options, paper)?;
+    }
+    let rest = findings.get(IN_FULL..).unwrap_or_default();
+    let mut text = Text::new().field(PLAIN, "then");
+    for finding in rest.iter().take(IN_SHORT) {
+        text = text.whole(PLAIN, &finding.subject.id.shown());
+        text = restarts(finding).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
+    }
+    if rest.len() > IN_SHORT {
+        text = text.whole(DIM, &format!("… {} more", rest.len() - IN_SHORT));
+    }
+    if rest.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG + 6, &text) }
 }
 
 fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {
@@ -69,27 +136,31 @@ fn first_subjects(findings: &[&Finding], width: usize) -> Text {
     text.whole(DIM, &format!("… {} more", findings.len() - number))
 }
 
-/// With `--all`: a line each.
-fn every(
+/// One of them in full: what it says beside the others, what its check shows, and with `--all` what to type.
+fn whole(
     view: &AuditView<'_>,
-    folds: &Folds,
-    shown: &[usize],
-    findings: &[&Finding],
+    facts: &Facts<'_>,
+    finding: &Finding,
+    options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
-    for (finding, at) in findings.iter().zip(shown) {
-        let mut text =
-            Text::new().whole(PLAIN, &finding.subject.id.shown()).field(PLAIN, &short_ids(&finding.summary.shown()));
-        if finding.state == State::Unconfirmed {
-            text = text.then(DIM, "(unconfirmed)");
-        }
-        if let Some(root) = explains(folds, &[*at], Some(finding)).filter(|_| finding.root.is_some()) {
-            text = text.append(root);
-        }
-        let old = finding.since.map(|t| age(view.audit.judged.since(t))).unwrap_or_default();
-        paper.with_right(HANG, HANG + 2, &text, &Text::new().whole(DIM, &old))?;
+    let mut text = Text::new().whole(PLAIN, &finding.subject.id.shown());
+    text = text.field(PLAIN, &short_ids(&finding.summary.shown()));
+    if finding.state == State::Unconfirmed {
+        text = text.then(DIM, "(unconfirmed)");
     }
-    Ok(())
+    if let Some(root) = finding.root.as_ref().filter(|_| options.all) {
+        text = text.field(DIM, &format!("explained by {} {}", root.code, root.id.shown()));
+    }
+    let old = finding.since.map(|t| age(view.audit.judged.since(t))).unwrap_or_default();
+    paper.with_right(HANG, HANG + 2, &text, &Text::new().whole(DIM, &old))?;
+    if facts.same_advice.is_none() && !finding.advice.is_empty() {
+        paper.paragraph(HANG + 2, HANG + 2, &Text::new().field(PLAIN, &short_ids(&finding.advice.shown())))?;
+    }
+    for (hang, line) in details::of(finding, options.all) {
+        paper.paragraph(HANG + 2, hang + 2, &line)?;
+    }
+    if options.all { commands::write(&of(finding, true), MOST, options, paper) } else { Ok(()) }
 }
 
 /// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.
@@ -98,11 +169,10 @@ fn see_all(finding: &Finding, narrow: &Narrow) -> String {
     format!("ipaudit audit {} --all", chosen.flags().join(" "))
 }
 
-/// What one pass over the findings learns.
+/// What the findings have in common, and what tells them apart.
 #[derive(Debug, Default)]
 struct Facts<'f> {
-    /// Most findings first, then by name.
-    nodes: Vec<(&'f Foreign, usize)>,
+    places: ByNode<'f>,
     oldest: Option<Time>,
     first_seen: Option<Time>,
     new: usize,
@@ -116,74 +186,31 @@ struct Facts<'f> {
 
 impl<'f> Facts<'f> {
     fn of(findings: &[&'f Finding]) -> Facts<'f> {
-        let mut facts = Facts { total: findings.len(), ..Facts::default() };
-        let (mut nodes, mut reasons): (HashMap<&Foreign, usize>, HashMap<&Foreign, usize>) = Default::default();
-        facts.same_summary = findings.first().map(|f| &f.summary);
-        facts.same_advice = findings.first().map(|f| &f.advice);
-        for finding in findings {
-            if let Some(node) = &finding.node {
-                *nodes.entry(node).or_default() += 1;
-            }
-            if let Some(reason) = finding.evidence.text("reason") {
-                *reasons.entry(reason).or_default() += 1;
-            }
-            facts.oldest = earlier(facts.oldest, finding.since);
-            facts.first_seen = earlier(facts.first_seen, finding.life.map(|life| life.first_seen));
-            facts.new += usize::from(finding.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1));
-            facts.unconfirmed += usize::from(finding.state == State::Unconfirmed);
-            facts.same_summary = facts.same_summary.filter(|s| **s == finding.summary);
-            facts.same_advice = facts.same_advice.filter(|s| **s == finding.advice);
+        let life = |f: &Finding| f.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1);
+        Facts {
+            places: ByNode::of(findings),
+            oldest: findings.iter().filter_map(|f| f.since).min(),
+            first_seen: findings.iter().filter_map(|f| Some(f.life?.first_seen)).min(),
+            new: findings.iter().filter(|f| life(f)).count(),
+            unconfirmed: findings.iter().filter(|f| f.state == State::Unconfirmed).count(),
+            reasons: most_first(findings.iter().filter_map(|f| f.evidence.text("reason"))),
+            total: findings.len(),
+            same_summary: same(findings, |f| &f.summary),
+            same_advice: same(findings, |f| &f.advice),
         }
-        facts.nodes = sorted(nodes);
-        facts.reasons = sorted(reasons);
-        facts
     }
 
-    /// `63 addresses on 4 nodes, oldest 11d, 60 of them on slave-96`.
+    /// `63 addresses on 4 nodes, 60 of them on slave-96, oldest 11d`.
     fn title(&self, findings: &[&Finding], now: Time) -> String {
         let Some(first) = findings.first() else { return String::new() };
-        let mut text = counted(findings.len(), first.subject.kind);
-        match self.nodes.as_slice() {
-            _ if !self.all_have_nodes() => {}
-            [] => {}
-            [(node, _)] => text.push_str(&format!(" on {}", node.shown())),
-            many => text.push_str(&format!(" on {} nodes", many.len())),
-        }
+        let mut text = format!("{}{}", counted(findings.len(), first.subject.kind), self.places.on());
         if let Some(oldest) = self.oldest {
             text.push_str(&format!(", oldest {}", age(now.since(oldest))));
-        }
-        if let Some((node, number)) = self.majority() {
-            text.push_str(&format!(", {number} of them on {}", node.shown()));
         }
         if self.unconfirmed > 0 {
             text.push_str(&format!(", {} unconfirmed", self.unconfirmed));
         }
         text
-    }
-
-    /// The node that has more than half of them, where there are several.
-    fn majority(&self) -> Option<(&'f Foreign, usize)> {
-        let (node, number) = *self.nodes.first()?;
-        ((self.nodes.len() > 1 || !self.all_have_nodes()) && number * 2 > self.total).then_some((node, number))
-    }
-
-    fn all_have_nodes(&self) -> bool {
-        self.nodes.iter().map(|(_, number)| number).sum::<usize>() == self.total
-    }
-
-    /// `by node: slave-1 12, slave-2 9, 5 more nodes`, where no node has most of them.
-    fn by_node(&self) -> String {
-        if self.nodes.len() < 2 || self.majority().is_some() || !self.all_have_nodes() {
-            return String::new();
-        }
-        let mut parts: Vec<String> =
-            self.nodes.iter().take(NODES).map(|(n, number)| format!("{} {number}", n.shown())).collect();
-        match self.nodes.len().saturating_sub(NODES) {
-            0 => {}
-            1 => parts.push("1 more node".to_owned()),
-            more => parts.push(format!("{more} more nodes")),
-        }
-        format!("by node: {}", parts.join(", "))
     }
 
     /// `60 no such pod, 3 finished`, where there is more than one reason.
@@ -214,16 +241,8 @@ impl<'f> Facts<'f> {
     }
 }
 
-fn earlier(a: Option<Time>, b: Option<Time>) -> Option<Time> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-/// The most frequent first, then by name.
-fn sorted(counts: HashMap<&Foreign, usize>) -> Vec<(&Foreign, usize)> {
-    let mut list: Vec<(&Foreign, usize)> = counts.into_iter().collect();
-    list.sort_by(|(a, m), (b, n)| n.cmp(m).then_with(|| a.cmp_by(b, natural)));
-    list
+/// What all of them say; `None` where they differ.
+fn same<'f>(findings: &[&'f Finding], text: impl Fn(&'f Finding) -> &'f Foreign) -> Option<&'f Foreign> {
+    let first = findings.first().map(|f| text(f))?;
+    findings.iter().all(|f| text(f) == first).then_some(first)
 }

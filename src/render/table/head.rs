@@ -1,15 +1,14 @@
-//! The first lines: whose cluster at which moment, the answer in one sentence, how much there is, the pools.
+//! The first lines: the verdict; then whose cluster at which moment, how much there is, the pools.
 
 use std::io::Result;
 
 use super::capacity;
-use super::folds::Folds;
-use super::line::tally;
 use super::options::Options;
-use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
-use crate::model::{Foreign, InputState, Severity};
+use super::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
+use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
 use crate::render::number::number;
+use crate::render::verdict::{Sentence, Tone, verdict};
 use crate::render::{AuditView, PoolRow};
 
 /// So many pools are shown without `--all`: the fullest.
@@ -17,20 +16,37 @@ const POOLS: usize = 8;
 /// Cells of a pool's bar.
 const CELLS: usize = 10;
 
-pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
-    paper.paragraph(0, 2, &title(view))?;
-    paper.paragraph(0, 2, &verdict(view, folds))?;
-    if !view.audit.complete {
-        let text = format!("INCOMPLETE: {}, so silence proves nothing.", missing(view));
-        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning).bold(), &text))?;
+pub fn write(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    for sentence in verdict(view) {
+        say(&sentence, paper)?;
     }
+    paper.paragraph(0, 2, &title(view))?;
     paper.paragraph(0, 2, &counts(view))?;
     if options.capacity { capacity::write(view, options, paper) } else { pools(view, options, paper) }
 }
 
+/// A sentence of the verdict, and its command on a line of its own, where it has room: a longer one stands with its
+/// finding.
+fn say(sentence: &Sentence, paper: &mut Paper<'_>) -> Result<()> {
+    let (lead, style) = match sentence.tone {
+        Tone::Blind => ("BLIND:", style_of(Severity::Warning).bold()),
+        Tone::Critical => ("CRITICAL:", style_of(Severity::Critical)),
+        Tone::Error => ("ERROR:", style_of(Severity::Error).bold()),
+        Tone::Minor | Tone::Well => ("", PLAIN),
+    };
+    let rest = if sentence.tone == Tone::Well { GOOD } else { PLAIN };
+    let text = Text::new().field(style, lead).then(rest, &short_ids(&sentence.text.shown()));
+    paper.paragraph(0, 2, &text)?;
+    match sentence.command.as_ref().map(|command| Text::new().whole(COMMAND, &command.shown())) {
+        Some(command) if command.width() + 2 <= paper.width => paper.paragraph(2, 2, &command),
+        _ => Ok(()),
+    }
+}
+
 fn title(view: &AuditView<'_>) -> Text {
     let (cluster, audit) = (&view.cluster, &view.audit);
-    let guid = short(&cluster.guid.shown());
+    let guid = cluster.guid.short(12);
+    let guid = guid.shown();
     let mut text = match &cluster.name {
         None => Text::new().field(BOLD, "datastore").then(BOLD, &guid),
         Some(name) => Text::new().field(BOLD, &name.shown()).then(PLAIN, &format!("({guid})")),
@@ -46,87 +62,21 @@ fn title(view: &AuditView<'_>) -> Text {
     text
 }
 
-/// The start of a GUID, which is enough to tell two apart.
-fn short(guid: &str) -> String {
-    if guid.chars().count() <= 12 {
-        guid.to_owned()
-    } else {
-        format!("{}…", guid.chars().take(8).collect::<String>())
-    }
-}
-
-/// The answer.
-fn verdict(view: &AuditView<'_>, folds: &Folds) -> Text {
-    match folds.shown.first().and_then(|&i| view.findings.get(i)) {
-        Some(worst) => {
-            let counts = tally(&folds.counts(&view.findings));
-            let say = if worst.severity <= Severity::Warning { "Nothing urgent: " } else { "" };
-            let what = format!("{} {}", worst.subject.id.shown(), short_ids(&worst.summary.shown()));
-            let text = Text::new().field(style_of(worst.severity).bold(), &format!("{say}{counts}."));
-            let text = if folds.shown.len() > 1 { text.field(PLAIN, "Worst:") } else { text };
-            text.then(style_of(worst.severity), &worst.code.to_string()).then(PLAIN, &what)
-        }
-        None if !view.narrow.is_all() => {
-            let others = format!("({} other findings are outside this view)", view.hidden);
-            let flags = format!("Nothing found with {}", view.narrow.flags().join(" "));
-            Text::new().field(BOLD, &flags).then(PLAIN, &others)
-        }
-        None if view.ignored > 0 => {
-            let ignored = format!("({} ignored: {})", view.ignored, view.ignored_by.join(" "));
-            Text::new().field(BOLD, "Nothing found that is not ignored.").then(PLAIN, &ignored)
-        }
-        None if view.audit.complete => {
-            Text::new().field(GOOD, &format!("Nothing wrong: {} checks found nothing.", view.checks_run))
-        }
-        None => match without_datastore(view) {
-            Some(why) => {
-                Text::new().field(style_of(Severity::Error).bold(), "Nothing was read:").then(PLAIN, &why.shown())
-            }
-            None => {
-                let checks = if view.checks_run == 1 { "check" } else { "checks" };
-                let text = format!("Nothing found by the {} {checks} that could run.", view.checks_run);
-                Text::new().field(BOLD, &text)
-            }
-        },
-    }
-}
-
-/// Why nothing at all was read from the datastore, when nothing was.
-fn without_datastore<'v>(view: &'v AuditView<'_>) -> Option<&'v Foreign> {
-    let mut rows = view.inputs.iter().filter(|row| row.input.is_calicos());
-    let why = rows.next().map(|row| &row.detail).filter(|why| !why.is_empty())?;
-    rows.all(|row| row.detail == *why).then_some(why)
-}
-
-/// What makes the audit incomplete, shortly.
-fn missing(view: &AuditView<'_>) -> String {
-    let skipped = view.skipped.iter().filter(|s| s.incomplete).count();
-    let undecodable: u64 = view.inputs.iter().map(|i| i.undecodable).sum();
-    let unread = view.unread().count();
-    let count = |number: u64, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-    if skipped > 0 {
-        format!("{} could not run", count(skipped as u64, "check", "checks"))
-    } else if unread > 0 {
-        format!("{} could not be read", count(unread as u64, "input", "inputs"))
-    } else if undecodable > 0 {
-        format!("{} not decode", count(undecodable, "value does", "values do"))
-    } else {
-        "the second look failed".to_owned()
-    }
-}
-
+/// How much there is.
 fn counts(view: &AuditView<'_>) -> Text {
     let c = &view.counts;
+
     let rows = [
-        (c.blocks, "blocks"),
-        (c.handles, "handles"),
-        (c.endpoints, "endpoints"),
-        (c.pods, "live pods"),
-        (c.nodes, "nodes"),
+        (c.blocks, "block"),
+        (c.handles, "handle"),
+        (c.endpoints, "endpoint"),
+        (c.pods, "live pod"),
+        (c.nodes, "node"),
     ];
     let text = rows.into_iter().fold(Text::new(), |text, (number, what)| match number {
-        Some(number) => text.field(PLAIN, &format!("{number} {what}")),
-        None => text.field(style_of(Severity::Warning), &format!("{what} not read")),
+        Some(1) => text.field(PLAIN, &format!("1 {what}")),
+        Some(number) => text.field(PLAIN, &format!("{number} {what}s")),
+        None => text.field(style_of(Severity::Warning), &format!("{what}s not read")),
     });
     text.field(DIM, &format!("in {}", took(view.audit.duration)))
 }

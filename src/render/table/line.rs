@@ -1,9 +1,9 @@
 //! What lines of several sections have in common: where they begin, how a finding is called, what is counted.
 
-use super::folds::Folds;
 use super::paper::{BOLD, DIM, Paper, Text, style_of};
 use crate::checks;
 use crate::model::{Code, Finding, Severity, SubjectKind};
+use crate::render::folds::Folds;
 use crate::render::view::AuditView;
 
 /// Where everything but the code begins.

@@ -4,9 +4,9 @@
 //! are told one by one, many are one paragraph; a finding that another one explains is only counted under it.
 
 mod capacity;
+mod commands;
 mod details;
 mod findings;
-mod folds;
 mod group;
 mod head;
 mod line;
@@ -19,6 +19,7 @@ mod tests;
 use std::io::{BufWriter, Result, Write};
 
 use super::AuditView;
+use super::folds::Folds;
 use paper::Paper;
 
 pub(super) use line::counted;
@@ -28,9 +29,9 @@ pub use options::Options;
 pub fn write(view: &AuditView<'_>, options: Options, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, options.width, options.color);
-    let folds = folds::Folds::of(&view.findings, options.all);
+    let folds = Folds::of(&view.findings, options.all);
     if !options.quiet {
-        head::write(view, &folds, options, &mut paper)?;
+        head::write(view, options, &mut paper)?;
     }
     findings::write(view, &folds, options, &mut paper)?;
     tail::write(view, &folds, options, &mut paper)?;

@@ -3,25 +3,31 @@
 use std::collections::{HashMap, HashSet};
 use std::io::Result;
 
-use super::folds::Folds;
 use super::line::{HANG, name_of, total};
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
+use crate::checks::datastore::{datastore_went_back, kubernetes_mismatch};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
 use crate::model::{Foreign, Severity, Sharing};
+use crate::render::folds::Folds;
+use crate::render::releases::Releases;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
 pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     // What only an earlier audit is missing for is no incompleteness: the last line counts it.
     let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || options.all).collect();
-    let unread: Vec<&InputRow> = view.unread().filter(|row| !is_told(row, &skipped)).collect();
+    let is_told_above = !options.quiet && !options.all;
+    let unread: Vec<&InputRow> = view.unread().filter(|row| !is_told_above && !is_told(row, &skipped)).collect();
     if !skipped.is_empty() || !unread.is_empty() {
         if !options.quiet || !folds.shown.is_empty() {
             paper.blank()?;
         }
         paper.paragraph(0, 0, &Text::new().field(style_of(Severity::Warning).bold(), "SKIPPED"))?;
-        for reason in by_reason(&skipped, &shared(view)) {
+        if is_told_above && !skipped.is_empty() {
+            told_above(&skipped).write(paper)?;
+        }
+        for reason in by_reason(&skipped, &shared(view)).iter().filter(|_| !is_told_above) {
             reason.write(paper)?;
         }
         for row in unread {
@@ -34,6 +40,10 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
             paper.blank()?;
         }
         paper.paragraph(0, 0, &Text::new().field(PLAIN, &sentence))?;
+    }
+    if let Some(sentence) = left_out(view).filter(|_| !options.quiet) {
+        paper.blank()?;
+        paper.paragraph(0, 0, &Text::new().field(DIM, &sentence))?;
     }
     if !options.quiet {
         paper.blank()?;
@@ -54,6 +64,11 @@ fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
 fn shared<'v>(view: &'v AuditView<'_>) -> HashSet<&'v str> {
     let mut seen = HashSet::new();
     view.unread().map(|row| row.detail.raw()).filter(|why| !why.is_empty() && !seen.insert(*why)).collect()
+}
+
+/// The verdict has told the causes, each once: here are the checks.
+fn told_above<'v>(skipped: &[&'v Skipped]) -> SkipReason<'v> {
+    SkipReason { why: "as said above (each with its cause: --all)".into(), incomplete: true, checks: skipped.to_vec() }
 }
 
 /// The checks that one reason has kept from running.
@@ -109,10 +124,20 @@ fn outside(view: &AuditView<'_>) -> Option<String> {
     let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", out.nodes) };
     let are = if out.addresses == 1 { "is" } else { "are" };
     let mut text = format!("{addresses} on {nodes} {are} outside this cluster: not judged");
-    if view.audit.scope != Sharing::Exclusive {
+    // A word that makes departed nodes of all others is not asked for while the datastore is not what it was.
+    let old = [datastore_went_back::CHECK.code, kubernetes_mismatch::CHECK.code];
+    let is_sure = !matches!(view.releases, Releases::Closed(_)) && !view.findings.iter().any(|f| old.contains(&f.code));
+    if view.audit.scope != Sharing::Exclusive && is_sure {
         text.push_str("; if no other cluster uses this datastore, --scope exclusive");
     }
     Some(text)
+}
+
+/// What must be typed behind the commands of ipaudit to reach the same cluster.
+fn left_out(view: &AuditView<'_>) -> Option<String> {
+    let flags = view.connected_by.join(", ");
+    let is_needed = !flags.is_empty() && view.findings.iter().any(|f| !f.next.is_empty());
+    is_needed.then(|| format!("The commands leave out how this audit was connected: {flags}."))
 }
 
 fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {

@@ -14,6 +14,7 @@ use crate::model::{
 };
 use crate::render::capacity::PoolRow;
 use crate::render::narrow::Narrow;
+use crate::render::releases::Releases;
 use crate::render::view::{AuditHead, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow};
 
 fn time(text: &str) -> Time {
@@ -46,7 +47,13 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         },
         etcd: None,
         inputs: Input::ALL
-            .map(|input| InputRow { input, state: InputState::Complete, detail: Foreign::default(), undecodable: 0 })
+            .map(|input| InputRow {
+                input,
+                state: InputState::Complete,
+                detail: Foreign::default(),
+                hint: Foreign::default(),
+                undecodable: 0,
+            })
             .into(),
         counts: Counts {
             blocks: Some(2310),
@@ -78,7 +85,10 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         checks_run: 24,
         skipped,
         outside: OutsideRow::default(),
+        unlooked: None,
+        releases: Releases::Unjudged,
         history: None,
+        connected_by: Vec::new(),
         warnings: Vec::new(),
         exit: Exit::Clean,
     }
@@ -138,30 +148,38 @@ fn the_example_of_the_product() {
     let mut view = view(&findings, &skipped);
     view.history = Some(HistoryRow { new: 3, ongoing: 66, came_back: 0, resolved: 1 });
     (view.exit, view.audit.complete) = (Exit::Incomplete, false);
+    let row = view.inputs.iter_mut().find(|row| row.input == Input::Services).unwrap();
+    (row.state, row.detail) = (InputState::Forbidden, reason.split_once(": ").unwrap().1.into());
     let name = |code| line::name_of(Code(code));
     let expected = format!(
         "\
+BLIND: Kubernetes refuses us services (services is forbidden for
+  system:serviceaccount:ipaudit:ipaudit); 1 check did not run.
+CRITICAL: duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to
+  adqsdxadc/store-mysql-0: keep that one, restart the other 9.
+  ipaudit who 192.168.91.33
+ERROR: 63 leaked addresses on 2 nodes, 60 of them on slave-96 (IPA110).
+  ipaudit audit --code IPA110 --all
 prod (6f1c2a9e…)  Calico v3.29.1  etcd revision 48213907  24 Nov 03:04:11Z
-1 critical, 63 errors.  Worst: IPA101 192.168.91.33 10 pods on slave-140
-INCOMPLETE: 1 check could not run, so silence proves nothing.
 2310 blocks  69689 handles  4511 endpoints  4498 live pods  212 nodes  in 0.9s
 10.65.0.0/16  4498 in use  63 leaked  60975 free  ▕▋         ▏  38 of 1024 blocks free  default
 
 CRITICAL
 IPA101 duplicate-pod-address  192.168.91.33  10 pods on slave-140              since 02:49, 2 audits
        IPAM gave it to adqsdxadc/store-mysql-0: keep that one, restart the other 9
-       +3 findings explained by this one (IPA102 IPA130 IPA131)            ipaudit who 192.168.91.33
+       +3 findings explained by this one (IPA102 IPA130 IPA131)
+       ipaudit who 192.168.91.33
 
 ERROR
-IPA110 leaked-address         63 addresses on 2 nodes, oldest 11d, 60 of them on slave-96
+IPA110 leaked-address         63 addresses on 2 nodes, 60 of them on slave-96, oldest 11d
        since 02:49
        pod shop/web does not exist
        10.65.3.7  10.65.3.8  10.65.3.9  10.65.3.10  10.65.3.11  10.65.3.12  10.65.3.13  10.65.3.14
-       10.65.3.15  10.65.3.16  … 53 more                           ipaudit audit --code IPA110 --all
+       10.65.3.15  10.65.3.16  … 53 more
+       ipaudit audit --code IPA110 --all
 
 SKIPPED
-IPA112 {leaked_service}  services: services is forbidden for
-       system:serviceaccount:ipaudit:ipaudit
+IPA112 {leaked_service}  as said above (each with its cause: --all)
 
 1 critical, 63 errors, +3 explained; 1 check skipped, 2 need an earlier audit.  History: 3 new, 66
 ongoing, 1 resolved.  exit 3 (incomplete)
@@ -175,7 +193,9 @@ ongoing, 1 resolved.  exit 3 (incomplete)
 #[test]
 fn clean_is_said_at_once() {
     let text = told(&view(&[], &[]), Options::default());
-    assert_eq!(text.lines().nth(1), Some("Nothing wrong: 24 checks found nothing."), "{text}");
+    let read = "2310 blocks, 69689 handles, 4511 endpoints and 4498 live pods";
+    let told_well = text.replace("\n  ", " ");
+    assert!(told_well.starts_with(&format!("Nothing wrong: 24 checks found nothing in {read}.\n")), "{text}");
     assert_eq!(text.lines().last(), Some("no findings.  exit 0"));
     assert_eq!(told(&view(&[], &[]), Options { quiet: true, ..Options::default() }), "");
 }
@@ -197,11 +217,15 @@ fn silence_of_an_incomplete_audit_proves_nothing() {
         (row.state, row.detail) = (InputState::Unreachable, detail.into());
     }
     let text = told(&view, Options::default());
-    let verdict = "\nNothing found by the 22 checks that could run.\nINCOMPLETE: 2 checks could not run, so silence";
-    assert!(text.contains(verdict), "{text}");
+    let verdict =
+        "BLIND: Kubernetes did not answer for pods and namespaces (connection refused); leaks were not looked";
+    assert!(text.starts_with(verdict), "{text}");
     assert!(text.contains("live pods not read"), "{text}");
+    let told_above = "\nSKIPPED\n2 checks  as said above (each with its cause: --all)\n       IPA110 IPA120\n\n";
+    assert!(text.contains(told_above), "the cause is told once: {text}");
     let section = "\nSKIPPED\n2 checks  pods: connection refused\n       IPA110 IPA120\nnamespaces  forbidden\n";
-    assert!(text.contains(section), "{text}");
+    let all = told(&view, Options { all: true, ..Options::default() });
+    assert!(all.contains(section), "{all}");
     // Quiet keeps quiet about what was found or not, never about what could not be looked at.
     let quiet = told(&view, Options { quiet: true, ..Options::default() });
     assert_eq!(quiet, &section[1..]);
@@ -229,6 +253,54 @@ fn all_shows_every_finding_the_explained_ones_too() {
     assert!(text.contains("\n2 critical, 20 errors.  exit 0"), "{text}");
 }
 
+/// The bigger the incident, the more it has to say: an order, every pod, and one command for many.
+#[test]
+fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
+    let lost = |number: u64| {
+        let (address, pod) = (format!("10.65.0.{number}"), format!("web-{number}"));
+        let summary = format!("shop/{pod} on node-1: free in IPAM");
+        let subject = Subject::new(SubjectKind::Address, address.as_str());
+        let mut finding = Finding::new(Code(120), Severity::Critical, subject, summary);
+        finding.advice = format!("restart shop/{pod}").into();
+        finding.next =
+            vec![format!("kubectl -n shop delete pod {pod}").into(), format!("ipaudit who {address}").into()];
+        finding.evidence =
+            Evidence::new().with("handed_out_after", 60 - number).with("restart", vec![format!("shop/{pod}")]);
+        finding
+    };
+    let findings: Vec<Finding> = (0..6).map(lost).collect();
+    let text = told(&view(&findings, &[]), Options::default());
+    let first: Vec<usize> = [5, 4, 3].map(|i| text.find(&format!("  restart  shop/web-{i}\n")).unwrap()).into();
+    assert!(first.is_sorted(), "{text}");
+    let order = "\n       restart first:\n       10.65.0.5  shop/web-5 on node-1: free in IPAM\n";
+    assert!(text.contains(order), "{text}");
+    let rest = "\n       then  10.65.0.2 shop/web-2  10.65.0.1 shop/web-1  10.65.0.0 shop/web-0\n";
+    let bulk = "       kubectl -n shop delete pod web-5 web-4 web-3 web-2 web-1 web-0\n       ipaudit audit --code IPA120 --all\n";
+    assert!(text.contains(&format!("{rest}{bulk}")), "{text}");
+    let all = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
+    for i in 0..6 {
+        let own = format!("\n       kubectl -n shop delete pod web-{i}\n       ipaudit who 10.65.0.{i}\n");
+        assert!(all.contains(&format!("  restart  shop/web-{i}\n")) && all.contains(&own), "{all}");
+    }
+}
+
+#[test]
+fn commands_stand_alone_and_what_they_leave_out_is_said() {
+    let mut finding = duplicate();
+    finding.next = (0..5).map(|i| format!("kubectl -n ns-{i} delete pod web-0").into()).collect();
+    let findings = [finding];
+    let mut view = view(&findings, &[]);
+    view.connected_by = vec!["--etcd-endpoints", "--kubeconfig"];
+    let text = told(&view, Options::default());
+    let counted = "\n       the first 2 commands; 3 more commands with --all:\n       kubectl -n ns-0 delete pod web-0\n       \
+        kubectl -n ns-1 delete pod web-0\n";
+    assert!(text.contains(counted), "{text}");
+    let left_out = "\nThe commands leave out how this audit was connected: --etcd-endpoints, --kubeconfig.\n";
+    assert!(text.contains(left_out), "{text}");
+    let all = told(&view, Options { all: true, ..Options::default() });
+    assert_eq!(all.lines().filter(|line| line.starts_with("       kubectl -n ns-")).count(), 5, "{all}");
+}
+
 #[test]
 fn a_narrowed_view_says_so_and_keeps_its_flags() {
     let findings: Vec<Finding> = (0..5).map(|i| leak(i, "node-1", 1)).collect();
@@ -240,7 +312,7 @@ fn a_narrowed_view_says_so_and_keeps_its_flags() {
     assert!(text.contains("5 errors (7 outside this view)."), "{text}");
     narrowed.findings.clear();
     let text = told(&narrowed, Options::default());
-    assert!(text.contains("Nothing found with --node node-1 (7 other findings are outside this view)"), "{text}");
+    assert!(text.contains("Nothing found with --node node-1 (7 other findings are outside this view)."), "{text}");
 }
 
 #[test]
@@ -328,10 +400,13 @@ proptest! {
         view.cluster.name = Some(name.as_str().into());
         view.cluster.calico_version = Some(name.as_str().into());
         view.pools[0].name = name.as_str().into();
+        view.cluster.guid = name.as_str().into();
+        view.unlooked = Some(name.as_str().into());
         view.pools[0].cidr = name.clone();
         view.narrow.node = Some(name.clone());
         for input in &mut view.inputs {
             (input.state, input.detail) = (InputState::Partial, name.as_str().into());
+            input.hint = name.as_str().into();
         }
         let mut out = Vec::new();
         crate::render::json::write_lines(&view, &mut out).unwrap();

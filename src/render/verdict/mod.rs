@@ -1,0 +1,54 @@
+//! The first words of an audit, the same for every format: where we are blind, then the worst thing that was found, whom
+//! it hits and what to do; or that all is well.
+//!
+//! Blind is never calm: whatever could not be read is said before anything else, each cause once and with its cure.
+
+mod blind;
+mod sentence;
+#[cfg(test)]
+mod tests;
+mod worst;
+
+pub use sentence::{Sentence, Tone};
+pub use worst::first_things_first;
+
+use sentence::listed;
+
+use super::folds::Folds;
+use super::view::AuditView;
+
+/// The verdict, at least one sentence, in the order in which it is told.
+pub fn verdict(view: &AuditView<'_>) -> Vec<Sentence> {
+    let folds = Folds::of(&view.findings, false);
+    let mut sentences: Vec<Sentence> = blind::sentence(view).into_iter().collect();
+    let said = if sentences.is_empty() { Vec::new() } else { blind::codes() };
+    sentences.extend(worst::sentences(view, &folds, &said));
+    if sentences.is_empty() {
+        sentences.push(calm(view));
+    }
+    sentences
+}
+
+/// Nothing was found, and everything was read.
+fn calm(view: &AuditView<'_>) -> Sentence {
+    let text = if !view.narrow.is_all() {
+        let flags = view.narrow.flags().join(" ");
+        format!("Nothing found with {flags} ({} other findings are outside this view).", view.hidden)
+    } else if view.ignored > 0 {
+        format!("Nothing found that is not ignored ({} ignored: {}).", view.ignored, view.ignored_by.join(" "))
+    } else {
+        format!("Nothing wrong: {} checks found nothing in {}.", view.checks_run, read(view))
+    };
+    Sentence { tone: Tone::Well, text: text.into(), command: None }
+}
+
+/// `17 blocks, 54 handles, 34 endpoints and 35 live pods`.
+fn read(view: &AuditView<'_>) -> String {
+    let c = &view.counts;
+    let counts = [(c.blocks, "block"), (c.handles, "handle"), (c.endpoints, "endpoint"), (c.pods, "live pod")];
+    let words = counts.into_iter().filter_map(|(number, one)| {
+        let number = number?;
+        Some(format!("{number} {one}{}", if number == 1 { "" } else { "s" }))
+    });
+    listed(&words.collect::<Vec<_>>())
+}

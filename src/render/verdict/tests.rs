@@ -1,0 +1,157 @@
+//! The first words of hand-made audits.
+
+use std::time::Duration;
+
+use super::*;
+use crate::checks::testing::Cluster;
+use crate::checks::{World, run};
+use crate::ledger::Ledger;
+use crate::model::{Code, Finding, Input, InputState, Severity, State};
+use crate::render::{AuditCircumstances, Narrow, Releases};
+
+/// The verdict of a cluster, `TONE text | command` a sentence.
+fn told(c: &mut Cluster, about: AuditCircumstances) -> Vec<String> {
+    told_of(c, about, |_| {})
+}
+
+/// The same with findings that somebody has touched.
+fn told_of(c: &mut Cluster, about: AuditCircumstances, touch: impl Fn(&mut Finding)) -> Vec<String> {
+    let snapshot = c.snapshot();
+    let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
+    let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() });
+    outcome.findings.iter_mut().for_each(touch);
+    let view = AuditView::of(&snapshot, &ledger, &outcome, about);
+    let sentence = |s: &Sentence| {
+        let command = s.command.as_ref().map(|command| format!(" | {}", command.raw())).unwrap_or_default();
+        format!("{} {}{command}", s.tone.word(), s.text.raw())
+    };
+    verdict(&view).iter().map(sentence).collect()
+}
+
+fn plain(c: &mut Cluster) -> Vec<String> {
+    told(c, AuditCircumstances::default())
+}
+
+/// web-0's pod and endpoint are gone, its address is not.
+fn leaked() -> Cluster {
+    let mut c = Cluster::healthy();
+    c.remove_pod("web-0");
+    c.remove_endpoint("web-0");
+    c
+}
+
+#[test]
+fn all_is_well_with_how_much_was_read() {
+    let told_well = plain(&mut Cluster::healthy());
+    let says = "well Nothing wrong: ";
+    assert!(told_well.len() == 1 && told_well[0].starts_with(says), "{told_well:?}");
+    assert!(
+        told_well[0].ends_with(" checks found nothing in 2 blocks, 6 handles, 4 endpoints and 4 live pods."),
+        "{told_well:?}"
+    );
+    let narrow = Narrow { codes: vec![Code(101)], ..Narrow::default() };
+    let narrowed = told(&mut leaked(), AuditCircumstances { narrow, ..AuditCircumstances::default() });
+    assert_eq!(narrowed, ["well Nothing found with --code IPA101 (1 other findings are outside this view)."]);
+}
+
+#[test]
+fn leaks_are_told_with_what_a_release_would_say() {
+    let releases = |releases| told(&mut leaked(), AuditCircumstances { releases, ..AuditCircumstances::default() });
+    let leak = "error leaked address 10.65.0.1 on node-1 (IPA110): pod shop/web-0 does not exist.";
+    let day = Releases::open(Duration::from_secs(90_000));
+    assert_eq!(releases(day), [format!("{leak} | ipaudit release --code IPA110 --older-than 24h")]);
+    let hour = Releases::open(Duration::from_secs(5_000));
+    assert_eq!(releases(hour), [format!("{leak} | ipaudit release --code IPA110 --older-than 1h")]);
+    let early = releases(Releases::Early);
+    assert!(
+        early[0].starts_with(&format!("{leak} A release is let through when three audits have seen them.")),
+        "{early:?}"
+    );
+    let closed = releases(Releases::Closed("the datastore is locked".into()));
+    assert!(
+        closed[0].starts_with(&format!("{leak} No release is let through now: the datastore is locked.")),
+        "{closed:?}"
+    );
+}
+
+/// The endpoint that explains a leak stays where it is; people ask for leaks.
+#[test]
+fn leaks_are_told_as_leaks_though_something_else_explains_them() {
+    let mut c = Cluster::healthy();
+    for pod in ["web-0", "web-1"] {
+        c.remove_pod(pod);
+    }
+    let told = plain(&mut c);
+    assert!(told[0].starts_with("error 2 leaked addresses on node-1 (IPA110)."), "{told:?}");
+}
+
+#[test]
+fn the_worst_is_the_shortest_queue() {
+    let mut c = Cluster::healthy();
+    for address in ["10.65.0.1", "10.65.0.65", "10.65.0.66"] {
+        c.free(address);
+    }
+    // The last of them is next.
+    c.block_mut("10.65.0.64/26").unallocated.rotate_right(1);
+    let told = plain(&mut c);
+    let says = "critical 3 addresses in use that IPAM calls free on 2 nodes, 2 of them on node-2 (IPA120). Worst: 10.65.0.66, \
+        shop/web-3 on node-2: free in IPAM, handed out by the next allocation. Restart shop/web-3 now: the next pod gets \
+        the same address. | kubectl -n shop delete pod web-3";
+    assert_eq!(told, [says]);
+}
+
+#[test]
+fn the_worst_has_the_most_holders_and_leaks_come_behind_it() {
+    let mut c = leaked();
+    let shared = |c: &mut Cluster, pods: &[&str], address: &str| {
+        for pod in pods {
+            c.workload("shop", pod, "node-2", &[address]);
+        }
+    };
+    shared(&mut c, &["a-1"], "10.65.0.2");
+    shared(&mut c, &["b-1", "b-2"], "10.65.0.65");
+    let told = plain(&mut c);
+    let says = "critical 2 addresses held by several pods";
+    assert!(told[0].starts_with(says) && told[0].contains(" Worst: 10.65.0.65, 3 pods on node-2. "), "{told:?}");
+    assert!(told[1].starts_with("error leaked address 10.65.0.1 on node-1 (IPA110)"), "{told:?}");
+}
+
+#[test]
+fn blind_is_first_with_each_cause_once() {
+    let mut c = leaked();
+    for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
+        c.snapshot.coverage.set(input, InputState::Forbidden, "Unauthorized");
+        c.snapshot.coverage.set_hint(input, "has the token expired?");
+    }
+    c.snapshot.pods.clear();
+    c.snapshot.kube_nodes.clear();
+    let told = plain(&mut c);
+    let says = "blind Kubernetes did not answer (Unauthorized: has the token expired?); duplicates and leaks were not looked \
+        for.";
+    assert_eq!(told, [says]);
+}
+
+#[test]
+fn blind_beside_findings_tells_both() {
+    let mut c = leaked();
+    c.snapshot.coverage.set(Input::Services, InputState::Forbidden, "services is forbidden");
+    c.snapshot.coverage.set_hint(Input::Services, "ask for it");
+    let unlooked = Some("no answer".into());
+    let told = told(&mut c, AuditCircumstances { unlooked, ..AuditCircumstances::default() });
+    let says = "blind Kubernetes refuses us services (services is forbidden; ask for it); the second look at suspects failed \
+        (no answer); ";
+    assert!(told[0].starts_with(says) && told[0].ends_with(" checks did not run."), "{told:?}");
+    assert!(told[1].starts_with("error leaked address"), "{told:?}");
+}
+
+#[test]
+fn what_nobody_looked_at_again_keeps_its_weight() {
+    let mut c = Cluster::healthy();
+    c.free("10.65.0.1");
+    let told = told_of(&mut c, AuditCircumstances::default(), |finding| {
+        (finding.state, finding.suspected) = (State::Unconfirmed, Some(finding.severity));
+        finding.severity = Severity::Note;
+    });
+    assert_eq!(told[0], "blind 1 critical seen once, unconfirmed: nobody looked again (--settle 0).");
+    assert!(told[1].starts_with("critical unconfirmed: unallocated address in use 10.65.0.1"), "{told:?}");
+}

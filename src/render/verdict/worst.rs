@@ -1,0 +1,170 @@
+//! The worst thing that was found: of one finding who and what to do, of many how many, where, and the worst of them.
+
+use super::sentence::{Sentence, Tone};
+use crate::checks::{self, Ties};
+use crate::model::{Code, Finding, Foreign, Severity};
+use crate::render::commands;
+use crate::render::folds::Folds;
+use crate::render::places::{ByNode, is_named};
+use crate::render::releases::Releases;
+use crate::render::table::counted;
+use crate::render::view::AuditView;
+
+/// Findings of one code and one severity: what is told in one sentence.
+struct Alike<'v> {
+    code: Code,
+    /// As bad as it is if it holds.
+    severity: Severity,
+    findings: Vec<&'v Finding>,
+}
+
+/// The worst, and the leaks where they are not the worst. `said`: codes that are told already.
+pub fn sentences(view: &AuditView<'_>, folds: &Folds, said: &[Code]) -> Vec<Sentence> {
+    let kinds = kinds(view, folds, said);
+    let Some(worst) = kinds.first() else { return Vec::new() };
+    let leaks = kinds.iter().skip(1).find(|kind| is_leak(kind.code) && kind.severity >= Severity::Error);
+    std::iter::once(worst).chain(leaks).map(|kind| kind.sentence(view)).collect()
+}
+
+fn is_leak(code: Code) -> bool {
+    ties(code).is_some_and(|ties| ties.proves_leak)
+}
+
+fn ties(code: Code) -> Option<&'static Ties> {
+    checks::find(code).map(|check| &check.ties)
+}
+
+/// What is not explained by something else, worst first. A leak is told as one, whatever explains it: it is what people
+/// ask for, and what a release cures.
+fn kinds<'v>(view: &AuditView<'v>, folds: &Folds, said: &[Code]) -> Vec<Alike<'v>> {
+    let mut kinds: Vec<Alike<'v>> = Vec::new();
+    for (place, &finding) in view.findings.iter().enumerate() {
+        let shown = folds.shown.binary_search(&place).is_ok() || is_leak(finding.code);
+        if !shown || said.contains(&finding.code) {
+            continue;
+        }
+        let severity = finding.suspected.unwrap_or(finding.severity);
+        match kinds.iter_mut().find(|kind| kind.code == finding.code && kind.severity == severity) {
+            Some(kind) => kind.findings.push(finding),
+            None => kinds.push(Alike { code: finding.code, severity, findings: vec![finding] }),
+        }
+    }
+    kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.severity), kind.code));
+    kinds.iter_mut().for_each(|kind| first_things_first(&mut kind.findings));
+    kinds
+}
+
+/// The most urgent first, equal ones in their order.
+pub fn first_things_first(findings: &mut [&Finding]) {
+    if let Some(ties) = findings.first().and_then(|f| ties(f.code)) {
+        findings.sort_by_key(|finding| (ties.urgency)(finding));
+    }
+}
+
+impl Alike<'_> {
+    fn sentence(&self, view: &AuditView<'_>) -> Sentence {
+        let is_suspected = self.findings.iter().any(|f| f.suspected.is_some());
+        let mut text = match self.severity {
+            Severity::Critical | Severity::Error if is_suspected => "unconfirmed: ".to_owned(),
+            Severity::Critical | Severity::Error => String::new(),
+            Severity::Warning | Severity::Note => "Nothing urgent: ".to_owned(),
+        };
+        text.push_str(&match self.findings.as_slice() {
+            [one] => self.one(one, view),
+            many => self.many(many, view),
+        });
+        let (release, command) = if is_leak(self.code) { self.release(view) } else { (String::new(), None) };
+        text.push_str(&release);
+        Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command()) }
+    }
+
+    /// `duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to …: keep that one, …`
+    fn one(&self, finding: &Finding, view: &AuditView<'_>) -> String {
+        let name = checks::name(self.code).replace('-', " ");
+        let many_nodes = ties(self.code).is_some_and(|ties| (ties.shows)(finding).on_many_nodes);
+        let (id, summary) = (finding.subject.id.raw(), finding.summary.raw());
+        let node = finding.node.as_ref().filter(|node| !many_nodes && !is_named(finding, node));
+        let on = node.map(|node| format!(" on {}", node.raw())).unwrap_or_default();
+        format!("{name} {id}{on} ({}): {summary}.{}", self.code, self.advice(finding, view))
+    }
+
+    /// `62 addresses in use that IPAM calls free on 4 nodes, most on node-1 (20) (IPA120). Worst: …`
+    fn many(&self, findings: &[&Finding], view: &AuditView<'_>) -> String {
+        let Some(first) = findings.first() else { return String::new() };
+        let on = ByNode::of(findings).on();
+        let number = findings.len();
+        let mut text = match ties(self.code).map_or("", |ties| ties.many) {
+            "" => {
+                let name = checks::name(self.code);
+                format!("{}{on} ({} {name}).", counted(number, first.subject.kind), self.code)
+            }
+            many => format!("{number} {many}{on} ({}).", self.code),
+        };
+        let stands_out = self.stands_out();
+        let alike = findings.iter().all(|f| f.advice == first.advice);
+        if stands_out {
+            text.push_str(&format!(" Worst: {}, {}.", first.subject.id.raw(), first.summary.raw()));
+        }
+        if stands_out || alike {
+            text.push_str(&self.advice(first, view));
+        } else if self.severity >= Severity::Error && !first.advice.is_empty() {
+            text.push_str(&format!(" First: {}: {}.", first.subject.id.raw(), first.advice.raw()));
+        }
+        text
+    }
+
+    /// The advice; where it only says when a leak is released, the verdict says so itself.
+    fn advice(&self, finding: &Finding, view: &AuditView<'_>) -> String {
+        let is_judged = view.releases != Releases::Unjudged && is_leak(self.code);
+        if is_judged { String::new() } else { advice(finding) }
+    }
+
+    /// Whether the first is more urgent than others.
+    fn stands_out(&self) -> bool {
+        let urgency = |finding: &Finding| ties(self.code).map_or(0, |ties| (ties.urgency)(finding));
+        match self.findings.as_slice() {
+            [] => false,
+            [first, others @ ..] => others.iter().any(|other| urgency(other) != urgency(first)),
+        }
+    }
+
+    /// What may be said of giving leaks back, and the command for it.
+    fn release(&self, view: &AuditView<'_>) -> (String, Option<Foreign>) {
+        if !ties(self.code).is_some_and(|ties| ties.releasable) {
+            return Default::default();
+        }
+        match &view.releases {
+            Releases::Unjudged => Default::default(),
+            Releases::Closed(why) => (format!(" No release is let through now: {}.", why.raw()), None),
+            Releases::Early => (" A release is let through when three audits have seen them.".to_owned(), None),
+            Releases::Open { older_than } => {
+                let command = format!("ipaudit release --code {} --older-than {older_than}", self.code);
+                (String::new(), Some(command.into()))
+            }
+        }
+    }
+
+    /// What to type for the one finding or for the worst, where that is one command; of many alike, how to see them.
+    fn command(&self) -> Option<Foreign> {
+        match self.findings.as_slice() {
+            [first, others @ ..] if others.is_empty() || self.stands_out() => {
+                match commands::of(first, false).as_slice() {
+                    [command] => Some(command.as_str().into()),
+                    _ => None,
+                }
+            }
+            [] => None,
+            _ => Some(format!("ipaudit audit --code {} --all", self.code).into()),
+        }
+    }
+}
+
+/// The advice as a sentence behind another one; empty when there is none.
+fn advice(finding: &Finding) -> String {
+    let advice = finding.advice.raw();
+    let mut chars = advice.chars();
+    match chars.next() {
+        None => String::new(),
+        Some(first) => format!(" {}{}.", first.to_uppercase(), chars.as_str().trim_end_matches('.')),
+    }
+}
