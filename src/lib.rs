@@ -36,12 +36,13 @@
 //!
 //! # What the command is made of
 //!
-//! [`record`], [`who`] and [`settings`] are pure as well. The outside world is touched at the edges alone ([`connect`],
+//! [`record`], [`who`], [`blocks`] and [`settings`] are pure as well. The outside world is touched at the edges alone ([`connect`],
 //! [`source`], [`history`], [`apply`]), one file for one outside thing, and [`cli`] carries values between them. These
 //! change without notice. ARCHITECTURE.md has the picture and two walks through it; `tests/layers.rs` holds the imports
 //! to it.
 
 pub mod apply;
+pub mod blocks;
 pub mod checks;
 pub mod cli;
 pub mod connect;

@@ -52,7 +52,8 @@ const ROOMS: &[Room] = &[
     pure("exit", &["model"]),
     pure("settings", &["checks", "model"]),
     pure("who", &["checks", "ledger", "model"]),
-    pure("render", &["checks", "exit", "ledger", "model", "plan", "who"]),
+    pure("blocks", &["checks", "ledger", "model", "who"]),
+    pure("render", &["blocks", "checks", "exit", "ledger", "model", "plan", "who"]),
     // No I/O either, but it is the edges' word: the pure half has no operation that can fail outside.
     pure("error", &[]),
     edge("environment", &[]),
@@ -64,6 +65,7 @@ const ROOMS: &[Room] = &[
         "cli",
         &[
             "apply",
+            "blocks",
             "checks",
             "connect",
             "decode",

@@ -1,7 +1,9 @@
 //! The commands: one thin file each, which carries values between the rooms and decides nothing itself.
 
 mod again;
+mod asking;
 mod audit;
+mod blocks;
 mod capture;
 mod check_access;
 mod etcd_args;
@@ -38,6 +40,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use audit::AuditArgs;
+use blocks::BlocksArgs;
 use capture::CaptureArgs;
 use check_access::CheckAccessArgs;
 use explain::ExplainArgs;
@@ -73,6 +76,8 @@ struct Cli {
 enum Command {
     /// Read, check and tell: one pass, what a CronJob runs
     Audit(Box<AuditArgs>),
+    /// Every block: pool, owner, how full, borrowed, cooling, free and stranded addresses, and what is wrong in it
+    Blocks(Box<BlocksArgs>),
     /// What this user may read and write, before the first audit: etcd, Kubernetes, the history
     CheckAccess(Box<CheckAccessArgs>),
     /// Save everything that an audit reads in one file, to be audited elsewhere
@@ -167,6 +172,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         .map_err(|e| Error::own("start the runtime").cause(e))?;
     match cli.command {
         Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
+        Command::Blocks(args) => runtime.block_on(blocks::run(&args, streams)),
         Command::CheckAccess(args) => runtime.block_on(check_access::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
         Command::Release(args) => runtime.block_on(release::run(&args, streams)),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::blocks::BlockOrder;
 use crate::history::Journal;
 use crate::ledger::ScopeFlag;
 use crate::model::Time;
@@ -24,7 +25,7 @@ macro_rules! said_by_words {
         })+
     };
 }
-said_by_words!(Journal, ScopeFlag);
+said_by_words!(BlockOrder, Journal, ScopeFlag);
 
 /// A duration as people write it (`20s`, `1h30m`); a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {

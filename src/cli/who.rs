@@ -1,28 +1,28 @@
 //! `ipaudit who`: a look at everything, a second one at what is wrong, what the history remembers, and etcd's own old
 //! revisions. It judges by the rules of an audit, so both say the same of one thing.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::gather::{self, Sources};
+use super::asking::{self, From, LookAgain};
+use super::gather;
 use super::history_args::DbArgs;
 use super::moment::{Moment, moment};
-use super::output::{self, Streams};
+use super::output::Streams;
 use super::parse::{duration, time};
 use super::source_args::SourceArgs;
-use super::{again, who_before, who_deep};
-use crate::checks::{self, Outcome, World};
-use crate::error::{Error, chain};
+use super::{who_before, who_deep};
+use crate::checks::{self, World};
+use crate::error::Error;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::foreign::foreign;
 use crate::model::record::ClusterKey;
-use crate::model::{InputState, Patch, Snapshot, Time};
-use crate::source::capture::{self, Second};
+use crate::model::{InputState, Time};
 use crate::steady::Settling;
 use crate::who::{self, Asked, Dossier, Guess};
 use crate::{record, render};
@@ -169,39 +169,13 @@ fn freed(dossier: &mut Dossier, what: &str) {
     }
 }
 
-/// What was read, by whichever way.
-struct Read {
-    snapshot: Snapshot,
-    from: From,
-    /// The second look failed.
-    incomplete: bool,
-}
-
-enum From {
-    Sources(Sources),
-    /// With its second look: a capture's findings were looked at as often as they ever will be.
-    Capture(Second),
-}
-
-async fn read(args: &WhoArgs, streams: &Streams) -> Result<Read, Error> {
-    if let Some(file) = &args.from {
-        let captured = capture::read(file)?;
-        let mut snapshot = captured.first;
-        snapshot.judge_at(args.now);
-        return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
-    }
-    let sources = Sources::open(&args.sources, streams).await?;
-    let look = gather::first_look(&sources, streams, args.now, None).await?;
-    look.warnings.iter().for_each(|w| streams.warn(&w.shown()));
-    Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })
-}
-
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
-    let mut read = read(args, streams).await?;
-    let has_history = has_history(args, streams);
+    let capture = args.from.as_deref();
+    let mut read = asking::read(capture, &args.sources, args.now, streams).await?;
+    let has_history = asking::has_history(&args.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let mut failed = false;
-    let past = key.as_ref().and_then(|key| tell(args.db.look(|db| db.past(key)), &mut failed));
+    let past = key.as_ref().and_then(|key| asking::tell(args.db.look(|db| db.past(key)), &mut failed));
     if past.is_some() {
         read.snapshot.note_history(InputState::Complete, "");
     }
@@ -216,7 +190,8 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         // One ledger at a time: the second look is judged in the same snapshot.
         drop(ledger);
         let looked;
-        (outcome, looked) = settle(&mut read, outcome, &settling, args, streams).await;
+        let how = LookAgain { scope, now: args.now, waits: true };
+        (outcome, looked) = asking::settle(&mut read, outcome, &settling, how, streams).await;
         read.incomplete = !looked;
         ledger = Ledger::build(&read.snapshot, scope, past);
     }
@@ -231,7 +206,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
             let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
             Ok((before(db, &pair, &dossier, &args.what)?, who_deep::gone(db, &pair, &asked, &dossier, &args.what)?))
         });
-        (dossier.before, gone) = tell(found, &mut failed).unwrap_or_default();
+        (dossier.before, gone) = asking::tell(found, &mut failed).unwrap_or_default();
     }
     if args.deep {
         match &read.from {
@@ -247,72 +222,6 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     // What nobody knows, though everything was read, was mistyped.
     let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;
     Ok((dossier, Course { worst, incomplete, failed: failed || unknown }))
-}
-
-/// What stands of the findings about it, by the rules of an audit: an earlier audit or a second look saw it too. False
-/// when somebody had to look again and could not.
-async fn settle(
-    read: &mut Read,
-    outcome: Outcome,
-    settling: &Settling<'_>,
-    args: &WhoArgs,
-    streams: &Streams,
-) -> (Outcome, bool) {
-    let snapshot = &mut read.snapshot;
-    let suspected = settling.checks(&outcome);
-    let confirm = |outcome: Outcome, snapshot: &mut Snapshot, patch: &mut Patch| {
-        let again = again::judge(snapshot, patch, &suspected, args.scope, settling.past);
-        (settling.confirm(outcome, &again), true)
-    };
-    match &mut read.from {
-        _ if args.settle.is_zero() => (settling.unconfirmed(outcome), true),
-        From::Capture(Second::None) => (outcome, true),
-        From::Capture(Second::Failed(_)) => (settling.unconfirmed(outcome), false),
-        From::Capture(Second::Seen(patch)) => {
-            patch.other.now = args.now.unwrap_or(patch.other.now);
-            confirm(outcome, snapshot, patch)
-        }
-        From::Sources(sources) => {
-            let look = settling.second_look(&outcome);
-            let title = format!("looking again in {}s (--settle 0: at once), suspects:", args.settle.as_secs());
-            let spinner = streams.spinner(&title);
-            spinner.set_position(look.size() as u64);
-            tokio::time::sleep(args.settle).await;
-            let seen = again::second_look(sources, snapshot, look, args.now, None).await;
-            spinner.finish_and_clear();
-            match seen {
-                Ok(mut patch) => confirm(outcome, snapshot, &mut patch),
-                Err(error) => {
-                    streams.note(&format!(
-                        "the second look failed, what one look found stays unconfirmed: {}",
-                        chain(&error)
-                    ));
-                    (settling.unconfirmed(outcome), false)
-                }
-            }
-        }
-    }
-}
-
-/// Whether there is a history to ask: a question does not make one, and for a capture it is asked only when named.
-fn has_history(args: &WhoArgs, streams: &Streams) -> bool {
-    if args.no_history || (args.from.is_some() && args.db.db.is_none()) {
-        return false;
-    }
-    match args.db.path() {
-        Ok(path) if args.db.db.is_none() && !Path::new(&path).exists() => {
-            streams.verbose("no history yet");
-            false
-        }
-        Ok(_) => true,
-        // Nobody asked for one, and there is no place where it could be.
-        Err(_) => false,
-    }
-}
-
-/// A history that fails keeps the rest of the answer from nobody.
-fn tell<T>(asked: Result<T, Error>, failed: &mut bool) -> Option<T> {
-    asked.inspect_err(|error| output::tell(error, None)).map_err(|_| *failed = true).ok()
 }
 
 /// This very cluster, as the history knows it.

@@ -68,12 +68,16 @@ impl Reclaim {
         self.version.is_some_and(|version| version >= TAKES_OVER)
     }
 
+    /// Whether the library takes an empty block from whoever claims it.
+    pub(super) fn takes(&self, snapshot: &Snapshot, block: &Block) -> bool {
+        self.takes_over() && block.claimed_at.is_none_or(|at| snapshot.now.since(at) >= FRESH)
+    }
+
     /// How many of a pool's `empty` blocks (claimed, and nothing taken but what is reserved for Windows) another node
     /// can get.
     pub(super) fn count(&self, snapshot: &Snapshot, pool: &Pool, empty: &[&Block]) -> usize {
         if self.takes_over() {
-            let settled = |b: &&&Block| b.claimed_at.is_none_or(|at| snapshot.now.since(at) >= FRESH);
-            return empty.iter().filter(settled).count();
+            return empty.iter().filter(|block| self.takes(snapshot, block)).count();
         }
         let mut of_host: HashMap<Host, Vec<usize>> = HashMap::new();
         // A block that holds reservations for Windows is not given back.

@@ -113,6 +113,11 @@ impl Cidr {
         Some(Cidr { first, prefix })
     }
 
+    /// The network of one address.
+    pub fn of_one(address: Addr) -> Option<Cidr> {
+        Cidr::new(address, if address.is_v4() { 32 } else { 128 })
+    }
+
     /// Parses `10.65.0.0/26`; the flag tells whether host bits had been set.
     pub fn parse(text: &str) -> Option<(Cidr, bool)> {
         let net: ipnet::IpNet = text.parse().ok()?;

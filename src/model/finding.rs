@@ -135,6 +135,23 @@ impl Subject {
     pub fn address(&self) -> Option<Addr> {
         self.id.raw().parse().ok().filter(|_| self.kind == SubjectKind::Address)
     }
+
+    /// The addresses that it is about: itself, those of its block, of its affinity's, or of a block's or affinity's key;
+    /// `None` of everything else.
+    pub fn range(&self) -> Option<Cidr> {
+        let id = self.id.raw();
+        let parsed = match self.kind {
+            SubjectKind::Address => return id.parse().ok().and_then(Cidr::of_one),
+            SubjectKind::Block => Cidr::parse(id),
+            SubjectKind::Affinity => Cidr::parse(id.rsplit_once(' ')?.1),
+            SubjectKind::Key => {
+                let (address, prefix) = id.split("/block/").nth(1)?.rsplit_once('-')?;
+                Cidr::parse(&format!("{address}/{prefix}"))
+            }
+            _ => None,
+        };
+        parsed.map(|(range, _)| range)
+    }
 }
 
 /// Something that a second look has to read again.

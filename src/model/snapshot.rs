@@ -12,7 +12,7 @@ use super::word::words;
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Foreign, Handle, HandleId,
     HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
-    Reservation, Service, Time,
+    Reservation, Service, Time, keys,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -370,6 +370,12 @@ impl Gathering {
     /// reservations share with what has nothing to do with them.
     pub fn is_undecodable_under(&self, prefix: &str) -> bool {
         self.bad_values.iter().any(|bad| bad.key.starts_with(prefix.as_bytes()))
+    }
+
+    /// Whether strict affinity is on; `None`: the setting was not read or does not decode.
+    pub fn strict_affinity(&self) -> Option<bool> {
+        let known = self.coverage.complete(Input::Config) && !self.is_undecodable_under(keys::IPAM_CONFIG);
+        known.then_some(self.ipam_config.strict_affinity)
     }
 
     /// The datastore's name (ClusterInformation's GUID); `unknown` when it has none.

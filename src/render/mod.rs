@@ -7,9 +7,11 @@
 
 pub mod access;
 pub mod age;
+pub mod blocks;
 mod capacity;
 mod commands;
 mod folds;
+mod grid;
 pub mod guard;
 pub mod json;
 pub mod manual;

@@ -8,7 +8,7 @@ use crate::checks::evidence;
 use crate::ledger::capacity::{allocations_in, blocks_in};
 use crate::ledger::{Allocation, Ledger, Use};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, HostKind, Input, Name, SubjectKind};
+use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input, SubjectKind};
 
 /// The CIDR that a word is; `None` for an address, with or without its prefix length.
 pub fn range(word: &str) -> Option<Cidr> {
@@ -57,17 +57,13 @@ pub fn sheet(ledger: &Ledger<'_>, range: Cidr) -> RangeSheet {
     pools.sort_by_key(|pool| std::cmp::Reverse(pool.cidr.prefix()));
     let is_one = matches!(kind, RangeKind::Block | RangeKind::PartOfABlock);
     let listed = if is_one { allocations_in(ledger, range) } else { &[] };
-    let claim = |affinity: &Affinity| Claimed {
-        owner: host(ledger, affinity.host),
-        state: affinity.state.word(&snapshot.names).into(),
-    };
     RangeSheet {
         range,
         kind,
         pools: pools.into_iter().map(|pool| ledger.snapshot.named(pool.name)).collect(),
         blocks: blocks.into_iter().map(|block| usage(ledger, block)).collect(),
         occupants: listed.iter().map(|allocation| occupant(ledger, allocation)).collect(),
-        claims: ledger.affinities_for(range).map(claim).collect(),
+        claims: ledger.affinities_for(range).map(|affinity| claim(ledger, affinity)).collect(),
     }
 }
 
@@ -75,42 +71,27 @@ fn host(ledger: &Ledger<'_>, host: Host) -> Foreign {
     foreign!("{}:{}", host.kind.word(), ledger.snapshot.named(host.name))
 }
 
-/// The node whose addresses are not borrowed in a block; none of a virtual owner's.
-fn owner(block: &Block) -> Option<Name> {
-    block.affinity.filter(|host| host.kind == HostKind::Host).map(|host| host.name)
+fn claim(ledger: &Ledger<'_>, affinity: &Affinity) -> Claimed {
+    let state = affinity.state.word(&ledger.snapshot.names).into();
+    Claimed { owner: host(ledger, affinity.host), state }
 }
 
-/// Whether another node than the block's owner uses it. Of an address that names no node nobody can say.
-fn is_borrowed(ledger: &Ledger<'_>, allocation: &Allocation) -> bool {
-    let user = ledger.owner_node(allocation);
-    let owner = owner(ledger.block_of(allocation));
-    allocation.used_for != Use::Cooling && !user.is_none() && owner.is_some_and(|owner| owner != user)
-}
-
-fn usage(ledger: &Ledger<'_>, block: &Block) -> BlockUsage {
-    let of_block = allocations_in(ledger, block.cidr).iter().filter(|a| ledger.block_of(a).cidr == block.cidr);
-    let (mut allocated, mut cooling, mut borrowed) = (0, 0, 0);
-    for allocation in of_block {
-        match allocation.used_for {
-            Use::Cooling => cooling += 1,
-            _ => allocated += 1,
-        }
-        borrowed += u64::from(is_borrowed(ledger, allocation));
-    }
-    let size = u64::from(block.size());
+/// One block, before anybody says what is wrong in it.
+pub fn usage(ledger: &Ledger<'_>, block: &Block) -> BlockUsage {
     BlockUsage {
         block: block.cidr,
+        pool: ledger.pool_of(block.cidr).map(|pool| ledger.snapshot.named(pool.name)),
         owner: block.affinity.map(|of| host(ledger, of)),
-        size,
-        allocated,
-        cooling,
-        free: size.saturating_sub(allocated + cooling),
-        borrowed,
+        claims: ledger.affinities_for(block.cidr).map(|affinity| claim(ledger, affinity)).collect(),
+        size: u64::from(block.size()),
+        count: ledger.count_block(block),
         findings: 0,
+        wrong: Vec::new(),
     }
 }
 
-fn occupant(ledger: &Ledger<'_>, allocation: &Allocation) -> Occupant {
+/// An address that is not free.
+pub fn occupant(ledger: &Ledger<'_>, allocation: &Allocation) -> Occupant {
     let coverage = &ledger.snapshot.coverage;
     let holders = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::Services];
     let read = holders.into_iter().all(|input| coverage.complete(input));
@@ -118,7 +99,7 @@ fn occupant(ledger: &Ledger<'_>, allocation: &Allocation) -> Occupant {
     Occupant {
         address: allocation.address,
         allocation: sheets::allocation(ledger, allocation),
-        borrowed: is_borrowed(ledger, allocation),
+        borrowed: ledger.is_borrowed(allocation),
         held: (held || read).then_some(held),
     }
 }
@@ -132,30 +113,6 @@ impl Occupant {
             Some((namespace, _)) => foreign!("namespace {}", namespace),
             None => allocation.used_for.word().into(),
         }
-    }
-}
-
-/// The range that a finding is about: an address, a block, or an affinity's; `None` of everything else.
-pub fn range_of(finding: &Finding) -> Option<Cidr> {
-    let id = finding.subject.id.raw();
-    let text = match finding.subject.kind {
-        SubjectKind::Address => return id.parse().ok().and_then(|address: Addr| Cidr::new(address, width(address))),
-        SubjectKind::Block => id,
-        SubjectKind::Affinity => id.rsplit_once(' ')?.1,
-        _ => return None,
-    };
-    Some(Cidr::parse(text)?.0)
-}
-
-const fn width(address: Addr) -> u8 {
-    if address.is_v4() { 32 } else { 128 }
-}
-
-/// Counts the findings of each block.
-pub fn count(sheet: &mut RangeSheet, findings: &[Finding]) {
-    let about: Vec<Cidr> = findings.iter().filter_map(range_of).collect();
-    for block in &mut sheet.blocks {
-        block.findings = about.iter().filter(|range| block.block.overlaps(**range)).count() as u64;
     }
 }
 
@@ -217,10 +174,15 @@ fn whose(block: &BlockUsage) -> Foreign {
 
 fn fill(blocks: &[&BlockUsage]) -> String {
     let sum = |number: fn(&BlockUsage) -> u64| blocks.iter().map(|block| number(block)).fold(0, u64::saturating_add);
-    let mut says = format!("{} of {} addresses allocated", sum(|b| b.allocated), sum(|b| b.size));
-    for (number, word) in
-        [(sum(|b| b.borrowed), "borrowed"), (sum(|b| b.cooling), "cooling"), (sum(|b| b.free), "free")]
-    {
+    let stranded = blocks.iter().filter_map(|block| block.count.stranded).fold(0, u64::saturating_add);
+    let mut says = format!("{} of {} addresses allocated", sum(|b| b.count.allocated), sum(|b| b.size));
+    for (number, word) in [
+        (sum(|b| b.count.borrowed), "borrowed"),
+        (sum(|b| b.count.cooling), "cooling"),
+        (sum(|b| b.count.reserved), "reserved"),
+        (sum(|b| b.count.free), "free"),
+        (stranded, "stranded"),
+    ] {
         if number > 0 {
             says.push_str(&format!(", {number} {word}"));
         }

@@ -74,17 +74,15 @@ impl Concern {
     pub fn has(&self, finding: &Finding) -> bool {
         let subject = &finding.subject;
         let id = subject.id.raw();
-        let covers = |text: &str| Cidr::parse(text).is_some_and(|(cidr, _)| self.covers(cidr));
+        let in_range = || subject.range().is_some_and(|range| self.covers(range));
         let by_subject = match subject.kind {
-            SubjectKind::Block => covers(id),
-            SubjectKind::Affinity => id.rsplit_once(' ').is_some_and(|(_, cidr)| covers(cidr)),
+            SubjectKind::Address | SubjectKind::Block | SubjectKind::Affinity => in_range(),
             SubjectKind::Node => self.nodes.contains(&subject.id),
             SubjectKind::Workload => id.rsplit_once('/').is_some_and(|(pod, _)| {
                 let pod = Foreign::from(pod);
                 self.words.contains(&pod) || self.subjects.contains(&(SubjectKind::Pod, pod))
             }),
-            SubjectKind::Key => self.keys.contains(id) || self.is_block_key(id),
-            SubjectKind::Address => self.range.zip(id.parse().ok()).is_some_and(|(range, a)| range.contains(a)),
+            SubjectKind::Key => self.keys.contains(id) || in_range(),
             // A pool or the cluster is everybody's, unless it was asked for.
             SubjectKind::Pool | SubjectKind::Cluster => {
                 return self.subjects.contains(&(subject.kind, subject.id.clone()));
@@ -95,12 +93,6 @@ impl Concern {
             || self.subjects.contains(&(subject.kind, subject.id.clone()))
             || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
             || self.in_facts(&finding.evidence)
-    }
-
-    fn is_block_key(&self, key: &str) -> bool {
-        let Some(name) = key.split("/block/").nth(1) else { return false };
-        let parsed = name.rsplit_once('-').and_then(|(address, prefix)| Cidr::parse(&format!("{address}/{prefix}")));
-        parsed.is_some_and(|(cidr, _)| self.covers(cidr))
     }
 
     /// Whether a block is one that was asked for, or of an address that was.

@@ -5,10 +5,10 @@ use serde::{Serialize, Serializer};
 
 use super::Before;
 use crate::checks;
-use crate::ledger::{AddressState, EndpointState, Grade, Standing, Use, Via};
+use crate::ledger::{AddressState, BlockCount, EndpointState, Grade, Standing, Use, Via};
 use crate::model::json::in_json;
 use crate::model::word::words;
-use crate::model::{Addr, Cidr, Finding, Foreign, Phase, SubjectKind, Time};
+use crate::model::{Addr, Cidr, Code, Finding, Foreign, Phase, Severity, SubjectKind, Time};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/who/v1";
@@ -259,22 +259,36 @@ pub struct RangeSheet {
     pub claims: Vec<Claimed>,
 }
 
-/// One block: whose, and how full.
+/// One block: whose, how full, and what is wrong in it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BlockUsage {
     pub block: Cidr,
+    /// The pool that covers it.
+    pub pool: Option<Foreign>,
     /// As `host:node-1`; `None`: nobody's, its free addresses can only be borrowed.
     pub owner: Option<Foreign>,
+    /// Every affinity for exactly this block.
+    pub claims: Vec<Claimed>,
     pub size: u64,
-    /// Not counting cooling ones.
-    pub allocated: u64,
-    /// Released, not yet free.
-    pub cooling: u64,
-    pub free: u64,
-    /// Of the allocated ones those of another node than the owner.
-    pub borrowed: u64,
+    /// Its addresses; the numbers are told among the fields of the block.
+    #[serde(flatten)]
+    pub count: BlockCount,
     /// How many findings are about it or about addresses in it.
     pub findings: u64,
+    /// The same by code, the worst first.
+    pub wrong: Vec<WrongInBlock>,
+}
+
+/// How often something is wrong in a block.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct WrongInBlock {
+    pub code: Code,
+    pub name: &'static str,
+    /// Of the worst one.
+    pub severity: Severity,
+    pub count: u64,
+    /// So many of them were seen at one look only.
+    pub unconfirmed: u64,
 }
 
 /// An affinity for a range.

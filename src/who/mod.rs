@@ -14,13 +14,16 @@ mod dossier;
 pub mod freed;
 mod now;
 mod sheets;
+mod wrong;
 
 pub use asked::{Asked, Guess, guesses};
 pub use before::Before;
-pub use block::range;
+pub use block::{occupant, range, usage};
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
     AddressSheet, AllocationSheet, BlockSheet, BlockUsage, Claimed, CountRow, Deep, DeepStep, Dossier, EndpointSheet,
-    HandleSheet, HeldBy, HolderKind, Match, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA, tell_brief,
+    HandleSheet, HeldBy, HolderKind, Match, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA, WrongInBlock,
+    tell_brief,
 };
-pub use now::{about, now, offline};
+pub use now::{about, now, offline, unread};
+pub use wrong::tell as tell_what_is_wrong;

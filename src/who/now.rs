@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::concern::Concern;
 use super::dossier::{Dossier, HolderKind, Match, SCHEMA};
-use super::{Asked, Before, answer, block, sheets};
+use super::{Asked, Before, answer, block, sheets, wrong};
 use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{self, ask_who};
 use crate::checks::{Outcome, World};
@@ -41,7 +41,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
     dossier.findings = about.iter().map(|f| (*f).clone()).collect();
     if let Some(sheet) = &mut dossier.range {
-        block::count(sheet, &dossier.findings);
+        wrong::tell(&mut sheet.blocks, &dossier.findings);
     }
     dossier.answer = match asked.address {
         _ if block::range(word).is_some() => match &dossier.range {
@@ -166,7 +166,7 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
 }
 
 /// Why silence proves nothing, as for an audit.
-fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
+pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
     let coverage = &snapshot.coverage;
     let inputs = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
     let mut unread: Vec<Foreign> = inputs

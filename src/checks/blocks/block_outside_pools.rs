@@ -1,6 +1,6 @@
 //! IPA303: a block that no pool covers any more.
 
-use super::common::{node_of, pool_of};
+use super::common::node_of;
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
 use crate::model::keys;
@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     // A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
     if !world.snapshot.is_undecodable_under(keys::POOLS) {
-        let bare = world.ledger.blocks().filter(|block| pool_of(world, block.cidr).is_none());
+        let bare = world.ledger.blocks().filter(|block| world.ledger.pool_of(block.cidr).is_none());
         findings.extend(bare.map(|block| report(world, block)));
     }
 }

@@ -1,6 +1,6 @@
 //! IPA304: a block of another size than its pool's blocks: release by address finds nothing in it.
 
-use super::common::{node_of, pool_of};
+use super::common::node_of;
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
 use crate::model::Pool;
@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     for block in world.ledger.blocks() {
-        let pool = pool_of(world, block.cidr).filter(|pool| pool.block_size != block.cidr.prefix());
+        let pool = world.ledger.pool_of(block.cidr).filter(|pool| pool.block_size != block.cidr.prefix());
         findings.extend(pool.map(|pool| report(world, block, pool)));
     }
 }

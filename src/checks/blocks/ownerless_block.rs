@@ -2,7 +2,6 @@
 
 use crate::checks::evidence::{delete_key, get_key};
 use crate::checks::prelude::*;
-use crate::model::{Input, keys};
 
 pub static CHECK: Check = Check {
     code: Code(305),
@@ -36,8 +35,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 fn report(world: &World<'_>, block: &Block) -> Finding {
     let snapshot = world.snapshot;
-    let known = snapshot.coverage.complete(Input::Config) && !snapshot.is_undecodable_under(keys::IPAM_CONFIG);
-    let strict = known.then_some(snapshot.ipam_config.strict_affinity);
+    let strict = snapshot.strict_affinity();
     let usable = match strict {
         Some(true) => "unusable, since strict affinity is on",
         _ => "usable by borrowing alone",
@@ -62,7 +60,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{AffinityState, Attribute, HandleId};
+    use crate::model::{AffinityState, Attribute, HandleId, Input};
 
     const BLOCK: &str = "10.65.1.0/26";
 

@@ -44,10 +44,11 @@ fn block(usage: &BlockUsage, paper: &mut Paper<'_>) -> Result<()> {
         &[
             &usage.block.to_string(),
             &owner,
-            &format!("{} of {} allocated", usage.allocated, usage.size),
-            &some(usage.borrowed, "borrowed"),
-            &some(usage.cooling, "cooling"),
-            &some(usage.free, "free"),
+            &format!("{} of {} allocated", usage.count.allocated, usage.size),
+            &some(usage.count.borrowed, "borrowed"),
+            &some(usage.count.cooling, "cooling"),
+            &some(usage.count.free, "free"),
+            &some(usage.count.stranded.unwrap_or_default(), "stranded"),
             &some(usage.findings, findings),
         ],
     )
