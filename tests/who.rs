@@ -11,6 +11,8 @@ mod holders;
 #[path = "who/offline.rs"]
 mod offline;
 mod servers;
+#[path = "who/words.rs"]
+mod words;
 
 use std::path::Path;
 use std::process::Output;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::listing::{BlockListing, Doubt};
 use crate::checks::evidence::count;
 use crate::model::foreign::foreign;
+use crate::model::near::did_you_mean;
 use crate::model::{Foreign, Input, InputState, Snapshot};
 use crate::who::Occupant;
 
@@ -78,11 +79,6 @@ fn borrowed(addresses: &[Occupant], narrowed: &Foreign) -> Foreign {
 impl Doubt {
     /// A sentence.
     fn says(&self) -> Foreign {
-        let meant = match self.near.split_last() {
-            None => Foreign::default(),
-            Some((only, [])) => foreign!("; did you mean {}?", only),
-            Some((last, others)) => foreign!("; did you mean {} or {}?", Foreign::joined(others, ", "), last),
-        };
-        foreign!("no {} is called {} here{}", self.kind, self.name, meant)
+        foreign!("no {} is called {} here{}", self.kind, self.name, did_you_mean(&self.near))
     }
 }

@@ -24,13 +24,14 @@ use crate::model::foreign::foreign;
 use crate::model::record::ClusterKey;
 use crate::model::{InputState, Time};
 use crate::steady::Settling;
-use crate::who::{self, Asked, Dossier, Guess};
+use crate::who::{self, Asked, Dossier, Guess, Word};
 use crate::{record, render};
 
 /// Flags of `who`.
 #[derive(Args, Debug)]
 pub struct WhoArgs {
-    /// An address, a block or pool by its CIDR, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface
+    /// An address, a block or pool by its CIDR, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface. As
+    /// kubectl takes it too: pod/NAME, node/NAME, service/NAME, vm/NAME, handle/ID, address/IP
     #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub what: String,
 
@@ -127,7 +128,8 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
 const INTERVALS: usize = 32;
 
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
-    let guesses = who::guesses(&args.what);
+    let word = Word::of(&args.what);
+    let guesses = who::guesses(&word);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
     let (before, gone) = args.db.look(|db| {
@@ -137,7 +139,7 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
             let mut of_pair = who_before::of(db, pair, &guesses)?;
             at.iter().for_each(|at| of_pair.keep_at(*at));
             of_pair.count(at);
-            if !of_pair.nodes.is_empty() || who::range(&args.what).is_some() {
+            if !of_pair.nodes.is_empty() || who::range(&word).is_some() {
                 of_pair.keep_newest(INTERVALS);
             }
             match of_pair.is_nothing() {
@@ -151,25 +153,28 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let incomplete = before.iter().any(|b| !b.last_complete) && at.is_none();
     let worst = before.iter().flat_map(|b| &b.open).map(|e| e.finding.severity).max();
     let known = gone.known().filter(|_| before.is_empty());
-    let failed = before.is_empty() && known.is_none() && matches!(guesses.as_slice(), [_, _, ..] | [Guess::Range(_)]);
+    // That an address or a pod in full has no history is an answer; any other name was mistyped.
+    let is_answer = matches!((word.kind, guesses.as_slice()), (_, [Guess::Address(_)]) | (None, [Guess::Pod(..)]));
+    let failed = before.is_empty() && known.is_none() && !is_answer;
     let mut dossier = who::offline(&args.what, now, before, at);
     if let Some(words) = known {
         dossier.answer = words;
     }
     if at.is_none() {
-        freed(&mut dossier, &args.what);
+        freed(&mut dossier, &word);
     }
     Ok((dossier, Course { worst, incomplete, failed }))
 }
 
 /// An address that a release of ours gave back: the answer says which.
-fn freed(dossier: &mut Dossier, what: &str) {
+fn freed(dossier: &mut Dossier, what: &Word<'_>) {
     if let Some(words) = who::freed::said(what, dossier) {
         dossier.answer = foreign!("{}{words}", dossier.answer);
     }
 }
 
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
+    let word = Word::of(&args.what);
     let capture = args.from.as_deref();
     let mut read = asking::read(capture, &args.sources, args.now, streams).await?;
     let has_history = asking::has_history(&args.db, args.no_history, capture, streams);
@@ -182,7 +187,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let past = past.as_ref();
     let scope = args.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);
-    let asked = Asked::of(&ledger, &args.what);
+    let asked = Asked::of(&ledger, &word);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
     outcome = who::about(&ledger, outcome, &asked);
     let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
@@ -197,14 +202,14 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let snapshot = &read.snapshot;
     let world = World { snapshot, ledger: &ledger, past };
-    let (mut dossier, worst) = who::now(&world, &outcome, &args.what, &asked);
+    let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();
     // One that could not be asked is told once.
     if let Some(key) = key.as_ref().filter(|_| !failed) {
         // Opened anew: the look at the suspects took its time.
         let found = args.db.look(|db| {
             let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
-            Ok((before(db, &pair, &dossier, &args.what)?, who_deep::gone(db, &pair, &asked, &dossier, &args.what)?))
+            Ok((before(db, &pair, &dossier, &word)?, who_deep::gone(db, &pair, &asked, &dossier, &word)?))
         });
         (dossier.before, gone) = asking::tell(found, &mut failed).unwrap_or_default();
     }
@@ -214,7 +219,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
             From::Capture(_) => streams.note("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
-    freed(&mut dossier, &args.what);
+    freed(&mut dossier, &word);
     let incomplete = read.incomplete || !dossier.unread.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
         dossier.answer = words;
@@ -237,7 +242,7 @@ fn pair(db: &ReadTx<'_>, key: &ClusterKey) -> Result<Option<Pair>, Error> {
 }
 
 /// What the history says of everything that the dossier names.
-fn before(db: &ReadTx<'_>, pair: &Pair, dossier: &Dossier, word: &str) -> Result<Vec<who::Before>, Error> {
+fn before(db: &ReadTx<'_>, pair: &Pair, dossier: &Dossier, word: &Word<'_>) -> Result<Vec<who::Before>, Error> {
     let guesses = if dossier.matches.is_empty() { who::guesses(word) } else { dossier.guesses() };
     let mut found = who_before::of(db, pair, &guesses)?;
     found.count(None);

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Cidr, Foreign, Gathering, keys};
 use crate::source::etcd::{self, Pin, ReadError};
-use crate::who::{self, Asked, Deep, DeepStep, Dossier, Guess};
+use crate::who::{self, Asked, Deep, DeepStep, Dossier, Guess, Word};
 
 /// So many writes of one key are read, newest first.
 const STEPS: usize = 1000;
@@ -60,7 +60,7 @@ impl Gone {
 ///
 /// # Errors
 /// A history that cannot be read.
-pub fn gone(db: &ReadTx<'_>, pair: &Pair, asked: &Asked, dossier: &Dossier, word: &str) -> Result<Gone, Error> {
+pub fn gone(db: &ReadTx<'_>, pair: &Pair, asked: &Asked, dossier: &Dossier, word: &Word<'_>) -> Result<Gone, Error> {
     let mut gone = Gone::default();
     for guess in who::guesses(word) {
         match guess {

@@ -1,6 +1,7 @@
 //! "Did you mean": the known names that somebody may have meant by a word that nobody knows.
 
 use super::Foreign;
+use super::foreign::foreign;
 
 /// So many at most.
 const MOST: usize = 3;
@@ -20,6 +21,15 @@ pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<
 /// The same for names of the cluster.
 pub fn near(word: &str, names: &[Foreign]) -> Vec<Foreign> {
     nearest(word, names.iter().map(Foreign::raw)).into_iter().map(Foreign::from).collect()
+}
+
+/// `; did you mean a, b or c?`; nothing where nothing is near.
+pub fn did_you_mean(near: &[Foreign]) -> Foreign {
+    match near.split_last() {
+        None => Foreign::default(),
+        Some((only, [])) => foreign!("; did you mean {}?", only),
+        Some((last, others)) => foreign!("; did you mean {} or {}?", Foreign::joined(others, ", "), last),
+    }
 }
 
 /// How far a name is from what is wanted; `None`: it is another one.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind};
-use super::{Before, block};
+use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind, Match};
+use super::word::Word;
+use super::{Before, MatchKind, block};
 use crate::checks;
 use crate::checks::evidence::count;
 use crate::ledger::{AddressState, Grade, Use};
 use crate::model::foreign::foreign;
+use crate::model::near::did_you_mean;
 use crate::model::row::{AllocationRow, Interval, NodeRow, PodRow};
-use crate::model::{Addr, Finding, Foreign, State, SubjectKind, Term, Time};
+use crate::model::{Addr, Finding, Foreign, State, Term, Time};
 
 /// How somebody holds an address.
 fn holder(h: &HeldBy) -> Foreign {
@@ -138,16 +140,17 @@ pub fn outside(range: &Foreign) -> Foreign {
 /// About everything else, from what the dossier shows.
 pub fn other(dossier: &Dossier) -> Foreign {
     let Some(first) = dossier.matches.first() else {
-        return foreign!("nothing is called {} here", dossier.asked);
+        return foreign!("nothing is called {} here{}", dossier.asked, did_you_mean(&dossier.near));
     };
     let also = dossier.matches.len() - 1;
     let more = if also == 0 { String::new() } else { format!(" (and {also} more of that name)") };
     let answer = match first.kind {
-        SubjectKind::Handle => handle(dossier, &first.id),
-        SubjectKind::Pod => pod(dossier, &first.id),
-        SubjectKind::Node => node(dossier),
+        MatchKind::Handle => handle(dossier, &first.id),
+        MatchKind::Pod => pod(dossier, &first.id),
+        MatchKind::Node => node(dossier),
+        MatchKind::Service | MatchKind::Vm => named_on(dossier, first),
         kind => {
-            let kind = if kind == SubjectKind::Mac { "MAC" } else { kind.word() };
+            let kind = if kind == MatchKind::Mac { "MAC" } else { kind.word() };
             let pods = dossier.endpoints.iter().map(|e| foreign!("{} on {}", e.pod, e.node));
             let endpoints = count(dossier.endpoints.len(), "endpoint");
             foreign!("{kind} {} is on {endpoints}: {}", first.id, Foreign::joined(pods, ", "))
@@ -155,12 +158,20 @@ pub fn other(dossier: &Dossier) -> Foreign {
     };
     // A handle's findings are mostly the handle itself: its counts stand below.
     let wrong = match dossier.findings.as_slice() {
-        _ if !matches!(first.kind, SubjectKind::Pod | SubjectKind::Node) => String::new(),
+        _ if !matches!(first.kind, MatchKind::Pod | MatchKind::Node | MatchKind::Service | MatchKind::Vm) => {
+            String::new()
+        }
         [] => String::new(),
         [one] => format!("; 1 finding, {}", one.code),
         [worst, ..] => format!("; {} findings, the worst {}", dossier.findings.len(), worst.code),
     };
     foreign!("{}{more}{wrong}", answer)
+}
+
+/// A service, or a machine: neither has a sheet of its own.
+fn named_on(dossier: &Dossier, found: &Match) -> Foreign {
+    let kind = if found.kind == MatchKind::Vm { "VM" } else { found.kind.word() };
+    foreign!("{kind} {} has {}", found.id, list(dossier.addresses.iter().map(|a| a.address)))
 }
 
 fn handle(dossier: &Dossier, id: &Foreign) -> Foreign {
@@ -265,7 +276,7 @@ fn then(asked: &Foreign, before: &Before, at: Time) -> Foreign {
 fn last_known(asked: &Foreign, before: &Before) -> Foreign {
     // Of one address: pods that say at once that they have it. Two launcher pods of a VM are two pods, not two holders.
     let holds = |s: &&Interval<PodRow>| s.span.is_open() && s.row.grade == Term::Known(Grade::Certain);
-    if let Some(address) = block::address(asked.raw()) {
+    if let Some(address) = block::address(&Word::of(asked.raw())) {
         let holding: Vec<&Interval<PodRow>> = before.pods.iter().filter(holds).collect();
         let pods = holding.iter().map(|s| (&s.row.namespace, &s.row.pod)).collect::<BTreeSet<_>>().len();
         if let ([first, ..], 2..) = (holding.as_slice(), pods) {

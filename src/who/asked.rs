@@ -1,9 +1,11 @@
-//! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface. All that fit are meant.
+//! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface; and if none of these, a service or a
+//! machine. All that fit are meant, or all of the kind that it names.
 
-use super::block;
 use super::dossier::{Dossier, RangeKind};
+use super::word::{Word, WordKind};
+use super::{MatchKind, block};
 use crate::ledger::Ledger;
-use crate::model::{Addr, Cidr, HandleId, Name, SubjectKind, keys};
+use crate::model::{Addr, Cidr, HandleId, Name, keys};
 
 /// Everything of the name asked for that the snapshot knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -18,6 +20,10 @@ pub struct Asked {
     pub nodes: Vec<Name>,
     pub mac: Option<u64>,
     pub interface: Option<Name>,
+    /// Namespace and name of services that are there, or that addresses were allocated for.
+    pub services: Vec<(Name, Name)>,
+    /// Namespace and name of KubeVirt's machines by their allocations and pods.
+    pub machines: Vec<(Name, Name)>,
 }
 
 /// What a word can mean by its form alone, for the history.
@@ -31,19 +37,28 @@ pub enum Guess {
 }
 
 /// What `word` can mean when nothing of that name is there now.
-pub fn guesses(word: &str) -> Vec<Guess> {
+pub fn guesses(word: &Word<'_>) -> Vec<Guess> {
+    let name = word.name.to_owned();
     if let Some(address) = block::address(word) {
         return vec![Guess::Address(address)];
     }
     if let Some(range) = block::range(word) {
         return vec![Guess::Range(range)];
     }
-    match word.split_once('/') {
-        Some((namespace, name)) => vec![Guess::Pod(Some(namespace.to_owned()), name.to_owned())],
-        None => {
-            let word = word.to_owned();
-            vec![Guess::Handle(word.clone()), Guess::Pod(None, word.clone()), Guess::Node(word)]
-        }
+    let pod = |name: &str| match name.split_once('/') {
+        Some((namespace, name)) => Guess::Pod(Some(namespace.to_owned()), name.to_owned()),
+        None => Guess::Pod(None, name.to_owned()),
+    };
+    match word.kind {
+        Some(WordKind::Address) => Vec::new(),
+        Some(WordKind::Handle) => vec![Guess::Handle(name)],
+        Some(WordKind::Node) => vec![Guess::Node(name)],
+        // A service's allocations are told by its name as a pod's are.
+        Some(WordKind::Pod | WordKind::Service) => vec![pod(&name)],
+        // The end of its handle, `<network>.vmi.<namespace>.<vm>`.
+        Some(WordKind::Vm) => vec![Guess::Handle(name.replace('/', "."))],
+        None if name.contains('/') => vec![pod(&name)],
+        None => vec![Guess::Handle(name.clone()), Guess::Pod(None, name.clone()), Guess::Node(name)],
     }
 }
 
@@ -55,8 +70,8 @@ impl Dossier {
         let ranges = self.range.iter().filter(|sheet| !matches!(sheet.kind, RangeKind::Pool | RangeKind::Blocks));
         guesses.extend(ranges.map(|sheet| Guess::Range(sheet.range)));
         guesses.extend(self.matches.iter().filter_map(|found| match (found.kind, found.id.raw()) {
-            (SubjectKind::Handle, id) => Some(Guess::Handle(id.to_owned())),
-            (SubjectKind::Pod, id) => {
+            (MatchKind::Handle, id) => Some(Guess::Handle(id.to_owned())),
+            (MatchKind::Pod, id) => {
                 id.split_once('/').map(|(namespace, name)| Guess::Pod(Some(namespace.to_owned()), name.to_owned()))
             }
             // Nodes, MACs and interfaces: what belongs to them stands among the addresses and nodes.
@@ -77,7 +92,7 @@ fn mac(word: &str) -> Option<u64> {
 
 impl Asked {
     /// Finds everything that `word` names.
-    pub fn of(ledger: &Ledger<'_>, word: &str) -> Asked {
+    pub fn of(ledger: &Ledger<'_>, word: &Word<'_>) -> Asked {
         if let Some(address) = block::address(word) {
             return Asked { address: Some(address), ..Asked::default() };
         }
@@ -85,12 +100,33 @@ impl Asked {
             return Asked { range: Some(range).filter(|range| block::is_known(ledger, *range)), ..Asked::default() };
         }
         let mut asked = Asked::default();
-        if let Some(mac) = mac(word).filter(|m| ledger.snapshot.endpoints.iter().any(|e| e.mac == Some(*m))) {
-            asked.mac = Some(mac);
+        let name = word.name;
+        if let (None, Some(mac)) = (word.kind, mac(name)) {
+            asked.mac = Some(mac).filter(|mac| ledger.snapshot.endpoints.iter().any(|e| e.mac == Some(*mac)));
         }
-        asked.find_handles(ledger, word);
-        asked.find_pods(ledger, word);
-        asked.find_by_name(ledger, word);
+        if word.may_be(WordKind::Handle) {
+            asked.find_handles(ledger, word);
+        }
+        if word.may_be(WordKind::Pod) {
+            asked.find_pods(ledger, name);
+        }
+        if word.may_be(WordKind::Node) {
+            asked.find_nodes(ledger, name);
+        }
+        if word.kind.is_none() {
+            let interface = ledger.snapshot.names.find(name).filter(|name| !name.is_none());
+            asked.interface = interface.filter(|i| ledger.snapshot.endpoints.iter().any(|e| e.interface == *i));
+        }
+        if word.kind == Some(WordKind::Service) || (word.kind.is_none() && asked.is_nothing()) {
+            asked.find_services(ledger, name);
+        }
+        if word.kind == Some(WordKind::Vm) || (word.kind.is_none() && asked.is_nothing()) {
+            asked.find_machines(ledger, name);
+        }
+        // A namespace may be called as a kind is.
+        if word.kind.is_some() && asked.is_nothing() {
+            asked.find_pods(ledger, word.typed);
+        }
         asked
     }
 
@@ -104,15 +140,24 @@ impl Asked {
         *self == Asked::default()
     }
 
-    fn find_handles(&mut self, ledger: &Ledger<'_>, word: &str) {
-        let names = &ledger.snapshot.names;
+    fn find_handles(&mut self, ledger: &Ledger<'_>, word: &Word<'_>) {
+        let (snapshot, names) = (ledger.snapshot, &ledger.snapshot.names);
         let known = |id: &HandleId| ledger.handle(*id).is_some() || ledger.allocations_of(*id).next().is_some();
-        self.handles.extend(HandleId::find(names, word).filter(known));
+        self.handles.extend(HandleId::find(names, word.name).filter(known));
+        let all = || snapshot.handles.iter().map(|h| h.id).chain(ledger.named_handles()).filter(|id| id.dotted);
         // A container's id alone names its handle too.
-        let Some(tail) = names.find(word).filter(|n| !n.is_none()) else { return };
-        let objects = ledger.snapshot.handles.iter().map(|h| h.id);
-        let of_container = objects.chain(ledger.named_handles()).filter(|id| id.dotted && id.tail == tail);
-        self.handles.extend(of_container);
+        if let Some(tail) = names.find(word.name).filter(|n| !n.is_none()) {
+            self.handles.extend(all().filter(|id| id.tail == tail));
+        }
+        // So does its beginning, and its endpoint where the handle is gone.
+        if let Some(part) = word.container().filter(|_| self.handles.is_empty()) {
+            let begins = |container: Name| names.get(container).starts_with(&part);
+            self.handles.extend(all().filter(|id| begins(id.tail)));
+            if self.handles.is_empty() {
+                self.pods
+                    .extend(snapshot.endpoints.iter().filter(|e| begins(e.container)).map(|e| (e.namespace, e.pod)));
+            }
+        }
         self.handles.sort_by_key(|id| id.text(names));
         self.handles.dedup();
     }
@@ -120,15 +165,7 @@ impl Asked {
     /// Pods that exist, that endpoints are of, and that allocations were made for.
     fn find_pods(&mut self, ledger: &Ledger<'_>, word: &str) {
         let snapshot = ledger.snapshot;
-        let (namespace, name) = match word.split_once('/') {
-            Some((namespace, name)) => (snapshot.names.find(namespace), snapshot.names.find(name)),
-            None => (None, snapshot.names.find(word)),
-        };
-        let Some(name) = name.filter(|n| !n.is_none()) else { return };
-        if word.contains('/') && namespace.is_none() {
-            return;
-        }
-        let fits = |(ns, pod): (Name, Name)| pod == name && namespace.is_none_or(|n| n == ns);
+        let Some(fits) = called(ledger, word) else { return };
         let pods = snapshot.pods.iter().map(|p| (p.namespace, p.name));
         let endpoints = snapshot.endpoints.iter().map(|e| (e.namespace, e.pod));
         self.pods.extend(pods.chain(endpoints).filter(|p| fits(*p)));
@@ -140,7 +177,37 @@ impl Asked {
         self.pods.dedup();
     }
 
-    fn find_by_name(&mut self, ledger: &Ledger<'_>, word: &str) {
+    fn find_services(&mut self, ledger: &Ledger<'_>, word: &str) {
+        let Some(fits) = called(ledger, word) else { return };
+        let snapshot = ledger.snapshot;
+        let services = snapshot.services.iter().map(|service| (service.namespace, service.name));
+        let owners = ledger.allocations.iter().flat_map(|allocation| ledger.owners_of(allocation));
+        let named = owners.filter(|owner| !owner.service.is_none()).map(|owner| (owner.namespace, owner.service));
+        self.services.extend(services.chain(named).filter(|service| fits(*service)));
+        self.services.sort_by_key(|&(namespace, name)| snapshot.pair(namespace, name));
+        self.services.dedup();
+    }
+
+    fn find_machines(&mut self, ledger: &Ledger<'_>, word: &str) {
+        let Some(fits) = called(ledger, word) else { return };
+        let snapshot = ledger.snapshot;
+        let owners = ledger.allocations.iter().flat_map(|allocation| ledger.owners_of(allocation));
+        let named = owners.filter(|owner| !owner.vmi.is_none()).map(|owner| (owner.namespace, owner.vmi));
+        let pods = snapshot.pods.iter().filter(|pod| !pod.vmi.is_none()).map(|pod| (pod.namespace, pod.vmi));
+        self.machines.extend(named.chain(pods).filter(|machine| fits(*machine)));
+        // Of a stopped machine only the handle tells the name: `<network>.vmi.<namespace>.<vm>`.
+        let names = &snapshot.names;
+        let end = format!(".{}", word.replace('/', "."));
+        let all = snapshot.handles.iter().map(|handle| handle.id).chain(ledger.named_handles());
+        let by_handle = all.filter(|id| id.is_vm(names) && id.text(names).ends_with(&end));
+        self.handles.extend(by_handle);
+        self.handles.sort_by_key(|id| id.text(names));
+        self.handles.dedup();
+        self.machines.sort_by_key(|&(namespace, name)| snapshot.pair(namespace, name));
+        self.machines.dedup();
+    }
+
+    fn find_nodes(&mut self, ledger: &Ledger<'_>, word: &str) {
         let snapshot = ledger.snapshot;
         let Some(name) = snapshot.names.find(word).filter(|n| !n.is_none()) else { return };
         let calico = snapshot.calico_nodes.iter().filter(|n| n.name == name || n.kubernetes_name == Some(name));
@@ -152,6 +219,16 @@ impl Asked {
         if self.nodes.is_empty() && owns {
             self.nodes.push(name);
         }
-        self.interface = snapshot.endpoints.iter().any(|e| e.interface == name).then_some(name);
     }
+}
+
+/// Whether namespace and name are those of a word, with or without its namespace; `None` where nothing can be.
+fn called(ledger: &Ledger<'_>, word: &str) -> Option<impl Fn((Name, Name)) -> bool + use<>> {
+    let names = &ledger.snapshot.names;
+    let (namespace, name) = match word.split_once('/') {
+        Some((namespace, name)) => (Some(names.find(namespace)?), names.find(name)?),
+        None => (None, names.find(word)?),
+    };
+    let fits = move |(of, called): (Name, Name)| called == name && namespace.is_none_or(|wanted| wanted == of);
+    (!name.is_none()).then_some(fits)
 }

@@ -3,22 +3,23 @@
 //! A CIDR with host bits (`10.65.0.7/26`, as `ip addr` prints an address) is that address, and no block.
 
 use super::dossier::{BlockUsage, Claimed, Occupant, RangeKind, RangeSheet};
-use super::sheets;
+use super::word::{Word, WordKind};
+use super::{MatchKind, sheets};
 use crate::checks::evidence;
 use crate::ledger::capacity::{allocations_in, blocks_in};
 use crate::ledger::{Allocation, Ledger, Use};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input, SubjectKind};
+use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input};
 
 /// The CIDR that a word is; `None` for an address, with or without its prefix length.
-pub fn range(word: &str) -> Option<Cidr> {
-    let (cidr, has_host_bits) = Cidr::parse(word)?;
+pub fn range(word: &Word<'_>) -> Option<Cidr> {
+    let (cidr, has_host_bits) = Cidr::parse(word.name).filter(|_| word.may_be(WordKind::Address))?;
     (!has_host_bits && cidr.size() > 1).then_some(cidr)
 }
 
 /// The address that a word is, with or without its prefix length.
-pub fn address(word: &str) -> Option<Addr> {
-    Addr::parse_with_prefix(word).filter(|_| range(word).is_none())
+pub fn address(word: &Word<'_>) -> Option<Addr> {
+    Addr::parse_with_prefix(word.name).filter(|_| word.may_be(WordKind::Address) && range(word).is_none())
 }
 
 /// Whether IPAM has anything to do with a range: else nobody has ever heard of it.
@@ -34,9 +35,9 @@ pub fn is_known(ledger: &Ledger<'_>, range: Cidr) -> bool {
 }
 
 /// What kind of thing it names.
-pub fn kind(ledger: &Ledger<'_>, range: Cidr) -> SubjectKind {
+pub fn kind(ledger: &Ledger<'_>, range: Cidr) -> MatchKind {
     let is_pool = ledger.block(range).is_none() && ledger.snapshot.pools.iter().any(|pool| pool.cidr == range);
-    if is_pool { SubjectKind::Pool } else { SubjectKind::Block }
+    if is_pool { MatchKind::Pool } else { MatchKind::Block }
 }
 
 /// Its sheet.
@@ -199,19 +200,19 @@ mod tests {
     fn says(c: &mut Cluster, word: &str) -> String {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        answer(&sheet(&ledger, range(word).unwrap()), &ledger, &[]).raw().to_owned()
+        answer(&sheet(&ledger, range(&Word::of(word)).unwrap()), &ledger, &[]).raw().to_owned()
     }
 
     #[test]
     fn a_cidr_is_a_range_and_an_address_with_its_prefix_is_none() {
         for word in ["10.65.0.0/26", "10.0.0.0/8", "fd00:65::/122", "0.0.0.0/0"] {
-            assert!(range(word).is_some() && address(word).is_none(), "{word}");
+            assert!(range(&Word::of(word)).is_some() && address(&Word::of(word)).is_none(), "{word}");
         }
         for word in ["10.65.0.7", "10.65.0.0/32", "10.65.0.7/26", "fd00::1/128", "fd00::1/64"] {
-            assert!(range(word).is_none() && address(word).is_some(), "{word}");
+            assert!(range(&Word::of(word)).is_none() && address(&Word::of(word)).is_some(), "{word}");
         }
         for word in ["shop/web-0", "10.65.0.0/33", "10.65.0/24", "node-1", "a/26", ""] {
-            assert!(range(word).is_none() && address(word).is_none(), "{word}");
+            assert!(range(&Word::of(word)).is_none() && address(&Word::of(word)).is_none(), "{word}");
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::dossier::{Dossier, RangeKind};
+use super::dossier::{Dossier, MatchKind, RangeKind};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Cidr, Evidence, Fact, Finding, Foreign, SubjectKind, keys};
 
@@ -27,7 +27,7 @@ impl Concern {
         let mut concern = Concern::default();
         for m in &dossier.matches {
             match m.kind {
-                SubjectKind::Node => drop(concern.nodes.insert(m.id.clone())),
+                MatchKind::Node => drop(concern.nodes.insert(m.id.clone())),
                 _ => drop(concern.words.insert(m.id.clone())),
             }
         }
@@ -47,7 +47,7 @@ impl Concern {
             handles.for_each(|h| concern.add_handle(h));
         }
         dossier.handles.iter().for_each(|h| concern.add_handle(h.id.clone()));
-        for pod in dossier.matches.iter().filter(|m| m.kind == SubjectKind::Pod) {
+        for pod in dossier.matches.iter().filter(|m| m.kind == MatchKind::Pod) {
             concern.add(SubjectKind::Pod, pod.id.clone());
         }
         for e in &dossier.endpoints {

@@ -8,7 +8,7 @@ use crate::checks;
 use crate::ledger::{AddressState, BlockCount, EndpointState, Grade, Standing, Use, Via};
 use crate::model::json::in_json;
 use crate::model::word::words;
-use crate::model::{Addr, Cidr, Code, Finding, Foreign, Phase, Severity, SubjectKind, Time};
+use crate::model::{Addr, Cidr, Code, Finding, Foreign, Phase, Severity, Time};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/who/v1";
@@ -27,6 +27,8 @@ pub struct Dossier {
     pub etcd_revision: Option<i64>,
     /// Everything of that name; empty: nothing now.
     pub matches: Vec<Match>,
+    /// Where nothing is called so: names that may have been meant, as they can be asked for.
+    pub near: Vec<Foreign>,
     /// Of a CIDR: its blocks, and who is in.
     pub range: Option<RangeSheet>,
     pub addresses: Vec<AddressSheet>,
@@ -72,10 +74,38 @@ pub struct DeepStep {
     pub allocated: Option<Time>,
 }
 
+/// What a name can be of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MatchKind {
+    Address,
+    Block,
+    Pool,
+    Handle,
+    Pod,
+    Node,
+    Mac,
+    Interface,
+    Service,
+    Vm,
+}
+
+words!(MatchKind {
+    Address = "address",
+    Block = "block",
+    Pool = "pool",
+    Handle = "handle",
+    Pod = "pod",
+    Node = "node",
+    Mac = "mac",
+    Interface = "interface",
+    Service = "service",
+    Vm = "vm",
+});
+
 /// One thing of the name asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Match {
-    pub kind: SubjectKind,
+    pub kind: MatchKind,
     pub id: Foreign,
 }
 

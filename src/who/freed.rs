@@ -1,12 +1,13 @@
 //! Which release of ours gave an address back: what the first line says of one that nobody has.
 
+use super::block;
 use super::dossier::{AddressSheet, Dossier};
+use super::word::Word;
 use crate::ledger::Use;
-use crate::model::Addr;
 
 /// What is added to the answer about an address; `None` when it is somebody's, or no release gave it back last.
-pub fn said(asked: &str, dossier: &Dossier) -> Option<String> {
-    let address = Addr::parse_with_prefix(asked)?;
+pub fn said(asked: &Word<'_>, dossier: &Dossier) -> Option<String> {
+    let address = block::address(asked)?;
     let sheet = dossier.addresses.iter().find(|sheet| sheet.address == address);
     let again = |sheet: &AddressSheet| sheet.allocations.iter().any(|a| a.used_for != Use::Cooling);
     if sheet.is_some_and(again) {

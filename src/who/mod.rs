@@ -12,8 +12,10 @@ mod concern;
 mod deep;
 mod dossier;
 pub mod freed;
+mod meant;
 mod now;
 mod sheets;
+mod word;
 mod wrong;
 
 pub use asked::{Asked, Guess, guesses};
@@ -22,8 +24,9 @@ pub use block::{occupant, range, usage};
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
     AddressSheet, AllocationSheet, BlockSheet, BlockUsage, Claimed, CountRow, Deep, DeepStep, Dossier, EndpointSheet,
-    HandleSheet, HeldBy, HolderKind, Match, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA, WrongInBlock,
-    tell_brief,
+    HandleSheet, HeldBy, HolderKind, Match, MatchKind, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA,
+    WrongInBlock, tell_brief,
 };
 pub use now::{about, now, offline, unread};
+pub use word::Word;
 pub use wrong::tell as tell_what_is_wrong;

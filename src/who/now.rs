@@ -3,14 +3,16 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::concern::Concern;
-use super::dossier::{Dossier, HolderKind, Match, SCHEMA};
+use super::dossier::{Dossier, HolderKind, Match, MatchKind, SCHEMA};
+use super::meant::meant;
+use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
 use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{self, ask_who};
 use crate::checks::{Outcome, World};
-use crate::ledger::{Claimant, Grade, Ledger, Via};
+use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Foreign, Input, Severity, Snapshot, SubjectKind, Time, endpoint::mac_text};
+use crate::model::{Addr, Foreign, Input, Severity, Snapshot, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -30,9 +32,12 @@ pub fn about(ledger: &Ledger<'_>, mut outcome: Outcome, asked: &Asked) -> Outcom
 }
 
 /// What is so now, and the worst finding about it.
-pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (Dossier, Option<Severity>) {
+pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked) -> (Dossier, Option<Severity>) {
     let (ledger, snapshot) = (world.ledger, world.snapshot);
-    let mut dossier = empty(word, snapshot.now);
+    let mut dossier = empty(word.typed, snapshot.now);
+    if asked.is_nothing() {
+        dossier.near = meant(ledger, word);
+    }
     dossier.etcd_revision = Some(snapshot.etcd.revision).filter(|r| *r > 0);
     dossier.matches = matches(ledger, asked);
     dossier.unread = unread(snapshot, outcome);
@@ -57,7 +62,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &str, asked: &Asked) -> (
     };
     let mut next: Vec<Foreign> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
     next.extend(commands(&dossier));
-    let itself = ask_who(word);
+    let itself = ask_who(word.typed);
     let mut seen = HashSet::new();
     next.retain(|c| *c != itself && seen.insert(c.clone()));
     next.truncate(20);
@@ -88,13 +93,16 @@ fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
     let snapshot = ledger.snapshot;
     let mut all = Vec::new();
     let mut add = |kind, id: Foreign| all.push(Match { kind, id });
-    asked.address.iter().for_each(|a| add(SubjectKind::Address, a.to_string().into()));
+    asked.address.iter().for_each(|a| add(MatchKind::Address, a.to_string().into()));
     asked.range.iter().for_each(|&range| add(block::kind(ledger, range), range.to_string().into()));
-    asked.handles.iter().for_each(|h| add(SubjectKind::Handle, h.text(&snapshot.names).into()));
-    asked.pods.iter().for_each(|&(ns, pod)| add(SubjectKind::Pod, snapshot.pair(ns, pod).into()));
-    asked.nodes.iter().for_each(|&node| add(SubjectKind::Node, snapshot.named(node)));
-    asked.mac.iter().for_each(|&mac| add(SubjectKind::Mac, mac_text(mac).into()));
-    asked.interface.iter().for_each(|&wire| add(SubjectKind::Interface, snapshot.named(wire)));
+    // Before their handles: these are what was asked for.
+    asked.services.iter().for_each(|&(ns, name)| add(MatchKind::Service, snapshot.pair(ns, name).into()));
+    asked.machines.iter().for_each(|&(ns, name)| add(MatchKind::Vm, snapshot.pair(ns, name).into()));
+    asked.handles.iter().for_each(|h| add(MatchKind::Handle, h.text(&snapshot.names).into()));
+    asked.pods.iter().for_each(|&(ns, pod)| add(MatchKind::Pod, snapshot.pair(ns, pod).into()));
+    asked.nodes.iter().for_each(|&node| add(MatchKind::Node, snapshot.named(node)));
+    asked.mac.iter().for_each(|&mac| add(MatchKind::Mac, mac_text(mac).into()));
+    asked.interface.iter().for_each(|&wire| add(MatchKind::Interface, snapshot.named(wire)));
     all
 }
 
@@ -129,10 +137,19 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
         }
         addresses.extend(ledger.endpoints_of_pod(ns, name).flat_map(|e| e.addresses.iter().copied()));
     }
-    if !asked.pods.is_empty() {
-        let named = |a: &&crate::ledger::Allocation| {
-            ledger.owners_of(a).filter_map(|o| o.pod_name()).any(|p| asked.pods.contains(&p))
+    for service in snapshot.services.iter().filter(|s| asked.services.contains(&(s.namespace, s.name))) {
+        addresses.extend(service.ingress.iter());
+    }
+    if !asked.services.is_empty() || !asked.machines.is_empty() {
+        let named = |a: &&Allocation| {
+            ledger.owners_of(a).any(|o| {
+                asked.services.contains(&(o.namespace, o.service)) || asked.machines.contains(&(o.namespace, o.vmi))
+            })
         };
+        addresses.extend(ledger.allocations.iter().filter(named).map(|a| a.address));
+    }
+    if !asked.pods.is_empty() {
+        let named = |a: &&Allocation| ledger.owners_of(a).filter_map(|o| o.pod_name()).any(|p| asked.pods.contains(&p));
         addresses.extend(ledger.allocations.iter().filter(named).map(|a| a.address));
     }
     for &id in &asked.handles {
