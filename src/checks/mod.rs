@@ -41,7 +41,7 @@ use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapsho
 
 pub use catalogue::{ALL, FAMILIES, code, find, meant, name, nearest, page};
 pub use causes::Causes;
-pub use order::natural;
+pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these};
 pub use steady::Steady;
 pub use ties::{Judges, Shown, Ties};

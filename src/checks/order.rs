@@ -9,6 +9,11 @@ pub fn sort(findings: &mut [Finding]) {
     findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), f.code, SortKey::of(f)));
 }
 
+/// Sorts by subject alone; those that are alike keep their order.
+pub fn by_subject(findings: &mut [&Finding]) {
+    findings.sort_by_cached_key(|f| SortKey::of(f));
+}
+
 #[derive(PartialEq, Eq)]
 enum SortKey {
     Address(Addr),

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::again;
+use super::audit_formats::{LinesArgs, Output};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
@@ -83,17 +84,9 @@ pub struct View {
     /// The connection's flags that stand on the command line, not in the environment alone.
     #[arg(skip)]
     pub connected_by: Vec<&'static str>,
-}
 
-/// Output formats of an audit.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Output {
-    /// For people
-    Table,
-    /// One versioned document (docs/output.md)
-    Json,
-    /// One finding a line
-    Jsonl,
+    #[command(flatten)]
+    pub lines: LinesArgs,
 }
 
 /// Runs the command.
@@ -400,9 +393,14 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Resu
                 &mut text,
             )
         }
+        Output::Wide => render::wide::write(&shown, view.lines.options(streams), &mut text),
+        Output::Name => render::wide::write_names(&shown, view.lines.options(streams), &mut text),
         Output::Json => render::json::write(&shown, &mut text),
+        Output::Yaml => render::yaml::write(&shown, &mut text),
         Output::Jsonl => render::json::write_lines(&shown, &mut text),
+        Output::Sarif => render::sarif::write(&shown, &mut text),
     };
+    view.lines.remarks(view.output, &shown).iter().for_each(|remark| streams.note(remark));
     written.map_err(|e| Error::own("print the findings").cause(e))?;
     streams.print(&text)?;
     Ok(shown.exit)

@@ -3,6 +3,7 @@
 mod again;
 mod asking;
 mod audit;
+mod audit_formats;
 mod blocks;
 mod capture;
 mod check_access;

@@ -10,6 +10,7 @@ use crate::history::Journal;
 use crate::ledger::ScopeFlag;
 use crate::model::Time;
 use crate::model::word::Spelled;
+use crate::render::wide::SortBy;
 
 /// What a flag may say of an enum of another room: its words.
 macro_rules! said_by_words {
@@ -25,7 +26,7 @@ macro_rules! said_by_words {
         })+
     };
 }
-said_by_words!(BlockOrder, Journal, ScopeFlag);
+said_by_words!(BlockOrder, Journal, ScopeFlag, SortBy);
 
 /// A duration as people write it (`20s`, `1h30m`); a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -23,6 +23,7 @@ use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
+use crate::render;
 use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::settings::Ignore;
 
@@ -101,6 +102,8 @@ pub enum ReportOutput {
     Table,
     /// One versioned document (docs/output.md)
     Json,
+    /// The same document as YAML
+    Yaml,
     /// One finding a line
     Jsonl,
     /// For a ticket or a chat
@@ -144,11 +147,12 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
             report::table::write(view, report::table::ReportOptions { color, width, all: args.all }, &mut text)
         }
         ReportOutput::Json => report::json::write(view, &mut text),
+        ReportOutput::Yaml => render::yaml::write(view, &mut text),
         ReportOutput::Jsonl => report::json::write_lines(view, &mut text),
         ReportOutput::Markdown => report::markdown::write(view, &mut text),
     };
     // Formats for programs have no first line.
-    if matches!(args.output, ReportOutput::Json | ReportOutput::Jsonl) {
+    if matches!(args.output, ReportOutput::Json | ReportOutput::Yaml | ReportOutput::Jsonl) {
         report::first::remarks(view).iter().for_each(|remark| streams.note(remark));
     }
     written.map_err(|e| Error::own("print the report").cause(e))?;

@@ -103,6 +103,8 @@ pub enum WhoOutput {
     Table,
     /// One versioned document (docs/output.md)
     Json,
+    /// The same document as YAML
+    Yaml,
 }
 
 /// Runs the command.
@@ -118,6 +120,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
     let written = match args.output {
         WhoOutput::Table => render::who::write(&dossier, streams.width, streams.color, &mut text),
         WhoOutput::Json => render::json::by_entry(&dossier, &mut text),
+        WhoOutput::Yaml => render::yaml::write(&dossier, &mut text),
     };
     written.map_err(|e| Error::own("print the answer").cause(e))?;
     streams.print(&text)?;

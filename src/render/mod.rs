@@ -21,10 +21,13 @@ mod places;
 pub mod release;
 mod releases;
 pub mod report;
+pub mod sarif;
 pub mod table;
 mod verdict;
 mod view;
 pub mod who;
+pub mod wide;
+pub mod yaml;
 
 pub use capacity::{BlockFates, NodeFill, PoolRow};
 pub use narrow::Narrow;

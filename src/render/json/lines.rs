@@ -23,8 +23,17 @@ pub fn compact<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result
 /// # Errors
 /// As the writer's.
 pub fn by_entry<W: ?Sized + Write>(value: &impl Serialize, out: &mut W) -> Result<()> {
+    by_entry_of(value, 2, out)
+}
+
+/// The same where the lists stand `depth` deep (2: in the document itself), and the fields around them one less.
+///
+/// # Errors
+/// As the writer's.
+pub fn by_entry_of<W: ?Sized + Write>(value: &impl Serialize, depth: usize, out: &mut W) -> Result<()> {
     let mut out = BufWriter::new(out);
-    value.serialize(&mut Serializer::with_formatter(&mut out, Lines::default()))?;
+    let lines = Lines { lists: depth, depth: 0, empty: false };
+    value.serialize(&mut Serializer::with_formatter(&mut out, lines))?;
     out.write_all(b"\n")?;
     out.flush()
 }
@@ -63,8 +72,10 @@ impl Formatter for Visible {
 }
 
 /// The same, with a line for each field of the document and for each entry of its lists.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Lines {
+    /// How deep the lists stand whose entries have lines.
+    lists: usize,
     depth: usize,
     /// Whether the list or object just closed has nothing in it.
     empty: bool,
@@ -105,12 +116,12 @@ impl Formatter for Lines {
     }
 
     fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        let breaks = self.depth == 2;
+        let breaks = self.depth == self.lists;
         self.entry(writer, first, breaks)
     }
 
     fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        let breaks = self.depth == 2;
+        let breaks = self.depth == self.lists;
         self.close(writer, b"]", breaks)
     }
 
@@ -119,12 +130,12 @@ impl Formatter for Lines {
     }
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        let breaks = self.depth == 1;
+        let breaks = self.depth + 1 == self.lists;
         self.entry(writer, first, breaks)
     }
 
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> Result<()> {
-        let breaks = self.depth == 1;
+        let breaks = self.depth + 1 == self.lists;
         self.close(writer, b"}", breaks)
     }
 }
@@ -134,6 +145,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    const LINES: Lines = Lines { lists: 2, depth: 0, empty: false };
 
     fn written(value: &Value, formatter: impl Formatter) -> String {
         let mut out = Vec::new();
@@ -160,10 +173,10 @@ mod tests {
     #[test]
     fn an_entry_has_a_line_and_emptiness_has_none() {
         let value = json!({"a": [], "b": {"x": [1, 2], "y": {}}, "c": [{"k": [1, {}]}, {"k": []}]});
-        let lines = written(&value, Lines::default());
+        let lines = written(&value, LINES);
         assert_eq!(lines, "{\n\"a\":[],\n\"b\":{\"x\":[1,2],\"y\":{}},\n\"c\":[\n{\"k\":[1,{}]},\n{\"k\":[]}\n]\n}");
         assert_eq!(serde_json::from_str::<Value>(&lines).unwrap(), value);
-        assert_eq!(written(&json!({}), Lines::default()), "{}");
+        assert_eq!(written(&json!({}), LINES), "{}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::checks::{self, Skipped};
 use crate::model::json::in_json;
 use crate::model::{Finding, Life, Time};
 use crate::who::tell_brief;
-pub use lines::{by_entry, compact, indented};
+pub use lines::{by_entry, by_entry_of, compact, indented};
 
 /// The name and version of the document's shape.
 pub const SCHEMA: &str = "ipaudit/audit/v1";
@@ -61,8 +61,8 @@ in_json!(|view: &AuditView<'_>| {
 /// Which tool made a document.
 #[derive(Serialize)]
 pub struct ToolJson {
-    name: &'static str,
-    version: &'static str,
+    pub name: &'static str,
+    pub version: &'static str,
 }
 
 /// This one.
