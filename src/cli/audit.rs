@@ -12,6 +12,7 @@ use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
 use super::output::Streams;
+use super::parse::interval;
 use super::settings_args::SettingsArgs;
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
@@ -51,6 +52,11 @@ pub struct AuditArgs {
 
     #[command(flatten)]
     pub view: View,
+
+    /// Audit again and again, from start to start so long apart (at least 1s), never two at once; the exit code is the last
+    /// audit's. Ctrl-C or SIGTERM ends it after the audit that runs
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_WATCH", value_parser = interval, help_heading = "What counts", conflicts_with_all = ["from", "now"])]
+    pub watch: Option<Duration>,
 }
 
 /// Flags that decide what is shown and how a script learns of it.
@@ -89,7 +95,7 @@ pub struct View {
     pub lines: LinesArgs,
 }
 
-/// Runs the command.
+/// One audit.
 ///
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
@@ -146,9 +152,11 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), releases, ignored };
     let exit = tell(told, &args.view, streams, &memory)?;
     memory.forget(&args.history, streams);
-    // The process ends: hundreds of thousands of small pieces of memory go back faster all at once.
-    std::mem::forget(ledger);
-    std::mem::forget(looked);
+    // Where the process ends now, hundreds of thousands of small pieces of memory go back faster all at once.
+    if args.watch.is_none() {
+        std::mem::forget(ledger);
+        std::mem::forget(looked);
+    }
     Ok(if memory.failed() { Conclusion::Failed.exit() } else { exit })
 }
 

@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// Flags that `-h` leaves to `--help`.
-const RARE: [&str; 26] = [
+const RARE: [&str; 28] = [
     "at",
     "capacity",
     "cluster",
@@ -27,12 +27,14 @@ const RARE: [&str; 26] = [
     "kube_timeout",
     "log_format",
     "node_is_off",
+    "no_headers",
     "now",
     "rate",
     "settings",
     "severity",
     "severity_of",
     "skip_age",
+    "sort_by",
     "until",
 ];
 

@@ -31,6 +31,7 @@ mod source_args;
 mod undo;
 mod variables;
 mod version;
+mod watch;
 mod who;
 mod who_before;
 mod who_deep;
@@ -172,7 +173,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         .build()
         .map_err(|e| Error::own("start the runtime").cause(e))?;
     match cli.command {
-        Command::Audit(args) => runtime.block_on(audit::run(&args, streams)),
+        Command::Audit(args) => runtime.block_on(watch::run(&args, streams)),
         Command::Blocks(args) => runtime.block_on(blocks::run(&args, streams)),
         Command::CheckAccess(args) => runtime.block_on(check_access::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),

@@ -36,6 +36,13 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A pause between two audits: shorter ones would be a burden on etcd.
+pub fn interval(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|said| if said < SHORTEST { Err("the shortest is 1s".to_owned()) } else { Ok(said) })
+}
+
+const SHORTEST: Duration = Duration::from_secs(1);
+
 /// A time with its zone.
 pub fn time(text: &str) -> Result<Time, String> {
     Time::parse_rfc3339(text).ok_or_else(|| format!("{text:?} is no time; write 2026-11-24T03:04:11Z"))
