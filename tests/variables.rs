@@ -17,6 +17,8 @@ const LINES: &[&[&str]] = &[
     &["audit", "--from", CAPTURE, "-o", "json", "-v"],
     &["audit", "-v"],
     &["audit"],
+    &["blocks", "--from", CAPTURE, "-v"],
+    &["blocks"],
     &["capture", "-v", "--file", "/nonexistent/capture"],
     &["release", "--handle", "x"],
     &["undo", "1"],

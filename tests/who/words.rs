@@ -51,7 +51,7 @@ fn services_and_machines_are_asked_for_by_name() {
         let row = &says["addresses"][0]["allocations"][0];
         assert_eq!(row["handle"], "lb-NfDQLyCCuhVQbDzYFay2ZOp9sbb3vgfqc5lNiDXw9iU");
     }
-    for word in ["vm/fedora", "vmi/vms/fedora", "fedora"] {
+    for word in ["vm/fedora", "vmi/vms/fedora", "vms/fedora"] {
         let says = ask(word);
         let handle = "k8s-pod-network.vmi.vms.fedora";
         let wanted = [("vm".to_owned(), "vms/fedora".to_owned()), ("handle".to_owned(), handle.to_owned())];
