@@ -114,19 +114,16 @@ mod tests {
     #[test]
     fn nothing_hidden_is_raw_and_the_document_is_the_same() {
         let odd: Vec<char> = ('\0'..=char::MAX).filter(|c| is_hidden(*c) || c.is_ascii_punctuation()).collect();
-        let texts = odd.iter().flat_map(|c| {
-            let texts = [
-                format!("{c}"),
-                format!("a{c}b"),
-                format!("a: {c} # \"b\"\\"),
-                format!("'- {c}'"),
-                format!("{c}: x\u{202e}"),
-            ];
-            texts.into_iter().chain([format!("a {c}\u{ad}: \\"), format!("it's{c} \"so\"\u{200b}")])
-        });
-        let all: Vec<Value> =
-            texts.map(|text| json!({"text": text, "list": [text, [text]], "more": {"k": text}})).collect();
-        is_the_same(&json!({"all": all}));
+        // A reader has its limits: not all of them in one document.
+        for some in odd.chunks(200) {
+            let texts = some.iter().flat_map(|c| {
+                let awkward = [format!("a: {c} # \"b\"\\"), format!("'- {c}'"), format!("it's{c} \"so\"\u{200b}")];
+                let more = [format!("{c}"), format!("a{c}b"), format!("{c}: x\u{202e}"), format!("a {c}\u{ad}: \\")];
+                awkward.into_iter().chain(more)
+            });
+            let all = texts.map(|text| json!({"text": text, "list": [text, [text]], "more": {"k": text}}));
+            is_the_same(&json!({"all": all.collect::<Vec<_>>()}));
+        }
     }
 
     #[test]
@@ -162,7 +159,7 @@ mod tests {
         let value = json!({"code": "IPA101", "subject": {"id": "10.65.0.1", "kind": "address"}, "next": ["ipaudit who 10.65.0.1"]});
         assert_eq!(
             written(&value),
-            "code: IPA101\nnext:\n- ipaudit who 10.65.0.1\nsubject:\n  id: 10.65.0.1\n  kind: address\n"
+            "code: IPA101\nnext:\n- ipaudit who 10.65.0.1\nsubject:\n  id: \"10.65.0.1\"\n  kind: address\n"
         );
     }
 }
