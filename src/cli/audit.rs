@@ -7,12 +7,14 @@ use clap::Args;
 
 use super::again;
 use super::audit_formats::{LinesArgs, Output};
+use super::audit_names;
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
 use super::output::Streams;
 use super::parse::interval;
+use super::place_args::PlaceArgs;
 use super::settings_args::SettingsArgs;
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
@@ -53,7 +55,7 @@ pub struct AuditArgs {
     #[command(flatten)]
     pub view: View,
 
-    /// Audit again and again, from start to start so long apart (at least 1s), never two at once; the exit code is the last
+    /// Audit again and again, so long apart: from start to start, at least 1s, never two at once. The exit code is the last
     /// audit's. Ctrl-C or SIGTERM ends it after the audit that runs
     #[arg(long, value_name = "DURATION", env = "IPAUDIT_WATCH", value_parser = interval, help_heading = "What counts", conflicts_with_all = ["from", "now"])]
     pub watch: Option<Duration>,
@@ -78,6 +80,9 @@ pub struct View {
     /// Show (and count for exit 1) only findings at least this bad
     #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
     pub severity: Option<Severity>,
+
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Every finding on its own, also those that another one explains; every pool, and every node in the JSON
     #[arg(long, env = "IPAUDIT_ALL")]
@@ -150,7 +155,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let told =
         Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), releases, ignored };
-    let exit = tell(told, &args.view, streams, &memory)?;
+    let exit = tell(told, &args.view, streams, &mut memory)?;
     memory.forget(&args.history, streams);
     // Where the process ends now, hundreds of thousands of small pieces of memory go back faster all at once.
     if args.watch.is_none() {
@@ -371,15 +376,19 @@ struct Told<'a> {
     ignored: Ignored,
 }
 
-fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &Memory) -> Result<Exit, Error> {
+fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> Result<Exit, Error> {
     let Told { looked, ledger, verdict, recorded, releases, ignored } = told;
+    let narrow = Narrow { codes: view.code.clone(), severity: view.severity, ..view.place.narrow() };
+    let narrow = audit_names::of_cluster(&looked.snapshot, narrow);
+    let unknown = audit_names::unknown(ledger, &verdict.outcome, &narrow, memory);
     let about = AuditCircumstances {
         id: recorded.map(|r| r.id.unsigned_abs()),
         history: recorded.map(memory::row),
         failed: memory.failed(),
         started: Some(looked.started),
         duration: looked.duration,
-        narrow: Narrow { codes: view.code.clone(), severity: view.severity, ..Narrow::default() },
+        narrow,
+        unknown,
         fail_on: view.fail_on,
         unlooked: verdict.unlooked.as_deref().map(Into::into),
         releases,

@@ -46,13 +46,15 @@ impl LinesArgs {
         WideOptions { color: streams.color, sort_by: self.sort_by, no_headers: self.no_headers }
     }
 
-    /// Sentences for standard error: bare lines neither say that there are none, nor that silence proves nothing.
+    /// Sentences for standard error: only the table has a first line, and bare lines neither say that there are none, nor
+    /// that silence proves nothing.
     pub fn remarks(&self, output: Output, view: &AuditView<'_>) -> Vec<String> {
+        let mut remarks: Vec<String> = view.unknown_names().filter(|_| output != Output::Table).into_iter().collect();
         if !matches!(output, Output::Wide | Output::Name) {
             let idle = "--sort-by sorts the lines of -o wide and -o name: every other format has its one order";
-            return self.sort_by.map(|_| idle.to_owned()).into_iter().collect();
+            remarks.extend(self.sort_by.map(|_| idle.to_owned()));
+            return remarks;
         }
-        let mut remarks = Vec::new();
         if !view.audit.complete {
             let said = "this audit is incomplete, so what is not here may be there all the same: -o table says what is missing";
             remarks.push(said.to_owned());

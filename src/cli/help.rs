@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// Flags that `-h` leaves to `--help`.
-const RARE: [&str; 28] = [
+const RARE: [&str; 29] = [
     "at",
     "capacity",
     "cluster",
@@ -29,6 +29,7 @@ const RARE: [&str; 28] = [
     "node_is_off",
     "no_headers",
     "now",
+    "pool",
     "rate",
     "settings",
     "severity",

@@ -10,6 +10,7 @@ use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
 use crate::checks::Outcome;
 use crate::error::{Error, chain};
+use crate::history::query::NameOf;
 use crate::history::{Db, Stale, ToWrite};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
@@ -115,6 +116,15 @@ impl Memory {
     /// Whether what is looked at lives: a capture is of a time that is over.
     pub fn is_of_a_living_cluster(&self) -> bool {
         self.began_after.is_some()
+    }
+
+    /// The names of this kind that any audit of this cluster has seen; `None` when the history cannot say.
+    pub fn names(&mut self, snapshot: &Snapshot, of: NameOf) -> Option<Vec<Foreign>> {
+        let (Some(db), Some(key)) = (&self.db, record::cluster_key(snapshot)) else {
+            return (!self.failed).then(Vec::new);
+        };
+        let asked = db.read().and_then(|tx| tx.pair_of(&key)?.map_or(Ok(Vec::new()), |pair| tx.names(pair, of)));
+        asked.map_err(|error| self.fail(&error)).ok()
     }
 
     /// Whether something about the history failed.

@@ -11,6 +11,7 @@ use super::history_args::DbArgs;
 use super::moment::{Moment, moment};
 use super::output::Streams;
 use super::parse::time;
+use super::place_args::PlaceArgs;
 use super::report_names;
 use super::settings_args::IgnoreArgs;
 use crate::checks::addresses::leaked_address;
@@ -52,17 +53,8 @@ pub struct ReportArgs {
     #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
     pub severity: Option<Severity>,
 
-    /// Only what belongs to this node
-    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
-    pub node: Option<String>,
-
-    /// Only what belongs to this namespace
-    #[arg(long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE")]
-    pub namespace: Option<String>,
-
-    /// Only what belongs to this pool
-    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
-    pub pool: Option<String>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
 
     /// Exit with 1 when something at least this bad is open; never: only failures count
     #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
@@ -160,13 +152,7 @@ fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), 
 }
 
 fn narrow(args: &ReportArgs) -> Narrow {
-    Narrow {
-        codes: args.code.clone(),
-        severity: args.severity,
-        node: args.node.clone(),
-        namespace: args.namespace.clone(),
-        pool: args.pool.clone(),
-    }
+    Narrow { codes: args.code.clone(), severity: args.severity, ..args.place.narrow() }
 }
 
 /// What one cluster's part says; findings that are ignored are left out, and `ignored_by` learns by what.
@@ -291,7 +277,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
 
 fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
     let mut trends: Vec<PoolTrend> = Vec::new();
-    let wanted = |p: &CapacityAt| !p.row.gone && args.pool.as_ref().is_none_or(|name| p.row.pool == *name);
+    let wanted = |p: &CapacityAt| !p.row.gone && args.place.pool.as_ref().is_none_or(|name| p.row.pool == *name);
     for CapacityAt { row, at } in points.into_iter().filter(wanted) {
         let point = (at.at, row.numbers);
         // A pool that was made anew with another range is another pool.

@@ -6,7 +6,9 @@ use crate::history::ReadTx;
 use crate::history::query::{NameOf, Pair};
 use crate::model::Narrow;
 use crate::model::near::near;
-use crate::render::report::UnknownName;
+use crate::render::UnknownName;
+
+const KNOWS_NO: &str = "The history knows no";
 
 /// What is wanted of this pair. Findings name a node as Kubernetes does, where that is known: Calico's name means it too.
 ///
@@ -32,12 +34,12 @@ pub fn unknown(db: &ReadTx<'_>, pair: &Pair, wanted: &Narrow) -> Result<Vec<Unkn
         let Some(name) = name else { continue };
         let known = db.names(pair.id, of)?;
         if known.iter().all(|known| known != name) {
-            unknown.push(UnknownName { kind, name: name.as_str().into(), near: near(name, &known) });
+            unknown.push(UnknownName { kind, by: KNOWS_NO, name: name.as_str().into(), near: near(name, &known) });
         }
     }
     for code in &wanted.codes {
         if !db.has_looked_for(pair.id, *code)? {
-            unknown.push(UnknownName { kind: "code", name: code.to_string().into(), near: Vec::new() });
+            unknown.push(UnknownName { kind: "code", by: KNOWS_NO, name: code.to_string().into(), near: Vec::new() });
         }
     }
     Ok(unknown)

@@ -35,6 +35,10 @@ pub struct WhoArgs {
     #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub what: String,
 
+    /// Of pods, services and machines of this name only those of this namespace
+    #[arg(short, long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE", help_heading = "What counts")]
+    pub namespace: Option<String>,
+
     /// From the history alone: works when the cluster does not
     #[arg(long, env = "IPAUDIT_OFFLINE", help_heading = "History", conflicts_with_all = ["no_history", "from", "deep"])]
     pub offline: bool,
@@ -131,7 +135,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
 const INTERVALS: usize = 32;
 
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
-    let word = Word::of(&args.what);
+    let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let guesses = who::guesses(&word);
     let now = args.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
@@ -177,7 +181,7 @@ fn freed(dossier: &mut Dossier, what: &Word<'_>) {
 }
 
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
-    let word = Word::of(&args.what);
+    let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let capture = args.from.as_deref();
     let mut read = asking::read(capture, &args.sources, args.now, streams).await?;
     let has_history = asking::has_history(&args.db, args.no_history, capture, streams);

@@ -23,6 +23,7 @@ mod releases;
 pub mod report;
 pub mod sarif;
 pub mod table;
+mod unknown;
 mod verdict;
 mod view;
 pub mod who;
@@ -32,6 +33,7 @@ pub mod yaml;
 pub use capacity::{BlockFates, NodeFill, PoolRow};
 pub use narrow::Narrow;
 pub use releases::Releases;
+pub use unknown::UnknownName;
 pub use verdict::{Sentence, Tone, verdict};
 pub use view::{
     AuditCircumstances, AuditHead, AuditView, ClusterRow, Counts, HistoryRow, InputRow, OutsideRow, leaked,

@@ -90,7 +90,7 @@ struct Invocation<'v>(&'v AuditView<'v>);
 
 in_json!(|invocation: &Invocation<'_>| {
     // Else a viewer takes silence for innocence.
-    "executionSuccessful": invocation.0.audit.complete && invocation.0.exit != Exit::Failure,
+    "executionSuccessful": matches!(invocation.0.exit, Exit::Clean | Exit::Findings),
     "exitCode": invocation.0.exit.code(),
     "exitCodeDescription": invocation.0.exit.word(),
     "startTimeUtc": invocation.0.audit.started,
@@ -192,4 +192,21 @@ fn rule_index(code: Code) -> i64 {
 
 fn first_sentence(text: &'static str) -> &'static str {
     text.split_inclusive(". ").next().map_or(text, str::trim_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_in_a_message_is_a_placeholder_or_a_link() {
+        assert_eq!(literal("shop/{0}: [x](1) and {{"), "shop/{{0}}: [x] (1) and {{{{");
+        assert_eq!(literal("10.65.0.1: held twice [by 2]"), "10.65.0.1: held twice [by 2]");
+    }
+
+    #[test]
+    fn a_code_of_another_version_is_of_no_rule() {
+        assert_eq!((rule_index(Code(101)), rule_index(Code(999))), (0, -1));
+        assert_eq!(first_sentence("One thing. And another."), "One thing.");
+    }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::capacity::{self, NodeFill, PoolRow};
 use super::narrow::Narrow;
 use super::releases::Releases;
+use super::unknown::UnknownName;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
@@ -42,6 +43,8 @@ pub struct AuditView<'a> {
     /// The flags that ignore them.
     pub ignored_by: Vec<String>,
     pub narrow: Narrow,
+    /// The names that the view is narrowed to and that nobody has seen: exit code 3, though everything was read.
+    pub unknown: Vec<UnknownName>,
     /// How many checks ran.
     pub checks_run: usize,
     pub skipped: &'a [Skipped],
@@ -149,6 +152,8 @@ pub struct AuditCircumstances {
     pub duration: Duration,
     pub history: Option<HistoryRow>,
     pub narrow: Narrow,
+    /// The names that it is narrowed to and that nobody has seen.
+    pub unknown: Vec<UnknownName>,
     /// Findings that the operator ignores: code and subject.
     pub ignored: HashSet<(Code, Foreign)>,
     /// The flags that ignore them, as people would type them.
@@ -184,6 +189,7 @@ impl<'a> AuditView<'a> {
         let leaks: HashSet<Addr> = leaked(&outcome.findings).into_iter().collect();
         let (nodes, more_nodes) = capacity::nodes(snapshot, ledger, &leaks, about.nodes.unwrap_or(NODES));
         let worst = findings.iter().map(|f| f.severity).max();
+        let course = Course { worst, incomplete: incomplete || !about.unknown.is_empty(), failed: about.failed };
         AuditView {
             cluster: ClusterRow {
                 name: given(&about.name),
@@ -212,6 +218,7 @@ impl<'a> AuditView<'a> {
             ignored_by: about.ignored_by,
             findings,
             narrow: about.narrow,
+            unknown: about.unknown,
             checks_run: checks::ALL.len().saturating_sub(outcome.skipped.len()),
             skipped: &outcome.skipped,
             outside: outside(snapshot, ledger),
@@ -220,8 +227,14 @@ impl<'a> AuditView<'a> {
             history: about.history,
             connected_by: about.connected_by,
             warnings: about.warnings,
-            exit: exit::decide(Course { worst, incomplete, failed: about.failed }, about.fail_on),
+            exit: exit::decide(course, about.fail_on),
         }
+    }
+
+    /// What has to be said first: the names that nobody has seen.
+    pub fn unknown_names(&self) -> Option<String> {
+        let says: Vec<String> = self.unknown.iter().map(|name| name.says(&|name| name.shown().into_owned())).collect();
+        (!says.is_empty()).then(|| format!("{} This is no all-clear.", says.join(" ")))
     }
 
     /// Inputs that should have been read and were not, or not wholly.

@@ -47,7 +47,7 @@ pub fn guesses(word: &Word<'_>) -> Vec<Guess> {
     }
     let pod = |name: &str| match name.split_once('/') {
         Some((namespace, name)) => Guess::Pod(Some(namespace.to_owned()), name.to_owned()),
-        None => Guess::Pod(None, name.to_owned()),
+        None => Guess::Pod(word.namespace.map(str::to_owned), name.to_owned()),
     };
     match word.kind {
         Some(WordKind::Address) => Vec::new(),
@@ -58,7 +58,7 @@ pub fn guesses(word: &Word<'_>) -> Vec<Guess> {
         // The end of its handle, `<network>.vmi.<namespace>.<vm>`.
         Some(WordKind::Vm) => vec![Guess::Handle(name.replace('/', "."))],
         None if name.contains('/') => vec![pod(&name)],
-        None => vec![Guess::Handle(name.clone()), Guess::Pod(None, name.clone()), Guess::Node(name)],
+        None => vec![Guess::Handle(name.clone()), pod(&name), Guess::Node(name)],
     }
 }
 
@@ -109,6 +109,7 @@ impl Asked {
         }
         if word.may_be(WordKind::Pod) {
             asked.find_pods(ledger, name);
+            asked.keep_namespace(ledger, word);
         }
         if word.may_be(WordKind::Node) {
             asked.find_nodes(ledger, name);
@@ -123,6 +124,7 @@ impl Asked {
         if word.kind == Some(WordKind::Vm) || (word.kind.is_none() && asked.is_nothing()) {
             asked.find_machines(ledger, name);
         }
+        asked.keep_namespace(ledger, word);
         // A namespace may be called as a kind is.
         if word.kind.is_some() && asked.is_nothing() {
             asked.find_pods(ledger, word.typed);
@@ -133,6 +135,15 @@ impl Asked {
     /// The keys of the handles asked for.
     pub fn handle_keys(&self, ledger: &Ledger<'_>) -> impl Iterator<Item = String> {
         self.handles.iter().map(|id| keys::handle_key(&id.text(&ledger.snapshot.names)))
+    }
+
+    /// Of what has a namespace only what is in the one that is meant.
+    fn keep_namespace(&mut self, ledger: &Ledger<'_>, word: &Word<'_>) {
+        let Some(namespace) = word.namespace.filter(|_| !word.name.contains('/')) else { return };
+        let wanted = ledger.snapshot.names.find(namespace);
+        for things in [&mut self.pods, &mut self.services, &mut self.machines] {
+            things.retain(|(namespace, _)| Some(*namespace) == wanted);
+        }
     }
 
     /// Whether nothing is called so.

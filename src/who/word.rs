@@ -32,6 +32,8 @@ pub struct Word<'w> {
     pub kind: Option<WordKind>,
     /// Without the kind.
     pub name: &'w str,
+    /// Of pods, services and machines only those of this one are meant, where the name says none.
+    pub namespace: Option<&'w str>,
 }
 
 impl<'w> Word<'w> {
@@ -44,9 +46,15 @@ impl<'w> Word<'w> {
             Some((*of, name))
         });
         match said {
-            Some((kind, name)) => Word { typed, kind: Some(kind), name },
-            None => Word { typed, kind: None, name: typed },
+            Some((kind, name)) => Word { typed, kind: Some(kind), name, namespace: None },
+            None => Word { typed, kind: None, name: typed, namespace: None },
         }
+    }
+
+    /// The same in one namespace.
+    #[must_use]
+    pub fn of_namespace(self, namespace: Option<&'w str>) -> Word<'w> {
+        Word { namespace, ..self }
     }
 
     /// Whether it may name something of this kind.
@@ -84,7 +92,7 @@ mod tests {
             ("pod", None, "pod"),
             ("", None, ""),
         ] {
-            assert_eq!(Word::of(typed), Word { typed, kind, name }, "{typed}");
+            assert_eq!(Word::of(typed), Word { typed, kind, name, namespace: None }, "{typed}");
         }
     }
 

@@ -49,6 +49,7 @@ in_json!(|view: &AuditView<'_>| {
     "nodes": view.nodes,
     "more_nodes": view.more_nodes,
     "narrowed_by": view.narrow.flags().iter().chain(&view.ignored_by).collect::<Vec<_>>(),
+    "unknown": view.unknown,
     "ignored": view.ignored,
     "findings": Findings(view),
     "skipped": view.skipped,

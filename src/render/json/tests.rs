@@ -9,7 +9,7 @@ use crate::exit::Exit;
 use crate::ledger::Ledger;
 use crate::model::{Code, Fact, Input, InputState, Root, State};
 use crate::render::view::HistoryRow;
-use crate::render::{AuditCircumstances, Narrow, PoolRow};
+use crate::render::{AuditCircumstances, Narrow, PoolRow, UnknownName};
 
 /// The damaged cluster of these tests, shown by `show`.
 fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -> T) -> T {
@@ -54,6 +54,12 @@ fn history() -> AuditCircumstances {
         id: Some(17),
         history: Some(HistoryRow { new: 1, ongoing: 2, came_back: 3, resolved: 4 }),
         narrow: Narrow { severity: Some(crate::model::Severity::Note), ..Narrow::default() },
+        unknown: vec![UnknownName {
+            kind: "node",
+            by: "Nobody knows the",
+            name: "nod-1".into(),
+            near: vec!["node-1".into()],
+        }],
         warnings: vec!["slow".into()],
         ..AuditCircumstances::default()
     }
@@ -74,7 +80,7 @@ fn real_output_is_what_the_schema_says() {
 fn the_schema_misses_every_field_that_is_taken_away() {
     let (validator, whole) = (validator(), damaged(history(), |view| document(view)));
     let paths = ["", "/tool", "/cluster", "/audit", "/inputs/0", "/counts", "/pools/0", "/findings/0"];
-    let more = ["/findings/0/subject", "/findings/0/root", "/skipped/0", "/outside_scope", "/history"];
+    let more = ["/findings/0/subject", "/findings/0/root", "/unknown/0", "/skipped/0", "/outside_scope", "/history"];
     let mut removed = 0;
     for path in paths.iter().chain(&more) {
         let fields: Vec<String> = whole.pointer(path).unwrap().as_object().unwrap().keys().cloned().collect();

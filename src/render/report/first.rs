@@ -67,9 +67,9 @@ pub fn failures(cluster: &ClusterReport, telling: &Telling<'_>) -> Option<String
 
 #[cfg(test)]
 mod tests {
-    use super::super::UnknownName;
     use super::super::testing::at;
     use super::*;
+    use crate::render::UnknownName;
 
     fn failed(hour: i64) -> FailedAudit {
         FailedAudit {
@@ -113,6 +113,7 @@ mod tests {
     #[test]
     fn unknown_names_come_first_and_are_no_all_clear() {
         let name = |kind, name: &str, near: &[&str]| UnknownName {
+            by: "The history knows no",
             kind,
             name: name.into(),
             near: near.iter().map(|name| (*name).into()).collect(),

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Result, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView, UnknownName};
+use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::checks;
 use crate::model::json::in_json;
 use crate::model::row::{Ending, Episode, FailedAudit, PoolNumbers, Reboot};
@@ -55,8 +55,6 @@ in_json!(|audits: &AuditsJson<'_>| {
 in_json!(|audit: &IncompleteAudit| { "id": audit.id, "at": audit.at, "why": audit.why });
 
 in_json!(|audit: &FailedAudit| { "at": audit.at, "why": audit.why });
-
-in_json!(|name: &UnknownName| { "kind": name.kind, "name": name.name, "near": name.near });
 
 struct GapJson((Time, Time));
 
@@ -206,7 +204,12 @@ mod tests {
         cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
         let (tool, why) = ("0.1.0".into(), "reach etcd: refused".into());
         cluster.failed = vec![FailedAudit { at: at(4), started: at(4), tool, why }];
-        cluster.unknown = vec![UnknownName { kind: "node", name: "nod-1".into(), near: vec!["node-1".into()] }];
+        cluster.unknown = vec![crate::render::UnknownName {
+            kind: "node",
+            by: "The history knows no",
+            name: "nod-1".into(),
+            near: vec!["node-1".into()],
+        }];
         view
     }
 

@@ -11,17 +11,16 @@ pub mod table;
 #[cfg(test)]
 pub mod testing;
 mod trends;
-mod unknown;
 
 use std::collections::HashSet;
 
+use super::unknown::UnknownName;
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, FailedAudit, Reboot};
 use crate::model::{Code, Foreign, Severity, Time};
 
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
-pub use unknown::UnknownName;
 
 /// A whole report.
 #[derive(Clone, Debug)]

@@ -20,7 +20,8 @@ use std::io::{BufWriter, Result, Write};
 
 use super::AuditView;
 use super::folds::Folds;
-use paper::Paper;
+use crate::model::Severity;
+use paper::{Paper, Text, style_of};
 
 pub(super) use line::counted;
 pub use options::Options;
@@ -30,6 +31,9 @@ pub fn write(view: &AuditView<'_>, options: Options, out: &mut dyn Write) -> Res
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, options.width, options.color);
     let folds = Folds::of(&view.findings, options.all);
+    if let Some(words) = view.unknown_names() {
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning).bold(), &words))?;
+    }
     if !options.quiet {
         head::write(view, options, &mut paper)?;
     }

@@ -82,6 +82,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         ignored: 0,
         ignored_by: Vec::new(),
         narrow: Narrow::default(),
+        unknown: Vec::new(),
         checks_run: 24,
         skipped,
         outside: OutsideRow::default(),

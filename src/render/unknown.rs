@@ -1,16 +1,21 @@
-//! Names that a report is narrowed to and that nobody has seen.
+//! Names that a view is narrowed to and that nobody has seen: silence about them is no all-clear.
 
 use crate::model::Foreign;
+use crate::model::json::in_json;
 
-/// A name that the report is narrowed to and that no audit of the cluster has seen.
+/// A name that a report or an audit is narrowed to and that nobody has seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UnknownName {
     /// `node`, `namespace`, `pool`; `code`: no audit has looked for its findings.
     pub kind: &'static str,
+    /// Who does not know it, as the beginning of a sentence: `The history knows no`.
+    pub by: &'static str,
     pub name: Foreign,
     /// Known names that may have been meant, nearest first.
     pub near: Vec<Foreign>,
 }
+
+in_json!(|name: &UnknownName| { "kind": name.kind, "name": name.name, "near": name.near });
 
 impl UnknownName {
     /// A sentence; `foreign` spells out what others, or somebody's fingers, wrote.
@@ -25,6 +30,6 @@ impl UnknownName {
             Some((only, [])) => format!(" (did you mean {only}?)"),
             Some((last, others)) => format!(" (did you mean {} or {last}?)", others.join(", ")),
         };
-        format!("The history knows no {} {name}{meant}.", self.kind)
+        format!("{} {} {name}{meant}.", self.by, self.kind)
     }
 }

@@ -1,0 +1,29 @@
+//! Flags that narrow what is shown to a place.
+
+use clap::Args;
+
+use crate::model::Narrow;
+
+/// Where findings belong.
+#[derive(Args, Debug, Clone, Default)]
+pub struct PlaceArgs {
+    /// Show (and count for exit 1) only what belongs to this node; by Calico's or Kubernetes' name
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
+    pub node: Option<String>,
+
+    /// Show (and count for exit 1) only what belongs to this namespace
+    #[arg(short, long, value_name = "NS", env = "IPAUDIT_NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Show (and count for exit 1) only what belongs to this pool
+    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
+    pub pool: Option<String>,
+}
+
+impl PlaceArgs {
+    /// The view of this place.
+    pub fn narrow(&self) -> Narrow {
+        let PlaceArgs { node, namespace, pool } = self.clone();
+        Narrow { node, namespace, pool, ..Narrow::default() }
+    }
+}
