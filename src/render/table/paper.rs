@@ -137,6 +137,32 @@ impl<'w> Paper<'w> {
 
     /// The same with `right` at the right edge of the last line, or on a line of its own where it does not fit.
     pub fn with_right(&mut self, first: usize, hang: usize, text: &Text, right: &Text) -> Result<()> {
+        let at = self.words(first, hang, text)?;
+        if !right.is_empty() {
+            self.right(at, if first == 0 { hang } else { first }, right)?;
+        }
+        self.blank()
+    }
+
+    /// On a line of its own it begins where the paragraph does: nobody looks for it in the far corner. What is longer than a
+    /// line goes on below.
+    fn right(&mut self, at: usize, indent: usize, right: &Text) -> Result<()> {
+        let width = right.width();
+        if at > 0 && at + 2 + width <= self.width {
+            let edge = self.width.saturating_sub(at + width);
+            for (i, word) in right.0.iter().enumerate() {
+                self.word(word, if i == 0 { edge } else { word.gap })?;
+            }
+            return Ok(());
+        }
+        if at > 0 {
+            self.blank()?;
+        }
+        self.words(indent, indent, right).map(drop)
+    }
+
+    /// Writes words on as many lines as they need; returns where the last one ends.
+    fn words(&mut self, first: usize, hang: usize, text: &Text) -> Result<usize> {
         let mut at = 0;
         for word in &text.0 {
             if at == 0 {
@@ -148,24 +174,7 @@ impl<'w> Paper<'w> {
                 at += self.word(word, word.gap)?;
             }
         }
-        if !right.is_empty() {
-            self.right(at, if first == 0 { hang } else { first }, right)?;
-        }
-        self.blank()
-    }
-
-    /// On a line of its own it begins where the paragraph does: nobody looks for it in the far corner.
-    fn right(&mut self, mut at: usize, indent: usize, right: &Text) -> Result<()> {
-        let width = right.width();
-        if at > 0 && at + 2 + width > self.width {
-            self.blank()?;
-            at = 0;
-        }
-        let edge = if at == 0 { indent } else { self.width.saturating_sub(at + width) };
-        for (i, word) in right.0.iter().enumerate() {
-            self.word(word, if i == 0 { edge } else { word.gap })?;
-        }
-        Ok(())
+        Ok(at)
     }
 
     /// Writes a word behind `gap` blanks; returns the columns taken.
@@ -252,6 +261,11 @@ mod tests {
         let (text, right) = (Text::new().field(PLAIN, "left"), Text::new().whole(COMMAND, "ipaudit who 10.0.0.1"));
         let told = written(60, false, |p| p.with_right(7, 7, &text, &right));
         assert_eq!(told, format!("       left{:29}ipaudit who 10.0.0.1\n", ""));
+        // What is longer than a line goes on below, within the page.
+        let since = Text::new().field(DIM, &"since then ".repeat(8));
+        let told = written(60, false, |p| p.with_right(7, 7, &text, &since));
+        assert_eq!(told.lines().count(), 3, "{told}");
+        assert!(told.lines().all(|line| line.len() <= 60 && line.starts_with("       ")), "{told}");
         let long = Text::new().field(PLAIN, &"x".repeat(45));
         let told = written(60, false, |p| p.with_right(7, 7, &long, &right));
         assert_eq!(told, format!("       {}\n       ipaudit who 10.0.0.1\n", "x".repeat(45)));
