@@ -4,6 +4,8 @@
 
 #[path = "report/failed.rs"]
 mod failed;
+#[path = "report/morning.rs"]
+mod morning;
 #[path = "report/names.rs"]
 mod names;
 #[path = "report/promises.rs"]
@@ -80,9 +82,15 @@ fn new_then_ongoing_then_ended() {
 
     let table = report(&db, &["--now", "2026-11-24T15:46:00Z", "--since", "3h"]);
     let text = String::from_utf8_lossy(&table.stdout).into_owned();
-    assert!(text.starts_with("Open: ") || text.starts_with("Nothing is open."), "{text}");
-    let markdown = report(&db, &["--now", "2026-11-24T15:46:00Z", "--since", "3h", "-o", "markdown"]);
-    assert!(String::from_utf8_lossy(&markdown.stdout).contains("| IPA110 | error | `10.76.247.2` |"));
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.starts_with("1 warning began 15:45 and is open: IPA201 orphaned-handle "), "{text}");
+    assert!(flat.contains(" 1 error from before ended by 15:45: IPA501 stale-endpoint "), "{text}");
+    assert!(flat.contains(" 10.176.10.0/24 retired (disabled) "), "{text}");
+    let markdown =
+        report(&db, &["--now", "2026-11-24T15:46:00Z", "--since", "3h", "--code", "IPA110", "-o", "markdown"]);
+    let markdown = String::from_utf8_lossy(&markdown.stdout).into_owned();
+    assert!(markdown.contains("\n- **IPA110 leaked-address** (error): 1 address on "), "{markdown}");
+    assert!(markdown.contains("\n  - `10.76.247.2`"), "{markdown}");
     let only = report(&db, &["--now", "2026-11-24T15:46:00Z", "--code", "IPA101", "--since", "3h"]);
     assert_eq!(only.status.code(), Some(0), "{}", String::from_utf8_lossy(&only.stdout));
 }
@@ -190,7 +198,7 @@ fn a_reboot_explains_a_burst_and_the_past_stays_what_it_was() {
     assert_eq!(subjects(&document_now, "ended", "IPA110").len(), 4);
     assert_eq!(document_now["exit_code"], 0, "nothing is open");
     let table = String::from_utf8(report(&db, &now).stdout).unwrap();
-    let says = "rebooted between 13:30 and 13:45, which may explain 4";
+    let says = "rebooted (13:30 to 13:45), which may explain 4";
     assert!(table.replace("\n    ", " ").contains(says), "{table}");
 
     // At two o'clock they were open, and two audits had seen them.
@@ -243,7 +251,7 @@ fn what_ended_by_another_rule_and_what_nobody_looked_at_are_told_apart() {
     assert_eq!(told["exit_code"], 3, "the last audit was incomplete");
     assert_eq!(told["clusters"][0]["audits"]["incomplete"].as_array().unwrap().len(), 1);
     let text = String::from_utf8(report(&db, &now).stdout).unwrap();
-    assert!(text.contains("1 of 1 audits incomplete") && text.contains("NOT LOOKED AT"), "{text}");
+    assert!(text.contains("13:30  1 audit incomplete: ") && text.contains("NOT LOOKED AT"), "{text}");
 
     // At the end of the window before, it was open and looked at.
     let then = document(&db, &["--now", "2026-11-24T13:35:00Z", "--since", "1h", "--until", "2026-11-24T13:20:00Z"]);
@@ -264,7 +272,7 @@ fn a_silent_cronjob_is_told_and_ugly_names_stay_harmless() {
     }
     let now = ["--now", "2026-11-24T20:30:00Z"];
     let text = String::from_utf8(report(&db, &now).stdout).unwrap();
-    assert!(text.contains("nobody looked for 7h (13:30 to 20:30)"), "{text}");
+    assert!(text.contains("24 Nov 13:30 to 20:30  nobody looked for 7h"), "{text}");
     let told = document(&db, &now);
     let gaps = told["clusters"][0]["audits"]["gaps"].as_array().unwrap();
     assert_eq!(gaps.len(), 1, "{told:#}");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::parse::duration;
+use crate::checks::evidence::shell;
 use crate::error::Error;
 use crate::history::{self, Db, Journal, ReadTx, ToRead, ToWrite};
 
@@ -88,6 +89,11 @@ impl DbArgs {
     /// As [`Db::look`].
     pub fn look<T>(&self, question: impl FnMut(&ReadTx<'_>) -> Result<T, Error>) -> Result<T, Error> {
         Db::look(&self.path()?, self.patience(), question)
+    }
+
+    /// The flag that names the file, for a command that is shown; `None` where nobody named one.
+    pub fn flag(&self) -> Option<String> {
+        Some(format!("--db {}", shell(&self.db.as_ref()?.to_string_lossy())))
     }
 
     /// The file that is meant.

@@ -126,7 +126,7 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     let exit = report::exit(&clusters, args.fail_on);
     let cluster = args.cluster.as_ref().map(|id| format!("--cluster {}", shell(id)));
     let narrowed_by = narrow(args).flags().into_iter().chain(cluster).chain(ignored_by).collect();
-    let view = ReportView { since: window.since, until, now, clusters, narrowed_by, exit };
+    let view = ReportView { since: window.since, until, now, clusters, narrowed_by, db: args.db.flag(), exit };
     print(&view, args, streams)?;
     Ok(exit)
 }
@@ -172,12 +172,14 @@ fn cluster(
         guid: pair.guid.clone(),
         kubernetes_uids: pair.uids.to_vec(),
         apart: pair.apart,
+        since: window.since,
         audits: within().count() as u64,
         first_audit: within().next().map(|a| a.judged),
         last_audit: within().next_back().map(|a| a.judged),
         incomplete: within().filter(|a| !a.complete).map(incomplete).collect(),
         failed: db.failed_audits(pair.id, window)?,
         unknown: report_names::unknown(db, pair, &wanted)?,
+        restores: db.restores(pair.id, window)?,
         ..ClusterReport::default()
     };
     // Who could not look tried to.
@@ -188,14 +190,19 @@ fn cluster(
     for row in db.findings(pair.id, Which::Alive, window, &narrow)? {
         match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
-            None => report.file(audits.at(row, window.until), window.since, window.until),
+            None => {
+                if audits.found_at_first(&row) {
+                    report.found_at_first.insert(row.id);
+                }
+                report.file(audits.at(row, window.until), window.since, window.until);
+            }
         }
     }
     report.sort();
     let reboots = db.reboots(pair.id, window)?.into_iter();
     let on_node = |node: &Foreign| narrow.node.as_ref().is_none_or(|wanted| node == wanted);
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
-    report.pools = pools(db.capacity(pair.id, window)?, args);
+    report.pools = pools(db.capacity(pair.id, window)?, audits.closed_pools(), args);
     report.leaks = leaks(db, pair, window, narrow, &audits)?;
     Ok(report)
 }
@@ -207,10 +214,9 @@ fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, narrow: Narrow, audits: &
         return Ok(Leaks::default());
     }
     let only = Narrow { codes: vec![leak], severity: None, ..narrow };
-    let first = audits.until.first();
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
     for row in db.findings(pair.id, Which::Opened, window, &only)? {
-        if first.is_some_and(|first| first.id == row.opened.audit) {
+        if audits.found_at_first(&row) {
             leaks.found_at_first += 1;
         } else {
             leaks.began.push((row.opened.at, row.finding.node));
@@ -230,6 +236,20 @@ impl Audits {
         let all = db.audits(pair.id, Window::ALL)?;
         let (until, later) = all.into_iter().partition(|a| a.judged <= window.until);
         Ok(Audits { until, later })
+    }
+
+    /// Whether it was there when its check first could look: nobody knows since when. What compares with an earlier audit
+    /// has looked since the first one.
+    fn found_at_first(&self, episode: &Episode) -> bool {
+        let code = episode.finding.code;
+        let compares = |why: &Foreign| *why == *NO_EARLIER_AUDIT;
+        let looks = |a: &&AuditRow| a.about.ran(code) || a.about.skipped(code).is_some_and(compares);
+        self.until.iter().find(looks).is_some_and(|first| first.id == episode.opened.audit)
+    }
+
+    /// Pools that IPAM hands out nothing of by itself at the end of the window, and why.
+    fn closed_pools(&self) -> &[(Foreign, Foreign)] {
+        self.until.last().map(|last| last.about.closed_pools.as_slice()).unwrap_or_default()
     }
 
     /// How long anybody looked: from the first audit that could have told what was there before.
@@ -275,7 +295,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     IncompleteAudit { id: audit.id, at: audit.judged, why }
 }
 
-fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
+fn pools(points: Vec<CapacityAt>, closed: &[(Foreign, Foreign)], args: &ReportArgs) -> Vec<PoolTrend> {
     let mut trends: Vec<PoolTrend> = Vec::new();
     let wanted = |p: &CapacityAt| !p.row.gone && args.place.pool.as_ref().is_none_or(|name| p.row.pool == *name);
     for CapacityAt { row, at } in points.into_iter().filter(wanted) {
@@ -283,7 +303,10 @@ fn pools(points: Vec<CapacityAt>, args: &ReportArgs) -> Vec<PoolTrend> {
         // A pool that was made anew with another range is another pool.
         match trends.last_mut().filter(|t| t.name == row.pool && t.cidr == row.cidr) {
             Some(trend) => trend.points.push(point),
-            None => trends.push(PoolTrend { name: row.pool, cidr: row.cidr, points: vec![point] }),
+            None => {
+                let closed = closed.iter().find(|(name, _)| *name == row.pool).map(|(_, why)| why.clone());
+                trends.push(PoolTrend { name: row.pool, cidr: row.cidr, closed, points: vec![point] });
+            }
         }
     }
     trends

@@ -22,6 +22,7 @@ mod freed;
 pub(super) mod intervals;
 mod known;
 mod named;
+mod restores;
 
 /// A stretch of judged time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -24,6 +24,8 @@ pub struct Reach {
     ran: Vec<u16>,
     /// Checks that were skipped, and why.
     skipped: Vec<(u16, Foreign)>,
+    /// Pools of which IPAM hands out nothing by itself, and why.
+    pub closed_pools: Vec<(Foreign, Foreign)>,
 }
 
 /// One input of an audit.

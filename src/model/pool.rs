@@ -30,7 +30,17 @@ pub struct Pool {
 impl Pool {
     /// Whether IPAM hands out its addresses by itself today.
     pub fn assigns_automatically(&self) -> bool {
-        !self.disabled && !self.manual && self.deleting.is_none()
+        self.closed().is_none()
+    }
+
+    /// Why IPAM hands out nothing of it by itself, in a word; `None`: it does.
+    pub fn closed(&self) -> Option<&'static str> {
+        match () {
+            () if self.deleting.is_some() => Some("being deleted"),
+            () if self.disabled => Some("disabled"),
+            () if self.manual => Some("manual"),
+            () => None,
+        }
     }
 }
 

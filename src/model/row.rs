@@ -77,6 +77,14 @@ impl FindingRow {
     pub fn is_told_with(&self, other: &FindingRow) -> bool {
         (self.severity, self.code) == (other.severity, other.code)
     }
+
+    /// What it is about, for a sentence: the 32 digits of a datastore's name break every line, and nobody reads them.
+    pub fn short_subject(&self) -> Foreign {
+        match self.kind.known() {
+            Some(super::SubjectKind::Cluster) => self.subject.short(12),
+            _ => self.subject.clone(),
+        }
+    }
 }
 
 /// A finding from an audit that saw it to the one that did not see it any more.
@@ -270,6 +278,17 @@ pub struct Reboot {
     pub after: AuditAt,
 }
 
+/// Between two audits etcd went back to an older state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Restore {
+    /// The last audit of what was before.
+    pub before: AuditAt,
+    /// The first one of what came after.
+    pub after: AuditAt,
+    /// etcd's revision in these two.
+    pub revisions: (i64, i64),
+}
+
 /// A block as it is now.
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRow {
@@ -298,7 +317,6 @@ pub struct PoolNumbers {
     pub in_use: i64,
     pub leaked: i64,
     pub cooling: i64,
-    #[serde(skip)]
     pub reserved: i64,
     pub free: i64,
     pub blocks: i64,

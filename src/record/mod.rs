@@ -96,6 +96,8 @@ fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
         inputs: Vec<InputReach>,
         ran: Vec<u16>,
         skipped: Vec<(u16, &'a str)>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        closed_pools: Vec<(&'a str, &'a str)>,
     }
     #[derive(Serialize)]
     struct InputReach {
@@ -112,7 +114,10 @@ fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
     });
     let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.raw())).collect();
     let ran = checks::ALL.iter().map(|c| c.code.0).filter(|code| skipped.iter().all(|(other, _)| other != code));
-    let about = ReachJson { inputs: inputs.collect(), ran: ran.collect(), skipped };
+    let closed = snapshot.pools.iter().filter_map(|pool| Some((snapshot.text(pool.name), pool.closed()?)));
+    let mut closed_pools: Vec<(&str, &str)> = closed.collect();
+    closed_pools.sort_unstable();
+    let about = ReachJson { inputs: inputs.collect(), ran: ran.collect(), skipped, closed_pools };
     serde_json::to_string(&about).unwrap_or_default()
 }
 

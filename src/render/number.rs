@@ -2,10 +2,69 @@
 
 /// `1 audit`, `3 audits`.
 pub fn audits(number: u64) -> String {
-    if number == 1 { "1 audit".to_owned() } else { format!("{number} audits") }
+    plural(number, "audit", "audits")
+}
+
+/// `1 gap`, `1,204 gaps`.
+pub fn plural(number: impl Into<i128>, one: &str, many: &str) -> String {
+    let number = number.into();
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// `2nd`, `3rd`, `11th`.
+pub fn ordinal(number: u64) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{}{ending}", grouped(number))
+}
+
+/// With a comma between thousands, up to a million millions: beyond it the magnitude says more than the digits.
+pub fn grouped(number: impl Into<i128>) -> String {
+    let number = number.into();
+    if number.unsigned_abs() >= 1_000_000_000_000 {
+        return format!("{:.1e}", number as f64);
+    }
+    let digits = number.unsigned_abs().to_string();
+    let mut out = String::from(if number < 0 { "-" } else { "" });
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// As it is up to a million millions; an IPv6 pool has more, and then the magnitude says more than the digits.
 pub fn number(number: u128) -> String {
     if number < 1_000_000_000_000 { number.to_string() } else { format!("{:.1e}", number as f64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_as_people_read_them() {
+        let table: [(i128, &str); 7] = [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (48_213_907, "48,213,907"),
+            (-65_536, "-65,536"),
+            (i128::from(i64::MAX), "9.2e18"),
+            (i128::MIN, "-1.7e38"),
+        ];
+        for (number, text) in table {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!((audits(1), audits(1_204)), ("1 audit".to_owned(), "1,204 audits".to_owned()));
+        let ordinals: Vec<String> = [1, 2, 3, 4, 11, 12, 13, 21, 112, 1_003].map(ordinal).into();
+        assert_eq!(ordinals, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th", "1,003rd"]);
+    }
 }

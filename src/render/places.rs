@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::checks::natural;
 use crate::model::{Finding, Foreign};
+use crate::render::number::grouped;
 
 /// So many nodes are named.
 const NODES: usize = 6;
@@ -20,24 +21,34 @@ pub struct ByNode<'f> {
 impl<'f> ByNode<'f> {
     /// The nodes of these findings.
     pub fn of(findings: &[&'f Finding]) -> ByNode<'f> {
-        ByNode { nodes: most_first(findings.iter().filter_map(|f| f.node.as_ref())), total: findings.len() }
+        ByNode::among(findings.iter().map(|f| f.node.as_ref()))
+    }
+
+    /// The same of these nodes, one a finding; `None`: it belongs to no node.
+    pub fn among(nodes: impl Iterator<Item = Option<&'f Foreign>> + Clone) -> ByNode<'f> {
+        ByNode { nodes: most_first(nodes.clone().flatten()), total: nodes.count() }
     }
 
     /// ` on slave-1`; ` on 4 nodes, 60 of them on slave-96`; ` on 4 nodes, most on slave-1 (12)`; empty where nobody
     /// can say.
     pub fn on(&self) -> String {
+        self.on_as(&|node| node.shown().into_owned())
+    }
+
+    /// The same with the nodes' names as `name` tells them.
+    pub fn on_as(&self, name: &dyn Fn(&Foreign) -> String) -> String {
         let mut text = match self.nodes.as_slice() {
             _ if !self.is_whole() => String::new(),
             [] => String::new(),
-            [(node, _)] => return format!(" on {}", node.shown()),
-            many => format!(" on {} nodes", many.len()),
+            [(node, _)] => return format!(" on {}", name(node)),
+            many => format!(" on {} nodes", grouped(many.len() as u64)),
         };
         match self.nodes.as_slice() {
             [(node, number), ..] if number * 2 > self.total => {
-                text.push_str(&format!(", {number} of them on {}", node.shown()));
+                text.push_str(&format!(", {} of them on {}", grouped(*number as u64), name(node)));
             }
             [(node, most), (_, second), ..] if most > second && self.is_whole() => {
-                text.push_str(&format!(", most on {} ({most})", node.shown()));
+                text.push_str(&format!(", most on {} ({})", name(node), grouped(*most as u64)));
             }
             _ => {}
         }

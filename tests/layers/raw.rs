@@ -24,6 +24,7 @@ const MAY: &[(&str, &str)] = &[
         "makes sentences of many refusals as that table of one, and gives them on as foreign text",
     ),
     ("src/render/release/words.rs", "makes sentences of a plan's texts, and gives them on as foreign text"),
+    ("src/render/report/commands.rs", "makes commands of names, and gives them on as foreign text"),
     ("src/render/table/tail.rs", "parts a reason at its input, to tell a shared one once"),
     ("src/render/verdict/blind.rs", "parts reasons, makes sentences of them, and gives them on as foreign text"),
     ("src/render/verdict/worst.rs", "makes sentences of findings' texts, and gives them on as foreign text"),

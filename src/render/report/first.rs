@@ -54,17 +54,6 @@ fn why(failed: &FailedAudit, telling: &Telling<'_>) -> String {
     format!("{}: {}", (telling.when)(failed.at), (telling.foreign)(&failed.why))
 }
 
-/// How many audits failed, where the first line does not tell it.
-pub fn failures(cluster: &ClusterReport, telling: &Telling<'_>) -> Option<String> {
-    let last = cluster.failed.last()?;
-    let is_told = cluster.unknown.is_empty() && cluster.blind().is_some();
-    let said = || match cluster.failed.len() {
-        1 => format!("1 audit failed, {}", why(last, telling)),
-        many => format!("{many} audits failed, the last {}", why(last, telling)),
-    };
-    (!is_told || cluster.failed.len() > 1 && cluster.audits > 0).then(said)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::testing::at;
@@ -106,8 +95,6 @@ mod tests {
         assert!(says(&cluster, "").unwrap().ends_with("Nothing was open before."));
         cluster.last_audit = Some(at(9));
         assert_eq!(says(&cluster, "1 error"), None, "somebody has looked since");
-        let trust = failures(&cluster, &TELLING).unwrap();
-        assert!(trust.starts_with("2 audits failed, the last 4h: reach"), "{trust}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
 use crate::checks;
 use crate::model::json::in_json;
-use crate::model::row::{Ending, Episode, FailedAudit, PoolNumbers, Reboot};
+use crate::model::row::{Ending, Episode, FailedAudit, PoolNumbers, Reboot, Restore};
 use crate::model::{Foreign, Time};
 use crate::render::json::{TOOL, by_entry, compact};
 
@@ -50,6 +50,14 @@ in_json!(|audits: &AuditsJson<'_>| {
     "incomplete": audits.0.incomplete,
     "failed": audits.0.failed,
     "gaps": audits.0.gaps.iter().copied().map(GapJson).collect::<Vec<_>>(),
+    "restores": audits.0.restores,
+});
+
+in_json!(|back: &Restore| {
+    "before": back.before.at,
+    "after": back.after.at,
+    "revision_before": back.revisions.0,
+    "revision_after": back.revisions.1,
 });
 
 in_json!(|audit: &IncompleteAudit| { "id": audit.id, "at": audit.at, "why": audit.why });
@@ -76,6 +84,7 @@ in_json!(|reboot: &Reboot| { "node": reboot.node, "before": reboot.before.at, "a
 in_json!(|pool: &PoolTrend| {
     "name": pool.name,
     "cidr": pool.cidr,
+    "closed": pool.closed,
     "points": pool.points.iter().map(|(at, numbers)| Point { at: *at, numbers }).collect::<Vec<_>>(),
 });
 
@@ -130,12 +139,14 @@ fn lines(report: &ClusterReport) -> impl Iterator<Item = SectionLine<'_>> {
     report
         .sections()
         .into_iter()
-        .flat_map(|(section, of)| of.iter().map(move |episode| SectionLine { section, episode }))
+        .flat_map(|(section, of)| of.iter().map(move |episode| (section, episode)))
+        .map(|(section, episode)| SectionLine { section, found_at_first: report.is_found_at_first(episode), episode })
 }
 
 /// A finding and where it stands: `new`, `came back`, `ongoing`, `not looked at`, `ended`.
 struct SectionLine<'a> {
     section: &'static str,
+    found_at_first: bool,
     episode: &'a Episode,
 }
 
@@ -154,6 +165,7 @@ in_json!(|of: &SubjectJson<'_>| { "kind": of.0.finding.kind, "id": of.0.finding.
 
 in_json!(|line: &SectionLine<'_>| {
     "section": line.section,
+    "found_at_first": line.found_at_first,
     "code": line.episode.finding.code,
     "name": checks::name(line.episode.finding.code),
     "docs": checks::page(line.episode.finding.code),
@@ -178,7 +190,7 @@ mod tests {
     use serde_json::Value;
 
     use super::super::Leaks;
-    use super::super::testing::{at, report};
+    use super::super::testing::{at, report, seen};
     use super::*;
 
     fn document(view: &ReportView) -> Value {
@@ -201,6 +213,7 @@ mod tests {
         view.narrowed_by = vec!["--severity note".to_owned()];
         let cluster = &mut view.clusters[0];
         cluster.gaps = vec![(at(1), at(2))];
+        cluster.restores = vec![Restore { before: seen(1), after: seen(2), revisions: (9, 7) }];
         cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
         let (tool, why) = ("0.1.0".into(), "reach etcd: refused".into());
         cluster.failed = vec![FailedAudit { at: at(4), started: at(4), tool, why }];
@@ -257,6 +270,7 @@ mod tests {
         let paths = ["", "/tool", "/clusters/0", "/clusters/0/audits", "/clusters/0/audits/incomplete/0"];
         let more = [
             "/clusters/0/audits/failed/0",
+            "/clusters/0/audits/restores/0",
             "/clusters/0/unknown/0",
             "/clusters/0/audits/gaps/0",
             "/clusters/0/findings/0",

@@ -1,17 +1,33 @@
-//! A report as Markdown, for a ticket or a chat: the answer, headings, one table a section.
+//! A report as Markdown, for a ticket or a chat: the answer, then lists that are read as they are, and the commands in a
+//! block of their own. It counts and folds as the table does.
 //!
-//! Of many findings of one code a few rows stand for all; a ticket is no database, `-o json` has them all.
+//! Of many findings of one code a few rows stand for all; a ticket is no database, `-o json` has them all. What others
+//! wrote stands between backticks, where nothing of it is a link, a heading or a mention.
 
 use std::io::{BufWriter, Result, Write};
 
-use super::first::{Telling, first_words};
-use super::{ClusterReport, ReportView, open_tally, sparkline};
-use crate::model::row::{Ending, Episode};
-use crate::model::{Foreign, Time};
-use crate::render::number::audits;
+use super::answer::answer;
+use super::clock::Clock;
+use super::doubts::doubts;
+use super::first::Telling;
+use super::lives::{ends, life, oldest, title};
+use super::pools::words;
+use super::sections::{Section, sections};
+use super::trends::{leaks_title, of_node};
+use super::{ClusterReport, ReportView, commands, sparkline};
+use crate::checks;
+use crate::model::row::Episode;
+use crate::model::{Foreign, Severity};
+use crate::render::age::age;
+use crate::render::number::{audits, grouped};
+use crate::render::table::paper::short_ids;
 
-/// So many rows of one code in one table.
+/// So many rows of one code in one list.
 const ROWS: usize = 20;
+/// Of so many findings of one code a command asks.
+const FEW: usize = 3;
+/// So many commands.
+const COMMANDS: usize = 12;
 /// Cells of a pool's line.
 const CELLS: usize = 16;
 
@@ -31,137 +47,119 @@ pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
 }
 
 fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
-    writeln!(out, "## IPAM of datastore {}\n", text(&cluster.guid))?;
-    writeln!(out, "**{}**\n", verdict(cluster))?;
-    writeln!(out, "{} to {}, {}.", view.since, view.until, audits(cluster.audits))?;
+    let clock = Clock::whole(view);
+    let telling = Telling { when: &|at| clock.at(at), foreign: &|text| code(&short_ids(&text.shown()).into()) };
+    writeln!(out, "## IPAM of datastore {}\n", code(&cluster.guid.short(12)))?;
+    let says: Vec<String> = answer(cluster, clock, &telling).into_iter().map(|said| said.text).collect();
+    writeln!(out, "**{}**\n", says.join(" "))?;
+    write!(out, "{} UTC, {}", clock.span(view.since, view.until), audits(cluster.audits))?;
+    if let Some(last) = cluster.last_audit {
+        write!(out, ", the last {} before the end", age(view.until.since(last)))?;
+    }
+    writeln!(out, ".")?;
     if !view.narrowed_by.is_empty() {
         writeln!(out, "Only {}.", code(&view.narrowed_by.join(" ").into()))?;
     }
-    writeln!(out)?;
-    for incomplete in &cluster.incomplete {
-        writeln!(out, "- audit {} at {} was incomplete: {}", incomplete.id, incomplete.at, text(&incomplete.why))?;
-    }
-    for failed in &cluster.failed {
-        writeln!(out, "- the audit at {} failed: {}", failed.at, text(&failed.why))?;
-    }
-    for (from, to) in &cluster.gaps {
-        writeln!(out, "- nobody looked from {from} to {to}")?;
-    }
-    for (name, lines) in cluster.sections() {
-        section(name, lines, out)?;
-    }
-    leaks(cluster, out)?;
-    pools(view, cluster, out)
-}
-
-fn verdict(cluster: &ClusterReport) -> String {
-    let open = open_tally(cluster);
-    let telling = Telling { when: &|at| at.to_string(), foreign: &text };
-    match (first_words(cluster, &open, &telling), open.is_empty()) {
-        (Some(first), _) => first,
-        (None, true) => "Nothing is open.".to_owned(),
-        (None, false) => format!("Open: {open}."),
-    }
-}
-
-fn section(name: &str, lines: &[Episode], out: &mut dyn Write) -> Result<()> {
-    if lines.is_empty() {
-        return Ok(());
-    }
-    let title: String = name.chars().take(1).flat_map(char::to_uppercase).chain(name.chars().skip(1)).collect();
-    writeln!(out, "\n### {title}: {}\n", lines.len())?;
-    writeln!(out, "| code | severity | subject | what | since | audits | ended |")?;
-    writeln!(out, "|---|---|---|---|---|---|---|")?;
-    for same in lines.chunk_by(|a, b| a.finding.is_told_with(&b.finding)) {
-        same.iter().take(ROWS).try_for_each(|line| row(line, out))?;
-        if let Some(first) = same.first().filter(|_| same.len() > ROWS) {
-            writeln!(
-                out,
-                "| {} | {} | … {} more | | | | |",
-                first.finding.code,
-                first.finding.severity,
-                same.len() - ROWS
-            )?;
+    let doubts = doubts(cluster, &telling);
+    if !doubts.is_empty() {
+        writeln!(out, "\n### Unseen\n")?;
+        for doubt in doubts {
+            writeln!(out, "- {}: {}", doubt.when(clock), doubt.says)?;
         }
+    }
+    let sections = sections(cluster, false);
+    sections.iter().try_for_each(|told| section(told, clock, out))?;
+    leaks(cluster, clock, out)?;
+    pools(view, cluster, out)?;
+    ask(&sections, cluster, view, out)
+}
+
+fn section(section: &Section<'_>, clock: Clock, out: &mut dyn Write) -> Result<()> {
+    let (first, rest) = section.title.split_at(1);
+    let about = if section.about.is_empty() { String::new() } else { format!(" ({})", section.about) };
+    writeln!(out, "\n### {first}{}: {}{about}\n", rest.to_lowercase(), grouped(section.told() as u64))?;
+    for same in &section.groups {
+        let Some(line) = same.first() else { continue };
+        let (number, name, severity) = (line.finding.code, checks::name(line.finding.code), line.finding.severity);
+        let ends = if section.ended { format!("; {}", ends(same, clock)) } else { String::new() };
+        let since = clock.at(oldest(same));
+        writeln!(out, "- **{number} {name}** ({severity}): {}, since {since}{ends}", title(same, &code))?;
+        same.iter().take(ROWS).try_for_each(|line| row(line, clock, out))?;
+        if same.len() > ROWS {
+            writeln!(out, "  - … {} more", grouped((same.len() - ROWS) as u64))?;
+        }
+    }
+    if section.explained > 0 {
+        writeln!(out, "- {} more, explained by what is told", grouped(section.explained as u64))?;
     }
     Ok(())
 }
 
-fn row(line: &Episode, out: &mut dyn Write) -> Result<()> {
-    let ended = match (line.ended, &line.ending) {
-        (Some(seen), Ending::Released(Some(id))) => format!("released (release {id}) {}", seen.at),
-        (Some(seen), ending) => format!("{} {}", text(&ending.word()), seen.at),
-        (None, Ending::InputMissing) => "input missing".to_owned(),
-        (None, _) => String::new(),
-    };
-    let finding = &line.finding;
-    let (subject, what) = (code(&finding.subject), text(&finding.summary));
-    let (code, severity, since, audits) = (finding.code, finding.severity, line.opened.at, line.audits_seen);
-    writeln!(out, "| {code} | {severity} | {subject} | {what} | {since} | {audits} | {ended} |")
+fn row(line: &Episode, clock: Clock, out: &mut dyn Write) -> Result<()> {
+    let told = &line.finding;
+    let node = told.node.as_ref().filter(|node| !told.summary.has(node));
+    let node = node.map(|node| format!(" on {}", code(node))).unwrap_or_default();
+    let what = code(&short_ids(&told.summary.shown()).into());
+    writeln!(out, "  - {}{node}: {what}, {}", code(&told.short_subject()), life(line, clock))
 }
 
-fn leaks(cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
+fn leaks(cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<()> {
     let rows = cluster.leaks.by_node(&cluster.reboots);
     if rows.is_empty() {
         return Ok(());
     }
-    let rate = cluster.leaks.per_hour().map(|rate| format!(", {rate:.1} an hour")).unwrap_or_default();
-    writeln!(out, "\n### Leaks that began: {}{rate}\n", cluster.leaks.began.len())?;
-    writeln!(out, "| node | leaks | most in the hour from | reboot |\n|---|---|---|---|")?;
+    writeln!(out, "\n### Leaks: {}\n", leaks_title(&cluster.leaks).join(", "))?;
     for row in rows.iter().take(ROWS) {
-        let reboot = row.reboot.map(|(r, n)| format!("{} to {}, may explain {n}", r.before.at, r.after.at));
-        let node = row.node.map(code).unwrap_or_default();
-        let (hour, number): (Time, u64) = row.peak;
-        writeln!(out, "| {node} | {} | {hour} ({number}) | {} |", row.count, reboot.unwrap_or_default())?;
+        let node = row.node.map_or_else(|| "on no known node".to_owned(), code);
+        let parts = [vec![grouped(row.count)], of_node(row, clock)].concat();
+        writeln!(out, "- {node}: {}", parts.join(", "))?;
     }
     Ok(())
 }
 
 fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
-    let known: Vec<_> =
-        cluster.pools.iter().filter_map(|p| Some((p, p.points.first()?.1, p.points.last()?.1))).collect();
+    let known: Vec<_> = cluster.pools.iter().filter(|pool| !pool.points.is_empty()).collect();
     if known.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\n### Pools\n\n| pool | CIDR | allocated | change | trend | leaked | free blocks |")?;
-    writeln!(out, "|---|---|---|---|---|---|---|")?;
-    for (pool, first, last) in known {
+    writeln!(out, "\n### Pools\n")?;
+    for pool in known {
+        let closed = pool.closed.as_ref().map(|why| format!(", {}", code(why))).unwrap_or_default();
         let line = sparkline(&pool.over(view.since, end, CELLS));
-        let (name, cidr) = (code(&pool.name), code(&pool.cidr));
-        let (allocated, addresses) = (last.allocated, last.addresses);
-        let change = allocated.saturating_sub(first.allocated);
-        let (leaked, free, blocks) = (last.leaked, last.free_blocks, last.blocks);
-        writeln!(
-            out,
-            "| {name} | {cidr} | {allocated} of {addresses} | {change:+} | {line} | {leaked} | {free} of {blocks} |"
-        )?;
+        let said = words(pool, view.since, end).join("; ");
+        writeln!(out, "- {} ({}{closed}): {line} {said}", code(&pool.cidr), code(&pool.name))?;
     }
     Ok(())
 }
 
-/// Foreign text in a paragraph or a cell: nothing in it may end the cell, open a tag, a link or an emphasis, call
-/// somebody, or come back as a character by its number.
-fn text(foreign: &Foreign) -> String {
-    let mut out = String::new();
-    for c in foreign.shown().chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '@' => out.push_str("&#64;"),
-            '|' | '*' | '_' | '[' | ']' | '\\' | '`' | '#' | '~' => out.extend(['\\', c]),
-            // No link makes itself.
-            ':' => out.push_str("&#58;"),
-            c => out.push(c),
+/// What can be typed: about what is open and urgent, then all of what is told in part.
+fn ask(sections: &[Section<'_>], cluster: &ClusterReport, view: &ReportView, out: &mut dyn Write) -> Result<()> {
+    let open = sections.iter().filter(|section| !section.ended);
+    let urgent = open
+        .flat_map(|section| &section.groups)
+        .filter(|same| same.first().is_some_and(|line| line.finding.severity >= Severity::Error));
+    let who = urgent.flat_map(|same| commands::ask(same, FEW, &cluster.guid, view));
+    let many = sections.iter().flat_map(|section| &section.groups).filter(|same| same.len() > ROWS);
+    let all =
+        many.filter_map(|same| same.first()).map(|line| commands::see_all(line.finding.code, &cluster.guid, view));
+    let mut typed: Vec<Foreign> = Vec::new();
+    for command in who.chain(all) {
+        if !typed.contains(&command) && typed.len() < COMMANDS {
+            typed.push(command);
         }
     }
-    out
+    if typed.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n### Commands\n\n```sh")?;
+    typed.iter().try_for_each(|command| writeln!(out, "{}", command.shown()))?;
+    writeln!(out, "```")
 }
 
-/// Foreign text as code, where only its own end and the cell's can hurt.
+/// Foreign text as code, where only its own end can hurt.
 fn code(foreign: &Foreign) -> String {
-    let shown = foreign.shown().replace('|', "\\|");
+    let shown = foreign.shown();
     let longest = shown.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let pad = if shown.starts_with('`') || shown.ends_with('`') || shown.is_empty() { " " } else { "" };
@@ -172,7 +170,6 @@ fn code(foreign: &Foreign) -> String {
 mod tests {
     use super::super::testing::{line, report};
     use super::*;
-    use crate::model::Severity;
 
     fn written(view: &ReportView) -> String {
         let mut out = Vec::new();
@@ -182,28 +179,31 @@ mod tests {
 
     #[test]
     fn foreign_text_stays_text() {
-        let (text, code) = (|s: &str| text(&s.into()), |s: &str| code(&s.into()));
-        assert_eq!(text("a|b<script>`*&#x202e;@all"), r"a\|b&lt;script&gt;\`\*&amp;\#x202e;&#64;all");
-        assert_eq!(text("[x](http://evil)\u{202e}"), r"\[x\](http&#58;//evil)\\u{202e}");
+        let code = |s: &str| code(&s.into());
         assert_eq!(code("10.0.0.9"), "`10.0.0.9`");
-        assert_eq!(code("a_b|c"), r"`a_b\|c`");
+        assert_eq!(
+            code("a_b|c <script> @all [x](http://evil)\u{202e}"),
+            r"`a_b|c <script> @all [x](http://evil)\u{202e}`"
+        );
         assert_eq!(code("a``b"), "```a``b```");
         assert_eq!(code("`"), "`` ` ``");
     }
 
     #[test]
-    fn a_ticket_has_the_answer_and_every_section() {
+    fn a_ticket_has_the_answer_every_section_and_the_commands() {
         let text = written(&report());
         for says in [
-            "**Open: 1 critical, 2 errors, 1 warning, 1 note.**",
             "### New: 2\n",
-            "| IPA110 | error | `10.0.0.9` |",
-            "### Not looked at: 1",
-            "| input missing |",
-            "released (release 7)",
-            "### Leaks that began: 2, 0.2 an hour",
-            "may explain 2",
+            "- **IPA110 leaked-address** (error): 2 addresses on `node-1`, since 2026-11-24 07:00\n",
+            "  - `10.0.0.9` on `node-1`: `pod shop/web-0 does not exist`, since 2026-11-24 07:00, 33 audits\n",
+            "### Not looked at: 1 (",
+            "; last seen 2026-11-24 15:00",
+            "- 1 more, explained by what is told",
+            "released by us (release 7) by 2026-11-24 11:00 (after 4h)",
+            "### Leaks: 2 began, 0.2 an hour",
+            "which may explain 2",
             "### Pools",
+            "```sh\nipaudit who 10.0.0.9\nipaudit who 10.0.0.10\nipaudit who 10.0.0.1\n```\n",
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }
@@ -213,26 +213,29 @@ mod tests {
     #[test]
     fn many_rows_are_a_few() {
         let mut view = report();
-        view.clusters[0].new = (0..500).map(|i| line(110, Severity::Error, &format!("10.0.1.{i}"))).collect();
+        view.clusters[0].new =
+            (0..1500).map(|i| line(110, Severity::Error, &format!("10.0.{}.{}", i / 256, i % 256))).collect();
         let text = written(&view);
-        assert!(text.contains("### New: 500") && text.contains("… 480 more"), "{text}");
-        assert!(text.lines().count() < 70);
+        assert!(text.contains("### New: 1,500") && text.contains("… 1,480 more"), "{text}");
+        assert!(text.contains("\nipaudit report --since ") && text.contains(" --code IPA110 --all\n"), "{text}");
+        assert!(text.lines().count() < 80, "{text}");
     }
 
+    /// Nothing that others wrote stands outside of backticks.
     #[test]
-    fn every_row_has_the_cells_of_its_table() {
+    fn ugly_names_open_nothing() {
         let mut view = report();
-        view.clusters[0].new[0].finding.subject = "a|b`c".into();
-        view.clusters[0].new[0].finding.summary = "x|y".into();
-        let mut wanted = 0;
-        let written = written(&view);
-        for row in written.lines().filter(|row| row.starts_with('|')) {
-            let cells = row.replace("\\|", "").matches('|').count();
-            if row.starts_with("| code") || row.starts_with("| node |") || row.starts_with("| pool |") {
-                wanted = cells;
-            }
-            assert_eq!(cells, wanted, "{row}");
+        let ugly = "</div>[x](http://evil) @all *b* ``` #";
+        for line in &mut view.clusters[0].new {
+            line.finding.subject = ugly.into();
+            line.finding.summary = ugly.into();
+            line.finding.node = Some(ugly.into());
         }
-        assert!(wanted > 0);
+        view.clusters[0].guid = ugly.into();
+        let text = written(&view);
+        for row in text.lines().filter(|row| row.contains("evil") && !row.starts_with("ipaudit ")) {
+            let outside: String = row.split("````").step_by(2).collect();
+            assert!(!outside.contains("evil") && !outside.contains("@all"), "{row}");
+        }
     }
 }

@@ -3,9 +3,16 @@
 //!
 //! A report of a time that is over says what was so at its end: what ended later was open then.
 
+mod answer;
+mod clock;
+mod commands;
+mod doubts;
 pub mod first;
 pub mod json;
+mod lives;
 pub mod markdown;
+mod pools;
+mod sections;
 mod sums;
 pub mod table;
 #[cfg(test)]
@@ -17,8 +24,8 @@ use std::collections::HashSet;
 use super::unknown::UnknownName;
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
-use crate::model::row::{Ending, Episode, FailedAudit, Reboot};
-use crate::model::{Code, Foreign, Severity, Time};
+use crate::model::row::{Ending, Episode, FailedAudit, Reboot, Restore};
+use crate::model::{Foreign, Time};
 
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
@@ -32,6 +39,8 @@ pub struct ReportView {
     pub clusters: Vec<ClusterReport>,
     /// The flags that narrow it, as people would type them.
     pub narrowed_by: Vec<String>,
+    /// The flag that names the history's file, where one was given: commands that are shown have it too.
+    pub db: Option<String>,
     pub exit: Exit,
 }
 
@@ -42,6 +51,8 @@ pub struct ClusterReport {
     pub kubernetes_uids: Vec<Foreign>,
     /// Audits of which nobody could say the Kubernetes cluster.
     pub apart: bool,
+    /// Where the window begins.
+    pub since: Time,
     /// Audits within the window.
     pub audits: u64,
     /// The first and the last of them.
@@ -54,6 +65,11 @@ pub struct ClusterReport {
     pub unknown: Vec<UnknownName>,
     /// Stretches without an audit that are longer than the usual distance between two.
     pub gaps: Vec<(Time, Time)>,
+    /// Where etcd went back to an older state within the window.
+    pub restores: Vec<Restore>,
+    /// Those (by [`Episode::id`]) that were there when somebody could look for the first time: nobody knows since when,
+    /// and they did not begin in the window.
+    pub found_at_first: HashSet<i64>,
     pub new: Vec<Episode>,
     pub ongoing: Vec<Episode>,
     pub came_back: Vec<Episode>,
@@ -114,9 +130,9 @@ impl ClusterReport {
         ]
     }
 
-    /// Code and subject of everything open: what names one of them as its root is explained by it.
-    fn roots(&self) -> HashSet<(Code, &Foreign)> {
-        self.open().map(|line| (line.finding.code, &line.finding.subject)).collect()
+    /// Whether it was there when somebody could look for the first time.
+    pub fn is_found_at_first(&self, line: &Episode) -> bool {
+        self.found_at_first.contains(&line.id)
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.
@@ -129,22 +145,6 @@ impl ClusterReport {
             });
         }
     }
-}
-
-/// What is open, as the answer that comes first: "2 critical, 1 error". What another open finding explains is not
-/// counted; empty when nothing is open.
-fn open_tally(cluster: &ClusterReport) -> String {
-    let roots = cluster.roots();
-    let open = |severity| cluster.open().filter(|l| l.finding.severity == severity && !is_explained(l, &roots)).count();
-    let word = |n: usize, s: Severity| if n == 1 || s == Severity::Critical { "" } else { "s" };
-    let counts = Severity::WORST_FIRST.into_iter().map(|s| (open(s), s)).filter(|(n, _)| *n > 0);
-    counts.map(|(n, s)| format!("{n} {s}{}", word(n, s))).collect::<Vec<_>>().join(", ")
-}
-
-/// Whether a line is explained by one of `roots`; nothing hides what is worse than its root, so the checks see to it
-/// that a root is never milder.
-fn is_explained(line: &Episode, roots: &HashSet<(Code, &Foreign)>) -> bool {
-    line.finding.root.as_ref().is_some_and(|root| roots.contains(&(root.code, &root.id)))
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
@@ -189,6 +189,7 @@ mod tests {
 
     use super::testing::{at, line, report, seen};
     use super::*;
+    use crate::model::Severity;
 
     #[test]
     fn what_is_open_decides_and_silence_is_incomplete() {

@@ -104,6 +104,8 @@ fn hour_of(at: Time) -> Time {
 pub struct PoolTrend {
     pub name: Foreign,
     pub cidr: Foreign,
+    /// Why IPAM hands out nothing of it by itself, at the last audit: `disabled`, `manual`, `being deleted`.
+    pub closed: Option<Foreign>,
     pub points: Vec<(Time, PoolNumbers)>,
 }
 
@@ -190,6 +192,7 @@ mod tests {
         let trend = |allocated: i64, free: i64| PoolTrend {
             name: "default".into(),
             cidr: "10.0.0.0/24".into(),
+            closed: None,
             points: vec![
                 (at(0), PoolNumbers { allocated: 100, ..PoolNumbers::default() }),
                 (at(5), PoolNumbers { allocated, free, ..PoolNumbers::default() }),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::first::Telling;
 use super::*;
 use crate::model::row::{AuditAt, FindingRow, PoolNumbers};
-use crate::model::{Root, State, SubjectKind};
+use crate::model::{Code, Root, Severity, State, SubjectKind};
 
 pub fn at(hour: i64) -> Time {
     Time(1_795_500_000_000_000_000 + hour * 3_600_000_000_000)
@@ -39,19 +40,26 @@ pub fn line(code: u16, severity: Severity, subject: &str) -> Episode {
     }
 }
 
+/// As a terminal tells what others wrote.
+pub fn telling() -> Telling<'static> {
+    Telling { when: &|time| time.to_string(), foreign: &|text| text.shown().into_owned() }
+}
+
 /// Two new, one ongoing that explains another, one that came back under an ugly name, one nobody looked at, one
 /// that was released.
 pub fn report() -> ReportView {
     let mut explained = line(102, Severity::Critical, "10.0.0.1");
+    explained.opened = seen(-5);
     explained.finding.root = Some(Root { code: Code(101), id: "10.0.0.1".into() });
     let mut cluster = ClusterReport {
         guid: "6f1c2a9e0000".into(),
         kubernetes_uids: vec!["uid-1".into()],
+        since: at(0),
         audits: 96,
         first_audit: Some(at(0)),
         last_audit: Some(at(10)),
         new: vec![line(110, Severity::Error, "10.0.0.10"), line(110, Severity::Error, "10.0.0.9")],
-        ongoing: vec![line(101, Severity::Critical, "10.0.0.1"), explained],
+        ongoing: vec![Episode { opened: seen(-5), ..line(101, Severity::Critical, "10.0.0.1") }, explained],
         came_back: vec![Episode { number: 2, ..line(201, Severity::Warning, "k8s-pod-network.\u{202e}x\r") }],
         not_looked_at: vec![Episode { ending: Ending::InputMissing, ..line(114, Severity::Note, "10.0.0.77") }],
         ended: vec![Episode {
@@ -68,13 +76,16 @@ pub fn report() -> ReportView {
         pools: vec![PoolTrend {
             name: "default".into(),
             cidr: "10.0.0.0/16".into(),
+            closed: None,
             points: (0..4)
                 .map(|i| {
                     let numbers = PoolNumbers {
                         addresses: 65_536,
                         allocated: 10 * i,
+                        in_use: 8 * i,
                         leaked: i,
-                        free: 65_000,
+                        cooling: 4,
+                        free: 65_500 - 10 * i,
                         blocks: 1024,
                         free_blocks: 9,
                         ..PoolNumbers::default()
@@ -88,5 +99,5 @@ pub fn report() -> ReportView {
     cluster.sort();
     let clusters = vec![cluster];
     let exit = exit(&clusters, FailOn::default());
-    ReportView { since: at(0), until: at(24), now: at(24), clusters, narrowed_by: Vec::new(), exit }
+    ReportView { since: at(0), until: at(24), now: at(24), clusters, narrowed_by: Vec::new(), db: None, exit }
 }

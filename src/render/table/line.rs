@@ -4,6 +4,7 @@ use super::paper::{BOLD, DIM, Paper, Text, style_of};
 use crate::checks;
 use crate::model::{Code, Finding, Severity, SubjectKind};
 use crate::render::folds::Folds;
+use crate::render::number::grouped;
 use crate::render::view::AuditView;
 
 /// Where everything but the code begins.
@@ -46,18 +47,18 @@ pub fn total(view: &AuditView<'_>, folds: &Folds) -> String {
     text
 }
 
-/// `1 address`, `63 addresses`.
+/// `1 address`, `63,000 addresses`.
 pub fn counted(number: usize, kind: SubjectKind) -> String {
     if number == 1 {
         return format!("1 {}", kind.word());
     }
-    let many = match kind {
-        SubjectKind::Address => "addresses",
-        SubjectKind::Affinity => "affinities",
-        SubjectKind::Mac => "MACs",
-        other => return format!("{number} {}s", other.word()),
-    };
-    format!("{number} {many}")
+    let (number, many) = (grouped(number as u64), kind.word());
+    match kind {
+        SubjectKind::Address => format!("{number} addresses"),
+        SubjectKind::Affinity => format!("{number} affinities"),
+        SubjectKind::Mac => format!("{number} MACs"),
+        _ => format!("{number} {many}s"),
+    }
 }
 
 /// `1 critical, 63 errors, 2 notes`; empty without findings.

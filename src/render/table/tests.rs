@@ -362,7 +362,7 @@ fn a_hundred_thousand_findings_are_a_few_lines_and_take_a_moment() {
     let started = std::time::Instant::now();
     let text = told(&view(&findings, &[]), Options::default());
     assert!(text.lines().count() < 20, "{text}");
-    assert!(text.contains("50000 addresses on 2500 nodes") && text.contains("+50000 findings"), "{text}");
+    assert!(text.contains("50,000 addresses on 2,500 nodes") && text.contains("+50000 findings"), "{text}");
     // Linear work takes some 0.1 s in a debug build; anything quadratic takes minutes.
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

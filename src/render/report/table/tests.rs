@@ -4,6 +4,7 @@ use super::super::exit;
 use super::super::testing::{at, line, report, seen};
 use super::*;
 use crate::exit::FailOn;
+use crate::model::row::{Ending, FailedAudit, Restore};
 
 fn told(view: &ReportView, all: bool) -> String {
     let mut out = Vec::new();
@@ -11,30 +12,40 @@ fn told(view: &ReportView, all: bool) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// However it was wrapped.
+fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
     let text = told(&report(), false);
-    let first = text.lines().next().unwrap();
-    let moved = "2 new, 1 came back, 1 ongoing, 1 not looked at, 1 ended";
-    assert_eq!(first, format!("Open: 1 critical, 2 errors, 1 warning, 1 note.  {moved}"));
+    let answer = "2 errors, 1 warning, 1 note began 24 Nov 07:00 and are open for 8h (1 not looked at by the last audit): \
+                  IPA110 leaked-address, IPA201 orphaned-handle and 1 other code on node-1. \
+                  1 error began and ended, 24 Nov 07:00 to 11:00 (4h): IPA110 leaked-address 10.0.0.4. \
+                  Open: 1 critical from before. datastore ";
+    assert!(flat(&text).starts_with(answer), "{text}");
     for says in [
-        "NEW\n",
-        "CAME BACK\n",
-        "2. time",
-        "+1 explained by what is open",
+        "NEW IPA110",
+        "CAME BACK IPA201",
+        "2nd time",
+        "+1 explained by what is told",
         "NOT LOOKED AT",
         "released by us (release 7)",
         "2 began, 0.2 an hour",
-        "1 more was there when the first audit looked",
-        "rebooted between",
+        "1 more was there at first",
+        "rebooted (24 Nov 07:00 to 08:00)",
         "which may explain 2",
         "▁▁▁▃▃▃▅▅▅█",
-        "30 of 65536 (0 %), +30",
-        "9 of 1024 blocks free",
+        "30 of 65,536 allocated (<1%), +30",
+        "24 in use + 3 leaked + 3 neither",
+        "4 cooling + 32 not known + 65,470 free",
+        "9 of 1,024 blocks free",
+        "ipaudit who 10.0.0.9 ipaudit who 10.0.0.10 ",
         "k8s-pod-network.\\u{202e}x\\r",
         "exit 1 (findings)",
     ] {
-        assert!(text.contains(says), "{says}: {text}");
+        assert!(flat(&text).contains(says), "{says}: {text}");
     }
     assert!(!text.contains("IPA102"), "{text}");
     assert!(told(&report(), true).contains("IPA102"));
@@ -47,7 +58,7 @@ fn without_its_root_a_finding_stands_for_itself() {
     let mut view = report();
     view.clusters[0].ongoing.retain(|l| l.finding.code.0 == 102);
     let text = told(&view, false);
-    assert!(text.starts_with("Open: 1 critical") && text.contains("IPA102"), "{text}");
+    assert!(flat(&text).contains("Open: 1 critical from before.") && text.contains("IPA102"), "{text}");
 }
 
 #[test]
@@ -66,10 +77,11 @@ fn many_of_a_code_are_one_paragraph_and_hide_nothing_else() {
     view.narrowed_by = vec!["--node 'a b'".to_owned(), "--code IPA110".to_owned()];
     let text = told(&view, false);
     assert!(text.lines().count() < 40, "{text}");
-    assert!(text.contains("63000 addresses on 2 nodes, 42000 of them on node-1"), "{text}");
+    assert!(text.contains("63,000 addresses on 2 nodes, 42,000 of them on node-1"), "{text}");
     assert!(text.contains("k8s-pod-network.f00"), "{text}");
-    let command = format!("ipaudit report --since {} --node 'a b' --code IPA110 --all", at(0));
-    assert!(text.contains(&command), "{text}");
+    // On a line of its own, whole however narrow the page is.
+    let command = format!("       ipaudit report --since {} --node 'a b' --code IPA110 --all", at(0));
+    assert!(text.lines().any(|line| line == command), "{text}");
 }
 
 #[test]
@@ -79,7 +91,7 @@ fn ends_of_many_are_counted_by_their_kind() {
     view.clusters[0].ended =
         [Ending::Resolved, Ending::Released(Some(1)), Ending::Released(Some(2)), Ending::RuleChanged].map(ended).into();
     let text = told(&view, false);
-    assert!(text.contains("1 gone, 2 released by us, 1 judged otherwise now"), "{text}");
+    assert!(text.contains("1 gone, 2 released by us, 1 judged otherwise now, 24 Nov 11:00"), "{text}");
 }
 
 #[test]
@@ -89,13 +101,27 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     cluster.gaps = vec![(at(3), at(4)), (at(5), at(9))];
     let why = "pods: forbidden".into();
     cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why }];
+    let why = "refused".into();
+    cluster.failed = vec![FailedAudit { at: at(9), started: at(9), tool: "1".into(), why }];
+    cluster.restores = vec![Restore { before: seen(4), after: seen(5), revisions: (9_000, 700) }];
     let (last, audits) = (cluster.last_audit, cluster.audits);
     assert_eq!((last, audits), (Some(at(10)), 96));
     view.exit = exit(&view.clusters, FailOn::default());
     let text = told(&view, false);
+    let text = flat(&text);
     let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
-    assert!(place("1 of 96 audits incomplete") < place("NEW"));
-    assert!(place("2 times nobody looked, the longest for 4h") < place("NEW"));
+    let wanted = [
+        "The last audit could not read everything (pods: forbidden).",
+        "Unseen: 5h without an audit, 1 audit failed.",
+        "UNSEEN",
+        "24 Nov 09:00 to 10:00 nobody looked for 1h",
+        "24 Nov 10:00 to 11:00 etcd went back to an older state (IPA903; revision 9,000 before, 700 after)",
+        "24 Nov 11:00 to 15:00 nobody looked for 4h",
+        "24 Nov 15:00 1 audit failed: refused",
+        "24 Nov 16:00 1 audit incomplete: pods: forbidden",
+        "NEW",
+    ];
+    assert!(wanted.map(place).is_sorted(), "{text}");
     assert!(text.contains("exit 3 (incomplete)"));
     view.clusters[0] = ClusterReport::default();
     assert!(told(&view, false).starts_with("No audit in this time: nobody looked."));
