@@ -242,7 +242,8 @@ mod tests {
             c.block(EMPTY, Some("node-1"));
             c.snapshot.affinities.retain(|a| a.cidr != cidr(EMPTY));
         };
-        let cases: [(fn(&mut Cluster), Stranding); 3] = [
+        type Make = fn(&mut Cluster);
+        let cases: [(Make, Stranding); 3] = [
             (without_owner, Stranding::NoOwner),
             (of_a_node_that_is_gone, Stranding::OwnerGone),
             (without_affinity, Stranding::NoAffinity),
