@@ -192,8 +192,8 @@ impl Draft<'_> {
 
     /// `kubectl -n NAMESPACE delete pod NAME`.
     pub fn delete_pod(self, pod: &Pod) -> Self {
-        let (namespace, name) = (shell(self.world.text(pod.namespace)), shell(self.world.text(pod.name)));
-        self.next(format!("kubectl -n {namespace} delete pod {name}")).restarts_pods(true)
+        let world = self.world;
+        self.next(delete_pod(world.text(pod.namespace), world.text(pod.name))).restarts_pods(true)
     }
 
     /// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
@@ -292,6 +292,52 @@ pub fn shell_bytes(word: &[u8]) -> String {
     quoted
 }
 
+/// A command's words as a shell parts them, each with its quotes as it stands in the command: of the forms that [`shell`]
+/// makes.
+pub fn words(command: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut from, mut outer, mut is_name) = (0, false, false);
+    let mut chars = command.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\'' => is_name = !is_name,
+            _ if is_name => {}
+            '"' => outer = !outer,
+            '\\' => drop(chars.next()),
+            ' ' if !outer => {
+                words.extend(command.get(from..at));
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.extend(command.get(from..));
+    words
+}
+
+/// `kubectl -n NAMESPACE delete pod NAME`; no name is taken for a flag: `--all` would delete every pod.
+pub fn delete_pod(namespace: &str, name: &str) -> String {
+    let end = if name.starts_with('-') { "-- " } else { "" };
+    format!("kubectl -n {} delete pod {end}{}", shell(namespace), shell(name))
+}
+
+/// Deletes an endpoint; one whose name could be a flag is only shown, by its key.
+pub fn delete_endpoint(namespace: &str, name: &str) -> String {
+    of_endpoint("delete", namespace, name, "")
+}
+
+/// Shows an endpoint.
+pub fn get_endpoint(namespace: &str, name: &str) -> String {
+    of_endpoint("get", namespace, name, " -o yaml")
+}
+
+fn of_endpoint(verb: &str, namespace: &str, name: &str, end: &str) -> String {
+    if name.starts_with('-') {
+        return get_key(&keys::endpoint_key(namespace, name));
+    }
+    format!("calicoctl {verb} workloadendpoint {} --namespace={}{end}", shell(name), shell(namespace))
+}
+
 /// `ipaudit who WORD`; no word is taken for a flag.
 pub fn ask_who(word: &str) -> String {
     let end = if word.starts_with('-') { "-- " } else { "" };
@@ -336,6 +382,24 @@ pub fn count(number: usize, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `kubectl delete pod --all` deletes every pod of the namespace.
+    #[test]
+    fn no_name_is_taken_for_a_flag() {
+        assert_eq!(delete_pod("shop", "--all"), "kubectl -n shop delete pod -- --all");
+        assert_eq!(delete_pod("shop", "web-0"), "kubectl -n shop delete pod web-0");
+        let key = "etcdctl get /calico/resources/v3/projectcalico.org/workloadendpoints/shop/--config=x";
+        assert_eq!(delete_endpoint("shop", "--config=x"), key);
+        assert_eq!(get_endpoint("shop", "--config=x"), key);
+    }
+
+    #[test]
+    fn words_are_parted_as_a_shell_does() {
+        for name in ["web-0", "a b", "it's", " ' \" \\ ", "", "x delete pod y", "$(true)", "é \" ' \\ ü"] {
+            let command = delete_pod("shop", name);
+            assert_eq!(words(&command), ["kubectl", "-n", "shop", "delete", "pod", &shell(name)], "{command}");
+        }
+    }
 
     #[test]
     fn shell_words_are_quoted_when_they_must_be() {

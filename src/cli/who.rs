@@ -20,7 +20,9 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::judge::advised;
 use crate::model::foreign::foreign;
+use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
 use crate::model::{InputState, Time};
 use crate::steady::Settling;
@@ -209,6 +211,12 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let snapshot = &read.snapshot;
     let world = World { snapshot, ledger: &ledger, past };
+    // What a release would refuse is advised by nobody.
+    for finding in &mut outcome.findings {
+        finding.life = past.and_then(|past| past.open.of(finding)).map(PastFinding::life);
+    }
+    let obstacles = advised::obstacles(&world, &outcome, args.now.unwrap_or_else(gather::present));
+    advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace());
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();
     // One that could not be asked is told once.

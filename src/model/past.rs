@@ -134,6 +134,12 @@ pub struct PastFinding {
 }
 
 impl PastFinding {
+    /// Its life as of the last audit that saw it.
+    pub fn life(&self) -> Life {
+        let PastFinding { first_seen, last_seen, audits_seen, episode, .. } = *self;
+        Life { first_seen, last_seen, audits_seen, episode }
+    }
+
     /// Its life as of an audit at `now` that sees it again.
     pub fn seen_again(&self, now: Time) -> Life {
         Life { first_seen: self.first_seen, last_seen: now, audits_seen: self.audits_seen + 1, episode: self.episode }

@@ -2,7 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::checks::evidence::words;
 use crate::model::{Finding, Foreign};
+
+/// So many names in one command at most: a line that people can read before they paste it.
+const NAMES: usize = 50;
 
 /// Commands that repair, the same ones put together, in their order. Of a finding that says to look first none: what
 /// there is to do depends on what is seen.
@@ -44,10 +48,12 @@ fn together<'c>(commands: impl Iterator<Item = &'c Foreign>) -> Vec<String> {
     let mut seen: HashSet<&str> = HashSet::new();
     for command in commands.filter(|command| seen.insert(command.raw())) {
         let (mold, name) = Mold::of(command.raw());
-        let place = *places.entry(mold).or_insert(merged.len());
-        match merged.get_mut(place) {
+        match places.get(&mold).and_then(|place| merged.get_mut(*place)).filter(|(_, names)| names.len() < NAMES) {
             Some((_, names)) => names.push(name),
-            None => merged.push((mold, vec![name])),
+            None => {
+                places.insert(mold, merged.len());
+                merged.push((mold, vec![name]));
+            }
         }
     }
     merged
@@ -66,27 +72,22 @@ struct Mold<'c> {
 }
 
 impl<'c> Mold<'c> {
-    /// A command that takes one thing only is its own mold.
+    /// A command that takes one thing only is its own mold. What is parted are the words of the shell, never the text: a
+    /// name may hold whatever separates them. A name that could be a flag stays alone, behind its `--`.
     fn of(command: &'c str) -> (Mold<'c>, &'c str) {
-        const RELEASE: &str = "ipaudit release --handle ";
-        const ENDPOINT: &str = "calicoctl delete workloadendpoint ";
-        const POD: &str = " delete pod ";
-        let split = |at: usize| command.split_at_checked(at).unwrap_or((command, ""));
-        if command.starts_with("kubectl -n ")
-            && let Some(at) = command.rfind(POD)
-        {
-            let (before, name) = split(at + POD.len());
-            return (Mold { before, behind: "", between: " " }, name);
-        }
-        if let (Some(rest), Some(at)) = (command.strip_prefix(ENDPOINT), command.rfind(" --namespace=")) {
-            let behind = split(at).1;
-            let name = rest.strip_suffix(behind).unwrap_or(rest);
-            return (Mold { before: ENDPOINT, behind, between: " " }, name);
-        }
-        if let Some(name) = command.strip_prefix(RELEASE).filter(|_| !command.contains(" --i-know")) {
-            return (Mold { before: RELEASE, behind: "", between: " --handle " }, name);
-        }
-        (Mold { before: command, behind: "", between: "" }, "")
+        let (name, between) = match words(command).as_slice() {
+            ["kubectl", "-n", _, "delete", "pod", name] => (*name, " "),
+            ["calicoctl", "delete", "workloadendpoint", name, namespace] if namespace.starts_with("--namespace=") => {
+                (*name, " ")
+            }
+            ["ipaudit", "release", "--handle", name] => (*name, " --handle "),
+            _ => return (Mold { before: command, behind: "", between: "" }, ""),
+        };
+        // A word is a part of the command: behind it is what it does not begin with.
+        let at = name.as_ptr().addr().saturating_sub(command.as_ptr().addr());
+        let (before, rest) = command.split_at_checked(at).unwrap_or((command, ""));
+        let behind = rest.strip_prefix(name).unwrap_or_default();
+        (Mold { before, behind, between }, name)
     }
 }
 
@@ -124,6 +125,41 @@ mod tests {
             "ipaudit release --handle=-x",
         ];
         assert_eq!(merged(&commands), expected);
+    }
+
+    /// Names are parted by the shell's words: one that holds what separates them stays whole, and what a shell would carry
+    /// out stays within its quotes.
+    #[test]
+    fn a_name_that_looks_like_a_command_stays_in_its_quotes() {
+        let commands = [
+            "kubectl -n shop delete pod 'x delete pod #a'",
+            "kubectl -n shop delete pod 'x delete pod $(true)'",
+            "kubectl -n shop delete pod \"$(printf 'a \" delete pod b')\"",
+            r"kubectl -n shop delete pod 'it'\''s delete pod c'",
+            "calicoctl delete workloadendpoint '#a' --namespace='q --namespace=z'",
+            "calicoctl delete workloadendpoint '$(true)' --namespace='q --namespace=z'",
+            "kubectl -n shop delete pod -- --all",
+            "kubectl -n shop delete pod -- -a",
+        ];
+        let expected = [
+            concat!(
+                "kubectl -n shop delete pod 'x delete pod #a' 'x delete pod $(true)' ",
+                "\"$(printf 'a \" delete pod b')\" ",
+                r"'it'\''s delete pod c'"
+            ),
+            "calicoctl delete workloadendpoint '#a' '$(true)' --namespace='q --namespace=z'",
+            "kubectl -n shop delete pod -- --all",
+            "kubectl -n shop delete pod -- -a",
+        ];
+        assert_eq!(merged(&commands), expected);
+    }
+
+    #[test]
+    fn a_line_holds_as_many_names_as_people_can_read() {
+        let commands: Vec<String> = (0..120).map(|i| format!("kubectl -n shop delete pod web-{i}")).collect();
+        let commands: Vec<&str> = commands.iter().map(String::as_str).collect();
+        let lines: Vec<usize> = merged(&commands).iter().map(|line| line.split(' ').count() - 5).collect();
+        assert_eq!(lines, [50, 50, 20]);
     }
 
     #[test]

@@ -120,12 +120,23 @@ impl Occupant {
 /// One sentence that answers.
 pub fn answer(sheet: &RangeSheet, ledger: &Ledger<'_>, findings: &[Finding]) -> Foreign {
     let range = sheet.range;
+    // What its blocks' rows count, and what is wrong with who is in them: the same number is not said of both.
+    let within: u64 = sheet.blocks.iter().map(|block| block.findings).sum();
+    let about = (findings.len() as u64).saturating_sub(within);
+    let counted = match (within, about) {
+        (_, 0) | (0, _) => evidence::count(findings.len(), "finding"),
+        (within, about) => format!("{} in it and {about} about who is in it", evidence::count(within as usize, "finding")),
+    };
     let wrong = match findings {
         [] => String::new(),
         [one] => format!("; 1 finding, {}", one.code),
-        [worst, ..] => format!("; {} findings, the worst {}", findings.len(), worst.code),
+        [worst, ..] => format!("; {counted}, the worst {}", worst.code),
     };
-    let pool = sheet.pools.first().map(|pool| foreign!(" of pool {}", pool)).unwrap_or_default();
+    let pool = match sheet.pools.as_slice() {
+        [] => Foreign::default(),
+        [pool] => foreign!(" of pool {}", pool),
+        pools => format!(" of {} pools", pools.len()).into(),
+    };
     let unread = !ledger.snapshot.coverage.complete(Input::Blocks);
     match (sheet.kind, sheet.blocks.first()) {
         (RangeKind::Block, Some(block)) => foreign!("block {range} {}: {}{wrong}", whose(block), fill(&[block])),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::checks::addresses::duplicate_pod_address;
-use crate::checks::evidence::{count, shell};
+use crate::checks::evidence::{count, get_endpoint};
 use crate::checks::natural;
 use crate::checks::prelude::*;
 use crate::ledger::{EndpointState, Via, Workload};
@@ -103,8 +103,7 @@ fn facts(world: &World<'_>, endpoint: &Endpoint, grade: Grade) -> Evidence {
 }
 
 fn look_at(world: &World<'_>, endpoint: &Endpoint) -> String {
-    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
-    format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml")
+    get_endpoint(world.text(endpoint.namespace), world.text(endpoint.name))
 }
 
 #[cfg(test)]

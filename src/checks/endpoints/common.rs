@@ -1,7 +1,7 @@
 //! What several checks of endpoints need.
 
 use crate::checks::World;
-use crate::checks::evidence::{Draft, release_handle, shell};
+use crate::checks::evidence::{Draft, delete_endpoint, get_endpoint, release_handle};
 use crate::model::{Endpoint, HandleId, Name};
 
 /// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
@@ -20,17 +20,15 @@ pub(super) fn handle_left(world: &World<'_>, endpoint: &Endpoint) -> Option<Hand
 
 /// The command that gets rid of an endpoint whose pod is proven gone from there.
 pub(super) fn removal(world: &World<'_>, endpoint: &Endpoint) -> String {
-    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
     match handle_left(world, endpoint) {
         Some(handle) => release_handle(&handle.text(&world.snapshot.names)),
-        None => format!("calicoctl delete workloadendpoint {name} --namespace={namespace}"),
+        None => delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name)),
     }
 }
 
 /// Advice and commands that get rid of an endpoint whose pod is proven gone from there, and ask about its addresses.
 /// `node`: how it is called.
 pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint, node: &str) -> Draft<'w> {
-    let (namespace, name) = (shell(world.text(endpoint.namespace)), shell(world.text(endpoint.name)));
     let handle = handle_left(world, endpoint).map(|handle| handle.text(&world.snapshot.names));
     let how = match handle {
         Some(_) => "release its handle, and the endpoint goes along",
@@ -40,7 +38,7 @@ pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &E
         .advice(format!("when no sandbox of it is left on {node}, {how}"))
         .with_each(handle, |draft, handle| draft.fact("handle_left", handle))
         .next(removal(world, endpoint))
-        .next(format!("calicoctl get workloadendpoint {name} --namespace={namespace} -o yaml"))
+        .next(get_endpoint(world.text(endpoint.namespace), world.text(endpoint.name)))
         .with_each(&endpoint.addresses, |draft, address| draft.next(format!("ipaudit who {address}")))
 }
 

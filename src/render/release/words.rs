@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
 use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
-use crate::checks::evidence::{release_handle, shell};
+use crate::checks::evidence::{delete_pod, release_handle};
 use crate::checks::handles::orphaned_handle;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
@@ -358,8 +358,7 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
         Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
         Note::Restart(address, namespace, pod) => {
             let (namespace, pod) = (namespace.raw(), pod.raw());
-            let command = format!("kubectl -n {} delete pod {}", shell(namespace), shell(pod));
-            return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![command]);
+            return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![delete_pod(namespace, pod)]);
         }
         Note::MadeBefore(made, flags) => {
             let flags: String = flags.iter().map(|flag| format!(" {}", flag.raw())).collect();
