@@ -270,26 +270,31 @@ fn is_printable_ascii(word: &str) -> bool {
     word.bytes().all(|b| matches!(b, b' '..=b'~'))
 }
 
-/// The same for a key that need not be UTF-8. All but printable ASCII takes bash's form: a handle id may end in
-/// `\r\neth0`.
+/// The same for a key that need not be UTF-8. All but printable ASCII is spelled out for `printf`, which every shell has:
+/// a handle id may end in `\r\neth0`, and Debian's `sh` knows no `$'…'`. What a shell would cut off, newlines at the
+/// end, takes that form of bash all the same.
 pub fn shell_bytes(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok();
     if let Some(text) = text.filter(|t| is_printable_ascii(t)) {
         return shell(text);
     }
-    let mut quoted = String::from("$'");
-    for &byte in word {
+    let is_cut = word.ends_with(b"\n");
+    let mut quoted = String::new();
+    for (place, &byte) in word.iter().enumerate() {
         match byte {
             b'\r' => quoted.push_str("\\r"),
             b'\n' => quoted.push_str("\\n"),
             b'\t' => quoted.push_str("\\t"),
-            b'\'' | b'\\' => quoted.extend(['\\', char::from(byte)]),
+            b'\\' => quoted.push_str("\\\\"),
+            b'%' if !is_cut => quoted.push_str("%%"),
+            // No word of printf's own begins with it.
+            b'-' if place == 0 => quoted.push_str("\\055"),
+            b'\'' => quoted.push_str("\\047"),
             b' '..=b'~' => quoted.push(char::from(byte)),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+            _ => quoted.push_str(&format!("\\{byte:03o}")),
         }
     }
-    quoted.push('\'');
-    quoted
+    if is_cut { format!("$'{quoted}'") } else { format!("\"$(printf '{quoted}')\"") }
 }
 
 /// A command's words as a shell parts them, each with its quotes as it stands in the command: of the forms that [`shell`]
@@ -406,15 +411,17 @@ mod tests {
         assert_eq!(shell("k8s-pod-network.3f2c"), "k8s-pod-network.3f2c");
         assert_eq!(shell("a b"), "'a b'");
         assert_eq!(shell("it's"), r"'it'\''s'");
-        assert_eq!(shell("3f2c\r\neth0"), r"$'3f2c\r\neth0'");
+        assert_eq!(shell("3f2c\r\neth0"), r#""$(printf '3f2c\r\neth0')""#);
         assert_eq!(shell(""), "''");
-        assert_eq!(shell("é\u{7}'\\"), r"$'\xc3\xa9\x07\'\\'");
-        assert_eq!(shell("x\u{202e}y"), r"$'x\xe2\x80\xaey'");
-        assert_eq!(shell_bytes("x\u{200b}".as_bytes()), r"$'x\xe2\x80\x8b'");
-        assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r"$'/calico/\xff\xfe'");
+        assert_eq!(shell("é\u{7}'\\%"), r#""$(printf '\303\251\007\047\\%%')""#);
+        assert_eq!(shell("-\n-"), r#""$(printf '\055\n-')""#);
+        assert_eq!(shell("%\n"), r"$'%\n'");
+        assert_eq!(shell("x\u{202e}y"), r#""$(printf 'x\342\200\256y')""#);
+        assert_eq!(shell_bytes("x\u{200b}".as_bytes()), r#""$(printf 'x\342\200\213')""#);
+        assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r#""$(printf '/calico/\377\376')""#);
         assert_eq!(shell_bytes(b"/calico/a b"), "'/calico/a b'");
         // Between plain quotes an output would spell it out, and the command would name something else.
-        assert_eq!(shell("shop.\u{202e}x"), r"$'shop.\xe2\x80\xaex'");
+        assert_eq!(shell("shop.\u{202e}x"), r#""$(printf 'shop.\342\200\256x')""#);
     }
 
     #[test]

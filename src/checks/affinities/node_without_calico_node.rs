@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::{ask_who, count, shell};
+use crate::checks::evidence::{ask_who, count};
 use crate::checks::prelude::*;
 use crate::model::KubeNode;
 
@@ -89,7 +89,6 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
         .fact("created", node.created)
         .on_node(host)
         .restart_calico_node(node.name)
-        .next(format!("calicoctl get node {}", shell(world.text(host))))
         .next(ask_who(name))
         .rests_on_kube_node(node)
         .looks_at(Look::CalicoNode(host))

@@ -200,7 +200,7 @@ mod tests {
         let odd = c.snapshot.handles.last_mut().unwrap();
         odd.odd_id = Some(format!("{DEAD}\r\neth0").as_bytes().into());
         assert_eq!(c.subjects(&CHECK), [DEAD.to_owned(), format!("{DEAD}\r\neth0")]);
-        assert_eq!(c.find(&CHECK)[1].next, [format!(r"ipaudit release --handle $'{DEAD}\r\neth0'")]);
+        assert_eq!(c.find(&CHECK)[1].next, [format!(r#"ipaudit release --handle "$(printf '{DEAD}\r\neth0')""#)]);
         let attribute = c.pod_attribute(DEAD, "shop", "gone-0", "node-1");
         c.allocate("10.65.0.40", attribute);
         assert!(c.find(&CHECK).is_empty());
