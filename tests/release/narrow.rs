@@ -1,5 +1,6 @@
 //! What is beside the plan: sandboxes to look for, `--node` and its like, and what no release takes.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -46,6 +47,14 @@ fn a_plan_says_once_how_to_make_sure_that_no_sandbox_is_left() {
     let document = world.release(&["--handle", &handles, "--skip-age", "-o", "json"]).json();
     let sandboxes = json!([{"node": "node-1", "commands": [named]}, {"node": "node-2", "commands": [each]}]);
     assert_eq!(document["plan"]["sandboxes"], sandboxes);
+    // A stand-in that takes crictl's documented flags and no others takes each of them.
+    let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/paste/bin");
+    for line in [named, &each] {
+        let mut shell = Command::new("/bin/sh");
+        shell.env("STANDINS", &standins).env("THINGS", world.folder.path()).env("PATH", &standins);
+        let pasted = shell.args(["-c", line]).output().unwrap();
+        assert!(pasted.status.success() && pasted.stdout.is_empty(), "{line}: {pasted:?}");
+    }
     // What is off by the operator's word runs nothing.
     world.kube.node("node-2", "192.168.0.2", false);
     let run = world.release(&["--handle", &real[0].handle(), "--skip-age", "--node-is-off", "node-2"]);
