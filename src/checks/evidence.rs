@@ -390,7 +390,7 @@ mod tests {
 
     /// `kubectl delete pod --all` deletes every pod of the namespace.
     #[test]
-    fn no_name_is_taken_for_a_flag() {
+    fn no_pod_and_no_endpoint_is_taken_for_a_flag() {
         assert_eq!(delete_pod("shop", "--all"), "kubectl -n shop delete pod -- --all");
         assert_eq!(delete_pod("shop", "web-0"), "kubectl -n shop delete pod web-0");
         let key = "etcdctl get /calico/resources/v3/projectcalico.org/workloadendpoints/shop/--config=x";

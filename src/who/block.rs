@@ -125,7 +125,9 @@ pub fn answer(sheet: &RangeSheet, ledger: &Ledger<'_>, findings: &[Finding]) -> 
     let about = (findings.len() as u64).saturating_sub(within);
     let counted = match (within, about) {
         (_, 0) | (0, _) => evidence::count(findings.len(), "finding"),
-        (within, about) => format!("{} in it and {about} about who is in it", evidence::count(within as usize, "finding")),
+        (within, about) => {
+            format!("{} in it and {about} about who is in it", evidence::count(within as usize, "finding"))
+        }
     };
     let wrong = match findings {
         [] => String::new(),
@@ -268,6 +270,9 @@ mod tests {
         ] {
             assert_eq!(says(&mut c, word), wanted);
         }
+        c.pool("other", "10.99.0.0/16");
+        let says_all = says(&mut c, "10.0.0.0/8");
+        assert!(says_all.starts_with("10.0.0.0/8 of 2 pools has 3 blocks of 2 owners, 1 without one; "), "{says_all}");
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         assert!(is_known(&ledger, cidr("10.65.9.0/26")) && !is_known(&ledger, cidr("203.0.113.0/24")));

@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(all(&view), wanted);
         let mut odd = leak.clone();
         odd.finding.subject = "-x\r".into();
-        assert_eq!(who(&odd, &guid, &report()).unwrap().raw(), r"ipaudit who -- $'-x\r'");
+        assert_eq!(who(&odd, &guid, &report()).unwrap().raw(), r#"ipaudit who -- "$(printf '\055x\r')""#);
         odd.finding.kind = SubjectKind::Pool.into();
         assert_eq!(who(&odd, &guid, &report()), None);
         assert_eq!(ask(&[&odd], 3, &guid, &report()), [see_all(Code(110), &guid, &report())]);

@@ -11,13 +11,13 @@ use crate::render::number::{audits, grouped};
 
 /// One of them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Doubt {
+pub struct UnseenSpan {
     from: Time,
     to: Time,
     pub says: String,
 }
 
-impl Doubt {
+impl UnseenSpan {
     /// When it was.
     pub fn when(&self, clock: Clock) -> String {
         clock.span(self.from, self.to)
@@ -26,7 +26,7 @@ impl Doubt {
 
 /// All of them by time; audits one after another that say the same of themselves are one. `telling`: how the format tells
 /// what others wrote.
-pub fn doubts(cluster: &ClusterReport, telling: &Telling<'_>) -> Vec<Doubt> {
+pub fn doubts(cluster: &ClusterReport, telling: &Telling<'_>) -> Vec<UnseenSpan> {
     let mut all = Vec::new();
     for back in &cluster.restores {
         let (before, after) = back.revisions;
@@ -36,20 +36,20 @@ pub fn doubts(cluster: &ClusterReport, telling: &Telling<'_>) -> Vec<Doubt> {
             false => String::new(),
         };
         let says = format!("etcd went back to an older state ({}{by})", datastore_went_back::CHECK.code);
-        all.push(Doubt { from: back.before.at, to: back.after.at, says });
+        all.push(UnseenSpan { from: back.before.at, to: back.after.at, says });
     }
     for &(from, to) in &cluster.gaps {
-        all.push(Doubt { from, to, says: format!("nobody looked for {}", age(to.since(from))) });
+        all.push(UnseenSpan { from, to, says: format!("nobody looked for {}", age(to.since(from))) });
     }
     for same in cluster.failed.chunk_by(|a, b| a.why == b.why) {
         let (Some(first), Some(last)) = (same.first(), same.last()) else { continue };
         let says = format!("{} failed: {}", audits(same.len() as u64), (telling.foreign)(&last.why));
-        all.push(Doubt { from: first.at, to: last.at, says });
+        all.push(UnseenSpan { from: first.at, to: last.at, says });
     }
     for same in cluster.incomplete.chunk_by(|a, b| a.why == b.why) {
         let (Some(first), Some(last)) = (same.first(), same.last()) else { continue };
         let says = format!("{} incomplete: {}", audits(same.len() as u64), (telling.foreign)(&last.why));
-        all.push(Doubt { from: first.at, to: last.at, says });
+        all.push(UnseenSpan { from: first.at, to: last.at, says });
     }
     all.sort_by_key(|doubt| doubt.from);
     all
