@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate};
+
 use crate::model::Time;
 
 /// A day, `2026-12-31`, in UTC: what holds until it holds all of that day.
@@ -18,11 +20,14 @@ impl Until {
     /// # Errors
     /// Anything else, with an example.
     pub fn parse(day: &str) -> Result<Until, String> {
-        let begin = Some(day).filter(|day| day.len() == 10).map(|day| format!("{day}T00:00:00Z"));
-        match begin.and_then(|begin| Time::parse_rfc3339(&begin)) {
-            Some(begin) => Ok(Until { day: day.to_owned(), end: begin.plus(Duration::from_secs(24 * 60 * 60)) }),
-            None => Err(format!("{day:?} is no day; write until = 2026-12-31")),
-        }
+        // Written back it must be the same: digits may lack in what is read.
+        let read = NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|date| date.to_string() == day);
+        let Some(date) = read else { return Err(format!("{day:?} is no day; write until = 2026-12-31")) };
+        // A time has nanoseconds, which reach from 1677 to 2262.
+        let far = if date < DateTime::UNIX_EPOCH.date_naive() { Time(i64::MIN) } else { Time(i64::MAX) };
+        let begin = Time::parse_rfc3339(&format!("{day}T00:00:00Z"));
+        let end = begin.map_or(far, |begin| begin.plus(Duration::from_secs(24 * 60 * 60)));
+        Ok(Until { day: day.to_owned(), end })
     }
 
     /// Whether the day is over.
@@ -48,8 +53,14 @@ mod tests {
     }
 
     #[test]
+    fn a_day_that_no_time_reaches_is_a_day() {
+        let over = |day: &str| Until::parse(day).unwrap().is_over(Time::parse_rfc3339("2026-12-31T00:00:00Z").unwrap());
+        assert!(!over("9999-12-31") && !over("2262-04-12") && over("0001-01-01"));
+    }
+
+    #[test]
     fn a_day_is_a_day_that_there_is() {
-        for text in ["2026-02-30", "2026-12-31T00:00:00Z", "tomorrow", "", "2026-12-3", "31.12.2026"] {
+        for text in ["2026-02-30", "2026-12-31T00:00:00Z", "tomorrow", "", "2026-12-3", "31.12.2026", " 2026-1-01"] {
             assert!(Until::parse(text).unwrap_err().ends_with("write until = 2026-12-31"), "{text}");
         }
     }
