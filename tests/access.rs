@@ -107,6 +107,7 @@ fn each_right_in_etcd(version: EtcdVersion) {
     let wrong = User { password: "not-the-password", ..READER };
     let wrong = etcd_check(&etcd, Some(wrong), &[]);
     assert!(having(&wrong, "forbidden").len() >= wanted().count() && !wrong.to_string().contains("not-the-password"));
+    assert_eq!(right(&wrong, "login")["state"], "forbidden", "{wrong}");
     assert!(right(&wrong, "blocks")["hint"].as_str().unwrap().contains("--etcd-password-file"), "{wrong}");
     let none = etcd_check(&etcd, None, &[]);
     assert_eq!((&none["etcd_user"]["authentication"], &none["exit_code"]), (&"on".into(), &3.into()), "{none}");

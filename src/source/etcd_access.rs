@@ -282,8 +282,13 @@ fn told_of(user: &EtcdUser, connection: &Connection) -> Right {
     let by_certificate = user.user.is_some() && connection.login_name().is_none();
     let who = if by_certificate { format!("{who}, by our client certificate") } else { who };
     let detail = format!("authentication is {} ({}); {who}", user.authentication.word(), user.known_by);
-    let state = if user.authentication == Authentication::Unknown { Access::Unknown } else { Access::Granted };
-    login.is(state, detail, "")
+    match (user.authentication, connection.has_logged_in(), connection.login_name()) {
+        (Authentication::Unknown, ..) => login.is(Access::Unknown, detail, ""),
+        (_, None, Some(_)) => {
+            login.is(Access::Refused, detail, "--etcd-username and --etcd-password-file name the user")
+        }
+        _ => login.is(Access::Granted, detail, ""),
+    }
 }
 
 /// What may be written: a line for each prefix that a release needs, or one that tells.
