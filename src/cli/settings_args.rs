@@ -1,7 +1,7 @@
 //! What the operator says of the checks on the command line and in a file: flags, and the reading of that file.
 
 use std::ffi::OsString;
-use std::fs::read_to_string as read;
+use std::io;
 use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::output::Streams;
 use crate::environment;
+use crate::environment::file::{Takes, read_text};
 use crate::error::{Error, chain};
 use crate::settings::{Ignore, Settings, SeverityOf};
 
@@ -68,6 +69,17 @@ impl IgnoreArgs {
     }
 }
 
+/// Bytes that a file of settings has at most.
+const LIMIT: u64 = 1 << 20;
+
+/// A regular file's text, and none of the one device that people name to say that they have none.
+fn read(file: &Path) -> io::Result<String> {
+    if file == Path::new("/dev/null") {
+        return Ok(String::new());
+    }
+    read_text(file, LIMIT, Takes::Files)
+}
+
 fn unread(file: &Path) -> Error {
     Error::configuration("read the settings").at(file.display().to_string())
 }
@@ -98,6 +110,8 @@ fn found(places: &[PathBuf], streams: &Streams) -> Option<(PathBuf, String)> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -112,5 +126,23 @@ mod tests {
             assert_eq!(places(unset, Some("/home/u")), [own, etc], "{unset:?}");
         }
         assert_eq!(places(None, None), [etc]);
+    }
+
+    #[test]
+    fn what_has_no_end_is_passed_over_where_it_was_found_and_refused_where_it_was_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (huge, good) = (folder.path().join("huge"), folder.path().join("good"));
+        std::fs::write(&huge, " ".repeat(LIMIT as usize + 1)).unwrap();
+        std::fs::write(&good, "ignore = []").unwrap();
+        let line = crate::cli::Cli::try_parse_from(["ipaudit", "--quiet", "explain"]).unwrap();
+        let streams = Streams::of(&line.global);
+        for bad in [Path::new("/dev/zero"), &huge] {
+            let (file, text) = found(&[bad.to_owned(), good.clone()], &streams).unwrap();
+            assert_eq!((&file, text.as_str()), (&good, "ignore = []"), "{bad:?}");
+            let named = IgnoreArgs { settings: Some(bad.to_owned()), ..IgnoreArgs::default() };
+            assert!(named.settings(&streams).is_err(), "{bad:?}");
+        }
+        let none = IgnoreArgs { settings: Some("/dev/null".into()), ..IgnoreArgs::default() };
+        assert!(none.settings(&streams).is_ok());
     }
 }

@@ -6,10 +6,11 @@
 //! [`resolve`] is pure: no file, no environment, no clock.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::calicoctl::{ConfigFile, DEFAULT_PATH};
-use super::settings::{CONCURRENCY, EtcdFlags, EtcdSettings, Origin, REQUEST_TIMEOUT, Secret, Source};
+use super::settings::{CONCURRENCY, EtcdFlags, EtcdSettings, Origin, REQUEST_TIMEOUT, SMALL_FILE, Secret, Source};
+use crate::environment::file::{Takes, read_text};
 use crate::error::Error;
 
 /// Reads the environment and calicoctl's file, and decides.
@@ -19,7 +20,9 @@ use crate::error::Error;
 pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<OsString>) -> Result<EtcdSettings, Error> {
     let asked = flags.config.as_deref().filter(|path| !path.is_empty());
     let path = asked.unwrap_or(DEFAULT_PATH);
-    let (file, note) = match std::fs::read_to_string(path) {
+    // Who names one may name a pipe; one that is found must not be waited for.
+    let takes = if asked.is_some() { Takes::Anything } else { Takes::Files };
+    let (file, note) = match read_text(Path::new(path), SMALL_FILE, takes) {
         Ok(text) => (Some(ConfigFile::parse(path, &text)?), None),
         Err(e) if asked.is_none() && e.kind() == std::io::ErrorKind::NotFound => (None, None),
         // Root's file on a machine where somebody else says everything by flags.

@@ -1,9 +1,10 @@
 //! What is needed to reach etcd, and which place said it. Plain values; [`super::choose`] fills them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::environment::file::{self, Takes};
 use crate::error::Error;
 
 /// What a user may give on the command line (or in the flag's `IPAUDIT_…` variable).
@@ -149,10 +150,13 @@ impl EtcdSettings {
     }
 }
 
+/// Bytes that calicoctl's configuration, a certificate, a key or a password has at most: a bundle of CAs is the biggest.
+pub(super) const SMALL_FILE: u64 = 16 << 20;
+
 /// The file's text, with the file's name in the error. For certificates, keys and passwords.
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
     match source {
-        Source::File(path) => std::fs::read_to_string(path)
+        Source::File(path) => file::read_text(Path::new(path), SMALL_FILE, Takes::Anything)
             .map_err(|e| Error::configuration(format!("read {what}")).at(path.to_string_lossy()).cause(e)),
         Source::Inline(secret) => Ok(secret.0.clone()),
     }
