@@ -125,6 +125,12 @@ pub fn put_key<'a>(key: &mut Vec<u8>, names: &Names, thing: impl Into<Keyed<'a>>
     }
 }
 
+/// Whether a release may compare or write it: a block, a handle, an endpoint, or Calico's lock.
+pub fn is_of_a_release(key: &[u8]) -> bool {
+    let below = |prefix: &&str| key.strip_prefix(prefix.as_bytes()).is_some_and(|name| !name.is_empty());
+    key == CLUSTER_INFORMATION.as_bytes() || [BLOCKS, HANDLES, ENDPOINTS].iter().any(below)
+}
+
 /// Whether it is the key of a handle that ends in a container's id: 64 digits by chance, which no two keys share.
 pub fn is_container_handle(key: &[u8]) -> bool {
     let id = key.strip_prefix(HANDLES.as_bytes()).and_then(|id| id.split_last_chunk::<64>());

@@ -10,15 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::confirm::{Plan, Work};
+use super::confirm::{Plan, PlanStep, Work};
 use super::refusal::{Drift, Objection, Refusal};
 use super::release::Extent;
-use super::transaction::{After, Change, Fresh, StoredKey};
-use crate::model::Addr;
-use crate::model::keys::key_text;
+use super::transaction::{After, Change, Fresh, OPERATIONS, StoredKey};
+use crate::model::keys::{is_of_a_release, key_text};
+use crate::model::{Addr, Foreign};
 
 /// Name and version of the file's shape.
 pub const PLAN_SCHEMA: &str = "ipaudit/plan/v1";
+
+/// Bytes that a plan's file has at most: thousands of transactions.
+pub const LIMIT: u64 = 64 << 20;
 
 /// A plan of a release, as its file has it.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
@@ -67,14 +70,20 @@ pub struct Answered {
     pub addresses: Vec<String>,
 }
 
-#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+/// What tells a plan's file from any other.
+#[derive(Deserialize)]
+struct PlanHead {
+    schema: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[serde(deny_unknown_fields)]
 struct FiledStep {
     subject: String,
     keys: Vec<FiledKey>,
 }
 
-#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[serde(deny_unknown_fields)]
 struct FiledKey {
     key: String,
@@ -87,6 +96,22 @@ struct FiledKey {
     mod_revision: Option<i64>,
     /// SHA-256 of both its revisions and its value; `None`: it must be absent.
     digest: Option<String>,
+}
+
+impl FiledStep {
+    fn of(step: &PlanStep) -> FiledStep {
+        FiledStep {
+            subject: step.work.subject().raw().to_owned(),
+            keys: step.shown.changes().iter().map(FiledKey::of).collect(),
+        }
+    }
+
+    /// As a transaction has them: each once, and no more than etcd takes.
+    fn is_sound(&self) -> bool {
+        let keys: BTreeSet<Option<Vec<u8>>> = self.keys.iter().map(FiledKey::bytes).collect();
+        let may_be = |key: &Option<Vec<u8>>| key.as_deref().is_some_and(is_of_a_release);
+        (1..=OPERATIONS).contains(&self.keys.len()) && keys.len() == self.keys.len() && keys.iter().all(may_be)
+    }
 }
 
 impl FiledKey {
@@ -117,13 +142,9 @@ impl FiledKey {
 impl PlanFile {
     /// The file of a plan.
     pub fn of(plan: &Plan, made: String, made_by: String, bound: Bound, asked: Answered) -> PlanFile {
-        let step = |step: &super::confirm::PlanStep| FiledStep {
-            subject: step.work.subject().raw().to_owned(),
-            keys: step.shown.changes().iter().map(FiledKey::of).collect(),
-        };
         let (handles, addresses) = named(plan);
         let asked = Answered { handles, addresses, ..asked };
-        let steps = plan.steps.iter().map(step).collect();
+        let steps = plan.steps.iter().map(FiledStep::of).collect();
         let digest = String::new();
         let mut file = PlanFile { schema: PLAN_SCHEMA.to_owned(), made, made_by, bound, asked, steps, digest };
         file.digest = file.computed();
@@ -145,10 +166,6 @@ impl PlanFile {
     /// # Errors
     /// What is no plan, one of another version, a damaged or edited one; in words.
     pub fn read(bytes: &[u8]) -> Result<PlanFile, String> {
-        #[derive(Deserialize)]
-        struct PlanHead {
-            schema: String,
-        }
         let head: PlanHead = serde_json::from_slice(bytes).map_err(|e| format!("it is no plan of ipaudit: {e}"))?;
         if head.schema != PLAN_SCHEMA {
             return Err(match head.schema.starts_with("ipaudit/plan/") {
@@ -161,8 +178,15 @@ impl PlanFile {
         if file.digest != file.computed() {
             return Err(damaged("its digest does not fit".to_owned()));
         }
-        if file.filed().any(|key| key.bytes().is_none()) || file.addresses().is_none() || file.steps.is_empty() {
-            return Err(damaged("a key or an address cannot be read, or there is nothing to do".to_owned()));
+        if file.addresses().is_none() || file.steps.is_empty() {
+            return Err(damaged("an address cannot be read, or there is nothing to do".to_owned()));
+        }
+        if let Some(step) = file.steps.iter().find(|step| !step.is_sound()) {
+            let subject = Foreign::from(step.subject.as_str());
+            return Err(damaged(format!("no release has such keys as those of {}", subject.shown())));
+        }
+        if file.steps.iter().collect::<BTreeSet<_>>().len() < file.steps.len() {
+            return Err(damaged("a transaction stands in it twice".to_owned()));
         }
         Ok(file)
     }
@@ -229,18 +253,35 @@ impl PlanFile {
         moved
     }
 
-    /// In what a plan that was made just now is not this one: keys that it would not treat as this one does.
+    /// Whether the bytes are a plan of any version, whole or edited: what a new one may take the place of.
+    pub fn is_one(bytes: &[u8]) -> bool {
+        serde_json::from_slice(bytes).is_ok_and(|head: PlanHead| head.schema.starts_with("ipaudit/plan/"))
+    }
+
+    /// In what a plan that was made just now is not this one: keys that it would not treat as this one does, and then
+    /// transactions of something else, as of another address in the same block.
     pub fn differs(&self, plan: &Plan) -> Vec<Refusal> {
-        let filed: BTreeMap<(&str, &str), &FiledKey> =
-            self.filed().map(|key| ((key.key.as_str(), key.action.as_str()), key)).collect();
-        let now: Vec<FiledKey> = plan.steps.iter().flat_map(|step| step.shown.changes()).map(FiledKey::of).collect();
-        let now: BTreeMap<(&str, &str), &FiledKey> =
-            now.iter().map(|key| ((key.key.as_str(), key.action.as_str()), key)).collect();
+        let steps: Vec<FiledStep> = plan.steps.iter().map(FiledStep::of).collect();
+        let (filed, now) = (by_name(&self.steps), by_name(&steps));
         let more = now.iter().filter(|(name, key)| filed.get(*name) != Some(*key)).map(|(name, _)| (name, Drift::More));
         let less = filed.keys().filter(|name| !now.contains_key(*name)).map(|name| (name, Drift::Less));
         let drifts = more.chain(less).map(|((key, _), how)| Refusal::new(*key, Objection::Drifted(how)));
-        drifts.collect()
+        let drifts: Vec<Refusal> = drifts.collect();
+        if !drifts.is_empty() {
+            return drifts;
+        }
+        // The order is nobody's: each is a transaction of its own.
+        let (filed, now): (BTreeSet<_>, BTreeSet<_>) = (self.steps.iter().collect(), steps.iter().collect());
+        let more = now.difference(&filed).map(|step| (step, Drift::More));
+        let less = filed.difference(&now).map(|step| (step, Drift::Less));
+        more.chain(less).map(|(step, how)| Refusal::new(step.subject.as_str(), Objection::Drifted(how))).collect()
     }
+}
+
+/// Each key, with what is done to it.
+fn by_name(steps: &[FiledStep]) -> BTreeMap<(&str, &str), &FiledKey> {
+    let keys = steps.iter().flat_map(|step| &step.keys);
+    keys.map(|key| ((key.key.as_str(), key.action.as_str()), key)).collect()
 }
 
 /// The names under which everything of a plan can be judged anew.

@@ -71,7 +71,48 @@ fn what_moved_is_told_key_by_key() {
     assert!(nothing.len() == keys.len() && nothing.iter().all(|r| r.objection == Objection::Drifted(Drift::Less)));
     let (mut other, _, _) = made();
     other.steps.extend(plan.steps);
-    assert_eq!(file.differs(&other), [], "the same keys");
+    assert_eq!(file.differs(&other), [], "the same transaction");
+    // The same keys, and something else of them: another address of the block, say.
+    let Work::Orphans(batch) = &mut other.steps[1].work else { panic!() };
+    batch[0].id = "n.b".to_owned();
+    assert_eq!(file.differs(&other), [Refusal::new("n.b", Objection::Drifted(Drift::More))]);
+}
+
+#[test]
+fn keys_of_no_release_and_doubled_ones_are_damage_whatever_the_digest_says() {
+    let refused = |edit: &dyn Fn(&mut Vec<FiledStep>)| {
+        let (_, mut file, _) = made();
+        edit(&mut file.steps);
+        file.digest = file.computed();
+        PlanFile::read(&file.text().unwrap()).unwrap_err()
+    };
+    for key in ["", "/", "/registry/secrets/a", "/calico/ipam/v2/handle/", "/calico/ipam/v2/config"] {
+        let words = refused(&|steps| steps[0].keys[0].key = key.to_owned());
+        assert!(words.ends_with("no release has such keys as those of n.a"), "{key:?}: {words}");
+    }
+    let not_sound: [&dyn Fn(&mut Vec<FiledStep>); 4] = [
+        &|steps| steps[0].keys.clear(),
+        &|steps| steps[0].keys[0].key_bytes = Some(String::new()),
+        &|steps| steps[0].keys.extend_from_within(..),
+        &|steps| {
+            let key = steps[0].keys[0].clone();
+            let many = |n| FiledKey { key: format!("/calico/ipam/v2/handle/{n}"), ..key.clone() };
+            steps[0].keys = (0..=OPERATIONS).map(many).collect();
+        },
+    ];
+    for (n, edit) in not_sound.iter().enumerate() {
+        assert!(refused(edit).contains("no release has such keys"), "{n}");
+    }
+    assert!(refused(&|steps| steps.extend_from_within(..)).ends_with("a transaction stands in it twice"));
+}
+
+#[test]
+fn a_plan_is_told_from_other_files() {
+    let (_, file, _) = made();
+    assert!(PlanFile::is_one(&file.text().unwrap()) && PlanFile::is_one(br#"{"schema": "ipaudit/plan/v9"}"#));
+    for other in ["", "SQLite format 3", "{}", "[]", r#"{"schema": "ipaudit/audit/v1"}"#] {
+        assert!(!PlanFile::is_one(other.as_bytes()), "{other}");
+    }
 }
 
 #[test]
