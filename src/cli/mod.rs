@@ -130,7 +130,7 @@ fn streams(cli: &Cli) -> Streams {
     Streams::of(&cli.global)
 }
 
-/// What leads an audit to its cluster and its history, by clap's name and as it is typed.
+/// What leads an audit or a release to its cluster and its history, by clap's name and as it is typed.
 const CONNECTION: [(&str, &str); 12] = [
     ("etcd_endpoints", "--etcd-endpoints"),
     ("etcd_discovery_srv", "--etcd-discovery-srv"),
@@ -158,10 +158,17 @@ fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
     let Heeded { command, passed_over } = variables::heed(commands(), &line);
     let matches = command.try_get_matches_from(line)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    if let (Command::Audit(args), Some((_, flags))) = (&mut cli.command, matches.subcommand()) {
+    if let Some((_, flags)) = matches.subcommand() {
         let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
-        args.history.named = is_typed("db");
-        args.view.connected_by = CONNECTION.into_iter().filter(|(id, _)| is_typed(id)).map(|(_, flag)| flag).collect();
+        let connected_by = || CONNECTION.into_iter().filter(|(id, _)| is_typed(id)).map(|(_, flag)| flag).collect();
+        match &mut cli.command {
+            Command::Audit(args) => {
+                args.history.named = is_typed("db");
+                args.view.connected_by = connected_by();
+            }
+            Command::Release(args) => args.connected_by = connected_by(),
+            _ => {}
+        }
     }
     Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned(), passed_over))
 }

@@ -67,6 +67,8 @@ fn one_makes_it_and_another_one_carries_it_out() {
         );
         let command = format!("ipaudit release --plan '{}'", two.file.display());
         assert!(made.stderr.lines().any(|line| line == command), "on a line of its own: {made:?}");
+        let left_out = "The command leaves out how this run was connected: --etcd-endpoints, ";
+        assert!(made.stderr.lines().any(|line| line.starts_with(left_out)), "{made:?}");
         let mode = std::fs::metadata(&two.file).unwrap().permissions().mode();
         assert_eq!(
             (mode & 0o777, std::fs::read_dir(two.world.folder.path()).unwrap().count()),
@@ -87,7 +89,11 @@ fn one_makes_it_and_another_one_carries_it_out() {
         let gone = refused.iter().filter(|(_, words)| words.ends_with("it is gone")).map(|(key, _)| key.as_str());
         let gone: Vec<&str> = gone.filter(|key| key.contains("/ipam/v2/handle/")).collect();
         assert_eq!(gone.len(), 3, "{refused:?}");
-        assert!(twice.json()["notes"].to_string().contains("carried out already, as release 1"), "{twice:?}");
+        let words = "this plan was carried out already, as release 1";
+        assert_eq!(twice.json()["notes"][0], words, "{twice:?}");
+        let table = two.world.release(&["--plan", &two.file.display().to_string(), "--yes"]);
+        let first = format!("REFUSED, nothing may be released: {words}");
+        assert!(table.stdout.starts_with(&first) && table.stdout.matches(words).count() == 1, "{table:?}");
     }
 }
 
@@ -179,6 +185,10 @@ fn a_damaged_file_and_another_word_are_no_plan() {
         assert!(run.code == 2 && run.stdout.is_empty(), "{args:?} {run:?}");
     }
     assert_eq!((two.everything().len(), std::fs::read_to_string(&two.file).unwrap()), (3, whole));
+    // What is no plan is never replaced, and told before anything is read.
+    let history = two.world.folder.path().join("history.db").display().to_string();
+    let run = two.world.release(&["--handle", "x", "--plan-out", &history]);
+    assert!(run.code == 2 && run.stderr.contains("that is the history's own file"), "{run:?}");
     // Nothing to do makes no file.
     let nothing = two.world.folder.path().join("nothing");
     let run = two.world.release(&["--handle", "n.never", "--plan-out", &nothing.display().to_string()]);

@@ -92,6 +92,10 @@ pub struct ReleaseArgs {
     #[arg(long, env = "IPAUDIT_LIST", exclusive = false, help_heading = "Output")]
     pub list: bool,
 
+    /// The connection's flags that stand on the command line, not in the environment alone.
+    #[arg(skip)]
+    pub connected_by: Vec<&'static str>,
+
     #[command(flatten)]
     pub with: With,
 }

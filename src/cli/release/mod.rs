@@ -36,6 +36,9 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     if args.list {
         return list::list(&args.with, streams);
     }
+    if let Some(path) = &args.plan_out {
+        plan_file::may_be_written(path, &args.with.db.path()?)?;
+    }
     let file = args.plan.as_deref().map(plan_file::read).transpose()?;
     file.as_ref().map_or(Ok(()), |file| plan_file::same_word(file, args))?;
     let sources = Sources::open(&args.with.sources, streams).await?;
@@ -75,7 +78,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     if let Some(path) = &args.plan_out {
         let exit = session.show(&plan, streams)?;
-        plan_file::write(path, &plan, &ask, &snapshot, streams)?;
+        plan_file::write(args, path, &plan, &ask, &snapshot, streams)?;
         return Ok(exit);
     }
     session.finish(plan, &mut recorder, streams).await

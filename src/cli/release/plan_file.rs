@@ -1,6 +1,6 @@
 //! `--plan-out` and `--plan`: a plan that one makes and another carries out.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 use super::args::ReleaseArgs;
@@ -11,28 +11,65 @@ use crate::checks::evidence::shell;
 use crate::cli::gather::{Sources, present};
 use crate::cli::journal::record::Recorder;
 use crate::cli::output::Streams;
+use crate::environment::file::{Takes, read_bounded};
 use crate::error::Error;
+use crate::history::is_of_the_history;
 use crate::model::{Foreign, Past, Snapshot};
 use crate::plan::confirm::Plan;
-use crate::plan::file::{Answered, Bound, PlanFile};
+use crate::plan::file::{Answered, Bound, LIMIT, PlanFile};
 use crate::plan::refusal::{Note, Refusal};
 use crate::record::cluster_key;
 
 /// Reads a plan's file.
 ///
 /// # Errors
-/// A file that cannot be read, and one that is no plan, or a damaged one.
+/// A file that cannot be read, none of the regular ones, one that is no plan, or a damaged one.
 pub fn read(path: &Path) -> Result<PlanFile, Error> {
     let fail = || Error::input("read the plan").at(path.display().to_string());
-    let bytes = std::fs::read(path).map_err(|e| fail().cause(e))?;
+    let bytes = read_bounded(path, LIMIT, Takes::Files).map_err(|e| fail().cause(e))?;
     PlanFile::read(&bytes).map_err(|why| fail().cause(why).hint("make it anew: ipaudit release … --plan-out FILE"))
+}
+
+/// That a plan may be written there: where nothing is, or in the place of an older plan. Asked before anything is read,
+/// for a file that replaces another one destroys it.
+///
+/// # Errors
+/// `-`, anything that is no plan (a link and a device too), and the files of the history at `db`.
+pub fn may_be_written(path: &Path, db: &Path) -> Result<(), Error> {
+    let refuse = |cause: &str| {
+        let error = Error::user("write the plan").at(path.display().to_string()).cause(cause.to_owned());
+        Err(error.hint("--plan-out FILE names a new file, or a plan that is replaced"))
+    };
+    if path == Path::new("-") {
+        return refuse("a plan goes into a file, not to standard output");
+    }
+    if is_of_the_history(path, db) {
+        return refuse("that is the history's own file");
+    }
+    match std::fs::symlink_metadata(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        Err(e) => refuse(&e.to_string()),
+        Ok(about) if !about.is_file() => refuse("it is there and no regular file"),
+        Ok(_) => match read_bounded(path, LIMIT, Takes::Files) {
+            Ok(bytes) if PlanFile::is_one(&bytes) => Ok(()),
+            Ok(_) => refuse("it is there and no plan of ipaudit, and would be replaced"),
+            Err(e) => refuse(&format!("it is there and cannot be told for a plan: {e}")),
+        },
+    }
 }
 
 /// Writes a plan into a file that only its owner can read: whole, or not at all. Says how it is carried out.
 ///
 /// # Errors
 /// A folder that cannot be written.
-pub fn write(path: &Path, plan: &Plan, ask: &Ask, snapshot: &Snapshot, streams: &Streams) -> Result<(), Error> {
+pub fn write(
+    args: &ReleaseArgs,
+    path: &Path,
+    plan: &Plan,
+    ask: &Ask,
+    snapshot: &Snapshot,
+    streams: &Streams,
+) -> Result<(), Error> {
     if plan.steps.is_empty() {
         streams.note(&format!("{} was not written: there is nothing to carry out", path.display()));
         return Ok(());
@@ -40,6 +77,13 @@ pub fn write(path: &Path, plan: &Plan, ask: &Ask, snapshot: &Snapshot, streams: 
     let made_by = concat!("ipaudit ", env!("CARGO_PKG_VERSION")).to_owned();
     let file = PlanFile::of(plan, present().to_rfc3339(), made_by, bound(snapshot), ask.answered_for());
     let text = file.text().map_err(|e| Error::own("write the plan").cause(e))?;
+    if text.len() as u64 > LIMIT {
+        return Err(Error::input("write the plan")
+            .cause(format!("it would have more than {LIMIT} bytes, and none would read it"))
+            .hint("fewer at a time: --max N"));
+    }
+    // Planning takes its time, and somebody may have put something there.
+    may_be_written(path, &args.with.db.path()?)?;
     let fail = |e: std::io::Error| Error::input("write the plan").at(path.display().to_string()).cause(e);
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // 0600 from its first byte, and under its name when it is whole.
@@ -47,6 +91,10 @@ pub fn write(path: &Path, plan: &Plan, ask: &Ask, snapshot: &Snapshot, streams: 
     temporary.write_all(&text).and_then(|()| temporary.as_file().sync_all()).map_err(fail)?;
     temporary.persist(path).map_err(|e| fail(e.error))?;
     streams.note(&format!("nothing was written to etcd; the plan is in a file (digest {})", file.digest()));
+    if !args.connected_by.is_empty() {
+        let flags = args.connected_by.join(", ");
+        streams.note(&format!("The command leaves out how this run was connected: {flags}."));
+    }
     streams.note(&format!("ipaudit release --plan {}", shell(&path.display().to_string())));
     Ok(())
 }
@@ -77,9 +125,12 @@ pub async fn again(
     }
     if !plan.refusals.is_empty() {
         plan.steps.clear();
-        plan.notes.extend(recorder.carried_out(file.digest())?.map(Note::CarriedOut));
     }
-    plan.notes.insert(0, Note::MadeBefore(file.made.as_str().into(), consent(&file.asked)));
+    // What explains a refusal best comes first.
+    let before = plan.steps.is_empty().then(|| recorder.carried_out(file.digest())).transpose()?.flatten();
+    let made = Note::MadeBefore(file.made.as_str().into(), consent(&file.asked));
+    let first = before.map(Note::CarriedOut).into_iter().chain([made]);
+    plan.notes.splice(0..0, first);
     Ok(plan)
 }
 
@@ -119,4 +170,43 @@ pub fn same_word(file: &PlanFile, args: &ReleaseArgs) -> Result<(), Error> {
     Err(Error::user("carry out the plan")
         .cause(format!("it was made without {more}"))
         .hint(format!("drop it, or make the plan anew with {more}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_takes_the_place_of_nothing_but_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let db = at("h.db");
+        std::fs::write(at("plan"), r#"{"schema": "ipaudit/plan/v1"}"#).unwrap();
+        std::fs::write(at("other"), "{}").unwrap();
+        std::os::unix::fs::symlink(at("plan"), at("link")).unwrap();
+        for free in ["new", "plan"] {
+            may_be_written(&at(free), &db).unwrap();
+        }
+        let told = |path: &Path| {
+            let error = may_be_written(path, &db).unwrap_err();
+            error.cause.unwrap().to_string()
+        };
+        for (path, cause) in [
+            ("-".into(), "a plan goes into a file, not to standard output"),
+            ("/dev/null".into(), "it is there and no regular file"),
+            (at("link"), "it is there and no regular file"),
+            (folder.path().to_owned(), "it is there and no regular file"),
+            (at("other"), "it is there and no plan of ipaudit, and would be replaced"),
+            (db.clone(), "that is the history's own file"),
+            (at("h.db-wal"), "that is the history's own file"),
+        ] {
+            assert_eq!(told(&path), cause, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_plan_is_read_from_a_regular_file_alone() {
+        let error = read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.cause.unwrap().to_string(), "it is no regular file");
+    }
 }

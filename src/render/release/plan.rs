@@ -10,7 +10,7 @@ use crate::model::keys::key_text;
 use crate::model::{Foreign, Time};
 use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
-use crate::plan::refusal::Refusal;
+use crate::plan::refusal::{Note, Refusal};
 use crate::plan::transaction::{After, Change};
 
 /// Without `--all`: steps whose keys are shown in full; of the others one line each, then only their number.
@@ -41,13 +41,21 @@ impl Show<'_> {
         if self.undoes.is_some() { ("put back", "put back") } else { ("release", "released") }
     }
 
+    /// That it was carried out already explains all that refuses it.
+    fn carried_out(&self) -> Option<&Note> {
+        self.plan.notes.iter().find(|note| matches!(note, Note::CarriedOut(_)))
+    }
+
     /// What the plan comes to, in one line.
     pub fn answer(&self) -> Foreign {
         let (verb, done) = self.verb();
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
             (true, Some(_)) => {
-                let reasons = self.reasons(&self.plan.refusals).sentence();
+                let reasons = match self.carried_out() {
+                    Some(note) => words::note_parts(note).0,
+                    None => self.reasons(&self.plan.refusals).sentence(),
+                };
                 format!("REFUSED, nothing may be {done}: {reasons}")
             }
             (false, first) => {
@@ -67,7 +75,8 @@ impl Show<'_> {
     /// As the writer's.
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}", self.answer().shown())?;
-        for note in &self.plan.notes {
+        let told = self.carried_out().filter(|_| self.plan.steps.is_empty() && !self.plan.refusals.is_empty());
+        for note in self.plan.notes.iter().filter(|note| Some(*note) != told) {
             let (words, commands) = words::note_parts(note);
             writeln!(out, "NOTE {}", Foreign::from(words).shown())?;
             for command in commands {
