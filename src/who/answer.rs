@@ -44,7 +44,7 @@ fn addresses(number: impl Into<u64>) -> String {
 }
 
 /// About one address. `holders`: how many different ones hold it for certain.
-pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unread: bool) -> Foreign {
+pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreign {
     let a = sheet.address;
     if holders > 1 {
         return format!("{a} has {holders} holders").into();
@@ -83,7 +83,7 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unrea
         };
     }
     match (allocated, sheet.state) {
-        (Some(row), _) => allocation(a, row, findings, unread),
+        (Some(row), _) => allocation(a, row, findings),
         (None, AddressState::Cooling) => {
             let at = sheet.allocations.iter().find_map(|r| r.released).map(|t| format!(" since {t}"));
             format!("{a} was released and is cooling down{}", at.unwrap_or_default()).into()
@@ -93,7 +93,7 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding], unrea
     }
 }
 
-fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool) -> Foreign {
+fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding]) -> Foreign {
     let who = owner(row);
     let proves = |f: &&Finding| checks::find(f.code).is_some_and(|check| check.ties.proves_leak);
     let leak = findings.iter().filter(|f| f.subject.address() == Some(a)).find(proves);
@@ -107,7 +107,6 @@ fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding], unread: bool
         Some(leak) => foreign!("{a} is allocated to {}: leaked, {}", who, leak.summary),
         None if row.used_for == Use::Windows => format!("{a} is reserved for Windows").into(),
         None if row.used_for == Use::Reserved => foreign!("{a} is kept back by {}", who),
-        None if unread => foreign!("{a} is allocated to {}; not everything was read that could hold it", who),
         None => foreign!("{a} is allocated to {}; nobody is seen to hold it", who),
     }
 }

@@ -15,6 +15,7 @@ pub mod freed;
 mod meant;
 mod now;
 mod sheets;
+mod unread;
 mod word;
 mod wrong;
 
@@ -27,6 +28,7 @@ pub use dossier::{
     HandleSheet, HeldBy, HolderKind, Match, MatchKind, NodeSheet, Occupant, PodSheet, RangeKind, RangeSheet, SCHEMA,
     WrongInBlock, tell_brief,
 };
-pub use now::{about, now, offline, unread};
+pub use now::{about, now, offline};
+pub use unread::unread;
 pub use word::Word;
 pub use wrong::tell as tell_what_is_wrong;

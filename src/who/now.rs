@@ -5,14 +5,15 @@ use std::collections::{BTreeSet, HashSet};
 use super::concern::Concern;
 use super::dossier::{Dossier, HolderKind, Match, MatchKind, SCHEMA};
 use super::meant::meant;
+use super::unread::{said, unread};
 use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
-use crate::checks::datastore::undecodable_value;
 use crate::checks::evidence::{self, ask_who};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Foreign, Input, Severity, Snapshot, Time, endpoint::mac_text};
+use crate::model::near::did_you_mean;
+use crate::model::{Addr, Foreign, Input, Severity, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -56,10 +57,21 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
         Some(a) => {
             let sheet = dossier.addresses.iter().find(|s| s.address == a);
             let sheet = sheet.cloned().unwrap_or_else(|| sheets::address(ledger, a));
-            answer::address(&sheet, holders(ledger, a), &dossier.findings, !dossier.unread.is_empty())
+            answer::address(&sheet, holders(ledger, a), &dossier.findings)
         }
         None => answer::other(&dossier),
     };
+    let is_nothing = dossier.matches.is_empty();
+    // Of a block that nobody read the answer is just that.
+    let told = dossier.range.as_ref().map(|_| Input::Blocks);
+    match said(snapshot, is_nothing, told) {
+        Some(unread) if is_nothing => {
+            let near = did_you_mean(&dossier.near);
+            dossier.answer = foreign!("nobody knows of {}: {}{}", dossier.asked, unread, near);
+        }
+        Some(unread) => dossier.answer = foreign!("{}; {}", dossier.answer, unread),
+        None => {}
+    }
     let mut next: Vec<Foreign> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
     next.extend(commands(&dossier));
     let itself = ask_who(word.typed);
@@ -180,29 +192,6 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
     let mut seen = HashSet::new();
     handles.retain(|h| seen.insert(*h));
     dossier.handles = handles.into_iter().map(|id| sheets::handle(ledger, id)).collect();
-}
-
-/// Why silence proves nothing, as for an audit.
-pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
-    let coverage = &snapshot.coverage;
-    let inputs = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
-    let mut unread: Vec<Foreign> = inputs
-        .filter(|i| !coverage.complete(*i) && !coverage.is_rightly_absent(*i))
-        .map(|i| match coverage.detail(i).some() {
-            None => format!("{}: {}", i.word(), coverage.state(i).word()).into(),
-            Some(detail) => foreign!("{}: {}, {}", i.word(), coverage.state(i).word(), detail),
-        })
-        .collect();
-    match snapshot.bad_values.len() {
-        0 => {}
-        1 => unread.push(format!("1 value does not decode ({})", undecodable_value::CHECK.code).into()),
-        n => unread.push(format!("{n} values do not decode ({})", undecodable_value::CHECK.code).into()),
-    }
-    let skipped = outcome.skipped.iter().filter(|s| s.incomplete).count();
-    if skipped > 0 && unread.is_empty() {
-        unread.push(format!("{skipped} checks could not run").into());
-    }
-    unread
 }
 
 /// Commands of the tools that people know. A foreign name is a word for the shell in them.

@@ -1,0 +1,142 @@
+//! What was not read, each cause once with everything that it hits: silence of it proves nothing.
+
+use crate::checks::Outcome;
+use crate::checks::datastore::undecodable_value;
+use crate::model::foreign::foreign;
+use crate::model::{Foreign, Input, InputState, Snapshot};
+
+/// Inputs that are not there for one reason.
+struct Gap {
+    state: InputState,
+    detail: Foreign,
+    inputs: Vec<&'static str>,
+}
+
+impl Gap {
+    /// `pods, nodes and services`.
+    fn names(&self) -> String {
+        match self.inputs.split_last() {
+            Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+            _ => self.inputs.concat(),
+        }
+    }
+
+    /// The reason given, else the state's word.
+    fn why(&self) -> Foreign {
+        self.detail.some().cloned().unwrap_or_else(|| self.state.word().into())
+    }
+}
+
+fn gaps(snapshot: &Snapshot, counts: impl Fn(Input) -> bool) -> Vec<Gap> {
+    let coverage = &snapshot.coverage;
+    let missing = |i: &Input| counts(*i) && !coverage.complete(*i) && !coverage.is_rightly_absent(*i);
+    let mut gaps: Vec<Gap> = Vec::new();
+    for input in Input::ALL.into_iter().filter(missing) {
+        let (state, detail) = (coverage.state(input), coverage.detail(input));
+        match gaps.iter_mut().find(|gap| gap.state == state && gap.detail == detail) {
+            Some(gap) => gap.inputs.push(input.word()),
+            None => gaps.push(Gap { state, detail, inputs: vec![input.word()] }),
+        }
+    }
+    gaps
+}
+
+/// Whether `who` reads it at all.
+const fn is_asked(input: Input) -> bool {
+    !matches!(input, Input::History | Input::Namespaces)
+}
+
+fn undecodable(snapshot: &Snapshot) -> Option<String> {
+    let code = undecodable_value::CHECK.code;
+    match snapshot.bad_values.len() {
+        0 => None,
+        1 => Some(format!("1 value does not decode ({code})")),
+        n => Some(format!("{n} values do not decode ({code})")),
+    }
+}
+
+/// All of it, as for an audit.
+pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
+    let gaps = gaps(snapshot, is_asked);
+    let mut unread: Vec<Foreign> = gaps
+        .iter()
+        .map(|gap| match gap.detail.some() {
+            None => format!("{}: {}", gap.names(), gap.state.word()).into(),
+            Some(detail) => foreign!("{}: {}, {}", gap.names(), gap.state.word(), detail),
+        })
+        .collect();
+    unread.extend(undecodable(snapshot).map(Foreign::from));
+    let skipped = outcome.skipped.iter().filter(|s| s.incomplete).count();
+    if skipped > 0 && unread.is_empty() {
+        unread.push(format!("{skipped} checks could not run").into());
+    }
+    unread
+}
+
+/// For the first line: what could change the answer; `None` when all of that was read. `reasons`: with why. `told`: what
+/// the answer has said already.
+pub fn said(snapshot: &Snapshot, reasons: bool, told: Option<Input>) -> Option<Foreign> {
+    // What etcd's members say of themselves is about nobody.
+    let gaps = gaps(snapshot, |input| is_asked(input) && input != Input::EtcdStatus && Some(input) != told);
+    let mut said: Vec<Foreign> = gaps
+        .iter()
+        .map(|gap| {
+            let were = if gap.state == InputState::Partial { "were read in part only" } else { "were not read" };
+            let why = if reasons { foreign!(" ({})", gap.why()) } else { Foreign::default() };
+            foreign!("{} {were}{}", gap.names(), why)
+        })
+        .collect();
+    said.extend(undecodable(snapshot).map(Foreign::from));
+    (!said.is_empty()).then(|| Foreign::joined(said, "; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::testing::Cluster;
+    use crate::checks::{World, run_these};
+    use crate::ledger::{Ledger, ScopeFlag};
+    use crate::who::{Asked, Dossier, Word, now};
+
+    fn asked(c: &mut Cluster, text: &str) -> Dossier {
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let word = Word::of(text);
+        now(&world, &run_these(&world, &[]), &word, &Asked::of(&ledger, &word)).0
+    }
+
+    fn blind() -> Cluster {
+        let mut c = Cluster::healthy();
+        for input in [Input::Pods, Input::KubeNodes, Input::Services] {
+            c.snapshot.coverage.set(input, InputState::Unreachable, "connection refused");
+        }
+        c.snapshot.pods.clear();
+        c
+    }
+
+    #[test]
+    fn the_first_line_is_not_calm_while_blind_and_a_cause_is_told_once() {
+        let unread = "pods, nodes and services were not read";
+        let nobody = asked(&mut blind(), "nosuch");
+        assert_eq!(nobody.answer, format!("nobody knows of nosuch: {unread} (connection refused)").as_str());
+        assert_eq!(nobody.unread, ["pods, nodes and services: unreachable, connection refused"]);
+        for what in ["10.65.0.0/26", "10.65.0.1", "10.65.0.60", "node-1"] {
+            let answer = asked(&mut blind(), what).answer;
+            assert!(answer.raw().ends_with(&format!("; {unread}")), "{what}: {answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_answer_says_is_not_said_twice_and_a_part_is_no_nothing() {
+        let mut c = Cluster::healthy();
+        c.snapshot.coverage.set(Input::Blocks, InputState::Forbidden, "no right");
+        let answer = asked(&mut c, "10.65.8.0/26").answer;
+        assert!(answer.raw().starts_with("the blocks were not read") && answer.raw().matches("not read").count() == 1);
+        let mut c = Cluster::healthy();
+        c.snapshot.coverage.set(Input::Pods, InputState::Partial, "cut off");
+        let answer = asked(&mut c, "nosuch").answer;
+        assert_eq!(answer, "nobody knows of nosuch: pods were read in part only (cut off)");
+        assert_eq!(asked(&mut Cluster::healthy(), "nosuch").answer, "nothing is called nosuch here");
+    }
+}
