@@ -9,7 +9,8 @@ use super::json::{TOOL, ToolJson};
 use super::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, style_of};
 use crate::exit::Exit;
 use crate::model::access::{Access, AccessReport, EtcdUser, Granter, Need, Right};
-use crate::model::{EtcdStatus, Severity};
+use crate::model::foreign::foreign;
+use crate::model::{EtcdStatus, Foreign, Severity};
 
 /// How many names the first line bears.
 const NAMED: usize = 5;
@@ -49,7 +50,7 @@ fn names(report: &AccessReport, missing: &[&Right]) -> String {
         let need = here.first().map(|right| right.need);
         let all = report.rights.iter().filter(of).filter(|right| Some(right.need) == need).count();
         if here.len() > 1 && here.len() == all {
-            names.push(format!("all of {}", side(granter)));
+            names.push(format!("all of {}{}", side(granter), why(&here).raw()));
         } else {
             names.extend(here.iter().map(|right| name(right)));
         }
@@ -83,12 +84,14 @@ const fn side(granter: Granter) -> &'static str {
 pub fn table(report: &AccessReport, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
     let mut paper = Paper::new(out, width, color);
     let style = if report.is_complete() { GOOD } else { style_of(Severity::Error) };
-    paper.paragraph(0, 0, &Text::new().field(style, &verdict(report)))?;
+    paper.paragraph(0, 0, &Text::new().field(style, &Foreign::from(verdict(report)).shown()))?;
     let widest = report.rights.iter().map(|right| right.right.len()).max().unwrap_or(0);
-    let mut said: Vec<(String, String)> = Vec::new();
+    let mut said: Vec<(String, &str)> = Vec::new();
     for granter in Granter::ALL {
-        let rights = report.rights.iter().filter(|right| right.granter == granter);
-        for (n, right) in rights.enumerate() {
+        let rights: Vec<&Right> = report.rights.iter().filter(|right| right.granter == granter).collect();
+        // What cures many things that are told in words of their own.
+        let mut at_the_end: Vec<&str> = Vec::new();
+        for (n, right) in rights.iter().enumerate() {
             if n == 0 {
                 paper.blank()?;
                 paper.paragraph(0, 0, &Text::new().field(BOLD, side(granter)))?;
@@ -96,20 +99,43 @@ pub fn table(report: &AccessReport, width: usize, color: bool, out: &mut dyn Wri
             let state = Text::new().field(style_of_state(right), word(right.state));
             let line = state.column(PLAIN, &right.right, 14).column_whole(DIM, &right.target, 14 + widest + 2);
             paper.paragraph(2, 16, &line)?;
-            let reason = (right.detail.shown().into_owned(), right.hint.clone());
+            let reason = (right.detail.shown().into_owned(), hint(right));
             if said.contains(&reason) {
                 continue;
             }
             if !reason.0.is_empty() {
                 paper.paragraph(16, 16, &Text::new().field(PLAIN, &reason.0))?;
             }
-            if !reason.1.is_empty() {
-                paper.paragraph(16, 16, &Text::new().field(COMMAND, &reason.1))?;
+            match rights.iter().any(|other| hint(other) == reason.1 && other.detail != right.detail) {
+                true if !at_the_end.contains(&reason.1) => at_the_end.push(reason.1),
+                false if !reason.1.is_empty() => paper.paragraph(16, 16, &Text::new().field(COMMAND, reason.1))?,
+                _ => {}
             }
             said.push(reason);
         }
+        at_the_end.retain(|hint| !hint.is_empty());
+        at_the_end.iter().try_for_each(|hint| paper.paragraph(2, 4, &Text::new().field(COMMAND, hint)))?;
     }
     Ok(())
+}
+
+/// What to do; nothing where the reason says it.
+fn hint(right: &Right) -> &str {
+    if right.detail.raw().contains(&right.hint) { "" } else { &right.hint }
+}
+
+/// ` (Unauthorized: has the token expired?)`: the cause and the cure, as far as all of them have the same.
+fn why(rights: &[&Right]) -> Foreign {
+    let Some(first) = rights.first() else { return Foreign::default() };
+    let detail = first.detail.some().filter(|detail| rights.iter().all(|right| right.detail == **detail));
+    let hint = Some(hint(first)).filter(|cure| !cure.is_empty() && rights.iter().all(|right| hint(right) == *cure));
+    match (detail, hint) {
+        (None, None) => Foreign::default(),
+        (Some(detail), None) => foreign!(" ({})", detail),
+        (None, Some(hint)) => foreign!(" ({hint})"),
+        (Some(detail), Some(hint)) if hint.ends_with('?') => foreign!(" ({}: {hint})", detail),
+        (Some(detail), Some(hint)) => foreign!(" ({}; {hint})", detail),
+    }
 }
 
 fn style_of_state(right: &Right) -> Style {
@@ -188,7 +214,10 @@ mod tests {
             (Kubernetes, Read, "list pods", Granted),
             (History, Write, "write", Refused),
         ];
-        assert_eq!(told(&side, false), "2 of 3 cannot be read: all of etcd. Cannot be written: the history.");
+        assert_eq!(
+            told(&side, false),
+            "2 of 3 cannot be read: all of etcd (because; do that). Cannot be written: the history."
+        );
         let release = [(Etcd, Read, "blocks", Granted), (Etcd, Write, "write blocks", Granted)];
         assert_eq!(told(&release, true), "Everything that a release reads and writes may be read and written.");
         let unknown = [release[0], (Etcd, Write, "write blocks", Unknown), (Etcd, Write, "write handles", Granted)];
@@ -201,12 +230,34 @@ mod tests {
     }
 
     #[test]
+    fn one_cure_of_many_reasons_is_told_once_and_none_that_the_reason_has() {
+        let right = |what: &str, detail: &str, hint: &str| {
+            Right::new(Granter::Kubernetes, Need::Read, what, "/api").is(Access::Refused, detail, hint)
+        };
+        let shown = |rights: Vec<Right>| {
+            let report = AccessReport { release: false, rights, user: None, status: None, kubernetes: None };
+            let mut out = Vec::new();
+            table(&report, 80, false, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let text =
+            shown(vec![right("list pods", "no pods for you", "a role"), right("list nodes", "no nodes", "a role")]);
+        assert!(text.starts_with("2 of 2 cannot be read: all of Kubernetes (a role).\n"), "{text}");
+        assert!(text.ends_with("no nodes\n  a role\n") && text.matches("a role").count() == 2, "{text}");
+        let text = shown(["list pods", "list nodes"].map(|what| right(what, "refused; is it up?", "is it up?")).into());
+        assert!(text.starts_with("2 of 2 cannot be read: all of Kubernetes (refused; is it up?).\n"), "{text}");
+        assert_eq!(text.matches("is it up?").count(), 2, "{text}");
+        let text = shown(["list pods", "list nodes"].map(|what| right(what, "Unauthorized", "expired?")).into());
+        assert!(text.starts_with("2 of 2 cannot be read: all of Kubernetes (Unauthorized: expired?).\n"), "{text}");
+    }
+
+    #[test]
     fn a_reason_stands_below_the_first_line_that_has_it() {
         let rights = ["blocks", "handles"].map(|what| (Granter::Etcd, Need::Read, what, Access::Unreachable));
         let mut out = Vec::new();
         table(&report(&rights, false), 80, false, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        let expected = "2 of 2 cannot be read: all of etcd.\n\netcd\n  cannot reach  blocks   /blocks\n                because\n                \
+        let expected = "2 of 2 cannot be read: all of etcd (because; do that).\n\netcd\n  cannot reach  blocks   /blocks\n                because\n                \
                         do that\n  cannot reach  handles  /handles\n";
         assert_eq!(text, expected);
     }

@@ -86,6 +86,7 @@ fn right(verb: &str, kind: Kind) -> Right {
 fn refused(right: Right, failure: &Failure) -> Right {
     let detail = failure.clone().detail();
     match failure {
+        Failure::Unauthorized => right.is(Access::Refused, detail, failure.hint()),
         Failure::Forbidden(text) if text.contains("credentials") => {
             right.is(Access::Refused, detail, "has the token or the certificate expired? Is it this cluster's?")
         }
