@@ -134,7 +134,7 @@ fn what_no_release_takes_comes_with_the_commands_that_repair_it() {
         let run = world.release(&["--code", code, "--yes"]);
         assert_eq!((run.code, world.etcd.list("/calico")), (1, before), "{run:?}");
         let subject = format!("host:node-1 {cidr}");
-        let first = format!("REFUSED, nothing may be released: {subject}: release does not take {code}");
+        let first = format!("{subject}: release does not take {code} by code; what cures it:\n");
         assert!(run.stdout.starts_with(&first), "{run:?}");
         let lines = run.stdout.lines().map(str::trim);
         let commands: Vec<&str> = lines.filter(|line| line.ends_with("| etcdctl txn")).collect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::by_hand::Cures;
 use super::reasons::Reasons;
 use super::sandboxes::Sandboxes;
 use super::words;
@@ -46,9 +47,17 @@ impl Show<'_> {
         self.plan.notes.iter().find(|note| matches!(note, Note::CarriedOut(_)))
     }
 
+    /// Where a release takes nothing of what it was asked for by code.
+    fn cures(&self) -> Option<Cures<'_>> {
+        Cures::of(&self.plan.refusals).filter(|_| self.plan.steps.is_empty())
+    }
+
     /// What the plan comes to, in one line.
     pub fn answer(&self) -> Foreign {
         let (verb, done) = self.verb();
+        if let Some(cures) = self.cures() {
+            return cures.answer().into();
+        }
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
             (true, Some(_)) => {
@@ -95,7 +104,10 @@ impl Show<'_> {
             writeln!(out, "… {} more; --all shows every key", transactions(self.plan.steps.len() - IN_ONE_LINE))?;
         }
         Sandboxes::of(self.plan).write(self.all, out)?;
-        self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?;
+        match self.cures() {
+            Some(cures) => cures.write(out)?,
+            None => self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?,
+        }
         if self.plan.beyond_max > 0 {
             writeln!(out, "{} more are beyond --max: run again for them", self.plan.beyond_max)?;
         }

@@ -110,9 +110,8 @@ impl<'r> Reasons<'r> {
                 writeln!(out, "REFUSED {}", Foreign::from(self.head(reason)).shown())?;
             }
             let mark = if in_the_answer && marked { format!("({}) ", i + 1) } else { String::new() };
-            match reason.refusals.as_slice() {
-                [one] => self.commands(one, "  ", out)?,
-                _ => self.things(reason, &mark, out)?,
+            if reason.refusals.len() > 1 {
+                self.things(reason, &mark, out)?;
             }
         }
         self.advice(out)
@@ -120,8 +119,6 @@ impl<'r> Reasons<'r> {
 
     fn things(&self, reason: &ReasonGroup<'_>, mark: &str, out: &mut dyn Write) -> io::Result<()> {
         let limit = match reason.refusals.first().map(|r| &r.objection) {
-            // Commands were asked for: all of them.
-            Some(Objection::ByHand { .. }) => usize::MAX,
             _ if self.all => usize::MAX,
             Some(Objection::Drifted(_)) => DRIFTED,
             _ => EXAMPLES,
@@ -131,7 +128,6 @@ impl<'r> Reasons<'r> {
             let handle = refusal.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
             let line = format!("{}{detail}{handle}", refusal.subject.raw());
             writeln!(out, "  {mark}{}", Foreign::from(line).shown())?;
-            self.commands(refusal, "    ", out)?;
         }
         match reason.refusals.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -151,12 +147,6 @@ impl<'r> Reasons<'r> {
                 off.insert(node.raw());
             }
         }
-        if all().any(|o| matches!(o, O::ByHand { commands, .. } if !commands.is_empty())) {
-            writeln!(
-                out,
-                "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run"
-            )?;
-        }
         for node in off {
             let line = format!("if {node} is switched off, say so: --node-is-off {}", shell(node));
             writeln!(out, "{}", Foreign::from(line).shown())?;
@@ -170,15 +160,6 @@ impl<'r> Reasons<'r> {
         };
         writeln!(out, "{audits} (connection flags as for this run):")?;
         writeln!(out, "  ipaudit audit")
-    }
-
-    /// The commands for one thing, each on a line of its own and whole.
-    fn commands(&self, refusal: &Refusal, indent: &str, out: &mut dyn Write) -> io::Result<()> {
-        let Objection::ByHand { commands, .. } = &refusal.objection else { return Ok(()) };
-        for command in commands {
-            writeln!(out, "{indent}{}", command.shown())?;
-        }
-        Ok(())
     }
 }
 
@@ -204,7 +185,6 @@ fn of_many(objection: &Objection) -> String {
         O::PodOther(_) => "have a pod that is another one or changed meanwhile".to_owned(),
         O::ChangedHands(_) => "changed hands".to_owned(),
         O::Drifted(_) => "keys are not as they were when the plan was made".to_owned(),
-        O::ByHand { code, .. } => format!("are repaired by hand: release does not take {code}"),
         other => format!("for one reason: {}", words::timeless(other)),
     }
 }
@@ -229,7 +209,6 @@ fn detail(objection: &Objection) -> Option<String> {
         }
         Objection::ChangedHands(hands) => Some(words::changed(hands)),
         Objection::Drifted(how) => Some(words::drift(*how)),
-        Objection::ByHand { advice, .. } => Some(advice.raw().to_owned()),
         _ => None,
     }
 }

@@ -1,0 +1,122 @@
+//! What a release does not take by its code, with what cures it. Nobody asked for what could have been done, so this is no
+//! refusal: it is answered.
+
+use std::io::{self, Write};
+
+use crate::checks::addresses::leaked_address;
+use crate::model::{Code, Foreign};
+use crate::plan::refusal::{Objection, Refusal};
+
+/// One thing and what cures it.
+#[derive(Debug)]
+struct Cure<'r> {
+    subject: &'r Foreign,
+    advice: &'r Foreign,
+    commands: &'r [Foreign],
+}
+
+/// All things of one code.
+#[derive(Debug)]
+pub(super) struct Cures<'r> {
+    code: Code,
+    cures: Vec<Cure<'r>>,
+}
+
+impl<'r> Cures<'r> {
+    /// `None` where something is refused for another reason.
+    pub(super) fn of(refusals: &'r [Refusal]) -> Option<Cures<'r>> {
+        let mut all: Option<Cures<'r>> = None;
+        for refusal in refusals {
+            let Objection::ByHand { code, advice, commands } = &refusal.objection else { return None };
+            let cure = Cure { subject: &refusal.subject, advice, commands };
+            all.get_or_insert(Cures { code: *code, cures: Vec::new() }).cures.push(cure);
+        }
+        all
+    }
+
+    /// The first line.
+    pub(super) fn answer(&self) -> String {
+        let code = self.code;
+        match self.cures.as_slice() {
+            [one] => format!("{}: release does not take {code} by code; what cures it:", one.subject.raw()),
+            many => format!("release does not take {code} by code; what cures these {}:", many.len()),
+        }
+    }
+
+    /// Each advice once, and the commands on lines of their own, whole and all of them.
+    ///
+    /// # Errors
+    /// As the writer's.
+    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let releases =
+            |cure: &&Cure<'_>| cure.commands.iter().any(|c| c.raw().starts_with("ipaudit release --handle "));
+        if self.cures.iter().filter(releases).count() > 1 {
+            writeln!(out, "leaks at once, each judged like any other:")?;
+            writeln!(out, "  ipaudit release --code {} --older-than 24h", leaked_address::CHECK.code)?;
+            writeln!(out, "or one by one:")?;
+        }
+        let mut advised: Vec<&Foreign> = Vec::new();
+        for Cure { advice, .. } in &self.cures {
+            if advised.contains(advice) {
+                continue;
+            }
+            advised.push(advice);
+            if !advice.is_empty() {
+                writeln!(out, "{}", advice.shown())?;
+            }
+            for cure in self.cures.iter().filter(|cure| cure.advice == *advice) {
+                if self.cures.len() > 1 {
+                    writeln!(out, "  {}", cure.subject.shown())?;
+                }
+                cure.commands.iter().try_for_each(|command| writeln!(out, "    {}", command.shown()))?;
+            }
+        }
+        writeln!(out, "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::endpoints::stale_endpoint;
+
+    fn cure(subject: &str, command: &str) -> Refusal {
+        let advice = "its pod is gone".into();
+        let commands = vec![command.into()];
+        Refusal::new(subject, Objection::ByHand { code: stale_endpoint::CHECK.code, advice, commands })
+    }
+
+    fn lines(refusals: &[Refusal]) -> (String, Vec<String>) {
+        let cures = Cures::of(refusals).unwrap();
+        let mut out = Vec::new();
+        cures.write(&mut out).unwrap();
+        (cures.answer(), String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn what_cures_is_no_refusal_and_an_advice_is_told_once_the_bulk_command_first() {
+        let release = |n: u8| cure(&format!("shop/web-{n}"), &format!("ipaudit release --handle k8s-pod-network.{n}"));
+        let delete = cure("shop/x", "calicoctl delete workloadendpoint x --namespace=shop");
+        let (answer, told) = lines(&[release(1), release(2), delete]);
+        assert_eq!(answer, "release does not take IPA501 by code; what cures these 3:");
+        assert_eq!(
+            told,
+            [
+                "leaks at once, each judged like any other:",
+                "  ipaudit release --code IPA110 --older-than 24h",
+                "or one by one:",
+                "its pod is gone",
+                "  shop/web-1",
+                "    ipaudit release --handle k8s-pod-network.1",
+                "  shop/web-2",
+                "    ipaudit release --handle k8s-pod-network.2",
+                "  shop/x",
+                "    calicoctl delete workloadendpoint x --namespace=shop",
+                "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run",
+            ]
+        );
+        let (answer, told) = lines(&[release(1)]);
+        assert_eq!(answer, "shop/web-1: release does not take IPA501 by code; what cures it:");
+        assert_eq!(told[..2], ["its pod is gone", "    ipaudit release --handle k8s-pod-network.1"]);
+    }
+}
