@@ -405,5 +405,5 @@ fn a_list_that_the_network_cuts_is_asked_for_again() {
     assert_eq!(states(&snapshot), [Unreachable; 4]);
     let detail = snapshot.coverage.detail(Input::Pods);
     let detail = detail.raw();
-    assert!(detail.contains(&url) && detail.contains("Connection refused"), "{detail}");
+    assert!(detail.contains(&url) && detail.contains("connection refused"), "{detail}");
 }

@@ -402,7 +402,7 @@ async fn nobody_there_is_unreachable() {
     assert_eq!(states(&snapshot), [Unreachable; 4]);
     let detail = snapshot.coverage.detail(Input::Namespaces);
     let detail = detail.raw();
-    assert!(detail.contains("Connection refused") && detail.contains(&fake.url), "{detail}");
+    assert!(detail.contains("connection refused") && detail.contains(&fake.url), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

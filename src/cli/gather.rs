@@ -154,10 +154,21 @@ fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
     for input in Input::ALL.into_iter().filter(|i| !i.is_kubernetes() && *i != Input::History) {
         decode::clear(snapshot, input);
-        snapshot.coverage.set(input, state, chain(error));
+        snapshot.coverage.set(input, state, why(error));
         set_hint(snapshot, input, error);
     }
     error
+}
+
+/// Who and why: what we were doing stands where this is told.
+fn why(error: &Error) -> String {
+    let cause = error.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
+    let names_them = error.at.split(", ").next().is_some_and(|first| cause.starts_with(first));
+    match (error.at.is_empty() || cause.is_empty(), names_them) {
+        (true, _) => chain(error),
+        (false, true) => cause,
+        (false, false) => format!("{}: {cause}", error.at),
+    }
 }
 
 /// Kubernetes was asked and did not answer, or not all of it: the first of what is missing, and its cure.
@@ -170,7 +181,10 @@ fn silent_kubernetes(snapshot: &Gathering) -> Option<Foreign> {
     let words: Vec<&str> = missing.iter().map(|input| input.word()).collect();
     let (what, server) = (words.join(", "), &snapshot.kube.server);
     let hint = log::hinted(&coverage.hint(first).shown());
-    Some(foreign!("cannot read {what} from Kubernetes ({}): {}{hint}", server, coverage.detail(first)))
+    let detail = coverage.detail(first);
+    // Who did not answer is named once.
+    let why = detail.raw().strip_prefix(&format!("{server}: ")).unwrap_or(detail.raw());
+    Some(foreign!("cannot read {what} from Kubernetes ({}): {}{hint}", server, Foreign::from(why)))
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.

@@ -8,6 +8,7 @@ use std::error::Error as StdError;
 use kube::client::AuthError;
 use kube::config::{InClusterError, KubeconfigError};
 
+use super::unreached::unreached;
 use crate::error::{Error, chain};
 
 /// What to do when the API server does not know us.
@@ -59,9 +60,11 @@ pub fn in_cluster(error: &InClusterError) -> Error {
 /// A request that got no answer, or a client that could not be made. `way` is the server, and the proxy before it.
 pub fn explain(error: &kube::Error, doing: &str, way: &str) -> Error {
     let (cause, hint) = authentication(error).unwrap_or_else(|| {
-        let cause = chain(error);
-        let hint = hint(&cause).to_owned();
-        (cause, hint)
+        let whole = chain(error);
+        let hint = hint(&whole).to_owned();
+        // Of a proxy's tunnel the whole story is needed: who did not answer whom.
+        let short = unreached(error).filter(|_| !is_tunnel(&whole));
+        (short.unwrap_or(whole), hint)
     });
     Error::input(doing).at(way).cause(cause).hint(hint)
 }
@@ -104,10 +107,14 @@ fn find_auth<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e AuthError> {
     None
 }
 
+/// The words of hyper-util's tunnels.
+fn is_tunnel(cause: &str) -> bool {
+    ["tunnel error", "SOCKS error"].iter().any(|words| cause.contains(words))
+}
+
 fn hint(cause: &str) -> &'static str {
     let says = |words: &[&str]| words.iter().any(|word| cause.contains(word));
-    // The words of hyper-util's tunnels.
-    if says(&["tunnel error", "SOCKS error"]) {
+    if is_tunnel(cause) {
         return if says(&["proxy authorization required", "user/pass", "credentials not accepted"]) {
             "the proxy wants a user and a password, or others: http://USER:PASSWORD@HOST:PORT"
         } else if says(&["tunnel error: unsuccessful", "SOCKS error: "]) {

@@ -19,3 +19,4 @@ pub mod settings;
 pub mod srv;
 pub mod tls;
 pub mod trouble;
+mod unreached;

@@ -6,6 +6,7 @@
 
 use std::error::Error as StdError;
 
+use super::unreached::unreached;
 use crate::checks::datastore::etcd_alarm;
 use crate::error::Error;
 
@@ -133,6 +134,9 @@ pub fn text(error: &etcd_client::Error) -> String {
     use etcd_client::Error as E;
     match error {
         E::GRpcStatus(status) => {
+            if let Some(short) = unreached(status) {
+                return short;
+            }
             let mut text = status.message().to_owned();
             if text.is_empty() {
                 text = status.code().to_string();
@@ -141,6 +145,9 @@ pub fn text(error: &etcd_client::Error) -> String {
             text
         }
         E::TransportError(below) => {
+            if let Some(short) = unreached(below) {
+                return short;
+            }
             let mut text = below.to_string();
             append_causes(&mut text, below.source());
             text
@@ -201,7 +208,7 @@ pub fn hint(text: &str, how: Contact) -> &'static str {
         "the server does not speak TLS on this port: try http:// instead of https://"
     } else if says("failed to lookup address") || says("dns error") {
         "the name does not resolve: check the endpoint and this machine's DNS"
-    } else if says("Connection refused") || says("connection refused") {
+    } else if says("connection refused") {
         "nobody listens there: check host and port, and whether etcd runs"
     } else if says("user name is empty") {
         "etcd wants a user: --etcd-username and --etcd-password-file (ETCD_USERNAME, ETCD_PASSWORD)"

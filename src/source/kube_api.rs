@@ -300,11 +300,12 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The error in one line, with what to do about it.
+/// The error in one line: who, why, and what to do about it.
 fn one_line(error: &Error) -> String {
+    let cause = error.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
     match error.hint.as_str() {
-        "" => chain(error),
-        hint => format!("{}; {hint}", chain(error)),
+        "" => format!("{}: {cause}", error.at),
+        hint => format!("{}: {cause}; {hint}", error.at),
     }
 }
 
