@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::checks::addresses::{leaked_service_address, leaked_tunnel_address, surplus_service_address};
 use crate::checks::handles::orphaned_handle;
-use crate::checks::{self, ALL};
+use crate::checks::{self, ALL, Check};
 use crate::cli::history_args::DbArgs;
 use crate::cli::output::PlainOutput;
 use crate::cli::parse::{duration, time};
@@ -186,10 +187,15 @@ impl ReleaseArgs {
         }
         let check = self.code.and_then(checks::find);
         let by_hand = self.code.and_then(by_hand::check).is_some();
-        if check.is_some_and(|check| !check.ties.releasable && !by_hand) {
+        if let Some(check) = check.filter(|check| !check.ties.releasable && !by_hand) {
             let releasable = ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code.to_string());
-            let words = format!("only {} can be released by code", releasable.collect::<Vec<_>>().join(" and "));
-            return error(&words, "see `ipaudit explain` for what to do");
+            let cured: Vec<String> = by_hand::CHECKS.iter().map(|check| check.code.to_string()).collect();
+            let words = format!(
+                "only {} can be released by code; {} are answered with the commands that cure them",
+                releasable.collect::<Vec<_>>().join(" and "),
+                cured.join(", ")
+            );
+            return error(&words, &other_way(check));
         }
         if check.is_some() && !by_hand && self.older_than.is_none() {
             return error("--code wants --older-than", "--older-than 24h; 0s: whatever the history saw");
@@ -203,6 +209,19 @@ impl ReleaseArgs {
             return error(words, "one at a time (rule 7)");
         }
         Ok(())
+    }
+}
+
+/// The checks whose addresses are released one by one, with the word for it.
+const ALONE: [&Check; 3] =
+    [&leaked_tunnel_address::CHECK, &leaked_service_address::CHECK, &surplus_service_address::CHECK];
+
+/// What to do about a finding that no `--code` takes.
+fn other_way(check: &Check) -> String {
+    let code = check.code;
+    match ALONE.iter().any(|alone| alone.code == code) {
+        true => format!("one by one: --address A --i-know-what-this-is; first read `ipaudit explain {code}`"),
+        false => format!("`ipaudit explain {code}` says what to do"),
     }
 }
 
@@ -238,5 +257,22 @@ mod tests {
         assert_eq!(handles(&[r"a\,b,c"]), ["a,b", "c"]);
         assert_eq!(handles(&[r"\,\,", "c"]), [",,", "c"]);
         assert_eq!(handles(&[r"lb-\x41", r"a\"]), [r"lb-\x41", r"a\"]);
+    }
+
+    #[test]
+    fn a_code_that_is_not_taken_is_told_with_those_that_are_and_its_own_way() {
+        let refused =
+            |code: &str| Line::parse_from(["release", "--code", code, "--older-than", "24h"]).args.check().unwrap_err();
+        for (code, hint) in [
+            ("IPA101", "`ipaudit explain IPA101` says what to do"),
+            ("IPA111", "one by one: --address A --i-know-what-this-is; first read `ipaudit explain IPA111`"),
+        ] {
+            let error = refused(code);
+            assert_eq!(error.hint, hint);
+            let words =
+                "only IPA110 and IPA201 can be released by code; IPA402, IPA403, IPA404, IPA405, IPA501, IPA502 are";
+            let cause = error.cause.unwrap().to_string();
+            assert!(cause.starts_with(words), "{cause}");
+        }
     }
 }
