@@ -171,7 +171,8 @@ fn what_another_command_takes_breaks_none_and_what_none_takes_is_an_error() {
             if words.get(&variable).is_some_and(|words| !words.is_empty()) {
                 let mistyped = command(state.path(), line).env(&variable, "jsno").output().unwrap();
                 assert_eq!(mistyped.status.code(), Some(2), "{variable} {line:?}");
-                assert!(stderr(&mistyped).contains("invalid value 'jsno'"), "{}", stderr(&mistyped));
+                let named = format!("invalid value 'jsno' for '{variable} (for --");
+                assert!(stderr(&mistyped).contains(&named), "{}", stderr(&mistyped));
             }
         }
     }

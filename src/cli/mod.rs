@@ -53,7 +53,6 @@ use output::{Global, Streams};
 use release::args::ReleaseArgs;
 use report::ReportArgs;
 use undo::UndoArgs;
-use variables::Heeded;
 use version::VersionArgs;
 use who::WhoArgs;
 
@@ -155,8 +154,8 @@ pub fn commands() -> clap::Command {
 /// matters, and which variables were passed over.
 fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
     let line: Vec<OsString> = std::env::args_os().collect();
-    let Heeded { command, passed_over } = variables::heed(commands(), &line);
-    let matches = command.try_get_matches_from(line)?;
+    let heeded = variables::heed(commands(), &line);
+    let matches = heeded.command.clone().try_get_matches_from(line).map_err(|error| heeded.named(error))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     if let Some((_, flags)) = matches.subcommand() {
         let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
@@ -170,7 +169,7 @@ fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
             _ => {}
         }
     }
-    Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned(), passed_over))
+    Ok((cli, matches.subcommand_name().unwrap_or_default().to_owned(), heeded.passed_over))
 }
 
 fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {

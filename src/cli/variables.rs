@@ -15,6 +15,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::{BoolishValueParser, OsStr as Named, Resettable};
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, Id};
 
@@ -24,6 +25,27 @@ use crate::environment;
 pub struct Heeded {
     pub command: Command,
     pub passed_over: Vec<String>,
+    mistyped: Vec<Mistyped>,
+}
+
+/// A variable whose value no command takes, and its flag as clap names it.
+struct Mistyped {
+    flag: String,
+    variable: String,
+}
+
+impl Heeded {
+    /// The error with the name of the variable that it is about: nobody typed its flag.
+    pub fn named(&self, mut error: clap::Error) -> clap::Error {
+        let named = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(flag)) => self.mistyped.iter().find(|m| m.flag == *flag),
+            _ => None,
+        };
+        if let Some(Mistyped { flag, variable }) = named {
+            error.insert(ContextKind::InvalidArg, ContextValue::String(format!("{variable} (for {flag})")));
+        }
+        error
+    }
 }
 
 /// Leaves to each command the variables that count for it; `line` is the command line with the program's name.
@@ -31,12 +53,12 @@ pub fn heed(commands: Command, line: &[OsString]) -> Heeded {
     let commands = switches(commands);
     let typed = bare(commands.clone()).ignore_errors(true).try_get_matches_from(line);
     // Help, which names the variables as they are.
-    let Ok(typed) = typed else { return Heeded { command: commands, passed_over: Vec::new() } };
+    let mut heeded = Heeded { command: Command::default(), passed_over: Vec::new(), mistyped: Vec::new() };
+    let Ok(typed) = typed else { return Heeded { command: commands, ..heeded } };
     let mut flags = Flags::default();
     flags.collect(&commands);
-    let mut passed_over = Vec::new();
-    let command = flags.leave(commands, &typed, &mut passed_over);
-    Heeded { command, passed_over }
+    heeded.command = flags.leave(commands, &typed, &mut heeded);
+    heeded
 }
 
 /// A switch is set by a variable as people write it: true, yes, on, 1, and their contraries.
@@ -80,7 +102,7 @@ impl Flags {
     }
 
     /// Unsets what does not count, down to the command that is typed.
-    fn leave(&self, command: Command, typed: &ArgMatches, passed_over: &mut Vec<String>) -> Command {
+    fn leave(&self, command: Command, typed: &ArgMatches, heeded: &mut Heeded) -> Command {
         let rivals = rivals(&command, typed);
         let name = command.get_name().to_owned();
         let command = command.mut_args(|arg| {
@@ -92,17 +114,20 @@ impl Flags {
                 return arg;
             }
             if let Some(rival) = rivals.get(arg.get_id()) {
-                passed_over.push(format!("{variable} is passed over: {rival} is typed"));
+                heeded.passed_over.push(format!("{variable} is passed over: {rival} is typed"));
                 return unset(arg);
             }
-            if !takes(&arg, &value) && self.is_for_another(variable, &value) {
-                passed_over.push(format!("{variable} is passed over: {name} does not take its value"));
-                return unset(arg);
+            if !takes(&arg, &value) {
+                if self.is_for_another(variable, &value) {
+                    heeded.passed_over.push(format!("{variable} is passed over: {name} does not take its value"));
+                    return unset(arg);
+                }
+                heeded.mistyped.push(Mistyped { flag: arg.to_string(), variable: variable.to_owned() });
             }
             arg
         });
         match typed.subcommand() {
-            Some((name, typed)) => command.mut_subcommand(name, |command| self.leave(command, typed, passed_over)),
+            Some((name, typed)) => command.mut_subcommand(name, |command| self.leave(command, typed, heeded)),
             None => command,
         }
     }
