@@ -232,6 +232,7 @@ fn wrong_usage_exits_with_2_and_says_what_to_do() {
         ),
         (&["audit", "--etcd-endpoints", "http://127.0.0.1:1", "--kube-objects", "/nonexistent/pods.json"], "pods.json"),
         (&["explain", "IPA999"], "no check has this code or name"),
+        (&["explain", ""], "cannot explain \"\": no check"),
         (&["nonsense"], "nonsense"),
     ] {
         let output = ipaudit().args(args).output().unwrap();
