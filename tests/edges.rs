@@ -223,7 +223,9 @@ fn wrong_usage_exits_with_2_and_says_what_to_do() {
     for (args, says) in [
         (&["audit", "--fail-on", "sometimes"][..], "never"),
         (&["audit", "--now", "yesterday"], "2026-11-24T03:04:11Z"),
-        (&["audit", "--code", "101"], "IPA101"),
+        (&["audit", "--code", "IPA999"], "no check has this code or name"),
+        (&["audit", "--code", "IPA101,leaked-adress"], "did you mean leaked-address?"),
+        (&["release", "--code", "IPA999", "--older-than", "1h"], "no check has this code or name"),
         (&["audit", "--etcd-concurrency", "99"], "16"),
         (&["audit", "--config", "/nonexistent/calicoctl.cfg"], "/nonexistent/calicoctl.cfg"),
         (

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles};
-use crate::model::{Code, glob, near};
+use crate::model::{Code, Foreign, glob, near};
 
 /// The families, by code.
 pub static FAMILIES: [&Family; 7] = [
@@ -45,6 +45,26 @@ pub fn meant(text: &str) -> Vec<&'static Check> {
         words.iter().any(|word| glob::matches(&pattern, word))
     };
     ALL.iter().copied().filter(|check| fits(check)).collect()
+}
+
+/// The one check that somebody means: its code (`IPA101`, `101`) or its name. What narrows an answer must name what there
+/// is: a slip of the fingers would read as an all-clear.
+///
+/// # Errors
+/// What means no check, with what comes near it, or several.
+pub fn one(text: &str) -> Result<Code, String> {
+    match meant(text).as_slice() {
+        [check] => Ok(check.code),
+        [] => {
+            let near: Vec<Foreign> = nearest(text).into_iter().map(Foreign::from).collect();
+            let hint: Foreign = match near.as_slice() {
+                [] => "; `ipaudit explain` lists all".into(),
+                near => near::did_you_mean(near),
+            };
+            Err(format!("no check has this code or name{}", hint.shown()))
+        }
+        many => Err(format!("{} checks are meant: give each by its code or name", many.len())),
+    }
 }
 
 /// For who wrote what no check is called: the codes and names that come nearest.
@@ -100,6 +120,22 @@ mod tests {
         for text in ["", "IPA", "IPA999", "1", "duplicate", "IPA5", "[0-9]*", "é*"] {
             assert!(codes(text).is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn one_check_is_meant_or_it_is_an_error() {
+        for text in ["IPA110", "ipa110", "110", "leaked-address"] {
+            assert_eq!(one(text), Ok(Code(110)), "{text}");
+        }
+        let wrong = |text| one(text).unwrap_err();
+        assert!(
+            wrong("IPA111x").starts_with("no check has this code or name; did you mean IPA111"),
+            "{}",
+            wrong("IPA111x")
+        );
+        assert_eq!(wrong("leaked-adress"), "no check has this code or name; did you mean leaked-address?");
+        assert_eq!(wrong("nonsense at all"), "no check has this code or name; `ipaudit explain` lists all");
+        assert!(wrong("leaked-*").ends_with(" checks are meant: give each by its code or name"));
     }
 
     #[test]

@@ -73,8 +73,8 @@ pub struct View {
     #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
     pub fail_on: FailOn,
 
-    /// Show (and count for exit 1) only these codes; comma separated or repeated
-    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE", value_parser = checks::code)]
+    /// Show (and count for exit 1) only these codes; checks' names too, comma separated or repeated
+    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE", value_parser = checks::one)]
     pub code: Vec<Code>,
 
     /// Show (and count for exit 1) only findings at least this bad

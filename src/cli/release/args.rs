@@ -35,7 +35,7 @@ pub struct ReleaseArgs {
     /// Release all findings of this code: IPA110 (leaked addresses) or IPA201 (orphaned handles; those whose id comes again,
     /// of tunnels, services, machines and very old pods, are left out and told); --older-than goes with it. Of IPA402 to
     /// IPA405, IPA501 and IPA502 the commands that repair them are printed, and nothing is done
-    #[arg(long, value_name = "CODE", conflicts_with_all = ["handle", "address"], value_parser = checks::code)]
+    #[arg(long, value_name = "CODE", conflicts_with_all = ["handle", "address"], value_parser = checks::one)]
     pub code: Option<Code>,
 
     /// With --code, which wants it: only what the history first saw so long ago (0s: whatever it saw)
