@@ -7,6 +7,7 @@ use crate::checks::evidence::{count, get_endpoint};
 use crate::checks::natural;
 use crate::checks::prelude::*;
 use crate::ledger::{EndpointState, Via, Workload};
+use crate::model::Input;
 
 pub static CHECK: Check = Check {
     code: Code(102),
@@ -63,17 +64,24 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     let stale: Vec<&Endpoint> = endpoints.iter().filter(|(_, g)| *g == Grade::Stale).map(|(e, _)| *e).collect();
     let mut names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
     names.sort_by(|a, b| natural(a, b));
-    let summary = format!("{} of {}, {live} live", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
+    let unjudged = unjudged(world);
+    let living = match unjudged {
+        None => format!("{live} live"),
+        Some(why) => format!("which of them live is not known ({why})"),
+    };
+    let summary = format!("{} of {}, {living}", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
     let advice = match (live, stale.as_slice()) {
         (2.., _) => "restart all but the workload that IPAM names".to_owned(),
-        (_, []) => "find out which of them lives; the other endpoint must go".to_owned(),
+        (_, []) if unjudged.is_some() => "delete none of them before an audit can tell which of them live".to_owned(),
+        (_, []) if endpoints.len() == 2 => "find out which of them lives; the other endpoint must go".to_owned(),
+        (_, []) => "find out which of them lives; the other endpoints must go".to_owned(),
         (_, stale) => format!("{} left behind: nobody lives there any more", count(stale.len(), "endpoint")),
     };
     world
         .draft(&CHECK, address, summary)
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
         .fact("workloads", names)
-        .fact("live_workloads", live)
+        .fact("live_workloads", unjudged.is_none().then_some(live))
         .list("endpoints", &endpoints, |(e, grade)| facts(world, e, *grade))
         .fact("traffic", traffic(world, &endpoints))
         .list("ipam", ledger.allocations_at(address), |a| world.allocation_facts(a))
@@ -86,6 +94,14 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .next(format!("ipaudit who {address}"))
         .with_each(stale.into_iter().take(1), |d, e| d.next(look_at(world, e)))
         .done()
+}
+
+/// Why nobody can say of any endpoint whether its pod lives: no pod seen is not no pod there.
+fn unjudged(world: &World<'_>) -> Option<&'static str> {
+    if !world.snapshot.coverage.complete(Input::Pods) {
+        return Some("pods were not read");
+    }
+    (!world.ledger.pairing.holds()).then_some("nobody knows that API server and datastore belong together")
 }
 
 /// Who gets the traffic: Felix takes the endpoint of the node whose name sorts first; among several endpoints
@@ -110,7 +126,7 @@ fn look_at(world: &World<'_>, endpoint: &Endpoint) -> String {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Fact, Input, InputState, Orchestrator, Phase};
+    use crate::model::{Fact, InputState, Orchestrator, Phase};
 
     /// web-1's address stands in web-2's endpoint too.
     fn doubled() -> Cluster {
@@ -226,10 +242,36 @@ mod tests {
     }
 
     #[test]
-    fn without_pods_nobody_is_live() {
+    fn without_pods_nobody_knows_who_lives_and_nothing_must_go() {
         let mut c = doubled();
         c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "");
-        assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].severity, Severity::Error);
+        let says = "2 endpoints of 2 workloads, which of them live is not known (pods were not read)";
+        assert_eq!(found[0].summary, says);
+        assert_eq!(found[0].advice, "delete none of them before an audit can tell which of them live");
+        assert_eq!(found[0].evidence.get("live_workloads"), Some(&None::<u64>.into()));
+        // Another cluster's pods say nothing either.
+        let mut c = doubled();
+        for (i, node) in ["east-1", "east-2"].into_iter().enumerate() {
+            c.snapshot.kube_nodes[i].name = c.snapshot.names.intern(node);
+        }
+        let found = c.find(&CHECK);
+        assert!(found[0].summary.raw().contains("live is not known (nobody knows that"), "{:?}", found[0].summary);
+    }
+
+    #[test]
+    fn of_many_endpoints_the_others_must_go() {
+        for (pods, says) in [(2, "the other endpoint must go"), (3, "the other endpoints must go")] {
+            let mut c = Cluster::healthy();
+            for i in 0..pods {
+                let (docker, id) = (c.name("libnetwork"), c.name(&format!("ep{i}")));
+                let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
+                (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
+            }
+            let found = c.find(&CHECK);
+            assert!(found[0].advice.raw().ends_with(says), "{pods}: {:?}", found[0].advice);
+        }
     }
 
     #[test]
