@@ -163,7 +163,8 @@ fn a_locked_datastore_is_unlocked_before_pods_are_restarted() {
     servers::need!(Etcd3_7);
     let document = json(&audit("locked-and-unallocated", &["-o", "json"]));
     let finding = document["findings"].as_array().unwrap().iter().find(|f| f["code"] == "IPA120").unwrap();
-    assert_eq!(finding["next"][0], "calicoctl datastore migrate unlock", "{finding:#}");
+    assert_eq!(finding["next"][0], "calicoctl get clusterinformation default -o yaml", "{finding:#}");
+    assert_eq!(finding["next"][1], "calicoctl datastore migrate unlock", "{finding:#}");
     assert!(finding["advice"].as_str().unwrap().starts_with("unlock the datastore first (IPA902)"), "{finding:#}");
     let text = String::from_utf8(audit("locked-and-unallocated", &[]).stdout).unwrap();
     assert!(text.contains("unlock the datastore first"), "{text}");

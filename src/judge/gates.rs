@@ -12,7 +12,8 @@ use crate::checks::{World, run_these};
 use crate::decode::keys::key_of;
 use crate::ledger::Pairing;
 use crate::model::{
-    Block, ClockPair, EtcdAlarm, Foreign, Input, InputState, Name, Snapshot, SubjectKind, Time, keys::key_text,
+    Block, ClockPair, EtcdAlarm, Foreign, Input, InputState, Name, Snapshot, SubjectKind, Time, UNKNOWN_GUID,
+    keys::key_text,
 };
 use crate::plan::circumstances::{Fork, Nameless, Surge};
 use crate::plan::refusal::{Objection, Refusal};
@@ -115,7 +116,7 @@ pub fn conditions(world: &World<'_>, run: RunFacts) -> Conditions {
 pub fn nameless(snapshot: &Snapshot) -> Option<Nameless> {
     let state = snapshot.coverage.state(Input::Config);
     match state {
-        _ if snapshot.guid() != "unknown" => None,
+        _ if snapshot.guid() != UNKNOWN_GUID => None,
         InputState::Complete => Some(Nameless::NoGuid),
         _ => Some(Nameless::Unread(snapshot.coverage.why(Input::Config).raw().to_owned())),
     }

@@ -64,7 +64,7 @@ pub use patch::Patch;
 pub use pool::{Pool, Reservation};
 pub use release::Conclusion;
 pub use row::{Grade, Sharing, Use};
-pub use snapshot::{BadValue, Coverage, EtcdFacts, Gathering, Input, InputState, Needs, Snapshot};
+pub use snapshot::{BadValue, Coverage, EtcdFacts, Gathering, Input, InputState, Needs, Snapshot, UNKNOWN_GUID};
 pub use time::Time;
 pub use version::Version;
 pub use word::Term;

@@ -269,6 +269,9 @@ impl KubeFacts {
     }
 }
 
+/// What is said for the name of a datastore that has none, or whose name was not read.
+pub const UNKNOWN_GUID: &str = "unknown";
+
 /// What is being read, in the order in which it comes.
 #[derive(Clone, Debug, Default)]
 pub struct Gathering {
@@ -378,10 +381,10 @@ impl Gathering {
         known.then_some(self.ipam_config.strict_affinity)
     }
 
-    /// The datastore's name (ClusterInformation's GUID); `unknown` when it has none.
+    /// The datastore's name (ClusterInformation's GUID); [`UNKNOWN_GUID`] when it has none.
     pub fn guid(&self) -> &str {
         match self.text(self.cluster.guid) {
-            "" => "unknown",
+            "" => UNKNOWN_GUID,
             guid => guid,
         }
     }

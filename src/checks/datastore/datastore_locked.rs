@@ -1,8 +1,10 @@
 //! IPA902: the datastore is locked.
 
 use super::common::is_undecodable;
+use super::kubernetes_mismatch;
 use crate::checks::evidence::deletes_pods;
 use crate::checks::prelude::*;
+use crate::ledger::Pairing;
 use crate::model::{Input, keys};
 
 pub static CHECK: Check = Check {
@@ -17,13 +19,17 @@ pub static CHECK: Check = Check {
         Calico's collector sits still.",
     arises: "`calicoctl datastore migrate lock` before an upgrade, a restore or `calicoctl ipam release \
         --from-report`, and nobody unlocked it; or the object was deleted.",
-    action: "Unlock it when nobody works on the datastore any more. Do it before any pod is deleted or restarted, \
-        whatever another finding advises: while the datastore is locked the pod stays down.",
+    action: "Look first whether somebody works on the datastore: `calicoctl get clusterinformation default -o yaml`. When \
+        nobody does any more, unlock it: `calicoctl datastore migrate unlock`. Do it before any pod is deleted or restarted, \
+        whatever another finding advises: while the datastore is locked the pod stays down. Where the etcd is another cluster's (IPA905) or holds nothing of \
+        Calico's, there is nothing to unlock: find the right one.",
     silent: "A ClusterInformation that does not decode: IPA901 tells it.",
     ties: Ties::ANYBODYS,
     run,
 };
 
+/// The command that shows who locked it and when.
+const LOOK: &str = "calicoctl get clusterinformation default -o yaml";
 /// The command that unlocks it.
 const UNLOCK: &str = "calicoctl datastore migrate unlock";
 
@@ -39,33 +45,58 @@ fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
     }
 }
 
+/// Why nobody should unlock it, as advice: it is not the datastore that was meant.
+fn is_another(world: &World<'_>) -> Option<String> {
+    let snapshot = world.snapshot;
+    let was_read = Input::ALL.into_iter().filter(|input| input.is_calicos()).all(|i| snapshot.coverage.complete(i));
+    let holds_nothing = snapshot.cluster.meta.is_none()
+        && snapshot.blocks.is_empty()
+        && snapshot.endpoints.is_empty()
+        && snapshot.calico_nodes.is_empty()
+        && snapshot.pools.is_empty()
+        && snapshot.bad_values.is_empty();
+    if was_read && holds_nothing {
+        return Some("this etcd holds nothing of Calico's: check that it is the right one".to_owned());
+    }
+    let is_mismatch = matches!(world.ledger.pairing, Pairing::Mismatch(_));
+    is_mismatch.then(|| format!("find out first whose datastore this is ({})", kubernetes_mismatch::CHECK.code))
+}
+
 /// CNI refuses ADD and DEL alike: a pod that is deleted then stays down. Whatever a finding advises, unlocking comes
 /// first, and until then no command deletes a pod: whoever pastes them all would be too early.
 pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
     if !world.snapshot.coverage.complete(Input::Config) || state(world).is_none() {
         return;
     }
+    let is_another = is_another(world).is_some();
     for finding in findings.iter_mut().filter(|finding| finding.restarts_pods) {
-        let first = format!("unlock the datastore first ({}), or pods stay down", CHECK.code);
+        finding.next.retain(|command| !deletes_pods(command.raw()));
+        if is_another {
+            continue;
+        }
+        let code = CHECK.code;
+        let first = format!("unlock the datastore first ({code}) when nobody works on it any more, or pods stay down");
         finding.advice = match finding.advice.raw() {
             "" => first.into(),
             then => format!("{first}; then {then}").into(),
         };
-        finding.next.retain(|command| !deletes_pods(command.raw()));
-        finding.next.insert(0, UNLOCK.into());
+        finding.next.splice(0..0, [LOOK.into(), UNLOCK.into()]);
     }
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let Some((summary, ready)) = state(world) else { return };
     let information = &world.snapshot.cluster;
+    let another = is_another(world);
+    let unlock = another.is_none().then_some(UNLOCK);
+    let then = || format!("look first; when nobody works on the datastore any more: {UNLOCK}");
     let draft = world
         .draft(&CHECK, world.snapshot.guid(), summary)
-        .advice("unlock it when nobody works on the datastore any more")
+        .advice(another.unwrap_or_else(then))
         .fact("datastore_ready", ready)
         .fact("cluster_information", information.meta.is_some())
-        .next("calicoctl get clusterinformation default -o yaml")
-        .next(UNLOCK);
+        .next(LOOK)
+        .with_each(unlock, |draft, command| draft.next(command));
     findings.push(draft.done());
 }
 
@@ -130,14 +161,19 @@ mod tests {
     fn what_restarts_pods_says_to_unlock_first_while_the_datastore_is_locked() {
         for ready in [Some(false), None] {
             let findings = audit(&mut damaged(ready));
+            let next: Vec<&str> = of(&findings, 902).next.iter().map(|n| n.raw()).collect();
+            assert_eq!(next, [LOOK, UNLOCK]);
             for code in [120, 505, 115] {
                 let finding = of(&findings, code);
-                assert_eq!(finding.next[0], "calicoctl datastore migrate unlock", "IPA{code}");
-                let says = "unlock the datastore first (IPA902), or pods stay down; then restart ";
+                // In whatever order somebody pastes them: first who works there, then the unlocking.
+                assert_eq!(finding.next[0], "calicoctl get clusterinformation default -o yaml", "IPA{code}");
+                assert_eq!(finding.next[1], "calicoctl datastore migrate unlock", "IPA{code}");
+                let says = "unlock the datastore first (IPA902) when nobody works on it any more, or pods stay down; \
+                    then restart ";
                 assert!(finding.advice.raw().starts_with(says), "IPA{code}: {:?}", finding.advice);
             }
             let restarts: Vec<&Finding> = findings.iter().filter(|f| f.restarts_pods).collect();
-            assert!(restarts.len() >= 3 && restarts.iter().all(|f| f.next[0] == UNLOCK));
+            assert!(restarts.len() >= 3 && restarts.iter().all(|f| f.next[0] == LOOK && f.next[1] == UNLOCK));
             let deletes = |f: &Finding| f.next.iter().any(|n| n.raw().contains("delete pod"));
             assert!(!findings.iter().any(deletes), "whoever pastes all of them must not be too early");
             // A release needs no CNI, and has its own gate.
@@ -145,6 +181,25 @@ mod tests {
                 !of(&findings, 110).advice.raw().contains("unlock")
                     && of(&findings, 110).next[0].raw().contains("release")
             );
+        }
+    }
+
+    #[test]
+    fn nobody_unlocks_an_empty_etcd_or_another_clusters() {
+        let mut empty = Cluster::healthy();
+        let s = &mut empty.snapshot;
+        s.cluster = ClusterInformation::default();
+        (s.blocks, s.endpoints, s.calico_nodes, s.pools) = Default::default();
+        let mut other = damaged(Some(false));
+        for (i, node) in ["east-1", "east-2"].into_iter().enumerate() {
+            other.snapshot.kube_nodes[i].name = other.snapshot.names.intern(node);
+        }
+        for (mut c, says) in [(empty, "this etcd holds nothing of Calico's"), (other, "find out first whose datastore")]
+        {
+            let findings = audit(&mut c);
+            let locked = of(&findings, 902);
+            assert!(locked.advice.raw().starts_with(says), "{:?}", locked.advice);
+            assert!(findings.iter().all(|f| !f.next.iter().any(|n| n == UNLOCK)), "{findings:#?}");
         }
     }
 

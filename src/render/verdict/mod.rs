@@ -21,8 +21,7 @@ use super::view::AuditView;
 pub fn verdict(view: &AuditView<'_>) -> Vec<Sentence> {
     let folds = Folds::of(&view.findings, false);
     let mut sentences: Vec<Sentence> = blind::sentence(view).into_iter().collect();
-    let said = if sentences.is_empty() { Vec::new() } else { blind::codes() };
-    sentences.extend(worst::sentences(view, &folds, &said));
+    sentences.extend(worst::sentences(view, &folds, !sentences.is_empty()));
     if sentences.is_empty() {
         sentences.push(calm(view));
     }

@@ -144,6 +144,42 @@ fn blind_beside_findings_tells_both() {
     assert!(told[1].starts_with("error leaked address"), "{told:?}");
 }
 
+/// A lock is a warning; what was not seen may be urgent.
+#[test]
+fn nothing_is_calm_beside_blind() {
+    let mut c = Cluster::healthy();
+    c.snapshot.cluster.ready = Some(false);
+    let calm = plain(&mut c);
+    assert!(calm[0].starts_with("minor Nothing urgent: datastore locked guid-1 (IPA902)"), "{calm:?}");
+    c.snapshot.cluster = crate::model::ClusterInformation::default();
+    let nameless = plain(&mut c);
+    assert!(nameless[0].starts_with("minor Nothing urgent: datastore locked (IPA902): "), "{nameless:?}");
+    assert!(nameless[0].ends_with(" | calicoctl get clusterinformation default -o yaml"), "{nameless:?}");
+    c.snapshot.coverage.set(Input::Services, InputState::Forbidden, "services is forbidden");
+    let blind = plain(&mut c);
+    assert!(blind[0].starts_with("blind ") && blind[1].starts_with("minor WARNING: datastore locked ("), "{blind:?}");
+}
+
+/// Who pastes the first command first looks who works there.
+#[test]
+fn a_locked_datastore_is_looked_at_before_it_is_unlocked() {
+    let mut c = Cluster::healthy();
+    c.free("10.65.0.1");
+    c.snapshot.cluster.ready = Some(false);
+    let told = plain(&mut c);
+    assert!(told[0].contains(" Unlock the datastore first (IPA902) when nobody works on it any more, "), "{told:?}");
+    assert!(told[0].ends_with(" | calicoctl get clusterinformation default -o yaml"), "{told:?}");
+}
+
+#[test]
+fn several_leaks_are_they() {
+    let mut c = leaked();
+    c.remove_pod("web-1");
+    c.remove_endpoint("web-1");
+    let told = told(&mut c, AuditCircumstances { releases: Releases::Early, ..AuditCircumstances::default() });
+    assert!(told[0].contains(" A release is let through when three audits have seen them."), "{told:?}");
+}
+
 #[test]
 fn what_nobody_looked_at_again_keeps_its_weight() {
     let mut c = Cluster::healthy();

@@ -1,8 +1,9 @@
 //! The worst thing that was found: of one finding who and what to do, of many how many, where, and the worst of them.
 
+use super::blind;
 use super::sentence::{Sentence, Tone};
 use crate::checks::{self, Ties};
-use crate::model::{Code, Finding, Foreign, Severity};
+use crate::model::{Code, Finding, Foreign, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
 use crate::render::folds::Folds;
 use crate::render::places::{ByNode, is_named};
@@ -18,12 +19,13 @@ struct Alike<'v> {
     findings: Vec<&'v Finding>,
 }
 
-/// The worst, and the leaks where they are not the worst. `said`: codes that are told already.
-pub fn sentences(view: &AuditView<'_>, folds: &Folds, said: &[Code]) -> Vec<Sentence> {
-    let kinds = kinds(view, folds, said);
+/// The worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
+pub fn sentences(view: &AuditView<'_>, folds: &Folds, is_blind: bool) -> Vec<Sentence> {
+    let said = if is_blind { blind::codes() } else { Vec::new() };
+    let kinds = kinds(view, folds, &said);
     let Some(worst) = kinds.first() else { return Vec::new() };
     let leaks = kinds.iter().skip(1).find(|kind| is_leak(kind.code) && kind.severity >= Severity::Error);
-    std::iter::once(worst).chain(leaks).map(|kind| kind.sentence(view)).collect()
+    std::iter::once(worst).chain(leaks).map(|kind| kind.sentence(view, is_blind)).collect()
 }
 
 fn is_leak(code: Code) -> bool {
@@ -62,11 +64,13 @@ pub fn first_things_first(findings: &mut [&Finding]) {
 }
 
 impl Alike<'_> {
-    fn sentence(&self, view: &AuditView<'_>) -> Sentence {
+    fn sentence(&self, view: &AuditView<'_>, is_blind: bool) -> Sentence {
         let is_suspected = self.findings.iter().any(|f| f.suspected.is_some());
         let mut text = match self.severity {
             Severity::Critical | Severity::Error if is_suspected => "unconfirmed: ".to_owned(),
             Severity::Critical | Severity::Error => String::new(),
+            // What was not seen may be urgent.
+            Severity::Warning | Severity::Note if is_blind => format!("{}: ", self.severity.word().to_uppercase()),
             Severity::Warning | Severity::Note => "Nothing urgent: ".to_owned(),
         };
         text.push_str(&match self.findings.as_slice() {
@@ -85,7 +89,10 @@ impl Alike<'_> {
         let (id, summary) = (finding.subject.id.raw(), finding.summary.raw());
         let node = finding.node.as_ref().filter(|node| !many_nodes && !is_named(finding, node));
         let on = node.map(|node| format!(" on {}", node.raw())).unwrap_or_default();
-        format!("{name} {id}{on} ({}): {summary}.{}", self.code, self.advice(finding, view))
+        // A datastore that told no GUID has no name.
+        let has_name = finding.subject.kind != SubjectKind::Cluster || id != UNKNOWN_GUID;
+        let subject = if has_name { format!(" {id}") } else { String::new() };
+        format!("{name}{subject}{on} ({}): {summary}.{}", self.code, self.advice(finding, view))
     }
 
     /// `62 addresses in use that IPAM calls free on 4 nodes, most on node-1 (20) (IPA120). Worst: …`
