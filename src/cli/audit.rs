@@ -180,6 +180,8 @@ pub struct Looked {
     started: Time,
     duration: Duration,
     scope: ScopeFlag,
+    /// Kubernetes can be asked again: it was read from its API, not from files or a capture.
+    is_live: bool,
     /// Sentences for standard error.
     pub warnings: Vec<Foreign>,
 }
@@ -209,7 +211,8 @@ pub async fn look(
     let FirstLook { mut snapshot, started, duration, warnings } =
         gather::first_look(sources, streams, judging.now, capture).await?;
     memory.recall(&mut snapshot, judging.scope);
-    Ok(Looked { snapshot, started, duration, scope: judging.scope.unwrap_or_default(), warnings })
+    let (scope, is_live) = (judging.scope.unwrap_or_default(), sources.kube_api().is_some());
+    Ok(Looked { snapshot, started, duration, scope, is_live, warnings })
 }
 
 /// What a capture saw; both looks are in it.
@@ -218,7 +221,7 @@ fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (
     snapshot.judge_at(judging.now);
     memory.recall(&mut snapshot, judging.scope);
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope.unwrap_or_default());
-    (Looked { snapshot, started, duration, scope, warnings: Vec::new() }, captured.second)
+    (Looked { snapshot, started, duration, scope, is_live: false, warnings: Vec::new() }, captured.second)
 }
 
 impl Looked {
@@ -311,7 +314,7 @@ impl Looked {
     /// Takes out what a release would refuse, once the findings know since when they are there.
     fn hold_back(&self, verdict: &mut Verdict, obstacles: &[Refusal]) -> Releases {
         let grace = self.snapshot.kube_controllers.grace();
-        match advised::hold_back(&mut verdict.outcome, obstacles, grace) {
+        match advised::hold_back(&mut verdict.outcome, obstacles, grace, self.is_live) {
             Advised::Closed(first) => Releases::Closed(words::refusal(&first)),
             Advised::Early => Releases::Early,
             Advised::Open { known_for } => Releases::open(known_for),

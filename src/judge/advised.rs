@@ -8,13 +8,14 @@ use std::time::Duration;
 use super::gates::{RunFacts, closed};
 use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
-use crate::model::{Finding, Input, InputState, Life, Time};
+use crate::model::{Finding, Input, InputState, Life, SubjectKind, Time};
 use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::rules::{AUDITS, OVER};
 
 /// Said of what is not released yet, and of what is not released now.
 const EARLY: &str = "a release is let through when three audits have seen it";
 const CLOSED: &str = "no release is let through now";
+const FILES: &str = "a release needs the live API";
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -43,8 +44,9 @@ pub fn obstacles(world: &World<'_>, outcome: &Outcome, present: Time) -> Vec<Ref
     closed(world, run).into_iter().filter(lasts).collect()
 }
 
-/// Takes the commands out that would be refused, and says why none is there.
-pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration) -> Advised {
+/// Takes the commands out that would be refused, and says why none is there. `is_live`: Kubernetes can be asked about
+/// single pods, as rule 5 does of whatever was allocated; of an orphaned handle it asks nothing.
+pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration, is_live: bool) -> Advised {
     let of_many = |o: &Objection| matches!(o, Objection::Surge(_) | Objection::NoEarlierAudit);
     let is_closed = obstacles.iter().any(|refusal| !of_many(&refusal.objection));
     let is_leak = |f: &&Finding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
@@ -54,6 +56,10 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration) 
     for finding in &mut outcome.findings {
         if is_closed {
             withhold(finding, CLOSED, is_release);
+            continue;
+        }
+        if !is_live && finding.subject.kind != SubjectKind::Handle {
+            withhold(finding, FILES, is_release);
             continue;
         }
         if is_early || !obstacles.is_empty() {
@@ -69,6 +75,7 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration) 
     let first = obstacles.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
     match (first, known_for) {
         (Some(refusal), _) => Advised::Closed(refusal.clone()),
+        (None, _) if !is_live => Advised::Closed(Refusal::of_run(Objection::FilesAgain)),
         (None, Some(known_for)) if obstacles.is_empty() => Advised::Open { known_for },
         _ => Advised::Early,
     }
@@ -102,6 +109,12 @@ mod tests {
 
     /// web-0 is gone and its address is leaked; seen by so many audits over so many minutes.
     fn advised(c: &mut Cluster, audits: u64, minutes: u64) -> (Advised, Finding) {
+        let (advised, mut findings) = advised_all(c, audits, minutes, true);
+        findings.retain(|f| f.code == Code(110));
+        (advised, findings.remove(0))
+    }
+
+    fn advised_all(c: &mut Cluster, audits: u64, minutes: u64, is_live: bool) -> (Advised, Vec<Finding>) {
         if c.past.is_none() {
             c.remember();
         }
@@ -116,9 +129,8 @@ mod tests {
             finding.life = Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 });
         }
         let obstacles = obstacles(&world, &outcome, snapshot.now);
-        let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60));
-        let leak = outcome.findings.into_iter().find(|f| f.code == Code(110)).unwrap();
-        (advised, leak)
+        let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
+        (advised, outcome.findings)
     }
 
     fn leaked() -> Cluster {
@@ -142,6 +154,20 @@ mod tests {
             assert_eq!(advised_then, Advised::Early);
             assert_eq!((releases(&leak), leak.advice.raw()), (0, EARLY));
             assert_eq!(leak.next.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.1"]);
+        }
+    }
+
+    /// Rule 5 asks Kubernetes about the pod once more, and files answer nothing.
+    #[test]
+    fn of_files_only_orphans_are_released() {
+        for audits in [1, 3] {
+            let mut c = leaked();
+            c.handle("k8s-pod-network.dead", &[]);
+            let (advised_then, findings) = advised_all(&mut c, audits, 60, false);
+            assert_eq!(advised_then, Advised::Closed(Refusal::of_run(Objection::FilesAgain)));
+            let of = |code| findings.iter().find(|f| f.code == Code(code)).unwrap();
+            assert_eq!((releases(of(110)), of(110).advice.raw()), (0, FILES));
+            assert_eq!(releases(of(201)), usize::from(audits == 3), "{:?}", of(201));
         }
     }
 

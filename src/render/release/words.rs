@@ -125,7 +125,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
             };
             format!("it could not be read again right now: {why}")
         }
-        O::FilesAgain => "Kubernetes was read from files, and files cannot be asked again".to_owned(),
+        O::FilesAgain => "Kubernetes was read from files, and a release needs the live API".to_owned(),
         O::PodUnanswered(pod, why) => {
             format!("pod {} could not be read again right now: {}", pod.raw(), why.raw())
         }

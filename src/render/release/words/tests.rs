@@ -234,7 +234,7 @@ fn rule_5() {
                 Objection::NotReadAgain(PodDoubt::Failed(own("no answer"))),
                 "it could not be read again right now: no answer",
             ),
-            (Objection::FilesAgain, "Kubernetes was read from files, and files cannot be asked again"),
+            (Objection::FilesAgain, "Kubernetes was read from files, and a release needs the live API"),
             (Objection::PodUnanswered(id(), own("503")), "pod shop/web-0 could not be read again right now: 503"),
             (Objection::PodGone(id()), "pod shop/web-0 is gone now: judge anew"),
             (Objection::PodOther(id()), "pod shop/web-0 is another one or changed meanwhile"),
