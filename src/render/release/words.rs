@@ -272,10 +272,7 @@ fn node_doubt(node: &str, doubt: &NodeDoubt) -> String {
 pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
     match why {
         NodeUnknown::Lost => "Kubernetes no longer knows it",
-        NodeUnknown::NeverOurs => {
-            "it is gone, and no audit has seen it as this cluster's; --scope exclusive if no other cluster uses this \
-             datastore"
-        }
+        NodeUnknown::NeverOurs => "it is gone, and no audit has seen it as this cluster's",
         NodeUnknown::Foreign => "it is not known to be this cluster's",
     }
 }

@@ -175,8 +175,7 @@ fn rule_3() {
             (node(NodeDoubt::Unknown(NodeUnknown::Lost)), "nobody knows how node n is: Kubernetes no longer knows it"),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
-                "nobody knows how node n is: it is gone, and no audit has seen it as this cluster's; --scope exclusive \
-                 if no other cluster uses this datastore",
+                "nobody knows how node n is: it is gone, and no audit has seen it as this cluster's",
             ),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::Foreign)),
