@@ -180,6 +180,9 @@ fn of_many(objection: &Objection) -> String {
         O::EndpointOn { node, doubt, .. } => format!("have an endpoint on {}", doubtful(node.raw(), doubt)),
         O::Node(node, doubt) => format!("are on {}", doubtful(node.raw(), doubt)),
         O::NotAll { .. } => "keep all their addresses, as not all of them may go".to_owned(),
+        O::NotReadAgain(doubt) => {
+            format!("could not be read again right now: {}", words::pod_doubt(doubt, "they name no pod"))
+        }
         O::PodUnanswered(_, why) => format!("have a pod that could not be read again right now: {}", why.raw()),
         O::PodGone(_) => "have a pod that is gone now: judge anew".to_owned(),
         O::PodOther(_) => "have a pod that is another one or changed meanwhile".to_owned(),

@@ -118,12 +118,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
         O::PodChanged(PodChange::MayHold) => "read again right now: its pod may hold it now".to_owned(),
         O::PodChanged(PodChange::Anew) => "read again right now: a pod of this name was created meanwhile".to_owned(),
         O::NotReadAgain(doubt) => {
-            let why = match doubt {
-                PodDoubt::NamesNone => "it names no pod",
-                PodDoubt::Files => "Kubernetes was read from files, and files cannot be asked",
-                PodDoubt::Failed(why) => why,
-            };
-            format!("it could not be read again right now: {why}")
+            format!("it could not be read again right now: {}", pod_doubt(doubt, "it names no pod"))
         }
         O::FilesAgain => "Kubernetes was read from files, and a release needs the live API".to_owned(),
         O::PodUnanswered(pod, why) => {
@@ -257,6 +252,15 @@ const fn recurring(whose: Recurring) -> &'static str {
         Recurring::LoadBalancer => "a LoadBalancer service's handle",
         Recurring::Windows => "the handle of Windows' reservations",
         Recurring::Other => "no container's handle (<network>.<container id>)",
+    }
+}
+
+/// `nameless`: what is said of who names no pod.
+pub(super) fn pod_doubt<'d>(doubt: &'d PodDoubt, nameless: &'d str) -> &'d str {
+    match doubt {
+        PodDoubt::NamesNone => nameless,
+        PodDoubt::Files => "Kubernetes was read from files, and files cannot be asked",
+        PodDoubt::Failed(why) => why,
     }
 }
 

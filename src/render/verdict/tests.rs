@@ -64,7 +64,7 @@ fn leaks_are_told_with_what_a_release_would_say() {
     assert_eq!(releases(hour), [format!("{leak} | ipaudit release --code IPA110 --older-than 1h")]);
     let early = releases(Releases::Early);
     assert!(
-        early[0].starts_with(&format!("{leak} A release is let through when three audits have seen them.")),
+        early[0].starts_with(&format!("{leak} A release is let through when three audits have seen it.")),
         "{early:?}"
     );
     let closed = releases(Releases::Closed("the datastore is locked".into()));

@@ -143,7 +143,10 @@ impl Alike<'_> {
         match &view.releases {
             Releases::Unjudged => Default::default(),
             Releases::Closed(why) => (format!(" No release is let through now: {}.", why.raw()), None),
-            Releases::Early => (" A release is let through when three audits have seen them.".to_owned(), None),
+            Releases::Early => {
+                let what = if self.findings.len() == 1 { "it" } else { "them" };
+                (format!(" A release is let through when three audits have seen {what}."), None)
+            }
             Releases::Open { older_than } => {
                 let command = format!("ipaudit release --code {} --older-than {older_than}", self.code);
                 (String::new(), Some(command.into()))

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ledger::Grade;
-use crate::plan::circumstances::{Claimer, HolderNow, Lacking};
+use crate::plan::circumstances::{Claimer, HolderNow, Lacking, PodDoubt};
 use crate::plan::refusal::Drift;
 
 fn minutes(minutes: u64) -> Time {
@@ -106,4 +106,16 @@ fn keys_that_moved_under_a_plan_are_named_with_how() {
     assert_eq!(lines, wanted.collect::<Vec<_>>());
     let many: Vec<Refusal> = (0..22).map(|i| Refusal::new(format!("/k{i}"), Objection::Drifted(Drift::Gone))).collect();
     assert_eq!(told(&many, false).1.len(), 21);
+}
+
+#[test]
+fn many_that_could_not_be_read_again_are_they() {
+    for (doubt, why) in [
+        (PodDoubt::Files, "Kubernetes was read from files, and files cannot be asked"),
+        (PodDoubt::NamesNone, "they name no pod"),
+    ] {
+        let of = |address: &str| Refusal::new(address, Objection::NotReadAgain(doubt.clone()));
+        let (sentence, _) = told(&[of("10.65.0.1"), of("10.65.0.2")], false);
+        assert_eq!(sentence, format!("2 could not be read again right now: {why}"));
+    }
 }
