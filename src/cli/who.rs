@@ -216,7 +216,8 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         finding.life = past.and_then(|past| past.open.of(finding)).map(PastFinding::life);
     }
     let obstacles = advised::obstacles(&world, &outcome, args.now.unwrap_or_else(gather::present));
-    advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace());
+    let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
+    advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace(), is_live);
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();
     // One that could not be asked is told once.

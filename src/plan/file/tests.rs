@@ -90,7 +90,8 @@ fn keys_of_no_release_and_doubled_ones_are_damage_whatever_the_digest_says() {
         let words = refused(&|steps| steps[0].keys[0].key = key.to_owned());
         assert!(words.ends_with("no release has such keys as those of n.a"), "{key:?}: {words}");
     }
-    let not_sound: [&dyn Fn(&mut Vec<FiledStep>); 4] = [
+    type Edit<'e> = &'e dyn Fn(&mut Vec<FiledStep>);
+    let not_sound: [Edit<'_>; 4] = [
         &|steps| steps[0].keys.clear(),
         &|steps| steps[0].keys[0].key_bytes = Some(String::new()),
         &|steps| steps[0].keys.extend_from_within(..),
