@@ -28,7 +28,7 @@ pub struct Heeded {
     mistyped: Vec<Mistyped>,
 }
 
-/// A variable whose value no command takes, and its flag as clap names it.
+/// A variable whose value no command takes, and its flag without its value.
 struct Mistyped {
     flag: String,
     variable: String,
@@ -38,11 +38,15 @@ impl Heeded {
     /// The error with the name of the variable that it is about: nobody typed its flag.
     pub fn named(&self, mut error: clap::Error) -> clap::Error {
         let named = match error.get(ContextKind::InvalidArg) {
-            Some(ContextValue::String(flag)) => self.mistyped.iter().find(|m| m.flag == *flag),
+            Some(ContextValue::String(flag)) => {
+                let long = flag.split([' ', '=', '[']).next();
+                let mistyped = self.mistyped.iter().find(|m| Some(m.flag.as_str()) == long);
+                mistyped.map(|m| format!("{} (for {flag})", m.variable))
+            }
             _ => None,
         };
-        if let Some(Mistyped { flag, variable }) = named {
-            error.insert(ContextKind::InvalidArg, ContextValue::String(format!("{variable} (for {flag})")));
+        if let Some(named) = named {
+            error.insert(ContextKind::InvalidArg, ContextValue::String(named));
         }
         error
     }
@@ -122,7 +126,9 @@ impl Flags {
                     heeded.passed_over.push(format!("{variable} is passed over: {name} does not take its value"));
                     return unset(arg);
                 }
-                heeded.mistyped.push(Mistyped { flag: arg.to_string(), variable: variable.to_owned() });
+                // An argument that is not built yet cannot show itself.
+                let flag = format!("--{}", arg.get_long().unwrap_or_default());
+                heeded.mistyped.push(Mistyped { flag, variable: variable.to_owned() });
             }
             arg
         });
