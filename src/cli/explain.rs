@@ -85,5 +85,5 @@ fn unknown(word: &str) -> Error {
         Some((only, [])) => format!("did you mean {only}?"),
         Some((last, others)) => format!("did you mean {} or {last}?", others.join(", ")),
     };
-    Error::user(format!("explain {word:?}")).cause("no check has this code or name").hint(hint)
+    Error::user(format!("explain \"{word}\"")).cause("no check has this code or name").hint(hint)
 }
