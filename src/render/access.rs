@@ -50,7 +50,7 @@ fn names(report: &AccessReport, missing: &[&Right]) -> String {
         let need = here.first().map(|right| right.need);
         let all = report.rights.iter().filter(of).filter(|right| Some(right.need) == need).count();
         if here.len() > 1 && here.len() == all {
-            names.push(format!("all of {}{}", side(granter), why(&here).raw()));
+            names.push(format!("all of {}{}", side(granter), why(&here).shown()));
         } else {
             names.extend(here.iter().map(|right| name(right)));
         }
@@ -121,7 +121,7 @@ pub fn table(report: &AccessReport, width: usize, color: bool, out: &mut dyn Wri
 
 /// What to do; nothing where the reason says it.
 fn hint(right: &Right) -> &str {
-    if right.detail.raw().contains(&right.hint) { "" } else { &right.hint }
+    if right.detail.shown().contains(&right.hint) { "" } else { &right.hint }
 }
 
 /// ` (Unauthorized: has the token expired?)`: the cause and the cure, as far as all of them have the same.

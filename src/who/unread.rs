@@ -6,13 +6,13 @@ use crate::model::foreign::foreign;
 use crate::model::{Foreign, Input, InputState, Snapshot};
 
 /// Inputs that are not there for one reason.
-struct Gap {
+struct MissingInputs {
     state: InputState,
     detail: Foreign,
     inputs: Vec<&'static str>,
 }
 
-impl Gap {
+impl MissingInputs {
     /// `pods, nodes and services`.
     fn names(&self) -> String {
         match self.inputs.split_last() {
@@ -27,15 +27,15 @@ impl Gap {
     }
 }
 
-fn gaps(snapshot: &Snapshot, counts: impl Fn(Input) -> bool) -> Vec<Gap> {
+fn gaps(snapshot: &Snapshot, counts: impl Fn(Input) -> bool) -> Vec<MissingInputs> {
     let coverage = &snapshot.coverage;
     let missing = |i: &Input| counts(*i) && !coverage.complete(*i) && !coverage.is_rightly_absent(*i);
-    let mut gaps: Vec<Gap> = Vec::new();
+    let mut gaps: Vec<MissingInputs> = Vec::new();
     for input in Input::ALL.into_iter().filter(missing) {
         let (state, detail) = (coverage.state(input), coverage.detail(input));
         match gaps.iter_mut().find(|gap| gap.state == state && gap.detail == detail) {
             Some(gap) => gap.inputs.push(input.word()),
-            None => gaps.push(Gap { state, detail, inputs: vec![input.word()] }),
+            None => gaps.push(MissingInputs { state, detail, inputs: vec![input.word()] }),
         }
     }
     gaps

@@ -4,6 +4,7 @@
 use std::io::{self, Write};
 
 use crate::checks::addresses::leaked_address;
+use crate::model::foreign::foreign;
 use crate::model::{Code, Foreign};
 use crate::plan::refusal::{Objection, Refusal};
 
@@ -35,11 +36,11 @@ impl<'r> Cures<'r> {
     }
 
     /// The first line.
-    pub(super) fn answer(&self) -> String {
+    pub(super) fn answer(&self) -> Foreign {
         let code = self.code;
         match self.cures.as_slice() {
-            [one] => format!("{}: release does not take {code} by code; what cures it:", one.subject.raw()),
-            many => format!("release does not take {code} by code; what cures these {}:", many.len()),
+            [one] => foreign!("{}: release does not take {code} by code; what cures it:", one.subject),
+            many => format!("release does not take {code} by code; what cures these {}:", many.len()).into(),
         }
     }
 
@@ -49,7 +50,7 @@ impl<'r> Cures<'r> {
     /// As the writer's.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let releases =
-            |cure: &&Cure<'_>| cure.commands.iter().any(|c| c.raw().starts_with("ipaudit release --handle "));
+            |cure: &&Cure<'_>| cure.commands.iter().any(|c| c.shown().starts_with("ipaudit release --handle "));
         if self.cures.iter().filter(releases).count() > 1 {
             writeln!(out, "leaks at once, each judged like any other:")?;
             writeln!(out, "  ipaudit release --code {} --older-than 24h", leaked_address::CHECK.code)?;
@@ -86,7 +87,7 @@ mod tests {
         Refusal::new(subject, Objection::ByHand { code: stale_endpoint::CHECK.code, advice, commands })
     }
 
-    fn lines(refusals: &[Refusal]) -> (String, Vec<String>) {
+    fn lines(refusals: &[Refusal]) -> (Foreign, Vec<String>) {
         let cures = Cures::of(refusals).unwrap();
         let mut out = Vec::new();
         cures.write(&mut out).unwrap();

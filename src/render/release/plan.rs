@@ -56,7 +56,7 @@ impl Show<'_> {
     pub fn answer(&self) -> Foreign {
         let (verb, done) = self.verb();
         if let Some(cures) = self.cures() {
-            return cures.answer().into();
+            return cures.answer();
         }
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => format!("NOTHING to {verb}"),
