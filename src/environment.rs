@@ -1,7 +1,8 @@
 //! The one reader of the environment. A variable that is set and empty counts as unset: that is how manifests and compose
 //! files make one that nobody filled in.
 //!
-//! [`file`] reads files that people name. What variables say of flags is decided before the command line is parsed, in `cli/variables.rs`.
+//! [`mod@file`] reads files that people name. What variables say of flags is decided before the command line is parsed,
+//! in `cli/variables.rs`.
 
 pub mod file;
 

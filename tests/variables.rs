@@ -189,7 +189,10 @@ fn what_another_command_takes_breaks_none_and_what_none_takes_is_an_error() {
 /// A value that a flag takes.
 fn sample(flag: &Arg) -> &'static str {
     let takes = |value: &&str| takes(flag, value);
-    ["x", "true", "24h", "1", "IPA110", "2026-11-24T13:00:00Z"].into_iter().find(takes).unwrap_or_else(|| panic!("no value for {flag:?}"))
+    ["x", "true", "24h", "1", "IPA110", "2026-11-24T13:00:00Z"]
+        .into_iter()
+        .find(takes)
+        .unwrap_or_else(|| panic!("no value for {flag:?}"))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::foreign::foreign;
 /// So many at most.
 const MOST: usize = 3;
 
-/// Of `known` those that `word` is nearest to, the nearest first, [`MOST`] at most; upper and lower case are one. Near is
+/// Of `known` those that `word` is nearest to, the nearest first, three at most; upper and lower case are one. Near is
 /// a name in full for its short form (`node-7` of `node-7.example.com`), what becomes the word by few slips (one letter in
 /// four wrong, missing, too many, or swapped with the next), and what has the word as a part or is a part of it.
 pub fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Vec<&'k str> {

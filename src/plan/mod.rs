@@ -6,7 +6,7 @@
 //! when that may end;
 //! [`release`], [`orphans`] and [`undo`] make etcd transactions of fresh bytes; [`confirm::Plan`] carries what people are
 //! shown, and [`confirm::Confirmed`] is the only way from there to a write; [`outcome`] says what it came to;
-//! [`file`] is a plan that another one carries out. Nothing here
+//! [`mod@file`] is a plan that another one carries out. Nothing here
 //! may know of a connection, a clock or a file.
 
 pub mod block;

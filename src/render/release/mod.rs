@@ -1,7 +1,7 @@
 //! What a release, an undo and the list of them show: [`words`] is the one table of their sentences, [`plan`] a plan,
-//! [`reasons`] what it refuses, by reason, [`by_hand`] what cures that which no release takes,
-//! [`sandboxes`] what to make sure of on its nodes, and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the releases of the past ([`bulk`]: what
-//! many were released by).
+//! `reasons` what it refuses, by reason, `by_hand` what cures that which no release takes, `sandboxes` what to make
+//! sure of on its nodes, and [`outcome`] what became of it for people, [`document`] both for programs, [`list`] the
+//! releases of the past ([`bulk`]: what many were released by).
 
 pub mod bulk;
 mod by_hand;
