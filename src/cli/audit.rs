@@ -24,7 +24,7 @@ use crate::judge::advised::{self, Advised};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::{Code, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
-use crate::plan::refusal::Refusal;
+use crate::plan::refusal::{Objection, Refusal};
 use crate::record::{self, AuditCourse};
 use crate::render::release::words;
 use crate::render::{self, AuditCircumstances, AuditView, Narrow, Releases};
@@ -315,6 +315,9 @@ impl Looked {
     fn hold_back(&self, verdict: &mut Verdict, obstacles: &[Refusal]) -> Releases {
         let grace = self.snapshot.kube_controllers.grace();
         match advised::hold_back(&mut verdict.outcome, obstacles, grace, self.is_live) {
+            Advised::Closed(first) if first.objection == Objection::FilesAgain => {
+                Releases::FromFiles(words::refusal(&first))
+            }
             Advised::Closed(first) => Releases::Closed(words::refusal(&first)),
             Advised::Early => Releases::Early,
             Advised::Open { known_for } => Releases::open(known_for),

@@ -12,6 +12,8 @@ pub enum Releases {
     Unjudged,
     /// No release would be let through; why.
     Closed(Foreign),
+    /// The same, and by no fault of the cluster's: Kubernetes was read from files, which answer nothing anew; in words.
+    FromFiles(Foreign),
     /// No leak has been seen by enough audits, or many at once would be refused.
     Early,
     /// Leaks that the history has known for so long would be let through.

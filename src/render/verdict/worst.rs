@@ -142,7 +142,9 @@ impl Alike<'_> {
         }
         match &view.releases {
             Releases::Unjudged => Default::default(),
-            Releases::Closed(why) => (format!(" No release is let through now: {}.", why.raw()), None),
+            Releases::Closed(why) | Releases::FromFiles(why) => {
+                (format!(" No release is let through now: {}.", why.raw()), None)
+            }
             Releases::Early => {
                 let what = if self.findings.len() == 1 { "it" } else { "them" };
                 (format!(" A release is let through when three audits have seen {what}."), None)
