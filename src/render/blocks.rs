@@ -1,5 +1,6 @@
 //! `ipaudit blocks`: a line a block for people, and the document for programs.
 
+use std::borrow::Cow;
 use std::io::{BufWriter, Result, Write};
 
 use super::grid::{self, Cell, Column};
@@ -50,7 +51,7 @@ pub fn write(listing: &BlockListing, options: ListOptions, out: &mut dyn Write) 
         if headers {
             out.write_all(b"\n")?;
         }
-        grid::write(&columns, &rows, headers, color, &mut out)?;
+        grid::write(&columns, rows.iter(), headers, color, &mut out)?;
     }
     if headers && !listing.unread.is_empty() {
         let mut paper = Paper::new(&mut out, width, color);
@@ -103,11 +104,11 @@ const BORROWED: &[Column] = &[
 /// What nobody has, in a column that is never empty.
 const NONE: &str = "none";
 
-fn plain(text: impl Into<String>) -> Cell {
+fn plain<'t>(text: impl Into<Cow<'t, str>>) -> Cell<'t> {
     (text.into(), PLAIN)
 }
 
-fn shown(name: Option<&Foreign>) -> Cell {
+fn shown(name: Option<&Foreign>) -> Cell<'_> {
     plain(name.map_or(NONE.into(), Foreign::shown))
 }
 
@@ -126,7 +127,7 @@ fn owners(usage: &BlockUsage) -> String {
     names.join(",")
 }
 
-fn block(usage: &BlockUsage, wide: bool) -> Vec<Cell> {
+fn block(usage: &BlockUsage, wide: bool) -> Vec<Cell<'_>> {
     let count = &usage.count;
     let number = |number: u64| plain(number.to_string());
     let mut cells = vec![
@@ -152,7 +153,7 @@ fn block(usage: &BlockUsage, wide: bool) -> Vec<Cell> {
 }
 
 /// `IPA101 IPA110×3`; a question mark where one look alone saw it.
-fn wrong(usage: &BlockUsage, most: usize) -> Cell {
+fn wrong(usage: &BlockUsage, most: usize) -> Cell<'static> {
     let code = |wrong: &crate::who::WrongInBlock| {
         let times = if wrong.count > 1 { format!("×{}", wrong.count) } else { String::new() };
         let doubt = if wrong.unconfirmed == wrong.count { "?" } else { "" };
@@ -162,20 +163,20 @@ fn wrong(usage: &BlockUsage, most: usize) -> Cell {
     if usage.wrong.len() > most {
         codes.push(format!("+{}", usage.wrong.len() - most));
     }
-    (codes.join(" "), usage.wrong.first().map_or(PLAIN, |worst| style_of(worst.severity)))
+    (codes.join(" ").into(), usage.wrong.first().map_or(PLAIN, |worst| style_of(worst.severity)))
 }
 
-fn hidden(block: &HiddenBlock, wide: bool) -> Vec<Cell> {
+fn hidden(block: &HiddenBlock, wide: bool) -> Vec<Cell<'_>> {
     let name = block.block.map_or_else(|| block.key.shown().into_owned(), |block| block.to_string());
     let unknown = BLOCKS.iter().filter(|(_, _, in_wide)| wide || !in_wide).count().saturating_sub(2);
     let mut cells = vec![plain(name)];
     cells.extend(std::iter::repeat_n(plain("?"), unknown));
     let check = &undecodable_value::CHECK;
-    cells.push((check.code.to_string(), style_of(check.severity)));
+    cells.push((check.code.to_string().into(), style_of(check.severity)));
     cells
 }
 
-fn borrowed(address: &Occupant) -> Vec<Cell> {
+fn borrowed(address: &Occupant) -> Vec<Cell<'_>> {
     let allocation = &address.allocation;
     let to = match (&allocation.owner, &allocation.handle) {
         (Some(owner), _) => shown(Some(owner)),

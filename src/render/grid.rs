@@ -1,5 +1,7 @@
-//! Rows in columns, one line a row whatever its length: for `grep`, `awk` and `sort`, as kubectl prints lists.
+//! Rows in columns, one line a row whatever its length: for `grep`, `awk` and `sort`, as kubectl prints lists. The one
+//! writer of columns.
 
+use std::borrow::Cow;
 use std::io::{Result, Write};
 
 use anstyle::Style;
@@ -10,25 +12,35 @@ use super::table::paper::{BOLD, PLAIN};
 pub type Column = (&'static str, bool);
 
 /// What stands in one place, escaped already, and in which style.
-pub type Cell = (String, Style);
+pub type Cell<'t> = (Cow<'t, str>, Style);
 
-/// Writes the titles, unless nobody wants them, and the rows.
+/// Writes the titles, unless nobody wants them, and the rows. Each row is asked for twice, for how wide the columns are and
+/// for its line, so that a hundred thousand of them never stand in memory.
 ///
 /// # Errors
 /// As the writer's.
-pub fn write(columns: &[Column], rows: &[Vec<Cell>], titles: bool, color: bool, out: &mut dyn Write) -> Result<()> {
-    let head: Vec<Cell> = columns.iter().map(|(title, _)| ((*title).to_owned(), BOLD)).collect();
+pub fn write<'t, R: AsRef<[Cell<'t>]>>(
+    columns: &[Column],
+    rows: impl Iterator<Item = R> + Clone,
+    titles: bool,
+    color: bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let mut widths: Vec<usize> = columns.iter().map(|(title, _)| if titles { title.len() } else { 0 }).collect();
-    for row in rows {
-        for (width, (text, _)) in widths.iter_mut().zip(row) {
+    for row in rows.clone() {
+        for (width, (text, _)) in widths.iter_mut().zip(row.as_ref()) {
             *width = (*width).max(text.chars().count());
         }
     }
-    let head = Some(&head).filter(|_| titles);
-    head.into_iter().chain(rows).try_for_each(|row| line(columns, &widths, row, color, out))
+    if titles {
+        let head: Vec<Cell<'_>> = columns.iter().map(|(title, _)| (Cow::Borrowed(*title), BOLD)).collect();
+        line(columns, &widths, &head, color, out)?;
+    }
+    let mut rows = rows;
+    rows.try_for_each(|row| line(columns, &widths, row.as_ref(), color, out))
 }
 
-fn line(columns: &[Column], widths: &[usize], row: &[Cell], color: bool, out: &mut dyn Write) -> Result<()> {
+fn line(columns: &[Column], widths: &[usize], row: &[Cell<'_>], color: bool, out: &mut dyn Write) -> Result<()> {
     // Blanks are written before what follows them, so that no line ends with some.
     let mut gap = 0;
     for (((_, is_number), width), (text, style)) in columns.iter().zip(widths).zip(row) {
@@ -55,11 +67,13 @@ mod tests {
 
     #[test]
     fn columns_line_up_and_no_line_ends_with_blanks() {
-        let row = |a: &str, n: &str, b: &str| [a, n, b].map(|text| (text.to_owned(), PLAIN)).to_vec();
+        let row = |a: &str, n: &str, b: &str| -> [Cell<'static>; 3] {
+            [a, n, b].map(|text| (Cow::Owned(text.to_owned()), PLAIN))
+        };
         let rows = [row("10.65.0.0/26", "4", "x"), row("fd00::/122", "", ""), row("é", "1000", "")];
         let written = |titles| {
             let mut out = Vec::new();
-            write(&[("BLOCK", false), ("N", true), ("WRONG", false)], &rows, titles, false, &mut out).unwrap();
+            write(&[("BLOCK", false), ("N", true), ("WRONG", false)], rows.iter(), titles, false, &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         let lines = "10.65.0.0/26     4  x\nfd00::/122\né             1000\n";

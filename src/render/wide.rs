@@ -7,7 +7,8 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 
-use super::table::paper::{BOLD, PLAIN, style_of};
+use super::grid::{self, Cell, Column};
+use super::table::paper::{PLAIN, style_of};
 use super::view::AuditView;
 use crate::checks::{by_subject, natural};
 use crate::model::word::words;
@@ -39,32 +40,21 @@ pub struct WideOptions {
     pub no_headers: bool,
 }
 
-const HEADERS: [&str; 6] = ["CODE", "SEVERITY", "SUBJECT", "NODE", "SINCE", "ADVICE"];
-/// The columns that have a width; the last one is as long as it is.
-const ALIGNED: usize = HEADERS.len() - 1;
+/// The columns; the last one is as long as it is.
+const COLUMNS: [Column; 6] =
+    [("CODE", false), ("SEVERITY", false), ("SUBJECT", false), ("NODE", false), ("SINCE", false), ("ADVICE", false)];
 /// What stands where there is nothing to say, so that a column is never empty.
 const NOTHING: &str = "-";
 
-/// Writes a line a finding, in columns. Two passes: how wide each column is, then the lines.
+/// Writes a line a finding, in columns.
 ///
 /// # Errors
 /// When `out` cannot be written.
 pub fn write(view: &AuditView<'_>, options: WideOptions, out: &mut dyn Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     let findings = sorted(view, options.sort_by);
-    let mut widths = if options.no_headers { [0; ALIGNED] } else { aligned(&HEADERS.map(Cow::Borrowed)) };
-    for finding in &findings {
-        let wanted = aligned(&cells(finding));
-        widths.iter_mut().zip(wanted).for_each(|(width, wanted)| *width = wanted.max(*width));
-    }
-    if !options.no_headers && !findings.is_empty() {
-        line(&HEADERS.map(Cow::Borrowed), widths, |_| if options.color { BOLD } else { PLAIN }, &mut out)?;
-    }
-    for finding in findings {
-        let colored = |column| options.color && column < 2;
-        let style = |column| if colored(column) { style_of(finding.severity) } else { PLAIN };
-        line(&cells(finding), widths, style, &mut out)?;
-    }
+    let titles = !options.no_headers && !findings.is_empty();
+    grid::write(&COLUMNS, findings.iter().map(|finding| cells(finding)), titles, options.color, &mut out)?;
     out.flush()
 }
 
@@ -108,15 +98,16 @@ fn since(finding: &Finding) -> Option<Time> {
     finding.since.into_iter().chain(finding.life.map(|life| life.first_seen)).min()
 }
 
-fn cells(finding: &Finding) -> [Cow<'_, str>; HEADERS.len()] {
-    let or_nothing = |text: Option<Cow<'static, str>>| text.unwrap_or(Cow::Borrowed(NOTHING));
+fn cells(finding: &Finding) -> [Cell<'_>; COLUMNS.len()] {
+    let style = style_of(finding.severity);
+    let or_nothing = |text: Option<String>| (text.map_or(Cow::Borrowed(NOTHING), Cow::Owned), PLAIN);
     [
-        finding.code.to_string().into(),
-        finding.severity.word().into(),
-        finding.subject.id.shown(),
-        finding.node.as_ref().and_then(Foreign::some).map_or(Cow::Borrowed(NOTHING), Foreign::shown),
-        or_nothing(since(finding).map(|at| at.to_chrono().format("%Y-%m-%dT%H:%M:%SZ").to_string().into())),
-        or_nothing(Some(advice(finding).into()).filter(|advice: &Cow<'_, str>| !advice.is_empty())),
+        (finding.code.to_string().into(), style),
+        (finding.severity.word().into(), style),
+        (finding.subject.id.shown(), PLAIN),
+        (finding.node.as_ref().and_then(Foreign::some).map_or(Cow::Borrowed(NOTHING), Foreign::shown), PLAIN),
+        or_nothing(since(finding).map(|at| at.to_chrono().format("%Y-%m-%dT%H:%M:%SZ").to_string())),
+        or_nothing(Some(advice(finding)).filter(|advice| !advice.is_empty())),
     ]
 }
 
@@ -137,32 +128,6 @@ fn advice(finding: &Finding) -> String {
 
 fn gap(before: &str) -> &'static str {
     if before.is_empty() { "" } else { " " }
-}
-
-/// Characters of the columns that have a width; Kubernetes' and Calico's names are ASCII.
-fn aligned(cells: &[Cow<'_, str>; HEADERS.len()]) -> [usize; ALIGNED] {
-    let mut widths = [0; ALIGNED];
-    widths.iter_mut().zip(cells).for_each(|(width, cell)| *width = cell.chars().count());
-    widths
-}
-
-fn line(
-    cells: &[Cow<'_, str>; HEADERS.len()],
-    widths: [usize; ALIGNED],
-    style: impl Fn(usize) -> anstyle::Style,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    for (column, cell) in cells.iter().enumerate() {
-        match style(column) {
-            PLAIN => write!(out, "{cell}")?,
-            style => write!(out, "{style}{cell}{style:#}")?,
-        }
-        if let Some(width) = widths.get(column) {
-            let gap = width.saturating_sub(cell.chars().count()) + 2;
-            write!(out, "{:gap$}", "")?;
-        }
-    }
-    out.write_all(b"\n")
 }
 
 #[cfg(test)]
