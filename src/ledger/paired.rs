@@ -25,7 +25,10 @@ impl Pairing {
         let shared = ledger.shared_nodes(past);
         let enough = |shared: usize| shared > 0 && shared * 2 >= nodes.len();
         if !enough(shared) {
-            let known = format!("{shared} of {} Kubernetes nodes are known to this datastore", nodes.len());
+            let known = match nodes.len() {
+                0 => "Kubernetes lists no nodes".to_owned(),
+                all => format!("{shared} of {all} Kubernetes nodes are known to this datastore"),
+            };
             // A Calico Node that does not decode may be the one that refers to a node.
             let hidden = undecodable(ledger, Input::CalicoNodes);
             return match enough(shared + hidden) {
@@ -149,6 +152,13 @@ mod tests {
             c.snapshot.calico_nodes.pop();
         }
         assert!(matches!(pairing(&mut c), Pairing::Mismatch(_)));
+    }
+
+    #[test]
+    fn no_nodes_at_all_are_said_to_be_none() {
+        let mut c = Cluster::healthy();
+        c.snapshot.kube_nodes.clear();
+        assert_eq!(pairing(&mut c), Pairing::Mismatch("Kubernetes lists no nodes".to_owned()));
     }
 
     /// Three of four nodes have lost their Calico Nodes: many outages (IPA410), and no other cluster.

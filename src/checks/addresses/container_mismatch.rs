@@ -25,7 +25,12 @@ pub static CHECK: Check = Check {
         (their handle outlives every launcher pod), handles of another network or of the very old form \
         `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that \
         fits is enough. Control bytes at the end of a handle's id do not count.",
-    ties: Ties { also: Needs::P, explained_by: duplicate_pod_address::explains, ..Ties::OURS },
+    ties: Ties {
+        many: "addresses whose endpoint has another container",
+        also: Needs::P,
+        explained_by: duplicate_pod_address::explains,
+        ..Ties::OURS
+    },
     run,
 };
 

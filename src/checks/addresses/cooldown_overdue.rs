@@ -20,7 +20,7 @@ pub static CHECK: Check = Check {
         that does not know it.",
     action: "Look at kube-controllers. The next allocation in the block frees the address as well.",
     silent: "The cooldown has not been over for long; nobody writes an idle block at once.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "addresses that cool down too long", ..Ties::ANYBODYS },
     run,
 };
 

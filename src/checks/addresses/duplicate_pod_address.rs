@@ -126,7 +126,11 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
     let restart = world.restart_order(&others);
     let advice = match keep {
         Some(pod) => {
-            format!("IPAM gave it to {}: keep that one, restart the other {}", world.pod_id(pod), restart.len())
+            let others = match restart.as_slice() {
+                [one] => world.pod_id(one),
+                many => format!("the other {}", many.len()),
+            };
+            format!("IPAM gave it to {}: keep that, restart {others}", world.pod_id(pod))
         }
         None => format!("IPAM gave it to none of them: restart all {}", restart.len()),
     };
@@ -219,7 +223,7 @@ mod tests {
         let found = doubled().find(&CHECK);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].subject.id.raw(), found[0].severity), ("10.65.0.2", Severity::Critical));
-        assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that one, restart the other 1");
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that, restart shop/web-2");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.2"]);
         assert_eq!(found[0].summary, "2 pods on node-1 and node-2");
     }

@@ -62,7 +62,15 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
     let holders = format!("{} {verb} it", world.who(strangers));
     world
         .draft(&CHECK, address, format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
-        .advice("restart the pod that IPAM does not name, and never release the address while it runs")
+        .advice(match strangers {
+            [_] => "restart the pod that IPAM does not name, and never release the address while it runs".to_owned(),
+            many => {
+                format!(
+                    "restart the {} pods that IPAM does not name, and never release the address while they run",
+                    many.len()
+                )
+            }
+        })
         .fact("owners", owners)
         .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
         .list("pods", strangers.iter(), |p| world.pod_facts(p))

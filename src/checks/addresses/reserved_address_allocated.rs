@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
     silent: "Addresses that were asked for (annotation ipAddrs, a service that requests one), which a reservation does \
         not bind, and those of pods and services that are gone, of which nobody can tell; Windows' reserved ordinals, \
         cooling addresses, allocations that name nobody.",
-    ties: Ties { also: Needs::P.and(Needs::S), ..Ties::ANYBODYS },
+    ties: Ties { many: "allocated addresses that are reserved", also: Needs::P.and(Needs::S), ..Ties::ANYBODYS },
     run,
 };
 

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     silent: "One address of each family of a dual-stack service; a server that does not say which families a service \
         has (one of each then); a service that is being deleted, or that Calico does not manage; addresses that are \
         cooling down. It is judged whoever else uses the datastore: the handle is the hash of this very service.",
-    ties: Ties::OURS,
+    ties: Ties { many: "surplus service addresses", ..Ties::OURS },
     run,
 };
 

@@ -23,7 +23,12 @@ pub static CHECK: Check = Check {
     silent: "The allocation's handle or attributes name this node and type; it is so old that it names nobody; ordinal \
         1 of a Windows node's block, which the Windows reservation holds; the node has departed; IPA103 already tells \
         two nodes with this address; the address lies in no pool, or in a block that does not decode.",
-    ties: Ties { judges: Judges::OnlyOurs, also: Needs::P.and(Needs::W), ..Ties::OURS },
+    ties: Ties {
+        many: "tunnel addresses that IPAM calls free",
+        judges: Judges::OnlyOurs,
+        also: Needs::P.and(Needs::W),
+        ..Ties::OURS
+    },
     run,
 };
 

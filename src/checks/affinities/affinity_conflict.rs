@@ -1,8 +1,9 @@
 //! IPA401: one block, two confirmed owners.
 
 use super::common::{delete_affinity, get_block};
+use crate::checks::evidence::ask_who;
 use crate::checks::prelude::*;
-use crate::model::{AffinityState, Input};
+use crate::model::{AffinityState, Attribute, Input};
 
 pub static CHECK: Check = Check {
     code: Code(401),
@@ -21,7 +22,7 @@ pub static CHECK: Check = Check {
         node next meets it. When the block names neither, decide by who holds its addresses.",
     silent: "Affinities that are pending or being deleted own nothing (IPA403, IPA404). Two spellings of one \
         affinity's key are IPA307.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "blocks with more than one owner", ..Ties::ANYBODYS },
     run,
 };
 
@@ -39,29 +40,58 @@ fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
     let block = world.ledger.block(cidr);
     let right = block.and_then(|block| block.affinity).filter(|host| owners.iter().any(|a| a.host == *host));
     let live = owners.iter().filter(|affinity| lives(world, affinity.host)).count();
-    let names: Vec<String> = owners.iter().map(|affinity| world.host_id(affinity.host)).collect();
-    let wrong = || owners.iter().filter(|affinity| right.is_some_and(|host| host != affinity.host));
+    let wrong: Vec<&Affinity> =
+        owners.iter().copied().filter(|affinity| right.is_some_and(|host| host != affinity.host)).collect();
     let draft = world
-        .draft(&CHECK, cidr, format!("confirmed for {}", names.join(" and ")))
+        .draft(&CHECK, cidr, format!("{}{}", claimed_by(world, &owners), hit(block, live)))
         .severity(if live > 1 { Severity::Critical } else { Severity::Error })
-        .advice(advice(world, block, right))
+        .advice(advice(world, block, right, &wrong))
         .list("owners", owners.iter(), |a| world.affinity_facts(a))
         .fact("live_nodes", live)
         .fact("right", right.map(|host| world.host_id(host)))
         .fact("block", block.map(|block| world.block_facts(block)))
         .in_pool_of(cidr.first())
+        .with_each(&wrong, |draft, affinity| draft.next(delete_affinity(world, affinity)))
         .next(get_block(cidr))
-        .with_each(wrong(), |draft, affinity| draft.next(delete_affinity(world, affinity)))
+        .next(ask_who(&cidr.to_string()))
         .with_each(&owners, |draft, affinity| draft.rests_on_affinity(affinity));
     Some(draft.looks_at(Look::Block(cidr)).done())
 }
 
-fn advice(world: &World<'_>, block: Option<&Block>, right: Option<Host>) -> String {
+/// `confirmed for node-1 and node-2`.
+fn claimed_by(world: &World<'_>, owners: &[&Affinity]) -> String {
+    let names: Vec<String> = owners.iter().map(|affinity| name(world, affinity.host)).collect();
+    format!("confirmed for {}", names.join(" and "))
+}
+
+/// Whom it hits: what is sent to the block's addresses, where more than one node says that they are there.
+fn hit(block: Option<&Block>, live: usize) -> String {
+    let cooling = |at: Option<&Attribute>| at.is_some_and(|at| at.released_at.is_some());
+    let in_use = block.map_or(0, |block| block.allocated().filter(|(_, at)| !cooling(*at)).count());
+    match (live > 1, in_use) {
+        (false, _) => String::new(),
+        (true, 0) => ", and each announces its route".to_owned(),
+        (true, 1) => ", so traffic to its one allocated address may go to the wrong node".to_owned(),
+        (true, many) => format!(", so traffic to its {many} allocated addresses may go to the wrong node"),
+    }
+}
+
+/// Whose it is, and whose affinity goes.
+fn advice(world: &World<'_>, block: Option<&Block>, right: Option<Host>, wrong: &[&Affinity]) -> String {
     match (block, right) {
-        (_, Some(host)) => format!("the block names {}: delete the other affinity", world.host_id(host)),
+        (_, Some(host)) => {
+            let others: Vec<String> = wrong.iter().map(|affinity| name(world, affinity.host)).collect();
+            let (others, noun) = (others.join(" and "), if wrong.len() == 1 { "affinity" } else { "affinities" });
+            format!("the block names {}: delete the {noun} of {others}", name(world, host))
+        }
         (Some(_), None) => "the block names none of them: decide by who holds its addresses".to_owned(),
         (None, _) => "there is no such block: all of them can go".to_owned(),
     }
+}
+
+/// A node by its name alone, any other owner by what it is too.
+fn name(world: &World<'_>, host: Host) -> String {
+    if host.kind == HostKind::Host { world.text(host.name).to_owned() } else { world.host_id(host) }
 }
 
 /// A node that announces routes: its Calico Node is there, and its Kubernetes node is not gone.
@@ -95,17 +125,21 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0/26"));
         assert_eq!(
             (found[0].severity, found[0].summary.raw()),
-            (Severity::Critical, "confirmed for host:node-1 and host:node-2")
+            (
+                Severity::Critical,
+                "confirmed for node-1 and node-2, so traffic to its 3 allocated addresses may go to the wrong node"
+            )
         );
-        assert_eq!(found[0].advice, "the block names host:node-1: delete the other affinity");
+        assert_eq!(found[0].advice, "the block names node-1: delete the affinity of node-2");
         let revision = c.snapshot.affinities.iter().find(|a| c.snapshot.text(a.host.name) == "node-2").unwrap();
         let key = "/calico/ipam/v2/host/node-2/ipv4/block/10.65.0.0-26";
         let revision = revision.meta.mod_revision;
         assert_eq!(
             found[0].next,
             [
-                "etcdctl get /calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26".to_owned(),
                 format!(r#"printf 'mod("{key}") = "{revision}"\n\ndel {key}\n\n\n' | etcdctl txn"#),
+                "etcdctl get /calico/ipam/v2/assignment/ipv4/block/10.65.0.0-26".to_owned(),
+                "ipaudit who 10.65.0.0/26".to_owned(),
             ]
         );
     }
@@ -154,7 +188,12 @@ mod tests {
         c.block_mut("10.65.0.0/26").affinity = Some(third);
         let found = c.find(&CHECK);
         assert_eq!(found[0].advice, "the block names none of them: decide by who holds its addresses");
-        assert_eq!(found[0].next.len(), 1, "no deletion where nobody is known to be right");
+        let looks = ["etcdctl get ", "ipaudit who "];
+        assert!(
+            found[0].next.iter().zip(looks).all(|(next, look)| next.raw().starts_with(look))
+                && found[0].next.len() == 2,
+            "no deletion where nobody is known to be right"
+        );
         c.snapshot.blocks.retain(|b| b.cidr != cidr("10.65.0.0/26"));
         assert_eq!(c.find(&CHECK)[0].advice, "there is no such block: all of them can go");
     }

@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
     action: "Delete the affinity, compared with its revision; a node that wants the block claims it again.",
     silent: "Affinities that are pending or being deleted are IPA403 and IPA404. A block that does not decode exists, \
         and so does one under another spelling of its key (IPA307).",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "affinities without a block", ..Ties::ANYBODYS },
     run,
 };
 

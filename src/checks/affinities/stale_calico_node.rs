@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     silent: "Nodes of other clusters in the same datastore, and hosts without a reference to Kubernetes. Unless every \
         node here is ours or the scope is exclusive, only a node that an earlier audit knew as ours and a former name \
         count. An address that several machines here have, or an ExternalIP, names no machine.",
-    ties: Ties::OURS,
+    ties: Ties { many: "Calico Nodes whose node is gone", ..Ties::OURS },
     run,
 };
 

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     action: "Restart the pods in the block, so that CNI DEL, which goes by handle, empties it; then, or when it is \
         empty already, release its affinity. `ipaudit release` finds addresses by scanning blocks and works here.",
     silent: "A block that no pool covers is IPA303.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "blocks of another size than their pool's", ..Ties::ANYBODYS },
     run,
 };
 

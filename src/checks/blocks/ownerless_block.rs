@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
     action: "Delete the key, compared with its revision: nobody owns the block and nothing is allocated in it.",
     silent: "With addresses in it a block without owner is legal: its owner gave it up. A pending affinity is a claim \
         under way, one that is being deleted a release. Affinities that do not decode may own the block.",
-    ties: Ties { also: Needs::C, ..Ties::ANYBODYS },
+    ties: Ties { many: "blocks that nobody owns", also: Needs::C, ..Ties::ANYBODYS },
     run,
 };
 

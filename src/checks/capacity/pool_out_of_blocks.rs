@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
         a pool, perhaps with smaller blocks. Calico v3.32 takes empty blocks from nodes by itself.",
     silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
         since that may be an empty one.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "pools without a free block", ..Ties::ANYBODYS },
     run,
 };
 
@@ -52,7 +52,10 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         stranded => format!(" ({stranded} empty on other nodes)"),
     };
     let (blocks, free) = (usage.blocks.possible, usage.free);
-    let summary = format!("none of {blocks} blocks is free{stranded} though {free} addresses are: {suffer}");
+    let none =
+        if blocks == 1 { "its only block is not free".to_owned() } else { format!("none of {blocks} blocks is free") };
+    let are = if free == 1 { "1 address is".to_owned() } else { format!("{free} addresses are") };
+    let summary = format!("{none}{stranded} though {are}: {suffer}");
     let keepers = [leaked_address::CHECK.code, ownerless_block::CHECK.code, node_gone::CHECK.code];
     let version = world.text(world.snapshot.cluster.calico_version);
     world

@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     action: "When the node is gone: remove its endpoints (IPA501 says which are stale). When it lives: restart \
         calico-node there, it registers its node again.",
     silent: "Nodes of which a value does not decode.",
-    ties: Ties { explained_by, ..Ties::ANYBODYS },
+    ties: Ties { many: "endpoints whose node has no Calico Node", explained_by, ..Ties::ANYBODYS },
     run,
 };
 

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
         of them. While it lives nothing is urgent.",
     silent: "Blocks and handles that do not decode. Cooling addresses are nobody's, and ordinals that were kept back \
         when their block was made are in no handle. A handle without any object is IPA204.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "handles that count too little", ..Ties::ANYBODYS },
     run,
 };
 
@@ -55,6 +55,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, under: &[Discord]) -> Finding {
     let addresses: Vec<_> = allocations.iter().map(|a| a.address).collect();
     let draft = world
         .draft(&CHECK, &id, summary)
+        .advice("while its owner lives nothing is urgent; once that is gone, a release of the handle takes all of them")
         .list("under", under.iter(), discord_facts)
         .fact("objects", objects_facts(world, tally))
         .fact("addresses", addresses)

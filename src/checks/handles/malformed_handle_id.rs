@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
         (projectcalico/cni-plugin#821).",
     action: "It goes with its pod. Restart the pod to be rid of it; release by address what stays behind.",
     silent: "Ids without control bytes, whatever else they hold.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "handles with control bytes in their id", ..Ties::ANYBODYS },
     run,
 };
 

@@ -20,7 +20,7 @@ pub static CHECK: Check = Check {
     silent: "Ordinals that were kept back when their block was made, for Windows or by an operator's own reservation \
         (the attributes are nothing but a note): these have no handle. A handle that exists and does not decode \
         (IPA901). Ids are compared up to the first control byte `\\r`.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { many: "handles that blocks name and nobody finds", ..Ties::ANYBODYS },
     run,
 };
 
