@@ -19,8 +19,12 @@ use crate::source::capture::Writer;
 use crate::source::etcd::{self, Pin, ReadError, ReadOptions};
 use crate::source::kube;
 use crate::source::kube_api::{KubeApi, Patience};
-use crate::source::kube_look::{self, Suspects};
+use crate::source::kube_look::{self, Suspects, Unlooked};
 use crate::steady::{Again, SecondLook};
+
+/// What fails when Kubernetes does not answer, and what to do about it.
+const AGAIN: &str = "look again at suspects in Kubernetes";
+const ONCE_MORE: &str = "run it once more when the API server answers: one look alone confirms nothing";
 
 /// Reads the suspects again; what was seen is for [`Patch::swap`].
 ///
@@ -176,7 +180,6 @@ fn odd_keys(snapshot: &Snapshot, names: &Names, look: &SecondLook) -> Vec<Vec<u8
 }
 
 async fn look_at_kubernetes(api: &KubeApi, patch: &mut Patch, look: &SecondLook) -> Result<(), Error> {
-    let doing = "look again at suspects in Kubernetes";
     let suspects =
         Suspects { pods: these(&look.pods), nodes: these(&look.kube_nodes), services: these(&look.services) };
     let kinds = [
@@ -187,20 +190,25 @@ async fn look_at_kubernetes(api: &KubeApi, patch: &mut Patch, look: &SecondLook)
     for (_, kind) in kinds.into_iter().filter(|(whole, _)| *whole) {
         kube::relist(api, kind, api.deadline(), &mut patch.other)
             .await
-            .map_err(|why| Error::input(doing).at(api.server.clone()).cause(why))?;
+            .map_err(|why| Error::input(AGAIN).at(api.server.clone()).cause(why).hint(ONCE_MORE))?;
         patch.whole.insert(kind.input());
     }
     let unlooked = kube_look::look_again(api, &mut patch.other, &suspects).await;
     patch.pods = suspects.pods.into_iter().collect();
     patch.nodes = suspects.nodes.into_iter().collect();
     patch.services = suspects.services.into_iter().collect();
-    match unlooked.first() {
-        None => Ok(()),
-        Some(first) => Err(Error::input(doing)
-            .at(patch.other.pair(first.namespace, first.name))
-            .cause(first.reason.clone())
-            .hint("what could not be looked at again stays unconfirmed; run the audit once more")),
-    }
+    cannot_look(&patch.other, &unlooked).map_or(Ok(()), Err)
+}
+
+/// What could not be looked at again, if anything: the first of it by its kind and name, and how much more there is.
+fn cannot_look(seen: &Gathering, unlooked: &[Unlooked]) -> Option<Error> {
+    let first = unlooked.first()?;
+    let more = if unlooked.len() == 1 { String::new() } else { format!(" and {} more", unlooked.len() - 1) };
+    let error = Error::input(AGAIN)
+        .at(format!("{} {}{more}", first.kind.word(), seen.pair(first.namespace, first.name)))
+        .cause(first.reason.clone())
+        .hint(ONCE_MORE);
+    Some(error)
 }
 
 fn these<T: Copy>(again: &Again<T>) -> Vec<T> {
@@ -213,6 +221,19 @@ fn these<T: Copy>(again: &Again<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is in no namespace has a name and no slash.
+    #[test]
+    fn what_could_not_be_looked_at_again_is_named_with_a_hint() {
+        let mut seen = Gathering::default();
+        let [node, shop, web] = ["node-9", "shop", "web-0"].map(|text| seen.names.intern(text));
+        let unlooked = |kind, namespace, name| Unlooked { kind, namespace, name, reason: "no answer".to_owned() };
+        let (of_node, of_pod) = (unlooked(Kind::Node, Name::NONE, node), unlooked(Kind::Pod, shop, web));
+        let at = |list: &[Unlooked]| cannot_look(&seen, list).map(|error| (error.at, error.hint.is_empty()));
+        assert_eq!(at(&[]), None);
+        assert_eq!(at(&[of_node.clone()]), Some(("Node node-9".to_owned(), false)));
+        assert_eq!(at(&[of_pod, of_node]), Some(("Pod shop/web-0 and 1 more".to_owned(), false)));
+    }
 
     #[test]
     fn an_endpoint_that_was_absent_is_asked_for_by_its_key() {

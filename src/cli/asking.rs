@@ -8,7 +8,7 @@ use super::history_args::DbArgs;
 use super::output::{self, Streams};
 use super::source_args::SourceArgs;
 use crate::checks::Outcome;
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::ledger::ScopeFlag;
 use crate::model::{Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
@@ -98,7 +98,7 @@ pub async fn settle(
                 Err(error) => {
                     streams.note(&format!(
                         "the second look failed, what one look found stays unconfirmed: {}",
-                        chain(&error)
+                        output::with_hint(&error).shown()
                     ));
                     (settling.unconfirmed(outcome), false)
                 }

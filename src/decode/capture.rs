@@ -139,8 +139,14 @@ pub struct LookLine {
     pub server: String,
     /// Words of input and state, and the detail.
     pub coverage: Vec<(String, String, String)>,
+    /// Words of inputs that are not complete, and what a person can do about each: the cure is told wherever the cause is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<(String, String)>,
     /// Why the second look failed; then nothing of it is here.
     pub failed: Option<String>,
+    /// What to do about that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub failed_hint: String,
     /// Since version 2: etcd's word of itself.
     #[serde(default, skip_serializing_if = "EtcdStatus::is_empty")]
     pub status: EtcdStatus,
@@ -173,7 +179,9 @@ impl LookLine {
                     (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).raw().to_owned())
                 })
                 .collect(),
+            hints: coverage.hints().map(|(input, hint)| (input.word().to_owned(), hint.raw().to_owned())).collect(),
             failed: None,
+            failed_hint: String::new(),
             status: etcd.status.clone(),
         }
     }
@@ -215,6 +223,9 @@ impl LookLine {
             let input = input_of(input)?;
             let state = Term::of(state).known().ok_or_else(|| format!("unknown state {state:?} of an input"))?;
             coverage.set(input, state, detail.clone());
+        }
+        for (input, hint) in &self.hints {
+            coverage.set_hint(input_of(input)?, hint.clone());
         }
         snapshot.coverage = coverage;
         Ok(())

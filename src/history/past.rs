@@ -11,7 +11,7 @@ use super::timeline::Timeline;
 use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::index::PodAddress;
-use crate::model::past::{ByHash, FirstSeen, LastState, OpenAllocation, PastKeys};
+use crate::model::past::{AuditsSince, ByHash, FirstSeen, LastState, OpenAllocation, PastKeys};
 use crate::model::record::ClusterKey;
 use crate::model::row::{CapacityRow, NodeRow};
 use crate::model::{AllocationTuple, BlockSequence, Code, Foreign, Past, PastEtcd, PastFinding, PastKey, State, Term};
@@ -42,7 +42,11 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
         (past.last.tool, past.last.scope) =
             tx.query_row(what, [last.id], |row| Ok((row.get(0)?, Some(term(row, 1)?))))?;
         let began = "SELECT epoch_audit FROM pair WHERE id = ?1";
-        past.restored_last = tx.query_row(began, [pair], |row| row.get::<_, i64>(0))? == last.id;
+        let restored: i64 = tx.query_row(began, [pair], |row| row.get(0))?;
+        past.restored_last = restored == last.id;
+        let since = || timeline.audits.iter().filter(|audit| audit.id > restored);
+        past.since_restore = (restored > 0)
+            .then(|| AuditsSince { audits: since().count() as u64, first: since().next().map(|audit| audit.judged) });
     }
     if let Some(audit) = timeline.audits.iter().rev().find(|a| a.keys) {
         let raft_term = raft_term(tx, audit.id)?;

@@ -1,57 +1,93 @@
 //! What an audit may advise of releases: nothing that a release would refuse.
 //!
-//! The gates are those of a release itself ([`super::gates`]). Of the rules for one thing only its age is asked here
-//! (rule 4), by what the history says of the finding: the rest is for the release to judge, which looks once more.
+//! The gates are those of a release itself ([`super::gates`]), as they stand once this audit is recorded. Of the rules for
+//! one thing only its age is asked here (rule 4), by what the history says of the finding: the rest is for the release to
+//! judge, which looks once more.
 
 use std::time::Duration;
 
 use super::gates::{RunFacts, closed};
 use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
-use crate::model::{Finding, Input, InputState, Life, SubjectKind, Time};
+use crate::model::past::AuditsSince;
+use crate::model::{Code, Finding, Input, InputState, Life, SubjectKind, Time};
+use crate::plan::circumstances::Fork;
 use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::rules::{AUDITS, OVER};
 
 /// Said of what is not released yet, and of what is not released now.
 const EARLY: &str = "a release is let through when three audits have seen it";
+const EARLY_AGAIN: &str = "a release is let through when three audits have seen it since the restore";
 const CLOSED: &str = "no release is let through now";
+const NOT_MANY: &str = "many at once are not to be released now";
 const FILES: &str = "a release needs the live API";
+
+/// What may be advised of releases.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Advice {
+    pub of_leaks: Advised,
+    /// Many orphaned handles that were first seen so long ago would be let through; `None`: none would.
+    pub of_handles: Option<Duration>,
+}
 
 /// What came of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Advised {
-    /// No release, or none of many at once, would be let through; the first reason.
+    /// No release would be let through; the first reason.
     Closed(Refusal),
-    /// No leak has been seen by enough audits.
-    Early,
+    /// Not many at once, though single ones that are old enough would be let through; why.
+    NotMany(Refusal),
+    /// No leak has been seen by enough audits; `again`: since the datastore was restored.
+    Early { again: bool },
     /// Leaks that were first seen so long ago would be let through.
     Open { known_for: Duration },
 }
 
-/// What speaks against a release of many things now, whatever they are. A file has no etcd status and no clock, and
-/// whether the pair has a name shows when one is recorded: all that is for the run itself.
-/// Where no finding advises a release, nobody asks.
-pub fn obstacles(world: &World<'_>, outcome: &Outcome, present: Time) -> Vec<Refusal> {
+/// What is known before the audit is recorded, which takes the past with it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Obstacles {
+    /// What speaks against a release of many things now, whatever they are.
+    pub refusals: Vec<Refusal>,
+    /// Earlier observations count for nothing.
+    pub since_restore: Option<AuditsSince>,
+}
+
+/// What speaks against releases, once this audit is recorded. A file has no etcd status and no clock, and whether the pair
+/// has a name shows when one is recorded: all that is for the run itself. A restore that the last audit found is over for
+/// whoever comes after this one. Where no finding advises a release, nobody asks.
+pub fn obstacles(world: &World<'_>, outcome: &Outcome, present: Time) -> Obstacles {
+    let since_restore = world.past.and_then(|past| past.since_restore);
     if !outcome.findings.iter().flat_map(|f| &f.next).any(|command| is_release(command.raw())) {
-        return Vec::new();
+        return Obstacles { refusals: Vec::new(), since_restore };
     }
     let run = RunFacts { is_bulk: true, live: false, knows_pair: true, present };
     let lasts = |refusal: &Refusal| match &refusal.objection {
-        Objection::ClockBehind { .. } | Objection::ClockUntold => false,
+        Objection::ClockBehind { .. } | Objection::ClockUntold | Objection::Forked(Fork::AtLastAudit) => false,
         Objection::InputMissing(Input::EtcdStatus, state, _) => *state != InputState::NotAsked,
         _ => true,
     };
-    closed(world, run).into_iter().filter(lasts).collect()
+    Obstacles { refusals: closed(world, run).into_iter().filter(lasts).collect(), since_restore }
 }
 
 /// Takes the commands out that would be refused, and says why none is there. `is_live`: Kubernetes can be asked about
 /// single pods, as rule 5 does of whatever was allocated; of an orphaned handle it asks nothing.
-pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration, is_live: bool) -> Advised {
+pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, is_live: bool) -> Advice {
+    let refusals = &obstacles.refusals;
     let of_many = |o: &Objection| matches!(o, Objection::Surge(_) | Objection::NoEarlierAudit);
-    let is_closed = obstacles.iter().any(|refusal| !of_many(&refusal.objection));
-    let is_leak = |f: &&Finding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
-    let known_for = outcome.findings.iter().filter(is_leak).filter_map(|f| age(f, grace)).max();
-    let is_early = known_for.is_none() || obstacles.iter().any(|r| r.objection == Objection::NoEarlierAudit);
+    let is_closed = refusals.iter().any(|refusal| !of_many(&refusal.objection));
+    let age = |finding: &Finding| age(finding, grace, obstacles.since_restore);
+    let known_for = |proves_leak: bool| {
+        let is_meant =
+            |code: Code| checks::find(code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak == proves_leak);
+        // What takes the operator's word goes alone.
+        let goes =
+            |f: &&Finding| proves_leak || f.next.iter().any(|c| is_release(c.raw()) && !c.raw().contains("--i-know-"));
+        outcome.findings.iter().filter(|f| is_meant(f.code)).filter(goes).filter_map(age).max()
+    };
+    let (leaks, handles) = (known_for(true), known_for(false));
+    let is_early = leaks.is_none() || refusals.iter().any(|r| r.objection == Objection::NoEarlierAudit);
+    let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { EARLY };
+    let first = refusals.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
     let is_of_many = |command: &str| command.contains(" --code ");
     for finding in &mut outcome.findings {
         if is_closed {
@@ -62,28 +98,33 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &[Refusal], grace: Duration, 
             withhold(finding, FILES, is_release);
             continue;
         }
-        if is_early || !obstacles.is_empty() {
-            let why = if is_early { EARLY } else { CLOSED };
+        if is_early || !refusals.is_empty() {
+            let why = if first.is_some() { NOT_MANY } else { early };
             withhold(finding, why, |command| is_release(command) && is_of_many(command));
         }
         // Of one thing the history must know that very thing, unless its age is waived.
-        if age(finding, grace).is_none() {
+        if age(finding).is_none() {
             let is_aged = |command: &str| is_of_many(command) || command.contains(" --skip-age");
-            withhold(finding, EARLY, |command| is_release(command) && !is_aged(command));
+            withhold(finding, early, |command| is_release(command) && !is_aged(command));
         }
     }
-    let first = obstacles.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
-    match (first, known_for) {
-        (Some(refusal), _) => Advised::Closed(refusal.clone()),
-        (None, _) if !is_live => Advised::Closed(Refusal::of_run(Objection::FilesAgain)),
-        (None, Some(known_for)) if obstacles.is_empty() => Advised::Open { known_for },
-        _ => Advised::Early,
-    }
+    let of_leaks = match (first, leaks) {
+        (Some(refusal), _) if is_closed => Advised::Closed(refusal.clone()),
+        (_, _) if !is_live => Advised::Closed(Refusal::of_run(Objection::FilesAgain)),
+        (Some(refusal), _) => Advised::NotMany(refusal.clone()),
+        (None, Some(known_for)) if refusals.is_empty() => Advised::Open { known_for },
+        _ => Advised::Early { again: obstacles.since_restore.is_some() },
+    };
+    Advice { of_leaks, of_handles: handles.filter(|_| refusals.is_empty()) }
 }
 
-/// How long the history has known a finding that enough audits have seen for long enough.
-fn age(finding: &Finding, grace: Duration) -> Option<Duration> {
-    let Life { first_seen, last_seen, audits_seen, .. } = finding.life?;
+/// How long the history has known a finding that enough audits have seen for long enough, this one among them.
+fn age(finding: &Finding, grace: Duration, since_restore: Option<AuditsSince>) -> Option<Duration> {
+    let Life { mut first_seen, last_seen, mut audits_seen, .. } = finding.life?;
+    if let Some(since) = since_restore {
+        audits_seen = audits_seen.min(since.audits.saturating_add(1));
+        first_seen = first_seen.max(since.first.unwrap_or(last_seen));
+    }
     let known_for = last_seen.since(first_seen);
     (audits_seen >= u64::from(AUDITS) && known_for >= OVER.max(grace)).then_some(known_for)
 }
@@ -130,7 +171,7 @@ mod tests {
         }
         let obstacles = obstacles(&world, &outcome, snapshot.now);
         let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
-        (advised, outcome.findings)
+        (advised.of_leaks, outcome.findings)
     }
 
     fn leaked() -> Cluster {
@@ -151,7 +192,7 @@ mod tests {
         assert_eq!((releases(&leak), leak.advice.is_empty()), (1, true), "{leak:?}");
         for (audits, minutes) in [(2, 60), (3, 10)] {
             let (advised_then, leak) = advised(&mut leaked(), audits, minutes);
-            assert_eq!(advised_then, Advised::Early);
+            assert_eq!(advised_then, Advised::Early { again: false });
             assert_eq!((releases(&leak), leak.advice.raw()), (0, EARLY));
             assert_eq!(leak.next.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.1"]);
         }
@@ -168,6 +209,55 @@ mod tests {
             let of = |code| findings.iter().find(|f| f.code == Code(code)).unwrap();
             assert_eq!((releases(of(110)), of(110).advice.raw()), (0, FILES));
             assert_eq!(releases(of(201)), usize::from(audits == 3), "{:?}", of(201));
+        }
+    }
+
+    /// Thirty pods of node-1 are gone since the last audit, and their addresses are leaked; web-0's was known before.
+    fn surging() -> Cluster {
+        let mut c = leaked();
+        for i in 10..40 {
+            let attribute =
+                c.pod_attribute(&format!("k8s-pod-network.gone{i}"), "shop", &format!("gone-{i}"), "node-1");
+            c.allocate(&format!("10.65.0.{i}"), attribute);
+        }
+        c.remember();
+        c
+    }
+
+    /// Whether a release of one thing, or of many, passes the gates now.
+    fn passes(c: &mut Cluster, is_bulk: bool) -> bool {
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() };
+        let run = RunFacts { is_bulk, live: false, knows_pair: true, present: snapshot.now };
+        closed(&world, run).is_empty()
+    }
+
+    /// The circuit breaker is for many at once: single ones go, and nothing else is said of them.
+    #[test]
+    fn a_mass_leak_keeps_back_many_at_once_and_nothing_else() {
+        let mut c = surging();
+        let (advised_then, leak) = advised(&mut c, 3, 60);
+        assert!(matches!(&advised_then, Advised::NotMany(r) if matches!(r.objection, Objection::Surge(_))));
+        assert_eq!((passes(&mut c, true), passes(&mut c, false)), (false, true));
+        assert_eq!((releases(&leak), leak.advice.raw()), (1, ""), "it goes alone: {leak:?}");
+    }
+
+    /// A restore that the last audit found: after this one the gate is open, and what was seen before counts for nothing.
+    #[test]
+    fn after_a_restore_three_audits_must_see_it_again() {
+        for (audits, goes) in [(0, false), (1, false), (2, true)] {
+            let mut c = leaked();
+            let first = (audits > 0).then(|| c.snapshot.now.minus(Duration::from_secs(3_600)));
+            let past = c.remember();
+            (past.restored_last, past.since_restore) = (audits == 0, Some(AuditsSince { audits, first }));
+            let (advised_then, leak) = advised(&mut c, 9, 600);
+            let expected = match goes {
+                true => Advised::Open { known_for: Duration::from_secs(3_600) },
+                false => Advised::Early { again: true },
+            };
+            assert_eq!((advised_then, releases(&leak)), (expected, usize::from(goes)), "{audits} since the restore");
+            assert_eq!(leak.advice.raw(), if goes { "" } else { EARLY_AGAIN });
         }
     }
 

@@ -60,7 +60,7 @@ pub use narrow::Narrow;
 pub use node::{CalicoNode, Tunnel};
 pub use observation::Observation;
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
-pub use patch::Patch;
+pub use patch::{FailedLook, Patch};
 pub use pool::{Pool, Reservation};
 pub use release::Conclusion;
 pub use row::{Grade, Sharing, Use};

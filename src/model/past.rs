@@ -56,6 +56,8 @@ pub struct Past {
     pub etcd: Option<PastEtcd>,
     /// The last audit found that the datastore had been restored (IPA903), and none has looked at it since.
     pub restored_last: bool,
+    /// The audits since the last restore, which alone count for releases; `None`: no restore is known.
+    pub since_restore: Option<AuditsSince>,
     /// Since when strict affinity is known to be on.
     pub strict_affinity_since: Option<Time>,
     /// The highest `sequenceNumber` that any audit since the last fork (IPA903) recorded for a block. An audit
@@ -64,6 +66,14 @@ pub struct Past {
     pub block_sequences: HashMap<Cidr, BlockSequence>,
     /// What only the recorder of the next audit needs.
     pub last: LastState,
+}
+
+/// Audits since something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AuditsSince {
+    pub audits: u64,
+    /// Judged time of the first of them.
+    pub first: Option<Time>,
 }
 
 impl Past {

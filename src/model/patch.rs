@@ -7,7 +7,16 @@
 use std::collections::HashSet;
 
 use super::keys::{self, Keyed, put_key};
-use super::{Gathering, Input, Name, Pod, Snapshot};
+use super::{Foreign, Gathering, Input, Name, Pod, Snapshot};
+
+/// A second look that failed: what it was to confirm stays unconfirmed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FailedLook {
+    /// In one line, what could not be read and for what cause.
+    pub why: Foreign,
+    /// What to do about it; empty when nobody has an idea.
+    pub hint: Foreign,
+}
 
 /// What was read again, and what was seen of it.
 #[derive(Debug, Default)]

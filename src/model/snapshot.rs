@@ -165,7 +165,12 @@ impl Coverage {
         self.hints.insert(input, hint.into());
     }
 
-    /// What to do about `input`; empty when nobody has an idea, and in captures, which do not keep it.
+    /// What can be done about every input of which somebody has an idea.
+    pub fn hints(&self) -> impl Iterator<Item = (Input, &Foreign)> {
+        self.hints.iter().filter(|(input, _)| **input != Input::History).map(|(input, hint)| (*input, hint))
+    }
+
+    /// What to do about `input`; empty when nobody has an idea, and in captures that were made before these were kept.
     pub fn hint(&self, input: Input) -> Foreign {
         self.hints.get(&input).cloned().unwrap_or_default()
     }
@@ -364,9 +369,12 @@ impl Gathering {
         self.text(name).into()
     }
 
-    /// `namespace/name`.
+    /// `namespace/name`; of what is in no namespace the name alone.
     pub fn pair(&self, namespace: Name, name: Name) -> String {
-        format!("{}/{}", self.text(namespace), self.text(name))
+        match self.text(namespace) {
+            "" => self.text(name).to_owned(),
+            namespace => format!("{namespace}/{}", self.text(name)),
+        }
     }
 
     /// Whether a key that begins so did not decode. Finer than the dark of a whole input, which settings, pools and

@@ -17,7 +17,7 @@ use crate::decode::capture::{
 };
 use crate::decode::{self, Kv};
 use crate::error::Error;
-use crate::model::{Gathering, Input, Name, Patch, Snapshot, Time};
+use crate::model::{FailedLook, Gathering, Input, Name, Patch, Snapshot, Time};
 
 /// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
 pub struct Writer {
@@ -133,8 +133,12 @@ impl Writer {
     }
 
     /// The second look failed; its findings stay unconfirmed here too.
-    pub fn look_failed(&mut self, snapshot: &Gathering, started: Time, why: &str) {
-        let line = LookLine { failed: Some(why.to_owned()), ..LookLine::of(snapshot, started, Duration::ZERO) };
+    pub fn look_failed(&mut self, snapshot: &Gathering, started: Time, failed: &FailedLook) {
+        let line = LookLine {
+            failed: Some(failed.why.raw().to_owned()),
+            failed_hint: failed.hint.raw().to_owned(),
+            ..LookLine::of(snapshot, started, Duration::ZERO)
+        };
         self.line(&Line::Look(line));
     }
 
@@ -175,8 +179,8 @@ pub enum Second {
     None,
     /// What was seen.
     Seen(Box<Patch>),
-    /// It was tried and failed; why.
-    Failed(String),
+    /// It was tried and failed.
+    Failed(FailedLook),
 }
 
 /// Reads a capture.
@@ -279,9 +283,12 @@ impl Reader {
 
     fn finish(self) -> Result<Captured, String> {
         let (first, look) = self.first.filter(|_| self.ended).ok_or("its last line is missing")?;
-        let second = match (self.second, self.second_look.and_then(|l| l.failed)) {
+        let failed = self
+            .second_look
+            .and_then(|look| Some(FailedLook { why: look.failed?.into(), hint: look.failed_hint.into() }));
+        let second = match (self.second, failed) {
             (Some(patch), _) => Second::Seen(Box::new(patch)),
-            (None, Some(why)) => Second::Failed(why),
+            (None, Some(failed)) => Second::Failed(failed),
             (None, None) => Second::None,
         };
         let duration = Duration::from_millis(look.duration_ms);
@@ -340,6 +347,7 @@ fn fill(patch: &mut Patch, changes: Vec<Line>) -> Result<(), String> {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
+    use crate::model::InputState;
 
     /// What a second look saw comes back from the file as the very patch that it was.
     #[test]
@@ -351,6 +359,8 @@ mod tests {
         for input in Input::ALL.into_iter().filter(|input| !input.is_kubernetes()) {
             decode::clear(&mut first, input);
         }
+        first.coverage.set(Input::Services, InputState::Unreachable, "no answer");
+        first.coverage.set_hint(Input::Services, "is the server up?");
         let mut first = first.sorted();
         let mut patch = Patch::of(&first);
         patch.pods = [(shop, gone), (shop, other)].into();
@@ -383,6 +393,7 @@ mod tests {
         };
         let Captured { first: mut read, second, .. } = super::read(&path).unwrap();
         let Second::Seen(mut again) = second else { panic!("a second look") };
+        assert_eq!(read.coverage.hint(Input::Services), "is the server up?");
         assert_eq!((words(&read), again.keys.clone()), (words(&first), patch.keys.clone()));
         for _ in 0..2 {
             patch.swap(&mut first);
