@@ -71,6 +71,9 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
     if let Some(text) = open_still(&parts, clock) {
         says.push(statement(&open, text));
     }
+    if let Some(text) = leaked_still(cluster, &parts) {
+        says.push(Statement { text, worst: Some(Severity::Error) });
+    }
     says.extend(unseen(cluster).map(|text| Statement { text, worst: Some(Severity::Warning) }));
     if !parts.noise.is_empty() {
         let text = format!("Known noise: {}.", tally(&parts.noise));
@@ -164,12 +167,29 @@ fn names(lines: &[&Episode], telling: &Telling<'_>) -> String {
     format!("{}{more}{on}", named.join(", "))
 }
 
-/// Leaks are named as leaks, whatever explains them.
+/// Leaks are named as leaks, whatever explains them: those that came, and how many are there.
 fn leaked(cluster: &ClusterReport, parts: &Became<'_>) -> Option<String> {
     let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
-    let number = cluster.leaks.began.len() as u64;
+    let (number, open) = (cluster.leaks.began.len() as u64, cluster.open().filter(is_leak).count() as u64);
     let is_told = parts.began.iter().chain(&parts.passed).any(is_leak);
-    (number > 0 && !is_told).then(|| format!("{} leaked meanwhile.", plural(number, "address", "addresses")))
+    let addresses = |number| plural(number, "address", "addresses");
+    let are = if open == 1 { "is" } else { "are" };
+    match (number > 0 && !is_told, open) {
+        (false, 0) => None,
+        (true, 0) => Some(format!("{} leaked meanwhile.", addresses(number))),
+        (true, open) if open == number => Some(format!("{} leaked meanwhile and {are} open.", addresses(number))),
+        (true, open) => Some(format!("{} leaked meanwhile, {open} in all {are} open.", addresses(number))),
+        // What is open is told below.
+        (false, _) => None,
+    }
+}
+
+/// Leaks that are open since before, by their own name: they are counted with what explains them.
+fn leaked_still(cluster: &ClusterReport, parts: &Became<'_>) -> Option<String> {
+    let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
+    let open = cluster.open().filter(is_leak).count() as u64;
+    let is_told = !cluster.leaks.began.is_empty() || parts.began.iter().chain(&parts.passed).any(is_leak);
+    (open > 0 && !is_told).then(|| format!("{} leaked.", plural(open, "address is", "addresses are")))
 }
 
 /// The first and the last moment.

@@ -12,6 +12,7 @@ use super::doubts::doubts;
 use super::first::Telling;
 use super::lives::{ends, life, oldest, title};
 use super::pools::words;
+use super::repairs::repairs;
 use super::sections::{Section, sections};
 use super::trends::{leaks_title, of_node};
 use super::{ClusterReport, ReportView, commands, sparkline};
@@ -69,6 +70,7 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
     }
     let sections = sections(cluster, false);
     sections.iter().try_for_each(|told| section(told, clock, out))?;
+    release(cluster, view, out)?;
     leaks(cluster, clock, out)?;
     pools(view, cluster, out)?;
     ask(&sections, cluster, view, out)
@@ -115,6 +117,16 @@ fn leaks(cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<(
         writeln!(out, "- {node}: {}", parts.join(", "))?;
     }
     Ok(())
+}
+
+/// What gives back what is open, a command each.
+fn release(cluster: &ClusterReport, view: &ReportView, out: &mut dyn Write) -> Result<()> {
+    let repairs = repairs(cluster, view);
+    if repairs.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n### To release\n")?;
+    repairs.iter().try_for_each(|repair| writeln!(out, "{}\n\n```sh\n{}\n```", repair.says, repair.command.shown()))
 }
 
 fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
@@ -218,7 +230,7 @@ mod tests {
         let text = written(&view);
         assert!(text.contains("### New: 1,500") && text.contains("… 1,480 more"), "{text}");
         assert!(text.contains("\nipaudit report --since ") && text.contains(" --code IPA110 --all\n"), "{text}");
-        assert!(text.lines().count() < 80, "{text}");
+        assert!(text.lines().count() < 90, "{text}");
     }
 
     /// Nothing that others wrote stands outside of backticks.

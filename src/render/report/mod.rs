@@ -12,6 +12,7 @@ pub mod json;
 mod lives;
 pub mod markdown;
 mod pools;
+mod repairs;
 mod sections;
 mod sums;
 pub mod table;

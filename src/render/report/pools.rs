@@ -6,6 +6,7 @@ use super::PoolTrend;
 use crate::model::Time;
 use crate::model::row::PoolNumbers;
 use crate::render::age::age;
+use crate::render::capacity::NO_BLOCK;
 use crate::render::number::grouped;
 
 /// What is said of a pool, a part each; nothing is known of one without points.
@@ -21,7 +22,10 @@ pub fn words(pool: &PoolTrend, since: Time, end: Time) -> Vec<String> {
     let mut words = vec![format!("{} of {all} allocated ({}), {changed}", grouped(last.allocated), percent(last))];
     words.extend(allocated(last));
     words.push(rest(last));
-    words.push(format!("{} of {} blocks free", grouped(last.free_blocks), grouped(last.blocks)));
+    words.push(match last.blocks {
+        0 => NO_BLOCK.to_owned(),
+        all => format!("{} of {} blocks free", grouped(last.free_blocks), grouped(all)),
+    });
     words.extend(pool.full_in(since, end).map(|left: Duration| format!("full in {} at this rate", age(left))));
     words
 }

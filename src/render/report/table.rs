@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::doubts::doubts;
 use super::first::Telling;
 use super::lives::{ends, life, oldest, title};
+use super::repairs::repairs;
 use super::sections::{Section, sections};
 use super::{ClusterReport, ReportView, commands, trends};
 use crate::checks;
@@ -75,6 +76,7 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper
     for section in sections(cluster, options.all) {
         part.section(&section, paper)?;
     }
+    part.repairs(paper)?;
     trends::leaks(cluster, part.clock, paper)?;
     trends::pools(view, cluster, paper)
 }
@@ -153,6 +155,21 @@ impl TablePart<'_> {
         if section.explained > 0 {
             let text = format!("+{} explained by what is told: --all shows them", grouped(section.explained as u64));
             paper.paragraph(HANG, HANG, &Text::new().field(DIM, &text))?;
+        }
+        Ok(())
+    }
+
+    /// What gives back what is open, a command each.
+    fn repairs(&self, paper: &mut Paper<'_>) -> Result<()> {
+        let repairs = repairs(self.cluster, self.view);
+        if repairs.is_empty() {
+            return Ok(());
+        }
+        paper.blank()?;
+        paper.paragraph(0, 0, &Text::new().field(BOLD, "TO RELEASE"))?;
+        for repair in repairs {
+            paper.paragraph(2, 4, &Text::new().field(PLAIN, &repair.says))?;
+            paper.paragraph(2, 4, &Text::new().whole(COMMAND, &repair.command.shown()))?;
         }
         Ok(())
     }
