@@ -13,6 +13,7 @@ use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
 use ipaudit::render::{AuditCircumstances, AuditView, json, table};
+use ipaudit::steady::Settling;
 use serde_json::Value;
 use servers::golden::{Case, Moment};
 
@@ -101,6 +102,154 @@ fn first_lines() {
     }
 }
 
+/// Every golden case and report, each of its moments: its name, the whole table, and the same with `--all`; no line is
+/// wrapped.
+fn tables() -> Vec<(String, String, String)> {
+    let golden = Case::names().into_iter().map(|name| Case::load(&name));
+    let mut tables = Vec::new();
+    for case in golden.chain(Case::reports()) {
+        for (number, moment) in case.moments.iter().enumerate() {
+            let told = |all| {
+                let options = table::Options { width: 10_000, all, capacity: all, ..table::Options::default() };
+                shown_of(&of_moment(moment), options)
+            };
+            tables.push((format!("{}[{number}]", case.name), told(false), told(true)));
+        }
+    }
+    tables
+}
+
+fn is_command(line: &str) -> bool {
+    let program = line.split_whitespace().next().unwrap_or_default();
+    ["kubectl", "calicoctl", "etcdctl", "ipaudit", "printf"].contains(&program)
+}
+
+/// The command lines below the line of a finding.
+fn commands_below<'t>(lines: &[&'t str]) -> Vec<&'t str> {
+    let own = lines.iter().skip_while(|line| !is_command(line));
+    own.take_while(|line| is_command(line)).copied().collect()
+}
+
+/// The numbers of a line, in their order.
+fn numbers(line: &str) -> Vec<usize> {
+    line.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}
+
+/// So many are shown, so many more there are: together they are what `--all` shows.
+#[test]
+fn commands_that_are_left_out_are_counted() {
+    let mut told = 0;
+    for (name, short, all) in tables() {
+        let (short, all): (Vec<&str>, Vec<&str>) = (short.lines().collect(), all.lines().collect());
+        for (at, line) in short.iter().enumerate().filter(|(_, line)| line.contains(" with --all:")) {
+            let [shown, more] = numbers(line)[..] else { panic!("{name}: {line}") };
+            assert_eq!(commands_below(&short[at..]).len(), shown, "{name}: {line}");
+            let title = short[..at].iter().rfind(|line| line.starts_with("IPA")).unwrap();
+            // The same finding: its title says the same, or of several its subject stands alone.
+            let subject = title.split_whitespace().nth(2).unwrap();
+            let code = title.split(' ').next().unwrap();
+            if subject.parse::<usize>().is_ok() {
+                continue;
+            }
+            let of_code = all.iter().position(|line| line.starts_with(code)).unwrap();
+            let own =
+                all[of_code..].iter().position(|line| line.split_whitespace().any(|word| word == subject)).unwrap();
+            assert_eq!(commands_below(&all[of_code + own + 1..]).len(), shown + more, "{name}: {title}\n{line}");
+            told += 1;
+        }
+    }
+    assert!(told > 0, "no case leaves a command out");
+}
+
+/// The last line counts what is shown and what is folded: together they are all findings.
+#[test]
+fn what_is_told_and_what_is_folded_are_all_findings() {
+    let golden = Case::names().into_iter().map(|name| Case::load(&name));
+    for case in golden.chain(Case::reports()) {
+        for moment in &case.moments {
+            let snapshot = of_moment(moment);
+            let findings = with_view(&snapshot, AuditCircumstances::default(), |view| view.findings.len());
+            let text = shown_of(&snapshot, table::Options { width: 10_000, ..table::Options::default() });
+            let last = text.lines().last().unwrap();
+            let sum: usize = numbers(last.split([';', '.']).next().unwrap()).into_iter().sum();
+            assert_eq!(sum, findings, "{}: {last}", case.name);
+            let folded: usize =
+                text.lines().filter(|line| line.contains(" explained by th")).map(|line| numbers(line)[0]).sum();
+            let explained = last.split(" +").nth(1).map_or(0, |rest| numbers(rest)[0]);
+            assert_eq!(folded, explained, "{}: {text}", case.name);
+            // Of a code that stands here, what stands elsewhere is said with it.
+            for line in text.lines().filter(|line| line.contains(" told with what explains ")) {
+                let [more, code, ..] = numbers(line)[..] else { panic!("{line}") };
+                let of_code = with_view(&snapshot, AuditCircumstances::default(), |view| {
+                    view.findings.iter().filter(|f| usize::from(f.code.0) == code).count()
+                });
+                let rows = text.lines().filter(|line| line.starts_with(&format!("IPA{code} ")));
+                // One row of one finding, or of so many.
+                let number = |row: &str| row.split_whitespace().nth(2).and_then(|word| word.parse().ok()).unwrap_or(1);
+                let here: usize = rows.map(number).sum();
+                assert_eq!(here + more, of_code, "{}: {line}", case.name);
+            }
+        }
+    }
+}
+
+/// Nobody asks what a part of nothing is, no command is said twice, and no pool goes without its name.
+#[test]
+fn no_part_of_nothing_no_command_twice_no_pool_without_its_name() {
+    for (name, short, all) in tables() {
+        for text in [&short, &all] {
+            for line in text.lines() {
+                let words: Vec<&str> = line.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+                let nothing = words.windows(3).any(|w| w[1] == "of" && w[2] == "0" && w[0].parse::<u64>().is_ok());
+                assert!(!nothing, "{name}: {line}");
+            }
+            // What explains a finding has its commands already.
+            if name == "incident-2017[0]" {
+                let mut deletes: Vec<&str> = text.lines().filter(|line| line.contains(" delete pod ")).collect();
+                let number = deletes.len();
+                deletes.sort_unstable();
+                deletes.dedup();
+                assert!(number > 0 && deletes.len() == number, "{text}");
+            }
+        }
+    }
+    for name in ["pools-and-blocks", "leaked-pods"] {
+        for width in [60, 80, 120] {
+            let text = shown(name, table::Options { width, all: true, ..table::Options::default() });
+            let head = text.split("\n\n").next().unwrap();
+            for pool in &snapshot(name).pools {
+                let pool = snapshot(name).text(pool.name).to_owned();
+                assert!(head.split_whitespace().any(|word| word == pool), "{width}: {pool} has no name:\n{head}");
+            }
+        }
+    }
+}
+
+/// `--settle 0` on the incident: what nobody looked at again stands where it belongs if it holds, and is counted once.
+#[test]
+fn what_nobody_looked_at_again_is_counted_alike_everywhere() {
+    let incident = snapshot("incident-2017");
+    let ledger = Ledger::build(&incident, ScopeFlag::Auto, None);
+    let mut outcome = checks::run(&World { snapshot: &incident, ledger: &ledger, past: None });
+    let settling = Settling { past: None, now: incident.now, settle: Duration::ZERO };
+    outcome = settling.unconfirmed(outcome);
+    let view = AuditView::of(&incident, &ledger, &outcome, AuditCircumstances::default());
+    for all in [false, true] {
+        let mut out = Vec::new();
+        table::write(&view, table::Options { width: 10_000, all, ..table::Options::default() }, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let (first, last) = (text.lines().next().unwrap(), text.lines().last().unwrap());
+        let unconfirmed = last.split("unconfirmed: ").nth(1).unwrap().split([';', '.']).next().unwrap();
+        let counts = numbers(unconfirmed);
+        let blind = first.split(" seen once").next().unwrap();
+        assert!(first.starts_with("BLIND: ") && first.contains("run without --settle 0"), "{first}");
+        assert_eq!(numbers(blind), counts, "{first}\n{last}");
+        let place = |what: &str| text.find(&format!("\n{what}")).unwrap_or_else(|| panic!("{what}: {text}"));
+        assert!(place("CRITICAL\n") < place("IPA101") && place("IPA101") < place("IPA102"), "{text}");
+        assert!(!text.contains("\nNOTE\nIPA101"), "{text}");
+    }
+}
+
 /// What a person on call sees at 03:00 must fit on one screen, and begin with what is on fire.
 #[test]
 fn the_incident_fits_on_one_screen() {
@@ -116,7 +265,7 @@ fn the_incident_fits_on_one_screen() {
     assert!((102..=999).all(|code| text.find(&format!("IPA{code}")).is_none_or(|at| at > first)), "{text}");
     for word in [
         "10 pods on slave-140, 11 endpoints",
-        "IPAM gave it to adqsdxadc/store-mysql-0: keep that one, restart the other",
+        "IPAM gave it to adqsdxadc/store-mysql-0: keep that, restart the other",
         "adqsdxadc/slave--57-k8s-store--mysql--0-eth0",
         "olef-idalijn-adcbackend/slave--140-k8s-etcd--2-eth0",
         "olef-idalijn-adcbackend/etcd-2 does not exist",

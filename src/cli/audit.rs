@@ -12,22 +12,22 @@ use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
-use super::output::Streams;
+use super::output::{self, Streams, log};
 use super::parse::interval;
 use super::place_args::PlaceArgs;
+use super::releases;
 use super::settings_args::SettingsArgs;
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit, FailOn};
-use crate::judge::advised::{self, Advised};
+use crate::judge::advised::{self, Advice, Obstacles};
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::foreign::foreign;
 use crate::model::record::Recorded;
-use crate::model::{Code, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
-use crate::plan::refusal::{Objection, Refusal};
+use crate::model::{Code, FailedLook, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
 use crate::record::{self, AuditCourse};
-use crate::render::release::words;
-use crate::render::{self, AuditCircumstances, AuditView, Narrow, Releases};
+use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
@@ -143,7 +143,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
     let obstacles = looked.obstacles(&ledger, &verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
-    let releases = looked.hold_back(&mut verdict, &obstacles);
+    let advice = looked.hold_back(&mut verdict, &obstacles);
     match memory.overtaken() {
         Overtaken::No => {}
         Overtaken::Earlier => {
@@ -154,7 +154,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         ),
     }
     let told =
-        Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), releases, ignored };
+        Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), advice, ignored };
     let exit = tell(told, &args.view, streams, &mut memory)?;
     memory.forget(&args.history, streams);
     // Where the process ends now, hundreds of thousands of small pieces of memory go back faster all at once.
@@ -191,7 +191,7 @@ pub struct Looked {
 pub struct Verdict {
     outcome: Outcome,
     /// Why the second look failed, if it did.
-    unlooked: Option<String>,
+    unlooked: Option<FailedLook>,
     /// Sentences for standard error.
     pub warnings: Vec<Foreign>,
 }
@@ -271,10 +271,12 @@ impl Looked {
                 self.confirm(&mut verdict, &settling, &mut patch, memory.past());
             }
             Err(error) => {
+                let hint = output::hint(&error).unwrap_or_default();
+                let failed = FailedLook { why: chain(&error).into(), hint: hint.into() };
                 if let Some(writer) = capture {
-                    writer.look_failed(&self.snapshot, began, &chain(&error));
+                    writer.look_failed(&self.snapshot, began, &failed);
                 }
-                verdict.fail_second_look(&settling, &chain(&error));
+                verdict.fail_second_look(&settling, failed);
             }
         }
         verdict
@@ -291,7 +293,7 @@ impl Looked {
                 patch.other.now = judging.now.unwrap_or(patch.other.now);
                 self.confirm(&mut verdict, &settling, &mut patch, memory.past());
             }
-            Second::Failed(why) => verdict.fail_second_look(&settling, &why),
+            Second::Failed(failed) => verdict.fail_second_look(&settling, failed),
         }
         verdict
     }
@@ -306,22 +308,15 @@ impl Looked {
     }
 
     /// What speaks against any release now; asked before the audit is recorded, which takes the past with it.
-    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &Outcome, judging: &Judging, memory: &Memory) -> Vec<Refusal> {
+    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &Outcome, judging: &Judging, memory: &Memory) -> Obstacles {
         let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
         advised::obstacles(&world, outcome, judging.now.unwrap_or_else(gather::present))
     }
 
     /// Takes out what a release would refuse, once the findings know since when they are there.
-    fn hold_back(&self, verdict: &mut Verdict, obstacles: &[Refusal]) -> Releases {
+    fn hold_back(&self, verdict: &mut Verdict, obstacles: &Obstacles) -> Advice {
         let grace = self.snapshot.kube_controllers.grace();
-        match advised::hold_back(&mut verdict.outcome, obstacles, grace, self.is_live) {
-            Advised::Closed(first) if first.objection == Objection::FilesAgain => {
-                Releases::FromFiles(words::refusal(&first))
-            }
-            Advised::Closed(first) => Releases::Closed(words::refusal(&first)),
-            Advised::Early => Releases::Early,
-            Advised::Open { known_for } => Releases::open(known_for),
-        }
+        advised::hold_back(&mut verdict.outcome, obstacles, grace, self.is_live)
     }
 
     /// Whether something could not be read or decoded, or not be looked at again.
@@ -334,10 +329,11 @@ impl Looked {
 }
 
 impl Verdict {
-    fn fail_second_look(&mut self, settling: &Settling<'_>, why: &str) {
+    fn fail_second_look(&mut self, settling: &Settling<'_>, failed: FailedLook) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
-        self.unlooked = Some(why.to_owned());
-        self.warnings.push(format!("the second look failed, suspects stay unconfirmed: {why}").into());
+        let (stay, hint) = (render::unconfirmed(&self.outcome.findings), log::hinted(&failed.hint.shown()));
+        self.warnings.push(foreign!("the second look failed, so {stay}: {}{hint}", failed.why));
+        self.unlooked = Some(failed);
     }
 }
 
@@ -357,7 +353,7 @@ fn record(
         }
         return None;
     }
-    let unlooked = verdict.unlooked.as_deref().map(Into::into);
+    let unlooked = verdict.unlooked.clone();
     let about = AuditCircumstances { unlooked, ..AuditCircumstances::default() };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
     let course = AuditCourse {
@@ -378,12 +374,12 @@ struct Told<'a> {
     ledger: &'a Ledger<'a>,
     verdict: &'a Verdict,
     recorded: Option<&'a Recorded>,
-    releases: Releases,
+    advice: Advice,
     ignored: Ignored,
 }
 
 fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> Result<Exit, Error> {
-    let Told { looked, ledger, verdict, recorded, releases, ignored } = told;
+    let Told { looked, ledger, verdict, recorded, advice, ignored } = told;
     let narrow = Narrow { codes: view.code.clone(), severity: view.severity, ..view.place.narrow() };
     let narrow = audit_names::of_cluster(&looked.snapshot, narrow);
     let unknown = audit_names::unknown(ledger, &verdict.outcome, &narrow, memory);
@@ -396,8 +392,9 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         narrow,
         unknown,
         fail_on: view.fail_on,
-        unlooked: verdict.unlooked.as_deref().map(Into::into),
-        releases,
+        unlooked: verdict.unlooked.clone(),
+        releases: releases::of_leaks(&advice),
+        handles_older_than: advice.of_handles.map(render::older_than),
         warnings: looked.warnings.iter().chain(&verdict.warnings).cloned().collect(),
         ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,

@@ -25,6 +25,7 @@ mod output;
 mod parse;
 mod place_args;
 mod release;
+mod releases;
 mod report;
 mod report_names;
 mod settings_args;

@@ -244,6 +244,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// How bad it is, if it holds: what nobody looked at again may be as bad as it looks.
+    pub fn gravity(&self) -> Severity {
+        self.suspected.unwrap_or(self.severity)
+    }
+
     /// A confirmed finding without evidence yet.
     pub fn new(code: Code, severity: Severity, subject: Subject, summary: impl Into<Foreign>) -> Finding {
         Finding {

@@ -10,6 +10,9 @@ use serde::ser::{SerializeMap, Serializer};
 use crate::ledger::{Ledger, NodeUsage, PoolUsage, capacity};
 use crate::model::{Addr, Foreign, Input, Snapshot};
 
+/// Said of a pool that is smaller than a block of its size.
+pub const NO_BLOCK: &str = "no block fits into it";
+
 /// How full a pool is, in addresses and blocks; `None`: not known, for want of the inputs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PoolRow {

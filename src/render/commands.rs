@@ -4,26 +4,35 @@ use std::collections::{HashMap, HashSet};
 
 use crate::checks::evidence::words;
 use crate::model::{Finding, Foreign};
+use crate::render::folds::Folds;
 
 /// So many names in one command at most: a line that people can read before they paste it.
 const NAMES: usize = 50;
 
 /// Commands that repair, the same ones put together, in their order. Of a finding that says to look first none: what
-/// there is to do depends on what is seen.
-pub fn repairs<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<String> {
+/// there is to do depends on what is seen. What is told with what explains a finding is not said twice.
+pub fn repairs<'f>(findings: impl Iterator<Item = &'f Finding>, folds: &Folds<'_>) -> Vec<String> {
     let repairs_first = |f: &&Finding| f.next.first().is_some_and(|command| !only_looks(command.raw()));
-    let commands = findings.filter(repairs_first).flat_map(|f| &f.next);
+    let commands = findings.filter(repairs_first).flat_map(|f| own(f, folds));
     together(commands.filter(|command| !only_looks(command.raw())))
 }
 
-/// What to type for one finding: what repairs, or else what to look at first; with `all` everything.
-pub fn of(finding: &Finding, all: bool) -> Vec<String> {
-    let repairs = repairs(std::iter::once(finding));
+/// What to type for one finding: what repairs, or else what to look at first; with `all` everything that is not told with
+/// what explains it.
+pub fn of(finding: &Finding, folds: &Folds<'_>, all: bool) -> Vec<String> {
+    let repairs = repairs(std::iter::once(finding), folds);
     match all {
         false if !repairs.is_empty() => repairs,
         false => finding.next.first().map(|command| command.raw().to_owned()).into_iter().collect(),
-        true => together(finding.next.iter()),
+        true => together(own(finding, folds)),
     }
+}
+
+/// The commands of a finding without those of the one that it is told with.
+fn own<'f>(finding: &'f Finding, folds: &Folds<'_>) -> impl Iterator<Item = &'f Foreign> {
+    let root: HashSet<&str> =
+        folds.root_of(finding).into_iter().flat_map(|root| &root.next).map(Foreign::raw).collect();
+    finding.next.iter().filter(move |command| !root.contains(command.raw()))
 }
 
 /// Whether a command only shows something.

@@ -2,29 +2,37 @@
 //!
 //! A finding is folded only under one that is shown itself and is at least as bad: nothing hides a critical one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{Code, Finding, Foreign, Severity};
+use super::number::plural;
+use crate::model::{Code, Finding, Foreign, Severity, State};
 
 /// How many steps of "explained by" are followed; the catalogue has chains of two.
 const STEPS: usize = 8;
 
 /// The findings that are shown, and what each of them stands for.
 #[derive(Debug, Default)]
-pub struct Folds {
+pub struct Folds<'v> {
     /// Indices of the findings that are shown, in their order.
     pub shown: Vec<usize>,
     /// Codes of what is folded under a finding, by its index.
     under: HashMap<usize, Vec<Code>>,
+    /// How many of each code are folded, by the code of what they are told with.
+    elsewhere: HashMap<Code, BTreeMap<Code, usize>>,
     /// How many findings are folded.
     pub folded: usize,
+    /// Each finding that explains another one, which is told with it.
+    roots: HashMap<(Code, &'v Foreign), &'v Finding>,
 }
 
-impl Folds {
+/// How many findings of each severity there are.
+pub type BySeverity = [(Severity, usize); 4];
+
+impl<'v> Folds<'v> {
     /// With `all`, everything is shown and nothing is folded.
-    pub fn of(findings: &[&Finding], all: bool) -> Folds {
+    pub fn of(findings: &[&'v Finding], all: bool) -> Folds<'v> {
         let mut folds = Folds::default();
-        if all || findings.iter().all(|f| f.root.is_none()) {
+        if findings.iter().all(|f| f.root.is_none()) {
             folds.shown = (0..findings.len()).collect();
             return folds;
         }
@@ -33,12 +41,19 @@ impl Folds {
         let parent = |i: usize| {
             let root = findings[i].root.as_ref()?;
             let at = *places.get(&(root.code, &root.id))?;
-            (at != i && findings[at].severity >= findings[i].severity).then_some(at)
+            (at != i && hides(findings[at], findings[i])).then_some(at)
         };
         for (i, finding) in findings.iter().enumerate() {
             match top(i, parent) {
                 Some(top) => {
+                    let root = findings[top];
+                    folds.roots.insert((root.code, &root.subject.id), root);
+                    if all {
+                        folds.shown.push(i);
+                        continue;
+                    }
                     folds.under.entry(top).or_default().push(finding.code);
+                    *folds.elsewhere.entry(finding.code).or_default().entry(root.code).or_default() += 1;
                     folds.folded += 1;
                 }
                 None => folds.shown.push(i),
@@ -47,22 +62,53 @@ impl Folds {
         folds
     }
 
-    /// The codes of what is folded under any of these, by code, each once; and how many findings that is.
-    pub fn under(&self, shown: &[usize]) -> (usize, Vec<Code>) {
-        let mut codes: Vec<Code> = shown.iter().filter_map(|i| self.under.get(i)).flatten().copied().collect();
-        let number = codes.len();
-        codes.sort_unstable();
-        codes.dedup();
-        (number, codes)
+    /// What a finding is told with, or would be without `--all`.
+    pub fn root_of(&self, finding: &Finding) -> Option<&'v Finding> {
+        let root = finding.root.as_ref()?;
+        self.roots.get(&(root.code, &root.id)).copied().filter(|root| hides(root, finding))
     }
 
-    /// How many findings of each severity are shown.
-    pub fn counts(&self, findings: &[&Finding]) -> [(Severity, usize); 4] {
-        Severity::WORST_FIRST.map(|severity| {
-            let of = |i: &&usize| findings.get(**i).is_some_and(|f| f.severity == severity);
-            (severity, self.shown.iter().filter(of).count())
-        })
+    /// The codes of what is folded under any of these, sorted.
+    pub fn under(&self, shown: &[usize]) -> Vec<Code> {
+        let mut codes: Vec<Code> = shown.iter().filter_map(|i| self.under.get(i)).flatten().copied().collect();
+        codes.sort_unstable();
+        codes
     }
+
+    /// How many of this code are told with findings of other codes, by these.
+    pub fn elsewhere(&self, code: Code) -> impl Iterator<Item = (Code, usize)> {
+        self.elsewhere.get(&code).into_iter().flatten().map(|(code, number)| (*code, *number))
+    }
+
+    /// How many findings of each severity are shown and hold; and how many nobody looked at again, by what they are if they
+    /// hold.
+    pub fn counts(&self, findings: &[&Finding]) -> (BySeverity, BySeverity) {
+        let shown = || self.shown.iter().filter_map(|i| findings.get(*i));
+        let of = |state, severity| shown().filter(|f| f.state == state && f.gravity() == severity).count();
+        let counts = |state| Severity::WORST_FIRST.map(|severity| (severity, of(state, severity)));
+        (counts(State::Confirmed), counts(State::Unconfirmed))
+    }
+}
+
+/// Whether a finding may be told with its root: nothing hides what is worse, now or if it holds.
+fn hides(root: &Finding, finding: &Finding) -> bool {
+    root.severity >= finding.severity && root.gravity() >= finding.gravity()
+}
+
+/// `IPA102×9 IPA131`: sorted codes, each with its number.
+pub fn by_code(codes: &[Code]) -> String {
+    let alike = codes.chunk_by(|a, b| a == b).filter_map(|alike| Some((alike.first()?, alike.len())));
+    let words = alike.map(|(code, number)| if number == 1 { code.to_string() } else { format!("{code}×{number}") });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `3 findings stay unconfirmed (IPA101 IPA110×2)`.
+pub fn unconfirmed(findings: &[Finding]) -> String {
+    let of_one_look = findings.iter().filter(|f| f.state == State::Unconfirmed);
+    let mut codes: Vec<Code> = of_one_look.map(|f| f.code).collect();
+    codes.sort_unstable();
+    let stay = plural(codes.len() as u64, "finding stays", "findings stay");
+    format!("{stay} unconfirmed ({})", by_code(&codes))
 }
 
 /// The finding at the end of the chain; `None` for one that stands on its own or in a circle.
@@ -103,7 +149,8 @@ mod tests {
         ];
         let refs: Vec<&Finding> = list.iter().collect();
         let folds = Folds::of(&refs, false);
-        assert_eq!(folds.under(&folds.shown), (2, vec![Code(110), Code(502)]));
+        assert_eq!(folds.under(&folds.shown), [Code(110), Code(502)]);
+        assert_eq!(folds.elsewhere(Code(110)).collect::<Vec<_>>(), [(Code(503), 1)]);
         assert_eq!(shown(&list), (vec![503], 2));
         assert_eq!(Folds::of(&refs, true).shown, [0, 1, 2]);
     }

@@ -31,8 +31,9 @@ pub mod wide;
 pub mod yaml;
 
 pub use capacity::{BlockFates, NodeFill, PoolRow};
+pub use folds::unconfirmed;
 pub use narrow::Narrow;
-pub use releases::Releases;
+pub use releases::{Releases, older_than};
 pub use unknown::UnknownName;
 pub use verdict::{Sentence, Tone, verdict};
 pub use view::{

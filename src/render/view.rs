@@ -9,12 +9,14 @@ use serde::Serialize;
 
 use super::capacity::{self, NodeFill, PoolRow};
 use super::narrow::Narrow;
-use super::releases::Releases;
+use super::releases::{Releases, release_by_code};
 use super::unknown::UnknownName;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
-use crate::model::{Addr, Code, EtcdStatus, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, Time};
+use crate::model::{
+    Addr, Code, EtcdStatus, FailedLook, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, Time,
+};
 
 /// So many nodes are shown when nobody says.
 const NODES: usize = 10;
@@ -50,9 +52,11 @@ pub struct AuditView<'a> {
     pub skipped: &'a [Skipped],
     pub outside: OutsideRow,
     /// Why the second look failed, if it did.
-    pub unlooked: Option<Foreign>,
+    pub unlooked: Option<FailedLook>,
     /// What may be advised of releases.
     pub releases: Releases,
+    /// Many orphaned handles that the history has known for so long would be let through; `None`: none would.
+    pub handles_older_than: Option<&'static str>,
     /// `None` without a history.
     pub history: Option<HistoryRow>,
     /// The connection's flags of this run, which the commands that are shown leave out.
@@ -164,9 +168,11 @@ pub struct AuditCircumstances {
     pub nodes: Option<usize>,
     pub fail_on: FailOn,
     /// Why suspects could not be looked at again: a failed second look leaves the audit incomplete.
-    pub unlooked: Option<Foreign>,
+    pub unlooked: Option<FailedLook>,
     /// What may be advised of releases.
     pub releases: Releases,
+    /// Many orphaned handles that the history has known for so long would be let through; `None`: none would.
+    pub handles_older_than: Option<&'static str>,
     /// The tool failed at something that it was asked for: a history that cannot be written.
     pub failed: bool,
     pub warnings: Vec<Foreign>,
@@ -224,6 +230,7 @@ impl<'a> AuditView<'a> {
             outside: outside(snapshot, ledger),
             unlooked: about.unlooked,
             releases: about.releases,
+            handles_older_than: about.handles_older_than,
             history: about.history,
             connected_by: about.connected_by,
             warnings: about.warnings,
@@ -235,6 +242,17 @@ impl<'a> AuditView<'a> {
     pub fn unknown_names(&self) -> Option<String> {
         let says: Vec<String> = self.unknown.iter().map(|name| name.says(&|name| name.shown().into_owned())).collect();
         (!says.is_empty()).then(|| format!("{} This is no all-clear.", says.join(" ")))
+    }
+
+    /// The command that releases everything of a code at once, where that would be let through.
+    pub fn release_of(&self, code: Code) -> Option<String> {
+        let ties = &checks::find(code).filter(|check| check.ties.releasable)?.ties;
+        let older_than = match (&self.releases, ties.proves_leak) {
+            (Releases::Open { older_than }, true) => Some(*older_than),
+            (_, true) => None,
+            (_, false) => self.handles_older_than,
+        };
+        older_than.map(|older_than| release_by_code(code, older_than))
     }
 
     /// Inputs that should have been read and were not, or not wholly.
@@ -375,8 +393,11 @@ mod tests {
             exit_of(&mut c, AuditCircumstances { narrow: narrow(), ..AuditCircumstances::default() }).0,
             Exit::Clean
         );
-        let about =
-            AuditCircumstances { narrow: narrow(), unlooked: Some("gone".into()), ..AuditCircumstances::default() };
+        let about = AuditCircumstances {
+            narrow: narrow(),
+            unlooked: Some(FailedLook::default()),
+            ..AuditCircumstances::default()
+        };
         assert_eq!(exit_of(&mut c, about), (Exit::Incomplete, false));
     }
 
@@ -393,8 +414,12 @@ mod tests {
         let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
         assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
-        let view =
-            AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances { unlooked: Some("gone".into()), ..about });
+        let view = AuditView::of(
+            &snapshot,
+            &ledger,
+            &outcome,
+            AuditCircumstances { unlooked: Some(FailedLook::default()), ..about },
+        );
         assert_eq!(view.exit, Exit::Incomplete);
         // Nor does another severity make it less of a leak.
         outcome.findings[0].severity = crate::model::Severity::Note;

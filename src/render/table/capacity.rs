@@ -91,11 +91,16 @@ fn write_nodes(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) ->
 
 fn node_line(node: &NodeFill, column: usize) -> Text {
     let blocks = match (node.ipv4_blocks, node.ipv6_blocks) {
+        (0, 0) => "no block of its own".to_owned(),
+        (1, 0) => "1 block".to_owned(),
         (v4, 0) => format!("{v4} blocks"),
         (v4, v6) => format!("{v4}+{v6} blocks"),
     };
     let text = Text::new().field(PLAIN, &node.name.shown()).column(PLAIN, &blocks, column);
-    let text = text.field(PLAIN, &format!("{} of {} allocated", node.allocated, number(u128::from(node.addresses))));
+    let text = match node.addresses {
+        0 => text,
+        all => text.field(PLAIN, &format!("{} of {} allocated", node.allocated, number(u128::from(all)))),
+    };
     let rest = [
         (node.leaked.unwrap_or(0), "leaked"),
         (node.cooling, "cooling"),

@@ -3,18 +3,16 @@
 use std::io::Result;
 
 use super::line::HANG;
-use super::options::Options;
 use super::paper::{COMMAND, DIM, Paper, Text};
 use crate::model::Foreign;
 
-/// Writes the commands; of many the first, and how many more there are in a line before them: what is pasted must be
-/// nothing but commands.
-pub fn write(commands: &[String], most: usize, options: Options, paper: &mut Paper<'_>) -> Result<()> {
-    let most = if options.all { commands.len() } else { most };
-    let more = commands.len().saturating_sub(most);
-    if more > 0 {
-        let plural = if more == 1 { "" } else { "s" };
-        let text = format!("the first {most} commands; {more} more command{plural} with --all:");
+/// Writes the commands, or of many the first `most`. `all` is how many there are with `--all`: how many are left out is
+/// said in a line before them, since what is pasted must be nothing but commands.
+pub fn write(commands: &[String], most: usize, all: usize, paper: &mut Paper<'_>) -> Result<()> {
+    if most < commands.len() {
+        let more = all.saturating_sub(most);
+        let (plural, first) = (if more == 1 { "" } else { "s" }, if most == 1 { "command" } else { "commands" });
+        let text = format!("the first {most} {first}; {more} more command{plural} with --all:");
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, &text))?;
     }
     for command in commands.iter().take(most) {

@@ -1,11 +1,12 @@
 //! The findings, worst first: a few of a code one by one, many as one paragraph.
 
+use std::collections::HashSet;
 use std::io::Result;
 
 use super::commands;
 use super::details;
 use super::group;
-use super::line::{HANG, column, explains, name};
+use super::line::{HANG, column, elsewhere, explains, name};
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{Finding, Life, Severity, State};
@@ -19,15 +20,18 @@ const FEW: usize = 3;
 /// So many commands of one finding are shown without `--all`.
 const OF_ONE: usize = 2;
 
-pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
-    let kind = |i: &usize| view.findings.get(*i).map(|f| (f.severity, f.code));
-    let mut section = None;
-    for same in folds.shown.chunk_by(|a, b| kind(a) == kind(b)) {
+pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+    let kind = |i: &usize| view.findings.get(*i).map(|f| (std::cmp::Reverse(f.gravity()), f.code));
+    // What nobody looked at again stands where it belongs if it holds.
+    let mut shown = folds.shown.clone();
+    shown.sort_by_key(kind);
+    let (mut section, mut told) = (None, HashSet::new());
+    for same in shown.chunk_by(|a, b| kind(a) == kind(b)) {
         let findings: Vec<&Finding> = same.iter().filter_map(|&i| view.findings.get(i).copied()).collect();
         let Some(first) = findings.first() else { continue };
-        if section != Some(first.severity) {
-            open_section(paper, first.severity, section.is_none() && options.quiet)?;
-            section = Some(first.severity);
+        if section != Some(first.gravity()) {
+            open_section(paper, first.gravity(), section.is_none() && options.quiet)?;
+            section = Some(first.gravity());
         }
         if findings.len() > FEW {
             group::write(view, folds, same, &findings, options, paper)?;
@@ -35,6 +39,9 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
             for (finding, at) in findings.iter().zip(same) {
                 one(view, folds, *at, finding, options, paper)?;
             }
+        }
+        if let Some(text) = elsewhere(folds, first.code).filter(|_| told.insert(first.code)) {
+            paper.paragraph(HANG, HANG, &text)?;
         }
     }
     Ok(())
@@ -50,7 +57,7 @@ fn open_section(paper: &mut Paper<'_>, severity: Severity, at_the_top: bool) -> 
 /// One finding: what it is, what to do, its details, what it explains, what to type.
 fn one(
     view: &AuditView<'_>,
-    folds: &Folds,
+    folds: &Folds<'_>,
     at: usize,
     finding: &Finding,
     options: Options,
@@ -73,7 +80,8 @@ fn one(
     for (hang, text) in &lines {
         paper.paragraph(HANG, *hang, text)?;
     }
-    commands::write(&of(finding, options.all), OF_ONE, options, paper)
+    let (shown, all) = (of(finding, folds, options.all), of(finding, folds, true).len());
+    commands::write(&shown, if options.all { usize::MAX } else { OF_ONE }, all, paper)
 }
 
 /// How old the evidence is, and since when audits have seen it: `11d old, since 02:49, 2 audits`.

@@ -8,14 +8,14 @@ use super::line::counted;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
-use crate::checks::{self, evidence::is_release};
-use crate::model::{Code, Finding, Foreign, Severity, State, Time};
+use crate::checks::evidence::{is_release, words};
+use crate::model::{Finding, Foreign, Severity, State, Time};
 use crate::render::age::{age, moment};
 use crate::render::commands::{of, repairs};
 use crate::render::folds::Folds;
 use crate::render::narrow::Narrow;
+use crate::render::number::grouped;
 use crate::render::places::{ByNode, most_first};
-use crate::render::releases::Releases;
 use crate::render::verdict::first_things_first;
 use crate::render::view::AuditView;
 
@@ -34,7 +34,7 @@ const IN_SHORT: usize = 20;
 
 pub fn write(
     view: &AuditView<'_>,
-    folds: &Folds,
+    folds: &Folds<'_>,
     shown: &[usize],
     findings: &[&Finding],
     options: Options,
@@ -52,39 +52,47 @@ pub fn write(
     if let Some(text) = explains(folds, shown, None) {
         paper.paragraph(HANG, HANG, &text)?;
     }
+    let release = release_of_all(view, folds, shown, &findings);
     if options.all {
-        commands::write(&bulk(view, folds, shown, &findings), MOST, options, paper)?;
-        return findings.iter().try_for_each(|finding| whole(view, &facts, finding, options, paper));
+        let commands: Vec<String> = release.iter().cloned().chain(rest(release.is_some(), &findings, folds)).collect();
+        commands::write(&commands, usize::MAX, commands.len(), paper)?;
+        return findings.iter().try_for_each(|finding| whole(view, &facts, folds, finding, options, paper));
     }
-    let severity = first.suspected.unwrap_or(first.severity);
-    match severity == Severity::Critical || restarts(first).next().is_some() {
-        true => by_urgency(view, &facts, &findings, options, paper)?,
+    match first.gravity() == Severity::Critical || restarts(first).next().is_some() {
+        true => by_urgency(view, &facts, folds, &findings, options, paper)?,
         false => paper.paragraph(HANG, HANG, &first_subjects(&findings, paper.width))?,
     }
-    let most = findings.len().min(TOGETHER);
-    let commands = bulk(view, folds, shown, findings.get(..most).unwrap_or_default());
-    if most < findings.len() && commands.len() > 1 {
-        paper_line(paper, &format!("for the first {most} of them:"))?;
+    if let Some(release) = &release {
+        commands::write(std::slice::from_ref(release), 1, 1, paper)?;
     }
-    commands::write(&commands, MOST, options, paper)?;
+    let (most, commands) = of_the_first(release.is_some(), &findings, folds);
+    if most < findings.len() && !commands.is_empty() {
+        let them = if most == 1 { "the first".to_owned() } else { format!("the first {most}") };
+        paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
+    }
+    commands::write(&commands, MOST, commands.len(), paper)?;
     paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(first, &view.narrow)))
 }
 
-/// What to type for all of these: one release where that takes them, else what each of them says.
-fn bulk(view: &AuditView<'_>, folds: &Folds, shown: &[usize], findings: &[&Finding]) -> Vec<String> {
-    let release = release_of_all(view, folds, shown, findings);
-    let rest =
-        repairs(findings.iter().copied()).into_iter().filter(|command| release.is_none() || !is_release(command));
-    release.clone().into_iter().chain(rest).collect()
+/// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
+fn of_the_first(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> (usize, Vec<String>) {
+    let of = |number: usize| rest(is_released, findings.get(..number).unwrap_or_default(), folds);
+    let most = findings.len().min(TOGETHER);
+    let number = (1..=most).rev().find(|number| of(*number).len() <= MOST).unwrap_or(1);
+    (number, of(number))
 }
 
-/// `ipaudit release --code IPA110 --older-than 24h`, where these are leaks that it takes, or explain some.
-fn release_of_all(view: &AuditView<'_>, folds: &Folds, shown: &[usize], findings: &[&Finding]) -> Option<String> {
-    let Releases::Open { older_than } = view.releases else { return None };
-    let (_, under) = folds.under(shown);
-    let codes = findings.first().map(|f| f.code).into_iter().chain(under);
-    let leaks = |code: &Code| checks::find(*code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
-    codes.into_iter().find(leaks).map(|code| format!("ipaudit release --code {code} --older-than {older_than}"))
+/// What each of them says to type, beside the one release that takes all that it takes.
+fn rest(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> Vec<String> {
+    let is_taken =
+        |command: &String| is_released && is_release(command) && !words(command).contains(&"--i-know-what-this-is");
+    repairs(findings.iter().copied(), folds).into_iter().filter(|command| !is_taken(command)).collect()
+}
+
+/// `ipaudit release --code IPA110 --older-than 24h`, where these are what it takes, or explain some.
+fn release_of_all(view: &AuditView<'_>, folds: &Folds<'_>, shown: &[usize], findings: &[&Finding]) -> Option<String> {
+    let codes = findings.first().map(|f| f.code).into_iter().chain(folds.under(shown));
+    codes.into_iter().find_map(|code| view.release_of(code))
 }
 
 fn restarts(finding: &Finding) -> impl Iterator<Item = &Foreign> {
@@ -95,6 +103,7 @@ fn restarts(finding: &Finding) -> impl Iterator<Item = &Foreign> {
 fn by_urgency(
     view: &AuditView<'_>,
     facts: &Facts<'_>,
+    folds: &Folds<'_>,
     findings: &[&Finding],
     options: Options,
     paper: &mut Paper<'_>,
@@ -102,7 +111,7 @@ fn by_urgency(
     let restart = findings.iter().any(|finding| restarts(finding).next().is_some());
     paper_line(paper, if restart { "restart first:" } else { "first:" })?;
     for finding in findings.iter().take(IN_FULL) {
-        whole(view, facts, finding, options, paper)?;
+        whole(view, facts, folds, finding, options, paper)?;
     }
     let rest = findings.get(IN_FULL..).unwrap_or_default();
     let mut text = Text::new().field(PLAIN, "then");
@@ -140,6 +149,7 @@ fn first_subjects(findings: &[&Finding], width: usize) -> Text {
 fn whole(
     view: &AuditView<'_>,
     facts: &Facts<'_>,
+    folds: &Folds<'_>,
     finding: &Finding,
     options: Options,
     paper: &mut Paper<'_>,
@@ -160,7 +170,8 @@ fn whole(
     for (hang, line) in details::of(finding, options.all) {
         paper.paragraph(HANG + 2, hang + 2, &line)?;
     }
-    if options.all { commands::write(&of(finding, true), MOST, options, paper) } else { Ok(()) }
+    let commands = if options.all { of(finding, folds, true) } else { Vec::new() };
+    commands::write(&commands, usize::MAX, commands.len(), paper)
 }
 
 /// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.

@@ -7,6 +7,7 @@ use super::options::Options;
 use super::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
+use crate::render::capacity::NO_BLOCK;
 use crate::render::number::number;
 use crate::render::verdict::{Sentence, Tone, verdict};
 use crate::render::{AuditView, PoolRow};
@@ -125,12 +126,15 @@ fn cells(pool: &PoolRow) -> [String; 4] {
         }
     }
     let free = pool.free.map(|free| format!("{} free", number(free)));
-    let blocks = pool.free_blocks.map(|free| format!("{} of {} blocks free", number(free), number(pool.blocks)));
+    let blocks = pool.free_blocks.map(|free| match pool.blocks {
+        0 => NO_BLOCK.to_owned(),
+        all => format!("{} of {} blocks free", number(free), number(all)),
+    });
     [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.unwrap_or_default()]
 }
 
-/// Where there is no room the name goes first, then the bar, then the columns' alignment. Blocks that look free and
-/// are not stand behind, on a line of their own when there is no room for them.
+/// Where there is no room the bar goes first, then the columns' alignment. The name stands always, and so do blocks that
+/// look free and are not: on a line of their own when there is no room for them.
 fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
     let [cidr, taken, free, blocks] = row;
     let bare = Text::new().field(PLAIN, cidr).field(PLAIN, taken).field(PLAIN, free).field(PLAIN, blocks);
@@ -145,11 +149,13 @@ fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize
     let full = aligned.clone().column_whole(style, &bar(pool), ends[2]).field(PLAIN, blocks);
     let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
     let stranded = capacity::stranded(pool).map_or_else(Text::new, |amount| Text::new().whole(PLAIN, &amount));
-    let forms = |behind: &Text| {
-        let [full, no_bar] = [&full, &no_bar].map(|text| text.clone().append(behind.clone()));
-        [full.clone().field(DIM, &pool.name.shown()), full, no_bar].into_iter().find(|text| text.width() <= width)
+    let name = Text::new().whole(DIM, &pool.name.shown());
+    let forms = |behind: &[&Text]| {
+        let with = |text: &Text| behind.iter().fold(text.clone(), |text, more| text.append((*more).clone()));
+        [with(&full), with(&no_bar)].into_iter().find(|text| text.width() <= width)
     };
-    forms(&stranded).unwrap_or_else(|| forms(&Text::new()).unwrap_or(bare).append(stranded))
+    let wrapped = || forms(&[]).unwrap_or(bare).append(stranded.clone()).append(name.clone());
+    forms(&[&stranded, &name]).unwrap_or_else(wrapped)
 }
 
 /// How full, from 0 to 1000, as far as that is known; what cools down or is reserved is not free either.

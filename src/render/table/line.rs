@@ -3,7 +3,7 @@
 use super::paper::{BOLD, DIM, Paper, Text, style_of};
 use crate::checks;
 use crate::model::{Code, Finding, Severity, SubjectKind};
-use crate::render::folds::Folds;
+use crate::render::folds::{BySeverity, Folds, by_code};
 use crate::render::number::grouped;
 use crate::render::view::AuditView;
 
@@ -12,7 +12,7 @@ pub const HANG: usize = 7;
 
 /// `IPA110 leaked-address`.
 pub fn name(finding: &Finding) -> Text {
-    Text::new().field(style_of(finding.severity).bold(), &finding.code.to_string()).then(BOLD, name_of(finding.code))
+    Text::new().field(style_of(finding.gravity()).bold(), &finding.code.to_string()).then(BOLD, name_of(finding.code))
 }
 
 /// The name of a code; empty for one that the registry does not know (an older or newer audit's).
@@ -26,23 +26,43 @@ pub fn column(paper: &Paper<'_>) -> usize {
 }
 
 /// `+3 findings explained by this one (IPA102 IPA130 IPA131)`; with `--all`, what explains this one.
-pub fn explains(folds: &Folds, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
+pub fn explains(folds: &Folds<'_>, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
     if let Some(root) = all.and_then(|finding| finding.root.as_ref()) {
         return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id.shown())));
     }
-    let (number, codes) = folds.under(shown);
-    let codes: Vec<String> = codes.iter().map(Code::to_string).collect();
+    let codes = folds.under(shown);
+    let (first, number) = (codes.first()?, codes.len());
     let plural = if number == 1 { "" } else { "s" };
     let these = if shown.len() == 1 { "this one" } else { "these" };
-    let text = format!("+{number} finding{plural} explained by {these} ({})", codes.join(" "));
-    (number > 0).then(|| Text::new().field(DIM, &text))
+    let which = if codes.iter().all(|code| code == first) { first.to_string() } else { by_code(&codes) };
+    Some(Text::new().field(DIM, &format!("+{number} finding{plural} explained by {these} ({which})")))
 }
 
-/// `1 critical, 63 errors, +3 explained`.
-pub fn total(view: &AuditView<'_>, folds: &Folds) -> String {
-    let mut text = tally(&folds.counts(&view.findings));
+/// `+8 more IPA110 are told with what explains them (7 with IPA501, 1 with IPA503)`: of a code whose findings stand here.
+pub fn elsewhere(folds: &Folds<'_>, code: Code) -> Option<Text> {
+    let with: Vec<(Code, usize)> = folds.elsewhere(code).collect();
+    let number: usize = with.iter().map(|(_, number)| number).sum();
+    let (are, them) = if number == 1 { ("is", "it") } else { ("are", "them") };
+    let places = match with.as_slice() {
+        [] => return None,
+        [(root, _)] => root.to_string(),
+        several => several.iter().map(|(root, number)| format!("{number} with {root}")).collect::<Vec<_>>().join(", "),
+    };
+    Some(Text::new().field(DIM, &format!("+{number} more {code} {are} told with what explains {them} ({places})")))
+}
+
+/// `1 critical, 63 errors; unconfirmed: 2 critical; +3 explained`: the same with `--all`, which tells all of them.
+pub fn total(view: &AuditView<'_>) -> String {
+    let folds = Folds::of(&view.findings, false);
+    let (confirmed, suspected) = folds.counts(&view.findings);
+    let mut parts = vec![tally(&confirmed)];
+    if let Some(words) = Some(tally(&suspected)).filter(|words| !words.is_empty()) {
+        parts.push(format!("unconfirmed: {words}"));
+    }
+    parts.retain(|part| !part.is_empty());
+    let mut text = parts.join("; ");
     if folds.folded > 0 {
-        text.push_str(&format!(", +{} explained", folds.folded));
+        text.push_str(&format!("{} +{} explained", if parts.len() > 1 { ";" } else { "," }, folds.folded));
     }
     text
 }
@@ -62,11 +82,11 @@ pub fn counted(number: usize, kind: SubjectKind) -> String {
 }
 
 /// `1 critical, 63 errors, 2 notes`; empty without findings.
-pub fn tally(counts: &[(Severity, usize)]) -> String {
+pub fn tally(counts: &BySeverity) -> String {
     let mut words = Vec::new();
     for &(severity, number) in counts.iter().filter(|(_, number)| *number > 0) {
         let plural = if number == 1 || severity == Severity::Critical { "" } else { "s" };
-        words.push(format!("{number} {severity}{plural}"));
+        words.push(format!("{} {severity}{plural}", grouped(number as u64)));
     }
     words.join(", ")
 }

@@ -14,7 +14,7 @@ use crate::render::folds::Folds;
 use crate::render::releases::Releases;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
-pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut Paper<'_>) -> Result<()> {
+pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     // What only an earlier audit is missing for is no incompleteness: the last line counts it.
     let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || options.all).collect();
     let is_told_above = !options.quiet && !options.all;
@@ -47,7 +47,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds, options: Options, paper: &mut 
     }
     if !options.quiet {
         paper.blank()?;
-        paper.paragraph(0, 0, &last_line(view, folds))?;
+        paper.paragraph(0, 0, &last_line(view))?;
     }
     Ok(())
 }
@@ -140,8 +140,8 @@ fn left_out(view: &AuditView<'_>) -> Option<String> {
     is_needed.then(|| format!("The commands leave out how this audit was connected: {flags}."))
 }
 
-fn last_line(view: &AuditView<'_>, folds: &Folds) -> Text {
-    let mut sum = total(view, folds);
+fn last_line(view: &AuditView<'_>) -> Text {
+    let mut sum = total(view);
     if sum.is_empty() {
         sum.push_str("no findings");
     }

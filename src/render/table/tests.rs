@@ -9,8 +9,8 @@ use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::escape::is_hidden;
 use crate::model::{
-    Code, Evidence, Finding, Foreign, Input, InputState, Life, Root, Severity, Sharing, State, Subject, SubjectKind,
-    Time,
+    Code, Evidence, FailedLook, Finding, Foreign, Input, InputState, Life, Root, Severity, Sharing, State, Subject,
+    SubjectKind, Time,
 };
 use crate::render::capacity::PoolRow;
 use crate::render::narrow::Narrow;
@@ -88,6 +88,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         outside: OutsideRow::default(),
         unlooked: None,
         releases: Releases::Unjudged,
+        handles_older_than: None,
         history: None,
         connected_by: Vec::new(),
         warnings: Vec::new(),
@@ -251,7 +252,7 @@ fn all_shows_every_finding_the_explained_ones_too() {
     let text = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
     assert_eq!(text.matches("pod shop/web does not exist").count(), 1 + 20, "{text}");
     assert!(text.contains("explained by IPA101 192.168.91.33"), "{text}");
-    assert!(text.contains("\n2 critical, 20 errors.  exit 0"), "{text}");
+    assert!(text.contains("\n1 critical, 20 errors, +1 explained.  exit 0"), "{text}");
 }
 
 /// The bigger the incident, the more it has to say: an order, every pod, and one command for many.
@@ -402,7 +403,7 @@ proptest! {
         view.cluster.calico_version = Some(name.as_str().into());
         view.pools[0].name = name.as_str().into();
         view.cluster.guid = name.as_str().into();
-        view.unlooked = Some(name.as_str().into());
+        view.unlooked = Some(FailedLook { why: name.as_str().into(), hint: name.as_str().into() });
         view.pools[0].cidr = name.clone();
         view.narrow.node = Some(name.clone());
         for input in &mut view.inputs {

@@ -4,7 +4,9 @@ use super::sentence::{Sentence, Tone, listed};
 use crate::checks::addresses::{duplicate_pod_address, leaked_address};
 use crate::checks::datastore::{kubernetes_mismatch, undecodable_value};
 use crate::checks::{Check, Skipped};
-use crate::model::{Code, Input, InputState, Severity};
+use crate::model::{Code, FailedLook, Input, InputState, Severity};
+use crate::render::folds::Folds;
+use crate::render::number::grouped;
 use crate::render::view::{AuditView, InputRow};
 
 /// What people come for, and the checks that look for it.
@@ -16,13 +18,13 @@ pub fn codes() -> Vec<Code> {
 }
 
 /// The sentence; `None` where everything was seen.
-pub fn sentence(view: &AuditView<'_>) -> Option<Sentence> {
+pub fn sentence(view: &AuditView<'_>, folds: &Folds<'_>) -> Option<Sentence> {
     let mut causes: Vec<String> = Vec::new();
     causes.extend(kubernetes(view));
     causes.extend(etcd(view));
     causes.extend(others(view));
     causes.extend(undecodable(view));
-    causes.extend(unconfirmed(view));
+    causes.extend(unconfirmed(view, folds));
     if causes.is_empty() {
         return None;
     }
@@ -45,7 +47,12 @@ fn of_state<'v>(rows: &[&'v InputRow], state: InputState) -> Option<(&'v InputRo
 /// `(detail; hint)`; a question stands right behind what it asks about.
 fn why(row: &InputRow) -> String {
     let detail = if row.detail.is_empty() { row.state.word() } else { row.detail.raw() };
-    match row.hint.raw() {
+    cause(detail, row.hint.raw())
+}
+
+/// A cause and its cure, as [`why`] has them.
+fn cause(detail: &str, hint: &str) -> String {
+    match hint {
         "" => format!("({detail})"),
         hint if hint.ends_with('?') => format!("({detail}: {hint})"),
         hint => format!("({detail}; {hint})"),
@@ -128,7 +135,8 @@ fn others(view: &AuditView<'_>) -> Vec<String> {
         let (what, why) = first.split_once(": ").unwrap_or((first.as_str(), ""));
         *first = format!("{what} ({why}; {})", finding.advice.raw());
     }
-    causes.extend(view.unlooked.as_ref().map(|why| format!("the second look at suspects failed ({})", why.raw())));
+    let failed = |look: &FailedLook| format!("the second look failed {}", cause(look.why.raw(), look.hint.raw()));
+    causes.extend(view.unlooked.as_ref().map(failed));
     causes
 }
 
@@ -147,19 +155,20 @@ fn undecodable(view: &AuditView<'_>) -> Option<String> {
     }
 }
 
-/// What one look found and nobody looked at again.
-fn unconfirmed(view: &AuditView<'_>) -> Option<String> {
-    let of = |severity| view.findings.iter().filter(|f| f.suspected == Some(severity)).count();
-    let plural = |number: usize, word: &str| {
-        (number > 0).then(|| format!("{number} {word}{}", if number == 1 { "" } else { "s" }))
-    };
-    let counts = [plural(of(Severity::Critical), "critical"), plural(of(Severity::Error), "error")];
-    let counts: Vec<String> = counts.into_iter().flatten().collect();
-    if counts.is_empty() {
+/// What one look found and nobody looked at again, counted as the last line counts it. Nobody is blind for a warning.
+fn unconfirmed(view: &AuditView<'_>, folds: &Folds<'_>) -> Option<String> {
+    let (_, suspected) = folds.counts(&view.findings);
+    if !suspected.iter().any(|(severity, number)| *severity >= Severity::Error && *number > 0)
+        && view.unlooked.is_none()
+    {
         return None;
     }
-    let why = if view.unlooked.is_some() { "" } else { ": nobody looked again (--settle 0)" };
-    Some(format!("{} seen once, unconfirmed{why}", listed(&counts)))
+    let counts = suspected.iter().filter(|(_, number)| *number > 0).map(|(severity, number)| {
+        format!("{} {severity}{}", grouped(*number as u64), if *number == 1 { "" } else { "s" })
+    });
+    let counts: Vec<String> = counts.collect();
+    let why = if view.unlooked.is_some() { "" } else { " (nobody looked again: run without --settle 0)" };
+    (!counts.is_empty()).then(|| format!("{} seen once, unconfirmed{why}", listed(&counts)))
 }
 
 /// `duplicates and leaks were not looked for`.

@@ -20,7 +20,7 @@ use super::view::AuditView;
 /// The verdict, at least one sentence, in the order in which it is told.
 pub fn verdict(view: &AuditView<'_>) -> Vec<Sentence> {
     let folds = Folds::of(&view.findings, false);
-    let mut sentences: Vec<Sentence> = blind::sentence(view).into_iter().collect();
+    let mut sentences: Vec<Sentence> = blind::sentence(view, &folds).into_iter().collect();
     sentences.extend(worst::sentences(view, &folds, !sentences.is_empty()));
     if sentences.is_empty() {
         sentences.push(calm(view));
@@ -32,7 +32,12 @@ pub fn verdict(view: &AuditView<'_>) -> Vec<Sentence> {
 fn calm(view: &AuditView<'_>) -> Sentence {
     let text = if !view.narrow.is_all() {
         let flags = view.narrow.flags().join(" ");
-        format!("Nothing found with {flags} ({} other findings are outside this view).", view.hidden)
+        let others = match view.hidden {
+            0 => "nothing else was found either".to_owned(),
+            1 => "1 other finding is outside this view".to_owned(),
+            many => format!("{many} other findings are outside this view"),
+        };
+        format!("Nothing found with {flags} ({others}).")
     } else if view.ignored > 0 {
         format!("Nothing found that is not ignored ({} ignored: {}).", view.ignored, view.ignored_by.join(" "))
     } else {

@@ -6,7 +6,7 @@ use super::*;
 use crate::checks::testing::Cluster;
 use crate::checks::{World, run};
 use crate::ledger::Ledger;
-use crate::model::{Code, Finding, Input, InputState, Severity, State};
+use crate::model::{Code, FailedLook, Finding, Input, InputState, Severity, State};
 use crate::render::{AuditCircumstances, Narrow, Releases};
 
 /// The verdict of a cluster, `TONE text | command` a sentence.
@@ -51,7 +51,7 @@ fn all_is_well_with_how_much_was_read() {
     );
     let narrow = Narrow { codes: vec![Code(101)], ..Narrow::default() };
     let narrowed = told(&mut leaked(), AuditCircumstances { narrow, ..AuditCircumstances::default() });
-    assert_eq!(narrowed, ["well Nothing found with --code IPA101 (1 other findings are outside this view)."]);
+    assert_eq!(narrowed, ["well Nothing found with --code IPA101 (1 other finding is outside this view)."]);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn leaks_are_told_with_what_a_release_would_say() {
     assert_eq!(releases(day), [format!("{leak} | ipaudit release --code IPA110 --older-than 24h")]);
     let hour = Releases::open(Duration::from_secs(5_000));
     assert_eq!(releases(hour), [format!("{leak} | ipaudit release --code IPA110 --older-than 1h")]);
-    let early = releases(Releases::Early);
+    let early = releases(Releases::Early { again: false });
     assert!(
         early[0].starts_with(&format!("{leak} A release is let through when three audits have seen it.")),
         "{early:?}"
@@ -136,10 +136,10 @@ fn blind_beside_findings_tells_both() {
     let mut c = leaked();
     c.snapshot.coverage.set(Input::Services, InputState::Forbidden, "services is forbidden");
     c.snapshot.coverage.set_hint(Input::Services, "ask for it");
-    let unlooked = Some("no answer".into());
+    let unlooked = Some(FailedLook { why: "no answer".into(), hint: "run it once more".into() });
     let told = told(&mut c, AuditCircumstances { unlooked, ..AuditCircumstances::default() });
-    let says = "blind Kubernetes refuses us services (services is forbidden; ask for it); the second look at suspects failed \
-        (no answer); ";
+    let says = "blind Kubernetes refuses us services (services is forbidden; ask for it); the second look failed (no answer; \
+        run it once more); ";
     assert!(told[0].starts_with(says) && told[0].ends_with(" checks did not run."), "{told:?}");
     assert!(told[1].starts_with("error leaked address"), "{told:?}");
 }
@@ -176,7 +176,10 @@ fn several_leaks_are_they() {
     let mut c = leaked();
     c.remove_pod("web-1");
     c.remove_endpoint("web-1");
-    let told = told(&mut c, AuditCircumstances { releases: Releases::Early, ..AuditCircumstances::default() });
+    let told = told(
+        &mut c,
+        AuditCircumstances { releases: Releases::Early { again: false }, ..AuditCircumstances::default() },
+    );
     assert!(told[0].contains(" A release is let through when three audits have seen them."), "{told:?}");
 }
 
@@ -188,6 +191,9 @@ fn what_nobody_looked_at_again_keeps_its_weight() {
         (finding.state, finding.suspected) = (State::Unconfirmed, Some(finding.severity));
         finding.severity = Severity::Note;
     });
-    assert_eq!(told[0], "blind 1 critical seen once, unconfirmed: nobody looked again (--settle 0).");
+    assert_eq!(
+        told[0],
+        "blind 1 critical and 1 warning seen once, unconfirmed (nobody looked again: run without --settle 0)."
+    );
     assert!(told[1].starts_with("critical unconfirmed: unallocated address in use 10.65.0.1"), "{told:?}");
 }

@@ -20,7 +20,7 @@ struct Alike<'v> {
 }
 
 /// The worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
-pub fn sentences(view: &AuditView<'_>, folds: &Folds, is_blind: bool) -> Vec<Sentence> {
+pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec<Sentence> {
     let said = if is_blind { blind::codes() } else { Vec::new() };
     let kinds = kinds(view, folds, &said);
     let Some(worst) = kinds.first() else { return Vec::new() };
@@ -38,14 +38,14 @@ fn ties(code: Code) -> Option<&'static Ties> {
 
 /// What is not explained by something else, worst first. A leak is told as one, whatever explains it: it is what people
 /// ask for, and what a release cures.
-fn kinds<'v>(view: &AuditView<'v>, folds: &Folds, said: &[Code]) -> Vec<Alike<'v>> {
+fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alike<'v>> {
     let mut kinds: Vec<Alike<'v>> = Vec::new();
     for (place, &finding) in view.findings.iter().enumerate() {
         let shown = folds.shown.binary_search(&place).is_ok() || is_leak(finding.code);
         if !shown || said.contains(&finding.code) {
             continue;
         }
-        let severity = finding.suspected.unwrap_or(finding.severity);
+        let severity = finding.gravity();
         match kinds.iter_mut().find(|kind| kind.code == finding.code && kind.severity == severity) {
             Some(kind) => kind.findings.push(finding),
             None => kinds.push(Alike { code: finding.code, severity, findings: vec![finding] }),
@@ -91,7 +91,12 @@ impl Alike<'_> {
         let on = node.map(|node| format!(" on {}", node.raw())).unwrap_or_default();
         // A datastore that told no GUID has no name.
         let has_name = finding.subject.kind != SubjectKind::Cluster || id != UNKNOWN_GUID;
-        let subject = if has_name { format!(" {id}") } else { String::new() };
+        let subject = match finding.subject.kind {
+            _ if !has_name => String::new(),
+            // A pool's name is any word: it would read as a part of the sentence.
+            SubjectKind::Pool => format!(", pool {id}"),
+            _ => format!(" {id}"),
+        };
         format!("{name}{subject}{on} ({}): {summary}.{}", self.code, self.advice(finding, view))
     }
 
@@ -112,10 +117,18 @@ impl Alike<'_> {
         if stands_out {
             text.push_str(&format!(" Worst: {}, {}.", first.subject.id.raw(), first.summary.raw()));
         }
-        if stands_out || alike {
-            text.push_str(&self.advice(first, view));
-        } else if self.severity >= Severity::Error && !first.advice.is_empty() {
-            text.push_str(&format!(" First: {}: {}.", first.subject.id.raw(), first.advice.raw()));
+        let (id, summary, advice) = (first.subject.id.raw(), first.summary.raw(), self.advice(first, view));
+        let is_own = !stands_out && self.severity >= Severity::Error && !is_leak(self.code);
+        if is_own {
+            // Whom it hits is one thing's own: the first one stands for the others.
+            text.push_str(&format!(" First: {id}, {summary}."));
+        }
+        // What is said of one thing is said of each of several.
+        let is_of_one = first.advice.raw().split([' ', ':', ',']).any(|word| word == "it" || word == "its");
+        if alike && is_of_one && !stands_out && !is_own && !advice.is_empty() {
+            text.push_str(&format!(" For each: {}.", first.advice.raw().trim_end_matches('.')));
+        } else if stands_out || alike || is_own {
+            text.push_str(&advice);
         }
         text
     }
@@ -140,27 +153,29 @@ impl Alike<'_> {
         if !ties(self.code).is_some_and(|ties| ties.releasable) {
             return Default::default();
         }
-        match &view.releases {
-            Releases::Unjudged => Default::default(),
-            Releases::Closed(why) | Releases::FromFiles(why) => {
-                (format!(" No release is let through now: {}.", why.raw()), None)
+        let them = if self.findings.len() == 1 { "it" } else { "them" };
+        let says = match &view.releases {
+            Releases::Unjudged => String::new(),
+            Releases::Closed(why) => format!(" No release is let through now: {}.", why.raw()),
+            Releases::NotMany(why) => format!(
+                " Many at once are not to be released now: {}; one by one (--handle) those go that three audits have seen.",
+                why.raw()
+            ),
+            Releases::FromFiles(why) => format!(" No release of {them} is let through now: {}.", why.raw()),
+            Releases::Early { again } => {
+                let since = if *again { " since the restore" } else { "" };
+                format!(" A release is let through when three audits have seen {them}{since}.")
             }
-            Releases::Early => {
-                let what = if self.findings.len() == 1 { "it" } else { "them" };
-                (format!(" A release is let through when three audits have seen {what}."), None)
-            }
-            Releases::Open { older_than } => {
-                let command = format!("ipaudit release --code {} --older-than {older_than}", self.code);
-                (String::new(), Some(command.into()))
-            }
-        }
+            Releases::Open { .. } => String::new(),
+        };
+        (says, view.release_of(self.code).map(Foreign::from))
     }
 
     /// What to type for the one finding or for the worst, where that is one command; of many alike, how to see them.
     fn command(&self) -> Option<Foreign> {
         match self.findings.as_slice() {
             [first, others @ ..] if others.is_empty() || self.stands_out() => {
-                match commands::of(first, false).as_slice() {
+                match commands::of(first, &Folds::default(), false).as_slice() {
                     [command] => Some(command.as_str().into()),
                     _ => None,
                 }
