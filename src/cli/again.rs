@@ -231,7 +231,7 @@ mod tests {
         let (of_node, of_pod) = (unlooked(Kind::Node, Name::NONE, node), unlooked(Kind::Pod, shop, web));
         let at = |list: &[Unlooked]| cannot_look(&seen, list).map(|error| (error.at, error.hint.is_empty()));
         assert_eq!(at(&[]), None);
-        assert_eq!(at(&[of_node.clone()]), Some(("Node node-9".to_owned(), false)));
+        assert_eq!(at(std::slice::from_ref(&of_node)), Some(("Node node-9".to_owned(), false)));
         assert_eq!(at(&[of_pod, of_node]), Some(("Pod shop/web-0 and 1 more".to_owned(), false)));
     }
 
