@@ -1,8 +1,10 @@
-//! Every command that an audit prints, pasted into a shell: it is taken, is whole, and does no harm.
+//! Every command that is printed, pasted into a shell: it is taken, is whole, does no harm, and does what it is for.
 //!
-//! `ipaudit` and `etcdctl` are the real ones, on an etcd that is the case's alone, so that what writes may write.
-//! `calicoctl` and `crictl` are stand-ins that take their documented command lines and no others; `kubectl` is one that
-//! lets the real one read the line too (`tests/paste/bin`).
+//! What audits, `who`, `report` and plans of releases print, and what those commands print themselves. `ipaudit` and
+//! `etcdctl` are the real ones, on an etcd that is the case's alone, so that what writes may write; `kubectl` is, on a
+//! real API server with the case's objects (`on_cluster.rs`). `calicoctl`, `crictl` and `ssh` are stand-ins that take
+//! their documented command lines and no others (`paste/bin`). What is advised to be released is released, on a copy
+//! (`released.rs`).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -10,14 +12,26 @@ mod servers;
 
 #[path = "paste/desk.rs"]
 mod desk;
+#[path = "paste/file_kube.rs"]
+mod file_kube;
+#[path = "paste/kubelet.rs"]
+mod kubelet;
+#[path = "paste/on_cluster.rs"]
+mod on_cluster;
 #[path = "paste/printed.rs"]
 mod printed;
+#[path = "paste/released.rs"]
+mod released;
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Mutex;
 
 use desk::Desk;
-use printed::{Printed, harm};
+use file_kube::FileKube;
+use on_cluster::Cluster;
+use printed::{Pasted, Printed, form, harm};
+use released::Done;
 use serde_json::{Value, json};
 use servers::golden::{Case, Moment};
 use servers::{Etcd, EtcdVersion};
@@ -26,10 +40,20 @@ use servers::{Etcd, EtcdVersion};
 const HOURS: [i64; 4] = [0, 1, 2, 25];
 /// Of commands of ipaudit that differ in a plain name alone, so many are run.
 const ALIKE: usize = 2;
+/// Commands of commands of commands.
+const DEPTH: usize = 2;
 const THREADS: usize = 2;
 
-/// What went wrong with the commands of a moment.
-fn failures_of(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Vec<String> {
+/// What the commands of a moment came to.
+#[derive(Default)]
+struct Pastes {
+    failures: Vec<String>,
+    /// For a real API server.
+    kubectl: Vec<String>,
+}
+
+/// Pastes all commands of a moment, and those that they print.
+fn paste_all(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Pastes {
     let hours = HOURS.map(|hour| hour + 48 * day);
     for &hour in &hours {
         desk.audit(moment, hour, &["-o", "json"]);
@@ -38,30 +62,48 @@ fn failures_of(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Vec<String
     let all = desk.audit(moment, last, &["--all"]);
     let short = desk.audit(moment, last, &[]);
     let document = serde_json::from_str(&desk.audit(moment, last, &["-o", "json"])).unwrap();
-    let mut failures = harm(&document, &[&all, &short]);
-    for command in Printed::of(&document, &[&all, &short]).in_order(ALIKE) {
-        if let Err(why) = desk.paste(moment, last, &command.line) {
-            failures.push(format!("{}: {}\n    {why}", command.code, command.line));
+    let report = |args: &[&str]| desk.ipaudit(moment, last, "report", args);
+    let reports = [
+        report(&["--since", "27h"]),
+        report(&["--since", "27h", "--all"]),
+        report(&["--since", "27h", "--until", "12h", "-o", "markdown"]),
+    ];
+    let tables = [&*all, &*short, &*reports[0], &*reports[1], &*reports[2]];
+    let mut pastes = Pastes { failures: harm(&document, &tables), ..Pastes::default() };
+    let mut commands: Vec<(usize, Pasted)> =
+        Printed::of(&document, &tables).in_order(ALIKE).into_iter().map(|pasted| (0, pasted)).collect();
+    let mut seen: HashSet<String> = commands.iter().map(|(_, pasted)| pasted.line.clone()).collect();
+    let mut alike: HashMap<String, usize> = HashMap::new();
+    let mut next = 0;
+    while let Some((depth, Pasted { code, line })) = commands.get(next).cloned() {
+        next += 1;
+        match desk.paste(moment, last, &line) {
+            Err(why) => pastes.failures.push(format!("{code}: {line}\n    {why}")),
+            Ok(said) if line.starts_with("ipaudit ") && depth < DEPTH => {
+                let mut more = Printed::of(&Value::Null, &[&said]).0;
+                more.retain(|pasted| {
+                    let count = alike.entry(form(&pasted.line)).or_default();
+                    *count += 1;
+                    *count <= ALIKE && seen.insert(pasted.line.clone())
+                });
+                let told = |pasted: Pasted| (depth + 1, Pasted { code: format!("{code}: {line}:"), ..pasted });
+                // What writes comes last.
+                let place = commands[next..].iter().position(|(_, pasted)| pasted.writes());
+                let place = place.map_or(commands.len(), |place| next + place);
+                commands.splice(place..place, more.into_iter().map(told));
+            }
+            Ok(_) => {}
+        }
+        if line.starts_with("kubectl ") {
+            pastes.kubectl.push(line);
         }
     }
-    failures.into_iter().map(|failure| format!("{name}: {failure}")).collect()
+    pastes.failures = pastes.failures.into_iter().map(|failure| format!("{name}: {failure}")).collect();
+    pastes
 }
 
-/// All moments of a case, one after the other, with one history.
-fn case_failures(case: &Case, etcd: &Etcd) -> Vec<String> {
-    let mut failures = Vec::new();
-    let desk = Desk::new(etcd);
-    for (day, moment) in (0..).zip(&case.moments) {
-        moment.load_into(etcd);
-        desk.knows(moment);
-        failures.extend(failures_of(&format!("{}[{day}]", case.name), moment, &desk, day));
-    }
-    failures
-}
-
-#[test]
-fn every_command_of_every_case_can_be_pasted() {
-    servers::need!(Etcd3_7);
+/// All cases there are, one after the other, by several hands with an etcd each.
+fn by_hands(work: impl Fn(&Case, &Etcd) -> Vec<String> + Sync) {
     let golden = Case::names().into_iter().map(|name| Case::load(&name));
     let cases = Mutex::new(golden.chain(Case::reports()).collect::<Vec<_>>());
     let failures = Mutex::new(Vec::new());
@@ -71,13 +113,102 @@ fn every_command_of_every_case_can_be_pasted() {
                 let etcd = Etcd::start(EtcdVersion::V3_7);
                 loop {
                     let Some(case) = cases.lock().unwrap().pop() else { break };
-                    failures.lock().unwrap().extend(case_failures(&case, &etcd));
+                    let found = work(&case, &etcd);
+                    failures.lock().unwrap().extend(found);
                 }
             });
         }
     });
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// The moments of a case come one after the other, with one history.
+#[test]
+fn every_command_of_every_case_can_be_pasted() {
+    servers::need!(Etcd3_7, ApiServer, Kubectl);
+    let cluster = std::sync::OnceLock::new();
+    let one_at_a_time = Mutex::new(());
+    by_hands(|case, etcd| {
+        let mut failures = Vec::new();
+        let desk = Desk::new(etcd);
+        for (day, moment) in (0..).zip(&case.moments) {
+            let name = format!("{}[{day}]", case.name);
+            moment.load_into(etcd);
+            desk.knows(moment);
+            let pastes = paste_all(&name, moment, &desk, day);
+            failures.extend(pastes.failures);
+            let cluster = cluster.get_or_init(Cluster::start);
+            let _guard = one_at_a_time.lock().unwrap();
+            failures.extend(cluster.failures(&name, moment, etcd, &pastes.kubectl));
+        }
+        failures
+    });
+    let unmet = cluster.get().unwrap().unmet();
+    assert!(unmet.is_empty(), "no case prints {unmet:?}");
+}
+
+/// A cluster with what no case has: settings that contradict each other, an address that cooled down long ago, an etcd
+/// that is full.
+#[test]
+fn commands_of_what_no_case_has_can_be_pasted() {
+    servers::need!(Etcd3_7);
+    let etcd = Etcd::builder(EtcdVersion::V3_7).quota(4 << 20).start();
+    let mut case = Case::load("clean-small");
+    let moment = &mut case.moments[0];
+    let config = json!({"strict_affinity": true, "auto_allocate_blocks": false});
+    moment.keys.retain(|(key, _)| key != b"/calico/ipam/v2/config");
+    moment.keys.push((b"/calico/ipam/v2/config".to_vec(), config.to_string().into_bytes()));
+    cool(moment);
+    moment.load_into(&etcd);
+    etcd.fill_up();
+    etcd.delete_prefix("/filler");
+    let desk = Desk::new(&etcd);
+    desk.knows(moment);
+    let codes = || {
+        let document: Value = serde_json::from_str(&desk.audit(moment, HOURS[3], &["-o", "json"])).unwrap();
+        let findings = document["findings"].as_array().unwrap().iter();
+        findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect::<HashSet<_>>()
+    };
+    let wanted = ["IPA114", "IPA907", "IPA910"].map(str::to_owned);
+    assert!(wanted.iter().all(|code| codes().contains(code)), "{:?}", codes());
+    let failures = paste_all("unusual", moment, &desk, 0).failures;
+    assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
+    assert!(!codes().contains("IPA910"), "its commands cure it");
+}
+
+/// The first free address of some block was released a day before the moment.
+fn cool(moment: &mut Moment) {
+    let is_block = |key: &[u8]| key.starts_with(b"/calico/ipam/v2/assignment/ipv4/");
+    let (_, value) = moment.keys.iter_mut().find(|(key, _)| is_block(key)).unwrap();
+    let mut block: Value = serde_json::from_slice(value).unwrap();
+    let ordinal = block["unallocated"].as_array_mut().unwrap().remove(0).as_u64().unwrap();
+    let attributes = block["attributes"].as_array_mut().unwrap();
+    let number = attributes.len();
+    attributes.push(json!({"releasedAt": "2026-11-23T00:00:00Z", "handle_id": null, "secondary": null}));
+    block["allocations"][usize::try_from(ordinal).unwrap()] = json!(number);
+    *value = block.to_string().into_bytes();
+}
+
+/// The forms of releases that there are; more are met by their codes.
+const RELEASES: [&str; 1] = ["ipaudit release --handle #"];
+
+#[test]
+fn what_is_advised_to_be_released_is_released() {
+    servers::need!(Etcd3_7);
+    let done = Done::default();
+    by_hands(|case, etcd| {
+        let kube = FileKube::start();
+        let moments = (0..).zip(&case.moments);
+        moments
+            .flat_map(|(number, moment)| {
+                released::failures(&format!("{}[{number}]", case.name), moment, etcd, &kube, &done)
+            })
+            .collect()
+    });
+    let forms = done.forms();
+    let lacking: Vec<_> = RELEASES.iter().filter(|form| !forms.contains_key(**form)).collect();
+    assert!(lacking.is_empty(), "no case advises {lacking:?}: {forms:?}");
 }
 
 /// Blank, quotes, what a shell would run, a flag, a comma, what no terminal shows.
@@ -135,6 +266,23 @@ fn hostile(folder: &Path) -> (Case, Vec<Vec<u8>>) {
     moment.cluster["items"].as_array_mut().unwrap().extend(pods);
     moment.cluster_file = folder.join("hostile.json");
     std::fs::write(&moment.cluster_file, moment.cluster.to_string()).unwrap();
+    // A node, a pool in another one and two endpoints of one interface, each of a name that could be a flag.
+    let mut resource = |path: &str, spec: Value| {
+        let name = path.rsplit('/').next().unwrap();
+        let value = json!({"apiVersion": "projectcalico.org/v3", "metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+        moment.keys.push((format!("{RESOURCES}/{path}").into_bytes(), value.to_string().into_bytes()));
+    };
+    let orchestrated = json!([{"orchestrator": "k8s", "nodeName": "-x"}]);
+    resource("nodes/-x", json!({"orchRefs": orchestrated, "bgp": {"ipv4Address": "192.168.77.1/24"}}));
+    resource("ippools/-x", json!({"cidr": "10.205.0.0/16", "blockSize": 26}));
+    resource("ippools/wide", json!({"cidr": "10.204.0.0/14", "blockSize": 26}));
+    for (number, node) in ["node-1", "node-1", "-y"].into_iter().enumerate() {
+        let spec = json!({
+            "orchestrator": "k8s", "node": node, "pod": format!("flag-{number}"), "endpoint": "eth0", "containerID": "0123",
+            "interfaceName": "-x", "ipNetworks": [format!("10.206.0.{number}/32")],
+        });
+        resource(&format!("workloadendpoints/shop/flag-{number}"), spec);
+    }
     named.push([b"/calico/ipam/v2/handle/odd.".as_slice(), b"\xff\xfe%s"].concat());
     moment.keys.push((named[named.len() - 1].clone(), b"not JSON".to_vec()));
     (case, named)
@@ -151,7 +299,7 @@ fn names_that_a_shell_would_run_are_names() {
     moment.load_into(&etcd);
     let desk = Desk::new(&etcd);
     desk.knows(moment);
-    let failures = failures_of("hostile", moment, &desk, 0);
+    let failures = paste_all("hostile", moment, &desk, 0).failures;
     assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
     assert!(!desk.folder.path().join("ran").exists(), "a name was run");
     let said = desk.said();
@@ -159,6 +307,8 @@ fn names_that_a_shell_would_run_are_names() {
     let lacking: Vec<_> = keys.iter().filter(lacking).map(|key| String::from_utf8_lossy(key)).collect();
     assert!(lacking.is_empty(), "etcdctl did not find {lacking:?}");
     let words = desk.words();
+    let flags = words.lines().filter(|word| word.starts_with("calicoctl: -x"));
+    assert_eq!(flags.count(), 0, "{words}");
     for name in HOSTILE.into_iter().filter(|name| is_plain(name)) {
         for wanted in [format!("calicoctl: {name}202"), format!("kubectl: {name}")] {
             assert!(words.lines().any(|word| word == wanted), "nobody was given {wanted:?}: {words}");

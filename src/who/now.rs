@@ -202,17 +202,19 @@ fn commands(dossier: &Dossier) -> Vec<Foreign> {
     for sheet in dossier.addresses.iter().take(4) {
         next.push(format!("calicoctl ipam show --ip={}", sheet.address));
         let on: BTreeSet<&Foreign> = sheet.holders.iter().filter_map(|h| h.node.as_ref()).collect();
-        next.extend(on.into_iter().take(2).map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
+        // OpenSSH takes no host that begins with a dash, behind `--` either.
+        let hosts = on.into_iter().filter(|node| !node.raw().starts_with('-')).take(2);
+        next.extend(hosts.map(|n| format!("ssh {} ip neigh show {}", shell(n), sheet.address)));
     }
     let holders = dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == HolderKind::Pod);
     let pods: BTreeSet<&Foreign> = holders.map(|h| &h.id).chain(dossier.pods.iter().map(|p| &p.pod)).collect();
     for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.raw().split_once('/')) {
-        let (namespace, pod) = (evidence::shell(namespace), evidence::shell(pod));
-        next.push(format!("kubectl -n {namespace} get pod {pod} -o wide"));
+        let (namespace, pod) = (evidence::shell(namespace), evidence::operand(pod));
+        next.push(format!("kubectl -n {namespace} get pod -o wide {pod}"));
     }
     for node in &dossier.nodes {
-        next.extend(node.kubernetes.as_ref().map(|n| format!("kubectl get node {} -o wide", shell(n))));
-        next.extend(node.calico.as_ref().map(|n| format!("calicoctl get node {} -o yaml", shell(n))));
+        next.extend(node.kubernetes.as_ref().map(|n| format!("kubectl get node -o wide {}", evidence::operand(n.raw()))));
+        next.extend(node.calico.as_ref().map(|n| evidence::calicoctl_node("get", n.raw(), " -o yaml")));
     }
     next.into_iter().map(Foreign::from).collect()
 }

@@ -5,17 +5,25 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 /// A command, and whose it is.
+#[derive(Clone)]
 pub struct Pasted {
     pub code: String,
     pub line: String,
 }
 
-pub struct Printed(Vec<Pasted>);
+impl Pasted {
+    /// Whether it changes the etcd that all the others are about.
+    pub fn writes(&self) -> bool {
+        self.line.contains("etcdctl txn")
+    }
+}
+
+pub struct Printed(pub Vec<Pasted>);
 
 impl Printed {
-    /// Every `next` of the document, and every line of the tables that is a command; each once.
+    /// Every `next` of the document, if there is one, and every line of the tables that is a command; each once.
     pub fn of(document: &Value, tables: &[&str]) -> Printed {
-        let findings = document["findings"].as_array().unwrap().iter();
+        let findings = document["findings"].as_array().into_iter().flatten();
         let of_json = findings.flat_map(|finding| {
             let code = finding["code"].as_str().unwrap();
             next(finding).into_iter().map(|line| Pasted { code: code.to_owned(), line })
@@ -31,11 +39,11 @@ impl Printed {
         let mut counts: HashMap<(String, String), usize> = HashMap::new();
         let mut few: Vec<Pasted> = self.0;
         few.retain(|pasted| {
-            let count = counts.entry((pasted.code.clone(), mold(&pasted.line))).or_default();
+            let count = counts.entry((pasted.code.clone(), form(&pasted.line))).or_default();
             *count += 1;
             *count <= alike || !pasted.line.starts_with("ipaudit ")
         });
-        few.sort_by_key(|pasted| pasted.line.contains("etcdctl txn"));
+        few.sort_by_key(Pasted::writes);
         few
     }
 }
@@ -68,7 +76,7 @@ fn is_command(line: &str) -> bool {
 }
 
 /// A command with its plain names (addresses, ids of containers) left out.
-fn mold(line: &str) -> String {
+pub fn form(line: &str) -> String {
     let plain = |word: &str| {
         word.len() > 3
             && word.chars().any(|c| c.is_ascii_digit())

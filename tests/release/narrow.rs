@@ -41,7 +41,7 @@ fn a_plan_says_once_how_to_make_sure_that_no_sandbox_is_left() {
         container("0a"),
         container("0b")
     );
-    let named = "crictl pods --state ready --quiet --namespace shop --name '^a$'";
+    let named = "crictl pods --state ready --quiet --namespace '^shop$' --name '^a$'";
     assert_eq!(lines[at + 1..at + 5], ["on node-1:", named, "on node-2:", &each]);
     assert_eq!(run.stdout.matches("sandbox").count(), 1, "{run:?}");
     let document = world.release(&["--handle", &handles, "--skip-age", "-o", "json"]).json();
@@ -51,7 +51,8 @@ fn a_plan_says_once_how_to_make_sure_that_no_sandbox_is_left() {
     let standins = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/paste/bin");
     for line in [named, &each] {
         let mut shell = Command::new("/bin/sh");
-        shell.env("STANDINS", &standins).env("THINGS", world.folder.path()).env("PATH", &standins);
+        shell.env("STANDINS", &standins).env("THINGS", world.folder.path());
+        shell.env("PATH", format!("{}:/usr/bin:/bin", standins.display()));
         let pasted = shell.args(["-c", line]).output().unwrap();
         assert!(pasted.status.success() && pasted.stdout.is_empty(), "{line}: {pasted:?}");
     }

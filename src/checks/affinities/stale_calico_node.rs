@@ -1,6 +1,6 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
-use crate::checks::evidence::{ask_who, shell};
+use crate::checks::evidence::{ask_who, calicoctl_node};
 use crate::checks::prelude::*;
 use crate::model::CalicoNode;
 
@@ -57,7 +57,7 @@ fn report(world: &World<'_>, node: &CalicoNode) -> Finding {
         .fact("created", node.created)
         .on_node(node.name)
         .next(ask_who(world.text(node.name)))
-        .next(format!("calicoctl delete node {}", shell(world.text(node.name))))
+        .next(calicoctl_node("delete", world.text(node.name), ""))
         .rests_on_calico_node(node)
         .with_each(present, |d, name| d.looks_at(Look::CalicoNode(name)))
         .looks_at(Look::KubeNode(kubernetes))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::evidence::shell;
+use crate::checks::evidence::get_pool;
 use crate::checks::prelude::*;
 use crate::model::Pool;
 
@@ -51,8 +51,8 @@ fn report(world: &World<'_>, pool: &Pool, wider: &[&Pool]) -> Finding {
         .fact("pool", pool_facts(world, pool))
         .list("lies_in", wider.iter(), |w| pool_facts(world, w))
         .in_pool(pool.name)
-        .next(format!("calicoctl get ippool {} -o yaml", shell(name)))
-        .with_each(wider, |d, w| d.next(format!("calicoctl get ippool {} -o yaml", shell(world.text(w.name)))))
+        .next(get_pool(name))
+        .with_each(wider, |d, w| d.next(get_pool(world.text(w.name))))
         .done()
 }
 

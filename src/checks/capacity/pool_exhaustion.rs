@@ -2,7 +2,7 @@
 
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
-use crate::checks::evidence::{Draft, shell};
+use crate::checks::evidence::{Draft, get_pool};
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 
@@ -65,7 +65,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
         .next("calicoctl ipam show --show-blocks")
-        .next(format!("calicoctl get ippool {} -o yaml", shell(name)))
+        .next(get_pool(name))
         .with_each(leaks, Draft::next)
         .done()
 }

@@ -2,7 +2,7 @@
 
 use super::common::workload;
 use crate::checks::affinities::node_without_calico_node;
-use crate::checks::evidence::{ask_who, shell};
+use crate::checks::evidence::{ask_who, operand};
 use crate::checks::prelude::*;
 use crate::model::hash::HashSet;
 
@@ -59,7 +59,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
         .rests_on_endpoint(endpoint)
         .looks_at(Look::CalicoNode(endpoint.node))
         .next(ask_who(node))
-        .next(format!("kubectl get nodes --ignore-not-found {}", shell(node)))
+        .next(format!("kubectl get nodes --ignore-not-found {}", operand(node)))
         .done()
 }
 

@@ -1,7 +1,7 @@
 //! IPA504: two endpoints of one node want one host interface.
 
 use super::common::on_one_node;
-use crate::checks::evidence::{count, shell};
+use crate::checks::evidence::{count, operand};
 use crate::checks::prelude::*;
 use crate::model::Orchestrator;
 
@@ -49,7 +49,7 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
         .on_node(clash[0].node)
         .in_namespace(if one_pod { clash[0].namespace } else { Name::NONE })
         .with_each(clash, |d, e| d.rests_on_endpoint(e))
-        .next(format!("calicoctl get workloadendpoints --all-namespaces -o wide | grep -F {}", shell(interface)))
+        .next(format!("calicoctl get workloadendpoints --all-namespaces -o wide | grep -F {}", operand(interface)))
         .done()
 }
 

@@ -91,7 +91,7 @@ impl Sandboxes {
 impl OnNode {
     fn commands(&self) -> Vec<String> {
         let of_pod = |(namespace, name): &(String, String)| {
-            let (namespace, name) = (shell(namespace), shell(&format!("^{}$", name.replace('.', r"\."))));
+            let (namespace, name) = (shell(&exactly(namespace)), shell(&exactly(name)));
             format!("crictl pods --state ready --quiet --namespace {namespace} --name {name}")
         };
         let containers = match self.containers.as_slice() {
@@ -101,6 +101,13 @@ impl OnNode {
         };
         containers.into_iter().chain(self.pods.iter().map(of_pod)).collect()
     }
+}
+
+/// The regular expression of this name alone: crictl takes both, of a namespace too, and finds what only contains it.
+fn exactly(name: &str) -> String {
+    let means = |c: char| c.is_ascii_punctuation() && !matches!(c, '-' | '_');
+    let escaped = name.chars().flat_map(|c| means(c).then_some('\\').into_iter().chain([c]));
+    format!("^{}$", escaped.collect::<String>())
 }
 
 /// The container's id of a handle's: 64 hexadecimal digits, which no shell takes for anything else.
@@ -134,7 +141,7 @@ mod tests {
             "make sure that no sandbox is left: on its node these commands must print nothing",
             "  on node-1:",
             "    for id in aa bb; do crictl pods --state ready --quiet --id $id; done",
-            r"    crictl pods --state ready --quiet --namespace shop --name '^web\.0$'",
+            r"    crictl pods --state ready --quiet --namespace '^shop$' --name '^web\.0$'",
         ];
         assert_eq!(lines, wanted);
     }
