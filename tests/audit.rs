@@ -183,3 +183,84 @@ fn a_capture_of_version_1_is_still_audited() {
     };
     assert_eq!(audit(&old), audit(&now));
 }
+
+/// An audit of a capture with this many damaged blocks: how much it printed, and its peak memory, both in bytes.
+#[allow(unsafe_code)] // wait4: what one child took, not the largest of all
+fn cost_of(capture: &Path, format: &str) -> (u64, u64) {
+    use std::io::Read;
+    use std::os::unix::process::ExitStatusExt;
+    let mut command = ipaudit();
+    command.args(["audit", "--settle", "0", "-o", format, "--from"]).arg(capture);
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut out = child.stdout.take().unwrap();
+    let (mut printed, mut buffer) = (0, vec![0; 1 << 16]);
+    loop {
+        match out.read(&mut buffer).unwrap() {
+            0 => break,
+            read => printed += read as u64,
+        }
+    }
+    let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
+    let waited = unsafe { libc::wait4(child.id().try_into().unwrap(), &mut status, 0, &mut usage) };
+    assert_eq!(waited, libc::pid_t::try_from(child.id()).unwrap());
+    assert_eq!(std::process::ExitStatus::from_raw(status).code(), Some(1), "{format}");
+    (printed, u64::try_from(usage.ru_maxrss).unwrap() * 1024)
+}
+
+/// A capture with blocks each of which has a leak, lacks its handle and its affinity.
+fn damaged_blocks(blocks: u32, file: &Path) {
+    use std::io::{Read, Write};
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/incident-2017/capture.gz");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(std::fs::File::open(example).unwrap()).read_to_string(&mut text).unwrap();
+    let (head, rest) = text.split_once('\n').unwrap();
+    // What follows etcd's keys; the last line counts the others.
+    let mut kept: Vec<&str> = rest.lines().collect();
+    kept.pop();
+    let keys = kept.iter().position(|line| !line.starts_with(r#"{"etcd""#)).unwrap();
+    let mut lines: Vec<String> = vec![head.to_owned()];
+    lines.extend(kept[..keys].iter().map(|line| (*line).to_owned()));
+    let mut put = |key: String, value: Value| {
+        let pair = serde_json::json!({"k": {"t": key}, "v": {"t": value.to_string()}, "c": 2, "m": 2, "n": 1});
+        lines.push(serde_json::json!({ "etcd": pair }).to_string());
+    };
+    put(
+        "/calico/resources/v3/projectcalico.org/ippools/big".to_owned(),
+        serde_json::json!({"kind": "IPPool", "apiVersion": "projectcalico.org/v3", "metadata": {"name": "big"},
+            "spec": {"cidr": "10.0.0.0/8", "blockSize": 26}}),
+    );
+    for number in 0..blocks {
+        let first = std::net::Ipv4Addr::from(0x0a00_0000 + 64 * number);
+        let slots: Vec<Option<u32>> = std::iter::once(Some(0)).chain((1..64).map(|_| None)).collect();
+        let secondary = serde_json::json!({"namespace": "gone", "pod": format!("gone-{number}"), "node": "slave-57",
+            "timestamp": "2026-11-07 20:12:52.30100688 +0000 UTC"});
+        put(
+            format!("/calico/ipam/v2/assignment/ipv4/block/{first}-26"),
+            serde_json::json!({
+                "cidr": format!("{first}/26"), "affinity": "host:slave-57", "allocations": slots,
+                "unallocated": (1..64).collect::<Vec<u32>>(), "sequenceNumber": 1, "deleted": false,
+                "attributes": [{"handle_id": format!("k8s-pod-network.{number:064x}"), "secondary": secondary}],
+            }),
+        );
+    }
+    lines.extend(kept[keys..].iter().map(|line| (*line).to_owned()));
+    lines.push(serde_json::json!({"end": {"lines": lines.len()}}).to_string());
+    let mut out = flate2::write::GzEncoder::new(std::fs::File::create(file).unwrap(), flate2::Compression::fast());
+    out.write_all((lines.join("\n") + "\n").as_bytes()).unwrap();
+    out.finish().unwrap();
+}
+
+/// Findings are written as they are told, in every format: none has its whole text in memory first.
+#[test]
+fn what_is_printed_is_kept_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture.gz");
+    damaged_blocks(4_000, &capture);
+    let (few, least) = cost_of(&capture, "table");
+    assert!(few < 100_000, "a table of {few} bytes");
+    for format in ["json", "jsonl", "sarif"] {
+        let (printed, peak) = cost_of(&capture, format);
+        let more = peak.saturating_sub(least);
+        assert!(printed > 6_000_000 && more < printed / 2, "{format}: {printed} bytes printed with {more} more");
+    }
+}

@@ -105,7 +105,7 @@ fn paste_all(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Pastes {
 /// All cases there are, one after the other, by several hands with an etcd each.
 fn by_hands(work: impl Fn(&Case, &Etcd) -> Vec<String> + Sync) {
     let golden = Case::names().into_iter().map(|name| Case::load(&name));
-    let cases = Mutex::new(golden.chain(Case::reports()).collect::<Vec<_>>());
+    let cases = Mutex::new(golden.chain(Case::reports()).chain([unusual()]).collect::<Vec<_>>());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -148,18 +148,36 @@ fn every_command_of_every_case_can_be_pasted() {
     assert!(unmet.is_empty(), "no case prints {unmet:?}");
 }
 
-/// A cluster with what no case has: settings that contradict each other, an address that cooled down long ago, an etcd
-/// that is full.
-#[test]
-fn commands_of_what_no_case_has_can_be_pasted() {
-    servers::need!(Etcd3_7);
-    let etcd = Etcd::builder(EtcdVersion::V3_7).quota(4 << 20).start();
+/// A cluster with what no case has: settings that contradict each other, an address that cooled down long ago, a node
+/// whose clock is ahead.
+fn unusual() -> Case {
     let mut case = Case::load("clean-small");
+    case.name = "unusual".to_owned();
     let moment = &mut case.moments[0];
     let config = json!({"strict_affinity": true, "auto_allocate_blocks": false});
     moment.keys.retain(|(key, _)| key != b"/calico/ipam/v2/config");
     moment.keys.push((b"/calico/ipam/v2/config".to_vec(), config.to_string().into_bytes()));
     cool(moment);
+    run_ahead(moment);
+    case
+}
+
+/// Some pod's endpoint is dated long after the moment.
+fn run_ahead(moment: &mut Moment) {
+    let is_endpoint = |key: &[u8]| key.starts_with(format!("{RESOURCES}/workloadendpoints/").as_bytes());
+    let (_, value) = moment.keys.iter_mut().find(|(key, _)| is_endpoint(key)).unwrap();
+    let mut endpoint: Value = serde_json::from_slice(value).unwrap();
+    endpoint["metadata"]["creationTimestamp"] = json!("2027-01-01T00:00:00Z");
+    *value = endpoint.to_string().into_bytes();
+}
+
+/// The same in an etcd that is full.
+#[test]
+fn commands_under_an_alarm_can_be_pasted_and_end_it() {
+    servers::need!(Etcd3_7);
+    let etcd = Etcd::builder(EtcdVersion::V3_7).quota(4 << 20).start();
+    let case = unusual();
+    let moment = case.moment();
     moment.load_into(&etcd);
     etcd.fill_up();
     etcd.delete_prefix("/filler");
@@ -170,7 +188,7 @@ fn commands_of_what_no_case_has_can_be_pasted() {
         let findings = document["findings"].as_array().unwrap().iter();
         findings.map(|finding| finding["code"].as_str().unwrap().to_owned()).collect::<HashSet<_>>()
     };
-    let wanted = ["IPA114", "IPA907", "IPA910"].map(str::to_owned);
+    let wanted = ["IPA114", "IPA907", "IPA909", "IPA910"].map(str::to_owned);
     assert!(wanted.iter().all(|code| codes().contains(code)), "{:?}", codes());
     let failures = paste_all("unusual", moment, &desk, 0).failures;
     assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
@@ -191,7 +209,14 @@ fn cool(moment: &mut Moment) {
 }
 
 /// The forms of releases that there are; more are met by their codes.
-const RELEASES: [&str; 1] = ["ipaudit release --handle #"];
+const RELEASES: [&str; 6] = [
+    "ipaudit release --handle #",
+    "ipaudit release --handle # …",
+    "ipaudit release --handle # --i-know-what-this-is",
+    "ipaudit release --address # --i-know-what-this-is",
+    "ipaudit release --address # --i-know-what-this-is --skip-age",
+    "ipaudit release --code IPA110 --older-than 24h",
+];
 
 #[test]
 fn what_is_advised_to_be_released_is_released() {

@@ -141,7 +141,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
-    let obstacles = looked.obstacles(&ledger, &verdict.outcome, judging, &memory);
+    let obstacles = looked.obstacles(&ledger, &mut verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     let advice = looked.hold_back(&mut verdict, &obstacles);
     match memory.overtaken() {
@@ -307,10 +307,11 @@ impl Looked {
         verdict.outcome = settling.confirm(std::mem::take(&mut verdict.outcome), &again);
     }
 
-    /// What speaks against any release now; asked before the audit is recorded, which takes the past with it.
-    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &Outcome, judging: &Judging, memory: &Memory) -> Obstacles {
+    /// What speaks against any release now, and takes out what would be refused by itself; asked before the audit is
+    /// recorded, which takes the past with it.
+    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &mut Outcome, judging: &Judging, memory: &Memory) -> Obstacles {
         let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
-        advised::obstacles(&world, outcome, judging.now.unwrap_or_else(gather::present))
+        advised::obstacles(&world, outcome, judging.now.unwrap_or_else(gather::present), self.scope)
     }
 
     /// Takes out what a release would refuse, once the findings know since when they are there.
@@ -403,25 +404,17 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         ..AuditCircumstances::default()
     };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
-    let mut text = Vec::new();
-    let written = match view.output {
-        Output::Table => {
-            let Streams { color, width, quiet, .. } = *streams;
-            render::table::write(
-                &shown,
-                render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity },
-                &mut text,
-            )
-        }
-        Output::Wide => render::wide::write(&shown, view.lines.options(streams), &mut text),
-        Output::Name => render::wide::write_names(&shown, view.lines.options(streams), &mut text),
-        Output::Json => render::json::write(&shown, &mut text),
-        Output::Yaml => render::yaml::write(&shown, &mut text),
-        Output::Jsonl => render::json::write_lines(&shown, &mut text),
-        Output::Sarif => render::sarif::write(&shown, &mut text),
-    };
     view.lines.remarks(view.output, &shown).iter().for_each(|remark| streams.note(remark));
-    written.map_err(|e| Error::own("print the findings").cause(e))?;
-    streams.print(&text)?;
+    let Streams { color, width, quiet, .. } = *streams;
+    let table = render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity };
+    streams.stream(|out| match view.output {
+        Output::Table => render::table::write(&shown, table, out),
+        Output::Wide => render::wide::write(&shown, view.lines.options(streams), out),
+        Output::Name => render::wide::write_names(&shown, view.lines.options(streams), out),
+        Output::Json => render::json::write(&shown, out),
+        Output::Yaml => render::yaml::write(&shown, out),
+        Output::Jsonl => render::json::write_lines(&shown, out),
+        Output::Sarif => render::sarif::write(&shown, out),
+    })?;
     Ok(shown.exit)
 }

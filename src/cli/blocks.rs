@@ -145,14 +145,11 @@ pub async fn run(args: &BlocksArgs, streams: &Streams) -> Result<Exit, Error> {
 }
 
 fn print(listing: &BlockListing, args: &BlocksArgs, streams: &Streams) -> Result<(), Error> {
-    let mut text = Vec::new();
     let options = |wide| ListOptions { color: streams.color, width: streams.width, wide, headers: !args.no_headers };
-    let written = match args.output {
-        BlocksOutput::Table => render::blocks::write(listing, options(false), &mut text),
-        BlocksOutput::Wide => render::blocks::write(listing, options(true), &mut text),
-        BlocksOutput::Json => render::json::by_entry(listing, &mut text),
-        BlocksOutput::Jsonl => render::blocks::write_lines(listing, &mut text),
-    };
-    written.map_err(|e| Error::own("print the blocks").cause(e))?;
-    streams.print(&text)
+    streams.stream(|out| match args.output {
+        BlocksOutput::Table => render::blocks::write(listing, options(false), out),
+        BlocksOutput::Wide => render::blocks::write(listing, options(true), out),
+        BlocksOutput::Json => render::json::by_entry(listing, out),
+        BlocksOutput::Jsonl => render::blocks::write_lines(listing, out),
+    })
 }

@@ -134,7 +134,17 @@ impl Streams {
     /// # Errors
     /// When standard output cannot be written, as on a full disk.
     pub fn print(&self, bytes: &[u8]) -> Result<(), Error> {
-        match write_all(self.out(), bytes) {
+        self.stream(|out| out.write_all(bytes))
+    }
+
+    /// Lets `write` write to standard output as it goes: the text of a hundred thousand findings is kept nowhere. A reader
+    /// that went away is no error.
+    ///
+    /// # Errors
+    /// When standard output cannot be written, as on a full disk.
+    pub fn stream(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+        let mut out = self.out();
+        match write(&mut out).and_then(|()| out.finish()) {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Error::input("write to standard output").cause(e)),
             _ => Ok(()),
         }

@@ -132,23 +132,20 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
 }
 
 fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), Error> {
-    let mut text = Vec::new();
-    let written = match args.output {
-        ReportOutput::Table => {
-            let Streams { color, width, .. } = *streams;
-            report::table::write(view, report::table::ReportOptions { color, width, all: args.all }, &mut text)
-        }
-        ReportOutput::Json => report::json::write(view, &mut text),
-        ReportOutput::Yaml => render::yaml::write(view, &mut text),
-        ReportOutput::Jsonl => report::json::write_lines(view, &mut text),
-        ReportOutput::Markdown => report::markdown::write(view, &mut text),
-    };
     // Formats for programs have no first line.
     if matches!(args.output, ReportOutput::Json | ReportOutput::Yaml | ReportOutput::Jsonl) {
         report::first::remarks(view).iter().for_each(|remark| streams.note(remark));
     }
-    written.map_err(|e| Error::own("print the report").cause(e))?;
-    streams.print(&text)
+    let Streams { color, width, .. } = *streams;
+    streams.stream(|out| match args.output {
+        ReportOutput::Table => {
+            report::table::write(view, report::table::ReportOptions { color, width, all: args.all }, out)
+        }
+        ReportOutput::Json => report::json::write(view, out),
+        ReportOutput::Yaml => render::yaml::write(view, out),
+        ReportOutput::Jsonl => report::json::write_lines(view, out),
+        ReportOutput::Markdown => report::markdown::write(view, out),
+    })
 }
 
 fn narrow(args: &ReportArgs) -> Narrow {

@@ -1,14 +1,16 @@
 //! What an audit may advise of releases: nothing that a release would refuse.
 //!
 //! The gates are those of a release itself ([`super::gates`]), as they stand once this audit is recorded. Of the rules for
-//! one thing only its age is asked here (rule 4), by what the history says of the finding: the rest is for the release to
-//! judge, which looks once more.
+//! one thing its age is asked here (rule 4), by what the history says of the finding, and the others by
+//! [`super::refused`]; the release looks once more.
 
 use std::time::Duration;
 
 use super::gates::{RunFacts, closed};
+use super::refused;
 use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
+use crate::ledger::ScopeFlag;
 use crate::model::past::AuditsSince;
 use crate::model::{Code, Finding, Input, InputState, Life, SubjectKind, Time};
 use crate::plan::circumstances::Fork;
@@ -54,8 +56,9 @@ pub struct Obstacles {
 
 /// What speaks against releases, once this audit is recorded. A file has no etcd status and no clock, and whether the pair
 /// has a name shows when one is recorded: all that is for the run itself. A restore that the last audit found is over for
-/// whoever comes after this one. Where no finding advises a release, nobody asks.
-pub fn obstacles(world: &World<'_>, outcome: &Outcome, present: Time) -> Obstacles {
+/// whoever comes after this one. Where no finding advises a release, nobody asks. What would be refused by itself is taken
+/// out here: nothing else of it can be asked once the ledger is gone.
+pub fn obstacles(world: &World<'_>, outcome: &mut Outcome, present: Time, scope: ScopeFlag) -> Obstacles {
     let since_restore = world.past.and_then(|past| past.since_restore);
     if !outcome.findings.iter().flat_map(|f| &f.next).any(|command| is_release(command.raw())) {
         return Obstacles { refusals: Vec::new(), since_restore };
@@ -66,15 +69,24 @@ pub fn obstacles(world: &World<'_>, outcome: &Outcome, present: Time) -> Obstacl
         Objection::InputMissing(Input::EtcdStatus, state, _) => *state != InputState::NotAsked,
         _ => true,
     };
-    Obstacles { refusals: closed(world, run).into_iter().filter(lasts).collect(), since_restore }
+    let refusals: Vec<Refusal> = closed(world, run).into_iter().filter(lasts).collect();
+    if !refusals.iter().any(closes_all) {
+        let exclusive = scope == ScopeFlag::Exclusive || world.past.is_some_and(|past| past.exclusive);
+        refused::take_out(world, outcome, exclusive);
+    }
+    Obstacles { refusals, since_restore }
+}
+
+/// Whether it speaks against a release of one thing too.
+fn closes_all(refusal: &Refusal) -> bool {
+    !matches!(refusal.objection, Objection::Surge(_) | Objection::NoEarlierAudit)
 }
 
 /// Takes the commands out that would be refused, and says why none is there. `is_live`: Kubernetes can be asked about
 /// single pods, as rule 5 does of whatever was allocated; of an orphaned handle it asks nothing.
 pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, is_live: bool) -> Advice {
     let refusals = &obstacles.refusals;
-    let of_many = |o: &Objection| matches!(o, Objection::Surge(_) | Objection::NoEarlierAudit);
-    let is_closed = refusals.iter().any(|refusal| !of_many(&refusal.objection));
+    let is_closed = refusals.iter().any(closes_all);
     let age = |finding: &Finding| age(finding, grace, obstacles.since_restore);
     let known_for = |proves_leak: bool| {
         let is_meant =
@@ -169,7 +181,7 @@ mod tests {
         for finding in &mut outcome.findings {
             finding.life = Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 });
         }
-        let obstacles = obstacles(&world, &outcome, snapshot.now);
+        let obstacles = obstacles(&world, &mut outcome, snapshot.now, c.scope);
         let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
         (advised.of_leaks, outcome.findings)
     }

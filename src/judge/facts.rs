@@ -62,10 +62,12 @@ impl<'w> Case<'w> {
     /// Rule 7.
     pub(super) fn special(&self, allocation: &Allocation) -> Option<Special> {
         let ledger = self.world.ledger;
-        let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
-        let covering: Vec<String> = covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b))).collect();
-        if covering.len() > 1 {
-            return Some(Special::TwoBlocks(covering));
+        if !ledger.has_one_block(allocation.address) {
+            let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
+            let covering: Vec<String> = covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b))).collect();
+            if covering.len() > 1 {
+                return Some(Special::TwoBlocks(covering));
+            }
         }
         match allocation.used_for {
             Use::Cooling => Some(Special::Cooling),

@@ -33,6 +33,11 @@ impl<'s> Ledger<'s> {
         covering
     }
 
+    /// Whether surely one block alone covers the address: none is left unjudged, and no other one does.
+    pub fn has_one_block(&self, address: Addr) -> bool {
+        self.blocks.len() == self.snapshot.blocks.len() && self.blocks_covering(address).len() == 1
+    }
+
     /// The next-hop question of IPA120: where in which block's free queue the address stands.
     pub fn queue_place(&self, address: Addr) -> Option<(&'s Block, usize)> {
         self.blocks_covering(address).into_iter().find_map(|b| b.queue_place(address).map(|place| (b, place)))

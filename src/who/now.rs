@@ -213,7 +213,9 @@ fn commands(dossier: &Dossier) -> Vec<Foreign> {
         next.push(format!("kubectl -n {namespace} get pod -o wide {pod}"));
     }
     for node in &dossier.nodes {
-        next.extend(node.kubernetes.as_ref().map(|n| format!("kubectl get node -o wide {}", evidence::operand(n.raw()))));
+        next.extend(
+            node.kubernetes.as_ref().map(|n| format!("kubectl get node -o wide {}", evidence::operand(n.raw()))),
+        );
         next.extend(node.calico.as_ref().map(|n| evidence::calicoctl_node("get", n.raw(), " -o yaml")));
     }
     next.into_iter().map(Foreign::from).collect()

@@ -60,6 +60,8 @@ fn serve(mut stream: impl Read + Write, asked: &Mutex<Vec<String>>) -> Option<()
     };
     asked.lock().unwrap().push(path);
     let length = body.len();
-    let answer = format!("HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+    let answer = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all((answer + body).as_bytes()).and_then(|()| stream.flush()).ok()
 }

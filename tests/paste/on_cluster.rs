@@ -121,13 +121,21 @@ impl Cluster {
         let containers = json!([{"name": "c", "image": "i"}]);
         let template = json!({"metadata": {"labels": of_app}, "spec": {"containers": containers}});
         let metadata = |name: &str| json!({"namespace": "kube-system", "name": name, "labels": of_app});
-        self.put("/apis/apps/v1", "deployments", json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(app),
-            "spec": {"selector": {"matchLabels": of_app}, "template": template},
-        }));
-        self.put("/api/v1", "configmaps", json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(map), "data": {"calico_backend": "bird"},
-        }));
+        self.put(
+            "/apis/apps/v1",
+            "deployments",
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata(app),
+                "spec": {"selector": {"matchLabels": of_app}, "template": template},
+            }),
+        );
+        self.put(
+            "/api/v1",
+            "configmaps",
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(map), "data": {"calico_backend": "bird"},
+            }),
+        );
         let node = self.items("nodes").first().map(|node| node["metadata"]["name"].clone());
         self.api.load_acceptable_objects(&json!({"items": [{
             "apiVersion": "v1", "kind": "Pod", "metadata": metadata(&format!("{app}-0")),
@@ -175,7 +183,9 @@ impl Cluster {
             }
             ["delete", "pods", .., selector] => {
                 let node = selector.strip_prefix("spec.nodeName=").ok_or("another selector")?;
-                let on = |pod: &Value| pod["spec"]["nodeName"] == node && pod["metadata"]["labels"]["k8s-app"] == "calico-node";
+                let on = |pod: &Value| {
+                    pod["spec"]["nodeName"] == node && pod["metadata"]["labels"]["k8s-app"] == "calico-node"
+                };
                 let named = self.pods().into_iter().filter(|(_, pod)| on(pod)).map(|(key, _)| key).collect();
                 self.deletes(&named, run)
             }
@@ -191,7 +201,8 @@ impl Cluster {
             [.., "logs", _, _] => {
                 let said = ok(run())?.stdout;
                 let asked = self.kubelet.asked();
-                let is_it = |path: &String| path.starts_with("/containerLogs/kube-system/") && path.contains("tailLines=100");
+                let is_it =
+                    |path: &String| path.starts_with("/containerLogs/kube-system/") && path.contains("tailLines=100");
                 match said == b"a line of a log\n" && asked.iter().any(is_it) {
                     true => Ok(()),
                     false => Err(format!("{asked:?}: {}", String::from_utf8_lossy(&said))),
@@ -216,11 +227,14 @@ impl Cluster {
         let output = self.beside_a_kubelet(&before, named, run);
         let after = self.pods();
         let gone: BTreeSet<_> = before.keys().filter(|key| !after.contains_key(*key)).cloned().collect();
-        let lost: Vec<Value> = gone.iter().map(|key| {
-            let mut pod = before[key].clone();
-            (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
-            pod
-        }).collect();
+        let lost: Vec<Value> = gone
+            .iter()
+            .map(|key| {
+                let mut pod = before[key].clone();
+                (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
+                pod
+            })
+            .collect();
         self.api.load_acceptable_objects(&json!({ "items": lost }));
         match output.status.success() && gone == *named {
             true => Ok(()),
@@ -275,7 +289,8 @@ impl Cluster {
                         let status = json!({"name": container, "image": "busybox", "imageID": "", "ready": false,
                             "restartCount": 0, "state": state});
                         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-                        self.api.admin_patch_status(&path, &json!({"phase": "Succeeded", "containerStatuses": [status]}));
+                        self.api
+                            .admin_patch_status(&path, &json!({"phase": "Succeeded", "containerStatuses": [status]}));
                         return Some(pod);
                     }
                     std::thread::sleep(std::time::Duration::from_millis(20));

@@ -70,7 +70,7 @@ fn lines(table: &str) -> Vec<Pasted> {
 }
 
 fn is_command(line: &str) -> bool {
-    ["ipaudit ", "etcdctl ", "calicoctl ", "kubectl ", "crictl ", "printf ", "for id in ", "ssh "]
+    ["ipaudit ", "etcdctl ", "ETCDCTL_", "calicoctl ", "kubectl ", "crictl ", "printf ", "for id in ", "ssh "]
         .iter()
         .any(|program| line.starts_with(program))
 }

@@ -25,7 +25,7 @@ impl Done {
     /// Whether one more is wanted, and that it is taken up.
     fn takes(&self, code: &str, line: &str) -> bool {
         let mut done = self.0.lock().unwrap();
-        let count = done.entry((code.to_owned(), form(line))).or_default();
+        let count = done.entry((code.to_owned(), of_any_number(&form(line)))).or_default();
         *count += 1;
         *count <= ALIKE
     }
@@ -37,6 +37,15 @@ impl Done {
             *forms.entry(form.clone()).or_default() += count;
         }
         forms
+    }
+}
+
+/// Several handles are one form.
+fn of_any_number(form: &str) -> String {
+    const HANDLE: &str = " --handle #";
+    match form.split_once(HANDLE) {
+        Some((before, rest)) if rest.contains(HANDLE) => format!("{before}{HANDLE} …{}", rest.replace(HANDLE, "")),
+        _ => form.to_owned(),
     }
 }
 
@@ -176,7 +185,9 @@ impl Held {
                 std::net::IpAddr::V4(first) => {
                     std::net::Ipv4Addr::from(u32::from(first) + u32::try_from(ordinal).unwrap()).to_string()
                 }
-                std::net::IpAddr::V6(first) => std::net::Ipv6Addr::from(u128::from(first) + ordinal as u128).to_string(),
+                std::net::IpAddr::V6(first) => {
+                    std::net::Ipv6Addr::from(u128::from(first) + ordinal as u128).to_string()
+                }
             };
             self.addresses.push(address);
             self.handles.extend(attribute["handle_id"].as_str().map(str::to_owned));

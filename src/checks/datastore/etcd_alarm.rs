@@ -40,8 +40,7 @@ pub const WHEN_CORRUPT: &str = "etcd's members differ (alarm CORRUPT): ipaudit e
 
 /// What ends an alarm, once its cause is gone.
 const DISARM: &str = "alarm disarm";
-/// A file of some GiB takes longer than the five seconds that etcdctl waits.
-const DEFRAGMENT: &str = "--command-timeout=10m defrag --cluster";
+const DEFRAGMENT: &str = "defrag --cluster";
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let status = &world.snapshot.etcd.status;
@@ -62,7 +61,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
         let advice = "see what etcd's manual says of it, then disarm";
         (first.kind.as_str(), ": an alarm of etcd's", advice, Some("alarm list"))
     };
-    let etcdctl = etcdctl(world);
+    let endpoints = endpoints(world);
     let compaction = format!("compaction {}", revision(world));
     // Under CORRUPT etcd refuses a compaction too.
     let commands: &[&str] = match (corrupt, full) {
@@ -73,7 +72,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     let draft = world
         .draft(&CHECK, world.snapshot.guid(), format!("{kind} on {}{says}", members(&status.alarms, kind)))
         .advice(advice)
-        .with_each(look.iter().chain(commands), |d, command| d.next(format!("{etcdctl} {command}")))
+        .with_each(look.iter().chain(commands), |d, command| d.next(typed(&endpoints, command)))
         .list("alarms", &status.alarms, alarm_facts)
         .list("members", &status.members, member_facts);
     findings.push(draft.done());
@@ -85,13 +84,20 @@ fn members(alarms: &[EtcdAlarm], kind: &str) -> String {
     who.join(" and ")
 }
 
-/// With the endpoints that answer: a learner refuses most of it.
-fn etcdctl(world: &World<'_>) -> String {
+/// As variables: etcdctl refuses a flag whose variable is set as well, and who works with it has them set.
+fn typed(endpoints: &str, command: &str) -> String {
+    // A file of some GiB takes longer than the five seconds that etcdctl waits.
+    let patience = if command == DEFRAGMENT { " ETCDCTL_COMMAND_TIMEOUT=10m" } else { "" };
+    format!("ETCDCTL_ENDPOINTS={endpoints}{patience} etcdctl {command}")
+}
+
+/// The endpoints that answer: a learner refuses most of it.
+fn endpoints(world: &World<'_>) -> String {
     let etcd = &world.snapshot.etcd;
     let voting: Vec<&str> =
         etcd.status.members.iter().filter(|m| !m.learner).map(|member| member.endpoint.as_str()).collect();
     let endpoints = if voting.is_empty() { etcd.endpoints.join(",") } else { voting.join(",") };
-    format!("etcdctl --endpoints={}", shell(&endpoints))
+    shell(&endpoints)
 }
 
 /// The revision up to which history may go: what was read, or what the members say where nothing was.
@@ -154,9 +160,10 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, "guid-1", Severity::Error));
         let summary = "NOSPACE on member one and member b2: no write of Calico's succeeds: no pod starts";
         assert_eq!(found[0].summary, summary);
-        let etcdctl = "etcdctl --endpoints='http://one:2379,http://three:2379'";
-        let commands = ["compaction 1234", "--command-timeout=10m defrag --cluster", "alarm disarm"];
-        assert_eq!(found[0].next, commands.map(|command| format!("{etcdctl} {command}")));
+        let endpoints = "ETCDCTL_ENDPOINTS='http://one:2379,http://three:2379'";
+        let commands =
+            ["etcdctl compaction 1234", "ETCDCTL_COMMAND_TIMEOUT=10m etcdctl defrag --cluster", "etcdctl alarm disarm"];
+        assert_eq!(found[0].next, commands.map(|command| format!("{endpoints} {command}")));
         let evidence = serde_json::to_value(&found[0].evidence).unwrap();
         assert_eq!(
             (evidence["alarms"][0]["name"].as_str(), evidence["alarms"][1]["name"].as_str()),

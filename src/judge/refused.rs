@@ -1,0 +1,203 @@
+//! What findings advise to release one by one and a release would refuse whatever its age: it is not advised.
+//!
+//! Each is judged as a release judges it ([`super::leak`]), but for its age (rule 4), which the audit knows better
+//! ([`super::advised`]), and for the last look at Kubernetes: what was just read is what there is.
+
+use super::case::{Case, Observed};
+use super::leak::Judged;
+use crate::checks::evidence::{is_release, words};
+use crate::checks::{Outcome, World};
+use crate::model::{Addr, AllocationTuple, Code, Finding, HandleId, Observation, Patch};
+use crate::plan::circumstances::OperatorWord;
+use crate::plan::refusal::Objection;
+
+/// Said where a release is not advised.
+const NODE: &str = "a release is let through when its node is Ready, or known to be gone for an hour";
+const HELD: &str = "no release is let through while somebody may hold it";
+const UNPROVEN: &str = "no release is let through: it is not proven leaked";
+const OTHER: &str = "no release is let through as it is";
+
+/// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
+/// other cluster uses the datastore.
+pub fn take_out(world: &World<'_>, outcome: &mut Outcome, exclusive: bool) {
+    let before = Patch::default();
+    for finding in outcome.findings.iter_mut().filter(|finding| is_watched(world, finding)) {
+        let mut why = None;
+        finding.next.retain(|command| {
+            let objection = wanted(world, command.raw()).and_then(|wanted| wanted.objection(world, &before, exclusive));
+            let is_kept = objection.is_none();
+            why = why.or(objection.map(|objection| words_of(&objection)));
+            is_kept
+        });
+        if let Some(why) = why {
+            finding.advice = match finding.advice.raw() {
+                "" => why.into(),
+                then => format!("{then}; {why}").into(),
+            };
+        }
+    }
+}
+
+/// What no audit has seen before is not advised yet: nobody has to judge it.
+fn is_watched(world: &World<'_>, finding: &Finding) -> bool {
+    let releases = || finding.next.iter().any(|command| is_release(command.raw()));
+    world.past.is_some_and(|past| past.open.of(finding).is_some()) && releases()
+}
+
+fn words_of(objection: &Objection) -> &'static str {
+    match objection {
+        Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
+        Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
+        Objection::Unproven => UNPROVEN,
+        _ => OTHER,
+    }
+}
+
+/// The handles and addresses that a command releases, and the operator's word in it.
+struct Wanted {
+    handles: Vec<HandleId>,
+    addresses: Vec<Addr>,
+    word: OperatorWord,
+}
+
+/// `None`: it releases by code, or spells a name out.
+fn wanted(world: &World<'_>, command: &str) -> Option<Wanted> {
+    let parts = words(command);
+    let (["ipaudit", "release"], flags) = parts.split_first_chunk::<2>()? else { return None };
+    let mut wanted = Wanted { handles: Vec::new(), addresses: Vec::new(), word: OperatorWord::default() };
+    // The age is judged elsewhere.
+    wanted.word.skip_age = true;
+    let mut flags = flags.iter();
+    while let Some(flag) = flags.next() {
+        let (flag, inside) = match flag.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (*flag, None),
+        };
+        let mut value = || inside.or_else(|| flags.next().copied());
+        match flag {
+            "--handle" => {
+                let id = plain(value()?)?.replace("\\,", ",");
+                wanted.handles.push(HandleId::find(&world.snapshot.names, &id)?);
+            }
+            "--address" => wanted.addresses.push(value()?.parse().ok()?),
+            "--i-know-what-this-is" => wanted.word.knows = true,
+            "--skip-age" => {}
+            _ => return None,
+        }
+    }
+    Some(wanted)
+}
+
+/// A word without the quotes that `shell` gives it; `None`: it is spelled out for `printf`.
+fn plain(word: &str) -> Option<String> {
+    match word.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        Some(quoted) => Some(quoted.replace(r"'\''", "'")),
+        None => (!word.contains(['"', '$', '\''])).then(|| word.to_owned()),
+    }
+}
+
+impl Wanted {
+    /// Why it would be refused; the first reason.
+    fn objection(&self, world: &World<'_>, before: &Patch, exclusive: bool) -> Option<Objection> {
+        let case = Case { world: *world, before, live: true, observed: &Unasked, word: &self.word, exclusive };
+        let handles = self.handles.iter().map(|id| case.handle(*id));
+        let judged = handles.chain(self.addresses.iter().map(|address| case.address(*address)));
+        let refused = judged.filter_map(|judged| match judged {
+            Judged::Refused(refusals) => Some(refusals),
+            Judged::Go(_) | Judged::Nothing(_) => None,
+        });
+        refused.flatten().map(|refusal| refusal.objection).find(|objection| !is_of_age(objection))
+    }
+}
+
+/// Rule 4.
+fn is_of_age(objection: &Objection) -> bool {
+    matches!(
+        objection,
+        Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_) | Objection::Unwatched | Objection::NoHistory
+    )
+}
+
+/// Nobody asks how often something was seen.
+struct Unasked;
+
+impl Observed for Unasked {
+    fn handle(&self, _: &str, _: u128) -> Option<Observation> {
+        None
+    }
+
+    fn address(&self, _: Code, _: &AllocationTuple, _: &str) -> Option<Observation> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::addresses::leaked_address;
+    use crate::checks::run;
+    use crate::checks::testing::Cluster;
+    use crate::ledger::Ledger;
+    use crate::model::{OpenFindings, PastFinding};
+
+    /// web-0 is gone, its endpoint and its address are left; an audit has seen all of it.
+    fn leaked() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.remove_pod("web-0");
+        c.remember();
+        c
+    }
+
+    /// How many releases are advised, and the leak's advice.
+    fn advised(c: &mut Cluster) -> (usize, String) {
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
+        let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() });
+        let mut past = c.past.take().unwrap_or_default();
+        past.open = OpenFindings::default();
+        for f in &outcome.findings {
+            let known = PastFinding::seen_once(snapshot.now, 1, snapshot.now);
+            past.open.insert(f.code, f.subject.kind, f.subject.id.raw(), known);
+        }
+        take_out(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) }, &mut outcome, false);
+        let releases = outcome.findings.iter().flat_map(|f| &f.next).filter(|command| is_release(command.raw()));
+        let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code);
+        (releases.count(), leak.map(|leak| leak.advice.raw().to_owned()).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_a_release_lets_through_is_advised() {
+        let (releases, advice) = advised(&mut leaked());
+        assert!(releases > 0 && advice.is_empty(), "{releases} {advice}");
+    }
+
+    #[test]
+    fn nothing_is_advised_on_a_node_that_is_not_ready() {
+        let mut c = leaked();
+        c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
+        assert_eq!(advised(&mut c), (0, NODE.to_owned()));
+    }
+
+    #[test]
+    fn words_lose_their_quotes() {
+        assert_eq!(plain("a.b").as_deref(), Some("a.b"));
+        assert_eq!(plain(r"'it'\''s a'").as_deref(), Some("it's a"));
+        assert_eq!(plain("\"$(printf 'a\\n')\""), None);
+        assert_eq!(plain("$'a\\n'"), None);
+    }
+
+    #[test]
+    fn what_is_released_by_code_is_judged_when_it_is_chosen() {
+        let mut c = leaked();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let of = |command: &str| wanted(&world, command).map(|w| (w.handles.len(), w.addresses.len(), w.word.knows));
+        assert_eq!(of("ipaudit release --code IPA110 --older-than 24h"), None);
+        assert_eq!(of("ipaudit who 10.65.0.1"), None);
+        assert_eq!(of("ipaudit release --address 10.65.0.1 --i-know-what-this-is --skip-age"), Some((0, 1, true)));
+        let handle = Cluster::handle_id("shop", "web-0");
+        assert_eq!(of(&format!("ipaudit release --handle {handle}")), Some((1, 0, false)));
+        assert_eq!(of(&format!("ipaudit release --handle={handle}")), Some((1, 0, false)));
+    }
+}
