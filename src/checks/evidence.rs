@@ -3,7 +3,7 @@
 //! What a claim rests on is named once, with the fact itself ([`Draft::rests_on_pod`], …): the second look
 //! reads exactly that again, and the history compares its stamp. What is absent is named too.
 
-mod operand;
+pub mod operand;
 mod owners;
 mod rests;
 
@@ -14,7 +14,6 @@ use crate::model::{
     Time, endpoint, keys,
 };
 
-pub use self::operand::{calicoctl_node, get_pool, operand};
 pub use crate::model::keys::key_text;
 
 /// A finding in the making.

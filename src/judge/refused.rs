@@ -54,17 +54,17 @@ fn words_of(objection: &Objection) -> &'static str {
 }
 
 /// The handles and addresses that a command releases, and the operator's word in it.
-struct Wanted {
+struct AdvisedRelease {
     handles: Vec<HandleId>,
     addresses: Vec<Addr>,
     word: OperatorWord,
 }
 
 /// `None`: it releases by code, or spells a name out.
-fn wanted(world: &World<'_>, command: &str) -> Option<Wanted> {
+fn wanted(world: &World<'_>, command: &str) -> Option<AdvisedRelease> {
     let parts = words(command);
     let (["ipaudit", "release"], flags) = parts.split_first_chunk::<2>()? else { return None };
-    let mut wanted = Wanted { handles: Vec::new(), addresses: Vec::new(), word: OperatorWord::default() };
+    let mut wanted = AdvisedRelease { handles: Vec::new(), addresses: Vec::new(), word: OperatorWord::default() };
     // The age is judged elsewhere.
     wanted.word.skip_age = true;
     let mut flags = flags.iter();
@@ -96,7 +96,7 @@ fn plain(word: &str) -> Option<String> {
     }
 }
 
-impl Wanted {
+impl AdvisedRelease {
     /// Why it would be refused; the first reason.
     fn objection(&self, world: &World<'_>, before: &Patch, exclusive: bool) -> Option<Objection> {
         let case = Case { world: *world, before, live: true, observed: &Unasked, word: &self.word, exclusive };

@@ -8,7 +8,7 @@ use super::meant::meant;
 use super::unread::{said, unread};
 use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
-use crate::checks::evidence::{self, ask_who};
+use crate::checks::evidence::{self, ask_who, operand};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
@@ -209,14 +209,14 @@ fn commands(dossier: &Dossier) -> Vec<Foreign> {
     let holders = dossier.addresses.iter().flat_map(|s| &s.holders).filter(|h| h.kind == HolderKind::Pod);
     let pods: BTreeSet<&Foreign> = holders.map(|h| &h.id).chain(dossier.pods.iter().map(|p| &p.pod)).collect();
     for (namespace, pod) in pods.iter().take(3).filter_map(|p| p.raw().split_once('/')) {
-        let (namespace, pod) = (evidence::shell(namespace), evidence::operand(pod));
+        let (namespace, pod) = (evidence::shell(namespace), operand::operand(pod));
         next.push(format!("kubectl -n {namespace} get pod -o wide {pod}"));
     }
     for node in &dossier.nodes {
         next.extend(
-            node.kubernetes.as_ref().map(|n| format!("kubectl get node -o wide {}", evidence::operand(n.raw()))),
+            node.kubernetes.as_ref().map(|n| format!("kubectl get node -o wide {}", operand::operand(n.raw()))),
         );
-        next.extend(node.calico.as_ref().map(|n| evidence::calicoctl_node("get", n.raw(), " -o yaml")));
+        next.extend(node.calico.as_ref().map(|n| operand::calicoctl_node("get", n.raw(), " -o yaml")));
     }
     next.into_iter().map(Foreign::from).collect()
 }

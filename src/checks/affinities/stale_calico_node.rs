@@ -1,6 +1,7 @@
 //! IPA409: Calico still has a node that Kubernetes has not.
 
-use crate::checks::evidence::{ask_who, calicoctl_node};
+use crate::checks::evidence::ask_who;
+use crate::checks::evidence::operand::calicoctl_node;
 use crate::checks::prelude::*;
 use crate::model::CalicoNode;
 

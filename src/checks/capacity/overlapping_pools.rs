@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::checks::evidence::get_pool;
+use crate::checks::evidence::operand::get_pool;
 use crate::checks::prelude::*;
 use crate::model::Pool;
 

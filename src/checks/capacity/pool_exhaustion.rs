@@ -2,7 +2,8 @@
 
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
-use crate::checks::evidence::{Draft, get_pool};
+use crate::checks::evidence::Draft;
+use crate::checks::evidence::operand::get_pool;
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 

@@ -2,7 +2,8 @@
 
 use super::common::workload;
 use crate::checks::affinities::node_without_calico_node;
-use crate::checks::evidence::{ask_who, operand};
+use crate::checks::evidence::ask_who;
+use crate::checks::evidence::operand::operand;
 use crate::checks::prelude::*;
 use crate::model::hash::HashSet;
 

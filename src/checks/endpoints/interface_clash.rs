@@ -1,7 +1,8 @@
 //! IPA504: two endpoints of one node want one host interface.
 
 use super::common::on_one_node;
-use crate::checks::evidence::{count, operand};
+use crate::checks::evidence::count;
+use crate::checks::evidence::operand::operand;
 use crate::checks::prelude::*;
 use crate::model::Orchestrator;
 
