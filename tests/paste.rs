@@ -294,7 +294,8 @@ fn hostile(folder: &Path) -> (Case, Vec<Vec<u8>>) {
     // A node, a pool in another one and two endpoints of one interface, each of a name that could be a flag.
     let mut resource = |path: &str, spec: Value| {
         let name = path.rsplit('/').next().unwrap();
-        let value = json!({"apiVersion": "projectcalico.org/v3", "metadata": {"name": name, "namespace": "shop"}, "spec": spec});
+        let metadata = json!({"name": name, "namespace": "shop"});
+        let value = json!({"apiVersion": "projectcalico.org/v3", "metadata": metadata, "spec": spec});
         moment.keys.push((format!("{RESOURCES}/{path}").into_bytes(), value.to_string().into_bytes()));
     };
     let orchestrated = json!([{"orchestrator": "k8s", "nodeName": "-x"}]);

@@ -1,5 +1,5 @@
-//! A Kubernetes API that has the objects of a case as they stand there, with their times and UIDs (which a real API server
-//! would set itself), and whose clock is the case's. It is read only: what a release asks before it writes.
+//! A Kubernetes API that has the objects of a case as they stand there, with their times and UIDs (a real API server sets
+//! its own), and whose clock is the case's. It is read only: what a release asks before it writes.
 //!
 //! HTTP/1.1, JSON, one thread a connection. What a real one answers is held against a real one in `tests/kube.rs`.
 

@@ -1,4 +1,4 @@
-//! What a kubelet answers an API server that is asked for a container's log, and what it was asked to run: its port 10250.
+//! What a kubelet answers an API server that is asked for a container's log, and what it was asked to run.
 //!
 //! HTTP/1.1 over TLS, one request a connection. It runs nothing.
 

@@ -19,7 +19,7 @@ use super::servers::kube_users::ADMIN;
 use super::servers::{ApiServer, Etcd};
 
 /// Of one form so many are carried out in each moment.
-const ALIKE: usize = 3;
+const ALIKE: usize = 2;
 
 /// The forms there are: a command's words with names left out.
 const FORMS: [&str; 13] = [
@@ -143,12 +143,17 @@ impl Cluster {
             "status": {"phase": "Running"},
         }]}));
         // One of calico-node on each node.
-        let agents = self.items("nodes").into_iter().enumerate().map(|(number, node)| json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"namespace": "kube-system", "name": format!("calico-node-agent-{number}"), "labels": {"k8s-app": "calico-node"}},
-            "spec": {"nodeName": node["metadata"]["name"], "hostNetwork": true, "containers": containers},
-            "status": {"phase": "Running"},
-        }));
+        let agents = self.items("nodes").into_iter().enumerate().map(|(number, node)| {
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "namespace": "kube-system", "name": format!("calico-node-agent-{number}"),
+                    "labels": {"k8s-app": "calico-node"},
+                },
+                "spec": {"nodeName": node["metadata"]["name"], "hostNetwork": true, "containers": containers},
+                "status": {"phase": "Running"},
+            })
+        });
         self.api.load_acceptable_objects(&json!({"items": agents.collect::<Vec<_>>()}));
     }
 

@@ -1,4 +1,4 @@
-//! What an audit advises to release is let through: carried out as it is printed, with `--yes`, each on a copy of the case.
+//! What an audit advises to release is let through: carried out as it is printed, with `--yes`, each on a copy.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
