@@ -185,7 +185,8 @@ fn a_capture_of_version_1_is_still_audited() {
 }
 
 /// An audit of a capture with this many damaged blocks: how much it printed, and its peak memory, both in bytes.
-#[allow(unsafe_code)] // wait4: what one child took, not the largest of all
+// wait4 reaps it, and tells what this one child took, not the largest of all.
+#[allow(unsafe_code, clippy::zombie_processes)]
 fn cost_of(capture: &Path, format: &str) -> (u64, u64) {
     use std::io::Read;
     use std::os::unix::process::ExitStatusExt;
