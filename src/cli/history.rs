@@ -81,7 +81,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
         streams.print(b"nothing is older than that\n")?;
         return Ok(Conclusion::Done.exit());
     }
-    let border = now.minus(args.keep).to_rfc3339();
+    let border = now.minus(args.keep);
     streams.print(format!("older than {border}: {plan}\nopen findings and releases stay\n").as_bytes())?;
     if !args.yes && !agreed(streams) {
         streams.print(b"nothing was changed; --yes does it\n")?;
@@ -98,7 +98,7 @@ fn prune(args: &PruneArgs, streams: &Streams) -> Result<Exit, Error> {
             pruned = Some(tight.db.prune(now, args.keep)?);
         }
         tight.db.compact()?;
-        streams.note(&format!(
+        streams.warn(&format!(
             "the disk is full: the history is made smaller in {} and written over the old one; should that be \
              interrupted, the whole history is there",
             tight.copy().display()

@@ -39,7 +39,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             Err(error) if error.fault == Fault::User => return Err(error),
             Err(error) => {
                 output::tell(&error, None);
-                streams.note("this audit failed; the watch goes on");
+                streams.warn("this audit failed; the watch goes on");
                 broken_off
             }
         };
@@ -54,7 +54,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
 /// Parts this audit's output from the one before, in formats that do not do so themselves; false when whoever read it went
 /// away.
 fn is_parted(args: &AuditArgs, streams: &Streams) -> bool {
-    let now = gather::present().to_chrono().format("%Y-%m-%dT%H:%M:%SZ");
+    let now = gather::present();
     let line = match args.view.output {
         Output::Table if !streams.quiet => format!("\n--- {now} ---\n"),
         Output::Wide if !args.view.lines.no_headers => format!("\n--- {now} ---\n"),

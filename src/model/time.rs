@@ -55,7 +55,7 @@ impl Time {
         Time(self.0.saturating_sub(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)))
     }
 
-    /// RFC 3339 in UTC with as many digits as it needs.
+    /// RFC 3339 in UTC with as many digits as it needs: for programs, which compare. People read [`fmt::Display`].
     pub fn to_rfc3339(self) -> String {
         self.to_chrono().to_rfc3339_opts(SecondsFormat::AutoSi, true)
     }
@@ -97,9 +97,10 @@ fn decimal(digits: &[u8]) -> Option<u32> {
     rest.iter().try_fold(digit(first)?, |number, b| number.checked_mul(10)?.checked_add(digit(b)?))
 }
 
+/// RFC 3339 in UTC, fractions of a second cut: nobody wants to read nanoseconds.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_rfc3339())
+        f.pad(&self.to_chrono().to_rfc3339_opts(SecondsFormat::Secs, true))
     }
 }
 
@@ -168,6 +169,7 @@ mod tests {
     fn go_and_rfc_times_agree() {
         let go = Time::parse_usual_go("2026-11-22 08:00:00.123456789 +0000 UTC").unwrap();
         assert_eq!(go.to_rfc3339(), "2026-11-22T08:00:00.123456789Z");
+        assert_eq!((go.to_string(), format!("{go:<22}|")), ("2026-11-22T08:00:00Z".into(), "2026-11-22T08:00:00Z  |".into()));
         assert_eq!(Time::parse_usual_go("2026-11-22 08:00:00 +0000 UTC"), Time::parse_rfc3339("2026-11-22T08:00:00Z"));
         assert_eq!(Time::parse_rfc3339("9999-01-01T00:00:00Z"), None);
     }

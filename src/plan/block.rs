@@ -27,7 +27,7 @@ impl Freed {
     pub fn released_at(self) -> Option<String> {
         match self {
             Freed::AtOnce => None,
-            Freed::Cooling(time) => Some(time.to_chrono().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+            Freed::Cooling(time) => Some(time.to_string()),
         }
     }
 }

@@ -22,5 +22,5 @@ pub fn said(asked: &Word<'_>, dossier: &Dossier) -> Option<String> {
     if sheet.is_none() && seen > Some(newest.at) {
         return None;
     }
-    Some(format!("; release {} gave it back at {}", newest.release, newest.at.to_rfc3339()))
+    Some(format!("; release {} gave it back at {}", newest.release, newest.at))
 }

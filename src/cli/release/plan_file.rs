@@ -75,7 +75,7 @@ pub fn write(
         return Ok(());
     }
     let made_by = concat!("ipaudit ", env!("CARGO_PKG_VERSION")).to_owned();
-    let file = PlanFile::of(plan, present().to_rfc3339(), made_by, bound(snapshot), ask.answered_for());
+    let file = PlanFile::of(plan, present().to_string(), made_by, bound(snapshot), ask.answered_for());
     let text = file.text().map_err(|e| Error::own("write the plan").cause(e))?;
     if text.len() as u64 > LIMIT {
         return Err(Error::input("write the plan")

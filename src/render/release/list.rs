@@ -20,7 +20,7 @@ pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn 
     if releases.is_empty() {
         return writeln!(out, "no release is recorded");
     }
-    writeln!(out, "{:>6}  {:<30}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
+    writeln!(out, "{:>6}  {:<20}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {
         let first = release.steps.iter().flat_map(|step| &step.intent.subjects).map(|(_, subject)| subject).next();
         let what = match (release.undoes, bulk.get(&release.id)) {
@@ -29,9 +29,9 @@ pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn 
             (None, None) => first.map(Foreign::shown).unwrap_or_default(),
         };
         let outcome = release.outcome.as_ref().map_or(OPEN.into(), |outcome| outcome.shown());
-        let (id, started) = (release.id, release.started.to_rfc3339());
+        let (id, started) = (release.id, release.started);
         let many = release.done().map(|step| step.intent.subjects.len()).sum::<usize>();
-        writeln!(out, "{id:>6}  {started:<30}  {outcome:<8}  {:>12}  {many:>8}  {what}", release.done().count())?;
+        writeln!(out, "{id:>6}  {started:<20}  {outcome:<8}  {:>12}  {many:>8}  {what}", release.done().count())?;
     }
     Ok(())
 }
