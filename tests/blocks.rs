@@ -286,6 +286,7 @@ fn an_unknown_name_and_a_datastore_that_does_not_answer_are_no_empty_list() {
     for (args, says) in [
         (["--node", "node-11"], "no node is called node-11 here; did you mean node-1"),
         (["--pool", "defualt-ipv4"], "no pool is called defualt-ipv4 here; did you mean default-ipv4"),
+        (["--pool", "0.0.0.7/0"], "no pool is called 0.0.0.7/0 here; did you mean "),
         (["--pool", "\u{1b}[2J"], "no pool is called \\x1b[2J here"),
     ] {
         let output = blocks(&etcd, &moment, &args);

@@ -50,6 +50,10 @@ fn a_place_narrows_the_view_and_exit_1() {
         assert_eq!(document["narrowed_by"], json!([format!("--{field} {name}")]));
         assert_eq!((&document["unknown"], &document["counts"]), (&json!([]), &json(&all)["counts"]));
     }
+    // A pool is meant by its range too.
+    let pool = &json(&all)["pools"][0];
+    let of_pool = |word: &str| findings(&audit(&["-o", "json", "--pool", word]));
+    assert_eq!(of_pool(pool["cidr"].as_str().unwrap()), of_pool(pool["name"].as_str().unwrap()));
     // A node that is known and has nothing wrong.
     let innocent = audit(&["-o", "json", "--node", "slave-57", "--code", "IPA101"]);
     assert_eq!((innocent.status.code(), findings(&innocent).len()), (Some(0), 0));
@@ -62,6 +66,8 @@ fn a_name_that_nobody_has_seen_is_told_first_and_exits_with_3() {
         ("--node", "nosuch\r", r"Neither cluster nor history knows the node nosuch\r."),
         ("--namespace", "adqsdxad", "Neither cluster nor history knows the namespace adqsdxad (did you mean adqsdxadc"),
         ("--pool", "nosuch-at-all", "Neither cluster nor history knows the pool nosuch-at-all"),
+        // Host bits: an address is no range.
+        ("--pool", "192.168.0.5/16", "Neither cluster nor history knows the pool 192.168.0.5/16 (did you mean 192.168.0.0/16?)"),
     ] {
         for format in ["table", "wide", "name", "json", "yaml", "jsonl", "sarif"] {
             let output = audit(&["-o", format, flag, wrong]);
@@ -112,6 +118,16 @@ fn what_the_history_has_seen_is_known_and_narrowing_keeps_nothing_from_it() {
         .unwrap();
     let of = json(&report)["clusters"][0]["findings"].as_array().unwrap().clone();
     assert!(!of.is_empty() && of.iter().all(|f| f["namespace"] == "adqsdxadc"), "{of:?}");
+    // A pool by its range; with host bits it is none's, and the one that it lies in may have been meant.
+    let of_pool = |range: &str| {
+        let report = ["report", "--now", "2026-11-24T14:00:00Z", "-o", "json", "--pool", range, "--db"];
+        json(&ipaudit().args(report).arg(&db).output().unwrap())["clusters"][0].clone()
+    };
+    let cluster = of_pool("192.168.0.0/16");
+    assert!(!cluster["findings"].as_array().unwrap().is_empty() && cluster["unknown"] == json!([]), "{cluster:#}");
+    assert_eq!(cluster["pools"][0]["cidr"], "192.168.0.0/16");
+    let unknown = &of_pool("192.168.0.5/16")["unknown"][0];
+    assert_eq!((&unknown["name"], &unknown["near"]), (&"192.168.0.5/16".into(), &json!(["192.168.0.0/16"])));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::{BlockOrder, answer};
 use crate::checks::Outcome;
 use crate::ledger::{BlockCount, Ledger};
 use crate::model::near::near;
+use crate::model::pool::near_pools;
 use crate::model::snapshot::Dark;
 use crate::model::{Block, Cidr, Foreign, Input, Name, keys};
 use crate::who::{self, BlockUsage, Occupant};
@@ -56,21 +57,22 @@ impl BlocksWanted {
     fn of(ledger: &Ledger<'_>, filter: &BlockFilter) -> BlocksWanted {
         let pools = &ledger.snapshot.pools;
         let mut unknown = Vec::new();
-        let mut doubt = |kind, word: &String, known: Vec<Foreign>| {
-            unknown.push(Doubt { kind, name: word.as_str().into(), near: near(word, &known) });
+        let mut doubt = |kind, word: &String, near: Vec<Foreign>| {
+            unknown.push(Doubt { kind, name: word.as_str().into(), near });
         };
         let of_pool = filter.pool.as_ref().map(|word| {
-            let called = pools.iter().filter(|pool| ledger.text(pool.name) == word.as_str());
+            let names = &ledger.snapshot.names;
+            let called = pools.iter().filter(|pool| pool.is_called(word, names));
             let called: Vec<(Name, Cidr)> = called.map(|pool| (pool.name, pool.cidr)).collect();
             if called.is_empty() {
-                doubt("pool", word, ledger.named_all(pools.iter().map(|pool| pool.name)));
+                doubt("pool", word, near_pools(pools, names, word));
             }
             called
         });
         let of_node = filter.node.as_ref().map(|word| {
             let called = ledger.nodes_called(word);
             if called.is_empty() {
-                doubt("node", word, ledger.named_all(ledger.node_names()));
+                doubt("node", word, near(word, &ledger.named_all(ledger.node_names())));
             }
             called
         });

@@ -8,11 +8,18 @@ use crate::checks::Outcome;
 use crate::history::query::NameOf;
 use crate::ledger::Ledger;
 use crate::model::near::near;
+use crate::model::pool::near_pools;
 use crate::model::{Finding, Foreign, Name, Narrow, Snapshot};
 use crate::render::UnknownName;
 
-/// What is wanted of this cluster. Findings name a node as Kubernetes does, where that is known: Calico's name means it too.
+/// What is wanted of this cluster. Findings name a node as Kubernetes does, where that is known: Calico's name means it too,
+/// and a pool's range the pool.
 pub fn of_cluster(snapshot: &Snapshot, wanted: Narrow) -> Narrow {
+    let pool = wanted.pool.as_ref().and_then(|word| snapshot.pools.iter().find(|p| p.is_called(word, &snapshot.names)));
+    let wanted = match pool {
+        Some(pool) => wanted.in_pool(&snapshot.named(pool.name)),
+        None => wanted,
+    };
     let called = wanted.node.as_deref().and_then(|node| snapshot.names.find(node));
     let calico = snapshot.calico_nodes.iter().find(|node| Some(node.name) == called);
     match calico.and_then(|node| node.kubernetes_name) {
@@ -38,7 +45,10 @@ pub fn unknown(ledger: &Ledger<'_>, outcome: &Outcome, wanted: &Narrow, memory: 
         let Some(before) = memory.names(ledger.snapshot, of) else { continue };
         known.extend(before);
         if known.iter().all(|known| known != name) {
-            let near = near(name, &known);
+            let near = match of {
+                NameOf::Pool => near_pools(&ledger.snapshot.pools, &ledger.snapshot.names, name),
+                _ => near(name, &known),
+            };
             unknown.push(UnknownName {
                 kind,
                 by: "Neither cluster nor history knows the",

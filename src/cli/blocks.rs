@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// Flags of `blocks`.
 #[derive(Args, Debug)]
 pub struct BlocksArgs {
-    /// Only blocks of this pool
+    /// Only blocks of this pool, by name or range
     #[arg(long, value_name = "NAME", env = "IPAUDIT_POOL", help_heading = "What to report")]
     pub pool: Option<String>,
 

@@ -15,7 +15,7 @@ pub struct PlaceArgs {
     #[arg(short, long, value_name = "NS", env = "IPAUDIT_NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Show (and count for exit 1) only what belongs to this pool
+    /// Show (and count for exit 1) only what belongs to this pool; by name or range
     #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
     pub pool: Option<String>,
 }

@@ -175,7 +175,7 @@ fn cluster(
         last_audit: within().next_back().map(|a| a.judged),
         incomplete: within().filter(|a| !a.complete).map(incomplete).collect(),
         failed: db.failed_audits(pair.id, window)?,
-        unknown: report_names::unknown(db, pair, &wanted)?,
+        unknown: report_names::unknown(db, pair, &Narrow { pool: narrow.pool.clone(), ..wanted })?,
         restores: db.restores(pair.id, window)?,
         ..ClusterReport::default()
     };
@@ -199,7 +199,7 @@ fn cluster(
     let reboots = db.reboots(pair.id, window)?.into_iter();
     let on_node = |node: &Foreign| narrow.node.as_ref().is_none_or(|wanted| node == wanted);
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
-    report.pools = pools(db.capacity(pair.id, window)?, audits.closed_pools(), args);
+    report.pools = pools(db.capacity(pair.id, window)?, audits.closed_pools(), narrow.pool.as_deref());
     report.leaks = leaks(db, pair, window, narrow, &audits)?;
     Ok(report)
 }
@@ -292,9 +292,9 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     IncompleteAudit { id: audit.id, at: audit.judged, why }
 }
 
-fn pools(points: Vec<CapacityAt>, closed: &[(Foreign, Foreign)], args: &ReportArgs) -> Vec<PoolTrend> {
+fn pools(points: Vec<CapacityAt>, closed: &[(Foreign, Foreign)], called: Option<&str>) -> Vec<PoolTrend> {
     let mut trends: Vec<PoolTrend> = Vec::new();
-    let wanted = |p: &CapacityAt| !p.row.gone && args.place.pool.as_ref().is_none_or(|name| p.row.pool == *name);
+    let wanted = |p: &CapacityAt| !p.row.gone && called.is_none_or(|name| p.row.pool == *name);
     for CapacityAt { row, at } in points.into_iter().filter(wanted) {
         let point = (at.at, row.numbers);
         // A pool that was made anew with another range is another pool.

@@ -3,21 +3,42 @@
 
 use crate::error::Error;
 use crate::history::ReadTx;
-use crate::history::query::{NameOf, Pair};
-use crate::model::Narrow;
+use crate::history::query::{CapacityAt, NameOf, Pair, Window};
 use crate::model::near::near;
+use crate::model::pool::near_ranges;
+use crate::model::{Cidr, Foreign, Narrow};
 use crate::render::UnknownName;
 
 const KNOWS_NO: &str = "The history knows no";
 
-/// What is wanted of this pair. Findings name a node as Kubernetes does, where that is known: Calico's name means it too.
+/// What is wanted of this pair. Findings name a node as Kubernetes does, where that is known: Calico's name means it too, and a
+/// pool's range the pool.
 ///
 /// # Errors
 /// A file that cannot be read.
 pub fn of_pair(db: &ReadTx<'_>, pair: &Pair, wanted: &Narrow) -> Result<Narrow, Error> {
-    let Some(name) = &wanted.node else { return Ok(wanted.clone()) };
+    let mut wanted = wanted.clone();
+    if let Some((range, false)) = wanted.pool.as_deref().and_then(Cidr::parse) {
+        let called = pools(db, pair)?.into_iter().find(|(_, cidr)| *cidr == range);
+        wanted = called.map_or(wanted.clone(), |(name, _)| wanted.in_pool(&name));
+    }
+    let Some(name) = &wanted.node else { return Ok(wanted) };
     let kubernetes = db.nodes(pair.id, Some(name))?.into_iter().rev().find_map(|state| state.row.kubernetes);
     Ok(kubernetes.map_or_else(|| wanted.clone(), |name| wanted.clone().on_node(&name)))
+}
+
+/// Pools by name and range, the newest first.
+fn pools(db: &ReadTx<'_>, pair: &Pair) -> Result<Vec<(Foreign, Cidr)>, Error> {
+    let mut states = db.capacity(pair.id, Window::ALL)?;
+    states.sort_by_key(|state| std::cmp::Reverse(state.at.audit));
+    let range = |state: CapacityAt| Some((state.row.pool, Cidr::parse(state.row.cidr.raw())?.0));
+    let mut known: Vec<(Foreign, Cidr)> = Vec::new();
+    for pool in states.into_iter().filter_map(range) {
+        if !known.contains(&pool) {
+            known.push(pool);
+        }
+    }
+    Ok(known)
 }
 
 /// The names that no audit of this pair has seen.
@@ -34,7 +55,11 @@ pub fn unknown(db: &ReadTx<'_>, pair: &Pair, wanted: &Narrow) -> Result<Vec<Unkn
         let Some(name) = name else { continue };
         let known = db.names(pair.id, of)?;
         if known.iter().all(|known| known != name) {
-            unknown.push(UnknownName { kind, by: KNOWS_NO, name: name.as_str().into(), near: near(name, &known) });
+            let near = match of {
+                NameOf::Pool if Cidr::parse(name).is_some() => near_ranges(&pools(db, pair)?, name),
+                _ => near(name, &known),
+            };
+            unknown.push(UnknownName { kind, by: KNOWS_NO, name: name.as_str().into(), near });
         }
     }
     for code in &wanted.codes {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::checks::World;
+use crate::model::near::did_you_mean;
+use crate::model::pool::near_pools;
 use crate::model::{Finding, Foreign, Name, Names, SubjectKind};
 
 /// What narrows a wish; an empty list takes all.
@@ -28,7 +30,10 @@ impl Only {
         let namespaces = self.namespaces.iter().filter(|namespace| !is_namespace(world, namespace));
         let namespaces = namespaces.map(|ns| format!("no pod, endpoint or allocation is of a namespace {ns}"));
         let pools = self.pools.iter().filter(|pool| pool_name(world, pool).is_none());
-        let pools = pools.map(|pool| format!("there is no pool {pool}"));
+        let pools = pools.map(|pool| {
+            let near = near_pools(&world.snapshot.pools, &world.snapshot.names, pool);
+            format!("there is no pool {pool}{}", did_you_mean(&near).raw())
+        });
         nodes.chain(namespaces).chain(pools).collect()
     }
 
@@ -76,8 +81,7 @@ fn is_namespace(world: &World<'_>, text: &str) -> bool {
 }
 
 fn pool_name(world: &World<'_>, text: &str) -> Option<Name> {
-    let is = |pool: &&crate::model::Pool| world.ledger.text(pool.name) == text || pool.cidr.to_string() == text;
-    world.snapshot.pools.iter().find(is).map(|pool| pool.name)
+    world.snapshot.pools.iter().find(|pool| pool.is_called(text, &world.snapshot.names)).map(|pool| pool.name)
 }
 
 #[cfg(test)]
@@ -114,7 +118,10 @@ mod tests {
         assert_eq!(of(&["node-2"], &[], &[]), none);
         let (kept, unknown) = of(&["node-l"], &["shpo"], &["defualt"]);
         assert!(kept.is_empty(), "{kept:?}");
-        let told = ["node node-l", "namespace shpo", "pool defualt"];
+        let told = ["node node-l", "namespace shpo", "pool defualt; did you mean default?"];
+        assert_eq!(of(&[], &[], &["10.65.0.0/16"]), one);
+        let host_bits = of(&[], &[], &["10.65.0.5/16"]);
+        assert_eq!(host_bits, (vec![], vec!["there is no pool 10.65.0.5/16; did you mean 10.65.0.0/16?".to_owned()]));
         assert!(unknown.len() == 3 && unknown.iter().zip(told).all(|(u, t)| u.ends_with(t)), "{unknown:?}");
     }
 }

@@ -32,6 +32,11 @@ impl Narrow {
         Narrow { node: Some(node.raw().to_owned()), ..self }
     }
 
+    /// The same of a pool that is called otherwise.
+    pub fn in_pool(self, pool: &Foreign) -> Narrow {
+        Narrow { pool: Some(pool.raw().to_owned()), ..self }
+    }
+
     /// Whether it takes all.
     pub fn is_all(&self) -> bool {
         *self == Narrow::default()

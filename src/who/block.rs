@@ -1,6 +1,7 @@
 //! What a CIDR means: a block, a part of one, a pool, or the blocks that lie in it; whose they are, how full, and who is in.
 //!
-//! A CIDR with host bits (`10.65.0.7/26`, as `ip addr` prints an address) is that address, and no block.
+//! A CIDR with host bits (`10.65.0.7/26`, as `ip addr` prints an address) means the network that it lies in, and the answer
+//! says so.
 
 use super::dossier::{BlockUsage, Claimed, Occupant, RangeKind, RangeSheet};
 use super::word::{Word, WordKind};
@@ -11,13 +12,19 @@ use crate::ledger::{Allocation, Ledger, Use};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input};
 
-/// The CIDR that a word is; `None` for an address, with or without its prefix length.
+/// The CIDR that a word is, host bits cut; `None` for an address, also as the network of it alone.
 pub fn range(word: &Word<'_>) -> Option<Cidr> {
-    let (cidr, has_host_bits) = Cidr::parse(word.name).filter(|_| word.may_be(WordKind::Address))?;
-    (!has_host_bits && cidr.size() > 1).then_some(cidr)
+    let (cidr, _) = Cidr::parse(word.name).filter(|_| word.may_be(WordKind::Address))?;
+    (cidr.size() > 1).then_some(cidr)
 }
 
-/// The address that a word is, with or without its prefix length.
+/// The address of a CIDR with host bits, and the network that it lies in.
+pub fn host_bits(word: &Word<'_>) -> Option<(Addr, Cidr)> {
+    let (cidr, _) = Cidr::parse(word.name).filter(|(_, host_bits)| *host_bits && word.may_be(WordKind::Address))?;
+    Some((Addr::parse_with_prefix(word.name)?, cidr))
+}
+
+/// The address that a word is, also as the network of it alone.
 pub fn address(word: &Word<'_>) -> Option<Addr> {
     Addr::parse_with_prefix(word.name).filter(|_| word.may_be(WordKind::Address) && range(word).is_none())
 }

@@ -72,7 +72,9 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
         Some(unread) => dossier.answer = foreign!("{}; {}", dossier.answer, unread),
         None => {}
     }
-    let mut next: Vec<Foreign> = about.iter().flat_map(|f| f.next.iter().cloned()).collect();
+    let alone = of_the_network(&mut dossier, word);
+    let mut next: Vec<Foreign> = alone.into_iter().collect();
+    next.extend(about.iter().flat_map(|f| f.next.iter().cloned()));
     next.extend(commands(&dossier));
     let itself = ask_who(word.typed);
     let mut seen = HashSet::new();
@@ -82,10 +84,19 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     (dossier, about.iter().map(|f| f.severity).max())
 }
 
+/// Of a CIDR with host bits the answer says that it is the network's; the command that asks about the address alone.
+fn of_the_network(dossier: &mut Dossier, word: &Word<'_>) -> Option<Foreign> {
+    let (address, network) = block::host_bits(word)?;
+    dossier.answer = foreign!("{} ({address} lies in it: this tells of {network})", dossier.answer);
+    Some(ask_who(&address.to_string()).into())
+}
+
 /// From the history alone.
 pub fn offline(word: &str, now: Time, before: Vec<Before>, at: Option<Time>) -> Dossier {
     let mut dossier = empty(word, at.unwrap_or(now));
     dossier.answer = answer::before(&dossier.asked, &before, at);
+    let alone = of_the_network(&mut dossier, &Word::of(word));
+    dossier.next.extend(alone);
     if !before.is_empty() {
         dossier.next.push(ask_who(word).into());
         let open = || before.iter().flat_map(|b| &b.open);

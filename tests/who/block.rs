@@ -60,7 +60,16 @@ fn a_part_of_a_block_a_pool_and_an_address_with_its_prefix() {
     assert_eq!(json["range"]["blocks"].as_array().unwrap().len(), 8);
     assert_eq!(json["range"]["occupants"], serde_json::json!([]));
     // As `ip addr` prints an address.
-    assert_eq!(first(&ask(&["192.168.91.33/26"])), "192.168.91.33 has 10 holders");
+    let host_bits = ask(&["192.168.91.33/26"]);
+    let says = text(&host_bits).replace("\n  ", " ");
+    assert!(says.starts_with("block 192.168.91.0/26 belongs to host:slave-140: "), "{says}");
+    assert!(says.contains(" (192.168.91.33 lies in it: this tells of 192.168.91.0/26)"), "{says}");
+    assert!(says.contains("ipaudit who 192.168.91.33\n"), "{says}");
+    let json = document(&ask(&["192.168.91.33/26", "-o", "json"]));
+    assert_eq!(json["matches"], serde_json::json!([{"kind": "block", "id": "192.168.91.0/26"}]));
+    for alone in ["192.168.91.33", "192.168.91.33/32"] {
+        assert_eq!(first(&ask(&[alone])), "192.168.91.33 has 10 holders");
+    }
     assert_eq!(document(&ask(&["192.168.91.33", "-o", "json"]))["range"], serde_json::Value::Null);
     let empty = ask(&["192.168.7.0/26"]);
     assert!(first(&empty).starts_with("there is no block in 192.168.7.0/26 of pool "), "{}", first(&empty));
