@@ -319,9 +319,48 @@ fn the_history_is_looked_at_and_never_touched() {
     assert!(damaged["verdict"].as_str().unwrap().contains("the history"), "{damaged}");
 }
 
+/// Nothing at all is set, or what is set cannot be meant: each of the three is told all the same.
+#[test]
+fn each_side_is_told_on_its_own() {
+    let state = |document: &Value, granter: &str| -> Vec<(String, String)> {
+        let rights = document["rights"].as_array().unwrap().iter().filter(|right| right["granter"] == granter);
+        let mut states: Vec<(String, String)> = rights
+            .map(|right| (right["state"].as_str().unwrap().into(), format!("{} {}", right["detail"], right["hint"])))
+            .collect();
+        states.dedup();
+        states
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let db = text(&folder.path().join("history.db"));
+    let objects = text(&objects());
+    let ask = |args: &[&str]| {
+        let mut command = ipaudit();
+        command.env_remove("IPAUDIT_NO_HISTORY").args(["check-access", "-o", "json"]).args(args);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+        json(&output)
+    };
+    let now = "2026-11-24T12:12:51Z";
+    let nothing = ask(&["--db", &db, "--now", now]);
+    assert_eq!(nothing["asked_at"], now);
+    let etcd = state(&nothing, "etcd");
+    assert!(etcd.len() == 1 && etcd[0].0 == "not asked" && etcd[0].1.contains("--etcd-endpoints"), "{etcd:?}");
+    assert!(state(&nothing, "kubernetes")[0].1.contains("--kubeconfig"), "{nothing:#}");
+    assert_eq!(state(&nothing, "history")[0].0, "ok");
+    // Settings that cannot be meant hide nothing of the others.
+    let wrong = ask(&["--db", &db, "--etcd-endpoints", "http://127.0.0.1:1", "--kubeconfig", "/nonexistent"]);
+    assert_eq!(state(&wrong, "etcd")[0].0, "unreachable");
+    let kube = &state(&wrong, "kubernetes")[0];
+    assert!(kube.0 == "not asked" && kube.1.contains("/nonexistent"), "{kube:?}");
+    assert_eq!(state(&wrong, "history")[0].0, "ok");
+    let half = ask(&["--etcd-cert", "/nonexistent", "--kube-objects", &objects, "--no-history"]);
+    assert_eq!((state(&half, "etcd")[0].0.as_str(), state(&half, "kubernetes")[0].0.as_str()), ("not asked", "ok"));
+    assert!(state(&half, "history").is_empty(), "{half:#}");
+}
+
 #[test]
 fn usage_is_2() {
-    let output = ipaudit().args(["check-access", "--kube-objects", "/nonexistent"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "no etcd is named: {}", stderr(&output));
-    assert!(stderr(&output).contains("--etcd-endpoints"), "{}", stderr(&output));
+    let output = ipaudit().args(["check-access", "--settle", "1s"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--settle"), "{}", stderr(&output));
 }

@@ -214,10 +214,14 @@ fn notes_warnings_and_what_libraries_log_are_json_lines() {
     let output = audit(&["-v"], "json");
     assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
     let lines = log_lines(&output);
-    let warning = lines.iter().find(|line| line["level"] == "warning").unwrap();
-    assert!(warning["message"].as_str().unwrap().contains(&gone), "{warning}");
-    assert!(warning["hint"].as_str().unwrap().contains("nobody listens there"), "{warning}");
-    assert!(!warning["message"].as_str().unwrap().contains("hint"), "{warning}");
+    let unread = |lines: &[Value], where_: &str, hint: &str| {
+        let error = lines.iter().find(|line| line["level"] == "error" && line["message"].to_string().contains(where_));
+        let error = error.unwrap_or_else(|| panic!("{where_}: {lines:?}"));
+        assert!(error["hint"].as_str().unwrap().starts_with(hint), "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(!message.contains("hint") && !message.contains(hint), "{error}");
+    };
+    unread(&lines, &gone, "nobody listens there");
     let says = |line: &&Value| line["message"].as_str().unwrap().contains("etcd endpoints from");
     let debug = lines.iter().find(says).unwrap();
     assert_eq!(debug["level"], "debug", "{debug}");
@@ -226,4 +230,18 @@ fn notes_warnings_and_what_libraries_log_are_json_lines() {
     let text = stderr(&audit(&["--log-format", "text"], "json"));
     assert!(text.contains(" (hint: nobody listens there") && !text.starts_with('{'), "{text}");
     assert_eq!(stderr(&audit(&["-q"], "json")), "");
+    // An API server that is down, and one more input that nobody can read.
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = folder.path().join("config");
+    let api = format!("http://127.0.0.1:{}", servers::free_port());
+    let yaml = format!(
+        "apiVersion: v1\nkind: Config\nclusters: [{{name: c, cluster: {{server: '{api}'}}}}]\n\
+         contexts: [{{name: x, context: {{cluster: c, user: u}}}}]\nusers: [{{name: u, user: {{}}}}]\ncurrent-context: x\n"
+    );
+    std::fs::write(&kubeconfig, yaml).unwrap();
+    let mut command = ipaudit();
+    command.args(["audit", "--settle", "0", "--log-format", "json", "--etcd-endpoints", &gone, "--kubeconfig"]);
+    let lines = log_lines(&command.arg(&kubeconfig).output().unwrap());
+    unread(&lines, &gone, "nobody listens there");
+    unread(&lines, &api, "is the API server up and reachable from here?");
 }

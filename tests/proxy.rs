@@ -241,7 +241,7 @@ impl Place {
         let api = self.open(kubeconfig, variables).await.map_err(|error| chain(&error))?;
         match api.get("/api/v1/namespaces?limit=1", api.deadline()).await {
             Ok(_) => Ok(()),
-            Err(Failure::Unreachable(told)) => Err(told),
+            Err(failure @ Failure::Unreachable { .. }) => Err(failure.sentence()),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -10,6 +10,7 @@ use super::source_args::SourceArgs;
 use crate::checks::Outcome;
 use crate::error::Error;
 use crate::ledger::ScopeFlag;
+use crate::model::foreign::foreign;
 use crate::model::{Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
 use crate::steady::Settling;
@@ -47,7 +48,7 @@ pub async fn read(
     }
     let sources = Sources::open(sources, streams).await?;
     let look = gather::first_look(&sources, streams, now, None).await?;
-    look.warnings.iter().for_each(|w| streams.warn(&w.shown()));
+    look.warnings.iter().for_each(|w| streams.remark(w));
     Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })
 }
 
@@ -96,10 +97,10 @@ pub async fn settle(
             match seen {
                 Ok(mut patch) => confirm(outcome, snapshot, &mut patch),
                 Err(error) => {
-                    streams.note(&format!(
-                        "the second look failed, what one look found stays unconfirmed: {}",
-                        output::with_hint(&error).shown()
-                    ));
+                    let mut remark = output::as_remark(&error);
+                    let failed = "the second look failed, what one look found stays unconfirmed";
+                    remark.message = foreign!("{failed}: {}", remark.message);
+                    streams.remark(&remark);
                     (settling.unconfirmed(outcome), false)
                 }
             }

@@ -12,7 +12,8 @@ use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
-use super::output::{self, Streams, log};
+use super::output::Streams;
+use super::output::log::Remark;
 use super::parse::interval;
 use super::place_args::PlaceArgs;
 use super::releases;
@@ -25,7 +26,8 @@ use crate::judge::advised::{self, Advice, Obstacles};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::foreign::foreign;
 use crate::model::record::Recorded;
-use crate::model::{Code, FailedLook, Foreign, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::model::{Code, FailedLook, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::plan::refusal::{Objection, Refusal};
 use crate::record::{self, AuditCourse};
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
@@ -136,11 +138,11 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         }
     }
     let (settings, over) = settings.as_of(looked.snapshot.now);
-    verdict.warnings.extend(over.into_iter().map(Foreign::from));
+    verdict.warnings.extend(over.into_iter().map(Remark::warning));
     settings.change_severities(&mut verdict.outcome);
     let ignored = settings.ignored(&verdict.outcome);
-    verdict.warnings.extend(ignored.idle.iter().map(|idle| idle.as_str().into()));
-    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
+    verdict.warnings.extend(ignored.idle.iter().map(|idle| Remark::warning(idle.as_str())));
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
     let obstacles = looked.obstacles(&ledger, &mut verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     let advice = looked.hold_back(&mut verdict, &obstacles);
@@ -149,7 +151,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         Overtaken::Earlier => {
             streams.note("another audit of this cluster was recorded meanwhile: this one goes on from there");
         }
-        Overtaken::Later => streams.note(
+        Overtaken::Later => streams.warn(
             "another audit of this cluster looked later and was recorded meanwhile: this one is told and not recorded",
         ),
     }
@@ -183,7 +185,7 @@ pub struct Looked {
     /// Kubernetes can be asked again: it was read from its API, not from files or a capture.
     is_live: bool,
     /// Sentences for standard error.
-    pub warnings: Vec<Foreign>,
+    pub warnings: Vec<Remark>,
 }
 
 /// What came of it.
@@ -193,7 +195,7 @@ pub struct Verdict {
     /// Why the second look failed, if it did.
     unlooked: Option<FailedLook>,
     /// Sentences for standard error.
-    pub warnings: Vec<Foreign>,
+    pub warnings: Vec<Remark>,
 }
 
 /// Looks at live sources; a capture being written sees it.
@@ -332,8 +334,9 @@ impl Looked {
 impl Verdict {
     fn fail_second_look(&mut self, settling: &Settling<'_>, failed: FailedLook) {
         self.outcome = settling.unconfirmed(std::mem::take(&mut self.outcome));
-        let (stay, hint) = (render::unconfirmed(&self.outcome.findings), log::hinted(&failed.hint.shown()));
-        self.warnings.push(foreign!("the second look failed, so {stay}: {}{hint}", failed.why));
+        let stay = render::unconfirmed(&self.outcome.findings);
+        let message = foreign!("the second look failed, so {stay}: {}", failed.why);
+        self.warnings.push(Remark::error(message, failed.hint.clone()));
         self.unlooked = Some(failed);
     }
 }
@@ -396,7 +399,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         unlooked: verdict.unlooked.clone(),
         releases: releases::of_leaks(&advice),
         handles_older_than: advice.of_handles.map(render::older_than),
-        warnings: looked.warnings.iter().chain(&verdict.warnings).cloned().collect(),
+        warnings: looked.warnings.iter().chain(&verdict.warnings).map(Remark::text).collect(),
         ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,
         connected_by: view.connected_by.clone(),

@@ -45,7 +45,7 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
         verdict = looked.look_again(verdict, &sources, &args.judging, streams, &memory, writer).await;
     }
     writer.finish()?;
-    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.warn(&w.shown()));
+    looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
     streams.note(&format!("captured: {}", args.file.display()));
     let conclusion = if looked.is_incomplete(&verdict) { Conclusion::Incomplete } else { Conclusion::Done };
     Ok(conclusion.exit())

@@ -2,13 +2,15 @@
 
 use clap::Args;
 
-use super::gather::{Kube, NO_CLUSTER, Sources};
+use super::gather::{Kube, NO_CLUSTER, open_etcd, open_kube, present};
 use super::history_args::DbArgs;
-use super::output::{PlainOutput, Streams};
+use super::output::{PlainOutput, Streams, hint};
+use super::parse::time;
 use super::source_args::SourceArgs;
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::exit::{Conclusion, Exit};
 use crate::history;
+use crate::model::Time;
 use crate::model::access::{AccessReport, Right};
 use crate::render::{access, json};
 use crate::source::{etcd_access, kube_access};
@@ -33,6 +35,10 @@ pub struct CheckAccessArgs {
     )]
     pub output: PlainOutput,
 
+    /// Stands in the document as the time of asking (RFC 3339); what may be read and written is asked now all the same
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
+    pub now: Option<Time>,
+
     #[command(flatten)]
     pub sources: SourceArgs,
 
@@ -44,28 +50,34 @@ pub struct CheckAccessArgs {
     pub no_history: bool,
 }
 
-/// Runs the command.
+/// Runs the command. Each of the three sides is told on its own: settings of one that cannot be meant keep nothing of the
+/// others from anybody.
 ///
 /// # Errors
-/// Settings that cannot be meant; what may not be read is no error but exit code 3.
+/// When standard output cannot be written; what may not be read is no error but exit code 3.
 pub async fn run(args: &CheckAccessArgs, streams: &Streams) -> Result<Exit, Error> {
-    let sources = Sources::open(&args.sources, streams).await?;
+    let asked_at = args.now.unwrap_or_else(present);
     let spinner = streams.spinner("asking etcd");
-    let etcd = match sources.connection() {
-        Ok(connection) => etcd_access::ask(connection, args.release).await,
-        Err(error) => etcd_access::unreachable(&error),
+    let etcd = match args.sources.etcd.settings() {
+        Err(error) => etcd_access::unasked(&error),
+        Ok(settings) => match open_etcd(&settings, streams).await {
+            Ok(connection) => etcd_access::ask(&connection, args.release).await,
+            Err(error) => etcd_access::unreachable(&error),
+        },
     };
     spinner.set_message("asking Kubernetes");
-    let (kube, kubernetes) = match &sources.kube {
-        Kube::NotAsked => (kube_access::not_asked(NO_CLUSTER), None),
-        Kube::Live(api) => kube_access::ask(api).await,
-        Kube::Files(files) => (kube_access::files(files), None),
+    let (kube, kubernetes) = match open_kube(&args.sources.kube, streams).await {
+        Err(error) => (kube_access::unasked(&chain(&error), hint(&error)), None),
+        Ok(Kube::NotAsked) => (kube_access::unasked(NO_CLUSTER, None), None),
+        Ok(Kube::Live(api)) => kube_access::ask(&api).await,
+        Ok(Kube::Files(files)) => (kube_access::files(&files), None),
     };
     spinner.finish_and_clear();
     let mut rights = etcd.rights;
     rights.extend(kube);
-    rights.extend(history_rights(args)?);
-    let report = AccessReport { release: args.release, rights, user: etcd.user, status: etcd.status, kubernetes };
+    rights.extend(history_rights(args));
+    let (user, status) = (etcd.user, etcd.status);
+    let report = AccessReport { asked_at, release: args.release, rights, user, status, kubernetes };
     let conclusion = if report.is_complete() { Conclusion::Done } else { Conclusion::Incomplete };
     let mut text = Vec::new();
     let written = match args.output {
@@ -77,9 +89,12 @@ pub async fn run(args: &CheckAccessArgs, streams: &Streams) -> Result<Exit, Erro
     Ok(conclusion.exit())
 }
 
-fn history_rights(args: &CheckAccessArgs) -> Result<Vec<Right>, Error> {
+fn history_rights(args: &CheckAccessArgs) -> Vec<Right> {
     if args.no_history && !args.release {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    Ok(history::access(&args.db.path()?, args.db.patience()))
+    match args.db.path() {
+        Ok(path) => history::access(&path, args.db.patience()),
+        Err(error) => history::no_place(&error),
+    }
 }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
-use super::output::{Streams, log, with_hint};
+use super::kube_args::KubeArgs;
+use super::output::log::Remark;
+use super::output::{Streams, as_remark};
 use super::source_args::SourceArgs;
 use crate::connect::etcd::Connection;
 use crate::connect::kube::Surroundings;
 use crate::connect::kube_trouble;
+use crate::connect::settings::EtcdSettings;
 use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
@@ -42,28 +45,40 @@ pub(super) enum Kube {
 /// Why Kubernetes is not asked.
 pub(super) const NO_CLUSTER: &str = "no kubeconfig, no account of a pod, no --kube-objects";
 
+/// A connection to etcd, after `-v` has heard where the settings are from.
+///
+/// # Errors
+/// When none can be made of the settings.
+pub(super) async fn open_etcd(settings: &EtcdSettings, streams: &Streams) -> Result<Connection, Error> {
+    settings.explain().iter().for_each(|line| streams.verbose(line));
+    Connection::open(settings).await
+}
+
+/// Where Kubernetes' objects are from.
+///
+/// # Errors
+/// A kubeconfig or a context that cannot be meant.
+pub(super) async fn open_kube(args: &KubeArgs, streams: &Streams) -> Result<Kube, Error> {
+    if !args.kube_objects.is_empty() {
+        return Ok(Kube::Files(args.kube_objects.clone()));
+    }
+    let Some(client) = crate::connect::kube::connect(&args.settings(), &Surroundings::of_process()).await? else {
+        return Ok(Kube::NotAsked);
+    };
+    streams.verbose(&format!("Kubernetes: {} from {}", client.server, client.source));
+    Ok(Kube::Live(Box::new(KubeApi::new(client, args.patience()))))
+}
+
 impl Sources {
     /// Resolves the settings of both sides. Reaching nobody is no error here: the inputs are then unreachable.
     ///
     /// # Errors
     /// Settings that cannot be meant: contradictions, missing files, a kubeconfig that does not parse.
     pub async fn open(args: &SourceArgs, streams: &Streams) -> Result<Sources, Error> {
-        let kube = &args.kube;
         let settings = args.etcd.settings()?;
-        settings.explain().iter().for_each(|line| streams.verbose(line));
         let etcd_concurrency = settings.concurrency.clamp(1, 16);
-        let etcd = Connection::open(&settings).await;
-        let kube = if kube.kube_objects.is_empty() {
-            match crate::connect::kube::connect(&kube.settings(), &Surroundings::of_process()).await? {
-                None => Kube::NotAsked,
-                Some(client) => {
-                    streams.verbose(&format!("Kubernetes: {} from {}", client.server, client.source));
-                    Kube::Live(Box::new(KubeApi::new(client, kube.patience())))
-                }
-            }
-        } else {
-            Kube::Files(kube.kube_objects.clone())
-        };
+        let etcd = open_etcd(&settings, streams).await;
+        let kube = open_kube(&args.kube, streams).await?;
         Ok(Sources { etcd, etcd_concurrency, kube })
     }
 
@@ -90,8 +105,8 @@ pub struct FirstLook {
     /// By this machine's clock.
     pub started: Time,
     pub duration: Duration,
-    /// Sentences about what could not be read, for standard error.
-    pub warnings: Vec<Foreign>,
+    /// What could not be read, for standard error.
+    pub warnings: Vec<Remark>,
 }
 
 /// Reads everything once; `now` is `--now`.
@@ -120,12 +135,12 @@ pub async fn first_look(
         Kube::Live(api) => Some(kube::read(api, &mut snapshot).await),
         Kube::Files(files) => Some(kube_objects::read(files, &mut snapshot)?),
     };
-    warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Foreign::from));
+    warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Remark::warning));
     warnings.extend(silent_kubernetes(&snapshot));
     spinner.set_message("reading etcd");
     match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
         Ok(()) => warnings.extend(missing_right(&snapshot)),
-        Err(error) => warnings.push(with_hint(unread(&mut snapshot, &error))),
+        Err(error) => warnings.push(as_remark(unread(&mut snapshot, &error))),
     }
     warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
@@ -172,7 +187,7 @@ fn why(error: &Error) -> String {
 }
 
 /// Kubernetes was asked and did not answer, or not all of it: the first of what is missing, and its cure.
-fn silent_kubernetes(snapshot: &Gathering) -> Option<Foreign> {
+fn silent_kubernetes(snapshot: &Gathering) -> Option<Remark> {
     let coverage = &snapshot.coverage;
     let is_missing =
         |i: &Input| i.is_kubernetes() && !matches!(coverage.state(*i), InputState::Complete | InputState::NotAsked);
@@ -180,19 +195,19 @@ fn silent_kubernetes(snapshot: &Gathering) -> Option<Foreign> {
     let first = *missing.first()?;
     let words: Vec<&str> = missing.iter().map(|input| input.word()).collect();
     let (what, server) = (words.join(", "), &snapshot.kube.server);
-    let hint = log::hinted(&coverage.hint(first).shown());
     let detail = coverage.detail(first);
     // Who did not answer is named once.
     let why = detail.raw().strip_prefix(&format!("{server}: ")).unwrap_or(detail.raw());
-    Some(foreign!("cannot read {what} from Kubernetes ({}): {}{hint}", server, Foreign::from(why)))
+    let message = foreign!("cannot read {what} from Kubernetes ({}): {}", server, Foreign::from(why));
+    Some(Remark::error(message, coverage.hint(first)))
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.
-fn missing_right(snapshot: &Gathering) -> Option<Foreign> {
+fn missing_right(snapshot: &Gathering) -> Option<Remark> {
     let coverage = &snapshot.coverage;
     let mut calicos = Input::ALL.into_iter().filter(|i| i.is_calicos());
     let input = calicos.find(|i| coverage.state(*i) == InputState::Forbidden)?;
-    Some(foreign!("{}{}", coverage.detail(input), log::hinted(MISSING_RIGHT)))
+    Some(Remark::error(coverage.detail(input).clone(), MISSING_RIGHT))
 }
 
 async fn read_etcd(
@@ -222,7 +237,7 @@ async fn read_etcd(
 
 /// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not
 /// answer for the keys is waited for again.
-async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Foreign> {
+async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Remark> {
     let (Ok(connection), false) = (&sources.etcd, is_unreachable(snapshot)) else { return None };
     match etcd_status::read(connection, snapshot.etcd.cluster_id).await {
         Ok(status) => {
@@ -240,7 +255,7 @@ async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Fore
             }
             snapshot.coverage.set(Input::EtcdStatus, state, chain(&error));
             set_hint(snapshot, Input::EtcdStatus, &error);
-            Some(with_hint(&error))
+            Some(as_remark(&error))
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use log::{Level, LogFormat};
+use log::{Level, LogFormat, Remark};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::environment;
@@ -98,7 +98,7 @@ impl Streams {
         self.say(Level::Info, text);
     }
 
-    /// The same about what is not as it should be; a hint at its end stands as [`with_hint`] puts it.
+    /// The same about what is not as it should be.
     pub fn warn(&self, text: &str) {
         self.say(Level::Warning, text);
     }
@@ -111,16 +111,18 @@ impl Streams {
     }
 
     fn say(&self, level: Level, text: &str) {
+        self.remark(&Remark { level, message: text.into(), hint: Foreign::default() });
+    }
+
+    /// What is told beside the answer, in one line or one object; nothing with `--quiet`: the answer tells it too.
+    pub fn remark(&self, remark: &Remark) {
         if self.quiet {
             return;
         }
         match log::format() {
             // Nobody can be told that standard error is gone.
-            LogFormat::Text => _ = writeln!(err(), "{}", escape(text)),
-            LogFormat::Json => {
-                let (message, hint) = log::parted(text);
-                object(level, message, hint);
-            }
+            LogFormat::Text => _ = writeln!(err(), "{}", remark.text().shown()),
+            LogFormat::Json => object(remark.level, &remark.message.shown(), &remark.hint.shown()),
         }
     }
 
@@ -288,9 +290,9 @@ fn asked_for() -> LogFormat {
     log::asked_for(&line, environment::text("IPAUDIT_LOG_FORMAT").as_deref())
 }
 
-/// The error in one line for people, its hint at the end.
-pub fn with_hint(error: &Error) -> Foreign {
-    format!("{}{}", chain(error), log::hinted(hint(error).unwrap_or_default())).into()
+/// The error as a remark, for a command that goes on without what it is about.
+pub fn as_remark(error: &Error) -> Remark {
+    Remark::error(chain(error), hint(error).unwrap_or_default())
 }
 
 /// The hint of the innermost error that has one: it is the most specific.

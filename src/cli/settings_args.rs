@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::output::Streams;
+use super::output::log::Level;
+use super::output::{Streams, as_remark};
 use crate::environment;
 use crate::environment::file::{Takes, read_text};
-use crate::error::{Error, chain};
+use crate::error::Error;
+use crate::model::foreign::foreign;
 use crate::settings::{Ignore, Settings, SeverityOf};
 
 /// Flags that say how bad a finding is here, and which ones are known.
@@ -100,7 +102,12 @@ fn found(places: &[PathBuf], streams: &Streams) -> Option<(PathBuf, String)> {
         match read(file) {
             Ok(text) => return Some((file.clone(), text)),
             Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {}
-            Err(e) => streams.warn(&format!("{}; the audit goes on without it", chain(&unread(file).cause(e)))),
+            Err(e) => {
+                let mut remark = as_remark(&unread(file).cause(e));
+                (remark.level, remark.message) =
+                    (Level::Warning, foreign!("{}; the audit goes on without it", remark.message));
+                streams.remark(&remark);
+            }
         }
     }
     let looked: Vec<String> = places.iter().map(|file| file.display().to_string()).collect();

@@ -232,7 +232,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     if args.deep {
         match &read.from {
             From::Sources(sources) => dossier.deep = who_deep::of(sources, &ledger, &asked, &dossier, &gone).await?,
-            From::Capture(_) => streams.note("--deep asks etcd itself: a capture has no old revisions"),
+            From::Capture(_) => streams.warn("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
     freed(&mut dossier, &word);

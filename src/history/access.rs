@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::open::{Db, ToRead};
-use crate::error::chain;
+use crate::error::{Error, chain};
 use crate::model::access::{Access, Granter, Need, Right};
 
 /// Elsewhere is the cure of all that is wrong with a place.
@@ -41,6 +41,12 @@ pub fn access(path: &Path, patience: Duration) -> Vec<Right> {
             Err(e) => refused(write, &e),
         },
     ]
+}
+
+/// Where there is no place for one.
+pub fn no_place(error: &Error) -> Vec<Right> {
+    let right = Right::new(Granter::History, Need::Write, Need::Write.word(), "");
+    vec![right.is(Access::NotAsked, chain(error), error.hint.clone())]
 }
 
 /// The folder of a name without one.

@@ -30,7 +30,7 @@ pub mod turn;
 mod tx;
 mod write;
 
-pub use access::access;
+pub use access::{access, no_place};
 pub use mode::Journal;
 pub use open::{Db, PATIENCE, ToRead, ToWrite, default_path};
 pub use own::is_of_the_history;

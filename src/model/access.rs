@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::etcd::EtcdStatus;
+use super::Time;
 use super::foreign::Foreign;
 use super::word::words;
 
@@ -115,6 +116,8 @@ pub struct EtcdUser {
 /// Everything that was learned.
 #[derive(Clone, Debug)]
 pub struct AccessReport {
+    /// When it was asked, or `--now`.
+    pub asked_at: Time,
     /// With the rights of a release.
     pub release: bool,
     pub rights: Vec<Right>,

@@ -10,7 +10,7 @@ use super::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, style_of
 use crate::exit::Exit;
 use crate::model::access::{Access, AccessReport, EtcdUser, Granter, Need, Right};
 use crate::model::foreign::foreign;
-use crate::model::{EtcdStatus, Foreign, Severity};
+use crate::model::{EtcdStatus, Foreign, Severity, Time};
 
 /// How many names the first line bears.
 const NAMED: usize = 5;
@@ -159,6 +159,7 @@ const fn word(state: Access) -> &'static str {
 pub struct AccessJson<'r> {
     schema: &'static str,
     tool: ToolJson,
+    asked_at: Time,
     release: bool,
     verdict: String,
     complete: bool,
@@ -174,6 +175,7 @@ pub fn document(report: &AccessReport, exit: Exit) -> AccessJson<'_> {
     AccessJson {
         schema: "ipaudit/access/v1",
         tool: TOOL,
+        asked_at: report.asked_at,
         release: report.release,
         verdict: verdict(report),
         complete: report.is_complete(),
@@ -194,7 +196,7 @@ mod tests {
             Right::new(*granter, *need, *what, format!("/{what}")).is(*state, "because", "do that")
         };
         let rights = rights.iter().map(right).collect();
-        AccessReport { release, rights, user: None, status: None, kubernetes: None }
+        AccessReport { asked_at: Time::default(), release, rights, user: None, status: None, kubernetes: None }
     }
 
     #[test]
@@ -235,7 +237,7 @@ mod tests {
             Right::new(Granter::Kubernetes, Need::Read, what, "/api").is(Access::Refused, detail, hint)
         };
         let shown = |rights: Vec<Right>| {
-            let report = AccessReport { release: false, rights, user: None, status: None, kubernetes: None };
+            let report = AccessReport { asked_at: Time::default(), release: false, rights, user: None, status: None, kubernetes: None };
             let mut out = Vec::new();
             table(&report, 80, false, &mut out).unwrap();
             String::from_utf8(out).unwrap()

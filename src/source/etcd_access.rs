@@ -51,7 +51,16 @@ pub async fn ask(connection: &Connection, release: bool) -> EtcdAccess {
 
 /// The rights of an etcd to which nobody can even be sent.
 pub fn unreachable(error: &Error) -> EtcdAccess {
-    let right = |wanted: Wanted| of(&wanted).is(Access::Unreachable, crate::error::chain(error), error.hint.clone());
+    all(Access::Unreachable, error)
+}
+
+/// The same where nobody said which etcd, or nobody can tell what was said.
+pub fn unasked(error: &Error) -> EtcdAccess {
+    all(Access::NotAsked, error)
+}
+
+fn all(state: Access, error: &Error) -> EtcdAccess {
+    let right = |wanted: Wanted| of(&wanted).is(state, crate::error::chain(error), error.hint.clone());
     EtcdAccess { rights: wanted().map(right).collect(), ..EtcdAccess::default() }
 }
 

@@ -54,7 +54,7 @@ pub async fn relist(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut
     let End { remarks, failure, .. } = list(api, kind, deadline, &mut fresh).await;
     snapshot.names = std::mem::take(&mut fresh.names);
     if let Some(failure) = failure {
-        return Err(failure.detail());
+        return Err(failure.sentence());
     }
     if let Some(hole) = remarks.hole_in(kind.input()) {
         return Err(hole);
@@ -79,7 +79,7 @@ struct End {
 /// Notes in the coverage how much was read of `kind`.
 fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -> (InputState, String) {
     let hole = end.remarks.hole_in(kind.input());
-    let hint = end.failure.as_ref().map_or("", Failure::hint);
+    let hint = end.failure.as_ref().map(Failure::hint).unwrap_or_default().to_owned();
     let (state, detail) = match (end.failure, hole) {
         (None, None) => (InputState::Complete, String::new()),
         (None, Some(hole)) => (InputState::Partial, hole),
@@ -121,10 +121,10 @@ async fn pages(api: &KubeApi, kind: Kind, deadline: Instant, snapshot: &mut Gath
     let mut coming = JoinSet::new();
     ask(&mut coming, api, kind, "", deadline);
     while let Some(answer) = coming.join_next().await {
-        let answer = answer.unwrap_or_else(|error| Err(Failure::Unreachable(error.to_string())));
+        let answer = answer.unwrap_or_else(|error| Err(Failure::unreachable(error.to_string())));
         let page = answer.and_then(|Answer { content, body }| {
             Page::parse(kind, content, &body)
-                .map_err(|reason| Failure::Unreachable(format!("{}: {}: {reason}", api.server, kind.plural())))
+                .map_err(|reason| Failure::unreachable(format!("{}: {}: {reason}", api.server, kind.plural())))
         });
         match page {
             Ok(page) => {

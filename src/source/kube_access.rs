@@ -91,14 +91,15 @@ fn refused(right: Right, failure: &Failure) -> Right {
             right.is(Access::Refused, detail, "has the token or the certificate expired? Is it this cluster's?")
         }
         Failure::Forbidden(_) => right.is(Access::Refused, detail, MISSING_RIGHT),
+        _ if !failure.hint().is_empty() => right.is(Access::Unreachable, detail, failure.hint()),
         _ => right.is(Access::Unreachable, detail, "is the API server up and reachable from here?"),
     }
 }
 
-/// Where nobody named a cluster.
-pub fn not_asked(why: &str) -> Vec<Right> {
+/// Where nobody named a cluster, or nobody can tell which one was named.
+pub fn unasked(why: &str, hint: Option<&str>) -> Vec<Right> {
     let kinds = Kind::ALL.into_iter();
-    let hint = "--kubeconfig FILE, KUBECONFIG, or --kube-objects FILE";
+    let hint = hint.unwrap_or("--kubeconfig FILE, KUBECONFIG, or --kube-objects FILE");
     kinds.map(|kind| right("list", kind).is(Access::NotAsked, why, hint)).collect()
 }
 

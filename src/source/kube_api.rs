@@ -126,23 +126,42 @@ pub enum Failure {
     /// 410: the list that is being paged through has been forgotten.
     Gone(String),
     /// Anything else: nobody there, no answer in time, an answer that is none.
-    Unreachable(String),
+    Unreachable {
+        /// Who, and why.
+        why: String,
+        /// What to do about it; empty where nobody has an idea.
+        hint: String,
+    },
 }
 
 impl Failure {
     /// What a person can do about it; empty where [`Failure::detail`] says it, or nobody has an idea.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> &str {
         match self {
             Failure::Unauthorized => kube_trouble::WHO_ARE_WE,
             Failure::Forbidden(_) => kube_trouble::MISSING_RIGHT,
-            Failure::NotFound { .. } | Failure::Gone(_) | Failure::Unreachable(_) => "",
+            Failure::Unreachable { hint, .. } => hint,
+            Failure::NotFound { .. } | Failure::Gone(_) => "",
+        }
+    }
+
+    /// Nobody there, and no idea what to do about it.
+    pub fn unreachable(why: impl Into<String>) -> Failure {
+        Failure::Unreachable { why: why.into(), hint: String::new() }
+    }
+
+    /// [`Failure::detail`] and what to do about nobody's being there, in one line.
+    pub fn sentence(self) -> String {
+        match self {
+            Failure::Unreachable { why, hint } if !hint.is_empty() => format!("{why}; {hint}"),
+            other => other.detail(),
         }
     }
 
     /// What a person reads about it.
     pub fn detail(self) -> String {
         match self {
-            Failure::Forbidden(text) | Failure::Gone(text) | Failure::Unreachable(text) => text,
+            Failure::Forbidden(text) | Failure::Gone(text) | Failure::Unreachable { why: text, .. } => text,
             Failure::Unauthorized => "Unauthorized".to_owned(),
             Failure::NotFound { plural, name } => format!("{plural} {name:?} not found"),
         }
@@ -155,7 +174,7 @@ enum Try {
     Failed(Failure),
     /// Worth another try, not before this wait if the server named one.
     Again {
-        reason: String,
+        failure: Failure,
         wait: Option<Duration>,
     },
     TimedOut,
@@ -181,26 +200,27 @@ impl KubeApi {
             let now = Instant::now();
             let time = self.patience.request.min(deadline.saturating_duration_since(now));
             if time.is_zero() {
-                return Err(Failure::Unreachable(self.over()));
+                return Err(Failure::unreachable(self.over()));
             }
             self.tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (reason, asked) = match timeout(time, self.once(path)).await.unwrap_or(Try::TimedOut) {
+            let (failure, asked) = match timeout(time, self.once(path)).await.unwrap_or(Try::TimedOut) {
                 Try::Done(answer) => return Ok(answer),
                 Try::Failed(failure) => return Err(failure),
-                Try::Again { reason, wait } => (reason, wait),
+                Try::Again { failure, wait } => (failure, wait),
                 // The request was cut short by the end of the whole reading: that says nothing about the request.
-                Try::TimedOut if Instant::now() >= deadline => return Err(Failure::Unreachable(self.over())),
+                Try::TimedOut if Instant::now() >= deadline => return Err(Failure::unreachable(self.over())),
                 Try::TimedOut => {
                     timeouts += 1;
-                    (format!("{} did not answer within {}", self.way, humantime::format_duration(round(time))), None)
+                    let time = humantime::format_duration(round(time));
+                    (Failure::unreachable(format!("{} did not answer within {time}", self.way)), None)
                 }
             };
             let doubled = self.patience.first_wait.saturating_mul(1 << (attempt - 1).min(16));
             let wait = asked.unwrap_or(doubled).min(self.patience.longest_wait);
             if attempt >= self.patience.attempts || timeouts > 1 || Instant::now() + wait >= deadline {
-                return Err(Failure::Unreachable(reason));
+                return Err(failure);
             }
-            tracing::debug!(%reason, ?wait, "asking Kubernetes again");
+            tracing::debug!(?failure, ?wait, "asking Kubernetes again");
             self.tally.retries.fetch_add(1, Ordering::Relaxed);
             sleep(wait).await;
             attempt += 1;
@@ -216,17 +236,17 @@ impl KubeApi {
         let request = Request::get(path).header(header::ACCEPT, Content::ACCEPT).body(Body::empty());
         let request = match request {
             Ok(request) => request,
-            Err(error) => return Try::Failed(Failure::Unreachable(chain(&error))),
+            Err(error) => return Try::Failed(Failure::unreachable(chain(&error))),
         };
         let response = match self.client.send(request).await {
             Ok(response) => response,
             // An unanswered connection attempt has cost its time already.
             Err(error) if chain(&error).contains("deadline has elapsed") => return Try::TimedOut,
             Err(error) => {
-                let reason = one_line(&kube_trouble::explain(&error, "reach Kubernetes", &self.way));
+                let failure = unanswered(kube_trouble::explain(&error, "reach Kubernetes", &self.way));
                 return match kube_trouble::is_final(&error) {
-                    true => Try::Failed(Failure::Unreachable(reason)),
-                    false => Try::Again { reason, wait: None },
+                    true => Try::Failed(failure),
+                    false => Try::Again { failure, wait: None },
                 };
             }
         };
@@ -239,7 +259,7 @@ impl KubeApi {
             Ok(body) => body.to_bytes(),
             Err(error) => {
                 let reason = format!("{}: the answer broke off: {}", self.way, chain(&*error));
-                return Try::Again { reason, wait: None };
+                return Try::Again { failure: Failure::unreachable(reason), wait: None };
             }
         };
         self.judge(head.status, &head.headers, body)
@@ -250,7 +270,7 @@ impl KubeApi {
         if code == StatusCode::OK {
             let Some(content) = Content::parse(kind) else {
                 let reason = format!("{} answered with {kind:?}: is a proxy in between?", self.way);
-                return Try::Failed(Failure::Unreachable(reason));
+                return Try::Failed(Failure::unreachable(reason));
             };
             let count = if content == Content::Protobuf { &self.tally.protobuf } else { &self.tally.json };
             count.fetch_add(1, Ordering::Relaxed);
@@ -276,9 +296,9 @@ impl KubeApi {
             (410, _) => Try::Failed(Failure::Gone(reason)),
             (429 | 500 | 502 | 503 | 504, _) => {
                 let seconds = text(headers, header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-                Try::Again { reason, wait: seconds.map(Duration::from_secs) }
+                Try::Again { failure: Failure::unreachable(reason), wait: seconds.map(Duration::from_secs) }
             }
-            _ => Try::Failed(Failure::Unreachable(reason)),
+            _ => Try::Failed(Failure::unreachable(reason)),
         }
     }
 }
@@ -300,13 +320,10 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// The error in one line: who, why, and what to do about it.
-fn one_line(error: &Error) -> String {
+/// The error as a failure: who, why, and what to do about it.
+fn unanswered(error: Error) -> Failure {
     let cause = error.cause.as_deref().map(|cause| chain(cause)).unwrap_or_default();
-    match error.hint.as_str() {
-        "" => format!("{}: {cause}", error.at),
-        hint => format!("{}: {cause}; {hint}", error.at),
-    }
+    Failure::Unreachable { why: format!("{}: {cause}", error.at), hint: error.hint }
 }
 
 /// `text` as part of a URL's path or query.

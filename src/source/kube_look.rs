@@ -101,7 +101,7 @@ async fn look(
     let mut done = 0;
     while let Some((key, namespace, name, answer)) = answers.next().await {
         done += 1;
-        let nobody = matches!(answer, Err(Failure::Unreachable(_)));
+        let nobody = matches!(answer, Err(Failure::Unreachable { .. }));
         let failed = match kind {
             Kind::Pod => keep(&mut pods, key, seen(kind, &namespace, &name, answer, |item, r| pod(names, item, r))),
             Kind::Service => {
@@ -169,7 +169,7 @@ fn seen<T>(
         Err(Failure::NotFound { plural, name: gone }) if plural == kind.plural() && gone == name => {
             return Seen::Absent;
         }
-        Err(failure) => return Seen::Unknown(failure.detail()),
+        Err(failure) => return Seen::Unknown(failure.sentence()),
     };
     with_object(kind, content, &body, |item| {
         let item = match item {

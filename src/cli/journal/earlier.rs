@@ -98,7 +98,7 @@ pub async fn settle(recorder: &mut Recorder, sources: &Sources, streams: &Stream
                     recorder.settle(step.id, StepOutcome::NotApplied, 0, "")?;
                 }
                 Settled::Unknown(why) => {
-                    streams.note(&format!("  {names}: still unknown: {why}"));
+                    streams.warn(&format!("  {names}: still unknown: {why}"));
                     open = true;
                 }
             }

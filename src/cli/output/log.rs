@@ -8,7 +8,8 @@ use std::sync::OnceLock;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::model::Time;
+use crate::model::foreign::foreign;
+use crate::model::{Foreign, Time};
 use crate::render::json;
 
 /// How standard error is written.
@@ -22,9 +23,6 @@ pub enum LogFormat {
 
 /// Said once, when the command line has been read.
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
-
-/// How a hint stands behind what it is about, in one line.
-const HINT: &str = " (hint: ";
 
 /// How much it matters.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,7 +77,8 @@ pub fn asked_for(line: &[String], variable: Option<&str>) -> LogFormat {
 
 /// A line of JSON, its end included; nothing where there is no memory for it.
 pub fn object(level: Level, message: &str, hint: &str) -> Vec<u8> {
-    let time = Time::from_chrono(chrono::Utc::now()).unwrap_or_default();
+    // Milliseconds keep lines in order.
+    let time = Time(chrono::Utc::now().timestamp_millis().saturating_mul(1_000_000));
     let mut text = Vec::new();
     // Writing to a vector does not fail.
     let _ = json::compact(&LogLine { time, level: level.word(), message, hint }, &mut text);
@@ -94,14 +93,30 @@ pub fn usage(text: &str) -> (String, String) {
     (message, rest.join("; "))
 }
 
-/// A hint as it stands behind its sentence; nothing where there is none.
-pub fn hinted(hint: &str) -> String {
-    if hint.is_empty() { String::new() } else { format!("{HINT}{hint})") }
+/// What is told beside the answer: what it is about, what to do, and how much it matters.
+#[derive(Clone, Debug)]
+pub struct Remark {
+    pub level: Level,
+    pub message: Foreign,
+    /// Empty where there is nothing to do, or no idea.
+    pub hint: Foreign,
 }
 
-/// The sentence and its hint again.
-pub fn parted(text: &str) -> (&str, &str) {
-    text.strip_suffix(')').and_then(|text| text.rsplit_once(HINT)).unwrap_or((text, ""))
+impl Remark {
+    /// Something is not as it should be, and nothing is missing for that.
+    pub fn warning(message: impl Into<Foreign>) -> Remark {
+        Remark { level: Level::Warning, message: message.into(), hint: Foreign::default() }
+    }
+
+    /// Something that was asked for is missing.
+    pub fn error(message: impl Into<Foreign>, hint: impl Into<Foreign>) -> Remark {
+        Remark { level: Level::Error, message: message.into(), hint: hint.into() }
+    }
+
+    /// In one line for people, the hint at its end.
+    pub fn text(&self) -> Foreign {
+        if self.hint.is_empty() { self.message.clone() } else { foreign!("{} (hint: {})", self.message, self.hint) }
+    }
 }
 
 #[cfg(test)]
@@ -109,10 +124,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hint_is_parted_from_its_sentence() {
-        for (message, hint) in [("cannot read (etcd): refused", "is it up (and reachable)?"), ("a (b)", ""), ("", "")] {
-            assert_eq!(parted(&format!("{message}{}", hinted(hint))), (message, hint));
-        }
+    fn a_hint_stands_at_the_end_of_its_line() {
+        let error = |hint: &str| Remark::error("cannot read (etcd): refused", hint).text();
+        assert_eq!(error("is it up?"), "cannot read (etcd): refused (hint: is it up?)");
+        assert_eq!((error(""), Remark::warning("a").text()), ("cannot read (etcd): refused".into(), "a".into()));
     }
 
     #[test]

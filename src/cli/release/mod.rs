@@ -47,7 +47,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
     let db = args.with.db.path()?;
     if !earlier::settle_when_free(&db, &mut recorder, &sources, streams).await?.is_empty() {
-        streams.note(earlier::STILL_UNKNOWN);
+        streams.warn(earlier::STILL_UNKNOWN);
         return Ok(Conclusion::Unknown.exit());
     }
     let past = recorder.past()?;
@@ -92,7 +92,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
 /// As for any first look, and no datastore.
 pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Error> {
     let first = gather::first_look(sources, streams, None, None).await?;
-    first.warnings.iter().for_each(|w| streams.warn(&w.shown()));
+    first.warnings.iter().for_each(|w| streams.remark(w));
     sources.connection()?;
     let coverage = &first.snapshot.coverage;
     let unread = |input| matches!(coverage.state(input), InputState::Unreachable | InputState::Forbidden);

@@ -79,7 +79,7 @@ impl Session<'_> {
         // The run that was waited for may have been killed.
         let unknown = earlier::settle(recorder, self.sources, streams).await?;
         if self.undoes.map_or(!unknown.is_empty(), |id| unknown.contains(&id)) {
-            streams.note(STILL_UNKNOWN);
+            streams.warn(STILL_UNKNOWN);
             return Ok(Conclusion::Unknown.exit());
         }
         self.asked["confirmed_by"] = match confirmed.by() {
