@@ -1,10 +1,11 @@
 //! The one reader of the environment. A variable that is set and empty counts as unset: that is how manifests and compose
 //! files make one that nobody filled in.
 //!
-//! [`mod@file`] reads files that people name. What variables say of flags is decided before the command line is parsed,
+//! [`mod@file`] reads small files that people name, [`stream`] those of any size. What variables say of flags is decided before the command line is parsed,
 //! in `cli/variables.rs`.
 
 pub mod file;
+pub mod stream;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -6,47 +6,22 @@
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::Output;
 
 use ipnet::IpNet;
 use serde_json::Value;
-use servers::command::{ipaudit, json, stderr};
-use servers::golden::{Case, Moment};
-use servers::{Etcd, EtcdVersion};
+use servers::Etcd;
+use servers::command::{self, first, ipaudit, json, stderr, text};
+use servers::golden::{Moment, loaded};
 
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/incident-2017/capture.gz");
 
-fn loaded(case: &str) -> (Etcd, Moment) {
-    let etcd = Etcd::start(EtcdVersion::V3_7);
-    let moment = Case::load(case).moment().clone();
-    moment.load_into(&etcd);
-    (etcd, moment)
-}
-
 fn blocks(etcd: &Etcd, moment: &Moment, args: &[&str]) -> Output {
-    let mut command = ipaudit();
-    command.args(["blocks", "--etcd-endpoints", &etcd.endpoint(), "--now", &moment.captured_at]);
-    command.arg("--kube-objects").arg(&moment.cluster_file).args(args).output().unwrap()
+    command::at_moment("blocks", etcd, moment).args(args).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn first(output: &Output) -> String {
-    text(output).lines().next().unwrap_or_else(|| panic!("{output:?}")).to_owned()
-}
-
-/// What is printed is what the schema says, every field of it.
 fn document(output: &Output) -> Value {
-    let document = json(output);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/blocks.schema.json");
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path)).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    document
+    command::document(output, "blocks")
 }
 
 fn list<'v>(document: &'v Value, field: &str) -> &'v [Value] {

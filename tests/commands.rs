@@ -245,3 +245,79 @@ fn notes_warnings_and_what_libraries_log_are_json_lines() {
     unread(&lines, &gone, "nobody listens there");
     unread(&lines, &api, "is the API server up and reachable from here?");
 }
+
+/// Whatever the file is called, the program is ipaudit, and wrong usage is told as every other error: what is wrong, one hint
+/// where there is one, and whose help says more.
+#[test]
+fn wrong_usage_is_told_in_the_form_of_every_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ipaudit-v2.bin");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_ipaudit"), &file).unwrap();
+    let run = |args: &[&str]| {
+        let mut command = std::process::Command::new(&file);
+        command.env_clear().env("HOME", "/nonexistent").env("IPAUDIT_NO_HISTORY", "true").args(args).output().unwrap()
+    };
+    for (args, said) in [
+        (
+            &["bogus"][..],
+            "ipaudit: unrecognized subcommand 'bogus'\n  hint: a similar subcommand exists: 'blocks'\n  usage: see ipaudit --help\n",
+        ),
+        (
+            &["audit", "--setle", "1s"],
+            "ipaudit: unexpected argument '--setle' found\n  hint: a similar argument exists: '--settle'\n  \
+             usage: see ipaudit audit --help\n",
+        ),
+        (
+            &["history", "prune", "--keep", "x"],
+            "ipaudit: invalid value 'x' for '--keep <DURATION>': expected number at 0; write 20s, 15m or 24h\n  \
+             usage: see ipaudit history prune --help\n",
+        ),
+        (
+            &["release", "--handle", "a", "--code", "IPA110"],
+            "ipaudit: the argument '--handle <ID>' cannot be used with '--code <CODE>'\n  usage: see ipaudit release --help\n",
+        ),
+        (
+            &["who"],
+            "ipaudit: the following required arguments were not provided: <WHAT>\n  usage: see ipaudit who --help\n",
+        ),
+    ] {
+        let output = run(args);
+        assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(2), said), "{args:?}");
+        let line = log_lines(&run(&[args, &["--log-format", "json"]].concat()));
+        assert_eq!(line.len(), 1, "{args:?}");
+        assert!(line[0]["hint"].as_str().unwrap().contains("usage: see ipaudit"), "{line:?}");
+    }
+    for args in [&["-h"][..], &["audit", "-h"], &["history", "prune", "--help"], &[]] {
+        let output = run(args);
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("Usage: ipaudit ") && !text.contains("v2"), "{args:?}: {text}");
+    }
+}
+
+/// Nobody reads more than a screen of short help.
+#[test]
+fn short_help_of_every_command_has_at_most_40_lines() {
+    let below = |path: &[&str]| -> Vec<String> {
+        let text = stdout(&run(&[path, &["-h"]].concat()));
+        let Some((_, list)) = text.split_once("\nCommands:\n") else { return Vec::new() };
+        let rows = list.lines().take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+        rows.filter_map(|line| line.split_whitespace().next())
+            .filter(|name| *name != "help")
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut paths: Vec<Vec<String>> = vec![Vec::new()];
+    for name in below(&[]) {
+        let under = below(&[name.as_str()]).into_iter().map(|sub| vec![name.clone(), sub]);
+        paths.extend([vec![name.clone()]].into_iter().chain(under));
+    }
+    assert!(paths.len() > 13, "{paths:?}");
+    for path in paths {
+        let mut command = ipaudit();
+        let output = command.env("COLUMNS", "100").args(&path).arg("-h").output().unwrap();
+        let text = stdout(&output);
+        assert!(text.lines().count() <= 40, "{path:?} -h has {} lines:\n{text}", text.lines().count());
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{path:?}:\n{text}");
+    }
+}

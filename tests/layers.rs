@@ -58,7 +58,7 @@ const ROOMS: &[Room] = &[
     pure("error", &[]),
     edge("environment", &[]),
     edge("connect", &["checks", "environment", "error", "model"]),
-    edge("source", &["connect", "decode", "error", "model"]),
+    edge("source", &["connect", "decode", "environment", "error", "model"]),
     edge("apply", &["connect", "decode", "error", "model", "plan"]),
     edge("history", &["environment", "error", "model"]),
     edge(

@@ -67,7 +67,11 @@ fn a_name_that_nobody_has_seen_is_told_first_and_exits_with_3() {
         ("--namespace", "adqsdxad", "Neither cluster nor history knows the namespace adqsdxad (did you mean adqsdxadc"),
         ("--pool", "nosuch-at-all", "Neither cluster nor history knows the pool nosuch-at-all"),
         // Host bits: an address is no range.
-        ("--pool", "192.168.0.5/16", "Neither cluster nor history knows the pool 192.168.0.5/16 (did you mean 192.168.0.0/16?)"),
+        (
+            "--pool",
+            "192.168.0.5/16",
+            "Neither cluster nor history knows the pool 192.168.0.5/16 (did you mean 192.168.0.0/16?)",
+        ),
     ] {
         for format in ["table", "wide", "name", "json", "yaml", "jsonl", "sarif"] {
             let output = audit(&["-o", format, flag, wrong]);

@@ -24,42 +24,16 @@ use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Gathering, Input, InputState, Time};
 use ipaudit::record;
 use serde_json::Value;
-use servers::command::{ipaudit, json, stderr};
-use servers::golden::{Case, Moment};
-use servers::{Etcd, EtcdVersion};
-
-fn loaded(case: &str) -> (Etcd, Moment) {
-    let etcd = Etcd::start(EtcdVersion::V3_7);
-    let moment = Case::load(case).moment().clone();
-    moment.load_into(&etcd);
-    (etcd, moment)
-}
+use servers::Etcd;
+use servers::command::{self, first, ipaudit, stderr, text};
+use servers::golden::{Moment, loaded};
 
 fn who(etcd: &Etcd, moment: &Moment, args: &[&str]) -> Output {
-    let mut command = ipaudit();
-    command.env("IPAUDIT_SETTLE", "50ms");
-    command.args(["who", "--etcd-endpoints", &etcd.endpoint(), "--now", &moment.captured_at]);
-    command.arg("--kube-objects").arg(&moment.cluster_file).args(args).output().unwrap()
+    command::at_moment("who", etcd, moment).env("IPAUDIT_SETTLE", "50ms").args(args).output().unwrap()
 }
 
-fn text(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn first(output: &Output) -> String {
-    text(output).lines().next().unwrap_or_else(|| panic!("{output:?}")).to_owned()
-}
-
-/// What is printed is what the schema says, every field of it.
 fn document(output: &Output) -> Value {
-    let document = json(output);
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema: Value =
-        serde_json::from_str(&std::fs::read_to_string(root.join("docs/who.schema.json")).unwrap()).unwrap();
-    let validator = jsonschema::draft202012::new(&schema).unwrap();
-    let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path)).collect();
-    assert!(errors.is_empty(), "{errors:#?}");
-    document
+    command::document(output, "who")
 }
 
 #[test]

@@ -6,6 +6,7 @@
 pub mod operand;
 mod owners;
 mod rests;
+pub mod sandbox;
 
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;

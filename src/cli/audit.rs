@@ -37,8 +37,8 @@ use crate::steady::Settling;
 /// Flags of `audit`.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
-    /// Audit this capture instead of a datastore; "now" is then the capture's time unless --now. Recorded in a history only
-    /// with --db on the command line
+    /// Audit this capture (-: standard input) instead of a datastore; "now" is then the capture's time unless --now.
+    /// Recorded in a history only with --db on the command line
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 

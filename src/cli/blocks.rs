@@ -6,16 +6,14 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::asking::{self, LookAgain};
-use super::history_args::DbArgs;
+use super::look_args::LookArgs;
 use super::output::Streams;
-use super::parse::time;
-use super::source_args::SourceArgs;
 use crate::blocks::{self, BlockFilter, BlockListing, BlockOrder};
 use crate::checks::{self, World};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
-use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{InputState, Time};
+use crate::ledger::Ledger;
+use crate::model::InputState;
 use crate::render::blocks::ListOptions;
 use crate::steady::Settling;
 use crate::{record, render};
@@ -42,27 +40,17 @@ pub struct BlocksArgs {
     #[arg(long, env = "IPAUDIT_BORROWED", help_heading = "What to report")]
     pub borrowed: bool,
 
-    /// List the blocks of this capture instead of a datastore's; "now" is then the capture's time unless --now
+    /// List the blocks of this capture (-: standard input) instead of a datastore's; "now" is then the capture's time
+    /// unless --now
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub sources: SourceArgs,
-
-    #[command(flatten)]
-    pub db: DbArgs,
+    pub look: LookArgs,
 
     /// Do not ask the history: what must be seen twice is then only suspected
     #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
     pub no_history: bool,
-
-    /// exclusive: no other cluster and no plain host uses this datastore. auto: decided from the nodes
-    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
-    pub scope: ScopeFlag,
-
-    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
-    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
-    pub now: Option<Time>,
 
     /// How to print
     #[arg(
@@ -111,24 +99,24 @@ pub enum BlocksOutput {
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &BlocksArgs, streams: &Streams) -> Result<Exit, Error> {
     let capture = args.from.as_deref();
-    let mut read = asking::read(capture, &args.sources, args.now, streams).await?;
+    let mut read = asking::read(capture, &args.look.sources, args.look.now, streams).await?;
     let mut failed = false;
-    let has_history = asking::has_history(&args.db, args.no_history, capture, streams);
+    let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
-    let past = key.as_ref().and_then(|key| asking::tell(args.db.look(|db| db.past(key)), &mut failed));
+    let past = key.as_ref().and_then(|key| asking::tell(args.look.db.look(|db| db.past(key)), &mut failed));
     if past.is_some() {
         read.snapshot.note_history(InputState::Complete, "");
     }
     let past = past.as_ref();
-    let mut ledger = Ledger::build(&read.snapshot, args.scope, past);
+    let mut ledger = Ledger::build(&read.snapshot, args.look.scope, past);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
     let settling = Settling { past, now: read.snapshot.now, settle: SETTLE };
     if settling.has_suspects(&outcome) {
         // One ledger at a time: a capture's second look is judged in the same snapshot.
         drop(ledger);
-        let how = LookAgain { scope: args.scope, now: args.now, waits: false };
+        let how = LookAgain { scope: args.look.scope, now: args.look.now, waits: false };
         outcome = asking::settle(&mut read, outcome, &settling, how, streams).await.0;
-        ledger = Ledger::build(&read.snapshot, args.scope, past);
+        ledger = Ledger::build(&read.snapshot, args.look.scope, past);
     }
     let filter =
         BlockFilter { pool: args.pool.clone(), node: args.node.clone(), wrong: args.wrong, borrowed: args.borrowed };

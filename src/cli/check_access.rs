@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::gather::{Kube, NO_CLUSTER, open_etcd, open_kube, present};
 use super::history_args::DbArgs;
-use super::output::{PlainOutput, Streams, hint};
+use super::output::{PlainOutput, PlainOutputArgs, Streams, hint};
 use super::parse::time;
 use super::source_args::SourceArgs;
 use crate::error::{Error, chain};
@@ -23,17 +23,8 @@ pub struct CheckAccessArgs {
     #[arg(long, env = "IPAUDIT_RELEASE", help_heading = "What counts")]
     pub release: bool,
 
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: PlainOutput,
+    #[command(flatten)]
+    pub how: PlainOutputArgs,
 
     /// Stands in the document as the time of asking (RFC 3339); what may be read and written is asked now all the same
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
@@ -80,7 +71,7 @@ pub async fn run(args: &CheckAccessArgs, streams: &Streams) -> Result<Exit, Erro
     let report = AccessReport { asked_at, release: args.release, rights, user, status, kubernetes };
     let conclusion = if report.is_complete() { Conclusion::Done } else { Conclusion::Incomplete };
     let mut text = Vec::new();
-    let written = match args.output {
+    let written = match args.how.output {
         PlainOutput::Table => access::table(&report, streams.width, streams.color, &mut text),
         PlainOutput::Json => json::indented(&access::document(&report, conclusion.exit()), &mut text),
     };

@@ -4,7 +4,7 @@ use std::io;
 
 use clap::Args;
 
-use super::output::{PlainOutput, Streams};
+use super::output::{PlainOutput, PlainOutputArgs, Streams};
 use crate::checks::{self, ALL, Check};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
@@ -18,17 +18,8 @@ pub struct ExplainArgs {
     #[arg(value_name = "CODE")]
     pub codes: Vec<String>,
 
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: PlainOutput,
+    #[command(flatten)]
+    pub how: PlainOutputArgs,
 }
 
 /// Runs the command.
@@ -38,7 +29,7 @@ pub struct ExplainArgs {
 pub fn run(args: &ExplainArgs, streams: &Streams) -> Result<Exit, Error> {
     let checks = meant(&args.codes)?;
     let mut text = Vec::new();
-    let written = match args.output {
+    let written = match args.how.output {
         PlainOutput::Json => json::indented(&manual::document(&checks), &mut text),
         PlainOutput::Table if args.codes.is_empty() => manual::list(streams.width, streams.color, &mut text),
         PlainOutput::Table => chapters(&checks, streams, &mut text),

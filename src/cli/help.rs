@@ -39,6 +39,13 @@ const RARE: [&str; 29] = [
     "until",
 ];
 
+/// The same of one command.
+const RARE_OF: [(&str, &str); 2] = [
+    // What is read from files is never released.
+    ("ipaudit release", "kube_objects"),
+    ("ipaudit release", "scope"),
+];
+
 /// The commands as they are shown.
 pub fn arranged(command: Command) -> Command {
     let version = Arg::new("version").short('V').long("version").action(ArgAction::Version);
@@ -49,7 +56,7 @@ pub fn arranged(command: Command) -> Command {
 fn arrange(command: Command, path: &str) -> Command {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::Help).help_heading("Output");
     let help = help.help("Print help").long_help("Print help; -h in short");
-    let mut command = command.mut_args(arrange_flag).disable_help_flag(true).arg(help);
+    let mut command = command.mut_args(|flag| arrange_flag(flag, path)).disable_help_flag(true).arg(help);
     if let Some(examples) = examples(path) {
         command = command.after_help(format!("{path} --help has every flag, its variable, and examples."));
         command = command.after_long_help(format!("Examples:\n{examples}"));
@@ -63,14 +70,15 @@ fn arrange(command: Command, path: &str) -> Command {
 }
 
 /// In short its first clause, at length with its variable, whose value is nobody's business.
-fn arrange_flag(flag: Arg) -> Arg {
+fn arrange_flag(flag: Arg, path: &str) -> Arg {
     let text = |styled: &StyledStr| styled.to_string();
     let short = flag.get_help().map(text).unwrap_or_default();
     let mut long = flag.get_long_help().map_or_else(|| short.clone(), text);
     if let Some(variable) = flag.get_env() {
         long.push_str(&format!("\n[env: {}]", variable.to_string_lossy()));
     }
-    let is_rare = RARE.contains(&flag.get_id().as_str());
+    let id = flag.get_id().as_str();
+    let is_rare = RARE.contains(&id) || RARE_OF.contains(&(path, id));
     flag.help(clause(&short).to_owned()).long_help(long).hide_env(true).hide_short_help(is_rare)
 }
 
@@ -175,11 +183,26 @@ mod tests {
                 );
             }
         }
+        for (of, rare) in RARE_OF {
+            let is_known = |(path, c): &(String, Command)| path == of && c.get_arguments().any(|a| a.get_id() == rare);
+            assert!(every().iter().any(is_known), "{of} has no flag called {rare}");
+        }
         for rare in RARE {
             assert!(
                 every().iter().any(|(_, c)| c.get_arguments().any(|a| a.get_id() == rare)),
                 "no flag is called {rare}"
             );
+        }
+    }
+
+    /// `With --code` alone says nothing.
+    #[test]
+    fn each_clause_says_something() {
+        for (path, command) in every() {
+            for flag in command.get_arguments() {
+                let says = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(!says.starts_with("With --") && says.contains(' '), "{path} {}: {says}", flag.get_id());
+            }
         }
     }
 

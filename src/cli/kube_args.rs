@@ -22,7 +22,7 @@ pub struct KubeArgs {
 
     /// Read pods, nodes, services and namespaces from files instead of the API
     ///
-    /// What `kubectl get pods,nodes,services,namespaces -A -o json` prints, also gzip. May be given several times
+    /// What `kubectl get pods,nodes,services,namespaces -A -o json` prints, also gzip; - is standard input. May be given several times
     /// or with commas. A kind of which the files hold nothing is not checked; an empty cluster is said with
     /// an empty typed list: {"kind":"PodList","apiVersion":"v1","items":[]}
     #[arg(long, value_name = "FILE", env = "IPAUDIT_KUBE_OBJECTS", value_delimiter = ',')]

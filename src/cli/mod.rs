@@ -19,6 +19,7 @@ mod history_args;
 mod journal;
 mod judging_args;
 mod kube_args;
+mod look_args;
 mod memory;
 mod moment;
 mod output;
@@ -66,7 +67,7 @@ use crate::exit::{Conclusion, Exit};
 /// Reads Calico's blocks, handles, affinities and workload endpoints at one etcd revision and holds them against the
 /// pods that really live. Exit codes: 0 clean, 1 findings at or above --fail-on, 2 usage or failure, 3 incomplete.
 #[derive(Parser, Debug)]
-#[command(name = "ipaudit", version, max_term_width = 100)]
+#[command(name = "ipaudit", bin_name = "ipaudit", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -106,9 +107,9 @@ enum Command {
 pub fn main() -> Exit {
     let (cli, command, passed_over) = match typed() {
         Ok(typed) => typed,
-        Err(e) => {
+        Err((e, command)) => {
             // Nobody can be told that the streams are gone.
-            let _ = output::tell_usage(&e);
+            let _ = output::tell_usage(&e, &command);
             let conclusion = if e.use_stderr() { Conclusion::Failed } else { Conclusion::Done };
             return conclusion.exit();
         }
@@ -127,7 +128,10 @@ pub fn main() -> Exit {
 fn streams(cli: &Cli) -> Streams {
     output::log::speak(cli.global.log_format);
     log(cli.global.verbose);
-    Streams::of(&cli.global)
+    output::tell_panics();
+    let streams = Streams::of(&cli.global);
+    environment::stream::tell_waits(move |wait| streams.note(wait));
+    streams
 }
 
 /// What leads an audit or a release to its cluster and its history, by clap's name and as it is typed.
@@ -152,12 +156,13 @@ pub fn commands() -> clap::Command {
 }
 
 /// The command line with its command's name, which of it was typed rather than found in the environment where that
-/// matters, and which variables were passed over.
-fn typed() -> Result<(Cli, String, Vec<String>), clap::Error> {
+/// matters, and which variables were passed over; or what clap says, and of which command.
+fn typed() -> Result<(Cli, String, Vec<String>), (clap::Error, String)> {
     let line: Vec<OsString> = std::env::args_os().collect();
     let heeded = variables::heed(commands(), &line);
-    let matches = heeded.command.clone().try_get_matches_from(line).map_err(|error| heeded.named(error))?;
-    let mut cli = Cli::from_arg_matches(&matches)?;
+    let matches = heeded.command.clone().try_get_matches_from(line);
+    let matches = matches.map_err(|error| (heeded.named(error), heeded.path.clone()))?;
+    let mut cli = Cli::from_arg_matches(&matches).map_err(|error| (error, heeded.path.clone()))?;
     if let Some((_, flags)) = matches.subcommand() {
         let is_typed = |id: &str| flags.value_source(id) == Some(ValueSource::CommandLine);
         let connected_by = || CONNECTION.into_iter().filter(|(id, _)| is_typed(id)).map(|(_, flag)| flag).collect();

@@ -10,6 +10,7 @@ use std::error::Error as StdError;
 use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
 use std::time::Duration;
 
+use clap::error::ErrorKind;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use log::{Level, LogFormat, Remark};
@@ -29,7 +30,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", env = "IPAUDIT_COLOR")]
     pub color: Color,
 
-    /// Nothing on standard error but errors, and findings only on standard output
+    /// Nothing on standard error but what ends the command; findings only on standard output
     #[arg(short, long, global = true, env = "IPAUDIT_QUIET")]
     pub quiet: bool,
 
@@ -57,6 +58,22 @@ pub enum PlainOutput {
     Table,
     /// One versioned document (docs/output.md)
     Json,
+}
+
+/// How a command prints that has no more than these formats.
+#[derive(Args, Debug)]
+pub struct PlainOutputArgs {
+    /// How to print
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "table",
+        env = "IPAUDIT_OUTPUT",
+        help_heading = "Output"
+    )]
+    pub output: PlainOutput,
 }
 
 /// What the two streams can do, decided once.
@@ -242,11 +259,20 @@ impl Write for EventWriter {
     }
 }
 
+/// What is said of what should never be.
+const OWN: &str = "this is a fault of ipaudit itself: please report it, with the command and its version";
+
+/// A panic is an error as well, and in JSON one object as every other.
+pub fn tell_panics() {
+    if log::format() == LogFormat::Json {
+        std::panic::set_hook(Box::new(|panic| object(Level::Error, &panic.to_string(), OWN)));
+    }
+}
+
 /// Prints an error: the chain in one line, then its hint, and whose fault it is where that is ours. `usage` is the command
 /// whose help says more, after wrong usage that clap does not see.
 pub fn tell(error: &Error, usage: Option<&str>) {
-    let own = (error.fault == Fault::Own)
-        .then(|| "this is a fault of ipaudit itself: please report it, with the command and its version".to_owned());
+    let own = (error.fault == Fault::Own).then(|| OWN.to_owned());
     let usage = usage.map(|command| format!("usage: see ipaudit {command} --help"));
     match log::format() {
         LogFormat::Text => {
@@ -264,24 +290,36 @@ pub fn tell(error: &Error, usage: Option<&str>) {
     }
 }
 
-/// Prints what clap has to say: help and version to standard output, errors to standard error. In colours where clap
-/// would, unless an argument or one of our variables, which it repeats, could be taken for a colour.
-pub fn tell_usage(usage: &clap::Error) -> io::Result<()> {
+/// Prints what clap has to say of `command`: help and version to standard output, in colours where clap would, unless an
+/// argument or one of our variables could be taken for a colour; wrong usage in the form of every other error.
+pub fn tell_usage(usage: &clap::Error, command: &str) -> io::Result<()> {
+    if usage.use_stderr() {
+        return tell_wrong_usage(usage, command);
+    }
     let variables = environment::values_of("IPAUDIT_");
     let is_foreign = std::env::args_os().chain(variables).any(|text| text.to_string_lossy().chars().any(is_hidden));
-    let no_color = environment::value("NO_COLOR").is_some();
-    let is_terminal = if usage.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
-    let colors = is_terminal && !no_color && !is_foreign;
+    let colors = io::stdout().is_terminal() && environment::value("NO_COLOR").is_none() && !is_foreign;
     let text = usage.render();
-    if usage.use_stderr() && asked_for() == LogFormat::Json {
-        let (message, rest) = log::usage(&text.to_string());
-        return write_all(err(), &log::object(Level::Error, &message, &rest));
-    }
     let text = if colors { text.ansi().to_string() } else { text.to_string() };
-    match usage.use_stderr() {
-        true => write_all(Guard::new(io::stderr(), colors), text.as_bytes()),
-        false => write_all(Guard::new(io::stdout(), colors), text.as_bytes()),
+    write_all(Guard::new(io::stdout(), colors), text.as_bytes())
+}
+
+fn tell_wrong_usage(usage: &clap::Error, command: &str) -> io::Result<()> {
+    let see = format!("usage: see {command} --help");
+    let text = usage.render().to_string();
+    let is_json = asked_for() == LogFormat::Json;
+    let (message, tip) = match usage.kind() {
+        // Nothing is named: its help tells people what there is.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand if !is_json => return write_all(err(), text.as_bytes()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => ("no command is given".to_owned(), None),
+        _ => log::usage(&text),
+    };
+    if is_json {
+        let hint = tip.into_iter().chain([see]).collect::<Vec<_>>().join("; ");
+        return write_all(err(), &log::object(Level::Error, &message, &hint));
     }
+    let tip = tip.map(|tip| format!("  hint: {}\n", escape(&tip))).unwrap_or_default();
+    write_all(err(), format!("ipaudit: {}\n{tip}  {see}\n", escape(&message)).as_bytes())
 }
 
 /// The format for wrong usage: nothing has been read of the command line.

@@ -24,6 +24,8 @@ use crate::environment;
 /// The commands as they are to be parsed, and which variables were passed over, for `-v`.
 pub struct Heeded {
     pub command: Command,
+    /// The commands that are typed, as `ipaudit history prune`.
+    pub path: String,
     pub passed_over: Vec<String>,
     mistyped: Vec<Mistyped>,
 }
@@ -57,8 +59,15 @@ pub fn heed(commands: Command, line: &[OsString]) -> Heeded {
     let commands = switches(commands);
     let typed = bare(commands.clone()).ignore_errors(true).try_get_matches_from(line);
     // Help, which names the variables as they are.
-    let mut heeded = Heeded { command: Command::default(), passed_over: Vec::new(), mistyped: Vec::new() };
+    let path = commands.get_name().to_owned();
+    let mut heeded = Heeded { command: Command::default(), path, passed_over: Vec::new(), mistyped: Vec::new() };
     let Ok(typed) = typed else { return Heeded { command: commands, ..heeded } };
+    let mut at = typed.subcommand();
+    while let Some((name, below)) = at {
+        heeded.path.push(' ');
+        heeded.path.push_str(name);
+        at = below.subcommand();
+    }
     let mut flags = Flags::default();
     flags.collect(&commands);
     heeded.command = flags.leave(commands, &typed, &mut heeded);

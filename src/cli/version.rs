@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{PlainOutput, Streams};
+use super::output::{PlainOutput, PlainOutputArgs, Streams};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::render::json;
@@ -13,17 +13,8 @@ use crate::render::json;
 /// Flags of `version`.
 #[derive(Args, Debug)]
 pub struct VersionArgs {
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: PlainOutput,
+    #[command(flatten)]
+    pub how: PlainOutputArgs,
 }
 
 /// What is known of a build, and the document `ipaudit/version/v1`.
@@ -71,7 +62,7 @@ impl Build {
 /// When standard output cannot be written.
 pub fn run(args: &VersionArgs, streams: &Streams) -> Result<Exit, Error> {
     let (build, mut text) = (Build::this(), Vec::new());
-    let written = match args.output {
+    let written = match args.how.output {
         PlainOutput::Table => build.table(&mut text),
         PlainOutput::Json => json::indented(&build, &mut text),
     };

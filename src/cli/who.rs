@@ -8,11 +8,10 @@ use clap::{Args, ValueEnum};
 
 use super::asking::{self, From, LookAgain};
 use super::gather;
-use super::history_args::DbArgs;
+use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
 use super::output::Streams;
-use super::parse::{duration, time};
-use super::source_args::SourceArgs;
+use super::parse::duration;
 use super::{who_before, who_deep};
 use crate::checks::{self, World};
 use crate::error::Error;
@@ -20,11 +19,11 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::judge::advised;
-use crate::ledger::{Ledger, ScopeFlag};
+use crate::ledger::Ledger;
+use crate::model::InputState;
 use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
-use crate::model::{InputState, Time};
 use crate::steady::Settling;
 use crate::who::{self, Asked, Dossier, Guess, Word};
 use crate::{record, render};
@@ -37,7 +36,7 @@ pub struct WhoArgs {
     #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub what: String,
 
-    /// Of pods, services and machines of this name only those of this namespace
+    /// Of pods, services and machines only those of this namespace
     #[arg(short, long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE", help_heading = "What counts")]
     pub namespace: Option<String>,
 
@@ -53,22 +52,19 @@ pub struct WhoArgs {
     #[arg(long, env = "IPAUDIT_DEEP", help_heading = "Connection")]
     pub deep: bool,
 
-    /// Look into this capture instead of a datastore, and into a history only where --db or IPAUDIT_DB names one; "now" is
-    /// then the capture's time unless --now
+    /// Look into this capture (-: standard input) instead of a datastore; into a history only where --db or IPAUDIT_DB
+    /// names one; "now" is then the capture's time unless --now
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
 
     #[command(flatten)]
-    pub sources: SourceArgs,
-
-    #[command(flatten)]
-    pub db: DbArgs,
+    pub look: LookArgs,
 
     /// Do not ask the history
     #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
     pub no_history: bool,
 
-    /// With --offline or --at, only this cluster of the file: the beginning of its datastore's GUID or of a Kubernetes UID
+    /// Only this cluster of the file; with --offline or --at: the beginning of its datastore's GUID or of a Kubernetes UID
     #[arg(long, value_name = "ID", env = "IPAUDIT_CLUSTER", help_heading = "History")]
     pub cluster: Option<String>,
 
@@ -76,14 +72,6 @@ pub struct WhoArgs {
     /// unless the history saw it too. 0: answer at once, what one look found is an unconfirmed note
     #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
     pub settle: Duration,
-
-    /// Whose the datastore is. exclusive: no other cluster and no plain host uses it. auto: decided from the nodes
-    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
-    pub scope: ScopeFlag,
-
-    /// Judge ages, graces and cooldowns as of this time (RFC 3339), for data that was saved earlier
-    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
-    pub now: Option<Time>,
 
     /// How to print
     #[arg(
@@ -139,9 +127,9 @@ const INTERVALS: usize = 32;
 fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
     let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let guesses = who::guesses(&word);
-    let now = args.now.unwrap_or_else(gather::present);
+    let now = args.look.now.unwrap_or_else(gather::present);
     let at = args.at.map(|at| at.at(now));
-    let (before, gone) = args.db.look(|db| {
+    let (before, gone) = args.look.db.look(|db| {
         let mut before = Vec::new();
         let mut gone = who_deep::Gone::default();
         for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
@@ -185,16 +173,16 @@ fn freed(dossier: &mut Dossier, what: &Word<'_>) {
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
     let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let capture = args.from.as_deref();
-    let mut read = asking::read(capture, &args.sources, args.now, streams).await?;
-    let has_history = asking::has_history(&args.db, args.no_history, capture, streams);
+    let mut read = asking::read(capture, &args.look.sources, args.look.now, streams).await?;
+    let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let mut failed = false;
-    let past = key.as_ref().and_then(|key| asking::tell(args.db.look(|db| db.past(key)), &mut failed));
+    let past = key.as_ref().and_then(|key| asking::tell(args.look.db.look(|db| db.past(key)), &mut failed));
     if past.is_some() {
         read.snapshot.note_history(InputState::Complete, "");
     }
     let past = past.as_ref();
-    let scope = args.scope;
+    let scope = args.look.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);
     let asked = Asked::of(&ledger, &word);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
@@ -204,7 +192,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         // One ledger at a time: the second look is judged in the same snapshot.
         drop(ledger);
         let looked;
-        let how = LookAgain { scope, now: args.now, waits: true };
+        let how = LookAgain { scope, now: args.look.now, waits: true };
         (outcome, looked) = asking::settle(&mut read, outcome, &settling, how, streams).await;
         read.incomplete = !looked;
         ledger = Ledger::build(&read.snapshot, scope, past);
@@ -215,7 +203,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     for finding in &mut outcome.findings {
         finding.life = past.and_then(|past| past.open.of(finding)).map(PastFinding::life);
     }
-    let obstacles = advised::obstacles(&world, &mut outcome, args.now.unwrap_or_else(gather::present), scope);
+    let obstacles = advised::obstacles(&world, &mut outcome, args.look.now.unwrap_or_else(gather::present), scope);
     let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
     advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace(), is_live);
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
@@ -223,7 +211,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     // One that could not be asked is told once.
     if let Some(key) = key.as_ref().filter(|_| !failed) {
         // Opened anew: the look at the suspects took its time.
-        let found = args.db.look(|db| {
+        let found = args.look.db.look(|db| {
             let Some(pair) = pair(db, key)? else { return Ok(Default::default()) };
             Ok((before(db, &pair, &dossier, &word)?, who_deep::gone(db, &pair, &asked, &dossier, &word)?))
         });

@@ -14,6 +14,7 @@ use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 use super::kube_trouble;
 use super::proxy::{Proxy, ProxyVariables};
 use crate::environment;
+use crate::environment::stream::Waiting;
 use crate::error::Error;
 
 /// Where a pod finds the token of its account.
@@ -167,6 +168,7 @@ async fn from_files(
     let mut merged = Kubeconfig::default();
     for file in files {
         let shown = file.display().to_string();
+        let _waiting = Waiting::on(file);
         let read = Kubeconfig::read_from(file).map_err(|e| trouble(shown.clone(), e))?;
         merged = merged.merge(read).map_err(|e| trouble(shown, e))?;
     }

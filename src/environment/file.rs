@@ -4,6 +4,8 @@ use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
+use super::stream::Waiting;
+
 /// What of a path is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Takes {
@@ -25,10 +27,12 @@ pub fn read_bounded(path: &Path, limit: u64, takes: Takes) -> Result<Vec<u8>> {
     };
     // Before it is opened: that alone may wait for a pipe's other end.
     allowed(&std::fs::metadata(path)?)?;
+    let waiting = Waiting::on(path);
     let file = File::open(path)?;
     allowed(&file.metadata()?)?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    drop(waiting);
     match bytes.len() as u64 > limit {
         true => Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {limit} bytes"))),
         false => Ok(bytes),

@@ -5,7 +5,8 @@ use crate::checks::affinities::{
     affinity_block_mismatch, affinity_deletion_stuck, affinity_pending_stuck, affinity_without_block,
 };
 use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
-use crate::model::{Code, Finding};
+use crate::checks::evidence::sandbox;
+use crate::model::{Code, Finding, Foreign};
 use crate::plan::refusal::{Objection, Refusal};
 
 /// The checks whose findings name the writes that repair them.
@@ -26,9 +27,14 @@ pub fn check(code: Code) -> Option<&'static Check> {
 /// What is found, each with its commands.
 pub fn refusals(findings: &[Finding]) -> Vec<Refusal> {
     let refusal = |finding: &Finding| {
-        let commands = finding.next.iter().filter(|next| repairs(next.raw())).cloned().collect();
+        let of = |takes: fn(&str) -> bool| -> Vec<Foreign> {
+            finding.next.iter().filter(|next| takes(next.raw())).cloned().collect()
+        };
+        // Where nothing writes, what there is to do depends on what is seen.
+        let commands = Some(of(repairs)).filter(|commands| !commands.is_empty()).unwrap_or_else(|| of(asks));
         let (code, advice) = (finding.code, finding.advice.clone());
-        let objection = Objection::ByHand { code, advice, commands };
+        let sandboxes = sandbox::told(finding).map(|(node, command)| (node.clone(), command.clone())).collect();
+        let objection = Objection::ByHand { code, advice, sandboxes, commands };
         Refusal::new(finding.subject.id.raw(), objection)
     };
     findings.iter().map(refusal).collect()
@@ -39,6 +45,10 @@ fn repairs(command: &str) -> bool {
     command.ends_with("| etcdctl txn")
         || command.starts_with("calicoctl delete ")
         || command.starts_with("ipaudit release ")
+}
+
+fn asks(command: &str) -> bool {
+    command.starts_with("ipaudit who ")
 }
 
 #[cfg(test)]
@@ -64,5 +74,18 @@ mod tests {
             panic!("{refused:?}")
         };
         assert!(commands.len() == 1 && commands[0].raw().ends_with("| etcdctl txn"), "{commands:?}");
+    }
+
+    /// Nobody can say what to do about a block whose host has no affinity before he knows who is in it.
+    #[test]
+    fn what_no_command_repairs_comes_with_the_one_that_looks() {
+        let mut c = Cluster::healthy();
+        c.snapshot.affinities.retain(|a| a.cidr.to_string() != "10.65.0.0/26");
+        let found = c.find(&affinity_block_mismatch::CHECK);
+        let refused = refusals(&found);
+        let [Refusal { objection: Objection::ByHand { commands, .. }, .. }] = refused.as_slice() else {
+            panic!("{refused:?}")
+        };
+        assert_eq!(commands.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.0/26"]);
     }
 }

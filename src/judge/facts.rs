@@ -9,7 +9,7 @@ use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::decode::keys::{endpoint_of_pod_key, key_of};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Use};
 use crate::model::keys::{handle_key, key_text};
-use crate::model::{Cidr, Endpoint, HandleId, Name};
+use crate::model::{Cidr, Endpoint, Foreign, HandleId, Name};
 use crate::plan::circumstances::{
     Address, AgainNode, AgainPod, Claimer, HolderNow, LastLook, LeakProof, LeftEndpoint, PodChange, PodDoubt, PodNow,
     Proven, Special,
@@ -64,7 +64,8 @@ impl<'w> Case<'w> {
         let ledger = self.world.ledger;
         if !ledger.has_one_block(allocation.address) {
             let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
-            let covering: Vec<String> = covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b))).collect();
+            let covering: Vec<Foreign> =
+                covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b)).into()).collect();
             if covering.len() > 1 {
                 return Some(Special::TwoBlocks(covering));
             }
@@ -78,10 +79,11 @@ impl<'w> Case<'w> {
             Use::Vm => Some(Special::Machine),
             Use::Unknown => Some(Special::UnknownType),
             Use::Pod if !ledger.is_judged(allocation) => {
-                Some(Special::ForeignNode(self.own(ledger.owner_node(allocation))))
+                Some(Special::ForeignNode(ledger.snapshot.named(ledger.owner_node(allocation))))
             }
             Use::Pod | Use::Unattributed | Use::Broken => {
-                let awaited = |a: Awaited<'_>| Special::Awaited(self.own(a.pod.namespace), self.own(a.pod.name));
+                let named = |name| ledger.snapshot.named(name);
+                let awaited = |a: Awaited<'_>| Special::Awaited(named(a.pod.namespace), named(a.pod.name));
                 let nobodys = (allocation.used_for != Use::Pod).then_some(Special::Unattributed);
                 self.awaited(allocation).map(awaited).or(nobodys)
             }
@@ -243,7 +245,7 @@ fn is_one_of(endpoint: &Endpoint, list: &[&Endpoint]) -> bool {
 /// Who makes a claim.
 pub fn claimer(ledger: &Ledger<'_>, claim: &Claim) -> Claimer {
     let snapshot = ledger.snapshot;
-    let own = |name: Name| ledger.text(name).to_owned();
+    let own = |name: Name| snapshot.named(name);
     let found = match claim.by {
         Claimant::Pod(i) => snapshot.pods.get(i as usize).map(|p| Claimer::Pod(own(p.namespace), own(p.name))),
         Claimant::Endpoint(i) => {

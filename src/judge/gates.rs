@@ -118,7 +118,7 @@ pub fn nameless(snapshot: &Snapshot) -> Option<Nameless> {
     match state {
         _ if snapshot.guid() != UNKNOWN_GUID => None,
         InputState::Complete => Some(Nameless::NoGuid),
-        _ => Some(Nameless::Unread(snapshot.coverage.why(Input::Config).raw().to_owned())),
+        _ => Some(Nameless::Unread(snapshot.coverage.why(Input::Config))),
     }
 }
 
@@ -172,7 +172,7 @@ fn surges(world: &World<'_>) -> Vec<Surge> {
     let of_pools = world.snapshot.pools.iter().map(|p| format!("pool {}", ledger.text(p.name))).zip(pools);
     let mut surges: Vec<Surge> = of_nodes
         .chain(of_pools)
-        .map(|(place, (newly_leaked, allocations))| Surge { place, newly_leaked, allocations })
+        .map(|(place, (newly_leaked, allocations))| Surge { place: place.into(), newly_leaked, allocations })
         .collect();
     surges.sort_by(|a, b| a.place.cmp(&b.place));
     surges

@@ -61,7 +61,7 @@ pub fn judge(release: &PastWrites, ledger: &Ledger<'_>, fork: Option<Fork>, plan
     plan.refusals.extend(refusals(&subject, &standing));
     // The new holder's pod is the one to restart.
     plan.notes.extend(standing.holders.iter().filter_map(|(address, holding)| match &holding.who {
-        Claimer::Pod(namespace, pod) => Some(Note::Restart(*address, namespace.as_str().into(), pod.as_str().into())),
+        Claimer::Pod(namespace, pod) => Some(Note::Restart(*address, namespace.clone(), pod.clone())),
         _ => None,
     }));
     if !plan.refusals.is_empty() {
@@ -101,7 +101,7 @@ fn holders<'b>(ledger: &Ledger<'_>, places: impl Iterator<Item = &'b Back>) -> V
         found.extend(others.map(|claim| ((address, claimer(ledger, claim)), claim.grade)));
         for allocation in ledger.allocations_at(address).iter().filter(|a| a.used_for != Use::Cooling) {
             let handle = ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names)).unwrap_or_default();
-            found.insert((address, Claimer::Handle(handle)), Grade::Certain);
+            found.insert((address, Claimer::Handle(handle.into())), Grade::Certain);
         }
     }
     found.into_iter().map(|((address, who), grade)| (address, HolderNow { who, grade })).collect()

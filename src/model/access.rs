@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::etcd::EtcdStatus;
 use super::Time;
+use super::etcd::EtcdStatus;
 use super::foreign::Foreign;
 use super::word::words;
 
@@ -59,6 +59,7 @@ pub struct Right {
     pub right: String,
     /// The key, prefix (ending in `*`), endpoints, server or file.
     pub target: String,
+    /// What it is wanted for.
     pub need: Need,
     pub state: Access,
     /// What the server said, and how we know.
@@ -123,6 +124,7 @@ pub struct AccessReport {
     pub rights: Vec<Right>,
     /// `None`: etcd did not answer.
     pub user: Option<EtcdUser>,
+    /// `None`: etcd did not tell it.
     pub status: Option<EtcdStatus>,
     /// `v1.33.1`, as the API server says.
     pub kubernetes: Option<String>,

@@ -37,6 +37,7 @@ pub struct EtcdMember {
     pub revision: i64,
     /// Of this member, at its answer.
     pub raft_term: u64,
+    /// How far its log has come.
     pub raft_index: u64,
     /// Bytes of its file.
     pub db_size: i64,

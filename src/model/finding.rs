@@ -233,7 +233,9 @@ pub struct Finding {
     pub root: Option<Root>,
     /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
     pub node: Option<Foreign>,
+    /// The namespace that it belongs to; `None`: to none.
     pub namespace: Option<Foreign>,
+    /// The pool that it belongs to, by name; `None`: to none.
     pub pool: Option<Foreign>,
     /// The moment from which the evidence itself dates it (an allocation's timestamp), if any.
     pub since: Option<Time>,

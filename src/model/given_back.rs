@@ -14,5 +14,6 @@ pub struct GivenBack {
     /// When its transaction was known to be done, by the clock of the machine that did it.
     pub at: Time,
     pub kind: SubjectKind,
+    /// The address, or the handle's id.
     pub subject: Foreign,
 }

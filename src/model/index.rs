@@ -14,10 +14,14 @@ pub struct OwnedBy<'a> {
     pub block: Cidr,
     /// The word of a [`super::Use`].
     pub used_for: &'a str,
+    /// `owner.node`, Calico's name.
     pub node: Option<&'a str>,
+    /// Of the owner's pod or service.
     pub namespace: Option<&'a str>,
     pub pod: Option<&'a str>,
+    /// When the owner says that it was given to him.
     pub allocated: Option<Time>,
+    /// JSON: whatever else the owner's attributes say.
     pub more: Option<&'a str>,
 }
 

@@ -170,6 +170,7 @@ pub struct KubeNode {
     pub pod_cidrs: Box<[Cidr]>,
     /// Label `kubernetes.io/os` (else `status.nodeInfo.operatingSystem`) is `windows`.
     pub windows: bool,
+    /// `metadata.creationTimestamp`.
     pub created: Option<Time>,
 }
 
@@ -186,6 +187,7 @@ pub struct Service {
     /// Whether it asks for Calico's addresses: `spec.loadBalancerIP`, or annotation
     /// `projectcalico.org/ipv4pools`, `ipv6pools` or `loadBalancerIPs`.
     pub requests_address: bool,
+    /// Of its addresses.
     pub families: Families,
     /// `status.loadBalancer.ingress[].ip`.
     pub ingress: Box<[Addr]>,

@@ -6,11 +6,15 @@ use super::{Code, Finding, Foreign, Severity};
 /// Which findings people want to see; an empty one takes all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Narrow {
+    /// These alone.
     pub codes: Vec<Code>,
     /// This one and worse.
     pub severity: Option<Severity>,
+    /// As findings name it: Kubernetes' name.
     pub node: Option<String>,
+    /// Of what has one.
     pub namespace: Option<String>,
+    /// By name.
     pub pool: Option<String>,
 }
 

@@ -70,5 +70,6 @@ pub struct CalicoNode {
     pub host_addresses: Box<[Addr]>,
     /// Its tunnel addresses, in the order of [`Tunnel::ALL`].
     pub tunnels: Box<[(Tunnel, Addr)]>,
+    /// `metadata.creationTimestamp`.
     pub created: Option<Time>,
 }

@@ -237,7 +237,9 @@ impl FirstSeen {
 /// What the history says of one key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PastKey {
+    /// etcd's revision at which it was made.
     pub create_revision: i64,
+    /// Etcd's revision of its last write.
     pub mod_revision: i64,
     /// Writes since its creation; 0: not known.
     pub version: i64,
@@ -298,7 +300,9 @@ impl PastKeys {
 /// Etcd as the last complete audit saw it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PastEtcd {
+    /// The one at which everything was read.
     pub revision: i64,
+    /// Etcd's own id of the cluster.
     pub cluster_id: u64,
     /// 0: recorded by an ipaudit that did not keep it, or unknown.
     pub raft_term: u64,
@@ -320,6 +324,7 @@ pub struct LastState {
     pub apart: bool,
     /// By `tool`, scope: an ending under other rules is no resolution.
     pub tool: String,
+    /// `None`: there is no audit.
     pub scope: Option<Term<Sharing>>,
     /// Open rows of pods' addresses, by [`PodAddress::index`](super::index::PodAddress::index).
     pub pods: ByHash<i64>,

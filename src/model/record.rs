@@ -40,6 +40,7 @@ pub struct AuditRecord {
     /// Calico's names of nodes that are gone and were not known to be, and of those that are back.
     pub gone: Vec<Foreign>,
     pub back: Vec<Foreign>,
+    /// Pools of which a number is another one, and those that are gone.
     pub capacity: Vec<CapacityRow>,
     /// One entry a finding, in the order of the outcome.
     pub findings: Vec<FindingEntry>,
@@ -53,6 +54,7 @@ pub struct AuditRecord {
 #[derive(Clone, Debug)]
 pub struct Changes<T, C> {
     pub opened: Vec<T>,
+    /// What names a row that ended.
     pub closed: Vec<C>,
 }
 
@@ -69,7 +71,9 @@ pub struct Header {
     pub judged: Time,
     /// By the clock of the machine.
     pub started: Time,
+    /// How long reading took.
     pub duration: Duration,
+    /// The API server's `Date`; `None`: not told.
     pub api_date: Option<Time>,
     pub etcd: EtcdFacts,
     pub scope: Sharing,
@@ -107,9 +111,11 @@ pub enum FindingEntry {
 /// What changed of an open finding.
 #[derive(Clone, Copy, Debug)]
 pub struct ChangedRow {
+    /// Its number in the file.
     pub row: i64,
     /// What the claim rests on is another thing than before: steadiness and observations begin anew.
     pub restamped: bool,
+    /// The audit before had looked twice.
     pub was_confirmed: bool,
     /// The audit before could not see it.
     pub was_hidden: bool,
@@ -119,6 +125,7 @@ pub struct ChangedRow {
 #[derive(Clone, Debug)]
 pub struct NewWords {
     pub finding: FindingRow,
+    /// Hash of what the claim rests on.
     pub stamp: u128,
     /// Hash of what is told, by which the next audit sees whether it says the same.
     pub face: u64,
@@ -129,6 +136,7 @@ pub struct NewWords {
 /// An open finding that was not seen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unseen {
+    /// Its number in the file.
     pub row: i64,
     pub why: Why,
     /// The audit before did not see it either.
@@ -149,9 +157,11 @@ pub enum Why {
 /// Places that nobody can look into.
 #[derive(Clone, Debug, Default)]
 pub struct DarkRecord {
+    /// Of blocks.
     pub ranges: Vec<Cidr>,
     /// Calico's and Kubernetes' names.
     pub nodes: Vec<Foreign>,
+    /// By their ids.
     pub handles: Vec<Foreign>,
     /// All blocks.
     pub all_blocks: bool,
@@ -162,9 +172,13 @@ pub struct DarkRecord {
 pub struct Recorded {
     /// The audit's number.
     pub id: i64,
+    /// Findings that no audit had seen.
     pub new: u64,
+    /// Findings that the audit before had seen too.
     pub ongoing: u64,
+    /// Findings that had ended before.
     pub came_back: u64,
+    /// Findings that ended.
     pub resolved: u64,
     /// One a finding, in their order.
     pub lives: Vec<Life>,

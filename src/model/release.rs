@@ -57,6 +57,7 @@ pub struct NewRelease {
     pub undoes: Option<i64>,
     /// JSON: who asked, with which flags.
     pub asked: String,
+    /// By the clock of the machine.
     pub started: Time,
     /// JSON.
     pub plan: String,
@@ -73,6 +74,7 @@ pub struct Intent {
 /// What it is going to write under one key.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct KeyIntent {
+    /// Its bytes.
     pub key: Vec<u8>,
     /// The mod revision with which the transaction compares; 0: the key is absent.
     pub mod_revision: i64,
@@ -85,10 +87,15 @@ pub struct KeyIntent {
 /// A recorded release.
 #[derive(Clone, Debug)]
 pub struct ReleaseRow {
+    /// Its number.
     pub id: i64,
+    /// Of which pair of datastore and cluster, by its number in the file.
     pub pair: i64,
+    /// The release that it undid.
     pub undoes: Option<i64>,
+    /// By the clock of its machine, as what follows.
     pub started: Time,
+    /// `None`: it never said.
     pub finished: Option<Time>,
     /// `None`: it never said how it ended.
     pub outcome: Option<Term<Conclusion>>,
@@ -109,6 +116,7 @@ impl ReleaseRow {
 /// A recorded etcd transaction.
 #[derive(Clone, Debug)]
 pub struct StepRow {
+    /// Its number in the file.
     pub id: i64,
     pub intent: Intent,
     /// `None`: nobody knows yet.

@@ -97,6 +97,7 @@ pub struct Episode {
     pub number: u64,
     pub opened: AuditAt,
     pub last_seen: AuditAt,
+    /// Audits that saw it in this episode; 1 at least.
     pub audits_seen: u64,
     /// The first audit that did not see it any more.
     pub ended: Option<AuditAt>,
@@ -229,11 +230,13 @@ words!(Grade { Stale = "stale", Possible = "possible", Certain = "certain" });
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PodRow {
     pub address: Addr,
+    /// As Kubernetes writes it.
     pub uid: Foreign,
     pub namespace: Foreign,
     pub pod: Foreign,
     /// Kubernetes' name.
     pub node: Foreign,
+    /// How surely it had the address.
     pub grade: Term<Grade>,
 }
 
@@ -254,7 +257,9 @@ pub struct NodeRow {
     pub ours: bool,
     /// Kubernetes knows it.
     pub present: bool,
+    /// Another one after each start of the machine; `None`: not told.
     pub boot_id: Option<Foreign>,
+    /// `None`: it does not say.
     pub ready: Option<bool>,
     /// Separated by blanks.
     pub addresses: Foreign,
@@ -293,15 +298,20 @@ pub struct Restore {
 #[derive(Clone, Copy, Debug)]
 pub struct BlockRow {
     pub cidr: Cidr,
+    /// etcd's revision at which its key was made.
     pub create_revision: i64,
+    /// Writes of its key since then.
     pub version: i64,
+    /// `sequenceNumber`; `None`: the block has none.
     pub sequence: Option<u64>,
 }
 
 /// How full a pool is from an audit on.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CapacityRow {
+    /// By name.
     pub pool: Foreign,
+    /// Its range as it is written.
     pub cidr: Foreign,
     pub numbers: PoolNumbers,
     /// The pool is no more.
@@ -312,14 +322,23 @@ pub struct CapacityRow {
 /// are those of the JSON.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct PoolNumbers {
+    /// All of its range.
     pub addresses: i64,
+    /// Addresses with an allocation, cooling ones left out.
     pub allocated: i64,
+    /// Allocated, and somebody holds it.
     pub in_use: i64,
+    /// Allocated and proven leaked.
     pub leaked: i64,
+    /// Released, not yet free.
     pub cooling: i64,
+    /// In an IPReservation and not taken.
     pub reserved: i64,
+    /// What automatic assignment can still hand out.
     pub free: i64,
+    /// Blocks that lie in it.
     pub blocks: i64,
+    /// Blocks that could still be made.
     pub free_blocks: i64,
 }
 

@@ -242,6 +242,7 @@ pub struct EtcdFacts {
     pub compact_revision: Option<i64>,
     /// etcd's own id of the cluster and of the member that answered; 0 where nobody told.
     pub cluster_id: u64,
+    /// Of the member that answered.
     pub member_id: u64,
     /// The term of the linearizable answer that fixed the revision: it never falls in one life of a cluster. 0 where
     /// nobody told.

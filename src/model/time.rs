@@ -169,7 +169,10 @@ mod tests {
     fn go_and_rfc_times_agree() {
         let go = Time::parse_usual_go("2026-11-22 08:00:00.123456789 +0000 UTC").unwrap();
         assert_eq!(go.to_rfc3339(), "2026-11-22T08:00:00.123456789Z");
-        assert_eq!((go.to_string(), format!("{go:<22}|")), ("2026-11-22T08:00:00Z".into(), "2026-11-22T08:00:00Z  |".into()));
+        assert_eq!(
+            (go.to_string(), format!("{go:<22}|")),
+            ("2026-11-22T08:00:00Z".into(), "2026-11-22T08:00:00Z  |".into())
+        );
         assert_eq!(Time::parse_usual_go("2026-11-22 08:00:00 +0000 UTC"), Time::parse_rfc3339("2026-11-22T08:00:00Z"));
         assert_eq!(Time::parse_rfc3339("9999-01-01T00:00:00Z"), None);
     }

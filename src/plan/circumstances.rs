@@ -9,8 +9,10 @@ use crate::model::{Addr, Foreign, HandleId, Names, Observation, Phase, Time, Tun
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Surge {
     /// `node slave-96`, `pool default`.
-    pub place: String,
+    pub place: Foreign,
+    /// Addresses that the last audit did not find leaked.
     pub newly_leaked: u64,
+    /// All of the place.
     pub allocations: u64,
 }
 
@@ -35,7 +37,7 @@ pub enum Fork {
 pub enum Nameless {
     NoGuid,
     /// ClusterInformation was not read; why.
-    Unread(String),
+    Unread(Foreign),
     /// Neither Kubernetes nor the history names the cluster.
     NoCluster,
 }
@@ -44,19 +46,20 @@ pub enum Nameless {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Claimer {
     /// Of a node.
-    Tunnel(Tunnel, String),
+    Tunnel(Tunnel, Foreign),
     HostEndpoint,
-    Endpoint(String, String),
+    Endpoint(Foreign, Foreign),
     /// Of another allocation of the address; empty for one without a handle.
-    Handle(String),
-    Pod(String, String),
-    Service(String, String),
+    Handle(Foreign),
+    Pod(Foreign, Foreign),
+    Service(Foreign, Foreign),
 }
 
 /// One who may hold an address, and how surely.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct HolderNow {
     pub who: Claimer,
+    /// How surely.
     pub grade: Grade,
 }
 
@@ -97,11 +100,12 @@ pub enum Special {
     Cooling,
     Unattributed,
     UnknownType,
-    ForeignNode(String),
-    /// In a second block too: these have it.
-    TwoBlocks(Vec<String>),
+    /// Calico's name of it.
+    ForeignNode(Foreign),
+    /// In a second block too: these have it, by their keys.
+    TwoBlocks(Vec<Foreign>),
     /// A pod (namespace, name) without an address waits for it: its predecessor's, which it will never get (IPA133).
-    Awaited(String, String),
+    Awaited(Foreign, Foreign),
 }
 
 impl Special {
@@ -169,7 +173,7 @@ pub enum PodDoubt {
     /// Kubernetes was read from files.
     Files,
     /// The look failed; how.
-    Failed(String),
+    Failed(Foreign),
 }
 
 /// What is missing until three audits have seen it for long enough: it can be waited for.
@@ -213,14 +217,17 @@ pub enum Ground {
 /// An endpoint that lists the address or has the container.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LeftEndpoint {
+    /// Etcd's key, its bytes.
     pub key: Vec<u8>,
     /// `shop/node--1-k8s-web--0-eth0`.
     pub name: String,
     /// Its pod is proven gone, so it is deleted in the same transaction.
     pub is_stale: bool,
+    /// With which the transaction compares.
     pub mod_revision: i64,
     /// Calico's name of its node, which need not be the allocation's.
     pub node: String,
+    /// That node at the second reading.
     pub node_now: NodeNow,
 }
 
@@ -230,13 +237,17 @@ pub struct Address {
     pub address: Addr,
     /// `None`: not proven leaked.
     pub proof: Option<Proven>,
+    /// `None`: rule 7 says nothing of it.
     pub special: Option<Special>,
     /// Everybody who claims it, of every grade.
     pub holders: Vec<HolderNow>,
+    /// Endpoints that list it or have its container.
     pub endpoints: Vec<LeftEndpoint>,
     /// `owner.node`, Calico's name; empty when it names none.
     pub node: String,
+    /// That node at the second reading.
     pub node_now: NodeNow,
+    /// The owner's pod at the second reading.
     pub pod_now: PodNow,
     /// How often audits have seen this very tuple leaked.
     pub observed: Option<Observation>,
@@ -263,6 +274,7 @@ pub enum AgainNode {
 pub struct LastLook {
     pub namespace: String,
     pub name: String,
+    /// What it must still be.
     pub pod: AgainPod,
     /// Kubernetes' name of the node; `None`: the operator's word stands for it.
     pub node: Option<(String, AgainNode)>,

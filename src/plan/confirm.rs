@@ -77,7 +77,9 @@ pub struct Candidate {
 /// One transaction's worth of a plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlanStep {
+    /// What it does.
     pub work: Work,
+    /// What allows it, one a thing.
     pub grounds: Vec<Ground>,
     /// Everybody who claims one of the addresses, of every grade.
     pub holders: Vec<HolderNow>,

@@ -30,8 +30,11 @@ pub struct PlanFile {
     schema: String,
     /// When it was made, in RFC 3339, and by which ipaudit.
     pub made: String,
+    /// `ipaudit` and its version.
     pub made_by: String,
+    /// What it was made for.
     pub bound: Bound,
+    /// What its maker asked and answered for.
     pub asked: Answered,
     steps: Vec<FiledStep>,
     /// SHA-256, in hexadecimal, of all that stands before it.
@@ -60,6 +63,7 @@ pub struct Answered {
     pub bulk: bool,
     /// `--scope exclusive`.
     pub exclusive: bool,
+    /// `--skip-age`.
     pub skip_age: bool,
     /// `--i-know-what-this-is`.
     pub knows: bool,

@@ -108,6 +108,7 @@ impl FreshBlock<'_> {
 pub struct FreshHandle {
     /// The blocks that it names, whatever it counts there.
     pub blocks: Vec<Cidr>,
+    /// With which a transaction compares.
     pub mod_revision: i64,
 }
 

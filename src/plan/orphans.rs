@@ -25,7 +25,9 @@ const BLOCK_BYTES: usize = 32_000;
 pub struct Orphan {
     /// The id as it stands in the key.
     pub id: String,
+    /// Etcd's key, its bytes.
     pub key: Vec<u8>,
+    /// With which the transaction compares.
     pub mod_revision: i64,
     /// The blocks that it names.
     pub blocks: Vec<Cidr>,

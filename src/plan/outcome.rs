@@ -28,9 +28,11 @@ pub struct RunOutcome {
     pub done: usize,
     /// That were gone already.
     pub gone: usize,
+    /// Those that were done.
     pub transactions: usize,
     /// Refused by the way, beside the plan's own refusals.
     pub refused: Vec<Refusal>,
+    /// Why it went no further.
     pub end: RunEnd,
     /// Steps that were not begun.
     pub left: usize,

@@ -151,6 +151,9 @@ pub enum Objection {
     ByHand {
         code: Code,
         advice: Foreign,
+        /// Nodes that must have no sandbox left, with the command that tells there.
+        sandboxes: Vec<(Foreign, Foreign)>,
+        /// Those that write, else those that show what to do.
         commands: Vec<Foreign>,
     },
     // ---- rule 8 ----

@@ -22,6 +22,7 @@ use crate::model::{Addr, AllocationTuple, Cidr, Time};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReleasePlace {
     pub address: Addr,
+    /// Which it was allocated from.
     pub block: Cidr,
     /// Its place in the block, from 0.
     pub ordinal: u32,
@@ -45,6 +46,7 @@ pub struct ReleaseTarget {
     pub handle: Option<String>,
     /// The keys of all objects of this id; the canonical one when there is none.
     pub handle_keys: Vec<Vec<u8>>,
+    /// All addresses of the handle, or the one that was named.
     pub places: Vec<ReleasePlace>,
     /// Endpoints whose pod is proven gone.
     pub endpoints: Vec<LeftEndpoint>,
@@ -60,6 +62,7 @@ pub struct ReleaseTarget {
 /// A key that is only compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Witness {
+    /// Etcd's key, its bytes.
     pub key: Vec<u8>,
     /// `None`: it was absent.
     pub mod_revision: Option<i64>,

@@ -16,7 +16,9 @@ pub const BYTES: usize = 1_400_000;
 /// A key as etcd has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoredKey {
+    /// Its bytes as they were read.
     pub value: Vec<u8>,
+    /// Etcd's revision at which it was made.
     pub create_revision: i64,
     /// What the transaction compares.
     pub mod_revision: i64,
@@ -37,8 +39,11 @@ pub enum After {
 /// One key of a transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
+    /// Etcd's key, its bytes.
     pub key: Vec<u8>,
+    /// As it was read; `None`: absent.
     pub before: Option<StoredKey>,
+    /// What the transaction makes of it.
     pub after: After,
     /// One clause for people: `10.65.0.1 is released`, `fence`.
     pub why: Foreign,

@@ -21,6 +21,7 @@ use crate::model::{Addr, Cidr, Names, Time};
 /// One key of a release as the history recorded it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
+    /// Etcd's key, its bytes.
     pub key: Vec<u8>,
     /// `None`: it was absent.
     pub before: Option<Vec<u8>>,
@@ -33,6 +34,7 @@ pub struct Written {
 pub struct Back {
     pub address: Addr,
     pub block: Cidr,
+    /// Its place in the block, from 0.
     pub ordinal: u32,
     /// Its attribute, byte for byte.
     pub attribute: String,
@@ -49,6 +51,7 @@ pub struct Back {
 pub struct Undoing {
     /// `release 17 of k8s-pod-network.3f2c`.
     pub subject: String,
+    /// What is put back.
     pub places: Vec<Back>,
     /// Blocks that the release deleted: the value that it would have had instead.
     pub deleted: BTreeMap<Cidr, Vec<u8>>,
@@ -80,6 +83,7 @@ pub struct UndoStanding {
     pub undone: bool,
     /// Everybody but its owner who holds one of its addresses now, certainly or possibly, with the address.
     pub holders: Vec<(Addr, HolderNow)>,
+    /// Of blocks that the release deleted.
     pub sites: BTreeMap<Cidr, Site>,
 }
 

@@ -237,7 +237,14 @@ mod tests {
             Right::new(Granter::Kubernetes, Need::Read, what, "/api").is(Access::Refused, detail, hint)
         };
         let shown = |rights: Vec<Right>| {
-            let report = AccessReport { asked_at: Time::default(), release: false, rights, user: None, status: None, kubernetes: None };
+            let report = AccessReport {
+                asked_at: Time::default(),
+                release: false,
+                rights,
+                user: None,
+                status: None,
+                kubernetes: None,
+            };
             let mut out = Vec::new();
             table(&report, 80, false, &mut out).unwrap();
             String::from_utf8(out).unwrap()

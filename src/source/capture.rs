@@ -16,6 +16,7 @@ use crate::decode::capture::{
     Bytes, FORMAT, Head, KeyLine, Line, LookLine, NamespaceLine, NodeLine, PodLine, ServiceLine, VERSION, input_of,
 };
 use crate::decode::{self, Kv};
+use crate::environment::stream;
 use crate::error::Error;
 use crate::model::{FailedLook, Gathering, Input, Name, Patch, Snapshot, Time};
 
@@ -188,9 +189,9 @@ pub enum Second {
 /// # Errors
 /// Not readable, not a capture, cut off, damaged, or of a newer format; with the line's number.
 pub fn read(path: &Path) -> Result<Captured, Error> {
-    let at = path.display().to_string();
+    let at = stream::name(path);
     let doing = "read the capture";
-    let file = File::open(path).map_err(|e| Error::input(doing).at(&at).cause(e))?;
+    let file = stream::open(path).map_err(|e| Error::input(doing).at(&at).cause(e))?;
     let lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)));
     let mut reader = Reader::default();
     for (line, number) in lines.split(b'\n').zip(1u64..) {

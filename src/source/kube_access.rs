@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::kube_api::{Failure, KubeApi};
 use super::kube_look::get;
 use crate::decode::kube_item::Kind;
+use crate::environment::stream;
 use crate::model::access::{Access, Granter, Need, Right};
 
 /// Nobody's name: no object is called so, and no binding gives rights in a namespace that does not exist.
@@ -106,9 +107,9 @@ pub fn unasked(why: &str, hint: Option<&str>) -> Vec<Right> {
 /// Files in place of the API.
 pub fn files(paths: &[impl AsRef<Path>]) -> Vec<Right> {
     let one = |path: &Path| {
-        let right = Right::new(Granter::Kubernetes, Need::Read, "objects", path.display().to_string());
-        match std::fs::File::open(path) {
-            Ok(_) => right,
+        let right = Right::new(Granter::Kubernetes, Need::Read, "objects", stream::name(path));
+        match stream::may_be_opened(path) {
+            Ok(()) => right,
             Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => right.is(Access::Refused, e.to_string(), ""),
             Err(e) => right.is(Access::Unreachable, e.to_string(), "--kube-objects names it"),
         }

@@ -6,7 +6,6 @@
 //! is said with an empty typed list. Other kinds of object are passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::hash::Hash;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use super::json_stream::{BrokenStream, JsonStream};
 use crate::decode::kube::{Remarks, insert};
 use crate::decode::kube_item::{Item, Kind, WireText};
 use crate::decode::kube_json::ListMetadata;
+use crate::environment::stream;
 use crate::error::Error;
 use crate::model::hash::HashSet;
 use crate::model::{Gathering, InputState};
@@ -32,7 +32,7 @@ pub fn read(files: &[PathBuf], snapshot: &mut Gathering) -> Result<Remarks, Erro
         reading.file(file)?;
     }
     let Reading { remarks, given, cut, .. } = reading;
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let names: Vec<String> = files.iter().map(|file| stream::name(file)).collect();
     snapshot.kube.server = names.join(", ");
     keep_latest(snapshot);
     for kind in Kind::ALL {
@@ -79,18 +79,18 @@ impl Reading<'_> {
         let doing = "read the Kubernetes objects";
         let error = |cause: std::io::Error| {
             Error::input(doing)
-                .at(path.display().to_string())
+                .at(stream::name(path))
                 .cause(cause)
                 .hint("--kube-objects wants a file that `kubectl get pods,nodes,services,namespaces -A -o json` made")
         };
-        let mut file = BufReader::with_capacity(64 * 1024, File::open(path).map_err(error)?);
+        let mut file = BufReader::with_capacity(64 * 1024, stream::open(path).map_err(error)?);
         let gzip = file.fill_buf().map_err(error)?.starts_with(&[0x1f, 0x8b]);
         let input: Box<dyn Read> = if gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        let mut stream = JsonStream::new(input);
-        self.documents(&mut stream).map_err(|broken| {
+        let mut json = JsonStream::new(input);
+        self.documents(&mut json).map_err(|broken| {
             let unpacked = if gzip { " unpacked" } else { "" };
-            let (cause, hint) = explain(broken, stream.offset());
-            let at = format!("{}, byte {}{unpacked}", path.display(), stream.offset());
+            let (cause, hint) = explain(broken, json.offset());
+            let at = format!("{}, byte {}{unpacked}", stream::name(path), json.offset());
             Error::input(doing).at(at).cause(cause).hint(hint)
         })
     }

@@ -224,13 +224,18 @@ mod tests {
     }
 
     #[test]
-    fn a_cidr_is_a_range_and_an_address_with_its_prefix_is_none() {
-        for word in ["10.65.0.0/26", "10.0.0.0/8", "fd00:65::/122", "0.0.0.0/0"] {
+    fn a_cidr_is_a_range_also_with_host_bits_and_the_network_of_one_address_is_none() {
+        for word in ["10.65.0.0/26", "10.0.0.0/8", "fd00:65::/122", "0.0.0.0/0", "10.65.0.7/26", "fd00::1/64"] {
             assert!(range(&Word::of(word)).is_some() && address(&Word::of(word)).is_none(), "{word}");
         }
-        for word in ["10.65.0.7", "10.65.0.0/32", "10.65.0.7/26", "fd00::1/128", "fd00::1/64"] {
+        for word in ["10.65.0.7", "10.65.0.0/32", "fd00::1/128"] {
             assert!(range(&Word::of(word)).is_none() && address(&Word::of(word)).is_some(), "{word}");
         }
+        assert_eq!(range(&Word::of("10.65.0.7/26")), range(&Word::of("10.65.0.0/26")));
+        let meant =
+            host_bits(&Word::of("10.65.0.7/26")).map(|(address, network)| (address.to_string(), network.to_string()));
+        assert_eq!(meant, Some(("10.65.0.7".to_owned(), "10.65.0.0/26".to_owned())));
+        assert!(host_bits(&Word::of("10.65.0.0/26")).is_none());
         for word in ["shop/web-0", "10.65.0.0/33", "10.65.0/24", "node-1", "a/26", ""] {
             assert!(range(&Word::of(word)).is_none() && address(&Word::of(word)).is_none(), "{word}");
         }

@@ -66,9 +66,11 @@ fn one_makes_it_and_another_one_carries_it_out() {
             made.stdout.starts_with("PLAN: release 2 addresses of 2 handles and 1 orphaned handle in 3 transactions")
         );
         let command = format!("ipaudit release --plan '{}'", two.file.display());
-        assert!(made.stderr.lines().any(|line| line == command), "on a line of its own: {made:?}");
+        // All that is told of it is the answer, and on a line of its own the command.
+        assert!(made.stdout.lines().any(|line| line == command) && !made.stderr.contains("digest"), "{made:?}");
+        assert!(made.stdout.contains("nothing was written to etcd; the plan is in a file (digest "), "{made:?}");
         let left_out = "The command leaves out how this run was connected: --etcd-endpoints, ";
-        assert!(made.stderr.lines().any(|line| line.starts_with(left_out)), "{made:?}");
+        assert!(made.stdout.lines().any(|line| line.starts_with(left_out)), "{made:?}");
         let mode = std::fs::metadata(&two.file).unwrap().permissions().mode();
         assert_eq!(
             (mode & 0o777, std::fs::read_dir(two.world.folder.path()).unwrap().count()),
@@ -192,5 +194,33 @@ fn a_damaged_file_and_another_word_are_no_plan() {
     // Nothing to do makes no file.
     let nothing = two.world.folder.path().join("nothing");
     let run = two.world.release(&["--handle", "n.never", "--plan-out", &nothing.display().to_string()]);
-    assert!(run.code == 0 && !nothing.exists() && run.stderr.contains("nothing to carry out"), "{run:?}");
+    assert!(run.code == 0 && !nothing.exists() && run.stdout.contains("nothing to carry out"), "{run:?}");
+}
+
+/// `--plan-out -`: the plan is standard output, every word about it standard error.
+#[test]
+fn a_plan_on_standard_output_is_nothing_but_the_plan() {
+    servers::need!(Etcd3_7);
+    let two = Two::new(EtcdVersion::V3_7);
+    let handles = two.handles.join(",");
+    let usual = ["--handle", &handles, "--skip-age", "--plan-out", "-"];
+    let run = two.world.release(&usual);
+    assert_eq!(run.code, 0, "{run:?}");
+    let plan: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(plan["schema"], "ipaudit/plan/v1");
+    let made = plan["made"].as_str().unwrap();
+    assert!(made.len() == "2026-11-24T12:12:51Z".len() && made.ends_with('Z'), "whole seconds: {made}");
+    for words in
+        ["PLAN: release 2 addresses of 2 handles", "the plan is on standard output (digest ", "release --plan FILE"]
+    {
+        assert!(run.stderr.contains(words), "{words}: {run:?}");
+    }
+    std::fs::write(&two.file, &run.stdout).unwrap();
+    let carried = two.carry_out(&["--yes"]);
+    assert_eq!((carried.code, two.everything().len()), (0, 0), "{carried:?}");
+    let both = two.world.release(&[&usual[..], &["-o", "json"]].concat());
+    assert!(both.code == 2 && both.stdout.is_empty() && both.stderr.contains("drop -o json"), "{both:?}");
+    let nothing = two.world.release(&["--handle", "n.never", "--plan-out", "-"]);
+    assert!(nothing.code == 0 && nothing.stdout.is_empty(), "{nothing:?}");
+    assert!(nothing.stderr.contains("the plan was not written: there is nothing to carry out"), "{nothing:?}");
 }

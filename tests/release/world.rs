@@ -153,11 +153,12 @@ pub struct Run {
 
 impl Run {
     pub fn of(output: Output) -> Run {
-        Run {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+        let mut stdout = String::from_utf8(output.stdout).unwrap();
+        if !stdout.starts_with('{') {
+            // Sentences wrap at the width; what they say is looked for.
+            stdout = stdout.replace("\n        ", " ");
         }
+        Run { code: output.status.code().unwrap_or(-1), stdout, stderr: String::from_utf8(output.stderr).unwrap() }
     }
 
     pub fn json(&self) -> Value {

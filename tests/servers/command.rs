@@ -21,3 +21,32 @@ pub fn json(output: &Output) -> Value {
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
+
+/// Standard output as text.
+pub fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The first line of standard output.
+pub fn first(output: &Output) -> String {
+    text(output).lines().next().unwrap_or_else(|| panic!("{output:?}")).to_owned()
+}
+
+/// The document that was printed, which is what `docs/<schema>.schema.json` says, every field of it.
+pub fn document(output: &Output, schema: &str) -> Value {
+    let document = json(output);
+    let file = format!("{}/docs/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let errors: Vec<String> = validator.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path)).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+    document
+}
+
+/// `ipaudit COMMAND` about an etcd that a moment of a golden case was loaded into, at that moment.
+pub fn at_moment(command: &str, etcd: &super::Etcd, moment: &super::golden::Moment) -> Command {
+    let mut ipaudit = ipaudit();
+    ipaudit.args([command, "--etcd-endpoints", &etcd.endpoint(), "--now", &moment.captured_at]);
+    ipaudit.arg("--kube-objects").arg(&moment.cluster_file);
+    ipaudit
+}

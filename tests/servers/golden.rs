@@ -201,3 +201,11 @@ fn key_and_value(line: &[u8]) -> (Vec<u8>, Vec<u8>) {
     };
     (bytes("key"), bytes("value"))
 }
+
+/// An etcd that holds the first moment of a golden case.
+pub fn loaded(case: &str) -> (super::Etcd, Moment) {
+    let etcd = super::Etcd::start(super::EtcdVersion::V3_7);
+    let moment = Case::load(case).moment().clone();
+    moment.load_into(&etcd);
+    (etcd, moment)
+}

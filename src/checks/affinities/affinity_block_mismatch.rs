@@ -1,7 +1,7 @@
 //! IPA402: a block's own `affinity` and the confirmed affinity object disagree.
 
 use super::common::{delete_affinity, get_block};
-use crate::checks::evidence::{Draft, get_key};
+use crate::checks::evidence::{Draft, ask_who, get_key};
 use crate::checks::prelude::*;
 use crate::model::{AffinityState, keys};
 
@@ -72,6 +72,8 @@ fn claimed_only(world: &World<'_>, block: &Block, host: Host, affinities: &[&Aff
     let says = format!("the block names {}, which has no affinity for it", world.host_id(host));
     draft(world, block, host, affinities, "no-affinity", &says)
         .advice("nobody announces the block, and nobody will give it back: see who holds its addresses")
+        .next(ask_who(&block.cidr.to_string()))
+        .next(get_block(block.cidr))
         .next(get_key(&key))
         .looks_at(Look::Affinity(host, block.cidr))
         .done()
@@ -93,7 +95,6 @@ fn draft<'w>(
         .fact("block", world.block_facts(block))
         .on_node(host.name)
         .in_pool_of(block.cidr.first())
-        .next(get_block(block.cidr))
         .rests_on_owner(block)
         .with_each(affinities, |draft, affinity| draft.rests_on_affinity(affinity))
 }
@@ -116,6 +117,7 @@ fn disagreeing(world: &World<'_>, block: &Block, confirmed: &Affinity, affinitie
     };
     draft(world, block, host, affinities, reason, &format!("{} is confirmed, {says}", world.host_id(host)))
         .advice(advice)
+        .next(get_block(block.cidr))
         .next(delete_affinity(world, confirmed))
         .with_each(block.affinity, |draft, named| draft.looks_at(Look::Affinity(named, block.cidr)))
         .done()

@@ -37,6 +37,7 @@ pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &E
     draft
         .advice(format!("when no sandbox of it is left on {node}, {how}"))
         .with_each(handle, |draft, handle| draft.fact("handle_left", handle))
+        .no_sandbox_of(world, [endpoint])
         .next(removal(world, endpoint))
         .next(get_endpoint(world.text(endpoint.namespace), world.text(endpoint.name)))
         .with_each(&endpoint.addresses, |draft, address| draft.next(format!("ipaudit who {address}")))

@@ -2,8 +2,8 @@
 
 use super::common::workload;
 use crate::checks::affinities::node_without_calico_node;
-use crate::checks::evidence::ask_who;
 use crate::checks::evidence::operand::operand;
+use crate::checks::evidence::{Draft, ask_who, delete_endpoint};
 use crate::checks::prelude::*;
 use crate::model::hash::HashSet;
 
@@ -45,6 +45,9 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let node = world.text(endpoint.node);
     let lives = world.ledger.scope.is_known_to_kubernetes(endpoint.node);
+    let delete = || delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name));
+    // Of a node that may be another cluster's somebody looks first.
+    let is_ours = world.ledger.scope.standing(endpoint.node) != Standing::Foreign;
     world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), format!("no Calico Node {node}"))
         .advice(match lives {
@@ -59,8 +62,10 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .looks_at(Look::CalicoNode(endpoint.node))
+        .with_each((!lives && is_ours).then(delete), Draft::next)
         .next(ask_who(node))
         .next(format!("kubectl get nodes --ignore-not-found {}", operand(node)))
+        .with_each((!lives && !is_ours).then(delete), Draft::next)
         .done()
 }
 
@@ -86,6 +91,12 @@ mod tests {
         let found = lost().find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/node--9-k8s-ring--0-eth0"));
         assert_eq!(found[0].summary, "no Calico Node node-9");
+        let delete = "calicoctl delete workloadendpoint node--9-k8s-ring--0-eth0 --namespace=shop";
+        let place = |found: &[Finding]| found[0].next.iter().position(|command| command.raw() == delete);
+        assert_eq!(place(&found), Some(0), "nobody else has the datastore");
+        let mut c = lost();
+        c.remove_kube_node("node-2");
+        assert_eq!(place(&c.find(&CHECK)), Some(2), "it may be another cluster's: look first");
         let mut c = lost();
         c.endpoint_mut("ring-0").orchestrator = Orchestrator::Cni;
         assert_eq!(c.find(&CHECK).len(), 1);
@@ -94,6 +105,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 2);
         assert!(found[0].advice.raw().starts_with("Kubernetes knows the node"), "{:?}", found[0].advice);
+        assert_eq!(place(&found), None);
     }
 
     #[test]

@@ -117,6 +117,7 @@ fn is_launcher_of(world: &World<'_>, endpoint: &Endpoint, attribute: &Attribute,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::evidence::sandbox;
     use crate::checks::testing::{Cluster, addr};
     use crate::model::{Orchestrator, Phase};
 
@@ -137,6 +138,10 @@ mod tests {
         assert_eq!(found[0].evidence.get("workload"), Some(&"shop/web-0/eth0".into()));
         let release = format!("ipaudit release --handle {}", Cluster::handle_id("shop", "web-0"));
         assert_eq!(found[0].next[0], release);
+        let told: Vec<_> = sandbox::told(&found[0]).map(|(node, command)| (node.raw(), command.raw())).collect();
+        let [(node, command)] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(*node, "node-1");
+        assert!(command.starts_with("crictl pods --state ready --quiet --id "), "{command}");
         let mut c = Cluster::healthy();
         c.pod_mut("web-0").phase = Phase::Succeeded;
         assert_eq!(c.find(&CHECK)[0].summary, "pod shop/web-0 is finished (Succeeded)");

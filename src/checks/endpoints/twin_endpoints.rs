@@ -80,7 +80,7 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     let home = world.ledger.pod(twins[0].namespace, twins[0].pod).and_then(|p| p.node.some());
     let home = home.map(|node| world.text(node));
     let kubernetes_name = |e: &Endpoint| world.text(world.ledger.scope.kubernetes_name(e.node));
-    let elsewhere = twins.iter().filter(|e| home.is_some_and(|home| kubernetes_name(e) != home));
+    let elsewhere = || twins.iter().copied().filter(|e| home.is_some_and(|home| kubernetes_name(e) != home));
     let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
     world
         .draft(&CHECK, id.clone(), summary)
@@ -95,7 +95,8 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
         .list("endpoints", twins, |e| world.endpoint_facts(e))
         .in_namespace(twins[0].namespace)
         // Each of them is judged once more by the release.
-        .with_each(elsewhere, |d, e| d.next(removal(world, e)))
+        .no_sandbox_of(world, elsewhere())
+        .with_each(elsewhere(), |d, e| d.next(removal(world, e)))
         .next(ask_who(&world.pair(twins[0].namespace, twins[0].pod)))
         .with_each(twins, |d, e| {
             let scope = &world.ledger.scope;

@@ -85,12 +85,17 @@ pub fn object(level: Level, message: &str, hint: &str) -> Vec<u8> {
     text
 }
 
-/// Of what clap says of wrong usage: what is wrong, and the rest, each in one line.
-pub fn usage(text: &str) -> (String, String) {
-    let mut paragraphs = text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
-    let message = paragraphs.next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let rest: Vec<String> = paragraphs.filter(|paragraph| !paragraph.is_empty()).collect();
-    (message, rest.join("; "))
+/// Of what clap says of wrong usage: what is wrong, in one line, and its first tip.
+pub fn usage(text: &str) -> (String, Option<String>) {
+    const TIP: &str = "tip: ";
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n");
+    let message = one_line(paragraphs.next().unwrap_or_default()).trim_start_matches("error: ").to_owned();
+    let tip = paragraphs.find_map(|paragraph| {
+        let (_, tips) = paragraph.split_once(TIP)?;
+        Some(one_line(tips.split(TIP).next().unwrap_or_default()))
+    });
+    (message, tip)
 }
 
 /// What is told beside the answer: what it is about, what to do, and how much it matters.
@@ -143,10 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn what_clap_says_is_one_line_and_its_hint() {
-        let said = "error: unexpected argument '--x' found\n\n  tip: a similar one\n  exists\n\nUsage: ipaudit audit\n";
-        let (message, hint) = usage(said);
-        assert_eq!(message, "unexpected argument '--x' found");
-        assert_eq!(hint, "tip: a similar one exists; Usage: ipaudit audit");
+    fn what_clap_says_is_one_line_and_its_first_tip() {
+        let said =
+            "error: unexpected argument '--x' found\n\n  tip: a similar one\n  exists\n  tip: another\n\nUsage: x\n";
+        assert_eq!(usage(said), ("unexpected argument '--x' found".into(), Some("a similar one exists".into())));
+        let said =
+            "error: invalid value 'x' for '-o'\n  [possible values: a, b]\n\nFor more information, try '--help'.\n";
+        assert_eq!(usage(said), ("invalid value 'x' for '-o' [possible values: a, b]".into(), None));
     }
 }

@@ -1,6 +1,6 @@
 //! Flags of `release`, and what `undo` has of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -22,7 +22,7 @@ use crate::model::{Addr, Code, Time};
 #[derive(Args, Debug)]
 #[command(next_help_heading = "What to release")]
 pub struct ReleaseArgs {
-    /// Release all addresses of this handle, or the handle itself when it is orphaned; may be given several times
+    /// Release all addresses of this handle; the handle itself when it is orphaned; may be given several times
     ///
     /// Or with commas; a comma of the id itself is written `\,`
     #[arg(long, value_name = "ID")]
@@ -38,23 +38,24 @@ pub struct ReleaseArgs {
     #[arg(long, value_name = "CODE", conflicts_with_all = ["handle", "address"], value_parser = checks::one)]
     pub code: Option<Code>,
 
-    /// With --code, which wants it: only what the history first saw so long ago (0s: whatever it saw)
+    /// Only what the history first saw so long ago (0s: whatever it saw); goes with --code, which wants it
     #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration)]
     pub older_than: Option<Duration>,
 
-    /// With --code: only on these nodes, by Calico's or Kubernetes' name. A handle goes whole, with what it has elsewhere
+    /// Only on these nodes, by Calico's or Kubernetes' name; with --code. A handle goes whole, with what it has elsewhere
     #[arg(long, value_name = "NODE", value_delimiter = ',')]
     pub node: Vec<String>,
 
-    /// With --code of addresses or endpoints: only of pods of these namespaces
+    /// Only of pods of these namespaces; with --code of addresses or endpoints
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',')]
     pub namespace: Vec<String>,
 
-    /// With --code: only of these pools, by name or range
+    /// Only of these pools, by name or range; with --code
     #[arg(long, value_name = "POOL", value_delimiter = ',')]
     pub pool: Vec<String>,
 
-    /// Write the plan into this file, for somebody else to carry out with --plan; nothing is written to etcd
+    /// Write the plan into this file (-: to standard output); for somebody else to carry out with --plan; nothing is written
+    /// to etcd
     #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "list", "plan"])]
     pub plan_out: Option<PathBuf>,
 
@@ -63,7 +64,7 @@ pub struct ReleaseArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["handle", "address", "code", "list"])]
     pub plan: Option<PathBuf>,
 
-    /// With --code: at most so many at a time
+    /// At most so many at a time; with --code
     #[arg(long, value_name = "N", env = "IPAUDIT_MAX", default_value_t = 1000, help_heading = "Safety")]
     pub max: usize,
 
@@ -83,7 +84,7 @@ pub struct ReleaseArgs {
     #[arg(long, value_name = "NODE", value_delimiter = ',', help_heading = "Safety")]
     pub node_is_off: Vec<String>,
 
-    /// With one --address: release it though it is a tunnel's, a service's, a machine's, of unknown kind, or awaited
+    /// Release what is known to be special; with one --address: though it is a tunnel's, a service's, a machine's, of unknown kind, or awaited
     /// (IPA133). With one orphaned --handle: release it though its id comes again, when nobody is taking it or giving it
     /// back right now: a CNI ADD under way is fenced off, a DEL under way is not
     #[arg(long, help_heading = "Safety")]
@@ -185,6 +186,11 @@ impl ReleaseArgs {
         if self.code.is_none() && [&self.node, &self.namespace, &self.pool].iter().any(|names| !names.is_empty()) {
             return error("--node, --namespace and --pool go with --code", "name the things, or --code CODE");
         }
+        if self.plan_out.as_deref().is_some_and(is_standard_output) && self.with.output == PlainOutput::Json {
+            return Err(Error::user("write the plan to standard output")
+                .cause("-o json prints another document there")
+                .hint("--plan-out FILE, or drop -o json"));
+        }
         let check = self.code.and_then(checks::find);
         let by_hand = self.code.and_then(by_hand::check).is_some();
         if let Some(check) = check.filter(|check| !check.ties.releasable && !by_hand) {
@@ -223,6 +229,11 @@ fn other_way(check: &Check) -> String {
         true => format!("one by one: --address A --i-know-what-this-is; first read `ipaudit explain {code}`"),
         false => format!("`ipaudit explain {code}` says what to do"),
     }
+}
+
+/// Whether a plan goes to standard output: then every word about it goes to standard error.
+pub fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-")
 }
 
 fn rate(text: &str) -> Result<f64, String> {

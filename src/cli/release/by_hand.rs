@@ -39,7 +39,7 @@ pub async fn plan(
         let mut patch = match again::second_look(sources, snapshot, look, None, None).await {
             Ok(patch) => patch,
             Err(error) => {
-                let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error)));
+                let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error).into()));
                 plan.refusals.push(Refusal::of_run(objection));
                 return Ok(plan);
             }

@@ -77,7 +77,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         made,
     };
     if let Some(path) = &args.plan_out {
-        let exit = session.show(&plan, streams)?;
+        let exit = session.show(&plan, args::is_standard_output(path), streams)?;
         plan_file::write(args, path, &plan, &ask, &snapshot, streams)?;
         return Ok(exit);
     }

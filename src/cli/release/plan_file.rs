@@ -3,14 +3,14 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use super::args::ReleaseArgs;
+use super::args::{ReleaseArgs, is_standard_output};
 use super::ask::Ask;
 use super::make;
 use crate::apply;
 use crate::checks::evidence::shell;
 use crate::cli::gather::{Sources, present};
 use crate::cli::journal::record::Recorder;
-use crate::cli::output::Streams;
+use crate::cli::output::{PlainOutput, Streams};
 use crate::environment::file::{Takes, read_bounded};
 use crate::error::Error;
 use crate::history::is_of_the_history;
@@ -34,14 +34,14 @@ pub fn read(path: &Path) -> Result<PlanFile, Error> {
 /// for a file that replaces another one destroys it.
 ///
 /// # Errors
-/// `-`, anything that is no plan (a link and a device too), and the files of the history at `db`.
+/// Anything that is no plan (a link and a device too), and the files of the history at `db`.
 pub fn may_be_written(path: &Path, db: &Path) -> Result<(), Error> {
     let refuse = |cause: &str| {
         let error = Error::user("write the plan").at(path.display().to_string()).cause(cause.to_owned());
         Err(error.hint("--plan-out FILE names a new file, or a plan that is replaced"))
     };
-    if path == Path::new("-") {
-        return refuse("a plan goes into a file, not to standard output");
+    if is_standard_output(path) {
+        return Ok(());
     }
     if is_of_the_history(path, db) {
         return refuse("that is the history's own file");
@@ -58,10 +58,11 @@ pub fn may_be_written(path: &Path, db: &Path) -> Result<(), Error> {
     }
 }
 
-/// Writes a plan into a file that only its owner can read: whole, or not at all. Says how it is carried out.
+/// Writes a plan into a file that only its owner can read, whole or not at all, or to standard output. Says how it is carried
+/// out.
 ///
 /// # Errors
-/// A folder that cannot be written.
+/// A folder or standard output that cannot be written.
 pub fn write(
     args: &ReleaseArgs,
     path: &Path,
@@ -70,9 +71,19 @@ pub fn write(
     snapshot: &Snapshot,
     streams: &Streams,
 ) -> Result<(), Error> {
+    let to_stdout = is_standard_output(path);
+    // For people all of it is the answer; beside a document or the plan itself it is words.
+    let is_answer = !to_stdout && args.with.output == PlainOutput::Table;
+    let tell = |line: &str| match is_answer {
+        true => streams.print(format!("{}\n", Foreign::from(line).shown()).as_bytes()),
+        false => {
+            streams.note(line);
+            Ok(())
+        }
+    };
+    let name = if to_stdout { "the plan".to_owned() } else { path.display().to_string() };
     if plan.steps.is_empty() {
-        streams.note(&format!("{} was not written: there is nothing to carry out", path.display()));
-        return Ok(());
+        return tell(&format!("{name} was not written: there is nothing to carry out"));
     }
     let made_by = concat!("ipaudit ", env!("CARGO_PKG_VERSION")).to_owned();
     let file = PlanFile::of(plan, present().to_string(), made_by, bound(snapshot), ask.answered_for());
@@ -82,21 +93,29 @@ pub fn write(
             .cause(format!("it would have more than {LIMIT} bytes, and none would read it"))
             .hint("fewer at a time: --max N"));
     }
-    // Planning takes its time, and somebody may have put something there.
-    may_be_written(path, &args.with.db.path()?)?;
-    let fail = |e: std::io::Error| Error::input("write the plan").at(path.display().to_string()).cause(e);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // 0600 from its first byte, and under its name when it is whole.
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    temporary.write_all(&text).and_then(|()| temporary.as_file().sync_all()).map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error))?;
-    streams.note(&format!("nothing was written to etcd; the plan is in a file (digest {})", file.digest()));
+    match to_stdout {
+        true => streams.print(&text)?,
+        false => save(path, &args.with.db.path()?, &text)?,
+    }
+    let place = if to_stdout { "on standard output" } else { "in a file" };
+    tell(&format!("nothing was written to etcd; the plan is {place} (digest {})", file.digest()))?;
     if !args.connected_by.is_empty() {
         let flags = args.connected_by.join(", ");
-        streams.note(&format!("The command leaves out how this run was connected: {flags}."));
+        tell(&format!("The command leaves out how this run was connected: {flags}."))?;
     }
-    streams.note(&format!("ipaudit release --plan {}", shell(&path.display().to_string())));
-    Ok(())
+    let file = if to_stdout { "FILE".to_owned() } else { shell(&name) };
+    tell(&format!("ipaudit release --plan {file}"))
+}
+
+/// 0600 from its first byte, and under its name when it is whole.
+fn save(path: &Path, db: &Path, text: &[u8]) -> Result<(), Error> {
+    // Planning takes its time, and somebody may have put something there.
+    may_be_written(path, db)?;
+    let fail = |e: std::io::Error| Error::input("write the plan").at(path.display().to_string()).cause(e);
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    temporary.write_all(text).and_then(|()| temporary.as_file().sync_all()).map_err(fail)?;
+    temporary.persist(path).map_err(|e| fail(e.error)).map(drop)
 }
 
 /// The plan of a file, judged anew by every rule: exactly this plan, or refused as a whole.
@@ -184,15 +203,14 @@ mod tests {
         std::fs::write(at("plan"), r#"{"schema": "ipaudit/plan/v1"}"#).unwrap();
         std::fs::write(at("other"), "{}").unwrap();
         std::os::unix::fs::symlink(at("plan"), at("link")).unwrap();
-        for free in ["new", "plan"] {
-            may_be_written(&at(free), &db).unwrap();
+        for free in [at("new"), at("plan"), "-".into()] {
+            may_be_written(&free, &db).unwrap();
         }
         let told = |path: &Path| {
             let error = may_be_written(path, &db).unwrap_err();
             error.cause.unwrap().to_string()
         };
         for (path, cause) in [
-            ("-".into(), "a plan goes into a file, not to standard output"),
             ("/dev/null".into(), "it is there and no regular file"),
             (at("link"), "it is there and no regular file"),
             (folder.path().to_owned(), "it is there and no regular file"),

@@ -109,18 +109,32 @@ impl Session<'_> {
         failure.map_or(Ok(ended.exit()), Err)
     }
 
-    /// Shows the plan, and does nothing.
+    /// Shows the plan, and does nothing; `aside`: to standard error, since something else has the other stream.
     ///
     /// # Errors
     /// As for any output.
-    pub fn show(&self, plan: &Plan, streams: &Streams) -> Result<Exit, Error> {
+    pub fn show(&self, plan: &Plan, aside: bool, streams: &Streams) -> Result<Exit, Error> {
         let dry = plan.ended().exit();
-        self.print(plan, None, dry, streams)?;
+        let text = self.text(plan, None, dry, streams)?;
+        match aside {
+            true => String::from_utf8_lossy(&text).lines().for_each(|line| streams.note(line)),
+            false => streams.print(&text)?,
+        }
         Ok(dry)
     }
 
     fn print(&self, plan: &Plan, done: Option<(i64, &RunOutcome)>, exit: Exit, streams: &Streams) -> Result<(), Error> {
-        let show = Show { plan, undoes: self.undoes, all: self.with.all, now: self.made };
+        streams.print(&self.text(plan, done, exit, streams)?)
+    }
+
+    fn text(
+        &self,
+        plan: &Plan,
+        done: Option<(i64, &RunOutcome)>,
+        exit: Exit,
+        streams: &Streams,
+    ) -> Result<Vec<u8>, Error> {
+        let show = Show { plan, undoes: self.undoes, all: self.with.all, now: self.made, width: streams.width };
         let mut text = Vec::new();
         let written = match (self.with.output, done) {
             (PlainOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),
@@ -128,7 +142,7 @@ impl Session<'_> {
             (PlainOutput::Table, None) => show.plan(&mut text),
         };
         written.map_err(|e| Error::own("print the plan").cause(e))?;
-        streams.print(&text)
+        Ok(text)
     }
 
     /// Yes by flag, or by a person at a terminal; without either there is no answer.

@@ -45,7 +45,7 @@ fn whatever_is_no_pods_is_special() {
         c.remove_kube_node("elsewhere");
         c.pod_attribute("k8s-pod-network.x", "shop", "x", "elsewhere")
     });
-    assert_eq!(foreign, Some(Special::ForeignNode("elsewhere".to_owned())));
+    assert_eq!(foreign, Some(Special::ForeignNode("elsewhere".into())));
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn waiting() -> Cluster {
 fn an_awaited_address_has_observations_of_its_own() {
     let mut scene = Scene::of(waiting());
     let found = facts(&mut scene, "10.65.0.1");
-    assert_eq!(found.special, Some(Special::Awaited("shop".to_owned(), "web-0".to_owned())));
+    assert_eq!(found.special, Some(Special::Awaited("shop".into(), "web-0".into())));
     assert_eq!((found.proof, found.pod_now), (None, PodNow::SameAndNoHolder));
     assert_eq!(*scene.memory.asked.borrow(), ["IPA133 10.65.0.1 node-1"]);
 }
@@ -179,12 +179,12 @@ fn every_claimant_has_a_name() {
             ledger.claims_at(addr(address)).iter().map(|claim| claimer(ledger, claim)).collect::<Vec<_>>()
         })
     };
-    let own = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    let own = |a: &str, b: &str| (Foreign::from(a), Foreign::from(b));
     let (shop, web) = own("shop", "web-0");
     let found = who(&mut scene, "10.65.0.1");
     assert!(found.contains(&Claimer::Pod(shop.clone(), web)), "{found:?}");
-    assert!(found.contains(&Claimer::Endpoint(shop, "node--1-k8s-web--0-eth0".to_owned())), "{found:?}");
-    assert_eq!(who(&mut scene, "10.65.0.0"), [Claimer::Tunnel(Tunnel::Ipip, "node-1".to_owned())]);
+    assert!(found.contains(&Claimer::Endpoint(shop, "node--1-k8s-web--0-eth0".into())), "{found:?}");
+    assert_eq!(who(&mut scene, "10.65.0.0"), [Claimer::Tunnel(Tunnel::Ipip, "node-1".into())]);
     let (edge, api) = own("edge", "api");
     assert_eq!(who(&mut scene, "10.65.0.70"), [Claimer::Service(edge, api)]);
     assert_eq!(who(&mut scene, "10.65.0.71"), [Claimer::HostEndpoint]);

@@ -194,9 +194,9 @@ fn without_a_name_nothing_can_be_recorded() {
     c.snapshot.cluster.guid = Name::NONE;
     assert_eq!(nameless(&c.snapshot()), Some(Nameless::NoGuid));
     c.snapshot.coverage.set(Input::Config, InputState::Forbidden, "");
-    assert_eq!(nameless(&c.snapshot()), Some(Nameless::Unread("forbidden".to_owned())), "unread is not absent");
+    assert_eq!(nameless(&c.snapshot()), Some(Nameless::Unread("forbidden".into())), "unread is not absent");
     c.snapshot.coverage.set(Input::Config, InputState::Forbidden, "no right");
-    assert_eq!(nameless(&c.snapshot()), Some(Nameless::Unread("no right".to_owned())));
+    assert_eq!(nameless(&c.snapshot()), Some(Nameless::Unread("no right".into())));
 }
 
 #[test]
@@ -261,7 +261,7 @@ fn what_is_newly_leaked_counts_for_its_node_and_its_pool() {
     c.remember();
     c.remove_pod("web-0");
     c.remove_endpoint("web-0");
-    let of = |place: &str, newly_leaked, allocations| Surge { place: place.to_owned(), newly_leaked, allocations };
+    let of = |place: &str, newly_leaked, allocations| Surge { place: place.into(), newly_leaked, allocations };
     let found = surges(&mut c).unwrap();
     assert_eq!(found, [of("node node-1", 1, 3), of("node node-2", 0, 3), of("pool default", 1, 6)]);
     let now = c.snapshot.now;

@@ -54,7 +54,7 @@ fn a_stale_endpoint_goes_along_and_is_told_as_no_holder() {
 #[test]
 fn what_a_live_pod_holds_is_refused_by_who_holds_it() {
     let refused = Scene::of(Cluster::healthy()).refused(&[&id()]);
-    let who = Claimer::Pod("shop".to_owned(), "web-0".to_owned());
+    let who = Claimer::Pod("shop".into(), "web-0".into());
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::Held(HolderNow { who, grade: Grade::Certain }))));
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::Unproven)), "{refused:?}");
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::PodChanged(PodChange::MayHold))), "{refused:?}");

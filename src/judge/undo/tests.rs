@@ -105,7 +105,7 @@ fn a_new_holder_stops_it_and_is_the_one_to_restart() {
     let mut c = Cluster::healthy();
     c.pod("shop", "new", "node-1", &["10.65.0.128"]);
     let (plan, candidates) = of(&mut c, &one());
-    let who = Claimer::Pod("shop".to_owned(), "new".to_owned());
+    let who = Claimer::Pod("shop".into(), "new".into());
     let held = Objection::HeldNow(addr("10.65.0.128"), HolderNow { who, grade: Grade::Certain });
     assert_eq!((&plan.refusals[0].objection, candidates.len()), (&held, 0));
     assert_eq!(plan.notes, [Note::Restart(addr("10.65.0.128"), "shop".into(), "new".into())]);
@@ -130,7 +130,7 @@ fn an_address_that_is_allocated_again_is_not_taken() {
     c.block("10.65.0.128/26", Some("node-1"));
     let attribute = c.pod_attribute("k8s-pod-network.new", "shop", "new", "node-1");
     c.allocate("10.65.0.128", attribute);
-    let who = Claimer::Handle("k8s-pod-network.new".to_owned());
+    let who = Claimer::Handle("k8s-pod-network.new".into());
     let held = Objection::HeldNow(addr("10.65.0.128"), HolderNow { who, grade: Grade::Certain });
     assert_eq!(said(&mut c, &one()), [held]);
     let now = c.snapshot.now;

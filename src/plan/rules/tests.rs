@@ -31,7 +31,7 @@ fn leaked() -> Address {
 
 /// A pod that claims it.
 fn pod(name: &str, grade: Grade) -> HolderNow {
-    HolderNow { who: Claimer::Pod("shop".to_owned(), name.to_owned()), grade }
+    HolderNow { who: Claimer::Pod("shop".into(), name.into()), grade }
 }
 
 /// A stale endpoint on a node that is Ready.

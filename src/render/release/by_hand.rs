@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::wrap::write_text;
 use crate::checks::addresses::leaked_address;
 use crate::model::foreign::foreign;
 use crate::model::{Code, Foreign};
@@ -13,6 +14,7 @@ use crate::plan::refusal::{Objection, Refusal};
 struct Cure<'r> {
     subject: &'r Foreign,
     advice: &'r Foreign,
+    sandboxes: &'r [(Foreign, Foreign)],
     commands: &'r [Foreign],
 }
 
@@ -28,8 +30,8 @@ impl<'r> Cures<'r> {
     pub(super) fn of(refusals: &'r [Refusal]) -> Option<Cures<'r>> {
         let mut all: Option<Cures<'r>> = None;
         for refusal in refusals {
-            let Objection::ByHand { code, advice, commands } = &refusal.objection else { return None };
-            let cure = Cure { subject: &refusal.subject, advice, commands };
+            let Objection::ByHand { code, advice, sandboxes, commands } = &refusal.objection else { return None };
+            let cure = Cure { subject: &refusal.subject, advice, sandboxes, commands };
             all.get_or_insert(Cures { code: *code, cures: Vec::new() }).cures.push(cure);
         }
         all
@@ -48,7 +50,7 @@ impl<'r> Cures<'r> {
     ///
     /// # Errors
     /// As the writer's.
-    pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn write(&self, width: usize, out: &mut dyn Write) -> io::Result<()> {
         let releases =
             |cure: &&Cure<'_>| cure.commands.iter().any(|c| c.shown().starts_with("ipaudit release --handle "));
         if self.cures.iter().filter(releases).count() > 1 {
@@ -63,16 +65,30 @@ impl<'r> Cures<'r> {
             }
             advised.push(advice);
             if !advice.is_empty() {
-                writeln!(out, "{}", advice.shown())?;
+                write_text(out, width, &advice.shown())?;
             }
             for cure in self.cures.iter().filter(|cure| cure.advice == *advice) {
                 if self.cures.len() > 1 {
                     writeln!(out, "  {}", cure.subject.shown())?;
                 }
+                for (node, command) in cure.sandboxes {
+                    writeln!(out, "    # on {} this must print nothing:", node.shown())?;
+                    writeln!(out, "    {}", command.shown())?;
+                }
                 cure.commands.iter().try_for_each(|command| writeln!(out, "    {}", command.shown()))?;
             }
         }
-        writeln!(out, "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run")
+        let is_txn = |command: &Foreign| command.raw().ends_with("| etcdctl txn");
+        if self.cures.iter().any(|cure| cure.commands.iter().any(is_txn)) {
+            write_text(
+                out,
+                width,
+                "etcdctl txn prints SUCCESS when the key was as it was read here and is deleted; FAILURE: somebody wrote it \
+                 meanwhile and nothing was deleted, so run this command again",
+            )?;
+        }
+        let words = "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run";
+        write_text(out, width, words)
     }
 }
 
@@ -84,13 +100,16 @@ mod tests {
     fn cure(subject: &str, command: &str) -> Refusal {
         let advice = "its pod is gone".into();
         let commands = vec![command.into()];
-        Refusal::new(subject, Objection::ByHand { code: stale_endpoint::CHECK.code, advice, commands })
+        Refusal::new(
+            subject,
+            Objection::ByHand { code: stale_endpoint::CHECK.code, advice, sandboxes: Vec::new(), commands },
+        )
     }
 
     fn lines(refusals: &[Refusal]) -> (Foreign, Vec<String>) {
         let cures = Cures::of(refusals).unwrap();
         let mut out = Vec::new();
-        cures.write(&mut out).unwrap();
+        cures.write(1000, &mut out).unwrap();
         (cures.answer(), String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())
     }
 
@@ -116,6 +135,8 @@ mod tests {
                 "etcdctl and calicoctl take their connection from their own settings; ipaudit as for this run",
             ]
         );
+        let affinity = cure("host:node-1", "printf '' | etcdctl txn");
+        assert!(lines(&[affinity]).1.iter().any(|line| line.contains("FAILURE: somebody wrote it meanwhile")));
         let (answer, told) = lines(&[release(1)]);
         assert_eq!(answer, "shop/web-1: release does not take IPA501 by code; what cures it:");
         assert_eq!(told[..2], ["its pod is gone", "    ipaudit release --handle k8s-pod-network.1"]);

@@ -12,3 +12,4 @@ pub mod plan;
 mod reasons;
 mod sandboxes;
 pub mod words;
+mod wrap;

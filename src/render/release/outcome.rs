@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use super::plan::{Show, things, transactions};
+use super::wrap::write_text;
 use crate::exit::Conclusion;
 use crate::model::Foreign;
 use crate::plan::outcome::{RunEnd, RunOutcome};
@@ -33,10 +34,10 @@ impl Show<'_> {
     /// # Errors
     /// As the writer's.
     pub fn outcome(&self, release: i64, outcome: &RunOutcome, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.answer_of(release, outcome).shown())?;
+        write_text(out, self.width, &self.answer_of(release, outcome).shown())?;
         self.reasons(&outcome.refused).write(false, out)?;
         if let RunEnd::Unknown(why) = &outcome.end {
-            writeln!(out, "UNKNOWN because {}", why.shown())?;
+            write_text(out, self.width, &format!("UNKNOWN because {}", why.shown()))?;
             writeln!(out, "  the next `ipaudit release` looks it up before anything else")?;
         }
         if outcome.left > 0 {

@@ -7,6 +7,7 @@ use super::by_hand::Cures;
 use super::reasons::Reasons;
 use super::sandboxes::Sandboxes;
 use super::words;
+use super::wrap::write_text;
 use crate::model::keys::key_text;
 use crate::model::{Foreign, Time};
 use crate::plan::confirm::{Plan, PlanStep, Work};
@@ -30,6 +31,8 @@ pub struct Show<'a> {
     pub all: bool,
     /// From when waiting is counted.
     pub now: Time,
+    /// Columns of the terminal: sentences wrap there, keys and commands never.
+    pub width: usize,
 }
 
 impl Show<'_> {
@@ -83,11 +86,11 @@ impl Show<'_> {
     /// # Errors
     /// As the writer's.
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.answer().shown())?;
+        write_text(out, self.width, &self.answer().shown())?;
         let told = self.carried_out().filter(|_| self.plan.steps.is_empty() && !self.plan.refusals.is_empty());
         for note in self.plan.notes.iter().filter(|note| Some(*note) != told) {
             let (words, commands) = words::note_parts(note);
-            writeln!(out, "NOTE {}", Foreign::from(words).shown())?;
+            write_text(out, self.width, &Foreign::from(format!("NOTE {words}")).shown())?;
             for command in commands {
                 writeln!(out, "  {}", Foreign::from(command).shown())?;
             }
@@ -105,7 +108,7 @@ impl Show<'_> {
         }
         Sandboxes::of(self.plan).write(self.all, out)?;
         match self.cures() {
-            Some(cures) => cures.write(out)?,
+            Some(cures) => cures.write(self.width, out)?,
             None => self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?,
         }
         if self.plan.beyond_max > 0 {
@@ -155,7 +158,7 @@ impl Show<'_> {
 
     /// What is refused, by reason.
     pub(super) fn reasons<'r>(&self, refusals: &'r [Refusal]) -> Reasons<'r> {
-        Reasons::of(refusals, self.all, self.now)
+        Reasons::of(refusals, self.all, self.now, self.width)
     }
 }
 

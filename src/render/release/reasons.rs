@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::words;
+use super::wrap::{write_at, write_text};
 use crate::checks::evidence::shell;
 use crate::model::{Foreign, Time};
 use crate::plan::circumstances::{Fork, NodeDoubt};
@@ -38,11 +39,13 @@ pub(super) struct Reasons<'r> {
     reasons: Vec<ReasonGroup<'r>>,
     all: bool,
     now: Time,
+    /// Columns; sentences wrap there.
+    width: usize,
 }
 
 impl<'r> Reasons<'r> {
     /// `all`: each thing under each of its reasons, and all things of a reason.
-    pub(super) fn of(refusals: &'r [Refusal], all: bool, now: Time) -> Reasons<'r> {
+    pub(super) fn of(refusals: &'r [Refusal], all: bool, now: Time, width: usize) -> Reasons<'r> {
         let mut reasons: Vec<ReasonGroup<'r>> = Vec::new();
         let mut told: BTreeSet<&str> = BTreeSet::new();
         for refusal in refusals {
@@ -61,7 +64,7 @@ impl<'r> Reasons<'r> {
         }
         let first = |r: &ReasonGroup<'_>| r.refusals.first().is_some_and(|r| of_run(r));
         reasons.sort_by_key(|r| (!first(r), usize::MAX - r.refusals.len()));
-        Reasons { reasons, all, now }
+        Reasons { reasons, all, now, width }
     }
 
     /// All of it as one sentence, for the answer.
@@ -107,7 +110,8 @@ impl<'r> Reasons<'r> {
         for (i, reason) in self.reasons.iter().enumerate() {
             let in_the_answer = answered && i < IN_THE_ANSWER;
             if !in_the_answer {
-                writeln!(out, "REFUSED {}", Foreign::from(self.head(reason)).shown())?;
+                let line = format!("REFUSED {}", self.head(reason));
+                write_text(out, self.width, &Foreign::from(line).shown())?;
             }
             let mark = if in_the_answer && marked { format!("({}) ", i + 1) } else { String::new() };
             if reason.refusals.len() > 1 {
@@ -126,8 +130,8 @@ impl<'r> Reasons<'r> {
         for refusal in reason.refusals.iter().take(limit) {
             let detail = detail(&refusal.objection).map(|d| format!(": {d}")).unwrap_or_default();
             let handle = refusal.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
-            let line = format!("{}{detail}{handle}", refusal.subject.raw());
-            writeln!(out, "  {mark}{}", Foreign::from(line).shown())?;
+            let line = format!("{mark}{}{detail}{handle}", refusal.subject.raw());
+            write_at(2, out, self.width, &Foreign::from(line).shown())?;
         }
         match reason.refusals.len().saturating_sub(limit) {
             0 => Ok(()),
@@ -149,7 +153,7 @@ impl<'r> Reasons<'r> {
         }
         for node in off {
             let line = format!("if {node} is switched off, say so: --node-is-off {}", shell(node));
-            writeln!(out, "{}", Foreign::from(line).shown())?;
+            write_text(out, self.width, &Foreign::from(line).shown())?;
         }
         let audits = match () {
             () if all().any(|o| matches!(o, O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::NoHistory)) => {

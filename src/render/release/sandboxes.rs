@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::checks::evidence::shell;
+use crate::checks::evidence::sandbox;
 use crate::model::Foreign;
 use crate::plan::circumstances::{AgainNode, AgainPod, LastLook};
 use crate::plan::confirm::{Plan, Work};
@@ -90,30 +90,20 @@ impl Sandboxes {
 
 impl OnNode {
     fn commands(&self) -> Vec<String> {
-        let of_pod = |(namespace, name): &(String, String)| {
-            let (namespace, name) = (shell(&exactly(namespace)), shell(&exactly(name)));
-            format!("crictl pods --state ready --quiet --namespace {namespace} --name {name}")
-        };
+        let of_pod = |(namespace, name): &(String, String)| sandbox::of_pod(namespace, name);
         let containers = match self.containers.as_slice() {
             [] => None,
-            [one] => Some(format!("crictl pods --state ready --quiet --id {one}")),
-            many => Some(format!("for id in {}; do crictl pods --state ready --quiet --id $id; done", many.join(" "))),
+            [one] => Some(sandbox::of_container(one)),
+            many => Some(format!("for id in {}; do {}; done", many.join(" "), sandbox::of_container("$id"))),
         };
         containers.into_iter().chain(self.pods.iter().map(of_pod)).collect()
     }
 }
 
-/// The regular expression of this name alone: crictl takes both, of a namespace too, and finds what only contains it.
-fn exactly(name: &str) -> String {
-    let means = |c: char| c.is_ascii_punctuation() && !matches!(c, '-' | '_');
-    let escaped = name.chars().flat_map(|c| means(c).then_some('\\').into_iter().chain([c]));
-    format!("^{}$", escaped.collect::<String>())
-}
-
-/// The container's id of a handle's: 64 hexadecimal digits, which no shell takes for anything else.
+/// The container's id of a handle's.
 fn container(handle: &str) -> Option<&str> {
     let (_, tail) = handle.rsplit_once('.')?;
-    (tail.len() == 64 && tail.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then_some(tail)
+    sandbox::is_container(tail).then_some(tail)
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
 use crate::checks::evidence::{delete_pod, release_handle};
 use crate::checks::handles::orphaned_handle;
+use crate::model::foreign::foreign;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
@@ -74,7 +75,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
         O::Locked => "the datastore is locked (datastoreReady is not true): somebody migrates or repairs it".to_owned(),
         O::NoEarlierAudit => "no earlier audit says how many addresses are newly leaked".to_owned(),
         O::Surge(surge) => {
-            let (newly, all, place) = (surge.newly_leaked, surge.allocations, &surge.place);
+            let (newly, all, place) = (surge.newly_leaked, surge.allocations, surge.place.raw());
             format!("a sudden mass leak: {newly} of {all} allocations of {place} are leaked since the last audit")
         }
         O::LockedMeanwhile => "the datastore is locked".to_owned(),
@@ -192,7 +193,7 @@ pub fn nameless(why: &Nameless) -> String {
     match why {
         Nameless::NoGuid => "the datastore has no ClusterInformation with a GUID".to_owned(),
         Nameless::Unread(why) => {
-            format!("its ClusterInformation, which holds the datastore's name, was not read: {why}")
+            format!("its ClusterInformation, which holds the datastore's name, was not read: {}", why.raw())
         }
         Nameless::NoCluster => "neither Kubernetes nor the history says which cluster this is".to_owned(),
     }
@@ -213,15 +214,14 @@ fn fork(fork: &Fork) -> String {
 
 /// Who makes a claim.
 pub fn claimer(who: &Claimer) -> Foreign {
-    let who = match who {
-        Claimer::Pod(namespace, name) => format!("pod {namespace}/{name}"),
-        Claimer::Endpoint(namespace, name) => format!("endpoint {namespace}/{name}"),
-        Claimer::Tunnel(tunnel, node) => format!("{} tunnel of node {node}", tunnel.word()),
-        Claimer::Service(namespace, name) => format!("service {namespace}/{name}"),
-        Claimer::HostEndpoint => "a host endpoint".to_owned(),
-        Claimer::Handle(id) => format!("handle {id}"),
-    };
-    who.into()
+    match who {
+        Claimer::Pod(namespace, name) => foreign!("pod {}/{}", namespace, name),
+        Claimer::Endpoint(namespace, name) => foreign!("endpoint {}/{}", namespace, name),
+        Claimer::Tunnel(tunnel, node) => foreign!("{} tunnel of node {}", tunnel.word(), node),
+        Claimer::Service(namespace, name) => foreign!("service {}/{}", namespace, name),
+        Claimer::HostEndpoint => "a host endpoint".into(),
+        Claimer::Handle(id) => foreign!("handle {}", id),
+    }
 }
 
 /// Fits after "it is".
@@ -235,11 +235,13 @@ fn special(special: &Special) -> String {
         Special::Cooling => "released already and cooling down".to_owned(),
         Special::Unattributed => "an allocation that names no owner".to_owned(),
         Special::UnknownType => "an allocation of a type that ipaudit does not know".to_owned(),
-        Special::ForeignNode(node) => format!("of node {node}, which is not this cluster's or has no k8s orchRef"),
-        Special::TwoBlocks(blocks) => format!("in more than one block: {}", blocks.join(", ")),
+        Special::ForeignNode(node) => {
+            format!("of node {}, which is not this cluster's or has no k8s orchRef", node.raw())
+        }
+        Special::TwoBlocks(blocks) => format!("in more than one block: {}", Foreign::joined(blocks, ", ").raw()),
         Special::Awaited(namespace, pod) => {
             let code = address_awaited::CHECK.code;
-            format!("its predecessor's, for which pod {namespace}/{pod} waits ({code})")
+            format!("its predecessor's, for which pod {}/{} waits ({code})", namespace.raw(), pod.raw())
         }
     }
 }
@@ -260,7 +262,7 @@ pub(super) fn pod_doubt<'d>(doubt: &'d PodDoubt, nameless: &'d str) -> &'d str {
     match doubt {
         PodDoubt::NamesNone => nameless,
         PodDoubt::Files => "Kubernetes was read from files, and files cannot be asked",
-        PodDoubt::Failed(why) => why,
+        PodDoubt::Failed(why) => why.raw(),
     }
 }
 

@@ -2,13 +2,16 @@
 //! to show. All other evidence is in the JSON.
 
 use super::line::HANG;
-use super::paper::{BOLD, PLAIN, Text};
+use super::paper::{BOLD, COMMAND, DIM, PLAIN, Text};
+use crate::checks::evidence::sandbox;
 use crate::checks::{self, Shown};
 use crate::model::{Finding, Foreign};
 use crate::render::places::is_named;
 
 /// So many names are shown without `--all`.
 const NAMES: usize = 24;
+/// So many sandboxes are looked for without `--all`.
+const SANDBOXES: usize = 3;
 /// Where values of details begin.
 const INDENT: usize = HANG + 9;
 
@@ -39,6 +42,36 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
+    lines.extend(sandboxes(&[finding], all));
+    lines
+}
+
+/// On which nodes nothing may be left, and the commands that tell, each on a line of its own.
+pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
+    let mut nodes: Vec<(&Foreign, Vec<&Foreign>)> = Vec::new();
+    for (node, command) in findings.iter().flat_map(|finding| sandbox::told(finding)) {
+        match nodes.iter_mut().find(|(known, _)| *known == node) {
+            Some((_, commands)) if commands.contains(&command) => {}
+            Some((_, commands)) => commands.push(command),
+            None => nodes.push((node, vec![command])),
+        }
+    }
+    let (mut lines, mut left) = (Vec::new(), if all { usize::MAX } else { SANDBOXES });
+    let number: usize = nodes.iter().map(|(_, commands)| commands.len()).sum();
+    for (node, commands) in nodes {
+        let commands = commands.get(..left.min(commands.len())).unwrap_or_default();
+        if commands.is_empty() {
+            break;
+        }
+        left -= commands.len();
+        let head =
+            Text::new().field(PLAIN, "no sandbox is left where this prints nothing, on").then(PLAIN, &node.shown());
+        lines.push((HANG, head));
+        lines.extend(commands.iter().map(|command| (HANG, Text::new().whole(COMMAND, &command.shown()))));
+    }
+    if let Some(more @ 1..) = number.checked_sub(SANDBOXES).filter(|_| !all) {
+        lines.push((HANG, Text::new().field(DIM, &format!("… {more} more sandboxes to look for; all with --all"))));
+    }
     lines
 }
 

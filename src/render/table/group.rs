@@ -60,7 +60,12 @@ pub fn write(
     }
     match first.gravity() == Severity::Critical || restarts(first).next().is_some() {
         true => by_urgency(view, &facts, folds, &findings, options, paper)?,
-        false => paper.paragraph(HANG, HANG, &first_subjects(&findings, paper.width))?,
+        false => {
+            paper.paragraph(HANG, HANG, &first_subjects(&findings, paper.width))?;
+            for (hang, line) in details::sandboxes(&findings, false) {
+                paper.paragraph(HANG, hang, &line)?;
+            }
+        }
     }
     if let Some(release) = &release {
         commands::write(std::slice::from_ref(release), 1, 1, paper)?;

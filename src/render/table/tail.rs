@@ -14,6 +14,9 @@ use crate::render::folds::Folds;
 use crate::render::releases::Releases;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
+/// So many codes of skipped checks are named without `--all`.
+const CODES: usize = 10;
+
 pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
     // What only an earlier audit is missing for is no incompleteness: the last line counts it.
     let skipped: Vec<&Skipped> = view.skipped.iter().filter(|s| s.incomplete || options.all).collect();
@@ -25,10 +28,10 @@ pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &
         }
         paper.paragraph(0, 0, &Text::new().field(style_of(Severity::Warning).bold(), "SKIPPED"))?;
         if is_told_above && !skipped.is_empty() {
-            told_above(&skipped).write(paper)?;
+            told_above(&skipped).write(options.all, paper)?;
         }
         for reason in by_reason(&skipped, &shared(view)).iter().filter(|_| !is_told_above) {
-            reason.write(paper)?;
+            reason.write(options.all, paper)?;
         }
         for row in unread {
             let why = if row.detail.is_empty() { row.state.word().into() } else { row.detail.shown() };
@@ -100,7 +103,7 @@ fn by_reason<'v>(skipped: &[&'v Skipped], shared: &HashSet<&str>) -> Vec<SkipRea
 }
 
 impl SkipReason<'_> {
-    fn write(&self, paper: &mut Paper<'_>) -> Result<()> {
+    fn write(&self, all: bool, paper: &mut Paper<'_>) -> Result<()> {
         let style = if self.incomplete { BOLD } else { DIM };
         let plain = if self.incomplete { PLAIN } else { DIM };
         if let [only] = self.checks.as_slice() {
@@ -109,7 +112,10 @@ impl SkipReason<'_> {
         }
         let text = Text::new().field(style, &format!("{} checks", self.checks.len())).field(plain, &self.why.shown());
         paper.paragraph(0, HANG, &text)?;
-        let codes: Vec<String> = self.checks.iter().map(|s| s.code.to_string()).collect();
+        let shown = if all { self.checks.len() } else { CODES };
+        let mut codes: Vec<String> = self.checks.iter().take(shown).map(|s| s.code.to_string()).collect();
+        let more = self.checks.len().saturating_sub(shown);
+        codes.extend((more > 0).then(|| format!("and {more} more; all with --all")));
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, &codes.join(" ")))
     }
 }

@@ -233,6 +233,41 @@ fn silence_of_an_incomplete_audit_proves_nothing() {
     assert_eq!(quiet, &section[1..]);
 }
 
+/// Dozens of codes say nothing that their number does not say.
+#[test]
+fn many_skipped_checks_are_a_number_and_a_few_codes() {
+    let skipped: Vec<Skipped> = (0..58)
+        .map(|code| Skipped { code: Code(100 + code), reason: "pods: forbidden".into(), incomplete: true })
+        .collect();
+    let view = view(&[], &skipped);
+    let codes = |all| told(&view, Options { all, ..Options::default() }).matches("IPA1").count();
+    let text = told(&view, Options::default());
+    assert!(text.contains("58 checks") && text.contains("IPA109 and 48 more; all with --all"), "{text}");
+    assert_eq!((codes(false), codes(true)), (10, 58));
+}
+
+/// What an advice about sandboxes needs is typed on that node.
+#[test]
+fn sandboxes_are_looked_for_on_their_nodes_also_of_many() {
+    let stale = |number: usize| {
+        let id = format!("shop/node--{number}-k8s-web--0-eth0");
+        let mut finding = Finding::new(Code(501), Severity::Error, Subject::new(SubjectKind::Endpoint, id), "gone");
+        finding.advice = "when no sandbox of it is left on the node, delete the endpoint".into();
+        let command = format!("crictl pods --state ready --quiet --namespace shop --name '^web-{number}$'");
+        let on = crate::model::Evidence::new().with("node", format!("node-{number}")).with("command", command);
+        finding.evidence.push("sandboxes", vec![on]);
+        finding
+    };
+    for (number, shown) in [(1, 1), (3, 3), (5, 3)] {
+        let findings: Vec<Finding> = (0..number).map(stale).collect();
+        let text = told(&view(&findings, &[]), Options::default());
+        assert_eq!(text.matches("no sandbox is left where this prints nothing, on node-").count(), shown, "{text}");
+        let commands = text.lines().map(str::trim).filter(|line| line.starts_with("crictl pods --state ready --quiet"));
+        assert_eq!(commands.count(), shown, "each on a line of its own: {text}");
+        assert_eq!(text.contains("2 more sandboxes to look for; all with --all"), number == 5, "{text}");
+    }
+}
+
 #[test]
 fn quiet_shows_findings_alone() {
     let findings = [leak(0, "node-1", 3)];

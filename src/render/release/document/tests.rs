@@ -4,7 +4,7 @@ use crate::plan::confirm::Plan;
 use crate::plan::refusal::{Note, Objection};
 
 fn show(plan: &Plan) -> Show<'_> {
-    Show { plan, undoes: Some(3), all: false, now: Time(0) }
+    Show { plan, undoes: Some(3), all: false, now: Time(0), width: 1000 }
 }
 
 #[test]

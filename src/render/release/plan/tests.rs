@@ -28,7 +28,7 @@ pub(in crate::render::release) fn refused(subjects: &[&str]) -> Vec<Refusal> {
 }
 
 pub(in crate::render::release) fn show(plan: &Plan) -> Show<'_> {
-    Show { plan, undoes: None, all: false, now: Time(0) }
+    Show { plan, undoes: None, all: false, now: Time(0), width: 1000 }
 }
 
 fn table(show: &Show<'_>) -> String {
@@ -111,4 +111,17 @@ fn notes_come_right_after_the_answer_and_are_escaped() {
     let lines: Vec<&str> = text.lines().collect();
     let first = "NOTE a\\nb: no such handle, and no block has an address of it";
     assert_eq!(lines, ["NOTHING to release", first, "NOTE 10.65.0.1 is not allocated"]);
+}
+
+#[test]
+fn sentences_wrap_at_the_width_and_commands_do_not() {
+    let why = "the API server answered with so many words that no terminal of eighty columns has room for all of them in one line";
+    let mut plan = Plan::default();
+    plan.refusals.push(Refusal::of_run(Objection::Unpaired(why.into())));
+    plan.refusals.push(Refusal::of_run(Objection::SettingsUndecoded(why.into())));
+    let mut out = Vec::new();
+    Show { width: 80, ..show(&plan) }.plan(&mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().count() > 3 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert_eq!(text.replace("\n        ", " ").matches(why).count(), 2, "{text}");
 }

@@ -24,7 +24,7 @@ fn on(subject: &str, node: &str) -> Refusal {
 }
 
 fn told(refusals: &[Refusal], all: bool) -> (String, Vec<String>) {
-    let reasons = Reasons::of(refusals, all, now());
+    let reasons = Reasons::of(refusals, all, now(), 1000);
     let mut out = Vec::new();
     reasons.write(true, &mut out).unwrap();
     (reasons.sentence(), String::from_utf8(out).unwrap().lines().map(str::to_owned).collect())

@@ -32,7 +32,7 @@ fn at(seconds: i64) -> Time {
 }
 
 fn pod(grade: Grade) -> HolderNow {
-    HolderNow { who: Claimer::Pod(own("shop"), own("web-0")), grade }
+    HolderNow { who: Claimer::Pod("shop".into(), "web-0".into()), grade }
 }
 
 fn alarm(kind: &str) -> Objection {
@@ -90,7 +90,7 @@ fn rule_2_of_names_and_forks() {
                 "what is released could not be recorded: the datastore has no ClusterInformation with a GUID",
             ),
             (
-                Objection::Nameless(Nameless::Unread(own("forbidden"))),
+                Objection::Nameless(Nameless::Unread("forbidden".into())),
                 "what is released could not be recorded: its ClusterInformation, which holds the datastore's name, was \
                  not read: forbidden",
             ),
@@ -147,7 +147,7 @@ fn rule_2_of_inputs_clocks_and_surges() {
             (Objection::ClockUntold, "the API server did not tell its time"),
             (Objection::NoEarlierAudit, "no earlier audit says how many addresses are newly leaked"),
             (
-                Objection::Surge(Surge { place: own("node n"), newly_leaked: 21, allocations: 100 }),
+                Objection::Surge(Surge { place: "node n".into(), newly_leaked: 21, allocations: 100 }),
                 "a sudden mass leak: 21 of 100 allocations of node n are leaked since the last audit",
             ),
         ],
@@ -230,7 +230,7 @@ fn rule_5() {
                 "it could not be read again right now: Kubernetes was read from files, and files cannot be asked",
             ),
             (
-                Objection::NotReadAgain(PodDoubt::Failed(own("no answer"))),
+                Objection::NotReadAgain(PodDoubt::Failed("no answer".into())),
                 "it could not be read again right now: no answer",
             ),
             (Objection::FilesAgain, "Kubernetes was read from files, and a release needs the live API"),
@@ -278,10 +278,10 @@ fn rule_7() {
         (Special::Cooling, "released already and cooling down", ""),
         (Special::Unattributed, "an allocation that names no owner", way),
         (Special::UnknownType, "an allocation of a type that ipaudit does not know", way),
-        (Special::ForeignNode(own("n")), "of node n, which is not this cluster's or has no k8s orchRef", way),
-        (Special::TwoBlocks(vec![own("/a"), own("/b")]), "in more than one block: /a, /b", ""),
+        (Special::ForeignNode("n".into()), "of node n, which is not this cluster's or has no k8s orchRef", way),
+        (Special::TwoBlocks(vec!["/a".into(), "/b".into()]), "in more than one block: /a, /b", ""),
         (
-            Special::Awaited(own("shop"), own("web-0")),
+            Special::Awaited("shop".into(), "web-0".into()),
             "its predecessor's, for which pod shop/web-0 waits (IPA133)",
             way,
         ),
@@ -350,12 +350,12 @@ fn who_asked_for_a_handle_finds_it_in_the_reason() {
 #[test]
 fn every_claimer_is_named_by_its_kind() {
     for (who, words) in [
-        (Claimer::Pod(own("shop"), own("a")), "pod shop/a"),
-        (Claimer::Endpoint(own("shop"), own("e")), "endpoint shop/e"),
-        (Claimer::Service(own("edge"), own("s")), "service edge/s"),
+        (Claimer::Pod("shop".into(), "a".into()), "pod shop/a"),
+        (Claimer::Endpoint("shop".into(), "e".into()), "endpoint shop/e"),
+        (Claimer::Service("edge".into(), "s".into()), "service edge/s"),
         (Claimer::HostEndpoint, "a host endpoint"),
-        (Claimer::Handle(own("n.a")), "handle n.a"),
-        (Claimer::Tunnel(Tunnel::Ipip, own("n")), "IPIP tunnel of node n"),
+        (Claimer::Handle("n.a".into()), "handle n.a"),
+        (Claimer::Tunnel(Tunnel::Ipip, "n".into()), "IPIP tunnel of node n"),
     ] {
         assert_eq!(claimer(&who), words);
     }

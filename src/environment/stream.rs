@@ -1,0 +1,115 @@
+//! Files that people name and that are read as a stream, whatever their size: also a pipe (`<(zcat x.gz)`), and `-` for standard
+//! input. Who waits for one that gives nothing is told what he waits for.
+
+use std::fs::File;
+use std::io::{Read, Result};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// So long nobody wonders.
+const MOMENT: Duration = Duration::from_secs(2);
+
+type Tell = Box<dyn Fn(&str) + Send + Sync>;
+
+static TELL: OnceLock<Tell> = OnceLock::new();
+
+/// Whom a wait is told; the first one counts.
+pub fn tell_waits(tell: impl Fn(&str) + Send + Sync + 'static) {
+    TELL.get_or_init(|| Box::new(tell));
+}
+
+/// Whether standard input is meant.
+pub fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// How such a file is called.
+pub fn name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// What is read bit by bit.
+pub struct Stream {
+    input: Box<dyn Read + Send>,
+    waiting: Option<Waiting>,
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        let read = self.input.read(bytes);
+        drop(self.waiting.take());
+        read
+    }
+}
+
+/// Opens it. A pipe is waited for until somebody writes to it.
+///
+/// # Errors
+/// As the file system's.
+pub fn open(path: &Path) -> Result<Stream> {
+    let waiting = Some(Waiting::on(path));
+    let input: Box<dyn Read + Send> = match is_standard_input(path) {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(File::open(path)?),
+    };
+    Ok(Stream { input, waiting })
+}
+
+/// Whether it could be opened, without waiting for anybody: a pipe is there, and no more is asked of it.
+///
+/// # Errors
+/// As the file system's.
+pub fn may_be_opened(path: &Path) -> Result<()> {
+    if is_standard_input(path) || !std::fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
+    File::open(path).map(drop)
+}
+
+/// While it lives a wait is told after a [`MOMENT`]; nothing of a regular file, which is never waited for.
+pub struct Waiting {
+    /// Gone with it, which its thread hears.
+    _alive: Option<Sender<()>>,
+}
+
+impl Waiting {
+    /// For what is opened and read next.
+    pub fn on(path: &Path) -> Waiting {
+        if !is_standard_input(path) && std::fs::metadata(path).is_ok_and(|about| about.is_file() || about.is_dir()) {
+            return Waiting { _alive: None };
+        }
+        let name = name(path);
+        let (alive, gone) = mpsc::channel();
+        let tell = move || {
+            let over = gone.recv_timeout(MOMENT) == Err(RecvTimeoutError::Timeout);
+            if let Some(tell) = TELL.get().filter(|_| over) {
+                tell(&format!("waiting for {name}, which has given nothing yet; Ctrl-C ends this"));
+            }
+        };
+        // Where no thread can be had nobody is told, and the file is read all the same.
+        let told = std::thread::Builder::new().name("waiting".to_owned()).spawn(tell);
+        Waiting { _alive: told.is_ok().then_some(alive) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_file_is_never_waited_for_and_an_absent_one_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "four").unwrap();
+        assert!(Waiting::on(&file)._alive.is_none() && Waiting::on(Path::new("-"))._alive.is_some());
+        let mut text = String::new();
+        open(&file).unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), name(Path::new("-")).as_str()), ("four", "standard input"));
+        may_be_opened(&file).unwrap();
+        may_be_opened(Path::new("-")).unwrap();
+        let absent = folder.path().join("absent");
+        assert!(open(&absent).is_err() && may_be_opened(&absent).is_err());
+    }
+}
