@@ -14,6 +14,7 @@ const MAY: &[(&str, &str)] = &[
     ("src/cli/gather.rs", "cuts etcd's ranges at the pods' namespaces"),
     ("src/cli/journal/earlier.rs", "reads back the plan that the history keeps"),
     ("src/cli/journal/record.rs", "gives addresses on to the history"),
+    ("src/cli/report_names.rs", "reads the ranges of pools that the history keeps"),
     ("src/cli/who_before.rs", "asks the history by names"),
     ("src/cli/who_deep.rs", "makes keys of etcd of names"),
     ("src/render/capacity.rs", "gives names of the table on as foreign text"),

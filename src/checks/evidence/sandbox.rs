@@ -63,6 +63,9 @@ mod tests {
         for other in ["web-0", "", &format!("{}$", "0a".repeat(31)), &"0A".repeat(32)] {
             assert!(!is_container(other), "{other}");
         }
-        assert_eq!(of_pod("shop", "web.0"), r"crictl pods --state ready --quiet --namespace '^shop$' --name '^web\.0$'");
+        assert_eq!(
+            of_pod("shop", "web.0"),
+            r"crictl pods --state ready --quiet --namespace '^shop$' --name '^web\.0$'"
+        );
     }
 }

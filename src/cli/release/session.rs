@@ -115,7 +115,7 @@ impl Session<'_> {
     /// As for any output.
     pub fn show(&self, plan: &Plan, aside: bool, streams: &Streams) -> Result<Exit, Error> {
         let dry = plan.ended().exit();
-        let text = self.text(plan, None, dry, streams)?;
+        let text = self.written(plan, None, dry, streams)?;
         match aside {
             true => String::from_utf8_lossy(&text).lines().for_each(|line| streams.note(line)),
             false => streams.print(&text)?,
@@ -124,10 +124,10 @@ impl Session<'_> {
     }
 
     fn print(&self, plan: &Plan, done: Option<(i64, &RunOutcome)>, exit: Exit, streams: &Streams) -> Result<(), Error> {
-        streams.print(&self.text(plan, done, exit, streams)?)
+        streams.print(&self.written(plan, done, exit, streams)?)
     }
 
-    fn text(
+    fn written(
         &self,
         plan: &Plan,
         done: Option<(i64, &RunOutcome)>,

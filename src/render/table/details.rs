@@ -42,12 +42,31 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
-    lines.extend(sandboxes(&[finding], all));
+    // The advice names the node.
+    let (_, commands) = looks_for_sandboxes(&[finding], all);
+    lines.extend(commands.into_iter().flat_map(|(_, commands)| commands));
     lines
 }
 
 /// On which nodes nothing may be left, and the commands that tell, each on a line of its own.
 pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
+    let (number, nodes) = looks_for_sandboxes(findings, all);
+    let mut lines = Vec::new();
+    for (node, commands) in nodes {
+        let head =
+            Text::new().field(PLAIN, "no sandbox is left where this prints nothing, on").then(PLAIN, &node.shown());
+        lines.push((HANG, head));
+        lines.extend(commands);
+    }
+    if let Some(more @ 1..) = number.checked_sub(SANDBOXES).filter(|_| !all) {
+        lines.push((HANG, Text::new().field(DIM, &format!("… {more} more sandboxes to look for; all with --all"))));
+    }
+    lines
+}
+
+/// How many there are, and by node the commands that are shown.
+#[expect(clippy::type_complexity, reason = "a number and lines by node")]
+fn looks_for_sandboxes<'f>(findings: &[&'f Finding], all: bool) -> (usize, Vec<(&'f Foreign, Vec<(usize, Text)>)>) {
     let mut nodes: Vec<(&Foreign, Vec<&Foreign>)> = Vec::new();
     for (node, command) in findings.iter().flat_map(|finding| sandbox::told(finding)) {
         match nodes.iter_mut().find(|(known, _)| *known == node) {
@@ -56,23 +75,19 @@ pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
             None => nodes.push((node, vec![command])),
         }
     }
-    let (mut lines, mut left) = (Vec::new(), if all { usize::MAX } else { SANDBOXES });
-    let number: usize = nodes.iter().map(|(_, commands)| commands.len()).sum();
+    let number = nodes.iter().map(|(_, commands)| commands.len()).sum();
+    let mut left = if all { usize::MAX } else { SANDBOXES };
+    let mut shown = Vec::new();
     for (node, commands) in nodes {
-        let commands = commands.get(..left.min(commands.len())).unwrap_or_default();
-        if commands.is_empty() {
-            break;
+        let now = commands.len().min(left);
+        left -= now;
+        let line = |command: &&Foreign| (HANG, Text::new().whole(COMMAND, &command.shown()));
+        let lines: Vec<_> = commands.iter().take(now).map(line).collect();
+        if !lines.is_empty() {
+            shown.push((node, lines));
         }
-        left -= commands.len();
-        let head =
-            Text::new().field(PLAIN, "no sandbox is left where this prints nothing, on").then(PLAIN, &node.shown());
-        lines.push((HANG, head));
-        lines.extend(commands.iter().map(|command| (HANG, Text::new().whole(COMMAND, &command.shown()))));
     }
-    if let Some(more @ 1..) = number.checked_sub(SANDBOXES).filter(|_| !all) {
-        lines.push((HANG, Text::new().field(DIM, &format!("… {more} more sandboxes to look for; all with --all"))));
-    }
-    lines
+    (number, shown)
 }
 
 fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f Foreign>, all: bool) -> (usize, Text) {
