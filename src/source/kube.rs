@@ -15,7 +15,7 @@ use crate::decode::clear;
 use crate::decode::kube::{Remarks, insert, learn_uid};
 use crate::decode::kube_item::Kind;
 use crate::decode::kube_page::{Page, with_object};
-use crate::model::{Gathering, InputState};
+use crate::model::{Foreign, Gathering, InputState};
 
 /// How often one list is begun anew because the server forgot it (410).
 const RESTARTS: u32 = 3;
@@ -28,10 +28,12 @@ pub async fn read(api: &KubeApi, snapshot: &mut Gathering) -> Remarks {
     snapshot.kube.server = api.server.clone();
     let answers = || api.tally.answers.load(Ordering::Relaxed);
     let answered = answers();
-    let mut nobody: Option<String> = None;
+    // Why, and what to do about it.
+    let mut nobody: Option<(String, Foreign)> = None;
     for kind in Kind::ALL {
-        if let Some(detail) = &nobody {
+        if let Some((detail, hint)) = &nobody {
             snapshot.coverage.set(kind.input(), InputState::Unreachable, detail.clone());
+            snapshot.coverage.set_hint(kind.input(), hint.clone());
             continue;
         }
         let end = list(api, kind, deadline, snapshot).await;
@@ -40,7 +42,7 @@ pub async fn read(api: &KubeApi, snapshot: &mut Gathering) -> Remarks {
             ask_for_uid(api, kind, deadline, snapshot).await;
         }
         // A server that has not answered at all will not answer the next question either.
-        nobody = (answers() == answered).then_some(detail);
+        nobody = (answers() == answered).then(|| (detail, snapshot.coverage.hint(kind.input())));
     }
     snapshot.kube.clocks = api.tally.clocks();
     remarks

@@ -115,7 +115,7 @@ impl SkipReason<'_> {
         let shown = if all { self.checks.len() } else { CODES };
         let mut codes: Vec<String> = self.checks.iter().take(shown).map(|s| s.code.to_string()).collect();
         let more = self.checks.len().saturating_sub(shown);
-        codes.extend((more > 0).then(|| format!("and {more} more; all with --all")));
+        codes.extend((more > 0).then(|| format!("and {more} more (--all)")));
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, &codes.join(" ")))
     }
 }
