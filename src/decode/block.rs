@@ -3,11 +3,12 @@
 //! What is inconsistent in itself is no matter of decoding (IPA301, IPA306): only what Calico could not read either
 //! is bad. Without `cidr` Calico's read panics, so that is bad too.
 
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::json::{Bad, GoString, Ordinal, given, object};
 use super::pairs::Pairs;
-use super::{Kv, keys, values};
+use super::{Kv, keys, quick, values};
 use crate::model::handle::sanitised;
 use crate::model::{Attribute, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
 
@@ -23,7 +24,7 @@ object! {
         unallocated: Vec<Option<Ordinal>> = "unallocated",
         attributes: Vec<Option<RawAttribute<'a>>> = "attributes",
         sequence: u64 = "sequenceNumber",
-        sequences: Pairs<GoString<'a>, Option<u64>> = "sequenceNumberForAllocation",
+        sequences: Sequences = "sequenceNumberForAllocation",
         deleted: bool = "deleted",
     }
 
@@ -47,9 +48,28 @@ object! {
     }
 }
 
+/// By ordinal. A key that is no ordinal as Calico spells it is never looked up, and a null number is Go's 0,
+/// which is what an absent one reads as: neither is there.
+#[derive(Default, Debug)]
+pub(super) struct Sequences(pub Box<[(u32, u64)]>);
+
+impl<'de> Deserialize<'de> for Sequences {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sequences, D::Error> {
+        let raw = Pairs::<GoString<'de>, Option<u64>>::deserialize(deserializer)?;
+        let ordinal = |key: &str| key.parse::<u32>().ok().filter(|ordinal| ordinal.to_string() == key);
+        let mut list: Vec<(u32, u64)> =
+            raw.last().into_iter().filter_map(|(key, number)| Some((ordinal(&key)?, number?))).collect();
+        list.sort_unstable();
+        Ok(Sequences(list.into()))
+    }
+}
+
 /// The block of a key with this CIDR.
 pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, cidr: Cidr) -> Result<Block, Bad> {
-    let raw: RawBlock<'_> = super::json::parse(kv.value)?;
+    let raw: RawBlock<'_> = match quick::block(kv.value) {
+        Some(usual) => usual,
+        None => super::json::parse(kv.value)?,
+    };
     let written = given(&raw.cidr).ok_or_else(|| Bad::new("the block has no cidr"))?;
     let value_cidr = values::cidr_or_address(written).ok_or_else(|| Bad::text(kv.value, "cidr", written, "network"))?;
     let odd_value_cidr = (value_cidr.to_string() != written).then(|| written.into());
@@ -75,7 +95,7 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, cidr: Cidr) -> Result<Block
         unallocated: raw.unallocated.unwrap_or_default().into_iter().map(|o| o.map_or(0, |o| o.0)).collect(),
         attributes: attributes.into(),
         sequence: raw.sequence,
-        allocation_sequences: sequences(raw.sequences),
+        allocation_sequences: raw.sequences.unwrap_or_default().0,
         claimed_at,
         deleted: raw.deleted.unwrap_or_default(),
     })
@@ -131,17 +151,6 @@ fn decode_owner(names: &mut Names, value: &[u8], raw: &RawOwner<'_>) -> Result<O
         note: name(&raw.note),
         timestamp: values::go_time(value, "timestamp", &raw.timestamp)?,
     })
-}
-
-/// By ordinal. A key that is no ordinal as Calico spells it is never looked up, and a null number is Go's 0,
-/// which is what an absent one reads as: neither is there.
-fn sequences(raw: Option<Pairs<GoString<'_>, Option<u64>>>) -> Box<[(u32, u64)]> {
-    let Some(raw) = raw else { return Box::default() };
-    let ordinal = |key: &str| key.parse::<u32>().ok().filter(|ordinal| ordinal.to_string() == key);
-    let mut list: Vec<(u32, u64)> =
-        raw.last().into_iter().filter_map(|(key, number)| Some((ordinal(&key)?, number?))).collect();
-    list.sort_unstable();
-    list.into()
 }
 
 /// The first `cidr` of a value that does not decode, when it reads like a block's: what the value was about.

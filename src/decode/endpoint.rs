@@ -4,7 +4,7 @@
 
 use super::endpoint_name::parse_endpoint_name;
 use super::json::{Bad, GoString, given, object};
-use super::{Kv, values};
+use super::{Kv, quick, values};
 use crate::model::{Addr, Endpoint, Names, Nat, Orchestrator};
 
 object! {
@@ -29,7 +29,10 @@ object! {
 
 /// The endpoint of a key with this namespace and name.
 pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, namespace: &str, name: &str) -> Result<Endpoint, Bad> {
-    let (metadata, spec): (_, RawSpec<'_>) = super::json::resource(kv.value)?;
+    let (metadata, spec): (_, RawSpec<'_>) = match quick::endpoint(kv.value) {
+        Some((metadata, spec)) => (Some(metadata), spec),
+        None => super::json::resource(kv.value)?,
+    };
     let (created, _) = values::metadata(kv.value, &metadata)?;
     let addresses = values::addresses(kv.value, "ipNetworks", spec.networks.as_deref().unwrap_or_default())?;
     let nats = spec.nats.as_deref().unwrap_or_default().iter().map(|nat| decode_nat(kv.value, nat));

@@ -2,7 +2,7 @@
 
 use super::json::{Bad, GoString, object};
 use super::pairs::Pairs;
-use super::{Kv, values};
+use super::{Kv, quick, values};
 use crate::model::handle::sanitised;
 use crate::model::{Handle, HandleId, Names};
 
@@ -15,7 +15,10 @@ object! {
 
 /// The handle of a key with this id.
 pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, id: &str) -> Result<Handle, Bad> {
-    let raw: RawHandle<'_> = super::json::parse(kv.value)?;
+    let raw: RawHandle<'_> = match quick::handle(kv.value) {
+        Some(usual) => usual,
+        None => super::json::parse(kv.value)?,
+    };
     let mut counts = Vec::new();
     for (block, count) in raw.counts.map(Pairs::last).unwrap_or_default() {
         let (cidr, _) = values::cidr(&block).ok_or_else(|| Bad::text(kv.value, "block", &block, "network"))?;

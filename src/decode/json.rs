@@ -170,7 +170,7 @@ macro_rules! object {
         }
     )+) => {$(
         $(#[$doc])*
-        #[derive(Default)]
+        #[derive(Default, Debug)]
         pub(super) struct $name<$life $(, $part)*> {
             $($(#[$field_doc])* pub(super) $field: Option<$type>,)*
             /// Whether it had a field that is none of these.

@@ -25,6 +25,7 @@ mod kv;
 mod node;
 pub mod pairs;
 mod pool;
+mod quick;
 mod values;
 
 use json::Bad;
