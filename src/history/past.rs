@@ -11,10 +11,10 @@ use super::timeline::Timeline;
 use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::index::PodAddress;
-use crate::model::past::{AuditsSince, ByHash, FirstSeen, LastState, OpenAllocation, PastKeys};
+use crate::model::past::{AuditsSince, FirstSeen, LastState, OpenAllocation, PastKeys, tuple_index};
 use crate::model::record::ClusterKey;
 use crate::model::row::{CapacityRow, NodeRow};
-use crate::model::{AllocationTuple, BlockSequence, Code, Foreign, Past, PastEtcd, PastFinding, PastKey, State, Term};
+use crate::model::{BlockSequence, ByHash, Code, Foreign, Past, PastEtcd, PastFinding, PastKey, State, Term};
 
 impl ReadTx<'_> {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
@@ -165,9 +165,9 @@ fn allocations(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<FirstSeen> {
     let what = "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
                 WHERE pair = ?1 AND last_seen IS NULL";
     let open = tx.rows(what, [pair], |row| {
-        let (address, handle, sequence) = (address(row, 0)?, row.get(1)?, some_bits(row, 2)?);
-        let tuple = AllocationTuple { address, handle, sequence, block_create_revision: row.get(3)? };
-        Ok((tuple.index(), OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: bits(row, 4)? }))
+        let handle = row.get_ref(1)?.as_str_or_null()?.map(|handle| [handle, "", ""]);
+        let index = tuple_index(address(row, 0)?, handle, some_bits(row, 2)?, row.get(3)?);
+        Ok((index, OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: bits(row, 4)? }))
     })?;
     Ok(FirstSeen(open))
 }

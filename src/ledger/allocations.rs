@@ -3,7 +3,7 @@
 use crate::model::hash::HashMap;
 
 use super::{Allocation, Ledger};
-use crate::model::past::AllocationTuple;
+use crate::model::past::{AllocationTuple, tuple_index};
 use crate::model::{AffinityState, Attribute, Block, HandleId, HostKind, Name, Names, Owner, Tunnel, Use};
 
 /// What an allocation is for, by its attribute and handle.
@@ -153,6 +153,14 @@ impl Ledger<'_> {
             block_create_revision: block.meta.create_revision,
         }
     }
+
+    /// [`AllocationTuple::index`] of it, without making its texts.
+    pub fn tuple_index_of(&self, allocation: &Allocation) -> u128 {
+        let block = self.block_of(allocation);
+        let handle = self.handle_of(allocation).map(|handle| handle.pieces(&self.snapshot.names));
+        let sequence = block.allocation_sequence(allocation.ordinal);
+        tuple_index(allocation.address, handle, sequence, block.meta.create_revision)
+    }
 }
 
 /// Indices of what is judged: of several spellings of one key the canonical one (IPA307 tells the others), without one the
@@ -161,4 +169,29 @@ pub(super) fn judged<T, K: PartialEq>(sorted: &[T], meant: impl Fn(&T) -> K) -> 
     let mut judged: Vec<u32> = (0..sorted.len() as u32).collect();
     judged.dedup_by_key(|index| meant(&sorted[*index as usize]));
     judged
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::testing::Cluster;
+    use crate::ledger::Ledger;
+    use crate::model::HandleId;
+
+    /// The history finds an allocation by its texts, an audit by where they stand.
+    #[test]
+    fn an_allocation_is_found_by_what_its_tuple_says() {
+        let mut c = Cluster::healthy();
+        for (address, id) in [("10.65.0.5", "a.b.c"), ("10.65.0.6", ".x"), ("10.65.0.7", "x"), ("10.65.0.8", "x\r\ny")]
+        {
+            let mut attribute = c.pod_attribute("k8s-pod-network.a", "shop", "web-9", "node-1");
+            attribute.handle = HandleId::intern(&mut c.snapshot.names, id);
+            c.allocate(address, attribute);
+        }
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        assert!(ledger.allocations.len() >= 10);
+        for allocation in &ledger.allocations {
+            assert_eq!(ledger.tuple_index_of(allocation), ledger.tuple_of(allocation).index(), "{allocation:?}");
+        }
+    }
 }

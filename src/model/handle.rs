@@ -38,11 +38,12 @@ impl HandleId {
 
     /// The sanitised id as text.
     pub fn text(self, names: &Names) -> String {
-        if self.dotted {
-            format!("{}.{}", names.get(self.head), names.get(self.tail))
-        } else {
-            names.get(self.tail).to_owned()
-        }
+        self.pieces(names).concat()
+    }
+
+    /// What its text is made of.
+    pub fn pieces(self, names: &Names) -> [&str; 3] {
+        [names.get(self.head), if self.dotted { "." } else { "" }, names.get(self.tail)]
     }
 
     /// Whether it marks ordinals reserved for Windows (any case).

@@ -5,12 +5,11 @@
 //! they stand under their names.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
 
 use super::finding::{Parts, hash128};
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Addr, Cidr, Code, Finding, Foreign, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
+use super::{Addr, ByHash, Cidr, Code, Finding, Foreign, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -88,27 +87,6 @@ impl Past {
 /// What is kept by key: the fork test (IPA903) sees a restore in any of these.
 pub const KEPT_BY_KEY: [Input; 5] =
     [Input::Blocks, Input::Handles, Input::Affinities, Input::Endpoints, Input::CalicoNodes];
-
-/// A table whose keys are 128-bit hashes already.
-pub type ByHash<V> = HashMap<u128, V, BuildHasherDefault<AsIs>>;
-
-/// Takes a hash as it is; the whole of it is compared all the same.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 ^= hash128(bytes) as u64;
-    }
-
-    fn write_u128(&mut self, hash: u128) {
-        self.0 = hash as u64;
-    }
-}
 
 /// A block's number as the history keeps it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -206,10 +184,19 @@ pub struct AllocationTuple {
 impl AllocationTuple {
     /// By what a table in memory finds it.
     pub fn index(&self) -> u128 {
-        let sequence = self.sequence.map_or(-1, i128::from);
-        let parts = Parts::new().wide(self.address.bits()).given(self.handle.as_ref());
-        parts.number(sequence).number(self.block_create_revision).hash128()
+        let handle = self.handle.as_deref().map(|handle| [handle, "", ""]);
+        tuple_index(self.address, handle, self.sequence, self.block_create_revision)
     }
+}
+
+/// [`AllocationTuple::index`] of its parts; the handle's id is these three behind each other.
+pub fn tuple_index(address: Addr, handle: Option<[&str; 3]>, sequence: Option<u64>, block_created: i64) -> u128 {
+    let parts = Parts::new().wide(address.bits());
+    let parts = match handle {
+        Some(pieces) => parts.number(1).joined(&pieces),
+        None => parts.number(0),
+    };
+    parts.number(sequence.map_or(-1, i128::from)).number(block_created).hash128()
 }
 
 /// An allocation that is open in the history.
@@ -230,7 +217,7 @@ pub struct FirstSeen(pub ByHash<OpenAllocation>);
 impl FirstSeen {
     /// When an audit first saw this very allocation.
     pub fn get(&self, tuple: &AllocationTuple) -> Option<Time> {
-        self.0.get(&tuple.index()).map(|open| open.since)
+        self.0.get(tuple.index()).map(|open| open.since)
     }
 }
 
@@ -273,12 +260,12 @@ pub struct PastKeys {
 impl PastKeys {
     /// Room for so many; `partial`: of other keys than handles of containers nothing is known.
     pub fn with_capacity(keys: usize, partial: bool) -> PastKeys {
-        PastKeys { by_hash: ByHash::with_capacity_and_hasher(keys, BuildHasherDefault::default()), partial }
+        PastKeys { by_hash: ByHash::with_capacity(keys), partial }
     }
 
     /// What was recorded of the key with these bytes.
     pub fn get(&self, key: &[u8]) -> Option<PastKey> {
-        self.by_hash.get(&hash128(key)).copied()
+        self.by_hash.get(hash128(key)).copied()
     }
 
     /// Whether a key that [`PastKeys::get`] does not find was not there; else nobody knows.

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::diff::Diff;
 use crate::ledger::{Allocation, Claimant, Standing, Via};
+use crate::model::hash::HashSet as QuickSet;
 use crate::model::index::{OwnedBy, PodAddress};
-use crate::model::past::ByHash;
 use crate::model::record::Changes;
 use crate::model::row::{AllocationRow, NodeRow, PodRow};
 use crate::model::{Foreign, Input, KubeNode, Name, Owner, Uid};
@@ -17,22 +17,22 @@ impl Diff<'_> {
     pub(super) fn allocations(&self) -> Changes<(AllocationRow, Option<i64>), i64> {
         let mut changes = Changes::default();
         let open = &self.past.allocations.0;
-        let mut seen = ByHash::<()>::default();
-        seen.reserve(self.ledger.allocations.len());
+        let (mut seen, mut new) = (open.marks(), QuickSet::<u128>::new());
         for allocation in &self.ledger.allocations {
-            let tuple = self.ledger.tuple_of(allocation);
-            let index = tuple.index();
-            if seen.insert(index, ()).is_some() {
+            let index = self.ledger.tuple_index_of(allocation);
+            let known = open.find(index);
+            if !known.map_or_else(|| new.insert(index), |(bucket, _)| seen.mark(bucket)) {
                 continue;
             }
             let more = self.more(allocation);
             let owner = self.owned_by(allocation, more.as_deref());
-            let known = open.get(&index);
+            let known = known.map(|(_, known)| known);
             if known.is_some_and(|k| k.owner == owner.hash()) {
                 continue;
             }
             changes.closed.extend(known.map(|k| k.row));
             let given = |text: Option<&str>| text.map(Foreign::from);
+            let tuple = self.ledger.tuple_of(allocation);
             let row = AllocationRow {
                 address: tuple.address,
                 block: owner.block,
@@ -50,7 +50,7 @@ impl Diff<'_> {
             changes.opened.push((row, known.map(|k| k.row)));
         }
         if self.complete(&[Input::Blocks]) && !self.is_apart() {
-            changes.closed.extend(open.iter().filter(|(tuple, _)| !seen.contains_key(tuple)).map(|(_, o)| o.row));
+            changes.closed.extend(open.unmarked(&seen).map(|(_, gone)| gone.row));
         }
         changes.closed.sort_unstable();
         changes
@@ -119,7 +119,7 @@ impl Diff<'_> {
             return changes;
         }
         let (snapshot, open) = (self.snapshot, &self.past.last.pods);
-        let mut seen = ByHash::<()>::default();
+        let (mut seen, mut new) = (open.marks(), QuickSet::<u128>::new());
         for claim in self.ledger.claims.iter().filter(|c| c.via == Via::Object) {
             let Claimant::Pod(index) = claim.by else { continue };
             let Some(pod) = snapshot.pods.get(index as usize) else { continue };
@@ -136,7 +136,9 @@ impl Diff<'_> {
                 grade: claim.grade.word(),
             };
             let index = at.index();
-            if seen.insert(index, ()).is_none() && !open.contains_key(&index) {
+            if let Some((bucket, _)) = open.find(index) {
+                seen.mark(bucket);
+            } else if new.insert(index) {
                 changes.opened.push(PodRow {
                     address: at.address,
                     uid: pod.uid.text(&snapshot.names).into(),
@@ -148,7 +150,8 @@ impl Diff<'_> {
             }
         }
         if !self.is_apart() {
-            changes.closed = gone(open, &seen);
+            changes.closed = open.unmarked(&seen).map(|(_, row)| *row).collect();
+            changes.closed.sort_unstable();
         }
         changes
     }
@@ -275,11 +278,4 @@ fn once(addresses: &[crate::model::Addr]) -> String {
         }
     }
     texts.join(" ")
-}
-
-/// Rows that were open and were not seen.
-fn gone(open: &ByHash<i64>, seen: &ByHash<()>) -> Vec<i64> {
-    let mut rows: Vec<i64> = open.iter().filter(|(id, _)| !seen.contains_key(id)).map(|(_, row)| *row).collect();
-    rows.sort_unstable();
-    rows
 }

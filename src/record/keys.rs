@@ -3,6 +3,7 @@
 use super::diff::Diff;
 use crate::checks::datastore::datastore_went_back::keyed;
 use crate::model::finding::hash128;
+use crate::model::hash::HashSet;
 use crate::model::keys::put_key;
 use crate::model::past::KEPT_BY_KEY;
 use crate::model::record::{Changes, KeyRow};
@@ -17,17 +18,12 @@ impl Diff<'_> {
         }
         let (snapshot, names, past) = (self.snapshot, &self.snapshot.names, self.past.keys.by_hash());
         let mut changes = Changes::default();
-        let mut unseen = past.len();
-        let mut seen = crate::model::past::ByHash::<()>::default();
-        seen.reserve(unseen);
+        let (mut seen, mut new) = (past.marks(), HashSet::<u128>::new());
         let mut enter = |key: &[u8], meta: Meta| {
             let hash = hash128(key);
-            if seen.insert(hash, ()).is_some() {
-                return;
-            }
-            let known = past.get(&hash);
-            unseen -= usize::from(known.is_some());
-            if known != Some(&PastKey::from(meta)) {
+            let known = past.find(hash);
+            let first = known.map_or_else(|| new.insert(hash), |(bucket, _)| seen.mark(bucket));
+            if first && known.is_none_or(|(_, known)| *known != PastKey::from(meta)) {
                 changes.opened.push(KeyRow { key: key.to_vec(), meta });
             }
         };
@@ -39,9 +35,7 @@ impl Diff<'_> {
         for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
             enter(&bad.key, Meta { mod_revision: bad.mod_revision, ..Meta::default() });
         }
-        if unseen > 0 {
-            changes.closed = past.keys().copied().filter(|hash| !seen.contains_key(hash)).collect();
-        }
+        changes.closed = past.unmarked(&seen).map(|(hash, _)| hash).collect();
         // In the order of the table, so that a first audit fills it from front to back.
         changes.opened.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         Some(changes)

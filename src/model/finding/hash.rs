@@ -23,7 +23,8 @@ pub struct Parts(Vec<u8>);
 impl Parts {
     /// None yet.
     pub fn new() -> Parts {
-        Parts::default()
+        // Most have a few texts and numbers: one allocation.
+        Parts(Vec::with_capacity(256))
     }
 
     /// Bytes or a text, behind their length.
@@ -31,6 +32,14 @@ impl Parts {
         let text = text.as_ref();
         self.0.extend_from_slice(&(text.len() as u64).to_le_bytes());
         self.0.extend_from_slice(text);
+        self
+    }
+
+    /// One text, which is these pieces behind each other.
+    pub fn joined(mut self, pieces: &[&str]) -> Parts {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        self.0.extend_from_slice(&(length as u64).to_le_bytes());
+        pieces.iter().for_each(|piece| self.0.extend_from_slice(piece.as_bytes()));
         self
     }
 

@@ -98,7 +98,7 @@ impl PastFinding {
 impl PastKeys {
     /// Forgets one.
     pub fn remove(&mut self, key: &[u8]) {
-        self.by_hash.remove(&hash128(key));
+        self.by_hash.remove(hash128(key));
     }
 }
 
