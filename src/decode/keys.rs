@@ -86,7 +86,8 @@ pub fn parse(key: &[u8]) -> Option<Result<Key<'_>, BadKey<'_>>> {
             _ => Key::KubeControllers,
         }));
     }
-    let (input, prefix) = *PREFIXES.iter().find(|(_, prefix)| key.starts_with(prefix.as_bytes()))?;
+    // Those with the most keys come last. No prefix begins with another one.
+    let (input, prefix) = *PREFIXES.iter().rev().find(|(_, prefix)| key.starts_with(prefix.as_bytes()))?;
     let rest = key.get(prefix.len()..).unwrap_or_default();
     Some(match std::str::from_utf8(rest) {
         Ok(rest) => parse_rest(prefix, rest).map_err(|reason| BadKey { input, rest: Cow::Borrowed(rest), reason }),
