@@ -2,17 +2,18 @@
 //!
 //! Calico's library writes a kind in one shape: Go's `encoding/json` gives the fields of a struct in their order, without
 //! white space, each literal the same; only the texts between differ. So the literals are compared and the texts are
-//! taken up to the next quote, at a quarter of what a parser costs that looks at every byte for what it may be.
+//! taken up to the next quote, where a parser looks at every byte for what it may be.
 //!
 //! **`None` says nothing about a value**: the parser reads it then. Whatever is not exactly of the shape is `None`: other
 //! order, white space, any escape or control character in it, bad UTF-8, an unknown or doubled field, `null` where a text
 //! stands, a number with a sign or too big. What is answered here is what the parser answers (`quick/tests.rs`); nothing
 //! here knows what a field means.
 //!
-//! The shapes are those of Calico 3.0 to 3.34. Endpoints (`WorkloadEndpointSpec`): `ports` and
-//! `allowSpoofedSourcePrefixes` came later, behind all others; `qosControls` (3.30) and floating addresses (`ipNATs`) are
-//! left to the parser. Blocks (`AllocationBlock`): `affinity_claim_time`, `alternateOwnerAttrs` and `releasedAt` came
-//! later, sequence numbers with 3.21; before them, and with `hostAffinity` or `strictAffinity`, it is the parser's.
+//! The shapes are those of Calico's source (`WorkloadEndpointSpec`, `AllocationBlock`, `AllocationHandle`) of 2024 and of
+//! 3.34, as whose library the golden cases were written; a later field stands in its place or is absent
+//! (`affinity_claim_time`, `alternateOwnerAttrs`, `releasedAt`). Left to the parser: endpoints with floating addresses
+//! (`ipNATs`) or `qosControls`, and blocks of old versions, without sequence numbers, with `hostAffinity` or
+//! `strictAffinity`.
 
 use std::borrow::Cow;
 
