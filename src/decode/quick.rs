@@ -10,7 +10,7 @@
 //! here knows what a field means.
 //!
 //! The shapes are those of Calico's source (`WorkloadEndpointSpec`, `AllocationBlock`, `AllocationHandle`) of 2024 and of
-//! 3.34, as whose library the golden cases were written; a later field stands in its place or is absent
+//! 3.34, by whose library the golden cases were written; a later field stands in its place or is absent
 //! (`affinity_claim_time`, `alternateOwnerAttrs`, `releasedAt`). Left to the parser: endpoints with floating addresses
 //! (`ipNATs`) or `qosControls`, and blocks of old versions, without sequence numbers, with `hostAffinity` or
 //! `strictAffinity`.
