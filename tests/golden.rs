@@ -17,6 +17,11 @@ use ipaudit::model::{Code, Gathering, Input, InputState, Snapshot, Time};
 use servers::golden::{self, Case, Moment};
 
 fn snapshot(moment: &Moment) -> Snapshot {
+    snapshot_without(moment, &[])
+}
+
+/// What is seen when these inputs of Kubernetes did not answer.
+fn snapshot_without(moment: &Moment, unread: &[Input]) -> Snapshot {
     let mut snapshot = Gathering { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Gathering::default() };
     for input in Input::ALL {
         snapshot.coverage.set(input, InputState::Complete, "");
@@ -30,6 +35,15 @@ fn snapshot(moment: &Moment) -> Snapshot {
     ipaudit::source::kube_objects::read(std::slice::from_ref(&moment.cluster_file), &mut snapshot).unwrap();
     for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
         snapshot.coverage.set(input, InputState::Complete, "");
+    }
+    for &input in unread {
+        snapshot.coverage.set(input, InputState::Unreachable, "connection refused");
+        match input {
+            Input::Pods => snapshot.pods.clear(),
+            Input::KubeNodes => snapshot.kube_nodes.clear(),
+            Input::Services => snapshot.services.clear(),
+            _ => {}
+        }
     }
     snapshot.sorted()
 }
@@ -80,6 +94,41 @@ fn every_case_gives_exactly_its_findings() {
         }
     }
     assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Whether a command takes something away that may belong to somebody.
+fn takes_away(command: &str) -> bool {
+    command.starts_with("ipaudit release ") || command.contains(" delete ") || command.contains("| etcdctl txn")
+}
+
+fn taken_away(moment: &Moment, unread: &[Input]) -> BTreeSet<(String, String)> {
+    let snapshot = snapshot_without(moment, unread);
+    let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+    let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+    let commands = outcome.findings.iter().flat_map(|f| f.next.iter().map(|next| (f.code.to_string(), next)));
+    commands.map(|(code, c)| (code, c.raw().to_owned())).filter(|(_, c)| takes_away(c)).collect()
+}
+
+/// Unknown is not absent: what nobody read proves nothing gone. Of whatever Kubernetes was not read, nothing is printed that
+/// takes something away which a look at everything would leave alone.
+#[test]
+fn blind_takes_nothing_away() {
+    let kubernetes = [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces];
+    let mut failures = Vec::new();
+    let golden: Vec<Case> = Case::names().iter().map(|name| Case::load(name)).collect();
+    for case in golden.into_iter().chain(Case::reports()) {
+        for moment in &case.moments {
+            let seeing: BTreeSet<String> = taken_away(moment, &[]).into_iter().map(|(_, command)| command).collect();
+            let blind = std::iter::once(&kubernetes[..]).chain(kubernetes.chunks(1)).chain(kubernetes.windows(2));
+            for unread in blind {
+                let more = taken_away(moment, unread).into_iter().filter(|(_, command)| !seeing.contains(command));
+                failures.extend(more.map(|(code, c)| format!("{} without {unread:?}: {code} {c}", case.name)));
+            }
+        }
+    }
+    failures.sort();
+    failures.dedup();
+    assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// The copies in the repository are the cases as they were handed over, when the original folder is at hand.

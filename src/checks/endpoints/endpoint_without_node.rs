@@ -1,10 +1,12 @@
 //! IPA508: an endpoint whose node Calico does not know.
 
-use super::common::workload;
+use super::common::{with_removal, workload};
+use super::{endpoint_on_other_node, stale_endpoint};
 use crate::checks::affinities::node_without_calico_node;
 use crate::checks::evidence::operand::operand;
 use crate::checks::evidence::{Draft, ask_who, delete_endpoint};
 use crate::checks::prelude::*;
+use crate::model::Input;
 use crate::model::hash::HashSet;
 
 pub static CHECK: Check = Check {
@@ -20,16 +22,27 @@ pub static CHECK: Check = Check {
         its routes are not announced.",
     arises: "The Calico Node was deleted, by hand or by another cluster's kube-controllers that share the datastore, \
         and the endpoints stayed.",
-    action: "When the node is gone: remove its endpoints (IPA501 says which are stale). When it lives: restart \
-        calico-node there, it registers its node again.",
+    action: "When it lives: restart calico-node there, it registers its node again. When the node is gone for good: \
+        remove its endpoints as IPA501 says of those whose pods are gone. While Kubernetes' nodes and pods cannot be \
+        read, remove none: nobody knows which of them live.",
     silent: "Nodes of which a value does not decode.",
-    ties: Ties { many: "endpoints whose node has no Calico Node", explained_by, ..Ties::ANYBODYS },
+    ties: Ties {
+        also: Needs::P.and(Needs::K),
+        many: "endpoints whose node has no Calico Node",
+        explained_by,
+        ..Ties::ANYBODYS
+    },
     run,
 };
 
-/// Both by Kubernetes' name of the node.
+/// A node without its Calico Node, both by Kubernetes' name of it; or an endpoint that is left behind: one is removed once,
+/// and the way to do it stands with what says that its pod is gone.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw())
+    let stale = [stale_endpoint::CHECK.code, endpoint_on_other_node::CHECK.code];
+    let of_endpoint = |code| causes.no_milder(finding, code, finding.subject.id.raw());
+    stale.into_iter().find_map(of_endpoint).or_else(|| {
+        causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw())
+    })
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
@@ -42,18 +55,41 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// What is known of the node and of the pod.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Kubernetes was not read: nobody knows whether they live.
+    Unread,
+    /// Kubernetes knows the node.
+    Lives,
+    /// Its pod is gone from there, which IPA501 or IPA502 says as well.
+    Stale,
+    /// Kubernetes does not know the node. What runs there, if anything does, it cannot say.
+    Gone,
+}
+
+fn fate(world: &World<'_>, endpoint: &Endpoint) -> Fate {
+    let scope = &world.ledger.scope;
+    if scope.is_known_to_kubernetes(endpoint.node) {
+        Fate::Lives
+    } else if !scope.known || !world.snapshot.coverage.complete(Input::Pods) {
+        Fate::Unread
+    } else if world.ledger.endpoint_state(endpoint).is_stale() {
+        Fate::Stale
+    } else {
+        Fate::Gone
+    }
+}
+
 fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let node = world.text(endpoint.node);
-    let lives = world.ledger.scope.is_known_to_kubernetes(endpoint.node);
+    let fate = fate(world, endpoint);
+    let lives = fate == Fate::Lives;
+    // A pod of that name lives: what it says of its node, its own findings tell.
+    let has_pod = world.ledger.pod(endpoint.namespace, endpoint.pod).is_some_and(|pod| !pod.phase.is_finished());
     let delete = || delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name));
-    // Of a node that may be another cluster's somebody looks first.
-    let is_ours = world.ledger.scope.standing(endpoint.node) != Standing::Foreign;
-    world
+    let draft = world
         .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), format!("no Calico Node {node}"))
-        .advice(match lives {
-            true => "Kubernetes knows the node: restart calico-node there, it registers its node again",
-            false => "when the node is gone for good, remove its endpoints",
-        })
         .restarts_pods(lives)
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
@@ -61,19 +97,29 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
         .since(endpoint.created)
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
-        .looks_at(Look::CalicoNode(endpoint.node))
-        .with_each((!lives && is_ours).then(delete), Draft::next)
+        .looks_at(Look::CalicoNode(endpoint.node));
+    if fate == Fate::Stale {
+        return with_removal(draft, world, endpoint, node).done();
+    }
+    draft
+        .advice(match fate {
+            Fate::Unread => "first make Kubernetes readable: nobody knows whether the node and its pods live",
+            Fate::Lives => "Kubernetes knows the node: restart calico-node there, it registers its node again",
+            Fate::Stale | Fate::Gone => "look whose node it is; when it is gone for good, delete its endpoints",
+        })
         .next(ask_who(node))
         .next(format!("kubectl get nodes --ignore-not-found {}", operand(node)))
-        .with_each((!lives && !is_ours).then(delete), Draft::next)
+        .with_each((fate == Fate::Gone && !has_pod).then(delete), Draft::next)
         .done()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::evidence::sandbox;
     use crate::checks::testing::{Cluster, undecodable_endpoint, undecodable_node};
-    use crate::model::Orchestrator;
+    use crate::ledger::Ledger;
+    use crate::model::{InputState, Orchestrator};
 
     fn lost() -> Cluster {
         let mut c = Cluster::healthy();
@@ -93,7 +139,9 @@ mod tests {
         assert_eq!(found[0].summary, "no Calico Node node-9");
         let delete = "calicoctl delete workloadendpoint node--9-k8s-ring--0-eth0 --namespace=shop";
         let place = |found: &[Finding]| found[0].next.iter().position(|command| command.raw() == delete);
-        assert_eq!(place(&found), Some(0), "nobody else has the datastore");
+        assert_eq!(place(&found), Some(0), "nobody else has the datastore, and its pod is gone");
+        assert_eq!(found[0].advice, "when no sandbox of it is left on node-9, delete the endpoint");
+        assert_eq!(sandbox::told(&found[0]).count(), 1);
         let mut c = lost();
         c.remove_kube_node("node-2");
         assert_eq!(place(&c.find(&CHECK)), Some(2), "it may be another cluster's: look first");
@@ -106,6 +154,34 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(found[0].advice.raw().starts_with("Kubernetes knows the node"), "{:?}", found[0].advice);
         assert_eq!(place(&found), None);
+    }
+
+    /// Of what nobody has read nobody says that it is gone.
+    #[test]
+    fn nothing_is_deleted_while_kubernetes_was_not_read() {
+        for input in [Input::Pods, Input::KubeNodes] {
+            let mut c = lost();
+            c.snapshot.coverage.set(input, InputState::Unreachable, "");
+            match input {
+                Input::Pods => c.snapshot.pods.clear(),
+                _ => c.snapshot.kube_nodes.clear(),
+            }
+            let found = c.find(&CHECK);
+            assert!(found[0].advice.raw().starts_with("first make Kubernetes readable"), "{:?}", found[0].advice);
+            assert_eq!(found[0].next, ["ipaudit who node-9", "kubectl get nodes --ignore-not-found node-9"]);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_is_left_behind_is_told_with_what_says_so() {
+        let mut c = lost();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let outcome = crate::checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let of = |code| outcome.findings.iter().find(|f| f.code == code).unwrap();
+        let (found, stale) = (of(CHECK.code), of(stale_endpoint::CHECK.code));
+        assert_eq!(found.root.as_ref().map(|root| root.code), Some(stale_endpoint::CHECK.code));
+        assert_eq!(found.next, stale.next, "one way to remove it");
     }
 
     #[test]
