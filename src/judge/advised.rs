@@ -15,7 +15,7 @@ use crate::model::past::AuditsSince;
 use crate::model::{Code, Finding, Input, InputState, Life, SubjectKind, Time};
 use crate::plan::circumstances::Fork;
 use crate::plan::refusal::{Objection, Refusal};
-use crate::plan::rules::{AUDITS, OVER};
+use crate::plan::rules::{AUDITS, OVER, older_than};
 
 /// Said of what is not released yet, and of what is not released now.
 const EARLY: &str = "a release is let through when three audits have seen it";
@@ -23,6 +23,8 @@ const EARLY_AGAIN: &str = "a release is let through when three audits have seen 
 const CLOSED: &str = "no release is let through now";
 const NOT_MANY: &str = "many at once are not to be released now";
 const FILES: &str = "a release needs the live API";
+/// The age in a check's own advice to release many, for what the history knows better.
+const MANY_AGE: &str = "--older-than 24h";
 
 /// What may be advised of releases.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -91,12 +93,14 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
     let known_for = |proves_leak: bool| {
         let is_meant =
             |code: Code| checks::find(code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak == proves_leak);
-        // What takes the operator's word goes alone.
-        let goes =
-            |f: &&Finding| proves_leak || f.next.iter().any(|c| is_release(c.raw()) && !c.raw().contains("--i-know-"));
-        outcome.findings.iter().filter(|f| is_meant(f.code)).filter(goes).filter_map(age).max()
+        let meant = || outcome.findings.iter().filter(|f| is_meant(f.code));
+        let oldest = meant().filter(|f| goes_with_many(f)).filter_map(age).max();
+        // Leaks that are refused for another reason than their age have been seen for long enough all the same.
+        oldest.or_else(|| meant().filter(|_| proves_leak).filter_map(age).max())
     };
     let (leaks, handles) = (known_for(true), known_for(false));
+    let is_leak = |f: &&Finding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
+    let no_leak_goes = !outcome.findings.iter().filter(is_leak).any(|f| age(f).is_some() && goes_with_many(f));
     let is_early = leaks.is_none() || refusals.iter().any(|r| r.objection == Objection::NoEarlierAudit);
     let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { EARLY };
     let first = refusals.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
@@ -110,9 +114,13 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
             withhold(finding, FILES, is_release);
             continue;
         }
-        if is_early || !refusals.is_empty() {
-            let why = if first.is_some() { NOT_MANY } else { early };
+        if is_early || !refusals.is_empty() || no_leak_goes {
+            let why = if is_early && first.is_none() { early } else { NOT_MANY };
             withhold(finding, why, |command| is_release(command) && is_of_many(command));
+        } else if let Some(known_for) = leaks {
+            finding.next.iter_mut().filter(|c| is_release(c.raw()) && is_of_many(c.raw())).for_each(|command| {
+                *command = command.raw().replace(MANY_AGE, &format!("--older-than {}", older_than(known_for))).into();
+            });
         }
         // Of one thing the history must know that very thing, unless its age is waived.
         if age(finding).is_none() {
@@ -139,6 +147,11 @@ fn age(finding: &Finding, grace: Duration, since_restore: Option<AuditsSince>) -
     }
     let known_for = last_seen.since(first_seen);
     (audits_seen >= u64::from(AUDITS) && known_for >= OVER.max(grace)).then_some(known_for)
+}
+
+/// What takes the operator's word goes alone.
+fn goes_with_many(finding: &Finding) -> bool {
+    finding.next.iter().any(|command| is_release(command.raw()) && !command.raw().contains("--i-know-"))
 }
 
 fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) {

@@ -15,16 +15,38 @@ use crate::plan::refusal::Objection;
 const NODE: &str = "a release is let through when its node is Ready, or known to be gone for an hour";
 const HELD: &str = "no release is let through while somebody may hold it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
+const EARLY: &str = "a release is let through when three audits have seen it";
 const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
 /// other cluster uses the datastore.
 pub fn take_out(world: &World<'_>, outcome: &mut Outcome, exclusive: bool) {
     let before = Patch::default();
-    for finding in outcome.findings.iter_mut().filter(|finding| is_watched(world, finding)) {
+    let by = By { world, before: &before, observed: None, exclusive };
+    outcome.findings.iter_mut().filter(|finding| is_watched(world, finding)).for_each(|finding| by.take_out_of(finding));
+}
+
+/// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4).
+pub fn take_out_unaged(world: &World<'_>, findings: &mut [Finding], observed: &dyn Observed, exclusive: bool) {
+    let before = Patch::default();
+    let by = By { world, before: &before, observed: Some(observed), exclusive };
+    findings.iter_mut().for_each(|finding| by.take_out_of(finding));
+}
+
+/// By what is judged.
+struct By<'w> {
+    world: &'w World<'w>,
+    before: &'w Patch,
+    /// `None`: the age is judged elsewhere.
+    observed: Option<&'w dyn Observed>,
+    exclusive: bool,
+}
+
+impl By<'_> {
+    fn take_out_of(&self, finding: &mut Finding) {
         let mut why = None;
         finding.next.retain(|command| {
-            let objection = wanted(world, command.raw()).and_then(|wanted| wanted.objection(world, &before, exclusive));
+            let objection = wanted(self.world, command.raw()).and_then(|wanted| wanted.objection(self));
             let is_kept = objection.is_none();
             why = why.or(objection.map(|objection| words_of(&objection)));
             is_kept
@@ -49,6 +71,7 @@ fn words_of(objection: &Objection) -> &'static str {
         Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
         Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
         Objection::Unproven => UNPROVEN,
+        age if is_of_age(age) => EARLY,
         _ => OTHER,
     }
 }
@@ -65,8 +88,6 @@ fn wanted(world: &World<'_>, command: &str) -> Option<AdvisedRelease> {
     let parts = words(command);
     let (["ipaudit", "release"], flags) = parts.split_first_chunk::<2>()? else { return None };
     let mut wanted = AdvisedRelease { handles: Vec::new(), addresses: Vec::new(), word: OperatorWord::default() };
-    // The age is judged elsewhere.
-    wanted.word.skip_age = true;
     let mut flags = flags.iter();
     while let Some(flag) = flags.next() {
         let (flag, inside) = match flag.split_once('=') {
@@ -81,7 +102,7 @@ fn wanted(world: &World<'_>, command: &str) -> Option<AdvisedRelease> {
             }
             "--address" => wanted.addresses.push(value()?.parse().ok()?),
             "--i-know-what-this-is" => wanted.word.knows = true,
-            "--skip-age" => {}
+            "--skip-age" => wanted.word.skip_age = true,
             _ => return None,
         }
     }
@@ -98,15 +119,19 @@ fn plain(word: &str) -> Option<String> {
 
 impl AdvisedRelease {
     /// Why it would be refused; the first reason.
-    fn objection(&self, world: &World<'_>, before: &Patch, exclusive: bool) -> Option<Objection> {
-        let case = Case { world: *world, before, live: true, observed: &Unasked, word: &self.word, exclusive };
+    fn objection(&self, by: &By<'_>) -> Option<Objection> {
+        let is_aged = by.observed.is_some();
+        let word = OperatorWord { skip_age: self.word.skip_age || !is_aged, ..self.word.clone() };
+        let (world, before, exclusive) = (*by.world, by.before, by.exclusive);
+        let observed = by.observed.unwrap_or(&Unasked);
+        let case = Case { world, before, live: true, observed, word: &word, exclusive };
         let handles = self.handles.iter().map(|id| case.handle(*id));
         let judged = handles.chain(self.addresses.iter().map(|address| case.address(*address)));
         let refused = judged.filter_map(|judged| match judged {
             Judged::Refused(refusals) => Some(refusals),
             Judged::Go(_) | Judged::Nothing(_) => None,
         });
-        refused.flatten().map(|refusal| refusal.objection).find(|objection| !is_of_age(objection))
+        refused.flatten().map(|refusal| refusal.objection).find(|objection| is_aged || !is_of_age(objection))
     }
 }
 

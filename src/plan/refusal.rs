@@ -155,6 +155,8 @@ pub enum Objection {
         sandboxes: Vec<(Foreign, Foreign)>,
         /// Those that write, else those that show what to do.
         commands: Vec<Foreign>,
+        /// Releases all leaks among them at once; of several things the first has it.
+        bulk: Option<Foreign>,
     },
     // ---- rule 8 ----
     /// The bytes cannot be edited, or no transaction can be made of them; the block, where it is one's.

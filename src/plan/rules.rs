@@ -17,6 +17,15 @@ pub const AUDITS: u32 = 3;
 /// The least time between the first and the last of them.
 pub const OVER: Duration = Duration::from_secs(15 * 60);
 
+/// The roundest age below that, as `--older-than` takes it; never less than rule 4 asks for.
+pub const fn older_than(known_for: Duration) -> &'static str {
+    match known_for.as_secs() {
+        86_400.. => "24h",
+        3_600.. => "1h",
+        _ => "15m",
+    }
+}
+
 /// The result of one rule.
 pub type Ruling = Result<(), Objection>;
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::model::{Code, Foreign};
+use super::narrow::Narrow;
+use super::number::grouped;
+use crate::checks::evidence::is_release;
+use crate::model::{Code, Finding, Foreign};
+pub use crate::plan::rules::older_than;
 
 /// What may be advised of releases. Only what would be let through is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,16 +33,137 @@ impl Releases {
     }
 }
 
-/// The roundest age below that, as `--older-than` takes it.
-pub const fn older_than(known_for: Duration) -> &'static str {
-    match known_for.as_secs() {
-        86_400.. => "24h",
-        3_600.. => "1h",
-        _ => "15m",
-    }
-}
-
 /// The release of everything of a code that is so old.
 pub fn release_by_code(code: Code, older_than: &str) -> String {
     format!("ipaudit release --code {code} --older-than {older_than}")
+}
+
+/// The release of everything of a code in a view: how many of its findings it takes, and why it leaves the others.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReleaseOfAll {
+    command: String,
+    /// How many findings go now, and how many there are.
+    pub goes: usize,
+    pub all: usize,
+    /// Why others do not, and how many for that reason; in their order.
+    pub others: Vec<(String, usize)>,
+}
+
+impl ReleaseOfAll {
+    /// Of these findings, which know by themselves whether a release takes them: what would be refused is not among what
+    /// they say to type, and the reason stands last in their advice.
+    pub fn of(code: Code, older_than: &'static str, findings: &[&Finding], narrow: &Narrow) -> ReleaseOfAll {
+        let place = Narrow { codes: Vec::new(), severity: None, ..narrow.clone() };
+        let flags: Vec<String> = std::iter::once(release_by_code(code, older_than)).chain(place.flags()).collect();
+        let mut release = ReleaseOfAll { command: flags.join(" "), goes: 0, all: 0, others: Vec::new() };
+        for finding in findings.iter().filter(|finding| finding.code == code) {
+            release.all += 1;
+            let Some(why) = kept_back(finding, older_than) else {
+                release.goes += 1;
+                continue;
+            };
+            match release.others.iter_mut().find(|(known, _)| *known == why) {
+                Some((_, number)) => *number += 1,
+                None => release.others.push((why, 1)),
+            }
+        }
+        release
+    }
+
+    /// What to type; `None`: it would take nothing.
+    pub fn command(&self) -> Option<&str> {
+        (self.goes > 0).then_some(self.command.as_str())
+    }
+
+    /// `9 of 11 go now; 2: a release is let through when …`; `None`: all of them go.
+    pub fn says(&self) -> Option<String> {
+        let reasons = self.others.iter().map(|(why, number)| match self.others.as_slice() {
+            [_] if self.goes == 0 => why.clone(),
+            _ => format!("{}: {why}", grouped(*number as u64)),
+        });
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        match (self.goes, self.all) {
+            (goes, all) if goes == all => None,
+            (0, 1) => Some(format!("It does not go now: {reasons}")),
+            (0, _) => Some(format!("None of them goes now: {reasons}")),
+            (goes, all) => {
+                let go = if goes == 1 { "goes" } else { "go" };
+                Some(format!("{} of {} {go} now; {reasons}", grouped(goes as u64), grouped(all as u64)))
+            }
+        }
+    }
+}
+
+/// Why a finding is not among what goes; `None`: it goes.
+fn kept_back(finding: &Finding, older_than: &str) -> Option<String> {
+    let is_alone = |command: &str| command.contains(" --i-know-what-this-is");
+    if !finding.next.iter().any(|command| is_release(command.raw()) && !is_alone(command.raw())) {
+        let alone = finding.next.iter().any(|command| is_alone(command.raw()));
+        let why = finding.advice.raw().rsplit("; ").next().filter(|why| !why.is_empty() && !alone);
+        return Some(why.unwrap_or("by itself only, as its own finding says").to_owned());
+    }
+    let known_for = finding.life.map(|life| life.last_seen.since(life.first_seen));
+    let is_old = known_for.is_none_or(|known_for| known_for >= age_of(older_than));
+    (!is_old).then(|| format!("known for less than {older_than}"))
+}
+
+/// What [`older_than`] says, as a duration.
+const fn age_of(older_than: &str) -> Duration {
+    match older_than.as_bytes() {
+        b"24h" => Duration::from_secs(86_400),
+        b"1h" => Duration::from_secs(3_600),
+        _ => Duration::from_secs(900),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Life, Severity, Subject, SubjectKind, Time};
+
+    /// Known for so many minutes, with or without a release.
+    fn leak(minutes: u64, releases: bool, advice: &str) -> Finding {
+        let mut finding = Finding::new(Code(110), Severity::Error, Subject::new(SubjectKind::Address, "10.0.0.1"), "");
+        let last_seen = Time(1_790_000_000_000_000_000);
+        let first_seen = last_seen.minus(Duration::from_secs(minutes * 60));
+        finding.life = Some(Life { first_seen, last_seen, audits_seen: 5, episode: 1 });
+        finding.advice = advice.into();
+        finding.next = vec!["ipaudit who 10.0.0.1".into()];
+        if releases {
+            finding.next.insert(0, "ipaudit release --handle x".into());
+        }
+        finding
+    }
+
+    fn of_all(findings: &[Finding], narrow: &Narrow) -> (Option<String>, Option<String>) {
+        let findings: Vec<&Finding> = findings.iter().collect();
+        let release = ReleaseOfAll::of(Code(110), "1h", &findings, narrow);
+        (release.command().map(str::to_owned), release.says())
+    }
+
+    #[test]
+    fn what_would_be_refused_wholly_is_no_command_and_the_rest_is_counted() {
+        let command = || Some("ipaudit release --code IPA110 --older-than 1h".to_owned());
+        let all = Narrow::default();
+        let (goes, young) = (|| leak(60, true, ""), || leak(59, true, ""));
+        let refused = || leak(60, false, "look at it; its node is not Ready");
+        assert_eq!(of_all(&[goes(), goes()], &all), (command(), None));
+        let says = |says: &str| Some(says.to_owned());
+        assert_eq!(
+            of_all(&[goes(), refused(), young(), goes()], &all),
+            (command(), says("2 of 4 go now; 1: its node is not Ready; 1: known for less than 1h"))
+        );
+        assert_eq!(
+            of_all(&[refused(), refused()], &all),
+            (None, says("None of them goes now: its node is not Ready"))
+        );
+        assert_eq!(of_all(&[refused()], &all), (None, says("It does not go now: its node is not Ready")));
+    }
+
+    #[test]
+    fn a_release_is_as_narrow_as_the_view() {
+        let narrow = Narrow { node: Some("node-9".to_owned()), codes: vec![Code(110)], ..Narrow::default() };
+        let (command, _) = of_all(&[leak(60, true, "")], &narrow);
+        assert_eq!(command.as_deref(), Some("ipaudit release --code IPA110 --older-than 1h --node node-9"));
+    }
 }

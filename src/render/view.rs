@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::capacity::{self, NodeFill, PoolRow};
 use super::narrow::Narrow;
-use super::releases::{Releases, release_by_code};
+use super::releases::{ReleaseOfAll, Releases};
 use super::unknown::UnknownName;
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
@@ -244,15 +244,15 @@ impl<'a> AuditView<'a> {
         (!says.is_empty()).then(|| format!("{} This is no all-clear.", says.join(" ")))
     }
 
-    /// The command that releases everything of a code at once, where that would be let through.
-    pub fn release_of(&self, code: Code) -> Option<String> {
+    /// The release of everything of a code at once, where that may be let through: what would go, and what not.
+    pub fn release_of(&self, code: Code) -> Option<ReleaseOfAll> {
         let ties = &checks::find(code).filter(|check| check.ties.releasable)?.ties;
         let older_than = match (&self.releases, ties.proves_leak) {
-            (Releases::Open { older_than }, true) => Some(*older_than),
-            (_, true) => None,
-            (_, false) => self.handles_older_than,
+            (Releases::Open { older_than }, true) => *older_than,
+            (_, true) => return None,
+            (_, false) => self.handles_older_than?,
         };
-        older_than.map(|older_than| release_by_code(code, older_than))
+        Some(ReleaseOfAll::of(code, older_than, &self.findings, &self.narrow))
     }
 
     /// Inputs that should have been read and were not, or not wholly.

@@ -7,8 +7,9 @@ use crate::checks::{self, Check, World};
 use crate::cli::again;
 use crate::cli::gather::Sources;
 use crate::error::{Error, chain};
-use crate::judge::by_hand;
+use crate::judge::case::Observed;
 use crate::judge::choose::Selection;
+use crate::judge::{by_hand, refused};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::{Past, Snapshot};
 use crate::plan::circumstances::PodDoubt;
@@ -27,6 +28,7 @@ pub async fn plan(
     snapshot: &mut Snapshot,
     scope: ScopeFlag,
     past: Option<&Past>,
+    observed: &dyn Observed,
 ) -> Result<Plan, Error> {
     let mut plan = Plan::default();
     let ledger = Ledger::build(snapshot, scope, past);
@@ -49,8 +51,11 @@ pub async fn plan(
     }
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
-    let (wanted, beyond_max) = found.of(&world, findings);
-    plan.refusals = by_hand::refusals(&wanted);
+    let (mut wanted, beyond_max) = found.of(&world, findings);
+    // What a release would refuse is no cure.
+    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|past| past.exclusive);
+    refused::take_out_unaged(&world, &mut wanted, observed, exclusive);
+    plan.refusals = by_hand::refusals(&wanted, found.only);
     plan.beyond_max = beyond_max;
     Ok(plan)
 }

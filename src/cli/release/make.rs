@@ -50,7 +50,7 @@ pub async fn plan(
         if let Some(check) = judge::by_hand::check(*code) {
             drop(ledger);
             let found = Selection { older_than: *older_than, max: *max, only };
-            return by_hand::plan(check, &found, sources, snapshot, scope, past).await;
+            return by_hand::plan(check, &found, sources, snapshot, scope, past, recorder).await;
         }
     }
     let mut chosen = choose(wish, &world);

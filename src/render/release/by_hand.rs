@@ -4,7 +4,6 @@
 use std::io::{self, Write};
 
 use super::wrap::write_text;
-use crate::checks::addresses::leaked_address;
 use crate::model::foreign::foreign;
 use crate::model::{Code, Foreign};
 use crate::plan::refusal::{Objection, Refusal};
@@ -23,6 +22,8 @@ struct Cure<'r> {
 pub(super) struct Cures<'r> {
     code: Code,
     cures: Vec<Cure<'r>>,
+    /// Releases all leaks among them at once.
+    bulk: Option<&'r Foreign>,
 }
 
 impl<'r> Cures<'r> {
@@ -30,9 +31,11 @@ impl<'r> Cures<'r> {
     pub(super) fn of(refusals: &'r [Refusal]) -> Option<Cures<'r>> {
         let mut all: Option<Cures<'r>> = None;
         for refusal in refusals {
-            let Objection::ByHand { code, advice, sandboxes, commands } = &refusal.objection else { return None };
+            let Objection::ByHand { code, advice, sandboxes, commands, bulk } = &refusal.objection else { return None };
             let cure = Cure { subject: &refusal.subject, advice, sandboxes, commands };
-            all.get_or_insert(Cures { code: *code, cures: Vec::new() }).cures.push(cure);
+            let all = all.get_or_insert(Cures { code: *code, cures: Vec::new(), bulk: None });
+            all.cures.push(cure);
+            all.bulk = all.bulk.or(bulk.as_ref());
         }
         all
     }
@@ -51,11 +54,9 @@ impl<'r> Cures<'r> {
     /// # Errors
     /// As the writer's.
     pub(super) fn write(&self, width: usize, out: &mut dyn Write) -> io::Result<()> {
-        let releases =
-            |cure: &&Cure<'_>| cure.commands.iter().any(|c| c.shown().starts_with("ipaudit release --handle "));
-        if self.cures.iter().filter(releases).count() > 1 {
+        if let Some(bulk) = self.bulk {
             writeln!(out, "leaks at once, each judged like any other:")?;
-            writeln!(out, "  ipaudit release --code {} --older-than 24h", leaked_address::CHECK.code)?;
+            writeln!(out, "  {}", bulk.shown())?;
             writeln!(out, "or one by one:")?;
         }
         let mut advised: Vec<&Foreign> = Vec::new();
@@ -97,12 +98,15 @@ mod tests {
     use super::*;
     use crate::checks::endpoints::stale_endpoint;
 
+    const BULK: &str = "ipaudit release --code IPA110 --older-than 15m --node=node-1";
+
     fn cure(subject: &str, command: &str) -> Refusal {
+        let bulk = (subject == "shop/web-1").then(|| BULK.into());
         let advice = "its pod is gone".into();
         let commands = vec![command.into()];
         Refusal::new(
             subject,
-            Objection::ByHand { code: stale_endpoint::CHECK.code, advice, sandboxes: Vec::new(), commands },
+            Objection::ByHand { code: stale_endpoint::CHECK.code, advice, sandboxes: Vec::new(), commands, bulk },
         )
     }
 
@@ -123,7 +127,7 @@ mod tests {
             told,
             [
                 "leaks at once, each judged like any other:",
-                "  ipaudit release --code IPA110 --older-than 24h",
+                "  ipaudit release --code IPA110 --older-than 15m --node=node-1",
                 "or one by one:",
                 "its pod is gone",
                 "  shop/web-1",
@@ -137,8 +141,8 @@ mod tests {
         );
         let affinity = cure("host:node-1", "printf '' | etcdctl txn");
         assert!(lines(&[affinity]).1.iter().any(|line| line.contains("FAILURE: somebody wrote it meanwhile")));
-        let (answer, told) = lines(&[release(1)]);
-        assert_eq!(answer, "shop/web-1: release does not take IPA501 by code; what cures it:");
-        assert_eq!(told[..2], ["its pod is gone", "    ipaudit release --handle k8s-pod-network.1"]);
+        let (answer, told) = lines(&[release(2)]);
+        assert_eq!(answer, "shop/web-2: release does not take IPA501 by code; what cures it:");
+        assert_eq!(told[..2], ["its pod is gone", "    ipaudit release --handle k8s-pod-network.2"]);
     }
 }

@@ -16,6 +16,7 @@ use crate::render::folds::Folds;
 use crate::render::narrow::Narrow;
 use crate::render::number::grouped;
 use crate::render::places::{ByNode, most_first};
+use crate::render::releases::ReleaseOfAll;
 use crate::render::verdict::first_things_first;
 use crate::render::view::AuditView;
 
@@ -53,8 +54,12 @@ pub fn write(
         paper.paragraph(HANG, HANG, &text)?;
     }
     let release = release_of_all(view, folds, shown, &findings);
+    let command = release.as_ref().and_then(ReleaseOfAll::command).map(str::to_owned);
+    if let Some(says) = release.as_ref().and_then(ReleaseOfAll::says) {
+        paper_line(paper, &format!("leaks: {says}"))?;
+    }
     if options.all {
-        let commands: Vec<String> = release.iter().cloned().chain(rest(release.is_some(), &findings, folds)).collect();
+        let commands: Vec<String> = command.iter().cloned().chain(rest(command.is_some(), &findings, folds)).collect();
         commands::write(&commands, usize::MAX, commands.len(), paper)?;
         return findings.iter().try_for_each(|finding| whole(view, &facts, folds, finding, options, paper));
     }
@@ -67,10 +72,10 @@ pub fn write(
             }
         }
     }
-    if let Some(release) = &release {
-        commands::write(std::slice::from_ref(release), 1, 1, paper)?;
+    if let Some(command) = &command {
+        commands::write(std::slice::from_ref(command), 1, 1, paper)?;
     }
-    let (most, commands) = of_the_first(release.is_some(), &findings, folds);
+    let (most, commands) = of_the_first(command.is_some(), &findings, folds);
     if most < findings.len() && !commands.is_empty() {
         let them = if most == 1 { "the first".to_owned() } else { format!("the first {most}") };
         paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
@@ -95,7 +100,12 @@ fn rest(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> Vec<Stri
 }
 
 /// `ipaudit release --code IPA110 --older-than 24h`, where these are what it takes, or explain some.
-fn release_of_all(view: &AuditView<'_>, folds: &Folds<'_>, shown: &[usize], findings: &[&Finding]) -> Option<String> {
+fn release_of_all(
+    view: &AuditView<'_>,
+    folds: &Folds<'_>,
+    shown: &[usize],
+    findings: &[&Finding],
+) -> Option<ReleaseOfAll> {
     let codes = findings.first().map(|f| f.code).into_iter().chain(folds.under(shown));
     codes.into_iter().find_map(|code| view.release_of(code))
 }
