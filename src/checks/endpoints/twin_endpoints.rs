@@ -85,7 +85,11 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     world
         .draft(&CHECK, id.clone(), summary)
         .advice(match home {
-            Some(home) => format!("the pod is on {home}: remove the others when no sandbox is left there"),
+            Some(home) => {
+                let others: Vec<&str> = nodes.iter().copied().filter(|node| *node != home).collect();
+                let others = others.join(" and ");
+                format!("the pod is on {home}: when no sandbox of it is left on {others}, remove its endpoints there")
+            }
             None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
         })
         .fact("workload", id)
@@ -132,7 +136,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
         assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
-        assert_eq!(found[0].advice, "the pod is on node-1: remove the others when no sandbox is left there");
+        assert_eq!(found[0].advice, "the pod is on node-1: when no sandbox of it is left on node-2 and node-10, remove its endpoints there");
         assert_eq!(found[0].rests.len(), 9);
     }
 

@@ -42,9 +42,7 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
-    // The advice names the node.
-    let (_, commands) = looks_for_sandboxes(&[finding], all);
-    lines.extend(commands.into_iter().flat_map(|(_, commands)| commands));
+    lines.extend(sandboxes(&[finding], all));
     lines
 }
 
@@ -53,9 +51,9 @@ pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
     let (number, nodes) = looks_for_sandboxes(findings, all);
     let mut lines = Vec::new();
     for (node, commands) in nodes {
-        let head =
-            Text::new().field(PLAIN, "no sandbox is left where this prints nothing, on").then(PLAIN, &node.shown());
-        lines.push((HANG, head));
+        let this = if commands.len() == 1 { "this" } else { "each of these" };
+        let head = format!("on {} {this} must print nothing:", node.shown());
+        lines.push((HANG, Text::new().field(PLAIN, &head)));
         lines.extend(commands);
     }
     if let Some(more @ 1..) = number.checked_sub(SANDBOXES).filter(|_| !all) {
