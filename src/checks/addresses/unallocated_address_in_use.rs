@@ -1,6 +1,7 @@
 //! IPA120: a pod holds an address that IPAM takes for free. The next duplicate.
 
 use crate::checks::addresses::duplicate_pod_address;
+use crate::checks::blocks::invalid_block;
 use crate::checks::prelude::*;
 use crate::model::Pool;
 
@@ -19,7 +20,9 @@ pub static CHECK: Check = Check {
     arises: "An address was released under a running pod (`calicoctl ipam release`, a collector, a DEL for an old \
         container), or etcd was restored from a backup that is older than the pod.",
     action: "Restart the pod before its turn comes: it gets a new address, properly allocated. Nothing else cures it; \
-        start where the queue is shortest.",
+        start where the queue is shortest. In a block that breaks its own rules (IPA301) a restart alone cures nothing, \
+        the next pod may get the same address again: repair the block first, or cordon its node, so that the pod comes \
+        back in another block.",
     silent: "Pods that hold the address only possibly, annotation ipAddrsNoIpam (it bypasses IPAM on purpose), \
         addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which the \
         nodes' podCIDRs explain (IPA908). It is never silent for being many.",
@@ -117,9 +120,14 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
     let restart = world.restart_order(holders);
     let first = holders.first();
     let covering = ledger.blocks_covering(address);
+    let broken = covering.iter().find(|b| invalid_block::is_broken(b, world.snapshot.now)).map(|b| b.cidr);
     world
         .draft(&CHECK, address, format!("{who}: {}", state(danger, turn)))
-        .advice(advice(danger, turn, &restart, world))
+        .advice(match broken {
+            Some(cidr) => advice_in_broken(cidr, &restart, world),
+            None => advice(danger, turn, &restart, world),
+        })
+        .fact("broken_block", broken)
         .fact("state", word(danger))
         .fact("block", cidr)
         .fact("queue_place", place)
@@ -139,7 +147,8 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         .with_each(covering, |d, b| d.looks_at(Look::Block(b.cidr)))
         .with_each(cidr, |d, cidr| d.looks_at(Look::Block(cidr)))
         .looks_at(Look::Settings)
-        .restart(&restart)
+        .with_each(broken, |d, cidr| d.next(format!("ipaudit who {cidr}")).restarts_pods(true))
+        .with_each(broken.is_none().then_some(()), |d, ()| d.restart(&restart))
         .next(format!("ipaudit who {address}"))
         .done()
 }
@@ -170,6 +179,16 @@ fn advice(danger: &Danger<'_>, turn: Option<u64>, restart: &[&Pod], world: &Worl
         (Danger::Queued(..), Some(1)) => format!("restart {whom} now: the next pod gets the same address"),
         _ => format!("restart {whom} before the address is handed out again"),
     }
+}
+
+/// Where the block breaks its own rules, a pod that comes back into it may get the same address, or another pod's.
+fn advice_in_broken(block: Cidr, restart: &[&Pod], world: &World<'_>) -> String {
+    let (code, whom) = (invalid_block::CHECK.code, world.who(restart));
+    let home = restart.first().map_or("its node", |pod| world.text(pod.node));
+    format!(
+        "block {block} breaks its own rules ({code}), so a restart into it is no cure: repair it first, or cordon {home}, \
+         so that {whom} comes back in another block, and restart it then"
+    )
 }
 
 #[cfg(test)]
@@ -207,6 +226,19 @@ mod tests {
             (found[0].node.as_ref().map(Foreign::raw), found[0].pool.as_ref().map(Foreign::raw)),
             (Some("node-1"), Some("default"))
         );
+    }
+
+    /// The address is allocated and in the free queue: a restart gives both back and takes one of them again.
+    #[test]
+    fn in_a_broken_block_a_restart_is_no_cure() {
+        let mut c = Cluster::healthy();
+        c.block_mut("10.65.0.0/26").unallocated.insert(0, 1);
+        let found = c.find(&CHECK);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let advice = found[0].advice.raw();
+        assert!(advice.starts_with("block 10.65.0.0/26 breaks its own rules (IPA301), so a restart"), "{advice}");
+        assert!(advice.contains("cordon node-1, so that shop/web-0 comes back in another block"), "{advice}");
+        assert_eq!(found[0].next, ["ipaudit who 10.65.0.0/26", "ipaudit who 10.65.0.1"]);
     }
 
     #[test]

@@ -22,8 +22,9 @@ pub static CHECK: Check = Check {
         On some of these Calico panics: `calicoctl ipam check` stops there, and so does the CNI plugin when it reaches \
         the block.",
     arises: "Edited by hand or by a foreign tool, a bug of an older library, versions that erase each other's fields.",
-    action: "Restart the pods that IPA120 names, so that they leave the block. Save the value, then repair it while \
-        nothing allocates, or empty the block and delete it together with its affinity.",
+    action: "Cordon the node that the block is affine to, so that nothing new starts in the block. Restart the pods that \
+        IPA120 names: they come back on other nodes, in other blocks. Save the value, then repair it while nothing \
+        allocates, or empty the block and delete it together with its affinity; then uncordon the node.",
     silent: "Ordinals reserved for Windows, addresses in cooldown (which may share one attribute), `attributes: null` \
         in a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is \
         IPA901, sequence numbers are IPA306.",
@@ -55,6 +56,11 @@ struct BrokenRule {
     /// Ordinals, or indices of attributes, as `kind` says.
     places: Vec<i64>,
     kind: &'static str,
+}
+
+/// Whether a block contradicts itself: what it hands out next is anybody's guess.
+pub fn is_broken(block: &Block, now: Time) -> bool {
+    !broken_rules(block, now).is_empty()
 }
 
 /// Everything that is wrong in a block by the rules of the domain facts, section 2; what does most harm first.
