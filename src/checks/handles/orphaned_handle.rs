@@ -1,7 +1,7 @@
 //! IPA201: a handle of which no block has any address.
 
 use super::common::{belongs, block_list, host_of, objects_facts, stored_id};
-use crate::checks::evidence::release_handle;
+use crate::checks::evidence::{Draft, release_handle};
 use crate::checks::prelude::*;
 use crate::ledger::Tally;
 use crate::model::{Handle, Input};
@@ -50,6 +50,11 @@ pub fn stamp(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> u128 {
     report(world, tally, object).stamp()
 }
 
+/// What must be done before: a machine that starts meanwhile takes its handle into use.
+pub(super) fn first_of_all(world: &World<'_>, id: HandleId) -> Option<&'static str> {
+    id.is_vm(&world.snapshot.names).then_some("stop the machine first, then release its handle; it starts with a new address")
+}
+
 /// The command that releases an orphan: one whose id comes again takes the operator's word.
 pub(super) fn release(world: &World<'_>, id: HandleId, stored: &str) -> String {
     let word = if id.comes_again(&world.snapshot.names) { " --i-know-what-this-is" } else { "" };
@@ -77,6 +82,7 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .fact("blocks", blocks.clone())
         .rests_on_handle(object)
         .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
+    let draft = draft.with_each(first_of_all(world, tally.id), Draft::advice);
     belongs(draft, world, tally.id, &blocks).next(release(world, tally.id, &id)).done()
 }
 
@@ -132,7 +138,9 @@ mod tests {
             c.handle(id, &["10.65.0.40"]);
             assert_eq!(c.subjects(&CHECK), [id]);
             let word = format!("ipaudit release --handle {id} --i-know-what-this-is");
-            assert_eq!(c.find(&CHECK)[0].next, [word], "its id comes again");
+            let found = c.find(&CHECK);
+            assert_eq!(found[0].next, [word], "its id comes again");
+            assert_eq!(found[0].advice.raw().starts_with("stop the machine first"), id.contains(".vmi."), "{id}");
         }
     }
 

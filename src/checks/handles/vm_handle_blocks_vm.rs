@@ -2,7 +2,7 @@
 
 use super::common::{belongs, objects_facts, stored_id};
 use super::orphaned_handle;
-use crate::checks::evidence::ask_who;
+use crate::checks::evidence::{Draft, ask_who};
 use crate::checks::prelude::*;
 use crate::ledger::Tally;
 use crate::model::Input;
@@ -58,6 +58,9 @@ fn report(world: &World<'_>, tally: &Tally<'_>, blocks: Vec<Cidr>) -> Finding {
         .fact("objects", objects_facts(world, tally))
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
+    // What the other family holds is the machine's, and nobody takes that away.
+    let free = tally.holds_nothing().then(|| orphaned_handle::first_of_all(world, tally.id)).flatten();
+    let draft = draft.with_each(free, Draft::advice);
     belongs(draft, world, tally.id, &blocks).next(next(world, tally, &id)).done()
 }
 
@@ -99,8 +102,10 @@ mod tests {
         assert_eq!(found[0].summary, "counts an IPv4 address that no block holds: the machine cannot start");
         assert_eq!(found[0].next, [format!("ipaudit who {VM}")], "it has an address still");
         c.free("fd00:65::9");
+        assert_eq!(found[0].advice, "");
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 1, "one finding for both families");
+        assert!(found[0].advice.raw().starts_with("stop the machine first"), "{:?}", found[0].advice);
         assert_eq!(found[0].next, [format!("ipaudit release --handle {VM} --i-know-what-this-is")]);
     }
 

@@ -333,7 +333,9 @@ fn ground(ground: &Ground) -> String {
         Ground::Orphaned(whose) => {
             let code = orphaned_handle::CHECK.code;
             let proof = format!("no block has an address of it, and no endpoint has its container ({code})");
-            whose.map_or(proof.clone(), |whose| format!("{by_word}: {}; {proof}", recurring(whose)))
+            // A machine that starts meanwhile takes its handle into use.
+            let first = if *whose == Some(Recurring::Machine) { "; stop the machine first" } else { "" };
+            whose.map_or(proof.clone(), |whose| format!("{by_word}: {}; {proof}{first}", recurring(whose)))
         }
         Ground::Undone(release) => {
             format!("release {release} is undone: the addresses are free still, and nobody holds them")
