@@ -1,6 +1,6 @@
 //! IPA505: a pod that works without its endpoint.
 
-use crate::checks::addresses::unallocated_address_in_use;
+use crate::checks::addresses::{duplicate_pod_address, unallocated_address_in_use};
 use crate::checks::prelude::*;
 use crate::model::Phase;
 use crate::model::hash::HashSet;
@@ -25,10 +25,12 @@ pub static CHECK: Check = Check {
     run,
 };
 
-/// The pod lost its allocation too: restarting it once is the cure of both.
+/// The pod shares its address, or lost its allocation: restarting it once is the cure of both.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    let lost = unallocated_address_in_use::CHECK.code;
-    causes.no_milder(finding, lost, causes.listing(lost, "restart", finding.subject.id.raw())?)
+    let restarted = [duplicate_pod_address::CHECK.code, unallocated_address_in_use::CHECK.code];
+    restarted.into_iter().find_map(|code| {
+        causes.no_milder(finding, code, causes.listing(code, "restart", finding.subject.id.raw())?)
+    })
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
