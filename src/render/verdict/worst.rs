@@ -2,6 +2,7 @@
 
 use super::blind;
 use super::sentence::{Sentence, Tone};
+use crate::checks::datastore::datastore_went_back;
 use crate::checks::{self, Ties};
 use crate::model::{Code, Finding, Foreign, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
@@ -19,13 +20,15 @@ struct Alike<'v> {
     findings: Vec<&'v Finding>,
 }
 
-/// The worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
+/// That the datastore was restored, the worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
 pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec<Sentence> {
     let said = if is_blind { blind::codes() } else { Vec::new() };
     let kinds = kinds(view, folds, &said);
     let Some(worst) = kinds.first() else { return Vec::new() };
+    // Nothing else is understood, or repaired, without its cause.
+    let cause = kinds.iter().skip(1).find(|kind| kind.code == datastore_went_back::CHECK.code);
     let leaks = kinds.iter().skip(1).find(|kind| is_leak(kind.code) && kind.severity >= Severity::Error);
-    std::iter::once(worst).chain(leaks).map(|kind| kind.sentence(view, is_blind)).collect()
+    cause.into_iter().chain([worst]).chain(leaks).map(|kind| kind.sentence(view, is_blind)).collect()
 }
 
 fn is_leak(code: Code) -> bool {
@@ -168,7 +171,9 @@ impl Alike<'_> {
             }
             Releases::Open { .. } => String::new(),
         };
-        (says, view.release_of(self.code).map(Foreign::from))
+        let Some(release) = view.release_of(self.code) else { return (says, None) };
+        let others = release.says().map(|others| format!(" {others}.")).unwrap_or_default();
+        (format!("{says}{others}"), release.command().map(Foreign::from))
     }
 
     /// What to type for the one finding or for the worst, where that is one command; of many alike, how to see them.
