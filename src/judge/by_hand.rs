@@ -1,11 +1,11 @@
 //! What a release does not take, and the commands that repair it: those of the findings themselves.
 
 use crate::checks::Check;
+use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::{
     affinity_block_mismatch, affinity_deletion_stuck, affinity_pending_stuck, affinity_without_block,
 };
 use crate::checks::endpoints::{endpoint_on_other_node, stale_endpoint};
-use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::{is_release, sandbox, shell};
 use crate::judge::only::Only;
 use crate::model::{Code, Finding, Foreign};
@@ -50,16 +50,15 @@ pub fn refusals(findings: &[Finding], only: &Only) -> Vec<Refusal> {
 /// Of the age that rule 4 asks for at least: what is printed here has it.
 fn bulk(only: &Only) -> String {
     let flags = [("--node", &only.nodes), ("--namespace", &only.namespaces), ("--pool", &only.pools)];
-    let flags = flags.into_iter().flat_map(|(flag, values)| values.iter().map(move |v| format!(" {flag}={}", shell(v))));
+    let flags =
+        flags.into_iter().flat_map(|(flag, values)| values.iter().map(move |v| format!(" {flag}={}", shell(v))));
     let age = older_than(OVER);
     format!("ipaudit release --code {} --older-than {age}{}", leaked_address::CHECK.code, flags.collect::<String>())
 }
 
 /// Whether a command of a finding writes; others show.
 fn repairs(command: &str) -> bool {
-    command.ends_with("| etcdctl txn")
-        || command.starts_with("calicoctl delete ")
-        || is_release(command)
+    command.ends_with("| etcdctl txn") || command.starts_with("calicoctl delete ") || is_release(command)
 }
 
 fn asks(command: &str) -> bool {

@@ -23,7 +23,11 @@ const OTHER: &str = "no release is let through as it is";
 pub fn take_out(world: &World<'_>, outcome: &mut Outcome, exclusive: bool) {
     let before = Patch::default();
     let by = By { world, before: &before, observed: None, exclusive };
-    outcome.findings.iter_mut().filter(|finding| is_watched(world, finding)).for_each(|finding| by.take_out_of(finding));
+    outcome
+        .findings
+        .iter_mut()
+        .filter(|finding| is_watched(world, finding))
+        .for_each(|finding| by.take_out_of(finding));
 }
 
 /// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4).

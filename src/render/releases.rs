@@ -41,6 +41,7 @@ pub fn release_by_code(code: Code, older_than: &str) -> String {
 /// The release of everything of a code in a view: how many of its findings it takes, and why it leaves the others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReleaseOfAll {
+    pub code: Code,
     command: String,
     /// How many findings go now, and how many there are.
     pub goes: usize,
@@ -55,7 +56,7 @@ impl ReleaseOfAll {
     pub fn of(code: Code, older_than: &'static str, findings: &[&Finding], narrow: &Narrow) -> ReleaseOfAll {
         let place = Narrow { codes: Vec::new(), severity: None, ..narrow.clone() };
         let flags: Vec<String> = std::iter::once(release_by_code(code, older_than)).chain(place.flags()).collect();
-        let mut release = ReleaseOfAll { command: flags.join(" "), goes: 0, all: 0, others: Vec::new() };
+        let mut release = ReleaseOfAll { code, command: flags.join(" "), goes: 0, all: 0, others: Vec::new() };
         for finding in findings.iter().filter(|finding| finding.code == code) {
             release.all += 1;
             let Some(why) = kept_back(finding, older_than) else {
@@ -153,10 +154,7 @@ mod tests {
             of_all(&[goes(), refused(), young(), goes()], &all),
             (command(), says("2 of 4 go now; 1: its node is not Ready; 1: known for less than 1h"))
         );
-        assert_eq!(
-            of_all(&[refused(), refused()], &all),
-            (None, says("None of them goes now: its node is not Ready"))
-        );
+        assert_eq!(of_all(&[refused(), refused()], &all), (None, says("None of them goes now: its node is not Ready")));
         assert_eq!(of_all(&[refused()], &all), (None, says("It does not go now: its node is not Ready")));
     }
 

@@ -170,15 +170,23 @@ fn a_stale_endpoint_without_an_allocation_is_deleted_by_hand() {
     block["unallocated"].as_array_mut().unwrap().push(json!(ordinal));
     world.etcd.put(block_key(BLOCK), block.to_string());
     world.etcd.delete(handle_key(&gone.handle()));
+    let commands = || {
+        let document = world.release(&["--code", "IPA501", "--namespace", "shop", "-o", "json"]).json();
+        assert_eq!(document["exit_code"], 1);
+        let refused = document["plan"]["refused"].as_array().unwrap().clone();
+        let commands = refused.iter().flat_map(|r| r["commands"].as_array().unwrap());
+        commands.filter_map(|c| c.as_str()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let release = format!("ipaudit release --handle {}", kept.handle());
+    world.audit(1800);
+    let early = commands();
+    assert!(!early.contains(&release), "a release would refuse it yet: {early:?}");
+    world.audit(900);
     world.audit(0);
-    let document = world.release(&["--code", "IPA501", "--namespace", "shop", "-o", "json"]).json();
-    assert_eq!(document["exit_code"], 1);
-    let refused = document["plan"]["refused"].as_array().unwrap();
-    let commands: Vec<&str> =
-        refused.iter().flat_map(|r| r["commands"].as_array().unwrap()).filter_map(|c| c.as_str()).collect();
+    let commands = commands();
     let delete = commands.iter().find(|c| c.starts_with("calicoctl delete workloadendpoint ")).unwrap();
     assert!(delete.contains("gone-eth0 --namespace=shop"), "{commands:?}");
-    assert!(commands.contains(&format!("ipaudit release --handle {}", kept.handle()).as_str()), "{commands:?}");
+    assert!(commands.contains(&release), "{commands:?}");
     let table = world.release(&["--code", "IPA501"]).stdout;
     assert!(table.lines().any(|l| l.trim() == *delete), "{table}");
 }

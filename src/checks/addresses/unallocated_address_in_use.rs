@@ -232,7 +232,8 @@ mod tests {
     #[test]
     fn in_a_broken_block_a_restart_is_no_cure() {
         let mut c = Cluster::healthy();
-        c.block_mut("10.65.0.0/26").unallocated.insert(0, 1);
+        let block = c.block_mut("10.65.0.0/26");
+        block.unallocated = std::iter::once(1).chain(block.unallocated.iter().copied()).collect();
         let found = c.find(&CHECK);
         assert_eq!(found.len(), 1, "{found:?}");
         let advice = found[0].advice.raw();

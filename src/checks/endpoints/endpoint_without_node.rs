@@ -40,9 +40,10 @@ pub static CHECK: Check = Check {
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     let stale = [stale_endpoint::CHECK.code, endpoint_on_other_node::CHECK.code];
     let of_endpoint = |code| causes.no_milder(finding, code, finding.subject.id.raw());
-    stale.into_iter().find_map(of_endpoint).or_else(|| {
-        causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw())
-    })
+    stale
+        .into_iter()
+        .find_map(of_endpoint)
+        .or_else(|| causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw()))
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {

@@ -28,9 +28,9 @@ pub static CHECK: Check = Check {
 /// The pod shares its address, or lost its allocation: restarting it once is the cure of both.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     let restarted = [duplicate_pod_address::CHECK.code, unallocated_address_in_use::CHECK.code];
-    restarted.into_iter().find_map(|code| {
-        causes.no_milder(finding, code, causes.listing(code, "restart", finding.subject.id.raw())?)
-    })
+    restarted
+        .into_iter()
+        .find_map(|code| causes.no_milder(finding, code, causes.listing(code, "restart", finding.subject.id.raw())?))
 }
 
 fn run(world: &World<'_>, findings: &mut Vec<Finding>) {

@@ -136,7 +136,10 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
         assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
-        assert_eq!(found[0].advice, "the pod is on node-1: when no sandbox of it is left on node-2 and node-10, remove its endpoints there");
+        assert_eq!(
+            found[0].advice,
+            "the pod is on node-1: when no sandbox of it is left on node-2 and node-10, remove its endpoints there"
+        );
         assert_eq!(found[0].rests.len(), 9);
     }
 

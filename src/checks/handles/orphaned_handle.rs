@@ -52,7 +52,8 @@ pub fn stamp(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> u128 {
 
 /// What must be done before: a machine that starts meanwhile takes its handle into use.
 pub(super) fn first_of_all(world: &World<'_>, id: HandleId) -> Option<&'static str> {
-    id.is_vm(&world.snapshot.names).then_some("stop the machine first, then release its handle; it starts with a new address")
+    id.is_vm(&world.snapshot.names)
+        .then_some("stop the machine first, then release its handle; it starts with a new address")
 }
 
 /// The command that releases an orphan: one whose id comes again takes the operator's word.

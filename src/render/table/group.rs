@@ -55,8 +55,9 @@ pub fn write(
     }
     let release = release_of_all(view, folds, shown, &findings);
     let command = release.as_ref().and_then(ReleaseOfAll::command).map(str::to_owned);
-    if let Some(says) = release.as_ref().and_then(ReleaseOfAll::says) {
-        paper_line(paper, &format!("leaks: {says}"))?;
+    if let Some((of, says)) = release.as_ref().and_then(|release| Some((release.code, release.says()?))) {
+        let whose = if of == first.code { String::new() } else { format!("{of}: ") };
+        paper_line(paper, &format!("{whose}{says}"))?;
     }
     if options.all {
         let commands: Vec<String> = command.iter().cloned().chain(rest(command.is_some(), &findings, folds)).collect();

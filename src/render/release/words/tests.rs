@@ -375,7 +375,7 @@ fn what_allows_a_step_is_told_once_each() {
         (
             Ground::Orphaned(Some(Recurring::Machine)),
             "by the operator's word (--i-know-what-this-is): a KubeVirt machine's handle; no block has an address of \
-             it, and no endpoint has its container (IPA201)",
+             it, and no endpoint has its container (IPA201); stop the machine first",
         ),
         (Ground::Undone(7), "release 7 is undone: the addresses are free still, and nobody holds them"),
     ] {
