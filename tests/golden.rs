@@ -131,6 +131,31 @@ fn blind_takes_nothing_away() {
     assert!(failures.is_empty(), "{} commands:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// A pod that shares its address and has no endpoint is restarted once, and told once.
+#[test]
+fn a_pod_is_told_once_with_what_restarts_it() {
+    let case = Case::load("restored-backup");
+    let mut told_with = 0;
+    for moment in &case.moments {
+        let snapshot = snapshot(moment);
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let restarted: BTreeSet<&str> = outcome
+            .findings
+            .iter()
+            .filter(|f| matches!(f.code.0, 101 | 120))
+            .flat_map(|f| f.evidence.texts("restart"))
+            .map(|pod| pod.raw())
+            .collect();
+        let bare = outcome.findings.iter().filter(|f| f.code == Code(505));
+        for finding in bare.filter(|f| restarted.contains(f.subject.id.raw())) {
+            assert!(finding.root.is_some(), "{} stands twice", finding.subject.id.raw());
+            told_with += 1;
+        }
+    }
+    assert!(told_with > 0);
+}
+
 /// The copies in the repository are the cases as they were handed over, when the original folder is at hand.
 #[test]
 fn the_copies_are_the_originals() {

@@ -74,6 +74,41 @@ fn leaks_are_told_with_what_a_release_would_say() {
     );
 }
 
+/// Nobody types what would be refused.
+#[test]
+fn leaks_of_which_none_goes_have_their_reason_and_no_release() {
+    let open = || AuditCircumstances { releases: Releases::open(Duration::from_secs(5_000)), ..Default::default() };
+    let refuse = |finding: &mut Finding| {
+        finding.next.retain(|command| !command.raw().starts_with("ipaudit release "));
+        finding.advice = "a release is let through when its node is Ready".into();
+    };
+    let told = told_of(&mut leaked(), open(), refuse);
+    assert!(told[0].contains(" It does not go now: a release is let through when its node is Ready."), "{told:?}");
+    assert!(!told[0].contains("ipaudit release"), "{told:?}");
+    let mut c = leaked();
+    c.remove_pod("web-1");
+    c.remove_endpoint("web-1");
+    let told = told_of(&mut c, open(), |finding| {
+        if finding.subject.id.raw() == "10.65.0.1" {
+            refuse(finding);
+        }
+    });
+    assert!(told[0].contains(" 1 of 2 goes now; 1: a release is let through when its node is Ready."), "{told:?}");
+    assert!(told[0].ends_with(" | ipaudit release --code IPA110 --older-than 1h"), "{told:?}");
+}
+
+/// Who repairs duplicates one by one before he knows of the restore repairs them twice.
+#[test]
+fn a_restore_is_told_before_what_it_caused() {
+    let mut c = Cluster::healthy();
+    (c.snapshot.etcd.revision, c.snapshot.etcd.cluster_id) = (1000, 8);
+    c.remember().etcd = Some(crate::model::PastEtcd { revision: 1000, cluster_id: 7, ..Default::default() });
+    c.free("10.65.0.1");
+    let told = plain(&mut c);
+    assert!(told[0].starts_with("critical datastore went back guid-1 (IPA903): "), "{told:?}");
+    assert!(told[1].starts_with("critical unallocated address in use 10.65.0.1"), "{told:?}");
+}
+
 /// The endpoint that explains a leak stays where it is; people ask for leaks.
 #[test]
 fn leaks_are_told_as_leaks_though_something_else_explains_them() {
