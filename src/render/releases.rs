@@ -97,10 +97,11 @@ impl ReleaseOfAll {
 
 /// Why a finding is not among what goes; `None`: it goes.
 fn kept_back(finding: &Finding, older_than: &str) -> Option<String> {
-    let is_alone = |command: &str| command.contains(" --i-know-what-this-is");
-    if !finding.next.iter().any(|command| is_release(command.raw()) && !is_alone(command.raw())) {
-        let alone = finding.next.iter().any(|command| is_alone(command.raw()));
-        let why = finding.advice.raw().rsplit("; ").next().filter(|why| !why.is_empty() && !alone);
+    let is_alone = |command: &Foreign| command.shown().contains(" --i-know-what-this-is");
+    if !finding.next.iter().any(|command| is_release(&command.shown()) && !is_alone(command)) {
+        let alone = finding.next.iter().any(is_alone);
+        let advice = finding.advice.shown();
+        let why = advice.rsplit("; ").next().filter(|why| !why.is_empty() && !alone);
         return Some(why.unwrap_or("by itself only, as its own finding says").to_owned());
     }
     let known_for = finding.life.map(|life| life.last_seen.since(life.first_seen));

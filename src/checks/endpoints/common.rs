@@ -1,7 +1,7 @@
 //! What several checks of endpoints need.
 
 use crate::checks::World;
-use crate::checks::evidence::{Draft, delete_endpoint, get_endpoint, release_handle};
+use crate::checks::evidence::{Draft, delete_endpoint, get_endpoint, release_handle, sandbox};
 use crate::model::{Endpoint, HandleId, Name};
 
 /// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
@@ -31,11 +31,11 @@ pub(super) fn removal(world: &World<'_>, endpoint: &Endpoint) -> String {
 pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &Endpoint, node: &str) -> Draft<'w> {
     let handle = handle_left(world, endpoint).map(|handle| handle.text(&world.snapshot.names));
     let how = match handle {
-        Some(_) => "release its handle, and the endpoint goes along",
+        Some(_) => "release its handle and with it the endpoint",
         None => "delete the endpoint",
     };
     draft
-        .advice(format!("when no sandbox of it is left on {node}, {how}"))
+        .advice(format!("{}{node}, {how}", sandbox::WHEN_NONE))
         .with_each(handle, |draft, handle| draft.fact("handle_left", handle))
         .no_sandbox_of(world, [endpoint])
         .next(removal(world, endpoint))

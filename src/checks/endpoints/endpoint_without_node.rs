@@ -58,7 +58,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// What is known of the node and of the pod.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum NodeFate {
     /// Kubernetes was not read: nobody knows whether they live.
     Unread,
     /// Kubernetes knows the node.
@@ -69,23 +69,23 @@ enum Fate {
     Gone,
 }
 
-fn fate(world: &World<'_>, endpoint: &Endpoint) -> Fate {
+fn fate(world: &World<'_>, endpoint: &Endpoint) -> NodeFate {
     let scope = &world.ledger.scope;
     if scope.is_known_to_kubernetes(endpoint.node) {
-        Fate::Lives
+        NodeFate::Lives
     } else if !scope.known || !world.snapshot.coverage.complete(Input::Pods) {
-        Fate::Unread
+        NodeFate::Unread
     } else if world.ledger.endpoint_state(endpoint).is_stale() {
-        Fate::Stale
+        NodeFate::Stale
     } else {
-        Fate::Gone
+        NodeFate::Gone
     }
 }
 
 fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let node = world.text(endpoint.node);
     let fate = fate(world, endpoint);
-    let lives = fate == Fate::Lives;
+    let lives = fate == NodeFate::Lives;
     // A pod of that name lives: what it says of its node, its own findings tell.
     let has_pod = world.ledger.pod(endpoint.namespace, endpoint.pod).is_some_and(|pod| !pod.phase.is_finished());
     let delete = || delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name));
@@ -99,18 +99,18 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .looks_at(Look::CalicoNode(endpoint.node));
-    if fate == Fate::Stale {
+    if fate == NodeFate::Stale {
         return with_removal(draft, world, endpoint, node).done();
     }
     draft
         .advice(match fate {
-            Fate::Unread => "first make Kubernetes readable: nobody knows whether the node and its pods live",
-            Fate::Lives => "Kubernetes knows the node: restart calico-node there, it registers its node again",
-            Fate::Stale | Fate::Gone => "look whose node it is; when it is gone for good, delete its endpoints",
+            NodeFate::Unread => "first make Kubernetes readable: nobody knows whether the node and its pods live",
+            NodeFate::Lives => "Kubernetes knows the node: restart calico-node there, it registers its node again",
+            NodeFate::Stale | NodeFate::Gone => "look whose node it is; when it is gone for good, delete its endpoints",
         })
         .next(ask_who(node))
         .next(format!("kubectl get nodes --ignore-not-found {}", operand(node)))
-        .with_each((fate == Fate::Gone && !has_pod).then(delete), Draft::next)
+        .with_each((fate == NodeFate::Gone && !has_pod).then(delete), Draft::next)
         .done()
 }
 

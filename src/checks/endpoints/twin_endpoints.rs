@@ -25,14 +25,17 @@ pub static CHECK: Check = Check {
     run,
 };
 
-/// Each endpoint: `slave-57: adqsdxadc/slave--57-k8s-store--mysql--0-eth0 192.168.201.71`.
+/// Each endpoint that is to go, or all where nobody knows which these are:
+/// `slave-57: adqsdxadc/slave--57-k8s-store--mysql--0-eth0 192.168.201.71`.
 fn shows(finding: &Finding) -> Shown {
     let line = |endpoint: &Evidence| {
         let addresses = endpoint.texts("addresses").map(Foreign::raw).collect::<Vec<_>>().join(" ");
         let line = format!("{}: {} {addresses}", endpoint.text("node")?.raw(), endpoint.text("endpoint")?.raw());
         Some(line.trim_end().into())
     };
-    let lines = finding.evidence.entries("endpoints").filter_map(line).collect();
+    let home = finding.evidence.text("pod_node");
+    let goes = |endpoint: &&Evidence| home.is_none() || endpoint.text("node") != home;
+    let lines = finding.evidence.entries("endpoints").filter(goes).filter_map(line).collect();
     Shown { lines, ..Shown::default() }
 }
 
@@ -85,11 +88,8 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     world
         .draft(&CHECK, id.clone(), summary)
         .advice(match home {
-            Some(home) => {
-                let others: Vec<&str> = nodes.iter().copied().filter(|node| *node != home).collect();
-                let others = others.join(" and ");
-                format!("the pod is on {home}: when no sandbox of it is left on {others}, remove its endpoints there")
-            }
+            // On which nodes, `sandboxes` says.
+            Some(home) => format!("the pod is on {home}: remove the others, each when its sandbox is gone"),
             None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
         })
         .fact("workload", id)
@@ -136,10 +136,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
         assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
-        assert_eq!(
-            found[0].advice,
-            "the pod is on node-1: when no sandbox of it is left on node-2 and node-10, remove its endpoints there"
-        );
+        assert_eq!(found[0].advice, "the pod is on node-1: remove the others, each when its sandbox is gone");
         assert_eq!(found[0].rests.len(), 9);
     }
 

@@ -7,6 +7,8 @@ use super::{Draft, shell};
 use crate::checks::World;
 use crate::model::{Endpoint, Evidence, Finding, Foreign};
 
+/// How an advice begins that asks for them; behind it the node, a comma, and what is done then.
+pub const WHEN_NONE: &str = "when no sandbox of it is left on ";
 /// The fact that holds them.
 const FACT: &str = "sandboxes";
 

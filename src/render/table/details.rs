@@ -42,17 +42,30 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
-    lines.extend(sandboxes(&[finding], all));
+    lines.extend(told_sandboxes(&[finding], all, then(finding).as_deref()));
     lines
+}
+
+/// What is done when no sandbox is left, where the advice says nothing else: the line above the commands says it then.
+pub fn then(finding: &Finding) -> Option<String> {
+    sandbox::told(finding).next()?;
+    let advice = finding.advice.shown();
+    let (_, how) = advice.strip_prefix(sandbox::WHEN_NONE)?.split_once(", ")?;
+    (!how.contains("; ")).then(|| how.to_owned())
 }
 
 /// On which nodes nothing may be left, and the commands that tell, each on a line of its own.
 pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
+    told_sandboxes(findings, all, None)
+}
+
+fn told_sandboxes(findings: &[&Finding], all: bool, then: Option<&str>) -> Vec<(usize, Text)> {
+    let then = then.map(|then| format!("; then {then}")).unwrap_or_default();
     let (number, nodes) = looks_for_sandboxes(findings, all);
     let mut lines = Vec::new();
     for (node, commands) in nodes {
         let this = if commands.len() == 1 { "this" } else { "each of these" };
-        let head = format!("on {} {this} must print nothing:", node.shown());
+        let head = format!("on {} {this} must print nothing{then}:", node.shown());
         lines.push((HANG, Text::new().field(PLAIN, &head)));
         lines.extend(commands);
     }

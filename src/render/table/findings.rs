@@ -70,7 +70,7 @@ fn one(
     }
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &since(view, finding)))?;
     let mut lines = Vec::new();
-    if !finding.advice.is_empty() {
+    if !finding.advice.is_empty() && details::then(finding).is_none() {
         lines.push((HANG, Text::new().field(PLAIN, &short_ids(&finding.advice.shown()))));
     }
     lines.extend(details::of(finding, options.all));
