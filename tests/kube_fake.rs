@@ -352,7 +352,7 @@ async fn half_a_list_is_kept_and_is_partial() {
     assert_eq!(pods(&snapshot), ["a", "b"]);
     let detail = snapshot.coverage.detail(Input::Pods);
     let detail = detail.raw();
-    assert!(detail.contains("broke off after 1 pages"), "{detail}");
+    assert!(detail.contains("broke off after 1 page:"), "{detail}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

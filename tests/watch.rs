@@ -164,6 +164,7 @@ fn what_cannot_be_watched_is_wrong_usage() {
         (&["--watch", "60s", "--now", "2026-11-24T03:04:11Z"], "cannot be used with"),
         (&["--watch", "10ms"], "the shortest is 1s"),
         (&["--watch", "60s", "-o", "sarif"], "of one audit"),
+        (&["--watch", "60s", "--kube-objects", "-"], "it ends with the first audit"),
     ] {
         let output = ipaudit().arg("audit").args(args).output().unwrap();
         let said = servers::command::stderr(&output);

@@ -12,6 +12,7 @@ use super::audit_formats::Output;
 use super::gather;
 use super::output::{self, Streams};
 use super::signal::Stop;
+use crate::environment::stream::is_standard_input;
 use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Exit};
 
@@ -24,6 +25,10 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     if args.view.output == Output::Sarif {
         let error = Error::user("print audit after audit as SARIF").cause("a log of SARIF is of one audit");
         return Err(error.hint("-o jsonl has a line a finding, whichever audit found it"));
+    }
+    if args.sources.kube.kube_objects.iter().any(|file| is_standard_input(file)) {
+        let error = Error::user("read Kubernetes' objects from standard input for audit after audit");
+        return Err(error.cause("it ends with the first audit").hint("a file can be read again: --kube-objects FILE"));
     }
     let broken_off = Conclusion::Failed.exit();
     let answer = "ending after the audit that runs; Ctrl-C once more: at once";

@@ -170,6 +170,10 @@ impl PlanFile {
     /// # Errors
     /// What is no plan, one of another version, a damaged or edited one; in words.
     pub fn read(bytes: &[u8]) -> Result<PlanFile, String> {
+        // A list would be read as the fields of what it stands for.
+        if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+            return Err("it is no plan of ipaudit: no JSON object".to_owned());
+        }
         let head: PlanHead = serde_json::from_slice(bytes).map_err(|e| format!("it is no plan of ipaudit: {e}"))?;
         if head.schema != PLAN_SCHEMA {
             return Err(match head.schema.starts_with("ipaudit/plan/") {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,7 +197,10 @@ pub fn read(path: &Path) -> Result<Captured, Error> {
     for (line, number) in lines.split(b'\n').zip(1u64..) {
         let fail =
             |cause: String, hint: &str| Error::input(doing).at(format!("{at}, line {number}")).cause(cause).hint(hint);
-        let line = line.map_err(|e| fail(e.to_string(), "the file is damaged or no gzip file; capture again"))?;
+        let line = line.map_err(|e| match e.kind() {
+            ErrorKind::IsADirectory => Error::input(doing).at(&at).cause("it is a folder, not a file"),
+            _ => fail(e.to_string(), "the file is damaged or no gzip file; capture again"),
+        })?;
         if number == 1 {
             check_head(&line).map_err(|(cause, hint)| fail(cause, hint))?;
             continue;

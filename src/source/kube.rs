@@ -90,7 +90,8 @@ fn note(kind: Kind, end: End, remarks: &mut Remarks, snapshot: &mut Gathering) -
         }
         (Some(failure), _) if end.pages == 0 => (InputState::Unreachable, failure.detail()),
         (Some(failure), _) => {
-            let detail = format!("the list broke off after {} pages: {}", end.pages, failure.detail());
+            let pages = if end.pages == 1 { "1 page".to_owned() } else { format!("{} pages", end.pages) };
+            let detail = format!("the list broke off after {pages}: {}", failure.detail());
             (InputState::Partial, detail)
         }
     };

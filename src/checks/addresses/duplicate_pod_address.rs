@@ -132,6 +132,7 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
             };
             format!("IPAM gave it to {}: keep that, restart {others}", world.pod_id(pod))
         }
+        None if restart.len() == 2 => "IPAM gave it to none of them: restart both".to_owned(),
         None => format!("IPAM gave it to none of them: restart all {}", restart.len()),
     };
     let summary = format!("{} on {}", world.who(pods), nodes(world, pods));

@@ -14,6 +14,7 @@ use crate::plan::confirm::{Plan, PlanStep, Work};
 use crate::plan::diff;
 use crate::plan::refusal::{Note, Refusal};
 use crate::plan::transaction::{After, Change};
+use crate::render::number::grouped;
 
 /// Without `--all`: steps whose keys are shown in full; of the others one line each, then only their number.
 const IN_FULL: usize = 5;
@@ -112,7 +113,12 @@ impl Show<'_> {
             None => self.reasons(&self.plan.refusals).write(self.plan.steps.is_empty(), out)?,
         }
         if self.plan.beyond_max > 0 {
-            writeln!(out, "{} more are beyond --max: run again for them", self.plan.beyond_max)?;
+            // Who is refused now would be met again.
+            let how = match self.plan.steps.is_empty() {
+                true => "raise it, or release those that go by --node, --namespace or --pool",
+                false => "run again for them",
+            };
+            writeln!(out, "{} more are beyond --max: {how}", grouped(self.plan.beyond_max as u64))?;
         }
         Ok(())
     }

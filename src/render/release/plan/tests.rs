@@ -97,6 +97,9 @@ fn long_plans_are_cut_and_all_shows_everything() {
         text.contains("\nREFUSED 22 are not proven leaked (IPA110)\n  r0\n  r1\n  r2\n  … 19 more; --all names them\n")
     );
     assert!(text.ends_with("9 more are beyond --max: run again for them\n"));
+    let refused = Plan { steps: Vec::new(), ..plan.clone() };
+    let text = table(&show(&refused));
+    assert!(text.contains("9 more are beyond --max: raise it, or "), "who is refused would be met again: {text}");
     let all = table(&Show { all: true, ..show(&plan) });
     assert_eq!((all.matches("\nRELEASE ").count(), all.matches("\n  r").count()), (22, 22));
     assert!(!all.contains("--all"));
