@@ -46,6 +46,7 @@ fn damage_and_edits_are_told() {
         assert!(words.starts_with("it was damaged or edited since it was made"), "{words}");
     }
     assert!(refused(&text.replace("\"asked\"", "\"more\": 1, \"asked\"")).contains("unknown field"));
+    assert_eq!(refused("[]"), "it is no plan of ipaudit: no JSON object");
     assert!(refused("{\"schema\":\"ipaudit/plan/v9\"}").contains("it is of version ipaudit/plan/v9"));
     assert!(refused("{\"schema\":\"ipaudit/audit/v1\"}").contains("no plan of a release but ipaudit/audit/v1"));
     for cut in 0..text.len() {
