@@ -3,11 +3,10 @@
 //! What is inconsistent in itself is no matter of decoding (IPA301, IPA306): only what Calico could not read either
 //! is bad. Without `cidr` Calico's read panics, so that is bad too.
 
-use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::json::{Bad, GoString, Ordinal, given, object};
-use super::pairs::Pairs;
+use super::sequences::Sequences;
 use super::{Kv, keys, quick, values};
 use crate::model::handle::sanitised;
 use crate::model::{Attribute, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
@@ -45,22 +44,6 @@ object! {
         vmi: GoString<'a> = "vmi-name",
         note: GoString<'a> = "note",
         timestamp: GoString<'a> = "timestamp",
-    }
-}
-
-/// By ordinal. A key that is no ordinal as Calico spells it is never looked up, and a null number is Go's 0,
-/// which is what an absent one reads as: neither is there.
-#[derive(Default, Debug)]
-pub(super) struct Sequences(pub Box<[(u32, u64)]>);
-
-impl<'de> Deserialize<'de> for Sequences {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sequences, D::Error> {
-        let raw = Pairs::<GoString<'de>, Option<u64>>::deserialize(deserializer)?;
-        let ordinal = |key: &str| key.parse::<u32>().ok().filter(|ordinal| ordinal.to_string() == key);
-        let mut list: Vec<(u32, u64)> =
-            raw.last().into_iter().filter_map(|(key, number)| Some((ordinal(&key)?, number?))).collect();
-        list.sort_unstable();
-        Ok(Sequences(list.into()))
     }
 }
 

@@ -26,6 +26,7 @@ mod node;
 pub mod pairs;
 mod pool;
 mod quick;
+mod sequences;
 mod values;
 
 use json::Bad;

@@ -19,11 +19,12 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::block::{RawAttribute, RawBlock, RawOwner, Sequences};
+use super::block::{RawAttribute, RawBlock, RawOwner};
 use super::endpoint::RawSpec;
 use super::handle::RawHandle;
 use super::json::{GoString, Metadata, Ordinal};
 use super::pairs::Pairs;
+use super::sequences::Sequences;
 
 /// What is left of a value in which no byte is a backslash or a control character: a text ends at the next quote.
 struct Unread<'a>(&'a str);
