@@ -14,6 +14,7 @@ use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Code, Gathering, Input, InputState, Snapshot, Time};
+use ipaudit::render::{AuditCircumstances, AuditView, table};
 use servers::golden::{self, Case, Moment};
 
 fn snapshot(moment: &Moment) -> Snapshot {
@@ -154,6 +155,50 @@ fn a_pod_is_told_once_with_what_restarts_it() {
         }
     }
     assert!(told_with > 0);
+}
+
+/// The numbers before these words on a pool's line, together: all parts of it.
+fn sum_of(line: &str) -> u128 {
+    let parts = ["in use", "leaked", "unattributed", "cooling", "reserved", "not decoded", "free"];
+    let fields = line.split("  ").map(str::trim).filter_map(|field| field.split_once(' '));
+    let numbers = fields.filter(|(_, word)| parts.contains(word)).map(|(number, _)| number.replace(',', ""));
+    numbers.map(|number| number.parse::<u128>().unwrap()).sum()
+}
+
+/// What a pool's parts are called, they are all of it: in the rows, in the line and in the document.
+#[test]
+fn the_parts_of_every_pool_are_all_of_it() {
+    let mut pools = 0;
+    for name in Case::names() {
+        for moment in &Case::load(&name).moments {
+            let snapshot = snapshot(moment);
+            let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+            let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+            let view = AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances::default());
+            let mut text = Vec::new();
+            let options = table::Options { width: 400, all: true, ..table::Options::default() };
+            table::write(&view, options, &mut text).unwrap();
+            let text = String::from_utf8(text).unwrap();
+            let mut leaked = 0;
+            for pool in &view.pools {
+                let parts =
+                    [pool.in_use, pool.leaked, pool.unattributed, pool.cooling, pool.reserved, pool.unknown, pool.free];
+                let sum: u128 = parts.iter().map(|part| part.unwrap()).sum();
+                assert_eq!(sum, pool.addresses, "{name}: {pool:?}");
+                let line = text.lines().find(|line| line.starts_with(&format!("{} ", pool.cidr))).unwrap();
+                let is_small = pool.addresses < 1_000_000_000_000;
+                assert!(!is_small || sum_of(line) == pool.addresses, "{name}: {line}");
+                let document = serde_json::to_value(pool).unwrap();
+                let fields = ["in_use", "leaked", "unattributed", "cooling", "reserved", "unknown", "free"];
+                let sum: u64 = fields.iter().map(|field| document[field].as_u64().unwrap()).sum();
+                assert!(!is_small || Some(sum) == document["addresses"].as_u64(), "{name}: {document}");
+                leaked += pool.leaked.unwrap();
+                pools += 1;
+            }
+            assert!(leaked <= u128::from(view.counts.leaked), "{name}");
+        }
+    }
+    assert!(pools > 20, "{pools}");
 }
 
 /// The copies in the repository are the cases as they were handed over, when the original folder is at hand.

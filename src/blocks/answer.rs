@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::listing::{BlockListing, Doubt};
+use super::listing::BlockListing;
 use crate::checks::evidence::count;
 use crate::model::foreign::foreign;
-use crate::model::near::did_you_mean;
+use crate::model::number::grouped;
 use crate::model::{Foreign, Input, InputState, Snapshot};
-use crate::who::Occupant;
+use crate::who::{Occupant, what_was_not_read};
 
 /// About a listing that has everything but this.
 pub fn of(listing: &BlockListing, snapshot: &Snapshot) -> Foreign {
@@ -25,14 +25,16 @@ pub fn of(listing: &BlockListing, snapshot: &Snapshot) -> Foreign {
     let hidden = match listing.undecodable.len() {
         0 => String::new(),
         1 => "; 1 block does not decode".to_owned(),
-        many => format!("; {many} blocks do not decode"),
+        many => format!("; {} blocks do not decode", grouped(many as u64)),
     };
     let said = match &listing.borrowed {
         Some(addresses) => borrowed(addresses, &narrowed),
         None => blocks(listing, &narrowed),
     };
-    let unread = if listing.unread.is_empty() { "" } else { "; not everything was read" };
-    foreign!("{}{hidden}{unread}", said)
+    let blind = what_was_not_read(snapshot).filter(|_| !listing.unread.is_empty());
+    let blind = blind.map(|why| foreign!("BLIND: {}; ", why)).unwrap_or_default();
+    let unread = if listing.unread.is_empty() || !blind.is_empty() { "" } else { "; not everything was read" };
+    foreign!("{}{}{hidden}{unread}", blind, said)
 }
 
 fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
@@ -42,7 +44,7 @@ fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
     }
     let stranded = match all.count.stranded {
         Some(0) => String::new(),
-        Some(number) => format!(", {number} of them stranded"),
+        Some(number) => format!(", {} of them stranded", grouped(number)),
         None => ", nobody can say how many of them are stranded".to_owned(),
     };
     let number = |number: u64| count(usize::try_from(number).unwrap_or(usize::MAX), "block");
@@ -50,13 +52,17 @@ fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
         // Of what was not read nobody says that all is well.
         (0, 0) if !listing.unread.is_empty() => String::new(),
         (0, 0) => "; nothing wrong in them".to_owned(),
-        (wrong, 0) => format!("; {wrong} with something wrong"),
-        (0, suspected) => format!("; {suspected} in which one look saw something wrong"),
+        (wrong, 0) => format!("; {} with something wrong", grouped(wrong)),
+        (0, suspected) => format!("; {} in which one look saw something wrong", grouped(suspected)),
         (wrong, suspected) => {
-            format!("; {wrong} with something wrong, and {suspected} in which one look saw something")
+            format!(
+                "; {} with something wrong, and {} in which one look saw something",
+                grouped(wrong),
+                grouped(suspected)
+            )
         }
     };
-    let (blocks, free, size) = (number(all.blocks), all.count.free, all.addresses);
+    let (blocks, free, size) = (number(all.blocks), grouped(all.count.free), grouped(all.addresses));
     foreign!("{blocks}{}: {free} of {size} addresses free{stranded}{wrong}", narrowed)
 }
 
@@ -69,16 +75,10 @@ fn borrowed(addresses: &[Occupant], narrowed: &Foreign) -> Foreign {
     match addresses.len() {
         0 => foreign!("no address is borrowed{}", narrowed),
         number => {
-            let number = if number == 1 { "1 address".to_owned() } else { format!("{number} addresses") };
+            let number =
+                if number == 1 { "1 address".to_owned() } else { format!("{} addresses", grouped(number as u64)) };
             let of = format!("{} of {}", count(blocks.len(), "block"), count(owners, "node"));
             foreign!("{number} borrowed{}: by {} from {of}", narrowed, count(nodes, "node"))
         }
-    }
-}
-
-impl Doubt {
-    /// A sentence.
-    fn says(&self) -> Foreign {
-        foreign!("no {} is called {} here{}", self.kind, self.name, did_you_mean(&self.near))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::ledger::BlockCount;
 use crate::model::{Cidr, Foreign, Time};
-use crate::who::{BlockUsage, Occupant};
+use crate::who::{BlockUsage, Doubt, Occupant};
 
 /// Which blocks are wanted.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -25,16 +25,6 @@ impl BlockFilter {
         let switches = [("--wrong", self.wrong), ("--borrowed", self.borrowed)];
         named.chain(switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.into())).collect()
     }
-}
-
-/// A name that the blocks are narrowed to and that nothing in the cluster has: silence about it proves nothing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Doubt {
-    /// `pool` or `node`.
-    pub kind: &'static str,
-    pub name: Foreign,
-    /// Names that may have been meant, nearest first.
-    pub near: Vec<Foreign>,
 }
 
 /// A block that does not decode: nobody can say what is in it.

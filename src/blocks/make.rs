@@ -1,14 +1,12 @@
 //! Makes the listing of a ledger and of what the checks have said.
 
-use super::listing::{BlockFilter, BlockListing, BlockTotals, Doubt, HiddenBlock};
+use super::listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock};
 use super::{BlockOrder, answer};
 use crate::checks::Outcome;
 use crate::ledger::{BlockCount, Ledger};
-use crate::model::near::near;
-use crate::model::pool::near_pools;
 use crate::model::snapshot::Dark;
 use crate::model::{Block, Cidr, Foreign, Input, Name, keys};
-use crate::who::{self, BlockUsage, Occupant};
+use crate::who::{self, BlockUsage, Doubt, Occupant, Place};
 
 /// The blocks that `filter` wants, with what `outcome` says is wrong in them.
 pub fn list(ledger: &Ledger<'_>, outcome: &Outcome, filter: &BlockFilter, order: BlockOrder) -> BlockListing {
@@ -55,28 +53,8 @@ struct BlocksWanted {
 
 impl BlocksWanted {
     fn of(ledger: &Ledger<'_>, filter: &BlockFilter) -> BlocksWanted {
-        let pools = &ledger.snapshot.pools;
-        let mut unknown = Vec::new();
-        let mut doubt = |kind, word: &String, near: Vec<Foreign>| {
-            unknown.push(Doubt { kind, name: word.as_str().into(), near });
-        };
-        let of_pool = filter.pool.as_ref().map(|word| {
-            let names = &ledger.snapshot.names;
-            let called = pools.iter().filter(|pool| pool.is_called(word, names));
-            let called: Vec<(Name, Cidr)> = called.map(|pool| (pool.name, pool.cidr)).collect();
-            if called.is_empty() {
-                doubt("pool", word, near_pools(pools, names, word));
-            }
-            called
-        });
-        let of_node = filter.node.as_ref().map(|word| {
-            let called = ledger.nodes_called(word);
-            if called.is_empty() {
-                doubt("node", word, near(word, &ledger.named_all(ledger.node_names())));
-            }
-            called
-        });
-        BlocksWanted { pools: of_pool, nodes: of_node, unknown }
+        let Place { nodes, pools, unknown, .. } = Place::of(ledger, filter.node.as_deref(), filter.pool.as_deref());
+        BlocksWanted { pools, nodes, unknown }
     }
 
     fn has(&self, ledger: &Ledger<'_>, block: &Block) -> bool {

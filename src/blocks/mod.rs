@@ -8,7 +8,8 @@ mod listing;
 mod make;
 mod order;
 
-pub use listing::{BlockFilter, BlockListing, BlockTotals, Doubt, HiddenBlock};
+pub use crate::who::Doubt;
+pub use listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock};
 pub use make::list;
 pub use order::BlockOrder;
 

@@ -93,6 +93,16 @@ fn page_below(docs: &str, check: &Check) -> String {
     format!("{}/checks.md#{code}-{}", docs.trim_end_matches('/'), check.name)
 }
 
+/// Whether a confirmed finding of this code proves that its address is leaked.
+pub fn proves_leak(code: Code) -> bool {
+    find(code).is_some_and(|check| check.ties.proves_leak)
+}
+
+/// The codes that do: whose leaks they are is one question, of pools, of reports and of first lines alike.
+pub fn leaks() -> impl Iterator<Item = Code> {
+    ALL.iter().filter(|check| check.ties.proves_leak).map(|check| check.code)
+}
+
 /// The name of the check of this code; empty for a code of another version.
 pub fn name(code: Code) -> &'static str {
     find(code).map_or("", |check| check.name)

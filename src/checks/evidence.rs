@@ -10,6 +10,7 @@ pub mod sandbox;
 
 use crate::checks::{Check, World};
 use crate::ledger::Allocation;
+use crate::model::number::grouped;
 use crate::model::{
     Addr, Affinity, Block, Cidr, Endpoint, Evidence, Fact, Finding, Foreign, Host, Name, Pod, Pool, Severity, Subject,
     Time, endpoint, keys,
@@ -383,7 +384,7 @@ pub fn get_key(key: &str) -> String {
 
 /// `1 pod`, `3 pods`.
 pub fn count(number: usize, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(number as u64)) }
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct Ties {
     pub explained_by: fn(&Finding, &Causes<'_>) -> Option<Root>,
     /// Whether a confirmed finding about an address proves that this is leaked.
     pub proves_leak: bool,
+    /// Whose addresses those leaks are, in many: `pods`; empty of what proves none.
+    pub leak_of: &'static str,
     /// Whether all that it finds can be released at once: `release --code`.
     pub releasable: bool,
     /// What several of its findings are called behind their number, as `leaked addresses`; empty: by their subjects and
@@ -51,6 +53,7 @@ impl Ties {
         also: Needs::NONE,
         explained_by: |_, _| None,
         proves_leak: false,
+        leak_of: "",
         releasable: false,
         many: "",
         urgency: |_| 0,

@@ -84,11 +84,20 @@ fn arrange_flag(flag: Arg, path: &str) -> Arg {
 
 /// Up to where an explanation begins.
 fn clause(text: &str) -> &str {
-    let ends = [". ", "; ", " ["].into_iter().filter_map(|end| text.find(end));
+    // A parenthesis is told whole.
+    let find = |end: &str| {
+        text.match_indices(end).map(|(at, _)| at).find(|at| is_balanced(text.get(..*at).unwrap_or_default()))
+    };
+    let ends = [". ", "; ", " ["].into_iter().filter_map(find);
     // "Colours: auto is on a terminal only" says nothing in its first word.
-    let colon = text.find(": ").filter(|at| text.get(..*at).is_some_and(|before| before.contains(' ')));
+    let colon = find(": ").filter(|at| text.get(..*at).is_some_and(|before| before.contains(' ')));
     let end = ends.chain(colon).min().unwrap_or(text.len());
     text.get(..end).unwrap_or(text)
+}
+
+/// Whether each parenthesis that opens is closed.
+fn is_balanced(text: &str) -> bool {
+    text.matches('(').count() == text.matches(')').count()
 }
 
 /// Of each command lines that can be pasted, below its name.
@@ -207,6 +216,16 @@ mod tests {
     }
 
     #[test]
+    fn no_parenthesis_is_cut() {
+        for (path, command) in every() {
+            for flag in command.get_arguments() {
+                let says = flag.get_help().map(ToString::to_string).unwrap_or_default();
+                assert!(is_balanced(&says), "{path} {}: {says}", flag.get_id());
+            }
+        }
+    }
+
+    #[test]
     fn a_clause_ends_where_the_explanation_begins() {
         for (text, short) in [
             ("How to print", "How to print"),
@@ -214,6 +233,10 @@ mod tests {
             ("How long it must be so: looked at again. 0: not", "How long it must be so"),
             ("Colours: auto is a terminal. NO_COLOR", "Colours: auto is a terminal"),
             ("The history's file [default: x]", "The history's file"),
+            (
+                "Audit this capture (-: standard input; a file) alone; not etcd",
+                "Audit this capture (-: standard input; a file) alone",
+            ),
         ] {
             assert_eq!(clause(text), short);
         }

@@ -14,13 +14,12 @@ use super::parse::time;
 use super::place_args::PlaceArgs;
 use super::report_names;
 use super::settings_args::IgnoreArgs;
-use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
-use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
+use crate::history::query::{AuditInput, AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
@@ -206,11 +205,12 @@ fn cluster(
 
 /// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.
 fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, narrow: Narrow, audits: &Audits) -> Result<Leaks, Error> {
-    let leak = leaked_address::CHECK.code;
-    if !narrow.codes.is_empty() && !narrow.codes.contains(&leak) {
+    let is_wanted = |code: &Code| narrow.codes.is_empty() || narrow.codes.contains(code);
+    let codes: Vec<Code> = checks::leaks().filter(is_wanted).collect();
+    if codes.is_empty() {
         return Ok(Leaks::default());
     }
-    let only = Narrow { codes: vec![leak], severity: None, ..narrow };
+    let only = Narrow { codes, severity: None, ..narrow };
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
     for row in db.findings(pair.id, Which::Opened, window, &only)? {
         if audits.found_at_first(&row) {
@@ -275,14 +275,24 @@ impl Audits {
 }
 
 fn incomplete(audit: &AuditRow) -> IncompleteAudit {
-    // What nobody asked for is missing only where a check needs it, and then the check says so.
-    let unread = audit.about.inputs.iter().filter_map(|i| match (i.state.known(), i.undecodable) {
-        (Some(InputState::Complete | InputState::NotAsked), 0) => None,
-        (Some(InputState::Complete), 1) => Some(foreign!("{}: 1 key does not decode", i.input)),
-        (Some(InputState::Complete), n) => Some(foreign!("{}: {n} keys do not decode", i.input)),
-        _ => Some(foreign!("{}: {}", i.input, i.state)),
-    });
-    let mut why: Vec<Foreign> = unread.collect();
+    // A cause is told once, with everything that it hit.
+    let mut causes: Vec<(Foreign, Vec<Foreign>)> = Vec::new();
+    for i in &audit.about.inputs {
+        // What nobody asked for is missing only where a check needs it, and then the check says so.
+        let cause: Foreign = match (i.state.known(), i.undecodable) {
+            (Some(InputState::Complete | InputState::NotAsked), 0) => continue,
+            (Some(InputState::Complete), 1) => "1 key does not decode".into(),
+            (Some(InputState::Complete), n) => format!("{n} keys do not decode").into(),
+            _ => cause(audit, i),
+        };
+        let input = foreign!("{}", i.input);
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, inputs)) => inputs.push(input),
+            None => causes.push((cause, vec![input])),
+        }
+    }
+    let told = |(cause, inputs): (Foreign, Vec<Foreign>)| foreign!("{}: {}", Foreign::joined(inputs, ", "), cause);
+    let mut why: Vec<Foreign> = causes.into_iter().map(told).collect();
     if why.is_empty() {
         let innocent = [NO_EARLIER_AUDIT, NO_STATUS];
         why.extend(audit.about.reasons().filter(|reason| innocent.iter().all(|word| **reason != *word)).cloned());
@@ -290,6 +300,13 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     }
     let why = if why.is_empty() { "a second look failed".into() } else { Foreign::joined(why, ", ") };
     IncompleteAudit { id: audit.id, at: audit.judged, why }
+}
+
+/// Why an input was not read: what a check that needed it says, else the word of its state.
+fn cause(audit: &AuditRow, input: &AuditInput) -> Foreign {
+    let begins = format!("{}: ", foreign!("{}", input.input).raw());
+    let said = audit.about.reasons().find_map(|reason| reason.raw().strip_prefix(&begins).map(Foreign::from));
+    said.unwrap_or_else(|| foreign!("{}", input.state))
 }
 
 fn pools(points: Vec<CapacityAt>, closed: &[(Foreign, Foreign)], called: Option<&str>) -> Vec<PoolTrend> {

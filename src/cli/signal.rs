@@ -16,12 +16,22 @@ const LISTEN: Duration = Duration::from_millis(50);
 struct AtOnce {
     code: u8,
     answer: &'static str,
+    /// The same where nothing runs.
+    idle: &'static str,
     streams: Streams,
+}
+
+/// What both sides see.
+#[derive(Debug, Default)]
+struct Shared {
+    wanted: AtomicBool,
+    /// Nothing runs: the next one is waited for.
+    idle: AtomicBool,
 }
 
 /// Whether somebody wants the run to stop.
 #[derive(Clone, Debug)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop(Arc<Shared>);
 
 impl Stop {
     /// Listens from here on, not only once somebody looks: a signal that comes before the first step stops the run as
@@ -30,14 +40,14 @@ impl Stop {
         Stop::listening(None)
     }
 
-    /// The same for a run that may last: the first signal is answered on standard error, and a Ctrl-C after it ends the
-    /// process with this code, whatever it does.
-    pub fn on_signal_or_at_once(code: u8, answer: &'static str, streams: Streams) -> Stop {
-        Stop::listening(Some(AtOnce { code, answer, streams }))
+    /// The same for a run that may last: the first signal is answered on standard error (with `idle` in a pause), and a
+    /// Ctrl-C after it ends the process with this code, whatever it does.
+    pub fn on_signal_or_at_once(code: u8, answer: &'static str, idle: &'static str, streams: Streams) -> Stop {
+        Stop::listening(Some(AtOnce { code, answer, idle, streams }))
     }
 
     fn listening(at_once: Option<AtOnce>) -> Stop {
-        let stop = Stop(Arc::new(AtomicBool::new(false)));
+        let stop = Stop(Arc::default());
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -65,22 +75,50 @@ impl Stop {
 
     /// A signal came.
     fn hear(&self, is_interrupt: bool, at_once: Option<AtOnce>) {
-        let is_first = !self.0.swap(true, Ordering::SeqCst);
+        let is_first = !self.0.wanted.swap(true, Ordering::SeqCst);
         match at_once {
-            Some(AtOnce { answer, streams, .. }) if is_first => streams.note(answer),
+            Some(AtOnce { answer, idle, streams, .. }) if is_first => {
+                streams.note(self.says(answer, idle));
+            }
             Some(AtOnce { code, .. }) if is_interrupt => std::process::exit(i32::from(code)),
             _ => {}
         }
     }
 
+    /// What is answered: whether anything runs decides.
+    fn says(&self, answer: &'static str, idle: &'static str) -> &'static str {
+        if self.0.idle.load(Ordering::SeqCst) { idle } else { answer }
+    }
+
     pub fn is_wanted(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.wanted.load(Ordering::SeqCst)
     }
 
     /// Waits until then, or until the run is stopped: a pause may be longer than whoever stops it has patience.
     pub async fn pause(&self, until: Instant) {
+        self.0.idle.store(true, Ordering::SeqCst);
         while !self.is_wanted() && Instant::now() < until {
             sleep_until(until.min(Instant::now() + LISTEN)).await;
         }
+        self.0.idle.store(false, Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn in_a_pause_nothing_runs() {
+        let stop = Stop(Arc::default());
+        let said = || stop.says("after the audit", "at once");
+        assert_eq!(said(), "after the audit");
+        let pause = stop.pause(Instant::now() + Duration::from_secs(3600));
+        let listen = async {
+            assert_eq!(said(), "at once");
+            stop.0.wanted.store(true, Ordering::SeqCst);
+        };
+        tokio::join!(pause, listen);
+        assert_eq!(said(), "after the audit");
     }
 }

@@ -32,7 +32,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let broken_off = Conclusion::Failed.exit();
     let answer = "ending after the audit that runs; Ctrl-C once more: at once";
-    let stop = Stop::on_signal_or_at_once(broken_off.code(), answer, *streams);
+    let stop = Stop::on_signal_or_at_once(broken_off.code(), answer, "ending: no audit runs", *streams);
     let mut exit = None;
     loop {
         let began = Instant::now();

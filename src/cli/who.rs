@@ -25,7 +25,7 @@ use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
 use crate::steady::Settling;
-use crate::who::{self, Asked, Dossier, Guess, Word};
+use crate::who::{self, Asked, Dossier, Guess, Place, Word};
 use crate::{record, render};
 
 /// Flags of `who`.
@@ -39,6 +39,14 @@ pub struct WhoArgs {
     /// Of pods, services and machines only those of this namespace
     #[arg(short, long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE", help_heading = "What counts")]
     pub namespace: Option<String>,
+
+    /// Of several of a name, and of a block's addresses, only those on this node; by Calico's or Kubernetes' name
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE", help_heading = "What counts", conflicts_with_all = ["offline", "at"])]
+    pub node: Option<String>,
+
+    /// The same of those in this pool; by name or range
+    #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL", help_heading = "What counts", conflicts_with_all = ["offline", "at"])]
+    pub pool: Option<String>,
 
     /// From the history alone: works when the cluster does not
     #[arg(long, env = "IPAUDIT_OFFLINE", help_heading = "History", conflicts_with_all = ["no_history", "from", "deep"])]
@@ -184,7 +192,8 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let past = past.as_ref();
     let scope = args.look.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);
-    let asked = Asked::of(&ledger, &word);
+    let place = Place::of(&ledger, args.node.as_deref(), args.pool.as_deref());
+    let asked = Asked::of(&ledger, &word).at(&ledger, place);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
     outcome = who::about(&ledger, outcome, &asked);
     let settling = Settling { past, now: read.snapshot.now, settle: args.settle };
@@ -224,7 +233,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         }
     }
     freed(&mut dossier, &word);
-    let incomplete = read.incomplete || !dossier.unread.is_empty();
+    let incomplete = read.incomplete || !dossier.unread.is_empty() || !asked.place.unknown.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
         dossier.answer = words;
     }

@@ -19,13 +19,15 @@ pub struct PoolUsage {
     pub cidr: Cidr,
     /// Whether IPAM hands out its addresses by itself today: not disabled, manual or being deleted.
     pub automatic: bool,
+    /// Whether it is disabled.
+    pub disabled: bool,
     /// All of them; 2^64 in an IPv6 pool is nothing special.
     pub addresses: u128,
     /// Allocated and not cooling, by whomever: held, leaked, reserved for Windows, unattributed.
     pub allocated: u128,
     /// Allocated, and somebody holds it, certainly or possibly. Of no use without pods and endpoints.
     pub in_use: u128,
-    /// Allocated and proven leaked.
+    /// Allocated and proven leaked, by whichever code; never among those in use.
     pub leaked: u128,
     /// Released, not yet free.
     pub cooling: u128,
@@ -93,7 +95,7 @@ pub struct NodeUsage {
     pub leaked: usize,
 }
 
-/// The usage of every pool, in the snapshot's order. `leaked`: the addresses that are proven leaked (IPA110);
+/// The usage of every pool, in the snapshot's order. `leaked`: the addresses that are proven leaked;
 /// without the inputs for that proof an empty set, and [`PoolUsage::leaked`] says nothing.
 pub fn pools(ledger: &Ledger<'_>, leaked: &HashSet<Addr>) -> Vec<PoolUsage> {
     ledger.snapshot.pools.iter().map(|pool| pool_usage(ledger, pool, leaked)).collect()
@@ -111,6 +113,7 @@ pub fn pool_usage(ledger: &Ledger<'_>, pool: &Pool, leaked: &HashSet<Addr>) -> P
         name: pool.name,
         cidr: within,
         automatic: pool.assigns_automatically(),
+        disabled: pool.disabled,
         addresses: within.size(),
         allocated: 0,
         in_use: 0,
@@ -128,8 +131,9 @@ pub fn pool_usage(ledger: &Ledger<'_>, pool: &Pool, leaked: &HashSet<Addr>) -> P
             usage.cooling += 1;
         } else {
             usage.allocated += 1;
-            usage.in_use += u128::from(is_held(address));
-            usage.leaked += u128::from(leaked.contains(&address));
+            let (is_held, is_leaked) = (is_held(address), leaked.contains(&address));
+            usage.in_use += u128::from(is_held && !is_leaked);
+            usage.leaked += u128::from(is_leaked);
         }
         // What one block has is known, whatever another that overlaps it hides; and it is taken, not kept back.
         if dark.contains(address) {

@@ -31,6 +31,7 @@ pub mod names;
 pub mod narrow;
 pub mod near;
 pub mod node;
+pub mod number;
 pub mod observation;
 pub mod past;
 pub mod patch;

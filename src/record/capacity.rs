@@ -3,10 +3,9 @@
 use std::collections::HashSet;
 
 use super::diff::Diff;
-use crate::checks::addresses::leaked_address;
 use crate::ledger::capacity;
 use crate::model::row::{CapacityRow, PoolNumbers};
-use crate::model::{Addr, Finding, Foreign, Input};
+use crate::model::{Addr, Finding, Foreign, Input, State};
 
 impl Diff<'_> {
     /// Pools whose capacity changed, and those that are no more.
@@ -16,7 +15,7 @@ impl Diff<'_> {
         }
         let leaks = findings
             .iter()
-            .filter(|f| f.code == leaked_address::CHECK.code)
+            .filter(|f| f.state == State::Confirmed && crate::checks::proves_leak(f.code))
             .filter_map(|f| f.subject.id.raw().parse().ok());
         let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Result, Write};
 
+use super::capacity::DISABLED;
 use super::grid::{self, Cell, Column};
 use super::json::{self, TOOL};
+use super::number::grouped;
 use super::table::paper::{BOLD, PLAIN, Paper, Text, style_of};
 use crate::blocks::{BlockListing, BlockTotals, Doubt, HiddenBlock, SCHEMA};
 use crate::checks::datastore::undecodable_value;
@@ -127,12 +129,20 @@ fn owners(usage: &BlockUsage) -> String {
     names.join(",")
 }
 
+/// The pool, in one word also where it is disabled: columns are cut at blanks.
+fn pool(usage: &BlockUsage) -> Cell<'_> {
+    match usage.pool.as_ref().filter(|_| usage.pool_disabled) {
+        Some(pool) => (format!("{}{DISABLED}", pool.shown()).into(), style_of(Severity::Warning)),
+        None => shown(usage.pool.as_ref()),
+    }
+}
+
 fn block(usage: &BlockUsage, wide: bool) -> Vec<Cell<'_>> {
     let count = &usage.count;
-    let number = |number: u64| plain(number.to_string());
+    let number = |number: u64| plain(grouped(number));
     let mut cells = vec![
         plain(usage.block.to_string()),
-        shown(usage.pool.as_ref()),
+        pool(usage),
         plain(owners(usage)),
         number(usage.size),
         number(count.allocated),

@@ -13,17 +13,27 @@ use crate::model::{Addr, Foreign, Input, Snapshot};
 /// Said of a pool that is smaller than a block of its size.
 pub const NO_BLOCK: &str = "no block fits into it";
 
+/// What is allocated, and neither in use nor leaked: one word for it everywhere.
+pub const UNATTRIBUTED: &str = "unattributed";
+
+/// Behind a pool's name: IPAM hands out nothing of it.
+pub const DISABLED: &str = "(disabled)";
+
 /// How full a pool is, in addresses and blocks; `None`: not known, for want of the inputs.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PoolRow {
     pub name: Foreign,
     pub cidr: String,
+    /// Whether IPAM hands out nothing of it, because somebody said so.
+    pub disabled: bool,
     pub addresses: u128,
     /// In use or leaked; not cooling.
     pub allocated: Option<u128>,
     /// Allocated, and somebody holds it.
     pub in_use: Option<u128>,
     pub leaked: Option<u128>,
+    /// Allocated, and neither: what is reserved for Windows or kept back, another cluster's, or of nobody who is known.
+    pub unattributed: Option<u128>,
     pub cooling: Option<u128>,
     /// In an IPReservation and not taken.
     pub reserved: Option<u128>,
@@ -137,13 +147,16 @@ impl PoolRow {
             ownerless: usage.blocks.ownerless,
             unknown: usage.blocks.unknown,
         };
+        let unattributed = usage.allocated.saturating_sub(usage.in_use).saturating_sub(usage.leaked);
         PoolRow {
             name: snapshot.text(usage.name).into(),
             cidr: usage.cidr.to_string(),
+            disabled: usage.disabled,
             addresses: usage.addresses,
             allocated: known.blocks.then_some(usage.allocated),
             in_use: known.holders.then_some(usage.in_use),
             leaked: known.leaks.then_some(usage.leaked),
+            unattributed: known.leaks.then_some(unattributed),
             cooling: known.blocks.then_some(usage.cooling),
             reserved: known.blocks.then_some(usage.reserved),
             unknown: known.blocks.then_some(usage.unknown),
@@ -164,6 +177,7 @@ impl Serialize for PoolRow {
             ("allocated", self.allocated),
             ("in_use", self.in_use),
             ("leaked", self.leaked),
+            ("unattributed", self.unattributed),
             ("cooling", self.cooling),
             ("reserved", self.reserved),
             ("unknown", self.unknown),
@@ -181,6 +195,7 @@ impl Serialize for PoolRow {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("name", &self.name)?;
         map.serialize_entry("cidr", &self.cidr)?;
+        map.serialize_entry("disabled", &self.disabled)?;
         for (name, number) in numbers {
             map.serialize_entry(name, &number.map(held))?;
         }

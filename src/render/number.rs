@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+pub use crate::model::number::grouped;
+
 /// `1 audit`, `3 audits`.
 pub fn audits(number: u64) -> String {
     plural(number, "audit", "audits")
@@ -23,26 +25,9 @@ pub fn ordinal(number: u64) -> String {
     format!("{}{ending}", grouped(number))
 }
 
-/// With a comma between thousands, up to a million millions: beyond it the magnitude says more than the digits.
-pub fn grouped(number: impl Into<i128>) -> String {
-    let number = number.into();
-    if number.unsigned_abs() >= 1_000_000_000_000 {
-        return format!("{:.1e}", number as f64);
-    }
-    let digits = number.unsigned_abs().to_string();
-    let mut out = String::from(if number < 0 { "-" } else { "" });
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// As it is up to a million millions; an IPv6 pool has more, and then the magnitude says more than the digits.
+/// The same of what has no sign; an IPv6 pool has more than a signed number holds.
 pub fn number(number: u128) -> String {
-    if number < 1_000_000_000_000 { number.to_string() } else { format!("{:.1e}", number as f64) }
+    i128::try_from(number).map_or_else(|_| format!("{:.1e}", number as f64), grouped)
 }
 
 #[cfg(test)]

@@ -61,12 +61,16 @@ impl<'f> ByNode<'f> {
         if self.nodes.len() < 2 || has_most || !self.is_whole() {
             return String::new();
         }
-        let mut parts: Vec<String> =
-            self.nodes.iter().take(NODES).map(|(n, number)| format!("{} {number}", n.shown())).collect();
+        let mut parts: Vec<String> = self
+            .nodes
+            .iter()
+            .take(NODES)
+            .map(|(n, number)| format!("{} {}", n.shown(), grouped(*number as u64)))
+            .collect();
         match self.nodes.len().saturating_sub(NODES) {
             0 => {}
             1 => parts.push("1 more node".to_owned()),
-            more => parts.push(format!("{more} more nodes")),
+            more => parts.push(format!("{} more nodes", grouped(more as u64))),
         }
         format!("by node: {}", parts.join(", "))
     }

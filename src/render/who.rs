@@ -8,7 +8,7 @@ use std::io::{BufWriter, Result, Write};
 use rows::{SHOWN, row};
 
 use super::age::moment;
-use super::number::audits;
+use super::number::{audits, grouped};
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
 use crate::ledger::{Grade, Use, Via};
@@ -78,7 +78,7 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     let held = dossier.addresses.iter().flat_map(|s| &s.holders).map(|h| &h.id).collect::<Vec<_>>();
     dossier.addresses.iter().try_for_each(|sheet| address(sheet, dossier.judged_at, paper))?;
     if dossier.more_addresses > 0 {
-        row(paper, "", &[&format!("… {} more addresses", dossier.more_addresses)])?;
+        row(paper, "", &[&format!("… {} more addresses", grouped(dossier.more_addresses))])?;
     }
     for e in dossier.endpoints.iter().filter(|e| !held.contains(&&e.endpoint)) {
         let on = format!("on {}", e.node.shown());
@@ -143,7 +143,7 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         let text = Text::new()
             .field(style_of(f.severity), &f.code.to_string())
             .then(PLAIN, checks::name(f.code))
-            .field(BOLD, &f.subject.id.shown());
+            .field(BOLD, &short_ids(&f.subject.id.shown()));
         let is_it = |o: &&Episode| (o.finding.code, &o.finding.subject) == (f.code, &f.subject.id);
         let known = dossier.before.iter().flat_map(|b| &b.open).find(is_it);
         let since = known.map(|o| Text::new().field(DIM, &life(o, dossier.judged_at))).unwrap_or_default();
@@ -154,7 +154,11 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
     match dossier.findings.len().saturating_sub(SHOWN) {
         0 => Ok(()),
-        more => paper.paragraph(2, 2, &Text::new().field(DIM, &format!("… {more} more, -o json shows all"))),
+        more => paper.paragraph(
+            2,
+            2,
+            &Text::new().field(DIM, &format!("… {} more, -o json shows all", grouped(more as u64))),
+        ),
     }
 }
 
@@ -188,11 +192,11 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
     heading(paper, "BEFORE")?;
     let span = match (before.first_audit, before.last_audit) {
         (Some(first), Some(last)) => {
-            format!("{} audits from {} to {}", before.audits, moment(first, now), moment(last, now))
+            format!("{} from {} to {}", audits(before.audits), moment(first, now), moment(last, now))
         }
         _ => "no audit yet".to_owned(),
     };
-    paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", before.guid.shown())))?;
+    paper.paragraph(2, 4, &Text::new().field(DIM, &format!("cluster {}: {span}", short_ids(&before.guid.shown()))))?;
     for n in before.nodes.iter().rev().take(SHOWN) {
         node_before(n, now, paper)?;
     }
@@ -221,7 +225,7 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
         let f = &episode.finding;
         let open = if dossier.etcd_revision.is_some() { "not seen now, but open in the history" } else { "open" };
         let since = format!("{open} {}", life(episode, now));
-        row(paper, &f.code.to_string(), &[&f.subject.shown(), &short_ids(&f.summary.shown()), &since])?;
+        row(paper, &f.code.to_string(), &[&short_ids(&f.subject.shown()), &short_ids(&f.summary.shown()), &since])?;
     }
     more(open.len(), 0, paper)
 }
@@ -230,8 +234,8 @@ fn past(before: &Before, dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()>
 fn more(all: usize, beyond: u64, paper: &mut Paper<'_>) -> Result<()> {
     match all.saturating_sub(SHOWN) as u64 + beyond {
         0 => Ok(()),
-        left if beyond > 0 => row(paper, "", &[&format!("… {left} older ones")]),
-        left => row(paper, "", &[&format!("… {left} more, -o json shows all")]),
+        left if beyond > 0 => row(paper, "", &[&format!("… {} older ones", grouped(left))]),
+        left => row(paper, "", &[&format!("… {} more, -o json shows all", grouped(left))]),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::checks::evidence::count;
 use crate::ledger::{AddressState, Grade, Use};
 use crate::model::foreign::foreign;
 use crate::model::near::did_you_mean;
+use crate::model::number::grouped;
 use crate::model::row::{AllocationRow, Interval, NodeRow, PodRow};
 use crate::model::{Addr, Finding, Foreign, State, Term, Time};
 
@@ -40,11 +41,25 @@ fn owner(row: &AllocationSheet) -> Foreign {
 /// `1 address`, `3 addresses`.
 fn addresses(number: impl Into<u64>) -> String {
     let number = number.into();
-    if number == 1 { "1 address".to_owned() } else { format!("{number} addresses") }
+    if number == 1 { "1 address".to_owned() } else { format!("{} addresses", grouped(number)) }
+}
+
+/// `; 1 finding, IPA101`, `; 3 findings, the worst IPA101`; nothing where nothing is wrong. Every first line ends so: who looks
+/// no further knows that he should.
+pub fn wrong(findings: &[Finding]) -> String {
+    match findings {
+        [] => String::new(),
+        [one] => format!("; 1 finding, {}", one.code),
+        [worst, ..] => format!("; {} findings, the worst {}", grouped(findings.len() as u64), worst.code),
+    }
 }
 
 /// About one address. `holders`: how many different ones hold it for certain.
 pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreign {
+    foreign!("{}{}", holding(sheet, holders, findings), wrong(findings))
+}
+
+fn holding(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreign {
     let a = sheet.address;
     if holders > 1 {
         return format!("{a} has {holders} holders").into();
@@ -62,6 +77,11 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Fo
     let ipam = match (allocated, sheet.state) {
         (Some(row), _) => foreign!("IPAM gave it to {}", owner(row)),
         (None, AddressState::Unknown) => "nobody can say what IPAM records of it".into(),
+        (None, AddressState::Free) => match sheet.queue_place {
+            Some(0) => "free in IPAM: the next pod gets it".into(),
+            Some(n) => format!("free in IPAM: handed out after {} more", grouped(n)).into(),
+            None => "IPAM has it as free".into(),
+        },
         (None, state) => format!("IPAM has it as {}", state.word()).into(),
     };
     let same = |who: &Foreign| {
@@ -127,7 +147,7 @@ fn list(addresses: impl IntoIterator<Item = Addr>) -> String {
     match all.as_slice() {
         [] => "no address".to_owned(),
         few if few.len() <= 3 => few.join(", "),
-        [first, ..] => format!("{} addresses, {first} first", all.len()),
+        [first, ..] => format!("{} addresses, {first} first", grouped(all.len() as u64)),
     }
 }
 
@@ -155,15 +175,7 @@ pub fn other(dossier: &Dossier) -> Foreign {
             foreign!("{kind} {} is on {endpoints}: {}", first.id, Foreign::joined(pods, ", "))
         }
     };
-    // A handle's findings are mostly the handle itself: its counts stand below.
-    let wrong = match dossier.findings.as_slice() {
-        _ if !matches!(first.kind, MatchKind::Pod | MatchKind::Node | MatchKind::Service | MatchKind::Vm) => {
-            String::new()
-        }
-        [] => String::new(),
-        [one] => format!("; 1 finding, {}", one.code),
-        [worst, ..] => format!("; {} findings, the worst {}", dossier.findings.len(), worst.code),
-    };
+    let wrong = wrong(&dossier.findings);
     foreign!("{}{more}{wrong}", answer)
 }
 

@@ -3,9 +3,9 @@
 
 use super::dossier::{Dossier, RangeKind};
 use super::word::{Word, WordKind};
-use super::{MatchKind, block};
-use crate::ledger::Ledger;
-use crate::model::{Addr, Cidr, HandleId, Name, keys};
+use super::{MatchKind, Place, block};
+use crate::ledger::{Allocation, Ledger};
+use crate::model::{Addr, Cidr, HandleId, Name, Owner, keys};
 
 /// Everything of the name asked for that the snapshot knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Asked {
     pub services: Vec<(Name, Name)>,
     /// Namespace and name of KubeVirt's machines by their allocations and pods.
     pub machines: Vec<(Name, Name)>,
+    /// Where it is looked for.
+    pub place: Place,
 }
 
 /// What a word can mean by its form alone, for the history.
@@ -146,9 +148,31 @@ impl Asked {
         }
     }
 
+    /// The same of what is at a place. An address and a range are what they are; who is in them is narrowed where it is told.
+    #[must_use]
+    pub fn at(mut self, ledger: &Ledger<'_>, place: Place) -> Asked {
+        if !place.is_anywhere() {
+            let has = |a: &Allocation| place.has_allocation(ledger, a);
+            let owned = |wanted: &dyn Fn(&Owner) -> bool| {
+                ledger.allocations.iter().any(|a| has(a) && ledger.owners_of(a).any(wanted))
+            };
+            self.handles.retain(|id| ledger.allocations_of(*id).any(has));
+            self.pods.retain(|pod| place.has_pod(ledger, *pod));
+            self.nodes.retain(|node| place.has_node(*node));
+            // Neither a service's address nor a machine's is of one node alone.
+            self.services.retain(|of| place.nodes.is_none() && owned(&|o| (o.namespace, o.service) == *of));
+            self.machines.retain(|of| owned(&|o| (o.namespace, o.vmi) == *of));
+            let endpoints = || ledger.snapshot.endpoints.iter().filter(|e| place.has_endpoint(e));
+            self.mac = self.mac.filter(|mac| endpoints().any(|e| e.mac == Some(*mac)));
+            self.interface = self.interface.filter(|wire| endpoints().any(|e| e.interface == *wire));
+        }
+        self.place = place;
+        self
+    }
+
     /// Whether nothing is called so.
     pub fn is_nothing(&self) -> bool {
-        *self == Asked::default()
+        Asked { place: Place::default(), ..self.clone() } == Asked::default()
     }
 
     fn find_handles(&mut self, ledger: &Ledger<'_>, word: &Word<'_>) {

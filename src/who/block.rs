@@ -5,11 +5,12 @@
 
 use super::dossier::{BlockUsage, Claimed, Occupant, RangeKind, RangeSheet};
 use super::word::{Word, WordKind};
-use super::{MatchKind, sheets};
+use super::{MatchKind, Place, sheets};
 use crate::checks::evidence;
 use crate::ledger::capacity::{allocations_in, blocks_in};
 use crate::ledger::{Allocation, Ledger, Use};
 use crate::model::foreign::foreign;
+use crate::model::number::grouped;
 use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input};
 
 /// The CIDR that a word is, host bits cut; `None` for an address, also as the network of it alone.
@@ -47,8 +48,8 @@ pub fn kind(ledger: &Ledger<'_>, range: Cidr) -> MatchKind {
     if is_pool { MatchKind::Pool } else { MatchKind::Block }
 }
 
-/// Its sheet.
-pub fn sheet(ledger: &Ledger<'_>, range: Cidr) -> RangeSheet {
+/// Its sheet; who is in it, and the blocks of a wide one, at the place alone.
+pub fn sheet(ledger: &Ledger<'_>, range: Cidr, place: &Place) -> RangeSheet {
     let snapshot = ledger.snapshot;
     // Of several that cover it the narrowest.
     let around = || ledger.blocks().filter(|block| block.cidr.covers(range)).max_by_key(|block| block.cidr.prefix());
@@ -65,12 +66,21 @@ pub fn sheet(ledger: &Ledger<'_>, range: Cidr) -> RangeSheet {
     pools.sort_by_key(|pool| std::cmp::Reverse(pool.cidr.prefix()));
     let is_one = matches!(kind, RangeKind::Block | RangeKind::PartOfABlock);
     let listed = if is_one { allocations_in(ledger, range) } else { &[] };
+    let at = |block: &Block| {
+        let owns = ledger.host_of(block).is_some_and(|host| place.has_node(host));
+        let uses = || ledger.allocations_of_block(block).any(|a| place.has_node(ledger.owner_node(a)));
+        place.has_block(ledger, block.cidr) && (place.nodes.is_none() || owns || uses())
+    };
     RangeSheet {
         range,
         kind,
         pools: pools.into_iter().map(|pool| ledger.snapshot.named(pool.name)).collect(),
-        blocks: blocks.into_iter().map(|block| usage(ledger, block)).collect(),
-        occupants: listed.iter().map(|allocation| occupant(ledger, allocation)).collect(),
+        blocks: blocks.into_iter().filter(|block| is_one || at(block)).map(|block| usage(ledger, block)).collect(),
+        occupants: listed
+            .iter()
+            .filter(|a| place.has_allocation(ledger, a))
+            .map(|allocation| occupant(ledger, allocation))
+            .collect(),
         claims: ledger.affinities_for(range).map(|affinity| claim(ledger, affinity)).collect(),
     }
 }
@@ -89,6 +99,7 @@ pub fn usage(ledger: &Ledger<'_>, block: &Block) -> BlockUsage {
     BlockUsage {
         block: block.cidr,
         pool: ledger.pool_of(block.cidr).map(|pool| ledger.snapshot.named(pool.name)),
+        pool_disabled: ledger.pool_of(block.cidr).is_some_and(|pool| pool.disabled),
         owner: block.affinity.map(|of| host(ledger, of)),
         claims: ledger.affinities_for(block.cidr).map(|affinity| claim(ledger, affinity)).collect(),
         size: u64::from(block.size()),
@@ -196,7 +207,8 @@ fn whose(block: &BlockUsage) -> Foreign {
 fn fill(blocks: &[&BlockUsage]) -> String {
     let sum = |number: fn(&BlockUsage) -> u64| blocks.iter().map(|block| number(block)).fold(0, u64::saturating_add);
     let stranded = blocks.iter().filter_map(|block| block.count.stranded).fold(0, u64::saturating_add);
-    let mut says = format!("{} of {} addresses allocated", sum(|b| b.count.allocated), sum(|b| b.size));
+    let mut says =
+        format!("{} of {} addresses allocated", grouped(sum(|b| b.count.allocated)), grouped(sum(|b| b.size)));
     for (number, word) in [
         (sum(|b| b.count.borrowed), "borrowed"),
         (sum(|b| b.count.cooling), "cooling"),
@@ -205,7 +217,7 @@ fn fill(blocks: &[&BlockUsage]) -> String {
         (stranded, "stranded"),
     ] {
         if number > 0 {
-            says.push_str(&format!(", {number} {word}"));
+            says.push_str(&format!(", {} {word}", grouped(number)));
         }
     }
     says
@@ -220,7 +232,7 @@ mod tests {
     fn says(c: &mut Cluster, word: &str) -> String {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        answer(&sheet(&ledger, range(&Word::of(word)).unwrap()), &ledger, &[]).raw().to_owned()
+        answer(&sheet(&ledger, range(&Word::of(word)).unwrap(), &Place::default()), &ledger, &[]).raw().to_owned()
     }
 
     #[test]
@@ -304,7 +316,7 @@ mod tests {
         c.snapshot.endpoints.clear();
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        let sheet = sheet(&ledger, cidr("10.65.0.0/26"));
+        let sheet = sheet(&ledger, cidr("10.65.0.0/26"), &Place::default());
         let pods = sheet.occupants.iter().filter(|o| o.allocation.used_for == Use::Pod);
         assert!(pods.clone().count() > 0 && pods.clone().all(|o| o.held.is_none()), "{sheet:?}");
     }

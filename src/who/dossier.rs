@@ -295,6 +295,8 @@ pub struct BlockUsage {
     pub block: Cidr,
     /// The pool that covers it.
     pub pool: Option<Foreign>,
+    /// Whether that is disabled: IPAM hands out nothing of it.
+    pub pool_disabled: bool,
     /// As `host:node-1`; `None`: nobody's, its free addresses can only be borrowed.
     pub owner: Option<Foreign>,
     /// Every affinity for exactly this block.

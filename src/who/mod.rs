@@ -14,6 +14,7 @@ mod dossier;
 pub mod freed;
 mod meant;
 mod now;
+mod place;
 mod sheets;
 mod unread;
 mod word;
@@ -29,6 +30,7 @@ pub use dossier::{
     WrongInBlock, tell_brief,
 };
 pub use now::{about, now, offline};
-pub use unread::unread;
+pub use place::{Doubt, Place};
+pub use unread::{said as what_was_not_read, unread};
 pub use word::Word;
 pub use wrong::tell as tell_what_is_wrong;

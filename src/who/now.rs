@@ -13,7 +13,8 @@ use crate::checks::{Outcome, World};
 use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
 use crate::model::near::did_you_mean;
-use crate::model::{Addr, Foreign, Input, Severity, Time, endpoint::mac_text};
+use crate::model::number::grouped;
+use crate::model::{Addr, Foreign, Severity, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -28,7 +29,7 @@ pub fn about(ledger: &Ledger<'_>, mut outcome: Outcome, asked: &Asked) -> Outcom
     dossier.matches = matches(ledger, asked);
     fill(&mut dossier, ledger, asked);
     let concern = Concern::of(&dossier);
-    outcome.findings.retain(|f| concern.has(f));
+    outcome.findings.retain(|f| concern.has(f) && asked.place.has_finding(ledger, f));
     outcome
 }
 
@@ -44,7 +45,8 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     dossier.unread = unread(snapshot, outcome);
     fill(&mut dossier, ledger, asked);
     let concern = Concern::of(&dossier);
-    let about: Vec<_> = outcome.findings.iter().filter(|f| concern.has(f)).collect();
+    let about: Vec<_> =
+        outcome.findings.iter().filter(|f| concern.has(f) && asked.place.has_finding(ledger, f)).collect();
     dossier.findings = about.iter().map(|f| (*f).clone()).collect();
     if let Some(sheet) = &mut dossier.range {
         wrong::tell(&mut sheet.blocks, &dossier.findings);
@@ -62,15 +64,23 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
         None => answer::other(&dossier),
     };
     let is_nothing = dossier.matches.is_empty();
-    // Of a block that nobody read the answer is just that.
-    let told = dossier.range.as_ref().map(|_| Input::Blocks);
-    match said(snapshot, is_nothing, told) {
-        Some(unread) if is_nothing => {
-            let near = did_you_mean(&dossier.near);
-            dossier.answer = foreign!("nobody knows of {}: {}{}", dossier.asked, unread, near);
+    if let Some(doubt) = asked.place.unknown.first() {
+        dossier.answer = doubt.says();
+    } else if !asked.place.is_anywhere() {
+        let flags = Foreign::joined(&asked.place.flags, " ");
+        dossier.answer = match &dossier.range {
+            Some(sheet) => {
+                let number = counted(sheet.occupants.len());
+                foreign!("{}; with {} {number}", dossier.answer, flags)
+            }
+            None => foreign!("{} ({})", dossier.answer, flags),
+        };
+    }
+    if let Some(unread) = said(snapshot) {
+        if is_nothing {
+            dossier.answer = foreign!("nobody knows of {}{}", dossier.asked, did_you_mean(&dossier.near));
         }
-        Some(unread) => dossier.answer = foreign!("{}; {}", dossier.answer, unread),
-        None => {}
+        dossier.answer = foreign!("BLIND: {}; {}", unread, dossier.answer);
     }
     let alone = of_the_network(&mut dossier, word);
     let mut next: Vec<Foreign> = alone.into_iter().collect();
@@ -89,6 +99,11 @@ fn of_the_network(dossier: &mut Dossier, word: &Word<'_>) -> Option<Foreign> {
     let (address, network) = block::host_bits(word)?;
     dossier.answer = foreign!("{} ({address} lies in it: this tells of {network})", dossier.answer);
     Some(ask_who(&address.to_string()).into())
+}
+
+/// `1 address`, `1,204 addresses`.
+fn counted(number: usize) -> String {
+    if number == 1 { "1 address".to_owned() } else { format!("{} addresses", grouped(number as u64)) }
 }
 
 /// From the history alone.
@@ -148,7 +163,7 @@ fn holders(ledger: &Ledger<'_>, address: Addr) -> usize {
 
 fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
     let snapshot = ledger.snapshot;
-    dossier.range = asked.range.map(|range| block::sheet(ledger, range));
+    dossier.range = asked.range.map(|range| block::sheet(ledger, range, &asked.place));
     let mut addresses: BTreeSet<Addr> = asked.address.into_iter().collect();
     let mut handles = asked.handles.clone();
     for &(ns, name) in &asked.pods {
@@ -183,6 +198,9 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
         let wired = asked.mac.is_some_and(|m| e.mac == Some(m)) || asked.interface.is_some_and(|i| e.interface == i);
         let of_pod = asked.pods.contains(&(e.namespace, e.pod));
         let of_handle = asked.handles.iter().any(|h| h.dotted && h.tail == e.container && !e.container.is_none());
+        if !asked.place.has_endpoint(e) {
+            continue;
+        }
         if wired || of_handle {
             addresses.extend(e.addresses.iter());
         }
@@ -194,6 +212,8 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
         dossier.nodes.push(sheets::node(ledger, node));
         addresses.extend(ledger.calico_node(node).into_iter().flat_map(|n| n.tunnels.iter().map(|(_, a)| *a)));
     }
+    let is_asked = |address: &Addr| asked.address == Some(*address) || asked.place.uses(ledger, *address);
+    addresses.retain(is_asked);
     dossier.more_addresses = addresses.len().saturating_sub(SHOWN) as u64;
     dossier.addresses = addresses.iter().take(SHOWN).map(|&a| sheets::address(ledger, a)).collect();
     if asked.nodes.is_empty() {

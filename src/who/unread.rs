@@ -9,16 +9,29 @@ use crate::model::{Foreign, Input, InputState, Snapshot};
 struct MissingInputs {
     state: InputState,
     detail: Foreign,
-    inputs: Vec<&'static str>,
+    inputs: Vec<Input>,
 }
 
 impl MissingInputs {
     /// `pods, nodes and services`.
     fn names(&self) -> String {
-        match self.inputs.split_last() {
+        let words: Vec<&str> = self.inputs.iter().map(|input| input.word()).collect();
+        match words.split_last() {
             Some((last, before)) if !before.is_empty() => format!("{} and {last}", before.join(", ")),
-            _ => self.inputs.concat(),
+            _ => words.concat(),
         }
+    }
+
+    /// Who did not give them, where that is one, and whether that is all that it was asked for.
+    fn source(&self) -> Option<(&'static str, bool)> {
+        let is_whole = |of: fn(Input) -> bool| {
+            Input::ALL.into_iter().filter(|input| is_asked(*input) && of(*input)).all(|i| self.inputs.contains(&i))
+        };
+        if self.inputs.iter().all(|input| input.is_kubernetes()) {
+            return Some(("Kubernetes", is_whole(Input::is_kubernetes)));
+        }
+        let is_etcds = self.inputs.iter().all(|input| !input.is_kubernetes());
+        is_etcds.then(|| ("etcd", is_whole(Input::is_calicos)))
     }
 
     /// The reason given, else the state's word.
@@ -34,8 +47,8 @@ fn gaps(snapshot: &Snapshot, counts: impl Fn(Input) -> bool) -> Vec<MissingInput
     for input in Input::ALL.into_iter().filter(missing) {
         let (state, detail) = (coverage.state(input), coverage.detail(input));
         match gaps.iter_mut().find(|gap| gap.state == state && gap.detail == detail) {
-            Some(gap) => gap.inputs.push(input.word()),
-            None => gaps.push(MissingInputs { state, detail, inputs: vec![input.word()] }),
+            Some(gap) => gap.inputs.push(input),
+            None => gaps.push(MissingInputs { state, detail, inputs: vec![input] }),
         }
     }
     gaps
@@ -73,17 +86,23 @@ pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
     unread
 }
 
-/// For the first line: what could change the answer; `None` when all of that was read. `reasons`: with why. `told`: what
-/// the answer has said already.
-pub fn said(snapshot: &Snapshot, reasons: bool, told: Option<Input>) -> Option<Foreign> {
+/// For the first line, each with its cause: what could change the answer; `None` when all of that was read.
+pub fn said(snapshot: &Snapshot) -> Option<Foreign> {
     // What etcd's members say of themselves is about nobody.
-    let gaps = gaps(snapshot, |input| is_asked(input) && input != Input::EtcdStatus && Some(input) != told);
+    let gaps = gaps(snapshot, |input| is_asked(input) && input != Input::EtcdStatus);
     let mut said: Vec<Foreign> = gaps
         .iter()
         .map(|gap| {
-            let were = if gap.state == InputState::Partial { "were read in part only" } else { "were not read" };
-            let why = if reasons { foreign!(" ({})", gap.why()) } else { Foreign::default() };
-            foreign!("{} {were}{}", gap.names(), why)
+            let says = match (gap.state, gap.source()) {
+                (InputState::Unreachable, Some((source, true))) => format!("{source} did not answer"),
+                (InputState::Unreachable, Some((source, false))) => {
+                    format!("{source} did not answer for {}", gap.names())
+                }
+                (InputState::Forbidden, Some((source, _))) => format!("{source} refuses us {}", gap.names()),
+                (InputState::Partial, _) => format!("{} were read in part only", gap.names()),
+                _ => format!("{} were not read", gap.names()),
+            };
+            foreign!("{says} ({})", gap.why())
         })
         .collect();
     said.extend(undecodable(snapshot).map(Foreign::from));
@@ -117,26 +136,27 @@ mod tests {
 
     #[test]
     fn the_first_line_is_not_calm_while_blind_and_a_cause_is_told_once() {
-        let unread = "pods, nodes and services were not read";
+        let unread = "BLIND: Kubernetes did not answer (connection refused)";
         let nobody = asked(&mut blind(), "nosuch");
-        assert_eq!(nobody.answer, format!("nobody knows of nosuch: {unread} (connection refused)").as_str());
+        assert_eq!(nobody.answer, format!("{unread}; nobody knows of nosuch").as_str());
         assert_eq!(nobody.unread, ["pods, nodes and services: unreachable, connection refused"]);
         for what in ["10.65.0.0/26", "10.65.0.1", "10.65.0.60", "node-1"] {
             let answer = asked(&mut blind(), what).answer;
-            assert!(answer.raw().ends_with(&format!("; {unread}")), "{what}: {answer:?}");
+            assert!(answer.raw().starts_with(&format!("{unread}; ")), "{what}: {answer:?}");
         }
     }
 
     #[test]
-    fn what_the_answer_says_is_not_said_twice_and_a_part_is_no_nothing() {
+    fn what_was_refused_is_told_and_a_part_is_no_nothing() {
         let mut c = Cluster::healthy();
         c.snapshot.coverage.set(Input::Blocks, InputState::Forbidden, "no right");
         let answer = asked(&mut c, "10.65.8.0/26").answer;
-        assert!(answer.raw().starts_with("the blocks were not read") && answer.raw().matches("not read").count() == 1);
+        let says = "BLIND: etcd refuses us blocks (no right); the blocks were not read: ";
+        assert!(answer.raw().starts_with(says), "{answer:?}");
         let mut c = Cluster::healthy();
         c.snapshot.coverage.set(Input::Pods, InputState::Partial, "cut off");
         let answer = asked(&mut c, "nosuch").answer;
-        assert_eq!(answer, "nobody knows of nosuch: pods were read in part only (cut off)");
+        assert_eq!(answer, "BLIND: pods were read in part only (cut off); nobody knows of nosuch");
         assert_eq!(asked(&mut Cluster::healthy(), "nosuch").answer, "nothing is called nosuch here");
     }
 }

@@ -26,7 +26,14 @@ pub static CHECK: Check = Check {
         address, a pod without an address yet. Cooling addresses, tunnels, services, Windows' reservations, KubeVirt \
         machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of \
         an allocation alone proves nothing at the first audit.",
-    ties: Ties { explained_by, proves_leak: true, releasable: true, many: "leaked addresses", ..Ties::OURS },
+    ties: Ties {
+        explained_by,
+        proves_leak: true,
+        leak_of: "pods",
+        releasable: true,
+        many: "leaked addresses",
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     action: "Release the address by itself, once it is known that no other cluster uses this datastore.",
     silent: "The service exists, whatever its type and class are now; the datastore is shared with another cluster or \
         may be (nothing in such an allocation names a node); addresses that are cooling down.",
-    ties: Ties { proves_leak: true, many: "leaked service addresses", ..Ties::OURS },
+    ties: Ties { proves_leak: true, leak_of: "services", many: "leaked service addresses", ..Ties::OURS },
     run,
 };
 

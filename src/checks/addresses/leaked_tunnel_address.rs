@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     silent: "The node has no address of that type at all (a tunnel may be about to start), is another cluster's, is \
         known to Kubernetes while its Calico Node is missing, or does not decode; addresses that are cooling down; \
         Windows' reservation, whose VXLAN address has no allocation of its own.",
-    ties: Ties { proves_leak: true, many: "leaked tunnel addresses", ..Ties::OURS },
+    ties: Ties { proves_leak: true, leak_of: "tunnels", many: "leaked tunnel addresses", ..Ties::OURS },
     run,
 };
 

@@ -7,11 +7,12 @@ use serde_json::Value;
 use crate::model::Foreign;
 use crate::render::age::age;
 
-/// A release by code.
+/// A release by code, or by plan.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bulk {
-    pub code: Foreign,
-    /// `all IPA110 older than 24h on node-9`.
+    /// `None`: by plan.
+    pub code: Option<Foreign>,
+    /// `all IPA110 older than 24h on node-9`; of a plan `by plan`, behind how much it was.
     pub words: Foreign,
 }
 
@@ -19,6 +20,9 @@ impl Bulk {
     /// From what a release was asked for, as JSON. `None`: each thing was named, or it was an undo.
     pub fn of(asked: &str) -> Option<Bulk> {
         let asked: Value = serde_json::from_str(asked).ok()?;
+        if asked["plan"].is_string() {
+            return Some(Bulk { code: None, words: "by plan".into() });
+        }
         let code = asked["code"].as_str()?;
         let mut words = format!("all {code}");
         if let Some(seconds) = asked["older_than_seconds"].as_u64().filter(|seconds| *seconds > 0) {
@@ -30,7 +34,7 @@ impl Bulk {
                 words.push_str(&format!(" {word} {}", names.join(", ")));
             }
         }
-        Some(Bulk { code: code.into(), words: words.into() })
+        Some(Bulk { code: Some(code.into()), words: words.into() })
     }
 }
 
@@ -45,6 +49,7 @@ mod tests {
         assert_eq!(words(old).unwrap(), "all IPA110 older than 24h");
         let narrow = r#"{"code":"IPA201","older_than_seconds":0,"nodes":["a","b"],"namespaces":[],"pools":["v\r4"]}"#;
         assert_eq!(words(narrow).unwrap(), "all IPA201 on a, b of pool v\\r4");
+        assert_eq!(words(r#"{"code":null,"plan":"9f3c","handles":[]}"#).unwrap(), "by plan");
         for named in [r#"{"code":null,"handles":["x"]}"#, r#"{"undo":7}"#, "", "[]"] {
             assert_eq!(words(named), None, "{named}");
         }

@@ -1,13 +1,14 @@
 //! The releases of the past, as the history has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
 use super::bulk::Bulk;
-use crate::model::Foreign;
 use crate::model::release::{ReleaseRow, StepOutcome};
+use crate::model::{Foreign, SubjectKind};
+use crate::render::table::counted;
 
 /// What is said of a release that never said how it ended.
 const OPEN: &str = "open";
@@ -22,11 +23,11 @@ pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn 
     }
     writeln!(out, "{:>6}  {:<20}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {
-        let first = release.steps.iter().flat_map(|step| &step.intent.subjects).map(|(_, subject)| subject).next();
         let what = match (release.undoes, bulk.get(&release.id)) {
             (Some(id), _) => format!("undo of {id}").into(),
+            (None, Some(Bulk { code: None, words })) => format!("{}, {}", subjects(release), words.shown()).into(),
             (None, Some(bulk)) => bulk.words.shown(),
-            (None, None) => first.map(Foreign::shown).unwrap_or_default(),
+            (None, None) => subjects(release).into(),
         };
         let outcome = release.outcome.as_ref().map_or(OPEN.into(), |outcome| outcome.shown());
         let (id, started) = (release.id, release.started);
@@ -34,6 +35,21 @@ pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn 
         writeln!(out, "{id:>6}  {started:<20}  {outcome:<8}  {:>12}  {many:>8}  {what}", release.done().count())?;
     }
     Ok(())
+}
+
+/// What it was about: `10.65.247.4`, `4 addresses`; handles where there is no address.
+fn subjects(release: &ReleaseRow) -> String {
+    let all = || release.steps.iter().flat_map(|step| &step.intent.subjects);
+    let addresses = all().filter(|(kind, _)| *kind == SubjectKind::Address);
+    let addresses: BTreeSet<&Foreign> = addresses.map(|(_, id)| id).collect();
+    let handles: BTreeSet<&Foreign> = all().map(|(_, id)| id).collect();
+    let (of, kind) =
+        if addresses.is_empty() { (handles, SubjectKind::Handle) } else { (addresses, SubjectKind::Address) };
+    match (of.len(), of.first()) {
+        (0, _) | (_, None) => String::new(),
+        (1, Some(only)) => only.shown().into_owned(),
+        (many, _) => counted(many, kind),
+    }
 }
 
 /// The same for programs.
@@ -44,7 +60,7 @@ pub fn document(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>) -> Value {
         json!({
             "id": release.id,
             "undoes": release.undoes,
-            "code": bulk.get(&release.id).map(|bulk| &bulk.code),
+            "code": bulk.get(&release.id).and_then(|bulk| bulk.code.as_ref()),
             "started": release.started,
             "finished": release.finished,
             "outcome": release.outcome.as_ref().map_or(json!(OPEN), |outcome| json!(outcome)),
@@ -59,7 +75,7 @@ pub fn document(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>) -> Value {
 mod tests {
     use super::*;
     use crate::model::release::{Intent, StepRow};
-    use crate::model::{Conclusion, SubjectKind, Term, Time};
+    use crate::model::{Conclusion, Term, Time};
 
     fn past() -> Vec<ReleaseRow> {
         let of = |id: &str, outcome| {
@@ -98,7 +114,7 @@ mod tests {
         let text = text(&past());
         let rows: Vec<Vec<&str>> = text.lines().map(|l| l.split_whitespace().collect()).collect();
         assert_eq!(rows[0], ["ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS", "WHAT"]);
-        assert_eq!(rows[1], ["7", "1970-01-01T00:00:00Z", "partly", "1", "2", "a"]);
+        assert_eq!(rows[1], ["7", "1970-01-01T00:00:00Z", "partly", "1", "2", "3", "addresses"]);
         assert_eq!(rows[2][2..], ["open", "1", "2", "undo", "of", "7"]);
     }
 
@@ -137,6 +153,12 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.lines().nth(1).unwrap().ends_with("  all IPA110 older than 1h"), "{text}");
         assert!(text.lines().nth(2).unwrap().ends_with("  undo of 7"), "{text}");
+        let by_plan = BTreeMap::from([(7, Bulk::of(r#"{"code":null,"plan":"9f"}"#).unwrap())]);
+        let mut out = Vec::new();
+        table(&past(), &by_plan, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.lines().nth(1).unwrap().ends_with("  3 addresses, by plan"), "{text}");
+        assert_eq!(super::document(&past(), &by_plan)["releases"][0]["code"], Value::Null);
         let document = document(&past(), &bulk);
         assert_eq!(
             (&document["releases"][0]["code"], &document["releases"][1]["code"]),

@@ -3,6 +3,7 @@
 //! Each finding is counted once, and what another one explains not at all, as below it. That a name is unknown or that
 //! nobody could look comes before everything ([`super::first`]).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ClusterReport;
@@ -43,13 +44,15 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
         says.push(bad(format!("etcd went back to an older state, {}.", clock.span(back.before.at, back.after.at))));
     }
     let statement = |lines: &[&Episode], text: String| Statement { text, worst: worst(lines) };
-    let moved = [&parts.began, &parts.passed, &parts.ended].into_iter().any(|lines| !lines.is_empty());
+    let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended].into_iter().any(|lines| !lines.is_empty());
     if let Some(text) = began(&parts.began, clock, telling) {
         says.push(statement(&parts.began, text));
     }
     if let Some(text) = passed(&parts.passed, clock, telling) {
         says.push(statement(&parts.passed, text));
     }
+    let turned = turned(cluster, &parts.turned, clock, telling);
+    says.extend(turned.into_iter().map(|text| statement(&parts.turned, text)));
     if let Some(text) = ended(&parts.ended, clock, telling) {
         says.push(Statement { text, worst: None });
     }
@@ -89,6 +92,8 @@ struct Became<'c> {
     began: Vec<&'c Episode>,
     /// They began and ended in this time.
     passed: Vec<&'c Episode>,
+    /// They ended and became another finding, no milder.
+    turned: Vec<&'c Episode>,
     /// They were there before and ended.
     ended: Vec<&'c Episode>,
     /// Open since before, and urgent.
@@ -108,6 +113,7 @@ impl<'c> Became<'c> {
             let began = line.opened.at >= cluster.since && !at_first;
             let urgent = line.finding.severity >= Severity::Error;
             let part = match (began, line.ended.is_some()) {
+                (_, true) if cluster.became(line).is_some() => &mut parts.turned,
                 (true, false) => &mut parts.began,
                 (true, true) => &mut parts.passed,
                 (false, true) => &mut parts.ended,
@@ -117,7 +123,7 @@ impl<'c> Became<'c> {
             };
             part.push(line);
         }
-        for part in [&mut parts.began, &mut parts.passed, &mut parts.ended] {
+        for part in [&mut parts.began, &mut parts.passed, &mut parts.turned, &mut parts.ended] {
             part.sort_by_key(|line| (std::cmp::Reverse(line.finding.severity), line.finding.code));
         }
         parts
@@ -207,6 +213,7 @@ fn began(lines: &[&Episode], clock: Clock, telling: &Telling<'_>) -> Option<Stri
     let seen = lines.iter().map(|line| line.last_seen.at).max()?;
     let is_for = format!("{} open for {}", is_or_are(lines), age(seen.since(first)));
     let is_for = if seen.since(first) == Duration::ZERO { format!("{} open", is_or_are(lines)) } else { is_for };
+    let is_for = format!("{is_for}{}", clock.as_of(seen));
     let when = clock.span(first, last);
     let blind = lines.iter().filter(|line| line.ending == Ending::InputMissing).count();
     let blind =
@@ -220,6 +227,15 @@ fn passed(lines: &[&Episode], clock: Clock, telling: &Telling<'_>) -> Option<Str
     let last = lines.iter().filter_map(|line| line.ended).map(|seen| seen.at).max()?;
     let when = format!("{} ({})", clock.span(first, last), age(last.since(first)));
     Some(format!("{} began and ended, {when}: {}.", tally(lines), names(lines, telling)))
+}
+
+/// `1 critical became IPA101 by 24 Nov 04:00: IPA120 unallocated-address-in-use 10.0.0.7.`: no cure.
+fn turned(cluster: &ClusterReport, lines: &[&Episode], clock: Clock, telling: &Telling<'_>) -> Option<String> {
+    let (first, last) = ends(lines.iter().filter_map(|line| line.ended).map(|seen| seen.at))?;
+    let when = if first == last { format!("by {}", clock.at(last)) } else { clock.span(first, last) };
+    let codes: BTreeSet<Code> = lines.iter().filter_map(|line| cluster.became(line)).collect();
+    let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    Some(format!("{} became {} {when}: {}.", tally(lines), codes.join(" and "), names(lines, telling)))
 }
 
 /// `3 errors from before ended by 24 Nov 04:00: IPA110 leaked-address.`
@@ -254,6 +270,11 @@ fn unseen(cluster: &ClusterReport) -> Option<String> {
     if failed > 0 {
         says.push(format!("{} failed", plural(failed, "audit", "audits")));
     }
+    match (cluster.incomplete.len() as u64, failed) {
+        (0, _) => {}
+        (number, 0) => says.push(format!("{} incomplete", plural(number, "audit", "audits"))),
+        (number, _) => says.push(format!("{} incomplete", grouped(number))),
+    }
     (!says.is_empty()).then(|| format!("Unseen: {}.", says.join(", ")))
 }
 
@@ -261,7 +282,7 @@ fn unseen(cluster: &ClusterReport) -> Option<String> {
 mod tests {
     use super::super::testing::{at, line, report, seen, telling};
     use super::*;
-    use crate::model::row::Restore;
+    use crate::model::row::{FailedAudit, Restore};
 
     fn says(cluster: &ClusterReport) -> String {
         let view = report();
@@ -306,6 +327,37 @@ mod tests {
         let told = says(&cluster);
         let places: Vec<Option<usize>> = wanted.iter().map(|part| told.find(part)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
+    }
+
+    #[test]
+    fn what_became_something_worse_did_not_end() {
+        let cluster = night(vec![one(120, Severity::Critical, 12, Some(14)), one(101, Severity::Critical, 14, None)]);
+        let told = says(&cluster);
+        let part = "1 critical became IPA101 by 2026-11-24 20:00: IPA120 ";
+        assert!(told.contains(part) && !told.contains("ended"), "{told}");
+        let apart = night(vec![one(120, Severity::Critical, 12, Some(14)), one(101, Severity::Critical, 15, None)]);
+        assert!(says(&apart).contains("1 critical began and ended"), "{}", says(&apart));
+        let milder = night(vec![one(120, Severity::Critical, 12, Some(14)), one(110, Severity::Error, 14, None)]);
+        assert!(says(&milder).contains("1 critical began and ended"), "{}", says(&milder));
+    }
+
+    #[test]
+    fn how_long_it_is_open_counts_to_the_last_audit_and_says_so_when_that_is_old() {
+        let mut old = one(110, Severity::Error, 12, None);
+        old.last_seen = seen(13);
+        let cluster = night(vec![old]);
+        assert!(says(&cluster).contains("is open for 1h as of 2026-11-24 19:00: "), "{}", says(&cluster));
+    }
+
+    #[test]
+    fn an_audit_that_was_blind_is_unseen() {
+        let mut cluster = night(vec![]);
+        let blind = super::super::IncompleteAudit { id: 9, at: at(12), why: "pods: forbidden".into() };
+        cluster.incomplete = vec![blind.clone(), blind];
+        assert!(says(&cluster).ends_with(" Unseen: 2 audits incomplete."), "{}", says(&cluster));
+        let why = "refused".into();
+        cluster.failed = vec![FailedAudit { at: at(13), started: at(13), tool: "1".into(), why }];
+        assert!(says(&cluster).ends_with(" Unseen: 1 audit failed, 2 incomplete."), "{}", says(&cluster));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The times of a report, always UTC: each has its day where that is not plain.
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 
 use super::ReportView;
 use crate::model::Time;
+use crate::render::age::age;
 
 /// How times are told.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +17,9 @@ pub struct Clock {
     /// Whole dates, for what is read later and elsewhere.
     whole: bool,
 }
+
+/// What is older is said to be old.
+const OLD: Duration = Duration::from_secs(2 * 3600);
 
 fn day_of(at: Time) -> NaiveDate {
     at.to_chrono().date_naive()
@@ -42,6 +48,17 @@ impl Clock {
             () => "%-d %b %H:%M",
         };
         at.to_chrono().format(form).to_string()
+    }
+
+    /// ` as of 24 Nov 03:15, 5d ago`, behind what holds of that moment; nothing where it is hardly over. A ticket is read later:
+    /// it has the moment alone.
+    pub fn as_of(self, at: Time) -> String {
+        let ago = self.now.since(at);
+        match (ago > OLD, self.whole) {
+            (false, _) => String::new(),
+            (true, true) => format!(" as of {}", self.at(at)),
+            (true, false) => format!(" as of {}, {} ago", self.at(at), age(ago)),
+        }
     }
 
     /// From one moment to another; the second has its day where it is another one.
@@ -81,6 +98,8 @@ mod tests {
         );
         assert_eq!(night.span(time("2026-11-24T01:30:00Z"), time("2026-11-24T02:00:00Z")), "24 Nov 01:30 to 02:00");
         assert_eq!(night.at(time("2025-11-24T02:00:00Z")), "2025-11-24 02:00");
+        assert_eq!(today.as_of(time("2026-11-24T11:00:00Z")), "");
+        assert_eq!(today.as_of(morning), " as of 08:00, 4h ago");
         let ticket = Clock::whole(&view(morning, noon));
         assert_eq!(ticket.span(morning, noon), "2026-11-24 08:00 to 12:00");
         assert_eq!(ticket.span(noon, noon), "2026-11-24 12:00");

@@ -1,5 +1,6 @@
 //! How long findings have been there and how they ended, in words.
 
+use super::ClusterReport;
 use super::clock::Clock;
 use crate::model::row::{Ending, Episode};
 use crate::model::{Foreign, SubjectKind, Time};
@@ -9,7 +10,7 @@ use crate::render::places::ByNode;
 use crate::render::table::counted;
 
 /// `since 02:49, 33 audits, 2nd time; gone by 13:15 (after 10h)`.
-pub fn life(line: &Episode, clock: Clock) -> String {
+pub fn life(line: &Episode, cluster: &ClusterReport, clock: Clock) -> String {
     let since = format!("since {}, {}", clock.at(line.opened.at), audits(line.audits_seen));
     let again = if line.number > 1 { format!(", {} time", ordinal(line.number)) } else { String::new() };
     let end = match line.ended {
@@ -19,7 +20,7 @@ pub fn life(line: &Episode, clock: Clock) -> String {
                 _ => String::new(),
             };
             let after = age(seen.at.since(line.opened.at));
-            format!("; {}{release} by {} (after {after})", how(&line.ending), clock.at(seen.at))
+            format!("; {}{release} by {} (after {after})", how(line, cluster), clock.at(seen.at))
         }
         None if line.ending == Ending::InputMissing => format!("; last seen {}", clock.at(line.last_seen.at)),
         None => String::new(),
@@ -28,13 +29,17 @@ pub fn life(line: &Episode, clock: Clock) -> String {
 }
 
 /// Another version's word may be anything, so it is not told.
-fn how(ending: &Ending) -> &'static str {
-    match ending {
-        Ending::Resolved => "gone",
+fn how(line: &Episode, cluster: &ClusterReport) -> String {
+    let word = match line.ending {
+        Ending::Resolved => match cluster.became(line) {
+            Some(code) => return format!("became {code}"),
+            None => "gone",
+        },
         Ending::Released(_) => "released by us",
         Ending::RuleChanged => "judged otherwise now",
         Ending::Open | Ending::InputMissing | Ending::Other(_) => "ended otherwise",
-    }
+    };
+    word.to_owned()
 }
 
 /// When the oldest of them began.
@@ -43,10 +48,10 @@ pub fn oldest(lines: &[&Episode]) -> Time {
 }
 
 /// `60 gone, 3 released by us, 24 Nov 02:15 to 03:00`, of what has ended.
-pub fn ends(lines: &[&Episode], clock: Clock) -> String {
-    let mut counts: Vec<(&str, usize)> = Vec::new();
+pub fn ends(lines: &[&Episode], cluster: &ClusterReport, clock: Clock) -> String {
+    let mut counts: Vec<(String, usize)> = Vec::new();
     for line in lines.iter().filter(|line| line.ended.is_some()) {
-        let word = how(&line.ending);
+        let word = how(line, cluster);
         match counts.iter_mut().find(|(known, _)| *known == word) {
             Some((_, number)) => *number += 1,
             None => counts.push((word, 1)),

@@ -69,24 +69,24 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
         }
     }
     let sections = sections(cluster, false);
-    sections.iter().try_for_each(|told| section(told, clock, out))?;
+    sections.iter().try_for_each(|told| section(told, cluster, clock, out))?;
     release(cluster, view, out)?;
     leaks(cluster, clock, out)?;
     pools(view, cluster, out)?;
     ask(&sections, cluster, view, out)
 }
 
-fn section(section: &Section<'_>, clock: Clock, out: &mut dyn Write) -> Result<()> {
+fn section(section: &Section<'_>, cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<()> {
     let (first, rest) = section.title.split_at(1);
     let about = if section.about.is_empty() { String::new() } else { format!(" ({})", section.about) };
     writeln!(out, "\n### {first}{}: {}{about}\n", rest.to_lowercase(), grouped(section.told() as u64))?;
     for same in &section.groups {
         let Some(line) = same.first() else { continue };
         let (number, name, severity) = (line.finding.code, checks::name(line.finding.code), line.finding.severity);
-        let ends = if section.ended { format!("; {}", ends(same, clock)) } else { String::new() };
+        let ends = if section.ended { format!("; {}", ends(same, cluster, clock)) } else { String::new() };
         let since = clock.at(oldest(same));
         writeln!(out, "- **{number} {name}** ({severity}): {}, since {since}{ends}", title(same, &code))?;
-        same.iter().take(ROWS).try_for_each(|line| row(line, clock, out))?;
+        same.iter().take(ROWS).try_for_each(|line| row(line, cluster, clock, out))?;
         if same.len() > ROWS {
             writeln!(out, "  - … {} more", grouped((same.len() - ROWS) as u64))?;
         }
@@ -97,12 +97,12 @@ fn section(section: &Section<'_>, clock: Clock, out: &mut dyn Write) -> Result<(
     Ok(())
 }
 
-fn row(line: &Episode, clock: Clock, out: &mut dyn Write) -> Result<()> {
+fn row(line: &Episode, cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<()> {
     let told = &line.finding;
     let node = told.node.as_ref().filter(|node| !told.summary.has(node));
     let node = node.map(|node| format!(" on {}", code(node))).unwrap_or_default();
     let what = code(&short_ids(&told.summary.shown()).into());
-    writeln!(out, "  - {}{node}: {what}, {}", code(&told.short_subject()), life(line, clock))
+    writeln!(out, "  - {}{node}: {what}, {}", code(&told.short_subject()), life(line, cluster, clock))
 }
 
 fn leaks(cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<()> {

@@ -26,7 +26,7 @@ use super::unknown::UnknownName;
 use crate::checks::natural;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, FailedAudit, Reboot, Restore};
-use crate::model::{Foreign, Time};
+use crate::model::{Code, Foreign, Time};
 
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
@@ -134,6 +134,22 @@ impl ClusterReport {
     /// Whether it was there when somebody could look for the first time.
     pub fn is_found_at_first(&self, line: &Episode) -> bool {
         self.found_at_first.contains(&line.id)
+    }
+
+    /// What a finding that ended became: one of the same thing and no milder, which began while it was there or when it went,
+    /// and outlived it. It was no cure.
+    pub fn became(&self, line: &Episode) -> Option<Code> {
+        let ended = line.ended.filter(|_| line.ending == Ending::Resolved)?.at;
+        let outlives = |other: &&Episode| other.ended.is_none_or(|end| end.at > ended);
+        let is_next = |other: &&Episode| {
+            let (a, b) = (&line.finding, &other.finding);
+            (&a.kind, &a.subject) == (&b.kind, &b.subject) && a.code != b.code && b.severity >= a.severity
+        };
+        let begins = |other: &&Episode| other.opened.at > line.opened.at && other.opened.at <= ended;
+        let others = self.open().chain(&self.ended).filter(outlives).filter(is_next).filter(begins);
+        others
+            .max_by_key(|other| (other.finding.severity, std::cmp::Reverse(other.finding.code)))
+            .map(|o| o.finding.code)
     }
 
     /// Puts every list into the one order: worst first, then code, then subject.

@@ -6,7 +6,7 @@ use super::PoolTrend;
 use crate::model::Time;
 use crate::model::row::PoolNumbers;
 use crate::render::age::age;
-use crate::render::capacity::NO_BLOCK;
+use crate::render::capacity::{NO_BLOCK, UNATTRIBUTED};
 use crate::render::number::grouped;
 
 /// What is said of a pool, a part each; nothing is known of one without points.
@@ -37,11 +37,11 @@ fn percent(last: &PoolNumbers) -> String {
     }
 }
 
-/// `27 in use + 2 leaked + 1 neither`, the parts of the allocated ones: neither is what is reserved, unattributed or of
-/// another cluster.
+/// `27 in use + 2 leaked + 1 unattributed`, the parts of the allocated ones: the last is what is reserved, of another cluster,
+/// or of nobody who is known.
 fn allocated(last: &PoolNumbers) -> Option<String> {
-    let neither = last.allocated.checked_sub(last.in_use)?.checked_sub(last.leaked).filter(|n| *n > 0);
-    let parts = [(Some(last.in_use), "in use"), (Some(last.leaked), "leaked"), (neither, "neither")];
+    let unattributed = last.allocated.checked_sub(last.in_use)?.checked_sub(last.leaked).filter(|n| *n > 0);
+    let parts = [(Some(last.in_use), "in use"), (Some(last.leaked), "leaked"), (unattributed, UNATTRIBUTED)];
     let parts = parts.into_iter().filter_map(|(number, word)| Some(format!("{} {word}", grouped(number?))));
     (last.allocated > 0).then(|| parts.collect::<Vec<_>>().join(" + "))
 }

@@ -11,7 +11,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// A leak counts after the grace of a quarter of an hour, and is seen by an audit some time later.
 const AFTER_A_REBOOT: Duration = Duration::from_secs(2 * 3600);
 
-/// Leaks (IPA110) that began within the window.
+/// Leaks (of pods, tunnels and services) that began within the window.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Leaks {
     /// When an audit first saw each, and where (Kubernetes' name of the node where known).

@@ -190,7 +190,7 @@ impl TablePart<'_> {
         if let Some(node) = told.node.as_ref().filter(|node| !told.summary.has(node)) {
             text = text.then(DIM, &format!("(on {})", node.shown()));
         }
-        paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, self.clock)))
+        paper.with_right(0, HANG, &text, &Text::new().field(DIM, &life(line, self.cluster, self.clock)))
     }
 
     /// Many findings of one code as one paragraph.
@@ -204,7 +204,7 @@ impl TablePart<'_> {
             &since,
         )?;
         if ended {
-            paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends(lines, self.clock)))?;
+            paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends(lines, self.cluster, self.clock)))?;
         }
         let ids = || lines.iter().take(FIRST).map(|l| l.finding.subject.shown());
         let number = fitting(ids(), paper.width, HANG, LINES).max(1);

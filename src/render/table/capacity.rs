@@ -5,7 +5,8 @@ use std::io::Result;
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::model::{Input, InputState, Severity};
-use crate::render::number::number;
+use crate::render::capacity::{DISABLED, UNATTRIBUTED};
+use crate::render::number::{grouped, number};
 use crate::render::{AuditView, NodeFill, PoolRow};
 
 /// The indent of what belongs to a pool or node.
@@ -28,7 +29,9 @@ pub fn write(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> R
 }
 
 fn write_pool(pool: &PoolRow, paper: &mut Paper<'_>) -> Result<()> {
-    paper.paragraph(0, INDENT, &Text::new().field(PLAIN, &pool.name.shown()).field(PLAIN, &pool.cidr))?;
+    let title = Text::new().field(PLAIN, &pool.name.shown()).field(PLAIN, &pool.cidr);
+    let title = if pool.disabled { title.then(style_of(Severity::Warning), DISABLED) } else { title };
+    paper.paragraph(0, INDENT, &title)?;
     let known = |text: Text, amount: Option<u128>, word: &str| match amount {
         Some(amount) => text.field(PLAIN, &format!("{} {word}", number(amount))),
         None => text.field(style_of(Severity::Warning), &format!("{word} not known")),
@@ -42,7 +45,14 @@ fn write_pool(pool: &PoolRow, paper: &mut Paper<'_>) -> Result<()> {
         (pool.free, "free"),
     ];
     let total = Text::new().field(DIM, "addresses").field(PLAIN, &format!("{}:", number(pool.addresses)));
-    let text = addresses.into_iter().fold(total, |text, (amount, word)| known(text, amount, word));
+    let mut text = total;
+    for (amount, word) in addresses {
+        text = known(text, amount, word);
+        // The parts of what is allocated add up to it.
+        if let (true, Some(rest @ 1..)) = (word == "leaked", pool.unattributed) {
+            text = text.field(PLAIN, &format!("{} {UNATTRIBUTED}", number(rest)));
+        }
+    }
     paper.paragraph(INDENT, 2 * INDENT, &hidden(text, pool.unknown))?;
     let fates = pool.fates;
     let blocks = [
@@ -84,7 +94,11 @@ fn write_nodes(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) ->
     }
     if view.more_nodes > 0 {
         let how = if options.all { "" } else { " (--all)" };
-        paper.paragraph(0, 0, &Text::new().field(DIM, &format!("… {} more nodes{how}", view.more_nodes)))?;
+        paper.paragraph(
+            0,
+            0,
+            &Text::new().field(DIM, &format!("… {} more nodes{how}", grouped(view.more_nodes as u64))),
+        )?;
     }
     Ok(())
 }
@@ -99,7 +113,9 @@ fn node_line(node: &NodeFill, column: usize) -> Text {
     let text = Text::new().field(PLAIN, &node.name.shown()).column(PLAIN, &blocks, column);
     let text = match node.addresses {
         0 => text,
-        all => text.field(PLAIN, &format!("{} of {} allocated", node.allocated, number(u128::from(all)))),
+        all => {
+            text.field(PLAIN, &format!("{} of {} allocated", grouped(node.allocated as u64), number(u128::from(all))))
+        }
     };
     let rest = [
         (node.leaked.unwrap_or(0), "leaked"),
@@ -109,5 +125,5 @@ fn node_line(node: &NodeFill, column: usize) -> Text {
     ];
     rest.into_iter()
         .filter(|(amount, _)| *amount > 0)
-        .fold(text, |text, (amount, word)| text.field(PLAIN, &format!("{amount} {word}")))
+        .fold(text, |text, (amount, word)| text.field(PLAIN, &format!("{} {word}", grouped(amount as u64))))
 }

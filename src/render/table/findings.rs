@@ -63,7 +63,7 @@ fn one(
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
-    let mut title = name(finding).column_whole(BOLD, &finding.subject.id.shown(), column(paper));
+    let mut title = name(finding).column_whole(BOLD, &short_ids(&finding.subject.id.shown()), column(paper));
     title = title.field(PLAIN, &format!("{}{}", short_ids(&finding.summary.shown()), details::addition(finding)));
     if finding.state == State::Unconfirmed {
         title = title.then(DIM, "(unconfirmed)");

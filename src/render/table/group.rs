@@ -132,11 +132,11 @@ fn by_urgency(
     let rest = findings.get(IN_FULL..).unwrap_or_default();
     let mut text = Text::new().field(PLAIN, "then");
     for finding in rest.iter().take(IN_SHORT) {
-        text = text.whole(PLAIN, &finding.subject.id.shown());
+        text = text.whole(PLAIN, &short_ids(&finding.subject.id.shown()));
         text = restarts(finding).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
     }
     if rest.len() > IN_SHORT {
-        text = text.whole(DIM, &format!("… {} more", rest.len() - IN_SHORT));
+        text = text.whole(DIM, &format!("… {} more", grouped((rest.len() - IN_SHORT) as u64)));
     }
     if rest.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG + 6, &text) }
 }
@@ -152,13 +152,13 @@ fn alike(same: Option<&Foreign>) -> String {
 
 /// `10.65.3.7  10.65.3.9  … 61 more`.
 fn first_subjects(findings: &[&Finding], width: usize) -> Text {
-    let ids = || findings.iter().take(FIRST).map(|f| f.subject.id.shown());
+    let ids = || findings.iter().take(FIRST).map(|f| short_ids(&f.subject.id.shown()));
     let number = fitting(ids(), width, HANG, LINES).max(1);
     let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));
     if number == findings.len() {
         return text;
     }
-    text.whole(DIM, &format!("… {} more", findings.len() - number))
+    text.whole(DIM, &format!("… {} more", grouped((findings.len() - number) as u64)))
 }
 
 /// One of them in full: what it says beside the others, what its check shows, and with `--all` what to type.
@@ -170,7 +170,7 @@ fn whole(
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
-    let mut text = Text::new().whole(PLAIN, &finding.subject.id.shown());
+    let mut text = Text::new().whole(PLAIN, &short_ids(&finding.subject.id.shown()));
     text = text.field(PLAIN, &short_ids(&finding.summary.shown()));
     if finding.state == State::Unconfirmed {
         text = text.then(DIM, "(unconfirmed)");
@@ -235,7 +235,7 @@ impl<'f> Facts<'f> {
             text.push_str(&format!(", oldest {}", age(now.since(oldest))));
         }
         if self.unconfirmed > 0 {
-            text.push_str(&format!(", {} unconfirmed", self.unconfirmed));
+            text.push_str(&format!(", {} unconfirmed", grouped(self.unconfirmed as u64)));
         }
         text
     }
@@ -247,12 +247,15 @@ impl<'f> Facts<'f> {
         }
         // A reason is a word with hyphens (`no-such-pod`) or a sentence.
         let plain = |reason: &str| if reason.contains(' ') { reason.to_owned() } else { reason.replace('-', " ") };
-        let named =
-            self.reasons.iter().take(REASONS).map(|(reason, number)| format!("{number} {}", plain(&reason.shown())));
+        let named = self
+            .reasons
+            .iter()
+            .take(REASONS)
+            .map(|(reason, number)| format!("{} {}", grouped(*number as u64), plain(&reason.shown())));
         let mut parts: Vec<String> = named.collect();
         let rest: usize = self.reasons.iter().skip(REASONS).map(|(_, number)| number).sum();
         if rest > 0 {
-            parts.push(format!("{rest} for other reasons"));
+            parts.push(format!("{} for other reasons", grouped(rest as u64)));
         }
         parts.join(", ")
     }
@@ -264,7 +267,7 @@ impl<'f> Facts<'f> {
             return "all new".to_owned();
         }
         let since = format!("since {}", moment(first, view.audit.judged));
-        if self.new > 0 { format!("{since}, {} new", self.new) } else { since }
+        if self.new > 0 { format!("{since}, {} new", grouped(self.new as u64)) } else { since }
     }
 }
 

@@ -7,8 +7,8 @@ use super::options::Options;
 use super::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{InputState, Severity};
 use crate::render::age::{moment, took};
-use crate::render::capacity::NO_BLOCK;
-use crate::render::number::number;
+use crate::render::capacity::{DISABLED, NO_BLOCK, UNATTRIBUTED};
+use crate::render::number::{grouped, number};
 use crate::render::verdict::{Sentence, Tone, verdict};
 use crate::render::{AuditView, PoolRow};
 
@@ -76,7 +76,7 @@ fn counts(view: &AuditView<'_>) -> Text {
     ];
     let text = rows.into_iter().fold(Text::new(), |text, (number, what)| match number {
         Some(1) => text.field(PLAIN, &format!("1 {what}")),
-        Some(number) => text.field(PLAIN, &format!("{number} {what}s")),
+        Some(number) => text.field(PLAIN, &format!("{} {what}s", grouped(number))),
         None => text.field(style_of(Severity::Warning), &format!("{what}s not read")),
     });
     text.field(DIM, &format!("in {}", took(view.audit.duration)))
@@ -96,7 +96,7 @@ fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Resul
         paper.paragraph(0, 2, &pool_line(pool, row, widths, paper.width))?;
     }
     if rows.len() < view.pools.len() {
-        let more = format!("… {} more pools, less full", view.pools.len() - rows.len());
+        let more = format!("… {} more pools, less full", grouped((view.pools.len() - rows.len()) as u64));
         paper.paragraph(0, 2, &Text::new().field(DIM, &more))?;
     }
     if view.pools.is_empty()
@@ -116,6 +116,7 @@ fn cells(pool: &PoolRow) -> [String; 4] {
     };
     let rest = [
         (pool.leaked, "leaked"),
+        (pool.unattributed, UNATTRIBUTED),
         (pool.cooling, "cooling"),
         (pool.reserved, "reserved"),
         (pool.unknown, "not decoded"),
@@ -150,6 +151,7 @@ fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize
     let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
     let stranded = capacity::stranded(pool).map_or_else(Text::new, |amount| Text::new().whole(PLAIN, &amount));
     let name = Text::new().whole(DIM, &pool.name.shown());
+    let name = if pool.disabled { name.then(style_of(Severity::Warning), DISABLED) } else { name };
     let forms = |behind: &[&Text]| {
         let with = |text: &Text| behind.iter().fold(text.clone(), |text, more| text.append((*more).clone()));
         [with(&full), with(&no_bar)].into_iter().find(|text| text.width() <= width)
@@ -201,7 +203,7 @@ mod tests {
 
     #[test]
     fn big_numbers_are_short() {
-        assert_eq!(number(65_536), "65536");
+        assert_eq!(number(65_536), "65,536");
         assert_eq!(number(1 << 80), "1.2e24");
     }
 }

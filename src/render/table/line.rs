@@ -35,7 +35,7 @@ pub fn explains(folds: &Folds<'_>, shown: &[usize], all: Option<&Finding>) -> Op
     let plural = if number == 1 { "" } else { "s" };
     let these = if shown.len() == 1 { "this one" } else { "these" };
     let which = if codes.iter().all(|code| code == first) { first.to_string() } else { by_code(&codes) };
-    Some(Text::new().field(DIM, &format!("+{number} finding{plural} explained by {these} ({which})")))
+    Some(Text::new().field(DIM, &format!("+{} finding{plural} explained by {these} ({which})", grouped(number as u64))))
 }
 
 /// `+8 more IPA110 are told with what explains them (7 with IPA501, 1 with IPA503)`: of a code whose findings stand here.
@@ -46,9 +46,16 @@ pub fn elsewhere(folds: &Folds<'_>, code: Code) -> Option<Text> {
     let places = match with.as_slice() {
         [] => return None,
         [(root, _)] => root.to_string(),
-        several => several.iter().map(|(root, number)| format!("{number} with {root}")).collect::<Vec<_>>().join(", "),
+        several => several
+            .iter()
+            .map(|(root, number)| format!("{} with {root}", grouped(*number as u64)))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
-    Some(Text::new().field(DIM, &format!("+{number} more {code} {are} told with what explains {them} ({places})")))
+    Some(Text::new().field(
+        DIM,
+        &format!("+{} more {code} {are} told with what explains {them} ({places})", grouped(number as u64)),
+    ))
 }
 
 /// `1 critical, 63 errors; unconfirmed: 2 critical; +3 explained`: the same with `--all`, which tells all of them.
@@ -62,7 +69,11 @@ pub fn total(view: &AuditView<'_>) -> String {
     parts.retain(|part| !part.is_empty());
     let mut text = parts.join("; ");
     if folds.folded > 0 {
-        text.push_str(&format!("{} +{} explained", if parts.len() > 1 { ";" } else { "," }, folds.folded));
+        text.push_str(&format!(
+            "{} +{} explained",
+            if parts.len() > 1 { ";" } else { "," },
+            grouped(folds.folded as u64)
+        ));
     }
     text
 }

@@ -11,6 +11,7 @@ use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
 use crate::model::{Foreign, Severity, Sharing};
 use crate::render::folds::Folds;
+use crate::render::number::grouped;
 use crate::render::releases::Releases;
 use crate::render::view::{AuditView, HistoryRow, InputRow};
 
@@ -126,8 +127,9 @@ fn outside(view: &AuditView<'_>) -> Option<String> {
     if out.addresses == 0 && out.nodes == 0 {
         return None;
     }
-    let addresses = if out.addresses == 1 { "1 address".to_owned() } else { format!("{} addresses", out.addresses) };
-    let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", out.nodes) };
+    let addresses =
+        if out.addresses == 1 { "1 address".to_owned() } else { format!("{} addresses", grouped(out.addresses)) };
+    let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", grouped(out.nodes)) };
     let are = if out.addresses == 1 { "is" } else { "are" };
     let mut text = format!("{addresses} on {nodes} {are} outside this cluster: not judged");
     // A word that makes departed nodes of all others is not asked for while the datastore is not what it was.
@@ -152,10 +154,10 @@ fn last_line(view: &AuditView<'_>) -> Text {
         sum.push_str("no findings");
     }
     if view.hidden > 0 {
-        sum.push_str(&format!(" ({} outside this view)", view.hidden));
+        sum.push_str(&format!(" ({} outside this view)", grouped(view.hidden as u64)));
     }
     if view.ignored > 0 {
-        sum.push_str(&format!(" ({} ignored)", view.ignored));
+        sum.push_str(&format!(" ({} ignored)", grouped(view.ignored as u64)));
     }
     sum.push_str(&skips(view));
     let mut text = Text::new().field(BOLD, &format!("{sum}."));
@@ -204,6 +206,7 @@ fn changes(history: HistoryRow) -> String {
         (history.came_back, "came back"),
         (history.resolved, "resolved"),
     ];
-    let words: Vec<String> = rows.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    let words: Vec<String> =
+        rows.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", grouped(*n))).collect();
     if words.is_empty() { "History: nothing new.".to_owned() } else { format!("History: {}.", words.join(", ")) }
 }

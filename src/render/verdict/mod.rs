@@ -15,6 +15,7 @@ pub use worst::first_things_first;
 use sentence::listed;
 
 use super::folds::Folds;
+use super::number::grouped;
 use super::view::AuditView;
 
 /// The verdict, at least one sentence, in the order in which it is told.
@@ -35,7 +36,7 @@ fn calm(view: &AuditView<'_>) -> Sentence {
         let others = match view.hidden {
             0 => "nothing else was found either".to_owned(),
             1 => "1 other finding is outside this view".to_owned(),
-            many => format!("{many} other findings are outside this view"),
+            many => format!("{} other findings are outside this view", grouped(many as u64)),
         };
         format!("Nothing found with {flags} ({others}).")
     } else if view.ignored > 0 {
@@ -52,7 +53,7 @@ fn read(view: &AuditView<'_>) -> String {
     let counts = [(c.blocks, "block"), (c.handles, "handle"), (c.endpoints, "endpoint"), (c.pods, "live pod")];
     let words = counts.into_iter().filter_map(|(number, one)| {
         let number = number?;
-        Some(format!("{number} {one}{}", if number == 1 { "" } else { "s" }))
+        Some(format!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" }))
     });
     listed(&words.collect::<Vec<_>>())
 }

@@ -7,6 +7,7 @@ use crate::checks::{self, Ties};
 use crate::model::{Code, Finding, Foreign, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
 use crate::render::folds::Folds;
+use crate::render::number::grouped;
 use crate::render::places::{ByNode, is_named};
 use crate::render::releases::Releases;
 use crate::render::table::counted;
@@ -27,12 +28,41 @@ pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec
     let Some(worst) = kinds.first() else { return Vec::new() };
     // Nothing else is understood, or repaired, without its cause.
     let cause = kinds.iter().skip(1).find(|kind| kind.code == datastore_went_back::CHECK.code);
-    let leaks = kinds.iter().skip(1).find(|kind| is_leak(kind.code) && kind.severity >= Severity::Error);
-    cause.into_iter().chain([worst]).chain(leaks).map(|kind| kind.sentence(view, is_blind)).collect()
+    let cause = cause.map(|kind| kind.sentence(view, is_blind));
+    let leaks: Vec<&Alike<'_>> = kinds.iter().filter(|kind| is_leak(kind.code)).collect();
+    let first = (!is_leak(worst.code)).then(|| worst.sentence(view, is_blind));
+    // Beside what is worse nothing of leaks is calm.
+    let is_beside = first.is_some() || is_blind;
+    let leaks = match leaks.as_slice() {
+        [] => None,
+        [one] => Some(one.sentence(view, is_beside)),
+        [worst, ..] => Some(several(worst, &leaks, view, is_beside)),
+    };
+    cause.into_iter().chain(first).chain(leaks).collect()
+}
+
+/// `14 leaked addresses: 11 of pods on 2 nodes (IPA110), 3 of tunnels on node-9 (IPA111).` Leaks of several codes are told in
+/// one sentence, whose first number is that of the pools and of the JSON.
+fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_beside: bool) -> Sentence {
+    let parts = kinds.iter().map(|kind| {
+        let of = ties(kind.code).map_or("", |ties| ties.leak_of);
+        let doubt = if kind.is_suspected() { ", unconfirmed" } else { "" };
+        let (number, on) = (grouped(kind.findings.len() as u64), ByNode::of(&kind.findings).on());
+        format!("{number} of {of}{on} ({}{doubt})", kind.code)
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    let all: usize = kinds.iter().map(|kind| kind.findings.len()).sum();
+    let is_suspected = kinds.iter().any(|kind| kind.is_suspected());
+    let mut text = worst.lead(is_beside, is_suspected && kinds.iter().all(|kind| kind.is_suspected()));
+    text.push_str(&format!("{} leaked addresses: {parts}.", grouped(all as u64)));
+    let released = kinds.iter().find(|kind| ties(kind.code).is_some_and(|ties| ties.releasable));
+    let (release, command) = released.map(|kind| kind.release(view)).unwrap_or_default();
+    text.push_str(&release);
+    Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command()) }
 }
 
 fn is_leak(code: Code) -> bool {
-    ties(code).is_some_and(|ties| ties.proves_leak)
+    checks::proves_leak(code)
 }
 
 fn ties(code: Code) -> Option<&'static Ties> {
@@ -67,15 +97,22 @@ pub fn first_things_first(findings: &mut [&Finding]) {
 }
 
 impl Alike<'_> {
-    fn sentence(&self, view: &AuditView<'_>, is_blind: bool) -> Sentence {
-        let is_suspected = self.findings.iter().any(|f| f.suspected.is_some());
-        let mut text = match self.severity {
+    fn is_suspected(&self) -> bool {
+        self.findings.iter().any(|f| f.suspected.is_some())
+    }
+
+    /// What comes before the sentence; `is_beside`: it stands beside worse, or beside what was not seen and may be urgent.
+    fn lead(&self, is_beside: bool, is_suspected: bool) -> String {
+        match self.severity {
             Severity::Critical | Severity::Error if is_suspected => "unconfirmed: ".to_owned(),
             Severity::Critical | Severity::Error => String::new(),
-            // What was not seen may be urgent.
-            Severity::Warning | Severity::Note if is_blind => format!("{}: ", self.severity.word().to_uppercase()),
+            Severity::Warning | Severity::Note if is_beside => format!("{}: ", self.severity.word().to_uppercase()),
             Severity::Warning | Severity::Note => "Nothing urgent: ".to_owned(),
-        };
+        }
+    }
+
+    fn sentence(&self, view: &AuditView<'_>, is_beside: bool) -> Sentence {
+        let mut text = self.lead(is_beside, self.is_suspected());
         text.push_str(&match self.findings.as_slice() {
             [one] => self.one(one, view),
             many => self.many(many, view),
@@ -113,7 +150,7 @@ impl Alike<'_> {
                 let name = checks::name(self.code);
                 format!("{}{on} ({} {name}).", counted(number, first.subject.kind), self.code)
             }
-            many => format!("{number} {many}{on} ({}).", self.code),
+            many => format!("{} {many}{on} ({}).", grouped(number as u64), self.code),
         };
         let stands_out = self.stands_out();
         let alike = findings.iter().all(|f| f.advice == first.advice);
@@ -181,13 +218,19 @@ impl Alike<'_> {
         match self.findings.as_slice() {
             [first, others @ ..] if others.is_empty() || self.stands_out() => {
                 match commands::of(first, &Folds::default(), false).as_slice() {
+                    [] => None,
                     [command] => Some(command.as_str().into()),
-                    _ => None,
+                    // Several belong together: below they stand with what comes first.
+                    _ => Some(self.see_all()),
                 }
             }
             [] => None,
-            _ => Some(format!("ipaudit audit --code {} --all", self.code).into()),
+            _ => Some(self.see_all()),
         }
+    }
+
+    fn see_all(&self) -> Foreign {
+        format!("ipaudit audit --code {} --all", self.code).into()
     }
 }
 
