@@ -6,7 +6,7 @@ use crate::checks::Outcome;
 use crate::ledger::{BlockCount, Ledger};
 use crate::model::snapshot::Dark;
 use crate::model::{Block, Cidr, Foreign, Input, Name, keys};
-use crate::who::{self, BlockUsage, Doubt, Occupant, Place};
+use crate::who::{self, AskedPlace, BlockUsage, Doubt, Occupant};
 
 /// The blocks that `filter` wants, with what `outcome` says is wrong in them.
 pub fn list(ledger: &Ledger<'_>, outcome: &Outcome, filter: &BlockFilter, order: BlockOrder) -> BlockListing {
@@ -53,7 +53,8 @@ struct BlocksWanted {
 
 impl BlocksWanted {
     fn of(ledger: &Ledger<'_>, filter: &BlockFilter) -> BlocksWanted {
-        let Place { nodes, pools, unknown, .. } = Place::of(ledger, filter.node.as_deref(), filter.pool.as_deref());
+        let AskedPlace { nodes, pools, unknown, .. } =
+            AskedPlace::of(ledger, filter.node.as_deref(), filter.pool.as_deref());
         BlocksWanted { pools, nodes, unknown }
     }
 

@@ -40,10 +40,11 @@ const RARE: [&str; 29] = [
 ];
 
 /// The same of one command.
-const RARE_OF: [(&str, &str); 2] = [
+const RARE_OF: [(&str, &str); 3] = [
     // What is read from files is never released.
     ("ipaudit release", "kube_objects"),
     ("ipaudit release", "scope"),
+    ("ipaudit who", "scope"),
 ];
 
 /// The commands as they are shown.

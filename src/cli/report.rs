@@ -19,7 +19,7 @@ use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
-use crate::history::query::{AuditInput, AuditRow, CapacityAt, Pair, Which, Window};
+use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
@@ -283,7 +283,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
             (Some(InputState::Complete | InputState::NotAsked), 0) => continue,
             (Some(InputState::Complete), 1) => "1 key does not decode".into(),
             (Some(InputState::Complete), n) => format!("{n} keys do not decode").into(),
-            _ => cause(audit, i),
+            _ => audit.about.why_unread(i).unwrap_or_else(|| foreign!("{}", i.state)),
         };
         let input = foreign!("{}", i.input);
         match causes.iter_mut().find(|(known, _)| *known == cause) {
@@ -300,13 +300,6 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     }
     let why = if why.is_empty() { "a second look failed".into() } else { Foreign::joined(why, ", ") };
     IncompleteAudit { id: audit.id, at: audit.judged, why }
-}
-
-/// Why an input was not read: what a check that needed it says, else the word of its state.
-fn cause(audit: &AuditRow, input: &AuditInput) -> Foreign {
-    let begins = format!("{}: ", foreign!("{}", input.input).raw());
-    let said = audit.about.reasons().find_map(|reason| reason.raw().strip_prefix(&begins).map(Foreign::from));
-    said.unwrap_or_else(|| foreign!("{}", input.state))
 }
 
 fn pools(points: Vec<CapacityAt>, closed: &[(Foreign, Foreign)], called: Option<&str>) -> Vec<PoolTrend> {

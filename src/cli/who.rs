@@ -25,7 +25,7 @@ use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
 use crate::steady::Settling;
-use crate::who::{self, Asked, Dossier, Guess, Place, Word};
+use crate::who::{self, Asked, AskedPlace, Dossier, Guess, Word};
 use crate::{record, render};
 
 /// Flags of `who`.
@@ -40,7 +40,7 @@ pub struct WhoArgs {
     #[arg(short, long, value_name = "NAMESPACE", env = "IPAUDIT_NAMESPACE", help_heading = "What counts")]
     pub namespace: Option<String>,
 
-    /// Of several of a name, and of a block's addresses, only those on this node; by Calico's or Kubernetes' name
+    /// Only those on this node; of several of a name, and of a block's addresses; by Calico's or Kubernetes' name
     #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE", help_heading = "What counts", conflicts_with_all = ["offline", "at"])]
     pub node: Option<String>,
 
@@ -192,7 +192,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let past = past.as_ref();
     let scope = args.look.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);
-    let place = Place::of(&ledger, args.node.as_deref(), args.pool.as_deref());
+    let place = AskedPlace::of(&ledger, args.node.as_deref(), args.pool.as_deref());
     let asked = Asked::of(&ledger, &word).at(&ledger, place);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });
     outcome = who::about(&ledger, outcome, &asked);

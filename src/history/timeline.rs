@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::ReadTx;
 use super::column::{time, unread};
+use crate::model::foreign::foreign;
 use crate::model::{Code, Foreign, Input, InputState, Term, Time};
 
 /// What an audit read and ran; most audits share one. Codes are the numbers of them.
@@ -51,6 +52,12 @@ impl Reach {
     /// Why checks were skipped, in their order.
     pub fn reasons(&self) -> impl Iterator<Item = &Foreign> {
         self.skipped.iter().map(|(_, why)| why)
+    }
+
+    /// Why an input was not read, where a check that needed it says so.
+    pub fn why_unread(&self, input: &AuditInput) -> Option<Foreign> {
+        let begins = format!("{}: ", foreign!("{}", input.input).raw());
+        self.reasons().find_map(|reason| reason.raw().strip_prefix(&begins).map(Foreign::from))
     }
 
     /// Whether all of these inputs were read.

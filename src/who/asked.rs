@@ -3,7 +3,7 @@
 
 use super::dossier::{Dossier, RangeKind};
 use super::word::{Word, WordKind};
-use super::{MatchKind, Place, block};
+use super::{AskedPlace, MatchKind, block};
 use crate::ledger::{Allocation, Ledger};
 use crate::model::{Addr, Cidr, HandleId, Name, Owner, keys};
 
@@ -25,7 +25,7 @@ pub struct Asked {
     /// Namespace and name of KubeVirt's machines by their allocations and pods.
     pub machines: Vec<(Name, Name)>,
     /// Where it is looked for.
-    pub place: Place,
+    pub place: AskedPlace,
 }
 
 /// What a word can mean by its form alone, for the history.
@@ -150,7 +150,7 @@ impl Asked {
 
     /// The same of what is at a place. An address and a range are what they are; who is in them is narrowed where it is told.
     #[must_use]
-    pub fn at(mut self, ledger: &Ledger<'_>, place: Place) -> Asked {
+    pub fn at(mut self, ledger: &Ledger<'_>, place: AskedPlace) -> Asked {
         if !place.is_anywhere() {
             let has = |a: &Allocation| place.has_allocation(ledger, a);
             let owned = |wanted: &dyn Fn(&Owner) -> bool| {
@@ -172,7 +172,7 @@ impl Asked {
 
     /// Whether nothing is called so.
     pub fn is_nothing(&self) -> bool {
-        Asked { place: Place::default(), ..self.clone() } == Asked::default()
+        Asked { place: AskedPlace::default(), ..self.clone() } == Asked::default()
     }
 
     fn find_handles(&mut self, ledger: &Ledger<'_>, word: &Word<'_>) {

@@ -5,7 +5,7 @@
 
 use super::dossier::{BlockUsage, Claimed, Occupant, RangeKind, RangeSheet};
 use super::word::{Word, WordKind};
-use super::{MatchKind, Place, sheets};
+use super::{AskedPlace, MatchKind, sheets};
 use crate::checks::evidence;
 use crate::ledger::capacity::{allocations_in, blocks_in};
 use crate::ledger::{Allocation, Ledger, Use};
@@ -49,7 +49,7 @@ pub fn kind(ledger: &Ledger<'_>, range: Cidr) -> MatchKind {
 }
 
 /// Its sheet; who is in it, and the blocks of a wide one, at the place alone.
-pub fn sheet(ledger: &Ledger<'_>, range: Cidr, place: &Place) -> RangeSheet {
+pub fn sheet(ledger: &Ledger<'_>, range: Cidr, place: &AskedPlace) -> RangeSheet {
     let snapshot = ledger.snapshot;
     // Of several that cover it the narrowest.
     let around = || ledger.blocks().filter(|block| block.cidr.covers(range)).max_by_key(|block| block.cidr.prefix());
@@ -232,7 +232,7 @@ mod tests {
     fn says(c: &mut Cluster, word: &str) -> String {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        answer(&sheet(&ledger, range(&Word::of(word)).unwrap(), &Place::default()), &ledger, &[]).raw().to_owned()
+        answer(&sheet(&ledger, range(&Word::of(word)).unwrap(), &AskedPlace::default()), &ledger, &[]).raw().to_owned()
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         c.snapshot.endpoints.clear();
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        let sheet = sheet(&ledger, cidr("10.65.0.0/26"), &Place::default());
+        let sheet = sheet(&ledger, cidr("10.65.0.0/26"), &AskedPlace::default());
         let pods = sheet.occupants.iter().filter(|o| o.allocation.used_for == Use::Pod);
         assert!(pods.clone().count() > 0 && pods.clone().all(|o| o.held.is_none()), "{sheet:?}");
     }

@@ -30,7 +30,7 @@ pub use dossier::{
     WrongInBlock, tell_brief,
 };
 pub use now::{about, now, offline};
-pub use place::{Doubt, Place};
+pub use place::{AskedPlace, Doubt};
 pub use unread::{said as what_was_not_read, unread};
 pub use word::Word;
 pub use wrong::tell as tell_what_is_wrong;

@@ -138,7 +138,8 @@ fn cells(pool: &PoolRow) -> [String; 4] {
 /// look free and are not: on a line of their own when there is no room for them.
 fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
     let [cidr, taken, free, blocks] = row;
-    let bare = Text::new().field(PLAIN, cidr).field(PLAIN, taken).field(PLAIN, free).field(PLAIN, blocks);
+    let parts = std::iter::once(cidr.as_str()).chain(taken.split("  ")).chain([free.as_str(), blocks.as_str()]);
+    let bare = parts.fold(Text::new(), |text, part| text.field(PLAIN, part));
     let ends = [widths[0] + 2, widths[0] + widths[1] + 4, widths[0] + widths[1] + widths[2] + 6];
     let style = match permille(pool) {
         950.. => style_of(Severity::Error),

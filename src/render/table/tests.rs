@@ -163,8 +163,8 @@ CRITICAL: duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IP
 ERROR: 63 leaked addresses on 2 nodes, 60 of them on slave-96 (IPA110).
   ipaudit audit --code IPA110 --all
 prod (6f1c2a9e…)  Calico v3.29.1  etcd revision 48213907  24 Nov 03:04:11Z
-2310 blocks  69689 handles  4511 endpoints  4498 live pods  212 nodes  in 0.9s
-10.65.0.0/16  4498 in use  63 leaked  60975 free  ▕▋         ▏  38 of 1024 blocks free  default
+2,310 blocks  69,689 handles  4,511 endpoints  4,498 live pods  212 nodes  in 0.9s
+10.65.0.0/16  4,498 in use  63 leaked  60,975 free  ▕▋         ▏  38 of 1,024 blocks free  default
 
 CRITICAL
 IPA101 duplicate-pod-address  192.168.91.33  10 pods on slave-140              since 02:49, 2 audits
@@ -195,7 +195,7 @@ ongoing, 1 resolved.  exit 3 (incomplete)
 #[test]
 fn clean_is_said_at_once() {
     let text = told(&view(&[], &[]), Options::default());
-    let read = "2310 blocks, 69689 handles, 4511 endpoints and 4498 live pods";
+    let read = "2,310 blocks, 69,689 handles, 4,511 endpoints and 4,498 live pods";
     let told_well = text.replace("\n  ", " ");
     assert!(told_well.starts_with(&format!("Nothing wrong: 24 checks found nothing in {read}.\n")), "{text}");
     assert_eq!(text.lines().last(), Some("no findings.  exit 0"));
@@ -399,7 +399,7 @@ fn a_hundred_thousand_findings_are_a_few_lines_and_take_a_moment() {
     let started = std::time::Instant::now();
     let text = told(&view(&findings, &[]), Options::default());
     assert!(text.lines().count() < 20, "{text}");
-    assert!(text.contains("50,000 addresses on 2,500 nodes") && text.contains("+50000 findings"), "{text}");
+    assert!(text.contains("50,000 addresses on 2,500 nodes") && text.contains("+50,000 findings"), "{text}");
     // Linear work takes some 0.1 s in a debug build; anything quadratic takes minutes.
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
 }

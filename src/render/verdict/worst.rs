@@ -114,7 +114,9 @@ impl Alike<'_> {
     fn sentence(&self, view: &AuditView<'_>, is_beside: bool) -> Sentence {
         let mut text = self.lead(is_beside, self.is_suspected());
         text.push_str(&match self.findings.as_slice() {
-            [one] => self.one(one, view),
+            // Beside what is worse, and beside what was not seen, the advice on a leak stands with its finding.
+            [one] if is_beside && is_leak(self.code) => self.one(one, view, false),
+            [one] => self.one(one, view, true),
             many => self.many(many, view),
         });
         let (release, command) = if is_leak(self.code) { self.release(view) } else { (String::new(), None) };
@@ -123,7 +125,7 @@ impl Alike<'_> {
     }
 
     /// `duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to …: keep that one, …`
-    fn one(&self, finding: &Finding, view: &AuditView<'_>) -> String {
+    fn one(&self, finding: &Finding, view: &AuditView<'_>, advises: bool) -> String {
         let name = checks::name(self.code).replace('-', " ");
         let many_nodes = ties(self.code).is_some_and(|ties| (ties.shows)(finding).on_many_nodes);
         let (id, summary) = (finding.subject.id.raw(), finding.summary.raw());
@@ -137,7 +139,8 @@ impl Alike<'_> {
             SubjectKind::Pool => format!(", pool {id}"),
             _ => format!(" {id}"),
         };
-        format!("{name}{subject}{on} ({}): {summary}.{}", self.code, self.advice(finding, view))
+        let advice = if advises { self.advice(finding, view) } else { String::new() };
+        format!("{name}{subject}{on} ({}): {summary}.{advice}", self.code)
     }
 
     /// `62 addresses in use that IPAM calls free on 4 nodes, most on node-1 (20) (IPA120). Worst: …`

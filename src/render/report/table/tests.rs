@@ -20,7 +20,7 @@ fn flat(text: &str) -> String {
 #[test]
 fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
     let text = told(&report(), false);
-    let answer = "2 errors, 1 warning, 1 note began 24 Nov 07:00 and are open for 8h (1 not looked at by the last audit): \
+    let answer = "2 errors, 1 warning, 1 note began 24 Nov 07:00 and are open for 8h as of 24 Nov 15:00, 15h ago (1 not looked at by the last audit): \
                   IPA110 leaked-address, IPA201 orphaned-handle and 1 other code on node-1. \
                   1 error began and ended, 24 Nov 07:00 to 11:00 (4h): IPA110 leaked-address 10.0.0.4. \
                   Open: 1 critical from before. datastore ";
@@ -38,7 +38,7 @@ fn the_first_line_is_the_answer_and_foreign_names_are_escaped() {
         "which may explain 2",
         "▁▁▁▃▃▃▅▅▅█",
         "30 of 65,536 allocated (<1%), +30",
-        "24 in use + 3 leaked + 3 neither",
+        "24 in use + 3 leaked + 3 unattributed",
         "4 cooling + 32 not known + 65,470 free",
         "9 of 1,024 blocks free",
         "ipaudit who 10.0.0.9 ipaudit who 10.0.0.10 ",
@@ -112,7 +112,7 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
     let wanted = [
         "The last audit could not read everything (pods: forbidden).",
-        "Unseen: 5h without an audit, 1 audit failed.",
+        "Unseen: 5h without an audit, 1 audit failed, 1 incomplete.",
         "UNSEEN",
         "24 Nov 09:00 to 10:00 nobody looked for 1h",
         "24 Nov 10:00 to 11:00 etcd went back to an older state (IPA903; revision 9,000 before, 700 after)",
