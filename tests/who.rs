@@ -42,7 +42,12 @@ fn the_incident_is_answered_in_the_first_line() {
     let (etcd, moment) = loaded("incident-2017");
     let output = who(&etcd, &moment, &["192.168.91.33"]);
     let says = text(&output);
-    assert_eq!(first(&output), "192.168.91.33 has 10 holders", "{says}{}", stderr(&output));
+    assert_eq!(
+        first(&output),
+        "192.168.91.33 has 10 holders; 7 findings, the worst IPA101",
+        "{says}{}",
+        stderr(&output)
+    );
     assert_eq!(output.status.code(), Some(1));
     for word in [
         "IPA101 duplicate-pod-address  192.168.91.33",
@@ -81,7 +86,10 @@ fn a_leak_by_address_pod_handle_and_node() {
     servers::need!(Etcd3_7);
     let (etcd, moment) = loaded("leaked-pods");
     let output = who(&etcd, &moment, &["10.65.247.4"]);
-    assert_eq!(first(&output), "10.65.247.4 is allocated to data/queue-0, which does not exist: leaked");
+    assert_eq!(
+        first(&output),
+        "10.65.247.4 is allocated to data/queue-0, which does not exist: leaked; 2 findings, the worst IPA110"
+    );
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(who(&etcd, &moment, &["10.65.247.4", "--fail-on", "never"]).status.code(), Some(0));
 
@@ -236,7 +244,7 @@ fn a_capture_answers_like_the_cluster_and_confirms() {
     assert_eq!(made.status.code(), Some(0), "{made:?}");
     let output = ipaudit().args(["who", "192.168.91.33", "-o", "json", "--from"]).arg(&file).output().unwrap();
     let json = document(&output);
-    assert_eq!(json["answer"], "192.168.91.33 has 10 holders");
+    assert_eq!(json["answer"], "192.168.91.33 has 10 holders; 7 findings, the worst IPA101");
     assert!(json["findings"].as_array().unwrap().iter().all(|f| f["state"] == "confirmed"), "{json:#}");
     assert_eq!(output.status.code(), Some(1));
 }

@@ -67,7 +67,10 @@ fn it_is_judged_like_an_audit() {
     };
     let (code, severity, state, answer) = states(&[]);
     assert_eq!((code, severity, state), (Some(1), json!("error"), json!("confirmed")), "looked at twice");
-    assert_eq!(answer, "10.65.247.4 is allocated to data/queue-0, which does not exist: leaked");
+    assert_eq!(
+        answer,
+        "10.65.247.4 is allocated to data/queue-0, which does not exist: leaked; 2 findings, the worst IPA110"
+    );
     let (code, severity, state, answer) = states(&["--settle", "0"]);
     assert_eq!((code, severity, state), (Some(0), json!("note"), json!("unconfirmed")), "looked at once");
     assert!(answer.as_str().unwrap().contains("if one look can be trusted"), "{answer}");
