@@ -103,7 +103,10 @@ fn a_leak_by_address_pod_handle_and_node() {
 
     let handle = by_pod["handles"][0]["id"].as_str().unwrap().to_owned();
     let by_handle = who(&etcd, &moment, &[&handle]);
-    assert_eq!(first(&by_handle), format!("handle {handle} holds 1 address of data/queue-0"));
+    assert_eq!(
+        first(&by_handle),
+        format!("handle {handle} holds 1 address of data/queue-0; 2 findings, the worst IPA110")
+    );
     let container = handle.rsplit_once('.').unwrap().1;
     assert_eq!(first(&who(&etcd, &moment, &[container])), first(&by_handle), "a container's id names its handle");
 

@@ -68,7 +68,7 @@ fn a_part_of_a_block_a_pool_and_an_address_with_its_prefix() {
     let json = document(&ask(&["192.168.91.33/26", "-o", "json"]));
     assert_eq!(json["matches"], serde_json::json!([{"kind": "block", "id": "192.168.91.0/26"}]));
     for alone in ["192.168.91.33", "192.168.91.33/32"] {
-        assert_eq!(first(&ask(&[alone])), "192.168.91.33 has 10 holders");
+        assert_eq!(first(&ask(&[alone])), "192.168.91.33 has 10 holders; 7 findings, the worst IPA101");
     }
     assert_eq!(document(&ask(&["192.168.91.33", "-o", "json"]))["range"], serde_json::Value::Null);
     let empty = ask(&["192.168.7.0/26"]);
