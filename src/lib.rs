@@ -59,6 +59,7 @@ pub mod record;
 pub mod render;
 pub mod settings;
 pub mod source;
+pub mod state;
 pub mod steady;
 pub mod who;
 

@@ -8,6 +8,7 @@ use clap::Args;
 use super::again;
 use super::audit_formats::{LinesArgs, Output};
 use super::audit_names;
+use super::changes::{self, Earlier};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
@@ -26,11 +27,12 @@ use crate::judge::advised::{self, Advice, Obstacles};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::foreign::foreign;
 use crate::model::record::Recorded;
-use crate::model::{Code, FailedLook, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::model::{Code, EtcdReading, FailedLook, Input, Past, Patch, Severity, Snapshot, Time};
 use crate::record::{self, AuditCourse};
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
+use crate::state::Mark;
 use crate::steady::Settling;
 
 /// Flags of `audit`.
@@ -108,7 +110,7 @@ pub struct View {
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let settings = known(args, args.settings.settings(streams))?;
     let (judging, mut memory);
-    let (mut looked, mut verdict, mut ledger, again);
+    let (mut looked, mut verdict, mut ledger, mut again);
     match &args.from {
         Some(file) => {
             let captured = capture::read(file)?;
@@ -126,9 +128,17 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         None => {
             let sources = known(args, Sources::open(&args.sources, streams).await)?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
-            looked = known(args, look(&sources, judging, streams, &mut memory, None).await)?;
+            let earlier = Memory::earlier(&args.history);
+            looked = known(args, look(&sources, judging, streams, &mut memory, None, &earlier).await)?;
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
+            if looked.earlier.is_some() && changes::went_back(&verdict.outcome) {
+                drop(ledger);
+                let all = Earlier::None("what was read by its changes had gone back");
+                looked = known(args, look(&sources, judging, streams, &mut memory, None, &all).await)?;
+                ledger = looked.ledger(&memory);
+                (verdict, again) = looked.judge(&ledger, judging, &memory);
+            }
             if again {
                 drop(ledger);
                 verdict = looked.look_again(verdict, &sources, judging, streams, &memory, None).await;
@@ -144,6 +154,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
     let obstacles = looked.obstacles(&ledger, &mut verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
+    if let (true, Some(reading)) = (recorded.is_some(), &looked.reading) {
+        changes::leave(&args.history, &looked.snapshot, reading, looked.earlier.as_ref(), &verdict.outcome, streams);
+    }
     let advice = looked.hold_back(&mut verdict, &obstacles);
     match memory.overtaken() {
         Overtaken::No => {}
@@ -185,6 +198,10 @@ pub struct Looked {
     is_live: bool,
     /// Sentences for standard error.
     pub warnings: Vec<Remark>,
+    /// How etcd was read; `None` of a capture, and where it was not.
+    reading: Option<EtcdReading>,
+    /// Of the earlier audit that the reading went on from.
+    earlier: Option<Mark>,
 }
 
 /// What came of it.
@@ -207,13 +224,15 @@ pub async fn look(
     streams: &Streams,
     memory: &mut Memory,
     capture: Option<&mut Writer>,
+    earlier: &Earlier,
 ) -> Result<Looked, Error> {
     memory.begin();
-    let FirstLook { mut snapshot, started, duration, warnings } =
-        gather::first_look(sources, streams, judging.now, capture).await?;
+    let FirstLook { mut snapshot, started, duration, warnings, reading, earlier } =
+        gather::first_look_since(sources, streams, judging.now, capture, earlier).await?;
+    reading.iter().for_each(|reading| streams.verbose(&reading.sentence().shown()));
     memory.recall(&mut snapshot, judging.scope);
     let (scope, is_live) = (judging.scope.unwrap_or_default(), sources.kube_api().is_some());
-    Ok(Looked { snapshot, started, duration, scope, is_live, warnings })
+    Ok(Looked { snapshot, started, duration, scope, is_live, warnings, reading, earlier })
 }
 
 /// What a capture saw; both looks are in it.
@@ -222,7 +241,9 @@ fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (
     snapshot.judge_at(judging.now);
     memory.recall(&mut snapshot, judging.scope);
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope.unwrap_or_default());
-    (Looked { snapshot, started, duration, scope, is_live: false, warnings: Vec::new() }, captured.second)
+    let warnings = Vec::new();
+    let looked = Looked { snapshot, started, duration, scope, is_live: false, warnings, reading: None, earlier: None };
+    (looked, captured.second)
 }
 
 impl Looked {
@@ -401,6 +422,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         warnings: looked.warnings.iter().chain(&verdict.warnings).map(Remark::text).collect(),
         ignored: ignored.findings.into_iter().collect(),
         ignored_by: ignored.flags,
+        reading: looked.reading.clone(),
         connected_by: view.connected_by.clone(),
         nodes: view.all.then_some(usize::MAX),
         ..AuditCircumstances::default()

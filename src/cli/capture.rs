@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::audit;
+use super::changes::Earlier;
 use super::gather::Sources;
 use super::judging_args::Judging;
 use super::memory::Memory;
@@ -36,7 +37,8 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     let sources = Sources::open(&args.sources, streams).await?;
     let mut writer = Writer::create(&args.file)?;
     let mut memory = Memory::none();
-    let mut looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer)).await?;
+    let all = Earlier::None("a capture holds every key");
+    let mut looked = audit::look(&sources, &args.judging, streams, &mut memory, Some(&mut writer), &all).await?;
     let ledger = looked.ledger(&memory);
     let (mut verdict, again) = looked.judge(&ledger, &args.judging, &memory);
     drop(ledger);

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
+use super::changes::Earlier;
 use super::kube_args::KubeArgs;
 use super::output::log::Remark;
 use super::output::{Streams, as_remark};
@@ -21,11 +22,12 @@ use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
 use crate::model::foreign::foreign;
 use crate::model::snapshot::EtcdFacts;
-use crate::model::{Foreign, Gathering, Input, InputState, Snapshot, Time};
+use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, ReadBy, Snapshot, Time};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
 use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
+use crate::state::Mark;
 
 pub use crate::source::kube_api::present;
 
@@ -107,9 +109,13 @@ pub struct FirstLook {
     pub duration: Duration,
     /// What could not be read, for standard error.
     pub warnings: Vec<Remark>,
+    /// How etcd was read; `None`: it was not.
+    pub reading: Option<EtcdReading>,
+    /// Of the earlier audit that it went on from.
+    pub earlier: Option<Mark>,
 }
 
-/// Reads everything once; `now` is `--now`.
+/// Reads everything once, in full; `now` is `--now`.
 ///
 /// # Errors
 /// A file that cannot be read; servers that cannot be reached are told by the coverage.
@@ -117,7 +123,21 @@ pub async fn first_look(
     sources: &Sources,
     streams: &Streams,
     now: Option<Time>,
+    capture: Option<&mut Writer>,
+) -> Result<FirstLook, Error> {
+    first_look_since(sources, streams, now, capture, &Earlier::None("in full")).await
+}
+
+/// The same; of etcd only what changed since an earlier audit, where that can be told without a doubt.
+///
+/// # Errors
+/// As [`first_look`].
+pub async fn first_look_since(
+    sources: &Sources,
+    streams: &Streams,
+    now: Option<Time>,
     mut capture: Option<&mut Writer>,
+    earlier: &Earlier,
 ) -> Result<FirstLook, Error> {
     let clock = Instant::now();
     let started = present();
@@ -138,10 +158,12 @@ pub async fn first_look(
     warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Remark::warning));
     warnings.extend(silent_kubernetes(&snapshot));
     spinner.set_message("reading etcd");
-    match read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut()).await {
-        Ok(()) => warnings.extend(missing_right(&snapshot)),
-        Err(error) => warnings.push(as_remark(unread(&mut snapshot, &error))),
+    let read = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut(), earlier).await;
+    match &read {
+        Ok(_) => warnings.extend(missing_right(&snapshot)),
+        Err(error) => warnings.push(as_remark(unread(&mut snapshot, error))),
     }
+    let (reading, earlier) = read.ok().unzip();
     warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
     // Under --now nobody says how much real time went by.
@@ -153,7 +175,7 @@ pub async fn first_look(
         writer.kubernetes(&snapshot);
         writer.look(&snapshot, started, duration);
     }
-    Ok(FirstLook { snapshot, started, duration, warnings })
+    Ok(FirstLook { snapshot, started, duration, warnings, reading, earlier: earlier.flatten() })
 }
 
 fn set_hint(snapshot: &mut Gathering, input: Input, error: &Error) {
@@ -215,11 +237,17 @@ async fn read_etcd(
     snapshot: &mut Gathering,
     spinner: &ProgressBar,
     capture: Option<&mut Writer>,
-) -> Result<(), ReadError> {
+    earlier: &Earlier,
+) -> Result<(EtcdReading, Option<Mark>), ReadError> {
     let connection = sources.etcd.as_ref().map_err(|error| ReadError::Failed(error.again()))?;
+    let boundaries = boundaries(snapshot);
+    let why = match earlier.read(connection, snapshot, boundaries.as_deref().unwrap_or_default()).await {
+        Ok((reading, mark)) => return Ok((reading, Some(mark))),
+        Err(why) => why,
+    };
     let options = ReadOptions {
         concurrency: sources.etcd_concurrency,
-        endpoint_boundaries: boundaries(snapshot),
+        endpoint_boundaries: boundaries,
         ..ReadOptions::default()
     };
     let mut sink = Into { snapshot, capture, spinner };
@@ -232,7 +260,7 @@ async fn read_etcd(
     }
     // After the read: the growth of a revision is then held against the longer time.
     snapshot.etcd = EtcdFacts { read_at: Some(present()), ..read.facts };
-    Ok(())
+    Ok((EtcdReading { by: ReadBy::Full, why, decoded: read.keys }, None))
 }
 
 /// etcd's word of itself, after the keys: it has one even where the user may read none of them. Nobody who did not

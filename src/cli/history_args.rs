@@ -43,6 +43,11 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
     pub keep: Duration,
 
+    /// Read every key of etcd, also where an earlier audit left its state beside the history and only what changed since
+    /// would be read
+    #[arg(long, env = "IPAUDIT_FULL", conflicts_with = "from")]
+    pub full: bool,
+
     /// `--db` stands on the command line, not in the environment alone.
     #[arg(skip)]
     pub named: bool,

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::changes::Earlier;
 use super::gather;
 use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
@@ -63,6 +64,15 @@ impl Memory {
             Err(error) => memory.fail(&error),
         }
         memory
+    }
+
+    /// What is known of the last audit's read; nothing where everything is wanted.
+    pub fn earlier(args: &HistoryArgs) -> Earlier {
+        match args.db.path() {
+            _ if args.full => Earlier::None("--full"),
+            Ok(db) if !args.no_history => Earlier::Beside(db),
+            _ => Earlier::None("no history"),
+        }
     }
 
     /// Before a living cluster is looked at: whatever is recorded from here on is of another audit at the same time.

@@ -7,6 +7,7 @@ mod audit_formats;
 mod audit_names;
 mod blocks;
 mod capture;
+mod changes;
 mod check_access;
 mod etcd_args;
 mod explain;

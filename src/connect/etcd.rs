@@ -11,6 +11,7 @@
 mod keys;
 mod login;
 mod status;
+mod watch;
 
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,6 +29,7 @@ use super::trouble::{self, Contact, Trouble, TroubleKind};
 use crate::error::Error;
 
 pub use keys::{Pin, PinnedKeys, Stored};
+pub use watch::{Watched, Watching};
 
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));

@@ -19,7 +19,7 @@ pub struct Kv<'a> {
 
 impl Kv<'_> {
     /// What everything that is read keeps of its key.
-    pub(super) fn meta(&self) -> Meta {
+    pub fn meta(&self) -> Meta {
         Meta {
             create_revision: self.create_revision,
             mod_revision: self.mod_revision,

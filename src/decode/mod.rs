@@ -26,6 +26,7 @@ mod node;
 pub mod pairs;
 mod pool;
 mod quick;
+mod remove;
 mod sequences;
 mod values;
 
@@ -33,6 +34,7 @@ use json::Bad;
 use keys::{BadKey, Key};
 
 pub use kv::Kv;
+pub use remove::remove;
 
 use crate::model::snapshot::Dark;
 use crate::model::{
@@ -72,7 +74,7 @@ fn decode(snapshot: &mut Gathering, kv: &Kv<'_>, key: Key<'_>) -> Result<(), Bad
         Key::Affinity(kind, name, cidr) => {
             snapshot.affinities.push(affinity::decode(names, kv, (kind, name, cidr))?);
         }
-        Key::IpamHost(_) => {}
+        Key::IpamHost(_) => snapshot.idle_keys.push(kv.key.to_vec()),
         Key::Endpoint(namespace, name) => snapshot.endpoints.push(endpoint::decode(names, kv, namespace, name)?),
         Key::Node(name) => snapshot.calico_nodes.push(node::decode(names, kv, name)?),
         Key::Pool(name) => snapshot.pools.push(pool::decode_pool(names, kv, name)?),
@@ -148,7 +150,10 @@ pub fn clear(snapshot: &mut Gathering, input: Input) {
     match input {
         Input::Blocks => snapshot.blocks.clear(),
         Input::Handles => snapshot.handles.clear(),
-        Input::Affinities => snapshot.affinities.clear(),
+        Input::Affinities => {
+            snapshot.affinities.clear();
+            snapshot.idle_keys.clear();
+        }
         Input::Endpoints => snapshot.endpoints.clear(),
         Input::CalicoNodes => snapshot.calico_nodes.clear(),
         Input::Pools => {

@@ -315,6 +315,9 @@ pub struct Gathering {
     pub host_endpoint_addresses: Vec<super::Addr>,
     /// What did not decode (IPA901), sorted by key.
     pub bad_values: Vec<BadValue>,
+    /// Keys under one of our prefixes that say nothing (`/calico/ipam/v2/host/<node>` alone), sorted: they count among
+    /// etcd's.
+    pub idle_keys: Vec<Vec<u8>>,
 
     /// Sorted by namespace and name; so are services.
     pub pods: Vec<Pod>,
@@ -411,7 +414,9 @@ impl Gathering {
         self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.pools.sort_by(|a, b| (a.cidr, names.get(a.name)).cmp(&(b.cidr, names.get(b.name))));
         self.reservations.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
+        self.host_endpoints.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.host_endpoint_addresses.sort_unstable();
+        self.idle_keys.sort_unstable();
         self.bad_values.sort_by(|a, b| a.key.cmp(&b.key));
         self.pods.sort_by(|a, b| by_pair(names, (a.namespace, a.name), (b.namespace, b.name)));
         self.kube_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));

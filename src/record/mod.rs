@@ -17,7 +17,7 @@ use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
-use crate::model::{Foreign, Input, InputState, Past, Severity, Snapshot};
+use crate::model::{Foreign, Gathering, Input, InputState, Past, Severity, Snapshot};
 
 pub use diff::AuditCourse;
 
@@ -30,7 +30,7 @@ pub fn cluster_key(snapshot: &Snapshot) -> Option<ClusterKey> {
 }
 
 /// The names of the Kubernetes cluster; none where it did not answer.
-pub fn kubernetes_uids(snapshot: &Snapshot) -> Vec<String> {
+pub fn kubernetes_uids(snapshot: &Gathering) -> Vec<String> {
     let kube = &snapshot.kube;
     let uids = [&kube.kube_system_uid, &kube.kubernetes_service_uid].into_iter().flatten();
     uids.filter(|uid| !uid.is_empty()).cloned().collect()

@@ -15,7 +15,8 @@ use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
 use crate::model::{
-    Addr, Code, EtcdStatus, FailedLook, Finding, Foreign, Input, InputState, Sharing, Snapshot, State, Time,
+    Addr, Code, EtcdReading, EtcdStatus, FailedLook, Finding, Foreign, Input, InputState, Sharing, Snapshot, State,
+    Time,
 };
 
 /// So many nodes are shown when nobody says.
@@ -92,6 +93,8 @@ pub struct AuditHead {
     pub duration: Duration,
     /// Whether silence proves anything.
     pub complete: bool,
+    /// How etcd was read; `None` of a capture, and where it was not.
+    pub reading: Option<EtcdReading>,
     /// `exclusive`, `shared`, or `unknown` when Kubernetes' nodes could not be read.
     pub scope: Sharing,
 }
@@ -162,6 +165,8 @@ pub struct AuditCircumstances {
     pub ignored: HashSet<(Code, Foreign)>,
     /// The flags that ignore them, as people would type them.
     pub ignored_by: Vec<String>,
+    /// How etcd was read.
+    pub reading: Option<EtcdReading>,
     /// The connection's flags that were typed.
     pub connected_by: Vec<&'static str>,
     /// So many nodes are in [`AuditView::nodes`]; `None`: the ten biggest.
@@ -211,6 +216,7 @@ impl<'a> AuditView<'a> {
                 etcd_revision: snapshot.etcd.revision,
                 duration: about.duration,
                 complete: !incomplete,
+                reading: about.reading,
                 scope: ledger.scope.sharing(),
             },
             etcd: snapshot.coverage.complete(Input::EtcdStatus).then(|| snapshot.etcd.status.clone()),

@@ -65,6 +65,8 @@ pub struct EtcdRead {
     pub facts: EtcdFacts,
     /// The state of each input asked for, with the reason where it is not complete.
     pub inputs: Vec<(Input, InputState, String)>,
+    /// How many keys were read.
+    pub keys: u64,
 }
 
 /// Why there is nothing.
@@ -148,7 +150,7 @@ impl<'a> Attempt<'a> {
         self.read_rest(pin).await?;
         self.facts.compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
         let inputs = self.coverage();
-        Ok(EtcdRead { facts: self.facts, inputs })
+        Ok(EtcdRead { facts: self.facts, inputs, keys: self.keys })
     }
 
     /// Reads the first piece that may be read, without a revision: the answer's is the one for all others.
@@ -159,7 +161,7 @@ impl<'a> Attempt<'a> {
                 Ok(answer) => {
                     let header = header(&answer, &span)?;
                     self.facts.member_id = header.member_id();
-                    self.facts.raft_term = etcd_term::vouched(self.connection, header).await;
+                    self.facts.raft_term = etcd_term::vouched(self.connection, header).await.term;
                     let pin = Pin { revision: header.revision(), cluster_id: header.cluster_id() };
                     self.plan_rest(&span, &answer)?;
                     self.deliver(&answer);

@@ -3,10 +3,12 @@
 pub mod capture;
 pub mod etcd;
 pub mod etcd_access;
+pub mod etcd_changes;
 mod etcd_oldest;
 pub mod etcd_ranges;
 pub mod etcd_status;
 mod etcd_term;
+pub mod etcd_watch;
 pub mod json_stream;
 pub mod kube;
 pub mod kube_access;

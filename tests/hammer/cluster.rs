@@ -228,7 +228,9 @@ impl Cluster {
         ipaudit.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin");
         ipaudit.arg(command).args(["--etcd-endpoints", endpoint]);
         ipaudit.arg("--kubeconfig").arg(self.folder.path().join("kubeconfig"));
-        ipaudit.arg("--db").arg(self.folder.path().join("history.db"));
+        if command != "audit" {
+            ipaudit.arg("--db").arg(self.folder.path().join("history.db"));
+        }
         ipaudit.stdin(Stdio::null());
         ipaudit
     }
@@ -236,7 +238,41 @@ impl Cluster {
     /// An audit through both gates.
     pub fn audit(&self) -> Run {
         let mut command = self.command("audit", &self.gate.endpoint());
+        command.arg("--db").arg(self.folder.path().join("history.db"));
         Run::of(command.args(["--settle", "20ms", "-o", "json"]).output().unwrap())
+    }
+
+    /// An audit that reads what changed since the last one, and one that reads everything, of the same moment with the same
+    /// past: both say the same.
+    #[track_caller]
+    pub fn same_in_full(&self, story: &str) {
+        let now = chrono::Utc::now().to_rfc3339();
+        let audit = |name: &str, args: &[&str]| {
+            for end in ["", "-wal", ".state"] {
+                let file = |name: &str| self.folder.path().join(format!("{name}{end}"));
+                let _ = std::fs::remove_file(file(name));
+                if file("history.db").exists() {
+                    std::fs::copy(file("history.db"), file(name)).unwrap();
+                }
+            }
+            let mut command = self.command("audit", &self.etcd.endpoint());
+            command.arg("--db").arg(self.folder.path().join(name));
+            Run::of(
+                command.args(["--settle", "20ms", "-o", "json", "--all", "--now", &now]).args(args).output().unwrap(),
+            )
+        };
+        let (less, full) = (audit("history.db.less", &[]), audit("history.db.full", &["--full"]));
+        let by = |run: &Run| run.json()["audit"]["reading"]["by"].as_str().unwrap().to_owned();
+        assert_eq!(by(&full), "full", "{full:?}\n{story}");
+        let bare = |run: &Run| {
+            let mut document = run.json();
+            for field in ["reading", "started", "duration_ms"] {
+                document["audit"].as_object_mut().unwrap().remove(field);
+            }
+            document.as_object_mut().unwrap().remove("etcd");
+            document
+        };
+        assert_eq!(bare(&less), bare(&full), "read {} and in full\n{story}", by(&less));
     }
 
     /// A release through both gates.

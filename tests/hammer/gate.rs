@@ -17,9 +17,9 @@ pub enum Event {
     Kube(String),
     /// A read of etcd as it is now: it fixes a revision.
     Fixing,
-    /// A read at a revision that was fixed before.
+    /// A read at a revision that was fixed before; of several, the first in a transaction tells.
     Pinned,
-    /// A transaction that only reads.
+    /// A transaction that only reads, what is there now.
     Looking,
     /// A transaction with conditions: it writes.
     Writing,
@@ -117,10 +117,22 @@ fn event(frame: &Frame, streams: &mut HashMap<u32, bool>) -> Option<Event> {
     let message = &frame.payload[5..];
     Some(match is_transaction {
         true if message[0] >> 3 == 1 => Event::Writing,
+        true if reads_the_past(message) => Event::Pinned,
         true => Event::Looking,
         false if has_revision(message) => Event::Pinned,
         false => Event::Fixing,
     })
+}
+
+/// Whether the first operation of a transaction without conditions is a read at a revision that was fixed before: its
+/// second field, of which the first is a RangeRequest.
+fn reads_the_past(message: &[u8]) -> bool {
+    let inside = |message: &[u8], field: u64| -> Option<Vec<u8>> {
+        let (tag, rest) = varint(message)?;
+        let (size, rest) = varint(rest)?;
+        (tag == field << 3 | 2).then(|| rest.get(..size as usize).unwrap_or(rest).to_vec())
+    };
+    inside(message, 2).and_then(|operation| inside(&operation, 1)).is_some_and(|range| has_revision(&range))
 }
 
 /// Whether a RangeRequest has its fourth field.

@@ -118,6 +118,8 @@ fn lives(name: &str, percent: u64, version: EtcdVersion, kinds: &[Restore]) {
         assert!(told.iter().all(|f| f.starts_with("IPA903 critical confirmed")), "{told:?}\n{story}");
         let third = cluster.audit();
         assert!(went_back(&third).is_empty(), "told twice: {third:?}\n{story}");
+        story = format!("{story}\n{}", live_on(&cluster, random, 2));
+        cluster.same_in_full(&story);
         cluster.history_is_whole();
     });
 }
@@ -176,6 +178,8 @@ fn nothing_but_a_restore_looks_like_one() {
             story = format!("{story}\n{what}\n{}", live_on(&cluster, random, 4));
             let run = cluster.audit();
             assert_eq!((run.code, run.findings()), (0, Vec::new()), "{run:?}\n{story}");
+            story = format!("{story}\n{}", live_on(&cluster, random, 2));
+            cluster.same_in_full(&story);
         }
         cluster.history_is_whole();
     });

@@ -118,6 +118,7 @@ fn windows(name: &str, percent: u64, kinds: &[Kind], between: &[Kind]) {
             invariants::hold(&cluster, &story);
             story = format!("{story}\n{}", at_rest(&cluster, random, between));
         }
+        cluster.same_in_full(&story);
         cluster.history_is_whole();
     });
 }

@@ -15,7 +15,7 @@ use super::verdict::verdict;
 use super::view::{AuditHead, AuditView};
 use crate::checks::{self, Skipped};
 use crate::model::json::in_json;
-use crate::model::{Finding, Life, Time};
+use crate::model::{EtcdReading, Finding, Life, Time};
 use crate::who::tell_brief;
 pub use lines::{by_entry, by_entry_of, compact, indented};
 
@@ -76,7 +76,14 @@ in_json!(|audit: &AuditHead| {
     "etcd_revision": audit.etcd_revision,
     "duration_ms": u64::try_from(audit.duration.as_millis()).unwrap_or(u64::MAX),
     "complete": audit.complete,
+    "reading": audit.reading,
     "scope": audit.scope,
+});
+
+in_json!(|reading: &EtcdReading| {
+    "by": reading.by,
+    "why": reading.why,
+    "decoded": reading.decoded,
 });
 
 in_json!(|skipped: &Skipped| {

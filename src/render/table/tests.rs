@@ -43,6 +43,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
             etcd_revision: 48_213_907,
             duration: Duration::from_millis(912),
             complete: true,
+            reading: None,
             scope: Sharing::Exclusive,
         },
         etcd: None,

@@ -1,0 +1,130 @@
+//! An etcd with a golden datastore in it, and audits of it: by what changed, and in full.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::servers::command::{ipaudit, json, stderr};
+use super::servers::{Case, Etcd};
+
+pub struct World {
+    pub etcd: Etcd,
+    pub folder: TempDir,
+    /// The audits' `--now`.
+    pub now: String,
+    pub objects: PathBuf,
+}
+
+impl World {
+    /// A golden case in this etcd.
+    pub fn of(etcd: Etcd, case: &str) -> World {
+        let moment = Case::load(case).moment().clone();
+        moment.load_into(&etcd);
+        World::with(etcd, moment.captured_at, moment.cluster_file)
+    }
+
+    pub fn with(etcd: Etcd, now: String, objects: PathBuf) -> World {
+        World { etcd, folder: tempfile::tempdir().unwrap(), now, objects }
+    }
+
+    pub fn db(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.db("history.db.state")
+    }
+
+    /// An audit with this history through this endpoint.
+    pub fn run(&self, db: &Path, endpoint: &str, args: &[&str]) -> Output {
+        let mut command = ipaudit();
+        command.env_remove("IPAUDIT_NO_HISTORY");
+        command.args(["audit", "-v", "-o", "json", "--all", "--settle", "20ms", "--now", &self.now]);
+        command.args(["--etcd-endpoints", endpoint, "--kube-objects"]).arg(&self.objects);
+        command.arg("--db").arg(db).args(args);
+        command.output().unwrap()
+    }
+
+    /// One that goes on from the last.
+    pub fn audit(&self) -> Value {
+        let output = self.run(&self.db("history.db"), &self.etcd.endpoint(), &[]);
+        let document = json(&output);
+        assert!(document["audit"]["id"].is_u64(), "{}", stderr(&output));
+        document
+    }
+
+    /// One that goes on from the last, held against a full one of the same moment and past. By what it was read.
+    #[track_caller]
+    pub fn compare(&self) -> (String, String) {
+        for file in std::fs::read_dir(self.folder.path()).unwrap().flatten().map(|file| file.path()) {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            if let Some(end) = name.strip_prefix("full.db") {
+                assert!(!end.is_empty() || file.is_file());
+                std::fs::remove_file(&file).unwrap();
+            }
+        }
+        for end in ["", "-wal"] {
+            let from = self.db(&format!("history.db{end}"));
+            if from.exists() {
+                std::fs::copy(from, self.db(&format!("full.db{end}"))).unwrap();
+            }
+        }
+        let less = self.audit();
+        let full = json(&self.run(&self.db("full.db"), &self.etcd.endpoint(), &["--full"]));
+        assert_eq!(full["audit"]["reading"]["by"], "full", "{full:#}");
+        assert_eq!(full["audit"]["reading"]["why"], "--full");
+        assert_same(&less, &full);
+        reading(&less)
+    }
+}
+
+/// By what it was read, and why.
+pub fn reading(document: &Value) -> (String, String) {
+    let reading = &document["audit"]["reading"];
+    let text = |field: &str| reading[field].as_str().unwrap_or_else(|| panic!("{document:#}")).to_owned();
+    (text("by"), text("why"))
+}
+
+pub fn decoded(document: &Value) -> u64 {
+    document["audit"]["reading"]["decoded"].as_u64().unwrap_or_else(|| panic!("{document:#}"))
+}
+
+/// All that both say is the same, but how and when each was read.
+#[track_caller]
+fn assert_same(less: &Value, full: &Value) {
+    let bare = |document: &Value| {
+        let mut document = document.clone();
+        for field in ["reading", "started", "duration_ms"] {
+            document["audit"].as_object_mut().unwrap().remove(field);
+        }
+        // The size of etcd's file and the like.
+        document.as_object_mut().unwrap().remove("etcd");
+        document
+    };
+    let (a, b) = (bare(less), bare(full));
+    if a == b {
+        return;
+    }
+    let findings = |document: &Value| -> Vec<String> {
+        document["findings"].as_array().unwrap().iter().map(|finding| finding.to_string()).collect()
+    };
+    let (of_less, of_full) = (findings(&a), findings(&b));
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|finding| !those.contains(finding)).cloned().collect()
+    };
+    let rest = |document: &Value| {
+        let mut document = document.clone();
+        document.as_object_mut().unwrap().remove("findings");
+        document
+    };
+    panic!(
+        "{}\nonly by what changed: {:#?}\nonly in full: {:#?}\n{:#}\n{:#}",
+        less["audit"]["reading"],
+        only(&of_less, &of_full),
+        only(&of_full, &of_less),
+        rest(&a),
+        rest(&b)
+    );
+}
