@@ -84,7 +84,8 @@ pub fn newest(snapshot: &Gathering, most: usize) -> Vec<(Vec<u8>, Meta)> {
     let mut last: Vec<(i64, Spelling<'_>, Meta)> = Vec::with_capacity(most + 1);
     each(snapshot, |spelling, meta| {
         let place = last.partition_point(|(revision, ..)| *revision >= meta.mod_revision);
-        if place < most {
+        // Of a key that says nothing no revision is known.
+        if place < most && meta.mod_revision > 0 {
             last.insert(place, (meta.mod_revision, spelling, meta));
             last.truncate(most);
         }
