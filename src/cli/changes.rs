@@ -5,7 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::gather::present;
 use super::history_args::HistoryArgs;
 use super::output::Streams;
 use crate::checks::Outcome;
@@ -17,8 +16,10 @@ use crate::history;
 use crate::model::hash::HashSet;
 use crate::model::{EtcdFacts, EtcdReading, Foreign, Gathering, Input, InputState, Meta, ReadBy, Snapshot};
 use crate::record;
+use crate::source::etcd;
 use crate::source::etcd_changes::{self, Learned, Listed, Since, Start, Unlearned, WITNESSES};
-use crate::source::{etcd, etcd_watch::Fates};
+use crate::source::etcd_watch::Fates;
+use crate::source::kube_api::present;
 use crate::state::{self, KnownKeys, Mark};
 
 /// Whose state can be read by whom: what a value decodes to is this build's own.
