@@ -1,20 +1,22 @@
-//! The generated clusters of `benches/generator` are what they claim to be: healthy, consistent, of the stated size,
-//! and the same in every run. A bench over a broken cluster would measure the printing of findings.
+//! The generated clusters of `benches/generator` are what they claim to be: healthy or with exactly the leftovers that
+//! were asked for, consistent, of the stated size, and the same in every run. A bench over a broken cluster would
+//! measure the printing of findings.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #[path = "../benches/generator/mod.rs"]
 mod generator;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
-use generator::Cluster;
+use generator::{Cluster, Plan};
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
 
 fn snapshot(cluster: &Cluster) -> Snapshot {
-    let mut snapshot = Gathering { now: Time::parse_rfc3339(generator::NOW).unwrap(), ..Gathering::default() };
+    let mut snapshot = Gathering { now: Time::parse_rfc3339(&cluster.now()).unwrap(), ..Gathering::default() };
     for input in Input::ALL {
         snapshot.coverage.set(input, InputState::Complete, "");
     }
@@ -30,6 +32,53 @@ fn snapshot(cluster: &Cluster) -> Snapshot {
     file.flush().unwrap();
     ipaudit::source::kube_objects::read(&[file.path().to_path_buf()], &mut snapshot).unwrap();
     snapshot.sorted()
+}
+
+/// How often each code is found.
+fn codes(cluster: &Cluster) -> BTreeMap<String, usize> {
+    let snapshot = snapshot(cluster);
+    assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
+    assert_eq!(
+        (snapshot.pods.len(), snapshot.endpoints.len(), snapshot.handles.len(), snapshot.blocks.len()),
+        (cluster.pods(), cluster.endpoints(), cluster.handles(), cluster.blocks())
+    );
+    let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+    assert_eq!(ledger.allocations.len(), cluster.allocations());
+    let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+    let mut codes = BTreeMap::new();
+    outcome.findings.iter().for_each(|finding| *codes.entry(finding.code.to_string()).or_insert(0) += 1);
+    codes
+}
+
+#[test]
+fn an_old_cluster_has_the_leftovers_that_were_asked_for() {
+    let plan = Plan::old(3_000);
+    assert_eq!((plan.leaks, plan.orphans, plan.empty_blocks), (100, 1_260, 600));
+    let cluster = Cluster::new(plan);
+    let wanted = cluster.keys().filter(|(key, _)| decode::keys::parse(key.as_bytes()).is_some()).count();
+    assert_eq!(wanted, cluster.wanted_keys());
+    let expected = [("IPA110", 100), ("IPA201", 1_260), ("IPA501", 100)].map(|(code, n)| (code.to_owned(), n));
+    assert_eq!(codes(&cluster), BTreeMap::from(expected));
+}
+
+#[test]
+fn replaced_pods_leave_a_healthy_cluster_and_every_change_is_told() {
+    let mut cluster = Cluster::of(700);
+    let mut keys: BTreeMap<String, String> = cluster.keys().collect();
+    for _ in 0..3 {
+        let before = cluster.now();
+        let changes = cluster.churn(70);
+        assert!(before < cluster.now());
+        assert_eq!(changes.pods.len(), 70);
+        for key in &changes.deletes {
+            assert!(keys.remove(key).is_some(), "{key} was not there");
+        }
+        for (key, value) in changes.puts {
+            assert_ne!(keys.insert(key.clone(), value.clone()), Some(value), "{key} is as it was");
+        }
+        assert!(keys == cluster.keys().collect());
+        assert_eq!(codes(&cluster), BTreeMap::new());
+    }
 }
 
 #[test]

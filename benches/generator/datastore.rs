@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sha1::{Digest, Sha1};
 
 use super::random::Random;
-use super::{BLOCK_SIZE, Block, Cluster, Holder, NOW_SECONDS, Node, POOL, Pod, go_time, rfc3339};
+use super::{BLOCK_SIZE, Block, Cluster, Fate, Holder, NOW_SECONDS, Node, POOL, Pod, go_time, rfc3339};
 
 const IPAM: &str = "/calico/ipam/v2";
 const RESOURCES: &str = "/calico/resources/v3/projectcalico.org";
@@ -17,24 +17,38 @@ impl Cluster {
     pub fn keys(&self) -> impl Iterator<Item = (String, String)> + '_ {
         let ipam = self.blocks.iter().enumerate().flat_map(|(i, block)| self.ipam_of(i, block));
         let nodes = self.nodes.iter().map(calico_node);
-        let endpoints = self.pods.iter().enumerate().map(|(i, pod)| self.endpoint(i, pod));
-        singles().into_iter().chain(ipam).chain(nodes).chain(endpoints).chain(self.noise())
+        let known = self.pods.iter().enumerate().filter(|(_, pod)| pod.fate != Fate::Gone);
+        let endpoints = known.map(|(i, pod)| self.endpoint(i, pod));
+        singles().into_iter().chain(ipam).chain(self.orphans()).chain(nodes).chain(endpoints).chain(self.noise())
+    }
+
+    /// Handles whose addresses were given back.
+    fn orphans(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        (0..self.plan.orphans).map(|i| {
+            let mut random = Random::new(self.seed.rotate_left(7) ^ i as u64);
+            let block = &self.blocks[random.below(self.blocks.len() as u64) as usize];
+            (format!("{IPAM}/handle/k8s-pod-network.{}", random.hex(64)), handle(&block.cidr()))
+        })
     }
 
     /// The block, its affinity and the handles of all its addresses.
     fn ipam_of(&self, i: usize, block: &Block) -> Vec<(String, String)> {
         let node = &self.nodes[block.node].name;
-        let dashed = format!("{}-26", block.start);
-        let cidr = format!("{}/26", block.start);
-        let mut keys = vec![
-            (format!("{IPAM}/assignment/ipv4/block/{dashed}"), self.block(i, block, &cidr)),
-            (format!("{IPAM}/host/{node}/ipv4/block/{dashed}"), r#"{"state":"confirmed","deleted":false}"#.to_owned()),
-        ];
-        for holder in block.holders.iter().flatten() {
-            let value = format!(r#"{{"block":{{"{cidr}":1}},"deleted":false}}"#);
-            keys.push((format!("{IPAM}/handle/{}", self.handle(*holder)), value));
-        }
+        let affinity = format!("{IPAM}/host/{node}/ipv4/block/{}-26", block.start);
+        let mut keys = vec![self.block_key(i), (affinity, r#"{"state":"confirmed","deleted":false}"#.to_owned())];
+        let handles = block.holders.iter().flatten();
+        keys.extend(handles.map(|holder| (self.handle_key(*holder), handle(&block.cidr()))));
         keys
+    }
+
+    /// A block's key and value.
+    pub(super) fn block_key(&self, i: usize) -> (String, String) {
+        let block = &self.blocks[i];
+        (format!("{IPAM}/assignment/ipv4/block/{}-26", block.start), self.block(i, block))
+    }
+
+    pub(super) fn handle_key(&self, holder: Holder) -> String {
+        format!("{IPAM}/handle/{}", self.handle(holder))
     }
 
     fn handle(&self, holder: Holder) -> String {
@@ -44,29 +58,43 @@ impl Cluster {
         }
     }
 
-    fn block(&self, i: usize, block: &Block, cidr: &str) -> String {
+    fn block(&self, i: usize, block: &Block) -> String {
         let mut random = Random::new(self.seed ^ i as u64);
+        let (holders, mut queue) = block.first();
         // Attributes stand in the order in which their addresses were handed out, which churn has mixed.
-        let mut order: Vec<usize> = (0..BLOCK_SIZE).filter(|o| block.holders[*o].is_some()).collect();
+        let mut order: Vec<usize> = (0..BLOCK_SIZE).filter(|o| holders[*o].is_some()).collect();
         random.shuffle(&mut order);
-        let mut index = [None; BLOCK_SIZE];
         let mut sequence = FIRST_SEQUENCE + random.below(1 << 40);
         let (mut attributes, mut sequences) = (Vec::new(), vec![None; BLOCK_SIZE]);
-        for (at, &ordinal) in order.iter().enumerate() {
-            index[ordinal] = Some(at);
+        for ordinal in order {
             sequences[ordinal] = Some(sequence);
             sequence += 1 + random.below(5);
-            attributes.extend(block.holders[ordinal].map(|holder| self.attribute(holder, &mut random)));
+            attributes.extend(holders[ordinal].map(|holder| (ordinal, self.attribute(holder, &mut random))));
         }
-        let allocations: Vec<String> = index.iter().map(|a| a.map_or("null".to_owned(), |n| n.to_string())).collect();
-        let free: Vec<String> = block.free.iter().map(usize::to_string).collect();
+        for change in &block.changes {
+            attributes.retain(|(ordinal, _)| *ordinal != change.freed);
+            sequences[change.freed] = None;
+            queue.push(change.freed);
+            queue.remove(0);
+            // One write each.
+            sequences[change.given] = Some(sequence + 1);
+            sequence += 2;
+            let mut random = Random::of(&self.handle(change.to));
+            attributes.push((change.given, self.attribute(change.to, &mut random)));
+        }
+        let index = |ordinal: usize| attributes.iter().position(|(o, _)| *o == ordinal);
+        let allocations: Vec<String> =
+            (0..BLOCK_SIZE).map(|o| index(o).map_or("null".to_owned(), |n| n.to_string())).collect();
+        let free: Vec<String> = queue.iter().map(usize::to_string).collect();
+        let attributes: Vec<&str> = attributes.iter().map(|(_, text)| text.as_str()).collect();
         // Go sorts a map's keys as text.
         let mut numbers: Vec<(String, u64)> =
             sequences.iter().enumerate().filter_map(|(o, s)| Some((o.to_string(), (*s)?))).collect();
         numbers.sort();
         let numbers: Vec<String> = numbers.iter().map(|(o, s)| format!(r#""{o}":{s}"#)).collect();
         format!(
-            r#"{{"cidr":"{cidr}","affinity":"host:{}","affinity_claim_time":"{}","allocations":[{}],"unallocated":[{}],"attributes":[{}],"sequenceNumber":{sequence},"sequenceNumberForAllocation":{{{}}},"deleted":false}}"#,
+            r#"{{"cidr":"{}","affinity":"host:{}","affinity_claim_time":"{}","allocations":[{}],"unallocated":[{}],"attributes":[{}],"sequenceNumber":{sequence},"sequenceNumberForAllocation":{{{}}},"deleted":false}}"#,
+            block.cidr(),
             self.nodes[block.node].name,
             rfc3339(NOW_SECONDS - 40 * 86_400),
             allocations.join(","),
@@ -96,7 +124,7 @@ impl Cluster {
         }
     }
 
-    fn endpoint(&self, i: usize, pod: &Pod) -> (String, String) {
+    pub(super) fn endpoint(&self, i: usize, pod: &Pod) -> (String, String) {
         let mut random = Random::new(self.seed ^ !(i as u64));
         let namespace = &self.namespaces[pod.namespace];
         let node = &self.nodes[pod.node].name;
@@ -107,7 +135,7 @@ impl Cluster {
                 pod.app.clone(),
                 format!(
                     r#""apps.kubernetes.io/pod-index":"{}","statefulset.kubernetes.io/pod-name":"{}""#,
-                    i % super::PODS_PER_APP,
+                    pod.name.rsplit('-').next().unwrap_or_default(),
                     pod.name
                 ),
             ),
@@ -152,8 +180,8 @@ impl Cluster {
             );
             (format!("{RESOURCES}/felixconfigurations/node.{name}"), value)
         });
-        let policies = (0..self.pods.len() * 9 / 100).map(|i| self.policy(i));
-        let profiles = (0..self.pods.len() * 8 / 100).map(|i| {
+        let policies = (0..self.plan.pods * 9 / 100).map(|i| self.policy(i));
+        let profiles = (0..self.plan.pods * 8 / 100).map(|i| {
             let name = format!("ksa.{}.account-{i}", self.namespaces[i % self.namespaces.len()]);
             let value = format!(
                 r#"{{"kind":"Profile","apiVersion":"projectcalico.org/v3","metadata":{{"name":"{name}","creationTimestamp":"{}"}},"spec":{{"labelsToApply":{{"pcsa.team":"platform"}}}}}}"#,
@@ -178,6 +206,17 @@ impl Cluster {
             r#"{{"kind":"NetworkPolicy","apiVersion":"projectcalico.org/v3","metadata":{{"name":"default.policy-{i}","namespace":"{namespace}"}},"spec":{{"tier":"default","order":1000,"ingress":[{rules}],"selector":"app.kubernetes.io/name == 'api-{i}'","types":["Ingress"]}}}}"#
         );
         (format!("{RESOURCES}/networkpolicies/{namespace}/default.policy-{i}"), value)
+    }
+}
+
+/// The value of a handle with one address.
+pub(super) fn handle(cidr: &str) -> String {
+    format!(r#"{{"block":{{"{cidr}":1}},"deleted":false}}"#)
+}
+
+impl Block {
+    pub(super) fn cidr(&self) -> String {
+        format!("{}/26", self.start)
     }
 }
 

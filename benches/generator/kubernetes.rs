@@ -10,7 +10,7 @@ impl Cluster {
     pub fn write_objects(&self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"{\n    \"apiVersion\": \"v1\",\n    \"items\": [\n")?;
         let mut first = true;
-        let pods = self.pods.iter().enumerate().map(|(i, pod)| self.pod(i, pod));
+        let pods = self.living().map(|(i, pod)| self.pod(i, pod));
         let nodes = self.nodes.iter().map(node);
         let namespaces =
             std::iter::once("kube-system").chain(self.namespaces.iter().map(String::as_str)).map(namespace);
@@ -61,7 +61,7 @@ impl Cluster {
 
     fn services(&self) -> impl Iterator<Item = String> + '_ {
         let api = service("default", "kubernetes", "10.96.0.1", "3c7d9e52-1f0a-4b6e-a8d4-0c5b7a9e2f11");
-        let apps = (0..self.pods.len().div_ceil(super::PODS_PER_APP)).map(|i| {
+        let apps = (0..self.plan.pods.div_ceil(super::PODS_PER_APP)).map(|i| {
             let pod = &self.pods[i * super::PODS_PER_APP];
             let mut random = Random::new(self.seed.rotate_left(31) ^ i as u64);
             let address = format!("10.{}.{}.{}", 96 + i / 65_000, i / 250 % 250, i % 250 + 2);

@@ -1,14 +1,16 @@
-//! A healthy cluster of any size, as Calico would have written it: the datastore's keys and Kubernetes' objects.
+//! A cluster of any size, as Calico would have written it: the datastore's keys and Kubernetes' objects. Healthy, or
+//! with the leftovers of years ([`Plan`]); and the same one after some of its pods were replaced ([`Cluster::churn`]).
 //!
 //! Deterministic: the same number of pods gives the same bytes on every machine. Blocks of /26 at random places of
 //! the pool, filled by churn (shuffled queues, sequence numbers), one handle and one endpoint of 1.2 KB a pod,
 //! sixty pods a node, IPIP tunnels, affinities, 0.2 % borrowed addresses; beside them the noise that an audit must
-//! not read (policies, profiles), about a seventh of the bytes. `tests/generator.rs` holds it to be healthy.
+//! not read (policies, profiles), about a seventh of the bytes. `tests/generator.rs` holds it to be what it claims.
 //!
 //! Nothing here imports ipaudit: what is measured must not be built by what measures it.
-#![allow(dead_code)] // the bench and the tests use a part each
+#![allow(dead_code, unused_imports)] // the bench and the tests use a part each
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod churn;
 mod datastore;
 mod kubernetes;
 mod random;
@@ -17,6 +19,8 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use random::Random;
+
+pub use churn::Changes;
 
 /// The moment at which the cluster is healthy: the audit's `--now`.
 pub const NOW: &str = "2026-11-24T03:00:00Z";
@@ -34,13 +38,47 @@ const PODS_PER_APP: usize = 10;
 /// One address in so many is borrowed from another node's block.
 const BORROWED: usize = 500;
 
+/// What a cluster is made of.
+#[derive(Clone, Copy, Default)]
+pub struct Plan {
+    pub pods: usize,
+    /// Pods that Kubernetes has forgotten, while IPAM and their endpoints go on: leaks with stale endpoints.
+    pub leaks: usize,
+    /// Handles of addresses that were given back long ago.
+    pub orphans: usize,
+    /// Blocks that a node has claimed and never used.
+    pub empty_blocks: usize,
+}
+
+impl Plan {
+    /// A healthy cluster.
+    pub fn of(pods: usize) -> Plan {
+        Plan { pods, ..Plan::default() }
+    }
+
+    /// The leftovers of years, in the measure of 150,000 pods with 63,000 orphaned handles, 5,000 leaks with stale
+    /// endpoints and 30,000 empty blocks.
+    pub fn old(pods: usize) -> Plan {
+        Plan { pods, leaks: pods / 30, orphans: pods * 42 / 100, empty_blocks: pods / 5 }
+    }
+
+    /// With so many suspects: each of the leaks has to be looked at again.
+    pub fn with_suspects(pods: usize, suspects: usize) -> Plan {
+        Plan { leaks: suspects, ..Plan::of(pods) }
+    }
+}
+
 /// A cluster in lean form; its texts are made when they are written.
 pub struct Cluster {
+    plan: Plan,
     seed: u64,
     namespaces: Vec<String>,
     nodes: Vec<Node>,
+    /// Those that are gone too: a pod keeps its place.
     pods: Vec<Pod>,
     blocks: Vec<Block>,
+    /// How often pods were replaced.
+    rounds: usize,
 }
 
 struct Node {
@@ -63,6 +101,17 @@ struct Pod {
     container: String,
     /// Seconds since 1970.
     created: i64,
+    fate: Fate,
+}
+
+/// Who still knows of a pod.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Lives,
+    /// Calico alone.
+    Leaked,
+    /// Nobody: it was replaced.
+    Gone,
 }
 
 /// Who has an address.
@@ -79,17 +128,27 @@ struct Block {
     holders: [Option<Holder>; BLOCK_SIZE],
     /// Ordinals in the order in which they will be handed out.
     free: Vec<usize>,
+    /// What led here from the block as it was first written.
+    changes: Vec<churn::Change>,
 }
 
 impl Cluster {
-    /// A cluster of so many pods.
+    /// A healthy cluster of so many pods.
     pub fn of(pods: usize) -> Cluster {
-        let mut random = Random::new(pods as u64 ^ 0x1bad_5eed);
-        let count = pods.div_ceil(PODS_PER_NODE).max(2);
+        Cluster::new(Plan::of(pods))
+    }
+
+    pub fn new(plan: Plan) -> Cluster {
+        let mut random = Random::new(plan.pods as u64 ^ 0x1bad_5eed);
+        let count = plan.pods.div_ceil(PODS_PER_NODE).max(2);
         let nodes: Vec<Node> = (0..count).map(|i| node(i, &mut random)).collect();
-        let namespaces: Vec<String> = (0..pods.div_ceil(PODS_PER_NAMESPACE).max(1)).map(namespace).collect();
-        let pods: Vec<Pod> = (0..pods).map(|i| pod(i, count, &mut random)).collect();
-        let mut cluster = Cluster { seed: random.next(), namespaces, nodes, pods, blocks: Vec::new() };
+        let namespaces: Vec<String> = (0..plan.pods.div_ceil(PODS_PER_NAMESPACE).max(1)).map(namespace).collect();
+        let mut pods: Vec<Pod> = (0..plan.pods).map(|i| pod(i, count, &mut random)).collect();
+        for i in plan.pods..plan.pods + plan.leaks {
+            let namespace = random.below(namespaces.len() as u64) as usize;
+            pods.push(Pod { namespace, fate: Fate::Leaked, ..pod(i, count, &mut random) });
+        }
+        let mut cluster = Cluster { plan, seed: random.next(), namespaces, nodes, pods, blocks: Vec::new(), rounds: 0 };
         cluster.assign(&mut random);
         cluster
     }
@@ -106,8 +165,13 @@ impl Cluster {
         for (node, holders) in holders.iter().enumerate() {
             for part in holders.chunks(BLOCK_SIZE) {
                 let start = Ipv4Addr::from(POOL_START + places() * BLOCK_SIZE as u32);
-                self.fill(Block { start, node, holders: [None; BLOCK_SIZE], free: Vec::new() }, part, random);
+                self.fill(Block::at(start, node), part, random);
             }
+        }
+        for i in 0..self.plan.empty_blocks {
+            let start = Ipv4Addr::from(POOL_START + places() * BLOCK_SIZE as u32);
+            let node = i % self.nodes.len();
+            self.fill(Block::at(start, node), &[], random);
         }
         self.blocks.sort_by_key(|block| block.start);
     }
@@ -129,15 +193,29 @@ impl Cluster {
 
     /// Allocated addresses, tunnels among them.
     pub fn allocations(&self) -> usize {
-        self.pods.len() + self.nodes.len()
+        self.endpoints() + self.nodes.len()
     }
 
     pub fn blocks(&self) -> usize {
         self.blocks.len()
     }
 
+    /// Those that Kubernetes knows.
     pub fn pods(&self) -> usize {
-        self.pods.len()
+        self.plan.pods
+    }
+
+    /// Of pods that live and of leaked ones.
+    pub fn endpoints(&self) -> usize {
+        self.plan.pods + self.plan.leaks
+    }
+
+    pub fn handles(&self) -> usize {
+        self.allocations() + self.plan.orphans
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.plan
     }
 
     pub fn nodes(&self) -> usize {
@@ -147,21 +225,46 @@ impl Cluster {
     /// Keys that an audit reads: all but the noise.
     pub fn wanted_keys(&self) -> usize {
         let singles = 4;
-        singles + 2 * self.blocks.len() + self.allocations() + self.nodes.len() + self.pods.len()
+        singles + 2 * self.blocks.len() + self.handles() + self.nodes.len() + self.endpoints()
+    }
+
+    /// The moment at which the cluster is as it is: the audit's `--now`.
+    pub fn now(&self) -> String {
+        rfc3339(self.now_seconds())
+    }
+
+    fn now_seconds(&self) -> i64 {
+        NOW_SECONDS + 60 * self.rounds as i64
+    }
+
+    fn living(&self) -> impl Iterator<Item = (usize, &Pod)> {
+        self.pods.iter().enumerate().filter(|(_, pod)| pod.fate == Fate::Lives)
     }
 
     /// In one line.
     pub fn describe(&self) -> String {
-        format!("{} nodes, {} blocks, {} allocations", self.nodes.len(), self.blocks.len(), self.allocations())
+        let (nodes, blocks, allocations) = (self.nodes.len(), self.blocks.len(), self.allocations());
+        let Plan { leaks, orphans, empty_blocks, .. } = self.plan;
+        let left = match leaks + orphans + empty_blocks {
+            0 => String::new(),
+            _ => format!(", {leaks} leaks, {orphans} orphaned handles, {empty_blocks} empty blocks"),
+        };
+        format!("{nodes} nodes, {blocks} blocks, {allocations} allocations{left}")
     }
 
     /// Pods of each namespace.
     pub fn pods_by_namespace(&self) -> BTreeMap<&str, usize> {
         let mut counts = BTreeMap::new();
-        for pod in &self.pods {
+        for (_, pod) in self.living() {
             *counts.entry(self.namespaces[pod.namespace].as_str()).or_insert(0) += 1;
         }
         counts
+    }
+}
+
+impl Block {
+    fn at(start: Ipv4Addr, node: usize) -> Block {
+        Block { start, node, holders: [None; BLOCK_SIZE], free: Vec::new(), changes: Vec::new() }
     }
 }
 
@@ -193,6 +296,7 @@ fn pod(i: usize, nodes: usize, random: &mut Random) -> Pod {
         address: Ipv4Addr::UNSPECIFIED,
         container: random.hex(64),
         created: NOW_SECONDS - 3_600 - random.below(30 * 86_400) as i64,
+        fate: Fate::Lives,
     }
 }
 
