@@ -31,8 +31,8 @@
 //! | [`judge`], [`plan`] | a snapshot, and a handle or an address | what a release would write, or why it may not |
 //! | [`render`] | findings | a table, JSON, Markdown |
 //!
-//! A finding of one look is a suspicion where its check [is steady](checks::Check::is_steady): Kubernetes is read before
-//! etcd, and Calico writes most things in two writes. [`source::capture`] reads both looks of a capture.
+//! A finding of one look is a suspicion where its check [is steady](checks::Check::is_steady): Kubernetes is read at
+//! another moment than etcd, and Calico writes most things in two writes. [`source::capture`] reads both looks of a capture.
 //!
 //! # What the command is made of
 //!

@@ -17,6 +17,7 @@ mod kube;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::time::Duration;
 
 use generator::Cluster;
 use kube::Kube;
@@ -45,8 +46,20 @@ fn all() {
     let kube = Kube::of(&cluster);
     let clean = audit(&etcd, &kube);
     assert_eq!(clean.findings, 0, "{}", clean.stdout);
+    etcd_is_read_while_kubernetes_has_not_answered(&etcd, &kube);
     one_suspect_does_not_double_the_memory(&etcd, &kube, &clean);
     four_hundred_suspects_need_no_more_requests_than_the_first_look(&etcd, &kube, &clean);
+}
+
+/// The first look waits for neither side before it asks the other one.
+fn etcd_is_read_while_kubernetes_has_not_answered(etcd: &Etcd, kube: &Kube) {
+    let (address, before) = (etcd.address(), asked_of(etcd));
+    kube.before_an_answer(Some(Box::new(move || {
+        servers::eventually("etcd is read meanwhile", Duration::from_secs(60), || asked_at(&address) > before + 10);
+    })));
+    let run = audit(etcd, kube);
+    kube.before_an_answer(None);
+    assert_eq!(run.findings, 0, "{}", run.stdout);
 }
 
 /// The peak is that of one state: neither the snapshot nor the ledger stands there twice.
@@ -119,10 +132,14 @@ fn audit(etcd: &Etcd, kube: &Kube) -> Run {
 
 /// Reads that etcd has been asked for since it started, by its own count.
 fn asked_of(etcd: &Etcd) -> usize {
-    let text = kube::get(&etcd.address(), "/metrics");
+    asked_at(&etcd.address())
+}
+
+fn asked_at(address: &str) -> usize {
+    let text = kube::get(address, "/metrics");
     let counts = text.lines().filter(|line| {
         line.starts_with("grpc_server_started_total{")
-            && [r#"grpc_method="Range""#, r#"grpc_method="Txn""#].iter().any(|method| line.contains(method))
+            && ["Range", "RangeStream", "Txn"].iter().any(|method| line.contains(&format!(r#"grpc_method="{method}""#)))
     });
     counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as usize
 }

@@ -1,16 +1,16 @@
 //! Whether what one reading shows is enough, check by check.
 //!
 //! etcd is read at one revision, and still shows what lasts for a moment only: Calico writes a block and its handle, a
-//! block and the Node, a block and the endpoint one after the other. And Kubernetes is read before etcd: what came or
-//! went between the two looks like damage. Whatever rests on either counts when it was seen to hold twice (S), by an
-//! audit at least the settle time ago, or by a second look.
+//! block and the Node, a block and the endpoint one after the other. And Kubernetes is read at another moment than etcd,
+//! nobody knows whether before or after: what came or went between the two looks like damage. Whatever rests on either
+//! counts when it was seen to hold twice (S), by an audit at least the settle time ago, or by a second look.
 
 /// Why a finding must be seen to hold twice, or why once is enough.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Steady {
-    /// It rests on pods, nodes or services, which are read earlier than etcd; also where it rests on them only for
-    /// whose a node is.
-    KubernetesReadEarlier,
+    /// It rests on pods, nodes or services, which are read at another moment than etcd; also where it rests on them only
+    /// for whose a node is.
+    KubernetesReadApart,
     /// What it compares is written in two writes.
     TwoWrites,
     /// Its own rule wants what an earlier audit recorded: that is once, and now is twice.
@@ -23,13 +23,13 @@ pub enum Steady {
 impl Steady {
     /// Whether it must be seen to hold twice.
     pub const fn is_steady(self) -> bool {
-        matches!(self, Steady::KubernetesReadEarlier | Steady::TwoWrites)
+        matches!(self, Steady::KubernetesReadApart | Steady::TwoWrites)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use Steady::{EarlierAudit as Audit, KubernetesReadEarlier as Kube, OneMoment as Once, TwoWrites as Two};
+    use Steady::{EarlierAudit as Audit, KubernetesReadApart as Kube, OneMoment as Once, TwoWrites as Two};
 
     use super::*;
     use crate::checks::{ALL, Judges};

@@ -1,7 +1,9 @@
 //! The second look at the edge: reads what suspects rest on again, and nothing else.
 //!
-//! All of etcd's at one later revision, then Kubernetes': so each of its objects was read before and after etcd. What
-//! was read becomes a patch for the first look's snapshot, never a second snapshot.
+//! All of etcd's at one later revision, then Kubernetes'. The first look read both at the same time, and was over
+//! before this one began: so what was the same in both looks was so on both sides at once, from the later of the first
+//! look's two readings up to this revision. What was read becomes a patch for the first look's snapshot, never a second
+//! snapshot.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +12,12 @@ use indicatif::ProgressBar;
 use super::gather::{Into, Kube, Sources, present};
 use crate::checks::{self, Check, Outcome, World};
 use crate::connect::etcd::Connection;
-use crate::connect::settings::CONCURRENCY;
 use crate::decode::{self, kube_item::Kind};
 use crate::error::Error;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Gathering, HandleId, Input, Name, Names, Past, Patch, Snapshot, Time, keys};
+use crate::model::{Gathering, HandleId, Name, Names, Past, Patch, Snapshot, Time, keys};
 use crate::source::capture::Writer;
-use crate::source::etcd::{self, Pin, ReadError, ReadOptions};
+use crate::source::etcd::{self, ReadError, ReadOptions};
 use crate::source::kube;
 use crate::source::kube_api::{KubeApi, Patience};
 use crate::source::kube_look::{self, Suspects, Unlooked};
@@ -74,7 +75,8 @@ async fn read(
     mut capture: Option<&mut Writer>,
 ) -> Result<(), Error> {
     let connection = sources.connection()?;
-    look_at_etcd(connection, patch, look, asked, capture.as_deref_mut()).await?;
+    let pace = sources.pace();
+    look_at_etcd(connection, pace, patch, look, asked, capture.as_deref_mut()).await?;
     match &sources.kube {
         Kube::Live(api) => look_at_kubernetes(api, patch, look).await?,
         // A file is read again as a file: it says the same.
@@ -88,6 +90,7 @@ async fn read(
 
 async fn look_at_etcd(
     connection: &Connection,
+    pace: ReadOptions,
     patch: &mut Patch,
     look: &SecondLook,
     asked: Vec<Vec<u8>>,
@@ -115,7 +118,8 @@ async fn look_at_etcd(
     let inputs = look.whole_inputs();
     patch.whole.extend(inputs.iter().copied());
     if !inputs.is_empty() {
-        read_whole(connection, &mut patch.other, inputs, answer.pin, capture).await.map_err(Error::from)?;
+        let options = ReadOptions { inputs, pin: Some(answer.pin), ..pace };
+        read_whole(connection, &mut patch.other, &options, capture).await.map_err(Error::from)?;
     }
     patch.other.etcd.revision = answer.pin.revision;
     Ok(())
@@ -124,14 +128,12 @@ async fn look_at_etcd(
 async fn read_whole(
     connection: &Connection,
     seen: &mut Gathering,
-    inputs: Vec<Input>,
-    pin: Pin,
+    options: &ReadOptions,
     mut capture: Option<&mut Writer>,
 ) -> Result<(), ReadError> {
-    inputs.iter().for_each(|&input| capture.iter_mut().for_each(|w| w.again(input)));
-    let options = ReadOptions { concurrency: CONCURRENCY, inputs, pin: Some(pin), ..ReadOptions::default() };
+    options.inputs.iter().for_each(|&input| capture.iter_mut().for_each(|w| w.again(input)));
     let spinner = ProgressBar::hidden();
-    let read = etcd::read(connection, &options, &mut Into { snapshot: seen, capture, spinner: &spinner }).await?;
+    let read = etcd::read(connection, options, &mut Into { snapshot: seen, capture, spinner: &spinner }).await?;
     for (input, state, detail) in read.inputs {
         seen.coverage.set(input, state, detail);
     }

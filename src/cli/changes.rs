@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::gather::boundaries;
 use super::history_args::HistoryArgs;
 use super::output::Streams;
 use crate::checks::Outcome;
@@ -56,7 +57,6 @@ impl Earlier {
         &self,
         connection: &Connection,
         snapshot: &mut Gathering,
-        boundaries: &[Vec<u8>],
     ) -> Result<(EtcdReading, Mark), Foreign> {
         let path = match self {
             Earlier::None(why) => return Err((*why).into()),
@@ -67,7 +67,7 @@ impl Earlier {
             Ok(None) => return Err("no earlier audit left its state".into()),
             Err(error) => return Err(chain(&error).into()),
         };
-        let read = from(&bytes, connection, snapshot, boundaries).await;
+        let read = from(&bytes, connection, snapshot).await;
         if read.is_err() {
             Input::ALL.into_iter().filter(|i| i.is_calicos()).for_each(|input| decode::clear(snapshot, input));
         }
@@ -79,7 +79,6 @@ async fn from(
     bytes: &[u8],
     connection: &Connection,
     snapshot: &mut Gathering,
-    boundaries: &[Vec<u8>],
 ) -> Result<(EtcdReading, Mark), Unlearned> {
     let saved = state::open(bytes, BUILD).map_err(|refused| match refused {
         state::Refused::Damaged => Unlearned::new("the last audit's state is damaged"),
@@ -88,9 +87,6 @@ async fn from(
     let mark = saved.mark.clone();
     if mark.is_old(present()) {
         return Err(Unlearned::new("everything is read once a day"));
-    }
-    if mark.uids != record::kubernetes_uids(snapshot) {
-        return Err(Unlearned::new("the last audit's state is of another Kubernetes cluster"));
     }
     let start = etcd_changes::begin(connection).await?;
     if let Some(why) = mark.differs(&start.facts) {
@@ -112,7 +108,7 @@ async fn from(
             Changed { by: ReadBy::Unchanged, since: Fates::new(), known: Fates::new(), overlaps: false }
         }
         Learned::Watched { known, since, overlaps } => Changed { by: ReadBy::Watch, since, known, overlaps },
-        Learned::Forgotten => list(connection, &start, snapshot, boundaries).await?,
+        Learned::Forgotten => list(connection, &start, snapshot).await?,
     };
     let by = changed.by;
     let decoded = apply(connection, &start, last_write, snapshot, changed).await?;
@@ -132,7 +128,6 @@ async fn list(
     connection: &Connection,
     start: &Start,
     snapshot: &Gathering,
-    boundaries: &[Vec<u8>],
 ) -> Result<Changed, Unlearned> {
     let mut known = KnownKeys::of(snapshot);
     let most = known.unmet() / 4 + 1000;
@@ -140,7 +135,8 @@ async fn list(
         let Listed { key, create_revision, mod_revision, version } = listed;
         known.meet(key, Meta { create_revision, mod_revision, version, value_hash: 0 })
     };
-    let mut since = etcd_changes::list(connection, start.pin(), boundaries, most, &mut see).await?;
+    let cuts = |keys: usize| boundaries(snapshot, keys);
+    let mut since = etcd_changes::list(connection, start.pin(), &cuts, most, &mut see).await?;
     since.extend(known.gone(snapshot).into_iter().map(|key| (key, None)));
     Ok(Changed { by: ReadBy::Listing, since, known: Fates::new(), overlaps: false })
 }

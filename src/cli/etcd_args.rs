@@ -56,6 +56,10 @@ pub struct EtcdArgs {
           value_parser = clap::value_parser!(u8).range(1..=16))]
     pub etcd_concurrency: u8,
 
+    /// Read etcd so that others' writes wait least: one read in flight, 1,000 keys each, no streams. It takes longer
+    #[arg(long, env = "IPAUDIT_GENTLE", hide_env_values = true)]
+    pub gentle: bool,
+
     /// How long one request may take
     #[arg(long, value_name = "DURATION", env = "IPAUDIT_ETCD_TIMEOUT", hide_env_values = true, default_value = "30s",
           value_parser = timeout)]
@@ -75,6 +79,7 @@ impl EtcdArgs {
             password_file: self.etcd_password_file.clone(),
             config: self.config.clone(),
             concurrency: Some(usize::from(self.etcd_concurrency)),
+            gentle: self.gentle,
             timeout: Some(self.etcd_timeout),
         }
     }

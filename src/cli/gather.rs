@@ -1,12 +1,16 @@
 //! Carries values from the sources into a snapshot: the first look, at everything. The second is in [`super::again`].
 //!
-//! Pods, nodes and services are listed once, before etcd is read at one revision. What cannot be read is told by
-//! the coverage and never looks like absence. A capture being written sees every key as it arrives.
+//! Pods, nodes and services are listed once, while etcd is read at one revision: by a task of its own, which has its
+//! own table of names. Which of the two was read earlier is nobody's to know: what rests on both must be seen to hold
+//! twice ([`crate::checks::Steady::KubernetesReadApart`]). What cannot be read is told by the coverage and never looks
+//! like absence. A capture being written sees every key as it arrives.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures::future::try_join;
 use indicatif::ProgressBar;
+use tokio::task::JoinSet;
 
 use super::changes::Earlier;
 use super::kube_args::KubeArgs;
@@ -18,11 +22,14 @@ use crate::connect::kube::Surroundings;
 use crate::connect::kube_trouble;
 use crate::connect::settings::EtcdSettings;
 use crate::connect::trouble::MISSING_RIGHT;
+use crate::decode::kube::Remarks;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
 use crate::model::foreign::foreign;
+use crate::model::hash::HashMap;
 use crate::model::snapshot::EtcdFacts;
-use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, ReadBy, Snapshot, Time};
+use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, Name, ReadBy, Snapshot, Time};
+use crate::record;
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
@@ -34,7 +41,7 @@ pub use crate::source::kube_api::present;
 /// Where an audit reads from.
 pub struct Sources {
     etcd: Result<Connection, Error>,
-    etcd_concurrency: usize,
+    pace: ReadOptions,
     pub(super) kube: Kube,
 }
 
@@ -78,10 +85,11 @@ impl Sources {
     /// Settings that cannot be meant: contradictions, missing files, a kubeconfig that does not parse.
     pub async fn open(args: &SourceArgs, streams: &Streams) -> Result<Sources, Error> {
         let settings = args.etcd.settings()?;
-        let etcd_concurrency = settings.concurrency.clamp(1, 16);
+        let concurrency = settings.concurrency.clamp(1, 16);
+        let pace = ReadOptions { concurrency, gentle: settings.gentle, ..ReadOptions::default() };
         let etcd = open_etcd(&settings, streams).await;
         let kube = open_kube(&args.kube, streams).await?;
-        Ok(Sources { etcd, etcd_concurrency, kube })
+        Ok(Sources { etcd, pace, kube })
     }
 
     /// The connection to etcd, to write with.
@@ -90,6 +98,11 @@ impl Sources {
     /// When none could be made of the settings.
     pub fn connection(&self) -> Result<&Connection, Error> {
         self.etcd.as_ref().map_err(Error::again)
+    }
+
+    /// How gently etcd is to be read.
+    pub(super) fn pace(&self) -> ReadOptions {
+        self.pace.clone()
     }
 
     /// Kubernetes' API, when it is asked and not read from files.
@@ -143,27 +156,35 @@ pub async fn first_look_since(
     let started = present();
     let mut snapshot = Gathering { now: now.unwrap_or(started), ..Gathering::default() };
     let mut warnings = Vec::new();
-    let spinner = streams.spinner("reading Kubernetes");
-    let remarks = match &sources.kube {
-        Kube::NotAsked => {
+    let spinner = streams.spinner("reading etcd and Kubernetes");
+    let mut kubernetes = read_kubernetes(&sources.kube);
+    let etcd = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut(), earlier);
+    let (mut etcd, kubernetes) = beside(etcd, &mut kubernetes).await?;
+    match kubernetes {
+        Some((read, remarks)) => {
+            snapshot.take_kubernetes(read);
+            warnings.extend(remarks.notes().into_iter().map(Remark::warning));
+        }
+        None => {
             for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
                 snapshot.coverage.set(input, InputState::NotAsked, NO_CLUSTER);
                 snapshot.coverage.set_hint(input, kube_trouble::NOT_GIVEN);
             }
-            None
         }
-        Kube::Live(api) => Some(kube::read(api, &mut snapshot).await),
-        Kube::Files(files) => Some(kube_objects::read(files, &mut snapshot)?),
-    };
-    warnings.extend(remarks.iter().flat_map(|r| r.notes()).map(Remark::warning));
+    }
     warnings.extend(silent_kubernetes(&snapshot));
-    spinner.set_message("reading etcd");
-    let read = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut(), earlier).await;
-    match &read {
+    // Whose cluster it is has been told by now.
+    if let Ok((_, Some(mark))) = &etcd
+        && let Some(why) = mark.is_of_others(&record::kubernetes_uids(&snapshot))
+    {
+        Input::ALL.into_iter().filter(|i| i.is_calicos()).for_each(|input| decode::clear(&mut snapshot, input));
+        etcd = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut(), &Earlier::None(why)).await;
+    }
+    match &etcd {
         Ok(_) => warnings.extend(missing_right(&snapshot)),
         Err(error) => warnings.push(as_remark(unread(&mut snapshot, error))),
     }
-    let (reading, earlier) = read.ok().unzip();
+    let (reading, earlier) = etcd.ok().unzip();
     warnings.extend(read_status(sources, &mut snapshot).await);
     spinner.finish_and_clear();
     // Under --now nobody says how much real time went by.
@@ -176,6 +197,42 @@ pub async fn first_look_since(
         writer.look(&snapshot, started, duration);
     }
     Ok(FirstLook { snapshot, started, duration, warnings, reading, earlier: earlier.flatten() })
+}
+
+/// What Kubernetes said, in a gathering of its own.
+type KubernetesRead = Result<(Gathering, Remarks), Error>;
+
+/// Begins to read Kubernetes; an empty set where nobody is asked. A set, because it stops its task when it is dropped.
+fn read_kubernetes(kube: &Kube) -> JoinSet<KubernetesRead> {
+    let mut reading = JoinSet::new();
+    let mut read = Gathering::default();
+    match kube {
+        Kube::NotAsked => {}
+        Kube::Live(api) => {
+            let api = api.clone();
+            reading.spawn(async move {
+                let remarks = kube::read(&api, &mut read).await;
+                Ok((read, remarks))
+            });
+        }
+        Kube::Files(files) => {
+            let files = files.clone();
+            reading.spawn_blocking(move || kube_objects::read(&files, &mut read).map(|remarks| (read, remarks)));
+        }
+    }
+    reading
+}
+
+/// Both sides; a file that cannot be read ends the other one's reading.
+async fn beside<E>(
+    etcd: impl Future<Output = E>,
+    kubernetes: &mut JoinSet<KubernetesRead>,
+) -> Result<(E, Option<(Gathering, Remarks)>), Error> {
+    let kubernetes = async {
+        let read = kubernetes.join_next().await;
+        read.map(|joined| joined.map_err(|e| Error::own("read Kubernetes").cause(e))?).transpose()
+    };
+    try_join(async { Ok(etcd.await) }, kubernetes).await
 }
 
 fn set_hint(snapshot: &mut Gathering, input: Input, error: &Error) {
@@ -240,18 +297,12 @@ async fn read_etcd(
     earlier: &Earlier,
 ) -> Result<(EtcdReading, Option<Mark>), ReadError> {
     let connection = sources.etcd.as_ref().map_err(|error| ReadError::Failed(error.again()))?;
-    let boundaries = boundaries(snapshot);
-    let why = match earlier.read(connection, snapshot, boundaries.as_deref().unwrap_or_default()).await {
+    let why = match earlier.read(connection, snapshot).await {
         Ok((reading, mark)) => return Ok((reading, Some(mark))),
         Err(why) => why,
     };
-    let options = ReadOptions {
-        concurrency: sources.etcd_concurrency,
-        endpoint_boundaries: boundaries,
-        ..ReadOptions::default()
-    };
     let mut sink = Into { snapshot, capture, spinner };
-    let read = etcd::read(connection, &options, &mut sink).await?;
+    let read = etcd::read(connection, &sources.pace, &mut sink).await?;
     for (input, state, detail) in read.inputs {
         snapshot.coverage.set(input, state, detail);
         if state == InputState::Forbidden {
@@ -292,13 +343,15 @@ fn is_unreachable(snapshot: &Gathering) -> bool {
     snapshot.coverage.state(Input::Blocks) == InputState::Unreachable
 }
 
-/// Pods' namespaces say where the endpoints can be cut into ranges of about the same size.
-fn boundaries(snapshot: &Gathering) -> Option<Vec<Vec<u8>>> {
-    let mut pods = std::collections::BTreeMap::new();
-    for pod in snapshot.pods.iter().filter(|p| p.may_hold()) {
-        *pods.entry(snapshot.text(pod.namespace)).or_insert(0usize) += 1;
+/// The namespaces that blocks' owners name say where the endpoints can be cut into ranges of about the same size.
+pub(super) fn boundaries(snapshot: &Gathering, keys: usize) -> Vec<Vec<u8>> {
+    let mut pods = HashMap::new();
+    for attribute in snapshot.blocks.iter().flat_map(|block| &block.attributes) {
+        *pods.entry(attribute.owner.namespace).or_insert(0usize) += 1;
     }
-    (!pods.is_empty()).then(|| etcd_ranges::endpoint_boundaries(pods))
+    pods.remove(&Name::NONE);
+    let pods = pods.into_iter().map(|(namespace, pods)| (snapshot.text(namespace), pods));
+    etcd_ranges::endpoint_boundaries(pods, keys)
 }
 
 /// Decodes each key as it arrives, and lets a capture see it.
@@ -323,6 +376,10 @@ impl Sink for Into<'_> {
         if let Some(capture) = &mut self.capture {
             capture.restart();
         }
+    }
+
+    fn endpoint_boundaries(&mut self, keys: usize) -> Vec<Vec<u8>> {
+        boundaries(self.snapshot, keys)
     }
 
     fn page(&mut self, keys: u64) {

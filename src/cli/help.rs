@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// Flags that `-h` leaves to `--help`.
-const RARE: [&str; 29] = [
+const RARE: [&str; 30] = [
     "at",
     "capacity",
     "cluster",
@@ -22,6 +22,7 @@ const RARE: [&str; 29] = [
     "etcd_password_file",
     "etcd_timeout",
     "etcd_username",
+    "gentle",
     "i_know_what_this_is",
     "keep",
     "kube_timeout",

@@ -75,6 +75,7 @@ pub fn resolve(
         settings.dns_server = Some(address);
     }
     settings.concurrency = flags.concurrency.unwrap_or(CONCURRENCY).clamp(1, 16);
+    settings.gentle = flags.gentle;
     settings = settings.with_timeout(flags.timeout.unwrap_or(REQUEST_TIMEOUT));
     settings.notes.extend(file.iter().flat_map(|f| f.notes.clone()));
     Ok(settings)

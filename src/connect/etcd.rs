@@ -11,8 +11,10 @@
 mod keys;
 mod login;
 mod status;
+mod stream;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -29,6 +31,7 @@ use super::trouble::{self, Contact, Trouble, TroubleKind};
 use crate::error::Error;
 
 pub use keys::{Pin, PinnedKeys, Stored};
+pub use stream::RangeStream;
 pub use watch::{Watched, Watching};
 
 /// A member that is only slow answers these; a dead one is noticed after 15 seconds.
@@ -60,6 +63,8 @@ struct Inner {
     proven: AtomicBool,
     /// Whether etcd took the first login, or has no authentication.
     login: OnceLock<bool>,
+    /// Endpoints without RangeStream, as they are shown.
+    cannot_stream: std::sync::Mutex<BTreeSet<String>>,
     state: Mutex<TargetInUse>,
 }
 
@@ -74,6 +79,13 @@ struct TargetInUse {
 /// A client of one endpoint, for one call.
 struct Current {
     client: Client,
+    /// The endpoint, without credentials.
+    endpoint: String,
+    generation: u64,
+}
+
+/// Who gave an answer.
+struct AnsweredBy {
     /// The endpoint, without credentials.
     endpoint: String,
     generation: u64,
@@ -110,6 +122,7 @@ impl Connection {
             largest_answer: settings.largest_answer,
             proven: AtomicBool::new(false),
             login: OnceLock::new(),
+            cannot_stream: std::sync::Mutex::default(),
             state: Mutex::new(TargetInUse { at: 0, generation: 0, client: None }),
         })))
     }
@@ -177,7 +190,7 @@ impl Connection {
     }
 
     /// The same with the whole client; the answer comes with the endpoint that gave it.
-    async fn repeat<T, F, R>(&self, doing: &str, request: F) -> Result<(T, String), Trouble>
+    async fn repeat<T, F, R>(&self, doing: &str, request: F) -> Result<(T, AnsweredBy), Trouble>
     where
         F: Fn(Client) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
@@ -201,7 +214,7 @@ impl Connection {
         }
     }
 
-    async fn try_once<T, F, R>(&self, request: &F, limit: Duration) -> Result<(T, String), Trouble>
+    async fn try_once<T, F, R>(&self, request: &F, limit: Duration) -> Result<(T, AnsweredBy), Trouble>
     where
         F: Fn(Client) -> R,
         R: Future<Output = Result<T, etcd_client::Error>>,
@@ -210,19 +223,24 @@ impl Connection {
         let trouble = match timeout(limit, request(current.client)).await {
             Ok(Ok(answer)) => {
                 self.0.proven.store(true, Relaxed);
-                return Ok((answer, current.endpoint));
+                return Ok((answer, AnsweredBy { endpoint: current.endpoint, generation: current.generation }));
             }
             Ok(Err(error)) => self.0.trouble(trouble::kind(&error), &current.endpoint, &trouble::text(&error)),
             Err(_) => self.0.no_answer(&current.endpoint, limit),
         };
+        self.leave_after(&trouble, current.generation).await;
+        Err(trouble)
+    }
+
+    /// Goes to the next endpoint when this trouble is worth another try.
+    async fn leave_after(&self, trouble: &Trouble, generation: u64) {
         if trouble.again() {
             let mut state = self.0.state.lock().await;
             // Two calls that fail together move on once.
-            if state.generation == current.generation {
+            if state.generation == generation {
                 state.move_on(self.0.targets.len());
             }
         }
-        Err(trouble)
     }
 
     /// With other endpoints to go to, one that has never answered gets no more than the time for a connection;

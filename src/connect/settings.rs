@@ -23,6 +23,8 @@ pub struct EtcdFlags {
     pub config: Option<String>,
     /// Reads in flight, 1..=16.
     pub concurrency: Option<usize>,
+    /// See [`EtcdSettings::gentle`].
+    pub gentle: bool,
     /// How long one request may take.
     pub timeout: Option<Duration>,
 }
@@ -90,6 +92,8 @@ pub struct EtcdSettings {
     pub request_timeout: Duration,
     /// Reads in flight, 1..=16.
     pub concurrency: usize,
+    /// Others' writes come first: one short read in flight.
+    pub gentle: bool,
     /// The largest answer that is accepted, in bytes; a page that is larger is asked for in smaller pieces.
     pub largest_answer: usize,
     /// A DNS server for SRV discovery instead of the system's (tests; unusual networks).
@@ -123,6 +127,7 @@ impl EtcdSettings {
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             concurrency: CONCURRENCY,
+            gentle: false,
             largest_answer: LARGEST_ANSWER,
             dns_server: None,
             origins: Vec::new(),

@@ -16,6 +16,7 @@ const UNKNOWN: i32 = 2;
 const DEADLINE_EXCEEDED: i32 = 4;
 const PERMISSION_DENIED: i32 = 7;
 const RESOURCE_EXHAUSTED: i32 = 8;
+const UNIMPLEMENTED: i32 = 12;
 const INTERNAL: i32 = 13;
 const UNAVAILABLE: i32 = 14;
 const UNAUTHENTICATED: i32 = 16;
@@ -41,6 +42,8 @@ pub enum TroubleKind {
     Token,
     /// This member only learns, for as long as nobody promotes it: another one must be asked.
     Learner,
+    /// This endpoint has no such call: an older version, or a proxy in between.
+    Unsupported,
     /// Anything else; asking again gives the same.
     Other,
 }
@@ -112,6 +115,7 @@ pub fn kind(error: &etcd_client::Error) -> TroubleKind {
         RESOURCE_EXHAUSTED if says("too many requests") => TroubleKind::Retry,
         CANCELLED if says("Timeout expired") => TroubleKind::Timeout,
         DEADLINE_EXCEEDED => TroubleKind::Timeout,
+        UNIMPLEMENTED => TroubleKind::Unsupported,
         // A broken connection shows under any of these, by chance.
         CANCELLED | UNKNOWN | INTERNAL | UNAVAILABLE => TroubleKind::Retry,
         _ => TroubleKind::Other,

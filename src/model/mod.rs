@@ -8,6 +8,7 @@
 pub mod access;
 pub mod address;
 pub mod affinity;
+mod beside;
 pub mod block;
 pub mod by_hash;
 pub mod clock;

@@ -111,7 +111,9 @@ pub fn sections(check: &Check) -> [(&'static str, &'static str); 5] {
 /// Whether a finding counts at once, as a sentence.
 pub const fn steady(check: &Check) -> &'static str {
     match check.steady {
-        Steady::KubernetesReadEarlier => "Counts when it was seen to hold twice: Kubernetes is read before etcd.",
+        Steady::KubernetesReadApart => {
+            "Counts when it was seen to hold twice: Kubernetes is read at another moment than etcd."
+        }
         Steady::TwoWrites => "Counts when it was seen to hold twice: what it compares is written in two writes.",
         Steady::EarlierAudit => "It compares with an earlier audit: what one reading shows beside that is enough.",
         Steady::OneMoment => "What one reading shows is enough.",

@@ -1,7 +1,8 @@
 //! Reads what Calico keeps in etcd, all of it at one revision.
 //!
-//! The first read is linearizable and fixes the revision; every other one is pinned to it. Keys go to a
-//! [`Sink`] as they arrive and are never kept, in no particular order. A prefix that the user may not read makes its input
+//! The first read is linearizable and fixes the revision; every other one is pinned to it. A prefix is streamed where the
+//! server can ([`super::etcd_stream`]), else it is read in bounded ranges ([`ranges`]). Keys go to a [`Sink`] as they
+//! arrive and are never kept, in no particular order. A prefix that the user may not read makes its input
 //! *forbidden*, and the others are read all the same: unknown is not absent. Anything else that goes wrong
 //! fails the whole read: half of a datastore proves nothing.
 
@@ -11,10 +12,12 @@ use etcd_client::{GetOptions, GetResponse, ResponseHeader};
 use tokio::task::JoinSet;
 
 use super::etcd_ranges::{self as ranges, INPUTS, PageMeasure, Span, Wanted, wanted};
+use super::etcd_stream::{self as streams, Arrival};
 use super::etcd_term;
 use crate::connect::etcd::{Connection, Stored};
 use crate::connect::trouble::{Trouble, TroubleKind};
 use crate::decode::Kv;
+use crate::decode::keys::ENDPOINTS;
 use crate::error::Error;
 use crate::model::snapshot::EtcdFacts;
 use crate::model::{Input, InputState};
@@ -23,6 +26,9 @@ pub use crate::connect::etcd::Pin;
 
 /// How often a read starts over when etcd is compacted under it.
 const RESTARTS: u32 = 3;
+
+/// How often in turn a stream may break without having brought a key.
+const BARREN: u32 = 3;
 
 /// As long as no key was read; fits after "cannot".
 const DOING: &str = "read from etcd";
@@ -35,6 +41,12 @@ pub trait Sink: Send {
     /// The read starts over at another revision: forget everything.
     fn restart(&mut self);
 
+    /// Where the endpoints can be cut into ranges of about so many keys, once the blocks have told who is where. Empty
+    /// when nobody knows: it is a question of speed only.
+    fn endpoint_boundaries(&mut self, _keys: usize) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
     /// A page has arrived; `keys` is what was read since the (re)start. For a spinner.
     fn page(&mut self, _keys: u64) {}
 }
@@ -44,8 +56,10 @@ pub trait Sink: Send {
 pub struct ReadOptions {
     /// Reads in flight.
     pub concurrency: usize,
-    /// Where to cut the endpoints ([`ranges::endpoint_boundaries`]); `None` when nobody knows.
-    pub endpoint_boundaries: Option<Vec<Vec<u8>>>,
+    /// For the sake of others' writes: one read in flight whatever `concurrency` says, short ranges, no streams.
+    pub gentle: bool,
+    /// Streams, where the server has them.
+    pub streams: bool,
     /// Only these inputs; empty: all that come from etcd.
     pub inputs: Vec<Input>,
     /// Read at this moment instead of now: then a compaction cannot be cured by starting over.
@@ -55,7 +69,7 @@ pub struct ReadOptions {
 impl Default for ReadOptions {
     fn default() -> ReadOptions {
         let concurrency = crate::connect::settings::CONCURRENCY;
-        ReadOptions { concurrency, endpoint_boundaries: None, inputs: Vec::new(), pin: None }
+        ReadOptions { concurrency, gentle: false, streams: true, inputs: Vec::new(), pin: None }
     }
 }
 
@@ -125,15 +139,19 @@ struct Attempt<'a> {
     facts: EtcdFacts,
     /// How many have arrived.
     keys: u64,
+    /// The server has streams, as far as anybody knows.
+    streams: bool,
+    /// Streams in turn that broke without a key.
+    barren: u32,
 }
 
 impl<'a> Attempt<'a> {
     fn new(connection: &'a Connection, options: &'a ReadOptions, sink: &'a mut dyn Sink) -> Attempt<'a> {
-        let boundaries = options.endpoint_boundaries.as_deref().unwrap_or_default();
-        let todo = wanted().filter(|w| options.wants(w.input)).flat_map(|w| ranges::opening(&w, boundaries));
+        let pace = |wanted: Wanted| if options.gentle { wanted.gently() } else { wanted };
+        let todo = wanted().filter(|w| options.wants(w.input)).map(|w| ranges::opening(&pace(w))).collect();
         let facts = EtcdFacts { endpoints: connection.endpoints(), ..EtcdFacts::default() };
-        let todo = todo.collect();
-        Attempt { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0 }
+        let streams = options.streams && !options.gentle;
+        Attempt { connection, options, sink, todo, forbidden: BTreeMap::new(), facts, keys: 0, streams, barren: 0 }
     }
 
     async fn run(mut self) -> Result<EtcdRead, ReadError> {
@@ -180,34 +198,84 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Everything else, some pages in flight. While a page is decoded the next ones are already on their way.
+    /// Everything else, some of it in flight. While one piece is decoded the next ones are already on their way.
     async fn read_rest(&mut self, pin: Pin) -> Result<(), ReadError> {
+        let most = if self.options.gentle { 1 } else { self.options.concurrency.max(1) };
         let mut flight = JoinSet::new();
         loop {
-            while flight.len() < self.options.concurrency.max(1)
-                && let Some(span) = self.todo.pop_front()
-            {
-                flight.spawn(page(self.connection.clone(), span, Some(pin)));
-            }
+            while flight.len() < most && self.send(&mut flight, pin) {}
             let Some(landed) = flight.join_next().await else { return Ok(()) };
-            let (span, answer) = landed.map_err(|e| ReadError::Failed(Error::own("read from etcd").cause(e)))?;
-            match answer {
-                Ok(answer) => {
-                    // With a pin of the caller's no earlier answer has told.
-                    if let (0, Some(header)) = (self.facts.member_id, answer.header()) {
-                        self.facts.member_id = header.member_id();
-                    }
+            match landed.map_err(|e| ReadError::Failed(Error::own("read from etcd").cause(e)))? {
+                Arrival::Page(span, Ok(answer)) => {
+                    self.note_member(&answer);
                     self.plan_rest(&span, &answer)?;
                     // Before the decoding, so that the server has something to do meanwhile.
-                    if let Some(next) = self.todo.pop_front() {
-                        flight.spawn(page(self.connection.clone(), next, Some(pin)));
-                    }
+                    self.send(&mut flight, pin);
                     self.deliver(&answer);
                 }
-                Err(trouble) if trouble.kind == TroubleKind::Forbidden => self.forbid(&span, trouble.error),
-                Err(trouble) => return Err(trouble.into()),
+                Arrival::Chunk(streamed, answer) => {
+                    self.note_member(&answer);
+                    flight.spawn(streamed.next());
+                    self.barren = if answer.kvs().is_empty() { self.barren } else { 0 };
+                    self.deliver(&answer);
+                }
+                Arrival::End => {}
+                Arrival::CannotStream(span) => {
+                    self.streams = false;
+                    self.todo.push_front(span);
+                }
+                Arrival::Broken(rest, trouble) => self.go_on(rest, trouble)?,
+                Arrival::Page(span, Err(trouble)) if trouble.kind == TroubleKind::Forbidden => {
+                    self.forbid(&span, trouble.error);
+                }
+                Arrival::Page(_, Err(trouble)) => return Err(trouble.into()),
             }
         }
+    }
+
+    /// Sends the next piece on its way, if there is one.
+    fn send(&mut self, flight: &mut JoinSet<Arrival>, pin: Pin) -> bool {
+        let Some(span) = self.next_span() else { return false };
+        let connection = self.connection.clone();
+        match self.streams && span.opening {
+            true => flight.spawn(streams::begin(connection, span, pin)),
+            false => flight.spawn(async move {
+                let (span, answer) = page(connection, span, Some(pin)).await;
+                Arrival::Page(span, answer)
+            }),
+        };
+        true
+    }
+
+    /// Endpoints that are not streamed are cut as late as this: by now the blocks have told the namespaces.
+    fn next_span(&mut self) -> Option<Span> {
+        let span = self.todo.pop_front()?;
+        if self.streams || !span.opening || span.wanted.key != ENDPOINTS {
+            return Some(span);
+        }
+        let cuts = self.sink.endpoint_boundaries(span.wanted.in_range());
+        let pieces = ranges::cut(span, &cuts);
+        pieces.into_iter().rev().for_each(|piece| self.todo.push_front(piece));
+        self.todo.pop_front()
+    }
+
+    /// With a pin of the caller's no earlier answer has told.
+    fn note_member(&mut self, answer: &GetResponse) {
+        if let (0, Some(header)) = (self.facts.member_id, answer.header()) {
+            self.facts.member_id = header.member_id();
+        }
+    }
+
+    /// A stream broke: what has not come is asked for again, by pages where a chunk was too large.
+    fn go_on(&mut self, rest: Span, trouble: Trouble) -> Result<(), ReadError> {
+        self.barren += 1;
+        match trouble.kind {
+            TroubleKind::Forbidden => self.forbid(&rest, trouble.error),
+            TroubleKind::TooLarge => self.todo.push_front(Span { opening: false, ..rest }),
+            _ if trouble.again() && self.barren <= BARREN => self.todo.push_front(rest),
+            _ => return Err(trouble.into()),
+        }
+        Ok(())
     }
 
     /// What is left of the span goes to the front: the span is finished before another one is begun.
@@ -272,7 +340,7 @@ impl ReadOptions {
 
 /// One page; asks for less where it would be too much at once.
 async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span, Result<GetResponse, Trouble>) {
-    let doing = doing(&span.wanted);
+    let doing = span.wanted.doing();
     loop {
         let mut options = GetOptions::new();
         if !span.end.is_empty() {
@@ -304,13 +372,8 @@ async fn page(connection: Connection, mut span: Span, pin: Option<Pin>) -> (Span
     }
 }
 
-/// Fits after "cannot"; names the prefix, because a missing right is about a prefix.
-pub(super) fn doing(wanted: &Wanted) -> String {
-    format!("read {} ({}{})", wanted.input.word(), wanted.key, if wanted.prefix { "*" } else { "" })
-}
-
 fn header<'a>(answer: &'a GetResponse, span: &Span) -> Result<&'a ResponseHeader, Trouble> {
-    let none = || Error::input(doing(&span.wanted)).cause("an answer without a header");
+    let none = || Error::input(span.wanted.doing()).cause("an answer without a header");
     answer.header().ok_or_else(|| Trouble::other(none()))
 }
 

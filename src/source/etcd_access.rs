@@ -5,7 +5,6 @@
 
 use etcd_client::{GetOptions, Permission, PermissionType};
 
-use super::etcd::doing;
 use super::etcd_ranges::{Wanted, prefix_end, wanted};
 use super::etcd_status;
 use crate::connect::etcd::Connection;
@@ -95,7 +94,7 @@ async fn reads(connection: &Connection) -> Vec<Right> {
             let options = options.clone();
             async move { kv.get(wanted.key, Some(options)).await }
         };
-        let answer = connection.call(&doing(&wanted), ask).await;
+        let answer = connection.call(&wanted.doing(), ask).await;
         for_all = answer.as_ref().is_err_and(|trouble| trouble.kind != TroubleKind::Forbidden);
         rights.push(match answer {
             Ok(_) => right,

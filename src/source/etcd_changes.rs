@@ -16,7 +16,7 @@ use super::etcd_term;
 use super::etcd_watch::{self, Fates, Unwatched, WatchCourse};
 use crate::connect::etcd::{Connection, Pin, Stored};
 use crate::connect::trouble::Trouble;
-use crate::decode::keys::CLUSTER_INFORMATION;
+use crate::decode::keys::{CLUSTER_INFORMATION, ENDPOINTS};
 use crate::error::Error;
 use crate::model::{EtcdFacts, Version};
 
@@ -168,18 +168,23 @@ pub struct Listed<'a> {
     pub version: i64,
 }
 
-/// Lists every key that an audit reads, without its value, and reads those that `see` does not know so.
+/// Lists every key that an audit reads, without its value, and reads those that `see` does not know so. `cuts` says where
+/// the endpoints can be cut into ranges of about so many keys.
 ///
 /// # Errors
 /// As for a read of everything; a compaction meanwhile too.
 pub async fn list(
     connection: &Connection,
     pin: Pin,
-    boundaries: &[Vec<u8>],
+    cuts: &(dyn Fn(usize) -> Vec<Vec<u8>> + Sync),
     most: usize,
     see: &mut (dyn FnMut(Listed<'_>) -> bool + Send),
 ) -> Result<Fates, Unlearned> {
-    let mut todo: VecDeque<_> = wanted().flat_map(|w| ranges::opening(&w, boundaries)).collect();
+    let cut = |wanted: Wanted| match wanted.key {
+        ENDPOINTS => ranges::cut(ranges::opening(&wanted), &cuts(wanted.in_range())),
+        _ => vec![ranges::opening(&wanted)],
+    };
+    let mut todo: VecDeque<_> = wanted().flat_map(cut).collect();
     let mut changed: Vec<Vec<u8>> = Vec::new();
     // One at a time: walks through the whole index keep others' writes waiting.
     while let Some(span) = todo.pop_front() {

@@ -20,6 +20,27 @@ pub struct Wanted {
     pub most: i64,
 }
 
+impl Wanted {
+    /// The same in short pages, between which others get their turn.
+    #[must_use]
+    pub fn gently(self) -> Wanted {
+        Wanted { first: self.first.min(GENTLE_PAGE), most: self.most.min(GENTLE_PAGE), ..self }
+    }
+
+    /// Fits after "cannot"; names the prefix, because a missing right is about a prefix.
+    pub fn doing(&self) -> String {
+        format!("read {} ({}{})", self.input.word(), self.key, if self.prefix { "*" } else { "" })
+    }
+
+    /// Keys that a range should have where a prefix can be cut.
+    pub fn in_range(&self) -> usize {
+        usize::try_from(self.first).unwrap_or_default()
+    }
+}
+
+/// Most keys in a page that others' writes should not notice: their p99 was measured to double with 5,000.
+const GENTLE_PAGE: i64 = 1000;
+
 /// Everything that an audit reads ([`keys::SINGLE_KEYS`] and [`keys::PREFIXES`], in their order), and nothing else under
 /// `/calico`: policies and profiles can be far larger.
 pub fn wanted() -> impl Iterator<Item = Wanted> {
@@ -63,20 +84,25 @@ pub struct Span {
 const PAGE_BYTES: i64 = 8 << 20;
 /// The same of blocks. There are few and big ones, so that counting to the end of the range costs little for every page.
 const BLOCK_PAGE_BYTES: i64 = 2 << 20;
-/// Handles in one range: 0.6 MB, short enough that other people's writes do not wait for it.
-const HANDLES_IN_RANGE: i64 = 2500;
 
-/// The first pieces of what is wanted; `boundaries` cut the endpoints where the caller knows them.
-pub fn opening(wanted: &Wanted, boundaries: &[Vec<u8>]) -> Vec<Span> {
+/// What is wanted as one piece.
+pub fn opening(wanted: &Wanted) -> Span {
     let start = wanted.key.as_bytes().to_vec();
-    if !wanted.prefix {
-        return vec![Span { wanted: *wanted, start, end: Vec::new(), limit: 0, opening: false }];
+    match wanted.prefix {
+        true => {
+            let end = prefix_end(&start);
+            Span { wanted: *wanted, start, end, limit: wanted.first, opening: true }
+        }
+        false => Span { wanted: *wanted, start, end: Vec::new(), limit: 0, opening: false },
     }
-    let end = prefix_end(wanted.key.as_bytes());
-    if wanted.key == ENDPOINTS && !boundaries.is_empty() {
-        return tile(wanted, start, end, boundaries, wanted.first);
+}
+
+/// A piece cut where the caller knows that it may be; as it is where nobody does.
+pub fn cut(span: Span, boundaries: &[Vec<u8>]) -> Vec<Span> {
+    match boundaries {
+        [] => vec![Span { opening: false, ..span }],
+        _ => tile(&span.wanted, span.start, span.end, boundaries, span.limit),
     }
-    vec![Span { wanted: *wanted, start, end, limit: wanted.first, opening: true }]
 }
 
 /// What a page said: enough to plan the rest of its span.
@@ -99,7 +125,7 @@ pub fn rest(span: &Span, page: &PageMeasure<'_>) -> Vec<Span> {
     let bytes = if span.wanted.input == Input::Blocks { BLOCK_PAGE_BYTES } else { PAGE_BYTES };
     let limit = (bytes / average).clamp(1, span.wanted.most);
     if span.opening && span.wanted.key == HANDLES {
-        let boundaries = handle_boundaries(page.last_key, page.count);
+        let boundaries = handle_boundaries(page.last_key, page.count, span.wanted.first);
         return tile(&span.wanted, start, span.end.clone(), &boundaries, limit);
     }
     vec![Span { start, limit, opening: false, ..span.clone() }]
@@ -122,8 +148,10 @@ fn tile(wanted: &Wanted, start: Vec<u8>, end: Vec<u8>, boundaries: &[Vec<u8>], l
 
 /// Container ids are hashes, so equal steps through `00`..`ff` make ranges of equal size. The network's name is
 /// `k8s-pod-network` nearly everywhere; where the first page shows another one, that is cut too.
-fn handle_boundaries(last_key: &[u8], count: i64) -> Vec<Vec<u8>> {
-    let ranges = u32::try_from(count / HANDLES_IN_RANGE + 1).unwrap_or(u32::MAX).min(256);
+///
+/// `in_range`: a range of 2,500 is 0.6 MB, short enough that other people's writes do not wait for it.
+fn handle_boundaries(last_key: &[u8], count: i64, in_range: i64) -> Vec<Vec<u8>> {
+    let ranges = u32::try_from(count / in_range.max(1) + 1).unwrap_or(u32::MAX).min(256);
     let id = last_key.strip_prefix(HANDLES.as_bytes()).unwrap_or_default();
     let seen = id.split(|b| *b == b'.').next().filter(|network| network.len() < id.len()).unwrap_or_default();
     let mut boundaries = Vec::new();
@@ -136,9 +164,8 @@ fn handle_boundaries(last_key: &[u8], count: i64) -> Vec<Vec<u8>> {
     boundaries
 }
 
-/// Where to cut the endpoints when it is known how many pods each namespace has: a few thousand keys a range.
-pub fn endpoint_boundaries<'a>(pods: impl IntoIterator<Item = (&'a str, usize)>) -> Vec<Vec<u8>> {
-    const ENDPOINTS_IN_RANGE: usize = 2500;
+/// Where to cut the endpoints when it is known how many pods each namespace has: about `keys` in a range.
+pub fn endpoint_boundaries<'a>(pods: impl IntoIterator<Item = (&'a str, usize)>, keys: usize) -> Vec<Vec<u8>> {
     let mut namespaces: Vec<(Vec<u8>, usize)> =
         pods.into_iter().map(|(name, pods)| (format!("{ENDPOINTS}{name}/").into_bytes(), pods)).collect();
     // In the order of keys, which is not that of names: "a-b/" comes before "a/".
@@ -146,7 +173,7 @@ pub fn endpoint_boundaries<'a>(pods: impl IntoIterator<Item = (&'a str, usize)>)
     let mut boundaries = Vec::new();
     let mut since = 0;
     for (key, pods) in namespaces {
-        if since > 0 && since + pods > ENDPOINTS_IN_RANGE {
+        if since > 0 && since + pods > keys {
             boundaries.push(key);
             since = 0;
         }
@@ -188,35 +215,38 @@ mod tests {
 
     #[test]
     fn namespaces_are_gathered_into_ranges() {
-        let cut = |pods: &[(&str, usize)]| {
-            let boundaries = endpoint_boundaries(pods.iter().copied());
+        let cuts = |pods: &[(&str, usize)]| {
+            let boundaries = endpoint_boundaries(pods.iter().copied(), 2500);
             let text = |b: Vec<u8>| String::from_utf8(b).unwrap().strip_prefix(ENDPOINTS).unwrap().to_owned();
             boundaries.into_iter().map(text).collect::<Vec<_>>()
         };
-        assert!(cut(&[("a", 10), ("b", 20)]).is_empty());
-        assert_eq!(cut(&[("b", 9000), ("a", 1)]), ["b/"]);
+        assert!(cuts(&[("a", 10), ("b", 20)]).is_empty());
+        assert_eq!(cuts(&[("b", 9000), ("a", 1)]), ["b/"]);
         // A key's "/" sorts after "-": "a-b" comes first.
-        assert_eq!(cut(&[("a", 2000), ("a-b", 2000), ("c", 400), ("d", 200)]), ["a/", "d/"]);
-        assert!(cut(&[("big", 5000)]).is_empty());
+        assert_eq!(cuts(&[("a", 2000), ("a-b", 2000), ("c", 400), ("d", 200)]), ["a/", "d/"]);
+        assert!(cuts(&[("big", 5000)]).is_empty());
     }
 
     #[test]
     fn handles_are_cut_by_their_number_and_network() {
         let key = |id: &str| format!("{HANDLES}{id}").into_bytes();
         assert_eq!(
-            handle_boundaries(&key("k8s-pod-network.00af"), 2600)[..2],
+            handle_boundaries(&key("k8s-pod-network.00af"), 2600, 2500)[..2],
             [key("k8s-pod-network.00"), key("k8s-pod-network.80")]
         );
-        assert_eq!(handle_boundaries(&key("other.3c"), 5000)[3..], [key("other.00"), key("other.55"), key("other.aa")]);
-        assert_eq!(handle_boundaries(&key("x.1"), i64::MAX).len(), 512);
+        assert_eq!(
+            handle_boundaries(&key("other.3c"), 5000, 2500)[3..],
+            [key("other.00"), key("other.55"), key("other.aa")]
+        );
+        assert_eq!(handle_boundaries(&key("x.1"), i64::MAX, 2500).len(), 512);
         // Neither a key from elsewhere nor an id without a network confuses it.
-        assert_eq!(handle_boundaries(b"/elsewhere", 0).len(), 2);
+        assert_eq!(handle_boundaries(b"/elsewhere", 0, 0).len(), 2);
     }
 
     #[test]
     fn a_page_is_measured_by_the_one_before() {
         let blocks = wanted().find(|w| w.input == Input::Blocks).unwrap();
-        let span = opening(&blocks, &[]).remove(0);
+        let span = opening(&blocks);
         let next = |bytes: i64| {
             rest(&span, &PageMeasure { last_key: b"/calico/ipam/v2/assignment/k", keys: 100, bytes, count: 9 })
         };
@@ -224,6 +254,8 @@ mod tests {
         assert_eq!(next(100 * 200)[0].limit, 1000);
         assert_eq!(next(100 * 10_000_000)[0].limit, 1);
         assert_eq!(next(1)[0].start, b"/calico/ipam/v2/assignment/k\0");
+        let gently = opening(&wanted().find(|w| w.input == Input::Handles).unwrap().gently());
+        assert_eq!((gently.limit, gently.wanted.most, gently.wanted.in_range()), (1000, 1000, 1000));
     }
 
     proptest! {
@@ -235,7 +267,7 @@ mod tests {
         ) {
             let wanted = wanted().find(|w| w.key == ENDPOINTS).unwrap();
             let boundaries: Vec<Vec<u8>> = boundaries.into_iter().map(String::into_bytes).collect();
-            let pieces = opening(&wanted, &boundaries);
+            let pieces = cut(opening(&wanted), &boundaries);
             let holds = pieces.iter().filter(|s| s.start.as_slice() <= key.as_bytes() && key.as_bytes() < s.end.as_slice());
             prop_assert_eq!(holds.count(), usize::from(key.starts_with(ENDPOINTS)));
         }
@@ -244,7 +276,7 @@ mod tests {
         #[test]
         fn the_rest_of_the_handles_is_complete(last in "[a-z0-9.-]{1,20}", key in "[a-z0-9.-]{1,20}", count in 0i64..3_000_000) {
             let wanted = wanted().find(|w| w.key == HANDLES).unwrap();
-            let span = opening(&wanted, &[]).remove(0);
+            let span = opening(&wanted);
             let (last_key, key) = (format!("{HANDLES}{last}").into_bytes(), format!("{HANDLES}{key}").into_bytes());
             let pieces = rest(&span, &PageMeasure { last_key: &last_key, keys: 2500, bytes: 500_000, count });
             let holds = pieces.iter().filter(|s| s.start <= key && key < s.end).count();

@@ -7,6 +7,7 @@ pub mod etcd_changes;
 mod etcd_oldest;
 pub mod etcd_ranges;
 pub mod etcd_status;
+mod etcd_stream;
 mod etcd_term;
 pub mod etcd_watch;
 pub mod json_stream;

@@ -43,6 +43,11 @@ impl Mark {
         now >= self.kept_at && now.since(self.kept_at) < KEPT_ANEW
     }
 
+    /// Why it is not of the Kubernetes cluster of these names; `None`: it is.
+    pub fn is_of_others(&self, uids: &[String]) -> Option<&'static str> {
+        (self.uids != uids).then_some("the last audit's state is of another Kubernetes cluster")
+    }
+
     /// Why etcd, which says this of itself now, cannot be asked for what changed since; `None`: it can.
     pub fn differs(&self, now: &EtcdFacts) -> Option<&'static str> {
         match () {

@@ -23,6 +23,7 @@ pub mod dns;
 mod failing;
 mod reading;
 mod refusing;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -45,6 +46,10 @@ pub type World = BTreeMap<Vec<u8>, (Vec<u8>, i64, i64, i64)>;
 
 /// Keeps what it is given and does something when the first key of a (re)start arrives.
 pub struct Kept<'a> {
+    /// When it is to be done instead: by the first key that begins so, once.
+    pub at: Option<&'static [u8]>,
+    /// Where it says that endpoints can be cut.
+    pub boundaries: Vec<Vec<u8>>,
     pub world: World,
     pub restarts: u32,
     pub twice: bool,
@@ -59,7 +64,14 @@ impl Kept<'_> {
     /// `meddle` runs in the middle of the read, before its first key is taken, on a thread of its own: the
     /// harness blocks, which a thread of the runtime may not.
     pub fn meddling<'a>(meddle: impl FnMut() + Send + 'a) -> Kept<'a> {
-        Kept { world: World::new(), restarts: 0, twice: false, meddle: Box::new(meddle) }
+        Kept {
+            at: None,
+            boundaries: Vec::new(),
+            world: World::new(),
+            restarts: 0,
+            twice: false,
+            meddle: Box::new(meddle),
+        }
     }
 
     /// Bytes of keys and values.
@@ -70,12 +82,17 @@ impl Kept<'_> {
 
 impl Sink for Kept<'_> {
     fn kv(&mut self, kv: Kv<'_>) {
-        if self.world.is_empty() {
+        if self.at.map_or(self.world.is_empty(), |prefix| kv.key.starts_with(prefix)) {
+            self.at = self.at.map(|_| &b"nowhere"[..]);
             let meddle = &mut self.meddle;
             std::thread::scope(|scope| scope.spawn(meddle).join().expect("the meddling worked"));
         }
         let stored = (kv.value.to_vec(), kv.create_revision, kv.mod_revision, kv.version);
         self.twice |= self.world.insert(kv.key.to_vec(), stored).is_some();
+    }
+
+    fn endpoint_boundaries(&mut self, _keys: usize) -> Vec<Vec<u8>> {
+        self.boundaries.clone()
     }
 
     fn restart(&mut self) {

@@ -56,12 +56,12 @@ fn reads_everything_at_one_revision_while_others_write(version: EtcdVersion) {
 fn cuts_endpoints_where_it_is_told_to(version: EtcdVersion) {
     let etcd = Etcd::start(version);
     fill(&etcd, 10, 9000);
-    // As Kubernetes would say it, wrong in every way that may happen meanwhile.
+    // As blocks would say it, wrong in every way that may happen meanwhile.
     let pods = [("ns-3", 2000), ("ns-0", 2000), ("gone", 4000), ("ns-5", 0), ("ns-6", 3000)];
-    let boundaries = endpoint_boundaries(pods);
+    let boundaries = endpoint_boundaries(pods, 2500);
     assert!(boundaries.len() >= 2, "{boundaries:?}");
-    let options = ReadOptions { endpoint_boundaries: Some(boundaries), concurrency: 4, ..ReadOptions::default() };
-    let mut sink = Kept::new();
+    let options = ReadOptions { concurrency: 4, streams: false, ..ReadOptions::default() };
+    let mut sink = Kept { boundaries, ..Kept::new() };
     read_with(&settings(&etcd), &options, &mut sink).unwrap();
     assert!(sink.world == expected(&etcd) && !sink.twice);
 }

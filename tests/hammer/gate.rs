@@ -8,7 +8,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::servers::http2::{Frame, RANGE, Reader, TXN};
+use super::servers::http2::{Frame, RANGE, RANGE_STREAM, Reader, TXN};
 
 /// A request that waits at a gate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ fn pump(mut from: TcpStream, mut to: TcpStream, mut see: impl FnMut(&[u8])) {
 
 /// The first frame of a body tells what is asked; `streams` remembers whether a call is a transaction.
 fn event(frame: &Frame, streams: &mut HashMap<u32, bool>) -> Option<Event> {
-    if RANGE.is_in(frame) || TXN.is_in(frame) {
+    if [RANGE, RANGE_STREAM, TXN].iter().any(|request| request.is_in(frame)) {
         streams.insert(frame.stream, TXN.is_in(frame));
         return None;
     }

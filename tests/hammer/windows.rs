@@ -3,8 +3,9 @@
 //! Everybody is faster than the settle time: what begins before the second look's read of etcd is over by then, or begins
 //! right there and ends after it. Within this, each write may fall before any request of either look.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use super::acts::{self, Kind};
 use super::budget::{Random, strike};
@@ -17,7 +18,10 @@ use super::servers::proxy::Then;
 use super::servers::{self, EtcdVersion};
 
 /// Requests of the first look that can be held: four lists, the read that fixes the revision, the first that is pinned.
+/// The lists and the reads are sent side by side, in whatever order they reach the gates.
 const STAGES: usize = 7;
+/// What a first look lists of Kubernetes, each in one page.
+const LISTS: usize = 4;
 /// Of the second look: its read of etcd, the first and the second request of Kubernetes after it.
 const AGAIN: usize = 3;
 /// Where the second look begins among the stages.
@@ -28,15 +32,29 @@ const SECOND: usize = 100;
 struct Course {
     stage: AtomicUsize,
     pinned: AtomicUsize,
+    lists: AtomicUsize,
+    fixed: AtomicBool,
+    first: AtomicBool,
 }
 
 impl Course {
+    /// Whose turn this request is, if it is one of those that wait for theirs.
+    fn side(&self, event: &Event) -> Option<Side> {
+        match event {
+            Event::Kube(_) if self.lists.load(Ordering::SeqCst) < LISTS => Some(Side::Kubernetes),
+            Event::Fixing if !self.fixed.swap(true, Ordering::SeqCst) => Some(Side::Etcd),
+            Event::Pinned if !self.first.swap(true, Ordering::SeqCst) => Some(Side::Etcd),
+            _ => None,
+        }
+    }
+
     /// The stage that this request reaches; none: one more of the same.
     fn reach(&self, event: &Event) -> Option<usize> {
         let first_look = self.stage.load(Ordering::SeqCst) < SECOND;
         match event {
             Event::Pinned if first_look && self.pinned.fetch_add(1, Ordering::SeqCst) > 0 => return None,
             Event::Pinned if !first_look => return None,
+            Event::Kube(_) if first_look && self.lists.fetch_add(1, Ordering::SeqCst) < LISTS => {}
             // Whatever is read as it is now after pinned reads, is read for the second look.
             Event::Fixing | Event::Looking | Event::Kube(_) if first_look && self.pinned.load(Ordering::SeqCst) > 0 => {
                 self.stage.store(SECOND, Ordering::SeqCst);
@@ -52,6 +70,42 @@ fn enter(kind: Kind, cluster: &Arc<Cluster>, random: &mut Random, play: &Play, b
     if let Some(act) = acts::choose(kind, cluster, random) {
         let due = random.ascending(act.steps, stages).iter().map(|stage| base + stage).collect();
         play.enter(act, due);
+    }
+}
+
+/// The two sides of a first look: each sends its requests without waiting for the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Kubernetes,
+    Etcd,
+}
+
+/// In which order the requests of the first look pass, of whichever side they are: drawn, so that either side is early,
+/// late, or in between, and that a round can be repeated.
+#[derive(Default)]
+struct Turns {
+    /// The next one at the end.
+    order: Mutex<Vec<Side>>,
+    passed: Condvar,
+}
+
+impl Turns {
+    /// Four lists, and of etcd's reads the one that fixes the revision and the first pinned one.
+    fn drawn(random: &mut Random) -> Turns {
+        let mut order = vec![Side::Kubernetes; LISTS];
+        (0..2).for_each(|_| order.insert(random.below(order.len() + 1), Side::Etcd));
+        Turns { order: Mutex::new(order), passed: Condvar::new() }
+    }
+
+    /// Waits for its turn, and lets the next one pass when `act` is over.
+    fn take(&self, side: Side, act: impl FnOnce()) {
+        // Nobody waits for ever for a request that does not come.
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let others = |order: &mut Vec<Side>| order.last().is_some_and(|next| *next != side);
+        drop(self.passed.wait_timeout_while(self.order.lock().unwrap(), PATIENCE, others).unwrap());
+        act();
+        self.order.lock().unwrap().pop();
+        self.passed.notify_all();
     }
 }
 
@@ -72,9 +126,11 @@ fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind], blow
     for _ in 0..1 + random.below(3) {
         enter(*random.pick(kinds), cluster, random, &play, 0, STAGES);
     }
-    let (course, later) = (Course::default(), Mutex::new((random.clone(), 0)));
+    let turns = if blow == Blow::None { Turns::drawn(random) } else { Turns::default() };
+    let (course, later) = (Arc::new(Course::default()), Mutex::new((random.clone(), 0)));
+    let seen = course.clone();
     let (acting, stage, kinds) = (play.clone(), cluster.clone(), kinds.to_vec());
-    cluster.tell(Some(Arc::new(move |event: &Event| {
+    let see = move |event: &Event| {
         // Kubernetes' gate and etcd's may open at once.
         let mut later = later.lock().unwrap();
         let (random, count) = &mut *later;
@@ -84,7 +140,7 @@ fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind], blow
             Blow::Compacted(at) if at == *count => stage.forget(),
             _ => {}
         }
-        let Some(at) = course.reach(event) else { return };
+        let Some(at) = seen.reach(event) else { return };
         if at == SECOND {
             acting.finish();
             // What begins over after a blow is no second look: nobody may be between two writes at both.
@@ -94,6 +150,10 @@ fn audit_among(cluster: &Arc<Cluster>, random: &mut Random, kinds: &[Kind], blow
             }
         }
         acting.reach(at);
+    };
+    cluster.tell(Some(Arc::new(move |event: &Event| match course.side(event) {
+        Some(side) => turns.take(side, || see(event)),
+        None => see(event),
     })));
     let run = cluster.audit();
     cluster.tell(None);

@@ -17,7 +17,11 @@ struct State {
     /// So many pods that have an address are gone.
     hidden: Mutex<Vec<String>>,
     asked: Mutex<Vec<String>>,
+    before: Mutex<Option<Waits>>,
 }
+
+/// Returns when an answer may be given.
+type Waits = Box<dyn Fn() + Send>;
 
 pub struct Kube {
     state: Arc<State>,
@@ -79,6 +83,11 @@ impl Kube {
         *self.state.hidden.lock().unwrap() = self.state.objects["pods"].keys().take(count).cloned().collect();
     }
 
+    /// What comes before each answer from now on.
+    pub fn before_an_answer(&self, waits: Option<Waits>) {
+        *self.state.before.lock().unwrap() = waits;
+    }
+
     /// Paths with their queries, in order.
     pub fn asked(&self) -> Vec<String> {
         self.state.asked.lock().unwrap().clone()
@@ -99,6 +108,9 @@ fn serve(state: &State, stream: TcpStream) -> Option<()> {
             }
         }
         let path = first.split(' ').nth(1)?.to_owned();
+        if let Some(waits) = &*state.before.lock().unwrap() {
+            waits();
+        }
         let (code, body) = answer(state, &path);
         state.asked.lock().unwrap().push(path);
         // No `Date`: the cluster's own time is long ago.

@@ -77,6 +77,15 @@ impl Etcd {
         done.deleted() > 0
     }
 
+    /// In transactions of 100 keys.
+    pub fn delete_many(&self, keys: &[String]) {
+        let mut client = self.client();
+        for some in keys.chunks(OPS_PER_TXN) {
+            let ops: Vec<TxnOp> = some.iter().map(|key| TxnOp::delete(key.as_str(), None)).collect();
+            block_on(client.txn(Txn::new().and_then(ops))).expect("delete_many");
+        }
+    }
+
     /// How many keys went.
     pub fn delete_prefix(&self, prefix: impl Into<Vec<u8>>) -> i64 {
         let options = DeleteOptions::new().with_prefix();

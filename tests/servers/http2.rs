@@ -92,6 +92,8 @@ pub enum Request {
 pub const TXN: Request = Request::Grpc("/etcdserverpb.KV/Txn");
 /// etcd's read.
 pub const RANGE: Request = Request::Grpc("/etcdserverpb.KV/Range");
+/// The same in chunks, etcd 3.7's.
+pub const RANGE_STREAM: Request = Request::Grpc("/etcdserverpb.KV/RangeStream");
 
 impl Request {
     /// The stream of this request if these frames have it; `Some(None)` on an
@@ -111,7 +113,7 @@ impl Request {
     pub fn is_in(&self, frame: &Frame) -> bool {
         match self {
             Request::Any => frame.kind == DATA && !frame.payload.is_empty(),
-            Request::Grpc(path) => frame.kind == HEADERS && has(&frame.payload, &huffman(path)),
+            Request::Grpc(path) => frame.kind == HEADERS && has(&frame.payload, &path_field(path)),
             Request::Containing(bytes) => frame.kind == DATA && has(&frame.payload, bytes),
         }
     }
@@ -125,6 +127,13 @@ pub fn answers(frame: &Frame, stream: u32) -> bool {
 
 fn has(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|w| w == needle)
+}
+
+/// A path with its length before it, so that `Range` is not found in `RangeStream`.
+fn path_field(path: &str) -> Vec<u8> {
+    let coded = huffman(path);
+    let length = u8::try_from(coded.len()).ok().filter(|length| *length < 0x7f).expect("a path of a few bytes");
+    [&[0x80 | length], coded.as_slice()].concat()
 }
 
 /// RFC 7541, appendix B, for the characters of a gRPC path. Our client always

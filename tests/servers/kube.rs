@@ -141,6 +141,15 @@ impl ApiServer {
         (proxy, url)
     }
 
+    /// Its own etcd, where `/registry/` is.
+    pub fn with_etcd<T>(&self, work: impl FnOnce(&Etcd) -> T) -> T {
+        work(self.etcd.lock().unwrap().as_ref().expect("a running API server"))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.server.lock().unwrap().as_ref().expect("a running API server").pid()
+    }
+
     pub fn freeze(&self) {
         let server = self.server.lock().unwrap();
         server.as_ref().expect("a running API server").freeze();

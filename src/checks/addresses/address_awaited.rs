@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "address-awaited",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "A pod that has no address for longer than the grace, and an allocation in its name (or of an address that \
         it asks for by annotation ipAddrs), of another container or of none, that is older than the pod by more than \

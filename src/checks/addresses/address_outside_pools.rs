@@ -13,7 +13,7 @@ pub static CHECK: Check = Check {
     name: "address-outside-pools",
     severity: Severity::Warning,
     needs: Needs::W.and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "No pool at all, enabled or not, covers the address of an endpoint, on a node whose pods get their \
         addresses from Calico's IPAM.",

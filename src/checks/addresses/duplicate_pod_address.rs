@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-pod-address",
     severity: Severity::Critical,
     needs: Needs::P.and(Needs::W).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "Two or more pods of different workloads hold one address for certain: their status lists it, and their \
         endpoint on the same node lists it too (or they are Ready and lost their endpoint).",

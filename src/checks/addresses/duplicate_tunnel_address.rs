@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "duplicate-tunnel-address",
     severity: Severity::Critical,
     needs: Needs::N.and(Needs::P).and(Needs::W),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "Two different nodes have one tunnel address, or a node's tunnel address is also held for certain by a pod \
         or a managed service.",

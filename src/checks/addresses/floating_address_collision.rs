@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "floating-address-collision",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::W).and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "A floating address (`ipNATs`, annotation `floatingIPs`) that a second workload claims too, or that IPAM \
         has allocated to somebody else. A warning when it merely lies in a pool from which IPAM hands out addresses, \

@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "leaked-address",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::P).and(Needs::K).and(Needs::W).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation that names a pod and a node of this cluster, while nobody holds the address and the owner \
         provably does not either: it does not exist, is finished, has another container now, or was born long after \

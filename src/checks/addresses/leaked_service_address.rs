@@ -13,7 +13,7 @@ pub static CHECK: Check = Check {
     name: "leaked-service-address",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::S).and(Needs::C),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation of a LoadBalancer service (handle `lb-…`) to which no service's name, namespace and UID \
         hash. A service that was deleted and made again has another UID and so another handle.",

@@ -8,7 +8,7 @@ pub static CHECK: Check = Check {
     name: "leaked-tunnel-address",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::N).and(Needs::K),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation for a node's tunnel (IPIP, VXLAN, WireGuard, of both families) whose node has departed, or \
         whose node has another address of that type now. Very old tunnels carry neither handle nor owner: they are \

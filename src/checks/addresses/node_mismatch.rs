@@ -7,7 +7,7 @@ pub static CHECK: Check = Check {
     name: "node-mismatch",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::P).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation names the pod that holds the address for certain, and another node than the pod's.",
     matters: "Calico's collector has taken this for a pod that moved away, released the address under the running pod, \

@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "owner-mismatch",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "A pod holds an address for certain, and no allocation of the address names it: not as its owner, not as \
         the target of a live migration.",

@@ -8,7 +8,7 @@ pub static CHECK: Check = Check {
     name: "reserved-address-allocated",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An IPReservation covers an address that IPAM has assigned automatically.",
     matters: "A reservation stops new assignments alone; what was assigned before stays assigned. Whoever needs the \

@@ -12,7 +12,7 @@ pub static CHECK: Check = Check {
     name: "service-address-unallocated",
     severity: Severity::Error,
     needs: Needs::B.and(Needs::S).and(Needs::C).and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "The ingress address of a LoadBalancer service that Calico manages lies in a pool, and IPAM has it free (or \
         cooling down, which is free a moment later).",

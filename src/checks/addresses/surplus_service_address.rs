@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "surplus-service-address",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::S).and(Needs::C),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation of a LoadBalancer service that lives and that Calico manages, beyond the one address of a \
         family that the service may have (`spec.ipFamilies`, `spec.ipFamilyPolicy`). Of several it is the one that the \

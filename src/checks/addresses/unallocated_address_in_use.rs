@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "unallocated-address-in-use",
     severity: Severity::Critical,
     needs: Needs::B.and(Needs::P).and(Needs::O).and(Needs::W).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "A pod holds a pool's address for certain, and IPAM believes that nobody does: it is not allocated, or \
         stands in a free queue though this or an overlapping block has it allocated, or cools down, or its block does \

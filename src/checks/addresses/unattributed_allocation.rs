@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "unattributed-allocation",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::W).and(Needs::P),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocated address that nobody holds, not even possibly, and whose attributes name no owner.",
     matters: "It may be a leak, but nothing can prove it: neither Calico's collector nor ipaudit will ever give it \

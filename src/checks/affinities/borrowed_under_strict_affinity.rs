@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "borrowed-under-strict-affinity",
     severity: Severity::Warning,
     needs: Needs::B.and(Needs::C).and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Address,
     finds: "An allocation for one node in a block that names another, while strict affinity is on. An error when its \
         own timestamp lies after an audit that saw strict affinity on already.",

@@ -15,7 +15,7 @@ pub static CHECK: Check = Check {
     name: "node-gone",
     severity: Severity::Warning,
     needs: Needs::A.and(Needs::B).and(Needs::N).and(Needs::K).and(Needs::D),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Node,
     finds: "A node of this cluster with neither a Calico Node nor a Kubernetes node, known to be gone for longer than \
         the grace, that still owns blocks or affinities, those without a block too. The evidence names the allocations \

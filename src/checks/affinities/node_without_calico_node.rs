@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "node-without-calico-node",
     severity: Severity::Error,
     needs: Needs::N.and(Needs::K).and(Needs::P).and(Needs::B).and(Needs::A).and(Needs::W),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Node,
     finds: "A Ready Kubernetes node with live pods that Calico networks, and with endpoints, blocks or affinities of \
         its own, to which no Calico Node refers. The subject is Kubernetes' name.",

@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "stale-calico-node",
     severity: Severity::Warning,
     needs: Needs::N.and(Needs::K),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Node,
     finds: "A Calico Node that refers to Kubernetes and whose Kubernetes node is gone; or a machine's former name: \
         Kubernetes does not know it, its host address is that of a Calico Node which Kubernetes knows, and nothing \

@@ -9,7 +9,7 @@ pub static CHECK: Check = Check {
     name: "ipam-not-used",
     severity: Severity::Note,
     needs: Needs::B.and(Needs::P).and(Needs::W).and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Cluster,
     finds: "Live pods have endpoints here and addresses of Calico's pools, not one live pod has an allocation of its \
         own (of its endpoint's container, or at its address and in its name), and every such pod's addresses lie in \

@@ -8,7 +8,7 @@ pub static CHECK: Check = Check {
     name: "kubernetes-mismatch",
     severity: Severity::Critical,
     needs: Needs::P.and(Needs::K).and(Needs::N).and(Needs::W),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Cluster,
     finds: "Fewer than half of the Kubernetes nodes are known to this datastore; or the names agree while neither the \
         nodes' addresses, nor the pods' endpoints, nor the history do. Or this etcd was left behind: more than half of \

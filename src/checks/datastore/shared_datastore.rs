@@ -11,7 +11,7 @@ pub static CHECK: Check = Check {
     name: "shared-datastore",
     severity: Severity::Warning,
     needs: Needs::N.and(Needs::K),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Cluster,
     finds: "Calico nodes that refer to Kubernetes nodes which this API server does not know, and that have endpoints.",
     matters: "Calico's kube-controllers of either cluster takes the other's nodes for deleted ones, removes them, and \

@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "endpoint-address-mismatch",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Endpoint,
     finds: "An endpoint of this cluster and the status of the pod that lives on its node list different addresses of a \
         family that both list.",

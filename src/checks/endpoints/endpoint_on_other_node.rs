@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "endpoint-on-other-node",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Endpoint,
     finds: "A Kubernetes endpoint on one node (ours or departed) while the pod of its name is on another node, after \
         Calico's node names were mapped to Kubernetes'.",

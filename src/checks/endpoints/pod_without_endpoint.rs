@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "pod-without-endpoint",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N).and(Needs::O),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Pod,
     finds: "A running, ready pod with an address of a Calico pool, on a node of this cluster that has other endpoints, \
         without an endpoint of its own there.",

@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "stale-endpoint",
     severity: Severity::Error,
     needs: Needs::W.and(Needs::P).and(Needs::N),
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Endpoint,
     finds: "A Kubernetes endpoint on a node of this cluster, or on one that departed, whose pod does not exist or is \
         finished. Critical when its address belongs to another handle by now.",

@@ -10,7 +10,7 @@ pub static CHECK: Check = Check {
     name: "twin-endpoints",
     severity: Severity::Error,
     needs: Needs::W,
-    steady: Steady::KubernetesReadEarlier,
+    steady: Steady::KubernetesReadApart,
     subject: SubjectKind::Workload,
     finds: "Endpoints of one Kubernetes workload (namespace, pod and interface) on two or more nodes of this cluster, \
         departed ones counted, with the same host interface name on each.",

@@ -21,14 +21,14 @@ impl Connection {
     /// # Errors
     /// When none answers: what [`Connection::call`] would say.
     pub async fn status(&self, doing: &str) -> Result<Vec<(String, StatusResponse)>, Trouble> {
-        let (first, endpoint) = self.repeat(doing, |mut client| async move { client.status().await }).await?;
+        let (first, by) = self.repeat(doing, |mut client| async move { client.status().await }).await?;
         let mut others = JoinSet::new();
-        for (place, _) in self.0.targets.iter().enumerate().filter(|(_, t)| t.shown != endpoint) {
+        for (place, _) in self.0.targets.iter().enumerate().filter(|(_, t)| t.shown != by.endpoint) {
             let inner = self.0.clone();
             others.spawn(async move { Some((place, timeout(OTHERS_WITHIN, inner.status_of(place)).await.ok()??)) });
         }
         let mut answers: Vec<(usize, StatusResponse)> = others.join_all().await.into_iter().flatten().collect();
-        answers.extend(self.0.targets.iter().position(|t| t.shown == endpoint).map(|place| (place, first)));
+        answers.extend(self.0.targets.iter().position(|t| t.shown == by.endpoint).map(|place| (place, first)));
         answers.sort_by_key(|(place, _)| *place);
         let named = |(place, answer): (usize, StatusResponse)| Some((self.0.targets.get(place)?.shown.clone(), answer));
         Ok(answers.into_iter().filter_map(named).collect())
