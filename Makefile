@@ -30,8 +30,8 @@ hammer: deps servers ## Audits and releases among everybody's writes: SECONDS=36
 	@echo "SECONDS=$(SECONDS) SEED=$(SEED)"
 	CI=true IPAUDIT_HAMMER=$(SECONDS) IPAUDIT_HAMMER_SEED=$(SEED) cargo test --locked --test hammer -- --nocapture $(TEST)
 
-bench: deps ## An audit beside a raw read, at 1,000, 10,000 and 100,000 pods
-	cargo bench --locked --bench audit
+bench: deps servers ## What audits cost, beside a raw read: 20 minutes; BENCH=all is everything, AGAINST=PATH another build in turns
+	cargo bench --locked --bench audit -- $(if $(filter all,$(BENCH)),--all) $(if $(AGAINST),--against $(AGAINST))
 
 lint: deps ## clippy, warnings denied
 	cargo clippy --locked --all-targets -- -D warnings

@@ -5,6 +5,7 @@
 
 #[path = "../benches/generator/mod.rs"]
 mod generator;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,6 +15,7 @@ use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::{Gathering, Input, InputState, Snapshot, Time};
+use serde_json::Value;
 
 fn snapshot(cluster: &Cluster) -> Snapshot {
     let mut snapshot = Gathering { now: Time::parse_rfc3339(&cluster.now()).unwrap(), ..Gathering::default() };
@@ -98,6 +100,56 @@ fn a_generated_cluster_is_healthy() {
         }
         let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
         assert!(outcome.findings.is_empty(), "{pods}: {:#?}", outcome.findings);
+    }
+}
+
+/// What is written straight into its etcd is to it what somebody created.
+#[test]
+fn a_real_api_server_serves_what_is_stored() {
+    servers::need!(ApiServer);
+    let api = servers::ApiServer::start();
+    let cluster = Cluster::of(25);
+    let stored = cluster.stored_objects().map(|(key, value)| (format!("/registry/{key}").into_bytes(), value));
+    api.with_etcd(|etcd| etcd.put_many(stored.collect()));
+    let mut list = Vec::new();
+    cluster.write_objects(&mut list).unwrap();
+    let list: Value = serde_json::from_slice(&list).unwrap();
+    let mut compared = 0;
+    for object in list["items"].as_array().unwrap() {
+        let metadata = &object["metadata"];
+        let name = metadata["name"].as_str().unwrap();
+        if name == "kubernetes" || name == "kube-system" {
+            continue;
+        }
+        let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
+        let served = match metadata["namespace"].as_str() {
+            Some(namespace) => api.admin_get(&format!("/api/v1/namespaces/{namespace}/{plural}/{name}")),
+            None => api.admin_get(&format!("/api/v1/{plural}/{name}")),
+        };
+        is_in(object, &served, name);
+        compared += 1;
+    }
+    assert!(compared > 25, "{compared}");
+    let pods = api.admin_get("/api/v1/pods");
+    assert_eq!(pods["items"].as_array().unwrap().len(), 25);
+    let pod = cluster.stored_pod(0).0;
+    assert!(cluster.stored_objects().any(|(key, _)| key == pod));
+}
+
+/// Every field of `ours`, but for what the server sets itself and a service's address.
+fn is_in(ours: &Value, theirs: &Value, path: &str) {
+    match ours {
+        Value::Object(fields) => {
+            let other = ["resourceVersion", "clusterIP", "clusterIPs"];
+            for (name, value) in fields.iter().filter(|(name, _)| !other.contains(&name.as_str())) {
+                is_in(value, &theirs[name], &format!("{path}.{name}"));
+            }
+        }
+        Value::Array(list) => {
+            assert_eq!(theirs.as_array().map(Vec::len), Some(list.len()), "{path}: {theirs}");
+            list.iter().enumerate().for_each(|(i, value)| is_in(value, &theirs[i], &format!("{path}[{i}]")));
+        }
+        _ => assert_eq!(ours, theirs, "{path}"),
     }
 }
 

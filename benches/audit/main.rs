@@ -1,15 +1,20 @@
 //! What an audit costs, beside a raw read of the same keys by the same code: `make bench`.
 //!
-//! Generates clusters of 1,000, 10,000 and 100,000 pods (`benches/generator`), loads each into a throw-away etcd on
-//! loopback, and runs in turns: a bounded read that throws everything away, the audit without Kubernetes, and the
-//! whole audit with the pods as kubectl prints them, without and with a history. Every command is a process of its
-//! own, so that its CPU and peak memory are the kernel's word for it. Client and server share the machine: use the
-//! ratios, not the seconds.
+//! Generates clusters (`benches/generator`), loads each into a throw-away etcd on loopback, and runs in turns: a bounded
+//! read that throws everything away, audits of etcd alone and whole ones, the first of a cluster and those that find one
+//! pod of a hundred replaced, with and without suspects, with the pods from files and from a real API server. Then
+//! a writer's puts while somebody reads, and what is asked of a year of history. Every command is a process of its own,
+//! so that its CPU and peak memory are the kernel's word for it. Client and servers share the machine: use the ratios,
+//! not the seconds.
 //!
-//! `cargo bench --bench audit -- --sizes 1000,5000 --rounds 3 --etcd 3.4`; `-- --serve 100000` loads one cluster and
-//! waits, for a profiler. Without `--bench` (as `cargo test` runs it) it is a quick proof that all of this works.
+//! `cargo bench --bench audit -- --sizes 1000,old:5000 --rounds 3 --etcd 3.4 --parts audits`; `--against PATH` runs
+//! another build of the command in turns with this one; `--all` (`make bench BENCH=all`) everything with both versions
+//! of etcd; `-- --serve 100000` loads one cluster and waits, for a profiler. Without `--bench` (as `cargo test` runs it)
+//! it is a quick proof that all of this works.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod api;
+mod audits;
 #[path = "../generator/mod.rs"]
 mod generator;
 mod measure;
@@ -19,23 +24,21 @@ mod raw;
 mod report;
 #[path = "../../tests/servers/mod.rs"]
 mod servers;
+mod table;
+mod world;
+mod writer;
+mod year;
+// Audits straight into a history, for the year.
+#[allow(dead_code)]
+#[path = "../../tests/history/world.rs"]
+mod scene;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
-use std::process::Command;
-
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use serde_json::Value;
-use tempfile::TempDir;
-
-use generator::Cluster;
-use measure::{Cost, Measured};
-use options::Options;
-use report::{Report, Row, Store};
+use options::{Options, Part, Sized};
+use print::say;
+use report::Report;
+use servers::EtcdVersion;
 use servers::skip::{Need, have};
-use servers::{Etcd, EtcdVersion};
+use world::World;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -48,20 +51,21 @@ fn main() {
 
 fn bench(args: &[String]) {
     let Some(options) = Options::parse(args) else { return };
-    let version = options.etcd.unwrap_or(match servers::binaries::etcd_3_7() {
-        Some(_) => EtcdVersion::V3_7,
-        None => EtcdVersion::V3_4,
-    });
-    let need = if version == EtcdVersion::V3_7 { Need::Etcd3_7 } else { Need::Etcd3_4 };
-    if !have(need, "the bench") {
-        return;
+    let versions = versions(&options);
+    let Some(&first) = versions.first() else { return };
+    if let Some(sized) = &options.serve {
+        return serve(sized, first);
     }
-    if let Some(pods) = options.serve {
-        return serve(pods, version);
+    let mut report = Report::new(&options);
+    for sized in &options.sizes {
+        for &version in &versions {
+            if version == first || options.all || sized.plan.pods == middle(&options) {
+                one_cluster(sized, version, &options, &mut report);
+            }
+        }
     }
-    let mut report = Report::new(version, &options);
-    for &pods in &options.sizes {
-        report.stores.push(store(pods, version, &options));
+    if options.has(Part::Year) {
+        report.year = Some(year::measure(&options));
     }
     report.print();
     if !options.quick {
@@ -69,137 +73,47 @@ fn bench(args: &[String]) {
     }
 }
 
-/// A loaded etcd and the files beside it.
-struct World {
-    cluster: Cluster,
-    etcd: Etcd,
-    folder: TempDir,
-    /// Under `/calico`.
-    keys: usize,
-    bytes: usize,
+/// Those that are installed, the newest first.
+fn versions(options: &Options) -> Vec<EtcdVersion> {
+    let known = [(EtcdVersion::V3_7, Need::Etcd3_7), (EtcdVersion::V3_4, Need::Etcd3_4)];
+    let wanted = known.into_iter().filter(|(version, _)| options.etcd.is_none_or(|asked| asked == *version));
+    wanted.filter(|(_, need)| have(*need, "the bench")).map(|(version, _)| version).collect()
 }
 
-fn world(pods: usize, version: EtcdVersion) -> World {
-    say(&format!("{pods} pods: generating and loading"));
-    let cluster = Cluster::of(pods);
-    let folder = tempfile::Builder::new().prefix("ipaudit-bench-").tempdir().expect("a temporary folder");
-    write_files(&cluster, folder.path());
-    let etcd = Etcd::start(version);
-    let (keys, bytes) = load(&cluster, &etcd);
-    // What loading left behind in memory is not the reader's cost.
-    etcd.restart();
-    World { cluster, etcd, folder, keys, bytes }
+/// The size for which the older version is measured by default, and the writer.
+fn middle(options: &Options) -> usize {
+    let healthy = || options.sizes.iter().map(|sized| sized.plan).filter(|plan| plan.leaks == 0).map(|plan| plan.pods);
+    healthy().find(|pods| *pods == 100_000).or_else(|| healthy().max()).unwrap_or_default()
+}
+
+fn one_cluster(sized: &Sized, version: EtcdVersion, options: &Options, report: &mut Report) {
+    let mut world = World::new(sized, version);
+    if options.has(Part::Audits) {
+        report.stores.push(audits::measure(&mut world, version, options));
+    }
+    let is_healthy = sized.plan.leaks == 0;
+    let middle = sized.plan.pods == middle(options) && is_healthy;
+    if options.has(Part::Writer) && middle {
+        report.writers.push(writer::measure(&world, version, options));
+    }
+    if options.has(Part::Api) && version == EtcdVersion::V3_7 && is_healthy && sized.plan.pods >= middle_of_api(options)
+    {
+        report.stores.extend(api::measure(&mut world, version, options));
+    }
+}
+
+/// The API server is measured from this size on.
+fn middle_of_api(options: &Options) -> usize {
+    if options.all { 0 } else { middle(options) }
 }
 
 /// Says what would be measured and waits, for a profiler or a debugger.
-fn serve(pods: usize, version: EtcdVersion) {
-    let world = world(pods, version);
-    for command in commands(&world.etcd, world.folder.path()) {
+fn serve(sized: &Sized, version: EtcdVersion) {
+    let world = World::new(sized, version);
+    for row in audits::same(&world, &Options::parse(&[]).expect("options")) {
+        let command = row.command;
         print::print(&format!("{}:\n  {} {}\n", command.name, command.program, command.args.join(" ")));
     }
     say("Enter ends it");
     let _ = std::io::stdin().read_line(&mut String::new());
-}
-
-/// One size, from generating to the last round.
-fn store(pods: usize, version: EtcdVersion, options: &Options) -> Store {
-    let World { cluster, etcd, folder, keys, bytes } = world(pods, version);
-    let mut rows: Vec<Row> = commands(&etcd, folder.path()).into_iter().map(Row::new).collect();
-    // The first round warms caches and is not counted.
-    for round in 0..=options.rounds {
-        say(&format!("{pods} pods: round {round} of {}", options.rounds));
-        for row in &mut rows {
-            let cost = run(row, &etcd, folder.path(), &cluster);
-            if round > 0 || options.rounds == 0 {
-                row.costs.push(cost);
-            }
-        }
-    }
-    Store { pods, keys, bytes, wanted: cluster.wanted_keys(), cluster: cluster.describe(), rows }
-}
-
-/// A line for whoever waits.
-fn say(text: &str) {
-    let _ = writeln!(std::io::stderr(), "bench: {text}");
-}
-
-fn write_files(cluster: &Cluster, folder: &Path) {
-    let mut plain = BufWriter::new(File::create(folder.join("objects.json")).expect("a file for the pods"));
-    cluster.write_objects(&mut plain).and_then(|()| plain.flush()).expect("the pods are written");
-    let zipped = File::create(folder.join("objects.json.gz")).expect("a file for the pods");
-    let mut zipped = GzEncoder::new(BufWriter::new(zipped), Compression::fast());
-    cluster.write_objects(&mut zipped).and_then(|()| zipped.finish()?.flush()).expect("the pods are written");
-    let namespaces = serde_json::to_vec(&cluster.pods_by_namespace()).expect("JSON of counts");
-    std::fs::write(folder.join("namespaces.json"), namespaces).expect("the namespaces are written");
-    std::fs::create_dir(folder.join("home")).expect("an empty home");
-}
-
-/// Keys and bytes under `/calico`.
-fn load(cluster: &Cluster, etcd: &Etcd) -> (usize, usize) {
-    const AT_ONCE: usize = 5_000;
-    let (mut keys, mut bytes) = (0, 0);
-    let mut batch = Vec::with_capacity(AT_ONCE);
-    for (key, value) in cluster.keys() {
-        keys += 1;
-        bytes += key.len() + value.len();
-        batch.push((key.into_bytes(), value.into_bytes()));
-        if batch.len() == AT_ONCE {
-            etcd.put_many(std::mem::take(&mut batch));
-        }
-    }
-    etcd.put_many(batch);
-    (keys, bytes)
-}
-
-fn commands(etcd: &Etcd, folder: &Path) -> Vec<Measured> {
-    let bench = std::env::current_exe().expect("our own path").display().to_string();
-    let file = |name: &str| folder.join(name).display().to_string();
-    let raw = |name, more: &[String]| Measured {
-        name,
-        program: bench.clone(),
-        args: [&["raw".to_owned(), etcd.endpoint()], more].concat(),
-        exit: 0,
-        fresh: None,
-    };
-    let audit = |name, exit, more: &[&str]| {
-        let endpoint = etcd.endpoint();
-        let fixed = ["audit", "--etcd-endpoints", &endpoint, "--now", generator::NOW, "--settle", "0", "-o", "json"];
-        let args = fixed.iter().chain(more).map(|arg| (*arg).to_owned()).collect();
-        Measured { name, program: env!("CARGO_BIN_EXE_ipaudit").to_owned(), args, exit, fresh: None }
-    };
-    let (objects, kept, fresh) = (file("objects.json.gz"), file("kept.db"), file("fresh.db"));
-    let remembered = |name, db: &str| audit(name, 0, &["--kube-objects", &objects, "--db", db]);
-    vec![
-        raw("raw read", &[file("namespaces.json")]),
-        raw("raw read, namespaces unknown", &[]),
-        // Without pods the audit says that it is incomplete.
-        audit("audit, etcd alone", 3, &["--no-history"]),
-        audit("audit, pods from JSON", 0, &["--no-history", "--kube-objects", &file("objects.json")]),
-        audit("audit, pods from JSON.gz", 0, &["--no-history", "--kube-objects", &file("objects.json.gz")]),
-        Measured { fresh: Some(fresh.clone().into()), ..remembered("the same, its first history", &fresh) },
-        // The round that is not counted records the cluster; in the others nothing has changed.
-        remembered("the same with its history", &kept),
-    ]
-}
-
-/// Runs a command once, and checks that it did what it is measured for.
-fn run(row: &Row, etcd: &Etcd, folder: &Path, cluster: &Cluster) -> Cost {
-    let output = folder.join("output.json");
-    if let Some(fresh) = &row.command.fresh {
-        let _ = std::fs::remove_file(fresh);
-    }
-    let mut command = Command::new(&row.command.program);
-    command.args(&row.command.args).env_clear().env("HOME", folder.join("home")).current_dir(folder);
-    let cost = measure::run(&command, &output, etcd.pid());
-    let said = std::fs::read(&output).expect("what the command printed");
-    let said: Value = serde_json::from_slice(&said).unwrap_or_default();
-    assert_eq!(cost.exit, row.command.exit, "{}: {said:#}", row.command.name);
-    if row.command.program.ends_with("ipaudit") {
-        assert_eq!(said["findings"].as_array().map(Vec::len), Some(0), "a healthy cluster: {said:#}");
-        assert_eq!(said["counts"]["blocks"], cluster.blocks(), "{:#}", said["counts"]);
-    } else {
-        // Every key that is wanted, and none of the others.
-        assert_eq!(said["keys"], cluster.wanted_keys());
-    }
-    cost
 }

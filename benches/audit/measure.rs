@@ -11,12 +11,11 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// What is measured, and what must come of it.
+/// What is measured.
 pub struct Measured {
-    pub name: &'static str,
+    pub name: String,
     pub program: String,
     pub args: Vec<String>,
-    pub exit: i32,
     /// A history that is taken away before every run.
     pub fresh: Option<PathBuf>,
 }
@@ -30,22 +29,25 @@ pub struct Cost {
     pub cpu: f64,
     /// Seconds of CPU of the server meanwhile; the kernel counts in hundredths.
     pub server_cpu: f64,
+    /// The same of others who serve the pods.
+    pub others_cpu: f64,
     /// Most memory at once, MiB.
     pub peak: f64,
     pub exit: i32,
 }
 
 /// Runs `command` with its output in a file.
-pub fn run(command: &Command, output: &Path, server: u32) -> Cost {
+pub fn run(command: &Command, output: &Path, server: u32, others: &[u32]) -> Cost {
     let mut measured = Command::new(std::env::current_exe().expect("our own path"));
     measured.arg("measure").arg(output).arg(command.get_program()).args(command.get_args()).env_clear();
     measured.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = command.get_current_dir() {
         measured.current_dir(folder);
     }
-    let before = cpu_of(server);
+    let of_others = || others.iter().map(|pid| cpu_of(*pid)).sum::<f64>();
+    let (before, others_before) = (cpu_of(server), of_others());
     let answer = measured.stderr(Stdio::inherit()).output().expect("the measuring process");
-    let server_cpu = cpu_of(server) - before;
+    let (server_cpu, others_cpu) = (cpu_of(server) - before, of_others() - others_before);
     let said: Value = serde_json::from_slice(&answer.stdout)
         .unwrap_or_else(|e| panic!("the measuring process: {}, its answer: {e}", answer.status));
     let number = |name: &str| said[name].as_f64().expect("a number");
@@ -53,6 +55,7 @@ pub fn run(command: &Command, output: &Path, server: u32) -> Cost {
         wall: number("wall"),
         cpu: number("cpu"),
         server_cpu,
+        others_cpu,
         peak: number("peak_kib") / 1024.0,
         exit: number("exit") as i32,
     }

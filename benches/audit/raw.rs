@@ -14,6 +14,7 @@ use serde_json::json;
 struct Counted {
     keys: u64,
     bytes: u64,
+    namespaces: BTreeMap<String, usize>,
 }
 
 impl Sink for Counted {
@@ -23,23 +24,28 @@ impl Sink for Counted {
         std::hint::black_box(kv);
     }
 
+    fn endpoint_boundaries(&mut self, keys: usize) -> Vec<Vec<u8>> {
+        endpoint_boundaries(self.namespaces.iter().map(|(name, pods)| (name.as_str(), *pods)), keys)
+    }
+
     fn restart(&mut self) {
         panic!("compacted in the middle of a bench");
     }
 }
 
-/// `raw ENDPOINT [NAMESPACES]`: the counts of pods that say where endpoints can be cut.
+/// `raw ENDPOINT stream`, or `raw ENDPOINT NAMESPACES`: a file with the counts of pods that say where endpoints can be
+/// cut into bounded ranges.
 pub fn child(args: &[String]) {
-    let endpoint_boundaries = args.get(1).map(|file| {
-        let counts = std::fs::read(file).expect("the namespaces");
-        let counts: BTreeMap<String, usize> = serde_json::from_slice(&counts).expect("counts of pods");
-        endpoint_boundaries(counts.iter().map(|(name, pods)| (name.as_str(), *pods)))
-    });
-    let settings = EtcdSettings::new([args[0].as_str()]);
-    let options = ReadOptions { endpoint_boundaries, ..ReadOptions::default() };
-    // As the binary does it.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let mut counted = Counted::default();
+    let streams = args[1] == "stream";
+    if !streams {
+        let counts = std::fs::read(&args[1]).expect("the namespaces");
+        counted.namespaces = serde_json::from_slice(&counts).expect("counts of pods");
+    }
+    let settings = EtcdSettings::new([args[0].as_str()]);
+    let options = ReadOptions { streams, ..ReadOptions::default() };
+    // As the binary does it.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.expect("a runtime").block_on(async {
         let connection = Connection::open(&settings).await.expect("a connection");
         read(&connection, &options, &mut counted).await.expect("a read")

@@ -5,25 +5,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use super::random::Random;
-use super::{BLOCK_SIZE, Block, Cluster, Fate, Holder, Pod};
-
-/// One address given back, and the next one in the queue handed out.
-#[derive(Clone, Copy)]
-pub(super) struct Change {
-    pub freed: usize,
-    pub was: Holder,
-    pub given: usize,
-    pub to: Holder,
-}
-
-/// What became of the keys under `/calico`. Each key once.
-#[derive(Default)]
-pub struct Changes {
-    pub puts: Vec<(String, String)>,
-    pub deletes: Vec<String>,
-    /// Pods that are gone, and those in their places: for [`Cluster::pod_objects`].
-    pub pods: Vec<(usize, usize)>,
-}
+use super::{BLOCK_SIZE, Block, Change, Changes, Cluster, Fate, Holder, Pod};
 
 impl Cluster {
     /// Replaces so many of its pods; the new ones are half a minute old. A pod of a StatefulSet keeps its name.

@@ -1,20 +1,24 @@
 //! What `kubectl get pods,nodes,services,namespaces -A -o json` prints of the same cluster: 5 KB a pod, indented by four.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::random::Random;
+use super::storage::stored;
 use super::{Cluster, NOW_SECONDS, Node, Pod, rfc3339};
 
 impl Cluster {
     /// Writes the list, one object at a time.
     pub fn write_objects(&self, out: &mut impl Write) -> io::Result<()> {
+        self.write_objects_but(0, out)
+    }
+
+    /// The same without so many of its pods, evenly spread: what they had is leaked then, and each is a suspect.
+    pub fn write_objects_but(&self, pods: usize, out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"{\n    \"apiVersion\": \"v1\",\n    \"items\": [\n")?;
         let mut first = true;
-        let pods = self.living().map(|(i, pod)| self.pod(i, pod));
-        let nodes = self.nodes.iter().map(node);
-        let namespaces =
-            std::iter::once("kube-system").chain(self.namespaces.iter().map(String::as_str)).map(namespace);
-        for object in pods.chain(nodes).chain(self.services()).chain(namespaces) {
+        let hidden = self.spread(pods);
+        for object in self.objects(&hidden) {
             if !first {
                 out.write_all(b",\n")?;
             }
@@ -24,6 +28,33 @@ impl Cluster {
         out.write_all(
             b"\n    ],\n    \"kind\": \"List\",\n    \"metadata\": {\n        \"resourceVersion\": \"\"\n    }\n}\n",
         )
+    }
+
+    /// So many living pods, evenly spread.
+    pub fn spread(&self, pods: usize) -> BTreeSet<usize> {
+        let living: Vec<usize> = self.living().map(|(i, _)| i).collect();
+        (0..pods).filter_map(|n| living.get(n * living.len() / pods.max(1)).copied()).collect()
+    }
+
+    fn objects<'a>(&'a self, hidden: &'a BTreeSet<usize>) -> impl Iterator<Item = String> + 'a {
+        let pods = self.living().filter(|(i, _)| !hidden.contains(i)).map(|(i, pod)| self.pod(i, pod));
+        let nodes = self.nodes.iter().map(node);
+        let namespaces =
+            std::iter::once("kube-system").chain(self.namespaces.iter().map(String::as_str)).map(namespace);
+        pods.chain(nodes).chain(self.services()).chain(namespaces)
+    }
+
+    /// The objects as an API server keeps them: keys below `/registry/` and values. Its own are not among them.
+    pub fn stored_objects(&self) -> impl Iterator<Item = (String, Vec<u8>)> + '_ {
+        const NONE: &BTreeSet<usize> = &BTreeSet::new();
+        let own =
+            |key: &String| ["namespaces/kube-system", "services/specs/default/kubernetes"].contains(&key.as_str());
+        self.objects(NONE).map(|object| stored(&object)).filter(move |(key, _)| !own(key))
+    }
+
+    /// A pod as an API server keeps it.
+    pub fn stored_pod(&self, i: usize) -> (String, Vec<u8>) {
+        stored(&self.pod(i, &self.pods[i]))
     }
 
     fn pod(&self, i: usize, pod: &Pod) -> String {

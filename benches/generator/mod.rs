@@ -14,13 +14,12 @@ mod churn;
 mod datastore;
 mod kubernetes;
 mod random;
+mod storage;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use random::Random;
-
-pub use churn::Changes;
 
 /// The moment at which the cluster is healthy: the audit's `--now`.
 pub const NOW: &str = "2026-11-24T03:00:00Z";
@@ -60,11 +59,6 @@ impl Plan {
     /// endpoints and 30,000 empty blocks.
     pub fn old(pods: usize) -> Plan {
         Plan { pods, leaks: pods / 30, orphans: pods * 42 / 100, empty_blocks: pods / 5 }
-    }
-
-    /// With so many suspects: each of the leaks has to be looked at again.
-    pub fn with_suspects(pods: usize, suspects: usize) -> Plan {
-        Plan { leaks: suspects, ..Plan::of(pods) }
     }
 }
 
@@ -129,7 +123,25 @@ struct Block {
     /// Ordinals in the order in which they will be handed out.
     free: Vec<usize>,
     /// What led here from the block as it was first written.
-    changes: Vec<churn::Change>,
+    changes: Vec<Change>,
+}
+
+/// One address given back, and the next one in the queue handed out.
+#[derive(Clone, Copy)]
+struct Change {
+    freed: usize,
+    was: Holder,
+    given: usize,
+    to: Holder,
+}
+
+/// What became of the keys under `/calico`. Each key once.
+#[derive(Default)]
+pub struct Changes {
+    pub puts: Vec<(String, String)>,
+    pub deletes: Vec<String>,
+    /// Pods that are gone, and those in their places: for [`Cluster::stored_pod`].
+    pub pods: Vec<(usize, usize)>,
 }
 
 impl Cluster {
