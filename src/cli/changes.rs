@@ -124,11 +124,7 @@ async fn from(
 }
 
 /// etcd's keys, held against those that are known.
-async fn list(
-    connection: &Connection,
-    start: &Start,
-    snapshot: &Gathering,
-) -> Result<Changed, Unlearned> {
+async fn list(connection: &Connection, start: &Start, snapshot: &Gathering) -> Result<Changed, Unlearned> {
     let mut known = KnownKeys::of(snapshot);
     let most = known.unmet() / 4 + 1000;
     let mut see = |listed: Listed<'_>| {
