@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 
 use etcd_client::{GetOptions, ResponseHeader, Txn, TxnOp, TxnOpResponse};
 
-use super::etcd::doing;
 use super::etcd_oldest::oldest_revision_since;
 use super::etcd_ranges::{self as ranges, PageMeasure, Wanted, prefix_end, wanted};
 use super::etcd_term;
@@ -190,7 +189,7 @@ pub async fn list(
         if !span.end.is_empty() {
             options = options.with_range(span.end.clone()).with_limit(span.wanted.most);
         }
-        let doing = doing(&span.wanted);
+        let doing = span.wanted.doing();
         let ask = |mut kv: etcd_client::KvClient| {
             let (start, options) = (span.start.clone(), options.clone());
             async move { kv.get(start, Some(options)).await }
