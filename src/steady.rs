@@ -6,11 +6,11 @@
 
 pub mod look;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::checks::{self, Check, Outcome};
-use crate::model::{Code, Finding, Past, Severity, State, SubjectKind, Time};
+use crate::checks::{self, Check, Outcome, Stamps};
+use crate::model::{Code, Finding, Past, Severity, State, Time};
 
 pub use look::{Again, SecondLook};
 
@@ -54,14 +54,9 @@ impl Settling<'_> {
         codes.into_iter().filter_map(checks::find).collect()
     }
 
-    /// What stands after the second look: a suspect stays when the second outcome has it with the same stamp.
-    pub fn confirm(&self, mut first: Outcome, second: &Outcome) -> Outcome {
-        let again: HashMap<(Code, SubjectKind, &str), u128> =
-            second.findings.iter().map(|f| ((f.code, f.subject.kind, f.subject.id.raw()), f.stamp())).collect();
-        first.findings.retain(|f| {
-            let identity = (f.code, f.subject.kind, f.subject.id.raw());
-            !self.is_suspect(f) || again.get(&identity) == Some(&f.stamp())
-        });
+    /// What stands after the second look: a suspect stays when it was found again with the same stamp.
+    pub fn confirm(&self, mut first: Outcome, second: &Stamps) -> Outcome {
+        first.findings.retain(|f| !self.is_suspect(f) || second.confirm(f));
         checks::refold(&mut first.findings);
         first
     }
@@ -86,9 +81,9 @@ mod tests {
     use super::*;
     use crate::checks::addresses::leaked_address;
     use crate::checks::testing::{Cluster, cidr};
-    use crate::checks::{World, run_these};
+    use crate::checks::{World, run_these, stamps_of};
     use crate::ledger::Ledger;
-    use crate::model::PastFinding;
+    use crate::model::{PastFinding, SubjectKind};
 
     const SETTLE: Duration = Duration::from_secs(20);
 
@@ -100,6 +95,12 @@ mod tests {
         let snapshot = cluster.snapshot();
         let ledger = Ledger::build(&snapshot, cluster.scope, None);
         run_these(&World { snapshot: &snapshot, ledger: &ledger, past: None }, &[&leaked_address::CHECK])
+    }
+
+    fn again(cluster: &mut Cluster) -> Stamps {
+        let snapshot = cluster.snapshot();
+        let ledger = Ledger::build(&snapshot, cluster.scope, None);
+        stamps_of(&World { snapshot: &snapshot, ledger: &ledger, past: None }, &[&leaked_address::CHECK])
     }
 
     fn leaking() -> Cluster {
@@ -121,12 +122,12 @@ mod tests {
     #[test]
     fn only_what_holds_twice_with_the_same_tuple_stands() {
         let first = outcome(&mut leaking());
-        assert_eq!(settling(None).confirm(first.clone(), &outcome(&mut leaking())).findings.len(), 1);
-        assert!(settling(None).confirm(first.clone(), &outcome(&mut Cluster::healthy())).findings.is_empty());
+        assert_eq!(settling(None).confirm(first.clone(), &again(&mut leaking())).findings.len(), 1);
+        assert!(settling(None).confirm(first.clone(), &again(&mut Cluster::healthy())).findings.is_empty());
         // The address changed hands between the looks: leaked both times, but not the same leak.
         let mut other = leaking();
         other.block_mut("10.65.0.0/26").allocation_sequences[1].1 += 1;
-        assert!(settling(None).confirm(first, &outcome(&mut other)).findings.is_empty());
+        assert!(settling(None).confirm(first, &again(&mut other)).findings.is_empty());
     }
 
     /// One code may speak of things of several kinds under one name.
@@ -135,14 +136,14 @@ mod tests {
         let first = outcome(&mut leaking());
         let mut second = first.clone();
         second.findings[0].subject.kind = SubjectKind::Handle;
-        assert!(settling(None).confirm(first, &second).findings.is_empty());
+        assert!(settling(None).confirm(first, &second.findings.iter().collect()).findings.is_empty());
     }
 
     #[test]
     fn a_busy_block_does_not_disturb_a_leak() {
         let mut busy = leaking();
         busy.block_mut("10.65.0.0/26").meta.mod_revision += 10;
-        assert_eq!(settling(None).confirm(outcome(&mut leaking()), &outcome(&mut busy)).findings.len(), 1);
+        assert_eq!(settling(None).confirm(outcome(&mut leaking()), &again(&mut busy)).findings.len(), 1);
     }
 
     #[test]

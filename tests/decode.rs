@@ -190,20 +190,20 @@ fn old_formats_decode() {
     let deprecated = block("10.70.67.0/26");
     assert!(deprecated.affinity.is_none());
     assert_eq!(names.get(deprecated.host_affinity), "old-2");
-    assert!(deprecated.attributes[3].handle.is_none() && deprecated.attributes[3].owner.is_empty());
+    assert!(deprecated.attributes[3].handle.is_none() && deprecated.attributes[3].owner().is_empty());
 
     let numberless = block("10.70.97.64/26");
     assert!(numberless.sequence.is_none() && numberless.allocation_sequences.is_empty());
 
     let unknown_fields = block("10.70.66.64/26");
     assert_eq!(unknown_fields.sequence, Some(1_795_522_371_796_227_190));
-    let odd = unknown_fields.attributes[3].odd_handle.as_deref().unwrap();
+    let odd = unknown_fields.attributes[3].odd_handle().unwrap();
     assert!(odd.ends_with("\r\neth0"));
-    let handle = snapshot.handles.iter().find(|h| h.odd_id.is_some()).unwrap();
+    let handle = snapshot.handles.iter().find(|h| h.odd_id().is_some()).unwrap();
     assert_eq!(Some(handle.id), unknown_fields.attributes[3].handle);
 
     assert_eq!(snapshot.affinities.len(), 3);
-    assert!(snapshot.endpoints.iter().any(|e| e.created.is_none() && e.container.is_none() && e.mac.is_none()));
+    assert!(snapshot.endpoints.iter().any(|e| e.created().is_none() && e.container.is_none() && e.mac().is_none()));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use ipaudit::connect::kube::{KubeClient, KubeSettings, Surroundings, connect};
 use ipaudit::decode::kube::{Remarks, insert};
 use ipaudit::decode::kube_item::Kind;
 use ipaudit::decode::kube_json;
-use ipaudit::model::{Families, Gathering, Input, InputState, KubeNode, Pod, Service};
+use ipaudit::model::{Families, Gathering, Input, InputState, KubeNode, Pod, PodFields, Service};
 use ipaudit::source::kube::read;
 use ipaudit::source::kube_api::{KubeApi, Patience};
 use ipaudit::source::kube_look::{Seen, Suspects, get_node, get_pod, look_again};
@@ -107,7 +107,8 @@ fn words(snapshot: &Gathering, exact: bool) -> Vec<String> {
     let text = |name| snapshot.text(name);
     let uid = |uid: ipaudit::model::Uid| if exact { uid.text(&snapshot.names) } else { String::new() };
     let pod = |pod: &Pod| {
-        let Pod { phase, host_network, ready, deleting, created, addresses, controller, mirror, .. } = pod;
+        let pod = pod.fields();
+        let PodFields { phase, host_network, ready, deleting, created, ref addresses, controller, mirror, .. } = pod;
         let times = if exact { format!("{deleting:?} {created:?}") } else { format!("{}", deleting.is_some()) };
         format!(
             "pod {} {} on {} {phase:?} {host_network} {ready} {times} {addresses:?} {:?} {mirror} {} {:?} {:?} {:?} {:?}",

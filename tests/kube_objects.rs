@@ -53,7 +53,7 @@ fn pods(snapshot: &Gathering) -> Vec<String> {
     let mut pods: Vec<String> = snapshot
         .pods
         .iter()
-        .map(|pod| format!("{} {:?}", snapshot.pair(pod.namespace, pod.name), pod.addresses))
+        .map(|pod| format!("{} {:?}", snapshot.pair(pod.namespace, pod.name), &*pod.addresses()))
         .collect();
     pods.sort();
     pods
@@ -113,7 +113,7 @@ fn every_golden_cluster_is_read_whole() {
             let found = snapshot.pods.iter().find(|p| (p.namespace, p.name) == (namespace, name)).unwrap();
             let ips = pod["status"]["podIPs"].as_array().cloned().unwrap_or_default();
             let ips: Vec<&str> = ips.iter().map(|ip| ip["ip"].as_str().unwrap()).collect();
-            let addresses: Vec<String> = found.addresses.iter().map(ToString::to_string).collect();
+            let addresses: Vec<String> = found.addresses().iter().map(ToString::to_string).collect();
             assert_eq!(addresses, ips, "{}: {}", file.display(), pod["metadata"]["name"]);
             assert_eq!(found.uid.text(&snapshot.names), pod["metadata"]["uid"].as_str().unwrap());
         }

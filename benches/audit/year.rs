@@ -38,7 +38,7 @@ pub fn measure(options: &Options) -> Year {
     }
     drop(db);
     let (now, file) = (scene.snapshot.now.to_string(), path.display().to_string());
-    let address = scene.snapshot.endpoints[pods / 2].addresses[0].to_string();
+    let address = scene.snapshot.endpoints[pods / 2].addresses()[0].to_string();
     let mut rows = Vec::new();
     for (mark, program) in programs(options) {
         let mut row = |name: &str, args: &[&str]| {

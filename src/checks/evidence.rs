@@ -72,7 +72,7 @@ impl World<'_> {
 
     /// A block as evidence: whom it names, and how full it is.
     pub fn block_facts(&self, block: &Block) -> Evidence {
-        let cooling = block.allocated().filter(|(_, at)| at.is_some_and(|at| at.released_at.is_some())).count();
+        let cooling = block.allocated().filter(|(_, at)| at.is_some_and(|at| at.released_at().is_some())).count();
         Evidence::new()
             .with("block", block.cidr)
             .with("affinity", self.owner_text(block))
@@ -115,29 +115,29 @@ impl World<'_> {
             .with("phase", pod.phase.word())
             .with("ready", pod.ready)
             .with("terminating", pod.is_terminating())
-            .with("created", pod.created)
+            .with("created", pod.created())
             .with("controller", controller)
-            .with("addresses", pod.addresses.to_vec())
+            .with("addresses", pod.addresses().to_vec())
             .with("endpoints", endpoints)
     }
 
     /// An endpoint as evidence.
     pub fn endpoint_facts(&self, e: &Endpoint) -> Evidence {
         Evidence::new()
-            .with("endpoint", self.pair(e.namespace, e.name))
+            .with("endpoint", self.snapshot.endpoint_id(e))
             .with("node", self.text(e.node))
             .with("container", self.text(e.container))
-            .with("interface", self.text(e.interface))
-            .with("mac", e.mac.map(endpoint::mac_text))
-            .with("addresses", e.addresses.to_vec())
-            .with("created", e.created)
+            .with("interface", e.interface().text(&self.snapshot.names))
+            .with("mac", e.mac().map(endpoint::mac_text))
+            .with("addresses", e.addresses().to_vec())
+            .with("created", e.created())
     }
 
     /// An allocation as evidence: what IPAM has of an address.
     pub fn allocation_facts(&self, a: &Allocation) -> Evidence {
         let block = self.ledger.block_of(a);
         let attribute = self.ledger.attribute_of(a);
-        let owner = attribute.map(|at| at.owner).unwrap_or_default();
+        let owner = attribute.map(|at| at.owner()).unwrap_or_default();
         let text = |name: Name| name.some().map(|n| self.text(n));
         Evidence::new()
             .with("address", a.address)
@@ -148,7 +148,7 @@ impl World<'_> {
             .with("owner_node", text(self.ledger.owner_node(a)))
             .with("type", text(owner.kind))
             .with("allocated", owner.timestamp)
-            .with("released", attribute.and_then(|at| at.released_at))
+            .with("released", attribute.and_then(|at| at.released_at()))
             .with("sequence", block.allocation_sequence(a.ordinal))
             .with("block_sequence", block.sequence)
     }
@@ -223,7 +223,7 @@ impl Draft<'_> {
     /// Node, namespace and pool of an endpoint.
     pub fn at_endpoint(self, endpoint: &Endpoint) -> Self {
         let draft = self.on_node(endpoint.node).in_namespace(endpoint.namespace);
-        draft.with_each(endpoint.addresses.first(), |draft, &address| draft.in_pool_of(address))
+        draft.with_each(endpoint.addresses().first(), |draft, &address| draft.in_pool_of(address))
     }
 
     /// The pool that it belongs to: the one that covers `address`.
@@ -250,7 +250,8 @@ impl Draft<'_> {
     }
 
     /// The finished finding.
-    pub fn done(self) -> Finding {
+    pub fn done(mut self) -> Finding {
+        self.finding.shrink();
         self.finding
     }
 }

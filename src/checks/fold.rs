@@ -57,8 +57,7 @@ mod tests {
         c.remove_pod("web-0");
         c.workload("shop", "web-0", "node-2", &["10.65.0.70"]);
         let new = c.name("sandbox2");
-        let added = c.snapshot.endpoints.len() - 1;
-        c.snapshot.endpoints[added].container = new;
+        c.last_endpoint().container = new;
         let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "k8s-pod-network.sandbox2");
         c.attribute_mut("10.65.0.70").handle = handle;
         c

@@ -30,6 +30,8 @@ mod holders;
 mod order;
 mod prelude;
 mod run;
+mod sink;
+mod stamps;
 mod steady;
 #[cfg(test)]
 pub mod testing;
@@ -42,7 +44,9 @@ use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapsho
 pub use catalogue::{ALL, FAMILIES, code, find, leaks, meant, name, nearest, one, page, proves_leak};
 pub use causes::Causes;
 pub use order::{by_subject, natural};
-pub use run::{refold, run, run_these};
+pub use run::{refold, run, run_these, stamps_of};
+pub use sink::FindingSink;
+pub use stamps::Stamps;
 pub use steady::Steady;
 pub use ties::{Judges, Shown, Ties};
 
@@ -74,7 +78,7 @@ pub struct Check {
     /// What others must know of it.
     pub ties: Ties,
     /// Adds its findings, in any order and unfolded; called only when `needs` were read.
-    pub run: fn(&World<'_>, &mut Vec<Finding>),
+    pub run: fn(&World<'_>, &mut FindingSink),
 }
 
 impl Check {

@@ -1,41 +1,53 @@
 //! The one order of findings: severity, code, subject in natural order (addresses as numbers).
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 
 use crate::model::{Addr, Cidr, Finding, SubjectKind};
 
 /// Sorts worst first, then by code, then by subject.
 pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by_cached_key(|f| (std::cmp::Reverse(f.severity), f.code, SortKey::of(f)));
+    // The keys borrow the subjects' texts, so places are sorted, and the findings moved once.
+    let keys = findings.iter().map(|f| (Reverse(f.severity), f.code, SortKey::of(f)));
+    let mut places: Vec<_> = keys.zip(0usize..).collect();
+    places.sort_unstable();
+    let mut places: Vec<usize> = places.into_iter().map(|(_, place)| place).collect();
+    // Places of this very list, each once.
+    for to in 0..places.len() {
+        let mut from = places[to];
+        // What stood there has been moved on, and perhaps again.
+        while from < to {
+            from = places[from];
+        }
+        places[to] = from;
+        findings.swap(to, from);
+    }
 }
 
 /// Sorts by subject alone; those that are alike keep their order.
 pub fn by_subject(findings: &mut [&Finding]) {
-    findings.sort_by_cached_key(|f| SortKey::of(f));
+    findings.sort_by_cached_key(|&finding| SortKey::of(finding));
 }
 
 #[derive(PartialEq, Eq)]
-enum SortKey {
+enum SortKey<'f> {
     Address(Addr),
     Block(Cidr),
-    Text(String),
+    Text(&'f str),
 }
 
-impl SortKey {
-    fn of(finding: &Finding) -> SortKey {
+impl SortKey<'_> {
+    fn of(finding: &Finding) -> SortKey<'_> {
         let id = finding.subject.id.raw();
         match finding.subject.kind {
-            SubjectKind::Address => id.parse().map_or_else(|_| SortKey::Text(id.to_owned()), SortKey::Address),
-            SubjectKind::Block => {
-                Cidr::parse(id).map_or_else(|| SortKey::Text(id.to_owned()), |(cidr, _)| SortKey::Block(cidr))
-            }
-            _ => SortKey::Text(id.to_owned()),
+            SubjectKind::Address => id.parse().map_or(SortKey::Text(id), SortKey::Address),
+            SubjectKind::Block => Cidr::parse(id).map_or(SortKey::Text(id), |(cidr, _)| SortKey::Block(cidr)),
+            _ => SortKey::Text(id),
         }
     }
 }
 
-impl Ord for SortKey {
-    fn cmp(&self, other: &SortKey) -> Ordering {
+impl Ord for SortKey<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (SortKey::Address(a), SortKey::Address(b)) => a.cmp(b),
             (SortKey::Block(a), SortKey::Block(b)) => a.cmp(b),
@@ -46,8 +58,8 @@ impl Ord for SortKey {
     }
 }
 
-impl PartialOrd for SortKey {
-    fn partial_cmp(&self, other: &SortKey) -> Option<Ordering> {
+impl PartialOrd for SortKey<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ALL, Check, Outcome, World, datastore, fold, obstacle, order};
+use super::{ALL, Check, FindingSink, Outcome, Skipped, Stamps, World, datastore, fold, obstacle, order};
 use crate::model::Finding;
 
 /// Runs every check that has its inputs, folds and sorts.
@@ -12,17 +12,38 @@ pub fn run(world: &World<'_>) -> Outcome {
 
 /// The same with a chosen list.
 pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
-    let mut outcome = Outcome::default();
-    for check in checks {
-        match obstacle(check, world) {
-            Some(skipped) => outcome.skipped.push(skipped),
-            None => (check.run)(world, &mut outcome.findings),
-        }
+    let mut sink = FindingSink::Kept(Vec::new());
+    let skipped = run_into(world, checks, &mut sink);
+    let mut outcome = Outcome { skipped, ..Outcome::default() };
+    if let FindingSink::Kept(findings) = sink {
+        outcome.findings = findings;
     }
     datastore::datastore_locked::put_first(world, &mut outcome.findings);
     refold(&mut outcome.findings);
     keep_the_worst(&mut outcome.findings);
     outcome
+}
+
+/// What a second look needs to know of the same.
+pub fn stamps_of(world: &World<'_>, checks: &[&'static Check]) -> Stamps {
+    let mut sink = FindingSink::Stamps(Stamps::default());
+    run_into(world, checks, &mut sink);
+    match sink {
+        FindingSink::Stamps(stamps) => stamps,
+        FindingSink::Kept(findings) => findings.iter().collect(),
+    }
+}
+
+/// Those that could not run.
+fn run_into(world: &World<'_>, checks: &[&'static Check], sink: &mut FindingSink) -> Vec<Skipped> {
+    let run = |check: &&'static Check| {
+        let skipped = obstacle(check, world);
+        if skipped.is_none() {
+            (check.run)(world, sink);
+        }
+        skipped
+    };
+    checks.iter().filter_map(run).collect()
 }
 
 /// One subject, one finding of a code: overlapping blocks can speak of an address twice, and not with the same severity,

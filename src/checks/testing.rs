@@ -9,10 +9,11 @@ use super::{Check, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::snapshot::Dark;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, BadValue, Block, BlockSequence, CalicoNode, Cidr, ClockPair, Endpoint,
-    Families, Finding, Foreign, Gathering, Handle, HandleId, Host, HostKind, Input, InputState, KubeNode,
-    LoadBalancerMode, Meta, Name, Names, Namespace, Orchestrator, Owner, Past, PastEtcd, Phase, Pod, Pool, Reservation,
-    Service, Snapshot, Time, Tunnel, Uid, keys,
+    Addr, Affinity, AffinityState, Attribute, AttributeFields, BadValue, Block, BlockSequence, CalicoNode, Cidr,
+    ClockPair, Endpoint, EndpointFields, EndpointKey, Families, Finding, Foreign, Gathering, Handle, HandleFields,
+    HandleId, Host, HostKind, Input, InputState, Interface, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace,
+    Orchestrator, Owner, Past, PastEtcd, Phase, Pod, PodFields, Pool, Reservation, Service, Snapshot, Time, Tunnel,
+    Uid, keys,
 };
 
 /// A cluster under construction; `snapshot` may be edited freely, and is looked at as [`Cluster::snapshot`] makes it.
@@ -62,6 +63,40 @@ fn sounds_like_a_restart(finding: &Finding) -> bool {
     let says = |word: &str| finding.advice.raw().contains(word);
     finding.next.iter().any(restarts)
         || ["restart ", "before restarting", "start a pod", "delete the pod"].into_iter().any(says)
+}
+
+/// A thing in its usual form, opened to be changed: what it is made of stands here, and goes back at the end.
+pub struct Opened<'c, T, F: Clone + Into<T>> {
+    place: &'c mut T,
+    fields: F,
+}
+
+impl<'c, T, F: Clone + Into<T>> Opened<'c, T, F> {
+    /// Opens it.
+    pub fn of(place: &'c mut T, open: impl FnOnce(&T) -> F) -> Opened<'c, T, F> {
+        let fields = open(place);
+        Opened { place, fields }
+    }
+}
+
+impl<T, F: Clone + Into<T>> std::ops::Deref for Opened<'_, T, F> {
+    type Target = F;
+
+    fn deref(&self) -> &F {
+        &self.fields
+    }
+}
+
+impl<T, F: Clone + Into<T>> std::ops::DerefMut for Opened<'_, T, F> {
+    fn deref_mut(&mut self) -> &mut F {
+        &mut self.fields
+    }
+}
+
+impl<T, F: Clone + Into<T>> Drop for Opened<'_, T, F> {
+    fn drop(&mut self) {
+        *self.place = self.fields.clone().into();
+    }
 }
 
 impl Cluster {
@@ -222,13 +257,13 @@ impl Cluster {
     }
 
     /// Allocates `address` in its block with this attribute, sequence numbers as Calico keeps them.
-    pub fn allocate(&mut self, address: &str, attribute: Attribute) {
+    pub fn allocate(&mut self, address: &str, attribute: impl Into<Attribute>) {
         let address = addr(address);
         let block = self.snapshot.blocks.iter_mut().find(|b| b.cidr.contains(address)).expect("a block covers it");
         let ordinal = block.cidr.ordinal(address).unwrap() as usize;
         let mut attributes = std::mem::take(&mut block.attributes).into_vec();
         block.allocations[ordinal] = Some(attributes.len() as i32);
-        attributes.push(attribute);
+        attributes.push(attribute.into());
         block.attributes = attributes.into();
         block.unallocated = block.unallocated.iter().copied().filter(|&o| o != ordinal as i32).collect();
         let mut sequences = std::mem::take(&mut block.allocation_sequences).into_vec();
@@ -269,13 +304,14 @@ impl Cluster {
             }
         }
         counts.sort_unstable();
-        self.snapshot.handles.push(Handle { meta, id: handle, odd_id: None, counts: counts.into(), deleted: false });
+        let fields = HandleFields { meta, id: handle, odd_id: None, counts: counts.into(), deleted: false };
+        self.snapshot.handles.push(fields.into());
         handle
     }
 
     /// Owner attributes of a pod, allocated an hour ago.
-    pub fn pod_attribute(&mut self, handle: &str, namespace: &str, pod: &str, node: &str) -> Attribute {
-        Attribute {
+    pub fn pod_attribute(&mut self, handle: &str, namespace: &str, pod: &str, node: &str) -> AttributeFields {
+        AttributeFields {
             handle: HandleId::intern(&mut self.snapshot.names, handle),
             owner: Owner {
                 namespace: self.name(namespace),
@@ -284,7 +320,7 @@ impl Cluster {
                 timestamp: Some(self.ago(3_600)),
                 ..Owner::default()
             },
-            ..Attribute::default()
+            ..AttributeFields::default()
         }
     }
 
@@ -311,10 +347,10 @@ impl Cluster {
     }
 
     /// A running, ready pod, an hour old; nothing in Calico.
-    pub fn pod(&mut self, namespace: &str, pod: &str, node: &str, addresses: &[&str]) -> &mut Pod {
+    pub fn pod(&mut self, namespace: &str, pod: &str, node: &str, addresses: &[&str]) -> Opened<'_, Pod, PodFields> {
         let uid = self.uid();
         let created = Some(self.ago(3_600));
-        let pod = Pod {
+        let fields = PodFields {
             uid,
             namespace: self.name(namespace),
             name: self.name(pod),
@@ -334,8 +370,8 @@ impl Cluster {
             floating: [].into(),
             annotated: [].into(),
         };
-        self.snapshot.pods.push(pod);
-        self.snapshot.pods.last_mut().unwrap()
+        self.snapshot.pods.push(fields.into());
+        Opened::of(self.snapshot.pods.last_mut().unwrap(), Pod::fields)
     }
 
     /// A `k8s` endpoint as the CNI plugin writes it.
@@ -346,36 +382,37 @@ impl Cluster {
         node: &str,
         container: &str,
         addresses: &[&str],
-    ) -> &mut Endpoint {
+    ) -> Opened<'_, Endpoint, EndpointFields> {
         let key = format!("{}-k8s-{}-eth0", node.replace('-', "--"), pod.replace('-', "--"));
         let interface =
             format!("cali{:011x}", crate::model::finding::hash64(format!("{namespace}.{pod}").as_bytes()) >> 20);
-        let endpoint = Endpoint {
+        let (node, pod) = (self.name(node), self.name(pod));
+        let fields = EndpointFields {
             meta: self.meta(),
             namespace: self.name(namespace),
-            name: self.name(&key),
+            name: EndpointKey::intern(&mut self.snapshot.names, &key, node, pod),
             orchestrator: Orchestrator::Kubernetes,
-            node: self.name(node),
-            pod: self.name(pod),
+            node,
+            pod,
             endpoint: self.name("eth0"),
             container: self.name(container),
-            interface: self.name(&interface),
+            interface: Interface::intern(&mut self.snapshot.names, &interface),
             mac: Some(self.revision as u64),
             addresses: addresses.iter().map(|a| addr(a)).collect(),
             nats: [].into(),
             created: Some(self.ago(3_600)),
         };
-        self.snapshot.endpoints.push(endpoint);
-        self.snapshot.endpoints.last_mut().unwrap()
+        self.snapshot.endpoints.push(fields.into());
+        self.last_endpoint()
     }
 
     /// A tunnel address of a node, with allocation and handle.
     pub fn tunnel(&mut self, node: &str, tunnel: Tunnel, address: &str) {
         let id = format!("{}{node}", tunnel.handle_prefix());
-        let attribute = Attribute {
+        let attribute = AttributeFields {
             handle: HandleId::intern(&mut self.snapshot.names, &id),
             owner: Owner { node: self.name(node), kind: self.name(tunnel.attribute()), ..Owner::default() },
-            ..Attribute::default()
+            ..AttributeFields::default()
         };
         self.allocate(address, attribute);
         self.handle(&id, &[address]);
@@ -419,15 +456,45 @@ impl Cluster {
         self.snapshot.bad_values.push(BadValue { key, input, offset: None, reason, dark: vec![dark], mod_revision });
     }
 
-    pub fn pod_mut(&mut self, name: &str) -> &mut Pod {
+    pub fn pod_mut(&mut self, name: &str) -> Opened<'_, Pod, PodFields> {
         let name = self.name(name);
-        self.snapshot.pods.iter_mut().find(|p| p.name == name).expect("the pod exists")
+        Opened::of(self.snapshot.pods.iter_mut().find(|p| p.name == name).expect("the pod exists"), Pod::fields)
+    }
+
+    /// Changes every pod.
+    pub fn each_pod(&mut self, mut change: impl FnMut(&mut PodFields)) {
+        self.snapshot.pods.iter_mut().for_each(|p| change(&mut Opened::of(p, Pod::fields)));
     }
 
     /// The first endpoint of the pod of this name.
-    pub fn endpoint_mut(&mut self, pod: &str) -> &mut Endpoint {
+    pub fn endpoint_mut(&mut self, pod: &str) -> Opened<'_, Endpoint, EndpointFields> {
         let pod = self.name(pod);
-        self.snapshot.endpoints.iter_mut().find(|e| e.pod == pod).expect("the endpoint exists")
+        self.open_endpoint(|e| e.pod == pod)
+    }
+
+    /// The first endpoint that `is` the one meant.
+    pub fn open_endpoint(&mut self, is: impl FnMut(&&mut Endpoint) -> bool) -> Opened<'_, Endpoint, EndpointFields> {
+        Opened::of(self.snapshot.endpoints.iter_mut().find(is).expect("the endpoint exists"), Endpoint::fields)
+    }
+
+    /// The endpoint that was made last.
+    pub fn last_endpoint(&mut self) -> Opened<'_, Endpoint, EndpointFields> {
+        Opened::of(self.snapshot.endpoints.last_mut().expect("there is one"), Endpoint::fields)
+    }
+
+    /// The handle that was made first.
+    pub fn first_handle(&mut self) -> Opened<'_, Handle, HandleFields> {
+        Opened::of(self.snapshot.handles.first_mut().expect("there is one"), Handle::fields)
+    }
+
+    /// The handle that was made last.
+    pub fn last_handle(&mut self) -> Opened<'_, Handle, HandleFields> {
+        Opened::of(self.snapshot.handles.last_mut().expect("there is one"), Handle::fields)
+    }
+
+    /// Changes every endpoint.
+    pub fn each_endpoint(&mut self, mut change: impl FnMut(&mut EndpointFields)) {
+        self.snapshot.endpoints.iter_mut().for_each(|e| change(&mut Opened::of(e, Endpoint::fields)));
     }
 
     pub fn block_mut(&mut self, range: &str) -> &mut Block {
@@ -435,18 +502,19 @@ impl Cluster {
         self.snapshot.blocks.iter_mut().find(|b| b.cidr == range).expect("the block exists")
     }
 
-    pub fn handle_mut(&mut self, id: &str) -> &mut Handle {
+    pub fn handle_mut(&mut self, id: &str) -> Opened<'_, Handle, HandleFields> {
         let id = HandleId::intern(&mut self.snapshot.names, id).unwrap();
-        self.snapshot.handles.iter_mut().find(|h| h.id == id).expect("the handle exists")
+        let handle = self.snapshot.handles.iter_mut().find(|h| h.id == id).expect("the handle exists");
+        Opened::of(handle, Handle::fields)
     }
 
     /// The attribute of an allocated address.
-    pub fn attribute_mut(&mut self, address: &str) -> &mut Attribute {
+    pub fn attribute_mut(&mut self, address: &str) -> Opened<'_, Attribute, AttributeFields> {
         let address = addr(address);
         let block = self.snapshot.blocks.iter_mut().find(|b| b.cidr.contains(address)).expect("a block covers it");
         let ordinal = block.cidr.ordinal(address).unwrap() as usize;
         let index = block.allocations[ordinal].expect("it is allocated") as usize;
-        &mut block.attributes[index]
+        Opened::of(&mut block.attributes[index], Attribute::fields)
     }
 
     pub fn remove_pod(&mut self, name: &str) {
@@ -480,8 +548,8 @@ impl Cluster {
         let names = &snapshot.names;
         let blocks = snapshot.blocks.iter().map(|b| (keys::key_of(names, b), b.meta));
         let affinities = snapshot.affinities.iter().map(|a| (keys::key_of(names, a), a.meta));
-        let handles = snapshot.handles.iter().map(|h| (keys::key_of(names, h), h.meta));
-        let endpoints = snapshot.endpoints.iter().map(|e| (keys::key_of(names, e), e.meta));
+        let handles = snapshot.handles.iter().map(|h| (keys::key_of(names, h), h.meta()));
+        let endpoints = snapshot.endpoints.iter().map(|e| (keys::key_of(names, e), e.meta()));
         let nodes = snapshot.calico_nodes.iter().map(|n| (keys::key_of(names, n), n.meta));
         let sequence =
             |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });

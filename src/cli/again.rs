@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use indicatif::ProgressBar;
 
 use super::gather::{Into, Kube, Sources, present};
-use crate::checks::{self, Check, Outcome, World};
+use crate::checks::{self, Check, Stamps, World};
 use crate::connect::etcd::Connection;
 use crate::decode::{self, kube_item::Kind};
 use crate::error::Error;
@@ -50,7 +50,7 @@ pub async fn second_look(
     read.map(|()| patch)
 }
 
-/// What these checks say when the second look is put into the snapshot; it is taken out again. No ledger may live
+/// What of these checks' findings is there when the second look is put into the snapshot; it is taken out again. No ledger may live
 /// meanwhile, so that there is one of everything.
 pub fn judge(
     snapshot: &mut Snapshot,
@@ -58,13 +58,13 @@ pub fn judge(
     checks: &[&'static Check],
     scope: ScopeFlag,
     past: Option<&Past>,
-) -> Outcome {
+) -> Stamps {
     patch.swap(snapshot);
     let ledger = Ledger::build(snapshot, scope, past);
-    let outcome = checks::run_these(&World { snapshot, ledger: &ledger, past }, checks);
+    let stamps = checks::stamps_of(&World { snapshot, ledger: &ledger, past }, checks);
     drop(ledger);
     patch.swap(snapshot);
-    outcome
+    stamps
 }
 
 async fn read(
@@ -149,7 +149,7 @@ fn keys_of(snapshot: &Snapshot, look: &SecondLook) -> BTreeSet<Vec<u8>> {
     each(&look.blocks, |cidr| add(keys::block_key(*cidr)));
     each(&look.handles, |id| add(keys::handle_key(&id.text(names))));
     each(&look.affinities, |(host, cidr)| add(keys::affinity_key(host.kind, text(host.name), *cidr)));
-    each(&look.endpoints, |(ns, name)| add(keys::endpoint_key(text(*ns), text(*name))));
+    each(&look.endpoints, |(ns, name)| add(keys::endpoint_key(text(*ns), &name.text(names))));
     // Absent at the first look, so the snapshot has no name for the key.
     each(&look.endpoints_of_pods, |(node, ns, pod)| {
         add(decode::keys::endpoint_of_pod_key(text(*ns), text(*node), text(*pod)));
@@ -172,7 +172,7 @@ fn odd_keys(snapshot: &Snapshot, names: &Names, look: &SecondLook) -> Vec<Vec<u8
     }
     let blocks = snapshot.blocks.iter().filter(|b| b.odd_key.is_some() && has(&look.blocks, &b.cidr));
     let odd_handle = |id: &HandleId| has(&look.handles, id);
-    let handles = snapshot.handles.iter().filter(|h| h.odd_id.is_some() && odd_handle(&h.id));
+    let handles = snapshot.handles.iter().filter(|h| h.odd_id().is_some() && odd_handle(&h.id));
     let affinities =
         snapshot.affinities.iter().filter(|a| a.odd_key.is_some() && has(&look.affinities, &(a.host, a.cidr)));
     let mut found: Vec<Vec<u8>> = blocks.map(|b| keys::key_of(names, b)).collect();

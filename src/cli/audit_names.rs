@@ -79,7 +79,7 @@ fn now(ledger: &Ledger<'_>, outcome: &Outcome, of: NameOf) -> Vec<Foreign> {
             let endpoints = snapshot.endpoints.iter().map(|endpoint| endpoint.namespace);
             let services = snapshot.services.iter().map(|service| service.namespace);
             let owned = snapshot.blocks.iter().flat_map(|block| block.attributes.iter());
-            let owners = owned.filter_map(|attribute| attribute.owner.pod_name()).map(|(namespace, _)| namespace);
+            let owners = owned.filter_map(|attribute| attribute.owner().pod_name()).map(|(namespace, _)| namespace);
             named.chain(pods).chain(endpoints).chain(services).chain(owners).collect()
         }
         NameOf::Pool => snapshot.pools.iter().map(|pool| pool.name).collect(),

@@ -347,7 +347,7 @@ fn is_unreachable(snapshot: &Gathering) -> bool {
 pub(super) fn boundaries(snapshot: &Gathering, keys: usize) -> Vec<Vec<u8>> {
     let mut pods = HashMap::new();
     for attribute in snapshot.blocks.iter().flat_map(|block| &block.attributes) {
-        *pods.entry(attribute.owner.namespace).or_insert(0usize) += 1;
+        *pods.entry(attribute.owner().namespace).or_insert(0usize) += 1;
     }
     pods.remove(&Name::NONE);
     let pods = pods.into_iter().map(|(namespace, pods)| (snapshot.text(namespace), pods));

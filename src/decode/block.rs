@@ -9,7 +9,7 @@ use super::json::{Bad, GoString, Ordinal, given, object};
 use super::sequences::Sequences;
 use super::{Kv, keys, quick, values};
 use crate::model::handle::sanitised;
-use crate::model::{Attribute, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
+use crate::model::{Attribute, AttributeFields, Block, Cidr, HandleId, Host, HostKind, Name, Names, Owner, Time};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawBlock<'a> {
@@ -99,14 +99,15 @@ fn decode_affinity(names: &mut Names, text: &str) -> (Option<Host>, Name) {
 fn decode_attribute(names: &mut Names, value: &[u8], raw: &RawAttribute<'_>) -> Result<Attribute, Bad> {
     let id = given(&raw.handle).unwrap_or_default();
     let alternate = raw.alternate.as_ref().map(|owner| decode_owner(names, value, owner)).transpose()?;
-    Ok(Attribute {
+    let fields = AttributeFields {
         handle: HandleId::intern(names, id),
         odd_handle: (sanitised(id) != id).then(|| id.into()),
         owner: raw.owner.as_ref().map(|owner| decode_owner(names, value, owner)).transpose()?.unwrap_or_default(),
         reserved: raw.owner.as_ref().is_some_and(is_note_alone),
         alternate: alternate.filter(|owner| !owner.is_empty()).map(Box::new),
         released_at: released(value, &raw.released)?,
-    })
+    };
+    Ok(fields.into())
 }
 
 /// Whether a `secondary` is nothing but `note`: ordinals that the host keeps back (`HostReservedAttr`).
@@ -205,7 +206,8 @@ mod tests {
         assert_eq!(*block.allocation_sequences, [(2, 8), (10, u64::MAX)]);
         assert!(block.deleted && block.strict_affinity && name(block.host_affinity) == "node-1");
 
-        let [pod, cooling, service, empty] = &block.attributes[..] else { unreachable!("{:?}", block.attributes) };
+        let fields: Vec<AttributeFields> = block.attributes.iter().map(Attribute::fields).collect();
+        let [pod, cooling, service, empty] = &fields[..] else { unreachable!("{fields:?}") };
         assert_eq!(pod.handle.unwrap().text(&snapshot.names), "k8s-pod-network.3f2c");
         assert_eq!(pod.odd_handle.as_deref(), Some("k8s-pod-network.3f2c\r\neth0"));
         assert_eq!(pod.owner.pod_name().map(|(a, b)| (name(a), name(b))), Some(("prod".into(), "web-0".into())));
@@ -233,7 +235,7 @@ mod tests {
         ] {
             let attributes = format!(r#"[{{"handle_id":"edge","secondary":{secondary}}}]"#);
             let (_, block) = block(KEY, &format!(r#"{{"cidr":"10.65.0.0/26","attributes":{attributes}}}"#));
-            assert_eq!(block.attributes[0].reserved, reserved, "{secondary}");
+            assert_eq!(block.attributes[0].reserved(), reserved, "{secondary}");
         }
     }
 

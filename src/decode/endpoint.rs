@@ -5,7 +5,7 @@
 use super::endpoint_name::parse_endpoint_name;
 use super::json::{Bad, GoString, given, object};
 use super::{Kv, quick, values};
-use crate::model::{Addr, Endpoint, Names, Nat, Orchestrator};
+use crate::model::{Addr, Endpoint, EndpointFields, EndpointKey, Interface, Names, Nat, Orchestrator};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawSpec<'a> {
@@ -38,29 +38,34 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, namespace: &str, name: &str
     let nats = spec.nats.as_deref().unwrap_or_default().iter().map(|nat| decode_nat(kv.value, nat));
     let nats: Box<[Nat]> = nats.collect::<Result<_, _>>()?;
     let mut intern = |text: &Option<GoString<'_>>| names.intern(given(text).unwrap_or_default());
-    Ok(Endpoint {
+    let orchestrator = match given(&spec.orchestrator) {
+        Some("k8s") => Orchestrator::Kubernetes,
+        Some("cni") => Orchestrator::Cni,
+        _ => Orchestrator::Other(intern(&spec.orchestrator)),
+    };
+    let pod = intern(if given(&spec.pod).is_some() { &spec.pod } else { &spec.workload });
+    let (endpoint, container) = (intern(&spec.endpoint), intern(&spec.container));
+    // Calico itself goes by the name where it needs the node.
+    let node = match given(&spec.node) {
+        Some(node) => names.intern(node),
+        None => names.intern(&parse_endpoint_name(name).map(|parts| parts.node).unwrap_or_default()),
+    };
+    let fields = EndpointFields {
         meta: kv.meta(),
-        orchestrator: match given(&spec.orchestrator) {
-            Some("k8s") => Orchestrator::Kubernetes,
-            Some("cni") => Orchestrator::Cni,
-            _ => Orchestrator::Other(intern(&spec.orchestrator)),
-        },
-        pod: intern(if given(&spec.pod).is_some() { &spec.pod } else { &spec.workload }),
-        endpoint: intern(&spec.endpoint),
-        container: intern(&spec.container),
-        interface: intern(&spec.interface),
-        // Calico itself goes by the name where it needs the node.
-        node: match given(&spec.node) {
-            Some(node) => names.intern(node),
-            None => names.intern(&parse_endpoint_name(name).map(|parts| parts.node).unwrap_or_default()),
-        },
         namespace: names.intern(namespace),
-        name: names.intern(name),
+        name: EndpointKey::intern(names, name, node, pod),
+        orchestrator,
+        node,
+        pod,
+        endpoint,
+        container,
+        interface: Interface::intern(names, given(&spec.interface).unwrap_or_default()),
         mac: given(&spec.mac).and_then(mac),
         addresses,
         nats,
         created,
-    })
+    };
+    Ok(fields.into())
 }
 
 fn decode_nat(value: &[u8], raw: &Option<RawNat<'_>>) -> Result<Nat, Bad> {
@@ -92,14 +97,14 @@ mod tests {
     use crate::decode::keys::{endpoint_key, key_of};
     use crate::decode::testing::{bad, snapshot};
     use crate::model::snapshot::Dark;
-    use crate::model::{Gathering, Input, Name, Time, endpoint};
+    use crate::model::{EndpointFields, Gathering, Input, Name, Time, endpoint};
 
     const NAME: &str = "node--1-k8s-web--0-eth0";
 
-    fn one(value: &str) -> (Gathering, Endpoint) {
+    fn one(value: &str) -> (Gathering, EndpointFields) {
         let mut snapshot = snapshot(&[(&endpoint_key("shop", NAME), value)]);
         assert!(snapshot.bad_values.is_empty(), "{:?}", snapshot.bad_values);
-        let endpoint = snapshot.endpoints.pop().unwrap();
+        let endpoint = snapshot.endpoints.pop().unwrap().fields();
         (snapshot, endpoint)
     }
 
@@ -113,16 +118,17 @@ mod tests {
             "interfaceName":"cali4de82754ef9","mac":"56:41:9A:7f:d0:33","ports":[{"port":1}]}}"#,
         );
         let name = |n: Name| snapshot.text(n);
-        assert_eq!((name(endpoint.namespace), name(endpoint.name)), ("shop", NAME));
+        assert_eq!((name(endpoint.namespace), endpoint.name.text(&snapshot.names).as_str()), ("shop", NAME));
         assert_eq!(endpoint.orchestrator, Orchestrator::Kubernetes);
         assert_eq!((name(endpoint.node), name(endpoint.pod), name(endpoint.endpoint)), ("node-1", "web-0", "eth0"));
-        assert_eq!((name(endpoint.container), name(endpoint.interface)), ("b2e7", "cali4de82754ef9"));
+        let interface = endpoint.interface.text(&snapshot.names);
+        assert_eq!((name(endpoint.container), interface.as_str()), ("b2e7", "cali4de82754ef9"));
         assert_eq!(endpoint.mac.map(endpoint::mac_text).as_deref(), Some("56:41:9a:7f:d0:33"));
         let addresses: Vec<String> = endpoint.addresses.iter().map(Addr::to_string).collect();
         assert_eq!(addresses, ["10.75.241.133", "fd00:75::6", "10.0.0.1"]);
         assert_eq!(endpoint.nats[0].external.to_string(), "10.75.255.1");
         assert_eq!(endpoint.created, Time::parse_rfc3339("2026-11-24T07:56:58Z"));
-        assert_eq!(key_of(&snapshot.names, &endpoint), endpoint_key("shop", NAME).as_bytes());
+        assert_eq!(key_of(&snapshot.names, &Endpoint::from(endpoint)), endpoint_key("shop", NAME).as_bytes());
     }
 
     #[test]

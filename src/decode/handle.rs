@@ -4,7 +4,7 @@ use super::json::{Bad, GoString, object};
 use super::pairs::Pairs;
 use super::{Kv, quick, values};
 use crate::model::handle::sanitised;
-use crate::model::{Handle, HandleId, Names};
+use crate::model::{Handle, HandleFields, HandleId, Names};
 
 object! {
     [fold serde::de::IgnoredAny] struct RawHandle<'a> {
@@ -25,14 +25,15 @@ pub(super) fn decode(names: &mut Names, kv: &Kv<'_>, id: &str) -> Result<Handle,
         counts.push((cidr, count.unwrap_or_default()));
     }
     counts.sort_by_key(|(cidr, _)| *cidr);
-    Ok(Handle {
+    let fields = HandleFields {
         meta: kv.meta(),
         id: HandleId::intern(names, id)
             .ok_or_else(|| Bad::new("the handle's id in the key has nothing before its \\r"))?,
         odd_id: (sanitised(id) != id).then(|| id.as_bytes().into()),
         counts: counts.into(),
         deleted: raw.deleted.unwrap_or_default(),
-    })
+    };
+    Ok(fields.into())
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ mod tests {
             "10.0.1.0\/26":null,"10.0.2.0/26":-1},"deleted":true}"#;
         let snapshot = snapshot(&[(&handle_key("k8s-pod-network.3f2c"), value)]);
         let handle = &snapshot.handles[0];
-        let counts: Vec<String> = handle.counts.iter().map(|(cidr, n)| format!("{cidr}={n}")).collect();
+        let counts: Vec<String> = handle.counts().iter().map(|(cidr, n)| format!("{cidr}={n}")).collect();
         let want = [
             "10.0.0.0/26=9223372036854775807",
             "10.0.0.0/26=3",
@@ -58,7 +59,7 @@ mod tests {
             "fd00::/122=1",
         ];
         assert_eq!(counts, want);
-        assert!(handle.deleted && handle.odd_id.is_none());
+        assert!(handle.deleted() && handle.odd_id().is_none());
     }
 
     #[test]
@@ -67,7 +68,7 @@ mod tests {
             let snapshot = snapshot(&[(&handle_key(id), "{}")]);
             let handle = &snapshot.handles[0];
             assert_eq!(handle.id.text(&snapshot.names), "k8s-pod-network.3f2c");
-            assert_eq!(handle.odd_id.as_deref(), Some(id.as_bytes()));
+            assert_eq!(handle.odd_id(), Some(id.as_bytes()));
             assert_eq!(key_of(&snapshot.names, handle), handle_key(id).as_bytes());
         }
         assert_eq!(bad(&handle_key("\r\neth0"), "{}").dark, []);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::kube_item::{Condition, Ip, Item, Kind, WireText, WireTime};
 use crate::model::snapshot::KubeFacts;
 use crate::model::{
-    Addr, Cidr, Families, Gathering, Input, KubeNode, Names, Namespace, Phase, Pod, Service, Time, Uid,
+    Addr, Cidr, Families, Gathering, Input, KubeNode, Names, Namespace, Phase, Pod, PodFields, Service, Time, Uid,
 };
 
 /// How many notes are kept in words; the rest is counted.
@@ -228,7 +228,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
     }
     let Item { metadata, spec, status, .. } = item;
     let controller = metadata.owner_references.iter().find(|owner| owner.controller);
-    let mut pod = Pod {
+    let mut pod = PodFields {
         uid: Uid::intern(names, &metadata.uid),
         namespace: names.intern(&metadata.namespace),
         name: names.intern(&metadata.name),
@@ -259,7 +259,7 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
     pod.network_status = reader.network_status(&addresses).into();
     pod.annotated = reader.annotated().into();
     pod.addresses = addresses.into();
-    Some(pod)
+    Some(pod.into())
 }
 
 /// A node of the model; `None` when the object has no name.

@@ -323,15 +323,15 @@ mod tests {
             ("/calico/ipam/v2/handle/c", r#"{"block":null}"#),
             ("/calico/ipam/v2/handle/d", " {} \n"),
         ]);
-        let counts: Vec<Vec<i64>> = snap.handles.iter().map(|h| h.counts.iter().map(|c| c.1).collect()).collect();
+        let counts: Vec<Vec<i64>> = snap.handles.iter().map(|h| h.counts().iter().map(|c| c.1).collect()).collect();
         assert_eq!(counts, [vec![1], vec![4], vec![], vec![]]);
-        assert!(snap.handles.iter().all(|h| !h.deleted) && snap.bad_values.is_empty());
+        assert!(snap.handles.iter().all(|h| !h.deleted()) && snap.bad_values.is_empty());
     }
 
     #[test]
     fn revisions_and_the_values_hash_are_kept() {
         let snap = snapshot(&[("/calico/ipam/v2/handle/a", "{}")]);
         let meta = Meta { create_revision: 5, mod_revision: 7, version: 2, value_hash: hash64(b"{}") };
-        assert_eq!(snap.handles[0].meta, meta);
+        assert_eq!(snap.handles[0].meta(), meta);
     }
 }

@@ -1,8 +1,10 @@
 //! Takes out what stands under single keys, before they are decoded anew or because they are gone.
 
+use super::endpoint_name::parse_endpoint_name;
 use super::keys::{self, Key};
 use crate::model::hash::HashSet;
 use crate::model::keys::{Keyed, put_key};
+use crate::model::usual::EndpointKey;
 use crate::model::{Cidr, Gathering, HandleId, Host, Name, Names};
 
 /// By what things are found, before their keys are compared.
@@ -11,7 +13,7 @@ struct UnderKeys {
     blocks: HashSet<Cidr>,
     handles: HashSet<HandleId>,
     affinities: HashSet<(Host, Cidr)>,
-    endpoints: HashSet<(Name, Name)>,
+    endpoints: HashSet<(Name, EndpointKey)>,
     nodes: HashSet<Name>,
     pools: HashSet<Name>,
     reservations: HashSet<Name>,
@@ -47,7 +49,7 @@ pub fn remove(snapshot: &mut Gathering, keys: &HashSet<Vec<u8>>) -> usize {
     take_out!(blocks, blocks, |b| b.cidr);
     take_out!(handles, handles, |h| h.id);
     take_out!(affinities, affinities, |a| (a.host, a.cidr));
-    take_out!(endpoints, endpoints, |e| (e.namespace, e.name));
+    take_out!(endpoints, endpoints, |e| (e.namespace, e.name()));
     take_out!(calico_nodes, nodes, |n| n.name);
     take_out!(pools, pools, |p| p.name);
     take_out!(reservations, reservations, |r| r.name);
@@ -78,7 +80,15 @@ impl UnderKeys {
             Key::Block(cidr) => self.blocks.insert(cidr),
             Key::Handle(id) => self.handles.insert(HandleId::find(names, id)?),
             Key::Affinity(kind, name, cidr) => self.affinities.insert((Host { kind, name: names.find(name)? }, cidr)),
-            Key::Endpoint(namespace, name) => self.endpoints.insert((names.find(namespace)?, names.find(name)?)),
+            Key::Endpoint(namespace, name) => {
+                // Held in the one form or in the other.
+                let namespace = names.find(namespace)?;
+                let parts = parse_endpoint_name(name);
+                let of_pod = parts.and_then(|of| Some((names.find(&of.node)?, names.find(&of.workload)?)));
+                let of_pod = of_pod.map(|(node, pod)| EndpointKey::OfPod { node, pod });
+                let forms = of_pod.into_iter().chain(names.find(name).map(EndpointKey::Other));
+                forms.fold(false, |is_new, form| self.endpoints.insert((namespace, form)) || is_new)
+            }
             Key::Node(name) => self.nodes.insert(names.find(name)?),
             Key::Pool(name) => self.pools.insert(names.find(name)?),
             Key::Reservation(name) => self.reservations.insert(names.find(name)?),

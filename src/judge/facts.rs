@@ -28,7 +28,7 @@ impl<'w> Case<'w> {
         let awaited = self.awaited(allocation);
         let predecessors = awaited.as_ref().map_or(&[][..], |a| a.predecessors.as_slice());
         let attribute = ledger.attribute_of(allocation);
-        let owner = attribute.map(|a| a.owner).unwrap_or_default();
+        let owner = attribute.map(|a| a.owner()).unwrap_or_default();
         let special = self.special(allocation);
         // What was watched: that it is leaked, or that the next pod waits for it.
         let code = if awaited.is_some() { address_awaited::CHECK.code } else { leaked_address::CHECK.code };
@@ -113,17 +113,17 @@ impl<'w> Case<'w> {
         if let Some(handle) = ledger.handle_of(allocation).filter(|h| h.dotted) {
             found.extend(ledger.endpoints_of_container(handle.tail));
         }
-        found.sort_by_key(|e| (e.namespace, e.name));
-        found.dedup_by_key(|e| (e.namespace, e.name));
+        found.sort_by_cached_key(|e| self.world.snapshot.endpoint_id(e));
+        found.dedup_by_key(|e| (e.namespace, e.name()));
         found
     }
 
     fn left(&self, endpoint: &Endpoint, predecessors: &[&Endpoint]) -> LeftEndpoint {
         LeftEndpoint {
             key: key_of(&self.world.snapshot.names, endpoint),
-            name: self.world.snapshot.pair(endpoint.namespace, endpoint.name),
+            name: self.world.snapshot.endpoint_id(endpoint),
             is_stale: self.world.ledger.endpoint_state(endpoint).is_stale() || is_one_of(endpoint, predecessors),
-            mod_revision: endpoint.meta.mod_revision,
+            mod_revision: endpoint.meta().mod_revision,
             node: self.own(endpoint.node),
             node_now: nodes::now(&self.world, self.exclusive, endpoint.node),
         }
@@ -193,7 +193,7 @@ impl<'w> Case<'w> {
     /// The endpoints of the owner pod that stay, and the one that it has not: if one of them is written, the proof falls.
     fn witnesses(&self, allocation: &Allocation, deleted: &BTreeMap<Vec<u8>, LeftEndpoint>) -> Vec<Witness> {
         let (ledger, snapshot) = (self.world.ledger, self.world.snapshot);
-        let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+        let owner = ledger.attribute_of(allocation).map(|a| a.owner()).unwrap_or_default();
         let Some((namespace, pod)) = owner.pod_name().filter(|_| !owner.node.is_none()) else { return Vec::new() };
         let mut found: BTreeMap<Vec<u8>, Witness> = BTreeMap::new();
         let own = endpoint_of_pod_key(self.text(namespace), self.text(owner.node), self.text(pod)).into_bytes();
@@ -201,8 +201,8 @@ impl<'w> Case<'w> {
         found.insert(own.clone(), Witness { key: own, mod_revision: None, name });
         for endpoint in ledger.endpoints_of_pod(namespace, pod) {
             let key = key_of(&snapshot.names, endpoint);
-            let name = format!("endpoint {}", snapshot.pair(endpoint.namespace, endpoint.name));
-            let mod_revision = Some(endpoint.meta.mod_revision);
+            let name = format!("endpoint {}", snapshot.endpoint_id(endpoint));
+            let mod_revision = Some(endpoint.meta().mod_revision);
             found.insert(key.clone(), Witness { key, mod_revision, name });
         }
         found.into_values().filter(|w| !deleted.contains_key(&w.key)).collect()
@@ -213,7 +213,7 @@ impl<'w> Case<'w> {
         let mut all = Vec::new();
         for (allocation, address) in allocations.iter().zip(addresses) {
             let ledger = self.world.ledger;
-            let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+            let owner = ledger.attribute_of(allocation).map(|a| a.owner()).unwrap_or_default();
             let node = nodes::again(&self.world, owner.node, &address.node_now);
             all.extend(owner.pod_name().map(|pod| self.again_of(pod, node)));
             // It must wait still, wherever it is.
@@ -239,7 +239,7 @@ impl<'w> Case<'w> {
 }
 
 fn is_one_of(endpoint: &Endpoint, list: &[&Endpoint]) -> bool {
-    list.iter().any(|e| (e.namespace, e.name) == (endpoint.namespace, endpoint.name))
+    list.iter().any(|e| (e.namespace, e.name()) == (endpoint.namespace, endpoint.name()))
 }
 
 /// Who makes a claim.
@@ -248,9 +248,10 @@ pub fn claimer(ledger: &Ledger<'_>, claim: &Claim) -> Claimer {
     let own = |name: Name| snapshot.named(name);
     let found = match claim.by {
         Claimant::Pod(i) => snapshot.pods.get(i as usize).map(|p| Claimer::Pod(own(p.namespace), own(p.name))),
-        Claimant::Endpoint(i) => {
-            snapshot.endpoints.get(i as usize).map(|e| Claimer::Endpoint(own(e.namespace), own(e.name)))
-        }
+        Claimant::Endpoint(i) => snapshot
+            .endpoints
+            .get(i as usize)
+            .map(|e| Claimer::Endpoint(own(e.namespace), e.name().text(&snapshot.names).into())),
         Claimant::Tunnel(i, tunnel) => {
             snapshot.calico_nodes.get(i as usize).map(|n| Claimer::Tunnel(tunnel, own(n.name)))
         }

@@ -33,7 +33,8 @@ pub fn node(name: &str, wanted: &AgainNode, names: &Names, found: Option<&KubeNo
 
 /// What must be the same of a pod at the next look: who it is, whether it can hold an address, and all that it claims.
 pub fn fingerprint(names: &Names, pod: &Pod) -> String {
-    let claims = [&pod.addresses, &pod.network_status, &pod.floating, &pod.no_ipam];
+    let addresses = pod.addresses();
+    let claims = [&*addresses, pod.network_status(), pod.floating(), pod.no_ipam()];
     let claims = claims.map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
     format!(
         "{} {} {} {} {} {}",
@@ -41,7 +42,7 @@ pub fn fingerprint(names: &Names, pod: &Pod) -> String {
         pod.phase.word(),
         names.get(pod.node),
         pod.host_network,
-        pod.deleting.is_some(),
+        pod.deleting().is_some(),
         claims.join(" ")
     )
 }

@@ -7,7 +7,7 @@ use super::choose::Quarry;
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
 use crate::ledger::{self, Allocation, Tally};
-use crate::model::{Addr, Block, Cidr, Foreign, Handle, HandleId, keys::key_text};
+use crate::model::{Addr, Block, Cidr, Few, Foreign, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
 use crate::plan::confirm::{Candidate, Plan, Work};
 use crate::plan::orphans::{self, Orphan};
@@ -124,7 +124,7 @@ impl<'w> Case<'w> {
     /// A block under a second, non-canonical key that names the handle: every scan sees it and nobody can write it.
     fn shadow(&self, id: HandleId) -> Option<Foreign> {
         let snapshot = self.world.snapshot;
-        let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at.is_none());
+        let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at().is_none());
         let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
         let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
         odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&key_of(&snapshot.names, b)).into())
@@ -133,19 +133,19 @@ impl<'w> Case<'w> {
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
         let objects: &'w [Handle] = ledger::equal(&self.world.snapshot.handles, id, |handle| handle.id);
         objects.first()?;
-        let counted = objects.iter().flat_map(|o| o.counts.iter().copied()).collect::<Vec<_>>().into();
+        let counted = Few::Own(objects.iter().flat_map(|o| o.counts().to_vec()).collect());
         Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
     }
 
     fn orphan_of(&self, object: &Handle) -> Orphan {
         let names = &self.world.snapshot.names;
-        let id = match &object.odd_id {
+        let id = match object.odd_id() {
             Some(bytes) => key_text(bytes),
             None => object.id.text(names),
         };
-        let mut blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
+        let mut blocks: Vec<Cidr> = object.counts().iter().map(|(cidr, _)| *cidr).collect();
         blocks.dedup();
-        Orphan { id, key: key_of(names, object), mod_revision: object.meta.mod_revision, blocks }
+        Orphan { id, key: key_of(names, object), mod_revision: object.meta().mod_revision, blocks }
     }
 
     fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Judged {

@@ -74,7 +74,7 @@ fn is_node(world: &World<'_>, text: &str) -> bool {
 
 fn is_namespace(world: &World<'_>, text: &str) -> bool {
     let Some(name) = known(&world.snapshot.names, text) else { return false };
-    let owner = |a| world.ledger.attribute_of(a).and_then(|a| a.owner.pod_name()).map(|(namespace, _)| namespace);
+    let owner = |a| world.ledger.attribute_of(a).and_then(|a| a.owner().pod_name()).map(|(namespace, _)| namespace);
     world.snapshot.pods.iter().any(|pod| pod.namespace == name)
         || world.snapshot.endpoints.iter().any(|endpoint| endpoint.namespace == name)
         || world.ledger.allocations.iter().any(|a| owner(a) == Some(name))

@@ -25,7 +25,7 @@ impl<'s> Ledger<'s> {
             return None;
         }
         // Without an address CNI ADD may not have answered; CNI DEL takes the endpoint before the pod goes.
-        let live = |p: &&Pod| p.may_hold() && !p.is_terminating() && !p.addresses.is_empty();
+        let live = |p: &&Pod| p.may_hold() && !p.is_terminating() && !p.addresses().is_empty();
         // A pod of another plugin's node says nothing; one that was wired through Kubernetes does on any node, and the
         // nodes that joined since have none of theirs here.
         let counts = |p: &&Pod| p.is_wired_through_kubernetes() || self.scope.kubernetes_node_is_ours(p.node);
@@ -51,7 +51,7 @@ impl<'s> Ledger<'s> {
 
     /// Whether an endpoint on the pod's own node lists any of its addresses; one of its name alone is its predecessor's.
     fn has_endpoint(&self, pod: &Pod) -> bool {
-        self.endpoints_at_home(pod).any(|e| e.addresses.iter().any(|address| pod.addresses.contains(address)))
+        self.endpoints_at_home(pod).any(|e| e.addresses().iter().any(|address| pod.addresses().contains(address)))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use crate::checks::testing::{Cluster, undecodable_endpoint};
     use crate::ledger::Pairing;
     use crate::ledger::pairing::ABANDONED;
-    use crate::model::{Addr, Phase};
+    use crate::model::{Addr, Phase, PodFields};
 
     fn pairing(c: &mut Cluster) -> Pairing {
         let snapshot = c.snapshot();
@@ -69,7 +69,7 @@ mod tests {
     }
 
     fn wire(c: &mut Cluster, pod: &str) {
-        let pod = c.pod_mut(pod);
+        let mut pod = c.pod_mut(pod);
         pod.annotated = pod.addresses.clone();
     }
 
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn who_holds_no_address_of_calicos_says_nothing() {
         for change in [
-            (|p: &mut Pod| p.host_network = true) as fn(&mut Pod),
+            (|p: &mut PodFields| p.host_network = true) as fn(&mut PodFields),
             |p| p.deleting = p.created,
             |p| p.phase = Phase::Failed,
             |p| p.addresses = [].into(),
@@ -143,7 +143,7 @@ mod tests {
             |p| p.annotated = ["10.65.0.10".parse().unwrap()].into(),
         ] {
             let mut c = left();
-            ["new-0", "new-1"].into_iter().for_each(|pod| change(c.pod_mut(pod)));
+            ["new-0", "new-1"].into_iter().for_each(|pod| change(&mut c.pod_mut(pod)));
             assert!(pairing(&mut c).holds());
         }
         // On a node of another CNI plugin.

@@ -9,13 +9,13 @@ use crate::model::{AffinityState, Attribute, Block, HandleId, HostKind, Name, Na
 /// What an allocation is for, by its attribute and handle.
 fn use_of(names: &Names, attribute: Option<&Attribute>) -> Use {
     let Some(attribute) = attribute else { return Use::Broken };
-    let owner = &attribute.owner;
+    let owner = &attribute.owner();
     let handle = |test: fn(HandleId, &Names) -> bool| attribute.handle.is_some_and(|h| test(h, names));
-    if attribute.released_at.is_some() {
+    if attribute.released_at().is_some() {
         Use::Cooling
     } else if handle(HandleId::is_windows) {
         Use::Windows
-    } else if attribute.reserved {
+    } else if attribute.reserved() {
         Use::Reserved
     } else if tunnel_of(names, attribute).is_some() {
         Use::Tunnel
@@ -43,7 +43,7 @@ fn names_its_pod(names: &Names, id: HandleId, owner: &Owner) -> bool {
 }
 
 fn tunnel_of(names: &Names, attribute: &Attribute) -> Option<Tunnel> {
-    Tunnel::of_attribute(names.get(attribute.owner.kind)).or_else(|| attribute.handle?.tunnel(names))
+    Tunnel::of_attribute(names.get(attribute.owner().kind)).or_else(|| attribute.handle?.tunnel(names))
 }
 
 impl Ledger<'_> {
@@ -64,8 +64,8 @@ impl Ledger<'_> {
                 self.allocations.push(Allocation { address, block: index, ordinal, used_for });
                 let Some(attribute) = attribute.and_then(|i| block.attributes.get(i)) else { continue };
                 if used_for == Use::Pod {
-                    self.ipam_nodes.insert(attribute.owner.node);
-                    let container = |h: &HandleId| h.dotted && !names_its_pod(&snapshot.names, *h, &attribute.owner);
+                    self.ipam_nodes.insert(attribute.owner().node);
+                    let container = |h: &HandleId| h.dotted && !names_its_pod(&snapshot.names, *h, &attribute.owner());
                     if let Some(id) = attribute.handle.filter(container) {
                         *most.entry(id.head).or_default() += 1;
                         self.networks.push((id.tail, id.head));
@@ -119,17 +119,14 @@ impl Ledger<'_> {
     }
 
     /// Both owner sets of an allocation (primary, alternate), those that name anything.
-    pub fn owners_of(&self, allocation: &Allocation) -> impl Iterator<Item = &Owner> {
-        let attribute = self.attribute_of(allocation);
-        let primary = attribute.map(|a| &a.owner);
-        let alternate = attribute.and_then(|a| a.alternate.as_deref());
-        [primary, alternate].into_iter().flatten().filter(|o| !o.is_empty())
+    pub fn owners_of(&self, allocation: &Allocation) -> impl Iterator<Item = Owner> {
+        self.attribute_of(allocation).into_iter().flat_map(Attribute::owners).filter(|o| !o.is_empty())
     }
 
     /// The Calico name of the node that an allocation belongs to: its attribute's, else the block's host.
     /// [`Name::NONE`] when it has none (services, ownerless blocks).
     pub fn owner_node(&self, allocation: &Allocation) -> Name {
-        let named = self.attribute_of(allocation).map_or(Name::NONE, |a| a.owner.node);
+        let named = self.attribute_of(allocation).map_or(Name::NONE, |a| a.owner().node);
         let host = self.block_of(allocation).affinity.filter(|h| h.kind == HostKind::Host);
         named.some().or(host.map(|h| h.name)).unwrap_or(Name::NONE)
     }

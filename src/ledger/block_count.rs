@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
     use crate::ledger::ScopeFlag;
-    use crate::model::{AffinityState, Attribute, InputState};
+    use crate::model::{AffinityState, AttributeFields, InputState};
 
     const OWN: &str = "10.65.0.0/26";
     const EMPTY: &str = "10.65.1.0/26";
@@ -287,7 +287,7 @@ mod tests {
             c.snapshot.cluster.calico_version = c.name(version);
             assert_eq!(stranded(&mut c, EMPTY).0, wanted, "{version}");
         }
-        c.allocate("10.65.1.1", Attribute::default());
+        c.allocate("10.65.1.1", AttributeFields::default());
         assert_eq!(stranded(&mut c, EMPTY), (Some(63), Some(Stranding::OwnerGone)), "not an empty one");
     }
 

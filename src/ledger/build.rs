@@ -2,7 +2,7 @@
 
 use super::reclaim::Reclaim;
 use super::{DarkRanges, Ledger, Pairing, Scope, ScopeFlag, allocations, blocks, reserved};
-use crate::model::hash::HashSet;
+use crate::model::hash::{HashSet, PlaceTable};
 use crate::model::{Name, Orchestrator, Past, Snapshot};
 
 impl<'s> Ledger<'s> {
@@ -22,13 +22,13 @@ impl<'s> Ledger<'s> {
             ipam_nodes: HashSet::new(),
             host_local: false,
             usual_network: Name::NONE,
-            pods: snapshot.pods.iter().zip(0..).map(|(p, i)| ((p.namespace, p.name), i)).collect(),
+            pods: PlaceTable::of_last(&snapshot.pods, |pod| (pod.namespace, pod.name)),
             endpoint_states: Vec::new(),
             endpoints_of_pod: endpoints_of_pod(snapshot),
             endpoints_of_container: endpoints_of_container(snapshot),
             allocations_of_handle: Vec::new(),
             // Of several spellings of one id the first stands for all: the canonical one, if there is one.
-            handles: snapshot.handles.iter().enumerate().rev().map(|(i, h)| (h.id, i as u32)).collect(),
+            handles: PlaceTable::of_first(&snapshot.handles, |handle| handle.id),
             networks: Vec::new(),
             wider: Vec::new(),
             reserved: reserved::ranges(snapshot),
@@ -45,7 +45,7 @@ impl<'s> Ledger<'s> {
 }
 
 fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
-    let endpoints = snapshot.endpoints.iter().zip(0..).filter(|(e, _)| e.orchestrator == Orchestrator::Kubernetes);
+    let endpoints = snapshot.endpoints.iter().zip(0..).filter(|(e, _)| e.orchestrator() == Orchestrator::Kubernetes);
     let mut index: Vec<_> = endpoints.map(|(e, i)| (e.namespace, e.pod, i)).collect();
     index.sort_unstable();
     index

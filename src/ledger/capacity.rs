@@ -300,7 +300,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr, undecodable_block};
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, HandleId, Meta, Reservation};
+    use crate::model::{AttributeFields, HandleId, Meta, Reservation};
 
     fn usage(c: &mut Cluster, leaked: &[&str]) -> (PoolUsage, Vec<NodeUsage>) {
         let snapshot = c.snapshot();
@@ -338,7 +338,7 @@ mod tests {
         let attribute = c.pod_attribute("k8s-pod-network.0123", "shop", "other", "node-2");
         let small = c.snapshot.blocks.len() - 1;
         c.snapshot.blocks[small].allocations[1] = Some(0);
-        c.snapshot.blocks[small].attributes = [attribute].into();
+        c.snapshot.blocks[small].attributes = [attribute.into()].into();
         let (pool, _) = usage(&mut c, &[]);
         assert_eq!((pool.allocated, pool.free, pool.blocks.existing), (6, 65_530, 3));
         assert_eq!(pool.blocks.absent, 1022, "Calico looks for blocks of the pool's own size");
@@ -365,7 +365,7 @@ mod tests {
         reserve(&mut c, "10.65.1.128/26");
         c.block("10.65.1.192/26", Some("node-2"));
         let windows = HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
-        c.allocate("10.65.1.192", Attribute { handle: windows, ..Attribute::default() });
+        c.allocate("10.65.1.192", AttributeFields { handle: windows, ..AttributeFields::default() });
         let (pool, _) = usage(&mut c, &[]);
         assert_eq!((pool.blocks.reclaimable, pool.blocks.ownerless, pool.blocks.absent), (2, 1, 1024 - 6));
         assert_eq!(pool.blocks.free(), 1020);

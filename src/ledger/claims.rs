@@ -34,12 +34,12 @@ impl<'s> Ledger<'s> {
             let mut claim = |address: Addr, grade: Grade, via: Via| {
                 claims.push(Claim::of(address, grade, Claimant::Pod(index), via));
             };
-            for &address in &pod.addresses {
+            for &address in pod.addresses().iter() {
                 claim(address, self.pod_grade(pod, address), Via::Object);
             }
-            pod.network_status.iter().for_each(|&a| claim(a, Grade::Possible, Via::NetworkStatus));
-            pod.floating.iter().for_each(|&a| claim(a, Grade::Possible, Via::Floating));
-            pod.no_ipam.iter().for_each(|&a| claim(a, Grade::Possible, Via::NoIpam));
+            pod.network_status().iter().for_each(|&a| claim(a, Grade::Possible, Via::NetworkStatus));
+            pod.floating().iter().for_each(|&a| claim(a, Grade::Possible, Via::Floating));
+            pod.no_ipam().iter().for_each(|&a| claim(a, Grade::Possible, Via::NoIpam));
         }
     }
 
@@ -50,7 +50,7 @@ impl<'s> Ledger<'s> {
         }
         let mut own = self.endpoints_at_home(pod).peekable();
         let bare = own.peek().is_none();
-        if own.any(|e| e.addresses.contains(&address)) || (bare && self.is_certain_without_endpoint(pod, address)) {
+        if own.any(|e| e.addresses().contains(&address)) || (bare && self.is_certain_without_endpoint(pod, address)) {
             Grade::Certain
         } else {
             Grade::Possible
@@ -71,7 +71,7 @@ impl<'s> Ledger<'s> {
 
     fn claim_for_endpoints(&self, claims: &mut Vec<Claim>) {
         for (index, endpoint, state) in self.endpoints_with_states() {
-            for &address in &endpoint.addresses {
+            for &address in endpoint.addresses().iter() {
                 let grade = if state.is_stale() {
                     Grade::Stale
                 } else if state == EndpointState::Live && self.pod_is_certain(endpoint.namespace, endpoint.pod, address)
@@ -83,7 +83,7 @@ impl<'s> Ledger<'s> {
                 claims.push(Claim::of(address, grade, Claimant::Endpoint(index), Via::Object));
             }
             let grade = if state.is_stale() { Grade::Stale } else { Grade::Possible };
-            let floating = endpoint.nats.iter().map(|nat| nat.external);
+            let floating = endpoint.nats().iter().map(|nat| nat.external);
             claims.extend(floating.map(|a| Claim::of(a, grade, Claimant::Endpoint(index), Via::Floating)));
         }
     }
@@ -106,7 +106,7 @@ impl<'s> Ledger<'s> {
 
     /// What is known of the pod behind an endpoint.
     pub fn endpoint_state(&self, endpoint: &Endpoint) -> EndpointState {
-        let judged = endpoint.orchestrator == Orchestrator::Kubernetes
+        let judged = endpoint.orchestrator() == Orchestrator::Kubernetes
             && !endpoint.pod.is_none()
             && self.scope.judged(endpoint.node)
             && self.pairing.holds()
@@ -119,7 +119,7 @@ impl<'s> Ledger<'s> {
             EndpointState::Finished
         } else if pod.may_hold() && pod.node == self.scope.kubernetes_name(endpoint.node) {
             EndpointState::Live
-        } else if pod.may_hold() && pod.addresses.iter().any(|&a| self.pod_is_certain(pod.namespace, pod.name, a)) {
+        } else if pod.may_hold() && pod.addresses().iter().any(|&a| self.pod_is_certain(pod.namespace, pod.name, a)) {
             EndpointState::Elsewhere
         } else {
             EndpointState::Undecided
@@ -128,7 +128,7 @@ impl<'s> Ledger<'s> {
 
     /// Whether this pod is a certain holder of this address.
     pub fn pod_is_certain(&self, namespace: Name, name: Name, address: Addr) -> bool {
-        let Some(&index) = self.pods.get(&(namespace, name)) else { return false };
+        let Some(index) = self.pod_place(namespace, name) else { return false };
         self.claims_at(address).iter().any(|c| c.by == Claimant::Pod(index) && c.grade == Grade::Certain)
     }
 

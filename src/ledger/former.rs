@@ -97,12 +97,11 @@ impl Youngest {
                 *last = at.max(*last);
             }
         };
-        snapshot.endpoints.iter().for_each(|e| made(e.node, e.created));
+        snapshot.endpoints.iter().for_each(|e| made(e.node, e.created()));
         for block in &snapshot.blocks {
             let host = block.affinity.filter(|h| h.kind == HostKind::Host).map(|h| h.name);
             for attribute in &block.attributes {
-                let owners = [Some(&attribute.owner), attribute.alternate.as_deref()];
-                for owner in owners.into_iter().flatten() {
+                for owner in attribute.owners() {
                     made(owner.node.some().or(host).unwrap_or(Name::NONE), owner.timestamp);
                 }
             }

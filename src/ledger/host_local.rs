@@ -44,7 +44,7 @@ impl<'s> Ledger<'s> {
 
     fn pool_addresses(&self, endpoint: &'s Endpoint) -> impl Iterator<Item = Addr> {
         let pools = &self.snapshot.pools;
-        endpoint.addresses.iter().copied().filter(move |&a| pools.iter().any(|pool| pool.cidr.contains(a)))
+        endpoint.addresses().to_vec().into_iter().filter(move |&a| pools.iter().any(|pool| pool.cidr.contains(a)))
     }
 
     /// An allocation or a handle of its endpoint's container; or one at its address that does not name somebody else.
@@ -60,7 +60,7 @@ impl<'s> Ledger<'s> {
                 Says::Nobody => self.handle_of(a).is_none_or(|handle| handle.comes_again(&self.snapshot.names)),
             })
         };
-        containers.any(|container| self.has_handle(container)) || pod.addresses.iter().any(may_be_its)
+        containers.any(|container| self.has_handle(container)) || pod.addresses().iter().any(may_be_its)
     }
 
     fn is_in_pod_cidr(&self, pod: &Pod, address: Addr) -> bool {

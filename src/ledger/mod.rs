@@ -30,7 +30,7 @@ mod tunnels;
 mod unregistered;
 mod workloads;
 
-use crate::model::hash::{HashMap, HashSet};
+use crate::model::hash::{HashSet, PlaceTable};
 
 use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot};
 
@@ -76,7 +76,8 @@ pub struct Ledger<'s> {
     /// The network that most pods' handles name; an endpoint whose container has no handle is taken to be of it.
     pub usual_network: Name,
 
-    pods: HashMap<(Name, Name), u32>,
+    /// By namespace and name.
+    pods: PlaceTable,
     /// Beside each endpoint of the snapshot what is known of its pod.
     endpoint_states: Vec<EndpointState>,
     /// `k8s` endpoints by (namespace, pod), sorted.
@@ -85,7 +86,8 @@ pub struct Ledger<'s> {
     endpoints_of_container: Vec<(Name, u32)>,
     /// Indices into `allocations` by handle, sorted.
     allocations_of_handle: Vec<(HandleId, u32)>,
-    handles: HashMap<HandleId, u32>,
+    /// By id; of several spellings of one the canonical one, if there is one.
+    handles: PlaceTable,
     /// Container and network of every pod's handle, from handles and allocations; sorted. A container with a
     /// secondary network has two.
     networks: Vec<(Name, Name)>,
@@ -105,12 +107,17 @@ impl<'s> Ledger<'s> {
 
     /// The pod of this name.
     pub fn pod(&self, namespace: Name, name: Name) -> Option<&'s Pod> {
-        self.pods.get(&(namespace, name)).and_then(|&i| self.snapshot.pods.get(i as usize))
+        self.pod_place(namespace, name).and_then(|i| self.snapshot.pods.get(i as usize))
     }
 
     /// The handle object of this (sanitised) id.
     pub fn handle(&self, id: HandleId) -> Option<&'s Handle> {
-        self.handles.get(&id).and_then(|&i| self.snapshot.handles.get(i as usize))
+        let all = &self.snapshot.handles;
+        self.handles.find(all, &id, |handle| handle.id).and_then(|i| all.get(i as usize))
+    }
+
+    fn pod_place(&self, namespace: Name, name: Name) -> Option<u32> {
+        self.pods.find(&self.snapshot.pods, &(namespace, name), |pod| (pod.namespace, pod.name))
     }
 
     /// The blocks that are judged.

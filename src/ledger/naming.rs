@@ -24,10 +24,10 @@ impl Ledger<'_> {
             return Says::Nobody;
         }
         let names = &self.snapshot.names;
-        let machine = self.handle_of(allocation).and_then(|h| Machine::of(names, h)).filter(|_| !pod.vmi.is_none());
+        let machine = self.handle_of(allocation).and_then(|h| Machine::of(names, h)).filter(|_| !pod.vmi().is_none());
         let mut says = match machine {
             Some(Machine::Named(namespace, vmi)) => {
-                let this = (&*namespace, &*vmi) == (names.get(pod.namespace), names.get(pod.vmi));
+                let this = (&*namespace, &*vmi) == (names.get(pod.namespace), names.get(pod.vmi()));
                 if this { Says::This } else { Says::Nobody }
             }
             // A hashed id may be any machine's.
@@ -35,7 +35,7 @@ impl Ledger<'_> {
             None => Says::Nobody,
         };
         for owner in self.owners_of(allocation) {
-            says = match (says, owner_says(owner, pod)) {
+            says = match (says, owner_says(&owner, pod)) {
                 (Says::This, _) | (_, Says::This) => Says::This,
                 (Says::Another, _) | (_, Says::Another) => Says::Another,
                 _ => Says::Nobody,
@@ -50,7 +50,7 @@ fn owner_says(owner: &Owner, pod: &Pod) -> Says {
     let fits = |given: Name, actual: Name| given.is_none() || given == actual;
     let same_namespace = fits(owner.namespace, pod.namespace);
     let this_pod = !owner.pod.is_none() && owner.pod == pod.name;
-    let this_machine = !owner.vmi.is_none() && owner.vmi == pod.vmi;
+    let this_machine = !owner.vmi.is_none() && owner.vmi == pod.vmi();
     let named = [owner.pod, owner.service, owner.kind, owner.vmi, owner.note];
     if same_namespace && (this_pod || this_machine) {
         Says::This
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(says(|c| c.attribute_mut("10.65.0.1").owner.pod = Name::NONE), Says::Nobody);
         let other = |c: &mut Cluster| {
             let name = c.name("other-0");
-            let attribute = c.attribute_mut("10.65.0.1");
+            let mut attribute = c.attribute_mut("10.65.0.1");
             let before = std::mem::replace(&mut attribute.owner.pod, name);
             (before, attribute.owner)
         };
@@ -143,7 +143,7 @@ mod tests {
                 let (vm, handle) = (c.name("fedora"), HandleId::intern(&mut c.snapshot.names, handle));
                 let owner = Owner { pod: c.name("virt-launcher-old"), vmi: c.name(vmi), ..Owner::default() };
                 c.pod_mut("web-0").vmi = vm;
-                *c.attribute_mut("10.65.0.1") = crate::model::Attribute { handle, owner, ..Default::default() };
+                *c.attribute_mut("10.65.0.1") = crate::model::AttributeFields { handle, owner, ..Default::default() };
             })
         };
         assert_eq!(machine("k8s-pod-network.vmi.shop.fedora", ""), Says::This);

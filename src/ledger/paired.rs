@@ -113,7 +113,7 @@ fn half_of_the_pods_have_endpoints(ledger: &Ledger<'_>) -> Option<bool> {
     let settled = snapshot.pods.iter().filter(|p| {
         p.may_hold()
             && ledger.scope.has_calico_node(p.node)
-            && p.created.is_some_and(|created| snapshot.now.since(created) > YOUNG)
+            && p.created().is_some_and(|created| snapshot.now.since(created) > YOUNG)
     });
     let (mut pods, mut with_endpoint) = (0usize, 0usize);
     for pod in settled {

@@ -120,7 +120,7 @@ mod tests {
     use crate::ledger::capacity::pools;
     use crate::ledger::{Ledger, ScopeFlag};
     use crate::model::hash::HashSet;
-    use crate::model::{Attribute, HandleId, Owner};
+    use crate::model::{AttributeFields, HandleId, Owner};
 
     /// A pool of eight /29 without any block, beside healthy nodes with a block of another pool each.
     fn lean(version: &str) -> Cluster {
@@ -189,7 +189,7 @@ mod tests {
             c.block("10.80.0.0/29", Some("node-9"));
             c.block("10.80.0.8/29", Some("node-9"));
             for i in 0..taken {
-                c.allocate(&format!("10.80.0.{i}"), Attribute::default());
+                c.allocate(&format!("10.80.0.{i}"), AttributeFields::default());
             }
             fates(&mut c)
         };
@@ -212,7 +212,7 @@ mod tests {
             c.block("10.80.0.0/29", Some("node-1"));
             let (handle, note) = (HandleId::intern(&mut c.snapshot.names, handle), c.name(note));
             let owner = Owner { note, ..Owner::default() };
-            c.allocate("10.80.0.0", Attribute { handle, owner, ..Attribute::default() });
+            c.allocate("10.80.0.0", AttributeFields { handle, owner, ..AttributeFields::default() });
             fates(&mut c)
         };
         let windows = "windows-reserved-ipam-handle";

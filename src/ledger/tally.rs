@@ -2,10 +2,8 @@
 //!
 //! Both sides are compared by sanitised id and masked CIDR (domain facts, section 3). Cooling addresses are nobody's.
 
-use std::borrow::Cow;
-
 use super::Ledger;
-use crate::model::{Cidr, Handle, HandleId, Name};
+use crate::model::{Cidr, Few, Handle, HandleId, Name};
 
 /// One handle id with everything on both sides.
 #[derive(Clone, Debug)]
@@ -15,7 +13,7 @@ pub struct Tally<'s> {
     /// are one id, and then they count together.
     pub objects: &'s [Handle],
     /// How many addresses of which block the objects count together; by block.
-    pub counted: Cow<'s, [(Cidr, i64)]>,
+    pub counted: Few<'s, (Cidr, i64)>,
     /// How many addresses of which block are allocated to the id; by block.
     pub held: Vec<(Cidr, i64)>,
 }
@@ -127,10 +125,10 @@ impl<'s> Ledger<'s> {
 }
 
 /// What the objects of one id count together. Nearly always there is one object, which has one entry a block already.
-fn counted(objects: &[Handle]) -> Cow<'_, [(Cidr, i64)]> {
+fn counted(objects: &[Handle]) -> Few<'_, (Cidr, i64)> {
     match objects {
-        [one] if one.counts.is_sorted_by(|a, b| a.0 < b.0) => Cow::Borrowed(&one.counts),
-        _ => Cow::Owned(sum(objects.iter().flat_map(|o| o.counts.iter().copied()).collect())),
+        [one] if one.counts().is_sorted_by(|a, b| a.0 < b.0) => one.counts(),
+        _ => Few::Own(sum(objects.iter().flat_map(|o| o.counts().to_vec()).collect())),
     }
 }
 
@@ -175,13 +173,12 @@ mod tests {
             let mut c = Cluster::empty();
             for odd in [odd_first, !odd_first] {
                 c.handle("net.0123", &[]);
-                let handle = c.snapshot.handles.last_mut().unwrap();
-                handle.odd_id = odd.then(|| b"net.0123\r".as_slice().into());
+                c.last_handle().odd_id = odd.then(|| b"net.0123\r".as_slice().into());
             }
             let snapshot = c.snapshot();
             let ledger = Ledger::build(&snapshot, c.scope, None);
             let id = HandleId::find(&c.snapshot.names, "net.0123").unwrap();
-            assert!(ledger.handle(id).unwrap().odd_id.is_none());
+            assert!(ledger.handle(id).unwrap().odd_id().is_none());
             assert_eq!(ledger.tallies().map(|t| t.objects.len()).collect::<Vec<_>>(), [2]);
         }
     }

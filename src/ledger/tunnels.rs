@@ -67,7 +67,7 @@ impl<'s> Ledger<'s> {
         let nameless = |o: &Owner| [o.namespace, o.pod, o.service, o.kind, o.vmi, o.note].iter().all(|n| n.is_none());
         allocation.used_for == Use::Unattributed
             && self.handle_of(allocation).is_none()
-            && self.owners_of(allocation).all(|o| nameless(o) && (o.node.is_none() || o.node == node.name))
+            && self.owners_of(allocation).all(|o| nameless(&o) && (o.node.is_none() || o.node == node.name))
     }
 
     /// Whether an allocation has neither handle nor owner.

@@ -71,7 +71,7 @@ fn by_pods(
 ) -> HashMap<Name, Name> {
     let living = snapshot.pods.iter().filter(|p| p.may_hold() && !p.is_terminating() && missing(p.node));
     let mut living: HashMap<(Name, Name), &Pod> = living.map(|p| ((p.namespace, p.name), p)).collect();
-    let endpoints = || snapshot.endpoints.iter().filter(|e| e.orchestrator == Orchestrator::Kubernetes);
+    let endpoints = || snapshot.endpoints.iter().filter(|e| e.orchestrator() == Orchestrator::Kubernetes);
     for endpoint in endpoints() {
         let pod = (endpoint.namespace, endpoint.pod);
         if let Some(home) = hosts.get(&endpoint.node)
@@ -84,7 +84,7 @@ fn by_pods(
     let mut of_node: HashMap<Name, Option<Name>> = HashMap::default();
     for endpoint in endpoints().filter(|e| stranger(e.node) && !hosts.contains_key(&e.node)) {
         let Some(pod) = living.get(&(endpoint.namespace, endpoint.pod)) else { continue };
-        if pod.addresses.iter().any(|address| endpoint.addresses.contains(address)) {
+        if pod.addresses().iter().any(|address| endpoint.addresses().contains(address)) {
             let same = |seen: &mut Option<Name>, name: Name| *seen = seen.filter(|&other| other == name);
             same(of_host.entry(endpoint.node).or_insert(Some(pod.node)), pod.node);
             same(of_node.entry(pod.node).or_insert(Some(endpoint.node)), endpoint.node);
@@ -177,7 +177,7 @@ mod tests {
     fn its_living_pods_tell_the_name_that_calico_gave_it() {
         assert_eq!(how(&mut renamed(), "rack-b.1"), ours("node-1"));
         let mut c = renamed();
-        c.snapshot.pods.iter_mut().for_each(|p| p.addresses = [addr("10.65.0.40")].into());
+        c.each_pod(|p| p.addresses = [addr("10.65.0.40")].into());
         assert_eq!(how(&mut c, "rack-b.1").0, Standing::Foreign, "a namesake with another address says nothing");
     }
 

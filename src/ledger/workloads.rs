@@ -21,14 +21,14 @@ pub enum Workload<'s> {
 impl<'s> Ledger<'s> {
     /// The workload of an endpoint.
     pub fn workload_of(&self, endpoint: &Endpoint) -> Workload<'s> {
-        if endpoint.orchestrator != Orchestrator::Kubernetes {
+        if endpoint.orchestrator() != Orchestrator::Kubernetes {
             return self.foreign_workload(endpoint);
         }
         let node = endpoint.node;
         let ours =
             self.scope.judged(node) || self.scope.is_known_to_kubernetes(node) || self.scope.is_undecodable(node);
         // An endpoint that names no pod stands for itself.
-        let pod = endpoint.pod.some().unwrap_or(endpoint.name);
+        let pod = endpoint.pod.some().or(endpoint.name().other()).unwrap_or_default();
         self.pod_or_machine(endpoint.namespace, pod, ours)
     }
 
@@ -42,7 +42,7 @@ impl<'s> Ledger<'s> {
     pub fn pod_or_machine(&self, namespace: Name, pod: Name, ours: bool) -> Workload<'s> {
         let known = self.pod(namespace, pod).filter(|_| ours);
         let vmi = match known {
-            Some(known) => known.vmi.some().map(|vmi| self.text(vmi)),
+            Some(known) => known.vmi().some().map(|vmi| self.text(vmi)),
             None => machine_of_launcher(self.text(pod)),
         };
         match vmi {
@@ -52,16 +52,16 @@ impl<'s> Ledger<'s> {
     }
 
     fn foreign_workload(&self, endpoint: &Endpoint) -> Workload<'s> {
-        let orchestrator = endpoint.orchestrator;
+        let orchestrator = endpoint.orchestrator();
         let best = match orchestrator {
             Orchestrator::Cni => [endpoint.container, endpoint.pod],
             // libnetwork calls every workload "libnetwork"; there the endpoint's own id is the container's.
             Orchestrator::Other(word) if !word.is_none() && word == endpoint.pod => {
-                [endpoint.endpoint, endpoint.container]
+                [endpoint.endpoint(), endpoint.container]
             }
             Orchestrator::Other(_) | Orchestrator::Kubernetes => [endpoint.pod, endpoint.container],
         };
-        let id = best.into_iter().find(|name| !name.is_none()).unwrap_or(endpoint.name);
+        let id = best.into_iter().find(|name| !name.is_none()).or(endpoint.name().other()).unwrap_or_default();
         Workload::Other { orchestrator, namespace: endpoint.namespace, id }
     }
 
@@ -150,9 +150,9 @@ mod tests {
             };
             let made = [0, 1].map(|i| {
                 let (pod, endpoint, container) = (c.name(pods[i]), c.name(endpoints[i]), c.name(containers[i]));
-                let mut e = c.snapshot.endpoints[0].clone();
+                let mut e = c.snapshot.endpoints[0].fields();
                 (e.orchestrator, e.pod, e.endpoint, e.container) = (word, pod, endpoint, container);
-                e
+                Endpoint::from(e)
             });
             let snapshot = c.snapshot();
             let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);

@@ -37,6 +37,16 @@ impl Addr {
         self.high == 0 && self.low >> 32 == (V4_MAPPED >> 32) as u64
     }
 
+    /// The IPv4 address with this 32-bit number.
+    pub const fn from_v4_bits(bits: u32) -> Addr {
+        Addr::from_bits(V4_MAPPED | bits as u128)
+    }
+
+    /// The 32-bit number of an IPv4 address.
+    pub fn to_v4_bits(self) -> Option<u32> {
+        self.is_v4().then_some(self.low as u32)
+    }
+
     /// The standard library's form.
     pub fn to_ip(self) -> IpAddr {
         if self.is_v4() {

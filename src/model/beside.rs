@@ -5,7 +5,7 @@
 
 use super::hash::HashMap;
 use super::snapshot::KubeFacts;
-use super::{Gathering, Input, KubeNode, Name, Names, Namespace, Pod, Service, Uid};
+use super::{Gathering, Input, KubeNode, Name, Names, Namespace, Pod, PodFields, Service, Uid};
 
 impl Gathering {
     /// Puts all of Kubernetes' side into this one, in the place of what it has of it: objects, what was read of each
@@ -62,7 +62,8 @@ impl Renaming<'_> {
     }
 
     fn pod(&mut self, pod: &mut Pod) {
-        let Pod {
+        let mut fields = pod.fields();
+        let PodFields {
             uid,
             namespace,
             name,
@@ -81,7 +82,7 @@ impl Renaming<'_> {
             network_status: _,
             floating: _,
             annotated: _,
-        } = pod;
+        } = &mut fields;
         self.uid(uid);
         self.own(name);
         [namespace, node, vmi].into_iter().for_each(|name| self.shared(name));
@@ -89,6 +90,7 @@ impl Renaming<'_> {
             self.shared(kind);
             self.shared(name);
         }
+        *pod = fields.into();
     }
 
     fn node(&mut self, node: &mut KubeNode) {
@@ -145,7 +147,7 @@ mod tests {
         let told: Vec<_> = etcd.pods.iter().map(|pod| (pod.namespace, pod.node, etcd.text(pod.name))).collect();
         assert_eq!(told, [(shop, node, "web-0"), (shop, node, "web-1")]);
         let pod = &etcd.pods[0];
-        assert_eq!((pod.uid.text(&etcd.names), pod.vmi), ("uid of web-0".to_owned(), Name::NONE));
+        assert_eq!((pod.uid.text(&etcd.names), pod.vmi()), ("uid of web-0".to_owned(), Name::NONE));
         let (kind, name) = pod.controller.unwrap();
         assert_eq!((etcd.text(kind), etcd.text(name)), ("ReplicaSet", "web"));
         let coverage = &etcd.coverage;
@@ -156,7 +158,7 @@ mod tests {
     }
 
     fn pod(names: &mut Names, namespace: &str, name: &str) -> Pod {
-        Pod {
+        PodFields {
             uid: Uid::intern(names, &format!("uid of {name}")),
             namespace: names.intern(namespace),
             name: names.intern(name),
@@ -176,5 +178,6 @@ mod tests {
             floating: Box::default(),
             annotated: Box::default(),
         }
+        .into()
     }
 }

@@ -1,7 +1,8 @@
 //! An AllocationBlock: who has which address of one CIDR (domain facts, section 2).
 
+use super::usual::AllocatedTo;
 use super::word::words;
-use super::{Addr, Cidr, HandleId, Meta, Name, Names, Time};
+use super::{Addr, Attribute, Cidr, Meta, Name, Names, Time};
 
 /// Which kind of owner an affinity names.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -22,56 +23,6 @@ pub struct Host {
     pub kind: HostKind,
     /// Without the kind's prefix.
     pub name: Name,
-}
-
-/// One value of `attributes[]`; shared by all ordinals that index it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Attribute {
-    /// `handle_id` in sanitised form (up to the first `\r`); `None` when absent, null or empty.
-    pub handle: Option<HandleId>,
-    /// `handle_id` as written, when that is not the sanitised id (`…\r\neth0`); then `handle` may be `None` too.
-    pub odd_handle: Option<Box<str>>,
-    /// `secondary`: the owner that the allocation was made for.
-    pub owner: Owner,
-    /// `secondary` is nothing but `note`: ordinals that were kept back when the block was made, for Windows or by an
-    /// operator's own reservation. No handle object exists for these, whatever their handle is called.
-    pub reserved: bool,
-    /// `alternateOwnerAttrs`: the target of a live migration, an owner of equal rank.
-    pub alternate: Option<Box<Owner>>,
-    /// Set: the address was released and is cooling down: neither in use, nor leaked, nor free.
-    pub released_at: Option<Time>,
-}
-
-/// Owner attributes of an allocation; every part may be absent ([`Name::NONE`]).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Owner {
-    /// Of the pod, or of the service.
-    pub namespace: Name,
-    pub pod: Name,
-    /// The Calico name of the node.
-    pub node: Name,
-    /// `service`: set for LoadBalancer addresses.
-    pub service: Name,
-    /// `type`: `ipipTunnelAddress` and its like; absent for pods.
-    pub kind: Name,
-    /// `vmi-name`: set for KubeVirt.
-    pub vmi: Name,
-    /// `note`: set for Windows' reserved ordinals.
-    pub note: Name,
-    /// The CNI host's clock at the allocation.
-    pub timestamp: Option<Time>,
-}
-
-impl Owner {
-    /// Whether nothing at all names an owner.
-    pub fn is_empty(&self) -> bool {
-        *self == Owner::default()
-    }
-
-    /// Namespace and name of the owner pod, when both are given.
-    pub fn pod_name(&self) -> Option<(Name, Name)> {
-        (!self.namespace.is_none() && !self.pod.is_none()).then_some((self.namespace, self.pod))
-    }
 }
 
 /// A block, as its key and value say. Never trusted to be consistent: every index is checked by its reader.
@@ -97,7 +48,7 @@ pub struct Block {
     pub strict_affinity: bool,
     /// One entry an ordinal: the index into `attributes`, or `None` for null. As long as the value's list,
     /// which need not be the block's size.
-    pub allocations: Box<[Option<i32>]>,
+    pub allocations: AllocatedTo,
     /// The FIFO of free ordinals as written; may hold nonsense.
     pub unallocated: Box<[i32]>,
     /// `attributes[]` in the value's order; what no ordinal indexes stands here too.

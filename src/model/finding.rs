@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::word::{Term, words};
-use super::{Addr, Cidr, Evidence, Foreign, HandleId, Host, Name, Time};
+use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
 
@@ -161,7 +161,7 @@ pub enum Look {
     Handle(HandleId),
     Affinity(Host, Cidr),
     /// Namespace and name of the key.
-    Endpoint(Name, Name),
+    Endpoint(Name, EndpointKey),
     /// The `k8s` endpoint that the node (Calico's name) does not have of this pod (namespace, name): the key
     /// `<node>-k8s-<pod>-eth0`. What is absent has no name in the table that could be read.
     EndpointsOfPod(Name, Name, Name),
@@ -272,6 +272,13 @@ impl Finding {
             rests: Vec::new(),
             life: None,
         }
+    }
+
+    /// Gives back what room its lists have to spare.
+    pub fn shrink(&mut self) {
+        self.next.shrink_to_fit();
+        self.rests.shrink_to_fit();
+        self.evidence.shrink();
     }
 
     /// A number that is equal in two audits when everything that the claim rests on is unchanged.

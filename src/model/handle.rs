@@ -1,5 +1,6 @@
 //! A handle: how many addresses of which block belong to one id (domain facts, section 3).
 
+use super::usual::{Few, Odd, OneOfBlock, Revisions};
 use super::{Cidr, Meta, Name, Names};
 
 /// A handle's id in sanitised form (up to the first `\r`), split at its last dot so that a container's id,
@@ -88,9 +89,9 @@ pub fn sanitised(id: &str) -> &str {
     id.split('\r').next().unwrap_or_default()
 }
 
-/// One handle object.
-#[derive(Clone, Debug)]
-pub struct Handle {
+/// One handle object, as its key and value say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HandleFields {
     pub meta: Meta,
     /// The sanitised id of its key.
     pub id: HandleId,
@@ -100,6 +101,80 @@ pub struct Handle {
     pub counts: Box<[(Cidr, i64)]>,
     /// `deleted: true`, which means nothing in etcd.
     pub deleted: bool,
+}
+
+/// One handle object in its usual form ([`super::usual`]): made of [`HandleFields`], which it gives back.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// The sanitised id of its key.
+    pub id: HandleId,
+    revisions: Revisions,
+    counts: OneOfBlock,
+    odd: Odd<OddHandle>,
+}
+
+/// What differs from the usual form.
+#[derive(Clone, Debug)]
+struct OddHandle {
+    meta: Option<Meta>,
+    id: Option<Box<[u8]>>,
+    counts: Option<Box<[(Cidr, i64)]>>,
+    deleted: bool,
+}
+
+impl From<HandleFields> for Handle {
+    fn from(HandleFields { meta, id, odd_id, counts, deleted }: HandleFields) -> Handle {
+        let (revisions, usual) = (Revisions::of(meta), OneOfBlock::of(&counts));
+        let is_odd = revisions.is_none() || usual.is_none() || odd_id.is_some() || deleted;
+        let odd = || OddHandle {
+            meta: revisions.is_none().then_some(meta),
+            id: odd_id,
+            counts: usual.is_none().then_some(counts),
+            deleted,
+        };
+        Handle {
+            id,
+            revisions: revisions.unwrap_or_default(),
+            counts: usual.unwrap_or_default(),
+            odd: is_odd.then(|| Box::new(odd())),
+        }
+    }
+}
+
+impl Handle {
+    /// Revisions of its key.
+    pub fn meta(&self) -> Meta {
+        self.odd.as_deref().and_then(|odd| odd.meta).unwrap_or_else(|| self.revisions.meta())
+    }
+
+    /// The id's bytes as they stand in the key, when they are not the sanitised id.
+    pub fn odd_id(&self) -> Option<&[u8]> {
+        self.odd.as_deref()?.id.as_deref()
+    }
+
+    /// How many addresses of each block it counts; block names masked, sorted by block, never merged.
+    pub fn counts(&self) -> Few<'_, (Cidr, i64)> {
+        match (self.counts.counts(), self.odd.as_deref()) {
+            (Some(one), _) => Few::One(one),
+            (None, odd) => Few::Many(odd.and_then(|odd| odd.counts.as_deref()).unwrap_or_default()),
+        }
+    }
+
+    /// `deleted: true`, which means nothing in etcd.
+    pub fn deleted(&self) -> bool {
+        self.odd.as_deref().is_some_and(|odd| odd.deleted)
+    }
+
+    /// What it was made of.
+    pub fn fields(&self) -> HandleFields {
+        HandleFields {
+            meta: self.meta(),
+            id: self.id,
+            odd_id: self.odd_id().map(Into::into),
+            counts: (*self.counts()).into(),
+            deleted: self.deleted(),
+        }
+    }
 }
 
 #[cfg(test)]

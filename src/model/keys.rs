@@ -110,14 +110,19 @@ pub fn put_key<'a>(key: &mut Vec<u8>, names: &Names, thing: impl Into<Keyed<'a>>
         Keyed::Block(Block { odd_key: Some(odd), .. }) | Keyed::Affinity(Affinity { odd_key: Some(odd), .. }) => {
             key.extend_from_slice(odd);
         }
-        Keyed::Handle(Handle { odd_id: Some(id), .. }) => {
-            put(&[HANDLES]);
-            key.extend_from_slice(id);
-        }
         Keyed::Block(block) => put(&[&block_key(block.cidr)]),
         Keyed::Affinity(a) => put(&[&affinity_key(a.host.kind, names.get(a.host.name), a.cidr)]),
-        Keyed::Handle(handle) => put(&[HANDLES, &handle.id.text(names)]),
-        Keyed::Endpoint(e) => put(&[ENDPOINTS, names.get(e.namespace), "/", names.get(e.name)]),
+        Keyed::Handle(handle) => {
+            put(&[HANDLES]);
+            match handle.odd_id() {
+                Some(id) => key.extend_from_slice(id),
+                None => handle.id.pieces(names).iter().for_each(|part| key.extend_from_slice(part.as_bytes())),
+            }
+        }
+        Keyed::Endpoint(e) => {
+            put(&[ENDPOINTS, names.get(e.namespace), "/"]);
+            key.extend(e.name().bytes(names));
+        }
         Keyed::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
         Keyed::Pool(pool) => put(&[POOLS, names.get(pool.name)]),
         Keyed::Reservation(reservation) => put(&[RESERVATIONS, names.get(reservation.name)]),

@@ -98,63 +98,6 @@ words!(Phase {
     Other = "Unknown",
 });
 
-/// One pod.
-#[derive(Clone, Debug)]
-pub struct Pod {
-    pub uid: Uid,
-    pub namespace: Name,
-    pub name: Name,
-    /// `spec.nodeName`, Kubernetes' name; [`Name::NONE`] when not scheduled.
-    pub node: Name,
-    /// `status.phase`.
-    pub phase: Phase,
-    /// `spec.hostNetwork`: its addresses are the node's.
-    pub host_network: bool,
-    /// Condition `Ready` is `True`.
-    pub ready: bool,
-    /// `metadata.deletionTimestamp`: terminating.
-    pub deleting: Option<Time>,
-    /// `metadata.creationTimestamp`, by the API server's clock.
-    pub created: Option<Time>,
-    /// `status.podIPs`, else `status.podIP`.
-    pub addresses: Box<[Addr]>,
-    /// Kind and name of the controller among its owners, as `ReplicaSet`, `web-6d4cf56db6`.
-    pub controller: Option<(Name, Name)>,
-    /// Annotation `kubernetes.io/config.mirror`: a static pod's mirror, which can be younger than the sandbox.
-    pub mirror: bool,
-    /// The VirtualMachineInstance of a `virt-launcher` pod; [`Name::NONE`] for others.
-    pub vmi: Name,
-    /// Addresses in annotation `cni.projectcalico.org/ipAddrsNoIpam`: in use without allocation by design.
-    pub no_ipam: Box<[Addr]>,
-    /// Addresses in annotation `cni.projectcalico.org/ipAddrs`: allocated because they were asked for.
-    pub asked_for: Box<[Addr]>,
-    /// Addresses in annotation `k8s.v1.cni.cncf.io/network-status`: secondary networks.
-    pub network_status: Box<[Addr]>,
-    /// Addresses in annotation `cni.projectcalico.org/floatingIPs`.
-    pub floating: Box<[Addr]>,
-    /// Addresses in annotation `cni.projectcalico.org/podIPs`, else `podIP`: only the client of Calico's Kubernetes
-    /// datastore writes them.
-    pub annotated: Box<[Addr]>,
-}
-
-impl Pod {
-    /// Whether it is terminating.
-    pub fn is_terminating(&self) -> bool {
-        self.deleting.is_some()
-    }
-
-    /// Whether its sandbox was wired through Calico's *Kubernetes* datastore: the annotations say what its status says.
-    /// A single-stack kubelet tells one address of two.
-    pub fn is_wired_through_kubernetes(&self) -> bool {
-        !self.addresses.is_empty() && self.addresses.iter().all(|address| self.annotated.contains(address))
-    }
-
-    /// Whether it can hold a pod address at all: on a node, not in the host's network, not finished.
-    pub fn may_hold(&self) -> bool {
-        !self.host_network && !self.node.is_none() && !self.phase.is_finished()
-    }
-}
-
 /// One Kubernetes node.
 #[derive(Clone, Debug)]
 pub struct KubeNode {

@@ -15,6 +15,9 @@ impl Name {
     /// The empty text, which stands for "not given".
     pub const NONE: Name = Name(0);
 
+    /// `eth0`: the first text of every table.
+    pub const ETH0: Name = Name(1);
+
     /// Whether this is the empty text.
     pub const fn is_none(self) -> bool {
         self.0 == 0
@@ -30,7 +33,7 @@ impl Name {
 ///
 /// One string holds them all, each behind its length; a name is the place. So a text is one step away in memory,
 /// which counts: hundreds of thousands of names lie in no order that anybody asks for them in.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Names {
     text: String,
     index: HashTable<Entry>,
@@ -54,6 +57,14 @@ impl Entry {
 impl std::fmt::Debug for Names {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Names({} texts, {} bytes)", self.index.len(), self.text.len())
+    }
+}
+
+impl Default for Names {
+    fn default() -> Names {
+        let mut names = Names { text: String::new(), index: HashTable::new(), hasher: DefaultHashBuilder::default() };
+        names.intern("eth0");
+        names
     }
 }
 
@@ -142,6 +153,13 @@ mod tests {
         assert_eq!(names.get(b), "prod");
         assert_eq!(names.find("slave-57"), None);
         assert_eq!(names.find("prod"), Some(b));
+    }
+
+    #[test]
+    fn every_table_begins_with_eth0() {
+        let mut names = Names::default();
+        assert_eq!((names.find("eth0"), names.get(Name::ETH0)), (Some(Name::ETH0), "eth0"));
+        assert_eq!(names.intern("eth0"), Name::ETH0);
     }
 
     #[test]

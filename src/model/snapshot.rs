@@ -373,6 +373,14 @@ impl Gathering {
         self.text(name).into()
     }
 
+    /// Namespace and name of an endpoint's key, as [`Gathering::pair`] has them.
+    pub fn endpoint_id(&self, endpoint: &Endpoint) -> String {
+        match self.text(endpoint.namespace) {
+            "" => endpoint.name().text(&self.names),
+            namespace => format!("{namespace}/{}", endpoint.name().text(&self.names)),
+        }
+    }
+
     /// `namespace/name`; of what is in no namespace the name alone.
     pub fn pair(&self, namespace: Name, name: Name) -> String {
         match self.text(namespace) {
@@ -405,12 +413,15 @@ impl Gathering {
     pub(super) fn sort(&mut self) {
         let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
-        self.handles.sort_by(|a, b| (a.id, &a.odd_id).cmp(&(b.id, &b.odd_id)));
+        self.handles.sort_by(|a, b| (a.id, a.odd_id()).cmp(&(b.id, b.odd_id())));
         self.affinities.sort_by(|a, b| {
             let host = |x: &Affinity| (x.cidr, x.host.kind, names.get(x.host.name));
             host(a).cmp(&host(b)).then_with(|| a.odd_key.cmp(&b.odd_key))
         });
-        self.endpoints.sort_by(|a, b| by_pair(names, (a.namespace, a.name), (b.namespace, b.name)));
+        self.endpoints.sort_by(|a, b| match a.namespace == b.namespace {
+            true => a.name().bytes(names).cmp(b.name().bytes(names)),
+            false => names.get(a.namespace).cmp(names.get(b.namespace)),
+        });
         self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));
         self.pools.sort_by(|a, b| (a.cidr, names.get(a.name)).cmp(&(b.cidr, names.get(b.name))));
         self.reservations.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));

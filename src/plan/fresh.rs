@@ -83,12 +83,13 @@ impl FreshBlock<'_> {
             sequence: self.block.allocation_sequence(ordinal),
             block_create_revision: self.stored.create_revision,
         };
-        (attribute.released_at.is_none() && self.cidr.nth(u128::from(ordinal)) == Some(address)).then_some(tuple)
+        (attribute.released_at().is_none() && self.cidr.nth(u128::from(ordinal)) == Some(address)).then_some(tuple)
     }
 
     /// The ordinals that are allocated to a handle (sanitised id) and not cooling.
     pub fn ordinals_of(&self, id: &str) -> Vec<u32> {
-        let is = |a: &model::Attribute| a.released_at.is_none() && a.handle.is_some_and(|h| h.text(&self.names) == id);
+        let is =
+            |a: &model::Attribute| a.released_at().is_none() && a.handle.is_some_and(|h| h.text(&self.names) == id);
         self.block.allocated().filter(|(_, a)| a.is_some_and(is)).map(|(ordinal, _)| ordinal).collect()
     }
 
@@ -175,7 +176,7 @@ impl<'f> FreshKeys<'f> {
         let Some(stored) = self.read(key)? else { return Ok(None) };
         let refuse = |e: Broken| Decision::refused(subject, Objection::HandleUndecoded(e.to_string().into()));
         let (handle, _) = verify::handle(&Names::default(), key, &stored.value).map_err(refuse)?;
-        let blocks = handle.counts.iter().map(|(cidr, _)| *cidr).collect();
+        let blocks = handle.counts().iter().map(|(cidr, _)| *cidr).collect();
         Ok(Some(FreshHandle { blocks, mod_revision: stored.mod_revision }))
     }
 

@@ -131,10 +131,10 @@ impl Undoing {
     fn add(&mut self, cidr: Cidr, one: &Written, before: &[u8]) -> Result<(), Broken> {
         let (old, names) = verify::block(&Names::default(), &one.key, before)?;
         let new = one.after.as_deref().map(|after| verify::block(&names, &one.key, after)).transpose()?;
-        let cooling_now = |o: u32| new.as_ref().and_then(|(b, _)| b.allocation(o)??.released_at);
+        let cooling_now = |o: u32| new.as_ref().and_then(|(b, _)| b.allocation(o)??.released_at());
         let mut released = Vec::new();
         for (ordinal, attribute) in old.allocated() {
-            let Some(attribute) = attribute.filter(|a| a.released_at.is_none()) else { continue };
+            let Some(attribute) = attribute.filter(|a| a.released_at().is_none()) else { continue };
             let windows = attribute.handle.is_some_and(|h| h.is_windows(&names));
             let is_out = match &new {
                 // A deleted block held nothing else but what is reserved for Windows.
@@ -149,7 +149,7 @@ impl Undoing {
                 ordinal,
                 attribute: block::attribute(before, ordinal)?,
                 handle: attribute.handle.map(|h| h.text(&names)),
-                owner: attribute.owner.pod_name().map(|(ns, pod)| (names.get(ns).into(), names.get(pod).into())),
+                owner: attribute.owner().pod_name().map(|(ns, pod)| (names.get(ns).into(), names.get(pod).into())),
                 cooling: cooling_now(ordinal).and_then(|t: Time| Freed::Cooling(t).released_at()),
             });
         }

@@ -70,7 +70,7 @@ pub fn counts_but(
 ) -> Result<(), Broken> {
     let counts = |value: &[u8]| -> Result<(BTreeMap<Cidr, i64>, bool), Broken> {
         let (read, _) = handle(&Names::default(), key, value)?;
-        Ok((read.counts.iter().copied().collect(), read.deleted))
+        Ok((read.counts().iter().copied().collect(), read.deleted()))
     };
     let (mut old, was_deleted) = before.map_or(Ok((BTreeMap::new(), false)), counts)?;
     let (mut new, is_deleted) = counts(after)?;
@@ -188,11 +188,11 @@ fn is_as_meant(old: &Block, new: &Block, ordinal: u32, meant: &Meant<'_>) -> boo
         }
         Meant::Release { freed: Freed::Cooling(since), .. } => {
             let cooling =
-                attribute.is_some_and(|a| a.handle.is_none() && a.owner.is_empty() && is_at(a.released_at, *since));
+                attribute.is_some_and(|a| a.handle.is_none() && a.owner().is_empty() && is_at(a.released_at(), *since));
             cooling && new.allocation_sequence(ordinal) == old.sequence
         }
         Meant::TakeBack { .. } => {
-            let held = attribute.is_some_and(|a| a.released_at.is_none());
+            let held = attribute.is_some_and(|a| a.released_at().is_none());
             held && new.allocation_sequence(ordinal) == old.sequence
         }
     }

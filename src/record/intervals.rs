@@ -58,7 +58,7 @@ impl Diff<'_> {
 
     /// What a row says of the owners; `more` as [`Diff::more`] gives it.
     fn owned_by<'t>(&'t self, a: &Allocation, more: Option<&'t str>) -> OwnedBy<'t> {
-        let named = self.ledger.attribute_of(a).map(|at| at.owner).unwrap_or_default();
+        let named = self.ledger.attribute_of(a).map(|at| at.owner()).unwrap_or_default();
         let text = |name: Name| name.some().map(|name| self.text(name));
         OwnedBy {
             block: self.ledger.block_of(a).cidr,
@@ -92,7 +92,7 @@ impl Diff<'_> {
             vmi: &'t str,
         }
         let attribute = self.ledger.attribute_of(a)?;
-        let (owner, alternate) = (&attribute.owner, attribute.alternate.as_deref());
+        let (owner, alternate) = (attribute.owner(), attribute.alternate());
         let rest = [owner.kind, owner.vmi, owner.note];
         if rest.iter().all(|n| n.is_none()) && alternate.is_none() {
             return None;

@@ -28,7 +28,7 @@ impl Diff<'_> {
             }
         };
         let mut key = Vec::new();
-        keyed(snapshot).for_each(|(thing, &meta)| {
+        keyed(snapshot).for_each(|(thing, meta)| {
             put_key(&mut key, names, thing);
             enter(&key, meta);
         });

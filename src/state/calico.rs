@@ -2,22 +2,28 @@
 
 use std::io::{Result, Write};
 
-use super::kept::{In, Kept, Out, put_word, record, take_word};
-use crate::decode::keys::endpoint_name;
+use super::kept::{In, Kept, Out, put_all, put_word, record, take_word};
+use crate::model::attribute::AttributeFields;
+use crate::model::endpoint::EndpointFields;
+use crate::model::handle::HandleFields;
 use crate::model::snapshot::Dark;
+use crate::model::usual::{AllocatedTo, EndpointKey, Interface};
 use crate::model::{
     Affinity, AffinityState, Attribute, BadValue, Block, CalicoNode, ClusterInformation, Endpoint, Handle, HandleId,
-    Host, HostEndpoint, HostKind, Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Names, Nat,
+    Host, HostEndpoint, HostKind, Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Nat,
     Orchestrator, Owner, Pool, Reservation, Tunnel,
 };
 
 record! {
     Host { kind, name }
     HandleId { head, tail, dotted }
-    Handle { meta, id, odd_id, counts, deleted }
-    Attribute { handle, odd_handle, owner, reserved, alternate, released_at }
+    HandleFields { meta, id, odd_id, counts, deleted }
+    AttributeFields { handle, odd_handle, owner, reserved, alternate, released_at }
     Owner { namespace, pod, node, service, kind, vmi, note, timestamp }
     Affinity { meta, host, cidr, odd_key, state, deleted }
+    EndpointFields {
+        meta, namespace, orchestrator, node, pod, endpoint, name, container, interface, mac, addresses, nats, created,
+    }
     Nat { internal, external }
     HostEndpoint { meta, name, addresses }
     CalicoNode { meta, name, kubernetes_name, addresses, host_addresses, tunnels, created }
@@ -227,60 +233,75 @@ impl Kept for Block {
     }
 }
 
-/// Its name follows from node, pod and interface where Calico chose it; then it is not written.
-impl Kept for Endpoint {
+/// What the model holds in its usual form, by the fields that it gives back.
+macro_rules! by_fields {
+    ($($kind:ident: $fields:ident),+) => {$(
+        impl Kept for $kind {
+            fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+                self.fields().put(out)
+            }
+
+            fn take(input: &mut In<'_, '_>) -> Option<$kind> {
+                $fields::take(input).map($kind::from)
+            }
+        }
+    )+};
+}
+by_fields!(Endpoint: EndpointFields, Handle: HandleFields, Attribute: AttributeFields);
+
+impl Kept for AllocatedTo {
     fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-        let Endpoint {
-            meta,
-            namespace,
-            name,
-            orchestrator,
-            node,
-            pod,
-            endpoint,
-            container,
-            interface,
-            mac,
-            addresses,
-            nats,
-            created,
-        } = self;
-        meta.put(out)?;
-        namespace.put(out)?;
-        orchestrator.put(out)?;
-        node.put(out)?;
-        pod.put(out)?;
-        endpoint.put(out)?;
-        let usual = endpoint_name(out.texts.text(*node), out.texts.text(*pod), out.texts.text(*endpoint));
-        out.texts.put(&mut out.bytes, *name, Some(&usual))?;
-        container.put(out)?;
-        interface.put(out)?;
-        mac.put(out)?;
-        addresses.put(out)?;
-        nats.put(out)?;
-        created.put(out)
+        put_all(self, out)
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Endpoint> {
-        let meta = Kept::take(input)?;
-        let namespace = Kept::take(input)?;
-        let orchestrator = Kept::take(input)?;
-        let (node, pod, endpoint) = (Kept::take(input)?, Kept::take(input)?, Kept::take(input)?);
-        let usual = |names: &Names| Some(endpoint_name(names.get(node), names.get(pod), names.get(endpoint)));
-        Some(Endpoint {
-            meta,
-            namespace,
-            name: input.texts.take(&mut input.bytes, input.names, usual)?,
-            orchestrator,
-            node,
-            pod,
-            endpoint,
-            container: Kept::take(input)?,
-            interface: Kept::take(input)?,
-            mac: Kept::take(input)?,
-            addresses: Kept::take(input)?,
-            nats: Kept::take(input)?,
-            created: Kept::take(input)?,
+    fn take(input: &mut In<'_, '_>) -> Option<AllocatedTo> {
+        Vec::take(input).map(AllocatedTo::from)
+    }
+}
+
+impl Kept for EndpointKey {
+    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+        match self {
+            EndpointKey::OfPod { node, pod } => {
+                out.plain(&0u8)?;
+                node.put(out)?;
+                pod.put(out)
+            }
+            EndpointKey::Other(name) => {
+                out.plain(&1u8)?;
+                name.put(out)
+            }
+        }
+    }
+
+    fn take(input: &mut In<'_, '_>) -> Option<EndpointKey> {
+        Some(match input.plain::<u8>()? {
+            0 => EndpointKey::OfPod { node: Kept::take(input)?, pod: Kept::take(input)? },
+            1 => EndpointKey::Other(Kept::take(input)?),
+            _ => return None,
+        })
+    }
+}
+
+impl Kept for Interface {
+    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+        match self {
+            Interface::Cali(digits) => {
+                out.plain(&0u8)?;
+                digits.put(out)
+            }
+            Interface::Other(name) => {
+                out.plain(&1u8)?;
+                name.put(out)
+            }
+        }
+    }
+
+    fn take(input: &mut In<'_, '_>) -> Option<Interface> {
+        Some(match input.plain::<u8>()? {
+            0 => Interface::Cali(Kept::take(input)?),
+            1 => Interface::Other(Kept::take(input)?),
+            _ => return None,
         })
     }
 }

@@ -126,7 +126,11 @@ impl<T: Kept> Kept for Box<[T]> {
     }
 }
 
-fn put_all<T: Kept, W: Write>(list: &[T], out: &mut Out<'_, W>) -> Result<()> {
+/// A list of any kind.
+///
+/// # Errors
+/// As the writer's.
+pub fn put_all<T: Kept, W: Write>(list: &[T], out: &mut Out<'_, W>) -> Result<()> {
     out.plain(&list.len())?;
     list.iter().try_for_each(|value| value.put(out))
 }
@@ -144,11 +148,11 @@ impl<A: Kept, B: Kept> Kept for (A, B) {
 
 impl Kept for Name {
     fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-        out.texts.put(&mut out.bytes, *self, None)
+        out.texts.put(&mut out.bytes, *self)
     }
 
     fn take(input: &mut In<'_, '_>) -> Option<Name> {
-        input.texts.take(&mut input.bytes, input.names, |_| None)
+        input.texts.take(&mut input.bytes, input.names)
     }
 }
 

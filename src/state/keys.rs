@@ -33,7 +33,9 @@ fn each<'s>(snapshot: &'s Gathering, mut see: impl FnMut(Spelling<'s>, Meta)) {
             $(snapshot.$list.iter().for_each(|thing| see(Spelling::Of(Keyed::from(thing)), thing.meta));)+
         };
     }
-    things!(blocks, handles, affinities, endpoints, calico_nodes, pools, reservations, host_endpoints);
+    things!(blocks, affinities, calico_nodes, pools, reservations, host_endpoints);
+    snapshot.handles.iter().for_each(|handle| see(Spelling::Of(Keyed::from(handle)), handle.meta()));
+    snapshot.endpoints.iter().for_each(|endpoint| see(Spelling::Of(Keyed::from(endpoint)), endpoint.meta()));
     for (key, meta) in singles(snapshot) {
         meta.into_iter().for_each(|meta| see(Spelling::As(key.as_bytes()), meta));
     }

@@ -14,10 +14,8 @@ const NONE: u32 = 0;
 const PLAIN: u32 = 1;
 /// A new text follows, as the bytes that its hexadecimal digits are.
 const DIGITS: u32 = 2;
-/// A new text follows nowhere: whoever reads can make it up of what it has.
-const MADE_UP: u32 = 3;
 /// The first text that was met.
-const FIRST: u32 = 4;
+const FIRST: u32 = 3;
 
 /// Shorter texts gain nothing as bytes of digits.
 const LEAST_DIGITS: usize = 16;
@@ -33,15 +31,11 @@ impl<'n> TextsOut<'n> {
         TextsOut { names, met: HashMap::default() }
     }
 
-    pub fn text(&self, name: Name) -> &'n str {
-        self.names.get(name)
-    }
-
-    /// Writes a name; `made_up` is what its reader can make up by itself.
+    /// Writes a name.
     ///
     /// # Errors
     /// As the writer's.
-    pub fn put(&mut self, out: &mut StateWriter<impl Write>, name: Name, made_up: Option<&str>) -> io::Result<()> {
+    pub fn put(&mut self, out: &mut StateWriter<impl Write>, name: Name) -> io::Result<()> {
         if name.is_none() {
             return out.put(NONE);
         }
@@ -51,9 +45,6 @@ impl<'n> TextsOut<'n> {
             return out.put(number);
         }
         let text = self.names.get(name);
-        if made_up == Some(text) {
-            return out.put(MADE_UP);
-        }
         match bytes_of_digits(text) {
             Some(bytes) => {
                 out.put(DIGITS)?;
@@ -77,13 +68,8 @@ pub struct TextsIn {
 }
 
 impl TextsIn {
-    /// The next name, entered into `names`; `made_up` makes up the text that is not written.
-    pub fn take(
-        &mut self,
-        input: &mut StateReader<'_>,
-        names: &mut Names,
-        made_up: impl FnOnce(&Names) -> Option<String>,
-    ) -> Option<Name> {
+    /// The next name, entered into `names`.
+    pub fn take(&mut self, input: &mut StateReader<'_>, names: &mut Names) -> Option<Name> {
         let name = match input.take::<u32>()? {
             NONE => return Some(Name::NONE),
             PLAIN => {
@@ -99,7 +85,6 @@ impl TextsIn {
                 }
                 names.intern(&self.digits)
             }
-            MADE_UP => names.intern(&made_up(names)?),
             number => return self.met.get(number.checked_sub(FIRST)? as usize).copied(),
         };
         self.met.push(name);

@@ -13,8 +13,8 @@ use crate::checks::{self, Outcome, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::keys::{Keyed, key_of};
 use crate::model::{
-    Attribute, Code, Finding, Gathering, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch, Snapshot,
-    Time,
+    AttributeFields, Code, Finding, Gathering, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch,
+    Snapshot, Time,
 };
 
 fn outcome(cluster: &Cluster, snapshot: &Snapshot, code: u16) -> Outcome {
@@ -31,7 +31,7 @@ fn asks<T: Ord>(again: &Again<T>, item: &T) -> bool {
 fn seen(first: &Snapshot, look: &SecondLook, now: &Gathering) -> Patch {
     let mut patch = Patch::of(first);
     let endpoint = |e: &crate::model::Endpoint| {
-        asks(&look.endpoints, &(e.namespace, e.name)) || asks(&look.endpoints_of_pods, &(e.node, e.namespace, e.pod))
+        asks(&look.endpoints, &(e.namespace, e.name())) || asks(&look.endpoints_of_pods, &(e.node, e.namespace, e.pod))
     };
     let mut keys = HashSet::new();
     let names = &first.names;
@@ -88,7 +88,7 @@ fn stands(then: &Cluster, now: &Cluster, code: u16) -> Vec<Finding> {
     let again = outcome(then, &first, code);
     patch.swap(&mut first);
     assert_eq!(format!("{first:?}"), before, "{code}: the first look is as it was");
-    settling.confirm(found, &again).findings
+    settling.confirm(found, &again.findings.iter().collect()).findings
 }
 
 /// `damage` makes of the healed cluster what the first look saw: where it stands it is told, healed it is not.
@@ -112,7 +112,7 @@ fn booked(named: bool) -> Cluster {
     if named {
         (owner.namespace, owner.service) = (c.name("edge"), c.name("api"));
     }
-    c.allocate("10.65.9.0", Attribute { handle, owner, ..Attribute::default() });
+    c.allocate("10.65.9.0", AttributeFields { handle, owner, ..AttributeFields::default() });
     c
 }
 
@@ -157,7 +157,7 @@ fn ipa208_a_machine_that_starts_or_ends() {
     let vm = "k8s-pod-network.vmi.vms.fedora";
     let mut started = Cluster::healthy();
     let handle = started.handle(vm, &["10.65.0.40"]);
-    started.allocate("10.65.0.40", Attribute { handle: Some(handle), ..Attribute::default() });
+    started.allocate("10.65.0.40", AttributeFields { handle: Some(handle), ..AttributeFields::default() });
     heals(208, &started, |c| c.free("10.65.0.40"));
     heals(208, &Cluster::healthy(), |c| {
         c.handle(vm, &["10.65.0.40"]);
@@ -216,7 +216,7 @@ fn what_else_is_written_in_two_writes_or_seen_by_two_readings() {
     floating.remove_endpoint("web-0");
     floating.pod_mut("web-0").floating = [addr("10.65.0.65")].into();
     let mut moved = floating.clone();
-    moved.snapshot.pods.retain(|p| p.addresses[..] != [addr("10.65.0.65")]);
+    moved.snapshot.pods.retain(|p| p.addresses()[..] != [addr("10.65.0.65")]);
     moved.remove_endpoint("web-2");
     moved.free("10.65.0.65");
     moved.reservation("floating", &["10.65.0.65/32"]);

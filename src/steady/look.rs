@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Cidr, HandleId, Host, Input, Look, Name, Snapshot};
+use crate::model::{Cidr, EndpointKey, HandleId, Host, Input, Look, Name, Snapshot};
 
 /// Keys of etcd that one request reads.
 const KEYS_AT_ONCE: usize = 128;
@@ -18,7 +18,7 @@ pub struct SecondLook {
     pub handles: Again<HandleId>,
     pub affinities: Again<(Host, Cidr)>,
     /// Namespace and name of the key.
-    pub endpoints: Again<(Name, Name)>,
+    pub endpoints: Again<(Name, EndpointKey)>,
     /// Calico's name of a node, namespace and pod: the key `<node>-k8s-<pod>-eth0`, absent at the first look.
     pub endpoints_of_pods: Again<(Name, Name, Name)>,
     pub calico_nodes: Again<Name>,
@@ -189,7 +189,7 @@ mod tests {
         for i in 0..pods {
             let pod = names.intern(&format!("web-{i}"));
             look.add(Look::Pod(namespace, pod));
-            look.add(Look::Endpoint(namespace, pod));
+            look.add(Look::Endpoint(namespace, EndpointKey::Other(pod)));
             look.add(Look::Handle(HandleId { head: namespace, tail: pod, dotted: true }));
         }
         (0..nodes).map(|i| names.intern(&format!("node-{i}"))).for_each(|node| look.add(Look::KubeNode(node)));

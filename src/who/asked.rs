@@ -5,7 +5,7 @@ use super::dossier::{Dossier, RangeKind};
 use super::word::{Word, WordKind};
 use super::{AskedPlace, MatchKind, block};
 use crate::ledger::{Allocation, Ledger};
-use crate::model::{Addr, Cidr, HandleId, Name, Owner, keys};
+use crate::model::{Addr, Cidr, HandleId, Interface, Name, Owner, keys};
 
 /// Everything of the name asked for that the snapshot knows.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct Asked {
     /// Calico's name (or Kubernetes' where Calico has none).
     pub nodes: Vec<Name>,
     pub mac: Option<u64>,
-    pub interface: Option<Name>,
+    pub interface: Option<Interface>,
     /// Namespace and name of services that are there, or that addresses were allocated for.
     pub services: Vec<(Name, Name)>,
     /// Namespace and name of KubeVirt's machines by their allocations and pods.
@@ -104,7 +104,7 @@ impl Asked {
         let mut asked = Asked::default();
         let name = word.name;
         if let (None, Some(mac)) = (word.kind, mac(name)) {
-            asked.mac = Some(mac).filter(|mac| ledger.snapshot.endpoints.iter().any(|e| e.mac == Some(*mac)));
+            asked.mac = Some(mac).filter(|mac| ledger.snapshot.endpoints.iter().any(|e| e.mac() == Some(*mac)));
         }
         if word.may_be(WordKind::Handle) {
             asked.find_handles(ledger, word);
@@ -117,8 +117,8 @@ impl Asked {
             asked.find_nodes(ledger, name);
         }
         if word.kind.is_none() {
-            let interface = ledger.snapshot.names.find(name).filter(|name| !name.is_none());
-            asked.interface = interface.filter(|i| ledger.snapshot.endpoints.iter().any(|e| e.interface == *i));
+            let interface = Interface::find(&ledger.snapshot.names, name).and_then(Interface::some);
+            asked.interface = interface.filter(|i| ledger.snapshot.endpoints.iter().any(|e| e.interface() == *i));
         }
         if word.kind == Some(WordKind::Service) || (word.kind.is_none() && asked.is_nothing()) {
             asked.find_services(ledger, name);
@@ -154,7 +154,7 @@ impl Asked {
         if !place.is_anywhere() {
             let has = |a: &Allocation| place.has_allocation(ledger, a);
             let owned = |wanted: &dyn Fn(&Owner) -> bool| {
-                ledger.allocations.iter().any(|a| has(a) && ledger.owners_of(a).any(wanted))
+                ledger.allocations.iter().any(|a| has(a) && ledger.owners_of(a).any(|o| wanted(&o)))
             };
             self.handles.retain(|id| ledger.allocations_of(*id).any(has));
             self.pods.retain(|pod| place.has_pod(ledger, *pod));
@@ -163,8 +163,8 @@ impl Asked {
             self.services.retain(|of| place.nodes.is_none() && owned(&|o| (o.namespace, o.service) == *of));
             self.machines.retain(|of| owned(&|o| (o.namespace, o.vmi) == *of));
             let endpoints = || ledger.snapshot.endpoints.iter().filter(|e| place.has_endpoint(e));
-            self.mac = self.mac.filter(|mac| endpoints().any(|e| e.mac == Some(*mac)));
-            self.interface = self.interface.filter(|wire| endpoints().any(|e| e.interface == *wire));
+            self.mac = self.mac.filter(|mac| endpoints().any(|e| e.mac() == Some(*mac)));
+            self.interface = self.interface.filter(|wire| endpoints().any(|e| e.interface() == *wire));
         }
         self.place = place;
         self
@@ -205,7 +205,7 @@ impl Asked {
         let endpoints = snapshot.endpoints.iter().map(|e| (e.namespace, e.pod));
         self.pods.extend(pods.chain(endpoints).filter(|p| fits(*p)));
         for block in ledger.blocks() {
-            let owners = block.attributes.iter().flat_map(|a| [Some(&a.owner), a.alternate.as_deref()]).flatten();
+            let owners = block.attributes.iter().flat_map(crate::model::Attribute::owners);
             self.pods.extend(owners.filter_map(|o| o.pod_name()).filter(|p| fits(*p)));
         }
         self.pods.sort_by_key(|&(ns, pod)| snapshot.pair(ns, pod));
@@ -228,7 +228,7 @@ impl Asked {
         let snapshot = ledger.snapshot;
         let owners = ledger.allocations.iter().flat_map(|allocation| ledger.owners_of(allocation));
         let named = owners.filter(|owner| !owner.vmi.is_none()).map(|owner| (owner.namespace, owner.vmi));
-        let pods = snapshot.pods.iter().filter(|pod| !pod.vmi.is_none()).map(|pod| (pod.namespace, pod.vmi));
+        let pods = snapshot.pods.iter().filter(|pod| !pod.vmi().is_none()).map(|pod| (pod.namespace, pod.vmi()));
         self.machines.extend(named.chain(pods).filter(|machine| fits(*machine)));
         // Of a stopped machine only the handle tells the name: `<network>.vmi.<namespace>.<vm>`.
         let names = &snapshot.names;

@@ -28,7 +28,7 @@ pub fn handle_says(snapshot: &Snapshot) -> (Foreign, Option<Time>) {
     if let Some(bad) = snapshot.bad_values.first() {
         return (foreign!("does not decode: {}", bad.reason), None);
     }
-    let counts = snapshot.handles.iter().flat_map(|h| h.counts.iter()).map(|(c, n)| format!("{n} of {c}"));
+    let counts = snapshot.handles.iter().flat_map(|h| h.counts().to_vec()).map(|(c, n)| format!("{n} of {c}"));
     let counts: Vec<String> = counts.collect();
     (if counts.is_empty() { "counts nothing".into() } else { format!("counts {}", counts.join(", ")).into() }, None)
 }

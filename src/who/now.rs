@@ -140,7 +140,7 @@ fn matches(ledger: &Ledger<'_>, asked: &Asked) -> Vec<Match> {
     asked.pods.iter().for_each(|&(ns, pod)| add(MatchKind::Pod, snapshot.pair(ns, pod).into()));
     asked.nodes.iter().for_each(|&node| add(MatchKind::Node, snapshot.named(node)));
     asked.mac.iter().for_each(|&mac| add(MatchKind::Mac, mac_text(mac).into()));
-    asked.interface.iter().for_each(|&wire| add(MatchKind::Interface, snapshot.named(wire)));
+    asked.interface.iter().for_each(|&wire| add(MatchKind::Interface, wire.text(&snapshot.names).into()));
     all
 }
 
@@ -170,10 +170,10 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
         if let Some(pod) = ledger.pod(ns, name) {
             dossier.pods.push(sheets::pod(ledger, pod));
             if !pod.host_network {
-                addresses.extend(pod.addresses.iter());
+                addresses.extend(pod.addresses().iter());
             }
         }
-        addresses.extend(ledger.endpoints_of_pod(ns, name).flat_map(|e| e.addresses.iter().copied()));
+        addresses.extend(ledger.endpoints_of_pod(ns, name).flat_map(|e| e.addresses().to_vec()));
     }
     for service in snapshot.services.iter().filter(|s| asked.services.contains(&(s.namespace, s.name))) {
         addresses.extend(service.ingress.iter());
@@ -195,16 +195,17 @@ fn fill(dossier: &mut Dossier, ledger: &Ledger<'_>, asked: &Asked) {
     }
     let at: HashSet<Addr> = asked.address.into_iter().collect();
     for e in &snapshot.endpoints {
-        let wired = asked.mac.is_some_and(|m| e.mac == Some(m)) || asked.interface.is_some_and(|i| e.interface == i);
+        let wired =
+            asked.mac.is_some_and(|m| e.mac() == Some(m)) || asked.interface.is_some_and(|i| e.interface() == i);
         let of_pod = asked.pods.contains(&(e.namespace, e.pod));
         let of_handle = asked.handles.iter().any(|h| h.dotted && h.tail == e.container && !e.container.is_none());
         if !asked.place.has_endpoint(e) {
             continue;
         }
         if wired || of_handle {
-            addresses.extend(e.addresses.iter());
+            addresses.extend(e.addresses().iter());
         }
-        if wired || of_pod || of_handle || e.addresses.iter().any(|a| at.contains(a)) {
+        if wired || of_pod || of_handle || e.addresses().iter().any(|a| at.contains(a)) {
             dossier.endpoints.push(sheets::endpoint(ledger, e));
         }
     }

@@ -90,18 +90,18 @@ impl AskedPlace {
 
     /// Whether it takes an endpoint.
     pub fn has_endpoint(&self, endpoint: &Endpoint) -> bool {
-        let in_pool = self.pools.is_none() || endpoint.addresses.iter().any(|address| self.has_address(*address));
+        let in_pool = self.pools.is_none() || endpoint.addresses().iter().any(|address| self.has_address(*address));
         self.has_node(endpoint.node) && in_pool
     }
 
     /// Whether an address is used there, by IPAM, an endpoint or a pod.
     pub fn uses(&self, ledger: &Ledger<'_>, address: Addr) -> bool {
         let of_endpoint = || {
-            let lists = |e: &&Endpoint| e.addresses.contains(&address);
+            let lists = |e: &&Endpoint| e.addresses().contains(&address);
             ledger.snapshot.endpoints.iter().filter(lists).any(|endpoint| self.has_node(endpoint.node))
         };
         let of_pod = || {
-            let has = |pod: &&crate::model::Pod| pod.addresses.iter().any(|a| *a == address);
+            let has = |pod: &&crate::model::Pod| pod.addresses().iter().any(|a| *a == address);
             ledger.snapshot.pods.iter().filter(has).any(|pod| self.has_node(pod.node))
         };
         let made = || ledger.allocations_at(address).iter().any(|a| self.has_node(ledger.owner_node(a)));
@@ -112,7 +112,7 @@ impl AskedPlace {
     /// for it.
     pub fn has_pod(&self, ledger: &Ledger<'_>, pod: (Name, Name)) -> bool {
         let runs = ledger.pod(pod.0, pod.1).is_some_and(|p| {
-            self.has_node(p.node) && (self.pools.is_none() || p.addresses.iter().any(|a| self.has_address(*a)))
+            self.has_node(p.node) && (self.pools.is_none() || p.addresses().iter().any(|a| self.has_address(*a)))
         });
         let named = |a: &&Allocation| ledger.owners_of(a).any(|owner| owner.pod_name() == Some(pod));
         runs || ledger.endpoints_of_pod(pod.0, pod.1).any(|endpoint| self.has_endpoint(endpoint))

@@ -12,6 +12,10 @@ fn text(ledger: &Ledger<'_>, name: Name) -> Option<Foreign> {
     name.some().map(|name| ledger.snapshot.named(name))
 }
 
+fn interface(ledger: &Ledger<'_>, e: &Endpoint) -> Option<Foreign> {
+    e.interface().some().map(|interface| interface.text(&ledger.snapshot.names).into())
+}
+
 fn owner_text(ledger: &Ledger<'_>, owner: &Owner) -> Option<Foreign> {
     let snapshot = ledger.snapshot;
     if let Some((namespace, pod)) = owner.pod_name() {
@@ -37,11 +41,11 @@ pub fn allocation(ledger: &Ledger<'_>, allocation: &Allocation) -> AllocationShe
         affinity: block.affinity.map(|h| foreign!("{}:{}", h.kind.word(), ledger.snapshot.named(h.name))),
         used_for: allocation.used_for,
         handle: ledger.handle_of(allocation).map(|h| h.text(&ledger.snapshot.names).into()),
-        owner: attribute.and_then(|a| owner_text(ledger, &a.owner)).or_else(tunnel),
-        alternate: attribute.and_then(|a| owner_text(ledger, a.alternate.as_deref()?)),
+        owner: attribute.and_then(|a| owner_text(ledger, &a.owner())).or_else(tunnel),
+        alternate: attribute.and_then(|a| owner_text(ledger, a.alternate()?)),
         node: text(ledger, ledger.owner_node(allocation)),
-        allocated: attribute.and_then(|a| a.owner.timestamp),
-        released: attribute.and_then(|a| a.released_at),
+        allocated: attribute.and_then(|a| a.owner().timestamp),
+        released: attribute.and_then(|a| a.released_at()),
         sequence: block.allocation_sequence(allocation.ordinal),
         block_revision: block.meta.mod_revision,
     }
@@ -84,8 +88,8 @@ fn holder(ledger: &Ledger<'_>, claim: &Claim) -> Option<HeldBy> {
         Claimant::Endpoint(i) => {
             let e = snapshot.endpoints.get(i as usize)?;
             let state = state_sentence(ledger.endpoint_state(e));
-            let detail = text(ledger, e.interface).map_or(state.into(), |wire| foreign!("{} {state}", wire));
-            (HolderKind::Endpoint, snapshot.pair(e.namespace, e.name).into(), e.node, detail)
+            let detail = interface(ledger, e).map_or(state.into(), |wire| foreign!("{} {state}", wire));
+            (HolderKind::Endpoint, snapshot.endpoint_id(e).into(), e.node, detail)
         }
         Claimant::Tunnel(i, tunnel) => {
             let node = snapshot.calico_nodes.get(i as usize)?;
@@ -122,7 +126,7 @@ const fn state_sentence(state: EndpointState) -> &'static str {
 pub fn handle(ledger: &Ledger<'_>, id: HandleId) -> HandleSheet {
     let object = ledger.handle(id);
     let held = ledger.held(id);
-    let counted: Vec<_> = object.map(|h| h.counts.to_vec()).unwrap_or_default();
+    let counted: Vec<_> = object.map(|h| h.counts().to_vec()).unwrap_or_default();
     let mut blocks: Vec<_> = counted.iter().chain(&held).map(|(cidr, _)| *cidr).collect();
     blocks.sort();
     blocks.dedup();
@@ -149,9 +153,9 @@ pub fn pod(ledger: &Ledger<'_>, pod: &Pod) -> PodSheet {
         ready: pod.ready,
         terminating: pod.is_terminating(),
         host_network: pod.host_network,
-        created: pod.created,
+        created: pod.created(),
         controller: pod.controller.map(|(kind, name)| snapshot.pair(kind, name).into()),
-        addresses: pod.addresses.to_vec(),
+        addresses: pod.addresses().to_vec(),
     }
 }
 
@@ -159,13 +163,13 @@ pub fn pod(ledger: &Ledger<'_>, pod: &Pod) -> PodSheet {
 pub fn endpoint(ledger: &Ledger<'_>, e: &Endpoint) -> EndpointSheet {
     let snapshot = ledger.snapshot;
     EndpointSheet {
-        endpoint: snapshot.pair(e.namespace, e.name).into(),
+        endpoint: snapshot.endpoint_id(e).into(),
         pod: snapshot.pair(e.namespace, e.pod).into(),
         node: snapshot.named(e.node),
         container: snapshot.named(e.container),
-        interface: snapshot.named(e.interface),
-        mac: e.mac.map(|mac| endpoint::mac_text(mac).into()),
-        addresses: e.addresses.to_vec(),
+        interface: interface(ledger, e).unwrap_or_default(),
+        mac: e.mac().map(|mac| endpoint::mac_text(mac).into()),
+        addresses: e.addresses().to_vec(),
         state: ledger.endpoint_state(e),
     }
 }
@@ -185,7 +189,7 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
     let own = |b: &&crate::model::Block| b.affinity.is_some_and(|h| h.kind == HostKind::Host && h.name == name);
     let block = |b: &crate::model::Block| BlockSheet {
         block: b.cidr,
-        allocated: b.allocated().filter(|(_, a)| a.is_none_or(|a| a.released_at.is_none())).count() as u64,
+        allocated: b.allocated().filter(|(_, a)| a.is_none_or(|a| a.released_at().is_none())).count() as u64,
         size: u64::from(b.size()),
     };
     NodeSheet {

@@ -222,7 +222,11 @@ fn a_finding_that_comes_back_after_a_prune_is_not_new() {
     let mut audit = |scene: &mut Scene| {
         moment += 1;
         let revision = 100_000 + i64::from(moment);
-        scene.snapshot.handles.iter_mut().for_each(|h| (h.meta.mod_revision, h.meta.version) = (revision, revision));
+        for handle in &mut scene.snapshot.handles {
+            let mut fields = handle.fields();
+            (fields.meta.mod_revision, fields.meta.version) = (revision, revision);
+            *handle = fields.into();
+        }
         scene.snapshot.etcd.revision = revision;
         let start = Scene::of(1, 0).snapshot.now;
         scene.snapshot.now = start.plus(HOUR * moment);

@@ -9,7 +9,7 @@ use ipaudit::decode::{self, Kv};
 use ipaudit::history::{Db, Journal, PATIENCE, ToWrite};
 use ipaudit::ledger::{Ledger, ScopeFlag};
 use ipaudit::model::record::Recorded;
-use ipaudit::model::{Gathering, HandleId, Input, InputState, Time, Uid};
+use ipaudit::model::{EndpointKey, Gathering, HandleId, Input, InputState, Time, Uid};
 use ipaudit::record::{self, AuditCourse};
 
 use crate::generator::{self, Cluster};
@@ -65,25 +65,27 @@ impl Scene {
         let Gathering { blocks, names, handles, endpoints, pods, .. } = snapshot;
         // A prime number of steps meets every pod before it meets one again.
         let at = *replaced * 7_919 % endpoints.len();
-        let endpoint = &mut endpoints[at];
+        let mut endpoint = endpoints[at].fields();
         let address = endpoint.addresses[0];
         let container = names.intern(&format!("{:064x}", *replaced as u128 * 0xfeed_5eed_1357_2468));
         let name = names.intern(&format!("replaced-{replaced}-{:05x}", *replaced * 7));
         let old = (endpoint.namespace, endpoint.pod);
         (endpoint.container, endpoint.pod) = (container, name);
-        endpoint.name = names.intern(&format!("node-k8s-replaced-{replaced}-eth0"));
+        endpoint.name = EndpointKey::Other(names.intern(&format!("node-k8s-replaced-{replaced}-eth0")));
         (endpoint.meta.create_revision, endpoint.meta.mod_revision) = (*revision, *revision);
         endpoint.meta.value_hash ^= *replaced as u64;
+        endpoints[at] = endpoint.into();
         let pod = pods.iter_mut().find(|p| (p.namespace, p.name) == old).unwrap();
         pod.name = name;
         pod.uid = Uid::Uuid((*replaced as u128 * 0x9e37_79b9_7f4a_7c15_1111).to_be_bytes());
         let block = blocks.iter_mut().find(|b| b.cidr.contains(address)).unwrap();
         let ordinal = u32::try_from(block.cidr.ordinal(address).unwrap()).unwrap();
         let place = block.allocations[ordinal as usize].unwrap() as usize;
-        let attribute = &mut block.attributes[place];
+        let mut attribute = block.attributes[place].fields();
         let before = attribute.handle.unwrap();
         let id = HandleId { tail: container, ..before };
         (attribute.handle, attribute.owner.pod) = (Some(id), name);
+        block.attributes[place] = attribute.into();
         let number = block.sequence.unwrap();
         block.allocation_sequences.iter_mut().find(|(o, _)| *o == ordinal).unwrap().1 = number;
         block.sequence = Some(number + 1);
@@ -91,8 +93,10 @@ impl Scene {
         block.meta.version += 2;
         block.meta.value_hash ^= *replaced as u64;
         let handle = handles.iter_mut().find(|h| h.id == before).unwrap();
-        handle.id = id;
-        (handle.meta.create_revision, handle.meta.mod_revision) = (*revision, *revision);
+        let mut fields = handle.fields();
+        fields.id = id;
+        (fields.meta.create_revision, fields.meta.mod_revision) = (*revision, *revision);
+        *handle = fields.into();
     }
 
     pub fn settle(&mut self) {

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let twice = world.ledger.allocations.chunk_by(|a, b| a.address == b.address).filter(|here| here.len() > 1);
     findings.extend(twice.filter_map(|here| judge(world, here)));
 }
@@ -68,7 +68,7 @@ fn pod_of<'w>(world: &World<'w>, allocation: &Allocation) -> Option<&'w Pod> {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Input, InputState};
+    use crate::model::{AttributeFields, Input, InputState};
 
     /// node-2 owns a /28 inside node-1's /26, and web-4 got 10.65.0.1 from it, which is web-0's.
     fn overlapping() -> Cluster {
@@ -113,7 +113,7 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         let mut c = overlapping();
         let now = c.snapshot.now;
-        *c.attribute_mut("10.65.0.1") = Attribute { released_at: Some(now), ..Attribute::default() };
+        *c.attribute_mut("10.65.0.1") = AttributeFields { released_at: Some(now), ..AttributeFields::default() };
         assert!(c.find(&CHECK).is_empty());
     }
 

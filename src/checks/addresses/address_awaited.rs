@@ -43,14 +43,14 @@ pub struct Awaited<'w> {
     pub predecessors: Vec<&'w Endpoint>,
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let waiting: Vec<&Pod> = world.snapshot.pods.iter().filter(|pod| waits(world, pod)).collect();
     if waiting.is_empty() {
         return;
     }
     let mut asking: HashMap<Addr, Vec<&Pod>> = HashMap::new();
     for pod in waiting {
-        pod.asked_for.iter().for_each(|&address| asking.entry(address).or_default().push(pod));
+        pod.asked_for().iter().for_each(|&address| asking.entry(address).or_default().push(pod));
     }
     for allocation in &world.ledger.allocations {
         let asking = asking.get(&allocation.address).map_or(&[][..], Vec::as_slice);
@@ -63,7 +63,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// The pod that waits for the address of an allocation, when the catalogue's rule holds. It alone asks for the address:
 /// releasing that is then no one's loss. For one allocation; it looks at every pod.
 pub fn awaited<'w>(world: &World<'w>, allocation: &Allocation) -> Option<Awaited<'w>> {
-    let asks = |pod: &&Pod| pod.asked_for.contains(&allocation.address);
+    let asks = |pod: &&Pod| pod.asked_for().contains(&allocation.address);
     let asking: Vec<&Pod> = world.snapshot.pods.iter().filter(asks).collect();
     judge(world, allocation, &asking)
 }
@@ -95,15 +95,15 @@ fn waits_for<'w>(world: &World<'w>, allocation: &Allocation, pod: &'w Pod) -> Op
     let others = named_pods(world, allocation).any(|other| other.uid != pod.uid && !other.phase.is_finished());
     let held = ledger.claims_at(allocation.address).iter().any(|claim| is_another(world, claim, pod, &predecessors));
     let lives = container_lives(world, allocation, &predecessors)
-        || own.iter().any(|e| e.addresses.contains(&allocation.address));
+        || own.iter().any(|e| e.addresses().contains(&allocation.address));
     (!others && !held && !lives).then_some(Awaited { pod, predecessors })
 }
 
 /// Whether a pod waits for an address for longer than the grace.
 fn waits(world: &World<'_>, pod: &Pod) -> bool {
     let grace = world.snapshot.kube_controllers.grace();
-    let bare = pod.may_hold() && pod.addresses.is_empty() && !pod.is_terminating() && !pod.mirror;
-    bare && pod.created.is_some_and(|created| world.snapshot.now.since(created) > grace)
+    let bare = pod.may_hold() && pod.addresses().is_empty() && !pod.is_terminating() && !pod.mirror;
+    bare && pod.created().is_some_and(|created| world.snapshot.now.since(created) > grace)
         && world.ledger.scope.kubernetes_node_is_ours(pod.node)
 }
 
@@ -127,15 +127,15 @@ pub(super) fn pod_of_handle<'w>(world: &World<'w>, handle: HandleId) -> Option<&
 
 /// By its own time, or because an audit saw it so long before the pod was made: either proves that it was there.
 fn is_older(world: &World<'_>, allocation: &Allocation, pod: &Pod) -> bool {
-    let timestamp = world.ledger.attribute_of(allocation).and_then(|attribute| attribute.owner.timestamp);
+    let timestamp = world.ledger.attribute_of(allocation).and_then(|attribute| attribute.owner().timestamp);
     let seen = world.past.and_then(|past| past.allocations.get(&world.ledger.tuple_of(allocation)));
-    let before = |moment: Time| pod.created.is_some_and(|created| created.since(moment) > OLDER);
+    let before = |moment: Time| pod.created().is_some_and(|created| created.since(moment) > OLDER);
     [timestamp, seen].into_iter().flatten().any(before)
 }
 
 /// The pod's own endpoint is one that is not older than the pod; one that does not say when it was made may be.
 fn is_predecessors(endpoint: &Endpoint, pod: &Pod) -> bool {
-    endpoint.created.zip(pod.created).is_some_and(|(made, created)| made < created)
+    endpoint.created().zip(pod.created()).is_some_and(|(made, created)| made < created)
 }
 
 /// Whether somebody else than the waiting pod, or what its predecessor left, possibly holds the address.
@@ -143,7 +143,7 @@ fn is_another(world: &World<'_>, claim: &Claim, pod: &Pod, predecessors: &[&Endp
     let mine = match claim.by {
         Claimant::Pod(index) => world.snapshot.pods.get(index as usize).is_some_and(|p| p.uid == pod.uid),
         Claimant::Endpoint(index) => world.snapshot.endpoints.get(index as usize).is_some_and(|endpoint| {
-            predecessors.iter().any(|e| (e.namespace, e.name) == (endpoint.namespace, endpoint.name))
+            predecessors.iter().any(|e| (e.namespace, e.name()) == (endpoint.namespace, endpoint.name()))
         }),
         Claimant::Tunnel(..) | Claimant::Service(_) | Claimant::HostEndpoint => false,
     };
@@ -154,8 +154,8 @@ fn is_another(world: &World<'_>, claim: &Claim, pod: &Pod, predecessors: &[&Endp
 fn container_lives(world: &World<'_>, allocation: &Allocation, predecessors: &[&Endpoint]) -> bool {
     let ledger = world.ledger;
     let left = |endpoint: &Endpoint| {
-        let key = (endpoint.namespace, endpoint.name);
-        ledger.endpoint_state(endpoint).is_stale() || predecessors.iter().any(|e| (e.namespace, e.name) == key)
+        let key = (endpoint.namespace, endpoint.name());
+        ledger.endpoint_state(endpoint).is_stale() || predecessors.iter().any(|e| (e.namespace, e.name()) == key)
     };
     ledger.handle_of(allocation).is_some_and(|id| ledger.endpoints_of_container(id.tail).any(|e| !left(e)))
 }
@@ -164,10 +164,11 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
     let ledger = world.ledger;
     let (address, pod) = (allocation.address, awaited.pod);
     let id = world.pod_id(pod);
-    let owner = ledger.attribute_of(allocation).map(|attribute| attribute.owner).unwrap_or_default();
+    let owner = ledger.attribute_of(allocation).map(|attribute| attribute.owner()).unwrap_or_default();
     let named = named_pods(world, allocation).any(|named| named.uid == pod.uid);
     let whose = if named { "an allocation in its name" } else { "an allocation of the address that it asks for" };
-    let waited = i64::try_from(pod.created.map_or(0, |at| world.snapshot.now.since(at).as_secs())).unwrap_or(i64::MAX);
+    let waited =
+        i64::try_from(pod.created().map_or(0, |at| world.snapshot.now.since(at).as_secs())).unwrap_or(i64::MAX);
     let predecessors = &awaited.predecessors;
     world
         .draft(&CHECK, address, format!("pod {id} waits without an address, and {whose} is older than it"))
@@ -198,7 +199,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::Ledger;
-    use crate::model::{Attribute, Owner, Phase};
+    use crate::model::{AttributeFields, Owner, Phase};
 
     const ADDRESS: &str = "10.65.0.1";
 
@@ -207,8 +208,9 @@ mod tests {
         let mut c = Cluster::healthy();
         c.remove_endpoint("web-0");
         let (created, allocated) = (c.ago(40 * 60), c.ago(3 * 86_400));
-        let pod = c.pod_mut("web-0");
+        let mut pod = c.pod_mut("web-0");
         (pod.addresses, pod.phase, pod.ready, pod.created) = ([].into(), Phase::Pending, false, Some(created));
+        drop(pod);
         c.attribute_mut(ADDRESS).owner.timestamp = Some(allocated);
         c
     }
@@ -268,7 +270,7 @@ mod tests {
     /// By annotation ipAddrs, whatever the allocation's owner was called; a name of no pod is a leak (IPA110).
     #[test]
     fn an_address_that_it_asks_for() {
-        let asked = |attribute: Attribute| {
+        let asked = |attribute: AttributeFields| {
             let mut c = waiting();
             c.allocate("10.65.0.9", attribute);
             c.pod_mut("web-0").asked_for = [addr("10.65.0.9")].into();
@@ -353,7 +355,8 @@ mod tests {
             |c| c.snapshot.calico_nodes[0].tunnels = [(crate::model::Tunnel::Vxlan, addr(ADDRESS))].into(),
             |c| c.snapshot.host_endpoint_addresses = vec![addr(ADDRESS)],
             |c| {
-                let other = Owner { pod: c.name("web-1"), ..c.attribute_mut(ADDRESS).owner };
+                let pod = c.name("web-1");
+                let other = Owner { pod, ..c.attribute_mut(ADDRESS).owner };
                 c.attribute_mut(ADDRESS).alternate = Some(Box::new(other));
             },
         ] {

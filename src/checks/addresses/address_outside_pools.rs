@@ -29,7 +29,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     if world.ledger.dark.all(Input::Pools) {
         return;
     }
@@ -48,7 +48,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 fn endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
     let Claimant::Endpoint(index) = claim.by else { return None };
     let endpoint = world.snapshot.endpoints.get(index as usize)?;
-    let made_by_cni = matches!(endpoint.orchestrator, Orchestrator::Kubernetes | Orchestrator::Cni);
+    let made_by_cni = matches!(endpoint.orchestrator(), Orchestrator::Kubernetes | Orchestrator::Cni);
     (claim.via == Via::Object && made_by_cni && world.ledger.scope.judged(endpoint.node)).then_some(endpoint)
 }
 
@@ -67,7 +67,7 @@ fn nodes_with_handles(world: &World<'_>) -> HashSet<Name> {
 
 fn report(world: &World<'_>, address: Addr, endpoints: &[&Endpoint]) -> Finding {
     let whose = match endpoints {
-        [one] => format!("the endpoint {} lists", world.pair(one.namespace, one.name)),
+        [one] => format!("the endpoint {} lists", world.snapshot.endpoint_id(one)),
         many => format!("{} list", count(many.len(), "endpoint")),
     };
     let first = endpoints.first();

@@ -34,7 +34,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
@@ -59,7 +59,7 @@ fn tied_endpoint<'w>(world: &World<'w>, claim: &Claim) -> Option<&'w Endpoint> {
     let endpoint = world.snapshot.endpoints.get(index as usize)?;
     let tied = claim.via == Via::Object
         && claim.grade != Grade::Stale
-        && endpoint.orchestrator == Orchestrator::Kubernetes
+        && endpoint.orchestrator() == Orchestrator::Kubernetes
         && !endpoint.container.is_none()
         && matches!(world.ledger.endpoint_state_at(index), EndpointState::Live | EndpointState::Undecided);
     tied.then_some(endpoint)
@@ -134,7 +134,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Phase};
+    use crate::model::{AttributeFields, Phase};
 
     fn handle(c: &mut Cluster, address: &str, id: &str) {
         c.attribute_mut(address).handle = HandleId::intern(&mut c.snapshot.names, id);
@@ -292,9 +292,9 @@ mod tests {
         let fitting = c.pod_attribute(&Cluster::handle_id("shop", "web-0"), "shop", "web-0", "node-1");
         let block = c.block_mut("10.65.0.0/28");
         block.allocations[1] = Some(0);
-        block.attributes = [fitting].into();
+        block.attributes = [fitting.into()].into();
         assert!(c.find(&CHECK).is_empty());
-        c.block_mut("10.65.0.0/28").attributes = [Attribute::default()].into();
+        c.block_mut("10.65.0.0/28").attributes = [AttributeFields::default().into()].into();
         assert!(c.find(&CHECK).is_empty(), "the one without a handle may be its own");
         c.snapshot.blocks.retain(|b| b.cidr.prefix() != 28);
         c.dark("10.65.0.0/28");

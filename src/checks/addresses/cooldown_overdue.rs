@@ -27,11 +27,11 @@ pub static CHECK: Check = Check {
 /// Below this, half the grace says nothing about the collector's pace.
 const LEAST: Duration = Duration::from_secs(5 * 60);
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let cooldown = world.snapshot.ipam_config.cooldown();
     let patience = 2 * (world.snapshot.kube_controllers.grace() / 2).max(LEAST);
     for allocation in world.ledger.allocations.iter().filter(|a| a.used_for == Use::Cooling) {
-        let released = world.ledger.attribute_of(allocation).and_then(|attribute| attribute.released_at);
+        let released = world.ledger.attribute_of(allocation).and_then(|attribute| attribute.released_at());
         let Some(released) = released else { continue };
         let over = released.plus(cooldown);
         if world.snapshot.now.since(over) > patience {
@@ -65,7 +65,7 @@ fn report(world: &World<'_>, allocation: &Allocation, released: Time, over: Time
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Input, InputState};
+    use crate::model::{AttributeFields, Input, InputState};
 
     const MINUTE: u64 = 60;
 
@@ -74,7 +74,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.snapshot.ipam_config.cooldown_seconds = 30;
         let released_at = Some(c.ago(seconds));
-        c.allocate("10.65.0.9", Attribute { released_at, ..Attribute::default() });
+        c.allocate("10.65.0.9", AttributeFields { released_at, ..AttributeFields::default() });
         let block = c.block_mut("10.65.0.0/26");
         // One attribute, shared by all ordinals of a release.
         block.allocations[10] = block.allocations[9];

@@ -35,7 +35,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let shared = world.claims_by_address().filter(|(_, claims)| claims.iter().filter(|c| is_endpoint(c)).count() > 1);
     findings.extend(shared.filter_map(|(address, _)| judge(world, address)));
 }
@@ -60,7 +60,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     let is_live = |e: &Endpoint| ledger.endpoint_state(e) == EndpointState::Live;
     let live = workloads.values().filter(|of_one| of_one.iter().any(|(e, _)| is_live(e))).count();
     let mut endpoints: Vec<(&Endpoint, Grade)> = workloads.values().flatten().copied().collect();
-    endpoints.sort_by_key(|(e, _)| (world.text(e.node), world.pair(e.namespace, e.name)));
+    endpoints.sort_by_key(|(e, _)| (world.text(e.node), world.snapshot.endpoint_id(e)));
     let stale: Vec<&Endpoint> = endpoints.iter().filter(|(_, g)| *g == Grade::Stale).map(|(e, _)| *e).collect();
     let mut names: Vec<String> = workloads.keys().map(|w| ledger.workload_text(*w)).collect();
     names.sort_by(|a, b| natural(a, b));
@@ -109,7 +109,7 @@ fn unjudged(world: &World<'_>) -> Option<&'static str> {
 fn traffic(world: &World<'_>, endpoints: &[(&Endpoint, Grade)]) -> Evidence {
     let node = endpoints.iter().map(|(e, _)| world.text(e.node)).min().unwrap_or_default();
     let there = endpoints.iter().filter(|(e, _)| world.text(e.node) == node);
-    let there: Vec<String> = there.map(|(e, _)| world.pair(e.namespace, e.name)).collect();
+    let there: Vec<String> = there.map(|(e, _)| world.snapshot.endpoint_id(e)).collect();
     Evidence::new().with("node", node).with("certain", there.len() == 1).with("endpoints", there)
 }
 
@@ -119,7 +119,7 @@ fn facts(world: &World<'_>, endpoint: &Endpoint, grade: Grade) -> Evidence {
 }
 
 fn look_at(world: &World<'_>, endpoint: &Endpoint) -> String {
-    get_endpoint(world.text(endpoint.namespace), world.text(endpoint.name))
+    get_endpoint(world.text(endpoint.namespace), &endpoint.name().text(&world.snapshot.names))
 }
 
 #[cfg(test)]
@@ -186,14 +186,15 @@ mod tests {
     fn any_orchestrator_and_every_cluster_count() {
         let mut c = Cluster::healthy();
         let (docker, id) = (c.name("libnetwork"), c.name("ep1"));
-        let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.2"]);
+        let mut e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.2"]);
         (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
+        drop(e);
         assert_eq!(c.subjects(&CHECK), ["10.65.0.2"]);
         // Two more containers of Docker alone (calico#2461).
         let mut c = Cluster::healthy();
         for id in ["ep1", "ep2"] {
             let (docker, id) = (c.name("libnetwork"), c.name(id));
-            let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
+            let mut e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
             (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
         }
         assert_eq!(c.subjects(&CHECK), ["10.65.0.9"]);
@@ -266,7 +267,7 @@ mod tests {
             let mut c = Cluster::healthy();
             for i in 0..pods {
                 let (docker, id) = (c.name("libnetwork"), c.name(&format!("ep{i}")));
-                let e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
+                let mut e = c.endpoint("default", "libnetwork", "far-away", "", &["10.65.0.9"]);
                 (e.orchestrator, e.endpoint) = (Orchestrator::Other(docker), id);
             }
             let found = c.find(&CHECK);
@@ -278,8 +279,8 @@ mod tests {
     fn floating_addresses_and_pods_without_endpoint_are_other_checks_work() {
         let mut c = doubled();
         c.remove_endpoint("web-2");
-        let e = c.endpoint_mut("web-0");
-        e.nats = [crate::model::Nat { internal: addr("10.65.0.1"), external: addr("10.65.0.2") }].into();
+        c.endpoint_mut("web-0").nats =
+            [crate::model::Nat { internal: addr("10.65.0.1"), external: addr("10.65.0.2") }].into();
         assert!(c.find(&CHECK).is_empty());
     }
 }

@@ -48,14 +48,14 @@ pub fn explains(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     of_address.then(|| causes.no_milder(finding, CHECK.code, finding.subject.id.raw()))?
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let shared = world.claims_by_address().filter(|(_, claims)| claims.len() > 1);
     findings.extend(shared.filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
 fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     let certain: Vec<&Pod> = world.ledger.pods_by_grade(address, Grade::Certain).collect();
-    let workload = |pod: &Pod| if pod.vmi.is_none() { (pod.namespace, pod.name) } else { (pod.namespace, pod.vmi) };
+    let workload = |pod: &Pod| if pod.vmi().is_none() { (pod.namespace, pod.name) } else { (pod.namespace, pod.vmi()) };
     let first = workload(certain.first()?);
     if certain.iter().any(|p| workload(p) != first) {
         return Some(duplicate(world, address, &certain));
@@ -116,7 +116,7 @@ fn possible_holders<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<Possible<'w>
     pods.retain(accuses);
     pods.sort_by_cached_key(|p| world.pod_id(p));
     pods.dedup_by_key(|p| p.uid);
-    endpoints.sort_by_cached_key(|e| (world.text(e.node), world.pair(e.namespace, e.name)));
+    endpoints.sort_by_cached_key(|e| (world.text(e.node), world.snapshot.endpoint_id(e)));
     pods.into_iter().map(Possible::Pod).chain(endpoints.into_iter().map(Possible::Endpoint)).collect()
 }
 
@@ -287,7 +287,7 @@ mod tests {
                 "cni" => Orchestrator::Cni,
                 other => Orchestrator::Other(c.name(other)),
             };
-            c.snapshot.endpoints.last_mut().unwrap().orchestrator = word;
+            c.last_endpoint().orchestrator = word;
             c
         };
         for (node, orchestrator, says) in [

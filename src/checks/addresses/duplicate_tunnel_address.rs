@@ -32,7 +32,7 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     finding.evidence.texts("nodes").find_map(|node| causes.any(stale_calico_node::CHECK.code, node.raw()))
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let of_tunnels = |claims: &[Claim]| claims.iter().any(|c| matches!(c.by, Claimant::Tunnel(..)));
     let claims = world.claims_by_address().filter(|(_, claims)| of_tunnels(claims));
     findings.extend(claims.filter_map(|(address, claims)| judge(world, address, claims)));

@@ -30,7 +30,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let floating = world.claims_by_address().filter(|(_, claims)| claims.iter().any(|c| c.via == Via::Floating));
     findings.extend(floating.filter_map(|(address, claims)| judge(world, address, claims)));
 }
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr, bad, cidr, undecodable_block};
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, HandleId, Input, Meta, Nat, Reservation};
+    use crate::model::{AttributeFields, HandleId, Input, Meta, Nat, Reservation};
 
     fn nat(external: &str) -> Box<[Nat]> {
         [Nat { internal: addr("10.65.0.1"), external: addr(external) }].into()
@@ -236,7 +236,7 @@ mod tests {
         }
         // Released and cooling down, it will be handed out too.
         let mut c = with("10.65.0.9");
-        c.allocate("10.65.0.9", Attribute { released_at: Some(now), ..Attribute::default() });
+        c.allocate("10.65.0.9", AttributeFields { released_at: Some(now), ..AttributeFields::default() });
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Warning);
     }
 
@@ -286,10 +286,10 @@ mod tests {
         let own = c.pod_attribute("booked-for-it", "shop", "web-0", "node-1");
         c.allocate("10.65.0.9", own);
         assert!(c.find(&CHECK).is_empty());
-        *c.attribute_mut("10.65.0.9") = Attribute::default();
+        *c.attribute_mut("10.65.0.9") = AttributeFields::default();
         assert!(c.find(&CHECK).is_empty());
         let handle = HandleId::intern(&mut c.snapshot.names, "k8s-pod-network.0123");
-        *c.attribute_mut("10.65.0.9") = Attribute { handle, ..Attribute::default() };
+        *c.attribute_mut("10.65.0.9") = AttributeFields { handle, ..AttributeFields::default() };
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error, "another container's");
         c.attribute_mut("10.65.0.9").reserved = true;
         assert!(c.find(&CHECK).is_empty(), "kept back with a note");
@@ -300,7 +300,7 @@ mod tests {
         let mut c = with("10.99.0.1");
         c.endpoint_mut("web-2").nats = nat("10.99.0.1");
         let fedora = c.name("fedora");
-        (c.pod_mut("web-0").vmi, c.pod_mut("web-2").vmi) = (fedora, fedora);
+        ["web-0", "web-2"].into_iter().for_each(|pod| c.pod_mut(pod).vmi = fedora);
         assert!(c.find(&CHECK).is_empty());
     }
 

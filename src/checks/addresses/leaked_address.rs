@@ -44,7 +44,7 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
         .find_map(|(code, endpoint)| causes.no_milder(finding, code, endpoint.raw()))
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let allocations = world.ledger.allocations.iter();
     findings.extend(allocations.filter_map(|a| Some(report(world, a, &proof(world, a)?))));
 }
@@ -62,27 +62,30 @@ pub enum Proof<'w> {
 pub fn proof<'w>(world: &World<'w>, allocation: &Allocation) -> Option<Proof<'w>> {
     let ledger = world.ledger;
     let attribute = ledger.attribute_of(allocation)?;
-    let names_node = !attribute.owner.node.is_none();
-    if allocation.used_for != Use::Pod || attribute.alternate.is_some() || !names_node || !ledger.is_judged(allocation)
+    let names_node = !attribute.owner().node.is_none();
+    if allocation.used_for != Use::Pod
+        || attribute.alternate().is_some()
+        || !names_node
+        || !ledger.is_judged(allocation)
     {
         return None;
     }
-    let dark = ledger.dark.node(attribute.owner.node) || ledger.dark.address(allocation.address);
+    let dark = ledger.dark.node(attribute.owner().node) || ledger.dark.address(allocation.address);
     if dark || ledger.is_held(allocation.address) || container_is_alive(world, attribute.handle) {
         return None;
     }
-    let (namespace, name) = attribute.owner.pod_name()?;
+    let (namespace, name) = attribute.owner().pod_name()?;
     let Some(pod) = ledger.pod(namespace, name) else { return Some(Proof::NoSuchPod) };
     // A live pod with an address of host-local IPAM has no allocation by design (IPA908), and the one in its name is of
     // the day on which calico-ipam was tried: not proven to be another's.
-    if pod.may_hold() && pod.addresses.iter().any(|&address| ledger.is_host_local(pod, address)) {
+    if pod.may_hold() && pod.addresses().iter().any(|&address| ledger.is_host_local(pod, address)) {
         return None;
     }
     if pod.phase.is_finished() {
         Some(Proof::Finished(pod))
     } else if has_another_container(world, pod, attribute.handle) {
         Some(Proof::OtherContainer(pod))
-    } else if precedes(world, allocation, &attribute.owner, pod) {
+    } else if precedes(world, allocation, &attribute.owner(), pod) {
         Some(Proof::OlderThanPod(pod))
     } else {
         None
@@ -109,7 +112,7 @@ fn has_another_container(world: &World<'_>, pod: &Pod, handle: Option<HandleId>)
 fn precedes(world: &World<'_>, allocation: &Allocation, owner: &Owner, pod: &Pod) -> bool {
     let grace = world.snapshot.kube_controllers.grace();
     let first_seen = world.past.and_then(|p| p.allocations.get(&world.ledger.tuple_of(allocation)));
-    let (Some(created), Some(allocated), Some(seen)) = (pod.created, owner.timestamp, first_seen) else {
+    let (Some(created), Some(allocated), Some(seen)) = (pod.created(), owner.timestamp, first_seen) else {
         return false;
     };
     let before = |moment| created.since(moment) > grace;
@@ -118,7 +121,7 @@ fn precedes(world: &World<'_>, allocation: &Allocation, owner: &Owner, pod: &Pod
 
 fn report(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Finding {
     let ledger = world.ledger;
-    let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+    let owner = ledger.attribute_of(allocation).map(|a| a.owner()).unwrap_or_default();
     let (namespace, name) = owner.pod_name().unwrap_or_default();
     let id = world.pair(namespace, name);
     let (reason, why) = match proof {
@@ -160,7 +163,7 @@ fn age(duration: Duration) -> i64 {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Foreign, Name, Phase, Time};
+    use crate::model::{AttributeFields, Foreign, Name, Phase, Time};
 
     #[test]
     fn clean_gives_nothing() {
@@ -258,8 +261,9 @@ mod tests {
         let (now, old) = (c.snapshot.now, c.ago(7_200));
         c.attribute_mut("10.65.0.1").owner.timestamp = Some(old);
         c.remove_endpoint("web-0");
-        let pod = c.pod_mut("web-0");
+        let mut pod = c.pod_mut("web-0");
         (pod.created, pod.ready, pod.addresses) = (Some(now), false, [].into());
+        drop(pod);
         assert!(c.find(&CHECK).is_empty(), "first audit");
         let snapshot = c.snapshot();
         let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn what_names_no_pod_or_no_node_is_not_accused() {
         let mut c = Cluster::healthy();
-        c.allocate("10.65.0.30", Attribute::default());
+        c.allocate("10.65.0.30", AttributeFields::default());
         assert!(c.find(&CHECK).is_empty());
         let mut c = Cluster::healthy();
         c.remove_pod("web-0");

@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let ours = |a: &&Allocation| a.used_for == Use::LoadBalancer && world.ledger.is_judged(a);
     let mut allocations = world.ledger.allocations.iter().filter(ours).peekable();
     if allocations.peek().is_none() {
@@ -58,7 +58,7 @@ pub fn load_balancer_handle(name: &str, namespace: &str, uid: &str) -> String {
 fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str) -> Finding {
     let ledger = world.ledger;
     let address = allocation.address;
-    let owner = ledger.attribute_of(allocation).map(|a| a.owner).unwrap_or_default();
+    let owner = ledger.attribute_of(allocation).map(|a| a.owner()).unwrap_or_default();
     let service =
         (!owner.namespace.is_none() && !owner.service.is_none()).then(|| world.pair(owner.namespace, owner.service));
     let key = (owner.namespace, owner.service);
@@ -92,7 +92,7 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Host, HostKind, Owner};
+    use crate::model::{AttributeFields, Host, HostKind, Owner};
 
     /// edge/api with its address 10.65.9.0 from the LoadBalancer's block.
     fn with_service() -> Cluster {
@@ -107,8 +107,8 @@ mod tests {
         c
     }
 
-    fn attribute(c: &mut Cluster, handle: &str, namespace: &str, service: &str) -> Attribute {
-        Attribute {
+    fn attribute(c: &mut Cluster, handle: &str, namespace: &str, service: &str) -> AttributeFields {
+        AttributeFields {
             handle: HandleId::intern(&mut c.snapshot.names, handle),
             owner: Owner {
                 namespace: c.name(namespace),
@@ -117,7 +117,7 @@ mod tests {
                 timestamp: Some(c.ago(3_600)),
                 ..Owner::default()
             },
-            ..Attribute::default()
+            ..AttributeFields::default()
         }
     }
 

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for allocation in &world.ledger.allocations {
         let leak = match allocation.used_for {
             Use::Tunnel => named_leak(world, allocation),
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, CalicoNode, HandleId, Owner, Past, Tunnel};
+    use crate::model::{AttributeFields, CalicoNode, HandleId, Owner, Past, Tunnel};
 
     fn node<'c>(c: &'c mut Cluster, name: &str) -> &'c mut CalicoNode {
         let name = c.name(name);
@@ -172,7 +172,7 @@ mod tests {
         // Nothing else in the snapshot names this node.
         let mut c = Cluster::healthy();
         let handle = HandleId::intern(&mut c.snapshot.names, "vxlan-tunnel-addr-rack.b-3");
-        c.allocate("10.65.0.9", Attribute { handle, ..Attribute::default() });
+        c.allocate("10.65.0.9", AttributeFields { handle, ..AttributeFields::default() });
         assert_eq!(c.find(&CHECK)[0].summary, "VXLAN tunnel of rack.b-3, which is gone");
     }
 
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn a_very_old_tunnel_is_known_by_the_nodes_address() {
         let mut c = Cluster::healthy();
-        *c.attribute_mut("10.65.0.0") = Attribute::default();
+        *c.attribute_mut("10.65.0.0") = AttributeFields::default();
         assert!(c.find(&CHECK).is_empty());
         c.remove_kube_node("node-1");
         c.scope = ScopeFlag::Exclusive;
@@ -224,7 +224,7 @@ mod tests {
         let mut c = Cluster::healthy();
         gone(&mut c, "node-2");
         let handle = HandleId::intern(&mut c.snapshot.names, "Windows-reserved-ipam-handle");
-        *c.attribute_mut("10.65.0.64") = Attribute { handle, ..Attribute::default() };
+        *c.attribute_mut("10.65.0.64") = AttributeFields { handle, ..AttributeFields::default() };
         assert!(c.find(&CHECK).is_empty());
         let mut c = Cluster::healthy();
         gone(&mut c, "node-2");

@@ -20,7 +20,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let by_address = world.ledger.allocations.chunk_by(|a, b| a.address == b.address);
     findings.extend(by_address.filter_map(|allocations| judge(world, allocations)));
 }
@@ -43,13 +43,13 @@ fn judge(world: &World<'_>, allocations: &[Allocation]) -> Option<Finding> {
 fn named_holder<'w>(world: &World<'w>, allocation: &Allocation) -> Option<(&'w Pod, Name)> {
     let ledger = world.ledger;
     let attribute = ledger.attribute_of(allocation)?;
-    let node = attribute.owner.node.some()?;
+    let node = attribute.owner().node.some()?;
     if allocation.used_for != Use::Pod || !ledger.is_judged(allocation) || ledger.dark.node(node) {
         return None;
     }
-    let (namespace, name) = attribute.owner.pod_name()?;
-    let pod = ledger.pod(namespace, name).filter(|pod| pod.vmi.is_none())?;
-    let certain = attribute.alternate.is_none() && ledger.pod_is_certain(namespace, name, allocation.address);
+    let (namespace, name) = attribute.owner().pod_name()?;
+    let pod = ledger.pod(namespace, name).filter(|pod| pod.vmi().is_none())?;
+    let certain = attribute.alternate().is_none() && ledger.pod_is_certain(namespace, name, allocation.address);
     certain.then_some((pod, node))
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Input};
+    use crate::model::{AttributeFields, Input};
 
     /// web-0 runs on node-1, its allocation says node-2.
     fn moved() -> Cluster {
@@ -128,7 +128,7 @@ mod tests {
         for damage in [
             (|c: &mut Cluster| c.attribute_mut("10.65.0.1").owner.node = Name::NONE) as fn(&mut Cluster),
             |c| c.pod_mut("web-0").deleting = Some(c.snapshot.now),
-            |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            |c| *c.attribute_mut("10.65.0.1") = AttributeFields::default(),
             |c| c.attribute_mut("10.65.0.1").alternate = Some(Box::default()),
             |c| {
                 let vm = c.name("fedora");

@@ -30,7 +30,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
@@ -56,7 +56,7 @@ fn contradicts(world: &World<'_>, allocations: &[&Allocation], pod: &Pod) -> boo
 fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strangers: &[&Pod]) -> Finding {
     let ledger = world.ledger;
     let owners: Vec<String> =
-        allocations.iter().flat_map(|a| ledger.owners_of(a)).map(|owner| owner_text(world, owner)).collect();
+        allocations.iter().flat_map(|a| ledger.owners_of(a)).map(|owner| owner_text(world, &owner)).collect();
     let first = strangers.first();
     let verb = if strangers.len() == 1 { "holds" } else { "hold" };
     let holders = format!("{} {verb} it", world.who(strangers));
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, HandleId, Name};
+    use crate::model::{AttributeFields, HandleId, Name};
 
     /// web-0's address is allocated to shop/former-0, which is gone.
     fn renamed() -> Cluster {
@@ -194,10 +194,10 @@ mod tests {
         let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "web-0", "node-1");
         let block = c.block_mut("10.65.0.0/28");
         block.allocations[1] = Some(0);
-        block.attributes = [attribute].into();
+        block.attributes = [attribute.into()].into();
         assert!(c.find(&CHECK).is_empty());
         let block = c.block_mut("10.65.0.0/28");
-        block.attributes = [Attribute::default()].into();
+        block.attributes = [AttributeFields::default().into()].into();
         assert!(c.find(&CHECK).is_empty(), "the one without an owner may be its own");
     }
 

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     if world.snapshot.reservations.is_empty() {
         return;
     }
@@ -40,7 +40,7 @@ fn is_automatic(world: &World<'_>, allocation: &Allocation) -> bool {
         Use::Tunnel => true,
         Use::Pod | Use::Vm => {
             let mut pods = owners(world, allocation).peekable();
-            read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| p.asked_for.contains(&allocation.address))
+            read(Input::Pods) && pods.peek().is_some() && !pods.any(|p| p.asked_for().contains(&allocation.address))
         }
         Use::LoadBalancer => {
             let mut services = services(world, allocation).peekable();
@@ -58,7 +58,7 @@ fn owners<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item 
 
 /// The services that either owner set names.
 fn services<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item = &'w Service> {
-    let named = |owner: &Owner| {
+    let named = |owner: Owner| {
         let key = (owner.namespace, owner.service);
         world.snapshot.services.iter().find(|s| (s.namespace, s.name) == key)
     };
@@ -77,7 +77,7 @@ fn was_before(reserved: Time, first_seen: Option<Time>, timestamp: Option<Time>)
 
 fn report(world: &World<'_>, allocation: &Allocation, reservation: &Reservation) -> Finding {
     let ledger = world.ledger;
-    let owner = ledger.owners_of(allocation).next().copied().unwrap_or_default();
+    let owner = ledger.owners_of(allocation).next().unwrap_or_default();
     let name = world.text(reservation.name);
     let seen = world.past.and_then(|p| p.allocations.get(&ledger.tuple_of(allocation)));
     let before = reservation.created.and_then(|reserved| was_before(reserved, seen, owner.timestamp));
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::Ledger;
-    use crate::model::{Attribute, Fact, InputState, Past};
+    use crate::model::{AttributeFields, Fact, InputState, Past};
 
     /// web-0's address and node-1's tunnel are reserved.
     fn reserved() -> Cluster {
@@ -179,7 +179,7 @@ mod tests {
     fn a_service_that_requests_addresses_is_not_bound() {
         let mut c = Cluster::healthy();
         let owner = Owner { namespace: c.name("edge"), service: c.name("web"), ..Owner::default() };
-        c.allocate("10.65.0.40", Attribute { owner, ..Attribute::default() });
+        c.allocate("10.65.0.40", AttributeFields { owner, ..AttributeFields::default() });
         c.reservation("late", &["10.65.0.40/32"]);
         c.service("edge", "web", "10.65.0.40");
         assert_eq!(c.subjects(&CHECK), ["10.65.0.40"]);
@@ -194,7 +194,7 @@ mod tests {
         for quiet in [
             (|c: &mut Cluster| c.free("10.65.0.1")) as fn(&mut Cluster),
             |c| c.attribute_mut("10.65.0.1").released_at = Some(c.snapshot.now),
-            |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            |c| *c.attribute_mut("10.65.0.1") = AttributeFields::default(),
             // Perhaps it had asked: its annotation went with it.
             |c| c.remove_pod("web-0"),
             |c| c.snapshot.coverage.set(Input::Pods, InputState::Forbidden, "no right"),

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut unbooked: BTreeMap<Addr, Vec<&Service>> = BTreeMap::new();
     for claim in world.ledger.claims.iter().filter(|c| c.grade == Grade::Certain) {
         let Claimant::Service(index) = claim.by else { continue };
@@ -71,14 +71,14 @@ fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, BadValue, Input, LoadBalancerMode, snapshot::Dark};
+    use crate::model::{AttributeFields, BadValue, Input, LoadBalancerMode, snapshot::Dark};
 
     /// edge/api with 10.65.9.1, in the LoadBalancer's block and pool, booked.
     fn booked() -> Cluster {
         let mut c = Cluster::healthy();
         c.block("10.65.9.0/28", None);
         c.service("edge", "api", "10.65.9.1");
-        c.allocate("10.65.9.1", Attribute::default());
+        c.allocate("10.65.9.1", AttributeFields::default());
         c
     }
 

@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let ledger = world.ledger;
     if ledger.allocations.iter().all(|a| a.used_for != Use::LoadBalancer) {
         return;
@@ -60,7 +60,7 @@ fn handle_of(world: &World<'_>, service: &Service) -> Option<HandleId> {
 /// allocated earlier, by the attributes' time where all have one, else by sequence number.
 fn by_right<'w>(world: &World<'w>, service: &Service, family: &[&'w Allocation]) -> Vec<&'w Allocation> {
     let ledger = world.ledger;
-    let time = |a: &Allocation| ledger.attribute_of(a).and_then(|at| at.owner.timestamp);
+    let time = |a: &Allocation| ledger.attribute_of(a).and_then(|at| at.owner().timestamp);
     let timed = family.iter().all(|a| time(a).is_some());
     let mut order = family.to_vec();
     order.sort_by_key(|a| {
@@ -99,7 +99,7 @@ fn report(
         .fact("status", service.ingress.to_vec())
         .fact("handle", handle.text(&world.snapshot.names))
         .fact("ipam", world.allocation_facts(allocation))
-        .since(ledger.attribute_of(allocation).and_then(|a| a.owner.timestamp))
+        .since(ledger.attribute_of(allocation).and_then(|a| a.owner().timestamp))
         .in_namespace(service.namespace)
         .in_pool_of(address)
         .rests_on_allocation(allocation)
@@ -113,7 +113,7 @@ fn report(
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Families, LoadBalancerMode, Owner};
+    use crate::model::{AttributeFields, Families, LoadBalancerMode, Owner};
 
     const V4: Families = Families { v4: true, v6: false };
 
@@ -140,7 +140,7 @@ mod tests {
                 ..Owner::default()
             };
             let handle = HandleId::intern(&mut c.snapshot.names, &id);
-            c.allocate(address, Attribute { handle, owner, ..Attribute::default() });
+            c.allocate(address, AttributeFields { handle, owner, ..AttributeFields::default() });
         }
         c.handle(&id, addresses);
         c
@@ -226,7 +226,7 @@ mod tests {
         c.block("10.77.3.0/29", None);
         let small = c.snapshot.blocks.last_mut().unwrap();
         small.allocations[2] = Some(0);
-        small.attributes = [attribute].into();
+        small.attributes = [attribute.into()].into();
         assert!(c.find(&CHECK).is_empty());
     }
 }

@@ -35,7 +35,7 @@ pub static CHECK: Check = Check {
 /// Tunnels whose address is not their own, by address.
 type ByAddress<'w> = BTreeMap<Addr, Vec<(&'w CalicoNode, Tunnel)>>;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut unallocated = ByAddress::new();
     for node in &world.snapshot.calico_nodes {
         for &(tunnel, address) in &node.tunnels {
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, BadValue, Fact, HandleId, InputState, Owner, snapshot::Dark};
+    use crate::model::{AttributeFields, BadValue, Fact, HandleId, InputState, Owner, snapshot::Dark};
 
     fn tunnels(c: &mut Cluster, node: &str, tunnels: &[(Tunnel, &str)]) {
         let node = c.name(node);
@@ -147,10 +147,10 @@ mod tests {
         node.tunnels = tunnels.iter().map(|&(tunnel, address)| (tunnel, addr(address))).collect();
     }
 
-    fn attribute(c: &mut Cluster, handle: &str, node: &str, kind: &str) -> Attribute {
+    fn attribute(c: &mut Cluster, handle: &str, node: &str, kind: &str) -> AttributeFields {
         let handle = HandleId::intern(&mut c.snapshot.names, handle);
         let owner = Owner { node: c.name(node), kind: c.name(kind), ..Owner::default() };
-        Attribute { handle, owner, ..Attribute::default() }
+        AttributeFields { handle, owner, ..AttributeFields::default() }
     }
 
     #[test]
@@ -187,7 +187,7 @@ mod tests {
     fn a_cooling_one_and_another_handles_are_not_its_own() {
         let mut c = Cluster::healthy();
         let now = c.snapshot.now;
-        *c.attribute_mut("10.65.0.0") = Attribute { released_at: Some(now), ..Attribute::default() };
+        *c.attribute_mut("10.65.0.0") = AttributeFields { released_at: Some(now), ..AttributeFields::default() };
         assert_eq!(c.find(&CHECK)[0].summary, "IPIP tunnel of node-1, released and cooling down");
         let mut c = Cluster::healthy();
         tunnels(&mut c, "node-1", &[(Tunnel::Ipip, "10.65.0.1")]);

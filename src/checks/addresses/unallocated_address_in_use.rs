@@ -40,13 +40,13 @@ fn urgency(finding: &Finding) -> u64 {
     finding.evidence.count("handed_out_after").unwrap_or(u64::MAX)
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(world.claims_by_address().filter_map(|(address, claims)| judge(world, address, claims)));
 }
 
 fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> {
     // Annotation ipAddrsNoIpam bypasses IPAM on purpose, and IPA908 stands for the thousands of host-local IPAM.
-    let by_design = |p: &Pod| p.no_ipam.contains(&address) || world.ledger.is_host_local(p, address);
+    let by_design = |p: &Pod| p.no_ipam().contains(&address) || world.ledger.is_host_local(p, address);
     let holders: Vec<&Pod> = world.certain_pods(claims).filter(|p| !by_design(p)).collect();
     if holders.is_empty() {
         return None;
@@ -113,7 +113,7 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
     };
     let cidr = block.map(|b| b.cidr).or_else(|| Cidr::new(address, pool.block_size));
     let released = match danger {
-        Danger::Cooling(allocation) => ledger.attribute_of(allocation).and_then(|a| a.released_at),
+        Danger::Cooling(allocation) => ledger.attribute_of(allocation).and_then(|a| a.released_at()),
         _ => None,
     };
     let allocations = ledger.allocations_at(address);
@@ -195,7 +195,7 @@ fn advice_in_broken(block: Cidr, restart: &[&Pod], world: &World<'_>) -> String 
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr, cidr};
-    use crate::model::{Attribute, Fact, Foreign, Phase};
+    use crate::model::{AttributeFields, Fact, Foreign, Phase};
 
     /// web-0 runs on, its address was given back.
     fn released() -> Cluster {
@@ -283,7 +283,7 @@ mod tests {
         let mut c = Cluster::healthy();
         let now = c.snapshot.now;
         c.snapshot.ipam_config.cooldown_seconds = 60;
-        *c.attribute_mut("10.65.0.1") = Attribute { released_at: Some(now), ..Attribute::default() };
+        *c.attribute_mut("10.65.0.1") = AttributeFields { released_at: Some(now), ..AttributeFields::default() };
         let found = c.find(&CHECK);
         assert_eq!(found[0].summary, "shop/web-0 on node-1: cooling down in IPAM, then free");
         let until = now.plus(std::time::Duration::from_secs(60));

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let unattributed = world.ledger.allocations.iter().filter(|a| a.used_for == Use::Unattributed);
     findings.extend(unattributed.filter(|a| is_nobodys(world, a)).map(|a| report(world, a)));
 }
@@ -54,7 +54,7 @@ fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
 
 /// A very old handle, `<namespace>.<pod>`, of a pod that has no address yet: undecided.
 fn waits(world: &World<'_>, handle: HandleId) -> bool {
-    let undecided = |pod: &Pod| !pod.phase.is_finished() && !pod.host_network && pod.addresses.is_empty();
+    let undecided = |pod: &Pod| !pod.phase.is_finished() && !pod.host_network && pod.addresses().is_empty();
     pod_of_handle(world, handle).is_some_and(undecided)
 }
 
@@ -74,7 +74,7 @@ fn report(world: &World<'_>, allocation: &Allocation) -> Finding {
         .fact("handle", id)
         .list("endpoints_left", left.iter(), |e| world.endpoint_facts(e))
         .fact("ipam", world.allocation_facts(allocation))
-        .since(ledger.attribute_of(allocation).and_then(|a| a.owner.timestamp))
+        .since(ledger.attribute_of(allocation).and_then(|a| a.owner().timestamp))
         .on_node(ledger.owner_node(allocation))
         .in_pool_of(address)
         .rests_on_allocation(allocation)
@@ -89,13 +89,13 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::ScopeFlag;
-    use crate::model::{Attribute, BadValue, Foreign, Input, Orchestrator, Owner, snapshot::Dark};
+    use crate::model::{AttributeFields, BadValue, Foreign, Input, Orchestrator, Owner, snapshot::Dark};
 
     /// 10.65.0.9 on node-1 with this handle and nothing else.
     fn with(handle: &str) -> Cluster {
         let mut c = Cluster::healthy();
         let handle = HandleId::intern(&mut c.snapshot.names, handle);
-        c.allocate("10.65.0.9", Attribute { handle, ..Attribute::default() });
+        c.allocate("10.65.0.9", AttributeFields { handle, ..AttributeFields::default() });
         c
     }
 
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn an_old_tunnel_and_a_missing_attribute_are_other_checks_work() {
         let mut c = Cluster::healthy();
-        *c.attribute_mut("10.65.0.0") = Attribute::default();
+        *c.attribute_mut("10.65.0.0") = AttributeFields::default();
         assert!(c.find(&CHECK).is_empty());
         c.remove_kube_node("node-1");
         c.scope = ScopeFlag::Exclusive;

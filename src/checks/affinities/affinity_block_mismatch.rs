@@ -30,7 +30,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for block in world.ledger.blocks() {
         // An affinity that cannot be read may be the very one that agrees.
         if !world.ledger.dark.affinity(block.cidr) {

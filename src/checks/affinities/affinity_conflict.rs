@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let confirmed = world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::Confirmed);
     let confirmed: Vec<&Affinity> = confirmed.collect();
     let shared = confirmed.chunk_by(|a, b| a.cidr == b.cidr).filter(|owners| owners.len() > 1);
@@ -66,7 +66,7 @@ fn claimed_by(world: &World<'_>, owners: &[&Affinity]) -> String {
 
 /// Whom it hits: what is sent to the block's addresses, where more than one node says that they are there.
 fn hit(block: Option<&Block>, live: usize) -> String {
-    let cooling = |at: Option<&Attribute>| at.is_some_and(|at| at.released_at.is_some());
+    let cooling = |at: Option<&Attribute>| at.is_some_and(|at| at.released_at().is_some());
     let in_use = block.map_or(0, |block| block.allocated().filter(|(_, at)| !cooling(*at)).count());
     match (live > 1, in_use) {
         (false, _) => String::new(),

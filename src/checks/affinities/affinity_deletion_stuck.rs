@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let leaving = world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::PendingDeletion);
     findings.extend(leaving.filter(|affinity| survived(world, affinity)).map(|affinity| report(world, affinity)));
 }

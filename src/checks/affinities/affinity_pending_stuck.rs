@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let pending = world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::Pending);
     findings.extend(pending.filter(|affinity| survived(world, affinity)).map(|affinity| report(world, affinity)));
 }

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let confirmed = world.ledger.affinities().filter(|affinity| affinity.state == AffinityState::Confirmed);
     let bare = confirmed.filter(|a| world.ledger.block(a.cidr).is_none() && !world.ledger.dark.block(a.cidr));
     findings.extend(bare.map(|affinity| report(world, affinity)));

@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     if !world.snapshot.ipam_config.strict_affinity {
         return;
     }
@@ -41,14 +41,14 @@ fn borrowed(world: &World<'_>, allocation: &Allocation) -> Option<(Name, Name)> 
         Use::Cooling | Use::Windows | Use::Reserved | Use::Vm | Use::LoadBalancer | Use::Broken
     );
     let host = world.ledger.block_of(allocation).affinity.filter(|host| bound && host.kind == HostKind::Host)?;
-    let attribute = world.ledger.attribute_of(allocation).filter(|attribute| attribute.alternate.is_none())?;
-    let node = attribute.owner.node.some().filter(|node| *node != host.name)?;
+    let attribute = world.ledger.attribute_of(allocation).filter(|attribute| attribute.alternate().is_none())?;
+    let node = attribute.owner().node.some().filter(|node| *node != host.name)?;
     world.ledger.is_judged(allocation).then_some((node, host.name))
 }
 
 fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) -> Finding {
     let block = world.ledger.block_of(allocation);
-    let owner = world.ledger.attribute_of(allocation).map(|attribute| attribute.owner).unwrap_or_default();
+    let owner = world.ledger.attribute_of(allocation).map(|attribute| attribute.owner()).unwrap_or_default();
     let seen_on = world.past.and_then(|past| past.strict_affinity_since);
     let after = world.past.is_some_and(|past| was_made_after(world, allocation, owner.timestamp, past));
     let when = if after { ", made after strict affinity was seen on" } else { "" };
@@ -88,7 +88,7 @@ fn was_made_after(world: &World<'_>, allocation: &Allocation, timestamp: Option<
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Attribute, Foreign, Owner, Tunnel};
+    use crate::model::{AttributeFields, Foreign, Owner, Tunnel};
 
     /// shop/borrower-0 of node-2 has an address of node-1's block, allocated an hour ago; strict affinity is on.
     fn borrowed_pod() -> Cluster {
@@ -124,7 +124,7 @@ mod tests {
     fn tunnels_are_bound_too() {
         let mut c = Cluster::healthy();
         let owner = Owner { node: c.name("node-2"), kind: c.name(Tunnel::Vxlan.attribute()), ..Owner::default() };
-        c.allocate("10.65.0.30", Attribute { owner, ..Attribute::default() });
+        c.allocate("10.65.0.30", AttributeFields { owner, ..AttributeFields::default() });
         c.snapshot.ipam_config.strict_affinity = true;
         assert_eq!(c.subjects(&CHECK), ["10.65.0.30"]);
     }

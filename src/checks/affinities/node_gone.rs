@@ -44,7 +44,7 @@ const BARE: (&str, &str) = ("affinity without a block", "affinities without a bl
 /// So many allocations are listed; their number is always said.
 const LISTED: usize = 100;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     // Made only when there is something to ask it.
     let elsewhere = LazyCell::new(|| named_elsewhere(world));
     for (node, owned) in owned(world) {
@@ -177,7 +177,7 @@ mod tests {
     use crate::checks::testing::{Cluster, bad};
     use crate::ledger::ScopeFlag;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Fact, Foreign, HandleId, Input, Owner};
+    use crate::model::{AttributeFields, Fact, Foreign, HandleId, Input, Owner};
 
     const GRACE: u64 = 15 * 60;
 
@@ -206,7 +206,7 @@ mod tests {
         let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "lost", "node-3");
         c.allocate("10.65.1.7", attribute);
         let handle = HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
-        c.allocate("10.65.1.0", Attribute { handle, ..Attribute::default() });
+        c.allocate("10.65.1.0", AttributeFields { handle, ..AttributeFields::default() });
         let found = c.find(&CHECK);
         assert_eq!(found[0].summary, "gone, and still owns 1 block; kept by 10.65.1.7");
         assert_eq!(found[0].evidence.get("kept_by_count"), Some(&Fact::Sequence(1)));
@@ -296,7 +296,7 @@ mod tests {
             let mut c = gone(GRACE + 1);
             let owner = Owner { note: c.name("edge host rsvd"), ..Owner::default() };
             let handle = HandleId::intern(&mut c.snapshot.names, handle);
-            c.allocate("10.65.1.0", Attribute { handle, owner, reserved: true, ..Attribute::default() });
+            c.allocate("10.65.1.0", AttributeFields { handle, owner, reserved: true, ..AttributeFields::default() });
             c
         };
         let mut c = reserved("edge");

@@ -34,7 +34,7 @@ const YOUNG: Duration = Duration::from_secs(5 * 60);
 /// So many pods are shown.
 const SHOWN: usize = 10;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut hosts: Vec<Name> = world.ledger.scope.unregistered().collect();
     hosts.sort_by(|a, b| world.text(*a).cmp(world.text(*b)));
     findings.extend(hosts.into_iter().filter_map(|host| judge(world, host)));
@@ -55,14 +55,14 @@ fn judge(world: &World<'_>, host: Name) -> Option<Finding> {
 
 /// Whether a pod works: it has an address, and is not about to go.
 fn is_cut_off(pod: &Pod) -> bool {
-    pod.may_hold() && !pod.is_terminating() && !pod.addresses.is_empty()
+    pod.may_hold() && !pod.is_terminating() && !pod.addresses().is_empty()
 }
 
 /// Whether Calico networks a pod: it has an endpoint on this node, or an address of one of Calico's blocks.
 fn is_calicos(world: &World<'_>, pod: &Pod) -> bool {
     let ledger = world.ledger;
     ledger.endpoints_at_home(pod).next().is_some()
-        || pod.addresses.iter().any(|&address| !ledger.blocks_covering(address).is_empty())
+        || pod.addresses().iter().any(|&address| !ledger.blocks_covering(address).is_empty())
 }
 
 fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_calico: &[&Pod]) -> Finding {
@@ -73,7 +73,7 @@ fn report(world: &World<'_>, host: Name, node: &KubeNode, pods: &[&Pod], by_cali
     let blocks: Vec<_> = ledger.blocks().filter(|b| b.affinity.as_ref().is_some_and(is_host)).map(|b| b.cidr).collect();
     let mut shown: Vec<&Pod> = by_calico.to_vec();
     // The oldest ones: those that come and go meanwhile make no other finding of it.
-    shown.sort_by_key(|p| (p.created, world.pod_id(p)));
+    shown.sort_by_key(|p| (p.created(), world.pod_id(p)));
     shown.truncate(SHOWN);
     let live = count(pods.len(), "live pod");
     let summary = format!("Ready with {live}, and Calico has no Node of it: no other node has a route to them");
@@ -155,7 +155,7 @@ mod tests {
         use crate::checks::addresses::{leaked_tunnel_address, unattributed_allocation};
         assert!(c.find(&leaked_tunnel_address::CHECK).is_empty());
         // The very old form of a tunnel's allocation: only the Calico Node says whose it is.
-        *c.attribute_mut("10.65.0.0") = crate::model::Attribute::default();
+        *c.attribute_mut("10.65.0.0") = crate::model::AttributeFields::default();
         assert!(c.find(&unattributed_allocation::CHECK).is_empty());
         assert!(c.find(&leaked_tunnel_address::CHECK).is_empty());
     }
@@ -168,13 +168,13 @@ mod tests {
             |c| c.snapshot.kube_nodes[0].ready = None,
             young,
             |c| c.snapshot.pods.iter_mut().for_each(|p| p.host_network = true),
-            |c| c.snapshot.pods.iter_mut().for_each(|p| p.deleting = p.created),
+            |c| c.each_pod(|p| p.deleting = p.created),
             |c| c.snapshot.pods.iter_mut().for_each(|p| p.phase = crate::model::Phase::Succeeded),
-            |c| c.snapshot.pods.iter_mut().for_each(|p| p.addresses = [].into()),
+            |c| c.each_pod(|p| p.addresses = [].into()),
             |c| {
                 // Calico was here once; another plugin networks the pods now.
                 c.snapshot.endpoints.clear();
-                c.snapshot.pods.iter_mut().for_each(|p| p.addresses = [addr("172.16.0.9")].into());
+                c.each_pod(|p| p.addresses = [addr("172.16.0.9")].into());
             },
             |c| {
                 let bad = undecodable_node(&mut c.snapshot.names, "node-1");

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let Some(limit) = limit(world) else { return };
     let mut blocks: BTreeMap<Name, [Vec<&Affinity>; 2]> = BTreeMap::new();
     for affinity in world.ledger.affinities() {

@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     // A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
     if !world.snapshot.is_undecodable_under(keys::POOLS) {
         let bare = world.ledger.blocks().filter(|block| world.ledger.pool_of(block.cidr).is_none());

@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for block in world.ledger.blocks() {
         let pool = world.ledger.pool_of(block.cidr).filter(|pool| pool.block_size != block.cidr.prefix());
         findings.extend(pool.map(|pool| report(world, block, pool)));

@@ -38,7 +38,7 @@ const SKEW: Duration = Duration::from_secs(60);
 /// So many ordinals of one rule are listed; their number is always said.
 const LISTED: usize = 64;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for block in world.ledger.blocks() {
         let broken = broken_rules(block, world.snapshot.now);
         if !broken.is_empty() {
@@ -120,7 +120,7 @@ fn attributes(block: &Block, now: Time, broken: &mut Vec<BrokenRule>) {
     }
     let unused = used.iter().zip(0i64..).filter(|(used, _)| !**used).map(|(_, index)| index).collect();
     let late = |released: Option<Time>| released.is_some_and(|at| at > now.plus(SKEW));
-    let future = block.attributes.iter().zip(0i64..).filter(|(at, _)| late(at.released_at)).map(|(_, i)| i).collect();
+    let future = block.attributes.iter().zip(0i64..).filter(|(at, _)| late(at.released_at())).map(|(_, i)| i).collect();
     let mut say = |rule, what: &str, places: Vec<i64>, kind| {
         if !places.is_empty() {
             broken.push(BrokenRule { rule, what: what.to_owned(), places, kind });
@@ -204,8 +204,8 @@ fn report(world: &World<'_>, block: &Block, broken: &[BrokenRule]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, cidr};
-    use crate::model::{Attribute, Fact, Foreign, HandleId};
+    use crate::checks::testing::{Cluster, Opened, cidr};
+    use crate::model::{Attribute, AttributeFields, Fact, Foreign, HandleId};
 
     /// The rules that are broken in node-1's block after `damage`, with the places of each.
     fn broken(damage: impl FnOnce(&mut Block)) -> Vec<(String, Vec<i64>)> {
@@ -260,11 +260,13 @@ mod tests {
             block.allocations[ordinal] = Some(index);
         }
         queue_of(block, |queue| queue.retain(|o| ![0, 1, 2, 63, 7, 8].contains(o)));
-        let cooling = Attribute { released_at: Some(now.plus(Duration::from_secs(59))), ..Attribute::default() };
-        block.attributes = [Attribute { handle: windows, ..Attribute::default() }, cooling].into();
+        let cooling =
+            AttributeFields { released_at: Some(now.plus(Duration::from_secs(59))), ..AttributeFields::default() };
+        block.attributes =
+            [AttributeFields { handle: windows, ..AttributeFields::default() }, cooling].map(Into::into).into();
         assert!(c.find(&CHECK).is_empty());
         let late = c.snapshot.now.plus(Duration::from_secs(61));
-        c.block_mut("10.65.1.0/26").attributes[1].released_at = Some(late);
+        Opened::of(&mut c.block_mut("10.65.1.0/26").attributes[1], Attribute::fields).released_at = Some(late);
         let found = c.find(&CHECK);
         assert_eq!(found[0].summary, "attribute 1 released in the future");
     }
@@ -285,7 +287,7 @@ mod tests {
     #[test]
     fn an_attribute_must_be_indexed() {
         let more = |b: &mut Block| {
-            b.attributes = b.attributes.iter().cloned().chain([Attribute::default()]).collect();
+            b.attributes = b.attributes.iter().cloned().chain([AttributeFields::default().into()]).collect();
         };
         assert_eq!(broken(more), rules(&[("attribute-unused", &[3])]));
     }
@@ -363,7 +365,7 @@ mod tests {
             && (0..block.attributes.len() as i32).all(|i| block.allocations.contains(&Some(i)))
             && block.allocations.iter().zip(0..).all(|(slot, ordinal)| times(ordinal) == free(*slot))
             && block.unallocated.iter().all(|ordinal| (0..block.size() as i32).contains(ordinal))
-            && block.attributes.iter().all(|at| at.released_at.is_none_or(|released| released <= now.plus(SKEW)))
+            && block.attributes.iter().all(|at| at.released_at().is_none_or(|released| released <= now.plus(SKEW)))
     }
 
     proptest::proptest! {
@@ -381,7 +383,7 @@ mod tests {
             let block = c.block_mut("10.65.1.0/30");
             let at = |seconds: i64| now.plus(Duration::from_secs(seconds as u64));
             block.attributes =
-                released.iter().map(|r| Attribute { released_at: r.map(at), ..Attribute::default() }).collect();
+                released.iter().map(|r| AttributeFields { released_at: r.map(at), ..AttributeFields::default() }.into()).collect();
             let free = allocations.iter().zip(0i32..).filter(|(slot, _)| slot.is_none()).map(|(_, o)| o);
             block.unallocated = if repaired { free.collect() } else { unallocated.into() };
             block.allocations = allocations.into();

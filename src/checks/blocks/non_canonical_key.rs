@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let blocks = world.snapshot.blocks.iter().filter_map(|b| Some(OddKey::of_block(world, b, b.odd_key.as_deref()?)));
     let affinities = &world.snapshot.affinities;
     let affinities = affinities.iter().filter_map(|a| Some(OddKey::of_affinity(world, a, a.odd_key.as_deref()?)));

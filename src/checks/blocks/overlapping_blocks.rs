@@ -31,7 +31,7 @@ const LISTED: usize = 64;
 
 /// Blocks are sorted by first address, the wider first, and two networks are nested or disjoint: those around the
 /// present one are the stack.
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut around: Vec<&Block> = Vec::new();
     for block in world.ledger.blocks() {
         while around.last().is_some_and(|outer| !outer.cidr.covers(block.cidr)) {
@@ -89,7 +89,8 @@ fn allocated_twice(world: &World<'_>, block: &Block) -> Vec<Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::testing::{Cluster, cidr};
+    use crate::checks::testing::{Cluster, Opened, cidr};
+    use crate::model::Attribute;
     use crate::model::Fact;
 
     #[test]
@@ -109,11 +110,11 @@ mod tests {
         assert_eq!(found[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())));
         let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "x", "node-2");
         let small = c.block_mut("10.65.0.0/28");
-        (small.allocations[1], small.attributes) = (Some(0), [attribute].into());
+        (small.allocations[1], small.attributes) = (Some(0), [attribute.into()].into());
         let found = c.find(&CHECK);
         assert_eq!(found[0].evidence.get("allocated_twice"), Some(&vec!["10.65.0.1"].into()));
         let now = c.snapshot.now;
-        c.block_mut("10.65.0.0/28").attributes[0].released_at = Some(now);
+        Opened::of(&mut c.block_mut("10.65.0.0/28").attributes[0], Attribute::fields).released_at = Some(now);
         assert_eq!(c.find(&CHECK)[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())), "cooling");
     }
 

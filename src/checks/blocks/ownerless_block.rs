@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for block in world.ledger.blocks() {
         let claimed =
             || world.ledger.affinities_for(block.cidr).next().is_some() || world.ledger.dark.affinity(block.cidr);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, bad, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{AffinityState, Attribute, HandleId, Input};
+    use crate::model::{AffinityState, AttributeFields, HandleId, Input};
 
     const BLOCK: &str = "10.65.1.0/26";
 
@@ -95,14 +95,14 @@ mod tests {
     fn windows_ordinals_alone_leave_it_empty() {
         let mut c = ownerless();
         let handle = HandleId::intern(&mut c.snapshot.names, "windows-reserved-ipam-handle");
-        c.allocate("10.65.1.0", Attribute { handle, ..Attribute::default() });
+        c.allocate("10.65.1.0", AttributeFields { handle, ..AttributeFields::default() });
         assert_eq!(c.subjects(&CHECK), [BLOCK]);
     }
 
     #[test]
     fn an_address_or_a_cooling_one_keeps_it() {
         let mut c = ownerless();
-        c.allocate("10.65.1.7", Attribute::default());
+        c.allocate("10.65.1.7", AttributeFields::default());
         assert!(c.find(&CHECK).is_empty());
         let now = c.snapshot.now;
         c.attribute_mut("10.65.1.7").released_at = Some(now);

@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
 /// So many allocations are listed; their number is always said.
 const LISTED: usize = 64;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut lost: Vec<(&Block, BlockSequence)> = Vec::new();
     for block in world.ledger.blocks() {
         let early = not_below(block);

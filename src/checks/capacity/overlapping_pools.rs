@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     // Networks never overlap by halves: of two the one lies in the other. The snapshot's order is by first
     // address, the wider first, then by name, so whatever covers a pool stands before it and is still open.
     let mut open: Vec<&Pool> = Vec::new();

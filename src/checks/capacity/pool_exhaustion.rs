@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for pool in judged(world) {
         if let Some(severity) = severity(&usage(world, pool)) {
             let (usage, known) = usage_with_leaks(world, pool);
@@ -75,7 +75,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr, undecodable_block};
-    use crate::model::{Attribute, Foreign, Meta, Reservation, Time};
+    use crate::model::{AttributeFields, Foreign, Meta, Reservation, Time};
 
     /// A pool of 64 addresses, the first `taken` of them allocated in one block.
     fn small(taken: u32) -> Cluster {
@@ -83,7 +83,7 @@ mod tests {
         c.pool("small", "10.80.0.0/26");
         c.block("10.80.0.0/26", Some("node-1"));
         for i in 0..taken {
-            c.allocate(&format!("10.80.0.{i}"), Attribute::default());
+            c.allocate(&format!("10.80.0.{i}"), AttributeFields::default());
         }
         c
     }
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn cooling_and_reserved_addresses_cannot_be_handed_out() {
         let mut c = small(57);
-        c.allocate("10.80.0.63", Attribute { released_at: Some(Time(0)), ..Attribute::default() });
+        c.allocate("10.80.0.63", AttributeFields { released_at: Some(Time(0)), ..AttributeFields::default() });
         assert_eq!(severity_of(&mut c), Some(Severity::Warning));
         let mut c = small(57);
         let name = c.name("kept");
@@ -162,7 +162,7 @@ mod tests {
         let mut c = small(0);
         c.snapshot.pools[1].cidr = cidr("10.80.0.0/25");
         for i in 0..64 {
-            c.allocate(&format!("10.80.0.{i}"), Attribute::default());
+            c.allocate(&format!("10.80.0.{i}"), AttributeFields::default());
         }
         c.snapshot.bad_values.push(undecodable_block("10.80.0.64/26"));
         assert!(c.find(&CHECK).is_empty());

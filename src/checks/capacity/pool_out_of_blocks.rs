@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for pool in judged(world) {
         let usage = usage(world, pool);
         let none_left = usage.blocks.free() == 0 && usage.blocks.unknown == 0 && usage.unknown == 0;
@@ -77,7 +77,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr, undecodable_block};
-    use crate::model::{Attribute, Meta, Reservation};
+    use crate::model::{AttributeFields, Meta, Reservation};
 
     /// A pool of four /28, all of them claimed and used.
     fn full() -> Cluster {
@@ -86,7 +86,7 @@ mod tests {
         for i in 0..4 {
             let first = i * 16;
             c.block(&format!("10.80.0.{first}/28"), Some("node-1"));
-            c.allocate(&format!("10.80.0.{first}"), Attribute::default());
+            c.allocate(&format!("10.80.0.{first}"), AttributeFields::default());
         }
         c
     }
@@ -165,7 +165,7 @@ mod tests {
     fn without_free_addresses_it_is_another_finding() {
         let mut c = full();
         for i in (0..64).filter(|i| i % 16 != 0) {
-            c.allocate(&format!("10.80.0.{i}"), Attribute::default());
+            c.allocate(&format!("10.80.0.{i}"), AttributeFields::default());
         }
         assert!(c.find(&CHECK).is_empty());
     }

@@ -46,7 +46,7 @@ enum Dated<'w> {
     Endpoint(&'w Endpoint),
 }
 
-fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
+fn run<'w>(world: &World<'w>, findings: &mut FindingSink) {
     let reference = reference(world);
     let limit = reference.plus(ALLOWED);
     let mut ahead: HashMap<Name, Ahead<'w>> = HashMap::new();
@@ -64,16 +64,16 @@ fn run<'w>(world: &World<'w>, findings: &mut Vec<Finding>) {
     };
     for block in world.ledger.blocks() {
         for (index, attribute) in block.attributes.iter().enumerate() {
-            for owner in [Some(&attribute.owner), attribute.alternate.as_deref()].into_iter().flatten() {
+            for owner in attribute.owners() {
                 note(owner.node, owner.timestamp, Dated::Attribute(block, index), &|| {
-                    format!("allocation of {} in {}", owner_text(world, owner), block.cidr)
+                    format!("allocation of {} in {}", owner_text(world, &owner), block.cidr)
                 });
             }
         }
     }
     for endpoint in &world.snapshot.endpoints {
-        let what = || format!("endpoint {}", world.pair(endpoint.namespace, endpoint.name));
-        note(endpoint.node, endpoint.created, Dated::Endpoint(endpoint), &what);
+        let what = || format!("endpoint {}", world.snapshot.endpoint_id(endpoint));
+        note(endpoint.node, endpoint.created(), Dated::Endpoint(endpoint), &what);
     }
     findings.extend(ahead.iter().map(|(&node, ahead)| report(world, node, ahead, reference)));
 }

@@ -60,7 +60,7 @@ struct Stuck {
     never: Option<Never>,
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let Some(past) = world.past else { return };
     let leaks_are_known = obstacle(&leaked_address::CHECK, world).is_none();
     if !leaks_are_known || is_undecodable(world, keys::KUBE_CONTROLLERS) {
@@ -99,7 +99,7 @@ fn never(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Optio
     let exists = ledger.scope.standing(node) == Standing::Ours;
     // A pod that moved away from a node that exists is a candidate whatever its status says.
     let moved = |p: &Pod| exists && !p.node.is_none() && p.node != ledger.scope.kubernetes_name(node);
-    if pod.is_some_and(|p| p.addresses.is_empty() && !moved(p)) {
+    if pod.is_some_and(|p| p.addresses().is_empty() && !moved(p)) {
         return Some(Never::PodWithoutAddress);
     }
     if ledger.allocations_of(handle).any(|a| leaked_address::proof(world, a).is_none()) {
@@ -230,8 +230,7 @@ mod tests {
         let reason = never(|c| c.snapshot.kube_controllers.leak_grace = Some(Duration::ZERO));
         assert!(reason.contains("leakGracePeriod is 0s"), "{reason}");
         let reason = never(|c| {
-            let pod = c.pod("shop", "web-0", "node-1", &[]);
-            pod.phase = Phase::Failed;
+            c.pod("shop", "web-0", "node-1", &[]).phase = Phase::Failed;
         });
         assert!(reason.contains("no address yet"), "{reason}");
         let reason = never(|c| {

@@ -84,7 +84,7 @@ pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
     }
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let Some((summary, ready)) = state(world) else { return };
     let information = &world.snapshot.cluster;
     let another = is_another(world);

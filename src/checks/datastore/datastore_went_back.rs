@@ -38,7 +38,7 @@ pub static CHECK: Check = Check {
 /// So many keys and commands are shown.
 const SHOWN: usize = 10;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(break_in(world).map(|found| report(world, &found)));
 }
 
@@ -125,12 +125,12 @@ impl Keys {
 }
 
 /// What decodes of the inputs of which the history keeps every key ([`KEPT_BY_KEY`]).
-pub fn keyed(snapshot: &Snapshot) -> impl Iterator<Item = (Keyed<'_>, &Meta)> {
-    let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), &r.meta));
-    let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), &r.meta)));
-    let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), &r.meta)));
-    let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), &r.meta)));
-    keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), &r.meta)))
+pub fn keyed(snapshot: &Snapshot) -> impl Iterator<Item = (Keyed<'_>, Meta)> {
+    let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), r.meta));
+    let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta())));
+    let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
+    let keyed = keyed.chain(snapshot.endpoints.iter().map(|r| (r.into(), r.meta())));
+    keyed.chain(snapshot.calico_nodes.iter().map(|r| (r.into(), r.meta)))
 }
 
 /// Holds every key of a block, handle, affinity, endpoint and node against what was recorded at `revision`.
@@ -155,7 +155,7 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
     let mut key = Vec::new();
     for (thing, meta) in keyed(snapshot).filter(|(_, meta)| meta.mod_revision != 0) {
         keys::put_key(&mut key, names, thing);
-        test(&key, meta);
+        test(&key, &meta);
     }
     // Of a value that does not decode the revision alone is known; the past has these keys too.
     for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input) && bad.mod_revision != 0) {

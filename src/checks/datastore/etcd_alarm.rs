@@ -42,7 +42,7 @@ pub const WHEN_CORRUPT: &str = "etcd's members differ (alarm CORRUPT): ipaudit e
 const DISARM: &str = "alarm disarm";
 const DEFRAGMENT: &str = "defrag --cluster";
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let status = &world.snapshot.etcd.status;
     let has = |kind: &str| status.alarms.iter().any(|alarm| alarm.kind == kind);
     let (full, corrupt) = (has(EtcdAlarm::NOSPACE), has(EtcdAlarm::CORRUPT));

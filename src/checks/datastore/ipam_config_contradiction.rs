@@ -35,7 +35,7 @@ struct Contradiction {
     facts: Evidence,
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     if is_undecodable(world, keys::IPAM_CONFIG) {
         return;
     }

@@ -30,13 +30,13 @@ pub static CHECK: Check = Check {
 /// So many pods are shown.
 const SHOWN: usize = 10;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(report(world, world.ledger.host_local_pods()));
 }
 
 fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
     // The oldest ones first: those that come and go meanwhile make no other finding of it.
-    pods.sort_by_key(|p| (p.created, world.pod_id(p)));
+    pods.sort_by_key(|p| (p.created(), world.pod_id(p)));
     let first = pods.first()?;
     let mut nodes: Vec<Name> = pods.iter().map(|p| p.node).collect();
     nodes.sort_unstable();
@@ -57,7 +57,7 @@ fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
         .fact("example_pod_cidrs", cidrs)
         .rests_on_pod(first)
         .with_each(world.ledger.endpoints_at_home(first), |d, endpoint| d.rests_on_endpoint(endpoint))
-        .with_each(&first.addresses, |d, &address| d.looks_at_blocks_of(address))
+        .with_each(first.addresses().iter(), |d, &address| d.looks_at_blocks_of(address))
         .looks_at(Look::KubeNode(first.node))
         .looks_at(Look::Settings)
         .next("kubectl -n kube-system get configmap calico-config -o yaml")
@@ -114,7 +114,7 @@ mod tests {
         // Nor one that names no owner: its handle is another container's.
         let id = format!("k8s-pod-network.{}", Cluster::container("shop", "long-gone"));
         let handle = crate::model::HandleId::intern(&mut c.snapshot.names, &id);
-        c.allocate("10.65.0.65", crate::model::Attribute { handle, ..Default::default() });
+        c.allocate("10.65.0.65", crate::model::AttributeFields { handle, ..Default::default() });
         assert_eq!(c.find(&CHECK).len(), 1);
         assert_eq!(c.subjects(&leaked_address::CHECK), ["10.65.0.9"], "only what concerns live pods is silenced");
         for check in [&unallocated_address_in_use::CHECK, &owner_mismatch::CHECK, &container_mismatch::CHECK] {
@@ -141,7 +141,7 @@ mod tests {
             },
             |c, _| {
                 let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "shop.web-2");
-                c.allocate("10.65.0.65", crate::model::Attribute { handle, ..Default::default() });
+                c.allocate("10.65.0.65", crate::model::AttributeFields { handle, ..Default::default() });
             },
         ] {
             let mut c = host_local();
@@ -173,10 +173,9 @@ mod tests {
     #[test]
     fn without_live_pods_in_pools_there_is_nothing_to_say() {
         for change in [
-            (|c: &mut Cluster| c.snapshot.endpoints.iter_mut().for_each(|e| e.addresses = [addr("172.16.0.9")].into()))
-                as fn(&mut Cluster),
+            (|c: &mut Cluster| c.each_endpoint(|e| e.addresses = [addr("172.16.0.9")].into())) as fn(&mut Cluster),
             |c| c.snapshot.pods.iter_mut().for_each(|p| p.host_network = true),
-            |c| c.snapshot.pods.iter_mut().for_each(|p| p.deleting = p.created),
+            |c| c.each_pod(|p| p.deleting = p.created),
             |c| c.snapshot.pools.clear(),
         ] {
             let mut c = host_local();

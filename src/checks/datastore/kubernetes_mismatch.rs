@@ -30,7 +30,7 @@ pub static CHECK: Check = Check {
 /// So many names are shown of each side.
 const SHOWN: usize = 10;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let Pairing::Mismatch(why) = &world.ledger.pairing else { return };
     let snapshot = world.snapshot;
     let shown = |names: &mut dyn Iterator<Item = Name>| -> Vec<String> {
@@ -43,7 +43,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
     };
     let mut wired = abandoned.as_ref().map(|a| a.wired.clone()).unwrap_or_default();
     // The oldest ones: those that come and go meanwhile make no other finding of it.
-    wired.sort_by_key(|p| (p.created, world.pod_id(p)));
+    wired.sort_by_key(|p| (p.created(), world.pod_id(p)));
     wired.truncate(SHOWN);
     let draft = world
         .draft(&CHECK, world.snapshot.guid(), why.as_str())

@@ -29,7 +29,7 @@ pub static CHECK: Check = Check {
 /// So many nodes are shown.
 const SHOWN: usize = 20;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let mut endpoints: HashMap<Name, Active<'_>> = HashMap::new();
     for endpoint in &world.snapshot.endpoints {
         endpoints.entry(endpoint.node).or_insert(Active { endpoints: 0, first: endpoint }).endpoints += 1;
@@ -82,7 +82,9 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
         // Each of them may be a node that joined since Kubernetes was read; its endpoints come and go.
         .with_each(active, |d, (node, active)| {
             let first = active.first;
-            d.rests_on_calico_node(node).looks_at_whose(node.name).looks_at(Look::Endpoint(first.namespace, first.name))
+            d.rests_on_calico_node(node)
+                .looks_at_whose(node.name)
+                .looks_at(Look::Endpoint(first.namespace, first.name()))
         })
         .next("calicoctl get nodes -o wide")
         .with_each((!is_old).then_some("ipaudit audit --scope exclusive"), |draft, command| draft.next(command))

@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(world.snapshot.bad_values.iter().map(|bad| report(world, bad)));
 }
 

@@ -6,7 +6,7 @@ use crate::model::{Endpoint, HandleId, Name};
 
 /// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
 pub(super) fn workload(world: &World<'_>, endpoint: &Endpoint) -> String {
-    format!("{}/{}", world.pair(endpoint.namespace, endpoint.pod), world.text(endpoint.endpoint))
+    format!("{}/{}", world.pair(endpoint.namespace, endpoint.pod), world.text(endpoint.endpoint()))
 }
 
 /// The handle that an endpoint was made with, when IPAM still knows it: releasing it takes the endpoint along.
@@ -22,7 +22,7 @@ pub(super) fn handle_left(world: &World<'_>, endpoint: &Endpoint) -> Option<Hand
 pub(super) fn removal(world: &World<'_>, endpoint: &Endpoint) -> String {
     match handle_left(world, endpoint) {
         Some(handle) => release_handle(&handle.text(&world.snapshot.names)),
-        None => delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name)),
+        None => delete_endpoint(world.text(endpoint.namespace), &endpoint.name().text(&world.snapshot.names)),
     }
 }
 
@@ -39,8 +39,8 @@ pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &E
         .with_each(handle, |draft, handle| draft.fact("handle_left", handle))
         .no_sandbox_of(world, [endpoint])
         .next(removal(world, endpoint))
-        .next(get_endpoint(world.text(endpoint.namespace), world.text(endpoint.name)))
-        .with_each(&endpoint.addresses, |draft, address| draft.next(format!("ipaudit who {address}")))
+        .next(get_endpoint(world.text(endpoint.namespace), &endpoint.name().text(&world.snapshot.names)))
+        .with_each(endpoint.addresses().iter(), |draft, address| draft.next(format!("ipaudit who {address}")))
 }
 
 /// Calls `each` for every group of two or more endpoints of one node (by its Calico name) that share a feature.
@@ -56,7 +56,7 @@ pub(super) fn on_one_node<'w, T: Ord>(
     for group in marked.chunk_by(|a, b| a.0 == b.0) {
         if group.len() > 1 {
             let mut group: Vec<&Endpoint> = group.iter().map(|(_, e)| *e).collect();
-            group.sort_by_key(|e| (world.text(e.namespace), world.text(e.name)));
+            group.sort_by_cached_key(|e| (world.text(e.namespace), e.name().text(&world.snapshot.names)));
             each(&group);
         }
     }

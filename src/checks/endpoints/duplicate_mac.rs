@@ -26,13 +26,13 @@ pub static CHECK: Check = Check {
 /// `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin gives to every endpoint.
 const CONSTANT: u64 = 0xeeee_eeee_eeee;
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let mac = |e: &Endpoint| e.mac.filter(|&mac| mac != CONSTANT && !e.node.is_none());
+fn run(world: &World<'_>, findings: &mut FindingSink) {
+    let mac = |e: &Endpoint| e.mac().filter(|&mac| mac != CONSTANT && !e.node.is_none());
     on_one_node(world, mac, |same| findings.extend(report(world, same)));
 }
 
 fn report(world: &World<'_>, same: &[&Endpoint]) -> Option<Finding> {
-    let (node, mac) = (world.text(same[0].node), endpoint::mac_text(same[0].mac?));
+    let (node, mac) = (world.text(same[0].node), endpoint::mac_text(same[0].mac()?));
     let pods: Vec<String> = same.iter().map(|e| world.pair(e.namespace, e.pod)).collect();
     let draft = world
         .draft(&CHECK, format!("{node} {mac}"), format!("{}: {}", count(same.len(), "endpoint"), pods.join(", ")))
@@ -79,7 +79,7 @@ mod tests {
         c.endpoint_mut("web-1").node = node_2;
         assert!(c.find(&CHECK).is_empty());
         let mut c = same_mac();
-        (c.endpoint_mut("web-0").mac, c.endpoint_mut("web-1").mac) = (None, None);
+        c.each_endpoint(|e| e.mac = None);
         assert!(c.find(&CHECK).is_empty());
     }
 

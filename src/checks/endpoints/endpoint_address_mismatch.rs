@@ -33,10 +33,10 @@ struct Difference {
     status: Vec<Addr>,
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for (_, endpoint, state) in world.ledger.endpoints_with_states() {
         let pod = world.ledger.pod(endpoint.namespace, endpoint.pod).filter(|_| state == EndpointState::Live);
-        let Some(pod) = pod.filter(|pod| pod.addresses != endpoint.addresses) else { continue };
+        let Some(pod) = pod.filter(|pod| *pod.addresses() != *endpoint.addresses()) else { continue };
         let differences: Vec<Difference> =
             ["IPv4", "IPv6"].into_iter().filter_map(|family| difference(world, endpoint, pod, family)).collect();
         if !differences.is_empty() {
@@ -52,7 +52,7 @@ fn difference(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, family: &'stati
         list.dedup();
         list
     };
-    let (endpoint, status) = (of_family(&endpoint.addresses), of_family(&pod.addresses));
+    let (endpoint, status) = (of_family(&endpoint.addresses()), of_family(&pod.addresses()));
     let both = !endpoint.is_empty() && !status.is_empty();
     (both && endpoint != status && !is_secondary(world, pod, &endpoint, &status)).then_some(Difference {
         family,
@@ -65,7 +65,7 @@ fn difference(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, family: &'stati
 /// addresses of another plugin, outside every pool.
 fn is_secondary(world: &World<'_>, pod: &Pod, endpoint: &[Addr], status: &[Addr]) -> bool {
     let pools = &world.snapshot.pools;
-    endpoint.iter().all(|a| pod.network_status.contains(a))
+    endpoint.iter().all(|a| pod.network_status().contains(a))
         && !status.iter().any(|&a| pools.iter().any(|p| p.cidr.contains(a)))
 }
 
@@ -81,7 +81,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
     let all = || differences.iter().flat_map(|d| d.endpoint.iter().chain(&d.status)).copied();
     let (namespace, name) = (shell(world.text(pod.namespace)), shell(world.text(pod.name)));
     world
-        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), told.join("; "))
+        .draft(&CHECK, world.snapshot.endpoint_id(endpoint), told.join("; "))
         .advice("look at the address of the pod's interface, then restart the pod")
         .fact("workload", workload(world, endpoint))
         .list("differences", differences, facts)
@@ -104,7 +104,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Foreign, Phase};
+    use crate::model::{Foreign, Phase, PodFields};
 
     fn list(texts: &[&str]) -> Box<[Addr]> {
         texts.iter().map(|t| addr(t)).collect()
@@ -152,12 +152,12 @@ mod tests {
     #[test]
     fn only_the_pod_that_lives_there_is_compared() {
         for change in [
-            (|p: &mut Pod| p.host_network = true) as fn(&mut Pod),
+            (|p: &mut PodFields| p.host_network = true) as fn(&mut PodFields),
             |p| p.phase = Phase::Failed,
             |p| p.node = crate::model::Name::NONE,
         ] {
             let mut c = differ();
-            change(c.pod_mut("web-0"));
+            change(&mut c.pod_mut("web-0"));
             assert!(c.find(&CHECK).is_empty());
         }
         let mut c = differ();

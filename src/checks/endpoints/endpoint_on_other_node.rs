@@ -32,7 +32,7 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
     causes.no_milder(finding, twin_endpoints::CHECK.code, finding.evidence.text("workload")?.raw())
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let endpoints = world.snapshot.endpoints.iter();
     findings.extend(endpoints.filter_map(|e| pod_elsewhere(world, e).map(|pod| report(world, e, pod))));
 }
@@ -40,7 +40,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 /// The endpoint's pod, when it lives on another node.
 fn pod_elsewhere<'w>(world: &World<'w>, endpoint: &Endpoint) -> Option<&'w Pod> {
     let scope = &world.ledger.scope;
-    if endpoint.orchestrator != Orchestrator::Kubernetes || !scope.judged(endpoint.node) {
+    if endpoint.orchestrator() != Orchestrator::Kubernetes || !scope.judged(endpoint.node) {
         return None;
     }
     let pod = world.ledger.pod(endpoint.namespace, endpoint.pod)?;
@@ -61,11 +61,11 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
     let (there, here) = (world.text(pod.node), world.text(scope.kubernetes_name(endpoint.node)));
     let summary = format!("pod {} is on {there}, this endpoint on {here}", world.pod_id(pod));
     let draft = world
-        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
+        .draft(&CHECK, world.snapshot.endpoint_id(endpoint), summary)
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", world.pod_facts(pod))
-        .since(endpoint.created)
+        .since(endpoint.created())
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .rests_on_pod(pod)
@@ -79,7 +79,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Foreign, Name, Phase};
+    use crate::model::{Foreign, Name, Phase, PodFields};
 
     /// web-0 moved to node-2 and holds another address there; nothing of node-1 was cleaned up.
     fn moved() -> Cluster {
@@ -106,15 +106,15 @@ mod tests {
     #[test]
     fn whatever_the_pods_grade() {
         for change in [
-            (|p: &mut Pod| p.addresses = [].into()) as fn(&mut Pod),
+            (|p: &mut PodFields| p.addresses = [].into()) as fn(&mut PodFields),
             |p| p.ready = false,
             |p| p.phase = Phase::Pending,
             |p| p.host_network = true,
             |p| p.deleting = p.created,
         ] {
             let mut c = moved();
-            c.snapshot.endpoints.retain(|e| e.addresses[0] != addr("10.65.0.70"));
-            change(c.pod_mut("web-0"));
+            c.snapshot.endpoints.retain(|e| e.addresses()[0] != addr("10.65.0.70"));
+            change(&mut c.pod_mut("web-0"));
             assert_eq!(c.find(&CHECK).len(), 1);
         }
     }

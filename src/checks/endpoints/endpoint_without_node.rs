@@ -46,7 +46,7 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
         .or_else(|| causes.no_milder(finding, node_without_calico_node::CHECK.code, finding.node.as_ref()?.raw()))
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let known: HashSet<Name> = world.snapshot.calico_nodes.iter().map(|n| n.name).collect();
     for endpoint in &world.snapshot.endpoints {
         let node = endpoint.node;
@@ -88,14 +88,14 @@ fn report(world: &World<'_>, endpoint: &Endpoint) -> Finding {
     let lives = fate == NodeFate::Lives;
     // A pod of that name lives: what it says of its node, its own findings tell.
     let has_pod = world.ledger.pod(endpoint.namespace, endpoint.pod).is_some_and(|pod| !pod.phase.is_finished());
-    let delete = || delete_endpoint(world.text(endpoint.namespace), world.text(endpoint.name));
+    let delete = || delete_endpoint(world.text(endpoint.namespace), &endpoint.name().text(&world.snapshot.names));
     let draft = world
-        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), format!("no Calico Node {node}"))
+        .draft(&CHECK, world.snapshot.endpoint_id(endpoint), format!("no Calico Node {node}"))
         .restarts_pods(lives)
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("known_to_kubernetes", world.ledger.scope.known.then_some(lives))
-        .since(endpoint.created)
+        .since(endpoint.created())
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .looks_at(Look::CalicoNode(endpoint.node));

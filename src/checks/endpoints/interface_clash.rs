@@ -25,16 +25,16 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
-    let interface = |e: &Endpoint| e.interface.some().filter(|_| !e.node.is_none());
+fn run(world: &World<'_>, findings: &mut FindingSink) {
+    let interface = |e: &Endpoint| e.interface().some().filter(|_| !e.node.is_none());
     on_one_node(world, interface, |clash| findings.push(report(world, clash)));
 }
 
 fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
-    let (node, interface) = (world.text(clash[0].node), world.text(clash[0].interface));
+    let (node, interface) = (world.text(clash[0].node), clash[0].interface().text(&world.snapshot.names));
     let pods: Vec<(Name, Name)> = clash.iter().map(|e| (e.namespace, e.pod)).collect();
     let one_pod = pods.windows(2).all(|two| two[0] == two[1])
-        && clash.iter().all(|e| e.orchestrator == Orchestrator::Kubernetes && !e.pod.is_none());
+        && clash.iter().all(|e| e.orchestrator() == Orchestrator::Kubernetes && !e.pod.is_none());
     let all: Vec<String> = pods.iter().map(|&(namespace, pod)| world.pair(namespace, pod)).collect();
     let whose = if one_pod { format!(" of pod {}", all[0]) } else { format!(": {}", all.join(", ")) };
     let summary = format!("{}{whose}", count(clash.len(), "endpoint"));
@@ -44,13 +44,13 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
         .advice("find out which of them is live, and remove the other endpoint or restart its pod")
         .restarts_pods(true)
         .fact("node", node)
-        .fact("interface", interface)
+        .fact("interface", interface.as_str())
         .fact("one_pod", one_pod)
         .list("endpoints", clash, |e| world.endpoint_facts(e))
         .on_node(clash[0].node)
         .in_namespace(if one_pod { clash[0].namespace } else { Name::NONE })
         .with_each(clash, |d, e| d.rests_on_endpoint(e))
-        .next(format!("calicoctl get workloadendpoints --all-namespaces -o wide | grep -F {}", operand(interface)))
+        .next(format!("calicoctl get workloadendpoints --all-namespaces -o wide | grep -F {}", operand(&interface)))
         .done()
 }
 
@@ -58,11 +58,12 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
+    use crate::model::Interface;
 
     /// web-1's endpoint took web-0's interface name.
     fn clash() -> Cluster {
         let mut c = Cluster::healthy();
-        let interface = c.name("cali0123");
+        let interface = Interface::Other(c.name("cali0123"));
         c.endpoint_mut("web-0").interface = interface;
         c.endpoint_mut("web-1").interface = interface;
         c
@@ -89,14 +90,14 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found[0].severity, found[0].summary.raw()), (Severity::Note, "2 endpoints of pod shop/web-0"));
         // A third one of another pod makes it a clash.
-        let interface = c.name("cali0123");
+        let interface = Interface::Other(c.name("cali0123"));
         c.endpoint("shop", "web-9", "node-1", "0123", &[]).interface = interface;
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
         // Every libnetwork workload is called "libnetwork".
         let mut c = clash();
         let libnetwork = c.name("libnetwork");
         for pod in ["web-0", "web-1"] {
-            let endpoint = c.endpoint_mut(pod);
+            let mut endpoint = c.endpoint_mut(pod);
             (endpoint.orchestrator, endpoint.pod) = (Orchestrator::Other(libnetwork), libnetwork);
         }
         assert_eq!(c.find(&CHECK)[0].severity, Severity::Error);
@@ -109,8 +110,8 @@ mod tests {
         c.endpoint_mut("web-1").node = node_2;
         assert!(c.find(&CHECK).is_empty());
         let mut c = clash();
-        c.endpoint_mut("web-0").interface = Name::NONE;
-        c.endpoint_mut("web-1").interface = Name::NONE;
+        c.endpoint_mut("web-0").interface = Interface::Other(Name::NONE);
+        c.endpoint_mut("web-1").interface = Interface::Other(Name::NONE);
         assert!(c.find(&CHECK).is_empty());
     }
 

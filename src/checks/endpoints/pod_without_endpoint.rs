@@ -33,7 +33,7 @@ fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
         .find_map(|code| causes.no_milder(finding, code, causes.listing(code, "restart", finding.subject.id.raw())?))
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(suspects(world).into_iter().map(|(pod, addresses)| report(world, pod, &addresses)));
 }
 
@@ -46,7 +46,7 @@ pub fn suspects<'w>(world: &World<'w>) -> Vec<(&'w Pod, Vec<Addr>)> {
     let bare = |p: &&Pod| !is_dark(world, p) && world.ledger.endpoints_at_home(p).next().is_none();
     let pods = world.snapshot.pods.iter().filter(|p| works(p)).filter(on_networked_node).filter(bare);
     let with_addresses =
-        pods.map(|p| (p, p.addresses.iter().copied().filter(|&a| world.pool_of(a).is_some()).collect()));
+        pods.map(|p| (p, p.addresses().iter().copied().filter(|&a| world.pool_of(a).is_some()).collect()));
     with_addresses.filter(|(_, addresses): &(&Pod, Vec<Addr>)| !addresses.is_empty()).collect()
 }
 
@@ -92,7 +92,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::Look;
+    use crate::model::{Look, PodFields};
 
     fn bare() -> Cluster {
         let mut c = Cluster::healthy();
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_false_positive_of_the_row() {
         for change in [
-            (|p: &mut Pod| p.ready = false) as fn(&mut Pod),
+            (|p: &mut PodFields| p.ready = false) as fn(&mut PodFields),
             |p| p.phase = Phase::Pending,
             |p| p.phase = Phase::Succeeded,
             |p| p.host_network = true,
@@ -135,7 +135,7 @@ mod tests {
             |p| p.addresses = [addr("172.16.0.9")].into(),
         ] {
             let mut c = bare();
-            change(c.pod_mut("web-0"));
+            change(&mut c.pod_mut("web-0"));
             assert!(c.find(&CHECK).is_empty());
         }
     }

@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for (_, endpoint, state) in world.ledger.endpoints_with_states() {
         if matches!(state, EndpointState::NoPod | EndpointState::Finished) {
             findings.push(report(world, endpoint, state == EndpointState::Finished));
@@ -52,19 +52,19 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
         _ => why,
     };
     let draft = world
-        .draft(&CHECK, world.pair(endpoint.namespace, endpoint.name), summary)
+        .draft(&CHECK, world.snapshot.endpoint_id(endpoint), summary)
         .severity(if others.is_empty() { Severity::Error } else { Severity::Critical })
         .fact("reason", if finished { "finished" } else { "no-such-pod" })
         .fact("workload", workload(world, endpoint))
         .fact("endpoint", world.endpoint_facts(endpoint))
         .fact("pod", pod.map(|p| world.pod_facts(p)))
         .list("allocated_to_others", others.iter(), |a| world.allocation_facts(a))
-        .since(endpoint.created)
+        .since(endpoint.created())
         .at_endpoint(endpoint)
         .rests_on_endpoint(endpoint)
         .looks_at(Look::CalicoNode(endpoint.node))
         .looks_at(Look::KubeNode(ledger.scope.kubernetes_name(endpoint.node)))
-        .with_each(endpoint.addresses.iter().flat_map(|&a| ledger.blocks_covering(a)), |d, block| {
+        .with_each(endpoint.addresses().iter().flat_map(|&a| ledger.blocks_covering(a)), |d, block| {
             d.looks_at(Look::Block(block.cidr))
         })
         .rests_on_pod_named(endpoint.namespace, endpoint.pod);
@@ -74,7 +74,8 @@ fn report(world: &World<'_>, endpoint: &Endpoint, finished: bool) -> Finding {
 /// The allocations of the endpoint's addresses that are another handle's by now.
 fn others_allocations<'w>(world: &World<'w>, endpoint: &Endpoint) -> Vec<&'w Allocation> {
     let ledger = world.ledger;
-    let allocations = endpoint.addresses.iter().flat_map(|&address| ledger.allocations_at(address));
+    let addresses = endpoint.addresses();
+    let allocations = addresses.iter().flat_map(|&address| ledger.allocations_at(address));
     let others = allocations.filter(|a| a.used_for != Use::Cooling).filter(|a| {
         let Some(attribute) = ledger.attribute_of(a) else { return false };
         attribute.handle.is_some_and(|handle| !is_own(world, endpoint, attribute, handle))
@@ -103,7 +104,7 @@ fn is_launcher_of(world: &World<'_>, endpoint: &Endpoint, attribute: &Attribute,
     if !base.starts_with(LAUNCHER) {
         return false;
     }
-    let vm = match attribute.owner.vmi.some() {
+    let vm = match attribute.owner().vmi.some() {
         Some(vmi) => world.text(vmi),
         None if machine.starts_with('_') => return true,
         None => match machine.split_once('.') {
@@ -119,7 +120,7 @@ mod tests {
     use super::*;
     use crate::checks::evidence::sandbox;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::{Orchestrator, Phase};
+    use crate::model::{AttributeFields, Orchestrator, Phase};
 
     const WEB_0: &str = "shop/node--1-k8s-web--0-eth0";
 
@@ -228,8 +229,10 @@ mod tests {
         let severity = |pod: &str, handle: &str| {
             let mut c = Cluster::healthy();
             c.endpoint("vms", pod, "node-1", "0123", &["10.65.0.9"]);
-            let attribute =
-                Attribute { handle: HandleId::intern(&mut c.snapshot.names, handle), ..Attribute::default() };
+            let attribute = AttributeFields {
+                handle: HandleId::intern(&mut c.snapshot.names, handle),
+                ..AttributeFields::default()
+            };
             c.allocate("10.65.0.9", attribute);
             c.find(&CHECK)[0].severity
         };

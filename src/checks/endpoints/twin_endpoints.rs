@@ -3,7 +3,7 @@
 use super::common::{removal, workload};
 use crate::checks::evidence::ask_who;
 use crate::checks::prelude::*;
-use crate::model::{Foreign, Orchestrator};
+use crate::model::{Foreign, Interface, Orchestrator};
 
 pub static CHECK: Check = Check {
     code: Code(503),
@@ -39,17 +39,20 @@ fn shows(finding: &Finding) -> Shown {
     Shown { lines, ..Shown::default() }
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let scope = &world.ledger.scope;
     let judged = |e: &&Endpoint| {
-        e.orchestrator == Orchestrator::Kubernetes && !e.pod.is_none() && !e.interface.is_none() && scope.judged(e.node)
+        e.orchestrator() == Orchestrator::Kubernetes
+            && !e.pod.is_none()
+            && !e.interface().is_none()
+            && scope.judged(e.node)
     };
     let mut endpoints: Vec<&Endpoint> = world.snapshot.endpoints.iter().filter(judged).collect();
     // Stable: equal ones keep the snapshot's order.
     endpoints.sort_by_key(|e| key(e));
     for same_workload in endpoints.chunk_by(|a, b| key(a).0 == key(b).0) {
         let mut twins: Vec<&Endpoint> = Vec::new();
-        for same_interface in same_workload.chunk_by(|a, b| a.interface == b.interface) {
+        for same_interface in same_workload.chunk_by(|a, b| a.interface() == b.interface()) {
             if nodes(world, same_interface).len() > 1 {
                 twins.extend(same_interface);
             }
@@ -62,8 +65,8 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// The workload, then the interface.
-fn key(e: &Endpoint) -> ((Name, Name, Name), Name) {
-    ((e.namespace, e.pod, e.endpoint), e.interface)
+fn key(e: &Endpoint) -> ((Name, Name, Name), Interface) {
+    ((e.namespace, e.pod, e.endpoint()), e.interface())
 }
 
 /// Kubernetes' names of the nodes, in natural order: two Calico names of one node are one node.
@@ -84,7 +87,8 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     let home = home.map(|node| world.text(node));
     let kubernetes_name = |e: &Endpoint| world.text(world.ledger.scope.kubernetes_name(e.node));
     let elsewhere = || twins.iter().copied().filter(|e| home.is_some_and(|home| kubernetes_name(e) != home));
-    let summary = format!("endpoints on {}, interface {} on each", nodes.join(" and "), world.text(twins[0].interface));
+    let interface = twins[0].interface().text(&world.snapshot.names);
+    let summary = format!("endpoints on {}, interface {interface} on each", nodes.join(" and "));
     world
         .draft(&CHECK, id.clone(), summary)
         .advice(match home {
@@ -94,7 +98,7 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
         })
         .fact("workload", id)
         .fact("nodes", nodes)
-        .fact("interface", world.text(twins[0].interface))
+        .fact("interface", interface)
         .fact("pod_node", home)
         .list("endpoints", twins, |e| world.endpoint_facts(e))
         .in_namespace(twins[0].namespace)
@@ -143,11 +147,17 @@ mod tests {
     #[test]
     fn other_interfaces_orchestrators_pods_or_attachments_are_no_twins() {
         for change in [
-            (|c: &mut Cluster| c.snapshot.endpoints.last_mut().unwrap().interface = Name::NONE) as fn(&mut Cluster),
-            |c| c.snapshot.endpoints.last_mut().unwrap().interface = c.snapshot.names.intern("calix"),
-            |c| c.snapshot.endpoints.last_mut().unwrap().endpoint = c.snapshot.names.intern("net1"),
-            |c| c.snapshot.endpoints.last_mut().unwrap().pod = c.snapshot.names.intern("web-9"),
-            |c| c.snapshot.endpoints.last_mut().unwrap().orchestrator = Orchestrator::Cni,
+            (|c: &mut Cluster| c.last_endpoint().interface = Interface::Other(Name::NONE)) as fn(&mut Cluster),
+            |c| c.last_endpoint().interface = Interface::Cali(7),
+            |c| {
+                let net1 = c.name("net1");
+                c.last_endpoint().endpoint = net1;
+            },
+            |c| {
+                let pod = c.name("web-9");
+                c.last_endpoint().pod = pod;
+            },
+            |c| c.last_endpoint().orchestrator = Orchestrator::Cni,
         ] {
             let mut c = twins();
             change(&mut c);

@@ -17,7 +17,7 @@ impl Draft<'_> {
     /// The pods and services that an allocation names, there or not.
     pub fn rests_on_owners(self, allocation: &Allocation) -> Self {
         let world = self.world;
-        let owners: Vec<_> = world.ledger.owners_of(allocation).copied().collect();
+        let owners: Vec<_> = world.ledger.owners_of(allocation).collect();
         self.with_each(owners, |draft, owner| {
             if let Some((namespace, name)) = owner.pod_name() {
                 return draft.rests_on_pod_named(namespace, name);

@@ -64,7 +64,7 @@ impl Draft<'_> {
 
     /// A handle that must not have changed.
     pub fn rests_on_handle(self, handle: &Handle) -> Self {
-        let stamp = at("handle", &handle.id.text(&self.world.snapshot.names), handle.meta.mod_revision);
+        let stamp = at("handle", &handle.id.text(&self.world.snapshot.names), handle.meta().mod_revision);
         self.rest(Look::Handle(handle.id), stamp)
     }
 
@@ -77,9 +77,9 @@ impl Draft<'_> {
 
     /// An endpoint that must not have changed.
     pub fn rests_on_endpoint(self, endpoint: &Endpoint) -> Self {
-        let id = self.world.pair(endpoint.namespace, endpoint.name);
-        let stamp = at("endpoint", &id, endpoint.meta.mod_revision);
-        self.rest(Look::Endpoint(endpoint.namespace, endpoint.name), stamp)
+        let id = self.world.snapshot.endpoint_id(endpoint);
+        let stamp = at("endpoint", &id, endpoint.meta().mod_revision);
+        self.rest(Look::Endpoint(endpoint.namespace, endpoint.name()), stamp)
     }
 
     /// Endpoints of a pod on its own node that do not exist.

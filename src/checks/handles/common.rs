@@ -7,7 +7,7 @@ use crate::model::{Cidr, Evidence, Handle, HandleId, HostKind, Name, Tunnel};
 
 /// The id of a handle object as it stands in its key, control bytes included.
 pub(super) fn stored_id(world: &World<'_>, handle: &Handle) -> String {
-    match &handle.odd_id {
+    match handle.odd_id() {
         Some(bytes) => String::from_utf8_lossy(bytes).into_owned(),
         None => handle.id.text(&world.snapshot.names),
     }
@@ -15,13 +15,13 @@ pub(super) fn stored_id(world: &World<'_>, handle: &Handle) -> String {
 
 /// What one handle object says.
 pub(super) fn handle_facts(world: &World<'_>, handle: &Handle) -> Evidence {
-    let counts =
-        handle.counts.iter().map(|&(block, counts)| Evidence::new().with("block", block).with("counts", counts));
+    let counted = handle.counts();
+    let counts = counted.iter().map(|&(block, counts)| Evidence::new().with("block", block).with("counts", counts));
     Evidence::new()
         .with("handle", stored_id(world, handle))
         .with("blocks", counts.collect::<Vec<_>>())
-        .with("deleted", handle.deleted)
-        .with("mod_revision", handle.meta.mod_revision)
+        .with("deleted", handle.deleted())
+        .with("mod_revision", handle.meta().mod_revision)
 }
 
 /// A block of which a handle counts another number than the block has.
@@ -47,8 +47,8 @@ pub(super) fn block_list(blocks: &[Cidr]) -> String {
 /// The id of allocations as their blocks spell it: sanitised where any of them has it so.
 pub(super) fn spelled_in_blocks(world: &World<'_>, id: HandleId) -> String {
     let mut spellings = world.ledger.allocations_of(id).filter_map(|a| world.ledger.attribute_of(a));
-    let odd = spellings.next().and_then(|first| first.odd_handle.as_deref());
-    let odd = odd.filter(|_| spellings.all(|attribute| attribute.odd_handle.is_some()));
+    let odd = spellings.next().and_then(|first| first.odd_handle());
+    let odd = odd.filter(|_| spellings.all(|attribute| attribute.odd_handle().is_some()));
     odd.map_or_else(|| id.text(&world.snapshot.names), str::to_owned)
 }
 
@@ -57,7 +57,7 @@ pub(super) fn spelled_in_blocks(world: &World<'_>, id: HandleId) -> String {
 pub(super) fn belongs<'w>(draft: Draft<'w>, world: &World<'_>, id: HandleId, blocks: &[Cidr]) -> Draft<'w> {
     let ledger = world.ledger;
     let first = ledger.allocations_of(id).next();
-    let owner = first.and_then(|a| ledger.owners_of(a).next()).copied().unwrap_or_default();
+    let owner = first.and_then(|a| ledger.owners_of(a).next()).unwrap_or_default();
     let node = first.and_then(|a| ledger.owner_node(a).some()).unwrap_or_else(|| node_of(world, id, blocks));
     let address = first.map(|a| a.address).or(blocks.first().map(|cidr| cidr.first()));
     draft.on_node(node).in_namespace(owner.namespace).with_each(address, Draft::in_pool_of)

@@ -21,10 +21,10 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     // Of two spellings of one block or affinity the canonical one is judged; IPA307 tells the other.
     findings.extend(world.ledger.blocks().filter(|b| b.deleted).map(|b| block(world, b)));
-    findings.extend(world.snapshot.handles.iter().filter(|h| h.deleted).map(|h| handle(world, h)));
+    findings.extend(world.snapshot.handles.iter().filter(|h| h.deleted()).map(|h| handle(world, h)));
     findings.extend(world.ledger.affinities().filter(|a| a.deleted).map(|a| affinity(world, a)));
 }
 
@@ -35,7 +35,7 @@ fn block(world: &World<'_>, block: &Block) -> Finding {
 
 fn handle(world: &World<'_>, handle: &Handle) -> Finding {
     let key = keys::handle_key(&super::common::stored_id(world, handle));
-    draft(world, &key, "handle", handle.meta.mod_revision).rests_on_handle(handle).done()
+    draft(world, &key, "handle", handle.meta().mod_revision).rests_on_handle(handle).done()
 }
 
 fn affinity(world: &World<'_>, affinity: &Affinity) -> Finding {
@@ -80,8 +80,9 @@ mod tests {
         let odd = "/calico/ipam/v2/assignment/ipv6/block/10.65.0.5-26";
         let block = c.block_mut("10.65.0.0/26");
         (block.deleted, block.odd_key) = (true, Some(odd.as_bytes().into()));
-        let handle = c.handle_mut("ipip-tunnel-addr-node-1");
+        let mut handle = c.handle_mut("ipip-tunnel-addr-node-1");
         (handle.deleted, handle.odd_id) = (true, Some(b"ipip-tunnel-addr-node-1\r".as_slice().into()));
+        drop(handle);
         assert_eq!(c.subjects(&CHECK), [odd, "/calico/ipam/v2/handle/ipip-tunnel-addr-node-1\r"]);
         c.block("10.65.0.0/26", None);
         assert_eq!(c.find(&CHECK).len(), 1, "beside a canonical block the other spelling is IPA307 alone");

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for tally in world.ledger.tallies() {
         let dark = is_dark(world, &tally);
         let lost = tally.holds_nothing() && !dark && world.ledger.has_container(tally.id);
@@ -54,7 +54,7 @@ fn is_dark(world: &World<'_>, tally: &Tally<'_>) -> bool {
 fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) -> Finding {
     let blocks: Vec<Cidr> = over.iter().map(|d| d.block).collect();
     // Of two spellings of one id the one that counts too much; mostly there is but one object.
-    let counts = |object: &&crate::model::Handle| object.counts.iter().any(|(cidr, _)| blocks.contains(cidr));
+    let counts = |object: &&crate::model::Handle| object.counts().iter().any(|(cidr, _)| blocks.contains(cidr));
     let object = tally.objects.iter().find(counts).or(tally.objects.first());
     let id = object.map(|o| stored_id(world, o)).unwrap_or_default();
     let summary = match over {
@@ -161,7 +161,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.handle(&id(), &["10.65.0.9"]);
         let odd = format!("{}\r\neth0", id());
-        c.snapshot.handles.last_mut().unwrap().odd_id = Some(odd.as_bytes().into());
+        c.last_handle().odd_id = Some(odd.as_bytes().into());
         assert_eq!(c.find(&CHECK)[0].summary, "counts 2 in 10.65.0.0/26, the block has 1");
         let attribute = c.pod_attribute(&odd, "shop", "web-0", "node-1");
         c.allocate("10.65.0.9", attribute);

@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for tally in world.ledger.tallies() {
         // Another spelling of the id that does not decode may count the rest.
         if !world.ledger.dark.handle(tally.id) {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, HandleId, Input};
+    use crate::model::{AttributeFields, HandleId, Input};
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -98,9 +98,9 @@ mod tests {
     fn ordinals_that_were_kept_back_are_in_no_handle() {
         let mut c = Cluster::healthy();
         let handle = HandleId::intern(&mut c.snapshot.names, "edge");
-        let attribute = Attribute { handle, reserved: true, ..Attribute::default() };
+        let attribute = AttributeFields { handle, reserved: true, ..AttributeFields::default() };
         c.allocate("10.65.0.9", attribute.clone());
-        c.allocate("10.65.0.10", Attribute { reserved: false, ..attribute });
+        c.allocate("10.65.0.10", AttributeFields { reserved: false, ..attribute });
         c.handle("edge", &["10.65.0.10"]);
         assert!(c.find(&CHECK).is_empty());
         c.handle_mut("edge").counts = [].into();
@@ -131,7 +131,7 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.snapshot.bad_values.clear();
         c.handle(&id(), &["10.65.0.9"]);
-        c.snapshot.handles.last_mut().unwrap().odd_id = Some(odd.as_bytes().into());
+        c.last_handle().odd_id = Some(odd.as_bytes().into());
         assert!(c.find(&CHECK).is_empty());
     }
 }

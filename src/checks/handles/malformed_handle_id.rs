@@ -36,11 +36,11 @@ struct Places<'w> {
     id: Option<HandleId>,
 }
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let names = &world.snapshot.names;
     let mut malformed: BTreeMap<String, Places<'_>> = BTreeMap::new();
     for handle in &world.snapshot.handles {
-        if handle.odd_id.is_some() || is_malformed(names, handle.id) {
+        if handle.odd_id().is_some() || is_malformed(names, handle.id) {
             let places = malformed.entry(stored_id(world, handle)).or_default();
             places.objects.push(handle);
             places.id = Some(handle.id);
@@ -61,7 +61,7 @@ fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
 
 /// The id of an attribute as it is written, when it is malformed.
 fn malformed_id(names: &Names, attribute: &Attribute) -> Option<String> {
-    let odd = attribute.odd_handle.as_deref().map(str::to_owned);
+    let odd = attribute.odd_handle().map(str::to_owned);
     odd.or_else(|| attribute.handle.filter(|&id| is_malformed(names, id)).map(|id| id.text(names)))
 }
 
@@ -93,7 +93,7 @@ fn report(world: &World<'_>, id: &str, places: &Places<'_>) -> Finding {
         .with_each(&places.blocks, |d, block| d.looks_at(Look::Block(block.cidr)))
         .next(ask_who(id))
         .with_each(owned, |draft, allocation| {
-            let owner = world.ledger.owners_of(allocation).next().copied().unwrap_or_default();
+            let owner = world.ledger.owners_of(allocation).next().unwrap_or_default();
             draft.on_node(world.ledger.owner_node(allocation)).in_namespace(owner.namespace)
         })
         .with_each(named, |d, a| d.rests_on_allocation(a))
@@ -140,8 +140,9 @@ mod tests {
     #[test]
     fn nothing_left_before_the_carriage_return() {
         let mut c = Cluster::healthy();
-        let attribute = c.attribute_mut("10.65.0.1");
+        let mut attribute = c.attribute_mut("10.65.0.1");
         (attribute.handle, attribute.odd_handle) = (None, Some("\r\neth0".into()));
+        drop(attribute);
         assert_eq!(c.subjects(&CHECK), ["\r\neth0"]);
     }
 

@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     let ledger = world.ledger;
     for id in ledger.named_handles() {
         let exists = ledger.handle(id).is_some() || ledger.dark.handle(id);
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::model::snapshot::Dark;
-    use crate::model::{Attribute, Foreign, Input, Owner};
+    use crate::model::{AttributeFields, Foreign, Input, Owner};
 
     fn id() -> String {
         Cluster::handle_id("shop", "web-0")
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(c.subjects(&CHECK), [odd.as_str()]);
         c.handle(&id(), &["10.65.0.1"]);
         assert!(c.find(&CHECK).is_empty());
-        c.snapshot.handles.last_mut().unwrap().odd_id = Some(odd.as_bytes().into());
+        c.last_handle().odd_id = Some(odd.as_bytes().into());
         assert!(c.find(&CHECK).is_empty());
     }
 
@@ -116,11 +116,11 @@ mod tests {
         let mut c = Cluster::healthy();
         let handle = HandleId::intern(&mut c.snapshot.names, "edge");
         let owner = Owner { note: c.name("edge host rsvd"), ..Owner::default() };
-        let attribute = Attribute { handle, owner, reserved: true, ..Attribute::default() };
+        let attribute = AttributeFields { handle, owner, reserved: true, ..AttributeFields::default() };
         c.allocate("10.65.0.9", attribute.clone());
         assert!(c.find(&CHECK).is_empty());
         // The same id for an address that somebody asked for is a handle like any other.
-        c.allocate("10.65.0.10", Attribute { reserved: false, ..attribute });
+        c.allocate("10.65.0.10", AttributeFields { reserved: false, ..attribute });
         let found = c.find(&CHECK);
         assert_eq!(found[0].summary, "no such handle, named by 1 allocation of 10.65.0.0/26");
     }
@@ -133,7 +133,7 @@ mod tests {
                 c.attribute_mut("10.65.0.1").handle = windows;
             }) as fn(&mut Cluster),
             |c| c.attribute_mut("10.65.0.1").released_at = Some(c.snapshot.now),
-            |c| *c.attribute_mut("10.65.0.1") = Attribute::default(),
+            |c| *c.attribute_mut("10.65.0.1") = AttributeFields::default(),
             |c| {
                 let hidden = HandleId::intern(&mut c.snapshot.names, &id()).unwrap();
                 c.bad(Input::Handles, Dark::Handle(hidden));

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for tally in world.ledger.tallies() {
         if is_orphaned(world, &tally) {
             findings.extend(tally.objects.iter().map(|object| report(world, &tally, object)));
@@ -71,7 +71,7 @@ fn is_dark(world: &World<'_>, tally: &Tally<'_>) -> bool {
 
 fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
     let id = stored_id(world, object);
-    let blocks: Vec<Cidr> = object.counts.iter().map(|(cidr, _)| *cidr).collect();
+    let blocks: Vec<Cidr> = object.counts().iter().map(|(cidr, _)| *cidr).collect();
     let summary = if blocks.is_empty() {
         "no block has an address of it, and it counts none".to_owned()
     } else {
@@ -178,7 +178,7 @@ mod tests {
     fn a_stopped_machine_keeps_its_allocation() {
         let mut c = Cluster::healthy();
         let id = c.handle("k8s-pod-network.vmi.vms.stopped", &["10.65.0.40"]);
-        c.allocate("10.65.0.40", crate::model::Attribute { handle: Some(id), ..Default::default() });
+        c.allocate("10.65.0.40", crate::model::AttributeFields { handle: Some(id), ..Default::default() });
         assert!(c.find(&CHECK).is_empty());
     }
 
@@ -206,8 +206,7 @@ mod tests {
     fn two_spellings_stand_and_fall_together() {
         let mut c = orphan();
         c.handle(DEAD, &["10.65.0.41"]);
-        let odd = c.snapshot.handles.last_mut().unwrap();
-        odd.odd_id = Some(format!("{DEAD}\r\neth0").as_bytes().into());
+        c.last_handle().odd_id = Some(format!("{DEAD}\r\neth0").as_bytes().into());
         assert_eq!(c.subjects(&CHECK), [DEAD.to_owned(), format!("{DEAD}\r\neth0")]);
         assert_eq!(c.find(&CHECK)[1].next, [format!(r#"ipaudit release --handle "$(printf '{DEAD}\r\neth0')""#)]);
         let attribute = c.pod_attribute(DEAD, "shop", "gone-0", "node-1");

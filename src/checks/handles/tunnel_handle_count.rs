@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for id in world.ledger.handles_named_twice().filter(|id| id.is_tunnel(&world.snapshot.names)) {
         let allocations: Vec<&Allocation> = world.ledger.allocations_of(id).collect();
         findings.extend(judge(world, id, &allocations));
@@ -58,12 +58,12 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
 mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
-    use crate::model::{Attribute, Fact, Foreign};
+    use crate::model::{AttributeFields, Fact, Foreign};
 
     fn doubled() -> Cluster {
         let mut c = Cluster::healthy();
         let handle = HandleId::intern(&mut c.snapshot.names, "ipip-tunnel-addr-node-1");
-        c.allocate("10.65.0.60", Attribute { handle, ..Attribute::default() });
+        c.allocate("10.65.0.60", AttributeFields { handle, ..AttributeFields::default() });
         c
     }
 
@@ -100,7 +100,7 @@ mod tests {
         let handle = HandleId::intern(&mut c.snapshot.names, "ipip-tunnel-addr-node-1");
         let block = c.block_mut("10.65.0.0/28");
         block.allocations[0] = Some(0);
-        block.attributes = [Attribute { handle, ..Attribute::default() }].into();
+        block.attributes = [AttributeFields { handle, ..AttributeFields::default() }.into()].into();
         assert!(c.find(&CHECK).is_empty());
     }
 }

@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
     run,
 };
 
-fn run(world: &World<'_>, findings: &mut Vec<Finding>) {
+fn run(world: &World<'_>, findings: &mut FindingSink) {
     for tally in world.ledger.tallies_of(|id| id.is_vm(&world.snapshot.names)) {
         let blocking: Vec<Cidr> = [true, false].into_iter().flat_map(|v4| blocking(world, &tally, v4)).collect();
         if !blocking.is_empty() {
@@ -76,7 +76,7 @@ fn next(world: &World<'_>, tally: &Tally<'_>, id: &str) -> String {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
-    use crate::model::Attribute;
+    use crate::model::AttributeFields;
 
     const VM: &str = "k8s-pod-network.vmi.vms.cursed";
 
@@ -85,7 +85,7 @@ mod tests {
         let mut c = Cluster::healthy();
         c.block("fd00:65::/122", Some("node-1"));
         let handle = c.handle(VM, &["10.65.0.40", "fd00:65::9"]);
-        c.allocate("fd00:65::9", Attribute { handle: Some(handle), ..Attribute::default() });
+        c.allocate("fd00:65::9", AttributeFields { handle: Some(handle), ..AttributeFields::default() });
         c
     }
 
@@ -113,7 +113,7 @@ mod tests {
     fn one_address_of_the_family_anywhere_is_enough() {
         let mut c = cursed();
         let handle = c.snapshot.handles.iter().find(|h| h.id.is_vm(&c.snapshot.names)).unwrap().id;
-        c.allocate("10.65.0.70", Attribute { handle: Some(handle), ..Attribute::default() });
+        c.allocate("10.65.0.70", AttributeFields { handle: Some(handle), ..AttributeFields::default() });
         assert!(c.find(&CHECK).is_empty());
     }
 

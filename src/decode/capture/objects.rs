@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Addr, Cidr, Families, KubeNode, Name, Names, Namespace, Phase, Pod, Service, Time, Uid};
+use crate::model::{Addr, Cidr, Families, KubeNode, Name, Names, Namespace, Phase, Pod, PodFields, Service, Time, Uid};
 
 /// One pod; absent parts are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -105,17 +105,17 @@ impl PodLine {
             phase: pod.phase.word().to_owned(),
             host_network: pod.host_network,
             ready: pod.ready,
-            deleting: pod.deleting.map(|t| t.0),
-            created: pod.created.map(|t| t.0),
-            addresses: texts(&pod.addresses),
+            deleting: pod.deleting().map(|t| t.0),
+            created: pod.created().map(|t| t.0),
+            addresses: texts(&pod.addresses()),
             controller: pod.controller.map(|(kind, name)| (text(kind), text(name))),
             mirror: pod.mirror,
-            vmi: text(pod.vmi),
-            no_ipam: texts(&pod.no_ipam),
-            asked_for: texts(&pod.asked_for),
-            network_status: texts(&pod.network_status),
-            floating: texts(&pod.floating),
-            annotated: texts(&pod.annotated),
+            vmi: text(pod.vmi()),
+            no_ipam: texts(pod.no_ipam()),
+            asked_for: texts(pod.asked_for()),
+            network_status: texts(pod.network_status()),
+            floating: texts(pod.floating()),
+            annotated: texts(pod.annotated()),
         }
     }
 
@@ -124,7 +124,7 @@ impl PodLine {
     /// # Errors
     /// When an address in it is none.
     pub fn pod(&self, names: &mut Names) -> Result<Pod, String> {
-        Ok(Pod {
+        let fields = PodFields {
             uid: Uid::intern(names, &self.uid),
             namespace: names.intern(&self.ns),
             name: names.intern(&self.name),
@@ -143,7 +143,8 @@ impl PodLine {
             network_status: addresses(&self.network_status)?,
             floating: addresses(&self.floating)?,
             annotated: addresses(&self.annotated)?,
-        })
+        };
+        Ok(fields.into())
     }
 }
 

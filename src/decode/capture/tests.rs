@@ -8,11 +8,12 @@ use crate::model::{Families, Names};
 fn objects_come_back_as_they_were() {
     let mut c = Cluster::healthy();
     let (kind, vmi, now) = (c.name("ReplicaSet"), c.name("fedora"), c.snapshot.now);
-    let pod = c.pod_mut("web-0");
+    let mut pod = c.pod_mut("web-0");
     (pod.controller, pod.vmi, pod.deleting, pod.mirror) = (Some((kind, vmi)), vmi, Some(now), true);
     (pod.no_ipam, pod.floating) = ([addr("10.9.9.9")].into(), [addr("fd00::1")].into());
     pod.asked_for = [addr("10.65.0.1")].into();
     pod.annotated = [addr("10.65.0.1"), addr("fd00::1")].into();
+    drop(pod);
     c.snapshot.kube_nodes[0].pod_cidrs = [cidr("10.244.1.0/24"), cidr("fd00:1::/64")].into();
     let service = c.service("shop", "web", "10.65.9.9");
     (service.class, service.families) = (Some(kind), Families { v4: true, v6: false });
@@ -68,7 +69,7 @@ fn lines_of_the_first_format_are_read() {
     assert!(node.node(&mut names).unwrap().pod_cidrs.is_empty());
     let pod = r#"{"pod":{"uid":"u","ns":"shop","name":"web-0","phase":"Running","addresses":["10.65.0.1"]}}"#;
     let Line::Pod(pod) = serde_json::from_str(pod).unwrap() else { unreachable!("a pod") };
-    assert!(pod.pod(&mut names).unwrap().annotated.is_empty());
+    assert!(pod.pod(&mut names).unwrap().annotated().is_empty());
 }
 
 #[test]

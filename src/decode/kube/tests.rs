@@ -406,11 +406,11 @@ fn a_pod_is_read_whole() {
             "conditions": [{ "type": "Initialized", "status": "True" }, { "type": "Ready", "status": "True" }],
         },
     }));
-    let pod = &snapshot.pods[0];
+    let pod = snapshot.pods[0].fields();
     assert_eq!(pod.uid.text(&snapshot.names), "6f1c2a9e-0000-4abc-8def-0123456789ab");
     assert_eq!(snapshot.pair(pod.namespace, pod.name), "prod/web-0");
     assert_eq!(snapshot.text(pod.node), "node-1");
-    assert!(pod.ready && !pod.host_network && pod.is_terminating() && pod.mirror && pod.phase == Phase::Running);
+    assert!(pod.ready && !pod.host_network && pod.deleting.is_some() && pod.mirror && pod.phase == Phase::Running);
     assert_eq!(pod.created, Time::parse_rfc3339("2026-11-22T10:13:50Z"));
     assert_eq!(pod.deleting, Time::parse_rfc3339("2026-11-24T12:13:10Z"));
     assert_eq!(texts(&pod.addresses), ["10.65.0.7", "fd00:65::7"]);
@@ -434,7 +434,7 @@ fn the_annotations_of_the_kubernetes_datastore_are_read_as_addresses() {
         }));
         let pod = &snapshot.pods[0];
         assert!(remarks.hole_in(Input::Pods).is_none());
-        (texts(&pod.annotated), pod.is_wired_through_kubernetes(), remarks.notes().len())
+        (texts(pod.annotated()), pod.is_wired_through_kubernetes(), remarks.notes().len())
     };
     const LIST: &str = "cni.projectcalico.org/podIPs";
     const ONE: &str = "cni.projectcalico.org/podIP";
@@ -478,7 +478,7 @@ fn a_launcher_pod_names_its_vm() {
                 "labels": { "kubevirt.io": label, "vm.kubevirt.io/name": "vm-of-label" },
             },
         }));
-        snapshot.text(snapshot.pods[0].vmi).to_owned()
+        snapshot.text(snapshot.pods[0].vmi()).to_owned()
     };
     assert_eq!(pod("VirtualMachineInstance", "virt-launcher"), "vm-of-owner");
     assert_eq!(pod("ReplicaSet", "virt-launcher"), "vm-of-label");
@@ -494,7 +494,7 @@ fn an_address_that_cannot_be_read_is_a_hole_where_it_matters() {
         }))
     };
     let (snapshot, remarks) = pod(json!({ "nodeName": "node-1" }), "Running");
-    assert_eq!(texts(&snapshot.pods[0].addresses), ["10.0.0.5"]);
+    assert_eq!(texts(&snapshot.pods[0].addresses()), ["10.0.0.5"]);
     assert_eq!(remarks.hole_in(Input::Pods).unwrap(), "pod n/a: \"300.1.2.3\" is not an address");
     for (spec, phase) in [
         (json!({ "nodeName": "node-1" }), "Succeeded"),
@@ -516,7 +516,7 @@ fn an_annotation_that_cannot_be_read_is_a_note() {
             "k8s.v1.cni.cncf.io/network-status": "{}",
         } },
     }));
-    let pod = &snapshot.pods[0];
+    let pod = snapshot.pods[0].fields();
     assert!(pod.no_ipam.is_empty() && pod.network_status.is_empty());
     assert_eq!(texts(&pod.floating), ["10.65.255.7"]);
     assert_eq!(remarks.notes().len(), 3);

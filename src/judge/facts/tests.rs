@@ -1,7 +1,7 @@
 use super::super::testing::Scene;
 use super::*;
 use crate::checks::testing::{Cluster, addr};
-use crate::model::{Attribute, Host, HostEndpoint, Owner, Phase, Tunnel};
+use crate::model::{AttributeFields, Host, HostEndpoint, Owner, Phase, Tunnel};
 use crate::plan::circumstances::NodeNow;
 
 fn of<T>(scene: &mut Scene, address: &str, then: impl FnOnce(&Case<'_>, &Allocation) -> T) -> T {
@@ -16,29 +16,29 @@ fn facts(scene: &mut Scene, address: &str) -> Address {
 }
 
 /// What an allocation at 10.65.0.9 with this attribute is.
-fn special(edit: impl FnOnce(&mut Cluster) -> Attribute) -> Option<Special> {
+fn special(edit: impl FnOnce(&mut Cluster) -> AttributeFields) -> Option<Special> {
     let mut c = Cluster::healthy();
     let attribute = edit(&mut c);
     c.allocate("10.65.0.9", attribute);
     of(&mut Scene::of(c), "10.65.0.9", |case, allocation| case.special(allocation))
 }
 
-fn handle(c: &mut Cluster, id: &str) -> Attribute {
-    Attribute { handle: HandleId::intern(&mut c.snapshot.names, id), ..Attribute::default() }
+fn handle(c: &mut Cluster, id: &str) -> AttributeFields {
+    AttributeFields { handle: HandleId::intern(&mut c.snapshot.names, id), ..AttributeFields::default() }
 }
 
 #[test]
 fn whatever_is_no_pods_is_special() {
     let pods = |c: &mut Cluster| c.pod_attribute("k8s-pod-network.x", "shop", "x", "node-1");
     assert_eq!(special(pods), None);
-    assert_eq!(special(|c| Attribute { released_at: Some(c.snapshot.now), ..pods(c) }), Some(Special::Cooling));
+    assert_eq!(special(|c| AttributeFields { released_at: Some(c.snapshot.now), ..pods(c) }), Some(Special::Cooling));
     assert_eq!(special(|c| handle(c, "windows-reserved-ipam-handle")), Some(Special::Windows));
-    assert_eq!(special(|c| Attribute { reserved: true, ..handle(c, "x") }), Some(Special::Reserved));
+    assert_eq!(special(|c| AttributeFields { reserved: true, ..handle(c, "x") }), Some(Special::Reserved));
     assert_eq!(special(|c| handle(c, "vxlan-tunnel-addr-node-1")), Some(Special::Tunnel));
     assert_eq!(special(|c| handle(c, "lb-x")), Some(Special::LoadBalancer));
     assert_eq!(special(|c| handle(c, "k8s-pod-network.vmi.vms.fedora")), Some(Special::Machine));
     let strange = |c: &mut Cluster| Owner { kind: c.name("newThing"), ..Owner::default() };
-    assert_eq!(special(|c| Attribute { owner: strange(c), ..handle(c, "x") }), Some(Special::UnknownType));
+    assert_eq!(special(|c| AttributeFields { owner: strange(c), ..handle(c, "x") }), Some(Special::UnknownType));
     assert_eq!(special(|c| handle(c, "by-hand")), Some(Special::Unattributed));
     let foreign = special(|c| {
         c.node("elsewhere", "172.31.0.1");
@@ -63,8 +63,9 @@ fn waiting() -> Cluster {
     let mut c = Cluster::healthy();
     c.remove_endpoint("web-0");
     let (created, allocated) = (c.ago(40 * 60), c.ago(3 * 86_400));
-    let pod = c.pod_mut("web-0");
+    let mut pod = c.pod_mut("web-0");
     (pod.addresses, pod.phase, pod.ready, pod.created) = ([].into(), Phase::Pending, false, Some(created));
+    drop(pod);
     c.attribute_mut("10.65.0.1").owner.timestamp = Some(allocated);
     c
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::checks::testing::{Cluster, addr};
-use crate::model::Phase;
+use crate::model::{Phase, Pod};
 
 fn wanted(pod: AgainPod) -> LastLook {
     LastLook { namespace: "shop".to_owned(), name: "web-0".to_owned(), pod, node: None }
@@ -13,7 +13,7 @@ fn id() -> Foreign {
 #[test]
 fn a_pod_that_was_absent_must_be_absent() {
     let mut c = Cluster::healthy();
-    let found = c.pod_mut("web-0").clone();
+    let found = Pod::from(c.pod_mut("web-0").clone());
     assert_eq!(pod(&wanted(AgainPod::Absent), &c.snapshot.names, None), Ok(()));
     assert_eq!(pod(&wanted(AgainPod::Absent), &c.snapshot.names, Some(&found)), Err(Objection::PodOther(id())));
 }
@@ -21,7 +21,7 @@ fn a_pod_that_was_absent_must_be_absent() {
 #[test]
 fn a_pod_that_was_there_must_be_there() {
     let mut c = Cluster::healthy();
-    let found = c.pod_mut("web-0").clone();
+    let found = Pod::from(c.pod_mut("web-0").clone());
     let before = wanted(AgainPod::As(fingerprint(&c.snapshot.names, &found)));
     assert_eq!(pod(&before, &c.snapshot.names, Some(&found)), Ok(()));
     assert_eq!(pod(&before, &c.snapshot.names, None), Err(Objection::PodGone(id())));
@@ -31,7 +31,10 @@ fn a_pod_that_was_there_must_be_there() {
 #[test]
 fn anything_that_matters_of_a_pod_makes_it_another() {
     let edits: [fn(&mut Cluster); 9] = [
-        |c| c.pod_mut("web-0").uid = c.pod_mut("web-1").uid,
+        |c| {
+            let uid = c.pod_mut("web-1").uid;
+            c.pod_mut("web-0").uid = uid;
+        },
         |c| c.pod_mut("web-0").phase = Phase::Succeeded,
         |c| c.pod_mut("web-0").node = c.name("node-2"),
         |c| c.pod_mut("web-0").host_network = true,
@@ -43,10 +46,10 @@ fn anything_that_matters_of_a_pod_makes_it_another() {
     ];
     for (i, edit) in edits.into_iter().enumerate() {
         let mut c = Cluster::healthy();
-        let found = c.pod_mut("web-0").clone();
+        let found = Pod::from(c.pod_mut("web-0").clone());
         let before = wanted(AgainPod::As(fingerprint(&c.snapshot.names, &found)));
         edit(&mut c);
-        let now = c.pod_mut("web-0").clone();
+        let now = Pod::from(c.pod_mut("web-0").clone());
         assert_eq!(pod(&before, &c.snapshot.names, Some(&now)), Err(Objection::PodOther(id())), "edit {i}");
     }
 }
@@ -54,10 +57,10 @@ fn anything_that_matters_of_a_pod_makes_it_another() {
 #[test]
 fn what_does_not_matter_of_a_pod_changes_nothing() {
     let mut c = Cluster::healthy();
-    let found = c.pod_mut("web-0").clone();
+    let found = Pod::from(c.pod_mut("web-0").clone());
     let before = wanted(AgainPod::As(fingerprint(&c.snapshot.names, &found)));
     c.pod_mut("web-0").ready = false;
-    let now = c.pod_mut("web-0").clone();
+    let now = Pod::from(c.pod_mut("web-0").clone());
     assert_eq!(pod(&before, &c.snapshot.names, Some(&now)), Ok(()));
 }
 

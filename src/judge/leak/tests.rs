@@ -5,7 +5,7 @@ use super::*;
 use crate::checks::testing::Cluster;
 use crate::ledger::Grade;
 use crate::model::keys::handle_key;
-use crate::model::{Attribute, Observation, Owner, Patch};
+use crate::model::{AttributeFields, Observation, Owner, Patch};
 use crate::plan::circumstances::{Claimer, Lacking, LeakProof, NodeDoubt, PodChange, PodDoubt, Proven, Special};
 
 const LEAKED: &str = "10.65.0.1";
@@ -66,7 +66,7 @@ fn who_asked_for_a_handle_finds_it_in_every_reason() {
     assert!(!plan.refusals.is_empty() && plan.refusals.iter().all(|r| r.of_handle == Some(id().into())));
     // An address without a handle is refused in its own name.
     let mut c = Cluster::healthy();
-    c.allocate("10.65.0.9", Attribute::default());
+    c.allocate("10.65.0.9", AttributeFields::default());
     let (plan, _) = Scene::of(c).judge(&["10.65.0.9"]);
     assert!(!plan.refusals.is_empty() && plan.refusals.iter().all(|r| r.of_handle.is_none()));
 }
@@ -174,7 +174,7 @@ fn a_block_under_another_key_that_names_the_handle_refuses() {
 fn rule_7_what_is_special_goes_alone_and_by_the_operators_word() {
     let mut c = Cluster::healthy();
     let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "by-hand");
-    c.allocate("10.65.0.9", Attribute { handle, ..Attribute::default() });
+    c.allocate("10.65.0.9", AttributeFields { handle, ..AttributeFields::default() });
     c.handle("by-hand", &["10.65.0.9"]);
     let mut scene = Scene::of(c);
     let refused = scene.refused(&["10.65.0.9"]);
@@ -192,7 +192,7 @@ fn rule_7_what_is_special_goes_alone_and_by_the_operators_word() {
 #[test]
 fn rule_7_no_audit_watches_what_is_special() {
     let mut c = Cluster::healthy();
-    c.allocate("10.65.0.9", Attribute::default());
+    c.allocate("10.65.0.9", AttributeFields::default());
     let mut scene = Scene::of(c);
     (scene.word.knows, scene.memory.seen) = (true, None);
     assert_eq!(scene.refused(&["10.65.0.9"]), one("10.65.0.9", Objection::Unwatched));
@@ -277,7 +277,7 @@ fn the_word_for_a_handle_lets_no_address_of_it_go() {
     let mut c = Cluster::healthy();
     let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "lb-x");
     let owner = Owner { node: c.name("node-1"), ..Owner::default() };
-    c.allocate("10.65.0.9", Attribute { handle, owner, ..Attribute::default() });
+    c.allocate("10.65.0.9", AttributeFields { handle, owner, ..AttributeFields::default() });
     let mut scene = Scene::of(c);
     (scene.word.knows, scene.word.skip_age) = (true, true);
     let refused = scene.refused(&["lb-x"]);

@@ -162,7 +162,7 @@ fn the_cooldown_form() {
     store.apply(&write(&target, &store));
     let (block, _) = store.read(V4);
     let cooling = block.allocation(0).unwrap().unwrap();
-    assert_eq!(cooling.released_at, Some(Time(0)));
+    assert_eq!(cooling.released_at(), Some(Time(0)));
     assert_eq!((block.allocation_sequence(0), &*block.unallocated), (Some(200), &[2, 3][..]));
 }
 

@@ -10,9 +10,9 @@ fn known() -> Cluster {
     let names = &c.snapshot.names;
     let mut keys: Vec<(Vec<u8>, Meta)> = Vec::new();
     keys.extend(c.snapshot.blocks.iter().map(|r| (keys::key_of(names, r), r.meta)));
-    keys.extend(c.snapshot.handles.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.handles.iter().map(|r| (keys::key_of(names, r), r.meta())));
     keys.extend(c.snapshot.affinities.iter().map(|r| (keys::key_of(names, r), r.meta)));
-    keys.extend(c.snapshot.endpoints.iter().map(|r| (keys::key_of(names, r), r.meta)));
+    keys.extend(c.snapshot.endpoints.iter().map(|r| (keys::key_of(names, r), r.meta())));
     keys.extend(c.snapshot.calico_nodes.iter().map(|r| (keys::key_of(names, r), r.meta)));
     let etcd = Some(PastEtcd { revision: 1000, cluster_id: 7, ..PastEtcd::default() });
     let keys = keys.into_iter().collect();
@@ -49,7 +49,7 @@ fn an_older_revision_or_another_cluster() {
 fn the_fork_test_sees_a_restore_that_was_overtaken() {
     for change in [
         (|c: &mut Cluster| c.snapshot.blocks[0].meta.value_hash += 1) as fn(&mut Cluster),
-        |c| c.snapshot.handles[0].meta.mod_revision -= 1,
+        |c| c.first_handle().meta.mod_revision -= 1,
         |c| c.snapshot.affinities[0].meta.mod_revision += 1,
         |c| c.snapshot.calico_nodes[0].meta.value_hash += 1,
         |c| past(c).keys.remove(b"/calico/ipam/v2/handle/ipip-tunnel-addr-node-1"),
