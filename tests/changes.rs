@@ -1,7 +1,7 @@
 //! Audits that read only what changed since the last one: what they find is what a full read at the same revision finds,
 //! and whatever is in doubt is read in full.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_macros)]
 
 #[path = "../benches/generator/mod.rs"]
 mod generator;

@@ -87,7 +87,7 @@ impl UnderKeys {
                 let of_pod = parts.and_then(|of| Some((names.find(&of.node)?, names.find(&of.workload)?)));
                 let of_pod = of_pod.map(|(node, pod)| EndpointKey::OfPod { node, pod });
                 let forms = of_pod.into_iter().chain(names.find(name).map(EndpointKey::Other));
-                forms.fold(false, |is_new, form| self.endpoints.insert((namespace, form)) || is_new)
+                forms.filter(|form| self.endpoints.insert((namespace, *form))).count() > 0
             }
             Key::Node(name) => self.nodes.insert(names.find(name)?),
             Key::Pool(name) => self.pools.insert(names.find(name)?),

@@ -80,7 +80,8 @@ fn share(file: &Path, db: &Path) {
 #[cfg(not(unix))]
 fn share(_: &Path, _: &Path) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

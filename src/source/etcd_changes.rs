@@ -111,8 +111,7 @@ impl Since {
     /// Anything that is not plain.
     pub async fn learn(self, connection: &Connection, start: &Start) -> Result<Learned, Unlearned> {
         let to = start.pin();
-        // The witnesses tell whether it is still the same life of etcd.
-        if to.revision == self.revision {
+        if to.revision == self.revision && self.last_write == self.revision {
             return Ok(Learned::Unchanged);
         }
         let course = |from: i64| WatchCourse {
@@ -129,6 +128,9 @@ impl Since {
                 Err(Unwatched::Unclear(why)) => return Err(Unlearned(why)),
                 Err(Unwatched::Compacted(oldest)) => forgotten = Some(oldest),
             }
+        }
+        if to.revision == self.revision {
+            return Ok(Learned::Unchanged);
         }
         let next = self.revision + 1;
         if forgotten.is_none_or(|oldest| oldest <= next) {

@@ -101,7 +101,7 @@ impl AskedPlace {
             ledger.snapshot.endpoints.iter().filter(lists).any(|endpoint| self.has_node(endpoint.node))
         };
         let of_pod = || {
-            let has = |pod: &&crate::model::Pod| pod.addresses().iter().any(|a| *a == address);
+            let has = |pod: &&crate::model::Pod| pod.addresses().contains(&address);
             ledger.snapshot.pods.iter().filter(has).any(|pod| self.has_node(pod.node))
         };
         let made = || ledger.allocations_at(address).iter().any(|a| self.has_node(ledger.owner_node(a)));

@@ -211,7 +211,7 @@ fn the_usual_form_is_small() {
     let before = format!("{names:?}");
     let name = EndpointKey::intern(&mut names, "node--1-k8s-web--0-eth0", node, pod);
     let interface = Interface::intern(&mut names, "cali0123456789a");
-    assert_eq!((name, interface), (EndpointKey::OfPod { node, pod }, Interface::Cali(0x0123_4567_89a)));
+    assert_eq!((name, interface), (EndpointKey::OfPod { node, pod }, Interface::Cali(0x012_3456_789a)));
     assert_eq!(format!("{names:?}"), before, "neither takes room in the table");
 }
 
