@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::gather::boundaries;
+use super::boundaries::boundaries;
 use super::history_args::HistoryArgs;
 use super::output::Streams;
 use crate::checks::Outcome;

@@ -12,6 +12,7 @@ use futures::future::try_join;
 use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
+use super::boundaries::boundaries;
 use super::changes::Earlier;
 use super::kube_args::KubeArgs;
 use super::output::log::Remark;
@@ -26,14 +27,13 @@ use crate::decode::kube::Remarks;
 use crate::decode::{self, Kv};
 use crate::error::{Error, chain};
 use crate::model::foreign::foreign;
-use crate::model::hash::HashMap;
 use crate::model::snapshot::EtcdFacts;
-use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, Name, ReadBy, Snapshot, Time};
+use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, ReadBy, Snapshot, Time};
 use crate::record;
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
-use crate::source::{etcd_ranges, etcd_status, kube, kube_objects};
+use crate::source::{etcd_status, kube, kube_objects};
 use crate::state::Mark;
 
 pub use crate::source::kube_api::present;
@@ -341,17 +341,6 @@ async fn read_status(sources: &Sources, snapshot: &mut Gathering) -> Option<Rema
 
 fn is_unreachable(snapshot: &Gathering) -> bool {
     snapshot.coverage.state(Input::Blocks) == InputState::Unreachable
-}
-
-/// The namespaces that blocks' owners name say where the endpoints can be cut into ranges of about the same size.
-pub(super) fn boundaries(snapshot: &Gathering, keys: usize) -> Vec<Vec<u8>> {
-    let mut pods = HashMap::new();
-    for attribute in snapshot.blocks.iter().flat_map(|block| &block.attributes) {
-        *pods.entry(attribute.owner().namespace).or_insert(0usize) += 1;
-    }
-    pods.remove(&Name::NONE);
-    let pods = pods.into_iter().map(|(namespace, pods)| (snapshot.text(namespace), pods));
-    etcd_ranges::endpoint_boundaries(pods, keys)
 }
 
 /// Decodes each key as it arrives, and lets a capture see it.

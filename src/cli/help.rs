@@ -7,7 +7,7 @@ use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
 
 /// Flags that `-h` leaves to `--help`.
-const RARE: [&str; 30] = [
+const RARE: [&str; 31] = [
     "at",
     "capacity",
     "cluster",
@@ -22,13 +22,14 @@ const RARE: [&str; 30] = [
     "etcd_password_file",
     "etcd_timeout",
     "etcd_username",
+    "full",
     "gentle",
     "i_know_what_this_is",
     "keep",
     "kube_timeout",
     "log_format",
-    "node_is_off",
     "no_headers",
+    "node_is_off",
     "now",
     "pool",
     "rate",

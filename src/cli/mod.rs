@@ -6,6 +6,7 @@ mod audit;
 mod audit_formats;
 mod audit_names;
 mod blocks;
+mod boundaries;
 mod capture;
 mod changes;
 mod check_access;

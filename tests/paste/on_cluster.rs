@@ -47,7 +47,7 @@ fn form(words: &[&str]) -> Option<usize> {
         let words = if many { &words[..form.len()] } else { words };
         form.len() == words.len() && form.iter().zip(words).all(|(form, word)| *form == "#" || form == word)
     };
-    FORMS.iter().position(|form| fits(form))
+    FORMS.iter().position(fits)
 }
 
 pub struct Cluster {
