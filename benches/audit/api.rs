@@ -45,7 +45,9 @@ pub fn measure(world: &mut World, version: EtcdVersion, options: &Options) -> Op
         }
     };
     all(&mut repeated, world, false);
+    api.hide(world, true);
     all(&mut suspects, world, false);
+    api.hide(world, false);
     for round in 0..=options.rounds {
         say(&format!("{} pods, API: round {round} of {}", world.name, options.rounds));
         let counted = round > 0 || options.quick;

@@ -68,7 +68,7 @@ pub fn may_be_opened(path: &Path) -> Result<()> {
     File::open(path).map(drop)
 }
 
-/// While it lives a wait is told after a [`MOMENT`]; nothing of a regular file, which is never waited for.
+/// While it lives a wait is told after a moment; nothing of a regular file, which is never waited for.
 pub struct Waiting {
     /// Gone with it, which its thread hears.
     _alive: Option<Sender<()>>,

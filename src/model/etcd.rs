@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Time;
+
 /// etcd's word of itself (input T).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -73,4 +75,26 @@ impl EtcdAlarm {
             (name, _) => format!("member {name}"),
         }
     }
+}
+
+/// What etcd said of itself at the read.
+#[derive(Clone, Debug, Default)]
+pub struct EtcdFacts {
+    /// The one revision at which all keys were read.
+    pub revision: i64,
+    /// The revision up to which etcd has forgotten; `None` when it could not be learned.
+    pub compact_revision: Option<i64>,
+    /// etcd's own id of the cluster and of the member that answered; 0 where nobody told.
+    pub cluster_id: u64,
+    /// Of the member that answered.
+    pub member_id: u64,
+    /// The term of the linearizable answer that fixed the revision: it never falls in one life of a cluster. 0 where
+    /// nobody told.
+    pub raft_term: u64,
+    /// This machine's clock when the read was over; `None` where nobody knows how real time went by (`--now`).
+    pub read_at: Option<Time>,
+    /// Endpoints without secrets, as people wrote them.
+    pub endpoints: Vec<String>,
+    /// etcd's word of itself; empty when that was not read.
+    pub status: EtcdStatus,
 }

@@ -9,7 +9,6 @@ pub mod access;
 pub mod address;
 pub mod affinity;
 pub mod attribute;
-mod bad_value;
 mod beside;
 pub mod block;
 pub mod by_hash;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
 
-pub use super::bad_value::{BadValue, Dark};
+pub use super::etcd::EtcdFacts;
 use super::word::words;
 use super::{
-    Affinity, Block, CalicoNode, ClockPairs, ClusterInformation, Endpoint, EtcdStatus, Foreign, Handle, HostEndpoint,
-    IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool, Reservation, Service,
-    Time, keys,
+    Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Foreign, Handle, HandleId,
+    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
+    Reservation, Service, Time, keys,
 };
 
 /// One input of an audit, as `needs` in the catalogue of checks names them.
@@ -202,26 +202,36 @@ impl Coverage {
     }
 }
 
-/// What etcd said of itself at the read.
-#[derive(Clone, Debug, Default)]
-pub struct EtcdFacts {
-    /// The one revision at which all keys were read.
-    pub revision: i64,
-    /// The revision up to which etcd has forgotten; `None` when it could not be learned.
-    pub compact_revision: Option<i64>,
-    /// etcd's own id of the cluster and of the member that answered; 0 where nobody told.
-    pub cluster_id: u64,
-    /// Of the member that answered.
-    pub member_id: u64,
-    /// The term of the linearizable answer that fixed the revision: it never falls in one life of a cluster. 0 where
-    /// nobody told.
-    pub raft_term: u64,
-    /// This machine's clock when the read was over; `None` where nobody knows how real time went by (`--now`).
-    pub read_at: Option<Time>,
-    /// Endpoints without secrets, as people wrote them.
-    pub endpoints: Vec<String>,
-    /// etcd's word of itself; empty when that was not read.
-    pub status: EtcdStatus,
+/// What a value that does not decode hides: nobody may argue from the absence of anything in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dark {
+    /// All addresses of a block.
+    Range(Cidr),
+    /// Everything on a node (Calico's name).
+    Node(Name),
+    /// A handle of this id exists, though nobody can say what it counts.
+    Handle(HandleId),
+    /// An affinity for this block exists, though nobody can say whose or in which state.
+    Affinity(Cidr),
+    /// All of one input: the key itself does not say what it is about.
+    All(Input),
+}
+
+/// A key or value that does not parse (IPA901).
+#[derive(Clone, Debug)]
+pub struct BadValue {
+    /// The key's bytes.
+    pub key: Vec<u8>,
+    /// The input that is incomplete for it.
+    pub input: Input,
+    /// Where in the value, in bytes from its start, when that is known.
+    pub offset: Option<usize>,
+    /// One line: what is wrong.
+    pub reason: String,
+    /// What it hides: nothing there is judged.
+    pub dark: Vec<Dark>,
+    /// Of the key.
+    pub mod_revision: i64,
 }
 
 /// What Kubernetes' API server said of itself.

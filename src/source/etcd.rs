@@ -1,7 +1,7 @@
 //! Reads what Calico keeps in etcd, all of it at one revision.
 //!
 //! The first read is linearizable and fixes the revision; every other one is pinned to it. A prefix is streamed where the
-//! server can ([`super::etcd_stream`]), else it is read in bounded ranges ([`ranges`]). Keys go to a [`Sink`] as they
+//! server can (`etcd_stream`), else it is read in bounded ranges ([`ranges`]). Keys go to a [`Sink`] as they
 //! arrive and are never kept, in no particular order. A prefix that the user may not read makes its input
 //! *forbidden*, and the others are read all the same: unknown is not absent. Anything else that goes wrong
 //! fails the whole read: half of a datastore proves nothing.

@@ -11,7 +11,8 @@ use crate::rust_source::house::House;
 /// Who may take foreign text as it is, and for what. None of them shows it.
 const MAY: &[(&str, &str)] = &[
     ("src/cli/again.rs", "makes keys of etcd of names, to read them again"),
-    ("src/cli/gather.rs", "cuts etcd's ranges at the pods' namespaces"),
+    ("src/cli/boundaries.rs", "cuts etcd's ranges at the namespaces of blocks' owners"),
+    ("src/cli/gather.rs", "parts a server's name from what it said"),
     ("src/cli/journal/earlier.rs", "reads back the plan that the history keeps"),
     ("src/cli/journal/record.rs", "gives addresses on to the history"),
     ("src/cli/report_names.rs", "reads the ranges of pools that the history keeps"),
