@@ -78,6 +78,8 @@ fn a_pipe_that_gives_nothing_is_told_and_a_signal_ends_the_wait() {
         &["audit", "--etcd-endpoints", "https://127.0.0.1:1", "--etcd-ca-cert", at],
         &["who", "10.0.0.1", "--from", at],
         &["release", "--handle", "x", "--db", &db, "--etcd-endpoints", NOWHERE, "--kube-objects", at],
+        &["release", "--plan", at, "--db", &db, "--etcd-endpoints", NOWHERE],
+        &["audit", "--from", CAPTURE, "--settings", at],
     ] {
         for (signal, code) in [("INT", 130), ("TERM", 143)] {
             let waiting = Waiting::start(args, &pipe);
@@ -106,7 +108,29 @@ fn a_watch_answers_the_first_signal_and_ends_at_the_second() {
     waiting.kill("INT");
     waiting.says("ending after the audit that runs");
     waiting.kill("INT");
-    assert_eq!(shown(waiting.end()), 2);
+    assert_eq!(shown(waiting.end()), 130);
+}
+
+#[test]
+fn settings_and_a_plan_come_from_a_process() {
+    let audit = format!("ipaudit audit -o json --from {CAPTURE} --settings");
+    let codes = |output: &Output| {
+        let findings = json(output)["findings"].as_array().unwrap().clone();
+        findings.iter().filter(|finding| finding["code"] == "IPA101").count()
+    };
+    assert_eq!(codes(&bash(&format!("{audit} /dev/null || true"))), 1);
+    assert_eq!(codes(&bash(&format!("{audit} <(echo 'ignore = [\"IPA101\"]') || true"))), 0);
+    // What it says is read, whatever becomes of it.
+    let plan = bash("ipaudit release --plan <(echo '{}')");
+    let said = stderr(&plan);
+    assert_eq!(plan.status.code(), Some(2), "{said}");
+    assert!(said.contains("cannot read the plan") && said.contains("make it anew"), "{said}");
+    for endless in ["release --plan /dev/zero", "audit --settings /dev/zero"] {
+        let output = bash(&format!("ipaudit {endless}"));
+        assert!(stderr(&output).contains("it has more than"), "{endless}: {}", stderr(&output));
+    }
+    let again = bash("ipaudit audit --watch 60s --settings <(echo 'ignore = []')");
+    assert!(stderr(&again).contains("a pipe ends with the first audit"), "{}", stderr(&again));
 }
 
 /// With `--log-format json` that line is an object too.

@@ -1,7 +1,6 @@
 //! What the operator says of the checks on the command line and in a file: flags, and the reading of that file.
 
 use std::ffi::OsString;
-use std::io;
 use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::path::{Path, PathBuf};
 
@@ -60,7 +59,9 @@ impl IgnoreArgs {
     /// A file that was named and cannot be read, and any that does not say what such a file can say.
     pub fn settings(&self, streams: &Streams) -> Result<Settings, Error> {
         let found = match &self.settings {
-            Some(file) => Some((file.clone(), read(file).map_err(|e| unread(file).cause(e))?)),
+            Some(file) => {
+                Some((file.clone(), read_text(file, LIMIT, Takes::Anything).map_err(|e| unread(file).cause(e))?))
+            }
             None => found(&places(environment::value), streams),
         };
         let Some((file, text)) = found else { return Ok(Settings::default().with(&[], &self.ignore)) };
@@ -73,14 +74,6 @@ impl IgnoreArgs {
 
 /// Bytes that a file of settings has at most.
 const LIMIT: u64 = 1 << 20;
-
-/// A regular file's text, and none of the one device that people name to say that they have none.
-fn read(file: &Path) -> io::Result<String> {
-    if file == Path::new("/dev/null") {
-        return Ok(String::new());
-    }
-    read_text(file, LIMIT, Takes::Files)
-}
 
 fn unread(file: &Path) -> Error {
     Error::configuration("read the settings").at(file.display().to_string())
@@ -99,7 +92,8 @@ fn places(variable: impl Fn(&'static str) -> Option<OsString>) -> Vec<PathBuf> {
 /// goes on.
 fn found(places: &[PathBuf], streams: &Streams) -> Option<(PathBuf, String)> {
     for file in places {
-        match read(file) {
+        // Nobody named it: what may never give anything is not waited for.
+        match read_text(file, LIMIT, Takes::Files) {
             Ok(text) => return Some((file.clone(), text)),
             Err(e) if matches!(e.kind(), NotFound | NotADirectory) => {}
             Err(e) => {

@@ -11,10 +11,12 @@ use super::output::Streams;
 /// How often a pause looks whether the run is stopped.
 const LISTEN: Duration = Duration::from_millis(50);
 
-/// What a signal that is not the first may do.
+/// What a shell shows of what Ctrl-C ended, also where nobody listens for it: 128 and the signal's number.
+const INTERRUPTED: i32 = 130;
+
+/// What is answered to the first signal, where the second one ends the process.
 #[derive(Clone, Copy, Debug)]
 struct AtOnce {
-    code: u8,
     answer: &'static str,
     /// The same where nothing runs.
     idle: &'static str,
@@ -41,9 +43,9 @@ impl Stop {
     }
 
     /// The same for a run that may last: the first signal is answered on standard error (with `idle` in a pause), and a
-    /// Ctrl-C after it ends the process with this code, whatever it does.
-    pub fn on_signal_or_at_once(code: u8, answer: &'static str, idle: &'static str, streams: Streams) -> Stop {
-        Stop::listening(Some(AtOnce { code, answer, idle, streams }))
+    /// Ctrl-C after it ends the process, whatever it does.
+    pub fn on_signal_or_at_once(answer: &'static str, idle: &'static str, streams: Streams) -> Stop {
+        Stop::listening(Some(AtOnce { answer, idle, streams }))
     }
 
     fn listening(at_once: Option<AtOnce>) -> Stop {
@@ -77,10 +79,10 @@ impl Stop {
     fn hear(&self, is_interrupt: bool, at_once: Option<AtOnce>) {
         let is_first = !self.0.wanted.swap(true, Ordering::SeqCst);
         match at_once {
-            Some(AtOnce { answer, idle, streams, .. }) if is_first => {
+            Some(AtOnce { answer, idle, streams }) if is_first => {
                 streams.note(self.says(answer, idle));
             }
-            Some(AtOnce { code, .. }) if is_interrupt => std::process::exit(i32::from(code)),
+            Some(_) if is_interrupt => std::process::exit(INTERRUPTED),
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use super::audit_formats::Output;
 use super::gather;
 use super::output::{self, Streams};
 use super::signal::Stop;
-use crate::environment::stream::is_standard_input;
+use crate::environment::stream::{is_read_once, is_standard_input};
 use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Exit};
 
@@ -30,9 +30,13 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         let error = Error::user("read Kubernetes' objects from standard input for audit after audit");
         return Err(error.cause("it ends with the first audit").hint("a file can be read again: --kube-objects FILE"));
     }
-    let broken_off = Conclusion::Failed.exit();
+    if let Some(file) = args.settings.ignore.settings.as_deref().filter(|file| is_read_once(file)) {
+        let error = Error::user("read the settings for audit after audit").at(file.display().to_string());
+        return Err(error.cause("a pipe ends with the first audit").hint("a file can be read again: --settings FILE"));
+    }
+    let failed = Conclusion::Failed.exit();
     let answer = "ending after the audit that runs; Ctrl-C once more: at once";
-    let stop = Stop::on_signal_or_at_once(broken_off.code(), answer, "ending: no audit runs", *streams);
+    let stop = Stop::on_signal_or_at_once(answer, "ending: no audit runs", *streams);
     let mut exit = None;
     loop {
         let began = Instant::now();
@@ -45,7 +49,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             Err(error) => {
                 output::tell(&error, None);
                 streams.warn("this audit failed; the watch goes on");
-                broken_off
+                failed
             }
         };
         exit = Some(ended);

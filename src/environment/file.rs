@@ -11,7 +11,7 @@ use super::stream::Waiting;
 pub enum Takes {
     /// A regular file, or a link to one: a pipe may never give anything, a device never end.
     Files,
-    /// Whatever it is: a secret comes from `<(pass show etcd)` too.
+    /// Whatever it is, for what people name: a secret comes from `<(pass show etcd)`, a plan from `<(ssh … cat plan)`.
     Anything,
 }
 

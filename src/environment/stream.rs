@@ -1,7 +1,7 @@
 //! Files that people name and that are read as a stream, whatever their size: also a pipe (`<(zcat x.gz)`), and `-` for standard
 //! input. Who waits for one that gives nothing is told what he waits for.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Result};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,6 +23,12 @@ pub fn tell_waits(tell: impl Fn(&str) + Send + Sync + 'static) {
 /// Whether standard input is meant.
 pub fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
+}
+
+/// Whether it gives what it has but once: standard input, a pipe. `/dev/null` has the same for everybody: nothing.
+pub fn is_read_once(path: &Path) -> bool {
+    let about = |path| std::fs::metadata(path).is_ok_and(|about: Metadata| !about.is_file() && !about.is_dir());
+    is_standard_input(path) || (path != Path::new("/dev/null") && about(path))
 }
 
 /// How such a file is called.
@@ -110,6 +116,9 @@ mod tests {
         may_be_opened(&file).unwrap();
         may_be_opened(Path::new("-")).unwrap();
         let absent = folder.path().join("absent");
+        let once = [Path::new("-"), Path::new("/dev/zero")].map(is_read_once);
+        let again = [&file, folder.path(), &absent, Path::new("/dev/null")].map(is_read_once);
+        assert_eq!((once, again), ([true; 2], [false; 4]));
         assert!(open(&absent).is_err() && may_be_opened(&absent).is_err());
     }
 }
