@@ -23,7 +23,7 @@ load=${CARGO_TARGET_DIR:-target}/debug/examples/load
 
 # What differs between any two runs; the rest is compared letter for letter.
 same='walk(if type == "object" then with_entries(select(.key |
-    IN("started", "duration_ms", "first_seen", "last_seen", "tool", "now", "since", "until", "to", "db_size", "db_size_in_use") | not)) else . end)'
+    IN("started", "duration_ms", "allowed_from", "first_seen", "last_seen", "tool", "now", "since", "until", "to", "db_size", "db_size_in_use") | not)) else . end)'
 
 # Runs a binary as `run NAME BINARY WORDS…`; keeps its JSON and its exit code.
 run() {
