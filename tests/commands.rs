@@ -229,7 +229,15 @@ fn notes_warnings_and_what_libraries_log_are_json_lines() {
     // The same in text, and a flag wins over the variable.
     let text = stderr(&audit(&["--log-format", "text"], "json"));
     assert!(text.contains(" (hint: nobody listens there") && !text.starts_with('{'), "{text}");
-    assert_eq!(stderr(&audit(&["-q"], "json")), "");
+    // Errors are never quiet, and their hints are part of them; everything else is.
+    let quiet = log_lines(&audit(&["-q", "-v"], "json"));
+    unread(&quiet, &gone, "nobody listens there");
+    assert!(quiet.iter().all(|line| line["level"] == "error"), "{quiet:?}");
+    // What standard output says of it there has the hint too: nothing above it does.
+    let table = audit(&["-q"], "text");
+    let told = stdout(&table);
+    assert!(told.contains("SKIPPED") && told.contains("hint: nobody listens there"), "{told}");
+    assert!(stderr(&table).contains("(hint: nobody listens there"), "{}", stderr(&table));
     // An API server that is down, and one more input that nobody can read.
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = folder.path().join("config");

@@ -30,7 +30,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN", env = "IPAUDIT_COLOR")]
     pub color: Color,
 
-    /// Nothing on standard error but what ends the command; findings only on standard output
+    /// Nothing on standard error but errors, with their hints; findings only on standard output
     #[arg(short, long, global = true, env = "IPAUDIT_QUIET")]
     pub quiet: bool,
 
@@ -131,9 +131,9 @@ impl Streams {
         self.remark(&Remark { level, message: text.into(), hint: Foreign::default() });
     }
 
-    /// What is told beside the answer, in one line or one object; nothing with `--quiet`: the answer tells it too.
+    /// What is told beside the answer, in one line or one object; with `--quiet` errors alone.
     pub fn remark(&self, remark: &Remark) {
-        if self.quiet {
+        if self.quiet && remark.level != Level::Error {
             return;
         }
         match log::format() {

@@ -9,7 +9,7 @@ use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
 use crate::checks::datastore::{datastore_went_back, kubernetes_mismatch};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
-use crate::model::{Foreign, Severity, Sharing};
+use crate::model::{Foreign, Input, InputState, Severity, Sharing};
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
 use crate::render::releases::Releases;
@@ -38,6 +38,10 @@ pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &
             let why = if row.detail.is_empty() { row.state.word().into() } else { row.detail.shown() };
             paper.paragraph(0, HANG, &Text::new().field(BOLD, row.input.word()).field(PLAIN, &why))?;
         }
+        // The verdict has them, where it is told.
+        for hint in hints(view).into_iter().filter(|_| options.quiet) {
+            paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &format!("hint: {}", hint.shown())))?;
+        }
     }
     if let Some(sentence) = outside(view) {
         if !options.quiet {
@@ -62,6 +66,15 @@ fn is_told(row: &InputRow, skipped: &[&Skipped]) -> bool {
         s.reason.raw().split_once(": ").is_some_and(|(input, why)| input == row.input.word() || row.detail == why)
     };
     skipped.iter().any(told)
+}
+
+/// How what was not read can be read, each way once.
+fn hints<'v>(view: &'v AuditView<'_>) -> Vec<&'v Foreign> {
+    let missed = view.inputs.iter().filter(|row| row.input != Input::History && row.state != InputState::Complete);
+    let mut hints: Vec<&Foreign> = missed.map(|row| &row.hint).filter(|hint| !hint.is_empty()).collect();
+    let mut seen = HashSet::new();
+    hints.retain(|hint| seen.insert(*hint));
+    hints
 }
 
 /// The causes for which several inputs were not read, as when etcd lets us in nowhere: told once, not input by input.
