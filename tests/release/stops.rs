@@ -55,6 +55,12 @@ fn stopped_before_the_first_step_nothing_is_done_and_it_is_no_success() {
     assert!(document["answer"].as_str().unwrap().starts_with("STOPPED; 0 of 2 released"), "{run:?}");
     assert_eq!((&document["exit_code"], &document["outcome"]["left"]), (&1.into(), &2.into()));
     assert_eq!(world.list()[0]["outcome"], "stopped");
+    // What was planned is told though nothing of it was begun.
+    let named = world.list()[0]["named"].as_array().unwrap().clone();
+    assert!(named.iter().map(|n| n["id"].as_str().unwrap()).eq(&handles), "{named:?}");
+    let table = world.release(&["--list"]).stdout;
+    let last: Vec<&str> = table.split_whitespace().collect();
+    assert!(last.ends_with(&["stopped", "0", "0", "2", "handles"]), "{table}");
     assert!(handles.iter().all(|h| world.value(&handle_key(h)).is_some()));
 }
 

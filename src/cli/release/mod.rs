@@ -23,6 +23,7 @@ use super::journal::{earlier, list};
 use super::output::Streams;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
+use crate::judge::choose::Wish;
 use crate::model::{Input, InputState, Snapshot};
 use crate::plan::file::PlanFile;
 use crate::plan::refusal::{Note, Rule};
@@ -102,12 +103,16 @@ pub async fn look(sources: &Sources, streams: &Streams) -> Result<Snapshot, Erro
     Ok(first.snapshot)
 }
 
-/// What the history keeps of the flags.
+/// What the history keeps of the flags, or of the plan's file in their place.
 fn asked(args: &ReleaseArgs, ask: &Ask, file: Option<&PlanFile>) -> serde_json::Value {
+    let (handles, addresses) = match &ask.wish {
+        Wish::Named { handles, addresses } => (handles.as_slice(), addresses.as_slice()),
+        Wish::Found { .. } => Default::default(),
+    };
     serde_json::json!({
         "plan": file.map(PlanFile::digest),
-        "handles": args.handles(),
-        "addresses": args.address.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "handles": handles,
+        "addresses": addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "code": args.code.map(|c| c.to_string()),
         "older_than_seconds": args.older_than.map(|d| d.as_secs()),
         "nodes": args.node,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::bulk::Bulk;
+use super::asked::AskedFor;
 use crate::model::release::{ReleaseRow, StepOutcome};
 use crate::model::{Foreign, SubjectKind};
 use crate::render::table::counted;
@@ -17,28 +17,32 @@ const OPEN: &str = "open";
 ///
 /// # Errors
 /// As the writer's.
-pub fn table(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>, out: &mut dyn Write) -> io::Result<()> {
+pub fn table(releases: &[ReleaseRow], asked: &BTreeMap<i64, AskedFor>, out: &mut dyn Write) -> io::Result<()> {
     if releases.is_empty() {
         return writeln!(out, "no release is recorded");
     }
     writeln!(out, "{:>6}  {:<20}  {:<8}  {:>12}  {:>8}  WHAT", "ID", "STARTED", "OUTCOME", "TRANSACTIONS", "SUBJECTS")?;
     for release in releases {
-        let what = match (release.undoes, bulk.get(&release.id)) {
-            (Some(id), _) => format!("undo of {id}").into(),
-            (None, Some(Bulk { code: None, words })) => format!("{}, {}", subjects(release), words.shown()).into(),
-            (None, Some(bulk)) => bulk.words.shown(),
-            (None, None) => subjects(release).into(),
+        let what = match (release.undoes, asked.get(&release.id)) {
+            (Some(id), _) => Foreign::from(format!("undo of {id}")),
+            (None, Some(asked)) => asked.says(subjects(release)),
+            (None, None) => subjects(release),
         };
         let outcome = release.outcome.as_ref().map_or(OPEN.into(), |outcome| outcome.shown());
         let (id, started) = (release.id, release.started);
         let many = release.done().map(|step| step.intent.subjects.len()).sum::<usize>();
-        writeln!(out, "{id:>6}  {started:<20}  {outcome:<8}  {:>12}  {many:>8}  {what}", release.done().count())?;
+        writeln!(
+            out,
+            "{id:>6}  {started:<20}  {outcome:<8}  {:>12}  {many:>8}  {}",
+            release.done().count(),
+            what.shown()
+        )?;
     }
     Ok(())
 }
 
-/// What it was about: `10.65.247.4`, `4 addresses`; handles where there is no address.
-fn subjects(release: &ReleaseRow) -> String {
+/// What it began to write: `10.65.247.4`, `4 addresses`; handles where there is no address.
+fn subjects(release: &ReleaseRow) -> Foreign {
     let all = || release.steps.iter().flat_map(|step| &step.intent.subjects);
     let addresses = all().filter(|(kind, _)| *kind == SubjectKind::Address);
     let addresses: BTreeSet<&Foreign> = addresses.map(|(_, id)| id).collect();
@@ -46,21 +50,26 @@ fn subjects(release: &ReleaseRow) -> String {
     let (of, kind) =
         if addresses.is_empty() { (handles, SubjectKind::Handle) } else { (addresses, SubjectKind::Address) };
     match (of.len(), of.first()) {
-        (0, _) | (_, None) => String::new(),
-        (1, Some(only)) => only.shown().into_owned(),
-        (many, _) => counted(many, kind),
+        (0, _) | (_, None) => Foreign::default(),
+        (1, Some(only)) => (*only).clone(),
+        (many, _) => counted(many, kind).into(),
     }
 }
 
 /// The same for programs.
-pub fn document(releases: &[ReleaseRow], bulk: &BTreeMap<i64, Bulk>) -> Value {
+pub fn document(releases: &[ReleaseRow], asked: &BTreeMap<i64, AskedFor>) -> Value {
     let of = |release: &ReleaseRow| {
         let each = release.steps.iter().flat_map(|s| s.intent.subjects.iter().map(|subject| (subject, s.outcome)));
         let subject = |((kind, id), outcome): (&(_, Foreign), Option<StepOutcome>)| json!({"kind": kind, "id": id, "outcome": outcome});
+        let named = |id| -> Vec<Value> {
+            let named = asked.get(&id).map(|asked| asked.named.as_slice()).unwrap_or_default();
+            named.iter().map(|(kind, id)| json!({"kind": kind, "id": id})).collect()
+        };
         json!({
             "id": release.id,
             "undoes": release.undoes,
-            "code": bulk.get(&release.id).and_then(|bulk| bulk.code.as_ref()),
+            "code": asked.get(&release.id).and_then(|asked| asked.code.as_ref()),
+            "named": named(release.id),
             "started": release.started,
             "finished": release.finished,
             "outcome": release.outcome.as_ref().map_or(json!(OPEN), |outcome| json!(outcome)),
@@ -147,23 +156,28 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_are_told_by_what_was_asked_for() {
-        let bulk = BTreeMap::from([(7, Bulk::of(r#"{"code":"IPA110","older_than_seconds":3600}"#).unwrap())]);
-        let mut out = Vec::new();
-        table(&past(), &bulk, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().nth(1).unwrap().ends_with("  all IPA110 older than 1h"), "{text}");
-        assert!(text.lines().nth(2).unwrap().ends_with("  undo of 7"), "{text}");
-        let by_plan = BTreeMap::from([(7, Bulk::of(r#"{"code":null,"plan":"9f"}"#).unwrap())]);
-        let mut out = Vec::new();
-        table(&past(), &by_plan, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert!(text.lines().nth(1).unwrap().ends_with("  3 addresses, by plan"), "{text}");
-        assert_eq!(super::document(&past(), &by_plan)["releases"][0]["code"], Value::Null);
-        let document = document(&past(), &bulk);
-        assert_eq!(
-            (&document["releases"][0]["code"], &document["releases"][1]["code"]),
-            (&json!("IPA110"), &Value::Null)
-        );
+    fn what_was_asked_for_stands_in_both() {
+        let asked = |asked: &str| BTreeMap::from([(7, AskedFor::of(asked))]);
+        let rows = |asked: &BTreeMap<i64, AskedFor>, releases: &[ReleaseRow]| {
+            let mut out = Vec::new();
+            table(releases, asked, &mut out).unwrap();
+            String::from_utf8(out).unwrap().lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let code = asked(r#"{"code":"IPA110","older_than_seconds":3600}"#);
+        let lines = rows(&code, &past());
+        assert!(lines[0].ends_with("  all IPA110 older than 1h"), "{lines:?}");
+        assert!(lines[1].ends_with("  undo of 7"), "{lines:?}");
+        let both = document(&past(), &code);
+        assert_eq!((&both["releases"][0]["code"], &both["releases"][1]["code"]), (&json!("IPA110"), &Value::Null));
+        let plan = asked(r#"{"code":null,"plan":"9f","handles":["h"]}"#);
+        assert!(rows(&plan, &past())[0].ends_with("  3 addresses, by plan"));
+        assert_eq!(document(&past(), &plan)["releases"][0]["code"], Value::Null);
+        // Stopped before its first write.
+        let mut stopped = past();
+        stopped[0].steps.clear();
+        let lines = rows(&plan, &stopped);
+        assert!(lines[0].ends_with("  0         0  h, by plan"), "{lines:?}");
+        let named = &document(&stopped, &plan)["releases"][0]["named"];
+        assert_eq!(*named, json!([{"kind": "handle", "id": "h"}]));
     }
 }
