@@ -230,6 +230,20 @@ fn a_typed_flag_wins_over_a_variable_that_contradicts_it() {
     assert!(stderr(&both).contains("cannot be used with"), "two flags: {}", stderr(&both));
 }
 
+/// A value that no command takes was mistyped, whatever else is typed; of the very flag it does not count.
+#[test]
+fn a_malformed_variable_is_told_beside_a_flag_that_contradicts_it() {
+    let state = state();
+    let line = ["audit", "--from", CAPTURE, "--now", "2026-11-24T13:00:00Z"];
+    let output = command(state.path(), &line).env("IPAUDIT_WATCH", "nonsense").output().unwrap();
+    let says = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{says}");
+    assert!(says.contains("invalid value 'nonsense' for 'IPAUDIT_WATCH (for --watch"), "{says}");
+    let line = ["audit", "--watch", "60s", "-o", "sarif"];
+    let says = stderr(&command(state.path(), &line).env("IPAUDIT_WATCH", "nonsense").output().unwrap());
+    assert!(says.contains("of one audit") && !says.contains("nonsense"), "{says}");
+}
+
 /// Help names a variable also where it is set and empty, or set to what another command takes; its value is nobody's
 /// business.
 #[test]

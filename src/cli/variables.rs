@@ -8,7 +8,8 @@
 //! 3. so is a value that this command does not take and another command with that variable does (`who`,
 //!    IPAUDIT_OUTPUT=jsonl).
 //!
-//! A value that no command takes was mistyped, and is an error like a flag's. Which variables there are, and what they take,
+//! A value that no command takes was mistyped, and is an error like a flag's, also beside a flag that contradicts it; of a
+//! flag that is typed itself the variable does not count, whatever it says. Which variables there are, and what they take,
 //! is asked of the flags themselves: nothing is listed here.
 
 use std::collections::{HashMap, HashSet};
@@ -126,18 +127,20 @@ impl Flags {
             if typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine) {
                 return arg;
             }
+            let is_taken = takes(&arg, &value);
+            if !is_taken && !self.is_for_another(variable, &value) {
+                // An argument that is not built yet cannot show itself.
+                let flag = format!("--{}", arg.get_long().unwrap_or_default());
+                heeded.mistyped.push(Mistyped { flag, variable: variable.to_owned() });
+                return arg;
+            }
             if let Some(rival) = rivals.get(arg.get_id()) {
                 heeded.passed_over.push(format!("{variable} is passed over: {rival} is typed"));
                 return unset(arg);
             }
-            if !takes(&arg, &value) {
-                if self.is_for_another(variable, &value) {
-                    heeded.passed_over.push(format!("{variable} is passed over: {name} does not take its value"));
-                    return unset(arg);
-                }
-                // An argument that is not built yet cannot show itself.
-                let flag = format!("--{}", arg.get_long().unwrap_or_default());
-                heeded.mistyped.push(Mistyped { flag, variable: variable.to_owned() });
+            if !is_taken {
+                heeded.passed_over.push(format!("{variable} is passed over: {name} does not take its value"));
+                return unset(arg);
             }
             arg
         });
