@@ -20,7 +20,8 @@ pub enum Exit {
     Findings = 1,
     /// Wrong usage, or the tool failed: also a history that could not be written, though the findings are printed.
     Failure = 2,
-    /// An input could not be read or a value in it not decoded: what was not found may be there all the same.
+    /// An input could not be read or a value in it not decoded, or nobody looked again at an error that one look saw: what was
+    /// not found may be there all the same, and what was found may not.
     Incomplete = 3,
 }
 

@@ -153,6 +153,12 @@ fn criticals_that_nobody_looked_at_again_are_counted_as_such() {
     assert!(told.ends_with("seen once, unconfirmed (nobody looked again: run without --settle 0)."), "{told}");
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("\nCRITICAL: unconfirmed: "), "{text}");
+    // Blind is no success, whatever is shown of it and whatever findings do to the exit code.
+    assert_eq!(output.status.code(), Some(3));
+    let narrow = world.audit_whole(&["--settle", "0", "--code", "IPA404", "--fail-on", "never"]);
+    assert_eq!(narrow.status.code(), Some(3));
+    let told = verdict(&narrow);
+    assert!(told.starts_with("BLIND: what was found outside this view was seen once, unconfirmed"), "{told}");
 }
 
 #[test]

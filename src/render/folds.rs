@@ -95,6 +95,17 @@ fn hides(root: &Finding, finding: &Finding) -> bool {
     root.severity >= finding.severity && root.gravity() >= finding.gravity()
 }
 
+/// How many findings would be errors or worse if they held, and were seen by one look alone; what another one explains is not
+/// counted.
+pub fn seen_once(findings: &[Finding]) -> usize {
+    if findings.iter().all(|finding| finding.suspected.is_none()) {
+        return 0;
+    }
+    let all: Vec<&Finding> = findings.iter().collect();
+    let (_, suspected) = Folds::of(&all, false).counts(&all);
+    suspected.iter().filter(|(severity, _)| *severity >= Severity::Error).map(|(_, number)| number).sum()
+}
+
 /// `IPA102×9 IPA131`: sorted codes, each with its number.
 pub fn by_code(codes: &[Code]) -> String {
     let alike = codes.chunk_by(|a, b| a == b).filter_map(|alike| Some((alike.first()?, alike.len())));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::capacity::{self, NodeFill, PoolRow};
+use super::folds::seen_once;
 use super::narrow::Narrow;
 use super::releases::{ReleaseOfAll, Releases};
 use super::unknown::UnknownName;
@@ -39,6 +40,8 @@ pub struct AuditView<'a> {
     pub more_nodes: usize,
     /// In the order of the checks: worst first, then code, then subject; already narrowed.
     pub findings: Vec<&'a Finding>,
+    /// How many would be errors, whatever is shown, and nobody looked again.
+    pub seen_once: usize,
     /// How many findings narrowing has taken away.
     pub hidden: usize,
     /// How many findings the operator ignores; neither shown nor among the hidden ones.
@@ -200,7 +203,8 @@ impl<'a> AuditView<'a> {
         let leaks: HashSet<Addr> = leaked(&outcome.findings).into_iter().collect();
         let (nodes, more_nodes) = capacity::nodes(snapshot, ledger, &leaks, about.nodes.unwrap_or(NODES));
         let worst = findings.iter().map(|f| f.severity).max();
-        let course = Course { worst, incomplete: incomplete || !about.unknown.is_empty(), failed: about.failed };
+        let seen_once = seen_once(&outcome.findings);
+        let blind = incomplete || seen_once > 0 || !about.unknown.is_empty();
         AuditView {
             cluster: ClusterRow {
                 name: given(&about.name),
@@ -225,6 +229,7 @@ impl<'a> AuditView<'a> {
             pools: capacity::pools(snapshot, ledger, &leaks),
             nodes,
             more_nodes,
+            seen_once,
             hidden: wanted.len() - findings.len(),
             ignored: outcome.findings.len() - wanted.len(),
             ignored_by: about.ignored_by,
@@ -240,7 +245,7 @@ impl<'a> AuditView<'a> {
             history: about.history,
             connected_by: about.connected_by,
             warnings: about.warnings,
-            exit: exit::decide(course, about.fail_on),
+            exit: exit::decide(Course { worst, incomplete: blind, failed: about.failed }, about.fail_on),
         }
     }
 

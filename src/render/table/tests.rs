@@ -79,6 +79,7 @@ fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
         nodes: Some(Vec::new()),
         more_nodes: 0,
         findings: findings.iter().collect(),
+        seen_once: 0,
         hidden: 0,
         ignored: 0,
         ignored_by: Vec::new(),

@@ -157,17 +157,19 @@ fn undecodable(view: &AuditView<'_>) -> Option<String> {
 
 /// What one look found and nobody looked at again, counted as the last line counts it. Nobody is blind for a warning.
 fn unconfirmed(view: &AuditView<'_>, folds: &Folds<'_>) -> Option<String> {
+    const CURE: &str = "(nobody looked again: run without --settle 0)";
     let (_, suspected) = folds.counts(&view.findings);
     if !suspected.iter().any(|(severity, number)| *severity >= Severity::Error && *number > 0)
         && view.unlooked.is_none()
     {
-        return None;
+        let elsewhere = format!("what was found outside this view was seen once, unconfirmed {CURE}");
+        return (view.seen_once > 0).then_some(elsewhere);
     }
     let counts = suspected.iter().filter(|(_, number)| *number > 0).map(|(severity, number)| {
         format!("{} {severity}{}", grouped(*number as u64), if *number == 1 { "" } else { "s" })
     });
     let counts: Vec<String> = counts.collect();
-    let why = if view.unlooked.is_some() { "" } else { " (nobody looked again: run without --settle 0)" };
+    let why = if view.unlooked.is_some() { String::new() } else { format!(" {CURE}") };
     (!counts.is_empty()).then(|| format!("{} seen once, unconfirmed{why}", listed(&counts)))
 }
 
