@@ -258,6 +258,8 @@ pub enum NothingBack {
 pub enum Note {
     NoSuchHandle(Foreign),
     NotAllocated(Addr),
+    /// A handle or an address that the release of this number gave back.
+    GivenBack(Foreign, i64),
     /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
     LeftOut(usize, Foreign),
     /// `--node-is-off` of a name that fits no node.

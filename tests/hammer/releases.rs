@@ -307,7 +307,10 @@ fn rounds(name: &str, percent: u64, kinds: &[Kind], blows: bool) {
             play.finish();
             story =
                 format!("{story}\n{args:?} {blow:?}\n{}\n{} {}{}", play.story(), run.status, run.stdout, run.stderr);
-            assert!(matches!(run.code, 0 | 1) || (blow != Blow::None && matches!(run.code, -1 | 3)), "{story}");
+            // Who was asked for may not be there yet.
+            let nobody = run.code == 2 && run.stderr.contains("there is no handle ");
+            let is_blow = blow != Blow::None && matches!(run.code, -1 | 3);
+            assert!(matches!(run.code, 0 | 1) || nobody || is_blow, "{story}");
             forget_the_gone(&cluster, &story);
             invariants::hold(&cluster, &story);
             invariants::nothing_else(&cluster, &story);

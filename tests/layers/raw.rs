@@ -14,7 +14,7 @@ const MAY: &[(&str, &str)] = &[
     ("src/cli/boundaries.rs", "cuts etcd's ranges at the namespaces of blocks' owners"),
     ("src/cli/gather.rs", "parts a server's name from what it said"),
     ("src/cli/journal/earlier.rs", "reads back the plan that the history keeps"),
-    ("src/cli/journal/record.rs", "gives addresses on to the history"),
+    ("src/cli/journal/record.rs", "gives addresses and handles on to the history"),
     ("src/cli/report_names.rs", "reads the ranges of pools that the history keeps"),
     ("src/cli/who_before.rs", "asks the history by names"),
     ("src/cli/who_deep.rs", "makes keys of etcd of names"),

@@ -39,6 +39,8 @@ fn a_leak_goes_with_its_endpoint_and_its_handle_and_unknown_fields_stay() {
         assert!(text.contains("\"sequenceNumber\":1700000000000000003"), "{text}");
         let again = world.force(&["--handle", &gone.handle()]);
         assert_eq!(again.code, 0, "nothing to do: {again:?}");
+        let told = format!("{}: release 1 gave it back already", gone.handle());
+        assert!(again.stdout.contains(&told), "{again:?}");
     });
 }
 
@@ -207,7 +209,7 @@ fn what_lives_is_refused() {
     // By both its names, and by one twice: each reason once.
     let names = ["--handle", "k8s-pod-network.cresident-1", "--address", &address_of(BLOCK, 0)];
     assert_eq!(world.force(&names).rules(), refused.rules());
-    let none = world.force(&["--handle", "k8s-pod-network.never-seen"]);
+    let none = world.force(&["--address", &address_of(BLOCK, 60)]);
     assert_eq!((none.code, none.json()["notes"].as_array().unwrap().len()), (0, 1), "{none:?}");
     assert_eq!(world.etcd.list("/calico"), all, "nothing was written");
 }
@@ -256,7 +258,10 @@ fn an_api_server_that_answers_no_single_object_refuses() {
     let world = World::new(EtcdVersion::V3_7);
     let (gone, _) = world.leak("gone", "node-1", BLOCK);
     world.kube.answer_no_single_objects();
-    world.force(&["--handle", &gone.handle(), "--kube-timeout", "2s"]).refused(5);
+    let run = world.force(&["--handle", &gone.handle(), "--kube-timeout", "2s"]);
+    run.refused(5);
+    let why = run.json()["plan"]["refused"][0]["words"].as_str().unwrap().to_owned();
+    assert!(why.contains("(hint: run it once more when the API server answers"), "{why}");
     assert!(world.value(&handle_key(&gone.handle())).is_some());
 }
 
@@ -280,4 +285,38 @@ fn usage() {
     bad(&["release", "--code", "IPA201", "--older-than", "1h", "--i-know-what-this-is"]);
     bad(&["undo", "1", "--now", "2026-01-01T00:00:00Z"]);
     bad(&["undo"]);
+}
+
+/// A typing error must not look like a release that had nothing to do.
+#[test]
+fn what_nothing_is_called_is_wrong_usage_and_what_a_release_gave_back_is_not() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let (gone, address) = world.leak("gone", "node-1", BLOCK);
+    let (collected, _) = world.leak("collected", "node-1", BLOCK);
+    let slip = format!("{}x", &gone.handle()[..gone.handle().len() - 1]);
+    let both = format!("{},{slip}", gone.handle());
+    let meant = format!("there is no handle {slip}; did you mean {}", gone.handle());
+    for (flag, id, cause) in [
+        ("--handle", slip.as_str(), meant.as_str()),
+        ("--handle", &both, &meant),
+        ("--handle", "node-1", "there is no handle node-1"),
+        ("--address", "192.0.2.1", "no pool and no block has 192.0.2.1"),
+    ] {
+        let run = world.force(&[flag, id]);
+        assert!(run.code == 2 && run.stdout.is_empty() && run.stderr.contains(cause), "{id} {run:?}");
+    }
+    assert!(world.value(&handle_key(&gone.handle())).is_some(), "nothing was written");
+    let free = world.release(&["--address", &address_of(BLOCK, 60)]);
+    assert!(free.code == 0 && free.stdout.contains("10.65.0.60 is not allocated"), "{free:?}");
+    // What an audit has seen is known, whoever took it away.
+    world.audit(0);
+    block_on(world.calico().del(&collected, &[BLOCK]));
+    let run = world.release(&["--handle", &collected.handle()]);
+    assert!(run.code == 0 && run.stdout.contains("no such handle"), "{run:?}");
+    world.force(&["--handle", &gone.handle()]).done(1);
+    for (flag, id) in [("--handle", gone.handle()), ("--address", address)] {
+        let again = world.release(&[flag, &id]);
+        assert!(again.code == 0 && again.stdout.contains(": release 1 gave it back already"), "{id} {again:?}");
+    }
 }

@@ -137,6 +137,24 @@ impl Recorder {
         })
     }
 
+    /// The release that gave this handle or address back last, unless it was undone since.
+    pub fn given_back(&self, kind: SubjectKind, id: &Foreign) -> Result<Option<i64>, Error> {
+        let last = self.ask(|tx| self.pair.map_or(Ok(None), |pair| Ok(tx.freed(pair, kind, id.raw())?.pop())))?;
+        Ok(last.filter(|last| last.undoes.is_none()).map(|last| last.release))
+    }
+
+    /// Whether any audit or release of the pair has had to do with this handle or address.
+    pub fn knows(&self, kind: SubjectKind, id: &Foreign) -> Result<bool, Error> {
+        let Some(pair) = self.pair else { return Ok(false) };
+        self.ask(|tx| {
+            let was_seen = match (kind, id.raw().parse::<Addr>()) {
+                (SubjectKind::Address, Ok(address)) => tx.block_last_known(pair, address)?.is_some(),
+                _ => tx.handles_last_known(pair, id.raw())?.iter().any(|known| known.what == *id),
+            };
+            Ok(was_seen || !tx.freed(pair, kind, id.raw())?.is_empty())
+        })
+    }
+
     /// One release, of whatever pair, and what its undos have put back.
     pub fn release(&self, id: i64) -> Result<Option<PastWrites>, Error> {
         self.ask(|tx| {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::checks::{self, Check, World};
 use crate::cli::again;
 use crate::cli::gather::Sources;
-use crate::error::{Error, chain};
+use crate::cli::output::as_remark;
+use crate::error::Error;
 use crate::judge::case::Observed;
 use crate::judge::choose::Selection;
 use crate::judge::{by_hand, refused};
@@ -41,7 +42,7 @@ pub async fn plan(
         let mut patch = match again::second_look(sources, snapshot, look, None, None).await {
             Ok(patch) => patch,
             Err(error) => {
-                let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error).into()));
+                let objection = Objection::NotReadAgain(PodDoubt::Failed(as_remark(&error).text()));
                 plan.refusals.push(Refusal::of_run(objection));
                 return Ok(plan);
             }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::apply::{self, Fate, SeenKeys, Settled};
 use crate::cli::gather::present;
 use crate::cli::journal::record::Recorder;
+use crate::cli::output::as_remark;
 use crate::cli::signal::Stop;
 use crate::connect::etcd::Connection;
 use crate::error::{Error, chain};
@@ -80,7 +81,7 @@ impl Carrier<'_> {
                     }
                     outcome.refused.push(refusal);
                 }
-                StepEnd::Unknown(error) => outcome.end = RunEnd::Unknown(chain(&error).into()),
+                StepEnd::Unknown(error) => outcome.end = RunEnd::Unknown(as_remark(&error).text()),
                 StepEnd::Failed(error) => {
                     outcome.end = RunEnd::Failed(chain(&error).into());
                     failure = Some(error);

@@ -6,17 +6,19 @@ use crate::checks::World;
 use crate::cli::again;
 use crate::cli::gather::{Sources, present};
 use crate::cli::journal::record::Recorder;
-use crate::error::{Error, chain};
+use crate::cli::output::as_remark;
+use crate::error::Error;
 use crate::judge;
 use crate::judge::case::Case;
 use crate::judge::choose::{Selection, Wish, choose};
 use crate::judge::gates::{self, RunFacts};
+use crate::judge::named;
 use crate::judge::off::nodes_off;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Past, Snapshot};
+use crate::model::{Foreign, Past, Snapshot, SubjectKind};
 use crate::plan::circumstances::{OperatorWord, PodDoubt};
 use crate::plan::confirm::Plan;
-use crate::plan::refusal::{Objection, Refusal};
+use crate::plan::refusal::{Note, Objection, Refusal};
 
 /// Judges the wish, looks again at what is wanted, judges that, and reads the bytes that would be changed. From then on
 /// the snapshot is what the second look saw: there is one of it, however big the cluster is.
@@ -53,6 +55,13 @@ pub async fn plan(
             return by_hand::plan(check, &found, sources, snapshot, scope, past, recorder).await;
         }
     }
+    for named in named::nothing(wish, &world) {
+        if !recorder.knows(named.kind, &named.id)? {
+            return Err(Error::user("tell what is to be released")
+                .cause(named.says.shown())
+                .hint("ids as `ipaudit audit` and `ipaudit who` show them"));
+        }
+    }
     let mut chosen = choose(wish, &world);
     let suspects = chosen.second_look(snapshot.now);
     drop(ledger);
@@ -61,7 +70,7 @@ pub async fn plan(
     let mut patch = match again::second_look(sources, snapshot, suspects, None, None).await {
         Ok(patch) => patch,
         Err(error) => {
-            let objection = Objection::NotReadAgain(PodDoubt::Failed(chain(&error).into()));
+            let objection = Objection::NotReadAgain(PodDoubt::Failed(as_remark(&error).text()));
             plan.refusals.push(Refusal::of_run(objection));
             return Ok(plan);
         }
@@ -79,6 +88,22 @@ pub async fn plan(
     let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
     let case = Case { world, before: &patch, live, observed: recorder, word: &word, exclusive };
     let candidates = case.judge(&chosen.wanted, &mut plan);
+    for note in &mut plan.notes {
+        remember(note, recorder)?;
+    }
     fresh::add_steps(&mut plan, candidates, sources).await?;
     Ok(plan)
+}
+
+/// What is not there since a release of ours gave it back is told by that.
+fn remember(note: &mut Note, recorder: &Recorder) -> Result<(), Error> {
+    let (kind, id) = match note {
+        Note::NoSuchHandle(id) => (SubjectKind::Handle, id.clone()),
+        Note::NotAllocated(address) => (SubjectKind::Address, Foreign::from(address.to_string())),
+        _ => return Ok(()),
+    };
+    if let Some(release) = recorder.given_back(kind, &id)? {
+        *note = Note::GivenBack(id, release);
+    }
+    Ok(())
 }

@@ -356,6 +356,7 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
     let words = match note {
         Note::NoSuchHandle(id) => format!("{}: no such handle, and no block has an address of it", id.raw()),
         Note::NotAllocated(address) => format!("{address} is not allocated"),
+        Note::GivenBack(subject, release) => format!("{}: release {release} gave it back already", subject.raw()),
         Note::LeftOut(many, first) => return left_out(*many, first.raw()),
         Note::NoSuchNode(node) => {
             format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())

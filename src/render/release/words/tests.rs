@@ -390,6 +390,7 @@ fn notes() {
     for (said, words) in [
         (Note::NoSuchHandle(own("n.a")), "n.a: no such handle, and no block has an address of it"),
         (Note::NotAllocated(address()), "10.65.0.1 is not allocated"),
+        (Note::GivenBack(own("n.a"), 17), "n.a: release 17 gave it back already"),
         (
             Note::NoSuchNode(own("node-l")),
             "--node-is-off node-l: neither Calico nor Kubernetes has a node of this name",
