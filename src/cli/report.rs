@@ -24,7 +24,7 @@ use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render;
-use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
+use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReleaseFacts, ReportView};
 use crate::settings::Ignore;
 
 /// Flags of `report`.
@@ -200,7 +200,20 @@ fn cluster(
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
     report.pools = pools(db.capacity(pair.id, window)?, audits.closed_pools(), narrow.pool.as_deref());
     report.leaks = leaks(db, pair, window, narrow, &audits)?;
+    report.release = release_facts(db, pair, before, &audits)?;
     Ok(report)
+}
+
+/// Whatever is narrowed or ignored: a release asks all of it.
+fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -> Result<ReleaseFacts, Error> {
+    let closing = Narrow { codes: report::release_facts::closing(), ..Narrow::default() };
+    let open = db.findings(pair.id, Which::Open, until, &closing)?;
+    Ok(ReleaseFacts {
+        closed_by: open.iter().map(|row| row.finding.code).collect(),
+        audits: audits.until.iter().map(|audit| AuditAt { audit: audit.id, at: audit.judged }).collect(),
+        restored: db.restores(pair.id, until)?.last().map(|restore| restore.after.audit),
+        silent: db.silent_nodes(pair.id)?,
+    })
 }
 
 /// Leaks that began, whatever `--severity` says; none where `--code` leaves them out.

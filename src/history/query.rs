@@ -23,6 +23,7 @@ pub(super) mod intervals;
 mod known;
 mod named;
 mod restores;
+mod silent;
 
 /// A stretch of judged time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -12,6 +12,7 @@ pub mod json;
 mod lives;
 pub mod markdown;
 mod pools;
+pub mod release_facts;
 mod repairs;
 mod sections;
 mod sums;
@@ -28,6 +29,7 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, FailedAudit, Reboot, Restore};
 use crate::model::{Code, Foreign, Time};
 
+pub use release_facts::ReleaseFacts;
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
 /// A whole report.
@@ -79,6 +81,8 @@ pub struct ClusterReport {
     pub ended: Vec<Episode>,
     pub leaks: Leaks,
     pub reboots: Vec<Reboot>,
+    /// What is known of whether a release would be let through.
+    pub release: ReleaseFacts,
     pub pools: Vec<PoolTrend>,
 }
 

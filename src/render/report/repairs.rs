@@ -1,16 +1,19 @@
 //! What gives back what is open: leaks as leaks, whatever explains them, and many orphaned handles by one command.
 //!
-//! The history cannot judge the gates of a release. It says what three audits have seen, and the release looks again itself.
+//! Nothing is advised of which the history knows that it would be refused ([`super::release_facts`]). What else a release
+//! asks, only the cluster can tell: it looks again itself.
 
-use std::time::Duration;
-
+use super::release_facts::known_for;
 use super::{ClusterReport, ReportView};
 use crate::checks::{self, Check};
 use crate::model::Foreign;
-use crate::model::row::{Ending, Episode};
-use crate::plan::rules::{AUDITS, OVER};
+use crate::model::row::Episode;
 use crate::render::number::plural;
 use crate::render::releases::{older_than, release_by_code};
+
+/// As many leaks that are new at once may be a sudden mass leak: whether they are too many of a node's or a pool's, nobody
+/// asks here.
+const AT_ONCE: usize = 20;
 
 /// One repair of a report that ends now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,7 +35,8 @@ pub fn repairs(cluster: &ClusterReport, view: &ReportView) -> Vec<Repair> {
 fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<Repair> {
     let ties = Some(check.ties).filter(|ties| ties.releasable)?;
     let open: Vec<&Episode> = cluster.open().filter(|line| line.finding.code == check.code).collect();
-    let known_for = open.iter().filter_map(|line| known_for(line)).max()?;
+    let known: Vec<_> = open.iter().filter_map(|line| known_for(line, &cluster.release)).collect();
+    let longest = known.iter().max()?;
     let (one, many) = if ties.proves_leak {
         ("leaked address is", "leaked addresses are")
     } else {
@@ -45,11 +49,25 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
         all if all == number => " (told with what explains them)".to_owned(),
         some => format!(" ({some} of them told with what explains them)"),
     };
-    let says = format!(
-        "{} open{which}: this release looks again itself, and leaves what it cannot prove.",
-        plural(number as u64, one, many)
-    );
-    let mut command = release_by_code(check.code, older_than(known_for));
+    let open = plural(number as u64, one, many);
+    let (says, mut command) = match obstacle(cluster) {
+        Some(why) => (
+            format!(
+                "{open} open{which}: no release of many is let through now ({why}); an audit says what else can be done."
+            ),
+            format!("ipaudit audit --code {}", check.code),
+        ),
+        None => {
+            let some = match known.len() {
+                all if all == number => String::new(),
+                some => format!("; {some} of them audits have seen long enough"),
+            };
+            (
+                format!("{open} open{which}{some}: this release looks again itself, and leaves what it cannot prove."),
+                release_by_code(check.code, older_than(*longest)),
+            )
+        }
+    };
     let is_place = |flag: &&String| ["--node ", "--namespace ", "--pool "].iter().any(|place| flag.starts_with(place));
     for flag in view.narrowed_by.iter().filter(is_place).chain(&view.db) {
         command.push(' ');
@@ -58,16 +76,29 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
     Some(Repair { says, command: command.into() })
 }
 
-/// How long audits have seen it, where they are enough for a release (rule 4).
-fn known_for(line: &Episode) -> Option<Duration> {
-    let known_for = line.last_seen.at.since(line.opened.at);
-    let is_known = line.ending == Ending::Open && line.audits_seen >= u64::from(AUDITS) && known_for >= OVER;
-    is_known.then_some(known_for)
+/// Why no release of many would be let through; `None`: nothing that is known speaks against it.
+fn obstacle(cluster: &ClusterReport) -> Option<String> {
+    let facts = &cluster.release;
+    let last = facts.audits.last();
+    if cluster.incomplete.last().is_some_and(|incomplete| last.is_some_and(|last| incomplete.id == last.audit)) {
+        return Some("the last audit could not read everything".to_owned());
+    }
+    if let Some(code) = facts.closed_by.first() {
+        return Some(format!("{code} {} is open", checks::name(*code)));
+    }
+    if last.is_some_and(|last| facts.restored == Some(last.audit)) {
+        return Some("etcd went back to an older state, and no audit has looked since".to_owned());
+    }
+    let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
+    let is_new = |line: &&Episode| last.is_some_and(|last| line.opened.audit == last.audit);
+    let new = cluster.open().filter(is_leak).filter(is_new).count();
+    (new > AT_ONCE).then(|| format!("{new} leaks are new since the last audit but one"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{line, report, seen};
+    use super::super::IncompleteAudit;
+    use super::super::testing::{at, line, report, seen};
     use super::*;
     use crate::model::{Code, Root, Severity};
 
@@ -110,5 +141,46 @@ mod tests {
         let told = repairs(&view.clusters[0], &view);
         assert_eq!((told.len(), told[0].command.raw()), (1, "ipaudit release --code IPA201 --older-than 1h"));
         assert!(told[0].says.starts_with("60 orphaned handles are open: "), "{told:?}");
+    }
+
+    /// What the history knows to be refused is advised by nobody, and an audit is.
+    #[test]
+    fn no_release_is_advised_that_would_be_refused() {
+        let mut view = report();
+        view.until = view.now;
+        let told = |view: &ReportView| repairs(&view.clusters[0], view).swap_remove(0);
+        assert_eq!(told(&view).command, "ipaudit release --code IPA110 --older-than 1h");
+        view.narrowed_by = vec!["--node node-1".to_owned()];
+        let says = |view: &ReportView, why: &str| {
+            let told = told(view);
+            assert_eq!(told.command, "ipaudit audit --code IPA110 --node node-1");
+            let words = format!("2 leaked addresses are open: no release of many is let through now ({why}); an audit");
+            assert!(told.says.starts_with(&words), "{}", told.says);
+        };
+        let with = |change: &dyn Fn(&mut ClusterReport)| {
+            let mut view = view.clone();
+            change(&mut view.clusters[0]);
+            view
+        };
+        says(&with(&|c| c.release.closed_by = vec![Code(905)]), "IPA905 kubernetes-mismatch is open");
+        let unread = IncompleteAudit { id: 10, at: at(10), why: "pods: forbidden".into() };
+        says(&with(&|c| c.incomplete = vec![unread.clone()]), "the last audit could not read everything");
+        let many = |c: &mut ClusterReport| {
+            c.new.extend(
+                (0..21).map(|i| Episode { opened: seen(10), ..line(110, Severity::Error, &format!("10.0.1.{i}")) }),
+            );
+        };
+        let surge = with(&many);
+        assert!(told(&surge).says.contains("(21 leaks are new since the last audit but one)"), "{}", told(&surge).says);
+        // Its node was silent, or etcd went back: what was seen until then does not count.
+        let silent = |audit: i64| with(&|c| c.release.silent = [("node-1".into(), audit)].into());
+        let restored = |audit: i64| with(&|c| c.release.restored = Some(audit));
+        for none in [silent(i64::MAX), silent(7), restored(7)] {
+            assert!(repairs(&none.clusters[0], &none).iter().all(|repair| !repair.command.raw().contains("IPA110")));
+        }
+        for (some, age) in [(silent(6), "1h"), (restored(5), "1h")] {
+            let command = format!("ipaudit release --code IPA110 --older-than {age} --node node-1");
+            assert_eq!(told(&some).command, command);
+        }
     }
 }

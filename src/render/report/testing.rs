@@ -72,6 +72,7 @@ pub fn report() -> ReportView {
             found_at_first: 1,
             watched: Duration::from_secs(36_000),
         },
+        release: ReleaseFacts { audits: (-9..=10).map(seen).collect(), ..ReleaseFacts::default() },
         reboots: vec![Reboot { node: "node-1".into(), before: seen(1), after: seen(2) }],
         pools: vec![PoolTrend {
             name: "default".into(),

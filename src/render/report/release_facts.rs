@@ -1,0 +1,50 @@
+//! What the history knows of whether a release would be let through: of its gates and of rule 4, never all of them. The rest
+//! the release asks itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::checks::datastore::{
+    datastore_locked, datastore_went_back, etcd_alarm, kubernetes_mismatch, undecodable_value,
+};
+use crate::model::row::{AuditAt, Ending, Episode};
+use crate::model::{Code, Foreign, Observation};
+use crate::plan::rules::{AUDITS, OVER};
+
+/// What the history says of releases of one cluster, whatever a report is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct ReleaseFacts {
+    /// Those of [`closing`] that are open.
+    pub closed_by: Vec<Code>,
+    /// Every audit until the end, oldest first.
+    pub audits: Vec<AuditAt>,
+    /// The last audit that found etcd gone back to an older state: what was seen until then counts for nothing.
+    pub restored: Option<i64>,
+    /// By node the last audit that saw it not Ready: what was seen on it until then does not count.
+    pub silent: BTreeMap<Foreign, i64>,
+}
+
+/// The findings while which nothing is let through.
+pub fn closing() -> Vec<Code> {
+    let all = [
+        &datastore_went_back::CHECK,
+        &kubernetes_mismatch::CHECK,
+        &datastore_locked::CHECK,
+        &etcd_alarm::CHECK,
+        &undecodable_value::CHECK,
+    ];
+    all.map(|check| check.code).into()
+}
+
+/// How long audits have seen it, as a release counts them (rule 4); `None`: too few, or not for long enough.
+pub fn known_for(line: &Episode, facts: &ReleaseFacts) -> Option<Duration> {
+    let silent = line.finding.node.as_ref().and_then(|node| facts.silent.get(node)).copied();
+    let after = silent.into_iter().chain(facts.restored).max().unwrap_or(i64::MIN);
+    let counts =
+        |audit: &&AuditAt| audit.audit > after && (line.opened.audit..=line.last_seen.audit).contains(&audit.audit);
+    let times: Vec<_> = facts.audits.iter().filter(counts).map(|audit| audit.at).collect();
+    let seen = Observation::of(&times)?;
+    let known_for = seen.last.since(seen.first);
+    let is_enough = seen.audits >= AUDITS && line.audits_seen >= u64::from(AUDITS) && known_for >= OVER;
+    (line.ending == Ending::Open && is_enough).then_some(known_for)
+}
