@@ -3,18 +3,23 @@
 //! Everything is as Calico would leave it: blocks, affinities, handles, endpoints and pods agree. A test takes
 //! it, does one kind of damage, and compares the whole list of findings of its check.
 
+mod damage;
+mod judged;
+mod opened;
+mod undecodable;
+
 use std::time::Duration;
 
-use super::{Check, World, run_these};
-use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::snapshot::Dark;
+use crate::ledger::ScopeFlag;
 use crate::model::{
-    Addr, Affinity, AffinityState, Attribute, AttributeFields, BadValue, Block, BlockSequence, CalicoNode, Cidr,
-    ClockPair, Endpoint, EndpointFields, EndpointKey, Families, Finding, Foreign, Gathering, Handle, HandleFields,
-    HandleId, Host, HostKind, Input, InputState, Interface, KubeNode, LoadBalancerMode, Meta, Name, Names, Namespace,
-    Orchestrator, Owner, Past, PastEtcd, Phase, Pod, PodFields, Pool, Reservation, Service, Snapshot, Time, Tunnel,
-    Uid, keys,
+    Addr, Affinity, AffinityState, Attribute, AttributeFields, Block, CalicoNode, Cidr, ClockPair, Endpoint,
+    EndpointFields, EndpointKey, Families, Gathering, HandleFields, HandleId, Host, HostKind, Input, InputState,
+    Interface, KubeNode, LoadBalancerMode, Meta, Name, Namespace, Orchestrator, Owner, Past, Phase, Pod, PodFields,
+    Pool, Reservation, Service, Snapshot, Time, Tunnel, Uid,
 };
+
+pub use opened::Opened;
+pub use undecodable::{bad, undecodable_block, undecodable_endpoint, undecodable_node};
 
 /// A cluster under construction; `snapshot` may be edited freely, and is looked at as [`Cluster::snapshot`] makes it.
 #[derive(Clone)]
@@ -29,74 +34,8 @@ pub fn addr(text: &str) -> Addr {
     text.parse().unwrap()
 }
 
-/// An endpoint of `node` that does not decode.
-pub fn undecodable_endpoint(names: &mut Names, node: &str) -> BadValue {
-    let key = format!("/calico/resources/v3/projectcalico.org/workloadendpoints/shop/{}-k8s-x-eth0", node);
-    bad(&key, Input::Endpoints, Dark::Node(names.intern(node)))
-}
-
-/// A Calico Node that does not decode.
-pub fn undecodable_node(names: &mut Names, node: &str) -> BadValue {
-    let key = format!("/calico/resources/v3/projectcalico.org/nodes/{node}");
-    bad(&key, Input::CalicoNodes, Dark::Node(names.intern(node)))
-}
-
-/// A block that does not decode.
-pub fn undecodable_block(range: &str) -> BadValue {
-    let key = format!("/calico/ipam/v2/assignment/ipv4/block/{}", range.replace('/', "-"));
-    bad(&key, Input::Blocks, Dark::Range(cidr(range)))
-}
-
-/// Any value that does not decode.
-pub fn bad(key: &str, input: Input, dark: Dark) -> BadValue {
-    let key = key.as_bytes().to_vec();
-    BadValue { key, input, offset: Some(17), reason: "cut off".to_owned(), dark: vec![dark], mod_revision: 9 }
-}
-
 pub fn cidr(text: &str) -> Cidr {
     Cidr::parse(text).unwrap().0
-}
-
-/// Whether following the finding makes CNI's ADD or DEL run, by its words.
-fn sounds_like_a_restart(finding: &Finding) -> bool {
-    let restarts = |command: &Foreign| command.raw().starts_with("kubectl") && command.raw().contains(" delete pod");
-    let says = |word: &str| finding.advice.raw().contains(word);
-    finding.next.iter().any(restarts)
-        || ["restart ", "before restarting", "start a pod", "delete the pod"].into_iter().any(says)
-}
-
-/// A thing in its usual form, opened to be changed: what it is made of stands here, and goes back at the end.
-pub struct Opened<'c, T, F: Clone + Into<T>> {
-    place: &'c mut T,
-    fields: F,
-}
-
-impl<'c, T, F: Clone + Into<T>> Opened<'c, T, F> {
-    /// Opens it.
-    pub fn of(place: &'c mut T, open: impl FnOnce(&T) -> F) -> Opened<'c, T, F> {
-        let fields = open(place);
-        Opened { place, fields }
-    }
-}
-
-impl<T, F: Clone + Into<T>> std::ops::Deref for Opened<'_, T, F> {
-    type Target = F;
-
-    fn deref(&self) -> &F {
-        &self.fields
-    }
-}
-
-impl<T, F: Clone + Into<T>> std::ops::DerefMut for Opened<'_, T, F> {
-    fn deref_mut(&mut self) -> &mut F {
-        &mut self.fields
-    }
-}
-
-impl<T, F: Clone + Into<T>> Drop for Opened<'_, T, F> {
-    fn drop(&mut self) {
-        *self.place = self.fields.clone().into();
-    }
 }
 
 impl Cluster {
@@ -444,154 +383,10 @@ impl Cluster {
         self.snapshot.namespaces.push(Namespace { uid, name, deleting: None });
     }
 
-    /// A block of this range that does not decode.
-    pub fn dark(&mut self, range: &str) {
-        self.bad(Input::Blocks, Dark::Range(cidr(range)));
-    }
-
-    /// A value of this input that does not decode and hides that.
-    pub fn bad(&mut self, input: Input, dark: Dark) {
-        let (key, reason) = (format!("/calico/bad/{}", self.revision).into_bytes(), "not JSON".to_owned());
-        let mod_revision = self.meta().mod_revision;
-        self.snapshot.bad_values.push(BadValue { key, input, offset: None, reason, dark: vec![dark], mod_revision });
-    }
-
-    pub fn pod_mut(&mut self, name: &str) -> Opened<'_, Pod, PodFields> {
-        let name = self.name(name);
-        Opened::of(self.snapshot.pods.iter_mut().find(|p| p.name == name).expect("the pod exists"), Pod::fields)
-    }
-
-    /// Changes every pod.
-    pub fn each_pod(&mut self, mut change: impl FnMut(&mut PodFields)) {
-        self.snapshot.pods.iter_mut().for_each(|p| change(&mut Opened::of(p, Pod::fields)));
-    }
-
-    /// The first endpoint of the pod of this name.
-    pub fn endpoint_mut(&mut self, pod: &str) -> Opened<'_, Endpoint, EndpointFields> {
-        let pod = self.name(pod);
-        self.open_endpoint(|e| e.pod == pod)
-    }
-
-    /// The first endpoint that `is` the one meant.
-    pub fn open_endpoint(&mut self, is: impl FnMut(&&mut Endpoint) -> bool) -> Opened<'_, Endpoint, EndpointFields> {
-        Opened::of(self.snapshot.endpoints.iter_mut().find(is).expect("the endpoint exists"), Endpoint::fields)
-    }
-
-    /// The endpoint that was made last.
-    pub fn last_endpoint(&mut self) -> Opened<'_, Endpoint, EndpointFields> {
-        Opened::of(self.snapshot.endpoints.last_mut().expect("there is one"), Endpoint::fields)
-    }
-
-    /// The handle that was made first.
-    pub fn first_handle(&mut self) -> Opened<'_, Handle, HandleFields> {
-        Opened::of(self.snapshot.handles.first_mut().expect("there is one"), Handle::fields)
-    }
-
-    /// The handle that was made last.
-    pub fn last_handle(&mut self) -> Opened<'_, Handle, HandleFields> {
-        Opened::of(self.snapshot.handles.last_mut().expect("there is one"), Handle::fields)
-    }
-
-    /// Changes every endpoint.
-    pub fn each_endpoint(&mut self, mut change: impl FnMut(&mut EndpointFields)) {
-        self.snapshot.endpoints.iter_mut().for_each(|e| change(&mut Opened::of(e, Endpoint::fields)));
-    }
-
-    pub fn block_mut(&mut self, range: &str) -> &mut Block {
-        let range = cidr(range);
-        self.snapshot.blocks.iter_mut().find(|b| b.cidr == range).expect("the block exists")
-    }
-
-    pub fn handle_mut(&mut self, id: &str) -> Opened<'_, Handle, HandleFields> {
-        let id = HandleId::intern(&mut self.snapshot.names, id).unwrap();
-        let handle = self.snapshot.handles.iter_mut().find(|h| h.id == id).expect("the handle exists");
-        Opened::of(handle, Handle::fields)
-    }
-
-    /// The attribute of an allocated address.
-    pub fn attribute_mut(&mut self, address: &str) -> Opened<'_, Attribute, AttributeFields> {
-        let address = addr(address);
-        let block = self.snapshot.blocks.iter_mut().find(|b| b.cidr.contains(address)).expect("a block covers it");
-        let ordinal = block.cidr.ordinal(address).unwrap() as usize;
-        let index = block.allocations[ordinal].expect("it is allocated") as usize;
-        Opened::of(&mut block.attributes[index], Attribute::fields)
-    }
-
-    pub fn remove_pod(&mut self, name: &str) {
-        let name = self.name(name);
-        self.snapshot.pods.retain(|p| p.name != name);
-    }
-
-    pub fn remove_endpoint(&mut self, pod: &str) {
-        let pod = self.name(pod);
-        self.snapshot.endpoints.retain(|e| e.pod != pod);
-    }
-
-    pub fn remove_handle(&mut self, id: &str) {
-        let id = HandleId::intern(&mut self.snapshot.names, id).unwrap();
-        self.snapshot.handles.retain(|h| h.id != id);
-    }
-
-    pub fn remove_calico_node(&mut self, name: &str) {
-        let name = self.name(name);
-        self.snapshot.calico_nodes.retain(|n| n.name != name);
-    }
-
-    pub fn remove_kube_node(&mut self, name: &str) {
-        let name = self.name(name);
-        self.snapshot.kube_nodes.retain(|n| n.name != name);
-    }
-
-    /// A past of one audit, an hour ago, that saw blocks and affinities as they are now.
-    pub fn remember(&mut self) -> &mut Past {
-        let snapshot = &self.snapshot;
-        let names = &snapshot.names;
-        let blocks = snapshot.blocks.iter().map(|b| (keys::key_of(names, b), b.meta));
-        let affinities = snapshot.affinities.iter().map(|a| (keys::key_of(names, a), a.meta));
-        let handles = snapshot.handles.iter().map(|h| (keys::key_of(names, h), h.meta()));
-        let endpoints = snapshot.endpoints.iter().map(|e| (keys::key_of(names, e), e.meta()));
-        let nodes = snapshot.calico_nodes.iter().map(|n| (keys::key_of(names, n), n.meta));
-        let sequence =
-            |b: &Block| Some(BlockSequence { create_revision: b.meta.create_revision, highest: b.sequence? });
-        let past = Past {
-            audits: 1,
-            last_audit: Some(self.ago(3_600)),
-            pair_known: true,
-            keys: blocks.chain(affinities).chain(handles).chain(endpoints).chain(nodes).collect(),
-            etcd: Some(PastEtcd {
-                revision: self.revision,
-                cluster_id: snapshot.etcd.cluster_id,
-                ..PastEtcd::default()
-            }),
-            block_sequences: snapshot.blocks.iter().filter_map(|b| Some((b.cidr, sequence(b)?))).collect(),
-            ..Past::default()
-        };
-        self.snapshot.etcd.revision = self.revision;
-        self.past.insert(past)
-    }
-
     /// What an audit of it sees.
     pub fn snapshot(&mut self) -> Snapshot {
         let snapshot = std::mem::take(&mut self.snapshot).sorted();
         self.snapshot = Gathering::clone(&snapshot);
         snapshot
-    }
-
-    /// All findings of one check.
-    pub fn find(&mut self, check: &'static Check) -> Vec<Finding> {
-        let snapshot = self.snapshot();
-        let ledger = Ledger::build(&snapshot, self.scope, self.past.as_ref());
-        let world = World { snapshot: &snapshot, ledger: &ledger, past: self.past.as_ref() };
-        let outcome = run_these(&world, &[check]);
-        assert!(outcome.skipped.is_empty(), "skipped: {:?}", outcome.skipped);
-        for f in &outcome.findings {
-            assert_eq!(f.restarts_pods, sounds_like_a_restart(f), "restarts_pods(…) is missing: {f:?}");
-        }
-        outcome.findings
-    }
-
-    /// The subjects of all findings of one check.
-    pub fn subjects(&mut self, check: &'static Check) -> Vec<String> {
-        self.find(check).into_iter().map(|f| f.subject.id.raw().to_owned()).collect()
     }
 }

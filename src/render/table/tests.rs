@@ -1,13 +1,13 @@
 //! Whole outputs of hand-made audits: what people see, letter by letter where the letter matters.
 
-use std::time::Duration;
+mod bounds;
+mod groups;
 
-use proptest::prelude::*;
+use std::time::Duration;
 
 use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
-use crate::model::escape::is_hidden;
 use crate::model::{
     Code, Evidence, FailedLook, Finding, Foreign, Input, InputState, Life, Root, Severity, Sharing, State, Subject,
     SubjectKind, Time,
@@ -248,29 +248,6 @@ fn many_skipped_checks_are_a_number_and_a_few_codes() {
     assert_eq!((codes(false), codes(true)), (10, 58));
 }
 
-/// What an advice about sandboxes needs is typed on that node.
-#[test]
-fn sandboxes_are_looked_for_on_their_nodes_also_of_many() {
-    let stale = |number: usize| {
-        let id = format!("shop/node--{number}-k8s-web--0-eth0");
-        let mut finding = Finding::new(Code(501), Severity::Error, Subject::new(SubjectKind::Endpoint, id), "gone");
-        finding.advice = format!("when no sandbox of it is left on node-{number}, delete the endpoint").into();
-        let command = format!("crictl pods --state ready --quiet --namespace shop --name '^web-{number}$'");
-        let on = crate::model::Evidence::new().with("node", format!("node-{number}")).with("command", command);
-        finding.evidence.push("sandboxes", vec![on]);
-        finding
-    };
-    for (number, shown) in [(1, 1), (3, 3), (5, 3)] {
-        let findings: Vec<Finding> = (0..number).map(stale).collect();
-        let text = told(&view(&findings, &[]), Options::default());
-        let heads = text.lines().filter(|l| l.trim().starts_with("on node-") && l.contains("must print nothing"));
-        assert_eq!(heads.count(), shown, "{text}");
-        let commands = text.lines().map(str::trim).filter(|line| line.starts_with("crictl pods --state ready --quiet"));
-        assert_eq!(commands.count(), shown, "each on a line of its own: {text}");
-        assert_eq!(text.contains("2 more sandboxes to look for; all with --all"), number == 5, "{text}");
-    }
-}
-
 #[test]
 fn quiet_shows_findings_alone() {
     let findings = [leak(0, "node-1", 3)];
@@ -291,54 +268,6 @@ fn all_shows_every_finding_the_explained_ones_too() {
     assert_eq!(text.matches("pod shop/web does not exist").count(), 1 + 20, "{text}");
     assert!(text.contains("explained by IPA101 192.168.91.33"), "{text}");
     assert!(text.contains("\n1 critical, 20 errors, +1 explained.  exit 0"), "{text}");
-}
-
-/// The bigger the incident, the more it has to say: an order, every pod, and one command for many.
-#[test]
-fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
-    let lost = |number: u64| {
-        let (address, pod) = (format!("10.65.0.{number}"), format!("web-{number}"));
-        let summary = format!("shop/{pod} on node-1: free in IPAM");
-        let subject = Subject::new(SubjectKind::Address, address.as_str());
-        let mut finding = Finding::new(Code(120), Severity::Critical, subject, summary);
-        finding.advice = format!("restart shop/{pod}").into();
-        finding.next =
-            vec![format!("kubectl -n shop delete pod {pod}").into(), format!("ipaudit who {address}").into()];
-        finding.evidence =
-            Evidence::new().with("handed_out_after", 60 - number).with("restart", vec![format!("shop/{pod}")]);
-        finding
-    };
-    let findings: Vec<Finding> = (0..6).map(lost).collect();
-    let text = told(&view(&findings, &[]), Options::default());
-    let first: Vec<usize> = [5, 4, 3].map(|i| text.find(&format!("  restart  shop/web-{i}\n")).unwrap()).into();
-    assert!(first.is_sorted(), "{text}");
-    let order = "\n       restart first:\n       10.65.0.5  shop/web-5 on node-1: free in IPAM\n";
-    assert!(text.contains(order), "{text}");
-    let rest = "\n       then  10.65.0.2 shop/web-2  10.65.0.1 shop/web-1  10.65.0.0 shop/web-0\n";
-    let bulk = "       kubectl -n shop delete pod web-5 web-4 web-3 web-2 web-1 web-0\n       ipaudit audit --code IPA120 --all\n";
-    assert!(text.contains(&format!("{rest}{bulk}")), "{text}");
-    let all = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
-    for i in 0..6 {
-        let own = format!("\n       kubectl -n shop delete pod web-{i}\n       ipaudit who 10.65.0.{i}\n");
-        assert!(all.contains(&format!("  restart  shop/web-{i}\n")) && all.contains(&own), "{all}");
-    }
-}
-
-#[test]
-fn commands_stand_alone_and_what_they_leave_out_is_said() {
-    let mut finding = duplicate();
-    finding.next = (0..5).map(|i| format!("kubectl -n ns-{i} delete pod web-0").into()).collect();
-    let findings = [finding];
-    let mut view = view(&findings, &[]);
-    view.connected_by = vec!["--etcd-endpoints", "--kubeconfig"];
-    let text = told(&view, Options::default());
-    let counted = "\n       the first 2 commands; 3 more commands with --all:\n       kubectl -n ns-0 delete pod web-0\n       \
-        kubectl -n ns-1 delete pod web-0\n";
-    assert!(text.contains(counted), "{text}");
-    let left_out = "\nThe commands leave out how this audit was connected: --etcd-endpoints, --kubeconfig.\n";
-    assert!(text.contains(left_out), "{text}");
-    let all = told(&view, Options { all: true, ..Options::default() });
-    assert_eq!(all.lines().filter(|line| line.starts_with("       kubectl -n ns-")).count(), 5, "{all}");
 }
 
 #[test]
@@ -387,86 +316,4 @@ fn many_pools_show_the_fullest() {
     assert!(text.contains("… 12 more pools, less full"), "{text}");
     let all = told(&view, Options { all: true, ..Options::default() });
     assert!(all.contains("\n10.0.0.0/24") && all.contains("\n10.19.0.0/24"), "{all}");
-}
-
-#[test]
-fn a_hundred_thousand_findings_are_a_few_lines_and_take_a_moment() {
-    let mut findings: Vec<Finding> = (0..100_000).map(|i| leak(i, "node-1", 1)).collect();
-    for (finding, i) in findings.iter_mut().zip(0u64..) {
-        finding.node = Some(format!("node-{}", i % 5_000).into());
-        if i % 2 == 0 {
-            finding.root = Some(Root { code: Code(110), id: "10.65.3.8".into() });
-        }
-    }
-    let started = std::time::Instant::now();
-    let text = told(&view(&findings, &[]), Options::default());
-    assert!(text.lines().count() < 20, "{text}");
-    assert!(text.contains("50,000 addresses on 2,500 nodes") && text.contains("+50,000 findings"), "{text}");
-    // Linear work takes some 0.1 s in a debug build; anything quadratic takes minutes.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-}
-
-/// Every place where somebody else's text can stand.
-fn foreign(name: &str, number: usize) -> Vec<Finding> {
-    (0..number)
-        .map(|i| {
-            let mut finding = Finding::new(
-                Code(if i % 2 == 0 { 101 } else { 503 }),
-                Severity::Error,
-                Subject::new(SubjectKind::Handle, format!("{name}{i}")),
-                name,
-            );
-            finding.advice = format!("look at {name}").into();
-            finding.next = vec![format!("ipaudit who {name}").into(), name.into()];
-            finding.node = Some(name.into());
-            let endpoint = Evidence::new().with("node", name).with("endpoint", name).with("addresses", vec![name]);
-            finding.evidence = Evidence::new()
-                .with("keep", name)
-                .with("restart", vec![name, name])
-                .with("endpoints", vec![endpoint])
-                .with("reason", format!("{name}{i}"));
-            finding
-        })
-        .collect()
-}
-
-proptest! {
-    #[test]
-    fn no_name_reaches_the_terminal_raw(name in "\\PC*|.*|[\u{0}-\u{9f}\u{200b}-\u{206f}]{0,20}", number in 1usize..12) {
-        let mut findings = foreign(&name, number);
-        findings.sort_by_key(|f| f.code);
-        let skipped = [Skipped { code: Code(110), reason: format!("pods: {name}").into(), incomplete: true }];
-        let mut view = view(&findings, &skipped);
-        view.cluster.name = Some(name.as_str().into());
-        view.cluster.calico_version = Some(name.as_str().into());
-        view.pools[0].name = name.as_str().into();
-        view.cluster.guid = name.as_str().into();
-        view.unlooked = Some(FailedLook { why: name.as_str().into(), hint: name.as_str().into() });
-        view.pools[0].cidr = name.clone();
-        view.narrow.node = Some(name.clone());
-        for input in &mut view.inputs {
-            (input.state, input.detail) = (InputState::Partial, name.as_str().into());
-            input.hint = name.as_str().into();
-        }
-        let mut out = Vec::new();
-        crate::render::json::write_lines(&view, &mut out).unwrap();
-        let lines = String::from_utf8(out).unwrap();
-        prop_assert!(!lines.chars().any(|c| is_hidden(c) && c != '\n'), "{lines:?}");
-        let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
-        prop_assert_eq!(first["advice"].as_str(), Some(findings[0].advice.raw()));
-        for (all, quiet) in [(false, false), (true, false), (false, true)] {
-            let text = told(&view, Options { all, quiet, ..Options::default() });
-            let raw = text.chars().find(|c| is_hidden(*c) && *c != '\n');
-            prop_assert!(raw.is_none(), "{raw:?} in {text:?}");
-            // Colour adds its own sequences and nothing else.
-            let colored = told(&view, Options { color: true, all, quiet, ..Options::default() });
-            let mut plain = String::new();
-            let mut rest = colored.as_str();
-            while let Some((before, after)) = rest.split_once('\u{1b}') {
-                plain.push_str(before);
-                rest = after.split_once('m').map_or("", |(_, rest)| rest);
-            }
-            prop_assert_eq!(plain + rest, text);
-        }
-    }
 }

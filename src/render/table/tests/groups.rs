@@ -1,0 +1,74 @@
+//! Many findings of one code: what comes first, what to type, and on which node.
+
+use super::*;
+
+/// What an advice about sandboxes needs is typed on that node.
+#[test]
+fn sandboxes_are_looked_for_on_their_nodes_also_of_many() {
+    let stale = |number: usize| {
+        let id = format!("shop/node--{number}-k8s-web--0-eth0");
+        let mut finding = Finding::new(Code(501), Severity::Error, Subject::new(SubjectKind::Endpoint, id), "gone");
+        finding.advice = format!("when no sandbox of it is left on node-{number}, delete the endpoint").into();
+        let command = format!("crictl pods --state ready --quiet --namespace shop --name '^web-{number}$'");
+        let on = crate::model::Evidence::new().with("node", format!("node-{number}")).with("command", command);
+        finding.evidence.push("sandboxes", vec![on]);
+        finding
+    };
+    for (number, shown) in [(1, 1), (3, 3), (5, 3)] {
+        let findings: Vec<Finding> = (0..number).map(stale).collect();
+        let text = told(&view(&findings, &[]), Options::default());
+        let heads = text.lines().filter(|l| l.trim().starts_with("on node-") && l.contains("must print nothing"));
+        assert_eq!(heads.count(), shown, "{text}");
+        let commands = text.lines().map(str::trim).filter(|line| line.starts_with("crictl pods --state ready --quiet"));
+        assert_eq!(commands.count(), shown, "each on a line of its own: {text}");
+        assert_eq!(text.contains("2 more sandboxes to look for; all with --all"), number == 5, "{text}");
+    }
+}
+
+/// The bigger the incident, the more it has to say: an order, every pod, and one command for many.
+#[test]
+fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
+    let lost = |number: u64| {
+        let (address, pod) = (format!("10.65.0.{number}"), format!("web-{number}"));
+        let summary = format!("shop/{pod} on node-1: free in IPAM");
+        let subject = Subject::new(SubjectKind::Address, address.as_str());
+        let mut finding = Finding::new(Code(120), Severity::Critical, subject, summary);
+        finding.advice = format!("restart shop/{pod}").into();
+        finding.next =
+            vec![format!("kubectl -n shop delete pod {pod}").into(), format!("ipaudit who {address}").into()];
+        finding.evidence =
+            Evidence::new().with("handed_out_after", 60 - number).with("restart", vec![format!("shop/{pod}")]);
+        finding
+    };
+    let findings: Vec<Finding> = (0..6).map(lost).collect();
+    let text = told(&view(&findings, &[]), Options::default());
+    let first: Vec<usize> = [5, 4, 3].map(|i| text.find(&format!("  restart  shop/web-{i}\n")).unwrap()).into();
+    assert!(first.is_sorted(), "{text}");
+    let order = "\n       restart first:\n       10.65.0.5  shop/web-5 on node-1: free in IPAM\n";
+    assert!(text.contains(order), "{text}");
+    let rest = "\n       then  10.65.0.2 shop/web-2  10.65.0.1 shop/web-1  10.65.0.0 shop/web-0\n";
+    let bulk = "       kubectl -n shop delete pod web-5 web-4 web-3 web-2 web-1 web-0\n       ipaudit audit --code IPA120 --all\n";
+    assert!(text.contains(&format!("{rest}{bulk}")), "{text}");
+    let all = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
+    for i in 0..6 {
+        let own = format!("\n       kubectl -n shop delete pod web-{i}\n       ipaudit who 10.65.0.{i}\n");
+        assert!(all.contains(&format!("  restart  shop/web-{i}\n")) && all.contains(&own), "{all}");
+    }
+}
+
+#[test]
+fn commands_stand_alone_and_what_they_leave_out_is_said() {
+    let mut finding = duplicate();
+    finding.next = (0..5).map(|i| format!("kubectl -n ns-{i} delete pod web-0").into()).collect();
+    let findings = [finding];
+    let mut view = view(&findings, &[]);
+    view.connected_by = vec!["--etcd-endpoints", "--kubeconfig"];
+    let text = told(&view, Options::default());
+    let counted = "\n       the first 2 commands; 3 more commands with --all:\n       kubectl -n ns-0 delete pod web-0\n       \
+        kubectl -n ns-1 delete pod web-0\n";
+    assert!(text.contains(counted), "{text}");
+    let left_out = "\nThe commands leave out how this audit was connected: --etcd-endpoints, --kubeconfig.\n";
+    assert!(text.contains(left_out), "{text}");
+    let all = told(&view, Options { all: true, ..Options::default() });
+    assert_eq!(all.lines().filter(|line| line.starts_with("       kubectl -n ns-")).count(), 5, "{all}");
+}
