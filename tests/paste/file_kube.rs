@@ -1,15 +1,15 @@
 //! A Kubernetes API that has the objects of a case as they stand there, with their times and UIDs (a real API server sets
 //! its own), and whose clock is the case's. It is read only: what a release asks before it writes.
 //!
-//! HTTP/1.1, JSON, one thread a connection. What a real one answers is held against a real one in `tests/kube.rs`.
+//! What a real one answers is held against a real one in `tests/kube.rs`.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use ipaudit::model::Time;
 use serde_json::{Value, json};
+
+use super::servers::http1::{Answer, Http};
 
 #[derive(Default)]
 struct World {
@@ -26,22 +26,20 @@ impl World {
 
 pub struct FileKube {
     world: Arc<Mutex<World>>,
-    port: u16,
+    http: Http,
 }
 
 impl FileKube {
     pub fn start() -> FileKube {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let world = Arc::new(Mutex::new(World::default()));
         let serving = world.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let world = serving.clone();
-                std::thread::spawn(move || serve(&world, stream));
-            }
+        let http = Http::start(move |asked| {
+            let world = serving.lock().unwrap();
+            let (code, body) = answer(&world.items, asked.path.split('?').next().unwrap());
+            let headers = vec![("Date", world.date())];
+            Answer::Whole { code, kind: "application/json", headers, body: body.to_string() }
         });
-        FileKube { world, port }
+        FileKube { world, http }
     }
 
     /// From now on it has these objects, and no others.
@@ -58,37 +56,11 @@ impl FileKube {
     pub fn kubeconfig(&self) -> String {
         json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "clusters": [{"name": "c", "cluster": {"server": format!("http://127.0.0.1:{}", self.port)}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.http.url()}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         })
         .to_string()
-    }
-}
-
-fn serve(world: &Mutex<World>, stream: TcpStream) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut writer = stream;
-    loop {
-        let mut first = String::new();
-        if reader.read_line(&mut first).ok()? == 0 {
-            return None;
-        }
-        loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header).ok()? == 0 || header == "\r\n" {
-                break;
-            }
-        }
-        let path = first.split(' ').nth(1)?.split('?').next()?;
-        let (code, body, date) = {
-            let world = world.lock().unwrap();
-            let (code, body) = answer(&world.items, path);
-            (code, body.to_string(), world.date())
-        };
-        let length = body.len();
-        let head = format!("HTTP/1.1 {code} X\r\nContent-Type: application/json\r\nDate: {date}\r\n");
-        writer.write_all(format!("{head}Content-Length: {length}\r\n\r\n{body}").as_bytes()).ok()?;
     }
 }
 

@@ -1,14 +1,14 @@
 //! A Kubernetes API of a few kinds in this process: pods and nodes come and go as a test says, at once.
 //!
-//! HTTP/1.1, JSON, one thread a connection. What the real one answers is held against a real one in `tests/kube.rs`.
+//! What the real one answers is held against a real one in `tests/kube.rs`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+
+use super::servers::http1::{Answer, Http};
 
 #[derive(Default)]
 struct State {
@@ -26,38 +26,34 @@ struct State {
     says: Mutex<Option<String>>,
     /// Every path that was asked for, with its query.
     asked: Mutex<Vec<String>>,
-    open: Mutex<Vec<TcpStream>>,
 }
 
 pub struct FakeKube {
     state: Arc<State>,
-    port: u16,
+    http: Http,
 }
 
 impl FakeKube {
     pub fn start() -> FakeKube {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let state = Arc::new(State::default());
         let serving = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (Ok(stream), state) = (stream, serving.clone()) else { continue };
-                if state.gone.load(Ordering::SeqCst) {
-                    continue;
-                }
-                state.open.lock().unwrap().push(stream.try_clone().unwrap());
-                std::thread::spawn(move || serve(&state, stream));
+        let http = Http::start(move |asked| {
+            if serving.gone.load(Ordering::SeqCst) {
+                return Answer::HangUp;
             }
+            serving.asked.lock().unwrap().push(asked.path.clone());
+            let (code, body) = answer(&serving, asked.path.split('?').next().unwrap());
+            let headers = serving.date().into_iter().collect();
+            Answer::Whole { code, kind: "application/json", headers, body: body.to_string() }
         });
-        FakeKube { state, port }
+        FakeKube { state, http }
     }
 
     pub fn kubeconfig(&self) -> String {
         format!(
-            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{server: 'http://127.0.0.1:{}'}}\n\
+            "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters:\n- name: c\n  cluster: {{server: '{}'}}\n\
              users:\n- name: u\n  user: {{}}\ncontexts:\n- name: c\n  context: {{cluster: c, user: u}}\n",
-            self.port
+            self.http.url()
         )
     }
 
@@ -126,7 +122,7 @@ impl FakeKube {
     /// Nobody answers any more: open connections are cut, new ones hung up on.
     pub fn die(&self) {
         self.state.gone.store(true, Ordering::SeqCst);
-        self.state.open.lock().unwrap().drain(..).for_each(|s| drop(s.shutdown(Shutdown::Both)));
+        self.http.cut();
     }
 
     /// The `Date` of the next answers: so many seconds off, or none; the last one goes for all that follow.
@@ -141,43 +137,11 @@ impl FakeKube {
 }
 
 impl State {
-    fn date(&self) -> String {
+    fn date(&self) -> Option<(&'static str, String)> {
         let mut dates = self.dates.lock().unwrap();
         let off = if dates.len() > 1 { dates.pop().unwrap() } else { dates.last().copied().unwrap_or(Some(0)) };
         let date = |off| chrono::Utc::now() + chrono::TimeDelta::seconds(off);
-        off.map(|off| format!("Date: {}\r\n", date(off).format("%a, %d %b %Y %H:%M:%S GMT"))).unwrap_or_default()
-    }
-}
-
-fn serve(state: &State, stream: TcpStream) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut writer = stream;
-    loop {
-        let mut first = String::new();
-        if reader.read_line(&mut first).unwrap_or(0) == 0 {
-            return;
-        }
-        loop {
-            let mut header = String::new();
-            if reader.read_line(&mut header).unwrap_or(0) == 0 || header == "\r\n" {
-                break;
-            }
-        }
-        if state.gone.load(Ordering::SeqCst) {
-            return;
-        }
-        let path = first.split(' ').nth(1).unwrap_or_default();
-        state.asked.lock().unwrap().push(path.to_owned());
-        let (code, body) = answer(state, path.split('?').next().unwrap());
-        let body = body.to_string();
-        let date = state.date();
-        let head = format!(
-            "HTTP/1.1 {code} X\r\nContent-Type: application/json\r\n{date}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        if writer.write_all((head + &body).as_bytes()).is_err() {
-            return;
-        }
+        off.map(|off| ("Date", date(off).format("%a, %d %b %Y %H:%M:%S GMT").to_string()))
     }
 }
 

@@ -22,6 +22,7 @@ pub mod etcd_snapshot;
 pub mod etcd_trouble;
 pub mod etcd_users;
 pub mod golden;
+pub mod http1;
 pub mod http2;
 pub mod kube;
 pub mod kube_flags;
