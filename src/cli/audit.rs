@@ -14,7 +14,7 @@ use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
 use super::output::log::Remark;
-use super::output::{self, Streams};
+use super::output::{self, OutputArgs, Streams};
 use super::parse::interval;
 use super::place_args::PlaceArgs;
 use super::releases;
@@ -68,9 +68,8 @@ pub struct AuditArgs {
 #[derive(Args, Debug, Clone)]
 #[command(next_help_heading = "Output")]
 pub struct View {
-    /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
-    pub output: Output,
+    #[command(flatten)]
+    pub how: OutputArgs<Output>,
 
     /// Exit with 1 when there is a finding at least this bad; never: only failures count
     #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
@@ -428,10 +427,10 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         ..AuditCircumstances::default()
     };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
-    view.lines.remarks(view.output, &shown).iter().for_each(|remark| streams.note(remark));
+    view.lines.remarks(view.how.output, &shown).iter().for_each(|remark| streams.note(remark));
     let Streams { color, width, quiet, .. } = *streams;
     let table = render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity };
-    streams.stream(|out| match view.output {
+    streams.stream(|out| match view.how.output {
         Output::Table => render::table::write(&shown, table, out),
         Output::Wide => render::wide::write(&shown, view.lines.options(streams), out),
         Output::Name => render::wide::write_names(&shown, view.lines.options(streams), out),

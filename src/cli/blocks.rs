@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::asking::{self, LookAgain};
 use super::look_args::LookArgs;
-use super::output::Streams;
+use super::output::{OutputArgs, Streams};
 use crate::blocks::{self, BlockFilter, BlockListing, BlockOrder};
 use crate::checks::{self, World};
 use crate::error::Error;
@@ -52,17 +52,8 @@ pub struct BlocksArgs {
     #[arg(long, env = "IPAUDIT_NO_HISTORY", help_heading = "History")]
     pub no_history: bool,
 
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: BlocksOutput,
+    #[command(flatten)]
+    pub how: OutputArgs<BlocksOutput>,
 
     /// Names and addresses upwards, numbers downwards; wrong: the worst first
     #[arg(
@@ -134,7 +125,7 @@ pub async fn run(args: &BlocksArgs, streams: &Streams) -> Result<Exit, Error> {
 
 fn print(listing: &BlockListing, args: &BlocksArgs, streams: &Streams) -> Result<(), Error> {
     let options = |wide| ListOptions { color: streams.color, width: streams.width, wide, headers: !args.no_headers };
-    streams.stream(|out| match args.output {
+    streams.stream(|out| match args.how.output {
         BlocksOutput::Table => render::blocks::write(listing, options(false), out),
         BlocksOutput::Wide => render::blocks::write(listing, options(true), out),
         BlocksOutput::Json => render::json::by_entry(listing, out),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::gather::{Kube, NO_CLUSTER, open_etcd, open_kube, present};
 use super::history_args::DbArgs;
-use super::output::{PlainOutput, PlainOutputArgs, Streams, hint};
+use super::output::{OutputArgs, PlainOutput, Streams, hint};
 use super::parse::time;
 use super::source_args::SourceArgs;
 use crate::error::{Error, chain};
@@ -24,7 +24,7 @@ pub struct CheckAccessArgs {
     pub release: bool,
 
     #[command(flatten)]
-    pub how: PlainOutputArgs,
+    pub how: OutputArgs<PlainOutput>,
 
     /// Stands in the document as the time of asking (RFC 3339); what may be read and written is asked now all the same
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]

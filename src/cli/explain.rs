@@ -4,7 +4,7 @@ use std::io;
 
 use clap::Args;
 
-use super::output::{PlainOutput, PlainOutputArgs, Streams};
+use super::output::{OutputArgs, PlainOutput, Streams};
 use crate::checks::{self, ALL, Check};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
@@ -19,7 +19,7 @@ pub struct ExplainArgs {
     pub codes: Vec<String>,
 
     #[command(flatten)]
-    pub how: PlainOutputArgs,
+    pub how: OutputArgs<PlainOutput>,
 }
 
 /// Runs the command.

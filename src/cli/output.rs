@@ -60,9 +60,9 @@ pub enum PlainOutput {
     Json,
 }
 
-/// How a command prints that has no more than these formats.
-#[derive(Args, Debug)]
-pub struct PlainOutputArgs {
+/// How a command prints, of its own formats, which are each called `table` for people.
+#[derive(Args, Debug, Clone)]
+pub struct OutputArgs<F: ValueEnum + Send + Sync + 'static> {
     /// How to print
     #[arg(
         short,
@@ -73,7 +73,7 @@ pub struct PlainOutputArgs {
         env = "IPAUDIT_OUTPUT",
         help_heading = "Output"
     )]
-    pub output: PlainOutput,
+    pub output: F,
 }
 
 /// What the two streams can do, decided once.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::history_args::DbArgs;
 use super::moment::{Moment, moment};
-use super::output::Streams;
+use super::output::{OutputArgs, Streams};
 use super::parse::time;
 use super::place_args::PlaceArgs;
 use super::report_names;
@@ -63,17 +63,8 @@ pub struct ReportArgs {
     #[arg(long, env = "IPAUDIT_ALL", help_heading = "Output")]
     pub all: bool,
 
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: ReportOutput,
+    #[command(flatten)]
+    pub how: OutputArgs<ReportOutput>,
 
     /// Take this for now (RFC 3339)
     #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
@@ -132,11 +123,11 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
 
 fn print(view: &ReportView, args: &ReportArgs, streams: &Streams) -> Result<(), Error> {
     // Formats for programs have no first line.
-    if matches!(args.output, ReportOutput::Json | ReportOutput::Yaml | ReportOutput::Jsonl) {
+    if matches!(args.how.output, ReportOutput::Json | ReportOutput::Yaml | ReportOutput::Jsonl) {
         report::first::remarks(view).iter().for_each(|remark| streams.note(remark));
     }
     let Streams { color, width, .. } = *streams;
-    streams.stream(|out| match args.output {
+    streams.stream(|out| match args.how.output {
         ReportOutput::Table => {
             report::table::write(view, report::table::ReportOptions { color, width, all: args.all }, out)
         }

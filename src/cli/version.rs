@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::Args;
 use serde::Serialize;
 
-use super::output::{PlainOutput, PlainOutputArgs, Streams};
+use super::output::{OutputArgs, PlainOutput, Streams};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::render::json;
@@ -14,7 +14,7 @@ use crate::render::json;
 #[derive(Args, Debug)]
 pub struct VersionArgs {
     #[command(flatten)]
-    pub how: PlainOutputArgs,
+    pub how: OutputArgs<PlainOutput>,
 }
 
 /// What is known of a build, and the document `ipaudit/version/v1`.

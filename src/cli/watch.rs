@@ -22,7 +22,7 @@ use crate::exit::{Conclusion, Exit};
 /// As [`audit::run`]; of a watch wrong usage alone, which no later audit cures.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let Some(every) = args.watch else { return audit::run(args, streams).await };
-    if args.view.output == Output::Sarif {
+    if args.view.how.output == Output::Sarif {
         let error = Error::user("print audit after audit as SARIF").cause("a log of SARIF is of one audit");
         return Err(error.hint("-o jsonl has a line a finding, whichever audit found it"));
     }
@@ -64,7 +64,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
 /// away.
 fn is_parted(args: &AuditArgs, streams: &Streams) -> bool {
     let now = gather::present();
-    let line = match args.view.output {
+    let line = match args.view.how.output {
         Output::Table if !streams.quiet => format!("\n--- {now} ---\n"),
         Output::Wide if !args.view.lines.no_headers => format!("\n--- {now} ---\n"),
         Output::Yaml => "---\n".to_owned(),

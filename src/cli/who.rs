@@ -10,7 +10,7 @@ use super::asking::{self, From, LookAgain};
 use super::gather;
 use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
-use super::output::Streams;
+use super::output::{OutputArgs, Streams};
 use super::parse::duration;
 use super::{who_before, who_deep};
 use crate::checks::{self, World};
@@ -81,17 +81,8 @@ pub struct WhoArgs {
     #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
     pub settle: Duration,
 
-    /// How to print
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORMAT",
-        default_value = "table",
-        env = "IPAUDIT_OUTPUT",
-        help_heading = "Output"
-    )]
-    pub output: WhoOutput,
+    #[command(flatten)]
+    pub how: OutputArgs<WhoOutput>,
 
     /// Exit with 1 when a finding about it is at least this bad; never: only failures count
     #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
@@ -119,7 +110,7 @@ pub async fn run(args: &WhoArgs, streams: &Streams) -> Result<Exit, Error> {
     let exit = decide(course, args.fail_on);
     dossier.exit_code = exit.code();
     let mut text = Vec::new();
-    let written = match args.output {
+    let written = match args.how.output {
         WhoOutput::Table => render::who::write(&dossier, streams.width, streams.color, &mut text),
         WhoOutput::Json => render::json::by_entry(&dossier, &mut text),
         WhoOutput::Yaml => render::yaml::write(&dossier, &mut text),

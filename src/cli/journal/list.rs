@@ -20,7 +20,7 @@ use crate::render::release::list;
 pub fn list(with: &With, streams: &Streams) -> Result<Exit, Error> {
     let (releases, asked) = all_releases(&with.db)?;
     let mut text = Vec::new();
-    let written = match with.output {
+    let written = match with.how.output {
         PlainOutput::Json => json::indented(&list::document(&releases, &asked), &mut text),
         PlainOutput::Table => list::table(&releases, &asked, &mut text),
     };

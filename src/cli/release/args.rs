@@ -9,7 +9,7 @@ use crate::checks::addresses::{leaked_service_address, leaked_tunnel_address, su
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, ALL, Check};
 use crate::cli::history_args::DbArgs;
-use crate::cli::output::PlainOutput;
+use crate::cli::output::{OutputArgs, PlainOutput};
 use crate::cli::parse::{duration, time};
 use crate::cli::source_args::SourceArgs;
 use crate::error::Error;
@@ -106,9 +106,8 @@ pub struct ReleaseArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub struct With {
-    /// How to print
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value = "table", env = "IPAUDIT_OUTPUT")]
-    pub output: PlainOutput,
+    #[command(flatten)]
+    pub how: OutputArgs<PlainOutput>,
 
     /// Every key of every transaction, and every refusal; without it the first ones in full
     #[arg(long, env = "IPAUDIT_ALL")]
@@ -186,7 +185,7 @@ impl ReleaseArgs {
         if self.code.is_none() && [&self.node, &self.namespace, &self.pool].iter().any(|names| !names.is_empty()) {
             return error("--node, --namespace and --pool go with --code", "name the things, or --code CODE");
         }
-        if self.plan_out.as_deref().is_some_and(is_standard_output) && self.with.output == PlainOutput::Json {
+        if self.plan_out.as_deref().is_some_and(is_standard_output) && self.with.how.output == PlainOutput::Json {
             return Err(Error::user("write the plan to standard output")
                 .cause("-o json prints another document there")
                 .hint("--plan-out FILE, or drop -o json"));

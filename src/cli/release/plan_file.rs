@@ -73,7 +73,7 @@ pub fn write(
 ) -> Result<(), Error> {
     let to_stdout = is_standard_output(path);
     // For people all of it is the answer; beside a document or the plan itself it is words.
-    let is_answer = !to_stdout && args.with.output == PlainOutput::Table;
+    let is_answer = !to_stdout && args.with.how.output == PlainOutput::Table;
     let tell = |line: &str| match is_answer {
         true => streams.print(format!("{}\n", Foreign::from(line).shown()).as_bytes()),
         false => {

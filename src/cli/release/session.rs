@@ -46,7 +46,7 @@ impl Session<'_> {
     /// Failures of the tool, of etcd or the history.
     pub async fn finish(mut self, plan: Plan, recorder: &mut Recorder, streams: &Streams) -> Result<Exit, Error> {
         let dry = plan.ended().exit();
-        let for_people = self.with.output == PlainOutput::Table;
+        let for_people = self.with.how.output == PlainOutput::Table;
         if for_people || plan.steps.is_empty() {
             self.print(&plan, None, dry, streams)?;
         }
@@ -136,7 +136,7 @@ impl Session<'_> {
     ) -> Result<Vec<u8>, Error> {
         let show = Show { plan, undoes: self.undoes, all: self.with.all, now: self.made, width: streams.width };
         let mut text = Vec::new();
-        let written = match (self.with.output, done) {
+        let written = match (self.with.how.output, done) {
             (PlainOutput::Json, _) => json::indented(&document(&show, done, exit), &mut text),
             (PlainOutput::Table, Some((release, outcome))) => show.outcome(release, outcome, &mut text),
             (PlainOutput::Table, None) => show.plan(&mut text),
