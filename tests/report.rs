@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "report/advice.rs"]
+mod advice;
 #[path = "report/failed.rs"]
 mod failed;
 #[path = "report/morning.rs"]
