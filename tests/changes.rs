@@ -13,5 +13,7 @@ mod counting;
 mod doubts;
 #[path = "changes/drawn.rs"]
 mod drawn;
+#[path = "changes/seen.rs"]
+mod seen;
 #[path = "changes/world.rs"]
 mod world;

@@ -12,6 +12,8 @@ mod life;
 mod mixed;
 #[path = "history/old.rs"]
 mod old;
+#[path = "history/rows.rs"]
+mod rows;
 mod servers;
 #[path = "history/sharing.rs"]
 mod sharing;

@@ -37,6 +37,8 @@ mod processes;
 mod races;
 #[path = "release/real_kube.rs"]
 mod real_kube;
+#[path = "release/recorded.rs"]
+mod recorded;
 #[path = "release/restores.rs"]
 mod restores;
 #[path = "release/runs.rs"]

@@ -8,7 +8,7 @@ use clap::Args;
 use super::again;
 use super::audit_formats::{LinesArgs, Output};
 use super::audit_names;
-use super::changes::{self, Earlier};
+use super::changes::{self, Earlier, GoneOn};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
@@ -17,6 +17,7 @@ use super::output::log::Remark;
 use super::output::{self, OutputArgs, Streams};
 use super::parse::interval;
 use super::place_args::PlaceArgs;
+use super::recall::WantedPast;
 use super::releases;
 use super::settings_args::SettingsArgs;
 use super::source_args::SourceArgs;
@@ -32,7 +33,6 @@ use crate::record::{self, AuditCourse};
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
-use crate::state::Mark;
 use crate::steady::Settling;
 
 /// Flags of `audit`.
@@ -153,8 +153,10 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
     let obstacles = looked.obstacles(&ledger, &mut verdict.outcome, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
+    memory.tell(streams);
     if let (true, Some(reading)) = (recorded.is_some(), &looked.reading) {
-        changes::leave(&args.history, &looked.snapshot, reading, looked.earlier.as_ref(), &verdict.outcome, streams);
+        let earlier = looked.earlier.as_ref().map(|earlier| &earlier.mark);
+        changes::leave(&args.history, &looked.snapshot, reading, earlier, &verdict.outcome, streams);
     }
     let advice = looked.hold_back(&mut verdict, &obstacles);
     match memory.overtaken() {
@@ -199,8 +201,8 @@ pub struct Looked {
     pub warnings: Vec<Remark>,
     /// How etcd was read; `None` of a capture, and where it was not.
     reading: Option<EtcdReading>,
-    /// Of the earlier audit that the reading went on from.
-    earlier: Option<Mark>,
+    /// The earlier audit that the reading went on from.
+    earlier: Option<GoneOn>,
 }
 
 /// What came of it.
@@ -226,10 +228,11 @@ pub async fn look(
     earlier: &Earlier,
 ) -> Result<Looked, Error> {
     memory.begin();
+    let from = earlier;
     let FirstLook { mut snapshot, started, duration, warnings, reading, earlier } =
-        gather::first_look_since(sources, streams, judging.now, capture, earlier).await?;
+        gather::first_look_since(sources, streams, judging.now, capture, from).await?;
     reading.iter().for_each(|reading| streams.verbose(&reading.sentence().shown()));
-    memory.recall(&mut snapshot, judging.scope);
+    memory.recall(&mut snapshot, judging.scope, WantedPast::of(from, earlier.as_ref()));
     let (scope, is_live) = (judging.scope.unwrap_or_default(), sources.kube_api().is_some());
     Ok(Looked { snapshot, started, duration, scope, is_live, warnings, reading, earlier })
 }
@@ -238,7 +241,7 @@ pub async fn look(
 fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (Looked, Second) {
     let mut snapshot = captured.first;
     snapshot.judge_at(judging.now);
-    memory.recall(&mut snapshot, judging.scope);
+    memory.recall(&mut snapshot, judging.scope, WantedPast::Everything("a capture"));
     let (started, duration, scope) = (captured.started, captured.duration, judging.scope.unwrap_or_default());
     let warnings = Vec::new();
     let looked = Looked { snapshot, started, duration, scope, is_live: false, warnings, reading: None, earlier: None };

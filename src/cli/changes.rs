@@ -13,7 +13,7 @@ use crate::checks::datastore::datastore_went_back;
 use crate::connect::etcd::{Connection, Stored};
 use crate::decode;
 use crate::error::{Error, chain};
-use crate::history;
+use crate::history::{self, LeftFile};
 use crate::model::hash::HashSet;
 use crate::model::{EtcdFacts, EtcdReading, Foreign, Gathering, Input, InputState, Meta, ReadBy, Snapshot};
 use crate::record;
@@ -24,7 +24,7 @@ use crate::source::kube_api::present;
 use crate::state::{self, KnownKeys, Mark};
 
 /// Whose state can be read by whom: what a value decodes to is this build's own.
-const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("IPAUDIT_BUILD_COMMIT"));
+pub(super) const BUILD: &str = concat!(env!("CARGO_PKG_VERSION"), " ", env!("IPAUDIT_BUILD_COMMIT"));
 
 /// Of the writes that are known, so many of the last ones are looked at.
 const LAST_WRITES: usize = 512;
@@ -36,6 +36,14 @@ pub enum Earlier {
     None(&'static str),
     /// Its state lies beside the history here.
     Beside(PathBuf),
+}
+
+/// Where a read went on from.
+pub struct GoneOn {
+    /// Of the earlier audit.
+    pub mark: Mark,
+    /// The keys that were written or deleted since, and perhaps others.
+    pub touched: Vec<Vec<u8>>,
 }
 
 /// What changed, and who says so.
@@ -57,12 +65,12 @@ impl Earlier {
         &self,
         connection: &Connection,
         snapshot: &mut Gathering,
-    ) -> Result<(EtcdReading, Mark), Foreign> {
+    ) -> Result<(EtcdReading, GoneOn), Foreign> {
         let path = match self {
             Earlier::None(why) => return Err((*why).into()),
             Earlier::Beside(path) => path,
         };
-        let bytes = match history::read_state(path) {
+        let bytes = match history::read_left(path, LeftFile::State) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Err("no earlier audit left its state".into()),
             Err(error) => return Err(chain(&error).into()),
@@ -79,7 +87,7 @@ async fn from(
     bytes: &[u8],
     connection: &Connection,
     snapshot: &mut Gathering,
-) -> Result<(EtcdReading, Mark), Unlearned> {
+) -> Result<(EtcdReading, GoneOn), Unlearned> {
     let saved = state::open(bytes, BUILD).map_err(|refused| match refused {
         state::Refused::Damaged => Unlearned::new("the last audit's state is damaged"),
         state::Refused::OtherBuild => Unlearned::new("the last audit's state is of another ipaudit"),
@@ -111,6 +119,7 @@ async fn from(
         Learned::Forgotten => list(connection, &start, snapshot).await?,
     };
     let by = changed.by;
+    let touched = changed.since.keys().cloned().collect();
     let decoded = apply(connection, &start, last_write, snapshot, changed).await?;
     if snapshot.cluster.meta.is_none() || snapshot.guid() != mark.guid {
         return Err(Unlearned::new("the datastore has another name"));
@@ -120,7 +129,7 @@ async fn from(
     }
     let compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
     snapshot.etcd = EtcdFacts { compact_revision, read_at: Some(present()), ..start.facts };
-    Ok((EtcdReading { by, why: format!("since revision {revision}").into(), decoded }, mark))
+    Ok((EtcdReading { by, why: format!("since revision {revision}").into(), decoded }, GoneOn { mark, touched }))
 }
 
 /// etcd's keys, held against those that are known.
@@ -218,7 +227,7 @@ pub fn leave(
 ) {
     let Ok(db) = history.db.path() else { return };
     if went_back(outcome) {
-        history::forget_state(&db);
+        history::forget_left(&db, LeftFile::State);
     } else if state::is_whole(snapshot) {
         let _ = keep(&db, snapshot, reading, earlier).inspect_err(|error| streams.note(&chain(error)));
     }
@@ -243,5 +252,5 @@ fn keep(db: &Path, snapshot: &Snapshot, reading: &EtcdReading, earlier: Option<&
     if reading.decoded == 0 && earlier.is_some_and(|then| then.last_write == last_write && then.is_fresh(now)) {
         return Ok(());
     }
-    history::write_state(db, |out| state::write(snapshot, &mark, BUILD, out))
+    history::write_left(db, LeftFile::State, |out| state::write(snapshot, &mark, BUILD, out))
 }

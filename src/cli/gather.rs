@@ -13,7 +13,7 @@ use indicatif::ProgressBar;
 use tokio::task::JoinSet;
 
 use super::boundaries::boundaries;
-use super::changes::Earlier;
+use super::changes::{Earlier, GoneOn};
 use super::kube_args::KubeArgs;
 use super::output::log::Remark;
 use super::output::{Streams, as_remark};
@@ -34,7 +34,6 @@ use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions, Sink};
 use crate::source::kube_api::KubeApi;
 use crate::source::{etcd_status, kube, kube_objects};
-use crate::state::Mark;
 
 pub use crate::source::kube_api::present;
 
@@ -125,7 +124,7 @@ pub struct FirstLook {
     /// How etcd was read; `None`: it was not.
     pub reading: Option<EtcdReading>,
     /// Of the earlier audit that it went on from.
-    pub earlier: Option<Mark>,
+    pub earlier: Option<GoneOn>,
 }
 
 /// Reads everything once, in full; `now` is `--now`.
@@ -174,8 +173,8 @@ pub async fn first_look_since(
     }
     warnings.extend(silent_kubernetes(&snapshot));
     // Whose cluster it is has been told by now.
-    if let Ok((_, Some(mark))) = &etcd
-        && let Some(why) = mark.is_of_others(&record::kubernetes_uids(&snapshot))
+    if let Ok((_, Some(earlier))) = &etcd
+        && let Some(why) = earlier.mark.is_of_others(&record::kubernetes_uids(&snapshot))
     {
         Input::ALL.into_iter().filter(|i| i.is_calicos()).for_each(|input| decode::clear(&mut snapshot, input));
         etcd = read_etcd(sources, &mut snapshot, &spinner, capture.as_deref_mut(), &Earlier::None(why)).await;
@@ -295,10 +294,10 @@ async fn read_etcd(
     spinner: &ProgressBar,
     capture: Option<&mut Writer>,
     earlier: &Earlier,
-) -> Result<(EtcdReading, Option<Mark>), ReadError> {
+) -> Result<(EtcdReading, Option<GoneOn>), ReadError> {
     let connection = sources.etcd.as_ref().map_err(|error| ReadError::Failed(error.again()))?;
     let why = match earlier.read(connection, snapshot).await {
-        Ok((reading, mark)) => return Ok((reading, Some(mark))),
+        Ok((reading, earlier)) => return Ok((reading, Some(earlier))),
         Err(why) => why,
     };
     let mut sink = Into { snapshot, capture, spinner };

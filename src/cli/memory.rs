@@ -4,11 +4,13 @@
 //! and the exit code says that the tool failed.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::changes::Earlier;
 use super::gather;
 use super::history_args::HistoryArgs;
 use super::output::{self, Streams};
+use super::recall::{self, PastReading, Recalled, UnreadRows, WantedPast};
 use crate::checks::Outcome;
 use crate::error::{Error, chain};
 use crate::history::query::NameOf;
@@ -31,6 +33,13 @@ pub struct Memory {
     began_after: Option<i64>,
     /// Another audit of this cluster was recorded while this one looked.
     overtaken: Overtaken,
+    /// How long another one that writes is waited for.
+    patience: Duration,
+    /// What of the past was not read, because it did not change.
+    unread: Option<UnreadRows>,
+    reading: Option<PastReading>,
+    /// Why nothing was left for the next audit.
+    unleft: Option<Error>,
 }
 
 /// What another audit of this cluster, recorded while this one looked, means for this one.
@@ -58,7 +67,7 @@ impl Memory {
             return Memory::none();
         }
         let opened = args.db.open_for_writing();
-        let mut memory = Memory::none();
+        let mut memory = Memory { patience: args.db.patience(), ..Memory::none() };
         match opened {
             Ok(db) => memory.db = Some(db),
             Err(error) => memory.fail(&error),
@@ -82,7 +91,7 @@ impl Memory {
 
     /// What is known of the cluster that was read. `said`: an explicit `--scope auto` forgets that the datastore was
     /// said to be exclusive.
-    pub fn recall(&mut self, snapshot: &mut Snapshot, said: Option<ScopeFlag>) {
+    pub fn recall(&mut self, snapshot: &mut Snapshot, said: Option<ScopeFlag>, wanted: WantedPast<'_>) {
         snapshot.note_history(InputState::NotAsked, "");
         let Some(db) = &self.db else {
             if self.failed {
@@ -91,8 +100,9 @@ impl Memory {
             return;
         };
         let Some(key) = record::cluster_key(snapshot) else { return };
-        match db.read().and_then(|tx| tx.past(&key)) {
-            Ok(mut past) => {
+        match recall::recall(db, self.patience, &key, snapshot, wanted) {
+            Ok(Recalled { mut past, unread, reading }) => {
+                (self.unread, self.reading) = (unread, Some(reading));
                 snapshot.note_history(InputState::Complete, "");
                 if self.began_after.is_some_and(|last| past.last.audit > last) {
                     self.overtaken = overtaken(&past, snapshot);
@@ -116,6 +126,12 @@ impl Memory {
     /// What the checks may know.
     pub fn past(&self) -> Option<&Past> {
         self.past.as_ref()
+    }
+
+    /// Tells how the past was read, and why nothing is left for the next audit, if that failed.
+    pub fn tell(&self, streams: &Streams) {
+        self.reading.iter().for_each(|reading| streams.verbose(&reading.sentence()));
+        self.unleft.iter().for_each(|error| streams.note(&chain(error)));
     }
 
     /// Whether another audit of this cluster was recorded while this one looked, and what that means.
@@ -167,15 +183,30 @@ impl Memory {
         &mut self,
         ledger: &Ledger<'_>,
         outcome: &Outcome,
-        past: Past,
+        mut past: Past,
         course: &AuditCourse,
     ) -> Result<Option<Recorded>, Error> {
+        let unread = self.unread.take();
+        if let Some(error) = unread.as_ref().and_then(UnreadRows::take_failure) {
+            return Err(error);
+        }
         let Some(db) = self.db.as_mut().filter(|_| self.overtaken != Overtaken::Later) else { return Ok(None) };
+        let prints = recall::prints(ledger, unread.as_ref());
+        if let (Some(unread), Some(now), Some(reading)) = (&unread, &prints, &mut self.reading)
+            && !unread.put_into(&mut past, now, db, reading)?
+        {
+            past = db.read()?.past(&past.last.key)?;
+            self.overtaken = overtaken(&past, ledger.snapshot);
+            if self.began_after.is_some() && self.overtaken == Overtaken::Later {
+                return Ok(None);
+            }
+        }
+        let prints = prints.filter(|_| !past.last.apart && record::is_all_recorded(ledger));
         let mut made = record::of(ledger, outcome, past, course);
         let mut writing = db.begin()?;
-        loop {
+        let recorded = loop {
             let Stale { writing: locked, past } = match writing.record(made)? {
-                Ok(recorded) => return Ok(Some(recorded)),
+                Ok(recorded) => break recorded,
                 Err(stale) => stale,
             };
             // Another audit of this cluster came first: what changed is counted from there.
@@ -184,7 +215,10 @@ impl Memory {
                 return Ok(None);
             }
             (writing, made) = (locked, record::of(ledger, outcome, past, course));
-        }
+        };
+        let left = prints.map_or(Ok(()), |prints| recall::leave(db, recorded.id, prints, unread));
+        self.unleft = left.err();
+        Ok(Some(recorded))
     }
 
     /// Records that an audit saw nothing of the datastore, where the history knows of which cluster it must have been.

@@ -27,6 +27,7 @@ mod moment;
 mod output;
 mod parse;
 mod place_args;
+mod recall;
 mod release;
 mod releases;
 mod report;

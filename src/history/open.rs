@@ -191,7 +191,7 @@ impl Db<ToRead> {
 
     /// With SQLite's locks. Who may write the file opens it so, writes nothing all the same, and leaves nothing beside
     /// it: a reader without that right cannot take away what SQLite had to put there.
-    fn open_beside_writers(path: &Path, patience: Duration) -> Result<Db<ToRead>, Error> {
+    pub(super) fn open_beside_writers(path: &Path, patience: Duration) -> Result<Db<ToRead>, Error> {
         // SQLite falls back to reading only where the file is write protected.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let connection = connect(path, path.as_os_str(), flags, patience, Mode::Read)?;

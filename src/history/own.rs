@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 /// Whether `path` is the history at `db`, or what belongs to it and lies beside it (SQLite's journals, the turn of a
-/// release, the state of the last audit, copies of older schemas): by name, also of one that is not there yet, or because it is the same file under
+/// release, what the last audit left, copies of older schemas): by name, also of one that is not there yet, or because it is the same file under
 /// another name.
 pub fn is_of_the_history(path: &Path, db: &Path) -> bool {
     let (Some((folder, name)), Some((home, history))) = (place(path), place(db)) else { return false };
     let belongs = |name: &str| {
         let end = name.strip_prefix(history.as_str());
         end.is_some_and(|end| {
-            ["", "-wal", "-shm", "-journal", ".release", ".state"].contains(&end)
+            ["", "-wal", "-shm", "-journal", ".release", ".state", ".seen"].contains(&end)
                 || (end.starts_with(".v") && end.contains(".backup"))
-                || (end.starts_with(".state") && end.ends_with(".new"))
+                || ([".state", ".seen"].iter().any(|left| end.starts_with(left)) && end.ends_with(".new"))
         })
     };
     if folder == home && belongs(&name) {
@@ -59,6 +59,8 @@ mod tests {
             "h.db.v2.backup",
             "h.db.v2.backup.1",
             "h.db.state",
+            "h.db.seen",
+            "h.db.seenAbC123.new",
         ] {
             assert!(is_of_the_history(&at(name), &at("h.db")), "{name}");
         }

@@ -1,20 +1,20 @@
-//! The history as a [`Past`]: what the checks and the recorder of the next audit need, read in a few scans.
+//! The history as a [`Past`]: what the checks and the recorder of the next audit need, read in a few scans; of what has an
+//! address or a key all of it, or nothing yet ([`super::rows`]).
 
 use std::collections::HashMap;
 
 use rusqlite::OptionalExtension;
 
-use super::column::{address, bits, cidr, count, some_bits, some_time, stamp_of, term, time};
+use super::column::{bits, cidr, count, some_bits, some_time, stamp_of, term, time};
 use super::query::findings::Gap;
 use super::query::intervals::{CAPACITY, FROM_CAPACITY, FROM_NODE_STATE, NODE_STATE, capacity_row, node_row};
 use super::timeline::Timeline;
-use super::{ReadTx, pair};
+use super::{ReadTx, pair, rows};
 use crate::error::Error;
-use crate::model::index::PodAddress;
-use crate::model::past::{AuditsSince, FirstSeen, LastState, OpenAllocation, PastKeys, tuple_index};
+use crate::model::past::{AuditsSince, LastState, OpenRows};
 use crate::model::record::ClusterKey;
 use crate::model::row::{CapacityRow, NodeRow};
-use crate::model::{BlockSequence, ByHash, Code, Foreign, Past, PastEtcd, PastFinding, PastKey, State, Term};
+use crate::model::{BlockSequence, ByHash, Code, Foreign, Past, PastEtcd, PastFinding, State, Term};
 
 impl ReadTx<'_> {
     /// What earlier audits of this cluster recorded; an empty past when there are none.
@@ -24,9 +24,30 @@ impl ReadTx<'_> {
     pub fn past(&self, key: &ClusterKey) -> Result<Past, Error> {
         load(self, key).map_err(self.failed("read the history"))
     }
+
+    /// The same without its keys, allocations and pods' addresses: nothing must be recorded with it before
+    /// [`ReadTx::put_rows`] has put in those of what changed.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn past_without_rows(&self, key: &ClusterKey) -> Result<Past, Error> {
+        let mut past = without_rows(self, key).map_err(self.failed("read the history"))?;
+        past.allocations.rows = OpenRows::of_ranges(Vec::new(), ByHash::default());
+        past.last.pods = OpenRows::of_ranges(Vec::new(), ByHash::default());
+        Ok(past)
+    }
 }
 
 pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> {
+    let mut past = without_rows(tx, key)?;
+    let Some(pair) = pair::find(tx, key)? else { return Ok(past) };
+    past.keys = rows::keys(tx, pair)?;
+    past.allocations.rows = OpenRows::all(rows::allocations(tx, pair)?);
+    past.last.pods = OpenRows::all(rows::pods(tx, pair)?);
+    Ok(past)
+}
+
+fn without_rows(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> {
     let Some(pair) = pair::find(tx, key)? else {
         let last = LastState { key: key.clone(), apart: key.uids.is_empty(), ..LastState::default() };
         return Ok(Past { last, ..Past::default() });
@@ -50,27 +71,20 @@ pub(super) fn load(tx: &ReadTx<'_>, key: &ClusterKey) -> rusqlite::Result<Past> 
     }
     if let Some(audit) = timeline.audits.iter().rev().find(|a| a.keys) {
         let raft_term = raft_term(tx, audit.id)?;
-        let what = "SELECT etcd_revision, cluster_id, started, api_date, keys FROM audit WHERE id = ?1";
+        let what = "SELECT etcd_revision, cluster_id, started, api_date FROM audit WHERE id = ?1";
         let etcd = |row: &rusqlite::Row<'_>| {
-            let etcd = PastEtcd {
+            Ok(PastEtcd {
                 revision: row.get(0)?,
                 cluster_id: bits(row, 1)?,
                 raft_term,
                 started: Some(time(row, 2)?),
                 api_date: some_time(row, 3)?,
-            };
-            Ok((etcd, row.get::<_, i64>(4)? == OF_CONTAINERS))
+            })
         };
-        let read = tx.query_row(what, [audit.id], etcd).optional()?;
-        past.etcd = read.map(|(etcd, _)| etcd);
-        // A file of schema 1 that nobody may bring up to date: as if it had been.
-        let partial = read.is_some_and(|(_, partial)| partial) || tx.schema()? < 2;
-        past.keys = keys(tx, pair, partial)?;
+        past.etcd = tx.query_row(what, [audit.id], etcd).optional()?;
     }
     nodes(tx, pair, &mut past)?;
     blocks(tx, pair, &mut past)?;
-    past.allocations = allocations(tx, pair)?;
-    past.last.pods = pods(tx, pair)?;
     past.last.nodes = node_states(tx, pair)?;
     past.last.capacity = capacity(tx, pair)?;
     findings(tx, pair, &timeline, &mut past)?;
@@ -127,26 +141,6 @@ fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// `audit.keys` where of the keys handles of containers alone stand under their names: the audit was of schema 1.
-const OF_CONTAINERS: i64 = 2;
-
-fn keys(tx: &ReadTx<'_>, pair: i64, partial: bool) -> rusqlite::Result<PastKeys> {
-    let count = "SELECT count(*) FROM key WHERE pair = ?1";
-    let count: i64 = tx.prepare_cached(count)?.query_row([pair], |row| row.get(0))?;
-    let mut past = PastKeys::with_capacity(usize::try_from(count).unwrap_or(0), partial);
-    let what = "SELECT key, create_revision, mod_revision, version, value_hash FROM key WHERE pair = ?1";
-    tx.rows::<(), ()>(what, [pair], |row| {
-        let key = row.get_ref(0)?.as_blob()?;
-        if past.knows(key) {
-            let value_hash = if partial { 0 } else { bits(row, 4)? };
-            let (create_revision, mod_revision, version) = (row.get(1)?, row.get(2)?, row.get(3)?);
-            past.insert(key, PastKey { create_revision, mod_revision, version, value_hash });
-        }
-        Ok(())
-    })?;
-    Ok(past)
-}
-
 fn blocks(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let what =
         "SELECT cidr, create_revision, version, sequence_create_revision, highest_sequence FROM block WHERE pair = ?1";
@@ -157,59 +151,6 @@ fn blocks(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
             past.block_sequences.insert(cidr, BlockSequence { create_revision, highest });
         }
         Ok(())
-    })
-}
-
-/// Answered from the index alone.
-fn allocations(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<FirstSeen> {
-    let what = "SELECT address, handle, sequence, block_create_revision, owner, tuple_since_at, id FROM allocation \
-                WHERE pair = ?1 AND last_seen IS NULL";
-    let open = tx.rows(what, [pair], |row| {
-        let handle = row.get_ref(1)?.as_str_or_null()?.map(|handle| [handle, "", ""]);
-        let index = tuple_index(address(row, 0)?, handle, some_bits(row, 2)?, row.get(3)?);
-        Ok((index, OpenAllocation { since: time(row, 5)?, row: row.get(6)?, owner: bits(row, 4)? }))
-    })?;
-    Ok(FirstSeen(open))
-}
-
-/// Texts of table `name`, each looked up once.
-struct Texts<'a> {
-    statement: rusqlite::CachedStatement<'a>,
-    known: HashMap<i64, String>,
-}
-
-impl Texts<'_> {
-    fn know(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
-        for id in ids {
-            if !self.known.contains_key(id) {
-                self.known.insert(*id, self.statement.query_row([*id], |row| row.get(0))?);
-            }
-        }
-        Ok(())
-    }
-
-    fn get(&self, id: i64) -> &str {
-        self.known.get(&id).map_or("", String::as_str)
-    }
-}
-
-fn pods(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<ByHash<i64>> {
-    let what = "SELECT text FROM name WHERE id = ?1";
-    let mut texts = Texts { statement: tx.prepare_cached(what)?, known: HashMap::new() };
-    let what =
-        "SELECT address, uid, namespace, pod, node, grade, id FROM pod_address WHERE pair = ?1 AND last_seen IS NULL";
-    tx.rows(what, [pair], |row| {
-        let [namespace, node, grade] = [row.get(2)?, row.get(4)?, row.get(5)?];
-        texts.know(&[namespace, node, grade])?;
-        let pod = PodAddress {
-            address: address(row, 0)?,
-            uid: row.get_ref(1)?.as_bytes()?,
-            namespace: texts.get(namespace),
-            pod: row.get_ref(3)?.as_str()?,
-            node: texts.get(node),
-            grade: texts.get(grade),
-        };
-        Ok((pod.index(), row.get(6)?))
     })
 }
 

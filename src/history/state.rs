@@ -1,6 +1,7 @@
-//! The file beside the history in which an audit leaves what it read, for the next one: `history.db.state`.
+//! The files beside the history in which an audit leaves something for the next one: `history.db.state`, what it read of
+//! Calico's, and `history.db.seen`, by which that one knows which rows of the history it need not read.
 //!
-//! Bytes alone; what they mean, and whether they are whole, is the reader's business. It is replaced at once or not at
+//! Bytes alone; what they mean, and whether they are whole, is the reader's business. A file is replaced at once or not at
 //! all, and nobody may read it who may not read the history. Losing it costs a full read: it is never forced to disk.
 
 use std::fs;
@@ -10,20 +11,43 @@ use std::path::{Path, PathBuf};
 use super::rest::beside;
 use crate::error::Error;
 
-/// Where it is.
-const ENDING: &str = ".state";
+/// What is left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeftFile {
+    /// What was read of Calico's.
+    State,
+    /// What the history has open, as fingerprints.
+    Seen,
+}
+
+impl LeftFile {
+    const fn ending(self) -> &'static str {
+        match self {
+            LeftFile::State => ".state",
+            LeftFile::Seen => ".seen",
+        }
+    }
+
+    /// For people, behind a verb.
+    const fn words(self) -> &'static str {
+        match self {
+            LeftFile::State => "the state of the last audit",
+            LeftFile::Seen => "the fingerprints of the last audit",
+        }
+    }
+}
 
 /// Its path beside the history at `db`.
-pub fn state_path(db: &Path) -> PathBuf {
-    beside(db, ENDING)
+pub fn left_path(db: &Path, what: LeftFile) -> PathBuf {
+    beside(db, what.ending())
 }
 
 /// Its bytes; `None`: there is none.
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn read_state(db: &Path) -> Result<Option<Vec<u8>>, Error> {
-    let path = state_path(db);
+pub fn read_left(db: &Path, what: LeftFile) -> Result<Option<Vec<u8>>, Error> {
+    let path = left_path(db, what);
     // Nothing but a file ends: a pipe would be waited for.
     let read = || match fs::metadata(&path)?.is_file() {
         true => fs::read(&path),
@@ -32,7 +56,7 @@ pub fn read_state(db: &Path) -> Result<Option<Vec<u8>>, Error> {
     match read() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-        Err(e) => Err(Error::input("read the state of the last audit").at(path.display().to_string()).cause(e)),
+        Err(e) => Err(Error::input(format!("read {}", what.words())).at(path.display().to_string()).cause(e)),
     }
 }
 
@@ -40,8 +64,8 @@ pub fn read_state(db: &Path) -> Result<Option<Vec<u8>>, Error> {
 ///
 /// # Errors
 /// A file that cannot be written; the old one stays.
-pub fn write_state(db: &Path, write: impl FnOnce(&mut dyn Write) -> IoResult<()>) -> Result<(), Error> {
-    let path = state_path(db);
+pub fn write_left(db: &Path, what: LeftFile, write: impl FnOnce(&mut dyn Write) -> IoResult<()>) -> Result<(), Error> {
+    let path = left_path(db, what);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let replace = || -> IoResult<()> {
         // For its owner alone, until it is said otherwise.
@@ -58,9 +82,19 @@ pub fn write_state(db: &Path, write: impl FnOnce(&mut dyn Write) -> IoResult<()>
     replace().map_err(|e| Error::input("keep what was read for the next audit").at(path.display().to_string()).cause(e))
 }
 
+/// Writes these bytes over its first ones. Who reads it just then finds bytes that do not belong together.
+///
+/// # Errors
+/// A file that is not there or cannot be written.
+pub fn write_over(db: &Path, what: LeftFile, first: &[u8]) -> Result<(), Error> {
+    let path = left_path(db, what);
+    let write = || fs::OpenOptions::new().write(true).open(&path)?.write_all(first);
+    write().map_err(|e| Error::input("keep what was read for the next audit").at(path.display().to_string()).cause(e))
+}
+
 /// Takes it away: the next audit reads everything.
-pub fn forget_state(db: &Path) {
-    let _ = fs::remove_file(state_path(db));
+pub fn forget_left(db: &Path, what: LeftFile) {
+    let _ = fs::remove_file(left_path(db, what));
 }
 
 /// Its group's as the history is: a shared one is read by whoever audits next.
@@ -95,22 +129,25 @@ mod tests {
     fn it_is_replaced_at_once_or_not_at_all_and_its_owners_alone() {
         let folder = tempfile::tempdir().unwrap();
         let db = folder.path().join("history.db");
-        assert!(read_state(&db).unwrap().is_none());
+        assert!(read_left(&db, LeftFile::State).unwrap().is_none());
         for (of_history, of_state) in [(0o644, 0o600), (0o600, 0o600), (0o660, 0o660), (0o664, 0o660)] {
             fs::write(&db, "").unwrap();
             fs::set_permissions(&db, fs::Permissions::from_mode(of_history)).unwrap();
-            write_state(&db, |out| out.write_all(b"first")).unwrap();
-            assert_eq!(mode(&state_path(&db)), of_state, "{of_history:o}");
+            write_left(&db, LeftFile::State, |out| out.write_all(b"first")).unwrap();
+            assert_eq!(mode(&left_path(&db, LeftFile::State)), of_state, "{of_history:o}");
         }
-        let broken = write_state(&db, |out| {
+        let broken = write_left(&db, LeftFile::State, |out| {
             out.write_all(b"half")?;
             Err(std::io::Error::other("full"))
         });
         assert!(broken.is_err());
-        assert_eq!(read_state(&db).unwrap().as_deref(), Some(&b"first"[..]));
+        assert_eq!(read_left(&db, LeftFile::State).unwrap().as_deref(), Some(&b"first"[..]));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside it");
-        forget_state(&db);
-        assert!(read_state(&db).unwrap().is_none());
-        assert!(write_state(&folder.path().join("no/such.db"), |_| Ok(())).is_err());
+        write_over(&db, LeftFile::State, b"f").unwrap();
+        assert!(write_over(&db, LeftFile::Seen, b"f").is_err(), "another file");
+        assert_eq!(read_left(&db, LeftFile::State).unwrap().as_deref(), Some(&b"first"[..]));
+        forget_left(&db, LeftFile::State);
+        assert!(read_left(&db, LeftFile::State).unwrap().is_none());
+        assert!(write_left(&folder.path().join("no/such.db"), LeftFile::State, |_| Ok(())).is_err());
     }
 }

@@ -39,6 +39,7 @@ pub mod past;
 pub mod patch;
 pub mod pod;
 pub mod pool;
+pub mod prints;
 pub mod reading;
 pub mod record;
 pub mod release;

@@ -4,12 +4,17 @@
 //! hundreds of thousands of keys and allocations, so these are found by a 128-bit hash of what names them; in the file
 //! they stand under their names.
 
+mod keys;
+mod open;
+
 use std::collections::{HashMap, HashSet};
 
-use super::finding::{Parts, hash128};
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Addr, ByHash, Cidr, Code, Finding, Foreign, Input, Life, Meta, Sharing, SubjectKind, Term, Time, keys};
+use super::{Cidr, Code, Finding, Foreign, Input, Life, Sharing, SubjectKind, Term, Time};
+
+pub use keys::{PastKey, PastKeys};
+pub use open::{AllocationTuple, FirstSeen, OpenAllocation, OpenRows, RowKeeper, tuple_index};
 
 /// Which datastore and which Kubernetes cluster an audit saw.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -45,7 +50,8 @@ pub struct Past {
     pub gone_since: HashMap<String, Time>,
     /// Open findings by code and subject.
     pub open: OpenFindings,
-    /// First seen of every allocation that the last audit saw, by [`AllocationTuple`].
+    /// First seen of every allocation that the last audit saw, by [`AllocationTuple`]. An audit asks for those alone that a
+    /// check wants to know.
     pub allocations: FirstSeen,
     /// Keys as the last complete audit (that of `etcd`) recorded them, by key bytes: every block, handle,
     /// affinity, endpoint and Calico Node, undecodable ones too (IPA903 takes a key that is not here for one that
@@ -169,121 +175,6 @@ impl OpenFindings {
     }
 }
 
-/// The tuple that names one allocation through time.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct AllocationTuple {
-    pub address: Addr,
-    /// The sanitised handle id; `None` without one.
-    pub handle: Option<String>,
-    /// Its entry of `sequenceNumberForAllocation`; `None` without one.
-    pub sequence: Option<u64>,
-    /// Another one: the block was made anew, and with it the allocation.
-    pub block_create_revision: i64,
-}
-
-impl AllocationTuple {
-    /// By what a table in memory finds it.
-    pub fn index(&self) -> u128 {
-        let handle = self.handle.as_deref().map(|handle| [handle, "", ""]);
-        tuple_index(self.address, handle, self.sequence, self.block_create_revision)
-    }
-}
-
-/// [`AllocationTuple::index`] of its parts; the handle's id is these three behind each other.
-pub fn tuple_index(address: Addr, handle: Option<[&str; 3]>, sequence: Option<u64>, block_created: i64) -> u128 {
-    let parts = Parts::new().wide(address.bits());
-    let parts = match handle {
-        Some(pieces) => parts.number(1).joined(&pieces),
-        None => parts.number(0),
-    };
-    parts.number(sequence.map_or(-1, i128::from)).number(block_created).hash128()
-}
-
-/// An allocation that is open in the history.
-#[derive(Clone, Copy, Debug)]
-pub struct OpenAllocation {
-    /// Judged time of the audit that first saw the tuple.
-    pub since: Time,
-    /// Its row.
-    pub row: i64,
-    /// Hash of block, use and owners: whether they changed.
-    pub owner: u64,
-}
-
-/// The allocations that the last audit saw.
-#[derive(Clone, Debug, Default)]
-pub struct FirstSeen(pub ByHash<OpenAllocation>);
-
-impl FirstSeen {
-    /// When an audit first saw this very allocation.
-    pub fn get(&self, tuple: &AllocationTuple) -> Option<Time> {
-        self.0.get(tuple.index()).map(|open| open.since)
-    }
-}
-
-/// What the history says of one key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PastKey {
-    /// etcd's revision at which it was made.
-    pub create_revision: i64,
-    /// Etcd's revision of its last write.
-    pub mod_revision: i64,
-    /// Writes since its creation; 0: not known.
-    pub version: i64,
-    /// 0: not known, or the value did not decode when it was recorded.
-    pub value_hash: u64,
-}
-
-impl PastKey {
-    /// Whether a key is what was recorded: the same revision, and the same value as far as it was known.
-    pub fn is(&self, now: &Meta) -> bool {
-        let same_value = self.value_hash == 0 || now.value_hash == 0 || self.value_hash == now.value_hash;
-        self.mod_revision == now.mod_revision && same_value
-    }
-}
-
-impl From<Meta> for PastKey {
-    fn from(meta: Meta) -> PastKey {
-        let Meta { create_revision, mod_revision, version, value_hash } = meta;
-        PastKey { create_revision, mod_revision, version, value_hash }
-    }
-}
-
-/// The keys of the last complete audit.
-#[derive(Clone, Debug, Default)]
-pub struct PastKeys {
-    by_hash: ByHash<PastKey>,
-    /// Handles of containers alone were recorded under their names: an old history.
-    partial: bool,
-}
-
-impl PastKeys {
-    /// Room for so many; `partial`: of other keys than handles of containers nothing is known.
-    pub fn with_capacity(keys: usize, partial: bool) -> PastKeys {
-        PastKeys { by_hash: ByHash::with_capacity(keys), partial }
-    }
-
-    /// What was recorded of the key with these bytes.
-    pub fn get(&self, key: &[u8]) -> Option<PastKey> {
-        self.by_hash.get(hash128(key)).copied()
-    }
-
-    /// Whether a key that [`PastKeys::get`] does not find was not there; else nobody knows.
-    pub fn knows(&self, key: &[u8]) -> bool {
-        !self.partial || keys::is_container_handle(key)
-    }
-
-    /// By the hash of their bytes.
-    pub fn by_hash(&self) -> &ByHash<PastKey> {
-        &self.by_hash
-    }
-
-    /// Enters one.
-    pub fn insert(&mut self, key: &[u8], recorded: impl Into<PastKey>) {
-        self.by_hash.insert(hash128(key), recorded.into());
-    }
-}
-
 /// Etcd as the last complete audit saw it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PastEtcd {
@@ -314,7 +205,7 @@ pub struct LastState {
     /// `None`: there is no audit.
     pub scope: Option<Term<Sharing>>,
     /// Open rows of pods' addresses, by [`PodAddress::index`](super::index::PodAddress::index).
-    pub pods: ByHash<i64>,
+    pub pods: OpenRows<i64>,
     /// Open rows of nodes' states.
     pub nodes: HashMap<NodeRow, i64>,
     /// Create revision and version of every block.

@@ -2,30 +2,29 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
-
 use super::diff::Diff;
-use crate::ledger::{Allocation, Claimant, Standing, Via};
+use super::seen;
+use crate::ledger::Standing;
 use crate::model::hash::HashSet as QuickSet;
-use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::record::Changes;
 use crate::model::row::{AllocationRow, NodeRow, PodRow};
-use crate::model::{Foreign, Input, KubeNode, Name, Owner, Uid};
+use crate::model::{Foreign, Input, KubeNode, Name};
 
 impl Diff<'_> {
     /// Allocations that began and ended.
     pub(super) fn allocations(&self) -> Changes<(AllocationRow, Option<i64>), i64> {
         let mut changes = Changes::default();
-        let open = &self.past.allocations.0;
-        let (mut seen, mut new) = (open.marks(), QuickSet::<u128>::new());
-        for allocation in &self.ledger.allocations {
+        let rows = &self.past.allocations.rows;
+        let open = rows.table();
+        let (mut marks, mut new) = (open.marks(), QuickSet::<u128>::new());
+        for allocation in self.ledger.allocations.iter().filter(|allocation| rows.covers(allocation.address)) {
             let index = self.ledger.tuple_index_of(allocation);
             let known = open.find(index);
-            if !known.map_or_else(|| new.insert(index), |(bucket, _)| seen.mark(bucket)) {
+            if !known.map_or_else(|| new.insert(index), |(bucket, _)| marks.mark(bucket)) {
                 continue;
             }
-            let more = self.more(allocation);
-            let owner = self.owned_by(allocation, more.as_deref());
+            let more = seen::more(self.ledger, allocation);
+            let owner = seen::owned_by(self.ledger, allocation, more.as_deref());
             let known = known.map(|(_, known)| known);
             if known.is_some_and(|k| k.owner == owner.hash()) {
                 continue;
@@ -50,107 +49,38 @@ impl Diff<'_> {
             changes.opened.push((row, known.map(|k| k.row)));
         }
         if self.complete(&[Input::Blocks]) && !self.is_apart() {
-            changes.closed.extend(open.unmarked(&seen).map(|(_, gone)| gone.row));
+            changes.closed.extend(open.unmarked(&marks).map(|(_, gone)| gone.row));
         }
         changes.closed.sort_unstable();
         changes
     }
 
-    /// What a row says of the owners; `more` as [`Diff::more`] gives it.
-    fn owned_by<'t>(&'t self, a: &Allocation, more: Option<&'t str>) -> OwnedBy<'t> {
-        let named = self.ledger.attribute_of(a).map(|at| at.owner()).unwrap_or_default();
-        let text = |name: Name| name.some().map(|name| self.text(name));
-        OwnedBy {
-            block: self.ledger.block_of(a).cidr,
-            used_for: a.used_for.word(),
-            node: text(self.ledger.owner_node(a)),
-            namespace: text(named.namespace),
-            pod: text(named.pod).or_else(|| text(named.service)),
-            allocated: named.timestamp,
-            more,
-        }
-    }
-
-    /// What has no column of its own, as JSON.
-    fn more(&self, a: &Allocation) -> Option<String> {
-        #[derive(Serialize)]
-        struct More<'t> {
-            #[serde(skip_serializing_if = "str::is_empty")]
-            r#type: &'t str,
-            #[serde(skip_serializing_if = "str::is_empty")]
-            vmi: &'t str,
-            #[serde(skip_serializing_if = "str::is_empty")]
-            note: &'t str,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            alternate: Option<Other<'t>>,
-        }
-        #[derive(Serialize)]
-        struct Other<'t> {
-            namespace: &'t str,
-            pod: &'t str,
-            node: &'t str,
-            vmi: &'t str,
-        }
-        let attribute = self.ledger.attribute_of(a)?;
-        let (owner, alternate) = (attribute.owner(), attribute.alternate());
-        let rest = [owner.kind, owner.vmi, owner.note];
-        if rest.iter().all(|n| n.is_none()) && alternate.is_none() {
-            return None;
-        }
-        let other = |o: &Owner| Other {
-            namespace: self.text(o.namespace),
-            pod: self.text(o.pod),
-            node: self.text(o.node),
-            vmi: self.text(o.vmi),
-        };
-        let more = More {
-            r#type: self.text(owner.kind),
-            vmi: self.text(owner.vmi),
-            note: self.text(owner.note),
-            alternate: alternate.map(other),
-        };
-        serde_json::to_string(&more).ok()
-    }
-
     /// Pods' addresses that began and ended. A grade is known only when all that it is made from was read.
     pub(super) fn pods(&self) -> Changes<PodRow, i64> {
         let mut changes = Changes::default();
-        if !self.complete(&[Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes]) {
+        if !self.complete(&seen::OF_PODS) {
             return changes;
         }
-        let (snapshot, open) = (self.snapshot, &self.past.last.pods);
-        let (mut seen, mut new) = (open.marks(), QuickSet::<u128>::new());
-        for claim in self.ledger.claims.iter().filter(|c| c.via == Via::Object) {
-            let Claimant::Pod(index) = claim.by else { continue };
-            let Some(pod) = snapshot.pods.get(index as usize) else { continue };
-            let uid: &[u8] = match &pod.uid {
-                Uid::Uuid(bytes) => bytes,
-                Uid::Other(name) => self.text(*name).as_bytes(),
-            };
-            let at = PodAddress {
-                address: claim.address,
-                uid,
-                namespace: self.text(pod.namespace),
-                pod: self.text(pod.name),
-                node: self.text(pod.node),
-                grade: claim.grade.word(),
-            };
+        let rows = &self.past.last.pods;
+        let open = rows.table();
+        let (mut marks, mut new) = (open.marks(), QuickSet::<u128>::new());
+        for (at, pod, grade) in seen::pod_addresses(self.ledger).filter(|(at, ..)| rows.covers(at.address)) {
             let index = at.index();
             if let Some((bucket, _)) = open.find(index) {
-                seen.mark(bucket);
+                marks.mark(bucket);
             } else if new.insert(index) {
                 changes.opened.push(PodRow {
                     address: at.address,
-                    uid: pod.uid.text(&snapshot.names).into(),
+                    uid: pod.uid.text(&self.snapshot.names).into(),
                     namespace: at.namespace.into(),
                     pod: at.pod.into(),
                     node: at.node.into(),
-                    grade: claim.grade.into(),
+                    grade: grade.into(),
                 });
             }
         }
         if !self.is_apart() {
-            changes.closed = open.unmarked(&seen).map(|(_, row)| *row).collect();
+            changes.closed = open.unmarked(&marks).map(|(_, row)| *row).collect();
             changes.closed.sort_unstable();
         }
         changes

@@ -8,6 +8,7 @@ mod diff;
 mod findings;
 mod intervals;
 mod keys;
+mod seen;
 
 use serde::Serialize;
 
@@ -20,6 +21,7 @@ use crate::model::snapshot::Dark;
 use crate::model::{Foreign, Gathering, Input, InputState, Past, Severity, Snapshot};
 
 pub use diff::AuditCourse;
+pub use seen::{is_all_recorded, keys_print, prints};
 
 /// The names under which the history keeps this cluster; `None` when the datastore has no name: such an audit is not
 /// recorded.

@@ -12,6 +12,11 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 /// Bytes of the checksum, which stands at the end.
 const SUM: usize = size_of::<u128>();
 
+/// The checksum of bytes.
+pub fn sum(bytes: &[u8]) -> u128 {
+    xxh3_128(bytes)
+}
+
 /// The bytes before the checksum; `None` where they are not what was written.
 pub fn checked(bytes: &[u8]) -> Option<&[u8]> {
     let (body, sum) = bytes.split_last_chunk::<SUM>()?;

@@ -32,10 +32,15 @@ pub struct Mark {
     pub kept_at: Time,
 }
 
+/// Whether the time is over for which a full read is good.
+pub fn is_over(read_in_full: Time, now: Time) -> bool {
+    now < read_in_full || now.since(read_in_full) >= FULL_EVERY
+}
+
 impl Mark {
     /// Whether everything has to be read again by now: also where the clock ran back.
     pub fn is_old(&self, now: Time) -> bool {
-        now < self.read_in_full || now.since(self.read_in_full) >= FULL_EVERY
+        is_over(self.read_in_full, now)
     }
 
     /// Whether a state of which no key changed since is good for the next audit too.

@@ -9,6 +9,7 @@ mod calico;
 mod kept;
 mod keys;
 mod mark;
+mod seen;
 mod texts;
 
 use std::io::{Result, Write};
@@ -20,6 +21,7 @@ use crate::model::{Gathering, Input, Names, Snapshot};
 
 pub use keys::{KnownKeys, counts, is_same_write, newest};
 pub use mark::Mark;
+pub use seen::{LastSeen, SEAL, seal, unseal};
 
 /// What a state begins with.
 const MAGIC: &[u8] = b"ipaudit state\n";

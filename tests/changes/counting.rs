@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use super::generator::{self, Cluster};
-use super::servers::{self, Etcd, EtcdVersion};
-use super::world::{World, decoded, reading};
+use super::servers::{self, Etcd, EtcdVersion, recorded};
+use super::world::{World, decoded, past_reading, reading};
 
 const PODS: usize = 2_000;
 
@@ -18,6 +18,11 @@ struct Cost {
     watches: u64,
     /// That etcd sent.
     bytes: u64,
+    /// Of the history, of what a big cluster has many: that were read.
+    rows: u64,
+    /// All that the history has; of what was written beside it the inode tells whether it was the whole.
+    history: u64,
+    beside: [u64; 2],
 }
 
 fn metric(etcd: &Etcd, method: &str) -> u64 {
@@ -41,7 +46,13 @@ fn audit(world: &World) -> Cost {
     let (requests, watches) = (asked(), metric(&world.etcd, "Watch"));
     let output = world.run(&world.db("history.db"), &endpoint, &[]);
     let document = servers::command::json(&output);
+    let told = past_reading(&output);
+    let rows = told.rsplit_once(", ").and_then(|(_, rows)| rows.strip_suffix(" rows")?.parse().ok());
+    let inode = |path| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
     Cost {
+        rows: rows.unwrap_or_else(|| panic!("{told:?}")),
+        history: recorded::rows(&world.db("history.db")).len() as u64,
+        beside: [world.state(), world.seen()].map(inode),
         by: reading(&document).0,
         decoded: decoded(&document),
         requests: asked() - requests,
@@ -81,11 +92,18 @@ fn little_is_asked_for_where_little_changed() {
         let first = audit(&world);
         assert_eq!((first.by.as_str(), first.watches), ("full", 0));
         assert!(first.decoded > 2 * PODS as u64 && first.bytes > all / 2, "{first:?}");
+        assert!(first.history > 4 * PODS as u64, "{first:?}");
 
         let unchanged = audit(&world);
         println!("{version:?} unchanged: {unchanged:?}; a full read: {first:?}");
         assert_eq!((unchanged.by.as_str(), unchanged.decoded, unchanged.watches), ("unchanged", 0, 0));
         assert!(unchanged.requests <= AROUND && unchanged.bytes < OVERHEAD + 128 * 20_000, "{unchanged:?}");
+        assert_eq!(
+            (unchanged.rows, unchanged.history),
+            (0, first.history + 1),
+            "nothing is read, and the audit written"
+        );
+        assert_eq!(unchanged.beside, first.beside, "what was left is good for another one");
 
         // One in a hundred is written again.
         let endpoints = world.etcd.list("/calico/resources/v3/projectcalico.org/workloadendpoints/");
@@ -97,6 +115,16 @@ fn little_is_asked_for_where_little_changed() {
         assert_eq!((changed.by.as_str(), changed.decoded, changed.watches), ("watch", some.len() as u64, 1));
         assert!(changed.requests <= AROUND, "{changed:?}");
         assert!(changed.bytes < first.bytes / 4 && changed.bytes > size, "{changed:?}");
+        assert_eq!((changed.rows, changed.history), (some.len() as u64, unchanged.history + 1), "their keys");
+
+        // A pod goes, and all that Calico has of it but the allocation.
+        let (key, _) = endpoints[7].clone();
+        let gone = world.remove_a_pod();
+        world.etcd.delete(key);
+        let leaked = audit(&world);
+        println!("{version:?} {gone} went: {leaked:?}");
+        assert!((2..=64).contains(&leaked.rows), "{leaked:?}");
+        assert!(leaked.history > changed.history && leaked.history < changed.history + 16, "{leaked:?}");
 
         // The same, and etcd has forgotten it.
         some.iter().for_each(|(key, value)| _ = world.etcd.put(key.clone(), value.clone()));

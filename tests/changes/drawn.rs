@@ -1,14 +1,17 @@
-//! Whatever is written, deleted, forgotten, restored, lost or damaged between two audits, in whatever order: what they
-//! find is what a full read finds.
+//! Whatever is written, deleted, forgotten, restored, lost or damaged between two audits, in whatever order, in etcd, in
+//! Kubernetes, and beside the history: what they find and record is what a full read finds and records.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
+use serde_json::Value;
 
+use super::servers::command::ipaudit;
 use super::servers::{self, Case, Etcd, EtcdVersion, unique_name};
-use super::world::World;
+use super::world::{World, reading};
 
 /// What happens, or who looks. Numbers choose among what is there.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +38,17 @@ enum Step {
     Restore(bool),
     LoseState,
     DamageState(usize),
+    LoseSeen,
+    DamageSeen(usize),
+    /// A pod goes, or comes back.
+    Pod(usize),
+    /// A pod gets another one's address.
+    Move(usize, usize),
+    /// What has ended is forgotten.
+    Prune,
+    /// The history is put aside, or comes back as it was.
+    Keep,
+    Older,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -49,11 +63,18 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (number.clone(), any::<bool>()).prop_map(|(which, there)| Step::Odd(which, there)),
         2 => number.clone().prop_map(Step::Noise),
         1 => number.clone().prop_map(Step::Burst),
-        3 => number.clone().prop_map(Step::Compact),
+        7 => number.clone().prop_map(Step::Compact),
         1 => Just(Step::Restart),
         1 => any::<bool>().prop_map(Step::Restore),
         1 => Just(Step::LoseState),
-        1 => number.prop_map(Step::DamageState),
+        1 => number.clone().prop_map(Step::DamageState),
+        1 => Just(Step::LoseSeen),
+        1 => number.clone().prop_map(Step::DamageSeen),
+        4 => number.clone().prop_map(Step::Pod),
+        3 => (number.clone(), number).prop_map(|(pod, of)| Step::Move(pod, of)),
+        2 => Just(Step::Prune),
+        2 => Just(Step::Keep),
+        2 => Just(Step::Older),
     ]
 }
 
@@ -70,6 +91,9 @@ struct Drawn<'w> {
     world: &'w World,
     there: BTreeMap<Vec<u8>, Vec<u8>>,
     gone: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Pods, and whether each is there; what else Kubernetes has.
+    pods: Vec<(Value, bool)>,
+    others: Vec<Value>,
 }
 
 impl Drawn<'_> {
@@ -150,16 +174,51 @@ impl Drawn<'_> {
             Step::LoseState => {
                 let _ = std::fs::remove_file(self.world.state());
             }
-            Step::DamageState(bit) => {
-                let mut bytes = std::fs::read(self.world.state()).ok()?;
-                let place = bit.wrapping_mul(7_919) % (bytes.len() * 8);
-                bytes[place / 8] ^= 1 << (place % 8);
-                std::fs::write(self.world.state(), bytes).unwrap();
+            Step::DamageState(bit) => damage(&self.world.state(), bit)?,
+            Step::LoseSeen => {
+                let _ = std::fs::remove_file(self.world.seen());
             }
+            Step::DamageSeen(bit) => damage(&self.world.seen(), bit)?,
+            Step::Pod(number) => {
+                let pods = self.pods.len();
+                let (_, there) = self.pods.get_mut(number.checked_rem(pods)?)?;
+                *there = !*there;
+                self.write_objects();
+            }
+            Step::Move(number, of) => {
+                let pods = self.pods.len();
+                let status = self.pods.get(of.checked_rem(pods)?)?.0["status"].clone();
+                self.pods.get_mut(number.checked_rem(pods)?)?.0["status"] = status;
+                self.write_objects();
+            }
+            Step::Prune => {
+                let mut prune = ipaudit();
+                prune.args(["history", "prune", "--yes", "--keep", "1ms", "--db"]).arg(self.world.db("history.db"));
+                assert!(prune.output().unwrap().status.success());
+            }
+            Step::Keep => _ = std::fs::copy(self.world.db("history.db"), self.world.db("kept.db")).unwrap(),
+            Step::Older => _ = std::fs::copy(self.world.db("kept.db"), self.world.db("history.db")).ok()?,
         }
         Some(())
     }
+
+    fn write_objects(&self) {
+        let pods = self.pods.iter().filter(|(_, there)| *there).map(|(pod, _)| pod);
+        let items: Vec<&Value> = self.others.iter().chain(pods).collect();
+        let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        std::fs::write(&self.world.objects, list.to_string()).unwrap();
+    }
 }
+
+fn damage(file: &Path, bit: usize) -> Option<()> {
+    let mut bytes = std::fs::read(file).ok()?;
+    let place = bit.wrapping_mul(7_919) % (bytes.len() * 8);
+    bytes[place / 8] ^= 1 << (place % 8);
+    std::fs::write(file, bytes).ok()
+}
+
+/// Of the history the rows of what changed were read, and no others.
+const CHANGED: &str = "past: what changed";
 
 /// How often an audit was read by each means.
 type Seen = BTreeMap<String, usize>;
@@ -168,19 +227,29 @@ fn live(version: EtcdVersion, cases: u32, wanted: &[&str]) {
     let seen = RefCell::new(Seen::new());
     let config = Config { cases, rng_seed: RngSeed::Fixed(20_261_130), failure_persistence: None, ..Config::default() };
     let names = ["leaked-pods", "handle-damage", "undecodable", "old-formats", "block-damage", "affinity-damage"];
-    let drawn = (0..names.len(), proptest::collection::vec(step(), 12..40));
+    let drawn = (0..names.len(), proptest::collection::vec(step(), 12..48));
     let tested = TestRunner::new(config).run(&drawn, |(case, steps)| {
-        let world = World::of(Etcd::start(version), names[case]);
+        let mut world = World::of(Etcd::start(version), names[case]);
         let there = Case::load(names[case]).moment().keys.iter().cloned().collect();
-        let mut drawn = Drawn { world: &world, there, gone: Vec::new() };
+        let objects: Value = serde_json::from_slice(&std::fs::read(&world.objects).unwrap()).unwrap();
+        world.objects = world.db("objects.json");
+        let items = objects["items"].as_array().unwrap().iter().cloned();
+        let (pods, others): (Vec<Value>, Vec<Value>) = items.partition(|item| item["kind"] == "Pod");
+        let pods = pods.into_iter().map(|pod| (pod, true)).collect();
+        let mut drawn = Drawn { world: &world, there, gone: Vec::new(), pods, others };
+        drawn.write_objects();
         world.compare();
         for step in steps {
             // A step that finds nothing to do is none.
             let _ = drawn.take(step);
             if matches!(step, Step::Audit) {
-                let (by, why) = world.compare();
+                let (document, past) = world.compare_told();
+                let (by, why) = reading(&document);
                 let by = if by == "full" { format!("full: {why}") } else { by };
-                *seen.borrow_mut().entry(by).or_default() += 1;
+                let past = past.rsplit_once(',').map_or(String::new(), |(how, _)| format!("past: {how}"));
+                for by in [by, past] {
+                    *seen.borrow_mut().entry(by).or_default() += 1;
+                }
             }
         }
         world.compare();
@@ -197,11 +266,11 @@ fn live(version: EtcdVersion, cases: u32, wanted: &[&str]) {
 #[test]
 fn what_changed_is_what_a_full_read_finds_on_an_old_etcd() {
     servers::need!(Etcd3_4);
-    live(EtcdVersion::V3_4, 12, &["watch", "unchanged"]);
+    live(EtcdVersion::V3_4, 12, &["watch", "unchanged", CHANGED]);
 }
 
 #[test]
 fn what_changed_is_what_a_full_read_finds_on_a_new_etcd() {
     servers::need!(Etcd3_7);
-    live(EtcdVersion::V3_7, 16, &["watch", "listing", "unchanged"]);
+    live(EtcdVersion::V3_7, 16, &["watch", "listing", "unchanged", CHANGED]);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::servers::command::{ipaudit, json, stderr};
-use super::servers::{Case, Etcd};
+use super::servers::{Case, Etcd, recorded};
 
 pub struct World {
     pub etcd: Etcd,
@@ -37,6 +37,27 @@ impl World {
         self.db("history.db.state")
     }
 
+    /// The fingerprints of what the last audit saw.
+    pub fn seen(&self) -> PathBuf {
+        self.db("history.db.seen")
+    }
+
+    /// The first pod with an address of its own goes from Kubernetes' objects, a file of this world's own. Its name.
+    pub fn remove_a_pod(&self) -> String {
+        self.remove_a_pod_into(&self.objects)
+    }
+
+    /// The same, in another file.
+    pub fn remove_a_pod_into(&self, file: &Path) -> String {
+        let mut objects: Value = serde_json::from_slice(&std::fs::read(&self.objects).unwrap()).unwrap();
+        let items = objects["items"].as_array_mut().unwrap();
+        let is_pod = |item: &Value| item["kind"] == "Pod" && item["spec"]["hostNetwork"] != true;
+        let place = items.iter().position(is_pod).unwrap();
+        let pod = items.remove(place);
+        std::fs::write(file, objects.to_string()).unwrap();
+        pod["metadata"]["name"].as_str().unwrap().to_owned()
+    }
+
     /// An audit with this history through this endpoint.
     pub fn run(&self, db: &Path, endpoint: &str, args: &[&str]) -> Output {
         let mut command = ipaudit();
@@ -49,17 +70,29 @@ impl World {
 
     /// One that goes on from the last.
     pub fn audit(&self) -> Value {
+        self.audit_told().0
+    }
+
+    /// The same, and how it read the history.
+    pub fn audit_told(&self) -> (Value, String) {
         let output = self.run(&self.db("history.db"), &self.etcd.endpoint(), &[]);
         let document = json(&output);
         // Of a datastore whose name does not decode nothing is recorded.
         let is_recorded = document["audit"]["id"].is_u64() || document["cluster"]["guid"] == "unknown";
         assert!(is_recorded, "{}", stderr(&output));
-        document
+        (document, past_reading(&output))
     }
 
     /// One that goes on from the last, held against a full one of the same moment and past. By what it was read.
     #[track_caller]
     pub fn compare(&self) -> (String, String) {
+        let (document, _) = self.compare_told();
+        reading(&document)
+    }
+
+    /// The same with what it says, and how it read the history.
+    #[track_caller]
+    pub fn compare_told(&self) -> (Value, String) {
         for file in std::fs::read_dir(self.folder.path()).unwrap().flatten().map(|file| file.path()) {
             let name = file.file_name().unwrap().to_str().unwrap().to_owned();
             if let Some(end) = name.strip_prefix("full.db") {
@@ -73,13 +106,21 @@ impl World {
                 std::fs::copy(from, self.db(&format!("full.db{end}"))).unwrap();
             }
         }
-        let less = self.audit();
+        let (less, told) = self.audit_told();
         let full = json(&self.run(&self.db("full.db"), &self.etcd.endpoint(), &["--full"]));
         assert_eq!(full["audit"]["reading"]["by"], "full", "{full:#}");
         assert_eq!(full["audit"]["reading"]["why"], "--full");
         assert_same(&less, &full);
-        reading(&less)
+        recorded::assert_same_rows(&self.db("history.db"), &self.db("full.db"));
+        (less, told)
     }
+}
+
+/// How the history was read; empty where it was not.
+pub fn past_reading(output: &Output) -> String {
+    let told = stderr(output);
+    let line = told.lines().find_map(|line| line.split_once("the history was read: "));
+    line.map_or(String::new(), |(_, how)| how.to_owned())
 }
 
 /// By what it was read, and why.

@@ -248,7 +248,7 @@ impl Cluster {
     pub fn same_in_full(&self, story: &str) {
         let now = chrono::Utc::now().to_rfc3339();
         let audit = |name: &str, args: &[&str]| {
-            for end in ["", "-wal", ".state"] {
+            for end in ["", "-wal", ".state", ".seen"] {
                 let file = |name: &str| self.folder.path().join(format!("{name}{end}"));
                 let _ = std::fs::remove_file(file(name));
                 if file("history.db").exists() {

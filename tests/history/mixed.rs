@@ -98,7 +98,7 @@ fn findings_that_shared_a_number_are_named_and_count_as_not_seen() {
     assert_eq!(observed(&tx, &path, "10.65.40.40", 703), 0, "not before it was looked through");
     // Everything else of it is read all the same, by whoever may not write it.
     let past = tx.past(&ipaudit::record::cluster_key(&scene().snapshot.sorted()).unwrap()).unwrap();
-    assert_eq!((past.open.iter().count(), past.audits, past.allocations.0.len()), (4, 3, 8));
+    assert_eq!((past.open.iter().count(), past.audits, past.allocations.rows.table().len()), (4, 3, 8));
     assert!(past.etcd.is_some() && !past.keys.knows(b"/calico/ipam/v2/config"));
     drop(tx);
     drop(db);

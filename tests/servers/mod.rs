@@ -30,6 +30,7 @@ pub mod kube_load;
 pub mod kube_users;
 pub mod process;
 pub mod proxy;
+pub mod recorded;
 pub mod skip;
 pub mod tls;
 

@@ -19,7 +19,7 @@ pub(super) fn get_block(cidr: Cidr) -> String {
 pub(super) fn survived(world: &World<'_>, affinity: &Affinity) -> bool {
     let Some(past) = world.past else { return false };
     let same_etcd = past.etcd.is_none_or(|etcd| etcd.cluster_id == world.snapshot.etcd.cluster_id);
-    let recorded = past.keys.get(world.affinity_key(affinity).as_bytes());
+    let recorded = past.keys.get(world.affinity_key(affinity).as_bytes(), &affinity.meta);
     let same = |then: PastKey| then.mod_revision == affinity.meta.mod_revision;
     same_etcd && affinity.meta.mod_revision > 0 && recorded.is_some_and(same)
 }

@@ -120,7 +120,7 @@ impl Keys {
     /// Whether not one key came, went or changed.
     fn are_as_recorded(&self, world: &World<'_>, past: &Past) -> bool {
         let all_read = KEPT_BY_KEY.iter().all(|input| world.snapshot.coverage.complete(*input));
-        all_read && self.later == 0 && self.forked.is_empty() && self.same == past.keys.by_hash().len()
+        all_read && self.later == 0 && self.forked.is_empty() && self.same == past.keys.count()
     }
 }
 
@@ -139,7 +139,7 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
     let names = &snapshot.names;
     let mut keys = Keys::default();
     let mut test = |key: &[u8], meta: &Meta| {
-        let recorded = past.keys.get(key);
+        let recorded = past.keys.get(key, meta);
         let odd = || StrayKey { key: key.to_vec(), mod_revision: meta.mod_revision, version: meta.version, recorded };
         match recorded {
             _ if meta.mod_revision > revision => {
@@ -153,8 +153,12 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
         }
     };
     let mut key = Vec::new();
+    // Where every key is as it was recorded, none is a stray one, and none has to be spelled.
+    let spelled = !past.keys.are_as_read();
     for (thing, meta) in keyed(snapshot).filter(|(_, meta)| meta.mod_revision != 0) {
-        keys::put_key(&mut key, names, thing);
+        if spelled {
+            keys::put_key(&mut key, names, thing);
+        }
         test(&key, &meta);
     }
     // Of a value that does not decode the revision alone is known; the past has these keys too.

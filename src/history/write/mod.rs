@@ -288,18 +288,27 @@ impl<'a> AuditWriter<'a> {
         Ok(())
     }
 
-    /// Keys that are gone, by their hashes: their texts stand in the file alone, which is looked through once.
+    /// Keys that are gone, by their hashes: texts that nobody asked for stand in the file alone, which is looked through
+    /// once.
     fn forget_keys(&self, gone: &[u128]) -> rusqlite::Result<()> {
         if gone.is_empty() {
             return Ok(());
         }
-        let gone: HashSet<u128> = gone.iter().copied().collect();
-        let mut keys: Vec<Vec<u8>> = Vec::with_capacity(gone.len());
-        self.tx.rows::<(), ()>("SELECT key FROM key WHERE pair = ?1", [self.pair], |row| {
-            let key = row.get_ref(0)?.as_blob()?;
-            keys.extend(gone.contains(&hash128(key)).then(|| key.to_vec()));
-            Ok(())
-        })?;
+        let known = &self.record.past.keys;
+        let (mut keys, mut unknown): (Vec<Vec<u8>>, HashSet<u128>) = (Vec::with_capacity(gone.len()), HashSet::new());
+        for hash in gone {
+            match known.bytes(*hash) {
+                Some(key) => keys.push(key.to_vec()),
+                None => _ = unknown.insert(*hash),
+            }
+        }
+        if !unknown.is_empty() {
+            self.tx.rows::<(), ()>("SELECT key FROM key WHERE pair = ?1", [self.pair], |row| {
+                let key = row.get_ref(0)?.as_blob()?;
+                keys.extend(unknown.contains(&hash128(key)).then(|| key.to_vec()));
+                Ok(())
+            })?;
+        }
         let mut delete = self.tx.write("DELETE FROM key WHERE pair = ?1 AND key = ?2")?;
         for key in keys {
             delete.execute(params![self.pair, key])?;

@@ -1,5 +1,6 @@
 use super::super::finding::tests::ordinary_names;
 use super::super::index::PodAddress;
+use super::super::{Addr, ByHash, Meta};
 use super::*;
 
 const NOW: Time = Time(7);
@@ -27,10 +28,10 @@ fn no_two_ordinary_names_are_one_thing() {
     }
     let all = names.len();
     assert!(all > 200_000);
-    assert_eq!([open.iter().count(), keys.by_hash().len(), seen.0.len(), pods.len()], [all; 4]);
+    assert_eq!([open.iter().count(), keys.by_hash().len(), seen.rows.table().len(), pods.len()], [all; 4]);
     for (name, revision) in names.iter().zip(1..) {
         assert!(open.get(Code(110), SubjectKind::Address, name).is_some());
-        assert_eq!(keys.get(name.as_bytes()).map(|k| k.mod_revision), Some(revision));
+        assert_eq!(keys.get(name.as_bytes(), &Meta::default()).map(|k| k.mod_revision), Some(revision));
         assert_eq!(seen.get(&tuple(name)), Some(Time(revision)));
     }
     assert!(open.get(Code(110), SubjectKind::Address, "10.66.0.1").is_none());
@@ -95,39 +96,11 @@ impl PastFinding {
     }
 }
 
-impl PastKeys {
-    /// Forgets one.
-    pub fn remove(&mut self, key: &[u8]) {
-        self.by_hash.remove(hash128(key));
-    }
-}
-
 impl<'a> FromIterator<(Code, SubjectKind, &'a str, PastFinding)> for OpenFindings {
     fn from_iter<T: IntoIterator<Item = (Code, SubjectKind, &'a str, PastFinding)>>(all: T) -> OpenFindings {
         let mut open = OpenFindings::default();
         all.into_iter().for_each(|(code, kind, subject, finding)| open.insert(code, kind, subject, finding));
         open
-    }
-}
-
-impl FirstSeen {
-    /// Enters one that has no row.
-    pub fn insert(&mut self, tuple: AllocationTuple, since: Time) {
-        self.0.insert(tuple.index(), OpenAllocation { since, row: 0, owner: 0 });
-    }
-}
-
-impl FromIterator<(AllocationTuple, Time)> for FirstSeen {
-    fn from_iter<T: IntoIterator<Item = (AllocationTuple, Time)>>(all: T) -> FirstSeen {
-        let mut seen = FirstSeen::default();
-        all.into_iter().for_each(|(tuple, since)| seen.insert(tuple, since));
-        seen
-    }
-}
-
-impl<const N: usize> From<[(AllocationTuple, Time); N]> for FirstSeen {
-    fn from(all: [(AllocationTuple, Time); N]) -> FirstSeen {
-        all.into_iter().collect()
     }
 }
 

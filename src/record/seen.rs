@@ -1,0 +1,177 @@
+//! What an audit sees of what lasts, as it stands in the history; and the fingerprints of it.
+
+use serde::Serialize;
+
+use crate::checks::datastore::datastore_went_back::keyed;
+use crate::ledger::{Allocation, Claimant, Ledger, Via};
+use crate::model::finding::hash128;
+use crate::model::hash::HashSet;
+use crate::model::index::{OwnedBy, PodAddress};
+use crate::model::keys::put_key;
+use crate::model::past::KEPT_BY_KEY;
+use crate::model::prints::{KeysPrint, Prints, RangePrints, print_of};
+use crate::model::snapshot::Dark;
+use crate::model::{Grade, Input, Meta, Name, Owner, Pod, Snapshot, Uid};
+
+/// What the grade of a pod's address is made from.
+pub(super) const OF_PODS: [Input; 4] = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes];
+
+/// What a row says of the owners of an allocation; `more` as [`more`] gives it.
+pub(super) fn owned_by<'t>(ledger: &'t Ledger<'_>, a: &Allocation, more: Option<&'t str>) -> OwnedBy<'t> {
+    let named = ledger.attribute_of(a).map(|at| at.owner()).unwrap_or_default();
+    let text = |name: Name| name.some().map(|name| ledger.snapshot.text(name));
+    OwnedBy {
+        block: ledger.block_of(a).cidr,
+        used_for: a.used_for.word(),
+        node: text(ledger.owner_node(a)),
+        namespace: text(named.namespace),
+        pod: text(named.pod).or_else(|| text(named.service)),
+        allocated: named.timestamp,
+        more,
+    }
+}
+
+/// What has no column of its own, as JSON.
+pub(super) fn more(ledger: &Ledger<'_>, a: &Allocation) -> Option<String> {
+    #[derive(Serialize)]
+    struct More<'t> {
+        #[serde(skip_serializing_if = "str::is_empty")]
+        r#type: &'t str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        vmi: &'t str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        note: &'t str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        alternate: Option<Other<'t>>,
+    }
+    #[derive(Serialize)]
+    struct Other<'t> {
+        namespace: &'t str,
+        pod: &'t str,
+        node: &'t str,
+        vmi: &'t str,
+    }
+    let attribute = ledger.attribute_of(a)?;
+    let (owner, alternate) = (attribute.owner(), attribute.alternate());
+    let rest = [owner.kind, owner.vmi, owner.note];
+    if rest.iter().all(|n| n.is_none()) && alternate.is_none() {
+        return None;
+    }
+    let text = |name: Name| ledger.snapshot.text(name);
+    let other =
+        |o: &Owner| Other { namespace: text(o.namespace), pod: text(o.pod), node: text(o.node), vmi: text(o.vmi) };
+    let more = More {
+        r#type: text(owner.kind),
+        vmi: text(owner.vmi),
+        note: text(owner.note),
+        alternate: alternate.map(other),
+    };
+    serde_json::to_string(&more).ok()
+}
+
+/// The addresses that pods say they have, sorted.
+pub(super) fn pod_addresses<'l>(ledger: &'l Ledger<'_>) -> impl Iterator<Item = (PodAddress<'l>, &'l Pod, Grade)> {
+    let snapshot = ledger.snapshot;
+    ledger.claims.iter().filter(|claim| claim.via == Via::Object).filter_map(move |claim| {
+        let Claimant::Pod(index) = claim.by else { return None };
+        let pod = snapshot.pods.get(index as usize)?;
+        let uid: &[u8] = match &pod.uid {
+            Uid::Uuid(bytes) => bytes,
+            Uid::Other(name) => snapshot.text(*name).as_bytes(),
+        };
+        let address = PodAddress {
+            address: claim.address,
+            uid,
+            namespace: snapshot.text(pod.namespace),
+            pod: snapshot.text(pod.name),
+            node: snapshot.text(pod.node),
+            grade: claim.grade.word(),
+        };
+        Some((address, pod, claim.grade))
+    })
+}
+
+/// Every key that the history keeps, with what is recorded of it. The bytes are those of one buffer.
+pub(super) fn recorded_keys(snapshot: &Snapshot, mut see: impl FnMut(&[u8], Meta)) {
+    let mut key = Vec::new();
+    keyed(snapshot).for_each(|(thing, meta)| {
+        put_key(&mut key, &snapshot.names, thing);
+        see(&key, meta);
+    });
+    for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
+        see(&bad.key, Meta { mod_revision: bad.mod_revision, ..Meta::default() });
+    }
+}
+
+/// Whether all is read that the history keeps by key.
+pub(super) fn are_keys_read(snapshot: &Snapshot) -> bool {
+    KEPT_BY_KEY.iter().all(|input| snapshot.coverage.complete(*input)) && snapshot.etcd.revision > 0
+}
+
+/// The fingerprint of every key that the history keeps, and of those among them that have these bytes; `None`: not all of
+/// them was read.
+pub fn keys_print(snapshot: &Snapshot, some: &[Vec<u8>]) -> Option<(KeysPrint, KeysPrint)> {
+    are_keys_read(snapshot).then_some(())?;
+    let some: HashSet<u128> = some.iter().map(|key| hash128(key)).collect();
+    let (mut all, mut of_some) = (KeysPrint::default(), KeysPrint::default());
+    recorded_keys(snapshot, |key, meta| {
+        let hash = hash128(key);
+        all.add(hash, meta.into());
+        if some.contains(&hash) {
+            of_some.add(hash, meta.into());
+        }
+    });
+    Some((all, of_some))
+}
+
+/// The fingerprints of what this audit sees. They are those of what is open in the history once it is recorded, if
+/// [`is_all_recorded`].
+pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
+    let mut allocations = RangePrints::default();
+    let mut once = Once::default();
+    for allocation in &ledger.allocations {
+        let index = ledger.tuple_index_of(allocation);
+        if once.is_first(allocation.address.bits(), index) {
+            let more = more(ledger, allocation);
+            let owner = owned_by(ledger, allocation, more.as_deref()).hash();
+            allocations.add(allocation.address, print_of(index, [owner, 0, 0, 0]));
+        }
+    }
+    let mut pods = RangePrints::default();
+    let mut once = Once::default();
+    for (pod, ..) in pod_addresses(ledger) {
+        let index = pod.index();
+        if once.is_first(pod.address.bits(), index) {
+            pods.add(pod.address, index);
+        }
+    }
+    Prints { keys, allocations, pods }
+}
+
+/// Whether an audit of this is recorded so that all that is open afterwards is what it saw: nothing unread or undecodable
+/// hides the end of anything.
+pub fn is_all_recorded(ledger: &Ledger<'_>) -> bool {
+    let snapshot = ledger.snapshot;
+    let read = OF_PODS.iter().chain(&[Input::Blocks]).all(|input| snapshot.coverage.complete(*input));
+    let hides = |dark: &Dark| matches!(dark, Dark::Range(_) | Dark::Affinity(_) | Dark::All(Input::Blocks));
+    read && are_keys_read(snapshot) && !snapshot.bad_values.iter().flat_map(|bad| &bad.dark).any(hides)
+}
+
+/// Tells what was met before among things that come by address.
+#[derive(Default)]
+struct Once {
+    address: u128,
+    met: Vec<u128>,
+}
+
+impl Once {
+    fn is_first(&mut self, address: u128, index: u128) -> bool {
+        if self.address != address {
+            self.address = address;
+            self.met.clear();
+        }
+        let first = !self.met.contains(&index);
+        self.met.extend(first.then_some(index));
+        first
+    }
+}
