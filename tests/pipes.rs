@@ -199,3 +199,35 @@ fn objects_come_from_standard_input_and_from_a_process() {
     let objects = rights.iter().find(|right| right["right"] == "objects").unwrap();
     assert_eq!((&objects["target"], &objects["state"]), (&"standard input".into(), &"ok".into()));
 }
+
+/// What gives nothing at all is called empty, and not a broken file of whatever it should have been.
+#[test]
+fn an_input_that_is_empty_is_called_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("nothing");
+    std::fs::write(&file, "").unwrap();
+    let (pipe, file) = (fifo(folder.path()), file.display().to_string());
+    let at = pipe.to_str().unwrap();
+    let db = folder.path().join("history.db").display().to_string();
+    let is_empty = |args: &[&str], says: &str| {
+        let mut writer = args.contains(&at).then(|| {
+            let shell = Command::new("sh").args(["-c", ": > \"$0\"", at]).spawn();
+            shell.unwrap()
+        });
+        let run = ipaudit().args(args).stdin(Stdio::null()).output().unwrap();
+        if let Some(writer) = &mut writer {
+            writer.wait().unwrap();
+        }
+        assert!(stderr(&run).contains(&format!("{says} is empty")), "{args:?}: {}", stderr(&run));
+        assert!(!run.status.success() && !stderr(&run).contains("gzip"), "{args:?}: {}", stderr(&run));
+    };
+    for (path, says) in [(file.as_str(), "the file"), (at, "the pipe"), ("-", "standard input")] {
+        is_empty(&["audit", "--from", path], says);
+        is_empty(&["who", "10.0.0.1", "--from", path], says);
+        is_empty(&["audit", "--etcd-endpoints", NOWHERE, "--kube-objects", path], says);
+    }
+    let tls = &["audit", "--etcd-endpoints", "https://127.0.0.1:1", "--kube-objects", OBJECTS, "--etcd-ca-cert", &file];
+    is_empty(tls, "the file");
+    is_empty(&["audit", "--config", &file], "the file");
+    is_empty(&["release", "--plan", &file, "--db", &db, "--etcd-endpoints", NOWHERE], "the file");
+}

@@ -30,6 +30,7 @@ mod holders;
 mod order;
 mod prelude;
 mod run;
+mod several;
 mod sink;
 mod stamps;
 mod steady;
@@ -45,6 +46,7 @@ pub use catalogue::{ALL, FAMILIES, code, find, leaks, meant, name, nearest, one,
 pub use causes::Causes;
 pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these, stamps_of};
+pub use several::{counted_few, few};
 pub use sink::FindingSink;
 pub use stamps::Stamps;
 pub use steady::Steady;

@@ -335,7 +335,8 @@ impl Looked {
     /// recorded, which takes the past with it.
     fn obstacles(&self, ledger: &Ledger<'_>, outcome: &mut Outcome, judging: &Judging, memory: &Memory) -> Obstacles {
         let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
-        advised::obstacles(&world, outcome, judging.now.unwrap_or_else(gather::present), self.scope)
+        let present = judging.now.unwrap_or_else(gather::present);
+        advised::obstacles(&world, outcome, present, self.scope, self.is_live)
     }
 
     /// Takes out what a release would refuse, once the findings know since when they are there.

@@ -203,8 +203,9 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     for finding in &mut outcome.findings {
         finding.life = past.and_then(|past| past.open.of(finding)).map(PastFinding::life);
     }
-    let obstacles = advised::obstacles(&world, &mut outcome, args.look.now.unwrap_or_else(gather::present), scope);
     let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
+    let present = args.look.now.unwrap_or_else(gather::present);
+    let obstacles = advised::obstacles(&world, &mut outcome, present, scope, is_live);
     advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace(), is_live);
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();

@@ -72,6 +72,9 @@ impl ConfigFile {
     /// No YAML, another kind of document, or certificates given both inline and as files.
     pub fn parse(path: &str, text: &str) -> Result<ConfigFile, Error> {
         let doing = "understand calicoctl's configuration";
+        if text.trim().is_empty() {
+            return Err(Error::configuration(doing).at(path).cause("the file is empty"));
+        }
         let options = serde_saphyr::options! { with_snippet: false };
         // Never the parser's own words: they may quote the line, and the line may be a password.
         let document: Document = serde_saphyr::from_str_with_options(text, options)
@@ -140,6 +143,7 @@ mod tests {
         let file = ConfigFile::parse("some.json", json).unwrap();
         assert_eq!((file.get("etcdEndpoints"), file.notes.len()), (Some("http://b:1"), 0));
         assert!(ConfigFile::parse("some.cfg", FILE).is_ok(), "a spec may be empty");
+        assert_eq!(ConfigFile::parse("some.cfg", "\n").unwrap_err().cause.unwrap().to_string(), "the file is empty");
     }
 
     #[test]

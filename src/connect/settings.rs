@@ -161,8 +161,14 @@ pub(super) const SMALL_FILE: u64 = 16 << 20;
 /// The file's text, with the file's name in the error. For certificates, keys and passwords.
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
     match source {
-        Source::File(path) => file::read_text(Path::new(path), SMALL_FILE, Takes::Anything)
-            .map_err(|e| Error::configuration(format!("read {what}")).at(path.to_string_lossy()).cause(e)),
+        Source::File(path) => {
+            let fail = || Error::configuration(format!("read {what}")).at(path.to_string_lossy());
+            let text = file::read_text(Path::new(path), SMALL_FILE, Takes::Anything).map_err(|e| fail().cause(e))?;
+            match text.trim().is_empty() {
+                true => Err(fail().cause("the file is empty")),
+                false => Ok(text),
+            }
+        }
         Source::Inline(secret) => Ok(secret.0.clone()),
     }
 }

@@ -36,6 +36,15 @@ pub fn name(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
 }
 
+/// What such a file is, in a word or two.
+pub fn what(path: &Path) -> &'static str {
+    match std::fs::metadata(path) {
+        _ if is_standard_input(path) => "standard input",
+        Ok(about) if !about.is_file() => "the pipe",
+        _ => "the file",
+    }
+}
+
 /// What is read bit by bit.
 pub struct Stream {
     input: Box<dyn Read + Send>,

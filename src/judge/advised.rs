@@ -22,7 +22,7 @@ const EARLY: &str = "a release is let through when three audits have seen it";
 const EARLY_AGAIN: &str = "a release is let through when three audits have seen it since the restore";
 const CLOSED: &str = "no release is let through now";
 const NOT_MANY: &str = "many at once are not to be released now";
-const FILES: &str = "a release needs the live API";
+const FILES: &str = "a release needs the live API (--kubeconfig)";
 /// The age in a check's own advice to release many, for what the history knows better.
 const MANY_AGE: &str = "--older-than 24h";
 
@@ -59,8 +59,15 @@ pub struct Obstacles {
 /// What speaks against releases, once this audit is recorded. A file has no etcd status and no clock, and whether the pair
 /// has a name shows when one is recorded: all that is for the run itself. A restore that the last audit found is over for
 /// whoever comes after this one. Where no finding advises a release, nobody asks. What would be refused by itself is taken
-/// out here: nothing else of it can be asked once the ledger is gone.
-pub fn obstacles(world: &World<'_>, outcome: &mut Outcome, present: Time, scope: ScopeFlag) -> Obstacles {
+/// out here: nothing else of it can be asked once the ledger is gone. `is_live` is that of [`hold_back`]: what is held back for
+/// want of the live API is not judged for anything else, so that all of it has one reason.
+pub fn obstacles(
+    world: &World<'_>,
+    outcome: &mut Outcome,
+    present: Time,
+    scope: ScopeFlag,
+    is_live: bool,
+) -> Obstacles {
     let since_restore = world.past.and_then(|past| past.since_restore);
     if !outcome.findings.iter().flat_map(|f| &f.next).any(|command| is_release(command.raw())) {
         return Obstacles { refusals: Vec::new(), since_restore };
@@ -74,9 +81,14 @@ pub fn obstacles(world: &World<'_>, outcome: &mut Outcome, present: Time, scope:
     let refusals: Vec<Refusal> = closed(world, run).into_iter().filter(lasts).collect();
     if !refusals.iter().any(closes_all) {
         let exclusive = scope == ScopeFlag::Exclusive || world.past.is_some_and(|past| past.exclusive);
-        refused::take_out(world, outcome, exclusive);
+        refused::take_out(world, &mut outcome.findings, exclusive, |finding| is_live || is_of_files(finding));
     }
     Obstacles { refusals, since_restore }
+}
+
+/// Whether a release of it asks Kubernetes nothing, so that files are enough.
+fn is_of_files(finding: &Finding) -> bool {
+    finding.subject.kind == SubjectKind::Handle
 }
 
 /// Whether it speaks against a release of one thing too.
@@ -110,7 +122,7 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
             withhold(finding, CLOSED, is_release);
             continue;
         }
-        if !is_live && finding.subject.kind != SubjectKind::Handle {
+        if !is_live && !is_of_files(finding) {
             withhold(finding, FILES, is_release);
             continue;
         }
@@ -171,7 +183,7 @@ mod tests {
     use crate::checks::run;
     use crate::checks::testing::Cluster;
     use crate::ledger::Ledger;
-    use crate::model::{Code, Foreign, PastEtcd};
+    use crate::model::{Code, Foreign, PastEtcd, PastFinding, Tunnel};
 
     /// web-0 is gone and its address is leaked; seen by so many audits over so many minutes.
     fn advised(c: &mut Cluster, audits: u64, minutes: u64) -> (Advised, Finding) {
@@ -194,7 +206,7 @@ mod tests {
         for finding in &mut outcome.findings {
             finding.life = Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 });
         }
-        let obstacles = obstacles(&world, &mut outcome, snapshot.now, c.scope);
+        let obstacles = obstacles(&world, &mut outcome, snapshot.now, c.scope, is_live);
         let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
         (advised.of_leaks, outcome.findings)
     }
@@ -234,6 +246,34 @@ mod tests {
             let of = |code| findings.iter().find(|f| f.code == Code(code)).unwrap();
             assert_eq!((releases(of(110)), of(110).advice.raw()), (0, FILES));
             assert_eq!(releases(of(201)), usize::from(audits == 3), "{:?}", of(201));
+        }
+    }
+
+    /// A node that is not Ready is a reason of its own, and not the one that counts where nobody could be asked anyway: leaks
+    /// of pods and of tunnels say the same.
+    #[test]
+    fn of_files_every_leak_has_one_reason() {
+        let mut c = leaked();
+        c.node("node-9", "192.168.0.9");
+        c.tunnel("node-9", Tunnel::Vxlan, "10.65.0.20");
+        c.remove_calico_node("node-9");
+        c.remove_kube_node("node-9");
+        c.scope = ScopeFlag::Exclusive;
+        c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
+        let mut first = advised_all(&mut c, 1, 0, false).1;
+        let past = c.past.as_mut().unwrap();
+        for f in first.drain(..) {
+            let known = PastFinding::seen_once(c.snapshot.now, 1, c.snapshot.now);
+            past.open.insert(f.code, f.subject.kind, f.subject.id.raw(), known);
+        }
+        let (_, findings) = advised_all(&mut c, 3, 60, false);
+        for code in [110, 111] {
+            let leak = findings.iter().find(|f| f.code == Code(code)).unwrap();
+            assert!(releases(leak) == 0 && leak.advice.raw().ends_with(FILES), "{leak:?}");
+            assert!(
+                !leak.advice.has(&"no release is let through".into()) && !leak.advice.has(&"Ready".into()),
+                "{leak:?}"
+            );
         }
     }
 

@@ -39,7 +39,8 @@ pub fn refusals(findings: &[Finding], only: &Only) -> Vec<Refusal> {
         // Where nothing writes, what there is to do depends on what is seen.
         let commands = Some(of(repairs)).filter(|commands| !commands.is_empty()).unwrap_or_else(|| of(asks));
         let (code, advice) = (finding.code, finding.advice.clone());
-        let sandboxes = sandbox::told(finding).map(|(node, command)| (node.clone(), command.clone())).collect();
+        let told = sandbox::told(finding);
+        let sandboxes = told.map(|(node, machine, command)| (node.clone(), machine, command.clone())).collect();
         let bulk = (is_many && place == 0).then(|| bulk(only).into());
         let objection = Objection::ByHand { code, advice, sandboxes, commands, bulk };
         Refusal::new(finding.subject.id.raw(), objection)

@@ -63,7 +63,7 @@ impl<'w> Case<'w> {
     pub(super) fn special(&self, allocation: &Allocation) -> Option<Special> {
         let ledger = self.world.ledger;
         if !ledger.has_one_block(allocation.address) {
-            let covering = self.world.snapshot.blocks.iter().filter(|b| b.cidr.contains(allocation.address));
+            let covering = ledger.spellings_covering(allocation.address).into_iter();
             let covering: Vec<Foreign> =
                 covering.map(|b| key_text(&key_of(&self.world.snapshot.names, b)).into()).collect();
             if covering.len() > 1 {

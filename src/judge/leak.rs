@@ -7,7 +7,7 @@ use super::choose::Quarry;
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
 use crate::ledger::{self, Allocation, Tally};
-use crate::model::{Addr, Block, Cidr, Few, Foreign, Handle, HandleId, keys::key_text};
+use crate::model::{Addr, Cidr, Few, Foreign, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
 use crate::plan::confirm::{Candidate, Plan, Work};
 use crate::plan::orphans::{self, Orphan};
@@ -17,11 +17,19 @@ use crate::plan::rules;
 
 /// What one handle or address came to.
 #[derive(Debug)]
-pub enum Judged {
-    Go(Box<Candidate>),
+pub enum Judged<'w> {
+    Go(Passed<'w>),
     Refused(Vec<Refusal>),
     /// There is nothing of it (any more).
     Nothing(Note),
+}
+
+/// What passes. What a release of it needs beyond that is found out when it is made: an audit that judges thousands asks
+/// for none of it.
+#[derive(Debug)]
+pub enum Passed<'w> {
+    Orphans(Vec<Orphan>, Ground),
+    Leak { id: Option<HandleId>, allocations: Vec<&'w Allocation>, addresses: Vec<Address>, extent: Extent },
 }
 
 impl<'w> Case<'w> {
@@ -43,15 +51,17 @@ impl<'w> Case<'w> {
                 Judged::Refused(refused) => {
                     plan.refusals.extend(refused.into_iter().filter(|r| told.insert(r.clone())))
                 }
-                Judged::Go(candidate) => match candidate.work {
-                    Work::Orphans(list) => {
-                        grounds = candidate.grounds;
-                        orphaned.extend(list);
-                    }
+                Judged::Go(Passed::Orphans(list, ground)) => {
+                    grounds = vec![ground];
+                    orphaned.extend(list);
+                }
+                Judged::Go(Passed::Leak { id, allocations, addresses, extent }) => {
+                    let candidate = self.release(id, &allocations, &addresses, extent);
                     // An address and its handle may both have been named.
-                    ref work if candidates.iter().any(|c| c.work == *work) => {}
-                    _ => candidates.push(*candidate),
-                },
+                    if !candidates.iter().any(|c| c.work == candidate.work) {
+                        candidates.push(candidate);
+                    }
+                }
             }
         }
         orphaned.sort_by(|a, b| a.key.cmp(&b.key));
@@ -66,17 +76,17 @@ impl<'w> Case<'w> {
     }
 
     /// Judges everything of one handle id. The operator's word lets an orphan of this id go, and no address.
-    pub fn handle(&self, id: HandleId) -> Judged {
+    pub fn handle(&self, id: HandleId) -> Judged<'w> {
         let text = id.text(&self.world.snapshot.names);
-        let allocations: Vec<&Allocation> = self.world.ledger.allocations_of(id).collect();
+        let allocations: Vec<&'w Allocation> = self.world.ledger.allocations_of(id).collect();
         match allocations.is_empty() {
             true => self.orphan(id, &text),
-            false => self.leak(Some(id), &text, &allocations, Extent::Whole),
+            false => self.leak(Some(id), &text, allocations, Extent::Whole),
         }
     }
 
     /// Judges one address: with the rest of its handle, or alone by the operator's word.
-    pub fn address(&self, address: Addr) -> Judged {
+    pub fn address(&self, address: Addr) -> Judged<'w> {
         let found = self.world.ledger.allocations_at(address);
         let Some(allocation) = found.first() else {
             return Judged::Nothing(Note::NotAllocated(address));
@@ -86,12 +96,12 @@ impl<'w> Case<'w> {
         let alone = self.word.knows && self.special(allocation).is_some();
         match handle.filter(|_| !alone) {
             Some(id) => self.handle(id),
-            None => self.leak(handle, &address.to_string(), &[allocation], Extent::One),
+            None => self.leak(handle, &address.to_string(), vec![allocation], Extent::One),
         }
     }
 
     /// The orphaned objects of a handle id.
-    fn orphan(&self, id: HandleId, text: &str) -> Judged {
+    fn orphan(&self, id: HandleId, text: &str) -> Judged<'w> {
         let Some(tally) = self.tally(id) else {
             return Judged::Nothing(Note::NoSuchHandle(text.into()));
         };
@@ -116,18 +126,13 @@ impl<'w> Case<'w> {
             return Judged::Refused(refused.collect());
         }
         let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
-        let grounds = vec![Ground::Orphaned(whose)];
-        let work = Work::Orphans(orphans);
-        Judged::Go(Box::new(Candidate { work, grounds, holders: Vec::new(), again: Vec::new() }))
+        Judged::Go(Passed::Orphans(orphans, Ground::Orphaned(whose)))
     }
 
     /// A block under a second, non-canonical key that names the handle: every scan sees it and nobody can write it.
     fn shadow(&self, id: HandleId) -> Option<Foreign> {
-        let snapshot = self.world.snapshot;
-        let names = |b: &&Block| b.attributes.iter().any(|a| a.handle == Some(id) && a.released_at().is_none());
-        let judged = |b: &Block| self.world.ledger.block(b.cidr).is_some_and(|j| std::ptr::eq(j, b));
-        let odd = snapshot.blocks.iter().filter(|b| b.odd_key.is_some());
-        odd.filter(names).find(|b| !judged(b)).map(|b| key_text(&key_of(&snapshot.names, b)).into())
+        let names = &self.world.snapshot.names;
+        self.world.ledger.shadow_of(id).map(|block| key_text(&key_of(names, block)).into())
     }
 
     pub(super) fn tally(&self, id: HandleId) -> Option<Tally<'w>> {
@@ -148,7 +153,13 @@ impl<'w> Case<'w> {
         Orphan { id, key: key_of(names, object), mod_revision: object.meta().mod_revision, blocks }
     }
 
-    fn leak(&self, id: Option<HandleId>, subject: &str, allocations: &[&Allocation], extent: Extent) -> Judged {
+    fn leak(
+        &self,
+        id: Option<HandleId>,
+        subject: &str,
+        allocations: Vec<&'w Allocation>,
+        extent: Extent,
+    ) -> Judged<'w> {
         let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
         let snapshot = self.world.snapshot;
         // One at a time: the word is for the address that was named, not for the others of its handle.
@@ -168,6 +179,17 @@ impl<'w> Case<'w> {
             }
             return Judged::Refused(refused);
         }
+        Judged::Go(Passed::Leak { id, allocations, addresses, extent })
+    }
+
+    /// The release of what passes, without its bytes.
+    fn release(
+        &self,
+        id: Option<HandleId>,
+        allocations: &[&Allocation],
+        addresses: &[Address],
+        extent: Extent,
+    ) -> Candidate {
         let mut holders: Vec<HolderNow> = addresses.iter().flat_map(|a| a.holders.clone()).collect();
         holders.dedup();
         let ground = |a: &Address| match &a.proof {
@@ -175,9 +197,9 @@ impl<'w> Case<'w> {
             None => Ground::Word(a.special.clone()),
         };
         let grounds = addresses.iter().map(ground).collect();
-        let again = self.again(allocations, &addresses);
-        let work = Work::Release(self.target(id, allocations, &addresses, extent));
-        Judged::Go(Box::new(Candidate { work, grounds, holders, again }))
+        let again = self.again(allocations, addresses);
+        let work = Work::Release(self.target(id, allocations, addresses, extent));
+        Candidate { work, grounds, holders, again }
     }
 }
 

@@ -3,10 +3,12 @@
 //! Each is judged as a release judges it ([`super::leak`]), but for its age (rule 4), which the audit knows better
 //! ([`super::advised`]), and for the last look at Kubernetes: what was just read is what there is.
 
+use std::collections::HashMap;
+
 use super::case::{Case, Observed};
 use super::leak::Judged;
+use crate::checks::World;
 use crate::checks::evidence::{is_release, words};
-use crate::checks::{Outcome, World};
 use crate::model::{Addr, AllocationTuple, Code, Finding, HandleId, Observation, Patch};
 use crate::plan::circumstances::OperatorWord;
 use crate::plan::refusal::Objection;
@@ -19,21 +21,18 @@ const EARLY: &str = "a release is let through when three audits have seen it";
 const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
-/// other cluster uses the datastore.
-pub fn take_out(world: &World<'_>, outcome: &mut Outcome, exclusive: bool) {
+/// other cluster uses the datastore. `is_judged`: of which findings that is asked.
+pub fn take_out(world: &World<'_>, findings: &mut [Finding], exclusive: bool, is_judged: impl Fn(&Finding) -> bool) {
     let before = Patch::default();
-    let by = By { world, before: &before, observed: None, exclusive };
-    outcome
-        .findings
-        .iter_mut()
-        .filter(|finding| is_watched(world, finding))
-        .for_each(|finding| by.take_out_of(finding));
+    let mut by = By { world, before: &before, observed: None, exclusive, known: HashMap::new() };
+    let judged = findings.iter_mut().filter(|finding| is_judged(finding) && is_watched(world, finding));
+    judged.for_each(|finding| by.take_out_of(finding));
 }
 
 /// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4).
 pub fn take_out_unaged(world: &World<'_>, findings: &mut [Finding], observed: &dyn Observed, exclusive: bool) {
     let before = Patch::default();
-    let by = By { world, before: &before, observed: Some(observed), exclusive };
+    let mut by = By { world, before: &before, observed: Some(observed), exclusive, known: HashMap::new() };
     findings.iter_mut().for_each(|finding| by.take_out_of(finding));
 }
 
@@ -44,16 +43,17 @@ struct By<'w> {
     /// `None`: the age is judged elsewhere.
     observed: Option<&'w dyn Observed>,
     exclusive: bool,
+    /// Of each command why it is taken out: an endpoint, its twins and each address of a handle say the same one.
+    known: HashMap<String, Option<&'static str>>,
 }
 
 impl By<'_> {
-    fn take_out_of(&self, finding: &mut Finding) {
+    fn take_out_of(&mut self, finding: &mut Finding) {
         let mut why = None;
         finding.next.retain(|command| {
-            let objection = wanted(self.world, command.raw()).and_then(|wanted| wanted.objection(self));
-            let is_kept = objection.is_none();
-            why = why.or(objection.map(|objection| words_of(&objection)));
-            is_kept
+            let objection = self.why_not(command.raw());
+            why = why.or(objection);
+            objection.is_none()
         });
         if let Some(why) = why {
             finding.advice = match finding.advice.raw() {
@@ -61,6 +61,20 @@ impl By<'_> {
                 then => format!("{then}; {why}").into(),
             };
         }
+    }
+
+    /// Why a command would be refused.
+    fn why_not(&mut self, command: &str) -> Option<&'static str> {
+        if !is_release(command) {
+            return None;
+        }
+        if let Some(known) = self.known.get(command) {
+            return *known;
+        }
+        let objection = wanted(self.world, command).and_then(|wanted| wanted.objection(self));
+        let why = objection.map(|objection| words_of(&objection));
+        self.known.insert(command.to_owned(), why);
+        why
     }
 }
 
@@ -188,7 +202,8 @@ mod tests {
             let known = PastFinding::seen_once(snapshot.now, 1, snapshot.now);
             past.open.insert(f.code, f.subject.kind, f.subject.id.raw(), known);
         }
-        take_out(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) }, &mut outcome, false);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) };
+        take_out(&world, &mut outcome.findings, false, |_| true);
         let releases = outcome.findings.iter().flat_map(|f| &f.next).filter(|command| is_release(command.raw()));
         let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code);
         (releases.count(), leak.map(|leak| leak.advice.raw().to_owned()).unwrap_or_default())

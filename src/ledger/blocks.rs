@@ -1,7 +1,7 @@
 //! Which blocks cover an address: CIDRs nest or are apart, so the judged blocks are a forest.
 
-use super::Ledger;
-use crate::model::{Addr, Block, Snapshot};
+use super::{Ledger, equal};
+use crate::model::{Addr, Block, HandleId, Snapshot};
 
 /// Beside each judged block the place of the next wider one that covers it. They are sorted by first address, the
 /// wider first, so the widening chain of the last block that starts at or before an address holds all that cover it.
@@ -18,7 +18,37 @@ pub(super) fn wider(snapshot: &Snapshot, judged: &[u32]) -> Vec<Option<u32>> {
     wider
 }
 
+/// By handle, sorted, the blocks that are not judged (another spelling of their CIDR is) and name it.
+pub(super) fn shadows(snapshot: &Snapshot, judged: &[u32]) -> Vec<(HandleId, u32)> {
+    if judged.len() == snapshot.blocks.len() {
+        return Vec::new();
+    }
+    let mut judged = judged.iter().peekable();
+    let others = snapshot.blocks.iter().zip(0u32..).filter(|(_, index)| judged.next_if_eq(&index).is_none());
+    let handles = |(block, index): (&Block, u32)| {
+        let named = block.attributes.iter().filter(|attribute| attribute.released_at().is_none());
+        named.filter_map(|attribute| attribute.handle).map(|id| (id, index)).collect::<Vec<_>>()
+    };
+    let mut shadows: Vec<(HandleId, u32)> = others.flat_map(handles).collect();
+    shadows.sort_unstable();
+    shadows.dedup();
+    shadows
+}
+
 impl<'s> Ledger<'s> {
+    /// The first block under a second, non-canonical key that names the handle.
+    pub fn shadow_of(&self, handle: HandleId) -> Option<&'s Block> {
+        let shadows = equal(&self.shadows, handle, |&(id, _)| id);
+        shadows.first().and_then(|&(_, index)| self.snapshot.blocks.get(index as usize))
+    }
+
+    /// The blocks that cover the address, the widest first, in every spelling of their keys.
+    pub fn spellings_covering(&self, address: Addr) -> Vec<&'s Block> {
+        let all = &self.snapshot.blocks;
+        let judged = self.blocks_covering(address).into_iter().rev();
+        judged.flat_map(|block| equal(all, block.cidr, |other| other.cidr)).collect()
+    }
+
     /// The judged blocks that cover the address, smallest first.
     pub fn blocks_covering(&self, address: Addr) -> Vec<&'s Block> {
         let all = &self.snapshot.blocks;

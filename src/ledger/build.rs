@@ -1,9 +1,9 @@
 //! The join: from a snapshot to its ledger.
 
 use super::reclaim::Reclaim;
-use super::{DarkRanges, Ledger, Pairing, Scope, ScopeFlag, allocations, blocks, reserved};
+use super::{DarkRanges, Ledger, Pairing, Scope, ScopeFlag, allocations, blocks, crowd, reserved};
 use crate::model::hash::{HashSet, PlaceTable};
-use crate::model::{Name, Orchestrator, Past, Snapshot};
+use crate::model::{Addr, Name, Orchestrator, Past, Snapshot};
 
 impl<'s> Ledger<'s> {
     /// Joins the snapshot. `past` decides who is departed and whether the pair is known; `flag` is `--scope`.
@@ -31,11 +31,16 @@ impl<'s> Ledger<'s> {
             handles: PlaceTable::of_first(&snapshot.handles, |handle| handle.id),
             networks: Vec::new(),
             wider: Vec::new(),
+            crowds_at_home: Vec::new(),
+            shadows: Vec::new(),
+            asking: asking(snapshot),
             reserved: reserved::ranges(snapshot),
             reclaim: Reclaim::default(),
         };
         ledger.reclaim = Reclaim::of(snapshot, ledger.blocks(), ledger.affinities(), &ledger.dark);
         ledger.wider = blocks::wider(snapshot, &ledger.blocks);
+        ledger.shadows = blocks::shadows(snapshot, &ledger.blocks);
+        ledger.crowds_at_home = crowd::at_home(snapshot, &ledger.scope, &ledger.endpoints_of_pod);
         ledger.list_allocations();
         ledger.pairing = Pairing::of(&ledger, past);
         ledger.host_local = !ledger.host_local_pods().is_empty();
@@ -47,6 +52,13 @@ impl<'s> Ledger<'s> {
 fn endpoints_of_pod(snapshot: &Snapshot) -> Vec<(Name, Name, u32)> {
     let endpoints = snapshot.endpoints.iter().zip(0..).filter(|(e, _)| e.orchestrator() == Orchestrator::Kubernetes);
     let mut index: Vec<_> = endpoints.map(|(e, i)| (e.namespace, e.pod, i)).collect();
+    index.sort_unstable();
+    index
+}
+
+fn asking(snapshot: &Snapshot) -> Vec<(Addr, u32)> {
+    let pods = snapshot.pods.iter().zip(0..);
+    let mut index: Vec<_> = pods.flat_map(|(pod, i)| pod.asked_for().iter().map(move |&asked| (asked, i))).collect();
     index.sort_unstable();
     index
 }

@@ -14,6 +14,7 @@ mod build;
 pub mod capacity;
 mod claim;
 mod claims;
+mod crowd;
 mod dark;
 mod former;
 mod host_local;
@@ -32,7 +33,9 @@ mod workloads;
 
 use crate::model::hash::{HashSet, PlaceTable};
 
-use crate::model::{Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Pod, Snapshot};
+use crate::model::{
+    Addr, Affinity, Block, CalicoNode, Cidr, Endpoint, Handle, HandleId, Name, Orchestrator, Pod, Snapshot,
+};
 
 pub use abandoned::Abandoned;
 pub use allocation::Allocation;
@@ -82,6 +85,8 @@ pub struct Ledger<'s> {
     endpoint_states: Vec<EndpointState>,
     /// `k8s` endpoints by (namespace, pod), sorted.
     endpoints_of_pod: Vec<(Name, Name, u32)>,
+    /// Of pods with more than a few of them each by its node too, sorted.
+    crowds_at_home: Vec<((Name, Name, Name), u32)>,
     /// All endpoints by container, sorted; those without one left out.
     endpoints_of_container: Vec<(Name, u32)>,
     /// Indices into `allocations` by handle, sorted.
@@ -93,6 +98,10 @@ pub struct Ledger<'s> {
     networks: Vec<(Name, Name)>,
     /// Beside each of `blocks` the place in it of the next wider block that covers it.
     wider: Vec<Option<u32>>,
+    /// By handle, sorted, the blocks that are not judged and name it.
+    shadows: Vec<(HandleId, u32)>,
+    /// By address, sorted, the pods that ask for it.
+    asking: Vec<(Addr, u32)>,
     /// First and last address of each reserved range, and the reservation.
     reserved: Vec<(Addr, Addr, u32)>,
     /// Which empty blocks somebody else can get.
@@ -159,10 +168,15 @@ impl<'s> Ledger<'s> {
         found.iter().filter_map(|&(_, _, i)| all.get(i as usize))
     }
 
-    /// The `k8s` endpoints of `pod` on the very node where it lives, after name mapping.
-    pub fn endpoints_at_home(&self, pod: &Pod) -> impl Iterator<Item = &'s Endpoint> {
-        let home = pod.node;
-        self.endpoints_of_pod(pod.namespace, pod.name).filter(move |e| self.scope.kubernetes_name(e.node) == home)
+    /// Whether an endpoint is of the workload `namespace/pod`, as [`Ledger::endpoints_of_pod`] has them.
+    pub fn is_endpoint_of(&self, endpoint: &Endpoint, namespace: Name, pod: Name) -> bool {
+        endpoint.orchestrator() == Orchestrator::Kubernetes && (endpoint.namespace, endpoint.pod) == (namespace, pod)
+    }
+
+    /// The pods that ask for this very address, by annotation `ipAddrs`.
+    pub fn pods_asking_for(&self, address: Addr) -> impl Iterator<Item = &'s Pod> {
+        let asking = equal(&self.asking, address, |&(asked, _)| asked);
+        asking.iter().filter_map(|&(_, i)| self.snapshot.pods.get(i as usize))
     }
 
     /// All endpoints, of any orchestrator, that name this container.
@@ -226,8 +240,14 @@ impl<'s> Ledger<'s> {
     }
 }
 
-/// The entries of a table, sorted by it, that have this key.
+/// The entries of a table, sorted by it, that have this key. Mostly they are few, and counted faster than searched for the
+/// end.
 pub(crate) fn equal<T, K: Ord>(sorted: &[T], key: K, of: impl Fn(&T) -> K) -> &[T] {
+    const COUNTED: usize = 16;
     let rest = &sorted[sorted.partition_point(|entry| of(entry) < key)..];
-    &rest[..rest.iter().take_while(|entry| of(entry) == key).count()]
+    let number = rest.iter().take(COUNTED).take_while(|entry| of(entry) == key).count();
+    match number < COUNTED {
+        true => &rest[..number],
+        false => &rest[..rest.partition_point(|entry| of(entry) == key)],
+    }
 }

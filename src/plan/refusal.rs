@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::circumstances::{
     Fork, HolderNow, Lacking, Nameless, NodeDoubt, PodChange, PodDoubt, Recurring, Special, Surge,
 };
-use crate::model::{Addr, Cidr, ClockPair, Code, EtcdAlarm, Foreign, Input, InputState, Time};
+use crate::model::{Addr, Cidr, ClockPair, Code, EtcdAlarm, Foreign, Input, InputState, MachineNow, Time};
 
 /// The ten rules of a release, as in docs/release.md. The first and the last refuse nothing: without a yes nothing is
 /// asked, and what is beyond `--max` waits.
@@ -151,8 +151,8 @@ pub enum Objection {
     ByHand {
         code: Code,
         advice: Foreign,
-        /// Nodes that must have no sandbox left, with the command that tells there.
-        sandboxes: Vec<(Foreign, Foreign)>,
+        /// Nodes that must have no sandbox left, what Kubernetes says of the machine, and the command that tells there.
+        sandboxes: Vec<(Foreign, MachineNow, Foreign)>,
         /// Those that write, else those that show what to do.
         commands: Vec<Foreign>,
         /// Releases all leaks among them at once; of several things the first has it.

@@ -30,9 +30,7 @@ pub fn of(finding: &Finding, folds: &Folds<'_>, all: bool) -> Vec<String> {
 
 /// The commands of a finding without those of the one that it is told with.
 fn own<'f>(finding: &'f Finding, folds: &Folds<'_>) -> impl Iterator<Item = &'f Foreign> {
-    let root: HashSet<&str> =
-        folds.root_of(finding).into_iter().flat_map(|root| &root.next).map(Foreign::raw).collect();
-    finding.next.iter().filter(move |command| !root.contains(command.raw()))
+    finding.next.iter().filter(move |command| !folds.is_said(finding, command))
 }
 
 /// Whether a command only shows something.

@@ -2,7 +2,7 @@
 //!
 //! A finding is folded only under one that is shown itself and is at least as bad: nothing hides a critical one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::number::plural;
 use crate::model::{Code, Finding, Foreign, Severity, State};
@@ -23,6 +23,8 @@ pub struct Folds<'v> {
     pub folded: usize,
     /// Each finding that explains another one, which is told with it.
     roots: HashMap<(Code, &'v Foreign), &'v Finding>,
+    /// The commands of these.
+    said: HashSet<(Code, &'v Foreign, &'v Foreign)>,
 }
 
 /// How many findings of each severity there are.
@@ -47,7 +49,9 @@ impl<'v> Folds<'v> {
             match top(i, parent) {
                 Some(top) => {
                     let root = findings[top];
-                    folds.roots.insert((root.code, &root.subject.id), root);
+                    if folds.roots.insert((root.code, &root.subject.id), root).is_none() {
+                        folds.said.extend(root.next.iter().map(|command| (root.code, &root.subject.id, command)));
+                    }
                     if all {
                         folds.shown.push(i);
                         continue;
@@ -66,6 +70,12 @@ impl<'v> Folds<'v> {
     pub fn root_of(&self, finding: &Finding) -> Option<&'v Finding> {
         let root = finding.root.as_ref()?;
         self.roots.get(&(root.code, &root.id)).copied().filter(|root| hides(root, finding))
+    }
+
+    /// Whether what a finding is told with says this command already.
+    pub fn is_said(&self, finding: &Finding, command: &Foreign) -> bool {
+        let root = self.root_of(finding);
+        root.is_some_and(|root| self.said.contains(&(root.code, &root.subject.id, command)))
     }
 
     /// The codes of what is folded under any of these, sorted.

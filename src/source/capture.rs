@@ -184,15 +184,23 @@ pub enum Second {
     Failed(FailedLook),
 }
 
+/// What is said of what no capture is.
+const MADE_BY: &str = "captures are made with ipaudit capture -f FILE";
+
 /// Reads a capture.
 ///
 /// # Errors
-/// Not readable, not a capture, cut off, damaged, or of a newer format; with the line's number.
+/// Not readable, empty, not a capture, cut off, damaged, or of a newer format; with the line's number.
 pub fn read(path: &Path) -> Result<Captured, Error> {
     let at = stream::name(path);
     let doing = "read the capture";
     let file = stream::open(path).map_err(|e| Error::input(doing).at(&at).cause(e))?;
-    let lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(BufReader::new(file)));
+    let mut file = BufReader::new(file);
+    // The decoder would miss its header. What cannot be read is told when it is read.
+    if file.fill_buf().is_ok_and(<[u8]>::is_empty) {
+        return Err(Error::input(doing).at(&at).cause(format!("{} is empty", stream::what(path))).hint(MADE_BY));
+    }
+    let lines = BufReader::with_capacity(1 << 16, MultiGzDecoder::new(file));
     let mut reader = Reader::default();
     for (line, number) in lines.split(b'\n').zip(1u64..) {
         let fail =
@@ -230,7 +238,7 @@ fn check_head(line: &[u8]) -> Result<(), (String, &'static str)> {
             format!("format {} of {}, this version reads up to {VERSION}", head.version, head.made_by),
             "use the version of ipaudit that wrote it, or a newer one",
         )),
-        _ => Err(("its first line is not a capture's".to_owned(), "captures are made with ipaudit capture -f FILE")),
+        _ => Err(("its first line is not a capture's".to_owned(), MADE_BY)),
     }
 }
 

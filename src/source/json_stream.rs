@@ -26,6 +26,8 @@ pub enum BrokenStream {
     Encoding,
     /// Not JSON.
     Syntax(String),
+    /// There is nothing in it.
+    Empty,
     /// It ends in the middle.
     Truncated,
     /// A value that is larger than 64 MiB.

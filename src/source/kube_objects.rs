@@ -89,7 +89,7 @@ impl Reading<'_> {
         let mut json = JsonStream::new(input);
         self.documents(&mut json).map_err(|broken| {
             let unpacked = if gzip { " unpacked" } else { "" };
-            let (cause, hint) = explain(broken, json.offset());
+            let (cause, hint) = explain(broken, json.offset(), stream::what(path));
             let at = format!("{}, byte {}{unpacked}", stream::name(path), json.offset());
             Error::input(doing).at(at).cause(cause).hint(hint)
         })
@@ -97,7 +97,7 @@ impl Reading<'_> {
 
     fn documents<R: Read>(&mut self, stream: &mut JsonStream<R>) -> Result<(), BrokenStream> {
         stream.skip_mark()?;
-        let mut next = stream.peek()?.ok_or(BrokenStream::Truncated)?;
+        let mut next = stream.peek()?.ok_or(BrokenStream::Empty)?;
         loop {
             match next {
                 // `jq .items` makes a bare array.
@@ -261,7 +261,7 @@ fn keep_last<T, K: Eq + Hash>(list: &mut Vec<T>, key: impl Fn(&T) -> K) {
 }
 
 /// What went wrong and what to do about it.
-fn explain(broken: BrokenStream, offset: u64) -> (String, &'static str) {
+fn explain(broken: BrokenStream, offset: u64, what: &str) -> (String, &'static str) {
     const AGAIN: &str = "save it again: kubectl get pods,nodes,services,namespaces -A -o json > FILE";
     match broken {
         BrokenStream::Io(error) => (error.to_string(), "the file cannot be read to its end; save it again"),
@@ -271,7 +271,7 @@ fn explain(broken: BrokenStream, offset: u64) -> (String, &'static str) {
         ),
         BrokenStream::Encoding => ("it is not UTF-8 here".to_owned(), AGAIN),
         BrokenStream::Syntax(reason) => (format!("it is not JSON here: {reason}"), AGAIN),
-        BrokenStream::Truncated if offset == 0 => ("the file is empty".to_owned(), AGAIN),
+        BrokenStream::Empty => (format!("{what} is empty"), AGAIN),
         BrokenStream::Truncated => ("the file ends in the middle of an object".to_owned(), AGAIN),
         BrokenStream::TooLarge => {
             ("an object is larger than 64 MiB".to_owned(), "is this a file of Kubernetes objects?")

@@ -44,7 +44,7 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
     let owners: Vec<String> = taken.iter().map(owner).collect();
     let parts: Vec<String> = blocks.iter().zip(&owners).map(|(block, owner)| format!("{block} to {owner}")).collect();
     world
-        .draft(&CHECK, address, format!("given away by {}", parts.join(" and by ")))
+        .draft(&CHECK, address, format!("given away by {}", few(&parts, " and by ")))
         .advice("empty the smaller block: restart its pods; never release this address")
         .restarts_pods(true)
         .fact("blocks", blocks)

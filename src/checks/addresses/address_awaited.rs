@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::leaked_address;
 use crate::checks::prelude::*;
 use crate::model::Time;
-use crate::model::hash::HashMap;
 
 pub static CHECK: Check = Check {
     code: Code(133),
@@ -44,31 +43,19 @@ pub struct Awaited<'w> {
 }
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
-    let waiting: Vec<&Pod> = world.snapshot.pods.iter().filter(|pod| waits(world, pod)).collect();
-    if waiting.is_empty() {
+    if !world.snapshot.pods.iter().any(|pod| waits(world, pod)) {
         return;
     }
-    let mut asking: HashMap<Addr, Vec<&Pod>> = HashMap::new();
-    for pod in waiting {
-        pod.asked_for().iter().for_each(|&address| asking.entry(address).or_default().push(pod));
-    }
     for allocation in &world.ledger.allocations {
-        let asking = asking.get(&allocation.address).map_or(&[][..], Vec::as_slice);
-        if !asking.is_empty() || named_pods(world, allocation).any(|pod| waits(world, pod)) {
-            findings.extend(judge(world, allocation, asking).map(|awaited| report(world, allocation, &awaited)));
+        if candidates(world, allocation).any(|pod| waits(world, pod)) {
+            findings.extend(awaited(world, allocation).map(|awaited| report(world, allocation, &awaited)));
         }
     }
 }
 
 /// The pod that waits for the address of an allocation, when the catalogue's rule holds. It alone asks for the address:
-/// releasing that is then no one's loss. For one allocation; it looks at every pod.
+/// releasing that is then no one's loss.
 pub fn awaited<'w>(world: &World<'w>, allocation: &Allocation) -> Option<Awaited<'w>> {
-    let asks = |pod: &&Pod| pod.asked_for().contains(&allocation.address);
-    let asking: Vec<&Pod> = world.snapshot.pods.iter().filter(asks).collect();
-    judge(world, allocation, &asking)
-}
-
-fn judge<'w>(world: &World<'w>, allocation: &Allocation, asking: &[&'w Pod]) -> Option<Awaited<'w>> {
     let ledger = world.ledger;
     // A missing attribute, a reservation, a tunnel, a service or a machine waits for nobody.
     if !matches!(allocation.used_for, Use::Pod | Use::Unattributed) || !ledger.is_judged(allocation) {
@@ -78,10 +65,14 @@ fn judge<'w>(world: &World<'w>, allocation: &Allocation, asking: &[&'w Pod]) -> 
     if ledger.dark.address(allocation.address) || (!owner.is_none() && ledger.dark.node(owner)) {
         return None;
     }
-    let mut pods = named_pods(world, allocation).chain(asking.iter().copied());
-    let found = pods.find_map(|pod| waits_for(world, allocation, pod))?;
+    let found = candidates(world, allocation).find_map(|pod| waits_for(world, allocation, pod))?;
     // Not where the leak is proven.
     leaked_address::proof(world, allocation).is_none().then_some(found)
+}
+
+/// The pods that may wait for an allocation: those that it names, and those that ask for its address.
+fn candidates<'w>(world: &World<'w>, allocation: &Allocation) -> impl Iterator<Item = &'w Pod> {
+    named_pods(world, allocation).chain(world.ledger.pods_asking_for(allocation.address))
 }
 
 fn waits_for<'w>(world: &World<'w>, allocation: &Allocation, pod: &'w Pod) -> Option<Awaited<'w>> {
@@ -90,13 +81,16 @@ fn waits_for<'w>(world: &World<'w>, allocation: &Allocation, pod: &'w Pod) -> Op
     if dark || !waits(world, pod) || !is_older(world, allocation, pod) {
         return None;
     }
-    let all: Vec<&Endpoint> = ledger.endpoints_of_pod(pod.namespace, pod.name).collect();
-    let (predecessors, own): (Vec<&Endpoint>, Vec<&Endpoint>) = all.into_iter().partition(|e| is_predecessors(e, pod));
     let others = named_pods(world, allocation).any(|other| other.uid != pod.uid && !other.phase.is_finished());
-    let held = ledger.claims_at(allocation.address).iter().any(|claim| is_another(world, claim, pod, &predecessors));
-    let lives = container_lives(world, allocation, &predecessors)
-        || own.iter().any(|e| e.addresses().contains(&allocation.address));
-    (!others && !held && !lives).then_some(Awaited { pod, predecessors })
+    let held = ledger.claims_at(allocation.address).iter().any(|claim| is_another(world, claim, pod));
+    let is_own = |e: &Endpoint| ledger.is_endpoint_of(e, pod.namespace, pod.name) && !is_predecessors(world, e, pod);
+    let lives =
+        container_lives(world, allocation, pod) || ledger.endpoints_at(allocation.address).any(|(e, _)| is_own(e));
+    if others || held || lives {
+        return None;
+    }
+    let predecessors = ledger.endpoints_about(allocation, pod.namespace, pod.name).into_iter();
+    Some(Awaited { pod, predecessors: predecessors.filter(|e| is_predecessors(world, e, pod)).collect() })
 }
 
 /// Whether a pod waits for an address for longer than the grace.
@@ -134,29 +128,28 @@ fn is_older(world: &World<'_>, allocation: &Allocation, pod: &Pod) -> bool {
 }
 
 /// The pod's own endpoint is one that is not older than the pod; one that does not say when it was made may be.
-fn is_predecessors(endpoint: &Endpoint, pod: &Pod) -> bool {
-    endpoint.created().zip(pod.created()).is_some_and(|(made, created)| made < created)
+fn is_predecessors(world: &World<'_>, endpoint: &Endpoint, pod: &Pod) -> bool {
+    world.ledger.is_endpoint_of(endpoint, pod.namespace, pod.name)
+        && endpoint.created().zip(pod.created()).is_some_and(|(made, created)| made < created)
 }
 
 /// Whether somebody else than the waiting pod, or what its predecessor left, possibly holds the address.
-fn is_another(world: &World<'_>, claim: &Claim, pod: &Pod, predecessors: &[&Endpoint]) -> bool {
+fn is_another(world: &World<'_>, claim: &Claim, pod: &Pod) -> bool {
     let mine = match claim.by {
         Claimant::Pod(index) => world.snapshot.pods.get(index as usize).is_some_and(|p| p.uid == pod.uid),
-        Claimant::Endpoint(index) => world.snapshot.endpoints.get(index as usize).is_some_and(|endpoint| {
-            predecessors.iter().any(|e| (e.namespace, e.name()) == (endpoint.namespace, endpoint.name()))
-        }),
+        Claimant::Endpoint(index) => {
+            world.snapshot.endpoints.get(index as usize).is_some_and(|e| is_predecessors(world, e, pod))
+        }
         Claimant::Tunnel(..) | Claimant::Service(_) | Claimant::HostEndpoint => false,
     };
     claim.grade != Grade::Stale && !mine
 }
 
 /// Whether an endpoint that is not left behind has the allocation's container, whatever it lists.
-fn container_lives(world: &World<'_>, allocation: &Allocation, predecessors: &[&Endpoint]) -> bool {
+fn container_lives(world: &World<'_>, allocation: &Allocation, pod: &Pod) -> bool {
     let ledger = world.ledger;
-    let left = |endpoint: &Endpoint| {
-        let key = (endpoint.namespace, endpoint.name());
-        ledger.endpoint_state(endpoint).is_stale() || predecessors.iter().any(|e| (e.namespace, e.name()) == key)
-    };
+    let left =
+        |endpoint: &Endpoint| ledger.endpoint_state(endpoint).is_stale() || is_predecessors(world, endpoint, pod);
     ledger.handle_of(allocation).is_some_and(|id| ledger.endpoints_of_container(id.tail).any(|e| !left(e)))
 }
 

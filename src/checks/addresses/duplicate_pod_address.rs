@@ -150,7 +150,7 @@ fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possib
     let all: Vec<&Pod> = certain.iter().copied().chain(pods).collect();
     let mut others: Vec<String> = possible.iter().map(|holder| holder.text(world)).collect();
     others.dedup();
-    let summary = format!("{} and perhaps {}", world.pod_id(certain[0]), others.join(", "));
+    let summary = format!("{} and perhaps {}", world.pod_id(certain[0]), few(&others, ", "));
     with_holders(world, address, summary, &all)
         .severity(Severity::Warning)
         .advice("look at the workloads' interfaces before restarting any of them")

@@ -77,16 +77,28 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
         let by_name = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
         allocations.iter().any(|a| ledger.tunnels_named(a).iter().any(by_name))
     };
-    let mut named = machines.iter().filter(|(node, tunnel)| is_named(node, *tunnel)).map(|(node, _)| node.name);
+    let named = machines.iter().find(|(node, tunnel)| is_named(node, *tunnel));
     let keeps_pod = |pod: &Pod| allocations.iter().any(|a| ledger.names_pod(a, pod));
     let endpoints: Vec<_> = others.pods.iter().flat_map(|pod| ledger.endpoints_at_home(pod)).collect();
-    let moving = machines.iter().filter(|(node, tunnel)| !is_named(node, *tunnel));
+    let leaving: Vec<&Pod> = others.pods.iter().copied().filter(|pod| !keeps_pod(pod)).collect();
+    let mut moving: Vec<Name> = machines
+        .iter()
+        .filter(|(node, tunnel)| !is_named(node, *tunnel))
+        .map(|(node, _)| ledger.scope.kubernetes_name(node.name))
+        .collect();
+    moving.dedup();
+    let keep = named.map(|(node, _)| format!("the tunnel of {}", world.text(node.name)));
+    let keep = keep.or_else(|| others.pods.iter().find(|pod| keeps_pod(pod)).map(|pod| world.pod_id(pod)));
+    let restart: Vec<String> = leaving
+        .iter()
+        .map(|pod| world.pod_id(pod))
+        .chain(moving.iter().map(|node| format!("calico-node on {}", world.text(*node))))
+        .collect();
     world
-        .draft(&CHECK, address, holders.join(", "))
-        .advice(match named.next().map(|node| world.text(node)) {
-            Some(node) => format!("IPAM gave it to the tunnel of {node}: the others must get a new address"),
-            None => "IPAM did not give it to a tunnel: calico-node must take a new address".to_owned(),
-        })
+        .draft(&CHECK, address, few(&holders, ", "))
+        .advice(advice(keep.as_deref(), &restart))
+        .fact("keep", keep)
+        .fact("restart", restart)
         .list("nodes", machines.iter(), |(node, _)| world.text(node.name))
         .list("tunnels", machines.iter(), |(node, tunnel)| facts(world, node, *tunnel))
         .list("pods", others.pods.iter(), |pod| world.pod_facts(pod))
@@ -99,10 +111,25 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&others.services, |d, service| d.rests_on_service(service))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
-        .with_each(others.pods.iter().filter(|pod| !keeps_pod(pod)), |d, pod| d.delete_pod(pod))
-        .with_each(moving, |d, (node, _)| d.restart_calico_node(ledger.scope.kubernetes_name(node.name)))
+        .with_each(leaving, |d, pod| d.delete_pod(pod))
+        .with_each(moving, |d, node| d.restart_calico_node(node))
         .next(format!("ipaudit who {address}"))
         .done()
+}
+
+/// Who keeps the address, and what is restarted for another one; a service gets one by none.
+fn advice(keep: Option<&str>, restart: &[String]) -> String {
+    let restart = match (restart, keep) {
+        ([], _) => "the service must get another one".to_owned(),
+        ([one], _) => format!("restart {one}"),
+        ([_, _], None) => "restart both".to_owned(),
+        (many, None) => format!("restart all {}", many.len()),
+        (many, Some(_)) => format!("restart the other {}", many.len()),
+    };
+    match keep {
+        Some(keep) => format!("IPAM gave it to {keep}: keep that, {restart}"),
+        None => format!("IPAM gave it to none of them: {restart}"),
+    }
 }
 
 fn facts(world: &World<'_>, node: &CalicoNode, tunnel: Tunnel) -> Evidence {
@@ -118,6 +145,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
     use crate::ledger::ScopeFlag;
+    use crate::model::Foreign;
 
     fn tunnel(c: &mut Cluster, node: &str, address: &str) {
         let node = c.name(node);
@@ -144,6 +172,8 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0"));
         assert_eq!(found[0].summary, "IPIP tunnel of node-1, pod shop/web-2");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.0"]);
+        assert_eq!(found[0].advice, "IPAM gave it to the tunnel of node-1: keep that, restart shop/web-2");
+        assert_eq!(found[0].evidence.texts("restart").map(Foreign::raw).collect::<Vec<_>>(), ["shop/web-2"]);
         // pod, its endpoint, the node and the allocation
         assert_eq!(found[0].rests.len(), 5);
     }
@@ -154,9 +184,21 @@ mod tests {
         tunnel(&mut c, "node-2", "10.65.0.1");
         let found = c.find(&CHECK);
         assert_eq!(found[0].subject.id, "10.65.0.1");
-        assert_eq!(found[0].advice, "IPAM did not give it to a tunnel: calico-node must take a new address");
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-0: keep that, restart calico-node on node-2");
+        assert_eq!(found[0].evidence.texts("restart").map(Foreign::raw).collect::<Vec<_>>(), ["calico-node on node-2"]);
         assert!(found[0].next[0].raw().contains("spec.nodeName=node-2"), "{:?}", found[0].next);
         assert!(!found[0].next.iter().any(|n| n.raw().contains("web-0")));
+    }
+
+    #[test]
+    fn what_is_restarted_is_named_or_counted() {
+        let names = |number: usize| (0..number).map(|i| format!("calico-node on node-{i}")).collect::<Vec<_>>();
+        let says = |keep, number| advice(keep, &names(number));
+        assert_eq!(says(Some("a/b"), 3), "IPAM gave it to a/b: keep that, restart the other 3");
+        assert_eq!(says(Some("a/b"), 0), "IPAM gave it to a/b: keep that, the service must get another one");
+        assert_eq!(says(None, 1), "IPAM gave it to none of them: restart calico-node on node-0");
+        assert_eq!(says(None, 2), "IPAM gave it to none of them: restart both");
+        assert_eq!(says(None, 3), "IPAM gave it to none of them: restart all 3");
     }
 
     #[test]

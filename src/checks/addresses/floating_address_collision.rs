@@ -63,7 +63,7 @@ fn judge(world: &World<'_>, address: Addr, claims: &[Claim]) -> Option<Finding> 
         all.sort_by(|a, b| natural(a, b));
         all.dedup();
         all.extend(others);
-        let summary = format!("claimed by {}", all.join(", "));
+        let summary = format!("claimed by {}", few(&all, ", "));
         return Some(draft(world, address, &floaters, summary).fact("claimed_by", all).done());
     }
     let owner = world.ledger.workload_text(first.workload);

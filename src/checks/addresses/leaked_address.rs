@@ -148,7 +148,7 @@ fn report(world: &World<'_>, allocation: &Allocation, proof: &Proof<'_>) -> Find
         .looks_at(Look::CalicoNode(owner.node))
         .looks_at(Look::KubeNode(ledger.scope.kubernetes_name(owner.node)))
         .with_each(left, |d, e| d.rests_on_endpoint(e))
-        .with_each(ledger.endpoints_of_pod(namespace, name), |d, e| d.rests_on_endpoint(e))
+        .with_each(ledger.endpoints_about(allocation, namespace, name), |d, e| d.rests_on_endpoint(e))
         .rests_on_pod_named(namespace, name)
         .with_each(handle, |d, h| d.looks_at(Look::Handle(h)).next(release_handle(&h.text(&world.snapshot.names))))
         .next(format!("ipaudit who {}", allocation.address))

@@ -61,7 +61,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
     let verb = if strangers.len() == 1 { "holds" } else { "hold" };
     let holders = format!("{} {verb} it", world.who(strangers));
     world
-        .draft(&CHECK, address, format!("{holders}, IPAM allocated it to {}", owners.join(" and ")))
+        .draft(&CHECK, address, format!("{holders}, IPAM allocated it to {}", few(&owners, " and ")))
         .advice(match strangers {
             [_] => "restart the pod that IPAM does not name, and never release the address while it runs".to_owned(),
             many => {

@@ -50,7 +50,7 @@ fn report(world: &World<'_>, address: Addr, services: &[&Service]) -> Finding {
     let allocations = ledger.allocations_at(address);
     let place = if let Belief::Free(Some((_, place))) = belief { Some(place) } else { None };
     world
-        .draft(&CHECK, address, format!("shown by service {}, {}", ids.join(", "), belief.word()))
+        .draft(&CHECK, address, format!("shown by service {}, {}", few(&ids, ", "), belief.word()))
         .advice("make kube-controllers book it again before another service gets it")
         .fact("services", ids)
         .fact("recorded", belief.word())

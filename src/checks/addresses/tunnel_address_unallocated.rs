@@ -114,7 +114,7 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
     let place = if let Belief::Free(Some((_, place))) = belief { Some(place) } else { None };
     let nodes: Vec<Name> = tunnels.iter().map(|(node, _)| node.name).collect();
     world
-        .draft(&CHECK, address, format!("{}, {how}", whose.join(", ")))
+        .draft(&CHECK, address, format!("{}, {how}", few(&whose, ", ")))
         .advice("restart calico-node there before the next pod starts: it takes an address of its own")
         .list("tunnels", tunnels, |(node, tunnel)| {
             Evidence::new().with("node", world.text(node.name)).with("tunnel", tunnel.word())

@@ -61,7 +61,7 @@ fn report(world: &World<'_>, owners: &[&Affinity]) -> Option<Finding> {
 /// `confirmed for node-1 and node-2`.
 fn claimed_by(world: &World<'_>, owners: &[&Affinity]) -> String {
     let names: Vec<String> = owners.iter().map(|affinity| name(world, affinity.host)).collect();
-    format!("confirmed for {}", names.join(" and "))
+    format!("confirmed for {}", few(&names, " and "))
 }
 
 /// Whom it hits: what is sent to the block's addresses, where more than one node says that they are there.
@@ -81,7 +81,7 @@ fn advice(world: &World<'_>, block: Option<&Block>, right: Option<Host>, wrong: 
     match (block, right) {
         (_, Some(host)) => {
             let others: Vec<String> = wrong.iter().map(|affinity| name(world, affinity.host)).collect();
-            let (others, noun) = (others.join(" and "), if wrong.len() == 1 { "affinity" } else { "affinities" });
+            let (others, noun) = (few(&others, " and "), if wrong.len() == 1 { "affinity" } else { "affinities" });
             format!("the block names {}: delete the {noun} of {others}", name(world, host))
         }
         (Some(_), None) => "the block names none of them: decide by who holds its addresses".to_owned(),

@@ -43,7 +43,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
     let partly: Vec<&str> = partly.map(|pool| world.text(pool.name)).collect();
     let covers = match partly.as_slice() {
         [] => "no pool covers it".to_owned(),
-        partly => format!("only part of it is in a pool ({})", partly.join(", ")),
+        partly => format!("only part of it is in a pool ({})", few(partly, ", ")),
     };
     let empty = block.is_empty(&world.snapshot.names);
     let advice = if empty {

@@ -47,7 +47,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let owner = |block: &Block| world.owner_text(block).unwrap_or_else(|| "nobody".to_owned());
     let shown: Vec<String> = around.iter().map(|outer| format!("{} of {}", outer.cidr, owner(outer))).collect();
-    let summary = format!("block of {} lies inside {}", owner(block), shown.join(" and inside "));
+    let summary = format!("block of {} lies inside {}", owner(block), few(&shown, " and inside "));
     let twice = allocated_twice(world, block);
     let code = address_allocated_twice::CHECK.code;
     let are = if twice.len() == 1 { "an address is".to_owned() } else { format!("{} addresses are", twice.len()) };

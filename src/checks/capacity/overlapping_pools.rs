@@ -46,7 +46,7 @@ fn report(world: &World<'_>, pool: &Pool, wider: &[&Pool]) -> Finding {
     let name = world.text(pool.name);
     let told: Vec<String> = wider.iter().map(|w| format!("{} ({})", world.text(w.name), w.cidr)).collect();
     world
-        .draft(&CHECK, name, format!("{} lies in {}", pool.cidr, told.join(" and ")))
+        .draft(&CHECK, name, format!("{} lies in {}", pool.cidr, few(&told, " and ")))
         .advice("disable the wrong one, move its pods away, and delete it")
         .fact("pool", pool_facts(world, pool))
         .list("lies_in", wider.iter(), |w| pool_facts(world, w))

@@ -81,7 +81,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 /// `member etcd-1 and member etcd-2`.
 fn members(alarms: &[EtcdAlarm], kind: &str) -> String {
     let who: Vec<String> = alarms.iter().filter(|a| a.kind == kind).map(EtcdAlarm::who).collect();
-    who.join(" and ")
+    few(&who, " and ")
 }
 
 /// As variables: etcdctl refuses a flag whose variable is set as well, and who works with it has them set.

@@ -54,10 +54,7 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
     let total: usize = active.iter().map(|(_, active)| active.endpoints).sum();
     let mut names: Vec<&str> = active.iter().map(|(n, _)| world.text(n.name)).collect();
     names.sort_by(|a, b| crate::checks::natural(a, b));
-    let few = match names.as_slice() {
-        [a, b, c, rest @ ..] if !rest.is_empty() => format!("{a}, {b}, {c} and {} more", rest.len()),
-        few => few.join(", "),
-    };
+    let few = few(&names, ", ");
     let of = if active.len() == 1 { "has" } else { "have" };
     let (nodes, endpoints) = (count(active.len(), "node"), count(total, "endpoint"));
     let facts = |(node, active): &(&CalicoNode, Active<'_>)| {

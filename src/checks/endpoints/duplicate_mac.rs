@@ -35,7 +35,7 @@ fn report(world: &World<'_>, same: &[&Endpoint]) -> Option<Finding> {
     let (node, mac) = (world.text(same[0].node), endpoint::mac_text(same[0].mac()?));
     let pods: Vec<String> = same.iter().map(|e| world.pair(e.namespace, e.pod)).collect();
     let draft = world
-        .draft(&CHECK, format!("{node} {mac}"), format!("{}: {}", count(same.len(), "endpoint"), pods.join(", ")))
+        .draft(&CHECK, format!("{node} {mac}"), format!("{}: {}", count(same.len(), "endpoint"), few(&pods, ", ")))
         .fact("node", node)
         .fact("mac", mac.as_str())
         .list("endpoints", same, |e| world.endpoint_facts(e))

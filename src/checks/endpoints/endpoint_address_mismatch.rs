@@ -70,7 +70,7 @@ fn is_secondary(world: &World<'_>, pod: &Pod, endpoint: &[Addr], status: &[Addr]
 }
 
 fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Difference]) -> Finding {
-    let list = |addresses: &[Addr]| addresses.iter().map(Addr::to_string).collect::<Vec<_>>().join(", ");
+    let list = |addresses: &[Addr]| few(&addresses.iter().map(Addr::to_string).collect::<Vec<_>>(), ", ");
     let tell =
         |d: &Difference| format!("the endpoint lists {}, the pod's status {}", list(&d.endpoint), list(&d.status));
     let told: Vec<String> = differences.iter().map(tell).collect();

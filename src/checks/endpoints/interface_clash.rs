@@ -36,7 +36,7 @@ fn report(world: &World<'_>, clash: &[&Endpoint]) -> Finding {
     let one_pod = pods.windows(2).all(|two| two[0] == two[1])
         && clash.iter().all(|e| e.orchestrator() == Orchestrator::Kubernetes && !e.pod.is_none());
     let all: Vec<String> = pods.iter().map(|&(namespace, pod)| world.pair(namespace, pod)).collect();
-    let whose = if one_pod { format!(" of pod {}", all[0]) } else { format!(": {}", all.join(", ")) };
+    let whose = if one_pod { format!(" of pod {}", all[0]) } else { format!(": {}", few(&all, ", ")) };
     let summary = format!("{}{whose}", count(clash.len(), "endpoint"));
     world
         .draft(&CHECK, format!("{node} {interface}"), summary)

@@ -66,7 +66,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
     let elsewhere: Vec<_> = ledger.endpoints_of_pod(pod.namespace, pod.name).collect();
     let allocations = pool_addresses.iter().flat_map(|&a| ledger.allocations_at(a));
     let addresses: Vec<String> = pool_addresses.iter().map(Addr::to_string).collect();
-    let summary = format!("ready on {} with {}, no endpoint there", world.text(pod.node), addresses.join(" and "));
+    let summary = format!("ready on {} with {}, no endpoint there", world.text(pod.node), few(&addresses, " and "));
     world
         .draft(&CHECK, id, summary)
         .advice("restart the pod")

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(found[0].evidence.get("workload"), Some(&"shop/web-0/eth0".into()));
         let release = format!("ipaudit release --handle {}", Cluster::handle_id("shop", "web-0"));
         assert_eq!(found[0].next[0], release);
-        let told: Vec<_> = sandbox::told(&found[0]).map(|(node, command)| (node.raw(), command.raw())).collect();
+        let told: Vec<_> = sandbox::told(&found[0]).map(|(node, _, command)| (node.raw(), command.raw())).collect();
         let [(node, command)] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!(*node, "node-1");
         assert!(command.starts_with("crictl pods --state ready --quiet --id "), "{command}");

@@ -1,7 +1,8 @@
 //! IPA503: one workload, endpoints on several nodes. The incident of 2017.
 
 use super::common::{removal, workload};
-use crate::checks::evidence::ask_who;
+use crate::checks::counted_few;
+use crate::checks::evidence::{ask_who, sandbox};
 use crate::checks::prelude::*;
 use crate::model::{Foreign, Interface, Orchestrator};
 
@@ -88,13 +89,18 @@ fn report(world: &World<'_>, twins: &[&Endpoint]) -> Finding {
     let kubernetes_name = |e: &Endpoint| world.text(world.ledger.scope.kubernetes_name(e.node));
     let elsewhere = || twins.iter().copied().filter(|e| home.is_some_and(|home| kubernetes_name(e) != home));
     let interface = twins[0].interface().text(&world.snapshot.names);
-    let summary = format!("endpoints on {}, interface {interface} on each", nodes.join(" and "));
+    let on = counted_few(&nodes, " and ", "nodes");
+    let lives = home.map(|home| format!("; the pod is on {home}")).unwrap_or_default();
+    let summary = format!("endpoints on {on}, interface {interface} on each{lives}");
+    let mut left: Vec<&str> = elsewhere().map(kubernetes_name).collect();
+    left.dedup();
     world
         .draft(&CHECK, id.clone(), summary)
-        .advice(match home {
+        .advice(match (home, left.as_slice()) {
+            (Some(_), [node]) => format!("{}{node}, remove the endpoint there", sandbox::WHEN_NONE),
             // On which nodes, `sandboxes` says.
-            Some(home) => format!("the pod is on {home}: remove the others, each when its sandbox is gone"),
-            None => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
+            (Some(_), _) => "remove the others, each when its sandbox is gone".to_owned(),
+            (None, _) => "find the node where the pod lives and remove the endpoints of the others".to_owned(),
         })
         .fact("workload", id)
         .fact("nodes", nodes)
@@ -140,8 +146,11 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "shop/web-0/eth0"));
         assert!(found[0].summary.raw().starts_with("endpoints on node-1 and node-2 and node-10, interface cali"));
-        assert_eq!(found[0].advice, "the pod is on node-1: remove the others, each when its sandbox is gone");
+        assert!(found[0].summary.raw().ends_with(" on each; the pod is on node-1"), "{:?}", found[0].summary);
+        assert_eq!(found[0].advice, "remove the others, each when its sandbox is gone");
         assert_eq!(found[0].rests.len(), 9);
+        let one = twins().find(&CHECK);
+        assert_eq!(one[0].advice, "when no sandbox of it is left on node-2, remove the endpoint there");
     }
 
     #[test]
@@ -172,6 +181,20 @@ mod tests {
         assert!(c.find(&CHECK).is_empty());
         c.scope = crate::ledger::ScopeFlag::Exclusive;
         assert_eq!(c.subjects(&CHECK), ["shop/web-0/eth0"], "departed");
+    }
+
+    /// Ten thousand names are read by nobody.
+    #[test]
+    fn many_nodes_are_counted() {
+        let mut c = twins();
+        for number in 3..=200 {
+            c.node(&format!("node-{number}"), &format!("192.168.1.{number}"));
+            c.endpoint("shop", "web-0", &format!("node-{number}"), &format!("{number:064x}"), &[]);
+        }
+        let found = c.find(&CHECK);
+        let summary = found[0].summary.raw();
+        assert!(summary.starts_with("endpoints on 200 nodes (node-1, node-2, node-3, …), interface cali"), "{summary}");
+        assert_eq!(found[0].evidence.texts("nodes").count(), 200, "all of them are in the evidence");
     }
 
     /// Two Calico names of one Kubernetes node.

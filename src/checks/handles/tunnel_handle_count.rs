@@ -42,7 +42,7 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
     let handle = ledger.handle(id);
     let text = handle.map_or_else(|| spelled_in_blocks(world, id), |h| stored_id(world, h));
     let draft = world
-        .draft(&CHECK, text, format!("has {} addresses: {}", listed.len(), listed.join(", ")))
+        .draft(&CHECK, text, format!("has {} addresses: {}", listed.len(), few(&listed, ", ")))
         .fact("addresses", addresses.clone())
         .fact("in_use", used.collect::<Vec<_>>())
         .list("ipam", allocations.iter(), |a| world.allocation_facts(a))

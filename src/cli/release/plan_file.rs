@@ -26,8 +26,12 @@ use crate::record::cluster_key;
 /// A file that cannot be read, one that is no plan or too big for one, or a damaged one.
 pub fn read(path: &Path) -> Result<PlanFile, Error> {
     let fail = || Error::input("read the plan").at(path.display().to_string());
+    const ANEW: &str = "make it anew: ipaudit release … --plan-out FILE";
     let bytes = read_bounded(path, LIMIT, Takes::Anything).map_err(|e| fail().cause(e))?;
-    PlanFile::read(&bytes).map_err(|why| fail().cause(why).hint("make it anew: ipaudit release … --plan-out FILE"))
+    if bytes.is_empty() {
+        return Err(fail().cause("the file is empty").hint(ANEW));
+    }
+    PlanFile::read(&bytes).map_err(|why| fail().cause(why).hint(ANEW))
 }
 
 /// That a plan may be written there: where nothing is, or in the place of an older plan. Asked before anything is read,

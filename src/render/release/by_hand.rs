@@ -4,8 +4,9 @@
 use std::io::{self, Write};
 
 use super::wrap::write_text;
+use crate::checks::evidence::sandbox;
 use crate::model::foreign::foreign;
-use crate::model::{Code, Foreign};
+use crate::model::{Code, Foreign, MachineNow};
 use crate::plan::refusal::{Objection, Refusal};
 
 /// One thing and what cures it.
@@ -13,7 +14,7 @@ use crate::plan::refusal::{Objection, Refusal};
 struct Cure<'r> {
     subject: &'r Foreign,
     advice: &'r Foreign,
-    sandboxes: &'r [(Foreign, Foreign)],
+    sandboxes: &'r [(Foreign, MachineNow, Foreign)],
     commands: &'r [Foreign],
 }
 
@@ -72,8 +73,8 @@ impl<'r> Cures<'r> {
                 if self.cures.len() > 1 {
                     writeln!(out, "  {}", cure.subject.shown())?;
                 }
-                for (node, command) in cure.sandboxes {
-                    writeln!(out, "    # on {} this must print nothing:", node.shown())?;
+                for (node, machine, command) in cure.sandboxes {
+                    writeln!(out, "    # {}:", sandbox::where_to_look(node, *machine, "this").shown())?;
                     writeln!(out, "    {}", command.shown())?;
                 }
                 cure.commands.iter().try_for_each(|command| writeln!(out, "    {}", command.shown()))?;

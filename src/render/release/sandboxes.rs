@@ -91,12 +91,8 @@ impl Sandboxes {
 impl OnNode {
     fn commands(&self) -> Vec<String> {
         let of_pod = |(namespace, name): &(String, String)| sandbox::of_pod(namespace, name);
-        let containers = match self.containers.as_slice() {
-            [] => None,
-            [one] => Some(sandbox::of_container(one)),
-            many => Some(format!("for id in {}; do {}; done", many.join(" "), sandbox::of_container("$id"))),
-        };
-        containers.into_iter().chain(self.pods.iter().map(of_pod)).collect()
+        let containers: Vec<&str> = self.containers.iter().map(String::as_str).collect();
+        sandbox::of_containers(&containers).into_iter().chain(self.pods.iter().map(of_pod)).collect()
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Result;
 use super::line::HANG;
 use super::paper::{COMMAND, DIM, Paper, Text};
 use crate::model::Foreign;
+use crate::render::number::grouped;
 
 /// Writes the commands, or of many the first `most`. `all` is how many there are with `--all`: how many are left out is
 /// said in a line before them, since what is pasted must be nothing but commands.
@@ -12,6 +13,7 @@ pub fn write(commands: &[String], most: usize, all: usize, paper: &mut Paper<'_>
     if most < commands.len() {
         let more = all.saturating_sub(most);
         let (plural, first) = (if more == 1 { "" } else { "s" }, if most == 1 { "command" } else { "commands" });
+        let more = grouped(more as u64);
         let text = format!("the first {most} {first}; {more} more command{plural} with --all:");
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, &text))?;
     }

@@ -1,17 +1,22 @@
 //! What a single finding shows of its evidence: who keeps an address and who must be restarted, and what its check has
 //! to show. All other evidence is in the JSON.
 
+use std::collections::{HashMap, HashSet};
+
 use super::line::HANG;
 use super::paper::{BOLD, COMMAND, DIM, PLAIN, Text};
 use crate::checks::evidence::sandbox;
 use crate::checks::{self, Shown};
-use crate::model::{Finding, Foreign};
+use crate::model::{Finding, Foreign, MachineNow};
+use crate::render::number::grouped;
 use crate::render::places::is_named;
 
 /// So many names are shown without `--all`.
 const NAMES: usize = 24;
-/// So many sandboxes are looked for without `--all`.
-const SANDBOXES: usize = 3;
+/// So many lines of a check's own are shown without `--all`.
+const LINES: usize = 8;
+/// So many commands look for sandboxes without `--all`.
+const LOOKS: usize = 3;
 /// Where values of details begin.
 const INDENT: usize = HANG + 9;
 
@@ -41,8 +46,18 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
     if !restart.is_empty() {
         lines.push(line("restart", restart.into_iter(), all));
     }
-    lines.extend(shown(finding).lines.iter().map(|own| line("", std::iter::once(own), all)));
+    lines.extend(own_lines(&shown(finding).lines, all));
     lines.extend(told_sandboxes(&[finding], all, then(finding).as_deref()));
+    lines
+}
+
+/// What the check shows, a line each.
+fn own_lines(own: &[Foreign], all: bool) -> Vec<(usize, Text)> {
+    let most = if all { own.len() } else { LINES };
+    let mut lines: Vec<_> = own.iter().take(most).map(|own| line("", std::iter::once(own), all)).collect();
+    if let Some(more @ 1..) = own.len().checked_sub(most) {
+        lines.push((HANG, Text::new().field(DIM, &format!("… {} more; all with --all", grouped(more as u64)))));
+    }
     lines
 }
 
@@ -61,44 +76,46 @@ pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
 
 fn told_sandboxes(findings: &[&Finding], all: bool, then: Option<&str>) -> Vec<(usize, Text)> {
     let then = then.map(|then| format!("; then {then}")).unwrap_or_default();
-    let (number, nodes) = looks_for_sandboxes(findings, all);
+    let (mut left, mut more) = (if all { usize::MAX } else { LOOKS }, 0);
     let mut lines = Vec::new();
-    for (node, commands) in nodes {
-        let this = if commands.len() == 1 { "this" } else { "each of these" };
-        let head = format!("on {} {this} must print nothing{then}:", node.shown());
-        lines.push((HANG, Text::new().field(PLAIN, &head)));
-        lines.extend(commands);
+    for (node, machine, commands) in by_node(findings) {
+        let commands = sandbox::together(commands);
+        let shown = commands.len().min(left);
+        left -= shown;
+        more += commands.iter().skip(shown).map(|(_, number)| number).sum::<usize>();
+        let this = if shown == 1 { "this" } else { "each of these" };
+        if shown > 0 {
+            let head = sandbox::where_to_look(node, machine, this);
+            lines.push((HANG, Text::new().field(PLAIN, &format!("{}{then}:", head.shown()))));
+        }
+        let line = |(command, _): &(Foreign, usize)| (HANG, Text::new().whole(COMMAND, &command.shown()));
+        lines.extend(commands.iter().take(shown).map(line));
     }
-    if let Some(more @ 1..) = number.checked_sub(SANDBOXES).filter(|_| !all) {
-        lines.push((HANG, Text::new().field(DIM, &format!("… {more} more sandboxes to look for; all with --all"))));
+    if more > 0 {
+        let what = if more == 1 { "sandbox" } else { "sandboxes" };
+        lines.push((
+            HANG,
+            Text::new().field(DIM, &format!("… {} more {what} to look for; all with --all", grouped(more as u64))),
+        ));
     }
     lines
 }
 
-/// How many there are, and by node the commands that are shown.
-#[expect(clippy::type_complexity, reason = "a number and lines by node")]
-fn looks_for_sandboxes<'f>(findings: &[&'f Finding], all: bool) -> (usize, Vec<(&'f Foreign, Vec<(usize, Text)>)>) {
-    let mut nodes: Vec<(&Foreign, Vec<&Foreign>)> = Vec::new();
-    for (node, command) in findings.iter().flat_map(|finding| sandbox::told(finding)) {
-        match nodes.iter_mut().find(|(known, _)| *known == node) {
-            Some((_, commands)) if commands.contains(&command) => {}
-            Some((_, commands)) => commands.push(command),
-            None => nodes.push((node, vec![command])),
+/// By node, in their order, the commands that look for a sandbox there, each once.
+fn by_node<'f>(findings: &[&'f Finding]) -> Vec<(&'f Foreign, MachineNow, Vec<&'f Foreign>)> {
+    let mut nodes: Vec<(&Foreign, MachineNow, Vec<&Foreign>)> = Vec::new();
+    let (mut places, mut seen) = (HashMap::new(), HashSet::new());
+    for (node, machine, command) in findings.iter().flat_map(|finding| sandbox::told(finding)) {
+        if !seen.insert((node, command)) {
+            continue;
+        }
+        let place = *places.entry(node).or_insert(nodes.len());
+        match nodes.get_mut(place) {
+            Some((_, _, commands)) => commands.push(command),
+            None => nodes.push((node, machine, vec![command])),
         }
     }
-    let number = nodes.iter().map(|(_, commands)| commands.len()).sum();
-    let mut left = if all { usize::MAX } else { SANDBOXES };
-    let mut shown = Vec::new();
-    for (node, commands) in nodes {
-        let now = commands.len().min(left);
-        left -= now;
-        let line = |command: &&Foreign| (HANG, Text::new().whole(COMMAND, &command.shown()));
-        let lines: Vec<_> = commands.iter().take(now).map(line).collect();
-        if !lines.is_empty() {
-            shown.push((node, lines));
-        }
-    }
-    (number, shown)
+    nodes
 }
 
 fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f Foreign>, all: bool) -> (usize, Text) {
@@ -109,7 +126,21 @@ fn line<'f>(label: &str, names: impl ExactSizeIterator<Item = &'f Foreign>, all:
         text = if i == 0 { text.column_whole(PLAIN, &name, INDENT - HANG) } else { text.whole(PLAIN, &name) };
     }
     if shown < number {
-        text = text.field(PLAIN, &format!("… {} more", number - shown));
+        text = text.field(PLAIN, &format!("… {} more", grouped((number - shown) as u64)));
     }
     (INDENT, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pod with ten thousand endpoints has ten thousand lines of its own: with `--all`.
+    #[test]
+    fn a_check_shows_a_few_lines_and_how_many_more_there_are() {
+        let lines = |number: usize| (0..number).map(|i| Foreign::from(format!("node-{i}: web-0"))).collect::<Vec<_>>();
+        for (number, all, shown) in [(1, false, 1), (LINES, false, LINES), (10_000, false, LINES + 1), (50, true, 50)] {
+            assert_eq!(own_lines(&lines(number), all).len(), shown, "{number} {all}");
+        }
+    }
 }

@@ -32,6 +32,8 @@ const TOGETHER: usize = 10;
 /// So many are told in full, and so many more with their pods.
 const IN_FULL: usize = 3;
 const IN_SHORT: usize = 20;
+/// So many pods of one of these.
+const PODS: usize = 3;
 
 pub fn write(
     view: &AuditView<'_>,
@@ -133,7 +135,10 @@ fn by_urgency(
     let mut text = Text::new().field(PLAIN, "then");
     for finding in rest.iter().take(IN_SHORT) {
         text = text.whole(PLAIN, &short_ids(&finding.subject.id.shown()));
-        text = restarts(finding).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
+        text = restarts(finding).take(PODS).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
+        if let Some(more @ 1..) = restarts(finding).count().checked_sub(PODS) {
+            text = text.then(DIM, &format!("and {} more", grouped(more as u64)));
+        }
     }
     if rest.len() > IN_SHORT {
         text = text.whole(DIM, &format!("… {} more", grouped((rest.len() - IN_SHORT) as u64)));

@@ -79,7 +79,8 @@ fn counts(view: &AuditView<'_>) -> Text {
         Some(number) => text.field(PLAIN, &format!("{} {what}s", grouped(number))),
         None => text.field(style_of(Severity::Warning), &format!("{what}s not read")),
     });
-    text.field(DIM, &format!("in {}", took(view.audit.duration)))
+    // What is judged and looked at again comes after it.
+    text.field(DIM, &format!("read in {}", took(view.audit.duration)))
 }
 
 fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Result<()> {
@@ -89,11 +90,18 @@ fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Resul
         rows.sort_by_key(|pool| std::cmp::Reverse(permille(pool)));
         rows.truncate(POOLS);
     }
-    let table: Vec<[String; 4]> = rows.iter().map(|pool| cells(pool)).collect();
-    let widest = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [widest(0), widest(1), widest(2), widest(3)];
-    for (pool, row) in rows.iter().zip(&table) {
-        paper.paragraph(0, 2, &pool_line(pool, row, widths, paper.width))?;
+    let table: Vec<Cells> = rows.iter().map(|pool| Cells::of(pool)).collect();
+    let parts = parts_in_line(&table, paper.width);
+    let ends = ends(&table, parts);
+    let width = paper.width;
+    let lines = |bars| -> Vec<Text> {
+        rows.iter().zip(&table).map(|(pool, row)| pool_line(pool, row, parts, ends, bars, width)).collect()
+    };
+    // A bar compares pools: all have one, or none.
+    let with_bars = lines(true);
+    let fit = with_bars.iter().all(|line| line.width() <= width);
+    for line in if fit { with_bars } else { lines(false) } {
+        paper.paragraph(0, 2, &line)?;
     }
     if rows.len() < view.pools.len() {
         let more = format!("… {} more pools, less full", grouped((view.pools.len() - rows.len()) as u64));
@@ -107,58 +115,100 @@ fn pools(view: &AuditView<'_>, options: Options, paper: &mut Paper<'_>) -> Resul
     Ok(())
 }
 
-/// CIDR; how much is taken; how much is free; blocks.
-fn cells(pool: &PoolRow) -> [String; 4] {
-    let mut taken = match (pool.in_use, pool.allocated) {
-        (Some(in_use), _) => format!("{} in use", number(in_use)),
-        (None, Some(allocated)) => format!("{} allocated", number(allocated)),
-        (None, None) => "usage not known".to_owned(),
-    };
-    let rest = [
-        (pool.leaked, "leaked"),
-        (pool.unattributed, UNATTRIBUTED),
-        (pool.cooling, "cooling"),
-        (pool.reserved, "reserved"),
-        (pool.unknown, "not decoded"),
-    ];
-    for (amount, word) in rest {
-        if let Some(amount) = amount.filter(|amount| *amount > 0) {
-            taken.push_str(&format!("  {} {word}", number(amount)));
-        }
-    }
-    let free = pool.free.map(|free| format!("{} free", number(free)));
-    let blocks = pool.free_blocks.map(|free| match pool.blocks {
-        0 => NO_BLOCK.to_owned(),
-        all => format!("{} of {} blocks free", number(free), number(all)),
-    });
-    [pool.cidr.clone(), taken, free.unwrap_or_default(), blocks.unwrap_or_default()]
+/// What a pool's line says.
+struct Cells {
+    cidr: String,
+    /// How much is taken, by what: the first always, others where there are any.
+    taken: Vec<String>,
+    free: String,
+    blocks: String,
 }
 
-/// Where there is no room the bar goes first, then the columns' alignment. The name stands always, and so do blocks that
-/// look free and are not: on a line of their own when there is no room for them.
-fn pool_line(pool: &PoolRow, row: &[String; 4], widths: [usize; 4], width: usize) -> Text {
-    let [cidr, taken, free, blocks] = row;
-    let parts = std::iter::once(cidr.as_str()).chain(taken.split("  ")).chain([free.as_str(), blocks.as_str()]);
-    let bare = parts.fold(Text::new(), |text, part| text.field(PLAIN, part));
-    let ends = [widths[0] + 2, widths[0] + widths[1] + 4, widths[0] + widths[1] + widths[2] + 6];
+impl Cells {
+    fn of(pool: &PoolRow) -> Cells {
+        let first = match (pool.in_use, pool.allocated) {
+            (Some(in_use), _) => format!("{} in use", number(in_use)),
+            (None, Some(allocated)) => format!("{} allocated", number(allocated)),
+            (None, None) => "usage not known".to_owned(),
+        };
+        let rest = [
+            (pool.leaked, "leaked"),
+            (pool.unattributed, UNATTRIBUTED),
+            (pool.cooling, "cooling"),
+            (pool.reserved, "reserved"),
+            (pool.unknown, "not decoded"),
+        ];
+        let rest = rest.into_iter().filter_map(|(amount, word)| {
+            let amount = amount.filter(|amount| *amount > 0)?;
+            Some(format!("{} {word}", number(amount)))
+        });
+        let free = pool.free.map(|free| format!("{} free", number(free)));
+        let blocks = pool.free_blocks.map(|free| match pool.blocks {
+            0 => NO_BLOCK.to_owned(),
+            all => format!("{} of {} blocks free", number(free), number(all)),
+        });
+        Cells {
+            cidr: pool.cidr.clone(),
+            taken: std::iter::once(first).chain(rest).collect(),
+            free: free.unwrap_or_default(),
+            blocks: blocks.unwrap_or_default(),
+        }
+    }
+
+    /// The first parts of what is taken, which stand in the line.
+    fn in_line(&self, parts: usize) -> String {
+        self.taken.get(..parts).unwrap_or(&self.taken).join("  ")
+    }
+
+    /// The others, which stand behind it.
+    fn behind(&self, parts: usize) -> Text {
+        self.taken.iter().skip(parts).fold(Text::new(), |text, part| text.whole(PLAIN, part))
+    }
+}
+
+/// Where the columns behind the CIDR, what is taken and what is free begin, with so many parts of what is taken in line.
+fn ends(table: &[Cells], parts: usize) -> [usize; 3] {
+    let widest = |width: &dyn Fn(&Cells) -> usize| table.iter().map(width).max().unwrap_or(0);
+    let cidr = widest(&|row| row.cidr.chars().count()) + 2;
+    let taken = cidr + widest(&|row| row.in_line(parts).chars().count()) + 2;
+    [cidr, taken, taken + widest(&|row| row.free.chars().count()) + 2]
+}
+
+/// How many parts of what is taken stand in line, so that each pool's line is wide enough for its columns; of a page that
+/// is too narrow for any alignment all of them.
+fn parts_in_line(table: &[Cells], width: usize) -> usize {
+    let most = table.iter().map(|row| row.taken.len()).max().unwrap_or(0);
+    let fits = |parts: &usize| {
+        let [.., behind] = ends(table, *parts);
+        table.iter().all(|row| behind + row.blocks.chars().count() <= width)
+    };
+    (1..=most).rev().find(fits).unwrap_or(most)
+}
+
+/// Where there is no room the bar goes first, then what else is taken goes behind the line, and last the columns'
+/// alignment. The name stands always, and so do blocks that look free and are not: on a line of their own when there is no
+/// room for them.
+fn pool_line(pool: &PoolRow, row: &Cells, parts: usize, ends: [usize; 3], bars: bool, width: usize) -> Text {
+    let bare = [row.cidr.as_str()].into_iter().chain(row.taken.iter().map(String::as_str));
+    let bare = bare.chain([row.free.as_str(), row.blocks.as_str()]);
+    let bare = bare.fold(Text::new(), |text, part| text.field(PLAIN, part));
     let style = match permille(pool) {
         950.. => style_of(Severity::Error),
         900..950 => style_of(Severity::Warning),
         _ => PLAIN,
     };
-    let aligned = Text::new().whole(PLAIN, cidr).column_whole(PLAIN, taken, ends[0]);
-    let aligned = aligned.column_whole(PLAIN, free, ends[1]);
-    let full = aligned.clone().column_whole(style, &bar(pool), ends[2]).field(PLAIN, blocks);
-    let no_bar = aligned.column_whole(PLAIN, blocks, ends[2]);
+    let aligned = Text::new().whole(PLAIN, &row.cidr).column_whole(PLAIN, &row.in_line(parts), ends[0]);
+    let aligned = aligned.column_whole(PLAIN, &row.free, ends[1]);
+    let line = match bars {
+        true => aligned.column_whole(style, &bar(pool), ends[2]).field(PLAIN, &row.blocks),
+        false => aligned.column_whole(PLAIN, &row.blocks, ends[2]),
+    };
     let stranded = capacity::stranded(pool).map_or_else(Text::new, |amount| Text::new().whole(PLAIN, &amount));
     let name = Text::new().whole(DIM, &pool.name.shown());
     let name = if pool.disabled { name.then(style_of(Severity::Warning), DISABLED) } else { name };
-    let forms = |behind: &[&Text]| {
-        let with = |text: &Text| behind.iter().fold(text.clone(), |text, more| text.append((*more).clone()));
-        [with(&full), with(&no_bar)].into_iter().find(|text| text.width() <= width)
-    };
-    let wrapped = || forms(&[]).unwrap_or(bare).append(stranded.clone()).append(name.clone());
-    forms(&[&stranded, &name]).unwrap_or_else(wrapped)
+    let behind = row.behind(parts).append(stranded).append(name);
+    let line = if line.width() <= width { line } else { bare };
+    line.append(behind)
 }
 
 /// How full, from 0 to 1000, as far as that is known; what cools down or is reserved is not free either.

@@ -165,7 +165,7 @@ CRITICAL: duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IP
 ERROR: 63 leaked addresses on 2 nodes, 60 of them on slave-96 (IPA110).
   ipaudit audit --code IPA110 --all
 prod (6f1c2a9e…)  Calico v3.29.1  etcd revision 48213907  24 Nov 03:04:11Z
-2,310 blocks  69,689 handles  4,511 endpoints  4,498 live pods  212 nodes  in 0.9s
+2,310 blocks  69,689 handles  4,511 endpoints  4,498 live pods  212 nodes  read in 0.9s
 10.65.0.0/16  4,498 in use  63 leaked  60,975 free  ▕▋         ▏  38 of 1,024 blocks free  default
 
 CRITICAL

@@ -14,6 +14,8 @@ pub use worst::first_things_first;
 
 use sentence::listed;
 
+use crate::checks::few;
+
 use super::folds::Folds;
 use super::number::grouped;
 use super::view::AuditView;
@@ -40,7 +42,7 @@ fn calm(view: &AuditView<'_>) -> Sentence {
         };
         format!("Nothing found with {flags} ({others}).")
     } else if view.ignored > 0 {
-        format!("Nothing found that is not ignored ({} ignored: {}).", view.ignored, view.ignored_by.join(" "))
+        format!("Nothing found that is not ignored ({} ignored: {}).", view.ignored, few(&view.ignored_by, " "))
     } else {
         format!("Nothing wrong: {} checks found nothing in {}.", view.checks_run, read(view))
     };

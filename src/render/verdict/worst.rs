@@ -204,7 +204,11 @@ impl Alike<'_> {
                 " Many at once are not to be released now: {}; one by one (--handle) those go that three audits have seen.",
                 why.raw()
             ),
-            Releases::FromFiles(why) => format!(" No release of {them} is let through now: {}.", why.raw()),
+            Releases::FromFiles(why) => format!(
+                " No release of {them} is let through now: {}. Audit with --kubeconfig instead of files, and release what \
+                 that advises.",
+                why.raw()
+            ),
             Releases::Early { again } => {
                 let since = if *again { " since the restore" } else { "" };
                 format!(" A release is let through when three audits have seen {them}{since}.")
