@@ -15,7 +15,7 @@ use std::str::FromStr;
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::shell;
 use crate::checks::handles::orphaned_handle;
-use crate::checks::{self, Outcome, Skipped};
+use crate::checks::{self, Outcome};
 use crate::model::{Code, Foreign, Severity, State, Time, glob};
 use until::Until;
 
@@ -163,17 +163,13 @@ impl Settings {
             ignored.findings.extend(hits.inspect(|_| hit = true).map(|f| (f.code, f.subject.id.clone())));
             if hit {
                 ignored.flags.push(ignore.flag());
-            } else if !is_skipped(&outcome.skipped, ignore.code) {
+            // A check that did not run may find it next time.
+            } else if !outcome.not_run().any(|skipped| skipped.code == ignore.code) {
                 ignored.idle.push(idle(ignore));
             }
         }
         ignored
     }
-}
-
-/// A check that did not run may find it next time.
-fn is_skipped(skipped: &[Skipped], code: Code) -> bool {
-    skipped.iter().any(|s| s.code == code)
 }
 
 fn idle(ignore: &Ignore) -> String {
@@ -194,6 +190,7 @@ pub struct Ignored {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::Skipped;
     use crate::model::{Finding, Subject, SubjectKind};
 
     fn finding(code: u16, id: &str, severity: Severity) -> Finding {

@@ -123,7 +123,7 @@ fn explain_of_what_no_check_is_called_says_what_comes_near() {
         ("duplicate-pod-adress", "did you mean duplicate-pod-address?"),
         ("IPA1O1", "did you mean IPA101"),
         ("nonsense", "ipaudit explain lists all"),
-        ("IPA7*", "ipaudit explain lists all"),
+        ("IPA8*", "ipaudit explain lists all"),
         ("\u{1b}[2J", "ipaudit explain lists all"),
     ] {
         let output = run(&["explain", "IPA101", word]);

@@ -26,7 +26,7 @@ fn markdown() -> String {
          Codes are forever: never reused, never renumbered. A finding is known by its code and its subject. The \
          severity is the usual one; a finding can be worse or better where its text says so.\n\n\
          A check that lacks one of its inputs is skipped and said to be skipped, and the audit exits with 3: unknown \
-         is not absent. Only a missing earlier audit is no incompleteness, nor that files and older captures do not hold etcd's own status. \"Twice\" marks the checks whose findings \
+         is not absent. Only a missing earlier audit is no incompleteness, nor that files and older captures do not hold etcd's own status. The checks of nodes run where evidence of nodes is given, and are told to nobody else. \"Twice\" marks the checks whose findings \
          count when they were seen to hold twice: by an earlier audit, or by a second look after the settle time.\n\n\
          | code | name | severity | subject | needs | twice |\n|---|---|---|---|---|---|\n",
     );

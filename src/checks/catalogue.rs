@@ -2,17 +2,18 @@
 
 use std::sync::LazyLock;
 
-use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles};
+use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles, node};
 use crate::model::{Code, Foreign, glob, near};
 
 /// The families, by code.
-pub static FAMILIES: [&Family; 7] = [
+pub static FAMILIES: [&Family; 8] = [
     &addresses::FAMILY,
     &handles::FAMILY,
     &blocks::FAMILY,
     &affinities::FAMILY,
     &endpoints::FAMILY,
     &capacity::FAMILY,
+    &node::FAMILY,
     &datastore::FAMILY,
 ];
 

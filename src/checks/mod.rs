@@ -27,6 +27,7 @@ pub mod evidence;
 mod fold;
 pub mod handles;
 mod holders;
+pub mod node;
 mod order;
 mod prelude;
 mod run;
@@ -135,6 +136,9 @@ pub const NO_EARLIER_AUDIT: &str = "no earlier audit";
 /// Why the check of etcd's own status did not run on a file or an older capture.
 pub const NO_STATUS: &str = "etcd-status: not asked";
 
+/// Why the checks of nodes did not run where nobody gave evidence of any.
+pub const NO_NODES: &str = "node-evidence: not asked";
+
 /// What all checks together say.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
@@ -142,12 +146,25 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// By code; what was skipped has found nothing.
     pub skipped: Vec<Skipped>,
+    /// Those that nobody asked for: of nodes, without evidence of any. They are told to nobody but the history.
+    pub unasked: Vec<Skipped>,
+}
+
+impl Outcome {
+    /// Every check that did not run.
+    pub fn not_run(&self) -> impl Iterator<Item = &Skipped> {
+        self.skipped.iter().chain(&self.unasked)
+    }
 }
 
 /// Why a check cannot run, if it cannot.
 pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     let coverage = &world.snapshot.coverage;
     let skip = |reason: &str, incomplete| Some(Skipped { code: check.code, reason: reason.into(), incomplete });
+    // Whatever else is missing: nobody asked for it.
+    if check.needs.has(Needs::E) && coverage.is_rightly_absent(Input::NodeEvidence) {
+        return skip(NO_NODES, false);
+    }
     for input in check.needs.inputs() {
         if input == Input::History {
             if world.past.is_none_or(|past| past.audits == 0) {

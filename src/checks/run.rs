@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{ALL, Check, FindingSink, Outcome, Skipped, Stamps, World, datastore, fold, obstacle, order};
+use super::{ALL, Check, FindingSink, NO_NODES, Outcome, Skipped, Stamps, World, datastore, fold, obstacle, order};
 use crate::model::Finding;
 
 /// Runs every check that has its inputs, folds and sorts.
@@ -14,7 +14,8 @@ pub fn run(world: &World<'_>) -> Outcome {
 pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
     let mut sink = FindingSink::Kept(Vec::new());
     let skipped = run_into(world, checks, &mut sink);
-    let mut outcome = Outcome { skipped, ..Outcome::default() };
+    let (unasked, skipped) = skipped.into_iter().partition(|skipped| skipped.reason == NO_NODES);
+    let mut outcome = Outcome { skipped, unasked, ..Outcome::default() };
     if let FindingSink::Kept(findings) = sink {
         outcome.findings = findings;
     }

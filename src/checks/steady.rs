@@ -11,6 +11,8 @@ pub enum Steady {
     /// It rests on pods, nodes or services, which are read at another moment than etcd; also where it rests on them only
     /// for whose a node is.
     KubernetesReadApart,
+    /// It compares a node's kernel with what was read at another moment; the node was read twice itself.
+    NodeReadApart,
     /// What it compares is written in two writes.
     TwoWrites,
     /// Its own rule wants what an earlier audit recorded: that is once, and now is twice.
@@ -23,13 +25,15 @@ pub enum Steady {
 impl Steady {
     /// Whether it must be seen to hold twice.
     pub const fn is_steady(self) -> bool {
-        matches!(self, Steady::KubernetesReadApart | Steady::TwoWrites)
+        matches!(self, Steady::KubernetesReadApart | Steady::NodeReadApart | Steady::TwoWrites)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use Steady::{EarlierAudit as Audit, KubernetesReadApart as Kube, OneMoment as Once, TwoWrites as Two};
+    use Steady::{
+        EarlierAudit as Audit, KubernetesReadApart as Kube, NodeReadApart as Node, OneMoment as Once, TwoWrites as Two,
+    };
 
     use super::*;
     use crate::checks::{ALL, Judges};
@@ -41,12 +45,19 @@ mod tests {
             Kube,
             &[
                 101, 103, 110, 111, 112, 113, 116, 117, 118, 120, 121, 122, 130, 132, 133, 406, 407, 409, 410, 501,
-                502, 503, 505, 506, 905, 906, 908,
+                502, 503, 505, 506, 702, 703, 705, 706, 710, 905, 906, 908,
             ],
         ),
+        (Node, &[701, 704, 707, 709, 711, 720, 721, 722, 723, 724]),
         (Two, &[115, 131, 201, 202, 203, 204, 205, 206, 207, 208, 305, 402, 405, 508, 909]),
         (Audit, &[403, 404, 903, 904]),
-        (Once, &[102, 104, 114, 301, 302, 303, 304, 306, 307, 401, 408, 504, 507, 601, 602, 603, 901, 902, 907, 910]),
+        (
+            Once,
+            &[
+                102, 104, 114, 301, 302, 303, 304, 306, 307, 401, 408, 504, 507, 601, 602, 603, 708, 790, 901, 902,
+                907, 910,
+            ],
+        ),
     ];
 
     #[test]

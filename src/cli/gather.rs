@@ -245,7 +245,7 @@ fn unread<'e>(snapshot: &mut Gathering, failed: &'e ReadError) -> &'e Error {
     let (ReadError::Compacted(error) | ReadError::Forbidden(error) | ReadError::Failed(error)) = failed;
     let forbidden = matches!(failed, ReadError::Forbidden(_));
     let state = if forbidden { InputState::Forbidden } else { InputState::Unreachable };
-    for input in Input::ALL.into_iter().filter(|i| !i.is_kubernetes() && *i != Input::History) {
+    for input in Input::ALL.into_iter().filter(|i| i.is_calicos() || *i == Input::EtcdStatus) {
         decode::clear(snapshot, input);
         snapshot.coverage.set(input, state, why(error));
         set_hint(snapshot, input, error);

@@ -15,7 +15,7 @@ use super::place_args::PlaceArgs;
 use super::report_names;
 use super::settings_args::IgnoreArgs;
 use crate::checks::evidence::shell;
-use crate::checks::{self, NO_EARLIER_AUDIT, NO_STATUS};
+use crate::checks::{self, NO_EARLIER_AUDIT, NO_NODES, NO_STATUS};
 use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
@@ -298,7 +298,7 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
     let told = |(cause, inputs): (Foreign, Vec<Foreign>)| foreign!("{}: {}", Foreign::joined(inputs, ", "), cause);
     let mut why: Vec<Foreign> = causes.into_iter().map(told).collect();
     if why.is_empty() {
-        let innocent = [NO_EARLIER_AUDIT, NO_STATUS];
+        let innocent = [NO_EARLIER_AUDIT, NO_STATUS, NO_NODES];
         why.extend(audit.about.reasons().filter(|reason| innocent.iter().all(|word| **reason != *word)).cloned());
         why.dedup();
     }

@@ -174,7 +174,7 @@ impl LookLine {
             server: kube.server.clone(),
             coverage: Input::ALL
                 .into_iter()
-                .filter(|i| *i != Input::History)
+                .filter(|i| !matches!(i, Input::NodeEvidence | Input::History))
                 .map(|i| {
                     (i.word().to_owned(), coverage.state(i).word().to_owned(), coverage.detail(i).raw().to_owned())
                 })

@@ -11,8 +11,10 @@ pub mod capture;
 mod config;
 mod endpoint;
 mod endpoint_name;
+pub mod etcd_dump;
 pub mod etcd_status;
 mod handle;
+pub mod ip_output;
 mod json;
 pub mod keys;
 pub mod kube;
@@ -23,6 +25,7 @@ pub mod kube_pb;
 pub mod kube_pb_item;
 mod kv;
 mod node;
+pub mod node_capture;
 pub mod pairs;
 mod pool;
 mod quick;
@@ -173,7 +176,8 @@ pub fn clear(snapshot: &mut Gathering, input: Input) {
         Input::KubeNodes => snapshot.kube_nodes.clear(),
         Input::Services => snapshot.services.clear(),
         Input::Namespaces => snapshot.namespaces.clear(),
-        Input::History => {}
+        // Neither comes key by key.
+        Input::NodeEvidence | Input::History => {}
     }
     snapshot.bad_values.retain(|bad| bad.input != input);
 }

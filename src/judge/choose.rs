@@ -69,7 +69,7 @@ impl Chosen {
     pub fn second_look(&mut self, now: Time) -> SecondLook {
         let findings = std::mem::take(&mut self.findings);
         let settling = Settling { past: None, now, settle: Duration::ZERO };
-        settling.second_look(&Outcome { findings, skipped: Vec::new() })
+        settling.second_look(&Outcome { findings, ..Outcome::default() })
     }
 }
 

@@ -86,7 +86,13 @@ pub fn closed(world: &World<'_>, run: RunFacts) -> Vec<Refusal> {
 /// The conditions of this run.
 pub fn conditions(world: &World<'_>, run: RunFacts) -> Conditions {
     let snapshot = world.snapshot;
-    let required = Input::ALL.into_iter().filter(|i| !matches!(i, Input::History | Input::Namespaces));
+    let is_required = |i: &Input| match i {
+        Input::History | Input::Namespaces => false,
+        // It may forbid a release, and none needs it.
+        Input::NodeEvidence => !snapshot.coverage.is_rightly_absent(*i),
+        _ => true,
+    };
+    let required = Input::ALL.into_iter().filter(is_required);
     let inputs = required.map(|i| (i, snapshot.coverage.state(i), snapshot.coverage.detail(i).raw().to_owned()));
     Conditions {
         is_bulk: run.is_bulk,

@@ -54,6 +54,8 @@ fact_from! {
     usize: number => Fact::Sequence(number as u64),
     &str: text => Fact::Text(text.into()),
     String: text => Fact::Text(text.into()),
+    Foreign: text => Fact::Text(text),
+    &Foreign: text => Fact::Text(text.clone()),
     Addr: address => Fact::Text(address.to_string().into()),
     Cidr: cidr => Fact::Text(cidr.to_string().into()),
     Time: time => Fact::Time(time),

@@ -96,6 +96,10 @@ pub enum SubjectKind {
     Mac,
     Pod,
     Node,
+    /// An address as one node's kernel has it.
+    NodeAddress,
+    /// A block as one node's kernel has it.
+    NodeBlock,
     Pool,
     Key,
     Cluster,
@@ -112,6 +116,8 @@ words!(SubjectKind {
     Mac = "mac",
     Pod = "pod",
     Node = "node",
+    NodeAddress = "node-address",
+    NodeBlock = "node-block",
     Pool = "pool",
     Key = "key",
     Cluster = "cluster",
@@ -136,14 +142,15 @@ impl Subject {
         self.id.raw().parse().ok().filter(|_| self.kind == SubjectKind::Address)
     }
 
-    /// The addresses that it is about: itself, those of its block, of its affinity's, or of a block's or affinity's key;
+    /// The addresses that it is about: itself (on a node too), those of its block, of its affinity's, or of a block's or affinity's key;
     /// `None` of everything else.
     pub fn range(&self) -> Option<Cidr> {
         let id = self.id.raw();
         let parsed = match self.kind {
             SubjectKind::Address => return id.parse().ok().and_then(Cidr::of_one),
             SubjectKind::Block => Cidr::parse(id),
-            SubjectKind::Affinity => Cidr::parse(id.rsplit_once(' ')?.1),
+            SubjectKind::NodeAddress => return id.rsplit_once(' ')?.1.parse().ok().and_then(Cidr::of_one),
+            SubjectKind::Affinity | SubjectKind::NodeBlock => Cidr::parse(id.rsplit_once(' ')?.1),
             SubjectKind::Key => {
                 let (address, prefix) = id.split("/block/").nth(1)?.rsplit_once('-')?;
                 Cidr::parse(&format!("{address}/{prefix}"))

@@ -61,6 +61,8 @@ impl Patch {
         let all = |input: Input| whole.contains(&input);
         std::mem::swap(&mut snapshot.now, &mut other.now);
         std::mem::swap(&mut snapshot.coverage, &mut other.coverage);
+        // Nodes are looked at before the looks and not again: a node's evidence holds two readings itself.
+        snapshot.coverage.copy(Input::NodeEvidence, &other.coverage);
         std::mem::swap(&mut snapshot.etcd, &mut other.etcd);
 
         let Gathering { names, .. } = snapshot;

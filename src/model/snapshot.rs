@@ -4,203 +4,16 @@
 //! lists any more, apart from the second look ([`super::Patch`]), which leaves it sorted.
 //! "Now" is a field: nothing below `source` asks a clock.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Deref;
 
+pub use super::coverage::{Coverage, InputState};
 pub use super::etcd::EtcdFacts;
-use super::word::words;
+pub use super::input::{Input, Needs};
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Foreign, Handle, HandleId,
-    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, Pod, Pool,
-    Reservation, Service, Time, keys,
+    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, NodesSeen, Pod,
+    Pool, Reservation, Service, Time, keys,
 };
-
-/// One input of an audit, as `needs` in the catalogue of checks names them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub enum Input {
-    Blocks,
-    Handles,
-    Affinities,
-    Endpoints,
-    CalicoNodes,
-    Pools,
-    Config,
-    Pods,
-    KubeNodes,
-    Services,
-    Namespaces,
-    /// What etcd's members say of themselves (`Status`): nothing of Calico's.
-    EtcdStatus,
-    History,
-}
-
-words!(Input {
-    Blocks = "blocks",
-    Handles = "handles",
-    Affinities = "affinities",
-    Endpoints = "endpoints",
-    CalicoNodes = "calico-nodes",
-    Pools = "pools",
-    Config = "config",
-    Pods = "pods",
-    KubeNodes = "nodes",
-    Services = "services",
-    Namespaces = "namespaces",
-    EtcdStatus = "etcd-status",
-    History = "history",
-});
-
-impl Input {
-    /// Whether it comes from Kubernetes' API (or a file in its place).
-    pub const fn is_kubernetes(self) -> bool {
-        matches!(self, Input::Pods | Input::KubeNodes | Input::Services | Input::Namespaces)
-    }
-
-    /// Whether it is of Calico's own data.
-    pub const fn is_calicos(self) -> bool {
-        !self.is_kubernetes() && !matches!(self, Input::EtcdStatus | Input::History)
-    }
-
-    /// Whether an audit is whole though nobody asked for it: files and captures of before do not hold it, and what it
-    /// says is no part of what they were made for.
-    pub const fn may_be_absent(self) -> bool {
-        matches!(self, Input::EtcdStatus)
-    }
-
-    const fn bit(self) -> u16 {
-        1 << self as u16
-    }
-}
-
-/// A set of inputs: what a check cannot do without. Its letters are those of the catalogue: blocks, handles, affinities,
-/// workload endpoints, Calico nodes, pods, Kubernetes nodes, services, pools (O), configuration, history (D), etcd (T).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Needs(u16);
-
-impl Needs {
-    pub const NONE: Needs = Needs(0);
-    pub const B: Needs = Needs(Input::Blocks.bit());
-    pub const H: Needs = Needs(Input::Handles.bit());
-    pub const A: Needs = Needs(Input::Affinities.bit());
-    pub const W: Needs = Needs(Input::Endpoints.bit());
-    pub const N: Needs = Needs(Input::CalicoNodes.bit());
-    pub const P: Needs = Needs(Input::Pods.bit());
-    pub const K: Needs = Needs(Input::KubeNodes.bit());
-    pub const S: Needs = Needs(Input::Services.bit());
-    pub const O: Needs = Needs(Input::Pools.bit());
-    pub const C: Needs = Needs(Input::Config.bit());
-    pub const D: Needs = Needs(Input::History.bit());
-    pub const T: Needs = Needs(Input::EtcdStatus.bit());
-
-    /// Both sets together (usable in constants).
-    pub const fn and(self, other: Needs) -> Needs {
-        Needs(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is in this set.
-    pub const fn has(self, other: Needs) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any of `other` is in this set.
-    pub const fn has_any(self, other: Needs) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The inputs of the set, in the order of [`Input::ALL`].
-    pub fn inputs(self) -> impl Iterator<Item = Input> {
-        Input::ALL.into_iter().filter(move |i| self.0 & i.bit() != 0)
-    }
-}
-
-/// The catalogue's letters, in the order of [`Input::ALL`].
-const LETTERS: [char; Input::ALL.len()] = ['B', 'H', 'A', 'W', 'N', 'O', 'C', 'P', 'K', 'S', 'n', 'T', 'D'];
-
-/// The catalogue's letters, as `B P K W N`.
-impl fmt::Display for Needs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let letters: Vec<String> = self.inputs().map(|input| LETTERS[input as usize].to_string()).collect();
-        f.write_str(&letters.join(" "))
-    }
-}
-
-/// How much of one input was read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum InputState {
-    Complete,
-    /// Some of it was read; what is missing is not known.
-    Partial,
-    /// The server refused: a right is missing.
-    Forbidden,
-    Unreachable,
-    /// Nobody asked for it: no Kubernetes was given, or a file holds no item of this kind.
-    NotAsked,
-}
-
-words!(InputState {
-    Complete = "complete",
-    Partial = "partial",
-    Forbidden = "forbidden",
-    Unreachable = "unreachable",
-    NotAsked = "not asked",
-});
-
-/// What was read of each input, with the reason where it is not complete.
-#[derive(Clone, Debug, Default)]
-pub struct Coverage {
-    states: BTreeMap<Input, (InputState, Foreign)>,
-    /// What a person can do about an input that is not complete.
-    hints: BTreeMap<Input, Foreign>,
-}
-
-impl Coverage {
-    /// Sets the state of `input`; `detail` says why when it is not complete.
-    pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<Foreign>) {
-        self.states.insert(input, (state, detail.into()));
-        self.hints.remove(&input);
-    }
-
-    /// Says what a person can do about `input`, whose state is set.
-    pub fn set_hint(&mut self, input: Input, hint: impl Into<Foreign>) {
-        self.hints.insert(input, hint.into());
-    }
-
-    /// What can be done about every input of which somebody has an idea.
-    pub fn hints(&self) -> impl Iterator<Item = (Input, &Foreign)> {
-        self.hints.iter().filter(|(input, _)| **input != Input::History).map(|(input, hint)| (*input, hint))
-    }
-
-    /// What to do about `input`; empty when nobody has an idea, and in captures that were made before these were kept.
-    pub fn hint(&self, input: Input) -> Foreign {
-        self.hints.get(&input).cloned().unwrap_or_default()
-    }
-
-    /// The state of `input`; what nobody set was not asked for.
-    pub fn state(&self, input: Input) -> InputState {
-        self.states.get(&input).map_or(InputState::NotAsked, |(state, _)| *state)
-    }
-
-    /// The reason given for `input`; empty when complete.
-    pub fn detail(&self, input: Input) -> Foreign {
-        self.states.get(&input).map(|(_, detail)| detail.clone()).unwrap_or_default()
-    }
-
-    /// Why `input` is not complete: the reason given, else its state.
-    pub fn why(&self, input: Input) -> Foreign {
-        self.detail(input).some().cloned().unwrap_or_else(|| self.state(input).word().into())
-    }
-
-    /// Whether nobody asked for `input`, and the audit is whole without it all the same.
-    pub fn is_rightly_absent(&self, input: Input) -> bool {
-        input.may_be_absent() && self.state(input) == InputState::NotAsked
-    }
-
-    /// Whether all of `input` was read.
-    pub fn complete(&self, input: Input) -> bool {
-        self.state(input) == InputState::Complete
-    }
-}
 
 /// What a value that does not decode hides: nobody may argue from the absence of anything in it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -303,6 +116,9 @@ pub struct Gathering {
     pub kube_nodes: Vec<KubeNode>,
     pub services: Vec<Service>,
     pub namespaces: Vec<Namespace>,
+
+    /// What nodes' kernels say, where somebody asked.
+    pub nodes_seen: NodesSeen,
 }
 
 /// Everything that one audit read, every list in the order that its field promises. It is read as the [`Gathering`] that
@@ -324,6 +140,13 @@ impl Snapshot {
         if let Some(now) = now {
             (self.0.now, self.0.read_until, self.0.etcd.read_at) = (now, None, None);
         }
+    }
+
+    /// Adds what nodes say: of another moment than etcd and Kubernetes, and read from elsewhere.
+    pub fn take_nodes(&mut self, nodes: NodesSeen) {
+        self.0.nodes_seen = nodes;
+        self.0.nodes_seen.index();
+        self.0.coverage.set(Input::NodeEvidence, InputState::Complete, "");
     }
 
     /// What came of reading the history, which is looked for once the datastore has told its name.
@@ -390,6 +213,7 @@ impl Gathering {
 
     /// Puts every list into the order that its field promises.
     pub(super) fn sort(&mut self) {
+        self.nodes_seen.index();
         let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
         self.handles.sort_by(|a, b| (a.id, a.odd_id()).cmp(&(b.id, b.odd_id())));

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 
 use super::diff::{AuditCourse, Diff};
-use crate::checks::{self, Outcome};
+use crate::checks::node::NodesLooked;
+use crate::checks::{self, Outcome, World};
 use crate::model::finding::Parts;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Unseen, Why};
 use crate::model::row::FindingRow;
@@ -61,17 +62,20 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
 /// Open findings that this audit did not see though their checks ran.
 pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &AuditCourse) -> Vec<Unseen> {
     let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(identity).collect();
-    let skipped: HashSet<Code> = outcome.skipped.iter().map(|s| s.code).collect();
+    let skipped: HashSet<Code> = outcome.not_run().map(|s| s.code).collect();
     let (last, scope) = (&diff.past.last, Term::Known(diff.ledger.scope.sharing()));
     let others =
         |then: &Term<Sharing>| *then != scope && [then, &scope].iter().all(|s| **s != Term::Known(Sharing::Unknown));
     let other_rules = last.tool != course.tool || last.scope.as_ref().is_some_and(others);
+    let world = World { snapshot: diff.snapshot, ledger: diff.ledger, past: None };
+    let looked = NodesLooked::of(&world);
     let open = diff.past.open.iter().filter(|(finding, _)| !seen.contains(finding));
-    let unseen = open.filter_map(|((code, ..), finding)| {
+    let unseen = open.filter_map(|((code, _, id), finding)| {
         let why = match checks::find(code) {
             None => Why::RuleChanged,
             Some(check) if skipped.contains(&check.code) => return None,
             Some(check) if !is_read(diff, check.looks_at()) => Why::Hidden,
+            Some(check) if check.needs.has(Needs::E) && !looked.has(code, node_of(id)) => Why::Hidden,
             Some(_) if other_rules => Why::RuleChanged,
             Some(_) => Why::Gone,
         };
@@ -81,6 +85,11 @@ pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &AuditCourse) -
     let mut unseen: Vec<Unseen> = unseen.collect();
     unseen.sort_unstable_by_key(|u| u.row);
     unseen
+}
+
+/// The node of a finding that rests on its evidence: the first word of such a subject.
+fn node_of(subject: &str) -> &str {
+    subject.split(' ').next().unwrap_or_default()
 }
 
 /// Whether all these inputs were read, and nothing undecodable hides the whole of one.

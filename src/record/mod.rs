@@ -108,13 +108,13 @@ fn about(snapshot: &Snapshot, outcome: &Outcome) -> String {
         detail: Foreign,
         undecodable: usize,
     }
-    let inputs = Input::ALL.into_iter().filter(|input| *input != Input::History).map(|input| InputReach {
+    let inputs = snapshot.coverage.told().filter(|input| *input != Input::History).map(|input| InputReach {
         input: input.word(),
         state: snapshot.coverage.state(input).word(),
         detail: snapshot.coverage.detail(input),
         undecodable: snapshot.bad_values.iter().filter(|bad| bad.input == input).count(),
     });
-    let skipped: Vec<(u16, &str)> = outcome.skipped.iter().map(|s| (s.code.0, s.reason.raw())).collect();
+    let skipped: Vec<(u16, &str)> = outcome.not_run().map(|s| (s.code.0, s.reason.raw())).collect();
     let ran = checks::ALL.iter().map(|c| c.code.0).filter(|code| skipped.iter().all(|(other, _)| other != code));
     let closed = snapshot.pools.iter().filter_map(|pool| Some((snapshot.text(pool.name), pool.closed()?)));
     let mut closed_pools: Vec<(&str, &str)> = closed.collect();

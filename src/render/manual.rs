@@ -114,6 +114,7 @@ pub const fn steady(check: &Check) -> &'static str {
         Steady::KubernetesReadApart => {
             "Counts when it was seen to hold twice: Kubernetes is read at another moment than etcd."
         }
+        Steady::NodeReadApart => "Counts when it was seen to hold twice: the node is read at another moment than etcd.",
         Steady::TwoWrites => "Counts when it was seen to hold twice: what it compares is written in two writes.",
         Steady::EarlierAudit => "It compares with an earlier audit: what one reading shows beside that is enough.",
         Steady::OneMoment => "What one reading shows is enough.",
@@ -138,6 +139,7 @@ const fn input_word(input: Input) -> &'static str {
         Input::Config => "IPAM's configuration",
         Input::KubeNodes => "Kubernetes nodes",
         Input::EtcdStatus => "etcd's own status",
+        Input::NodeEvidence => "evidence of the node",
         Input::History => "an earlier audit",
         other => other.word(),
     }

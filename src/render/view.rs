@@ -30,7 +30,7 @@ pub struct AuditView<'a> {
     pub audit: AuditHead,
     /// etcd's word of itself; `None`: not read.
     pub etcd: Option<EtcdStatus>,
-    /// Every input, in the order of [`Input::ALL`].
+    /// Every input, in the order of [`Input::ALL`]; evidence of nodes only where somebody asked for it.
     pub inputs: Vec<InputRow>,
     pub counts: Counts,
     pub pools: Vec<PoolRow>,
@@ -194,7 +194,7 @@ impl<'a> AuditView<'a> {
         outcome: &'a Outcome,
         about: AuditCircumstances,
     ) -> AuditView<'a> {
-        let inputs: Vec<InputRow> = Input::ALL.into_iter().map(|input| input_row(snapshot, input)).collect();
+        let inputs: Vec<InputRow> = snapshot.coverage.told().map(|input| input_row(snapshot, input)).collect();
         let incomplete = about.unlooked.is_some() || is_incomplete(&inputs, &outcome.skipped);
         let is_ignored =
             |f: &Finding| !about.ignored.is_empty() && about.ignored.contains(&(f.code, f.subject.id.clone()));
@@ -236,7 +236,7 @@ impl<'a> AuditView<'a> {
             findings,
             narrow: about.narrow,
             unknown: about.unknown,
-            checks_run: checks::ALL.len().saturating_sub(outcome.skipped.len()),
+            checks_run: checks::ALL.len().saturating_sub(outcome.not_run().count()),
             skipped: &outcome.skipped,
             outside: outside(snapshot, ledger),
             unlooked: about.unlooked,

@@ -16,3 +16,5 @@ pub mod kube_access;
 pub mod kube_api;
 pub mod kube_look;
 pub mod kube_objects;
+pub mod node_captures;
+pub mod node_pasted;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{Again, SecondLook, Settling};
 use crate::checks::addresses::leaked_service_address::load_balancer_handle;
+use crate::checks::node::testing::{NodeUnderTest, seen as seen_on_node};
 use crate::checks::testing::{Cluster, addr, cidr};
 use crate::checks::{self, Outcome, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
@@ -306,4 +307,54 @@ fn an_earlier_audit_of_other_objects_confirms_nothing() {
     let mut anew = ahead.clone();
     anew.endpoint_mut("web-0").meta.mod_revision += 100;
     only_the_same_is_confirmed_by_history(909, &ahead, &anew);
+}
+
+/// What is wrong on a node of a pod that lives there, by code; the node's evidence is the same at both looks.
+const ON_NODES: [(u16, fn(&mut Cluster, &crate::model::Foreign)); 4] = [
+    (701, |c, _| {
+        let other = c.interface_of("web-1");
+        c.node_mut().route_mut("10.65.0.1").hops[0].dev = other;
+    }),
+    (702, |c, _| c.node_mut().remove_route("10.65.0.1")),
+    (705, |c, interface| c.node_mut().link_mut(interface).carrier = false),
+    (707, |c, interface| c.node_mut().sysctls_of(interface.raw()).proxy_arp = Some(0)),
+];
+
+/// A pod that was going while its node was looked at is nobody's loss.
+#[test]
+fn a_node_is_accused_only_while_the_pod_is_there() {
+    for (code, wrong) in ON_NODES {
+        let mut healed = seen_on_node();
+        let interface = healed.interface_of("web-0");
+        wrong(&mut healed, &interface);
+        let now = healed.snapshot.now;
+        healed.pod_mut("web-0").deleting = Some(now);
+        heals(code, &healed, |c| c.pod_mut("web-0").deleting = None);
+    }
+}
+
+#[test]
+fn routes_of_blocks_are_held_against_who_owns_them_now() {
+    // The block was claimed between the readings of node and etcd.
+    let healed = seen_on_node();
+    heals(720, &healed, |c| c.snapshot.affinities.retain(|a| a.cidr != cidr("10.65.0.0/26")));
+    heals(721, &healed, |c| {
+        let owner = c.host("node-3");
+        c.node("node-3", "192.168.0.3");
+        c.block_mut("10.65.0.64/26").affinity = Some(owner);
+    });
+    heals(722, &healed, |c| {
+        let node = c.snapshot.calico_nodes.iter_mut().find(|n| !n.tunnels.is_empty()).unwrap();
+        node.tunnels[0].1 = addr("10.65.0.9");
+    });
+}
+
+#[test]
+fn a_route_that_nobody_had_is_somebodys_by_now() {
+    let mut healed = seen_on_node();
+    let interface = healed.interface_of("web-0");
+    healed.endpoint_mut("web-0").addresses = [addr("10.65.0.1"), addr("10.65.0.9")].into();
+    let route = healed.node_mut().pod_route("10.65.0.9", &interface, 1024);
+    healed.node_mut().routes().push(route);
+    heals(703, &healed, |c| c.endpoint_mut("web-0").addresses = [addr("10.65.0.1")].into());
 }

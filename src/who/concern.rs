@@ -77,6 +77,7 @@ impl Concern {
         let in_range = || subject.range().is_some_and(|range| self.covers(range));
         let by_subject = match subject.kind {
             SubjectKind::Address | SubjectKind::Block | SubjectKind::Affinity => in_range(),
+            SubjectKind::NodeAddress | SubjectKind::NodeBlock => in_range(),
             SubjectKind::Node => self.nodes.contains(&subject.id),
             SubjectKind::Workload => id.rsplit_once('/').is_some_and(|(pod, _)| {
                 let pod = Foreign::from(pod);

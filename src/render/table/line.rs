@@ -81,11 +81,17 @@ pub fn total(view: &AuditView<'_>) -> String {
 /// `1 address`, `63,000 addresses`.
 pub fn counted(number: usize, kind: SubjectKind) -> String {
     if number == 1 {
-        return format!("1 {}", kind.word());
+        return match kind {
+            SubjectKind::NodeAddress => "1 address on a node".to_owned(),
+            SubjectKind::NodeBlock => "1 block on a node".to_owned(),
+            kind => format!("1 {}", kind.word()),
+        };
     }
     let (number, many) = (grouped(number as u64), kind.word());
     match kind {
         SubjectKind::Address => format!("{number} addresses"),
+        SubjectKind::NodeAddress => format!("{number} addresses on nodes"),
+        SubjectKind::NodeBlock => format!("{number} blocks on nodes"),
         SubjectKind::Affinity => format!("{number} affinities"),
         SubjectKind::Mac => format!("{number} MACs"),
         _ => format!("{number} {many}s"),

@@ -1,0 +1,7 @@
+//! What several checks of nodes need: one node beside its datastore, what is asked of one interface, and what folds.
+
+pub(super) mod folds;
+pub mod sight;
+#[cfg(test)]
+pub mod testing;
+pub(super) mod trouble;

@@ -1,0 +1,264 @@
+//! One node's evidence beside what etcd and Kubernetes say of the same node: the join that every check of nodes needs.
+//!
+//! What the readings do not agree on, what is young, what moves between nodes: nobody judges it.
+
+use std::time::Duration;
+
+use crate::checks::World;
+use crate::ledger::{EndpointState, Workload};
+use crate::model::hash::HashMap;
+use crate::model::node_evidence::{Dump, HostLink, KernelRoute, NodeEvidence, PodInside, RouteTable, Way};
+use crate::model::{Addr, Endpoint, Foreign, Input, Interface, Name, Pod, Snapshot, Time};
+
+/// Evidence that is older says too little of now: pods come and go.
+pub const OLDEST: Duration = Duration::from_secs(10 * 60);
+/// A pod that is younger than this when its node is read may still be wired up.
+const YOUNG: Duration = Duration::from_secs(60);
+/// The metric of routes that Felix keeps while a machine moves to another node.
+const MIGRATION: u32 = 512;
+
+/// One node.
+pub struct NodeSight<'w> {
+    pub world: &'w World<'w>,
+    pub evidence: &'w NodeEvidence,
+    /// Calico's name of it; [`Name::NONE`] where nothing else names it.
+    pub calico: Name,
+    /// Its endpoints, whoever made them; none where they were not read.
+    pub endpoints: Vec<&'w Endpoint>,
+    /// Whether these are all: nobody argues from the absence of one otherwise.
+    pub knows_endpoints: bool,
+    tables: [Option<RouteTable<'w>>; 2],
+    by_interface: HashMap<Interface, Vec<&'w Endpoint>>,
+    by_address: HashMap<Addr, Vec<&'w Endpoint>>,
+}
+
+/// Every node whose evidence counts now, by name.
+pub fn sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w>> {
+    all_sights(world).filter(|sight| is_judged(sight.world.snapshot, sight.evidence) && !sight.is_mistaken())
+}
+
+/// The same, whether it counts or not.
+pub fn all_sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w>> {
+    let snapshot = world.snapshot;
+    let nodes = &snapshot.nodes_seen.nodes;
+    let name = |evidence: &NodeEvidence| snapshot.names.find(evidence.node.raw()).unwrap_or(Name::NONE);
+    let mut of: HashMap<Name, Vec<&'w Endpoint>> =
+        nodes.iter().map(name).filter(|name| !name.is_none()).map(|name| (name, Vec::new())).collect();
+    if !of.is_empty() {
+        for endpoint in &snapshot.endpoints {
+            if let Some(endpoints) = of.get_mut(&endpoint.node) {
+                endpoints.push(endpoint);
+            }
+        }
+    }
+    nodes.iter().map(move |evidence| NodeSight::of(world, evidence, of.remove(&name(evidence)).unwrap_or_default()))
+}
+
+/// Whether evidence is of now: not too old, not of another boot of the machine.
+pub fn is_judged(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
+    !is_old(snapshot, evidence) && !is_of_another_boot(snapshot, evidence)
+}
+
+/// Whether too much time lies between it and now, either way. What has no time is of now.
+pub fn is_old(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
+    let apart = |at: Time| snapshot.now.since(at).max(at.since(snapshot.now));
+    evidence.taken_at().is_some_and(|at| apart(at) > OLDEST)
+}
+
+/// Whether Kubernetes knows another boot of the machine.
+pub fn is_of_another_boot(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
+    let name = snapshot.names.find(evidence.node.raw());
+    let calico = snapshot.calico_nodes.iter().find(|node| Some(node.name) == name);
+    let kubernetes = calico.and_then(|node| node.kubernetes_name).or(name);
+    let node = snapshot.kube_nodes.iter().find(|node| Some(node.name) == kubernetes);
+    let known = node.and_then(|node| node.boot_id.some()).map(|boot| snapshot.text(boot));
+    known.is_some_and(|known| evidence.boot_id.some().is_some_and(|boot| *boot != *known))
+}
+
+impl<'w> NodeSight<'w> {
+    fn of(world: &'w World<'w>, evidence: &'w NodeEvidence, endpoints: Vec<&'w Endpoint>) -> NodeSight<'w> {
+        let snapshot = world.snapshot;
+        let calico = snapshot.names.find(evidence.node.raw()).unwrap_or(Name::NONE);
+        let table =
+            |routes: &'w Dump<Vec<KernelRoute>>| routes.read().map(|routes| RouteTable::of(routes, evidence.readings));
+        let (mut by_interface, mut by_address) = (HashMap::default(), HashMap::default());
+        for &endpoint in &endpoints {
+            if let Some(interface) = endpoint.interface().some() {
+                by_interface.entry(interface).or_insert_with(Vec::new).push(endpoint);
+            }
+            for &address in endpoint.addresses().iter() {
+                by_address.entry(address).or_insert_with(Vec::new).push(endpoint);
+            }
+        }
+        let is_known = !calico.is_none() && (!endpoints.is_empty() || world.ledger.calico_node(calico).is_some());
+        let knows_endpoints =
+            is_known && snapshot.coverage.complete(Input::Endpoints) && !world.ledger.dark.node(calico);
+        let tables = [table(&evidence.routes4), table(&evidence.routes6)];
+        NodeSight { world, evidence, calico, endpoints, knows_endpoints, tables, by_interface, by_address }
+    }
+
+    /// The text of its name.
+    pub fn name(&self) -> &'w str {
+        self.evidence.node.raw()
+    }
+
+    /// Whether it is of another node than it says, or Calico's pods are wired in a way that the kernel does not show: there
+    /// are endpoints and workload interfaces, and not one of them is the other's.
+    pub fn is_mistaken(&self) -> bool {
+        let Some(links) = self.evidence.links.read() else { return false };
+        let wired = self.endpoints.iter().filter(|e| !e.interface().is_none()).count();
+        let has_own = links.iter().any(|link| self.evidence.is_workload(&link.name));
+        let is_one = links.iter().any(|link| !self.endpoints_of(&link.name).is_empty());
+        // One pod alone may have lost its interface.
+        !is_one && (wired > 1 || wired > 0 && has_own)
+    }
+
+    /// The main table of a family; `None`: not read.
+    pub fn table(&self, v4: bool) -> Option<&RouteTable<'w>> {
+        self.tables[usize::from(!v4)].as_ref()
+    }
+
+    /// The way to an address; `None`: the routes were not read.
+    pub fn way(&self, address: Addr) -> Option<Way<'w>> {
+        Some(self.table(address.is_v4())?.way(address))
+    }
+
+    /// The host routes of an address, of any reading.
+    pub fn host_routes(&self, address: Addr) -> impl Iterator<Item = &'w KernelRoute> {
+        self.evidence.routes_of(address.is_v4()).each().filter(move |route| route.is_to(address))
+    }
+
+    /// Every host route to a workload interface that every reading saw: the interface with it.
+    pub fn workload_routes(&self) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
+        let evidence = self.evidence;
+        let routes = evidence.routes4.each().chain(evidence.routes6.each());
+        let lasting = routes.filter(|route| evidence.lasts(route.seen) && route.is_host() && route.is_unicast());
+        let workload = lasting.filter_map(|route| Some((route.dev()?, route)));
+        workload.filter(move |(dev, route)| evidence.is_workload(dev) && route.is_to_dev(dev))
+    }
+
+    /// Its workload interfaces that every reading saw.
+    pub fn workload_links(&self) -> impl Iterator<Item = &'w HostLink> {
+        let evidence = self.evidence;
+        evidence.links.each().filter(move |link| evidence.lasts(link.seen) && evidence.is_workload(&link.name))
+    }
+
+    /// The endpoints of this node with this interface.
+    pub fn endpoints_of(&self, interface: &Foreign) -> &[&'w Endpoint] {
+        let interface = Interface::find(&self.world.snapshot.names, interface.raw());
+        interface.and_then(|interface| self.by_interface.get(&interface)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The endpoints of this node that list this address.
+    pub fn endpoints_at(&self, address: Addr) -> &[&'w Endpoint] {
+        self.by_address.get(&address).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The interface of an endpoint, as the kernel would call it.
+    pub fn interface(&self, endpoint: &Endpoint) -> Foreign {
+        endpoint.interface().text(&self.world.snapshot.names).into()
+    }
+
+    /// The link of an endpoint, when every reading saw it.
+    pub fn link_of(&self, endpoint: &Endpoint) -> Option<&'w HostLink> {
+        self.evidence.link(&self.interface(endpoint))
+    }
+
+    /// Whether a pod was still being wired up when the node was read, or is being taken down, or came later.
+    pub fn is_young(&self, pod: &Pod) -> bool {
+        let seen = self.evidence.taken.iter().copied().min().unwrap_or(self.world.snapshot.now);
+        pod.is_terminating() || pod.created().is_none_or(|created| created.plus(YOUNG) > seen)
+    }
+
+    /// Whether an endpoint is of a pod that works here, for all that is known: proven, where pods were read.
+    pub fn may_live(&self, endpoint: &Endpoint) -> bool {
+        match self.world.ledger.endpoint_state(endpoint) {
+            EndpointState::Live => {
+                self.pod(endpoint).is_some_and(|pod| !self.is_young(pod)) && !self.is_moving(endpoint)
+            }
+            EndpointState::NotJudged => !self.is_moving(endpoint),
+            _ => false,
+        }
+    }
+
+    /// Whether it is proven to be.
+    pub fn lives(&self, endpoint: &Endpoint) -> bool {
+        self.world.ledger.endpoint_state(endpoint) == EndpointState::Live && self.may_live(endpoint)
+    }
+
+    fn pod(&self, endpoint: &Endpoint) -> Option<&'w Pod> {
+        self.world.ledger.pod(endpoint.namespace, endpoint.pod)
+    }
+
+    /// Whether its machine is being moved between nodes: then the other node may have the route, by design.
+    pub fn is_moving(&self, endpoint: &Endpoint) -> bool {
+        let ledger = self.world.ledger;
+        let workload = ledger.workload_of(endpoint);
+        let is_elsewhere = |address: &Addr| {
+            ledger.endpoints_at(*address).any(|(e, _)| e.node != endpoint.node && ledger.workload_of(e) == workload)
+        };
+        let is_machine = matches!(workload, Workload::Machine { .. });
+        is_machine && endpoint.addresses().iter().any(is_elsewhere) || self.has_migration_route(endpoint)
+    }
+
+    fn has_migration_route(&self, endpoint: &Endpoint) -> bool {
+        endpoint.addresses().iter().any(|&address| self.host_routes(address).any(|route| route.metric == MIGRATION))
+    }
+
+    /// Whether a pod of this node is young, or has no endpoint of its own there: an interface may be its.
+    pub fn has_unsettled_pod(&self) -> bool {
+        let ledger = self.world.ledger;
+        let node = ledger.scope.kubernetes_name(self.calico);
+        let here = self.world.snapshot.pods.iter().filter(|pod| pod.node == node && pod.may_hold());
+        here.into_iter().any(|pod| self.is_young(pod) || ledger.endpoints_at_home(pod).next().is_none())
+    }
+
+    /// The pods that were looked into, each with its interface on the host, as far as that is known.
+    pub fn insides(&self) -> impl Iterator<Item = (&'w PodInside, Option<Foreign>)> {
+        self.evidence.inside.pods.each().map(move |inside| (inside, self.interface_of(inside)))
+    }
+
+    fn interface_of(&self, inside: &PodInside) -> Option<Foreign> {
+        if let Some(link) = self.evidence.interface_of(inside) {
+            return Some(link.name.clone());
+        }
+        let names = &self.world.snapshot.names;
+        let is_its = |e: &&&Endpoint| {
+            let is_named = !inside.pod.is_empty()
+                && *names.get(e.namespace) == *inside.namespace.raw()
+                && *names.get(e.pod) == *inside.pod.raw();
+            let is_of_uid = || {
+                let uid = self.pod(e).map(|pod| pod.uid.text(names));
+                !inside.uid.is_empty() && uid.is_some_and(|uid| inside.uid == *uid)
+            };
+            let is_of_container = !inside.container.is_empty() && *names.get(e.container) == *inside.container.raw();
+            is_named || is_of_container || is_of_uid()
+        };
+        self.endpoints.iter().find(is_its).map(|endpoint| self.interface(endpoint))
+    }
+
+    /// Whether the pod of this interface has the address inside; `None`: nobody could look.
+    pub fn has_inside(&self, interface: &Foreign, address: Addr) -> Option<bool> {
+        let inside = self.insides().find(|(_, of)| of.as_ref() == Some(interface))?.0;
+        inside.addresses.read().map(|addresses| addresses.contains(&address))
+    }
+
+    /// What the kernel says of the pod's gateway at this interface, for this address; `None`: not asked, or no two readings
+    /// that agree.
+    pub fn verdict(&self, interface: &Foreign, address: Addr) -> Option<i32> {
+        let is_it = |v: &&crate::model::node_evidence::GatewayVerdict| {
+            v.dev == *interface && v.from == address && self.evidence.lasts(v.seen)
+        };
+        self.evidence.verdicts.each().find(is_it).map(|verdict| verdict.errno)
+    }
+
+    /// Whether the node itself has an IPv4 address on this interface: that of a pod which speaks BGP with it.
+    pub fn has_own_address(&self, interface: &Foreign) -> bool {
+        self.evidence.addresses.each().any(|a| a.dev == *interface && a.address.is_v4())
+    }
+
+    /// `worker-1 10.65.0.7`.
+    pub fn id(&self, of: impl std::fmt::Display) -> String {
+        format!("{} {of}", self.name())
+    }
+}

@@ -1,0 +1,164 @@
+//! IPA708: settings of the kernel without which a pod has no network.
+
+use super::common::sight::{NodeSight, sights};
+use super::common::trouble::pod_or_interface;
+use crate::checks::prelude::*;
+use crate::model::Foreign;
+use crate::model::node_evidence::Sysctls;
+
+pub static CHECK: Check = Check {
+    code: Code(708),
+    name: "interface-sysctl",
+    severity: Severity::Warning,
+    needs: Needs::E,
+    steady: Steady::OneMoment,
+    subject: SubjectKind::Interface,
+    finds: "A workload interface with proxy_arp 0 (its own and that of `all`), with forwarding 0, and where it has an IPv6 \
+        address, with proxy_ndp 0, forwarding 0 or IPv6 disabled; or `ip_forward` 0 of the whole node, as `NODE all`. A \
+        proxy_delay that is not 0 is a note: answers come late.",
+    matters: "Without them the node neither answers the pod nor hands on its packets. Felix sets them when the interface \
+        comes up and when its endpoint is written; no refresh repairs what is changed later.",
+    arises: "A sysctl file of the distribution or a hardening tool was applied while pods were running.",
+    action: "Set the value right, and find what sets it wrong: it will come again at the next boot. calico-node sets all of \
+        them at its start.",
+    silent: "rp_filter: its legal values differ. A cluster that sets `IPForwarding` to Disabled wants `ip_forward` as it is. \
+        Interfaces without an endpoint (IPA706), where endpoints were read.",
+    ties: Ties { also: Needs::W, many: "interfaces with wrong settings", ..Ties::ANYBODYS },
+    run,
+};
+
+/// One setting that is not what it must be.
+struct Wrong {
+    setting: &'static str,
+    value: i64,
+    is_note: bool,
+}
+
+fn run(world: &World<'_>, findings: &mut FindingSink) {
+    for sight in sights(world) {
+        let Some(sysctls) = sight.evidence.sysctls.read() else { continue };
+        if sysctls.ip_forward == Some(0) {
+            let wrong = [Wrong { setting: "ip_forward", value: 0, is_note: false }];
+            findings.push(report(&sight, &"all".into(), &wrong));
+        }
+        for link in sight.workload_links() {
+            if sight.knows_endpoints && sight.endpoints_of(&link.name).is_empty() {
+                continue;
+            }
+            let wrong = wrongs(&sight, sysctls, &link.name);
+            if !wrong.is_empty() {
+                findings.push(report(&sight, &link.name, &wrong));
+            }
+        }
+    }
+}
+
+fn wrongs(sight: &NodeSight<'_>, sysctls: &Sysctls, interface: &Foreign) -> Vec<Wrong> {
+    let (own, all) = (sysctls.dev(interface), sysctls.all());
+    let is = |setting, wrong: bool, value| wrong.then_some(Wrong { setting, value, is_note: false });
+    let mut wrong = Vec::new();
+    wrong.extend(is("proxy_arp", sysctls.proxy_arp(interface) == Some(false), 0));
+    // Where the whole node forwards nothing, that is told once.
+    wrong.extend(is("forwarding", own.forwarding == Some(0) && sysctls.ip_forward != Some(0), 0));
+    if has_v6(sight, interface) {
+        let no_proxy_ndp = own.proxy_ndp == Some(0) && all.proxy_ndp == Some(0);
+        wrong.extend(is("IPv6 proxy_ndp", no_proxy_ndp, 0));
+        wrong.extend(is("IPv6 forwarding", own.forwarding6 == Some(0), 0));
+        wrong.extend(is("disable_ipv6", own.disable_ipv6.is_some_and(|value| value != 0), 1));
+    }
+    let delay = own.proxy_delay.filter(|value| *value != 0);
+    wrong.extend(delay.map(|value| Wrong { setting: "proxy_delay", value, is_note: true }));
+    wrong
+}
+
+fn has_v6(sight: &NodeSight<'_>, interface: &Foreign) -> bool {
+    let listed = || sight.endpoints_of(interface).iter().flat_map(|e| e.addresses().to_vec()).any(|a| !a.is_v4());
+    listed() || sight.workload_routes().any(|(dev, route)| dev == interface && !route.dst.is_v4())
+}
+
+fn report(sight: &NodeSight<'_>, interface: &Foreign, wrong: &[Wrong]) -> Finding {
+    let world = sight.world;
+    let words: Vec<String> = wrong.iter().map(|w| format!("{} is {}", w.setting, w.value)).collect();
+    let whose = if *interface == *"all" { "of the node".into() } else { pod_or_interface(sight, interface) };
+    let entry = |w: &Wrong| Evidence::new().with("setting", w.setting).with("value", w.value);
+    let is_note = wrong.iter().all(|w| w.is_note);
+    world
+        .draft(&CHECK, sight.id(interface.raw()), format!("{}, {}", words.join(", "), whose.raw()))
+        .severity(if is_note { Severity::Note } else { Severity::Warning })
+        .advice("set it right on the node, and find what sets it: no refresh of Felix repairs it")
+        .fact("interfaces", vec![interface])
+        .list("settings", wrong, entry)
+        .at_node(sight.evidence)
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::node::testing::{NodeUnderTest, seen};
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::node_evidence::{DevSysctls, Dump};
+
+    fn with(change: impl Fn(&mut DevSysctls)) -> Vec<Finding> {
+        let mut c = seen();
+        let interface = c.interface_of("web-0");
+        change(c.node_mut().sysctls_of(interface.raw()));
+        c.find(&CHECK)
+    }
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(seen().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn each_setting_that_is_wrong_is_told() {
+        let told = |found: &[Finding]| found[0].summary.raw().to_owned();
+        assert_eq!(told(&with(|own| own.proxy_arp = Some(0))), "proxy_arp is 0, shop/web-0");
+        let both = with(|own| (own.proxy_arp, own.forwarding) = (Some(0), Some(0)));
+        assert_eq!(
+            (told(&both).as_str(), both[0].severity),
+            ("proxy_arp is 0, forwarding is 0, shop/web-0", Severity::Warning)
+        );
+        let late = with(|own| own.proxy_delay = Some(80));
+        assert_eq!((told(&late).as_str(), late[0].severity), ("proxy_delay is 80, shop/web-0", Severity::Note));
+    }
+
+    #[test]
+    fn values_that_are_legal_unknown_or_of_no_use_here_are_not() {
+        assert!(with(|own| own.rp_filter = Some(2)).is_empty());
+        assert!(with(|own| *own = DevSysctls::default()).is_empty());
+        assert!(
+            with(|own| (own.proxy_ndp, own.forwarding6, own.disable_ipv6) = (Some(0), Some(0), Some(1))).is_empty()
+        );
+        let mut c = seen();
+        c.node_mut().sysctls = Dump::NotAsked;
+        assert!(c.find(&CHECK).is_empty());
+        let mut c = seen();
+        c.node_mut().sysctls_of("all").proxy_arp = Some(1);
+        let interface = c.interface_of("web-0");
+        c.node_mut().sysctls_of(interface.raw()).proxy_arp = Some(0);
+        assert!(c.find(&CHECK).is_empty(), "conf/all answers for it");
+    }
+
+    #[test]
+    fn a_pod_with_an_ipv6_address_needs_its_settings() {
+        let mut c = Cluster::healthy();
+        let both = [addr("10.65.0.1"), addr("fd00:65::1")];
+        (c.endpoint_mut("web-0").addresses, c.pod_mut("web-0").addresses) = (both.into(), both.into());
+        c.see("node-1");
+        let interface = c.interface_of("web-0");
+        c.node_mut().sysctls_of(interface.raw()).proxy_ndp = Some(0);
+        assert_eq!(c.find(&CHECK)[0].summary, "IPv6 proxy_ndp is 0, shop/web-0");
+    }
+
+    #[test]
+    fn a_node_that_forwards_nothing_is_told_once() {
+        let mut c = seen();
+        if let Dump::Read(sysctls) = &mut c.node_mut().sysctls {
+            sysctls.ip_forward = Some(0);
+            sysctls.of.values_mut().for_each(|dev| dev.forwarding = Some(0));
+        }
+        assert_eq!(c.subjects(&CHECK), ["node-1 all"]);
+    }
+}

@@ -1,0 +1,206 @@
+//! IPA701: the route of a pod's address leads past the pod.
+
+use std::collections::BTreeSet;
+
+use super::common::sight::{NodeSight, sights};
+use super::common::trouble::{by_duplicate, pod_name, verdict_facts};
+use crate::checks::evidence::count;
+use crate::checks::evidence::node::{route_facts, route_words};
+use crate::checks::prelude::*;
+use crate::model::Foreign;
+use crate::model::node_evidence::KernelRoute;
+
+pub static CHECK: Check = Check {
+    code: Code(701),
+    name: "wrong-interface-route",
+    severity: Severity::Critical,
+    needs: Needs::E.and(Needs::W),
+    steady: Steady::NodeReadApart,
+    subject: SubjectKind::NodeAddress,
+    finds: "An endpoint of this node whose address the node's kernel routes elsewhere: the host route in force (lowest \
+        metric, of equal ones the first) leads to another pod's interface, to a tunnel or to the uplink.",
+    matters: "Whatever is sent to the address reaches another pod, or leaves the node. The pod itself gets no answer \
+        when it asks for its gateway, since the kernel checks the way back first, and so it has no network at all.",
+    arises: "Several pods of the node have one address: Felix gives the route to the newest interface (IPA704). Somebody \
+        put a route there by hand; or a route with metric 0 by the uplink, of a borrowed address or of a stale endpoint on \
+        another node, stands before the pod's own.",
+    action: "Where pods share the address, restart those that are cut off: each takes an address of its own. A route to \
+        an interface whose endpoint does not list the address goes within 100 seconds while Felix works; one by the uplink \
+        never does: find who makes it, by its protocol, and delete it.",
+    silent: "A machine that is being moved to another node (Felix routes it with metric 512, and its target has no route); \
+        several endpoints of one pod; pods younger than a minute, and what the two readings of the node do not agree on; \
+        an interface that is missing, down or without carrier (IPA705).",
+    ties: Ties {
+        also: Needs::P,
+        explained_by: by_duplicate,
+        many: "addresses that are routed past their pods",
+        ..Ties::OURS
+    },
+    run,
+};
+
+fn run(world: &World<'_>, findings: &mut FindingSink) {
+    for sight in sights(world).filter(|sight| sight.knows_endpoints) {
+        let addresses: BTreeSet<Addr> = sight.endpoints.iter().flat_map(|e| e.addresses().to_vec()).collect();
+        for address in addresses {
+            let route = sight.way(address).and_then(|way| way.route()).filter(|r| r.is_host() && r.is_unicast());
+            let Some(route) = route else { continue };
+            let cut_off = cut_off(&sight, address, route);
+            if !cut_off.is_empty() {
+                findings.push(report(&sight, address, route, &cut_off));
+            }
+        }
+    }
+}
+
+/// The endpoints that list the address and do not have its route.
+fn cut_off<'w>(sight: &NodeSight<'w>, address: Addr, route: &KernelRoute) -> Vec<&'w Endpoint> {
+    let ledger = sight.world.ledger;
+    let here = sight.endpoints_at(address);
+    let has_route = |e: &Endpoint| {
+        let interface = sight.interface(e);
+        route.hops.iter().any(|hop| hop.dev == interface)
+    };
+    // Another interface of the very same pod is as good.
+    let winners: Vec<_> = here.iter().filter(|e| has_route(e)).map(|e| ledger.workload_of(e)).collect();
+    let works = |e: &&&Endpoint| sight.link_of(e).is_some_and(|link| link.works()) && sight.may_live(e);
+    let cut = here.iter().filter(works).filter(|e| !winners.contains(&ledger.workload_of(e)));
+    cut.copied().collect()
+}
+
+/// What becomes of it when nobody does anything.
+fn heals(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute) -> &'static str {
+    match route.dev() {
+        Some(dev) if sight.endpoints_of(dev).iter().any(|e| e.addresses().contains(&address)) => {
+            "never: an endpoint of that interface lists the address too"
+        }
+        Some(dev) if sight.evidence.is_workload(dev) => "within 100 s, while Felix works",
+        _ => "never: Felix leaves routes alone that lead to no pod's interface",
+    }
+}
+
+fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[&Endpoint]) -> Finding {
+    let world = sight.world;
+    let heals = heals(sight, address, route);
+    let is_shared = heals.contains("lists the address");
+    let who = match cut_off {
+        [one] => format!("{} is cut off", pod_name(sight, one)),
+        many => format!("{} are cut off", count(many.len(), "pod")),
+    };
+    let to = match route.dev().map(|dev| (dev, sight.endpoints_of(dev))) {
+        Some((dev, [winner, ..])) => format!("{} of {}", dev.raw(), pod_name(sight, winner)),
+        Some((dev, [])) => dev.raw().to_owned(),
+        None => "several interfaces".to_owned(),
+    };
+    let interfaces: Vec<Foreign> = cut_off.iter().map(|e| sight.interface(e)).collect();
+    let pods = || cut_off.iter().filter_map(|e| world.ledger.pod(e.namespace, e.pod)).filter(|_| is_shared);
+    let advice = match is_shared {
+        true => "restart the pods that are cut off: each takes an address of its own".to_owned(),
+        false if heals.starts_with("never") => "find who makes this route, by its protocol, and delete it".to_owned(),
+        false => format!("it heals {heals}"),
+    };
+    world
+        .draft(&CHECK, sight.id(address), format!("{who}: the route leads to {to}"))
+        .advice(advice)
+        .restarts_pods(is_shared)
+        .fact("address", address)
+        .fact("route", route_facts(route))
+        .fact("route_words", route_words(route))
+        .fact("heals", heals)
+        .fact("interfaces", interfaces.clone())
+        .fact("verdicts", verdict_facts(sight, &interfaces, address))
+        .list("endpoints", cut_off, |e| world.endpoint_facts(e))
+        .at_node(sight.evidence)
+        .in_namespace(if let [one] = cut_off { one.namespace } else { Name::NONE })
+        .in_pool_of(address)
+        .next(format!("ipaudit who {address}"))
+        .with_each(pods(), |d, pod| d.delete_pod(pod))
+        .with_each(cut_off, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
+        .done()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::node::testing::{NodeUnderTest, seen};
+    use crate::checks::testing::Cluster;
+
+    #[test]
+    fn clean_gives_nothing() {
+        assert!(seen().find(&CHECK).is_empty());
+    }
+
+    #[test]
+    fn a_route_to_another_pods_interface_cuts_the_pod_off() {
+        let mut c = seen();
+        let other = c.interface_of("web-1");
+        c.node_mut().route_mut("10.65.0.1").hops[0].dev = other.clone();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1 10.65.0.1"));
+        let words = format!("shop/web-0 is cut off: the route leads to {} of shop/web-1", other.raw());
+        assert_eq!(found[0].summary, words);
+        assert_eq!(found[0].evidence.text("heals").unwrap(), "within 100 s, while Felix works");
+        assert_eq!(found[0].node.as_ref().unwrap(), "node-1");
+    }
+
+    #[test]
+    fn the_twins_of_2017_are_one_finding_that_never_heals() {
+        let mut c = twins();
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Critical));
+        assert_eq!(found[0].evidence.entries("endpoints").count(), 1);
+        assert!(found[0].evidence.text("heals").unwrap().raw().starts_with("never: an endpoint"));
+        assert!(found[0].restarts_pods);
+    }
+
+    /// web-9 came later with web-0's address: the route is its.
+    fn twins() -> Cluster {
+        let mut c = Cluster::healthy();
+        c.pod("shop", "web-9", "node-1", &["10.65.0.1"]);
+        c.endpoint("shop", "web-9", "node-1", "9999", &["10.65.0.1"]);
+        c.see("node-1");
+        c
+    }
+
+    #[test]
+    fn a_metric_0_route_by_the_uplink_is_in_force() {
+        let mut c = seen();
+        let by_uplink = c.node_mut().gateway_route("10.65.0.1/32", "192.168.0.2", "eth0");
+        c.node_mut().routes().push(by_uplink);
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].summary, "shop/web-0 is cut off: the route leads to eth0");
+        assert!(found[0].evidence.text("heals").unwrap().raw().starts_with("never: Felix leaves"));
+        assert_eq!(found[0].evidence.text("route_words").unwrap(), "10.65.0.1 via 192.168.0.2 dev eth0 proto bird");
+    }
+
+    #[test]
+    fn what_is_young_moves_or_is_unsettled_is_not_judged() {
+        for change in [
+            (|c: &mut Cluster| c.pod_mut("web-0").created = Some(c.ago(30))) as fn(&mut Cluster),
+            |c| c.pod_mut("web-0").deleting = Some(c.ago(1)),
+            |c| c.remove_pod("web-0"),
+            |c| c.node_mut().route_mut("10.65.0.1").metric = 512,
+            |c| {
+                c.node_mut().readings = 2;
+                c.node_mut().route_mut("10.65.0.1").seen = 1;
+            },
+            |c| {
+                let interface = c.interface_of("web-0");
+                c.node_mut().link_mut(&interface).carrier = false;
+            },
+        ] {
+            let mut c = seen();
+            let other = c.interface_of("web-1");
+            c.node_mut().route_mut("10.65.0.1").hops[0].dev = other;
+            change(&mut c);
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn routes_that_were_not_read_accuse_nobody() {
+        let mut c = seen();
+        c.node_mut().routes4 = crate::model::node_evidence::Dump::NotRead("errno 13".into());
+        assert!(c.find(&CHECK).is_empty());
+    }
+}

@@ -1,0 +1,395 @@
+//! The entries of a node's capture, one type a thing, and what each becomes.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::endpoint::mac_text;
+use crate::model::node_evidence::{
+    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
+    MAIN_TABLE, PodInside, Sysctls,
+};
+use crate::model::{Addr, Cidr, Foreign, Term};
+
+/// A dump as it is written: what was read, or why not; neither: nobody asked.
+#[derive(Serialize, Deserialize)]
+pub struct DumpEntry<T> {
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    read: Option<T>,
+    #[serde(default, rename = "notRead", skip_serializing_if = "Option::is_none")]
+    not_read: Option<String>,
+}
+
+const fn none<T>() -> Option<T> {
+    None
+}
+
+impl<T> Default for DumpEntry<T> {
+    fn default() -> DumpEntry<T> {
+        DumpEntry { read: None, not_read: None }
+    }
+}
+
+impl<E> DumpEntry<Vec<E>> {
+    /// What it says, each entry made by `make`. The first one that cannot be made makes the dump unread.
+    pub fn dump<T>(self, make: impl Fn(E) -> Result<T, String>) -> Dump<Vec<T>> {
+        if let Some(why) = self.not_read {
+            return Dump::NotRead(why.into());
+        }
+        let Some(entries) = self.read else { return Dump::NotAsked };
+        let made =
+            entries.into_iter().zip(1usize..).map(|(entry, at)| make(entry).map_err(|e| format!("entry {at}: {e}")));
+        match made.collect::<Result<Vec<T>, String>>() {
+            Ok(list) => Dump::Read(list),
+            Err(why) => Dump::NotRead(why.into()),
+        }
+    }
+
+    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<Vec<E>> {
+        match dump {
+            Dump::Read(list) => DumpEntry { read: Some(list.iter().map(make).collect()), not_read: None },
+            Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
+            Dump::NotAsked => DumpEntry::default(),
+        }
+    }
+}
+
+impl DumpEntry<SysctlsEntry> {
+    pub fn one(self) -> Dump<Sysctls> {
+        match (self.not_read, self.read) {
+            (Some(why), _) => Dump::NotRead(why.into()),
+            (None, Some(SysctlsEntry { ip_forward, of })) => {
+                Dump::Read(Sysctls { ip_forward, of: of.into_iter().map(|(dev, own)| (dev.into(), own)).collect() })
+            }
+            (None, None) => Dump::NotAsked,
+        }
+    }
+
+    pub fn of_one(dump: &Dump<Sysctls>) -> DumpEntry<SysctlsEntry> {
+        match dump {
+            Dump::Read(sysctls) => {
+                let of = sysctls.of.iter().map(|(dev, own)| (dev.raw().to_owned(), *own)).collect();
+                DumpEntry { read: Some(SysctlsEntry { ip_forward: sysctls.ip_forward, of }), not_read: None }
+            }
+            Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
+            Dump::NotAsked => DumpEntry::default(),
+        }
+    }
+}
+
+const fn seen_once() -> u8 {
+    1
+}
+
+const fn main_table() -> u32 {
+    MAIN_TABLE
+}
+
+fn is_main(table: &u32) -> bool {
+    *table == MAIN_TABLE
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// Six bytes in hexadecimal, as the kernel prints them; `None` for addresses of another length, as of tunnels.
+pub fn mac(text: &str) -> Option<u64> {
+    let mut number = 0;
+    let mut parts = 0;
+    for part in text.split(':') {
+        let byte = u8::from_str_radix(part, 16).ok().filter(|_| part.len() <= 2)?;
+        number = number << 8 | u64::from(byte);
+        parts += 1;
+    }
+    (parts == 6).then_some(number)
+}
+
+fn addr(text: &str) -> Result<Addr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no address"))
+}
+
+fn range(text: &str) -> Result<Cidr, String> {
+    Cidr::parse(text).map(|(range, _)| range).ok_or_else(|| format!("{text:?} is no range"))
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct LinkEntry {
+    i: u32,
+    name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    up: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    carrier: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nsid: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    peer: Option<u32>,
+    #[serde(default = "seen_once")]
+    seen: u8,
+}
+
+impl LinkEntry {
+    pub fn of(link: &HostLink) -> LinkEntry {
+        LinkEntry {
+            i: link.index,
+            name: link.name.raw().to_owned(),
+            kind: link.kind.raw().to_owned(),
+            mac: link.mac.map(mac_text),
+            up: link.up,
+            carrier: link.carrier,
+            nsid: link.nsid,
+            peer: link.peer,
+            seen: link.seen,
+        }
+    }
+
+    pub fn link(self) -> Result<HostLink, String> {
+        Ok(HostLink {
+            index: self.i,
+            name: self.name.into(),
+            kind: self.kind.into(),
+            mac: self.mac.as_deref().and_then(mac),
+            up: self.up,
+            carrier: self.carrier,
+            nsid: self.nsid,
+            peer: self.peer,
+            seen: self.seen,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct AddressEntry {
+    dev: String,
+    ip: String,
+    prefix: u8,
+    #[serde(default = "seen_once")]
+    seen: u8,
+}
+
+impl AddressEntry {
+    pub fn of(address: &HostAddress) -> AddressEntry {
+        let HostAddress { dev, address, prefix, seen } = address;
+        AddressEntry { dev: dev.raw().to_owned(), ip: address.to_string(), prefix: *prefix, seen: *seen }
+    }
+
+    pub fn address(self) -> Result<HostAddress, String> {
+        Ok(HostAddress { dev: self.dev.into(), address: addr(&self.ip)?, prefix: self.prefix, seen: self.seen })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct HopEntry {
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    dev: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    via: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct RouteEntry {
+    dst: String,
+    #[serde(default = "unicast", skip_serializing_if = "is_unicast")]
+    r#type: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hops: Vec<HopEntry>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    metric: u32,
+    proto: String,
+    #[serde(default = "main_table", skip_serializing_if = "is_main")]
+    table: u32,
+    #[serde(default = "seen_once")]
+    seen: u8,
+}
+
+fn unicast() -> String {
+    "unicast".to_owned()
+}
+
+fn is_unicast(kind: &str) -> bool {
+    kind == "unicast"
+}
+
+impl RouteEntry {
+    pub fn of(route: &KernelRoute) -> RouteEntry {
+        let hop = |hop: &Hop| HopEntry { dev: hop.dev.raw().to_owned(), via: hop.gateway.map(|gw| gw.to_string()) };
+        RouteEntry {
+            dst: route.dst.to_string(),
+            r#type: route.kind.raw().to_owned(),
+            hops: route.hops.iter().map(hop).collect(),
+            metric: route.metric,
+            proto: route.protocol.raw().to_owned(),
+            table: route.table,
+            seen: route.seen,
+        }
+    }
+
+    /// `v4`: the family of the list that it is in.
+    pub fn route(self, v4: bool) -> Result<KernelRoute, String> {
+        let dst = range(&self.dst)?;
+        if dst.is_v4() != v4 {
+            return Err(format!("{} is of the other family", self.dst));
+        }
+        let hop = |hop: HopEntry| {
+            let gateway = hop.via.map(|gateway| addr(&gateway)).transpose()?;
+            Ok(Hop { dev: hop.dev.into(), gateway })
+        };
+        Ok(KernelRoute {
+            dst,
+            kind: Term::of(&self.r#type),
+            hops: self.hops.into_iter().map(hop).collect::<Result<_, String>>()?,
+            metric: self.metric,
+            protocol: Term::of(&self.proto),
+            table: self.table,
+            seen: self.seen,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct NeighbourEntry {
+    ip: String,
+    dev: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    state: String,
+    #[serde(default = "seen_once")]
+    seen: u8,
+}
+
+impl NeighbourEntry {
+    pub fn of(neighbour: &KernelNeighbour) -> NeighbourEntry {
+        NeighbourEntry {
+            ip: neighbour.address.to_string(),
+            dev: neighbour.dev.raw().to_owned(),
+            mac: neighbour.mac.map(mac_text),
+            state: neighbour.state.raw().to_owned(),
+            seen: neighbour.seen,
+        }
+    }
+
+    pub fn neighbour(self) -> Result<KernelNeighbour, String> {
+        let mac = self.mac.as_deref().and_then(mac);
+        let state = Term::of(&self.state);
+        Ok(KernelNeighbour { address: addr(&self.ip)?, dev: self.dev.into(), mac, state, seen: self.seen })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct VerdictEntry {
+    r#if: String,
+    from: String,
+    to: String,
+    errno: i32,
+    #[serde(default = "seen_once")]
+    seen: u8,
+}
+
+impl VerdictEntry {
+    pub fn of(verdict: &GatewayVerdict) -> VerdictEntry {
+        let (from, to) = (verdict.from.to_string(), verdict.to.to_string());
+        VerdictEntry { r#if: verdict.dev.raw().to_owned(), from, to, errno: verdict.errno, seen: verdict.seen }
+    }
+
+    pub fn verdict(self) -> Result<GatewayVerdict, String> {
+        let (from, to) = (addr(&self.from)?, addr(&self.to)?);
+        Ok(GatewayVerdict { dev: self.r#if.into(), from, to, errno: self.errno, seen: self.seen })
+    }
+}
+
+/// By interface.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SysctlsEntry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ip_forward: Option<i64>,
+    of: BTreeMap<String, DevSysctls>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub struct FailedEntry {
+    r#if: String,
+    why: String,
+}
+
+impl FailedEntry {
+    pub fn of(failed: &InsideFailed) -> FailedEntry {
+        FailedEntry { r#if: failed.interface.raw().to_owned(), why: failed.why.raw().to_owned() }
+    }
+
+    pub fn failed(self) -> InsideFailed {
+        InsideFailed { interface: self.r#if.into(), why: self.why.into() }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodEntry {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nsid: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host_link: Option<u32>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    uid: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    container: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    namespace: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pod: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    #[serde(default)]
+    addresses: DumpEntry<Vec<String>>,
+    #[serde(default)]
+    routes: DumpEntry<Vec<RouteEntry>>,
+    #[serde(default)]
+    neighbours: DumpEntry<Vec<NeighbourEntry>>,
+}
+
+impl PodEntry {
+    pub fn of(pod: &PodInside) -> PodEntry {
+        let text = |text: &Foreign| text.raw().to_owned();
+        PodEntry {
+            nsid: pod.nsid,
+            host_link: pod.host_link,
+            uid: text(&pod.uid),
+            container: text(&pod.container),
+            namespace: text(&pod.namespace),
+            pod: text(&pod.pod),
+            mac: pod.mac.map(mac_text),
+            addresses: DumpEntry::of(&pod.addresses, Addr::to_string),
+            routes: DumpEntry::of(&pod.routes, RouteEntry::of),
+            neighbours: DumpEntry::of(&pod.neighbours, NeighbourEntry::of),
+        }
+    }
+
+    pub fn pod(self) -> Result<PodInside, String> {
+        // Of both families: these are the pod's few.
+        let route = |route: RouteEntry| {
+            let v4 = !route.dst.contains(':');
+            route.route(v4)
+        };
+        Ok(PodInside {
+            nsid: self.nsid,
+            host_link: self.host_link,
+            uid: self.uid.into(),
+            container: self.container.into(),
+            namespace: self.namespace.into(),
+            pod: self.pod.into(),
+            mac: self.mac.as_deref().and_then(mac),
+            addresses: self.addresses.dump(|address| addr(&address)),
+            routes: self.routes.dump(route),
+            neighbours: self.neighbours.dump(NeighbourEntry::neighbour),
+        })
+    }
+}

@@ -1,0 +1,158 @@
+use super::*;
+use crate::model::node_evidence::{
+    DevSysctls, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute, MAIN_TABLE,
+    Means, PodInside, RouteKind, Sysctls,
+};
+use crate::model::{Addr, Cidr};
+
+fn addr(text: &str) -> Addr {
+    text.parse().unwrap()
+}
+
+fn route(dst: &str, proto: &str) -> KernelRoute {
+    KernelRoute {
+        dst: Cidr::parse(dst).unwrap().0,
+        kind: RouteKind::Unicast.into(),
+        hops: vec![Hop { dev: "cali1".into(), gateway: None }, Hop { dev: "".into(), gateway: Some(addr("10.0.0.1")) }],
+        metric: 1024,
+        protocol: Term::of(proto),
+        table: MAIN_TABLE,
+        seen: 3,
+    }
+}
+
+/// Something of everything.
+fn full() -> NodeEvidence {
+    let neighbour = KernelNeighbour {
+        address: addr("10.65.0.7"),
+        dev: "cali1".into(),
+        mac: Some(0xeeee_eeee_eeee),
+        state: Term::of("of tomorrow"),
+        seen: 2,
+    };
+    let pod = PodInside {
+        nsid: Some(4),
+        host_link: Some(9),
+        uid: "u-1".into(),
+        container: "c-1".into(),
+        namespace: "shop".into(),
+        pod: "web-0\u{1b}".into(),
+        mac: Some(1),
+        addresses: Dump::Read(vec![addr("10.65.0.7"), addr("fd00::7")]),
+        routes: Dump::Read(vec![route("0.0.0.0/0", "boot")]),
+        neighbours: Dump::NotRead("EACCES".into()),
+    };
+    let link = HostLink {
+        index: 9,
+        name: "cali1".into(),
+        kind: "veth".into(),
+        mac: Some(2),
+        up: true,
+        carrier: true,
+        nsid: Some(4),
+        peer: Some(2),
+        seen: 3,
+    };
+    let own = DevSysctls { proxy_arp: Some(1), ..DevSysctls::default() };
+    NodeEvidence {
+        node: "worker-1".into(),
+        from: Foreign::default(),
+        boot_id: "boot".into(),
+        kernel: "6.18".into(),
+        tool: "0.1.0".into(),
+        taken: vec![Time::parse_rfc3339("2026-11-29T12:00:00Z").unwrap()],
+        readings: 2,
+        prefixes: vec!["cali".into(), "tap".into()],
+        routes_kept: crate::model::node_evidence::RoutesKept::All,
+        links: Dump::Read(vec![link, HostLink { name: "lo".into(), seen: 1, ..HostLink::default() }]),
+        addresses: Dump::Read(vec![HostAddress {
+            dev: "eth0".into(),
+            address: addr("172.20.0.1"),
+            prefix: 24,
+            seen: 3,
+        }]),
+        routes4: Dump::Read(vec![
+            route("10.65.0.7/32", "80"),
+            KernelRoute { table: 9, ..route("10.65.0.0/26", "zebra") },
+        ]),
+        routes6: Dump::NotRead("errno 13".into()),
+        neighbours: Dump::Read(vec![neighbour]),
+        sysctls: Dump::Read(Sysctls { ip_forward: Some(1), of: [("cali1".into(), own)].into() }),
+        verdicts: Dump::Read(vec![GatewayVerdict {
+            dev: "cali1".into(),
+            from: addr("10.65.0.7"),
+            to: addr("169.254.1.1"),
+            errno: 22,
+            seen: 1,
+        }]),
+        inside: Inside {
+            means: Some(Term::Known(Means::Proc)),
+            pods: Dump::Read(vec![pod]),
+            failed: vec![InsideFailed { interface: "cali2".into(), why: "EACCES".into() }],
+        },
+    }
+}
+
+#[test]
+fn what_is_written_is_read_back_the_same() {
+    let empty = NodeEvidence { node: "n".into(), readings: 1, prefixes: vec![CALI.into()], ..NodeEvidence::default() };
+    for evidence in [full(), empty] {
+        let bytes = write(&evidence).unwrap();
+        assert_eq!(read(&bytes).unwrap(), [evidence.clone()]);
+        let twice = [bytes.clone(), bytes].concat();
+        assert_eq!(read(&twice).unwrap(), [evidence.clone(), evidence], "documents one after the other");
+    }
+}
+
+fn cause(text: &str) -> String {
+    read(text.as_bytes()).unwrap_err().cause.raw().to_owned()
+}
+
+#[test]
+fn what_is_no_capture_is_refused_with_its_reason() {
+    assert_eq!(cause(""), "there is nothing in it");
+    assert!(cause("{\"kind\":\"NodeEvidence\",").starts_with("EOF while parsing"));
+    assert_eq!(cause("[]"), "it is no capture of a node: its kind is not NodeEvidence");
+    assert_eq!(cause(r#"{"kind":"List","items":[]}"#), "it is no capture of a node: its kind is not NodeEvidence");
+    let newer = r#"{"kind":"NodeEvidence","version":2,"node":"n"}"#;
+    assert_eq!(cause(newer), "it is of version 2, this ipaudit reads up to 1");
+    assert_eq!(cause(r#"{"kind":"NodeEvidence","version":1,"node":" "}"#), "it names no node");
+    assert_eq!(cause(r#"{"kind":"NodeEvidence","version":1,"node":"n","times":["noon"]}"#), "one of its times is none");
+}
+
+/// Nobody may argue from what a list lacks that was not understood whole.
+#[test]
+fn an_entry_that_is_not_understood_makes_its_list_unread() {
+    let with = |part: &str| {
+        let text = format!(r#"{{"kind":"NodeEvidence","version":1,"node":"N",{part}}}"#);
+        read(text.as_bytes()).unwrap().remove(0)
+    };
+    let bad = with(r#""routes4":{"read":[{"dst":"10.0.0.0/8","proto":"boot"},{"dst":"banana","proto":"boot"}]}"#);
+    assert_eq!(bad.routes4, Dump::NotRead("entry 2: \"banana\" is no range".into()));
+    assert_eq!((bad.node.raw(), bad.routes6), ("n", Dump::NotAsked));
+    let other = with(r#""routes6":{"read":[{"dst":"10.0.0.0/8","proto":"boot"}]}"#);
+    assert_eq!(other.routes6, Dump::NotRead("entry 1: 10.0.0.0/8 is of the other family".into()));
+    let unread = with(r#""links":{"notRead":"errno 13"}"#);
+    assert_eq!(unread.links, Dump::NotRead("errno 13".into()));
+    assert_eq!(unread.unread().collect::<Vec<_>>(), [("links", &"errno 13".into())]);
+}
+
+/// Whatever is cut off or changed is an error or evidence.
+#[test]
+fn damaged_documents_never_panic() {
+    let bytes = write(&full()).unwrap();
+    for end in 0..bytes.len() {
+        let _ = read(&bytes[..end]);
+        let mut changed = bytes.clone();
+        changed[end] = changed[end].wrapping_add(1);
+        let _ = read(&changed);
+    }
+}
+
+#[test]
+fn macs_are_six_bytes() {
+    assert_eq!(entries::mac("ee:ee:ee:ee:ee:ee"), Some(0xeeee_eeee_eeee));
+    for text in ["", "ee", "ee:ee:ee:ee:ee", "ee:ee:ee:ee:ee:ee:ee", "ee:ee:ee:ee:ee:eee", "xx:ee:ee:ee:ee:ee"] {
+        assert_eq!(entries::mac(text), None, "{text}");
+    }
+}

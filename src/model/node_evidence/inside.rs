@@ -1,0 +1,73 @@
+//! What the network namespaces of pods say of themselves.
+
+use super::dump::Dump;
+use super::kernel::{KernelNeighbour, KernelRoute};
+use crate::model::word::{Term, words};
+use crate::model::{Addr, Foreign};
+
+/// By which means pods were looked into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Means {
+    /// Files below `/proc/PID/net`.
+    Proc,
+    /// The kernel, asked for the addresses of another namespace.
+    Nsid,
+    /// By entering it.
+    Netns,
+    /// What somebody pasted.
+    Pasted,
+}
+
+words!(Means { Proc = "proc", Nsid = "nsid", Netns = "netns", Pasted = "pasted" });
+
+/// What is known of the insides of a node's pods.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Inside {
+    /// `None`: nobody looked.
+    pub means: Option<Term<Means>>,
+    /// The pods that could be looked into.
+    pub pods: Dump<Vec<PodInside>>,
+    /// Those that could not.
+    pub failed: Vec<InsideFailed>,
+}
+
+/// A pod that could not be looked into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InsideFailed {
+    /// Its interface on the host, or whatever else names it.
+    pub interface: Foreign,
+    pub why: Foreign,
+}
+
+/// One pod's network namespace, as far as the means reach. Whose it is, one of the names says; any may be empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PodInside {
+    /// The namespace's number in the host's links.
+    pub nsid: Option<i32>,
+    /// The index of the host's end of its interface.
+    pub host_link: Option<u32>,
+    /// The pod's UID.
+    pub uid: Foreign,
+    /// The container's id.
+    pub container: Foreign,
+    /// Namespace and name of the pod.
+    pub namespace: Foreign,
+    pub pod: Foreign,
+    /// Of its interface.
+    pub mac: Option<u64>,
+    /// Those of the loopback and link-local ones left out.
+    pub addresses: Dump<Vec<Addr>>,
+    pub routes: Dump<Vec<KernelRoute>>,
+    pub neighbours: Dump<Vec<KernelNeighbour>>,
+}
+
+impl PodInside {
+    /// For people: the best of its names; empty where it has none.
+    pub fn name(&self) -> Foreign {
+        match (self.namespace.is_empty(), self.pod.some(), self.container.some(), self.uid.some()) {
+            (false, Some(pod), _, _) => format!("{}/{}", self.namespace.raw(), pod.raw()).into(),
+            (_, _, Some(id), _) | (_, _, None, Some(id)) => id.clone(),
+            _ => Foreign::default(),
+        }
+    }
+}

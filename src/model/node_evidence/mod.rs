@@ -1,0 +1,241 @@
+//! What one node's kernel says: links, addresses, routes, neighbours, sysctls, its own verdict on each pod's gateway, and
+//! what is inside of pods. Plain values, however they were had.
+//!
+//! A dump that was refused or torn is [`Dump::NotRead`], never an empty list: unknown is not absent. A node is read twice,
+//! because routes change without the kernel saying so; what counts was seen by every reading ([`NodeEvidence::lasts`]).
+
+mod dump;
+mod inside;
+mod kernel;
+mod sysctl;
+mod table;
+
+pub use dump::Dump;
+pub use inside::{Inside, InsideFailed, Means, PodInside};
+pub use kernel::{
+    GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
+    RouteProtocol,
+};
+pub use sysctl::{DevSysctls, Sysctls};
+pub use table::{RouteTable, Way};
+
+use std::collections::BTreeMap;
+
+use super::hash::HashSet;
+use super::word::words;
+use super::{Addr, Foreign, Time};
+
+/// Which routes a capture holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RoutesKept {
+    /// Those of workload interfaces and tunnels, host routes, blackholes, defaults.
+    #[default]
+    Workload,
+    /// All of the main table.
+    All,
+}
+
+words!(RoutesKept { Workload = "workload", All = "all" });
+
+/// What workload interfaces are called where nobody says otherwise.
+pub const CALI: &str = "cali";
+
+/// What the dump of pods' insides is called.
+pub const INSIDE: &str = "pods' insides";
+
+/// One node's evidence.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NodeEvidence {
+    /// Calico's name of it, as it gave itself.
+    pub node: Foreign,
+    /// The file or folder that it was read from; empty: read here.
+    pub from: Foreign,
+    /// Empty: not told; so are kernel and tool.
+    pub boot_id: Foreign,
+    pub kernel: Foreign,
+    pub tool: Foreign,
+    /// The moments of its readings, by the node's clock; empty: nobody knows.
+    pub taken: Vec<Time>,
+    /// How many readings there were: 1 or 2. A bit of `seen` for each, the first one's is 1.
+    pub readings: u8,
+    /// What the names of workload interfaces begin with.
+    pub prefixes: Vec<Foreign>,
+    pub routes_kept: RoutesKept,
+    pub links: Dump<Vec<HostLink>>,
+    pub addresses: Dump<Vec<HostAddress>>,
+    pub routes4: Dump<Vec<KernelRoute>>,
+    pub routes6: Dump<Vec<KernelRoute>>,
+    pub neighbours: Dump<Vec<KernelNeighbour>>,
+    pub sysctls: Dump<Sysctls>,
+    pub verdicts: Dump<Vec<GatewayVerdict>>,
+    pub inside: Inside,
+}
+
+impl NodeEvidence {
+    /// Whether something was seen by every reading.
+    pub const fn lasts(&self, seen: u8) -> bool {
+        let all = (1u8 << if self.readings > 7 { 7 } else { self.readings }) - 1;
+        seen & all == all
+    }
+
+    /// Whether this is the name of a workload interface: not `bpfin.cali`, which only ends like one.
+    pub fn is_workload(&self, interface: &Foreign) -> bool {
+        self.prefixes.iter().any(|prefix| !prefix.is_empty() && interface.raw().starts_with(prefix.raw()))
+    }
+
+    /// The link of this name, if every reading saw the very same one.
+    pub fn link(&self, name: &Foreign) -> Option<&HostLink> {
+        self.links.each().find(|link| link.name == *name && self.lasts(link.seen))
+    }
+
+    /// Whether any reading saw a link of this name.
+    pub fn has_link(&self, name: &Foreign) -> bool {
+        self.links.each().any(|link| link.name == *name)
+    }
+
+    /// The routes of one family.
+    pub const fn routes_of(&self, v4: bool) -> &Dump<Vec<KernelRoute>> {
+        if v4 { &self.routes4 } else { &self.routes6 }
+    }
+
+    /// All dumps by what they are called, in the order in which they are told, with why each could not be read.
+    pub fn dumps(&self) -> [(&'static str, DumpState<'_>); 8] {
+        [
+            ("links", DumpState::of(&self.links)),
+            ("addresses", DumpState::of(&self.addresses)),
+            ("IPv4 routes", DumpState::of(&self.routes4)),
+            ("IPv6 routes", DumpState::of(&self.routes6)),
+            ("neighbours", DumpState::of(&self.neighbours)),
+            ("sysctls", DumpState::of(&self.sysctls)),
+            ("gateway verdicts", DumpState::of(&self.verdicts)),
+            (INSIDE, DumpState::of(&self.inside.pods)),
+        ]
+    }
+
+    /// What was asked for and could not be read: name and reason.
+    pub fn unread(&self) -> impl Iterator<Item = (&'static str, &Foreign)> {
+        self.dumps().into_iter().filter_map(|(name, state)| match state {
+            DumpState::NotRead(why) => Some((name, why)),
+            DumpState::Read | DumpState::NotAsked => None,
+        })
+    }
+
+    /// The last of its readings.
+    pub fn taken_at(&self) -> Option<Time> {
+        self.taken.iter().copied().max()
+    }
+
+    /// The addresses that the node's kernel shows in use, whatever anybody else says: routed to a workload interface that
+    /// exists, or configured, on the node or inside of a pod. Any reading counts: this only ever protects. A neighbour is no
+    /// use: Felix leaves it behind.
+    pub fn uses(&self) -> Vec<(Addr, InUse)> {
+        let links: HashSet<&Foreign> = self.links.each().map(|link| &link.name).collect();
+        let mut uses = Vec::new();
+        let configured = self.addresses.each();
+        uses.extend(configured.map(|a| (a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
+        for route in self.routes4.each().chain(self.routes6.each()).filter(|r| r.is_host() && r.is_unicast()) {
+            let hops = route.hops.iter().filter(|hop| self.is_workload(&hop.dev) && links.contains(&hop.dev));
+            let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
+            uses.extend(hops.map(|hop| (route.dst.first(), used(hop))));
+        }
+        for pod in self.inside.pods.each() {
+            let interface = self.interface_of(pod).map(|link| link.name.clone()).unwrap_or_default();
+            let used = InUse { interface, by: UsedBy::Namespace(pod.name()) };
+            uses.extend(pod.addresses.each().map(|address| (*address, used.clone())));
+        }
+        uses
+    }
+
+    /// The host's end of a pod's interface.
+    pub fn interface_of(&self, pod: &PodInside) -> Option<&HostLink> {
+        let by = |is: &dyn Fn(&HostLink) -> bool| self.links.each().find(|link| is(link));
+        let by_index = pod.host_link.and_then(|index| by(&|link| link.index == index));
+        let by_nsid = || pod.nsid.and_then(|nsid| by(&|link| link.nsid == Some(nsid) && self.is_workload(&link.name)));
+        by_index.or_else(by_nsid)
+    }
+}
+
+/// What became of a dump.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DumpState<'e> {
+    Read,
+    NotRead(&'e Foreign),
+    NotAsked,
+}
+
+impl<'e> DumpState<'e> {
+    const fn of<T>(dump: &'e Dump<T>) -> DumpState<'e> {
+        match dump {
+            Dump::Read(_) => DumpState::Read,
+            Dump::NotRead(why) => DumpState::NotRead(why),
+            Dump::NotAsked => DumpState::NotAsked,
+        }
+    }
+}
+
+/// How a node uses an address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum UsedBy {
+    /// A route to a workload interface that exists.
+    Route,
+    /// Configured on the node itself.
+    Host,
+    /// Configured in a pod's network namespace: the pod, as far as it is known.
+    Namespace(Foreign),
+}
+
+/// That a node uses an address, and where.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct InUse {
+    /// The interface on the host; empty: not known.
+    pub interface: Foreign,
+    /// How it is used there.
+    pub by: UsedBy,
+}
+
+/// The evidence of an audit.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NodesSeen {
+    /// One entry a node, by name; of several captures of a node the newest.
+    pub nodes: Vec<NodeEvidence>,
+    /// A capture of every node was asked for: one without any is told.
+    pub of_every_node: bool,
+    /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
+    used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
+}
+
+impl NodesSeen {
+    /// Of many captures the newest of each node, by name.
+    pub fn newest(mut all: Vec<NodeEvidence>, of_every_node: bool) -> NodesSeen {
+        all.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| b.taken_at().cmp(&a.taken_at())));
+        all.dedup_by(|later, first| later.node == first.node);
+        NodesSeen { nodes: all, of_every_node, ..NodesSeen::default() }
+    }
+
+    /// Puts in order which addresses are in use.
+    pub fn index(&mut self) {
+        self.used.clear();
+        for node in &self.nodes {
+            for (address, used) in node.uses() {
+                self.used.entry(address).or_default().push((node.node.clone(), used));
+            }
+        }
+        self.used.values_mut().for_each(|uses| {
+            uses.sort();
+            uses.dedup();
+        });
+    }
+
+    /// The evidence of the node of this (Calico) name.
+    pub fn of(&self, node: &str) -> Option<&NodeEvidence> {
+        self.nodes.iter().find(|evidence| evidence.node == *node)
+    }
+
+    /// Every use of an address that a node shows, by node.
+    pub fn uses(&self, address: Addr) -> &[(Foreign, InUse)] {
+        self.used.get(&address).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

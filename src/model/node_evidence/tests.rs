@@ -1,0 +1,117 @@
+use super::*;
+use crate::model::{Cidr, Term};
+
+fn route(dst: &str, dev: &str, metric: u32, seen: u8) -> KernelRoute {
+    KernelRoute {
+        dst: Cidr::parse(dst).unwrap().0,
+        kind: RouteKind::Unicast.into(),
+        hops: vec![Hop { dev: dev.into(), gateway: None }],
+        metric,
+        protocol: RouteProtocol::Boot.into(),
+        table: MAIN_TABLE,
+        seen,
+    }
+}
+
+fn addr(text: &str) -> Addr {
+    text.parse().unwrap()
+}
+
+fn dev_of<'e>(table: &RouteTable<'e>, address: &str) -> Option<&'e str> {
+    table.way(addr(address)).route().and_then(KernelRoute::dev).map(Foreign::raw)
+}
+
+#[test]
+fn the_narrowest_then_the_lowest_then_the_first_is_in_force() {
+    let routes = [
+        route("0.0.0.0/0", "eth0", 0, 1),
+        route("10.65.0.0/26", "tunl0", 0, 1),
+        route("10.65.0.7/32", "cali1", 1024, 1),
+        route("10.65.0.7/32", "cali2", 0, 1),
+        route("10.65.0.7/32", "cali3", 0, 1),
+        KernelRoute { table: 99, ..route("10.65.0.8/32", "cali4", 0, 1) },
+    ];
+    let table = RouteTable::of(&routes, 1);
+    assert_eq!(dev_of(&table, "10.65.0.7"), Some("cali2"));
+    assert_eq!((dev_of(&table, "10.65.0.8"), dev_of(&table, "10.66.0.1")), (Some("tunl0"), Some("eth0")));
+    assert_eq!(RouteTable::of(&routes[1..], 1).way(addr("10.66.0.1")), Way::Nowhere);
+}
+
+/// One reading that missed a route in the middle of a takeover accuses nobody.
+#[test]
+fn what_the_readings_do_not_agree_on_is_unsettled() {
+    let routes = [route("10.65.0.0/26", "tunl0", 0, 3), route("10.65.0.7/32", "cali1", 0, 2)];
+    let table = RouteTable::of(&routes, 2);
+    assert_eq!(table.way(addr("10.65.0.7")), Way::Unsettled);
+    assert_eq!(dev_of(&table, "10.65.0.8"), Some("tunl0"));
+    let gone = [route("10.65.0.7/32", "cali1", 0, 1)];
+    assert_eq!(RouteTable::of(&gone, 2).way(addr("10.65.0.7")), Way::Unsettled);
+}
+
+fn link(index: u32, name: &str, nsid: i32) -> HostLink {
+    HostLink { index, name: name.into(), nsid: Some(nsid), up: true, carrier: true, seen: 1, ..HostLink::default() }
+}
+
+#[test]
+fn an_address_is_in_use_where_it_is_routed_or_configured_and_a_neighbour_is_no_use() {
+    let neighbour = KernelNeighbour {
+        address: addr("10.65.0.9"),
+        dev: "cali1".into(),
+        mac: None,
+        state: Term::Known(NeighbourState::Permanent),
+        seen: 1,
+    };
+    let pod = PodInside {
+        host_link: Some(8),
+        namespace: "shop".into(),
+        pod: "web-0".into(),
+        addresses: Dump::Read(vec![addr("10.65.0.8")]),
+        ..PodInside::default()
+    };
+    let evidence = NodeEvidence {
+        readings: 1,
+        prefixes: vec![CALI.into()],
+        links: Dump::Read(vec![link(7, "cali1", 1), link(8, "cali2", 2)]),
+        routes4: Dump::Read(vec![route("10.65.0.7/32", "cali1", 0, 1), route("10.65.0.6/32", "cali9", 0, 1)]),
+        neighbours: Dump::Read(vec![neighbour]),
+        inside: Inside { pods: Dump::Read(vec![pod]), ..Inside::default() },
+        ..NodeEvidence::default()
+    };
+    let mut seen = NodesSeen::newest(vec![evidence], false);
+    seen.index();
+    let uses = |address: &str| seen.uses(addr(address)).iter().map(|(_, used)| used.clone()).collect::<Vec<_>>();
+    assert_eq!(uses("10.65.0.7"), [InUse { interface: "cali1".into(), by: UsedBy::Route }]);
+    assert_eq!(uses("10.65.0.8"), [InUse { interface: "cali2".into(), by: UsedBy::Namespace("shop/web-0".into()) }]);
+    assert_eq!((uses("10.65.0.9"), uses("10.65.0.6")), (vec![], vec![]), "a leftover; an interface that is gone");
+}
+
+#[test]
+fn workload_interfaces_begin_with_their_prefix() {
+    let evidence = NodeEvidence { prefixes: vec![CALI.into()], ..NodeEvidence::default() };
+    let is = |name: &str| evidence.is_workload(&name.into());
+    assert!(is("cali752522c4646") && !is("bpfin.cali") && !is("vxlan.calico") && !is("eth0"));
+}
+
+#[test]
+fn proxy_arp_is_on_by_all_or_by_the_interface_and_off_only_where_both_are_known() {
+    let sysctls = |all: Option<i64>, own: Option<i64>| {
+        let dev = |proxy_arp| DevSysctls { proxy_arp, ..DevSysctls::default() };
+        Sysctls { ip_forward: None, of: [("all".into(), dev(all)), ("cali1".into(), dev(own))].into() }
+    };
+    let told = |all, own| sysctls(all, own).proxy_arp(&"cali1".into());
+    assert_eq!(told(Some(0), Some(0)), Some(false));
+    assert_eq!(
+        (told(Some(1), Some(0)), told(Some(0), Some(1)), told(None, Some(1))),
+        (Some(true), Some(true), Some(true))
+    );
+    assert_eq!((told(None, Some(0)), told(Some(0), None)), (None, None));
+}
+
+#[test]
+fn of_several_captures_of_a_node_the_newest_counts() {
+    let capture =
+        |node: &str, at: i64| NodeEvidence { node: node.into(), taken: vec![Time(at)], ..NodeEvidence::default() };
+    let seen = NodesSeen::newest(vec![capture("b", 1), capture("a", 5), capture("b", 9), capture("a", 4)], true);
+    let told: Vec<_> = seen.nodes.iter().map(|n| (n.node.raw(), n.taken[0].0)).collect();
+    assert_eq!(told, [("a", 5), ("b", 9)]);
+}

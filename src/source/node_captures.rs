@@ -1,0 +1,165 @@
+//! Captures of nodes: read from files and folders, and written. Files of others: bounded in size, packed or not.
+
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
+
+use crate::decode::node_capture;
+use crate::environment::stream;
+use crate::error::Error;
+use crate::model::{Foreign, NodeEvidence, NodesSeen};
+
+/// A capture of a node with a million routes has 80 MB unpacked.
+const LARGEST: u64 = 256 << 20;
+
+/// What was read, and a sentence for each file of a folder that could not be.
+#[derive(Debug)]
+pub struct NodeCaptures {
+    pub seen: NodesSeen,
+    pub warnings: Vec<String>,
+}
+
+/// Reads all of these: files, each with one document or more, and folders of such files. A folder holds the captures of
+/// every node; a file of it that is none is told and left out.
+///
+/// # Errors
+/// A named file that is no capture; a folder that cannot be listed, or of which no file is one.
+pub fn read(paths: &[PathBuf]) -> Result<NodeCaptures, Error> {
+    let (mut all, mut warnings) = (Vec::new(), Vec::new());
+    let mut of_every_node = false;
+    for path in paths {
+        if !path.is_dir() {
+            all.extend(file(path)?);
+            continue;
+        }
+        of_every_node = true;
+        let before = all.len();
+        let mut first = None;
+        for path in files(path)? {
+            match file(&path) {
+                Ok(read) => all.extend(read),
+                Err(error) => {
+                    warnings.push(format!("{} is left out: {}", path.display(), crate::error::chain(&error)));
+                    first.get_or_insert(error);
+                }
+            }
+        }
+        if all.len() == before {
+            let none =
+                || Error::input(DOING).at(path.display().to_string()).cause("no file in it is a capture").hint(HINT);
+            return Err(first.unwrap_or_else(none));
+        }
+    }
+    Ok(NodeCaptures { seen: NodesSeen::newest(all, of_every_node), warnings })
+}
+
+const DOING: &str = "read the nodes' evidence";
+const HINT: &str = "captures of nodes are made with ipaudit node --capture FILE";
+
+/// The files of a folder by name; hidden ones are somebody's unfinished work.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let fail = |e: std::io::Error| Error::input(DOING).at(folder.display().to_string()).cause(e);
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
+        if !is_hidden && entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn file(path: &Path) -> Result<Vec<NodeEvidence>, Error> {
+    let at = stream::name(path);
+    let fail = |e: std::io::Error| Error::input(DOING).at(&at).cause(e).hint(HINT);
+    let mut bytes = Vec::new();
+    stream::open(path).map_err(fail)?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.starts_with(&[0x1f, 0x8b]) {
+        let mut unpacked = Vec::new();
+        let unpack = MultiGzDecoder::new(bytes.as_slice()).take(LARGEST + 1).read_to_end(&mut unpacked);
+        unpack.map_err(|e| {
+            Error::input(DOING).at(&at).cause(e).hint("the file is damaged or was cut off; capture again")
+        })?;
+        bytes = unpacked;
+    }
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::input(DOING).at(&at).cause(format!("it has more than {LARGEST} bytes")).hint(HINT));
+    }
+    let read = node_capture::read(&bytes);
+    let mut read =
+        read.map_err(|bad| Error::input(DOING).at(&at).cause(bad.cause.shown().into_owned()).hint(bad.hint))?;
+    read.iter_mut().for_each(|evidence| evidence.from = Foreign::from(at.as_str()));
+    Ok(read)
+}
+
+/// Writes a capture beside its final name, and gives it that.
+///
+/// # Errors
+/// When it cannot be written; then nothing is left behind.
+pub fn write(path: &Path, evidence: &NodeEvidence) -> Result<(), Error> {
+    let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
+    let bytes = node_capture::write(evidence).map_err(|e| Error::own("write the capture").cause(e))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    let file: File = temporary.as_file().try_clone().map_err(fail)?;
+    let mut out = GzEncoder::new(BufWriter::new(file), Compression::default());
+    out.write_all(&bytes).map_err(fail)?;
+    let file = out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error)).map_err(fail)?;
+    file.sync_all().map_err(fail)?;
+    temporary.persist(path).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evidence(node: &str) -> NodeEvidence {
+        NodeEvidence { node: node.into(), readings: 1, prefixes: vec!["cali".into()], ..NodeEvidence::default() }
+    }
+
+    fn names(seen: &NodesSeen) -> Vec<&str> {
+        seen.nodes.iter().map(|node| node.node.raw()).collect()
+    }
+
+    #[test]
+    fn a_folder_is_every_node_and_what_is_no_capture_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write(&at("b.gz"), &evidence("b")).unwrap();
+        std::fs::write(at("a.json"), node_capture::write(&evidence("a")).unwrap()).unwrap();
+        std::fs::write(at(".unfinished"), "x").unwrap();
+        let read_all = read(&[folder.path().to_path_buf()]).unwrap();
+        assert_eq!((names(&read_all.seen), read_all.seen.of_every_node), (vec!["a", "b"], true));
+        assert!(read_all.warnings.is_empty());
+        std::fs::write(at("notes.txt"), "hello").unwrap();
+        let read_all = read(&[folder.path().to_path_buf()]).unwrap();
+        assert_eq!((read_all.seen.nodes.len(), read_all.warnings.len()), (2, 1));
+        let one = read(&[at("b.gz")]).unwrap();
+        assert_eq!((names(&one.seen), one.seen.of_every_node), (vec!["b"], false));
+        assert!(read(&[at("notes.txt")]).is_err(), "a file that was named");
+        assert!(read(&[at("absent")]).is_err());
+        let empty = tempfile::tempdir().unwrap();
+        assert!(read(&[empty.path().to_path_buf()]).is_err(), "nothing was read");
+    }
+
+    /// Packed files may be put one after the other, as documents may.
+    #[test]
+    fn captures_one_after_the_other_and_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        write(&at("a"), &evidence("a")).unwrap();
+        write(&at("b"), &evidence("b")).unwrap();
+        let both = [std::fs::read(at("a")).unwrap(), std::fs::read(at("b")).unwrap()].concat();
+        std::fs::write(at("both"), &both).unwrap();
+        assert_eq!(names(&read(&[at("both")]).unwrap().seen), ["a", "b"]);
+        std::fs::write(at("cut"), &both[..both.len() - 9]).unwrap();
+        assert!(read(&[at("cut")]).is_err());
+    }
+}
