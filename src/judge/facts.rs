@@ -9,10 +9,11 @@ use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::decode::keys::{endpoint_of_pod_key, key_of};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Use};
 use crate::model::keys::{handle_key, key_text};
+use crate::model::node_evidence::UsedBy;
 use crate::model::{Cidr, Endpoint, Foreign, HandleId, Name};
 use crate::plan::circumstances::{
-    Address, AgainNode, AgainPod, Claimer, HolderNow, LastLook, LeakProof, LeftEndpoint, PodChange, PodDoubt, PodNow,
-    Proven, Special,
+    Address, AgainNode, AgainPod, Claimer, HolderNow, KernelUse, LastLook, LeakProof, LeftEndpoint, PodChange,
+    PodDoubt, PodNow, Proven, Special,
 };
 use crate::plan::release::{Extent, ReleasePlace, ReleaseTarget, Witness};
 
@@ -36,7 +37,7 @@ impl<'w> Case<'w> {
         Address {
             address: allocation.address,
             special,
-            holders: ledger.claims_at(allocation.address).iter().map(|c| self.holder(c, predecessors)).collect(),
+            holders: self.holders(allocation, predecessors),
             endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e, predecessors)).collect(),
             node: self.own(owner.node),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
@@ -93,6 +94,22 @@ impl<'w> Case<'w> {
     /// The pod that waits for this address in vain (IPA133), and what its predecessor left.
     fn awaited(&self, allocation: &Allocation) -> Option<Awaited<'w>> {
         address_awaited::awaited(&self.world, allocation)
+    }
+
+    /// Everybody who claims the address, and every node whose kernel shows it in use: that forbids a release, whatever
+    /// etcd says, and what no node shows never allows one.
+    fn holders(&self, allocation: &Allocation, predecessors: &[&Endpoint]) -> Vec<HolderNow> {
+        let address = allocation.address;
+        let claims = self.world.ledger.claims_at(address).iter().map(|c| self.holder(c, predecessors));
+        let seen = self.world.snapshot.nodes_seen.uses(address).iter().map(|(node, used)| {
+            let how = match &used.by {
+                UsedBy::Route => KernelUse::Routed,
+                UsedBy::Host => KernelUse::OfHost,
+                UsedBy::Namespace(pod) => KernelUse::Inside(pod.clone()),
+            };
+            HolderNow { who: Claimer::Kernel(node.clone(), used.interface.clone(), how), grade: Grade::Certain }
+        });
+        claims.chain(seen).collect()
     }
 
     /// What the predecessor of a waiting pod left behind holds nothing.

@@ -45,6 +45,9 @@ pub enum Nameless {
 /// Who may hold an address, in the order in which they are told. Pods and their like by namespace and name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Claimer {
+    /// A node's own kernel shows it in use: node, interface (empty: not known), and whose namespace has it, or how it is
+    /// used otherwise.
+    Kernel(Foreign, Foreign, KernelUse),
     /// Of a node.
     Tunnel(Tunnel, Foreign),
     HostEndpoint,
@@ -53,6 +56,15 @@ pub enum Claimer {
     Handle(Foreign),
     Pod(Foreign, Foreign),
     Service(Foreign, Foreign),
+}
+
+/// How a node uses an address.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum KernelUse {
+    Routed,
+    OfHost,
+    /// In a pod's network namespace; the pod, as far as it is known.
+    Inside(Foreign),
 }
 
 /// One who may hold an address, and how surely.

@@ -2,11 +2,14 @@ use std::time::Duration;
 
 use super::super::testing::Scene;
 use super::*;
+use crate::checks::node::testing::NodeUnderTest;
 use crate::checks::testing::Cluster;
 use crate::ledger::Grade;
 use crate::model::keys::handle_key;
 use crate::model::{AttributeFields, Observation, Owner, Patch};
-use crate::plan::circumstances::{Claimer, Lacking, LeakProof, NodeDoubt, PodChange, PodDoubt, Proven, Special};
+use crate::plan::circumstances::{
+    Claimer, KernelUse, Lacking, LeakProof, NodeDoubt, PodChange, PodDoubt, Proven, Special,
+};
 
 const LEAKED: &str = "10.65.0.1";
 
@@ -58,6 +61,44 @@ fn what_a_live_pod_holds_is_refused_by_who_holds_it() {
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::Held(HolderNow { who, grade: Grade::Certain }))));
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::Unproven)), "{refused:?}");
     assert!(refused.contains(&(LEAKED.to_owned(), Objection::PodChanged(PodChange::MayHold))), "{refused:?}");
+}
+
+/// Whatever etcd says: an address that a node shows in use is in use. What no node shows allows nothing.
+#[test]
+fn a_node_that_shows_the_address_in_use_forbids_its_release() {
+    let seen = || {
+        let mut c = Cluster::healthy();
+        c.see("node-1");
+        c.remove_pod("web-0");
+        c.remove_endpoint("web-0");
+        c
+    };
+    let kernel = |c: &mut Cluster| {
+        let dev = c.node_mut().route_mut(LEAKED).dev().unwrap().clone();
+        (
+            HolderNow { who: Claimer::Kernel("node-1".into(), dev.clone(), KernelUse::Routed), grade: Grade::Certain },
+            dev,
+        )
+    };
+    let mut c = seen();
+    let (held, _) = kernel(&mut c);
+    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, Objection::Held(held)));
+    // Old evidence protects as well; the route alone may be gone, and the pod's namespace still have it.
+    let mut c = seen();
+    let (_, dev) = kernel(&mut c);
+    c.node_mut().taken = vec![c.ago(86_400)];
+    c.node_mut().remove_route(LEAKED);
+    let who = Claimer::Kernel("node-1".into(), dev, KernelUse::Inside("shop/web-0".into()));
+    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, Objection::Held(HolderNow { who, grade: Grade::Certain })));
+    // A neighbour that was left behind is no use.
+    let mut c = seen();
+    c.node_mut().remove_route(LEAKED);
+    c.node_mut().without_inside();
+    Scene::of(c).passes(&[&id()]);
+    // A node that does not know the address justifies nothing.
+    let mut c = Cluster::healthy();
+    c.see("node-2");
+    assert!(!Scene::of(c).refused(&[&id()]).is_empty());
 }
 
 #[test]

@@ -13,8 +13,8 @@ use crate::checks::handles::orphaned_handle;
 use crate::model::foreign::foreign;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
-    Claimer, Fork, Ground, HolderNow, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
-    Proven, Recurring, Special,
+    Claimer, Fork, Ground, HolderNow, KernelUse, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
+    PodDoubt, Proven, Recurring, Special,
 };
 use crate::plan::refusal::{Drift, Hands, Note, NothingBack, Objection, Obstacle, Refusal};
 use crate::plan::waiting::allowed_from;
@@ -215,6 +215,19 @@ fn fork(fork: &Fork) -> String {
 /// Who makes a claim.
 pub fn claimer(who: &Claimer) -> Foreign {
     match who {
+        Claimer::Kernel(node, interface, KernelUse::Routed) => {
+            foreign!("node {}, whose kernel routes it to interface {}", node, interface)
+        }
+        Claimer::Kernel(node, interface, KernelUse::OfHost) => {
+            foreign!("node {} itself, on interface {}", node, interface)
+        }
+        Claimer::Kernel(node, interface, KernelUse::Inside(pod)) => {
+            let pod = pod.some().cloned().unwrap_or_else(|| "a pod".into());
+            match interface.is_empty() {
+                true => foreign!("the network namespace of {} on node {}", pod, node),
+                false => foreign!("the network namespace of {} on node {}, behind interface {}", pod, node, interface),
+            }
+        }
         Claimer::Pod(namespace, name) => foreign!("pod {}/{}", namespace, name),
         Claimer::Endpoint(namespace, name) => foreign!("endpoint {}/{}", namespace, name),
         Claimer::Tunnel(tunnel, node) => foreign!("{} tunnel of node {}", tunnel.word(), node),
