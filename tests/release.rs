@@ -29,6 +29,8 @@ mod identity;
 mod kills;
 #[path = "release/narrow.rs"]
 mod narrow;
+#[path = "release/nodes.rs"]
+mod nodes;
 #[path = "release/plain.rs"]
 mod plain;
 #[path = "release/processes.rs"]

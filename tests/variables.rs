@@ -20,6 +20,8 @@ const LINES: &[&[&str]] = &[
     &["blocks", "--from", CAPTURE, "-v"],
     &["blocks"],
     &["capture", "-v", "--file", "/nonexistent/capture"],
+    &["node", "--from-ip", NODE, "--node", "worker-1", "--now", "2026-11-29T12:10:37Z", "-v"],
+    &["node", "--node-evidence", "/nonexistent/capture", "-v"],
     &["release", "--handle", "x"],
     &["undo", "1"],
     &["explain", "IPA101"],
@@ -36,6 +38,8 @@ const LINES: &[&[&str]] = &[
 ];
 
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/incident-2017/capture.gz");
+
+const NODE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden-node/clean");
 
 /// What is heeded beside the flags' own.
 const OTHERS: &[&str] = &[

@@ -6,29 +6,30 @@ use std::time::Duration;
 use clap::Args;
 
 use super::again;
-use super::audit_formats::{LinesArgs, Output};
+use super::audit_formats::Output;
 use super::audit_names;
+use super::audit_view::View;
 use super::changes::{self, Earlier, GoneOn};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
+use super::node_evidence_args::NodeEvidenceArgs;
 use super::output::log::Remark;
-use super::output::{self, OutputArgs, Streams};
+use super::output::{self, Streams};
 use super::parse::interval;
-use super::place_args::PlaceArgs;
 use super::recall::WantedPast;
 use super::releases;
 use super::settings_args::SettingsArgs;
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::error::{Error, chain};
-use crate::exit::{Conclusion, Exit, FailOn};
+use crate::exit::{Conclusion, Exit};
 use crate::judge::advised::{self, Advice, Obstacles};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::foreign::foreign;
 use crate::model::record::Recorded;
-use crate::model::{Code, EtcdReading, FailedLook, Input, Past, Patch, Severity, Snapshot, Time};
+use crate::model::{EtcdReading, FailedLook, Input, NodesSeen, Past, Patch, Snapshot, Time};
 use crate::record::{self, AuditCourse};
 use crate::render::{self, AuditCircumstances, AuditView, Narrow};
 use crate::settings::Ignored;
@@ -45,6 +46,9 @@ pub struct AuditArgs {
 
     #[command(flatten)]
     pub sources: SourceArgs,
+
+    #[command(flatten)]
+    pub nodes: NodeEvidenceArgs,
 
     #[command(flatten)]
     pub judging: Judging,
@@ -64,50 +68,13 @@ pub struct AuditArgs {
     pub watch: Option<Duration>,
 }
 
-/// Flags that decide what is shown and how a script learns of it.
-#[derive(Args, Debug, Clone)]
-#[command(next_help_heading = "Output")]
-pub struct View {
-    #[command(flatten)]
-    pub how: OutputArgs<Output>,
-
-    /// Exit with 1 when there is a finding at least this bad; never: only failures count
-    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON")]
-    pub fail_on: FailOn,
-
-    /// Show (and count for exit 1) only these codes; checks' names too, comma separated or repeated
-    #[arg(long, value_name = "CODE", value_delimiter = ',', env = "IPAUDIT_CODE", value_parser = checks::one)]
-    pub code: Vec<Code>,
-
-    /// Show (and count for exit 1) only findings at least this bad
-    #[arg(long, value_name = "SEVERITY", env = "IPAUDIT_SEVERITY")]
-    pub severity: Option<Severity>,
-
-    #[command(flatten)]
-    pub place: PlaceArgs,
-
-    /// Every finding on its own, also those that another one explains; every pool, and every node in the JSON
-    #[arg(long, env = "IPAUDIT_ALL")]
-    pub all: bool,
-
-    /// How full pools and nodes are, in full: addresses and blocks of each pool, and the biggest nodes
-    #[arg(long, env = "IPAUDIT_CAPACITY")]
-    pub capacity: bool,
-
-    /// The connection's flags that stand on the command line, not in the environment alone.
-    #[arg(skip)]
-    pub connected_by: Vec<&'static str>,
-
-    #[command(flatten)]
-    pub lines: LinesArgs,
-}
-
 /// One audit.
 ///
 /// # Errors
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let settings = known(args, args.settings.settings(streams))?;
+    let nodes = known(args, args.nodes.read(streams))?;
     let (judging, mut memory);
     let (mut looked, mut verdict, mut ledger, mut again);
     match &args.from {
@@ -116,6 +83,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (judging, memory) = (&args.judging, Memory::open(&args.history, Some(file)));
             let second;
             (looked, second) = from_capture(captured, judging, &mut memory);
+            looked.see(nodes.as_ref());
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
             if again {
@@ -129,12 +97,14 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
             let earlier = Memory::earlier(&args.history);
             looked = known(args, look(&sources, judging, streams, &mut memory, None, &earlier).await)?;
+            looked.see(nodes.as_ref());
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
             if looked.earlier.is_some() && changes::went_back(&verdict.outcome) {
                 drop(ledger);
                 let all = Earlier::None("what was read by its changes had gone back");
                 looked = known(args, look(&sources, judging, streams, &mut memory, None, &all).await)?;
+                looked.see(nodes.as_ref());
                 ledger = looked.ledger(&memory);
                 (verdict, again) = looked.judge(&ledger, judging, &memory);
             }
@@ -249,6 +219,11 @@ fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (
 }
 
 impl Looked {
+    /// Takes what nodes say beside it.
+    fn see(&mut self, nodes: Option<&NodesSeen>) {
+        nodes.into_iter().for_each(|nodes| self.snapshot.take_nodes(nodes.clone()));
+    }
+
     /// The joined view, made once: for the checks, the history and the output.
     pub fn ledger(&self, memory: &Memory) -> Ledger<'_> {
         Ledger::build(&self.snapshot, self.scope, memory.past())

@@ -42,11 +42,14 @@ const RARE: [&str; 31] = [
 ];
 
 /// The same of one command.
-const RARE_OF: [(&str, &str); 3] = [
+const RARE_OF: [(&str, &str); 6] = [
     // What is read from files is never released.
     ("ipaudit release", "kube_objects"),
     ("ipaudit release", "scope"),
     ("ipaudit who", "scope"),
+    ("ipaudit audit", "node_evidence"),
+    ("ipaudit release", "node_evidence"),
+    ("ipaudit who", "node_evidence"),
 ];
 
 /// The commands as they are shown.
@@ -181,6 +184,7 @@ mod tests {
             "What counts",
             "What to release",
             "What to report",
+            "The node",
             "Safety",
             "History",
             "Output",

@@ -5,6 +5,7 @@ mod asking;
 mod audit;
 mod audit_formats;
 mod audit_names;
+mod audit_view;
 mod blocks;
 mod boundaries;
 mod capture;
@@ -24,6 +25,8 @@ mod kube_args;
 mod look_args;
 mod memory;
 mod moment;
+mod node;
+mod node_evidence_args;
 mod output;
 mod parse;
 mod place_args;
@@ -54,6 +57,7 @@ use capture::CaptureArgs;
 use check_access::CheckAccessArgs;
 use explain::ExplainArgs;
 use history::HistoryCommandArgs;
+use node::NodeArgs;
 use output::{Global, Streams};
 use release::args::ReleaseArgs;
 use report::ReportArgs;
@@ -90,6 +94,8 @@ enum Command {
     CheckAccess(Box<CheckAccessArgs>),
     /// Save everything that an audit reads in one file, to be audited elsewhere
     Capture(Box<CaptureArgs>),
+    /// What a node's kernel really does with its pods' addresses: from what people paste of it, or from a capture
+    Node(Box<NodeArgs>),
     /// Give leaked addresses and orphaned handles back: plan, show, ask, write, verify
     Release(Box<ReleaseArgs>),
     /// Put a wrong release back, where that is still right
@@ -194,6 +200,7 @@ fn run(cli: Cli, streams: &Streams) -> Result<Exit, Error> {
         Command::Blocks(args) => runtime.block_on(blocks::run(&args, streams)),
         Command::CheckAccess(args) => runtime.block_on(check_access::run(&args, streams)),
         Command::Capture(args) => runtime.block_on(capture::run(&args, streams)),
+        Command::Node(args) => runtime.block_on(node::run(&args, streams)),
         Command::Release(args) => runtime.block_on(release::run(&args, streams)),
         Command::Undo(args) => runtime.block_on(undo::run(&args, streams)),
         Command::Explain(args) => explain::run(&args, streams),

@@ -10,6 +10,7 @@ use super::asking::{self, From, LookAgain};
 use super::gather;
 use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
+use super::node_evidence_args::NodeEvidenceArgs;
 use super::output::{OutputArgs, Streams};
 use super::parse::duration;
 use super::{who_before, who_deep};
@@ -64,6 +65,9 @@ pub struct WhoArgs {
     /// names one; "now" is then the capture's time unless --now
     #[arg(long, value_name = "FILE", env = "IPAUDIT_FROM", help_heading = "Connection", conflicts_with_all = ["etcd_endpoints", "kube_objects", "kubeconfig"])]
     pub from: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub nodes: NodeEvidenceArgs,
 
     #[command(flatten)]
     pub look: LookArgs,
@@ -172,7 +176,9 @@ fn freed(dossier: &mut Dossier, what: &Word<'_>) {
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
     let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let capture = args.from.as_deref();
+    let nodes = args.nodes.read(streams)?;
     let mut read = asking::read(capture, &args.look.sources, args.look.now, streams).await?;
+    nodes.into_iter().for_each(|nodes| read.snapshot.take_nodes(nodes));
     let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let mut failed = false;

@@ -67,7 +67,7 @@ pub fn resolve(
     settings.password = keep(origins, "etcd password", pick.password(&flags.password_file)?);
     if settings.endpoints.is_empty() && settings.discovery_srv.is_none() {
         let hint = "give --etcd-endpoints or ETCD_ENDPOINTS, or calicoctl's configuration file with --config";
-        return Err(Error::user("find etcd: no endpoint is given").hint(hint));
+        return Err(Error::user(NO_ENDPOINT).hint(hint));
     }
     check_pairs(&mut settings)?;
     if let Some((_, text)) = pick.variable(DNS_SERVER)? {
@@ -79,6 +79,14 @@ pub fn resolve(
     settings = settings.with_timeout(flags.timeout.unwrap_or(REQUEST_TIMEOUT));
     settings.notes.extend(file.iter().flat_map(|f| f.notes.clone()));
     Ok(settings)
+}
+
+/// What cannot be done where nobody says where etcd is.
+const NO_ENDPOINT: &str = "find etcd: no endpoint is given";
+
+/// Whether an error of [`load`] says no more than that.
+pub fn is_not_given(error: &Error) -> bool {
+    error.doing == NO_ENDPOINT
 }
 
 fn keep<T>(origins: &mut Vec<(&'static str, Origin)>, what: &'static str, found: Option<(Origin, T)>) -> Option<T> {

@@ -1,6 +1,7 @@
 //! `ipaudit who` for people; programs take the dossier itself. The first line answers; then now, what is wrong, before, and what helps.
 
 mod block;
+mod kernel;
 mod rows;
 
 use std::io::{BufWriter, Result, Write};
@@ -116,7 +117,7 @@ fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()>
             row(paper, h.kind.word(), &[grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
         }
     }
-    Ok(())
+    sheet.kernels.iter().try_for_each(|kernel| kernel::write(kernel, paper))
 }
 
 fn allocation(a: &AllocationSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {

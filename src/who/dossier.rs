@@ -124,6 +124,44 @@ pub struct AddressSheet {
     pub reservation: Option<Foreign>,
     pub allocations: Vec<AllocationSheet>,
     pub holders: Vec<HeldBy>,
+    /// What nodes' kernels have of it; empty where no evidence of nodes was given.
+    pub kernels: Vec<KernelSheet>,
+}
+
+/// What the kernel of one node has of an address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct KernelSheet {
+    pub node: Foreign,
+    /// `None`: nobody knows when.
+    pub captured: Option<Time>,
+    /// Its host routes, as `ip route` prints them.
+    pub routes: Vec<Foreign>,
+    /// The route that a packet takes.
+    pub in_force: Option<Foreign>,
+    /// The interface that the host route in force leads to.
+    pub winner: Option<Foreign>,
+    /// Interface, MAC and state of each.
+    pub neighbours: Vec<Foreign>,
+    /// The pods that have it inside, of those that were looked into.
+    pub inside: Vec<Foreign>,
+    /// Whether the node would answer a pod with this address that asks for its gateway.
+    pub gateway: Vec<GatewaySheet>,
+}
+
+impl KernelSheet {
+    /// Whether the node does not know the address.
+    pub const fn is_nothing(&self) -> bool {
+        let is_unknown = self.routes.is_empty() && self.neighbours.is_empty();
+        is_unknown && self.inside.is_empty() && self.gateway.is_empty()
+    }
+}
+
+/// The kernel's word at one interface.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct GatewaySheet {
+    pub interface: Foreign,
+    pub errno: i32,
+    pub says: &'static str,
 }
 
 /// What one block has of an address.

@@ -4,6 +4,7 @@ use super::dossier::{
     AddressSheet, AllocationSheet, BlockSheet, CountRow, EndpointSheet, HandleSheet, HeldBy, HolderKind, NodeSheet,
     PodSheet,
 };
+use super::kernel;
 use crate::ledger::{AddressState, Allocation, Belief, Claim, Claimant, EndpointState, Ledger};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Cidr, Endpoint, Foreign, HandleId, HostKind, Input, Name, Owner, Pod, Tunnel, endpoint};
@@ -75,6 +76,7 @@ pub fn address(ledger: &Ledger<'_>, address: Addr) -> AddressSheet {
         reservation: ledger.reservation_of(address).map(|r| snapshot.named(r.name)),
         allocations: ledger.allocations_at(address).iter().map(|a| allocation(ledger, a)).collect(),
         holders: ledger.claims_at(address).iter().filter_map(|c| holder(ledger, c)).collect(),
+        kernels: kernel::sheets(ledger, address),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::checks::addresses::{leaked_service_address, leaked_tunnel_address, su
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, ALL, Check};
 use crate::cli::history_args::DbArgs;
+use crate::cli::node_evidence_args::NodeEvidenceArgs;
 use crate::cli::output::{OutputArgs, PlainOutput};
 use crate::cli::parse::{duration, time};
 use crate::cli::source_args::SourceArgs;
@@ -53,6 +54,9 @@ pub struct ReleaseArgs {
     /// Only of these pools, by name or range; with --code
     #[arg(long, value_name = "POOL", value_delimiter = ',')]
     pub pool: Vec<String>,
+
+    #[command(flatten)]
+    pub nodes: NodeEvidenceArgs,
 
     /// Write the plan into this file (-: to standard output); for somebody else to carry out with --plan; nothing is written
     /// to etcd

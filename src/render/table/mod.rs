@@ -10,6 +10,7 @@ mod findings;
 mod group;
 mod head;
 mod line;
+pub mod node;
 mod options;
 pub(super) mod paper;
 mod tail;

@@ -1,0 +1,193 @@
+//! `ipaudit node`: one node's kernel, from what people paste of it or from its capture, held against etcd and Kubernetes where
+//! these are given.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::asking::{self, From, LookAgain, Read};
+use super::gather::{self, Kube};
+use super::node_evidence_args::NodeEvidenceArgs;
+use super::output::{OutputArgs, PlainOutput, Streams};
+use super::parse::{duration, time};
+use super::source_args::SourceArgs;
+use crate::checks::{self, Outcome, World};
+use crate::connect::choose::is_not_given;
+use crate::error::Error;
+use crate::exit::{Course, Exit, FailOn, decide};
+use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::node_evidence::CALI;
+use crate::model::{Gathering, Input, InputState, NodesSeen, Time};
+use crate::render::{self, AuditCircumstances, AuditView};
+use crate::source::capture::Second;
+use crate::source::{kube_objects, node_captures, node_pasted};
+use crate::steady::Settling;
+
+/// Flags of `node`.
+#[derive(Args, Debug)]
+pub struct NodeArgs {
+    /// Read a folder of what people paste of the node: link.json (ip -j -d link), addr.json, route.json, route6.json (ip -6), neigh.json,
+    /// sysctl.txt (sysctl -a), verdicts.json, inside/NAMESPACE.POD/ (docs/node.md)
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "IPAUDIT_FROM_IP",
+        help_heading = "The node",
+        required_unless_present = "node_evidence",
+        conflicts_with = "node_evidence"
+    )]
+    pub from_ip: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub nodes: NodeEvidenceArgs,
+
+    /// Calico's name of the node; with --from-ip
+    #[arg(
+        long,
+        value_name = "NODE",
+        env = "IPAUDIT_NODE",
+        help_heading = "The node",
+        required_unless_present = "node_evidence"
+    )]
+    pub node: Option<String>,
+
+    /// What the names of workload interfaces begin with; with --from-ip; comma separated or repeated
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',', default_value = CALI, env = "IPAUDIT_PREFIX", help_heading = "The node")]
+    pub prefix: Vec<String>,
+
+    /// Save what --from-ip gave as a capture, for audit --node-evidence
+    #[arg(long, value_name = "FILE", env = "IPAUDIT_CAPTURE", help_heading = "Output", requires = "from_ip")]
+    pub capture: Option<PathBuf>,
+
+    /// Compare with a dump of etcd's keys in place of a datastore: a line {"key":…,"value":…} for each
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "IPAUDIT_ETCD_DUMP",
+        help_heading = "Connection",
+        conflicts_with = "etcd_endpoints"
+    )]
+    pub etcd_dump: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub sources: SourceArgs,
+
+    /// Whose the datastore is. exclusive: no other cluster and no plain host uses it. auto: decided from the nodes
+    #[arg(long, value_name = "SCOPE", default_value = "auto", env = "IPAUDIT_SCOPE", help_heading = "What counts")]
+    pub scope: ScopeFlag,
+
+    /// Judge ages as of this time (RFC 3339), for data that was saved earlier
+    #[arg(long, value_name = "TIME", env = "IPAUDIT_NOW", value_parser = time, help_heading = "What counts")]
+    pub now: Option<Time>,
+
+    /// How long a thing must have been so before it counts: a live etcd is asked again after this time. 0: at once, what one
+    /// look found is an unconfirmed note
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
+    pub settle: Duration,
+
+    /// Every finding on its own, also those that another one explains
+    #[arg(long, env = "IPAUDIT_ALL", help_heading = "Output")]
+    pub all: bool,
+
+    #[command(flatten)]
+    pub how: OutputArgs<PlainOutput>,
+
+    /// Exit with 1 when a finding is at least this bad; never: only failures count
+    #[arg(long, value_name = "SEVERITY", default_value = "error", env = "IPAUDIT_FAIL_ON", help_heading = "Output")]
+    pub fail_on: FailOn,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Usage, and files that are not what they must be; what could not be read is no error but exit code 3.
+pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
+    let nodes = evidence(args, streams)?;
+    let started = gather::present();
+    let mut read = against(args, streams).await?;
+    read.snapshot.take_nodes(nodes);
+    let mut ledger = Ledger::build(&read.snapshot, args.scope, None);
+    let mut outcome = judge(&World { snapshot: &read.snapshot, ledger: &ledger, past: None });
+    let settling = Settling { past: None, now: read.snapshot.now, settle: args.settle };
+    let mut looked = true;
+    if settling.has_suspects(&outcome) {
+        drop(ledger);
+        let how = LookAgain { scope: args.scope, now: args.now, waits: true };
+        (outcome, looked) = asking::settle(&mut read, outcome, &settling, how, streams).await;
+        ledger = Ledger::build(&read.snapshot, args.scope, None);
+    }
+    let snapshot = &read.snapshot;
+    let about = AuditCircumstances { started: Some(started), fail_on: args.fail_on, ..AuditCircumstances::default() };
+    let mut view = AuditView::of(snapshot, &ledger, &outcome, about);
+    let seen = &snapshot.nodes_seen;
+    let world = World { snapshot, ledger: &ledger, past: None };
+    let is_unread = seen.nodes.iter().any(|node| node.unread().next().is_some()) || checks::node::any_mistaken(&world);
+    let worst = view.findings.iter().map(|f| f.severity).max();
+    let incomplete = view.exit == Exit::Incomplete || !looked || is_unread;
+    view.exit = decide(Course { worst, incomplete, failed: false }, args.fail_on);
+    let Streams { color, width, quiet, .. } = *streams;
+    let table = render::table::Options { color, width, all: args.all, quiet, capacity: false };
+    streams.stream(|out| match args.how.output {
+        PlainOutput::Table => render::table::node::write(&view, seen, table, out),
+        PlainOutput::Json => render::json::write(&view, out),
+    })?;
+    Ok(view.exit)
+}
+
+/// The checks of nodes. What nobody gave is no incompleteness here: an operator asks what one node says.
+fn judge(world: &World<'_>) -> Outcome {
+    let (_, family) = checks::node::FAMILY;
+    let mut outcome = checks::run_these(world, family);
+    let coverage = &world.snapshot.coverage;
+    for skipped in &mut outcome.skipped {
+        let inputs = checks::find(skipped.code).into_iter().flat_map(|check| check.needs.inputs());
+        let mut missing = inputs.filter(|input| !coverage.complete(*input)).peekable();
+        if missing.peek().is_some() && missing.all(|input| coverage.state(input) == InputState::NotAsked) {
+            skipped.incomplete = false;
+        }
+    }
+    outcome
+}
+
+fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error> {
+    let Some(folder) = &args.from_ip else {
+        return Ok(args.nodes.read(streams)?.unwrap_or_default());
+    };
+    let evidence = node_pasted::read(folder, args.node.as_deref().unwrap_or_default(), &args.prefix)?;
+    if let Some(path) = &args.capture {
+        node_captures::write(path, &evidence)?;
+        streams.note(&format!("captured: {}", path.display()));
+    }
+    Ok(NodesSeen::newest(vec![evidence], false))
+}
+
+/// What the node is held against: files, live sources, or nothing.
+async fn against(args: &NodeArgs, streams: &Streams) -> Result<Read, Error> {
+    if args.etcd_dump.is_none() {
+        match args.sources.etcd.settings() {
+            Ok(_) => return asking::read(None, &args.sources, args.now, streams).await,
+            Err(error) if is_not_given(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let mut snapshot = Gathering { now: args.now.unwrap_or_else(gather::present), ..Gathering::default() };
+    if let Some(dump) = &args.etcd_dump {
+        node_pasted::read_dump(dump, &mut snapshot)?;
+    }
+    // Without etcd nothing is held against pods.
+    let kube = match args.etcd_dump {
+        Some(_) => gather::open_kube(&args.sources.kube, streams).await?,
+        None => Kube::NotAsked,
+    };
+    match kube {
+        Kube::Files(files) => drop(kube_objects::read(&files, &mut snapshot)?),
+        Kube::Live(api) => drop(crate::source::kube::read(&api, &mut snapshot).await),
+        Kube::NotAsked => {
+            for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
+                snapshot.coverage.set(input, InputState::NotAsked, gather::NO_CLUSTER);
+            }
+        }
+    }
+    Ok(Read { snapshot: snapshot.sorted(), from: From::Capture(Second::None), incomplete: false })
+}
