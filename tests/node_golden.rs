@@ -129,16 +129,6 @@ fn every_node_gives_exactly_its_findings() {
             .filter(|s| s.incomplete)
             .map(|s| format!("{}: skipped {} {:?}", case.name, s.code, s.reason));
         wrong.extend(skipped);
-        for finding in outcome.findings.iter().filter(|f| family().contains(&f.code)) {
-            println!(
-                "{} {} {} {} | {:?}",
-                case.name,
-                finding.severity,
-                finding.code,
-                finding.subject.id.raw(),
-                finding.summary
-            );
-        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -12,7 +12,7 @@ use super::{ReadTx, pair};
 use crate::error::Error;
 use crate::model::finding::Parts;
 use crate::model::index::PodAddress;
-use crate::model::past::{OpenAllocation, OpenRows, PastKeys, tuple_index};
+use crate::model::past::{OpenAllocation, OpenRows, PastKeys, RecordedKey, tuple_index};
 use crate::model::prints::{range_end, range_of};
 use crate::model::record::ClusterKey;
 use crate::model::{Addr, ByHash, Past, PastKey};
@@ -60,7 +60,7 @@ impl ReadTx<'_> {
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn recorded_keys(&self, key: &ClusterKey, keys: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, Option<PastKey>)>, Error> {
+    pub fn recorded_keys(&self, key: &ClusterKey, keys: &[Vec<u8>]) -> Result<Vec<RecordedKey>, Error> {
         let read = || {
             let Some(pair) = pair::find(self, key)? else { return Ok(Vec::new()) };
             let what =

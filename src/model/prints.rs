@@ -5,6 +5,7 @@
 //! thing can be taken out of it. As every hash it says that something changed, and never what a thing is.
 
 use super::finding::hash128;
+use super::past::RecordedKey;
 use super::{Addr, PastKey};
 
 /// So many addresses share a fingerprint: few, since all rows of a range are read when one of them changed.
@@ -92,7 +93,7 @@ impl KeysPrint {
     }
 
     /// Of keys that were looked up, those that are recorded.
-    pub fn of(recorded: &[(Vec<u8>, Option<PastKey>)]) -> KeysPrint {
+    pub fn of(recorded: &[RecordedKey]) -> KeysPrint {
         let mut print = KeysPrint::default();
         let there = recorded.iter().filter_map(|(key, recorded)| Some((hash128(key), (*recorded)?)));
         there.for_each(|(hash, recorded)| print.add(hash, recorded));

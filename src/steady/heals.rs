@@ -309,8 +309,11 @@ fn an_earlier_audit_of_other_objects_confirms_nothing() {
     only_the_same_is_confirmed_by_history(909, &ahead, &anew);
 }
 
+/// Changes what a node shows; of a pod's interface there.
+type OnNode = fn(&mut Cluster, &crate::model::Foreign);
+
 /// What is wrong on a node of a pod that lives there, by code; the node's evidence is the same at both looks.
-const ON_NODES: [(u16, fn(&mut Cluster, &crate::model::Foreign)); 4] = [
+const ON_NODES: [(u16, OnNode); 4] = [
     (701, |c, _| {
         let other = c.interface_of("web-1");
         c.node_mut().route_mut("10.65.0.1").hops[0].dev = other;

@@ -97,7 +97,7 @@ fn holds(sight: &NodeSight<'_>) -> BTreeMap<Addr, ByInterface> {
         for (dev, holds) in devs {
             holds.inside = sight.has_inside(dev, *address);
             let lists = |e: &&Endpoint| e.addresses().contains(address) && sight.may_live(e);
-            holds.listed = sight.knows_endpoints.then(|| sight.endpoints_of(dev).iter().any(|e| lists(e)));
+            holds.listed = sight.knows_endpoints.then(|| sight.endpoints_of(dev).iter().any(lists));
         }
     }
     all

@@ -56,7 +56,7 @@ fn is_of_cni(sight: &NodeSight<'_>, dev: &Foreign, route: &KernelRoute) -> bool 
     route.metric == 0
         && route.dst.is_v4()
         && route.protocol.known() == Some(RouteProtocol::Boot)
-        && sight.endpoints_of(dev).iter().any(|e| lists(e))
+        && sight.endpoints_of(dev).iter().any(lists)
 }
 
 fn report(sight: &NodeSight<'_>, raw: &[(&Foreign, &KernelRoute)], locked: bool) -> Finding {

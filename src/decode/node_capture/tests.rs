@@ -98,7 +98,7 @@ fn what_is_written_is_read_back_the_same() {
     let empty = NodeEvidence { node: "n".into(), readings: 1, prefixes: vec![CALI.into()], ..NodeEvidence::default() };
     for evidence in [full(), empty] {
         let bytes = write(&evidence).unwrap();
-        assert_eq!(read(&bytes).unwrap(), [evidence.clone()]);
+        assert_eq!(read(&bytes).unwrap(), std::slice::from_ref(&evidence));
         let twice = [bytes.clone(), bytes].concat();
         assert_eq!(read(&twice).unwrap(), [evidence.clone(), evidence], "documents one after the other");
     }

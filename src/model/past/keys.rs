@@ -18,6 +18,9 @@ pub struct PastKey {
     pub value_hash: u64,
 }
 
+/// A key as etcd has it, and what is recorded of it; `None`: nothing.
+pub type RecordedKey = (Vec<u8>, Option<PastKey>);
+
 impl PastKey {
     /// Whether a key is what was recorded: the same revision, and the same value as far as it was known.
     pub fn is(&self, now: &Meta) -> bool {
@@ -60,7 +63,7 @@ impl PastKeys {
     }
 
     /// Every key is recorded as the first look read it, `others` of them, but for those that were asked for.
-    pub fn as_read_but(asked: Vec<(Vec<u8>, Option<PastKey>)>, others: u64) -> PastKeys {
+    pub fn as_read_but(asked: Vec<RecordedKey>, others: u64) -> PastKeys {
         let mut by_hash = ByHash::default();
         let mut bytes = HashMap::with_capacity(asked.len());
         for (key, recorded) in asked {
