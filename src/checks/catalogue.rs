@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles, node};
-use crate::model::{Code, Foreign, glob, near};
+use crate::model::{Code, Fact, Finding, Foreign, glob, near};
 
 /// The families, by code.
 pub static FAMILIES: [&Family; 8] = [
@@ -97,6 +97,11 @@ fn page_below(docs: &str, check: &Check) -> String {
 /// Whether a confirmed finding of this code proves that its address is leaked.
 pub fn proves_leak(code: Code) -> bool {
     find(code).is_some_and(|check| check.ties.proves_leak)
+}
+
+/// Whether a finding says so: an address that somebody shows is in use, whoever it was given to.
+pub fn is_leak(finding: &Finding) -> bool {
+    proves_leak(finding.code) && finding.evidence.get("held") != Some(&Fact::Flag(true))
 }
 
 /// The codes that do: whose leaks they are is one question, of pools, of reports and of first lines alike.

@@ -43,7 +43,7 @@ use crate::ledger::{Ledger, Pairing};
 use crate::model::foreign::foreign;
 use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapshot, SubjectKind};
 
-pub use catalogue::{ALL, FAMILIES, code, find, leaks, meant, name, nearest, one, page, proves_leak};
+pub use catalogue::{ALL, FAMILIES, code, find, is_leak, leaks, meant, name, nearest, one, page, proves_leak};
 pub use causes::Causes;
 pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these, stamps_of};

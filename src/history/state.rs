@@ -37,6 +37,9 @@ impl LeftFile {
     }
 }
 
+/// Bytes that such a file has at most; what an audit of 150,000 pods leaves is a hundredth of it.
+const LIMIT: u64 = 1 << 30;
+
 /// Its path beside the history at `db`.
 pub fn left_path(db: &Path, what: LeftFile) -> PathBuf {
     beside(db, what.ending())
@@ -49,9 +52,10 @@ pub fn left_path(db: &Path, what: LeftFile) -> PathBuf {
 pub fn read_left(db: &Path, what: LeftFile) -> Result<Option<Vec<u8>>, Error> {
     let path = left_path(db, what);
     // Nothing but a file ends: a pipe would be waited for.
-    let read = || match fs::metadata(&path)?.is_file() {
-        true => fs::read(&path),
-        false => Err(std::io::Error::other("it is no file")),
+    let read = || match fs::metadata(&path)? {
+        about if !about.is_file() => Err(std::io::Error::other("it is no file")),
+        about if about.len() > LIMIT => Err(std::io::Error::other("it is bigger than any audit leaves")),
+        _ => fs::read(&path),
     };
     match read() {
         Ok(bytes) => Ok(Some(bytes)),
@@ -146,6 +150,8 @@ mod tests {
         write_over(&db, LeftFile::State, b"f").unwrap();
         assert!(write_over(&db, LeftFile::Seen, b"f").is_err(), "another file");
         assert_eq!(read_left(&db, LeftFile::State).unwrap().as_deref(), Some(&b"first"[..]));
+        fs::File::create(left_path(&db, LeftFile::State)).unwrap().set_len(LIMIT + 1).unwrap();
+        assert!(read_left(&db, LeftFile::State).is_err(), "nobody reads what no audit has left");
         forget_left(&db, LeftFile::State);
         assert!(read_left(&db, LeftFile::State).unwrap().is_none());
         assert!(write_left(&folder.path().join("no/such.db"), LeftFile::State, |_| Ok(())).is_err());

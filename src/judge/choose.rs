@@ -104,6 +104,15 @@ impl Selection<'_> {
         (wanted, beyond_max)
     }
 
+    /// What is meant and too young, if anything is: that nothing is chosen must not look as if nothing were there.
+    fn too_new(&self, code: Code, world: &World<'_>, findings: &[Finding]) -> Option<Note> {
+        let keeps = self.only.keeps(world);
+        let known_for =
+            |f: &Finding| first_seen(world, f).map_or(Duration::ZERO, |since| world.snapshot.now.since(since));
+        let young = || findings.iter().filter(|f| keeps(f)).map(known_for).filter(|known| *known < self.older_than);
+        young().max().map(|oldest| Note::TooNew(code, young().count(), oldest, self.older_than))
+    }
+
     /// The findings that are meant and old enough, the longest known first.
     fn oldest(&self, world: &World<'_>, findings: Vec<Finding>) -> Vec<Finding> {
         let keeps = self.only.keeps(world);
@@ -152,8 +161,10 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
 
 /// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
 fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
-    let old = found.oldest(world, findings.into_iter().filter(|f| f.code == code).collect());
+    let of_code: Vec<Finding> = findings.into_iter().filter(|f| f.code == code).collect();
     let mut chosen = Chosen::default();
+    chosen.notes.extend(found.too_new(code, world, &of_code));
+    let old = found.oldest(world, of_code);
     let (mut seen, mut recurring) = (BTreeSet::new(), BTreeSet::new());
     let mut about = Vec::new();
     for finding in old {

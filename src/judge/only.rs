@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::checks::World;
-use crate::model::near::did_you_mean;
+use crate::model::near::{did_you_mean, nearest};
 use crate::model::pool::near_pools;
 use crate::model::{Finding, Foreign, Name, Names, SubjectKind};
 
@@ -26,7 +26,10 @@ impl Only {
     /// What of it nothing in the snapshot has, as sentences: a typing error must not look like health.
     pub fn unknown(&self, world: &World<'_>) -> Vec<String> {
         let nodes = self.nodes.iter().filter(|node| !is_node(world, node));
-        let nodes = nodes.map(|node| format!("neither Calico nor Kubernetes has a node {node}"));
+        let nodes = nodes.map(|node| {
+            let near: Vec<Foreign> = nearest(node, node_names(world)).into_iter().map(Foreign::from).collect();
+            format!("neither Calico nor Kubernetes has a node {node}{}", did_you_mean(&near).raw())
+        });
         let namespaces = self.namespaces.iter().filter(|namespace| !is_namespace(world, namespace));
         let namespaces = namespaces.map(|ns| format!("no pod, endpoint or allocation is of a namespace {ns}"));
         let pools = self.pools.iter().filter(|pool| pool_name(world, pool).is_none());
@@ -62,6 +65,12 @@ impl Only {
 
 fn known(names: &Names, text: &str) -> Option<Name> {
     names.find(text).filter(|name| !name.is_none())
+}
+
+fn node_names<'w>(world: &World<'w>) -> impl Iterator<Item = &'w str> {
+    let calico = world.snapshot.calico_nodes.iter().map(|node| node.name);
+    let kubernetes = world.snapshot.kube_nodes.iter().map(|node| node.name);
+    calico.chain(kubernetes).map(|name| world.snapshot.names.get(name))
 }
 
 fn is_node(world: &World<'_>, text: &str) -> bool {
@@ -118,7 +127,8 @@ mod tests {
         assert_eq!(of(&["node-2"], &[], &[]), none);
         let (kept, unknown) = of(&["node-l"], &["shpo"], &["defualt"]);
         assert!(kept.is_empty(), "{kept:?}");
-        let told = ["node node-l", "namespace shpo", "pool defualt; did you mean default?"];
+        let told =
+            ["node node-l; did you mean node-1 or node-2?", "namespace shpo", "pool defualt; did you mean default?"];
         assert_eq!(of(&[], &[], &["10.65.0.0/16"]), one);
         let host_bits = of(&[], &[], &["10.65.0.5/16"]);
         assert_eq!(host_bits, (vec![], vec!["there is no pool 10.65.0.5/16; did you mean 10.65.0.0/16?".to_owned()]));

@@ -10,11 +10,14 @@ use super::leak::Judged;
 use crate::checks::World;
 use crate::checks::evidence::{is_release, words};
 use crate::model::{Addr, AllocationTuple, Code, Finding, HandleId, Observation, Patch};
-use crate::plan::circumstances::OperatorWord;
+use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
 
 /// Said where a release is not advised.
 const NODE: &str = "a release is let through when its node is Ready, or known to be gone for an hour";
+/// Waiting does not help: only the history, or the operator, tells this cluster's gone node from another cluster's.
+const STRANGER: &str = "no audit has seen its node as this cluster's: a release wants your word that the machine is off \
+    (--node-is-off)";
 const HELD: &str = "no release is let through while somebody may hold it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
 const EARLY: &str = "a release is let through when three audits have seen it";
@@ -86,6 +89,8 @@ fn is_watched(world: &World<'_>, finding: &Finding) -> bool {
 
 fn words_of(objection: &Objection) -> &'static str {
     match objection {
+        Objection::Node(_, NodeDoubt::Unknown(NodeUnknown::NeverOurs))
+        | Objection::EndpointOn { doubt: NodeDoubt::Unknown(NodeUnknown::NeverOurs), .. } => STRANGER,
         Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
         Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
         Objection::Unproven => UNPROVEN,

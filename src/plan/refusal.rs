@@ -260,6 +260,8 @@ pub enum Note {
     NotAllocated(Addr),
     /// A handle or an address that the release of this number gave back.
     GivenBack(Foreign, i64),
+    /// So many of a code are younger than `--older-than` (the last one), and the oldest of them is known for so long.
+    TooNew(Code, usize, Duration, Duration),
     /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
     LeftOut(usize, Foreign),
     /// `--node-is-off` of a name that fits no node.

@@ -15,7 +15,7 @@ impl Diff<'_> {
         }
         let leaks = findings
             .iter()
-            .filter(|f| f.state == State::Confirmed && crate::checks::proves_leak(f.code))
+            .filter(|f| f.state == State::Confirmed && crate::checks::is_leak(f))
             .filter_map(|f| f.subject.id.raw().parse().ok());
         let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);

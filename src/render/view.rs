@@ -282,8 +282,7 @@ impl InputRow {
 
 /// The addresses that these findings prove leaked, sorted.
 pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
-    let proves = |f: &&Finding| checks::find(f.code).is_some_and(|check| check.ties.proves_leak);
-    let leaks = findings.iter().filter(|f| f.state == State::Confirmed).filter(proves);
+    let leaks = findings.iter().filter(|f| f.state == State::Confirmed && checks::is_leak(f));
     let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.address()).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -432,9 +431,10 @@ mod tests {
             AuditCircumstances { unlooked: Some(FailedLook::default()), ..about },
         );
         assert_eq!(view.exit, Exit::Incomplete);
-        // Nor does another severity make it less of a leak.
         outcome.findings[0].severity = crate::model::Severity::Note;
-        assert_eq!(leaked(&outcome.findings).len(), 1);
+        assert_eq!(leaked(&outcome.findings).len(), 1, "nor does another severity make it less of a leak");
+        outcome.findings[0].evidence.push("held", true);
+        assert!(leaked(&outcome.findings).is_empty(), "somebody shows it");
     }
 
     #[test]

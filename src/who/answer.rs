@@ -115,8 +115,7 @@ fn holding(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreig
 
 fn allocation(a: Addr, row: &AllocationSheet, findings: &[Finding]) -> Foreign {
     let who = owner(row);
-    let proves = |f: &&Finding| checks::find(f.code).is_some_and(|check| check.ties.proves_leak);
-    let leak = findings.iter().filter(|f| f.subject.address() == Some(a)).find(proves);
+    let leak = findings.iter().find(|f| f.subject.address() == Some(a) && checks::is_leak(f));
     match leak {
         Some(leak) if leak.state == State::Unconfirmed => {
             foreign!("{a} is allocated to {}: leaked, if one look can be trusted, {}", who, leak.summary)

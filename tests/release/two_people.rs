@@ -169,7 +169,7 @@ fn a_damaged_file_and_another_word_are_no_plan() {
     let edited = whole.replace("\"knows\": false", "\"knows\": true");
     let shorter = &whole[..whole.len() / 2];
     for (text, why) in
-        [(edited.as_str(), "its digest does not fit"), (shorter, "no plan of ipaudit"), ("", "no plan of ipaudit")]
+        [(edited.as_str(), "its digest does not fit"), (shorter, "no plan of ipaudit"), ("", "the file is empty")]
     {
         std::fs::write(&two.file, text).unwrap();
         let run = two.carry_out(&["--yes"]);

@@ -133,6 +133,19 @@ fn by_code_nothing_goes_that_no_audit_has_seen() {
     assert_eq!(chosen(&mut c, &found(LEAK, 0, 9)).0, [Cluster::handle_id("shop", "web-0")]);
 }
 
+/// That nothing is old enough is no all-clear.
+#[test]
+fn by_code_what_is_too_new_is_counted() {
+    let code = leaked_address::CHECK.code;
+    let (day, hour) = (Duration::from_secs(86_400), Duration::from_secs(3_600));
+    let mut c = leaked();
+    assert_eq!(chosen(&mut c, &found(code, 86_400, 10)).1.notes, [Note::TooNew(code, 2, Duration::ZERO, day)]);
+    assert_eq!(chosen(&mut c, &found(code, 0, 10)).1.notes, [], "nobody asked for an age");
+    remember(&mut c, code, SubjectKind::Address, &[("10.65.0.1", 3_600)]);
+    assert_eq!(chosen(&mut c, &found(code, 86_400, 10)).1.notes, [Note::TooNew(code, 2, hour, day)]);
+    assert_eq!(chosen(&mut c, &found(code, 3_600, 10)).1.notes, [Note::TooNew(code, 1, Duration::ZERO, hour)]);
+}
+
 #[test]
 fn by_code_only_findings_of_that_code_count() {
     let mut c = leaked();

@@ -51,6 +51,11 @@ impl Show<'_> {
         self.plan.notes.iter().find(|note| matches!(note, Note::CarriedOut(_)))
     }
 
+    /// That what it was asked for is there and too young.
+    fn too_new(&self) -> Option<&Note> {
+        self.plan.notes.iter().find(|note| matches!(note, Note::TooNew(..)))
+    }
+
     /// Where a release takes nothing of what it was asked for by code.
     fn cures(&self) -> Option<Cures<'_>> {
         Cures::of(&self.plan.refusals).filter(|_| self.plan.steps.is_empty())
@@ -63,7 +68,10 @@ impl Show<'_> {
             return cures.answer();
         }
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
-            (true, None) => format!("NOTHING to {verb}"),
+            (true, None) => match self.too_new() {
+                Some(note) => format!("NOTHING to {verb} yet: {}", words::note_parts(note).0),
+                None => format!("NOTHING to {verb}"),
+            },
             (true, Some(_)) => {
                 let reasons = match self.carried_out() {
                     Some(note) => words::note_parts(note).0,
@@ -88,7 +96,11 @@ impl Show<'_> {
     /// As the writer's.
     pub fn plan(&self, out: &mut dyn Write) -> io::Result<()> {
         write_text(out, self.width, &self.answer().shown())?;
-        let told = self.carried_out().filter(|_| self.plan.steps.is_empty() && !self.plan.refusals.is_empty());
+        let told = match (self.plan.steps.is_empty(), self.plan.refusals.is_empty()) {
+            (true, false) => self.carried_out(),
+            (true, true) => self.too_new(),
+            (false, _) => None,
+        };
         for note in self.plan.notes.iter().filter(|note| Some(*note) != told) {
             let (words, commands) = words::note_parts(note);
             write_text(out, self.width, &Foreign::from(format!("NOTE {words}")).shown())?;

@@ -4,6 +4,7 @@
 //! have no `Display` as soon as they are a sentence.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
 use crate::checks::blocks::invalid_block;
@@ -18,6 +19,8 @@ use crate::plan::circumstances::{
 };
 use crate::plan::refusal::{Drift, Hands, Note, NothingBack, Objection, Obstacle, Refusal};
 use crate::plan::waiting::allowed_from;
+use crate::render::age::age;
+use crate::render::number::grouped;
 
 /// The check of what is released as leaked.
 pub(super) const LEAKED: Code = leaked_address::CHECK.code;
@@ -291,7 +294,9 @@ fn node_doubt(node: &str, doubt: &NodeDoubt) -> String {
 pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
     match why {
         NodeUnknown::Lost => "Kubernetes no longer knows it",
-        NodeUnknown::NeverOurs => "it is gone, and no audit has seen it as this cluster's",
+        NodeUnknown::NeverOurs => {
+            "it is gone, and no audit has seen it as this cluster's; that its machine is off, --node-is-off says"
+        }
         NodeUnknown::Foreign => "it is not known to be this cluster's",
     }
 }
@@ -356,6 +361,16 @@ fn ground(ground: &Ground) -> String {
     }
 }
 
+fn too_new(code: Code, many: usize, oldest: Duration, older_than: Duration) -> String {
+    let (are, them) = if many == 1 { ("is", "it") } else { ("are", "the oldest of them") };
+    let known = match oldest.is_zero() {
+        true => "no audit has seen any before".to_owned(),
+        false => format!("audits have known {them} for {}", age(oldest)),
+    };
+    let many = grouped(many as u64);
+    format!("{many} of {code} {are} too new for --older-than {}: {known}, which is what it counts", age(older_than))
+}
+
 /// What is said beside a plan, in one sentence with its commands.
 pub fn note(note: &Note) -> Foreign {
     let (words, commands) = note_parts(note);
@@ -370,6 +385,7 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
         Note::NoSuchHandle(id) => format!("{}: no such handle, and no block has an address of it", id.raw()),
         Note::NotAllocated(address) => format!("{address} is not allocated"),
         Note::GivenBack(subject, release) => format!("{}: release {release} gave it back already", subject.raw()),
+        Note::TooNew(code, many, oldest, older_than) => too_new(*code, *many, *oldest, *older_than),
         Note::LeftOut(many, first) => return left_out(*many, first.raw()),
         Note::NoSuchNode(node) => {
             format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())

@@ -41,7 +41,8 @@ fn percent(last: &PoolNumbers) -> String {
 /// or of nobody who is known.
 fn allocated(last: &PoolNumbers) -> Option<String> {
     let unattributed = last.allocated.checked_sub(last.in_use)?.checked_sub(last.leaked).filter(|n| *n > 0);
-    let parts = [(Some(last.in_use), "in use"), (Some(last.leaked), "leaked"), (unattributed, UNATTRIBUTED)];
+    let parts =
+        [(Some(last.in_use), "in use"), (Some(last.leaked).filter(|n| *n > 0), "leaked"), (unattributed, UNATTRIBUTED)];
     let parts = parts.into_iter().filter_map(|(number, word)| Some(format!("{} {word}", grouped(number?))));
     (last.allocated > 0).then(|| parts.collect::<Vec<_>>().join(" + "))
 }

@@ -145,6 +145,7 @@ impl Cells {
         let free = pool.free.map(|free| format!("{} free", number(free)));
         let blocks = pool.free_blocks.map(|free| match pool.blocks {
             0 => NO_BLOCK.to_owned(),
+            1 => format!("{} of 1 block free", number(free)),
             all => format!("{} of {} blocks free", number(free), number(all)),
         });
         Cells {

@@ -18,6 +18,8 @@ struct Alike<'v> {
     code: Code,
     /// As bad as it is if it holds.
     severity: Severity,
+    /// Their addresses are leaked: nobody shows them.
+    is_leak: bool,
     findings: Vec<&'v Finding>,
 }
 
@@ -29,8 +31,8 @@ pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec
     // Nothing else is understood, or repaired, without its cause.
     let cause = kinds.iter().skip(1).find(|kind| kind.code == datastore_went_back::CHECK.code);
     let cause = cause.map(|kind| kind.sentence(view, is_blind));
-    let leaks: Vec<&Alike<'_>> = kinds.iter().filter(|kind| is_leak(kind.code)).collect();
-    let first = (!is_leak(worst.code)).then(|| worst.sentence(view, is_blind));
+    let leaks: Vec<&Alike<'_>> = kinds.iter().filter(|kind| kind.is_leak).collect();
+    let first = (!worst.is_leak).then(|| worst.sentence(view, is_blind));
     // Beside what is worse nothing of leaks is calm.
     let is_beside = first.is_some() || is_blind;
     let leaks = match leaks.as_slice() {
@@ -61,10 +63,6 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command()) }
 }
 
-fn is_leak(code: Code) -> bool {
-    checks::proves_leak(code)
-}
-
 fn ties(code: Code) -> Option<&'static Ties> {
     checks::find(code).map(|check| &check.ties)
 }
@@ -74,14 +72,18 @@ fn ties(code: Code) -> Option<&'static Ties> {
 fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alike<'v>> {
     let mut kinds: Vec<Alike<'v>> = Vec::new();
     for (place, &finding) in view.findings.iter().enumerate() {
-        let shown = folds.shown.binary_search(&place).is_ok() || is_leak(finding.code);
+        let is_leak = checks::is_leak(finding);
+        let shown = folds.shown.binary_search(&place).is_ok() || is_leak;
         if !shown || said.contains(&finding.code) {
             continue;
         }
         let severity = finding.gravity();
-        match kinds.iter_mut().find(|kind| kind.code == finding.code && kind.severity == severity) {
+        match kinds
+            .iter_mut()
+            .find(|kind| (kind.code, kind.severity, kind.is_leak) == (finding.code, severity, is_leak))
+        {
             Some(kind) => kind.findings.push(finding),
-            None => kinds.push(Alike { code: finding.code, severity, findings: vec![finding] }),
+            None => kinds.push(Alike { code: finding.code, severity, is_leak, findings: vec![finding] }),
         }
     }
     kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.severity), kind.code));
@@ -115,11 +117,11 @@ impl Alike<'_> {
         let mut text = self.lead(is_beside, self.is_suspected());
         text.push_str(&match self.findings.as_slice() {
             // Beside what is worse, and beside what was not seen, the advice on a leak stands with its finding.
-            [one] if is_beside && is_leak(self.code) => self.one(one, view, false),
+            [one] if is_beside && self.is_leak => self.one(one, view, false),
             [one] => self.one(one, view, true),
             many => self.many(many, view),
         });
-        let (release, command) = if is_leak(self.code) { self.release(view) } else { (String::new(), None) };
+        let (release, command) = if self.is_leak { self.release(view) } else { (String::new(), None) };
         text.push_str(&release);
         Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command()) }
     }
@@ -161,7 +163,7 @@ impl Alike<'_> {
             text.push_str(&format!(" Worst: {}, {}.", first.subject.id.raw(), first.summary.raw()));
         }
         let (id, summary, advice) = (first.subject.id.raw(), first.summary.raw(), self.advice(first, view));
-        let is_own = !stands_out && self.severity >= Severity::Error && !is_leak(self.code);
+        let is_own = !stands_out && self.severity >= Severity::Error && !self.is_leak;
         if is_own {
             // Whom it hits is one thing's own: the first one stands for the others.
             text.push_str(&format!(" First: {id}, {summary}."));
@@ -178,7 +180,7 @@ impl Alike<'_> {
 
     /// The advice; where it only says when a leak is released, the verdict says so itself.
     fn advice(&self, finding: &Finding, view: &AuditView<'_>) -> String {
-        let is_judged = view.releases != Releases::Unjudged && is_leak(self.code);
+        let is_judged = view.releases != Releases::Unjudged && self.is_leak;
         if is_judged { String::new() } else { advice(finding) }
     }
 

@@ -1,7 +1,5 @@
 //! Every text, letter for letter: people search for them, scripts compare them.
 
-use std::time::Duration;
-
 use super::*;
 use crate::ledger::Grade;
 use crate::model::{Addr, Cidr, ClockPair, Input, InputState, Phase, Time, Tunnel};
@@ -175,7 +173,8 @@ fn rule_3() {
             (node(NodeDoubt::Unknown(NodeUnknown::Lost)), "nobody knows how node n is: Kubernetes no longer knows it"),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
-                "nobody knows how node n is: it is gone, and no audit has seen it as this cluster's",
+                "nobody knows how node n is: it is gone, and no audit has seen it as this cluster's; that its machine is off, \
+                 --node-is-off says",
             ),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::Foreign)),
@@ -404,6 +403,15 @@ fn notes() {
         (
             Note::MadeBefore(own("T"), vec![own("--skip-age"), own("--node-is-off n")]),
             "the plan was made at T with --skip-age --node-is-off n, and is judged anew",
+        ),
+        (
+            Note::TooNew(Code(110), 1200, Duration::from_secs(2580), Duration::from_secs(86_400)),
+            "1,200 of IPA110 are too new for --older-than 24h: audits have known the oldest of them for 43m, which is what \
+             it counts",
+        ),
+        (
+            Note::TooNew(Code(110), 1, Duration::ZERO, Duration::from_secs(86_400)),
+            "1 of IPA110 is too new for --older-than 24h: no audit has seen any before, which is what it counts",
         ),
         (Note::CarriedOut(17), "this plan was carried out already, as release 17"),
         (Note::NoHistoryAt(own("/h.db")), "there is no history at /h.db yet: no audit has seen anything"),
