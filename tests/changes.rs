@@ -13,6 +13,8 @@ mod counting;
 mod doubts;
 #[path = "changes/drawn.rs"]
 mod drawn;
+#[path = "changes/left_names.rs"]
+mod left_names;
 #[path = "changes/seen.rs"]
 mod seen;
 #[path = "changes/world.rs"]

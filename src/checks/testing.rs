@@ -385,7 +385,8 @@ impl Cluster {
 
     /// What an audit of it sees.
     pub fn snapshot(&mut self) -> Snapshot {
-        let snapshot = std::mem::take(&mut self.snapshot).sorted();
+        let mut snapshot = std::mem::take(&mut self.snapshot).sorted();
+        self.past.iter().for_each(|past| snapshot.name_nodes_of(past));
         self.snapshot = Gathering::clone(&snapshot);
         snapshot
     }

@@ -13,7 +13,6 @@ use crate::checks::{self, World};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
 use crate::ledger::Ledger;
-use crate::model::InputState;
 use crate::render::blocks::ListOptions;
 use crate::steady::Settling;
 use crate::{record, render};
@@ -95,9 +94,7 @@ pub async fn run(args: &BlocksArgs, streams: &Streams) -> Result<Exit, Error> {
     let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let past = key.as_ref().and_then(|key| asking::tell(args.look.db.look(|db| db.past(key)), &mut failed));
-    if past.is_some() {
-        read.snapshot.note_history(InputState::Complete, "");
-    }
+    past.iter().for_each(|past| read.snapshot.note_past(past));
     let past = past.as_ref();
     let mut ledger = Ledger::build(&read.snapshot, args.look.scope, past);
     let mut outcome = checks::run(&World { snapshot: &read.snapshot, ledger: &ledger, past });

@@ -103,7 +103,7 @@ impl Memory {
         match recall::recall(db, self.patience, &key, snapshot, wanted) {
             Ok(Recalled { mut past, unread, reading }) => {
                 (self.unread, self.reading) = (unread, Some(reading));
-                snapshot.note_history(InputState::Complete, "");
+                snapshot.note_past(&past);
                 if self.began_after.is_some_and(|last| past.last.audit > last) {
                     self.overtaken = overtaken(&past, snapshot);
                 }

@@ -39,7 +39,7 @@ pub struct UndoArgs {
 pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     args.with.check()?;
     let sources = Sources::open(&args.with.sources, streams).await?;
-    let snapshot = look(&sources, streams).await?;
+    let mut snapshot = look(&sources, streams).await?;
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
     let db = args.with.db.path()?;
     earlier::settle_when_free(&db, &mut recorder, &sources, streams).await?;
@@ -50,6 +50,7 @@ pub async fn run(args: &UndoArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     let release = recorder.release(args.release)?.ok_or_else(absent)?;
     let past = recorder.past()?;
+    snapshot.name_nodes_of(&past);
     let made = present();
     let past = (past.audits > 0).then_some(&past);
     let ledger = Ledger::build(&snapshot, args.with.scope, past);

@@ -21,7 +21,6 @@ use crate::history::ReadTx;
 use crate::history::query::Pair;
 use crate::judge::advised;
 use crate::ledger::Ledger;
-use crate::model::InputState;
 use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
@@ -183,9 +182,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let mut failed = false;
     let past = key.as_ref().and_then(|key| asking::tell(args.look.db.look(|db| db.past(key)), &mut failed));
-    if past.is_some() {
-        read.snapshot.note_history(InputState::Complete, "");
-    }
+    past.iter().for_each(|past| read.snapshot.note_past(past));
     let past = past.as_ref();
     let scope = args.look.scope;
     let mut ledger = Ledger::build(&read.snapshot, scope, past);

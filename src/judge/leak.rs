@@ -8,7 +8,7 @@ use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
 use crate::ledger::{self, Allocation, Tally};
 use crate::model::{Addr, Cidr, Few, Foreign, Handle, HandleId, keys::key_text};
-use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring};
+use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring, Special};
 use crate::plan::confirm::{Candidate, Plan, Work};
 use crate::plan::orphans::{self, Orphan};
 use crate::plan::refusal::{Note, Objection, Refusal};
@@ -19,7 +19,8 @@ use crate::plan::rules;
 #[derive(Debug)]
 pub enum Judged<'w> {
     Go(Passed<'w>),
-    Refused(Vec<Refusal>),
+    /// Most telling first; and what the operator's word alone would let go, with its command.
+    Refused(Vec<Refusal>, Vec<Note>),
     /// There is nothing of it (any more).
     Nothing(Note),
 }
@@ -48,8 +49,11 @@ impl<'w> Case<'w> {
             };
             match judged {
                 Judged::Nothing(note) => plan.notes.push(note),
-                Judged::Refused(refused) => {
-                    plan.refusals.extend(refused.into_iter().filter(|r| told.insert(r.clone())))
+                Judged::Refused(refused, by_word) => {
+                    plan.refusals.extend(refused.into_iter().filter(|r| told.insert(r.clone())));
+                    let is_new = |note: &Note| !plan.notes.contains(note);
+                    let by_word: Vec<Note> = by_word.into_iter().filter(is_new).collect();
+                    plan.notes.extend(by_word);
                 }
                 Judged::Go(Passed::Orphans(list, ground)) => {
                     grounds = vec![ground];
@@ -105,7 +109,7 @@ impl<'w> Case<'w> {
         let Some(tally) = self.tally(id) else {
             return Judged::Nothing(Note::NoSuchHandle(text.into()));
         };
-        let refuse = |objection| Judged::Refused(vec![Refusal::new(text, objection)]);
+        let refuse = |objection| Judged::Refused(vec![Refusal::new(text, objection)], Vec::new());
         if !orphaned_handle::is_orphaned(&self.world, &tally) {
             return refuse(Objection::NotOrphaned);
         }
@@ -114,16 +118,20 @@ impl<'w> Case<'w> {
         }
         let grace = self.world.snapshot.kube_controllers.grace();
         let whose = Recurring::of(&self.world.snapshot.names, id);
-        let mut objections: Vec<Objection> = rules::automatically(whose, self.word.knows).err().into_iter().collect();
+        // The age first: the word does not waive it.
+        let mut objections: Vec<Objection> = Vec::new();
         for object in tally.objects {
             let asked = whose.is_some() || !self.word.skip_age;
             let very = || orphaned_handle::stamp(&self.world, &tally, object);
             let seen = if asked { self.observed.handle(&self.orphan_of(object).id, very()) } else { None };
             objections.extend(rules::observed(whose, seen, grace, self.word.skip_age, self.world.snapshot.now).err());
         }
+        let by_word = rules::automatically(whose, self.word.knows).err();
+        let note = by_word.as_ref().map(|_| Note::OrphanByWord(text.into()));
+        objections.extend(by_word);
         if !objections.is_empty() {
             let refused = objections.into_iter().map(|objection| Refusal::new(text, objection));
-            return Judged::Refused(refused.collect());
+            return Judged::Refused(refused.collect(), note.into_iter().collect());
         }
         let orphans = tally.objects.iter().map(|object| self.orphan_of(object)).collect();
         Judged::Go(Passed::Orphans(orphans, Ground::Orphaned(whose)))
@@ -177,9 +185,33 @@ impl<'w> Case<'w> {
             for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
                 refusal.of_handle = Some(subject.into());
             }
-            return Judged::Refused(refused);
+            let by_word = self.by_word(&addresses, &mut refused);
+            return Judged::Refused(refused, by_word);
         }
         Judged::Go(Passed::Leak { id, allocations, addresses, extent })
+    }
+
+    /// Of special addresses that are refused: what the operator's word would not waive comes first, so that who gives
+    /// it is not told the next reason then. Comes back what else it would let go, now or as soon as audits have seen it.
+    fn by_word(&self, addresses: &[Address], refused: &mut [Refusal]) -> Vec<Note> {
+        let (now, grace) = (self.world.snapshot.now, self.world.snapshot.kube_controllers.grace());
+        let word = OperatorWord { knows: true, ..self.word.clone() };
+        let mut stands: HashSet<Refusal> = HashSet::new();
+        let mut notes = Vec::new();
+        for address in addresses {
+            let Some(special) = address.special.as_ref().filter(|special| !special.is_never()) else { continue };
+            let mut against = rules::refusals(std::slice::from_ref(address), &word, now, grace);
+            against.retain(|refusal| refusal.objection != Objection::Unwatched);
+            if against.iter().all(|refusal| matches!(refusal.objection, Objection::TooYoung(_))) {
+                let is_watched = matches!(special, Special::Awaited(..));
+                notes.push(Note::AddressByWord { address: address.address, is_watched });
+            }
+            stands.extend(against);
+        }
+        let stays =
+            |refusal: &Refusal| stands.contains(&Refusal::new(refusal.subject.clone(), refusal.objection.clone()));
+        refused.sort_by_key(|refusal| !stays(refusal));
+        notes
     }
 
     /// The release of what passes, without its bytes.

@@ -151,7 +151,7 @@ impl AdvisedRelease {
         let handles = self.handles.iter().map(|id| case.handle(*id));
         let judged = handles.chain(self.addresses.iter().map(|address| case.address(*address)));
         let refused = judged.filter_map(|judged| match judged {
-            Judged::Refused(refusals) => Some(refusals),
+            Judged::Refused(refusals, _) => Some(refusals),
             Judged::Go(_) | Judged::Nothing(_) => None,
         });
         refused.flatten().map(|refusal| refusal.objection).find(|objection| is_aged || !is_of_age(objection))

@@ -85,7 +85,8 @@ impl Ledger<'_> {
                 self.networks.push((handle.id.tail, handle.id.head));
             }
         }
-        self.networks.sort_unstable();
+        // By their text: numbers of names depend on what was read first.
+        self.networks.sort_unstable_by_key(|&(container, network)| (container, snapshot.names.get(network)));
         self.networks.dedup();
         let usual =
             most.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(snapshot.names.get(network))));

@@ -1,7 +1,7 @@
 //! Pods with more than a few endpoints (ten thousand on as many nodes, IPA503): what one of their allocations is about is
 //! found without looking at all of them each time.
 
-use super::{Allocation, Ledger, Scope, equal};
+use super::{Allocation, Claimant, Ledger, Scope, equal};
 use crate::model::{Endpoint, Name, Pod, Snapshot};
 
 /// Up to so many endpoints of one pod are looked at one by one.
@@ -38,7 +38,8 @@ impl<'s> Ledger<'s> {
     }
 
     /// The endpoints of the pod `namespace/name` that may tell of an allocation whether it is the pod's: all, or of more
-    /// than a few those on the pod's own node, those that list the address and those of its container.
+    /// than a few those on the pod's own node, those that list or float the address and those of its container, which
+    /// is the whole id of a handle without a network.
     pub fn endpoints_about(&self, allocation: &Allocation, namespace: Name, name: Name) -> Vec<&'s Endpoint> {
         let of_pod = equal(&self.endpoints_of_pod, (namespace, name), |&(ns, p, _)| (ns, p));
         if of_pod.len() <= FEW {
@@ -46,10 +47,13 @@ impl<'s> Ledger<'s> {
         }
         let is_its = |e: &&Endpoint| self.is_endpoint_of(e, namespace, name);
         let at_home = self.pod(namespace, name).into_iter().flat_map(|pod| self.endpoints_at_home(pod));
-        let container = self.handle_of(allocation).filter(|id| id.dotted).map(|id| id.tail);
+        let container = self.handle_of(allocation).map(|id| id.tail);
         let of_container = container.into_iter().flat_map(|tail| self.endpoints_of_container(tail)).filter(is_its);
-        let listing = self.endpoints_at(allocation.address).map(|(e, _)| e).filter(is_its);
-        let mut found: Vec<&'s Endpoint> = at_home.chain(of_container).chain(listing).collect();
+        let claiming = self.claims_at(allocation.address).iter().filter_map(|claim| match claim.by {
+            Claimant::Endpoint(index) => self.snapshot.endpoints.get(index as usize),
+            _ => None,
+        });
+        let mut found: Vec<&'s Endpoint> = at_home.chain(of_container).chain(claiming.filter(is_its)).collect();
         // They lie in one list, in the snapshot's order.
         found.sort_by_key(|e| std::ptr::from_ref::<Endpoint>(e));
         found.dedup_by_key(|e| std::ptr::from_ref::<Endpoint>(e));
@@ -61,6 +65,7 @@ impl<'s> Ledger<'s> {
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
+    use crate::model::Nat;
 
     /// web-0 with so many endpoints more, each on a node of its own; what is found at home, and about its allocation.
     fn found(more: usize) -> (usize, usize) {
@@ -82,5 +87,34 @@ mod tests {
     #[test]
     fn of_a_crowd_those_are_found_that_are_asked_for() {
         assert_eq!([0, 1, 7, 8, 100].map(found), [(1, 1), (1, 2), (1, 8), (1, 1), (1, 1)]);
+    }
+
+    /// Where a handle's container is the whole id (the networks of old CNI configurations), and where a floating address
+    /// is the allocation's: what an endpoint says of it counts in a crowd as it does in a few.
+    #[test]
+    fn of_a_crowd_what_lists_what_floats_and_what_has_the_container_is_found() {
+        for handle in ["k8s-pod-network.c0ffee", "c0ffee"] {
+            let mut c = Cluster::healthy();
+            let attribute = c.pod_attribute(handle, "shop", "web-9", "node-1");
+            c.allocate("10.65.0.9", attribute);
+            for number in 0..100 {
+                let node = format!("other-{number}");
+                c.node(&node, "192.168.1.1");
+                let address = if number == 10 { "10.65.0.9" } else { "10.65.0.99" };
+                let container = if number == 30 { "c0ffee".to_owned() } else { format!("{number:064x}") };
+                let mut made = c.endpoint("shop", "web-9", &node, &container, &[address]);
+                if number == 20 {
+                    made.nats = [Nat { internal: addr("10.65.0.99"), external: addr("10.65.0.9") }].into();
+                }
+            }
+            let snapshot = c.snapshot();
+            let ledger = Ledger::build(&snapshot, c.scope, None);
+            let allocation = &ledger.allocations_at(addr("10.65.0.9"))[0];
+            let owner = ledger.owners_of(allocation).next().unwrap();
+            let about = ledger.endpoints_about(allocation, owner.namespace, owner.pod);
+            let mut nodes: Vec<&str> = about.iter().map(|e| snapshot.text(e.node)).collect();
+            nodes.sort_unstable();
+            assert_eq!(nodes, ["other-10", "other-20", "other-30"], "{handle}");
+        }
     }
 }

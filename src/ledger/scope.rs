@@ -48,8 +48,6 @@ pub struct Scope {
     plain_hosts: HashSet<Name>,
     /// Known from history as ours.
     remembered: HashSet<Name>,
-    /// The same for nodes of which this snapshot has no name.
-    remembered_unseen: HashSet<String>,
     /// Calico name to Kubernetes name.
     kubernetes_names: HashMap<Name, Name>,
     /// Kubernetes name to Calico names.
@@ -120,14 +118,15 @@ impl Scope {
         scope.nodes_complete = snapshot.coverage.complete(Input::CalicoNodes);
         scope.referred = scope.calico_names.keys().copied().collect();
         scope.take_unregistered(Unregistered::of(snapshot, past, |name| scope.referred.contains(&name)));
+        // By their text: numbers of names depend on what was read first.
+        let by_text = |a: &Name, b: &Name| snapshot.text(*a).cmp(snapshot.text(*b));
+        scope.calico_names.values_mut().for_each(|names| names.sort_unstable_by(by_text));
         if scope.known {
             let known = |name| scope.known_to_kubernetes.contains(&name);
             scope.former = former::names(snapshot, dark, past, |name| scope.ours.contains(&name), known);
         }
         if let Some(past) = past {
             scope.remembered = past.known_nodes.iter().filter_map(|n| snapshot.names.find(n)).collect();
-            let unseen = past.known_nodes.iter().filter(|n| snapshot.names.find(n).is_none());
-            scope.remembered_unseen = unseen.cloned().collect();
         }
         let all_ours = snapshot.coverage.complete(Input::CalicoNodes)
             && !dark.any_undecodable_node(snapshot)
@@ -149,7 +148,6 @@ impl Scope {
             self.unregistered.insert(host);
             self.ours.insert(host);
         }
-        self.calico_names.values_mut().for_each(|names| names.sort_unstable());
     }
 
     /// The standing of a node by its Calico name, whether or not a Calico Node of that name exists.
@@ -167,15 +165,6 @@ impl Scope {
             // A node of ours whose Calico Node is missing (IPA410) is ours; that it is missing must be known.
             if self.nodes_complete { Standing::Ours } else { Standing::Foreign }
         } else if self.exclusive || self.remembered.contains(&node) {
-            Standing::Departed
-        } else {
-            Standing::Foreign
-        }
-    }
-
-    /// The standing of a node that only a handle's id names: nothing else in the snapshot does.
-    pub fn standing_of_unseen(&self, node: &str) -> Standing {
-        if self.known && !node.is_empty() && (self.exclusive || self.remembered_unseen.contains(node)) {
             Standing::Departed
         } else {
             Standing::Foreign

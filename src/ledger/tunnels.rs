@@ -1,6 +1,6 @@
 //! Tunnel addresses: whose an allocation is, and which nodes claim an address (domain facts, section 7).
 
-use super::{Allocation, Claimant, Grade, Ledger, Standing, Use};
+use super::{Allocation, Claimant, Grade, Ledger, Use};
 use crate::model::{Addr, CalicoNode, Name, Owner, Tunnel};
 
 /// A node's tunnel as an allocation names it.
@@ -9,8 +9,8 @@ pub struct NamedTunnel {
     pub tunnel: Tunnel,
     /// The node's Calico name.
     pub node: String,
-    /// The same in the table, when anything else names that node.
-    pub name: Option<Name>,
+    /// The same in the table.
+    pub name: Name,
 }
 
 impl<'s> Ledger<'s> {
@@ -30,12 +30,12 @@ impl<'s> Ledger<'s> {
         let by_attribute = self.owners_of(allocation).filter_map(|owner| {
             let tunnel = Tunnel::of_attribute(names.get(owner.kind))?;
             let name = owner.node.some().or_else(|| self.owner_node(allocation).some())?;
-            Some(NamedTunnel { tunnel, node: names.get(name).to_owned(), name: Some(name) })
+            Some(NamedTunnel { tunnel, node: names.get(name).to_owned(), name })
         });
         let mut named: Vec<NamedTunnel> = by_attribute.collect();
         let id = self.handle_of(allocation).map(|handle| handle.text(names)).unwrap_or_default();
         if let Some((tunnel, node)) = Tunnel::of_handle(&id) {
-            named.push(NamedTunnel { tunnel, node: node.to_owned(), name: names.find(node) });
+            named.push(NamedTunnel { tunnel, node: node.to_owned(), name: names.find(node).unwrap_or_default() });
         }
         named.dedup();
         named
@@ -57,7 +57,7 @@ impl<'s> Ledger<'s> {
     /// Whether an allocation is this very tunnel's: its handle or either owner set names node and type, or it is
     /// so old that it names nobody.
     pub fn is_of_tunnel(&self, allocation: &Allocation, node: &CalicoNode, tunnel: Tunnel) -> bool {
-        let named = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
+        let named = |n: &NamedTunnel| n.tunnel == tunnel && n.name == node.name;
         self.may_be_old_tunnel_of(allocation, node) || self.tunnels_named(allocation).iter().any(named)
     }
 
@@ -75,13 +75,5 @@ impl<'s> Ledger<'s> {
         allocation.used_for == Use::Unattributed
             && self.handle_of(allocation).is_none()
             && self.owners_of(allocation).next().is_none()
-    }
-
-    /// The standing of the node of a named tunnel; a node that nothing else in the snapshot names has one too.
-    pub fn standing_of_tunnel(&self, named: &NamedTunnel) -> Standing {
-        match named.name {
-            Some(name) => self.scope.standing(name),
-            None => self.scope.standing_of_unseen(&named.node),
-        }
     }
 }

@@ -73,6 +73,14 @@ pub struct Past {
     pub last: LastState,
 }
 
+impl Past {
+    /// All nodes that it names, by either name; some of them more than once.
+    pub fn nodes(&self) -> impl Iterator<Item = &str> {
+        let both = self.kubernetes_names.iter().flat_map(|(calico, kubernetes)| [calico, kubernetes]);
+        self.known_nodes.iter().chain(&self.former_nodes).chain(both).chain(self.gone_since.keys()).map(String::as_str)
+    }
+}
+
 /// Audits since something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AuditsSince {

@@ -11,8 +11,8 @@ pub use super::etcd::EtcdFacts;
 pub use super::input::{Input, Needs};
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Foreign, Handle, HandleId,
-    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, NodesSeen, Pod,
-    Pool, Reservation, Service, Time, keys,
+    HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, NodesSeen, Past,
+    Pod, Pool, Reservation, Service, Time, keys,
 };
 
 /// What a value that does not decode hides: nobody may argue from the absence of anything in it.
@@ -144,9 +144,23 @@ impl Snapshot {
 
     /// Adds what nodes say: of another moment than etcd and Kubernetes, and read from elsewhere.
     pub fn take_nodes(&mut self, nodes: NodesSeen) {
+        // As of the nodes of the history.
+        nodes.nodes.iter().for_each(|evidence| _ = self.0.names.intern(evidence.node.raw()));
         self.0.nodes_seen = nodes;
         self.0.nodes_seen.index();
         self.0.coverage.set(Input::NodeEvidence, InputState::Complete, "");
+    }
+
+    /// Every node that the history names has a name here from then on, whether or not anything that was read names it:
+    /// what is judged of one must not depend on names that an earlier state left in the table.
+    pub fn name_nodes_of(&mut self, past: &Past) {
+        past.nodes().for_each(|node| _ = self.0.names.intern(node));
+    }
+
+    /// The history was read.
+    pub fn note_past(&mut self, past: &Past) {
+        self.note_history(InputState::Complete, "");
+        self.name_nodes_of(past);
     }
 
     /// What came of reading the history, which is looked for once the datastore has told its name.

@@ -262,6 +262,13 @@ pub enum Note {
     GivenBack(Foreign, i64),
     /// So many of a code are younger than `--older-than` (the last one), and the oldest of them is known for so long.
     TooNew(Code, usize, Duration, Duration),
+    /// A special address that the operator's word alone lets go; whether audits watch its age.
+    AddressByWord {
+        address: Addr,
+        is_watched: bool,
+    },
+    /// An orphaned handle that comes again, likewise; its id.
+    OrphanByWord(Foreign),
     /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
     LeftOut(usize, Foreign),
     /// `--node-is-off` of a name that fits no node.

@@ -37,7 +37,7 @@ pub fn write(listing: &BlockListing, options: ListOptions, out: &mut dyn Write) 
     let mut out = BufWriter::new(out);
     let ListOptions { color, width, headers, .. } = options;
     if headers {
-        let answer = Text::new().whole(BOLD, &listing.answer.shown());
+        let answer = Text::new().field(BOLD, &listing.answer.shown());
         Paper::new(&mut out, width, color).paragraph(0, 2, &answer)?;
     }
     let (columns, rows) = match &listing.borrowed {

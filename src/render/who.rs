@@ -21,7 +21,7 @@ use crate::who::{AddressSheet, AllocationSheet, Before, Dossier};
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, width, color);
-    paper.paragraph(0, 2, &Text::new().whole(BOLD, &dossier.answer.shown()))?;
+    paper.paragraph(0, 2, &Text::new().field(BOLD, &dossier.answer.shown()))?;
     now(dossier, &mut paper)?;
     wrong(dossier, &mut paper)?;
     for before in &dossier.before {

@@ -155,10 +155,20 @@ pub fn outside(range: &Foreign) -> Foreign {
     foreign!("{} is in no pool and no block: Calico does not hand it out", range)
 }
 
+/// What helps who asked so.
+fn hint(asked: &Foreign) -> String {
+    Word::of(asked.raw()).hint().map(|hint| format!(": {hint}")).unwrap_or_default()
+}
+
 /// About everything else, from what the dossier shows.
 pub fn other(dossier: &Dossier) -> Foreign {
     let Some(first) = dossier.matches.first() else {
-        return foreign!("nothing is called {} here{}", dossier.asked, did_you_mean(&dossier.near));
+        return foreign!(
+            "nothing is called {} here{}{}",
+            dossier.asked,
+            did_you_mean(&dossier.near),
+            hint(&dossier.asked)
+        );
     };
     let also = dossier.matches.len() - 1;
     let more = if also == 0 { String::new() } else { format!(" (and {also} more of that name)") };
@@ -298,7 +308,7 @@ fn last_known(asked: &Foreign, before: &Before) -> Foreign {
     let open: Vec<&Interval<AllocationRow>> = all.iter().filter(|i| i.span.is_open()).collect();
     let Some(newest) = all.iter().rev().max_by_key(|i| (i.span.is_open(), i.span.last_seen.at)) else {
         return match before.is_nothing() {
-            true => foreign!("the history does not know {}", asked),
+            true => foreign!("the history does not know {}{}", asked, hint(asked)),
             false => foreign!("the history knows {}, but no allocation of it", asked),
         };
     };

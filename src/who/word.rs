@@ -23,6 +23,27 @@ const SAID: [(WordKind, &[&str]); 6] = [
     (WordKind::Vm, &["vm", "vms", "vmi", "vmis", "virtualmachine", "virtualmachineinstance"]),
 ];
 
+/// kubectl's names of what makes pods, long and short: neither IPAM nor an endpoint names it.
+const WORKLOADS: [&str; 17] = [
+    "deployment",
+    "deployments",
+    "deploy",
+    "replicaset",
+    "replicasets",
+    "rs",
+    "statefulset",
+    "statefulsets",
+    "sts",
+    "daemonset",
+    "daemonsets",
+    "ds",
+    "job",
+    "jobs",
+    "cronjob",
+    "cronjobs",
+    "cj",
+];
+
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Word<'w> {
@@ -62,6 +83,22 @@ impl<'w> Word<'w> {
         self.kind.is_none_or(|said| said == kind)
     }
 
+    /// By its form, why nothing can be called so, and what can be asked for instead.
+    pub fn hint(&self) -> Option<&'static str> {
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let is_workload =
+            |kind: &str| WORKLOADS.contains(&kind.split('.').next().unwrap_or_default().to_ascii_lowercase().as_str());
+        if self.name.contains("://") {
+            return Some("IPAM knows a pod's sandbox and none of its containers: ask for the pod");
+        }
+        if self.typed.split_once('/').is_some_and(|(kind, _)| is_workload(kind)) {
+            return Some("ask for one of its pods, or for pod, node, service, vm, address, block or handle");
+        }
+        let address = self.name.split('/').next().unwrap_or_default();
+        let is_dotted = address.split('.').count() == 4 && address.split('.').all(digits);
+        is_dotted.then_some("it is no IP address")
+    }
+
     /// The beginning of a container's id, as crictl and docker show it: 12 hexadecimal digits or more of its 64.
     pub fn container(&self) -> Option<String> {
         let is_part = (12..64).contains(&self.name.len()) && self.name.bytes().all(|digit| digit.is_ascii_hexdigit());
@@ -93,6 +130,25 @@ mod tests {
             ("", None, ""),
         ] {
             assert_eq!(Word::of(typed), Word { typed, kind, name, namespace: None }, "{typed}");
+        }
+    }
+
+    #[test]
+    fn what_nothing_can_be_called_is_told_by_its_form() {
+        let hint = |typed: &str| Word::of(typed).hint().unwrap_or_default().split_whitespace().next();
+        for (typed, first) in [
+            ("containerd://3f2c", Some("IPAM")),
+            ("deploy/web", Some("ask")),
+            ("deployment.apps/web", Some("ask")),
+            ("Sts/web", Some("ask")),
+            ("300.1.1.1", Some("it")),
+            ("10.65.0.0/33", Some("it")),
+            ("shop/web-0", None),
+            ("node-1", None),
+            ("v1.2.3", None),
+            ("", None),
+        ] {
+            assert_eq!(hint(typed), first, "{typed}");
         }
     }
 

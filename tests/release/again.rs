@@ -28,7 +28,9 @@ fn an_orphan_whose_id_comes_again_is_never_released_automatically() {
         for id in ALL {
             let refused = world.force(&["--handle", id]);
             refused.refused(7);
-            assert!(refused.stdout.contains("whose id comes again; only alone, by --handle"), "{refused:?}");
+            assert!(refused.stdout.contains("whose id comes again; it goes alone, by your word"), "{refused:?}");
+            let command = format!("ipaudit release --handle {id} --i-know-what-this-is");
+            assert!(refused.stdout.contains(&command), "{refused:?}");
         }
         assert_eq!(world.etcd.list("/calico"), before);
         for id in ALL {

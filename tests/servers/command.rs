@@ -27,9 +27,12 @@ pub fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The first line of standard output.
+/// The first line of standard output, on as many lines as it takes at this width.
 pub fn first(output: &Output) -> String {
-    text(output).lines().next().unwrap_or_else(|| panic!("{output:?}")).to_owned()
+    let text = text(output);
+    let mut lines = text.lines();
+    let first = lines.next().unwrap_or_else(|| panic!("{output:?}")).to_owned();
+    lines.take_while(|line| line.starts_with("  ")).fold(first, |all, line| format!("{all} {}", line.trim_start()))
 }
 
 /// The document that was printed, which is what `docs/<schema>.schema.json` says, every field of it.

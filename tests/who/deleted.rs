@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{document, loaded, text, who};
-use crate::servers::command::{ipaudit, stderr};
+use crate::servers::command::{first, ipaudit, stderr};
 use crate::servers::golden::Moment;
 use crate::servers::{self, Etcd};
 
@@ -69,7 +69,7 @@ fn a_deleted_handle_is_found_through_the_history_until_compaction() {
     let alone = alone.unwrap();
     assert_eq!(alone.status.code(), Some(0), "{}", text(&alone));
     assert!(
-        text(&alone).starts_with(&format!(
+        first(&alone).starts_with(&format!(
             "the history knows handle {HANDLE}, but no allocation of it; the last audit that saw it"
         )),
         "{}",

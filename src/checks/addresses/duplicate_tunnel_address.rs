@@ -74,7 +74,7 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
     let holders: Vec<String> = tunnels.chain(pods).chain(services).collect();
     // A very old allocation, which names nobody, chooses none of them.
     let is_named = |node: &CalicoNode, tunnel: Tunnel| {
-        let by_name = |n: &NamedTunnel| n.tunnel == tunnel && n.name == Some(node.name);
+        let by_name = |n: &NamedTunnel| n.tunnel == tunnel && n.name == node.name;
         allocations.iter().any(|a| ledger.tunnels_named(a).iter().any(by_name))
     };
     let named = machines.iter().find(|(node, tunnel)| is_named(node, *tunnel));

@@ -61,11 +61,11 @@ fn named_leak(world: &World<'_>, allocation: &Allocation) -> Option<Leak> {
 
 fn reason(world: &World<'_>, allocation: &Allocation, named: &NamedTunnel) -> Option<Reason> {
     let ledger = world.ledger;
-    match ledger.standing_of_tunnel(named) {
+    match ledger.scope.standing(named.name) {
         Standing::Foreign => None,
-        Standing::Departed => named.name.is_none_or(|n| !ledger.dark.node(n)).then_some(Reason::Departed),
+        Standing::Departed => (!ledger.dark.node(named.name)).then_some(Reason::Departed),
         Standing::Ours => {
-            let node = ledger.calico_node(named.name?)?;
+            let node = ledger.calico_node(named.name)?;
             let now = node.tunnels.iter().filter(|(tunnel, _)| *tunnel == named.tunnel);
             let mut now = now.map(|&(_, address)| address).peekable();
             let other = *now.peek()?;
@@ -80,7 +80,7 @@ fn old_leak(world: &World<'_>, allocation: &Allocation) -> Option<Leak> {
     let mut claims = ledger.tunnels_at(allocation.address).peekable();
     let (node, tunnel, _) = *claims.peek()?;
     let left = ledger.may_be_old_tunnel_of(allocation, node) && claims.all(|(_, _, grade)| grade == Grade::Stale);
-    let named = || NamedTunnel { tunnel, node: world.text(node.name).to_owned(), name: Some(node.name) };
+    let named = || NamedTunnel { tunnel, node: world.text(node.name).to_owned(), name: node.name };
     left.then(|| Leak { named: named(), reason: Reason::Departed })
 }
 
@@ -105,7 +105,9 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
         .fact("ipam", world.allocation_facts(allocation))
         .in_pool_of(address)
         .rests_on_allocation(allocation)
-        .with_each(*name, |d, name| d.on_node(name).looks_at(Look::CalicoNode(name)).looks_at_whose(name))
+        .on_node(*name)
+        .looks_at(Look::CalicoNode(*name))
+        .looks_at_whose(*name)
         .release_alone(
             address,
             refused,

@@ -3,7 +3,7 @@
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::Draft;
-use crate::checks::evidence::operand::get_pool;
+use crate::checks::evidence::operand::{blocks_of_pool, get_pool};
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 
@@ -65,7 +65,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
         .fact("usage", usage_facts(usage, known))
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
-        .next("calicoctl ipam show --show-blocks")
+        .next(blocks_of_pool(name))
         .next(get_pool(name))
         .with_each(leaks, Draft::next)
         .done()

@@ -4,6 +4,7 @@ use super::common::{block_facts, judged, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;
+use crate::checks::evidence::operand::blocks_of_pool;
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 
@@ -68,7 +69,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         .fact("usage", usage_facts(usage, known))
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
-        .next("calicoctl ipam show --show-blocks")
+        .next(blocks_of_pool(name))
         .next(format!("ipaudit audit{}", keepers.map(|code| format!(" --code {code}")).concat()))
         .done()
 }

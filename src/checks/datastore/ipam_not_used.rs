@@ -61,7 +61,7 @@ fn report(world: &World<'_>, mut pods: Vec<&Pod>) -> Option<Finding> {
         .looks_at(Look::KubeNode(first.node))
         .looks_at(Look::Settings)
         .next("kubectl -n kube-system get configmap calico-config -o yaml")
-        .next("calicoctl ipam show --show-blocks");
+        .next("ipaudit blocks");
     Some(draft.done())
 }
 

@@ -22,6 +22,12 @@ pub fn get_pool(name: &str) -> String {
     of_name("get", "ippool", POOLS, name, " -o yaml")
 }
 
+/// `ipaudit blocks --pool NAME`: what fills it, block by block.
+pub fn blocks_of_pool(name: &str) -> String {
+    let gap = if name.starts_with('-') { '=' } else { ' ' };
+    format!("ipaudit blocks --pool{gap}{}", shell(name))
+}
+
 fn of_name(verb: &str, kind: &str, prefix: &str, name: &str, end: &str) -> String {
     match name.starts_with('-') {
         true => get_key(&format!("{prefix}{name}")),
@@ -42,6 +48,8 @@ mod tests {
             calicoctl_node("delete", "--config=x", ""),
             "etcdctl get /calico/resources/v3/projectcalico.org/nodes/--config=x"
         );
+        assert_eq!(blocks_of_pool("a b"), "ipaudit blocks --pool 'a b'");
+        assert_eq!(blocks_of_pool("-p"), "ipaudit blocks --pool=-p");
         assert_eq!(get_pool("pods"), "calicoctl get ippool pods -o yaml");
         assert_eq!(get_pool("-p"), "etcdctl get /calico/resources/v3/projectcalico.org/ippools/-p");
     }

@@ -54,6 +54,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         return Ok(Conclusion::Unknown.exit());
     }
     let past = recorder.past()?;
+    snapshot.name_nodes_of(&past);
     if past.last.audit > began_after && past.is_of_a_later_look(&snapshot.etcd) {
         return Err(Error::input("plan a release")
             .cause("an audit that was recorded meanwhile saw the datastore later than this run did")

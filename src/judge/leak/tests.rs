@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::super::testing::Scene;
 use super::*;
 use crate::checks::node::testing::NodeUnderTest;
-use crate::checks::testing::Cluster;
+use crate::checks::testing::{Cluster, addr};
 use crate::ledger::Grade;
 use crate::model::keys::handle_key;
 use crate::model::{AttributeFields, Observation, Owner, Patch};
@@ -237,6 +237,34 @@ fn rule_7_no_audit_watches_what_is_special() {
     let mut scene = Scene::of(c);
     (scene.word.knows, scene.memory.seen) = (true, None);
     assert_eq!(scene.refused(&["10.65.0.9"]), one("10.65.0.9", Objection::Unwatched));
+}
+
+/// Who gives the word is not refused for a reason that stood before: what it does not waive comes first, and its command
+/// is told only where nothing else stands against it.
+#[test]
+fn rule_7_what_the_word_does_not_waive_comes_first() {
+    let judged = |held: bool, knows: bool, skip_age: bool| {
+        let mut c = Cluster::healthy();
+        c.allocate("10.65.0.9", AttributeFields::default());
+        if held {
+            c.pod("shop", "web-9", "node-1", &["10.65.0.9"]);
+        }
+        let mut scene = Scene::of(c);
+        (scene.word.knows, scene.word.skip_age, scene.memory.seen) = (knows, skip_age, None);
+        let (plan, _) = scene.judge(&["10.65.0.9"]);
+        (plan.refusals.into_iter().map(|r| r.objection).collect::<Vec<_>>(), plan.notes)
+    };
+    let note = vec![Note::AddressByWord { address: addr("10.65.0.9"), is_watched: false }];
+    let (free, notes) = judged(false, false, false);
+    assert!(matches!(free.as_slice(), [Objection::Special(_), ..]), "{free:?}");
+    assert_eq!(notes, note);
+    assert_eq!(judged(false, true, false), (vec![Objection::Unwatched], note));
+    assert_eq!(judged(false, true, true), (vec![], vec![]));
+    for (knows, skip_age) in [(false, false), (true, false), (true, true)] {
+        let (held, notes) = judged(true, knows, skip_age);
+        assert!(matches!(held.as_slice(), [Objection::Held(_), ..]), "{held:?}");
+        assert_eq!(notes, [], "{knows} {skip_age}");
+    }
 }
 
 #[test]

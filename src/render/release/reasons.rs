@@ -177,7 +177,7 @@ fn of_many(objection: &Objection) -> String {
     match objection {
         O::TooYoung(lacking) => format!("need {}", words::lacking(lacking)),
         O::TooYoungInAnyCase(lacking) => format!("need {} in any case: their ids come again", words::lacking(lacking)),
-        O::Unwatched => "are watched by no audit, so their age is for you to judge: --skip-age".to_owned(),
+        O::Unwatched => "are watched by no audit, so their age is for you to judge".to_owned(),
         O::Unproven => format!("are not proven leaked ({})", words::LEAKED),
         O::Held(holder) => format!("have a {} holder", holder.grade.word()),
         O::EndpointHas(_) => "have an endpoint whose pod is not proven gone".to_owned(),

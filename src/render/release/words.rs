@@ -12,7 +12,7 @@ use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_valu
 use crate::checks::evidence::{delete_pod, release_handle};
 use crate::checks::handles::orphaned_handle;
 use crate::model::foreign::foreign;
-use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
+use crate::model::{Addr, Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, KernelUse, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
     PodDoubt, Proven, Recurring, Special,
@@ -22,6 +22,8 @@ use crate::plan::waiting::allowed_from;
 use crate::render::age::age;
 use crate::render::number::grouped;
 
+/// The operator's word for a single thing.
+const KNOWS: &str = "--i-know-what-this-is";
 /// The check of what is released as leaked.
 pub(super) const LEAKED: Code = leaked_address::CHECK.code;
 
@@ -114,9 +116,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
         O::TooYoungInAnyCase(what) => {
             format!("it needs {} in any case: its id comes again, and --skip-age does not waive this", lacking(what))
         }
-        O::Unwatched => {
-            "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age".to_owned()
-        }
+        O::Unwatched => "audits watch what is proven leaked and never this, so its age is for you to judge".to_owned(),
         O::NoHistory => "the history has no audit of this cluster, so nobody knows how old anything is".to_owned(),
 
         O::PodChanged(PodChange::MayHold) => "read again right now: its pod may hold it now".to_owned(),
@@ -146,11 +146,11 @@ pub(super) fn timeless(objection: &Objection) -> String {
         }
 
         O::Special(what) => {
-            let way = if what.is_never() { "" } else { "; only by --address with --i-know-what-this-is" };
+            let way = if what.is_never() { "" } else { "; it goes alone, by your word that you know what it is" };
             format!("it is {}{way}", special(what))
         }
         O::IdComesAgain(whose) => format!(
-            "it is {}, whose id comes again; only alone, by --handle with --i-know-what-this-is",
+            "it is {}, whose id comes again; it goes alone, by your word that you know what it is",
             recurring(*whose)
         ),
         O::ByHand { code, advice, .. } => format!("release does not take {code}: {}", advice.raw()),
@@ -386,6 +386,11 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
         Note::NotAllocated(address) => format!("{address} is not allocated"),
         Note::GivenBack(subject, release) => format!("{}: release {release} gave it back already", subject.raw()),
         Note::TooNew(code, many, oldest, older_than) => too_new(*code, *many, *oldest, *older_than),
+        Note::AddressByWord { address, is_watched } => return address_by_word(*address, *is_watched),
+        Note::OrphanByWord(id) => {
+            let command = format!("{} {KNOWS}", release_handle(id.raw()));
+            return (format!("{}: by your word", id.raw()), vec![command]);
+        }
         Note::LeftOut(many, first) => return left_out(*many, first.raw()),
         Note::NoSuchNode(node) => {
             format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())
@@ -406,8 +411,20 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
     (words, Vec::new())
 }
 
+fn address_by_word(address: Addr, is_watched: bool) -> (String, Vec<String>) {
+    let command = format!("ipaudit release --address {address} {KNOWS}");
+    match is_watched {
+        true => (format!("{address}: by your word"), vec![command]),
+        // There is nothing to wait for.
+        false => (
+            format!("{address}: by your word, also for its age, which no audit watches"),
+            vec![format!("{command} --skip-age")],
+        ),
+    }
+}
+
 fn left_out(many: usize, first: &str) -> (String, Vec<String>) {
-    let mut commands = vec![format!("{} --i-know-what-this-is", release_handle(first))];
+    let mut commands = vec![format!("{} {KNOWS}", release_handle(first))];
     let which = match many {
         1 => "1 orphaned handle is left out, whose id comes again".to_owned(),
         many => {

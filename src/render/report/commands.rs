@@ -5,6 +5,16 @@ use crate::checks::evidence::{ask_who, shell};
 use crate::model::row::Episode;
 use crate::model::{Code, Foreign, SubjectKind, Time};
 
+/// Which etcd and which Kubernetes it was, the history does not know.
+pub const LEFT_OUT: &str = "The commands that read etcd and Kubernetes leave out how they are reached: they take the \
+                            connection flags of your audits, or their variables.";
+
+/// Whether a command reads etcd or Kubernetes.
+pub fn reads_live(command: &Foreign) -> bool {
+    let is_of = |of: &str| command.raw().starts_with(of);
+    is_of("ipaudit audit") || is_of("ipaudit release") || (is_of("ipaudit who") && !is_of("ipaudit who --offline "))
+}
+
 /// What shows all findings of a code as this report has them.
 pub fn see_all(code: Code, guid: &Foreign, view: &ReportView) -> Foreign {
     // Whole seconds are read more easily, and begin no later.
@@ -71,6 +81,7 @@ mod tests {
         view.until = at(20);
         view.narrowed_by = vec!["--code IPA110".to_owned(), "--node n".to_owned()];
         view.clusters.push(ClusterReport::default());
+        assert!(reads_live(&who(&leak, &guid, &report()).unwrap()) && !reads_live(&who(&leak, &guid, &view).unwrap()));
         let then = format!("--offline --at {}", at(20));
         assert_eq!(of_one(&view), Some(format!("ipaudit who {then} --cluster 6f1c2a9e0000 --db 'a b' 10.0.0.9")));
         let wanted = format!(

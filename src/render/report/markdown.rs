@@ -12,7 +12,7 @@ use super::doubts::doubts;
 use super::first::Telling;
 use super::lives::{ends, life, oldest, title};
 use super::pools::words;
-use super::repairs::repairs;
+use super::repairs::{Repair, repairs};
 use super::sections::{Section, sections};
 use super::trends::{leaks_title, of_node};
 use super::{ClusterReport, ReportView, commands, sparkline};
@@ -70,10 +70,16 @@ fn one(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Resul
     }
     let sections = sections(cluster, false);
     sections.iter().try_for_each(|told| section(told, cluster, clock, out))?;
-    release(cluster, view, out)?;
+    let repairs = repairs(cluster, view);
+    release(&repairs, out)?;
     leaks(cluster, clock, out)?;
     pools(view, cluster, out)?;
-    ask(&sections, cluster, view, out)
+    let asked = asked(&sections, cluster, view);
+    ask(&asked, out)?;
+    if repairs.iter().map(|repair| &repair.command).chain(&asked).any(commands::reads_live) {
+        writeln!(out, "\n{}", commands::LEFT_OUT)?;
+    }
+    Ok(())
 }
 
 fn section(section: &Section<'_>, cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<()> {
@@ -120,8 +126,7 @@ fn leaks(cluster: &ClusterReport, clock: Clock, out: &mut dyn Write) -> Result<(
 }
 
 /// What gives back what is open, a command each.
-fn release(cluster: &ClusterReport, view: &ReportView, out: &mut dyn Write) -> Result<()> {
-    let repairs = repairs(cluster, view);
+fn release(repairs: &[Repair], out: &mut dyn Write) -> Result<()> {
     if repairs.is_empty() {
         return Ok(());
     }
@@ -132,7 +137,7 @@ fn release(cluster: &ClusterReport, view: &ReportView, out: &mut dyn Write) -> R
 fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Result<()> {
     let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
     let known: Vec<_> = cluster.pools.iter().filter(|pool| !pool.points.is_empty()).collect();
-    if known.is_empty() {
+    if known.is_empty() || !cluster.unknown.is_empty() {
         return Ok(());
     }
     writeln!(out, "\n### Pools\n")?;
@@ -146,7 +151,7 @@ fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Res
 }
 
 /// What can be typed: about what is open and urgent, then all of what is told in part.
-fn ask(sections: &[Section<'_>], cluster: &ClusterReport, view: &ReportView, out: &mut dyn Write) -> Result<()> {
+fn asked(sections: &[Section<'_>], cluster: &ClusterReport, view: &ReportView) -> Vec<Foreign> {
     let open = sections.iter().filter(|section| !section.ended);
     let urgent = open
         .flat_map(|section| &section.groups)
@@ -161,6 +166,10 @@ fn ask(sections: &[Section<'_>], cluster: &ClusterReport, view: &ReportView, out
             typed.push(command);
         }
     }
+    typed
+}
+
+fn ask(typed: &[Foreign], out: &mut dyn Write) -> Result<()> {
     if typed.is_empty() {
         return Ok(());
     }
@@ -216,6 +225,7 @@ mod tests {
             "which may explain 2",
             "### Pools",
             "```sh\nipaudit who 10.0.0.9\nipaudit who 10.0.0.10\nipaudit who 10.0.0.1\n```\n",
+            commands::LEFT_OUT,
         ] {
             assert!(text.contains(says), "{says}: {text}");
         }

@@ -3,6 +3,7 @@
 //! A few findings of a code are told one by one, many are one paragraph; what another open finding explains is only
 //! counted. `--all` shows every line.
 
+use std::cell::Cell;
 use std::io::{BufWriter, Result, Write};
 
 use super::answer::answer;
@@ -14,8 +15,8 @@ use super::repairs::repairs;
 use super::sections::{Section, sections};
 use super::{ClusterReport, ReportView, commands, trends};
 use crate::checks;
-use crate::model::Severity;
 use crate::model::row::{Episode, FindingRow};
+use crate::model::{Foreign, Severity};
 use crate::render::age::age;
 use crate::render::number::{audits, grouped};
 use crate::render::table::paper::{BOLD, COMMAND, DIM, GOOD, PLAIN, Paper, Text, fitting, short_ids, style_of};
@@ -66,10 +67,12 @@ struct TablePart<'v> {
     cluster: &'v ClusterReport,
     options: ReportOptions,
     clock: Clock,
+    /// Whether a command was shown that reads etcd or Kubernetes.
+    reads_live: Cell<bool>,
 }
 
 fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper: &mut Paper<'_>) -> Result<()> {
-    let part = TablePart { view, cluster, options, clock: Clock::of(view) };
+    let part = TablePart { view, cluster, options, clock: Clock::of(view), reads_live: Cell::new(false) };
     part.verdict(paper)?;
     paper.paragraph(0, 2, &part.head())?;
     part.doubts(paper)?;
@@ -77,8 +80,13 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper
         part.section(&section, paper)?;
     }
     part.repairs(paper)?;
+    if part.reads_live.get() {
+        paper.blank()?;
+        paper.paragraph(0, 0, &Text::new().field(DIM, commands::LEFT_OUT))?;
+    }
     trends::leaks(cluster, part.clock, paper)?;
-    trends::pools(view, cluster, paper)
+    // Under a name that nobody knows nothing else is an answer.
+    if cluster.unknown.is_empty() { trends::pools(view, cluster, paper) } else { Ok(()) }
 }
 
 impl TablePart<'_> {
@@ -169,7 +177,7 @@ impl TablePart<'_> {
         paper.paragraph(0, 0, &Text::new().field(BOLD, "TO RELEASE"))?;
         for repair in repairs {
             paper.paragraph(2, 4, &Text::new().field(PLAIN, &repair.says))?;
-            paper.paragraph(2, 4, &Text::new().whole(COMMAND, &repair.command.shown()))?;
+            self.command(2, &repair.command, paper)?;
         }
         Ok(())
     }
@@ -178,9 +186,15 @@ impl TablePart<'_> {
     fn ask(&self, lines: &[&Episode], ended: bool, paper: &mut Paper<'_>) -> Result<()> {
         let urgent = lines.first().is_some_and(|line| !ended && line.finding.severity >= Severity::Error);
         for command in commands::ask(lines, FEW, &self.cluster.guid, self.view).iter().filter(|_| urgent) {
-            paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &command.shown()))?;
+            self.command(HANG, command, paper)?;
         }
         Ok(())
+    }
+
+    /// A line of its own.
+    fn command(&self, indent: usize, command: &Foreign, paper: &mut Paper<'_>) -> Result<()> {
+        self.reads_live.set(self.reads_live.get() || commands::reads_live(command));
+        paper.paragraph(indent, indent, &Text::new().whole(COMMAND, &command.shown()))
     }
 
     fn finding(&self, line: &Episode, paper: &mut Paper<'_>) -> Result<()> {
@@ -215,7 +229,7 @@ impl TablePart<'_> {
         };
         paper.paragraph(HANG, HANG, &text)?;
         let command = commands::see_all(first.finding.code, &self.cluster.guid, self.view);
-        paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &command.shown()))
+        self.command(HANG, &command, paper)
     }
 }
 

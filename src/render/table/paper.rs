@@ -139,13 +139,13 @@ impl<'w> Paper<'w> {
     pub fn with_right(&mut self, first: usize, hang: usize, text: &Text, right: &Text) -> Result<()> {
         let at = self.words(first, hang, text)?;
         if !right.is_empty() {
-            self.right(at, if first == 0 { hang } else { first }, right)?;
+            self.right(at, hang, right)?;
         }
         self.blank()
     }
 
-    /// On a line of its own it begins where the paragraph does: nobody looks for it in the far corner. What is longer than a
-    /// line goes on below.
+    /// On a line of its own it begins where the paragraph's further lines do: nobody looks for it in the far corner. What is
+    /// longer than a line goes on below.
     fn right(&mut self, at: usize, indent: usize, right: &Text) -> Result<()> {
         let width = right.width();
         if at > 0 && at + 2 + width <= self.width {

@@ -206,10 +206,7 @@ fn rule_4() {
                 "it needs 3 more audits in any case: its id comes again, and --skip-age does not waive this (after \
                  1970-01-01T00:01:00Z)",
             ),
-            (
-                Objection::Unwatched,
-                "audits watch what is proven leaked and never this, so its age is for you to judge: --skip-age",
-            ),
+            (Objection::Unwatched, "audits watch what is proven leaked and never this, so its age is for you to judge"),
             (Objection::NoHistory, "the history has no audit of this cluster, so nobody knows how old anything is"),
         ],
     );
@@ -267,7 +264,7 @@ fn rule_6() {
 
 #[test]
 fn rule_7() {
-    let way = "; only by --address with --i-know-what-this-is";
+    let way = "; it goes alone, by your word that you know what it is";
     for (special, words, way) in [
         (Special::Tunnel, "a tunnel's address", way),
         (Special::Windows, "reserved for Windows", ""),
@@ -294,7 +291,8 @@ fn rule_7() {
         (Recurring::Windows, "the handle of Windows' reservations"),
         (Recurring::Other, "no container's handle (<network>.<container id>)"),
     ] {
-        let words = format!("it is {words}, whose id comes again; only alone, by --handle with --i-know-what-this-is");
+        let words =
+            format!("it is {words}, whose id comes again; it goes alone, by your word that you know what it is");
         says(Rule::Never, &[(Objection::IdComesAgain(whose), words.as_str())]);
     }
     let alone = "--i-know-what-this-is goes with exactly one --address or --handle";
