@@ -23,5 +23,7 @@ pub mod off;
 pub mod only;
 pub mod refused;
 #[cfg(test)]
+mod shape;
+#[cfg(test)]
 mod testing;
 pub mod undo;
