@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "node_golden/pods.rs"]
+mod pods;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -14,8 +14,6 @@ mod servers;
 mod desk;
 #[path = "paste/file_kube.rs"]
 mod file_kube;
-#[path = "paste/kubelet.rs"]
-mod kubelet;
 #[path = "paste/on_cluster.rs"]
 mod on_cluster;
 #[path = "paste/printed.rs"]

@@ -74,11 +74,11 @@ pub struct AuditArgs {
 /// Usage and failures of the tool; what could not be read is no error but exit code 3.
 pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let settings = known(args, args.settings.settings(streams))?;
-    let nodes = known(args, args.nodes.read(streams))?;
     let (judging, mut memory);
     let (mut looked, mut verdict, mut ledger, mut again);
     match &args.from {
         Some(file) => {
+            let nodes = args.nodes.read(streams)?;
             let captured = capture::read(file)?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, Some(file)));
             let second;
@@ -93,7 +93,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             }
         }
         None => {
+            let files = known(args, args.nodes.files(streams))?;
             let sources = known(args, Sources::open(&args.sources, streams).await)?;
+            let nodes = known(args, args.nodes.and_pods(files, sources.kube_api(), streams).await)?;
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
             let earlier = Memory::earlier(&args.history);
             looked = known(args, look(&sources, judging, streams, &mut memory, None, &earlier).await)?;

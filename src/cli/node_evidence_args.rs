@@ -5,15 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output::Streams;
+use crate::checks::evidence::shell;
 use crate::error::Error;
-use crate::model::NodesSeen;
+use crate::model::{Foreign, NodesSeen};
+use crate::source::kube_api::KubeApi;
 use crate::source::node_captures;
+use crate::source::node_pods::{self, PODS, PodCaptures, PodsPlace};
+
+const DOING: &str = "read the nodes' evidence";
 
 /// Captures of nodes.
 #[derive(Args, Debug, Clone, Default)]
 pub struct NodeEvidenceArgs {
-    /// Captures of nodes (ipaudit node --capture): files, or a folder with one of every node; comma separated or repeated. What
-    /// their kernels really do is then judged too
+    /// Captures of nodes (ipaudit node --capture): files, a folder with one of every node, or pods:NAMESPACE/SELECTOR, whose
+    /// logs have them; comma separated or repeated. What their kernels really do is then judged too
     #[arg(
         long,
         value_name = "PATH",
@@ -25,16 +30,71 @@ pub struct NodeEvidenceArgs {
 }
 
 impl NodeEvidenceArgs {
-    /// What they say; `None`: nobody asked.
+    /// What the files say; `None`: nobody asked for one.
     ///
     /// # Errors
     /// A file that was named and is no capture; a folder without any.
-    pub fn read(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
-        if self.node_evidence.is_empty() {
+    pub fn files(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
+        let is_pods = |path: &PathBuf| path.to_str().is_some_and(|text| text.starts_with(PODS));
+        let files: Vec<PathBuf> = self.node_evidence.iter().filter(|path| !is_pods(path)).cloned().collect();
+        if files.is_empty() {
             return Ok(None);
         }
-        let read = node_captures::read(&self.node_evidence)?;
+        let read = node_captures::read(&files)?;
         read.warnings.iter().for_each(|warning| streams.warn(warning));
         Ok(Some(read.seen))
     }
+
+    /// What the files say, and nobody else.
+    ///
+    /// # Errors
+    /// As [`NodeEvidenceArgs::files`]; pods, which the API server alone can be asked for.
+    pub fn read(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
+        match self.pods()?.first() {
+            Some(place) => Err(no_api(place)),
+            None => self.files(streams),
+        }
+    }
+
+    /// What the files said, and what the pods say. Pods that cannot be read are no error: it is told by the coverage.
+    ///
+    /// # Errors
+    /// Pods where there is no API.
+    pub async fn and_pods(
+        &self,
+        files: Option<NodesSeen>,
+        api: Option<&KubeApi>,
+        streams: &Streams,
+    ) -> Result<Option<NodesSeen>, Error> {
+        let mut seen = files;
+        for place in self.pods()? {
+            let api = api.ok_or_else(|| no_api(&place))?;
+            let PodCaptures { captures, warnings, failure } = node_pods::read(api, &place).await;
+            warnings.iter().for_each(|warning| streams.warn(warning));
+            let before = seen.take().unwrap_or_default();
+            let failed = failure.map(|failure| {
+                let (state, hint) = (failure.state(), Foreign::from(failure.hint()));
+                (state, Foreign::from(format!("{place}: {}", failure.detail())), hint)
+            });
+            let failed = before.failed.or(failed).filter(|_| before.nodes.is_empty() && captures.is_empty());
+            let all = before.nodes.into_iter().chain(captures).collect();
+            let mut now = NodesSeen::newest(all, true);
+            now.failed = failed;
+            seen = Some(now);
+        }
+        Ok(seen)
+    }
+
+    fn pods(&self) -> Result<Vec<PodsPlace>, Error> {
+        let places =
+            self.node_evidence.iter().filter_map(|place| place.to_str()).filter(|place| place.starts_with(PODS));
+        places.map(|place| place.parse().map_err(|why: String| Error::user(DOING).at(place).cause(why))).collect()
+    }
+}
+
+fn no_api(place: &PodsPlace) -> Error {
+    let (namespace, selector) = (shell(&place.namespace), shell(&place.selector));
+    let hint =
+        format!("kubectl -n {namespace} logs -l {selector} --tail=-1 > FILE saves them for --node-evidence FILE");
+    Error::user(DOING).at(place.to_string()).cause("no API server is asked here").hint(hint)
 }

@@ -175,8 +175,13 @@ fn freed(dossier: &mut Dossier, what: &Word<'_>) {
 async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), Error> {
     let word = Word::of(&args.what).of_namespace(args.namespace.as_deref());
     let capture = args.from.as_deref();
-    let nodes = args.nodes.read(streams)?;
+    let files = args.nodes.files(streams)?;
     let mut read = asking::read(capture, &args.look.sources, args.look.now, streams).await?;
+    let api = match &read.from {
+        From::Sources(sources) => sources.kube_api(),
+        From::Capture(_) => None,
+    };
+    let nodes = args.nodes.and_pods(files, api, streams).await?;
     nodes.into_iter().for_each(|nodes| read.snapshot.take_nodes(nodes));
     let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);

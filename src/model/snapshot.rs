@@ -148,7 +148,13 @@ impl Snapshot {
         nodes.nodes.iter().for_each(|evidence| _ = self.0.names.intern(evidence.node.raw()));
         self.0.nodes_seen = nodes;
         self.0.nodes_seen.index();
-        self.0.coverage.set(Input::NodeEvidence, InputState::Complete, "");
+        match self.0.nodes_seen.failed.clone() {
+            None => self.0.coverage.set(Input::NodeEvidence, InputState::Complete, ""),
+            Some((state, why, hint)) => {
+                self.0.coverage.set(Input::NodeEvidence, state, why);
+                self.0.coverage.set_hint(Input::NodeEvidence, hint);
+            }
+        }
     }
 
     /// Every node that the history names has a name here from then on, whether or not anything that was read names it:

@@ -20,7 +20,7 @@ use crate::decode::kube::http_date;
 use crate::decode::kube_json::{ErrorDetails, ErrorStatus};
 use crate::decode::kube_page::{Content, status};
 use crate::error::{Error, chain};
-use crate::model::{ClockPair, ClockPairs, Time};
+use crate::model::{ClockPair, ClockPairs, InputState, Time};
 
 /// The largest answer that is accepted, in bytes: a page of pods is a few MB.
 const LARGEST: usize = 512 * 1024 * 1024;
@@ -145,6 +145,14 @@ impl Failure {
         }
     }
 
+    /// How an input is called that failed so.
+    pub const fn state(&self) -> InputState {
+        match self {
+            Failure::Unauthorized | Failure::Forbidden(_) => InputState::Forbidden,
+            Failure::NotFound { .. } | Failure::Gone(_) | Failure::Unreachable { .. } => InputState::Unreachable,
+        }
+    }
+
     /// Nobody there, and no idea what to do about it.
     pub fn unreachable(why: impl Into<String>) -> Failure {
         Failure::Unreachable { why: why.into(), hint: String::new() }
@@ -168,6 +176,14 @@ impl Failure {
     }
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Object,
+    /// Whatever the server calls it: a log.
+    Text,
+}
+
 /// How one try ended.
 enum Try {
     Done(Answer),
@@ -187,13 +203,35 @@ impl KubeApi {
         KubeApi { client, server, way, patience, tally: Arc::default(), clock: present }
     }
 
+    /// The same API, asked so often for one thing.
+    #[must_use]
+    pub fn with_attempts(&self, attempts: u32) -> KubeApi {
+        let patience = Patience { attempts, ..self.patience.clone() };
+        KubeApi { patience, ..self.clone() }
+    }
+
     /// When a reading that begins now must be over.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.patience.overall
     }
 
     /// GETs `path` (with its query).
+    ///
+    /// # Errors
+    /// Why there is no good answer, after as many tries as patience allows.
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, Failure> {
+        self.ask(path, deadline, Wanted::Object).await
+    }
+
+    /// GETs `path`, of which the answer is a text.
+    ///
+    /// # Errors
+    /// As [`KubeApi::get`].
+    pub async fn get_text(&self, path: &str, deadline: Instant) -> Result<Bytes, Failure> {
+        self.ask(path, deadline, Wanted::Text).await.map(|answer| answer.body)
+    }
+
+    async fn ask(&self, path: &str, deadline: Instant, wanted: Wanted) -> Result<Answer, Failure> {
         let mut timeouts = 0;
         let mut attempt = 1;
         loop {
@@ -203,7 +241,7 @@ impl KubeApi {
                 return Err(Failure::unreachable(self.over()));
             }
             self.tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, asked) = match timeout(time, self.once(path)).await.unwrap_or(Try::TimedOut) {
+            let (failure, asked) = match timeout(time, self.once(path, wanted)).await.unwrap_or(Try::TimedOut) {
                 Try::Done(answer) => return Ok(answer),
                 Try::Failed(failure) => return Err(failure),
                 Try::Again { failure, wait } => (failure, wait),
@@ -232,7 +270,7 @@ impl KubeApi {
         format!("{} was not read within {overall} in all", self.way)
     }
 
-    async fn once(&self, path: &str) -> Try {
+    async fn once(&self, path: &str, wanted: Wanted) -> Try {
         let request = Request::get(path).header(header::ACCEPT, Content::ACCEPT).body(Body::empty());
         let request = match request {
             Ok(request) => request,
@@ -262,11 +300,14 @@ impl KubeApi {
                 return Try::Again { failure: Failure::unreachable(reason), wait: None };
             }
         };
-        self.judge(head.status, &head.headers, body)
+        self.judge(head.status, &head.headers, body, wanted)
     }
 
-    fn judge(&self, code: StatusCode, headers: &HeaderMap, body: Bytes) -> Try {
+    fn judge(&self, code: StatusCode, headers: &HeaderMap, body: Bytes, wanted: Wanted) -> Try {
         let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
+        if code == StatusCode::OK && wanted == Wanted::Text {
+            return Try::Done(Answer { content: Content::Json, body });
+        }
         if code == StatusCode::OK {
             let Some(content) = Content::parse(kind) else {
                 let reason = format!("{} answered with {kind:?}: is a proxy in between?", self.way);

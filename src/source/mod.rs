@@ -17,4 +17,6 @@ pub mod kube_api;
 pub mod kube_look;
 pub mod kube_objects;
 pub mod node_captures;
+pub mod node_line;
 pub mod node_pasted;
+pub mod node_pods;

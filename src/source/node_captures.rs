@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
+use super::node_line;
 use crate::decode::node_capture;
 use crate::environment::stream;
 use crate::error::Error;
@@ -91,7 +92,8 @@ fn file(path: &Path) -> Result<Vec<NodeEvidence>, Error> {
     if bytes.len() as u64 > LARGEST {
         return Err(Error::input(DOING).at(&at).cause(format!("it has more than {LARGEST} bytes")).hint(HINT));
     }
-    let read = node_capture::read(&bytes);
+    // What `kubectl logs` printed of the pods that make them.
+    let read = node_line::all(&bytes).unwrap_or_else(|| node_capture::read(&bytes));
     let mut read =
         read.map_err(|bad| Error::input(DOING).at(&at).cause(bad.cause.shown().into_owned()).hint(bad.hint))?;
     read.iter_mut().for_each(|evidence| evidence.from = Foreign::from(at.as_str()));

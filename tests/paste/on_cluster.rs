@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, told};
-use super::kubelet::Kubelet;
 use super::servers::golden::Moment;
 use super::servers::kube_users::ADMIN;
+use super::servers::kubelet::Kubelet;
 use super::servers::{ApiServer, Etcd};
 
 /// Of one form so many are carried out in each moment.
@@ -61,7 +61,8 @@ pub struct Cluster {
 impl Cluster {
     pub fn start() -> Cluster {
         let api = ApiServer::start();
-        let (kubelet, kubeconfig) = (Kubelet::start(api.tls()), api.kubeconfig(ADMIN));
+        let (kubelet, kubeconfig) =
+            (Kubelet::start(api.tls(), |_| Some("a line of a log\n".to_owned())), api.kubeconfig(ADMIN));
         Cluster { api, kubelet, kubeconfig, met: Mutex::default() }
     }
 

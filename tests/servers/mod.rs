@@ -28,6 +28,7 @@ pub mod kube;
 pub mod kube_flags;
 pub mod kube_load;
 pub mod kube_users;
+pub mod kubelet;
 pub mod process;
 pub mod proxy;
 pub mod recorded;

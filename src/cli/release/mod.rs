@@ -42,8 +42,9 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let file = args.plan.as_deref().map(plan_file::read).transpose()?;
     file.as_ref().map_or(Ok(()), |file| plan_file::same_word(file, args))?;
-    let nodes = args.nodes.read(streams)?;
+    let files = args.nodes.files(streams)?;
     let sources = Sources::open(&args.with.sources, streams).await?;
+    let nodes = args.nodes.and_pods(files, sources.kube_api(), streams).await?;
     let began_after = record::last_audit(&args.with.db);
     let mut snapshot = look(&sources, streams).await?;
     nodes.into_iter().for_each(|nodes| snapshot.take_nodes(nodes));

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 
 use super::hash::HashSet;
 use super::word::words;
-use super::{Addr, Foreign, Time};
+use super::{Addr, Foreign, InputState, Time};
 
 /// Which routes a capture holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -200,6 +200,8 @@ pub struct NodesSeen {
     pub nodes: Vec<NodeEvidence>,
     /// A capture of every node was asked for: one without any is told.
     pub of_every_node: bool,
+    /// Why none was read, though they were asked for: how, in words, and what can be done about it.
+    pub failed: Option<(InputState, Foreign, Foreign)>,
     /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
     used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
 }

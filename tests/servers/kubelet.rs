@@ -9,15 +9,20 @@ use std::sync::{Arc, Mutex};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::servers::tls::Tls;
+use super::tls::Tls;
 
 pub struct Kubelet {
     pub port: u16,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
+/// What is in the log that a path asks for; `None`: not found.
+type Logs = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 impl Kubelet {
-    pub fn start(tls: &Tls) -> Kubelet {
+    /// `logs`: what is in the log of `/containerLogs/NAMESPACE/POD/CONTAINER?…`; everything else is not implemented.
+    pub fn start(tls: &Tls, logs: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Kubelet {
+        let logs: Arc<Logs> = Arc::new(logs);
         let certificates = CertificateDer::pem_file_iter(&tls.server.cert).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(&tls.server.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -29,10 +34,10 @@ impl Kubelet {
         let kept = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (config, kept) = (config.clone(), kept.clone());
+                let (config, kept, logs) = (config.clone(), kept.clone(), logs.clone());
                 std::thread::spawn(move || {
                     let session = rustls::ServerConnection::new(config).unwrap();
-                    serve(rustls::StreamOwned::new(session, stream), &kept)
+                    serve(rustls::StreamOwned::new(session, stream), &kept, &*logs)
                 });
             }
         });
@@ -45,7 +50,7 @@ impl Kubelet {
     }
 }
 
-fn serve(mut stream: impl Read + Write, asked: &Mutex<Vec<String>>) -> Option<()> {
+fn serve(mut stream: impl Read + Write, asked: &Mutex<Vec<String>>, logs: &Logs) -> Option<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -54,14 +59,15 @@ fn serve(mut stream: impl Read + Write, asked: &Mutex<Vec<String>>) -> Option<()
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1)?.to_owned();
-    let (status, body) = match path.starts_with("/containerLogs/") {
-        true => ("200 OK", "a line of a log\n"),
-        false => ("501 Not Implemented", "this kubelet runs nothing\n"),
+    let (status, body) = match path.starts_with("/containerLogs/").then(|| logs(&path)) {
+        Some(Some(log)) => ("200 OK", log),
+        Some(None) => ("404 Not Found", "no such container\n".to_owned()),
+        None => ("501 Not Implemented", "this kubelet runs nothing\n".to_owned()),
     };
     asked.lock().unwrap().push(path);
     let length = body.len();
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
     );
-    stream.write_all((answer + body).as_bytes()).and_then(|()| stream.flush()).ok()
+    stream.write_all((answer + &body).as_bytes()).and_then(|()| stream.flush()).ok()
 }
