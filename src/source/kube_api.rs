@@ -178,7 +178,7 @@ impl Failure {
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum AnswerForm {
     Object,
     /// Whatever the server calls it: a log.
     Text,
@@ -220,7 +220,7 @@ impl KubeApi {
     /// # Errors
     /// Why there is no good answer, after as many tries as patience allows.
     pub async fn get(&self, path: &str, deadline: Instant) -> Result<Answer, Failure> {
-        self.ask(path, deadline, Wanted::Object).await
+        self.ask(path, deadline, AnswerForm::Object).await
     }
 
     /// GETs `path`, of which the answer is a text.
@@ -228,10 +228,10 @@ impl KubeApi {
     /// # Errors
     /// As [`KubeApi::get`].
     pub async fn get_text(&self, path: &str, deadline: Instant) -> Result<Bytes, Failure> {
-        self.ask(path, deadline, Wanted::Text).await.map(|answer| answer.body)
+        self.ask(path, deadline, AnswerForm::Text).await.map(|answer| answer.body)
     }
 
-    async fn ask(&self, path: &str, deadline: Instant, wanted: Wanted) -> Result<Answer, Failure> {
+    async fn ask(&self, path: &str, deadline: Instant, form: AnswerForm) -> Result<Answer, Failure> {
         let mut timeouts = 0;
         let mut attempt = 1;
         loop {
@@ -241,7 +241,7 @@ impl KubeApi {
                 return Err(Failure::unreachable(self.over()));
             }
             self.tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, asked) = match timeout(time, self.once(path, wanted)).await.unwrap_or(Try::TimedOut) {
+            let (failure, asked) = match timeout(time, self.once(path, form)).await.unwrap_or(Try::TimedOut) {
                 Try::Done(answer) => return Ok(answer),
                 Try::Failed(failure) => return Err(failure),
                 Try::Again { failure, wait } => (failure, wait),
@@ -270,7 +270,7 @@ impl KubeApi {
         format!("{} was not read within {overall} in all", self.way)
     }
 
-    async fn once(&self, path: &str, wanted: Wanted) -> Try {
+    async fn once(&self, path: &str, form: AnswerForm) -> Try {
         let request = Request::get(path).header(header::ACCEPT, Content::ACCEPT).body(Body::empty());
         let request = match request {
             Ok(request) => request,
@@ -300,12 +300,12 @@ impl KubeApi {
                 return Try::Again { failure: Failure::unreachable(reason), wait: None };
             }
         };
-        self.judge(head.status, &head.headers, body, wanted)
+        self.judge(head.status, &head.headers, body, form)
     }
 
-    fn judge(&self, code: StatusCode, headers: &HeaderMap, body: Bytes, wanted: Wanted) -> Try {
+    fn judge(&self, code: StatusCode, headers: &HeaderMap, body: Bytes, form: AnswerForm) -> Try {
         let kind = text(headers, header::CONTENT_TYPE).unwrap_or_default();
-        if code == StatusCode::OK && wanted == Wanted::Text {
+        if code == StatusCode::OK && form == AnswerForm::Text {
             return Try::Done(Answer { content: Content::Json, body });
         }
         if code == StatusCode::OK {
