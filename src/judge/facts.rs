@@ -6,8 +6,9 @@ use super::case::Case;
 use super::{last_look, nodes};
 use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
+use crate::checks::addresses::surplus_service_address;
 use crate::decode::keys::{endpoint_of_pod_key, key_of};
-use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Use};
+use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Says, Use};
 use crate::model::keys::{handle_key, key_text};
 use crate::model::node_evidence::UsedBy;
 use crate::model::{Cidr, Endpoint, Foreign, HandleId, Name};
@@ -109,7 +110,27 @@ impl<'w> Case<'w> {
             };
             HolderNow { who: Claimer::Kernel(node.clone(), used.interface.clone(), how), grade: Grade::Certain }
         });
-        claims.chain(seen).collect()
+        claims.chain(seen).chain(self.entitled(allocation)).collect()
+    }
+
+    /// Who has a right to the address without showing it yet: a service whose status is still empty, a machine's pod that
+    /// is starting.
+    fn entitled(&self, allocation: &Allocation) -> Vec<HolderNow> {
+        let named = |name: Name| self.world.snapshot.named(name);
+        let may = |who: Claimer| HolderNow { who, grade: Grade::Possible };
+        match allocation.used_for {
+            Use::LoadBalancer => surplus_service_address::rightful(&self.world, allocation)
+                .map(|service| may(Claimer::Service(named(service.namespace), named(service.name))))
+                .into_iter()
+                .collect(),
+            Use::Vm => {
+                let pods =
+                    self.world.snapshot.pods.iter().filter(|pod| !pod.vmi().is_none() && !pod.phase.is_finished());
+                let its = pods.filter(|pod| self.world.ledger.says(allocation, pod) == Says::This);
+                its.map(|pod| may(Claimer::Pod(named(pod.namespace), named(pod.name)))).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// What the predecessor of a waiting pod left behind holds nothing.
@@ -127,7 +148,8 @@ impl<'w> Case<'w> {
     fn endpoints(&self, allocation: &Allocation) -> Vec<&'w Endpoint> {
         let ledger = self.world.ledger;
         let mut found: Vec<&'w Endpoint> = ledger.endpoints_at(allocation.address).map(|(e, _)| e).collect();
-        if let Some(handle) = ledger.handle_of(allocation).filter(|h| h.dotted) {
+        // The id as a whole where it has no network.
+        if let Some(handle) = ledger.handle_of(allocation) {
             found.extend(ledger.endpoints_of_container(handle.tail));
         }
         found.sort_by_cached_key(|e| self.world.snapshot.endpoint_id(e));

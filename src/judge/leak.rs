@@ -11,9 +11,12 @@ use crate::model::{Addr, Cidr, Few, Foreign, Handle, HandleId, keys::key_text};
 use crate::plan::circumstances::{Address, Ground, HolderNow, OperatorWord, Recurring, Special};
 use crate::plan::confirm::{Candidate, Plan, Work};
 use crate::plan::orphans::{self, Orphan};
-use crate::plan::refusal::{Note, Objection, Refusal};
+use crate::plan::refusal::{ByWord, Note, Objection, Refusal};
 use crate::plan::release::Extent;
 use crate::plan::rules;
+
+/// So many things that the operator's word lets go are told with their commands.
+const BY_WORD: usize = 3;
 
 /// What one handle or address came to.
 #[derive(Debug)]
@@ -68,6 +71,7 @@ impl<'w> Case<'w> {
                 }
             }
         }
+        fold(&mut plan.notes);
         orphaned.sort_by(|a, b| a.key.cmp(&b.key));
         orphaned.dedup();
         candidates.extend(orphans::batches(orphaned).into_iter().map(|batch| Candidate {
@@ -127,7 +131,7 @@ impl<'w> Case<'w> {
             objections.extend(rules::observed(whose, seen, grace, self.word.skip_age, self.world.snapshot.now).err());
         }
         let by_word = rules::automatically(whose, self.word.knows).err();
-        let note = by_word.as_ref().map(|_| Note::OrphanByWord(text.into()));
+        let note = by_word.as_ref().map(|_| Note::OrphanByWord { id: text.into(), waits: !objections.is_empty() });
         objections.extend(by_word);
         if !objections.is_empty() {
             let refused = objections.into_iter().map(|objection| Refusal::new(text, objection));
@@ -177,6 +181,7 @@ impl<'w> Case<'w> {
         let passing = addresses.iter().filter(|a| !failing.contains(a.address.to_string().as_str())).count();
         let mut of_handle: Vec<Objection> =
             id.and_then(|id| self.shadow(id)).map(Objection::Shadowed).into_iter().collect();
+        let is_shadowed = !of_handle.is_empty();
         if passing > 0 {
             of_handle.extend(rules::all_or_none(passing, addresses.len()).err());
         }
@@ -185,15 +190,15 @@ impl<'w> Case<'w> {
             for refusal in refused.iter_mut().filter(|r| r.subject != subject) {
                 refusal.of_handle = Some(subject.into());
             }
-            let by_word = self.by_word(&addresses, &mut refused);
+            let by_word = self.by_word(&addresses, is_shadowed, &mut refused);
             return Judged::Refused(refused, by_word);
         }
         Judged::Go(Passed::Leak { id, allocations, addresses, extent })
     }
 
     /// Of special addresses that are refused: what the operator's word would not waive comes first, so that who gives
-    /// it is not told the next reason then. Comes back what else it would let go, now or as soon as audits have seen it.
-    fn by_word(&self, addresses: &[Address], refused: &mut [Refusal]) -> Vec<Note> {
+    /// it is not told the next reason then. Comes back what words would let go, now or as soon as audits have seen it.
+    fn by_word(&self, addresses: &[Address], is_shadowed: bool, refused: &mut [Refusal]) -> Vec<Note> {
         let (now, grace) = (self.world.snapshot.now, self.world.snapshot.kube_controllers.grace());
         let word = OperatorWord { knows: true, ..self.word.clone() };
         let mut stands: HashSet<Refusal> = HashSet::new();
@@ -202,9 +207,25 @@ impl<'w> Case<'w> {
             let Some(special) = address.special.as_ref().filter(|special| !special.is_never()) else { continue };
             let mut against = rules::refusals(std::slice::from_ref(address), &word, now, grace);
             against.retain(|refusal| refusal.objection != Objection::Unwatched);
-            if against.iter().all(|refusal| matches!(refusal.objection, Objection::TooYoung(_))) {
-                let is_watched = matches!(special, Special::Awaited(..));
-                notes.push(Note::AddressByWord { address: address.address, is_watched });
+            let (mut waits, mut is_forbidden, mut doubtful) = (false, is_shadowed, Vec::new());
+            for refusal in &against {
+                match &refusal.objection {
+                    Objection::TooYoung(_) => waits = true,
+                    Objection::Node(node, _) | Objection::EndpointOn { node, .. } => doubtful.push(node.clone()),
+                    _ => is_forbidden = true,
+                }
+            }
+            doubtful.sort();
+            doubtful.dedup();
+            // Who has said all of it has nothing to do but wait.
+            if !(is_forbidden || self.word.knows && waits && doubtful.is_empty()) {
+                notes.push(Note::AddressByWord(ByWord {
+                    address: address.address,
+                    is_watched: matches!(special, Special::Awaited(..)),
+                    waits,
+                    said_off: self.word.nodes_off.iter().map(|node| node.as_str().into()).collect(),
+                    doubtful,
+                }));
             }
             stands.extend(against);
         }
@@ -233,6 +254,19 @@ impl<'w> Case<'w> {
         let work = Work::Release(self.target(id, allocations, addresses, extent));
         Candidate { work, grounds, holders, again }
     }
+}
+
+/// Of what goes one at a time a few are told with their commands, the others counted.
+fn fold(notes: &mut Vec<Note>) {
+    let (mut told, mut more) = (0, 0);
+    notes.retain(|note| {
+        let is_one = matches!(note, Note::AddressByWord(_) | Note::OrphanByWord { .. });
+        told += usize::from(is_one);
+        let stays = !is_one || told <= BY_WORD;
+        more += usize::from(!stays);
+        stays
+    });
+    notes.extend((more > 0).then_some(Note::MoreByWord(more)));
 }
 
 #[cfg(test)]

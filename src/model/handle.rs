@@ -1,7 +1,7 @@
 //! A handle: how many addresses of which block belong to one id (domain facts, section 3).
 
 use super::usual::{Few, Odd, OneOfBlock, Revisions};
-use super::{Cidr, Meta, Name, Names, Tunnel};
+use super::{Cidr, Meta, Name, Names};
 
 /// A handle's id in sanitised form (up to the first `\r`), split at its last dot so that a container's id,
 /// which endpoints name too, is held once: `k8s-pod-network` + `3f2c…`. An id without a dot is all tail.
@@ -21,11 +21,6 @@ impl HandleId {
         let text = sanitised(text);
         if text.is_empty() {
             return None;
-        }
-        // A tunnel's id names its node, which nothing else may name; what is found by it must not depend on what was
-        // read before.
-        if let Some((_, node)) = Tunnel::of_handle(text) {
-            _ = names.intern(node);
         }
         Some(match text.rsplit_once('.') {
             Some((head, tail)) => HandleId { head: names.intern(head), tail: names.intern(tail), dotted: true },

@@ -12,7 +12,7 @@ pub use super::input::{Input, Needs};
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Foreign, Handle, HandleId,
     HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, NodesSeen, Past,
-    Pod, Pool, Reservation, Service, Time, keys,
+    Pod, Pool, Reservation, Service, Time, Tunnel, keys,
 };
 
 /// What a value that does not decode hides: nobody may argue from the absence of anything in it.
@@ -176,6 +176,26 @@ impl Snapshot {
 }
 
 impl Gathering {
+    /// The nodes of tunnels' handles have names: an id names one that nothing else may name, and what is judged by it must
+    /// not depend on who named it before.
+    fn name_tunnels(&mut self) {
+        let of_blocks = self.blocks.iter().flat_map(|block| &block.attributes).filter_map(|attribute| attribute.handle);
+        let mut nodes: Vec<String> = Vec::new();
+        // Nearly all are of one network.
+        let mut network = Name::NONE;
+        for id in self.handles.iter().map(|handle| handle.id).chain(of_blocks) {
+            if id.dotted && id.head == network {
+                continue;
+            }
+            match Tunnel::of_handle(&id.text(&self.names)) {
+                Some((_, node)) => nodes.push(node.to_owned()),
+                None if id.dotted => network = id.head,
+                None => {}
+            }
+        }
+        nodes.iter().for_each(|node| _ = self.names.intern(node));
+    }
+
     /// Everything has been read.
     ///
     /// Where output follows a list, its order is that of the text, since the numbers of names depend on what was
@@ -233,6 +253,7 @@ impl Gathering {
 
     /// Puts every list into the order that its field promises.
     pub(super) fn sort(&mut self) {
+        self.name_tunnels();
         self.nodes_seen.index();
         let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));

@@ -253,6 +253,20 @@ pub enum NothingBack {
     Unreadable(Cidr, Foreign),
 }
 
+/// What the operator would have to say for one address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ByWord {
+    pub address: Addr,
+    /// Audits watch how old it is; else that is the operator's word too.
+    pub is_watched: bool,
+    /// They have not seen it long enough.
+    pub waits: bool,
+    /// Nodes that were said to be off.
+    pub said_off: Vec<Foreign>,
+    /// Nodes of which it would have to be said.
+    pub doubtful: Vec<Foreign>,
+}
+
 /// What is said beside a plan: it stops nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
@@ -262,13 +276,15 @@ pub enum Note {
     GivenBack(Foreign, i64),
     /// So many of a code are younger than `--older-than` (the last one), and the oldest of them is known for so long.
     TooNew(Code, usize, Duration, Duration),
-    /// A special address that the operator's word alone lets go; whether audits watch its age.
-    AddressByWord {
-        address: Addr,
-        is_watched: bool,
+    /// A special address that the operator's words let go.
+    AddressByWord(ByWord),
+    /// An orphaned handle that comes again, likewise; its id, and whether audits must have seen it longer.
+    OrphanByWord {
+        id: Foreign,
+        waits: bool,
     },
-    /// An orphaned handle that comes again, likewise; its id.
-    OrphanByWord(Foreign),
+    /// So many more go by the operator's word, one at a time.
+    MoreByWord(usize),
     /// `--code IPA201` leaves out so many whose id comes again; the first one's id.
     LeftOut(usize, Foreign),
     /// `--node-is-off` of a name that fits no node.

@@ -2,6 +2,7 @@
 
 use super::servers::{self, Etcd, EtcdVersion};
 use super::world::World;
+use serde_json::{Value, json};
 
 const NODES: &str = "/calico/resources/v3/projectcalico.org/nodes";
 
@@ -60,4 +61,34 @@ fn tunnels_are_told_alike_when_a_block_of_theirs_is_gone() {
         };
         compare("tunnels-and-services", &[&delete]);
     }
+}
+
+/// A tunnel of which nothing else names the node is judged by its id; an audit that goes on from a state knows it too.
+#[test]
+fn a_tunnel_that_names_its_node_alone_stays_found() {
+    let make = |etcd: &Etcd| {
+        let blocks = etcd.list("/calico/ipam/v2/assignment/ipv4/block/");
+        let free = |value: &Value| value["unallocated"].as_array().is_some_and(|free| free.len() > 3);
+        let (key, mut value) = blocks
+            .into_iter()
+            .find_map(|(key, value)| {
+                let value: Value = serde_json::from_slice(&value).unwrap();
+                free(&value).then_some((key, value))
+            })
+            .unwrap();
+        let ordinal = value["unallocated"].as_array_mut().unwrap().pop().unwrap().as_u64().unwrap() as usize;
+        let attributes = value["attributes"].as_array_mut().unwrap();
+        attributes.push(json!({"handle_id": "vxlan-tunnel-addr-ghost-8", "secondary": {}}));
+        let index = attributes.len() - 1;
+        value["allocations"][ordinal] = json!(index);
+        let range = value["cidr"].as_str().unwrap().to_owned();
+        etcd.put(key, value.to_string());
+        for (id, block) in [("vxlan-tunnel-addr-ghost-8", range.as_str()), ("ipip-tunnel-addr-ghost-9", "10.99.0.0/26")]
+        {
+            let value = json!({"handleID": id, "block": {block: 1}, "deleted": false});
+            etcd.put(format!("/calico/ipam/v2/handle/{id}"), value.to_string());
+        }
+    };
+    let nothing = |_: &Etcd| {};
+    compare("clean-small", &[&make, &nothing, &nothing]);
 }

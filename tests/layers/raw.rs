@@ -22,6 +22,7 @@ const MAY: &[(&str, &str)] = &[
     ("src/render/commands.rs", "takes commands apart, to make one of several"),
     ("src/render/places.rs", "looks for a node's name in what is told already"),
     ("src/render/release/by_hand.rs", "knows a transaction by its end"),
+    ("src/render/release/notes.rs", "makes sentences of a plan's texts, and gives them on as foreign text"),
     (
         "src/render/release/reasons.rs",
         "makes sentences of many refusals as that table of one, and gives them on as foreign text",

@@ -56,6 +56,25 @@ fn handle_of(world: &World<'_>, service: &Service) -> Option<HandleId> {
     HandleId::find(names, &load_balancer_handle(world.text(service.name), world.text(service.namespace), &uid))
 }
 
+/// The service that lives, that Calico manages, and whose address this allocation is by right, whether its status shows it
+/// yet or not: its handle is the hash of this very service, and of its family none has a better right.
+pub fn rightful<'w>(world: &World<'w>, allocation: &Allocation) -> Option<&'w Service> {
+    let ledger = world.ledger;
+    let handle = ledger.handle_of(allocation).filter(|_| allocation.used_for == Use::LoadBalancer)?;
+    let named = |service: &&Service| {
+        let mut owners = ledger.owners_of(allocation).filter(|owner| !owner.service.is_none()).peekable();
+        owners.peek().is_none() || owners.any(|o| (o.namespace, o.service) == (service.namespace, service.name))
+    };
+    let lives = |service: &&Service| service.deleting.is_none() && ledger.is_managed(service);
+    let mut services = world.snapshot.services.iter().filter(named).filter(lives);
+    let service = services.find(|service| handle_of(world, service) == Some(handle))?;
+    let v4 = allocation.address.is_v4();
+    let family: Vec<&Allocation> = ledger.allocations_of(handle).filter(|a| a.address.is_v4() == v4).collect();
+    let first = *by_right(world, service, &family).first()?;
+    let is_it = service.families.allow(allocation.address) && first.address == allocation.address;
+    is_it.then_some(service)
+}
+
 /// A service's allocations of one family, the one with the best right first: what the status shows, then what was
 /// allocated earlier, by the attributes' time where all have one, else by sequence number.
 fn by_right<'w>(world: &World<'w>, service: &Service, family: &[&'w Allocation]) -> Vec<&'w Allocation> {

@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use super::super::testing::Scene;
 use super::*;
+use crate::checks::addresses::leaked_service_address;
 use crate::checks::node::testing::NodeUnderTest;
 use crate::checks::testing::{Cluster, addr};
 use crate::ledger::Grade;
 use crate::model::keys::handle_key;
-use crate::model::{AttributeFields, Observation, Owner, Patch};
+use crate::model::{AttributeFields, HandleId, Observation, Owner, Patch, Phase};
 use crate::plan::circumstances::{
     Claimer, KernelUse, Lacking, LeakProof, NodeDoubt, PodChange, PodDoubt, Proven, Special,
 };
+use crate::plan::refusal::ByWord;
 
 const LEAKED: &str = "10.65.0.1";
 
@@ -254,7 +256,13 @@ fn rule_7_what_the_word_does_not_waive_comes_first() {
         let (plan, _) = scene.judge(&["10.65.0.9"]);
         (plan.refusals.into_iter().map(|r| r.objection).collect::<Vec<_>>(), plan.notes)
     };
-    let note = vec![Note::AddressByWord { address: addr("10.65.0.9"), is_watched: false }];
+    let note = vec![Note::AddressByWord(ByWord {
+        address: addr("10.65.0.9"),
+        is_watched: false,
+        waits: false,
+        said_off: vec![],
+        doubtful: vec![],
+    })];
     let (free, notes) = judged(false, false, false);
     assert!(matches!(free.as_slice(), [Objection::Special(_), ..]), "{free:?}");
     assert_eq!(notes, note);
@@ -264,6 +272,75 @@ fn rule_7_what_the_word_does_not_waive_comes_first() {
         let (held, notes) = judged(true, knows, skip_age);
         assert!(matches!(held.as_slice(), [Objection::Held(_), ..]), "{held:?}");
         assert_eq!(notes, [], "{knows} {skip_age}");
+    }
+}
+
+/// Who has a right to an address and does not show it yet: a service whose status is empty, a machine's pod that starts.
+#[test]
+fn rule_3_who_is_about_to_show_the_address_may_hold_it() {
+    let held = |c: Cluster, address: &str| {
+        let mut scene = Scene::of(c);
+        (scene.word.knows, scene.word.skip_age) = (true, true);
+        let (plan, _) = scene.judge(&[address]);
+        plan.refusals.into_iter().find_map(|r| match r.objection {
+            Objection::Held(HolderNow { who, grade }) => Some((who, grade)),
+            _ => None,
+        })
+    };
+    let service = |shown: &str, managed: bool| {
+        let mut c = Cluster::healthy();
+        c.pool("services", "10.77.3.0/28").load_balancers = true;
+        c.block("10.77.3.0/28", None);
+        c.service("shop", "lb", shown);
+        if !managed {
+            c.snapshot.services.last_mut().unwrap().deleting = Some(c.snapshot.now);
+        }
+        let uid = c.snapshot.services[0].uid.text(&c.snapshot.names);
+        let handle = leaked_service_address::load_balancer_handle("lb", "shop", &uid);
+        let owner = Owner {
+            namespace: c.name("shop"),
+            service: c.name("lb"),
+            kind: c.name("LoadBalancer"),
+            ..Owner::default()
+        };
+        let handle = HandleId::intern(&mut c.snapshot.names, &handle);
+        c.allocate("10.77.3.5", AttributeFields { handle, owner, ..AttributeFields::default() });
+        c.snapshot.services[0].ingress = [].into();
+        c
+    };
+    let its = Some((Claimer::Service("shop".into(), "lb".into()), Grade::Possible));
+    assert_eq!(held(service("10.77.3.5", true), "10.77.3.5"), its);
+    assert_eq!(held(service("10.77.3.5", false), "10.77.3.5"), None, "one that is being deleted");
+    let machine = |phase: Phase| {
+        let mut c = Cluster::healthy();
+        let vmi = c.name("fedora");
+        let handle = HandleId::intern(&mut c.snapshot.names, "k8s-pod-network.vmi.shop.fedora");
+        let owner = Owner { namespace: c.name("shop"), vmi, node: c.name("node-1"), ..Owner::default() };
+        c.allocate("10.65.0.9", AttributeFields { handle, owner, ..AttributeFields::default() });
+        let mut pod = c.pod("shop", "virt-launcher-fedora-x", "node-2", &[]);
+        (pod.vmi, pod.phase, pod.ready) = (vmi, phase, false);
+        drop(pod);
+        c
+    };
+    let starting = Some((Claimer::Pod("shop".into(), "virt-launcher-fedora-x".into()), Grade::Possible));
+    assert_eq!(held(machine(Phase::Pending), "10.65.0.9"), starting);
+    assert_eq!(held(machine(Phase::Succeeded), "10.65.0.9"), None);
+}
+
+/// A handle without a network is a container's id as a whole: its endpoint is an obstacle as any other.
+#[test]
+fn rule_3_an_endpoint_of_a_container_without_a_network_is_an_obstacle() {
+    for id in ["k8s-pod-network.c0ffee", "c0ffee"] {
+        let mut c = Cluster::healthy();
+        let handle = HandleId::intern(&mut c.snapshot.names, id);
+        c.allocate("10.65.0.9", AttributeFields { handle, ..AttributeFields::default() });
+        c.pod("shop", "web-9", "node-1", &["10.65.0.10"]);
+        c.endpoint("shop", "web-9", "node-1", "c0ffee", &["10.65.0.10"]);
+        let mut scene = Scene::of(c);
+        (scene.word.knows, scene.word.skip_age) = (true, true);
+        let (plan, _) = scene.judge(&["10.65.0.9"]);
+        let is_of_endpoint = |r: &Refusal| matches!(r.objection, Objection::EndpointHas(_));
+        assert!(plan.refusals.iter().any(is_of_endpoint), "{id}: {:?}", plan.refusals);
     }
 }
 

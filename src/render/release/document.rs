@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::plan::Show;
 use super::sandboxes::Sandboxes;
-use super::words;
+use super::{notes, words};
 use crate::exit::Exit;
 use crate::model::Foreign;
 use crate::model::keys::key_text;
@@ -26,7 +26,7 @@ pub fn document(show: &Show<'_>, done: Option<(i64, &RunOutcome)>, exit: Exit) -
         "release": done.map(|(release, _)| release),
         "undoes": show.undoes,
         "dry": done.is_none(),
-        "notes": plan.notes.iter().map(words::note).collect::<Vec<_>>(),
+        "notes": plan.notes.iter().map(notes::note).collect::<Vec<_>>(),
         "plan": {
             "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
             "refused": refused(&plan.refusals),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::by_hand::Cures;
-use super::reasons::Reasons;
+use super::reasons::{NodeAdvice, Reasons};
 use super::sandboxes::Sandboxes;
-use super::words;
 use super::wrap::write_text;
+use super::{notes, words};
 use crate::model::keys::key_text;
 use crate::model::{Foreign, Time};
 use crate::plan::confirm::{Plan, PlanStep, Work};
@@ -69,12 +69,12 @@ impl Show<'_> {
         }
         let answer = match (self.plan.steps.is_empty(), self.plan.refusals.first()) {
             (true, None) => match self.too_new() {
-                Some(note) => format!("NOTHING to {verb} yet: {}", words::note_parts(note).0),
+                Some(note) => format!("NOTHING to {verb} yet: {}", notes::note_parts(note).0),
                 None => format!("NOTHING to {verb}"),
             },
             (true, Some(_)) => {
                 let reasons = match self.carried_out() {
-                    Some(note) => words::note_parts(note).0,
+                    Some(note) => notes::note_parts(note).0,
                     None => self.reasons(&self.plan.refusals).sentence(),
                 };
                 format!("REFUSED, nothing may be {done}: {reasons}")
@@ -102,7 +102,7 @@ impl Show<'_> {
             (false, _) => None,
         };
         for note in self.plan.notes.iter().filter(|note| Some(*note) != told) {
-            let (words, commands) = words::note_parts(note);
+            let (words, commands) = notes::note_parts(note);
             write_text(out, self.width, &Foreign::from(format!("NOTE {words}")).shown())?;
             for command in commands {
                 writeln!(out, "  {}", Foreign::from(command).shown())?;
@@ -176,7 +176,15 @@ impl Show<'_> {
 
     /// What is refused, by reason.
     pub(super) fn reasons<'r>(&self, refusals: &'r [Refusal]) -> Reasons<'r> {
-        Reasons::of(refusals, self.all, self.now, self.width)
+        let told = self.plan.notes.iter().filter_map(|note| match note {
+            Note::AddressByWord(by_word) => Some(by_word.doubtful.clone()),
+            _ => None,
+        });
+        let nodes = match self.plan.notes.iter().any(|note| matches!(note, Note::MadeBefore(..))) {
+            true => NodeAdvice::PlanAnew,
+            false => NodeAdvice::Told(told.flatten().collect()),
+        };
+        Reasons::of(refusals, self.all, self.now, self.width).with_nodes(nodes)
     }
 }
 

@@ -41,6 +41,18 @@ pub(super) struct Reasons<'r> {
     now: Time,
     /// Columns; sentences wrap there.
     width: usize,
+    nodes: NodeAdvice,
+}
+
+/// What is said of nodes that may be switched off.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) enum NodeAdvice {
+    #[default]
+    Say,
+    /// A plan from a file takes no other word than its maker's.
+    PlanAnew,
+    /// Notes say it of these already.
+    Told(Vec<Foreign>),
 }
 
 impl<'r> Reasons<'r> {
@@ -64,7 +76,12 @@ impl<'r> Reasons<'r> {
         }
         let first = |r: &ReasonGroup<'_>| r.refusals.first().is_some_and(|r| of_run(r));
         reasons.sort_by_key(|r| (!first(r), usize::MAX - r.refusals.len()));
-        Reasons { reasons, all, now, width }
+        Reasons { reasons, all, now, width, nodes: NodeAdvice::Say }
+    }
+
+    /// The same with other advice about nodes.
+    pub(super) fn with_nodes(self, nodes: NodeAdvice) -> Reasons<'r> {
+        Reasons { nodes, ..self }
     }
 
     /// All of it as one sentence, for the answer.
@@ -152,7 +169,12 @@ impl<'r> Reasons<'r> {
             }
         }
         for node in off {
-            let line = format!("if {node} is switched off, say so: --node-is-off {}", shell(node));
+            let how = match &self.nodes {
+                NodeAdvice::Told(told) if told.iter().any(|other| *other == *node) => continue,
+                NodeAdvice::PlanAnew => "make the plan anew with",
+                NodeAdvice::Say | NodeAdvice::Told(_) => "say so:",
+            };
+            let line = format!("if {node} is switched off, {how} --node-is-off {}", shell(node));
             write_text(out, self.width, &Foreign::from(line).shown())?;
         }
         let audits = match () {

@@ -4,26 +4,20 @@
 //! have no `Display` as soon as they are a sentence.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::checks::addresses::{address_awaited, duplicate_pod_address, leaked_address};
 use crate::checks::blocks::invalid_block;
 use crate::checks::datastore::{datastore_went_back, etcd_alarm, undecodable_value};
-use crate::checks::evidence::{delete_pod, release_handle};
 use crate::checks::handles::orphaned_handle;
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
+use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
     Claimer, Fork, Ground, HolderNow, KernelUse, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
     PodDoubt, Proven, Recurring, Special,
 };
-use crate::plan::refusal::{Drift, Hands, Note, NothingBack, Objection, Obstacle, Refusal};
+use crate::plan::refusal::{Drift, Hands, NothingBack, Objection, Obstacle, Refusal};
 use crate::plan::waiting::allowed_from;
-use crate::render::age::age;
-use crate::render::number::grouped;
 
-/// The operator's word for a single thing.
-const KNOWS: &str = "--i-know-what-this-is";
 /// The check of what is released as leaked.
 pub(super) const LEAKED: Code = leaked_address::CHECK.code;
 
@@ -359,81 +353,6 @@ fn ground(ground: &Ground) -> String {
             format!("release {release} is undone: the addresses are free still, and nobody holds them")
         }
     }
-}
-
-fn too_new(code: Code, many: usize, oldest: Duration, older_than: Duration) -> String {
-    let (are, them) = if many == 1 { ("is", "it") } else { ("are", "the oldest of them") };
-    let known = match oldest.is_zero() {
-        true => "no audit has seen any before".to_owned(),
-        false => format!("audits have known {them} for {}", age(oldest)),
-    };
-    let many = grouped(many as u64);
-    format!("{many} of {code} {are} too new for --older-than {}: {known}, which is what it counts", age(older_than))
-}
-
-/// What is said beside a plan, in one sentence with its commands.
-pub fn note(note: &Note) -> Foreign {
-    let (words, commands) = note_parts(note);
-    let commands: Vec<String> = commands.iter().map(|command| format!("`{command}`")).collect();
-    let colon = if commands.is_empty() { "" } else { ": " };
-    format!("{words}{colon}{}", commands.join("; ")).into()
-}
-
-/// What is said beside a plan, and the commands that belong to it.
-pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
-    let words = match note {
-        Note::NoSuchHandle(id) => format!("{}: no such handle, and no block has an address of it", id.raw()),
-        Note::NotAllocated(address) => format!("{address} is not allocated"),
-        Note::GivenBack(subject, release) => format!("{}: release {release} gave it back already", subject.raw()),
-        Note::TooNew(code, many, oldest, older_than) => too_new(*code, *many, *oldest, *older_than),
-        Note::AddressByWord { address, is_watched } => return address_by_word(*address, *is_watched),
-        Note::OrphanByWord(id) => {
-            let command = format!("{} {KNOWS}", release_handle(id.raw()));
-            return (format!("{}: by your word", id.raw()), vec![command]);
-        }
-        Note::LeftOut(many, first) => return left_out(*many, first.raw()),
-        Note::NoSuchNode(node) => {
-            format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())
-        }
-        Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
-        Note::Restart(address, namespace, pod) => {
-            let (namespace, pod) = (namespace.raw(), pod.raw());
-            return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![delete_pod(namespace, pod)]);
-        }
-        Note::MadeBefore(made, flags) => {
-            let flags: String = flags.iter().map(|flag| format!(" {}", flag.raw())).collect();
-            let with = if flags.is_empty() { "" } else { " with" };
-            format!("the plan was made at {}{with}{flags}, and is judged anew", made.raw())
-        }
-        Note::CarriedOut(release) => format!("this plan was carried out already, as release {release}"),
-        Note::NoHistoryAt(path) => format!("there is no history at {} yet: no audit has seen anything", path.raw()),
-    };
-    (words, Vec::new())
-}
-
-fn address_by_word(address: Addr, is_watched: bool) -> (String, Vec<String>) {
-    let command = format!("ipaudit release --address {address} {KNOWS}");
-    match is_watched {
-        true => (format!("{address}: by your word"), vec![command]),
-        // There is nothing to wait for.
-        false => (
-            format!("{address}: by your word, also for its age, which no audit watches"),
-            vec![format!("{command} --skip-age")],
-        ),
-    }
-}
-
-fn left_out(many: usize, first: &str) -> (String, Vec<String>) {
-    let mut commands = vec![format!("{} {KNOWS}", release_handle(first))];
-    let which = match many {
-        1 => "1 orphaned handle is left out, whose id comes again".to_owned(),
-        many => {
-            commands.push(format!("ipaudit audit --code {} --all", orphaned_handle::CHECK.code));
-            format!("{many} orphaned handles are left out, whose ids come again")
-        }
-    };
-    let words = "(tunnels, KubeVirt machines, LoadBalancer services, very old pods); they go one at a time";
-    (format!("{which} {words}"), commands)
 }
 
 #[cfg(test)]

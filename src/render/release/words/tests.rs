@@ -1,10 +1,13 @@
 //! Every text, letter for letter: people search for them, scripts compare them.
 
+use std::time::Duration;
+
+use super::super::notes::note;
 use super::*;
 use crate::ledger::Grade;
 use crate::model::{Addr, Cidr, ClockPair, Input, InputState, Phase, Time, Tunnel};
 use crate::plan::circumstances::Surge;
-use crate::plan::refusal::Rule;
+use crate::plan::refusal::{ByWord, Note, Rule};
 
 fn says(rule: Rule, table: &[(Objection, &str)]) {
     for (objection, words) in table {
@@ -427,4 +430,21 @@ fn notes() {
     ] {
         assert_eq!(note(&said), words);
     }
+}
+
+/// What is said of one thing is the whole command, and what it waits for.
+#[test]
+fn what_the_operators_words_let_go_is_told_with_all_of_them() {
+    let one = ByWord { address: address(), is_watched: false, waits: false, said_off: vec![], doubtful: vec![] };
+    let says = |by_word: ByWord| note(&Note::AddressByWord(by_word)).raw().to_owned();
+    let command = "ipaudit release --address 10.65.0.1 --i-know-what-this-is";
+    let unwatched = "10.65.0.1: by your word, also for its age, which no audit watches";
+    assert_eq!(says(one.clone()), format!("{unwatched}: `{command} --skip-age`"));
+    let off = ByWord { said_off: vec![own("a b")], doubtful: vec![own("node-9")], ..one.clone() };
+    let with = "--skip-age --node-is-off 'a b' --node-is-off node-9";
+    assert_eq!(says(off), format!("{unwatched}, if node-9 is switched off: `{command} {with}`"));
+    let waits = ByWord { is_watched: true, waits: true, ..one };
+    assert_eq!(says(waits), format!("10.65.0.1: by your word, once audits have seen it long enough: `{command}`"));
+    let orphan = Note::OrphanByWord { id: own("lb-1"), waits: false };
+    assert_eq!(note(&orphan).raw(), "lb-1: by your word: `ipaudit release --handle lb-1 --i-know-what-this-is`");
 }
