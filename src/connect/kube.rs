@@ -6,10 +6,12 @@
 //! Nothing here may end up in a message that is a secret: see `kube_trouble`.
 
 use std::ffi::{OsStr, OsString};
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
+use secrecy::ExposeSecret as _;
 
 use super::kube_trouble;
 use super::proxy::{Proxy, ProxyVariables};
@@ -130,6 +132,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         }
         Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref()).await?,
     };
+    check_token(&mut config.auth_info, &source)?;
     config.proxy_url = None;
     let proxy = match own_proxy {
         Some(url) => Some(Proxy::parse("proxy-url in the kubeconfig", &url)?),
@@ -148,14 +151,78 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         source += &through;
         way += &through;
     }
-    // A credential plugin runs here, and the kube crate waits for it.
-    let made = tokio::task::spawn_blocking(move || match proxy {
-        Some(proxy) => proxy.client(config),
-        None => kube::Client::try_from(config),
-    });
-    let made = made.await.map_err(|e| Error::own("prepare the connection to Kubernetes").at(way.clone()).cause(e))?;
-    let client = made.map_err(|e| kube_trouble::explain(&e, "prepare the connection to Kubernetes", &way))?;
+    let made = prepare(config, proxy, settings.timeout).await.map_err(|error| error.at(way.clone()))?;
+    let client = made.map_err(|e| kube_trouble::explain(&e, PREPARE, &way))?;
     Ok(Some(KubeClient { client, server, way, source }))
+}
+
+const PREPARE: &str = "prepare the connection to Kubernetes";
+
+/// Makes the client. A credential plugin runs here, and the kube crate waits for it, in a thread of its own, which nobody
+/// waits for at the end. Of a token that no header can hold (a plugin's with a line break) its layer panics.
+async fn prepare(
+    config: Config,
+    proxy: Option<Proxy>,
+    patience: Duration,
+) -> Result<kube::Result<kube::Client>, Error> {
+    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
+    let _waiting = plugin.as_deref().map(|plugin| Waiting::on_program(&format!("the credential plugin {plugin}")));
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let runtime = tokio::runtime::Handle::current();
+    let make = move || {
+        let _inside = runtime.enter();
+        let made = caught(|| match proxy {
+            Some(proxy) => proxy.client(config),
+            None => kube::Client::try_from(config),
+        });
+        // Nobody waits for it any more.
+        _ = tell.send(made);
+    };
+    let fail = |cause: String| Error::configuration(PREPARE).cause(cause);
+    std::thread::Builder::new().name("kubernetes".to_owned()).spawn(make).map_err(|e| Error::own(PREPARE).cause(e))?;
+    match tokio::time::timeout(patience, told).await {
+        Ok(Ok(Some(made))) => Ok(made),
+        Ok(Ok(None) | Err(_)) => Err(fail(NO_HEADER.to_owned()).hint("look for a line break in it, or at its end")),
+        Err(_) => {
+            let plugin = plugin.unwrap_or_default();
+            let took = humantime::format_duration(patience);
+            Err(fail(format!("the credential plugin {plugin} did not end within {took}")).hint("run it by hand"))
+        }
+    }
+}
+
+/// `None`: it panicked. Nobody is told so: the words would be those of a fault of ours.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let done = std::panic::catch_unwind(AssertUnwindSafe(work)).ok();
+    std::panic::set_hook(told);
+    done
+}
+
+const NO_HEADER: &str = "the token of its credentials holds characters that no token has";
+
+/// The credentials as kubectl takes them: the text of a token file without the blanks around it.
+fn check_token(auth: &mut AuthInfo, at: &str) -> Result<(), Error> {
+    let fail = |cause: String| Error::configuration(PREPARE).at(at.to_owned()).cause(cause);
+    if let Some(token) = &auth.token {
+        let is_sent = http::HeaderValue::from_str(token.expose_secret()).is_ok();
+        return match is_sent {
+            true => Ok(()),
+            false => Err(fail(NO_HEADER.to_owned()).hint("look for a line break in it, or at its end")),
+        };
+    }
+    let Some(file) = auth.token_file.clone() else { return Ok(()) };
+    // What cannot be read is told by who reads it again and again.
+    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
+    match text.trim() {
+        "" => Err(fail(format!("the token file {file} is empty"))),
+        token if token.len() < text.len() => {
+            auth.token = Some(token.to_owned().into());
+            check_token(auth, at)
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn from_files(

@@ -95,12 +95,20 @@ impl Waiting {
         if !is_standard_input(path) && std::fs::metadata(path).is_ok_and(|about| about.is_file() || about.is_dir()) {
             return Waiting { _alive: None };
         }
-        let name = name(path);
+        Waiting::told(format!("{}, which has given nothing yet", name(path)))
+    }
+
+    /// For a program that the user's configuration names.
+    pub fn on_program(what: &str) -> Waiting {
+        Waiting::told(format!("{what} to end"))
+    }
+
+    fn told(what: String) -> Waiting {
         let (alive, gone) = mpsc::channel();
         let tell = move || {
             let over = gone.recv_timeout(MOMENT) == Err(RecvTimeoutError::Timeout);
             if let Some(tell) = TELL.get().filter(|_| over) {
-                tell(&format!("waiting for {name}, which has given nothing yet; Ctrl-C ends this"));
+                tell(&format!("waiting for {what}; Ctrl-C ends this"));
             }
         };
         // Where no thread can be had nobody is told, and the file is read all the same.

@@ -208,6 +208,11 @@ fn connect(
     mode: Mode,
 ) -> Result<Connection, Error> {
     let failed = |e: rusqlite::Error| failed(path, "open the history", e);
+    // SQLite would wait for a pipe's other end for ever.
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+        let error = Error::input("open the history").at(path.display().to_string());
+        return Err(error.cause("it is a pipe or a device").hint("--db names a file"));
+    }
     let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
     connection.busy_timeout(patience).map_err(failed)?;
     settings(&connection).map_err(failed)?;

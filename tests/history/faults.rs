@@ -309,3 +309,16 @@ fn a_slow_audit_that_a_later_look_overtook_accuses_nobody_and_records_nothing() 
     assert_eq!(number(&scene.db, "SELECT epoch FROM pair"), 1);
     whole(&scene.db);
 }
+
+/// SQLite waits for ever for a pipe's other end.
+#[test]
+fn a_pipe_is_no_history() {
+    let (folder, _) = folder();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for args in [&["report"][..], &["release", "--list"], &["history", "check"]] {
+        let output = crate::servers::command::ipaudit().args(args).arg("--db").arg(&pipe).output().unwrap();
+        assert!(stderr(&output).contains("it is a pipe or a device"), "{args:?}: {}", stderr(&output));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}

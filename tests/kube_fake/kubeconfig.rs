@@ -1,11 +1,15 @@
 //! The way to the server: kubeconfigs, contexts, credential plugins.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ipaudit::connect::kube::{KubeSettings, Surroundings, connect};
 use ipaudit::error::{Error, chain};
-use serde_json::json;
+use ipaudit::source::kube_api::{Failure, KubeApi, Patience};
+use serde_json::{Value, json};
 
+use super::http1::Http;
 use super::server::kubeconfig;
 
 async fn fails(settings: KubeSettings) -> Error {
@@ -65,11 +69,75 @@ async fn a_credential_plugin_is_run_and_its_secrets_are_kept() {
         ("sh", "echo very-secret; echo very-secret >&2; exit 3", "exit status: 3"),
         ("sh", "echo 'token: [very-secret'", "not an ExecCredential"),
         ("/nonexistent/plugin", "", "does not start"),
+        // Its token has a line break, which no header takes.
+        (
+            "sh",
+            r#"printf '%s' '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"very-secret\n"}}'"#,
+            "holds characters that no token has",
+        ),
     ] {
         let error = fails(with(command, script)).await;
         let text = format!("{} {} {error:?}", chain(&error), error.hint);
         assert!(text.contains(says) && !text.contains("very-secret"), "{text}");
     }
+}
+
+/// Who waits for it is told whom he waits for, and for how long.
+#[tokio::test]
+async fn a_credential_plugin_that_hangs_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let exec = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", "exec sleep 60"],
+        "interactiveMode": "Never",
+    });
+    std::fs::write(&file, config_of(&json!({ "exec": exec }), "http://127.0.0.1:1")).unwrap();
+    let timeout = Duration::from_millis(300);
+    let error = fails(KubeSettings { kubeconfig: Some(file), timeout, ..KubeSettings::default() }).await;
+    assert!(chain(&error).contains("the credential plugin sh did not end within 300ms"), "{error:?}");
+}
+
+fn config_of(user: &Value, server: &str) -> String {
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "fake",
+        "clusters": [{ "name": "fake", "cluster": { "server": server } }],
+        "users": [{ "name": "me", "user": user }],
+        "contexts": [{ "name": "fake", "context": { "cluster": "fake", "user": "me" } }],
+    });
+    config.to_string()
+}
+
+/// As kubectl 1.37 takes it: the text of a file without the blanks around it, of which an empty one is none; what stands in
+/// the kubeconfig itself as it is.
+#[tokio::test]
+async fn a_token_is_taken_as_kubectl_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, token) = (folder.path().join("config"), folder.path().join("token"));
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let kept = sent.clone();
+    let server = Http::start(move |asked| {
+        let of = |header: &String| header.to_ascii_lowercase().starts_with("authorization:");
+        kept.lock().unwrap().extend(asked.headers.iter().find(|header| of(header)).cloned());
+        super::server::status(401, "Unauthorized", "Unauthorized")
+    });
+    let with = |user: Value| {
+        std::fs::write(&file, config_of(&user, &server.url())).unwrap();
+        KubeSettings { kubeconfig: Some(file.clone()), ..KubeSettings::default() }
+    };
+    for text in ["sekret", "sekret\n", "  sekret \r\n"] {
+        std::fs::write(&token, text).unwrap();
+        let client = connect(&with(json!({ "tokenFile": token })), &Surroundings::default()).await.unwrap().unwrap();
+        let api = KubeApi::new(client, Patience::default());
+        assert_eq!(api.get("/version", api.deadline()).await.unwrap_err(), Failure::Unauthorized);
+        let header = sent.lock().unwrap().pop().unwrap();
+        assert!(header.ends_with("Bearer sekret"), "{text:?}: {header:?}");
+    }
+    std::fs::write(&token, "\n").unwrap();
+    let error = fails(with(json!({ "tokenFile": token }))).await;
+    assert!(chain(&error).contains("is empty"), "{error:?}");
+    let error = fails(with(json!({ "token": "very-secret\n" }))).await;
+    let text = format!("{} {error:?}", chain(&error));
+    assert!(text.contains("holds characters that no token has") && !text.contains("very-secret"), "{text}");
 }
 
 #[tokio::test]
