@@ -39,6 +39,7 @@ fn version_says_what_the_binary_was_built_from() {
     assert_eq!(built["commit"].as_str(), commit.as_deref(), "what is checked out here");
     assert_eq!(built["tool"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(built["features"].as_array().unwrap().contains(&"srv".into()), cfg!(feature = "srv"));
+    assert_eq!(built["features"].as_array().unwrap().contains(&"node".into()), cfg!(feature = "node"));
     assert!(built["target"].as_str().unwrap().contains(std::env::consts::ARCH), "{built}");
     let table = stdout(&run(&["version"]));
     assert!(table.starts_with(concat!("ipaudit ", env!("CARGO_PKG_VERSION"), "\ncommit    ")), "{table}");

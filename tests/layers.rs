@@ -134,6 +134,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rusqlite", &["history"]),
     ("etcd_client", &["connect", "source", "apply"]),
     ("kube", &["connect", "source"]),
+    ("netlink_packet_core", &["source"]),
+    ("netlink_packet_route", &["source"]),
+    ("netlink_sys", &["source"]),
+    ("rustix", &["source"]),
 ];
 
 /// Variables are read by one room: an empty one is none, whoever asks.

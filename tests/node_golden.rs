@@ -141,7 +141,7 @@ fn a_capture_of_a_node_says_what_was_pasted() {
     let folder = tempfile::tempdir().unwrap();
     for case in NodeCase::all() {
         let pasted = case.evidence();
-        let path = folder.path().join(&case.name);
+        let path = folder.path().join(format!("{}.gz", case.name));
         node_captures::write(&path, &pasted).unwrap();
         let mut read = node_captures::read(std::slice::from_ref(&path)).unwrap().seen.nodes;
         assert_eq!(read.len(), 1);
@@ -373,8 +373,8 @@ fn captures_are_read_by_audit_and_who_and_what_is_none_is_refused() {
     let output = command.args(["node", "--node-evidence"]).arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("it is no capture of a node"), "{}", stderr(&output));
-    let output = ipaudit().args(["node"]).output().unwrap();
-    assert!(stderr(&output).contains("--from-ip <DIR>"), "{}", stderr(&output));
+    let output = ipaudit().args(["node", "--from-ip"]).arg(folder.path()).output().unwrap();
+    assert!(stderr(&output).contains("--node <NODE>"), "what was pasted does not say whose it is: {}", stderr(&output));
 }
 
 fn files_of(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

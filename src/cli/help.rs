@@ -42,11 +42,13 @@ const RARE: [&str; 31] = [
 ];
 
 /// The same of one command.
-const RARE_OF: [(&str, &str); 6] = [
+const RARE_OF: [(&str, &str); 8] = [
     // What is read from files is never released.
     ("ipaudit release", "kube_objects"),
     ("ipaudit release", "scope"),
     ("ipaudit who", "scope"),
+    ("ipaudit node", "prefix"),
+    ("ipaudit node", "routes"),
     ("ipaudit audit", "node_evidence"),
     ("ipaudit release", "node_evidence"),
     ("ipaudit who", "node_evidence"),

@@ -27,6 +27,7 @@ mod memory;
 mod moment;
 mod node;
 mod node_evidence_args;
+mod node_live;
 mod output;
 mod parse;
 mod place_args;
@@ -94,7 +95,7 @@ enum Command {
     CheckAccess(Box<CheckAccessArgs>),
     /// Save everything that an audit reads in one file, to be audited elsewhere
     Capture(Box<CaptureArgs>),
-    /// What a node's kernel really does with its pods' addresses: from what people paste of it, or from a capture
+    /// What a node's kernel really does with its pods' addresses: of this node, or of what people paste or capture of one
     Node(Box<NodeArgs>),
     /// Give leaked addresses and orphaned handles back: plan, show, ask, write, verify
     Release(Box<ReleaseArgs>),

@@ -1,5 +1,5 @@
-//! `ipaudit node`: one node's kernel, from what people paste of it or from its capture, held against etcd and Kubernetes where
-//! these are given.
+//! `ipaudit node`: one node's kernel, read here, from what people paste of it or from its capture, held against etcd and
+//! Kubernetes where these are given.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use clap::Args;
 use super::asking::{self, From, LookAgain, Read};
 use super::gather::{self, Kube};
 use super::node_evidence_args::NodeEvidenceArgs;
+use super::node_live::{self, LiveArgs};
 use super::output::{OutputArgs, PlainOutput, Streams};
 use super::parse::{duration, time};
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::connect::choose::is_not_given;
 use crate::error::Error;
-use crate::exit::{Course, Exit, FailOn, decide};
+use crate::exit::{Conclusion, Course, Exit, FailOn, decide};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::node_evidence::CALI;
 use crate::model::{Gathering, Input, InputState, NodesSeen, Time};
@@ -27,14 +28,14 @@ use crate::steady::Settling;
 /// Flags of `node`.
 #[derive(Args, Debug)]
 pub struct NodeArgs {
-    /// Read a folder of what people paste of the node: link.json (ip -j -d link), addr.json, route.json, route6.json (ip -6), neigh.json,
+    /// Not this machine, but a folder of what people paste of a node: link.json (ip -j -d link), addr.json, route.json, route6.json (ip -6), neigh.json,
     /// sysctl.txt (sysctl -a), verdicts.json, inside/NAMESPACE.POD/ (docs/node.md)
     #[arg(
         long,
         value_name = "DIR",
         env = "IPAUDIT_FROM_IP",
         help_heading = "The node",
-        required_unless_present = "node_evidence",
+        requires = "node",
         conflicts_with = "node_evidence"
     )]
     pub from_ip: Option<PathBuf>,
@@ -42,22 +43,26 @@ pub struct NodeArgs {
     #[command(flatten)]
     pub nodes: NodeEvidenceArgs,
 
-    /// Calico's name of the node; with --from-ip
-    #[arg(
-        long,
-        value_name = "NODE",
-        env = "IPAUDIT_NODE",
-        help_heading = "The node",
-        required_unless_present = "node_evidence"
-    )]
+    /// Calico's name of the node. Of this machine, where nobody says: NODENAME, /var/lib/calico/nodename, its host name
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE", help_heading = "The node")]
     pub node: Option<String>,
 
-    /// What the names of workload interfaces begin with; with --from-ip; comma separated or repeated
+    #[command(flatten)]
+    pub live: LiveArgs,
+
+    /// What the names of workload interfaces begin with; comma separated or repeated
     #[arg(long, value_name = "PREFIX", value_delimiter = ',', default_value = CALI, env = "IPAUDIT_PREFIX", help_heading = "The node")]
     pub prefix: Vec<String>,
 
-    /// Save what --from-ip gave as a capture, for audit --node-evidence
-    #[arg(long, value_name = "FILE", env = "IPAUDIT_CAPTURE", help_heading = "Output", requires = "from_ip")]
+    /// Save what was read of the node, for audit --node-evidence; packed where the name ends in .gz; - for standard output. Of
+    /// this machine the capture is all that is made: etcd and Kubernetes are not asked
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "IPAUDIT_CAPTURE",
+        help_heading = "Output",
+        conflicts_with = "node_evidence"
+    )]
     pub capture: Option<PathBuf>,
 
     /// Compare with a dump of etcd's keys in place of a datastore: a line {"key":…,"value":…} for each
@@ -103,10 +108,13 @@ pub struct NodeArgs {
 /// # Errors
 /// Usage, and files that are not what they must be; what could not be read is no error but exit code 3.
 pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
-    let nodes = evidence(args, streams)?;
+    let evidence = evidence(args, streams).await?;
+    if let Some(exit) = captured(args, &evidence, streams)? {
+        return Ok(exit);
+    }
     let started = gather::present();
     let mut read = against(args, streams).await?;
-    read.snapshot.take_nodes(nodes);
+    read.snapshot.take_nodes(evidence);
     let mut ledger = Ledger::build(&read.snapshot, args.scope, None);
     let mut outcome = judge(&World { snapshot: &read.snapshot, ledger: &ledger, past: None });
     let settling = Settling { past: None, now: read.snapshot.now, settle: args.settle };
@@ -125,6 +133,7 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
     let is_unread = seen.nodes.iter().any(|node| node.unread().next().is_some()) || checks::node::any_mistaken(&world);
     let worst = view.findings.iter().map(|f| f.severity).max();
     let incomplete = view.exit == Exit::Incomplete || !looked || is_unread;
+    view.audit.complete &= !incomplete;
     view.exit = decide(Course { worst, incomplete, failed: false }, args.fail_on);
     let Streams { color, width, quiet, .. } = *streams;
     let table = render::table::Options { color, width, all: args.all, quiet, capacity: false };
@@ -150,16 +159,35 @@ fn judge(world: &World<'_>) -> Outcome {
     outcome
 }
 
-fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error> {
-    let Some(folder) = &args.from_ip else {
-        return Ok(args.nodes.read(streams)?.unwrap_or_default());
+async fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error> {
+    if let Some(nodes) = args.nodes.read(streams)? {
+        return Ok(nodes);
+    }
+    let evidence = match &args.from_ip {
+        Some(folder) => node_pasted::read(folder, args.node.as_deref().unwrap_or_default(), &args.prefix)?,
+        None => node_live::read(&args.live, args.node.as_deref(), &args.prefix, streams).await?,
     };
-    let evidence = node_pasted::read(folder, args.node.as_deref().unwrap_or_default(), &args.prefix)?;
-    if let Some(path) = &args.capture {
-        node_captures::write(path, &evidence)?;
+    Ok(NodesSeen::newest(vec![evidence], false))
+}
+
+/// Writes the capture, where one is wanted; the exit code where that was all.
+fn captured(args: &NodeArgs, seen: &NodesSeen, streams: &Streams) -> Result<Option<Exit>, Error> {
+    let (Some(path), Some(evidence)) = (&args.capture, seen.nodes.first()) else { return Ok(None) };
+    let to_output = path.as_os_str() == "-";
+    if to_output {
+        streams.print(&node_captures::document(evidence)?)?;
+    } else {
+        node_captures::write(path, evidence)?;
         streams.note(&format!("captured: {}", path.display()));
     }
-    Ok(NodesSeen::newest(vec![evidence], false))
+    if !to_output && args.from_ip.is_some() {
+        return Ok(None);
+    }
+    for (part, why) in evidence.unread() {
+        streams.warn(&format!("{part} not read: {}", why.shown()));
+    }
+    let conclusion = if evidence.unread().next().is_some() { Conclusion::Incomplete } else { Conclusion::Done };
+    Ok(Some(conclusion.exit()))
 }
 
 /// What the node is held against: files, live sources, or nothing.

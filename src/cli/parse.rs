@@ -9,6 +9,7 @@ use crate::blocks::BlockOrder;
 use crate::history::Journal;
 use crate::ledger::ScopeFlag;
 use crate::model::Time;
+use crate::model::node_evidence::{LookInside, RoutesKept};
 use crate::model::word::Spelled;
 use crate::render::wide::SortBy;
 
@@ -26,7 +27,7 @@ macro_rules! said_by_words {
         })+
     };
 }
-said_by_words!(BlockOrder, Journal, ScopeFlag, SortBy);
+said_by_words!(BlockOrder, Journal, LookInside, RoutesKept, ScopeFlag, SortBy);
 
 /// A duration as people write it (`20s`, `1h30m`); a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {

@@ -16,6 +16,8 @@ pub mod kube_access;
 pub mod kube_api;
 pub mod kube_look;
 pub mod kube_objects;
+#[cfg(all(feature = "node", target_os = "linux"))]
+pub mod node;
 pub mod node_captures;
 pub mod node_line;
 pub mod node_pasted;

@@ -1,7 +1,6 @@
 //! Captures of nodes: read from files and folders, and written. Files of others: bounded in size, packed or not.
 
-use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
@@ -100,20 +99,30 @@ fn file(path: &Path) -> Result<Vec<NodeEvidence>, Error> {
     Ok(read)
 }
 
-/// Writes a capture beside its final name, and gives it that.
+/// A capture as bytes.
+///
+/// # Errors
+/// As the serializer's.
+pub fn document(evidence: &NodeEvidence) -> Result<Vec<u8>, Error> {
+    node_capture::write(evidence).map_err(|e| Error::own("write the capture").cause(e))
+}
+
+/// Writes a capture beside its final name, packed where that ends in `.gz`, and gives it that.
 ///
 /// # Errors
 /// When it cannot be written; then nothing is left behind.
 pub fn write(path: &Path, evidence: &NodeEvidence) -> Result<(), Error> {
     let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
-    let bytes = node_capture::write(evidence).map_err(|e| Error::own("write the capture").cause(e))?;
+    let mut bytes = document(evidence)?;
+    if path.extension().is_some_and(|end| end == "gz") {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+        packed.write_all(&bytes).map_err(fail)?;
+        bytes = packed.finish().map_err(fail)?;
+    }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    let file: File = temporary.as_file().try_clone().map_err(fail)?;
-    let mut out = GzEncoder::new(BufWriter::new(file), Compression::default());
-    out.write_all(&bytes).map_err(fail)?;
-    let file = out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error)).map_err(fail)?;
-    file.sync_all().map_err(fail)?;
+    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    temporary.write_all(&bytes).map_err(fail)?;
+    temporary.as_file().sync_all().map_err(fail)?;
     temporary.persist(path).map_err(|e| fail(e.error))?;
     Ok(())
 }
@@ -140,6 +149,7 @@ mod tests {
         let read_all = read(&[folder.path().to_path_buf()]).unwrap();
         assert_eq!((names(&read_all.seen), read_all.seen.of_every_node), (vec!["a", "b"], true));
         assert!(read_all.warnings.is_empty());
+        assert!(std::fs::read(at("b.gz")).unwrap().starts_with(&[0x1f, 0x8b]));
         std::fs::write(at("notes.txt"), "hello").unwrap();
         let read_all = read(&[folder.path().to_path_buf()]).unwrap();
         assert_eq!((read_all.seen.nodes.len(), read_all.warnings.len()), (2, 1));
@@ -156,9 +166,9 @@ mod tests {
     fn captures_one_after_the_other_and_cut_off() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        write(&at("a"), &evidence("a")).unwrap();
-        write(&at("b"), &evidence("b")).unwrap();
-        let both = [std::fs::read(at("a")).unwrap(), std::fs::read(at("b")).unwrap()].concat();
+        write(&at("a.gz"), &evidence("a")).unwrap();
+        write(&at("b.gz"), &evidence("b")).unwrap();
+        let both = [std::fs::read(at("a.gz")).unwrap(), std::fs::read(at("b.gz")).unwrap()].concat();
         std::fs::write(at("both"), &both).unwrap();
         assert_eq!(names(&read(&[at("both")]).unwrap().seen), ["a", "b"]);
         std::fs::write(at("cut"), &both[..both.len() - 9]).unwrap();

@@ -1,5 +1,5 @@
 //! Real servers for the integration tests: etcd 3.4 and 3.7, a kube-apiserver,
-//! and a TCP proxy that misbehaves on demand.
+//! a TCP proxy that misbehaves on demand, and nodes made of network namespaces.
 //!
 //! A test binary says `mod servers;` and asks for what it needs with
 //! `servers::need!(Etcd3_7, ApiServer)`; a server that is not installed skips
@@ -29,6 +29,7 @@ pub mod kube_flags;
 pub mod kube_load;
 pub mod kube_users;
 pub mod kubelet;
+pub mod namespaces;
 pub mod process;
 pub mod proxy;
 pub mod recorded;

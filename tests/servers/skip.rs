@@ -7,7 +7,7 @@
 
 use std::io::Write;
 
-use super::binaries;
+use super::{binaries, namespaces};
 
 /// A server that not every machine has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Need {
     /// kube-apiserver and the etcd 3.7 behind it.
     ApiServer,
     Kubectl,
+    /// Network namespaces of one's own, and `ip`.
+    Namespaces,
 }
 
 impl Need {
@@ -30,6 +32,10 @@ impl Need {
             Need::Etcd3_7 => binaries::etcd_3_7().is_none().then_some(("etcd 3.7 with etcdctl and etcdutl", script)),
             Need::ApiServer if binaries::kube_apiserver().is_none() => Some(("kube-apiserver", script)),
             Need::ApiServer => Need::Etcd3_7.missing(),
+            Need::Namespaces => namespaces::missing().then_some((
+                "network namespaces and veth, as root, and setpriv",
+                "Debian's iproute2 and util-linux, CAP_SYS_ADMIN and CAP_NET_ADMIN",
+            )),
             Need::Kubectl => binaries::kubectl().is_none().then_some(("kubectl", script)),
         }
     }

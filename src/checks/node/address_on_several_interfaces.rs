@@ -50,9 +50,11 @@ struct Holds {
 }
 
 impl Holds {
-    /// The kernel hands packets to it, or the pod or its endpoint says so too.
+    /// The kernel hands packets to it, or the pod or its endpoint says so too. A route to a pod that was looked into and has
+    /// nothing to do with the address is a wrong route, and no second holder.
     fn is_sure(self) -> bool {
-        self.route || self.inside == Some(true) || self.neighbour && self.listed == Some(true)
+        let is_strange = self.inside == Some(false) && self.listed == Some(false);
+        self.route && !is_strange || self.inside == Some(true) || self.neighbour && self.listed == Some(true)
     }
 
     /// Whether it counts: also a neighbour of which nobody can say whether it is a leftover.
@@ -219,6 +221,17 @@ mod tests {
         c.snapshot.coverage.set(Input::Endpoints, InputState::NotAsked, "");
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Critical));
+    }
+
+    /// IPA701 tells of it; no pod has to be restarted.
+    #[test]
+    fn a_wrong_route_to_a_pod_that_does_not_have_the_address_is_no_second_holder() {
+        let mut c = seen();
+        let other = c.interface_of("web-1");
+        c.node_mut().route_mut("10.65.0.1").hops[0].dev = other;
+        assert!(c.find(&CHECK).is_empty());
+        c.node_mut().without_inside();
+        assert_eq!(c.find(&CHECK).len(), 1, "nobody looked whether it has it");
     }
 
     #[test]

@@ -44,7 +44,8 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             if is_machine || !sight.lives(endpoint) {
                 continue;
             }
-            let lacks: Vec<Addr> = endpoint.addresses().iter().copied().filter(|a| !addresses.contains(a)).collect();
+            let is_missing = |a: &Addr| !addresses.contains(a) && !inside.also.contains(a);
+            let lacks: Vec<Addr> = endpoint.addresses().iter().copied().filter(is_missing).collect();
             let of_others: Vec<Addr> =
                 addresses.iter().copied().filter(|a| is_anothers(&sight, endpoint, *a)).collect();
             if !lacks.is_empty() || !of_others.is_empty() {

@@ -350,6 +350,8 @@ pub struct PodEntry {
     mac: Option<String>,
     #[serde(default)]
     addresses: DumpEntry<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<String>,
     #[serde(default)]
     routes: DumpEntry<Vec<RouteEntry>>,
     #[serde(default)]
@@ -368,6 +370,7 @@ impl PodEntry {
             pod: text(&pod.pod),
             mac: pod.mac.map(mac_text),
             addresses: DumpEntry::of(&pod.addresses, Addr::to_string),
+            also: pod.also.iter().map(Addr::to_string).collect(),
             routes: DumpEntry::of(&pod.routes, RouteEntry::of),
             neighbours: DumpEntry::of(&pod.neighbours, NeighbourEntry::of),
         }
@@ -388,6 +391,7 @@ impl PodEntry {
             pod: self.pod.into(),
             mac: self.mac.as_deref().and_then(mac),
             addresses: self.addresses.dump(|address| addr(&address)),
+            also: self.also.iter().map(|address| addr(address)).collect::<Result<_, String>>()?,
             routes: self.routes.dump(route),
             neighbours: self.neighbours.dump(NeighbourEntry::neighbour),
         })

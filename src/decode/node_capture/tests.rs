@@ -39,6 +39,7 @@ fn full() -> NodeEvidence {
         pod: "web-0\u{1b}".into(),
         mac: Some(1),
         addresses: Dump::Read(vec![addr("10.65.0.7"), addr("fd00::7")]),
+        also: vec![addr("10.65.0.6")],
         routes: Dump::Read(vec![route("0.0.0.0/0", "boot")]),
         neighbours: Dump::NotRead("EACCES".into()),
     };

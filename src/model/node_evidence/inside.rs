@@ -20,6 +20,20 @@ pub enum Means {
 
 words!(Means { Proc = "proc", Nsid = "nsid", Netns = "netns", Pasted = "pasted" });
 
+/// Which means may be used to look into pods.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LookInside {
+    /// The strongest one that was granted.
+    #[default]
+    Auto,
+    None,
+    Proc,
+    Nsid,
+    Netns,
+}
+
+words!(LookInside { Auto = "auto", None = "none", Proc = "proc", Nsid = "nsid", Netns = "netns" });
+
 /// What is known of the insides of a node's pods.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Inside {
@@ -57,6 +71,8 @@ pub struct PodInside {
     pub mac: Option<u64>,
     /// Those of the loopback and link-local ones left out.
     pub addresses: Dump<Vec<Addr>>,
+    /// Those that only one of two readings saw: in use, and no ground for a finding.
+    pub also: Vec<Addr>,
     pub routes: Dump<Vec<KernelRoute>>,
     pub neighbours: Dump<Vec<KernelNeighbour>>,
 }

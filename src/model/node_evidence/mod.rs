@@ -9,9 +9,10 @@ mod inside;
 mod kernel;
 mod sysctl;
 mod table;
+mod twice;
 
 pub use dump::Dump;
-pub use inside::{Inside, InsideFailed, Means, PodInside};
+pub use inside::{Inside, InsideFailed, LookInside, Means, PodInside};
 pub use kernel::{
     GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
     RouteProtocol,
@@ -31,7 +32,7 @@ pub enum RoutesKept {
     /// Those of workload interfaces and tunnels, host routes, blackholes, defaults.
     #[default]
     Workload,
-    /// All of the main table.
+    /// All, but the kernel's own table of its addresses.
     All,
 }
 
@@ -141,7 +142,7 @@ impl NodeEvidence {
         for pod in self.inside.pods.each() {
             let interface = self.interface_of(pod).map(|link| link.name.clone()).unwrap_or_default();
             let used = InUse { interface, by: UsedBy::Namespace(pod.name()) };
-            uses.extend(pod.addresses.each().map(|address| (*address, used.clone())));
+            uses.extend(pod.addresses.each().chain(&pod.also).map(|address| (*address, used.clone())));
         }
         uses
     }

@@ -61,6 +61,9 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
     for (name, number) in counts(node) {
         text = text.field(PLAIN, &format!("{number} {name}"));
     }
+    if let (Some(means), Some(_)) = (&node.inside.means, node.inside.pods.read()) {
+        text = text.field(PLAIN, &format!("by {}", means.shown()));
+    }
     let looks = if node.readings == 1 { "one reading" } else { "two readings" };
     text = text.field(DIM, looks);
     if let Some(at) = node.taken_at() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::checks::World;
 use crate::ledger::{EndpointState, Workload};
 use crate::model::hash::HashMap;
-use crate::model::node_evidence::{Dump, HostLink, KernelRoute, NodeEvidence, PodInside, RouteTable, Way};
+use crate::model::node_evidence::{Dump, HostLink, KernelRoute, MAIN_TABLE, NodeEvidence, PodInside, RouteTable, Way};
 use crate::model::{Addr, Endpoint, Foreign, Input, Interface, Name, Pod, Snapshot, Time};
 
 /// Evidence that is older says too little of now: pods come and go.
@@ -123,15 +123,16 @@ impl<'w> NodeSight<'w> {
         Some(self.table(address.is_v4())?.way(address))
     }
 
-    /// The host routes of an address, of any reading.
+    /// The host routes of an address, of any reading and in any table.
     pub fn host_routes(&self, address: Addr) -> impl Iterator<Item = &'w KernelRoute> {
         self.evidence.routes_of(address.is_v4()).each().filter(move |route| route.is_to(address))
     }
 
-    /// Every host route to a workload interface that every reading saw: the interface with it.
+    /// Every host route of the main table to a workload interface that every reading saw: the interface with it.
     pub fn workload_routes(&self) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
         let evidence = self.evidence;
         let routes = evidence.routes4.each().chain(evidence.routes6.each());
+        let routes = routes.filter(|route| route.table == MAIN_TABLE);
         let lasting = routes.filter(|route| evidence.lasts(route.seen) && route.is_host() && route.is_unicast());
         let workload = lasting.filter_map(|route| Some((route.dev()?, route)));
         workload.filter(move |(dev, route)| evidence.is_workload(dev) && route.is_to_dev(dev))
@@ -240,7 +241,8 @@ impl<'w> NodeSight<'w> {
     /// Whether the pod of this interface has the address inside; `None`: nobody could look.
     pub fn has_inside(&self, interface: &Foreign, address: Addr) -> Option<bool> {
         let inside = self.insides().find(|(_, of)| of.as_ref() == Some(interface))?.0;
-        inside.addresses.read().map(|addresses| addresses.contains(&address))
+        let unsettled = inside.also.contains(&address);
+        inside.addresses.read().filter(|_| !unsettled).map(|addresses| addresses.contains(&address))
     }
 
     /// What the kernel says of the pod's gateway at this interface, for this address; `None`: not asked, or no two readings

@@ -1,0 +1,270 @@
+//! Pods' network namespaces, looked into by the strongest means that was granted.
+//!
+//! Which namespace is which pod's is the kernel's word: the host's end of every pod's interface names the namespace of the
+//! other end by a number, and the same number is told, to anybody, of a process and of a file.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+
+use netlink_packet_route::nsid::NsidAttribute;
+
+use super::messages::{self, IpFamily, LinkNames};
+use super::netlink::{Kernel, NotAnswered, kernel};
+use super::ns::{self, NamespaceFile};
+use super::proc::{Proc, ProcessOwner, is_reachable};
+use crate::model::node_evidence::{
+    Dump, HostLink, Inside, InsideFailed, KernelNeighbour, LookInside, Means, PodInside,
+};
+use crate::model::{Foreign, Term};
+
+/// Where named namespaces are.
+const NAMED: &str = "/run/netns";
+
+/// What came of it, and where nothing did, why, by means.
+pub struct LookedInside {
+    pub inside: Inside,
+    pub denied: Vec<(Means, String)>,
+}
+
+/// Which pods there are to look into: by the number of their namespace the host's end of their interface.
+type WantedPods<'l> = BTreeMap<i32, &'l HostLink>;
+
+/// What one means says of all pods; an error says why it says nothing at all.
+type ByMeans = Result<Vec<Result<PodInside, InsideFailed>>, String>;
+
+/// Looks into the pods of these links.
+pub fn look(how: LookInside, proc: &Proc, links: &[&HostLink]) -> LookedInside {
+    let mut wanted = WantedPods::new();
+    for link in links {
+        if let Some(nsid) = link.nsid {
+            wanted.entry(nsid).or_insert(link);
+        }
+    }
+    let means: &[Means] = match how {
+        LookInside::None => &[],
+        LookInside::Auto if wanted.is_empty() => &[],
+        LookInside::Auto => &[Means::Netns, Means::Nsid, Means::Proc],
+        LookInside::Netns => &[Means::Netns],
+        LookInside::Nsid => &[Means::Nsid],
+        LookInside::Proc => &[Means::Proc],
+    };
+    let mut denied = Vec::new();
+    for &means in means {
+        let read = match means {
+            _ if wanted.is_empty() => Ok(Vec::new()),
+            Means::Netns => by_entering(proc, &wanted),
+            Means::Nsid => by_number(&wanted),
+            Means::Proc | Means::Pasted => by_files(proc, &wanted),
+        };
+        match read {
+            Ok(pods) => return LookedInside { inside: gathered(means, pods), denied: Vec::new() },
+            Err(why) => denied.push((means, why)),
+        }
+    }
+    let mut inside = Inside::default();
+    // One that was asked for by its name was not had; of all nobody said that any should be.
+    if let (false, Some((means, why))) = (how == LookInside::Auto, denied.first()) {
+        inside.means = Some(Term::Known(*means));
+        inside.pods = Dump::NotRead(why.as_str().into());
+    }
+    LookedInside { inside, denied }
+}
+
+fn gathered(means: Means, pods: Vec<Result<PodInside, InsideFailed>>) -> Inside {
+    let (mut read, mut failed) = (Vec::new(), Vec::new());
+    for pod in pods {
+        match pod {
+            Ok(pod) => read.push(pod),
+            Err(one) => failed.push(one),
+        }
+    }
+    Inside { means: Some(Term::Known(means)), pods: Dump::Read(read), failed }
+}
+
+fn failed(link: &HostLink, why: impl Into<Foreign>) -> InsideFailed {
+    InsideFailed { interface: link.name.clone(), why: why.into() }
+}
+
+fn of(link: &HostLink) -> PodInside {
+    PodInside { nsid: link.nsid, host_link: Some(link.index), ..PodInside::default() }
+}
+
+/// By the number of a process' namespace the oldest process in it, of those namespaces that are wanted.
+fn processes(proc: &Proc, host: &mut Kernel, wanted: &WantedPods<'_>) -> Result<BTreeMap<i32, u32>, String> {
+    let mut found = BTreeMap::new();
+    for pid in proc.processes().map_err(|e| format!("/proc cannot be listed: {e}"))? {
+        if let Some(nsid) = nsid_of(host, NsidAttribute::Pid(pid)).filter(|nsid| wanted.contains_key(nsid)) {
+            found.entry(nsid).or_insert(pid);
+            if found.len() == wanted.len() {
+                break;
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The number of a namespace; `None` also of a process that is gone.
+fn nsid_of(host: &mut Kernel, of: NsidAttribute) -> Option<i32> {
+    host.ask(&messages::nsid(of), messages::NEW_NSID, messages::nsid_of).ok().flatten()
+}
+
+/// The namespaces themselves: named ones, then those of processes.
+fn by_entering(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
+    let mut host = kernel();
+    let mut places: BTreeMap<i32, NamespaceFile> = BTreeMap::new();
+    let mut take = |path: &Path, host: &mut Kernel| {
+        let number = |file: &std::fs::File| {
+            let fd = u32::try_from(file.as_raw_fd()).ok()?;
+            nsid_of(host, NsidAttribute::Fd(fd))
+        };
+        let (place, nsid) = NamespaceFile::of(path, number)?;
+        if let Some(nsid) = nsid.filter(|nsid| wanted.contains_key(nsid)) {
+            places.entry(nsid).or_insert(place);
+        }
+        Ok::<(), std::io::Error>(())
+    };
+    let mut hidden = None;
+    for path in std::fs::read_dir(NAMED).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        if let Err(e) = take(&path, &mut host) {
+            hidden.get_or_insert(format!("{}: {e}", path.display()));
+        }
+    }
+    let pids = processes(proc, &mut host, wanted).unwrap_or_default();
+    for pid in pids.values() {
+        let path = proc.namespace(*pid);
+        if let Err(e) = take(&path, &mut host)
+            && e.kind() != ErrorKind::NotFound
+        {
+            hidden.get_or_insert(format!("{}: {e}", path.display()));
+        }
+    }
+    if places.is_empty() {
+        return Err(hidden.unwrap_or_else(|| format!("no pod's namespace is in {NAMED} or a visible process'")));
+    }
+    let (numbers, places): (Vec<i32>, Vec<NamespaceFile>) = places.into_iter().unzip();
+    let link = |at: usize| numbers.get(at).and_then(|nsid| wanted.get(nsid)).copied();
+    let looked = ns::visit(&places, |at| link(at).map(from_within)).map_err(|e| e.to_string())?;
+    let mut pods: BTreeMap<i32, Result<PodInside, InsideFailed>> = BTreeMap::new();
+    for ((nsid, place), looked) in numbers.iter().zip(&places).zip(looked) {
+        let Some(link) = wanted.get(nsid) else { continue };
+        let read = match looked {
+            Ok(Some(read)) => read,
+            Ok(None) => continue,
+            // What forbids one forbids all.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(format!("{}: {e}", place.path.display())),
+            Err(e) => Err(failed(link, format!("{}: {e}", place.path.display()))),
+        };
+        let owned = read.map(|pod| match pids.get(nsid) {
+            Some(pid) => owned(pod, proc.owner(*pid)),
+            None => pod,
+        });
+        pods.insert(*nsid, owned);
+    }
+    let missing =
+        || hidden.clone().unwrap_or_else(|| "its namespace has neither a name nor a visible process".to_owned());
+    Ok(wanted.iter().map(|(nsid, link)| pods.remove(nsid).unwrap_or_else(|| Err(failed(link, missing())))).collect())
+}
+
+fn owned(pod: PodInside, owner: ProcessOwner) -> PodInside {
+    PodInside { uid: owner.uid, container: owner.container, ..pod }
+}
+
+/// What the namespace that this thread is in says, of the pod at the other end of this link.
+fn from_within(link: &HostLink) -> Result<PodInside, InsideFailed> {
+    let mut kernel = kernel();
+    let unread = |refusal: NotAnswered| failed(link, refusal.why);
+    let links = kernel.dump(&messages::links(None), messages::NEW_LINK, messages::link).map_err(unread)?;
+    let mut names = LinkNames::of(&links);
+    let mut pod = of(link);
+    pod.mac = links.iter().find(|inner| Some(inner.index) == link.peer).and_then(|inner| inner.mac);
+    let mut addresses = Vec::new();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        let read = |body: &[u8]| messages::own_address(body, family, &mut names);
+        let own = kernel.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read).map_err(unread)?;
+        let reachable = own.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
+        addresses.extend(reachable.map(|(_, own, _)| own.address));
+    }
+    pod.addresses = Dump::Read(addresses);
+    pod.routes = both(|family| {
+        let read = |body: &[u8]| messages::route(body, family, &mut names);
+        kernel.dump(&messages::routes(family), messages::NEW_ROUTE, read)
+    });
+    pod.neighbours = both(|family| {
+        let read = |body: &[u8]| messages::neighbour(body, family, &mut names);
+        let list = kernel.dump(&messages::neighbours(family), messages::NEW_NEIGHBOUR, read)?;
+        Ok(list.into_iter().map(|(_, neighbour)| neighbour).collect::<Vec<KernelNeighbour>>())
+    });
+    Ok(pod)
+}
+
+/// A list of both families; of one that is not read nothing is.
+pub fn both<T>(mut read: impl FnMut(IpFamily) -> Result<Vec<T>, NotAnswered>) -> Dump<Vec<T>> {
+    let mut all = Vec::new();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        match read(family) {
+            Ok(list) => all.extend(list),
+            Err(refusal) => return Dump::NotRead(refusal.why.into()),
+        }
+    }
+    Dump::Read(all)
+}
+
+/// The kernel asked for the addresses of namespaces by their numbers.
+fn by_number(wanted: &WantedPods<'_>) -> ByMeans {
+    let mut host = kernel();
+    let mut pods = Vec::new();
+    for (nsid, link) in wanted {
+        match of_number(&mut host, *nsid, link) {
+            Ok(pod) => pods.push(Ok(pod)),
+            // What forbids one forbids all.
+            Err(refusal) if refusal.is_forbidden() => return Err(refusal.why),
+            Err(refusal) => pods.push(Err(failed(link, refusal.why))),
+        }
+    }
+    Ok(pods)
+}
+
+fn of_number(host: &mut Kernel, nsid: i32, link: &HostLink) -> Result<PodInside, NotAnswered> {
+    let mut pod = of(link);
+    let mut addresses = Vec::new();
+    let mut names = LinkNames::default();
+    for family in [IpFamily::V4, IpFamily::V6] {
+        let read = |body: &[u8]| messages::own_address(body, family, &mut names);
+        let own = host.dump(&messages::addresses(family, Some(nsid)), messages::NEW_ADDRESS, read)?;
+        let reachable = own.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
+        addresses.extend(reachable.map(|(_, own, _)| own.address));
+    }
+    pod.addresses = Dump::Read(addresses);
+    let links = host.dump(&messages::links(Some(nsid)), messages::NEW_LINK, messages::link)?;
+    pod.mac = links.iter().find(|inner| Some(inner.index) == link.peer).and_then(|inner| inner.mac);
+    Ok(pod)
+}
+
+/// Files below `/proc/PID/net`.
+fn by_files(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
+    let mut host = kernel();
+    let pids = processes(proc, &mut host, wanted)?;
+    if pids.is_empty() {
+        return Err("no process of a pod is visible".to_owned());
+    }
+    let mut of_pid = |pid: u32, nsid: i32, link: &HostLink| -> std::io::Result<PodInside> {
+        let pod = PodInside {
+            addresses: Dump::Read(proc.addresses(pid)?),
+            routes: Dump::Read(proc.routes(pid)?),
+            neighbours: Dump::Read(proc.neighbours(pid)?),
+            ..owned(of(link), proc.owner(pid))
+        };
+        // The number may be another process' by now.
+        match nsid_of(&mut host, NsidAttribute::Pid(pid)) == Some(nsid) {
+            true => Ok(pod),
+            false => Err(std::io::Error::new(ErrorKind::NotFound, "the process has ended")),
+        }
+    };
+    let pod = |(nsid, link): (&i32, &&HostLink)| {
+        let pid = pids.get(nsid).ok_or_else(|| failed(link, "no process of it is visible"))?;
+        of_pid(*pid, *nsid, link).map_err(|e| failed(link, format!("/proc/{pid}/net: {e}")))
+    };
+    Ok(wanted.iter().map(pod).collect())
+}

@@ -1,0 +1,55 @@
+//! Other network namespaces, entered by a thread of their own that never comes back.
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A file that is a network namespace, and which one: a name may be given to another before it is opened again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamespaceFile {
+    pub path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl NamespaceFile {
+    /// The namespace of this file, which `ask` may look at while it is open.
+    ///
+    /// # Errors
+    /// A file that cannot be opened.
+    pub fn of<T>(path: &Path, ask: impl FnOnce(&File) -> T) -> Result<(NamespaceFile, T)> {
+        let file = File::open(path)?;
+        let place = NamespaceFile { path: path.to_path_buf(), identity: identity(&file)? };
+        let answer = ask(&file);
+        Ok((place, answer))
+    }
+
+    fn enter(&self) -> Result<()> {
+        let file = File::open(&self.path)?;
+        if identity(&file)? != self.identity {
+            return Err(Error::new(ErrorKind::NotFound, "it is another namespace by now"));
+        }
+        Ok(move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?)
+    }
+}
+
+fn identity(file: &File) -> Result<(u64, u64)> {
+    let about = file.metadata()?;
+    Ok((about.dev(), about.ino()))
+}
+
+/// What `look` sees in each of these namespaces. This thread stays where it is.
+///
+/// # Errors
+/// A thread that cannot be made; that a namespace could not be entered is its own result.
+pub fn visit<T: Send>(places: &[NamespaceFile], look: impl Fn(usize) -> T + Send + Sync) -> Result<Vec<Result<T>>> {
+    let visit = || places.iter().enumerate().map(|(at, place)| place.enter().map(|()| look(at))).collect();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("namespaces".to_owned());
+        let lost = |_| Error::other("the thread that looked into namespaces was lost");
+        thread.spawn_scoped(scope, visit)?.join().map_err(lost)
+    })
+}
