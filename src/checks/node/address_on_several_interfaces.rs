@@ -28,7 +28,8 @@ pub static CHECK: Check = Check {
     action: "Restart the pods that are cut off, one after the other: each takes an address of its own. Then look for the \
         cause, as IPA101 says.",
     silent: "What is left behind: a PERMANENT neighbour of an address that the interface's endpoint does not list (Felix \
-        never removes one); neighbours that were learned; link-local addresses; several interfaces of one workload.",
+        never removes one); neighbours that were learned; link-local addresses; several interfaces of one workload; a wrong route to a pod that was \
+        looked into and has nothing to do with the address (IPA701, IPA703).",
     ties: Ties {
         also: Needs::W,
         explained_by: by_duplicate,

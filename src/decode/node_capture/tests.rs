@@ -150,6 +150,36 @@ fn damaged_documents_never_panic() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_bytes_are_evidence_or_an_error(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+        drop(read(&bytes));
+    }
+
+    /// Values of every kind at every place of a document.
+    #[test]
+    fn any_values_are_evidence_or_an_error(
+        values in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "null", "-1", "3e400", "\"\"", "\"banana\"", "[]", "{}", "[null]", "4294967296", "\"10.65.0.7/33\"", "\"::/0\"",
+                "{\"read\":[{}]}", "{\"read\":null,\"notRead\":\"x\"}", "{\"read\":{}}",
+            ]),
+            1..4,
+        ),
+        at in proptest::collection::vec(proptest::prelude::any::<proptest::sample::Index>(), 4),
+    ) {
+        let mut text = String::from_utf8(write(&full()).unwrap()).unwrap();
+        for (value, at) in values.iter().zip(at) {
+            // Behind one of the colons stands a value; it goes up to the next comma.
+            let colons: Vec<usize> = text.match_indices(':').map(|(index, _)| index + 1).collect();
+            let from = *at.get(&colons);
+            let to = text[from..].find([',', '}', ']']).map_or(text.len(), |length| from + length);
+            text.replace_range(from..to, value);
+        }
+        drop(read(text.as_bytes()));
+    }
+}
+
 #[test]
 fn macs_are_six_bytes() {
     assert_eq!(entries::mac("ee:ee:ee:ee:ee:ee"), Some(0xeeee_eeee_eeee));

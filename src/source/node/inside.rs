@@ -42,26 +42,45 @@ pub fn look(how: LookInside, proc: &Proc, links: &[&HostLink]) -> LookedInside {
             wanted.entry(nsid).or_insert(link);
         }
     }
+    if wanted.is_empty() && how == LookInside::Auto {
+        return LookedInside { inside: Inside::default(), denied: Vec::new() };
+    }
+    chosen(how, |means| match means {
+        _ if wanted.is_empty() => Ok(Vec::new()),
+        Means::Netns => by_entering(proc, &wanted),
+        Means::Nsid => by_number(&wanted),
+        Means::Proc | Means::Pasted => by_files(proc, &wanted),
+    })
+}
+
+/// What the means that was said gives. Where none was, the strongest that sees every pod, else the one that sees most.
+fn chosen(how: LookInside, by: impl Fn(Means) -> ByMeans) -> LookedInside {
     let means: &[Means] = match how {
         LookInside::None => &[],
-        LookInside::Auto if wanted.is_empty() => &[],
         LookInside::Auto => &[Means::Netns, Means::Nsid, Means::Proc],
         LookInside::Netns => &[Means::Netns],
         LookInside::Nsid => &[Means::Nsid],
         LookInside::Proc => &[Means::Proc],
     };
     let mut denied = Vec::new();
+    let mut best: Option<(usize, Inside)> = None;
     for &means in means {
-        let read = match means {
-            _ if wanted.is_empty() => Ok(Vec::new()),
-            Means::Netns => by_entering(proc, &wanted),
-            Means::Nsid => by_number(&wanted),
-            Means::Proc | Means::Pasted => by_files(proc, &wanted),
-        };
-        match read {
-            Ok(pods) => return LookedInside { inside: gathered(means, pods), denied: Vec::new() },
+        match by(means) {
             Err(why) => denied.push((means, why)),
+            Ok(pods) => {
+                let read = pods.iter().filter(|pod| pod.is_ok()).count();
+                let is_all = read == pods.len();
+                if is_all || best.as_ref().is_none_or(|(most, _)| read > *most) {
+                    best = Some((read, gathered(means, pods)));
+                }
+                if is_all {
+                    break;
+                }
+            }
         }
+    }
+    if let Some((_, inside)) = best {
+        return LookedInside { inside, denied: Vec::new() };
     }
     let mut inside = Inside::default();
     // One that was asked for by its name was not had; of all nobody said that any should be.
@@ -267,4 +286,46 @@ fn by_files(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
         of_pid(*pid, *nsid, link).map_err(|e| failed(link, format!("/proc/{pid}/net: {e}")))
     };
     Ok(wanted.iter().map(pod).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is chosen where the means give so many pods of four; `None`: it was not granted.
+    fn told(how: LookInside, [netns, nsid, proc]: [Option<usize>; 3]) -> (Option<&'static str>, usize, usize, usize) {
+        let looked = chosen(how, |means| {
+            let read = match means {
+                Means::Netns => netns,
+                Means::Nsid => nsid,
+                Means::Proc | Means::Pasted => proc,
+            };
+            let read = read.ok_or_else(|| "Operation not permitted".to_owned())?;
+            let pod =
+                |at| if at < read { Ok(PodInside::default()) } else { Err(failed(&HostLink::default(), "hidden")) };
+            Ok((0..4).map(pod).collect())
+        });
+        let means = looked.inside.means.as_ref().and_then(Term::known).map(Means::word);
+        let read = looked.inside.pods.read().map_or(0, Vec::len);
+        (means, read, looked.inside.failed.len(), looked.denied.len())
+    }
+
+    #[test]
+    fn the_strongest_means_that_sees_all_pods_is_taken_else_the_one_that_sees_most() {
+        let auto = |granted| told(LookInside::Auto, granted);
+        assert_eq!(auto([Some(4), Some(4), Some(4)]), (Some("netns"), 4, 0, 0));
+        assert_eq!(auto([None, Some(4), Some(4)]), (Some("nsid"), 4, 0, 0));
+        assert_eq!(auto([None, None, Some(3)]), (Some("proc"), 3, 1, 0));
+        assert_eq!(auto([Some(1), None, Some(4)]), (Some("proc"), 4, 0, 0));
+        assert_eq!(auto([Some(2), Some(3), Some(1)]), (Some("nsid"), 3, 1, 0));
+        assert_eq!(auto([None, None, None]), (None, 0, 0, 3), "and that is no reading that failed");
+        assert_eq!(told(LookInside::None, [Some(4); 3]), (None, 0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_asked_for_by_its_name_and_not_granted_is_not_read() {
+        assert_eq!(told(LookInside::Proc, [Some(4), Some(4), Some(2)]), (Some("proc"), 2, 2, 0));
+        let refused = chosen(LookInside::Nsid, |_| Err("Operation not permitted".to_owned()));
+        assert_eq!(refused.inside.pods, Dump::NotRead("Operation not permitted".into()));
+    }
 }

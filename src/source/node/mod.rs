@@ -9,7 +9,7 @@ mod netlink;
 mod ns;
 mod proc;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::inside::both;
 use self::messages::{IpFamily, LinkNames};
@@ -19,9 +19,9 @@ use crate::decode::node_capture::MOST_ROUTES;
 use crate::environment;
 use crate::model::node_evidence::{
     Dump, GatewayVerdict, HostAddress, HostLink, KernelNeighbour, KernelRoute, LookInside, Means, NodeEvidence,
-    PodInside, RouteKind, RoutesKept,
+    PodInside, RoutesKept,
 };
-use crate::model::{Addr, Foreign, Term, Time};
+use crate::model::{Addr, Foreign, Time};
 
 /// What every pod of Calico's has as its gateway.
 const GATEWAY: u32 = 0xa9fe_0101;
@@ -113,8 +113,9 @@ impl LiveNode {
             let own = host.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read)?;
             Ok(own.into_iter().map(|(_, own, _)| own).collect::<Vec<HostAddress>>())
         });
+        let tunnels = tunnels(&evidence.links);
         let mut routes = |family: IpFamily| {
-            let kept = |route: &KernelRoute| keeps(&evidence, route);
+            let kept = |route: &KernelRoute| keeps(&evidence, &tunnels, route);
             let read = |body: &[u8]| Ok(messages::route(body, family, &mut names)?.filter(kept));
             few(dumped(host.dump(&messages::routes(family), messages::NEW_ROUTE, read)))
         };
@@ -145,18 +146,19 @@ fn few<T>(dump: Dump<Vec<T>>) -> Dump<Vec<T>> {
     }
 }
 
+/// The devices of tunnels, by their kinds.
+fn tunnels(links: &Dump<Vec<HostLink>>) -> BTreeSet<Foreign> {
+    let is_tunnel = |link: &&HostLink| ["vxlan", "ipip", "wireguard"].contains(&link.kind.raw());
+    links.each().filter(is_tunnel).map(|link| link.name.clone()).collect()
+}
+
 /// Whether a route is one that was asked for.
-fn keeps(evidence: &NodeEvidence, route: &KernelRoute) -> bool {
-    let leads_to_tunnel = |dev: &Foreign| {
-        let is_it = |link: &&HostLink| link.name == *dev;
-        let kind = evidence.links.each().find(is_it).map(|link| link.kind.raw());
-        kind.is_some_and(|kind| ["vxlan", "ipip", "wireguard"].contains(&kind))
-    };
+fn keeps(evidence: &NodeEvidence, tunnels: &BTreeSet<Foreign>, route: &KernelRoute) -> bool {
     evidence.routes_kept == RoutesKept::All
         || route.is_host()
         || route.dst.prefix() == 0
-        || route.kind != Term::Known(RouteKind::Unicast)
-        || route.hops.iter().any(|hop| evidence.is_workload(&hop.dev) || leads_to_tunnel(&hop.dev))
+        || !route.is_unicast()
+        || route.hops.iter().any(|hop| evidence.is_workload(&hop.dev) || tunnels.contains(&hop.dev))
 }
 
 /// The kernel's word on the gateway of every workload interface, for each address that anything ties to it: a route, a
@@ -169,7 +171,9 @@ fn verdicts<'p>(
     if let Some(_unread) = evidence.links.failure() {
         return Dump::NotRead("the interfaces were not read".into());
     }
-    let index = |dev: &Foreign| workload.iter().find(|link| link.name == *dev).map(|link| link.index);
+    let by_name: BTreeMap<&Foreign, u32> = workload.iter().map(|link| (&link.name, link.index)).collect();
+    let by_index: BTreeMap<u32, &Foreign> = workload.iter().map(|link| (link.index, &link.name)).collect();
+    let index = |dev: &Foreign| by_name.get(dev).copied();
     let mut asked: BTreeSet<(u32, u32)> = BTreeSet::new();
     let mut ask = |index: Option<u32>, address: Addr| {
         let pair = index.zip(address.to_v4_bits().filter(|_| proc::is_reachable(address)));
@@ -188,9 +192,9 @@ fn verdicts<'p>(
     let mut host = kernel();
     let mut verdicts = Vec::new();
     for (index, from) in asked {
-        let Some(link) = workload.iter().find(|link| link.index == index) else { continue };
+        let Some(dev) = by_index.get(&index).copied() else { continue };
         let verdict = |errno| GatewayVerdict {
-            dev: link.name.clone(),
+            dev: dev.clone(),
             from: Addr::from_v4_bits(from),
             to: Addr::from_v4_bits(GATEWAY),
             errno,
