@@ -26,6 +26,7 @@ have "${PROTOC:-protoc}" || to_build+=(protobuf-compiler)
 protobuf_types || to_build+=(libprotobuf-dev)
 have etcd || [[ -x /usr/bin/etcd ]] || to_run+=(etcd-server)
 have etcdctl || [[ -x /usr/bin/etcdctl ]] || to_run+=(etcd-client)
+have ip || [[ -x /usr/sbin/ip || -x /sbin/ip ]] || to_run+=(iproute2)
 
 install() {
     say "installing $*"

@@ -139,6 +139,8 @@ fn every_node_gives_exactly_its_findings() {
 #[test]
 fn a_capture_of_a_node_says_what_was_pasted() {
     let folder = tempfile::tempdir().unwrap();
+    let streamed = node(&NodeCase::of("clean"), &["--capture", "-"]);
+    assert_eq!((json(&streamed)["kind"].as_str(), streamed.status.code()), (Some("NodeEvidence"), Some(0)));
     for case in NodeCase::all() {
         let pasted = case.evidence();
         let path = folder.path().join(format!("{}.gz", case.name));

@@ -167,7 +167,7 @@ fn a_healthy_node_and_the_incident_give_what_they_must_give() {
         let output = case.run(&case.with_files(&[]));
         let table = text(&output);
         assert!(
-            table.contains(&format!("{pods} pods looked into  by netns  one reading")),
+            table.contains(&format!("{pods} pods looked into by netns  one reading")),
             "{table}{}",
             stderr(&output)
         );
@@ -275,10 +275,63 @@ fn every_damage_is_its_own_finding() {
             Do::Inside(format!("addr add {a}/32 dev eth0\n{back}")),
             set(&[("IPA710", WEB)]),
         ),
-        // Harmless: names that only end like a pod's interface.
+        (
+            "no carrier",
+            Do::Inside("link set eth0 down\n".to_owned()),
+            // The kernel takes IPv6 addresses away with the interface.
+            Do::Inside(format!("link set eth0 up\naddr add fd00:91::10/128 dev eth0 nodad\n{back}")),
+            set(&[("IPA705", WEB)]),
+        ),
+        // Harmless ones.
+        (
+            "set down and up, and repaired",
+            Do::Ip(format!("link set {WEB} down\nlink set {WEB} up\n{route}{neighbour}{six}")),
+            Do::Nothing,
+            set(&[]),
+        ),
+        (
+            "a pod that speaks BGP with the node",
+            Do::Ip(format!("addr add 10.9.0.1/32 dev {WEB}\n")),
+            // With its last IPv4 address an interface loses its routes.
+            Do::Ip(format!("addr del 10.9.0.1/32 dev {WEB}\n{route}")),
+            set(&[]),
+        ),
+        (
+            "a machine that moves here",
+            Do::Ip(format!("route add {a}/32 via 172.20.0.12 dev eth0 metric 512 proto 12\n")),
+            Do::Ip(format!("route del {a}/32 via 172.20.0.12 metric 512\n")),
+            set(&[]),
+        ),
+        (
+            "a table of somebody's own",
+            Do::Ip(format!("route add {a}/32 dev cali751425ce827 table 77\n")),
+            Do::Ip("route flush table 77\n".to_owned()),
+            set(&[]),
+        ),
+        (
+            "services",
+            Do::Ip(
+                "link add name kube-ipvs0 type veth peer name ipvs1\naddr add 10.96.0.1/32 dev kube-ipvs0\n".to_owned(),
+            ),
+            Do::Ip("link del kube-ipvs0\n".to_owned()),
+            set(&[]),
+        ),
+        (
+            "another network in the pod",
+            Do::Inside("link add name net1 type veth peer name net2\naddr add 10.200.0.5/24 dev net1\n".to_owned()),
+            Do::Inside("link del net1\n".to_owned()),
+            set(&[]),
+        ),
+        (
+            "an address that has gone and left its neighbour",
+            Do::Ip(format!("neigh replace 192.168.91.40 lladdr {mac} dev {WEB} nud permanent\n")),
+            Do::Ip(format!("neigh del 192.168.91.40 dev {WEB}\n")),
+            set(&[]),
+        ),
+        // Names that only end like a pod's interface.
         (
             "eBPF's own interfaces",
-            Do::Ip("link add bpfin.cali type veth peer name bpfout.cali\n".to_owned()),
+            Do::Ip("link add name bpfin.cali type veth peer name bpfout.cali\n".to_owned()),
             Do::Ip("link del bpfin.cali\n".to_owned()),
             set(&[]),
         ),

@@ -9,7 +9,7 @@ use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, style_of};
 use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::foreign::foreign;
-use crate::model::node_evidence::{Dump, DumpState, NodeEvidence};
+use crate::model::node_evidence::{Dump, DumpState, HostLink, NodeEvidence};
 use crate::model::{Foreign, Input, InputState, NodesSeen, Severity};
 use crate::render::AuditView;
 use crate::render::age::age;
@@ -61,8 +61,9 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
     for (name, number) in counts(node) {
         text = text.field(PLAIN, &format!("{number} {name}"));
     }
-    if let (Some(means), Some(_)) = (&node.inside.means, node.inside.pods.read()) {
-        text = text.field(PLAIN, &format!("by {}", means.shown()));
+    if let Some(pods) = node.inside.pods.read() {
+        let by = node.inside.means.as_ref().map(|means| format!(" by {}", means.shown())).unwrap_or_default();
+        text = text.field(PLAIN, &format!("{} pods looked into{by}", pods.len()));
     }
     let looks = if node.readings == 1 { "one reading" } else { "two readings" };
     text = text.field(DIM, looks);
@@ -71,6 +72,13 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
         text = text.field(DIM, &format!("{} old", age(apart)));
     }
     paper.paragraph(0, 2, &text)?;
+    let is_workload = |link: &HostLink| node.is_workload(&link.name);
+    if node.links.read().is_some_and(|links| !links.iter().any(is_workload)) {
+        let prefixes = Foreign::joined(&node.prefixes, " or ");
+        let words =
+            foreign!("no interface begins with {}: no pod of Calico's is here, or --prefix is another", prefixes);
+        paper.paragraph(2, 4, &Text::new().field(style_of(Severity::Warning), &words.shown()))?;
+    }
     for (name, state) in node.dumps() {
         match state {
             DumpState::Read => {}
@@ -79,7 +87,9 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
                 paper.paragraph(2, 4, &Text::new().field(style_of(Severity::Warning), &words))?;
             }
             DumpState::NotAsked => {
-                let words = format!("{name} not given{}", misses(name));
+                // Read here it was nobody's to give.
+                let how = if node.from.is_empty() { "not read" } else { "not given" };
+                let words = format!("{name} {how}{}", misses(name));
                 paper.paragraph(2, 4, &Text::new().field(DIM, &words))?;
             }
         }
@@ -98,7 +108,6 @@ fn counts(node: &NodeEvidence) -> Vec<(&'static str, usize)> {
         ("IPv6 routes", number(&node.routes6)),
         ("neighbours", number(&node.neighbours)),
         ("verdicts", number(&node.verdicts)),
-        ("pods looked into", number(&node.inside.pods)),
     ];
     counts.into_iter().filter_map(|(name, count)| Some((name, count?))).collect()
 }
