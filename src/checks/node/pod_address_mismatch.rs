@@ -2,6 +2,7 @@
 
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::pod_name;
+use super::missing_interface;
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::prelude::*;
 use crate::ledger::Workload;
@@ -30,7 +31,11 @@ pub static CHECK: Check = Check {
 
 /// The address inside is another pod's too, and the datastore says so itself.
 fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
-    let mut others = finding.evidence.texts("of_others");
+    let mut others = finding.evidence.texts("of_others").peekable();
+    // An interface that is down inside has lost its IPv6 addresses.
+    if others.peek().is_none() {
+        return causes.no_milder(finding, missing_interface::CHECK.code, finding.subject.id.raw());
+    }
     others.find_map(|address| causes.no_milder(finding, duplicate_pod_address::CHECK.code, address.raw()))
 }
 
