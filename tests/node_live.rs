@@ -1,6 +1,7 @@
 //! `ipaudit node` on a node made of network namespaces: what a healthy one, the incident and every single damage give, by every
 //! means, as root and as anybody.
 
+#![cfg(all(feature = "node", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod servers;
@@ -110,11 +111,28 @@ fn set(list: &[(&str, &str)]) -> BTreeSet<(String, String)> {
     list.iter().map(|(code, of)| ((*code).to_owned(), format!("{NODE} {of}"))).collect()
 }
 
+/// Routes of every kind that there is, and interfaces that are none of a pod's.
+const ODD: &str = "route add 11.0.0.0/24 nexthop via 172.20.0.12 dev eth0 nexthop via 172.20.0.13 dev eth0
+-6 route add fd00:11::/64 nexthop via fd00:20::12 dev eth0 nexthop via fd00:20::13 dev eth0
+route add unreachable 11.0.1.0/24 metric 77
+route add prohibit 11.0.2.0/24
+route add throw 11.0.3.0/24 proto 80
+route add 11.0.4.0/24 via inet6 fd00:20::12 dev eth0 proto static
+route add 11.0.5.0/24 dev eth0 scope link src 172.20.0.11 mtu 1400 advmss 1300 proto dhcp
+nexthop add id 7 via 172.20.0.12 dev eth0
+route add 11.0.6.0/24 nhid 7
+-6 route add unreachable fd00:12::/64
+-6 route add fd00:13::/64 dev eth0 proto ra metric 5 pref high
+link add name odd type veth peer name even
+link set odd up
+";
+
 /// What is read is what `ip` prints at the same moment.
 #[test]
 fn what_is_read_is_what_ip_prints() {
     need!(Namespaces);
     let case = LiveCase::of("clean");
+    case.lab.ip(ODD);
     let folder = tempfile::tempdir().unwrap();
     for (file, args) in [
         ("link.json", &["-d", "link"] as &[&str]),
@@ -133,6 +151,8 @@ fn what_is_read_is_what_ip_prints() {
     assert_eq!(live.links, pasted.links);
     assert_eq!(live.addresses, sorted(&live.addresses, &pasted.addresses));
     assert_eq!((&live.routes4, &live.routes6), (&pasted.routes4, &pasted.routes6));
+    let many = live.routes4.each().chain(live.routes6.each()).filter(|route| route.hops.len() > 1).count();
+    assert_eq!(many, 2, "of both families");
     // Others come and go.
     let kept = |dump: &Dump<Vec<KernelNeighbour>>| -> Vec<String> {
         let mut kept: Vec<String> = dump.each().filter(|n| n.is_permanent()).map(|n| format!("{n:?}")).collect();

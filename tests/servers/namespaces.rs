@@ -114,15 +114,7 @@ impl Lab {
             let (to, dev, mac) = (text(neighbour, "dst"), text(neighbour, "dev"), text(neighbour, "lladdr"));
             lines.push_str(&format!("neigh replace {to} lladdr {mac} dev {dev} nud permanent\n"));
         }
-        // `ip -batch` knows no family of its own for a line.
-        for (flag, wanted) in [("-4", ""), ("-6", "-6 ")] {
-            let of: String = lines
-                .lines()
-                .filter(|line| line.starts_with("-6 ") == (wanted == "-6 "))
-                .map(|line| format!("{}\n", line.trim_start_matches("-6 ")))
-                .collect();
-            lab.batch_in(&lab.host, &[flag], &of);
-        }
+        lab.ip(&lines);
         lab
     }
 
@@ -191,9 +183,15 @@ impl Lab {
         assert!(output.status.success(), "{}\nof {flags:?}\n{lines}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Lines of `ip`'s on the node.
+    /// Lines of `ip`'s on the node, also of those that begin with `-6`.
     pub fn ip(&self, lines: &str) {
-        self.batch_in(&self.host, &[], lines);
+        // `ip -batch` takes no family for a single line: those of one family between two of the other go together.
+        let is_six = |line: &str| line.starts_with("-6 ");
+        let lines: Vec<&str> = lines.lines().collect();
+        for part in lines.chunk_by(|a, b| is_six(a) == is_six(b)) {
+            let of: String = part.iter().map(|line| format!("{}\n", line.trim_start_matches("-6 "))).collect();
+            self.batch_in(&self.host, if part.iter().any(|line| is_six(line)) { &["-6"] } else { &[] }, &of);
+        }
     }
 
     /// Lines of `ip`'s in a pod (`shop/web-0`).
