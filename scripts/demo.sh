@@ -12,6 +12,7 @@ address=192.168.91.33
 
 me=demo
 . scripts/throwaway-etcd.sh
+. scripts/demo-node.sh
 
 step() { printf '\n\033[1m== %s\033[0m\n\n' "$*"; }
 if [[ ! -t 1 || -n ${NO_COLOR:-} ]]; then step() { printf '\n== %s\n\n' "$*"; }; fi
@@ -47,5 +48,22 @@ try "${audit[@]}" --code IPA101,IPA102,IPA130,IPA131 --all
 step "4. What that means, and what to do about it"
 try "$ipaudit" explain IPA101
 [[ $status == 0 ]] || fail "explain ended with $status"
+
+step "5. The same on its node: eleven network namespaces with $address, and what the kernel does with them"
+if can_make_spaces; then
+    trap 'remove_spaces; tidy' EXIT
+    # As the incident's endpoints call them.
+    mapfile -t interfaces < <(zcat "$incident/etcd.jsonl.gz" | grep workloadendpoints/ | grep -F "$address/32" |
+        grep -o 'cali[0-9a-f]\{11\}' | sort -u)
+    make_node "$address" 192.168.91.0/26 "${interfaces[@]}"
+    export IPAUDIT_TWICE=0
+    printf '$ ipaudit node --node slave-140 --all\n'
+    status=0
+    on_node "$ipaudit" node --node slave-140 --all || status=$?
+    [[ $status == 1 ]] || fail "the node ended with $status; 1 was expected"
+    remove_spaces
+else
+    echo "SKIPPED: this machine makes no network namespaces here (root and iproute2 are needed); everything else was shown."
+fi
 
 step "Done: ipaudit only read. A script learns the same from exit code 1 and from -o json"

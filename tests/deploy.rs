@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod kubelet;
+#[path = "deploy/node.rs"]
+mod node;
 mod servers;
 
 use std::collections::BTreeSet;

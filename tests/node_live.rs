@@ -494,7 +494,7 @@ fn a_capture_is_written_whole_packed_by_its_name_or_to_standard_output() {
         let found = told(&document(&command.output().unwrap(), "audit"));
         assert!(case.list("expect").is_subset(&found), "{found:?}");
     }
-    let unwritable = case.run(&case.command(&["--capture", "/nonexistent/x"]));
+    let unwritable = case.run(&case.command(&["--capture", case.path("absent/x").to_str().unwrap()]));
     assert_eq!(unwritable.status.code(), Some(2), "{}", stderr(&unwritable));
 }
 

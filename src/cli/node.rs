@@ -1,28 +1,31 @@
 //! `ipaudit node`: one node's kernel, read here, from what people paste of it or from its capture, held against etcd and
 //! Kubernetes where these are given.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use tokio::time::Instant;
 
 use super::asking::{self, From, LookAgain, Read};
 use super::gather::{self, Kube};
 use super::node_evidence_args::NodeEvidenceArgs;
 use super::node_live::{self, LiveArgs};
-use super::output::{OutputArgs, PlainOutput, Streams};
-use super::parse::{duration, time};
+use super::output::{self, OutputArgs, PlainOutput, Streams};
+use super::parse::{duration, interval, time};
+use super::signal::Stop;
 use super::source_args::SourceArgs;
 use crate::checks::{self, Outcome, World};
 use crate::connect::choose::is_not_given;
-use crate::error::Error;
+use crate::environment::stream::is_standard_input;
+use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Course, Exit, FailOn, decide};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::node_evidence::CALI;
 use crate::model::{Gathering, Input, InputState, NodesSeen, Time};
 use crate::render::{self, AuditCircumstances, AuditView};
 use crate::source::capture::Second;
-use crate::source::{kube_objects, node_captures, node_pasted};
+use crate::source::{kube_objects, node_captures, node_line, node_pasted};
 use crate::steady::Settling;
 
 /// Flags of `node`.
@@ -64,6 +67,19 @@ pub struct NodeArgs {
         conflicts_with = "node_evidence"
     )]
     pub capture: Option<PathBuf>,
+
+    /// Capture this machine again and again, so long apart, from start to start; on standard output one line each, as audit
+    /// --node-evidence pods:… reads it from a log. Ctrl-C or SIGTERM ends it after the reading that runs
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "IPAUDIT_EVERY",
+        value_parser = interval,
+        help_heading = "Output",
+        requires = "capture",
+        conflicts_with_all = ["from_ip", "now"]
+    )]
+    pub every: Option<Duration>,
 
     /// Compare with a dump of etcd's keys in place of a datastore: a line {"key":…,"value":…} for each
     #[arg(
@@ -108,6 +124,9 @@ pub struct NodeArgs {
 /// # Errors
 /// Usage, and files that are not what they must be; what could not be read is no error but exit code 3.
 pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
+    if let (Some(every), Some(path)) = (args.every, &args.capture) {
+        return again_and_again(args, every, path, streams).await;
+    }
     let evidence = evidence(args, streams).await?;
     if let Some(exit) = captured(args, &evidence, streams)? {
         return Ok(exit);
@@ -168,6 +187,31 @@ async fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error
         None => node_live::read(&args.live, args.node.as_deref(), &args.prefix, streams).await?,
     };
     Ok(NodesSeen::newest(vec![evidence], false))
+}
+
+/// Captures until somebody ends it; the exit code is the last one's. A reading that fails is told and tried again.
+async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams: &Streams) -> Result<Exit, Error> {
+    let stop = Stop::on_signal();
+    loop {
+        let began = Instant::now();
+        let exit = match evidence(args, streams).await {
+            Ok(seen) if is_standard_input(path) => {
+                let line = seen.nodes.first().map(node_line::line).transpose()?;
+                streams.print(format!("{}\n", line.unwrap_or_default()).as_bytes())?;
+                Conclusion::Done.exit()
+            }
+            Ok(seen) => captured(args, &seen, streams)?.unwrap_or(Exit::Clean),
+            Err(error) if error.fault == Fault::User => return Err(error),
+            Err(error) => {
+                output::tell(&error, None);
+                Conclusion::Failed.exit()
+            }
+        };
+        stop.pause(began + every).await;
+        if stop.is_wanted() {
+            return Ok(exit);
+        }
+    }
 }
 
 /// Writes the capture, where one is wanted; the exit code where that was all.

@@ -1,7 +1,11 @@
 //! The pods that look at their nodes: what `deploy/kustomize/node` installs, and what Pod Security says of it.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
+use super::servers::command::ipaudit;
 use super::servers::{self, ApiServer};
 use super::{dry_run, of_kind, rendered, repository};
 
@@ -47,6 +51,27 @@ fn it_has_the_node_in_view_and_nothing_in_hand() {
     let metadata = &daemonset["spec"]["template"]["metadata"];
     assert_eq!(metadata["labels"]["app.kubernetes.io/component"], "node");
     assert_eq!(daemonset["metadata"]["namespace"], "ipaudit-node");
+}
+
+/// The container's own command line, on this machine: a line of the log is a capture, and SIGTERM ends it.
+#[test]
+fn what_its_container_prints_is_a_capture_of_its_node() {
+    servers::need!(Kubectl);
+    let objects = objects();
+    let container = &of_kind(&objects, "DaemonSet")["spec"]["template"]["spec"]["containers"][0];
+    let args = container["args"].as_array().unwrap().iter().map(|arg| arg.as_str().unwrap());
+    assert_eq!(container["env"][0]["name"], "NODENAME");
+    let mut command = ipaudit();
+    command.args(args).env("NODENAME", "worker-1").env("IPAUDIT_TWICE", "0").stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let captures = ipaudit::source::node_line::last(line.as_bytes()).unwrap();
+    let captures = captures.unwrap_or_else(|bad| panic!("{bad:?}"));
+    assert_eq!(captures[0].node, *"worker-1");
+    assert!(captures[0].unread().all(|(part, _)| part != "links"), "the node's own links are read by anybody");
+    let stopped = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(stopped.success() && child.wait().unwrap().success());
 }
 
 /// The API server takes a DaemonSet whose pods it would refuse: that these are taken, only a pod shows.
