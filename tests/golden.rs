@@ -13,7 +13,7 @@ use std::path::Path;
 use ipaudit::checks::{self, World};
 use ipaudit::decode::{self, Kv};
 use ipaudit::ledger::{Ledger, ScopeFlag};
-use ipaudit::model::{Code, Gathering, Input, InputState, Snapshot, Time};
+use ipaudit::model::{Code, Gathering, Input, InputState, Narrow, Snapshot, Time};
 use ipaudit::render::{AuditCircumstances, AuditView, table};
 use servers::golden::{self, Case, Moment};
 
@@ -47,6 +47,57 @@ fn snapshot_without(moment: &Moment, unread: &[Input]) -> Snapshot {
         }
     }
     snapshot.sorted()
+}
+
+/// A narrowed view shows a finding to everybody whom it hits.
+#[test]
+fn a_finding_is_shown_to_all_whom_its_evidence_names() {
+    let mut asked = 0;
+    for name in Case::names() {
+        for (number, moment) in Case::load(&name).moments.iter().enumerate() {
+            let snapshot = snapshot(moment);
+            let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+            let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+            for finding in &outcome.findings {
+                for command in &finding.next {
+                    let pod =
+                        command.raw().strip_prefix("kubectl -n ").and_then(|rest| rest.split_once(" delete pod "));
+                    let Some((namespace, _)) = pod else { continue };
+                    let narrow = Narrow { namespace: Some(namespace.to_owned()), ..Narrow::default() };
+                    assert!(narrow.keeps(finding), "{name} {number}: {} {command:?}", finding.code);
+                    asked += 1;
+                }
+            }
+        }
+    }
+    assert!(asked > 20, "{asked}");
+    let shown = |case: &str, moment: usize, narrow: &Narrow, code: u16| {
+        let case = Case::load(case);
+        let snapshot = snapshot(&case.moments[moment]);
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let called = snapshot.spellings(None);
+        let narrow = Narrow { codes: vec![Code(code)], called, ..narrow.clone() };
+        outcome.findings.iter().filter(|finding| narrow.keeps(finding)).count()
+    };
+    let node = |name: &str| Narrow { node: Some(name.to_owned()), ..Narrow::default() };
+    let namespace = |name: &str| Narrow { namespace: Some(name.to_owned()), ..Narrow::default() };
+    for (case, moment, narrow, code, least) in [
+        ("pools-and-blocks", 0, node("node-1"), 101, 1),
+        ("pools-and-blocks", 0, node("node-2"), 101, 1),
+        ("restored-backup", 2, namespace("shop"), 101, 4),
+        ("endpoint-damage", 0, namespace("shop"), 103, 1),
+    ] {
+        let number = shown(case, moment, &narrow, code);
+        assert!(number >= least, "{case} {moment} {narrow:?} {code}: {number}");
+    }
+    for node_name in ["node-1", "node-2", "node-3"] {
+        let (all, own) =
+            (shown("leaked-pods", 0, &Narrow::default(), 503), shown("leaked-pods", 0, &node(node_name), 503));
+        assert!(own <= all && all > 0, "{node_name}: {own} of {all}");
+    }
+    let both: usize = ["node-1", "node-2", "node-3"].iter().map(|name| shown("leaked-pods", 0, &node(name), 503)).sum();
+    assert_eq!(both, 2 * shown("leaked-pods", 0, &Narrow::default(), 503), "each is of two nodes");
 }
 
 fn wanted() -> Option<BTreeSet<Code>> {

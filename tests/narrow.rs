@@ -32,6 +32,46 @@ fn findings(output: &Output) -> Vec<Value> {
     json(output)["findings"].as_array().unwrap().clone()
 }
 
+/// Whether a finding belongs there, or its evidence names it: the one pool of the capture has all of its addresses.
+fn is_of(finding: &Value, field: &str, name: &str) -> bool {
+    let evidence = finding["evidence"].to_string();
+    let named = match field {
+        "namespace" => format!("\"{name}/"),
+        "pool" => "\"192.168.".to_owned(),
+        _ => format!("\"{name}\""),
+    };
+    finding[field] == name || evidence.contains(&named)
+}
+
+/// A duplicate hits every holder: each namespace that has pods to restart is shown it, and exit 1 is theirs.
+#[test]
+fn nobody_whom_a_finding_hits_is_told_that_all_is_well() {
+    for namespace in ["adqsdxadc", "dlojyolgh", "abcdw-prod", "xxxxxxxxplatform"] {
+        let output = audit(&["-n", namespace, "--code", "IPA101"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.starts_with("CRITICAL: duplicate pod address 192.168.91.33 (IPA101)"), "{namespace}: {text}");
+        assert_eq!(output.status.code(), Some(1), "{namespace}");
+    }
+    // The history knows it as well, from the evidence that it keeps.
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("history.db");
+    recorded(&db, &["--now", "2026-11-24T13:00:00Z"]);
+    let report = |namespace: &str| {
+        let mut command = ipaudit();
+        command.args(["report", "--now", "2026-11-24T13:05:00Z", "-o", "json", "-n", namespace, "--db"]).arg(&db);
+        let output = command.output().unwrap();
+        let codes: Vec<Value> = json(&output)["clusters"][0]["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| finding["code"].clone())
+            .collect();
+        (codes, output.status.code())
+    };
+    let (codes, exit) = report("dlojyolgh");
+    assert!(codes.contains(&"IPA101".into()) && exit == Some(1), "{codes:?} {exit:?}");
+}
+
 #[test]
 fn a_place_narrows_the_view_and_exit_1() {
     let all = audit(&["-o", "json"]);
@@ -42,8 +82,8 @@ fn a_place_narrows_the_view_and_exit_1() {
         ("--pool", "pool", json(&all)["pools"][0]["name"].as_str().unwrap()),
     ] {
         let narrowed = audit(&["-o", "json", flag, name]);
-        let wanted: Vec<Value> = findings(&all).into_iter().filter(|f| f[field] == name).collect();
-        assert!(!wanted.is_empty() && wanted.len() < findings(&all).len(), "{flag} {name}: {}", wanted.len());
+        let wanted: Vec<Value> = findings(&all).into_iter().filter(|f| is_of(f, field, name)).collect();
+        assert!(!wanted.is_empty(), "{flag} {name}");
         assert_eq!(findings(&narrowed), wanted, "{flag} {name}");
         assert_eq!(narrowed.status.code(), Some(1), "{flag} {name}");
         let document = json(&narrowed);
@@ -54,6 +94,8 @@ fn a_place_narrows_the_view_and_exit_1() {
     let pool = &json(&all)["pools"][0];
     let of_pool = |word: &str| findings(&audit(&["-o", "json", "--pool", word]));
     assert_eq!(of_pool(pool["cidr"].as_str().unwrap()), of_pool(pool["name"].as_str().unwrap()));
+    let one = findings(&audit(&["-o", "json", "-n", "dlojyolgh"]));
+    assert!(one.len() < findings(&all).len() && one.iter().all(|f| is_of(f, "namespace", "dlojyolgh")), "{one:?}");
     // A node that is known and has nothing wrong.
     let innocent = audit(&["-o", "json", "--node", "slave-57", "--code", "IPA101"]);
     assert_eq!((innocent.status.code(), findings(&innocent).len()), (Some(0), 0));
@@ -121,7 +163,10 @@ fn what_the_history_has_seen_is_known_and_narrowing_keeps_nothing_from_it() {
         .output()
         .unwrap();
     let of = json(&report)["clusters"][0]["findings"].as_array().unwrap().clone();
-    assert!(!of.is_empty() && of.iter().all(|f| f["namespace"] == "adqsdxadc"), "{of:?}");
+    let told = |f: &Value| (f["code"].clone(), f["subject"]["id"].clone());
+    let in_audit: Vec<Value> = findings(&whole).into_iter().filter(|f| is_of(f, "namespace", "adqsdxadc")).collect();
+    assert!(!of.is_empty(), "what the audit shows of it, the report does");
+    assert_eq!(of.iter().map(told).collect::<Vec<_>>(), in_audit.iter().map(told).collect::<Vec<_>>());
     // A pool by its range; with host bits it is none's, and the one that it lies in may have been meant.
     let of_pool = |range: &str| {
         let report = ["report", "--now", "2026-11-24T14:00:00Z", "-o", "json", "--pool", range, "--db"];

@@ -22,10 +22,12 @@ pub fn of_cluster(snapshot: &Snapshot, wanted: Narrow) -> Narrow {
     };
     let called = wanted.node.as_deref().and_then(|node| snapshot.names.find(node));
     let calico = snapshot.calico_nodes.iter().find(|node| Some(node.name) == called);
-    match calico.and_then(|node| node.kubernetes_name) {
+    let node = calico.and_then(|node| node.kubernetes_name).or(called);
+    let wanted = match calico.and_then(|node| node.kubernetes_name) {
         Some(kubernetes) => wanted.on_node(&snapshot.named(kubernetes)),
         None => wanted,
-    }
+    };
+    if wanted.has_place() { wanted.in_cluster(snapshot.spellings(node)) } else { wanted }
 }
 
 /// The names that neither the cluster nor an audit of it has seen. Where the history cannot be asked, nobody can say that

@@ -4,18 +4,18 @@ use clap::Args;
 
 use crate::model::Narrow;
 
-/// Where findings belong.
+/// Where findings belong, or whom their evidence names.
 #[derive(Args, Debug, Clone, Default)]
 pub struct PlaceArgs {
-    /// Show (and count for exit 1) only what belongs to this node; by Calico's or Kubernetes' name
+    /// Show (and count for exit 1) only what belongs to this node or names it; by Calico's or Kubernetes' name
     #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE")]
     pub node: Option<String>,
 
-    /// Show (and count for exit 1) only what belongs to this namespace
+    /// Show (and count for exit 1) only what belongs to this namespace or has a pod of it in its evidence
     #[arg(short, long, value_name = "NS", env = "IPAUDIT_NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// Show (and count for exit 1) only what belongs to this pool; by name or range
+    /// Show (and count for exit 1) only what belongs to this pool or has an address of it in its evidence; by name or range
     #[arg(long, value_name = "POOL", env = "IPAUDIT_POOL")]
     pub pool: Option<String>,
 }

@@ -181,6 +181,9 @@ fn cluster(
                 if audits.found_at_first(&row) {
                     report.found_at_first.insert(row.id);
                 }
+                if !narrow.owns(row.finding.placed()) {
+                    report.of_others.insert(row.id);
+                }
                 report.file(audits.at(row, window.until), window.since, window.until);
             }
         }

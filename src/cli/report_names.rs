@@ -6,6 +6,7 @@ use crate::history::ReadTx;
 use crate::history::query::{CapacityAt, NameOf, Pair, Window};
 use crate::model::near::near;
 use crate::model::pool::near_ranges;
+use crate::model::touch::Spellings;
 use crate::model::{Cidr, Foreign, Narrow};
 use crate::render::UnknownName;
 
@@ -22,9 +23,18 @@ pub fn of_pair(db: &ReadTx<'_>, pair: &Pair, wanted: &Narrow) -> Result<Narrow, 
         let called = pools(db, pair)?.into_iter().find(|(_, cidr)| *cidr == range);
         wanted = called.map_or(wanted.clone(), |(name, _)| wanted.in_pool(&name));
     }
-    let Some(name) = &wanted.node else { return Ok(wanted) };
-    let kubernetes = db.nodes(pair.id, Some(name))?.into_iter().rev().find_map(|state| state.row.kubernetes);
-    Ok(kubernetes.map_or_else(|| wanted.clone(), |name| wanted.clone().on_node(&name)))
+    if !wanted.has_place() {
+        return Ok(wanted);
+    }
+    let states = match &wanted.node {
+        Some(name) => db.nodes(pair.id, Some(name))?,
+        None => Vec::new(),
+    };
+    let kubernetes = states.iter().rev().find_map(|state| state.row.kubernetes.clone());
+    let wanted = kubernetes.map_or_else(|| wanted.clone(), |name| wanted.clone().on_node(&name));
+    let nodes = states.into_iter().filter_map(|state| state.row.calico).collect();
+    let pools = if wanted.pool.is_some() { pools(db, pair)? } else { Vec::new() };
+    Ok(wanted.in_cluster(Spellings { nodes, pools }))
 }
 
 /// Pools by name and range, the newest first.

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Serialize, Serializer};
 
 use super::word::{Term, words};
-use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Time};
+use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Placed, Time};
 
 pub use hash::{Parts, hash64, hash128};
 
@@ -256,6 +256,16 @@ impl Finding {
     /// How bad it is, if it holds: what nobody looked at again may be as bad as it looks.
     pub fn gravity(&self) -> Severity {
         self.suspected.unwrap_or(self.severity)
+    }
+
+    /// Where it is.
+    pub fn placed(&self) -> Placed<'_> {
+        Placed {
+            node: self.node.as_ref(),
+            namespace: self.namespace.as_ref(),
+            pool: self.pool.as_ref(),
+            subject: (self.subject.kind.word(), &self.subject.id),
+        }
     }
 
     /// A confirmed finding without evidence yet.

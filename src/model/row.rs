@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use super::word::{Term, words};
-use super::{Addr, Cidr, Code, Foreign, Root, Severity, State, SubjectKind, Time};
+use super::{Addr, Cidr, Code, Foreign, Placed, Root, Severity, State, SubjectKind, Time};
 
 /// An audit at which something was seen, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,6 +73,16 @@ pub struct FindingRow {
 }
 
 impl FindingRow {
+    /// Where it is.
+    pub fn placed(&self) -> Placed<'_> {
+        Placed {
+            node: self.node.as_ref(),
+            namespace: self.namespace.as_ref(),
+            pool: self.pool.as_ref(),
+            subject: (self.kind.raw(), &self.subject),
+        }
+    }
+
     /// Whether the two are told in one group: of one code, and as bad.
     pub fn is_told_with(&self, other: &FindingRow) -> bool {
         (self.severity, self.code) == (other.severity, other.code)

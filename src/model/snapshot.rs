@@ -9,6 +9,7 @@ use std::ops::Deref;
 pub use super::coverage::{Coverage, InputState};
 pub use super::etcd::EtcdFacts;
 pub use super::input::{Input, Needs};
+use super::touch::Spellings;
 use super::{
     Affinity, Block, CalicoNode, Cidr, ClockPairs, ClusterInformation, Endpoint, Foreign, Handle, HandleId,
     HostEndpoint, IpamConfig, IpamConfigResource, KubeControllers, KubeNode, Name, Names, Namespace, NodesSeen, Past,
@@ -213,6 +214,15 @@ impl Gathering {
     /// The same, to be shown.
     pub fn named(&self, name: Name) -> Foreign {
         self.text(name).into()
+    }
+
+    /// What this cluster calls its pools and, besides, this node of Kubernetes.
+    pub fn spellings(&self, node: Option<Name>) -> Spellings {
+        let is_it = |calico: &&CalicoNode| node.is_some() && calico.kubernetes_name == node;
+        Spellings {
+            nodes: self.calico_nodes.iter().filter(is_it).map(|calico| self.named(calico.name)).collect(),
+            pools: self.pools.iter().map(|pool| (self.named(pool.name), pool.cidr)).collect(),
+        }
     }
 
     /// Namespace and name of an endpoint's key, as [`Gathering::pair`] has them.

@@ -52,12 +52,13 @@ pub struct ReleaseOfAll {
 
 impl ReleaseOfAll {
     /// Of these findings, which know by themselves whether a release takes them: what would be refused is not among what
-    /// they say to type, and the reason stands last in their advice.
+    /// they say to type, and the reason stands last in their advice. What a view shows for what its evidence names, and belongs
+    /// elsewhere, no release of that place takes.
     pub fn of(code: Code, older_than: &'static str, findings: &[&Finding], narrow: &Narrow) -> ReleaseOfAll {
         let place = Narrow { codes: Vec::new(), severity: None, ..narrow.clone() };
         let flags: Vec<String> = std::iter::once(release_by_code(code, older_than)).chain(place.flags()).collect();
         let mut release = ReleaseOfAll { code, command: flags.join(" "), goes: 0, all: 0, others: Vec::new() };
-        for finding in findings.iter().filter(|finding| finding.code == code) {
+        for finding in findings.iter().filter(|finding| finding.code == code && place.owns(finding.placed())) {
             release.all += 1;
             let Some(why) = kept_back(finding, older_than) else {
                 release.goes += 1;
@@ -162,7 +163,9 @@ mod tests {
     #[test]
     fn a_release_is_as_narrow_as_the_view() {
         let narrow = Narrow { node: Some("node-9".to_owned()), codes: vec![Code(110)], ..Narrow::default() };
-        let (command, _) = of_all(&[leak(60, true, "")], &narrow);
+        let there = || Finding { node: Some("node-9".into()), ..leak(60, true, "") };
+        assert_eq!(of_all(&[leak(60, true, "")], &narrow), (None, None), "of another node");
+        let (command, _) = of_all(&[leak(60, true, ""), there()], &narrow);
         assert_eq!(command.as_deref(), Some("ipaudit release --code IPA110 --older-than 1h --node node-9"));
     }
 }

@@ -4,7 +4,7 @@ use crate::ledger::{Allocation, Ledger};
 use crate::model::foreign::foreign;
 use crate::model::near::{did_you_mean, near};
 use crate::model::pool::near_pools;
-use crate::model::{Addr, Cidr, Endpoint, Finding, Foreign, Name};
+use crate::model::{Addr, Cidr, Endpoint, Finding, Foreign, Name, Narrow};
 
 /// A name that something is narrowed to and that nothing in the cluster has: silence about it proves nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,14 +119,18 @@ impl AskedPlace {
             || ledger.allocations.iter().filter(named).any(|a| self.has_allocation(ledger, a))
     }
 
-    /// Whether a finding is not of another node or pool.
+    /// Whether a finding is not of another node or pool: one whose evidence names what is asked for is of that too.
     pub fn has_finding(&self, ledger: &Ledger<'_>, finding: &Finding) -> bool {
-        let is_one_of = |known: Option<Vec<Name>>, name: &Option<Foreign>| match (known, name) {
-            (Some(known), Some(name)) => known.iter().any(|known| ledger.snapshot.named(*known) == *name),
-            _ => true,
+        let snapshot = ledger.snapshot;
+        let touches = |narrow: Narrow| narrow.touches(finding.placed(), &finding.evidence);
+        let named = |name: &Name| Some(snapshot.text(*name).to_owned());
+        let on_node = |node: &Name| touches(Narrow { node: named(node), ..Narrow::default() });
+        let in_pool = |(pool, _): &(Name, Cidr)| {
+            touches(Narrow { pool: named(pool), called: snapshot.spellings(None), ..Narrow::default() })
         };
-        let pools = self.pools.as_ref().map(|pools| pools.iter().map(|(name, _)| *name).collect());
-        is_one_of(self.nodes.clone(), &finding.node) && is_one_of(pools, &finding.pool)
+        let is_of_node = self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(on_node));
+        let is_of_pool = self.pools.as_ref().is_none_or(|pools| pools.iter().any(in_pool));
+        (finding.node.is_none() || is_of_node) && (finding.pool.is_none() || is_of_pool)
     }
 }
 

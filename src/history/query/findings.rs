@@ -1,7 +1,9 @@
 //! Findings in a window of time: opened, ended, open, came back; and what they were made from.
 
+use std::collections::HashSet;
+
 use rusqlite::types::Value;
-use rusqlite::{Row, params_from_iter};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 
 use super::Window;
 use crate::error::Error;
@@ -107,15 +109,27 @@ impl ReadTx<'_> {
             what.push_str(&format!(" AND f.code IN ({})", vec!["?"; narrow.codes.len()].join(",")));
             values.extend(narrow.codes.iter().map(|code| Value::from(i64::from(code.0))));
         }
-        for (column, wanted) in [("n", &narrow.node), ("s", &narrow.namespace), ("p", &narrow.pool)] {
-            if let Some(wanted) = wanted {
-                what.push_str(&format!(" AND {column}.text = ?"));
-                values.push(Value::from(wanted.clone()));
-            }
-        }
         let mut found = self.select(pair, &what, values)?;
         found.retain(|e| narrow.severity.is_none_or(|least| e.finding.severity >= least));
+        if narrow.has_place() {
+            let elsewhere = self.elsewhere(&found, narrow)?;
+            found.retain(|episode| !elsewhere.contains(&episode.id));
+        }
         Ok(found)
+    }
+
+    /// Those that neither belong to the place of a view nor have evidence that names it.
+    fn elsewhere(&self, found: &[Episode], narrow: &Narrow) -> rusqlite::Result<HashSet<i64>> {
+        let mut evidence = self.prepare_cached("SELECT coalesce(last, first) FROM evidence WHERE finding = ?1")?;
+        let mut elsewhere = HashSet::new();
+        for episode in found.iter().filter(|episode| !narrow.owns(episode.finding.placed())) {
+            let told: Option<String> = evidence.query_row([episode.id], |row| row.get(0)).optional()?;
+            let facts = told.and_then(|told| serde_json::from_str(&told).ok()).unwrap_or(serde_json::Value::Null);
+            if !narrow.touches(episode.finding.placed(), &facts) {
+                elsewhere.insert(episode.id);
+            }
+        }
+        Ok(elsewhere)
     }
 
     fn select(&self, pair: i64, what: &str, values: Vec<Value>) -> rusqlite::Result<Vec<Episode>> {

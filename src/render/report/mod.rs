@@ -73,6 +73,9 @@ pub struct ClusterReport {
     /// Those (by [`Episode::id`]) that were there when somebody could look for the first time: nobody knows since when,
     /// and they did not begin in the window.
     pub found_at_first: HashSet<i64>,
+    /// Those (by [`Episode::id`]) that belong to another node, namespace or pool than the one it is narrowed to, and whose
+    /// evidence names it: no release of that place takes them.
+    pub of_others: HashSet<i64>,
     pub new: Vec<Episode>,
     pub ongoing: Vec<Episode>,
     pub came_back: Vec<Episode>,

@@ -34,7 +34,8 @@ pub fn repairs(cluster: &ClusterReport, view: &ReportView) -> Vec<Repair> {
 
 fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<Repair> {
     let ties = Some(check.ties).filter(|ties| ties.releasable)?;
-    let open: Vec<&Episode> = cluster.open().filter(|line| line.finding.code == check.code).collect();
+    let is_taken = |line: &&Episode| line.finding.code == check.code && !cluster.of_others.contains(&line.id);
+    let open: Vec<&Episode> = cluster.open().filter(is_taken).collect();
     let known: Vec<_> = open.iter().filter_map(|line| known_for(line, &cluster.release)).collect();
     let longest = known.iter().max()?;
     let (one, many) = if ties.proves_leak {
