@@ -3,7 +3,15 @@
 use super::World;
 use super::evidence::{Draft, count};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Via};
-use crate::model::{Addr, Endpoint, Look, Name, Pod};
+use crate::model::{Addr, Endpoint, Finding, Look, Name, Pod};
+
+/// What an advice says of an address that must not be released.
+const DO_NOT: &str = "do not release it";
+
+/// Whether a finding's advice is not to release it: that comes before any other.
+pub fn forbids_release(finding: &Finding) -> bool {
+    finding.advice.raw().contains(DO_NOT)
+}
 
 impl World<'_> {
     /// Who claims what, address by address.

@@ -45,6 +45,7 @@ use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapsho
 
 pub use catalogue::{ALL, FAMILIES, code, find, is_leak, leaks, meant, name, nearest, one, page, proves_leak};
 pub use causes::Causes;
+pub use holders::forbids_release;
 pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these, stamps_of};
 pub use several::{counted_few, few};

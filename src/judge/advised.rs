@@ -15,10 +15,9 @@ use crate::model::past::AuditsSince;
 use crate::model::{Code, Finding, Input, InputState, Life, SubjectKind, Time};
 use crate::plan::circumstances::Fork;
 use crate::plan::refusal::{Objection, Refusal};
-use crate::plan::rules::{AUDITS, OVER, older_than};
+use crate::plan::rules::{AUDITS, OVER, WHEN_SEEN, older_than};
 
 /// Said of what is not released yet, and of what is not released now.
-const EARLY: &str = "a release is let through when three audits have seen it";
 const EARLY_AGAIN: &str = "a release is let through when three audits have seen it since the restore";
 const CLOSED: &str = "no release is let through now";
 const NOT_MANY: &str = "many at once are not to be released now";
@@ -114,7 +113,7 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
     let is_leak = |f: &&Finding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
     let no_leak_goes = !outcome.findings.iter().filter(is_leak).any(|f| age(f).is_some() && goes_with_many(f));
     let is_early = leaks.is_none() || refusals.iter().any(|r| r.objection == Objection::NoEarlierAudit);
-    let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { EARLY };
+    let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { WHEN_SEEN };
     let first = refusals.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
     let is_of_many = |command: &str| command.contains(" --code ");
     for finding in &mut outcome.findings {
@@ -230,7 +229,7 @@ mod tests {
         for (audits, minutes) in [(2, 60), (3, 10)] {
             let (advised_then, leak) = advised(&mut leaked(), audits, minutes);
             assert_eq!(advised_then, Advised::Early { again: false });
-            assert_eq!((releases(&leak), leak.advice.raw()), (0, EARLY));
+            assert_eq!((releases(&leak), leak.advice.raw()), (0, WHEN_SEEN));
             assert_eq!(leak.next.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.1"]);
         }
     }

@@ -12,6 +12,7 @@ use crate::checks::evidence::{is_release, words};
 use crate::model::{Addr, AllocationTuple, Code, Finding, HandleId, Observation, Patch};
 use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
+use crate::plan::rules::WHEN_SEEN;
 
 /// Said where a release is not advised.
 const NODE: &str = "a release is let through when its node is Ready, or known to be gone for an hour";
@@ -20,7 +21,6 @@ const STRANGER: &str = "no audit has seen its node as this cluster's: a release 
     (--node-is-off)";
 const HELD: &str = "no release is let through while somebody may hold it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
-const EARLY: &str = "a release is let through when three audits have seen it";
 const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
@@ -28,7 +28,7 @@ const OTHER: &str = "no release is let through as it is";
 pub fn take_out(world: &World<'_>, findings: &mut [Finding], exclusive: bool, is_judged: impl Fn(&Finding) -> bool) {
     let before = Patch::default();
     let mut by = By { world, before: &before, observed: None, exclusive, known: HashMap::new() };
-    let judged = findings.iter_mut().filter(|finding| is_judged(finding) && is_watched(world, finding));
+    let judged = findings.iter_mut().filter(|finding| is_judged(finding) && releases(finding));
     judged.for_each(|finding| by.take_out_of(finding));
 }
 
@@ -81,10 +81,9 @@ impl By<'_> {
     }
 }
 
-/// What no audit has seen before is not advised yet: nobody has to judge it.
-fn is_watched(world: &World<'_>, finding: &Finding) -> bool {
-    let releases = || finding.next.iter().any(|command| is_release(command.raw()));
-    world.past.is_some_and(|past| past.open.of(finding).is_some()) && releases()
+/// What no audit has seen before is judged too: nobody is to wait for what no waiting lets through.
+fn releases(finding: &Finding) -> bool {
+    finding.next.iter().any(|command| is_release(command.raw()))
 }
 
 fn words_of(objection: &Objection) -> &'static str {
@@ -94,7 +93,7 @@ fn words_of(objection: &Objection) -> &'static str {
         Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
         Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
         Objection::Unproven => UNPROVEN,
-        age if is_of_age(age) => EARLY,
+        age if is_of_age(age) => WHEN_SEEN,
         _ => OTHER,
     }
 }
@@ -225,6 +224,21 @@ mod tests {
         let mut c = leaked();
         c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
         assert_eq!(advised(&mut c), (0, NODE.to_owned()));
+    }
+
+    /// A first audit has nobody wait for what no waiting lets through.
+    #[test]
+    fn what_no_audit_has_seen_is_not_promised_either() {
+        let mut c = leaked();
+        c.past = None;
+        c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let mut outcome = run(&world);
+        take_out(&world, &mut outcome.findings, false, |_| true);
+        let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code).unwrap();
+        assert_eq!((leak.advice.raw(), leak.next.iter().any(|c| is_release(c.raw()))), (NODE, false));
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::model::{Foreign, Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
 pub const DEPARTED: Duration = Duration::from_secs(60 * 60);
+/// Said of what nothing but that keeps back: what follows, if anything, says since when they count.
+pub const WHEN_SEEN: &str = "a release is let through when three audits have seen it";
 /// How many audits must have seen it.
 pub const AUDITS: u32 = 3;
 /// The least time between the first and the last of them.

@@ -6,6 +6,7 @@ use super::narrow::Narrow;
 use super::number::grouped;
 use crate::checks::evidence::is_release;
 use crate::model::{Code, Finding, Foreign};
+use crate::plan::rules::WHEN_SEEN;
 pub use crate::plan::rules::older_than;
 
 /// What may be advised of releases. Only what would be let through is.
@@ -72,29 +73,62 @@ impl ReleaseOfAll {
         release
     }
 
+    /// Whether nothing but audits that see them keeps these back: all that wait say the same, and that it is this.
+    pub fn waits_for_audits(code: Code, findings: &[&Finding]) -> bool {
+        let reasons =
+            findings.iter().filter(|finding| finding.code == code).filter_map(|finding| kept_back(finding, "15m"));
+        reasons.into_iter().all(|why| why.starts_with(WHEN_SEEN) || why.starts_with(YOUNGER))
+    }
+
     /// What to type; `None`: it would take nothing.
     pub fn command(&self) -> Option<&str> {
         (self.goes > 0).then_some(self.command.as_str())
     }
 
-    /// `9 of 11 go now; 2: a release is let through when …`; `None`: all of them go.
-    pub fn says(&self) -> Option<String> {
-        let reasons = self.others.iter().map(|(why, number)| match self.others.as_slice() {
+    /// `9 of 11 go now; 2: a release is let through when …`; `None`: all of them go. `of`: whose these are, where they are
+    /// told beside others; else empty.
+    pub fn says(&self, of: &str) -> Option<String> {
+        self.told(of, &self.others)
+    }
+
+    /// The same below advices that are told with their numbers: what ends one of them is not said again.
+    pub fn says_beside(&self, advices: &[&Foreign]) -> Option<String> {
+        let is_told = |why: &str| advices.iter().any(|advice| advice.shown().ends_with(why));
+        let untold: Vec<_> = self.others.iter().filter(|(why, _)| !is_told(why)).cloned().collect();
+        self.told("", &untold)
+    }
+
+    fn told(&self, of: &str, others: &[(String, usize)]) -> Option<String> {
+        let reasons = others.iter().map(|(why, number)| match self.others.as_slice() {
             [_] if self.goes == 0 => why.clone(),
             _ => format!("{}: {why}", grouped(*number as u64)),
         });
         let reasons = reasons.collect::<Vec<_>>().join("; ");
-        match (self.goes, self.all) {
-            (goes, all) if goes == all => None,
-            (0, 1) => Some(format!("It does not go now: {reasons}")),
-            (0, _) => Some(format!("None of them goes now: {reasons}")),
+        let (one, many) = match of {
+            "" => ("It".to_owned(), "them".to_owned()),
+            of => (format!("That of {of}"), format!("those of {of}")),
+        };
+        let mut text = match (self.goes, self.all) {
+            (goes, all) if goes == all => return None,
+            // Why not is told with each.
+            (0, _) if reasons.is_empty() => return None,
+            (0, 1) => return Some(format!("{one} does not go now: {reasons}")),
+            (0, _) => return Some(format!("None of {many} goes now: {reasons}")),
             (goes, all) => {
                 let go = if goes == 1 { "goes" } else { "go" };
-                Some(format!("{} of {} {go} now; {reasons}", grouped(goes as u64), grouped(all as u64)))
+                let of = if of.is_empty() { String::new() } else { format!(" of {of}") };
+                format!("{} of {}{of} {go} now", grouped(goes as u64), grouped(all as u64))
             }
+        };
+        if !reasons.is_empty() {
+            text.push_str(&format!("; {reasons}"));
         }
+        Some(text)
     }
 }
+
+/// Said of what is too young for an age.
+const YOUNGER: &str = "known for less than ";
 
 /// Why a finding is not among what goes; `None`: it goes.
 fn kept_back(finding: &Finding, older_than: &str) -> Option<String> {
@@ -107,7 +141,7 @@ fn kept_back(finding: &Finding, older_than: &str) -> Option<String> {
     }
     let known_for = finding.life.map(|life| life.last_seen.since(life.first_seen));
     let is_old = known_for.is_none_or(|known_for| known_for >= age_of(older_than));
-    (!is_old).then(|| format!("known for less than {older_than}"))
+    (!is_old).then(|| format!("{YOUNGER}{older_than}"))
 }
 
 /// What [`older_than`] says, as a duration.
@@ -141,7 +175,7 @@ mod tests {
     fn of_all(findings: &[Finding], narrow: &Narrow) -> (Option<String>, Option<String>) {
         let findings: Vec<&Finding> = findings.iter().collect();
         let release = ReleaseOfAll::of(Code(110), "1h", &findings, narrow);
-        (release.command().map(str::to_owned), release.says())
+        (release.command().map(str::to_owned), release.says(""))
     }
 
     #[test]

@@ -76,7 +76,11 @@ fn report(world: &World<'_>, tally: &Tally<'_>, over: &[Discord], lost: bool) ->
         .with_each(tally.objects, |d, object| d.rests_on_handle(object))
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&all, |d, &cidr| d.looks_at(Look::Block(cidr)));
-    belongs(draft, world, tally.id, &all).next(ask_who(&id)).done()
+    let advice = match lost {
+        true => "if the pod of that endpoint lives, its allocation was lost: restart the pod",
+        false => "leave it as it is: the release of its addresses sets it right, once its owner is gone",
+    };
+    belongs(draft, world, tally.id, &all).advice(advice).restarts_pods(lost).next(ask_who(&id)).done()
 }
 
 #[cfg(test)]
@@ -105,6 +109,7 @@ mod tests {
         let found = counting(&[("10.65.0.0/26", 3)]).find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.clone()), (1, id().into()));
         assert_eq!(found[0].summary, "counts 3 in 10.65.0.0/26, the block has 1");
+        assert!(found[0].advice.raw().starts_with("leave it as it is: ") && !found[0].restarts_pods, "{found:?}");
         let found = counting(&[("10.65.0.0/26", 1), ("10.99.0.0/26", 1)]).find(&CHECK);
         assert_eq!(found[0].summary, "counts 1 in 10.99.0.0/26, the block has 0", "a block that does not exist");
         let found = counting(&[("10.65.0.0/26", 2), ("10.65.0.64/26", 1)]).find(&CHECK);

@@ -1,7 +1,7 @@
 //! IPA201: a handle of which no block has any address.
 
 use super::common::{belongs, block_list, host_of, objects_facts, stored_id};
-use crate::checks::evidence::{Draft, release_handle};
+use crate::checks::evidence::release_handle;
 use crate::checks::prelude::*;
 use crate::ledger::Tally;
 use crate::model::{Handle, Input};
@@ -83,7 +83,9 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .fact("blocks", blocks.clone())
         .rests_on_handle(object)
         .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
-    let draft = draft.with_each(first_of_all(world, tally.id), Draft::advice);
+    let by_itself = if tally.id.comes_again(&world.snapshot.names) { " by itself" } else { "" };
+    let advice = first_of_all(world, tally.id).map(str::to_owned);
+    let draft = draft.advice(advice.unwrap_or_else(|| format!("nothing depends on it any more: release it{by_itself}")));
     belongs(draft, world, tally.id, &blocks).next(release(world, tally.id, &id)).done()
 }
 
@@ -113,6 +115,7 @@ mod tests {
         let found = orphan().find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, DEAD));
         assert_eq!(found[0].summary, "no block has an address of it, though it counts in 10.65.0.0/26");
+        assert_eq!(found[0].advice, "nothing depends on it any more: release it");
         assert_eq!(found[0].next, [format!("ipaudit release --handle {DEAD}")]);
         assert_eq!(
             (found[0].node.as_ref().map(Foreign::raw), found[0].pool.as_ref().map(Foreign::raw)),

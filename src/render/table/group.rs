@@ -2,12 +2,13 @@
 
 use std::io::Result;
 
+use super::advices;
 use super::commands;
 use super::details;
 use super::line::counted;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
-use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, fitting, short_ids};
+use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
 use crate::checks::evidence::{is_release, words};
 use crate::model::{Finding, Foreign, Severity, State, Time};
 use crate::render::age::{age, moment};
@@ -55,9 +56,15 @@ pub fn write(
     if let Some(text) = explains(folds, shown, None) {
         paper.paragraph(HANG, HANG, &text)?;
     }
+    let is_urgent = first.gravity() == Severity::Critical || restarts(first).next().is_some();
+    // The urgent ones are told in full, and with `--all` all of them.
+    let told = match facts.same_advice.is_none() && !is_urgent && !options.all {
+        true => advices::write(&findings, paper)?,
+        false => Vec::new(),
+    };
     let release = release_of_all(view, folds, shown, &findings);
     let command = release.as_ref().and_then(ReleaseOfAll::command).map(str::to_owned);
-    if let Some((of, says)) = release.as_ref().and_then(|release| Some((release.code, release.says()?))) {
+    if let Some((of, says)) = release.as_ref().and_then(|release| Some((release.code, release.says_beside(&told)?))) {
         let whose = if of == first.code { String::new() } else { format!("{of}: ") };
         paper_line(paper, &format!("{whose}{says}"))?;
     }
@@ -66,10 +73,12 @@ pub fn write(
         commands::write(&commands, usize::MAX, commands.len(), paper)?;
         return findings.iter().try_for_each(|finding| whole(view, &facts, folds, finding, options, paper));
     }
-    match first.gravity() == Severity::Critical || restarts(first).next().is_some() {
+    match is_urgent {
         true => by_urgency(view, &facts, folds, &findings, options, paper)?,
         false => {
-            paper.paragraph(HANG, HANG, &first_subjects(&findings, paper.width))?;
+            if facts.same_advice.is_some() {
+                paper.paragraph(HANG, HANG, &advices::subjects(&findings, FIRST, LINES, paper.width, HANG))?;
+            }
             for (hang, line) in details::sandboxes(&findings, false) {
                 paper.paragraph(HANG, hang, &line)?;
             }
@@ -153,17 +162,6 @@ fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {
 /// What all of them say; empty where they differ.
 fn alike(same: Option<&Foreign>) -> String {
     same.map_or_else(String::new, |text| text.shown().into_owned())
-}
-
-/// `10.65.3.7  10.65.3.9  … 61 more`.
-fn first_subjects(findings: &[&Finding], width: usize) -> Text {
-    let ids = || findings.iter().take(FIRST).map(|f| short_ids(&f.subject.id.shown()));
-    let number = fitting(ids(), width, HANG, LINES).max(1);
-    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));
-    if number == findings.len() {
-        return text;
-    }
-    text.whole(DIM, &format!("… {} more", grouped((findings.len() - number) as u64)))
 }
 
 /// One of them in full: what it says beside the others, what its check shows, and with `--all` what to type.

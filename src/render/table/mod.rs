@@ -3,6 +3,7 @@
 //! The answer comes early and again at the end, since a terminal shows one of the two. A few findings of a code
 //! are told one by one, many are one paragraph; a finding that another one explains is only counted under it.
 
+mod advices;
 mod capacity;
 mod commands;
 mod details;

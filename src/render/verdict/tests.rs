@@ -218,6 +218,36 @@ fn several_leaks_are_they() {
     assert!(told[0].contains(" A release is let through when three audits have seen them."), "{told:?}");
 }
 
+/// What is said of the leaks of pods is not true of tunnels' and services', which no audit counts.
+#[test]
+fn of_several_kinds_of_leaks_each_has_what_is_true_of_it() {
+    const NODE: &str = "no audit has seen its node as this cluster's";
+    let mut c = leaked();
+    c.node("node-9", "192.168.0.9");
+    c.tunnel("node-9", crate::model::Tunnel::Vxlan, "10.65.0.20");
+    c.remove_calico_node("node-9");
+    c.remove_kube_node("node-9");
+    c.scope = crate::ledger::ScopeFlag::Exclusive;
+    let mut of = |releases: Releases, why: &'static str| {
+        let about = AuditCircumstances { releases, ..AuditCircumstances::default() };
+        told_of(&mut c, about, |finding| {
+            if finding.code == Code(110) && !why.is_empty() {
+                finding.next.retain(|command| !command.raw().starts_with("ipaudit release "));
+                finding.advice = why.into();
+            }
+        })
+    };
+    let word = " 1 of tunnels goes by your word: --all has the commands.";
+    let early = of(Releases::Early { again: false }, crate::plan::rules::WHEN_SEEN);
+    let says = " A release is let through when three audits have seen that of pods.";
+    assert!(early[0].contains(&format!("{says}{word}")), "{early:?}");
+    for releases in [Releases::Early { again: false }, Releases::open(Duration::from_secs(5_000))] {
+        let told = of(releases, NODE);
+        assert!(told[0].contains(&format!(" That of pods does not go now: {NODE}.{word}")), "{told:?}");
+        assert!(!told[0].contains("three audits") && !told[0].contains("None of them"), "{told:?}");
+    }
+}
+
 #[test]
 fn what_nobody_looked_at_again_keeps_its_weight() {
     let mut c = Cluster::healthy();

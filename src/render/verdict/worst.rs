@@ -1,17 +1,21 @@
 //! The worst thing that was found: of one finding who and what to do, of many how many, where, and the worst of them.
 
 use super::blind;
-use super::sentence::{Sentence, Tone};
+use super::sentence::{Sentence, Tone, listed};
 use crate::checks::datastore::datastore_went_back;
+use crate::checks::evidence::is_release;
 use crate::checks::{self, Ties};
 use crate::model::{Code, Finding, Foreign, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
 use crate::render::places::{ByNode, is_named};
-use crate::render::releases::Releases;
+use crate::render::releases::{ReleaseOfAll, Releases};
 use crate::render::table::counted;
 use crate::render::view::AuditView;
+
+/// In commands that carry out what the operator says of one thing.
+const BY_WORD: &str = " --i-know-what-this-is";
 
 /// Findings of one code and one severity: what is told in one sentence.
 struct Alike<'v> {
@@ -58,9 +62,26 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     let mut text = worst.lead(is_beside, is_suspected && kinds.iter().all(|kind| kind.is_suspected()));
     text.push_str(&format!("{} leaked addresses: {parts}.", grouped(all as u64)));
     let released = kinds.iter().find(|kind| ties(kind.code).is_some_and(|ties| ties.releasable));
-    let (release, command) = released.map(|kind| kind.release(view)).unwrap_or_default();
+    let (release, command) =
+        released.map(|kind| kind.release(view, ties(kind.code).map_or("", |t| t.leak_of))).unwrap_or_default();
     text.push_str(&release);
+    text.push_str(&by_word(kinds));
     Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command()) }
+}
+
+/// ` 3 of tunnels and 4 of services go one by one, by your word: --all has the commands.`; empty where none does.
+fn by_word(kinds: &[&Alike<'_>]) -> String {
+    let goes =
+        |f: &&&Finding| f.next.iter().any(|command| is_release(command.raw()) && command.raw().contains(BY_WORD));
+    let number = |kind: &Alike<'_>| kind.findings.iter().filter(goes).count();
+    let of = |kind: &&Alike<'_>| Some((number(kind), ties(kind.code)?.leak_of)).filter(|(number, _)| *number > 0);
+    let parts: Vec<(usize, &str)> = kinds.iter().filter_map(of).collect();
+    let go = if parts.iter().map(|(number, _)| number).sum::<usize>() == 1 { "goes" } else { "go one by one," };
+    let parts: Vec<String> = parts.iter().map(|(number, of)| format!("{} of {of}", grouped(*number as u64))).collect();
+    match parts.is_empty() {
+        true => String::new(),
+        false => format!(" {} {go} by your word: --all has the commands.", listed(&parts)),
+    }
 }
 
 fn ties(code: Code) -> Option<&'static Ties> {
@@ -121,7 +142,7 @@ impl Alike<'_> {
             [one] => self.one(one, view, true),
             many => self.many(many, view),
         });
-        let (release, command) = if self.is_leak { self.release(view) } else { (String::new(), None) };
+        let (release, command) = if self.is_leak { self.release(view, "") } else { (String::new(), None) };
         text.push_str(&release);
         Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command()) }
     }
@@ -193,17 +214,27 @@ impl Alike<'_> {
         }
     }
 
-    /// What may be said of giving leaks back, and the command for it.
-    fn release(&self, view: &AuditView<'_>) -> (String, Option<Foreign>) {
+    /// What may be said of giving leaks back, and the command for it. `of`: whose they are, where others stand beside them.
+    fn release(&self, view: &AuditView<'_>, of: &str) -> (String, Option<Foreign>) {
         if !ties(self.code).is_some_and(|ties| ties.releasable) {
             return Default::default();
         }
-        let them = if self.findings.len() == 1 { "it" } else { "them" };
+        let is_one = self.findings.len() == 1;
+        let them = match of {
+            "" => if is_one { "it" } else { "them" }.to_owned(),
+            of => format!("{} of {of}", if is_one { "that" } else { "those" }),
+        };
         let says = match &view.releases {
             Releases::Unjudged => String::new(),
             Releases::Closed(why) => format!(" No release is let through now: {}.", why.raw()),
             Releases::NotMany(why) => format!(
-                " Many at once are not to be released now: {}; one by one (--handle) those go that three audits have seen.",
+                " Many at once are not to be released now: {}; one by one (--handle) those{} go that three audits have seen.",
+                why.raw(),
+                if of.is_empty() { String::new() } else { format!(" of {of}") }
+            ),
+            Releases::FromFiles(why) if !of.is_empty() => format!(
+                " No release is let through now: {}. Audit with --kubeconfig instead of files, and release what that \
+                 advises.",
                 why.raw()
             ),
             Releases::FromFiles(why) => format!(
@@ -211,6 +242,11 @@ impl Alike<'_> {
                  that advises.",
                 why.raw()
             ),
+            // What waits for something else as well is not promised to go.
+            Releases::Early { .. } if !ReleaseOfAll::waits_for_audits(self.code, &view.findings) => {
+                let told = ReleaseOfAll::of(self.code, "15m", &view.findings, &view.narrow).says(of);
+                told.map(|told| format!(" {told}.")).unwrap_or_default()
+            }
             Releases::Early { again } => {
                 let since = if *again { " since the restore" } else { "" };
                 format!(" A release is let through when three audits have seen {them}{since}.")
@@ -218,7 +254,7 @@ impl Alike<'_> {
             Releases::Open { .. } => String::new(),
         };
         let Some(release) = view.release_of(self.code) else { return (says, None) };
-        let others = release.says().map(|others| format!(" {others}.")).unwrap_or_default();
+        let others = release.says(of).map(|others| format!(" {others}.")).unwrap_or_default();
         (format!("{says}{others}"), release.command().map(Foreign::from))
     }
 

@@ -72,3 +72,28 @@ fn commands_stand_alone_and_what_they_leave_out_is_said() {
     let all = told(&view, Options { all: true, ..Options::default() });
     assert_eq!(all.lines().filter(|line| line.starts_with("       kubectl -n ns-")).count(), 5, "{all}");
 }
+
+/// Nine leaks of which five are shown by somebody: a bare list of nine would have them released.
+#[test]
+fn a_group_tells_each_advice_once_and_first_what_must_not_be_released() {
+    let (free, held) = ("release it by itself", "somebody shows it: do not release it");
+    let leak = |number: usize| {
+        let subject = Subject::new(SubjectKind::Address, format!("10.65.9.{number}"));
+        let mut finding = Finding::new(Code(112), Severity::Warning, subject, "service edge/gone does not exist");
+        finding.advice = if number < 4 { free } else { held }.into();
+        finding
+    };
+    let findings: Vec<Finding> = (0..9).map(leak).collect();
+    let text = told(&view(&findings, &[]), Options::default());
+    let lines = |advice: &str, subjects: &str| format!("\n       {advice}\n         {subjects}\n");
+    let not = lines(&format!("5: {held}"), "10.65.9.4  10.65.9.5  10.65.9.6  10.65.9.7  10.65.9.8");
+    let goes = lines(&format!("4: {free}"), "10.65.9.0  10.65.9.1  10.65.9.2  10.65.9.3");
+    assert!(text.contains(&format!("{not}{}", goes.trim_start_matches('\n'))), "{text}");
+    assert_eq!((text.matches("10.65.9.").count(), text.matches(held).count()), (9, 1), "{text}");
+    // Whose advices are all their own are some, and counted.
+    let own = |number: usize| Finding { advice: format!("ask node-{number}").into(), ..leak(number) };
+    let findings: Vec<Finding> = (0..9).map(own).collect();
+    let text = told(&view(&findings, &[]), Options::default());
+    assert!(text.contains("\n       1: ask node-3\n") && !text.contains("ask node-4"), "{text}");
+    assert!(text.contains("\n       … 5 more with an advice of their own; all with --all\n"), "{text}");
+}

@@ -1,0 +1,69 @@
+//! What is advised of many findings that are not advised alike: each advice once, how many it is for and the first of them.
+
+use std::io::Result;
+
+use super::line::HANG;
+use super::paper::{DIM, PLAIN, Paper, Text, fitting, short_ids};
+use crate::checks::forbids_release;
+use crate::model::{Finding, Foreign};
+use crate::render::number::grouped;
+
+/// So many advices are told, each with so many subjects on so many lines at most.
+const ADVICES: usize = 4;
+const FIRST: usize = 6;
+const LINES: usize = 2;
+
+/// The findings of one advice.
+struct Advised<'f> {
+    advice: &'f Foreign,
+    findings: Vec<&'f Finding>,
+}
+
+/// The different advices: first what must not be released, then in their order; what has none comes last.
+fn different<'f>(findings: &[&'f Finding]) -> Vec<Advised<'f>> {
+    let mut all: Vec<Advised<'f>> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    for finding in findings {
+        let place = *places.entry(&finding.advice).or_insert(all.len());
+        match all.get_mut(place) {
+            Some(advised) => advised.findings.push(finding),
+            None => all.push(Advised { advice: &finding.advice, findings: vec![finding] }),
+        }
+    }
+    let rank =
+        |advised: &Advised<'_>| (!advised.findings.iter().any(|f| forbids_release(f)), advised.advice.is_empty());
+    all.sort_by_key(rank);
+    all
+}
+
+/// Tells them. Comes back what was told, so that nothing else says it again.
+pub fn write<'f>(findings: &[&'f Finding], paper: &mut Paper<'_>) -> Result<Vec<&'f Foreign>> {
+    let all = different(findings);
+    for advised in all.iter().take(ADVICES) {
+        let number = grouped(advised.findings.len() as u64);
+        let text = match advised.advice.is_empty() {
+            true => Text::new().field(PLAIN, &format!("{number} more:")),
+            false => Text::new().field(PLAIN, &format!("{number}: {}", short_ids(&advised.advice.shown()))),
+        };
+        paper.paragraph(HANG, HANG + 2, &text)?;
+        paper.paragraph(HANG + 2, HANG + 2, &subjects(&advised.findings, FIRST, LINES, paper.width, HANG + 2))?;
+    }
+    let rest = all.get(ADVICES..).unwrap_or_default();
+    if !rest.is_empty() {
+        let number: usize = rest.iter().map(|advised| advised.findings.len()).sum();
+        let text = format!("… {} more with an advice of their own; all with --all", grouped(number as u64));
+        paper.paragraph(HANG, HANG + 2, &Text::new().field(DIM, &text))?;
+    }
+    Ok(all.iter().take(ADVICES).map(|advised| advised.advice).collect())
+}
+
+/// `10.65.3.7  10.65.3.9  … 61 more`: at most so many, on so many lines.
+pub fn subjects(findings: &[&Finding], most: usize, lines: usize, width: usize, hang: usize) -> Text {
+    let ids = || findings.iter().take(most).map(|f| short_ids(&f.subject.id.shown()));
+    let number = fitting(ids(), width, hang, lines).max(1);
+    let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));
+    if number == findings.len() {
+        return text;
+    }
+    text.whole(DIM, &format!("… {} more", grouped((findings.len() - number) as u64)))
+}
