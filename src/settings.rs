@@ -143,7 +143,7 @@ impl Settings {
         }
         for finding in outcome.findings.iter_mut().filter(|f| f.state == State::Confirmed) {
             if let Some(&severity) = self.severities.get(&finding.code) {
-                finding.severity = severity;
+                finding.set_severity(severity);
             }
         }
         checks::refold(&mut outcome.findings);
@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn outcome(findings: &[(u16, &str, Severity)]) -> Outcome {
-        let findings = findings.iter().map(|&(code, id, severity)| finding(code, id, severity)).collect();
+        let findings = findings.iter().map(|&(code, id, severity)| finding(code, id, severity).into()).collect();
         Outcome { findings, ..Outcome::default() }
     }
 
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn what_is_unconfirmed_stays_a_note() {
         let mut found = outcome(&[(110, "10.0.0.1", Severity::Note)]);
-        found.findings[0].state = State::Unconfirmed;
+        found.findings[0].suspect();
         settings(&["IPA110=critical"], &[]).change_severities(&mut found);
         assert_eq!(told(&found), [(110, Severity::Note)]);
     }

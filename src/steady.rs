@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::checks::{self, Check, Outcome, Stamps};
-use crate::model::{Code, Finding, Past, Severity, State, Time};
+use crate::model::{Code, KeptFinding, Past, Time};
 
 pub use look::{Again, SecondLook};
 
@@ -27,7 +27,7 @@ pub struct Settling<'a> {
 
 impl Settling<'_> {
     /// Whether a finding must be seen to hold twice, and no earlier audit has recorded the very same long enough ago.
-    fn is_suspect(&self, finding: &Finding) -> bool {
+    fn is_suspect(&self, finding: &KeptFinding) -> bool {
         let steady = checks::find(finding.code).is_some_and(checks::Check::is_steady);
         let known = self.past.and_then(|p| p.open.of(finding));
         let stands =
@@ -44,7 +44,7 @@ impl Settling<'_> {
     pub fn second_look(&self, outcome: &Outcome) -> SecondLook {
         let mut again = SecondLook::default();
         let suspects = outcome.findings.iter().filter(|f| self.is_suspect(f));
-        suspects.flat_map(|f| &f.rests).for_each(|rest| again.add(rest.look));
+        suspects.flat_map(|f| f.open().rests).for_each(|rest| again.add(rest.look));
         again
     }
 
@@ -64,9 +64,7 @@ impl Settling<'_> {
     /// What may be told when nobody could look again: every suspect as a note that says so.
     pub fn unconfirmed(&self, mut outcome: Outcome) -> Outcome {
         for finding in outcome.findings.iter_mut().filter(|f| self.is_suspect(f)) {
-            finding.state = State::Unconfirmed;
-            finding.suspected = Some(finding.severity);
-            finding.severity = Severity::Note;
+            finding.suspect();
         }
         checks::refold(&mut outcome.findings);
         outcome
@@ -83,7 +81,7 @@ mod tests {
     use crate::checks::testing::{Cluster, cidr};
     use crate::checks::{World, run_these, stamps_of};
     use crate::ledger::Ledger;
-    use crate::model::{PastFinding, SubjectKind};
+    use crate::model::{PastFinding, Severity, State, SubjectKind};
 
     const SETTLE: Duration = Duration::from_secs(20);
 
@@ -135,7 +133,9 @@ mod tests {
     fn another_kind_of_the_same_name_confirms_nothing() {
         let first = outcome(&mut leaking());
         let mut second = first.clone();
-        second.findings[0].subject.kind = SubjectKind::Handle;
+        let mut other = second.findings[0].open();
+        other.subject.kind = SubjectKind::Handle;
+        second.findings[0] = other.into();
         assert!(settling(None).confirm(first, &second.findings.iter().collect()).findings.is_empty());
     }
 

@@ -125,7 +125,7 @@ fn compare(name: &str, moment: &Moment, failures: &mut Vec<String>) {
         failures.push(format!("{name}: missing {code} {subject:?} ({why})"));
     }
     for (code, subject) in found.difference(&expected) {
-        let summary = &outcome.findings.iter().find(|f| f.subject.id == *subject && f.code == *code).unwrap().summary;
+        let summary = outcome.opened().find(|f| f.subject.id == *subject && f.code == *code).unwrap().summary;
         failures.push(format!("{name}: unexpected {code} {subject:?} ({summary:?})"));
     }
     // Skips for a missing past are the only ones in complete data.
@@ -157,7 +157,7 @@ fn taken_away(moment: &Moment, unread: &[Input]) -> BTreeSet<(String, String)> {
     let snapshot = snapshot_without(moment, unread);
     let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
     let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-    let commands = outcome.findings.iter().flat_map(|f| f.next.iter().map(|next| (f.code.to_string(), next)));
+    let commands = outcome.opened().flat_map(|f| f.next.into_iter().map(move |next| (f.gist.code.to_string(), next)));
     commands.map(|(code, c)| (code, c.raw().to_owned())).filter(|(_, c)| takes_away(c)).collect()
 }
 
@@ -192,12 +192,10 @@ fn a_pod_is_told_once_with_what_restarts_it() {
         let snapshot = snapshot(moment);
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-        let restarted: BTreeSet<&str> = outcome
-            .findings
-            .iter()
+        let restarted: BTreeSet<String> = outcome
+            .opened()
             .filter(|f| matches!(f.code.0, 101 | 120))
-            .flat_map(|f| f.evidence.texts("restart"))
-            .map(|pod| pod.raw())
+            .flat_map(|f| f.evidence.texts("restart").map(|pod| pod.raw().to_owned()).collect::<Vec<_>>())
             .collect();
         let bare = outcome.findings.iter().filter(|f| f.code == Code(505));
         for finding in bare.filter(|f| restarted.contains(f.subject.id.raw())) {

@@ -39,7 +39,7 @@ fn line(f: &Finding) -> String {
 /// What speaks against health: every finding, and every check that could not run.
 fn told(outcome: &Outcome) -> Vec<String> {
     let unrun = outcome.skipped.iter().filter(|s| s.incomplete).map(|s| format!("{} {}", s.code, s.reason.raw()));
-    outcome.findings.iter().map(line).chain(unrun).collect()
+    outcome.opened().map(|f| line(&f)).chain(unrun).collect()
 }
 
 /// Does the damage; says what is wrong with the outcome, or whether there was no place for it.
@@ -57,7 +57,7 @@ fn inflict(shape: &Shape, damage: &Damage, pick: usize) -> Result<bool, String> 
             || f.root.as_ref().is_some_and(|root| root.code == own)
             || damage.allow.iter().any(|(code, _)| f.code.0 == *code)
     };
-    let strange: Vec<String> = outcome.findings.iter().filter(|f| !allowed(f)).map(line).collect();
+    let strange: Vec<String> = outcome.opened().filter(|f| !allowed(f)).map(|f| line(&f)).collect();
     if strange.is_empty() { Ok(true) } else { Err(format!("{}, pod {pick}: {strange:#?}", damage.name)) }
 }
 

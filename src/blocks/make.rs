@@ -14,7 +14,7 @@ pub fn list(ledger: &Ledger<'_>, outcome: &Outcome, filter: &BlockFilter, order:
     let wanted = BlocksWanted::of(ledger, filter);
     let kept: Vec<&Block> = ledger.blocks().filter(|block| wanted.has(ledger, block)).collect();
     let mut blocks: Vec<BlockUsage> = kept.iter().map(|block| who::usage(ledger, block)).collect();
-    who::tell_what_is_wrong(&mut blocks, &outcome.findings);
+    who::tell_what_is_wrong(&mut blocks, outcome.findings.iter().map(|f| &**f));
     blocks.retain(|block| !filter.wrong || block.findings > 0);
     blocks.retain(|block| !filter.borrowed || block.count.borrowed > 0);
     let borrowed = filter.borrowed.then(|| {

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles, node};
-use crate::model::{Code, Fact, Finding, Foreign, glob, near};
+use crate::model::{Code, Fact, Finding, Foreign, KeptFinding, glob, near};
 
 /// The families, by code.
 pub static FAMILIES: [&Family; 8] = [
@@ -102,6 +102,11 @@ pub fn proves_leak(code: Code) -> bool {
 /// Whether a finding says so: an address that somebody shows is in use, whoever it was given to.
 pub fn is_leak(finding: &Finding) -> bool {
     proves_leak(finding.code) && finding.evidence.get("held") != Some(&Fact::Flag(true))
+}
+
+/// The same of one that is kept: only what may be one is opened.
+pub fn is_kept_leak(finding: &KeptFinding) -> bool {
+    proves_leak(finding.code) && is_leak(&finding.open())
 }
 
 /// The codes that do: whose leaks they are is one question, of pools, of reports and of first lines alike.

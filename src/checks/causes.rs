@@ -3,22 +3,22 @@
 use std::cell::RefCell;
 
 use crate::model::hash::HashMap;
-use crate::model::{Code, Finding, Root, Severity};
+use crate::model::{Code, Finding, KeptFinding, Root, Severity};
 
 /// By a text that a finding lists, the finding's subject.
-type Listing<'f> = HashMap<&'f str, &'f str>;
+type Listing<'f> = HashMap<Box<str>, &'f str>;
 
 /// What was found: each finding may be the cause of another one.
 #[derive(Debug)]
 pub struct Causes<'f> {
-    findings: &'f [Finding],
+    findings: &'f [KeptFinding],
     severities: HashMap<(Code, &'f str), Severity>,
     /// What the findings of a code list under a fact, and their subjects; made when it is first asked for.
     listed: RefCell<HashMap<(Code, &'static str), Listing<'f>>>,
 }
 
 impl<'f> Causes<'f> {
-    pub(super) fn of(findings: &'f [Finding]) -> Causes<'f> {
+    pub(super) fn of(findings: &'f [KeptFinding]) -> Causes<'f> {
         let severities = findings.iter().map(|f| ((f.code, f.subject.id.raw()), f.severity)).collect();
         Causes { findings, severities, listed: RefCell::default() }
     }
@@ -40,8 +40,10 @@ impl<'f> Causes<'f> {
         let of_code = || self.findings.iter().filter(|f| f.code == code);
         let subjects = listed.entry((code, fact)).or_insert_with(|| {
             let mut subjects = HashMap::default();
-            for (finding, text) in of_code().flat_map(|f| f.evidence.texts(fact).map(move |text| (f, text.raw()))) {
-                subjects.entry(text).or_insert(finding.subject.id.raw());
+            for finding in of_code() {
+                for text in finding.open().evidence.texts(fact) {
+                    subjects.entry(text.raw().into()).or_insert(finding.subject.id.raw());
+                }
             }
             subjects
         });

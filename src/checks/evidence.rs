@@ -190,7 +190,7 @@ impl Draft<'_> {
 
     /// Whether its advice makes CNI's ADD or DEL run, which the datastore's lock refuses.
     pub const fn restarts_pods(mut self, yes: bool) -> Self {
-        self.finding.restarts_pods |= yes;
+        self.finding.gist.restarts_pods |= yes;
         self
     }
 
@@ -251,8 +251,7 @@ impl Draft<'_> {
     }
 
     /// The finished finding.
-    pub fn done(mut self) -> Finding {
-        self.finding.shrink();
+    pub fn done(self) -> Finding {
         self.finding
     }
 }

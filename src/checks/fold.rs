@@ -5,10 +5,10 @@
 
 use super::Causes;
 use crate::model::hash::HashMap;
-use crate::model::{Code, Finding, Foreign, Root};
+use crate::model::{Code, Foreign, KeptFinding, Root};
 
 /// Gives each finding that another one explains its root: the last one of the chain, which has none itself.
-pub fn fold(findings: &mut [Finding]) {
+pub fn fold(findings: &mut [KeptFinding]) {
     let direct = direct(findings);
     for finding in findings.iter_mut() {
         let mut root = direct.get(&(finding.code, finding.subject.id.clone()));
@@ -16,14 +16,14 @@ pub fn fold(findings: &mut [Finding]) {
         while let Some(next) = root.and_then(|r| direct.get(&(r.code, r.id.clone()))) {
             root = Some(next);
         }
-        finding.root = root.cloned();
+        finding.set_root(root.cloned());
     }
 }
 
 /// What explains which finding, by code and subject.
-fn direct(findings: &[Finding]) -> HashMap<(Code, Foreign), Root> {
+fn direct(findings: &[KeptFinding]) -> HashMap<(Code, Foreign), Root> {
     let causes = Causes::of(findings);
-    let root = |f: &Finding| (super::find(f.code)?.ties.explained_by)(f, &causes);
+    let root = |f: &KeptFinding| super::find(f.code)?.ties.explained_by?(&f.open(), &causes);
     findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), root(f)?))).collect()
 }
 
@@ -46,7 +46,10 @@ mod tests {
         let mut found = run_these(&world, &checks).findings;
         found.sort_by_key(|f| f.code);
         let id = |id: &Foreign| id.raw().to_owned();
-        found.into_iter().map(|f| (f.code.0, id(&f.subject.id), f.root.map(|r| (r.code.0, id(&r.id))))).collect()
+        found
+            .into_iter()
+            .map(|f| (f.code.0, id(&f.subject.id), f.root.as_ref().map(|r| (r.code.0, id(&r.id)))))
+            .collect()
     }
 
     const OLD: &str = "shop/node--1-k8s-web--0-eth0";

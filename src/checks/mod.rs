@@ -41,9 +41,11 @@ mod ties;
 
 use crate::ledger::{Ledger, Pairing};
 use crate::model::foreign::foreign;
-use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Severity, Snapshot, SubjectKind};
+use crate::model::{Code, Finding, Foreign, Input, KeptFinding, Needs, Past, Severity, Snapshot, SubjectKind};
 
-pub use catalogue::{ALL, FAMILIES, code, find, is_leak, leaks, meant, name, nearest, one, page, proves_leak};
+pub use catalogue::{
+    ALL, FAMILIES, code, find, is_kept_leak, is_leak, leaks, meant, name, nearest, one, page, proves_leak,
+};
 pub use causes::Causes;
 pub use holders::forbids_release;
 pub use order::{by_subject, natural};
@@ -144,7 +146,7 @@ pub const NO_NODES: &str = "node-evidence: not asked";
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Worst first, then by code, then by subject in natural order.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<KeptFinding>,
     /// By code; what was skipped has found nothing.
     pub skipped: Vec<Skipped>,
     /// Those that nobody asked for: of nodes, without evidence of any. They are told to nobody but the history.
@@ -152,6 +154,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Each finding with all that it tells; nobody who has many holds them all so.
+    pub fn opened(&self) -> impl Iterator<Item = Finding> {
+        self.findings.iter().map(KeptFinding::open)
+    }
+
     /// Every check that did not run.
     pub fn not_run(&self) -> impl Iterator<Item = &Skipped> {
         self.skipped.iter().chain(&self.unasked)

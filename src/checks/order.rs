@@ -2,10 +2,10 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::model::{Addr, Cidr, Finding, SubjectKind};
+use crate::model::{Addr, Cidr, Gist, KeptFinding, SubjectKind};
 
 /// Sorts worst first, then by code, then by subject.
-pub fn sort(findings: &mut [Finding]) {
+pub fn sort(findings: &mut [KeptFinding]) {
     // The keys borrow the subjects' texts, so places are sorted, and the findings moved once.
     let keys = findings.iter().map(|f| (Reverse(f.severity), f.code, SortKey::of(f)));
     let mut places: Vec<_> = keys.zip(0usize..).collect();
@@ -24,7 +24,7 @@ pub fn sort(findings: &mut [Finding]) {
 }
 
 /// Sorts by subject alone; those that are alike keep their order.
-pub fn by_subject(findings: &mut [&Finding]) {
+pub fn by_subject(findings: &mut [&KeptFinding]) {
     findings.sort_by_cached_key(|&finding| SortKey::of(finding));
 }
 
@@ -36,7 +36,7 @@ enum SortKey<'f> {
 }
 
 impl SortKey<'_> {
-    fn of(finding: &Finding) -> SortKey<'_> {
+    fn of(finding: &Gist) -> SortKey<'_> {
         let id = finding.subject.id.raw();
         match finding.subject.kind {
             SubjectKind::Address => id.parse().map_or(SortKey::Text(id), SortKey::Address),

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{ALL, Check, FindingSink, NO_NODES, Outcome, Skipped, Stamps, World, datastore, fold, obstacle, order};
-use crate::model::Finding;
+use crate::model::{FindingKeeper, KeptFinding};
 
 /// Runs every check that has its inputs, folds and sorts.
 pub fn run(world: &World<'_>) -> Outcome {
@@ -12,11 +12,12 @@ pub fn run(world: &World<'_>) -> Outcome {
 
 /// The same with a chosen list.
 pub fn run_these(world: &World<'_>, checks: &[&'static Check]) -> Outcome {
-    let mut sink = FindingSink::Kept(Vec::new());
+    let mut sink = FindingSink::Kept(FindingKeeper::default(), Vec::new());
     let skipped = run_into(world, checks, &mut sink);
     let (unasked, skipped) = skipped.into_iter().partition(|skipped| skipped.reason == NO_NODES);
     let mut outcome = Outcome { skipped, unasked, ..Outcome::default() };
-    if let FindingSink::Kept(findings) = sink {
+    if let FindingSink::Kept(_, mut findings) = sink {
+        findings.shrink_to_fit();
         outcome.findings = findings;
     }
     datastore::datastore_locked::put_first(world, &mut outcome.findings);
@@ -31,7 +32,7 @@ pub fn stamps_of(world: &World<'_>, checks: &[&'static Check]) -> Stamps {
     run_into(world, checks, &mut sink);
     match sink {
         FindingSink::Stamps(stamps) => stamps,
-        FindingSink::Kept(findings) => findings.iter().collect(),
+        FindingSink::Kept(_, findings) => findings.iter().collect(),
     }
 }
 
@@ -49,7 +50,7 @@ fn run_into(world: &World<'_>, checks: &[&'static Check], sink: &mut FindingSink
 
 /// One subject, one finding of a code: overlapping blocks can speak of an address twice, and not with the same severity,
 /// so these need not stand side by side. Sorted, the first one is the worst.
-fn keep_the_worst(findings: &mut Vec<Finding>) {
+fn keep_the_worst(findings: &mut Vec<KeptFinding>) {
     let mut seen = HashSet::with_capacity(findings.len());
     let first: Vec<bool> = findings.iter().map(|f| seen.insert((f.code, &f.subject))).collect();
     if first.contains(&false) {
@@ -59,7 +60,7 @@ fn keep_the_worst(findings: &mut Vec<Finding>) {
 }
 
 /// Ties findings to their roots again and sorts, after some of them were dropped or changed.
-pub fn refold(findings: &mut [Finding]) {
+pub fn refold(findings: &mut [KeptFinding]) {
     fold::fold(findings);
     order::sort(findings);
 }

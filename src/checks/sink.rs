@@ -4,13 +4,13 @@
 //! else of it is ever held.
 
 use super::Stamps;
-use crate::model::Finding;
+use crate::model::{Finding, FindingKeeper, KeptFinding};
 
 /// What one look finds.
 #[derive(Debug)]
 pub enum FindingSink {
     /// All of it.
-    Kept(Vec<Finding>),
+    Kept(FindingKeeper, Vec<KeptFinding>),
     /// That it is there, and what it rests on.
     Stamps(Stamps),
 }
@@ -19,8 +19,8 @@ impl FindingSink {
     /// Takes one.
     pub fn push(&mut self, finding: Finding) {
         match self {
-            FindingSink::Kept(findings) => findings.push(finding),
-            FindingSink::Stamps(stamps) => stamps.note(&finding),
+            FindingSink::Kept(keeper, findings) => findings.push(keeper.keep(finding)),
+            FindingSink::Stamps(stamps) => stamps.note(&finding, finding.stamp()),
         }
     }
 }

@@ -25,8 +25,8 @@ pub struct Ties {
     pub judges: Judges,
     /// Inputs that it looks at when it has them, beside its needs and whose a node is.
     pub also: Needs,
-    /// The finding under which one of this check is folded.
-    pub explained_by: fn(&Finding, &Causes<'_>) -> Option<Root>,
+    /// The finding under which one of this check is folded; `None`: each stands for itself.
+    pub explained_by: Option<fn(&Finding, &Causes<'_>) -> Option<Root>>,
     /// Whether a confirmed finding about an address proves that this is leaked.
     pub proves_leak: bool,
     /// Whose addresses those leaks are, in many: `pods`; empty of what proves none.
@@ -37,8 +37,8 @@ pub struct Ties {
     /// the check's name.
     pub many: &'static str,
     /// Which of its findings comes first, where one is worse than another: the least number. Equal ones stand in their
-    /// order.
-    pub urgency: fn(&Finding) -> u64,
+    /// order; `None`: all are equal.
+    pub urgency: Option<fn(&Finding) -> u64>,
     /// What of the evidence is shown beside summary, advice, and what every check may tell (`keep`, `restart`).
     pub shows: fn(&Finding) -> Shown,
 }
@@ -51,12 +51,12 @@ impl Ties {
     pub const ANYBODYS: Ties = Ties {
         judges: Judges::Anybodys,
         also: Needs::NONE,
-        explained_by: |_, _| None,
+        explained_by: None,
         proves_leak: false,
         leak_of: "",
         releasable: false,
         many: "",
-        urgency: |_| 0,
+        urgency: None,
         shows: |_| Shown::default(),
     };
 }

@@ -9,7 +9,7 @@ use crate::history::query::NameOf;
 use crate::ledger::Ledger;
 use crate::model::near::near;
 use crate::model::pool::near_pools;
-use crate::model::{Finding, Foreign, Name, Narrow, Snapshot};
+use crate::model::{Foreign, KeptFinding, Name, Narrow, Snapshot};
 use crate::render::UnknownName;
 
 /// What is wanted of this cluster. Findings name a node as Kubernetes does, where that is known: Calico's name means it too,
@@ -86,7 +86,7 @@ fn now(ledger: &Ledger<'_>, outcome: &Outcome, of: NameOf) -> Vec<Foreign> {
         }
         NameOf::Pool => snapshot.pools.iter().map(|pool| pool.name).collect(),
     };
-    let of_finding = |finding: &Finding| match of {
+    let of_finding = |finding: &KeptFinding| match of {
         NameOf::Node => finding.node.clone(),
         NameOf::Namespace => finding.namespace.clone(),
         NameOf::Pool => finding.pool.clone(),

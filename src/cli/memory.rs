@@ -165,7 +165,7 @@ impl Memory {
         // What can be said of the findings' lives when this audit is not recorded.
         for finding in &mut outcome.findings {
             let known = past.open.of(finding);
-            finding.life = known.map(|known| known.seen_again(ledger.snapshot.now));
+            finding.set_life(known.map(|known| known.seen_again(ledger.snapshot.now)));
         }
         let written = self.try_record(ledger, outcome, past, course);
         let recorded = written.unwrap_or_else(|error| {
@@ -173,7 +173,7 @@ impl Memory {
             None
         })?;
         for (finding, life) in outcome.findings.iter_mut().zip(&recorded.lives) {
-            finding.life = Some(*life);
+            finding.set_life(Some(*life));
         }
         Some(recorded)
     }

@@ -209,7 +209,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let world = World { snapshot, ledger: &ledger, past };
     // What a release would refuse is advised by nobody.
     for finding in &mut outcome.findings {
-        finding.life = past.and_then(|past| past.open.of(finding)).map(PastFinding::life);
+        finding.set_life(past.and_then(|past| past.open.of(finding)).map(PastFinding::life));
     }
     let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
     let present = args.look.now.unwrap_or_else(gather::present);

@@ -12,7 +12,7 @@ use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
 use crate::ledger::ScopeFlag;
 use crate::model::past::AuditsSince;
-use crate::model::{Code, Finding, Input, InputState, Life, SubjectKind, Time};
+use crate::model::{Code, Finding, FindingKeeper, Gist, Input, InputState, KeptFinding, Life, SubjectKind, Time};
 use crate::plan::circumstances::Fork;
 use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::rules::{AUDITS, OVER, WHEN_SEEN, older_than};
@@ -68,7 +68,7 @@ pub fn obstacles(
     is_live: bool,
 ) -> Obstacles {
     let since_restore = world.past.and_then(|past| past.since_restore);
-    if !outcome.findings.iter().flat_map(|f| &f.next).any(|command| is_release(command.raw())) {
+    if !outcome.findings.iter().any(|finding| releases(&finding.open())) {
         return Obstacles { refusals: Vec::new(), since_restore };
     }
     let run = RunFacts { is_bulk: true, live: false, knows_pair: true, present };
@@ -86,7 +86,7 @@ pub fn obstacles(
 }
 
 /// Whether a release of it asks Kubernetes nothing, so that files are enough.
-fn is_of_files(finding: &Finding) -> bool {
+fn is_of_files(finding: &Gist) -> bool {
     finding.subject.kind == SubjectKind::Handle
 }
 
@@ -100,45 +100,48 @@ fn closes_all(refusal: &Refusal) -> bool {
 pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, is_live: bool) -> Advice {
     let refusals = &obstacles.refusals;
     let is_closed = refusals.iter().any(closes_all);
-    let age = |finding: &Finding| age(finding, grace, obstacles.since_restore);
+    let age = |finding: &Gist| age(finding, grace, obstacles.since_restore);
     let known_for = |proves_leak: bool| {
         let is_meant =
             |code: Code| checks::find(code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak == proves_leak);
         let meant = || outcome.findings.iter().filter(|f| is_meant(f.code));
-        let oldest = meant().filter(|f| goes_with_many(f)).filter_map(age).max();
+        let oldest = meant().filter_map(|f| age(f).filter(|_| goes_with_many(&f.open()))).max();
         // Leaks that are refused for another reason than their age have been seen for long enough all the same.
-        oldest.or_else(|| meant().filter(|_| proves_leak).filter_map(age).max())
+        oldest.or_else(|| meant().filter(|_| proves_leak).filter_map(|f| age(f)).max())
     };
     let (leaks, handles) = (known_for(true), known_for(false));
-    let is_leak = |f: &&Finding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
-    let no_leak_goes = !outcome.findings.iter().filter(is_leak).any(|f| age(f).is_some() && goes_with_many(f));
+    let is_leak = |f: &&KeptFinding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
+    let no_leak_goes = !outcome.findings.iter().filter(is_leak).any(|f| age(f).is_some() && goes_with_many(&f.open()));
     let is_early = leaks.is_none() || refusals.iter().any(|r| r.objection == Objection::NoEarlierAudit);
     let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { WHEN_SEEN };
     let first = refusals.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
     let is_of_many = |command: &str| command.contains(" --code ");
-    for finding in &mut outcome.findings {
+    let hold_back = |finding: &mut Finding| {
         if is_closed {
-            withhold(finding, CLOSED, is_release);
-            continue;
+            return withhold(finding, CLOSED, is_release);
         }
         if !is_live && !is_of_files(finding) {
-            withhold(finding, FILES, is_release);
-            continue;
+            return withhold(finding, FILES, is_release);
         }
+        let mut changed = false;
         if is_early || !refusals.is_empty() || no_leak_goes {
             let why = if is_early && first.is_none() { early } else { NOT_MANY };
-            withhold(finding, why, |command| is_release(command) && is_of_many(command));
+            changed |= withhold(finding, why, |command| is_release(command) && is_of_many(command));
         } else if let Some(known_for) = leaks {
             finding.next.iter_mut().filter(|c| is_release(c.raw()) && is_of_many(c.raw())).for_each(|command| {
                 *command = command.raw().replace(MANY_AGE, &format!("--older-than {}", older_than(known_for))).into();
+                changed = true;
             });
         }
         // Of one thing the history must know that very thing, unless its age is waived.
         if age(finding).is_none() {
             let is_aged = |command: &str| is_of_many(command) || command.contains(" --skip-age");
-            withhold(finding, early, |command| is_release(command) && !is_aged(command));
+            changed |= withhold(finding, early, |command| is_release(command) && !is_aged(command));
         }
-    }
+        changed
+    };
+    let mut keeper = FindingKeeper::default();
+    outcome.findings.iter_mut().for_each(|finding| keeper.change(finding, hold_back));
     let of_leaks = match (first, leaks) {
         (Some(refusal), _) if is_closed => Advised::Closed(refusal.clone()),
         (_, _) if !is_live => Advised::Closed(Refusal::of_run(Objection::FilesAgain)),
@@ -150,7 +153,7 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
 }
 
 /// How long the history has known a finding that enough audits have seen for long enough, this one among them.
-fn age(finding: &Finding, grace: Duration, since_restore: Option<AuditsSince>) -> Option<Duration> {
+fn age(finding: &Gist, grace: Duration, since_restore: Option<AuditsSince>) -> Option<Duration> {
     let Life { mut first_seen, last_seen, mut audits_seen, .. } = finding.life?;
     if let Some(since) = since_restore {
         audits_seen = audits_seen.min(since.audits.saturating_add(1));
@@ -165,15 +168,23 @@ fn goes_with_many(finding: &Finding) -> bool {
     finding.next.iter().any(|command| is_release(command.raw()) && !command.raw().contains("--i-know-"))
 }
 
-fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) {
+/// Whether it says a release.
+fn releases(finding: &Finding) -> bool {
+    finding.next.iter().any(|command| is_release(command.raw()))
+}
+
+/// Whether anything was.
+fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) -> bool {
     let before = finding.next.len();
     finding.next.retain(|command| !takes(command.raw()));
-    if finding.next.len() < before {
+    let is_withheld = finding.next.len() < before;
+    if is_withheld {
         finding.advice = match finding.advice.raw() {
             "" => why.into(),
             then => format!("{then}; {why}").into(),
         };
     }
+    is_withheld
 }
 
 #[cfg(test)]
@@ -203,11 +214,11 @@ mod tests {
         let last_seen = snapshot.now;
         let first_seen = last_seen.minus(Duration::from_secs(minutes * 60));
         for finding in &mut outcome.findings {
-            finding.life = Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 });
+            finding.set_life(Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 }));
         }
         let obstacles = obstacles(&world, &mut outcome, snapshot.now, c.scope, is_live);
         let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
-        (advised.of_leaks, outcome.findings)
+        (advised.of_leaks, outcome.opened().collect())
     }
 
     fn leaked() -> Cluster {

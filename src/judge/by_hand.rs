@@ -83,7 +83,7 @@ mod tests {
         let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let code = affinity_without_block::CHECK.code;
-        let found = run_these(&world, &[check(code).unwrap()]).findings;
+        let found: Vec<Finding> = run_these(&world, &[check(code).unwrap()]).opened().collect();
         let refused = refusals(&found, &Only::default());
         let [Refusal { objection: Objection::ByHand { commands, .. }, .. }] = refused.as_slice() else {
             panic!("{refused:?}")

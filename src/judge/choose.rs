@@ -7,7 +7,7 @@ use super::only::Only;
 use crate::checks::addresses::leaked_address;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{Outcome, World, run_these};
-use crate::model::{Addr, Code, Finding, HandleId, SubjectKind, Time};
+use crate::model::{Addr, Code, Gist, HandleId, KeptFinding, SubjectKind, Time};
 use crate::plan::circumstances::Recurring;
 use crate::plan::refusal::{Note, Objection, Refusal};
 use crate::steady::{SecondLook, Settling};
@@ -61,7 +61,7 @@ pub struct Chosen {
     /// Found beyond `--max`.
     pub beyond_max: usize,
     /// Findings about what is wanted.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<KeptFinding>,
 }
 
 impl Chosen {
@@ -94,9 +94,10 @@ pub struct Selection<'o> {
 
 impl Selection<'_> {
     /// What is to be repaired by hand, and how many more there are. Without an age also what no audit has seen yet.
-    pub fn of(&self, world: &World<'_>, findings: Vec<Finding>) -> (Vec<Finding>, usize) {
+    pub fn of(&self, world: &World<'_>, findings: Vec<KeptFinding>) -> (Vec<KeptFinding>, usize) {
+        let keeps = self.only.keeps(world);
         let mut wanted = match self.older_than.is_zero() {
-            true => findings.into_iter().filter(self.only.keeps(world)).collect(),
+            true => findings.into_iter().filter(|f| keeps(f)).collect(),
             false => self.oldest(world, findings),
         };
         let beyond_max = wanted.len().saturating_sub(self.max);
@@ -105,20 +106,20 @@ impl Selection<'_> {
     }
 
     /// What is meant and too young, if anything is: that nothing is chosen must not look as if nothing were there.
-    fn too_new(&self, code: Code, world: &World<'_>, findings: &[Finding]) -> Option<Note> {
+    fn too_new(&self, code: Code, world: &World<'_>, findings: &[KeptFinding]) -> Option<Note> {
         let keeps = self.only.keeps(world);
         let known_for =
-            |f: &Finding| first_seen(world, f).map_or(Duration::ZERO, |since| world.snapshot.now.since(since));
+            |f: &KeptFinding| first_seen(world, f).map_or(Duration::ZERO, |since| world.snapshot.now.since(since));
         let young = || findings.iter().filter(|f| keeps(f)).map(known_for).filter(|known| *known < self.older_than);
         young().max().map(|oldest| Note::TooNew(code, young().count(), oldest, self.older_than))
     }
 
     /// The findings that are meant and old enough, the longest known first.
-    fn oldest(&self, world: &World<'_>, findings: Vec<Finding>) -> Vec<Finding> {
+    fn oldest(&self, world: &World<'_>, findings: Vec<KeptFinding>) -> Vec<KeptFinding> {
         let keeps = self.only.keeps(world);
-        let mut old: Vec<(Time, Finding)> = findings
+        let mut old: Vec<(Time, KeptFinding)> = findings
             .into_iter()
-            .filter(keeps)
+            .filter(|f| keeps(f))
             .filter_map(|f| first_seen(world, &f).map(|since| (since, f)))
             .filter(|(since, _)| world.snapshot.now.since(*since) >= self.older_than)
             .collect();
@@ -127,7 +128,7 @@ impl Selection<'_> {
     }
 }
 
-fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: Vec<Finding>) -> Chosen {
+fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: Vec<KeptFinding>) -> Chosen {
     let mut chosen = Chosen::default();
     let mut wanted = BTreeSet::new();
     for id in handles {
@@ -148,7 +149,7 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
             subjects.insert(id.text(&world.snapshot.names));
         }
     }
-    let about = |f: &Finding| subjects.contains(crate::model::handle::sanitised(f.subject.id.raw()));
+    let about = |f: &KeptFinding| subjects.contains(crate::model::handle::sanitised(f.subject.id.raw()));
     chosen.findings = findings.into_iter().filter(about).collect();
     chosen.wanted = wanted.into_iter().collect();
     // Ids are numbered as they were read, and no two runs read alike: a plan must not differ for that.
@@ -160,8 +161,8 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
 }
 
 /// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
-fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<Finding>) -> Chosen {
-    let of_code: Vec<Finding> = findings.into_iter().filter(|f| f.code == code).collect();
+fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<KeptFinding>) -> Chosen {
+    let of_code: Vec<KeptFinding> = findings.into_iter().filter(|f| f.code == code).collect();
     let mut chosen = Chosen::default();
     chosen.notes.extend(found.too_new(code, world, &of_code));
     let old = found.oldest(world, of_code);
@@ -192,12 +193,12 @@ fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<F
     chosen
 }
 
-fn first_seen(world: &World<'_>, finding: &Finding) -> Option<Time> {
+fn first_seen(world: &World<'_>, finding: &Gist) -> Option<Time> {
     let open = &world.past?.open;
     open.get(finding.code, finding.subject.kind, finding.subject.id.raw()).map(|known| known.first_seen)
 }
 
-fn wanted_of(world: &World<'_>, finding: &Finding) -> Option<Quarry> {
+fn wanted_of(world: &World<'_>, finding: &Gist) -> Option<Quarry> {
     if finding.subject.kind == SubjectKind::Handle {
         return HandleId::find(&world.snapshot.names, finding.subject.id.raw()).map(Quarry::Handle);
     }

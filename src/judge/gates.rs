@@ -149,7 +149,7 @@ fn fork(world: &World<'_>) -> Option<Fork> {
     }
     let found = run_these(world, &[&datastore_went_back::CHECK]).findings;
     match found.first() {
-        Some(finding) => Some(Fork::Found(finding.summary.clone())),
+        Some(finding) => Some(Fork::Found(finding.open().summary)),
         None => world.past.is_some_and(|past| past.restored_last).then_some(Fork::AtLastAudit),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::checks::World;
 use crate::model::near::{did_you_mean, nearest};
 use crate::model::pool::near_pools;
-use crate::model::{Finding, Foreign, Name, Names, SubjectKind};
+use crate::model::{Foreign, Gist, Name, Names, SubjectKind};
 
 /// What narrows a wish; an empty list takes all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,7 +41,7 @@ impl Only {
     }
 
     /// Which findings are meant.
-    pub fn keeps<'w>(&self, world: &'w World<'w>) -> impl Fn(&Finding) -> bool + use<'w> {
+    pub fn keeps<'w>(&self, world: &'w World<'w>) -> impl Fn(&Gist) -> bool + use<'w> {
         // Findings name nodes as Kubernetes does.
         let kubernetes = |node: &String| {
             let name = world.snapshot.names.find(node).map(|n| world.ledger.scope.kubernetes_name(n));

@@ -9,7 +9,9 @@ use super::case::{Case, Observed};
 use super::leak::Judged;
 use crate::checks::World;
 use crate::checks::evidence::{is_release, words};
-use crate::model::{Addr, AllocationTuple, Code, Finding, HandleId, Observation, Patch};
+use crate::model::{
+    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Observation, Patch,
+};
 use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
 use crate::plan::rules::WHEN_SEEN;
@@ -25,18 +27,20 @@ const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
 /// other cluster uses the datastore. `is_judged`: of which findings that is asked.
-pub fn take_out(world: &World<'_>, findings: &mut [Finding], exclusive: bool, is_judged: impl Fn(&Finding) -> bool) {
+pub fn take_out(world: &World<'_>, findings: &mut [KeptFinding], exclusive: bool, is_judged: impl Fn(&Gist) -> bool) {
     let before = Patch::default();
     let mut by = By { world, before: &before, observed: None, exclusive, known: HashMap::new() };
+    let mut keeper = FindingKeeper::default();
     let judged = findings.iter_mut().filter(|finding| is_judged(finding) && releases(finding));
-    judged.for_each(|finding| by.take_out_of(finding));
+    judged.for_each(|finding| keeper.change(finding, |finding| by.take_out_of(finding)));
 }
 
 /// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4).
-pub fn take_out_unaged(world: &World<'_>, findings: &mut [Finding], observed: &dyn Observed, exclusive: bool) {
+pub fn take_out_unaged(world: &World<'_>, findings: &mut [KeptFinding], observed: &dyn Observed, exclusive: bool) {
     let before = Patch::default();
     let mut by = By { world, before: &before, observed: Some(observed), exclusive, known: HashMap::new() };
-    findings.iter_mut().for_each(|finding| by.take_out_of(finding));
+    let mut keeper = FindingKeeper::default();
+    findings.iter_mut().for_each(|finding| keeper.change(finding, |finding| by.take_out_of(finding)));
 }
 
 /// By what is judged.
@@ -51,7 +55,8 @@ struct By<'w> {
 }
 
 impl By<'_> {
-    fn take_out_of(&mut self, finding: &mut Finding) {
+    /// Whether anything was.
+    fn take_out_of(&mut self, finding: &mut Finding) -> bool {
         let mut why = None;
         finding.next.retain(|command| {
             let objection = self.why_not(command.raw());
@@ -64,6 +69,7 @@ impl By<'_> {
                 then => format!("{then}; {why}").into(),
             };
         }
+        why.is_some()
     }
 
     /// Why a command would be refused.
@@ -82,8 +88,8 @@ impl By<'_> {
 }
 
 /// What no audit has seen before is judged too: nobody is to wait for what no waiting lets through.
-fn releases(finding: &Finding) -> bool {
-    finding.next.iter().any(|command| is_release(command.raw()))
+fn releases(finding: &KeptFinding) -> bool {
+    finding.open().next.iter().any(|command| is_release(command.raw()))
 }
 
 fn words_of(objection: &Objection) -> &'static str {
@@ -208,8 +214,8 @@ mod tests {
         }
         let world = World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) };
         take_out(&world, &mut outcome.findings, false, |_| true);
-        let releases = outcome.findings.iter().flat_map(|f| &f.next).filter(|command| is_release(command.raw()));
-        let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code);
+        let releases = outcome.opened().flat_map(|f| f.next).filter(|command| is_release(command.raw()));
+        let leak = outcome.opened().find(|f| f.code == leaked_address::CHECK.code);
         (releases.count(), leak.map(|leak| leak.advice.raw().to_owned()).unwrap_or_default())
     }
 
@@ -237,7 +243,7 @@ mod tests {
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let mut outcome = run(&world);
         take_out(&world, &mut outcome.findings, false, |_| true);
-        let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code).unwrap();
+        let leak = outcome.findings.iter().find(|f| f.code == leaked_address::CHECK.code).unwrap().open();
         assert_eq!((leak.advice.raw(), leak.next.iter().any(|c| is_release(c.raw()))), (NODE, false));
     }
 

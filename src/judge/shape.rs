@@ -29,7 +29,8 @@ fn took(c: &mut Cluster, advised: usize) -> Duration {
     let mut past = c.past.take().unwrap();
     let ledger = Ledger::build(&snapshot, c.scope, Some(&past));
     let found = run(&World { snapshot: &snapshot, ledger: &ledger, past: Some(&past) });
-    let releases = found.findings.iter().flat_map(|f| &f.next).filter(|command| is_release(command.raw()));
+    let commands = found.opened().flat_map(|finding| finding.next);
+    let releases = commands.filter(|command| is_release(command.raw()));
     assert!(releases.count() >= advised, "releases are advised");
     for f in &found.findings {
         let known = PastFinding::seen_once(snapshot.now, 1, snapshot.now);

@@ -20,17 +20,6 @@ pub enum Fact {
 }
 
 impl Fact {
-    fn shrink(&mut self) {
-        match self {
-            Fact::List(list) => {
-                list.shrink_to_fit();
-                list.iter_mut().for_each(Fact::shrink);
-            }
-            Fact::Fields(fields) => fields.shrink(),
-            Fact::Null | Fact::Flag(_) | Fact::Number(_) | Fact::Sequence(_) | Fact::Text(_) | Fact::Time(_) => {}
-        }
-    }
-
     fn as_text(&self) -> Option<&Foreign> {
         if let Fact::Text(text) = self { Some(text) } else { None }
     }
@@ -93,12 +82,6 @@ impl Evidence {
     /// Adds a fact in place.
     pub fn push(&mut self, name: &'static str, fact: impl Into<Fact>) {
         self.0.push((name, fact.into()));
-    }
-
-    /// Gives back what room the lists have to spare: tens of thousands of findings are kept at once.
-    pub fn shrink(&mut self) {
-        self.0.shrink_to_fit();
-        self.0.iter_mut().for_each(|(_, fact)| fact.shrink());
     }
 
     /// The fact of this name.

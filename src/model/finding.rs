@@ -4,8 +4,12 @@
 //! first seen, last seen, came back.
 
 mod hash;
+mod kept;
+mod squeeze;
+mod wire;
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
@@ -14,6 +18,7 @@ use super::word::{Term, words};
 use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Placed, Time};
 
 pub use hash::{Parts, hash64, hash128};
+pub use kept::{FindingKeeper, KeptFinding};
 
 /// A check's code, as `IPA101`. Never reused, never renumbered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -216,26 +221,18 @@ pub struct Life {
     pub episode: u64,
 }
 
-/// One finding.
+/// What is asked of every finding: what it is, how bad it is, where it belongs, since when it is known.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct Gist {
     pub code: Code,
     /// As its check says, or better or worse where the manual says so.
     pub severity: Severity,
     pub state: State,
     /// How bad it is if it holds, where nobody looked again; `None`: confirmed.
     pub suspected: Option<Severity>,
-    pub subject: Subject,
-    /// One line for people: what is so, without code and subject.
-    pub summary: Foreign,
-    /// One line for people: what to do about it; empty when there is nothing to do at once.
-    pub advice: Foreign,
-    /// Commands that can be pasted, most important first.
-    pub next: Vec<Foreign>,
     /// Whether following the advice or a command makes CNI's ADD or DEL run.
     pub restarts_pods: bool,
-    /// What it rests on, for programs: the fields of its code in `docs/output.md`.
-    pub evidence: Evidence,
+    pub subject: Subject,
     /// The finding under which it is folded; `None`: it stands for itself.
     pub root: Option<Root>,
     /// Node (Kubernetes' name where known), namespace and pool that it belongs to, for narrowing and grouping.
@@ -246,13 +243,11 @@ pub struct Finding {
     pub pool: Option<Foreign>,
     /// The moment from which the evidence itself dates it (an allocation's timestamp), if any.
     pub since: Option<Time>,
-    /// What a second look reads again: all that the claim rests on, present or absent.
-    pub rests: Vec<Rest>,
     /// Since when it is known; `None` before the history was asked, and without one.
     pub life: Option<Life>,
 }
 
-impl Finding {
+impl Gist {
     /// How bad it is, if it holds: what nobody looked at again may be as bad as it looks.
     pub fn gravity(&self) -> Severity {
         self.suspected.unwrap_or(self.severity)
@@ -267,35 +262,64 @@ impl Finding {
             subject: (self.subject.kind.word(), &self.subject.id),
         }
     }
+}
 
+/// One finding, with all that it tells.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// Reached as if it were the finding's own.
+    pub gist: Gist,
+    /// One line for people: what is so, without code and subject.
+    pub summary: Foreign,
+    /// One line for people: what to do about it; empty when there is nothing to do at once.
+    pub advice: Foreign,
+    /// Commands that can be pasted, most important first.
+    pub next: Vec<Foreign>,
+    /// What it rests on, for programs: the fields of its code in `docs/output.md`.
+    pub evidence: Evidence,
+    /// What a second look reads again: all that the claim rests on, present or absent.
+    pub rests: Vec<Rest>,
+}
+
+impl Deref for Finding {
+    type Target = Gist;
+
+    fn deref(&self) -> &Gist {
+        &self.gist
+    }
+}
+
+impl DerefMut for Finding {
+    fn deref_mut(&mut self) -> &mut Gist {
+        &mut self.gist
+    }
+}
+
+impl Finding {
     /// A confirmed finding without evidence yet.
     pub fn new(code: Code, severity: Severity, subject: Subject, summary: impl Into<Foreign>) -> Finding {
-        Finding {
+        let gist = Gist {
             code,
             severity,
             state: State::Confirmed,
             suspected: None,
-            subject,
-            summary: summary.into(),
-            advice: Foreign::default(),
-            next: Vec::new(),
             restarts_pods: false,
-            evidence: Evidence::new(),
+            subject,
             root: None,
             node: None,
             namespace: None,
             pool: None,
             since: None,
-            rests: Vec::new(),
             life: None,
+        };
+        Finding {
+            gist,
+            summary: summary.into(),
+            advice: Foreign::default(),
+            next: Vec::new(),
+            evidence: Evidence::new(),
+            rests: Vec::new(),
         }
-    }
-
-    /// Gives back what room its lists have to spare.
-    pub fn shrink(&mut self) {
-        self.next.shrink_to_fit();
-        self.rests.shrink_to_fit();
-        self.evidence.shrink();
     }
 
     /// A number that is equal in two audits when everything that the claim rests on is unchanged.

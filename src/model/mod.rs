@@ -66,7 +66,9 @@ pub use coverage::{Coverage, InputState};
 pub use endpoint::{Endpoint, EndpointFields, HostEndpoint, Nat, Orchestrator};
 pub use etcd::{EtcdAlarm, EtcdMember, EtcdStatus};
 pub use fact::{Evidence, Fact};
-pub use finding::{Code, Finding, Life, Look, Rest, Root, Severity, State, Subject, SubjectKind};
+pub use finding::{
+    Code, Finding, FindingKeeper, Gist, KeptFinding, Life, Look, Rest, Root, Severity, State, Subject, SubjectKind,
+};
 pub use foreign::Foreign;
 pub use handle::{Handle, HandleFields, HandleId};
 pub use input::{Input, Needs};

@@ -23,6 +23,16 @@ impl Name {
         self.0 == 0
     }
 
+    /// The number, for what is written down and read again beside the same table.
+    pub(super) const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The name of [`Name::number`].
+    pub(super) const fn of_number(number: u32) -> Name {
+        Name(number)
+    }
+
     /// The name, or `None` for the empty text.
     pub fn some(self) -> Option<Name> {
         (!self.is_none()).then_some(self)

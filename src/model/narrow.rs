@@ -2,7 +2,7 @@
 //! exit code 1; never the history, and never what makes an audit incomplete.
 
 use super::touch::{Spellings, Texts};
-use super::{Code, Finding, Foreign, Severity};
+use super::{Code, Foreign, KeptFinding, Severity};
 
 /// Which findings people want to see; an empty one takes all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -34,10 +34,10 @@ pub struct Placed<'a> {
 impl Narrow {
     /// Whether the view keeps this finding: one that belongs to another node, namespace or pool too, where its evidence names
     /// the one that is asked for.
-    pub fn keeps(&self, finding: &Finding) -> bool {
+    pub fn keeps(&self, finding: &KeptFinding) -> bool {
         (self.codes.is_empty() || self.codes.contains(&finding.code))
             && self.severity.is_none_or(|least| finding.severity >= least)
-            && self.touches(finding.placed(), &finding.evidence)
+            && (self.owns(finding.placed()) || self.touches(finding.placed(), &finding.open().evidence))
     }
 
     /// Whether it belongs to the very node, namespace and pool.
@@ -102,12 +102,13 @@ fn is_same(wanted: Option<&str>, has: Option<&Foreign>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Evidence, Subject, SubjectKind};
+    use crate::model::{Evidence, Finding, FindingKeeper, Subject, SubjectKind};
 
     #[test]
     fn narrowing_keeps_what_fits_every_flag() {
         let mut finding = Finding::new(Code(110), Severity::Error, Subject::new(SubjectKind::Address, "10.0.0.1"), "");
         finding.node = Some("node-1".into());
+        let finding = FindingKeeper::default().keep(finding);
         let narrow = Narrow {
             severity: Some(Severity::Warning),
             node: Some("node-1".to_owned()),
@@ -128,6 +129,7 @@ mod tests {
         let holder = |pod, node| Evidence::new().with("pod", pod).with("node", node);
         finding.evidence =
             Evidence::new().with("holders", vec![holder("shop/a", "node-1"), holder("stage/b", "node-2")]);
+        let finding = FindingKeeper::default().keep(finding);
         let keeps = |narrow: Narrow| (narrow.keeps(&finding), narrow.owns(finding.placed()));
         for (name, is) in [("shop", (true, true)), ("stage", (true, false)), ("other", (false, false))] {
             assert_eq!(keeps(Narrow { namespace: Some(name.to_owned()), ..Narrow::default() }), is, "{name}");

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
-use super::{Cidr, Code, Finding, Foreign, Input, Life, Sharing, SubjectKind, Term, Time};
+use super::{Cidr, Code, Foreign, Gist, Input, Life, Sharing, SubjectKind, Term, Time};
 
 pub use keys::{PastKey, PastKeys, RecordedKey};
 pub use open::{AllocationTuple, FirstSeen, OpenAllocation, OpenRows, RowKeeper, tuple_index};
@@ -166,7 +166,7 @@ impl OpenFindings {
     }
 
     /// The same for one that was found again.
-    pub fn of(&self, finding: &Finding) -> Option<&PastFinding> {
+    pub fn of(&self, finding: &Gist) -> Option<&PastFinding> {
         self.get(finding.code, finding.subject.kind, finding.subject.id.raw())
     }
 

@@ -5,17 +5,17 @@ use std::collections::HashSet;
 use super::diff::Diff;
 use crate::ledger::capacity;
 use crate::model::row::{CapacityRow, PoolNumbers};
-use crate::model::{Addr, Finding, Foreign, Input, State};
+use crate::model::{Addr, Foreign, Input, KeptFinding, State};
 
 impl Diff<'_> {
     /// Pools whose capacity changed, and those that are no more.
-    pub(super) fn capacity(&self, findings: &[Finding]) -> Vec<CapacityRow> {
+    pub(super) fn capacity(&self, findings: &[KeptFinding]) -> Vec<CapacityRow> {
         if !self.complete(&[Input::Blocks, Input::Pools]) {
             return Vec::new();
         }
         let leaks = findings
             .iter()
-            .filter(|f| f.state == State::Confirmed && crate::checks::is_leak(f))
+            .filter(|f| f.state == State::Confirmed && crate::checks::is_kept_leak(f))
             .filter_map(|f| f.subject.id.raw().parse().ok());
         let leaked: crate::model::hash::HashSet<Addr> = leaks.collect();
         let held = self.complete(&[Input::Pods, Input::Endpoints]);

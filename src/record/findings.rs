@@ -8,10 +8,10 @@ use crate::checks::{self, Outcome, World};
 use crate::model::finding::Parts;
 use crate::model::record::{ChangedRow, FindingEntry, NewWords, Unseen, Why};
 use crate::model::row::FindingRow;
-use crate::model::{Code, Finding, Foreign, Input, Needs, Past, Sharing, SubjectKind, Term, Time};
+use crate::model::{Code, Finding, Foreign, Gist, Input, KeptFinding, Needs, Past, Sharing, SubjectKind, Term, Time};
 
 /// What a finding is.
-fn identity(finding: &Finding) -> (Code, SubjectKind, &str) {
+fn identity(finding: &Gist) -> (Code, SubjectKind, &str) {
     (finding.code, finding.subject.kind, finding.subject.id.raw())
 }
 
@@ -43,8 +43,9 @@ fn words(finding: &Finding, stamp: u128, face: u64) -> Box<NewWords> {
 
 /// One entry a finding.
 pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingEntry> {
-    let entry = |finding: &Finding| {
-        let (stamp, face) = (finding.stamp(), face(finding));
+    let entry = |kept: &KeptFinding| {
+        let finding = &kept.open();
+        let (stamp, face) = (kept.stamp(), face(finding));
         let Some(known) = past.open.of(finding) else {
             return FindingEntry::New(words(finding, stamp, face));
         };
@@ -61,7 +62,7 @@ pub(super) fn entries(outcome: &Outcome, past: &Past, now: Time) -> Vec<FindingE
 
 /// Open findings that this audit did not see though their checks ran.
 pub(super) fn unseen(diff: &Diff<'_>, outcome: &Outcome, course: &AuditCourse) -> Vec<Unseen> {
-    let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(identity).collect();
+    let seen: HashSet<(Code, SubjectKind, &str)> = outcome.findings.iter().map(|finding| identity(finding)).collect();
     let skipped: HashSet<Code> = outcome.not_run().map(|s| s.code).collect();
     let (last, scope) = (&diff.past.last, Term::Known(diff.ledger.scope.sharing()));
     let others =

@@ -11,26 +11,27 @@ const NAMES: usize = 50;
 
 /// Commands that repair, the same ones put together, in their order. Of a finding that says to look first none: what
 /// there is to do depends on what is seen. What is told with what explains a finding is not said twice.
-pub fn repairs<'f>(findings: impl Iterator<Item = &'f Finding>, folds: &Folds<'_>) -> Vec<String> {
-    let repairs_first = |f: &&Finding| f.next.first().is_some_and(|command| !only_looks(command.raw()));
-    let commands = findings.filter(repairs_first).flat_map(|f| own(f, folds));
-    together(commands.filter(|command| !only_looks(command.raw())))
+pub fn repairs(findings: impl Iterator<Item = Finding>, folds: &Folds<'_>) -> Vec<String> {
+    let repairs_first = |f: &Finding| f.next.first().is_some_and(|command| !only_looks(command.raw()));
+    let commands = findings.filter(repairs_first).flat_map(|f| own(&f, folds));
+    let commands: Vec<Foreign> = commands.filter(|command| !only_looks(command.raw())).collect();
+    together(commands.iter())
 }
 
 /// What to type for one finding: what repairs, or else what to look at first; with `all` everything that is not told with
 /// what explains it.
 pub fn of(finding: &Finding, folds: &Folds<'_>, all: bool) -> Vec<String> {
-    let repairs = repairs(std::iter::once(finding), folds);
+    let repairs = repairs(std::iter::once(finding.clone()), folds);
     match all {
         false if !repairs.is_empty() => repairs,
         false => finding.next.first().map(|command| command.raw().to_owned()).into_iter().collect(),
-        true => together(own(finding, folds)),
+        true => together(own(finding, folds).iter()),
     }
 }
 
 /// The commands of a finding without those of the one that it is told with.
-fn own<'f>(finding: &'f Finding, folds: &Folds<'_>) -> impl Iterator<Item = &'f Foreign> {
-    finding.next.iter().filter(move |command| !folds.is_said(finding, command))
+fn own(finding: &Finding, folds: &Folds<'_>) -> Vec<Foreign> {
+    finding.next.iter().filter(|command| !folds.is_said(finding, command)).cloned().collect()
 }
 
 /// Whether a command only shows something.

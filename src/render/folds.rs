@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::number::plural;
-use crate::model::{Code, Finding, Foreign, Severity, State};
+use crate::model::{Code, Foreign, Gist, KeptFinding, Severity, State};
 
 /// How many steps of "explained by" are followed; the catalogue has chains of two.
 const STEPS: usize = 8;
@@ -22,9 +22,9 @@ pub struct Folds<'v> {
     /// How many findings are folded.
     pub folded: usize,
     /// Each finding that explains another one, which is told with it.
-    roots: HashMap<(Code, &'v Foreign), &'v Finding>,
+    roots: HashMap<(Code, &'v Foreign), &'v KeptFinding>,
     /// The commands of these.
-    said: HashSet<(Code, &'v Foreign, &'v Foreign)>,
+    said: HashSet<(Code, &'v Foreign, Foreign)>,
 }
 
 /// How many findings of each severity there are.
@@ -32,7 +32,7 @@ pub type BySeverity = [(Severity, usize); 4];
 
 impl<'v> Folds<'v> {
     /// With `all`, everything is shown and nothing is folded.
-    pub fn of(findings: &[&'v Finding], all: bool) -> Folds<'v> {
+    pub fn of(findings: &[&'v KeptFinding], all: bool) -> Folds<'v> {
         let mut folds = Folds::default();
         if findings.iter().all(|f| f.root.is_none()) {
             folds.shown = (0..findings.len()).collect();
@@ -50,7 +50,8 @@ impl<'v> Folds<'v> {
                 Some(top) => {
                     let root = findings[top];
                     if folds.roots.insert((root.code, &root.subject.id), root).is_none() {
-                        folds.said.extend(root.next.iter().map(|command| (root.code, &root.subject.id, command)));
+                        let next = root.open().next.into_iter();
+                        folds.said.extend(next.map(|command| (root.code, &root.subject.id, command)));
                     }
                     if all {
                         folds.shown.push(i);
@@ -67,15 +68,15 @@ impl<'v> Folds<'v> {
     }
 
     /// What a finding is told with, or would be without `--all`.
-    pub fn root_of(&self, finding: &Finding) -> Option<&'v Finding> {
+    pub fn root_of(&self, finding: &Gist) -> Option<&'v KeptFinding> {
         let root = finding.root.as_ref()?;
         self.roots.get(&(root.code, &root.id)).copied().filter(|root| hides(root, finding))
     }
 
     /// Whether what a finding is told with says this command already.
-    pub fn is_said(&self, finding: &Finding, command: &Foreign) -> bool {
+    pub fn is_said(&self, finding: &Gist, command: &Foreign) -> bool {
         let root = self.root_of(finding);
-        root.is_some_and(|root| self.said.contains(&(root.code, &root.subject.id, command)))
+        root.is_some_and(|root| self.said.contains(&(root.code, &root.subject.id, command.clone())))
     }
 
     /// The codes of what is folded under any of these, sorted.
@@ -92,7 +93,7 @@ impl<'v> Folds<'v> {
 
     /// How many findings of each severity are shown and hold; and how many nobody looked at again, by what they are if they
     /// hold.
-    pub fn counts(&self, findings: &[&Finding]) -> (BySeverity, BySeverity) {
+    pub fn counts(&self, findings: &[&KeptFinding]) -> (BySeverity, BySeverity) {
         let shown = || self.shown.iter().filter_map(|i| findings.get(*i));
         let of = |state, severity| shown().filter(|f| f.state == state && f.gravity() == severity).count();
         let counts = |state| Severity::WORST_FIRST.map(|severity| (severity, of(state, severity)));
@@ -101,17 +102,17 @@ impl<'v> Folds<'v> {
 }
 
 /// Whether a finding may be told with its root: nothing hides what is worse, now or if it holds.
-fn hides(root: &Finding, finding: &Finding) -> bool {
+fn hides(root: &Gist, finding: &Gist) -> bool {
     root.severity >= finding.severity && root.gravity() >= finding.gravity()
 }
 
 /// How many findings would be errors or worse if they held, and were seen by one look alone; what another one explains is not
 /// counted.
-pub fn seen_once(findings: &[Finding]) -> usize {
+pub fn seen_once(findings: &[KeptFinding]) -> usize {
     if findings.iter().all(|finding| finding.suspected.is_none()) {
         return 0;
     }
-    let all: Vec<&Finding> = findings.iter().collect();
+    let all: Vec<&KeptFinding> = findings.iter().collect();
     let (_, suspected) = Folds::of(&all, false).counts(&all);
     suspected.iter().filter(|(severity, _)| *severity >= Severity::Error).map(|(_, number)| number).sum()
 }
@@ -124,7 +125,7 @@ pub fn by_code(codes: &[Code]) -> String {
 }
 
 /// `3 findings stay unconfirmed (IPA101 IPA110×2)`.
-pub fn unconfirmed(findings: &[Finding]) -> String {
+pub fn unconfirmed(findings: &[KeptFinding]) -> String {
     let of_one_look = findings.iter().filter(|f| f.state == State::Unconfirmed);
     let mut codes: Vec<Code> = of_one_look.map(|f| f.code).collect();
     codes.sort_unstable();
@@ -147,16 +148,16 @@ fn top(start: usize, parent: impl Fn(usize) -> Option<usize>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Root, Subject, SubjectKind};
+    use crate::model::{Finding, Root, Subject, SubjectKind};
 
-    fn finding(code: u16, severity: Severity, id: &str, root: Option<(u16, &str)>) -> Finding {
+    fn finding(code: u16, severity: Severity, id: &str, root: Option<(u16, &str)>) -> KeptFinding {
         let mut finding = Finding::new(Code(code), severity, Subject::new(SubjectKind::Address, id), "");
         finding.root = root.map(|(code, id)| Root { code: Code(code), id: id.into() });
-        finding
+        finding.into()
     }
 
-    fn shown(findings: &[Finding]) -> (Vec<u16>, usize) {
-        let list: Vec<&Finding> = findings.iter().collect();
+    fn shown(findings: &[KeptFinding]) -> (Vec<u16>, usize) {
+        let list: Vec<&KeptFinding> = findings.iter().collect();
         let folds = Folds::of(&list, false);
         (folds.shown.iter().map(|&i| list[i].code.0).collect(), folds.folded)
     }
@@ -168,7 +169,7 @@ mod tests {
             finding(502, Severity::Error, "b", Some((503, "a"))),
             finding(503, Severity::Error, "a", None),
         ];
-        let refs: Vec<&Finding> = list.iter().collect();
+        let refs: Vec<&KeptFinding> = list.iter().collect();
         let folds = Folds::of(&refs, false);
         assert_eq!(folds.under(&folds.shown), [Code(110), Code(502)]);
         assert_eq!(folds.elsewhere(Code(110)).collect::<Vec<_>>(), [(Code(503), 1)]);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::checks::natural;
-use crate::model::{Finding, Foreign};
+use crate::model::{Finding, Foreign, KeptFinding};
 use crate::render::number::grouped;
 
 /// So many nodes are named.
@@ -20,7 +20,7 @@ pub struct ByNode<'f> {
 
 impl<'f> ByNode<'f> {
     /// The nodes of these findings.
-    pub fn of(findings: &[&'f Finding]) -> ByNode<'f> {
+    pub fn of(findings: &[&'f KeptFinding]) -> ByNode<'f> {
         ByNode::among(findings.iter().map(|f| f.node.as_ref()))
     }
 
@@ -103,14 +103,16 @@ mod tests {
     use crate::model::{Code, Severity, Subject, SubjectKind};
 
     fn on(nodes: &[Option<&str>]) -> (String, String) {
-        let findings: Vec<Finding> = nodes
+        let findings: Vec<KeptFinding> = nodes
             .iter()
             .map(|node| {
                 let subject = Subject::new(SubjectKind::Address, "10.0.0.1");
-                Finding { node: node.map(Into::into), ..Finding::new(Code(110), Severity::Error, subject, "") }
+                let mut finding = Finding::new(Code(110), Severity::Error, subject, "");
+                finding.node = node.map(Into::into);
+                finding.into()
             })
             .collect();
-        let findings: Vec<&Finding> = findings.iter().collect();
+        let findings: Vec<&KeptFinding> = findings.iter().collect();
         let places = ByNode::of(&findings);
         (places.on(), places.by_node())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::narrow::Narrow;
 use super::number::grouped;
 use crate::checks::evidence::is_release;
-use crate::model::{Code, Finding, Foreign};
+use crate::model::{Code, Finding, Foreign, KeptFinding};
 use crate::plan::rules::WHEN_SEEN;
 pub use crate::plan::rules::older_than;
 
@@ -55,13 +55,13 @@ impl ReleaseOfAll {
     /// Of these findings, which know by themselves whether a release takes them: what would be refused is not among what
     /// they say to type, and the reason stands last in their advice. What a view shows for what its evidence names, and belongs
     /// elsewhere, no release of that place takes.
-    pub fn of(code: Code, older_than: &'static str, findings: &[&Finding], narrow: &Narrow) -> ReleaseOfAll {
+    pub fn of(code: Code, older_than: &'static str, findings: &[&KeptFinding], narrow: &Narrow) -> ReleaseOfAll {
         let place = Narrow { codes: Vec::new(), severity: None, ..narrow.clone() };
         let flags: Vec<String> = std::iter::once(release_by_code(code, older_than)).chain(place.flags()).collect();
         let mut release = ReleaseOfAll { code, command: flags.join(" "), goes: 0, all: 0, others: Vec::new() };
         for finding in findings.iter().filter(|finding| finding.code == code && place.owns(finding.placed())) {
             release.all += 1;
-            let Some(why) = kept_back(finding, older_than) else {
+            let Some(why) = kept_back(&finding.open(), older_than) else {
                 release.goes += 1;
                 continue;
             };
@@ -74,10 +74,10 @@ impl ReleaseOfAll {
     }
 
     /// Whether nothing but audits that see them keeps these back: all that wait say the same, and that it is this.
-    pub fn waits_for_audits(code: Code, findings: &[&Finding]) -> bool {
-        let reasons =
-            findings.iter().filter(|finding| finding.code == code).filter_map(|finding| kept_back(finding, "15m"));
-        reasons.into_iter().all(|why| why.starts_with(WHEN_SEEN) || why.starts_with(YOUNGER))
+    pub fn waits_for_audits(code: Code, findings: &[&KeptFinding]) -> bool {
+        let of_code = findings.iter().filter(|finding| finding.code == code);
+        let mut reasons = of_code.filter_map(|finding| kept_back(&finding.open(), "15m"));
+        reasons.all(|why| why.starts_with(WHEN_SEEN) || why.starts_with(YOUNGER))
     }
 
     /// What to type; `None`: it would take nothing.
@@ -92,7 +92,7 @@ impl ReleaseOfAll {
     }
 
     /// The same below advices that are told with their numbers: what ends one of them is not said again.
-    pub fn says_beside(&self, advices: &[&Foreign]) -> Option<String> {
+    pub fn says_beside(&self, advices: &[Foreign]) -> Option<String> {
         let is_told = |why: &str| advices.iter().any(|advice| advice.shown().ends_with(why));
         let untold: Vec<_> = self.others.iter().filter(|(why, _)| !is_told(why)).cloned().collect();
         self.told("", &untold)
@@ -156,7 +156,7 @@ const fn age_of(older_than: &str) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Life, Severity, Subject, SubjectKind, Time};
+    use crate::model::{FindingKeeper, Life, Severity, Subject, SubjectKind, Time};
 
     /// Known for so many minutes, with or without a release.
     fn leak(minutes: u64, releases: bool, advice: &str) -> Finding {
@@ -173,7 +173,8 @@ mod tests {
     }
 
     fn of_all(findings: &[Finding], narrow: &Narrow) -> (Option<String>, Option<String>) {
-        let findings: Vec<&Finding> = findings.iter().collect();
+        let findings = FindingKeeper::all(findings.iter().cloned());
+        let findings: Vec<&KeptFinding> = findings.iter().collect();
         let release = ReleaseOfAll::of(Code(110), "1h", &findings, narrow);
         (release.command().map(str::to_owned), release.says(""))
     }
@@ -197,7 +198,11 @@ mod tests {
     #[test]
     fn a_release_is_as_narrow_as_the_view() {
         let narrow = Narrow { node: Some("node-9".to_owned()), codes: vec![Code(110)], ..Narrow::default() };
-        let there = || Finding { node: Some("node-9".into()), ..leak(60, true, "") };
+        let there = || {
+            let mut leak = leak(60, true, "");
+            leak.node = Some("node-9".into());
+            leak
+        };
         assert_eq!(of_all(&[leak(60, true, "")], &narrow), (None, None), "of another node");
         let (command, _) = of_all(&[leak(60, true, ""), there()], &narrow);
         assert_eq!(command.as_deref(), Some("ipaudit release --code IPA110 --older-than 1h --node node-9"));

@@ -114,20 +114,20 @@ struct Results<'v>(&'v AuditView<'v>);
 
 impl Serialize for Results<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.findings.iter().map(|finding| SarifResult(finding)))
+        serializer.collect_seq(self.0.findings.iter().map(|finding| SarifResult(finding.open())))
     }
 }
 
-struct SarifResult<'v>(&'v Finding);
+struct SarifResult(Finding);
 
-in_json!(|result: &SarifResult<'_>| {
+in_json!(|result: &SarifResult| {
     "ruleId": result.0.code,
     "ruleIndex": rule_index(result.0.code),
     "level": level(result.0.severity),
-    "message": Message(Foreign::from(literal(&said(result.0).shown()))),
+    "message": Message(Foreign::from(literal(&said(&result.0).shown()))),
     "locations": [Location(&result.0.subject)],
-    "fingerprints": Fingerprints(result.0),
-    "properties": Properties(result.0),
+    "fingerprints": Fingerprints(&result.0),
+    "properties": Properties(&result.0),
 });
 
 struct Location<'v>(&'v Subject);

@@ -16,8 +16,8 @@ use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
 use crate::model::{
-    Addr, Code, EtcdReading, EtcdStatus, FailedLook, Finding, Foreign, Input, InputState, Sharing, Snapshot, State,
-    Time,
+    Addr, Code, EtcdReading, EtcdStatus, FailedLook, Foreign, Gist, Input, InputState, KeptFinding, Sharing, Snapshot,
+    State, Time,
 };
 
 /// So many nodes are shown when nobody says.
@@ -39,7 +39,7 @@ pub struct AuditView<'a> {
     /// How many more nodes there are in IPAM.
     pub more_nodes: usize,
     /// In the order of the checks: worst first, then code, then subject; already narrowed.
-    pub findings: Vec<&'a Finding>,
+    pub findings: Vec<&'a KeptFinding>,
     /// How many would be errors, whatever is shown, and nobody looked again.
     pub seen_once: usize,
     /// How many findings narrowing has taken away.
@@ -197,9 +197,9 @@ impl<'a> AuditView<'a> {
         let inputs: Vec<InputRow> = snapshot.coverage.told().map(|input| input_row(snapshot, input)).collect();
         let incomplete = about.unlooked.is_some() || is_incomplete(&inputs, &outcome.skipped);
         let is_ignored =
-            |f: &Finding| !about.ignored.is_empty() && about.ignored.contains(&(f.code, f.subject.id.clone()));
-        let wanted: Vec<&Finding> = outcome.findings.iter().filter(|f| !is_ignored(f)).collect();
-        let findings: Vec<&Finding> = wanted.iter().copied().filter(|f| about.narrow.keeps(f)).collect();
+            |f: &Gist| !about.ignored.is_empty() && about.ignored.contains(&(f.code, f.subject.id.clone()));
+        let wanted: Vec<&KeptFinding> = outcome.findings.iter().filter(|f| !is_ignored(f)).collect();
+        let findings: Vec<&KeptFinding> = wanted.iter().copied().filter(|f| about.narrow.keeps(f)).collect();
         let leaks: HashSet<Addr> = leaked(&outcome.findings).into_iter().collect();
         let (nodes, more_nodes) = capacity::nodes(snapshot, ledger, &leaks, about.nodes.unwrap_or(NODES));
         let worst = findings.iter().map(|f| f.severity).max();
@@ -281,8 +281,8 @@ impl InputRow {
 }
 
 /// The addresses that these findings prove leaked, sorted.
-pub fn leaked(findings: &[Finding]) -> Vec<Addr> {
-    let leaks = findings.iter().filter(|f| f.state == State::Confirmed && checks::is_leak(f));
+pub fn leaked(findings: &[KeptFinding]) -> Vec<Addr> {
+    let leaks = findings.iter().filter(|f| f.state == State::Confirmed && checks::is_kept_leak(f));
     let mut addresses: Vec<Addr> = leaks.filter_map(|f| f.subject.address()).collect();
     addresses.sort_unstable();
     addresses.dedup();
@@ -424,16 +424,14 @@ mod tests {
         let view = AuditView::of(&snapshot, &ledger, &outcome, about.clone());
         assert_eq!((view.exit, view.findings.len(), view.ignored, view.hidden), (Exit::Clean, 0, 1, 0));
         assert_eq!((view.counts.leaked, view.pools[0].leaked), (1, Some(1)));
-        let view = AuditView::of(
-            &snapshot,
-            &ledger,
-            &outcome,
-            AuditCircumstances { unlooked: Some(FailedLook::default()), ..about },
-        );
+        let about = AuditCircumstances { unlooked: Some(FailedLook::default()), ..about };
+        let view = AuditView::of(&snapshot, &ledger, &outcome, about);
         assert_eq!(view.exit, Exit::Incomplete);
-        outcome.findings[0].severity = crate::model::Severity::Note;
+        outcome.findings[0].set_severity(crate::model::Severity::Note);
         assert_eq!(leaked(&outcome.findings).len(), 1, "nor does another severity make it less of a leak");
-        outcome.findings[0].evidence.push("held", true);
+        let mut held = outcome.findings[0].open();
+        held.evidence.push("held", true);
+        outcome.findings[0] = held.into();
         assert!(leaked(&outcome.findings).is_empty(), "somebody shows it");
     }
 

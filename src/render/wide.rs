@@ -12,7 +12,7 @@ use super::table::paper::{PLAIN, style_of};
 use super::view::AuditView;
 use crate::checks::{by_subject, natural};
 use crate::model::word::words;
-use crate::model::{Finding, Foreign, State, Time};
+use crate::model::{Finding, Foreign, Gist, KeptFinding, State, Time};
 
 /// By what lines are sorted; those that are alike keep the order of every output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,9 +73,9 @@ pub fn write_names(view: &AuditView<'_>, options: WideOptions, out: &mut dyn Wri
     out.flush()
 }
 
-fn sorted<'v>(view: &AuditView<'v>, by: Option<SortBy>) -> Vec<&'v Finding> {
+fn sorted<'v>(view: &AuditView<'v>, by: Option<SortBy>) -> Vec<&'v KeptFinding> {
     let mut findings = view.findings.clone();
-    let node = |f: &Finding| (f.node.is_none(), f.node.clone().unwrap_or_default());
+    let node = |f: &KeptFinding| (f.node.is_none(), f.node.clone().unwrap_or_default());
     match by {
         None => {}
         Some(SortBy::Code) => findings.sort_by_key(|f| f.code),
@@ -94,11 +94,11 @@ fn sorted<'v>(view: &AuditView<'v>, by: Option<SortBy>) -> Vec<&'v Finding> {
 }
 
 /// Since when it is so, as far back as anybody can say: by the evidence, or by the history.
-fn since(finding: &Finding) -> Option<Time> {
+fn since(finding: &Gist) -> Option<Time> {
     finding.since.into_iter().chain(finding.life.map(|life| life.first_seen)).min()
 }
 
-fn cells(finding: &Finding) -> [Cell<'_>; COLUMNS.len()] {
+fn cells(finding: &KeptFinding) -> [Cell<'_>; COLUMNS.len()] {
     let style = style_of(finding.severity);
     let or_nothing = |text: Option<String>| (text.map_or(Cow::Borrowed(NOTHING), Cow::Owned), PLAIN);
     [
@@ -107,7 +107,7 @@ fn cells(finding: &Finding) -> [Cell<'_>; COLUMNS.len()] {
         (finding.subject.id.shown(), PLAIN),
         (finding.node.as_ref().and_then(Foreign::some).map_or(Cow::Borrowed(NOTHING), Foreign::shown), PLAIN),
         or_nothing(since(finding).map(|at| at.to_chrono().format("%Y-%m-%dT%H:%M:%SZ").to_string())),
-        or_nothing(Some(advice(finding)).filter(|advice| !advice.is_empty())),
+        or_nothing(Some(advice(&finding.open())).filter(|advice| !advice.is_empty())),
     ]
 }
 
@@ -136,7 +136,7 @@ mod tests {
     use crate::checks::testing::Cluster;
     use crate::checks::{Outcome, World};
     use crate::ledger::Ledger;
-    use crate::model::{Code, Life, Root, Severity, Subject, SubjectKind};
+    use crate::model::{Code, FindingKeeper, Life, Root, Severity, Subject, SubjectKind};
     use crate::render::AuditCircumstances;
 
     fn finding(code: u16, severity: Severity, id: &str, node: Option<&str>, since: Option<i64>) -> Finding {
@@ -155,7 +155,7 @@ mod tests {
         let snapshot = cluster.snapshot();
         let ledger = Ledger::build(&snapshot, cluster.scope, None);
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let outcome = Outcome { findings, ..crate::checks::run(&world) };
+        let outcome = Outcome { findings: FindingKeeper::all(findings), ..crate::checks::run(&world) };
         let view = AuditView::of(&snapshot, &ledger, &outcome, AuditCircumstances::default());
         let mut out = Vec::new();
         write(&view, &mut out).unwrap();

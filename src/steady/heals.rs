@@ -14,7 +14,7 @@ use crate::checks::{self, Outcome, World, run_these};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::keys::{Keyed, key_of};
 use crate::model::{
-    AttributeFields, Code, Finding, Gathering, HandleId, Host, HostKind, Input, Owner, Past, PastFinding, Patch,
+    AttributeFields, Code, Gathering, HandleId, Host, HostKind, Input, KeptFinding, Owner, Past, PastFinding, Patch,
     Snapshot, Time,
 };
 
@@ -76,7 +76,7 @@ fn seen(first: &Snapshot, look: &SecondLook, now: &Gathering) -> Patch {
 }
 
 /// What of `code` stands, when the cluster that the first look saw is `then` and has become `now` at the second look.
-fn stands(then: &Cluster, now: &Cluster, code: u16) -> Vec<Finding> {
+fn stands(then: &Cluster, now: &Cluster, code: u16) -> Vec<KeptFinding> {
     let mut first = then.snapshot.clone().sorted();
     let found = outcome(then, &first, code);
     assert!(!found.findings.is_empty(), "{code}: the first look sees it; {:?}", found.skipped);

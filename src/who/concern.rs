@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::dossier::{Dossier, MatchKind, RangeKind};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Cidr, Evidence, Fact, Finding, Foreign, SubjectKind, keys};
+use crate::model::{Addr, Cidr, Evidence, Fact, Foreign, Gist, KeptFinding, SubjectKind, keys};
 
 /// The things whose findings are wanted.
 #[derive(Debug, Default)]
@@ -71,7 +71,12 @@ impl Concern {
     }
 
     /// Whether a finding is about it.
-    pub fn has(&self, finding: &Finding) -> bool {
+    pub fn has(&self, finding: &KeptFinding) -> bool {
+        self.has_gist(finding) || !is_everybodys(finding) && self.in_facts(&finding.open().evidence)
+    }
+
+    /// Whether it is by what it is, whatever it says.
+    fn has_gist(&self, finding: &Gist) -> bool {
         let subject = &finding.subject;
         let id = subject.id.raw();
         let in_range = || subject.range().is_some_and(|range| self.covers(range));
@@ -84,16 +89,11 @@ impl Concern {
                 self.words.contains(&pod) || self.subjects.contains(&(SubjectKind::Pod, pod))
             }),
             SubjectKind::Key => self.keys.contains(id) || in_range(),
-            // A pool or the cluster is everybody's, unless it was asked for.
-            SubjectKind::Pool | SubjectKind::Cluster => {
-                return self.subjects.contains(&(subject.kind, subject.id.clone()));
-            }
             _ => false,
         };
         by_subject
             || self.subjects.contains(&(subject.kind, subject.id.clone()))
-            || finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
-            || self.in_facts(&finding.evidence)
+            || !is_everybodys(finding) && finding.node.as_ref().is_some_and(|n| self.nodes.contains(n))
     }
 
     /// Whether a block is one that was asked for, or of an address that was.
@@ -119,4 +119,9 @@ impl Concern {
             _ => false,
         }
     }
+}
+
+/// A pool or the cluster is everybody's, unless it was asked for.
+fn is_everybodys(finding: &Gist) -> bool {
+    matches!(finding.subject.kind, SubjectKind::Pool | SubjectKind::Cluster)
 }

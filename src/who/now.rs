@@ -47,9 +47,9 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     let concern = Concern::of(&dossier);
     let about: Vec<_> =
         outcome.findings.iter().filter(|f| concern.has(f) && asked.place.has_finding(ledger, f)).collect();
-    dossier.findings = about.iter().map(|f| (*f).clone()).collect();
+    dossier.findings = about.iter().map(|f| f.open()).collect();
     if let Some(sheet) = &mut dossier.range {
-        wrong::tell(&mut sheet.blocks, &dossier.findings);
+        wrong::tell(&mut sheet.blocks, dossier.findings.iter().map(|f| &f.gist));
     }
     dossier.answer = match asked.address {
         _ if block::range(word).is_some() => match &dossier.range {
@@ -84,7 +84,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     }
     let alone = of_the_network(&mut dossier, word);
     let mut next: Vec<Foreign> = alone.into_iter().collect();
-    next.extend(about.iter().flat_map(|f| f.next.iter().cloned()));
+    next.extend(dossier.findings.iter().flat_map(|f| f.next.iter().cloned()));
     next.extend(commands(&dossier));
     let itself = ask_who(word.typed);
     let mut seen = HashSet::new();

@@ -4,7 +4,7 @@ use crate::ledger::{Allocation, Ledger};
 use crate::model::foreign::foreign;
 use crate::model::near::{did_you_mean, near};
 use crate::model::pool::near_pools;
-use crate::model::{Addr, Cidr, Endpoint, Finding, Foreign, Name, Narrow};
+use crate::model::{Addr, Cidr, Endpoint, Foreign, KeptFinding, Name, Narrow};
 
 /// A name that something is narrowed to and that nothing in the cluster has: silence about it proves nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -120,9 +120,12 @@ impl AskedPlace {
     }
 
     /// Whether a finding is not of another node or pool: one whose evidence names what is asked for is of that too.
-    pub fn has_finding(&self, ledger: &Ledger<'_>, finding: &Finding) -> bool {
-        let snapshot = ledger.snapshot;
-        let touches = |narrow: Narrow| narrow.touches(finding.placed(), &finding.evidence);
+    pub fn has_finding(&self, ledger: &Ledger<'_>, finding: &KeptFinding) -> bool {
+        if self.nodes.is_none() && self.pools.is_none() {
+            return true;
+        }
+        let (snapshot, opened) = (ledger.snapshot, finding.open());
+        let touches = |narrow: Narrow| narrow.touches(finding.placed(), &opened.evidence);
         let named = |name: &Name| Some(snapshot.text(*name).to_owned());
         let on_node = |node: &Name| touches(Narrow { node: named(node), ..Narrow::default() });
         let in_pool = |(pool, _): &(Name, Cidr)| {

@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use super::dossier::{BlockUsage, WrongInBlock};
 use crate::checks;
 use crate::model::hash::HashMap;
-use crate::model::{Cidr, Finding, State};
+use crate::model::{Cidr, Gist, State};
 
 /// Tells each block what of `findings` is wrong in it.
-pub fn tell(blocks: &mut [BlockUsage], findings: &[Finding]) {
+pub fn tell<'f>(blocks: &mut [BlockUsage], findings: impl IntoIterator<Item = &'f Gist>) {
     let index = Index::of(blocks);
     for finding in findings {
         let Some(range) = finding.subject.range() else { continue };
@@ -25,7 +25,7 @@ pub fn tell(blocks: &mut [BlockUsage], findings: &[Finding]) {
     }
 }
 
-fn add(block: &mut BlockUsage, finding: &Finding) {
+fn add(block: &mut BlockUsage, finding: &Gist) {
     block.findings += 1;
     let unconfirmed = u64::from(finding.state == State::Unconfirmed);
     match block.wrong.iter_mut().find(|wrong| wrong.code == finding.code) {
@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, cidr};
     use crate::ledger::Ledger;
+    use crate::model::Finding;
     use crate::model::{Code, Severity, Subject, SubjectKind};
     use crate::who::block;
 
@@ -88,7 +89,8 @@ mod tests {
         let finding = |(kind, id): &(SubjectKind, &str)| {
             Finding::new(Code(301), Severity::Error, Subject::new(*kind, *id), "something")
         };
-        tell(&mut blocks, &findings.iter().map(finding).collect::<Vec<_>>());
+        let findings: Vec<Finding> = findings.iter().map(finding).collect();
+        tell(&mut blocks, findings.iter().map(|finding| &finding.gist));
         blocks.iter().map(|block| block.findings).collect()
     }
 
@@ -120,7 +122,7 @@ mod tests {
         let mut blocks = [block::usage(&ledger, ledger.block(cidr("10.65.0.0/26")).unwrap())];
         let finding = |code, severity, last: u8, state| {
             let subject = Subject::new(SubjectKind::Address, format!("10.65.0.{last}"));
-            Finding { state, ..Finding::new(Code(code), severity, subject, "something") }
+            Gist { state, ..Finding::new(Code(code), severity, subject, "something").gist }
         };
         tell(
             &mut blocks,

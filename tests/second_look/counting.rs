@@ -39,3 +39,8 @@ unsafe impl GlobalAlloc for Counting {
 pub fn peak() -> usize {
     PEAK.load(Ordering::Relaxed)
 }
+
+/// The bytes that are held now.
+pub fn held() -> usize {
+    HELD.load(Ordering::Relaxed)
+}

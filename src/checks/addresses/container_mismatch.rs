@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
     ties: Ties {
         many: "addresses whose endpoint has another container",
         also: Needs::P,
-        explained_by: duplicate_pod_address::explains,
+        explained_by: Some(duplicate_pod_address::explains),
         ..Ties::OURS
     },
     run,

@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
         machines, other clusters' nodes, ranges that do not decode, live pods of host-local IPAM (IPA908). The age of \
         an allocation alone proves nothing at the first audit.",
     ties: Ties {
-        explained_by,
+        explained_by: Some(explained_by),
         proves_leak: true,
         leak_of: "pods",
         releasable: true,

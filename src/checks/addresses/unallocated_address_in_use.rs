@@ -27,9 +27,9 @@ pub static CHECK: Check = Check {
         addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which the \
         nodes' podCIDRs explain (IPA908). It is never silent for being many.",
     ties: Ties {
-        explained_by: duplicate_pod_address::explains,
+        explained_by: Some(duplicate_pod_address::explains),
         many: "addresses in use that IPAM calls free",
-        urgency,
+        urgency: Some(urgency),
         ..Ties::OURS
     },
     run,

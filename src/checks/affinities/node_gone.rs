@@ -29,7 +29,7 @@ pub static CHECK: Check = Check {
     silent: "At a first audit nobody knows since when it is gone. Nodes of other clusters, plain hosts, nodes that \
         only Kubernetes or only Calico still knows (IPA409), `virtual` and `@` owners, nodes whose objects do not \
         decode; a host of which nothing is known but blocks in which an operator keeps addresses back with a note.",
-    ties: Ties { many: "nodes that are gone and still own blocks", explained_by, ..Ties::OURS },
+    ties: Ties { many: "nodes that are gone and still own blocks", explained_by: Some(explained_by), ..Ties::OURS },
     run,
 };
 

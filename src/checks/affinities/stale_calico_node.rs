@@ -70,6 +70,7 @@ mod tests {
     use super::*;
     use crate::checks::testing::Cluster;
     use crate::ledger::ScopeFlag;
+    use crate::model::FindingKeeper;
 
     /// node-2 left Kubernetes; its Calico Node is still there.
     fn stale() -> Cluster {
@@ -109,8 +110,8 @@ mod tests {
         let snapshot = c.snapshot();
         let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let mut found = FindingSink::Kept(Vec::new());
+        let mut found = FindingSink::Kept(FindingKeeper::default(), Vec::new());
         run(&world, &mut found);
-        assert!(matches!(&found, FindingSink::Kept(found) if found.is_empty()), "plain hosts");
+        assert!(matches!(&found, FindingSink::Kept(_, found) if found.is_empty()), "plain hosts");
     }
 }

@@ -5,7 +5,7 @@ use super::kubernetes_mismatch;
 use crate::checks::evidence::deletes_pods;
 use crate::checks::prelude::*;
 use crate::ledger::Pairing;
-use crate::model::{Input, keys};
+use crate::model::{FindingKeeper, Input, KeptFinding, keys};
 
 pub static CHECK: Check = Check {
     code: Code(902),
@@ -64,15 +64,15 @@ fn is_another(world: &World<'_>) -> Option<String> {
 
 /// CNI refuses ADD and DEL alike: a pod that is deleted then stays down. Whatever a finding advises, unlocking comes
 /// first, and until then no command deletes a pod: whoever pastes them all would be too early.
-pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
+pub fn put_first(world: &World<'_>, findings: &mut [KeptFinding]) {
     if !world.snapshot.coverage.complete(Input::Config) || state(world).is_none() {
         return;
     }
     let is_another = is_another(world).is_some();
-    for finding in findings.iter_mut().filter(|finding| finding.restarts_pods) {
+    let put = |finding: &mut Finding| {
         finding.next.retain(|command| !deletes_pods(command.raw()));
         if is_another {
-            continue;
+            return true;
         }
         let code = CHECK.code;
         let first = format!("unlock the datastore first ({code}) when nobody works on it any more, or pods stay down");
@@ -81,7 +81,11 @@ pub fn put_first(world: &World<'_>, findings: &mut [Finding]) {
             then => format!("{first}; then {then}").into(),
         };
         finding.next.splice(0..0, [LOOK.into(), UNLOCK.into()]);
-    }
+        true
+    };
+    let mut keeper = FindingKeeper::default();
+    let restarts = findings.iter_mut().filter(|finding| finding.restarts_pods);
+    restarts.for_each(|finding| keeper.change(finding, put));
 }
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
@@ -138,7 +142,7 @@ mod tests {
     fn audit(c: &mut Cluster) -> Vec<Finding> {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
-        run_all(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() }).findings
+        run_all(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() }).findings.iter().map(KeptFinding::open).collect()
     }
 
     fn of(findings: &[Finding], code: u16) -> &Finding {

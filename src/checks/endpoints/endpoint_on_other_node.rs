@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
         along), or delete the endpoint when IPAM knows nothing of it any more.",
     silent: "Endpoints of other clusters, plain hosts and other orchestrators; a pod that is not scheduled yet, or \
         finished (IPA501); a pair of nodes of which neither has a Calico Node that tells its Kubernetes name.",
-    ties: Ties { explained_by, many: "endpoints on another node than their pod", ..Ties::OURS },
+    ties: Ties { explained_by: Some(explained_by), many: "endpoints on another node than their pod", ..Ties::OURS },
     run,
 };
 

@@ -29,7 +29,7 @@ pub static CHECK: Check = Check {
     ties: Ties {
         also: Needs::P.and(Needs::K),
         many: "endpoints whose node has no Calico Node",
-        explained_by,
+        explained_by: Some(explained_by),
         ..Ties::ANYBODYS
     },
     run,
@@ -179,7 +179,7 @@ mod tests {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, None);
         let outcome = crate::checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-        let of = |code| outcome.findings.iter().find(|f| f.code == code).unwrap();
+        let of = |code| outcome.opened().find(|f| f.code == code).unwrap();
         let (found, stale) = (of(CHECK.code), of(stale_endpoint::CHECK.code));
         assert_eq!(found.root.as_ref().map(|root| root.code), Some(stale_endpoint::CHECK.code));
         assert_eq!(found.next, stale.next, "one way to remove it");

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
         looked into and has nothing to do with the address (IPA701, IPA703).",
     ties: Ties {
         also: Needs::W,
-        explained_by: by_duplicate,
+        explained_by: Some(by_duplicate),
         many: "addresses on several interfaces",
         ..Ties::ANYBODYS
     },

@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         neighbours on the node it goes within seconds, so that it is not there says nothing either.",
     ties: Ties {
         also: Needs::W.and(Needs::P),
-        explained_by,
+        explained_by: Some(explained_by),
         many: "pods that do not see their gateway",
         ..Ties::ANYBODYS
     },

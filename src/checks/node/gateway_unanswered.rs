@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
         interfaces that are missing. Without the kernel's verdicts and without sysctls nothing is judged.",
     ties: Ties {
         also: Needs::W.and(Needs::P),
-        explained_by: by_cut,
+        explained_by: Some(by_cut),
         many: "pods that get no answer from their gateway",
         ..Ties::ANYBODYS
     },

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     action: "What is not back after 90 seconds needs calico-node to start anew on the node.",
     silent: "Where no block of another node has a route here and there is no VXLAN device: the network around the nodes routes \
         the pods then. What the two readings do not agree on.",
-    ties: Ties { explained_by, many: "blocks without a route", ..Ties::OURS },
+    ties: Ties { explained_by: Some(explained_by), many: "blocks without a route", ..Ties::OURS },
     run,
 };
 

@@ -32,7 +32,7 @@ pub static CHECK: Check = Check {
         an interface that is missing, down or without carrier (IPA705).",
     ties: Ties {
         also: Needs::P,
-        explained_by: by_duplicate,
+        explained_by: Some(by_duplicate),
         many: "addresses that are routed past their pods",
         ..Ties::OURS
     },

@@ -12,7 +12,7 @@ use crate::judge::case::Observed;
 use crate::judge::choose::Selection;
 use crate::judge::{by_hand, refused};
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Past, Snapshot};
+use crate::model::{Finding, KeptFinding, Past, Snapshot};
 use crate::plan::circumstances::PodDoubt;
 use crate::plan::confirm::Plan;
 use crate::plan::refusal::{Objection, Refusal};
@@ -56,6 +56,7 @@ pub async fn plan(
     // What a release would refuse is no cure.
     let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|past| past.exclusive);
     refused::take_out_unaged(&world, &mut wanted, observed, exclusive);
+    let wanted: Vec<Finding> = wanted.iter().map(KeptFinding::open).collect();
     plan.refusals = by_hand::refusals(&wanted, found.only);
     plan.beyond_max = beyond_max;
     Ok(plan)

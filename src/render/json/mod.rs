@@ -31,7 +31,7 @@ pub fn write(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
 pub fn write_lines(view: &AuditView<'_>, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     for finding in &view.findings {
-        compact(&FindingJson(finding, view.audit.judged), &mut out)?;
+        compact(&FindingJson(&finding.open(), view.audit.judged), &mut out)?;
     }
     out.flush()
 }
@@ -98,12 +98,22 @@ struct Findings<'v>(&'v AuditView<'v>);
 
 impl Serialize for Findings<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.findings.iter().map(|finding| FindingJson(finding, self.0.audit.judged)))
+        let judged = self.0.audit.judged;
+        serializer.collect_seq(self.0.findings.iter().map(|finding| OpenedJson(finding.open(), judged)))
     }
 }
 
 /// A finding as the document has it; without a history it is first seen now.
 struct FindingJson<'v>(&'v Finding, Time);
+
+/// The same of one that was opened for it.
+struct OpenedJson(Finding, Time);
+
+impl Serialize for OpenedJson {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        FindingJson(&self.0, self.1).serialize(serializer)
+    }
+}
 
 impl FindingJson<'_> {
     fn life(&self) -> Life {

@@ -19,7 +19,7 @@ fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -
     let snapshot = cluster.snapshot();
     let ledger = Ledger::build(&snapshot, cluster.scope, None);
     let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
-    let finding = outcome.findings.first_mut().unwrap();
+    let mut finding = outcome.opened().next().unwrap();
     finding.root = Some(Root { code: Code(501), id: "shop/x".into() });
     finding.state = State::Unconfirmed;
     finding.life = Some(Life { first_seen: Time(0), last_seen: Time(1), audits_seen: 3, episode: 2 });
@@ -28,6 +28,7 @@ fn damaged<T>(about: AuditCircumstances, show: impl FnOnce(&mut AuditView<'_>) -
     finding.evidence.push("number", -1);
     finding.evidence.push("moment", Time(1));
     finding.evidence.push("odd\u{202e}", "k8s-pod-network.3f2c\r\neth0\u{9b}");
+    outcome.findings[0] = finding.into();
     show(&mut AuditView::of(&snapshot, &ledger, &outcome, about))
 }
 
@@ -132,7 +133,8 @@ fn values_are_what_they_were() {
     });
     // Without a history a finding is first seen now.
     damaged(AuditCircumstances::default(), |view| {
-        let alone = Finding { life: None, ..view.findings[0].clone() };
+        let mut alone = view.findings[0].clone();
+        alone.set_life(None);
         let value = document(&AuditView { findings: vec![&alone], ..view.clone() });
         assert_eq!(value["findings"][0]["first_seen"], value["audit"]["judged_at"]);
         assert_eq!((&value["audit"]["id"], &value["history"]), (&Value::Null, &Value::Null));

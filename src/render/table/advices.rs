@@ -5,7 +5,8 @@ use std::io::Result;
 use super::line::HANG;
 use super::paper::{DIM, PLAIN, Paper, Text, fitting, short_ids};
 use crate::checks::forbids_release;
-use crate::model::{Finding, Foreign};
+use crate::model::hash::HashMap;
+use crate::model::{Foreign, KeptFinding};
 use crate::render::number::grouped;
 
 /// So many advices are told, each with so many subjects on so many lines at most.
@@ -15,29 +16,34 @@ const LINES: usize = 2;
 
 /// The findings of one advice.
 struct Advised<'f> {
-    advice: &'f Foreign,
-    findings: Vec<&'f Finding>,
+    advice: Foreign,
+    findings: Vec<&'f KeptFinding>,
+    forbids_release: bool,
 }
 
 /// The different advices: first what must not be released, then in their order; what has none comes last.
-fn different<'f>(findings: &[&'f Finding]) -> Vec<Advised<'f>> {
+fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<Advised<'f>> {
     let mut all: Vec<Advised<'f>> = Vec::new();
-    let mut places = std::collections::HashMap::new();
-    for finding in findings {
-        let place = *places.entry(&finding.advice).or_insert(all.len());
+    let mut places: HashMap<Foreign, usize> = HashMap::default();
+    for &finding in findings {
+        let told = finding.open();
+        let forbids_release = forbids_release(&told);
+        let place = *places.entry(told.advice.clone()).or_insert(all.len());
         match all.get_mut(place) {
-            Some(advised) => advised.findings.push(finding),
-            None => all.push(Advised { advice: &finding.advice, findings: vec![finding] }),
+            Some(advised) => {
+                advised.findings.push(finding);
+                advised.forbids_release |= forbids_release;
+            }
+            None => all.push(Advised { advice: told.advice, findings: vec![finding], forbids_release }),
         }
     }
-    let rank =
-        |advised: &Advised<'_>| (!advised.findings.iter().any(|f| forbids_release(f)), advised.advice.is_empty());
+    let rank = |advised: &Advised<'_>| (!advised.forbids_release, advised.advice.is_empty());
     all.sort_by_key(rank);
     all
 }
 
 /// Tells them. Comes back what was told, so that nothing else says it again.
-pub fn write<'f>(findings: &[&'f Finding], paper: &mut Paper<'_>) -> Result<Vec<&'f Foreign>> {
+pub fn write(findings: &[&KeptFinding], paper: &mut Paper<'_>) -> Result<Vec<Foreign>> {
     let all = different(findings);
     for advised in all.iter().take(ADVICES) {
         let number = grouped(advised.findings.len() as u64);
@@ -54,11 +60,11 @@ pub fn write<'f>(findings: &[&'f Finding], paper: &mut Paper<'_>) -> Result<Vec<
         let text = format!("… {} more with an advice of their own; all with --all", grouped(number as u64));
         paper.paragraph(HANG, HANG + 2, &Text::new().field(DIM, &text))?;
     }
-    Ok(all.iter().take(ADVICES).map(|advised| advised.advice).collect())
+    Ok(all.into_iter().take(ADVICES).map(|advised| advised.advice).collect())
 }
 
 /// `10.65.3.7  10.65.3.9  … 61 more`: at most so many, on so many lines.
-pub fn subjects(findings: &[&Finding], most: usize, lines: usize, width: usize, hang: usize) -> Text {
+pub fn subjects(findings: &[&KeptFinding], most: usize, lines: usize, width: usize, hang: usize) -> Text {
     let ids = || findings.iter().take(most).map(|f| short_ids(&f.subject.id.shown()));
     let number = fitting(ids(), width, hang, lines).max(1);
     let text = ids().take(number).fold(Text::new(), |text, id| text.whole(PLAIN, &id));

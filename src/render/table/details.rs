@@ -7,7 +7,7 @@ use super::line::HANG;
 use super::paper::{BOLD, COMMAND, DIM, PLAIN, Text};
 use crate::checks::evidence::sandbox;
 use crate::checks::{self, Shown};
-use crate::model::{Finding, Foreign, MachineNow};
+use crate::model::{Finding, Foreign, KeptFinding, MachineNow};
 use crate::render::number::grouped;
 use crate::render::places::is_named;
 
@@ -47,7 +47,7 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(own_lines(&shown(finding).lines, all));
-    lines.extend(told_sandboxes(&[finding], all, then(finding).as_deref()));
+    lines.extend(told_sandboxes(&told(finding), all, then(finding).as_deref()));
     lines
 }
 
@@ -70,15 +70,23 @@ pub fn then(finding: &Finding) -> Option<String> {
 }
 
 /// On which nodes nothing may be left, and the commands that tell, each on a line of its own.
-pub fn sandboxes(findings: &[&Finding], all: bool) -> Vec<(usize, Text)> {
-    told_sandboxes(findings, all, None)
+pub fn sandboxes(findings: &[&KeptFinding], all: bool) -> Vec<(usize, Text)> {
+    let told: Vec<ToldSandbox> = findings.iter().flat_map(|finding| told(&finding.open())).collect();
+    told_sandboxes(&told, all, None)
 }
 
-fn told_sandboxes(findings: &[&Finding], all: bool, then: Option<&str>) -> Vec<(usize, Text)> {
+/// On which node, what Kubernetes says of the machine, and the command that looks for one there.
+type ToldSandbox = (Foreign, MachineNow, Foreign);
+
+fn told(finding: &Finding) -> Vec<ToldSandbox> {
+    sandbox::told(finding).map(|(node, machine, command)| (node.clone(), machine, command.clone())).collect()
+}
+
+fn told_sandboxes(told: &[ToldSandbox], all: bool, then: Option<&str>) -> Vec<(usize, Text)> {
     let then = then.map(|then| format!("; then {then}")).unwrap_or_default();
     let (mut left, mut more) = (if all { usize::MAX } else { LOOKS }, 0);
     let mut lines = Vec::new();
-    for (node, machine, commands) in by_node(findings) {
+    for (node, machine, commands) in by_node(told) {
         let commands = sandbox::together(commands);
         let shown = commands.len().min(left);
         left -= shown;
@@ -102,17 +110,17 @@ fn told_sandboxes(findings: &[&Finding], all: bool, then: Option<&str>) -> Vec<(
 }
 
 /// By node, in their order, the commands that look for a sandbox there, each once.
-fn by_node<'f>(findings: &[&'f Finding]) -> Vec<(&'f Foreign, MachineNow, Vec<&'f Foreign>)> {
+fn by_node(told: &[ToldSandbox]) -> Vec<(&Foreign, MachineNow, Vec<&Foreign>)> {
     let mut nodes: Vec<(&Foreign, MachineNow, Vec<&Foreign>)> = Vec::new();
     let (mut places, mut seen) = (HashMap::new(), HashSet::new());
-    for (node, machine, command) in findings.iter().flat_map(|finding| sandbox::told(finding)) {
+    for (node, machine, command) in told {
         if !seen.insert((node, command)) {
             continue;
         }
         let place = *places.entry(node).or_insert(nodes.len());
         match nodes.get_mut(place) {
             Some((_, _, commands)) => commands.push(command),
-            None => nodes.push((node, machine, vec![command])),
+            None => nodes.push((node, *machine, vec![command])),
         }
     }
     nodes

@@ -9,7 +9,7 @@ use super::group;
 use super::line::{HANG, column, elsewhere, explains, name};
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
-use crate::model::{Finding, Life, Severity, State};
+use crate::model::{Finding, KeptFinding, Life, Severity, State};
 use crate::render::age::{age, moment};
 use crate::render::commands::of;
 use crate::render::folds::Folds;
@@ -27,7 +27,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &
     shown.sort_by_key(kind);
     let (mut section, mut told) = (None, HashSet::new());
     for same in shown.chunk_by(|a, b| kind(a) == kind(b)) {
-        let findings: Vec<&Finding> = same.iter().filter_map(|&i| view.findings.get(i).copied()).collect();
+        let findings: Vec<&KeptFinding> = same.iter().filter_map(|&i| view.findings.get(i).copied()).collect();
         let Some(first) = findings.first() else { continue };
         if section != Some(first.gravity()) {
             open_section(paper, first.gravity(), section.is_none() && options.quiet)?;
@@ -37,7 +37,7 @@ pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &
             group::write(view, folds, same, &findings, options, paper)?;
         } else {
             for (finding, at) in findings.iter().zip(same) {
-                one(view, folds, *at, finding, options, paper)?;
+                one(view, folds, *at, &finding.open(), options, paper)?;
             }
         }
         if let Some(text) = elsewhere(folds, first.code).filter(|_| told.insert(first.code)) {

@@ -10,7 +10,7 @@ use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
 use crate::checks::evidence::{is_release, words};
-use crate::model::{Finding, Foreign, Severity, State, Time};
+use crate::model::{Finding, Foreign, Gist, KeptFinding, Severity, State, Time};
 use crate::render::age::{age, moment};
 use crate::render::commands::{of, repairs};
 use crate::render::folds::Folds;
@@ -40,23 +40,25 @@ pub fn write(
     view: &AuditView<'_>,
     folds: &Folds<'_>,
     shown: &[usize],
-    findings: &[&Finding],
+    findings: &[&KeptFinding],
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
     let mut findings = findings.to_vec();
     first_things_first(&mut findings);
-    let Some(first) = findings.first() else { return Ok(()) };
+    let Some(first) = findings.first().map(|first| first.open()) else { return Ok(()) };
     let facts = Facts::of(&findings);
-    let title = name(first).column(PLAIN, &facts.title(&findings, view.audit.judged), column(paper));
+    let title = name(&first).column(PLAIN, &facts.title(&findings, view.audit.judged), column(paper));
     paper.with_right(0, HANG, &title, &Text::new().whole(DIM, &facts.since(view)))?;
-    for line in [facts.places.by_node(), facts.reasons(), alike(facts.same_summary), alike(facts.same_advice)] {
+    for line in
+        [facts.places.by_node(), facts.reasons(), alike(facts.same_summary.as_ref()), alike(facts.same_advice.as_ref())]
+    {
         paper_line(paper, &line)?;
     }
     if let Some(text) = explains(folds, shown, None) {
         paper.paragraph(HANG, HANG, &text)?;
     }
-    let is_urgent = first.gravity() == Severity::Critical || restarts(first).next().is_some();
+    let is_urgent = first.gravity() == Severity::Critical || restarts(&first).next().is_some();
     // The urgent ones are told in full, and with `--all` all of them.
     let told = match facts.same_advice.is_none() && !is_urgent && !options.all {
         true => advices::write(&findings, paper)?,
@@ -71,7 +73,7 @@ pub fn write(
     if options.all {
         let commands: Vec<String> = command.iter().cloned().chain(rest(command.is_some(), &findings, folds)).collect();
         commands::write(&commands, usize::MAX, commands.len(), paper)?;
-        return findings.iter().try_for_each(|finding| whole(view, &facts, folds, finding, options, paper));
+        return findings.iter().try_for_each(|finding| whole(view, &facts, folds, &finding.open(), options, paper));
     }
     match is_urgent {
         true => by_urgency(view, &facts, folds, &findings, options, paper)?,
@@ -93,11 +95,11 @@ pub fn write(
         paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
     }
     commands::write(&commands, MOST, commands.len(), paper)?;
-    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(first, &view.narrow)))
+    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&first, &view.narrow)))
 }
 
 /// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
-fn of_the_first(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> (usize, Vec<String>) {
+fn of_the_first(is_released: bool, findings: &[&KeptFinding], folds: &Folds<'_>) -> (usize, Vec<String>) {
     let of = |number: usize| rest(is_released, findings.get(..number).unwrap_or_default(), folds);
     let most = findings.len().min(TOGETHER);
     let number = (1..=most).rev().find(|number| of(*number).len() <= MOST).unwrap_or(1);
@@ -105,10 +107,13 @@ fn of_the_first(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> 
 }
 
 /// What each of them says to type, beside the one release that takes all that it takes.
-fn rest(is_released: bool, findings: &[&Finding], folds: &Folds<'_>) -> Vec<String> {
+fn rest(is_released: bool, findings: &[&KeptFinding], folds: &Folds<'_>) -> Vec<String> {
     let is_taken =
         |command: &String| is_released && is_release(command) && !words(command).contains(&"--i-know-what-this-is");
-    repairs(findings.iter().copied(), folds).into_iter().filter(|command| !is_taken(command)).collect()
+    repairs(findings.iter().map(|finding| finding.open()), folds)
+        .into_iter()
+        .filter(|command| !is_taken(command))
+        .collect()
 }
 
 /// `ipaudit release --code IPA110 --older-than 24h`, where these are what it takes, or explain some.
@@ -116,7 +121,7 @@ fn release_of_all(
     view: &AuditView<'_>,
     folds: &Folds<'_>,
     shown: &[usize],
-    findings: &[&Finding],
+    findings: &[&KeptFinding],
 ) -> Option<ReleaseOfAll> {
     let codes = findings.first().map(|f| f.code).into_iter().chain(folds.under(shown));
     codes.into_iter().find_map(|code| view.release_of(code))
@@ -131,21 +136,21 @@ fn by_urgency(
     view: &AuditView<'_>,
     facts: &Facts<'_>,
     folds: &Folds<'_>,
-    findings: &[&Finding],
+    findings: &[&KeptFinding],
     options: Options,
     paper: &mut Paper<'_>,
 ) -> Result<()> {
-    let restart = findings.iter().any(|finding| restarts(finding).next().is_some());
+    let restart = findings.iter().any(|finding| restarts(&finding.open()).next().is_some());
     paper_line(paper, if restart { "restart first:" } else { "first:" })?;
     for finding in findings.iter().take(IN_FULL) {
-        whole(view, facts, folds, finding, options, paper)?;
+        whole(view, facts, folds, &finding.open(), options, paper)?;
     }
     let rest = findings.get(IN_FULL..).unwrap_or_default();
     let mut text = Text::new().field(PLAIN, "then");
-    for finding in rest.iter().take(IN_SHORT) {
+    for finding in rest.iter().take(IN_SHORT).map(|finding| finding.open()) {
         text = text.whole(PLAIN, &short_ids(&finding.subject.id.shown()));
-        text = restarts(finding).take(PODS).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
-        if let Some(more @ 1..) = restarts(finding).count().checked_sub(PODS) {
+        text = restarts(&finding).take(PODS).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
+        if let Some(more @ 1..) = restarts(&finding).count().checked_sub(PODS) {
             text = text.then(DIM, &format!("and {} more", grouped(more as u64)));
         }
     }
@@ -194,7 +199,7 @@ fn whole(
 }
 
 /// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.
-fn see_all(finding: &Finding, narrow: &Narrow) -> String {
+fn see_all(finding: &Gist, narrow: &Narrow) -> String {
     let chosen = Narrow { codes: vec![finding.code], severity: None, ..narrow.clone() };
     format!("ipaudit audit {} --all", chosen.flags().join(" "))
 }
@@ -207,31 +212,32 @@ struct Facts<'f> {
     first_seen: Option<Time>,
     new: usize,
     unconfirmed: usize,
-    reasons: Vec<(&'f Foreign, usize)>,
+    reasons: Vec<(Foreign, usize)>,
     total: usize,
     /// What all of them say alike.
-    same_summary: Option<&'f Foreign>,
-    same_advice: Option<&'f Foreign>,
+    same_summary: Option<Foreign>,
+    same_advice: Option<Foreign>,
 }
 
 impl<'f> Facts<'f> {
-    fn of(findings: &[&'f Finding]) -> Facts<'f> {
-        let life = |f: &Finding| f.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1);
+    fn of(findings: &[&'f KeptFinding]) -> Facts<'f> {
+        let said = SaidByAll::of(findings);
+        let life = |f: &Gist| f.life.is_some_and(|life| life.audits_seen == 1 && life.episode == 1);
         Facts {
             places: ByNode::of(findings),
             oldest: findings.iter().filter_map(|f| f.since).min(),
             first_seen: findings.iter().filter_map(|f| Some(f.life?.first_seen)).min(),
             new: findings.iter().filter(|f| life(f)).count(),
             unconfirmed: findings.iter().filter(|f| f.state == State::Unconfirmed).count(),
-            reasons: most_first(findings.iter().filter_map(|f| f.evidence.text("reason"))),
+            reasons: most_first(said.reasons.iter()).into_iter().map(|(reason, n)| (reason.clone(), n)).collect(),
             total: findings.len(),
-            same_summary: same(findings, |f| &f.summary),
-            same_advice: same(findings, |f| &f.advice),
+            same_summary: said.summary,
+            same_advice: said.advice,
         }
     }
 
     /// `63 addresses on 4 nodes, 60 of them on slave-96, oldest 11d`.
-    fn title(&self, findings: &[&Finding], now: Time) -> String {
+    fn title(&self, findings: &[&KeptFinding], now: Time) -> String {
         let Some(first) = findings.first() else { return String::new() };
         let mut text = format!("{}{}", counted(findings.len(), first.subject.kind), self.places.on());
         if let Some(oldest) = self.oldest {
@@ -274,8 +280,24 @@ impl<'f> Facts<'f> {
     }
 }
 
-/// What all of them say; `None` where they differ.
-fn same<'f>(findings: &[&'f Finding], text: impl Fn(&'f Finding) -> &'f Foreign) -> Option<&'f Foreign> {
-    let first = findings.first().map(|f| text(f))?;
-    findings.iter().all(|f| text(f) == first).then_some(first)
+/// What many findings say: each is opened once for it.
+#[derive(Debug, Default)]
+struct SaidByAll {
+    reasons: Vec<Foreign>,
+    /// What all of them say; `None` where they differ.
+    summary: Option<Foreign>,
+    advice: Option<Foreign>,
+}
+
+impl SaidByAll {
+    fn of(findings: &[&KeptFinding]) -> SaidByAll {
+        let mut said = SaidByAll::default();
+        for (place, finding) in findings.iter().map(|finding| finding.open()).enumerate() {
+            said.reasons.extend(finding.evidence.text("reason").cloned());
+            for (known, told) in [(&mut said.summary, finding.summary), (&mut said.advice, finding.advice)] {
+                *known = if place == 0 { Some(told) } else { known.take().filter(|known| *known == told) };
+            }
+        }
+        said
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::paper::{BOLD, DIM, Paper, Text, style_of};
 use crate::checks;
-use crate::model::{Code, Finding, Severity, SubjectKind};
+use crate::model::{Code, Gist, Severity, SubjectKind};
 use crate::render::folds::{BySeverity, Folds, by_code};
 use crate::render::number::grouped;
 use crate::render::view::AuditView;
@@ -11,7 +11,7 @@ use crate::render::view::AuditView;
 pub const HANG: usize = 7;
 
 /// `IPA110 leaked-address`.
-pub fn name(finding: &Finding) -> Text {
+pub fn name(finding: &Gist) -> Text {
     Text::new().field(style_of(finding.gravity()).bold(), &finding.code.to_string()).then(BOLD, name_of(finding.code))
 }
 
@@ -26,7 +26,7 @@ pub fn column(paper: &Paper<'_>) -> usize {
 }
 
 /// `+3 findings explained by this one (IPA102 IPA130 IPA131)`; with `--all`, what explains this one.
-pub fn explains(folds: &Folds<'_>, shown: &[usize], all: Option<&Finding>) -> Option<Text> {
+pub fn explains(folds: &Folds<'_>, shown: &[usize], all: Option<&Gist>) -> Option<Text> {
     if let Some(root) = all.and_then(|finding| finding.root.as_ref()) {
         return Some(Text::new().field(DIM, &format!("explained by {} {}", root.code, root.id.shown())));
     }

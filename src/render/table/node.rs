@@ -44,7 +44,7 @@ fn answer(view: &AuditView<'_>, nodes: &NodesSeen, folds: &Folds<'_>) -> Text {
     if let Some(worst) = worst.filter(|f| f.gravity() > Severity::Note) {
         let style = style_of(worst.gravity()).bold();
         let lead = format!("{}:", worst.gravity().word().to_uppercase());
-        let words = foreign!("{} {}.", &worst.subject.id, &worst.summary);
+        let words = foreign!("{} {}.", &worst.subject.id, worst.open().summary);
         return Text::new().field(style, &lead).then(PLAIN, &words.shown());
     }
     let names = Foreign::joined(nodes.nodes.iter().map(|node| &node.node), ", ");

@@ -157,7 +157,7 @@ fn outside(view: &AuditView<'_>) -> Option<String> {
 /// What must be typed behind the commands of ipaudit to reach the same cluster.
 fn left_out(view: &AuditView<'_>) -> Option<String> {
     let flags = view.connected_by.join(", ");
-    let is_needed = !flags.is_empty() && view.findings.iter().any(|f| !f.next.is_empty());
+    let is_needed = !flags.is_empty() && view.findings.iter().any(|f| !f.open().next.is_empty());
     is_needed.then(|| format!("The commands leave out how this audit was connected: {flags}."))
 }
 

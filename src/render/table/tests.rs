@@ -9,8 +9,8 @@ use super::*;
 use crate::checks::Skipped;
 use crate::exit::Exit;
 use crate::model::{
-    Code, Evidence, FailedLook, Finding, Foreign, Input, InputState, Life, Root, Severity, Sharing, State, Subject,
-    SubjectKind, Time,
+    Code, Evidence, FailedLook, Finding, FindingKeeper, Foreign, Input, InputState, KeptFinding, Life, Root, Severity,
+    Sharing, State, Subject, SubjectKind, Time,
 };
 use crate::render::capacity::PoolRow;
 use crate::render::narrow::Narrow;
@@ -28,7 +28,7 @@ fn ago(seconds: u64) -> Time {
 const DAY: u64 = 86_400;
 
 /// A complete audit of the product's example, without findings.
-fn view<'a>(findings: &'a [Finding], skipped: &'a [Skipped]) -> AuditView<'a> {
+fn view<'a>(findings: &'a [KeptFinding], skipped: &'a [Skipped]) -> AuditView<'a> {
     AuditView {
         cluster: ClusterRow {
             name: Some("prod".into()),
@@ -149,7 +149,8 @@ fn the_example_of_the_product() {
         Skipped { code: Code(403), reason: "no earlier audit".into(), incomplete: false },
         Skipped { code: Code(406), reason: "no earlier audit".into(), incomplete: false },
     ];
-    let mut view = view(&findings, &skipped);
+    let kept = FindingKeeper::all(findings);
+    let mut view = view(&kept, &skipped);
     view.history = Some(HistoryRow { new: 3, ongoing: 66, came_back: 0, resolved: 1 });
     (view.exit, view.audit.complete) = (Exit::Incomplete, false);
     let row = view.inputs.iter_mut().find(|row| row.input == Input::Services).unwrap();
@@ -251,7 +252,7 @@ fn many_skipped_checks_are_a_number_and_a_few_codes() {
 #[test]
 fn quiet_shows_findings_alone() {
     let findings = [leak(0, "node-1", 3)];
-    let text = told(&view(&findings, &[]), Options { quiet: true, ..Options::default() });
+    let text = told(&view(&FindingKeeper::all(findings.clone()), &[]), Options { quiet: true, ..Options::default() });
     let expected = "\
 ERROR
 IPA110 leaked-address         10.65.3.7  pod shop/web does not exist (on node-1)
@@ -264,7 +265,7 @@ IPA110 leaked-address         10.65.3.7  pod shop/web does not exist (on node-1)
 fn all_shows_every_finding_the_explained_ones_too() {
     let mut findings = vec![duplicate(), folded(102, Severity::Critical)];
     findings.extend((0..20).map(|i| leak(i, "node-1", 1)));
-    let text = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
+    let text = told(&view(&FindingKeeper::all(findings.clone()), &[]), Options { all: true, ..Options::default() });
     assert_eq!(text.matches("pod shop/web does not exist").count(), 1 + 20, "{text}");
     assert!(text.contains("explained by IPA101 192.168.91.33"), "{text}");
     assert!(text.contains("\n1 critical, 20 errors, +1 explained.  exit 0"), "{text}");
@@ -273,7 +274,8 @@ fn all_shows_every_finding_the_explained_ones_too() {
 #[test]
 fn a_narrowed_view_says_so_and_keeps_its_flags() {
     let findings: Vec<Finding> = (0..5).map(|i| leak(i, "node-1", 1)).collect();
-    let mut narrowed = view(&findings, &[]);
+    let kept = FindingKeeper::all(findings);
+    let mut narrowed = view(&kept, &[]);
     narrowed.narrow = Narrow { node: Some("node-1".to_owned()), ..Narrow::default() };
     narrowed.hidden = 7;
     let text = told(&narrowed, Options::default());
@@ -289,7 +291,8 @@ fn what_was_not_confirmed_and_what_is_others_is_said() {
     let mut finding = leak(0, "node-1", 1);
     finding.state = State::Unconfirmed;
     let findings = [finding];
-    let mut view = view(&findings, &[]);
+    let kept = FindingKeeper::all(findings);
+    let mut view = view(&kept, &[]);
     view.outside = OutsideRow { addresses: 20, nodes: 3 };
     view.audit.scope = Sharing::Shared;
     let text = told(&view, Options { width: 200, ..Options::default() });

@@ -131,7 +131,9 @@ fn others(view: &AuditView<'_>) -> Vec<String> {
         }
     }
     let mismatch = view.findings.iter().find(|f| f.code == kubernetes_mismatch::CHECK.code);
-    if let (Some(first), Some(finding)) = (causes.first_mut(), mismatch.filter(|f| !f.advice.is_empty())) {
+    if let (Some(first), Some(finding)) =
+        (causes.first_mut(), mismatch.map(|f| f.open()).filter(|f| !f.advice.is_empty()))
+    {
         let (what, why) = first.split_once(": ").unwrap_or((first.as_str(), ""));
         *first = format!("{what} ({why}; {})", finding.advice.raw());
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::checks::testing::Cluster;
 use crate::checks::{World, run};
 use crate::ledger::Ledger;
-use crate::model::{Code, FailedLook, Finding, Input, InputState, Severity, State};
+use crate::model::{Code, FailedLook, Finding, FindingKeeper, Input, InputState, Severity, State};
 use crate::render::{AuditCircumstances, Narrow, Releases};
 
 /// The verdict of a cluster, `TONE text | command` a sentence.
@@ -19,7 +19,13 @@ fn told_of(c: &mut Cluster, about: AuditCircumstances, touch: impl Fn(&mut Findi
     let snapshot = c.snapshot();
     let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
     let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() });
-    outcome.findings.iter_mut().for_each(touch);
+    let mut keeper = FindingKeeper::default();
+    outcome.findings.iter_mut().for_each(|finding| {
+        keeper.change(finding, |finding| {
+            touch(finding);
+            true
+        });
+    });
     let view = AuditView::of(&snapshot, &ledger, &outcome, about);
     let sentence = |s: &Sentence| {
         let command = s.command.as_ref().map(|command| format!(" | {}", command.raw())).unwrap_or_default();

@@ -5,7 +5,7 @@ use super::sentence::{Sentence, Tone, listed};
 use crate::checks::datastore::datastore_went_back;
 use crate::checks::evidence::is_release;
 use crate::checks::{self, Ties};
-use crate::model::{Code, Finding, Foreign, Severity, SubjectKind, UNKNOWN_GUID};
+use crate::model::{Code, Finding, Foreign, KeptFinding, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
@@ -24,7 +24,7 @@ struct Alike<'v> {
     severity: Severity,
     /// Their addresses are leaked: nobody shows them.
     is_leak: bool,
-    findings: Vec<&'v Finding>,
+    findings: Vec<&'v KeptFinding>,
 }
 
 /// That the datastore was restored, the worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
@@ -71,8 +71,9 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
 
 /// ` 3 of tunnels and 4 of services go one by one, by your word: --all has the commands.`; empty where none does.
 fn by_word(kinds: &[&Alike<'_>]) -> String {
-    let goes =
-        |f: &&&Finding| f.next.iter().any(|command| is_release(command.raw()) && command.raw().contains(BY_WORD));
+    let goes = |f: &&&KeptFinding| {
+        f.open().next.iter().any(|command| is_release(command.raw()) && command.raw().contains(BY_WORD))
+    };
     let number = |kind: &Alike<'_>| kind.findings.iter().filter(goes).count();
     let of = |kind: &&Alike<'_>| Some((number(kind), ties(kind.code)?.leak_of)).filter(|(number, _)| *number > 0);
     let parts: Vec<(usize, &str)> = kinds.iter().filter_map(of).collect();
@@ -93,7 +94,7 @@ fn ties(code: Code) -> Option<&'static Ties> {
 fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alike<'v>> {
     let mut kinds: Vec<Alike<'v>> = Vec::new();
     for (place, &finding) in view.findings.iter().enumerate() {
-        let is_leak = checks::is_leak(finding);
+        let is_leak = checks::is_kept_leak(finding);
         let shown = folds.shown.binary_search(&place).is_ok() || is_leak;
         if !shown || said.contains(&finding.code) {
             continue;
@@ -113,9 +114,9 @@ fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alik
 }
 
 /// The most urgent first, equal ones in their order.
-pub fn first_things_first(findings: &mut [&Finding]) {
-    if let Some(ties) = findings.first().and_then(|f| ties(f.code)) {
-        findings.sort_by_key(|finding| (ties.urgency)(finding));
+pub fn first_things_first(findings: &mut [&KeptFinding]) {
+    if let Some(urgency) = findings.first().and_then(|f| ties(f.code)?.urgency) {
+        findings.sort_by_cached_key(|finding| urgency(&finding.open()));
     }
 }
 
@@ -138,8 +139,8 @@ impl Alike<'_> {
         let mut text = self.lead(is_beside, self.is_suspected());
         text.push_str(&match self.findings.as_slice() {
             // Beside what is worse, and beside what was not seen, the advice on a leak stands with its finding.
-            [one] if is_beside && self.is_leak => self.one(one, view, false),
-            [one] => self.one(one, view, true),
+            [one] if is_beside && self.is_leak => self.one(&one.open(), view, false),
+            [one] => self.one(&one.open(), view, true),
             many => self.many(many, view),
         });
         let (release, command) = if self.is_leak { self.release(view, "") } else { (String::new(), None) };
@@ -167,8 +168,8 @@ impl Alike<'_> {
     }
 
     /// `62 addresses in use that IPAM calls free on 4 nodes, most on node-1 (20) (IPA120). Worst: …`
-    fn many(&self, findings: &[&Finding], view: &AuditView<'_>) -> String {
-        let Some(first) = findings.first() else { return String::new() };
+    fn many(&self, findings: &[&KeptFinding], view: &AuditView<'_>) -> String {
+        let Some(first) = &findings.first().map(|first| first.open()) else { return String::new() };
         let on = ByNode::of(findings).on();
         let number = findings.len();
         let mut text = match ties(self.code).map_or("", |ties| ties.many) {
@@ -179,7 +180,7 @@ impl Alike<'_> {
             many => format!("{} {many}{on} ({}).", grouped(number as u64), self.code),
         };
         let stands_out = self.stands_out();
-        let alike = findings.iter().all(|f| f.advice == first.advice);
+        let alike = findings.iter().all(|f| f.open().advice == first.advice);
         if stands_out {
             text.push_str(&format!(" Worst: {}, {}.", first.subject.id.raw(), first.summary.raw()));
         }
@@ -207,10 +208,14 @@ impl Alike<'_> {
 
     /// Whether the first is more urgent than others.
     fn stands_out(&self) -> bool {
-        let urgency = |finding: &Finding| ties(self.code).map_or(0, |ties| (ties.urgency)(finding));
+        let Some(urgency) = ties(self.code).and_then(|ties| ties.urgency) else { return false };
+        let urgency = |finding: &KeptFinding| urgency(&finding.open());
         match self.findings.as_slice() {
             [] => false,
-            [first, others @ ..] => others.iter().any(|other| urgency(other) != urgency(first)),
+            [first, others @ ..] => {
+                let first = urgency(first);
+                others.iter().any(|other| urgency(other) != first)
+            }
         }
     }
 
@@ -262,7 +267,7 @@ impl Alike<'_> {
     fn command(&self) -> Option<Foreign> {
         match self.findings.as_slice() {
             [first, others @ ..] if others.is_empty() || self.stands_out() => {
-                match commands::of(first, &Folds::default(), false).as_slice() {
+                match commands::of(&first.open(), &Folds::default(), false).as_slice() {
                     [] => None,
                     [command] => Some(command.as_str().into()),
                     // Several belong together: below they stand with what comes first.

@@ -16,7 +16,7 @@ fn sandboxes_are_looked_for_on_their_nodes_also_of_many() {
     };
     for (number, shown) in [(1, 1), (3, 3), (5, 3)] {
         let findings: Vec<Finding> = (0..number).map(stale).collect();
-        let text = told(&view(&findings, &[]), Options::default());
+        let text = told(&view(&FindingKeeper::all(findings.clone()), &[]), Options::default());
         let heads = text.lines().filter(|l| l.trim().starts_with("on node-") && l.contains("must print nothing"));
         assert_eq!(heads.count(), shown, "{text}");
         let commands = text.lines().map(str::trim).filter(|line| line.starts_with("crictl pods --state ready --quiet"));
@@ -41,7 +41,7 @@ fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
         finding
     };
     let findings: Vec<Finding> = (0..6).map(lost).collect();
-    let text = told(&view(&findings, &[]), Options::default());
+    let text = told(&view(&FindingKeeper::all(findings.clone()), &[]), Options::default());
     let first: Vec<usize> = [5, 4, 3].map(|i| text.find(&format!("  restart  shop/web-{i}\n")).unwrap()).into();
     assert!(first.is_sorted(), "{text}");
     let order = "\n       restart first:\n       10.65.0.5  shop/web-5 on node-1: free in IPAM\n";
@@ -49,7 +49,7 @@ fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
     let rest = "\n       then  10.65.0.2 shop/web-2  10.65.0.1 shop/web-1  10.65.0.0 shop/web-0\n";
     let bulk = "       kubectl -n shop delete pod web-5 web-4 web-3 web-2 web-1 web-0\n       ipaudit audit --code IPA120 --all\n";
     assert!(text.contains(&format!("{rest}{bulk}")), "{text}");
-    let all = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
+    let all = told(&view(&FindingKeeper::all(findings.clone()), &[]), Options { all: true, ..Options::default() });
     for i in 0..6 {
         let own = format!("\n       kubectl -n shop delete pod web-{i}\n       ipaudit who 10.65.0.{i}\n");
         assert!(all.contains(&format!("  restart  shop/web-{i}\n")) && all.contains(&own), "{all}");
@@ -61,7 +61,8 @@ fn commands_stand_alone_and_what_they_leave_out_is_said() {
     let mut finding = duplicate();
     finding.next = (0..5).map(|i| format!("kubectl -n ns-{i} delete pod web-0").into()).collect();
     let findings = [finding];
-    let mut view = view(&findings, &[]);
+    let kept = FindingKeeper::all(findings);
+    let mut view = view(&kept, &[]);
     view.connected_by = vec!["--etcd-endpoints", "--kubeconfig"];
     let text = told(&view, Options::default());
     let counted = "\n       the first 2 commands; 3 more commands with --all:\n       kubectl -n ns-0 delete pod web-0\n       \
@@ -83,7 +84,7 @@ fn a_group_tells_each_advice_once_and_first_what_must_not_be_released() {
         finding.advice = if number < 4 { free } else { held }.into();
         finding
     };
-    let findings: Vec<Finding> = (0..9).map(leak).collect();
+    let findings = FindingKeeper::all((0..9).map(leak));
     let text = told(&view(&findings, &[]), Options::default());
     let lines = |advice: &str, subjects: &str| format!("\n       {advice}\n         {subjects}\n");
     let not = lines(&format!("5: {held}"), "10.65.9.4  10.65.9.5  10.65.9.6  10.65.9.7  10.65.9.8");
@@ -92,7 +93,7 @@ fn a_group_tells_each_advice_once_and_first_what_must_not_be_released() {
     assert_eq!((text.matches("10.65.9.").count(), text.matches(held).count()), (9, 1), "{text}");
     // Whose advices are all their own are some, and counted.
     let own = |number: usize| Finding { advice: format!("ask node-{number}").into(), ..leak(number) };
-    let findings: Vec<Finding> = (0..9).map(own).collect();
+    let findings = FindingKeeper::all((0..9).map(own));
     let text = told(&view(&findings, &[]), Options::default());
     assert!(text.contains("\n       1: ask node-3\n") && !text.contains("ask node-4"), "{text}");
     assert!(text.contains("\n       … 5 more with an advice of their own; all with --all\n"), "{text}");
