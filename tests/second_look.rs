@@ -49,6 +49,7 @@ fn all() {
     etcd_is_read_while_kubernetes_has_not_answered(&etcd, &kube);
     one_suspect_does_not_double_the_memory(&etcd, &kube, &clean);
     four_hundred_suspects_need_no_more_requests_than_the_first_look(&etcd, &kube, &clean);
+    what_is_listed_once_more_is_not_held_twice(&etcd, &kube, &clean);
 }
 
 /// The first look waits for neither side before it asks the other one.
@@ -85,6 +86,18 @@ fn four_hundred_suspects_need_no_more_requests_than_the_first_look(etcd: &Etcd, 
     );
     assert!(second.0 > 0 && second.0 <= clean.requests);
     assert!(second.1 > 0 && second.1 <= clean.of_etcd);
+}
+
+/// So many suspects that all of handles, endpoints, blocks and pods are listed once more: of what says the same again nothing
+/// is held. What the findings take is theirs.
+fn what_is_listed_once_more_is_not_held_twice(etcd: &Etcd, kube: &Kube, clean: &Run) {
+    kube.hide_pods(1_000);
+    let many = audit(etcd, kube);
+    assert!(many.findings >= 2_000, "{}", many.findings);
+    assert!(many.singles == clean.singles && many.pages > clean.pages, "{} single looks", many.singles);
+    let ratio = many.peak as f64 / clean.peak as f64;
+    println!("1000 suspects: {} bytes at most, none: {}, ratio {ratio:.3}", many.peak, clean.peak);
+    assert!(ratio <= 1.2, "{ratio}");
 }
 
 /// One audit of the program, and what it cost.

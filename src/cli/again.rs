@@ -10,12 +10,14 @@ use std::collections::BTreeSet;
 use indicatif::ProgressBar;
 
 use super::gather::{Into, Kube, Sources, present};
+use super::unchanged::{IntoChanged, Unchanged};
 use crate::checks::{self, Check, Stamps, World};
-use crate::connect::etcd::Connection;
+use crate::connect::etcd::{Connection, Stored};
 use crate::decode::{self, kube_item::Kind};
 use crate::error::Error;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Gathering, HandleId, Name, Names, Past, Patch, Snapshot, Time, keys};
+use crate::model::hash::HashMap;
+use crate::model::{Block, Gathering, HandleId, Meta, Name, Names, Past, Patch, Snapshot, Time, keys};
 use crate::source::capture::Writer;
 use crate::source::etcd::{self, ReadError, ReadOptions};
 use crate::source::kube;
@@ -42,12 +44,17 @@ pub async fn second_look(
     let look = look.batched(first, page as usize);
     let mut patch = Patch::of(first);
     patch.other.now = now.unwrap_or_else(present);
-    let asked: Vec<Vec<u8>> = keys_of(first, &look).into_iter().collect();
+    let asked = KeysAgain::of(first, keys_of(first, &look));
+    let mut unchanged = Unchanged::of(first, &look.whole_inputs());
     // On loan: what is read again shares its names with what was read first.
     patch.swap_names(first);
-    let read = read(sources, &mut patch, &look, asked, capture).await;
+    let read = read(sources, &mut patch, &look, asked, &mut unchanged, capture).await;
     patch.swap_names(first);
-    read.map(|()| patch)
+    read?;
+    // What says the same twice is held once.
+    patch.keys.extend(unchanged.differing(first));
+    patch.forget_unchanged_pods(first);
+    Ok(patch)
 }
 
 /// What of these checks' findings is there when the second look is put into the snapshot; it is taken out again. No ledger may live
@@ -71,12 +78,13 @@ async fn read(
     sources: &Sources,
     patch: &mut Patch,
     look: &SecondLook,
-    asked: Vec<Vec<u8>>,
+    asked: KeysAgain,
+    unchanged: &mut Unchanged,
     mut capture: Option<&mut Writer>,
 ) -> Result<(), Error> {
     let connection = sources.connection()?;
     let pace = sources.pace();
-    look_at_etcd(connection, pace, patch, look, asked, capture.as_deref_mut()).await?;
+    look_at_etcd(connection, pace, patch, look, (asked, unchanged), capture.as_deref_mut()).await?;
     match &sources.kube {
         Kube::Live(api) => look_at_kubernetes(api, patch, look).await?,
         // A file is read again as a file: it says the same.
@@ -93,51 +101,75 @@ async fn look_at_etcd(
     pace: ReadOptions,
     patch: &mut Patch,
     look: &SecondLook,
-    asked: Vec<Vec<u8>>,
+    (asked, unchanged): (KeysAgain, &mut Unchanged),
     mut capture: Option<&mut Writer>,
 ) -> Result<(), Error> {
-    let answer = connection.keys("read single keys again", &asked, None).await.map_err(|t| t.error)?;
+    let Patch { keys, other, .. } = patch;
+    let KeysAgain { keys: asked, blocks } = asked;
+    let see = |key: &[u8], found: Option<Stored>| {
+        match (&found, &mut capture) {
+            (Some(stored), Some(writer)) => writer.kv(&etcd::kv(key, stored)),
+            (None, Some(writer)) => writer.absent(key),
+            (_, None) => {}
+        }
+        let kv = found.as_ref().map(|stored| etcd::kv(key, stored));
+        // What says the same is not held twice: a block is as big as all that is in it.
+        if kv.is_some_and(|kv| blocks.get(key) == Some(&kv.meta())) {
+            return;
+        }
+        keys.insert(key.to_vec());
+        kv.iter().for_each(|kv| decode::insert(other, kv));
+    };
+    let pin = connection.each_key("read single keys again", &asked, None, see).await.map_err(|t| t.error)?;
     let first = &patch.other.etcd;
-    if answer.pin.cluster_id != first.cluster_id || answer.pin.revision < first.revision {
+    if pin.cluster_id != first.cluster_id || pin.revision < first.revision {
         return Err(Error::input("look again at suspects in etcd")
             .cause("it was restored or replaced since the first look")
             .hint("run the audit once more"));
     }
-    for (key, found) in asked.iter().zip(&answer.found) {
-        match (found, &mut capture) {
-            (Some(stored), writer) => {
-                let kv = etcd::kv(key, stored);
-                decode::insert(&mut patch.other, &kv);
-                writer.iter_mut().for_each(|w| w.kv(&kv));
-            }
-            (None, Some(writer)) => writer.absent(key),
-            (None, None) => {}
-        }
-    }
-    patch.keys.extend(asked);
     let inputs = look.whole_inputs();
-    patch.whole.extend(inputs.iter().copied());
+    patch.whole.extend(inputs.iter().copied().filter(|input| !unchanged.has(*input)));
     if !inputs.is_empty() {
-        let options = ReadOptions { inputs, pin: Some(answer.pin), ..pace };
-        read_whole(connection, &mut patch.other, &options, capture).await.map_err(Error::from)?;
+        let options = ReadOptions { inputs, pin: Some(pin), ..pace };
+        read_whole(connection, &mut patch.other, unchanged, &options, capture).await.map_err(Error::from)?;
     }
-    patch.other.etcd.revision = answer.pin.revision;
+    patch.other.etcd.revision = pin.revision;
     Ok(())
 }
 
 async fn read_whole(
     connection: &Connection,
     seen: &mut Gathering,
+    unchanged: &mut Unchanged,
     options: &ReadOptions,
     mut capture: Option<&mut Writer>,
 ) -> Result<(), ReadError> {
     options.inputs.iter().for_each(|&input| capture.iter_mut().for_each(|w| w.again(input)));
     let spinner = ProgressBar::hidden();
-    let read = etcd::read(connection, options, &mut Into { snapshot: seen, capture, spinner: &spinner }).await?;
+    let into = Into { snapshot: seen, capture, spinner: &spinner };
+    let mut sink = IntoChanged { into, unchanged };
+    let read = etcd::read(connection, options, &mut sink).await?;
+    let seen = sink.into.snapshot;
     for (input, state, detail) in read.inputs {
         seen.coverage.set(input, state, detail);
     }
     Ok(())
+}
+
+/// What is read again key by key.
+struct KeysAgain {
+    keys: Vec<Vec<u8>>,
+    /// Of the blocks among them the writes that the first look read.
+    blocks: HashMap<Vec<u8>, Meta>,
+}
+
+impl KeysAgain {
+    fn of(first: &Snapshot, asked: BTreeSet<Vec<u8>>) -> KeysAgain {
+        let is_asked =
+            |block: &&Block| block.odd_key.is_none() && asked.contains(keys::block_key(block.cidr).as_bytes());
+        let blocks = first.blocks.iter().filter(is_asked).map(|block| (keys::key_of(&first.names, block), block.meta));
+        KeysAgain { blocks: blocks.collect(), keys: asked.into_iter().collect() }
+    }
 }
 
 /// The keys of the suspects: as they were found, and as Calico would spell them.

@@ -39,6 +39,7 @@ mod report_names;
 mod settings_args;
 mod signal;
 mod source_args;
+mod unchanged;
 mod undo;
 mod variables;
 mod version;

@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 
+use super::hash::PlaceTable;
 use super::keys::{self, Keyed, put_key};
 use super::{Foreign, Gathering, Input, Name, Pod, Snapshot};
 
@@ -117,6 +118,30 @@ impl Patch {
         snapshot.sort();
     }
 
+    /// Where all pods were listed again: lets go of those that are what the first look saw, and what is left is known by its names. A
+    /// name that is listed twice, at either look, leaves the lists as they are.
+    pub fn forget_unchanged_pods(&mut self, first: &Snapshot) {
+        let key = |pod: &Pod| (pod.namespace, pod.name);
+        let is_once = |pods: &[Pod]| pods.windows(2).all(|two| key(&two[0]) != key(&two[1]));
+        let seen = &mut self.other.pods;
+        // By the numbers of their names: each stands beside its like.
+        seen.sort_unstable_by_key(key);
+        if !self.whole.contains(&Input::Pods) || !is_once(seen) || !is_once(&first.pods) {
+            return;
+        }
+        let places = PlaceTable::of_first(&first.pods, key);
+        let mut met = vec![false; first.pods.len()];
+        seen.retain(|pod| {
+            let place = places.find(&first.pods, &key(pod), key).map(|place| place as usize);
+            let same = place.filter(|place| first.pods.get(*place) == Some(pod));
+            same.and_then(|place| met.get_mut(place)).is_none_or(|met| std::mem::replace(met, true))
+        });
+        seen.shrink_to_fit();
+        self.whole.remove(&Input::Pods);
+        self.pods.extend(seen.iter().map(key));
+        self.pods.extend(first.pods.iter().zip(met).filter(|(_, met)| !met).map(|(pod, _)| key(pod)));
+    }
+
     /// What the other side says of a pod, when that was read again: `Some(None)`, that there is none.
     pub fn pod(&self, namespace: Name, name: Name) -> Option<Option<&Pod>> {
         let read = self.whole.contains(&Input::Pods) || self.pods.contains(&(namespace, name));
@@ -135,4 +160,86 @@ fn exchange<T>(here: &mut Vec<T>, other: &mut Vec<T>, whole: bool, mut asked: im
     here.reserve_exact(other.len());
     here.append(other);
     *other = taken;
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::{Phase, PodFields, Uid};
+
+    fn pod(uid: Uid, namespace: Name, name: Name) -> Pod {
+        let fields = PodFields {
+            uid,
+            namespace,
+            name,
+            node: Name::NONE,
+            phase: Phase::Running,
+            host_network: false,
+            ready: true,
+            controller: None,
+            mirror: false,
+            deleting: None,
+            created: None,
+            addresses: [].into(),
+            vmi: Name::NONE,
+            no_ipam: [].into(),
+            asked_for: [].into(),
+            network_status: [].into(),
+            floating: [].into(),
+            annotated: [].into(),
+        };
+        fields.into()
+    }
+
+    /// Pods of a few names, each with a UID.
+    fn gathering(pods: &[(u8, u8)]) -> Gathering {
+        let mut gathering = Gathering::default();
+        let namespace = gathering.names.intern("shop");
+        for (name, uid) in pods {
+            let name = gathering.names.intern(&format!("web-{name}"));
+            let uid = Uid::Uuid([*uid; 16]);
+            gathering.pods.push(pod(uid, namespace, name));
+        }
+        gathering
+    }
+
+    fn words(snapshot: &Snapshot) -> Vec<(String, Uid)> {
+        snapshot.pods.iter().map(|pod| (snapshot.text(pod.name).to_owned(), pod.uid)).collect()
+    }
+
+    proptest! {
+        /// All pods are listed again, some twice, some others: put in, the list is there; taken out, the first one.
+        #[test]
+        fn a_list_without_what_is_the_same_is_put_in_as_the_whole_list(
+            then in prop::collection::vec((0..12u8, 0..2u8), 0..12),
+            now in prop::collection::vec((0..12u8, 0..2u8), 0..12),
+        ) {
+            let mut first = gathering(&then).sorted();
+            let before = words(&first);
+            let mut patch = Patch::of(&first);
+            patch.whole.insert(Input::Pods);
+            patch.swap_names(&mut first);
+            let all = gathering(&now);
+            for listed in &all.pods {
+                let [namespace, name] = [listed.namespace, listed.name].map(|name| patch.other.names.intern(all.text(name)));
+                patch.other.pods.push(pod(listed.uid, namespace, name));
+            }
+            patch.swap_names(&mut first);
+            patch.forget_unchanged_pods(&first);
+            let (mut expected, mut seen) = (words(&gathering(&now).sorted()), Vec::new());
+            patch.swap(&mut first);
+            seen.extend(words(&first));
+            // Those of one name stand in no order.
+            expected.sort_unstable();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, expected);
+            patch.swap(&mut first);
+            let (mut again, mut before) = (words(&first), before);
+            again.sort_unstable();
+            before.sort_unstable();
+            prop_assert_eq!(again, before);
+        }
+    }
 }

@@ -50,7 +50,7 @@ impl PodFields {
 }
 
 /// One pod in its usual form ([`super::usual`]): made of [`PodFields`], which it gives back.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pod {
     pub uid: Uid,
     pub namespace: Name,

@@ -61,17 +61,42 @@ impl Connection {
     /// # Errors
     /// As [`Connection::call`]; a compaction between two transactions too, when there are more than 128 keys.
     pub async fn keys(&self, doing: &str, keys: &[Vec<u8>], pin: Option<Pin>) -> Result<PinnedKeys, Trouble> {
+        let mut found = Vec::with_capacity(keys.len());
+        let pin = self.each_key(doing, keys, pin, |_, stored| found.push(stored)).await?;
+        Ok(PinnedKeys { pin, found })
+    }
+
+    /// The same of many keys: each is shown as it arrives, in the order of the question, and nobody holds all of them.
+    ///
+    /// # Errors
+    /// As [`Connection::keys`]. What was shown then is to be thrown away.
+    pub async fn each_key(
+        &self,
+        doing: &str,
+        keys: &[Vec<u8>],
+        pin: Option<Pin>,
+        mut see: impl FnMut(&[u8], Option<Stored>),
+    ) -> Result<Pin, Trouble> {
+        let mut show = |group: &[Vec<u8>], found: Vec<Option<Stored>>| {
+            if found.len() != group.len() {
+                return Err(Trouble::other(Error::input(doing).cause("fewer answers than questions")));
+            }
+            group.iter().zip(found).for_each(|(key, stored)| see(key, stored));
+            Ok(())
+        };
         // No keys still name a moment: reads that follow can be pinned to it.
         let (head, rest) = keys.split_at(keys.len().min(KEYS_PER_TRANSACTION));
-        let (pin, mut found) = self.group(doing, head, pin).await?;
+        let (pin, found) = self.group(doing, head, pin).await?;
+        show(head, found)?;
         // The others at that moment, some of them at once.
-        let groups = rest.chunks(KEYS_PER_TRANSACTION).map(|group| self.group(doing, group, Some(pin)));
-        let groups: Vec<(Pin, Vec<Option<Stored>>)> = stream::iter(groups).buffered(CONCURRENCY).try_collect().await?;
-        found.extend(groups.into_iter().flat_map(|(_, found)| found));
-        match found.len() == keys.len() {
-            true => Ok(PinnedKeys { pin, found }),
-            false => Err(Trouble::other(Error::input(doing).cause("fewer answers than questions"))),
+        let groups = rest.chunks(KEYS_PER_TRANSACTION);
+        let answers = stream::iter(groups.clone().map(|group| self.group(doing, group, Some(pin))));
+        let mut answers = answers.buffered(CONCURRENCY);
+        for group in groups {
+            let Some((_, found)) = answers.try_next().await? else { break };
+            show(group, found)?;
         }
+        Ok(pin)
     }
 
     /// One transaction, at `pin` or at the moment that its answer names.
