@@ -59,7 +59,7 @@ fn a_finding_is_shown_to_all_whom_its_evidence_names() {
             let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
             let outcome = checks::run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
             for finding in &outcome.findings {
-                for command in &finding.next {
+                for command in &finding.open().next {
                     let pod =
                         command.raw().strip_prefix("kubectl -n ").and_then(|rest| rest.split_once(" delete pod "));
                     let Some((namespace, _)) = pod else { continue };
