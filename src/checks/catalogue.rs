@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{Check, Family, addresses, affinities, blocks, capacity, datastore, endpoints, handles, node};
+use crate::model::row::FindingRow;
 use crate::model::{Code, Fact, Finding, Foreign, KeptFinding, glob, near};
 
 /// The families, by code.
@@ -107,6 +108,19 @@ pub fn is_leak(finding: &Finding) -> bool {
 /// The same of one that is kept: only what may be one is opened.
 pub fn is_kept_leak(finding: &KeptFinding) -> bool {
     proves_leak(finding.code) && is_leak(&finding.open())
+}
+
+/// How the summary of a leak ends whose address somebody shows: the history knows it by this.
+const SHOWN_BY_SOMEBODY: &str = "; somebody shows it";
+
+/// This end of a summary, where somebody shows the address.
+pub const fn held_words(held: bool) -> &'static str {
+    if held { SHOWN_BY_SOMEBODY } else { "" }
+}
+
+/// Whether a finding of the history says so, as [`is_leak`] of an audit's.
+pub fn is_leak_told(finding: &FindingRow) -> bool {
+    proves_leak(finding.code) && !finding.summary.raw().ends_with(SHOWN_BY_SOMEBODY)
 }
 
 /// The codes that do: whose leaks they are is one question, of pools, of reports and of first lines alike.

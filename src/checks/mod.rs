@@ -44,7 +44,8 @@ use crate::model::foreign::foreign;
 use crate::model::{Code, Finding, Foreign, Input, KeptFinding, Needs, Past, Severity, Snapshot, SubjectKind};
 
 pub use catalogue::{
-    ALL, FAMILIES, code, find, is_kept_leak, is_leak, leaks, meant, name, nearest, one, page, proves_leak,
+    ALL, FAMILIES, code, find, held_words, is_kept_leak, is_leak, is_leak_told, leaks, meant, name, nearest, one, page,
+    proves_leak,
 };
 pub use causes::Causes;
 pub use holders::forbids_release;

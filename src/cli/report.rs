@@ -2,7 +2,7 @@
 //!
 //! Here the history's rows become the report's plain values; what belongs where is decided there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -174,6 +174,7 @@ fn cluster(
     let tried = db.failed_audits(pair.id, before)?.into_iter().map(|failed| failed.at);
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).chain(tried).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
+    report.begins = times.iter().min().copied().filter(|first| report.gaps.iter().any(|(_, to)| to == first));
     for row in db.findings(pair.id, Which::Alive, window, &narrow)? {
         match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
@@ -202,11 +203,18 @@ fn cluster(
 fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -> Result<ReleaseFacts, Error> {
     let closing = Narrow { codes: report::release_facts::closing(), ..Narrow::default() };
     let open = db.findings(pair.id, Which::Open, until, &closing)?;
+    let silent = db.silent_nodes(pair.id)?;
+    let releasable = checks::ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code);
     Ok(ReleaseFacts {
+        of_silent: db.of_silent_nodes(pair.id, &releasable.collect::<Vec<Code>>(), &silent)?,
+        given_back: match audits.until.last() {
+            Some(last) => db.freed_since(pair.id, last.started)?,
+            None => HashSet::new(),
+        },
         closed_by: open.iter().map(|row| row.finding.code).collect(),
         audits: audits.until.iter().map(|audit| AuditAt { audit: audit.id, at: audit.judged }).collect(),
         restored: db.restores(pair.id, until)?.last().map(|restore| restore.after.audit),
-        silent: db.silent_nodes(pair.id)?,
+        silent,
     })
 }
 
@@ -219,7 +227,8 @@ fn leaks(db: &ReadTx<'_>, pair: &Pair, window: Window, narrow: Narrow, audits: &
     }
     let only = Narrow { codes, severity: None, ..narrow };
     let mut leaks = Leaks { watched: audits.watched(window), ..Leaks::default() };
-    for row in db.findings(pair.id, Which::Opened, window, &only)? {
+    let began = db.findings(pair.id, Which::Opened, window, &only)?;
+    for row in began.into_iter().filter(|row| checks::is_leak_told(&row.finding) && only.owns(row.finding.placed())) {
         if audits.found_at_first(&row) {
             leaks.found_at_first += 1;
         } else {

@@ -22,6 +22,7 @@ mod freed;
 pub(super) mod intervals;
 mod known;
 mod named;
+mod named_in;
 mod restores;
 mod silent;
 

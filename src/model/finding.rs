@@ -14,8 +14,9 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use super::touch::Placed;
 use super::word::{Term, words};
-use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Placed, Time};
+use super::{Addr, Cidr, EndpointKey, Evidence, Foreign, HandleId, Host, Name, Time};
 
 pub use hash::{Parts, hash64, hash128};
 pub use kept::{FindingKeeper, KeptFinding};

@@ -76,7 +76,7 @@ pub use key::Meta;
 pub use kube::{Families, KubeNode, Namespace, Phase, Service, Uid};
 pub use machine::MachineNow;
 pub use names::{Name, Names};
-pub use narrow::{Narrow, Placed};
+pub use narrow::Narrow;
 pub use node::{CalicoNode, Tunnel};
 pub use node_evidence::{NodeEvidence, NodesSeen};
 pub use observation::Observation;

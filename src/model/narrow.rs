@@ -1,8 +1,8 @@
 //! `--code`, `--severity` and the like: which findings people want to see. They narrow the view and what counts for
 //! exit code 1; never the history, and never what makes an audit incomplete.
 
-use super::touch::{Spellings, Texts};
-use super::{Code, Foreign, KeptFinding, Severity};
+use super::touch::{NamingTexts, Placed, Spellings};
+use super::{Code, Foreign, KeptFinding, Severity, SubjectKind};
 
 /// Which findings people want to see; an empty one takes all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,16 +21,6 @@ pub struct Narrow {
     pub called: Spellings,
 }
 
-/// Where a finding is: what it belongs to, and what it is about.
-#[derive(Clone, Copy, Debug)]
-pub struct Placed<'a> {
-    pub node: Option<&'a Foreign>,
-    pub namespace: Option<&'a Foreign>,
-    pub pool: Option<&'a Foreign>,
-    /// The subject's kind, and the subject.
-    pub subject: (&'a str, &'a Foreign),
-}
-
 impl Narrow {
     /// Whether the view keeps this finding: one that belongs to another node, namespace or pool too, where its evidence names
     /// the one that is asked for.
@@ -46,7 +36,7 @@ impl Narrow {
     }
 
     /// Whether what it belongs to, what it is about or its evidence names the node, the namespace and the pool.
-    pub fn touches(&self, placed: Placed<'_>, evidence: &dyn Texts) -> bool {
+    pub fn touches(&self, placed: Placed<'_>, evidence: &dyn NamingTexts) -> bool {
         let (kind, subject) = placed.subject;
         self.places(placed).into_iter().all(|(wanted, has, is)| {
             let Some(wanted) = wanted.filter(|_| !is_same(wanted, has)) else { return true };
@@ -56,13 +46,19 @@ impl Narrow {
     }
 
     /// Each place: what is wanted, what the finding belongs to, and whether a text means it.
-    fn places<'a>(&'a self, placed: Placed<'a>) -> [(Option<&'a str>, Option<&'a Foreign>, Means); 3] {
+    fn places<'a>(&'a self, placed: Placed<'a>) -> [(Option<&'a str>, Option<&'a Foreign>, PlaceTest); 3] {
         [
             (self.node.as_deref(), placed.node, |called, node, _, text| called.is_node(node, text)),
             (self.namespace.as_deref(), placed.namespace, |_, namespace, field, text| {
                 Spellings::is_namespace(namespace, field, text)
             }),
-            (self.pool.as_deref(), placed.pool, |called, pool, field, text| called.is_pool(pool, field, text)),
+            // An address is of one pool: what else a pod of two families has is told by itself.
+            match placed.subject.0 == SubjectKind::Address.word() {
+                true => (self.pool.as_deref(), placed.pool, |_, _, _, _| false),
+                false => {
+                    (self.pool.as_deref(), placed.pool, |called, pool, field, text| called.is_pool(pool, field, text))
+                }
+            },
         ]
     }
 
@@ -93,7 +89,7 @@ impl Narrow {
 }
 
 /// Whether a text of this field (the third) means what is wanted (the second).
-type Means = fn(&Spellings, &str, &str, &str) -> bool;
+type PlaceTest = fn(&Spellings, &str, &str, &str) -> bool;
 
 fn is_same(wanted: Option<&str>, has: Option<&Foreign>) -> bool {
     wanted.is_none() || wanted == has.map(Foreign::raw)
@@ -102,7 +98,7 @@ fn is_same(wanted: Option<&str>, has: Option<&Foreign>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Evidence, Finding, FindingKeeper, Subject, SubjectKind};
+    use crate::model::{Evidence, Finding, FindingKeeper, Subject};
 
     #[test]
     fn narrowing_keeps_what_fits_every_flag() {

@@ -6,8 +6,9 @@
 
 use serde::Serialize;
 
+use super::touch::Placed;
 use super::word::{Term, words};
-use super::{Addr, Cidr, Code, Foreign, Placed, Root, Severity, State, SubjectKind, Time};
+use super::{Addr, Cidr, Code, Foreign, HandleId, Names, Root, Severity, State, SubjectKind, Time};
 
 /// An audit at which something was seen, or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +82,13 @@ impl FindingRow {
             pool: self.pool.as_ref(),
             subject: (self.kind.raw(), &self.subject),
         }
+    }
+
+    /// Whether it is of a handle whose id comes again (a tunnel's, a machine's): a release of many takes none of these.
+    pub fn is_of_recurring_handle(&self) -> bool {
+        let mut names = Names::default();
+        let id = HandleId::intern(&mut names, self.subject.raw());
+        self.kind == Term::Known(SubjectKind::Handle) && id.is_none_or(|id| id.comes_again(&names))
     }
 
     /// Whether the two are told in one group: of one code, and as bad.

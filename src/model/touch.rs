@@ -4,17 +4,15 @@
 //! A duplicate address has holders in several namespaces, on several nodes: a view of one of them that left it out would be
 //! a false all-clear.
 
-use serde_json::Value;
-
 use super::{Addr, Cidr, Evidence, Fact, Foreign};
 
 /// Evidence, as an audit makes it or as the history keeps it.
-pub trait Texts {
+pub trait NamingTexts {
     /// Whether one of its texts is so; each comes with the name of its field.
     fn any_text(&self, is: &dyn Fn(&str, &str) -> bool) -> bool;
 }
 
-impl Texts for Evidence {
+impl NamingTexts for Evidence {
     fn any_text(&self, is: &dyn Fn(&str, &str) -> bool) -> bool {
         self.0.iter().any(|(field, fact)| in_fact(field, fact, is))
     }
@@ -29,19 +27,14 @@ fn in_fact(field: &str, fact: &Fact, is: &dyn Fn(&str, &str) -> bool) -> bool {
     }
 }
 
-impl Texts for Value {
-    fn any_text(&self, is: &dyn Fn(&str, &str) -> bool) -> bool {
-        in_value("", self, is)
-    }
-}
-
-fn in_value(field: &str, value: &Value, is: &dyn Fn(&str, &str) -> bool) -> bool {
-    match value {
-        Value::String(text) => is(field, text),
-        Value::Array(list) => list.iter().any(|value| in_value(field, value, is)),
-        Value::Object(fields) => fields.iter().any(|(field, value)| in_value(field, value, is)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
+/// Where a finding is: what it belongs to, and what it is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Placed<'a> {
+    pub node: Option<&'a Foreign>,
+    pub namespace: Option<&'a Foreign>,
+    pub pool: Option<&'a Foreign>,
+    /// The subject's kind, and the subject.
+    pub subject: (&'a str, &'a Foreign),
 }
 
 /// What a cluster calls the place that a view is narrowed to.
@@ -127,22 +120,6 @@ mod tests {
             ("address", "192.168.0.1", false),
         ] {
             assert_eq!(called.is_pool("wide", field, text), is, "{field} {text}");
-        }
-    }
-
-    #[test]
-    fn the_texts_of_an_audit_and_of_its_history_are_the_same() {
-        let holder = Evidence::new().with("pod", "shop/web-0").with("addresses", vec!["10.0.0.1"]).with("ready", true);
-        let evidence = Evidence::new().with("holders", vec![holder]).with("age", 7_i64);
-        let kept: Value = serde_json::from_str(&serde_json::to_string(&evidence).unwrap()).unwrap();
-        for (field, text, has) in [
-            ("pod", "shop/web-0", true),
-            ("addresses", "10.0.0.1", true),
-            ("ready", "true", false),
-            ("holders", "shop/web-0", false),
-        ] {
-            let is = |f: &str, t: &str| (f, t) == (field, text);
-            assert_eq!((evidence.any_text(&is), kept.any_text(&is)), (has, has), "{field}");
         }
     }
 }

@@ -17,6 +17,16 @@ pub fn age(duration: Duration) -> String {
     }
 }
 
+/// The same of a stretch of which the minutes count: `4h 30m`.
+pub fn span(duration: Duration) -> String {
+    match (duration.as_secs() / 60) % 60 {
+        minutes if minutes > 0 && (3_600..172_800).contains(&duration.as_secs()) => {
+            format!("{} {minutes}m", age(duration))
+        }
+        _ => age(duration),
+    }
+}
+
 /// A moment seen from `now`: `02:49` today, `22 Nov 02:49` within half a year, else `2025-11-22`.
 pub fn moment(at: Time, now: Time) -> String {
     let (at, today) = (at.to_chrono(), now.to_chrono());
@@ -50,6 +60,9 @@ mod tests {
             [(0, "0s"), (59, "59s"), (60, "1m"), (3_600, "1h"), (47 * 3_600, "47h"), (48 * 3_600, "2d")]
         {
             assert_eq!(age(Duration::from_secs(seconds)), text);
+        }
+        for (minutes, text) in [(30, "30m"), (270, "4h 30m"), (240, "4h"), (49 * 60 + 5, "2d")] {
+            assert_eq!(span(Duration::from_secs(minutes * 60)), text);
         }
         for (millis, text) in [(3, "3ms"), (912, "0.9s"), (14_000, "14s"), (150_000, "2m")] {
             assert_eq!(took(Duration::from_millis(millis)), text);

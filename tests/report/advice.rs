@@ -1,6 +1,10 @@
 //! What a report advises of releases, by what the history knows: nothing that would be refused.
 
-use super::{audit_of, is, loaded, objects, report};
+use ipaudit::history::{Db, PATIENCE};
+use ipaudit::model::release::{Conclusion, Intent, NewRelease, StepOutcome};
+use ipaudit::model::{SubjectKind, Time};
+
+use super::{audit_of, document, is, loaded, objects, report};
 use crate::servers;
 use crate::servers::command::stderr;
 
@@ -34,6 +38,42 @@ fn no_release_is_advised_of_a_silent_node_or_after_a_blind_audit() {
     }
     let (release, ask, text) = told("2026-11-23T20:31:00Z");
     assert!(release && !ask, "{text}");
+    // Its evidence names a node that is not Ready now: the release asks that node too.
+    let silent = std::collections::BTreeMap::from([("node-9".into(), i64::MAX)]);
+    let history = rusqlite::Connection::open(&db).unwrap();
+    let of_silent = || {
+        let db = Db::open_to_read(&db, PATIENCE).unwrap();
+        let codes = [ipaudit::model::Code(110)];
+        db.read().unwrap().of_silent_nodes(1, &codes, &silent).unwrap().len()
+    };
+    assert_eq!(of_silent(), 0);
+    let leaks = "finding IN (SELECT id FROM finding WHERE code = 110)";
+    history
+        .execute(&format!("UPDATE evidence SET last = '{{\"at\":[{{\"node\":\"node-9\"}}]}}' WHERE {leaks}"), [])
+        .unwrap();
+    assert!(of_silent() > 0);
+    history.execute(&format!("UPDATE evidence SET last = NULL WHERE {leaks}"), []).unwrap();
+    drop(history);
+    // A release gave them back a moment ago, and no audit has looked since; after the next one they count again, if they
+    // are there.
+    let leaks: Vec<_> = document(&db, &["--now", "2026-11-23T20:31:00Z"])["clusters"][0]["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["code"] == "IPA110")
+        .map(|finding| (SubjectKind::Address, finding["subject"]["id"].as_str().unwrap().into()))
+        .collect();
+    {
+        let mut db = Db::open_to_write(&db, Default::default(), PATIENCE).unwrap();
+        let at = Time::from_chrono(chrono::Utc::now()).unwrap();
+        let asked = NewRelease { asked: "{}".to_owned(), started: at, plan: "{}".to_owned(), ..NewRelease::default() };
+        let number = db.begin_release(1, &asked).unwrap();
+        let step = db.intend(number, &Intent { subjects: leaks, ..Intent::default() }, at).unwrap();
+        db.settle(step, StepOutcome::Applied, Some(9), "", at).unwrap();
+        db.finish_release(number, Conclusion::Done, at).unwrap();
+    }
+    let (release, ask, text) = told("2026-11-23T20:31:00Z");
+    assert!(!release && !ask, "{text}");
     // What was seen while its node did not answer, and before, does not count.
     audit("2026-11-23T20:45:00Z", false, 0);
     let (release, ask, text) = told("2026-11-23T20:46:00Z");

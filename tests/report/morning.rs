@@ -133,7 +133,7 @@ fn stands_together(night: &Night) {
     let rows: Vec<&str> = unseen.lines().skip(1).filter(|row| !row.starts_with("    ")).map(str::trim).collect();
     assert_eq!(rows.len(), 3, "{text}");
     assert!(rows[0].starts_with("23 Nov 20:45  1 audit failed: "), "{text}");
-    assert!(rows[1..].contains(&"23 Nov 21:30 to 24 Nov 03:00  nobody looked for 5h"), "{text}");
+    assert!(rows[1..].contains(&"23 Nov 21:30 to 24 Nov 03:00  nobody looked for 5h 30m"), "{text}");
     let restore = "23 Nov 21:30 to 24 Nov 03:00  etcd went back to an older state (IPA903)";
     assert!(rows[1..].contains(&restore), "{text}");
     let restores = night.document(MORNING)["clusters"][0]["audits"]["restores"].clone();

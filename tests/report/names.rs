@@ -76,10 +76,28 @@ fn a_name_that_an_audit_has_seen_is_answered_as_ever() {
         assert_eq!(document["clusters"][0]["unknown"], serde_json::json!([]));
     }
     // Nothing about it, and yet it is known: that is an all-clear.
-    let quiet = report(&db, &["--now", NOW, "--code", "IPA301"]);
+    let quiet = report(&db, &["--now", NOW, "--since", "5m", "--code", "IPA301"]);
     assert_eq!(
         (quiet.status.code(), first(&quiet).as_str()),
         (Some(0), "Nothing began, nothing ended, nothing is open.")
+    );
+}
+
+/// Nobody looked before the first audit of all: silence about that time proves nothing.
+#[test]
+fn a_report_that_begins_before_its_history_says_so() {
+    let (_folder, db) = history();
+    let of = |format: &str| report(&db, &["--now", NOW, "--code", "IPA301", "-o", format]);
+    let [table, markdown, document] = ["table", "markdown", "json"].map(of);
+    assert_eq!(first(&table), "Nothing began, nothing ended, nothing is open. Unseen: 23h 55m without an audit.");
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let says = "nobody looked before 24 Nov 13:00: the history begins there";
+    assert!(text(&table).contains(says), "{}", text(&table));
+    let says = "nobody looked before 2026-11-24 13:00: the history begins there";
+    assert!(text(&markdown).contains(says), "{}", text(&markdown));
+    assert_eq!(
+        json(&document)["clusters"][0]["audits"]["gaps"],
+        serde_json::json!([{"from": "2026-11-23T13:05:00Z", "to": "2026-11-24T13:00:00Z"}])
     );
 }
 

@@ -70,7 +70,7 @@ fn report(world: &World<'_>, allocation: &Allocation, handle: HandleId, id: &str
     };
     let held = ledger.is_held(address);
     let draft = world
-        .draft(&CHECK, address, why)
+        .draft(&CHECK, address, format!("{why}{}", held_words(held)))
         .fact("service", service)
         .fact("made_again", reborn.map(|s| s.uid.text(&world.snapshot.names)))
         .fact("handle", id)

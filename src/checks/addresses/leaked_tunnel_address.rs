@@ -96,7 +96,7 @@ fn report(world: &World<'_>, allocation: &Allocation, leak: &Leak) -> Finding {
     let held = ledger.is_held(address);
     let refused = held.then_some("somebody holds it: do not release it");
     world
-        .draft(&CHECK, address, why)
+        .draft(&CHECK, address, format!("{why}{}", held_words(held)))
         .fact("reason", reason)
         .fact("tunnel", tunnel)
         .fact("node", node.as_str())
@@ -252,5 +252,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found[0].next, ["ipaudit who 10.65.0.0"]);
         assert_eq!(found[0].advice, "somebody holds it: do not release it");
+        // The history keeps the summary: it counts as many leaks as the audit does.
+        assert!(!crate::checks::is_leak(&found[0]) && found[0].summary.raw().ends_with(held_words(true)));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 
-use super::Window;
+use super::{Window, named_in};
 use crate::error::Error;
 use crate::history::ReadTx;
 use crate::history::column::{count, known, some_root, term, time};
@@ -124,7 +124,7 @@ impl ReadTx<'_> {
         let mut elsewhere = HashSet::new();
         for episode in found.iter().filter(|episode| !narrow.owns(episode.finding.placed())) {
             let told: Option<String> = evidence.query_row([episode.id], |row| row.get(0)).optional()?;
-            let facts = told.and_then(|told| serde_json::from_str(&told).ok()).unwrap_or(serde_json::Value::Null);
+            let facts = named_in::evidence(told.as_deref().unwrap_or_default());
             if !narrow.touches(episode.finding.placed(), &facts) {
                 elsewhere.insert(episode.id);
             }

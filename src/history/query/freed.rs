@@ -1,5 +1,7 @@
 //! By which release of ours a thing was given back.
 
+use std::collections::HashSet;
+
 use rusqlite::params;
 
 use crate::error::Error;
@@ -7,9 +9,31 @@ use crate::history::ReadTx;
 use crate::history::column::time;
 use crate::model::given_back::GivenBack;
 use crate::model::release::StepOutcome;
-use crate::model::{Foreign, SubjectKind};
+use crate::model::{Foreign, SubjectKind, Term, Time};
 
 impl ReadTx<'_> {
+    /// What releases of a pair have given back since this moment (of the machine's clock) and no undo has put back, by kind and
+    /// subject.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn freed_since(&self, pair: i64, since: Time) -> Result<HashSet<(&'static str, Foreign)>, Error> {
+        let what = "SELECT w.kind, w.subject, r.undoes FROM release_subject w JOIN release_step s ON s.id = w.step \
+                    JOIN release r ON r.id = s.release \
+                    WHERE r.pair = ?1 AND s.outcome = 'applied' AND coalesce(s.settled, s.intended) >= ?2 ORDER BY s.id";
+        let steps: rusqlite::Result<Vec<(String, Foreign, Option<i64>)>> =
+            self.rows(what, [pair, since.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+        let mut freed = HashSet::new();
+        for (kind, subject, undoes) in steps.map_err(self.failed("read the releases of the history"))? {
+            let Term::Known(kind) = Term::<SubjectKind>::of(&kind) else { continue };
+            match undoes {
+                None => freed.insert((kind.word(), subject)),
+                Some(_) => freed.remove(&(kind.word(), subject)),
+            };
+        }
+        Ok(freed)
+    }
+
     /// The releases and undos of a pair that have written this address or handle, oldest first.
     ///
     /// # Errors

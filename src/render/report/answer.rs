@@ -13,7 +13,7 @@ use super::sections::Explained;
 use crate::checks;
 use crate::model::row::{Ending, Episode};
 use crate::model::{Code, Foreign, Severity, Time};
-use crate::render::age::age;
+use crate::render::age::{age, span};
 use crate::render::number::{grouped, plural};
 
 /// So many codes are named in one sentence.
@@ -173,9 +173,14 @@ fn names(lines: &[&Episode], telling: &Telling<'_>) -> String {
     format!("{}{more}{on}", named.join(", "))
 }
 
+/// Whether it is a leak of the place that the report is narrowed to, as audits and pools count it.
+fn is_leak(cluster: &ClusterReport, line: &Episode) -> bool {
+    checks::is_leak_told(&line.finding) && !cluster.of_others.contains(&line.id)
+}
+
 /// Leaks are named as leaks, whatever explains them: those that came, and how many are there.
 fn leaked(cluster: &ClusterReport, parts: &Became<'_>) -> Option<String> {
-    let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
+    let is_leak = |line: &&Episode| is_leak(cluster, line);
     let (number, open) = (cluster.leaks.began.len() as u64, cluster.open().filter(is_leak).count() as u64);
     let is_told = parts.began.iter().chain(&parts.passed).any(is_leak);
     let addresses = |number| plural(number, "address", "addresses");
@@ -192,7 +197,7 @@ fn leaked(cluster: &ClusterReport, parts: &Became<'_>) -> Option<String> {
 
 /// Leaks that are open since before, by their own name: they are counted with what explains them.
 fn leaked_still(cluster: &ClusterReport, parts: &Became<'_>) -> Option<String> {
-    let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
+    let is_leak = |line: &&Episode| is_leak(cluster, line);
     let open = cluster.open().filter(is_leak).count() as u64;
     let is_told = !cluster.leaks.began.is_empty() || parts.began.iter().chain(&parts.passed).any(is_leak);
     (open > 0 && !is_told).then(|| format!("{} leaked.", plural(open, "address is", "addresses are")))
@@ -265,7 +270,7 @@ fn unseen(cluster: &ClusterReport) -> Option<String> {
     let failed = cluster.failed.len() as u64;
     let mut says = Vec::new();
     if gaps > Duration::ZERO {
-        says.push(format!("{} without an audit", age(gaps)));
+        says.push(format!("{} without an audit", span(gaps)));
     }
     if failed > 0 {
         says.push(format!("{} failed", plural(failed, "audit", "audits")));
@@ -375,6 +380,10 @@ mod tests {
     #[test]
     fn doubt_is_said_with_the_answer() {
         let mut cluster = night(vec![]);
+        let mut leaks = night(vec![line(111, Severity::Error, "10.0.0.1"), line(111, Severity::Error, "10.0.0.2")]);
+        assert!(says(&leaks).contains(" 2 addresses are leaked."), "{}", says(&leaks));
+        leaks.ongoing[0].finding.summary = "IPIP tunnel of node-2, which is gone; somebody shows it".into();
+        assert!(says(&leaks).contains(" 1 address is leaked."), "as the audit counts: {}", says(&leaks));
         cluster.gaps = vec![(at(8), at(12))];
         assert!(says(&cluster).ends_with(" Unseen: 2h without an audit."), "{}", says(&cluster));
         cluster.restores = vec![Restore { before: seen(11), after: seen(12), revisions: (90, 80) }];

@@ -6,7 +6,7 @@ use super::clock::Clock;
 use super::first::Telling;
 use crate::checks::datastore::datastore_went_back;
 use crate::model::Time;
-use crate::render::age::age;
+use crate::render::age::span;
 use crate::render::number::{audits, grouped};
 
 /// One of them.
@@ -39,7 +39,11 @@ pub fn doubts(cluster: &ClusterReport, telling: &Telling<'_>) -> Vec<UnseenSpan>
         all.push(UnseenSpan { from: back.before.at, to: back.after.at, says });
     }
     for &(from, to) in &cluster.gaps {
-        all.push(UnseenSpan { from, to, says: format!("nobody looked for {}", age(to.since(from))) });
+        let says = match cluster.begins == Some(to) {
+            true => format!("nobody looked before {}: the history begins there", (telling.when)(to)),
+            false => format!("nobody looked for {}", span(to.since(from))),
+        };
+        all.push(UnseenSpan { from, to, says });
     }
     for same in cluster.failed.chunk_by(|a, b| a.why == b.why) {
         let (Some(first), Some(last)) = (same.first(), same.last()) else { continue };

@@ -68,6 +68,8 @@ pub struct ClusterReport {
     pub unknown: Vec<UnknownName>,
     /// Stretches without an audit that are longer than the usual distance between two.
     pub gaps: Vec<(Time, Time)>,
+    /// The first audit or attempt of the whole history, where one of the gaps lies before it.
+    pub begins: Option<Time>,
     /// Where etcd went back to an older state within the window.
     pub restores: Vec<Restore>,
     /// Those (by [`Episode::id`]) that were there when somebody could look for the first time: nobody knows since when,
@@ -187,8 +189,8 @@ pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
 }
 
 /// Stretches between `since` and `until` in which nobody looked: between two audits, or between an audit and the end,
-/// more than twice as far apart as usual (the median) and at least a minute. `audits`: judged times, those before the
-/// window too; with fewer than three nobody knows what is usual.
+/// more than twice as far apart as usual (the median) and at least a minute; and before the first of all, where the history
+/// begins. `audits`: judged times, those before the window too; with fewer than three nobody knows what is usual between them.
 pub fn gaps(audits: &[Time], since: Time, until: Time) -> Vec<(Time, Time)> {
     let mut times: Vec<Time> = audits.iter().copied().filter(|at| *at <= until).collect();
     times.sort_unstable();
@@ -196,15 +198,16 @@ pub fn gaps(audits: &[Time], since: Time, until: Time) -> Vec<(Time, Time)> {
         times.windows(2).filter_map(|w| if let &[from, to] = w { Some((from, to)) } else { None }).collect()
     };
     let mut distances: Vec<_> = stretches(&times).iter().map(|(from, to)| to.since(*from)).collect();
-    if distances.len() < 2 {
-        return Vec::new();
-    }
     distances.sort_unstable();
     let median = distances.get(distances.len() / 2).copied().unwrap_or_default();
     let usual = median.max(std::time::Duration::from_secs(60));
-    times.push(until);
     let is_long = |&(from, to): &(Time, Time)| to > since && to.since(from) > usual * 2;
-    stretches(&times).into_iter().filter(is_long).collect()
+    let mut gaps: Vec<(Time, Time)> = times.first().map(|first| (since, *first)).into_iter().filter(is_long).collect();
+    if distances.len() >= 2 {
+        times.push(until);
+        gaps.extend(stretches(&times).into_iter().filter(is_long));
+    }
+    gaps
 }
 
 #[cfg(test)]
@@ -277,6 +280,12 @@ mod tests {
         assert_eq!(gaps(&torn, quarter(18), quarter(28)), [(quarter(3), quarter(20))], "it reaches into the window");
         assert!(gaps(&torn, quarter(20), quarter(28)).is_empty(), "it was over before");
         assert!(gaps(&steady[..2], quarter(0), quarter(90)).is_empty(), "nobody knows what is usual");
+        // Before the first one nobody looked, whether or not anybody knows what is usual.
+        let early = quarter(0).plus(Duration::ZERO);
+        assert_eq!(gaps(&steady[4..], early, quarter(8)), [(early, quarter(4))]);
+        assert!(gaps(&steady[2..], early, quarter(8)).is_empty(), "no longer than between two");
+        assert_eq!(gaps(&steady[1..2], early, quarter(2)), [(early, quarter(1))]);
+        assert!(gaps(&[], early, quarter(2)).is_empty(), "then that is the answer");
         // A clock that went back disorders nothing.
         let back: Vec<Time> = [0, 1, 2, 1, 3, 4].map(quarter).into();
         assert!(gaps(&back, quarter(0), quarter(5)).is_empty());

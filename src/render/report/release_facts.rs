@@ -1,7 +1,7 @@
 //! What the history knows of whether a release would be let through: of its gates and of rule 4, never all of them. The rest
 //! the release asks itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use crate::checks::datastore::{
@@ -22,6 +22,19 @@ pub struct ReleaseFacts {
     pub restored: Option<i64>,
     /// By node the last audit that saw it not Ready: what was seen on it until then does not count.
     pub silent: BTreeMap<Foreign, i64>,
+    /// Open findings (by [`Episode::id`]) whose evidence names a node that is not Ready now: an endpoint of the same pod there
+    /// is one of which nobody can tell what runs.
+    pub of_silent: HashSet<i64>,
+    /// What our releases have given back since the last audit, by kind and subject: no audit has ended it yet.
+    pub given_back: HashSet<(&'static str, Foreign)>,
+}
+
+impl ReleaseFacts {
+    /// Whether a release of ours has given it back already.
+    pub fn is_given_back(&self, line: &Episode) -> bool {
+        let kind = line.finding.kind.known().map_or("", |kind| kind.word());
+        self.given_back.contains(&(kind, line.finding.subject.clone()))
+    }
 }
 
 /// The findings while which nothing is let through.
@@ -38,6 +51,9 @@ pub fn closing() -> Vec<Code> {
 
 /// How long audits have seen it, as a release counts them (rule 4); `None`: too few, or not for long enough.
 pub fn known_for(line: &Episode, facts: &ReleaseFacts) -> Option<Duration> {
+    if facts.of_silent.contains(&line.id) {
+        return None;
+    }
     let silent = line.finding.node.as_ref().and_then(|node| facts.silent.get(node)).copied();
     let after = silent.into_iter().chain(facts.restored).max().unwrap_or(i64::MIN);
     let counts =

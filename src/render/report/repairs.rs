@@ -8,7 +8,7 @@ use super::{ClusterReport, ReportView};
 use crate::checks::{self, Check};
 use crate::model::Foreign;
 use crate::model::row::Episode;
-use crate::render::number::plural;
+use crate::render::number::{grouped, plural};
 use crate::render::releases::{older_than, release_by_code};
 
 /// As many leaks that are new at once may be a sudden mass leak: whether they are too many of a node's or a pool's, nobody
@@ -35,7 +35,10 @@ pub fn repairs(cluster: &ClusterReport, view: &ReportView) -> Vec<Repair> {
 fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<Repair> {
     let ties = Some(check.ties).filter(|ties| ties.releasable)?;
     let is_taken = |line: &&Episode| line.finding.code == check.code && !cluster.of_others.contains(&line.id);
-    let open: Vec<&Episode> = cluster.open().filter(is_taken).collect();
+    let (given_back, open): (Vec<&Episode>, Vec<&Episode>) =
+        cluster.open().filter(is_taken).partition(|line| cluster.release.is_given_back(line));
+    let (alone, open): (Vec<&Episode>, Vec<&Episode>) =
+        open.into_iter().partition(|line| line.finding.is_of_recurring_handle());
     let known: Vec<_> = open.iter().filter_map(|line| known_for(line, &cluster.release)).collect();
     let longest = known.iter().max()?;
     let (one, many) = if ties.proves_leak {
@@ -51,10 +54,20 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
         some => format!(" ({some} of them told with what explains them)"),
     };
     let open = plural(number as u64, one, many);
+    let mut rest = String::new();
+    if !given_back.is_empty() {
+        let have = if given_back.len() == 1 { "has" } else { "have" };
+        let number = grouped(given_back.len() as u64);
+        rest.push_str(&format!("; {number} more {have} been released since the last audit"));
+    }
+    if !alone.is_empty() {
+        let go = if alone.len() == 1 { "goes by itself only" } else { "go each by itself only" };
+        rest.push_str(&format!("; {} more {go}", grouped(alone.len() as u64)));
+    }
     let (says, mut command) = match obstacle(cluster) {
         Some(why) => (
             format!(
-                "{open} open{which}: no release of many is let through now ({why}); an audit says what else can be done."
+                "{open} open{which}{rest}: no release of many is let through now ({why}); an audit says what else can be done."
             ),
             format!("ipaudit audit --code {}", check.code),
         ),
@@ -64,7 +77,9 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
                 some => format!("; {some} of them audits have seen long enough"),
             };
             (
-                format!("{open} open{which}{some}: this release looks again itself, and leaves what it cannot prove."),
+                format!(
+                    "{open} open{which}{some}{rest}: this release looks again itself, and leaves what it cannot prove."
+                ),
                 release_by_code(check.code, older_than(*longest)),
             )
         }
@@ -90,7 +105,7 @@ fn obstacle(cluster: &ClusterReport) -> Option<String> {
     if last.is_some_and(|last| facts.restored == Some(last.audit)) {
         return Some("etcd went back to an older state, and no audit has looked since".to_owned());
     }
-    let is_leak = |line: &&Episode| checks::find(line.finding.code).is_some_and(|check| check.ties.proves_leak);
+    let is_leak = |line: &&Episode| checks::is_leak_told(&line.finding);
     let is_new = |line: &&Episode| last.is_some_and(|last| line.opened.audit == last.audit);
     let new = cluster.open().filter(is_leak).filter(is_new).count();
     (new > AT_ONCE).then(|| format!("{new} leaks are new since the last audit but one"))
@@ -142,6 +157,43 @@ mod tests {
         let told = repairs(&view.clusters[0], &view);
         assert_eq!((told.len(), told[0].command.raw()), (1, "ipaudit release --code IPA201 --older-than 1h"));
         assert!(told[0].says.starts_with("60 orphaned handles are open: "), "{told:?}");
+    }
+
+    /// One second after a release the rows are still open: what it gave back is not counted again, nor what no release of many
+    /// takes.
+    #[test]
+    fn what_is_given_back_or_goes_alone_is_not_counted() {
+        let mut view = report();
+        view.until = view.now;
+        let digits = "0123456789abcdef".repeat(4);
+        let handle = |id: i64, subject: String| {
+            let mut handle = line(201, Severity::Warning, &subject);
+            (handle.id, handle.finding.kind) = (id, crate::model::SubjectKind::Handle.into());
+            handle
+        };
+        let of_container = |i: i64| handle(i, format!("net{i}.{digits}"));
+        let cluster = &mut view.clusters[0];
+        cluster.came_back.clear();
+        cluster.new = (0..6).map(of_container).chain([handle(6, "k8s-pod-network.vmi.shop.db".to_owned())]).collect();
+        let given_back = |i| ("handle", of_container(i).finding.subject);
+        cluster.release.given_back = (0..5).map(given_back).collect();
+        let told = |view: &ReportView| repairs(&view.clusters[0], view);
+        let says =
+            "1 orphaned handle is open; 5 more have been released since the last audit; 1 more goes by itself only: ";
+        assert!(told(&view)[0].says.starts_with(says), "{:?}", told(&view));
+        // Nothing is left that a release of many would take.
+        view.clusters[0].release.given_back = (0..6).map(given_back).collect();
+        assert!(told(&view).is_empty(), "{:?}", told(&view));
+        // What another place owns, no release of this one takes; and nothing of a node that is not Ready goes.
+        view.clusters[0].release.given_back.clear();
+        view.clusters[0].of_others = (0..4).collect();
+        assert!(told(&view)[0].says.starts_with("2 orphaned handles are open; 1 more goes by itself only: "));
+        view.clusters[0].release.of_silent = [4].into();
+        assert!(
+            told(&view)[0].says.contains(" are open; 1 of them audits have seen long enough; "),
+            "{:?}",
+            told(&view)
+        );
     }
 
     /// What the history knows to be refused is advised by nobody, and an audit is.
