@@ -31,10 +31,11 @@ pub fn of(listing: &BlockListing, snapshot: &Snapshot) -> Foreign {
         Some(addresses) => borrowed(addresses, &narrowed),
         None => blocks(listing, &narrowed),
     };
+    let pools = if listing.borrowed.is_some() { Foreign::default() } else { pools(listing) };
     let blind = what_was_not_read(snapshot).filter(|_| !listing.unread.is_empty());
     let blind = blind.map(|why| foreign!("BLIND: {}; ", why)).unwrap_or_default();
     let unread = if listing.unread.is_empty() || !blind.is_empty() { "" } else { "; not everything was read" };
-    foreign!("{}{}{hidden}{unread}", blind, said)
+    foreign!("{}{}{}{hidden}{unread}", blind, pools, said)
 }
 
 fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
@@ -51,6 +52,7 @@ fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
     let wrong = match (all.wrong, all.suspected) {
         // Of what was not read nobody says that all is well.
         (0, 0) if !listing.unread.is_empty() => String::new(),
+        (0, 0) if !listing.pools.is_empty() => "; nothing wrong in the blocks themselves".to_owned(),
         (0, 0) => "; nothing wrong in them".to_owned(),
         (wrong, 0) => format!("; {} with something wrong", grouped(wrong)),
         (0, suspected) => format!("; {} in which one look saw something wrong", grouped(suspected)),
@@ -64,6 +66,17 @@ fn blocks(listing: &BlockListing, narrowed: &Foreign) -> Foreign {
     };
     let (blocks, free, size) = (number(all.blocks), grouped(all.count.free), grouped(all.addresses));
     foreign!("{blocks}{}: {free} of {size} addresses free{stranded}{wrong}", narrowed)
+}
+
+/// `pool pods: none of 4 blocks is free … (IPA602); `: what is wrong with pools comes before what their blocks have.
+fn pools(listing: &BlockListing) -> Foreign {
+    let Some(worst) = listing.pools.first() else { return Foreign::default() };
+    let others = match listing.totals.wrong_pools {
+        0 | 1 => String::new(),
+        many => format!("{} pools with something wrong, ", grouped(many)),
+    };
+    let code = worst.code;
+    foreign!("{others}pool {}: {} ({code}); ", worst.pool, worst.summary)
 }
 
 fn borrowed(addresses: &[Occupant], narrowed: &Foreign) -> Foreign {

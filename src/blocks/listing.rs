@@ -1,7 +1,7 @@
 //! The listing as plain values.
 
 use crate::ledger::BlockCount;
-use crate::model::{Cidr, Foreign, Time};
+use crate::model::{Cidr, Code, Foreign, Severity, Time};
 use crate::who::{BlockUsage, Doubt, Occupant};
 
 /// Which blocks are wanted.
@@ -36,6 +36,16 @@ pub struct HiddenBlock {
     pub reason: Foreign,
 }
 
+/// What is wrong with a pool.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WrongPool {
+    pub pool: Foreign,
+    pub code: Code,
+    pub severity: Severity,
+    pub summary: Foreign,
+    pub advice: Foreign,
+}
+
 /// All listed blocks together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct BlockTotals {
@@ -48,6 +58,8 @@ pub struct BlockTotals {
     pub wrong: u64,
     /// Blocks in which one look only saw something.
     pub suspected: u64,
+    /// Pools of these blocks, or the one asked for, with which something is wrong.
+    pub wrong_pools: u64,
 }
 
 /// What is printed.
@@ -63,6 +75,8 @@ pub struct BlockListing {
     pub totals: BlockTotals,
     pub blocks: Vec<BlockUsage>,
     pub undecodable: Vec<HiddenBlock>,
+    /// What is wrong with a pool itself, the worst first.
+    pub pools: Vec<WrongPool>,
     /// Only when asked for: every address of another node than its block's owner.
     pub borrowed: Option<Vec<Occupant>>,
     /// What was not read: silence about it proves nothing.

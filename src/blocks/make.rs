@@ -1,11 +1,13 @@
 //! Makes the listing of a ledger and of what the checks have said.
 
-use super::listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock};
+use std::collections::BTreeSet;
+
+use super::listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock, WrongPool};
 use super::{BlockOrder, answer};
 use crate::checks::Outcome;
 use crate::ledger::{BlockCount, Ledger};
 use crate::model::snapshot::Dark;
-use crate::model::{Block, Cidr, Foreign, Input, Name, keys};
+use crate::model::{Block, Cidr, Finding, Foreign, Input, Name, SubjectKind, keys};
 use crate::who::{self, AskedPlace, BlockUsage, Doubt, Occupant};
 
 /// The blocks that `filter` wants, with what `outcome` says is wrong in them.
@@ -26,15 +28,20 @@ pub fn list(ledger: &Ledger<'_>, outcome: &Outcome, filter: &BlockFilter, order:
     });
     let undecodable = hidden(ledger).into_iter().filter(|hidden| wanted.may_have(hidden)).collect();
     order.sort(&mut blocks);
+    let pools = wrong_pools(ledger, outcome, &wanted);
+    let mut totals = totals(&blocks);
+    let names: BTreeSet<&Foreign> = pools.iter().map(|wrong| &wrong.pool).collect();
+    totals.wrong_pools = names.len() as u64;
     let mut listing = BlockListing {
         answer: Foreign::default(),
         judged_at: snapshot.now,
         etcd_revision: Some(snapshot.etcd.revision).filter(|revision| *revision > 0),
         narrowed_by: filter.flags(),
         unknown: wanted.unknown,
-        totals: totals(&blocks),
+        totals,
         blocks,
         undecodable,
+        pools,
         borrowed,
         unread: who::unread(snapshot, outcome),
         exit_code: 0,
@@ -102,6 +109,27 @@ fn hidden(ledger: &Ledger<'_>) -> Vec<HiddenBlock> {
         reason: bad.reason.as_str().into(),
     });
     hidden.collect()
+}
+
+/// What is wrong with the pools asked for; of one node's blocks nobody asks that.
+fn wrong_pools(ledger: &Ledger<'_>, outcome: &Outcome, wanted: &BlocksWanted) -> Vec<WrongPool> {
+    let is_wanted = |finding: &&Finding| {
+        let id = finding.subject.id.raw();
+        let is_named = |pools: &Vec<(Name, Cidr)>| pools.iter().any(|(name, _)| ledger.text(*name) == id);
+        finding.subject.kind == SubjectKind::Pool
+            && wanted.nodes.is_none()
+            && wanted.pools.as_ref().is_none_or(is_named)
+    };
+    let wrong = outcome.findings.iter().filter(is_wanted).map(|finding| WrongPool {
+        pool: finding.subject.id.clone(),
+        code: finding.code,
+        severity: finding.severity,
+        summary: finding.summary.clone(),
+        advice: finding.advice.clone(),
+    });
+    let mut wrong: Vec<WrongPool> = wrong.collect();
+    wrong.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));
+    wrong
 }
 
 fn totals(blocks: &[BlockUsage]) -> BlockTotals {

@@ -9,7 +9,7 @@ mod make;
 mod order;
 
 pub use crate::who::Doubt;
-pub use listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock};
+pub use listing::{BlockFilter, BlockListing, BlockTotals, HiddenBlock, WrongPool};
 pub use make::list;
 pub use order::BlockOrder;
 

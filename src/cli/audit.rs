@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::again;
-use super::audit_formats::Output;
+use super::audit_formats::{LinesArgs, Output};
 use super::audit_names;
 use super::audit_view::View;
 use super::changes::{self, Earlier, GoneOn};
@@ -408,6 +408,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         ..AuditCircumstances::default()
     };
     let shown = AuditView::of(&looked.snapshot, ledger, &verdict.outcome, about);
+    LinesArgs::unseen(view.how.output, &shown).iter().for_each(|remark| streams.warn(remark));
     view.lines.remarks(view.how.output, &shown).iter().for_each(|remark| streams.note(remark));
     let Streams { color, width, quiet, .. } = *streams;
     let table = render::table::Options { color, width, all: view.all, quiet, capacity: view.capacity };

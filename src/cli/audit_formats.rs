@@ -4,8 +4,8 @@
 use clap::{Args, ValueEnum};
 
 use super::output::Streams;
-use crate::render::AuditView;
 use crate::render::wide::{SortBy, WideOptions};
+use crate::render::{AuditView, Tone, verdict};
 
 /// Output formats of an audit.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,18 +46,26 @@ impl LinesArgs {
         WideOptions { color: streams.color, sort_by: self.sort_by, no_headers: self.no_headers }
     }
 
-    /// Sentences for standard error: only the table has a first line, and bare lines neither say that there are none, nor
-    /// that silence proves nothing.
+    /// What was not seen and why, for standard error, where the format tells it nowhere: a document has its `verdict`.
+    pub fn unseen(output: Output, view: &AuditView) -> Vec<String> {
+        if matches!(output, Output::Table | Output::Json | Output::Yaml) {
+            return Vec::new();
+        }
+        let blind = verdict(view).into_iter().filter(|sentence| sentence.tone == Tone::Blind);
+        let blind: Vec<String> = blind.map(|sentence| format!("BLIND: {}", sentence.text.raw())).collect();
+        match blind.is_empty() && !view.audit.complete {
+            true => vec!["this audit is incomplete, so what is not here may be there all the same".to_owned()],
+            false => blind,
+        }
+    }
+
+    /// Sentences for standard error: only the table has a first line, and bare lines do not say that there are none.
     pub fn remarks(&self, output: Output, view: &AuditView<'_>) -> Vec<String> {
         let mut remarks: Vec<String> = view.unknown_names().filter(|_| output != Output::Table).into_iter().collect();
         if !matches!(output, Output::Wide | Output::Name) {
             let idle = "--sort-by sorts the lines of -o wide and -o name: every other format has its one order";
             remarks.extend(self.sort_by.map(|_| idle.to_owned()));
             return remarks;
-        }
-        if !view.audit.complete {
-            let said = "this audit is incomplete, so what is not here may be there all the same: -o table says what is missing";
-            remarks.push(said.to_owned());
         }
         if view.findings.is_empty() {
             let hidden = view.hidden + view.ignored;

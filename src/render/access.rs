@@ -1,5 +1,6 @@
 //! What `check-access` prints: the verdict first, then a line for each right.
 
+use std::collections::HashSet;
 use std::io::{Result, Write};
 
 use anstyle::Style;
@@ -43,7 +44,7 @@ fn missing(report: &AccessReport, need: Need) -> Vec<&Right> {
 
 /// `pools, list pods and 3 more`; a side of which all is missing by one name.
 fn names(report: &AccessReport, missing: &[&Right]) -> String {
-    let mut names: Vec<String> = Vec::new();
+    let (mut names, mut cause) = (Vec::new(), String::new());
     for granter in Granter::ALL {
         let of = |right: &&Right| right.granter == granter;
         let here: Vec<&Right> = missing.iter().copied().filter(of).collect();
@@ -52,16 +53,23 @@ fn names(report: &AccessReport, missing: &[&Right]) -> String {
         if here.len() > 1 && here.len() == all {
             names.push(format!("all of {}{}", side(granter), why(&here).shown()));
         } else {
-            names.extend(here.iter().map(|right| name(right)));
+            let mut told = HashSet::new();
+            let each = here.iter().map(|right| name(right)).filter(|name| told.insert(name.clone()));
+            let each: Vec<String> = each.collect();
+            // One cause of all of them is told with them.
+            let is_all = here.len() > 1 && here.len() == missing.len();
+            if is_all {
+                cause = why(&here).shown().into_owned();
+            }
+            names.extend(each);
         }
     }
-    names.dedup();
     match names.len() {
         n if n > NAMED => {
             names.truncate(NAMED - 1);
-            format!("{} and {} more", names.join(", "), n + 1 - NAMED)
+            format!("{} and {} more{cause}", names.join(", "), n + 1 - NAMED)
         }
-        _ => names.join(", "),
+        _ => format!("{}{cause}", names.join(", ")),
     }
 }
 
@@ -228,7 +236,10 @@ mod tests {
         let names = ["a", "b", "c", "d", "e", "f", "g"];
         let mut many: Vec<_> = names.iter().map(|name| (Etcd, Read, *name, Refused)).collect();
         many.push(good[0]);
-        assert_eq!(told(&many, false), "7 of 8 cannot be read: a, b, c, d and 3 more.");
+        assert_eq!(told(&many, false), "7 of 8 cannot be read: a, b, c, d and 3 more (because; do that).");
+        let twice =
+            [good[0], (Etcd, Read, "config", Refused), (Etcd, Read, "pools", Refused), (Etcd, Read, "config", Refused)];
+        assert_eq!(told(&twice, false), "3 of 4 cannot be read: config, pools (because; do that).");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use super::grid::{self, Cell, Column};
 use super::json::{self, TOOL};
 use super::number::grouped;
 use super::table::paper::{BOLD, PLAIN, Paper, Text, style_of};
-use crate::blocks::{BlockListing, BlockTotals, Doubt, HiddenBlock, SCHEMA};
+use crate::blocks::{BlockListing, BlockTotals, Doubt, HiddenBlock, SCHEMA, WrongPool};
 use crate::checks::datastore::undecodable_value;
 use crate::ledger::Use;
 use crate::model::json::in_json;
 use crate::model::{Foreign, Severity};
-use crate::who::{BlockUsage, Occupant};
+use crate::who::{BlockUsage, Occupant, below};
 
 /// So many codes of a block are told in the narrow table.
 const CODES: usize = 4;
@@ -59,7 +59,8 @@ pub fn write(listing: &BlockListing, options: ListOptions, out: &mut dyn Write) 
         let mut paper = Paper::new(&mut out, width, color);
         paper.blank()?;
         paper.paragraph(0, 0, &Text::new().field(style_of(Severity::Warning).bold(), "NOT READ"))?;
-        listing.unread.iter().try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, &u.shown())))?;
+        let mut unread = listing.unread.iter().map(|unread| below(&listing.answer, unread));
+        unread.try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, &u.shown())))?;
     }
     out.flush()
 }
@@ -214,6 +215,7 @@ in_json!(|listing: &BlockListing| {
     "counts": listing.totals,
     "blocks": listing.blocks,
     "undecodable": listing.undecodable,
+    "pools": listing.pools,
     "borrowed": listing.borrowed,
     "unread": listing.unread,
     "exit_code": listing.exit_code,
@@ -230,6 +232,15 @@ in_json!(|all: &BlockTotals| {
     "stranded": all.count.stranded,
     "wrong": all.wrong,
     "suspected": all.suspected,
+    "wrong_pools": all.wrong_pools,
+});
+
+in_json!(|wrong: &WrongPool| {
+    "pool": wrong.pool,
+    "code": wrong.code,
+    "severity": wrong.severity,
+    "summary": wrong.summary,
+    "advice": wrong.advice,
 });
 
 in_json!(|doubt: &Doubt| { "kind": doubt.kind, "name": doubt.name, "near": doubt.near });

@@ -15,7 +15,7 @@ use crate::checks;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
 use crate::model::{Foreign, State, Time};
-use crate::who::{AddressSheet, AllocationSheet, Before, Dossier};
+use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, below};
 
 /// For people.
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
@@ -34,7 +34,8 @@ pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) 
     }
     if !dossier.unread.is_empty() {
         heading(&mut paper, "NOT READ")?;
-        dossier.unread.iter().try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, &u.shown())))?;
+        let mut unread = dossier.unread.iter().map(|unread| below(&dossier.answer, unread));
+        unread.try_for_each(|u| paper.paragraph(2, 4, &Text::new().field(PLAIN, &u.shown())))?;
     }
     out.flush()
 }

@@ -32,6 +32,6 @@ pub use dossier::{
 };
 pub use now::{about, now, offline};
 pub use place::{AskedPlace, Doubt};
-pub use unread::{said as what_was_not_read, unread};
+pub use unread::{below, said as what_was_not_read, unread};
 pub use word::Word;
 pub use wrong::tell as tell_what_is_wrong;

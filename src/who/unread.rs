@@ -9,6 +9,7 @@ use crate::model::{Foreign, Input, InputState, Snapshot};
 struct MissingInputs {
     state: InputState,
     detail: Foreign,
+    hint: Foreign,
     inputs: Vec<Input>,
 }
 
@@ -34,9 +35,19 @@ impl MissingInputs {
         is_etcds.then(|| ("etcd", is_whole(Input::is_calicos)))
     }
 
-    /// The reason given, else the state's word.
+    /// The reason given, else the state's word; and what to do about a right that is missing.
     fn why(&self) -> Foreign {
-        self.detail.some().cloned().unwrap_or_else(|| self.state.word().into())
+        let why = self.detail.some().cloned().unwrap_or_else(|| self.state.word().into());
+        let hint = self.hint.some().filter(|hint| self.state == InputState::Forbidden && !why.has(hint));
+        hint.map_or(why.clone(), |hint| foreign!("{}; {}", why, hint))
+    }
+
+    /// Whether this input is not there for the same reason: a server that refuses us does it to each with its own words.
+    fn is_of(&self, state: InputState, detail: &Foreign, hint: &Foreign, input: Input) -> bool {
+        let is_one_side = || self.inputs.iter().all(|known| known.is_kubernetes() == input.is_kubernetes());
+        let is_one_refusal =
+            || state == InputState::Forbidden && !hint.is_empty() && self.hint == *hint && is_one_side();
+        self.state == state && (self.detail == *detail || is_one_refusal())
     }
 }
 
@@ -45,10 +56,10 @@ fn gaps(snapshot: &Snapshot, counts: impl Fn(Input) -> bool) -> Vec<MissingInput
     let missing = |i: &Input| counts(*i) && !coverage.complete(*i) && !coverage.is_rightly_absent(*i);
     let mut gaps: Vec<MissingInputs> = Vec::new();
     for input in Input::ALL.into_iter().filter(missing) {
-        let (state, detail) = (coverage.state(input), coverage.detail(input));
-        match gaps.iter_mut().find(|gap| gap.state == state && gap.detail == detail) {
+        let (state, detail, hint) = (coverage.state(input), coverage.detail(input), coverage.hint(input));
+        match gaps.iter_mut().find(|gap| gap.is_of(state, &detail, &hint, input)) {
             Some(gap) => gap.inputs.push(input),
-            None => gaps.push(MissingInputs { state, detail, inputs: vec![input] }),
+            None => gaps.push(MissingInputs { state, detail, hint, inputs: vec![input] }),
         }
     }
     gaps
@@ -84,6 +95,18 @@ pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
         unread.push(format!("{skipped} checks could not run").into());
     }
     unread
+}
+
+/// What was not read, below an answer that may have its cause already: then without it.
+pub fn below(answer: &Foreign, unread: &Foreign) -> Foreign {
+    let text = unread.raw();
+    let parts = text.split_once(": ").and_then(|(names, rest)| Some((names, rest.split_once(", ")?)));
+    match parts {
+        Some((names, (state, why))) if answer.raw().contains(why) => {
+            foreign!("{}: {}, as said above", Foreign::from(names), Foreign::from(state))
+        }
+        _ => unread.clone(),
+    }
 }
 
 /// For the first line, each with its cause: what could change the answer; `None` when all of that was read.
@@ -123,6 +146,25 @@ mod tests {
         let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
         let word = Word::of(text);
         now(&world, &run_these(&world, &[]), &word, &Asked::of(&ledger, &word)).0
+    }
+
+    /// etcd refuses each range in its own words, and the cause is one.
+    #[test]
+    fn one_refusal_of_many_inputs_is_told_once() {
+        let mut c = Cluster::healthy();
+        for (input, detail) in
+            [(Input::Handles, "cannot read handles: denied"), (Input::Pools, "cannot read pools: denied")]
+        {
+            c.snapshot.coverage.set(input, InputState::Forbidden, detail);
+            c.snapshot.coverage.set_hint(input, "grant it");
+        }
+        let snapshot = c.snapshot();
+        let told = said(&snapshot).unwrap();
+        assert_eq!(told, "etcd refuses us handles and pools (cannot read handles: denied; grant it)");
+        let unread = unread(&snapshot, &Outcome::default());
+        assert_eq!(unread, ["handles and pools: forbidden, cannot read handles: denied"]);
+        assert_eq!(below(&told, &unread[0]), "handles and pools: forbidden, as said above");
+        assert_eq!(below(&"well".into(), &unread[0]), unread[0]);
     }
 
     fn blind() -> Cluster {

@@ -210,6 +210,11 @@ fn who_says_which_release_gave_an_address_back() {
         "{now}"
     );
     assert!(now.lines().any(|l| l.trim_start().starts_with("release") && l.contains(&address)), "{now}");
+    // The pod and the handle are nowhere any more: what became of them is known all the same.
+    for asked in ["gone".to_owned(), gone.handle()] {
+        let told = who(&[&asked, "--settle", "0"]);
+        assert!(answer(&told).contains(&format!("; release 1 gave {address} back at 20")), "{told}");
+    }
     let document: serde_json::Value =
         serde_json::from_str(&who(&[&gone.handle(), "--settle", "0", "-o", "json"])).unwrap();
     let releases = document["before"][0]["releases"].as_array().unwrap();

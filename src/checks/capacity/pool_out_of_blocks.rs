@@ -4,9 +4,11 @@ use super::common::{block_facts, judged, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;
+use crate::checks::evidence::{Draft, count};
 use crate::checks::evidence::operand::blocks_of_pool;
 use crate::checks::prelude::*;
-use crate::ledger::PoolUsage;
+use crate::ledger::{PoolUsage, Standing};
+use crate::model::Block;
 
 pub static CHECK: Check = Check {
     code: Code(602),
@@ -57,12 +59,14 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         if blocks == 1 { "its only block is not free".to_owned() } else { format!("none of {blocks} blocks is free") };
     let are = if free == 1 { "1 address is".to_owned() } else { format!("{free} addresses are") };
     let summary = format!("{none}{stranded} though {are}: {suffer}");
-    let keepers = [leaked_address::CHECK.code, ownerless_block::CHECK.code, node_gone::CHECK.code];
+    let keepers = keepers(world, usage, known);
+    let (advice, codes) = (advice(usage, &keepers), keepers.iter().map(|(code, _)| format!(" --code {code}")));
+    let keepers = (!keepers.is_empty()).then(|| format!("ipaudit audit{}", codes.collect::<String>()));
     let version = world.text(world.snapshot.cluster.calico_version);
     world
         .draft(&CHECK, name, summary)
         .severity(if strict { Severity::Error } else { Severity::Warning })
-        .advice("give blocks back (leaks, dead nodes, ownerless blocks), or add a pool")
+        .advice(advice)
         .fact("cidr", usage.cidr)
         .fact("strict_affinity", strict)
         .fact("calico_version", Some(version).filter(|version| !version.is_empty()))
@@ -70,8 +74,39 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
         .fact("blocks", block_facts(&usage.blocks))
         .in_pool(usage.name)
         .next(blocks_of_pool(name))
-        .next(format!("ipaudit audit{}", keepers.map(|code| format!(" --code {code}")).concat()))
+        .with_each(keepers, Draft::next)
         .done()
+}
+
+/// What keeps blocks of the pool that nobody needs: the code that names it, and how many there are in words.
+fn keepers(world: &World<'_>, usage: &PoolUsage, known: bool) -> Vec<(Code, String)> {
+    let is_dead = |block: &&Block| {
+        let host = world.ledger.host_of(block).filter(|_| usage.cidr.covers(block.cidr));
+        host.is_some_and(|host| world.ledger.scope.standing(host) == Standing::Departed)
+    };
+    let dead = world.ledger.blocks().filter(is_dead).count();
+    let leaked = if known { usize::try_from(usage.leaked).unwrap_or(usize::MAX) } else { 0 };
+    let ownerless = usize::try_from(usage.blocks.ownerless).unwrap_or(usize::MAX);
+    let kept = [
+        (leaked_address::CHECK.code, leaked, count(leaked, "leak")),
+        (ownerless_block::CHECK.code, ownerless, count(ownerless, "ownerless block")),
+        (node_gone::CHECK.code, dead, format!("{} of gone nodes", count(dead, "block"))),
+    ];
+    kept.into_iter().filter(|(_, number, _)| *number > 0).map(|(code, _, words)| (code, words)).collect()
+}
+
+/// What fits: to give back what keeps blocks, or, where nothing does, what else there is.
+fn advice(usage: &PoolUsage, keepers: &[(Code, String)]) -> String {
+    const ADD: &str = "add a pool";
+    if !keepers.is_empty() {
+        let kept = keepers.iter().map(|(_, words)| words.as_str()).collect::<Vec<_>>().join(", ");
+        return format!("give blocks back ({kept}), or {ADD}");
+    }
+    match usage.blocks.stranded() {
+        0 => format!("no leak, gone node or ownerless block keeps one: {ADD}"),
+        1 => format!("1 block is empty and stays with the node that claims it, nothing else keeps one: {ADD}"),
+        many => format!("{many} blocks are empty and stay with the nodes that claim them, nothing else keeps one: {ADD}"),
+    }
 }
 
 #[cfg(test)]
@@ -141,10 +176,29 @@ mod tests {
             let says =
                 "none of 4 blocks is free (2 empty on other nodes) though 62 addresses are: new nodes can only borrow";
             assert_eq!(found.iter().map(|f| f.summary.raw()).collect::<Vec<_>>(), [says], "{version}");
+            let advice = "2 blocks are empty and stay with the nodes that claim them, nothing else keeps one: add a pool";
+            assert_eq!((found[0].advice.raw(), found[0].next.len()), (advice, 1), "nothing that is not there");
         }
         for version in ["v3.32.0", "v3.34.0-0.dev-67-g87c15906f2"] {
             assert!(stranded(version).is_empty(), "{version}");
         }
+    }
+
+    #[test]
+    fn the_advice_names_what_there_is() {
+        let mut c = full();
+        c.workload("shop", "gone", "node-1", &["10.80.0.5"]);
+        c.remove_pod("gone");
+        c.block_mut("10.80.0.16/28").affinity = None;
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].advice, "give blocks back (1 leak, 1 ownerless block), or add a pool");
+        assert_eq!(found[0].next[1], "ipaudit audit --code IPA110 --code IPA305");
+        let mut c = full();
+        c.block_mut("10.80.0.16/28").affinity = Some(c.host("dead-1"));
+        c.scope = crate::ledger::ScopeFlag::Exclusive;
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].advice, "give blocks back (1 block of gone nodes), or add a pool");
+        assert_eq!(found[0].next[1], "ipaudit audit --code IPA406");
     }
 
     #[test]
