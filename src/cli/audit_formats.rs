@@ -52,7 +52,7 @@ impl LinesArgs {
             return Vec::new();
         }
         let blind = verdict(view).into_iter().filter(|sentence| sentence.tone == Tone::Blind);
-        let blind: Vec<String> = blind.map(|sentence| format!("BLIND: {}", sentence.text.raw())).collect();
+        let blind: Vec<String> = blind.map(|sentence| format!("BLIND: {}", sentence.text.shown())).collect();
         match blind.is_empty() && !view.audit.complete {
             true => vec!["this audit is incomplete, so what is not here may be there all the same".to_owned()],
             false => blind,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::circumstances::{
-    Address, Claimer, HolderNow, Lacking, NodeDoubt, NodeNow, OperatorWord, PodNow, Recurring, Special,
+    Address, Claimer, HolderNow, Lacking, NodeDoubt, NodeNow, OperatorWord, PodDoubt, PodNow, Recurring, Special,
 };
 use super::refusal::{Objection, Refusal};
 use crate::ledger::Grade;
@@ -50,10 +50,22 @@ pub fn refusals(addresses: &[Address], word: &OperatorWord, now: Time, grace: Du
             age(address, word, now, grace),
             pod_now(address, word.knows),
         ];
-        let objections = rulings.into_iter().filter_map(Result::err);
-        found.extend(objections.map(|objection| Refusal::new(address.address.to_string(), objection)));
+        let mut objections: Vec<Objection> = rulings.into_iter().filter_map(Result::err).collect();
+        // What no waiting cures comes before what waits.
+        objections.sort_by_key(waits);
+        found.extend(objections.into_iter().map(|objection| Refusal::new(address.address.to_string(), objection)));
     }
     found
+}
+
+/// Whether it stands behind what files cannot tell, however often they are read.
+fn waits(objection: &Objection) -> u8 {
+    match objection {
+        Objection::NotReadAgain(PodDoubt::Files) => 1,
+        Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_) | Objection::Unwatched => 2,
+        Objection::PodChanged(_) | Objection::NotReadAgain(_) => 3,
+        _ => 0,
+    }
 }
 
 /// Rule 3: the address is proven leaked. A special one has no such proof; the operator's word stands for it.

@@ -35,7 +35,7 @@ fn own(finding: &Finding, folds: &Folds<'_>) -> Vec<Foreign> {
 }
 
 /// Whether a command only shows something.
-fn only_looks(command: &str) -> bool {
+pub fn only_looks(command: &str) -> bool {
     let mut words = command.split(' ');
     let (program, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match program {

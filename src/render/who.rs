@@ -111,13 +111,13 @@ fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()>
     row(paper, "address", &[&sheet.address.to_string(), sheet.state.word(), &place, &block, &pool, &reserved])?;
     sheet.allocations.iter().try_for_each(|a| allocation(a, now, paper))?;
     // Certain ones first: they are the answer.
-    for grade in [Grade::Certain, Grade::Possible, Grade::Stale] {
-        for h in sheet.holders.iter().filter(|h| h.grade == grade) {
-            let via = if h.via == Via::Object { "" } else { h.via.word() };
-            let on = named("on", &h.node);
-            row(paper, h.kind.word(), &[grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
-        }
+    let graded = |grade: Grade| sheet.holders.iter().filter(move |h| h.grade == grade);
+    for h in [Grade::Certain, Grade::Possible, Grade::Stale].into_iter().flat_map(graded).take(SHOWN) {
+        let via = if h.via == Via::Object { "" } else { h.via.word() };
+        let on = named("on", &h.node);
+        row(paper, h.kind.word(), &[h.grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
     }
+    more(sheet.holders.len(), 0, paper)?;
     sheet.kernels.iter().try_for_each(|kernel| kernel::write(kernel, paper))
 }
 
@@ -279,4 +279,29 @@ fn deep(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         paper.paragraph(2, 4, &Text::new().field(PLAIN, &deep.end.shown()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::checks::testing::Cluster;
+    use crate::checks::{World, run_these};
+    use crate::ledger::{Ledger, ScopeFlag};
+    use crate::who::{Asked, Word, now};
+
+    /// An address of ten thousand pods has as many holders: some are told, and how many more there are.
+    #[test]
+    fn some_holders_are_told_and_the_others_counted() {
+        let mut c = Cluster::healthy();
+        (0..1_200).for_each(|i| drop(c.pod("shop", &format!("dup-{i}"), "node-1", &["10.65.0.1"])));
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let word = Word::of("10.65.0.1");
+        let (dossier, _) = now(&world, &run_these(&world, &[]), &word, &Asked::of(&ledger, &word));
+        let mut out = Vec::new();
+        super::write(&dossier, 100, false, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("10.65.0.1 has 1,201 holders") && text.lines().count() < 60, "{text}");
+        assert!(text.contains(" more, -o json shows all\n"), "{text}");
+    }
 }

@@ -62,7 +62,7 @@ pub fn address(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Fo
 fn holding(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreign {
     let a = sheet.address;
     if holders > 1 {
-        return format!("{a} has {holders} holders").into();
+        return format!("{a} has {} holders", grouped(holders as u64)).into();
     }
     let of_grade = |grade: Grade| {
         // A pod's endpoint is the same holder.

@@ -71,6 +71,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     };
     let summary = format!("{} of {}, {living}", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
     let advice = match (live, stale.as_slice()) {
+        (2.., _) if ledger.allocations_at(address).is_empty() => "IPAM names none of them: restart all".to_owned(),
         (2.., _) => "restart all but the workload that IPAM names".to_owned(),
         (_, []) if unjudged.is_some() => "delete none of them before an audit can tell which of them live".to_owned(),
         (_, []) if endpoints.len() == 2 => "find out which of them lives; the other endpoint must go".to_owned(),
@@ -156,6 +157,10 @@ mod tests {
         assert_eq!(found[0].summary, "2 endpoints of 2 workloads, 2 live");
         assert_eq!(traffic_of(&found[0]), (Some("node-1".into()), Some(Fact::Flag(true))));
         assert_eq!(found[0].rests.len(), 2);
+        assert_eq!(found[0].advice, "restart all but the workload that IPAM names");
+        let mut c = doubled();
+        c.free("10.65.0.2");
+        assert_eq!(c.find(&CHECK)[0].advice, "IPAM names none of them: restart all");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::checks::evidence::{Draft, count};
 use crate::checks::prelude::*;
+use crate::model::number::grouped;
 use crate::ledger::{EndpointState, Via, Workload};
 use crate::model::Foreign;
 
@@ -128,12 +129,12 @@ fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
         Some(pod) => {
             let others = match restart.as_slice() {
                 [one] => world.pod_id(one),
-                many => format!("the other {}", many.len()),
+                many => format!("the other {}", grouped(many.len() as u64)),
             };
             format!("IPAM gave it to {}: keep that, restart {others}", world.pod_id(pod))
         }
         None if restart.len() == 2 => "IPAM gave it to none of them: restart both".to_owned(),
-        None => format!("IPAM gave it to none of them: restart all {}", restart.len()),
+        None => format!("IPAM gave it to none of them: restart all {}", grouped(restart.len() as u64)),
     };
     let summary = format!("{} on {}", world.who(pods), nodes(world, pods));
     let draft = with_holders(world, address, summary, pods).advice(advice);

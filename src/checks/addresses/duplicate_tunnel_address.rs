@@ -3,6 +3,7 @@
 use crate::checks::affinities::stale_calico_node;
 use crate::checks::natural;
 use crate::checks::prelude::*;
+use crate::model::number::grouped;
 use crate::ledger::NamedTunnel;
 use crate::model::{CalicoNode, Service, Tunnel};
 
@@ -123,8 +124,8 @@ fn advice(keep: Option<&str>, restart: &[String]) -> String {
         ([], _) => "the service must get another one".to_owned(),
         ([one], _) => format!("restart {one}"),
         ([_, _], None) => "restart both".to_owned(),
-        (many, None) => format!("restart all {}", many.len()),
-        (many, Some(_)) => format!("restart the other {}", many.len()),
+        (many, None) => format!("restart all {}", grouped(many.len() as u64)),
+        (many, Some(_)) => format!("restart the other {}", grouped(many.len() as u64)),
     };
     match keep {
         Some(keep) => format!("IPAM gave it to {keep}: keep that, {restart}"),

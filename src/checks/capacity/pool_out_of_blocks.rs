@@ -60,7 +60,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool) -> Finding {
     let are = if free == 1 { "1 address is".to_owned() } else { format!("{free} addresses are") };
     let summary = format!("{none}{stranded} though {are}: {suffer}");
     let keepers = keepers(world, usage, known);
-    let (advice, codes) = (advice(usage, &keepers), keepers.iter().map(|(code, _)| format!(" --code {code}")));
+    let (advice, codes) = (advice(usage, known, &keepers), keepers.iter().map(|(code, _)| format!(" --code {code}")));
     let keepers = (!keepers.is_empty()).then(|| format!("ipaudit audit{}", codes.collect::<String>()));
     let version = world.text(world.snapshot.cluster.calico_version);
     world
@@ -96,13 +96,14 @@ fn keepers(world: &World<'_>, usage: &PoolUsage, known: bool) -> Vec<(Code, Stri
 }
 
 /// What fits: to give back what keeps blocks, or, where nothing does, what else there is.
-fn advice(usage: &PoolUsage, keepers: &[(Code, String)]) -> String {
+fn advice(usage: &PoolUsage, known: bool, keepers: &[(Code, String)]) -> String {
     const ADD: &str = "add a pool";
     if !keepers.is_empty() {
         let kept = keepers.iter().map(|(_, words)| words.as_str()).collect::<Vec<_>>().join(", ");
         return format!("give blocks back ({kept}), or {ADD}");
     }
     match usage.blocks.stranded() {
+        _ if !known => format!("no ownerless block keeps one, and nobody knows what is leaked: look there, or {ADD}"),
         0 => format!("no leak, gone node or ownerless block keeps one: {ADD}"),
         1 => format!("1 block is empty and stays with the node that claims it, nothing else keeps one: {ADD}"),
         many => format!("{many} blocks are empty and stay with the nodes that claim them, nothing else keeps one: {ADD}"),

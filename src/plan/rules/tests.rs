@@ -144,6 +144,9 @@ fn rule_5_the_api_server_must_say_it_again() {
     assert_eq!((with(PodNow::Absent), with(PodNow::SameAndNoHolder)), (vec![], vec![]));
     assert_eq!(with(PodNow::Changed(PodChange::Anew)), [5]);
     assert_eq!(with(PodNow::Unknown(PodDoubt::Files)), [5]);
+    // Who waits for three audits of files is refused all the same: that is told first.
+    let young = Address { observed: None, pod_now: PodNow::Unknown(PodDoubt::Files), ..leaked() };
+    assert_eq!(rules(young, &OperatorWord::default()), [5, 4]);
     let knows = OperatorWord { knows: true, ..OperatorWord::default() };
     assert_eq!(rules(Address { pod_now: PodNow::Unknown(PodDoubt::NamesNone), ..leaked() }, &knows), [5]);
 }

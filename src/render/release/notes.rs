@@ -92,7 +92,7 @@ fn left_out(many: usize, first: &str) -> (String, Vec<String>) {
         1 => "1 orphaned handle is left out, whose id comes again".to_owned(),
         many => {
             commands.push(format!("ipaudit audit --code {} --all", orphaned_handle::CHECK.code));
-            format!("{many} orphaned handles are left out, whose ids come again")
+            format!("{} orphaned handles are left out, whose ids come again", grouped(many as u64))
         }
     };
     let words = "(tunnels, KubeVirt machines, LoadBalancer services, very old pods); they go one at a time";

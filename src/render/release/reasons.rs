@@ -14,6 +14,7 @@ use crate::plan::circumstances::{Fork, NodeDoubt};
 use crate::plan::refusal::{Objection, RUN, Refusal};
 use crate::plan::waiting::allowed_from;
 use crate::render::age::{age, moment};
+use crate::render::number::grouped;
 
 /// Without `--all`: so many things are named of each reason.
 const EXAMPLES: usize = 3;
@@ -106,7 +107,7 @@ impl<'r> Reasons<'r> {
                 let handle = one.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
                 format!("{}: {}{when}{handle}", one.subject.raw(), words::timeless(&one.objection))
             }
-            many => format!("{} {}{when}", many.len(), reason.words),
+            many => format!("{} {}{when}", grouped(many.len() as u64), reason.words),
         }
     }
 

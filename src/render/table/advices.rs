@@ -15,15 +15,15 @@ const FIRST: usize = 6;
 const LINES: usize = 2;
 
 /// The findings of one advice.
-struct Advised<'f> {
+struct OfOneAdvice<'f> {
     advice: Foreign,
     findings: Vec<&'f KeptFinding>,
     forbids_release: bool,
 }
 
 /// The different advices: first what must not be released, then in their order; what has none comes last.
-fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<Advised<'f>> {
-    let mut all: Vec<Advised<'f>> = Vec::new();
+fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<OfOneAdvice<'f>> {
+    let mut all: Vec<OfOneAdvice<'f>> = Vec::new();
     let mut places: HashMap<Foreign, usize> = HashMap::default();
     for &finding in findings {
         let told = finding.open();
@@ -34,10 +34,10 @@ fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<Advised<'f>> {
                 advised.findings.push(finding);
                 advised.forbids_release |= forbids_release;
             }
-            None => all.push(Advised { advice: told.advice, findings: vec![finding], forbids_release }),
+            None => all.push(OfOneAdvice { advice: told.advice, findings: vec![finding], forbids_release }),
         }
     }
-    let rank = |advised: &Advised<'_>| (!advised.forbids_release, advised.advice.is_empty());
+    let rank = |advised: &OfOneAdvice<'_>| (!advised.forbids_release, advised.advice.is_empty());
     all.sort_by_key(rank);
     all
 }

@@ -11,7 +11,7 @@ use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::model::{Finding, KeptFinding, Life, Severity, State};
 use crate::render::age::{age, moment};
-use crate::render::commands::of;
+use crate::render::commands::{of, only_looks};
 use crate::render::folds::Folds;
 use crate::render::view::AuditView;
 
@@ -80,7 +80,12 @@ fn one(
     for (hang, text) in &lines {
         paper.paragraph(HANG, *hang, text)?;
     }
-    let (shown, all) = (of(finding, folds, options.all), of(finding, folds, true).len());
+    let (shown, every) = (of(finding, folds, options.all), of(finding, folds, true));
+    // Who looks first finds what to do then by `--all`.
+    if shown.iter().all(|command| only_looks(command)) && every.iter().any(|c| !only_looks(c) && !shown.contains(c)) {
+        paper.paragraph(HANG, HANG, &Text::new().field(DIM, "first look; --all shows what then repairs it:"))?;
+    }
+    let all = every.len();
     commands::write(&shown, if options.all { usize::MAX } else { OF_ONE }, all, paper)
 }
 

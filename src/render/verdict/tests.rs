@@ -268,3 +268,18 @@ fn what_nobody_looked_at_again_keeps_its_weight() {
     );
     assert!(told[1].starts_with("critical unconfirmed: unallocated address in use 10.65.0.1"), "{told:?}");
 }
+
+/// A command that deletes an endpoint is no first word: that no sandbox is left is looked for before.
+#[test]
+fn what_needs_a_look_at_a_node_first_is_no_command_of_the_first_line() {
+    let mut c = Cluster::healthy();
+    c.remove_pod("web-0");
+    let told = told_of(&mut c, AuditCircumstances::default(), |finding| {
+        if finding.code == Code(501) {
+            finding.severity = Severity::Critical;
+            finding.next = vec!["calicoctl delete workloadendpoint x --namespace=shop".into()];
+        }
+    });
+    assert!(told[0].starts_with("critical stale endpoint "), "{told:?}");
+    assert!(told[0].ends_with(" | ipaudit audit --code IPA501 --all"), "{told:?}");
+}

@@ -3,7 +3,7 @@
 use super::blind;
 use super::sentence::{Sentence, Tone, listed};
 use crate::checks::datastore::datastore_went_back;
-use crate::checks::evidence::is_release;
+use crate::checks::evidence::{is_release, sandbox};
 use crate::checks::{self, Ties};
 use crate::model::{Code, Finding, Foreign, KeptFinding, Severity, SubjectKind, UNKNOWN_GUID};
 use crate::render::commands;
@@ -65,7 +65,9 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     let (release, command) =
         released.map(|kind| kind.release(view, ties(kind.code).map_or("", |t| t.leak_of))).unwrap_or_default();
     text.push_str(&release);
-    text.push_str(&by_word(kinds));
+    if view.releases != Releases::Unjudged {
+        text.push_str(&by_word(kinds));
+    }
     Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command()) }
 }
 
@@ -269,6 +271,8 @@ impl Alike<'_> {
             [first, others @ ..] if others.is_empty() || self.stands_out() => {
                 match commands::of(&first.open(), &Folds::default(), false).as_slice() {
                     [] => None,
+                    // That no sandbox is left is looked for first: below stands where.
+                    [command] if !is_release(command) && sandbox::told(first).next().is_some() => Some(self.see_all()),
                     [command] => Some(command.as_str().into()),
                     // Several belong together: below they stand with what comes first.
                     _ => Some(self.see_all()),

@@ -98,3 +98,17 @@ fn a_group_tells_each_advice_once_and_first_what_must_not_be_released() {
     assert!(text.contains("\n       1: ask node-3\n") && !text.contains("ask node-4"), "{text}");
     assert!(text.contains("\n       … 5 more with an advice of their own; all with --all\n"), "{text}");
 }
+
+/// What writes is not shown to who has not looked yet; that there is such a command is said.
+#[test]
+fn a_look_that_comes_first_says_where_the_repair_stands() {
+    let subject = Subject::new(SubjectKind::Affinity, "host:node-1 10.65.1.0/26");
+    let mut finding = Finding::new(Code(404), Severity::Warning, subject, "being deleted");
+    finding.next = vec!["etcdctl get /calico/x".into(), "printf 'mod' | etcdctl txn".into()];
+    let findings = [finding];
+    let text = told(&view(&findings, &[]), Options::default());
+    let says = "       first look; --all shows what then repairs it:\n       etcdctl get /calico/x\n";
+    assert!(text.contains(says) && !text.contains("etcdctl txn"), "{text}");
+    let all = told(&view(&findings, &[]), Options { all: true, ..Options::default() });
+    assert!(!all.contains("first look;") && all.contains("printf 'mod' | etcdctl txn\n"), "{all}");
+}
