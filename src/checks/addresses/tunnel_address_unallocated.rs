@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::Draft;
 use crate::checks::prelude::*;
+use crate::model::number::grouped;
 use crate::ledger::Belief;
 use crate::model::{CalicoNode, Input, Tunnel};
 
@@ -107,9 +108,11 @@ fn report(world: &World<'_>, address: Addr, tunnels: &[(&CalicoNode, Tunnel)]) -
     let whose: Vec<String> =
         tunnels.iter().map(|(node, tunnel)| format!("{} tunnel of {}", tunnel.word(), world.text(node.name))).collect();
     let how = match belief {
-        Belief::Allocated => "given to somebody else",
-        Belief::Cooling => "released and cooling down",
-        Belief::Free(_) | Belief::Unknown => "free: the next pod gets it",
+        Belief::Allocated => "given to somebody else".to_owned(),
+        Belief::Cooling => "released and cooling down".to_owned(),
+        Belief::Free(Some((_, 0))) => "free: the next pod gets it".to_owned(),
+        Belief::Free(Some((_, place))) => format!("free: handed out after {} more", grouped(place as u64)),
+        Belief::Free(None) | Belief::Unknown => "free: a pod may get it".to_owned(),
     };
     let place = if let Belief::Free(Some((_, place))) = belief { Some(place) } else { None };
     let nodes: Vec<Name> = tunnels.iter().map(|(node, _)| node.name).collect();
@@ -164,7 +167,7 @@ mod tests {
         c.free("10.65.0.0");
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.0"));
-        assert_eq!(found[0].summary, "IPIP tunnel of node-1, free: the next pod gets it");
+        assert_eq!(found[0].summary, "IPIP tunnel of node-1, free: handed out after 61 more", "as `who` says it");
         assert_eq!(found[0].evidence.get("queue_place"), Some(&Fact::Sequence(61)));
         assert!(found[0].next[0].raw().contains("spec.nodeName=node-1"));
         // No block at all is free as well, whether or not the pool is enabled.
