@@ -232,11 +232,11 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
             From::Capture(_) => streams.warn("--deep asks etcd itself: a capture has no old revisions"),
         }
     }
-    freed(&mut dossier, &word);
     let incomplete = read.incomplete || !dossier.unread.is_empty() || !asked.place.unknown.is_empty();
     if let (true, Some(words)) = (asked.is_nothing() && !incomplete, gone.words()) {
         dossier.answer = words;
     }
+    freed(&mut dossier, &word);
     // What nobody knows, though everything was read, was mistyped.
     let unknown = asked.is_nothing() && dossier.before.is_empty() && gone.words().is_none() && !incomplete;
     Ok((dossier, Course { worst, incomplete, failed: failed || unknown }))

@@ -1,7 +1,7 @@
 //! Which release of ours gave something back: what the first line says of an address that nobody has, and of what is gone.
 
 use super::block;
-use super::dossier::{AddressSheet, Dossier};
+use super::dossier::{AddressSheet, Dossier, Match, MatchKind};
 use super::word::Word;
 use crate::ledger::Use;
 use crate::model::given_back::GivenBack;
@@ -34,7 +34,10 @@ fn of_address(address: Addr, dossier: &Dossier) -> Option<String> {
 
 /// A pod or a handle of which nothing is there any more: its addresses and its handle are what the history has of it.
 fn of_what_is_gone(dossier: &Dossier) -> Option<String> {
-    if !dossier.matches.is_empty() || dossier.range.is_some() {
+    // Of a handle that is gone there is a sheet all the same.
+    let is_gone =
+        |m: &Match| m.kind == MatchKind::Handle && dossier.handles.iter().all(|h| !h.exists && h.addresses.is_empty());
+    if !dossier.matches.iter().all(is_gone) || dossier.range.is_some() {
         return None;
     }
     let newest = newest(dossier, |freed| freed.kind == SubjectKind::Address)

@@ -173,7 +173,11 @@ fn the_next_command_of_an_orphan_names_it() {
     let early = audit(1200);
     let orphans = early["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
     let says = "a release is let through when three audits have seen it";
-    assert_eq!(orphans.filter(|f| f["advice"] == says && f["next"] == json!([])).count(), ids.len(), "{early:#}");
+    assert_eq!(
+        orphans.filter(|f| f["advice"].as_str().unwrap().ends_with(says) && f["next"] == json!([])).count(),
+        ids.len(),
+        "{early:#}"
+    );
     let document = [600, 0].map(audit).into_iter().next_back().unwrap();
     let found = document["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
     let mut seen = 0;
