@@ -7,7 +7,7 @@ use super::{BlockOrder, answer};
 use crate::checks::Outcome;
 use crate::ledger::{BlockCount, Ledger};
 use crate::model::snapshot::Dark;
-use crate::model::{Block, Cidr, Finding, Foreign, Input, Name, SubjectKind, keys};
+use crate::model::{Block, Cidr, Foreign, Input, KeptFinding, Name, SubjectKind, keys};
 use crate::who::{self, AskedPlace, BlockUsage, Doubt, Occupant};
 
 /// The blocks that `filter` wants, with what `outcome` says is wrong in them.
@@ -113,19 +113,22 @@ fn hidden(ledger: &Ledger<'_>) -> Vec<HiddenBlock> {
 
 /// What is wrong with the pools asked for; of one node's blocks nobody asks that.
 fn wrong_pools(ledger: &Ledger<'_>, outcome: &Outcome, wanted: &BlocksWanted) -> Vec<WrongPool> {
-    let is_wanted = |finding: &&Finding| {
+    let is_wanted = |finding: &&KeptFinding| {
         let id = finding.subject.id.raw();
         let is_named = |pools: &Vec<(Name, Cidr)>| pools.iter().any(|(name, _)| ledger.text(*name) == id);
         finding.subject.kind == SubjectKind::Pool
             && wanted.nodes.is_none()
             && wanted.pools.as_ref().is_none_or(is_named)
     };
-    let wrong = outcome.findings.iter().filter(is_wanted).map(|finding| WrongPool {
-        pool: finding.subject.id.clone(),
-        code: finding.code,
-        severity: finding.severity,
-        summary: finding.summary.clone(),
-        advice: finding.advice.clone(),
+    let wrong = outcome.findings.iter().filter(is_wanted).map(|finding| {
+        let told = finding.open();
+        WrongPool {
+            pool: finding.subject.id.clone(),
+            code: finding.code,
+            severity: finding.severity,
+            summary: told.summary,
+            advice: told.advice,
+        }
     });
     let mut wrong: Vec<WrongPool> = wrong.collect();
     wrong.sort_by_key(|wrong| std::cmp::Reverse(wrong.severity));

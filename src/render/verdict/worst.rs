@@ -272,7 +272,9 @@ impl Alike<'_> {
                 match commands::of(&first.open(), &Folds::default(), false).as_slice() {
                     [] => None,
                     // That no sandbox is left is looked for first: below stands where.
-                    [command] if !is_release(command) && sandbox::told(first).next().is_some() => Some(self.see_all()),
+                    [command] if !is_release(command) && sandbox::told(&first.open()).next().is_some() => {
+                        Some(self.see_all())
+                    }
                     [command] => Some(command.as_str().into()),
                     // Several belong together: below they stand with what comes first.
                     _ => Some(self.see_all()),

@@ -105,7 +105,7 @@ fn a_look_that_comes_first_says_where_the_repair_stands() {
     let subject = Subject::new(SubjectKind::Affinity, "host:node-1 10.65.1.0/26");
     let mut finding = Finding::new(Code(404), Severity::Warning, subject, "being deleted");
     finding.next = vec!["etcdctl get /calico/x".into(), "printf 'mod' | etcdctl txn".into()];
-    let findings = [finding];
+    let findings = FindingKeeper::all([finding]);
     let text = told(&view(&findings, &[]), Options::default());
     let says = "       first look; --all shows what then repairs it:\n       etcdctl get /calico/x\n";
     assert!(text.contains(says) && !text.contains("etcdctl txn"), "{text}");
