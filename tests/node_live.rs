@@ -249,7 +249,9 @@ fn every_damage_is_its_own_finding() {
     let proxy_arp = |value: u8| format!("echo {value} > /proc/sys/net/ipv4/conf/{WEB}/proxy_arp");
     let forwarding = |value: u8| format!("echo {value} > /proc/sys/net/ipv4/conf/{WEB}/forwarding");
     let back = "route replace 169.254.1.1 dev eth0 scope link\nroute replace default via 169.254.1.1 dev eth0\n";
-    let damages: Vec<(&str, Do, Do, BTreeSet<(String, String)>)> = vec![
+    /// What is done, how it is undone, and what it gives.
+    type Damage = (&'static str, Do, Do, BTreeSet<(String, String)>);
+    let damages: Vec<Damage> = vec![
         (
             "route moved",
             Do::Ip(format!("route replace {a}/32 dev cali751425ce827 metric 1024 proto boot scope link\n")),

@@ -74,11 +74,10 @@ impl Dictionary {
             let run = half(usize::from(token & 15), &mut squeezed)?.checked_add(LEAST)?;
             let (distance, rest) = squeezed.split_first_chunk::<2>()?;
             squeezed = rest;
-            let mut from = all.len().checked_sub(usize::from(u16::from_le_bytes(*distance)))?;
+            let from = all.len().checked_sub(usize::from(u16::from_le_bytes(*distance)))?;
             // A run may go on into itself.
-            for _ in 0..run {
-                all.push(*all.get(from)?);
-                from += 1;
+            for place in from..from.checked_add(run)? {
+                all.push(*all.get(place)?);
             }
         }
         all.drain(..begin);
