@@ -253,7 +253,8 @@ fn exactly_the_rights_in_kubernetes_and_each_of_them_missing() {
         let refused: Vec<&str> = having(&document, "forbidden").into_iter().map(|(right, _)| right).collect();
         assert_eq!(refused, [format!("list {missing}"), format!("get {missing}")], "{document}");
         let total = wanted().count() + 1 + 8;
-        let verdict = format!("2 of {total} cannot be read: list {missing}, get {missing}.");
+        let cure = "the user's ClusterRole needs get and list on pods, nodes, services and namespaces (README, Rights)";
+        let verdict = format!("2 of {total} cannot be read: list {missing}, get {missing} ({cure}).");
         assert_eq!((document["verdict"].as_str(), &document["exit_code"]), (Some(verdict.as_str()), &3.into()));
         let detail = right_detail(&document, &format!("list {missing}"));
         assert!(detail.contains("ipaudit") && detail.contains(missing), "{detail}");
