@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
-    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
-    MAIN_TABLE, PodInside, Sysctls,
+    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
+    MAIN_TABLE, PodInside, Sysctls, UsedBy,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -313,6 +313,47 @@ pub struct SysctlsEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ip_forward: Option<i64>,
     of: BTreeMap<String, DevSysctls>,
+}
+
+/// An address in use that no list of the capture shows.
+#[derive(Serialize, Deserialize)]
+pub struct UseEntry {
+    ip: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    r#if: String,
+    by: UseWord,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pod: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UseWord {
+    Host,
+    Namespace,
+    /// And whatever a later version calls it: it is in use.
+    #[serde(other)]
+    Route,
+}
+
+impl UseEntry {
+    pub fn of((address, used): &(Addr, InUse)) -> UseEntry {
+        let (by, pod) = match &used.by {
+            UsedBy::Route => (UseWord::Route, String::new()),
+            UsedBy::Host => (UseWord::Host, String::new()),
+            UsedBy::Namespace(pod) => (UseWord::Namespace, pod.raw().to_owned()),
+        };
+        UseEntry { ip: address.to_string(), r#if: used.interface.raw().to_owned(), by, pod }
+    }
+
+    pub fn used(self) -> Result<(Addr, InUse), String> {
+        let by = match self.by {
+            UseWord::Route => UsedBy::Route,
+            UseWord::Host => UsedBy::Host,
+            UseWord::Namespace => UsedBy::Namespace(self.pod.into()),
+        };
+        Ok((addr(&self.ip)?, InUse { interface: self.r#if.into(), by }))
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 pub use self::entries::mac;
 
 use self::entries::{
-    AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, VerdictEntry,
+    AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, UseEntry,
+    VerdictEntry,
 };
 use crate::model::node_evidence::{CALI, Dump, Inside, NodeEvidence};
 use crate::model::{Foreign, Term, Time};
@@ -62,6 +63,8 @@ struct NodeDocument {
     verdicts: DumpEntry<Vec<VerdictEntry>>,
     #[serde(default)]
     inside: InsideEntry,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<UseEntry>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -139,6 +142,7 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
         pods: pods.dump(PodEntry::pod),
         failed: failed.into_iter().map(FailedEntry::failed).collect(),
     };
+    let also: Result<Vec<_>, String> = document.also.into_iter().map(UseEntry::used).collect();
     Ok(NodeEvidence {
         node: node.into(),
         from: Foreign::default(),
@@ -157,6 +161,7 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
         sysctls: document.sysctls.one(),
         verdicts: document.verdicts.dump(VerdictEntry::verdict),
         inside,
+        also: also.map_err(|why| BadCapture { cause: why.into(), hint: "capture again" })?,
     })
 }
 
@@ -199,6 +204,7 @@ pub fn write(evidence: &NodeEvidence) -> Result<Vec<u8>, serde_json::Error> {
         sysctls: DumpEntry::of_one(&evidence.sysctls),
         verdicts: DumpEntry::of(&evidence.verdicts, VerdictEntry::of),
         inside,
+        also: evidence.also.iter().map(UseEntry::of).collect(),
     };
     let mut bytes = serde_json::to_vec(&document)?;
     bytes.push(b'\n');

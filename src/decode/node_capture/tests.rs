@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::node_evidence::{
-    DevSysctls, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute, MAIN_TABLE,
-    Means, PodInside, RouteKind, Sysctls,
+    DevSysctls, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
+    MAIN_TABLE, Means, PodInside, RouteKind, Sysctls, UsedBy,
 };
 use crate::model::{Addr, Cidr};
 
@@ -91,6 +91,11 @@ fn full() -> NodeEvidence {
             pods: Dump::Read(vec![pod]),
             failed: vec![InsideFailed { interface: "cali2".into(), why: "EACCES".into() }],
         },
+        also: vec![
+            (addr("10.65.0.1"), InUse { interface: "cali3".into(), by: UsedBy::Route }),
+            (addr("10.65.0.2"), InUse { interface: "eth0".into(), by: UsedBy::Host }),
+            (addr("10.65.0.3"), InUse { interface: "".into(), by: UsedBy::Namespace("shop/web-1".into()) }),
+        ],
     }
 }
 

@@ -28,6 +28,11 @@ impl HostLink {
     pub const fn works(&self) -> bool {
         self.up && self.carrier
     }
+
+    /// Whether it leads to other nodes.
+    pub fn is_tunnel(&self) -> bool {
+        ["vxlan", "ipip", "wireguard"].contains(&self.kind.raw())
+    }
 }
 
 /// One address of the host's namespace.
@@ -112,6 +117,11 @@ impl KernelRoute {
     /// Whether it hands packets on.
     pub fn is_unicast(&self) -> bool {
         self.kind == Term::Known(RouteKind::Unicast)
+    }
+
+    /// Whether a packet may arrive by it: a kind that nobody knows yet is none that is known not to.
+    pub const fn may_deliver(&self) -> bool {
+        matches!(self.kind, Term::Known(RouteKind::Unicast | RouteKind::Local) | Term::Other(_))
     }
 
     /// Whether it swallows packets without a word.

@@ -22,7 +22,7 @@ pub use table::{RouteTable, Way};
 
 use std::collections::BTreeMap;
 
-use super::hash::HashSet;
+use super::hash::HashMap;
 use super::word::words;
 use super::{Addr, Foreign, InputState, Time};
 
@@ -70,6 +70,9 @@ pub struct NodeEvidence {
     pub sysctls: Dump<Sysctls>,
     pub verdicts: Dump<Vec<GatewayVerdict>>,
     pub inside: Inside,
+    /// What else was seen in use: by a reading of which a part was not had the other time, by another capture of this
+    /// node. It forbids releases, and is no ground for a finding.
+    pub also: Vec<(Addr, InUse)>,
 }
 
 impl NodeEvidence {
@@ -126,16 +129,23 @@ impl NodeEvidence {
         self.taken.iter().copied().max()
     }
 
-    /// The addresses that the node's kernel shows in use, whatever anybody else says: routed to a workload interface that
-    /// exists, or configured, on the node or inside of a pod. Any reading counts: this only ever protects. A neighbour is no
-    /// use: Felix leaves it behind.
+    /// The addresses that the node's kernel shows in use, whatever anybody else says: routed to an interface that exists,
+    /// or is not known to be absent, or configured, on the node or inside of a pod. Any reading counts: this only ever
+    /// protects. A neighbour is no use: Felix leaves it behind.
     pub fn uses(&self) -> Vec<(Addr, InUse)> {
-        let links: HashSet<&Foreign> = self.links.each().map(|link| &link.name).collect();
-        let mut uses = Vec::new();
+        let links: Option<HashMap<&Foreign, &HostLink>> =
+            self.links.read().map(|links| links.iter().map(|link| (&link.name, link)).collect());
+        let mut uses = self.also.clone();
         let configured = self.addresses.each();
         uses.extend(configured.map(|a| (a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
-        for route in self.routes4.each().chain(self.routes6.each()).filter(|r| r.is_host() && r.is_unicast()) {
-            let hops = route.hops.iter().filter(|hop| self.is_workload(&hop.dev) && links.contains(&hop.dev));
+        let hosts =
+            self.routes4.each().chain(self.routes6.each()).filter(|route| route.is_host() && route.may_deliver());
+        for route in hosts {
+            let hops = route.hops.iter().filter(|hop| match &links {
+                Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(hop, Some(link))),
+                // They were not read: unknown is not absent.
+                None => self.is_delivered(hop, None),
+            });
             let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
             uses.extend(hops.map(|hop| (route.dst.first(), used(hop))));
         }
@@ -145,6 +155,13 @@ impl NodeEvidence {
             uses.extend(pod.addresses.each().chain(&pod.also).map(|address| (*address, used.clone())));
         }
         uses
+    }
+
+    /// Whether who is asked for is at the other end of this very interface, whatever it is called: no other machine is in
+    /// between, as with a gateway or a tunnel. A workload interface leads to nothing else.
+    fn is_delivered(&self, hop: &Hop, link: Option<&HostLink>) -> bool {
+        let is_tunnel = link.is_some_and(HostLink::is_tunnel);
+        self.is_workload(&hop.dev) || hop.gateway.is_none() && !hop.dev.is_empty() && !is_tunnel
     }
 
     /// The host's end of a pod's interface.
@@ -175,9 +192,9 @@ impl<'e> DumpState<'e> {
 }
 
 /// How a node uses an address.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum UsedBy {
-    /// A route to a workload interface that exists.
+    /// A route to an interface that exists, or is not known to be absent.
     Route,
     /// Configured on the node itself.
     Host,
@@ -186,7 +203,7 @@ pub enum UsedBy {
 }
 
 /// That a node uses an address, and where.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct InUse {
     /// The interface on the host; empty: not known.
     pub interface: Foreign,
@@ -208,11 +225,22 @@ pub struct NodesSeen {
 }
 
 impl NodesSeen {
-    /// Of many captures the newest of each node, by name.
+    /// Of many captures the newest of each node, by name: it is judged. What any of them shows in use stays in use,
+    /// whatever time it claims to be of.
     pub fn newest(mut all: Vec<NodeEvidence>, of_every_node: bool) -> NodesSeen {
         all.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| b.taken_at().cmp(&a.taken_at())));
-        all.dedup_by(|later, first| later.node == first.node);
-        NodesSeen { nodes: all, of_every_node, ..NodesSeen::default() }
+        let mut nodes: Vec<NodeEvidence> = Vec::new();
+        for evidence in all {
+            match nodes.last_mut().filter(|newest| newest.node == evidence.node) {
+                Some(newest) => newest.also.extend(evidence.uses()),
+                None => nodes.push(evidence),
+            }
+        }
+        for node in &mut nodes {
+            node.also.sort();
+            node.also.dedup();
+        }
+        NodesSeen { nodes, of_every_node, ..NodesSeen::default() }
     }
 
     /// Puts in order which addresses are in use.

@@ -115,3 +115,71 @@ fn of_several_captures_of_a_node_the_newest_counts() {
     let told: Vec<_> = seen.nodes.iter().map(|n| (n.node.raw(), n.taken[0].0)).collect();
     assert_eq!(told, [("a", 5), ("b", 9)]);
 }
+
+/// One address, routed to one interface that exists.
+fn routed(node: &str, at: Option<i64>) -> NodeEvidence {
+    NodeEvidence {
+        node: node.into(),
+        taken: at.map(Time).into_iter().collect(),
+        readings: 1,
+        prefixes: vec![CALI.into()],
+        links: Dump::Read(vec![link(7, "cali1", 1)]),
+        routes4: Dump::Read(vec![route("10.65.0.7/32", "cali1", 0, 1)]),
+        ..NodeEvidence::default()
+    }
+}
+
+fn is_vetoed(mut seen: NodesSeen) -> bool {
+    seen.index();
+    seen.uses(addr("10.65.0.7")) == [("a".into(), InUse { interface: "cali1".into(), by: UsedBy::Route })]
+}
+
+/// Whoever can make a capture can date it: none takes away what another one saw.
+#[test]
+fn what_any_capture_of_a_node_shows_stays_in_use_and_the_newest_is_judged() {
+    let empty = |at: Option<i64>| NodeEvidence { routes4: Dump::Read(Vec::new()), ..routed("a", at) };
+    for (shows, not) in [(Some(1), Some(9)), (Some(9), Some(1)), (Some(5), Some(5)), (None, Some(5)), (Some(5), None)] {
+        for all in [vec![routed("a", shows), empty(not)], vec![empty(not), routed("a", shows)]] {
+            let seen = NodesSeen::newest(all, false);
+            assert_eq!((seen.nodes.len(), seen.nodes[0].taken_at()), (1, shows.max(not).map(Time)));
+            // As with captures of files and then of pods.
+            let again = NodesSeen::newest([seen.nodes.clone(), vec![empty(Some(99))]].concat(), false);
+            assert!(is_vetoed(seen) && is_vetoed(again), "{shows:?} {not:?}");
+        }
+    }
+}
+
+#[test]
+fn interfaces_that_were_not_read_are_not_absent() {
+    let with = |links| is_vetoed(NodesSeen::newest(vec![NodeEvidence { links, ..routed("a", None) }], false));
+    assert!(with(Dump::NotRead("torn".into())) && with(Dump::NotAsked));
+    assert!(!with(Dump::Read(vec![link(8, "cali2", 1)])));
+}
+
+#[test]
+fn a_host_route_is_a_use_by_whatever_interface_unless_another_machine_is_behind_it() {
+    let uses = |prefixes: &[&str], kind: &str, gateway: Option<&str>| {
+        let mut evidence = routed("a", None);
+        evidence.prefixes = prefixes.iter().map(|prefix| (*prefix).into()).collect();
+        evidence.links = Dump::Read(vec![HostLink { kind: kind.into(), ..link(7, "cali1", 1) }]);
+        let hop = Hop { dev: "cali1".into(), gateway: gateway.map(addr) };
+        evidence.routes4 = Dump::Read(vec![KernelRoute { hops: vec![hop], ..route("10.65.0.7/32", "cali1", 0, 1) }]);
+        is_vetoed(NodesSeen::newest(vec![evidence], false))
+    };
+    assert!(uses(&["eni"], "veth", None) && uses(&[], "veth", None) && uses(&[""], "", None));
+    assert!(uses(&["cali"], "veth", Some("10.0.0.1")));
+    assert!(!uses(&["eni"], "veth", Some("10.0.0.1")), "another machine's");
+    assert!(!uses(&["eni"], "wireguard", None), "another node's");
+}
+
+#[test]
+fn routes_of_kinds_that_nobody_knows_count_and_those_that_drop_do_not() {
+    let with = |kind: &str| {
+        let mut evidence = routed("a", None);
+        let route = KernelRoute { kind: Term::of(kind), ..route("10.65.0.7/32", "cali1", 0, 1) };
+        evidence.routes4 = Dump::Read(vec![route]);
+        is_vetoed(NodesSeen::newest(vec![evidence], false))
+    };
+    assert!(with("unicast") && with("local") && with("of tomorrow"));
+    assert!(!with("blackhole") && !with("unreachable") && !with("prohibit") && !with("throw"));
+}

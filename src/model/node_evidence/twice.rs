@@ -2,12 +2,12 @@
 
 use std::hash::Hash;
 
-use super::NodeEvidence;
 use super::dump::Dump;
 use super::inside::{Inside, PodInside};
 use super::kernel::{GatewayVerdict, HostAddress, HostLink, KernelNeighbour, KernelRoute, NeighbourState};
 use super::sysctl::{DevSysctls, Sysctls};
-use crate::model::hash::HashMap;
+use super::{InUse, NodeEvidence};
+use crate::model::hash::{HashMap, HashSet};
 use crate::model::{Addr, Foreign};
 
 const FIRST: u8 = 1;
@@ -16,8 +16,10 @@ const SECOND: u8 = 2;
 impl NodeEvidence {
     /// The two readings of a node as one. What one of them could not read is not read.
     pub fn twice(first: NodeEvidence, second: NodeEvidence) -> NodeEvidence {
+        // Of a part that one of them could not read nobody may be accused, and nothing is released.
+        let also = [first.uses(), second.uses()].concat();
         let taken = [first.taken, second.taken].concat();
-        NodeEvidence {
+        let both = NodeEvidence {
             taken,
             readings: 2,
             links: both(first.links, second.links, |a, b| in_order(a, b, link_key, join_links)),
@@ -28,8 +30,14 @@ impl NodeEvidence {
             sysctls: both(first.sysctls, second.sysctls, steady),
             verdicts: both(first.verdicts, second.verdicts, |a, b| in_order(a, b, verdict_key, |_, _| ())),
             inside: insides(first.inside, second.inside),
+            also: Vec::new(),
             ..second
-        }
+        };
+        let told: HashSet<(Addr, InUse)> = both.uses().into_iter().collect();
+        let mut also: Vec<_> = also.into_iter().filter(|used| !told.contains(used)).collect();
+        also.sort();
+        also.dedup();
+        NodeEvidence { also, ..both }
     }
 }
 

@@ -118,3 +118,39 @@ fn of_pods_what_was_so_both_times_counts_and_everything_is_in_use() {
     let all = ["10.65.0.1", "10.65.0.2", "10.65.0.3", "10.65.0.7", "10.65.0.8", "10.65.0.9"];
     assert_eq!(used, all.map(addr));
 }
+
+/// A list that was torn the second time says nothing of what the first one saw.
+#[test]
+fn what_one_reading_saw_is_in_use_where_the_other_was_torn() {
+    fn torn<T>() -> Dump<T> {
+        Dump::NotRead("it was changed while it was read".into())
+    }
+    let link = HostLink { index: 7, name: "cali1".into(), seen: 1, ..HostLink::default() };
+    let fill = |e: &mut NodeEvidence| {
+        e.links = Dump::Read(vec![link.clone()]);
+        e.addresses =
+            Dump::Read(vec![HostAddress { dev: "lo".into(), address: addr("10.65.0.8"), prefix: 32, seen: 1 }]);
+        e.routes4 = Dump::Read(vec![route("10.65.0.7/32", "cali1")]);
+        e.inside.pods = Dump::Read(vec![pod(1, 1, &["10.65.0.9"])]);
+    };
+    let tear = |e: &mut NodeEvidence| {
+        (e.links, e.addresses, e.routes4, e.inside.pods) = (torn(), torn(), torn(), torn());
+    };
+    let uses = |both: &NodeEvidence| {
+        let mut used: Vec<Addr> = both.uses().into_iter().map(|(address, _)| address).collect();
+        used.sort();
+        used
+    };
+    let all = ["10.65.0.7", "10.65.0.8", "10.65.0.9"].map(addr);
+    for both in [twice(fill, tear), twice(tear, fill)] {
+        assert_eq!((uses(&both), both.routes4.failure().is_some(), both.also.len()), (all.to_vec(), true, 3));
+    }
+    let both = twice(fill, fill);
+    assert_eq!((uses(&both), both.also), (all.to_vec(), vec![]), "nothing is said twice");
+    // Of one pod the addresses alone.
+    let half = twice(fill, |e| {
+        fill(e);
+        e.inside.pods = Dump::Read(vec![PodInside { addresses: torn(), ..pod(1, 1, &[]) }]);
+    });
+    assert_eq!(uses(&half), all);
+}
