@@ -281,11 +281,27 @@ fn by_files(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
             false => Err(std::io::Error::new(ErrorKind::NotFound, "the process has ended")),
         }
     };
+    let mut refused = None;
     let pod = |(nsid, link): (&i32, &&HostLink)| {
         let pid = pids.get(nsid).ok_or_else(|| failed(link, "no process of it is visible"))?;
-        of_pid(*pid, *nsid, link).map_err(|e| failed(link, format!("/proc/{pid}/net: {e}")))
+        of_pid(*pid, *nsid, link).map_err(|e| {
+            let why = format!("/proc/{pid}/net: {e}");
+            if e.kind() == ErrorKind::PermissionDenied {
+                refused.get_or_insert_with(|| why.clone());
+            }
+            failed(link, why)
+        })
     };
-    Ok(wanted.iter().map(pod).collect())
+    let pods = wanted.iter().map(pod).collect();
+    granted(pods, refused)
+}
+
+/// What a means gave; that it was refused where it gave nothing at all (with `hidepid=1` every pod is).
+fn granted(pods: Vec<Result<PodInside, InsideFailed>>, refused: Option<String>) -> ByMeans {
+    match refused {
+        Some(why) if pods.iter().all(Result::is_err) => Err(why),
+        _ => Ok(pods),
+    }
 }
 
 #[cfg(test)]
@@ -327,5 +343,16 @@ mod tests {
         assert_eq!(told(LookInside::Proc, [Some(4), Some(4), Some(2)]), (Some("proc"), 2, 2, 0));
         let refused = chosen(LookInside::Nsid, |_| Err("Operation not permitted".to_owned()));
         assert_eq!(refused.inside.pods, Dump::NotRead("Operation not permitted".into()));
+    }
+
+    #[test]
+    fn a_means_that_was_refused_at_every_pod_gives_nothing() {
+        let one = || Err(failed(&HostLink::default(), "/proc/7/net: Operation not permitted"));
+        let why = || Some("/proc/7/net: Operation not permitted".to_owned());
+        let looked = chosen(LookInside::Proc, |_| granted(vec![one(), one()], why()));
+        assert_eq!(looked.inside.pods.failure().map(Foreign::raw), why().as_deref());
+        // Those that could be looked into are something; and one that is gone was refused by nobody.
+        assert!(granted(vec![one(), Ok(PodInside::default())], why()).is_ok());
+        assert!(granted(vec![one()], None).is_ok());
     }
 }
