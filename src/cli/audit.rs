@@ -14,7 +14,7 @@ use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
-use super::node_evidence_args::NodeEvidenceArgs;
+use super::node_evidence_args::{self, NodeEvidenceArgs};
 use super::output::log::Remark;
 use super::output::{self, Streams};
 use super::parse::interval;
@@ -83,7 +83,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (judging, memory) = (&args.judging, Memory::open(&args.history, Some(file)));
             let second;
             (looked, second) = from_capture(captured, judging, &mut memory);
-            looked.see(nodes.as_ref());
+            looked.see(nodes.as_ref(), streams);
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
             if again {
@@ -99,14 +99,14 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             (judging, memory) = (&args.judging, Memory::open(&args.history, None));
             let earlier = Memory::earlier(&args.history);
             looked = known(args, look(&sources, judging, streams, &mut memory, None, &earlier).await)?;
-            looked.see(nodes.as_ref());
+            looked.see(nodes.as_ref(), streams);
             ledger = looked.ledger(&memory);
             (verdict, again) = looked.judge(&ledger, judging, &memory);
             if looked.earlier.is_some() && changes::went_back(&verdict.outcome) {
                 drop(ledger);
                 let all = Earlier::None("what was read by its changes had gone back");
                 looked = known(args, look(&sources, judging, streams, &mut memory, None, &all).await)?;
-                looked.see(nodes.as_ref());
+                looked.see(nodes.as_ref(), streams);
                 ledger = looked.ledger(&memory);
                 (verdict, again) = looked.judge(&ledger, judging, &memory);
             }
@@ -222,8 +222,8 @@ fn from_capture(captured: Captured, judging: &Judging, memory: &mut Memory) -> (
 
 impl Looked {
     /// Takes what nodes say beside it.
-    fn see(&mut self, nodes: Option<&NodesSeen>) {
-        nodes.into_iter().for_each(|nodes| self.snapshot.take_nodes(nodes.clone()));
+    fn see(&mut self, nodes: Option<&NodesSeen>, streams: &Streams) {
+        nodes.into_iter().for_each(|nodes| node_evidence_args::take(&mut self.snapshot, nodes.clone(), streams));
     }
 
     /// The joined view, made once: for the checks, the history and the output.

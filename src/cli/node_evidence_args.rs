@@ -7,7 +7,7 @@ use clap::Args;
 use super::output::Streams;
 use crate::checks::evidence::shell;
 use crate::error::Error;
-use crate::model::{Foreign, NodesSeen};
+use crate::model::{Foreign, NodesSeen, Snapshot};
 use crate::source::kube_api::KubeApi;
 use crate::source::node_captures;
 use crate::source::node_pods::{self, PODS, PodCaptures, PodsPlace};
@@ -89,6 +89,20 @@ impl NodeEvidenceArgs {
         let places =
             self.node_evidence.iter().filter_map(|place| place.to_str()).filter(|place| place.starts_with(PODS));
         places.map(|place| place.parse().map_err(|why: String| Error::user(DOING).at(place).cause(why))).collect()
+    }
+}
+
+/// So many captures that are not taken are told.
+const TOLD: usize = 5;
+
+/// Takes what nodes say, and tells what of it is nobody's.
+pub fn take(snapshot: &mut Snapshot, nodes: NodesSeen, streams: &Streams) {
+    snapshot.take_nodes(nodes);
+    let not_taken = &snapshot.nodes_seen.not_taken;
+    not_taken.iter().take(TOLD).for_each(|words| streams.warn(&words.shown()));
+    let more = not_taken.len().saturating_sub(TOLD);
+    if more > 0 {
+        streams.warn(&format!("{more} more captures of other nodes than their pods' are not taken"));
     }
 }
 

@@ -10,7 +10,7 @@ use super::asking::{self, From, LookAgain};
 use super::gather;
 use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
-use super::node_evidence_args::NodeEvidenceArgs;
+use super::node_evidence_args::{self, NodeEvidenceArgs};
 use super::output::{OutputArgs, Streams};
 use super::parse::duration;
 use super::{who_before, who_deep};
@@ -182,7 +182,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         From::Capture(_) => None,
     };
     let nodes = args.nodes.and_pods(files, api, streams).await?;
-    nodes.into_iter().for_each(|nodes| read.snapshot.take_nodes(nodes));
+    nodes.into_iter().for_each(|nodes| node_evidence_args::take(&mut read.snapshot, nodes, streams));
     let has_history = asking::has_history(&args.look.db, args.no_history, capture, streams);
     let key = record::cluster_key(&read.snapshot).filter(|_| has_history);
     let mut failed = false;

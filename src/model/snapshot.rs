@@ -144,7 +144,13 @@ impl Snapshot {
     }
 
     /// Adds what nodes say: of another moment than etcd and Kubernetes, and read from elsewhere.
-    pub fn take_nodes(&mut self, nodes: NodesSeen) {
+    pub fn take_nodes(&mut self, mut nodes: NodesSeen) {
+        // A capture has Calico's name of its node, and the pod that printed it Kubernetes'.
+        nodes.believe(|node, on| {
+            let own = self.0.calico_nodes.iter().find(|own| self.0.text(own.name) == node.raw());
+            let own = own.and_then(|own| own.kubernetes_name).map_or(node.raw(), |name| self.0.text(name));
+            own.eq_ignore_ascii_case(on.raw())
+        });
         // As of the nodes of the history.
         nodes.nodes.iter().for_each(|evidence| _ = self.0.names.intern(evidence.node.raw()));
         self.0.nodes_seen = nodes;

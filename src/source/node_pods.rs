@@ -7,26 +7,29 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::kube_api::{Answer, Failure, KubeApi, encoded};
 use super::node_line;
 use crate::decode::kube_item::Kind;
 use crate::decode::kube_page::Page;
-use crate::model::{Foreign, NodeEvidence};
+use crate::model::NodeEvidence;
 
 /// Lines of a log, as the runtime cuts them: 128 KiB, a megabyte, 8 MB. The capture of a node with 250 pods has less than 64 KiB.
 const TAILS: [u32; 3] = [8, 64, 512];
 /// Bytes of a log that are taken.
 const LARGEST: u64 = 16 << 20;
 /// So often a log is asked for: a kubelet that is down answers nobody, and there are thousands of others.
-const ATTEMPTS: u32 = 2;
+const ATTEMPTS: u32 = 1;
+/// So long one pod's log is waited for in all: those that hang must not use up the time of those behind them.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// So many pods without a capture are named.
 const TOLD: usize = 5;
 /// Logs at once.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 16;
 
 /// Pods of one namespace by a label selector: `pods:NAMESPACE/SELECTOR`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -103,7 +106,7 @@ pub async fn read(api: &KubeApi, place: &PodsPlace) -> PodCaptures {
         {
             let (api, place) = (logs.clone(), place.clone());
             coming.spawn(async move {
-                let captures = of_pod(&api, &place, &maker, deadline).await;
+                let captures = in_time(PATIENCE, of_pod(&api, &place, &maker, deadline)).await;
                 (maker, captures)
             });
         }
@@ -162,6 +165,13 @@ async fn list(api: &KubeApi, place: &PodsPlace, deadline: Instant) -> Result<Vec
     }
 }
 
+/// What comes within this time.
+async fn in_time<T>(patience: Duration, coming: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let late =
+        |_| Failure::unreachable(format!("its log did not come within {}", humantime::format_duration(patience)));
+    timeout(patience, coming).await.map_err(late)?
+}
+
 /// The last capture in one pod's log.
 async fn of_pod(
     api: &KubeApi,
@@ -180,7 +190,9 @@ async fn of_pod(
         match node_line::last(&log) {
             Some(Ok(mut captures)) => {
                 let from = format!("{place}, {}", maker.name);
-                captures.iter_mut().for_each(|evidence| evidence.from = Foreign::from(from.as_str()));
+                for evidence in &mut captures {
+                    (evidence.from, evidence.printed_on) = (from.as_str().into(), maker.node.as_str().into());
+                }
                 return Ok(captures);
             }
             Some(Err(why)) => bad = Some(why.cause),
@@ -208,5 +220,12 @@ mod tests {
         for bad in ["pods:", "pods:ipaudit", "pods:/app", "pods:ipaudit/"] {
             assert_eq!(place(bad), None, "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_does_not_come_is_waited_for_no_longer() {
+        let late = in_time(Duration::ZERO, std::future::pending::<Result<(), Failure>>()).await.unwrap_err();
+        assert_eq!(late.sentence(), "its log did not come within 0s");
+        assert!(in_time(PATIENCE, std::future::ready(Ok(()))).await.is_ok());
     }
 }

@@ -127,6 +127,7 @@ mod tests {
     use crate::checks::node::wrong_interface_route;
     use crate::checks::testing::Cluster;
     use crate::model::node_evidence::{Dump, InsideFailed};
+    use crate::model::{NodeEvidence, NodesSeen};
 
     #[test]
     fn clean_gives_nothing() {
@@ -183,5 +184,24 @@ mod tests {
         assert_eq!(c.subjects(&CHECK), ["node-2"]);
         c.snapshot.kube_nodes[1].windows = true;
         assert!(c.find(&CHECK).is_empty());
+    }
+
+    /// A capture has Calico's name of its node, the pod that printed it Kubernetes'.
+    #[test]
+    fn a_pod_is_a_witness_of_the_node_that_it_runs_on_by_either_name() {
+        let mut c = seen();
+        let evidence = c.node_mut().clone();
+        let is_taken = |c: &mut Cluster, on: &str| {
+            let mut snapshot = c.snapshot();
+            let printed = NodeEvidence { printed_on: on.into(), ..evidence.clone() };
+            snapshot.take_nodes(NodesSeen::newest(vec![printed], true));
+            let seen = &snapshot.nodes_seen;
+            (seen.nodes.len(), seen.not_taken.len(), snapshot.coverage.complete(Input::NodeEvidence))
+        };
+        assert_eq!((is_taken(&mut c, "Node-1"), is_taken(&mut c, "node-2")), ((1, 0, true), (0, 1, false)));
+        let machine = c.snapshot.names.intern("machine");
+        let own = c.snapshot.names.find("node-1");
+        c.snapshot.calico_nodes.iter_mut().find(|n| Some(n.name) == own).unwrap().kubernetes_name = Some(machine);
+        assert_eq!((is_taken(&mut c, "machine"), is_taken(&mut c, "node-1")), ((1, 0, true), (0, 1, false)));
     }
 }

@@ -20,6 +20,7 @@ use session::Session;
 use super::gather::{self, Sources, present};
 use super::journal::record::{self, Recorder};
 use super::journal::{earlier, list};
+use super::node_evidence_args;
 use super::output::Streams;
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
@@ -47,7 +48,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     let nodes = args.nodes.and_pods(files, sources.kube_api(), streams).await?;
     let began_after = record::last_audit(&args.with.db);
     let mut snapshot = look(&sources, streams).await?;
-    nodes.into_iter().for_each(|nodes| snapshot.take_nodes(nodes));
+    nodes.into_iter().for_each(|nodes| node_evidence_args::take(&mut snapshot, nodes, streams));
     let mut recorder = Recorder::open(&args.with.db, &snapshot)?;
     let db = args.with.db.path()?;
     if !earlier::settle_when_free(&db, &mut recorder, &sources, streams).await?.is_empty() {

@@ -146,6 +146,7 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
     Ok(NodeEvidence {
         node: node.into(),
         from: Foreign::default(),
+        printed_on: Foreign::default(),
         boot_id: document.boot_id.into(),
         kernel: document.kernel.into(),
         tool: document.tool.into(),

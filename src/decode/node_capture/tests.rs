@@ -58,6 +58,7 @@ fn full() -> NodeEvidence {
     NodeEvidence {
         node: "worker-1".into(),
         from: Foreign::default(),
+        printed_on: Foreign::default(),
         boot_id: "boot".into(),
         kernel: "6.18".into(),
         tool: "0.1.0".into(),

@@ -7,6 +7,7 @@
 mod dump;
 mod inside;
 mod kernel;
+mod seen;
 mod sysctl;
 mod table;
 mod twice;
@@ -17,14 +18,13 @@ pub use kernel::{
     GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
     RouteProtocol,
 };
+pub use seen::NodesSeen;
 pub use sysctl::{DevSysctls, Sysctls};
 pub use table::{RouteTable, Way};
 
-use std::collections::BTreeMap;
-
 use super::hash::HashMap;
 use super::word::words;
-use super::{Addr, Foreign, InputState, Time};
+use super::{Addr, Foreign, Time};
 
 /// Which routes a capture holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -51,6 +51,8 @@ pub struct NodeEvidence {
     pub node: Foreign,
     /// The file or folder that it was read from; empty: read here.
     pub from: Foreign,
+    /// The node, by Kubernetes' name, of the pod that printed it; empty: no pod did, or it was found to be this very node.
+    pub printed_on: Foreign,
     /// Empty: not told; so are kernel and tool.
     pub boot_id: Foreign,
     pub kernel: Foreign,
@@ -209,63 +211,6 @@ pub struct InUse {
     pub interface: Foreign,
     /// How it is used there.
     pub by: UsedBy,
-}
-
-/// The evidence of an audit.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct NodesSeen {
-    /// One entry a node, by name; of several captures of a node the newest.
-    pub nodes: Vec<NodeEvidence>,
-    /// A capture of every node was asked for: one without any is told.
-    pub of_every_node: bool,
-    /// Why none was read, though they were asked for: how, in words, and what can be done about it.
-    pub failed: Option<(InputState, Foreign, Foreign)>,
-    /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
-    used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
-}
-
-impl NodesSeen {
-    /// Of many captures the newest of each node, by name: it is judged. What any of them shows in use stays in use,
-    /// whatever time it claims to be of.
-    pub fn newest(mut all: Vec<NodeEvidence>, of_every_node: bool) -> NodesSeen {
-        all.sort_by(|a, b| a.node.cmp(&b.node).then_with(|| b.taken_at().cmp(&a.taken_at())));
-        let mut nodes: Vec<NodeEvidence> = Vec::new();
-        for evidence in all {
-            match nodes.last_mut().filter(|newest| newest.node == evidence.node) {
-                Some(newest) => newest.also.extend(evidence.uses()),
-                None => nodes.push(evidence),
-            }
-        }
-        for node in &mut nodes {
-            node.also.sort();
-            node.also.dedup();
-        }
-        NodesSeen { nodes, of_every_node, ..NodesSeen::default() }
-    }
-
-    /// Puts in order which addresses are in use.
-    pub fn index(&mut self) {
-        self.used.clear();
-        for node in &self.nodes {
-            for (address, used) in node.uses() {
-                self.used.entry(address).or_default().push((node.node.clone(), used));
-            }
-        }
-        self.used.values_mut().for_each(|uses| {
-            uses.sort();
-            uses.dedup();
-        });
-    }
-
-    /// The evidence of the node of this (Calico) name.
-    pub fn of(&self, node: &str) -> Option<&NodeEvidence> {
-        self.nodes.iter().find(|evidence| evidence.node == *node)
-    }
-
-    /// Every use of an address that a node shows, by node.
-    pub fn uses(&self, address: Addr) -> &[(Foreign, InUse)] {
-        self.used.get(&address).map(Vec::as_slice).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]

@@ -183,3 +183,28 @@ fn routes_of_kinds_that_nobody_knows_count_and_those_that_drop_do_not() {
     assert!(with("unicast") && with("local") && with("of tomorrow"));
     assert!(!with("blackhole") && !with("unreachable") && !with("prohibit") && !with("throw"));
 }
+
+/// A pod says whatever it likes: it runs on one node, and only of that it is a witness. What it saw forbids all the same.
+#[test]
+fn a_capture_that_the_pod_of_another_node_printed_is_nobodys_evidence() {
+    let by = |on: &str, evidence: NodeEvidence| NodeEvidence { printed_on: on.into(), ..evidence };
+    let empty = |at| NodeEvidence { routes4: Dump::Read(Vec::new()), ..routed("a", at) };
+    let is_on = |node: &Foreign, on: &Foreign| node == on;
+    // The lie is newer than the node's own.
+    let mut seen = NodesSeen::newest(vec![by("a", routed("a", Some(1))), by("b", empty(Some(9)))], true);
+    seen.believe(is_on);
+    assert_eq!((seen.nodes.len(), seen.nodes[0].taken_at()), (1, Some(Time(1))));
+    assert_eq!(
+        seen.not_taken.iter().map(Foreign::raw).collect::<Vec<_>>(),
+        [", a pod on node b, printed a capture of node a: not taken"]
+    );
+    assert!(seen.failed.is_none() && is_vetoed(seen));
+    let mut seen = NodesSeen::newest(vec![by("b", routed("a", Some(9)))], true);
+    seen.believe(is_on);
+    assert!(seen.nodes.is_empty() && seen.failed.is_some() && is_vetoed(seen));
+    // Of the pod and of a file the newer one.
+    let mut seen = NodesSeen::newest(vec![by("a", empty(Some(9))), routed("a", Some(1))], true);
+    seen.believe(is_on);
+    assert_eq!((seen.nodes.len(), seen.nodes[0].taken_at(), seen.not_taken.len()), (1, Some(Time(9)), 0));
+    assert!(is_vetoed(seen));
+}

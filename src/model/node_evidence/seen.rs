@@ -1,0 +1,100 @@
+//! The evidence of all nodes that were read, and what it shows in use.
+
+use std::collections::BTreeMap;
+
+use super::{InUse, NodeEvidence};
+use crate::model::foreign::foreign;
+use crate::model::{Addr, Foreign, InputState};
+
+/// The evidence of an audit.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct NodesSeen {
+    /// One entry a node, by name; of several captures of a node the newest.
+    pub nodes: Vec<NodeEvidence>,
+    /// A capture of every node was asked for: one without any is told.
+    pub of_every_node: bool,
+    /// Why none was read, though they were asked for: how, in words, and what can be done about it.
+    pub failed: Option<(InputState, Foreign, Foreign)>,
+    /// A sentence for each capture that the pod of another node printed: it is nobody's evidence.
+    pub not_taken: Vec<Foreign>,
+    /// What those showed in use, which forbids all the same.
+    beside: Vec<(Foreign, Addr, InUse)>,
+    /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
+    used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
+}
+
+impl NodesSeen {
+    /// Of many captures the newest of each node, by name: it is judged. What any of them shows in use stays in use,
+    /// whatever time it claims to be of.
+    pub fn newest(mut all: Vec<NodeEvidence>, of_every_node: bool) -> NodesSeen {
+        // What the pod of another node says is not theirs to outdo.
+        let of = |evidence: &NodeEvidence| (evidence.node.clone(), evidence.printed_on.clone());
+        all.sort_by(|a, b| of(a).cmp(&of(b)).then_with(|| b.taken_at().cmp(&a.taken_at())));
+        let mut nodes: Vec<NodeEvidence> = Vec::new();
+        for evidence in all {
+            match nodes.last_mut().filter(|newest| of(newest) == of(&evidence)) {
+                Some(newest) => newest.also.extend(evidence.uses()),
+                None => nodes.push(evidence),
+            }
+        }
+        for node in &mut nodes {
+            node.also.sort();
+            node.also.dedup();
+        }
+        NodesSeen { nodes, of_every_node, ..NodesSeen::default() }
+    }
+
+    /// Takes of what pods printed what is of the node that they run on; `is_on` says whether Calico's node of this name is
+    /// Kubernetes' node of that name. What is of another node forbids releases and is no evidence of that.
+    pub(crate) fn believe(&mut self, is_on: impl Fn(&Foreign, &Foreign) -> bool) {
+        let mut believed = Vec::new();
+        for mut evidence in std::mem::take(&mut self.nodes) {
+            if evidence.printed_on.is_empty() || is_on(&evidence.node, &evidence.printed_on) {
+                evidence.printed_on = Foreign::default();
+                believed.push(evidence);
+                continue;
+            }
+            let (from, on, node) = (&evidence.from, &evidence.printed_on, &evidence.node);
+            self.not_taken.push(foreign!(
+                "{}, a pod on node {}, printed a capture of node {}: not taken",
+                from,
+                on,
+                node
+            ));
+            let uses = evidence.uses();
+            self.beside.extend(uses.into_iter().map(|(address, used)| (evidence.node.clone(), address, used)));
+        }
+        self.nodes = NodesSeen::newest(believed, self.of_every_node).nodes;
+        if let (true, None, Some(why)) = (self.nodes.is_empty(), &self.failed, self.not_taken.first()) {
+            let hint = "see what runs in that pod, and that it is told Calico's name of its own node (--node)";
+            self.failed = Some((InputState::Unreachable, why.clone(), hint.into()));
+        }
+    }
+
+    /// Puts in order which addresses are in use.
+    pub fn index(&mut self) {
+        self.used.clear();
+        for node in &self.nodes {
+            for (address, used) in node.uses() {
+                self.used.entry(address).or_default().push((node.node.clone(), used));
+            }
+        }
+        for (node, address, used) in &self.beside {
+            self.used.entry(*address).or_default().push((node.clone(), used.clone()));
+        }
+        self.used.values_mut().for_each(|uses| {
+            uses.sort();
+            uses.dedup();
+        });
+    }
+
+    /// The evidence of the node of this (Calico) name.
+    pub fn of(&self, node: &str) -> Option<&NodeEvidence> {
+        self.nodes.iter().find(|evidence| evidence.node == *node)
+    }
+
+    /// Every use of an address that a node shows, by node.
+    pub fn uses(&self, address: Addr) -> &[(Foreign, InUse)] {
+        self.used.get(&address).map(Vec::as_slice).unwrap_or_default()
+    }
+}
