@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::model::{Foreign, NodeEvidence, NodesSeen};
 
 /// A capture of a node with a million routes has 80 MB unpacked.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 100 << 20;
 
 /// What was read, and a sentence for each file of a folder that could not be.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ use crate::model::NodeEvidence;
 
 /// What stands before it, with the version of the line; `kubectl logs --prefix` and `--timestamps` put something before that.
 pub const MARK: &[u8] = b"ipaudit-capture:1:";
-/// Unpacked: as many routes as a node can have on purpose.
-const LARGEST: u64 = 64 << 20;
+/// Unpacked: two hundred thousand routes. A line of 82 kB could become a gigabyte.
+const LARGEST: u64 = 16 << 20;
 
 /// One line, without its end.
 ///
@@ -107,5 +107,13 @@ mod tests {
         assert!(last(b"starting\nipaudit-capture:2:xx\n").is_none() && last(b"").is_none());
         assert!(last(&b.as_bytes()[..b.len() - 9]).is_some_and(|found| found.is_err()));
         assert!(last(b"ipaudit-capture:1:\n").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn a_line_that_unpacks_to_more_than_a_node_has_is_refused() {
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(&vec![b' '; (LARGEST + 1) as usize]).unwrap();
+        let refused = unpack(STANDARD.encode(packed.finish().unwrap()).as_bytes()).unwrap_err();
+        assert_eq!(refused.cause.raw(), "it has more than 16777216 bytes");
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::few::{Entry, Few, MOST_DEVICES, few, few_devices};
+use super::{MOST_ROUTES, brief};
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
     DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
@@ -30,24 +32,33 @@ impl<T> Default for DumpEntry<T> {
     }
 }
 
-impl<E> DumpEntry<Vec<E>> {
+impl<E: Entry> DumpEntry<Few<E>> {
     /// What it says, each entry made by `make`. The first one that cannot be made makes the dump unread.
     pub fn dump<T>(self, make: impl Fn(E) -> Result<T, String>) -> Dump<Vec<T>> {
         if let Some(why) = self.not_read {
-            return Dump::NotRead(why.into());
+            return Dump::NotRead(brief(why));
         }
         let Some(entries) = self.read else { return Dump::NotAsked };
-        let made =
-            entries.into_iter().zip(1usize..).map(|(entry, at)| make(entry).map_err(|e| format!("entry {at}: {e}")));
+        if entries.more {
+            return Dump::NotRead(format!("it has more than {} entries", E::MOST).into());
+        }
+        let made = entries
+            .list
+            .into_iter()
+            .zip(1usize..)
+            .map(|(entry, at)| make(entry).map_err(|e| format!("entry {at}: {e}")));
         match made.collect::<Result<Vec<T>, String>>() {
             Ok(list) => Dump::Read(list),
             Err(why) => Dump::NotRead(why.into()),
         }
     }
 
-    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<Vec<E>> {
+    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<Few<E>> {
         match dump {
-            Dump::Read(list) => DumpEntry { read: Some(list.iter().map(make).collect()), not_read: None },
+            Dump::Read(list) => {
+                let list = list.iter().map(make).collect();
+                DumpEntry { read: Some(Few { list, more: false }), not_read: None }
+            }
             Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
             Dump::NotAsked => DumpEntry::default(),
         }
@@ -57,7 +68,7 @@ impl<E> DumpEntry<Vec<E>> {
 impl DumpEntry<SysctlsEntry> {
     pub fn one(self) -> Dump<Sysctls> {
         match (self.not_read, self.read) {
-            (Some(why), _) => Dump::NotRead(why.into()),
+            (Some(why), _) => Dump::NotRead(brief(why)),
             (None, Some(SysctlsEntry { ip_forward, of })) => {
                 Dump::Read(Sysctls { ip_forward, of: of.into_iter().map(|(dev, own)| (dev.into(), own)).collect() })
             }
@@ -76,6 +87,25 @@ impl DumpEntry<SysctlsEntry> {
         }
     }
 }
+
+macro_rules! at_most {
+    ($($entry:ty: $most:expr),+ $(,)?) => {
+        $(impl Entry for $entry {
+            const MOST: usize = $most;
+        })+
+    };
+}
+at_most!(
+    LinkEntry: MOST_DEVICES,
+    AddressEntry: MOST_DEVICES,
+    RouteEntry: MOST_ROUTES,
+    HopEntry: 1_024,
+    NeighbourEntry: MOST_ROUTES,
+    VerdictEntry: MOST_ROUTES,
+    PodEntry: 10_000,
+    FailedEntry: 10_000,
+    UseEntry: MOST_ROUTES,
+);
 
 const fn seen_once() -> u8 {
     1
@@ -200,7 +230,7 @@ pub struct RouteEntry {
     dst: String,
     #[serde(default = "unicast", skip_serializing_if = "is_unicast")]
     r#type: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     hops: Vec<HopEntry>,
     #[serde(default, skip_serializing_if = "is_zero")]
     metric: u32,
@@ -312,6 +342,7 @@ impl VerdictEntry {
 pub struct SysctlsEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ip_forward: Option<i64>,
+    #[serde(deserialize_with = "few_devices")]
     of: BTreeMap<String, DevSysctls>,
 }
 
@@ -368,7 +399,7 @@ impl FailedEntry {
     }
 
     pub fn failed(self) -> InsideFailed {
-        InsideFailed { interface: self.r#if.into(), why: self.why.into() }
+        InsideFailed { interface: self.r#if.into(), why: brief(self.why) }
     }
 }
 
@@ -390,13 +421,13 @@ pub struct PodEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
     #[serde(default)]
-    addresses: DumpEntry<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    addresses: DumpEntry<Few<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     also: Vec<String>,
     #[serde(default)]
-    routes: DumpEntry<Vec<RouteEntry>>,
+    routes: DumpEntry<Few<RouteEntry>>,
     #[serde(default)]
-    neighbours: DumpEntry<Vec<NeighbourEntry>>,
+    neighbours: DumpEntry<Few<NeighbourEntry>>,
 }
 
 impl PodEntry {

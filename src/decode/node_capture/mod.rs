@@ -5,9 +5,11 @@
 //! that this version does not know is kept as it is.
 
 mod entries;
+mod few;
 #[cfg(test)]
 mod tests;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use self::entries::mac;
@@ -16,6 +18,7 @@ use self::entries::{
     AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, UseEntry,
     VerdictEntry,
 };
+use self::few::{Few, few};
 use crate::model::node_evidence::{CALI, Dump, Inside, NodeEvidence};
 use crate::model::{Foreign, Term, Time};
 
@@ -23,6 +26,10 @@ use crate::model::{Foreign, Term, Time};
 pub const KIND: &str = "NodeEvidence";
 /// The version that is written; older ones are read.
 pub const NODE_CAPTURE_VERSION: u32 = 1;
+/// No name of a node is longer.
+const LONGEST_NAME: usize = 253;
+/// Of a text for people so many characters are kept.
+const LONGEST_TEXT: usize = 1_000;
 /// More routes than a node can have on purpose.
 pub const MOST_ROUTES: usize = 1_000_000;
 
@@ -39,31 +46,31 @@ struct NodeDocument {
     kernel: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     tool: String,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     times: Vec<String>,
     #[serde(default = "one")]
     readings: u8,
-    #[serde(default = "cali")]
+    #[serde(default = "cali", deserialize_with = "few")]
     prefixes: Vec<String>,
     #[serde(default)]
     routes_kept: String,
     #[serde(default)]
-    links: DumpEntry<Vec<LinkEntry>>,
+    links: DumpEntry<Few<LinkEntry>>,
     #[serde(default)]
-    addresses: DumpEntry<Vec<AddressEntry>>,
+    addresses: DumpEntry<Few<AddressEntry>>,
     #[serde(default)]
-    routes4: DumpEntry<Vec<RouteEntry>>,
+    routes4: DumpEntry<Few<RouteEntry>>,
     #[serde(default)]
-    routes6: DumpEntry<Vec<RouteEntry>>,
+    routes6: DumpEntry<Few<RouteEntry>>,
     #[serde(default)]
-    neighbours: DumpEntry<Vec<NeighbourEntry>>,
+    neighbours: DumpEntry<Few<NeighbourEntry>>,
     #[serde(default)]
     sysctls: DumpEntry<SysctlsEntry>,
     #[serde(default)]
-    verdicts: DumpEntry<Vec<VerdictEntry>>,
+    verdicts: DumpEntry<Few<VerdictEntry>>,
     #[serde(default)]
     inside: InsideEntry,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     also: Vec<UseEntry>,
 }
 
@@ -72,8 +79,8 @@ struct InsideEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     means: Option<String>,
     #[serde(default)]
-    pods: DumpEntry<Vec<PodEntry>>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pods: DumpEntry<Few<PodEntry>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     failed: Vec<FailedEntry>,
 }
 
@@ -97,14 +104,21 @@ pub struct BadCapture {
 /// # Errors
 /// What is no capture of a node, was cut off, or is of a newer version; a file without any.
 pub fn read(bytes: &[u8]) -> Result<Vec<NodeEvidence>, BadCapture> {
-    let damaged = "the file is damaged or was cut off; capture again";
+    let damaged = |e: serde_json::Error| BadCapture {
+        cause: e.to_string().into(),
+        hint: "the file is damaged or was cut off; capture again",
+    };
     let mut all = Vec::new();
-    for document in serde_json::Deserializer::from_slice(bytes).into_iter::<serde_json::Value>() {
-        let document = document.map_err(|e| BadCapture { cause: e.to_string().into(), hint: damaged })?;
-        check_head(&document)?;
-        let document: NodeDocument =
-            serde_json::from_value(document).map_err(|e| BadCapture { cause: e.to_string().into(), hint: damaged })?;
-        all.push(evidence(document)?);
+    // First where each document ends, so that nothing is kept of what is none of ours.
+    let mut documents = serde_json::Deserializer::from_slice(bytes).into_iter::<IgnoredAny>();
+    let mut from = 0;
+    while let Some(document) = documents.next() {
+        document.map_err(damaged)?;
+        let to = documents.byte_offset();
+        let document = bytes.get(from..to).unwrap_or_default().trim_ascii_start();
+        from = to;
+        check_head(document)?;
+        all.push(evidence(serde_json::from_slice(document).map_err(damaged)?)?);
     }
     match all.is_empty() {
         true => Err(BadCapture { cause: "there is nothing in it".into(), hint: NO_CAPTURE }),
@@ -114,13 +128,26 @@ pub fn read(bytes: &[u8]) -> Result<Vec<NodeEvidence>, BadCapture> {
 
 const NO_CAPTURE: &str = "captures of nodes are made with ipaudit node --capture FILE";
 
-fn check_head(document: &serde_json::Value) -> Result<(), BadCapture> {
-    let kind = document.get("kind").and_then(serde_json::Value::as_str);
-    if kind != Some(KIND) {
+/// What is told of a document before anything else; not one of its own words is kept.
+#[derive(Deserialize)]
+struct DocumentKind {
+    kind: String,
+}
+
+#[derive(Deserialize)]
+struct DocumentVersion {
+    version: u64,
+}
+
+fn check_head(document: &[u8]) -> Result<(), BadCapture> {
+    // A list of values would do for an object.
+    let is_object = document.starts_with(b"{");
+    let kind = serde_json::from_slice(document).map(|DocumentKind { kind }| kind).unwrap_or_default();
+    if !is_object || kind != KIND {
         let cause = "it is no capture of a node: its kind is not NodeEvidence";
         return Err(BadCapture { cause: cause.into(), hint: NO_CAPTURE });
     }
-    let version = document.get("version").and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let version = serde_json::from_slice(document).map(|DocumentVersion { version }| version).unwrap_or_default();
     if version == 0 || version > u64::from(NODE_CAPTURE_VERSION) {
         let cause = format!("it is of version {version}, this ipaudit reads up to {NODE_CAPTURE_VERSION}");
         let hint = "use the version of ipaudit that wrote it, or a newer one";
@@ -133,6 +160,10 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
     let node = document.node.trim().to_lowercase();
     if node.is_empty() {
         return Err(BadCapture { cause: "it names no node".into(), hint: "capture again, with --node NAME" });
+    }
+    if node.len() > LONGEST_NAME {
+        let cause = format!("its node's name has {} bytes, more than {LONGEST_NAME}", node.len());
+        return Err(BadCapture { cause: cause.into(), hint: "capture again, with --node NAME" });
     }
     let times: Option<Vec<Time>> = document.times.iter().map(|time| Time::parse_rfc3339(time)).collect();
     let taken = times.ok_or(BadCapture { cause: "one of its times is none".into(), hint: "capture again" })?;
@@ -147,17 +178,17 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
         node: node.into(),
         from: Foreign::default(),
         printed_on: Foreign::default(),
-        boot_id: document.boot_id.into(),
-        kernel: document.kernel.into(),
-        tool: document.tool.into(),
+        boot_id: brief(document.boot_id),
+        kernel: brief(document.kernel),
+        tool: brief(document.tool),
         taken,
         readings: document.readings.clamp(1, 7),
         prefixes: document.prefixes.into_iter().map(Foreign::from).collect(),
         routes_kept: Term::of(&document.routes_kept).known().unwrap_or_default(),
         links: document.links.dump(LinkEntry::link),
         addresses: document.addresses.dump(AddressEntry::address),
-        routes4: few(document.routes4.dump(|route| route.route(true))),
-        routes6: few(document.routes6.dump(|route| route.route(false))),
+        routes4: document.routes4.dump(|route| route.route(true)),
+        routes6: document.routes6.dump(|route| route.route(false)),
         neighbours: document.neighbours.dump(NeighbourEntry::neighbour),
         sysctls: document.sysctls.one(),
         verdicts: document.verdicts.dump(VerdictEntry::verdict),
@@ -166,12 +197,11 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
     })
 }
 
-fn few<T>(dump: Dump<Vec<T>>) -> Dump<Vec<T>> {
-    match dump {
-        Dump::Read(list) if list.len() > MOST_ROUTES => {
-            Dump::NotRead(format!("{} routes, more than {MOST_ROUTES}", list.len()).into())
-        }
-        other => other,
+/// A text for people, as far as anybody reads it.
+fn brief(text: String) -> Foreign {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().into(),
+        None => text.into(),
     }
 }
 

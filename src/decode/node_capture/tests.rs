@@ -193,3 +193,34 @@ fn macs_are_six_bytes() {
         assert_eq!(entries::mac(text), None, "{text}");
     }
 }
+
+/// Three bytes of a document are hundreds in memory.
+#[test]
+fn what_is_longer_than_it_can_be_on_purpose_is_not_kept() {
+    let with = |part: &str| {
+        read(format!(r#"{{"kind":"NodeEvidence","version":1,"node":"n","later":[[[]]],{part}}}"#).as_bytes())
+    };
+    let pods = |many: usize| {
+        let list = vec!["{}"; many].join(",");
+        with(&format!(r#""inside":{{"pods":{{"read":[{list}]}}}}"#)).unwrap().remove(0).inside.pods
+    };
+    assert_eq!(pods(10_000).read().map(Vec::len), Some(10_000));
+    assert_eq!(pods(10_001), Dump::NotRead("it has more than 10000 entries".into()));
+    let texts = vec!["\"\""; 4_097].join(",");
+    let refused = |part: &str| with(part).unwrap_err().cause.raw().to_owned();
+    assert!(refused(&format!(r#""prefixes":[{texts}]"#)).starts_with("a list has more than 4096 entries"));
+    let devices: Vec<String> = (0..=100_000).map(|at| format!("\"{at}\":{{}}")).collect();
+    let settings = format!(r#""sysctls":{{"read":{{"of":{{{}}}}}}}"#, devices.join(","));
+    assert!(refused(&settings).starts_with("there are settings of more than 100000 interfaces"));
+    let why = "é".repeat(5_000);
+    let unread = with(&format!(r#""links":{{"notRead":"{why}"}},"kernel":"{why}""#)).unwrap().remove(0);
+    assert_eq!(unread.links.failure().map(|why| why.raw().chars().count()), Some(1_000));
+    assert_eq!(unread.kernel.raw().chars().count(), 1_000);
+    let named = format!(r#"{{"kind":"NodeEvidence","version":1,"node":"{}"}}"#, "n".repeat(254));
+    assert_eq!(cause(&named), "its node's name has 254 bytes, more than 253");
+    assert_eq!(
+        cause(r#"["NodeEvidence"]"#),
+        "it is no capture of a node: its kind is not NodeEvidence",
+        "a list of an object's values is no object"
+    );
+}
