@@ -19,7 +19,7 @@ use self::entries::{
     VerdictEntry,
 };
 use self::few::{Few, few};
-use crate::model::node_evidence::{CALI, Dump, Inside, NodeEvidence};
+use crate::model::node_evidence::{CALI, Inside, NodeEvidence};
 use crate::model::{Foreign, Term, Time};
 
 /// What a document says that it is.
