@@ -2,7 +2,7 @@
 
 use super::Draft;
 use crate::model::node_evidence::{HostLink, KernelRoute, NodeEvidence};
-use crate::model::{Evidence, Foreign};
+use crate::model::{Evidence, Foreign, Interface, Snapshot};
 
 impl Draft<'_> {
     /// The node whose evidence it was found in.
@@ -15,6 +15,14 @@ impl Draft<'_> {
             .fact("captured", evidence.taken_at())
             .fact("readings", i64::from(evidence.readings))
     }
+}
+
+/// `shop/web-0`: the pod of a node's interface, as etcd's endpoints know it. A kernel knows the interface alone.
+pub fn pod_behind(snapshot: &Snapshot, node: &Foreign, interface: &Foreign) -> Option<Foreign> {
+    let names = &snapshot.names;
+    let (node, interface) = (names.find(node.raw())?, Interface::find(names, interface.raw())?);
+    let endpoint = snapshot.endpoints.iter().find(|e| e.node == node && e.interface().some() == Some(interface))?;
+    Some(snapshot.pair(endpoint.namespace, endpoint.pod).into())
 }
 
 /// A route as evidence.

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::{by_duplicate, is_link_local, pod_or_interface, verdict_facts};
 use crate::checks::evidence::count;
+use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
 use crate::ledger::Workload;
 use crate::model::Foreign;
+use crate::model::node_evidence::KernelRoute;
 
 pub static CHECK: Check = Check {
     code: Code(704),
@@ -19,7 +21,7 @@ pub static CHECK: Check = Check {
     finds: "One address on two or more workload interfaces of a node: host routes to them, PERMANENT neighbours behind \
         them, or the namespaces of their pods, where these were looked into. It needs no etcd. A neighbour counts where \
         the interface's endpoint lists the address or its pod has it; where neither was read, what rests on neighbours \
-        is a warning.",
+        is a warning. So is a second route behind the one in force to a pod that does not have the address.",
     matters: "One interface has the route, and with it the address; the pods behind all others are cut off: they are not \
         even answered when they ask for their gateway. Which pod wins changes with every restart.",
     arises: "IPAM gave one address to several pods, mostly after an address was released under a living one (IPA101). Since \
@@ -43,6 +45,8 @@ pub static CHECK: Check = Check {
 #[derive(Clone, Copy, Default)]
 struct Holds {
     route: bool,
+    /// And it is the route in force.
+    in_force: bool,
     neighbour: bool,
     /// The pod has it inside; `None`: nobody looked.
     inside: Option<bool>,
@@ -54,7 +58,11 @@ impl Holds {
     /// The kernel hands packets to it, or the pod or its endpoint says so too. A route to a pod that was looked into and has
     /// nothing to do with the address is a wrong route, and no second holder.
     fn is_sure(self) -> bool {
-        let is_strange = self.inside == Some(false) && self.listed == Some(false);
+        let is_strange = match self.in_force {
+            true => self.inside == Some(false) && self.listed == Some(false),
+            // A second route hands nothing on: it is no holder where anybody says that the pod is none.
+            false => self.inside == Some(false) || self.inside.is_none() && self.listed == Some(false),
+        };
         self.route && !is_strange || self.inside == Some(true) || self.neighbour && self.listed == Some(true)
     }
 
@@ -69,7 +77,10 @@ type ByInterface = BTreeMap<Foreign, Holds>;
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
         for (address, holds) in holds(&sight) {
-            let counted: ByInterface = holds.into_iter().filter(|(_, holds)| holds.counts()).collect();
+            // A second route takes the address as soon as the first one goes.
+            let is_doubled = holds.values().filter(|holds| holds.route).count() > 1;
+            let counts = |holds: &Holds| holds.counts() || is_doubled && holds.route;
+            let counted: ByInterface = holds.into_iter().filter(|(_, holds)| counts(holds)).collect();
             if counted.len() > 1 && !are_of_one_workload(&sight, &counted) {
                 findings.push(report(&sight, address, &counted));
             }
@@ -97,7 +108,9 @@ fn holds(sight: &NodeSight<'_>) -> BTreeMap<Addr, ByInterface> {
     }
     all.retain(|_, devs| devs.len() > 1);
     for (address, devs) in &mut all {
+        let winner = sight.way(*address).and_then(|way| way.route()).and_then(|route| route.dev());
         for (dev, holds) in devs {
+            holds.in_force = holds.route && winner == Some(dev);
             holds.inside = sight.has_inside(dev, *address);
             let lists = |e: &&Endpoint| e.addresses().contains(address) && sight.may_live(e);
             holds.listed = sight.knows_endpoints.then(|| sight.endpoints_of(dev).iter().any(lists));
@@ -112,6 +125,16 @@ fn are_of_one_workload(sight: &NodeSight<'_>, counted: &ByInterface) -> bool {
     workloads.len() == 1 && !workloads.contains(&None)
 }
 
+/// The routes of an address to other workload interfaces than the one in force.
+fn second_routes<'s>(
+    sight: &'s NodeSight<'_>,
+    address: Addr,
+    winner: Option<&'s Foreign>,
+) -> impl Iterator<Item = &'s KernelRoute> {
+    let others = sight.workload_routes().filter(move |(dev, route)| winner.is_some_and(|winner| *dev != winner) && route.is_to(address));
+    others.map(|(_, route)| route)
+}
+
 fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Finding {
     let world = sight.world;
     let interfaces: Vec<Foreign> = counted.keys().cloned().collect();
@@ -123,14 +146,21 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
     if let Some(dev) = winner {
         summary.push_str(&format!("; the route leads to {}", pod_or_interface(sight, dev).raw()));
     }
-    if refused > 0 {
-        summary.push_str(&format!(", the kernel answers none of the {refused} others"));
+    let second = second_routes(sight, address, winner).next();
+    if let Some(route) = second {
+        summary.push_str(&format!("; a second route stands behind it: {}", route_words(route).raw()));
+    }
+    match refused {
+        0 => {}
+        1 => summary.push_str(", the kernel does not answer the other one"),
+        many => summary.push_str(&format!(", the kernel answers none of the {many} others")),
     }
     let losers = interfaces.iter().filter(|dev| Some(*dev) != winner).flat_map(|dev| sight.endpoints_of(dev));
     let pods: Vec<&Pod> = losers.filter_map(|e| world.ledger.pod(e.namespace, e.pod)).collect();
-    let advice = match sure > 1 {
-        true => "restart the pods that are cut off: each takes an address of its own",
-        false => "neighbours stay when an address goes: compare with etcd, or look into the pods",
+    let advice = match (sure > 1, second) {
+        (true, _) => "restart the pods that are cut off: each takes an address of its own",
+        (false, Some(_)) => "find who makes the second route, by its protocol, and delete it: no pod has to be restarted",
+        (false, None) => "neighbours stay when an address goes: compare with etcd, or look into the pods",
     };
     let entry = |(dev, holds): (&Foreign, &Holds)| {
         Evidence::new()
@@ -150,6 +180,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
         .fact("address", address)
         .fact("interfaces", interfaces.clone())
         .fact("winner", winner)
+        .fact("second_route", second.map(route_facts))
         .list("holds", counted, entry)
         .fact("verdicts", verdict_facts(sight, &interfaces, address))
         .at_node(sight.evidence)
@@ -209,6 +240,39 @@ mod tests {
         c.node_mut().without_inside();
         let found = c.find(&CHECK);
         assert_eq!((found[0].severity, found[0].restarts_pods), (Severity::Warning, false));
+    }
+
+    /// The route in force is web-0's: nobody is cut off, and yet the second route waits for its turn.
+    #[test]
+    fn a_second_route_to_a_strange_pod_is_a_warning_that_names_it() {
+        let doubled = |change: fn(&mut Cluster)| {
+            let mut c = seen();
+            let dev = c.interface_of("web-1");
+            let second = c.node_mut().pod_route("10.65.0.1", &dev, 1024);
+            c.node_mut().routes().push(second);
+            change(&mut c);
+            let [finding] = c.find(&CHECK).try_into().unwrap();
+            assert_eq!((finding.severity, finding.restarts_pods), (Severity::Warning, false));
+            let words = format!("a second route stands behind it: 10.65.0.1 dev {}", dev.raw());
+            assert!(finding.summary.raw().contains(&words), "{}", finding.summary.raw());
+            assert!(finding.advice.raw().starts_with("find who makes the second route"));
+        };
+        doubled(|_| {});
+        doubled(|c| c.node_mut().without_inside());
+        doubled(|c| {
+            c.snapshot.endpoints.clear();
+            c.snapshot.coverage.set(Input::Endpoints, InputState::NotAsked, "");
+        });
+    }
+
+    #[test]
+    fn one_other_is_told_as_one() {
+        let mut c = Cluster::healthy();
+        c.pod("shop", "web-9", "node-1", &["10.65.0.1"]);
+        c.endpoint("shop", "web-9", "node-1", "9999", &["10.65.0.1"]);
+        c.see("node-1");
+        let words = "on 2 interfaces; the route leads to shop/web-9, the kernel does not answer the other one";
+        assert_eq!(c.find(&CHECK)[0].summary, words);
     }
 
     #[test]

@@ -16,10 +16,11 @@ pub static CHECK: Check = Check {
     steady: Steady::NodeReadApart,
     subject: SubjectKind::NodeAddress,
     finds: "A pod that was looked into and has its gateway, 169.254.1.1, as FAILED or INCOMPLETE among its neighbours, or \
-        has no default route, while the node's own side shows that it cannot be answered.",
+        while the node's own side shows that it cannot be answered; or one that has no default route.",
     matters: "It is the pod's own word for being cut off.",
-    arises: "What IPA701, IPA702, IPA704 and IPA707 say, under which it is folded.",
-    action: "Repair what explains it.",
+    arises: "What IPA701, IPA702, IPA704 and IPA707 say, under which it is folded. A default route that is missing where the \
+        node would answer was deleted inside of the pod.",
+    action: "Repair what explains it; where nothing does, find what deletes the route inside of the pod: a new pod has one again.",
     silent: "FAILED alone: on a small node such an entry stays for ever, so it may be old news; with more than 128 \
         neighbours on the node it goes within seconds, so that it is not there says nothing either.",
     ties: Ties {
@@ -44,36 +45,71 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
         for (inside, interface) in sight.insides() {
             let Some(interface) = interface else { continue };
-            let Some(seen) = failure(inside) else { continue };
+            let Some(failure) = failure(inside) else { continue };
             let addresses = inside.addresses.each().copied().filter(|address| address.is_v4());
-            for address in addresses.filter(|address| is_cut_off(&sight, &interface, *address)) {
-                findings.push(report(&sight, &interface, address, seen));
+            let is_told = |address: &Addr| {
+                is_cut_off(&sight, &interface, *address)
+                    || failure == Failure::NoDefault && is_its(&sight, &interface, *address)
+            };
+            for address in addresses.filter(is_told) {
+                findings.push(report(&sight, &interface, address, failure));
             }
         }
     }
 }
 
 /// What is wrong inside.
-fn failure(inside: &PodInside) -> Option<&'static str> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// Its gateway does not answer, or did not once.
+    Gateway,
+    /// It does not even ask.
+    NoDefault,
+}
+
+impl Failure {
+    const fn words(self) -> &'static str {
+        match self {
+            Failure::Gateway => "does not get an answer from its gateway 169.254.1.1",
+            Failure::NoDefault => "has no default route",
+        }
+    }
+}
+
+/// Whether an address is the one that Calico gave the pod of this interface, and the pod is neither new nor going.
+fn is_its(sight: &NodeSight<'_>, interface: &Foreign, address: Addr) -> bool {
+    let routed = || sight.workload_routes().any(|(dev, route)| dev == interface && route.is_to(address));
+    match sight.knows_endpoints {
+        true => sight.endpoints_of(interface).iter().any(|e| e.addresses().contains(&address) && sight.may_live(e)),
+        false => routed(),
+    }
+}
+
+fn failure(inside: &PodInside) -> Option<Failure> {
     let gateway = Addr::from_v4_bits(GATEWAY);
     let is_unanswered = inside.neighbours.each().any(|n| n.address == gateway && n.is_unanswered());
     let has_default = |routes: &Vec<_>| {
         let is_default =
-            |route: &crate::model::node_evidence::KernelRoute| route.dst.prefix() == 0 && route.dst.is_v4();
+            // A tunnel inside of a pod parts the default in two halves.
+            |route: &crate::model::node_evidence::KernelRoute| route.dst.prefix() <= 1 && route.dst.is_v4();
         routes.iter().any(is_default)
     };
     match (is_unanswered, inside.routes.read().map(has_default)) {
-        (true, _) => Some("does not get an answer from its gateway 169.254.1.1"),
-        (false, Some(false)) => Some("has no default route"),
+        (true, _) => Some(Failure::Gateway),
+        (false, Some(false)) => Some(Failure::NoDefault),
         _ => None,
     }
 }
 
-fn report(sight: &NodeSight<'_>, interface: &Foreign, address: Addr, seen: &str) -> Finding {
+fn report(sight: &NodeSight<'_>, interface: &Foreign, address: Addr, failure: Failure) -> Finding {
     let world = sight.world;
     let endpoints = sight.endpoints_of(interface);
+    let seen = failure.words();
+    let is_open = failure == Failure::NoDefault && !is_cut_off(sight, interface, address);
+    let advice = if is_open { "see inside of the pod what deletes its default route; a new pod has one again" } else { "" };
     world
         .draft(&CHECK, sight.id(address), format!("{} {seen}", pod_or_interface(sight, interface).raw()))
+        .advice(advice)
         .fact("address", address)
         .fact("interfaces", vec![interface])
         .fact("seen", seen)
@@ -122,7 +158,13 @@ mod tests {
     fn a_pod_without_default_route() {
         let mut c = seen();
         c.node_mut().inside_of("web-0").routes = Dump::Read(Vec::new());
-        assert!(c.find(&CHECK).is_empty());
+        // The node would answer it: it does not ask.
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].summary.raw()), (1, "shop/web-0 has no default route"));
+        assert_eq!(found[0].severity, Severity::Warning);
+        c.pod_mut("web-0").created = Some(c.ago(5));
+        assert!(c.find(&CHECK).is_empty(), "it is being wired up");
+        c.pod_mut("web-0").created = Some(c.ago(5_000));
         c.node_mut().verdict_mut("10.65.0.1").errno = 22;
         assert_eq!(c.find(&CHECK)[0].summary, "shop/web-0 has no default route");
         c.node_mut().inside_of("web-0").routes = Dump::NotAsked;

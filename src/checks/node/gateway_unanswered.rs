@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::common::folds::by_cut;
 use super::common::sight::{NodeSight, sights};
-use super::common::trouble::{Silence, pod_or_interface, silences};
+use super::common::trouble::{Silence, pod_or_interface, silences, sysctl};
 use crate::checks::evidence::count;
 use crate::checks::prelude::*;
 use crate::model::Foreign;
@@ -73,6 +73,20 @@ fn asked(sight: &NodeSight<'_>) -> BTreeSet<(Addr, Foreign)> {
     asked
 }
 
+/// `EHOSTUNREACH`: the interface's packets are not handed on.
+const NOT_FORWARDED: i32 = 113;
+
+/// What makes the node answer again where a setting keeps it silent, typed there.
+fn cures(silent: &[(Foreign, Vec<Silence>)]) -> Vec<String> {
+    let of = |silence: &Silence| match silence {
+        Silence::NoProxyArp => Some("proxy_arp"),
+        Silence::Refused(NOT_FORWARDED) => Some("forwarding"),
+        Silence::Refused(_) | Silence::NoLinkLocal => None,
+    };
+    let each = silent.iter().flat_map(|(interface, silences)| silences.iter().map(move |silence| (interface, silence)));
+    each.filter_map(|(interface, silence)| Some(sysctl("ipv4", interface, of(silence)?, 1))).collect()
+}
+
 fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>)]) -> Finding {
     let world = sight.world;
     let interfaces: Vec<&Foreign> = silent.iter().map(|(interface, _)| interface).collect();
@@ -84,7 +98,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>
         many => count(many.len(), "pod"),
     };
     let is_route = silent.iter().flat_map(|(_, silences)| silences).any(|s| s.errno() == Some(22));
-    let advice = if is_route { "give the address its route back" } else { "set right what the reason names" };
+    let advice = if is_route { "give the address its route back" } else { "set right what the reason names, on the node itself" };
     let entry = |(interface, silences): &(Foreign, Vec<Silence>)| {
         Evidence::new()
             .with("interface", interface)
@@ -100,6 +114,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>
         .list("silent", silent, entry)
         .at_node(sight.evidence)
         .in_pool_of(address)
+        .with_each(cures(silent), |d, command| d.next(command))
         .next(format!("ipaudit who {address}"))
         .with_each(endpoints(), |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()
@@ -150,6 +165,8 @@ mod tests {
             found[0].summary,
             "the node answers shop/web-0 nothing: proxy_arp is 0, of the interface and of all"
         );
+        let cure = format!("sysctl -w net/ipv4/conf/{}/proxy_arp=1", interface.raw());
+        assert_eq!(found[0].next[0].raw(), cure);
         c.node_mut().sysctls_of("all").proxy_arp = Some(1);
         assert!(c.find(&CHECK).is_empty());
         c.node_mut().sysctls_of("all").proxy_arp = None;

@@ -1,7 +1,8 @@
 //! IPA708: settings of the kernel without which a pod has no network.
 
 use super::common::sight::{NodeSight, sights};
-use super::common::trouble::pod_or_interface;
+use super::common::trouble::{pod_or_interface, sysctl};
+use crate::checks::evidence::shell;
 use crate::checks::prelude::*;
 use crate::model::Foreign;
 use crate::model::node_evidence::Sysctls;
@@ -32,6 +33,21 @@ struct Wrong {
     setting: &'static str,
     value: i64,
     is_note: bool,
+}
+
+impl Wrong {
+    /// What sets it right, typed on the node.
+    fn cure(&self, interface: &Foreign) -> String {
+        match self.setting {
+            "ip_forward" => "sysctl -w net.ipv4.ip_forward=1".to_owned(),
+            "IPv6 proxy_ndp" => sysctl("ipv6", interface, "proxy_ndp", 1),
+            "IPv6 forwarding" => sysctl("ipv6", interface, "forwarding", 1),
+            "disable_ipv6" => sysctl("ipv6", interface, "disable_ipv6", 0),
+            // Not of one interface but of its neighbours.
+            "proxy_delay" => format!("sysctl -w net/ipv4/neigh/{}/proxy_delay=0", shell(interface.raw())),
+            setting => sysctl("ipv4", interface, setting, 1),
+        }
+    }
 }
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
@@ -85,10 +101,11 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, wrong: &[Wrong]) -> Findin
     world
         .draft(&CHECK, sight.id(interface.raw()), format!("{}, {}", words.join(", "), whose.raw()))
         .severity(if is_note { Severity::Note } else { Severity::Warning })
-        .advice("set it right on the node, and find what sets it: no refresh of Felix repairs it")
+        .advice("set it right, on the node itself, and find what sets it: no refresh of Felix repairs it")
         .fact("interfaces", vec![interface])
         .list("settings", wrong, entry)
         .at_node(sight.evidence)
+        .with_each(wrong, |d, w| d.next(w.cure(interface)))
         .done()
 }
 
@@ -150,6 +167,18 @@ mod tests {
         let interface = c.interface_of("web-0");
         c.node_mut().sysctls_of(interface.raw()).proxy_ndp = Some(0);
         assert_eq!(c.find(&CHECK)[0].summary, "IPv6 proxy_ndp is 0, shop/web-0");
+    }
+
+    #[test]
+    fn each_setting_comes_with_what_sets_it_right() {
+        let found = with(|dev| (dev.proxy_arp, dev.forwarding, dev.proxy_delay) = (Some(0), Some(0), Some(80)));
+        let dev = found[0].subject.id.raw().split(' ').next_back().unwrap().to_owned();
+        let cures = [
+            format!("sysctl -w net/ipv4/conf/{dev}/proxy_arp=1"),
+            format!("sysctl -w net/ipv4/conf/{dev}/forwarding=1"),
+            format!("sysctl -w net/ipv4/neigh/{dev}/proxy_delay=0"),
+        ];
+        assert_eq!(found[0].next.iter().map(Foreign::raw).collect::<Vec<_>>(), cures);
     }
 
     #[test]

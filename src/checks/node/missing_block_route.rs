@@ -16,13 +16,13 @@ pub static CHECK: Check = Check {
     steady: Steady::NodeReadApart,
     subject: SubjectKind::NodeBlock,
     finds: "A block that another node of this cluster owns and has pods in, to which this node has no route but the default \
-        one, or a blackhole. The capture must hold all routes.",
+        one, or a blackhole. The capture must hold all routes. Where nothing shows how other nodes' blocks are reached from \
+        here, one note says that it was not judged.",
     matters: "No pod of this node reaches any pod in the block.",
     arises: "The tunnel's address was changed, and the kernel dropped all its routes (IPA722); Felix or BIRD is dead, or has \
         not come round to a new block.",
     action: "What is not back after 90 seconds needs calico-node to start anew on the node.",
-    silent: "Where no block of another node has a route here and there is no VXLAN device: the network around the nodes routes \
-        the pods then. What the two readings do not agree on.",
+    silent: "What the two readings do not agree on.",
     ties: Ties { explained_by: Some(explained_by), many: "blocks without a route", ..Ties::OURS },
     run,
 };
@@ -63,6 +63,9 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let vxlan: Foreign = if v4 { VXLAN } else { VXLAN_V6 }.into();
             if has_some || sight.evidence.has_link(&vxlan) {
                 findings.extend(missing.into_iter().map(|(owned, route)| report(&sight, owned, route)));
+            } else if let Some((owned, route)) = missing.iter().find(|(_, r)| !r.is_some_and(KernelRoute::is_blackhole)) {
+                // The network around the nodes may route the pods, or the only route that there was is gone.
+                findings.push(not_judged(&sight, owned, *route, missing.len()));
             }
         }
     }
@@ -84,6 +87,28 @@ fn is_there(world: &World<'_>, owner: Host) -> bool {
 /// Whether a route leads somewhere on purpose.
 fn leads(route: &KernelRoute) -> bool {
     route.is_unicast() && route.dst.prefix() > 0
+}
+
+fn not_judged(sight: &NodeSight<'_>, owned: &OwnedBlock<'_>, route: Option<&KernelRoute>, number: usize) -> Finding {
+    let (world, OwnedBlock { block, owner, held }) = (sight.world, owned);
+    let blocks = if number == 1 { "block" } else { "blocks" };
+    let words = format!(
+        "not judged: nothing here shows how {number} {blocks} of other nodes would be reached, as {}'s",
+        world.text(owner.name)
+    );
+    world
+        .draft(&CHECK, sight.id(block.cidr), words)
+        .severity(Severity::Note)
+        .advice("where the network around the nodes routes the pods this is as it should be; else the routes are gone")
+        .fact("block", block.cidr)
+        .fact("owner", world.host_id(*owner))
+        .fact("unrouted", number)
+        .fact("instead", route.map(route_facts))
+        .at_node(sight.evidence)
+        .in_pool_of(*held)
+        .next(format!("ipaudit who {}", block.cidr))
+        .rests_on_owner(block)
+        .done()
 }
 
 fn report(sight: &NodeSight<'_>, owned: &OwnedBlock<'_>, route: Option<&KernelRoute>) -> Finding {
@@ -141,10 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn the_network_around_may_route_the_pods_but_not_past_vxlan() {
+    fn where_the_network_around_may_route_the_pods_a_note_says_that_it_was_not_judged() {
         let mut c = missing();
         c.node_mut().routes().retain(|route| route.dst != cidr("10.65.0.64/26"));
-        assert!(c.find(&CHECK).is_empty());
+        let found = c.find(&CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Note));
+        assert!(found[0].summary.raw().starts_with("not judged: nothing here shows how 2 blocks of other nodes"));
         let vxlan = HostLink { name: VXLAN.into(), up: true, carrier: true, seen: 3, ..HostLink::default() };
         c.node_mut().links().push(vxlan);
         assert_eq!(c.find(&CHECK).len(), 2);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::common::sight::{NodeSight, sights};
-use super::common::trouble::pod_name;
+use super::common::trouble::{pod_name, set_up};
 use crate::checks::evidence::node::link_facts;
 use crate::checks::prelude::*;
 use crate::model::Foreign;
@@ -84,7 +84,7 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, fault: InterfaceFault, end
     let pods: Vec<String> = endpoints.iter().map(|e| pod_name(sight, e)).collect();
     let addresses: Vec<String> = endpoints.iter().flat_map(|e| e.addresses().to_vec()).map(|a| a.to_string()).collect();
     let (what, instead) = match fault {
-        InterfaceFault::Down => ("set it up on the node", true),
+        InterfaceFault::Down => ("set it up, on the node itself", true),
         InterfaceFault::Missing | InterfaceFault::NoCarrier => ("restart the pod", false),
     };
     let pod = endpoints.iter().find_map(|e| world.ledger.pod(e.namespace, e.pod)).filter(|_| !instead);
@@ -101,6 +101,7 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, fault: InterfaceFault, end
         .in_namespace(endpoints.first().map(|e| e.namespace).unwrap_or_default())
         .with_each(endpoints.first().and_then(|e| e.addresses().first().copied()), |d, a| d.in_pool_of(a))
         .with_each(pod, |d, pod| d.delete_pod(pod))
+        .with_each(instead.then(|| set_up(interface)), |d, command| d.next(command))
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .with_each(endpoints, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()
@@ -137,6 +138,7 @@ mod tests {
         let down = with(|c, interface| {
             (c.node_mut().link_mut(interface).up, c.node_mut().link_mut(interface).carrier) = (false, false)
         });
+        assert_eq!(down[0].next[0].raw(), format!("ip link set {} up", down[0].subject.id.raw().split(' ').next_back().unwrap()));
         assert_eq!(told(down), ("down".to_owned(), false));
         assert_eq!(told(with(|c, i| c.node_mut().link_mut(i).carrier = false)), ("no-carrier".to_owned(), true));
     }

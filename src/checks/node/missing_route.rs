@@ -123,6 +123,21 @@ mod tests {
     use crate::checks::node::testing::{NodeUnderTest, seen};
     use crate::checks::testing::Cluster;
 
+    /// What Felix keeps while a machine moves is a route of the main table to an interface, and nothing else.
+    #[test]
+    fn another_route_of_the_migrations_metric_hides_no_lost_pod() {
+        let mut c = seen();
+        let dev = c.interface_of("web-0");
+        let mut other = c.node_mut().pod_route("10.65.0.1", &dev, 512);
+        (other.table, other.hops, other.kind) = (77, Vec::new(), crate::model::node_evidence::RouteKind::Blackhole.into());
+        c.node_mut().remove_route("10.65.0.1");
+        c.node_mut().routes().push(other.clone());
+        assert_eq!(c.subjects(&CHECK), ["node-1 10.65.0.1"]);
+        other.table = crate::model::node_evidence::MAIN_TABLE;
+        c.node_mut().routes().push(other);
+        assert_eq!(c.subjects(&CHECK), ["node-1 10.65.0.1"]);
+    }
+
     #[test]
     fn clean_gives_nothing() {
         assert!(seen().find(&CHECK).is_empty());

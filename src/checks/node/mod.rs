@@ -8,14 +8,29 @@ mod common;
 #[cfg(test)]
 pub use common::testing;
 
-use crate::checks::World;
+use crate::checks::{Outcome, Skipped, World};
 use crate::model::Code;
 use crate::model::hash::HashSet;
 use crate::model::node_evidence::{DumpState, INSIDE, NodeEvidence};
 
-/// Whether evidence is of another node than it says, so that nothing of it was judged.
+/// Whether this is what a check of nodes finds.
+pub fn is_of_nodes(code: Code) -> bool {
+    FAMILY.1.iter().any(|check| check.code == code)
+}
+
+/// Who wants to see these codes alone, all of nodes, and gave no evidence of any, is told that nobody looked.
+pub fn miss(outcome: &mut Outcome, codes: &[Code]) {
+    if codes.is_empty() || !codes.iter().all(|code| is_of_nodes(*code)) {
+        return;
+    }
+    let missed: Vec<Skipped> = outcome.unasked.extract_if(.., |s| codes.contains(&s.code)).collect();
+    outcome.skipped.extend(missed.into_iter().map(|skipped| Skipped { incomplete: true, ..skipped }));
+    outcome.skipped.sort_by_key(|skipped| skipped.code);
+}
+
+/// Whether evidence is of another node than it says, or of one that Calico does not know, so that nothing of it was judged.
 pub fn any_mistaken(world: &World<'_>) -> bool {
-    common::sight::all_sights(world).any(|sight| sight.is_mistaken())
+    common::sight::all_sights(world).any(|sight| sight.is_anothers())
 }
 
 /// At which nodes these checks could look, whatever they found: silence of any other node is no innocence.

@@ -2,7 +2,7 @@
 
 use super::common::sight::{NodeSight, OLDEST, all_sights, is_of_another_boot, is_old};
 use crate::checks::prelude::*;
-use crate::model::{Foreign, Input, Snapshot};
+use crate::model::{Foreign, Snapshot};
 
 pub static CHECK: Check = Check {
     code: Code(790),
@@ -50,7 +50,7 @@ fn doubts(sight: &NodeSight<'_>) -> Vec<(&'static str, Foreign)> {
     if is_of_another_boot(snapshot, evidence) {
         why.push(("other-boot", "of another boot of the machine".into()));
     }
-    if is_unknown(sight) {
+    if sight.is_unknown() {
         why.push(("unknown-node", "Calico knows no node of this name".into()));
     }
     if sight.is_mistaken() {
@@ -69,14 +69,6 @@ fn doubts(sight: &NodeSight<'_>) -> Vec<(&'static str, Foreign)> {
         why.push(("not-read", words));
     }
     why
-}
-
-/// Whether nobody but the capture speaks of the node, though they were asked.
-fn is_unknown(sight: &NodeSight<'_>) -> bool {
-    let world = sight.world;
-    let was_read = world.snapshot.coverage.complete(Input::CalicoNodes) && !world.ledger.dark.all(Input::CalicoNodes);
-    let is_known = world.ledger.calico_node(sight.calico).is_some() || world.ledger.scope.is_undecodable(sight.calico);
-    was_read && !is_known && sight.endpoints.is_empty()
 }
 
 /// The nodes of this cluster of which there is no evidence, by Calico's name.
@@ -158,13 +150,28 @@ mod tests {
             c.node_mut().boot_id = "boot-1".into();
         };
         assert_eq!(told(boot), "not judged: of another boot of the machine");
-        assert_eq!(told(|c| c.node_mut().node = "node-9".into()), "not judged: Calico knows no node of this name");
+        let unknown = |c: &mut Cluster| c.node_mut().node = "node-9".into();
+        assert_eq!(told(unknown), "not judged: Calico knows no node of this name");
         let mut c = seen();
         let other = c.interface_of("web-1");
         c.node_mut().route_mut("10.65.0.1").hops[0].dev = other;
         assert_eq!(c.find(&wrong_interface_route::CHECK).len(), 1);
         old(&mut c);
         assert!(c.find(&wrong_interface_route::CHECK).is_empty());
+    }
+
+    /// Of a name that nobody knows no block is the node's own: its blackholes are no fault of it.
+    #[test]
+    fn a_node_under_a_name_that_calico_does_not_know_is_judged_by_nobody() {
+        let mut c = seen();
+        c.node_mut().node = "node-9".into();
+        assert_eq!(c.subjects(&CHECK), ["node-9"]);
+        for check in crate::checks::node::FAMILY.1.iter().filter(|check| check.code != CHECK.code) {
+            assert!(c.find(check).is_empty(), "{}", check.code);
+        }
+        let snapshot = c.snapshot();
+        let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
+        assert!(crate::checks::node::any_mistaken(&World { snapshot: &snapshot, ledger: &ledger, past: None }));
     }
 
     #[test]

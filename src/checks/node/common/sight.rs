@@ -34,7 +34,7 @@ pub struct NodeSight<'w> {
 
 /// Every node whose evidence counts now, by name.
 pub fn sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w>> {
-    all_sights(world).filter(|sight| is_judged(sight.world.snapshot, sight.evidence) && !sight.is_mistaken())
+    all_sights(world).filter(|sight| is_judged(sight.world.snapshot, sight.evidence) && !sight.is_anothers())
 }
 
 /// The same, whether it counts or not.
@@ -111,6 +111,22 @@ impl<'w> NodeSight<'w> {
         let is_one = links.iter().any(|link| !self.endpoints_of(&link.name).is_empty());
         // One pod alone may have lost its interface.
         !is_one && (wired > 1 || wired > 0 && has_own)
+    }
+
+    /// Whether nobody but the evidence speaks of the node, though they were asked: a name that was mistyped makes strangers
+    /// of its own blocks.
+    pub fn is_unknown(&self) -> bool {
+        let world = self.world;
+        let was_read =
+            world.snapshot.coverage.complete(Input::CalicoNodes) && !world.ledger.dark.all(Input::CalicoNodes);
+        let is_known =
+            world.ledger.calico_node(self.calico).is_some() || world.ledger.scope.is_undecodable(self.calico);
+        was_read && !is_known && self.endpoints.is_empty()
+    }
+
+    /// Whether it says nothing of the node whose name it has.
+    pub fn is_anothers(&self) -> bool {
+        self.is_mistaken() || self.is_unknown()
     }
 
     /// The main table of a family; `None`: not read.
@@ -203,7 +219,11 @@ impl<'w> NodeSight<'w> {
     }
 
     fn has_migration_route(&self, endpoint: &Endpoint) -> bool {
-        endpoint.addresses().iter().any(|&address| self.host_routes(address).any(|route| route.metric == MIGRATION))
+        // A blackhole, or a route of another table, is none that Felix keeps for a machine.
+        let is_kept = |route: &KernelRoute| {
+            route.metric == MIGRATION && route.table == MAIN_TABLE && route.is_unicast() && route.dev().is_some()
+        };
+        endpoint.addresses().iter().any(|&address| self.host_routes(address).any(is_kept))
     }
 
     /// Whether a pod of this node is young, or has no endpoint of its own there: an interface may be its.

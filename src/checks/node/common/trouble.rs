@@ -3,6 +3,7 @@
 use super::sight::NodeSight;
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::node::verdict_words;
+use crate::checks::evidence::shell;
 use crate::checks::{Causes, World};
 use crate::model::hash::HashMap;
 use crate::model::node_evidence::Way;
@@ -93,6 +94,16 @@ pub fn verdict_facts(sight: &NodeSight<'_>, interfaces: &[Foreign], address: Add
         Some(facts.with("says", verdict_words(errno)))
     };
     interfaces.iter().filter_map(of).collect()
+}
+
+/// Sets a setting of an interface, typed on its node. With slashes: an interface's name may have dots.
+pub fn sysctl(family: &str, interface: &Foreign, setting: &str, value: i64) -> String {
+    format!("sysctl -w net/{family}/conf/{}/{setting}={value}", shell(interface.raw()))
+}
+
+/// Sets an interface up, typed on its node.
+pub fn set_up(interface: &Foreign) -> String {
+    format!("ip link set {} up", shell(interface.raw()))
 }
 
 /// `shop/web-0`, or the interface where no endpoint is known.
