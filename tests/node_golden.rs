@@ -225,7 +225,10 @@ fn the_incident_folds_under_its_cause() {
 
 fn node(case: &NodeCase, args: &[&str]) -> Output {
     let mut command = ipaudit();
-    command.args(["node", "--node", case.text("node"), "--now", case.text("captured_at")]).env("COLUMNS", "160");
+    command.args(["node", "--now", case.text("captured_at")]).env("COLUMNS", "160");
+    if !args.contains(&"--node") {
+        command.args(["--node", case.text("node")]);
+    }
     command.arg("--from-ip").arg(&case.folder).args(args).output().unwrap()
 }
 
@@ -269,6 +272,10 @@ fn the_first_line_answers_and_what_was_not_given_is_said() {
     assert!(text(&alone).contains("compared with nothing: only what the node says by itself"), "{}", text(&alone));
     let twins = with_files(&NodeCase::of("twins-11"), &[]);
     assert!(first(&twins).starts_with("CRITICAL: worker-1 192.168.91.33 "), "{}", first(&twins));
+    // What is to be typed next sees this node again.
+    let again = format!("ipaudit node --from-ip {}", NodeCase::of("twins-11").folder.display());
+    assert!(text(&twins).contains(&again) && !text(&twins).contains("ipaudit audit "), "{}", text(&twins));
+    assert!(!text(&twins).contains("ipaudit who "), "{}", text(&twins));
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(root().join("clean/route.json"), folder.path().join("route.json")).unwrap();
     std::fs::write(folder.path().join("neigh.json"), "").unwrap();
@@ -277,6 +284,16 @@ fn the_first_line_answers_and_what_was_not_given_is_said() {
     assert!(told.contains("neighbours not read: the file is empty: ip failed"), "{told}");
     assert!(told.contains("sysctls not given: nobody can see a gateway that proxy_arp silences"), "{told}");
     assert_eq!(output.status.code(), Some(3), "asked for and not read");
+}
+
+/// A name of no node at all accuses nobody, as that of another node does not.
+#[test]
+fn with_a_wrong_name_nothing_is_judged() {
+    for wrong in ["worker-1.example.com", "worker-2"] {
+        let output = with_files(&NodeCase::of("clean"), &["--node", wrong, "-o", "json"]);
+        let found: BTreeSet<Code> = told_by(&json(&output)).into_iter().map(|(code, _)| code).collect();
+        assert_eq!((found, output.status.code()), (BTreeSet::from([Code(790)]), Some(3)), "{wrong}");
+    }
 }
 
 #[test]
@@ -339,6 +356,15 @@ fn an_audit_joins_a_capture_and_the_history_keeps_its_findings() {
     let table = text(&run("who", now, &["192.168.91.33", "--node-evidence", files]));
     let way = "of worker-1  goes by 192.168.91.33 dev cali752522c4646 proto boot metric 1024";
     assert!(table.contains(way) && table.contains("why not: its own route to the pod's address"), "{table}");
+    // What is to be typed next sees the same nodes.
+    let table = text(&run("audit", now, &["--node-evidence", files, "--code", "IPA704,IPA707"]));
+    assert!(table.contains(&format!("ipaudit who 192.168.91.33 --node-evidence {files}")), "{table}");
+    assert!(table.contains("--db, --node-evidence.") || table.contains("--node-evidence, --db."), "{table}");
+    // Who asks for nodes alone and gives none is told that nobody looked.
+    let nobody = run("audit", now, &["--code", "IPA704"]);
+    assert_eq!(nobody.status.code(), Some(3), "{}", text(&nobody));
+    assert!(first(&nobody).contains("node-evidence: not asked"), "{}", text(&nobody));
+    assert!(!text(&nobody).contains("Nothing found"), "{}", text(&nobody));
     let about: BTreeSet<&str> =
         who["findings"].as_array().unwrap().iter().map(|f| f["code"].as_str().unwrap()).collect();
     assert!(about.contains("IPA704") && about.contains("IPA101"), "{about:?}");

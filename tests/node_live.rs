@@ -527,3 +527,29 @@ fn a_node_has_the_name_that_calico_gave_it() {
     );
     assert_eq!(output.status.code(), Some(3));
 }
+
+/// Whoever reads the captures goes away, and nobody captures on for nobody.
+#[test]
+fn captures_end_with_their_reader() {
+    let mut command = ipaudit();
+    command.args(["node", "--node", NODE, "--twice", "0", "--inside", "none", "--capture", "-", "--every", "1s"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert!(line.starts_with("ipaudit-capture:1:"), "{line}");
+    drop(reader);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break Some(status);
+        }
+        if std::time::Instant::now() > deadline {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            break None;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    assert!(status.is_some_and(|status| status.code().is_some()), "it captures on for nobody: {status:?}");
+}

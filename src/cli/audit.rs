@@ -14,6 +14,7 @@ use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
 use super::memory::{self, Memory, Overtaken};
+use super::node::typed_evidence;
 use super::node_evidence_args::{self, NodeEvidenceArgs};
 use super::output::log::Remark;
 use super::output::{self, Streams};
@@ -31,7 +32,7 @@ use crate::model::foreign::foreign;
 use crate::model::record::Recorded;
 use crate::model::{EtcdReading, FailedLook, Input, NodesSeen, Past, Patch, Snapshot, Time};
 use crate::record::{self, AuditCourse};
-use crate::render::{self, AuditCircumstances, AuditView, Narrow};
+use crate::render::{self, AuditCircumstances, AuditView, Narrow, NodesAgain};
 use crate::settings::Ignored;
 use crate::source::capture::{self, Captured, Second, Writer};
 use crate::steady::Settling;
@@ -140,8 +141,18 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             "another audit of this cluster looked later and was recorded meanwhile: this one is told and not recorded",
         ),
     }
-    let told =
-        Told { looked: &looked, ledger: &ledger, verdict: &verdict, recorded: recorded.as_ref(), advice, ignored };
+    let nodes_again = NodesAgain { evidence: typed_evidence(&args.nodes), node: None };
+    nodes_again.rewrite(&mut verdict.outcome.findings);
+    checks::node::miss(&mut verdict.outcome, &args.view.code);
+    let told = Told {
+        looked: &looked,
+        ledger: &ledger,
+        verdict: &verdict,
+        recorded: recorded.as_ref(),
+        advice,
+        ignored,
+        nodes_again,
+    };
     let exit = tell(told, &args.view, streams, &mut memory)?;
     memory.forget(&args.history, streams);
     // Where the process ends now, hundreds of thousands of small pieces of memory go back faster all at once.
@@ -380,10 +391,11 @@ struct Told<'a> {
     recorded: Option<&'a Recorded>,
     advice: Advice,
     ignored: Ignored,
+    nodes_again: NodesAgain,
 }
 
 fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> Result<Exit, Error> {
-    let Told { looked, ledger, verdict, recorded, advice, ignored } = told;
+    let Told { looked, ledger, verdict, recorded, advice, ignored, nodes_again } = told;
     let narrow = Narrow { codes: view.code.clone(), severity: view.severity, ..view.place.narrow() };
     let narrow = audit_names::of_cluster(&looked.snapshot, narrow);
     let unknown = audit_names::unknown(ledger, &verdict.outcome, &narrow, memory);
@@ -404,6 +416,7 @@ fn tell(told: Told<'_>, view: &View, streams: &Streams, memory: &mut Memory) -> 
         ignored_by: ignored.flags,
         reading: looked.reading.clone(),
         connected_by: view.connected_by.clone(),
+        nodes_again,
         nodes: view.all.then_some(usize::MAX),
         ..AuditCircumstances::default()
     };

@@ -146,7 +146,7 @@ fn streams(cli: &Cli) -> Streams {
 }
 
 /// What leads an audit or a release to its cluster and its history, by clap's name and as it is typed.
-const CONNECTION: [(&str, &str); 12] = [
+const CONNECTION: [(&str, &str); 13] = [
     ("etcd_endpoints", "--etcd-endpoints"),
     ("etcd_discovery_srv", "--etcd-discovery-srv"),
     ("etcd_ca_cert", "--etcd-ca-cert"),
@@ -158,6 +158,7 @@ const CONNECTION: [(&str, &str); 12] = [
     ("kubeconfig", "--kubeconfig"),
     ("context", "--context"),
     ("kube_objects", "--kube-objects"),
+    ("node_evidence", "--node-evidence"),
     ("db", "--db"),
 ];
 

@@ -15,6 +15,7 @@ use super::output::{self, OutputArgs, PlainOutput, Streams};
 use super::parse::{duration, interval, time};
 use super::signal::Stop;
 use super::source_args::SourceArgs;
+use crate::checks::evidence::shell;
 use crate::checks::{self, Outcome, World};
 use crate::connect::choose::is_not_given;
 use crate::environment::stream::is_standard_input;
@@ -22,8 +23,8 @@ use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Course, Exit, FailOn, decide};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::node_evidence::CALI;
-use crate::model::{Gathering, Input, InputState, NodesSeen, Time};
-use crate::render::{self, AuditCircumstances, AuditView};
+use crate::model::{Gathering, Input, InputState, NodeEvidence, NodesSeen, Time};
+use crate::render::{self, AuditCircumstances, AuditView, NodesAgain};
 use crate::source::capture::Second;
 use crate::source::{kube_objects, node_captures, node_line, node_pasted};
 use crate::steady::Settling;
@@ -145,7 +146,14 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
         ledger = Ledger::build(&read.snapshot, args.scope, None);
     }
     let snapshot = &read.snapshot;
-    let about = AuditCircumstances { started: Some(started), fail_on: args.fail_on, ..AuditCircumstances::default() };
+    let nodes_again = again(args);
+    nodes_again.rewrite(&mut outcome.findings);
+    let about = AuditCircumstances {
+        started: Some(started),
+        fail_on: args.fail_on,
+        nodes_again,
+        ..AuditCircumstances::default()
+    };
     let mut view = AuditView::of(snapshot, &ledger, &outcome, about);
     let seen = &snapshot.nodes_seen;
     let world = World { snapshot, ledger: &ledger, past: None };
@@ -161,6 +169,25 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
         PlainOutput::Json => render::json::write(&view, out),
     })?;
     Ok(view.exit)
+}
+
+/// ` --node-evidence caps`, for a shell; empty where nobody gave any.
+pub fn typed_evidence(nodes: &NodeEvidenceArgs) -> String {
+    nodes.node_evidence.iter().map(|path| format!(" --node-evidence {}", shell(&path.to_string_lossy()))).collect()
+}
+
+/// How what is found here is seen again.
+fn again(args: &NodeArgs) -> NodesAgain {
+    if !args.nodes.node_evidence.is_empty() {
+        return NodesAgain { evidence: typed_evidence(&args.nodes), node: None };
+    }
+    let mut command = "ipaudit node".to_owned();
+    let paths = [("--from-ip", &args.from_ip), ("--etcd-dump", &args.etcd_dump)];
+    for (flag, path) in paths {
+        command.extend(path.iter().map(|path| format!(" {flag} {}", shell(&path.to_string_lossy()))));
+    }
+    command.extend(args.node.iter().map(|node| format!(" --node {}", shell(node))));
+    NodesAgain { evidence: String::new(), node: Some(format!("{command} --all")) }
 }
 
 /// The checks of nodes. What nobody gave is no incompleteness here: an operator asks what one node says.
@@ -197,8 +224,12 @@ async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams:
         let exit = match evidence(args, streams).await {
             Ok(seen) if is_standard_input(path) => {
                 let line = seen.nodes.first().map(node_line::line).transpose()?;
-                streams.print(format!("{}\n", line.unwrap_or_default()).as_bytes())?;
-                Conclusion::Done.exit()
+                let exit = seen.nodes.first().map_or(Exit::Clean, |evidence| tell_unread(evidence, streams));
+                // Nobody would ever read another one.
+                if !streams.print_while_read(format!("{}\n", line.unwrap_or_default()).as_bytes())? {
+                    return Ok(exit);
+                }
+                exit
             }
             Ok(seen) => captured(args, &seen, streams)?.unwrap_or(Exit::Clean),
             Err(error) if error.fault == Fault::User => return Err(error),
@@ -227,11 +258,16 @@ fn captured(args: &NodeArgs, seen: &NodesSeen, streams: &Streams) -> Result<Opti
     if !to_output && args.from_ip.is_some() {
         return Ok(None);
     }
+    Ok(Some(tell_unread(evidence, streams)))
+}
+
+/// Says what could not be read; how that ends.
+fn tell_unread(evidence: &NodeEvidence, streams: &Streams) -> Exit {
     for (part, why) in evidence.unread() {
         streams.warn(&format!("{part} not read: {}", why.shown()));
     }
     let conclusion = if evidence.unread().next().is_some() { Conclusion::Incomplete } else { Conclusion::Done };
-    Ok(Some(conclusion.exit()))
+    conclusion.exit()
 }
 
 /// What the node is held against: files, live sources, or nothing.

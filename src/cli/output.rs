@@ -169,6 +169,20 @@ impl Streams {
         }
     }
 
+    /// [`Streams::print`] of what goes on and on: whether anybody reads it still.
+    ///
+    /// # Errors
+    /// As [`Streams::stream`].
+    pub fn print_while_read(&self, bytes: &[u8]) -> Result<bool, Error> {
+        let mut is_read = true;
+        self.stream(|out| {
+            let written = out.write_all(bytes).and_then(|()| out.flush());
+            is_read = !written.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe);
+            written
+        })?;
+        Ok(is_read)
+    }
+
     /// Asks a person on standard error and reads the answer; `None` where nobody sits at a terminal, or a program reads.
     ///
     /// # Errors

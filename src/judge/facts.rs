@@ -7,6 +7,7 @@ use super::{last_look, nodes};
 use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::addresses::surplus_service_address;
+use crate::checks::evidence::node::pod_behind;
 use crate::decode::keys::{endpoint_of_pod_key, key_of};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Says, Use};
 use crate::model::keys::{handle_key, key_text};
@@ -106,7 +107,10 @@ impl<'w> Case<'w> {
             let how = match &used.by {
                 UsedBy::Route => KernelUse::Routed,
                 UsedBy::Host => KernelUse::OfHost,
-                UsedBy::Namespace(pod) => KernelUse::Inside(pod.clone()),
+                UsedBy::Namespace(pod) => {
+                    let behind = || pod_behind(self.world.snapshot, node, &used.interface);
+                    KernelUse::Inside(pod.some().cloned().or_else(behind).unwrap_or_default())
+                }
             };
             HolderNow { who: Claimer::Kernel(node.clone(), used.interface.clone(), how), grade: Grade::Certain }
         });

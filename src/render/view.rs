@@ -3,15 +3,12 @@
 //! Unknown is not absent: what was not read has no count, rather than the count 0.
 
 use crate::model::hash::HashSet;
+use serde::Serialize;
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::capacity::{self, NodeFill, PoolRow};
-use super::folds::seen_once;
-use super::narrow::Narrow;
 use super::releases::{ReleaseOfAll, Releases};
-use super::unknown::UnknownName;
+use super::{folds::seen_once, narrow::Narrow, nodes_again::NodesAgain, unknown::UnknownName};
 use crate::checks::{self, Outcome, Skipped};
 use crate::exit::{self, Course, Exit, FailOn};
 use crate::ledger::{Ledger, Standing, Use};
@@ -65,6 +62,7 @@ pub struct AuditView<'a> {
     pub history: Option<HistoryRow>,
     /// The connection's flags of this run, which the commands that are shown leave out.
     pub connected_by: Vec<&'static str>,
+    pub nodes_again: NodesAgain,
     /// Sentences for people; on the terminal they went to stderr already.
     pub warnings: Vec<Foreign>,
     pub exit: Exit,
@@ -172,6 +170,7 @@ pub struct AuditCircumstances {
     pub reading: Option<EtcdReading>,
     /// The connection's flags that were typed.
     pub connected_by: Vec<&'static str>,
+    pub nodes_again: NodesAgain,
     /// So many nodes are in [`AuditView::nodes`]; `None`: the ten biggest.
     pub nodes: Option<usize>,
     pub fail_on: FailOn,
@@ -244,6 +243,7 @@ impl<'a> AuditView<'a> {
             handles_older_than: about.handles_older_than,
             history: about.history,
             connected_by: about.connected_by,
+            nodes_again: about.nodes_again,
             warnings: about.warnings,
             exit: exit::decide(Course { worst, incomplete: blind, failed: about.failed }, about.fail_on),
         }

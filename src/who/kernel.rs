@@ -1,20 +1,20 @@
 //! What nodes' kernels have of one address: the commands that people would type there, side by side.
 
 use super::dossier::{GatewaySheet, KernelSheet};
-use crate::checks::evidence::node::{route_words, verdict_words};
+use crate::checks::evidence::node::{pod_behind, route_words, verdict_words};
 use crate::ledger::Ledger;
 use crate::model::endpoint::mac_text;
 use crate::model::foreign::foreign;
-use crate::model::node_evidence::{KernelNeighbour, NodeEvidence, RouteTable, Way};
-use crate::model::{Addr, Foreign};
+use crate::model::node_evidence::{KernelNeighbour, NodeEvidence, PodInside, RouteTable, Way};
+use crate::model::{Addr, Foreign, Snapshot};
 
 /// One sheet for each node whose kernel knows the address, by itself or by a neighbour, a pod or a verdict.
 pub fn sheets(ledger: &Ledger<'_>, address: Addr) -> Vec<KernelSheet> {
-    let sheets = ledger.snapshot.nodes_seen.nodes.iter().map(|node| sheet(node, address));
+    let sheets = ledger.snapshot.nodes_seen.nodes.iter().map(|node| sheet(ledger.snapshot, node, address));
     sheets.filter(|sheet| !sheet.is_nothing()).collect()
 }
 
-fn sheet(node: &NodeEvidence, address: Addr) -> KernelSheet {
+fn sheet(snapshot: &Snapshot, node: &NodeEvidence, address: Addr) -> KernelSheet {
     let hosts = node.routes_of(address.is_v4()).each().filter(|route| route.is_to(address));
     let table = node.routes_of(address.is_v4()).read().map(|routes| RouteTable::of(routes, node.readings));
     let way = table.map(|table| table.way(address)).and_then(Way::route);
@@ -28,14 +28,53 @@ fn sheet(node: &NodeEvidence, address: Addr) -> KernelSheet {
         in_force: way.map(route_words),
         winner: way.filter(|way| way.is_host()).and_then(|way| way.dev()).cloned(),
         neighbours: neighbours.collect(),
-        inside: insides.map(|pod| pod.name()).collect(),
+        inside: insides.map(|pod| inside(snapshot, node, pod)).collect(),
         gateway: verdicts
             .map(|v| GatewaySheet { interface: v.dev.clone(), errno: v.errno, says: verdict_words(v.errno) })
             .collect(),
     }
 }
 
+/// A pod that was looked into: live evidence seldom knows its name, but the interface behind which it is.
+fn inside(snapshot: &Snapshot, node: &NodeEvidence, pod: &PodInside) -> Foreign {
+    let interface = node.interface_of(pod).map(|link| &link.name);
+    let of_endpoint = || interface.and_then(|interface| pod_behind(snapshot, &node.node, interface));
+    match (pod.name().some().cloned().or_else(of_endpoint), interface) {
+        (Some(name), Some(interface)) => foreign!("{} behind {}", name, interface),
+        (Some(name), None) => name,
+        (None, Some(interface)) => foreign!("the pod behind {}", interface),
+        (None, None) => "a pod that nobody names".into(),
+    }
+}
+
 fn neighbour(n: &KernelNeighbour) -> Foreign {
     let mac = n.mac.map(mac_text).unwrap_or_default();
     foreign!("{} {mac} {}", &n.dev, n.state.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::node::testing::{NodeUnderTest, seen};
+    use crate::checks::testing::addr;
+    use crate::ledger::Ledger;
+
+    /// What was read on the node itself knows interfaces, and of pods no name.
+    #[test]
+    fn a_pod_without_a_name_is_named_by_its_interface_and_by_etcds_endpoint_of_it() {
+        let mut c = seen();
+        let dev = c.interface_of("web-0");
+        let inside = c.node_mut().inside_of("web-0");
+        (inside.namespace, inside.pod) = Default::default();
+        let mut told = || {
+            let snapshot = c.snapshot();
+            let ledger = Ledger::build(&snapshot, c.scope, None);
+            sheets(&ledger, addr("10.65.0.1")).remove(0).inside
+        };
+        assert_eq!(told(), [format!("shop/web-0 behind {}", dev.raw())]);
+        c.snapshot.endpoints.clear();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        assert_eq!(sheets(&ledger, addr("10.65.0.1")).remove(0).inside, [format!("the pod behind {}", dev.raw())]);
+    }
 }

@@ -28,10 +28,12 @@ impl MissingInputs {
         let is_whole = |of: fn(Input) -> bool| {
             Input::ALL.into_iter().filter(|input| is_asked(*input) && of(*input)).all(|i| self.inputs.contains(&i))
         };
-        if self.inputs.iter().all(|input| input.is_kubernetes()) {
+        // What nodes say comes by the logs of their pods.
+        let by_api = |input: &Input| input.is_kubernetes() || *input == Input::NodeEvidence;
+        if self.inputs.iter().all(by_api) {
             return Some(("Kubernetes", is_whole(Input::is_kubernetes)));
         }
-        let is_etcds = self.inputs.iter().all(|input| !input.is_kubernetes());
+        let is_etcds = self.inputs.iter().all(|input| !by_api(input));
         is_etcds.then(|| ("etcd", is_whole(Input::is_calicos)))
     }
 

@@ -92,6 +92,18 @@ fn a_node_that_shows_the_address_in_use_forbids_its_release() {
     c.node_mut().remove_route(LEAKED);
     let who = Claimer::Kernel("node-1".into(), dev, KernelUse::Inside("shop/web-0".into()));
     assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, Objection::Held(HolderNow { who, grade: Grade::Certain })));
+    // What was read on the node itself knows no pod, but its interface: then etcd's endpoint names it.
+    let mut c = seen();
+    let (_, dev) = kernel(&mut c);
+    let behind = c.interface_of("web-1");
+    c.node_mut().remove_route(LEAKED);
+    c.node_mut().insides().retain(|inside| inside.pod != *"web-0");
+    let inside = c.node_mut().inside_of("web-1");
+    (inside.namespace, inside.pod) = Default::default();
+    inside.addresses = crate::model::node_evidence::Dump::Read(vec![LEAKED.parse().unwrap()]);
+    assert_ne!(dev, behind);
+    let who = Claimer::Kernel("node-1".into(), behind, KernelUse::Inside("shop/web-1".into()));
+    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, Objection::Held(HolderNow { who, grade: Grade::Certain })));
     // A neighbour that was left behind is no use.
     let mut c = seen();
     c.node_mut().remove_route(LEAKED);

@@ -95,7 +95,7 @@ pub fn write(
         paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
     }
     commands::write(&commands, MOST, commands.len(), paper)?;
-    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&first, &view.narrow)))
+    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&first, view)))
 }
 
 /// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
@@ -199,9 +199,9 @@ fn whole(
 }
 
 /// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.
-fn see_all(finding: &Gist, narrow: &Narrow) -> String {
-    let chosen = Narrow { codes: vec![finding.code], severity: None, ..narrow.clone() };
-    format!("ipaudit audit {} --all", chosen.flags().join(" "))
+fn see_all(finding: &Gist, view: &AuditView<'_>) -> String {
+    let chosen = Narrow { codes: vec![finding.code], severity: None, ..view.narrow.clone() };
+    view.nodes_again.see_all(finding.code, format!("ipaudit audit {} --all", chosen.flags().join(" ")))
 }
 
 /// What the findings have in common, and what tells them apart.

@@ -93,6 +93,7 @@ fn view<'a>(findings: &'a [KeptFinding], skipped: &'a [Skipped]) -> AuditView<'a
         handles_older_than: None,
         history: None,
         connected_by: Vec::new(),
+        nodes_again: crate::render::NodesAgain::default(),
         warnings: Vec::new(),
         exit: Exit::Clean,
     }

@@ -83,6 +83,13 @@ fn kubernetes(view: &AuditView<'_>) -> Vec<String> {
         let what = if silent.len() == all.len() { String::new() } else { format!(" for {}", listed(&words)) };
         causes.push(format!("Kubernetes did not answer{what} {}", why(first)));
     }
+    // What nodes say comes by the logs of their pods, which the API server is asked for.
+    let nodes = view.inputs.iter().filter(|row| is_from_pods(row) && is_missed(view, row));
+    causes.extend(nodes.map(|row| match row.state {
+        InputState::Forbidden => format!("Kubernetes refuses us {} {}", row.input.word(), why(row)),
+        InputState::Partial => format!("Kubernetes' {} could be read in part only {}", row.input.word(), why(row)),
+        _ => format!("Kubernetes did not give us {} {}", row.input.word(), why(row)),
+    }));
     let rest: Vec<&InputRow> = missed.iter().copied().filter(|row| !is_unknown(row)).collect();
     if let Some((row, words, _)) = of_state(&rest, InputState::Forbidden) {
         causes.push(format!("Kubernetes refuses us {words} {}", why(row)));
@@ -99,8 +106,13 @@ fn kubernetes(view: &AuditView<'_>) -> Vec<String> {
     causes
 }
 
+/// Evidence of nodes that was asked for.
+fn is_from_pods(row: &InputRow) -> bool {
+    row.input == Input::NodeEvidence && row.state != InputState::NotAsked
+}
+
 fn etcd(view: &AuditView<'_>) -> Vec<String> {
-    let is_etcds = |row: &&InputRow| !row.input.is_kubernetes() && row.input != Input::History;
+    let is_etcds = |row: &&InputRow| !row.input.is_kubernetes() && row.input != Input::History && !is_from_pods(row);
     let calicos = view.inputs.iter().filter(|row| row.input.is_calicos()).count();
     let missed: Vec<&InputRow> = view.inputs.iter().filter(is_etcds).filter(|row| is_missed(view, row)).collect();
     let mut causes = Vec::new();

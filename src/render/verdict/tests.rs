@@ -283,3 +283,18 @@ fn what_needs_a_look_at_a_node_first_is_no_command_of_the_first_line() {
     assert!(told[0].starts_with("critical stale endpoint "), "{told:?}");
     assert!(told[0].ends_with(" | ipaudit audit --code IPA501 --all"), "{told:?}");
 }
+
+/// The API server hands out the logs that nodes' evidence is in: etcd has nothing to do with it.
+#[test]
+fn who_withholds_the_evidence_of_nodes_is_kubernetes() {
+    let of = |state| {
+        let mut c = Cluster::healthy();
+        c.snapshot.coverage.set(Input::NodeEvidence, state, "pods:ipaudit/app=x: no");
+        plain(&mut c).concat()
+    };
+    let refused = of(InputState::Forbidden);
+    assert!(refused.contains("Kubernetes refuses us node-evidence (pods:ipaudit/app=x: no"), "{refused}");
+    let silent = of(InputState::Unreachable);
+    assert!(silent.contains("Kubernetes did not give us node-evidence (pods:"), "{silent}");
+    assert!(![refused, silent].concat().contains("etcd"));
+}

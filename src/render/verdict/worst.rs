@@ -68,7 +68,7 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     if view.releases != Releases::Unjudged {
         text.push_str(&by_word(kinds));
     }
-    Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command()) }
+    Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command(view)) }
 }
 
 /// ` 3 of tunnels and 4 of services go one by one, by your word: --all has the commands.`; empty where none does.
@@ -147,7 +147,7 @@ impl Alike<'_> {
         });
         let (release, command) = if self.is_leak { self.release(view, "") } else { (String::new(), None) };
         text.push_str(&release);
-        Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command()) }
+        Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command(view)) }
     }
 
     /// `duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to …: keep that one, …`
@@ -266,27 +266,27 @@ impl Alike<'_> {
     }
 
     /// What to type for the one finding or for the worst, where that is one command; of many alike, how to see them.
-    fn command(&self) -> Option<Foreign> {
+    fn command(&self, view: &AuditView<'_>) -> Option<Foreign> {
         match self.findings.as_slice() {
             [first, others @ ..] if others.is_empty() || self.stands_out() => {
                 match commands::of(&first.open(), &Folds::default(), false).as_slice() {
                     [] => None,
                     // That no sandbox is left is looked for first: below stands where.
                     [command] if !is_release(command) && sandbox::told(&first.open()).next().is_some() => {
-                        Some(self.see_all())
+                        Some(self.see_all(view))
                     }
                     [command] => Some(command.as_str().into()),
                     // Several belong together: below they stand with what comes first.
-                    _ => Some(self.see_all()),
+                    _ => Some(self.see_all(view)),
                 }
             }
             [] => None,
-            _ => Some(self.see_all()),
+            _ => Some(self.see_all(view)),
         }
     }
 
-    fn see_all(&self) -> Foreign {
-        format!("ipaudit audit --code {} --all", self.code).into()
+    fn see_all(&self, view: &AuditView<'_>) -> Foreign {
+        view.nodes_again.see_all(self.code, format!("ipaudit audit --code {} --all", self.code)).into()
     }
 }
 

@@ -25,7 +25,9 @@ pub fn write(sheet: &KernelSheet, paper: &mut Paper<'_>) -> Result<()> {
     let (answered, silent): (Vec<_>, Vec<_>) = sheet.gateway.iter().partition(|gateway| gateway.errno == 0);
     let named = |list: &[&crate::who::GatewaySheet]| list.iter().map(|g| g.interface.clone()).collect::<Vec<_>>();
     some(paper, "a pod there that asks for its gateway is answered on", &named(&answered))?;
-    some(paper, "and not on", &named(&silent))?;
+    let but =
+        if answered.is_empty() { "a pod there that asks for its gateway is not answered on" } else { "and not on" };
+    some(paper, but, &named(&silent))?;
     match silent.first() {
         Some(first) => row(paper, "", &[&format!("why not: {}", first.says)]),
         None => Ok(()),
@@ -40,4 +42,40 @@ fn some(paper: &mut Paper<'_>, label: &str, list: &[Foreign]) -> Result<()> {
     let more = list.len().saturating_sub(SOME);
     words.extend((more > 0).then(|| format!("… {more} more")));
     row(paper, "", &[&format!("{label}: {}", words.join(", "))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::who::GatewaySheet;
+
+    fn told(errnos: &[i32]) -> String {
+        let gateway =
+            |errno: &i32| GatewaySheet { interface: format!("cali{errno}").into(), errno: *errno, says: "no" };
+        let sheet = KernelSheet {
+            node: "worker-1".into(),
+            captured: None,
+            routes: Vec::new(),
+            in_force: None,
+            winner: None,
+            neighbours: Vec::new(),
+            inside: Vec::new(),
+            gateway: errnos.iter().map(gateway).collect(),
+        };
+        let mut out = Vec::new();
+        write(&sheet, &mut Paper::new(&mut out, 200, false)).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_verdict_is_a_sentence_whoever_is_answered() {
+        let some = told(&[0, 22]);
+        assert!(
+            some.contains("asks for its gateway is answered on: cali0") && some.contains("and not on: cali22"),
+            "{some}"
+        );
+        let none = told(&[22]);
+        assert!(none.contains("a pod there that asks for its gateway is not answered on: cali22"), "{none}");
+        assert!(!none.contains("and not on"), "{none}");
+    }
 }
