@@ -390,6 +390,21 @@ fn an_audit_joins_a_capture_and_the_history_keeps_its_findings() {
     let ended = document(&run("audit", last, &["--node-evidence", healed.to_str().unwrap(), "-o", "json"]), "audit");
     assert!(told_by(&ended).iter().all(|(code, _)| *code != Code(704)), "{ended:#}");
     assert_eq!((state("IPA704", last), state("IPA711", last)), ("resolved".to_owned(), "input missing".to_owned()));
+    // What is no capture is told, and takes nothing from those that are; an audit is worth something without any.
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, "{}").unwrap();
+    let notes = notes.to_str().unwrap();
+    let run = |evidence: &str| run("audit", "2026-11-29T12:40:57Z", &["--node-evidence", evidence, "-o", "json"]);
+    let (some, none, mistyped) = (run(&format!("{notes},{files}")), run(notes), run("absent.gz"));
+    let row = |output: &Output| {
+        let inputs = document(output, "audit")["inputs"].clone();
+        inputs.as_array().unwrap().iter().find(|row| row["input"] == "node-evidence").unwrap().clone()
+    };
+    assert!(stderr(&some).contains("notes.txt is left out: it is no capture of a node"), "{}", stderr(&some));
+    assert_eq!(row(&some)["state"], "complete");
+    assert_eq!((none.status.code(), &row(&none)["state"]), (Some(3), &"unreachable".into()), "{}", stderr(&none));
+    assert!(row(&none)["detail"].as_str().unwrap().contains("notes.txt: it is no capture of a node"), "{}", row(&none));
+    assert_eq!(mistyped.status.code(), Some(2), "{}", stderr(&mistyped));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::checks::evidence::shell;
 use crate::error::Error;
 use crate::model::{Foreign, NodesSeen, Snapshot};
 use crate::source::kube_api::KubeApi;
-use crate::source::node_captures;
+use crate::source::node_captures::{self, NodeCaptures};
 use crate::source::node_pods::{self, PODS, PodCaptures, PodsPlace};
 
 const DOING: &str = "read the nodes' evidence";
@@ -30,29 +30,43 @@ pub struct NodeEvidenceArgs {
 }
 
 impl NodeEvidenceArgs {
-    /// What the files say; `None`: nobody asked for one.
+    /// What the files say; `None`: nobody asked for one. What is no capture is told.
     ///
     /// # Errors
-    /// A file that was named and is no capture; a folder without any.
+    /// A file that was named and does not exist.
     pub fn files(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
-        let is_pods = |path: &PathBuf| path.to_str().is_some_and(|text| text.starts_with(PODS));
-        let files: Vec<PathBuf> = self.node_evidence.iter().filter(|path| !is_pods(path)).cloned().collect();
-        if files.is_empty() {
-            return Ok(None);
-        }
-        let read = node_captures::read(&files)?;
+        let Some(read) = self.captures()? else { return Ok(None) };
         read.warnings.iter().for_each(|warning| streams.warn(warning));
         Ok(Some(read.seen))
+    }
+
+    /// What the files say, where each that was named has to say something: what it would have said may forbid.
+    ///
+    /// # Errors
+    /// As [`NodeEvidenceArgs::files`]; a file that was named and is no capture; a folder without any.
+    pub fn every_file(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
+        let Some(read) = self.captures()? else { return Ok(None) };
+        if let Some(bad) = read.bad {
+            return Err(bad);
+        }
+        read.warnings.iter().for_each(|warning| streams.warn(warning));
+        Ok(Some(read.seen))
+    }
+
+    fn captures(&self) -> Result<Option<NodeCaptures>, Error> {
+        let is_pods = |path: &PathBuf| path.to_str().is_some_and(|text| text.starts_with(PODS));
+        let files: Vec<PathBuf> = self.node_evidence.iter().filter(|path| !is_pods(path)).cloned().collect();
+        if files.is_empty() { Ok(None) } else { node_captures::read(&files).map(Some) }
     }
 
     /// What the files say, and nobody else.
     ///
     /// # Errors
-    /// As [`NodeEvidenceArgs::files`]; pods, which the API server alone can be asked for.
+    /// As [`NodeEvidenceArgs::every_file`]; pods, which the API server alone can be asked for.
     pub fn read(&self, streams: &Streams) -> Result<Option<NodesSeen>, Error> {
         match self.pods()?.first() {
             Some(place) => Err(no_api(place)),
-            None => self.files(streams),
+            None => self.every_file(streams),
         }
     }
 
@@ -76,7 +90,13 @@ impl NodeEvidenceArgs {
                 let (state, hint) = (failure.state(), Foreign::from(failure.hint()));
                 (state, Foreign::from(format!("{place}: {}", failure.detail())), hint)
             });
-            let failed = before.failed.or(failed).filter(|_| before.nodes.is_empty() && captures.is_empty());
+            let is_none = before.nodes.is_empty() && captures.is_empty();
+            let failures = before.failed.into_iter().chain(failed);
+            let failed = match is_none {
+                true => failures.take(1).next(),
+                // The others gave something: what did not is told.
+                false => failures.map(|(_, why, _)| streams.warn(&why.shown())).fold(None, |none, ()| none),
+            };
             let all = before.nodes.into_iter().chain(captures).collect();
             let mut now = NodesSeen::newest(all, true);
             now.failed = failed;

@@ -11,54 +11,91 @@ use super::node_line;
 use crate::decode::node_capture;
 use crate::environment::stream;
 use crate::error::Error;
-use crate::model::{Foreign, NodeEvidence, NodesSeen};
+use crate::model::{Foreign, InputState, NodeEvidence, NodesSeen};
 
 /// A capture of a node with a million routes has 80 MB unpacked.
 const LARGEST: u64 = 100 << 20;
 
-/// What was read, and a sentence for each file of a folder that could not be.
+/// What was read, and a sentence for each file that could not be.
 #[derive(Debug)]
 pub struct NodeCaptures {
+    /// Of which nothing at all could be read has [`NodesSeen::failed`] too.
     pub seen: NodesSeen,
     pub warnings: Vec<String>,
+    /// What is wrong with the first that was named and is no capture, or is a folder without any.
+    pub bad: Option<Error>,
 }
 
 /// Reads all of these: files, each with one document or more, and folders of such files. A folder holds the captures of
-/// every node; a file of it that is none is told and left out.
+/// every node. What is no capture is told and left out.
 ///
 /// # Errors
-/// A named file that is no capture; a folder that cannot be listed, or of which no file is one.
+/// A file or folder that was named and does not exist.
 pub fn read(paths: &[PathBuf]) -> Result<NodeCaptures, Error> {
-    let (mut all, mut warnings) = (Vec::new(), Vec::new());
+    let absent = |path: &&PathBuf| !stream::is_standard_input(path) && matches!(path.try_exists(), Ok(false));
+    if let Some(path) = paths.iter().find(absent) {
+        let cause = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(Error::input(DOING).at(path.display().to_string()).cause(cause).hint(HINT));
+    }
+    let (mut all, mut warnings, mut bad) = (Vec::new(), Vec::new(), None);
     let mut of_every_node = false;
+    let left_out = |path: &Path, error: &Error| format!("{} is left out: {}", path.display(), cause(error));
     for path in paths {
         if !path.is_dir() {
-            all.extend(file(path)?);
+            match file(path) {
+                Ok(read) => all.extend(read),
+                Err(error) => {
+                    warnings.push(left_out(path, &error));
+                    bad.get_or_insert(error);
+                }
+            }
             continue;
         }
         of_every_node = true;
         let before = all.len();
         let mut first = None;
-        for path in files(path)? {
+        let files = files(path).unwrap_or_else(|error| {
+            warnings.push(left_out(path, &error));
+            first = Some(error);
+            Vec::new()
+        });
+        for path in files {
             match file(&path) {
                 Ok(read) => all.extend(read),
                 Err(error) => {
-                    warnings.push(format!("{} is left out: {}", path.display(), crate::error::chain(&error)));
+                    warnings.push(left_out(&path, &error));
                     first.get_or_insert(error);
                 }
             }
         }
         if all.len() == before {
-            let none =
-                || Error::input(DOING).at(path.display().to_string()).cause("no file in it is a capture").hint(HINT);
-            return Err(first.unwrap_or_else(none));
+            let none = first.unwrap_or_else(|| {
+                let at = path.display().to_string();
+                let none = Error::input(DOING).at(at).cause("no file in it is a capture").hint(HINT);
+                warnings.push(left_out(path, &none));
+                none
+            });
+            bad.get_or_insert(none);
         }
     }
-    Ok(NodeCaptures { seen: NodesSeen::newest(all, of_every_node), warnings })
+    let is_none = all.is_empty();
+    let mut seen = NodesSeen::newest(all, of_every_node);
+    if let (true, Some(error)) = (is_none, &bad) {
+        let why = format!("{}: {}", error.at, cause(error));
+        seen.failed = Some((InputState::Unreachable, why.into(), error.hint.as_str().into()));
+        // It is told as that.
+        warnings.remove(0);
+    }
+    Ok(NodeCaptures { seen, warnings, bad })
 }
 
 const DOING: &str = "read the nodes' evidence";
 const HINT: &str = "captures of nodes are made with ipaudit node --capture FILE";
+
+/// Why a file could not be read; which one it is stands before it.
+fn cause(error: &Error) -> String {
+    error.cause.as_ref().map(|cause| crate::error::chain(&**cause)).unwrap_or_default()
+}
 
 /// The files of a folder by name; hidden ones are somebody's unfinished work.
 fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
@@ -155,10 +192,19 @@ mod tests {
         assert_eq!((read_all.seen.nodes.len(), read_all.warnings.len()), (2, 1));
         let one = read(&[at("b.gz")]).unwrap();
         assert_eq!((names(&one.seen), one.seen.of_every_node), (vec!["b"], false));
-        assert!(read(&[at("notes.txt")]).is_err(), "a file that was named");
-        assert!(read(&[at("absent")]).is_err());
+        let named = read(&[at("notes.txt"), at("b.gz"), at("notes.txt")]).unwrap();
+        assert_eq!((names(&named.seen), named.warnings.len(), named.bad.is_some()), (vec!["b"], 2, true));
+        assert!(named.seen.failed.is_none());
+        assert!(read(&[at("b.gz"), at("absent")]).is_err(), "mistyped");
         let empty = tempfile::tempdir().unwrap();
-        assert!(read(&[empty.path().to_path_buf()]).is_err(), "nothing was read");
+        for (nothing, why) in
+            [(empty.path().to_path_buf(), "no file in it is a capture"), (at("notes.txt"), "notes.txt: expected value")]
+        {
+            let read = read(&[nothing]).unwrap();
+            let (state, cause, hint) = read.seen.failed.unwrap();
+            assert_eq!((state, read.warnings.len(), read.bad.is_some()), (InputState::Unreachable, 0, true));
+            assert!(cause.raw().contains(why) && !hint.is_empty(), "{cause:?}");
+        }
     }
 
     /// Packed files may be put one after the other, as documents may.
@@ -172,6 +218,6 @@ mod tests {
         std::fs::write(at("both"), &both).unwrap();
         assert_eq!(names(&read(&[at("both")]).unwrap().seen), ["a", "b"]);
         std::fs::write(at("cut"), &both[..both.len() - 9]).unwrap();
-        assert!(read(&[at("cut")]).is_err());
+        assert!(read(&[at("cut")]).unwrap().bad.is_some());
     }
 }

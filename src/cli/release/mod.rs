@@ -43,7 +43,7 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let file = args.plan.as_deref().map(plan_file::read).transpose()?;
     file.as_ref().map_or(Ok(()), |file| plan_file::same_word(file, args))?;
-    let files = args.nodes.files(streams)?;
+    let files = args.nodes.every_file(streams)?;
     let sources = Sources::open(&args.with.sources, streams).await?;
     let nodes = args.nodes.and_pods(files, sources.kube_api(), streams).await?;
     let began_after = record::last_audit(&args.with.db);

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::few::{Entry, Few, MOST_DEVICES, few, few_devices};
-use super::{MOST_ROUTES, brief};
+use super::few::{BoundedList, ListEntry, MOST_DEVICES, MOST_ROUTES, brief, few, few_devices};
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
-    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
-    MAIN_TABLE, PodInside, Sysctls, UsedBy,
+    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
+    MAIN_TABLE, PodInside, Sysctls,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -32,7 +31,7 @@ impl<T> Default for DumpEntry<T> {
     }
 }
 
-impl<E: Entry> DumpEntry<Few<E>> {
+impl<E: ListEntry> DumpEntry<BoundedList<E>> {
     /// What it says, each entry made by `make`. The first one that cannot be made makes the dump unread.
     pub fn dump<T>(self, make: impl Fn(E) -> Result<T, String>) -> Dump<Vec<T>> {
         if let Some(why) = self.not_read {
@@ -53,11 +52,11 @@ impl<E: Entry> DumpEntry<Few<E>> {
         }
     }
 
-    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<Few<E>> {
+    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<BoundedList<E>> {
         match dump {
             Dump::Read(list) => {
                 let list = list.iter().map(make).collect();
-                DumpEntry { read: Some(Few { list, more: false }), not_read: None }
+                DumpEntry { read: Some(BoundedList { list, more: false }), not_read: None }
             }
             Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
             Dump::NotAsked => DumpEntry::default(),
@@ -90,7 +89,7 @@ impl DumpEntry<SysctlsEntry> {
 
 macro_rules! at_most {
     ($($entry:ty: $most:expr),+ $(,)?) => {
-        $(impl Entry for $entry {
+        $(impl ListEntry for $entry {
             const MOST: usize = $most;
         })+
     };
@@ -104,7 +103,6 @@ at_most!(
     VerdictEntry: MOST_ROUTES,
     PodEntry: 10_000,
     FailedEntry: 10_000,
-    UseEntry: MOST_ROUTES,
 );
 
 const fn seen_once() -> u8 {
@@ -135,7 +133,7 @@ pub fn mac(text: &str) -> Option<u64> {
     (parts == 6).then_some(number)
 }
 
-fn addr(text: &str) -> Result<Addr, String> {
+pub fn addr(text: &str) -> Result<Addr, String> {
     text.parse().map_err(|_| format!("{text:?} is no address"))
 }
 
@@ -346,47 +344,6 @@ pub struct SysctlsEntry {
     of: BTreeMap<String, DevSysctls>,
 }
 
-/// An address in use that no list of the capture shows.
-#[derive(Serialize, Deserialize)]
-pub struct UseEntry {
-    ip: String,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    r#if: String,
-    by: UseWord,
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pod: String,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum UseWord {
-    Host,
-    Namespace,
-    /// And whatever a later version calls it: it is in use.
-    #[serde(other)]
-    Route,
-}
-
-impl UseEntry {
-    pub fn of((address, used): &(Addr, InUse)) -> UseEntry {
-        let (by, pod) = match &used.by {
-            UsedBy::Route => (UseWord::Route, String::new()),
-            UsedBy::Host => (UseWord::Host, String::new()),
-            UsedBy::Namespace(pod) => (UseWord::Namespace, pod.raw().to_owned()),
-        };
-        UseEntry { ip: address.to_string(), r#if: used.interface.raw().to_owned(), by, pod }
-    }
-
-    pub fn used(self) -> Result<(Addr, InUse), String> {
-        let by = match self.by {
-            UseWord::Route => UsedBy::Route,
-            UseWord::Host => UsedBy::Host,
-            UseWord::Namespace => UsedBy::Namespace(self.pod.into()),
-        };
-        Ok((addr(&self.ip)?, InUse { interface: self.r#if.into(), by }))
-    }
-}
-
 #[derive(Serialize, Deserialize)]
 pub struct FailedEntry {
     r#if: String,
@@ -421,13 +378,13 @@ pub struct PodEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
     #[serde(default)]
-    addresses: DumpEntry<Few<String>>,
+    addresses: DumpEntry<BoundedList<String>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     also: Vec<String>,
     #[serde(default)]
-    routes: DumpEntry<Few<RouteEntry>>,
+    routes: DumpEntry<BoundedList<RouteEntry>>,
     #[serde(default)]
-    neighbours: DumpEntry<Few<NeighbourEntry>>,
+    neighbours: DumpEntry<BoundedList<NeighbourEntry>>,
 }
 
 impl PodEntry {

@@ -7,54 +7,56 @@ use std::marker::PhantomData;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use crate::model::Foreign;
+
 /// What stands in a list.
-pub trait Entry: DeserializeOwned {
+pub trait ListEntry: DeserializeOwned {
     /// So many of them at most.
     const MOST: usize;
 }
 
-impl Entry for String {
+impl ListEntry for String {
     const MOST: usize = 4_096;
 }
 
 /// A list; of one that is longer than it can be on purpose no more than that is kept.
 #[derive(Serialize)]
 #[serde(transparent)]
-pub struct Few<E> {
+pub struct BoundedList<E> {
     pub list: Vec<E>,
     /// There were more.
     #[serde(skip)]
     pub more: bool,
 }
 
-impl<'de, E: Entry> Deserialize<'de> for Few<E> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Few<E>, D::Error> {
+impl<'de, E: ListEntry> Deserialize<'de> for BoundedList<E> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BoundedList<E>, D::Error> {
         deserializer.deserialize_seq(Listed(PhantomData))
     }
 }
 
 struct Listed<E>(PhantomData<E>);
 
-impl<'de, E: Entry> Visitor<'de> for Listed<E> {
-    type Value = Few<E>;
+impl<'de, E: ListEntry> Visitor<'de> for Listed<E> {
+    type Value = BoundedList<E>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Few<E>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<BoundedList<E>, A::Error> {
         let mut list = Vec::new();
         while list.len() < E::MOST {
             match entries.next_element()? {
                 Some(entry) => list.push(entry),
-                None => return Ok(Few { list, more: false }),
+                None => return Ok(BoundedList { list, more: false }),
             }
         }
         let mut more = false;
         while entries.next_element::<IgnoredAny>()?.is_some() {
             more = true;
         }
-        Ok(Few { list, more })
+        Ok(BoundedList { list, more })
     }
 }
 
@@ -62,11 +64,13 @@ impl<'de, E: Entry> Visitor<'de> for Listed<E> {
 ///
 /// # Errors
 /// One that is longer than it can be on purpose.
-pub fn few<'de, D: Deserializer<'de>, E: Entry>(deserializer: D) -> Result<Vec<E>, D::Error> {
-    let Few { list, more } = Few::deserialize(deserializer)?;
+pub fn few<'de, D: Deserializer<'de>, E: ListEntry>(deserializer: D) -> Result<Vec<E>, D::Error> {
+    let BoundedList { list, more } = BoundedList::deserialize(deserializer)?;
     if more { Err(Error::custom(format!("a list has more than {} entries", E::MOST))) } else { Ok(list) }
 }
 
+/// More routes than a node can have on purpose.
+pub const MOST_ROUTES: usize = 1_000_000;
 /// More interfaces than a node has.
 pub const MOST_DEVICES: usize = 100_000;
 
@@ -97,4 +101,15 @@ pub fn few_devices<'de, D: Deserializer<'de>, V: DeserializeOwned>(
         }
     }
     deserializer.deserialize_map(Mapped(PhantomData))
+}
+
+/// Of a text for people so many characters are kept.
+const LONGEST_TEXT: usize = 1_000;
+
+/// A text for people, as far as anybody reads it.
+pub fn brief(text: String) -> Foreign {
+    match text.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => text.get(..end).unwrap_or_default().into(),
+        None => text.into(),
+    }
 }

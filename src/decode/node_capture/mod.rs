@@ -8,17 +8,19 @@ mod entries;
 mod few;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 pub use self::entries::mac;
+pub use self::few::MOST_ROUTES;
 
 use self::entries::{
-    AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, UseEntry,
-    VerdictEntry,
+    AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, VerdictEntry,
 };
-use self::few::{Few, few};
+use self::few::{BoundedList, brief, few};
+use self::uses::UseEntry;
 use crate::model::node_evidence::{CALI, Inside, NodeEvidence};
 use crate::model::{Foreign, Term, Time};
 
@@ -28,10 +30,6 @@ pub const KIND: &str = "NodeEvidence";
 pub const NODE_CAPTURE_VERSION: u32 = 1;
 /// No name of a node is longer.
 const LONGEST_NAME: usize = 253;
-/// Of a text for people so many characters are kept.
-const LONGEST_TEXT: usize = 1_000;
-/// More routes than a node can have on purpose.
-pub const MOST_ROUTES: usize = 1_000_000;
 
 /// One document.
 #[derive(Serialize, Deserialize)]
@@ -55,19 +53,19 @@ struct NodeDocument {
     #[serde(default)]
     routes_kept: String,
     #[serde(default)]
-    links: DumpEntry<Few<LinkEntry>>,
+    links: DumpEntry<BoundedList<LinkEntry>>,
     #[serde(default)]
-    addresses: DumpEntry<Few<AddressEntry>>,
+    addresses: DumpEntry<BoundedList<AddressEntry>>,
     #[serde(default)]
-    routes4: DumpEntry<Few<RouteEntry>>,
+    routes4: DumpEntry<BoundedList<RouteEntry>>,
     #[serde(default)]
-    routes6: DumpEntry<Few<RouteEntry>>,
+    routes6: DumpEntry<BoundedList<RouteEntry>>,
     #[serde(default)]
-    neighbours: DumpEntry<Few<NeighbourEntry>>,
+    neighbours: DumpEntry<BoundedList<NeighbourEntry>>,
     #[serde(default)]
     sysctls: DumpEntry<SysctlsEntry>,
     #[serde(default)]
-    verdicts: DumpEntry<Few<VerdictEntry>>,
+    verdicts: DumpEntry<BoundedList<VerdictEntry>>,
     #[serde(default)]
     inside: InsideEntry,
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
@@ -79,7 +77,7 @@ struct InsideEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     means: Option<String>,
     #[serde(default)]
-    pods: DumpEntry<Few<PodEntry>>,
+    pods: DumpEntry<BoundedList<PodEntry>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "few")]
     failed: Vec<FailedEntry>,
 }
@@ -195,14 +193,6 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
         inside,
         also: also.map_err(|why| BadCapture { cause: why.into(), hint: "capture again" })?,
     })
-}
-
-/// A text for people, as far as anybody reads it.
-fn brief(text: String) -> Foreign {
-    match text.char_indices().nth(LONGEST_TEXT) {
-        Some((end, _)) => text.get(..end).unwrap_or_default().into(),
-        None => text.into(),
-    }
 }
 
 /// The document of a node's evidence.

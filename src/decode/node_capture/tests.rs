@@ -1,6 +1,6 @@
 use super::*;
 use crate::model::node_evidence::{
-    DevSysctls, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
+    DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InUse, InsideFailed, KernelNeighbour, KernelRoute,
     MAIN_TABLE, Means, PodInside, RouteKind, Sysctls, UsedBy,
 };
 use crate::model::{Addr, Cidr};
