@@ -203,7 +203,7 @@ mod tests {
             let printed = NodeEvidence { printed_on: on.into(), ..evidence.clone() };
             snapshot.take_nodes(NodesSeen::newest(vec![printed], true));
             let seen = &snapshot.nodes_seen;
-            (seen.nodes.len(), seen.not_taken.len(), snapshot.coverage.complete(Input::NodeEvidence))
+            (seen.nodes.len(), seen.not_taken.len(), snapshot.coverage.complete(crate::model::Input::NodeEvidence))
         };
         assert_eq!((is_taken(&mut c, "Node-1"), is_taken(&mut c, "node-2")), ((1, 0, true), (0, 1, false)));
         let machine = c.snapshot.names.intern("machine");
