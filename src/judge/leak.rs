@@ -103,7 +103,14 @@ impl<'w> Case<'w> {
         // The operator's word is for what is special; anything else goes as a whole or not at all (rule 6).
         let alone = self.word.knows && self.special(allocation).is_some();
         match handle.filter(|_| !alone) {
-            Some(id) => self.handle(id),
+            Some(id) => match self.handle(id) {
+                // Who asked for one is told of no other: its command would give that back.
+                Judged::Refused(refused, mut by_word) => {
+                    by_word.retain(|note| !matches!(note, Note::AddressByWord(other) if other.address != address));
+                    Judged::Refused(refused, by_word)
+                }
+                other => other,
+            },
             None => self.leak(handle, &address.to_string(), vec![allocation], Extent::One),
         }
     }
@@ -223,7 +230,7 @@ impl<'w> Case<'w> {
                     address: address.address,
                     is_watched: matches!(special, Special::Awaited(..)),
                     waits,
-                    said_off: self.word.nodes_off.iter().map(|node| node.as_str().into()).collect(),
+                    said_off: self.said_off(),
                     doubtful,
                 }));
             }
@@ -233,6 +240,14 @@ impl<'w> Case<'w> {
             |refusal: &Refusal| stands.contains(&Refusal::new(refusal.subject.clone(), refusal.objection.clone()));
         refused.sort_by_key(|refusal| !stays(refusal));
         notes
+    }
+
+    /// The nodes that were said to be off, each once: one may be meant by both of its names.
+    fn said_off(&self) -> Vec<Foreign> {
+        let mut off: Vec<Foreign> = self.word.nodes_off.iter().map(|node| node.as_str().into()).collect();
+        off.sort();
+        off.dedup();
+        off
     }
 
     /// The release of what passes, without its bytes.

@@ -49,7 +49,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let addresses = inside.addresses.each().copied().filter(|address| address.is_v4());
             let is_told = |address: &Addr| {
                 is_cut_off(&sight, &interface, *address)
-                    || failure == Failure::NoDefault && is_its(&sight, &interface, *address)
+                    || failure == GatewayFailure::NoDefault && is_its(&sight, &interface, *address)
             };
             for address in addresses.filter(is_told) {
                 findings.push(report(&sight, &interface, address, failure));
@@ -60,18 +60,18 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 
 /// What is wrong inside.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Failure {
+enum GatewayFailure {
     /// Its gateway does not answer, or did not once.
     Gateway,
     /// It does not even ask.
     NoDefault,
 }
 
-impl Failure {
+impl GatewayFailure {
     const fn words(self) -> &'static str {
         match self {
-            Failure::Gateway => "does not get an answer from its gateway 169.254.1.1",
-            Failure::NoDefault => "has no default route",
+            GatewayFailure::Gateway => "does not get an answer from its gateway 169.254.1.1",
+            GatewayFailure::NoDefault => "has no default route",
         }
     }
 }
@@ -85,7 +85,7 @@ fn is_its(sight: &NodeSight<'_>, interface: &Foreign, address: Addr) -> bool {
     }
 }
 
-fn failure(inside: &PodInside) -> Option<Failure> {
+fn failure(inside: &PodInside) -> Option<GatewayFailure> {
     let gateway = Addr::from_v4_bits(GATEWAY);
     let is_unanswered = inside.neighbours.each().any(|n| n.address == gateway && n.is_unanswered());
     let has_default = |routes: &Vec<_>| {
@@ -95,17 +95,17 @@ fn failure(inside: &PodInside) -> Option<Failure> {
         routes.iter().any(is_default)
     };
     match (is_unanswered, inside.routes.read().map(has_default)) {
-        (true, _) => Some(Failure::Gateway),
-        (false, Some(false)) => Some(Failure::NoDefault),
+        (true, _) => Some(GatewayFailure::Gateway),
+        (false, Some(false)) => Some(GatewayFailure::NoDefault),
         _ => None,
     }
 }
 
-fn report(sight: &NodeSight<'_>, interface: &Foreign, address: Addr, failure: Failure) -> Finding {
+fn report(sight: &NodeSight<'_>, interface: &Foreign, address: Addr, failure: GatewayFailure) -> Finding {
     let world = sight.world;
     let endpoints = sight.endpoints_of(interface);
     let seen = failure.words();
-    let is_open = failure == Failure::NoDefault && !is_cut_off(sight, interface, address);
+    let is_open = failure == GatewayFailure::NoDefault && !is_cut_off(sight, interface, address);
     let advice = if is_open { "see inside of the pod what deletes its default route; a new pod has one again" } else { "" };
     world
         .draft(&CHECK, sight.id(address), format!("{} {seen}", pod_or_interface(sight, interface).raw()))

@@ -287,6 +287,25 @@ fn rule_7_what_the_word_does_not_waive_comes_first() {
     }
 }
 
+/// Of a handle with several addresses only the one that was asked for is told with its command.
+#[test]
+fn rule_7_who_asks_for_one_address_is_told_of_no_other() {
+    let mut c = Cluster::healthy();
+    let handle = HandleId::intern(&mut c.snapshot.names, "by-hand");
+    for address in ["10.65.0.8", "10.65.0.9", "10.65.0.10"] {
+        c.allocate(address, AttributeFields { handle, ..AttributeFields::default() });
+    }
+    c.handle("by-hand", &["10.65.0.8"]);
+    let mut scene = Scene::of(c);
+    scene.memory.seen = None;
+    let (plan, _) = scene.judge(&["10.65.0.9"]);
+    let told = plan.notes.iter().map(|note| match note {
+        Note::AddressByWord(by_word) => by_word.address,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [addr("10.65.0.9")]);
+}
+
 /// Who has a right to an address and does not show it yet: a service whose status is empty, a machine's pod that starts.
 #[test]
 fn rule_3_who_is_about_to_show_the_address_may_hold_it() {
