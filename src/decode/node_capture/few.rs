@@ -31,13 +31,13 @@ pub struct BoundedList<E> {
 
 impl<'de, E: ListEntry> Deserialize<'de> for BoundedList<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BoundedList<E>, D::Error> {
-        deserializer.deserialize_seq(Listed(PhantomData))
+        deserializer.deserialize_seq(ListedValues(PhantomData))
     }
 }
 
-struct Listed<E>(PhantomData<E>);
+struct ListedValues<E>(PhantomData<E>);
 
-impl<'de, E: ListEntry> Visitor<'de> for Listed<E> {
+impl<'de, E: ListEntry> Visitor<'de> for ListedValues<E> {
     type Value = BoundedList<E>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
