@@ -2,9 +2,9 @@
 
 use crate::checks::evidence::{Draft, count};
 use crate::checks::prelude::*;
-use crate::model::number::grouped;
 use crate::ledger::{EndpointState, Via, Workload};
 use crate::model::Foreign;
+use crate::model::number::grouped;
 
 pub static CHECK: Check = Check {
     code: Code(101),

@@ -3,8 +3,8 @@
 use crate::checks::affinities::stale_calico_node;
 use crate::checks::natural;
 use crate::checks::prelude::*;
-use crate::model::number::grouped;
 use crate::ledger::NamedTunnel;
+use crate::model::number::grouped;
 use crate::model::{CalicoNode, Service, Tunnel};
 
 pub static CHECK: Check = Check {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::checks::evidence::Draft;
 use crate::checks::prelude::*;
-use crate::model::number::grouped;
 use crate::ledger::Belief;
+use crate::model::number::grouped;
 use crate::model::{CalicoNode, Input, Tunnel};
 
 pub static CHECK: Check = Check {

@@ -4,8 +4,8 @@ use super::common::{block_facts, judged, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::affinities::node_gone;
 use crate::checks::blocks::ownerless_block;
-use crate::checks::evidence::{Draft, count};
 use crate::checks::evidence::operand::blocks_of_pool;
+use crate::checks::evidence::{Draft, count};
 use crate::checks::prelude::*;
 use crate::ledger::{PoolUsage, Standing};
 use crate::model::Block;
@@ -106,7 +106,9 @@ fn advice(usage: &PoolUsage, known: bool, keepers: &[(Code, String)]) -> String 
         _ if !known => format!("no ownerless block keeps one, and nobody knows what is leaked: look there, or {ADD}"),
         0 => format!("no leak, gone node or ownerless block keeps one: {ADD}"),
         1 => format!("1 block is empty and stays with the node that claims it, nothing else keeps one: {ADD}"),
-        many => format!("{many} blocks are empty and stay with the nodes that claim them, nothing else keeps one: {ADD}"),
+        many => {
+            format!("{many} blocks are empty and stay with the nodes that claim them, nothing else keeps one: {ADD}")
+        }
     }
 }
 
@@ -177,7 +179,8 @@ mod tests {
             let says =
                 "none of 4 blocks is free (2 empty on other nodes) though 62 addresses are: new nodes can only borrow";
             assert_eq!(found.iter().map(|f| f.summary.raw()).collect::<Vec<_>>(), [says], "{version}");
-            let advice = "2 blocks are empty and stay with the nodes that claim them, nothing else keeps one: add a pool";
+            let advice =
+                "2 blocks are empty and stay with the nodes that claim them, nothing else keeps one: add a pool";
             assert_eq!((found[0].advice.raw(), found[0].next.len()), (advice, 1), "nothing that is not there");
         }
         for version in ["v3.32.0", "v3.34.0-0.dev-67-g87c15906f2"] {

@@ -142,7 +142,11 @@ mod tests {
     fn audit(c: &mut Cluster) -> Vec<Finding> {
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
-        run_all(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() }).findings.iter().map(KeptFinding::open).collect()
+        run_all(&World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() })
+            .findings
+            .iter()
+            .map(KeptFinding::open)
+            .collect()
     }
 
     fn of(findings: &[Finding], code: u16) -> &Finding {

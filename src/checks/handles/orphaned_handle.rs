@@ -85,7 +85,8 @@ fn report(world: &World<'_>, tally: &Tally<'_>, object: &Handle) -> Finding {
         .with_each(&blocks, |d, &cidr| d.looks_at(Look::Block(cidr)));
     let by_itself = if tally.id.comes_again(&world.snapshot.names) { " by itself" } else { "" };
     let advice = first_of_all(world, tally.id).map(str::to_owned);
-    let draft = draft.advice(advice.unwrap_or_else(|| format!("nothing depends on it any more: release it{by_itself}")));
+    let draft =
+        draft.advice(advice.unwrap_or_else(|| format!("nothing depends on it any more: release it{by_itself}")));
     belongs(draft, world, tally.id, &blocks).next(release(world, tally.id, &id)).done()
 }
 

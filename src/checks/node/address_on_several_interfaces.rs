@@ -131,7 +131,9 @@ fn second_routes<'s>(
     address: Addr,
     winner: Option<&'s Foreign>,
 ) -> impl Iterator<Item = &'s KernelRoute> {
-    let others = sight.workload_routes().filter(move |(dev, route)| winner.is_some_and(|winner| *dev != winner) && route.is_to(address));
+    let others = sight
+        .workload_routes()
+        .filter(move |(dev, route)| winner.is_some_and(|winner| *dev != winner) && route.is_to(address));
     others.map(|(_, route)| route)
 }
 
@@ -159,7 +161,9 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
     let pods: Vec<&Pod> = losers.filter_map(|e| world.ledger.pod(e.namespace, e.pod)).collect();
     let advice = match (sure > 1, second) {
         (true, _) => "restart the pods that are cut off: each takes an address of its own",
-        (false, Some(_)) => "find who makes the second route, by its protocol, and delete it: no pod has to be restarted",
+        (false, Some(_)) => {
+            "find who makes the second route, by its protocol, and delete it: no pod has to be restarted"
+        }
         (false, None) => "neighbours stay when an address goes: compare with etcd, or look into the pods",
     };
     let entry = |(dev, holds): (&Foreign, &Holds)| {

@@ -23,7 +23,12 @@ pub static CHECK: Check = Check {
     action: "Look at calico-node on the node.",
     silent: "Calico before v3.32, which leaves metric 0; pods younger than a minute; IPv6, whose routes look the same from \
         both.",
-    ties: Ties { also: Needs::P, explained_by: Some(explained_by), many: "nodes where Felix does not work", ..Ties::OURS },
+    ties: Ties {
+        also: Needs::P,
+        explained_by: Some(explained_by),
+        many: "nodes where Felix does not work",
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -106,7 +106,8 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, address: Addr, failure: Ga
     let endpoints = sight.endpoints_of(interface);
     let seen = failure.words();
     let is_open = failure == GatewayFailure::NoDefault && !is_cut_off(sight, interface, address);
-    let advice = if is_open { "see inside of the pod what deletes its default route; a new pod has one again" } else { "" };
+    let advice =
+        if is_open { "see inside of the pod what deletes its default route; a new pod has one again" } else { "" };
     world
         .draft(&CHECK, sight.id(address), format!("{} {seen}", pod_or_interface(sight, interface).raw()))
         .advice(advice)

@@ -98,7 +98,11 @@ fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>
         many => count(many.len(), "pod"),
     };
     let is_route = silent.iter().flat_map(|(_, silences)| silences).any(|s| s.errno() == Some(22));
-    let advice = if is_route { "give the address its route back" } else { "set right what the reason names, on the node itself" };
+    let advice = if is_route {
+        "give the address its route back"
+    } else {
+        "set right what the reason names, on the node itself"
+    };
     let entry = |(interface, silences): &(Foreign, Vec<Silence>)| {
         Evidence::new()
             .with("interface", interface)

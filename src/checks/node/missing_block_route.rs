@@ -63,7 +63,8 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let vxlan: Foreign = if v4 { VXLAN } else { VXLAN_V6 }.into();
             if has_some || sight.evidence.has_link(&vxlan) {
                 findings.extend(missing.into_iter().map(|(owned, route)| report(&sight, owned, route)));
-            } else if let Some((owned, route)) = missing.iter().find(|(_, r)| !r.is_some_and(KernelRoute::is_blackhole)) {
+            } else if let Some((owned, route)) = missing.iter().find(|(_, r)| !r.is_some_and(KernelRoute::is_blackhole))
+            {
                 // The network around the nodes may route the pods, or the only route that there was is gone.
                 findings.push(not_judged(&sight, owned, *route, missing.len()));
             }

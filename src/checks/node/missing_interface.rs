@@ -138,7 +138,10 @@ mod tests {
         let down = with(|c, interface| {
             (c.node_mut().link_mut(interface).up, c.node_mut().link_mut(interface).carrier) = (false, false)
         });
-        assert_eq!(down[0].next[0].raw(), format!("ip link set {} up", down[0].subject.id.raw().split(' ').next_back().unwrap()));
+        assert_eq!(
+            down[0].next[0].raw(),
+            format!("ip link set {} up", down[0].subject.id.raw().split(' ').next_back().unwrap())
+        );
         assert_eq!(told(down), ("down".to_owned(), false));
         assert_eq!(told(with(|c, i| c.node_mut().link_mut(i).carrier = false)), ("no-carrier".to_owned(), true));
     }

@@ -129,7 +129,8 @@ mod tests {
         let mut c = seen();
         let dev = c.interface_of("web-0");
         let mut other = c.node_mut().pod_route("10.65.0.1", &dev, 512);
-        (other.table, other.hops, other.kind) = (77, Vec::new(), crate::model::node_evidence::RouteKind::Blackhole.into());
+        (other.table, other.hops, other.kind) =
+            (77, Vec::new(), crate::model::node_evidence::RouteKind::Blackhole.into());
         c.node_mut().remove_route("10.65.0.1");
         c.node_mut().routes().push(other.clone());
         assert_eq!(c.subjects(&CHECK), ["node-1 10.65.0.1"]);
