@@ -9,6 +9,8 @@ mod servers;
 mod adversary;
 #[path = "release/again.rs"]
 mod again;
+#[path = "release/ages.rs"]
+mod ages;
 #[path = "release/alarms.rs"]
 mod alarms;
 #[path = "release/awaited.rs"]

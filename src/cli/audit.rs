@@ -131,7 +131,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         let earlier = looked.earlier.as_ref().map(|earlier| &earlier.mark);
         changes::leave(&args.history, &looked.snapshot, reading, earlier, &verdict.outcome, streams);
     }
-    let advice = looked.hold_back(&mut verdict, &obstacles);
+    let ages = memory.ages(&ledger, &verdict.outcome);
+    let advice = advised::hold_back(&looked.snapshot, &mut verdict.outcome, &obstacles, &ages, looked.is_live);
     match memory.overtaken() {
         Overtaken::No => {}
         Overtaken::Earlier => {
@@ -325,12 +326,6 @@ impl Looked {
         let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
         let present = judging.now.unwrap_or_else(gather::present);
         advised::obstacles(&world, outcome, present, self.scope, self.is_live)
-    }
-
-    /// Takes out what a release would refuse, once the findings know since when they are there.
-    fn hold_back(&self, verdict: &mut Verdict, obstacles: &Obstacles) -> Advice {
-        let grace = self.snapshot.kube_controllers.grace();
-        advised::hold_back(&mut verdict.outcome, obstacles, grace, self.is_live)
     }
 
     /// Whether something could not be read or decoded, or not be looked at again.

@@ -9,12 +9,14 @@ use std::time::Duration;
 use super::changes::Earlier;
 use super::gather;
 use super::history_args::HistoryArgs;
+use super::journal::observed::Seen;
 use super::output::{self, Streams};
 use super::recall::{self, PastReading, Recalled, UnreadRows, WantedPast};
 use crate::checks::Outcome;
 use crate::error::{Error, chain};
 use crate::history::query::NameOf;
 use crate::history::{Db, Stale, ToWrite};
+use crate::judge::ages::{self, Age};
 use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::record::Recorded;
 use crate::model::row::FailedAudit;
@@ -219,6 +221,17 @@ impl Memory {
         let left = prints.map_or(Ok(()), |prints| recall::leave(db, recorded.id, prints, unread));
         self.unleft = left.err();
         Ok(Some(recorded))
+    }
+
+    /// How old what findings advise to release is, by the history as this audit has left it; `None` of all without one.
+    pub fn ages(&mut self, ledger: &Ledger<'_>, outcome: &Outcome) -> Vec<Age> {
+        let key = record::cluster_key(ledger.snapshot);
+        let asked = self.db.as_ref().zip(key).map(|(db, key)| {
+            let tx = db.read()?;
+            Ok(ages::of(ledger, &outcome.findings, Some(&Seen::of(&tx, &key)?)))
+        });
+        let ages = asked.and_then(|asked: Result<_, Error>| asked.map_err(|error| self.fail(&error)).ok());
+        ages.unwrap_or_else(|| ages::of(ledger, &outcome.findings, None))
     }
 
     /// Records that an audit saw nothing of the datastore, where the history knows of which cluster it must have been.

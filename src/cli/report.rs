@@ -2,7 +2,7 @@
 //!
 //! Here the history's rows become the report's plain values; what belongs where is decided there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -204,9 +204,19 @@ fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -
     let closing = Narrow { codes: report::release_facts::closing(), ..Narrow::default() };
     let open = db.findings(pair.id, Which::Open, until, &closing)?;
     let silent = db.silent_nodes(pair.id)?;
-    let releasable = checks::ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code);
+    let codes: Vec<Code> = checks::ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code).collect();
+    let of_silent = db.of_silent_nodes(pair.id, &codes, &silent)?;
+    let watch = db.watch(pair.id)?;
+    let releasable = Narrow { codes, ..Narrow::default() };
+    let mut observed = HashMap::new();
+    for row in db.findings(pair.id, Which::Open, until, &releasable)? {
+        let Some(kind) = row.finding.kind.known() else { continue };
+        let seen = db.observations_of_open(&watch, row.finding.code, (kind, &row.finding.subject), row.finding.node.as_ref())?;
+        observed.extend(seen.map(|seen| (row.id, seen)));
+    }
     Ok(ReleaseFacts {
-        of_silent: db.of_silent_nodes(pair.id, &releasable.collect::<Vec<Code>>(), &silent)?,
+        observed,
+        of_silent,
         given_back: match audits.until.last() {
             Some(last) => db.freed_since(pair.id, last.started)?,
             None => HashSet::new(),
@@ -214,7 +224,6 @@ fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -
         closed_by: open.iter().map(|row| row.finding.code).collect(),
         audits: audits.until.iter().map(|audit| AuditAt { audit: audit.id, at: audit.judged }).collect(),
         restored: db.restores(pair.id, until)?.last().map(|restore| restore.after.audit),
-        silent,
     })
 }
 

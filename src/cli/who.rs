@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::asking::{self, From, LookAgain};
 use super::gather;
+use super::journal::observed::Seen;
 use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
 use super::node_evidence_args::{self, NodeEvidenceArgs};
@@ -19,7 +20,7 @@ use crate::error::Error;
 use crate::exit::{Course, Exit, FailOn, decide};
 use crate::history::ReadTx;
 use crate::history::query::Pair;
-use crate::judge::advised;
+use crate::judge::{advised, ages};
 use crate::ledger::Ledger;
 use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
@@ -214,7 +215,13 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
     let present = args.look.now.unwrap_or_else(gather::present);
     let obstacles = advised::obstacles(&world, &mut outcome, present, scope, is_live);
-    advised::hold_back(&mut outcome, &obstacles, snapshot.kube_controllers.grace(), is_live);
+    let asked_of = key.as_ref().filter(|_| !failed);
+    let ages = asked_of.and_then(|key| {
+        let of = |db: &ReadTx<'_>| Ok(ages::of(&ledger, &outcome.findings, Some(&Seen::of(db, key)?)));
+        asking::tell(args.look.db.look(of), &mut failed)
+    });
+    let ages = ages.unwrap_or_else(|| ages::of(&ledger, &outcome.findings, None));
+    advised::hold_back(snapshot, &mut outcome, &obstacles, &ages, is_live);
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();
     // One that could not be asked is told once.

@@ -5,6 +5,9 @@
 //! before each etcd transaction, and the outcome after it, each in a transaction of its own: whatever happens in
 //! between, the next run can tell.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 
@@ -16,7 +19,7 @@ use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
 use crate::model::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome, StepRow};
-use crate::model::{AllocationTuple, Code, Conclusion, SubjectKind, Term, Time};
+use crate::model::{Addr, AllocationTuple, Code, Conclusion, Foreign, Observation, SubjectKind, Term, Time};
 
 /// The audits of a pair, by which many things can be looked up; as of the moment it was made.
 #[derive(Debug)]
@@ -24,6 +27,21 @@ pub struct Watch {
     pair: i64,
     timeline: Timeline,
     gaps: Vec<Gap>,
+    /// What all audits from one on have seen that ran a check: most of what is asked for was first seen by the same few.
+    without_gaps: RefCell<HashMap<(Code, i64), Option<Observation>>>,
+}
+
+impl Watch {
+    /// What audits have observed of a finding from one on, without those that its gaps hide.
+    fn seen(&self, code: Code, from: i64, finding: i64) -> Option<Observation> {
+        let hidden = Gap::of(&self.gaps, finding);
+        let seen = || self.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
+        let observe = || Observation::of(&seen().map(|audit| audit.judged).collect::<Vec<_>>());
+        match hidden.is_empty() {
+            true => *self.without_gaps.borrow_mut().entry((code, from)).or_insert_with(observe),
+            false => observe(),
+        }
+    }
 }
 
 /// By what a thing is known to be the one that audits observed.
@@ -48,12 +66,15 @@ impl ReadTx<'_> {
     /// # Errors
     /// A file that cannot be read.
     pub fn watch(&self, pair: i64) -> Result<Watch, Error> {
-        let read = || Ok(Watch { pair, timeline: Timeline::of(self, pair)?, gaps: Gap::all(self, pair)? });
+        let read = || {
+            let (timeline, gaps) = (Timeline::of(self, pair)?, Gap::all(self, pair)?);
+            Ok(Watch { pair, timeline, gaps, without_gaps: RefCell::default() })
+        };
         read().map_err(self.failed("read the observations of the history"))
     }
 
-    /// Judged times of the audits that saw this very allocation with this finding as confirmed (leaked, IPA110; awaited,
-    /// IPA133), since the last fork and without a break; empty when it is not open. Audits do not count that saw the owner's node (Calico's name)
+    /// The audits that saw this very allocation with this finding as confirmed (leaked, IPA110; awaited, IPA133), since the
+    /// last fork and without a break; `None` when it is not open. Audits do not count that saw the owner's node (Calico's name)
     /// there and not Ready, nor any before: what runs on such a node nobody knew, and its kubelet tidies up late.
     ///
     /// # Errors
@@ -64,7 +85,7 @@ impl ReadTx<'_> {
         code: Code,
         tuple: &AllocationTuple,
         node: &str,
-    ) -> Result<Vec<Time>, Error> {
+    ) -> Result<Option<Observation>, Error> {
         let read = || {
             let mut statement = self.prepare_cached(
                 "SELECT min(tuple_since) FROM allocation WHERE pair = ?1 AND address = ?2 AND handle IS ?3 \
@@ -73,7 +94,7 @@ impl ReadTx<'_> {
             let (address, sequence) = (address_bytes(tuple.address), tuple.sequence.map(|number| number as i64));
             let values = params![watch.pair, address, tuple.handle, sequence, tuple.block_create_revision];
             let since: Option<i64> = statement.query_row(values, |r| r.get(0))?;
-            let Some(since) = since else { return Ok(Vec::new()) };
+            let Some(since) = since else { return Ok(None) };
             let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
             self.observations(watch, code, SubjectKind::Address, &tuple.address.to_string(), Same::Since(since))
         };
@@ -102,9 +123,46 @@ impl ReadTx<'_> {
         code: Code,
         handle: &str,
         stamp: u128,
-    ) -> Result<Vec<Time>, Error> {
+    ) -> Result<Option<Observation>, Error> {
         self.observations(watch, code, SubjectKind::Handle, handle, Same::Stamp(stamp))
             .map_err(self.failed("read the observations of the history"))
+    }
+
+    /// The same for what the last audit found open, by its subject alone: of an orphaned handle this very object, of anything
+    /// else the allocation that the address has now. `node`: the owner's, by Calico's name, where one is known.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn observations_of_open(
+        &self,
+        watch: &Watch,
+        code: Code,
+        (kind, subject): (SubjectKind, &Foreign),
+        node: Option<&Foreign>,
+    ) -> Result<Option<Observation>, Error> {
+        let read = || {
+            let what = match kind {
+                SubjectKind::Handle => {
+                    "SELECT max(stamp_audit) FROM finding WHERE pair = ?1 AND code = ?2 AND kind = 'handle' \
+                     AND subject = ?3 AND ended IS NULL"
+                }
+                _ => {
+                    "SELECT max(tuple_since) FROM allocation WHERE pair = ?1 AND ?2 IS NOT NULL AND address = ?3 \
+                     AND last_seen IS NULL"
+                }
+            };
+            let (subject, node) = (subject.raw(), node.map_or("", Foreign::raw));
+            let by: Value = match subject.parse::<Addr>() {
+                Ok(address) if kind != SubjectKind::Handle => Value::from(address_bytes(address).to_vec()),
+                _ => Value::from(subject.to_owned()),
+            };
+            let since: Option<i64> =
+                self.prepare_cached(what)?.query_row(params![watch.pair, code.0, by], |row| row.get(0))?;
+            let Some(since) = since else { return Ok(None) };
+            let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
+            self.observations(watch, code, kind, subject, Same::Since(since))
+        };
+        read().map_err(self.failed("read the observations of the history"))
     }
 
     fn observations(
@@ -114,10 +172,10 @@ impl ReadTx<'_> {
         kind: SubjectKind,
         subject: &str,
         same: Same,
-    ) -> rusqlite::Result<Vec<Time>> {
+    ) -> rusqlite::Result<Option<Observation>> {
         if self.schema()? < 2 {
             // What schema 1 wrote of two things cannot be told apart before the file was brought up to date.
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let mut statement = self.prepare_cached(
             "SELECT f.id, f.opened, f.confirmed_audit, iif(f.stamp IS ?5, f.stamp_audit, NULL), p.epoch_audit, \
@@ -134,11 +192,8 @@ impl ReadTx<'_> {
             let begins = [row.get(1)?, row.get::<_, i64>(4)? + 1, row.get::<_, i64>(5)? + 1];
             Ok((row.get::<_, i64>(0)?, confirmed, since.or(stamped), begins.into_iter().max().unwrap_or(0)))
         });
-        let Some((id, Some(confirmed), Some(same), begin)) = open.optional()? else { return Ok(Vec::new()) };
-        let from = confirmed.max(same).max(begin);
-        let hidden = Gap::of(&watch.gaps, id);
-        let seen = watch.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
-        Ok(seen.map(|audit| audit.judged).collect())
+        let Some((id, Some(confirmed), Some(same), begin)) = open.optional()? else { return Ok(None) };
+        Ok(watch.seen(code, confirmed.max(same).max(begin), id))
     }
 
     /// Releases of a pair that never said how they ended, or with a transaction of which nobody knows it.

@@ -1,24 +1,25 @@
 //! What an audit may advise of releases: nothing that a release would refuse.
 //!
 //! The gates are those of a release itself ([`super::gates`]), as they stand once this audit is recorded. Of the rules for
-//! one thing its age is asked here (rule 4), by what the history says of the finding, and the others by
+//! one thing its age is asked by [`super::ages`] (rule 4), of the history as this audit leaves it, and the others by
 //! [`super::refused`]; the release looks once more.
 
 use std::time::Duration;
 
+use super::ages::Age;
 use super::gates::{RunFacts, closed};
 use super::refused;
 use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
 use crate::ledger::ScopeFlag;
 use crate::model::past::AuditsSince;
-use crate::model::{Code, Finding, FindingKeeper, Gist, Input, InputState, KeptFinding, Life, SubjectKind, Time};
+use crate::model::{Finding, FindingKeeper, Gist, Input, InputState, Snapshot, SubjectKind, Time};
 use crate::plan::circumstances::Fork;
 use crate::plan::refusal::{Objection, Refusal};
-use crate::plan::rules::{AUDITS, OVER, WHEN_SEEN, older_than};
+use crate::plan::rules::{WHEN_SEEN, needs, older_than};
 
-/// Said of what is not released yet, and of what is not released now.
-const EARLY_AGAIN: &str = "a release is let through when three audits have seen it since the restore";
+/// Said of what is not released yet, after what it needs, and of what is not released now.
+const AGAIN: &str = ", as what was seen before the restore does not count";
 const CLOSED: &str = "no release is let through now";
 const NOT_MANY: &str = "many at once are not to be released now";
 const FILES: &str = "a release needs the live API (--kubeconfig)";
@@ -95,28 +96,20 @@ fn closes_all(refusal: &Refusal) -> bool {
     !matches!(refusal.objection, Objection::Surge(_) | Objection::NoEarlierAudit)
 }
 
-/// Takes the commands out that would be refused, and says why none is there. `is_live`: Kubernetes can be asked about
-/// single pods, as rule 5 does of whatever was allocated; of an orphaned handle it asks nothing.
-pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, is_live: bool) -> Advice {
+/// Takes the commands out that would be refused, and says why none is there. `ages`: those of the findings, each in its place,
+/// once this audit is recorded. `is_live`: Kubernetes can be asked about single pods, as rule 5 does of whatever was
+/// allocated; of an orphaned handle it asks nothing.
+pub fn hold_back(snapshot: &Snapshot, outcome: &mut Outcome, obstacles: &Obstacles, ages: &[Age], is_live: bool) -> Advice {
     let refusals = &obstacles.refusals;
     let is_closed = refusals.iter().any(closes_all);
-    let age = |finding: &Gist| age(finding, grace, obstacles.since_restore);
-    let known_for = |proves_leak: bool| {
-        let is_meant =
-            |code: Code| checks::find(code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak == proves_leak);
-        let meant = || outcome.findings.iter().filter(|f| is_meant(f.code));
-        let oldest = meant().filter_map(|f| age(f).filter(|_| goes_with_many(&f.open()))).max();
-        // Leaks that are refused for another reason than their age have been seen for long enough all the same.
-        oldest.or_else(|| meant().filter(|_| proves_leak).filter_map(|f| age(f)).max())
-    };
-    let (leaks, handles) = (known_for(true), known_for(false));
-    let is_leak = |f: &&KeptFinding| checks::find(f.code).is_some_and(|c| c.ties.releasable && c.ties.proves_leak);
-    let no_leak_goes = !outcome.findings.iter().filter(is_leak).any(|f| age(f).is_some() && goes_with_many(&f.open()));
+    let is_again = obstacles.since_restore.is_some();
+    let (leaks, handles) = (known_for(outcome, ages, true), known_for(outcome, ages, false));
+    let aged = || outcome.findings.iter().zip(ages);
+    let no_leak_goes = !aged().any(|(f, age)| is_of(f, true) && age.is_enough() && goes_with_many(&f.open()));
     let is_early = leaks.is_none() || refusals.iter().any(|r| r.objection == Objection::NoEarlierAudit);
-    let early = if obstacles.since_restore.is_some() { EARLY_AGAIN } else { WHEN_SEEN };
     let first = refusals.iter().find(|refusal| refusal.objection != Objection::NoEarlierAudit);
     let is_of_many = |command: &str| command.contains(" --code ");
-    let hold_back = |finding: &mut Finding| {
+    let hold_back = |finding: &mut Finding, age: Age| {
         if is_closed {
             return withhold(finding, CLOSED, is_release);
         }
@@ -124,8 +117,9 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
             return withhold(finding, FILES, is_release);
         }
         let mut changed = false;
+        let early = early(age, is_again, snapshot.now);
         if is_early || !refusals.is_empty() || no_leak_goes {
-            let why = if is_early && first.is_none() { early } else { NOT_MANY };
+            let why = if is_early && first.is_none() { &early } else { NOT_MANY };
             changed |= withhold(finding, why, |command| is_release(command) && is_of_many(command));
         } else if let Some(known_for) = leaks {
             finding.next.iter_mut().filter(|c| is_release(c.raw()) && is_of_many(c.raw())).for_each(|command| {
@@ -134,33 +128,45 @@ pub fn hold_back(outcome: &mut Outcome, obstacles: &Obstacles, grace: Duration, 
             });
         }
         // Of one thing the history must know that very thing, unless its age is waived.
-        if age(finding).is_none() {
+        if !age.is_enough() {
             let is_aged = |command: &str| is_of_many(command) || command.contains(" --skip-age");
-            changed |= withhold(finding, early, |command| is_release(command) && !is_aged(command));
+            changed |= withhold(finding, &early, |command| is_release(command) && !is_aged(command));
         }
         changed
     };
     let mut keeper = FindingKeeper::default();
-    outcome.findings.iter_mut().for_each(|finding| keeper.change(finding, hold_back));
+    for (finding, age) in outcome.findings.iter_mut().zip(ages) {
+        keeper.change(finding, |finding| hold_back(finding, *age));
+    }
     let of_leaks = match (first, leaks) {
         (Some(refusal), _) if is_closed => Advised::Closed(refusal.clone()),
         (_, _) if !is_live => Advised::Closed(Refusal::of_run(Objection::FilesAgain)),
         (Some(refusal), _) => Advised::NotMany(refusal.clone()),
         (None, Some(known_for)) if refusals.is_empty() => Advised::Open { known_for },
-        _ => Advised::Early { again: obstacles.since_restore.is_some() },
+        _ => Advised::Early { again: is_again },
     };
     Advice { of_leaks, of_handles: handles.filter(|_| refusals.is_empty()) }
 }
 
-/// How long the history has known a finding that enough audits have seen for long enough, this one among them.
-fn age(finding: &Gist, grace: Duration, since_restore: Option<AuditsSince>) -> Option<Duration> {
-    let Life { mut first_seen, last_seen, mut audits_seen, .. } = finding.life?;
-    if let Some(since) = since_restore {
-        audits_seen = audits_seen.min(since.audits.saturating_add(1));
-        first_seen = first_seen.max(since.first.unwrap_or(last_seen));
-    }
-    let known_for = last_seen.since(first_seen);
-    (audits_seen >= u64::from(AUDITS) && known_for >= OVER.max(grace)).then_some(known_for)
+/// What a release by code takes: leaks, or orphaned handles.
+fn is_of(finding: &Gist, leaks: bool) -> bool {
+    checks::find(finding.code).is_some_and(|check| check.ties.releasable && check.ties.proves_leak == leaks)
+}
+
+/// For how long the history has known the oldest of what many at once would take; `None`: audits have seen nothing of it
+/// for long enough.
+fn known_for(outcome: &Outcome, ages: &[Age], leaks: bool) -> Option<Duration> {
+    let known_for = |finding: &Gist| finding.life.map(|life| life.last_seen.since(life.first_seen));
+    let old = || outcome.findings.iter().zip(ages).filter(|(f, age)| is_of(f, leaks) && age.is_enough()).map(|(f, _)| f);
+    let oldest = old().filter(|f| goes_with_many(&f.open())).filter_map(|f| known_for(f)).max();
+    // Leaks that are refused for another reason than their age have been seen for long enough all the same.
+    oldest.or_else(|| old().filter(|_| leaks).filter_map(|f| known_for(f)).max())
+}
+
+/// Why what is of that age waits.
+fn early(age: Age, is_again: bool, now: Time) -> String {
+    let again = if is_again { AGAIN } else { "" };
+    age.lacking().map_or_else(|| WHEN_SEEN.to_owned(), |lacking| needs(lacking, now) + again)
 }
 
 /// What takes the operator's word goes alone.
@@ -191,9 +197,13 @@ fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) -> b
 mod tests {
     use super::*;
     use crate::checks::run;
+    use crate::plan::circumstances::Lacking;
+    use crate::plan::rules::NEEDS;
     use crate::checks::testing::Cluster;
     use crate::ledger::Ledger;
-    use crate::model::{Code, Foreign, PastEtcd, PastFinding, Tunnel};
+    use crate::judge::ages;
+    use crate::judge::testing::Remembered;
+    use crate::model::{Code, Foreign, Life, Observation, PastEtcd, PastFinding, Tunnel};
 
     /// web-0 is gone and its address is leaked; seen by so many audits over so many minutes.
     fn advised(c: &mut Cluster, audits: u64, minutes: u64) -> (Advised, Finding) {
@@ -217,7 +227,10 @@ mod tests {
             finding.set_life(Some(Life { first_seen, last_seen, audits_seen: audits, episode: 1 }));
         }
         let obstacles = obstacles(&world, &mut outcome, snapshot.now, c.scope, is_live);
-        let advised = hold_back(&mut outcome, &obstacles, Duration::from_secs(15 * 60), is_live);
+        let seen = Some(Observation { audits: audits as u32, first: first_seen, last: last_seen });
+        let observed = Remembered { seen, ..Remembered::default() };
+        let ages = ages::of(&ledger, &outcome.findings, Some(&observed));
+        let advised = hold_back(&snapshot, &mut outcome, &obstacles, &ages, is_live);
         (advised.of_leaks, outcome.opened().collect())
     }
 
@@ -237,10 +250,13 @@ mod tests {
         let (advised_then, leak) = advised(&mut leaked(), 3, 60);
         assert_eq!(advised_then, Advised::Open { known_for: Duration::from_secs(3_600) });
         assert_eq!((releases(&leak), leak.advice.is_empty()), (1, true), "{leak:?}");
-        for (audits, minutes) in [(2, 60), (3, 10)] {
-            let (advised_then, leak) = advised(&mut leaked(), audits, minutes);
+        // The next audit that counts is five minutes after the last one; and the grace is a quarter of an hour.
+        for (audits, minutes, from) in [(2, 60, 5), (3, 10, 5), (1, 0, 15)] {
+            let mut c = leaked();
+            let (advised_then, leak) = advised(&mut c, audits, minutes);
             assert_eq!(advised_then, Advised::Early { again: false });
-            assert_eq!((releases(&leak), leak.advice.raw()), (0, WHEN_SEEN));
+            let lacking = Lacking { audits: if audits == 1 { 2 } else { 1 }, from: c.snapshot.now.plus(Duration::from_secs(from * 60)) };
+            assert_eq!((releases(&leak), leak.advice.raw()), (0, needs(lacking, c.snapshot.now).as_str()));
             assert_eq!(leak.next.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.1"]);
         }
     }
@@ -321,19 +337,33 @@ mod tests {
     /// A restore that the last audit found: after this one the gate is open, and what was seen before counts for nothing.
     #[test]
     fn after_a_restore_three_audits_must_see_it_again() {
-        for (audits, goes) in [(0, false), (1, false), (2, true)] {
+        for (audits, goes) in [(1, false), (2, false), (3, true)] {
             let mut c = leaked();
-            let first = (audits > 0).then(|| c.snapshot.now.minus(Duration::from_secs(3_600)));
+            let first = (audits > 1).then(|| c.snapshot.now.minus(Duration::from_secs(3_600)));
             let past = c.remember();
-            (past.restored_last, past.since_restore) = (audits == 0, Some(AuditsSince { audits, first }));
-            let (advised_then, leak) = advised(&mut c, 9, 600);
+            (past.restored_last, past.since_restore) = (audits == 1, Some(AuditsSince { audits: audits - 1, first }));
+            let (advised_then, leak) = advised(&mut c, audits, 60);
             let expected = match goes {
                 true => Advised::Open { known_for: Duration::from_secs(3_600) },
                 false => Advised::Early { again: true },
             };
             assert_eq!((advised_then, releases(&leak)), (expected, usize::from(goes)), "{audits} since the restore");
-            assert_eq!(leak.advice.raw(), if goes { "" } else { EARLY_AGAIN });
+            let advice = leak.advice.raw();
+            assert!(if goes { advice.is_empty() } else { advice.starts_with(NEEDS) && advice.ends_with(AGAIN) }, "{advice}");
         }
+    }
+
+    /// Where nobody has watched, nobody knows when it goes.
+    #[test]
+    fn without_a_history_no_moment_is_promised() {
+        let mut c = leaked();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let mut outcome = run(&World { snapshot: &snapshot, ledger: &ledger, past: None });
+        let ages = ages::of(&ledger, &outcome.findings, None);
+        let advice = hold_back(&snapshot, &mut outcome, &Obstacles::default(), &ages, true);
+        let leak = outcome.opened().find(|f| f.code == Code(110)).unwrap();
+        assert_eq!((advice.of_leaks, releases(&leak), leak.advice.raw()), (Advised::Early { again: false }, 0, WHEN_SEEN));
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl<'w> Case<'w> {
         Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
     }
 
-    fn orphan_of(&self, object: &Handle) -> Orphan {
+    pub(super) fn orphan_of(&self, object: &Handle) -> Orphan {
         let names = &self.world.snapshot.names;
         let id = match object.odd_id() {
             Some(bytes) => key_text(bytes),

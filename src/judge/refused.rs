@@ -10,7 +10,7 @@ use super::leak::Judged;
 use crate::checks::World;
 use crate::checks::evidence::{is_release, words};
 use crate::model::{
-    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Observation, Patch,
+    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch,
 };
 use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
@@ -80,7 +80,7 @@ impl By<'_> {
         if let Some(known) = self.known.get(command) {
             return *known;
         }
-        let objection = wanted(self.world, command).and_then(|wanted| wanted.objection(self));
+        let objection = wanted(&self.world.snapshot.names, command).and_then(|wanted| wanted.objection(self));
         let why = objection.map(|objection| words_of(&objection));
         self.known.insert(command.to_owned(), why);
         why
@@ -105,14 +105,14 @@ fn words_of(objection: &Objection) -> &'static str {
 }
 
 /// The handles and addresses that a command releases, and the operator's word in it.
-struct AdvisedRelease {
-    handles: Vec<HandleId>,
-    addresses: Vec<Addr>,
-    word: OperatorWord,
+pub(super) struct AdvisedRelease {
+    pub(super) handles: Vec<HandleId>,
+    pub(super) addresses: Vec<Addr>,
+    pub(super) word: OperatorWord,
 }
 
 /// `None`: it releases by code, or spells a name out.
-fn wanted(world: &World<'_>, command: &str) -> Option<AdvisedRelease> {
+pub(super) fn wanted(names: &Names, command: &str) -> Option<AdvisedRelease> {
     let parts = words(command);
     let (["ipaudit", "release"], flags) = parts.split_first_chunk::<2>()? else { return None };
     let mut wanted = AdvisedRelease { handles: Vec::new(), addresses: Vec::new(), word: OperatorWord::default() };
@@ -126,7 +126,7 @@ fn wanted(world: &World<'_>, command: &str) -> Option<AdvisedRelease> {
         match flag {
             "--handle" => {
                 let id = plain(value()?)?.replace("\\,", ",");
-                wanted.handles.push(HandleId::find(&world.snapshot.names, &id)?);
+                wanted.handles.push(HandleId::find(names, &id)?);
             }
             "--address" => wanted.addresses.push(value()?.parse().ok()?),
             "--i-know-what-this-is" => wanted.word.knows = true,
@@ -259,9 +259,7 @@ mod tests {
     fn what_is_released_by_code_is_judged_when_it_is_chosen() {
         let mut c = leaked();
         let snapshot = c.snapshot();
-        let ledger = Ledger::build(&snapshot, c.scope, None);
-        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let of = |command: &str| wanted(&world, command).map(|w| (w.handles.len(), w.addresses.len(), w.word.knows));
+        let of = |command: &str| wanted(&snapshot.names, command).map(|w| (w.handles.len(), w.addresses.len(), w.word.knows));
         assert_eq!(of("ipaudit release --code IPA110 --older-than 24h"), None);
         assert_eq!(of("ipaudit who 10.65.0.1"), None);
         assert_eq!(of("ipaudit release --address 10.65.0.1 --i-know-what-this-is --skip-age"), Some((0, 1, true)));

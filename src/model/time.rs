@@ -110,6 +110,20 @@ impl Serialize for Time {
     }
 }
 
+/// A moment seen from `now`: `02:49` today, `22 Nov 02:49` within half a year, else `2025-11-22`.
+pub fn moment(at: Time, now: Time) -> String {
+    let (at, today) = (at.to_chrono(), now.to_chrono());
+    let days = (today - at).num_days().abs();
+    let form = if at.date_naive() == today.date_naive() {
+        "%H:%M"
+    } else if days < 180 {
+        "%-d %b %H:%M"
+    } else {
+        "%Y-%m-%d"
+    };
+    at.format(form).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,5 +189,15 @@ mod tests {
         );
         assert_eq!(Time::parse_usual_go("2026-11-22 08:00:00 +0000 UTC"), Time::parse_rfc3339("2026-11-22T08:00:00Z"));
         assert_eq!(Time::parse_rfc3339("9999-01-01T00:00:00Z"), None);
+    }
+
+    #[test]
+    fn moments_are_as_short_as_they_can_be() {
+        let time = |text| Time::parse_rfc3339(text).unwrap();
+        let now = time("2026-11-24T03:04:11Z");
+        assert_eq!(moment(time("2026-11-24T02:49:30Z"), now), "02:49");
+        assert_eq!(moment(time("2026-11-02T14:03:30Z"), now), "2 Nov 14:03");
+        assert_eq!(moment(time("2025-11-24T02:49:30Z"), now), "2025-11-24");
+        assert_eq!(moment(Time(i64::MIN), Time(i64::MAX)), "1677-09-21");
     }
 }

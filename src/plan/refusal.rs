@@ -177,6 +177,14 @@ pub enum Objection {
 }
 
 impl Objection {
+    /// What audits lack, where that is all (rule 4).
+    pub const fn lacking(&self) -> Option<Lacking> {
+        match self {
+            Objection::TooYoung(lacking) | Objection::TooYoungInAnyCase(lacking) => Some(*lacking),
+            _ => None,
+        }
+    }
+
     /// The rule that it falls under.
     pub const fn rule(&self) -> Rule {
         use Objection as O;

@@ -8,12 +8,15 @@ use super::circumstances::{
 use super::refusal::{Objection, Refusal};
 use crate::ledger::Grade;
 use crate::model::observation::APART;
+use crate::model::time::moment;
 use crate::model::{Foreign, Observation, Time};
 
 /// How long a node must be known gone before addresses of its pods are released.
 pub const DEPARTED: Duration = Duration::from_secs(60 * 60);
 /// Said of what nothing but that keeps back: what follows, if anything, says since when they count.
 pub const WHEN_SEEN: &str = "a release is let through when three audits have seen it";
+/// The same, where it is known what is missing: how [`needs`] begins.
+pub const NEEDS: &str = "a release needs ";
 /// How many audits must have seen it.
 pub const AUDITS: u32 = 3;
 /// The least time between the first and the last of them.
@@ -26,6 +29,18 @@ pub const fn older_than(known_for: Duration) -> &'static str {
         3_600.. => "1h",
         _ => "15m",
     }
+}
+
+/// `a release needs 2 more audits (after 15:52 UTC)`.
+pub fn needs(lacking: Lacking, now: Time) -> String {
+    let (audits, from) = (more_audits(lacking), moment(lacking.from, now));
+    format!("{NEEDS}{audits} (after {from} UTC)")
+}
+
+/// `2 more audits`.
+pub fn more_audits(lacking: Lacking) -> String {
+    let audits = lacking.audits;
+    format!("{audits} more {}", if audits == 1 { "audit" } else { "audits" })
 }
 
 /// The result of one rule.

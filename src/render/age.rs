@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::model::Time;
+pub use crate::model::time::moment;
 
 /// One number and one unit: `12s`, `34m`, `31h`, `11d`.
 pub fn age(duration: Duration) -> String {
@@ -25,20 +25,6 @@ pub fn span(duration: Duration) -> String {
         }
         _ => age(duration),
     }
-}
-
-/// A moment seen from `now`: `02:49` today, `22 Nov 02:49` within half a year, else `2025-11-22`.
-pub fn moment(at: Time, now: Time) -> String {
-    let (at, today) = (at.to_chrono(), now.to_chrono());
-    let days = (today - at).num_days().abs();
-    let form = if at.date_naive() == today.date_naive() {
-        "%H:%M"
-    } else if days < 180 {
-        "%-d %b %H:%M"
-    } else {
-        "%Y-%m-%d"
-    };
-    at.format(form).to_string()
 }
 
 /// How long something took: `0.9s`, `14s`, `2m`.
@@ -67,15 +53,5 @@ mod tests {
         for (millis, text) in [(3, "3ms"), (912, "0.9s"), (14_000, "14s"), (150_000, "2m")] {
             assert_eq!(took(Duration::from_millis(millis)), text);
         }
-    }
-
-    #[test]
-    fn moments_are_as_short_as_they_can_be() {
-        let time = |text| Time::parse_rfc3339(text).unwrap();
-        let now = time("2026-11-24T03:04:11Z");
-        assert_eq!(moment(time("2026-11-24T02:49:30Z"), now), "02:49");
-        assert_eq!(moment(time("2026-11-02T14:03:30Z"), now), "2 Nov 14:03");
-        assert_eq!(moment(time("2025-11-24T02:49:30Z"), now), "2025-11-24");
-        assert_eq!(moment(Time(i64::MIN), Time(i64::MAX)), "1677-09-21");
     }
 }

@@ -73,7 +73,7 @@ impl ReleaseOfAll {
         release
     }
 
-    /// Whether nothing but audits that see them keeps these back: all that wait say the same, and that it is this.
+    /// Whether nothing but audits that see them keeps these back, and nobody knows when that is.
     pub fn waits_for_audits(code: Code, findings: &[&KeptFinding]) -> bool {
         let of_code = findings.iter().filter(|finding| finding.code == code);
         let mut reasons = of_code.filter_map(|finding| kept_back(&finding.open(), "15m"));

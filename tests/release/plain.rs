@@ -172,9 +172,9 @@ fn the_next_command_of_an_orphan_names_it() {
     // One audit is too few for a release, and then none is advised.
     let early = audit(1200);
     let orphans = early["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
-    let says = "a release is let through when three audits have seen it";
+    let says = "a release needs 2 more audits (after ";
     assert_eq!(
-        orphans.filter(|f| f["advice"].as_str().unwrap().ends_with(says) && f["next"] == json!([])).count(),
+        orphans.filter(|f| f["advice"].as_str().unwrap().contains(says) && f["next"] == json!([])).count(),
         ids.len(),
         "{early:#}"
     );

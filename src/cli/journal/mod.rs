@@ -2,5 +2,5 @@
 
 pub mod earlier;
 pub mod list;
-mod observed;
+pub mod observed;
 pub mod record;

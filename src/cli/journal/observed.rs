@@ -2,17 +2,50 @@
 
 use super::record::Recorder;
 use crate::checks::handles::orphaned_handle;
+use crate::error::Error;
+use crate::history::ReadTx;
+use crate::history::release::Watch;
 use crate::judge::case::Observed;
+use crate::model::record::ClusterKey;
 use crate::model::{AllocationTuple, Code, Observation};
+
+/// The history of one pair as it is now.
+#[derive(Debug)]
+pub struct Seen<'d> {
+    tx: &'d ReadTx<'d>,
+    /// `None`: the history does not have the pair.
+    watch: Option<Watch>,
+}
+
+impl<'d> Seen<'d> {
+    /// Of the pair of these names.
+    ///
+    /// # Errors
+    /// A history that cannot be read.
+    pub fn of(tx: &'d ReadTx<'d>, key: &ClusterKey) -> Result<Seen<'d>, Error> {
+        let watch = tx.pair_of(key)?.map(|pair| tx.watch(pair)).transpose()?;
+        Ok(Seen { tx, watch })
+    }
+}
+
+impl Observed for Seen<'_> {
+    fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
+        self.tx.orphan_observations(self.watch.as_ref()?, orphaned_handle::CHECK.code, id, stamp).ok()?
+    }
+
+    fn address(&self, code: Code, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
+        self.tx.address_observations(self.watch.as_ref()?, code, tuple, node).ok()?
+    }
+}
 
 impl Observed for Recorder {
     fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
         let (watch, code) = (self.watch.as_ref()?, orphaned_handle::CHECK.code);
-        Observation::of(&self.ask(|tx| tx.orphan_observations(watch, code, id, stamp)).unwrap_or_default())
+        self.ask(|tx| tx.orphan_observations(watch, code, id, stamp)).ok()?
     }
 
     fn address(&self, code: Code, tuple: &AllocationTuple, node: &str) -> Option<Observation> {
         let watch = self.watch.as_ref()?;
-        Observation::of(&self.ask(|tx| tx.address_observations(watch, code, tuple, node)).unwrap_or_default())
+        self.ask(|tx| tx.address_observations(watch, code, tuple, node)).ok()?
     }
 }

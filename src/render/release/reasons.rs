@@ -12,6 +12,7 @@ use crate::checks::evidence::shell;
 use crate::model::{Foreign, Time};
 use crate::plan::circumstances::{Fork, NodeDoubt};
 use crate::plan::refusal::{Objection, RUN, Refusal};
+use crate::plan::rules::more_audits;
 use crate::plan::waiting::allowed_from;
 use crate::render::age::{age, moment};
 use crate::render::number::grouped;
@@ -198,8 +199,8 @@ fn of_run(refusal: &Refusal) -> bool {
 fn of_many(objection: &Objection) -> String {
     use Objection as O;
     match objection {
-        O::TooYoung(lacking) => format!("need {}", words::lacking(lacking)),
-        O::TooYoungInAnyCase(lacking) => format!("need {} in any case: their ids come again", words::lacking(lacking)),
+        O::TooYoung(lacking) => format!("need {}", more_audits(*lacking)),
+        O::TooYoungInAnyCase(lacking) => format!("need {} in any case: their ids come again", more_audits(*lacking)),
         O::Unwatched => "are watched by no audit, so their age is for you to judge".to_owned(),
         O::Unproven => format!("are not proven leaked ({})", words::LEAKED),
         O::Held(holder) => format!("have a {} holder", holder.grade.word()),

@@ -12,10 +12,11 @@ use crate::checks::handles::orphaned_handle;
 use crate::model::foreign::foreign;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
-    Claimer, Fork, Ground, HolderNow, KernelUse, Lacking, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
+    Claimer, Fork, Ground, HolderNow, KernelUse, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
     PodDoubt, Proven, Recurring, Special,
 };
 use crate::plan::refusal::{Drift, Hands, NothingBack, Objection, Obstacle, Refusal};
+use crate::plan::rules::more_audits;
 use crate::plan::waiting::allowed_from;
 
 /// The check of what is released as leaked.
@@ -106,9 +107,9 @@ pub(super) fn timeless(objection: &Objection) -> String {
             duplicate_pod_address::CHECK.code
         ),
 
-        O::TooYoung(what) => format!("it needs {}", lacking(what)),
+        O::TooYoung(what) => format!("it needs {}", more_audits(*what)),
         O::TooYoungInAnyCase(what) => {
-            format!("it needs {} in any case: its id comes again, and --skip-age does not waive this", lacking(what))
+            format!("it needs {} in any case: its id comes again, and --skip-age does not waive this", more_audits(*what))
         }
         O::Unwatched => "audits watch what is proven leaked and never this, so its age is for you to judge".to_owned(),
         O::NoHistory => "the history has no audit of this cluster, so nobody knows how old anything is".to_owned(),
@@ -293,12 +294,6 @@ pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
         }
         NodeUnknown::Foreign => "it is not known to be this cluster's",
     }
-}
-
-/// `2 more audits`.
-pub(super) fn lacking(lacking: &Lacking) -> String {
-    let audits = lacking.audits;
-    format!("{audits} more {}", if audits == 1 { "audit" } else { "audits" })
 }
 
 /// What is not the same thing any more.

@@ -1,7 +1,7 @@
 //! What the history knows of whether a release would be let through: of its gates and of rule 4, never all of them. The rest
 //! the release asks itself.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::checks::datastore::{
@@ -20,8 +20,8 @@ pub struct ReleaseFacts {
     pub audits: Vec<AuditAt>,
     /// The last audit that found etcd gone back to an older state: what was seen until then counts for nothing.
     pub restored: Option<i64>,
-    /// By node the last audit that saw it not Ready: what was seen on it until then does not count.
-    pub silent: BTreeMap<Foreign, i64>,
+    /// What audits have observed of open findings that a release takes, by [`Episode::id`].
+    pub observed: HashMap<i64, Observation>,
     /// Open findings (by [`Episode::id`]) whose evidence names a node that is not Ready now: an endpoint of the same pod there
     /// is one of which nobody can tell what runs.
     pub of_silent: HashSet<i64>,
@@ -51,16 +51,10 @@ pub fn closing() -> Vec<Code> {
 
 /// How long audits have seen it, as a release counts them (rule 4); `None`: too few, or not for long enough.
 pub fn known_for(line: &Episode, facts: &ReleaseFacts) -> Option<Duration> {
-    if facts.of_silent.contains(&line.id) {
+    if line.ending != Ending::Open || facts.of_silent.contains(&line.id) {
         return None;
     }
-    let silent = line.finding.node.as_ref().and_then(|node| facts.silent.get(node)).copied();
-    let after = silent.into_iter().chain(facts.restored).max().unwrap_or(i64::MIN);
-    let counts =
-        |audit: &&AuditAt| audit.audit > after && (line.opened.audit..=line.last_seen.audit).contains(&audit.audit);
-    let times: Vec<_> = facts.audits.iter().filter(counts).map(|audit| audit.at).collect();
-    let seen = Observation::of(&times)?;
+    let seen = facts.observed.get(&line.id)?;
     let known_for = seen.last.since(seen.first);
-    let is_enough = seen.audits >= AUDITS && line.audits_seen >= u64::from(AUDITS) && known_for >= OVER;
-    (line.ending == Ending::Open && is_enough).then_some(known_for)
+    (seen.audits >= AUDITS && known_for >= OVER).then_some(known_for)
 }

@@ -116,7 +116,7 @@ mod tests {
     use super::super::IncompleteAudit;
     use super::super::testing::{at, line, report, seen};
     use super::*;
-    use crate::model::{Code, Root, Severity};
+    use crate::model::{Code, Observation, Root, Severity};
 
     /// Leaks that another finding explains are leaks, and what gives them back is said.
     #[test]
@@ -140,8 +140,10 @@ mod tests {
         let command = "ipaudit release --code IPA110 --older-than 1h --node node-1 --db 'a b'";
         assert_eq!(told(&view)[0].command, command);
         // Two audits are too few, and a report of yesterday repairs nothing.
-        view.clusters[0].ongoing[0].audits_seen = 2;
+        let observed = std::mem::take(&mut view.clusters[0].release.observed);
+        view.clusters[0].release.observed = [(1, Observation { audits: 2, ..observed[&1] })].into();
         assert!(told(&view).is_empty());
+        view.clusters[0].release.observed = observed;
         view.clusters[0].ongoing[0] = folded;
         view.until = seen(5).at;
         view.now = seen(9).at;
@@ -225,15 +227,14 @@ mod tests {
         };
         let surge = with(&many);
         assert!(told(&surge).says.contains("(21 leaks are new since the last audit but one)"), "{}", told(&surge).says);
-        // Its node was silent, or etcd went back: what was seen until then does not count.
-        let silent = |audit: i64| with(&|c| c.release.silent = [("node-1".into(), audit)].into());
-        let restored = |audit: i64| with(&|c| c.release.restored = Some(audit));
-        for none in [silent(i64::MAX), silent(7), restored(7)] {
+        // What was seen while its node was silent, or before etcd went back, does not count: the rest alone is its age.
+        let observed = |audits: u32, first: i64| {
+            with(&|c| c.release.observed = [(1, Observation { audits, first: at(first), last: at(10) })].into())
+        };
+        for none in [observed(2, 1), observed(3, 10), with(&|c| c.release.observed.clear())] {
             assert!(repairs(&none.clusters[0], &none).iter().all(|repair| !repair.command.raw().contains("IPA110")));
         }
-        for (some, age) in [(silent(6), "1h"), (restored(5), "1h")] {
-            let command = format!("ipaudit release --code IPA110 --older-than {age} --node node-1");
-            assert_eq!(told(&some).command, command);
-        }
+        let command = "ipaudit release --code IPA110 --older-than 1h --node node-1";
+        assert_eq!(told(&observed(3, 7)).command, command);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::first::Telling;
 use super::*;
 use crate::model::row::{AuditAt, FindingRow, PoolNumbers};
-use crate::model::{Code, Root, Severity, State, SubjectKind};
+use crate::model::{Code, Observation, Root, Severity, State, SubjectKind};
 
 pub fn at(hour: i64) -> Time {
     Time(1_795_500_000_000_000_000 + hour * 3_600_000_000_000)
@@ -72,7 +72,11 @@ pub fn report() -> ReportView {
             found_at_first: 1,
             watched: Duration::from_secs(36_000),
         },
-        release: ReleaseFacts { audits: (-9..=10).map(seen).collect(), ..ReleaseFacts::default() },
+        release: ReleaseFacts {
+            audits: (-9..=10).map(seen).collect(),
+            observed: (0..10).map(|id| (id, Observation { audits: 9, first: at(1), last: at(10) })).collect(),
+            ..ReleaseFacts::default()
+        },
         reboots: vec![Reboot { node: "node-1".into(), before: seen(1), after: seen(2) }],
         pools: vec![PoolTrend {
             name: "default".into(),

@@ -235,7 +235,7 @@ impl Alike<'_> {
             Releases::Unjudged => String::new(),
             Releases::Closed(why) => format!(" No release is let through now: {}.", why.raw()),
             Releases::NotMany(why) => format!(
-                " Many at once are not to be released now: {}; one by one (--handle) those{} go that three audits have seen.",
+                " Many at once are not to be released now: {}; one by one (--handle) those{} go that audits have seen for long enough.",
                 why.raw(),
                 if of.is_empty() { String::new() } else { format!(" of {of}") }
             ),

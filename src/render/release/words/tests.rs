@@ -1,5 +1,6 @@
 //! Every text, letter for letter: people search for them, scripts compare them.
 
+use crate::plan::circumstances::Lacking;
 use std::time::Duration;
 
 use super::super::notes::note;
