@@ -211,7 +211,8 @@ fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -
     let mut observed = HashMap::new();
     for row in db.findings(pair.id, Which::Open, until, &releasable)? {
         let Some(kind) = row.finding.kind.known() else { continue };
-        let seen = db.observations_of_open(&watch, row.finding.code, (kind, &row.finding.subject), row.finding.node.as_ref())?;
+        let seen =
+            db.observations_of_open(&watch, row.finding.code, (kind, &row.finding.subject), row.finding.node.as_ref())?;
         observed.extend(seen.map(|seen| (row.id, seen)));
     }
     Ok(ReleaseFacts {

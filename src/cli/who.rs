@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::asking::{self, From, LookAgain};
 use super::gather;
-use super::journal::observed::Seen;
+use super::journal::observed::Observations;
 use super::look_args::LookArgs;
 use super::moment::{Moment, moment};
 use super::node_evidence_args::{self, NodeEvidenceArgs};
@@ -217,7 +217,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     let obstacles = advised::obstacles(&world, &mut outcome, present, scope, is_live);
     let asked_of = key.as_ref().filter(|_| !failed);
     let ages = asked_of.and_then(|key| {
-        let of = |db: &ReadTx<'_>| Ok(ages::of(&ledger, &outcome.findings, Some(&Seen::of(db, key)?)));
+        let of = |db: &ReadTx<'_>| Ok(ages::of(&ledger, &outcome.findings, Some(&Observations::of(db, key)?)));
         asking::tell(args.look.db.look(of), &mut failed)
     });
     let ages = ages.unwrap_or_else(|| ages::of(&ledger, &outcome.findings, None));

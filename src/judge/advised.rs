@@ -99,7 +99,13 @@ fn closes_all(refusal: &Refusal) -> bool {
 /// Takes the commands out that would be refused, and says why none is there. `ages`: those of the findings, each in its place,
 /// once this audit is recorded. `is_live`: Kubernetes can be asked about single pods, as rule 5 does of whatever was
 /// allocated; of an orphaned handle it asks nothing.
-pub fn hold_back(snapshot: &Snapshot, outcome: &mut Outcome, obstacles: &Obstacles, ages: &[Age], is_live: bool) -> Advice {
+pub fn hold_back(
+    snapshot: &Snapshot,
+    outcome: &mut Outcome,
+    obstacles: &Obstacles,
+    ages: &[Age],
+    is_live: bool,
+) -> Advice {
     let refusals = &obstacles.refusals;
     let is_closed = refusals.iter().any(closes_all);
     let is_again = obstacles.since_restore.is_some();
@@ -157,7 +163,8 @@ fn is_of(finding: &Gist, leaks: bool) -> bool {
 /// for long enough.
 fn known_for(outcome: &Outcome, ages: &[Age], leaks: bool) -> Option<Duration> {
     let known_for = |finding: &Gist| finding.life.map(|life| life.last_seen.since(life.first_seen));
-    let old = || outcome.findings.iter().zip(ages).filter(|(f, age)| is_of(f, leaks) && age.is_enough()).map(|(f, _)| f);
+    let old =
+        || outcome.findings.iter().zip(ages).filter(|(f, age)| is_of(f, leaks) && age.is_enough()).map(|(f, _)| f);
     let oldest = old().filter(|f| goes_with_many(&f.open())).filter_map(|f| known_for(f)).max();
     // Leaks that are refused for another reason than their age have been seen for long enough all the same.
     oldest.or_else(|| old().filter(|_| leaks).filter_map(|f| known_for(f)).max())
@@ -197,13 +204,13 @@ fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) -> b
 mod tests {
     use super::*;
     use crate::checks::run;
-    use crate::plan::circumstances::Lacking;
-    use crate::plan::rules::NEEDS;
     use crate::checks::testing::Cluster;
-    use crate::ledger::Ledger;
     use crate::judge::ages;
     use crate::judge::testing::Remembered;
+    use crate::ledger::Ledger;
     use crate::model::{Code, Foreign, Life, Observation, PastEtcd, PastFinding, Tunnel};
+    use crate::plan::circumstances::Lacking;
+    use crate::plan::rules::NEEDS;
 
     /// web-0 is gone and its address is leaked; seen by so many audits over so many minutes.
     fn advised(c: &mut Cluster, audits: u64, minutes: u64) -> (Advised, Finding) {
@@ -255,7 +262,10 @@ mod tests {
             let mut c = leaked();
             let (advised_then, leak) = advised(&mut c, audits, minutes);
             assert_eq!(advised_then, Advised::Early { again: false });
-            let lacking = Lacking { audits: if audits == 1 { 2 } else { 1 }, from: c.snapshot.now.plus(Duration::from_secs(from * 60)) };
+            let lacking = Lacking {
+                audits: if audits == 1 { 2 } else { 1 },
+                from: c.snapshot.now.plus(Duration::from_secs(from * 60)),
+            };
             assert_eq!((releases(&leak), leak.advice.raw()), (0, needs(lacking, c.snapshot.now).as_str()));
             assert_eq!(leak.next.iter().map(Foreign::raw).collect::<Vec<_>>(), ["ipaudit who 10.65.0.1"]);
         }
@@ -349,7 +359,10 @@ mod tests {
             };
             assert_eq!((advised_then, releases(&leak)), (expected, usize::from(goes)), "{audits} since the restore");
             let advice = leak.advice.raw();
-            assert!(if goes { advice.is_empty() } else { advice.starts_with(NEEDS) && advice.ends_with(AGAIN) }, "{advice}");
+            assert!(
+                if goes { advice.is_empty() } else { advice.starts_with(NEEDS) && advice.ends_with(AGAIN) },
+                "{advice}"
+            );
         }
     }
 
@@ -363,7 +376,10 @@ mod tests {
         let ages = ages::of(&ledger, &outcome.findings, None);
         let advice = hold_back(&snapshot, &mut outcome, &Obstacles::default(), &ages, true);
         let leak = outcome.opened().find(|f| f.code == Code(110)).unwrap();
-        assert_eq!((advice.of_leaks, releases(&leak), leak.advice.raw()), (Advised::Early { again: false }, 0, WHEN_SEEN));
+        assert_eq!(
+            (advice.of_leaks, releases(&leak), leak.advice.raw()),
+            (Advised::Early { again: false }, 0, WHEN_SEEN)
+        );
     }
 
     #[test]

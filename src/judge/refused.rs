@@ -259,7 +259,9 @@ mod tests {
     fn what_is_released_by_code_is_judged_when_it_is_chosen() {
         let mut c = leaked();
         let snapshot = c.snapshot();
-        let of = |command: &str| wanted(&snapshot.names, command).map(|w| (w.handles.len(), w.addresses.len(), w.word.knows));
+        let of = |command: &str| {
+            wanted(&snapshot.names, command).map(|w| (w.handles.len(), w.addresses.len(), w.word.knows))
+        };
         assert_eq!(of("ipaudit release --code IPA110 --older-than 24h"), None);
         assert_eq!(of("ipaudit who 10.65.0.1"), None);
         assert_eq!(of("ipaudit release --address 10.65.0.1 --i-know-what-this-is --skip-age"), Some((0, 1, true)));

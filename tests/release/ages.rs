@@ -67,7 +67,10 @@ fn goes(world: &World, (workload, address): &(Workload, String), told: &Value) {
     let advised = report.lines().map(str::trim).find(|line| line.starts_with("ipaudit release ")).expect(&report);
     let words: Vec<&str> = advised.split(' ').skip(2).take(4).collect();
     let planned = world.release(&[&words[..], &["-o", "json"]].concat());
-    assert!(planned.code == 0 && planned.json()["plan"]["steps"].as_array().unwrap().len() == 1, "{advised}: {planned:?}");
+    assert!(
+        planned.code == 0 && planned.json()["plan"]["steps"].as_array().unwrap().len() == 1,
+        "{advised}: {planned:?}"
+    );
     world.release(&["--handle", &workload.handle(), "--yes", "-o", "json"]).done(1);
 }
 

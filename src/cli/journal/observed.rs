@@ -11,24 +11,24 @@ use crate::model::{AllocationTuple, Code, Observation};
 
 /// The history of one pair as it is now.
 #[derive(Debug)]
-pub struct Seen<'d> {
+pub struct Observations<'d> {
     tx: &'d ReadTx<'d>,
     /// `None`: the history does not have the pair.
     watch: Option<Watch>,
 }
 
-impl<'d> Seen<'d> {
+impl<'d> Observations<'d> {
     /// Of the pair of these names.
     ///
     /// # Errors
     /// A history that cannot be read.
-    pub fn of(tx: &'d ReadTx<'d>, key: &ClusterKey) -> Result<Seen<'d>, Error> {
+    pub fn of(tx: &'d ReadTx<'d>, key: &ClusterKey) -> Result<Observations<'d>, Error> {
         let watch = tx.pair_of(key)?.map(|pair| tx.watch(pair)).transpose()?;
-        Ok(Seen { tx, watch })
+        Ok(Observations { tx, watch })
     }
 }
 
-impl Observed for Seen<'_> {
+impl Observed for Observations<'_> {
     fn handle(&self, id: &str, stamp: u128) -> Option<Observation> {
         self.tx.orphan_observations(self.watch.as_ref()?, orphaned_handle::CHECK.code, id, stamp).ok()?
     }

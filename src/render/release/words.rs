@@ -12,8 +12,8 @@ use crate::checks::handles::orphaned_handle;
 use crate::model::foreign::foreign;
 use crate::model::{Code, EtcdAlarm, Foreign, keys::IPAM_CONFIG};
 use crate::plan::circumstances::{
-    Claimer, Fork, Ground, HolderNow, KernelUse, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange,
-    PodDoubt, Proven, Recurring, Special,
+    Claimer, Fork, Ground, HolderNow, KernelUse, LeakProof, Nameless, NodeDoubt, NodeUnknown, PodChange, PodDoubt,
+    Proven, Recurring, Special,
 };
 use crate::plan::refusal::{Drift, Hands, NothingBack, Objection, Obstacle, Refusal};
 use crate::plan::rules::more_audits;
@@ -109,7 +109,10 @@ pub(super) fn timeless(objection: &Objection) -> String {
 
         O::TooYoung(what) => format!("it needs {}", more_audits(*what)),
         O::TooYoungInAnyCase(what) => {
-            format!("it needs {} in any case: its id comes again, and --skip-age does not waive this", more_audits(*what))
+            format!(
+                "it needs {} in any case: its id comes again, and --skip-age does not waive this",
+                more_audits(*what)
+            )
         }
         O::Unwatched => "audits watch what is proven leaked and never this, so its age is for you to judge".to_owned(),
         O::NoHistory => "the history has no audit of this cluster, so nobody knows how old anything is".to_owned(),
