@@ -120,11 +120,18 @@ fn settings_and_a_plan_come_from_a_process() {
     };
     assert_eq!(codes(&bash(&format!("{audit} /dev/null || true"))), 1);
     assert_eq!(codes(&bash(&format!("{audit} <(echo 'ignore = [\"IPA101\"]') || true"))), 0);
+    assert_eq!(codes(&bash(&format!("echo 'ignore = [\"IPA101\"]' | {audit} - || true"))), 0);
     // What it says is read, whatever becomes of it.
-    let plan = bash("ipaudit release --plan <(echo '{}')");
-    let said = stderr(&plan);
-    assert_eq!(plan.status.code(), Some(2), "{said}");
-    assert!(said.contains("cannot read the plan") && said.contains("make it anew"), "{said}");
+    for script in ["ipaudit release --plan <(echo '{}')", "echo '{}' | ipaudit release --plan -"] {
+        let plan = bash(script);
+        let said = stderr(&plan);
+        assert_eq!(plan.status.code(), Some(2), "{said}");
+        assert!(said.contains("cannot read the plan") && said.contains("make it anew"), "{said}");
+        assert_eq!(said.contains("(standard input)"), script.ends_with('-'), "{said}");
+    }
+    // It gives what it has to one flag.
+    let twice = bash("echo 'ignore = []' | ipaudit audit --settings - --from - 2>&1 || true");
+    assert!(String::from_utf8_lossy(&twice.stdout).contains("one alone can be -"), "{twice:?}");
     for endless in ["release --plan /dev/zero", "audit --settings /dev/zero"] {
         let output = bash(&format!("ipaudit {endless}"));
         assert!(stderr(&output).contains("it has more than"), "{endless}: {}", stderr(&output));
@@ -229,5 +236,9 @@ fn an_input_that_is_empty_is_called_empty() {
     let tls = &["audit", "--etcd-endpoints", "https://127.0.0.1:1", "--kube-objects", OBJECTS, "--etcd-ca-cert", &file];
     is_empty(tls, "the file");
     is_empty(&["audit", "--config", &file], "the file");
-    is_empty(&["release", "--plan", &file, "--db", &db, "--etcd-endpoints", NOWHERE], "the file");
+    let names =
+        [(file.as_str(), "the file"), (at, "the pipe"), ("-", "standard input"), ("/dev/stdin", "standard input")];
+    for (path, says) in names {
+        is_empty(&["release", "--plan", path, "--db", &db, "--etcd-endpoints", NOWHERE], says);
+    }
 }

@@ -23,6 +23,8 @@ mod clocks;
 mod contract;
 #[path = "release/fake_kube.rs"]
 mod fake_kube;
+#[path = "release/files.rs"]
+mod files;
 #[path = "release/hostile.rs"]
 mod hostile;
 #[path = "release/identity.rs"]

@@ -22,6 +22,16 @@ fn snapshot(name: &str) -> Snapshot {
 }
 
 fn of_moment(moment: &Moment) -> Snapshot {
+    gathered(moment).sorted()
+}
+
+fn locked(moment: &Moment) -> Snapshot {
+    let mut snapshot = gathered(moment);
+    snapshot.cluster.ready = Some(false);
+    snapshot.sorted()
+}
+
+fn gathered(moment: &Moment) -> Gathering {
     let mut snapshot = Gathering { now: Time::parse_rfc3339(&moment.captured_at).unwrap(), ..Gathering::default() };
     // Nobody gave evidence of nodes.
     for input in Input::ALL.into_iter().filter(|input| *input != Input::NodeEvidence) {
@@ -39,7 +49,7 @@ fn of_moment(moment: &Moment) -> Snapshot {
     }
     snapshot.coverage.set(Input::History, InputState::NotAsked, "");
     snapshot.etcd.revision = 48_213_907;
-    snapshot.sorted()
+    snapshot
 }
 
 fn with_view<T>(snapshot: &Snapshot, about: AuditCircumstances, show: impl FnOnce(&AuditView<'_>) -> T) -> T {
@@ -353,4 +363,50 @@ fn the_document_of_every_case_is_what_the_contract_says() {
         let told = ["`", "`, `"].iter().any(|before| contract.contains(&format!("{before}{field}")));
         assert!(told, "docs/output.md does not tell of {field}");
     }
+}
+
+/// What a text says, clause by clause; names and numbers alone are none.
+fn clauses(text: &str) -> impl Iterator<Item = String> + '_ {
+    let parts = text.split(['(', ')']).flat_map(|part| part.split("; ")).flat_map(|part| part.split(": "));
+    let parts =
+        parts.flat_map(|part| part.split(". ")).map(|part| part.trim_matches([' ', '.', ';', ':']).to_lowercase());
+    parts.filter(|part| part.split(' ').filter(|word| word.chars().all(char::is_alphabetic)).count() >= 3)
+}
+
+fn said_twice(texts: &[&str]) -> Vec<String> {
+    let mut said = BTreeSet::new();
+    texts.iter().flat_map(|text| clauses(text)).filter(|clause| !said.insert(clause.clone())).collect()
+}
+
+/// Something to paste, or the name that a line of evidence begins with: both may stand below each of several things.
+fn is_no_sentence(line: &str) -> bool {
+    let programs = ["ipaudit ", "kubectl ", "calicoctl ", "etcdctl ", "crictl ", "printf ", "for id in ", "+"];
+    programs.iter().any(|program| line.trim_start().starts_with(program))
+}
+
+/// Neither in what is kept of a finding nor in what is printed of it, whatever the state of the datastore.
+#[test]
+fn no_finding_says_a_thing_twice() {
+    let mut failures = BTreeSet::new();
+    let golden: Vec<Case> = Case::names().iter().map(|name| Case::load(name)).collect();
+    for case in golden.into_iter().chain(Case::reports()) {
+        for snapshot in case.moments.iter().flat_map(|moment| [of_moment(moment), locked(moment)]) {
+            with_view(&snapshot, AuditCircumstances::default(), |view| {
+                for finding in view.findings.iter().map(|finding| finding.open()) {
+                    let twice = said_twice(&[finding.summary.raw(), finding.advice.raw()]);
+                    failures.extend(twice.into_iter().map(|clause| format!("{}: {clause}", finding.code)));
+                }
+                let mut out = Vec::new();
+                table::write(view, table::Options { width: 60_000, ..table::Options::default() }, &mut out).unwrap();
+                let text = String::from_utf8(out).unwrap();
+                let lines: Vec<&str> = text.lines().filter(|line| !is_no_sentence(line)).collect();
+                for block in lines.chunk_by(|_, next| next.starts_with("   ")) {
+                    let twice = said_twice(block);
+                    let code = block[0].get(..6).unwrap_or_default();
+                    failures.extend(twice.into_iter().map(|clause| format!("table, {code}: {clause}")));
+                }
+            });
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
 }

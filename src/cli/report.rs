@@ -77,6 +77,12 @@ pub struct ReportArgs {
     pub db: DbArgs,
 }
 
+impl ReportArgs {
+    fn now(&self) -> Time {
+        self.now.unwrap_or_else(super::gather::present)
+    }
+}
+
 /// Output formats of a report.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ReportOutput {
@@ -97,7 +103,7 @@ pub enum ReportOutput {
 /// # Errors
 /// No history, one that cannot be read, or a window that ends before it begins.
 pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
-    let now = args.now.unwrap_or_else(super::gather::present);
+    let now = args.now();
     let until = args.until.map_or(now, |until| until.at(now));
     let window = Window { since: args.since.at(now), until };
     if window.since > window.until {
@@ -175,6 +181,9 @@ fn cluster(
     let times: Vec<Time> = audits.until.iter().map(|a| a.judged).chain(tried).collect();
     report.gaps = report::gaps(&times, window.since, window.until);
     report.begins = times.iter().min().copied().filter(|first| report.gaps.iter().any(|(_, to)| to == first));
+    // A time that is over knows nothing of the releases after it.
+    let released_until = if window.until < args.now() { window.until } else { Time(i64::MAX) };
+    report.release = release_facts(db, pair, before, &audits, released_until)?;
     for row in db.findings(pair.id, Which::Alive, window, &narrow)? {
         match ignores.iter().find(|i| i.matches(row.finding.code, &row.finding.subject)) {
             Some(ignore) => _ = ignored_by.insert(ignore.flag()),
@@ -195,12 +204,17 @@ fn cluster(
     report.reboots = reboots.filter(|r| on_node(&r.node)).collect();
     report.pools = pools(db.capacity(pair.id, window)?, audits.closed_pools(), narrow.pool.as_deref());
     report.leaks = leaks(db, pair, window, narrow, &audits)?;
-    report.release = release_facts(db, pair, before, &audits)?;
     Ok(report)
 }
 
 /// Whatever is narrowed or ignored: a release asks all of it.
-fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -> Result<ReleaseFacts, Error> {
+fn release_facts(
+    db: &ReadTx<'_>,
+    pair: &Pair,
+    until: Window,
+    audits: &Audits,
+    released_until: Time,
+) -> Result<ReleaseFacts, Error> {
     let closing = Narrow { codes: report::release_facts::closing(), ..Narrow::default() };
     let open = db.findings(pair.id, Which::Open, until, &closing)?;
     let silent = db.silent_nodes(pair.id)?;
@@ -219,7 +233,7 @@ fn release_facts(db: &ReadTx<'_>, pair: &Pair, until: Window, audits: &Audits) -
         observed,
         of_silent,
         given_back: match audits.until.last() {
-            Some(last) => db.freed_since(pair.id, last.started)?,
+            Some(last) => db.freed_within(pair.id, last.started, released_until)?,
             None => HashSet::new(),
         },
         closed_by: open.iter().map(|row| row.finding.code).collect(),

@@ -10,6 +10,7 @@ use super::output::log::Level;
 use super::output::{Streams, as_remark};
 use crate::environment;
 use crate::environment::file::{Takes, read_text};
+use crate::environment::stream;
 use crate::error::Error;
 use crate::model::foreign::foreign;
 use crate::settings::{Ignore, Settings, SeverityOf};
@@ -35,7 +36,7 @@ pub struct IgnoreArgs {
     #[arg(long, value_name = "CODE[:SUBJECT]", value_delimiter = ',', env = "IPAUDIT_IGNORE")]
     pub ignore: Vec<Ignore>,
 
-    /// Severities and ignores from a file (TOML, docs/settings.md); a flag's severity wins over the file's
+    /// Severities and ignores from a file (TOML, docs/settings.md; -: standard input); a flag's severity wins over the file's
     /// [default: $XDG_CONFIG_HOME/ipaudit/settings.toml, else ~/.config/ipaudit/settings.toml; then
     /// /etc/ipaudit/settings.toml]
     #[arg(long, value_name = "FILE", env = "IPAUDIT_SETTINGS")]
@@ -65,7 +66,7 @@ impl IgnoreArgs {
             None => found(&places(environment::value), streams),
         };
         let Some((file, text)) = found else { return Ok(Settings::default().with(&[], &self.ignore)) };
-        streams.verbose(&format!("settings from {}", file.display()));
+        streams.verbose(&format!("settings from {}", stream::name(&file)));
         let hint = "docs/settings.md shows the file; `ipaudit explain` lists the codes";
         let settings = Settings::parse(&text).map_err(|e| unread(&file).cause(e).hint(hint))?;
         Ok(settings.with(&[], &self.ignore))
@@ -76,7 +77,7 @@ impl IgnoreArgs {
 const LIMIT: u64 = 1 << 20;
 
 fn unread(file: &Path) -> Error {
-    Error::configuration("read the settings").at(file.display().to_string())
+    Error::configuration("read the settings").at(stream::name(file))
 }
 
 /// Where settings lie that nobody names, the nearest first: those of the user, those of the machine.

@@ -12,7 +12,7 @@ use super::audit_formats::Output;
 use super::gather;
 use super::output::{self, Streams};
 use super::signal::Stop;
-use crate::environment::stream::{is_read_once, is_standard_input};
+use crate::environment::stream::{is_read_once, is_standard_input, name};
 use crate::error::{Error, Fault};
 use crate::exit::{Conclusion, Exit};
 
@@ -31,8 +31,9 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         return Err(error.cause("it ends with the first audit").hint("a file can be read again: --kube-objects FILE"));
     }
     if let Some(file) = args.settings.ignore.settings.as_deref().filter(|file| is_read_once(file)) {
-        let error = Error::user("read the settings for audit after audit").at(file.display().to_string());
-        return Err(error.cause("a pipe ends with the first audit").hint("a file can be read again: --settings FILE"));
+        let error = Error::user("read the settings for audit after audit").at(name(file));
+        let cause = format!("{} ends with the first audit", if is_standard_input(file) { "it" } else { "a pipe" });
+        return Err(error.cause(cause).hint("a file can be read again: --settings FILE"));
     }
     let failed = Conclusion::Failed.exit();
     let answer = "ending after the audit that runs; Ctrl-C once more: at once";

@@ -5,9 +5,11 @@
 //! and its next version may know more than we do.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::environment::stream;
 use crate::error::Error;
 
 /// Where calicoctl looks when nobody tells it.
@@ -73,7 +75,9 @@ impl ConfigFile {
     pub fn parse(path: &str, text: &str) -> Result<ConfigFile, Error> {
         let doing = "understand calicoctl's configuration";
         if text.trim().is_empty() {
-            return Err(Error::configuration(doing).at(path).cause("the file is empty"));
+            return Err(Error::configuration(doing)
+                .at(path)
+                .cause(format!("{} is empty", stream::what(Path::new(path)))));
         }
         let options = serde_saphyr::options! { with_snippet: false };
         // Never the parser's own words: they may quote the line, and the line may be a password.

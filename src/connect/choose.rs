@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::calicoctl::{ConfigFile, DEFAULT_PATH};
 use super::settings::{CONCURRENCY, EtcdFlags, EtcdSettings, Origin, REQUEST_TIMEOUT, SMALL_FILE, Secret, Source};
 use crate::environment::file::{Takes, read_text};
+use crate::environment::stream;
 use crate::error::Error;
 
 /// Reads the environment and calicoctl's file, and decides.
@@ -29,7 +30,10 @@ pub fn load(flags: &EtcdFlags, env: &dyn Fn(&str) -> Option<OsString>) -> Result
         Err(e) if asked.is_none() => (None, Some(format!("{path} was not used: {e}"))),
         Err(e) => {
             let hint = "--config (IPAUDIT_CONFIG) names calicoctl's configuration file";
-            return Err(Error::configuration("read calicoctl's configuration").at(path).cause(e).hint(hint));
+            return Err(Error::configuration("read calicoctl's configuration")
+                .at(stream::name(Path::new(path)))
+                .cause(e)
+                .hint(hint));
         }
     };
     let mut settings = resolve(flags, env, file.as_ref()).map_err(|mut error| {

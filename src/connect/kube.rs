@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use super::kube_trouble;
 use super::proxy::{Proxy, ProxyVariables};
 use crate::environment;
-use crate::environment::stream::Waiting;
+use crate::environment::stream::{self, Waiting};
 use crate::error::Error;
 
 /// Where a pod finds the token of its account.
@@ -231,12 +231,13 @@ async fn from_files(
     context: Option<&str>,
 ) -> Result<(Config, String, Option<String>), Error> {
     let trouble = |file: String, error| kube_trouble::kubeconfig(&error, file, named_by);
-    let all = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+    let all = files.iter().map(|file| stream::name(file)).collect::<Vec<_>>().join(", ");
     let mut merged = Kubeconfig::default();
     for file in files {
-        let shown = file.display().to_string();
+        let shown = stream::name(file);
         let _waiting = Waiting::on(file);
-        let read = Kubeconfig::read_from(file).map_err(|e| trouble(shown.clone(), e))?;
+        let at = if stream::is_standard_input(file) { Path::new("/dev/stdin") } else { file.as_path() };
+        let read = Kubeconfig::read_from(at).map_err(|e| trouble(shown.clone(), e))?;
         merged = merged.merge(read).map_err(|e| trouble(shown, e))?;
     }
     let known: Vec<String> = merged.contexts.iter().map(|context| context.name.clone()).collect();

@@ -1,10 +1,11 @@
 //! What is needed to reach etcd, and which place said it. Plain values; [`super::choose`] fills them.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::environment::file::{self, Takes};
+use crate::environment::stream;
 use crate::error::Error;
 
 /// What a user may give on the command line (or in the flag's `IPAUDIT_…` variable).
@@ -162,10 +163,10 @@ pub(super) const SMALL_FILE: u64 = 16 << 20;
 pub(super) fn read_text(source: &Source, what: &str) -> Result<String, Error> {
     match source {
         Source::File(path) => {
-            let fail = || Error::configuration(format!("read {what}")).at(path.to_string_lossy());
-            let text = file::read_text(Path::new(path), SMALL_FILE, Takes::Anything).map_err(|e| fail().cause(e))?;
+            let fail = || Error::configuration(format!("read {what}")).at(stream::name(path));
+            let text = file::read_text(path, SMALL_FILE, Takes::Anything).map_err(|e| fail().cause(e))?;
             match text.trim().is_empty() {
-                true => Err(fail().cause("the file is empty")),
+                true => Err(fail().cause(format!("{} is empty", stream::what(path)))),
                 false => Ok(text),
             }
         }

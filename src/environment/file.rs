@@ -1,17 +1,18 @@
-//! Files that people name and that are read whole: never without end, and never one that gives nothing.
+//! Files that people name and that are read whole, `-` for standard input: never without end, and never one that gives nothing.
 
 use std::fs::{File, Metadata};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
 
-use super::stream::Waiting;
+use super::stream::{Waiting, is_standard_input, standard_input};
 
 /// What of a path is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Takes {
     /// A regular file, or a link to one: a pipe may never give anything, a device never end.
     Files,
-    /// Whatever it is, for what people name: a secret comes from `<(pass show etcd)`, a plan from `<(ssh … cat plan)`.
+    /// Whatever it is, for what people name: a secret comes from `<(pass show etcd)`, a plan from `<(ssh … cat plan)` or, as
+    /// `-`, from standard input.
     Anything,
 }
 
@@ -25,14 +26,19 @@ pub fn read_bounded(path: &Path, limit: u64, takes: Takes) -> Result<Vec<u8>> {
         false if about.is_dir() => Err(ErrorKind::IsADirectory.into()),
         false => Err(Error::other("it is no regular file")),
     };
-    // Before it is opened: that alone may wait for a pipe's other end.
-    allowed(&std::fs::metadata(path)?)?;
-    let waiting = Waiting::on(path);
-    let file = File::open(path)?;
-    allowed(&file.metadata()?)?;
+    let at_most = limit.saturating_add(1);
     let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    drop(waiting);
+    if takes == Takes::Anything && is_standard_input(path) {
+        let _waiting = Waiting::on(path);
+        standard_input()?.take(at_most).read_to_end(&mut bytes)?;
+    } else {
+        // Before it is opened: that alone may wait for a pipe's other end.
+        allowed(&std::fs::metadata(path)?)?;
+        let _waiting = Waiting::on(path);
+        let file = File::open(path)?;
+        allowed(&file.metadata()?)?;
+        file.take(at_most).read_to_end(&mut bytes)?;
+    }
     match bytes.len() as u64 > limit {
         true => Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {limit} bytes"))),
         false => Ok(bytes),

@@ -2,9 +2,10 @@
 //! input. Who waits for one that gives nothing is told what he waits for.
 
 use std::fs::{File, Metadata};
-use std::io::{Read, Result};
+use std::io::{Error, Read, Result, Stdin};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -38,8 +39,9 @@ pub fn name(path: &Path) -> String {
 
 /// What such a file is, in a word or two.
 pub fn what(path: &Path) -> &'static str {
+    const ITS_NAMES: [&str; 3] = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
     match std::fs::metadata(path) {
-        _ if is_standard_input(path) => "standard input",
+        _ if is_standard_input(path) || ITS_NAMES.iter().any(|name| path == Path::new(name)) => "standard input",
         Ok(about) if !about.is_file() => "the pipe",
         _ => "the file",
     }
@@ -59,14 +61,26 @@ impl Read for Stream {
     }
 }
 
+/// Standard input, for the one flag that names it.
+///
+/// # Errors
+/// Another one has read it already.
+pub(super) fn standard_input() -> Result<Stdin> {
+    static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+    match IS_TAKEN.swap(true, Ordering::Relaxed) {
+        true => Err(Error::other("another flag has read standard input already: one alone can be -")),
+        false => Ok(std::io::stdin()),
+    }
+}
+
 /// Opens it. A pipe is waited for until somebody writes to it.
 ///
 /// # Errors
-/// As the file system's.
+/// As the file system's, and a standard input that was read already.
 pub fn open(path: &Path) -> Result<Stream> {
     let waiting = Some(Waiting::on(path));
     let input: Box<dyn Read + Send> = match is_standard_input(path) {
-        true => Box::new(std::io::stdin()),
+        true => Box::new(standard_input()?),
         false => Box::new(File::open(path)?),
     };
     Ok(Stream { input, waiting })

@@ -7,7 +7,7 @@ use super::only::Only;
 use crate::checks::addresses::leaked_address;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{Outcome, World, run_these};
-use crate::model::{Addr, Code, Gist, HandleId, KeptFinding, SubjectKind, Time};
+use crate::model::{Addr, Code, Foreign, Gist, HandleId, KeptFinding, SubjectKind, Time};
 use crate::plan::circumstances::Recurring;
 use crate::plan::refusal::{Note, Objection, Refusal};
 use crate::steady::{SecondLook, Settling};
@@ -36,10 +36,11 @@ impl Wish {
     }
 
     /// What forbids it whatever is found: what the operator alone answers for (`knows`) goes one at a time (rule 7), and
-    /// what is chosen by its age needs somebody who has watched (rule 4).
-    pub fn refusals(&self, knows: bool, audits: u64) -> Vec<Refusal> {
+    /// what is chosen by its age needs somebody who has watched (rule 4). `absent`: where the history would be.
+    pub fn refusals(&self, knows: bool, audits: u64, absent: Option<&str>) -> Vec<Refusal> {
         let alone = (knows && self.named() != 1).then_some(Objection::OneAtATime);
-        let unwatched = (self.is_bulk() && audits == 0).then_some(Objection::NoHistory);
+        let unwatched = self.is_bulk() && audits == 0;
+        let unwatched = unwatched.then(|| Objection::NoHistory(absent.map(Foreign::from)));
         [alone, unwatched].into_iter().flatten().map(Refusal::of_run).collect()
     }
 }

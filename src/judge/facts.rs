@@ -174,9 +174,6 @@ impl<'w> Case<'w> {
 
     fn pod_now(&self, owner: Option<(Name, Name)>, proven: bool) -> PodNow {
         let Some(owner) = owner else { return PodNow::Unknown(PodDoubt::NamesNone) };
-        if !self.live {
-            return PodNow::Unknown(PodDoubt::Files);
-        }
         let now = self.world.ledger.pod(owner.0, owner.1);
         // What was not read again is what the first look saw.
         let before = self.before.pod(owner.0, owner.1).unwrap_or(now);

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::case::Case;
 use super::choose::Quarry;
+use super::files;
 use crate::checks::handles::orphaned_handle;
 use crate::decode::keys::key_of;
 use crate::ledger::{self, Allocation, Tally};
@@ -179,6 +180,9 @@ impl<'w> Case<'w> {
         allocations: Vec<&'w Allocation>,
         extent: Extent,
     ) -> Judged<'w> {
+        if !self.live {
+            return Judged::Refused(files::refusals(subject, &allocations), Vec::new());
+        }
         let addresses: Vec<Address> = allocations.iter().map(|a| self.facts(a)).collect();
         let snapshot = self.world.snapshot;
         // One at a time: the word is for the address that was named, not for the others of its handle.

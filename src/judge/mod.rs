@@ -1,7 +1,8 @@
 //! Who may be released: from two looks, the past and the operator's wish to candidates and refusals, as values.
 //!
 //! [`gates`] is rule 2, for the whole run; [`choose`] turns a wish, which [`only`] may narrow, into handles and addresses,
-//! and tells what the second look has to read again ([`named`]: what nothing is called, [`by_hand`]: what no release takes); [`leak`] judges each of them
+//! and tells what the second look has to read again ([`named`]: what nothing is called, [`by_hand`]: what no release takes, [`files`]:
+//! what none takes that reads Kubernetes from files); [`leak`] judges each of them
 //! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
 //! off); [`last_look`] is what Kubernetes must say once more right before a write; [`undo`] is the state of things around
 //! a release that is put back, [`advised`], [`ages`] and [`refused`] what an audit may say of
@@ -15,6 +16,7 @@ pub mod by_hand;
 pub mod case;
 pub mod choose;
 pub mod facts;
+pub mod files;
 pub mod gates;
 pub mod last_look;
 pub mod leak;

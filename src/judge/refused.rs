@@ -23,22 +23,30 @@ const STRANGER: &str = "no audit has seen its node as this cluster's: a release 
     (--node-is-off)";
 const HELD: &str = "no release is let through while somebody may hold it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
+const FILES: &str = "a release needs the live API (--kubeconfig)";
 const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
 /// other cluster uses the datastore. `is_judged`: of which findings that is asked.
 pub fn take_out(world: &World<'_>, findings: &mut [KeptFinding], exclusive: bool, is_judged: impl Fn(&Gist) -> bool) {
     let before = Patch::default();
-    let mut by = By { world, before: &before, observed: None, exclusive, known: HashMap::new() };
+    let mut by = By { world, before: &before, observed: None, exclusive, live: true, known: HashMap::new() };
     let mut keeper = FindingKeeper::default();
     let judged = findings.iter_mut().filter(|finding| is_judged(finding) && releases(finding));
     judged.for_each(|finding| keeper.change(finding, |finding| by.take_out_of(finding)));
 }
 
-/// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4).
-pub fn take_out_unaged(world: &World<'_>, findings: &mut [KeptFinding], observed: &dyn Observed, exclusive: bool) {
+/// The same of findings whose age is asked for too, of the history itself, as a release does (rule 4). `live`: Kubernetes
+/// can be asked anew.
+pub fn take_out_unaged(
+    world: &World<'_>,
+    findings: &mut [KeptFinding],
+    observed: &dyn Observed,
+    exclusive: bool,
+    live: bool,
+) {
     let before = Patch::default();
-    let mut by = By { world, before: &before, observed: Some(observed), exclusive, known: HashMap::new() };
+    let mut by = By { world, before: &before, observed: Some(observed), exclusive, live, known: HashMap::new() };
     let mut keeper = FindingKeeper::default();
     findings.iter_mut().for_each(|finding| keeper.change(finding, |finding| by.take_out_of(finding)));
 }
@@ -50,6 +58,7 @@ struct By<'w> {
     /// `None`: the age is judged elsewhere.
     observed: Option<&'w dyn Observed>,
     exclusive: bool,
+    live: bool,
     /// Of each command why it is taken out: an endpoint, its twins and each address of a handle say the same one.
     known: HashMap<String, Option<&'static str>>,
 }
@@ -99,6 +108,7 @@ fn words_of(objection: &Objection) -> &'static str {
         Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
         Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
         Objection::Unproven => UNPROVEN,
+        Objection::FilesAgain => FILES,
         age if is_of_age(age) => WHEN_SEEN,
         _ => OTHER,
     }
@@ -152,7 +162,7 @@ impl AdvisedRelease {
         let word = OperatorWord { skip_age: self.word.skip_age || !is_aged, ..self.word.clone() };
         let (world, before, exclusive) = (*by.world, by.before, by.exclusive);
         let observed = by.observed.unwrap_or(&Unasked);
-        let case = Case { world, before, live: true, observed, word: &word, exclusive };
+        let case = Case { world, before, live: by.live, observed, word: &word, exclusive };
         let handles = self.handles.iter().map(|id| case.handle(*id));
         let judged = handles.chain(self.addresses.iter().map(|address| case.address(*address)));
         let refused = judged.filter_map(|judged| match judged {
@@ -167,7 +177,7 @@ impl AdvisedRelease {
 fn is_of_age(objection: &Objection) -> bool {
     matches!(
         objection,
-        Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_) | Objection::Unwatched | Objection::NoHistory
+        Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_) | Objection::Unwatched | Objection::NoHistory(_)
     )
 }
 

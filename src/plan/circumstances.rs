@@ -182,8 +182,6 @@ pub enum PodChange {
 pub enum PodDoubt {
     /// The allocation names no pod.
     NamesNone,
-    /// Kubernetes was read from files.
-    Files,
     /// The look failed; how.
     Failed(Foreign),
 }

@@ -126,7 +126,8 @@ pub enum Objection {
     TooYoungInAnyCase(Lacking),
     /// No audit counts this.
     Unwatched,
-    NoHistory,
+    /// Nobody has looked yet; where the history would be, when there is no file.
+    NoHistory(Option<Foreign>),
     // ---- rule 5 ----
     PodChanged(PodChange),
     NotReadAgain(PodDoubt),
@@ -197,7 +198,7 @@ impl Objection {
             O::PlanOfAnother(_) => Rule::Gates,
             O::Unproven | O::Held(_) | O::EndpointHas(_) | O::EndpointOn { .. } | O::Node(..) => Rule::Proof,
             O::NotOrphaned | O::Shadowed(_) | O::HeldNow(..) => Rule::Proof,
-            O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::NoHistory => Rule::Age,
+            O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::NoHistory(_) => Rule::Age,
             O::PodChanged(_) | O::NotReadAgain(_) | O::FilesAgain | O::PodUnanswered(..) => Rule::Again,
             O::PodGone(_) | O::PodOther(_) | O::NodeUnanswered(..) | O::NodeOther(_) => Rule::Again,
             O::NotAll { .. } | O::NoWayBack(..) => Rule::Whole,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::circumstances::{
-    Address, Claimer, HolderNow, Lacking, NodeDoubt, NodeNow, OperatorWord, PodDoubt, PodNow, Recurring, Special,
+    Address, Claimer, HolderNow, Lacking, NodeDoubt, NodeNow, OperatorWord, PodNow, Recurring, Special,
 };
 use super::refusal::{Objection, Refusal};
 use crate::ledger::Grade;
@@ -73,14 +73,10 @@ pub fn refusals(addresses: &[Address], word: &OperatorWord, now: Time, grace: Du
     found
 }
 
-/// Whether it stands behind what files cannot tell, however often they are read.
-fn waits(objection: &Objection) -> u8 {
-    match objection {
-        Objection::NotReadAgain(PodDoubt::Files) => 1,
-        Objection::TooYoung(_) | Objection::TooYoungInAnyCase(_) | Objection::Unwatched => 2,
-        Objection::PodChanged(_) | Objection::NotReadAgain(_) => 3,
-        _ => 0,
-    }
+/// Whether it stands behind what no waiting cures.
+fn waits(objection: &Objection) -> bool {
+    use Objection as O;
+    matches!(objection, O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::PodChanged(_) | O::NotReadAgain(_))
 }
 
 /// Rule 3: the address is proven leaked. A special one has no such proof; the operator's word stands for it.

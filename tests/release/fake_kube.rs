@@ -57,6 +57,16 @@ impl FakeKube {
         )
     }
 
+    /// All that is there, as files for `--kube-objects`.
+    pub fn save(&self, folder: &std::path::Path) -> String {
+        let file = |plural: &&str| {
+            let path = folder.join(format!("{plural}.json"));
+            std::fs::write(&path, answer(&self.state, plural).1.to_string()).unwrap();
+            path.display().to_string()
+        };
+        ["pods", "nodes", "services", "namespaces"].iter().map(file).collect::<Vec<_>>().join(",")
+    }
+
     fn uid(&self) -> String {
         format!("00000000-0000-4000-8000-{:012x}", self.state.uids.fetch_add(1, Ordering::SeqCst) + 16)
     }

@@ -137,8 +137,8 @@ fn report(world: &World<'_>, stuck: &[Stuck]) -> Finding {
     world
         .draft(&CHECK, world.snapshot.guid(), summary)
         .advice(match collectable.is_empty() {
-            false => "look at kube-controllers' log and restart them",
-            true => "nobody else takes them: ipaudit release",
+            false => "look at kube-controllers' log and restart them: that gives each such address back",
+            true => "nobody else gives such an address back",
         })
         .restarts_pods(!collectable.is_empty())
         .fact("leaks", stuck.len())

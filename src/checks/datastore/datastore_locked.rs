@@ -93,7 +93,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     let information = &world.snapshot.cluster;
     let another = is_another(world);
     let unlock = another.is_none().then_some(UNLOCK);
-    let then = || "look first; when nobody works on the datastore any more, unlock it".to_owned();
+    let then = || "unlock it when nobody works on the datastore any more".to_owned();
     let draft = world
         .draft(&CHECK, world.snapshot.guid(), summary)
         .advice(another.unwrap_or_else(then))

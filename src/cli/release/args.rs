@@ -63,7 +63,7 @@ pub struct ReleaseArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["yes", "list", "plan"])]
     pub plan_out: Option<PathBuf>,
 
-    /// Carry out exactly the plan of this file, or nothing: it is judged anew by every rule, and refused as a whole when
+    /// Carry out exactly the plan of this file (-: of standard input), or nothing: it is judged anew by every rule, and refused as a whole when
     /// any of its keys has moved
     #[arg(long, value_name = "FILE", conflicts_with_all = ["handle", "address", "code", "list"])]
     pub plan: Option<PathBuf>,

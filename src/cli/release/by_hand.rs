@@ -55,7 +55,7 @@ pub async fn plan(
     let (mut wanted, beyond_max) = found.of(&world, findings);
     // What a release would refuse is no cure.
     let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|past| past.exclusive);
-    refused::take_out_unaged(&world, &mut wanted, observed, exclusive);
+    refused::take_out_unaged(&world, &mut wanted, observed, exclusive, sources.kube_api().is_some());
     let wanted: Vec<Finding> = wanted.iter().map(KeptFinding::open).collect();
     plan.refusals = by_hand::refusals(&wanted, found.only);
     plan.beyond_max = beyond_max;

@@ -38,8 +38,21 @@ pub async fn plan(
     let facts = || RunFacts { is_bulk: ask.is_bulk, live, knows_pair: recorder.knows_pair(), present: present() };
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
+    let audits = past.map_or(0, |past| past.audits);
     plan.refusals = gates::closed(&world, facts());
-    plan.refusals.extend(wish.refusals(ask.knows, past.map_or(0, |p| p.audits)));
+    let of_wish = wish.refusals(ask.knows, audits, recorder.absence()?.as_deref());
+    // That there is no earlier audit to compare with is said by that there is none at all.
+    if of_wish.iter().any(|refusal| matches!(refusal.objection, Objection::NoHistory(_))) {
+        plan.refusals.retain(|refusal| refusal.objection != Objection::NoEarlierAudit);
+    }
+    plan.refusals.extend(of_wish);
+    // etcd's own alarms stand before everything.
+    if !live && !plan.refusals.iter().any(|refusal| matches!(refusal.objection, Objection::Alarm(_))) {
+        let of_files = judge::files::all_of(wish, &world);
+        if !of_files.is_empty() {
+            plan.refusals = of_files;
+        }
+    }
     if !plan.refusals.is_empty() {
         return Ok(plan);
     }

@@ -27,7 +27,7 @@ use crate::exit::{Conclusion, Exit};
 use crate::judge::choose::Wish;
 use crate::model::{Input, InputState, Snapshot};
 use crate::plan::file::PlanFile;
-use crate::plan::refusal::{Note, Rule};
+use crate::plan::refusal::{Note, Objection, Refusal, Rule};
 
 /// Runs the command.
 ///
@@ -68,7 +68,8 @@ pub async fn run(args: &ReleaseArgs, streams: &Streams) -> Result<Exit, Error> {
         Some(file) => plan_file::again(file, &ask, &sources, &mut snapshot, &past, &recorder).await?,
         None => make::plan(&ask, &sources, &mut snapshot, &past, &recorder).await?,
     };
-    if plan.refusals.iter().any(|refusal| refusal.rule() == Rule::Age) {
+    let is_told = |refusal: &Refusal| matches!(refusal.objection, Objection::NoHistory(_));
+    if plan.refusals.iter().any(|refusal| refusal.rule() == Rule::Age) && !plan.refusals.iter().any(is_told) {
         plan.notes.extend(recorder.absence()?.map(|path| Note::NoHistoryAt(path.into())));
     }
     let session = Session {

@@ -12,6 +12,7 @@ use crate::cli::gather::{Sources, present};
 use crate::cli::journal::record::Recorder;
 use crate::cli::output::{PlainOutput, Streams};
 use crate::environment::file::{Takes, read_bounded};
+use crate::environment::stream;
 use crate::error::Error;
 use crate::history::is_of_the_history;
 use crate::model::{Foreign, Past, Snapshot};
@@ -25,11 +26,11 @@ use crate::record::cluster_key;
 /// # Errors
 /// A file that cannot be read, one that is no plan or too big for one, or a damaged one.
 pub fn read(path: &Path) -> Result<PlanFile, Error> {
-    let fail = || Error::input("read the plan").at(path.display().to_string());
+    let fail = || Error::input("read the plan").at(stream::name(path));
     const ANEW: &str = "make it anew: ipaudit release … --plan-out FILE";
     let bytes = read_bounded(path, LIMIT, Takes::Anything).map_err(|e| fail().cause(e))?;
     if bytes.is_empty() {
-        return Err(fail().cause("the file is empty").hint(ANEW));
+        return Err(fail().cause(format!("{} is empty", stream::what(path))).hint(ANEW));
     }
     PlanFile::read(&bytes).map_err(|why| fail().cause(why).hint(ANEW))
 }

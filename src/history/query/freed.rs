@@ -12,17 +12,18 @@ use crate::model::release::StepOutcome;
 use crate::model::{Foreign, SubjectKind, Term, Time};
 
 impl ReadTx<'_> {
-    /// What releases of a pair have given back since this moment (of the machine's clock) and no undo has put back, by kind and
-    /// subject.
+    /// What releases of a pair have given back between two moments (of the machine's clock) and no undo has put back, by kind
+    /// and subject.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn freed_since(&self, pair: i64, since: Time) -> Result<HashSet<(&'static str, Foreign)>, Error> {
+    pub fn freed_within(&self, pair: i64, since: Time, until: Time) -> Result<HashSet<(&'static str, Foreign)>, Error> {
         let what = "SELECT w.kind, w.subject, r.undoes FROM release_subject w JOIN release_step s ON s.id = w.step \
                     JOIN release r ON r.id = s.release \
-                    WHERE r.pair = ?1 AND s.outcome = 'applied' AND coalesce(s.settled, s.intended) >= ?2 ORDER BY s.id";
+                    WHERE r.pair = ?1 AND s.outcome = 'applied' AND coalesce(s.settled, s.intended) BETWEEN ?2 AND ?3 \
+                    ORDER BY s.id";
         let steps: rusqlite::Result<Vec<(String, Foreign, Option<i64>)>> =
-            self.rows(what, [pair, since.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            self.rows(what, [pair, since.0, until.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
         let mut freed = HashSet::new();
         for (kind, subject, undoes) in steps.map_err(self.failed("read the releases of the history"))? {
             let Term::Known(kind) = Term::<SubjectKind>::of(&kind) else { continue };

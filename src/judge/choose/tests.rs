@@ -206,16 +206,19 @@ fn the_second_look_reads_what_the_findings_rest_on_and_nothing_else() {
 
 #[test]
 fn rule_7_by_the_operators_word_one_at_a_time() {
-    let said = |wish: &Wish| wish.refusals(true, 1).into_iter().map(|r| r.objection).collect::<Vec<_>>();
+    let said = |wish: &Wish| wish.refusals(true, 1, None).into_iter().map(|r| r.objection).collect::<Vec<_>>();
     assert_eq!((said(&named(&["a"], &[])), said(&named(&[], &["10.65.0.1"]))), (vec![], vec![]));
     assert_eq!(said(&named(&["a"], &["10.65.0.1"])), [Objection::OneAtATime]);
     assert_eq!(said(&found(LEAK, 0, 9)), [Objection::OneAtATime]);
-    assert!(named(&["a", "b"], &[]).refusals(false, 1).is_empty());
+    assert!(named(&["a", "b"], &[]).refusals(false, 1, None).is_empty());
 }
 
 #[test]
 fn rule_4_by_code_nothing_goes_without_a_history() {
     let wish = found(LEAK, 0, 9);
-    assert_eq!(wish.refusals(false, 0), [Refusal::of_run(Objection::NoHistory)]);
-    assert!(wish.refusals(false, 1).is_empty() && named(&["a"], &[]).refusals(false, 0).is_empty());
+    for absent in [None, Some("/h.db")] {
+        let refused = Refusal::of_run(Objection::NoHistory(absent.map(Into::into)));
+        assert_eq!(wish.refusals(false, 0, absent), [refused]);
+    }
+    assert!(wish.refusals(false, 1, None).is_empty() && named(&["a"], &[]).refusals(false, 0, None).is_empty());
 }

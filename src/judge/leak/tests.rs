@@ -10,9 +10,7 @@ use crate::checks::testing::{Cluster, addr};
 use crate::ledger::Grade;
 use crate::model::keys::handle_key;
 use crate::model::{AttributeFields, HandleId, Observation, Owner, Patch, Phase};
-use crate::plan::circumstances::{
-    Claimer, KernelUse, Lacking, LeakProof, NodeDoubt, PodChange, PodDoubt, Proven, Special,
-};
+use crate::plan::circumstances::{Claimer, KernelUse, Lacking, LeakProof, NodeDoubt, PodChange, Proven, Special};
 use crate::plan::refusal::ByWord;
 
 const LEAKED: &str = "10.65.0.1";
@@ -195,7 +193,19 @@ fn rule_3_the_owners_node_must_be_known() {
 fn rule_5_files_cannot_be_asked() {
     let mut scene = Scene::leaked();
     scene.live = false;
-    assert_eq!(scene.refused(&[&id()]), one(LEAKED, Objection::NotReadAgain(PodDoubt::Files)));
+    scene.memory.seen = None;
+    scene.c.snapshot.kube_nodes.iter_mut().for_each(|n| n.ready = Some(false));
+    for asked in [&id(), LEAKED] {
+        assert_eq!(scene.refused(&[asked]), one(LEAKED, Objection::FilesAgain), "one reason, and none that waits");
+    }
+    // Nothing of it is asked anew by the operator's word either: its pod, its service may be there by now.
+    let mut c = Cluster::healthy();
+    c.tunnel("node-2", crate::model::Tunnel::Vxlan, "10.65.0.20");
+    c.remove_calico_node("node-2");
+    let mut scene = Scene::of(c);
+    (scene.live, scene.word.knows, scene.word.skip_age) = (false, true, true);
+    assert_eq!(scene.refused(&["10.65.0.20"]), one("10.65.0.20", Objection::FilesAgain));
+    assert!(scene.judge(&["10.65.0.20"]).0.notes.is_empty(), "no word lets it go");
 }
 
 /// The pod is gone at both looks, but between them another one of its name was there: nobody says of what.

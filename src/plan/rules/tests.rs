@@ -143,10 +143,10 @@ fn rule_5_the_api_server_must_say_it_again() {
     let with = |pod_now| rules(Address { pod_now, ..leaked() }, &OperatorWord::default());
     assert_eq!((with(PodNow::Absent), with(PodNow::SameAndNoHolder)), (vec![], vec![]));
     assert_eq!(with(PodNow::Changed(PodChange::Anew)), [5]);
-    assert_eq!(with(PodNow::Unknown(PodDoubt::Files)), [5]);
-    // Who waits for three audits of files is refused all the same: that is told first.
-    let young = Address { observed: None, pod_now: PodNow::Unknown(PodDoubt::Files), ..leaked() };
-    assert_eq!(rules(young, &OperatorWord::default()), [5, 4]);
+    let failed = || PodDoubt::Failed("connection refused".into());
+    assert_eq!(with(PodNow::Unknown(failed())), [5]);
+    let young = Address { observed: None, pod_now: PodNow::Unknown(failed()), ..leaked() };
+    assert_eq!(rules(young, &OperatorWord::default()), [4, 5]);
     let knows = OperatorWord { knows: true, ..OperatorWord::default() };
     assert_eq!(rules(Address { pod_now: PodNow::Unknown(PodDoubt::NamesNone), ..leaked() }, &knows), [5]);
 }

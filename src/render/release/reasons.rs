@@ -103,10 +103,10 @@ impl<'r> Reasons<'r> {
     fn head(&self, reason: &ReasonGroup<'_>) -> String {
         let when = reason.from.map(|from| self.when(from)).unwrap_or_default();
         match reason.refusals.as_slice() {
-            [one] if of_run(one) => words::refusal(one).raw().to_owned(),
+            [one] if of_run(one) => format!("{}{when}", said(&one.objection)),
             [one] => {
                 let handle = one.of_handle.as_ref().map(|h| format!(" (handle {})", h.raw())).unwrap_or_default();
-                format!("{}: {}{when}{handle}", one.subject.raw(), words::timeless(&one.objection))
+                format!("{}: {}{when}{handle}", one.subject.raw(), said(&one.objection))
             }
             many => format!("{} {}{when}", grouped(many.len() as u64), reason.words),
         }
@@ -180,15 +180,22 @@ impl<'r> Reasons<'r> {
             write_text(out, self.width, &Foreign::from(line).shown())?;
         }
         let audits = match () {
-            () if all().any(|o| matches!(o, O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::NoHistory)) => {
+            () if all().any(|o| matches!(o, O::TooYoung(_) | O::TooYoungInAnyCase(_))) => {
                 "until then let audits look, at least 5 minutes apart"
             }
+            () if all().any(|o| matches!(o, O::NoHistory(_))) => "let audits look, at least 5 minutes apart",
             () if all().any(|o| matches!(o, O::Forked(Fork::AtLastAudit))) => "let an audit look",
             () => return Ok(()),
         };
         writeln!(out, "{audits} (connection flags as for this run):")?;
         writeln!(out, "  ipaudit audit")
     }
+}
+
+/// The sentence with what would help, where that is a flag of every command.
+fn said(objection: &Objection) -> String {
+    let help = if *objection == Objection::FilesAgain { " (--kubeconfig)" } else { "" };
+    format!("{}{help}", words::timeless(objection))
 }
 
 fn of_run(refusal: &Refusal) -> bool {
@@ -211,6 +218,7 @@ fn of_many(objection: &Objection) -> String {
         O::NotReadAgain(doubt) => {
             format!("could not be read again right now: {}", words::pod_doubt(doubt, "they name no pod"))
         }
+        O::FilesAgain => format!("cannot go: {}", said(objection)),
         O::PodUnanswered(_, why) => format!("have a pod that could not be read again right now: {}", why.raw()),
         O::PodGone(_) => "have a pod that is gone now: judge anew".to_owned(),
         O::PodOther(_) => "have a pod that is another one or changed meanwhile".to_owned(),

@@ -115,7 +115,13 @@ pub(super) fn timeless(objection: &Objection) -> String {
             )
         }
         O::Unwatched => "audits watch what is proven leaked and never this, so its age is for you to judge".to_owned(),
-        O::NoHistory => "the history has no audit of this cluster, so nobody knows how old anything is".to_owned(),
+        O::NoHistory(absent) => {
+            let none = match absent {
+                Some(path) => format!("there is no history at {} yet", path.raw()),
+                None => "the history has no audit of this cluster".to_owned(),
+            };
+            format!("{none}, so nobody knows how old anything is")
+        }
 
         O::PodChanged(PodChange::MayHold) => "read again right now: its pod may hold it now".to_owned(),
         O::PodChanged(PodChange::Anew) => "read again right now: a pod of this name was created meanwhile".to_owned(),
@@ -275,7 +281,6 @@ const fn recurring(whose: Recurring) -> &'static str {
 pub(super) fn pod_doubt<'d>(doubt: &'d PodDoubt, nameless: &'d str) -> &'d str {
     match doubt {
         PodDoubt::NamesNone => nameless,
-        PodDoubt::Files => "Kubernetes was read from files, and files cannot be asked",
         PodDoubt::Failed(why) => why.raw(),
     }
 }

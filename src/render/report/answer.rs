@@ -44,7 +44,9 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
         says.push(bad(format!("etcd went back to an older state, {}.", clock.span(back.before.at, back.after.at))));
     }
     let statement = |lines: &[&Episode], text: String| Statement { text, worst: worst(lines) };
-    let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended].into_iter().any(|lines| !lines.is_empty());
+    let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended, &parts.given_back]
+        .into_iter()
+        .any(|lines| !lines.is_empty());
     if let Some(text) = began(&parts.began, clock, telling) {
         says.push(statement(&parts.began, text));
     }
@@ -55,6 +57,9 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
     says.extend(turned.into_iter().map(|text| statement(&parts.turned, text)));
     if let Some(text) = ended(&parts.ended, clock, telling) {
         says.push(Statement { text, worst: None });
+    }
+    if !parts.given_back.is_empty() {
+        says.push(Statement { text: given_back(&parts.given_back, telling), worst: None });
     }
     if let Some(text) = leaked(cluster, &parts) {
         says.push(Statement { text, worst: Some(Severity::Error) });
@@ -96,6 +101,8 @@ struct Became<'c> {
     turned: Vec<&'c Episode>,
     /// They were there before and ended.
     ended: Vec<&'c Episode>,
+    /// No audit has ended them; a release has.
+    given_back: Vec<&'c Episode>,
     /// Open since before, and urgent.
     before: Vec<&'c Episode>,
     /// Open, urgent, and nobody knows since when.
@@ -123,7 +130,8 @@ impl<'c> Became<'c> {
             };
             part.push(line);
         }
-        for part in [&mut parts.began, &mut parts.passed, &mut parts.turned, &mut parts.ended] {
+        parts.given_back = cluster.given_back().filter(|line| !explained.by_another(line)).collect();
+        for part in [&mut parts.given_back, &mut parts.began, &mut parts.passed, &mut parts.turned, &mut parts.ended] {
             part.sort_by_key(|line| (std::cmp::Reverse(line.finding.severity), line.finding.code));
         }
         parts
@@ -252,6 +260,12 @@ fn ended(lines: &[&Episode], clock: Clock, telling: &Telling<'_>) -> Option<Stri
     Some(format!("{} from before ended {when}{ours}: {}.", tally(lines), names(lines, telling)))
 }
 
+/// `3 errors were given back since the last audit: IPA110 leaked-address.`
+fn given_back(lines: &[&Episode], telling: &Telling<'_>) -> String {
+    let were = if lines.len() == 1 { "was" } else { "were" };
+    format!("{} {were} given back since the last audit: {}.", tally(lines), names(lines, telling))
+}
+
 /// `Open: 1 critical from before; 2 errors found at first, 13:00.`
 fn open_still(parts: &Became<'_>, clock: Clock) -> Option<String> {
     let mut says = Vec::new();
@@ -332,6 +346,19 @@ mod tests {
         let told = says(&cluster);
         let places: Vec<Option<usize>> = wanted.iter().map(|part| told.find(part)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
+    }
+
+    #[test]
+    fn what_a_release_gave_back_is_open_no_more() {
+        let mut cluster = night(vec![one(110, Severity::Error, 1, None), one(101, Severity::Critical, 1, None)]);
+        cluster.release.given_back = [("address", "10.0.0.7".into())].into();
+        let told = says(&cluster);
+        let wanted = "1 error was given back since the last audit: IPA110 leaked-address 10.0.0.7. Open: 1 critical from before.";
+        assert_eq!(told, wanted, "a release ends no other finding of the address");
+        cluster.ongoing.retain(|line| line.finding.code == Code(110));
+        assert!(says(&cluster).ends_with(": IPA110 leaked-address 10.0.0.7. Nothing is open."), "{}", says(&cluster));
+        let exit = super::super::exit(&[cluster], crate::exit::FailOn::default());
+        assert_eq!(exit, crate::exit::Exit::Clean);
     }
 
     #[test]

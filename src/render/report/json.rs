@@ -136,17 +136,21 @@ impl Serialize for SectionLines<'_> {
 }
 
 fn lines(report: &ClusterReport) -> impl Iterator<Item = SectionLine<'_>> {
-    report
-        .sections()
-        .into_iter()
-        .flat_map(|(section, of)| of.iter().map(move |episode| (section, episode)))
-        .map(|(section, episode)| SectionLine { section, found_at_first: report.is_found_at_first(episode), episode })
+    report.sections().into_iter().flat_map(|(section, of)| of.iter().map(move |episode| (section, episode))).map(
+        |(section, episode)| SectionLine {
+            section,
+            found_at_first: report.is_found_at_first(episode),
+            given_back: report.release.is_given_back(episode),
+            episode,
+        },
+    )
 }
 
 /// A finding and where it stands: `new`, `came back`, `ongoing`, `not looked at`, `ended`.
 struct SectionLine<'a> {
     section: &'static str,
     found_at_first: bool,
+    given_back: bool,
     episode: &'a Episode,
 }
 
@@ -166,6 +170,7 @@ in_json!(|of: &SubjectJson<'_>| { "kind": of.0.finding.kind, "id": of.0.finding.
 in_json!(|line: &SectionLine<'_>| {
     "section": line.section,
     "found_at_first": line.found_at_first,
+    "given_back": line.given_back,
     "code": line.episode.finding.code,
     "name": checks::name(line.episode.finding.code),
     "docs": checks::page(line.episode.finding.code),

@@ -89,7 +89,8 @@ fn section(section: &Section<'_>, cluster: &ClusterReport, clock: Clock, out: &m
     for same in &section.groups {
         let Some(line) = same.first() else { continue };
         let (number, name, severity) = (line.finding.code, checks::name(line.finding.code), line.finding.severity);
-        let ends = if section.ended { format!("; {}", ends(same, cluster, clock)) } else { String::new() };
+        let has_ended = same.iter().any(|line| line.ended.is_some());
+        let ends = if has_ended { format!("; {}", ends(same, cluster, clock)) } else { String::new() };
         let since = clock.at(oldest(same));
         writeln!(out, "- **{number} {name}** ({severity}): {}, since {since}{ends}", title(same, &code))?;
         same.iter().take(ROWS).try_for_each(|line| row(line, cluster, clock, out))?;

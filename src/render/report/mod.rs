@@ -121,6 +121,16 @@ impl ClusterReport {
 
     /// Everything that is open at the end of the window.
     pub fn open(&self) -> impl Iterator<Item = &Episode> {
+        self.not_ended().filter(|line| !self.release.is_given_back(line))
+    }
+
+    /// What a release has given back since the last audit: no audit has ended it yet, and it is open no more.
+    pub fn given_back(&self) -> impl Iterator<Item = &Episode> {
+        self.not_ended().filter(|line| self.release.is_given_back(line))
+    }
+
+    /// Everything that no audit has ended.
+    fn not_ended(&self) -> impl Iterator<Item = &Episode> {
         [&self.new, &self.came_back, &self.ongoing, &self.not_looked_at].into_iter().flatten()
     }
 

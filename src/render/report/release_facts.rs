@@ -4,9 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use crate::checks::addresses::{address_awaited, surplus_service_address, unattributed_allocation};
 use crate::checks::datastore::{
     datastore_locked, datastore_went_back, etcd_alarm, kubernetes_mismatch, undecodable_value,
 };
+use crate::checks::{self, Check};
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, Observation};
 use crate::plan::rules::{AUDITS, OVER};
@@ -30,11 +32,20 @@ pub struct ReleaseFacts {
 }
 
 impl ReleaseFacts {
-    /// Whether a release of ours has given it back already.
+    /// Whether a release of ours has given back what an open finding is about, and with it ended the finding.
     pub fn is_given_back(&self, line: &Episode) -> bool {
         let kind = line.finding.kind.known().map_or("", |kind| kind.word());
-        self.given_back.contains(&(kind, line.finding.subject.clone()))
+        line.ended.is_none()
+            && self.given_back.contains(&(kind, line.finding.subject.clone()))
+            && ends_with_it(line.finding.code)
     }
+}
+
+/// Whether a finding is about nothing but that a thing is still there: what else is wrong with an address, a release leaves.
+fn ends_with_it(code: Code) -> bool {
+    let alone = [&surplus_service_address::CHECK, &unattributed_allocation::CHECK, &address_awaited::CHECK];
+    let is_leak = |check: &&Check| check.ties.proves_leak || check.ties.releasable;
+    checks::find(code).is_some_and(|check| is_leak(&check) || alone.iter().any(|alone| alone.code == code))
 }
 
 /// The findings while which nothing is let through.

@@ -35,10 +35,8 @@ pub fn repairs(cluster: &ClusterReport, view: &ReportView) -> Vec<Repair> {
 fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<Repair> {
     let ties = Some(check.ties).filter(|ties| ties.releasable)?;
     let is_taken = |line: &&Episode| line.finding.code == check.code && !cluster.of_others.contains(&line.id);
-    let (given_back, open): (Vec<&Episode>, Vec<&Episode>) =
-        cluster.open().filter(is_taken).partition(|line| cluster.release.is_given_back(line));
     let (alone, open): (Vec<&Episode>, Vec<&Episode>) =
-        open.into_iter().partition(|line| line.finding.is_of_recurring_handle());
+        cluster.open().filter(is_taken).partition(|line| line.finding.is_of_recurring_handle());
     let known: Vec<_> = open.iter().filter_map(|line| known_for(line, &cluster.release)).collect();
     let longest = known.iter().max()?;
     let (one, many) = if ties.proves_leak {
@@ -55,11 +53,6 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
     };
     let open = plural(number as u64, one, many);
     let mut rest = String::new();
-    if !given_back.is_empty() {
-        let have = if given_back.len() == 1 { "has" } else { "have" };
-        let number = grouped(given_back.len() as u64);
-        rest.push_str(&format!("; {number} more {have} been released since the last audit"));
-    }
     if !alone.is_empty() {
         let go = if alone.len() == 1 { "goes by itself only" } else { "go each by itself only" };
         rest.push_str(&format!("; {} more {go}", grouped(alone.len() as u64)));
@@ -180,8 +173,7 @@ mod tests {
         let given_back = |i| ("handle", of_container(i).finding.subject);
         cluster.release.given_back = (0..5).map(given_back).collect();
         let told = |view: &ReportView| repairs(&view.clusters[0], view);
-        let says =
-            "1 orphaned handle is open; 5 more have been released since the last audit; 1 more goes by itself only: ";
+        let says = "1 orphaned handle is open; 1 more goes by itself only: ";
         assert!(told(&view)[0].says.starts_with(says), "{:?}", told(&view));
         // Nothing is left that a release of many would take.
         view.clusters[0].release.given_back = (0..6).map(given_back).collect();

@@ -18,7 +18,7 @@ pub struct Section<'c> {
     pub groups: Vec<Vec<&'c Episode>>,
     /// So many more are explained by what is told.
     pub explained: usize,
-    /// Whether it is over.
+    /// Whether it is over, so that nobody has to look at it.
     pub ended: bool,
 }
 
@@ -40,7 +40,10 @@ impl<'c> Explained<'c> {
     /// Of a cluster's report.
     pub fn of(cluster: &'c ClusterReport) -> Explained<'c> {
         let name = |line: &'c Episode| (line.finding.code, &line.finding.subject);
-        Explained { open: cluster.open().map(name).collect(), ended: cluster.ended.iter().map(name).collect() }
+        Explained {
+            open: cluster.open().chain(cluster.given_back()).map(name).collect(),
+            ended: cluster.ended.iter().map(name).collect(),
+        }
     }
 
     /// Whether another finding explains this one; nothing hides what is worse than its root, so the checks see to it that
@@ -60,21 +63,23 @@ impl<'c> Explained<'c> {
 pub fn sections<'c>(cluster: &'c ClusterReport, all: bool) -> Vec<Section<'c>> {
     let explained = Explained::of(cluster);
     let first = |line: &&Episode| cluster.is_found_at_first(line);
+    let open = |line: &&Episode| !cluster.release.is_given_back(line);
     let of = |title, about, lines: Vec<&'c Episode>| Section::of(title, about, lines, &explained, all);
-    let sections: [Section<'_>; 6] = [
-        of("NEW", "", cluster.new.iter().filter(|line| !first(line)).collect()),
-        of("CAME BACK", "", cluster.came_back.iter().collect()),
+    let sections: [Section<'_>; 7] = [
+        of("NEW", "", cluster.new.iter().filter(open).filter(|line| !first(line)).collect()),
+        of("CAME BACK", "", cluster.came_back.iter().filter(open).collect()),
         of(
             "FOUND AT FIRST",
             "the first audit that could look found it: nobody knows since when",
-            cluster.new.iter().filter(first).collect(),
+            cluster.new.iter().filter(open).filter(first).collect(),
         ),
         of(
             "NOT LOOKED AT",
             "an input of the last audit was missing, so it counts as open",
-            cluster.not_looked_at.iter().collect(),
+            cluster.not_looked_at.iter().filter(open).collect(),
         ),
-        of("ONGOING", "", cluster.ongoing.iter().collect()),
+        of("ONGOING", "", cluster.ongoing.iter().filter(open).collect()),
+        of("GIVEN BACK", "by a release since the last audit: the next one ends it", cluster.given_back().collect()),
         of("ENDED", "", cluster.ended.iter().collect()),
     ];
     sections.into_iter().filter(|section| section.explained > 0 || section.told() > 0).collect()
@@ -91,7 +96,7 @@ impl<'c> Section<'c> {
         let number = lines.len();
         let told: Vec<&Episode> = lines.into_iter().filter(|line| all || !explained.by_another(line)).collect();
         let groups = told.chunk_by(|a, b| a.finding.is_told_with(&b.finding)).map(<[_]>::to_vec).collect();
-        Section { title, about, groups, explained: number - told.len(), ended: title == "ENDED" }
+        Section { title, about, groups, explained: number - told.len(), ended: matches!(title, "ENDED" | "GIVEN BACK") }
     }
 }
 

@@ -217,7 +217,7 @@ impl TablePart<'_> {
             &name(&first.finding).field(PLAIN, &title(lines, &|node| node.shown().into_owned())),
             &since,
         )?;
-        if ended {
+        if ended && lines.iter().any(|line| line.ended.is_some()) {
             paper.paragraph(HANG, HANG, &Text::new().field(PLAIN, &ends(lines, self.cluster, self.clock)))?;
         }
         let ids = || lines.iter().take(FIRST).map(|l| l.finding.subject.shown());

@@ -48,6 +48,17 @@ fn reasons_are_counted_and_waiting_is_offered() {
     assert_eq!(told(&refusals, true).1.len(), 8 + 3 + 1 + 2, "each of them");
 }
 
+/// No audit and no word helps, so none is offered.
+#[test]
+fn what_was_read_from_files_is_told_once_with_the_flag_that_helps() {
+    let why = "Kubernetes was read from files, and a release needs the live API (--kubeconfig)";
+    let of = |subject: &str| Refusal::new(subject, Objection::FilesAgain);
+    assert_eq!(told(&[Refusal::of_run(Objection::FilesAgain)], false), (why.to_owned(), vec![]));
+    assert_eq!(told(&[of("10.65.0.1")], false), (format!("10.65.0.1: {why}"), vec![]));
+    let (sentence, lines) = told(&[of("10.65.0.1"), of("10.65.0.2")], false);
+    assert_eq!((sentence, lines.len()), (format!("2 cannot go: {why}"), 2));
+}
+
 #[test]
 fn a_single_thing_is_named_in_the_sentence_and_nowhere_else() {
     let refusal = Refusal { of_handle: Some("n.a".into()), ..young("10.65.0.1", 1, 0) };
@@ -111,7 +122,7 @@ fn keys_that_moved_under_a_plan_are_named_with_how() {
 #[test]
 fn many_that_could_not_be_read_again_are_they() {
     for (doubt, why) in [
-        (PodDoubt::Files, "Kubernetes was read from files, and files cannot be asked"),
+        (PodDoubt::Failed("connection refused".into()), "connection refused"),
         (PodDoubt::NamesNone, "they name no pod"),
     ] {
         let of = |address: &str| Refusal::new(address, Objection::NotReadAgain(doubt.clone()));

@@ -211,7 +211,14 @@ fn rule_4() {
                  1970-01-01T00:01:00Z)",
             ),
             (Objection::Unwatched, "audits watch what is proven leaked and never this, so its age is for you to judge"),
-            (Objection::NoHistory, "the history has no audit of this cluster, so nobody knows how old anything is"),
+            (
+                Objection::NoHistory(None),
+                "the history has no audit of this cluster, so nobody knows how old anything is",
+            ),
+            (
+                Objection::NoHistory(Some("/h.db".into())),
+                "there is no history at /h.db yet, so nobody knows how old anything is",
+            ),
         ],
     );
 }
@@ -225,10 +232,6 @@ fn rule_5() {
             (Objection::PodChanged(PodChange::MayHold), "read again right now: its pod may hold it now"),
             (Objection::PodChanged(PodChange::Anew), "read again right now: a pod of this name was created meanwhile"),
             (Objection::NotReadAgain(PodDoubt::NamesNone), "it could not be read again right now: it names no pod"),
-            (
-                Objection::NotReadAgain(PodDoubt::Files),
-                "it could not be read again right now: Kubernetes was read from files, and files cannot be asked",
-            ),
             (
                 Objection::NotReadAgain(PodDoubt::Failed("no answer".into())),
                 "it could not be read again right now: no answer",
