@@ -55,10 +55,13 @@ pub fn write(
     {
         paper_line(paper, &line)?;
     }
+    let is_urgent = first.gravity() == Severity::Critical || restarts(&first).next().is_some();
+    // Those that are told in full, each with its own advice, do not repeat what comes first for all.
+    let facts = Facts { before_all: facts.before_all.filter(|_| is_urgent || options.all), ..facts };
+    paper_line(paper, &alike(facts.before_all.as_ref()))?;
     if let Some(text) = explains(folds, shown, None) {
         paper.paragraph(HANG, HANG, &text)?;
     }
-    let is_urgent = first.gravity() == Severity::Critical || restarts(&first).next().is_some();
     // The urgent ones are told in full, and with `--all` all of them.
     let told = match facts.same_advice.is_none() && !is_urgent && !options.all {
         true => advices::write(&findings, paper)?,
@@ -188,8 +191,9 @@ fn whole(
     }
     let old = finding.since.map(|t| age(view.audit.judged.since(t))).unwrap_or_default();
     paper.with_right(HANG, HANG + 2, &text, &Text::new().whole(DIM, &old))?;
-    if facts.same_advice.is_none() && !finding.advice.is_empty() {
-        paper.paragraph(HANG + 2, HANG + 2, &Text::new().field(PLAIN, &short_ids(&finding.advice.shown())))?;
+    let advice = facts.own_advice(finding);
+    if !advice.is_empty() {
+        paper.paragraph(HANG + 2, HANG + 2, &Text::new().field(PLAIN, &short_ids(&advice.shown())))?;
     }
     for (hang, line) in details::of(finding, options.all) {
         paper.paragraph(HANG + 2, hang + 2, &line)?;
@@ -217,7 +221,12 @@ struct Facts<'f> {
     /// What all of them say alike.
     same_summary: Option<Foreign>,
     same_advice: Option<Foreign>,
+    /// What comes first for all of them, where the rest of their advice differs.
+    before_all: Option<Foreign>,
 }
+
+/// Between what comes first and the rest of an advice.
+const THEN: &str = "; then ";
 
 impl<'f> Facts<'f> {
     fn of(findings: &[&'f KeptFinding]) -> Facts<'f> {
@@ -232,7 +241,17 @@ impl<'f> Facts<'f> {
             reasons: most_first(said.reasons.iter()).into_iter().map(|(reason, n)| (reason.clone(), n)).collect(),
             total: findings.len(),
             same_summary: said.summary,
+            before_all: said.before.flatten().filter(|_| said.advice.is_none()),
             same_advice: said.advice,
+        }
+    }
+
+    /// What a finding advises that is not said of all.
+    fn own_advice(&self, finding: &Finding) -> Foreign {
+        match finding.advice.raw().split_once(THEN) {
+            _ if self.same_advice.is_some() => Foreign::default(),
+            Some((_, then)) if self.before_all.is_some() => then.into(),
+            _ => finding.advice.clone(),
         }
     }
 
@@ -287,6 +306,7 @@ struct SaidByAll {
     /// What all of them say; `None` where they differ.
     summary: Option<Foreign>,
     advice: Option<Foreign>,
+    before: Option<Option<Foreign>>,
 }
 
 impl SaidByAll {
@@ -294,6 +314,12 @@ impl SaidByAll {
         let mut said = SaidByAll::default();
         for (place, finding) in findings.iter().map(|finding| finding.open()).enumerate() {
             said.reasons.extend(finding.evidence.text("reason").cloned());
+            let before = finding.advice.raw().split_once(THEN).map(|(before, _)| Foreign::from(before));
+            said.before = Some(if place == 0 {
+                before
+            } else {
+                said.before.flatten().filter(|known| Some(known) == before.as_ref())
+            });
             for (known, told) in [(&mut said.summary, finding.summary), (&mut said.advice, finding.advice)] {
                 *known = if place == 0 { Some(told) } else { known.take().filter(|known| *known == told) };
             }
