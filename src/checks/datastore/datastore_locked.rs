@@ -5,7 +5,7 @@ use super::kubernetes_mismatch;
 use crate::checks::evidence::deletes_pods;
 use crate::checks::prelude::*;
 use crate::ledger::Pairing;
-use crate::model::{FindingKeeper, Input, KeptFinding, keys};
+use crate::model::{FindingKeeper, Foreign, Input, KeptFinding, keys};
 
 pub static CHECK: Check = Check {
     code: Code(902),
@@ -32,6 +32,14 @@ pub static CHECK: Check = Check {
 const LOOK: &str = "calicoctl get clusterinformation default -o yaml";
 /// The command that unlocks it.
 const UNLOCK: &str = "calicoctl datastore migrate unlock";
+
+/// Between what comes first and the rest of an advice.
+const THEN: &str = "; then ";
+
+/// What an advice puts first, and the rest of it.
+pub fn first_and_then(advice: &Foreign) -> Option<(Foreign, Foreign)> {
+    advice.raw().split_once(THEN).map(|(first, then)| (first.into(), then.into()))
+}
 
 /// How the datastore is locked, in a line and in the word of `datastoreReady`; `None`: it is not, or nobody can tell.
 fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
@@ -78,7 +86,7 @@ pub fn put_first(world: &World<'_>, findings: &mut [KeptFinding]) {
         let first = format!("unlock the datastore first ({code}) when nobody works on it any more, or pods stay down");
         finding.advice = match finding.advice.raw() {
             "" => first.into(),
-            then => format!("{first}; then {then}").into(),
+            then => format!("{first}{THEN}{then}").into(),
         };
         finding.next.splice(0..0, [LOOK.into(), UNLOCK.into()]);
         true

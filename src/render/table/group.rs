@@ -9,6 +9,7 @@ use super::line::counted;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
+use crate::checks::datastore::datastore_locked::first_and_then;
 use crate::checks::evidence::{is_release, words};
 use crate::model::{Finding, Foreign, Gist, KeptFinding, Severity, State, Time};
 use crate::render::age::{age, moment};
@@ -225,9 +226,6 @@ struct Facts<'f> {
     before_all: Option<Foreign>,
 }
 
-/// Between what comes first and the rest of an advice.
-const THEN: &str = "; then ";
-
 impl<'f> Facts<'f> {
     fn of(findings: &[&'f KeptFinding]) -> Facts<'f> {
         let said = SaidByAll::of(findings);
@@ -248,9 +246,9 @@ impl<'f> Facts<'f> {
 
     /// What a finding advises that is not said of all.
     fn own_advice(&self, finding: &Finding) -> Foreign {
-        match finding.advice.raw().split_once(THEN) {
+        match first_and_then(&finding.advice) {
             _ if self.same_advice.is_some() => Foreign::default(),
-            Some((_, then)) if self.before_all.is_some() => then.into(),
+            Some((_, then)) if self.before_all.is_some() => then,
             _ => finding.advice.clone(),
         }
     }
@@ -314,7 +312,7 @@ impl SaidByAll {
         let mut said = SaidByAll::default();
         for (place, finding) in findings.iter().map(|finding| finding.open()).enumerate() {
             said.reasons.extend(finding.evidence.text("reason").cloned());
-            let before = finding.advice.raw().split_once(THEN).map(|(before, _)| Foreign::from(before));
+            let before = first_and_then(&finding.advice).map(|(first, _)| first);
             said.before = Some(if place == 0 {
                 before
             } else {
