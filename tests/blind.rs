@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "blind/credentials.rs"]
+mod credentials;
+#[path = "blind/reasons.rs"]
+mod reasons;
 mod servers;
 
 use std::path::Path;

@@ -137,7 +137,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("netlink_packet_core", &["source"]),
     ("netlink_packet_route", &["source"]),
     ("netlink_sys", &["source"]),
-    ("rustix", &["source"]),
+    ("rustix", &["connect", "source"]),
 ];
 
 /// Variables are read by one room: an empty one is none, whoever asks.

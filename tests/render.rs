@@ -44,6 +44,8 @@ fn gathered(moment: &Moment) -> Gathering {
         );
     }
     ipaudit::source::kube_objects::read(std::slice::from_ref(&moment.cluster_file), &mut snapshot).unwrap();
+    // As somebody typed it in its folder.
+    snapshot.kube.server = moment.cluster_file.file_name().unwrap().to_string_lossy().into_owned();
     for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
         snapshot.coverage.set(input, InputState::Complete, "");
     }

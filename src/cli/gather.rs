@@ -25,7 +25,8 @@ use crate::connect::settings::EtcdSettings;
 use crate::connect::trouble::MISSING_RIGHT;
 use crate::decode::kube::Remarks;
 use crate::decode::{self, Kv};
-use crate::error::{Error, chain};
+use crate::error::{Error, Fault, chain};
+use crate::model::coverage::reason;
 use crate::model::foreign::foreign;
 use crate::model::snapshot::EtcdFacts;
 use crate::model::{EtcdReading, Foreign, Gathering, Input, InputState, ReadBy, Snapshot, Time};
@@ -62,7 +63,8 @@ pub(super) async fn open_etcd(settings: &EtcdSettings, streams: &Streams) -> Res
     Connection::open(settings).await
 }
 
-/// Where Kubernetes' objects are from.
+/// Where Kubernetes' objects are from. A cluster that was named and whose credentials cannot be had is one that does not
+/// answer: what else was asked for is seen all the same.
 ///
 /// # Errors
 /// A kubeconfig or a context that cannot be meant.
@@ -70,8 +72,13 @@ pub(super) async fn open_kube(args: &KubeArgs, streams: &Streams) -> Result<Kube
     if !args.kube_objects.is_empty() {
         return Ok(Kube::Files(args.kube_objects.clone()));
     }
-    let Some(client) = crate::connect::kube::connect(&args.settings(), &Surroundings::of_process()).await? else {
-        return Ok(Kube::NotAsked);
+    let client = match crate::connect::kube::connect(&args.settings(), &Surroundings::of_process()).await {
+        Ok(Some(client)) => client,
+        Ok(None) => return Ok(Kube::NotAsked),
+        Err(why) if why.fault == Fault::Input => {
+            return Ok(Kube::Live(Box::new(KubeApi::without_credentials(why, args.patience()))));
+        }
+        Err(error) => return Err(error),
     };
     streams.verbose(&format!("Kubernetes: {} from {}", client.server, client.source));
     Ok(Kube::Live(Box::new(KubeApi::new(client, args.patience()))))
@@ -264,20 +271,29 @@ fn why(error: &Error) -> String {
     }
 }
 
-/// Kubernetes was asked and did not answer, or not all of it: the first of what is missing, and its cure.
-fn silent_kubernetes(snapshot: &Gathering) -> Option<Remark> {
-    let coverage = &snapshot.coverage;
+/// Kubernetes was asked and did not answer, or not all of it: each cause once, with what is missing for it, and its cure.
+pub(super) fn silent_kubernetes(snapshot: &Gathering) -> Vec<Remark> {
+    let (coverage, server) = (&snapshot.coverage, &snapshot.kube.server);
     let is_missing =
         |i: &Input| i.is_kubernetes() && !matches!(coverage.state(*i), InputState::Complete | InputState::NotAsked);
-    let missing: Vec<Input> = Input::ALL.into_iter().filter(is_missing).collect();
-    let first = *missing.first()?;
-    let words: Vec<&str> = missing.iter().map(|input| input.word()).collect();
-    let (what, server) = (words.join(", "), &snapshot.kube.server);
-    let detail = coverage.detail(first);
-    // Who did not answer is named once.
-    let why = detail.raw().strip_prefix(&format!("{server}: ")).unwrap_or(detail.raw());
-    let message = foreign!("cannot read {what} from Kubernetes ({}): {}", server, Foreign::from(why));
-    Some(Remark::error(message, coverage.hint(first)))
+    let mut causes: Vec<(String, Vec<Input>)> = Vec::new();
+    for input in Input::ALL.into_iter().filter(is_missing) {
+        let reason = reason(&input.word().into(), &coverage.detail(input));
+        match causes.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, inputs)) => inputs.push(input),
+            None => causes.push((reason, vec![input])),
+        }
+    }
+    let told = |(_, inputs): (String, Vec<Input>)| {
+        let first = *inputs.first()?;
+        let what = inputs.iter().map(|input| input.word()).collect::<Vec<_>>().join(", ");
+        let detail = coverage.detail(first);
+        // Who did not answer is named once.
+        let why = detail.raw().strip_prefix(&format!("{server}: ")).unwrap_or(detail.raw());
+        let message = foreign!("cannot read {what} from Kubernetes ({}): {}", server, Foreign::from(why));
+        Some(Remark::error(message, coverage.hint(first)))
+    };
+    causes.into_iter().filter_map(told).collect()
 }
 
 /// A part that the user may not read: the first one is told with its cure, which is the same for all.

@@ -290,7 +290,10 @@ async fn against(args: &NodeArgs, streams: &Streams) -> Result<Read, Error> {
     };
     match kube {
         Kube::Files(files) => drop(kube_objects::read(&files, &mut snapshot)?),
-        Kube::Live(api) => drop(crate::source::kube::read(&api, &mut snapshot).await),
+        Kube::Live(api) => {
+            drop(crate::source::kube::read(&api, &mut snapshot).await);
+            gather::silent_kubernetes(&snapshot).iter().for_each(|remark| streams.remark(remark));
+        }
         Kube::NotAsked => {
             for input in [Input::Pods, Input::KubeNodes, Input::Services, Input::Namespaces] {
                 snapshot.coverage.set(input, InputState::NotAsked, gather::NO_CLUSTER);

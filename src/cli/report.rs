@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::exit::{Exit, FailOn};
 use crate::history::ReadTx;
 use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
+use crate::model::coverage::reason;
 use crate::model::foreign::foreign;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
@@ -315,8 +316,8 @@ impl Audits {
 }
 
 fn incomplete(audit: &AuditRow) -> IncompleteAudit {
-    // A cause is told once, with everything that it hit.
-    let mut causes: Vec<(Foreign, Vec<Foreign>)> = Vec::new();
+    // A cause is told once, with everything that it hit: by what is said of each but for its own name.
+    let mut causes: Vec<(String, Foreign, Vec<Foreign>)> = Vec::new();
     for i in &audit.about.inputs {
         // What nobody asked for is missing only where a check needs it, and then the check says so.
         let cause: Foreign = match (i.state.known(), i.undecodable) {
@@ -326,19 +327,21 @@ fn incomplete(audit: &AuditRow) -> IncompleteAudit {
             _ => audit.about.why_unread(i).unwrap_or_else(|| foreign!("{}", i.state)),
         };
         let input = foreign!("{}", i.input);
-        match causes.iter_mut().find(|(known, _)| *known == cause) {
-            Some((_, inputs)) => inputs.push(input),
-            None => causes.push((cause, vec![input])),
+        let reason = reason(&input, &cause);
+        match causes.iter_mut().find(|(known, ..)| *known == reason) {
+            Some((.., inputs)) => inputs.push(input),
+            None => causes.push((reason, cause, vec![input])),
         }
     }
-    let told = |(cause, inputs): (Foreign, Vec<Foreign>)| foreign!("{}: {}", Foreign::joined(inputs, ", "), cause);
+    let told =
+        |(_, cause, inputs): (_, Foreign, Vec<Foreign>)| foreign!("{}: {}", Foreign::joined(inputs, ", "), cause);
     let mut why: Vec<Foreign> = causes.into_iter().map(told).collect();
     if why.is_empty() {
         let innocent = [NO_EARLIER_AUDIT, NO_STATUS, NO_NODES];
         why.extend(audit.about.reasons().filter(|reason| innocent.iter().all(|word| **reason != *word)).cloned());
         why.dedup();
     }
-    let why = if why.is_empty() { "a second look failed".into() } else { Foreign::joined(why, ", ") };
+    let why = if why.is_empty() { "a second look failed".into() } else { Foreign::joined(why, "; ") };
     IncompleteAudit { id: audit.id, at: audit.judged, why }
 }
 

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret as _;
+use tokio::sync::oneshot;
 
 use super::kube_trouble;
+use super::plugin::{Plugin, Thread};
 use super::proxy::{Proxy, ProxyVariables};
 use crate::environment;
 use crate::environment::stream::{self, Waiting};
@@ -119,10 +121,17 @@ pub struct KubeClient {
     pub way: String,
     /// Where all this came from, for people: `/root/.kube/config (the default), context prod`.
     pub source: String,
+    /// What is run for the credentials, and again when they are about to expire.
+    pub plugin: Option<Plugin>,
 }
 
 /// A client for the first place that there is; `None` when nobody gave Kubernetes. Connects to nothing yet, but
 /// may run a credential plugin. Must be called within a tokio runtime.
+///
+/// # Errors
+/// [`Fault::Input`](crate::error::Fault::Input): the place is as it should be, and the credentials that it names cannot be
+/// had or used now: Kubernetes is then as unreachable as one that is down. Any other fault: a place or a context that
+/// cannot be meant.
 pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<Option<KubeClient>, Error> {
     let Some(place) = place(settings, around)? else { return Ok(None) };
     let (mut config, mut source, own_proxy) = match &place {
@@ -151,45 +160,62 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         source += &through;
         way += &through;
     }
-    let made = prepare(config, proxy, settings.timeout).await.map_err(|error| error.at(way.clone()))?;
+    let plugin = Plugin::marked(&mut config.auth_info);
+    let made =
+        prepare(config, proxy, settings.timeout, plugin.as_ref()).await.map_err(|error| error.at(way.clone()))?;
     let client = made.map_err(|e| kube_trouble::explain(&e, PREPARE, &way))?;
-    Ok(Some(KubeClient { client, server, way, source }))
+    Ok(Some(KubeClient { client, server, way, source, plugin }))
 }
 
 const PREPARE: &str = "prepare the connection to Kubernetes";
 
-/// Makes the client. A credential plugin runs here, and the kube crate waits for it, in a thread of its own, which nobody
-/// waits for at the end. Of a token that no header can hold (a plugin's with a line break) its layer panics.
+/// Makes the client. A credential plugin runs here, and the kube crate waits for it, in a thread of its own, which is given
+/// up with its plugin. Of a token that no header can hold (a plugin's with a line break) its layer panics.
 async fn prepare(
     config: Config,
     proxy: Option<Proxy>,
     patience: Duration,
+    plugin: Option<&Plugin>,
 ) -> Result<kube::Result<kube::Client>, Error> {
-    let plugin = config.auth_info.exec.as_ref().and_then(|exec| exec.command.clone());
-    let _waiting = plugin.as_deref().map(|plugin| Waiting::on_program(&format!("the credential plugin {plugin}")));
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let _waiting = plugin.map(|plugin| Waiting::on_program(&format!("the credential plugin {}", plugin.name)));
+    let (tell, mut told) = oneshot::channel();
+    let (tell_thread, thread) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     let make = move || {
         let _inside = runtime.enter();
+        // Nobody waits for either any more.
+        _ = tell_thread.send(Thread::here());
         let made = caught(|| match proxy {
             Some(proxy) => proxy.client(config),
             None => kube::Client::try_from(config),
         });
-        // Nobody waits for it any more.
         _ = tell.send(made);
     };
-    let fail = |cause: String| Error::configuration(PREPARE).cause(cause);
     std::thread::Builder::new().name("kubernetes".to_owned()).spawn(make).map_err(|e| Error::own(PREPARE).cause(e))?;
-    match tokio::time::timeout(patience, told).await {
+    match tokio::time::timeout(patience, &mut told).await {
         Ok(Ok(Some(made))) => Ok(made),
-        Ok(Ok(None) | Err(_)) => Err(fail(NO_HEADER.to_owned()).hint("look for a line break in it, or at its end")),
+        Ok(Ok(None) | Err(_)) => Err(Error::input(PREPARE).cause(NO_HEADER).hint(kube_trouble::LINE_BREAK)),
         Err(_) => {
-            let plugin = plugin.unwrap_or_default();
-            let took = humantime::format_duration(patience);
-            Err(fail(format!("the credential plugin {plugin} did not end within {took}")).hint("run it by hand"))
+            let Some(plugin) = plugin else {
+                let took = humantime::format_duration(patience);
+                return Err(Error::input(PREPARE).cause(format!("it was not prepared within {took}")));
+            };
+            let thread = thread.await.ok().flatten();
+            // The kube crate runs it once for a certificate and once for a token, whatever became of the first.
+            for _ in 0..ENDINGS {
+                plugin.end(thread.as_ref());
+                if tokio::time::timeout(BETWEEN, &mut told).await.is_ok() {
+                    break;
+                }
+            }
+            Err(kube_trouble::plugin_hangs(&plugin.name, patience))
         }
     }
 }
+
+/// How often a plugin that hangs is ended before nobody waits for its thread any more.
+const ENDINGS: u32 = 100;
+const BETWEEN: Duration = Duration::from_millis(20);
 
 /// `None`: it panicked. Nobody is told so: the words would be those of a fault of ours.
 fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
@@ -204,19 +230,19 @@ const NO_HEADER: &str = "the token of its credentials holds characters that no t
 
 /// The credentials as kubectl takes them: the text of a token file without the blanks around it.
 fn check_token(auth: &mut AuthInfo, at: &str) -> Result<(), Error> {
-    let fail = |cause: String| Error::configuration(PREPARE).at(at.to_owned()).cause(cause);
+    let fail = |cause: String| Error::input(PREPARE).at(at.to_owned()).cause(cause);
     if let Some(token) = &auth.token {
         let is_sent = http::HeaderValue::from_str(token.expose_secret()).is_ok();
         return match is_sent {
             true => Ok(()),
-            false => Err(fail(NO_HEADER.to_owned()).hint("look for a line break in it, or at its end")),
+            false => Err(fail(NO_HEADER.to_owned()).hint(kube_trouble::LINE_BREAK)),
         };
     }
     let Some(file) = auth.token_file.clone() else { return Ok(()) };
     // What cannot be read is told by who reads it again and again.
     let Ok(text) = std::fs::read_to_string(&file) else { return Ok(()) };
     match text.trim() {
-        "" => Err(fail(format!("the token file {file} is empty"))),
+        "" => Err(fail(format!("the token file {file} is empty")).hint(kube_trouble::TOKEN_FILE)),
         token if token.len() < text.len() => {
             auth.token = Some(token.to_owned().into());
             check_token(auth, at)

@@ -4,9 +4,10 @@
 //! plugin that fails is shown with its environment and its output. Those are replaced here.
 
 use std::error::Error as StdError;
+use std::time::Duration;
 
 use kube::client::AuthError;
-use kube::config::{InClusterError, KubeconfigError};
+use kube::config::{InClusterError, KubeconfigError, LoadDataError};
 
 use super::unreached::unreached;
 use crate::error::{Error, chain};
@@ -20,8 +21,22 @@ pub const MISSING_RIGHT: &str = "the account needs get and list on pods, nodes, 
 /// What to do when nobody gave Kubernetes.
 pub const NOT_GIVEN: &str = "give one: --kubeconfig, KUBECONFIG, or --kube-objects";
 
-/// What is wrong with a kubeconfig.
+/// What to do about a token that cannot be sent.
+pub const LINE_BREAK: &str = "look for a line break in it, or at its end";
+
+/// What to do about a token file.
+pub const TOKEN_FILE: &str = "who writes it, and may this user read it?";
+
+/// What to do about a file that a kubeconfig names.
+const RELATIVE: &str = "paths in a kubeconfig are relative to its own folder";
+
+/// What to do about certificates that are none.
+const PEM: &str = "certificates and keys are PEM, in a kubeconfig itself as base64; a client certificate has its key";
+
+/// What is wrong with a kubeconfig, or with the credentials that it names.
 pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Error {
+    let doing = "read the kubeconfig";
+    let credentials = |hint: &str| Error::input(doing).at(file.clone()).cause(chain(error)).hint(hint);
     let (cause, hint) = match error {
         KubeconfigError::ReadConfig(cause, _) => (cause.to_string(), format!("it was named by {named_by}")),
         // The parser quotes the lines around the error, tokens and all.
@@ -29,14 +44,18 @@ pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Erro
             let place = error.location().map(|at| format!(", line {}, column {}", at.line(), at.column()));
             (format!("it is not a kubeconfig in YAML{}", place.unwrap_or_default()), "kubectl config view".to_owned())
         }
+        KubeconfigError::LoadClientCertificate(LoadDataError::ReadFile(..))
+        | KubeconfigError::LoadClientKey(LoadDataError::ReadFile(..))
+        | KubeconfigError::LoadCertificateAuthority(LoadDataError::ReadFile(..)) => {
+            return credentials(RELATIVE);
+        }
         KubeconfigError::LoadClientCertificate(_)
         | KubeconfigError::LoadClientKey(_)
-        | KubeconfigError::LoadCertificateAuthority(_) => {
-            (chain(error), "paths in a kubeconfig are relative to its own folder".to_owned())
-        }
+        | KubeconfigError::LoadCertificateAuthority(_)
+        | KubeconfigError::ParseCertificates(_) => return credentials(PEM),
         other => (chain(other), "kubectl config view".to_owned()),
     };
-    Error::configuration("read the kubeconfig").at(file).cause(cause).hint(hint)
+    Error::configuration(doing).at(file).cause(cause).hint(hint)
 }
 
 /// A context that is not there, or none where one is needed.
@@ -52,7 +71,8 @@ pub fn context(wanted: Option<&str>, known: &[String], file: String) -> Error {
 
 /// What is wrong with the account of our pod.
 pub fn in_cluster(error: &InClusterError) -> Error {
-    Error::configuration("use the pod's own account")
+    Error::input("use the pod's own account")
+        .at("the pod's own account")
         .cause(chain(error))
         .hint("is automountServiceAccountToken off? --kubeconfig names another way")
 }
@@ -75,8 +95,17 @@ pub fn is_final(error: &kube::Error) -> bool {
     authentication(error).is_some() || says("certificate") || says("proxy authorization required")
 }
 
+/// A credential plugin that was given up.
+pub fn plugin_hangs(name: &str, patience: Duration) -> Error {
+    let took = humantime::format_duration(patience);
+    Error::input("run a credential plugin")
+        .cause(format!("the credential plugin {name} did not end within {took}"))
+        .hint(PLUGIN)
+}
+
+const PLUGIN: &str = "run the plugin by hand; kubectl uses the same one";
+
 fn authentication(error: &kube::Error) -> Option<(String, String)> {
-    const PLUGIN: &str = "run the plugin by hand; kubectl uses the same one";
     let auth = match error {
         kube::Error::Auth(auth) => auth,
         other => find_auth(other)?,
@@ -90,7 +119,14 @@ fn authentication(error: &kube::Error) -> Option<(String, String)> {
             ("the credential plugin's output is not an ExecCredential".into(), PLUGIN.into())
         }
         AuthError::AuthExec(_) => ("the credential plugin gave no credentials".into(), PLUGIN.into()),
-        AuthError::InvalidBearerToken(_) => ("the token holds characters that no token has".into(), String::new()),
+        AuthError::InvalidBearerToken(_) => ("the token holds characters that no token has".into(), LINE_BREAK.into()),
+        AuthError::ExecPluginFailed => ("the credential plugin gave no credentials".into(), PLUGIN.into()),
+        AuthError::MalformedTokenExpirationDate(_) => {
+            ("the credential plugin's token expires at no time that can be read".into(), PLUGIN.into())
+        }
+        AuthError::ReadTokenFile(cause, file) => {
+            (format!("the token file {} cannot be read: {cause}", file.display()), TOKEN_FILE.into())
+        }
         AuthError::InvalidBasicAuth(_) => ("user or password cannot be sent".into(), String::new()),
         other => (chain(other), String::new()),
     })
@@ -125,7 +161,11 @@ fn hint(cause: &str) -> &'static str {
             "is the proxy up, and of the kind that its URL says? NO_PROXY takes a server out of HTTPS_PROXY"
         };
     }
-    if says(&["UnknownIssuer"]) {
+    if says(&["failed to read file"]) {
+        RELATIVE
+    } else if says(&["PEM", "base64", "no base64 data", "private key"]) {
+        PEM
+    } else if says(&["UnknownIssuer"]) {
         "the server's certificate is of another CA than the kubeconfig's: is this the right cluster?"
     } else if says(&["NotValidForName"]) {
         "the server's certificate is for another name: tls-server-name in the kubeconfig"

@@ -3,7 +3,7 @@
 //! What a user may say about a connection is gathered in [`settings`] by [`choose`] (pure over flags, environment
 //! and file, so that precedence can be tested), turned into certificates by [`tls`] and endpoints by
 //! [`srv`], and held open by [`etcd::Connection`]; Kubernetes' own order of places is in [`kube`], the
-//! proxy before it in [`proxy`]. Nothing
+//! proxy before it in [`proxy`], and the end of a program that does not give its credentials in [`plugin`]. Nothing
 //! here knows what the keys mean, and no secret may leave it: not in an error, not in `Debug`, not in a log.
 
 pub mod calicoctl;
@@ -13,6 +13,7 @@ mod endpoint;
 pub mod etcd;
 pub mod kube;
 pub mod kube_trouble;
+pub mod plugin;
 pub mod proxy;
 pub mod settings;
 #[cfg(feature = "srv")]

@@ -34,6 +34,9 @@ pub struct Reach {
 pub struct AuditInput {
     pub input: Term<Input>,
     pub state: Term<InputState>,
+    /// Why it is not complete; empty where nobody said so.
+    #[serde(default)]
+    pub detail: Foreign,
     #[serde(default)]
     pub undecodable: u64,
 }
@@ -54,8 +57,11 @@ impl Reach {
         self.skipped.iter().map(|(_, why)| why)
     }
 
-    /// Why an input was not read, where a check that needed it says so.
+    /// Why an input was not read, where it says so itself or a check that needed it does.
     pub fn why_unread(&self, input: &AuditInput) -> Option<Foreign> {
+        if let Some(detail) = input.detail.some() {
+            return Some(detail.clone());
+        }
         let begins = format!("{}: ", foreign!("{}", input.input).raw());
         self.reasons().find_map(|reason| reason.raw().strip_prefix(&begins).map(Foreign::from))
     }

@@ -35,6 +35,11 @@ pub struct Coverage {
     hints: BTreeMap<Input, Foreign>,
 }
 
+/// Why an input was not read, but for its own name: who refuses several for one reason names each.
+pub fn reason(input: &Foreign, why: &Foreign) -> String {
+    why.raw().replace(input.raw(), "")
+}
+
 impl Coverage {
     /// Sets the state of `input`; `detail` says why when it is not complete.
     pub fn set(&mut self, input: Input, state: InputState, detail: impl Into<Foreign>) {

@@ -57,7 +57,7 @@ pub struct KubeFacts {
     pub kubernetes_service_uid: Option<String>,
     /// The `Date` of its answers beside our clock at each.
     pub clocks: ClockPairs,
-    /// The server's address, or the file's name.
+    /// The server's URL, or the files' names.
     pub server: String,
 }
 
@@ -65,6 +65,11 @@ impl KubeFacts {
     /// The cluster's UID: of `kube-system`, else of service `default/kubernetes`.
     pub fn uid(&self) -> Option<&str> {
         self.kube_system_uid.as_deref().or(self.kubernetes_service_uid.as_deref())
+    }
+
+    /// The names of the files that stand in for a server; `None`: a server was asked, or nobody.
+    pub fn files(&self) -> Option<&str> {
+        Some(self.server.as_str()).filter(|server| !server.is_empty() && !server.contains("://"))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::connect::kube::KubeClient;
 use crate::connect::kube_trouble;
+use crate::connect::plugin::Plugin;
 use crate::decode::kube::http_date;
 use crate::decode::kube_json::{ErrorDetails, ErrorStatus};
 use crate::decode::kube_page::{Content, status};
@@ -97,7 +98,10 @@ impl Traffic {
 /// A Kubernetes API to be read.
 #[derive(Clone)]
 pub struct KubeApi {
-    client: kube::Client,
+    /// Why there is none: its credentials could not be had, which every request says.
+    client: Result<kube::Client, Failure>,
+    /// What the client may be waiting for.
+    plugin: Option<Plugin>,
     pub server: String,
     /// The server, and the proxy before it: for what goes wrong on the way.
     way: String,
@@ -199,8 +203,15 @@ enum Try {
 impl KubeApi {
     /// An API behind this client.
     pub fn new(client: KubeClient, patience: Patience) -> KubeApi {
-        let KubeClient { client, server, way, .. } = client;
-        KubeApi { client, server, way, patience, tally: Arc::default(), clock: present }
+        let KubeClient { client, server, way, plugin, .. } = client;
+        KubeApi { client: Ok(client), plugin, server, way, patience, tally: Arc::default(), clock: present }
+    }
+
+    /// An API whose credentials cannot be had: it answers nothing, and says why.
+    pub fn without_credentials(why: Error, patience: Patience) -> KubeApi {
+        let (server, way) = (why.at.clone(), why.at.clone());
+        let client = Err(unanswered(why));
+        KubeApi { client, plugin: None, server, way, patience, tally: Arc::default(), clock: present }
     }
 
     /// The same API, asked so often for one thing.
@@ -232,6 +243,7 @@ impl KubeApi {
     }
 
     async fn ask(&self, path: &str, deadline: Instant, form: AnswerForm) -> Result<Answer, Failure> {
+        let client = self.client.as_ref().map_err(Clone::clone)?;
         let mut timeouts = 0;
         let mut attempt = 1;
         loop {
@@ -241,7 +253,12 @@ impl KubeApi {
                 return Err(Failure::unreachable(self.over()));
             }
             self.tally.requests.fetch_add(1, Ordering::Relaxed);
-            let (failure, asked) = match timeout(time, self.once(path, form)).await.unwrap_or(Try::TimedOut) {
+            let ended = timeout(time, self.once(client, path, form)).await.unwrap_or(Try::TimedOut);
+            let hangs = self.plugin.as_ref().filter(|p| matches!(ended, Try::TimedOut) && p.end(None));
+            if let Some(plugin) = hangs {
+                return Err(unanswered(kube_trouble::plugin_hangs(&plugin.name, round(time)).at(&self.way)));
+            }
+            let (failure, asked) = match ended {
                 Try::Done(answer) => return Ok(answer),
                 Try::Failed(failure) => return Err(failure),
                 Try::Again { failure, wait } => (failure, wait),
@@ -270,13 +287,13 @@ impl KubeApi {
         format!("{} was not read within {overall} in all", self.way)
     }
 
-    async fn once(&self, path: &str, form: AnswerForm) -> Try {
+    async fn once(&self, client: &kube::Client, path: &str, form: AnswerForm) -> Try {
         let request = Request::get(path).header(header::ACCEPT, Content::ACCEPT).body(Body::empty());
         let request = match request {
             Ok(request) => request,
             Err(error) => return Try::Failed(Failure::unreachable(chain(&error))),
         };
-        let response = match self.client.send(request).await {
+        let response = match client.send(request).await {
             Ok(response) => response,
             // An unanswered connection attempt has cost its time already.
             Err(error) if chain(&error).contains("deadline has elapsed") => return Try::TimedOut,

@@ -37,11 +37,14 @@ impl MissingInputs {
         is_etcds.then(|| ("etcd", is_whole(Input::is_calicos)))
     }
 
-    /// The reason given, else the state's word; and what to do about a right that is missing.
+    /// The reason given, else the state's word; and what to do about it, a question right behind what it asks about.
     fn why(&self) -> Foreign {
         let why = self.detail.some().cloned().unwrap_or_else(|| self.state.word().into());
-        let hint = self.hint.some().filter(|hint| self.state == InputState::Forbidden && !why.has(hint));
-        hint.map_or(why.clone(), |hint| foreign!("{}; {}", why, hint))
+        match self.hint.some().filter(|hint| !why.has(hint)) {
+            None => why,
+            Some(hint) if hint.raw().ends_with('?') => foreign!("{}: {}", why, hint),
+            Some(hint) => foreign!("{}; {}", why, hint),
+        }
     }
 
     /// Whether this input is not there for the same reason: a server that refuses us does it to each with its own words.

@@ -90,7 +90,7 @@ fn unknown_inputs_and_states_of_an_audit_are_kept_and_told() {
         String::from_utf8(output.stdout).unwrap()
     };
     let document: serde_json::Value = serde_json::from_str(&report("json")).unwrap();
-    assert_eq!(document["clusters"][0]["audits"]["incomplete"][0]["why"], "quotas: forbidden, pods: half\r");
+    assert_eq!(document["clusters"][0]["audits"]["incomplete"][0]["why"], "quotas: forbidden; pods: half\r");
     for shown in [report("table"), report("markdown")] {
         assert!(shown.contains("half\\r") || shown.contains("half\\\\r"), "{shown}");
         assert!(!shown.contains('\r'), "{shown:?}");

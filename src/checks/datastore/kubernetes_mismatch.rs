@@ -2,6 +2,8 @@
 
 use crate::checks::prelude::*;
 use crate::ledger::Pairing;
+use crate::model::Foreign;
+use crate::model::foreign::foreign;
 
 pub static CHECK: Check = Check {
     code: Code(905),
@@ -15,8 +17,8 @@ pub static CHECK: Check = Check {
         the live pods that have no endpoint here carry the annotations that only Calico's Kubernetes datastore writes.",
     matters: "Held against another cluster's pods every address looks leaked and every endpoint stale. Whoever \
         released them would take the addresses of all live pods.",
-    arises: "The kubeconfig, the context or the etcd endpoints are another cluster's; or a second cluster was built \
-        from the same names; or Calico was moved to the Kubernetes datastore and its etcd stayed.",
+    arises: "The kubeconfig, the context, the files of --kube-objects or the etcd endpoints are another cluster's; or a \
+        second cluster was built from the same names; or Calico was moved to the Kubernetes datastore and its etcd stayed.",
     action: "Check which cluster each of the two is. Until they agree, every check that needs Kubernetes is skipped, \
         and nothing is released. An etcd that Calico has left is not cured by restarting pods: take it out of use.",
     silent: "The pair is known from an earlier audit; most nodes' InternalIPs are those of their Calico nodes; most \
@@ -37,9 +39,13 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
         names.take(SHOWN).map(|n| world.text(n).to_owned()).collect()
     };
     let abandoned = world.ledger.abandoned().filter(|_| world.ledger.pairing.is_abandoned());
-    let advice = match abandoned {
-        Some(_) => "this cluster's Calico reads this etcd no more: take it out of use; restarting pods cures nothing",
-        None => "check that the kubeconfig and the etcd endpoints are of one cluster",
+    let files = snapshot.kube.files().map(Foreign::from);
+    let advice = match (abandoned.is_some(), &files) {
+        (true, _) => {
+            "this cluster's Calico reads this etcd no more: take it out of use; restarting pods cures nothing".into()
+        }
+        (false, Some(files)) => foreign!("check that {} and the etcd endpoints are of one cluster", files),
+        (false, None) => "check that the kubeconfig and the etcd endpoints are of one cluster".into(),
     };
     let mut wired = abandoned.as_ref().map(|a| a.wired.clone()).unwrap_or_default();
     // The oldest ones: those that come and go meanwhile make no other finding of it.
@@ -60,20 +66,22 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
         .list("examples", wired.iter(), |p| world.pod_id(p))
         .fact("kubernetes_names", shown(&mut snapshot.kube_nodes.iter().map(|n| n.name)))
         .fact("calico_names", shown(&mut snapshot.calico_nodes.iter().map(|n| n.name)))
-        .next("kubectl config current-context")
-        .next("kubectl get nodes -o wide")
-        .next("calicoctl get nodes -o wide")
         .with_each(&wired, |d, pod| d.rests_on_pod(pod).looks_at_endpoints_at_home(pod))
         .with_each(&snapshot.kube_nodes, |d, node| d.looks_at(Look::KubeNode(node.name)))
         .with_each(&snapshot.calico_nodes, |d, node| d.looks_at(Look::CalicoNode(node.name)));
-    findings.push(draft.done());
+    // Of files no kubeconfig tells anything.
+    let draft = match files {
+        Some(_) => draft,
+        None => draft.next("kubectl config current-context").next("kubectl get nodes -o wide"),
+    };
+    findings.push(draft.next("calicoctl get nodes -o wide").done());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::Past;
+    use crate::model::{Foreign, Past};
 
     #[test]
     fn clean_gives_nothing() {
@@ -90,6 +98,23 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "guid-1"));
         assert_eq!(found[0].summary, "0 of 2 Kubernetes nodes are known to this datastore");
         assert_eq!(found[0].evidence.get("kubernetes_names"), Some(&vec!["east-1", "east-2"].into()));
+    }
+
+    /// Who gave files has no kubeconfig that would tell anything.
+    #[test]
+    fn files_of_another_cluster_are_named() {
+        let mut c = Cluster::healthy();
+        c.snapshot.calico_nodes.clear();
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].next.first().map(Foreign::raw), Some("kubectl config current-context"));
+        c.snapshot.kube.server = "east.json, pods\u{1b}.json".to_owned();
+        let found = c.find(&CHECK);
+        let says = "check that east.json, pods\u{1b}.json and the etcd endpoints are of one cluster";
+        assert_eq!(found[0].advice, says);
+        let next: Vec<&str> = found[0].next.iter().map(Foreign::raw).collect();
+        assert_eq!(next, ["calicoctl get nodes -o wide"]);
+        c.snapshot.kube.server = "https://10.0.0.1:6443".to_owned();
+        assert_eq!(c.find(&CHECK)[0].next.len(), 3);
     }
 
     /// A second cluster of the same node names: other machines, other pods.

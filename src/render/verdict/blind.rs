@@ -4,6 +4,7 @@ use super::sentence::{Sentence, Tone, listed};
 use crate::checks::addresses::{duplicate_pod_address, leaked_address};
 use crate::checks::datastore::{kubernetes_mismatch, undecodable_value};
 use crate::checks::{Check, Skipped};
+use crate::model::coverage::reason;
 use crate::model::{Code, FailedLook, Input, InputState, Severity};
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
@@ -44,10 +45,26 @@ fn of_state<'v>(rows: &[&'v InputRow], state: InputState) -> Option<(&'v InputRo
     rows.first().map(|first| (*first, listed(&words), rows.len()))
 }
 
+/// Rows that are missing for one reason, for each: the first, their words and their number.
+fn by_reason<'v>(rows: &[&'v InputRow]) -> Vec<(&'v InputRow, String, usize)> {
+    let mut reasons: Vec<(String, Vec<&InputRow>)> = Vec::new();
+    for row in rows.iter().copied() {
+        let reason = reason(&row.input.word().into(), &row.detail);
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, same)) => same.push(row),
+            None => reasons.push((reason, vec![row])),
+        }
+    }
+    reasons.iter().filter_map(|(_, same)| of_state(same, same.first()?.state)).collect()
+}
+
 /// `(detail; hint)`; a question stands right behind what it asks about.
 fn why(row: &InputRow) -> String {
-    let detail = if row.detail.is_empty() { row.state.word() } else { row.detail.raw() };
-    cause(detail, row.hint.raw())
+    cause(detail(row), row.hint.raw())
+}
+
+fn detail(row: &InputRow) -> &str {
+    if row.detail.is_empty() { row.state.word() } else { row.detail.raw() }
 }
 
 /// A cause and its cure, as [`why`] has them.
@@ -78,11 +95,10 @@ fn kubernetes(view: &AuditView<'_>) -> Vec<String> {
     let is_unknown = |row: &&InputRow| row.state == InputState::Forbidden && row.detail.raw() == "Unauthorized";
     let silent: Vec<&InputRow> =
         missed.iter().copied().filter(|row| row.state == InputState::Unreachable || is_unknown(row)).collect();
-    if let Some(first) = silent.first() {
-        let words: Vec<&str> = silent.iter().map(|row| row.input.word()).collect();
-        let what = if silent.len() == all.len() { String::new() } else { format!(" for {}", listed(&words)) };
-        causes.push(format!("Kubernetes did not answer{what} {}", why(first)));
-    }
+    causes.extend(by_reason(&silent).into_iter().map(|(first, words, number)| {
+        let what = if number == all.len() { String::new() } else { format!(" for {words}") };
+        format!("Kubernetes did not answer{what} {}", why(first))
+    }));
     // What nodes say comes by the logs of their pods, which the API server is asked for.
     let nodes = view.inputs.iter().filter(|row| is_from_pods(row) && is_missed(view, row));
     causes.extend(nodes.map(|row| match row.state {
@@ -91,12 +107,18 @@ fn kubernetes(view: &AuditView<'_>) -> Vec<String> {
         _ => format!("Kubernetes did not give us {} {}", row.input.word(), why(row)),
     }));
     let rest: Vec<&InputRow> = missed.iter().copied().filter(|row| !is_unknown(row)).collect();
-    if let Some((row, words, _)) = of_state(&rest, InputState::Forbidden) {
-        causes.push(format!("Kubernetes refuses us {words} {}", why(row)));
-    }
-    if let Some((row, words, _)) = of_state(&rest, InputState::Partial) {
-        causes.push(format!("Kubernetes' {words} could be read in part only {}", why(row)));
-    }
+    let in_state = |state| rest.iter().copied().filter(|row| row.state == state).collect::<Vec<_>>();
+    // What to do about a right is told once, and to nobody whom the server does not know.
+    let mut is_told = silent.iter().any(is_unknown);
+    causes.extend(by_reason(&in_state(InputState::Forbidden)).into_iter().map(|(row, words, _)| {
+        let hint = if std::mem::replace(&mut is_told, true) { "" } else { row.hint.raw() };
+        format!("Kubernetes refuses us {words} {}", cause(detail(row), hint))
+    }));
+    causes.extend(
+        by_reason(&in_state(InputState::Partial))
+            .into_iter()
+            .map(|(row, words, _)| format!("Kubernetes' {words} could be read in part only {}", why(row))),
+    );
     if let Some((row, words, _)) = of_state(&rest, InputState::NotAsked) {
         causes.push(match all.iter().all(|row| row.state == InputState::NotAsked) {
             true => format!("Kubernetes was not asked {}", why(row)),
