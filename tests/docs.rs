@@ -57,7 +57,13 @@ fn registry() -> String {
         let steady = if check.is_steady() { "twice" } else { "once" };
         let (needs, subject) = (check.needs.to_string(), check.subject.word());
         let needs = if needs.is_empty() { "-".to_owned() } else { needs };
-        format!("{} {} {} {subject} {steady} {needs}\n", check.code, check.name, check.severity)
+        format!(
+            "{} {} {} {subject} {steady} {} {needs}\n",
+            check.code,
+            check.name,
+            check.severity,
+            check.ties.harm.word()
+        )
     };
     ALL.iter().map(line).collect()
 }

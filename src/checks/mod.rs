@@ -49,13 +49,13 @@ pub use catalogue::{
 };
 pub use causes::Causes;
 pub use holders::forbids_release;
-pub use order::{by_subject, natural};
+pub use order::{by_subject, natural, worst_first};
 pub use run::{refold, run, run_these, stamps_of};
 pub use several::{counted_few, few};
 pub use sink::FindingSink;
 pub use stamps::Stamps;
 pub use steady::Steady;
-pub use ties::{Judges, Shown, Ties};
+pub use ties::{Harm, Judges, Shown, Ties};
 
 /// One check; its manual is the five sections from `finds` to `silent`.
 #[derive(Clone, Copy, Debug)]

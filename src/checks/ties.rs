@@ -1,6 +1,7 @@
 //! What others must know of a check: whose things it judges, what explains it, what its findings prove and show.
 
 use super::Causes;
+use crate::model::word::words;
 use crate::model::{Finding, Foreign, Needs, Root};
 
 /// Whose things a check judges. A datastore may be several clusters'; whose a node is, Calico's Nodes and Kubernetes'
@@ -18,11 +19,27 @@ pub enum Judges {
     Pairing,
 }
 
+/// What becomes of it when nobody does anything; from harmless to bad. Of two that are as severe the worse one is told
+/// first: a machine that cannot start before addresses that nobody uses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Harm {
+    /// Something stays behind, or is lost: a leak, a stale object.
+    Waste,
+    /// Everything works until the next assignment, release or restart.
+    Threat,
+    /// Something cannot start, is not reached, or runs without what it needs: now.
+    Outage,
+}
+
+words!(Harm { Waste = "waste", Threat = "threat", Outage = "outage" });
+
 /// What others must know of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct Ties {
     /// Whose things it judges.
     pub judges: Judges,
+    /// What its findings do to the cluster.
+    pub harm: Harm,
     /// Inputs that it looks at when it has them, beside its needs and whose a node is.
     pub also: Needs,
     /// The finding under which one of this check is folded; `None`: each stands for itself.
@@ -50,6 +67,7 @@ impl Ties {
     /// It judges whoever owns a thing; nothing else is tied to it.
     pub const ANYBODYS: Ties = Ties {
         judges: Judges::Anybodys,
+        harm: Harm::Waste,
         also: Needs::NONE,
         explained_by: None,
         proves_leak: false,

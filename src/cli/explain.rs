@@ -8,6 +8,7 @@ use super::output::{OutputArgs, PlainOutput, Streams};
 use crate::checks::{self, ALL, Check};
 use crate::error::Error;
 use crate::exit::{Conclusion, Exit};
+use crate::model::near::asks;
 use crate::render::{json, manual};
 
 /// Flags of `explain`.
@@ -70,11 +71,6 @@ fn meant(words: &[String]) -> Result<Vec<&'static Check>, Error> {
 }
 
 fn unknown(word: &str) -> Error {
-    let near = checks::nearest(word);
-    let hint = match near.split_last() {
-        None => "ipaudit explain lists all".to_owned(),
-        Some((only, [])) => format!("did you mean {only}?"),
-        Some((last, others)) => format!("did you mean {} or {last}?", others.join(", ")),
-    };
+    let hint = asks(&checks::nearest(word)).unwrap_or_else(|| "ipaudit explain lists all".to_owned());
     Error::user(format!("explain \"{word}\"")).cause("no check has this code or name").hint(hint)
 }

@@ -149,7 +149,7 @@ impl<'w> Case<'w> {
     }
 
     /// Endpoints that list the address or have the container.
-    fn endpoints(&self, allocation: &Allocation) -> Vec<&'w Endpoint> {
+    pub(super) fn endpoints(&self, allocation: &Allocation) -> Vec<&'w Endpoint> {
         let ledger = self.world.ledger;
         let mut found: Vec<&'w Endpoint> = ledger.endpoints_at(allocation.address).map(|(e, _)| e).collect();
         // The id as a whole where it has no network.

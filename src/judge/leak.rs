@@ -80,6 +80,8 @@ impl<'w> Case<'w> {
             grounds: grounds.clone(),
             holders: Vec::new(),
             again: Vec::new(),
+            // No address goes, so none can be anybody's still.
+            sandboxes: Vec::new(),
         }));
         candidates
     }
@@ -271,7 +273,8 @@ impl<'w> Case<'w> {
         let grounds = addresses.iter().map(ground).collect();
         let again = self.again(allocations, addresses);
         let work = Work::Release(self.target(id, allocations, addresses, extent));
-        Candidate { work, grounds, holders, again }
+        let sandboxes = self.sandboxes(allocations);
+        Candidate { work, grounds, holders, again, sandboxes }
     }
 }
 

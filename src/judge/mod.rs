@@ -4,8 +4,8 @@
 //! and tells what the second look has to read again ([`named`]: what nothing is called, [`by_hand`]: what no release takes, [`files`]:
 //! what none takes that reads Kubernetes from files); [`leak`] judges each of them
 //! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
-//! off); [`last_look`] is what Kubernetes must say once more right before a write; [`undo`] is the state of things around
-//! a release that is put back, [`advised`], [`ages`] and [`refused`] what an audit may say of
+//! off) and the [`sandboxes`] that must be gone; [`last_look`] is what Kubernetes must say once more right before a write;
+//! [`undo`] is the state of things around a release that is put back, [`advised`], [`ages`] and [`refused`] what an audit may say of
 //! releases. The proofs are the checks' own
 //! (IPA110, IPA201), the rules those of `plan`: nothing here decides anew what a leak is. What audits have observed is
 //! asked of [`case::Observed`], which the edge fills.
@@ -25,6 +25,7 @@ pub mod nodes;
 pub mod off;
 pub mod only;
 pub mod refused;
+mod sandboxes;
 #[cfg(test)]
 mod shape;
 #[cfg(test)]

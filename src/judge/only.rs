@@ -31,7 +31,10 @@ impl Only {
             format!("neither Calico nor Kubernetes has a node {node}{}", did_you_mean(&near).raw())
         });
         let namespaces = self.namespaces.iter().filter(|namespace| !is_namespace(world, namespace));
-        let namespaces = namespaces.map(|ns| format!("no pod, endpoint or allocation is of a namespace {ns}"));
+        let namespaces = namespaces.map(|ns| {
+            let near: Vec<Foreign> = nearest(ns, namespace_names(world)).into_iter().map(Foreign::from).collect();
+            format!("no pod, endpoint or allocation is of a namespace {ns}{}", did_you_mean(&near).raw())
+        });
         let pools = self.pools.iter().filter(|pool| pool_name(world, pool).is_none());
         let pools = pools.map(|pool| {
             let near = near_pools(&world.snapshot.pools, &world.snapshot.names, pool);
@@ -70,7 +73,24 @@ fn known(names: &Names, text: &str) -> Option<Name> {
 fn node_names<'w>(world: &World<'w>) -> impl Iterator<Item = &'w str> {
     let calico = world.snapshot.calico_nodes.iter().map(|node| node.name);
     let kubernetes = world.snapshot.kube_nodes.iter().map(|node| node.name);
-    calico.chain(kubernetes).map(|name| world.snapshot.names.get(name))
+    let made = world.ledger.allocations.iter().map(|allocation| world.ledger.owner_node(allocation));
+    let claimed = world.ledger.affinities().map(|affinity| affinity.host.name);
+    named(world, calico.chain(kubernetes).chain(made).chain(claimed))
+}
+
+fn namespace_names<'w>(world: &World<'w>) -> impl Iterator<Item = &'w str> {
+    let pods = world.snapshot.pods.iter().map(|pod| pod.namespace);
+    let endpoints = world.snapshot.endpoints.iter().map(|endpoint| endpoint.namespace);
+    let attributes = world.ledger.allocations.iter().filter_map(|a| world.ledger.attribute_of(a));
+    let owners = attributes.filter_map(|attribute| attribute.owner().pod_name()).map(|(namespace, _)| namespace);
+    named(world, pods.chain(endpoints).chain(owners))
+}
+
+/// Each once: there are many allocations and few names.
+fn named<'w>(world: &World<'w>, names: impl Iterator<Item = Name>) -> impl Iterator<Item = &'w str> {
+    let names: BTreeSet<Name> = names.filter(|name| !name.is_none()).collect();
+    let all = &world.snapshot.names;
+    names.into_iter().map(|name| all.get(name))
 }
 
 fn is_node(world: &World<'_>, text: &str) -> bool {
@@ -127,8 +147,11 @@ mod tests {
         assert_eq!(of(&["node-2"], &[], &[]), none);
         let (kept, unknown) = of(&["node-l"], &["shpo"], &["defualt"]);
         assert!(kept.is_empty(), "{kept:?}");
-        let told =
-            ["node node-l; did you mean node-1 or node-2?", "namespace shpo", "pool defualt; did you mean default?"];
+        let told = [
+            "node node-l; did you mean node-1 or node-2?",
+            "namespace shpo; did you mean shop?",
+            "pool defualt; did you mean default?",
+        ];
         assert_eq!(of(&[], &[], &["10.65.0.0/16"]), one);
         let host_bits = of(&[], &[], &["10.65.0.5/16"]);
         assert_eq!(host_bits, (vec![], vec!["there is no pool 10.65.0.5/16; did you mean 10.65.0.0/16?".to_owned()]));

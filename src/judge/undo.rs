@@ -72,6 +72,7 @@ pub fn judge(release: &PastWrites, ledger: &Ledger<'_>, fork: Option<Fork>, plan
         grounds: vec![Ground::Undone(release.id)],
         holders: Vec::new(),
         again: Vec::new(),
+        sandboxes: Vec::new(),
     };
     undoings.into_iter().map(candidate).collect()
 }

@@ -25,11 +25,18 @@ pub fn near(word: &str, names: &[Foreign]) -> Vec<Foreign> {
 
 /// `; did you mean a, b or c?`; nothing where nothing is near.
 pub fn did_you_mean(near: &[Foreign]) -> Foreign {
-    match near.split_last() {
-        None => Foreign::default(),
-        Some((only, [])) => foreign!("; did you mean {}?", only),
-        Some((last, others)) => foreign!("; did you mean {} or {}?", Foreign::joined(others, ", "), last),
-    }
+    let near: Vec<&str> = near.iter().map(Foreign::raw).collect();
+    asks(&near).map(|asks| foreign!("; {}", Foreign::from(asks))).unwrap_or_default()
+}
+
+/// `did you mean a, b or c?`, of names spelled out as they are shown; `None` where nothing is near.
+pub fn asks(near: &[impl AsRef<str>]) -> Option<String> {
+    let near: Vec<&str> = near.iter().map(AsRef::as_ref).collect();
+    let (last, others) = near.split_last()?;
+    Some(match others {
+        [] => format!("did you mean {last}?"),
+        _ => format!("did you mean {} or {last}?", others.join(", ")),
+    })
 }
 
 /// How far a name is from what is wanted; `None`: it is another one.

@@ -290,6 +290,23 @@ pub struct LastLook {
     pub node: Option<(String, AgainNode)>,
 }
 
+/// A sandbox that must be gone from a node that runs, before what was its goes to somebody else.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SandboxLeft {
+    /// Kubernetes' name.
+    pub node: String,
+    pub called: SandboxName,
+}
+
+/// What a runtime finds a sandbox by.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum SandboxName {
+    /// Its id.
+    Container(String),
+    /// Namespace and name of its pod.
+    Pod(String, String),
+}
+
 /// What the operator said on the command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct OperatorWord {

@@ -4,7 +4,7 @@
 //! can write what nobody was shown, whatever flags it has read. A licence holds for the very things that were judged:
 //! deciding again gives a transaction for the same holders, or "changed hands".
 
-use super::circumstances::{Ground, HolderNow, LastLook};
+use super::circumstances::{Ground, HolderNow, LastLook, SandboxLeft};
 use super::fresh::Decision;
 use super::orphans::{self, Decided, Orphan};
 use super::refusal::{Note, Refusal};
@@ -72,6 +72,8 @@ pub struct Candidate {
     pub holders: Vec<HolderNow>,
     /// What Kubernetes must say once more right before the write (rule 5).
     pub again: Vec<LastLook>,
+    /// What the runtimes of nodes must not have any more.
+    pub sandboxes: Vec<SandboxLeft>,
 }
 
 /// One transaction's worth of a plan.
@@ -85,6 +87,8 @@ pub struct PlanStep {
     pub holders: Vec<HolderNow>,
     /// What Kubernetes must say once more right before the write.
     pub again: Vec<LastLook>,
+    /// What the runtimes of nodes must not have any more.
+    pub sandboxes: Vec<SandboxLeft>,
     /// What it would write now; what is written is decided again from bytes read right before.
     pub shown: Transaction,
 }
@@ -114,10 +118,10 @@ pub enum Yes {
 impl Plan {
     /// Takes in what a candidate's bytes, read right now, came to: a step, a refusal, or nothing to do.
     pub fn add(&mut self, candidate: Candidate, decided: Decided) {
-        let Candidate { work, grounds, holders, again } = candidate;
+        let Candidate { work, grounds, holders, again, sandboxes } = candidate;
         self.refusals.extend(decided.dropped);
         match decided.decision {
-            Decision::Write(shown) => self.steps.push(PlanStep { work, grounds, holders, again, shown }),
+            Decision::Write(shown) => self.steps.push(PlanStep { work, grounds, holders, again, sandboxes, shown }),
             Decision::Nothing => self.notes.push(Note::AllGone(work.subject())),
             refused => self.refusals.extend(refused.refusal(work.subject())),
         }
@@ -217,7 +221,14 @@ mod tests {
         let orphan = Orphan { id: "n.a".into(), key: key.into_bytes(), mod_revision, blocks: vec![cidr(BLOCK)] };
         let work = Work::Orphans(vec![orphan]);
         let Decision::Write(shown) = work.decide(&store.fresh, Time(0)).decision else { panic!("nothing to write") };
-        let step = PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), shown };
+        let step = PlanStep {
+            work,
+            grounds: Vec::new(),
+            holders: Vec::new(),
+            again: Vec::new(),
+            sandboxes: Vec::new(),
+            shown,
+        };
         (Plan { steps: vec![step], ..Plan::default() }, store)
     }
 

@@ -2,6 +2,7 @@
 
 use crate::model::Foreign;
 use crate::model::json::in_json;
+use crate::model::near::asks;
 
 /// A name that a report or an audit is narrowed to and that nobody has seen.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,11 +26,7 @@ impl UnknownName {
             return format!("No audit of this history has looked for {name}.");
         }
         let near: Vec<String> = self.near.iter().map(foreign).collect();
-        let meant = match near.split_last() {
-            None => String::new(),
-            Some((only, [])) => format!(" (did you mean {only}?)"),
-            Some((last, others)) => format!(" (did you mean {} or {last}?)", others.join(", ")),
-        };
+        let meant = asks(&near).map(|asks| format!(" ({asks})")).unwrap_or_default();
         format!("{} {} {name}{meant}.", self.by, self.kind)
     }
 }

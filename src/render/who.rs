@@ -9,13 +9,13 @@ use std::io::{BufWriter, Result, Write};
 use rows::{SHOWN, row};
 
 use super::age::moment;
-use super::number::{audits, grouped};
+use super::number::{audits, grouped, plural};
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
 use crate::model::{Foreign, State, Time};
-use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, below};
+use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, MatchKind, below};
 
 /// For people.
 pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) -> Result<()> {
@@ -52,16 +52,24 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
     }
     heading(paper, "NOW")?;
     dossier.range.iter().try_for_each(|sheet| block::write(sheet, paper))?;
-    for node in &dossier.nodes {
-        let name = node.name().unwrap_or(&dossier.asked).shown();
+    let named = dossier.matches.iter().filter(|m| m.kind == MatchKind::Node).map(|m| &m.id);
+    for (node, id) in dossier.nodes.iter().zip(named) {
+        let called = node.name().unwrap_or(id);
+        let name = called.shown();
         let ready = match node.ready {
             Some(true) => "Ready",
             Some(false) => "not Ready",
             None => "",
         };
-        let known = node.kubernetes.as_ref();
-        let kubernetes = known.map_or("not in Kubernetes".to_owned(), |k| format!("Kubernetes: {}", k.shown()));
-        let wired = format!("{} pods, {} endpoints", node.pods, node.endpoints);
+        let kubernetes = match &node.kubernetes {
+            None => "not in Kubernetes".to_owned(),
+            // Nobody but Kubernetes says whether it is Ready.
+            Some(same) if same == called && node.ready.is_some() => String::new(),
+            Some(same) if same == called => "in Kubernetes".to_owned(),
+            Some(other) => format!("Kubernetes: {}", other.shown()),
+        };
+        let (pods, endpoints) = (plural(node.pods, "pod", "pods"), plural(node.endpoints, "endpoint", "endpoints"));
+        let wired = format!("{pods}, {endpoints}");
         row(paper, "node", &[&name, node.standing.word(), &kubernetes, ready, &wired])?;
         for block in &node.blocks {
             let used = format!("{} of {} allocated", block.allocated, block.size);
@@ -104,17 +112,25 @@ fn named(word: &str, name: &Option<Foreign>) -> String {
     name.as_ref().map(|name| format!("{word} {}", name.shown())).unwrap_or_default()
 }
 
+/// `on node-1`; nothing beside what is called after the node: `IPIP tunnel of node-1`.
+fn on_node(node: &Option<Foreign>, of: &Foreign) -> String {
+    let is_named =
+        |node: &Foreign| of == node || of.raw().strip_suffix(node.raw()).is_some_and(|of| of.ends_with(" of "));
+    named("on", &node.clone().filter(|node| !is_named(node)))
+}
+
 fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
     let (pool, reserved) = (named("pool", &sheet.pool), named("reserved by", &sheet.reservation));
     let place = sheet.queue_place.map(|p| format!("place {p} of the free queue")).unwrap_or_default();
     let block = sheet.block.filter(|_| sheet.allocations.is_empty()).map(|b| format!("block {b}")).unwrap_or_default();
-    row(paper, "address", &[&sheet.address.to_string(), sheet.state.word(), &place, &block, &pool, &reserved])?;
+    let state = if sheet.is_unknown_to_ipam() { "in no pool and no block" } else { sheet.state.word() };
+    row(paper, "address", &[&sheet.address.to_string(), state, &place, &block, &pool, &reserved])?;
     sheet.allocations.iter().try_for_each(|a| allocation(a, now, paper))?;
     // Certain ones first: they are the answer.
     let graded = |grade: Grade| sheet.holders.iter().filter(move |h| h.grade == grade);
     for h in [Grade::Certain, Grade::Possible, Grade::Stale].into_iter().flat_map(graded).take(SHOWN) {
         let via = if h.via == Via::Object { "" } else { h.via.word() };
-        let on = named("on", &h.node);
+        let on = on_node(&h.node, &h.id);
         row(paper, h.kind.word(), &[h.grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
     }
     more(sheet.holders.len(), 0, paper)?;
@@ -123,7 +139,8 @@ fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()>
 
 fn allocation(a: &AllocationSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
     let owner = a.owner.as_ref().map_or(a.used_for.word().into(), Foreign::shown);
-    let (on, alternate) = (named("on", &a.node), named("migrating to", &a.alternate));
+    let on = a.owner.as_ref().map_or_else(|| named("on", &a.node), |owner| on_node(&a.node, owner));
+    let alternate = named("migrating to", &a.alternate);
     let when = match (a.released, a.allocated) {
         (Some(t), _) => format!("released {}", moment(t, now)),
         (None, Some(t)) => format!("allocated {}", moment(t, now)),
@@ -283,24 +300,82 @@ fn deep(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use crate::checks::addresses::address_awaited;
     use crate::checks::testing::Cluster;
-    use crate::checks::{World, run_these};
+    use crate::checks::{Check, World, run_these};
     use crate::ledger::{Ledger, ScopeFlag};
+    use crate::model::{Phase, Tunnel};
     use crate::who::{Asked, Word, now};
+
+    /// What is said of a word, with what these checks find.
+    fn told(c: &mut Cluster, word: &str, checks: &[&'static Check]) -> String {
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
+        let word = Word::of(word);
+        let (dossier, _) = now(&world, &run_these(&world, checks), &word, &Asked::of(&ledger, &word));
+        let mut out = Vec::new();
+        super::write(&dossier, 100, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_node_is_named_once() {
+        let mut c = Cluster::healthy();
+        c.tunnel("node-1", Tunnel::Ipip, "10.65.0.20");
+        let text = told(&mut c, "node/node-1", &[]);
+        assert!(text.contains("\n  node        node-1  ours  Ready  2 pods, 2 endpoints\n"), "{text}");
+        assert!(text.contains("IPIP tunnel of node-1  block ") && text.contains("certain  node-1  IPIP\n"), "{text}");
+        // Known by its block alone.
+        c.remove_calico_node("node-2");
+        c.remove_kube_node("node-2");
+        let text = told(&mut c, "node/node-2", &[]);
+        assert!(text.starts_with("node node-2 (") && !text.contains("node/node-2"), "{text}");
+    }
+
+    #[test]
+    fn a_machines_own_handle_is_none_of_its_namesakes() {
+        let mut c = Cluster::healthy();
+        let id = "k8s-pod-network.vmi.shop.vm-0";
+        let mut attribute = c.pod_attribute(id, "shop", "virt-launcher-vm-0", "node-1");
+        attribute.owner.vmi = c.name("vm-0");
+        c.allocate("10.65.0.9", attribute);
+        c.handle(id, &["10.65.0.9"]);
+        let text = told(&mut c, "vm/vm-0", &[]);
+        assert!(text.starts_with("VM shop/vm-0 has 10.65.0.9\n"), "{text}");
+    }
+
+    #[test]
+    fn what_calico_has_nothing_to_do_with_is_not_free() {
+        let mut c = Cluster::healthy();
+        let text = told(&mut c, "192.0.2.7", &[]);
+        assert!(text.starts_with("192.0.2.7 is in no pool and no block: ") && !text.contains("free"), "{text}");
+        c.pod("shop", "odd-0", "node-1", &["192.0.2.7"]);
+        let text = told(&mut c, "192.0.2.7", &[]);
+        assert!(text.starts_with("192.0.2.7 is held by shop/odd-0 on node-1; no pool and no block has it"), "{text}");
+        assert!(!text.contains("free"), "{text}");
+    }
+
+    /// The pod that it was allocated to says that it has none.
+    #[test]
+    fn an_address_that_is_waited_for_is_held_by_nobody() {
+        let mut c = Cluster::healthy();
+        let (created, before) = (c.ago(40 * 60), c.ago(3 * 86_400));
+        let mut pod = c.pod_mut("web-0");
+        (pod.addresses, pod.phase, pod.ready, pod.created) = ([].into(), Phase::Pending, false, Some(created));
+        drop(pod);
+        c.attribute_mut("10.65.0.1").owner.timestamp = Some(before);
+        c.endpoint_mut("web-0").created = Some(before);
+        let text = told(&mut c, "10.65.0.1", &[&address_awaited::CHECK]);
+        assert!(text.starts_with("10.65.0.1 is waited for in vain: pod shop/web-0 waits "), "{text}");
+    }
 
     /// An address of ten thousand pods has as many holders: some are told, and how many more there are.
     #[test]
     fn some_holders_are_told_and_the_others_counted() {
         let mut c = Cluster::healthy();
         (0..1_200).for_each(|i| drop(c.pod("shop", &format!("dup-{i}"), "node-1", &["10.65.0.1"])));
-        let snapshot = c.snapshot();
-        let ledger = Ledger::build(&snapshot, ScopeFlag::Auto, None);
-        let world = World { snapshot: &snapshot, ledger: &ledger, past: None };
-        let word = Word::of("10.65.0.1");
-        let (dossier, _) = now(&world, &run_these(&world, &[]), &word, &Asked::of(&ledger, &word));
-        let mut out = Vec::new();
-        super::write(&dossier, 100, false, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let text = told(&mut c, "10.65.0.1", &[]);
         assert!(text.starts_with("10.65.0.1 has 1,201 holders") && text.lines().count() < 60, "{text}");
         assert!(text.contains(" more, -o json shows all\n"), "{text}");
     }

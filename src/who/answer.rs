@@ -6,12 +6,13 @@ use super::dossier::{AddressSheet, AllocationSheet, Dossier, HeldBy, HolderKind,
 use super::word::Word;
 use super::{Before, MatchKind, block};
 use crate::checks;
+use crate::checks::addresses::address_awaited;
 use crate::checks::evidence::count;
 use crate::ledger::{AddressState, Grade, Use};
 use crate::model::foreign::foreign;
 use crate::model::near::did_you_mean;
 use crate::model::number::grouped;
-use crate::model::row::{AllocationRow, Interval, NodeRow, PodRow};
+use crate::model::row::{AllocationRow, Episode, Interval, NodeRow, PodRow};
 use crate::model::{Addr, Finding, Foreign, State, Term, Time};
 
 /// How somebody holds an address.
@@ -50,7 +51,10 @@ pub fn wrong(findings: &[Finding]) -> String {
     match findings {
         [] => String::new(),
         [one] => format!("; 1 finding, {}", one.code),
-        [worst, ..] => format!("; {} findings, the worst {}", grouped(findings.len() as u64), worst.code),
+        [first, ..] => {
+            let worst = findings.iter().min_by_key(|f| checks::worst_first(f.gravity(), f.code)).unwrap_or(first);
+            format!("; {} findings, the worst {}", grouped(findings.len() as u64), worst.code)
+        }
     }
 }
 
@@ -80,10 +84,16 @@ fn holding(sheet: &AddressSheet, holders: usize, findings: &[Finding]) -> Foreig
         (None, AddressState::Free) => match sheet.queue_place {
             Some(0) => "free in IPAM: the next pod gets it".into(),
             Some(n) => format!("free in IPAM: handed out after {} more", grouped(n)).into(),
+            None if sheet.is_unknown_to_ipam() => "no pool and no block has it".into(),
             None => "IPAM has it as free".into(),
         },
         (None, state) => format!("IPAM has it as {}", state.word()).into(),
     };
+    // Whatever the predecessor left behind: the pod that it is allocated to says that it has none.
+    let waits = |f: &&Finding| f.code == address_awaited::CHECK.code && f.subject.address() == Some(a);
+    if let Some(awaited) = findings.iter().find(waits) {
+        return foreign!("{a} is waited for in vain: {}", awaited.summary);
+    }
     let same = |who: &Foreign| {
         let owner = allocated.and_then(|r| r.owner.as_ref()).map(Foreign::raw);
         owner.is_some_and(|owner| who.raw().starts_with(owner) || who.raw().ends_with(owner))
@@ -137,7 +147,7 @@ fn free(sheet: &AddressSheet) -> Foreign {
         (Some(n), _, _) => format!("{a} is free, next to be handed out after {n} more").into(),
         (None, Some(block), _) => format!("{a} is neither allocated nor in the free queue of block {block}").into(),
         (None, None, Some(pool)) => foreign!("{a} is free: no block of pool {} holds it yet", pool),
-        (None, None, None) => format!("{a} is in no pool and no block: Calico does not hand it out").into(),
+        (None, None, None) => outside(&a.to_string().into()),
     }
 }
 
@@ -170,12 +180,14 @@ pub fn other(dossier: &Dossier) -> Foreign {
             hint(&dossier.asked)
         );
     };
-    let also = dossier.matches.len() - 1;
+    // Handles behind a service or a machine are its own.
+    let is_own = |m: &&Match| m.kind == MatchKind::Handle && matches!(first.kind, MatchKind::Service | MatchKind::Vm);
+    let also = dossier.matches.iter().skip(1).filter(|m| !is_own(m)).count();
     let more = if also == 0 { String::new() } else { format!(" (and {also} more of that name)") };
     let answer = match first.kind {
         MatchKind::Handle => handle(dossier, &first.id),
         MatchKind::Pod => pod(dossier, &first.id),
-        MatchKind::Node => node(dossier),
+        MatchKind::Node => node(dossier, &first.id),
         MatchKind::Service | MatchKind::Vm => named_on(dossier, first),
         kind => {
             let kind = if kind == MatchKind::Mac { "MAC" } else { kind.word() };
@@ -221,9 +233,9 @@ fn pod(dossier: &Dossier, id: &Foreign) -> Foreign {
     }
 }
 
-fn node(dossier: &Dossier) -> Foreign {
-    let Some(n) = dossier.nodes.first() else { return dossier.asked.clone() };
-    let name = n.name().unwrap_or(&dossier.asked);
+fn node(dossier: &Dossier, id: &Foreign) -> Foreign {
+    let Some(n) = dossier.nodes.first() else { return foreign!("node {}", id) };
+    let name = n.name().unwrap_or(id);
     let addresses = addresses(n.blocks.iter().map(|b| b.allocated).sum::<u64>());
     let blocks = count(n.blocks.len(), "block");
     let pods = count(usize::try_from(n.pods).unwrap_or(usize::MAX), "pod");
@@ -254,7 +266,8 @@ fn of_cluster(asked: &Foreign, before: &Before, at: Option<Time>) -> Foreign {
         ([], Some(at)) => then(asked, before, at),
         ([], None) => last_known(asked, before),
     };
-    let worst = before.open.first().filter(|_| at.is_none());
+    let rank = |f: &&Episode| checks::worst_first(f.finding.severity, f.finding.code);
+    let worst = before.open.iter().min_by_key(rank).filter(|_| at.is_none());
     let open = worst.map(|f| match before.open.len() {
         1 => format!("; open: {} since {}", f.finding.code, f.opened.at),
         n => format!("; {n} findings open, the worst {} since {}", f.finding.code, f.opened.at),

@@ -128,6 +128,13 @@ pub struct AddressSheet {
     pub kernels: Vec<KernelSheet>,
 }
 
+impl AddressSheet {
+    /// Whether Calico has nothing to do with it, and cannot call it free.
+    pub fn is_unknown_to_ipam(&self) -> bool {
+        self.state == AddressState::Free && self.block.is_none() && self.pool.is_none()
+    }
+}
+
 /// What the kernel of one node has of an address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct KernelSheet {

@@ -68,7 +68,8 @@ fn leaked_in(world: &World, workload: &Workload, range: &str) -> Work {
 fn confirmed(connection: &Connection, work: Work) -> Confirmed {
     let seen = block_on(apply::read(connection, &work.keys())).unwrap();
     let Decision::Write(shown) = work.decide(&seen.fresh, Time(0)).decision else { panic!("nothing to write") };
-    let step = PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), shown };
+    let step =
+        PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), sandboxes: Vec::new(), shown };
     Plan { steps: vec![step], ..Plan::default() }.confirm(Some(Yes::Flag)).unwrap()
 }
 

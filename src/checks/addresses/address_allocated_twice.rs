@@ -17,7 +17,7 @@ pub static CHECK: Check = Check {
     action: "Restart the pods of one of the two blocks, those of the smaller block first, so that it can be given up. \
         Never release such an address: by address Calico looks into one of the blocks only. Then see IPA302.",
     silent: "One of the two allocations is cooling down.",
-    ties: Ties { many: "addresses allocated twice", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "addresses allocated twice", ..Ties::ANYBODYS },
     run,
 };
 

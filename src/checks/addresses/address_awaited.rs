@@ -27,7 +27,7 @@ pub static CHECK: Check = Check {
         or in the host's network; static pods' mirrors, which can be younger than their sandbox; tunnels, services, \
         KubeVirt machines, reservations, cooling addresses; other clusters' nodes, and what does not decode. An \
         endpoint of the predecessor does not hide it.",
-    ties: Ties { many: "addresses that a waiting pod cannot get", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "addresses that a waiting pod cannot get", ..Ties::OURS },
     run,
 };
 

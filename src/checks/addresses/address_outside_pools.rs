@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     silent: "Addresses in disabled pools (normal while pods move to another pool), nodes on which no pod has a handle \
         of Calico's IPAM (host-local, another CNI), other clusters' nodes, other orchestrators than Kubernetes and the \
         CNI plugin. While a pool does not decode, nobody can say what it covers.",
-    ties: Ties { many: "addresses outside of all pools", judges: Judges::OnlyOurs, ..Ties::OURS },
+    ties: Ties { harm: Harm::Threat, many: "addresses outside of all pools", judges: Judges::OnlyOurs, ..Ties::OURS },
     run,
 };
 

@@ -26,6 +26,7 @@ pub static CHECK: Check = Check {
         `<namespace>.<pod>`, tunnels, addresses of host-local IPAM (IPA908). Of overlapping blocks one allocation that \
         fits is enough. Control bytes at the end of a handle's id do not count.",
     ties: Ties {
+        harm: Harm::Threat,
         many: "addresses whose endpoint has another container",
         also: Needs::P,
         explained_by: Some(duplicate_pod_address::explains),

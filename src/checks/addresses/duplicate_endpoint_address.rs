@@ -28,6 +28,7 @@ pub static CHECK: Check = Check {
     silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
         pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
     ties: Ties {
+        harm: Harm::Outage,
         explained_by: Some(duplicate_pod_address::explains),
         many: "addresses that several endpoints list",
         ..Ties::ANYBODYS

@@ -25,7 +25,13 @@ pub static CHECK: Check = Check {
         migration shares the address). A terminating pod whose endpoint is gone accuses nobody. With only one certain \
         holder and possible ones (an endpoint of another orchestrator or another cluster too), the finding is a \
         warning.",
-    ties: Ties { shows, many: "addresses held by several pods", urgency: Some(urgency), ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        shows,
+        many: "addresses held by several pods",
+        urgency: Some(urgency),
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -24,7 +24,12 @@ pub static CHECK: Check = Check {
         its calico-node is.",
     silent: "One of the two nodes is gone from Kubernetes (IPA409 tells it), both are another cluster's, or both are \
         Calico Nodes of one Kubernetes node.",
-    ties: Ties { many: "tunnel addresses that others hold too", explained_by: Some(explained_by), ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        many: "tunnel addresses that others hold too",
+        explained_by: Some(explained_by),
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -26,7 +26,12 @@ pub static CHECK: Check = Check {
         reservation or the address's block does not decode, and nobody else has it; the allocation belongs to the same \
         workload or names nobody; the claim is that of an endpoint left behind, of a terminating pod without endpoint, \
         or of another cluster.",
-    ties: Ties { many: "floating addresses that may be others' too", judges: Judges::OnlyOurs, ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Threat,
+        many: "floating addresses that may be others' too",
+        judges: Judges::OnlyOurs,
+        ..Ties::OURS
+    },
     run,
 };
 

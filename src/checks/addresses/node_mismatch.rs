@@ -16,7 +16,7 @@ pub static CHECK: Check = Check {
     action: "Restart the pod: its new allocation names the right node.",
     silent: "Nodes are compared after mapping Calico's names to Kubernetes'. KubeVirt machines, which migrate, other \
         clusters' nodes, and nodes that do not decode.",
-    ties: Ties { many: "addresses allocated to another node than their pod's", ..Ties::OURS },
+    ties: Ties { harm: Harm::Threat, many: "addresses allocated to another node than their pod's", ..Ties::OURS },
     run,
 };
 

@@ -23,6 +23,7 @@ pub static CHECK: Check = Check {
         machine that the allocation names. Of overlapping blocks one allocation that names the pod is enough. \
         Allocations of other clusters' nodes, addresses of host-local IPAM (IPA908), and ranges that do not decode.",
     ties: Ties {
+        harm: Harm::Threat,
         explained_by: Some(duplicate_pod_address::explains),
         many: "addresses held by others than IPAM says",
         ..Ties::OURS

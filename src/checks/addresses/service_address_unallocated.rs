@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
         address may change.",
     silent: "Calico does not manage the service (another class, or only requested services are managed); the service \
         is being deleted; the address lies in no pool, or in a block that does not decode.",
-    ties: Ties { many: "service addresses that IPAM calls free", ..Ties::OURS },
+    ties: Ties { harm: Harm::Threat, many: "service addresses that IPAM calls free", ..Ties::OURS },
     run,
 };
 

@@ -25,6 +25,7 @@ pub static CHECK: Check = Check {
         1 of a Windows node's block, which the Windows reservation holds; the node has departed; IPA103 already tells \
         two nodes with this address; the address lies in no pool, or in a block that does not decode.",
     ties: Ties {
+        harm: Harm::Threat,
         many: "tunnel addresses that IPAM calls free",
         judges: Judges::OnlyOurs,
         also: Needs::P.and(Needs::W),

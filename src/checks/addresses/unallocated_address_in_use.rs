@@ -27,6 +27,7 @@ pub static CHECK: Check = Check {
         addresses outside all pools (IPA121), blocks that do not decode, and addresses of host-local IPAM, which the \
         nodes' podCIDRs explain (IPA908). It is never silent for being many.",
     ties: Ties {
+        harm: Harm::Threat,
         explained_by: Some(duplicate_pod_address::explains),
         many: "addresses in use that IPAM calls free",
         urgency: Some(urgency),

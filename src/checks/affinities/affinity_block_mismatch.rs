@@ -26,7 +26,7 @@ pub static CHECK: Check = Check {
         way. Where two hosts are confirmed, IPA401 says it, unless the block names a third. Without a confirmed \
         affinity a block that names nobody is legal, or IPA305. Blocks and affinities that do not decode are not \
         judged.",
-    ties: Ties { many: "affinities that do not agree with their block", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "affinities that do not agree with their block", ..Ties::ANYBODYS },
     run,
 };
 

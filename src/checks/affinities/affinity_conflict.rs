@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
         node next meets it. When the block names neither, decide by who holds its addresses.",
     silent: "Affinities that are pending or being deleted own nothing (IPA403, IPA404). Two spellings of one \
         affinity's key are IPA307.",
-    ties: Ties { many: "blocks with more than one owner", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "blocks with more than one owner", ..Ties::ANYBODYS },
     run,
 };
 

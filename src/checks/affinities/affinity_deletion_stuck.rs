@@ -20,7 +20,7 @@ pub static CHECK: Check = Check {
     action: "When the block is gone or is another's, delete the affinity. When the block still names this host, \
         release it again; the node's next allocation takes the claim up again.",
     silent: "At a first audit nobody can tell how long it has been under way.",
-    ties: Ties { many: "affinities stuck in deletion", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "affinities stuck in deletion", ..Ties::ANYBODYS },
     run,
 };
 

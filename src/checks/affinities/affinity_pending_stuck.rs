@@ -20,7 +20,7 @@ pub static CHECK: Check = Check {
         block is another's, or does not exist, the affinity can be deleted.",
     silent: "At a first audit nobody can tell how long it has been pending. One that was written since the last audit \
         moves.",
-    ties: Ties { many: "affinities stuck in pending", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Threat, many: "affinities stuck in pending", ..Ties::ANYBODYS },
     run,
 };
 

@@ -21,7 +21,12 @@ pub static CHECK: Check = Check {
     silent: "Without strict affinity borrowing is legal. KubeVirt machines keep their address when they migrate. \
         Ordinals of Windows, cooling addresses, services, blocks without owner, allocations that name no node, nodes \
         of other clusters.",
-    ties: Ties { many: "addresses borrowed though affinity is strict", judges: Judges::OnlyOurs, ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        many: "addresses borrowed though affinity is strict",
+        judges: Judges::OnlyOurs,
+        ..Ties::OURS
+    },
     run,
 };
 

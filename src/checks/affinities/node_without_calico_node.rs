@@ -25,7 +25,7 @@ pub static CHECK: Check = Check {
     silent: "Nodes that are not Ready or younger than 5 minutes (calico-node is still starting), nodes with pods of \
         the host's network alone or of another CNI plugin, and nodes whose Calico Node may be one that does not \
         decode.",
-    ties: Ties { many: "nodes without a Calico Node", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "nodes without a Calico Node", ..Ties::OURS },
     run,
 };
 

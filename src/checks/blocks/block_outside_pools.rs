@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
         pool again, disabled.",
     silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. \
         While any pool does not decode, nobody can say which blocks have none.",
-    ties: Ties { many: "blocks outside of all pools", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "blocks outside of all pools", ..Ties::ANYBODYS },
     run,
 };
 

@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
     silent: "Ordinals reserved for Windows, addresses in cooldown (which may share one attribute), `attributes: null` \
         in a new block, and clocks that differ by less than a minute are all legal. A block that does not parse is \
         IPA901, sequence numbers are IPA306.",
-    ties: Ties { many: "blocks that break their own rules", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Threat, many: "blocks that break their own rules", ..Ties::ANYBODYS },
     run,
 };
 

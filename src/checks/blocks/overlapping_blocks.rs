@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     action: "Restart the pods of one of the two blocks (the smaller one, where its node can get another), then release \
         its affinity so that it is deleted. Drain before changing a pool's block size.",
     silent: "Two spellings of one block's key are IPA307. Blocks that do not decode are not compared.",
-    ties: Ties { many: "blocks inside of other blocks", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Threat, many: "blocks inside of other blocks", ..Ties::ANYBODYS },
     run,
 };
 

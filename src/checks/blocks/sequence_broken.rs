@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     silent: "A missing or null map, blocks that never had numbers, and ordinals without an entry (reserved for \
         Windows, cooling down, allocated by an older version) are legal. A datastore that went back as a whole is \
         IPA903; so is a number that fell and is one of Calico's own all the same (10^18 and more).",
-    ties: Ties { many: "blocks with a broken sequence", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Threat, many: "blocks with a broken sequence", ..Ties::ANYBODYS },
     run,
 };
 

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
         created again inside another.",
     action: "Disable the wrong one, move its pods away, and delete it.",
     silent: "Pools that only touch.",
-    ties: Ties { many: "pools that overlap others", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Threat, many: "pools that overlap others", ..Ties::ANYBODYS },
     run,
 };
 

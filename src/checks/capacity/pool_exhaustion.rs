@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     action: "Release what is leaked (IPA110); else add a pool, or make this one's reservations smaller.",
     silent: "Pools that are disabled, being deleted, assigned by hand, for LoadBalancer addresses only, or of fewer \
         than 64 addresses. Addresses in blocks that do not decode may be free.",
-    ties: Ties { many: "pools that run out of addresses", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "pools that run out of addresses", ..Ties::ANYBODYS },
     run,
 };
 

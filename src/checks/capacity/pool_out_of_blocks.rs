@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
         a pool, perhaps with smaller blocks. Calico v3.32 takes empty blocks from nodes by itself.",
     silent: "Pools as in IPA601; a pool without any free address (IPA601); a pool in which a block does not decode, \
         since that may be an empty one.",
-    ties: Ties { many: "pools without a free block", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "pools without a free block", ..Ties::ANYBODYS },
     run,
 };
 

@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         whatever another finding advises: while the datastore is locked the pod stays down. Where the etcd is another cluster's (IPA905) or holds nothing of \
         Calico's, there is nothing to unlock: find the right one.",
     silent: "A ClusterInformation that does not decode: IPA901 tells it.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { harm: Harm::Outage, ..Ties::ANYBODYS },
     run,
 };
 

@@ -31,7 +31,7 @@ pub static CHECK: Check = Check {
         upgrade by snapshot (the raft term fell) when nothing was written between the audits before and after it. A \
         restore that no sign covers: docs/operations.md. Compaction, defragmentation, a restart, an election, a \
         replaced member and a learner show no sign.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { harm: Harm::Threat, ..Ties::ANYBODYS },
     run,
 };
 

@@ -28,7 +28,7 @@ pub static CHECK: Check = Check {
         differs, remove it and add it again with an empty folder (with one member: restore the last good backup); \
         disarm when all agree.",
     silent: "What was read is a file or a capture made before ipaudit asked for etcd's status.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { harm: Harm::Outage, ..Ties::ANYBODYS },
     run,
 };
 

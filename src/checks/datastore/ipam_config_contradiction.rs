@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     action: "Set what you mean with `calicoctl ipam configure`, and bring the other object into line.",
     silent: "Fields that IPAMConfiguration leaves out; two spellings of one meaning (0 and 20 blocks, no cooldown and \
         a negative one); settings that do not decode.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { harm: Harm::Threat, ..Ties::ANYBODYS },
     run,
 };
 

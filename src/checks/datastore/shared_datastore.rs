@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
         exclusive`: then these nodes are judged as departed ones.",
     silent: "Nodes without endpoints, plain hosts without a `k8s` reference, nodes that were this cluster's in an \
         earlier audit, and the exclusive scope.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { harm: Harm::Threat, ..Ties::ANYBODYS },
     run,
 };
 

@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     silent: "A family that only one of them lists; pods in the host's network, finished, on another node (IPA502) or \
         without any address yet; a pod whose own address is another CNI plugin's, with Calico as its secondary \
         network.",
-    ties: Ties { many: "endpoints with other addresses than their pods", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "endpoints with other addresses than their pods", ..Ties::OURS },
     run,
 };
 

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     action: "Restart the pod; it comes back with an endpoint and an allocation.",
     silent: "Pods in the host's network, not ready, terminating or finished, without a pool address, on nodes without \
         any endpoint (another CNI plugin), on nodes of other clusters, and on nodes of which a value does not decode.",
-    ties: Ties { explained_by: Some(explained_by), many: "pods without an endpoint", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, explained_by: Some(explained_by), many: "pods without an endpoint", ..Ties::OURS },
     run,
 };
 

@@ -33,6 +33,7 @@ pub static CHECK: Check = Check {
         never removes one); neighbours that were learned; link-local addresses; several interfaces of one workload; a wrong route to a pod that was \
         looked into and has nothing to do with the address (IPA701, IPA703).",
     ties: Ties {
+        harm: Harm::Outage,
         also: Needs::W,
         explained_by: Some(by_duplicate),
         many: "addresses on several interfaces",

@@ -21,7 +21,7 @@ pub static CHECK: Check = Check {
     action: "Restart calico-node on the node.",
     silent: "An affinity that is being deleted still has its blackhole (IPA404); routes of others, as BIRD's static ones for \
         services; ranges outside of all pools; blocks and affinities that do not decode; a single address.",
-    ties: Ties { many: "blackholes of others' blocks", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "blackholes of others' blocks", ..Ties::OURS },
     run,
 };
 

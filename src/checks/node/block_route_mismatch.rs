@@ -22,7 +22,7 @@ pub static CHECK: Check = Check {
     action: "Restart calico-node on the node; when the route comes back, look whose address the gateway is.",
     silent: "Gateways that are no node of Calico's (route reflectors, top-of-rack switches); routes that cover more than a \
         block; blocks without an owner, and addresses without an allocation or with two; pods' own host routes (IPA701).",
-    ties: Ties { many: "routes to nodes that do not own the block", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "routes to nodes that do not own the block", ..Ties::OURS },
     run,
 };
 

@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
     silent: "Calico before v3.32, which leaves metric 0; pods younger than a minute; IPv6, whose routes look the same from \
         both.",
     ties: Ties {
+        harm: Harm::Threat,
         also: Needs::P,
         explained_by: Some(explained_by),
         many: "nodes where Felix does not work",

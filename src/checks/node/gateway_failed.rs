@@ -24,6 +24,7 @@ pub static CHECK: Check = Check {
     silent: "FAILED alone: on a small node such an entry stays for ever, so it may be old news; with more than 128 \
         neighbours on the node it goes within seconds, so that it is not there says nothing either.",
     ties: Ties {
+        harm: Harm::Outage,
         also: Needs::W.and(Needs::P),
         explained_by: Some(explained_by),
         many: "pods that do not see their gateway",

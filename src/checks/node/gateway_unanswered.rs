@@ -30,6 +30,7 @@ pub static CHECK: Check = Check {
     silent: "Pods that speak BGP with the node (it has an address on their interface); pods that are young or gone; \
         interfaces that are missing. Without the kernel's verdicts and without sysctls nothing is judged.",
     ties: Ties {
+        harm: Harm::Outage,
         also: Needs::W.and(Needs::P),
         explained_by: Some(by_cut),
         many: "pods that get no answer from their gateway",

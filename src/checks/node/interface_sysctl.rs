@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
         them at its start.",
     silent: "rp_filter: its legal values differ. A cluster that sets `IPForwarding` to Disabled wants `ip_forward` as it is. \
         Interfaces without an endpoint (IPA706), where endpoints were read.",
-    ties: Ties { also: Needs::W, many: "interfaces with wrong settings", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, also: Needs::W, many: "interfaces with wrong settings", ..Ties::ANYBODYS },
     run,
 };
 

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
         not come round to a new block.",
     action: "What is not back after 90 seconds needs calico-node to start anew on the node.",
     silent: "What the two readings do not agree on.",
-    ties: Ties { explained_by: Some(explained_by), many: "blocks without a route", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, explained_by: Some(explained_by), many: "blocks without a route", ..Ties::OURS },
     run,
 };
 

@@ -23,7 +23,7 @@ pub static CHECK: Check = Check {
     action: "Set the interface up where it is only down; else restart the pod.",
     silent: "Pods younger than a minute, terminating, or of a machine that moves; what the two readings do not agree on; a \
         node of which no endpoint has an interface in the kernel at all (another node's evidence, or VPP).",
-    ties: Ties { many: "interfaces that are missing or dead", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "interfaces that are missing or dead", ..Ties::OURS },
     run,
 };
 

@@ -29,7 +29,12 @@ pub static CHECK: Check = Check {
     silent: "An interface that is missing, down or without carrier is IPA705 alone, a route elsewhere IPA701. Pods younger \
         than a minute, terminating, or of a machine that moves; interfaces of other networks than Calico's; a route that \
         only one reading missed.",
-    ties: Ties { explained_by: Some(explained_by), many: "addresses without a route", ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        explained_by: Some(explained_by),
+        many: "addresses without a route",
+        ..Ties::OURS
+    },
     run,
 };
 

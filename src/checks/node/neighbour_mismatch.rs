@@ -24,7 +24,12 @@ pub static CHECK: Check = Check {
         restart the pod.",
     silent: "Addresses that the endpoint does not list (leftovers); neighbours that were learned; endpoints without a MAC; \
         virtual machines, whose guests have their own; pods younger than a minute.",
-    ties: Ties { also: Needs::P, many: "neighbours with another MAC than their pods", ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        also: Needs::P,
+        many: "neighbours with another MAC than their pods",
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -25,7 +25,12 @@ pub static CHECK: Check = Check {
     action: "Restart the pod, unless its software changes addresses on purpose.",
     silent: "Further addresses that nobody else has: secondary networks, addresses that a pod gives itself, temporary ones \
         of IPv6. Virtual machines and pods that are young, terminating or moving.",
-    ties: Ties { explained_by: Some(explained_by), many: "pods with other addresses inside", ..Ties::OURS },
+    ties: Ties {
+        harm: Harm::Outage,
+        explained_by: Some(explained_by),
+        many: "pods with other addresses inside",
+        ..Ties::OURS
+    },
     run,
 };
 

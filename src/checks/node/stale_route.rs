@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     silent: "Floating addresses of an endpoint; routes that BIRD learned from a pod which speaks BGP; CNI's own route \
         (metric 0) while a pod of the node is young or has no endpoint yet; an address that another endpoint of this node \
         lists (IPA701).",
-    ties: Ties { many: "stale routes", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "stale routes", ..Ties::OURS },
     run,
 };
 

@@ -24,7 +24,7 @@ pub static CHECK: Check = Check {
     action: "Wait for Felix; when it stays, restart calico-node on the node.",
     silent: "Devices whose Node names no address: the mode was switched off and the device stayed. Devices that are absent \
         or down.",
-    ties: Ties { many: "tunnels with wrong addresses", ..Ties::OURS },
+    ties: Ties { harm: Harm::Outage, many: "tunnels with wrong addresses", ..Ties::OURS },
     run,
 };
 

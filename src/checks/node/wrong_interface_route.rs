@@ -31,6 +31,7 @@ pub static CHECK: Check = Check {
         several endpoints of one pod; pods younger than a minute, and what the two readings of the node do not agree on; \
         an interface that is missing, down or without carrier (IPA705).",
     ties: Ties {
+        harm: Harm::Outage,
         also: Needs::P,
         explained_by: Some(by_duplicate),
         many: "addresses that are routed past their pods",

@@ -19,7 +19,8 @@ fn made() -> (Plan, PlanFile, Store) {
     let orphan = Orphan { id: "n.a".into(), key: key.into_bytes(), mod_revision, blocks: vec![cidr(BLOCK)] };
     let work = Work::Orphans(vec![orphan]);
     let Decision::Write(shown) = work.decide(&store.fresh, Time(0)).decision else { panic!("nothing to write") };
-    let step = PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), shown };
+    let step =
+        PlanStep { work, grounds: Vec::new(), holders: Vec::new(), again: Vec::new(), sandboxes: Vec::new(), shown };
     let plan = Plan { steps: vec![step], ..Plan::default() };
     let asked = Answered { bulk: true, ..Answered::default() };
     let file = PlanFile::of(&plan, "2026-11-29T23:00:00Z".into(), "ipaudit 0".into(), bound(), asked);

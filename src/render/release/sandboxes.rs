@@ -1,7 +1,6 @@
 //! A plan's last advice before it is done: look whether the runtime of each node still has a sandbox of what goes.
 //!
-//! Kubernetes says that the pod is gone, and so does the proof; a runtime that was cut off may think otherwise. The id of
-//! a container in a handle is the sandbox's own.
+//! Kubernetes says that the pod is gone, and so does the proof; a runtime that was cut off may think otherwise.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -10,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::checks::evidence::sandbox;
 use crate::model::Foreign;
-use crate::plan::circumstances::{AgainNode, AgainPod, LastLook};
-use crate::plan::confirm::{Plan, Work};
+use crate::plan::circumstances::{SandboxLeft, SandboxName};
+use crate::plan::confirm::Plan;
 
 /// Without `--all`: commands of so many nodes.
 const NODES: usize = 3;
@@ -35,19 +34,14 @@ impl Sandboxes {
     pub(super) fn of(plan: &Plan) -> Sandboxes {
         let mut all = Sandboxes::default();
         for step in &plan.steps {
-            let Work::Release(target) = &step.work else { continue };
-            let container = target.handle.as_deref().and_then(container);
-            for LastLook { namespace, name, pod, node } in &step.again {
-                let Some((node, AgainNode::Ready(_))) = node else { continue };
-                // By its name a pod that exists would be found whatever it holds.
-                if container.is_none() && *pod != AgainPod::Absent {
-                    continue;
-                }
+            for SandboxLeft { node, called } in &step.sandboxes {
                 let on = all.nodes.entry(node.clone()).or_default();
-                match container {
-                    Some(id) if on.containers.last().is_none_or(|last| last != id) => on.containers.push(id.to_owned()),
-                    Some(_) => {}
-                    None => on.pods.push((namespace.clone(), name.clone())),
+                match called {
+                    SandboxName::Container(id) if on.containers.last().is_none_or(|last| last != id) => {
+                        on.containers.push(id.clone());
+                    }
+                    SandboxName::Container(_) => {}
+                    SandboxName::Pod(namespace, name) => on.pods.push((namespace.clone(), name.clone())),
                 }
             }
         }
@@ -96,12 +90,6 @@ impl OnNode {
     }
 }
 
-/// The container's id of a handle's.
-fn container(handle: &str) -> Option<&str> {
-    let (_, tail) = handle.rsplit_once('.')?;
-    sandbox::is_container(tail).then_some(tail)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,14 +129,5 @@ mod tests {
         assert_eq!((lines.len(), lines[2].as_str()), (8, "    crictl pods --state ready --quiet --id aa"));
         assert_eq!(lines[7], "  … 2 more nodes; --all shows their commands");
         assert_eq!((written(&sandboxes, true).len(), sandboxes.document().len()), (11, 5));
-    }
-
-    #[test]
-    fn a_container_is_what_no_shell_reads_otherwise() {
-        let id = "0a".repeat(32);
-        assert_eq!(container(&format!("k8s-pod-network.{id}")), Some(id.as_str()));
-        for other in ["shop.web-0", "x", &format!("n.{}$", "0a".repeat(31)), &format!("n.{}", "0A".repeat(32))] {
-            assert_eq!(container(other), None, "{other}");
-        }
     }
 }

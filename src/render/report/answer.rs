@@ -132,7 +132,7 @@ impl<'c> Became<'c> {
         }
         parts.given_back = cluster.given_back().filter(|line| !explained.by_another(line)).collect();
         for part in [&mut parts.given_back, &mut parts.began, &mut parts.passed, &mut parts.turned, &mut parts.ended] {
-            part.sort_by_key(|line| (std::cmp::Reverse(line.finding.severity), line.finding.code));
+            part.sort_by_key(|line| checks::worst_first(line.finding.severity, line.finding.code));
         }
         parts
     }

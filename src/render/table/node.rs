@@ -6,7 +6,7 @@ use super::findings;
 use super::line::total;
 use super::options::Options;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, style_of};
-use crate::checks::Skipped;
+use crate::checks::{Skipped, worst_first};
 use crate::exit::Exit;
 use crate::model::foreign::foreign;
 use crate::model::node_evidence::{Dump, DumpState, HostLink, NodeEvidence};
@@ -40,7 +40,8 @@ pub fn write(view: &AuditView<'_>, nodes: &NodesSeen, options: Options, out: &mu
 
 /// The worst thing, or that nothing was found in what was read.
 fn answer(view: &AuditView<'_>, nodes: &NodesSeen, folds: &Folds<'_>) -> Text {
-    let worst = folds.shown.iter().filter_map(|&i| view.findings.get(i)).max_by_key(|f| f.gravity());
+    let worst =
+        folds.shown.iter().filter_map(|&i| view.findings.get(i)).min_by_key(|f| worst_first(f.gravity(), f.code));
     if let Some(worst) = worst.filter(|f| f.gravity() > Severity::Note) {
         let style = style_of(worst.gravity()).bold();
         let lead = format!("{}:", worst.gravity().word().to_uppercase());

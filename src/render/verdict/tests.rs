@@ -126,6 +126,16 @@ fn leaks_are_told_as_leaks_though_something_else_explains_them() {
     assert!(told[0].starts_with("error 2 leaked addresses on node-1 (IPA110)."), "{told:?}");
 }
 
+/// Addresses that nobody uses wait; a machine that cannot start does not.
+#[test]
+fn what_cannot_start_is_told_before_leaks() {
+    let mut c = leaked();
+    c.handle("k8s-pod-network.vmi.lab.vm-0", &["10.65.0.9"]);
+    let told = told_of(&mut c, AuditCircumstances::default(), |_| {});
+    assert!(told[0].starts_with("error vm handle blocks vm "), "{told:?}");
+    assert!(told[1].starts_with("error leaked address 10.65.0.1 on node-1 (IPA110)"), "{told:?}");
+}
+
 #[test]
 fn the_worst_is_the_shortest_queue() {
     let mut c = Cluster::healthy();

@@ -110,7 +110,7 @@ fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alik
             None => kinds.push(Alike { code: finding.code, severity, is_leak, findings: vec![finding] }),
         }
     }
-    kinds.sort_by_key(|kind| (std::cmp::Reverse(kind.severity), kind.code));
+    kinds.sort_by_key(|kind| checks::worst_first(kind.severity, kind.code));
     kinds.iter_mut().for_each(|kind| first_things_first(&mut kind.findings));
     kinds
 }

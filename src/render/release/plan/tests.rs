@@ -18,7 +18,14 @@ pub(in crate::render::release) fn steps(many: usize) -> Plan {
         let orphan = Orphan { id, key: key.into_bytes(), mod_revision, blocks: vec![cidr(BLOCK)] };
         let work = Work::Orphans(vec![orphan]);
         let Decision::Write(shown) = work.decide(&store.fresh, Time(0)).decision else { panic!("nothing to write") };
-        PlanStep { work, grounds: vec![Ground::Orphaned(None)], holders: Vec::new(), again: Vec::new(), shown }
+        PlanStep {
+            work,
+            grounds: vec![Ground::Orphaned(None)],
+            holders: Vec::new(),
+            again: Vec::new(),
+            sandboxes: Vec::new(),
+            shown,
+        }
     };
     Plan { steps: (0..many).map(step).collect(), ..Plan::default() }
 }
