@@ -7,6 +7,8 @@
 
 #[path = "node_golden/pods.rs"]
 mod pods;
+#[path = "node_golden/scale.rs"]
+mod scale;
 mod servers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -142,7 +142,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
             "another audit of this cluster looked later and was recorded meanwhile: this one is told and not recorded",
         ),
     }
-    let nodes_again = NodesAgain { evidence: typed_evidence(&args.nodes), node: None };
+    let nodes_again = NodesAgain { evidence: typed_evidence(&args.nodes), ..NodesAgain::default() };
     nodes_again.rewrite(&mut verdict.outcome.findings);
     checks::node::miss(&mut verdict.outcome, &args.view.code);
     let told = Told {

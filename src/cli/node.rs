@@ -146,7 +146,7 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
         ledger = Ledger::build(&read.snapshot, args.scope, None);
     }
     let snapshot = &read.snapshot;
-    let nodes_again = again(args);
+    let nodes_again = again(args, matches!(read.from, From::Sources(_)));
     nodes_again.rewrite(&mut outcome.findings);
     let about = AuditCircumstances {
         started: Some(started),
@@ -177,9 +177,9 @@ pub fn typed_evidence(nodes: &NodeEvidenceArgs) -> String {
 }
 
 /// How what is found here is seen again.
-fn again(args: &NodeArgs) -> NodesAgain {
+fn again(args: &NodeArgs, has_etcd: bool) -> NodesAgain {
     if !args.nodes.node_evidence.is_empty() {
-        return NodesAgain { evidence: typed_evidence(&args.nodes), node: None };
+        return NodesAgain { evidence: typed_evidence(&args.nodes), ..NodesAgain::default() };
     }
     let mut command = "ipaudit node".to_owned();
     let paths = [("--from-ip", &args.from_ip), ("--etcd-dump", &args.etcd_dump)];
@@ -187,7 +187,7 @@ fn again(args: &NodeArgs) -> NodesAgain {
         command.extend(path.iter().map(|path| format!(" {flag} {}", shell(&path.to_string_lossy()))));
     }
     command.extend(args.node.iter().map(|node| format!(" --node {}", shell(node))));
-    NodesAgain { evidence: String::new(), node: Some(format!("{command} --all")) }
+    NodesAgain { evidence: String::new(), node: Some(format!("{command} --all")), has_who: has_etcd }
 }
 
 /// The checks of nodes. What nobody gave is no incompleteness here: an operator asks what one node says.
@@ -263,9 +263,7 @@ fn captured(args: &NodeArgs, seen: &NodesSeen, streams: &Streams) -> Result<Opti
 
 /// Says what could not be read; how that ends.
 fn tell_unread(evidence: &NodeEvidence, streams: &Streams) -> Exit {
-    for (part, why) in evidence.unread() {
-        streams.warn(&format!("{part} not read: {}", why.shown()));
-    }
+    evidence.unread().for_each(|words| streams.warn(&words.shown()));
     let conclusion = if evidence.unread().next().is_some() { Conclusion::Incomplete } else { Conclusion::Done };
     conclusion.exit()
 }

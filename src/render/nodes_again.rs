@@ -2,7 +2,7 @@
 
 use crate::checks::node::is_of_nodes;
 use crate::model::foreign::foreign;
-use crate::model::{Code, Finding, FindingKeeper, KeptFinding};
+use crate::model::{Code, Finding, FindingKeeper, Foreign, KeptFinding};
 
 /// What the commands that look at nodes need.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -11,6 +11,8 @@ pub struct NodesAgain {
     pub evidence: String,
     /// The whole command, where the node was read by `ipaudit node` itself.
     pub node: Option<String>,
+    /// Whether `who` finds the same beside it, without the node's own word: a datastore was given that it reads too.
+    pub has_who: bool,
 }
 
 impl NodesAgain {
@@ -33,16 +35,23 @@ impl NodesAgain {
     fn rewrite_one(&self, finding: &mut Finding) -> bool {
         let evidence = self.evidence.as_str();
         let before = std::mem::take(&mut finding.next);
+        let mut last: Option<Foreign> = None;
         for command in &before {
+            let is_who = command.shown().starts_with("ipaudit who ");
             let command = match &self.node {
-                _ if !command.shown().starts_with("ipaudit who ") => command.clone(),
+                _ if !is_who => command.clone(),
+                Some(_) if self.has_who => command.clone(),
                 Some(node) => node.as_str().into(),
                 None => foreign!("{}{evidence}", command),
             };
             if !finding.next.contains(&command) {
                 finding.next.push(command);
             }
+            // Beside etcd's word of the address the node's own, which a `who` elsewhere does not read.
+            let own = self.node.as_deref().filter(|_| is_who && self.has_who).map(Foreign::from);
+            last = own.or(last);
         }
+        finding.next.extend(last.filter(|own| !before.contains(own)));
         finding.next != before
     }
 }
@@ -64,10 +73,12 @@ mod tests {
             again.rewrite(&mut found);
             found[0].open().next
         };
-        let files = NodesAgain { evidence: " --node-evidence 'my caps'".to_owned(), node: None };
+        let files = NodesAgain { evidence: " --node-evidence 'my caps'".to_owned(), ..NodesAgain::default() };
         assert_eq!(told(&files), ["ipaudit who 10.65.0.1 --node-evidence 'my caps'"]);
         let live = NodesAgain { node: Some("ipaudit node --all".to_owned()), ..NodesAgain::default() };
         assert_eq!(told(&live), ["ipaudit node --all"]);
+        let with_etcd = NodesAgain { has_who: true, ..live };
+        assert_eq!(told(&with_etcd), ["ipaudit who 10.65.0.1", "ipaudit node --all"]);
         assert_eq!(told(&NodesAgain::default()), ["ipaudit who 10.65.0.1"]);
         let all = |code| files.see_all(Code(code), "ipaudit audit --all".to_owned());
         assert_eq!(

@@ -5,21 +5,22 @@ use crate::checks::evidence::node::{pod_behind, route_words, verdict_words};
 use crate::ledger::Ledger;
 use crate::model::endpoint::mac_text;
 use crate::model::foreign::foreign;
-use crate::model::node_evidence::{KernelNeighbour, NodeEvidence, PodInside, RouteTable, Way};
+use crate::model::node_evidence::{KernelNeighbour, NodeEvidence, PodInside, Way};
 use crate::model::{Addr, Foreign, Snapshot};
 
 /// One sheet for each node whose kernel knows the address, by itself or by a neighbour, a pod or a verdict.
 pub fn sheets(ledger: &Ledger<'_>, address: Addr) -> Vec<KernelSheet> {
-    let sheets = ledger.snapshot.nodes_seen.nodes.iter().map(|node| sheet(ledger.snapshot, node, address));
+    let sheets = ledger.snapshot.nodes_seen.nodes.iter().enumerate().map(|at| sheet(ledger.snapshot, at, address));
     sheets.filter(|sheet| !sheet.is_nothing()).collect()
 }
 
-fn sheet(snapshot: &Snapshot, node: &NodeEvidence, address: Addr) -> KernelSheet {
-    let hosts = node.routes_of(address.is_v4()).each().filter(|route| route.is_to(address));
-    let table = node.routes_of(address.is_v4()).read().map(|routes| RouteTable::of(routes, node.readings));
-    let way = table.map(|table| table.way(address)).and_then(Way::route);
+fn sheet(snapshot: &Snapshot, (at, node): (usize, &NodeEvidence), address: Addr) -> KernelSheet {
+    let table = snapshot.nodes_seen.table(at, address.is_v4());
+    let hosts = table.iter().flat_map(|table| table.hosts(address));
+    let whole = table.filter(|_| node.routes_of(address.is_v4()).read().is_some());
+    let way = whole.map(|table| table.way(address)).and_then(Way::route);
     let neighbours = node.neighbours.each().filter(|n| n.address == address).map(neighbour);
-    let insides = node.inside.pods.each().filter(|pod| pod.addresses.each().any(|a| *a == address));
+    let insides = node.inside.pods.each_had().filter(|pod| pod.addresses.each_had().any(|a| *a == address));
     let verdicts = node.verdicts.each().filter(|verdict| verdict.from == address);
     KernelSheet {
         node: node.node.clone(),
@@ -42,8 +43,8 @@ fn inside(snapshot: &Snapshot, node: &NodeEvidence, pod: &PodInside) -> Foreign 
     match (pod.name().some().cloned().or_else(of_endpoint), interface) {
         (Some(name), Some(interface)) => foreign!("{} behind {}", name, interface),
         (Some(name), None) => name,
-        (None, Some(interface)) => foreign!("the pod behind {}", interface),
-        (None, None) => "a pod that nobody names".into(),
+        (None, Some(interface)) => foreign!("{} behind {}, of no endpoint", pod.place(), interface),
+        (None, None) => foreign!("{} that nobody names", pod.place()),
     }
 }
 
@@ -75,6 +76,13 @@ mod tests {
         c.snapshot.endpoints.clear();
         let snapshot = c.snapshot();
         let ledger = Ledger::build(&snapshot, c.scope, None);
-        assert_eq!(sheets(&ledger, addr("10.65.0.1")).remove(0).inside, [format!("the pod behind {}", dev.raw())]);
+        let number = ledger.snapshot.nodes_seen.nodes[0].inside.pods.read().unwrap()[0].nsid.unwrap();
+        let place = format!("network namespace number {number} behind {}, of no endpoint", dev.raw());
+        assert_eq!(sheets(&ledger, addr("10.65.0.1")).remove(0).inside, [place]);
+        c.node_mut().inside_of("").netns = "cni-1b2c".into();
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, None);
+        let place = format!("network namespace cni-1b2c behind {}, of no endpoint", dev.raw());
+        assert_eq!(sheets(&ledger, addr("10.65.0.1")).remove(0).inside, [place]);
     }
 }

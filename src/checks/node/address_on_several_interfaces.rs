@@ -93,7 +93,7 @@ fn holds(sight: &NodeSight<'_>) -> BTreeMap<Addr, ByInterface> {
     let evidence = sight.evidence;
     let mut all: BTreeMap<Addr, ByInterface> = BTreeMap::new();
     let mut add = |address: Addr, dev: &Foreign, note: &dyn Fn(&mut Holds)| {
-        if !is_link_local(address) && evidence.is_workload(dev) && evidence.has_link(dev) {
+        if !is_link_local(address) && evidence.is_workload(dev) && sight.has_link(dev) {
             note(all.entry(address).or_default().entry(dev.clone()).or_default());
         }
     };
@@ -105,7 +105,7 @@ fn holds(sight: &NodeSight<'_>) -> BTreeMap<Addr, ByInterface> {
     }
     for (inside, dev) in sight.insides() {
         let Some(dev) = dev else { continue };
-        inside.addresses.each().for_each(|address| add(*address, &dev, &|holds| holds.inside = Some(true)));
+        inside.addresses.each().for_each(|address| add(*address, dev, &|holds| holds.inside = Some(true)));
     }
     all.retain(|_, devs| devs.len() > 1);
     for (address, devs) in &mut all {
@@ -132,9 +132,7 @@ fn second_routes<'s>(
     address: Addr,
     winner: Option<&'s Foreign>,
 ) -> impl Iterator<Item = &'s KernelRoute> {
-    let others = sight
-        .workload_routes()
-        .filter(move |(dev, route)| winner.is_some_and(|winner| *dev != winner) && route.is_to(address));
+    let others = sight.workload_routes_to(address).filter(move |(dev, _)| winner.is_some_and(|winner| *dev != winner));
     others.map(|(_, route)| route)
 }
 

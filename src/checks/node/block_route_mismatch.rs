@@ -33,7 +33,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let Some(table) = sight.table(v4) else { continue };
             for block in world.ledger.blocks().filter(|block| block.cidr.is_v4() == v4) {
                 let Some(owner) = owner(block) else { continue };
-                let lasting = table.exactly(block.cidr).iter().filter(|r| sight.evidence.lasts(r.seen));
+                let lasting = table.exactly(block.cidr).filter(|r| sight.evidence.lasts(r.seen));
                 let route = lasting.min_by_key(|route| route.metric).filter(|route| route.is_unicast());
                 let wrong = route.and_then(|route| Some((route, strangers(&nodes, route, owner.name)?)));
                 findings.extend(wrong.map(|(route, others)| report(&sight, route, Some(block), owner.name, &others)));

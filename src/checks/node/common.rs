@@ -1,5 +1,6 @@
 //! What several checks of nodes need: one node beside its datastore, what is asked of one interface, and what folds.
 
+mod at_hand;
 pub(super) mod folds;
 pub mod sight;
 #[cfg(test)]

@@ -49,11 +49,11 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let Some(failure) = failure(inside) else { continue };
             let addresses = inside.addresses.each().copied().filter(|address| address.is_v4());
             let is_told = |address: &Addr| {
-                is_cut_off(&sight, &interface, *address)
-                    || failure == GatewayFailure::NoDefault && is_its(&sight, &interface, *address)
+                is_cut_off(&sight, interface, *address)
+                    || failure == GatewayFailure::NoDefault && is_its(&sight, interface, *address)
             };
             for address in addresses.filter(is_told) {
-                findings.push(report(&sight, &interface, address, failure));
+                findings.push(report(&sight, interface, address, failure));
             }
         }
     }
@@ -79,7 +79,7 @@ impl GatewayFailure {
 
 /// Whether an address is the one that Calico gave the pod of this interface, and the pod is neither new nor going.
 fn is_its(sight: &NodeSight<'_>, interface: &Foreign, address: Addr) -> bool {
-    let routed = || sight.workload_routes().any(|(dev, route)| dev == interface && route.is_to(address));
+    let routed = || sight.workload_routes_to(address).any(|(dev, _)| dev == interface);
     match sight.knows_endpoints {
         true => sight.endpoints_of(interface).iter().any(|e| e.addresses().contains(&address) && sight.may_live(e)),
         false => routed(),

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::common::folds::by_cut;
 use super::common::sight::{NodeSight, sights};
-use super::common::trouble::{Silence, pod_or_interface, silences, sysctl};
+use super::common::trouble::{NOT_FORWARDED, Silence, pod_or_interface, silences, sysctl};
+use super::interface_sysctl;
 use crate::checks::evidence::count;
 use crate::checks::prelude::*;
 use crate::model::Foreign;
@@ -32,12 +33,17 @@ pub static CHECK: Check = Check {
     ties: Ties {
         harm: Harm::Outage,
         also: Needs::W.and(Needs::P),
-        explained_by: Some(by_cut),
+        explained_by: Some(explained_by),
         many: "pods that get no answer from their gateway",
         ..Ties::ANYBODYS
     },
     run,
 };
+
+/// What cuts the pod off, else that the whole node hands on nothing.
+fn explained_by(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    by_cut(finding, causes).or_else(|| interface_sysctl::explains(finding, causes))
+}
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
@@ -70,12 +76,9 @@ fn asked(sight: &NodeSight<'_>) -> BTreeSet<(Addr, Foreign)> {
             }
         }
     }
-    asked.retain(|(_, interface)| evidence.link(interface).is_some() && evidence.is_workload(interface));
+    asked.retain(|(_, interface)| sight.link(interface).is_some() && evidence.is_workload(interface));
     asked
 }
-
-/// `EHOSTUNREACH`: the interface's packets are not handed on.
-const NOT_FORWARDED: i32 = 113;
 
 /// What makes the node answer again where a setting keeps it silent, typed there.
 fn cures(silent: &[(Foreign, Vec<Silence>)]) -> Vec<String> {
@@ -211,5 +214,32 @@ mod tests {
             change(&mut c);
             assert!(c.find(&CHECK).is_empty());
         }
+    }
+
+    #[test]
+    fn a_node_that_forwards_nothing_explains_every_pod_that_it_does_not_answer() {
+        let mut c = seen();
+        if let Dump::Read(sysctls) = &mut c.node_mut().sysctls {
+            sysctls.ip_forward = Some(0);
+        }
+        assert_eq!(c.find(&interface_sysctl::CHECK)[0].severity, Severity::Warning, "nobody is hit");
+        c.node_mut().verdicts().iter_mut().for_each(|verdict| verdict.errno = 113);
+        let found = c.find(&interface_sysctl::CHECK);
+        assert_eq!((found.len(), found[0].severity), (1, Severity::Error));
+        let pods = c.find(&CHECK);
+        let words = format!("ip_forward is 0, of the node: {} pods get no answer from the gateway", pods.len());
+        assert_eq!(found[0].summary, words);
+        let kept = crate::model::FindingKeeper::all(found);
+        let causes = Causes::of(&kept);
+        for pod in &pods {
+            let root = CHECK.ties.explained_by.unwrap()(pod, &causes);
+            assert_eq!(root.map(|root| root.id), Some("node-1 all".into()));
+        }
+        // What is silent for another reason too is no less so.
+        let interface = c.interface_of("web-0");
+        c.node_mut().sysctls_of(interface.raw()).proxy_arp = Some(0);
+        let pods = c.find(&CHECK);
+        let alone = pods.iter().filter(|pod| CHECK.ties.explained_by.unwrap()(pod, &causes).is_none());
+        assert_eq!(alone.count(), 1);
     }
 }

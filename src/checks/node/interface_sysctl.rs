@@ -1,10 +1,13 @@
 //! IPA708: settings of the kernel without which a pod has no network.
 
 use super::common::sight::{NodeSight, sights};
-use super::common::trouble::{pod_or_interface, sysctl};
-use crate::checks::evidence::shell;
+use super::common::trouble::{NOT_FORWARDED, pod_or_interface, sysctl};
+use crate::checks::evidence::node::verdict_words;
+use crate::checks::evidence::{count, shell};
 use crate::checks::prelude::*;
 use crate::model::Foreign;
+use crate::model::foreign::foreign;
+use crate::model::hash::HashSet;
 use crate::model::node_evidence::Sysctls;
 
 pub static CHECK: Check = Check {
@@ -15,8 +18,8 @@ pub static CHECK: Check = Check {
     steady: Steady::OneMoment,
     subject: SubjectKind::Interface,
     finds: "A workload interface with proxy_arp 0 (its own and that of `all`), with forwarding 0, and where it has an IPv6 \
-        address, with proxy_ndp 0, forwarding 0 or IPv6 disabled; or `ip_forward` 0 of the whole node, as `NODE all`. A \
-        proxy_delay that is not 0 is a note: answers come late.",
+        address, with proxy_ndp 0, forwarding 0 or IPv6 disabled; or `ip_forward` 0 of the whole node, as `NODE all`, an \
+        error where the kernel refuses pods for it. A proxy_delay that is not 0 is a note: answers come late.",
     matters: "Without them the node neither answers the pod nor hands on its packets. Felix sets them when the interface \
         comes up and when its endpoint is written; no refresh repairs what is changed later.",
     arises: "A sysctl file of the distribution or a hardening tool was applied while pods were running.",
@@ -27,6 +30,17 @@ pub static CHECK: Check = Check {
     ties: Ties { harm: Harm::Outage, also: Needs::W, many: "interfaces with wrong settings", ..Ties::ANYBODYS },
     run,
 };
+
+/// What stands for the whole node, as below `net/ipv4/conf`.
+const NODE: &str = "all";
+
+/// That the node hands on nothing explains a pod that it does not answer for this very reason.
+pub fn explains(finding: &Finding, causes: &Causes<'_>) -> Option<Root> {
+    let node = finding.evidence.text("node")?.raw();
+    let mut reasons = finding.evidence.entries("silent").flat_map(|silent| silent.texts("reasons")).peekable();
+    let is_all = reasons.peek().is_some() && reasons.all(|reason| *reason == *verdict_words(NOT_FORWARDED));
+    is_all.then(|| causes.no_milder(finding, CHECK.code, &format!("{node} {NODE}"))).flatten()
+}
 
 /// One setting that is not what it must be.
 struct Wrong {
@@ -54,14 +68,14 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
         let Some(sysctls) = sight.evidence.sysctls.read() else { continue };
         if sysctls.ip_forward == Some(0) {
-            let wrong = [Wrong { setting: "ip_forward", value: 0, is_note: false }];
-            findings.push(report(&sight, &"all".into(), &wrong));
+            findings.push(of_the_node(&sight));
         }
+        let routed6 = routed6(&sight);
         for link in sight.workload_links() {
             if sight.knows_endpoints && sight.endpoints_of(&link.name).is_empty() {
                 continue;
             }
-            let wrong = wrongs(&sight, sysctls, &link.name);
+            let wrong = wrongs(&sight, sysctls, &link.name, &routed6);
             if !wrong.is_empty() {
                 findings.push(report(&sight, &link.name, &wrong));
             }
@@ -69,14 +83,30 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     }
 }
 
-fn wrongs(sight: &NodeSight<'_>, sysctls: &Sysctls, interface: &Foreign) -> Vec<Wrong> {
+/// The whole node hands nothing on. An error where its kernel refuses pods for it: it stands before all of them.
+fn of_the_node(sight: &NodeSight<'_>) -> Finding {
+    let wrong = [Wrong { setting: "ip_forward", value: 0, is_note: false }];
+    let is_pods = |dev: &&Foreign| !sight.knows_endpoints || !sight.endpoints_of(dev).is_empty();
+    let refused = sight.evidence.verdicts.each().filter(|v| v.errno == NOT_FORWARDED && sight.evidence.lasts(v.seen));
+    let hit: HashSet<&Foreign> = refused.map(|verdict| &verdict.dev).filter(is_pods).collect();
+    let mut finding = report(sight, &NODE.into(), &wrong);
+    if !hit.is_empty() {
+        let get = if hit.len() == 1 { "gets" } else { "get" };
+        finding.severity = Severity::Error;
+        finding.summary = foreign!("{}: {} {get} no answer from the gateway", finding.summary, count(hit.len(), "pod"));
+    }
+    finding
+}
+
+fn wrongs(sight: &NodeSight<'_>, sysctls: &Sysctls, interface: &Foreign, routed6: &HashSet<&Foreign>) -> Vec<Wrong> {
     let (own, all) = (sysctls.dev(interface), sysctls.all());
     let is = |setting, wrong: bool, value| wrong.then_some(Wrong { setting, value, is_note: false });
     let mut wrong = Vec::new();
     wrong.extend(is("proxy_arp", sysctls.proxy_arp(interface) == Some(false), 0));
     // Where the whole node forwards nothing, that is told once.
     wrong.extend(is("forwarding", own.forwarding == Some(0) && sysctls.ip_forward != Some(0), 0));
-    if has_v6(sight, interface) {
+    let listed6 = || sight.endpoints_of(interface).iter().flat_map(|e| e.addresses().to_vec()).any(|a| !a.is_v4());
+    if routed6.contains(interface) || listed6() {
         let no_proxy_ndp = own.proxy_ndp == Some(0) && all.proxy_ndp == Some(0);
         wrong.extend(is("IPv6 proxy_ndp", no_proxy_ndp, 0));
         wrong.extend(is("IPv6 forwarding", own.forwarding6 == Some(0), 0));
@@ -87,15 +117,15 @@ fn wrongs(sight: &NodeSight<'_>, sysctls: &Sysctls, interface: &Foreign) -> Vec<
     wrong
 }
 
-fn has_v6(sight: &NodeSight<'_>, interface: &Foreign) -> bool {
-    let listed = || sight.endpoints_of(interface).iter().flat_map(|e| e.addresses().to_vec()).any(|a| !a.is_v4());
-    listed() || sight.workload_routes().any(|(dev, route)| dev == interface && !route.dst.is_v4())
+/// The interfaces to which an IPv6 address is routed.
+fn routed6<'w>(sight: &NodeSight<'w>) -> HashSet<&'w Foreign> {
+    sight.workload_routes().filter(|(_, route)| !route.dst.is_v4()).map(|(dev, _)| dev).collect()
 }
 
 fn report(sight: &NodeSight<'_>, interface: &Foreign, wrong: &[Wrong]) -> Finding {
     let world = sight.world;
     let words: Vec<String> = wrong.iter().map(|w| format!("{} is {}", w.setting, w.value)).collect();
-    let whose = if *interface == *"all" { "of the node".into() } else { pod_or_interface(sight, interface) };
+    let whose = if *interface == *NODE { "of the node".into() } else { pod_or_interface(sight, interface) };
     let entry = |w: &Wrong| Evidence::new().with("setting", w.setting).with("value", w.value);
     let is_note = wrong.iter().all(|w| w.is_note);
     world

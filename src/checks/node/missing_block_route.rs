@@ -61,7 +61,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
                 }
             }
             let vxlan: Foreign = if v4 { VXLAN } else { VXLAN_V6 }.into();
-            if has_some || sight.evidence.has_link(&vxlan) {
+            if has_some || sight.has_link(&vxlan) {
                 findings.extend(missing.into_iter().map(|(owned, route)| report(&sight, owned, route)));
             } else if let Some((owned, route)) = missing.iter().find(|(_, r)| !r.is_some_and(KernelRoute::is_blackhole))
             {

@@ -68,10 +68,10 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 }
 
 fn fault(sight: &NodeSight<'_>, interface: &Foreign) -> Option<InterfaceFault> {
-    if !sight.evidence.has_link(interface) {
+    if !sight.has_link(interface) {
         return Some(InterfaceFault::Missing);
     }
-    let link = sight.evidence.link(interface)?;
+    let link = sight.link(interface)?;
     match (link.up, link.carrier) {
         (false, _) => Some(InterfaceFault::Down),
         (true, false) => Some(InterfaceFault::NoCarrier),
@@ -95,7 +95,7 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, fault: InterfaceFault, end
         .restarts_pods(!instead)
         .fact("interfaces", vec![interface])
         .fact("fault", fault.word())
-        .fact("link", sight.evidence.link(interface).map(link_facts))
+        .fact("link", sight.link(interface).map(link_facts))
         .list("endpoints", endpoints, |e| world.endpoint_facts(e))
         .at_node(sight.evidence)
         .in_namespace(endpoints.first().map(|e| e.namespace).unwrap_or_default())

@@ -53,7 +53,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 
 fn report(sight: &NodeSight<'_>, neighbour: &KernelNeighbour, endpoint: &Endpoint) -> Finding {
     let world = sight.world;
-    let inside = sight.insides().find(|(_, of)| of.as_ref() == Some(&neighbour.dev)).and_then(|(inside, _)| inside.mac);
+    let inside = sight.inside(&neighbour.dev).and_then(|inside| inside.mac);
     let is_sure = inside.is_some_and(|mac| Some(mac) != neighbour.mac);
     let mac = |mac: Option<u64>| mac.map(mac_text).unwrap_or_default();
     let (theirs, own) = (mac(neighbour.mac), mac(endpoint.mac()));

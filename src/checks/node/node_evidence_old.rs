@@ -59,10 +59,7 @@ fn doubts(sight: &NodeSight<'_>) -> Vec<(&'static str, Foreign)> {
             "not one of the node's endpoints is among its interfaces: another node's, or another data plane".into(),
         ));
     }
-    let unread = evidence
-        .unread()
-        .map(|(part, reason)| ("not-read", crate::model::foreign::foreign!("{part} not read: {}", reason)));
-    why.extend(unread);
+    why.extend(evidence.unread().map(|words| ("not-read", words)));
     let failed = &evidence.inside.failed;
     if let Some(first) = failed.first() {
         let words = crate::model::foreign::foreign!("{} pods could not be looked into: {}", failed.len(), &first.why);

@@ -36,8 +36,10 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 
 fn report(sight: &NodeSight<'_>, link: &HostLink) -> Finding {
     let world = sight.world;
-    let inside = sight.insides().find(|(_, of)| of.as_ref() == Some(&link.name)).map(|(inside, _)| inside);
-    let inside: Vec<Addr> = inside.map(|inside| inside.addresses.each().copied().collect()).unwrap_or_default();
+    let namespace = sight.inside(&link.name);
+    let inside: Vec<Addr> = namespace.map(|inside| inside.addresses.each().copied().collect()).unwrap_or_default();
+    let named = namespace.filter(|inside| !inside.netns.is_empty());
+    let place = named.map(|inside| format!(", in {}", inside.place().raw())).unwrap_or_default();
     // No evidence of use: it stays for as long as the interface.
     let neighbours = sight.evidence.neighbours.each().filter(|n| n.dev == link.name && n.is_permanent());
     let neighbours: Vec<Addr> = neighbours.map(|n| n.address).collect();
@@ -45,7 +47,7 @@ fn report(sight: &NodeSight<'_>, link: &HostLink) -> Finding {
     let summary = match (inside.as_slice(), neighbours.as_slice()) {
         ([], []) => "no endpoint and no pod".to_owned(),
         ([], left) => format!("no endpoint and no pod; {} was behind it", words(left)),
-        (has, _) => format!("no endpoint and no pod; {} is still behind it", words(has)),
+        (has, _) => format!("no endpoint and no pod; {} is still behind it{place}", words(has)),
     };
     let asked = if inside.is_empty() { &neighbours } else { &inside };
     let home = world.ledger.scope.kubernetes_name(sight.calico);
@@ -55,6 +57,7 @@ fn report(sight: &NodeSight<'_>, link: &HostLink) -> Finding {
         .fact("interfaces", vec![&link.name])
         .fact("link", link_facts(link))
         .fact("addresses_inside", inside.clone())
+        .fact("netns", named.map(|inside| &inside.netns))
         .fact("permanent_neighbours", neighbours.clone())
         .at_node(sight.evidence)
         .with_each(asked.first(), |d, address| d.in_pool_of(*address))
@@ -88,6 +91,10 @@ mod tests {
         let found = half_deleted().find(&CHECK);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Warning));
         assert_eq!(found[0].summary, "no endpoint and no pod; 10.65.0.1 is still behind it");
+        let mut c = half_deleted();
+        c.node_mut().insides().iter_mut().for_each(|inside| inside.netns = "cni-1b2c".into());
+        let words = "no endpoint and no pod; 10.65.0.1 is still behind it, in network namespace cni-1b2c";
+        assert_eq!(c.find(&CHECK)[0].summary, words);
         let mut c = half_deleted();
         c.node_mut().without_inside();
         assert_eq!(c.find(&CHECK)[0].summary, "no endpoint and no pod; 10.65.0.1 was behind it");

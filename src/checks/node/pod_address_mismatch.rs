@@ -49,7 +49,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
         for (inside, interface) in sight.insides() {
             let (Some(interface), Some(addresses)) = (interface, inside.addresses.read()) else { continue };
             // Several endpoints on one interface say nothing of which one it is.
-            let [endpoint] = sight.endpoints_of(&interface) else { continue };
+            let [endpoint] = sight.endpoints_of(interface) else { continue };
             let is_machine = matches!(world.ledger.workload_of(endpoint), Workload::Machine { .. });
             if is_machine || !sight.lives(endpoint) {
                 continue;
@@ -59,7 +59,7 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
             let of_others: Vec<Addr> =
                 addresses.iter().copied().filter(|a| is_anothers(&sight, endpoint, *a)).collect();
             if !lacks.is_empty() || !of_others.is_empty() {
-                findings.push(report(&sight, &interface, inside, endpoint, (&lacks, &of_others)));
+                findings.push(report(&sight, interface, inside, endpoint, (&lacks, &of_others)));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! IPA703: a route to an interface for an address that nobody has there.
 
+use std::collections::BTreeSet;
+
 use super::common::sight::{NodeSight, sights};
 use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
@@ -30,7 +32,9 @@ pub static CHECK: Check = Check {
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world).filter(|sight| sight.knows_endpoints && world.ledger.scope.judged(sight.calico)) {
-        let stale = sight.workload_routes().filter(|(dev, r)| is_stale(&sight, r) && sight.evidence.has_link(dev));
+        let floating: BTreeSet<Addr> = sight.endpoints.iter().flat_map(|e| e.nats()).map(|nat| nat.external).collect();
+        let is_stale = |route: &KernelRoute| !floating.contains(&route.dst.first()) && is_stale(&sight, route);
+        let stale = sight.workload_routes().filter(|(dev, r)| is_stale(r) && sight.has_link(dev));
         let stale: Vec<_> = stale.collect();
         let is_unsettled = stale.iter().any(|(_, route)| route.metric == 0) && sight.has_unsettled_pod();
         for (dev, route) in stale.into_iter().filter(|(_, route)| route.metric > 0 || !is_unsettled) {
@@ -41,9 +45,8 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 
 fn is_stale(sight: &NodeSight<'_>, route: &KernelRoute) -> bool {
     let address = route.dst.first();
-    let is_floating = || sight.endpoints.iter().flat_map(|e| e.nats()).any(|nat| nat.external == address);
     let is_learned = route.protocol.known() == Some(RouteProtocol::Bird);
-    sight.endpoints_at(address).is_empty() && !is_learned && !is_floating()
+    sight.endpoints_at(address).is_empty() && !is_learned
 }
 
 fn report(sight: &NodeSight<'_>, dev: &Foreign, route: &KernelRoute) -> Finding {

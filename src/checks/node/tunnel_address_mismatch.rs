@@ -44,14 +44,14 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
         let Some(node) = world.ledger.calico_node(sight.calico) else { continue };
         for &(tunnel, wanted) in &node.tunnels {
             let dev: Foreign = device(tunnel).into();
-            let is_up = sight.evidence.link(&dev).is_some_and(|link| link.up);
+            let is_up = sight.link(&dev).is_some_and(|link| link.up);
             let Some(addresses) = sight.evidence.addresses.read().filter(|_| is_up) else { continue };
             // Of any reading: one that comes and goes is being changed.
             let has = addresses.iter().any(|a| a.dev == dev && a.address == wanted);
             let own = addresses.iter().filter(|a| a.dev == dev && sight.evidence.lasts(a.seen));
             let own: Vec<Addr> =
                 own.map(|a| a.address).filter(|a| a.is_v4() == wanted.is_v4() && !is_link_local(*a)).collect();
-            let stolen = sight.workload_routes().find(|(_, route)| route.is_to(wanted)).map(|(_, route)| route);
+            let stolen = sight.workload_routes_to(wanted).next().map(|(_, route)| route);
             if !has || stolen.is_some() {
                 findings.push(report(&sight, (tunnel, wanted), &dev, &own, stolen));
             }

@@ -10,13 +10,16 @@ mod sysctl;
 mod tests;
 
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 pub use self::bad::BadPaste;
 
 use self::bad::silence;
 use self::shapes::{IpAddress, IpLink, IpNeighbour, IpRoute, IpVerdict};
-use crate::model::node_evidence::{Dump, Inside, KernelRoute, Means, NodeEvidence, PodInside, RoutesKept};
-use crate::model::{Addr, Foreign, Term};
+use crate::model::node_evidence::{
+    Dump, Inside, KernelRoute, Means, NodeEvidence, PodInside, RoutesKept, not_understood,
+};
+use crate::model::{Foreign, Term};
 
 /// The files of one folder, each as it was read; `None`: it is not there.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +51,8 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
     let links = list("link.json", files.link.as_ref(), IpLink::link)?;
     let shown: Dump<Vec<IpAddress>> = list("addr.json", files.addr.as_ref(), Ok)?;
     // `ip -d addr` shows the links too.
-    let links = match (&links, &shown) {
-        (Dump::NotAsked, Dump::Read(shown)) => Dump::Read(shown.iter().filter_map(IpAddress::link).collect()),
+    let links = match &links {
+        Dump::NotAsked => addresses(&shown, |shown| shown.link().into_iter().collect()),
         _ => links,
     };
     Ok(NodeEvidence {
@@ -58,7 +61,7 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
         prefixes: prefixes.iter().map(|prefix| Foreign::from(prefix.as_str())).collect(),
         routes_kept: RoutesKept::All,
         links,
-        addresses: map(shown, |shown| shown.iter().flat_map(IpAddress::addresses).collect()),
+        addresses: addresses(&shown, IpAddress::addresses),
         routes4: routes("route.json", files.route.as_ref(), true)?,
         routes6: routes("route6.json", files.route6.as_ref(), false)?,
         neighbours: list("neigh.json", files.neigh.as_ref(), IpNeighbour::neighbour)?,
@@ -69,15 +72,7 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
     })
 }
 
-fn map<T, U>(dump: Dump<T>, make: impl FnOnce(T) -> U) -> Dump<U> {
-    match dump {
-        Dump::Read(read) => Dump::Read(make(read)),
-        Dump::NotRead(why) => Dump::NotRead(why),
-        Dump::NotAsked => Dump::NotAsked,
-    }
-}
-
-/// The entries of a file, each made by `make`.
+/// The entries of a file, each made by `make`. One that cannot be made leaves the file read in part.
 fn list<E: DeserializeOwned, T>(
     file: &str,
     bytes: Option<&Vec<u8>>,
@@ -88,11 +83,38 @@ fn list<E: DeserializeOwned, T>(
         return Ok(Dump::NotRead(why.into()));
     }
     let bad = |cause: String, hint| BadPaste { file: file.to_owned(), cause: cause.into(), hint };
-    let entries: Vec<E> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string(), JSON))?;
-    let made = entries.into_iter().zip(1usize..).map(|(entry, at)| {
-        make(entry).map_err(|e| bad(format!("entry {at}: {e}"), "print all of it with ip -j -d, not one device alone"))
-    });
-    Ok(Dump::Read(made.collect::<Result<_, _>>()?))
+    let entries: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string(), JSON))?;
+    let all = entries.len();
+    let mut made = Vec::with_capacity(all);
+    let mut why: Option<String> = None;
+    for (entry, at) in entries.into_iter().zip(1usize..) {
+        let read = serde_json::from_str(entry.get()).map_err(|e| e.to_string()).and_then(&make);
+        match read {
+            Ok(entry) => made.push(entry),
+            Err(cause) => drop(why.get_or_insert_with(|| format!("entry {at}: {cause}"))),
+        }
+    }
+    match why {
+        // Not one of them: something else was meant.
+        Some(why) if made.is_empty() => Err(bad(why, "print all of it with ip -j -d, not one device alone")),
+        why => {
+            let missing = all - made.len();
+            Ok(Dump::of(made, why.map(|why| not_understood(missing, all, &why).into())))
+        }
+    }
+}
+
+/// What is made of each interface's addresses. One that is none leaves them read in part.
+fn addresses<T>(shown: &Dump<Vec<IpAddress>>, make: impl Fn(&IpAddress) -> Vec<T>) -> Dump<Vec<T>> {
+    let strange = shown.each_had().find_map(IpAddress::strange);
+    let of = |shown: &Vec<IpAddress>| shown.iter().flat_map(&make).collect();
+    match (shown, strange) {
+        (Dump::Read(shown), None) => Dump::Read(of(shown)),
+        (Dump::Read(shown), Some(why)) => Dump::Partly(of(shown), why.into()),
+        (Dump::Partly(shown, why), _) => Dump::Partly(of(shown), why.clone()),
+        (Dump::NotRead(why), _) => Dump::NotRead(why.clone()),
+        (Dump::NotAsked, _) => Dump::NotAsked,
+    }
 }
 
 const JSON: &str = "it wants what `ip -j -d` prints: JSON";
@@ -113,16 +135,15 @@ fn pod(name: &str, files: &PodFiles) -> Result<PodInside, BadPaste> {
     let at = |file: &str| format!("inside/{name}/{file}");
     let shown: Dump<Vec<IpAddress>> = list(&at("addr.json"), files.addr.as_ref(), Ok)?;
     // The interface that leads out; `lo` has no other end.
-    let outside = shown.each().find_map(IpAddress::other_end);
+    let outside = shown.each_had().find_map(IpAddress::other_end);
     // Neither name may hold a dot but the pod's.
     let (namespace, pod) = name.split_once('.').unwrap_or(("", name));
-    let addresses = |shown: Vec<IpAddress>| -> Vec<Addr> { shown.iter().flat_map(IpAddress::of_pod).collect() };
     Ok(PodInside {
         host_link: outside.map(|(index, _)| index),
         mac: outside.and_then(|(_, mac)| mac),
         namespace: namespace.into(),
         pod: pod.into(),
-        addresses: map(shown, addresses),
+        addresses: addresses(&shown, IpAddress::of_pod),
         routes: routes(&at("route.json"), files.route.as_ref(), true)?,
         neighbours: list(&at("neigh.json"), files.neigh.as_ref(), IpNeighbour::neighbour)?,
         ..PodInside::default()

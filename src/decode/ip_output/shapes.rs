@@ -91,6 +91,13 @@ impl IpAddress {
         Some((link.link_index?, link.address.as_deref().and_then(mac)))
     }
 
+    /// What of its addresses is none.
+    pub fn strange(&self) -> Option<String> {
+        let mut texts = self.addr_info.iter().filter_map(|info| info.local.as_deref());
+        let strange = texts.find(|text| text.parse::<Addr>().is_err())?;
+        Some(format!("{strange:?} is no address"))
+    }
+
     fn each(&self) -> impl Iterator<Item = (Addr, &IpAddressInfo)> {
         self.addr_info.iter().filter_map(|info| Some((info.local.as_deref()?.parse().ok()?, info)))
     }

@@ -75,6 +75,23 @@ fn what_ip_does_not_print_is_refused_with_the_file_and_the_entry() {
     assert_eq!((sysctl.file.as_str(), sysctl.cause.raw()), ("sysctl.txt", "no line is a setting below net"));
 }
 
+/// One that is not understood costs no other: what these show in use is in use, and nobody argues from what is missing.
+#[test]
+fn a_bad_entry_among_good_ones_leaves_its_file_read_in_part() {
+    let good = r#"{"dst":"10.65.0.7","dev":"cali1"}"#;
+    for bad in [r#"{"dst":"banana","dev":"x"}"#, r#"{"dst":7}"#, r#""10.65.0.9""#, r#"{"dst":"10.65.0.9"}"#] {
+        let evidence = files(|f| f.route = Some(format!("[{good},{bad}]").into())).unwrap();
+        let why = evidence.routes4.failure().unwrap().raw().to_owned();
+        assert!(why.starts_with("1 of 2 entries is not understood: entry 2: "), "{why}");
+        assert_eq!((evidence.routes4.had().map(Vec::len), evidence.routes4.read()), (Some(1), None));
+        assert_eq!(evidence.uses().len(), 1);
+    }
+    let addr = r#"[{"ifindex":7,"ifname":"eth0","addr_info":[{"local":"10.0.0.1"},{"local":"10.0.0.banana"}]}]"#;
+    let evidence = files(|f| f.addr = Some(addr.into())).unwrap();
+    assert_eq!(evidence.addresses.failure().unwrap(), "\"10.0.0.banana\" is no address");
+    assert_eq!(evidence.uses().len(), 1);
+}
+
 #[test]
 fn sysctls_come_with_slashes_or_as_sysctl_prints_them() {
     let slashes = "net/ipv4/conf/all/proxy_arp=0\nnet/ipv4/conf/eth0.7/proxy_arp=1\nnet/ipv4/ip_forward=1\nnet/ipv4/neigh/eth0.7/proxy_delay=80\nnet/ipv6/conf/eth0.7/forwarding=1\n";

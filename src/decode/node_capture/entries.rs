@@ -8,7 +8,7 @@ use super::few::{BoundedList, ListEntry, MOST_DEVICES, MOST_ROUTES, brief, few, 
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
     DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
-    MAIN_TABLE, PodInside, Sysctls,
+    MAIN_TABLE, PodInside, Sysctls, not_understood,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -32,35 +32,31 @@ impl<T> Default for DumpEntry<T> {
 }
 
 impl<E: ListEntry> DumpEntry<BoundedList<E>> {
-    /// What it says, each entry made by `make`. The first one that cannot be made makes the dump unread.
+    /// What it says, each entry made by `make`. One that cannot be made is missing, so that the dump is a part.
     pub fn dump<T>(self, make: impl Fn(E) -> Result<T, String>) -> Dump<Vec<T>> {
-        if let Some(why) = self.not_read {
-            return Dump::NotRead(brief(why));
+        let not_read = self.not_read.map(brief);
+        let Some(BoundedList { list, more, mut bad, mut why }) = self.read else {
+            return not_read.map_or(Dump::NotAsked, Dump::NotRead);
+        };
+        let all = list.len() + bad;
+        let mut made = Vec::with_capacity(list.len());
+        for (entry, at) in list.into_iter().zip(1usize..) {
+            match make(entry) {
+                Ok(entry) => made.push(entry),
+                Err(cause) => {
+                    bad += 1;
+                    why.get_or_insert_with(|| format!("entry {at}: {cause}"));
+                }
+            }
         }
-        let Some(entries) = self.read else { return Dump::NotAsked };
-        if entries.more {
-            return Dump::NotRead(format!("it has more than {} entries", E::MOST).into());
-        }
-        let made = entries
-            .list
-            .into_iter()
-            .zip(1usize..)
-            .map(|(entry, at)| make(entry).map_err(|e| format!("entry {at}: {e}")));
-        match made.collect::<Result<Vec<T>, String>>() {
-            Ok(list) => Dump::Read(list),
-            Err(why) => Dump::NotRead(why.into()),
-        }
+        let bad = || why.map(|why| brief(not_understood(bad, all, &why)));
+        let cut = || more.then(|| format!("it has more than {} entries", E::MOST).into());
+        Dump::of(made, not_read.or_else(cut).or_else(bad))
     }
 
     pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<BoundedList<E>> {
-        match dump {
-            Dump::Read(list) => {
-                let list = list.iter().map(make).collect();
-                DumpEntry { read: Some(BoundedList { list, more: false }), not_read: None }
-            }
-            Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
-            Dump::NotAsked => DumpEntry::default(),
-        }
+        let read = dump.had().map(|list| BoundedList::of(list.iter().map(make).collect()));
+        DumpEntry { read, not_read: dump.failure().map(|why| why.raw().to_owned()) }
     }
 }
 
@@ -76,14 +72,11 @@ impl DumpEntry<SysctlsEntry> {
     }
 
     pub fn of_one(dump: &Dump<Sysctls>) -> DumpEntry<SysctlsEntry> {
-        match dump {
-            Dump::Read(sysctls) => {
-                let of = sysctls.of.iter().map(|(dev, own)| (dev.raw().to_owned(), *own)).collect();
-                DumpEntry { read: Some(SysctlsEntry { ip_forward: sysctls.ip_forward, of }), not_read: None }
-            }
-            Dump::NotRead(why) => DumpEntry { read: None, not_read: Some(why.raw().to_owned()) },
-            Dump::NotAsked => DumpEntry::default(),
-        }
+        let of = |sysctls: &Sysctls| SysctlsEntry {
+            ip_forward: sysctls.ip_forward,
+            of: sysctls.of.iter().map(|(dev, own)| (dev.raw().to_owned(), *own)).collect(),
+        };
+        DumpEntry { read: dump.read().map(of), not_read: dump.failure().map(|why| why.raw().to_owned()) }
     }
 }
 
@@ -365,6 +358,8 @@ impl FailedEntry {
 pub struct PodEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     nsid: Option<i32>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    netns: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     host_link: Option<u32>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -392,6 +387,7 @@ impl PodEntry {
         let text = |text: &Foreign| text.raw().to_owned();
         PodEntry {
             nsid: pod.nsid,
+            netns: text(&pod.netns),
             host_link: pod.host_link,
             uid: text(&pod.uid),
             container: text(&pod.container),
@@ -411,16 +407,25 @@ impl PodEntry {
             let v4 = !route.dst.contains(':');
             route.route(v4)
         };
+        let addresses = self.addresses.dump(|address| addr(&address));
+        let (also, bad): (Vec<_>, Vec<_>) = self.also.iter().map(|text| addr(text)).partition(Result::is_ok);
+        let why = bad.into_iter().find_map(Result::err).map(Foreign::from);
         Ok(PodInside {
             nsid: self.nsid,
+            netns: brief(self.netns),
             host_link: self.host_link,
             uid: self.uid.into(),
             container: self.container.into(),
             namespace: self.namespace.into(),
             pod: self.pod.into(),
             mac: self.mac.as_deref().and_then(mac),
-            addresses: self.addresses.dump(|address| addr(&address)),
-            also: self.also.iter().map(|address| addr(address)).collect::<Result<_, String>>()?,
+            // What else it has in use counts as little or as much.
+            addresses: match (addresses, why) {
+                (Dump::Read(had), Some(why)) => Dump::Partly(had, why),
+                (Dump::NotAsked, Some(why)) => Dump::NotRead(why),
+                (addresses, _) => addresses,
+            },
+            also: also.into_iter().flatten().collect(),
             routes: self.routes.dump(route),
             neighbours: self.neighbours.dump(NeighbourEntry::neighbour),
         })

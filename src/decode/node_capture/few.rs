@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::model::Foreign;
 
@@ -27,6 +28,18 @@ pub struct BoundedList<E> {
     /// There were more.
     #[serde(skip)]
     pub more: bool,
+    /// So many entries are not of its kind, and what is wrong with the first.
+    #[serde(skip)]
+    pub bad: usize,
+    #[serde(skip)]
+    pub why: Option<String>,
+}
+
+impl<E> BoundedList<E> {
+    /// All of these.
+    pub const fn of(list: Vec<E>) -> BoundedList<E> {
+        BoundedList { list, more: false, bad: 0, why: None }
+    }
 }
 
 impl<'de, E: ListEntry> Deserialize<'de> for BoundedList<E> {
@@ -45,28 +58,37 @@ impl<'de, E: ListEntry> Visitor<'de> for ListedValues<E> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<BoundedList<E>, A::Error> {
-        let mut list = Vec::new();
-        while list.len() < E::MOST {
-            match entries.next_element()? {
-                Some(entry) => list.push(entry),
-                None => return Ok(BoundedList { list, more: false }),
+        let mut all = BoundedList::of(Vec::new());
+        while all.list.len() + all.bad < E::MOST {
+            // First where it ends, so that one that is damaged costs no other.
+            let Some(entry) = entries.next_element::<&RawValue>()? else { return Ok(all) };
+            match serde_json::from_str(entry.get()) {
+                Ok(entry) => all.list.push(entry),
+                Err(e) => {
+                    all.bad += 1;
+                    let at = all.list.len() + all.bad;
+                    all.why.get_or_insert_with(|| format!("entry {at}: {e}"));
+                }
             }
         }
-        let mut more = false;
         while entries.next_element::<IgnoredAny>()?.is_some() {
-            more = true;
+            all.more = true;
         }
-        Ok(BoundedList { list, more })
+        Ok(all)
     }
 }
 
 /// A list that has no word for being cut off.
 ///
 /// # Errors
-/// One that is longer than it can be on purpose.
+/// One that is longer than it can be on purpose, or has an entry that is none.
 pub fn few<'de, D: Deserializer<'de>, E: ListEntry>(deserializer: D) -> Result<Vec<E>, D::Error> {
-    let BoundedList { list, more } = BoundedList::deserialize(deserializer)?;
-    if more { Err(Error::custom(format!("a list has more than {} entries", E::MOST))) } else { Ok(list) }
+    let BoundedList { list, more, why, .. } = BoundedList::deserialize(deserializer)?;
+    match (more, why) {
+        (true, _) => Err(Error::custom(format!("a list has more than {} entries", E::MOST))),
+        (false, Some(why)) => Err(Error::custom(why)),
+        (false, None) => Ok(list),
+    }
 }
 
 /// More routes than a node can have on purpose.

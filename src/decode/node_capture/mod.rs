@@ -1,8 +1,8 @@
 //! The format of a node's capture: one JSON document, versioned; several may follow each other in a file.
 //!
 //! A node says it of itself and may lie: what is not of the format is an error or is not read, never a panic. An entry
-//! that is not understood makes its whole list unread, since nobody may argue from the absence of anything in it; a word
-//! that this version does not know is kept as it is.
+//! that is not understood leaves its list read in part: nobody may argue from the absence of anything in it, and what the
+//! others show in use is in use. A word that this version does not know is kept as it is.
 
 mod entries;
 mod few;

@@ -32,6 +32,7 @@ fn full() -> NodeEvidence {
     };
     let pod = PodInside {
         nsid: Some(4),
+        netns: "cni-1".into(),
         host_link: Some(9),
         uid: "u-1".into(),
         container: "c-1".into(),
@@ -127,21 +128,35 @@ fn what_is_no_capture_is_refused_with_its_reason() {
     assert_eq!(cause(r#"{"kind":"NodeEvidence","version":1,"node":"n","times":["noon"]}"#), "one of its times is none");
 }
 
-/// Nobody may argue from what a list lacks that was not understood whole.
+/// Nobody may argue from what a list lacks that was not understood whole; what the others show in use is in use.
 #[test]
-fn an_entry_that_is_not_understood_makes_its_list_unread() {
+fn an_entry_that_is_not_understood_leaves_its_list_read_in_part() {
     let with = |part: &str| {
         let text = format!(r#"{{"kind":"NodeEvidence","version":1,"node":"N",{part}}}"#);
         read(text.as_bytes()).unwrap().remove(0)
     };
     let bad = with(r#""routes4":{"read":[{"dst":"10.0.0.0/8","proto":"boot"},{"dst":"banana","proto":"boot"}]}"#);
-    assert_eq!(bad.routes4, Dump::NotRead("entry 2: \"banana\" is no range".into()));
+    let why = |dump: &Dump<Vec<KernelRoute>>| dump.failure().map(|why| why.raw().to_owned()).unwrap();
+    assert_eq!(why(&bad.routes4), "1 of 2 entries is not understood: entry 2: \"banana\" is no range");
+    assert_eq!((bad.routes4.had().map(Vec::len), bad.routes4.read()), (Some(1), None));
     assert_eq!((bad.node.raw(), bad.routes6), ("n", Dump::NotAsked));
     let other = with(r#""routes6":{"read":[{"dst":"10.0.0.0/8","proto":"boot"}]}"#);
-    assert_eq!(other.routes6, Dump::NotRead("entry 1: 10.0.0.0/8 is of the other family".into()));
+    assert!(why(&other.routes6).ends_with("entry 1: 10.0.0.0/8 is of the other family"));
+    assert_eq!(other.routes6.had(), None, "nothing of it was had");
+    let shapes = [r#"7"#, r#"{"proto":"boot"}"#, r#"{"dst":["10.0.0.9"],"proto":"boot"}"#, "null"];
+    for shape in shapes {
+        let bad = with(&format!(
+            r#""routes4":{{"read":[{shape},{{"dst":"10.65.0.7/32","hops":[{{"dev":"cali1"}}],"proto":"80"}}]}}"#
+        ));
+        assert!(why(&bad.routes4).starts_with("1 of 2 entries is not understood: entry 1: "), "{shape}");
+        let mut seen = crate::model::NodesSeen::newest(vec![bad.clone()], false);
+        seen.index();
+        assert_eq!(seen.uses(addr("10.65.0.7")).len(), 1, "{shape}");
+        assert_eq!(read(&write(&bad).unwrap()).unwrap(), [bad], "written and read back it is a part still");
+    }
     let unread = with(r#""links":{"notRead":"errno 13"}"#);
     assert_eq!(unread.links, Dump::NotRead("errno 13".into()));
-    assert_eq!(unread.unread().collect::<Vec<_>>(), [("links", &"errno 13".into())]);
+    assert_eq!(unread.unread().collect::<Vec<_>>(), ["links not read: errno 13"]);
 }
 
 /// Whatever is cut off or changed is an error or evidence.
@@ -205,7 +220,11 @@ fn what_is_longer_than_it_can_be_on_purpose_is_not_kept() {
         with(&format!(r#""inside":{{"pods":{{"read":[{list}]}}}}"#)).unwrap().remove(0).inside.pods
     };
     assert_eq!(pods(10_000).read().map(Vec::len), Some(10_000));
-    assert_eq!(pods(10_001), Dump::NotRead("it has more than 10000 entries".into()));
+    let more = pods(10_001);
+    assert_eq!(
+        (more.had().map(Vec::len), more.failure().unwrap().raw()),
+        (Some(10_000), "it has more than 10000 entries")
+    );
     let texts = vec!["\"\""; 4_097].join(",");
     let refused = |part: &str| with(part).unwrap_err().cause.raw().to_owned();
     assert!(refused(&format!(r#""prefixes":[{texts}]"#)).starts_with("a list has more than 4096 entries"));

@@ -2,6 +2,7 @@
 
 use super::dump::Dump;
 use super::kernel::{KernelNeighbour, KernelRoute};
+use crate::model::foreign::foreign;
 use crate::model::word::{Term, words};
 use crate::model::{Addr, Foreign};
 
@@ -58,6 +59,8 @@ pub struct InsideFailed {
 pub struct PodInside {
     /// The namespace's number in the host's links.
     pub nsid: Option<i32>,
+    /// What the file of the namespace is called, `cni-…`, as `ip netns` lists it.
+    pub netns: Foreign,
     /// The index of the host's end of its interface.
     pub host_link: Option<u32>,
     /// The pod's UID.
@@ -78,6 +81,15 @@ pub struct PodInside {
 }
 
 impl PodInside {
+    /// `network namespace cni-1b2c`: what it is, where nobody says whose.
+    pub fn place(&self) -> Foreign {
+        match (self.netns.some(), self.nsid) {
+            (Some(name), _) => foreign!("network namespace {}", name),
+            (None, Some(nsid)) => format!("network namespace number {nsid}").into(),
+            (None, None) => "a network namespace".into(),
+        }
+    }
+
     /// For people: the best of its names; empty where it has none.
     pub fn name(&self) -> Foreign {
         match (self.namespace.is_empty(), self.pod.some(), self.container.some(), self.uid.some()) {

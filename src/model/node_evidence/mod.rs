@@ -12,7 +12,7 @@ mod sysctl;
 mod table;
 mod twice;
 
-pub use dump::Dump;
+pub use dump::{Dump, not_understood};
 pub use inside::{Inside, InsideFailed, LookInside, Means, PodInside};
 pub use kernel::{
     GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
@@ -20,8 +20,9 @@ pub use kernel::{
 };
 pub use seen::NodesSeen;
 pub use sysctl::{DevSysctls, Sysctls};
-pub use table::{RouteTable, Way};
+pub use table::{RouteOrder, RouteTable, Way};
 
+use super::foreign::foreign;
 use super::hash::HashMap;
 use super::word::words;
 use super::{Addr, Foreign, Time};
@@ -118,12 +119,9 @@ impl NodeEvidence {
         ]
     }
 
-    /// What was asked for and could not be read: name and reason.
-    pub fn unread(&self) -> impl Iterator<Item = (&'static str, &Foreign)> {
-        self.dumps().into_iter().filter_map(|(name, state)| match state {
-            DumpState::NotRead(why) => Some((name, why)),
-            DumpState::Read | DumpState::NotAsked => None,
-        })
+    /// What was asked for and could not be read, or not whole: a sentence for each.
+    pub fn unread(&self) -> impl Iterator<Item = Foreign> {
+        self.dumps().into_iter().filter_map(|(name, state)| state.unread(name))
     }
 
     /// The last of its readings.
@@ -138,10 +136,13 @@ impl NodeEvidence {
         let links: Option<HashMap<&Foreign, &HostLink>> =
             self.links.read().map(|links| links.iter().map(|link| (&link.name, link)).collect());
         let mut uses = self.also.clone();
-        let configured = self.addresses.each();
+        let configured = self.addresses.each_had();
         uses.extend(configured.map(|a| (a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
-        let hosts =
-            self.routes4.each().chain(self.routes6.each()).filter(|route| route.is_host() && route.may_deliver());
+        let hosts = self
+            .routes4
+            .each_had()
+            .chain(self.routes6.each_had())
+            .filter(|route| route.is_host() && route.may_deliver());
         for route in hosts {
             let hops = route.hops.iter().filter(|hop| match &links {
                 Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(hop, Some(link))),
@@ -151,10 +152,10 @@ impl NodeEvidence {
             let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
             uses.extend(hops.map(|hop| (route.dst.first(), used(hop))));
         }
-        for pod in self.inside.pods.each() {
+        for pod in self.inside.pods.each_had() {
             let interface = self.interface_of(pod).map(|link| link.name.clone()).unwrap_or_default();
             let used = InUse { interface, by: UsedBy::Namespace(pod.name()) };
-            uses.extend(pod.addresses.each().chain(&pod.also).map(|address| (*address, used.clone())));
+            uses.extend(pod.addresses.each_had().chain(&pod.also).map(|address| (*address, used.clone())));
         }
         uses
     }
@@ -168,7 +169,7 @@ impl NodeEvidence {
 
     /// The host's end of a pod's interface.
     pub fn interface_of(&self, pod: &PodInside) -> Option<&HostLink> {
-        let by = |is: &dyn Fn(&HostLink) -> bool| self.links.each().find(|link| is(link));
+        let by = |is: &dyn Fn(&HostLink) -> bool| self.links.each_had().find(|link| is(link));
         let by_index = pod.host_link.and_then(|index| by(&|link| link.index == index));
         let by_nsid = || pod.nsid.and_then(|nsid| by(&|link| link.nsid == Some(nsid) && self.is_workload(&link.name)));
         by_index.or_else(by_nsid)
@@ -179,6 +180,8 @@ impl NodeEvidence {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DumpState<'e> {
     Read,
+    /// What was had protects, and nothing is judged by it.
+    Partly(&'e Foreign),
     NotRead(&'e Foreign),
     NotAsked,
 }
@@ -187,8 +190,20 @@ impl<'e> DumpState<'e> {
     const fn of<T>(dump: &'e Dump<T>) -> DumpState<'e> {
         match dump {
             Dump::Read(_) => DumpState::Read,
+            Dump::Partly(_, why) => DumpState::Partly(why),
             Dump::NotRead(why) => DumpState::NotRead(why),
             Dump::NotAsked => DumpState::NotAsked,
+        }
+    }
+
+    /// What is told of a dump of this name that was asked for and could not be read, or not whole.
+    pub fn unread(self, name: &str) -> Option<Foreign> {
+        match self {
+            DumpState::Partly(why) => {
+                Some(foreign!("{name} read in part: {}; what was read of them only forbids", why))
+            }
+            DumpState::NotRead(why) => Some(foreign!("{name} not read: {}", why)),
+            DumpState::Read | DumpState::NotAsked => None,
         }
     }
 }

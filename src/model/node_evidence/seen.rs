@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{InUse, NodeEvidence};
+use super::{Dump, InUse, KernelRoute, NodeEvidence, RouteOrder, RouteTable};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Foreign, InputState};
 
@@ -21,6 +21,8 @@ pub struct NodesSeen {
     beside: Vec<(Foreign, Addr, InUse)>,
     /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
     used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
+    /// Of each node the orders of its IPv4 and IPv6 routes; made with them.
+    orders: Vec<[RouteOrder; 2]>,
 }
 
 impl NodesSeen {
@@ -71,8 +73,10 @@ impl NodesSeen {
         }
     }
 
-    /// Puts in order which addresses are in use.
+    /// Puts in order which addresses are in use, and every node's routes.
     pub fn index(&mut self) {
+        let order = |routes: &Dump<Vec<KernelRoute>>| routes.had().map(|had| RouteOrder::of(had)).unwrap_or_default();
+        self.orders = self.nodes.iter().map(|node| [order(&node.routes4), order(&node.routes6)]).collect();
         self.used.clear();
         for node in &self.nodes {
             for (address, used) in node.uses() {
@@ -91,6 +95,13 @@ impl NodesSeen {
     /// The evidence of the node of this (Calico) name.
     pub fn of(&self, node: &str) -> Option<&NodeEvidence> {
         self.nodes.iter().find(|evidence| evidence.node == *node)
+    }
+
+    /// What was had of the routes of the node at this place; `None`: nothing.
+    pub fn table(&self, at: usize, v4: bool) -> Option<RouteTable<'_>> {
+        let node = self.nodes.get(at)?;
+        let order = self.orders.get(at)?.get(usize::from(!v4))?;
+        Some(RouteTable::of(node.routes_of(v4).had()?, order, node.readings))
     }
 
     /// Every use of an address that a node shows, by node.

@@ -3,15 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::kernel::{KernelRoute, MAIN_TABLE, RouteKind};
-use crate::model::hash::HashMap;
 use crate::model::{Addr, Cidr};
 
-/// The main table's routes of one family, to be asked for the way to an address.
-#[derive(Debug)]
-pub struct RouteTable<'e> {
-    by_range: HashMap<Cidr, Vec<&'e KernelRoute>>,
+/// The places of a list's routes in the order of their ranges; of one range in the kernel's order.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RouteOrder {
+    places: Vec<u32>,
     /// The prefix lengths that occur.
     lengths: BTreeSet<u8>,
+}
+
+impl RouteOrder {
+    /// Of this list.
+    pub fn of(routes: &[KernelRoute]) -> RouteOrder {
+        let mut places: Vec<(Cidr, u32)> = routes.iter().map(|route| route.dst).zip(0..).collect();
+        places.sort_unstable();
+        let lengths = places.iter().map(|(dst, _)| dst.prefix()).collect();
+        RouteOrder { places: places.into_iter().map(|(_, place)| place).collect(), lengths }
+    }
+}
+
+/// The routes of one family, to be asked for the way to an address.
+#[derive(Clone, Copy, Debug)]
+pub struct RouteTable<'e> {
+    routes: &'e [KernelRoute],
+    order: &'e RouteOrder,
     readings: u8,
 }
 
@@ -34,21 +50,33 @@ impl<'e> Way<'e> {
 }
 
 impl<'e> RouteTable<'e> {
-    /// Of these routes those of the main table.
-    pub fn of(routes: impl IntoIterator<Item = &'e KernelRoute>, readings: u8) -> RouteTable<'e> {
-        let mut table = RouteTable { by_range: HashMap::default(), lengths: BTreeSet::new(), readings };
-        // A route that hands the question back to the next table decides nothing here.
-        let counts = |route: &&KernelRoute| route.table == MAIN_TABLE && route.kind.known() != Some(RouteKind::Throw);
-        for route in routes.into_iter().filter(counts) {
-            table.lengths.insert(route.dst.prefix());
-            table.by_range.entry(route.dst).or_default().push(route);
-        }
-        table
+    /// Of these routes, which have this order.
+    pub const fn of(routes: &'e [KernelRoute], order: &'e RouteOrder, readings: u8) -> RouteTable<'e> {
+        RouteTable { routes, order, readings }
     }
 
-    /// The routes of exactly this range, in the kernel's order.
-    pub fn exactly(&self, range: Cidr) -> &[&'e KernelRoute] {
-        self.by_range.get(&range).map(Vec::as_slice).unwrap_or_default()
+    /// The routes of exactly this range in the main table, in the kernel's order.
+    pub fn exactly(&self, range: Cidr) -> impl Iterator<Item = &'e KernelRoute> + use<'e> {
+        // A route that hands the question back to the next table decides nothing here.
+        let counts = |route: &&KernelRoute| route.table == MAIN_TABLE && route.kind.known() != Some(RouteKind::Throw);
+        self.of_range(range).filter(counts)
+    }
+
+    /// The host routes of an address, of any reading and in any table.
+    pub fn hosts(&self, address: Addr) -> impl Iterator<Item = &'e KernelRoute> + use<'e> {
+        Cidr::of_one(address).into_iter().flat_map({
+            let table = *self;
+            move |range| table.of_range(range)
+        })
+    }
+
+    fn of_range(&self, range: Cidr) -> impl Iterator<Item = &'e KernelRoute> + use<'e> {
+        let RouteTable { routes, order, .. } = *self;
+        let at = move |place: &u32| usize::try_from(*place).ok().and_then(|place| routes.get(place));
+        let is_before = |place: &u32| at(place).is_some_and(|route| route.dst < range);
+        let from = order.places.partition_point(is_before);
+        let rest = order.places.get(from..).unwrap_or_default();
+        rest.iter().map_while(at).take_while(move |route| route.dst == range)
     }
 
     /// The way to an address: the narrowest range, of this the lowest metric, of equal ones the first.
@@ -68,10 +96,10 @@ impl<'e> RouteTable<'e> {
     }
 
     fn at(&self, address: Addr, reading: u8) -> Option<&'e KernelRoute> {
-        self.lengths.iter().rev().find_map(|&length| {
+        self.order.lengths.iter().rev().find_map(|&length| {
             let routes = self.exactly(Cidr::new(address, length)?);
             // The first of the lowest ones.
-            routes.iter().copied().filter(|route| route.seen & reading != 0).min_by_key(|route| route.metric)
+            routes.filter(|route| route.seen & reading != 0).min_by_key(|route| route.metric)
         })
     }
 }

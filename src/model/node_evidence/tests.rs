@@ -31,21 +31,24 @@ fn the_narrowest_then_the_lowest_then_the_first_is_in_force() {
         route("10.65.0.7/32", "cali3", 0, 1),
         KernelRoute { table: 99, ..route("10.65.0.8/32", "cali4", 0, 1) },
     ];
-    let table = RouteTable::of(&routes, 1);
+    let order = RouteOrder::of(&routes);
+    let table = RouteTable::of(&routes, &order, 1);
     assert_eq!(dev_of(&table, "10.65.0.7"), Some("cali2"));
     assert_eq!((dev_of(&table, "10.65.0.8"), dev_of(&table, "10.66.0.1")), (Some("tunl0"), Some("eth0")));
-    assert_eq!(RouteTable::of(&routes[1..], 1).way(addr("10.66.0.1")), Way::Nowhere);
+    let order = RouteOrder::of(&routes[1..]);
+    assert_eq!(RouteTable::of(&routes[1..], &order, 1).way(addr("10.66.0.1")), Way::Nowhere);
 }
 
 /// One reading that missed a route in the middle of a takeover accuses nobody.
 #[test]
 fn what_the_readings_do_not_agree_on_is_unsettled() {
     let routes = [route("10.65.0.0/26", "tunl0", 0, 3), route("10.65.0.7/32", "cali1", 0, 2)];
-    let table = RouteTable::of(&routes, 2);
+    let order = RouteOrder::of(&routes);
+    let table = RouteTable::of(&routes, &order, 2);
     assert_eq!(table.way(addr("10.65.0.7")), Way::Unsettled);
     assert_eq!(dev_of(&table, "10.65.0.8"), Some("tunl0"));
     let gone = [route("10.65.0.7/32", "cali1", 0, 1)];
-    assert_eq!(RouteTable::of(&gone, 2).way(addr("10.65.0.7")), Way::Unsettled);
+    assert_eq!(RouteTable::of(&gone, &RouteOrder::of(&gone), 2).way(addr("10.65.0.7")), Way::Unsettled);
 }
 
 fn link(index: u32, name: &str, nsid: i32) -> HostLink {

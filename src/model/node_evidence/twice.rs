@@ -46,6 +46,8 @@ fn both<T>(first: Dump<T>, second: Dump<T>, join: impl FnOnce(T, T) -> T) -> Dum
         (Dump::Read(first), Dump::Read(second)) => Dump::Read(join(first, second)),
         (Dump::NotRead(why), _) | (_, Dump::NotRead(why)) => Dump::NotRead(why),
         (Dump::NotAsked, _) | (_, Dump::NotAsked) => Dump::NotAsked,
+        (Dump::Partly(first, why), Dump::Read(second) | Dump::Partly(second, _))
+        | (Dump::Read(first), Dump::Partly(second, why)) => Dump::Partly(join(first, second), why),
     }
 }
 
@@ -203,7 +205,7 @@ fn is_same(first: &PodInside, second: &PodInside) -> bool {
 
 /// What it has is in use; nobody argues from it.
 fn seen_once(pod: PodInside) -> PodInside {
-    let also = [pod.also, pod.addresses.each().copied().collect()].concat();
+    let also = [pod.also, pod.addresses.each_had().copied().collect()].concat();
     PodInside { also, addresses: Dump::NotAsked, routes: Dump::NotAsked, neighbours: Dump::NotAsked, ..pod }
 }
 

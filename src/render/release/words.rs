@@ -229,10 +229,13 @@ pub fn claimer(who: &Claimer) -> Foreign {
             foreign!("node {} itself, on interface {}", node, interface)
         }
         Claimer::Kernel(node, interface, KernelUse::Inside(pod)) => {
-            let pod = pod.some().cloned().unwrap_or_else(|| "a pod".into());
+            let of = match pod.some() {
+                Some(pod) => foreign!("the network namespace of {}", pod),
+                None => "a network namespace of no endpoint".into(),
+            };
             match interface.is_empty() {
-                true => foreign!("the network namespace of {} on node {}", pod, node),
-                false => foreign!("the network namespace of {} on node {}, behind interface {}", pod, node, interface),
+                true => foreign!("{} on node {}", of, node),
+                false => foreign!("{} on node {}, behind interface {}", of, node, interface),
             }
         }
         Claimer::Pod(namespace, name) => foreign!("pod {}/{}", namespace, name),

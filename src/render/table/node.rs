@@ -6,14 +6,15 @@ use super::findings;
 use super::line::total;
 use super::options::Options;
 use super::paper::{BOLD, DIM, GOOD, PLAIN, Paper, Text, style_of};
-use crate::checks::{Skipped, worst_first};
+use crate::checks::{self, Skipped, worst_first};
 use crate::exit::Exit;
 use crate::model::foreign::foreign;
 use crate::model::node_evidence::{Dump, DumpState, HostLink, NodeEvidence};
-use crate::model::{Foreign, Input, InputState, NodesSeen, Severity};
+use crate::model::{Foreign, Input, InputState, KeptFinding, NodesSeen, Severity};
 use crate::render::AuditView;
 use crate::render::age::age;
 use crate::render::folds::Folds;
+use crate::render::number::grouped;
 
 /// Writes the answer.
 pub fn write(view: &AuditView<'_>, nodes: &NodesSeen, options: Options, out: &mut dyn Write) -> Result<()> {
@@ -45,7 +46,10 @@ fn answer(view: &AuditView<'_>, nodes: &NodesSeen, folds: &Folds<'_>) -> Text {
     if let Some(worst) = worst.filter(|f| f.gravity() > Severity::Note) {
         let style = style_of(worst.gravity()).bold();
         let lead = format!("{}:", worst.gravity().word().to_uppercase());
-        let words = foreign!("{} {}.", &worst.subject.id, worst.open().summary);
+        let shown = folds.shown.iter().filter_map(|&i| view.findings.get(i).copied());
+        let is_alike = |f: &&KeptFinding| (f.code, f.gravity(), &f.node) == (worst.code, worst.gravity(), &worst.node);
+        let alike: Vec<&KeptFinding> = shown.filter(is_alike).collect();
+        let words = of_many(&alike).unwrap_or_else(|| foreign!("{} {}.", &worst.subject.id, worst.open().summary));
         return Text::new().field(style, &lead).then(PLAIN, &words.shown());
     }
     let names = Foreign::joined(nodes.nodes.iter().map(|node| &node.node), ", ");
@@ -54,6 +58,23 @@ fn answer(view: &AuditView<'_>, nodes: &NodesSeen, folds: &Folds<'_>) -> Text {
         return Text::new().field(style_of(Severity::Warning), &words.shown());
     }
     Text::new().field(GOOD, &foreign!("Nothing wrong on {}, as far as was looked.", names).shown())
+}
+
+/// Of several of one kind on one node how many, and what all of them have in common: one alone would stand for a node that
+/// is broken as a whole. `None`: there is one.
+fn of_many(alike: &[&KeptFinding]) -> Option<Foreign> {
+    let [first, _, ..] = alike else { return None };
+    let many = checks::find(first.code).map(|check| check.ties.many).filter(|many| !many.is_empty())?;
+    let reason = |f: &KeptFinding| Some(Foreign::from(f.open().summary.raw().split_once(": ")?.1));
+    let shared = reason(first).filter(|own| alike.iter().all(|f| reason(f).as_ref() == Some(own)));
+    let reason = shared.map(|reason| foreign!(": {}", reason)).unwrap_or_default();
+    let node = first.node.clone().unwrap_or_default();
+    let number = grouped(alike.len() as u64);
+    let first = match reason.is_empty() {
+        true => foreign!(". First: {} {}", &first.subject.id, first.open().summary),
+        false => Foreign::default(),
+    };
+    Some(foreign!("{}, {number} {many}{}{}.", node, reason, first))
 }
 
 /// What was read of a node, what was not, and what nobody asked for.
@@ -83,9 +104,9 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
     for (name, state) in node.dumps() {
         match state {
             DumpState::Read => {}
-            DumpState::NotRead(why) => {
-                let words = format!("{name} not read: {}", why.shown());
-                paper.paragraph(2, 4, &Text::new().field(style_of(Severity::Warning), &words))?;
+            DumpState::Partly(_) | DumpState::NotRead(_) => {
+                let words = state.unread(name).unwrap_or_default();
+                paper.paragraph(2, 4, &Text::new().field(style_of(Severity::Warning), &words.shown()))?;
             }
             DumpState::NotAsked => {
                 // Read here it was nobody's to give.

@@ -6,18 +6,18 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use netlink_packet_route::nsid::NsidAttribute;
 
 use super::messages::{self, IpFamily, LinkNames};
-use super::netlink::{Kernel, NotAnswered, kernel};
+use super::netlink::{Kernel, Listed, NotAnswered, kernel};
 use super::ns::{self, NamespaceFile};
 use super::proc::{Proc, ProcessOwner, is_reachable};
 use crate::model::node_evidence::{
     Dump, HostLink, Inside, InsideFailed, KernelNeighbour, LookInside, Means, PodInside,
 };
-use crate::model::{Foreign, Term};
+use crate::model::{Addr, Foreign, Term};
 
 /// Where named namespaces are.
 const NAMED: &str = "/run/netns";
@@ -129,6 +129,28 @@ fn nsid_of(host: &mut Kernel, of: NsidAttribute) -> Option<i32> {
     host.ask(&messages::nsid(of), messages::NEW_NSID, messages::nsid_of).ok().flatten()
 }
 
+/// What a namespace's file is called where it has a name; a process' file has none.
+fn name_of(path: &Path) -> Foreign {
+    let name = path.strip_prefix(NAMED).ok().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_default().into()
+}
+
+/// The files of a folder of named namespaces, and why these are not all. That there is no such folder hides nothing.
+fn names_in(folder: &Path) -> (Vec<PathBuf>, Option<String>) {
+    let (mut paths, mut hidden) = (Vec::new(), None);
+    let mut unread = |e: &std::io::Error| {
+        hidden.get_or_insert_with(|| format!("{}: {e}", folder.display()));
+    };
+    match std::fs::read_dir(folder) {
+        Ok(entries) => {
+            entries.for_each(|entry| entry.map_or_else(|e| unread(&e), |entry| paths.push(entry.path())));
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {}
+        Err(e) => unread(&e),
+    }
+    (paths, hidden)
+}
+
 /// The namespaces themselves: named ones, then those of processes.
 fn by_entering(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
     let mut host = kernel();
@@ -144,13 +166,16 @@ fn by_entering(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
         }
         Ok::<(), std::io::Error>(())
     };
-    let mut hidden = None;
-    for path in std::fs::read_dir(NAMED).into_iter().flatten().flatten().map(|entry| entry.path()) {
+    let (named, mut hidden) = names_in(Path::new(NAMED));
+    for path in named {
         if let Err(e) = take(&path, &mut host) {
             hidden.get_or_insert(format!("{}: {e}", path.display()));
         }
     }
-    let pids = processes(proc, &mut host, wanted).unwrap_or_default();
+    let pids = processes(proc, &mut host, wanted).unwrap_or_else(|why| {
+        hidden.get_or_insert(why);
+        BTreeMap::new()
+    });
     for pid in pids.values() {
         let path = proc.namespace(*pid);
         if let Err(e) = take(&path, &mut host)
@@ -175,7 +200,8 @@ fn by_entering(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
             Err(e) if e.kind() == ErrorKind::PermissionDenied => return Err(format!("{}: {e}", place.path.display())),
             Err(e) => Err(failed(link, format!("{}: {e}", place.path.display()))),
         };
-        let owned = read.map(|pod| match pids.get(nsid) {
+        let named = read.map(|pod| PodInside { netns: name_of(&place.path), ..pod });
+        let owned = named.map(|pod| match pids.get(nsid) {
             Some(pid) => owned(pod, proc.owner(*pid)),
             None => pod,
         });
@@ -193,41 +219,53 @@ fn owned(pod: PodInside, owner: ProcessOwner) -> PodInside {
 /// What the namespace that this thread is in says, of the pod at the other end of this link.
 fn from_within(link: &HostLink) -> Result<PodInside, InsideFailed> {
     let mut kernel = kernel();
-    let unread = |refusal: NotAnswered| failed(link, refusal.why);
-    let links = kernel.dump(&messages::links(None), messages::NEW_LINK, messages::link).map_err(unread)?;
-    let mut names = LinkNames::of(&links);
+    let links = kernel.dump(&messages::links(None), messages::NEW_LINK, messages::link);
+    let mut names = LinkNames::of(&links.had);
     let mut pod = of(link);
-    pod.mac = links.iter().find(|inner| Some(inner.index) == link.peer).and_then(|inner| inner.mac);
-    let mut addresses = Vec::new();
-    for family in [IpFamily::V4, IpFamily::V6] {
-        let read = |body: &[u8]| messages::own_address(body, family, &mut names);
-        let own = kernel.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read).map_err(unread)?;
-        let reachable = own.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
-        addresses.extend(reachable.map(|(_, own, _)| own.address));
-    }
-    pod.addresses = Dump::Read(addresses);
+    pod.mac = mac_at(link, &links.had);
+    pod.addresses = addresses(&mut kernel, None, &mut names).map_err(|refusal| failed(link, refusal.why))?;
     pod.routes = both(|family| {
         let read = |body: &[u8]| messages::route(body, family, &mut names);
         kernel.dump(&messages::routes(family), messages::NEW_ROUTE, read)
     });
     pod.neighbours = both(|family| {
         let read = |body: &[u8]| messages::neighbour(body, family, &mut names);
-        let list = kernel.dump(&messages::neighbours(family), messages::NEW_NEIGHBOUR, read)?;
-        Ok(list.into_iter().map(|(_, neighbour)| neighbour).collect::<Vec<KernelNeighbour>>())
+        let list = kernel.dump(&messages::neighbours(family), messages::NEW_NEIGHBOUR, read);
+        list.map(|(_, neighbour): (u32, KernelNeighbour)| neighbour)
     });
     Ok(pod)
 }
 
-/// A list of both families; of one that is not read nothing is.
-pub fn both<T>(mut read: impl FnMut(IpFamily) -> Result<Vec<T>, NotAnswered>) -> Dump<Vec<T>> {
-    let mut all = Vec::new();
+/// The MAC of the other end of a link, of its namespace's interfaces.
+fn mac_at(link: &HostLink, inner: &[HostLink]) -> Option<u64> {
+    inner.iter().find(|inner| Some(inner.index) == link.peer).and_then(|inner| inner.mac)
+}
+
+/// The addresses by which a namespace can be reached: this thread's, or the one of this number. An error where nothing was had.
+fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> Result<Dump<Vec<Addr>>, NotAnswered> {
+    let (mut all, mut failure) = (Vec::new(), None);
     for family in [IpFamily::V4, IpFamily::V6] {
-        match read(family) {
-            Ok(list) => all.extend(list),
-            Err(refusal) => return Dump::NotRead(refusal.why.into()),
-        }
+        let read = |body: &[u8]| messages::own_address(body, family, names);
+        let own = kernel.dump(&messages::addresses(family, nsid), messages::NEW_ADDRESS, read);
+        let reachable = own.had.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
+        all.extend(reachable.map(|(_, own, _)| own.address));
+        failure = failure.or(own.failure);
     }
-    Dump::Read(all)
+    match failure {
+        Some(refusal) if all.is_empty() => Err(refusal),
+        failure => Ok(Dump::of(all, failure.map(|refusal| refusal.why.into()))),
+    }
+}
+
+/// A list of both families; where one of them is not whole, the list is not.
+pub fn both<T>(mut read: impl FnMut(IpFamily) -> Listed<T>) -> Dump<Vec<T>> {
+    let (mut all, mut why) = (Vec::new(), None);
+    for family in [IpFamily::V4, IpFamily::V6] {
+        let listed = read(family);
+        all.extend(listed.had);
+        why = why.or(listed.failure.map(|refusal| Foreign::from(refusal.why)));
+    }
+    Dump::of(all, why)
 }
 
 /// The kernel asked for the addresses of namespaces by their numbers.
@@ -247,17 +285,10 @@ fn by_number(wanted: &WantedPods<'_>) -> ByMeans {
 
 fn of_number(host: &mut Kernel, nsid: i32, link: &HostLink) -> Result<PodInside, NotAnswered> {
     let mut pod = of(link);
-    let mut addresses = Vec::new();
-    let mut names = LinkNames::default();
-    for family in [IpFamily::V4, IpFamily::V6] {
-        let read = |body: &[u8]| messages::own_address(body, family, &mut names);
-        let own = host.dump(&messages::addresses(family, Some(nsid)), messages::NEW_ADDRESS, read)?;
-        let reachable = own.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
-        addresses.extend(reachable.map(|(_, own, _)| own.address));
-    }
-    pod.addresses = Dump::Read(addresses);
-    let links = host.dump(&messages::links(Some(nsid)), messages::NEW_LINK, messages::link)?;
-    pod.mac = links.iter().find(|inner| Some(inner.index) == link.peer).and_then(|inner| inner.mac);
+    pod.addresses = addresses(host, Some(nsid), &mut LinkNames::default())?;
+    // Without its links the pod has no MAC, and its addresses all the same.
+    let links = host.dump(&messages::links(Some(nsid)), messages::NEW_LINK, messages::link);
+    pod.mac = mac_at(link, &links.had);
     Ok(pod)
 }
 
@@ -271,8 +302,8 @@ fn by_files(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
     let mut of_pid = |pid: u32, nsid: i32, link: &HostLink| -> std::io::Result<PodInside> {
         let pod = PodInside {
             addresses: Dump::Read(proc.addresses(pid)?),
-            routes: Dump::Read(proc.routes(pid)?),
-            neighbours: Dump::Read(proc.neighbours(pid)?),
+            routes: file(proc.routes(pid)),
+            neighbours: file(proc.neighbours(pid)),
             ..owned(of(link), proc.owner(pid))
         };
         // The number may be another process' by now.
@@ -294,6 +325,11 @@ fn by_files(proc: &Proc, wanted: &WantedPods<'_>) -> ByMeans {
     };
     let pods = wanted.iter().map(pod).collect();
     granted(pods, refused)
+}
+
+/// A list of a pod's; that it cannot be read costs the pod nothing else.
+fn file<T>(read: std::io::Result<Vec<T>>) -> Dump<Vec<T>> {
+    read.map_or_else(|e| Dump::NotRead(e.to_string().into()), Dump::Read)
 }
 
 /// What a means gave; that it was refused where it gave nothing at all (with `hidepid=1` every pod is).

@@ -1,7 +1,7 @@
 //! What is asked of the kernel, and what its messages mean.
 //!
 //! Of a message only the attributes that count are looked at: one that is new, strange or damaged elsewhere takes nothing
-//! away. What does count and is not understood makes its whole list unread.
+//! away. What does count and is not understood leaves its list incomplete.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -77,9 +77,10 @@ impl LiveNode {
         evidence.kernel = proc.kernel();
         evidence.tool = env!("CARGO_PKG_VERSION").into();
         evidence.taken = vec![now];
-        let workload: Vec<&HostLink> = evidence.links.each().filter(|link| evidence.is_workload(&link.name)).collect();
+        let workload: Vec<&HostLink> =
+            evidence.links.each_had().filter(|link| evidence.is_workload(&link.name)).collect();
         let sysctls = match evidence.links.failure() {
-            Some(_) => Dump::NotRead("the interfaces were not read".into()),
+            Some(_) => Dump::NotRead(NO_LINKS.into()),
             None => proc.sysctls(workload.iter().map(|link| &link.name)),
         };
         let looked = inside::look(self.inside, &proc, &workload);
@@ -91,8 +92,8 @@ impl LiveNode {
     /// What netlink lists.
     fn kernels(&self) -> (NodeEvidence, LinkNames) {
         let mut host = kernel();
-        let links = dumped(host.dump(&messages::links(None), messages::NEW_LINK, messages::link));
-        let mut names = LinkNames::of(links.read().map(Vec::as_slice).unwrap_or_default());
+        let links = host.dump(&messages::links(None), messages::NEW_LINK, messages::link).dumped();
+        let mut names = LinkNames::of(links.had().map(Vec::as_slice).unwrap_or_default());
         let mut evidence = NodeEvidence {
             readings: 1,
             prefixes: self.prefixes.iter().map(|prefix| Foreign::from(prefix.as_str())).collect(),
@@ -100,47 +101,52 @@ impl LiveNode {
             links,
             ..NodeEvidence::default()
         };
-        // Without names nothing else can be told.
-        if evidence.links.read().is_none() {
-            let why = || Foreign::from("the interfaces were not read");
-            evidence.addresses = Dump::NotRead(why());
-            (evidence.routes4, evidence.routes6) = (Dump::NotRead(why()), Dump::NotRead(why()));
-            evidence.neighbours = Dump::NotRead(why());
-            return (evidence, names);
-        }
         evidence.addresses = both(|family| {
             let read = |body: &[u8]| messages::own_address(body, family, &mut names);
-            let own = host.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read)?;
-            Ok(own.into_iter().map(|(_, own, _)| own).collect::<Vec<HostAddress>>())
+            let own = host.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read);
+            own.map(|(_, own, _): (u32, HostAddress, bool)| own)
         });
         let tunnels = tunnels(&evidence.links);
         let mut routes = |family: IpFamily| {
             let kept = |route: &KernelRoute| keeps(&evidence, &tunnels, route);
             let read = |body: &[u8]| Ok(messages::route(body, family, &mut names)?.filter(kept));
-            few(dumped(host.dump(&messages::routes(family), messages::NEW_ROUTE, read)))
+            few(host.dump(&messages::routes(family), messages::NEW_ROUTE, read).dumped())
         };
         let (routes4, routes6) = (routes(IpFamily::V4), routes(IpFamily::V6));
         (evidence.routes4, evidence.routes6) = (routes4, routes6);
         evidence.neighbours = both(|family| {
             let read = |body: &[u8]| messages::neighbour(body, family, &mut names);
-            let list = host.dump(&messages::neighbours(family), messages::NEW_NEIGHBOUR, read)?;
-            Ok(list.into_iter().map(|(_, neighbour)| neighbour).collect::<Vec<KernelNeighbour>>())
+            let list = host.dump(&messages::neighbours(family), messages::NEW_NEIGHBOUR, read);
+            list.map(|(_, neighbour): (u32, KernelNeighbour)| neighbour)
         });
+        // By numbers alone nothing can be judged; what is in use is so by whatever it leads to.
+        if evidence.links.had().is_none() {
+            let unnamed = || Foreign::from(NO_LINKS);
+            evidence.addresses = partly(evidence.addresses, unnamed());
+            evidence.routes4 = partly(evidence.routes4, unnamed());
+            evidence.routes6 = partly(evidence.routes6, unnamed());
+            evidence.neighbours = partly(evidence.neighbours, unnamed());
+        }
         (evidence, names)
     }
 }
 
-fn dumped<T>(read: Result<Vec<T>, NotAnswered>) -> Dump<Vec<T>> {
-    match read {
-        Ok(list) => Dump::Read(list),
-        Err(refusal) => Dump::NotRead(refusal.why.into()),
+const NO_LINKS: &str = "the interfaces were not read";
+
+/// What was read, without anybody arguing from it.
+fn partly<T>(dump: Dump<Vec<T>>, why: Foreign) -> Dump<Vec<T>> {
+    match dump {
+        Dump::Read(list) => Dump::of(list, Some(why)),
+        other => other,
     }
 }
 
 fn few<T>(dump: Dump<Vec<T>>) -> Dump<Vec<T>> {
     match dump {
-        Dump::Read(list) if list.len() > MOST_ROUTES => {
-            Dump::NotRead(format!("{} routes, more than {MOST_ROUTES}", list.len()).into())
+        Dump::Read(mut list) | Dump::Partly(mut list, _) if list.len() > MOST_ROUTES => {
+            let why = format!("{} routes, more than {MOST_ROUTES}", list.len());
+            list.truncate(MOST_ROUTES);
+            Dump::Partly(list, why.into())
         }
         other => other,
     }
@@ -149,7 +155,7 @@ fn few<T>(dump: Dump<Vec<T>>) -> Dump<Vec<T>> {
 /// The devices of tunnels, by their kinds.
 fn tunnels(links: &Dump<Vec<HostLink>>) -> BTreeSet<Foreign> {
     let is_tunnel = |link: &&HostLink| ["vxlan", "ipip", "wireguard"].contains(&link.kind.raw());
-    links.each().filter(is_tunnel).map(|link| link.name.clone()).collect()
+    links.each_had().filter(is_tunnel).map(|link| link.name.clone()).collect()
 }
 
 /// Whether a route is one that was asked for.
@@ -168,8 +174,8 @@ fn verdicts<'p>(
     workload: &[&HostLink],
     pods: impl Iterator<Item = &'p PodInside>,
 ) -> Dump<Vec<GatewayVerdict>> {
-    if let Some(_unread) = evidence.links.failure() {
-        return Dump::NotRead("the interfaces were not read".into());
+    if evidence.links.had().is_none() {
+        return Dump::NotRead(NO_LINKS.into());
     }
     let by_name: BTreeMap<&Foreign, u32> = workload.iter().map(|link| (&link.name, link.index)).collect();
     let by_index: BTreeMap<u32, &Foreign> = workload.iter().map(|link| (link.index, &link.name)).collect();

@@ -18,6 +18,8 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
+use crate::model::node_evidence::{Dump, not_understood};
+
 /// How often a dump is begun that was torn.
 pub const ATTEMPTS: usize = 5;
 /// The kernel answers at once, or never.
@@ -111,6 +113,27 @@ impl NotAnswered {
     }
 }
 
+/// What a dump gave.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed<T> {
+    /// Every entry that was had and understood.
+    pub had: Vec<T>,
+    /// Why these are not all; nobody may argue from what such a list lacks.
+    pub failure: Option<NotAnswered>,
+}
+
+impl<T> Listed<T> {
+    /// The same of each entry, as far as it is wanted.
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Listed<U> {
+        Listed { had: self.had.into_iter().map(make).collect(), failure: self.failure }
+    }
+
+    /// For the evidence.
+    pub fn dumped(self) -> Dump<Vec<T>> {
+        Dump::of(self.had, self.failure.map(|refusal| refusal.why.into()))
+    }
+}
+
 /// How an attempt ended.
 enum Ended {
     /// Torn: another one may succeed.
@@ -152,27 +175,36 @@ impl<W: Wire, O: FnMut() -> Result<W>> Talk<W, O> {
         Talk { open, wire: None, buffer: Vec::new(), sequence: 0 }
     }
 
-    /// Everything that the kernel lists, or why not all of it. `kind` is the type of the messages that are meant; `read` makes
-    /// something of the body of each, or passes it over.
-    ///
-    /// # Errors
-    /// What the kernel refused, what stayed torn, and an entry that is not understood: nobody may argue from what such a list
-    /// lacks.
+    /// Everything that the kernel lists, or what was had of it and why that is not all: what the kernel refused, what stayed
+    /// torn, an entry that is not understood. `kind` is the type of the messages that are meant; `read` makes something of
+    /// the body of each, or passes it over.
     pub fn dump<T>(
         &mut self,
         request: &RouteNetlinkMessage,
         kind: u16,
         mut read: impl FnMut(&[u8]) -> std::result::Result<Option<T>, String>,
-    ) -> std::result::Result<Vec<T>, NotAnswered> {
+    ) -> Listed<T> {
+        let mut listed = Listed { had: Vec::new(), failure: None };
         let whole = |talk: &mut Self| {
-            let mut list = Vec::new();
+            let (mut all, mut bad, mut why) = (0usize, 0usize, None);
+            listed.had.clear();
             let mut each = |body: &[u8]| {
-                list.extend(read(body)?);
+                all += 1;
+                match read(body) {
+                    Ok(entry) => listed.had.extend(entry),
+                    Err(cause) => {
+                        bad += 1;
+                        why.get_or_insert(cause);
+                    }
+                }
                 Ok(())
             };
-            talk.attempt(request, NLM_F_DUMP, kind, &mut each).map(|()| list)
+            talk.attempt(request, NLM_F_DUMP, kind, &mut each)?;
+            Ok(why.map(|why| NotAnswered::of(not_understood(bad, all, &why))))
         };
-        self.again(whole)
+        let ended = self.again(whole);
+        listed.failure = ended.unwrap_or_else(Some);
+        listed
     }
 
     /// The answer to one question.
@@ -320,7 +352,7 @@ impl KernelAnswer {
                 }
             }
             kind if kind == self.kind => {
-                let bad = |why| Ended::Refused(NotAnswered::of(format!("an entry is not understood: {why}")));
+                let bad = |why| Ended::Refused(NotAnswered::of(format!("the answer is not understood: {why}")));
                 each(body).map_err(bad)?;
                 Ok(!self.is_dump)
             }

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use super::at_hand::AtHand;
 use crate::checks::World;
 use crate::ledger::{EndpointState, Workload};
 use crate::model::hash::HashMap;
-use crate::model::node_evidence::{Dump, HostLink, KernelRoute, MAIN_TABLE, NodeEvidence, PodInside, RouteTable, Way};
+use crate::model::node_evidence::{HostLink, KernelRoute, MAIN_TABLE, NodeEvidence, PodInside, RouteTable, Way};
 use crate::model::{Addr, Endpoint, Foreign, Input, Interface, Name, Pod, Snapshot, Time};
 
 /// Evidence that is older says too little of now: pods come and go.
@@ -30,6 +31,7 @@ pub struct NodeSight<'w> {
     tables: [Option<RouteTable<'w>>; 2],
     by_interface: HashMap<Interface, Vec<&'w Endpoint>>,
     by_address: HashMap<Addr, Vec<&'w Endpoint>>,
+    at_hand: AtHand<'w>,
 }
 
 /// Every node whose evidence counts now, by name.
@@ -51,7 +53,9 @@ pub fn all_sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w
             }
         }
     }
-    nodes.iter().map(move |evidence| NodeSight::of(world, evidence, of.remove(&name(evidence)).unwrap_or_default()))
+    let sight =
+        move |(at, evidence)| NodeSight::of(world, at, evidence, of.remove(&name(evidence)).unwrap_or_default());
+    nodes.iter().enumerate().map(sight)
 }
 
 /// Whether evidence is of now: not too old, not of another boot of the machine.
@@ -76,11 +80,10 @@ pub fn is_of_another_boot(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool 
 }
 
 impl<'w> NodeSight<'w> {
-    fn of(world: &'w World<'w>, evidence: &'w NodeEvidence, endpoints: Vec<&'w Endpoint>) -> NodeSight<'w> {
+    fn of(world: &'w World<'w>, at: usize, evidence: &'w NodeEvidence, endpoints: Vec<&'w Endpoint>) -> NodeSight<'w> {
         let snapshot = world.snapshot;
         let calico = snapshot.names.find(evidence.node.raw()).unwrap_or(Name::NONE);
-        let table =
-            |routes: &'w Dump<Vec<KernelRoute>>| routes.read().map(|routes| RouteTable::of(routes, evidence.readings));
+        let whole = |v4: bool| evidence.routes_of(v4).read().and_then(|_| snapshot.nodes_seen.table(at, v4));
         let (mut by_interface, mut by_address) = (HashMap::default(), HashMap::default());
         for &endpoint in &endpoints {
             if let Some(interface) = endpoint.interface().some() {
@@ -93,8 +96,9 @@ impl<'w> NodeSight<'w> {
         let is_known = !calico.is_none() && (!endpoints.is_empty() || world.ledger.calico_node(calico).is_some());
         let knows_endpoints =
             is_known && snapshot.coverage.complete(Input::Endpoints) && !world.ledger.dark.node(calico);
-        let tables = [table(&evidence.routes4), table(&evidence.routes6)];
-        NodeSight { world, evidence, calico, endpoints, knows_endpoints, tables, by_interface, by_address }
+        let tables = [whole(true), whole(false)];
+        let at_hand = AtHand::default();
+        NodeSight { world, evidence, calico, endpoints, knows_endpoints, tables, by_interface, by_address, at_hand }
     }
 
     /// The text of its name.
@@ -141,17 +145,20 @@ impl<'w> NodeSight<'w> {
 
     /// The host routes of an address, of any reading and in any table.
     pub fn host_routes(&self, address: Addr) -> impl Iterator<Item = &'w KernelRoute> {
-        self.evidence.routes_of(address.is_v4()).each().filter(move |route| route.is_to(address))
+        self.table(address.is_v4()).into_iter().flat_map(move |table| table.hosts(address))
     }
 
     /// Every host route of the main table to a workload interface that every reading saw: the interface with it.
     pub fn workload_routes(&self) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
         let evidence = self.evidence;
         let routes = evidence.routes4.each().chain(evidence.routes6.each());
-        let routes = routes.filter(|route| route.table == MAIN_TABLE);
-        let lasting = routes.filter(|route| evidence.lasts(route.seen) && route.is_host() && route.is_unicast());
-        let workload = lasting.filter_map(|route| Some((route.dev()?, route)));
-        workload.filter(move |(dev, route)| evidence.is_workload(dev) && route.is_to_dev(dev))
+        routes.filter_map(move |route| Some((workload_dev(evidence, route)?, route)))
+    }
+
+    /// Those of one address.
+    pub fn workload_routes_to(&self, address: Addr) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
+        let evidence = self.evidence;
+        self.host_routes(address).filter_map(move |route| Some((workload_dev(evidence, route)?, route)))
     }
 
     /// Its workload interfaces that every reading saw.
@@ -178,7 +185,17 @@ impl<'w> NodeSight<'w> {
 
     /// The link of an endpoint, when every reading saw it.
     pub fn link_of(&self, endpoint: &Endpoint) -> Option<&'w HostLink> {
-        self.evidence.link(&self.interface(endpoint))
+        self.link(&self.interface(endpoint))
+    }
+
+    /// The link of this name, if every reading saw the very same one.
+    pub fn link(&self, name: &Foreign) -> Option<&'w HostLink> {
+        self.at_hand.links(self.evidence).get(name).copied().flatten()
+    }
+
+    /// Whether any reading saw a link of this name.
+    pub fn has_link(&self, name: &Foreign) -> bool {
+        self.at_hand.links(self.evidence).contains_key(name)
     }
 
     /// Whether a pod was still being wired up when the node was read, or is being taken down, or came later.
@@ -235,14 +252,44 @@ impl<'w> NodeSight<'w> {
     }
 
     /// The pods that were looked into, each with its interface on the host, as far as that is known.
-    pub fn insides(&self) -> impl Iterator<Item = (&'w PodInside, Option<Foreign>)> {
-        self.evidence.inside.pods.each().map(move |inside| (inside, self.interface_of(inside)))
+    pub fn insides(&self) -> impl Iterator<Item = (&'w PodInside, Option<&Foreign>)> {
+        let interfaces = self.at_hand.interfaces.get_or_init(|| self.interfaces());
+        self.evidence.inside.pods.each().zip(interfaces.iter().map(Option::as_ref))
     }
 
-    fn interface_of(&self, inside: &PodInside) -> Option<Foreign> {
-        if let Some(link) = self.evidence.interface_of(inside) {
-            return Some(link.name.clone());
+    /// The pod behind an interface, where it was looked into.
+    pub fn inside(&self, interface: &Foreign) -> Option<&'w PodInside> {
+        let by_interface = self.at_hand.insides.get_or_init(|| {
+            let mut by_interface = HashMap::default();
+            for (inside, interface) in self.insides() {
+                if let Some(interface) = interface {
+                    by_interface.entry(interface.clone()).or_insert(inside);
+                }
+            }
+            by_interface
+        });
+        by_interface.get(interface).copied()
+    }
+
+    fn interfaces(&self) -> Vec<Option<Foreign>> {
+        let mut by_index: HashMap<u32, &HostLink> = HashMap::default();
+        let mut by_nsid: HashMap<i32, &HostLink> = HashMap::default();
+        for link in self.evidence.links.each() {
+            by_index.entry(link.index).or_insert(link);
+            if let Some(nsid) = link.nsid.filter(|_| self.evidence.is_workload(&link.name)) {
+                by_nsid.entry(nsid).or_insert(link);
+            }
         }
+        let link = |inside: &PodInside| {
+            let of_index = inside.host_link.and_then(|index| by_index.get(&index));
+            of_index.or_else(|| inside.nsid.and_then(|nsid| by_nsid.get(&nsid)))
+        };
+        let of = |inside| link(inside).map(|link| link.name.clone()).or_else(|| self.interface_named(inside));
+        self.evidence.inside.pods.each().map(of).collect()
+    }
+
+    /// By what the pod is called.
+    fn interface_named(&self, inside: &PodInside) -> Option<Foreign> {
         let names = &self.world.snapshot.names;
         let is_its = |e: &&&Endpoint| {
             let is_named = !inside.pod.is_empty()
@@ -260,7 +307,7 @@ impl<'w> NodeSight<'w> {
 
     /// Whether the pod of this interface has the address inside; `None`: nobody could look.
     pub fn has_inside(&self, interface: &Foreign, address: Addr) -> Option<bool> {
-        let inside = self.insides().find(|(_, of)| of.as_ref() == Some(interface))?.0;
+        let inside = self.inside(interface)?;
         let unsettled = inside.also.contains(&address);
         inside.addresses.read().filter(|_| !unsettled).map(|addresses| addresses.contains(&address))
     }
@@ -268,19 +315,24 @@ impl<'w> NodeSight<'w> {
     /// What the kernel says of the pod's gateway at this interface, for this address; `None`: not asked, or no two readings
     /// that agree.
     pub fn verdict(&self, interface: &Foreign, address: Addr) -> Option<i32> {
-        let is_it = |v: &&crate::model::node_evidence::GatewayVerdict| {
-            v.dev == *interface && v.from == address && self.evidence.lasts(v.seen)
-        };
-        self.evidence.verdicts.each().find(is_it).map(|verdict| verdict.errno)
+        self.at_hand.verdicts(self.evidence).get(&(interface, address)).copied()
     }
 
     /// Whether the node itself has an IPv4 address on this interface: that of a pod which speaks BGP with it.
     pub fn has_own_address(&self, interface: &Foreign) -> bool {
-        self.evidence.addresses.each().any(|a| a.dev == *interface && a.address.is_v4())
+        let own = || self.evidence.addresses.each().filter(|a| a.address.is_v4()).map(|a| &a.dev).collect();
+        self.at_hand.numbered.get_or_init(own).contains(interface)
     }
 
     /// `worker-1 10.65.0.7`.
     pub fn id(&self, of: impl std::fmt::Display) -> String {
         format!("{} {of}", self.name())
     }
+}
+
+/// The workload interface that a route of the main table leads to, when every reading saw it.
+fn workload_dev<'w>(evidence: &NodeEvidence, route: &'w KernelRoute) -> Option<&'w Foreign> {
+    let counts = route.table == MAIN_TABLE && route.is_host() && evidence.lasts(route.seen);
+    let dev = route.dev().filter(|_| counts)?;
+    (evidence.is_workload(dev) && route.is_to_dev(dev)).then_some(dev)
 }

@@ -175,6 +175,10 @@ impl NodeEvidence {
         list(&mut self.links)
     }
 
+    pub fn verdicts(&mut self) -> &mut Vec<GatewayVerdict> {
+        list(&mut self.verdicts)
+    }
+
     pub fn neighbours(&mut self) -> &mut Vec<KernelNeighbour> {
         list(&mut self.neighbours)
     }

@@ -9,6 +9,9 @@ use crate::model::hash::HashMap;
 use crate::model::node_evidence::Way;
 use crate::model::{Addr, Block, Endpoint, Evidence, Finding, Foreign, Host, HostKind, Name, Root};
 
+/// `EHOSTUNREACH`: the interface's packets are not handed on.
+pub const NOT_FORWARDED: i32 = 113;
+
 /// Why a node would not answer a pod that asks for its gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Silence {
@@ -53,7 +56,7 @@ pub fn silences(sight: &NodeSight<'_>, interface: &Foreign, address: Addr) -> Ve
 
 fn no_link_local(sight: &NodeSight<'_>, interface: &Foreign) -> Option<Silence> {
     let addresses = sight.evidence.addresses.read()?;
-    let works = sight.evidence.link(interface).is_some_and(|link| link.works());
+    let works = sight.link(interface).is_some_and(|link| link.works());
     let has_any = addresses.iter().any(|a| a.dev == *interface && is_link_local(a.address));
     (works && !has_any).then_some(Silence::NoLinkLocal)
 }

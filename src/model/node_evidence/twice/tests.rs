@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::node_evidence::{Hop, MAIN_TABLE, RouteKind, RouteProtocol, RouteTable, Way};
+use crate::model::node_evidence::{Hop, MAIN_TABLE, RouteKind, RouteOrder, RouteProtocol, RouteTable, Way};
 use crate::model::{Cidr, Time};
 
 fn addr(text: &str) -> Addr {
@@ -36,7 +36,9 @@ fn routes_keep_the_order_of_both_readings() {
     assert_eq!((both.readings, both.taken.len()), (2, 2));
     let told: Vec<_> = both.routes4.each().map(|r| (r.dev().unwrap().raw(), r.seen)).collect();
     assert_eq!(told, [("cali8", 2), ("cali1", 1), ("cali2", 3), ("cali9", 1)]);
-    let table = RouteTable::of(both.routes4.each(), both.readings);
+    let routes = both.routes4.read().unwrap();
+    let order = RouteOrder::of(routes);
+    let table = RouteTable::of(routes, &order, both.readings);
     assert_eq!(table.way(addr("10.65.0.7")), Way::Unsettled, "cali1 was in force before cali2");
 }
 

@@ -68,7 +68,7 @@ fn dumped(sockets: Vec<Vec<Result<Vec<u8>>>>) -> (std::result::Result<Vec<u8>, N
     });
     let read = talk.dump(&messages::links(None), NEW_LINK, |body| Ok(body.first().copied()));
     drop(talk);
-    (read, opened)
+    (read.failure.map_or(Ok(read.had), Err), opened)
 }
 
 fn why(answers: Vec<Vec<u8>>) -> String {
@@ -130,13 +130,34 @@ fn a_part_is_not_the_whole() {
         Ok(Written { answers: vec![Ok([entry(1), done(0, 0)].concat())].into(), too_much: 8, ..Written::default() })
     });
     let read = talk.dump(&messages::links(None), NEW_LINK, |_| Ok(Some(())));
-    assert_eq!(read.unwrap_err().why, "an answer of 48 bytes was cut off at 40");
+    assert_eq!(read.failure.unwrap().why, "an answer of 48 bytes was cut off at 40");
     let bad = dumped(vec![vec![Ok(entry(1))]]);
     assert!(bad.0.is_err());
-    let mut talk =
-        Talk::new(|| Ok(Written { answers: vec![Ok([entry(1), done(0, 0)].concat())].into(), ..Written::default() }));
-    let read = talk.dump(&messages::links(None), NEW_LINK, |_| Err::<Option<()>, _>("banana".to_owned()));
-    assert_eq!(read.unwrap_err().why, "an entry is not understood: banana");
+}
+
+/// An entry that is not understood, a refusal in the midst of a list and one that stays torn cost the rest, and no more: what
+/// was had forbids releases.
+#[test]
+fn what_was_had_of_a_list_is_kept_beside_why_it_is_not_all() {
+    let listed = |answers: Vec<Vec<u8>>| {
+        let mut answers: Option<VecDeque<_>> = Some(answers.into_iter().map(Ok).collect());
+        let mut talk = Talk::new(|| Ok(Written { answers: answers.take().unwrap_or_default(), ..Written::default() }));
+        talk.dump(&messages::links(None), NEW_LINK, |body| match body.first() {
+            Some(7) => Err("banana".to_owned()),
+            byte => Ok(byte.copied()),
+        })
+    };
+    let told = |answers| {
+        let listed: Listed<u8> = listed(answers);
+        (listed.had.clone(), listed.dumped().failure().map(|why| why.raw().to_owned()))
+    };
+    let not_understood = Some("2 of 4 entries are not understood: banana".to_owned());
+    let bad = vec![[entry(1), entry(7)].concat(), [entry(7), entry(2), done(0, 0)].concat()];
+    assert_eq!(told(bad), (vec![1, 2], not_understood));
+    let refused = told(vec![[entry(1), done(-13, 0)].concat()]);
+    assert_eq!(refused, (vec![1], Some("Permission denied (os error 13)".to_owned())));
+    assert_eq!(told(vec![[entry(1), done(0, 0)].concat()]), (vec![1], None));
+    assert!(matches!(listed(vec![[entry(7), done(0, 0)].concat()]).dumped(), Dump::NotRead(_)));
 }
 
 #[test]
