@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::decode::node_capture::mac;
 use crate::model::node_evidence::{
     GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
+    is_reachable,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -76,8 +77,6 @@ pub struct IpAddress {
 struct IpAddressInfo {
     local: Option<String>,
     prefixlen: Option<u8>,
-    #[serde(default)]
-    scope: String,
 }
 
 impl IpAddress {
@@ -111,9 +110,9 @@ impl IpAddress {
         self.each().map(of).collect()
     }
 
-    /// Those by which a pod can be reached.
+    /// Those by which a pod can be reached, whatever scope somebody gave them.
     pub fn of_pod(&self) -> Vec<Addr> {
-        self.each().filter(|(_, info)| info.scope == "global").map(|(address, _)| address).collect()
+        self.each().map(|(address, _)| address).filter(|address| is_reachable(*address)).collect()
     }
 }
 

@@ -112,7 +112,7 @@ fn sysctls_come_with_slashes_or_as_sysctl_prints_them() {
 fn a_pod_is_found_by_the_other_end_of_its_interface() {
     let addr = r#"[{"ifindex":1,"ifname":"lo","flags":["UP"],"addr_info":[{"local":"127.0.0.1","prefixlen":8,"scope":"host"}]},
         {"ifindex":2,"link_index":9,"ifname":"eth0","flags":["UP","LOWER_UP"],"address":"6e:00:f5:3e:f6:38","link_netnsid":0,
-         "addr_info":[{"local":"10.65.0.7","prefixlen":32,"scope":"global"},{"local":"fe80::1","prefixlen":64,"scope":"link"}]}]"#;
+         "addr_info":[{"local":"10.65.0.7","prefixlen":32,"scope":"link"},{"local":"fe80::1","prefixlen":64,"scope":"link"}]}]"#;
     let neigh = r#"[{"dst":"169.254.1.1","dev":"eth0","state":["FAILED"]}]"#;
     let pod = PodFiles { addr: Some(addr.into()), route: None, neigh: Some(neigh.into()) };
     let evidence = files(|f| f.inside = vec![("shop.web-0.old".to_owned(), pod)]).unwrap();

@@ -99,3 +99,11 @@ impl PodInside {
         }
     }
 }
+
+/// Whether others may reach somebody by this address: it is neither of the loopback nor link-local.
+pub fn is_reachable(address: Addr) -> bool {
+    match address.to_v4_bits() {
+        Some(bits) => bits >> 24 != 127 && bits >> 16 != 0xa9fe,
+        None => address.bits() != 1 && address.bits() >> 118 != 0x3fa,
+    }
+}

@@ -89,6 +89,13 @@ pub struct Hop {
     pub gateway: Option<Addr>,
 }
 
+impl Hop {
+    /// Whether who has the address is at the other end itself: without a gateway, or with the address as its own (`onlink`).
+    pub fn is_direct(&self, address: Addr) -> bool {
+        self.gateway.is_none_or(|gateway| gateway == address)
+    }
+}
+
 /// One route.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KernelRoute {
@@ -136,9 +143,14 @@ impl KernelRoute {
         is_one.then_some(&first.dev)
     }
 
-    /// Whether it is a host route to a device, without a gateway: what Calico makes for a pod.
-    pub fn is_to_dev(&self, dev: &Foreign) -> bool {
-        self.is_host() && self.is_unicast() && self.hops.iter().any(|hop| hop.dev == *dev && hop.gateway.is_none())
+    /// The devices to which it is a host route without another machine in between: one, as Calico makes it for a pod, or
+    /// several that share the traffic.
+    pub fn direct_devs(&self) -> impl Iterator<Item = &Foreign> {
+        let address = self.dst.first();
+        let is_one = self.is_host() && self.is_unicast();
+        let devs = self.hops.iter().enumerate().filter(move |(_, hop)| is_one && hop.is_direct(address));
+        let is_new = |(at, hop): &(usize, &Hop)| self.hops.iter().take(*at).all(|before| before.dev != hop.dev);
+        devs.filter(move |hop| is_new(hop)).map(|(_, hop)| &hop.dev)
     }
 }
 

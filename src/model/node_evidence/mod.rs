@@ -13,7 +13,7 @@ mod table;
 mod twice;
 
 pub use dump::{Dump, not_understood};
-pub use inside::{Inside, InsideFailed, LookInside, Means, PodInside};
+pub use inside::{Inside, InsideFailed, LookInside, Means, PodInside, is_reachable};
 pub use kernel::{
     GatewayVerdict, Hop, HostAddress, HostLink, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind,
     RouteProtocol,
@@ -144,13 +144,14 @@ impl NodeEvidence {
             .chain(self.routes6.each_had())
             .filter(|route| route.is_host() && route.may_deliver());
         for route in hosts {
+            let address = route.dst.first();
             let hops = route.hops.iter().filter(|hop| match &links {
-                Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(hop, Some(link))),
+                Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(address, hop, Some(link))),
                 // They were not read: unknown is not absent.
-                None => self.is_delivered(hop, None),
+                None => self.is_delivered(address, hop, None),
             });
             let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
-            uses.extend(hops.map(|hop| (route.dst.first(), used(hop))));
+            uses.extend(hops.map(|hop| (address, used(hop))));
         }
         for pod in self.inside.pods.each_had() {
             let interface = self.interface_of(pod).map(|link| link.name.clone()).unwrap_or_default();
@@ -162,9 +163,9 @@ impl NodeEvidence {
 
     /// Whether who is asked for is at the other end of this very interface, whatever it is called: no other machine is in
     /// between, as with a gateway or a tunnel. A workload interface leads to nothing else.
-    fn is_delivered(&self, hop: &Hop, link: Option<&HostLink>) -> bool {
+    fn is_delivered(&self, address: Addr, hop: &Hop, link: Option<&HostLink>) -> bool {
         let is_tunnel = link.is_some_and(HostLink::is_tunnel);
-        self.is_workload(&hop.dev) || hop.gateway.is_none() && !hop.dev.is_empty() && !is_tunnel
+        self.is_workload(&hop.dev) || hop.is_direct(address) && !hop.dev.is_empty() && !is_tunnel
     }
 
     /// The host's end of a pod's interface.

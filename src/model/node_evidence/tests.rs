@@ -211,3 +211,28 @@ fn a_capture_that_the_pod_of_another_node_printed_is_nobodys_evidence() {
     assert_eq!((seen.nodes.len(), seen.nodes[0].taken_at(), seen.not_taken.len()), (1, Some(Time(9)), 0));
     assert!(is_vetoed(seen));
 }
+
+/// `ip route add A via A dev X onlink`, and one that shares its traffic between two interfaces.
+#[test]
+fn an_address_that_is_its_own_gateway_is_at_the_other_end_and_each_of_several_hops_counts() {
+    let via = |dev: &str, gateway: &str| Hop { dev: dev.into(), gateway: Some(addr(gateway)) };
+    let of = |hops: Vec<Hop>| KernelRoute { hops, ..route("10.65.0.7/32", "", 0, 1) };
+    let used = |route: KernelRoute| {
+        let links = ["eth0", "eth1", "cali1", "cali2"];
+        let evidence = NodeEvidence {
+            readings: 1,
+            prefixes: vec![CALI.into()],
+            links: Dump::Read(links.iter().zip(7..).map(|(name, at)| link(at, name, 0)).collect()),
+            routes4: Dump::Read(vec![route]),
+            ..NodeEvidence::default()
+        };
+        evidence.uses().into_iter().map(|(_, used)| used.interface.raw().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(used(of(vec![via("eth1", "10.65.0.7")])), ["eth1"]);
+    assert_eq!(used(of(vec![via("eth1", "10.0.0.1")])), Vec::<String>::new(), "another machine is in between");
+    let both = of(vec![via("cali1", "10.65.0.7"), via("eth0", "10.0.0.1"), Hop { dev: "cali2".into(), gateway: None }]);
+    assert_eq!(both.direct_devs().map(Foreign::raw).collect::<Vec<_>>(), ["cali1", "cali2"]);
+    assert_eq!(used(both), ["cali1", "cali2"]);
+    let twice = of(vec![via("cali1", "10.65.0.7"), via("cali1", "10.65.0.7")]);
+    assert_eq!(twice.direct_devs().count(), 1);
+}

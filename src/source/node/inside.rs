@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use netlink_packet_route::nsid::NsidAttribute;
 
 use super::messages::{self, IpFamily, LinkNames};
-use super::netlink::{Kernel, Listed, NotAnswered, kernel};
+use super::netlink::{Kernel, KernelList, NotAnswered, kernel};
 use super::ns::{self, NamespaceFile};
-use super::proc::{Proc, ProcessOwner, is_reachable};
+use super::proc::{Proc, ProcessOwner};
 use crate::model::node_evidence::{
-    Dump, HostLink, Inside, InsideFailed, KernelNeighbour, LookInside, Means, PodInside,
+    Dump, HostAddress, HostLink, Inside, InsideFailed, KernelNeighbour, LookInside, Means, PodInside, is_reachable,
 };
 use crate::model::{Addr, Foreign, Term};
 
@@ -247,8 +247,7 @@ fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> R
     for family in [IpFamily::V4, IpFamily::V6] {
         let read = |body: &[u8]| messages::own_address(body, family, names);
         let own = kernel.dump(&messages::addresses(family, nsid), messages::NEW_ADDRESS, read);
-        let reachable = own.had.into_iter().filter(|(_, own, is_global)| *is_global && is_reachable(own.address));
-        all.extend(reachable.map(|(_, own, _)| own.address));
+        all.extend(own.had.iter().map(|own: &HostAddress| own.address).filter(|address| is_reachable(*address)));
         failure = failure.or(own.failure);
     }
     match failure {
@@ -258,7 +257,7 @@ fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> R
 }
 
 /// A list of both families; where one of them is not whole, the list is not.
-pub fn both<T>(mut read: impl FnMut(IpFamily) -> Listed<T>) -> Dump<Vec<T>> {
+pub fn both<T>(mut read: impl FnMut(IpFamily) -> KernelList<T>) -> Dump<Vec<T>> {
     let (mut all, mut why) = (Vec::new(), None);
     for family in [IpFamily::V4, IpFamily::V6] {
         let listed = read(family);

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use netlink_packet_core::NlasIterator;
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::RouteNetlinkMessage as Message;
-use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressMessage, AddressScope};
+use netlink_packet_route::address::{AddressAttribute, AddressHeader, AddressMessage};
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourHeader, NeighbourMessage, NeighbourState as Nud};
 use netlink_packet_route::nsid::{NsidAttribute, NsidHeader, NsidMessage};
@@ -202,12 +202,8 @@ pub fn link(body: &[u8]) -> Result<Option<HostLink>, String> {
     if link.name.is_empty() { Err(format!("interface {} has no name", link.index)) } else { Ok(Some(link)) }
 }
 
-/// An address, and whether a pod can be reached by it.
-pub fn own_address(
-    body: &[u8],
-    family: IpFamily,
-    names: &mut LinkNames,
-) -> Result<Option<(u32, HostAddress, bool)>, String> {
+/// An address, whatever its scope: one that somebody put on `lo` or made for its link alone is answered for all the same.
+pub fn own_address(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Result<Option<HostAddress>, String> {
     let head = AddressHeader::parse(body).map_err(|e| e.to_string())?;
     if !family.is(head.family) {
         return Ok(None);
@@ -223,8 +219,7 @@ pub fn own_address(
         Ok(())
     })?;
     let address = local.or(other).ok_or("an address without one")?;
-    let own = HostAddress { dev: names.name(head.index), address, prefix: head.prefix_len, seen: 1 };
-    Ok(Some((head.index, own, head.scope == AddressScope::Universe)))
+    Ok(Some(HostAddress { dev: names.name(head.index), address, prefix: head.prefix_len, seen: 1 }))
 }
 
 /// Routes that the kernel made for itself beside the tables.

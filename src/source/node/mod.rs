@@ -18,8 +18,8 @@ use self::proc::Proc;
 use crate::decode::node_capture::MOST_ROUTES;
 use crate::environment;
 use crate::model::node_evidence::{
-    Dump, GatewayVerdict, HostAddress, HostLink, KernelNeighbour, KernelRoute, LookInside, Means, NodeEvidence,
-    PodInside, RoutesKept,
+    Dump, GatewayVerdict, HostLink, KernelNeighbour, KernelRoute, LookInside, Means, NodeEvidence, PodInside,
+    RoutesKept, is_reachable,
 };
 use crate::model::{Addr, Foreign, Time};
 
@@ -103,8 +103,7 @@ impl LiveNode {
         };
         evidence.addresses = both(|family| {
             let read = |body: &[u8]| messages::own_address(body, family, &mut names);
-            let own = host.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read);
-            own.map(|(_, own, _): (u32, HostAddress, bool)| own)
+            host.dump(&messages::addresses(family, None), messages::NEW_ADDRESS, read)
         });
         let tunnels = tunnels(&evidence.links);
         let mut routes = |family: IpFamily| {
@@ -182,7 +181,7 @@ fn verdicts<'p>(
     let index = |dev: &Foreign| by_name.get(dev).copied();
     let mut asked: BTreeSet<(u32, u32)> = BTreeSet::new();
     let mut ask = |index: Option<u32>, address: Addr| {
-        let pair = index.zip(address.to_v4_bits().filter(|_| proc::is_reachable(address)));
+        let pair = index.zip(address.to_v4_bits().filter(|_| is_reachable(address)));
         asked.extend(pair);
     };
     for route in evidence.routes4.each().filter(|route| route.is_host()) {

@@ -115,17 +115,17 @@ impl NotAnswered {
 
 /// What a dump gave.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Listed<T> {
+pub struct KernelList<T> {
     /// Every entry that was had and understood.
     pub had: Vec<T>,
     /// Why these are not all; nobody may argue from what such a list lacks.
     pub failure: Option<NotAnswered>,
 }
 
-impl<T> Listed<T> {
+impl<T> KernelList<T> {
     /// The same of each entry, as far as it is wanted.
-    pub fn map<U>(self, make: impl FnMut(T) -> U) -> Listed<U> {
-        Listed { had: self.had.into_iter().map(make).collect(), failure: self.failure }
+    pub fn map<U>(self, make: impl FnMut(T) -> U) -> KernelList<U> {
+        KernelList { had: self.had.into_iter().map(make).collect(), failure: self.failure }
     }
 
     /// For the evidence.
@@ -183,8 +183,8 @@ impl<W: Wire, O: FnMut() -> Result<W>> Talk<W, O> {
         request: &RouteNetlinkMessage,
         kind: u16,
         mut read: impl FnMut(&[u8]) -> std::result::Result<Option<T>, String>,
-    ) -> Listed<T> {
-        let mut listed = Listed { had: Vec::new(), failure: None };
+    ) -> KernelList<T> {
+        let mut listed = KernelList { had: Vec::new(), failure: None };
         let whole = |talk: &mut Self| {
             let (mut all, mut bad, mut why) = (0usize, 0usize, None);
             listed.had.clear();

@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind, Read, Result};
 use std::path::{Path, PathBuf};
 
 use crate::model::node_evidence::{
-    DevSysctls, Dump, Hop, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind, Sysctls,
+    DevSysctls, Dump, Hop, KernelNeighbour, KernelRoute, MAIN_TABLE, NeighbourState, RouteKind, Sysctls, is_reachable,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -200,21 +200,11 @@ fn local_addresses(fib_trie: &str) -> BTreeSet<Addr> {
     addresses
 }
 
-/// Neither of the loopback nor link-local.
-pub fn is_reachable(address: Addr) -> bool {
-    match address.to_v4_bits() {
-        Some(bits) => bits >> 24 != 127 && bits >> 16 != 0xa9fe,
-        None => address.bits() != 1 && address.bits() >> 118 != 0x3fa,
-    }
-}
-
 /// `fe80…: 02 40 20 80 eth0`: address, index, length of the prefix, scope, flags, interface.
 fn six_addresses(if_inet6: &str) -> Vec<Addr> {
     let of = |line: &str| {
         let mut words = line.split_whitespace();
-        let address = six(words.next()?)?;
-        let is_global = words.nth(2)? == "00";
-        (is_global && is_reachable(address)).then_some(address)
+        six(words.next()?).filter(|address| is_reachable(*address))
     };
     if_inet6.lines().filter_map(of).collect()
 }

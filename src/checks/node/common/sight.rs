@@ -152,13 +152,13 @@ impl<'w> NodeSight<'w> {
     pub fn workload_routes(&self) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
         let evidence = self.evidence;
         let routes = evidence.routes4.each().chain(evidence.routes6.each());
-        routes.filter_map(move |route| Some((workload_dev(evidence, route)?, route)))
+        routes.flat_map(move |route| workload_devs(evidence, route).map(move |dev| (dev, route)))
     }
 
     /// Those of one address.
     pub fn workload_routes_to(&self, address: Addr) -> impl Iterator<Item = (&'w Foreign, &'w KernelRoute)> {
         let evidence = self.evidence;
-        self.host_routes(address).filter_map(move |route| Some((workload_dev(evidence, route)?, route)))
+        self.host_routes(address).flat_map(move |route| workload_devs(evidence, route).map(move |dev| (dev, route)))
     }
 
     /// Its workload interfaces that every reading saw.
@@ -330,9 +330,8 @@ impl<'w> NodeSight<'w> {
     }
 }
 
-/// The workload interface that a route of the main table leads to, when every reading saw it.
-fn workload_dev<'w>(evidence: &NodeEvidence, route: &'w KernelRoute) -> Option<&'w Foreign> {
-    let counts = route.table == MAIN_TABLE && route.is_host() && evidence.lasts(route.seen);
-    let dev = route.dev().filter(|_| counts)?;
-    (evidence.is_workload(dev) && route.is_to_dev(dev)).then_some(dev)
+/// The workload interfaces that a route of the main table leads to, when every reading saw it.
+fn workload_devs<'w>(evidence: &'w NodeEvidence, route: &'w KernelRoute) -> impl Iterator<Item = &'w Foreign> {
+    let counts = route.table == MAIN_TABLE && evidence.lasts(route.seen);
+    route.direct_devs().filter(move |dev| counts && evidence.is_workload(dev))
 }

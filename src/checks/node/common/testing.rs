@@ -138,7 +138,7 @@ fn healthy(snapshot: &Snapshot, ledger: &Ledger<'_>, node: &str) -> NodeEvidence
     for e in &endpoints {
         let dev = interface(e);
         for &from in e.addresses().iter() {
-            let has_route = routes.iter().any(|route| route.is_to(from) && route.is_to_dev(&dev));
+            let has_route = routes.iter().any(|route| route.is_to(from) && route.direct_devs().any(|to| *to == dev));
             let errno = if has_route { 0 } else { 22 };
             verdicts.push(GatewayVerdict { dev: dev.clone(), from, to: addr("169.254.1.1"), errno, seen: 3 });
         }

@@ -148,7 +148,7 @@ fn what_was_had_of_a_list_is_kept_beside_why_it_is_not_all() {
         })
     };
     let told = |answers| {
-        let listed: Listed<u8> = listed(answers);
+        let listed: KernelList<u8> = listed(answers);
         (listed.had.clone(), listed.dumped().failure().map(|why| why.raw().to_owned()))
     };
     let not_understood = Some("2 of 4 entries are not understood: banana".to_owned());
