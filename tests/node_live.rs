@@ -286,6 +286,12 @@ fn every_damage_is_its_own_finding() {
             set(&[("IPA709", a)]),
         ),
         (
+            "another MAC in the pod",
+            Do::Inside("link set eth0 address 02:00:00:00:00:02\n".to_owned()),
+            Do::Inside(format!("link set eth0 address {mac}\n")),
+            set(&[("IPA709", a)]),
+        ),
+        (
             "interface down",
             Do::Ip(format!("link set {WEB} down\n")),
             Do::Ip(format!("link set {WEB} up\n{route}{neighbour}{six}")),
@@ -382,6 +388,21 @@ fn inside(evidence: &NodeEvidence) -> BTreeSet<(Option<u32>, Vec<String>)> {
         (pod.host_link, addresses)
     };
     evidence.inside.pods.read().unwrap().iter().map(of).collect()
+}
+
+/// One that somebody put on `lo`, or made for its link alone, is answered for all the same.
+#[test]
+fn an_address_inside_is_in_use_whatever_its_scope() {
+    need!(Namespaces);
+    let mut case = LiveCase::of("clean");
+    let added = "addr add 10.9.9.9/32 dev eth0 scope link\naddr add 10.9.9.8/32 dev lo scope host\n";
+    case.lab.ip_in("shop/web-0", added);
+    case.lab.start_processes(&case.path("log"));
+    for how in ["netns", "nsid", "proc"] {
+        let seen: Vec<String> =
+            inside(&case.captured(&["--inside", how])).into_iter().flat_map(|(_, all)| all).collect();
+        assert!(["10.9.9.9", "10.9.9.8"].iter().all(|own| seen.iter().any(|a| a == own)), "{how}: {seen:?}");
+    }
 }
 
 /// All means see the same pods at the same interfaces; each needs its right and says what it lacks.
