@@ -5,7 +5,7 @@ use super::common::trouble::{nodes_by_address, owner};
 use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
 use crate::model::hash::HashMap;
-use crate::model::node_evidence::KernelRoute;
+use crate::model::node_evidence::{KernelRoute, MAIN_TABLE};
 
 pub static CHECK: Check = Check {
     code: Code(721),
@@ -38,7 +38,9 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
                 let wrong = route.and_then(|route| Some((route, strangers(&nodes, route, owner.name)?)));
                 findings.extend(wrong.map(|(route, others)| report(&sight, route, Some(block), owner.name, &others)));
             }
-            let hosts = sight.evidence.routes_of(v4).each().filter(|r| r.is_host() && r.is_unicast());
+            // Of other tables, WireGuard's or a VRF's, nobody knows whom they are for.
+            let hosts = sight.evidence.routes_of(v4).each();
+            let hosts = hosts.filter(|r| r.is_host() && r.is_unicast() && r.table == MAIN_TABLE);
             for route in hosts.filter(|r| sight.evidence.lasts(r.seen) && sight.endpoints_at(r.dst.first()).is_empty())
             {
                 let [allocation] = world.ledger.allocations_at(route.dst.first()) else { continue };

@@ -8,7 +8,7 @@ use crate::checks::prelude::*;
 use crate::model::Foreign;
 use crate::model::foreign::foreign;
 use crate::model::hash::HashSet;
-use crate::model::node_evidence::Sysctls;
+use crate::model::node_evidence::{HostLink, Sysctls};
 
 pub static CHECK: Check = Check {
     code: Code(708),
@@ -67,15 +67,16 @@ impl Wrong {
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
         let Some(sysctls) = sight.evidence.sysctls.read() else { continue };
-        if sysctls.ip_forward == Some(0) {
+        let routed = RoutedFamilies::of(&sight);
+        let is_pods = |link: &&HostLink| !sight.knows_endpoints || !sight.endpoints_of(&link.name).is_empty();
+        let links: Vec<&HostLink> = sight.workload_links().filter(is_pods).collect();
+        // A node whose pods have IPv6 alone hands on nothing else.
+        let wants4 = links.is_empty() || links.iter().any(|link| routed.wanted(&sight, &link.name).0);
+        if sysctls.ip_forward == Some(0) && wants4 {
             findings.push(of_the_node(&sight));
         }
-        let routed6 = routed6(&sight);
-        for link in sight.workload_links() {
-            if sight.knows_endpoints && sight.endpoints_of(&link.name).is_empty() {
-                continue;
-            }
-            let wrong = wrongs(&sight, sysctls, &link.name, &routed6);
+        for link in links {
+            let wrong = wrongs(sysctls, &link.name, routed.wanted(&sight, &link.name));
             if !wrong.is_empty() {
                 findings.push(report(&sight, &link.name, &wrong));
             }
@@ -98,28 +99,57 @@ fn of_the_node(sight: &NodeSight<'_>) -> Finding {
     finding
 }
 
-fn wrongs(sight: &NodeSight<'_>, sysctls: &Sysctls, interface: &Foreign, routed6: &HashSet<&Foreign>) -> Vec<Wrong> {
+/// `v4`, `v6`: whether the interface's pod wants the settings of the family.
+fn wrongs(sysctls: &Sysctls, interface: &Foreign, (v4, v6): (bool, bool)) -> Vec<Wrong> {
     let (own, all) = (sysctls.dev(interface), sysctls.all());
     let is = |setting, wrong: bool, value| wrong.then_some(Wrong { setting, value, is_note: false });
     let mut wrong = Vec::new();
-    wrong.extend(is("proxy_arp", sysctls.proxy_arp(interface) == Some(false), 0));
-    // Where the whole node forwards nothing, that is told once.
-    wrong.extend(is("forwarding", own.forwarding == Some(0) && sysctls.ip_forward != Some(0), 0));
-    let listed6 = || sight.endpoints_of(interface).iter().flat_map(|e| e.addresses().to_vec()).any(|a| !a.is_v4());
-    if routed6.contains(interface) || listed6() {
+    if v4 {
+        wrong.extend(is("proxy_arp", sysctls.proxy_arp(interface) == Some(false), 0));
+        // Where the whole node forwards nothing, that is told once.
+        wrong.extend(is("forwarding", own.forwarding == Some(0) && sysctls.ip_forward != Some(0), 0));
+    }
+    if v6 {
         let no_proxy_ndp = own.proxy_ndp == Some(0) && all.proxy_ndp == Some(0);
         wrong.extend(is("IPv6 proxy_ndp", no_proxy_ndp, 0));
         wrong.extend(is("IPv6 forwarding", own.forwarding6 == Some(0), 0));
         wrong.extend(is("disable_ipv6", own.disable_ipv6.is_some_and(|value| value != 0), 1));
     }
-    let delay = own.proxy_delay.filter(|value| *value != 0);
+    let delay = own.proxy_delay.filter(|value| v4 && *value != 0);
     wrong.extend(delay.map(|value| Wrong { setting: "proxy_delay", value, is_note: true }));
     wrong
 }
 
-/// The interfaces to which an IPv6 address is routed.
-fn routed6<'w>(sight: &NodeSight<'w>) -> HashSet<&'w Foreign> {
-    sight.workload_routes().filter(|(_, route)| !route.dst.is_v4()).map(|(dev, _)| dev).collect()
+/// The interfaces to which an address of a family is routed.
+#[derive(Default)]
+struct RoutedFamilies<'w> {
+    v4: HashSet<&'w Foreign>,
+    v6: HashSet<&'w Foreign>,
+}
+
+impl<'w> RoutedFamilies<'w> {
+    fn of(sight: &NodeSight<'w>) -> RoutedFamilies<'w> {
+        let mut routed = RoutedFamilies::default();
+        for (dev, route) in sight.workload_routes() {
+            if route.dst.is_v4() {
+                routed.v4.insert(dev)
+            } else {
+                routed.v6.insert(dev)
+            };
+        }
+        routed
+    }
+
+    /// Whether the pod of an interface has addresses of IPv4 and of IPv6, by its endpoints or by routes; of which nobody says
+    /// anything, it has the former.
+    fn wanted(&self, sight: &NodeSight<'_>, interface: &Foreign) -> (bool, bool) {
+        let lists = |v4: bool| {
+            let mut addresses = sight.endpoints_of(interface).iter().flat_map(|e| e.addresses().to_vec());
+            addresses.any(|address| address.is_v4() == v4)
+        };
+        let v6 = self.v6.contains(interface) || lists(false);
+        (self.v4.contains(interface) || lists(true) || !v6, v6)
+    }
 }
 
 fn report(sight: &NodeSight<'_>, interface: &Foreign, wrong: &[Wrong]) -> Finding {
@@ -197,6 +227,28 @@ mod tests {
         let interface = c.interface_of("web-0");
         c.node_mut().sysctls_of(interface.raw()).proxy_ndp = Some(0);
         assert_eq!(c.find(&CHECK)[0].summary, "IPv6 proxy_ndp is 0, shop/web-0");
+    }
+
+    /// Nothing of a pod with an IPv6 address alone goes by IPv4.
+    #[test]
+    fn a_pod_of_ipv6_alone_wants_no_setting_of_ipv4() {
+        let mut c = Cluster::healthy();
+        for pod in ["web-0", "web-1"] {
+            let own = [addr(if pod == "web-0" { "fd00:65::1" } else { "fd00:65::2" })];
+            (c.endpoint_mut(pod).addresses, c.pod_mut(pod).addresses) = (own.into(), own.into());
+        }
+        c.see("node-1");
+        if let Dump::Read(sysctls) = &mut c.node_mut().sysctls {
+            sysctls.ip_forward = Some(0);
+            sysctls.of.values_mut().for_each(|dev| (dev.forwarding, dev.proxy_arp) = (Some(0), Some(0)));
+        }
+        let of_web = |c: &mut Cluster| {
+            let names = ["web-0", "web-1"].map(|pod| format!("node-1 {}", c.interface_of(pod).raw()));
+            c.subjects(&CHECK).into_iter().filter(|id| names.contains(id)).count()
+        };
+        assert_eq!(of_web(&mut c), 0);
+        c.endpoint_mut("web-0").addresses = [addr("fd00:65::1"), addr("10.65.0.1")].into();
+        assert_eq!(of_web(&mut c), 1, "one that has both wants both");
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl<'e> RouteTable<'e> {
         })
     }
 
+    /// Whether another table than the main one has a way to an address, but by a default: WireGuard's or a VRF's.
+    pub fn is_routed_beside(&self, address: Addr) -> bool {
+        let ranges =
+            self.order.lengths.iter().filter(|length| **length > 0).filter_map(|&length| Cidr::new(address, length));
+        let mut beside = ranges.flat_map(|range| self.of_range(range)).filter(|route| route.table != MAIN_TABLE);
+        beside.any(|route| route.kind.known() == Some(RouteKind::Unicast))
+    }
+
     fn of_range(&self, range: Cidr) -> impl Iterator<Item = &'e KernelRoute> + use<'e> {
         let RouteTable { routes, order, .. } = *self;
         let at = move |place: &u32| usize::try_from(*place).ok().and_then(|place| routes.get(place));
