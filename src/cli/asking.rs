@@ -46,7 +46,14 @@ pub async fn read(
         snapshot.judge_at(now);
         return Ok(Read { snapshot, from: From::Capture(captured.second), incomplete: false });
     }
-    let sources = Sources::open(sources, streams).await?;
+    of(Sources::open(sources, streams).await?, now, streams).await
+}
+
+/// What these sources have, read once; `now` is `--now`.
+///
+/// # Errors
+/// As [`read`].
+pub async fn of(sources: Sources, now: Option<Time>, streams: &Streams) -> Result<Read, Error> {
     let look = gather::first_look(&sources, streams, now, None).await?;
     look.warnings.iter().for_each(|w| streams.remark(w));
     Ok(Read { snapshot: look.snapshot, from: From::Sources(sources), incomplete: false })

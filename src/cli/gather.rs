@@ -106,6 +106,12 @@ impl Sources {
         self.etcd.as_ref().map_err(Error::again)
     }
 
+    /// The same, of etcd these inputs alone. The others count as not asked for.
+    #[must_use]
+    pub fn of_inputs(self, inputs: Vec<Input>) -> Sources {
+        Sources { pace: ReadOptions { inputs, ..self.pace }, ..self }
+    }
+
     /// How gently etcd is to be read.
     pub(super) fn pace(&self) -> ReadOptions {
         self.pace.clone()

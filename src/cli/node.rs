@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::asking::{self, From, LookAgain, Read};
-use super::gather::{self, Kube};
+use super::gather::{self, Kube, Sources};
 use super::node_evidence_args::NodeEvidenceArgs;
 use super::node_live::{self, LiveArgs};
 use super::output::{self, OutputArgs, PlainOutput, Streams};
@@ -268,11 +268,29 @@ fn tell_unread(evidence: &NodeEvidence, streams: &Streams) -> Exit {
     conclusion.exit()
 }
 
+/// What the checks of nodes ask etcd for: not the handles, of which there is one for every pod of the cluster. Endpoints and
+/// blocks of other nodes are asked for too: who has a stale route's address, whose machine is being moved, which remote
+/// block has pods in it.
+fn looked_at() -> Vec<Input> {
+    let (_, family) = checks::node::FAMILY;
+    let needs = family.iter().flat_map(|check| check.needs.and(check.ties.also).inputs());
+    let mut inputs: Vec<Input> = needs.chain(BESIDE).filter(|input| input.is_calicos()).collect();
+    inputs.sort_unstable();
+    inputs.dedup();
+    inputs
+}
+
+/// Whose datastore it is, and which ranges are the cluster's.
+const BESIDE: [Input; 3] = [Input::CalicoNodes, Input::Pools, Input::Config];
+
 /// What the node is held against: files, live sources, or nothing.
 async fn against(args: &NodeArgs, streams: &Streams) -> Result<Read, Error> {
     if args.etcd_dump.is_none() {
         match args.sources.etcd.settings() {
-            Ok(_) => return asking::read(None, &args.sources, args.now, streams).await,
+            Ok(_) => {
+                let sources = Sources::open(&args.sources, streams).await?.of_inputs(looked_at());
+                return asking::of(sources, args.now, streams).await;
+            }
             Err(error) if is_not_given(&error) => {}
             Err(error) => return Err(error),
         }

@@ -65,7 +65,7 @@ fn answer(view: &AuditView<'_>, nodes: &NodesSeen, folds: &Folds<'_>) -> Text {
 fn of_many(alike: &[&KeptFinding]) -> Option<Foreign> {
     let [first, _, ..] = alike else { return None };
     let many = checks::find(first.code).map(|check| check.ties.many).filter(|many| !many.is_empty())?;
-    let reason = |f: &KeptFinding| Some(Foreign::from(f.open().summary.raw().split_once(": ")?.1));
+    let reason = |f: &KeptFinding| Some(Foreign::from(f.open().summary.shown().split_once(": ")?.1));
     let shared = reason(first).filter(|own| alike.iter().all(|f| reason(f).as_ref() == Some(own)));
     let reason = shared.map(|reason| foreign!(": {}", reason)).unwrap_or_default();
     let node = first.node.clone().unwrap_or_default();
