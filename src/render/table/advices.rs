@@ -5,8 +5,8 @@ use std::io::Result;
 use super::line::HANG;
 use super::paper::{DIM, PLAIN, Paper, Text, fitting, short_ids};
 use crate::checks::forbids_release;
-use crate::model::hash::HashMap;
-use crate::model::{Foreign, KeptFinding};
+use crate::model::hash::{HashMap, HashSet};
+use crate::model::{Finding, Foreign, KeptFinding};
 use crate::render::number::grouped;
 
 /// So many advices are told, each with so many subjects on so many lines at most.
@@ -42,6 +42,52 @@ fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<OfOneAdvice<'f>> {
     all
 }
 
+/// What is advised of `rest` in other words than of those that are `told` in full: one of each kind stands for all that differ
+/// from it in names and numbers alone.
+pub fn others(rest: &[&KeptFinding], told: &[&KeptFinding], paper: &mut Paper<'_>) -> Result<()> {
+    let mut known: HashSet<String> = told.iter().map(|finding| words_of(&finding.open())).collect();
+    known.insert(String::new());
+    let mut kinds: Vec<(String, Foreign, Vec<&KeptFinding>)> = Vec::new();
+    for &finding in rest {
+        let opened = finding.open();
+        let words = words_of(&opened);
+        match kinds.iter_mut().find(|(kind, ..)| *kind == words) {
+            Some((_, _, findings)) => findings.push(finding),
+            None if known.contains(&words) => {}
+            None => kinds.push((words, opened.advice, vec![finding])),
+        }
+    }
+    for (_, advice, findings) in kinds.iter().take(ADVICES) {
+        let number = grouped(findings.len() as u64);
+        let like = if findings.iter().all(|finding| finding.open().advice == *advice) { "" } else { " like this" };
+        let text = format!("{number}{like}: {}", short_ids(&advice.shown()));
+        paper.paragraph(HANG, HANG + 2, &Text::new().field(PLAIN, &text))?;
+        paper.paragraph(HANG + 2, HANG + 2, &subjects(findings, FIRST, LINES, paper.width, HANG + 2))?;
+    }
+    and_more(kinds.iter().skip(ADVICES).map(|(_, _, findings)| findings.len()).sum(), paper)
+}
+
+/// The advice without what is the finding's own: names and numbers.
+fn words_of(finding: &Finding) -> String {
+    let (evidence, id) = (&finding.evidence, finding.subject.id.raw());
+    let own = evidence.texts("restart").chain(evidence.text("keep")).chain(&finding.node).map(Foreign::raw);
+    let mut own: Vec<&str> = own.chain([id]).filter(|name| !name.is_empty()).collect();
+    // A name may be a part of another one.
+    own.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
+    let mut words = finding.advice.raw().to_owned();
+    own.iter().for_each(|name| words = words.replace(name, "_"));
+    words.retain(|c| !c.is_ascii_digit());
+    words
+}
+
+fn and_more(number: usize, paper: &mut Paper<'_>) -> Result<()> {
+    if number == 0 {
+        return Ok(());
+    }
+    let text = format!("… {} more with an advice of their own; all with --all", grouped(number as u64));
+    paper.paragraph(HANG, HANG + 2, &Text::new().field(DIM, &text))
+}
+
 /// Tells them. Comes back what was told, so that nothing else says it again.
 pub fn write(findings: &[&KeptFinding], paper: &mut Paper<'_>) -> Result<Vec<Foreign>> {
     let all = different(findings);
@@ -54,12 +100,7 @@ pub fn write(findings: &[&KeptFinding], paper: &mut Paper<'_>) -> Result<Vec<For
         paper.paragraph(HANG, HANG + 2, &text)?;
         paper.paragraph(HANG + 2, HANG + 2, &subjects(&advised.findings, FIRST, LINES, paper.width, HANG + 2))?;
     }
-    let rest = all.get(ADVICES..).unwrap_or_default();
-    if !rest.is_empty() {
-        let number: usize = rest.iter().map(|advised| advised.findings.len()).sum();
-        let text = format!("… {} more with an advice of their own; all with --all", grouped(number as u64));
-        paper.paragraph(HANG, HANG + 2, &Text::new().field(DIM, &text))?;
-    }
+    and_more(all.iter().skip(ADVICES).map(|advised| advised.findings.len()).sum(), paper)?;
     Ok(all.into_iter().take(ADVICES).map(|advised| advised.advice).collect())
 }
 

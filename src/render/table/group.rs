@@ -146,10 +146,10 @@ fn by_urgency(
 ) -> Result<()> {
     let restart = findings.iter().any(|finding| restarts(&finding.open()).next().is_some());
     paper_line(paper, if restart { "restart first:" } else { "first:" })?;
-    for finding in findings.iter().take(IN_FULL) {
+    let (in_full, rest) = findings.split_at(IN_FULL.min(findings.len()));
+    for finding in in_full {
         whole(view, facts, folds, &finding.open(), options, paper)?;
     }
-    let rest = findings.get(IN_FULL..).unwrap_or_default();
     let mut text = Text::new().field(PLAIN, "then");
     for finding in rest.iter().take(IN_SHORT).map(|finding| finding.open()) {
         text = text.whole(PLAIN, &short_ids(&finding.subject.id.shown()));
@@ -157,11 +157,21 @@ fn by_urgency(
         if let Some(more @ 1..) = restarts(&finding).count().checked_sub(PODS) {
             text = text.then(DIM, &format!("and {} more", grouped(more as u64)));
         }
+        if let Some(keep) = finding.evidence.text("keep") {
+            text = text.then(DIM, &format!("(keep {})", short_ids(&keep.shown())));
+        }
     }
     if rest.len() > IN_SHORT {
         text = text.whole(DIM, &format!("… {} more", grouped((rest.len() - IN_SHORT) as u64)));
     }
-    if rest.is_empty() { Ok(()) } else { paper.paragraph(HANG, HANG + 6, &text) }
+    if rest.is_empty() {
+        return Ok(());
+    }
+    paper.paragraph(HANG, HANG + 6, &text)?;
+    if facts.same_advice.is_none() {
+        advices::others(rest, in_full, paper)?;
+    }
+    details::sandboxes(rest, false).iter().try_for_each(|(hang, line)| paper.paragraph(HANG, *hang, line))
 }
 
 fn paper_line(paper: &mut Paper<'_>, line: &str) -> Result<()> {

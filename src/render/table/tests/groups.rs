@@ -56,6 +56,35 @@ fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
     }
 }
 
+/// Behind the first three nobody is told less: what to keep, and an advice in other words.
+#[test]
+fn what_is_advised_of_further_critical_findings_is_told_too() {
+    let twice = |number: u64| {
+        let subject = Subject::new(SubjectKind::Address, format!("10.65.0.{number}"));
+        let mut finding = Finding::new(Code(101), Severity::Critical, subject, "2 pods on node-1");
+        let (keep, restart) = (format!("shop/web-{number}"), format!("late/late-{number}"));
+        finding.advice = match number {
+            ..7 => format!("IPAM gave it to {keep}: keep that, restart {restart}"),
+            _ => format!("IPAM gave it to {keep}, of which nothing is known: look at both; then restart {restart}"),
+        }
+        .into();
+        finding.evidence =
+            Evidence::new().with("keep", keep).with("restart", vec![restart]).with("holders", Vec::<Evidence>::new());
+        finding
+    };
+    let findings = FindingKeeper::all((0..9).map(twice));
+    let text = told(&view(&findings, &[]), Options { width: 200, ..Options::default() });
+    let (_, group) = text.split_once("restart first:").unwrap();
+    assert!(group.contains("then  10.65.0.3 late/late-3 (keep shop/web-3)  10.65.0.4 "), "{text}");
+    let other = "\n       2 like this: IPAM gave it to shop/web-7, of which nothing is known: look at both; then restart \
+        late/late-7\n         10.65.0.7  10.65.0.8\n";
+    assert!(group.contains(other), "{text}");
+    assert_eq!(group.matches("keep that").count(), 3, "{text}");
+    let all = told(&view(&findings, &[]), Options { all: true, width: 200, ..Options::default() });
+    let (_, group) = all.split_once("\nCRITICAL\n").unwrap();
+    assert_eq!((group.matches("keep that").count(), group.matches("look at both").count()), (7, 2), "{all}");
+}
+
 #[test]
 fn commands_stand_alone_and_what_they_leave_out_is_said() {
     let mut finding = duplicate();
