@@ -20,7 +20,8 @@ pub static CHECK: Check = Check {
         has, or than the pod's own interface, where the pod was looked into: that is an error, whatever the endpoint has, and \
         needs no etcd.",
     matters: "The node sends the pod's packets to a MAC that the pod does not have, and the pod drops them.",
-    arises: "Felix has not followed a change of the endpoint, or the pod was made again and the endpoint kept it    action: "When it lasts, restart calico-node on the node: it writes the neighbours anew. When the endpoint has the wrong \
+    arises: "Felix has not followed a change of the endpoint, or the pod was made again and the endpoint kept its old MAC.",
+    action: "When it lasts, restart calico-node on the node: it writes the neighbours anew. When the endpoint has the wrong \
         MAC too, restart the pod.",
     silent: "Addresses that the endpoint does not list, or without etcd the pod does not have (leftovers); neighbours that \
         were learned; pods that were not looked into whose endpoint has no MAC; virtual machines, whose guests have their own; pods younger than a minute.",
