@@ -374,6 +374,16 @@ mod tests {
     }
 
     #[test]
+    fn names_that_cannot_be_listed_are_told_and_where_there_are_none_nothing_is_hidden() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("netns");
+        assert_eq!(names_in(&place), (Vec::new(), None));
+        std::fs::write(&place, "").unwrap();
+        let (names, hidden) = names_in(&place);
+        assert!(names.is_empty() && hidden.unwrap().contains("netns: Not a directory"));
+    }
+
+    #[test]
     fn what_is_asked_for_by_its_name_and_not_granted_is_not_read() {
         assert_eq!(told(LookInside::Proc, [Some(4), Some(4), Some(2)]), (Some("proc"), 2, 2, 0));
         let refused = chosen(LookInside::Nsid, |_| Err("Operation not permitted".to_owned()));
