@@ -67,12 +67,15 @@ fn ratio(case: &NodeCase, routes: u32, step: impl Fn(&NodeCase, NodeEvidence)) -
     (0..3).map(|_| cost(routes * 10) as f64 / cost(routes) as f64).fold(f64::MAX, f64::min)
 }
 
+/// What is done with a node's evidence.
+type Step<'s> = dyn Fn(&NodeCase, NodeEvidence) + 's;
+
 #[test]
 fn ten_times_the_routes_take_ten_times_as_long() {
     let case = NodeCase::of("clean");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("node.json");
-    let steps: [(&str, &dyn Fn(&NodeCase, NodeEvidence)); 4] = [
+    let steps: [(&str, &Step<'_>); 4] = [
         ("judged with etcd", &|case, evidence| drop(judged(&case.snapshot(evidence)))),
         ("judged alone", &|case, evidence| drop(judged(&case.alone(evidence)))),
         ("two readings", &|_, evidence| drop(NodeEvidence::twice(evidence.clone(), evidence))),
