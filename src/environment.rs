@@ -1,11 +1,12 @@
 //! The one reader of the environment. A variable that is set and empty counts as unset: that is how manifests and compose
 //! files make one that nobody filled in.
 //!
-//! [`mod@file`] reads small files that people name, [`stream`] those of any size. What variables say of flags is decided before the command line is parsed,
+//! [`mod@file`] reads small files that people name, [`stream`] those of any size; [`whole_file`] writes them. What variables say of flags is decided before the command line is parsed,
 //! in `cli/variables.rs`.
 
 pub mod file;
 pub mod stream;
+pub mod whole_file;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

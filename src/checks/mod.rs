@@ -38,6 +38,7 @@ mod steady;
 #[cfg(test)]
 pub mod testing;
 mod ties;
+mod worst;
 
 use crate::ledger::{Ledger, Pairing};
 use crate::model::foreign::foreign;
@@ -49,13 +50,14 @@ pub use catalogue::{
 };
 pub use causes::Causes;
 pub use holders::forbids_release;
-pub use order::{by_subject, natural, worst_first};
+pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these, stamps_of};
 pub use several::{counted_few, few};
 pub use sink::FindingSink;
 pub use stamps::Stamps;
 pub use steady::Steady;
 pub use ties::{Harm, Judges, Shown, Ties};
+pub use worst::worst_first;
 
 /// One check; its manual is the five sections from `finds` to `silent`.
 #[derive(Clone, Copy, Debug)]

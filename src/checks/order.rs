@@ -2,7 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
-use crate::model::{Addr, Cidr, Code, Gist, KeptFinding, Severity, SubjectKind};
+use crate::model::{Addr, Cidr, Gist, KeptFinding, SubjectKind};
 
 /// Sorts worst first, then by code, then by subject.
 pub fn sort(findings: &mut [KeptFinding]) {
@@ -21,12 +21,6 @@ pub fn sort(findings: &mut [KeptFinding]) {
         places[to] = from;
         findings.swap(to, from);
     }
-}
-
-/// What is told first where one finding, or one code, stands for all: the least is the worst. As bad by their severity, what
-/// hurts now comes before what only wastes; lists keep the order of [`sort`].
-pub fn worst_first(severity: Severity, code: Code) -> impl Ord + Copy {
-    (Reverse(severity), Reverse(super::find(code).map(|check| check.ties.harm)), code)
 }
 
 /// Sorts by subject alone; those that are alike keep their order.

@@ -115,7 +115,7 @@ fn named(word: &str, name: &Option<Foreign>) -> String {
 /// `on node-1`; nothing beside what is called after the node: `IPIP tunnel of node-1`.
 fn on_node(node: &Option<Foreign>, of: &Foreign) -> String {
     let is_named =
-        |node: &Foreign| of == node || of.raw().strip_suffix(node.raw()).is_some_and(|of| of.ends_with(" of "));
+        |node: &Foreign| of == node || of.shown().strip_suffix(&*node.shown()).is_some_and(|of| of.ends_with(" of "));
     named("on", &node.clone().filter(|node| !is_named(node)))
 }
 

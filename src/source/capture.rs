@@ -17,13 +17,14 @@ use crate::decode::capture::{
 };
 use crate::decode::{self, Kv};
 use crate::environment::stream;
+use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
 use crate::model::{FailedLook, Gathering, Input, Name, Patch, Snapshot, Time};
 
 /// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
 pub struct Writer {
     path: PathBuf,
-    temporary: tempfile::NamedTempFile,
+    whole: WholeFile,
     out: GzEncoder<BufWriter<File>>,
     lines: u64,
     /// The first failure; the read goes on, and `finish` tells it.
@@ -37,11 +38,10 @@ impl Writer {
     /// When the folder cannot be written.
     pub fn create(path: &Path) -> Result<Writer, Error> {
         let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        let file = temporary.as_file().try_clone().map_err(fail)?;
+        let whole = WholeFile::create(path).map_err(fail)?;
+        let file = whole.file().try_clone().map_err(fail)?;
         let out = GzEncoder::new(BufWriter::new(file), Compression::fast());
-        let mut writer = Writer { path: path.to_path_buf(), temporary, out, lines: 0, failed: None };
+        let mut writer = Writer { path: path.to_path_buf(), whole, out, lines: 0, failed: None };
         writer.head();
         Ok(writer)
     }
@@ -77,7 +77,7 @@ impl Writer {
         use std::io::Seek;
         self.out.try_finish()?;
         self.out.get_mut().flush()?;
-        let mut file = self.temporary.as_file().try_clone()?;
+        let mut file = self.whole.file().try_clone()?;
         file.set_len(0)?;
         file.rewind()?;
         self.out = GzEncoder::new(BufWriter::new(file), Compression::fast());
@@ -156,9 +156,8 @@ impl Writer {
             return Err(fail(e));
         }
         let file = self.out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error));
-        file.and_then(|f| f.sync_all()).map_err(fail)?;
-        self.temporary.persist(&self.path).map_err(|e| fail(e.error))?;
-        Ok(())
+        file.map_err(fail)?;
+        self.whole.finish().map_err(fail)
     }
 }
 

@@ -10,6 +10,7 @@ use flate2::write::GzEncoder;
 use super::node_line;
 use crate::decode::node_capture;
 use crate::environment::stream;
+use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
 use crate::model::{Foreign, InputState, NodeEvidence, NodesSeen};
 
@@ -156,12 +157,9 @@ pub fn write(path: &Path, evidence: &NodeEvidence) -> Result<(), Error> {
         packed.write_all(&bytes).map_err(fail)?;
         bytes = packed.finish().map_err(fail)?;
     }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    temporary.write_all(&bytes).map_err(fail)?;
-    temporary.as_file().sync_all().map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error))?;
-    Ok(())
+    let whole = WholeFile::create(path).map_err(fail)?;
+    whole.file().write_all(&bytes).map_err(fail)?;
+    whole.finish().map_err(fail)
 }
 
 #[cfg(test)]

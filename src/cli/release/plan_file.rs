@@ -13,6 +13,7 @@ use crate::cli::journal::record::Recorder;
 use crate::cli::output::{PlainOutput, Streams};
 use crate::environment::file::{Takes, read_bounded};
 use crate::environment::stream;
+use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
 use crate::history::is_of_the_history;
 use crate::model::{Foreign, Past, Snapshot};
@@ -117,10 +118,8 @@ fn save(path: &Path, db: &Path, text: &[u8]) -> Result<(), Error> {
     // Planning takes its time, and somebody may have put something there.
     may_be_written(path, db)?;
     let fail = |e: std::io::Error| Error::input("write the plan").at(path.display().to_string()).cause(e);
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    temporary.write_all(text).and_then(|()| temporary.as_file().sync_all()).map_err(fail)?;
-    temporary.persist(path).map_err(|e| fail(e.error)).map(drop)
+    let whole = WholeFile::create(path).map_err(fail)?;
+    whole.file().write_all(text).and_then(|()| whole.finish()).map_err(fail)
 }
 
 /// The plan of a file, judged anew by every rule: exactly this plan, or refused as a whole.

@@ -43,23 +43,30 @@ fn different<'f>(findings: &[&'f KeptFinding]) -> Vec<OfOneAdvice<'f>> {
 }
 
 /// What is advised of `rest` in other words than of those that are `told` in full: one of each kind stands for all that differ
-/// from it in names and numbers alone.
-pub fn others(rest: &[&KeptFinding], told: &[&KeptFinding], paper: &mut Paper<'_>) -> Result<()> {
-    let mut known: HashSet<String> = told.iter().map(|finding| words_of(&finding.open())).collect();
+/// from it in names and numbers alone. `own`: what is advised of one, without what was said of all.
+pub fn others(
+    rest: &[&KeptFinding],
+    told: &[&KeptFinding],
+    own: impl Fn(&Finding) -> Foreign,
+    paper: &mut Paper<'_>,
+) -> Result<()> {
+    let mut known: HashSet<String> =
+        told.iter().map(|finding| finding.open()).map(|f| words_of(&f, &own(&f))).collect();
     known.insert(String::new());
     let mut kinds: Vec<(String, Foreign, Vec<&KeptFinding>)> = Vec::new();
     for &finding in rest {
         let opened = finding.open();
-        let words = words_of(&opened);
+        let advice = own(&opened);
+        let words = words_of(&opened, &advice);
         match kinds.iter_mut().find(|(kind, ..)| *kind == words) {
             Some((_, _, findings)) => findings.push(finding),
             None if known.contains(&words) => {}
-            None => kinds.push((words, opened.advice, vec![finding])),
+            None => kinds.push((words, advice, vec![finding])),
         }
     }
     for (_, advice, findings) in kinds.iter().take(ADVICES) {
         let number = grouped(findings.len() as u64);
-        let like = if findings.iter().all(|finding| finding.open().advice == *advice) { "" } else { " like this" };
+        let like = if findings.iter().all(|finding| own(&finding.open()) == *advice) { "" } else { " like this" };
         let text = format!("{number}{like}: {}", short_ids(&advice.shown()));
         paper.paragraph(HANG, HANG + 2, &Text::new().field(PLAIN, &text))?;
         paper.paragraph(HANG + 2, HANG + 2, &subjects(findings, FIRST, LINES, paper.width, HANG + 2))?;
@@ -67,15 +74,15 @@ pub fn others(rest: &[&KeptFinding], told: &[&KeptFinding], paper: &mut Paper<'_
     and_more(kinds.iter().skip(ADVICES).map(|(_, _, findings)| findings.len()).sum(), paper)
 }
 
-/// The advice without what is the finding's own: names and numbers.
-fn words_of(finding: &Finding) -> String {
-    let (evidence, id) = (&finding.evidence, finding.subject.id.raw());
-    let own = evidence.texts("restart").chain(evidence.text("keep")).chain(&finding.node).map(Foreign::raw);
-    let mut own: Vec<&str> = own.chain([id]).filter(|name| !name.is_empty()).collect();
+/// An advice without what is the finding's own: names and numbers.
+fn words_of(finding: &Finding, advice: &Foreign) -> String {
+    let evidence = &finding.evidence;
+    let own = evidence.texts("restart").chain(evidence.text("keep")).chain(&finding.node).chain([&finding.subject.id]);
+    let mut own: Vec<_> = own.map(Foreign::shown).filter(|name| !name.is_empty()).collect();
     // A name may be a part of another one.
     own.sort_unstable_by_key(|name| std::cmp::Reverse(name.len()));
-    let mut words = finding.advice.raw().to_owned();
-    own.iter().for_each(|name| words = words.replace(name, "_"));
+    let mut words = advice.shown().into_owned();
+    own.iter().for_each(|name| words = words.replace(name.as_ref(), "_"));
     words.retain(|c| !c.is_ascii_digit());
     words
 }

@@ -169,7 +169,7 @@ fn by_urgency(
     }
     paper.paragraph(HANG, HANG + 6, &text)?;
     if facts.same_advice.is_none() {
-        advices::others(rest, in_full, paper)?;
+        advices::others(rest, in_full, |finding| facts.own_advice(finding), paper)?;
     }
     details::sandboxes(rest, false).iter().try_for_each(|(hang, line)| paper.paragraph(HANG, *hang, line))
 }
