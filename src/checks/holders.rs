@@ -73,7 +73,7 @@ impl Draft<'_> {
     /// from under a live holder.
     pub fn release_alone(self, address: Addr, refused: Option<&'static str>, advice: &'static str) -> Self {
         let draft = self.advice(refused.unwrap_or(advice)).next(format!("ipaudit who {address}"));
-        let release = || format!("ipaudit release --address {address} --i-know-what-this-is --skip-age");
+        let release = || format!("ipaudit release --address {address} --i-know-what-this-is");
         draft.with_each(refused.is_none().then(release), Draft::next)
     }
 

@@ -4,7 +4,7 @@
 use super::case::{Case, Observed};
 use super::choose::Quarry;
 use super::refused::wanted;
-use crate::checks::addresses::{address_awaited, leaked_address};
+use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::is_release;
 use crate::checks::handles::orphaned_handle;
 use crate::checks::{self, World};
@@ -135,11 +135,10 @@ impl Ages<'_> {
         age
     }
 
+    /// Of what is special its own finding is what audits have seen.
     fn of_address_alone(&self, address: Addr, code: Code) -> Age {
-        // Of what is special audits watch alone that a pod waits for it.
-        let watched = if code == address_awaited::CHECK.code { code } else { leaked_address::CHECK.code };
         let found = self.case.world.ledger.allocations_at(address).first();
-        found.map_or(Age::Unasked, |allocation| self.case.age_of_allocation(allocation, watched))
+        found.map_or(Age::Unasked, |allocation| self.case.age_of_allocation(allocation, code))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::plan::circumstances::OperatorWord;
 pub trait Observed {
     /// This very orphaned handle, by its id as stored and its finding's stamp.
     fn handle(&self, id: &str, stamp: u128) -> Option<Observation>;
-    /// This very allocation with this finding (leaked, awaited) while its node (Calico's name) was Ready, or gone.
+    /// This very allocation with this finding (leaked, awaited, nobody's) while its node (Calico's name) was Ready, or gone.
     fn address(&self, code: Code, tuple: &AllocationTuple, node: &str) -> Option<Observation>;
 }
 

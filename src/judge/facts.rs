@@ -33,8 +33,7 @@ impl<'w> Case<'w> {
         let attribute = ledger.attribute_of(allocation);
         let owner = attribute.map(|a| a.owner()).unwrap_or_default();
         let special = self.special(allocation);
-        // What was watched: that it is leaked, or that the next pod waits for it.
-        let code = if awaited.is_some() { address_awaited::CHECK.code } else { leaked_address::CHECK.code };
+        let watched = self.watched_as(allocation);
         let waiting = awaited.as_ref().map(|a| (a.pod.namespace, a.pod.name));
         Address {
             address: allocation.address,
@@ -44,9 +43,13 @@ impl<'w> Case<'w> {
             node: self.own(owner.node),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
             pod_now: self.pod_now(waiting.or(owner.pod_name()), proof.is_some() || awaited.is_some()),
+            is_watched: watched.is_some(),
             observed: match self.word.skip_age {
                 true => None,
-                false => self.observed.address(code, &ledger.tuple_of(allocation), self.text(owner.node)),
+                false => {
+                    let code = watched.unwrap_or(leaked_address::CHECK.code);
+                    self.observed.address(code, &ledger.tuple_of(allocation), self.text(owner.node))
+                }
             },
             proof: proof.map(|p| self.proven(&p, owner.pod_name().unwrap_or_default())),
         }

@@ -217,7 +217,9 @@ impl<'w> Case<'w> {
         let mut stands: HashSet<Refusal> = HashSet::new();
         let mut notes = Vec::new();
         for address in addresses {
-            let Some(special) = address.special.as_ref().filter(|special| !special.is_never()) else { continue };
+            if address.special.as_ref().is_none_or(Special::is_never) {
+                continue;
+            }
             let mut against = rules::refusals(std::slice::from_ref(address), &word, now, grace);
             against.retain(|refusal| refusal.objection != Objection::Unwatched);
             let (mut waits, mut is_forbidden, mut doubtful) = (false, is_shadowed, Vec::new());
@@ -234,7 +236,7 @@ impl<'w> Case<'w> {
             if !(is_forbidden || self.word.knows && waits && doubtful.is_empty()) {
                 notes.push(Note::AddressByWord(ByWord {
                     address: address.address,
-                    is_watched: matches!(special, Special::Awaited(..)),
+                    is_watched: address.is_watched,
                     waits,
                     said_off: self.said_off(),
                     doubtful,

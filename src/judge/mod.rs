@@ -6,7 +6,7 @@
 //! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
 //! off) and the [`sandboxes`] that must be gone; [`last_look`] is what Kubernetes must say once more right before a write;
 //! [`undo`] is the state of things around a release that is put back, [`advised`], [`ages`] and [`refused`] what an audit may say of
-//! releases. The proofs are the checks' own
+//! releases; [`watched`] is what audits watch of an allocation. The proofs are the checks' own
 //! (IPA110, IPA201), the rules those of `plan`: nothing here decides anew what a leak is. What audits have observed is
 //! asked of [`case::Observed`], which the edge fills.
 
@@ -31,3 +31,4 @@ mod shape;
 #[cfg(test)]
 mod testing;
 pub mod undo;
+mod watched;

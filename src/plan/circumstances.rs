@@ -259,7 +259,9 @@ pub struct Address {
     pub node_now: NodeNow,
     /// The owner's pod at the second reading.
     pub pod_now: PodNow,
-    /// How often audits have seen this very tuple leaked.
+    /// Whether audits find it: they count then how often they have.
+    pub is_watched: bool,
+    /// How often they have seen this very tuple so.
     pub observed: Option<Observation>,
 }
 

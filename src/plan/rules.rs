@@ -137,9 +137,7 @@ fn doubt(how: &NodeNow, now: Time) -> Option<NodeDoubt> {
 fn age(address: &Address, word: &OperatorWord, now: Time, grace: Duration) -> Ruling {
     let ruling = observed(None, address.observed, grace, word.skip_age, now);
     match &address.special {
-        Some(special) if word.knows && address.observed.is_none() && !matches!(special, Special::Awaited(..)) => {
-            ruling.or(Err(Objection::Unwatched))
-        }
+        Some(_) if word.knows && !address.is_watched => ruling.or(Err(Objection::Unwatched)),
         _ => ruling,
     }
 }

@@ -35,12 +35,24 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     }
     let live: HashSet<String> = world.snapshot.services.iter().map(|s| handle_of(world, s)).collect();
     for allocation in allocations {
-        let Some(handle) = world.ledger.handle_of(allocation) else { continue };
-        let text = handle.text(&world.snapshot.names);
-        if handle.is_load_balancer(&world.snapshot.names) && !live.contains(&text) {
+        if let Some((handle, text)) = of_a_service(world, allocation).filter(|(_, text)| !live.contains(text)) {
             findings.push(report(world, allocation, handle, &text));
         }
     }
+}
+
+/// Whether this finds it.
+pub fn is_leaked(world: &World<'_>, allocation: &Allocation) -> bool {
+    let is_judged = allocation.used_for == Use::LoadBalancer && world.ledger.is_judged(allocation);
+    let lives = |text: &str| world.snapshot.services.iter().any(|service| handle_of(world, service) == text);
+    is_judged && of_a_service(world, allocation).is_some_and(|(_, text)| !lives(&text))
+}
+
+/// The handle of a service's address.
+fn of_a_service(world: &World<'_>, allocation: &Allocation) -> Option<(HandleId, String)> {
+    let names = &world.snapshot.names;
+    let handle = world.ledger.handle_of(allocation).filter(|handle| handle.is_load_balancer(names))?;
+    Some((handle, handle.text(names)))
 }
 
 fn handle_of(world: &World<'_>, service: &Service) -> String {
@@ -147,7 +159,7 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.9.0"));
         assert_eq!(found[0].summary, "service edge/api does not exist");
-        assert_eq!(found[0].next[1], "ipaudit release --address 10.65.9.0 --i-know-what-this-is --skip-age");
+        assert_eq!(found[0].next[1], "ipaudit release --address 10.65.9.0 --i-know-what-this-is");
         assert_eq!(found[0].rests.len(), 3);
     }
 

@@ -28,12 +28,20 @@ pub static CHECK: Check = Check {
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for allocation in &world.ledger.allocations {
-        let leak = match allocation.used_for {
-            Use::Tunnel => named_leak(world, allocation),
-            Use::Unattributed => old_leak(world, allocation),
-            _ => None,
-        };
-        findings.extend(leak.map(|leak| report(world, allocation, &leak)));
+        findings.extend(leak(world, allocation).map(|leak| report(world, allocation, &leak)));
+    }
+}
+
+/// Whether this finds it.
+pub fn is_leaked(world: &World<'_>, allocation: &Allocation) -> bool {
+    leak(world, allocation).is_some()
+}
+
+fn leak(world: &World<'_>, allocation: &Allocation) -> Option<Leak> {
+    match allocation.used_for {
+        Use::Tunnel => named_leak(world, allocation),
+        Use::Unattributed => old_leak(world, allocation),
+        _ => None,
     }
 }
 
@@ -150,7 +158,7 @@ mod tests {
             let found = c.find(&CHECK);
             assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.128"));
             assert_eq!(found[0].summary, format!("{} tunnel of node-3, which is gone", tunnel.word()));
-            assert_eq!(found[0].next[1], "ipaudit release --address 10.65.0.128 --i-know-what-this-is --skip-age");
+            assert_eq!(found[0].next[1], "ipaudit release --address 10.65.0.128 --i-know-what-this-is");
             assert_eq!(found[0].rests.len(), 3);
         }
     }

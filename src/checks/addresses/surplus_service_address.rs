@@ -32,21 +32,44 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     if ledger.allocations.iter().all(|a| a.used_for != Use::LoadBalancer) {
         return;
     }
-    for service in world.snapshot.services.iter().filter(|s| s.deleting.is_none() && ledger.is_managed(s)) {
+    for service in world.snapshot.services.iter().filter(|service| is_meant(world, service)) {
         let Some(handle) = handle_of(world, service) else { continue };
-        let mut own: Vec<&Allocation> = ledger.allocations_of(handle).collect();
-        // Of overlapping blocks both may have one address: it is one (IPA104).
-        own.sort_by_key(|a| (a.address, a.block));
-        own.dedup_by_key(|a| a.address);
-        for v4 in [true, false] {
-            let family: Vec<&Allocation> = own.iter().copied().filter(|a| a.address.is_v4() == v4).collect();
-            let may_have = family.first().is_some_and(|a| service.families.allow(a.address));
-            let order = by_right(world, service, &family);
-            let surplus = order.get(usize::from(may_have)..).unwrap_or_default();
-            let kept = order.first().copied().filter(|_| may_have);
+        for (kept, surplus) in surplus(world, service, handle) {
             findings.extend(surplus.iter().map(|a| report(world, service, handle, a, kept)));
         }
     }
+}
+
+/// Whether this finds it.
+pub fn is_surplus(world: &World<'_>, allocation: &Allocation) -> bool {
+    let Some(handle) = world.ledger.handle_of(allocation) else { return false };
+    let mut services = world.snapshot.services.iter().filter(|service| is_meant(world, service));
+    let of_handle = services.find(|service| handle_of(world, service) == Some(handle));
+    let is_it = |a: &&Allocation| a.address == allocation.address;
+    of_handle.is_some_and(|service| surplus(world, service, handle).iter().any(|(_, more)| more.iter().any(is_it)))
+}
+
+fn is_meant(world: &World<'_>, service: &Service) -> bool {
+    service.deleting.is_none() && world.ledger.is_managed(service)
+}
+
+/// Of each family what a service has by right, and what it has beside that.
+fn surplus<'w>(
+    world: &World<'w>,
+    service: &Service,
+    handle: HandleId,
+) -> [(Option<&'w Allocation>, Vec<&'w Allocation>); 2] {
+    let mut own: Vec<&Allocation> = world.ledger.allocations_of(handle).collect();
+    // Of overlapping blocks both may have one address: it is one (IPA104).
+    own.sort_by_key(|a| (a.address, a.block));
+    own.dedup_by_key(|a| a.address);
+    [true, false].map(|v4| {
+        let family: Vec<&Allocation> = own.iter().copied().filter(|a| a.address.is_v4() == v4).collect();
+        let may_have = family.first().is_some_and(|a| service.families.allow(a.address));
+        let order = by_right(world, service, &family);
+        let kept = order.first().copied().filter(|_| may_have);
+        (kept, order.get(usize::from(may_have)..).unwrap_or_default().to_vec())
+    })
 }
 
 /// The handle of a service's addresses, when any of its parts is known here.
@@ -177,7 +200,7 @@ mod tests {
         let found = mail(&["10.77.3.2", "10.77.3.6"], V4).find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw(), found[0].severity), (1, "10.77.3.6", Severity::Warning));
         assert_eq!(found[0].summary, "service edge/mail has 10.77.3.2 already");
-        assert_eq!(found[0].next[1], "ipaudit release --address 10.77.3.6 --i-know-what-this-is --skip-age");
+        assert_eq!(found[0].next[1], "ipaudit release --address 10.77.3.6 --i-know-what-this-is");
         // Though it is the earlier one.
         let mut c = mail(&["10.77.3.2", "10.77.3.6"], V4);
         c.snapshot.services[0].ingress = [addr("10.77.3.6")].into();

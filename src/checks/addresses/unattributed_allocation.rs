@@ -31,7 +31,8 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     findings.extend(unattributed.filter(|a| is_nobodys(world, a)).map(|a| report(world, a)));
 }
 
-fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
+/// Whether this finds it, of one without an owner.
+pub fn is_nobodys(world: &World<'_>, allocation: &Allocation) -> bool {
     let ledger = world.ledger;
     // A pod without its namespace, or a note, names somebody, though not well enough to look them up.
     let named = ledger.owners_of(allocation).any(|o| [o.pod, o.service, o.vmi, o.note].iter().any(|n| !n.is_none()));

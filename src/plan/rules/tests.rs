@@ -25,6 +25,7 @@ fn leaked() -> Address {
         node: "node-1".to_owned(),
         node_now: NodeNow::Ready,
         pod_now: PodNow::Absent,
+        is_watched: true,
         observed: Some(Observation { audits: 3, first: at(0), last: at(900) }),
     }
 }
@@ -202,12 +203,13 @@ fn rule_7_an_address_that_its_next_pod_waits_for_goes_by_the_operators_word() {
     assert_eq!((young(&knows), young(&OperatorWord { skip_age: true, ..knows })), (vec![4], vec![]));
 }
 
-/// "Run an audit again" would never help: no audit counts a service's address as leaked.
+/// "Run an audit again" would never help where no audit finds it.
 #[test]
 fn rule_4_says_what_helps_where_no_audit_watches() {
     let knows = OperatorWord { knows: true, ..OperatorWord::default() };
     let said = |special: Special, word: &OperatorWord| {
-        let address = Address { special: Some(special), proof: None, observed: None, ..leaked() };
+        let is_watched = matches!(special, Special::Awaited(..));
+        let address = Address { special: Some(special), is_watched, proof: None, observed: None, ..leaked() };
         refusals(&[address], word, now(), GRACE).into_iter().find(|r| r.rule() == Rule::Age).map(|r| r.objection)
     };
     assert_eq!(said(Special::LoadBalancer, &knows), Some(Objection::Unwatched));
