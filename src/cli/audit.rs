@@ -124,7 +124,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     let ignored = settings.ignored(&verdict.outcome);
     verdict.warnings.extend(ignored.idle.iter().map(|idle| Remark::warning(idle.as_str())));
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
-    let obstacles = looked.obstacles(&ledger, &mut verdict.outcome, judging, &memory);
+    let obstacles = looked.obstacles(&ledger, &mut verdict, judging, &memory);
     let recorded = record(&looked, &ledger, &mut verdict, &mut memory, judging.scope);
     memory.tell(streams);
     if let (true, Some(reading)) = (recorded.is_some(), &looked.reading) {
@@ -322,10 +322,13 @@ impl Looked {
 
     /// What speaks against any release now, and takes out what would be refused by itself; asked before the audit is
     /// recorded, which takes the past with it.
-    fn obstacles(&self, ledger: &Ledger<'_>, outcome: &mut Outcome, judging: &Judging, memory: &Memory) -> Obstacles {
+    fn obstacles(&self, ledger: &Ledger<'_>, verdict: &mut Verdict, judging: &Judging, memory: &Memory) -> Obstacles {
+        let Verdict { outcome, unlooked, .. } = verdict;
         let world = World { snapshot: &self.snapshot, ledger, past: memory.past() };
         let present = judging.now.unwrap_or_else(gather::present);
-        advised::obstacles(&world, outcome, present, self.scope, self.is_live)
+        let mut obstacles = advised::obstacles(&world, outcome, present, self.scope, self.is_live);
+        obstacles.refusals.extend(unlooked.iter().map(|failed| advised::cannot_look(&failed.why)));
+        obstacles
     }
 
     /// Whether something could not be read or decoded, or not be looked at again.

@@ -228,7 +228,7 @@ impl Memory {
         let key = record::cluster_key(ledger.snapshot);
         let asked = self.db.as_ref().zip(key).map(|(db, key)| {
             let tx = db.read()?;
-            Ok(ages::of(ledger, &outcome.findings, Some(&Observations::of(&tx, &key)?)))
+            Ok(ages::of(ledger, &outcome.findings, Some(&Observations::of(&tx, &key, ledger.snapshot.now)?)))
         });
         let ages = asked.and_then(|asked: Result<_, Error>| asked.map_err(|error| self.fail(&error)).ok());
         ages.unwrap_or_else(|| ages::of(ledger, &outcome.findings, None))

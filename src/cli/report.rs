@@ -221,7 +221,7 @@ fn release_facts(
     let silent = db.silent_nodes(pair.id)?;
     let codes: Vec<Code> = checks::ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code).collect();
     let of_silent = db.of_silent_nodes(pair.id, &codes, &silent)?;
-    let watch = db.watch(pair.id)?;
+    let watch = db.watch(pair.id, until.until)?;
     let releasable = Narrow { codes, ..Narrow::default() };
     let mut observed = HashMap::new();
     for row in db.findings(pair.id, Which::Open, until, &releasable)? {

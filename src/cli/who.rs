@@ -214,10 +214,14 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
     }
     let is_live = matches!(&read.from, From::Sources(sources) if sources.kube_api().is_some());
     let present = args.look.now.unwrap_or_else(gather::present);
-    let obstacles = advised::obstacles(&world, &mut outcome, present, scope, is_live);
+    let mut obstacles = advised::obstacles(&world, &mut outcome, present, scope, is_live);
+    if read.incomplete {
+        obstacles.refusals.push(advised::cannot_look(&"the second look failed".into()));
+    }
     let asked_of = key.as_ref().filter(|_| !failed);
     let ages = asked_of.and_then(|key| {
-        let of = |db: &ReadTx<'_>| Ok(ages::of(&ledger, &outcome.findings, Some(&Observations::of(db, key)?)));
+        let of =
+            |db: &ReadTx<'_>| Ok(ages::of(&ledger, &outcome.findings, Some(&Observations::of(db, key, snapshot.now)?)));
         asking::tell(args.look.db.look(of), &mut failed)
     });
     let ages = ages.unwrap_or_else(|| ages::of(&ledger, &outcome.findings, None));

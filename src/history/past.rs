@@ -176,7 +176,8 @@ fn findings(tx: &ReadTx<'_>, pair: i64, timeline: &Timeline, past: &mut Past) ->
         let (id, code) = (row.get(0)?, Code(row.get(1)?));
         // Of a newer ipaudit: no check of this one finds it again, so none may end it.
         let Term::Known(kind) = term(row, 2)? else { return Ok(()) };
-        let (opened, first_seen) = (row.get(5)?, time(row, 6)?);
+        let (opened, opened_at) = (row.get(5)?, time(row, 6)?);
+        let first_seen = timeline.known_since(opened, opened_at);
         let hidden = Gap::of(&gaps, id);
         let (audits_seen, last) = Gap::seen(hidden, &mut counter, code, opened);
         let known = PastFinding {

@@ -14,7 +14,7 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter};
 use super::column::{address_bytes, known, some_time, stamp_bytes, time};
 use super::query::Window;
 use super::query::findings::Gap;
-use super::timeline::Timeline;
+use super::timeline::{AuditRow, Timeline};
 use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
@@ -25,6 +25,8 @@ use crate::model::{Addr, AllocationTuple, Code, Conclusion, Foreign, Observation
 #[derive(Debug)]
 pub struct Watch {
     pair: i64,
+    /// Audits of a later moment are of a wrong clock.
+    now: Time,
     timeline: Timeline,
     gaps: Vec<Gap>,
     /// What all audits from one on have seen that ran a check: most of what is asked for was first seen by the same few.
@@ -35,7 +37,10 @@ impl Watch {
     /// What audits have observed of a finding from one on, without those that its gaps hide.
     fn seen(&self, code: Code, from: i64, finding: i64) -> Option<Observation> {
         let hidden = Gap::of(&self.gaps, finding);
-        let seen = || self.timeline.running(code, from).filter(|audit| !hidden.iter().any(|gap| gap.holds(audit.id)));
+        let counts = |audit: &&AuditRow| {
+            audit.right_clock && audit.judged <= self.now && !hidden.iter().any(|gap| gap.holds(audit.id))
+        };
+        let seen = || self.timeline.running(code, from).filter(counts);
         let observe = || Observation::of(&seen().map(|audit| audit.judged).collect::<Vec<_>>());
         match hidden.is_empty() {
             true => *self.without_gaps.borrow_mut().entry((code, from)).or_insert_with(observe),
@@ -61,14 +66,15 @@ impl ReadTx<'_> {
         pair::find(self, key).map_err(self.failed("read the clusters of the history"))
     }
 
-    /// What [`Watch`] needs to answer for many things: the audits of a pair, read once.
+    /// What [`Watch`] needs to answer for many things: the audits of a pair, read once. Those count whose clock was not proven
+    /// wrong, by the API server's or by `now`, before which they were.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn watch(&self, pair: i64) -> Result<Watch, Error> {
+    pub fn watch(&self, pair: i64, now: Time) -> Result<Watch, Error> {
         let read = || {
             let (timeline, gaps) = (Timeline::of(self, pair)?, Gap::all(self, pair)?);
-            Ok(Watch { pair, timeline, gaps, without_gaps: RefCell::default() })
+            Ok(Watch { pair, now, timeline, gaps, without_gaps: RefCell::default() })
         };
         read().map_err(self.failed("read the observations of the history"))
     }

@@ -11,7 +11,8 @@ use rusqlite::types::Type;
 use serde::Deserialize;
 
 use super::ReadTx;
-use super::column::{time, unread};
+use super::column::{some_time, time, unread};
+use crate::model::clock::{ClockPair, SKEW};
 use crate::model::foreign::foreign;
 use crate::model::{Code, Foreign, Input, InputState, Term, Time};
 
@@ -91,6 +92,8 @@ pub struct AuditRow {
     pub complete: bool,
     /// Everything that is kept by key was read.
     pub keys: bool,
+    /// Its clock was not proven wrong: the API server's showed the same, or nobody could ask it.
+    pub right_clock: bool,
     pub about: Rc<Reach>,
 }
 
@@ -117,11 +120,13 @@ impl Timeline {
             abouts.insert(id, Rc::clone(&parsed));
             Ok(parsed)
         };
-        let what = "SELECT id, judged, started, complete, keys, about FROM audit WHERE pair = ?1 ORDER BY id";
+        let what = "SELECT id, judged, started, complete, keys, about, api_date FROM audit WHERE pair = ?1 ORDER BY id";
         let audits = tx.rows(what, [pair], |row| {
             let (id, judged, started) = (row.get(0)?, time(row, 1)?, time(row, 2)?);
             let (complete, keys, about) = (row.get(3)?, row.get(4)?, about(row.get(5)?)?);
-            Ok(AuditRow { id, judged, started, complete, keys, about })
+            let theirs = some_time(row, 6)?.map(|theirs| ClockPair { ours: started, theirs });
+            let right_clock = theirs.is_none_or(|pair| pair.apart() <= SKEW);
+            Ok(AuditRow { id, judged, started, complete, keys, right_clock, about })
         })?;
         Ok(Timeline { audits })
     }
@@ -134,6 +139,19 @@ impl Timeline {
     /// The audit of this number, while it is kept.
     pub fn get(&self, id: i64) -> Option<&AuditRow> {
         self.audits.binary_search_by_key(&id, |a| a.id).ok().and_then(|at| self.audits.get(at))
+    }
+
+    /// When what audit `opened` found at `at` is first known: by a clock that was not proven wrong, where any was.
+    pub fn known_since(&self, opened: i64, at: Time) -> Time {
+        let right = |audit: &&AuditRow| audit.right_clock;
+        match self.get(opened) {
+            Some(wrong) if !wrong.right_clock => {
+                let start = self.audits.partition_point(|audit| audit.id < opened);
+                let first = self.audits.get(start..).unwrap_or_default().iter().find(right);
+                first.map_or(at, |first| first.judged)
+            }
+            _ => at,
+        }
     }
 
     /// The audits from number `from` on in which the check of `code` ran.

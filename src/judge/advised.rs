@@ -13,8 +13,8 @@ use crate::checks::evidence::is_release;
 use crate::checks::{self, Outcome, World};
 use crate::ledger::ScopeFlag;
 use crate::model::past::AuditsSince;
-use crate::model::{Finding, FindingKeeper, Gist, Input, InputState, Snapshot, SubjectKind, Time};
-use crate::plan::circumstances::Fork;
+use crate::model::{Finding, FindingKeeper, Foreign, Gist, Input, InputState, Snapshot, SubjectKind, Time};
+use crate::plan::circumstances::{Fork, PodDoubt};
 use crate::plan::refusal::{Objection, Refusal};
 use crate::plan::rules::{WHEN_SEEN, needs, older_than};
 
@@ -84,6 +84,11 @@ pub fn obstacles(
         refused::take_out(world, &mut outcome.findings, exclusive, |finding| is_live || is_of_files(finding));
     }
     Obstacles { refusals, since_restore }
+}
+
+/// What speaks against a release when suspects could not be looked at again: it would not be able to either.
+pub fn cannot_look(why: &Foreign) -> Refusal {
+    Refusal::of_run(Objection::NotReadAgain(PodDoubt::Failed(why.clone())))
 }
 
 /// Whether a release of it asks Kubernetes nothing, so that files are enough.

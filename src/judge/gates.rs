@@ -11,15 +11,13 @@ use crate::checks::datastore::datastore_went_back;
 use crate::checks::{World, run_these};
 use crate::decode::keys::key_of;
 use crate::ledger::Pairing;
+use crate::model::clock::SKEW;
 use crate::model::{
     Block, ClockPair, EtcdAlarm, Foreign, Input, InputState, Name, Snapshot, SubjectKind, Time, UNKNOWN_GUID,
     keys::key_text,
 };
 use crate::plan::circumstances::{Fork, Nameless, Surge};
 use crate::plan::refusal::{Objection, Refusal};
-
-/// How far this machine's clock and the API server's may be apart.
-pub const SKEW: Duration = Duration::from_secs(60);
 
 /// As many newly leaked allocations are nobody's alarm, whatever their share.
 pub const FEW: u64 = 20;

@@ -30,7 +30,15 @@ pub fn now(world: &World<'_>, exclusive: bool, node: Name) -> NodeNow {
         {
             NodeNow::Unknown(NodeUnknown::NeverOurs)
         }
-        Standing::Departed => NodeNow::Departed(world.past.and_then(|p| p.gone_since.get(text).copied())),
+        Standing::Departed => {
+            let gone_since = world.past.and_then(|p| p.gone_since.get(text).copied());
+            // While Calico still has it, no audit counts it as gone (IPA409): no waiting helps.
+            let is_left = world.ledger.calico_node(node).is_some() && !world.ledger.scope.is_former(node);
+            match gone_since.is_none() && is_left {
+                true => NodeNow::Unknown(NodeUnknown::Lost),
+                false => NodeNow::Departed(gone_since),
+            }
+        }
         Standing::Foreign => NodeNow::Unknown(NodeUnknown::Foreign),
     }
 }

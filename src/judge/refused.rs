@@ -9,15 +9,22 @@ use super::case::{Case, Observed};
 use super::leak::Judged;
 use crate::checks::World;
 use crate::checks::evidence::{is_release, words};
+use crate::model::time::moment;
 use crate::model::{
-    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch,
+    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch, Time,
 };
 use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
 use crate::plan::rules::WHEN_SEEN;
+use crate::plan::waiting::allowed_from;
 
 /// Said where a release is not advised.
-const NODE: &str = "a release is let through when its node is Ready, or known to be gone for an hour";
+const NODE: &str = "a release is let through when its node is Ready again, or known to be gone for an hour, and three \
+    audits have seen it since";
+const GONE: &str = "a release is let through when its node is known to be gone for an hour";
+/// No waiting helps while Calico still has the node.
+const LOST: &str = "a release is let through when its node is known to be gone for an hour: Kubernetes no longer knows it, so \
+    delete its Calico Node first (calicoctl delete node, IPA409)";
 /// Waiting does not help: only the history, or the operator, tells this cluster's gone node from another cluster's.
 const STRANGER: &str = "no audit has seen its node as this cluster's: a release wants your word that the machine is off \
     (--node-is-off)";
@@ -60,7 +67,7 @@ struct By<'w> {
     exclusive: bool,
     live: bool,
     /// Of each command why it is taken out: an endpoint, its twins and each address of a handle say the same one.
-    known: HashMap<String, Option<&'static str>>,
+    known: HashMap<String, Option<String>>,
 }
 
 impl By<'_> {
@@ -69,29 +76,29 @@ impl By<'_> {
         let mut why = None;
         finding.next.retain(|command| {
             let objection = self.why_not(command.raw());
-            why = why.or(objection);
-            objection.is_none()
+            let stays = objection.is_none();
+            why = why.take().or(objection);
+            stays
         });
-        if let Some(why) = why {
-            finding.advice = match finding.advice.raw() {
-                "" => why.into(),
-                then => format!("{then}; {why}").into(),
-            };
-        }
-        why.is_some()
+        let Some(why) = why else { return false };
+        finding.advice = match finding.advice.raw() {
+            "" => why.into(),
+            then => format!("{then}; {why}").into(),
+        };
+        true
     }
 
     /// Why a command would be refused.
-    fn why_not(&mut self, command: &str) -> Option<&'static str> {
+    fn why_not(&mut self, command: &str) -> Option<String> {
         if !is_release(command) {
             return None;
         }
         if let Some(known) = self.known.get(command) {
-            return *known;
+            return known.clone();
         }
         let objection = wanted(&self.world.snapshot.names, command).and_then(|wanted| wanted.objection(self));
-        let why = objection.map(|objection| words_of(&objection));
-        self.known.insert(command.to_owned(), why);
+        let why = objection.map(|objection| words_of(&objection, self.world.snapshot.now));
+        self.known.insert(command.to_owned(), why.clone());
         why
     }
 }
@@ -101,17 +108,25 @@ fn releases(finding: &KeptFinding) -> bool {
     finding.open().next.iter().any(|command| is_release(command.raw()))
 }
 
-fn words_of(objection: &Objection) -> &'static str {
-    match objection {
-        Objection::Node(_, NodeDoubt::Unknown(NodeUnknown::NeverOurs))
-        | Objection::EndpointOn { doubt: NodeDoubt::Unknown(NodeUnknown::NeverOurs), .. } => STRANGER,
-        Objection::Node(..) | Objection::EndpointOn { .. } => NODE,
-        Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..) => HELD,
-        Objection::Unproven => UNPROVEN,
-        Objection::FilesAgain => FILES,
-        age if is_of_age(age) => WHEN_SEEN,
+fn words_of(objection: &Objection, now: Time) -> String {
+    let doubt = match objection {
+        Objection::Node(_, doubt) | Objection::EndpointOn { doubt, .. } => Some(*doubt),
+        _ => None,
+    };
+    let words = match (doubt, objection) {
+        (Some(NodeDoubt::Unknown(NodeUnknown::NeverOurs)), _) => STRANGER,
+        (Some(NodeDoubt::Unknown(NodeUnknown::Lost)), _) => LOST,
+        (Some(NodeDoubt::GoneSince(_)), _) => GONE,
+        (Some(_), _) => NODE,
+        (_, Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..)) => HELD,
+        (_, Objection::Unproven) => UNPROVEN,
+        (_, Objection::FilesAgain) => FILES,
+        (_, age) if is_of_age(age) => WHEN_SEEN,
         _ => OTHER,
-    }
+    };
+    // Of the audits that are lacking something else says when.
+    let from = doubt.and_then(|_| allowed_from(objection)).map(|from| format!(" (after {} UTC)", moment(from, now)));
+    format!("{words}{}", from.unwrap_or_default())
 }
 
 /// The handles and addresses that a command releases, and the operator's word in it.

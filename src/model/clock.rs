@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::Time;
 
+/// Two clocks further apart are not both right: Kubernetes' own nodes keep theirs within a second.
+pub const SKEW: Duration = Duration::from_secs(60);
+
 /// The two clocks at one answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct ClockPair {
@@ -66,6 +69,12 @@ impl ClockPairs {
     /// the first one.
     pub fn theirs_at(&self, ours: Time) -> Option<Time> {
         self.last.map(|pair| pair.theirs_at(ours))
+    }
+
+    /// Of the first answer and the last one that which says that the clocks are further apart: one of them may have been set
+    /// between.
+    pub fn furthest(&self) -> Option<ClockPair> {
+        self.first.into_iter().chain(self.last).max_by_key(|pair| pair.apart())
     }
 
     /// The pairs, in the order in which they came, so that noting them again gives the same.

@@ -16,6 +16,7 @@ use self::diff::Diff;
 use crate::checks::datastore::datastore_went_back;
 use crate::checks::{self, Outcome};
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::clock::SKEW;
 use crate::model::record::{AuditRecord, ClusterKey, DarkRecord, Header};
 use crate::model::snapshot::Dark;
 use crate::model::{Foreign, Gathering, Input, InputState, Past, Severity, Snapshot};
@@ -75,12 +76,15 @@ pub fn of(ledger: &Ledger<'_>, outcome: &Outcome, past: Past, course: &AuditCour
 
 fn header(ledger: &Ledger<'_>, outcome: &Outcome, course: &AuditCourse) -> Header {
     let snapshot = ledger.snapshot;
+    let clocks = snapshot.kube.clocks.furthest();
+    // Where one of the two clocks is wrong, nothing may be recorded as older than by either of them.
+    let later = clocks.filter(|pair| pair.apart() > SKEW).map(|pair| pair.theirs_at(snapshot.now));
     Header {
-        judged: snapshot.now,
+        judged: snapshot.now.max(later.unwrap_or(snapshot.now)),
         started: course.started,
         duration: course.duration,
         // What their clock showed then: held against `started` it is the skew.
-        api_date: snapshot.kube.clocks.theirs_at(course.started),
+        api_date: clocks.map(|pair| pair.theirs_at(course.started)),
         etcd: snapshot.etcd.clone(),
         scope: ledger.scope.sharing(),
         complete: course.complete,

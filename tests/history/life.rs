@@ -219,11 +219,24 @@ fn an_earlier_audit_is_the_first_look() {
         sequence: allocation.sequence,
         block_create_revision: allocation.block_create_revision,
     };
-    let seen = db.address_observations(&db.watch(1).unwrap(), ipaudit::model::Code(110), &tuple, "node-1").unwrap();
+    let seen = db
+        .address_observations(
+            &db.watch(1, ipaudit::model::Time(i64::MAX)).unwrap(),
+            ipaudit::model::Code(110),
+            &tuple,
+            "node-1",
+        )
+        .unwrap();
     assert_eq!(seen.unwrap().audits, 1, "an unconfirmed sight is no observation: {seen:?}");
     let other = ipaudit::model::AllocationTuple { sequence: Some(1), ..tuple.clone() };
     assert_eq!(
-        db.address_observations(&db.watch(1).unwrap(), ipaudit::model::Code(110), &other, "node-1").unwrap(),
+        db.address_observations(
+            &db.watch(1, ipaudit::model::Time(i64::MAX)).unwrap(),
+            ipaudit::model::Code(110),
+            &other,
+            "node-1"
+        )
+        .unwrap(),
         None
     );
 }

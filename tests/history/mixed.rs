@@ -80,9 +80,14 @@ fn observed(db: &ReadTx<'_>, path: &Path, address: &str, number: u64) -> usize {
         sequence: Some(number),
         block_create_revision: crate::number(path, &created),
     };
-    db.address_observations(&db.watch(1).unwrap(), ipaudit::model::Code(110), &tuple, "nowhere")
-        .unwrap()
-        .map_or(0, |seen| seen.audits as usize)
+    db.address_observations(
+        &db.watch(1, ipaudit::model::Time(i64::MAX)).unwrap(),
+        ipaudit::model::Code(110),
+        &tuple,
+        "nowhere",
+    )
+    .unwrap()
+    .map_or(0, |seen| seen.audits as usize)
 }
 
 #[test]
@@ -203,11 +208,18 @@ fn stamps_of_an_old_history_count_for_nothing() {
         let past = db.past(&key).unwrap();
         let stamp = past.open.get(Code(201), SubjectKind::Handle, &handle).unwrap().stamp;
         // An unknown stamp is none that anything has now.
-        let other = db.orphan_observations(&db.watch(1).unwrap(), Code(201), &handle, 1).unwrap();
+        let other = db
+            .orphan_observations(&db.watch(1, ipaudit::model::Time(i64::MAX)).unwrap(), Code(201), &handle, 1)
+            .unwrap();
         assert!(other.is_none(), "another object of that id");
-        db.orphan_observations(&db.watch(1).unwrap(), Code(201), &handle, stamp.unwrap_or(0))
-            .unwrap()
-            .map_or(0, |seen| seen.audits as usize)
+        db.orphan_observations(
+            &db.watch(1, ipaudit::model::Time(i64::MAX)).unwrap(),
+            Code(201),
+            &handle,
+            stamp.unwrap_or(0),
+        )
+        .unwrap()
+        .map_or(0, |seen| seen.audits as usize)
     };
     assert_eq!(orphan(&db), 0);
     drop(db);

@@ -135,3 +135,41 @@ fn what_was_seen_before_a_restore_does_not_count() {
     drop(audit(&world, 1000));
     goes(&world, &thing, &audit(&world, 0));
 }
+
+/// An audit whose clock the API server's contradicts has seen nothing at a known time.
+#[test]
+fn what_was_seen_by_a_wrong_clock_does_not_count() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let thing = world.leak("gone", "node-1", BLOCK);
+    for off in [-90, 600] {
+        world.kube.tell_time(&[Some(off)]);
+        [6000, 5400].iter().for_each(|ago| drop(audit(&world, *ago + off)));
+    }
+    world.kube.tell_time(&[Some(0)]);
+    lacks(&world, &thing, &audit(&world, 2400), "2");
+    drop(audit(&world, 1200));
+    let told = audit(&world, 0);
+    // Known since the first audit by a right clock.
+    let run = world.release(&["--code", "IPA110", "--older-than", "1h", "-o", "json"]);
+    assert_eq!((run.code, run.json()["plan"]["steps"].as_array().map_or(0, Vec::len)), (0, 0), "{run:?}");
+    goes(&world, &thing, &told);
+}
+
+/// Kubernetes has lost the node, Calico has not: no waiting helps, and what does is said.
+#[test]
+fn a_node_that_calico_alone_has_is_no_matter_of_time() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let (workload, address) = world.leak("gone", "node-1", BLOCK);
+    [6000, 5400, 4800].iter().for_each(|ago| drop(audit(&world, *ago)));
+    world.kube.remove_node("node-1");
+    let told = audit(&world, 0);
+    let says = "calicoctl delete node";
+    assert!(!releases(leak(&told)) && leak(&told)["advice"].as_str().unwrap().contains(says), "{:#}", leak(&told));
+    let who = who(&world, &address);
+    assert!(who.replace("\n       ", " ").contains(says) || who.contains("calicoctl"), "{who}");
+    let run = world.release(&["--handle", &workload.handle(), "-o", "json"]);
+    run.refused(3);
+    assert!(run.stdout.contains(says), "{run:?}");
+}

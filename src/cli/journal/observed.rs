@@ -7,7 +7,7 @@ use crate::history::ReadTx;
 use crate::history::release::Watch;
 use crate::judge::case::Observed;
 use crate::model::record::ClusterKey;
-use crate::model::{AllocationTuple, Code, Observation};
+use crate::model::{AllocationTuple, Code, Observation, Time};
 
 /// The history of one pair as it is now.
 #[derive(Debug)]
@@ -18,12 +18,12 @@ pub struct Observations<'d> {
 }
 
 impl<'d> Observations<'d> {
-    /// Of the pair of these names.
+    /// Of the pair of these names, as of `now`.
     ///
     /// # Errors
     /// A history that cannot be read.
-    pub fn of(tx: &'d ReadTx<'d>, key: &ClusterKey) -> Result<Observations<'d>, Error> {
-        let watch = tx.pair_of(key)?.map(|pair| tx.watch(pair)).transpose()?;
+    pub fn of(tx: &'d ReadTx<'d>, key: &ClusterKey, now: Time) -> Result<Observations<'d>, Error> {
+        let watch = tx.pair_of(key)?.map(|pair| tx.watch(pair, now)).transpose()?;
         Ok(Observations { tx, watch })
     }
 }

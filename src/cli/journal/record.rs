@@ -60,7 +60,7 @@ impl Recorder {
             let db = self.args.open_for_writing()?;
             let tx = db.read()?;
             self.pair = tx.pair_of(&self.key)?;
-            self.watch = self.pair.map(|pair| tx.watch(pair)).transpose()?;
+            self.watch = self.pair.map(|pair| tx.watch(pair, present())).transpose()?;
             drop(tx);
             self.db = Some(db);
         }

@@ -174,7 +174,11 @@ fn rule_3() {
                 "node n is known gone only since 1970-01-01T00:00:00Z: less than 1h (after 1970-01-01T01:00:00Z)",
             ),
             (node(NodeDoubt::NotReady), "node n is not Ready, so its pods may still run"),
-            (node(NodeDoubt::Unknown(NodeUnknown::Lost)), "nobody knows how node n is: Kubernetes no longer knows it"),
+            (
+                node(NodeDoubt::Unknown(NodeUnknown::Lost)),
+                "nobody knows how node n is: Kubernetes no longer knows it, and Calico does: it counts as gone an hour after an audit that no \
+                 longer sees its Calico Node (calicoctl delete node, IPA409)",
+            ),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
                 "nobody knows how node n is: it is gone, and no audit has seen it as this cluster's; that its machine is off, \
