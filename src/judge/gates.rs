@@ -4,7 +4,6 @@
 //! `--skip-age` never opens a gate.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use crate::checks::addresses::leaked_address;
 use crate::checks::datastore::datastore_went_back;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::checks::testing::{Cluster, undecodable_block};
 use crate::ledger::Ledger;
