@@ -207,12 +207,11 @@ fn cool(moment: &mut Moment) {
 }
 
 /// The forms of releases that there are; more are met by their codes.
-const RELEASES: [&str; 6] = [
+const RELEASES: [&str; 5] = [
     "ipaudit release --handle #",
     "ipaudit release --handle # …",
     "ipaudit release --handle # --i-know-what-this-is",
     "ipaudit release --address # --i-know-what-this-is",
-    "ipaudit release --address # --i-know-what-this-is --skip-age",
     "ipaudit release --code IPA110 --older-than 24h",
 ];
 

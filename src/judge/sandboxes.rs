@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_pod_that_is_gone_or_finished_leaves_one_to_look_for() {
         let left = of_container("node-1", &Cluster::container("shop", "web-0"));
-        assert_eq!(Scene::leaked().passes(&["10.65.0.1"]).sandboxes, [left.clone()]);
+        assert_eq!(Scene::leaked().passes(&["10.65.0.1"]).sandboxes, std::slice::from_ref(&left));
         let mut c = Cluster::healthy();
         c.pod_mut("web-0").phase = Phase::Failed;
         c.remove_endpoint("web-0");

@@ -21,10 +21,8 @@ use super::servers::{ApiServer, Etcd};
 /// Of one form so many are carried out in each moment.
 const ALIKE: usize = 2;
 
-/// The forms there are: a command's words with names left out.
-const FORMS: [&str; 13] = [
-    "config current-context",
-    "get nodes -o wide",
+/// The forms there are where Kubernetes is read from files: a command's words with names left out.
+const FORMS: [&str; 11] = [
     "get nodes --ignore-not-found #",
     "get node -o wide #",
     "get pods --all-namespaces -l k8s-app=calico-kube-controllers",
