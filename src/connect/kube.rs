@@ -163,7 +163,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
     let plugin = Plugin::marked(&mut config.auth_info);
     let made =
         prepare(config, proxy, settings.timeout, plugin.as_ref()).await.map_err(|error| error.at(way.clone()))?;
-    let client = made.map_err(|e| kube_trouble::explain(&e, PREPARE, &way))?;
+    let client = made.map_err(|e| kube_trouble::explain(&e, PREPARE, &way, plugin.as_ref()))?;
     Ok(Some(KubeClient { client, server, way, source, plugin }))
 }
 

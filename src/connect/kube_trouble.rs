@@ -9,6 +9,7 @@ use std::time::Duration;
 use kube::client::AuthError;
 use kube::config::{InClusterError, KubeconfigError, LoadDataError};
 
+use super::plugin::Plugin;
 use super::unreached::unreached;
 use crate::error::{Error, chain};
 
@@ -77,9 +78,10 @@ pub fn in_cluster(error: &InClusterError) -> Error {
         .hint("is automountServiceAccountToken off? --kubeconfig names another way")
 }
 
-/// A request that got no answer, or a client that could not be made. `way` is the server, and the proxy before it.
-pub fn explain(error: &kube::Error, doing: &str, way: &str) -> Error {
-    let (cause, hint) = authentication(error).unwrap_or_else(|| {
+/// A request that got no answer, or a client that could not be made. `way` is the server, and the proxy before it; `plugin`
+/// what gives the credentials.
+pub fn explain(error: &kube::Error, doing: &str, way: &str, plugin: Option<&Plugin>) -> Error {
+    let (cause, hint) = authentication(error, plugin).unwrap_or_else(|| {
         let whole = chain(error);
         let hint = hint(&whole).to_owned();
         // Of a proxy's tunnel the whole story is needed: who did not answer whom.
@@ -92,7 +94,7 @@ pub fn explain(error: &kube::Error, doing: &str, way: &str) -> Error {
 /// Whether asking again cannot help: the certificates or the credentials are wrong.
 pub fn is_final(error: &kube::Error) -> bool {
     let says = |words: &str| chain(error).contains(words);
-    authentication(error).is_some() || says("certificate") || says("proxy authorization required")
+    authentication(error, None).is_some() || says("certificate") || says("proxy authorization required")
 }
 
 /// A credential plugin that was given up.
@@ -104,25 +106,40 @@ pub fn plugin_hangs(name: &str, patience: Duration) -> Error {
 }
 
 const PLUGIN: &str = "run the plugin by hand; kubectl uses the same one";
+const INSTALLED: &str = "is it installed and on PATH?";
 
-fn authentication(error: &kube::Error) -> Option<(String, String)> {
+/// A plugin that has a terminal has spoken for itself.
+const SPOKEN: &str = "what it said stands above; run the plugin by hand: kubectl uses the same one";
+
+fn authentication(error: &kube::Error, plugin: Option<&Plugin>) -> Option<(String, String)> {
     let auth = match error {
         kube::Error::Auth(auth) => auth,
         other => find_auth(other)?,
     };
+    let named = plugin.map(|plugin| format!("the credential plugin {}", plugin.name));
+    let named = named.unwrap_or_else(|| "the credential plugin".to_owned());
+    let missing = || plugin.and_then(|plugin| plugin.install_hint.clone()).unwrap_or_else(|| INSTALLED.into());
     Some(match auth {
-        AuthError::AuthExecRun { out, .. } => (format!("the credential plugin failed: {}", out.status), PLUGIN.into()),
-        AuthError::AuthExecStart(cause) => {
-            (format!("the credential plugin does not start: {cause}"), "is it installed and on PATH?".into())
+        AuthError::AuthExecRun { out, .. } => {
+            let words = plugin.and_then(|plugin| plugin.words.as_ref());
+            let said = words.and_then(|words| words.said(&out.stderr));
+            let said = said.map(|said| format!(", saying: {said}")).unwrap_or_default();
+            let hint = if plugin.is_some() && words.is_none() { SPOKEN } else { PLUGIN };
+            (format!("{named} failed with {}{said}", out.status), hint.into())
         }
-        AuthError::AuthExecParse(_) => {
-            ("the credential plugin's output is not an ExecCredential".into(), PLUGIN.into())
-        }
-        AuthError::AuthExec(_) => ("the credential plugin gave no credentials".into(), PLUGIN.into()),
+        AuthError::AuthExecStart(cause) => (format!("{named} does not start: {cause}"), missing()),
+        AuthError::AuthExecParse(_) => (format!("what {named} prints is not an ExecCredential"), PLUGIN.into()),
+        // The kube crate's words for a program of before there was a protocol; they show its arguments.
+        AuthError::AuthExec(words) if words.starts_with("Executing ") => (format!("{named} does not start"), missing()),
+        // Before there were plugins kubectl had its own.
+        AuthError::AuthExec(_) if plugin.is_none() => (
+            "the kubeconfig's auth-provider is one that is not supported, or lacks its id-token".into(),
+            "name a credential plugin (exec) instead, as kubectl wants it today".into(),
+        ),
+        AuthError::AuthExec(_) | AuthError::ExecPluginFailed => (format!("{named} gave no credentials"), PLUGIN.into()),
         AuthError::InvalidBearerToken(_) => ("the token holds characters that no token has".into(), LINE_BREAK.into()),
-        AuthError::ExecPluginFailed => ("the credential plugin gave no credentials".into(), PLUGIN.into()),
         AuthError::MalformedTokenExpirationDate(_) => {
-            ("the credential plugin's token expires at no time that can be read".into(), PLUGIN.into())
+            (format!("the token of {named} expires at no time that can be read"), PLUGIN.into())
         }
         AuthError::ReadTokenFile(cause, file) => {
             (format!("the token file {} cannot be read: {cause}", file.display()), TOKEN_FILE.into())

@@ -14,6 +14,7 @@ pub mod etcd;
 pub mod kube;
 pub mod kube_trouble;
 pub mod plugin;
+mod plugin_words;
 pub mod proxy;
 pub mod settings;
 #[cfg(feature = "srv")]

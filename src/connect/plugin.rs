@@ -1,14 +1,18 @@
-//! The end of a credential plugin that does not end by itself.
+//! A credential plugin: what it is called, what it says ([`PluginWords`]), and the end of one that does not end by itself.
 //!
 //! The kube crate runs plugins, and waits for each as long as it takes. Who is not waited for any more must not stay
 //! behind, nor what it started: all of that is known by a variable that the plugin is given and hands on. Only on Linux,
 //! where `/proc` tells the variables of a process.
 
 use std::collections::HashMap;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kube::config::AuthInfo;
+use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+
+use super::plugin_words::PluginWords;
+use crate::model::escape::escape;
 
 /// The variable; its value is another one for each client.
 const MARK: &str = "RUN_BY_IPAUDIT";
@@ -16,8 +20,12 @@ const MARK: &str = "RUN_BY_IPAUDIT";
 /// A program that gives the credentials.
 #[derive(Clone, Debug)]
 pub struct Plugin {
-    /// As the kubeconfig names it.
+    /// As the kubeconfig names it, without what looks like arguments.
     pub name: String,
+    /// What it writes for people, where we read that and not they themselves.
+    pub words: Option<PluginWords>,
+    /// The kubeconfig's own words for when it is not there.
+    pub install_hint: Option<String>,
     /// `MARK=value`.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     mark: String,
@@ -31,14 +39,17 @@ impl Plugin {
         let mark = format!("{MARK}={value}");
         // It goes before `exec`, and takes no variables.
         if let Some(provider) = &auth.auth_provider {
-            let name = provider.config.get("cmd-path")?.clone();
-            return Some(Plugin { name, mark });
+            let name = name(provider.config.get("cmd-path")?);
+            return Some(Plugin { name, words: Some(PluginWords::default()), install_hint: None, mark });
         }
         let exec = auth.exec.as_mut()?;
-        let name = exec.command.clone()?;
+        let name = name(exec.command.as_ref()?);
+        leave_the_terminal(exec);
+        let words = (exec.interactive_mode == Some(ExecInteractiveMode::Never)).then(|| PluginWords::of(exec));
+        let install_hint = exec.install_hint.as_deref().and_then(|text| PluginWords::default().of_people(text));
         let variable = [("name", MARK.to_owned()), ("value", value)].map(|(field, text)| (field.to_owned(), text));
         exec.env.get_or_insert_default().push(HashMap::from(variable));
-        Some(Plugin { name, mark })
+        Some(Plugin { name, words, install_hint, mark })
     }
 
     /// Kills whatever of it runs, and what `thread` has started; whether there was anything.
@@ -55,6 +66,20 @@ impl Plugin {
         }
         ended
     }
+}
+
+/// As kubectl has it: a plugin that may do without a terminal is not given a standard input that is none. What it writes is
+/// then ours to tell.
+fn leave_the_terminal(exec: &mut ExecConfig) {
+    if exec.interactive_mode != Some(ExecInteractiveMode::Always) && !std::io::stdin().is_terminal() {
+        exec.interactive_mode = Some(ExecInteractiveMode::Never);
+    }
+}
+
+/// Who has written a whole command line there has perhaps written a secret.
+fn name(command: &str) -> String {
+    let program = command.split(" -").next().unwrap_or_default();
+    escape(program.trim()).into_owned()
 }
 
 const ROUNDS: usize = 8;

@@ -298,7 +298,8 @@ impl KubeApi {
             // An unanswered connection attempt has cost its time already.
             Err(error) if chain(&error).contains("deadline has elapsed") => return Try::TimedOut,
             Err(error) => {
-                let failure = unanswered(kube_trouble::explain(&error, "reach Kubernetes", &self.way));
+                let (way, plugin) = (&self.way, self.plugin.as_ref());
+                let failure = unanswered(kube_trouble::explain(&error, "reach Kubernetes", way, plugin));
                 return match kube_trouble::is_final(&error) {
                     true => Try::Failed(failure),
                     false => Try::Again { failure, wait: None },

@@ -80,6 +80,15 @@ fn plugin(command: &str, script: &str) -> Value {
     } })
 }
 
+/// The same with other fields.
+fn plugin_with(command: &str, script: &str, fields: &Value) -> Value {
+    let mut user = plugin(command, script);
+    for (name, value) in fields.as_object().unwrap() {
+        user["exec"][name] = value.clone();
+    }
+    user
+}
+
 /// What is printed of credentials that last until this moment.
 fn given(status: &Value) -> String {
     let credential =
@@ -115,14 +124,50 @@ fn credentials_that_cannot_be_had_are_told_and_etcd_is_read() {
     let none = kubeconfig.path("none");
     let identity = |cert: &Path, key: &Path| json!({ "client-certificate": cert, "client-key": key });
     for (user, cause, hint) in [
-        (plugin("/nonexistent/plugin", ""), "the credential plugin does not start", "is it installed and on PATH?"),
-        (plugin("sh", "echo very-secret >&2; exit 3"), "the credential plugin failed: exit status: 3", BY_HAND),
         (
-            plugin("sh", "echo 'token: [very-secret'"),
-            "the credential plugin's output is not an ExecCredential",
+            plugin("/nonexistent/plugin --token very-secret", ""),
+            "the credential plugin /nonexistent/plugin does not start: No such file or directory",
+            "is it installed and on PATH?",
+        ),
+        (
+            plugin_with("/nonexistent/plugin", "", &json!({ "installHint": "brew install\ncorp" })),
+            "the credential plugin /nonexistent/plugin does not start",
+            "brew install; corp",
+        ),
+        (plugin("sh", "exit 3"), "the credential plugin sh failed with exit status: 3", BY_HAND),
+        (plugin("sh", "kill -9 $$"), "the credential plugin sh failed with signal: 9", BY_HAND),
+        (
+            plugin("sh", "echo very-secret; echo $SECRET token has expired, >&2; echo run: corp login >&2; exit 1"),
+            "the credential plugin sh failed with exit status: 1, saying: *** token has expired,; run: corp login",
             BY_HAND,
         ),
-        (plugin("sh", "echo '{}'"), "the credential plugin gave no credentials", BY_HAND),
+        // As kubectl has it, nobody can answer it here.
+        (
+            plugin_with("sh", "echo why >&2; cat; exit 1", &json!({ "interactiveMode": "IfAvailable" })),
+            "the credential plugin sh failed with exit status: 1, saying: why",
+            BY_HAND,
+        ),
+        (
+            json!({ "auth-provider": { "name": "gcp", "config": { "cmd-path": "false", "cmd-args": "very-secret" } } }),
+            "the credential plugin false failed with exit status: 1",
+            BY_HAND,
+        ),
+        (
+            json!({ "auth-provider": { "name": "gcp", "config": { "cmd-path": "/nonexistent/old" } } }),
+            "the credential plugin /nonexistent/old does not start",
+            "is it installed and on PATH?",
+        ),
+        (
+            json!({ "auth-provider": { "name": "azure", "config": {} } }),
+            "auth-provider is one that is not supported",
+            "name a credential plugin (exec)",
+        ),
+        (
+            plugin("sh", "echo 'token: [very-secret'"),
+            "what the credential plugin sh prints is not an ExecCredential",
+            BY_HAND,
+        ),
+        (plugin("sh", "echo '{}'"), "the credential plugin sh gave no credentials", BY_HAND),
         (
             plugin("sh", &given(&json!({ "token": "very-secret\n" }))),
             "the token of its credentials holds characters that no token has",
@@ -130,7 +175,7 @@ fn credentials_that_cannot_be_had_are_told_and_etcd_is_read() {
         ),
         (
             plugin("sh", &given(&json!({ "token": "t", "expirationTimestamp": "soon" }))),
-            "the credential plugin's token expires at no time that can be read",
+            "the token of the credential plugin sh expires at no time that can be read",
             BY_HAND,
         ),
         (json!({ "tokenFile": none }), "the token file", "who writes it, and may this user read it?"),
@@ -182,7 +227,7 @@ fn other_commands_see_what_etcd_tells() {
         let connection = ["--etcd-endpoints", &endpoint, "--kubeconfig", &file];
         ipaudit().args(args).args(connection).env("COLUMNS", "160").env("IPAUDIT_SETTLE", "10ms").output().unwrap()
     };
-    const CAUSE: &str = "the credential plugin failed: exit status: 3";
+    const CAUSE: &str = "the credential plugin sh failed with exit status: 3";
     for args in [&["who", "10.65.0.0/26"][..], &["blocks"], &["check-access"]] {
         let output = run(args);
         assert_eq!(output.status.code(), Some(3), "{args:?}: {}", stderr(&output));
@@ -301,5 +346,5 @@ fn a_plugin_gives_what_a_real_server_takes_or_not() {
     let file = kubeconfig.of_plugin("exit 1");
     let access = ["check-access", "-o", "json", "--etcd-endpoints", &world.etcd.endpoint(), "--kubeconfig", &file];
     let access = document(&ipaudit().args(access).output().unwrap(), "access");
-    assert!(access.to_string().contains("the credential plugin failed"), "{access}");
+    assert!(access.to_string().contains("the credential plugin sh failed"), "{access}");
 }
