@@ -125,8 +125,22 @@ pub fn kind(error: &etcd_client::Error) -> TroubleKind {
 /// tonic's whole word for a connection that did not come about in time; it names neither a time nor a cause.
 pub const DROPPED: &str = "deadline has elapsed";
 
-/// How tonic says that the answer was HTTP alone.
-const NOT_GRPC: &str = "grpc-status header missing";
+/// What is said of an answer that is HTTP alone.
+const NOT_GRPC: &str = "the answer is no gRPC";
+
+/// How tonic says so: of an answer without a body, and of one with a body, of which it reads the first byte as a flag.
+const NOT_GRPC_IN_TONIC: [&str; 3] =
+    ["grpc-status header missing", "invalid compression flag", "with compressed-flag but no grpc-encoding"];
+
+/// The same with the status alone: what a web page's first letter would mean in gRPC tells nobody anything.
+fn no_grpc(message: &str) -> Option<String> {
+    if !NOT_GRPC_IN_TONIC.iter().any(|words| message.contains(words)) {
+        return None;
+    }
+    let status = ["while receiving response with status: ", "HTTP status code "].into_iter();
+    let status = status.filter_map(|before| message.split_once(before)).map(|(_, status)| status.trim()).next();
+    Some(status.map_or_else(|| NOT_GRPC.to_owned(), |status| format!("{NOT_GRPC}, but HTTP with status {status}")))
+}
 
 /// Whether the server has no authentication: a user name is then as good as none, as Calico's client has it.
 pub fn authentication_is_off(error: &etcd_client::Error) -> bool {
@@ -139,6 +153,9 @@ pub fn text(error: &etcd_client::Error) -> String {
     match error {
         E::GRpcStatus(status) => {
             if let Some(short) = unreached(status) {
+                return short;
+            }
+            if let Some(short) = no_grpc(status.message()) {
                 return short;
             }
             let mut text = status.message().to_owned();
@@ -194,26 +211,44 @@ pub fn hint(text: &str, how: Contact) -> &'static str {
     let says = |part: &str| text.contains(part);
     if says(NOT_GRPC) {
         "what answers there is no etcd: check host and port, and whether a proxy or the API server stands there"
+    } else if says("HTTP/2 was not negotiated") {
+        "what answers there speaks no HTTP/2, as etcd does: check host and port (2379; 2380 is the peers'), and whether a \
+         proxy ends TLS in between"
+    } else if says("frame with invalid size") {
+        no_http2(how)
     } else if says("UnknownIssuer") && how.trusts_nobody {
         "this machine has no CA certificates: --etcd-ca-cert (ETCD_CA_CERT_FILE), or SSL_CERT_FILE, SSL_CERT_DIR"
     } else if says("UnknownIssuer") {
         "the server's certificate is not signed by the CA we have: check --etcd-ca-cert (ETCD_CA_CERT_FILE)"
     } else if says("NotValidForName") || says("not valid for name") {
         "the server's certificate does not name this endpoint: use the name or address that it names"
-    } else if says("Expired") || says("certificate expired") {
-        "the server's certificate has expired (or this machine's clock is wrong)"
+    } else if says("Expired") || says("certificate expired") || says("NotValidYet") {
+        "the server's certificate has expired or is not valid yet (or this machine's clock is wrong)"
+    } else if says("CaUsedAsEndEntity") {
+        "the server shows a CA's certificate as its own: it needs one that is signed by a CA (and --etcd-ca-cert names that)"
+    } else if says("invalid peer certificate") {
+        "the server's certificate is not to be believed: openssl s_client -connect HOST:PORT shows it"
     } else if says("KeyMismatch") || says("keys may not be consistent") {
         "the client certificate and the key are not a pair: check --etcd-cert and --etcd-key"
     } else if says("CertificateRequired") || says("certificate required") {
         "the server wants a client certificate: --etcd-cert and --etcd-key (ETCD_CERT_FILE, ETCD_KEY_FILE)"
+    } else if says("received fatal alert: ProtocolVersion") || says("received fatal alert: HandshakeFailure") {
+        "the server has no version or cipher of TLS in common with us: it must speak TLS 1.2 or newer"
+    } else if says("received fatal alert") && !how.certificate {
+        "the server breaks TLS off: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
     } else if says("received fatal alert") {
         "the server does not accept our client certificate: check --etcd-cert and --etcd-key"
-    } else if says("tls handshake eof") || says("InvalidContentType") || says("corrupt message") {
+    } else if says("InvalidContentType") || says("corrupt message") {
         "the server does not speak TLS on this port: try http:// instead of https://"
+    } else if says("tls handshake eof") || (how.https && says("onnection reset by peer")) {
+        "the server hung up before TLS began: perhaps it does not speak TLS on this port: try http:// instead of https://; or a \
+         load balancer has nobody behind it"
     } else if says("failed to lookup address") || says("dns error") {
         "the name does not resolve: check the endpoint and this machine's DNS"
     } else if says("connection refused") {
         "nobody listens there: check host and port, and whether etcd runs"
+    } else if says("no route to host") || says("network is unreachable") || says("network unreachable") {
+        "this machine knows no way there: check the address, and this machine's routes, VPN and firewall"
     } else if says("user name is empty") {
         "etcd wants a user: --etcd-username and --etcd-password-file (ETCD_USERNAME, ETCD_PASSWORD)"
     } else if says("authentication failed") {
@@ -247,7 +282,8 @@ pub fn hint(text: &str, how: Contact) -> &'static str {
 
 /// A server that closes the connection instead of answering. Which of these one sees is chance: with TLS 1.3 a
 /// refused client certificate shows as an alert, a closed connection or a broken pipe.
-const HUNG_UP: [&str; 7] = [
+const HUNG_UP: [&str; 8] = [
+    "onnection reset by peer",
     "transport error",
     "operation was canceled",
     "connection closed",
@@ -261,11 +297,27 @@ fn hung_up(how: Contact) -> &'static str {
     match how {
         Contact { proven: true, .. } => "the connection broke: is etcd being restarted? (etcdctl endpoint health)",
         Contact { https: false, .. } => {
-            "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert)"
+            "the server hung up: perhaps it speaks TLS on this port (https:// and --etcd-ca-cert), or it is no etcd, or its port \
+             for peers (2380)"
         }
         Contact { certificate: false, .. } => {
-            "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key)"
+            "the server hung up: perhaps it wants a client certificate (--etcd-cert and --etcd-key), or it is no etcd, or its \
+             port for peers (2380)"
         }
-        _ => "the server hung up: perhaps it does not accept our client certificate (--etcd-cert and --etcd-key)",
+        _ => {
+            "the server hung up: perhaps it does not accept our client certificate (--etcd-cert and --etcd-key), or it is no \
+             etcd, or its port for peers (2380)"
+        }
+    }
+}
+
+/// An answer that came, and in which there is no HTTP/2: of HTTP/1 mostly. A port with TLS answers so to who does without.
+fn no_http2(how: Contact) -> &'static str {
+    match how.https {
+        true => "what answers there speaks no HTTP/2, as etcd does: check host and port (2379; 2380 is the peers')",
+        false => {
+            "what answers there is no etcd without TLS: https:// and --etcd-ca-cert, or check host and port (2379; 2380 is the \
+             peers')"
+        }
     }
 }

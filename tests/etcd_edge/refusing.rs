@@ -9,14 +9,16 @@ use ipaudit::model::{EtcdAlarm, EtcdStatus};
 use ipaudit::source::etcd_status;
 
 use super::*;
-use crate::servers::etcd_trouble::{Dropping, NotEtcd};
+use crate::servers::etcd_trouble::{Dropping, NotEtcd, WebServer};
 use crate::servers::etcd_users::{NOBODY, READER};
-use crate::servers::{Etcd, EtcdVersion};
+use crate::servers::http1::{Answer, Http};
+use crate::servers::{ApiServer, Etcd, EtcdVersion};
 
 both! {
     a_learner_is_passed_over_and_alone_it_is_named
     an_endpoint_that_drops_packets_is_told_as_such_and_passed_over
     what_is_no_etcd_is_told_as_such_and_passed_over
+    what_answers_instead_of_etcds_port_for_clients_is_told_as_such
     a_role_without_rights_no_user_a_wrong_password_and_a_dead_login_are_forbidden
     refusals_through_grpc_proxy_are_the_same
     every_member_says_how_it_is_a_learner_too
@@ -88,6 +90,56 @@ fn what_is_no_etcd_is_told_as_such_and_passed_over(version: EtcdVersion) {
         let read = read_all(&EtcdSettings::new([other.endpoint, etcd.endpoint()]), &mut sink).unwrap();
         assert!(all_complete(&read) && sink.world == expected(&etcd));
     }
+}
+
+/// A port of another kind: each way of answering has its own hint.
+fn what_answers_instead_of_etcds_port_for_clients_is_told_as_such(version: EtcdVersion) {
+    let etcd = Etcd::builder(version).tls().start();
+    let ca = EtcdSettings { cert: None, key: None, ..with_tls(&etcd) };
+    let told = |endpoint: &str, wanted: &[&str]| {
+        let text = refusal(&EtcdSettings { endpoints: vec![endpoint.to_owned()], ..ca.clone() });
+        assert!(wanted.iter().all(|part| text.contains(part)), "{endpoint}: {wanted:?} are not in {text}");
+    };
+    // The peers' port, where 3.4 answers clients too, and etcd's own without TLS: what one sees of them is chance.
+    match version {
+        EtcdVersion::V3_4 => drop(read_all(&EtcdSettings::new([etcd.peer_url()]), &mut Kept::new()).unwrap()),
+        EtcdVersion::V3_7 => told(&etcd.peer_url(), &["no etcd", "2380"]),
+    }
+    told(&etcd.endpoint().replace("https", "http"), &["https://", "--etcd-ca-cert"]);
+    let web = Http::start(|_| Answer::Whole {
+        code: 400,
+        kind: "text/html",
+        headers: Vec::new(),
+        body: "<html></html>".to_owned(),
+    });
+    told(&web.url(), &["no etcd"]);
+    told(&WebServer::over_tls(&etcd.tls().server).endpoint, &["HTTP/2 was not negotiated", "host and port (2379"]);
+    told(&WebServer::closing("http").endpoint, &["hung up", "no etcd"]);
+    told(&WebServer::closing("https").endpoint, &["hung up before TLS began", "load balancer"]);
+}
+
+#[test]
+fn an_api_server_is_told_as_such_and_passed_over() {
+    servers::need!(Etcd3_7, ApiServer);
+    let server = ApiServer::shared();
+    let ca_cert = Some(Source::File(server.ca().to_owned()));
+    for user in [None, Some("calico")] {
+        let username = user.map(str::to_owned);
+        let settings = EtcdSettings {
+            ca_cert: ca_cert.clone(),
+            password: username.as_ref().map(|_| Source::Inline(Secret::new("x"))),
+            username,
+            ..EtcdSettings::new([server.url()])
+        };
+        let text = refusal(&settings);
+        assert!(text.contains("the answer is no gRPC, but HTTP with status 40"), "{text}");
+        assert!(text.contains("what answers there is no etcd") && !text.contains("flag"), "{text}");
+    }
+    let etcd = Etcd::start(EtcdVersion::V3_7);
+    fill(&etcd, 10, 10);
+    let both = EtcdSettings { ca_cert, ..EtcdSettings::new([server.url(), etcd.endpoint()]) };
+    let mut sink = Kept::new();
+    assert!(all_complete(&read_all(&both, &mut sink).unwrap()) && sink.world == expected(&etcd));
 }
 
 fn a_role_without_rights_no_user_a_wrong_password_and_a_dead_login_are_forbidden(version: EtcdVersion) {

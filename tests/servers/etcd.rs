@@ -269,7 +269,8 @@ impl Etcd {
         format!("{scheme}://{address}")
     }
 
-    pub(super) fn peer_url(&self) -> String {
+    /// Where the members talk to each other; no client is answered there.
+    pub fn peer_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.peer_port)
     }
 

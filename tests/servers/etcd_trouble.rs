@@ -4,13 +4,17 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use etcd_client::{AlarmAction, AlarmOptions, AlarmType, MemberAddOptions};
 
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
 use super::etcd::Etcd;
 use super::process::{Server, etcd_command};
+use super::tls::Identity;
 use super::{block_on, free_port, poll, unique_name};
 
 impl Etcd {
@@ -116,6 +120,41 @@ impl NotEtcd {
             }
         });
         NotEtcd { endpoint }
+    }
+}
+
+/// TLS that anybody believes who has the CA, and HTTP/1 in it, as a web server's; or the end of every connection.
+pub struct WebServer {
+    pub endpoint: String,
+}
+
+impl WebServer {
+    pub fn over_tls(identity: &Identity) -> WebServer {
+        let certificate = CertificateDer::from_pem_slice(identity.cert_pem().as_bytes()).expect("a certificate");
+        let key = PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes()).expect("a key");
+        let config = rustls::ServerConfig::builder_with_provider(rustls::crypto::ring::default_provider().into());
+        let config = config.with_safe_default_protocol_versions().expect("versions of TLS").with_no_client_auth();
+        let config = Arc::new(config.with_single_cert(vec![certificate], key).expect("a pair"));
+        WebServer::start("https", move |stream| {
+            let mut tls = rustls::StreamOwned::new(rustls::ServerConnection::new(config.clone()).ok()?, stream);
+            tls.read_exact(&mut [0]).ok()?;
+            tls.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").ok()
+        })
+    }
+
+    /// It takes every connection and ends it.
+    pub fn closing(scheme: &str) -> WebServer {
+        WebServer::start(scheme, |stream| {
+            drop(stream);
+            Some(())
+        })
+    }
+
+    fn start(scheme: &str, serve: impl Fn(TcpStream) -> Option<()> + Send + 'static) -> WebServer {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
+        let endpoint = format!("{scheme}://{}", listener.local_addr().expect("its address"));
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(serve(stream))));
+        WebServer { endpoint }
     }
 }
 
