@@ -14,7 +14,7 @@ use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 
-use super::kube_trouble;
+use super::kube_trouble::{self, PEM};
 use super::plugin::{Plugin, Thread};
 use super::proxy::{Proxy, ProxyVariables};
 use crate::environment;
@@ -141,6 +141,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         }
         Place::Files { named_by, files } => from_files(files, named_by, settings.context.as_deref()).await?,
     };
+    check_server(&config, &source)?;
     check_token(&mut config.auth_info, &source)?;
     config.proxy_url = None;
     let proxy = match own_proxy {
@@ -228,6 +229,22 @@ fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 
 const NO_HEADER: &str = "the token of its credentials holds characters that no token has";
 
+/// What the kube crate takes and cannot use: it panics at a server without a scheme, and believes nobody for a CA without
+/// any certificate.
+fn check_server(config: &Config, at: &str) -> Result<(), Error> {
+    if !matches!(config.cluster_url.scheme_str(), Some("https" | "http")) {
+        let cause =
+            format!("its server {} begins with neither https:// nor http://", without_user(&config.cluster_url));
+        return Err(Error::configuration("read the kubeconfig").at(at).cause(cause).hint("server: https://HOST:PORT"));
+    }
+    match &config.root_cert {
+        Some(certificates) if certificates.is_empty() => {
+            Err(Error::input(PREPARE).at(at).cause("its certificate authority holds no certificate").hint(PEM))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The credentials as kubectl takes them: the text of a token file without the blanks around it.
 fn check_token(auth: &mut AuthInfo, at: &str) -> Result<(), Error> {
     let fail = |cause: String| Error::input(PREPARE).at(at.to_owned()).cause(cause);
@@ -272,6 +289,10 @@ async fn from_files(
         return Err(kube_trouble::context(context.or(merged.current_context.as_deref()), &known, all));
     };
     let own_proxy = take_proxy(&mut merged, &name);
+    for cluster in merged.clusters.iter_mut().filter_map(|named| named.cluster.as_mut()) {
+        // As kubectl has it: an empty one is none.
+        cluster.certificate_authority_data = cluster.certificate_authority_data.take().filter(|data| !data.is_empty());
+    }
     let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(merged, &options).await.map_err(|e| trouble(all.clone(), e))?;
     let user = who(&config.auth_info);

@@ -32,7 +32,21 @@ pub const TOKEN_FILE: &str = "who writes it, and may this user read it?";
 const RELATIVE: &str = "paths in a kubeconfig are relative to its own folder";
 
 /// What to do about certificates that are none.
-const PEM: &str = "certificates and keys are PEM, in a kubeconfig itself as base64; a client certificate has its key";
+pub const PEM: &str =
+    "certificates and keys are PEM, in a kubeconfig itself as base64; a client certificate has its key";
+
+/// What to do about a server that takes connections and does not answer.
+pub const SILENT: &str = "is the API server overloaded or frozen, or does a firewall swallow packets? (--kube-timeout)";
+
+/// What to do about an answer that is not the API server's: its own ones say of what kind they are.
+pub fn not_its_word(is_passing: bool) -> &'static str {
+    match is_passing {
+        true => "it is not the API server that says so, but what stands before it: is the API server behind it up?",
+        false => {
+            "what answers there is no API server: check the kubeconfig's server (https://?), and for a proxy in between"
+        }
+    }
+}
 
 /// What is wrong with a kubeconfig, or with the credentials that it names.
 pub fn kubeconfig(error: &KubeconfigError, file: String, named_by: &str) -> Error {
@@ -180,20 +194,33 @@ fn hint(cause: &str) -> &'static str {
     }
     if says(&["failed to read file"]) {
         RELATIVE
-    } else if says(&["PEM", "base64", "no base64 data", "private key"]) {
+    } else if says(&["KeyMismatch"]) {
+        "the kubeconfig's client certificate and client key are not a pair"
+    } else if says(&["failed to add a root certificate", "PEM", "base64", "no base64 data", "private key"]) {
         PEM
     } else if says(&["UnknownIssuer"]) {
-        "the server's certificate is of another CA than the kubeconfig's: is this the right cluster?"
-    } else if says(&["NotValidForName"]) {
+        "the server's certificate is of another CA than the kubeconfig's (than this machine's, where that names none): is this \
+         the right cluster?"
+    } else if says(&["NotValidForName", "not valid for name"]) {
         "the server's certificate is for another name: tls-server-name in the kubeconfig"
-    } else if says(&["Expired", "NotValidYet"]) {
+    } else if says(&["Expired", "NotValidYet", "certificate expired", "not valid yet"]) {
         "a certificate is out of date, or this machine's clock is wrong"
-    } else if says(&["dns error", "failed to lookup"]) {
+    } else if says(&["dns error", "failed to lookup", "invalid dns name"]) {
         "the server's name does not resolve here"
     } else if says(&["Connection refused", "tcp connect", "timed out", "deadline"]) {
         "is the API server up and reachable from here?"
     } else if says(&["InvalidContentType", "corrupt message"]) {
         "the server does not speak TLS: http:// in the kubeconfig?"
+    } else if says(&["CaUsedAsEndEntity"]) {
+        "the server shows a CA's certificate as its own: it needs one that is signed by a CA"
+    } else if says(&["invalid peer certificate"]) {
+        "the server's certificate is not to be believed: openssl s_client -connect HOST:PORT shows it"
+    } else if says(&["received fatal alert"]) {
+        "the server breaks TLS off: does it take the kubeconfig's client certificate, and does it speak TLS 1.2 or newer?"
+    } else if says(&["tls handshake eof", "onnection reset"]) {
+        "the server hung up before it said a word: is it an API server, or a load balancer with nobody behind it?"
+    } else if says(&["connection closed", "broken pipe", "connection error", "IncompleteMessage"]) {
+        "the server hung up: is it being restarted, or is it no API server?"
     } else {
         ""
     }

@@ -267,7 +267,8 @@ impl KubeApi {
                 Try::TimedOut => {
                     timeouts += 1;
                     let time = humantime::format_duration(round(time));
-                    (Failure::unreachable(format!("{} did not answer within {time}", self.way)), None)
+                    let why = format!("{} did not answer within {time}", self.way);
+                    (Failure::Unreachable { why, hint: kube_trouble::SILENT.to_owned() }, None)
                 }
             };
             let doubled = self.patience.first_wait.saturating_mul(1 << (attempt - 1).min(16));
@@ -343,6 +344,11 @@ impl KubeApi {
             Some(status) if !status.message.is_empty() => format!("{}: {}", self.server, status.message),
             _ => format!("{} answered {code}", self.server),
         };
+        let hint = match &said {
+            Some(_) => "",
+            None => kube_trouble::not_its_word(matches!(code.as_u16(), 429 | 502 | 503 | 504)),
+        };
+        let unreachable = |why| Failure::Unreachable { why, hint: hint.to_owned() };
         match (code.as_u16(), said) {
             (401, _) => Try::Failed(Failure::Unauthorized),
             (403, _) => Try::Failed(Failure::Forbidden(reason)),
@@ -355,9 +361,9 @@ impl KubeApi {
             (410, _) => Try::Failed(Failure::Gone(reason)),
             (429 | 500 | 502 | 503 | 504, _) => {
                 let seconds = text(headers, header::RETRY_AFTER).and_then(|text| text.trim().parse().ok());
-                Try::Again { failure: Failure::unreachable(reason), wait: seconds.map(Duration::from_secs) }
+                Try::Again { failure: unreachable(reason), wait: seconds.map(Duration::from_secs) }
             }
-            _ => Try::Failed(Failure::unreachable(reason)),
+            _ => Try::Failed(unreachable(reason)),
         }
     }
 }

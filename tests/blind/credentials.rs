@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use base64::Engine as _;
+
 use super::servers::command::{document, ipaudit, stderr, text};
+use super::servers::http1::{Answer, Http};
 use super::servers::{ApiServer, Etcd, EtcdVersion, need};
 use super::{World, servers, verdict};
 
@@ -194,6 +197,81 @@ fn credentials_that_cannot_be_had_are_told_and_etcd_is_read() {
         let mut kubeconfig = Kubeconfig::new();
         kubeconfig.cluster[field] = value;
         is_blind(&world.audit(&["--kubeconfig", &kubeconfig.of(&json!({}))]), cause, hint);
+    }
+}
+
+/// What a real server, and what is none, make of a kubeconfig that is damaged.
+#[test]
+fn a_damaged_kubeconfig_is_told_with_its_cure() {
+    need!(Etcd3_7, ApiServer);
+    let world = World::of("undecodable");
+    let server = ApiServer::shared();
+    let tls = server.tls();
+    let base64 = |text: &str| json!(base64::engine::general_purpose::STANDARD.encode(text));
+    let garbage = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    let no_ca = "its certificate authority holds no certificate";
+    let audit = |cluster: &Value, user: &Value| {
+        let mut kubeconfig = Kubeconfig::new();
+        kubeconfig.cluster = json!({ "server": server.url(), "certificate-authority": server.ca() });
+        for (field, value) in cluster.as_object().unwrap() {
+            kubeconfig.cluster[field] = value.clone();
+        }
+        world.audit(&["--kubeconfig", &kubeconfig.of(user), "--kube-timeout", "1s"])
+    };
+    for (data, cause, hint) in [
+        (base64("hello"), no_ca, PEM),
+        (base64(&tls.ca_pem()[..100]), no_ca, PEM),
+        (base64(&tls.client.key_pem()), no_ca, PEM),
+        (base64(garbage), "failed to add a root certificate", PEM),
+        (base64(&std::fs::read_to_string(&tls.other_ca).unwrap()), "UnknownIssuer", "is this the right cluster?"),
+    ] {
+        let cluster = json!({ "certificate-authority-data": data });
+        is_blind(&audit(&cluster, &json!({})), cause, hint);
+    }
+    let pair =
+        |cert: &str, key: &str| json!({ "client-certificate-data": base64(cert), "client-key-data": base64(key) });
+    let (own, other) = (&tls.client, &tls.other_client);
+    for (user, cause, hint) in [
+        (pair(&own.cert_pem(), &other.key_pem()), "KeyMismatch", "client certificate and client key are not a pair"),
+        (pair("x", &own.key_pem()), "missing certificate", PEM),
+        (pair(garbage, &own.key_pem()), "BadEncoding", PEM),
+        (pair(&own.cert_pem(), &garbage.replace("CERTIFICATE", "PRIVATE KEY")), "failed to parse private key", PEM),
+        (json!({ "client-certificate-data": base64(&own.cert_pem()) }), "failed to load client key", PEM),
+    ] {
+        is_blind(&audit(&json!({}), &user), cause, hint);
+    }
+    let web = Http::start(|_| Answer::Whole { code: 404, kind: "text/html", headers: Vec::new(), body: String::new() });
+    let busy =
+        Http::start(|_| Answer::Whole { code: 503, kind: "text/html", headers: Vec::new(), body: String::new() });
+    let silent = Http::start(|_| Answer::Hang);
+    let gone = Http::start(|_| Answer::HangUp);
+    for (server, cause, hint) in [
+        (server.url().replace("https", "http"), "answered 400 Bad Request", "no API server"),
+        (web.url(), "answered 404 Not Found", "no API server"),
+        (busy.url(), "answered 503", "is the API server behind it up?"),
+        (silent.url(), "did not answer within 1s", "--kube-timeout"),
+        (gone.url(), "", "hung up"),
+        (world.etcd.endpoint().replace("http", "https"), "tls handshake eof", "hung up"),
+        ("https://no..such..name:6443".to_owned(), "invalid dns name", "does not resolve"),
+    ] {
+        let output = audit(&json!({ "server": server }), &json!({ "token": "x" }));
+        let told = verdict(&output);
+        assert!(told.starts_with("BLIND: Kubernetes did not answer ("), "{told}");
+        assert!(told.contains(cause) && told.contains(hint), "{server}: {told}");
+        assert_eq!(output.status.code(), Some(3));
+    }
+    let name = audit(&json!({ "tls-server-name": "other.example" }), &json!({ "token": "x" }));
+    is_blind(&name, "not valid for name", "tls-server-name in the kubeconfig");
+    // What somebody wrote wrong: nothing is read, and nobody panics.
+    for server in ["127.0.0.1:6443", "localhost", "ftp://127.0.0.1:6443", ""] {
+        let output = audit(&json!({ "server": server }), &json!({}));
+        let told = stderr(&output);
+        assert_eq!((output.status.code(), text(&output).as_str()), (Some(2), ""), "{server}: {told}");
+        assert!(
+            told.starts_with("ipaudit: cannot read the kubeconfig (") && told.contains("hint: "),
+            "{server}: {told}"
+        );
+        assert_eq!(told.lines().count(), 2, "{server}: {told}");
     }
 }
 
