@@ -1,8 +1,9 @@
 //! Pods that hold an address for certain: who they are, what that rests on, and in which order to restart them.
 
-use super::World;
 use super::evidence::{Draft, count};
+use super::{World, few};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Via};
+use crate::model::number::grouped;
 use crate::model::{Addr, Endpoint, Finding, Look, Name, Pod};
 
 /// What an advice says of an address that must not be released.
@@ -13,7 +14,59 @@ pub fn forbids_release(finding: &Finding) -> bool {
     finding.advice.raw().contains(DO_NOT)
 }
 
+/// Pods of several workloads that hold one address: who keeps it, and who is restarted, in this order.
+#[derive(Debug)]
+pub struct Parted<'p> {
+    pub keep: Option<&'p Pod>,
+    pub restart: Vec<&'p Pod>,
+}
+
+impl Parted<'_> {
+    /// `IPAM gave it to shop/web-1: keep that, restart shop/web-2`.
+    pub fn advice(&self, world: &World<'_>) -> String {
+        match (self.keep, self.restart.as_slice()) {
+            (Some(keep), [one]) => {
+                let one = world.pod_id(one);
+                format!("IPAM gave it to {}: keep that, restart {one}", world.pod_id(keep))
+            }
+            (Some(keep), many) => {
+                let others = grouped(many.len() as u64);
+                format!("IPAM gave it to {}: keep that, restart the other {others}", world.pod_id(keep))
+            }
+            (None, [_, _]) => "IPAM gave it to none of them: restart both".to_owned(),
+            (None, all) => format!("IPAM gave it to none of them: restart all {}", grouped(all.len() as u64)),
+        }
+    }
+
+    /// `; Terminating already: shop/web-2`, whose end is to be waited for; empty where nobody is.
+    pub fn ending(&self, world: &World<'_>) -> String {
+        let ending = self.restart.iter().chain(&self.keep).filter(|pod| pod.is_terminating());
+        let ending: Vec<String> = ending.map(|pod| world.pod_id(pod)).collect();
+        if ending.is_empty() { String::new() } else { format!("; Terminating already: {}", few(&ending, ", ")) }
+    }
+}
+
 impl World<'_> {
+    /// Of pods that hold one address, the workload that IPAM's allocation names keeps it.
+    pub fn part<'p>(&self, address: Addr, pods: &[&'p Pod]) -> Parted<'p> {
+        let keep = self.pod_to_keep(address, pods);
+        let kept = keep.map(|pod| self.ledger.workload_of_pod(pod));
+        let others: Vec<&Pod> =
+            pods.iter().copied().filter(|pod| kept != Some(self.ledger.workload_of_pod(pod))).collect();
+        Parted { keep, restart: self.restart_order(&others) }
+    }
+
+    /// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name.
+    fn pod_to_keep<'p>(&self, address: Addr, pods: &[&'p Pod]) -> Option<&'p Pod> {
+        let ledger = self.ledger;
+        ledger.allocations_at(address).iter().find_map(|allocation| {
+            let handle = ledger.handle_of(allocation);
+            let named = |p: &&Pod| ledger.owners_of(allocation).any(|o| o.pod_name() == Some((p.namespace, p.name)));
+            let tied = |p: &&Pod| handle.is_some_and(|h| ledger.endpoints_at_home(p).any(|e| e.container == h.tail));
+            pods.iter().copied().find(tied).or_else(|| pods.iter().copied().find(named))
+        })
+    }
+
     /// Who claims what, address by address.
     pub fn claims_by_address(&self) -> impl Iterator<Item = (Addr, &[Claim])> {
         let claims = self.ledger.claims.chunk_by(|a, b| a.address == b.address);
@@ -75,6 +128,13 @@ impl Draft<'_> {
         let draft = self.advice(refused.unwrap_or(advice)).next(format!("ipaudit who {address}"));
         let release = || format!("ipaudit release --address {address} --i-know-what-this-is");
         draft.with_each(refused.is_none().then(release), Draft::next)
+    }
+
+    /// Who keeps an address and who is restarted, as evidence and as commands.
+    pub fn keep_and_restart(self, world: &World<'_>, parted: &Parted<'_>) -> Self {
+        self.fact("keep", parted.keep.map(|pod| world.pod_id(pod)))
+            .list("restart", parted.restart.iter(), |pod| world.pod_id(pod))
+            .restart(&parted.restart)
     }
 
     /// Commands that restart pods, in this order. A static pod's mirror cannot be restarted by deleting it.

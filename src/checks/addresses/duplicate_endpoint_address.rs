@@ -23,7 +23,8 @@ pub static CHECK: Check = Check {
         frees the addresses of an old endpoint by address alone, so even an endpoint without a pod is dangerous.",
     arises: "A CNI DEL that never ran left an endpoint behind and its address was given to somebody else; an address \
         was released under a running workload; two clusters use one pool.",
-    action: "When pods of several workloads live, follow IPA101. When one of the endpoints is left behind (IPA501), \
+    action: "When pods of several workloads live, keep the one that IPAM's allocation names and restart the others, as \
+        with IPA101. When one of the endpoints is left behind (IPA501), \
         delete that one, and only that one.",
     silent: "The endpoints belong to one workload: twins on several nodes (IPA503), several interfaces, the launcher \
         pods of one VirtualMachineInstance, a machine that another orchestrator migrates.",
@@ -71,9 +72,9 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         Some(why) => format!("which of them live is not known ({why})"),
     };
     let summary = format!("{} of {}, {living}", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
-    let advice = match (live, stale.as_slice()) {
-        (2.., _) if ledger.allocations_at(address).is_empty() => "IPAM names none of them: restart all".to_owned(),
-        (2.., _) => "restart all but the workload that IPAM names".to_owned(),
+    let parted = (live > 1).then(|| world.part(address, &live_pods(world, &endpoints)));
+    let advice = match (&parted, stale.as_slice()) {
+        (Some(parted), _) => parted.advice(world) + &parted.ending(world),
         (_, []) if unjudged.is_some() => "delete none of them before an audit can tell which of them live".to_owned(),
         (_, []) if endpoints.len() == 2 => "find out which of them lives; the other endpoint must go".to_owned(),
         (_, []) => "find out which of them lives; the other endpoints must go".to_owned(),
@@ -88,7 +89,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .fact("traffic", traffic(world, &endpoints))
         .list("ipam", ledger.allocations_at(address), |a| world.allocation_facts(a))
         .advice(advice)
-        .restarts_pods(live > 1)
+        .with_each(&parted, |d, parted| d.keep_and_restart(world, parted))
         .on_node(endpoints.first().map(|(e, _)| e.node).unwrap_or_default())
         .in_namespace(endpoints.first().map(|(e, _)| e.namespace).unwrap_or_default())
         .in_pool_of(address)
@@ -96,6 +97,15 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .next(format!("ipaudit who {address}"))
         .with_each(stale.into_iter().take(1), |d, e| d.next(look_at(world, e)))
         .done()
+}
+
+/// The pods of endpoints that live, each once.
+fn live_pods<'w>(world: &World<'w>, endpoints: &[(&Endpoint, Grade)]) -> Vec<&'w Pod> {
+    let live = endpoints.iter().filter(|(e, _)| world.ledger.endpoint_state(e) == EndpointState::Live);
+    let mut pods: Vec<&Pod> = live.filter_map(|(e, _)| world.ledger.pod(e.namespace, e.pod)).collect();
+    pods.sort_by_cached_key(|pod| world.pod_id(pod));
+    pods.dedup_by_key(|pod| pod.uid);
+    pods
 }
 
 /// Why nobody can say of any endpoint whether its pod lives: no pod seen is not no pod there.
@@ -158,10 +168,51 @@ mod tests {
         assert_eq!(found[0].summary, "2 endpoints of 2 workloads, 2 live");
         assert_eq!(traffic_of(&found[0]), (Some("node-1".into()), Some(Fact::Flag(true))));
         assert_eq!(found[0].rests.len(), 2);
-        assert_eq!(found[0].advice, "restart all but the workload that IPAM names");
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that, restart shop/web-2");
+        assert_eq!(found[0].next, ["kubectl -n shop delete pod web-2", "ipaudit who 10.65.0.2"]);
+        assert_eq!(found[0].evidence.text("keep").map(|pod| pod.raw()), Some("shop/web-1"));
         let mut c = doubled();
         c.free("10.65.0.2");
-        assert_eq!(c.find(&CHECK)[0].advice, "IPAM names none of them: restart all");
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].advice, "IPAM gave it to none of them: restart both");
+        assert_eq!(found[0].evidence.texts("restart").count(), 2);
+    }
+
+    /// IPA101 tells neither: nobody holds the address for certain.
+    #[test]
+    fn pods_that_end_or_have_no_status_yet_are_named_with_what_restarts_them() {
+        let mut c = doubled();
+        let now = c.snapshot.now;
+        for pod in ["web-1", "web-2"] {
+            c.pod_mut(pod).deleting = Some(now);
+        }
+        assert!(c.find(&duplicate_pod_address::CHECK).is_empty());
+        let found = c.find(&CHECK);
+        let says =
+            "IPAM gave it to shop/web-1: keep that, restart shop/web-2; Terminating already: shop/web-2, shop/web-1";
+        assert_eq!((found[0].severity, found[0].advice.raw()), (Severity::Critical, says));
+        let mut c = doubled();
+        for pod in ["web-1", "web-2"] {
+            c.pod_mut(pod).addresses = [].into();
+        }
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-1: keep that, restart shop/web-2");
+        assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-2");
+    }
+
+    /// A machine that migrates has two pods and keeps both; one left behind beside them is looked at after the restarts.
+    #[test]
+    fn of_a_machine_that_keeps_its_address_no_pod_is_restarted() {
+        let mut c = doubled();
+        c.endpoint("shop", "copy-0", "node-2", "c0ffee", &["10.65.0.2"]);
+        c.workload("shop", "web-9", "node-2", &["10.65.0.2"]);
+        let vm = c.name("vm");
+        c.pod_mut("web-1").vmi = vm;
+        c.pod_mut("web-9").vmi = vm;
+        let found = c.find(&CHECK);
+        let restart: Vec<&str> = found[0].evidence.texts("restart").map(|pod| pod.raw()).collect();
+        assert_eq!(restart, ["shop/web-2"]);
+        assert!(found[0].next[2].raw().starts_with("calicoctl get workloadendpoint "), "{:?}", found[0].next);
     }
 
     #[test]

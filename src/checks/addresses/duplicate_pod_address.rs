@@ -4,7 +4,6 @@ use crate::checks::evidence::{Draft, count};
 use crate::checks::prelude::*;
 use crate::ledger::{EndpointState, Via, Workload};
 use crate::model::Foreign;
-use crate::model::number::grouped;
 
 pub static CHECK: Check = Check {
     code: Code(101),
@@ -128,28 +127,10 @@ fn possible_holders<'w>(world: &World<'w>, claims: &[Claim]) -> Vec<Possible<'w>
 }
 
 fn duplicate(world: &World<'_>, address: Addr, pods: &[&Pod]) -> Finding {
-    let keep = pod_to_keep(world, address, pods);
-    let others: Vec<&Pod> = pods.iter().copied().filter(|p| keep.is_none_or(|k| k.uid != p.uid)).collect();
-    let restart = world.restart_order(&others);
-    let advice = match keep {
-        Some(pod) => {
-            let others = match restart.as_slice() {
-                [one] => world.pod_id(one),
-                many => format!("the other {}", grouped(many.len() as u64)),
-            };
-            format!("IPAM gave it to {}: keep that, restart {others}", world.pod_id(pod))
-        }
-        None if restart.len() == 2 => "IPAM gave it to none of them: restart both".to_owned(),
-        None => format!("IPAM gave it to none of them: restart all {}", grouped(restart.len() as u64)),
-    };
+    let parted = world.part(address, pods);
     let summary = format!("{} on {}", world.who(pods), nodes(world, pods));
-    let draft = with_holders(world, address, summary, pods).advice(advice);
-    draft
-        .fact("keep", keep.map(|p| world.pod_id(p)))
-        .list("restart", restart.iter(), |p| world.pod_id(p))
-        .restart(&restart)
-        .next(format!("ipaudit who {address}"))
-        .done()
+    let draft = with_holders(world, address, summary, pods).advice(parted.advice(world));
+    draft.keep_and_restart(world, &parted).next(format!("ipaudit who {address}")).done()
 }
 
 fn possible_duplicate(world: &World<'_>, address: Addr, certain: &[&Pod], possible: &[Possible<'_>]) -> Finding {
@@ -182,17 +163,6 @@ fn with_holders<'w>(world: &'w World<'w>, address: Addr, summary: String, pods: 
         .rests_on_holders(world, pods)
         .with_each(endpoints, |d, (e, _)| d.rests_on_endpoint(e))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
-}
-
-/// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name.
-fn pod_to_keep<'w>(world: &World<'w>, address: Addr, pods: &[&'w Pod]) -> Option<&'w Pod> {
-    let ledger = world.ledger;
-    ledger.allocations_at(address).iter().find_map(|allocation| {
-        let handle = ledger.handle_of(allocation);
-        let named = |p: &&Pod| ledger.owners_of(allocation).any(|o| o.pod_name() == Some((p.namespace, p.name)));
-        let tied = |p: &&Pod| handle.is_some_and(|h| ledger.endpoints_at_home(p).any(|e| e.container == h.tail));
-        pods.iter().copied().find(tied).or_else(|| pods.iter().copied().find(named))
-    })
 }
 
 fn nodes(world: &World<'_>, pods: &[&Pod]) -> String {
