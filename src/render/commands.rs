@@ -3,8 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::checks::evidence::words;
-use crate::model::{Finding, Foreign};
+use crate::model::{Code, Finding, Foreign};
 use crate::render::folds::Folds;
+use crate::render::narrow::Narrow;
+use crate::render::view::AuditView;
 
 /// So many names in one command at most: a line that people can read before they paste it.
 const NAMES: usize = 50;
@@ -32,6 +34,17 @@ pub fn of(finding: &Finding, folds: &Folds<'_>, all: bool) -> Vec<String> {
 /// The commands of a finding without those of the one that it is told with.
 fn own(finding: &Finding, folds: &Folds<'_>) -> Vec<Foreign> {
     finding.next.iter().filter(|command| !folds.is_said(finding, command)).cloned().collect()
+}
+
+/// `ipaudit audit --code IPA110 --all`, in the view that people have chosen: it shows what they were told of, no more. Of
+/// several codes the first one says where it is seen.
+pub fn see_all(codes: &[Code], view: &AuditView<'_>) -> String {
+    let chosen = Narrow { codes: codes.to_vec(), severity: None, ..view.narrow.clone() };
+    let command = format!("ipaudit audit {} --all", chosen.flags().join(" "));
+    match codes.first() {
+        Some(code) => view.nodes_again.see_all(*code, command),
+        None => command,
+    }
 }
 
 /// Whether a command only shows something.

@@ -3,7 +3,7 @@
 use super::common::{block_facts, judged, number, usage, usage_facts, usage_with_leaks};
 use crate::checks::addresses::leaked_address;
 use crate::checks::evidence::Draft;
-use crate::checks::evidence::operand::{blocks_of_pool, get_pool};
+use crate::checks::evidence::operand::{blocks_of_pool, get_pool, in_pool};
 use crate::checks::prelude::*;
 use crate::ledger::PoolUsage;
 
@@ -52,7 +52,7 @@ fn report(world: &World<'_>, usage: &PoolUsage, known: bool, severity: Severity)
     let percent = format!("{}.{} %", permille / 10, permille % 10);
     let summary = format!("{} of {} addresses can be handed out ({percent}){leaked}", usage.free, usage.addresses);
     let leak = leaked_address::CHECK.code;
-    let leaks = (usage.leaked > 0).then(|| format!("ipaudit audit --code {leak} --all"));
+    let leaks = (usage.leaked > 0).then(|| format!("ipaudit audit --code {leak} {} --all", in_pool(name)));
     world
         .draft(&CHECK, name, summary)
         .severity(severity)
@@ -128,7 +128,7 @@ mod tests {
         c.remove_pod("gone");
         let found = c.find(&CHECK);
         assert!(found[0].summary.raw().ends_with("(7.8 %), 1 leaked"), "{:?}", found[0].summary);
-        assert!(found[0].next.contains(&"ipaudit audit --code IPA110 --all".into()));
+        assert!(found[0].next.contains(&"ipaudit audit --code IPA110 --pool small --all".into()));
     }
 
     #[test]

@@ -24,8 +24,13 @@ pub fn get_pool(name: &str) -> String {
 
 /// `ipaudit blocks --pool NAME`: what fills it, block by block.
 pub fn blocks_of_pool(name: &str) -> String {
+    format!("ipaudit blocks {}", in_pool(name))
+}
+
+/// `--pool NAME`, as ipaudit takes it.
+pub fn in_pool(name: &str) -> String {
     let gap = if name.starts_with('-') { '=' } else { ' ' };
-    format!("ipaudit blocks --pool{gap}{}", shell(name))
+    format!("--pool{gap}{}", shell(name))
 }
 
 fn of_name(verb: &str, kind: &str, prefix: &str, name: &str, end: &str) -> String {

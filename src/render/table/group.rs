@@ -13,9 +13,8 @@ use crate::checks::datastore::datastore_locked::first_and_then;
 use crate::checks::evidence::{is_release, words};
 use crate::model::{Finding, Foreign, Gist, KeptFinding, Severity, State, Time};
 use crate::render::age::{age, moment};
-use crate::render::commands::{of, repairs};
+use crate::render::commands::{of, repairs, see_all};
 use crate::render::folds::Folds;
-use crate::render::narrow::Narrow;
 use crate::render::number::grouped;
 use crate::render::places::{ByNode, most_first};
 use crate::render::releases::ReleaseOfAll;
@@ -99,7 +98,7 @@ pub fn write(
         paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
     }
     commands::write(&commands, MOST, commands.len(), paper)?;
-    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&first, view)))
+    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&[first.code], view)))
 }
 
 /// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
@@ -211,12 +210,6 @@ fn whole(
     }
     let commands = if options.all { of(finding, folds, true) } else { Vec::new() };
     commands::write(&commands, usize::MAX, commands.len(), paper)
-}
-
-/// `ipaudit audit --code IPA110 --all`, in the view that people have chosen.
-fn see_all(finding: &Gist, view: &AuditView<'_>) -> String {
-    let chosen = Narrow { codes: vec![finding.code], severity: None, ..view.narrow.clone() };
-    view.nodes_again.see_all(finding.code, format!("ipaudit audit {} --all", chosen.flags().join(" ")))
 }
 
 /// What the findings have in common, and what tells them apart.

@@ -80,6 +80,39 @@ fn leaks_are_told_with_what_a_release_would_say() {
     );
 }
 
+/// The command under a sentence shows what the sentence counts: in the view that was asked for, and of each code.
+#[test]
+fn what_shows_all_of_them_keeps_the_view_and_every_code() {
+    let mut c = leaked();
+    for pod in ["web-1", "web-2"] {
+        c.remove_pod(pod);
+        c.remove_endpoint(pod);
+    }
+    let mut of = |narrow: Narrow| {
+        let releases = Releases::Closed("the datastore is locked".into());
+        told(&mut c, AuditCircumstances { narrow, releases, ..AuditCircumstances::default() })
+    };
+    let on_node = of(Narrow { node: Some("node-1".to_owned()), ..Narrow::default() });
+    assert!(on_node[0].starts_with("error 2 leaked addresses on node-1"), "{on_node:?}");
+    assert!(on_node[0].ends_with(" | ipaudit audit --code IPA110 --node node-1 --all"), "{on_node:?}");
+    let in_shop = of(Narrow { namespace: Some("shop".to_owned()), ..Narrow::default() });
+    assert!(in_shop[0].starts_with("error 3 leaked addresses"), "{in_shop:?}");
+    assert!(in_shop[0].ends_with(" | ipaudit audit --code IPA110 --namespace shop --all"), "{in_shop:?}");
+    tunnel_of_a_gone_node(&mut c);
+    let told = told(&mut c, AuditCircumstances::default());
+    assert!(told[0].starts_with("error 4 leaked addresses: 3 of pods"), "{told:?}");
+    assert!(told[0].ends_with(" | ipaudit audit --code IPA110 --code IPA111 --all"), "{told:?}");
+}
+
+/// node-9 is gone with its tunnel's address.
+fn tunnel_of_a_gone_node(c: &mut Cluster) {
+    c.node("node-9", "192.168.0.9");
+    c.tunnel("node-9", crate::model::Tunnel::Vxlan, "10.65.0.20");
+    c.remove_calico_node("node-9");
+    c.remove_kube_node("node-9");
+    c.scope = crate::ledger::ScopeFlag::Exclusive;
+}
+
 /// Nobody types what would be refused.
 #[test]
 fn leaks_of_which_none_goes_have_their_reason_and_no_release() {
@@ -239,11 +272,7 @@ fn several_leaks_are_they() {
 fn of_several_kinds_of_leaks_each_has_what_is_true_of_it() {
     const NODE: &str = "no audit has seen its node as this cluster's";
     let mut c = leaked();
-    c.node("node-9", "192.168.0.9");
-    c.tunnel("node-9", crate::model::Tunnel::Vxlan, "10.65.0.20");
-    c.remove_calico_node("node-9");
-    c.remove_kube_node("node-9");
-    c.scope = crate::ledger::ScopeFlag::Exclusive;
+    tunnel_of_a_gone_node(&mut c);
     let mut of = |releases: Releases, why: &'static str| {
         let about = AuditCircumstances { releases, ..AuditCircumstances::default() };
         told_of(&mut c, about, |finding| {

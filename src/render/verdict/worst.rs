@@ -68,7 +68,13 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     if view.releases != Releases::Unjudged {
         text.push_str(&by_word(kinds));
     }
-    Sentence { tone: Tone::of(worst.severity), text: text.into(), command: command.or_else(|| worst.command(view)) }
+    // Without a release the command shows as many as were counted.
+    let mut codes: Vec<Code> = kinds.iter().map(|kind| kind.code).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let command = command.or_else(|| worst.command(view).filter(|command| is_release(command.raw())));
+    let command = command.unwrap_or_else(|| commands::see_all(&codes, view).into());
+    Sentence { tone: Tone::of(worst.severity), text: text.into(), command: Some(command) }
 }
 
 /// ` 3 of tunnels and 4 of services go one by one, by your word: --all has the commands.`; empty where none does.
@@ -286,7 +292,7 @@ impl Alike<'_> {
     }
 
     fn see_all(&self, view: &AuditView<'_>) -> Foreign {
-        view.nodes_again.see_all(self.code, format!("ipaudit audit --code {} --all", self.code)).into()
+        commands::see_all(&[self.code], view).into()
     }
 }
 
