@@ -197,10 +197,7 @@ fn withhold(finding: &mut Finding, why: &str, takes: impl Fn(&str) -> bool) -> b
     finding.next.retain(|command| !takes(command.raw()));
     let is_withheld = finding.next.len() < before;
     if is_withheld {
-        finding.advice = match finding.advice.raw() {
-            "" => why.into(),
-            then => format!("{then}; {why}").into(),
-        };
+        refused::say_why(finding, why);
     }
     is_withheld
 }
@@ -287,6 +284,25 @@ mod tests {
             let of = |code| findings.iter().find(|f| f.code == Code(code)).unwrap();
             assert_eq!((releases(of(110)), of(110).advice.raw()), (0, FILES));
             assert_eq!(releases(of(201)), usize::from(audits == 3), "{:?}", of(201));
+        }
+    }
+
+    /// Whoever reads that something is not released yet has what to paste all the same, and reads when it is.
+    #[test]
+    fn nothing_is_left_without_a_command() {
+        let mut c = leaked();
+        c.handle("k8s-pod-network.dead", &[]);
+        c.handle("k8s-pod-network.vmi.lab.vm-0", &["10.65.0.9"]);
+        c.scope = ScopeFlag::Exclusive;
+        for (audits, is_live) in [(1, true), (1, false), (2, true)] {
+            let (_, findings) = advised_all(&mut c, audits, 1, is_live);
+            let held_back = findings.iter().filter(|f| f.advice.raw().contains("release"));
+            assert!(held_back.clone().count() >= 3, "{findings:?}");
+            let mut of = held_back.clone().map(|f| (f.code.0, f.subject.id.raw(), releases(f), f.next.first()));
+            assert!(of.all(|(_, _, number, next)| number == 0 && next.is_some()), "{findings:?}");
+            let vm = held_back.clone().find(|f| f.code == Code(208)).unwrap();
+            assert_eq!(vm.next, ["ipaudit who k8s-pod-network.vmi.lab.vm-0"]);
+            assert!(vm.advice.raw().contains("; a release "), "{vm:?}");
         }
     }
 

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use super::case::{Case, Observed};
 use super::leak::Judged;
 use crate::checks::World;
-use crate::checks::evidence::{is_release, words};
+use crate::checks::evidence::{ask_who, is_release, words};
 use crate::model::time::moment;
 use crate::model::{
-    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch, Time,
+    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch,
+    SubjectKind, Time,
 };
 use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
 use crate::plan::refusal::Objection;
@@ -81,10 +82,7 @@ impl By<'_> {
             stays
         });
         let Some(why) = why else { return false };
-        finding.advice = match finding.advice.raw() {
-            "" => why.into(),
-            then => format!("{then}; {why}").into(),
-        };
+        say_why(finding, &why);
         true
     }
 
@@ -100,6 +98,27 @@ impl By<'_> {
         let why = objection.map(|objection| words_of(&objection, self.world.snapshot.now));
         self.known.insert(command.to_owned(), why.clone());
         why
+    }
+}
+
+/// Says last of a finding why a release is not among its commands. Nothing is left without any: what can only be looked at is.
+pub(super) fn say_why(finding: &mut Finding, why: &str) {
+    finding.advice = match finding.advice.raw() {
+        "" => why.into(),
+        then => format!("{then}; {why}").into(),
+    };
+    if finding.next.is_empty() {
+        finding.next.push(look_at(finding).into());
+    }
+}
+
+/// The command that shows what a finding is about.
+fn look_at(finding: &Finding) -> String {
+    match finding.subject.kind {
+        SubjectKind::Address | SubjectKind::Handle | SubjectKind::Pod | SubjectKind::Node => {
+            ask_who(finding.subject.id.raw())
+        }
+        _ => format!("ipaudit audit --code {} --all", finding.code),
     }
 }
 
