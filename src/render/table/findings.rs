@@ -9,6 +9,7 @@ use super::group;
 use super::line::{HANG, column, elsewhere, explains, name};
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
+use crate::checks::datastore::datastore_locked;
 use crate::model::{Finding, KeptFinding, Life, Severity, State};
 use crate::render::age::{age, moment};
 use crate::render::commands::{of, only_looks};
@@ -80,7 +81,9 @@ fn one(
     for (hang, text) in &lines {
         paper.paragraph(HANG, *hang, text)?;
     }
-    let (shown, every) = (of(finding, folds, options.all), of(finding, folds, true));
+    // Who reads that the datastore is to be unlocked first finds here what looks who locked it, and what unlocks it.
+    let is_whole = options.all || finding.code == datastore_locked::CHECK.code;
+    let (shown, every) = (of(finding, folds, is_whole), of(finding, folds, true));
     // Who looks first finds what to do then by `--all`.
     if shown.iter().all(|command| only_looks(command)) && every.iter().any(|c| !only_looks(c) && !shown.contains(c)) {
         paper.paragraph(HANG, HANG, &Text::new().field(DIM, "first look; --all shows what then repairs it:"))?;

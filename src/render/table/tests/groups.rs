@@ -103,6 +103,20 @@ fn commands_stand_alone_and_what_they_leave_out_is_said() {
     assert_eq!(all.lines().filter(|line| line.starts_with("       kubectl -n ns-")).count(), 5, "{all}");
 }
 
+/// Others say to unlock the datastore first: here stands what does it, behind what shows who locked it.
+#[test]
+fn a_locked_datastore_is_told_with_what_unlocks_it() {
+    let mut finding =
+        Finding::new(Code(902), Severity::Warning, Subject::new(SubjectKind::Cluster, "guid-1"), "locked");
+    finding.advice = "unlock it when nobody works on the datastore any more".into();
+    let (look, unlock) = ("calicoctl get clusterinformation default -o yaml", "calicoctl datastore migrate unlock");
+    finding.next = vec![look.into(), unlock.into()];
+    let text = told(&view(&FindingKeeper::all([finding]), &[]), Options::default());
+    let says =
+        format!("\n       unlock it when nobody works on the datastore any more\n       {look}\n       {unlock}\n");
+    assert!(text.contains(&says), "{text}");
+}
+
 /// Nine leaks of which five are shown by somebody: a bare list of nine would have them released.
 #[test]
 fn a_group_tells_each_advice_once_and_first_what_must_not_be_released() {
