@@ -19,6 +19,7 @@ mod narrow;
 mod nodes_again;
 mod number;
 mod places;
+mod pod_sets;
 pub mod release;
 mod releases;
 pub mod report;

@@ -17,6 +17,7 @@ use crate::render::commands::{of, repairs, see_all};
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
 use crate::render::places::{ByNode, most_first};
+use crate::render::pod_sets::sets;
 use crate::render::releases::ReleaseOfAll;
 use crate::render::verdict::first_things_first;
 use crate::render::view::AuditView;
@@ -27,10 +28,10 @@ const LINES: usize = 4;
 /// So many reasons are named.
 const REASONS: usize = 4;
 
-/// So many commands are shown without `--all`, put together of those of so many findings: the most urgent ones.
+/// So many commands are shown without `--all`, put together of those of so many restarts: the most urgent ones.
 const MOST: usize = 4;
 const TOGETHER: usize = 10;
-/// So many are told in full, and so many more with their pods.
+/// Of so many restarts the findings are told in full, and of so many more with their pods.
 const IN_FULL: usize = 3;
 const IN_SHORT: usize = 20;
 /// So many pods of one of these.
@@ -92,19 +93,21 @@ pub fn write(
     if let Some(command) = &command {
         commands::write(std::slice::from_ref(command), 1, 1, paper)?;
     }
-    let (most, commands) = of_the_first(command.is_some(), &findings, folds);
-    if most < findings.len() && !commands.is_empty() {
+    let sets = sets(&findings);
+    let (most, commands) = of_the_first(command.is_some(), &sets, folds);
+    if most < sets.len() && !commands.is_empty() {
         let them = if most == 1 { "the first".to_owned() } else { format!("the first {most}") };
-        paper_line(paper, &format!("for {them} of {}:", grouped(findings.len() as u64)))?;
+        let what = if sets.len() < findings.len() { " sets of pods" } else { "" };
+        paper_line(paper, &format!("for {them} of {}{what}:", grouped(sets.len() as u64)))?;
     }
     commands::write(&commands, MOST, commands.len(), paper)?;
     paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&[first.code], view)))
 }
 
 /// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
-fn of_the_first(is_released: bool, findings: &[&KeptFinding], folds: &Folds<'_>) -> (usize, Vec<String>) {
-    let of = |number: usize| rest(is_released, findings.get(..number).unwrap_or_default(), folds);
-    let most = findings.len().min(TOGETHER);
+fn of_the_first(is_released: bool, sets: &[&[&KeptFinding]], folds: &Folds<'_>) -> (usize, Vec<String>) {
+    let of = |number: usize| rest(is_released, &sets.get(..number).unwrap_or_default().concat(), folds);
+    let most = sets.len().min(TOGETHER);
     let number = (1..=most).rev().find(|number| of(*number).len() <= MOST).unwrap_or(1);
     (number, of(number))
 }
@@ -145,13 +148,21 @@ fn by_urgency(
 ) -> Result<()> {
     let restart = findings.iter().any(|finding| restarts(&finding.open()).next().is_some());
     paper_line(paper, if restart { "restart first:" } else { "first:" })?;
-    let (in_full, rest) = findings.split_at(IN_FULL.min(findings.len()));
-    for finding in in_full {
+    let sets = sets(findings);
+    let (first_sets, further) = sets.split_at(IN_FULL.min(sets.len()));
+    for (finding, likewise) in first_sets.iter().filter_map(|set| set.split_first()) {
         whole(view, facts, folds, &finding.open(), options, paper)?;
+        if !likewise.is_empty() {
+            let ids: Vec<String> = likewise.iter().map(|f| short_ids(&f.subject.id.shown())).collect();
+            paper.paragraph(HANG + 2, HANG + 2, &Text::new().field(PLAIN, &format!("likewise {}", ids.join(", "))))?;
+        }
     }
+    let (in_full, rest) = findings.split_at(first_sets.iter().map(|set| set.len()).sum::<usize>().min(findings.len()));
     let mut text = Text::new().field(PLAIN, "then");
-    for finding in rest.iter().take(IN_SHORT).map(|finding| finding.open()) {
+    for (finding, likewise) in further.iter().take(IN_SHORT).filter_map(|set| set.split_first()) {
+        let finding = finding.open();
         text = text.whole(PLAIN, &short_ids(&finding.subject.id.shown()));
+        text = likewise.iter().fold(text, |text, f| text.then(PLAIN, &short_ids(&f.subject.id.shown())));
         text = restarts(&finding).take(PODS).fold(text, |text, pod| text.then(PLAIN, &pod.shown()));
         if let Some(more @ 1..) = restarts(&finding).count().checked_sub(PODS) {
             text = text.then(DIM, &format!("and {} more", grouped(more as u64)));
@@ -160,8 +171,9 @@ fn by_urgency(
             text = text.then(DIM, &format!("(keep {})", short_ids(&keep.shown())));
         }
     }
-    if rest.len() > IN_SHORT {
-        text = text.whole(DIM, &format!("… {} more", grouped((rest.len() - IN_SHORT) as u64)));
+    if let Some(more) = further.get(IN_SHORT..).filter(|more| !more.is_empty()) {
+        let more = more.iter().map(|set| set.len()).sum::<usize>();
+        text = text.whole(DIM, &format!("… {} more", grouped(more as u64)));
     }
     if rest.is_empty() {
         return Ok(());

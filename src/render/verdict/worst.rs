@@ -10,6 +10,7 @@ use crate::render::commands;
 use crate::render::folds::Folds;
 use crate::render::number::grouped;
 use crate::render::places::{ByNode, is_named};
+use crate::render::pod_sets;
 use crate::render::releases::{ReleaseOfAll, Releases};
 use crate::render::table::counted;
 use crate::render::view::AuditView;
@@ -121,11 +122,12 @@ fn kinds<'v>(view: &AuditView<'v>, folds: &Folds<'_>, said: &[Code]) -> Vec<Alik
     kinds
 }
 
-/// The most urgent first, equal ones in their order.
+/// The most urgent first, equal ones in their order; what the same restart repairs stands together.
 pub fn first_things_first(findings: &mut [&KeptFinding]) {
     if let Some(urgency) = findings.first().and_then(|f| ties(f.code)?.urgency) {
         findings.sort_by_cached_key(|finding| urgency(&finding.open()));
     }
+    pod_sets::bring_together(findings);
 }
 
 impl Alike<'_> {

@@ -56,6 +56,37 @@ fn many_critical_findings_say_what_comes_first_and_name_their_pods() {
     }
 }
 
+/// A pod of two families shares two addresses and is restarted once: it takes one place among those that come first.
+#[test]
+fn what_comes_first_counts_pods_and_not_their_addresses() {
+    let twice = |number: usize| {
+        [format!("10.65.0.{number}"), format!("fd00:65::{number}")].map(|address| {
+            let subject = Subject::new(SubjectKind::Address, address.as_str());
+            let mut finding = Finding::new(Code(101), Severity::Critical, subject, "2 pods on node-1");
+            let (keep, restart) = (format!("shop/web-{number}"), format!("ns-{number}/late"));
+            finding.advice = format!("IPAM gave it to {keep}: keep that, restart {restart}").into();
+            finding.next = vec![format!("kubectl -n ns-{number} delete pod late").into()];
+            finding.gist.restarts_pods = true;
+            finding.evidence = Evidence::new().with("keep", keep).with("restart", vec![restart]);
+            finding
+        })
+    };
+    let found: Vec<[Finding; 2]> = (1..7).map(twice).collect();
+    let of_family = |family: usize| found.iter().map(move |both| both[family].clone());
+    let findings = FindingKeeper::all(of_family(0).chain(of_family(1)));
+    let text = told(&view(&findings, &[]), Options { width: 120, ..Options::default() });
+    for number in 1..4 {
+        let first = format!("\n       10.65.0.{number}  2 pods on node-1\n");
+        assert!(text.contains(&first) && text.contains(&format!("\n         likewise fd00:65::{number}\n")), "{text}");
+    }
+    let then = "\n       then  10.65.0.4 fd00:65::4 ns-4/late (keep shop/web-4)  10.65.0.5 ";
+    assert!(text.contains(then), "{text}");
+    assert!(
+        text.contains("\n       for the first 4 of 6 sets of pods:\n       kubectl -n ns-1 delete pod late\n"),
+        "{text}"
+    );
+}
+
 /// Behind the first three nobody is told less: what to keep, and an advice in other words.
 #[test]
 fn what_is_advised_of_further_critical_findings_is_told_too() {
