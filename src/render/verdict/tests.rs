@@ -293,6 +293,46 @@ fn of_several_kinds_of_leaks_each_has_what_is_true_of_it() {
     }
 }
 
+/// edge/mail is gone, its address of the LoadBalancer's block is not.
+fn address_of_a_gone_service(c: &mut Cluster) {
+    use crate::model::{AttributeFields, HandleId, Host, HostKind, Owner};
+    c.block("10.65.9.0/28", None);
+    let virtual_host = Host { kind: HostKind::Virtual, name: c.name("load-balancer") };
+    c.block_mut("10.65.9.0/28").affinity = Some(virtual_host);
+    let owner = Owner {
+        namespace: c.name("edge"),
+        service: c.name("mail"),
+        kind: c.name("LoadBalancer"),
+        timestamp: Some(c.ago(3_600)),
+        ..Owner::default()
+    };
+    let handle = HandleId::intern(&mut c.snapshot.names, "lb-BJYmtJndZKvf3piVKVi31erthxyZMpCIm2eX7iv8U");
+    c.allocate("10.65.9.0", AttributeFields { handle, owner, ..AttributeFields::default() });
+}
+
+/// What goes one by one is told as what goes at once is: nothing of it goes now, and why.
+#[test]
+fn leaks_that_go_one_by_one_say_that_none_goes() {
+    let mut c = Cluster::healthy();
+    tunnel_of_a_gone_node(&mut c);
+    let mut of = |releases| told(&mut c, AuditCircumstances { releases, ..AuditCircumstances::default() });
+    let files = of(Releases::FromFiles("Kubernetes was read from files".into()));
+    let says = " No release of it is let through now: Kubernetes was read from files. Audit with --kubeconfig instead of \
+        files, and release what that advises.";
+    let of_tunnel = files.iter().find(|line| line.contains("(IPA111)")).unwrap();
+    assert!(of_tunnel.contains(says) && !of_tunnel.contains("elease it by itself"), "{files:?}");
+    let open = of(Releases::open(Duration::from_secs(5_000)));
+    let of_tunnel = open.iter().find(|line| line.contains("(IPA111)")).unwrap();
+    assert!(!of_tunnel.contains("let through"), "{open:?}");
+    assert!(of_tunnel.contains("elease") && !of_tunnel.contains("ipaudit release --code"), "{open:?}");
+    address_of_a_gone_service(&mut c);
+    let told =
+        told(&mut c, AuditCircumstances { releases: Releases::Closed("it is locked".into()), ..Default::default() });
+    let said = told.iter().filter(|line| line.contains(" No release ") && line.contains(": it is locked."));
+    assert_eq!(said.count(), 1, "{told:?}");
+    assert!(told.iter().any(|line| line.contains("(IPA111)") && line.contains("(IPA112)")), "{told:?}");
+}
+
 #[test]
 fn what_nobody_looked_at_again_keeps_its_weight() {
     let mut c = Cluster::healthy();

@@ -62,7 +62,7 @@ fn several(worst: &Alike<'_>, kinds: &[&Alike<'_>], view: &AuditView<'_>, is_bes
     let is_suspected = kinds.iter().any(|kind| kind.is_suspected());
     let mut text = worst.lead(is_beside, is_suspected && kinds.iter().all(|kind| kind.is_suspected()));
     text.push_str(&format!("{} leaked addresses: {parts}.", grouped(all as u64)));
-    let released = kinds.iter().find(|kind| ties(kind.code).is_some_and(|ties| ties.releasable));
+    let released = kinds.iter().find(|kind| kind.is_releasable()).or_else(|| kinds.first());
     let (release, command) =
         released.map(|kind| kind.release(view, ties(kind.code).map_or("", |t| t.leak_of))).unwrap_or_default();
     text.push_str(&release);
@@ -213,7 +213,13 @@ impl Alike<'_> {
     /// The advice; where it only says when a leak is released, the verdict says so itself.
     fn advice(&self, finding: &Finding, view: &AuditView<'_>) -> String {
         let is_judged = view.releases != Releases::Unjudged && self.is_leak;
-        if is_judged { String::new() } else { advice(finding) }
+        let is_told = is_judged && (self.is_releasable() || is_closed(view));
+        if is_told { String::new() } else { advice(finding) }
+    }
+
+    /// Whether many of it go at once, by code.
+    fn is_releasable(&self) -> bool {
+        ties(self.code).is_some_and(|ties| ties.releasable)
     }
 
     /// Whether the first is more urgent than others.
@@ -231,7 +237,8 @@ impl Alike<'_> {
 
     /// What may be said of giving leaks back, and the command for it. `of`: whose they are, where others stand beside them.
     fn release(&self, view: &AuditView<'_>, of: &str) -> (String, Option<Foreign>) {
-        if !ties(self.code).is_some_and(|ties| ties.releasable) {
+        // Of what goes one by one, by the operator's word, each finding says when; that nothing goes is said of all.
+        if !self.is_releasable() && !is_closed(view) {
             return Default::default();
         }
         let is_one = self.findings.len() == 1;
@@ -296,6 +303,11 @@ impl Alike<'_> {
     fn see_all(&self, view: &AuditView<'_>) -> Foreign {
         commands::see_all(&[self.code], view).into()
     }
+}
+
+/// Whether nothing is released now, whatever it is.
+fn is_closed(view: &AuditView<'_>) -> bool {
+    matches!(view.releases, Releases::Closed(_) | Releases::FromFiles(_))
 }
 
 /// The advice as a sentence behind another one; empty when there is none.
