@@ -56,15 +56,32 @@ impl World<'_> {
         Parted { keep, restart: self.restart_order(&others) }
     }
 
-    /// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name.
+    /// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name. Of blocks
+    /// that overlap the widest one's, as the smaller ones are to be emptied.
     fn pod_to_keep<'p>(&self, address: Addr, pods: &[&'p Pod]) -> Option<&'p Pod> {
         let ledger = self.ledger;
-        ledger.allocations_at(address).iter().find_map(|allocation| {
+        let mut allocations: Vec<&Allocation> = ledger.allocations_at(address).iter().collect();
+        allocations.sort_by_key(|allocation| ledger.block_of(allocation).cidr.prefix());
+        allocations.into_iter().find_map(|allocation| {
             let handle = ledger.handle_of(allocation);
             let named = |p: &&Pod| ledger.owners_of(allocation).any(|o| o.pod_name() == Some((p.namespace, p.name)));
             let tied = |p: &&Pod| handle.is_some_and(|h| ledger.endpoints_at_home(p).any(|e| e.container == h.tail));
             pods.iter().copied().find(tied).or_else(|| pods.iter().copied().find(named))
         })
+    }
+
+    /// The pod that keeps an address which pods of several workloads hold for certain.
+    pub fn kept_at(&self, address: Addr) -> Option<&Pod> {
+        let certain: Vec<&Pod> = self.ledger.pods_by_grade(address, Grade::Certain).collect();
+        let first = self.ledger.workload_of_pod(certain.first()?);
+        let is_shared = certain.iter().any(|pod| self.ledger.workload_of_pod(pod) != first);
+        is_shared.then(|| self.pod_to_keep(address, &certain)).flatten()
+    }
+
+    /// The living pod that an allocation names.
+    pub fn pod_of(&self, allocation: &Allocation) -> Option<&Pod> {
+        let (namespace, name) = self.ledger.owners_of(allocation).find_map(|o| o.pod_name())?;
+        self.ledger.pod(namespace, name).filter(|pod| pod.may_hold() && self.ledger.is_judged(allocation))
     }
 
     /// Who claims what, address by address.

@@ -1,5 +1,6 @@
 //! IPA104: one address, allocated in two blocks that overlap.
 
+use super::duplicate_pod_address;
 use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
@@ -42,26 +43,37 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
     let blocks: Vec<Cidr> = taken.iter().map(|a| ledger.block_of(a).cidr).collect();
     let owner = |a: &&Allocation| world.named_by(a).unwrap_or_else(|| "nobody by name".to_owned());
     let owners: Vec<String> = taken.iter().map(owner).collect();
+    let pod = world.pod_of(smallest);
+    // Whom IPA101 keeps, nobody restarts.
+    let restart = pod.filter(|pod| world.kept_at(address).is_none_or(|kept| kept.uid != pod.uid));
     let parts: Vec<String> = blocks.iter().zip(&owners).map(|(block, owner)| format!("{block} to {owner}")).collect();
     world
         .draft(&CHECK, address, format!("given away by {}", few(&parts, " and by ")))
-        .advice("empty the smaller block: restart its pods; never release this address")
-        .restarts_pods(true)
+        .advice(advice(world, address, pod))
+        .restarts_pods(pod.is_none() || restart.is_some())
         .fact("blocks", blocks)
         .fact("owners", owners)
         .list("ipam", taken.iter(), |a| world.allocation_facts(a))
         .on_node(ledger.owner_node(smallest))
         .in_pool_of(address)
         .with_each(taken, |d, a| d.rests_on_allocation(a))
-        .with_each(pod_of(world, smallest), |d, pod| d.delete_pod(pod))
+        .with_each(restart, |d, pod| d.delete_pod(pod))
         .next(format!("ipaudit who {address}"))
         .done()
 }
 
-/// The living pod that an allocation names.
-fn pod_of<'w>(world: &World<'w>, allocation: &Allocation) -> Option<&'w Pod> {
-    let (namespace, name) = world.ledger.owners_of(allocation).find_map(|o| o.pod_name())?;
-    world.ledger.pod(namespace, name).filter(|pod| pod.may_hold() && world.ledger.is_judged(allocation))
+/// `pod`: whom the smaller block gave it to.
+fn advice(world: &World<'_>, address: Addr, pod: Option<&Pod>) -> String {
+    let code = duplicate_pod_address::CHECK.code;
+    match (pod, world.kept_at(address)) {
+        (Some(pod), Some(kept)) if kept.uid == pod.uid => {
+            format!("{code} comes first, which keeps {}; never release this address", world.pod_id(kept))
+        }
+        (Some(pod), _) => {
+            format!("empty the smaller block: restart {}; never release this address", world.pod_id(pod))
+        }
+        (None, _) => "empty the smaller block: restart its pods; never release this address".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +103,27 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].summary, "given away by 10.65.0.0/28 to shop/web-4 and by 10.65.0.0/26 to shop/web-0");
         assert_eq!(found[0].next, ["kubectl -n shop delete pod web-4", "ipaudit who 10.65.0.1"]);
+        let says = "empty the smaller block: restart shop/web-4; never release this address";
+        assert_eq!(found[0].advice, says);
         assert_eq!(found[0].rests.len(), 2);
+    }
+
+    /// Of two overlapping blocks the wider one's pod keeps the address, so IPA101 restarts whom this one does.
+    #[test]
+    fn nobody_is_restarted_whom_the_duplicate_keeps() {
+        let mut c = overlapping();
+        let found = c.find(&duplicate_pod_address::CHECK);
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-0: keep that, restart shop/web-4");
+        // web-0 is gone, and somebody else has its address now.
+        c.remove_pod("web-0");
+        c.remove_endpoint("web-0");
+        c.pod("shop", "thief", "node-1", &["10.65.0.1"]);
+        c.endpoint("shop", "thief", "node-1", "7e1f", &["10.65.0.1"]);
+        let found = c.find(&duplicate_pod_address::CHECK);
+        assert_eq!(found[0].advice, "IPAM gave it to shop/web-4: keep that, restart shop/thief");
+        let found = c.find(&CHECK);
+        assert_eq!(found[0].advice, "IPA101 comes first, which keeps shop/web-4; never release this address");
+        assert_eq!(found[0].next, ["ipaudit who 10.65.0.1"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IPA303: a block that no pool covers any more.
 
-use super::common::node_of;
+use super::common::{PodsIn, node_of};
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
 use crate::model::keys;
@@ -46,10 +46,12 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         partly => format!("only part of it is in a pool ({})", few(partly, ", ")),
     };
     let empty = block.is_empty(&world.snapshot.names);
+    let pods = PodsIn::of(world, block).names(world);
     let advice = if empty {
-        "it is empty: its owner's affinity can be released, and the block goes with it"
+        "it is empty: its owner's affinity can be released, and the block goes with it".to_owned()
     } else {
-        "restart the pods that still have addresses in it, or create the pool again, disabled"
+        let who = if pods.is_empty() { String::new() } else { format!(" ({})", few(&pods, ", ")) };
+        format!("restart the pods that still have addresses in it{who}, or create the pool again, disabled")
     };
     world
         .draft(&CHECK, block.cidr, format!("{covers}; {allocated} allocated in it"))
@@ -57,6 +59,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         .restarts_pods(!empty)
         .fact("block", world.block_facts(block))
         .fact("partly_in", partly)
+        .fact("pods", pods)
         .on_node(node_of(block))
         .next("calicoctl get ippools -o wide")
         .next(get_key(&world.block_key(block)))
@@ -86,6 +89,17 @@ mod tests {
         assert_eq!(found[0].summary, "no pool covers it; nothing is allocated in it");
         c.snapshot.pools.clear();
         assert_eq!(c.subjects(&CHECK), ["10.65.0.0/26", "10.65.0.64/26", "10.66.0.0/26"]);
+    }
+
+    /// Whoever is to be restarted is named.
+    #[test]
+    fn the_pods_that_still_have_addresses_in_it_are_named() {
+        let mut c = Cluster::healthy();
+        c.snapshot.pools.clear();
+        let found = c.find(&CHECK);
+        let says = "restart the pods that still have addresses in it (shop/web-0, shop/web-1), or create the pool again, disabled";
+        assert_eq!(found[0].advice, says);
+        assert_eq!(found[0].evidence.texts("pods").count(), 2);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! IPA304: a block of another size than its pool's blocks: release by address finds nothing in it.
 
-use super::common::node_of;
+use super::common::{PodsIn, node_of};
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
 use crate::model::Pool;
@@ -38,20 +38,24 @@ fn report(world: &World<'_>, block: &Block, pool: &Pool) -> Finding {
     let covering: Vec<&str> = covering.map(|pool| world.text(pool.name)).collect();
     let which = if covering.len() > 1 { ", the first of those that cover it," } else { "" };
     let empty = block.is_empty(&world.snapshot.names);
+    let pods = PodsIn::of(world, block);
     let advice = if empty {
-        "it is empty: its owner's affinity can be released, and the block goes with it"
+        "it is empty: its owner's affinity can be released, and the block goes with it".to_owned()
     } else {
-        "restart the pods in it; release by address does nothing here and says that it did"
+        let restart = pods.advice(world, "restart the pods in it");
+        format!("{restart}; release by address does nothing here and says that it did")
     };
     world
         .draft(&CHECK, block.cidr, format!("/{}, though pool {name}{which} has /{size} blocks", block.cidr.prefix()))
         .advice(advice)
-        .restarts_pods(!empty)
+        .restarts_pods(!empty && pods.restarts())
         .fact("block", world.block_facts(block))
         .fact("pool", name)
         .fact("pool_block_size", u32::from(size))
         .fact("covering_pools", covering)
+        .list("restart", pods.restart.iter(), |pod| world.pod_id(pod))
         .on_node(node_of(block))
+        .with_each((!pods.restart.is_empty()).then_some(&pods.restart), |d, pods| d.restart(pods))
         .next(get_key(&world.block_key(block)))
         .looks_at(Look::Block(block.cidr))
         .in_pool(pool.name)
@@ -93,7 +97,28 @@ mod tests {
         assert!(empty.advice.raw().starts_with("it is empty: ") && !empty.restarts_pods, "{empty:?}");
         c.snapshot.pools[0].block_size = 28;
         let found = c.find(&CHECK);
-        assert!(found[0].advice.raw().starts_with("restart the pods in it; ") && found[0].restarts_pods);
+        assert!(found[0].advice.raw().starts_with("restart the 2 pods in it; ") && found[0].restarts_pods);
+    }
+
+    /// Whoever is restarted is named, and nobody is whom IPA101 keeps.
+    #[test]
+    fn the_pods_in_it_are_named_but_for_whom_a_duplicate_keeps() {
+        let mut c = Cluster::healthy();
+        c.snapshot.pools[0].block_size = 28;
+        let mut of = |c: &mut Cluster| {
+            let found = c.find(&CHECK).remove(0);
+            let restart: Vec<String> = found.evidence.texts("restart").map(|pod| pod.raw().to_owned()).collect();
+            (restart, found.next[0].raw().to_owned(), found.advice.raw().to_owned())
+        };
+        let (restart, next, _) = of(&mut c);
+        assert_eq!(restart, ["shop/web-0", "shop/web-1"]);
+        assert_eq!(next, "kubectl -n shop delete pod web-0");
+        // web-1's address is web-2's too.
+        c.pod_mut("web-2").addresses = [crate::checks::testing::addr("10.65.0.2")].into();
+        c.endpoint_mut("web-2").addresses = [crate::checks::testing::addr("10.65.0.2")].into();
+        let (restart, _, advice) = of(&mut c);
+        assert_eq!(restart, ["shop/web-0"]);
+        assert!(advice.starts_with("restart shop/web-0; IPA101 comes first, which keeps shop/web-1; "), "{advice}");
     }
 
     /// Calico's lists come sorted by name, and the first pool that holds the address decides.

@@ -1,6 +1,6 @@
 //! IPA302: two blocks that share addresses: each gives them out without looking at the other.
 
-use super::common::node_of;
+use super::common::{PodsIn, node_of};
 use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::get_key;
 use crate::checks::prelude::*;
@@ -51,18 +51,23 @@ fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
     let twice = allocated_twice(world, block);
     let code = address_allocated_twice::CHECK.code;
     let are = if twice.len() == 1 { "an address is".to_owned() } else { format!("{} addresses are", twice.len()) };
+    // The smaller block is the one to give up.
+    let pods = if twice.is_empty() { PodsIn::default() } else { PodsIn::of(world, block) };
     world
         .draft(&CHECK, block.cidr, summary)
         .advice(if twice.is_empty() {
             "no address is allocated twice yet: empty one of the blocks before one is".to_owned()
         } else {
-            format!("{are} allocated twice already ({code}): restart the pods of one of the blocks")
+            let restart = pods.advice(world, "restart the pods in it");
+            format!("{are} allocated twice already ({code}), so empty this block: {restart}")
         })
-        .restarts_pods(!twice.is_empty())
+        .restarts_pods(!twice.is_empty() && pods.restarts())
         .fact("block", world.block_facts(block))
         .list("around", around.iter(), |outer| around_facts(world, outer))
         .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())
         .fact("allocated_twice_count", twice.len())
+        .list("restart", pods.restart.iter(), |pod| world.pod_id(pod))
+        .with_each((!pods.restart.is_empty()).then_some(&pods.restart), |d, pods| d.restart(pods))
         .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .with_each([block].iter().chain(around), |d, b| d.next(get_key(&world.block_key(b))))
@@ -116,6 +121,21 @@ mod tests {
         let now = c.snapshot.now;
         Opened::of(&mut c.block_mut("10.65.0.0/28").attributes[0], Attribute::fields).released_at = Some(now);
         assert_eq!(c.find(&CHECK)[0].evidence.get("allocated_twice"), Some(&Fact::List(Vec::new())), "cooling");
+    }
+
+    /// The pods of the smaller block are named, as IPA104 and IPA101 name them.
+    #[test]
+    fn who_is_in_the_smaller_block_is_restarted_by_name() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/28", Some("node-2"));
+        let small = c.snapshot.blocks.pop().unwrap();
+        c.snapshot.blocks.insert(0, small);
+        c.workload("shop", "web-4", "node-2", &["10.65.0.1"]);
+        let found = c.find(&CHECK);
+        let says = "an address is allocated twice already (IPA104), so empty this block: restart shop/web-4";
+        assert_eq!(found[0].advice, says);
+        assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-4");
+        assert_eq!(found[0].evidence.texts("restart").count(), 1);
     }
 
     #[test]
