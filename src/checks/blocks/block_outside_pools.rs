@@ -21,9 +21,19 @@ pub static CHECK: Check = Check {
         pool again, disabled.",
     silent: "Disabled pools, pools that are being deleted and pools for manual assignment all cover their blocks. \
         While any pool does not decode, nobody can say which blocks have none.",
-    ties: Ties { harm: Harm::Outage, many: "blocks outside of all pools", ..Ties::ANYBODYS },
+    ties: Ties { harm: Harm::Outage, many: "blocks outside of all pools", shows, ..Ties::ANYBODYS },
     run,
 };
+
+/// So many pods stand on a line.
+const ON_A_LINE: usize = 2;
+
+/// Who is in it. Many such blocks have one advice, so the names are not in that.
+fn shows(finding: &Finding) -> Shown {
+    let pods: Vec<&str> = finding.evidence.texts("pods").map(|pod| pod.raw()).collect();
+    let lines = pods.chunks(ON_A_LINE).map(|pods| format!("in it: {}", pods.join(", ")).into());
+    Shown { lines: lines.collect(), ..Shown::default() }
+}
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     // A pool in the dark may cover any block; a reservation, which is read with the pools, covers none.
@@ -48,10 +58,9 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
     let empty = block.is_empty(&world.snapshot.names);
     let pods = PodsIn::of(world, block).names(world);
     let advice = if empty {
-        "it is empty: its owner's affinity can be released, and the block goes with it".to_owned()
+        "it is empty: its owner's affinity can be released, and the block goes with it"
     } else {
-        let who = if pods.is_empty() { String::new() } else { format!(" ({})", few(&pods, ", ")) };
-        format!("restart the pods that still have addresses in it{who}, or create the pool again, disabled")
+        "restart the pods that still have addresses in it, or create the pool again, disabled"
     };
     world
         .draft(&CHECK, block.cidr, format!("{covers}; {allocated} allocated in it"))
@@ -97,9 +106,8 @@ mod tests {
         let mut c = Cluster::healthy();
         c.snapshot.pools.clear();
         let found = c.find(&CHECK);
-        let says = "restart the pods that still have addresses in it (shop/web-0, shop/web-1), or create the pool again, disabled";
-        assert_eq!(found[0].advice, says);
-        assert_eq!(found[0].evidence.texts("pods").count(), 2);
+        assert_eq!(shows(&found[0]).lines, ["in it: shop/web-0, shop/web-1"]);
+        assert_eq!(found[0].advice, found[1].advice, "many are told in one paragraph");
     }
 
     #[test]
