@@ -7,7 +7,7 @@ use super::common::trouble::{by_duplicate, is_link_local, pod_or_interface, verd
 use crate::checks::evidence::count;
 use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
-use crate::ledger::Workload;
+use crate::ledger::{Use, Workload};
 use crate::model::Foreign;
 use crate::model::node_evidence::KernelRoute;
 
@@ -30,7 +30,8 @@ pub static CHECK: Check = Check {
     action: "Restart the pods that are cut off, one after the other: each takes an address of its own. Then look for the \
         cause, as IPA101 says.",
     silent: "What is left behind: a PERMANENT neighbour of an address that the interface's endpoint does not list (Felix \
-        never removes one); neighbours that were learned; link-local addresses; several interfaces of one workload; a wrong route to a pod that was \
+        never removes one); neighbours that were learned; link-local addresses; what pods have inside and nothing \
+        outside of them knows, neither a route or neighbour of the node nor an endpoint nor IPAM; several interfaces of one workload; a wrong route to a pod that was \
         looked into and has nothing to do with the address (IPA701, IPA703).",
     ties: Ties {
         harm: Harm::Outage,
@@ -77,7 +78,7 @@ type ByInterface = BTreeMap<Foreign, Holds>;
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
-        for (address, holds) in holds(&sight) {
+        for (address, holds) in holds(&sight).into_iter().filter(|(address, holds)| is_anybodys(&sight, *address, holds)) {
             // A second route takes the address as soon as the first one goes.
             let is_doubled = holds.values().filter(|holds| holds.route).count() > 1;
             let counts = |holds: &Holds| holds.counts() || is_doubled && holds.route;
@@ -118,6 +119,15 @@ fn holds(sight: &NodeSight<'_>) -> BTreeMap<Addr, ByInterface> {
         }
     }
     all
+}
+
+/// Whether the node leads to it, an endpoint lists it or IPAM has given it away. What only pods have inside is their own
+/// affair: a bridge in each of them, a second network, a service's address on the loopback.
+fn is_anybodys(sight: &NodeSight<'_>, address: Addr, holds: &ByInterface) -> bool {
+    let ledger = sight.world.ledger;
+    holds.values().any(|holds| holds.route || holds.neighbour || holds.listed == Some(true))
+        || ledger.endpoints_at(address).next().is_some()
+        || ledger.allocations_at(address).iter().any(|given| given.used_for != Use::LoadBalancer)
 }
 
 fn are_of_one_workload(sight: &NodeSight<'_>, counted: &ByInterface) -> bool {
@@ -331,6 +341,32 @@ mod tests {
             })
             .is_empty()
         );
+    }
+
+    /// A bridge of Docker's in two pods, KubeVirt's in each of its launchers, one service's address on their loopbacks.
+    #[test]
+    fn what_only_pods_have_inside_is_their_own_affair() {
+        let private = |change: fn(&mut Cluster)| {
+            let mut c = seen();
+            for pod in ["web-0", "web-1"] {
+                let Dump::Read(inside) = &mut c.node_mut().inside_of(pod).addresses else { panic!("it was read") };
+                inside.extend([addr("172.17.0.1"), addr("10.0.2.1"), addr("10.65.0.44")]);
+            }
+            change(&mut c);
+            c.subjects(&CHECK)
+        };
+        assert!(private(|_| {}).is_empty());
+        let no_etcd = |c: &mut Cluster| {
+            c.snapshot.endpoints.clear();
+            c.snapshot.coverage.set(Input::Endpoints, InputState::NotAsked, "");
+        };
+        assert!(private(no_etcd).is_empty());
+        let routed = |c: &mut Cluster| {
+            let dev = c.interface_of("web-1");
+            let route = c.node_mut().pod_route("172.17.0.1", &dev, 0);
+            c.node_mut().routes().push(route);
+        };
+        assert_eq!(private(routed), ["node-1 172.17.0.1"], "the node hands it to one of them");
     }
 
     #[test]

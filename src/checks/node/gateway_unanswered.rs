@@ -70,9 +70,16 @@ fn asked(sight: &NodeSight<'_>) -> BTreeSet<(Addr, Foreign)> {
         }
     } else {
         asked.extend(sight.workload_routes().map(|(dev, route)| (route.dst.first(), dev.clone())));
+        let mut known: BTreeSet<Addr> = asked.iter().map(|(address, _)| *address).collect();
+        known.extend(evidence.neighbours.each().filter(|n| n.is_permanent()).map(|n| n.address));
         for (inside, interface) in sight.insides() {
-            if let Some(interface) = interface {
-                asked.extend(inside.addresses.each().map(|address| (*address, interface.clone())));
+            let Some(interface) = interface else { continue };
+            for v4 in [true, false] {
+                let own: Vec<&Addr> = inside.addresses.each().filter(|address| address.is_v4() == v4).collect();
+                // Where the node knows one of them, the others are the pod's own affair: a bridge, a second network.
+                let has_known = own.iter().any(|address| known.contains(address));
+                let counts = own.into_iter().filter(|address| !has_known || known.contains(address));
+                asked.extend(counts.map(|address| (*address, interface.clone())));
             }
         }
     }
@@ -133,8 +140,22 @@ mod tests {
     use super::*;
     use crate::checks::node::testing::{NodeUnderTest, seen};
     use crate::checks::testing::{Cluster, addr};
-    use crate::model::node_evidence::{Dump, HostAddress};
+    use crate::model::node_evidence::{Dump, GatewayVerdict, HostAddress};
     use crate::model::{Input, InputState};
+
+    /// Without etcd a pod's bridge is no address that the node should answer; the one that lost its route is.
+    #[test]
+    fn what_a_pod_has_for_itself_is_not_asked_for() {
+        let mut c = without_etcd(seen());
+        let verdict = GatewayVerdict { from: addr("172.17.0.1"), errno: 22, ..c.node_mut().verdicts()[0].clone() };
+        c.node_mut().verdicts().push(verdict);
+        let Dump::Read(inside) = &mut c.node_mut().insides()[0].addresses else { panic!("it was read") };
+        inside.push(addr("172.17.0.1"));
+        assert!(c.find(&CHECK).is_empty());
+        c.node_mut().remove_route("10.65.0.1");
+        c.node_mut().neighbours().clear();
+        assert!(c.subjects(&CHECK).contains(&"node-1 10.65.0.1".to_owned()));
+    }
 
     #[test]
     fn clean_gives_nothing() {
