@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod servers;
+#[path = "node_live/veto.rs"]
+mod veto;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};

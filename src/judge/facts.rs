@@ -106,7 +106,7 @@ impl<'w> Case<'w> {
     fn holders(&self, allocation: &Allocation, predecessors: &[&Endpoint]) -> Vec<HolderNow> {
         let address = allocation.address;
         let claims = self.world.ledger.claims_at(address).iter().map(|c| self.holder(c, predecessors));
-        let seen = self.world.snapshot.nodes_seen.uses(address).iter().map(|(node, used)| {
+        let seen = self.world.snapshot.nodes_seen.uses(address).map(|(node, used)| {
             let how = match &used.by {
                 UsedBy::Route => KernelUse::Routed,
                 UsedBy::Host => KernelUse::OfHost,

@@ -130,7 +130,7 @@ pub fn addr(text: &str) -> Result<Addr, String> {
     text.parse().map_err(|_| format!("{text:?} is no address"))
 }
 
-fn range(text: &str) -> Result<Cidr, String> {
+pub fn range(text: &str) -> Result<Cidr, String> {
     Cidr::parse(text).map(|(range, _)| range).ok_or_else(|| format!("{text:?} is no range"))
 }
 

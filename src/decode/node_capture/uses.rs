@@ -2,16 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entries::addr;
+use super::entries::{addr, range};
 use super::few::{ListEntry, MOST_ROUTES};
-use crate::model::Addr;
+use crate::model::Cidr;
 use crate::model::node_evidence::{InUse, UsedBy};
 
 impl ListEntry for UseEntry {
     const MOST: usize = MOST_ROUTES;
 }
 
-/// An address in use that no list of the capture shows.
+/// An address or range in use that no list of the capture shows.
 #[derive(Serialize, Deserialize)]
 pub struct UseEntry {
     ip: String,
@@ -33,21 +33,28 @@ enum UseWord {
 }
 
 impl UseEntry {
-    pub fn of((address, used): &(Addr, InUse)) -> UseEntry {
+    pub fn of((range, used): &(Cidr, InUse)) -> UseEntry {
         let (by, pod) = match &used.by {
             UsedBy::Route => (UseWord::Route, String::new()),
             UsedBy::Host => (UseWord::Host, String::new()),
             UsedBy::Namespace(pod) => (UseWord::Namespace, pod.raw().to_owned()),
         };
-        UseEntry { ip: address.to_string(), r#if: used.interface.raw().to_owned(), by, pod }
+        // One address as it always was written.
+        let is_one = Cidr::of_one(range.first()) == Some(*range);
+        let ip = if is_one { range.first().to_string() } else { range.to_string() };
+        UseEntry { ip, r#if: used.interface.raw().to_owned(), by, pod }
     }
 
-    pub fn used(self) -> Result<(Addr, InUse), String> {
+    pub fn used(self) -> Result<(Cidr, InUse), String> {
         let by = match self.by {
             UseWord::Route => UsedBy::Route,
             UseWord::Host => UsedBy::Host,
             UseWord::Namespace => UsedBy::Namespace(self.pod.into()),
         };
-        Ok((addr(&self.ip)?, InUse { interface: self.r#if.into(), by }))
+        let range = match self.ip.contains('/') {
+            true => range(&self.ip)?,
+            false => Cidr::of_one(addr(&self.ip)?).ok_or("an address without a range")?,
+        };
+        Ok((range, InUse { interface: self.r#if.into(), by }))
     }
 }

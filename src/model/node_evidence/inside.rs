@@ -4,7 +4,7 @@ use super::dump::Dump;
 use super::kernel::{KernelNeighbour, KernelRoute};
 use crate::model::foreign::foreign;
 use crate::model::word::{Term, words};
-use crate::model::{Addr, Foreign};
+use crate::model::{Addr, Cidr, Foreign};
 
 /// By which means pods were looked into.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +88,12 @@ impl PodInside {
             (None, Some(nsid)) => format!("network namespace number {nsid}").into(),
             (None, None) => "a network namespace".into(),
         }
+    }
+
+    /// What it has in use: addresses, and ranges that it answers for.
+    pub fn has(&self) -> impl Iterator<Item = Cidr> {
+        let addresses = self.addresses.each_had().chain(&self.also).filter_map(|address| Cidr::of_one(*address));
+        addresses.chain(self.routes.each_had().filter(|route| route.is_answered_for()).map(|route| route.dst))
     }
 
     /// For people: the best of its names; empty where it has none.

@@ -131,6 +131,11 @@ impl KernelRoute {
         matches!(self.kind, Term::Known(RouteKind::Unicast | RouteKind::Local) | Term::Other(_))
     }
 
+    /// Whether who has the route answers for all of its range itself (`ip route add local`), without any of the addresses.
+    pub fn is_answered_for(&self) -> bool {
+        self.kind == Term::Known(RouteKind::Local) && self.dst.prefix() > 0
+    }
+
     /// Whether it swallows packets without a word.
     pub fn is_blackhole(&self) -> bool {
         self.kind == Term::Known(RouteKind::Blackhole)

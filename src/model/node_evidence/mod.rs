@@ -24,8 +24,8 @@ pub use table::{RouteOrder, RouteTable, Way};
 
 use super::foreign::foreign;
 use super::hash::HashMap;
-use super::word::words;
-use super::{Addr, Foreign, Time};
+use super::word::{Term, words};
+use super::{Addr, Cidr, Foreign, Time};
 
 /// Which routes a capture holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -74,8 +74,9 @@ pub struct NodeEvidence {
     pub verdicts: Dump<Vec<GatewayVerdict>>,
     pub inside: Inside,
     /// What else was seen in use: by a reading of which a part was not had the other time, by another capture of this
-    /// node. It forbids releases, and is no ground for a finding.
-    pub also: Vec<(Addr, InUse)>,
+    /// node, in a network namespace that is not behind a workload interface. It forbids releases, and is no ground for a
+    /// finding.
+    pub also: Vec<(Cidr, InUse)>,
 }
 
 impl NodeEvidence {
@@ -129,43 +130,51 @@ impl NodeEvidence {
         self.taken.iter().copied().max()
     }
 
-    /// The addresses that the node's kernel shows in use, whatever anybody else says: routed to an interface that exists,
-    /// or is not known to be absent, or configured, on the node or inside of a pod. Any reading counts: this only ever
-    /// protects. A neighbour is no use: Felix leaves it behind.
-    pub fn uses(&self) -> Vec<(Addr, InUse)> {
+    /// The addresses and ranges that the node's kernel shows in use, whatever anybody else says: routed to an interface that
+    /// exists, or is not known to be absent, or configured or answered for (`ip route add local`), on the node or inside of
+    /// a pod. Any reading counts: this only ever protects. A neighbour is no use: Felix leaves it behind.
+    pub fn uses(&self) -> Vec<(Cidr, InUse)> {
         let links: Option<HashMap<&Foreign, &HostLink>> =
             self.links.read().map(|links| links.iter().map(|link| (&link.name, link)).collect());
+        let one = |address: Addr, used: InUse| Cidr::of_one(address).map(|range| (range, used));
         let mut uses = self.also.clone();
         let configured = self.addresses.each_had();
-        uses.extend(configured.map(|a| (a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
-        let hosts = self
-            .routes4
-            .each_had()
-            .chain(self.routes6.each_had())
-            .filter(|route| route.is_host() && route.may_deliver());
-        for route in hosts {
-            let address = route.dst.first();
-            let hops = route.hops.iter().filter(|hop| match &links {
-                Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(address, hop, Some(link))),
-                // They were not read: unknown is not absent.
-                None => self.is_delivered(address, hop, None),
-            });
-            let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
-            uses.extend(hops.map(|hop| (address, used(hop))));
+        uses.extend(configured.filter_map(|a| one(a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
+        for route in self.routes4.each_had().chain(self.routes6.each_had()) {
+            if route.is_answered_for() {
+                uses.push((route.dst, InUse { interface: Foreign::default(), by: UsedBy::Host }));
+            } else if route.may_deliver() {
+                let hops = route.hops.iter().filter(|hop| match &links {
+                    Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(route, hop, Some(link))),
+                    // They were not read: unknown is not absent.
+                    None => self.is_delivered(route, hop, None),
+                });
+                let used = |hop: &Hop| InUse { interface: hop.dev.clone(), by: UsedBy::Route };
+                uses.extend(hops.map(|hop| (route.dst, used(hop))));
+            }
         }
         for pod in self.inside.pods.each_had() {
             let interface = self.interface_of(pod).map(|link| link.name.clone()).unwrap_or_default();
             let used = InUse { interface, by: UsedBy::Namespace(pod.name()) };
-            uses.extend(pod.addresses.each_had().chain(&pod.also).map(|address| (*address, used.clone())));
+            uses.extend(pod.has().map(|range| (range, used.clone())));
         }
         uses
     }
 
     /// Whether who is asked for is at the other end of this very interface, whatever it is called: no other machine is in
     /// between, as with a gateway or a tunnel. A workload interface leads to nothing else.
-    fn is_delivered(&self, address: Addr, hop: &Hop, link: Option<&HostLink>) -> bool {
+    fn is_delivered(&self, route: &KernelRoute, hop: &Hop, link: Option<&HostLink>) -> bool {
         let is_tunnel = link.is_some_and(HostLink::is_tunnel);
-        self.is_workload(&hop.dev) || hop.is_direct(address) && !hop.dev.is_empty() && !is_tunnel
+        match () {
+            () if route.dst.prefix() == 0 => false,
+            () if self.is_workload(&hop.dev) => true,
+            () if route.is_host() => hop.is_direct(route.dst.first()) && !hop.dev.is_empty() && !is_tunnel,
+            // Of a range: a network that an interface is in (the machine's own) says nothing of who is there.
+            () => {
+                let is_connected = route.protocol == Term::Known(RouteProtocol::Kernel);
+                hop.gateway.is_none() && !is_connected && link.is_some_and(|link| link.nsid.is_some())
+            }
+        }
     }
 
     /// The host's end of a pod's interface.

@@ -1,10 +1,10 @@
 //! The evidence of all nodes that were read, and what it shows in use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Dump, InUse, KernelRoute, NodeEvidence, RouteOrder, RouteTable};
 use crate::model::foreign::foreign;
-use crate::model::{Addr, Foreign, InputState};
+use crate::model::{Addr, Cidr, Foreign, InputState};
 
 /// The evidence of an audit.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -18,9 +18,11 @@ pub struct NodesSeen {
     /// A sentence for each capture that the pod of another node printed: it is nobody's evidence.
     pub not_taken: Vec<Foreign>,
     /// What those showed in use, which forbids all the same.
-    beside: Vec<(Foreign, Addr, InUse)>,
-    /// By address every use of it that a node shows, with the node; made by [`NodesSeen::index`].
-    used: BTreeMap<Addr, Vec<(Foreign, InUse)>>,
+    beside: Vec<(Foreign, Cidr, InUse)>,
+    /// By address or range every use of it that a node shows, with the node; made by [`NodesSeen::index`].
+    used: BTreeMap<Cidr, Vec<(Foreign, InUse)>>,
+    /// The prefix lengths that occur there.
+    lengths: BTreeSet<(bool, u8)>,
     /// Of each node the orders of its IPv4 and IPv6 routes; made with them.
     orders: Vec<[RouteOrder; 2]>,
 }
@@ -64,7 +66,7 @@ impl NodesSeen {
                 node
             ));
             let uses = evidence.uses();
-            self.beside.extend(uses.into_iter().map(|(address, used)| (evidence.node.clone(), address, used)));
+            self.beside.extend(uses.into_iter().map(|(range, used)| (evidence.node.clone(), range, used)));
         }
         self.nodes = NodesSeen::newest(believed, self.of_every_node).nodes;
         if let (true, None, Some(why)) = (self.nodes.is_empty(), &self.failed, self.not_taken.first()) {
@@ -79,17 +81,18 @@ impl NodesSeen {
         self.orders = self.nodes.iter().map(|node| [order(&node.routes4), order(&node.routes6)]).collect();
         self.used.clear();
         for node in &self.nodes {
-            for (address, used) in node.uses() {
-                self.used.entry(address).or_default().push((node.node.clone(), used));
+            for (range, used) in node.uses() {
+                self.used.entry(range).or_default().push((node.node.clone(), used));
             }
         }
-        for (node, address, used) in &self.beside {
-            self.used.entry(*address).or_default().push((node.clone(), used.clone()));
+        for (node, range, used) in &self.beside {
+            self.used.entry(*range).or_default().push((node.clone(), used.clone()));
         }
         self.used.values_mut().for_each(|uses| {
             uses.sort();
             uses.dedup();
         });
+        self.lengths = self.used.keys().map(|range| (range.is_v4(), range.prefix())).collect();
     }
 
     /// The evidence of the node of this (Calico) name.
@@ -105,7 +108,9 @@ impl NodesSeen {
     }
 
     /// Every use of an address that a node shows, by node.
-    pub fn uses(&self, address: Addr) -> &[(Foreign, InUse)] {
-        self.used.get(&address).map(Vec::as_slice).unwrap_or_default()
+    pub fn uses(&self, address: Addr) -> impl Iterator<Item = &(Foreign, InUse)> {
+        let lengths = self.lengths.iter().rev().filter(move |(v4, _)| *v4 == address.is_v4());
+        let ranges = lengths.filter_map(move |(_, length)| Cidr::new(address, *length));
+        ranges.filter_map(|range| self.used.get(&range)).flatten()
     }
 }

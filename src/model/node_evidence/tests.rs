@@ -82,7 +82,7 @@ fn an_address_is_in_use_where_it_is_routed_or_configured_and_a_neighbour_is_no_u
     };
     let mut seen = NodesSeen::newest(vec![evidence], false);
     seen.index();
-    let uses = |address: &str| seen.uses(addr(address)).iter().map(|(_, used)| used.clone()).collect::<Vec<_>>();
+    let uses = |address: &str| seen.uses(addr(address)).map(|(_, used)| used.clone()).collect::<Vec<_>>();
     assert_eq!(uses("10.65.0.7"), [InUse { interface: "cali1".into(), by: UsedBy::Route }]);
     assert_eq!(uses("10.65.0.8"), [InUse { interface: "cali2".into(), by: UsedBy::Namespace("shop/web-0".into()) }]);
     assert_eq!((uses("10.65.0.9"), uses("10.65.0.6")), (vec![], vec![]), "a leftover; an interface that is gone");
@@ -134,7 +134,7 @@ fn routed(node: &str, at: Option<i64>) -> NodeEvidence {
 
 fn is_vetoed(mut seen: NodesSeen) -> bool {
     seen.index();
-    seen.uses(addr("10.65.0.7")) == [("a".into(), InUse { interface: "cali1".into(), by: UsedBy::Route })]
+    seen.uses(addr("10.65.0.7")).any(|(node, _)| *node == "a")
 }
 
 /// Whoever can make a capture can date it: none takes away what another one saw.
@@ -235,4 +235,48 @@ fn an_address_that_is_its_own_gateway_is_at_the_other_end_and_each_of_several_ho
     assert_eq!(used(both), ["cali1", "cali2"]);
     let twice = of(vec![via("cali1", "10.65.0.7"), via("cali1", "10.65.0.7")]);
     assert_eq!(twice.direct_devs().count(), 1);
+}
+
+/// A wider route than one of the address alone leads to it as well; a network that the machine itself is in, a tunnel and a
+/// default route say nothing of who is there.
+#[test]
+fn a_range_that_leads_to_a_pod_and_one_that_is_answered_for_are_in_use() {
+    let uses = |change: &dyn Fn(&mut HostLink, &mut KernelRoute)| {
+        let mut evidence = routed("a", None);
+        let (mut link, mut route) = (link(7, "cali1", 1), route("10.65.0.0/29", "cali1", 0, 1));
+        change(&mut link, &mut route);
+        evidence.links = Dump::Read(vec![link]);
+        evidence.routes4 = Dump::Read(vec![route]);
+        is_vetoed(NodesSeen::newest(vec![evidence], false))
+    };
+    let by = |name: &'static str, nsid| {
+        move |link: &mut HostLink, route: &mut KernelRoute| {
+            (link.name, link.nsid, route.hops[0].dev) = (name.into(), nsid, name.into());
+        }
+    };
+    let local = |route: &mut KernelRoute| (route.kind, route.table, route.hops) = (RouteKind::Local.into(), 255, vec![]);
+    let of = |range: &str| Cidr::parse(range).unwrap().0;
+    assert!(uses(&|_, _| {}) && uses(&by("eni1", Some(3))));
+    assert!(!uses(&by("eth1", None)), "nobody knows who is in that network");
+    assert!(!uses(&|link, route| {
+        by("eth0", Some(0))(link, route);
+        route.protocol = RouteProtocol::Kernel.into();
+    }));
+    assert!(!uses(&|_, route| route.dst = of("10.65.0.8/29")), "it is beside");
+    assert!(!uses(&|_, route| route.dst = of("0.0.0.0/0")));
+    assert!(uses(&|_, route| local(route)));
+    assert!(uses(&|_, route| {
+        local(route);
+        route.dst = of("10.65.0.7/32");
+    }));
+    assert!(!uses(&|_, route| {
+        local(route);
+        route.dst = of("0.0.0.0/0");
+    }), "a proxy answers for the whole world, and has nobody's address");
+    let mut inside = routed("a", None);
+    inside.routes4 = Dump::Read(Vec::new());
+    let mut answers = route("10.65.0.0/29", "lo", 0, 1);
+    local(&mut answers);
+    inside.inside.pods = Dump::Read(vec![PodInside { routes: Dump::Read(vec![answers]), ..PodInside::default() }]);
+    assert!(is_vetoed(NodesSeen::newest(vec![inside], false)));
 }

@@ -8,7 +8,7 @@ use super::kernel::{GatewayVerdict, HostAddress, HostLink, KernelNeighbour, Kern
 use super::sysctl::{DevSysctls, Sysctls};
 use super::{InUse, NodeEvidence};
 use crate::model::hash::{HashMap, HashSet};
-use crate::model::{Addr, Foreign};
+use crate::model::{Addr, Cidr, Foreign};
 
 const FIRST: u8 = 1;
 const SECOND: u8 = 2;
@@ -33,7 +33,7 @@ impl NodeEvidence {
             also: Vec::new(),
             ..second
         };
-        let told: HashSet<(Addr, InUse)> = both.uses().into_iter().collect();
+        let told: HashSet<(Cidr, InUse)> = both.uses().into_iter().collect();
         let mut also: Vec<_> = also.into_iter().filter(|used| !told.contains(used)).collect();
         also.sort();
         also.dedup();

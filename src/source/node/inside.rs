@@ -20,7 +20,7 @@ use crate::model::node_evidence::{
 use crate::model::{Addr, Foreign, Term};
 
 /// Where named namespaces are.
-const NAMED: &str = "/run/netns";
+pub const NAMED: &str = "/run/netns";
 
 /// What came of it, and where nothing did, why, by means.
 pub struct LookedInside {
@@ -29,7 +29,7 @@ pub struct LookedInside {
 }
 
 /// Which pods there are to look into: by the number of their namespace the host's end of their interface.
-type WantedPods<'l> = BTreeMap<i32, &'l HostLink>;
+pub type WantedPods<'l> = BTreeMap<i32, &'l HostLink>;
 
 /// What one means says of all pods; an error says why it says nothing at all.
 type ByMeans = Result<Vec<Result<PodInside, InsideFailed>>, String>;
@@ -111,7 +111,7 @@ fn of(link: &HostLink) -> PodInside {
 }
 
 /// By the number of a process' namespace the oldest process in it, of those namespaces that are wanted.
-fn processes(proc: &Proc, host: &mut Kernel, wanted: &WantedPods<'_>) -> Result<BTreeMap<i32, u32>, String> {
+pub fn processes(proc: &Proc, host: &mut Kernel, wanted: &WantedPods<'_>) -> Result<BTreeMap<i32, u32>, String> {
     let mut found = BTreeMap::new();
     for pid in proc.processes().map_err(|e| format!("/proc cannot be listed: {e}"))? {
         if let Some(nsid) = nsid_of(host, NsidAttribute::Pid(pid)).filter(|nsid| wanted.contains_key(nsid)) {
@@ -125,18 +125,18 @@ fn processes(proc: &Proc, host: &mut Kernel, wanted: &WantedPods<'_>) -> Result<
 }
 
 /// The number of a namespace; `None` also of a process that is gone.
-fn nsid_of(host: &mut Kernel, of: NsidAttribute) -> Option<i32> {
+pub fn nsid_of(host: &mut Kernel, of: NsidAttribute) -> Option<i32> {
     host.ask(&messages::nsid(of), messages::NEW_NSID, messages::nsid_of).ok().flatten()
 }
 
 /// What a namespace's file is called where it has a name; a process' file has none.
-fn name_of(path: &Path) -> Foreign {
+pub fn name_of(path: &Path) -> Foreign {
     let name = path.strip_prefix(NAMED).ok().map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_default().into()
 }
 
 /// The files of a folder of named namespaces, and why these are not all. That there is no such folder hides nothing.
-fn names_in(folder: &Path) -> (Vec<PathBuf>, Option<String>) {
+pub fn names_in(folder: &Path) -> (Vec<PathBuf>, Option<String>) {
     let (mut paths, mut hidden) = (Vec::new(), None);
     let mut unread = |e: &std::io::Error| {
         hidden.get_or_insert_with(|| format!("{}: {e}", folder.display()));
@@ -242,7 +242,7 @@ fn mac_at(link: &HostLink, inner: &[HostLink]) -> Option<u64> {
 }
 
 /// The addresses by which a namespace can be reached: this thread's, or the one of this number. An error where nothing was had.
-fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> Result<Dump<Vec<Addr>>, NotAnswered> {
+pub fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> Result<Dump<Vec<Addr>>, NotAnswered> {
     let (mut all, mut failure) = (Vec::new(), None);
     for family in [IpFamily::V4, IpFamily::V6] {
         let read = |body: &[u8]| messages::own_address(body, family, names);

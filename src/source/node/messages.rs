@@ -224,8 +224,10 @@ pub fn own_address(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Resu
 
 /// Routes that the kernel made for itself beside the tables.
 const CLONED: u32 = 0x200;
-/// The kernel's own table: its addresses once more.
+/// The kernel's own table.
 const LOCAL_TABLE: u32 = 255;
+/// Who made a route: the kernel itself.
+const OF_KERNEL: u8 = 2;
 
 /// A route.
 pub fn route(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Result<Option<KernelRoute>, String> {
@@ -251,7 +253,8 @@ pub fn route(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Result<Opt
         }
         Ok(())
     })?;
-    if table == LOCAL_TABLE {
+    // The kernel's own entries are its addresses once more; what somebody put there is answered for without one.
+    if table == LOCAL_TABLE && u8::from(head.protocol) == OF_KERNEL {
         return Ok(None);
     }
     let zero = match family {

@@ -3,6 +3,7 @@
 //! It writes nothing, opens no raw socket and sends no packet. Rights are asked for by trying: what is not granted is *not
 //! read*, never empty.
 
+mod beside;
 mod inside;
 mod messages;
 mod netlink;
@@ -84,8 +85,11 @@ impl LiveNode {
             None => proc.sysctls(workload.iter().map(|link| &link.name)),
         };
         let looked = inside::look(self.inside, &proc, &workload);
+        let all: Vec<&HostLink> = evidence.links.each_had().collect();
+        let also = beside::look(self.inside, &proc, &all, &workload);
         let verdicts = verdicts(&evidence, &workload, looked.inside.pods.each());
         (evidence.sysctls, evidence.verdicts, evidence.inside) = (sysctls, verdicts, looked.inside);
+        evidence.also = also;
         LiveReading { evidence, denied: looked.denied }
     }
 

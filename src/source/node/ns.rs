@@ -28,6 +28,11 @@ impl NamespaceFile {
         Ok((place, answer))
     }
 
+    /// Whether it is the same namespace, by whatever name.
+    pub const fn which(&self) -> (u64, u64) {
+        self.identity
+    }
+
     fn enter(&self) -> Result<()> {
         let file = open(&self.path)?;
         if identity(&file)? != self.identity {

@@ -115,7 +115,7 @@ fn of_pods_what_was_so_both_times_counts_and_everything_is_in_use() {
     let once: Vec<_> = pods[1..].iter().map(|pod| (pod.addresses.clone(), pod.also.clone())).collect();
     let only = |text: &str| (Dump::NotAsked, vec![addr(text)]);
     assert_eq!(once, [only("10.65.0.9"), only("10.65.0.2"), only("10.65.0.3")], "another pod with its number");
-    let mut used: Vec<Addr> = both.uses().into_iter().map(|(address, _)| address).collect();
+    let mut used: Vec<Addr> = both.uses().into_iter().map(|(range, _)| range.first()).collect();
     used.sort();
     let all = ["10.65.0.1", "10.65.0.2", "10.65.0.3", "10.65.0.7", "10.65.0.8", "10.65.0.9"];
     assert_eq!(used, all.map(addr));
@@ -139,7 +139,7 @@ fn what_one_reading_saw_is_in_use_where_the_other_was_torn() {
         (e.links, e.addresses, e.routes4, e.inside.pods) = (torn(), torn(), torn(), torn());
     };
     let uses = |both: &NodeEvidence| {
-        let mut used: Vec<Addr> = both.uses().into_iter().map(|(address, _)| address).collect();
+        let mut used: Vec<Addr> = both.uses().into_iter().map(|(range, _)| range.first()).collect();
         used.sort();
         used
     };
