@@ -28,9 +28,11 @@ pub fn miss(outcome: &mut Outcome, codes: &[Code]) {
     outcome.skipped.sort_by_key(|skipped| skipped.code);
 }
 
-/// Whether evidence is of another node than it says, or of one that Calico does not know, so that nothing of it was judged.
-pub fn any_mistaken(world: &World<'_>) -> bool {
-    common::sight::all_sights(world).any(|sight| sight.is_anothers())
+/// Whether nothing of any evidence was judged: it is of another time or boot, of another node than it says, or of one that
+/// Calico does not know.
+pub fn any_unjudged(world: &World<'_>) -> bool {
+    use common::sight::{all_sights, is_judged};
+    all_sights(world).any(|sight| sight.is_anothers() || !is_judged(world.snapshot, sight.evidence))
 }
 
 /// At which nodes these checks could look, whatever they found: silence of any other node is no innocence.

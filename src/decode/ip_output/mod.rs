@@ -54,7 +54,8 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
     let links = match &links {
         Dump::NotAsked => addresses(&shown, |shown| shown.link().into_iter().collect()),
         _ => links,
-    };
+    }
+    .of_links();
     Ok(NodeEvidence {
         node: node.trim().to_lowercase().into(),
         readings: 1,

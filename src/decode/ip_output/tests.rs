@@ -132,3 +132,10 @@ fn links_come_from_addresses_where_nobody_pasted_them() {
     assert_eq!((link.index, link.name.raw(), link.up, link.carrier), (7, "cali1", true, false));
     assert_eq!(evidence.routes4, Dump::NotAsked);
 }
+
+/// `ip -j link` on a machine that has none prints the loopback.
+#[test]
+fn a_kernel_without_an_interface_was_not_read() {
+    let evidence = files(|f| f.link = Some("[]".into())).unwrap();
+    assert_eq!(evidence.links, Dump::NotRead("not one interface, and every kernel has lo".into()));
+}

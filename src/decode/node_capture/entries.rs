@@ -4,61 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::dump_entry::DumpEntry;
 use super::few::{BoundedList, ListEntry, MOST_DEVICES, MOST_ROUTES, brief, few, few_devices};
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
     DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
-    MAIN_TABLE, PodInside, Sysctls, not_understood,
+    MAIN_TABLE, PodInside, Sysctls
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
-
-/// A dump as it is written: what was read, or why not; neither: nobody asked.
-#[derive(Serialize, Deserialize)]
-pub struct DumpEntry<T> {
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
-    read: Option<T>,
-    #[serde(default, rename = "notRead", skip_serializing_if = "Option::is_none")]
-    not_read: Option<String>,
-}
-
-const fn none<T>() -> Option<T> {
-    None
-}
-
-impl<T> Default for DumpEntry<T> {
-    fn default() -> DumpEntry<T> {
-        DumpEntry { read: None, not_read: None }
-    }
-}
-
-impl<E: ListEntry> DumpEntry<BoundedList<E>> {
-    /// What it says, each entry made by `make`. One that cannot be made is missing, so that the dump is a part.
-    pub fn dump<T>(self, make: impl Fn(E) -> Result<T, String>) -> Dump<Vec<T>> {
-        let not_read = self.not_read.map(brief);
-        let Some(BoundedList { list, more, mut bad, mut why }) = self.read else {
-            return not_read.map_or(Dump::NotAsked, Dump::NotRead);
-        };
-        let all = list.len() + bad;
-        let mut made = Vec::with_capacity(list.len());
-        for (entry, at) in list.into_iter().zip(1usize..) {
-            match make(entry) {
-                Ok(entry) => made.push(entry),
-                Err(cause) => {
-                    bad += 1;
-                    why.get_or_insert_with(|| format!("entry {at}: {cause}"));
-                }
-            }
-        }
-        let bad = || why.map(|why| brief(not_understood(bad, all, &why)));
-        let cut = || more.then(|| format!("it has more than {} entries", E::MOST).into());
-        Dump::of(made, not_read.or_else(cut).or_else(bad))
-    }
-
-    pub fn of<T>(dump: &Dump<Vec<T>>, make: impl Fn(&T) -> E) -> DumpEntry<BoundedList<E>> {
-        let read = dump.had().map(|list| BoundedList::of(list.iter().map(make).collect()));
-        DumpEntry { read, not_read: dump.failure().map(|why| why.raw().to_owned()) }
-    }
-}
 
 impl DumpEntry<SysctlsEntry> {
     pub fn one(self) -> Dump<Sysctls> {

@@ -4,6 +4,7 @@
 //! that is not understood leaves its list read in part: nobody may argue from the absence of anything in it, and what the
 //! others show in use is in use. A word that this version does not know is kept as it is.
 
+mod dump_entry;
 mod entries;
 mod few;
 #[cfg(test)]
@@ -16,8 +17,9 @@ use serde::{Deserialize, Serialize};
 pub use self::entries::mac;
 pub use self::few::MOST_ROUTES;
 
+use self::dump_entry::DumpEntry;
 use self::entries::{
-    AddressEntry, DumpEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, VerdictEntry,
+    AddressEntry, FailedEntry, LinkEntry, NeighbourEntry, PodEntry, RouteEntry, SysctlsEntry, VerdictEntry,
 };
 use self::few::{BoundedList, brief, few};
 use self::uses::UseEntry;
@@ -183,7 +185,7 @@ fn evidence(document: NodeDocument) -> Result<NodeEvidence, BadCapture> {
         readings: document.readings.clamp(1, 7),
         prefixes: document.prefixes.into_iter().map(Foreign::from).collect(),
         routes_kept: Term::of(&document.routes_kept).known().unwrap_or_default(),
-        links: document.links.dump(LinkEntry::link),
+        links: document.links.dump(LinkEntry::link).of_links(),
         addresses: document.addresses.dump(AddressEntry::address),
         routes4: document.routes4.dump(|route| route.route(true)),
         routes6: document.routes6.dump(|route| route.route(false)),

@@ -164,6 +164,24 @@ fn an_entry_that_is_not_understood_leaves_its_list_read_in_part() {
     assert_eq!(unread.unread().collect::<Vec<_>>(), ["links not read: errno 13"]);
 }
 
+/// A kernel without an interface, a capture without a list and a word that nobody knows show nothing.
+#[test]
+fn what_says_nothing_is_not_read_and_never_empty() {
+    let with = |part: &str| {
+        read(format!(r#"{{"kind":"NodeEvidence","version":1,"node":"n"{part}}}"#).as_bytes()).unwrap().remove(0)
+    };
+    let unread = |part: &str| with(part).unread().map(|why| why.raw().to_owned()).collect::<Vec<_>>();
+    assert_eq!(unread(""), ["not one list is in it: nothing was read"]);
+    assert_eq!(unread(r#","links":{},"routes4":{}"#), unread(""));
+    assert_eq!(unread(r#","links":{"read":[]}"#), ["links not read: not one interface, and every kernel has lo"]);
+    let strange = "\"raed\" is no word of this version's";
+    assert_eq!(unread(r#","routes4":{"raed":[]}"#), [format!("IPv4 routes not read: {strange}")]);
+    assert_eq!(unread(r#","sysctls":{"raed":[]}"#), [format!("sysctls not read: {strange}")]);
+    let beside = with(r#","routes4":{"read":[{"dst":"10.65.0.7/32","hops":[{"dev":"cali1"}],"proto":"80"}],"raed":1}"#);
+    assert_eq!((beside.routes4.read(), beside.routes4.had().map(Vec::len)), (None, Some(1)));
+    assert!(unread(r#","routes4":{"read":[]}"#).is_empty());
+}
+
 /// Whatever is cut off or changed is an error or evidence.
 #[test]
 fn damaged_documents_never_panic() {

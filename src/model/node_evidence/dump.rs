@@ -1,5 +1,6 @@
 //! What was read of one thing, or why not.
 
+use super::kernel::HostLink;
 use crate::model::Foreign;
 
 /// One thing that was asked of the kernel.
@@ -59,6 +60,18 @@ impl<T> Dump<Vec<T>> {
             None => Dump::Read(list),
             Some(why) if list.is_empty() => Dump::NotRead(why),
             Some(why) => Dump::Partly(list, why),
+        }
+    }
+}
+
+impl Dump<Vec<HostLink>> {
+    /// The links of a kernel: none has not at least one, so an empty list is no answer.
+    pub fn of_links(self) -> Dump<Vec<HostLink>> {
+        match self {
+            Dump::Read(links) if links.is_empty() => {
+                Dump::NotRead("not one interface, and every kernel has lo".into())
+            }
+            links => links,
         }
     }
 }

@@ -122,7 +122,9 @@ impl NodeEvidence {
 
     /// What was asked for and could not be read, or not whole: a sentence for each.
     pub fn unread(&self) -> impl Iterator<Item = Foreign> {
-        self.dumps().into_iter().filter_map(|(name, state)| state.unread(name))
+        let is_nothing = self.dumps().iter().all(|(_, state)| *state == DumpState::NotAsked);
+        let nothing = is_nothing.then(|| "not one list is in it: nothing was read".into());
+        self.dumps().into_iter().filter_map(|(name, state)| state.unread(name)).chain(nothing)
     }
 
     /// The last of its readings.

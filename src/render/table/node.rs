@@ -90,8 +90,9 @@ fn of_node(view: &AuditView<'_>, node: &NodeEvidence, paper: &mut Paper<'_>) -> 
     let looks = if node.readings == 1 { "one reading" } else { "two readings" };
     text = text.field(DIM, looks);
     if let Some(at) = node.taken_at() {
-        let apart = view.audit.judged.since(at).max(at.since(view.audit.judged));
-        text = text.field(DIM, &format!("{} old", age(apart)));
+        let judged = view.audit.judged;
+        let (apart, words) = if at > judged { (at.since(judged), "ahead of now") } else { (judged.since(at), "old") };
+        text = text.field(DIM, &format!("{} {words}", age(apart)));
     }
     paper.paragraph(0, 2, &text)?;
     let is_workload = |link: &HostLink| node.is_workload(&link.name);

@@ -96,7 +96,7 @@ impl LiveNode {
     /// What netlink lists.
     fn kernels(&self) -> (NodeEvidence, LinkNames) {
         let mut host = kernel();
-        let links = host.dump(&messages::links(None), messages::NEW_LINK, messages::link).dumped();
+        let links = host.dump(&messages::links(None), messages::NEW_LINK, messages::link).dumped().of_links();
         let mut names = LinkNames::of(links.had().map(Vec::as_slice).unwrap_or_default());
         let mut evidence = NodeEvidence {
             readings: 1,
