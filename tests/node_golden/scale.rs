@@ -22,6 +22,7 @@ fn grown(case: &NodeCase, routes: u32) -> NodeEvidence {
         metric: 1024,
         protocol: RouteProtocol::Boot.into(),
         table: MAIN_TABLE,
+        narrow: false,
         seen: 1,
     };
     let gateway = Some(Addr::from_v4_bits(0xac14_000c));
@@ -38,13 +39,34 @@ fn grown(case: &NodeCase, routes: u32) -> NodeEvidence {
     {
         for n in each {
             let (name, index) = (dev(n), 1_000_000 + n);
-            let link =
-                HostLink { index, name: name.as_str().into(), up: true, carrier: true, seen: 1, ..HostLink::default() };
+            let link = HostLink {
+                index,
+                name: name.as_str().into(),
+                up: true,
+                carrier: true,
+                narrow: false,
+                seen: 1,
+                ..HostLink::default()
+            };
             links.push(link);
             let to = Addr::from_v4_bits(0xa9fe_0101);
-            verdicts.push(GatewayVerdict { dev: name.as_str().into(), from: address(n), to, errno: 0, seen: 1 });
+            verdicts.push(GatewayVerdict {
+                dev: name.as_str().into(),
+                from: address(n),
+                to,
+                errno: 0,
+                narrow: false,
+                seen: 1,
+            });
             let state = NeighbourState::Permanent.into();
-            neighbours.push(KernelNeighbour { address: address(n), dev: name.into(), mac: Some(1), state, seen: 1 });
+            neighbours.push(KernelNeighbour {
+                address: address(n),
+                dev: name.into(),
+                mac: Some(1),
+                state,
+                narrow: false,
+                seen: 1,
+            });
         }
     }
     evidence

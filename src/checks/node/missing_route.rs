@@ -86,6 +86,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, lost: &[&Endpoint]) -> Finding {
         .any(|n| n.address == address && n.is_permanent() && interfaces.contains(&n.dev));
     let goes = match route {
         Some(route) if route.is_blackhole() => format!("{} swallows it", route_words(route).raw()),
+        Some(route) if route.drops() => format!("{} drops it", route_words(route).raw()),
         Some(route) => format!("it leaves by {}", route_words(route).raw()),
         None => "there is no way at all".to_owned(),
     };

@@ -18,7 +18,8 @@ pub static CHECK: Check = Check {
     steady: Steady::NodeReadApart,
     subject: SubjectKind::NodeAddress,
     finds: "An endpoint of this node whose address the node's kernel routes elsewhere: the host route in force (lowest \
-        metric, of equal ones the first) leads to another pod's interface, to a tunnel or to the uplink.",
+        metric, of equal ones the first) leads to another pod's interface, to a tunnel or to the uplink, shares the traffic out \
+        between the pod and others, or drops it before the pod's own route.",
     matters: "Whatever is sent to the address reaches another pod, or leaves the node. The pod itself gets no answer \
         when it asks for its gateway, since the kernel checks the way back first, and so it has no network at all.",
     arises: "Several pods of the node have one address: Felix gives the route to the newest interface (IPA704). Somebody \
@@ -44,7 +45,9 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world).filter(|sight| sight.knows_endpoints) {
         let addresses: BTreeSet<Addr> = sight.endpoints.iter().flat_map(|e| e.addresses().to_vec()).collect();
         for address in addresses {
-            let route = sight.way(address).and_then(|way| way.route()).filter(|r| r.is_host() && r.is_unicast());
+            let has_other = || sight.host_routes(address).any(|route| route.is_unicast());
+            let counts = |r: &&KernelRoute| r.is_host() && (r.is_unicast() || r.drops() && has_other());
+            let route = sight.way(address).and_then(|way| way.route()).filter(counts);
             let Some(route) = route else { continue };
             let cut_off = cut_off(&sight, address, route);
             if !cut_off.is_empty() {
@@ -58,11 +61,12 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
 fn cut_off<'w>(sight: &NodeSight<'w>, address: Addr, route: &KernelRoute) -> Vec<&'w Endpoint> {
     let ledger = sight.world.ledger;
     let here = sight.endpoints_at(address);
-    let has_route = |e: &Endpoint| {
-        let interface = sight.interface(e);
-        route.hops.iter().any(|hop| hop.dev == interface)
+    // Another interface of the very same pod is as good; one hop elsewhere takes a part of the traffic away.
+    let is_its = |dev: &Foreign, e: &Endpoint| {
+        *dev == sight.interface(e)
+            || sight.endpoints_of(dev).iter().any(|other| ledger.workload_of(other) == ledger.workload_of(e))
     };
-    // Another interface of the very same pod is as good.
+    let has_route = |e: &Endpoint| !route.hops.is_empty() && route.hops.iter().all(|hop| is_its(&hop.dev, e));
     let winners: Vec<_> = here.iter().filter(|e| has_route(e)).map(|e| ledger.workload_of(e)).collect();
     let works = |e: &&&Endpoint| sight.link_of(e).is_some_and(|link| link.works()) && sight.may_live(e);
     let cut = here.iter().filter(works).filter(|e| !winners.contains(&ledger.workload_of(e)));
@@ -88,12 +92,22 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         [one] => format!("{} is cut off", pod_name(sight, one)),
         many => format!("{} are cut off", count(many.len(), "pod")),
     };
+    let interfaces: Vec<Foreign> = cut_off.iter().map(|e| sight.interface(e)).collect();
+    let is_shared_out = route.hops.iter().any(|hop| interfaces.contains(&hop.dev));
     let to = match route.dev().map(|dev| (dev, sight.endpoints_of(dev))) {
         Some((dev, [winner, ..])) => format!("{} of {}", dev.raw(), pod_name(sight, winner)),
         Some((dev, [])) => dev.raw().to_owned(),
         None => "several interfaces".to_owned(),
     };
-    let interfaces: Vec<Foreign> = cut_off.iter().map(|e| sight.interface(e)).collect();
+    let summary = match () {
+        () if route.drops() => {
+            format!("{who}: the route in force drops what is sent to it: {}", route_words(route).raw())
+        }
+        () if is_shared_out => {
+            format!("{who} from a part of its traffic: the route shares it out: {}", route_words(route).raw())
+        }
+        () => format!("{who}: the route leads to {to}"),
+    };
     let pods = || cut_off.iter().filter_map(|e| world.ledger.pod(e.namespace, e.pod)).filter(|_| is_shared);
     let advice = match is_shared {
         true => "restart the pods that are cut off: each takes an address of its own".to_owned(),
@@ -101,7 +115,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         false => format!("it heals {heals}"),
     };
     world
-        .draft(&CHECK, sight.id(address), format!("{who}: the route leads to {to}"))
+        .draft(&CHECK, sight.id(address), summary)
         .advice(advice)
         .restarts_pods(is_shared)
         .fact("address", address)
@@ -124,7 +138,8 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
 mod tests {
     use super::*;
     use crate::checks::node::testing::{NodeUnderTest, seen};
-    use crate::checks::testing::Cluster;
+    use crate::checks::testing::{Cluster, addr};
+    use crate::model::node_evidence::{Hop, RouteKind};
 
     #[test]
     fn clean_gives_nothing() {
@@ -172,6 +187,54 @@ mod tests {
         assert_eq!(found[0].summary, "shop/web-0 is cut off: the route leads to eth0");
         assert!(found[0].evidence.text("heals").unwrap().raw().starts_with("never: Felix leaves"));
         assert_eq!(found[0].evidence.text("route_words").unwrap(), "10.65.0.1 via 192.168.0.2 dev eth0 proto bird");
+    }
+
+    #[test]
+    fn a_route_that_drops_stands_before_the_pods_own() {
+        for kind in [RouteKind::Blackhole, RouteKind::Unreachable, RouteKind::Prohibit, RouteKind::Throw] {
+            let mut c = seen();
+            let dev = c.interface_of("web-0");
+            let drops = c.node_mut().pod_route("10.65.0.1", &dev, 5);
+            c.node_mut().routes().insert(0, KernelRoute { kind: kind.into(), hops: Vec::new(), ..drops });
+            let found = c.find(&CHECK);
+            assert_eq!((found.len(), found[0].subject.id.raw()), (1, "node-1 10.65.0.1"));
+            let words = format!("drops what is sent to it: {} 10.65.0.1 proto boot metric 5", kind.word());
+            assert!(found[0].summary.raw().ends_with(&words), "{:?}", found[0].summary);
+            assert!(c.find(&super::super::missing_route::CHECK).is_empty(), "one of the two");
+            // One that stands behind the pod's own drops nothing.
+            c.node_mut().routes()[0].metric = 2_000;
+            assert!(c.find(&CHECK).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_route_that_shares_out_takes_a_part_of_the_pods_traffic_away() {
+        let with = |hops: fn(&mut Cluster) -> Vec<Hop>| {
+            let mut c = seen();
+            let dev = c.interface_of("web-0");
+            let mut shared = c.node_mut().pod_route("10.65.0.1", &dev, 5);
+            shared.hops.extend(hops(&mut c));
+            c.node_mut().routes().push(shared);
+            c.find(&CHECK)
+        };
+        let uplink = with(|_| vec![Hop { dev: "eth0".into(), gateway: Some(addr("192.168.0.2")) }]);
+        assert_eq!((uplink.len(), uplink[0].severity), (1, Severity::Critical));
+        assert!(uplink[0].summary.raw().starts_with("shop/web-0 is cut off from a part of its traffic: "));
+        let other = with(|c| vec![Hop { dev: c.interface_of("web-1"), gateway: None }]);
+        assert_eq!(other.len(), 1);
+        assert!(with(|c| vec![Hop { dev: c.interface_of("web-0"), gateway: None }]).is_empty());
+    }
+
+    /// Packets of one TOS, or of some senders: nobody else's.
+    #[test]
+    fn a_route_for_some_packets_alone_is_no_ones_way() {
+        let mut c = seen();
+        let other = c.interface_of("web-1");
+        let narrow = c.node_mut().pod_route("10.65.0.1", &other, 0);
+        c.node_mut().routes().insert(0, KernelRoute { narrow: true, ..narrow });
+        assert!(c.find(&CHECK).is_empty());
+        c.node_mut().routes()[0].narrow = false;
+        assert_eq!(c.find(&CHECK).len(), 1);
     }
 
     #[test]

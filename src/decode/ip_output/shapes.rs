@@ -126,6 +126,8 @@ pub struct IpRoute {
     protocol: Option<WordOrNumber>,
     metric: Option<u32>,
     table: Option<WordOrNumber>,
+    tos: Option<WordOrNumber>,
+    from: Option<String>,
     #[serde(default)]
     nexthops: Vec<IpHop>,
 }
@@ -199,6 +201,7 @@ impl IpRoute {
             metric: self.metric.unwrap_or_default(),
             protocol: Term::of(protocol),
             table,
+            narrow: self.tos.is_some() || self.from.is_some_and(|from| from != "default"),
             seen: 1,
         })
     }

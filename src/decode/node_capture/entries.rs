@@ -9,7 +9,7 @@ use super::few::{BoundedList, ListEntry, MOST_DEVICES, MOST_ROUTES, brief, few, 
 use crate::model::endpoint::mac_text;
 use crate::model::node_evidence::{
     DevSysctls, Dump, GatewayVerdict, Hop, HostAddress, HostLink, InsideFailed, KernelNeighbour, KernelRoute,
-    MAIN_TABLE, PodInside, Sysctls
+    MAIN_TABLE, PodInside, Sysctls,
 };
 use crate::model::{Addr, Cidr, Foreign, Term};
 
@@ -181,6 +181,8 @@ pub struct RouteEntry {
     proto: String,
     #[serde(default = "main_table", skip_serializing_if = "is_main")]
     table: u32,
+    #[serde(default, skip_serializing_if = "is_false")]
+    narrow: bool,
     #[serde(default = "seen_once")]
     seen: u8,
 }
@@ -203,6 +205,7 @@ impl RouteEntry {
             metric: route.metric,
             proto: route.protocol.raw().to_owned(),
             table: route.table,
+            narrow: route.narrow,
             seen: route.seen,
         }
     }
@@ -224,6 +227,7 @@ impl RouteEntry {
             metric: self.metric,
             protocol: Term::of(&self.proto),
             table: self.table,
+            narrow: self.narrow,
             seen: self.seen,
         })
     }

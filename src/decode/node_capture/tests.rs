@@ -21,6 +21,7 @@ fn route(dst: &str, proto: &str) -> KernelRoute {
         metric: 1024,
         protocol: Term::of(proto),
         table: MAIN_TABLE,
+        narrow: false,
         seen: 3,
     }
 }

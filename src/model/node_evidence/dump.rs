@@ -68,9 +68,7 @@ impl Dump<Vec<HostLink>> {
     /// The links of a kernel: none has not at least one, so an empty list is no answer.
     pub fn of_links(self) -> Dump<Vec<HostLink>> {
         match self {
-            Dump::Read(links) if links.is_empty() => {
-                Dump::NotRead("not one interface, and every kernel has lo".into())
-            }
+            Dump::Read(links) if links.is_empty() => Dump::NotRead("not one interface, and every kernel has lo".into()),
             links => links,
         }
     }

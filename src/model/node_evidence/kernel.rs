@@ -107,6 +107,8 @@ pub struct KernelRoute {
     pub metric: u32,
     pub protocol: Term<RouteProtocol>,
     pub table: u32,
+    /// For some packets alone: those of one TOS, or of some senders. It is nobody's way else, and shows who is there all the same.
+    pub narrow: bool,
     pub seen: u8,
 }
 
@@ -134,6 +136,12 @@ impl KernelRoute {
     /// Whether who has the route answers for all of its range itself (`ip route add local`), without any of the addresses.
     pub fn is_answered_for(&self) -> bool {
         self.kind == Term::Known(RouteKind::Local) && self.dst.prefix() > 0
+    }
+
+    /// Whether no packet gets anywhere by it, or, where it hands the question back, not by this table.
+    pub fn drops(&self) -> bool {
+        use RouteKind::{Blackhole, Prohibit, Throw, Unreachable};
+        matches!(self.kind.known(), Some(Blackhole | Prohibit | Throw | Unreachable))
     }
 
     /// Whether it swallows packets without a word.

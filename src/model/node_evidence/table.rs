@@ -55,10 +55,11 @@ impl<'e> RouteTable<'e> {
         RouteTable { routes, order, readings }
     }
 
-    /// The routes of exactly this range in the main table, in the kernel's order.
+    /// The routes of exactly this range in the main table that any packet takes, in the kernel's order.
     pub fn exactly(&self, range: Cidr) -> impl Iterator<Item = &'e KernelRoute> + use<'e> {
-        // A route that hands the question back to the next table decides nothing here.
-        let counts = |route: &&KernelRoute| route.table == MAIN_TABLE && route.kind.known() != Some(RouteKind::Throw);
+        // A route that hands the question back to the next table decides nothing here. Behind the main one none has a pod.
+        let is_thrown = |route: &KernelRoute| route.kind.known() == Some(RouteKind::Throw) && !route.is_host();
+        let counts = move |route: &&KernelRoute| route.table == MAIN_TABLE && !is_thrown(route);
         self.of_range(range).filter(counts)
     }
 
@@ -84,7 +85,7 @@ impl<'e> RouteTable<'e> {
         let is_before = |place: &u32| at(place).is_some_and(|route| route.dst < range);
         let from = order.places.partition_point(is_before);
         let rest = order.places.get(from..).unwrap_or_default();
-        rest.iter().map_while(at).take_while(move |route| route.dst == range)
+        rest.iter().map_while(at).take_while(move |route| route.dst == range).filter(|route| !route.narrow)
     }
 
     /// The way to an address: the narrowest range, of this the lowest metric, of equal ones the first.

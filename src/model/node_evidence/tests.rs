@@ -9,6 +9,7 @@ fn route(dst: &str, dev: &str, metric: u32, seen: u8) -> KernelRoute {
         metric,
         protocol: RouteProtocol::Boot.into(),
         table: MAIN_TABLE,
+        narrow: false,
         seen,
     }
 }
@@ -254,7 +255,8 @@ fn a_range_that_leads_to_a_pod_and_one_that_is_answered_for_are_in_use() {
             (link.name, link.nsid, route.hops[0].dev) = (name.into(), nsid, name.into());
         }
     };
-    let local = |route: &mut KernelRoute| (route.kind, route.table, route.hops) = (RouteKind::Local.into(), 255, vec![]);
+    let local =
+        |route: &mut KernelRoute| (route.kind, route.table, route.hops) = (RouteKind::Local.into(), 255, vec![]);
     let of = |range: &str| Cidr::parse(range).unwrap().0;
     assert!(uses(&|_, _| {}) && uses(&by("eni1", Some(3))));
     assert!(!uses(&by("eth1", None)), "nobody knows who is in that network");
@@ -269,10 +271,13 @@ fn a_range_that_leads_to_a_pod_and_one_that_is_answered_for_are_in_use() {
         local(route);
         route.dst = of("10.65.0.7/32");
     }));
-    assert!(!uses(&|_, route| {
-        local(route);
-        route.dst = of("0.0.0.0/0");
-    }), "a proxy answers for the whole world, and has nobody's address");
+    assert!(
+        !uses(&|_, route| {
+            local(route);
+            route.dst = of("0.0.0.0/0");
+        }),
+        "a proxy answers for the whole world, and has nobody's address"
+    );
     let mut inside = routed("a", None);
     inside.routes4 = Dump::Read(Vec::new());
     let mut answers = route("10.65.0.0/29", "lo", 0, 1);

@@ -122,11 +122,11 @@ fn address_key(address: &HostAddress) -> (Foreign, Addr, u8) {
     (address.dev.clone(), address.address, address.prefix)
 }
 
-type RouteKey = (crate::model::Cidr, u32, u32, Foreign, Foreign, Vec<(Foreign, Option<Addr>)>);
+type RouteKey = (Cidr, u32, u32, bool, Foreign, Foreign, Vec<(Foreign, Option<Addr>)>);
 
 fn route_key(route: &KernelRoute) -> RouteKey {
     let hops = route.hops.iter().map(|hop| (hop.dev.clone(), hop.gateway)).collect();
-    (route.dst, route.table, route.metric, route.kind.raw().into(), route.protocol.raw().into(), hops)
+    (route.dst, route.table, route.metric, route.narrow, route.kind.raw().into(), route.protocol.raw().into(), hops)
 }
 
 /// One that is asked for again and again is now FAILED and now INCOMPLETE.

@@ -242,7 +242,11 @@ fn mac_at(link: &HostLink, inner: &[HostLink]) -> Option<u64> {
 }
 
 /// The addresses by which a namespace can be reached: this thread's, or the one of this number. An error where nothing was had.
-pub fn addresses(kernel: &mut Kernel, nsid: Option<i32>, names: &mut LinkNames) -> Result<Dump<Vec<Addr>>, NotAnswered> {
+pub fn addresses(
+    kernel: &mut Kernel,
+    nsid: Option<i32>,
+    names: &mut LinkNames,
+) -> Result<Dump<Vec<Addr>>, NotAnswered> {
     let (mut all, mut failure) = (Vec::new(), None);
     for family in [IpFamily::V4, IpFamily::V6] {
         let read = |body: &[u8]| messages::own_address(body, family, names);

@@ -273,7 +273,8 @@ pub fn route(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Result<Opt
         hops.push(Hop { dev: names.name(dev), gateway });
     }
     let protocol = Term::of(&protocol_word(head.protocol.into()));
-    Ok(Some(KernelRoute { dst, kind, hops, metric, protocol, table, seen: 1 }))
+    let narrow = head.tos != 0 || head.source_prefix_length != 0;
+    Ok(Some(KernelRoute { dst, kind, hops, metric, protocol, table, narrow, seen: 1 }))
 }
 
 /// `RTA_VIA`: two bytes of a family, and an address of it.

@@ -246,6 +246,7 @@ fn entry(dev: &str, dst: Cidr, gateway: Option<Addr>, metric: u32, flags: u32) -
         metric,
         protocol: Term::of("unknown"),
         table: MAIN_TABLE,
+        narrow: false,
         seen: 1,
     }
 }
@@ -257,7 +258,7 @@ const NOT_OF_THE_TABLE: u32 = 0x8000_0000 | 0x0100_0000;
 fn six_routes(ipv6_route: &str) -> Vec<KernelRoute> {
     let of = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [dst, prefix, _, _, gateway, metric, _, _, flags, dev] = *words.as_slice() else { return None };
+        let [dst, prefix, _, source, gateway, metric, _, _, flags, dev] = *words.as_slice() else { return None };
         let flags = u32::from_str_radix(flags, 16).ok()?;
         let dst = Cidr::new(six(dst)?, u8::from_str_radix(prefix, 16).ok()?)?;
         let is_multicast = dst.first().bits() >> 120 == 0xff;
@@ -267,7 +268,8 @@ fn six_routes(ipv6_route: &str) -> Vec<KernelRoute> {
         }
         let gateway = six(gateway)?;
         let gateway = (flags & GATEWAY != 0).then_some(gateway);
-        Some(entry(dev, dst, gateway, u32::from_str_radix(metric, 16).ok()?, flags))
+        let narrow = u8::from_str_radix(source, 16).ok()? != 0;
+        Some(KernelRoute { narrow, ..entry(dev, dst, gateway, u32::from_str_radix(metric, 16).ok()?, flags) })
     };
     ipv6_route.lines().filter_map(of).collect()
 }

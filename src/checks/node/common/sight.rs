@@ -332,6 +332,6 @@ impl<'w> NodeSight<'w> {
 
 /// The workload interfaces that a route of the main table leads to, when every reading saw it.
 fn workload_devs<'w>(evidence: &'w NodeEvidence, route: &'w KernelRoute) -> impl Iterator<Item = &'w Foreign> {
-    let counts = route.table == MAIN_TABLE && evidence.lasts(route.seen);
+    let counts = route.table == MAIN_TABLE && !route.narrow && evidence.lasts(route.seen);
     route.direct_devs().filter(move |dev| counts && evidence.is_workload(dev))
 }

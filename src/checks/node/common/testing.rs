@@ -45,7 +45,7 @@ impl NodeUnderTest for Cluster {
 
 fn route(dst: &str, kind: RouteKind, hops: Vec<Hop>, protocol: RouteProtocol, metric: u32) -> KernelRoute {
     let (kind, protocol) = (kind.into(), protocol.into());
-    KernelRoute { dst: cidr(dst), kind, hops, metric, protocol, table: MAIN_TABLE, seen: 3 }
+    KernelRoute { dst: cidr(dst), kind, hops, metric, protocol, table: MAIN_TABLE, narrow: false, seen: 3 }
 }
 
 fn hop(dev: &str, gateway: Option<&str>) -> Hop {

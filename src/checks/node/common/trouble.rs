@@ -72,7 +72,7 @@ pub fn is_link_local(address: Addr) -> bool {
 /// Whether anything is wrong with the way between the node and the pod of this interface.
 pub fn is_cut_off(sight: &NodeSight<'_>, interface: &Foreign, address: Addr) -> bool {
     let is_elsewhere = match sight.way(address) {
-        Some(Way::By(route)) => !route.hops.iter().any(|hop| hop.dev == *interface),
+        Some(Way::By(route)) => route.hops.is_empty() || route.hops.iter().any(|hop| hop.dev != *interface),
         Some(Way::Nowhere) => true,
         Some(Way::Unsettled) | None => false,
     };

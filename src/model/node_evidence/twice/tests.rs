@@ -14,6 +14,7 @@ fn route(dst: &str, dev: &str) -> KernelRoute {
         metric: 0,
         protocol: RouteProtocol::Boot.into(),
         table: MAIN_TABLE,
+        narrow: false,
         seen: 1,
     }
 }
