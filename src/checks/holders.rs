@@ -58,7 +58,7 @@ impl World<'_> {
 
     /// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name. Of blocks
     /// that overlap the widest one's, as the smaller ones are to be emptied.
-    fn pod_to_keep<'p>(&self, address: Addr, pods: &[&'p Pod]) -> Option<&'p Pod> {
+    pub fn pod_to_keep<'p>(&self, address: Addr, pods: &[&'p Pod]) -> Option<&'p Pod> {
         let ledger = self.ledger;
         let mut allocations: Vec<&Allocation> = ledger.allocations_at(address).iter().collect();
         allocations.sort_by_key(|allocation| ledger.block_of(allocation).cidr.prefix());

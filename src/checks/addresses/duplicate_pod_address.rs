@@ -165,6 +165,43 @@ fn with_holders<'w>(world: &'w World<'w>, address: Addr, summary: String, pods: 
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
 }
 
+/// Of several pods with one address those to restart: all but the one that IPAM gave it to, where IPAM says so; else all but
+/// who has the node's route.
+pub fn to_restart<'w>(
+    world: &World<'w>,
+    address: Addr,
+    here: impl Iterator<Item = &'w Endpoint>,
+    has_route: impl Fn(&Endpoint) -> bool,
+) -> (Option<&'w Pod>, Vec<&'w Pod>) {
+    let ledger = world.ledger;
+    let all: Vec<(&Pod, bool)> = here.filter_map(|e| Some((ledger.pod(e.namespace, e.pod)?, has_route(e)))).collect();
+    // IPAM's own may be on another node.
+    let mut holders: Vec<&Pod> = ledger.pods_by_grade(address, Grade::Certain).collect();
+    holders.extend(all.iter().map(|(pod, _)| *pod));
+    let keep = world.pod_to_keep(address, &holders);
+    let is_lost = |pod: &Pod, has_route: bool| keep.map_or(!has_route, |keep| keep.uid != pod.uid);
+    let mut restart: Vec<&Pod> = Vec::new();
+    for (pod, has_route) in all {
+        if is_lost(pod, has_route) && restart.iter().all(|before| before.uid != pod.uid) {
+            restart.push(pod);
+        }
+    }
+    (keep, restart)
+}
+
+/// What is to be done with them.
+pub fn restart_advice(world: &World<'_>, keep: Option<&Pod>) -> String {
+    match keep {
+        Some(pod) => {
+            format!(
+                "IPAM gave it to {}: keep that, restart the others: each takes an address of its own",
+                world.pod_id(pod)
+            )
+        }
+        None => "restart the pods that are cut off: each takes an address of its own".to_owned(),
+    }
+}
+
 fn nodes(world: &World<'_>, pods: &[&Pod]) -> String {
     let mut nodes: Vec<&str> = pods.iter().map(|p| world.text(p.node)).collect();
     nodes.sort_by(|a, b| crate::checks::natural(a, b));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::{by_duplicate, is_link_local, pod_or_interface, verdict_facts};
+use crate::checks::addresses::duplicate_pod_address::{restart_advice, to_restart};
 use crate::checks::evidence::count;
 use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
@@ -27,15 +28,15 @@ pub static CHECK: Check = Check {
     arises: "IPAM gave one address to several pods, mostly after an address was released under a living one (IPA101). Since \
         Calico v3.32 no pod fails to start for it: Felix gives the route to the newest interface and keeps a neighbour for \
         each.",
-    action: "Restart the pods that are cut off, one after the other: each takes an address of its own. Then look for the \
-        cause, as IPA101 says.",
+    action: "Keep the pod that IPAM's allocation names, where etcd was read, and restart the others, one after the other: each \
+        takes an address of its own. Then look for the cause, as IPA101 says.",
     silent: "What is left behind: a PERMANENT neighbour of an address that the interface's endpoint does not list (Felix \
         never removes one); neighbours that were learned; link-local addresses; what pods have inside and nothing \
         outside of them knows, neither a route or neighbour of the node nor an endpoint nor IPAM; several interfaces of one workload; a wrong route to a pod that was \
         looked into and has nothing to do with the address (IPA701, IPA703).",
     ties: Ties {
         harm: Harm::Outage,
-        also: Needs::W,
+        also: Needs::W.and(Needs::B),
         explained_by: Some(by_duplicate),
         many: "addresses on several interfaces",
         ..Ties::ANYBODYS
@@ -78,7 +79,9 @@ type ByInterface = BTreeMap<Foreign, Holds>;
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
     for sight in sights(world) {
-        for (address, holds) in holds(&sight).into_iter().filter(|(address, holds)| is_anybodys(&sight, *address, holds)) {
+        for (address, holds) in
+            holds(&sight).into_iter().filter(|(address, holds)| is_anybodys(&sight, *address, holds))
+        {
             // A second route takes the address as soon as the first one goes.
             let is_doubled = holds.values().filter(|holds| holds.route).count() > 1;
             let counts = |holds: &Holds| holds.counts() || is_doubled && holds.route;
@@ -166,14 +169,14 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
         1 => summary.push_str(", the kernel does not answer the other one"),
         many => summary.push_str(&format!(", the kernel answers none of the {many} others")),
     }
-    let losers = interfaces.iter().filter(|dev| Some(*dev) != winner).flat_map(|dev| sight.endpoints_of(dev));
-    let pods: Vec<&Pod> = losers.filter_map(|e| world.ledger.pod(e.namespace, e.pod)).collect();
+    let here = interfaces.iter().flat_map(|dev| sight.endpoints_of(dev)).copied();
+    let (keep, pods) = to_restart(world, address, here, |e| Some(&sight.interface(e)) == winner);
     let advice = match (sure > 1, second) {
-        (true, _) => "restart the pods that are cut off: each takes an address of its own",
+        (true, _) => restart_advice(world, keep),
         (false, Some(_)) => {
-            "find who makes the second route, by its protocol, and delete it: no pod has to be restarted"
+            "find who makes the second route, by its protocol, and delete it: no pod has to be restarted".to_owned()
         }
-        (false, None) => "neighbours stay when an address goes: compare with etcd, or look into the pods",
+        (false, None) => "neighbours stay when an address goes: compare with etcd, or look into the pods".to_owned(),
     };
     let entry = |(dev, holds): (&Foreign, &Holds)| {
         Evidence::new()
@@ -200,6 +203,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
         .in_pool_of(address)
         .next(format!("ipaudit who {address}"))
         .with_each(pods.iter().filter(|_| sure > 1), |d, pod| d.delete_pod(pod))
+        .with_each(world.ledger.allocations_at(address), |d, a| d.rests_on_allocation(a))
         .with_each(endpoints(), |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()
 }

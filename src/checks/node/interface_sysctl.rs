@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
     subject: SubjectKind::Interface,
     finds: "A workload interface with proxy_arp 0 (its own and that of `all`), with forwarding 0, and where it has an IPv6 \
         address, with proxy_ndp 0, forwarding 0 or IPv6 disabled; or `ip_forward` 0 of the whole node, as `NODE all`, an \
-        error where the kernel refuses pods for it. A proxy_delay that is not 0 is a note: answers come late.",
+        error where the kernel refuses pods for it; so is IPv6 forwarding 0 of `all`, where pods have IPv6. A proxy_delay that is not 0 is a note: answers come late.",
     matters: "Without them the node neither answers the pod nor hands on its packets. Felix sets them when the interface \
         comes up and when its endpoint is written; no refresh repairs what is changed later.",
     arises: "A sysctl file of the distribution or a hardening tool was applied while pods were running.",
@@ -72,8 +72,11 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
         let links: Vec<&HostLink> = sight.workload_links().filter(is_pods).collect();
         // A node whose pods have IPv6 alone hands on nothing else.
         let wants4 = links.is_empty() || links.iter().any(|link| routed.wanted(&sight, &link.name).0);
-        if sysctls.ip_forward == Some(0) && wants4 {
-            findings.push(of_the_node(&sight));
+        let wants6 = links.iter().filter(|link| routed.wanted(&sight, &link.name).1).count();
+        let is_off4 = sysctls.ip_forward == Some(0) && wants4;
+        let is_off6 = sysctls.all().forwarding6 == Some(0) && wants6 > 0;
+        if is_off4 || is_off6 {
+            findings.push(of_the_node(&sight, is_off4, if is_off6 { wants6 } else { 0 }));
         }
         for link in links {
             let wrong = wrongs(sysctls, &link.name, routed.wanted(&sight, &link.name));
@@ -84,17 +87,24 @@ fn run(world: &World<'_>, findings: &mut FindingSink) {
     }
 }
 
-/// The whole node hands nothing on. An error where its kernel refuses pods for it: it stands before all of them.
-fn of_the_node(sight: &NodeSight<'_>) -> Finding {
-    let wrong = [Wrong { setting: "ip_forward", value: 0, is_note: false }];
+/// The whole node hands nothing on, of IPv4, or of IPv6 for so many pods. An error where its kernel refuses pods for it, as
+/// that of IPv6 does by this setting alone: it stands before all of them.
+fn of_the_node(sight: &NodeSight<'_>, is_off4: bool, pods6: usize) -> Finding {
+    let is = |setting, wrong: bool| wrong.then_some(Wrong { setting, value: 0, is_note: false });
+    let wrong: Vec<Wrong> = is("ip_forward", is_off4).into_iter().chain(is("IPv6 forwarding", pods6 > 0)).collect();
     let is_pods = |dev: &&Foreign| !sight.knows_endpoints || !sight.endpoints_of(dev).is_empty();
     let refused = sight.evidence.verdicts.each().filter(|v| v.errno == NOT_FORWARDED && sight.evidence.lasts(v.seen));
-    let hit: HashSet<&Foreign> = refused.map(|verdict| &verdict.dev).filter(is_pods).collect();
+    let hit: HashSet<&Foreign> = refused.map(|verdict| &verdict.dev).filter(is_pods).filter(|_| is_off4).collect();
     let mut finding = report(sight, &NODE.into(), &wrong);
     if !hit.is_empty() {
         let get = if hit.len() == 1 { "gets" } else { "get" };
         finding.severity = Severity::Error;
         finding.summary = foreign!("{}: {} {get} no answer from the gateway", finding.summary, count(hit.len(), "pod"));
+    }
+    if pods6 > 0 {
+        finding.severity = Severity::Error;
+        let pods = count(pods6, "pod");
+        finding.summary = foreign!("{}: nothing is handed on of the IPv6 of {pods}", finding.summary);
     }
     finding
 }
@@ -227,6 +237,24 @@ mod tests {
         let interface = c.interface_of("web-0");
         c.node_mut().sysctls_of(interface.raw()).proxy_ndp = Some(0);
         assert_eq!(c.find(&CHECK)[0].summary, "IPv6 proxy_ndp is 0, shop/web-0");
+    }
+
+    /// Whatever the interfaces say, the kernel looks at `all`.
+    #[test]
+    fn a_node_that_hands_on_no_ipv6_is_an_error_with_the_pods_that_have_it() {
+        let mut c = Cluster::healthy();
+        let both = [addr("10.65.0.1"), addr("fd00:65::1")];
+        (c.endpoint_mut("web-0").addresses, c.pod_mut("web-0").addresses) = (both.into(), both.into());
+        c.see("node-1");
+        c.node_mut().sysctls_of("all").forwarding6 = Some(0);
+        let [found] = c.find(&CHECK).try_into().unwrap();
+        assert_eq!((found.subject.id.raw(), found.severity), ("node-1 all", Severity::Error));
+        let words = "IPv6 forwarding is 0, of the node: nothing is handed on of the IPv6 of 1 pod";
+        assert_eq!((found.summary.raw(), found.next[0].raw()), (words, "sysctl -w net/ipv6/conf/all/forwarding=1"));
+        // Without IPv6 nobody needs it.
+        let mut c = seen();
+        c.node_mut().sysctls_of("all").forwarding6 = Some(0);
+        assert!(c.find(&CHECK).is_empty());
     }
 
     /// Nothing of a pod with an IPv6 address alone goes by IPv4.

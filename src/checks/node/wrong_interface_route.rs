@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::{by_duplicate, pod_name, verdict_facts};
+use crate::checks::addresses::duplicate_pod_address::{restart_advice, to_restart};
 use crate::checks::evidence::count;
 use crate::checks::evidence::node::{route_facts, route_words};
 use crate::checks::prelude::*;
@@ -25,7 +26,8 @@ pub static CHECK: Check = Check {
     arises: "Several pods of the node have one address: Felix gives the route to the newest interface (IPA704). Somebody \
         put a route there by hand; or a route with metric 0 by the uplink, of a borrowed address or of a stale endpoint on \
         another node, stands before the pod's own.",
-    action: "Where pods share the address, restart those that are cut off: each takes an address of its own. A route to \
+    action: "Where pods share the address, keep the one that IPAM's allocation names and restart the others: each takes an \
+        address of its own. A route to \
         an interface whose endpoint does not list the address goes within 100 seconds while Felix works; one by the uplink \
         never does: find who makes it, by its protocol, and delete it.",
     silent: "A machine that is being moved to another node (Felix routes it with metric 512, and its target has no route); \
@@ -33,7 +35,7 @@ pub static CHECK: Check = Check {
         an interface that is missing, down or without carrier (IPA705).",
     ties: Ties {
         harm: Harm::Outage,
-        also: Needs::P,
+        also: Needs::P.and(Needs::B),
         explained_by: Some(by_duplicate),
         many: "addresses that are routed past their pods",
         ..Ties::OURS
@@ -108,9 +110,10 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         }
         () => format!("{who}: the route leads to {to}"),
     };
-    let pods = || cut_off.iter().filter_map(|e| world.ledger.pod(e.namespace, e.pod)).filter(|_| is_shared);
+    let here = sight.endpoints_at(address).iter().copied();
+    let (keep, pods) = to_restart(world, address, here, |e| cut_off.iter().all(|cut| !std::ptr::eq(*cut, e)));
     let advice = match is_shared {
-        true => "restart the pods that are cut off: each takes an address of its own".to_owned(),
+        true => restart_advice(world, keep),
         false if heals.starts_with("never") => "find who makes this route, by its protocol, and delete it".to_owned(),
         false => format!("it heals {heals}"),
     };
@@ -129,7 +132,8 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         .in_namespace(if let [one] = cut_off { one.namespace } else { Name::NONE })
         .in_pool_of(address)
         .next(format!("ipaudit who {address}"))
-        .with_each(pods(), |d, pod| d.delete_pod(pod))
+        .with_each(pods.iter().filter(|_| is_shared), |d, pod| d.delete_pod(pod))
+        .with_each(world.ledger.allocations_at(address), |d, a| d.rests_on_allocation(a))
         .with_each(cut_off, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()
 }
