@@ -105,7 +105,7 @@ mod tests {
     fn the_pods_in_it_are_named_but_for_whom_a_duplicate_keeps() {
         let mut c = Cluster::healthy();
         c.snapshot.pools[0].block_size = 28;
-        let mut of = |c: &mut Cluster| {
+        let of = |c: &mut Cluster| {
             let found = c.find(&CHECK).remove(0);
             let restart: Vec<String> = found.evidence.texts("restart").map(|pod| pod.raw().to_owned()).collect();
             (restart, found.next[0].raw().to_owned(), found.advice.raw().to_owned())
