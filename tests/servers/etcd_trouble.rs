@@ -153,7 +153,12 @@ impl WebServer {
     fn start(scheme: &str, serve: impl Fn(TcpStream) -> Option<()> + Send + 'static) -> WebServer {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
         let endpoint = format!("{scheme}://{}", listener.local_addr().expect("its address"));
-        std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(serve(stream))));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // Whether the client stayed to the end is its own affair.
+                let _ = serve(stream);
+            }
+        });
         WebServer { endpoint }
     }
 }
