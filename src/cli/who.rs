@@ -32,8 +32,8 @@ use crate::{record, render};
 /// Flags of `who`.
 #[derive(Args, Debug)]
 pub struct WhoArgs {
-    /// An address, a block or pool by its CIDR, a handle or container id, a pod or namespace/pod, a node, a MAC or an interface. As
-    /// kubectl takes it too: pod/NAME, node/NAME, service/NAME, vm/NAME, handle/ID, address/IP
+    /// An address, a block by its CIDR, a pool by that or its name, a handle or container id, a pod or namespace/pod, a node, a MAC
+    /// or an interface. As kubectl takes it too: pod/NAME, node/NAME, pool/NAME, service/NAME, vm/NAME, handle/ID, address/IP
     #[arg(value_name = "WHAT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub what: String,
 

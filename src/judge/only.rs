@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::checks::World;
+use crate::checks::{World, natural};
 use crate::model::near::{did_you_mean, nearest};
 use crate::model::pool::near_pools;
 use crate::model::{Foreign, Gist, Name, Names, SubjectKind};
@@ -27,18 +27,21 @@ impl Only {
     pub fn unknown(&self, world: &World<'_>) -> Vec<String> {
         let nodes = self.nodes.iter().filter(|node| !is_node(world, node));
         let nodes = nodes.map(|node| {
-            let near: Vec<Foreign> = nearest(node, node_names(world)).into_iter().map(Foreign::from).collect();
-            format!("neither Calico nor Kubernetes has a node {node}{}", did_you_mean(&near).raw())
+            format!("neither Calico nor Kubernetes has a node {node}{}", meant(node, || node_names(world)))
         });
         let namespaces = self.namespaces.iter().filter(|namespace| !is_namespace(world, namespace));
         let namespaces = namespaces.map(|ns| {
-            let near: Vec<Foreign> = nearest(ns, namespace_names(world)).into_iter().map(Foreign::from).collect();
-            format!("no pod, endpoint or allocation is of a namespace {ns}{}", did_you_mean(&near).raw())
+            format!("no pod, endpoint or allocation is of a namespace {ns}{}", meant(ns, || namespace_names(world)))
         });
         let pools = self.pools.iter().filter(|pool| pool_name(world, pool).is_none());
         let pools = pools.map(|pool| {
-            let near = near_pools(&world.snapshot.pools, &world.snapshot.names, pool);
-            format!("there is no pool {pool}{}", did_you_mean(&near).raw())
+            let pools = &world.snapshot.pools;
+            let near = near_pools(pools, &world.snapshot.names, pool);
+            let told = match near.is_empty() {
+                true => there_are(named(world, pools.iter().map(|pool| pool.name))),
+                false => did_you_mean(&near).raw().to_owned(),
+            };
+            format!("there is no pool {pool}{told}")
         });
         nodes.chain(namespaces).chain(pools).collect()
     }
@@ -63,6 +66,29 @@ impl Only {
                 && among(&namespaces, &finding.namespace)
                 && (!narrowed || !pools.is_empty() && among(&pools, &finding.pool))
         }
+    }
+}
+
+/// So many names are told where none is near.
+const TOLD: usize = 10;
+
+/// Those that are near, and where none is, some that there are.
+fn meant<'w, I: Iterator<Item = &'w str>>(word: &str, all: impl Fn() -> I) -> String {
+    let near: Vec<Foreign> = nearest(word, all()).into_iter().map(Foreign::from).collect();
+    if near.is_empty() { there_are(all()) } else { did_you_mean(&near).raw().to_owned() }
+}
+
+/// `; there are a, b and 3 more`.
+fn there_are<'w>(all: impl Iterator<Item = &'w str>) -> String {
+    let mut all: Vec<&str> = all.collect();
+    all.sort_by(|a, b| natural(a, b));
+    all.dedup();
+    let told = all.iter().take(TOLD).copied().collect::<Vec<_>>().join(", ");
+    match all.len() {
+        0 => String::new(),
+        1 => format!("; there is {told} alone"),
+        more if more > TOLD => format!("; there are {told} and {} more", more - TOLD),
+        _ => format!("; there are {told}"),
     }
 }
 
@@ -156,5 +182,12 @@ mod tests {
         let host_bits = of(&[], &[], &["10.65.0.5/16"]);
         assert_eq!(host_bits, (vec![], vec!["there is no pool 10.65.0.5/16; did you mean 10.65.0.0/16?".to_owned()]));
         assert!(unknown.len() == 3 && unknown.iter().zip(told).all(|(u, t)| u.ends_with(t)), "{unknown:?}");
+        let (_, none_near) = of(&["elsewhere"], &["xyz"], &["unlike"]);
+        let told = [
+            "node elsewhere; there are node-1, node-2",
+            "namespace xyz; there is shop alone",
+            "pool unlike; there is default alone",
+        ];
+        assert!(none_near.iter().zip(told).all(|(u, t)| u.ends_with(t)), "{none_near:?}");
     }
 }

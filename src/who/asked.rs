@@ -1,5 +1,5 @@
-//! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface; and if none of these, a service or a
-//! machine. All that fit are meant, or all of the kind that it names.
+//! What a word can mean: an address, a handle, a pod, a node, a MAC, an interface; and if none of these, a service, a machine
+//! or a pool. All that fit are meant, or all of the kind that it names.
 
 use super::dossier::{Dossier, RangeKind};
 use super::word::{Word, WordKind};
@@ -11,7 +11,7 @@ use crate::model::{Addr, Cidr, HandleId, Interface, Name, Owner, keys};
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Asked {
     pub address: Option<Addr>,
-    /// A CIDR that IPAM has anything to do with.
+    /// A CIDR that IPAM has anything to do with; that of a pool by its name too.
     pub range: Option<Cidr>,
     pub handles: Vec<HandleId>,
     /// Namespace and name; the pod need not exist any more.
@@ -52,7 +52,7 @@ pub fn guesses(word: &Word<'_>) -> Vec<Guess> {
         None => Guess::Pod(word.namespace.map(str::to_owned), name.to_owned()),
     };
     match word.kind {
-        Some(WordKind::Address) => Vec::new(),
+        Some(WordKind::Address | WordKind::Pool) => Vec::new(),
         Some(WordKind::Handle) => vec![Guess::Handle(name)],
         Some(WordKind::Node) => vec![Guess::Node(name)],
         // A service's allocations are told by its name as a pod's are.
@@ -127,6 +127,10 @@ impl Asked {
             asked.find_machines(ledger, name);
         }
         asked.keep_namespace(ledger, word);
+        if word.kind == Some(WordKind::Pool) || (word.kind.is_none() && asked.is_nothing()) {
+            let pools = &mut ledger.snapshot.pools.iter();
+            asked.range = pools.find(|pool| pool.is_called(name, &ledger.snapshot.names)).map(|pool| pool.cidr);
+        }
         // A namespace may be called as a kind is.
         if word.kind.is_some() && asked.is_nothing() {
             asked.find_pods(ledger, word.typed);

@@ -15,13 +15,17 @@ use crate::model::{Addr, Affinity, Block, Cidr, Finding, Foreign, Host, Input};
 
 /// The CIDR that a word is, host bits cut; `None` for an address, also as the network of it alone.
 pub fn range(word: &Word<'_>) -> Option<Cidr> {
-    let (cidr, _) = Cidr::parse(word.name).filter(|_| word.may_be(WordKind::Address))?;
+    let (cidr, _) = Cidr::parse(word.name).filter(|_| may_be_range(word))?;
     (cidr.size() > 1).then_some(cidr)
+}
+
+fn may_be_range(word: &Word<'_>) -> bool {
+    word.may_be(WordKind::Address) || word.may_be(WordKind::Pool)
 }
 
 /// The address of a CIDR with host bits, and the network that it lies in.
 pub fn host_bits(word: &Word<'_>) -> Option<(Addr, Cidr)> {
-    let (cidr, _) = Cidr::parse(word.name).filter(|(_, host_bits)| *host_bits && word.may_be(WordKind::Address))?;
+    let (cidr, _) = Cidr::parse(word.name).filter(|(_, host_bits)| *host_bits && may_be_range(word))?;
     Some((Addr::parse_with_prefix(word.name)?, cidr))
 }
 

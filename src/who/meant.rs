@@ -40,6 +40,11 @@ pub fn meant(ledger: &Ledger<'_>, word: &Word<'_>) -> Vec<Foreign> {
         let ids = ids.map(|id| id.text(&snapshot.names)).filter(|id| id.len() <= TYPED);
         ids.for_each(|id| add(id.as_str().into(), id.as_str().into()));
     }
+    if word.may_be(WordKind::Pool) {
+        for pool in snapshot.pools.iter().map(|pool| snapshot.named(pool.name)) {
+            add(pool.clone(), foreign!("pool/{}", pool));
+        }
+    }
     if word.may_be(WordKind::Service) {
         for service in &snapshot.services {
             let asked = format!("service/{}", snapshot.pair(service.namespace, service.name));
@@ -97,6 +102,8 @@ mod tests {
         assert_eq!(says("handle/ipip-tunel-addr-node-1")[0], "ipip-tunnel-addr-node-1");
         assert_eq!(says("svc/fornt"), ["service/shop/front"]);
         assert_eq!(says("fornt"), ["service/shop/front"]);
+        assert_eq!(says("defualt"), ["pool/default"]);
+        assert_eq!(says("pool/defualt"), ["pool/default"]);
         assert_eq!(says("vm/curse"), ["vm/lab/cursed"]);
         assert_eq!(says("vm/lab/cursd"), ["vm/lab/cursed"]);
         assert!(says("node/web-0").is_empty() && says("nothing-like-it").is_empty() && says("").is_empty());

@@ -52,7 +52,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
         wrong::tell(&mut sheet.blocks, dossier.findings.iter().map(|f| &f.gist));
     }
     dossier.answer = match asked.address {
-        _ if block::range(word).is_some() => match &dossier.range {
+        _ if block::range(word).is_some() || asked.range.is_some() => match &dossier.range {
             Some(sheet) => block::answer(sheet, ledger, &dossier.findings),
             None => answer::outside(&dossier.asked),
         },

@@ -189,6 +189,24 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_is_told_by_its_name_as_by_its_range() {
+        let mut c = Cluster::healthy();
+        c.pool("web-0", "10.99.0.0/16");
+        let by_range = ask(&mut c, "10.65.0.0/16", None, None);
+        assert!(by_range.answer.raw().starts_with("10.65.0.0/16 is pool default: "), "{:?}", by_range.answer);
+        for word in ["default", "pool/default", "ippool/default", "pool/10.65.0.0/16"] {
+            let by_name = ask(&mut c, word, None, None);
+            assert_eq!((&by_name.answer, &by_name.matches), (&by_range.answer, &by_range.matches), "{word}");
+            assert_eq!(by_name.range.unwrap().range, by_range.range.as_ref().unwrap().range);
+        }
+        // A pod of that name goes before.
+        assert!(ask(&mut c, "web-0", None, None).range.is_none());
+        assert!(ask(&mut c, "pool/web-0", None, None).answer.raw().contains("pool web-0"));
+        let unknown = ask(&mut c, "pool/defualt", None, None).answer;
+        assert_eq!(unknown.raw(), "nothing is called pool/defualt here; did you mean pool/default?");
+    }
+
+    #[test]
     fn a_name_that_nothing_has_is_told() {
         let mut c = Cluster::healthy();
         let answer = ask(&mut c, "web-0", Some("nod-1"), None).answer;

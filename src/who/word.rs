@@ -9,16 +9,18 @@ pub enum WordKind {
     Handle,
     Node,
     Pod,
+    Pool,
     Service,
     Vm,
 }
 
 /// kubectl's names of each kind, in one and many and short, and ours of what it does not know.
-const SAID: [(WordKind, &[&str]); 6] = [
+const SAID: [(WordKind, &[&str]); 7] = [
     (WordKind::Address, &["address", "addresses", "ip", "block", "cidr"]),
     (WordKind::Handle, &["handle", "handles", "container"]),
     (WordKind::Node, &["node", "nodes", "no"]),
     (WordKind::Pod, &["pod", "pods", "po"]),
+    (WordKind::Pool, &["pool", "pools", "ippool", "ippools"]),
     (WordKind::Service, &["service", "services", "svc"]),
     (WordKind::Vm, &["vm", "vms", "vmi", "vmis", "virtualmachine", "virtualmachineinstance"]),
 ];
@@ -92,7 +94,7 @@ impl<'w> Word<'w> {
             return Some("IPAM knows a pod's sandbox and none of its containers: ask for the pod");
         }
         if self.typed.split_once('/').is_some_and(|(kind, _)| is_workload(kind)) {
-            return Some("ask for one of its pods, or for pod, node, service, vm, address, block or handle");
+            return Some("ask for one of its pods, or for pod, node, service, vm, pool, address, block or handle");
         }
         let address = self.name.split('/').next().unwrap_or_default();
         let is_dotted = address.split('.').count() == 4 && address.split('.').all(digits);
@@ -122,6 +124,8 @@ mod tests {
             ("handle/k8s-pod-network.3f2c", Some(WordKind::Handle), "k8s-pod-network.3f2c"),
             ("address/10.65.0.7", Some(WordKind::Address), "10.65.0.7"),
             ("block/10.65.0.0/26", Some(WordKind::Address), "10.65.0.0/26"),
+            ("ippool/default", Some(WordKind::Pool), "default"),
+            ("pool/10.65.0.0/16", Some(WordKind::Pool), "10.65.0.0/16"),
             ("shop/web-0", None, "shop/web-0"),
             ("10.65.0.0/26", None, "10.65.0.0/26"),
             ("node-1", None, "node-1"),

@@ -56,6 +56,10 @@ fn a_part_of_a_block_a_pool_and_an_address_with_its_prefix() {
     let pool = ask(&["192.168.0.0/16"]);
     assert!(text(&pool).replace("\n  ", " ").contains("/16 is pool "), "{}", text(&pool));
     let json = document(&ask(&["192.168.0.0/16", "-o", "json"]));
+    let name =
+        text(&pool).replace("\n  ", " ").split_once("/16 is pool ").unwrap().1.split(':').next().unwrap().to_owned();
+    assert_eq!(first(&ask(&[&name])), first(&pool));
+    assert_eq!(document(&ask(&[&format!("pool/{name}"), "-o", "json"]))["matches"], json["matches"]);
     assert_eq!((&json["matches"][0]["kind"], &json["range"]["kind"]), (&"pool".into(), &"pool".into()));
     assert_eq!(json["range"]["blocks"].as_array().unwrap().len(), 8);
     assert_eq!(json["range"]["occupants"], serde_json::json!([]));
