@@ -6,6 +6,9 @@ use crate::checks::prelude::*;
 use crate::model::CalicoNode;
 use crate::model::hash::HashMap;
 
+/// How somebody says that there is no other cluster.
+pub const EXCLUSIVE: &str = "ipaudit audit --scope exclusive";
+
 pub static CHECK: Check = Check {
     code: Code(906),
     name: "shared-datastore",
@@ -83,8 +86,8 @@ fn report(world: &World<'_>, active: &[(&CalicoNode, Active<'_>)]) -> Finding {
                 .looks_at_whose(node.name)
                 .looks_at(Look::Endpoint(first.namespace, first.name()))
         })
+        .with_each((!is_old).then_some(EXCLUSIVE), |draft, command| draft.next(command))
         .next("calicoctl get nodes -o wide")
-        .with_each((!is_old).then_some("ipaudit audit --scope exclusive"), |draft, command| draft.next(command))
         .done()
 }
 

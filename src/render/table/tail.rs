@@ -5,8 +5,8 @@ use std::io::Result;
 
 use super::line::{HANG, name_of, total};
 use super::options::Options;
-use super::paper::{BOLD, DIM, PLAIN, Paper, Text, style_of};
-use crate::checks::datastore::{datastore_went_back, kubernetes_mismatch};
+use super::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, style_of};
+use crate::checks::datastore::{datastore_went_back, kubernetes_mismatch, shared_datastore};
 use crate::checks::{NO_STATUS, Skipped};
 use crate::exit::Exit;
 use crate::model::{Foreign, Input, InputState, Severity, Sharing};
@@ -47,7 +47,12 @@ pub fn write(view: &AuditView<'_>, folds: &Folds<'_>, options: Options, paper: &
         if !options.quiet {
             paper.blank()?;
         }
-        paper.paragraph(0, 0, &Text::new().field(PLAIN, &sentence))?;
+        let asks = asks_whose(view);
+        let more = if asks { "; if no other cluster uses this datastore, say so:" } else { "" };
+        paper.paragraph(0, 0, &Text::new().field(PLAIN, &format!("{sentence}{more}")))?;
+        if asks {
+            paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, shared_datastore::EXCLUSIVE))?;
+        }
     }
     if let Some(sentence) = left_out(view).filter(|_| !options.quiet) {
         paper.blank()?;
@@ -144,20 +149,23 @@ fn outside(view: &AuditView<'_>) -> Option<String> {
         if out.addresses == 1 { "1 address".to_owned() } else { format!("{} addresses", grouped(out.addresses)) };
     let nodes = if out.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", grouped(out.nodes)) };
     let are = if out.addresses == 1 { "is" } else { "are" };
-    let mut text = format!("{addresses} on {nodes} {are} outside this cluster: not judged");
-    // A word that makes departed nodes of all others is not asked for while the datastore is not what it was.
-    let old = [datastore_went_back::CHECK.code, kubernetes_mismatch::CHECK.code];
-    let is_sure = !matches!(view.releases, Releases::Closed(_)) && !view.findings.iter().any(|f| old.contains(&f.code));
-    if view.audit.scope != Sharing::Exclusive && is_sure {
-        text.push_str("; if no other cluster uses this datastore, --scope exclusive");
-    }
-    Some(text)
+    Some(format!("{addresses} on {nodes} {are} outside this cluster: not judged"))
+}
+
+/// Whether the operator's word on that would help: IPA906 asks for it itself, and a word that makes departed nodes of all
+/// others is not asked for while the datastore is not what it was.
+fn asks_whose(view: &AuditView<'_>) -> bool {
+    let theirs = [datastore_went_back::CHECK.code, kubernetes_mismatch::CHECK.code, shared_datastore::CHECK.code];
+    let is_sure =
+        !matches!(view.releases, Releases::Closed(_)) && !view.findings.iter().any(|f| theirs.contains(&f.code));
+    outside(view).is_some() && view.audit.scope != Sharing::Exclusive && is_sure
 }
 
 /// What must be typed behind the commands of ipaudit to reach the same cluster.
 fn left_out(view: &AuditView<'_>) -> Option<String> {
     let flags = view.connected_by.join(", ");
-    let is_needed = !flags.is_empty() && view.findings.iter().any(|f| !f.open().next.is_empty());
+    let has_commands = || asks_whose(view) || view.findings.iter().any(|f| !f.open().next.is_empty());
+    let is_needed = !flags.is_empty() && has_commands();
     is_needed.then(|| format!("The commands leave out how this audit was connected: {flags}."))
 }
 

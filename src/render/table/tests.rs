@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::checks::Skipped;
+use crate::checks::datastore::datastore_went_back;
 use crate::exit::Exit;
 use crate::model::{
     Code, Evidence, FailedLook, Finding, FindingKeeper, Foreign, Input, InputState, KeptFinding, Life, Root, Severity,
@@ -298,9 +299,18 @@ fn what_was_not_confirmed_and_what_is_others_is_said() {
     view.audit.scope = Sharing::Shared;
     let text = told(&view, Options { width: 200, ..Options::default() });
     assert!(text.contains("does not exist (on node-1) (unconfirmed)"), "{text}");
-    let sentence = "20 addresses on 3 nodes are outside this cluster: not judged; if no other cluster uses this \
-        datastore, --scope exclusive\n";
-    assert!(text.contains(sentence), "{text}");
+    let sentence = "20 addresses on 3 nodes are outside this cluster: not judged";
+    let asked = format!(
+        "{sentence}; if no other cluster uses this datastore, say so:\n       ipaudit audit --scope exclusive\n"
+    );
+    assert!(text.contains(&asked), "{text}");
+    // Under a restore nobody is asked for that word.
+    let mut restored = leak(0, "node-1", 1);
+    restored.code = datastore_went_back::CHECK.code;
+    let kept = FindingKeeper::all([restored]);
+    view.findings = kept.iter().collect();
+    let text = told(&view, Options { width: 200, ..Options::default() });
+    assert!(text.contains(&format!("{sentence}\n")) && !text.contains("exclusive"), "{text}");
 }
 
 #[test]
