@@ -39,34 +39,13 @@ fn grown(case: &NodeCase, routes: u32) -> NodeEvidence {
     {
         for n in each {
             let (name, index) = (dev(n), 1_000_000 + n);
-            let link = HostLink {
-                index,
-                name: name.as_str().into(),
-                up: true,
-                carrier: true,
-                narrow: false,
-                seen: 1,
-                ..HostLink::default()
-            };
+            let link =
+                HostLink { index, name: name.as_str().into(), up: true, carrier: true, seen: 1, ..HostLink::default() };
             links.push(link);
             let to = Addr::from_v4_bits(0xa9fe_0101);
-            verdicts.push(GatewayVerdict {
-                dev: name.as_str().into(),
-                from: address(n),
-                to,
-                errno: 0,
-                narrow: false,
-                seen: 1,
-            });
+            verdicts.push(GatewayVerdict { dev: name.as_str().into(), from: address(n), to, errno: 0, seen: 1 });
             let state = NeighbourState::Permanent.into();
-            neighbours.push(KernelNeighbour {
-                address: address(n),
-                dev: name.into(),
-                mac: Some(1),
-                state,
-                narrow: false,
-                seen: 1,
-            });
+            neighbours.push(KernelNeighbour { address: address(n), dev: name.into(), mac: Some(1), state, seen: 1 });
         }
     }
     evidence
