@@ -4,6 +4,8 @@
 #![cfg(all(feature = "node", target_os = "linux"))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "node_live/every.rs"]
+mod every;
 mod servers;
 #[path = "node_live/veto.rs"]
 mod veto;

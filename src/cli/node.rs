@@ -12,7 +12,7 @@ use super::gather::{self, Kube, Sources};
 use super::node_evidence_args::NodeEvidenceArgs;
 use super::node_live::{self, LiveArgs};
 use super::output::{self, OutputArgs, PlainOutput, Streams};
-use super::parse::{duration, interval, time};
+use super::parse::{duration, interface_prefix, interval, node_name, time};
 use super::signal::Stop;
 use super::source_args::SourceArgs;
 use crate::checks::evidence::shell;
@@ -48,14 +48,14 @@ pub struct NodeArgs {
     pub nodes: NodeEvidenceArgs,
 
     /// Calico's name of the node. Of this machine, where nobody says: NODENAME, /var/lib/calico/nodename, its host name
-    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE", help_heading = "The node")]
+    #[arg(long, value_name = "NODE", env = "IPAUDIT_NODE", value_parser = node_name, help_heading = "The node")]
     pub node: Option<String>,
 
     #[command(flatten)]
     pub live: LiveArgs,
 
     /// What the names of workload interfaces begin with; comma separated or repeated
-    #[arg(long, value_name = "PREFIX", value_delimiter = ',', default_value = CALI, env = "IPAUDIT_PREFIX", help_heading = "The node")]
+    #[arg(long, value_name = "PREFIX", value_delimiter = ',', default_value = CALI, env = "IPAUDIT_PREFIX", value_parser = interface_prefix, help_heading = "The node")]
     pub prefix: Vec<String>,
 
     /// Save what was read of the node, for audit --node-evidence; packed where the name ends in .gz; - for standard output. Of
@@ -70,7 +70,7 @@ pub struct NodeArgs {
     pub capture: Option<PathBuf>,
 
     /// Capture this machine again and again, so long apart, from start to start; on standard output one line each, as audit
-    /// --node-evidence pods:… reads it from a log. Ctrl-C or SIGTERM ends it after the reading that runs
+    /// --node-evidence pods:… reads it from a log. Ctrl-C or SIGTERM ends it, and no capture is half written
     #[arg(
         long,
         value_name = "DURATION",
@@ -186,6 +186,8 @@ fn again(args: &NodeArgs, has_etcd: bool) -> NodesAgain {
     for (flag, path) in paths {
         command.extend(path.iter().map(|path| format!(" {flag} {}", shell(&path.to_string_lossy()))));
     }
+    let objects = args.sources.kube.kube_objects.iter().filter(|_| args.etcd_dump.is_some());
+    command.extend(objects.map(|path| format!(" --kube-objects {}", shell(&path.to_string_lossy()))));
     command.extend(args.node.iter().map(|node| format!(" --node {}", shell(node))));
     NodesAgain { evidence: String::new(), node: Some(format!("{command} --all")), has_who: has_etcd }
 }
@@ -216,12 +218,19 @@ async fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error
     Ok(NodesSeen::newest(vec![evidence], false))
 }
 
-/// Captures until somebody ends it; the exit code is the last one's. A reading that fails is told and tried again.
+/// Captures until somebody ends it; the exit code is the last one's. A reading or a capture that fails is told and tried
+/// again.
 async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams: &Streams) -> Result<Exit, Error> {
     let stop = Stop::on_signal();
+    let mut last = Exit::Clean;
     loop {
         let began = Instant::now();
-        let exit = match evidence(args, streams).await {
+        // The second reading of a node may be far away.
+        let seen = tokio::select! {
+            seen = evidence(args, streams) => seen,
+            () = stop.come() => return Ok(last),
+        };
+        let exit = match seen {
             Ok(seen) if is_standard_input(path) => {
                 let line = seen.nodes.first().map(node_line::line).transpose()?;
                 let exit = seen.nodes.first().map_or(Exit::Clean, |evidence| tell_unread(evidence, streams));
@@ -229,9 +238,13 @@ async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams:
                 if !streams.print_while_read(format!("{}\n", line.unwrap_or_default()).as_bytes())? {
                     return Ok(exit);
                 }
-                exit
+                Ok(exit)
             }
-            Ok(seen) => captured(args, &seen, streams)?.unwrap_or(Exit::Clean),
+            Ok(seen) => captured(args, &seen, streams).map(|exit| exit.unwrap_or(Exit::Clean)),
+            Err(error) => Err(error),
+        };
+        last = match exit {
+            Ok(exit) => exit,
             Err(error) if error.fault == Fault::User => return Err(error),
             Err(error) => {
                 output::tell(&error, None);
@@ -240,7 +253,7 @@ async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams:
         };
         stop.pause(began + every).await;
         if stop.is_wanted() {
-            return Ok(exit);
+            return Ok(last);
         }
     }
 }

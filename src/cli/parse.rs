@@ -42,6 +42,28 @@ pub fn interval(text: &str) -> Result<Duration, String> {
     duration(text).and_then(|said| if said < SHORTEST { Err("the shortest is 1s".to_owned()) } else { Ok(said) })
 }
 
+/// Calico's name of a node: no blank, nothing that is not printed.
+pub fn node_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    match name.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '/') {
+        Some(strange) => Err(format!("a node's name has no {strange:?}")),
+        None => Ok(name.to_owned()),
+    }
+}
+
+/// What names of interfaces begin with: no longer than they are, and something.
+pub fn interface_prefix(text: &str) -> Result<String, String> {
+    match text.chars().find(|c| c.is_whitespace() || c.is_control() || *c == '/') {
+        Some(strange) => Err(format!("an interface's name has no {strange:?}")),
+        None if text.is_empty() => Err("with nothing every interface begins: write cali, eni or the like".to_owned()),
+        None if text.len() > LONGEST_INTERFACE => {
+            Err(format!("an interface's name has at most {LONGEST_INTERFACE} bytes"))
+        }
+        None => Ok(text.to_owned()),
+    }
+}
+
+const LONGEST_INTERFACE: usize = 15;
 const SHORTEST: Duration = Duration::from_secs(1);
 
 /// A time with its zone.

@@ -96,6 +96,13 @@ impl Stop {
         self.0.wanted.load(Ordering::SeqCst)
     }
 
+    /// Waits until the run is stopped.
+    pub async fn come(&self) {
+        while !self.is_wanted() {
+            tokio::time::sleep(LISTEN).await;
+        }
+    }
+
     /// Waits until then, or until the run is stopped: a pause may be longer than whoever stops it has patience.
     pub async fn pause(&self, until: Instant) {
         self.0.idle.store(true, Ordering::SeqCst);

@@ -14,6 +14,10 @@ use crate::model::NodeEvidence;
 
 /// What stands before it, with the version of the line; `kubectl logs --prefix` and `--timestamps` put something before that.
 pub const MARK: &[u8] = b"ipaudit-capture:1:";
+/// What stands before the version, of lines of any.
+const ANY_MARK: &[u8] = b"ipaudit-capture:";
+/// The version of the line that is written and read.
+const LINE_VERSION: u64 = 1;
 /// Unpacked: two hundred thousand routes. A line of 82 kB could become a gigabyte.
 const LARGEST: u64 = 16 << 20;
 
@@ -33,9 +37,18 @@ pub fn line(evidence: &NodeEvidence) -> Result<String, Error> {
 /// What stands behind the mark in each line that has one, in the log's order.
 pub fn marked(log: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     log.split(|byte| *byte == b'\n').filter_map(|line| {
-        let at = memchr::memmem::find(line, MARK)?;
-        line.get(at + MARK.len()..).map(|rest| rest.trim_ascii_end())
+        let at = memchr::memmem::find(line, ANY_MARK)?;
+        let rest = line.get(at + ANY_MARK.len()..)?;
+        let is_marked = version(rest).is_some();
+        is_marked.then(|| rest.trim_ascii_end())
     })
+}
+
+/// The version of a line, and what stands behind it.
+fn version(marked: &[u8]) -> Option<(u64, &[u8])> {
+    let end = memchr::memchr(b':', marked)?;
+    let number = std::str::from_utf8(marked.get(..end)?).ok()?.parse().ok()?;
+    Some((number, marked.get(end + 1..)?))
 }
 
 /// The captures of one such line.
@@ -44,7 +57,20 @@ pub fn marked(log: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 /// A line that was cut off or is none of ours.
 pub fn unpack(marked: &[u8]) -> Result<Vec<NodeEvidence>, BadCapture> {
     let bad = |cause: String| BadCapture { cause: cause.into(), hint: "the line was cut off, or is none of ipaudit's" };
-    let packed = STANDARD.decode(marked).map_err(|e| bad(e.to_string()))?;
+    let packed = match version(marked) {
+        Some((LINE_VERSION, packed)) => packed,
+        Some((version, _)) => {
+            let cause = format!(
+                "its line is of version {version}, this ipaudit reads {LINE_VERSION}: it is of a newer version"
+            );
+            return Err(BadCapture {
+                cause: cause.into(),
+                hint: "use the version of ipaudit that wrote it, or a newer one",
+            });
+        }
+        None => return Err(bad("it has no version".to_owned())),
+    };
+    let packed = STANDARD.decode(packed).map_err(|e| bad(e.to_string()))?;
     let mut bytes = Vec::new();
     let unpacked = MultiGzDecoder::new(packed.as_slice()).take(LARGEST + 1).read_to_end(&mut bytes);
     unpacked.map_err(|e| bad(e.to_string()))?;
@@ -93,6 +119,14 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_a_newer_version_is_told_as_that() {
+        let log = b"ipaudit-capture:9:H4sIAAAA\n";
+        let why = all(log).unwrap().unwrap_err().cause.raw().to_owned();
+        assert!(why.contains("version 9") && why.contains("a newer version"), "{why}");
+        assert!(last(log).unwrap().is_err() && all(b"ipaudit-capture:x:H4s\n").is_none());
+    }
+
+    #[test]
     fn the_last_whole_line_counts_whatever_stands_around_it() {
         let (a, b) = (line(&evidence("a")).unwrap(), line(&evidence("b")).unwrap());
         assert!(!a.contains('\n') && a.starts_with("ipaudit-capture:1:"));
@@ -104,7 +138,7 @@ mod tests {
         assert_eq!(nodes(all(log.as_bytes())), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(nodes(all(cut.as_bytes())), Some(vec!["a".to_owned()]));
         assert!(all(b"{}").is_none() && all(&b.as_bytes()[..99]).is_some_and(|found| found.is_err()));
-        assert!(last(b"starting\nipaudit-capture:2:xx\n").is_none() && last(b"").is_none());
+        assert!(last(b"starting\nipaudit-capture:xx\n").is_none() && last(b"").is_none());
         assert!(last(&b.as_bytes()[..b.len() - 9]).is_some_and(|found| found.is_err()));
         assert!(last(b"ipaudit-capture:1:\n").is_some_and(|found| found.is_err()));
     }
@@ -113,7 +147,7 @@ mod tests {
     fn a_line_that_unpacks_to_more_than_a_node_has_is_refused() {
         let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
         packed.write_all(&vec![b' '; (LARGEST + 1) as usize]).unwrap();
-        let refused = unpack(STANDARD.encode(packed.finish().unwrap()).as_bytes()).unwrap_err();
+        let refused = unpack(format!("1:{}", STANDARD.encode(packed.finish().unwrap())).as_bytes()).unwrap_err();
         assert_eq!(refused.cause.raw(), "it has more than 16777216 bytes");
     }
 }

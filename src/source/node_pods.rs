@@ -47,12 +47,22 @@ impl FromStr for PodsPlace {
     fn from_str(text: &str) -> Result<PodsPlace, String> {
         let place = text.strip_prefix(PODS).unwrap_or(text);
         match place.split_once('/') {
+            // It stands in a path that the API server is asked for.
+            Some((namespace, selector)) if !selector.is_empty() && !namespace.is_empty() && !is_label(namespace) => {
+                Err(format!("{namespace:?} is no namespace: small letters, digits and -"))
+            }
             Some((namespace, selector)) if !namespace.is_empty() && !selector.is_empty() => {
                 Ok(PodsPlace { namespace: namespace.to_owned(), selector: selector.to_owned() })
             }
             _ => Err(format!("{PODS}NAMESPACE/SELECTOR is wanted, as in {PODS}ipaudit/app=ipaudit-node")),
         }
     }
+}
+
+/// Whether this is a label of DNS, as names of namespaces are.
+fn is_label(name: &str) -> bool {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    name.len() <= 63 && name.chars().all(is_inner) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 impl fmt::Display for PodsPlace {
@@ -217,7 +227,7 @@ mod tests {
         assert_eq!(place("pods:ipaudit/app=node"), is("ipaudit", "app=node"));
         let long = "app.kubernetes.io/name=ipaudit-node";
         assert_eq!(place(&format!("pods:ipaudit/{long}")), is("ipaudit", long));
-        for bad in ["pods:", "pods:ipaudit", "pods:/app", "pods:ipaudit/"] {
+        for bad in ["pods:", "pods:ipaudit", "pods:/app", "pods:ipaudit/", "pods:../x/a=b", "pods:A/a=b"] {
             assert_eq!(place(bad), None, "{bad}");
         }
     }

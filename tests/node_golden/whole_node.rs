@@ -57,6 +57,34 @@ fn a_route_that_is_not_understood_is_told_and_takes_nothing_from_the_others() {
     assert!(told_by(&document(&with_files(&case, &["-o", "json"]), "audit")).iter().all(|(code, _)| code.0 == 790));
 }
 
+/// What nobody judged is not clean, and what says nothing was not read.
+#[test]
+fn evidence_that_nobody_judged_is_no_all_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker-1.json");
+    let judged = |part: &str| {
+        std::fs::write(&path, format!(r#"{{"kind":"NodeEvidence","version":1,"node":"worker-1"{part}}}"#)).unwrap();
+        let mut command = ipaudit();
+        command.args(["node", "--now", "2026-11-29T12:00:00Z", "--node-evidence"]).arg(&path).env("COLUMNS", "160");
+        command.output().unwrap()
+    };
+    let links = r#""links":{"read":[{"i":1,"name":"lo"}]}"#;
+    let at = |time: &str| format!(r#","times":["2026-11-29T{time}Z"],{links}"#);
+    for (part, told) in [
+        (at("11:00:00"), "not judged: 60 minutes old"),
+        (at("12:59:00"), "59m ahead of now"),
+        (String::new(), "not one list is in it"),
+        (r#","links":{"read":[]}"#.to_owned(), "every kernel has lo"),
+        (r#","links":{"raed":[]}"#.to_owned(), "no word of this version's"),
+    ] {
+        let output = judged(&part);
+        assert!(first(&output).contains("this is no all-clear"), "{part}: {}", text(&output));
+        assert!(text(&output).contains(told), "{part}: {}", text(&output));
+        assert_eq!(output.status.code(), Some(3), "{part}");
+    }
+    assert_eq!(judged(&at("12:00:00")).status.code(), Some(0));
+}
+
 /// Of a live etcd no handle is asked for; every finding is the same.
 #[test]
 fn a_live_etcd_is_not_asked_for_handles() {
