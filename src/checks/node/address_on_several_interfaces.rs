@@ -247,6 +247,20 @@ mod tests {
         assert_eq!(found[0].evidence.entries("holds").count(), 10);
     }
 
+    /// web-9 has the route, and IPA101 keeps the one that IPAM names.
+    #[test]
+    fn the_pod_that_ipam_names_is_kept_whoever_has_the_route() {
+        let mut c = incident();
+        let found = c.find(&CHECK).remove(0);
+        assert!(found.advice.raw().starts_with("IPAM gave it to shop/web-0: keep that, "), "{}", found.advice.raw());
+        let delete = format!("{:?}", found.next);
+        assert!(!delete.contains("web-0") && delete.contains("web-9"), "{delete}");
+        // Where IPAM was not read, the one that has the route.
+        c.snapshot.blocks.clear();
+        let delete = format!("{:?}", c.find(&CHECK).remove(0).next);
+        assert!(delete.contains("web-0") && !delete.contains("web-9"), "{delete}");
+    }
+
     /// What a capture alone shows: neighbours may be leftovers, so it is a warning; what pods have inside is sure.
     #[test]
     fn without_etcd_neighbours_are_a_warning_and_the_insides_are_sure() {
