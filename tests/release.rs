@@ -31,6 +31,8 @@ mod hostile;
 mod identity;
 #[path = "release/kills.rs"]
 mod kills;
+#[path = "release/morning.rs"]
+mod morning;
 #[path = "release/narrow.rs"]
 mod narrow;
 #[path = "release/nodes.rs"]

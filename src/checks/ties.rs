@@ -53,6 +53,9 @@ pub struct Ties {
     /// What several of its findings are called behind their number, as `leaked addresses`; empty: by their subjects and
     /// the check's name.
     pub many: &'static str,
+    /// The field in which the `endpoints` of its evidence differ, where it is a clash between these: it is over as soon as those
+    /// that are left agree. Empty of all else.
+    pub between: &'static str,
     /// Which of its findings comes first, where one is worse than another: the least number. Equal ones stand in their
     /// order; `None`: all are equal.
     pub urgency: Option<fn(&Finding) -> u64>,
@@ -74,6 +77,7 @@ impl Ties {
         leak_of: "",
         releasable: false,
         many: "",
+        between: "",
         urgency: None,
         shows: |_| Shown::default(),
     };

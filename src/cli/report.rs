@@ -22,6 +22,7 @@ use crate::history::ReadTx;
 use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::coverage::reason;
 use crate::model::foreign::foreign;
+use crate::model::given_back::TakenAway;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render;
@@ -230,13 +231,20 @@ fn release_facts(
             db.observations_of_open(&watch, row.finding.code, (kind, &row.finding.subject), row.finding.node.as_ref())?;
         observed.extend(seen.map(|seen| (row.id, seen)));
     }
+    let given_back = match audits.until.last() {
+        Some(last) => db.freed_within(pair.id, last.started, released_until)?,
+        None => TakenAway::default(),
+    };
+    let mut parted = HashSet::new();
+    for check in checks::ALL.iter().filter(|check| !check.ties.between.is_empty() && !given_back.deleted.is_empty()) {
+        let between = db.endpoints_of_open(pair.id, check.code, check.ties.between)?;
+        parted.extend(report::release_facts::parted(between, &given_back));
+    }
     Ok(ReleaseFacts {
         observed,
         of_silent,
-        given_back: match audits.until.last() {
-            Some(last) => db.freed_within(pair.id, last.started, released_until)?,
-            None => HashSet::new(),
-        },
+        given_back,
+        parted,
         closed_by: open.iter().map(|row| row.finding.code).collect(),
         audits: audits.until.iter().map(|audit| AuditAt { audit: audit.id, at: audit.judged }).collect(),
         restored: db.restores(pair.id, until)?.last().map(|restore| restore.after.audit),

@@ -32,6 +32,7 @@ pub static CHECK: Check = Check {
         harm: Harm::Outage,
         explained_by: Some(duplicate_pod_address::explains),
         many: "addresses that several endpoints list",
+        between: "workload",
         ..Ties::ANYBODYS
     },
     run,

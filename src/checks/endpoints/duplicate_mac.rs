@@ -19,7 +19,7 @@ pub static CHECK: Check = Check {
     action: "Look whether one of them is stale (IPA501, IPA502); else at what sets the MAC.",
     silent: "The same MAC on different nodes; endpoints without a MAC; `ee:ee:ee:ee:ee:ee`, which libnetwork's plugin \
         gives to every endpoint.",
-    ties: Ties::ANYBODYS,
+    ties: Ties { between: "endpoint", ..Ties::ANYBODYS },
     run,
 };
 

@@ -21,7 +21,12 @@ pub static CHECK: Check = Check {
         an endpoint of another orchestrator or container of the same pod stayed behind.",
     action: "Find out which of them is live, and remove the other endpoint or restart its pod.",
     silent: "The same name on different nodes (IPA503 when it is one workload); endpoints without an interface name.",
-    ties: Ties { harm: Harm::Outage, many: "interfaces that several endpoints claim", ..Ties::ANYBODYS },
+    ties: Ties {
+        harm: Harm::Outage,
+        many: "interfaces that several endpoints claim",
+        between: "endpoint",
+        ..Ties::ANYBODYS
+    },
     run,
 };
 

@@ -22,7 +22,13 @@ pub static CHECK: Check = Check {
     action: "Keep the endpoint of the node where the pod lives; remove the others as IPA502 (or IPA501) says.",
     silent: "Endpoints of the same name in another cluster, on plain hosts, or of another orchestrator: another \
         workload. Different interface names.",
-    ties: Ties { judges: Judges::OnlyOurs, shows, many: "pods with endpoints on several nodes", ..Ties::OURS },
+    ties: Ties {
+        judges: Judges::OnlyOurs,
+        shows,
+        many: "pods with endpoints on several nodes",
+        between: "node",
+        ..Ties::OURS
+    },
     run,
 };
 

@@ -1,38 +1,83 @@
-//! By which release of ours a thing was given back.
+//! By which release of ours a thing was given back, and what went with it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::params;
+use serde_json::Value;
 
+use super::named_in;
 use crate::error::Error;
 use crate::history::ReadTx;
 use crate::history::column::time;
-use crate::model::given_back::GivenBack;
+use crate::model::given_back::{GivenBack, TakenAway, thing_of_key};
 use crate::model::release::StepOutcome;
-use crate::model::{Foreign, SubjectKind, Term, Time};
+use crate::model::{Code, Foreign, SubjectKind, Term, Time};
 
 impl ReadTx<'_> {
-    /// What releases of a pair have given back between two moments (of the machine's clock) and no undo has put back, by kind
-    /// and subject.
+    /// What releases of a pair have taken away between two moments (of the machine's clock) and no undo has put back.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn freed_within(&self, pair: i64, since: Time, until: Time) -> Result<HashSet<(&'static str, Foreign)>, Error> {
-        let what = "SELECT w.kind, w.subject, r.undoes FROM release_subject w JOIN release_step s ON s.id = w.step \
-                    JOIN release r ON r.id = s.release \
-                    WHERE r.pair = ?1 AND s.outcome = 'applied' AND coalesce(s.settled, s.intended) BETWEEN ?2 AND ?3 \
-                    ORDER BY s.id";
-        let steps: rusqlite::Result<Vec<(String, Foreign, Option<i64>)>> =
-            self.rows(what, [pair, since.0, until.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
-        let mut freed = HashSet::new();
-        for (kind, subject, undoes) in steps.map_err(self.failed("read the releases of the history"))? {
-            let Term::Known(kind) = Term::<SubjectKind>::of(&kind) else { continue };
-            match undoes {
-                None => freed.insert((kind.word(), subject)),
-                Some(_) => freed.remove(&(kind.word(), subject)),
+    pub fn freed_within(&self, pair: i64, since: Time, until: Time) -> Result<TakenAway, Error> {
+        let read = || {
+            let mut taken = TakenAway::default();
+            let of = |table: &str, columns: &str| {
+                format!(
+                    "SELECT r.id, r.undoes, {columns} FROM {table} w JOIN release_step s ON s.id = w.step \
+                     JOIN release r ON r.id = s.release WHERE r.pair = ?1 AND s.outcome = 'applied' \
+                     AND coalesce(s.settled, s.intended) BETWEEN ?2 AND ?3 ORDER BY s.id"
+                )
             };
-        }
-        Ok(freed)
+            let within = [pair, since.0, until.0];
+            let subjects: Vec<(i64, Option<i64>, String, Foreign)> =
+                self.rows(&of("release_subject", "w.kind, w.subject"), within, |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                })?;
+            for (release, undoes, kind, subject) in subjects {
+                let Term::Known(kind) = Term::<SubjectKind>::of(&kind) else { continue };
+                match undoes {
+                    None => taken.subjects.insert((kind.word(), subject), release),
+                    Some(_) => taken.subjects.remove(&(kind.word(), subject)),
+                };
+            }
+            let keys: Vec<(Vec<u8>, bool)> =
+                self.rows(&of("release_key", "w.key, w.new IS NULL"), within, |row| Ok((row.get(2)?, row.get(3)?)))?;
+            for (key, is_deleted) in keys {
+                let Some((kind, subject)) = thing_of_key(&key) else { continue };
+                match is_deleted {
+                    true => taken.deleted.insert((kind.word(), subject)),
+                    false => taken.deleted.remove(&(kind.word(), subject)),
+                };
+            }
+            Ok(taken)
+        };
+        read().map_err(self.failed("read the releases of the history"))
+    }
+
+    /// The endpoints in the evidence of a pair's open findings of one code, each with one more field of it, by finding; none of
+    /// a finding of which they cannot be read.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn endpoints_of_open(
+        &self,
+        pair: i64,
+        code: Code,
+        field: &str,
+    ) -> Result<HashMap<i64, Vec<(Foreign, Foreign)>>, Error> {
+        let what = "SELECT f.id, coalesce(e.last, e.first) FROM finding f JOIN evidence e ON e.finding = f.id \
+                    WHERE f.pair = ?1 AND f.code = ?2 AND f.ended IS NULL";
+        let told: rusqlite::Result<Vec<(i64, String)>> =
+            self.rows(what, [pair, i64::from(code.0)], |row| Ok((row.get(0)?, row.get(1)?)));
+        let told = told.map_err(self.failed("read the findings of the history"))?;
+        let text = |entry: &Value, field: &str| Some(Foreign::from(entry.get(field)?.as_str()?));
+        let endpoints = |(id, evidence): (i64, String)| {
+            let facts = named_in::evidence(&evidence);
+            let entries = facts.get("endpoints")?.as_array()?;
+            let each = entries.iter().map(|entry| Some((text(entry, "endpoint")?, text(entry, field)?)));
+            Some((id, each.collect::<Option<Vec<_>>>()?))
+        };
+        Ok(told.into_iter().filter_map(endpoints).collect())
     }
 
     /// The releases and undos of a pair that have written this address or handle, oldest first.

@@ -351,7 +351,7 @@ mod tests {
     #[test]
     fn what_a_release_gave_back_is_open_no_more() {
         let mut cluster = night(vec![one(110, Severity::Error, 1, None), one(101, Severity::Critical, 1, None)]);
-        cluster.release.given_back = [("address", "10.0.0.7".into())].into();
+        cluster.release.given_back.subjects = [(("address", "10.0.0.7".into()), 1)].into();
         let told = says(&cluster);
         let wanted = "1 error was given back since the last audit: IPA110 leaked-address 10.0.0.7. Open: 1 critical from before.";
         assert_eq!(told, wanted, "a release ends no other finding of the address");

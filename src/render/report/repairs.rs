@@ -170,16 +170,16 @@ mod tests {
         let cluster = &mut view.clusters[0];
         cluster.came_back.clear();
         cluster.new = (0..6).map(of_container).chain([handle(6, "k8s-pod-network.vmi.shop.db".to_owned())]).collect();
-        let given_back = |i| ("handle", of_container(i).finding.subject);
-        cluster.release.given_back = (0..5).map(given_back).collect();
+        let given_back = |i| (("handle", of_container(i).finding.subject), 1);
+        cluster.release.given_back.subjects = (0..5).map(given_back).collect();
         let told = |view: &ReportView| repairs(&view.clusters[0], view);
         let says = "1 orphaned handle is open; 1 more goes by itself only: ";
         assert!(told(&view)[0].says.starts_with(says), "{:?}", told(&view));
         // Nothing is left that a release of many would take.
-        view.clusters[0].release.given_back = (0..6).map(given_back).collect();
+        view.clusters[0].release.given_back.subjects = (0..6).map(given_back).collect();
         assert!(told(&view).is_empty(), "{:?}", told(&view));
         // What another place owns, no release of this one takes; and nothing of a node that is not Ready goes.
-        view.clusters[0].release.given_back.clear();
+        view.clusters[0].release.given_back.subjects.clear();
         view.clusters[0].of_others = (0..4).collect();
         assert!(told(&view)[0].says.starts_with("2 orphaned handles are open; 1 more goes by itself only: "));
         view.clusters[0].release.of_silent = [4].into();

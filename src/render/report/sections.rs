@@ -33,6 +33,7 @@ impl Section<'_> {
 #[derive(Debug)]
 pub struct Explained<'c> {
     open: HashSet<(Code, &'c Foreign)>,
+    given_back: HashSet<(Code, &'c Foreign)>,
     ended: HashSet<(Code, &'c Foreign)>,
 }
 
@@ -41,20 +42,26 @@ impl<'c> Explained<'c> {
     pub fn of(cluster: &'c ClusterReport) -> Explained<'c> {
         let name = |line: &'c Episode| (line.finding.code, &line.finding.subject);
         Explained {
-            open: cluster.open().chain(cluster.given_back()).map(name).collect(),
+            open: cluster.open().map(name).collect(),
+            given_back: cluster.given_back().map(name).collect(),
             ended: cluster.ended.iter().map(name).collect(),
         }
     }
 
     /// Whether another finding explains this one; nothing hides what is worse than its root, so the checks see to it that
-    /// a root is never milder. What is open is not explained by what is over, and what we released stands for itself.
+    /// a root is never milder. What is open is not explained by what is over (an undo puts the address back, and not its endpoint),
+    /// and what we released stands for itself.
     pub fn by_another(&self, line: &Episode) -> bool {
         if matches!(line.ending, Ending::Released(_)) {
             return false;
         }
+        let is_given_back = self.given_back.contains(&(line.finding.code, &line.finding.subject));
+        let is_over = is_given_back || line.ended.is_some();
         line.finding.root.as_ref().is_some_and(|root| {
             let root = (root.code, &root.id);
-            self.open.contains(&root) || line.ended.is_some() && self.ended.contains(&root)
+            self.open.contains(&root)
+                || is_over && self.given_back.contains(&root)
+                || line.ended.is_some() && self.ended.contains(&root)
         })
     }
 }
