@@ -162,6 +162,7 @@ fn cluster(
     let audits = Audits::of(db, pair, window)?;
     let wanted = narrow(args);
     let narrow = report_names::of_pair(db, pair, &wanted)?;
+    let narrowed = wanted != Narrow::default();
     let within = || audits.until.iter().filter(|a| window.has(a.judged));
     let mut report = ClusterReport {
         guid: pair.guid.clone(),
@@ -175,6 +176,7 @@ fn cluster(
         failed: db.failed_audits(pair.id, window)?,
         unknown: report_names::unknown(db, pair, &Narrow { pool: narrow.pool.clone(), ..wanted })?,
         restores: db.restores(pair.id, window)?,
+        narrowed,
         ..ClusterReport::default()
     };
     // Who could not look tried to.

@@ -12,6 +12,8 @@ use super::{Cidr, Foreign, SubjectKind, Time};
 pub struct TakenAway {
     /// Addresses and handles, by kind and subject, and the release that took each.
     pub subjects: HashMap<(&'static str, Foreign), i64>,
+    /// Those of the handles that no address went with.
+    pub orphans: HashSet<Foreign>,
     /// Endpoints, blocks and handles whose keys went with them.
     pub deleted: HashSet<(&'static str, Foreign)>,
 }

@@ -121,15 +121,14 @@ fn a_report_counts_nothing_that_was_given_back() {
     assert!(before.code == 1 && first(&before).contains("2 errors found at first"), "{before:?}");
     world.release(&["--handle", &one.handle(), "--yes", "-o", "json"]).done(1);
     let half = report(&[]);
-    let says =
-        format!("1 error was given back since the last audit: IPA110 leaked-address {address}. Open: 1 error found");
+    let says = format!("1 address was given back (release 1): {address}. Open: 1 error found");
     assert!(half.code == 1 && first(&half).starts_with(&says), "{half:?}");
     let (_, repair) = half.stdout.split_once("TO RELEASE").unwrap();
     assert!(repair.contains("1 leaked address is open") && !repair.contains("given back"), "{half:?}");
     world.release(&["--address", &other, "--yes", "-o", "json"]).done(1);
     let all = report(&[]);
     assert_eq!(all.code, 0, "{all:?}");
-    let says = "2 errors were given back since the last audit: IPA110 leaked-address. Nothing is open.";
+    let says = "2 addresses were given back (releases 1 and 2). Nothing is open.";
     assert!(first(&all).starts_with(says), "{all:?}");
     assert!(all.stdout.contains("\nGIVEN BACK  by a release since") && !all.stdout.contains("TO RELEASE"), "{all:?}");
     let document = report(&["-o", "json"]).json();

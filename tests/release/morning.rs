@@ -91,3 +91,34 @@ fn what_a_release_deleted_is_open_no_more() {
     let again = report(&world, &["--severity", "error"]);
     assert!(again.code == 1 && first(&again).contains(" Open: 1 error found at first"), "{again:?}");
 }
+
+/// However they are told: leaks under their endpoints, or by themselves.
+#[test]
+fn the_first_line_counts_what_was_given_back() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let gone: Vec<_> = (0..3).map(|i| world.leak(&format!("gone-{i}"), "node-1", BLOCK)).collect();
+    let (other, alone) = world.leak("gone-3", "node-2", OTHER);
+    block_on(world.calico().unwire(&other));
+    let orphans = ["a", "b"].map(|id| world.orphan(&format!("k8s-pod-network.{id}"), BLOCK));
+    [1200, 600, 0].into_iter().for_each(|ago| world.audit(ago));
+    let says = |args: &[&str]| first(&report(&world, args)).to_owned();
+    world.release(&["--handle", &gone[0].0.handle(), "--yes", "-o", "json"]).done(1);
+    let one = format!("1 address was given back (release 1): {}. ", gone[0].1);
+    assert!(says(&[]).starts_with(&one), "{}", says(&[]));
+    world.release(&["--code", "IPA110", "--older-than", "0s", "--yes", "-o", "json"]).done(3);
+    assert!(says(&[]).starts_with("4 addresses were given back (releases 1 and 2). "), "{}", says(&[]));
+    let there = format!("1 address was given back (release 2): {alone}. ");
+    assert!(says(&["--node", "node-2"]).starts_with(&there), "{}", says(&["--node", "node-2"]));
+    assert!(says(&["--code", "IPA501"]).starts_with("3 errors ended with a release: IPA501 "));
+    world.release(&["--handle", &orphans.join(","), "--yes", "-o", "json"]).done(2);
+    let all = "4 addresses and 2 orphaned handles were given back (releases 1, 2 and 3). Nothing is open.";
+    assert!(says(&[]).starts_with(all), "{}", says(&[]));
+    let ticket = report(&world, &["-o", "markdown"]);
+    assert!(ticket.stdout.contains(&format!("**{all}")), "{ticket:?}");
+    world.undo(1, &["--yes"]).done(1);
+    let rest = "3 addresses and 2 orphaned handles were given back (releases 2 and 3). Open: 1 error";
+    assert!(says(&[]).starts_with(rest), "{}", says(&[]));
+    world.audit(0);
+    assert!(!says(&[]).contains("given back") && says(&[]).contains("released by us"), "{}", says(&[]));
+}

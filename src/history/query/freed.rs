@@ -29,12 +29,17 @@ impl ReadTx<'_> {
                 )
             };
             let within = [pair, since.0, until.0];
-            let subjects: Vec<(i64, Option<i64>, String, Foreign)> =
-                self.rows(&of("release_subject", "w.kind, w.subject"), within, |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                })?;
-            for (release, undoes, kind, subject) in subjects {
+            let alone = "NOT EXISTS (SELECT 1 FROM release_subject a WHERE a.step = w.step AND a.kind = 'address')";
+            let what = of("release_subject", &format!("w.kind, w.subject, {alone}"));
+            let subjects: Vec<(i64, Option<i64>, String, Foreign, bool)> =
+                self.rows(&what, within, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?;
+            for (release, undoes, kind, subject, is_alone) in subjects {
                 let Term::Known(kind) = Term::<SubjectKind>::of(&kind) else { continue };
+                if kind == SubjectKind::Handle && undoes.is_none() && is_alone {
+                    taken.orphans.insert(subject.clone());
+                } else if kind == SubjectKind::Handle {
+                    taken.orphans.remove(&subject);
+                }
                 match undoes {
                     None => taken.subjects.insert((kind.word(), subject), release),
                     Some(_) => taken.subjects.remove(&(kind.word(), subject)),

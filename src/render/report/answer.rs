@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::ClusterReport;
 use super::clock::Clock;
 use super::first::{Telling, first_words};
+use super::returned::returned;
 use super::sections::Explained;
 use crate::checks;
 use crate::model::row::{Ending, Episode};
@@ -44,9 +45,9 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
         says.push(bad(format!("etcd went back to an older state, {}.", clock.span(back.before.at, back.after.at))));
     }
     let statement = |lines: &[&Episode], text: String| Statement { text, worst: worst(lines) };
-    let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended, &parts.given_back]
-        .into_iter()
-        .any(|lines| !lines.is_empty());
+    let given_back = given_back(cluster, &parts, telling);
+    let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended].into_iter().any(|lines| !lines.is_empty())
+        || given_back.is_some();
     if let Some(text) = began(&parts.began, clock, telling) {
         says.push(statement(&parts.began, text));
     }
@@ -58,8 +59,8 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
     if let Some(text) = ended(&parts.ended, clock, telling) {
         says.push(Statement { text, worst: None });
     }
-    if !parts.given_back.is_empty() {
-        says.push(Statement { text: given_back(&parts.given_back, telling), worst: None });
+    if let Some(text) = given_back {
+        says.push(Statement { text, worst: None });
     }
     if let Some(text) = leaked(cluster, &parts) {
         says.push(Statement { text, worst: Some(Severity::Error) });
@@ -260,10 +261,13 @@ fn ended(lines: &[&Episode], clock: Clock, telling: &Telling<'_>) -> Option<Stri
     Some(format!("{} from before ended {when}{ours}: {}.", tally(lines), names(lines, telling)))
 }
 
-/// `3 errors were given back since the last audit: IPA110 leaked-address.`
-fn given_back(lines: &[&Episode], telling: &Telling<'_>) -> String {
-    let were = if lines.len() == 1 { "was" } else { "were" };
-    format!("{} {were} given back since the last audit: {}.", tally(lines), names(lines, telling))
+/// `9 addresses were given back (releases 1 and 2).`; of a report that tells of none of these, what ended with them.
+fn given_back(cluster: &ClusterReport, parts: &Became<'_>, telling: &Telling<'_>) -> Option<String> {
+    let ended = || {
+        let lines = &parts.given_back;
+        (!lines.is_empty()).then(|| format!("{} ended with a release: {}.", tally(lines), names(lines, telling)))
+    };
+    returned(cluster, telling).or_else(ended)
 }
 
 /// `Open: 1 critical from before; 2 errors found at first, 13:00.`
@@ -353,10 +357,14 @@ mod tests {
         let mut cluster = night(vec![one(110, Severity::Error, 1, None), one(101, Severity::Critical, 1, None)]);
         cluster.release.given_back.subjects = [(("address", "10.0.0.7".into()), 1)].into();
         let told = says(&cluster);
-        let wanted = "1 error was given back since the last audit: IPA110 leaked-address 10.0.0.7. Open: 1 critical from before.";
+        let wanted = "1 address was given back (release 1): 10.0.0.7. Open: 1 critical from before.";
         assert_eq!(told, wanted, "a release ends no other finding of the address");
         cluster.ongoing.retain(|line| line.finding.code == Code(110));
-        assert!(says(&cluster).ends_with(": IPA110 leaked-address 10.0.0.7. Nothing is open."), "{}", says(&cluster));
+        assert_eq!(says(&cluster), "1 address was given back (release 1): 10.0.0.7. Nothing is open.");
+        let mut of_endpoint = night(vec![one(501, Severity::Error, 1, None)]);
+        of_endpoint.release.parted = [501].into();
+        let wanted = "1 error ended with a release: IPA501 stale-endpoint 10.0.0.7. Nothing is open.";
+        assert_eq!(says(&of_endpoint), wanted, "narrowed to its code");
         let exit = super::super::exit(&[cluster], crate::exit::FailOn::default());
         assert_eq!(exit, crate::exit::Exit::Clean);
     }

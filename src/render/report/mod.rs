@@ -14,6 +14,7 @@ pub mod markdown;
 mod pools;
 pub mod release_facts;
 mod repairs;
+mod returned;
 mod sections;
 mod sums;
 pub mod table;
@@ -86,6 +87,8 @@ pub struct ClusterReport {
     pub ended: Vec<Episode>,
     pub leaks: Leaks,
     pub reboots: Vec<Reboot>,
+    /// Whether it is of a part of the cluster alone: by code, severity or place.
+    pub narrowed: bool,
     /// What is known of whether a release would be let through.
     pub release: ReleaseFacts,
     pub pools: Vec<PoolTrend>,
