@@ -234,7 +234,7 @@ impl Memory {
         ages.unwrap_or_else(|| ages::of(ledger, &outcome.findings, None))
     }
 
-    /// Records that an audit saw nothing of the datastore, where the history knows of which cluster it must have been.
+    /// Records that an audit saw nothing of the datastore.
     pub fn record_failure(&mut self, audit: &FailedAudit, uids: &[String]) {
         if let Some(Err(error)) = self.db.as_mut().map(|db| db.record_failed(audit, uids)) {
             self.fail(&error);

@@ -113,18 +113,18 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let (known, over) = args.ignore.settings(streams)?.as_of(now);
     over.iter().for_each(|ended| streams.warn(ended));
-    let (clusters, ignored_by) = args.db.look(|db| {
+    let (clusters, failed, ignored_by) = args.db.look(|db| {
         let mut ignored_by = BTreeSet::new();
         let mut clusters = Vec::new();
         for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
             clusters.push(cluster(db, pair, window, args, known.ignores(), &mut ignored_by)?);
         }
-        Ok((clusters, ignored_by))
+        Ok((clusters, db.failed_audits_of_nobody(window)?, ignored_by))
     })?;
-    let exit = report::exit(&clusters, args.fail_on);
+    let exit = report::exit(&clusters, &failed, args.fail_on);
     let cluster = args.cluster.as_ref().map(|id| format!("--cluster {}", shell(id)));
     let narrowed_by = narrow(args).flags().into_iter().chain(cluster).chain(ignored_by).collect();
-    let view = ReportView { since: window.since, until, now, clusters, narrowed_by, db: args.db.flag(), exit };
+    let view = ReportView { since: window.since, until, now, clusters, failed, narrowed_by, db: args.db.flag(), exit };
     print(&view, args, streams)?;
     Ok(exit)
 }

@@ -15,6 +15,7 @@ pub const TABLES: &[&str] = &[
     "alias",
     "audit",
     "failed_audit",
+    "unclaimed_audit",
     "capacity",
     "key",
     "block",
@@ -55,7 +56,7 @@ const UNSIGNED: &[&str] =
     &["cluster_id", "member_id", "value_hash", "owner", "identity", "stamp", "face", "sequence", "highest_sequence"];
 
 /// Columns that are JSON already.
-const JSON: &[&str] = &["about", "counts", "found", "more", "first", "last", "asked", "plan"];
+const JSON: &[&str] = &["about", "counts", "found", "more", "first", "last", "asked", "plan", "uids"];
 
 /// Columns that stand for a text of table `name`; with a table, only there.
 const NAMES: &[(&str, &str)] = &[

@@ -2,7 +2,8 @@
 //! looked.
 //!
 //! Such an audit has not read the datastore's name. It is recorded with the cluster that it must have been of: the only
-//! one that the file knows, or the only one of that Kubernetes cluster.
+//! one that the file knows, or the only one of that Kubernetes cluster. Where none fits, as before the first audit that saw any, or
+//! several do, it is kept by itself, and belongs to the one that fits as soon as one does.
 
 use rusqlite::params;
 
@@ -13,31 +14,41 @@ use crate::history::column::time;
 use crate::model::Foreign;
 use crate::model::row::FailedAudit;
 
-/// The schema that brought them.
+/// The schema that brought them, and that of those that are nobody's.
 const SINCE_SCHEMA: i64 = 3;
+const UNCLAIMED_SINCE_SCHEMA: i64 = 4;
 
 impl Db<ToWrite> {
-    /// Records one. `uids`: names of the Kubernetes cluster, none where it did not answer either. Gives whether there is
-    /// a cluster that it must have been of.
+    /// Records one. `uids`: names of the Kubernetes cluster, none where it did not answer either.
     ///
     /// # Errors
     /// A file that cannot be written.
-    pub fn record_failed(&mut self, audit: &FailedAudit, uids: &[String]) -> Result<bool, Error> {
-        let pairs = self.read()?.pairs()?;
-        let Some(pair) = whose(&pairs, uids) else { return Ok(false) };
+    pub fn record_failed(&mut self, audit: &FailedAudit, uids: &[String]) -> Result<(), Error> {
+        let pair = whose(&self.read()?.pairs()?, uids);
         let failed = self.failed("write the failed audit into the history");
         let mut write = || {
             let tx = self.begin_write()?;
-            let what = "INSERT INTO failed_audit (pair, judged, started, tool, why) VALUES (?1, ?2, ?3, ?4, ?5)";
-            tx.execute(what, params![pair, audit.at.0, audit.started.0, audit.tool.raw(), audit.why.raw()])?;
+            let (at, started, tool, why) = (audit.at.0, audit.started.0, audit.tool.raw(), audit.why.raw());
+            match pair {
+                Some(pair) => {
+                    let what =
+                        "INSERT INTO failed_audit (pair, judged, started, tool, why) VALUES (?1, ?2, ?3, ?4, ?5)";
+                    tx.execute(what, params![pair, at, started, tool, why])?;
+                }
+                None => {
+                    let what =
+                        "INSERT INTO unclaimed_audit (uids, judged, started, tool, why) VALUES (?1, ?2, ?3, ?4, ?5)";
+                    tx.execute(what, params![serde_json::Value::from(uids).to_string(), at, started, tool, why])?;
+                }
+            }
             tx.commit()
         };
-        write().map(|()| true).map_err(failed)
+        write().map_err(failed)
     }
 }
 
 impl ReadTx<'_> {
-    /// The failed audits of a window, in the order of their times.
+    /// The failed audits of a window that must have been of this pair, in the order of their times.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -54,7 +65,42 @@ impl ReadTx<'_> {
                 Ok(FailedAudit { at, started, tool: row.get(2)?, why: row.get(3)? })
             })
         };
-        read().map_err(self.failed("read the audits of the history"))
+        let mut all: Vec<FailedAudit> = read().map_err(self.failed("read the audits of the history"))?;
+        all.extend(self.unclaimed(Some(pair), window)?);
+        all.sort_by_key(|failed| failed.at);
+        Ok(all)
+    }
+
+    /// The failed audits of a window of which nobody can say the cluster, in the order of their times.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn failed_audits_of_nobody(&self, window: Window) -> Result<Vec<FailedAudit>, Error> {
+        self.unclaimed(None, window)
+    }
+
+    /// Those that were recorded with no pair and now fit this one, or none.
+    fn unclaimed(&self, of: Option<i64>, window: Window) -> Result<Vec<FailedAudit>, Error> {
+        let read = || {
+            if self.schema()? < UNCLAIMED_SINCE_SCHEMA {
+                return Ok(Vec::new());
+            }
+            let what = "SELECT judged, started, tool, why, uids FROM unclaimed_audit \
+                        WHERE judged BETWEEN ?1 AND ?2 ORDER BY judged, id";
+            self.rows(what, params![window.since.0, window.until.0], |row| {
+                let (at, started) = (time(row, 0)?, time(row, 1)?);
+                let audit = FailedAudit { at, started, tool: row.get(2)?, why: row.get(3)? };
+                Ok((audit, row.get::<_, String>(4)?))
+            })
+        };
+        let all: Vec<(FailedAudit, String)> = read().map_err(self.failed("read the audits of the history"))?;
+        let pairs = if all.is_empty() { Vec::new() } else { self.pairs()? };
+        let is_of = |uids: &str| {
+            // What cannot be read names nobody: so it stays nobody's.
+            let uids: Option<Vec<String>> = serde_json::from_str(uids).ok();
+            uids.and_then(|uids| whose(&pairs, &uids)) == of
+        };
+        Ok(all.into_iter().filter(|(_, uids)| is_of(uids)).map(|(audit, _)| audit).collect())
     }
 }
 

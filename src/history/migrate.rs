@@ -27,6 +27,10 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { tables: include_str!("../../migrations/0001_history.sql"), run: |tx, tables| tx.execute_batch(tables) },
     Migration { tables: include_str!("../../migrations/0002_identity.sql"), run: schema1::to_schema_2 },
     Migration { tables: include_str!("../../migrations/0003_failed.sql"), run: |tx, tables| tx.execute_batch(tables) },
+    Migration {
+        tables: include_str!("../../migrations/0004_unclaimed.sql"),
+        run: |tx, tables| tx.execute_batch(tables),
+    },
 ];
 
 /// SQLite's `application_id` of a history: "ipau".

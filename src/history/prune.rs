@@ -145,7 +145,9 @@ fn prune(tx: &WriteTx<'_>, border: Time) -> rusqlite::Result<Pruned> {
     owe(tx, first)?;
     let gone = "DELETE FROM audit WHERE id < ?1 AND id NOT IN (SELECT id FROM kept)";
     pruned.audits = tx.execute(gone, [first])? as u64;
-    pruned.audits += tx.execute("DELETE FROM failed_audit WHERE started < ?1", [border.0])? as u64;
+    for failed in ["failed_audit", "unclaimed_audit"] {
+        pruned.audits += tx.execute(&format!("DELETE FROM {failed} WHERE started < ?1"), [border.0])? as u64;
+    }
     tx.execute("UPDATE pair SET pruned_until = ?1", [border.0])?;
     tx.execute_batch("DROP TABLE kept")?;
     Ok(pruned)

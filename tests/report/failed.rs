@@ -112,3 +112,44 @@ fn failed_audits_are_kept_as_long_as_others_and_make_no_history() {
     let asked_not_to = fail(&db, "2026-11-24T13:15:00Z", &["--no-history"]);
     assert_eq!((asked_not_to.status.code(), rows().len()), (Some(3), 0));
 }
+
+/// The first night: nobody has seen a cluster yet, and none was asked for.
+#[test]
+fn a_failed_audit_is_told_before_any_has_seen_a_cluster() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = folder.path().join("new.db");
+    assert_eq!(fail(&db, "2026-11-24T13:15:00Z", &[]).status.code(), Some(3));
+    let hour = ["--now", "2026-11-24T13:20:00Z", "--since", "1h"];
+    let table = report(&db, &hour);
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert_eq!(table.status.code(), Some(3), "{text}");
+    let says = first(&table);
+    assert!(says.starts_with("1 audit failed: ") && says.contains("127.0.0.1:1"), "{text}");
+    assert!(says.contains("refused") && says.contains("(13:15)."), "{text}");
+    assert!(!text.contains("no such cluster"), "{text}");
+    let markdown = report(&db, &[&hour[..], &["-o", "markdown"]].concat());
+    assert!(String::from_utf8_lossy(&markdown.stdout).starts_with("**1 audit failed: "), "{markdown:?}");
+    let output = report(&db, &[&hour[..], &["-o", "json"]].concat());
+    let document = json(&output);
+    assert_eq!((output.status.code(), &document["exit_code"]), (Some(3), &3.into()));
+    assert_eq!((&document["clusters"], document["failed"].as_array().unwrap().len()), (&Value::Array(vec![]), 1));
+    assert_eq!(document["failed"][0]["at"], "2026-11-24T13:15:00Z");
+    assert!(document["failed"][0]["why"].as_str().unwrap().contains("127.0.0.1:1"), "{document}");
+    let lines = report(&db, &[&hour[..], &["-o", "jsonl"]].concat());
+    assert!(lines.stdout.is_empty() && stderr(&lines).contains("1 audit failed: "), "{}", stderr(&lines));
+    let later = report(&db, &["--now", "2026-11-24T13:20:00Z", "--since", "1m"]);
+    assert_eq!(
+        (later.status.code(), first(&later).as_str()),
+        (Some(3), "No audit of this history has seen a cluster.")
+    );
+    let named = report(&db, &[&hour[..], &["--cluster", "x"]].concat());
+    assert!(String::from_utf8_lossy(&named.stdout).contains("\nThe history knows no such cluster."), "{named:?}");
+
+    // The first one that sees a cluster takes it.
+    audit(&db, "2026-11-24T13:30:00Z");
+    let taken = audits(&db, &["--now", "2026-11-24T13:35:00Z", "--since", "1h"]);
+    assert_eq!((&taken["count"], &taken["failed"][0]["at"]), (&1.into(), &"2026-11-24T13:15:00Z".into()), "{taken}");
+    let table = report(&db, &["--now", "2026-11-24T13:35:00Z", "--since", "1h"]);
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.status.code() == Some(1) && text.contains("13:15  1 audit failed: "), "{text}");
+}

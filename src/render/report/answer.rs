@@ -365,7 +365,7 @@ mod tests {
         of_endpoint.release.parted = [501].into();
         let wanted = "1 error ended with a release: IPA501 stale-endpoint 10.0.0.7. Nothing is open.";
         assert_eq!(says(&of_endpoint), wanted, "narrowed to its code");
-        let exit = super::super::exit(&[cluster], crate::exit::FailOn::default());
+        let exit = super::super::exit(&[cluster], &[], crate::exit::FailOn::default());
         assert_eq!(exit, crate::exit::Exit::Clean);
     }
 

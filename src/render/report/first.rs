@@ -4,6 +4,7 @@
 use super::{ClusterReport, ReportView};
 use crate::model::row::FailedAudit;
 use crate::model::{Foreign, Time};
+use crate::render::number::audits;
 
 /// How a format tells what is not its own.
 pub struct Telling<'t> {
@@ -19,10 +20,28 @@ fn unknown(cluster: &ClusterReport, foreign: &dyn Fn(&Foreign) -> String) -> Opt
 
 /// What the formats without a first line have to be told of beside them.
 pub fn remarks(view: &ReportView) -> Vec<String> {
-    if view.clusters.is_empty() {
-        return vec!["the history knows no such cluster".to_owned()];
+    let foreign = |name: &Foreign| name.shown().into_owned();
+    let failed = failures(view, &Telling { when: &|at| at.to_string(), foreign: &foreign });
+    let none = view.clusters.is_empty().then(|| no_cluster(view).to_owned());
+    let unknown = view.clusters.iter().filter_map(|cluster| unknown(cluster, &foreign));
+    failed.into_iter().chain(none).chain(unknown).collect()
+}
+
+/// What is said where there is none to tell of.
+pub fn no_cluster(view: &ReportView) -> &'static str {
+    match view.narrowed_by.iter().any(|flag| flag.starts_with("--cluster ")) {
+        true => "The history knows no such cluster.",
+        false => "No audit of this history has seen a cluster.",
     }
-    view.clusters.iter().filter_map(|cluster| unknown(cluster, &|name| name.shown().into_owned())).collect()
+}
+
+/// The audits that failed and that no cluster takes: `2 audits failed, the last: reach etcd at …: refused (02:15).`
+pub fn failures(view: &ReportView, telling: &Telling<'_>) -> Option<String> {
+    let last = view.failed.last()?;
+    let failed = format!("{} failed", audits(view.failed.len() as u64));
+    let whose = if view.clusters.is_empty() { "" } else { ", and nobody can say of which cluster" };
+    let last_of = if view.failed.len() > 1 { ", the last" } else { "" };
+    Some(format!("{failed}{whose}{last_of}: {} ({}).", (telling.foreign)(&last.why), (telling.when)(last.at)))
 }
 
 /// What comes before the findings: unknown names, then that nobody could look or looked. `open`: what is open, as it is
@@ -95,6 +114,30 @@ mod tests {
         assert!(says(&cluster, "").unwrap().ends_with("Nothing was open before."));
         cluster.last_audit = Some(at(9));
         assert_eq!(says(&cluster, "1 error"), None, "somebody has looked since");
+    }
+
+    /// Of the first night of all: no cluster was named, and none is known.
+    #[test]
+    fn what_no_cluster_takes_is_told_beside_them() {
+        let mut view = super::super::testing::report();
+        assert_eq!((failures(&view, &TELLING), view.is_blind()), (None, false));
+        view.failed = vec![failed(3)];
+        let says = |view: &ReportView| failures(view, &TELLING).unwrap();
+        let why = "reach etcd at http://10.0.0.1:2379: refused";
+        assert_eq!(says(&view), format!("1 audit failed, and nobody can say of which cluster: {why} (3h)."));
+        assert!(!view.is_blind(), "the cluster was looked at since");
+        view.failed.push(failed(11));
+        assert_eq!(
+            says(&view),
+            format!("2 audits failed, and nobody can say of which cluster, the last: {why} (11h).")
+        );
+        assert!(view.is_blind());
+        view.clusters.clear();
+        assert_eq!(says(&view), format!("2 audits failed, the last: {why} (11h)."));
+        assert_eq!(no_cluster(&view), "No audit of this history has seen a cluster.");
+        view.narrowed_by = vec!["--cluster x".to_owned()];
+        assert_eq!(no_cluster(&view), "The history knows no such cluster.");
+        assert_eq!(remarks(&view).len(), 2);
     }
 
     #[test]

@@ -25,6 +25,7 @@ in_json!(|view: &ReportView| {
     "now": view.now,
     "narrowed_by": view.narrowed_by,
     "clusters": view.clusters,
+    "failed": view.failed,
     "exit_code": view.exit.code(),
 });
 
@@ -221,13 +222,15 @@ mod tests {
         cluster.restores = vec![Restore { before: seen(1), after: seen(2), revisions: (9, 7) }];
         cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
         let (tool, why) = ("0.1.0".into(), "reach etcd: refused".into());
-        cluster.failed = vec![FailedAudit { at: at(4), started: at(4), tool, why }];
+        let failed = FailedAudit { at: at(4), started: at(4), tool, why };
+        cluster.failed = vec![failed.clone()];
         cluster.unknown = vec![crate::render::UnknownName {
             kind: "node",
             by: "The history knows no",
             name: "nod-1".into(),
             near: vec!["node-1".into()],
         }];
+        view.failed = vec![failed];
         view
     }
 
@@ -274,6 +277,7 @@ mod tests {
         let (validator, whole) = (validator(), document(&full()));
         let paths = ["", "/tool", "/clusters/0", "/clusters/0/audits", "/clusters/0/audits/incomplete/0"];
         let more = [
+            "/failed/0",
             "/clusters/0/audits/failed/0",
             "/clusters/0/audits/restores/0",
             "/clusters/0/unknown/0",

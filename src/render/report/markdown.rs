@@ -9,7 +9,7 @@ use std::io::{BufWriter, Result, Write};
 use super::answer::answer;
 use super::clock::Clock;
 use super::doubts::doubts;
-use super::first::Telling;
+use super::first::{Telling, failures, no_cluster};
 use super::lives::{ends, life, oldest, title};
 use super::pools::words;
 use super::repairs::{Repair, repairs};
@@ -38,8 +38,13 @@ const CELLS: usize = 16;
 /// When `out` cannot be written.
 pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
+    let clock = Clock::whole(view);
+    let foreign = |text: &Foreign| code(&short_ids(&text.shown()).into());
+    if let Some(failed) = failures(view, &Telling { when: &|at| clock.at(at), foreign: &foreign }) {
+        writeln!(out, "**{failed}**\n")?;
+    }
     if view.clusters.is_empty() {
-        writeln!(out, "The history knows no such cluster.")?;
+        writeln!(out, "{}", no_cluster(view))?;
     }
     for cluster in &view.clusters {
         one(view, cluster, &mut out)?;

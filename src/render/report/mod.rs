@@ -41,6 +41,8 @@ pub struct ReportView {
     pub now: Time,
     /// One each that the file knows and the flags left.
     pub clusters: Vec<ClusterReport>,
+    /// Audits within the window that saw nothing of the datastore, and of which nobody can say the cluster; oldest first.
+    pub failed: Vec<FailedAudit>,
     /// The flags that narrow it, as people would type them.
     pub narrowed_by: Vec<String>,
     /// The flag that names the history's file, where one was given: commands that are shown have it too.
@@ -100,6 +102,18 @@ pub struct IncompleteAudit {
     pub id: i64,
     pub at: Time,
     pub why: Foreign,
+}
+
+impl ReportView {
+    /// Whether the last word of a cluster may be a failed audit of which nobody can say the cluster.
+    pub fn is_blind(&self) -> bool {
+        is_blind(&self.clusters, &self.failed)
+    }
+}
+
+fn is_blind(clusters: &[ClusterReport], failed: &[FailedAudit]) -> bool {
+    let is_later = |at: Time| clusters.iter().any(|c| c.last_audit.is_none_or(|last| last < at));
+    failed.last().is_some_and(|last| clusters.is_empty() || is_later(last.at))
 }
 
 impl ClusterReport {
@@ -187,8 +201,9 @@ impl ClusterReport {
 }
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
-/// anything, when the last one was incomplete or failed, and when no cluster knows a name that it is narrowed to.
-pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
+/// anything, when the last one was incomplete or failed, and when no cluster knows a name that it is narrowed to. `failed`: those of
+/// which nobody can say the cluster.
+pub fn exit(clusters: &[ClusterReport], failed: &[FailedAudit], fail_on: FailOn) -> Exit {
     let worst = clusters.iter().flat_map(ClusterReport::open).map(|line| line.finding.severity).max();
     let partly = |c: &ClusterReport| c.incomplete.last().is_some_and(|i| Some(i.at) == c.last_audit);
     let silent = |c: &ClusterReport| c.audits == 0 || c.blind().is_some() || partly(c);
@@ -197,7 +212,7 @@ pub fn exit(clusters: &[ClusterReport], fail_on: FailOn) -> Exit {
         clusters.iter().any(|c| c.unknown.iter().all(|other| (other.kind, &other.name) != (name.kind, &name.name)))
     };
     let mistyped = clusters.iter().flat_map(|c| &c.unknown).any(|name| !is_known(name));
-    let incomplete = clusters.is_empty() || mistyped || clusters.iter().any(silent);
+    let incomplete = clusters.is_empty() || is_blind(clusters, failed) || mistyped || clusters.iter().any(silent);
     decide(Course { worst, incomplete, failed: false }, fail_on)
 }
 
@@ -234,21 +249,24 @@ mod tests {
     #[test]
     fn what_is_open_decides_and_silence_is_incomplete() {
         assert_eq!(report().exit, Exit::Findings);
-        assert_eq!(exit(&[], FailOn::default()), Exit::Incomplete);
+        assert_eq!(exit(&[], &[], FailOn::default()), Exit::Incomplete);
         let quiet = ClusterReport { audits: 3, last_audit: Some(at(3)), ..ClusterReport::default() };
-        assert_eq!(exit(std::slice::from_ref(&quiet), FailOn::default()), Exit::Clean);
+        assert_eq!(exit(std::slice::from_ref(&quiet), &[], FailOn::default()), Exit::Clean);
         let unread = IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() };
         let blind = ClusterReport { incomplete: vec![unread], ..quiet.clone() };
-        assert_eq!(exit(&[blind], FailOn::default()), Exit::Incomplete);
+        assert_eq!(exit(&[blind], &[], FailOn::default()), Exit::Incomplete);
         let ended =
             Episode { ending: Ending::Resolved, ended: Some(seen(2)), ..line(101, Severity::Critical, "10.0.0.1") };
         let mut over = quiet.clone();
         over.file(ended, at(0), at(9));
-        assert_eq!(exit(&[over], FailOn::default()), Exit::Clean);
+        let failed = |hour| [FailedAudit { at: at(hour), started: at(hour), tool: "1".into(), why: "refused".into() }];
+        assert_eq!(exit(std::slice::from_ref(&quiet), &failed(2), FailOn::default()), Exit::Clean, "all looked since");
+        assert_eq!(exit(std::slice::from_ref(&quiet), &failed(4), FailOn::default()), Exit::Incomplete);
+        assert_eq!(exit(&[over], &[], FailOn::default()), Exit::Clean);
         let missing = Episode { ending: Ending::InputMissing, ..line(101, Severity::Critical, "10.0.0.1") };
         let mut hidden = quiet;
         hidden.file(missing, at(0), at(9));
-        assert_eq!(exit(&[hidden], FailOn::default()), Exit::Findings, "what nobody looked at is not over");
+        assert_eq!(exit(&[hidden], &[], FailOn::default()), Exit::Findings, "what nobody looked at is not over");
     }
 
     #[test]

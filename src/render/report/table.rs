@@ -9,7 +9,7 @@ use std::io::{BufWriter, Result, Write};
 use super::answer::answer;
 use super::clock::Clock;
 use super::doubts::doubts;
-use super::first::Telling;
+use super::first::{Telling, failures, no_cluster};
 use super::lives::{ends, life, oldest, title};
 use super::repairs::repairs;
 use super::sections::{Section, sections};
@@ -46,14 +46,24 @@ pub struct ReportOptions {
 pub fn write(view: &ReportView, options: ReportOptions, out: &mut dyn Write) -> Result<()> {
     let mut out = BufWriter::new(out);
     let mut paper = Paper::new(&mut out, options.width, options.color);
+    let clock = Clock::of(view);
+    let foreign = |text: &Foreign| short_ids(&text.shown());
+    let failed = failures(view, &Telling { when: &|at| clock.at(at), foreign: &foreign });
+    if let Some(failed) = failed.as_ref().filter(|_| view.is_blind()) {
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Error).bold(), failed))?;
+    }
     if view.clusters.is_empty() {
-        paper.paragraph(0, 0, &Text::new().field(BOLD, "The history knows no such cluster."))?;
+        paper.paragraph(0, 0, &Text::new().field(BOLD, no_cluster(view)))?;
     }
     for (i, cluster) in view.clusters.iter().enumerate() {
         if i > 0 {
             paper.blank()?;
         }
         one(view, cluster, options, &mut paper)?;
+    }
+    if let Some(failed) = failed.filter(|_| !view.is_blind()) {
+        paper.blank()?;
+        paper.paragraph(0, 2, &Text::new().field(style_of(Severity::Warning), &failed))?;
     }
     paper.blank()?;
     let exit = format!("exit {} ({})", view.exit.code(), view.exit.word());

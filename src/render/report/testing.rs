@@ -103,6 +103,15 @@ pub fn report() -> ReportView {
     };
     cluster.sort();
     let clusters = vec![cluster];
-    let exit = exit(&clusters, FailOn::default());
-    ReportView { since: at(0), until: at(24), now: at(24), clusters, narrowed_by: Vec::new(), db: None, exit }
+    let exit = exit(&clusters, &[], FailOn::default());
+    ReportView {
+        since: at(0),
+        until: at(24),
+        now: at(24),
+        clusters,
+        failed: Vec::new(),
+        narrowed_by: Vec::new(),
+        db: None,
+        exit,
+    }
 }

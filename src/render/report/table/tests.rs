@@ -106,7 +106,7 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     cluster.restores = vec![Restore { before: seen(4), after: seen(5), revisions: (9_000, 700) }];
     let (last, audits) = (cluster.last_audit, cluster.audits);
     assert_eq!((last, audits), (Some(at(10)), 96));
-    view.exit = exit(&view.clusters, FailOn::default());
+    view.exit = exit(&view.clusters, &[], FailOn::default());
     let text = told(&view, false);
     let text = flat(&text);
     let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
