@@ -6,7 +6,7 @@ use super::find;
 use crate::model::{Code, Severity};
 
 /// What is told first where one finding, or one code, stands for all: the least is the worst. As bad by their severity, what
-/// hurts now comes before what only wastes; lists keep [`super::sort`]'s order.
+/// hurts now comes before what only wastes; lists keep theirs.
 pub fn worst_first(severity: Severity, code: Code) -> impl Ord + Copy {
     (Reverse(severity), Reverse(find(code).map(|check| check.ties.harm)), code)
 }

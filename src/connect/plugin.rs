@@ -1,4 +1,4 @@
-//! A credential plugin: what it is called, what it says ([`PluginWords`]), and the end of one that does not end by itself.
+//! A credential plugin: what it is called, what it says (`PluginWords`), and the end of one that does not end by itself.
 //!
 //! The kube crate runs plugins, and waits for each as long as it takes. Who is not waited for any more must not stay
 //! behind, nor what it started: all of that is known by a variable that the plugin is given and hands on. Only on Linux,

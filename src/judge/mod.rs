@@ -4,9 +4,9 @@
 //! and tells what the second look has to read again ([`named`]: what nothing is called, [`by_hand`]: what no release takes, [`files`]:
 //! what none takes that reads Kubernetes from files); [`leak`] judges each of them
 //! once by a [`case::Case`], with [`facts`] about its addresses and [`nodes`] ([`off`]: those that the operator says are
-//! off) and the [`sandboxes`] that must be gone; [`last_look`] is what Kubernetes must say once more right before a write;
+//! off) and the `sandboxes` that must be gone; [`last_look`] is what Kubernetes must say once more right before a write;
 //! [`undo`] is the state of things around a release that is put back, [`advised`], [`ages`] and [`refused`] what an audit may say of
-//! releases; [`watched`] is what audits watch of an allocation. The proofs are the checks' own
+//! releases; `watched` is what audits watch of an allocation. The proofs are the checks' own
 //! (IPA110, IPA201), the rules those of `plan`: nothing here decides anew what a leak is. What audits have observed is
 //! asked of [`case::Observed`], which the edge fills.
 

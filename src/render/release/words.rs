@@ -301,7 +301,7 @@ pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
     match why {
         NodeUnknown::Lost => {
             "Kubernetes no longer knows it, and Calico does: it counts as gone an hour after an audit that no longer sees its \
-             Calico Node (calicoctl delete node, IPA409)"
+             Calico Node (calicoctl delete node)"
         }
         NodeUnknown::NeverOurs => {
             "it is gone, and no audit has seen it as this cluster's; that its machine is off, --node-is-off says"

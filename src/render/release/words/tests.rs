@@ -177,7 +177,7 @@ fn rule_3() {
             (
                 node(NodeDoubt::Unknown(NodeUnknown::Lost)),
                 "nobody knows how node n is: Kubernetes no longer knows it, and Calico does: it counts as gone an hour after an audit that no \
-                 longer sees its Calico Node (calicoctl delete node, IPA409)",
+                 longer sees its Calico Node (calicoctl delete node)",
             ),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
