@@ -174,7 +174,11 @@ fn the_next_command_of_an_orphan_names_it() {
     let orphans = early["findings"].as_array().unwrap().iter().filter(|f| f["code"] == "IPA201");
     let says = "a release needs 2 more audits (after ";
     assert_eq!(
-        orphans.filter(|f| f["advice"].as_str().unwrap().contains(says) && f["next"] == json!([])).count(),
+        orphans
+            .filter(
+                |f| f["advice"].as_str().unwrap().contains(says) && !f["next"].to_string().contains("ipaudit release ")
+            )
+            .count(),
         ids.len(),
         "{early:#}"
     );

@@ -50,7 +50,11 @@ pub async fn plan(
     if !live && !plan.refusals.iter().any(|refusal| matches!(refusal.objection, Objection::Alarm(_))) {
         let of_files = judge::files::all_of(wish, &world);
         if !of_files.is_empty() {
-            plan.refusals = of_files;
+            // What is wrong with the datastore itself is so whatever Kubernetes is read from.
+            plan.refusals.retain(|refusal| {
+                matches!(refusal.objection, Objection::Unpaired(_) | Objection::Locked | Objection::Forked(_))
+            });
+            plan.refusals.splice(0..0, of_files);
         }
     }
     if !plan.refusals.is_empty() {
