@@ -327,12 +327,7 @@ fn an_audit_joins_a_capture_and_the_history_keeps_its_findings() {
     let captured = node(&case, &["--capture", capture.to_str().unwrap(), "-o", "json"]);
     assert!(capture.is_file(), "{}", stderr(&captured));
     let etcd = Etcd::start(EtcdVersion::V3_7);
-    let dump = std::fs::read_to_string(case.folder.join("etcd.jsonl")).unwrap();
-    let pairs = dump.lines().map(|line| -> (Vec<u8>, Vec<u8>) {
-        let line: Value = serde_json::from_str(line).unwrap();
-        (line["key"].as_str().unwrap().into(), line["value"].as_str().unwrap().into())
-    });
-    etcd.put_many(pairs.collect());
+    case.load_into(&etcd);
     let db = folder.path().join("history.db");
     // Of a cluster without a name nothing that is open ever ends.
     let named = folder.path().join("named.json");

@@ -9,6 +9,18 @@ use super::servers::command::{document, first, ipaudit, stderr, text};
 use super::servers::{Etcd, EtcdVersion, need};
 use super::{NodeCase, differences, told_by, with_files};
 
+impl NodeCase {
+    /// Puts what Calico had in etcd into one.
+    pub fn load_into(&self, etcd: &Etcd) {
+        let dump = std::fs::read_to_string(self.folder.join("etcd.jsonl")).unwrap();
+        let pairs = dump.lines().map(|line| -> (Vec<u8>, Vec<u8>) {
+            let line: Value = serde_json::from_str(line).unwrap();
+            (line["key"].as_str().unwrap().into(), line["value"].as_str().unwrap().into())
+        });
+        etcd.put_many(pairs.collect());
+    }
+}
+
 /// The healthy node with one of its files changed.
 fn changed(folder: &Path, file: &str, change: impl FnOnce(&mut Vec<Value>)) -> NodeCase {
     let case = NodeCase::of("clean");
@@ -92,12 +104,7 @@ fn a_live_etcd_is_not_asked_for_handles() {
     for name in ["clean", "twins-11", "leftovers", "vxlan"] {
         let case = NodeCase::of(name);
         let etcd = Etcd::start(EtcdVersion::V3_7);
-        let dump = std::fs::read_to_string(case.folder.join("etcd.jsonl")).unwrap();
-        let pairs = dump.lines().map(|line| -> (Vec<u8>, Vec<u8>) {
-            let line: Value = serde_json::from_str(line).unwrap();
-            (line["key"].as_str().unwrap().into(), line["value"].as_str().unwrap().into())
-        });
-        etcd.put_many(pairs.collect());
+        case.load_into(&etcd);
         let run = |args: &[&str]| -> Output {
             let mut command = ipaudit();
             command.args(["node", "--now", case.text("captured_at"), "--node", case.text("node"), "--settle", "10ms"]);

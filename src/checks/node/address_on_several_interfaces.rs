@@ -211,7 +211,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::node::testing::{NodeUnderTest, seen};
+    use crate::checks::node::testing::{NodeUnderTest, keeps_ipams_own, seen};
     use crate::checks::testing::{Cluster, addr};
     use crate::model::node_evidence::{Dump, NeighbourState};
     use crate::model::{Input, InputState};
@@ -250,15 +250,7 @@ mod tests {
     /// web-9 has the route, and IPA101 keeps the one that IPAM names.
     #[test]
     fn the_pod_that_ipam_names_is_kept_whoever_has_the_route() {
-        let mut c = incident();
-        let found = c.find(&CHECK).remove(0);
-        assert!(found.advice.raw().starts_with("IPAM gave it to shop/web-0: keep that, "), "{}", found.advice.raw());
-        let delete = format!("{:?}", found.next);
-        assert!(!delete.contains("web-0") && delete.contains("web-9"), "{delete}");
-        // Where IPAM was not read, the one that has the route.
-        c.snapshot.blocks.clear();
-        let delete = format!("{:?}", c.find(&CHECK).remove(0).next);
-        assert!(delete.contains("web-0") && !delete.contains("web-9"), "{delete}");
+        keeps_ipams_own(&CHECK, &mut incident());
     }
 
     /// What a capture alone shows: neighbours may be leftovers, so it is a warning; what pods have inside is sure.

@@ -141,7 +141,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::node::testing::{NodeUnderTest, seen};
+    use crate::checks::node::testing::{NodeUnderTest, keeps_ipams_own, seen};
     use crate::checks::testing::{Cluster, addr};
     use crate::model::node_evidence::{Hop, RouteKind};
 
@@ -176,15 +176,7 @@ mod tests {
     /// web-9 has the route, and IPA101 keeps the one that IPAM names.
     #[test]
     fn the_pod_that_ipam_names_is_kept_whoever_has_the_route() {
-        let mut c = twins();
-        let found = c.find(&CHECK).remove(0);
-        assert!(found.advice.raw().starts_with("IPAM gave it to shop/web-0: keep that, "), "{}", found.advice.raw());
-        let delete = format!("{:?}", found.next);
-        assert!(!delete.contains("web-0") && delete.contains("web-9"), "{delete}");
-        // Where IPAM was not read, the one that has the route.
-        c.snapshot.blocks.clear();
-        let delete = format!("{:?}", c.find(&CHECK).remove(0).next);
-        assert!(delete.contains("web-0") && !delete.contains("web-9"), "{delete}");
+        keeps_ipams_own(&CHECK, &mut twins());
     }
 
     /// web-9 came later with web-0's address: the route is its.

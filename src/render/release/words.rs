@@ -114,7 +114,7 @@ pub(super) fn timeless(objection: &Objection) -> String {
                 more_audits(*what)
             )
         }
-        O::Unwatched => "audits watch what is proven leaked and never this, so its age is for you to judge".to_owned(),
+        O::Unwatched => "no audit finds this, so its age is for you to judge".to_owned(),
         O::NoHistory(absent) => {
             let none = match absent {
                 Some(path) => format!("there is no history at {} yet", path.raw()),
@@ -300,8 +300,8 @@ fn node_doubt(node: &str, doubt: &NodeDoubt) -> String {
 pub(super) const fn node_unknown(why: NodeUnknown) -> &'static str {
     match why {
         NodeUnknown::Lost => {
-            "Kubernetes no longer knows it, and Calico does: it counts as gone an hour after an audit that no longer sees its \
-             Calico Node (calicoctl delete node)"
+            "Kubernetes no longer knows it; once its Calico Node is deleted (calicoctl delete node), it counts as gone an hour \
+             later"
         }
         NodeUnknown::NeverOurs => {
             "it is gone, and no audit has seen it as this cluster's; that its machine is off, --node-is-off says"

@@ -1,5 +1,6 @@
 //! The evidence of a healthy node, made of a cluster's own endpoints and broken by name.
 
+use crate::checks::Check;
 use crate::checks::testing::{Cluster, addr, cidr};
 use crate::ledger::Ledger;
 use crate::model::node_evidence::{
@@ -13,6 +14,19 @@ pub fn seen() -> Cluster {
     let mut c = Cluster::healthy();
     c.see("node-1");
     c
+}
+
+/// web-9 has the route, and IPAM names web-0: that is kept, as IPA101 keeps it.
+#[track_caller]
+pub fn keeps_ipams_own(check: &'static Check, c: &mut Cluster) {
+    let found = c.find(check).remove(0);
+    assert!(found.advice.raw().starts_with("IPAM gave it to shop/web-0: keep that, "), "{}", found.advice.raw());
+    let delete = format!("{:?}", found.next);
+    assert!(!delete.contains("web-0") && delete.contains("web-9"), "{delete}");
+    // Where IPAM was not read, the one that has the route.
+    c.snapshot.blocks.clear();
+    let delete = format!("{:?}", c.find(check).remove(0).next);
+    assert!(delete.contains("web-0") && !delete.contains("web-9"), "{delete}");
 }
 
 /// What its tests do with evidence.

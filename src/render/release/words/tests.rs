@@ -176,8 +176,8 @@ fn rule_3() {
             (node(NodeDoubt::NotReady), "node n is not Ready, so its pods may still run"),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::Lost)),
-                "nobody knows how node n is: Kubernetes no longer knows it, and Calico does: it counts as gone an hour after an audit that no \
-                 longer sees its Calico Node (calicoctl delete node)",
+                "nobody knows how node n is: Kubernetes no longer knows it; once its Calico Node is deleted (calicoctl \
+                 delete node), it counts as gone an hour later",
             ),
             (
                 node(NodeDoubt::Unknown(NodeUnknown::NeverOurs)),
@@ -214,7 +214,7 @@ fn rule_4() {
                 "it needs 3 more audits in any case: its id comes again, and --skip-age does not waive this (after \
                  1970-01-01T00:01:00Z)",
             ),
-            (Objection::Unwatched, "audits watch what is proven leaked and never this, so its age is for you to judge"),
+            (Objection::Unwatched, "no audit finds this, so its age is for you to judge"),
             (
                 Objection::NoHistory(None),
                 "the history has no audit of this cluster, so nobody knows how old anything is",
