@@ -13,6 +13,8 @@ mod names;
 #[path = "report/promises.rs"]
 mod promises;
 mod servers;
+#[path = "report/urgent.rs"]
+mod urgent;
 
 use std::path::Path;
 use std::process::Output;
@@ -116,6 +118,11 @@ fn no_history_and_a_window_without_audits() {
     assert!(String::from_utf8_lossy(&nobody.stdout).starts_with("No audit in this time"));
     for wrong in [&["--since", "sometime"][..], &["--since", "1h", "--until", "2h"]] {
         assert_eq!(report(&db, wrong).status.code(), Some(2), "{wrong:?}");
+    }
+    for wrong in [&["--since", "-1h"][..], &["--since=-1h"], &["--until", "-90m"]] {
+        let refused = report(&db, wrong);
+        assert_eq!(refused.status.code(), Some(2), "{wrong:?}");
+        assert!(stderr(&refused).contains("so long ago is said without a sign: "), "{}", stderr(&refused));
     }
 }
 

@@ -57,7 +57,7 @@ pub use sink::FindingSink;
 pub use stamps::Stamps;
 pub use steady::Steady;
 pub use ties::{Harm, Judges, Shown, Ties};
-pub use worst::worst_first;
+pub use worst::{may_be_noise, stopping, stops_everything, worst_first};
 
 /// One check; its manual is the five sections from `finds` to `silent`.
 #[derive(Clone, Copy, Debug)]

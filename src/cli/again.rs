@@ -44,7 +44,8 @@ pub async fn second_look(
     let look = look.batched(first, page as usize);
     let mut patch = Patch::of(first);
     patch.other.now = now.unwrap_or_else(present);
-    let asked = KeysAgain::of(first, keys_of(first, &look));
+    let mut asked = KeysAgain::of(first, keys_of(first, &look));
+    asked.ask_for_the_lock(first, &look);
     let mut unchanged = Unchanged::of(first, &look.whole_inputs());
     // On loan: what is read again shares its names with what was read first.
     patch.swap_names(first);
@@ -55,6 +56,25 @@ pub async fn second_look(
     patch.keys.extend(unchanged.differing(first));
     patch.forget_unchanged_pods(first);
     Ok(patch)
+}
+
+/// Takes over whether the datastore is locked, as the second look saw it: what is told and advised holds of the end of an audit.
+/// What became of it, where it is otherwise than at the first look.
+pub fn take_lock(first: &mut Snapshot, patch: &Patch) -> Option<&'static str> {
+    if first.cluster.meta.is_none() || patch.other.cluster.meta.is_none() {
+        return None;
+    }
+    let (before, now) = (first.cluster.ready == Some(true), patch.other.cluster.ready == Some(true));
+    first.set_ready(patch.other.cluster.ready);
+    match (before, now) {
+        (true, false) => {
+            Some("the datastore was locked between the two looks of this audit: no pod can start or stop now")
+        }
+        (false, true) => {
+            Some("the datastore was unlocked between the two looks of this audit: it was locked at the first")
+        }
+        _ => None,
+    }
 }
 
 /// What of these checks' findings is there when the second look is put into the snapshot; it is taken out again. No ledger may live
@@ -105,7 +125,7 @@ async fn look_at_etcd(
     mut capture: Option<&mut Writer>,
 ) -> Result<(), Error> {
     let Patch { keys, other, .. } = patch;
-    let KeysAgain { keys: asked, blocks } = asked;
+    let KeysAgain { keys: asked, blocks, guid } = asked;
     let see = |key: &[u8], found: Option<Stored>| {
         match (&found, &mut capture) {
             (Some(stored), Some(writer)) => writer.kv(&etcd::kv(key, stored)),
@@ -134,7 +154,13 @@ async fn look_at_etcd(
         read_whole(connection, &mut patch.other, unchanged, &options, capture).await.map_err(Error::from)?;
     }
     patch.other.etcd.revision = pin.revision;
-    Ok(())
+    let now = &patch.other.cluster;
+    match guid {
+        Some(guid) if now.meta.is_none() || now.guid != guid => Err(Error::input("look again at suspects in etcd")
+            .cause("its ClusterInformation is gone, unreadable or another's since the first look")
+            .hint("run the audit once more")),
+        _ => Ok(()),
+    }
 }
 
 async fn read_whole(
@@ -161,6 +187,8 @@ struct KeysAgain {
     keys: Vec<Vec<u8>>,
     /// Of the blocks among them the writes that the first look read.
     blocks: HashMap<Vec<u8>, Meta>,
+    /// The datastore's name at the first look, where it is read again whether it is locked.
+    guid: Option<Name>,
 }
 
 impl KeysAgain {
@@ -168,7 +196,18 @@ impl KeysAgain {
         let is_asked =
             |block: &&Block| block.odd_key.is_none() && asked.contains(keys::block_key(block.cidr).as_bytes());
         let blocks = first.blocks.iter().filter(is_asked).map(|block| (keys::key_of(&first.names, block), block.meta));
-        KeysAgain { blocks: blocks.collect(), keys: asked.into_iter().collect() }
+        KeysAgain { blocks: blocks.collect(), keys: asked.into_iter().collect(), guid: None }
+    }
+
+    /// Whatever is suspect: a locked datastore decides what may be advised of it.
+    fn ask_for_the_lock(&mut self, first: &Snapshot, look: &SecondLook) {
+        if first.cluster.meta.is_none() {
+            return;
+        }
+        self.guid = Some(first.cluster.guid);
+        if !look.settings {
+            self.keys.push(keys::CLUSTER_INFORMATION.as_bytes().to_vec());
+        }
     }
 }
 

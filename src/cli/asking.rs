@@ -7,9 +7,10 @@ use super::gather::{self, Sources};
 use super::history_args::DbArgs;
 use super::output::{self, Streams};
 use super::source_args::SourceArgs;
-use crate::checks::Outcome;
+use crate::checks::datastore::datastore_locked;
+use crate::checks::{Outcome, World};
 use crate::error::Error;
-use crate::ledger::ScopeFlag;
+use crate::ledger::{Ledger, ScopeFlag};
 use crate::model::foreign::foreign;
 use crate::model::{Patch, Snapshot, Time};
 use crate::source::capture::{self, Second};
@@ -82,7 +83,14 @@ pub async fn settle(
     let suspected = settling.checks(&outcome);
     let confirm = |outcome: Outcome, snapshot: &mut Snapshot, patch: &mut Patch| {
         let again = again::judge(snapshot, patch, &suspected, how.scope, settling.past);
-        (settling.confirm(outcome, &again), true)
+        let mut stands = settling.confirm(outcome, &again);
+        if let Some(told) = again::take_lock(snapshot, patch) {
+            streams.warn(told);
+            let ledger = Ledger::build(snapshot, how.scope, settling.past);
+            let world = World { snapshot, ledger: &ledger, past: settling.past };
+            datastore_locked::put_first(&world, &mut stands.findings);
+        }
+        (stands, true)
     };
     match &mut read.from {
         _ if settling.settle.is_zero() => (settling.unconfirmed(outcome), true),

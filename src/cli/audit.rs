@@ -65,7 +65,7 @@ pub struct AuditArgs {
 
     /// Audit again and again, so long apart: from start to start, at least 1s, never two at once. The exit code is the last
     /// audit's. Ctrl-C or SIGTERM ends it after the audit that runs
-    #[arg(long, value_name = "DURATION", env = "IPAUDIT_WATCH", value_parser = interval, help_heading = "What counts", conflicts_with_all = ["from", "now"])]
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_WATCH", value_parser = interval, allow_hyphen_values = true, help_heading = "What counts", conflicts_with_all = ["from", "now"])]
     pub watch: Option<Duration>,
 }
 
@@ -317,7 +317,13 @@ impl Looked {
 
     fn confirm(&mut self, verdict: &mut Verdict, settling: &Settling<'_>, patch: &mut Patch, past: Option<&Past>) {
         let again = again::judge(&mut self.snapshot, patch, &settling.checks(&verdict.outcome), self.scope, past);
-        verdict.outcome = settling.confirm(std::mem::take(&mut verdict.outcome), &again);
+        let mut first = std::mem::take(&mut verdict.outcome);
+        if let Some(told) = again::take_lock(&mut self.snapshot, patch) {
+            verdict.warnings.push(Remark::warning(told));
+            let ledger = Ledger::build(&self.snapshot, self.scope, past);
+            first = checks::run(&World { snapshot: &self.snapshot, ledger: &ledger, past });
+        }
+        verdict.outcome = settling.confirm(first, &again);
     }
 
     /// What speaks against any release now, and takes out what would be refused by itself; asked before the audit is

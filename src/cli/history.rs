@@ -46,7 +46,7 @@ pub struct PruneArgs {
         default_value = "90d",
         env = "IPAUDIT_KEEP",
         help_heading = "History",
-        value_parser = duration
+        value_parser = duration, allow_hyphen_values = true
     )]
     pub keep: Duration,
 

@@ -24,7 +24,7 @@ pub struct DbArgs {
     pub db_journal: Journal,
 
     /// How long to wait for another ipaudit that writes the history [default: 30s; for another release's turn 5m]
-    #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = duration, allow_hyphen_values = true)]
     pub db_wait: Option<Duration>,
 }
 
@@ -40,7 +40,7 @@ pub struct HistoryArgs {
     pub no_history: bool,
 
     /// How long audits and what has ended are kept; what is open and releases are kept for ever
-    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "90d", env = "IPAUDIT_KEEP", value_parser = duration, allow_hyphen_values = true)]
     pub keep: Duration,
 
     /// Read every key of etcd, also where an earlier audit left its state beside the history and only what changed since

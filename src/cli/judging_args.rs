@@ -14,7 +14,7 @@ use crate::model::Time;
 pub struct Judging {
     /// How long a thing must have been so before it counts: suspects are looked at again after this time. 0: no
     /// second look, they are told as unconfirmed notes
-    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, allow_hyphen_values = true)]
     pub settle: Duration,
 
     /// Whose the datastore is. exclusive: no other cluster and no plain host uses it, so whatever this API server does not

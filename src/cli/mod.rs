@@ -36,6 +36,7 @@ mod release;
 mod releases;
 mod report;
 mod report_names;
+mod report_order;
 mod settings_args;
 mod signal;
 mod source_args;

@@ -32,6 +32,9 @@ pub fn moment(text: &str) -> Result<Moment, String> {
         return Ok(Moment::At(at));
     }
     let ago = duration(text.strip_suffix(" ago").unwrap_or(text));
+    if let Some(length) = text.strip_prefix('-').filter(|length| duration(length).is_ok()) {
+        return Err(format!("so long ago is said without a sign: {length}"));
+    }
     ago.map(Moment::Ago).map_err(|_| {
         format!("{text:?} is neither so long ago (24h, 7d) nor a time (2026-11-24, 2026-11-24T03:04, in UTC; 2026-11-24T03:04:11+01:00)")
     })
@@ -70,10 +73,11 @@ mod tests {
         ] {
             assert_eq!(at(text), meant, "{text}");
         }
-        for wrong in ["", "sometime", "2026-13-24", "2026-11-31", "24.11.2026", "-1h", "2026-11-24T25:00", "9999-01-01"]
+        for wrong in ["", "sometime", "2026-13-24", "2026-11-31", "24.11.2026", "-x", "2026-11-24T25:00", "9999-01-01"]
         {
             let error = moment(wrong).unwrap_err();
             assert!(error.contains("2026-11-24T03:04"), "{wrong}: {error}");
         }
+        assert_eq!(moment("-1h").unwrap_err(), "so long ago is said without a sign: 1h");
     }
 }

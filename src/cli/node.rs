@@ -75,7 +75,7 @@ pub struct NodeArgs {
         long,
         value_name = "DURATION",
         env = "IPAUDIT_EVERY",
-        value_parser = interval,
+        value_parser = interval, allow_hyphen_values = true,
         help_heading = "Output",
         requires = "capture",
         conflicts_with_all = ["from_ip", "now"]
@@ -105,7 +105,7 @@ pub struct NodeArgs {
 
     /// How long a thing must have been so before it counts: a live etcd is asked again after this time. 0: at once, what one
     /// look found is an unconfirmed note
-    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, allow_hyphen_values = true, help_heading = "What counts")]
     pub settle: Duration,
 
     /// Every finding on its own, also those that another one explains

@@ -32,7 +32,7 @@ pub struct LiveArgs {
         value_name = "DURATION",
         default_value = "15s",
         env = "IPAUDIT_TWICE",
-        value_parser = duration,
+        value_parser = duration, allow_hyphen_values = true,
         help_heading = "The node",
         conflicts_with_all = ["from_ip", "node_evidence"]
     )]

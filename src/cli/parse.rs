@@ -33,6 +33,9 @@ said_by_words!(BlockOrder, Journal, LookInside, RoutesKept, ScopeFlag, SortBy);
 pub fn duration(text: &str) -> Result<Duration, String> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) if text.strip_prefix('-').is_some_and(|length| duration(length).is_ok()) => {
+            Err(format!("a duration has no sign: write {}", text.trim_start_matches('-')))
+        }
         Err(_) => humantime::parse_duration(text).map_err(|e| format!("{e}; write 20s, 15m or 24h")),
     }
 }

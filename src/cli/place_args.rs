@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::checks;
 use crate::model::Narrow;
 
 /// Where findings belong, or whom their evidence names.
@@ -24,6 +25,8 @@ impl PlaceArgs {
     /// The view of this place.
     pub fn narrow(&self) -> Narrow {
         let PlaceArgs { node, namespace, pool } = self.clone();
-        Narrow { node, namespace, pool, ..Narrow::default() }
+        let narrow = Narrow { node, namespace, pool, ..Narrow::default() };
+        let everywhere = if narrow.has_place() { checks::stopping() } else { Vec::new() };
+        Narrow { everywhere, ..narrow }
     }
 }

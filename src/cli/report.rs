@@ -13,6 +13,7 @@ use super::output::{OutputArgs, Streams};
 use super::parse::time;
 use super::place_args::PlaceArgs;
 use super::report_names;
+use super::report_order;
 use super::settings_args::IgnoreArgs;
 use crate::checks::evidence::shell;
 use crate::checks::{self, NO_EARLIER_AUDIT, NO_NODES, NO_STATUS};
@@ -26,7 +27,9 @@ use crate::model::given_back::TakenAway;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render;
-use crate::render::report::{self, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReleaseFacts, ReportView};
+use crate::render::report::{
+    self, BlindSpan, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReleaseFacts, ReportView,
+};
 use crate::settings::Ignore;
 
 /// Flags of `report`.
@@ -35,11 +38,11 @@ use crate::settings::Ignore;
 pub struct ReportArgs {
     /// From when: so long before now (24h, 7d) or a time: 2026-11-24 (its beginning) and 2026-11-24T03:04 in UTC, or RFC
     /// 3339 with a zone
-    #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment)]
+    #[arg(long, value_name = "WHEN", default_value = "24h", env = "IPAUDIT_SINCE", value_parser = moment, allow_hyphen_values = true)]
     pub since: Moment,
 
     /// Until when, likewise; now when absent
-    #[arg(long, value_name = "WHEN", env = "IPAUDIT_UNTIL", value_parser = moment)]
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_UNTIL", value_parser = moment, allow_hyphen_values = true)]
     pub until: Option<Moment>,
 
     /// Only this cluster: the beginning of its datastore's GUID or of a Kubernetes UID
@@ -116,9 +119,13 @@ pub fn run(args: &ReportArgs, streams: &Streams) -> Result<Exit, Error> {
     let (clusters, failed, ignored_by) = args.db.look(|db| {
         let mut ignored_by = BTreeSet::new();
         let mut clusters = Vec::new();
-        for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
-            clusters.push(cluster(db, pair, window, args, known.ignores(), &mut ignored_by)?);
+        let pairs: Vec<Pair> = db.pairs()?.into_iter().filter(|pair| pair.is_called(args.cluster.as_deref())).collect();
+        for pair in &pairs {
+            let mut report = cluster(db, pair, window, args, known.ignores(), &mut ignored_by)?;
+            report.replaced_by = report_order::replaced_by(pair, &pairs, until);
+            clusters.push(report);
         }
+        report_order::last_audited_first(&mut clusters);
         Ok((clusters, db.failed_audits_of_nobody(window)?, ignored_by))
     })?;
     let exit = report::exit(&clusters, &failed, args.fail_on);
@@ -172,6 +179,7 @@ fn cluster(
         audits: within().count() as u64,
         first_audit: within().next().map(|a| a.judged),
         last_audit: within().next_back().map(|a| a.judged),
+        last_ever: audits.until.last().map(|a| a.judged),
         incomplete: within().filter(|a| !a.complete).map(incomplete).collect(),
         failed: db.failed_audits(pair.id, window)?,
         unknown: report_names::unknown(db, pair, &Narrow { pool: narrow.pool.clone(), ..wanted })?,
@@ -181,8 +189,11 @@ fn cluster(
     };
     // Who could not look tried to.
     let before = Window { since: Time(i64::MIN), ..window };
-    let tried = db.failed_audits(pair.id, before)?.into_iter().map(|failed| failed.at);
-    let times: Vec<Time> = audits.until.iter().map(|a| a.judged).chain(tried).collect();
+    let tried = db.failed_audits(pair.id, before)?;
+    let times: Vec<Time> = audits.until.iter().map(|a| a.judged).chain(tried.iter().map(|failed| failed.at)).collect();
+    let looked = audits.until.iter().map(|a| (a.judged, (!a.complete).then(|| incomplete(a).why)));
+    let failed = tried.into_iter().map(|failed| (failed.at, Some(failed.why)));
+    report.blind_span = BlindSpan::of(looked.chain(failed).collect());
     report.gaps = report::gaps(&times, window.since, window.until);
     report.begins = times.iter().min().copied().filter(|first| report.gaps.iter().any(|(_, to)| to == first));
     // A time that is over knows nothing of the releases after it.

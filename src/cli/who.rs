@@ -26,7 +26,7 @@ use crate::model::foreign::foreign;
 use crate::model::past::PastFinding;
 use crate::model::record::ClusterKey;
 use crate::steady::Settling;
-use crate::who::{self, Asked, AskedPlace, Dossier, Guess, Word};
+use crate::who::{self, Asked, AskedPlace, Before, Dossier, Guess, Word};
 use crate::{record, render};
 
 /// Flags of `who`.
@@ -54,7 +54,7 @@ pub struct WhoArgs {
     pub offline: bool,
 
     /// Who had it at this time, by the history: a time as for report --since, or so long ago (24h)
-    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", help_heading = "History", value_parser = moment, conflicts_with_all = ["no_history", "from", "deep"])]
+    #[arg(long, value_name = "WHEN", env = "IPAUDIT_AT", help_heading = "History", value_parser = moment, allow_hyphen_values = true, conflicts_with_all = ["no_history", "from", "deep"])]
     pub at: Option<Moment>,
 
     /// Step back through etcd's own revisions of the block and handle, as far as compaction has left them
@@ -82,7 +82,7 @@ pub struct WhoArgs {
 
     /// How long a thing must have been so before it counts: what is wrong with it is looked at again after this time,
     /// unless the history saw it too. 0: answer at once, what one look found is an unconfirmed note
-    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, help_heading = "What counts")]
+    #[arg(long, value_name = "DURATION", default_value = "20s", env = "IPAUDIT_SETTLE", value_parser = duration, allow_hyphen_values = true, help_heading = "What counts")]
     pub settle: Duration,
 
     #[command(flatten)]
@@ -136,10 +136,19 @@ fn offline(args: &WhoArgs) -> Result<(Dossier, Course), Error> {
         let mut before = Vec::new();
         let mut gone = who_deep::Gone::default();
         for pair in db.pairs()?.iter().filter(|pair| pair.is_called(args.cluster.as_deref())) {
-            let mut of_pair = who_before::of(db, pair, &guesses)?;
+            let of_pool = who_before::of_pool(db, pair, &word, at)?;
+            let mut of_pair = match of_pool.as_ref().filter(|_| who::range(&word).is_some()) {
+                // All findings of all that it holds are not asked for one by one.
+                Some(_) => Before::default(),
+                None => who_before::of(db, pair, &guesses)?,
+            };
+            // Any other thing of that name comes first.
+            if let Some(of_pool) = of_pool.filter(|_| of_pair.is_nothing()) {
+                of_pair = of_pool;
+            }
             at.iter().for_each(|at| of_pair.keep_at(*at));
             of_pair.count(at);
-            if !of_pair.nodes.is_empty() || who::range(&word).is_some() {
+            if !of_pair.nodes.is_empty() || of_pair.pool.is_some() || who::range(&word).is_some() {
                 of_pair.keep_newest(INTERVALS);
             }
             match of_pair.is_nothing() {

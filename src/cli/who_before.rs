@@ -4,16 +4,37 @@ use std::collections::BTreeSet;
 
 use crate::error::Error;
 use crate::history::ReadTx;
-use crate::history::query::{About, Pair, Whose, Window};
-use crate::model::SubjectKind;
+use crate::history::query::{About, CapacityAt, Pair, Which, Whose, Window};
 use crate::model::given_back::GivenBack;
-use crate::who::{Before, Guess};
+use crate::model::{Cidr, Narrow, SubjectKind, Time};
+use crate::who::{self, Before, Guess, PoolBefore, Word, WordKind};
 
-/// What one cluster's history knows.
-pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
+/// What one cluster's history knows of a pool, by its name or its range; `None`: of none that is called so. As of `at`, where it is
+/// given.
+pub fn of_pool(db: &ReadTx<'_>, pair: &Pair, word: &Word<'_>, at: Option<Time>) -> Result<Option<Before>, Error> {
+    let range = who::range(word);
+    let is_it = |state: &CapacityAt| match range {
+        Some(range) => Cidr::parse(state.row.cidr.raw()).is_some_and(|(cidr, _)| cidr == range),
+        None => word.may_be(WordKind::Pool) && state.row.pool == *word.name,
+    };
+    let window = Window { until: at.unwrap_or(Time(i64::MAX)), ..Window::ALL };
+    let states = db.capacity(pair.id, window)?.into_iter().filter(|state| !state.row.gone && is_it(state));
+    let Some(CapacityAt { row, at: since }) = states.max_by_key(|state| state.at.audit) else { return Ok(None) };
+    let mut before = head(db, pair)?;
+    if let Some((range, _)) = Cidr::parse(row.cidr.raw()) {
+        before.allocations = db.allocations(pair.id, &Whose::Range(range))?;
+    }
+    let narrow = Narrow { pool: Some(row.pool.raw().to_owned()), ..Narrow::default() };
+    before.open = db.findings(pair.id, Which::Open, Window::ALL, &narrow)?;
+    before.pool = Some(PoolBefore { name: row.pool, cidr: row.cidr, since: since.at, numbers: row.numbers });
+    Ok(Some(before))
+}
+
+/// Whose history it is, and nothing yet of what was asked for.
+fn head(db: &ReadTx<'_>, pair: &Pair) -> Result<Before, Error> {
     let last = pair.last_audit.map(|at| Window { since: at, until: at });
     let last = last.map(|window| db.audits(pair.id, window)).transpose()?.unwrap_or_default();
-    let mut before = Before {
+    Ok(Before {
         guid: pair.guid.clone(),
         kubernetes_uids: pair.uids.clone(),
         audits: pair.audits,
@@ -21,7 +42,12 @@ pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Err
         last_audit: pair.last_audit,
         last_complete: last.last().is_some_and(|audit| audit.complete),
         ..Before::default()
-    };
+    })
+}
+
+/// What one cluster's history knows.
+pub fn of(db: &ReadTx<'_>, pair: &Pair, guesses: &[Guess]) -> Result<Before, Error> {
+    let mut before = head(db, pair)?;
     for guess in guesses {
         let whose = match guess {
             Guess::Address(address) => Whose::Address(*address),

@@ -19,6 +19,8 @@ pub struct Narrow {
     pub pool: Option<String>,
     /// What the cluster calls node and pool besides.
     pub called: Spellings,
+    /// What is everywhere, and so in every place: what stops the whole cluster.
+    pub everywhere: Vec<Code>,
 }
 
 impl Narrow {
@@ -27,7 +29,9 @@ impl Narrow {
     pub fn keeps(&self, finding: &KeptFinding) -> bool {
         (self.codes.is_empty() || self.codes.contains(&finding.code))
             && self.severity.is_none_or(|least| finding.severity >= least)
-            && (self.owns(finding.placed()) || self.touches(finding.placed(), &finding.open().evidence))
+            && (self.everywhere.contains(&finding.code)
+                || self.owns(finding.placed())
+                || self.touches(finding.placed(), &finding.open().evidence))
     }
 
     /// Whether it belongs to the very node, namespace and pool.
@@ -114,7 +118,9 @@ mod tests {
         assert!(narrow.keeps(&finding) && !narrow.is_all());
         assert!(!Narrow { node: Some("node-2".to_owned()), ..narrow.clone() }.keeps(&finding));
         assert!(!Narrow { severity: Some(Severity::Critical), ..Narrow::default() }.keeps(&finding));
-        assert!(!Narrow { pool: Some("default".to_owned()), ..Narrow::default() }.keeps(&finding));
+        let elsewhere = Narrow { pool: Some("default".to_owned()), ..Narrow::default() };
+        assert!(!elsewhere.keeps(&finding));
+        assert!(Narrow { everywhere: vec![Code(110)], ..elsewhere }.keeps(&finding), "it is in every pool");
     }
 
     /// A duplicate belongs to the node of nobody, and hits all of its holders.

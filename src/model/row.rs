@@ -360,6 +360,15 @@ pub struct PoolNumbers {
     pub free_blocks: i64,
 }
 
+impl PoolNumbers {
+    /// What is free of `whole` addresses: more than fits here is what the others leave.
+    pub fn free_of(&self, whole: u128) -> u128 {
+        let known = |number: i64| u128::try_from(number).unwrap_or(0);
+        let taken = [self.allocated, self.cooling, self.reserved].map(known).iter().sum();
+        if self.free == i64::MAX { whole.saturating_sub(taken) } else { known(self.free) }
+    }
+}
+
 /// An audit that saw nothing of the datastore.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FailedAudit {

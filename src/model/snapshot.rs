@@ -148,6 +148,11 @@ impl Snapshot {
         }
     }
 
+    /// Whether Calico may write by a later look: the rest of ClusterInformation stays as it was read.
+    pub fn set_ready(&mut self, ready: Option<bool>) {
+        self.0.cluster.ready = ready;
+    }
+
     /// Adds what nodes say: of another moment than etcd and Kubernetes, and read from elsewhere.
     pub fn take_nodes(&mut self, mut nodes: NodesSeen) {
         // A capture has Calico's name of its node, and the pod that printed it Kubernetes'.

@@ -341,8 +341,14 @@ impl KubeApi {
             // That names who may not do what.
             Some(status) if code == StatusCode::FORBIDDEN && !status.message.is_empty() => status.message.clone(),
             // The API server passes its own etcd's words on, which is not Calico's.
-            Some(status) if !status.message.is_empty() => format!("{}: {}", self.server, status.message),
-            _ => format!("{} answered {code}", self.server),
+            Some(status) if !status.message.is_empty() => {
+                format!("{} answered {code}: {}", self.server, status.message)
+            }
+            Some(status) if !status.reason.is_empty() => format!("{} answered {code}: {}", self.server, status.reason),
+            _ => match first_line(kind, &body) {
+                Some(line) => format!("{} answered {code}: {line}", self.server),
+                None => format!("{} answered {code}", self.server),
+            },
         };
         let hint = match &said {
             Some(_) => "",
@@ -366,6 +372,13 @@ impl KubeApi {
             _ => Try::Failed(unreachable(reason)),
         }
     }
+}
+
+/// What is said in plain text instead of a Status, as an API server does that panics: its first line, if that is a short one.
+fn first_line(kind: &str, body: &[u8]) -> Option<String> {
+    const LONGEST: usize = 200;
+    let line = std::str::from_utf8(body).ok().filter(|_| kind.starts_with("text/plain"))?.lines().next()?.trim();
+    (!line.is_empty() && line.len() <= LONGEST).then(|| line.to_owned())
 }
 
 /// The clock of this machine.

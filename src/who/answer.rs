@@ -261,7 +261,13 @@ pub fn before(asked: &Foreign, before: &[Before], at: Option<Time>) -> Foreign {
 }
 
 fn of_cluster(asked: &Foreign, before: &Before, at: Option<Time>) -> Foreign {
+    let of_pool = before.pool.as_ref().map(|pool| match (at, before.last_audit) {
+        (None, Some(last)) => foreign!("{} by the last audit that looked ({last})", pool.says()),
+        (None, None) => pool.says(),
+        (Some(at), _) => foreign!("at {at} {}", pool.says()),
+    });
     let answer = match (before.nodes.as_slice(), at) {
+        _ if of_pool.is_some() => of_pool.unwrap_or_default(),
         ([.., last], _) => of_node(before, last, at),
         ([], Some(at)) => then(asked, before, at),
         ([], None) => last_known(asked, before),

@@ -3,10 +3,12 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::model::foreign::foreign;
 use crate::model::given_back::GivenBack;
 use crate::model::json::in_json;
-use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow, PodRow};
-use crate::model::{Foreign, Time};
+use crate::model::number::grouped;
+use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow, PodRow, PoolNumbers};
+use crate::model::{Cidr, Foreign, Time};
 
 /// One cluster's history of what was asked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -27,17 +29,52 @@ pub struct Before {
     pub pods: Vec<Interval<PodRow>>,
     /// How a node was, oldest first.
     pub nodes: Vec<Interval<NodeRow>>,
+    /// How full the pool is that was asked for.
+    pub pool: Option<PoolBefore>,
     /// Findings about it that are open.
     pub open: Vec<Episode>,
     /// The releases of ours that gave it back, and undos that put it back; oldest first.
     pub releases: Vec<GivenBack>,
 }
 
+/// A pool by the last audit that saw how full it was.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct PoolBefore {
+    pub name: Foreign,
+    pub cidr: Foreign,
+    /// Since this audit it is so.
+    pub since: Time,
+    #[serde(flatten)]
+    pub numbers: PoolNumbers,
+}
+
+impl PoolBefore {
+    /// `pool pods 10.65.0.0/16 has 30 of 65,536 addresses allocated, 3 of them leaked, and 65,470 free`.
+    pub fn says(&self) -> Foreign {
+        let PoolBefore { name, cidr, numbers, .. } = self;
+        let written = u128::try_from(numbers.addresses).unwrap_or(0);
+        let whole = Cidr::parse(cidr.raw()).map_or(written, |(range, _)| range.size());
+        let leaked =
+            if numbers.leaked > 0 { format!(", {} of them leaked", grouped(numbers.leaked)) } else { String::new() };
+        let (allocated, free) = (grouped(numbers.allocated), amount(numbers.free_of(whole)));
+        foreign!(
+            "pool {} {} has {allocated} of {} addresses allocated{leaked}, and {free} free",
+            name,
+            cidr,
+            amount(whole)
+        )
+    }
+}
+
+fn amount(number: u128) -> String {
+    grouped(i128::try_from(number).unwrap_or(i128::MAX))
+}
+
 impl Before {
     /// Whether the history knows nothing of what was asked for.
     pub fn is_nothing(&self) -> bool {
         let rows = self.allocations.is_empty() && self.pods.is_empty() && self.nodes.is_empty();
-        rows && self.open.is_empty() && self.releases.is_empty()
+        rows && self.pool.is_none() && self.open.is_empty() && self.releases.is_empty()
     }
 
     /// Counts what is still so, or was so at a moment.

@@ -22,7 +22,7 @@ mod word;
 mod wrong;
 
 pub use asked::{Asked, Guess, guesses};
-pub use before::Before;
+pub use before::{Before, PoolBefore};
 pub use block::{occupant, range, usage};
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
@@ -33,5 +33,5 @@ pub use dossier::{
 pub use now::{about, now, offline};
 pub use place::{AskedPlace, Doubt};
 pub use unread::{below, said as what_was_not_read, unread};
-pub use word::Word;
+pub use word::{Word, WordKind};
 pub use wrong::tell as tell_what_is_wrong;

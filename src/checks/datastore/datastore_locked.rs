@@ -41,6 +41,14 @@ pub fn first_and_then(advice: &Foreign) -> Option<(Foreign, Foreign)> {
     advice.raw().split_once(THEN).map(|(first, then)| (first.into(), then.into()))
 }
 
+/// The rest of an advice that [`put_first`] has changed; `None`: it has not.
+pub fn once_unlocked(advice: &Foreign) -> Option<Foreign> {
+    first_and_then(advice).filter(|(first, _)| first.raw().starts_with(UNLOCK_FIRST)).map(|(_, then)| then)
+}
+
+/// How an advice begins that is good for nothing before.
+const UNLOCK_FIRST: &str = "unlock the datastore first";
+
 /// How the datastore is locked, in a line and in the word of `datastoreReady`; `None`: it is not, or nobody can tell.
 fn state(world: &World<'_>) -> Option<(&'static str, &'static str)> {
     let information = &world.snapshot.cluster;
@@ -83,7 +91,7 @@ pub fn put_first(world: &World<'_>, findings: &mut [KeptFinding]) {
             return true;
         }
         let code = CHECK.code;
-        let first = format!("unlock the datastore first ({code}) when nobody works on it any more, or pods stay down");
+        let first = format!("{UNLOCK_FIRST} ({code}) when nobody works on it any more, or pods stay down");
         finding.advice = match finding.advice.raw() {
             "" => first.into(),
             then => format!("{first}{THEN}{then}").into(),

@@ -40,7 +40,7 @@ pub struct ReleaseArgs {
     pub code: Option<Code>,
 
     /// Only what the history first saw so long ago (0s: whatever it saw); goes with --code, which wants it
-    #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", requires = "code", value_parser = duration, allow_hyphen_values = true)]
     pub older_than: Option<Duration>,
 
     /// Only on these nodes, by Calico's or Kubernetes' name; with --code. A handle goes whole, with what it has elsewhere

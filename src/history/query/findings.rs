@@ -122,7 +122,8 @@ impl ReadTx<'_> {
     fn elsewhere(&self, found: &[Episode], narrow: &Narrow) -> rusqlite::Result<HashSet<i64>> {
         let mut evidence = self.prepare_cached("SELECT coalesce(last, first) FROM evidence WHERE finding = ?1")?;
         let mut elsewhere = HashSet::new();
-        for episode in found.iter().filter(|episode| !narrow.owns(episode.finding.placed())) {
+        let is_here = |f: &FindingRow| narrow.everywhere.contains(&f.code) || narrow.owns(f.placed());
+        for episode in found.iter().filter(|episode| !is_here(&episode.finding)) {
             let told: Option<String> = evidence.query_row([episode.id], |row| row.get(0)).optional()?;
             let facts = named_in::evidence(told.as_deref().unwrap_or_default());
             if !narrow.touches(episode.finding.placed(), &facts) {

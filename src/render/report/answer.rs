@@ -7,10 +7,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ClusterReport;
+use super::blindness::blind;
 use super::clock::Clock;
-use super::first::{Telling, first_words};
+use super::first::{Statement, Telling, first_words};
 use super::returned::returned;
 use super::sections::Explained;
+use super::stopped::{is_stopping, stopped};
 use crate::checks;
 use crate::model::row::{Ending, Episode};
 use crate::model::{Code, Foreign, Severity, Time};
@@ -20,14 +22,6 @@ use crate::render::number::{grouped, plural};
 /// So many codes are named in one sentence.
 const CODES: usize = 2;
 
-/// A sentence of the answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Statement {
-    pub text: String,
-    /// How bad what it tells of is; `None`: nothing is wrong.
-    pub worst: Option<Severity>,
-}
-
 /// The sentences of the first line.
 pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> Vec<Statement> {
     let parts = Became::of(cluster);
@@ -35,19 +29,25 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
     let mut says = Vec::new();
     let first = first_words(cluster, &tally(&parts.all_open()), telling);
     says.extend(first.clone().map(bad));
-    if !cluster.unknown.is_empty() || cluster.audits == 0 {
+    if !cluster.unknown.is_empty() {
         return says;
     }
-    if let Some(last) = cluster.incomplete.last().filter(|last| Some(last.at) == cluster.last_audit) {
-        says.push(bad(format!("The last audit could not read everything ({}).", (telling.foreign)(&last.why))));
+    let blind = blind(cluster, clock, telling);
+    let is_blind = blind.is_some();
+    says.extend(blind);
+    says.extend(stopped(cluster, clock, telling));
+    if cluster.audits == 0 {
+        return says;
     }
     if let Some(back) = cluster.restores.last() {
         says.push(bad(format!("etcd went back to an older state, {}.", clock.span(back.before.at, back.after.at))));
     }
     let statement = |lines: &[&Episode], text: String| Statement { text, worst: worst(lines) };
     let given_back = given_back(cluster, &parts, telling);
+    let stopped_now = parts.stopped.iter().any(|line| line.opened.at >= cluster.since);
     let moved = [&parts.began, &parts.passed, &parts.turned, &parts.ended].into_iter().any(|lines| !lines.is_empty())
-        || given_back.is_some();
+        || given_back.is_some()
+        || stopped_now;
     if let Some(text) = began(&parts.began, clock, telling) {
         says.push(statement(&parts.began, text));
     }
@@ -69,7 +69,10 @@ pub fn answer(cluster: &ClusterReport, clock: Clock, telling: &Telling<'_>) -> V
         return says;
     }
     let is_open = !parts.all_open().is_empty();
-    if !moved && parts.found_at_first.is_empty() {
+    if is_blind {
+        let text = "What else began or ended since then, nobody knows: this is no all-clear.".to_owned();
+        says.push(Statement { text, worst: Some(Severity::Error) });
+    } else if !moved && parts.found_at_first.is_empty() {
         let text =
             if is_open { "Nothing began, nothing ended." } else { "Nothing began, nothing ended, nothing is open." };
         says.push(Statement { text: text.to_owned(), worst: None });
@@ -108,8 +111,10 @@ struct Became<'c> {
     before: Vec<&'c Episode>,
     /// Open, urgent, and nobody knows since when.
     found_at_first: Vec<&'c Episode>,
-    /// Open since before or since nobody knows when, and not urgent.
+    /// Open since before or since nobody knows when, and of no harm now ([`checks::may_be_noise`]).
     noise: Vec<&'c Episode>,
+    /// Open, since whenever, and told by itself.
+    stopped: Vec<&'c Episode>,
 }
 
 impl<'c> Became<'c> {
@@ -119,8 +124,9 @@ impl<'c> Became<'c> {
         for line in cluster.open().chain(&cluster.ended).filter(|line| !explained.by_another(line)) {
             let at_first = cluster.is_found_at_first(line);
             let began = line.opened.at >= cluster.since && !at_first;
-            let urgent = line.finding.severity >= Severity::Error;
+            let urgent = !checks::may_be_noise(line.finding.severity, line.finding.code);
             let part = match (began, line.ended.is_some()) {
+                _ if is_stopping(line) => &mut parts.stopped,
                 (_, true) if cluster.became(line).is_some() => &mut parts.turned,
                 (true, false) => &mut parts.began,
                 (true, true) => &mut parts.passed,
@@ -139,9 +145,14 @@ impl<'c> Became<'c> {
     }
 
     fn all_open(&self) -> Vec<&'c Episode> {
-        let open = [&self.began, &self.before, &self.found_at_first, &self.noise];
+        let open = [&self.stopped, &self.began, &self.before, &self.found_at_first, &self.noise];
         open.into_iter().flatten().copied().collect()
     }
+}
+
+/// What is open, as the first line counts it; empty for nothing.
+pub fn open_words(cluster: &ClusterReport) -> String {
+    tally(&Became::of(cluster).all_open())
 }
 
 fn worst(lines: &[&Episode]) -> Option<Severity> {
@@ -302,129 +313,4 @@ fn unseen(cluster: &ClusterReport) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{at, line, report, seen, telling};
-    use super::*;
-    use crate::model::row::{FailedAudit, Restore};
-
-    fn says(cluster: &ClusterReport) -> String {
-        let view = report();
-        let said = answer(cluster, Clock::whole(&view), &telling());
-        said.into_iter().map(|statement| statement.text).collect::<Vec<_>>().join(" ")
-    }
-
-    /// Of hours 10 to 24.
-    fn night(lines: Vec<Episode>) -> ClusterReport {
-        let mut cluster =
-            ClusterReport { audits: 90, last_audit: Some(at(23)), since: at(10), ..ClusterReport::default() };
-        lines.into_iter().for_each(|line| cluster.file(line, at(10), at(24)));
-        cluster
-    }
-
-    fn one(code: u16, severity: Severity, opened: i64, ended: Option<i64>) -> Episode {
-        let ending = if ended.is_some() { Ending::Resolved } else { Ending::Open };
-        let (opened, last_seen, ended) = (seen(opened), seen(ended.unwrap_or(23)), ended.map(seen));
-        Episode { id: i64::from(code), opened, last_seen, ended, ending, ..line(code, severity, "10.0.0.7") }
-    }
-
-    #[test]
-    fn what_began_and_ended_comes_before_what_is_open_and_noise_is_last() {
-        let (critical, error, warning, note) = (Severity::Critical, Severity::Error, Severity::Warning, Severity::Note);
-        let quiet = night(vec![]);
-        assert_eq!(says(&quiet), "Nothing began, nothing ended, nothing is open.");
-        let known = night(vec![one(201, warning, 1, None), one(114, note, 2, None)]);
-        assert_eq!(says(&known), "Nothing began, nothing ended. Known noise: 1 warning, 1 note.");
-        let cluster = night(vec![
-            one(110, error, 20, None),
-            one(101, critical, 12, Some(14)),
-            one(501, error, 1, Some(15)),
-            one(502, error, 1, None),
-            one(201, warning, 1, None),
-        ]);
-        let wanted = [
-            "1 error began 2026-11-25 02:00 and is open for 3h: IPA110 leaked-address 10.0.0.7.",
-            "1 critical began and ended, 2026-11-24 18:00 to 20:00 (2h): IPA101 duplicate-pod-address 10.0.0.7.",
-            "1 error from before ended by 2026-11-24 21:00: IPA501",
-            "Open: 1 error from before. Known noise: 1 warning.",
-        ];
-        let told = says(&cluster);
-        let places: Vec<Option<usize>> = wanted.iter().map(|part| told.find(part)).collect();
-        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{told}");
-    }
-
-    #[test]
-    fn what_a_release_gave_back_is_open_no_more() {
-        let mut cluster = night(vec![one(110, Severity::Error, 1, None), one(101, Severity::Critical, 1, None)]);
-        cluster.release.given_back.subjects = [(("address", "10.0.0.7".into()), 1)].into();
-        let told = says(&cluster);
-        let wanted = "1 address was given back (release 1): 10.0.0.7. Open: 1 critical from before.";
-        assert_eq!(told, wanted, "a release ends no other finding of the address");
-        cluster.ongoing.retain(|line| line.finding.code == Code(110));
-        assert_eq!(says(&cluster), "1 address was given back (release 1): 10.0.0.7. Nothing is open.");
-        let mut of_endpoint = night(vec![one(501, Severity::Error, 1, None)]);
-        of_endpoint.release.parted = [501].into();
-        let wanted = "1 error ended with a release: IPA501 stale-endpoint 10.0.0.7. Nothing is open.";
-        assert_eq!(says(&of_endpoint), wanted, "narrowed to its code");
-        let exit = super::super::exit(&[cluster], &[], crate::exit::FailOn::default());
-        assert_eq!(exit, crate::exit::Exit::Clean);
-    }
-
-    #[test]
-    fn what_became_something_worse_did_not_end() {
-        let cluster = night(vec![one(120, Severity::Critical, 12, Some(14)), one(101, Severity::Critical, 14, None)]);
-        let told = says(&cluster);
-        let part = "1 critical became IPA101 by 2026-11-24 20:00: IPA120 ";
-        assert!(told.contains(part) && !told.contains("ended"), "{told}");
-        let apart = night(vec![one(120, Severity::Critical, 12, Some(14)), one(101, Severity::Critical, 15, None)]);
-        assert!(says(&apart).contains("1 critical began and ended"), "{}", says(&apart));
-        let milder = night(vec![one(120, Severity::Critical, 12, Some(14)), one(110, Severity::Error, 14, None)]);
-        assert!(says(&milder).contains("1 critical began and ended"), "{}", says(&milder));
-    }
-
-    #[test]
-    fn how_long_it_is_open_counts_to_the_last_audit_and_says_so_when_that_is_old() {
-        let mut old = one(110, Severity::Error, 12, None);
-        old.last_seen = seen(13);
-        let cluster = night(vec![old]);
-        assert!(says(&cluster).contains("is open for 1h as of 2026-11-24 19:00: "), "{}", says(&cluster));
-    }
-
-    #[test]
-    fn an_audit_that_was_blind_is_unseen() {
-        let mut cluster = night(vec![]);
-        let blind = super::super::IncompleteAudit { id: 9, at: at(12), why: "pods: forbidden".into() };
-        cluster.incomplete = vec![blind.clone(), blind];
-        assert!(says(&cluster).ends_with(" Unseen: 2 audits incomplete."), "{}", says(&cluster));
-        let why = "refused".into();
-        cluster.failed = vec![FailedAudit { at: at(13), started: at(13), tool: "1".into(), why }];
-        assert!(says(&cluster).ends_with(" Unseen: 1 audit failed, 2 incomplete."), "{}", says(&cluster));
-    }
-
-    #[test]
-    fn what_the_first_audit_found_did_not_begin() {
-        let mut cluster = night(vec![one(101, Severity::Critical, 12, None), one(201, Severity::Warning, 12, None)]);
-        cluster.found_at_first = [101, 201].into();
-        let wanted = "Open: 1 critical found at first, 2026-11-24 18:00. Known noise: 1 warning.";
-        assert_eq!(says(&cluster), wanted);
-        let mut over = night(vec![one(101, Severity::Critical, 12, Some(13))]);
-        over.found_at_first = [101].into();
-        assert!(says(&over).starts_with("1 critical from before ended by 2026-11-24 19:00: "), "{}", says(&over));
-        assert!(says(&over).ends_with(" Nothing is open."), "{}", says(&over));
-    }
-
-    #[test]
-    fn doubt_is_said_with_the_answer() {
-        let mut cluster = night(vec![]);
-        let mut leaks = night(vec![line(111, Severity::Error, "10.0.0.1"), line(111, Severity::Error, "10.0.0.2")]);
-        assert!(says(&leaks).contains(" 2 addresses are leaked."), "{}", says(&leaks));
-        leaks.ongoing[0].finding.summary = "IPIP tunnel of node-2, which is gone; somebody shows it".into();
-        assert!(says(&leaks).contains(" 1 address is leaked."), "as the audit counts: {}", says(&leaks));
-        cluster.gaps = vec![(at(8), at(12))];
-        assert!(says(&cluster).ends_with(" Unseen: 2h without an audit."), "{}", says(&cluster));
-        cluster.restores = vec![Restore { before: seen(11), after: seen(12), revisions: (90, 80) }];
-        assert!(says(&cluster).starts_with("etcd went back to an older state, 2026-11-24 17:00 to 18:00. "));
-        let why = "pods: forbidden".into();
-        cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(23), why }];
-        assert!(says(&cluster).starts_with("The last audit could not read everything (pods: forbidden). "));
-    }
-}
+mod tests;

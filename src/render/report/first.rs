@@ -3,13 +3,21 @@
 
 use super::{ClusterReport, ReportView};
 use crate::model::row::FailedAudit;
-use crate::model::{Foreign, Time};
+use crate::model::{Foreign, Severity, Time};
 use crate::render::number::audits;
 
 /// How a format tells what is not its own.
 pub struct Telling<'t> {
     pub when: &'t dyn Fn(Time) -> String,
     pub foreign: &'t dyn Fn(&Foreign) -> String,
+}
+
+/// A sentence of the answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Statement {
+    pub text: String,
+    /// How bad what it tells of is; `None`: nothing is wrong.
+    pub worst: Option<Severity>,
 }
 
 /// The names that it does not know, a sentence each.
@@ -24,7 +32,11 @@ pub fn remarks(view: &ReportView) -> Vec<String> {
     let failed = failures(view, &Telling { when: &|at| at.to_string(), foreign: &foreign });
     let none = view.clusters.is_empty().then(|| no_cluster(view).to_owned());
     let unknown = view.clusters.iter().filter_map(|cluster| unknown(cluster, &foreign));
-    failed.into_iter().chain(none).chain(unknown).collect()
+    let blind = view.clusters.iter().filter(|c| c.is_partly() && c.replaced_by.is_none()).filter_map(|cluster| {
+        let span = cluster.blind_span.as_ref()?;
+        Some(format!("blind since {} ({}): {}", span.since, audits(span.audits), span.why.shown()))
+    });
+    failed.into_iter().chain(none).chain(unknown).chain(blind).collect()
 }
 
 /// What is said where there is none to tell of.
@@ -62,7 +74,12 @@ pub fn first_words(cluster: &ClusterReport, open: &str, telling: &Telling<'_>) -
         }
         (0, None) => Some(format!("No audit in this time: nobody looked.{before}")),
         (_, Some(failed)) => {
-            let before = if open.is_empty() { " Nothing was open before." } else { &before };
+            let was_blind = cluster.blind_span.as_ref().filter(|_| cluster.is_partly());
+            let before = match was_blind {
+                _ if !open.is_empty() => before,
+                Some(span) => format!(" Nobody saw everything since {}.", (telling.when)(span.since)),
+                None => " Nothing was open before.".to_owned(),
+            };
             Some(format!("An audit failed, {}.{before}", why(failed)))
         }
         (_, None) => None,

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Result, Write};
 
 use serde::{Serialize, Serializer};
 
-use super::{ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReportView};
+use super::{BlindSpan, ClusterReport, IncompleteAudit, Leaks, PoolTrend, Replacement, ReportView};
 use crate::checks;
 use crate::model::json::in_json;
 use crate::model::row::{Ending, Episode, FailedAudit, PoolNumbers, Reboot, Restore};
@@ -33,6 +33,7 @@ in_json!(|report: &ClusterReport| {
     "guid": report.guid,
     "kubernetes_uids": report.kubernetes_uids,
     "apart": report.apart,
+    "replaced_by": report.replaced_by,
     "audits": AuditsJson(report),
     "findings": SectionLines(report),
     "unknown": report.unknown,
@@ -52,7 +53,12 @@ in_json!(|audits: &AuditsJson<'_>| {
     "failed": audits.0.failed,
     "gaps": audits.0.gaps.iter().copied().map(GapJson).collect::<Vec<_>>(),
     "restores": audits.0.restores,
+    "blind": audits.0.blind_span,
 });
+
+in_json!(|span: &BlindSpan| { "since": span.since, "audits": span.audits, "why": span.why });
+
+in_json!(|by: &Replacement| { "guid": by.guid, "since": by.since });
 
 in_json!(|back: &Restore| {
     "before": back.before.at,
@@ -222,6 +228,9 @@ mod tests {
         cluster.restores = vec![Restore { before: seen(1), after: seen(2), revisions: (9, 7) }];
         cluster.incomplete = vec![IncompleteAudit { id: 3, at: at(3), why: "pods: forbidden".into() }];
         let (tool, why) = ("0.1.0".into(), "reach etcd: refused".into());
+        cluster.blind_span =
+            Some(BlindSpan { since: at(3), audits: 2, why: "pods: forbidden".into(), from_the_first: false });
+        cluster.replaced_by = Some(Replacement { guid: "8a".into(), since: at(9) });
         let failed = FailedAudit { at: at(4), started: at(4), tool, why };
         cluster.failed = vec![failed.clone()];
         cluster.unknown = vec![crate::render::UnknownName {
@@ -280,6 +289,8 @@ mod tests {
             "/failed/0",
             "/clusters/0/audits/failed/0",
             "/clusters/0/audits/restores/0",
+            "/clusters/0/audits/blind",
+            "/clusters/0/replaced_by",
             "/clusters/0/unknown/0",
             "/clusters/0/audits/gaps/0",
             "/clusters/0/findings/0",

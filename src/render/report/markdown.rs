@@ -11,8 +11,9 @@ use super::clock::Clock;
 use super::doubts::doubts;
 use super::first::{Telling, failures, no_cluster};
 use super::lives::{ends, life, oldest, title};
-use super::pools::words;
+use super::pools::{as_of, words};
 use super::repairs::{Repair, repairs};
+use super::replaced::replaced;
 use super::sections::{Section, sections};
 use super::trends::{leaks_title, of_node};
 use super::{ClusterReport, ReportView, commands, sparkline};
@@ -47,7 +48,10 @@ pub fn write(view: &ReportView, out: &mut dyn Write) -> Result<()> {
         writeln!(out, "{}", no_cluster(view))?;
     }
     for cluster in &view.clusters {
-        one(view, cluster, &mut out)?;
+        match replaced(cluster, view, clock) {
+            Some((says, command)) => writeln!(out, "\n{says}\n\n```sh\n{}\n```", command.shown())?,
+            None => one(view, cluster, &mut out)?,
+        }
     }
     out.flush()
 }
@@ -147,6 +151,11 @@ fn pools(view: &ReportView, cluster: &ClusterReport, out: &mut dyn Write) -> Res
         return Ok(());
     }
     writeln!(out, "\n### Pools\n")?;
+    let as_of = as_of(cluster, Clock::whole(view));
+    if !as_of.is_empty() {
+        let (first, rest) = as_of.split_at(1);
+        writeln!(out, "{}{rest}:\n", first.to_uppercase())?;
+    }
     for pool in known {
         let closed = pool.closed.as_ref().map(|why| format!(", {}", code(why))).unwrap_or_default();
         let line = sparkline(&pool.over(view.since, end, CELLS));

@@ -4,6 +4,7 @@
 //! A report of a time that is over says what was so at its end: what ended later was open then.
 
 mod answer;
+mod blindness;
 mod clock;
 mod commands;
 mod doubts;
@@ -14,8 +15,10 @@ pub mod markdown;
 mod pools;
 pub mod release_facts;
 mod repairs;
+mod replaced;
 mod returned;
 mod sections;
+mod stopped;
 mod sums;
 pub mod table;
 #[cfg(test)]
@@ -30,7 +33,9 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, FailedAudit, Reboot, Restore};
 use crate::model::{Code, Foreign, Time};
 
+pub use blindness::{AuditLook, BlindSpan};
 pub use release_facts::ReleaseFacts;
+pub use replaced::Replacement;
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
 /// A whole report.
@@ -39,7 +44,8 @@ pub struct ReportView {
     pub since: Time,
     pub until: Time,
     pub now: Time,
-    /// One each that the file knows and the flags left.
+    /// One each that the file knows and the flags left: the one that was audited last before the others, behind all of them
+    /// those that another one replaced.
     pub clusters: Vec<ClusterReport>,
     /// Audits within the window that saw nothing of the datastore, and of which nobody can say the cluster; oldest first.
     pub failed: Vec<FailedAudit>,
@@ -64,6 +70,12 @@ pub struct ClusterReport {
     /// The first and the last of them.
     pub first_audit: Option<Time>,
     pub last_audit: Option<Time>,
+    /// The last audit until the end of the window, be it within or before it.
+    pub last_ever: Option<Time>,
+    /// Another datastore has taken its place: nobody will audit it again, and what is open in it is not open.
+    pub replaced_by: Option<Replacement>,
+    /// Since when nobody sees everything, at the end of the window.
+    pub blind_span: Option<BlindSpan>,
     pub incomplete: Vec<IncompleteAudit>,
     /// Audits within the window that saw nothing of the datastore, which are not among `audits`; oldest first.
     pub failed: Vec<FailedAudit>,
@@ -112,7 +124,9 @@ impl ReportView {
 }
 
 fn is_blind(clusters: &[ClusterReport], failed: &[FailedAudit]) -> bool {
-    let is_later = |at: Time| clusters.iter().any(|c| c.last_audit.is_none_or(|last| last < at));
+    let is_later = |at: Time| {
+        clusters.iter().filter(|c| c.replaced_by.is_none()).any(|c| c.last_audit.is_none_or(|last| last < at))
+    };
     failed.last().is_some_and(|last| clusters.is_empty() || is_later(last.at))
 }
 
@@ -154,6 +168,11 @@ impl ClusterReport {
     /// The failed audit after which none could look any more.
     pub fn blind(&self) -> Option<&FailedAudit> {
         self.failed.last().filter(|failed| self.last_audit.is_none_or(|last| last < failed.at))
+    }
+
+    /// Whether the last audit could not read everything.
+    pub fn is_partly(&self) -> bool {
+        self.incomplete.last().is_some_and(|i| Some(i.at) == self.last_audit)
     }
 
     /// The lists with the words that head them in JSON, what needs eyes first.
@@ -202,17 +221,17 @@ impl ClusterReport {
 
 /// The exit code of a report: 1 when something is open at or above `fail_on`, 3 when no audit in the window says
 /// anything, when the last one was incomplete or failed, and when no cluster knows a name that it is narrowed to. `failed`: those of
-/// which nobody can say the cluster.
+/// which nobody can say the cluster. A cluster that another one replaced counts for nothing.
 pub fn exit(clusters: &[ClusterReport], failed: &[FailedAudit], fail_on: FailOn) -> Exit {
-    let worst = clusters.iter().flat_map(ClusterReport::open).map(|line| line.finding.severity).max();
-    let partly = |c: &ClusterReport| c.incomplete.last().is_some_and(|i| Some(i.at) == c.last_audit);
-    let silent = |c: &ClusterReport| c.audits == 0 || c.blind().is_some() || partly(c);
+    let living = || clusters.iter().filter(|c| c.replaced_by.is_none());
+    let worst = living().flat_map(ClusterReport::open).map(|line| line.finding.severity).max();
+    let silent = |c: &ClusterReport| c.audits == 0 || c.blind().is_some() || c.is_partly();
     // Of two clusters a node is mostly in one.
     let is_known = |name: &UnknownName| {
         clusters.iter().any(|c| c.unknown.iter().all(|other| (other.kind, &other.name) != (name.kind, &name.name)))
     };
     let mistyped = clusters.iter().flat_map(|c| &c.unknown).any(|name| !is_known(name));
-    let incomplete = clusters.is_empty() || is_blind(clusters, failed) || mistyped || clusters.iter().any(silent);
+    let incomplete = clusters.is_empty() || is_blind(clusters, failed) || mistyped || living().any(silent);
     decide(Course { worst, incomplete, failed: false }, fail_on)
 }
 

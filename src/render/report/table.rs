@@ -12,6 +12,7 @@ use super::doubts::doubts;
 use super::first::{Telling, failures, no_cluster};
 use super::lives::{ends, life, oldest, title};
 use super::repairs::repairs;
+use super::replaced::replaced;
 use super::sections::{Section, sections};
 use super::{ClusterReport, ReportView, commands, trends};
 use crate::checks;
@@ -59,7 +60,13 @@ pub fn write(view: &ReportView, options: ReportOptions, out: &mut dyn Write) -> 
         if i > 0 {
             paper.blank()?;
         }
-        one(view, cluster, options, &mut paper)?;
+        match replaced(cluster, view, clock) {
+            Some((says, command)) => {
+                paper.paragraph(0, 2, &Text::new().field(PLAIN, &says))?;
+                paper.paragraph(2, 2, &Text::new().whole(COMMAND, &command.shown()))?;
+            }
+            None => one(view, cluster, options, &mut paper)?,
+        }
     }
     if let Some(failed) = failed.filter(|_| !view.is_blind()) {
         paper.blank()?;
@@ -96,7 +103,7 @@ fn one(view: &ReportView, cluster: &ClusterReport, options: ReportOptions, paper
     }
     trends::leaks(cluster, part.clock, paper)?;
     // Under a name that nobody knows nothing else is an answer.
-    if cluster.unknown.is_empty() { trends::pools(view, cluster, paper) } else { Ok(()) }
+    if cluster.unknown.is_empty() { trends::pools(view, cluster, part.clock, paper) } else { Ok(()) }
 }
 
 impl TablePart<'_> {

@@ -3,7 +3,7 @@
 use std::io::Result;
 
 use super::clock::Clock;
-use super::pools::words;
+use super::pools::{as_of, words};
 use super::{ClusterReport, Leaks, NodeLeaks, PoolTrend, ReportView, sparkline};
 use crate::model::{Foreign, Severity, Time};
 use crate::render::number::{grouped, plural};
@@ -68,14 +68,16 @@ pub fn of_node(row: &NodeLeaks<'_>, clock: Clock) -> Vec<String> {
 }
 
 /// How each pool fills.
-pub fn pools(view: &ReportView, cluster: &ClusterReport, paper: &mut Paper<'_>) -> Result<()> {
+pub fn pools(view: &ReportView, cluster: &ClusterReport, clock: Clock, paper: &mut Paper<'_>) -> Result<()> {
     let end = cluster.last_audit.unwrap_or(view.until).min(view.until);
     let trends: Vec<_> = cluster.pools.iter().filter(|p| !p.points.is_empty()).collect();
     if trends.is_empty() {
         return Ok(());
     }
     paper.blank()?;
-    paper.paragraph(0, 0, &Text::new().field(BOLD, "POOLS").field(DIM, "addresses allocated over this time"))?;
+    let title = Text::new().field(BOLD, "POOLS").field(DIM, "addresses allocated over this time");
+    let as_of = as_of(cluster, clock);
+    paper.paragraph(0, 2, &if as_of.is_empty() { title } else { title.field(PLAIN, &as_of) })?;
     for pool in trends {
         paper.paragraph(2, 4, &trend(pool, view.since, end))?;
     }

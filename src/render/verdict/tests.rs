@@ -228,20 +228,22 @@ fn blind_beside_findings_tells_both() {
     assert!(told[1].starts_with("error leaked address"), "{told:?}");
 }
 
-/// A lock is a warning; what was not seen may be urgent.
+/// A lock is a warning by its severity, and stops the cluster; what was not seen comes before all.
 #[test]
-fn nothing_is_calm_beside_blind() {
+fn nothing_is_calm_where_no_pod_can_start() {
     let mut c = Cluster::healthy();
     c.snapshot.cluster.ready = Some(false);
-    let calm = plain(&mut c);
-    assert!(calm[0].starts_with("minor Nothing urgent: datastore locked guid-1 (IPA902)"), "{calm:?}");
+    let locked = plain(&mut c);
+    let says =
+        "critical datastore locked guid-1 (IPA902): datastoreReady is false: no pod can start or stop. Unlock it when";
+    assert!(locked[0].starts_with(says) && locked.len() == 1, "{locked:?}");
     c.snapshot.cluster = crate::model::ClusterInformation::default();
     let nameless = plain(&mut c);
-    assert!(nameless[0].starts_with("minor Nothing urgent: datastore locked (IPA902): "), "{nameless:?}");
+    assert!(nameless[0].starts_with("critical datastore locked (IPA902): "), "{nameless:?}");
     assert!(nameless[0].ends_with(" | calicoctl get clusterinformation default -o yaml"), "{nameless:?}");
     c.snapshot.coverage.set(Input::Services, InputState::Forbidden, "services is forbidden");
     let blind = plain(&mut c);
-    assert!(blind[0].starts_with("blind ") && blind[1].starts_with("minor WARNING: datastore locked ("), "{blind:?}");
+    assert!(blind[0].starts_with("blind ") && blind[1].starts_with("critical datastore locked ("), "{blind:?}");
 }
 
 /// Who pastes the first command first looks who works there.
@@ -251,8 +253,12 @@ fn a_locked_datastore_is_looked_at_before_it_is_unlocked() {
     c.free("10.65.0.1");
     c.snapshot.cluster.ready = Some(false);
     let told = plain(&mut c);
-    assert!(told[0].contains(" Unlock the datastore first (IPA902) when nobody works on it any more, "), "{told:?}");
-    assert!(told[0].ends_with(" | calicoctl get clusterinformation default -o yaml"), "{told:?}");
+    // Before what is worse by its severity: nothing of that can be repaired.
+    assert!(told[0].starts_with("critical datastore locked guid-1 (IPA902): "), "{told:?}");
+    assert!(told[1].starts_with("critical unallocated address in use 10.65.0.1 (IPA120): "), "{told:?}");
+    assert!(told[1].contains(". Then restart ") && !told[1].contains("nlock the datastore"), "{told:?}");
+    let look = " | calicoctl get clusterinformation default -o yaml";
+    assert!(told[0].ends_with(look) && !told[1].contains(" | "), "{told:?}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::blind;
 use super::sentence::{Sentence, Tone, listed};
-use crate::checks::datastore::datastore_went_back;
+use crate::checks::datastore::{datastore_locked, datastore_went_back};
 use crate::checks::evidence::{is_release, sandbox};
 use crate::checks::{self, Ties};
 use crate::model::{Code, Finding, Foreign, KeptFinding, Severity, SubjectKind, UNKNOWN_GUID};
@@ -28,11 +28,16 @@ struct Alike<'v> {
     findings: Vec<&'v KeptFinding>,
 }
 
-/// That the datastore was restored, the worst, and the leaks where they are not the worst. `is_blind`: that was told already, and nothing is calm beside it.
+/// What stops everything, that the datastore was restored, the worst, and the leaks where they are not the worst. `is_blind`: that was
+/// told already, and nothing is calm beside it.
 pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec<Sentence> {
     let said = if is_blind { blind::codes() } else { Vec::new() };
-    let kinds = kinds(view, folds, &said);
-    let Some(worst) = kinds.first() else { return Vec::new() };
+    let (stops, kinds): (Vec<_>, Vec<_>) =
+        kinds(view, folds, &said).into_iter().partition(|kind| checks::stops_everything(kind.code));
+    let is_urgent = |kind: &&Alike<'_>| stops.is_empty() || kind.severity >= Severity::Error || kind.is_leak;
+    let stopped = stops.iter().map(|kind| kind.sentence(view, is_blind)).collect::<Vec<_>>();
+    let is_blind = is_blind || !stops.is_empty();
+    let Some(worst) = kinds.first().filter(is_urgent) else { return stopped };
     // Nothing else is understood, or repaired, without its cause.
     let cause = kinds.iter().skip(1).find(|kind| kind.code == datastore_went_back::CHECK.code);
     let cause = cause.map(|kind| kind.sentence(view, is_blind));
@@ -45,7 +50,15 @@ pub fn sentences(view: &AuditView<'_>, folds: &Folds<'_>, is_blind: bool) -> Vec
         [one] => Some(one.sentence(view, is_beside)),
         [worst, ..] => Some(several(worst, &leaks, view, is_beside)),
     };
-    cause.into_iter().chain(first).chain(leaks).collect()
+    // While everything stands still, leaks are no reason to type anything.
+    let leaks = leaks.map(|told| if stops.is_empty() { told } else { Sentence { command: None, ..told } });
+    let told: Vec<Option<Foreign>> = stopped.iter().map(|sentence| sentence.command.clone()).collect();
+    // What to type first stands there once.
+    let once = |sentence: Sentence| match told.contains(&sentence.command) {
+        true => Sentence { command: None, ..sentence },
+        false => sentence,
+    };
+    stopped.into_iter().chain(cause.into_iter().chain(first).chain(leaks).map(once)).collect()
 }
 
 /// `14 leaked addresses: 11 of pods on 2 nodes (IPA110), 3 of tunnels on node-9 (IPA111).` Leaks of several codes are told in
@@ -140,7 +153,11 @@ impl Alike<'_> {
         match self.severity {
             Severity::Critical | Severity::Error if is_suspected => "unconfirmed: ".to_owned(),
             Severity::Critical | Severity::Error => String::new(),
-            Severity::Warning | Severity::Note if is_beside => format!("{}: ", self.severity.word().to_uppercase()),
+            _ if checks::stops_everything(self.code) => String::new(),
+            // What cannot start or is not reached now is as it is; and nothing is calm beside worse.
+            Severity::Warning | Severity::Note if is_beside || !checks::may_be_noise(self.severity, self.code) => {
+                format!("{}: ", self.severity.word().to_uppercase())
+            }
             Severity::Warning | Severity::Note => "Nothing urgent: ".to_owned(),
         }
     }
@@ -155,7 +172,8 @@ impl Alike<'_> {
         });
         let (release, command) = if self.is_leak { self.release(view, "") } else { (String::new(), None) };
         text.push_str(&release);
-        Sentence { tone: Tone::of(self.severity), text: text.into(), command: command.or_else(|| self.command(view)) }
+        let tone = if checks::stops_everything(self.code) { Tone::Critical } else { Tone::of(self.severity) };
+        Sentence { tone, text: text.into(), command: command.or_else(|| self.command(view)) }
     }
 
     /// `duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to …: keep that one, …`
@@ -214,7 +232,13 @@ impl Alike<'_> {
     fn advice(&self, finding: &Finding, view: &AuditView<'_>) -> String {
         let is_judged = view.releases != Releases::Unjudged && self.is_leak;
         let is_told = is_judged && (self.is_releasable() || is_closed(view));
-        if is_told { String::new() } else { advice(finding) }
+        if is_told {
+            return String::new();
+        }
+        // That it has to be unlocked first was said already.
+        let is_locked = view.findings.iter().any(|f| f.code == datastore_locked::CHECK.code);
+        let then = is_locked.then(|| datastore_locked::once_unlocked(&finding.advice)).flatten();
+        then.map_or_else(|| advice(finding), |then| format!(" Then {}.", then.raw().trim_end_matches('.')))
     }
 
     /// Whether many of it go at once, by code.

@@ -101,6 +101,7 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     cluster.gaps = vec![(at(3), at(4)), (at(5), at(9))];
     let why = "pods: forbidden".into();
     cluster.incomplete = vec![super::super::IncompleteAudit { id: 9, at: at(10), why }];
+    cluster.blind_span = super::super::BlindSpan::of(vec![(at(9), None), (at(10), Some("pods: forbidden".into()))]);
     let why = "refused".into();
     cluster.failed = vec![FailedAudit { at: at(9), started: at(9), tool: "1".into(), why }];
     cluster.restores = vec![Restore { before: seen(4), after: seen(5), revisions: (9_000, 700) }];
@@ -111,7 +112,7 @@ fn trouble_with_the_audits_themselves_comes_before_the_findings() {
     let text = flat(&text);
     let place = |what: &str| text.find(what).unwrap_or_else(|| panic!("{what}: {text}"));
     let wanted = [
-        "The last audit could not read everything (pods: forbidden).",
+        "BLIND since 24 Nov 16:00 (1 audit): pods: forbidden.",
         "Unseen: 5h without an audit, 1 audit failed, 1 incomplete.",
         "UNSEEN",
         "24 Nov 09:00 to 10:00 nobody looked for 1h",
