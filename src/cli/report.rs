@@ -24,9 +24,11 @@ use crate::history::query::{AuditRow, CapacityAt, Pair, Which, Window};
 use crate::model::coverage::reason;
 use crate::model::foreign::foreign;
 use crate::model::given_back::TakenAway;
+use crate::model::keys::BLOCKS;
 use crate::model::row::{AuditAt, Ending, Episode};
 use crate::model::{Code, Foreign, InputState, Narrow, Severity, Time};
 use crate::render;
+use crate::render::report::release_facts::{PlacesKnown, long_enough};
 use crate::render::report::{
     self, BlindSpan, ClusterReport, IncompleteAudit, Leaks, PoolTrend, ReleaseFacts, ReportView,
 };
@@ -232,18 +234,23 @@ fn release_facts(
 ) -> Result<ReleaseFacts, Error> {
     let closing = Narrow { codes: report::release_facts::closing(), ..Narrow::default() };
     let open = db.findings(pair.id, Which::Open, until, &closing)?;
-    let silent = db.silent_nodes(pair.id)?;
     let codes: Vec<Code> = checks::ALL.iter().filter(|check| check.ties.releasable).map(|check| check.code).collect();
-    let of_silent = db.of_silent_nodes(pair.id, &codes, &silent)?;
     let watch = db.watch(pair.id, until.until)?;
-    let releasable = Narrow { codes, ..Narrow::default() };
-    let mut observed = HashMap::new();
-    for row in db.findings(pair.id, Which::Open, until, &releasable)? {
-        let Some(kind) = row.finding.kind.known() else { continue };
-        let seen =
-            db.observations_of_open(&watch, row.finding.code, (kind, &row.finding.subject), row.finding.node.as_ref())?;
-        observed.extend(seen.map(|seen| (row.id, seen)));
+    let releasable = db.findings(pair.id, Which::Open, until, &Narrow { codes, ..Narrow::default() })?;
+    let whole = db.seen_whole(&watch, &releasable)?;
+    let places = PlacesKnown {
+        nodes: db.nodes_known(pair.id)?,
+        exclusive: db.is_exclusive(pair.id)?,
+        twice: db.ranges_of_open(pair.id, &report::release_facts::in_two_blocks(), BLOCKS)?,
+        now: until.until,
+    };
+    let mut held_back = HashMap::new();
+    for (id, whole) in whole.iter().filter(|(_, whole)| long_enough(&whole.observed).is_some()) {
+        // Of an orphaned handle no node is asked.
+        let named = if whole.nodes.is_empty() { Vec::new() } else { db.nodes_in_evidence(*id)? };
+        held_back.extend(places.hold_back(whole, &named).map(|why| (*id, why)));
     }
+    let (code, words) = report::release_facts::leading_nowhere();
     let given_back = match audits.until.last() {
         Some(last) => db.freed_within(pair.id, last.started, released_until)?,
         None => TakenAway::default(),
@@ -254,10 +261,12 @@ fn release_facts(
         parted.extend(report::release_facts::parted(between, &given_back));
     }
     Ok(ReleaseFacts {
-        observed,
-        of_silent,
+        observed: whole.into_iter().map(|(id, whole)| (id, whole.observed)).collect(),
+        held_back,
         given_back,
         parted,
+        leads_nowhere: db.is_told(pair.id, code, &words)?,
+        wrong_clock: audits.until.last().is_some_and(|last| !last.right_clock),
         closed_by: open.iter().map(|row| row.finding.code).collect(),
         audits: audits.until.iter().map(|audit| AuditAt { audit: audit.id, at: audit.judged }).collect(),
         restored: db.restores(pair.id, until)?.last().map(|restore| restore.after.audit),

@@ -116,8 +116,8 @@ fn of_pair(tx: &ReadTx<'_>, pair: i64) -> rusqlite::Result<Past> {
 }
 
 /// `node.ours` of a node that was ours, and of a machine's former name.
-const OURS: i64 = 1;
-const FORMER: i64 = 2;
+pub(super) const OURS: i64 = 1;
+pub(super) const FORMER: i64 = 2;
 
 fn nodes(tx: &ReadTx<'_>, pair: i64, past: &mut Past) -> rusqlite::Result<()> {
     let what = "SELECT n.text, d.ours, d.gone_since FROM node d JOIN name n ON n.id = d.name WHERE d.pair = ?1";

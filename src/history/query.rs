@@ -23,8 +23,8 @@ pub(super) mod intervals;
 mod known;
 mod named;
 mod named_in;
+mod releasable;
 mod restores;
-mod silent;
 
 /// A stretch of judged time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

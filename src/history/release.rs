@@ -19,12 +19,12 @@ use super::{Db, ReadTx, ToWrite, kill, pair};
 use crate::error::Error;
 use crate::model::record::ClusterKey;
 use crate::model::release::{Intent, KeyIntent, NewRelease, ReleaseRow, StepOutcome, StepRow};
-use crate::model::{Addr, AllocationTuple, Code, Conclusion, Foreign, Observation, SubjectKind, Term, Time};
+use crate::model::{AllocationTuple, Code, Conclusion, Observation, SubjectKind, Term, Time};
 
 /// The audits of a pair, by which many things can be looked up; as of the moment it was made.
 #[derive(Debug)]
 pub struct Watch {
-    pair: i64,
+    pub(super) pair: i64,
     /// Audits of a later moment are of a wrong clock.
     now: Time,
     timeline: Timeline,
@@ -50,7 +50,7 @@ impl Watch {
 }
 
 /// By what a thing is known to be the one that audits observed.
-enum Same {
+pub(super) enum Same {
     /// It is so since this audit.
     Since(i64),
     /// Its finding has this stamp.
@@ -109,7 +109,7 @@ impl ReadTx<'_> {
 
     /// The last audit that saw a node (Calico's name) there and not Ready; 0: none did. A state without a Calico Node
     /// (IPA410) has Kubernetes' name alone.
-    fn silent_until(&self, pair: i64, node: &str) -> rusqlite::Result<i64> {
+    pub(super) fn silent_until(&self, pair: i64, node: &str) -> rusqlite::Result<i64> {
         let what = "SELECT max(ifnull(s.last_seen, 9223372036854775807)) FROM name n JOIN node_state s ON s.pair = ?1 \
                     WHERE n.text = ?2 AND s.present = 1 AND ifnull(s.ready, 0) = 0 AND (s.calico = n.id OR \
                     s.calico IS NULL AND (s.kubernetes = n.id OR s.kubernetes IN \
@@ -134,44 +134,7 @@ impl ReadTx<'_> {
             .map_err(self.failed("read the observations of the history"))
     }
 
-    /// The same for what the last audit found open, by its subject alone: of an orphaned handle this very object, of anything
-    /// else the allocation that the address has now. `node`: the owner's, by Calico's name, where one is known.
-    ///
-    /// # Errors
-    /// A file that cannot be read.
-    pub fn observations_of_open(
-        &self,
-        watch: &Watch,
-        code: Code,
-        (kind, subject): (SubjectKind, &Foreign),
-        node: Option<&Foreign>,
-    ) -> Result<Option<Observation>, Error> {
-        let read = || {
-            let what = match kind {
-                SubjectKind::Handle => {
-                    "SELECT max(stamp_audit) FROM finding WHERE pair = ?1 AND code = ?2 AND kind = 'handle' \
-                     AND subject = ?3 AND ended IS NULL"
-                }
-                _ => {
-                    "SELECT max(tuple_since) FROM allocation WHERE pair = ?1 AND ?2 IS NOT NULL AND address = ?3 \
-                     AND last_seen IS NULL"
-                }
-            };
-            let (subject, node) = (subject.raw(), node.map_or("", Foreign::raw));
-            let by: Value = match subject.parse::<Addr>() {
-                Ok(address) if kind != SubjectKind::Handle => Value::from(address_bytes(address).to_vec()),
-                _ => Value::from(subject.to_owned()),
-            };
-            let since: Option<i64> =
-                self.prepare_cached(what)?.query_row(params![watch.pair, code.0, by], |row| row.get(0))?;
-            let Some(since) = since else { return Ok(None) };
-            let since = since.max(self.silent_until(watch.pair, node)?.saturating_add(1));
-            self.observations(watch, code, kind, subject, Same::Since(since))
-        };
-        read().map_err(self.failed("read the observations of the history"))
-    }
-
-    fn observations(
+    pub(super) fn observations(
         &self,
         watch: &Watch,
         code: Code,

@@ -1,7 +1,8 @@
 //! What the history keeps of a release: its intent before each etcd transaction, the outcome after it, how it all ended.
 
+use super::observation::Observation;
 use super::word::{Term, words};
-use super::{Foreign, SubjectKind, Time};
+use super::{Addr, Foreign, SubjectKind, Time};
 
 /// How a command ended, whichever it was; the history has it of releases and undos.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,34 @@ words!(StepOutcome {
     ChangedHands = "changed hands",
     Refused = "refused",
 });
+
+/// What audits have seen of all that goes with one open finding when a release takes it: every address of its handle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeenWhole {
+    /// Of what was seen least.
+    pub observed: Observation,
+    pub addresses: Vec<Addr>,
+    /// Whose they are, by Calico's names; a node that an allocation does not name is empty.
+    pub nodes: Vec<Foreign>,
+}
+
+/// How the last audit saw a node (Calico's name), and what earlier ones knew of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NodeKnown {
+    /// An audit has seen it as this cluster's.
+    pub was_ours: bool,
+    /// A machine's former name.
+    pub is_former: bool,
+    /// It has a Calico Node.
+    pub in_calico: bool,
+    /// Kubernetes has it.
+    pub in_kubernetes: bool,
+    /// The node that Kubernetes has is this cluster's.
+    pub is_ours: bool,
+    pub is_ready: bool,
+    /// Neither Calico nor Kubernetes has it since then.
+    pub gone_since: Option<Time>,
+}
 
 /// A release or an undo that begins.
 #[derive(Clone, Debug, Default)]

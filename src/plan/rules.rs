@@ -122,7 +122,7 @@ pub fn node(address: &Address, off: &[String], knows: bool, now: Time) -> Ruling
 }
 
 /// Why a node neither tells what runs on it nor provably runs nothing any more.
-fn doubt(how: &NodeNow, now: Time) -> Option<NodeDoubt> {
+pub fn doubt(how: &NodeNow, now: Time) -> Option<NodeDoubt> {
     match how {
         NodeNow::Ready => None,
         NodeNow::Departed(Some(since)) if now.since(*since) >= DEPARTED => None,

@@ -32,6 +32,9 @@ pub static CHECK: Check = Check {
     run,
 };
 
+/// The broken rules by which an allocation may lead nowhere: whose it is nobody can say.
+pub const LEADS_NOWHERE: [&str; 3] = ["allocations-length", "negative-index", "allocation-without-attribute"];
+
 /// A release may lie this far in the future: clocks differ (domain facts, section 2).
 const SKEW: Duration = Duration::from_secs(60);
 

@@ -37,8 +37,11 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
     let is_taken = |line: &&Episode| line.finding.code == check.code && !cluster.of_others.contains(&line.id);
     let (alone, open): (Vec<&Episode>, Vec<&Episode>) =
         cluster.open().filter(is_taken).partition(|line| line.finding.is_of_recurring_handle());
-    let known: Vec<_> = open.iter().filter_map(|line| known_for(line, &cluster.release)).collect();
-    let longest = known.iter().max()?;
+    let why_not = |line: &Episode| cluster.release.held_back.get(&line.id).copied();
+    let old = open.iter().filter_map(|line| known_for(line, &cluster.release).map(|known| (known, why_not(line))));
+    let (held_back, known): (Vec<_>, Vec<_>) = old.partition(|(_, why)| why.is_some());
+    let longest = known.iter().map(|(known_for, _)| *known_for).max();
+    let why = held_back.iter().filter_map(|(_, why)| *why).min();
     let (one, many) = if ties.proves_leak {
         ("leaked address is", "leaked addresses are")
     } else {
@@ -57,23 +60,38 @@ fn repair(check: &Check, cluster: &ClusterReport, view: &ReportView) -> Option<R
         let go = if alone.len() == 1 { "goes by itself only" } else { "go each by itself only" };
         rest.push_str(&format!("; {} more {go}", grouped(alone.len() as u64)));
     }
-    let (says, mut command) = match obstacle(cluster) {
-        Some(why) => (
+    let (says, mut command) = match (obstacle(cluster), longest, why) {
+        (_, None, None) => return None,
+        (None, None, Some(why)) => (
+            format!(
+                "{open} open{which}{rest}: no release of many takes any of them now ({}); an audit says what else can be done.",
+                why.says()
+            ),
+            format!("ipaudit audit --code {}", check.code),
+        ),
+        (Some(why), ..) => (
             format!(
                 "{open} open{which}{rest}: no release of many is let through now ({why}); an audit says what else can be done."
             ),
             format!("ipaudit audit --code {}", check.code),
         ),
-        None => {
+        (None, Some(longest), _) => {
             let some = match known.len() {
                 all if all == number => String::new(),
                 some => format!("; {some} of them audits have seen long enough"),
+            };
+            let some = match (held_back.len(), why) {
+                (0, _) | (_, None) => some,
+                (1, Some(why)) => format!("{some}, and 1 more that stays ({})", why.says()),
+                (number, Some(why)) => {
+                    format!("{some}, and {} more that stay ({})", grouped(number as u64), why.says())
+                }
             };
             (
                 format!(
                     "{open} open{which}{some}{rest}: this release looks again itself, and leaves what it cannot prove."
                 ),
-                release_by_code(check.code, older_than(*longest)),
+                release_by_code(check.code, older_than(longest)),
             )
         }
     };
@@ -95,6 +113,12 @@ fn obstacle(cluster: &ClusterReport) -> Option<String> {
     if let Some(code) = facts.closed_by.first() {
         return Some(format!("{code} {} is open", checks::name(*code)));
     }
+    if facts.leads_nowhere {
+        return Some("an allocation leads nowhere".to_owned());
+    }
+    if facts.wrong_clock {
+        return Some("at the last audit the clocks were apart".to_owned());
+    }
     if last.is_some_and(|last| facts.restored == Some(last.audit)) {
         return Some("etcd went back to an older state, and no audit has looked since".to_owned());
     }
@@ -107,6 +131,7 @@ fn obstacle(cluster: &ClusterReport) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::IncompleteAudit;
+    use super::super::release_facts::HeldBack;
     use super::super::testing::{at, line, report, seen};
     use super::*;
     use crate::model::{Code, Observation, Root, Severity};
@@ -182,9 +207,11 @@ mod tests {
         view.clusters[0].release.given_back.subjects.clear();
         view.clusters[0].of_others = (0..4).collect();
         assert!(told(&view)[0].says.starts_with("2 orphaned handles are open; 1 more goes by itself only: "));
-        view.clusters[0].release.of_silent = [4].into();
+        view.clusters[0].release.held_back = [(4, HeldBack::NotReady)].into();
         assert!(
-            told(&view)[0].says.contains(" are open; 1 of them audits have seen long enough; "),
+            told(&view)[0].says.contains(
+                " are open; 1 of them audits have seen long enough, and 1 more that stays (its node is not Ready); "
+            ),
             "{:?}",
             told(&view)
         );
