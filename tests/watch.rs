@@ -142,6 +142,37 @@ fn a_second_ctrl_c_ends_it_at_once() {
     assert_eq!((lines.len(), status.code(), audits(&db)), (0, Some(130), 0), "{lines:?}");
 }
 
+/// A server that never answers holds nobody's shutdown: the audit that runs has eight seconds, whatever `--kube-timeout` says.
+#[test]
+fn a_signal_gives_up_an_audit_that_does_not_end() {
+    servers::need!(Etcd3_7);
+    let (etcd, case, folder) = loaded();
+    let (db, kubeconfig) = (folder.path().join("history.db"), folder.path().join("config"));
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = serde_json::json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{ "name": "c", "cluster": { "server": format!("http://{}", silent.local_addr().unwrap()) } }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "" } }],
+    });
+    std::fs::write(&kubeconfig, config.to_string()).unwrap();
+    drop(case);
+    let mut command: Command = ipaudit();
+    command.env_remove("IPAUDIT_NO_HISTORY").args(["audit", "--watch", "1s", "--kube-timeout", "10m", "--db"]);
+    command.arg(&db).args(["--etcd-endpoints", &etcd.endpoint(), "--kubeconfig"]).arg(&kubeconfig);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let err = reader(child.stderr.take().unwrap());
+    let asked = silent.accept().unwrap();
+    let watch = Watch { child, out: channel().1, err, seen: Vec::new() };
+    let signalled = std::time::Instant::now();
+    watch.signal("-TERM");
+    watch.wait_err("ending after the audit that runs");
+    watch.wait_err("given up, and not recorded");
+    let (_, status) = watch.end();
+    assert!(signalled.elapsed() < Duration::from_secs(60));
+    assert_eq!((status.code(), audits(&db)), (Some(143), 0));
+    drop(asked);
+}
+
 #[test]
 fn an_audit_that_fails_is_told_and_the_next_one_tries_again() {
     servers::need!(Etcd3_7);

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: whoever writes finishes the running transaction, and begins no other.
+//! Ctrl-C and SIGTERM: whoever writes finishes the running transaction, and begins no other. Nothing here waits for a
+//! credential plugin, and none is left behind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +8,25 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use super::output::Streams;
+use crate::connect::{ear, plugin};
 
 /// How often a pause looks whether the run is stopped.
 const LISTEN: Duration = Duration::from_millis(50);
 
-/// What a shell shows of what Ctrl-C ended, also where nobody listens for it: 128 and the signal's number.
-const INTERRUPTED: i32 = 130;
+/// So long what runs may go on after the first signal, where it may last: less than whoever stops containers waits (ten
+/// seconds) before he kills.
+const GRACE: Duration = Duration::from_secs(8);
 
-/// What is answered to the first signal, where the second one ends the process.
+const SIGINT: i32 = 2;
+
+/// What is answered to the first signal, where the second one ends the process, and its own patience.
 #[derive(Clone, Copy, Debug)]
 struct AtOnce {
     answer: &'static str,
     /// The same where nothing runs.
     idle: &'static str,
+    /// Said when the patience is over.
+    given_up: &'static str,
     streams: Streams,
 }
 
@@ -43,13 +50,19 @@ impl Stop {
     }
 
     /// The same for a run that may last: the first signal is answered on standard error (with `idle` in a pause), and a
-    /// Ctrl-C after it ends the process, whatever it does.
-    pub fn on_signal_or_at_once(answer: &'static str, idle: &'static str, streams: Streams) -> Stop {
-        Stop::listening(Some(AtOnce { answer, idle, streams }))
+    /// Ctrl-C after it ends the process, whatever it does; so do [`GRACE`] seconds, which is told as `given_up`.
+    pub fn on_signal_or_at_once(
+        answer: &'static str,
+        idle: &'static str,
+        given_up: &'static str,
+        streams: Streams,
+    ) -> Stop {
+        Stop::listening(Some(AtOnce { answer, idle, given_up, streams }))
     }
 
     fn listening(at_once: Option<AtOnce>) -> Stop {
         let stop = Stop(Arc::default());
+        ear::is_answered_elsewhere();
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -58,7 +71,7 @@ impl Stop {
                 let stop = stop.clone();
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() {
-                        stop.hear(kind == SignalKind::interrupt(), at_once);
+                        stop.hear(kind.as_raw_value(), at_once);
                     }
                 });
             }
@@ -68,7 +81,7 @@ impl Stop {
             let stop = stop.clone();
             tokio::spawn(async move {
                 while tokio::signal::ctrl_c().await.is_ok() {
-                    stop.hear(true, at_once);
+                    stop.hear(SIGINT, at_once);
                 }
             });
         }
@@ -76,13 +89,24 @@ impl Stop {
     }
 
     /// A signal came.
-    fn hear(&self, is_interrupt: bool, at_once: Option<AtOnce>) {
+    fn hear(&self, signal: i32, at_once: Option<AtOnce>) {
+        // Whoever is asked for credentials is waited for by nobody any more: what begins no transaction needs none.
+        if at_once.is_none() && !self.is_wanted() {
+            plugin::keep_ending();
+        }
         let is_first = !self.0.wanted.swap(true, Ordering::SeqCst);
         match at_once {
-            Some(AtOnce { answer, idle, streams }) if is_first => {
+            Some(AtOnce { answer, idle, given_up, streams }) if is_first => {
                 streams.note(self.says(answer, idle));
+                let end = move || {
+                    std::thread::sleep(GRACE);
+                    streams.note(given_up);
+                    ear::end_by(signal)
+                };
+                // Where no thread can be had the second Ctrl-C is left.
+                _ = std::thread::Builder::new().name("patience".to_owned()).spawn(end);
             }
-            Some(_) if is_interrupt => std::process::exit(INTERRUPTED),
+            Some(_) if signal == SIGINT => ear::end_by(SIGINT),
             _ => {}
         }
     }

@@ -37,7 +37,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     }
     let failed = Conclusion::Failed.exit();
     let answer = "ending after the audit that runs; Ctrl-C once more: at once";
-    let stop = Stop::on_signal_or_at_once(answer, "ending: no audit runs", *streams);
+    let given_up = "the audit that ran did not end within 8s of the signal: given up, and not recorded";
+    let stop = Stop::on_signal_or_at_once(answer, "ending: no audit runs", given_up, *streams);
     let mut exit = None;
     loop {
         let began = Instant::now();

@@ -14,8 +14,9 @@ use kube::config::{AuthInfo, Config, KubeConfigOptions, Kubeconfig};
 use secrecy::ExposeSecret as _;
 use tokio::sync::oneshot;
 
+use super::ear;
 use super::kube_trouble::{self, PEM};
-use super::plugin::{Plugin, Thread};
+use super::plugin::Plugin;
 use super::proxy::{Proxy, ProxyVariables};
 use crate::environment;
 use crate::environment::stream::{self, Waiting};
@@ -162,6 +163,7 @@ pub async fn connect(settings: &KubeSettings, around: &Surroundings) -> Result<O
         way += &through;
     }
     let plugin = Plugin::marked(&mut config.auth_info);
+    plugin.iter().for_each(|_| ear::listen());
     let made =
         prepare(config, proxy, settings.timeout, plugin.as_ref()).await.map_err(|error| error.at(way.clone()))?;
     let client = made.map_err(|e| kube_trouble::explain(&e, PREPARE, &way, plugin.as_ref()))?;
@@ -180,16 +182,14 @@ async fn prepare(
 ) -> Result<kube::Result<kube::Client>, Error> {
     let _waiting = plugin.map(|plugin| Waiting::on_program(&format!("the credential plugin {}", plugin.name)));
     let (tell, mut told) = oneshot::channel();
-    let (tell_thread, thread) = oneshot::channel();
     let runtime = tokio::runtime::Handle::current();
     let make = move || {
         let _inside = runtime.enter();
-        // Nobody waits for either any more.
-        _ = tell_thread.send(Thread::here());
         let made = caught(|| match proxy {
             Some(proxy) => proxy.client(config),
             None => kube::Client::try_from(config),
         });
+        // Nobody may wait for it any more.
         _ = tell.send(made);
     };
     std::thread::Builder::new().name("kubernetes".to_owned()).spawn(make).map_err(|e| Error::own(PREPARE).cause(e))?;
@@ -201,10 +201,9 @@ async fn prepare(
                 let took = humantime::format_duration(patience);
                 return Err(Error::input(PREPARE).cause(format!("it was not prepared within {took}")));
             };
-            let thread = thread.await.ok().flatten();
             // The kube crate runs it once for a certificate and once for a token, whatever became of the first.
             for _ in 0..ENDINGS {
-                plugin.end(thread.as_ref());
+                plugin.end();
                 if tokio::time::timeout(BETWEEN, &mut told).await.is_ok() {
                     break;
                 }

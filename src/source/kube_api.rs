@@ -254,7 +254,7 @@ impl KubeApi {
             }
             self.tally.requests.fetch_add(1, Ordering::Relaxed);
             let ended = timeout(time, self.once(client, path, form)).await.unwrap_or(Try::TimedOut);
-            let hangs = self.plugin.as_ref().filter(|p| matches!(ended, Try::TimedOut) && p.end(None));
+            let hangs = self.plugin.as_ref().filter(|p| matches!(ended, Try::TimedOut) && p.end());
             if let Some(plugin) = hangs {
                 return Err(unanswered(kube_trouble::plugin_hangs(&plugin.name, round(time)).at(&self.way)));
             }

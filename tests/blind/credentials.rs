@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -406,6 +406,103 @@ fn a_watch_leaves_no_plugin_behind_in_any_round() {
     drop(lines);
     watch.wait().unwrap();
     kubeconfig.all_are_gone();
+}
+
+/// Any command, ended by any signal while it waits for a plugin: nobody of the plugin stays behind, and a shell shows the
+/// signal.
+#[test]
+fn a_signal_ends_the_plugin_with_the_command() {
+    need!(Etcd3_7);
+    let world = World::of("undecodable");
+    let endpoint = world.etcd.endpoint();
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("capture.json").display().to_string();
+    let run = |script: &dyn Fn(&Kubeconfig) -> String, command: &[&str], signal: &str, code: i32| {
+        let kubeconfig = Kubeconfig::new();
+        let file = kubeconfig.of_plugin(&script(&kubeconfig));
+        let mut child = ipaudit();
+        child.args(command).args(["--kubeconfig", &file, "--kube-timeout", "10m", "--etcd-endpoints", &endpoint]);
+        let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        servers::eventually("the plugin runs", Duration::from_secs(60), || kubeconfig.pids().len() >= 2);
+        let sent = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{command:?} {signal}");
+        kubeconfig.all_are_gone();
+    };
+    let hanging = |kubeconfig: &Kubeconfig| kubeconfig.hanging();
+    for command in [
+        &["audit"][..],
+        &["who", "10.65.0.1"],
+        &["blocks"],
+        &["check-access"],
+        &["capture", "-f", &capture],
+        &["release", "--handle", "h"],
+        &["undo", "1"],
+    ] {
+        run(&hanging, command, "-TERM", 143);
+    }
+    for (signal, code) in [("-INT", 130), ("-HUP", 129), ("-QUIT", 131)] {
+        run(&hanging, &["audit"], signal, code);
+    }
+    // Who has ended himself and leaves somebody behind who holds the pipe.
+    let orphan = |kubeconfig: &Kubeconfig| {
+        format!("(sleep 1000; true) & echo $! $$ >> {}; exit 0", kubeconfig.path("pids").display())
+    };
+    run(&orphan, &["audit"], "-TERM", 143);
+    // A token that is about to expire is asked for anew before each request.
+    let later = |kubeconfig: &Kubeconfig| {
+        let good = given(&json!({ "token": "t", "expirationTimestamp": "2020-01-01T00:00:00Z" }));
+        let runs = kubeconfig.path("runs").display().to_string();
+        format!("echo >> {runs}; if [ $(wc -l < {runs}) -le 2 ]; then {good}; else {}; fi", kubeconfig.hanging())
+    };
+    run(&later, &["audit"], "-TERM", 143);
+    // The first signal lets the audit of a watch end, the second one does not.
+    let kubeconfig = Kubeconfig::new();
+    let file = kubeconfig.of_plugin(&kubeconfig.hanging());
+    let mut watch = ipaudit();
+    watch.args(["audit", "--watch", "1h", "--kubeconfig", &file, "--kube-timeout", "10m"]);
+    watch.args(["--etcd-endpoints", &endpoint]).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let mut errors = BufReader::new(watch.stderr.take().unwrap()).lines().map_while(Result::ok);
+    servers::eventually("the plugin runs", Duration::from_secs(60), || kubeconfig.pids().len() >= 2);
+    let signal = || Command::new("kill").args(["-INT", &watch.id().to_string()]).status().unwrap();
+    assert!(signal().success() && errors.any(|line| line.contains("Ctrl-C once more")) && signal().success());
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
+    kubeconfig.all_are_gone();
+}
+
+/// What was to live on, and nobody waits for, is let be: a browser that a plugin has opened.
+#[test]
+fn nobody_else_is_ended() {
+    need!(Etcd3_7);
+    let etcd = Etcd::start(EtcdVersion::V3_7);
+    for is_signalled in [true, false] {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut kubeconfig = Kubeconfig::new();
+        kubeconfig.cluster = json!({ "server": format!("http://{}", silent.local_addr().unwrap()) });
+        let opens = format!("sleep 1000 > /dev/null 2>&1 & echo $! >> {}; ", kubeconfig.path("pids").display());
+        let file = kubeconfig.of_plugin(&(opens + &given(&json!({ "token": "t" }))));
+        let patience = if is_signalled { "10m" } else { "500ms" };
+        let mut command = ipaudit();
+        command.args(["audit", "--kubeconfig", &file, "--kube-timeout", patience]);
+        command.args(["--etcd-endpoints", &etcd.endpoint()]).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut audit = command.spawn().unwrap();
+        // It has its token, and asks.
+        let asked = silent.accept().unwrap();
+        if is_signalled {
+            assert!(Command::new("kill").args(["-TERM", &audit.id().to_string()]).status().unwrap().success());
+        }
+        let told: Vec<String> = BufReader::new(audit.stdout.take().unwrap()).lines().map_while(Result::ok).collect();
+        assert_eq!(audit.wait().unwrap().code(), Some(if is_signalled { 143 } else { 3 }));
+        assert!(is_signalled || told.join(" ").contains("did not answer within 500ms"), "{told:?}");
+        drop(asked);
+        let pids = kubeconfig.pids();
+        let gone: Vec<_> = pids.iter().filter(|pid| !is_running(pid)).collect();
+        assert!(!pids.is_empty() && gone.is_empty(), "{gone:?} of {pids:?}");
+        for pid in pids {
+            assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        }
+    }
 }
 
 /// Credentials of which a real server says what it thinks.
