@@ -17,8 +17,6 @@ pub fn reads_live(command: &Foreign) -> bool {
 
 /// What shows all findings of a code as this report has them.
 pub fn see_all(code: Code, guid: &Foreign, view: &ReportView) -> Foreign {
-    // Whole seconds are read more easily, and begin no later.
-    let second = |at: Time| Time(at.0.div_euclid(1_000_000_000).saturating_mul(1_000_000_000));
     let mut flags = vec![format!("--since {}", second(view.since))];
     if view.until < view.now {
         flags.push(format!("--until {}", view.until));
@@ -54,6 +52,23 @@ fn who(line: &Episode, guid: &Foreign, view: &ReportView) -> Option<Foreign> {
     // A word that could be a flag stands behind `--`, and nothing may follow it.
     let more = if words.is_empty() { String::new() } else { format!(" {}", words.join(" ")) };
     Some(ask.replacen("ipaudit who", &format!("ipaudit who{more}"), 1).into())
+}
+
+/// What tells of a cluster until its last audit, and of a day at the least.
+pub fn until_then(guid: &Foreign, last: Time, view: &ReportView) -> Foreign {
+    let day = std::time::Duration::from_secs(86_400);
+    let mut flags = vec![
+        format!("--since {}", second(view.since.min(last.minus(day)))),
+        format!("--until {last}"),
+        format!("--cluster {}", shell(guid.raw())),
+    ];
+    flags.extend(view.db.clone());
+    format!("ipaudit report {}", flags.join(" ")).into()
+}
+
+/// Whole seconds are read more easily, and begin no later.
+fn second(at: Time) -> Time {
+    Time(at.0.div_euclid(1_000_000_000).saturating_mul(1_000_000_000))
 }
 
 /// Of several clusters the one.

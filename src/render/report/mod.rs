@@ -8,6 +8,7 @@ mod blindness;
 mod clock;
 mod commands;
 mod doubts;
+mod ended;
 pub mod first;
 pub mod json;
 mod lives;
@@ -33,9 +34,8 @@ use crate::exit::{Course, Exit, FailOn, decide};
 use crate::model::row::{Ending, Episode, FailedAudit, Reboot, Restore};
 use crate::model::{Code, Foreign, Time};
 
-pub use blindness::{AuditLook, BlindSpan};
+pub use ended::{AuditLook, BlindSpan, Replacement};
 pub use release_facts::ReleaseFacts;
-pub use replaced::Replacement;
 pub use sums::{Leaks, NodeLeaks, PoolTrend, sparkline};
 
 /// A whole report.

@@ -53,7 +53,7 @@ pub fn words(pool: &PoolTrend, since: Time, end: Time) -> Vec<String> {
 /// How many addresses a pool has, by its range.
 fn whole(pool: &PoolTrend, last: &PoolNumbers) -> u128 {
     let written = u128::try_from(last.addresses).unwrap_or(0);
-    Cidr::parse(pool.cidr.raw()).map_or(written, |(range, _)| range.size())
+    Cidr::parse(&pool.cidr.shown()).map_or(written, |(range, _)| range.size())
 }
 
 fn percent(allocated: i64, whole: u128) -> String {
