@@ -92,7 +92,10 @@ fn paste_all(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Pastes {
             }
             Ok(_) => {}
         }
-        if line.starts_with("kubectl ") {
+        if let Some(why) = printed::loses(&moment.cluster, &line) {
+            pastes.failures.push(format!("{code}: {line}\n    {why}"));
+        }
+        if line.starts_with("kubectl ") || line.starts_with("(set -C; kubectl ") {
             pastes.kubectl.push(line);
         }
     }
@@ -102,8 +105,9 @@ fn paste_all(name: &str, moment: &Moment, desk: &Desk, day: i64) -> Pastes {
 
 /// All cases there are, one after the other, by several hands with an etcd each.
 fn by_hands(work: impl Fn(&Case, &Etcd) -> Vec<String> + Sync) {
+    let folder = tempfile::tempdir().unwrap();
     let golden = Case::names().into_iter().map(|name| Case::load(&name));
-    let cases = Mutex::new(golden.chain(Case::reports()).chain([unusual()]).collect::<Vec<_>>());
+    let cases = Mutex::new(golden.chain(Case::reports()).chain([unusual(folder.path())]).collect::<Vec<_>>());
     let failures = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -147,8 +151,8 @@ fn every_command_of_every_case_can_be_pasted() {
 }
 
 /// A cluster with what no case has: settings that contradict each other, an address that cooled down long ago, a node
-/// whose clock is ahead.
-fn unusual() -> Case {
+/// whose clock is ahead, a pod without a controller and one of which nobody knows that lost their endpoints.
+fn unusual(folder: &Path) -> Case {
     let mut case = Case::load("clean-small");
     case.name = "unusual".to_owned();
     let moment = &mut case.moments[0];
@@ -157,7 +161,29 @@ fn unusual() -> Case {
     moment.keys.push((b"/calico/ipam/v2/config".to_vec(), config.to_string().into_bytes()));
     cool(moment);
     run_ahead(moment);
+    strand(moment);
+    moment.cluster_file = folder.join("unusual.json");
+    std::fs::write(&moment.cluster_file, moment.cluster.to_string()).unwrap();
     case
+}
+
+/// A pod that nothing makes anew, and one whose owner is not marked as its controller, have lost their endpoints.
+fn strand(moment: &mut Moment) {
+    let mut pods = moment.cluster["items"].as_array_mut().unwrap().iter_mut().filter(|item| item["kind"] == "Pod");
+    let is_of_set = |pod: &&mut Value| {
+        let is_ready = pod["spec"]["hostNetwork"] != true && pod["status"]["phase"] == "Running";
+        is_ready && pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet"
+    };
+    let bare = pods.find(|pod| pod["metadata"]["ownerReferences"].is_null()).unwrap()["metadata"]["name"].clone();
+    let pods = moment.cluster["items"].as_array_mut().unwrap().iter_mut().filter(|item| item["kind"] == "Pod");
+    let owned = pods.rev().find(is_of_set).unwrap();
+    owned["metadata"]["ownerReferences"][0]["controller"] = json!(false);
+    let lost = [bare, owned["metadata"]["name"].clone()];
+    let is_of = |value: &[u8]| {
+        let endpoint: Value = serde_json::from_slice(value).unwrap_or_default();
+        lost.contains(&endpoint["spec"]["pod"])
+    };
+    moment.keys.retain(|(key, value)| !String::from_utf8_lossy(key).contains("/workloadendpoints/") || !is_of(value));
 }
 
 /// Some pod's endpoint is dated long after the moment.
@@ -174,7 +200,8 @@ fn run_ahead(moment: &mut Moment) {
 fn commands_under_an_alarm_can_be_pasted_and_end_it() {
     servers::need!(Etcd3_7);
     let etcd = Etcd::builder(EtcdVersion::V3_7).quota(4 << 20).start();
-    let case = unusual();
+    let folder = tempfile::tempdir().unwrap();
+    let case = unusual(folder.path());
     let moment = case.moment();
     moment.load_into(&etcd);
     etcd.fill_up();

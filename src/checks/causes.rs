@@ -34,6 +34,12 @@ impl<'f> Causes<'f> {
         (*severity >= finding.severity).then(|| Root { code, id: id.into() })
     }
 
+    /// The same, when it is worse than what it is to explain.
+    pub fn worse(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
+        let severity = self.severities.get(&(code, id))?;
+        (*severity > finding.severity).then(|| Root { code, id: id.into() })
+    }
+
     /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
     pub fn listing(&self, code: Code, fact: &'static str, text: &str) -> Option<&'f str> {
         let mut listed = self.listed.borrow_mut();

@@ -6,6 +6,7 @@
 pub mod node;
 pub mod operand;
 mod owners;
+pub mod restarts;
 mod rests;
 pub mod sandbox;
 
@@ -25,13 +26,15 @@ pub use crate::model::keys::key_text;
 pub struct Draft<'w> {
     world: &'w World<'w>,
     finding: Finding,
+    /// What must be said of what the advice asks for, each once.
+    caveats: Vec<String>,
 }
 
 impl World<'_> {
     /// Starts a finding of `check` at its usual severity; `id` names its subject.
     pub fn draft(&self, check: &Check, id: impl ToString, summary: impl Into<Foreign>) -> Draft<'_> {
         let subject = Subject::new(check.subject, id.to_string());
-        Draft { world: self, finding: Finding::new(check.code, check.severity, subject, summary) }
+        Draft { world: self, finding: Finding::new(check.code, check.severity, subject, summary), caveats: Vec::new() }
     }
 
     /// The text of a name.
@@ -182,6 +185,19 @@ impl Draft<'_> {
         self
     }
 
+    /// What must be said of what the advice asks for: it stands behind the advice.
+    fn caveat(mut self, caveat: String) -> Self {
+        if !self.caveats.contains(&caveat) {
+            self.caveats.push(caveat);
+        }
+        self
+    }
+
+    /// Whether `id` is its subject.
+    fn is_about(&self, id: &str) -> bool {
+        self.finding.subject.id.raw() == id
+    }
+
     /// Adds a command that can be pasted.
     pub fn next(mut self, command: impl Into<Foreign>) -> Self {
         self.finding.next.push(command.into());
@@ -194,18 +210,12 @@ impl Draft<'_> {
         self
     }
 
-    /// `kubectl -n NAMESPACE delete pod NAME`.
-    pub fn delete_pod(self, pod: &Pod) -> Self {
-        let world = self.world;
-        self.next(delete_pod(world.text(pod.namespace), world.text(pod.name))).restarts_pods(true)
-    }
-
     /// Restarts calico-node on a node (Kubernetes' name), whatever namespace it lives in: at its start it takes a
     /// new tunnel address when the one it has is not its own in IPAM.
     pub fn restart_calico_node(self, node: Name) -> Self {
         let selector = shell(&format!("spec.nodeName={}", self.world.text(node)));
         let command = "kubectl delete pods --all-namespaces -l k8s-app=calico-node --field-selector";
-        self.next(format!("{command} {selector}")).restarts_pods(true)
+        self.next(format!("{command} {selector}")).restarts_pods(true).may_hang_on(&[node])
     }
 
     /// The node that it belongs to, by its Calico name.
@@ -251,7 +261,12 @@ impl Draft<'_> {
     }
 
     /// The finished finding.
-    pub fn done(self) -> Finding {
+    pub fn done(mut self) -> Finding {
+        if !self.caveats.is_empty() {
+            let advice = self.finding.advice.some().map(|advice| advice.raw().to_owned());
+            let words: Vec<String> = advice.into_iter().chain(self.caveats).collect();
+            self.finding.advice = words.join("; ").into();
+        }
         self.finding
     }
 }
@@ -276,21 +291,21 @@ fn is_printable_ascii(word: &str) -> bool {
 
 /// The same for a key that need not be UTF-8. All but printable ASCII is spelled out for `printf`, which every shell has:
 /// a handle id may end in `\r\neth0`, and Debian's `sh` knows no `$'…'`. What a shell would cut off, newlines at the
-/// end, takes that form of bash all the same.
+/// end, it has itself, as the last of what parts words.
 pub fn shell_bytes(word: &[u8]) -> String {
     let text = std::str::from_utf8(word).ok();
     if let Some(text) = text.filter(|t| is_printable_ascii(t)) {
         return shell(text);
     }
-    let is_cut = word.ends_with(b"\n");
+    let newlines = word.iter().rev().take_while(|byte| **byte == b'\n').count();
     let mut quoted = String::new();
-    for (place, &byte) in word.iter().enumerate() {
+    for (place, &byte) in word.iter().enumerate().take(word.len() - newlines) {
         match byte {
             b'\r' => quoted.push_str("\\r"),
             b'\n' => quoted.push_str("\\n"),
             b'\t' => quoted.push_str("\\t"),
             b'\\' => quoted.push_str("\\\\"),
-            b'%' if !is_cut => quoted.push_str("%%"),
+            b'%' => quoted.push_str("%%"),
             // No word of printf's own begins with it.
             b'-' if place == 0 => quoted.push_str("\\055"),
             b'\'' => quoted.push_str("\\047"),
@@ -298,7 +313,7 @@ pub fn shell_bytes(word: &[u8]) -> String {
             _ => quoted.push_str(&format!("\\{byte:03o}")),
         }
     }
-    if is_cut { format!("$'{quoted}'") } else { format!("\"$(printf '{quoted}')\"") }
+    format!("\"$(printf '{quoted}'){}\"", "${IFS#??}".repeat(newlines))
 }
 
 /// A command's words as a shell parts them, each with its quotes as it stands in the command: of the forms that [`shell`]
@@ -322,12 +337,6 @@ pub fn words(command: &str) -> Vec<&str> {
     }
     words.extend(command.get(from..));
     words
-}
-
-/// `kubectl -n NAMESPACE delete pod NAME`; no name is taken for a flag: `--all` would delete every pod.
-pub fn delete_pod(namespace: &str, name: &str) -> String {
-    let end = if name.starts_with('-') { "-- " } else { "" };
-    format!("kubectl -n {} delete pod {end}{}", shell(namespace), shell(name))
 }
 
 /// Deletes an endpoint; one whose name could be a flag is only shown, by its key.
@@ -373,11 +382,6 @@ pub fn is_release(command: &str) -> bool {
     command.starts_with("ipaudit release ")
 }
 
-/// Whether a command deletes pods.
-pub fn deletes_pods(command: &str) -> bool {
-    command.starts_with("kubectl ") && (command.contains(" delete pod ") || command.contains(" delete pods "))
-}
-
 /// `etcdctl get KEY`.
 pub fn get_key(key: &str) -> String {
     format!("etcdctl get {}", shell(key))
@@ -392,11 +396,8 @@ pub fn count(number: usize, one: &str) -> String {
 mod tests {
     use super::*;
 
-    /// `kubectl delete pod --all` deletes every pod of the namespace.
     #[test]
-    fn no_pod_and_no_endpoint_is_taken_for_a_flag() {
-        assert_eq!(delete_pod("shop", "--all"), "kubectl -n shop delete pod -- --all");
-        assert_eq!(delete_pod("shop", "web-0"), "kubectl -n shop delete pod web-0");
+    fn no_endpoint_is_taken_for_a_flag() {
         let key = "etcdctl get /calico/resources/v3/projectcalico.org/workloadendpoints/shop/--config=x";
         assert_eq!(delete_endpoint("shop", "--config=x"), key);
         assert_eq!(get_endpoint("shop", "--config=x"), key);
@@ -405,7 +406,7 @@ mod tests {
     #[test]
     fn words_are_parted_as_a_shell_does() {
         for name in ["web-0", "a b", "it's", " ' \" \\ ", "", "x delete pod y", "$(true)", "é \" ' \\ ü"] {
-            let command = delete_pod("shop", name);
+            let command = format!("kubectl -n shop delete pod {}", shell(name));
             assert_eq!(words(&command), ["kubectl", "-n", "shop", "delete", "pod", &shell(name)], "{command}");
         }
     }
@@ -419,7 +420,7 @@ mod tests {
         assert_eq!(shell(""), "''");
         assert_eq!(shell("é\u{7}'\\%"), r#""$(printf '\303\251\007\047\\%%')""#);
         assert_eq!(shell("-\n-"), r#""$(printf '\055\n-')""#);
-        assert_eq!(shell("%\n"), r"$'%\n'");
+        assert_eq!(shell("%\n"), r#""$(printf '%%')${IFS#??}""#);
         assert_eq!(shell("x\u{202e}y"), r#""$(printf 'x\342\200\256y')""#);
         assert_eq!(shell_bytes("x\u{200b}".as_bytes()), r#""$(printf 'x\342\200\213')""#);
         assert_eq!(shell_bytes(b"/calico/\xff\xfe"), r#""$(printf '/calico/\377\376')""#);

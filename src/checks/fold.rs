@@ -23,7 +23,12 @@ pub fn fold(findings: &mut [KeptFinding]) {
 /// What explains which finding, by code and subject.
 fn direct(findings: &[KeptFinding]) -> HashMap<(Code, Foreign), Root> {
     let causes = Causes::of(findings);
-    let root = |f: &KeptFinding| super::find(f.code)?.ties.explained_by?(&f.open(), &causes);
+    let own = |f: &KeptFinding| super::find(f.code)?.ties.explained_by?(&f.open(), &causes);
+    let worse = |f: &KeptFinding| {
+        let mut of = super::ALL.iter().filter(|check| check.ties.explains.contains(&f.code));
+        of.find_map(|check| causes.worse(&f.open(), check.code, f.subject.id.raw()))
+    };
+    let root = |f: &KeptFinding| own(f).or_else(|| worse(f));
     findings.iter().filter_map(|f| Some(((f.code, f.subject.id.clone()), root(f)?))).collect()
 }
 
@@ -64,6 +69,20 @@ mod tests {
         let handle = crate::model::HandleId::intern(&mut c.snapshot.names, "k8s-pod-network.sandbox2");
         c.attribute_mut("10.65.0.70").handle = handle;
         c
+    }
+
+    /// One address: that web-2 may hold it too is a warning, that two live endpoints list it is none.
+    #[test]
+    fn endpoints_of_one_address_explain_its_milder_duplicate() {
+        let mut c = Cluster::healthy();
+        c.pod_mut("web-2").addresses = [addr("10.65.0.2")].into();
+        c.endpoint_mut("web-2").addresses = [addr("10.65.0.2")].into();
+        let at = "10.65.0.2".to_owned();
+        let pods = (101, at.clone(), None);
+        assert_eq!(roots(&mut c, &[101, 102]), [pods, (102, at.clone(), Some((101, at.clone())))]);
+        c.pod_mut("web-2").deleting = Some(c.snapshot.now);
+        let found = roots(&mut c, &[101, 102]);
+        assert_eq!(found, [(101, at.clone(), Some((102, at.clone()))), (102, at, None)]);
     }
 
     #[test]

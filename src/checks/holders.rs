@@ -1,5 +1,6 @@
 //! Pods that hold an address for certain: who they are, what that rests on, and in which order to restart them.
 
+use super::evidence::restarts::{WAIT, staying};
 use super::evidence::{Draft, count};
 use super::{World, few};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Via};
@@ -14,35 +15,39 @@ pub fn forbids_release(finding: &Finding) -> bool {
     finding.advice.raw().contains(DO_NOT)
 }
 
-/// Pods of several workloads that hold one address: who keeps it, and who is restarted, in this order.
+/// Pods of several workloads that hold one address: who keeps it, and who does not, in the order to restart them. Of these
+/// some may end already.
 #[derive(Debug)]
 pub struct Parted<'p> {
     pub keep: Option<&'p Pod>,
-    pub restart: Vec<&'p Pod>,
+    others: Vec<&'p Pod>,
 }
 
-impl Parted<'_> {
-    /// `IPAM gave it to shop/web-1: keep that, restart shop/web-2`.
-    pub fn advice(&self, world: &World<'_>) -> String {
-        match (self.keep, self.restart.as_slice()) {
-            (Some(keep), [one]) => {
-                let one = world.pod_id(one);
-                format!("IPAM gave it to {}: keep that, restart {one}", world.pod_id(keep))
-            }
-            (Some(keep), many) => {
-                let others = grouped(many.len() as u64);
-                format!("IPAM gave it to {}: keep that, restart the other {others}", world.pod_id(keep))
-            }
-            (None, [_, _]) => "IPAM gave it to none of them: restart both".to_owned(),
-            (None, all) => format!("IPAM gave it to none of them: restart all {}", grouped(all.len() as u64)),
-        }
+impl<'p> Parted<'p> {
+    /// Those who are restarted: who ends already is not.
+    pub fn restart(&self) -> Vec<&'p Pod> {
+        staying(self.others.iter().copied())
     }
 
-    /// `; Terminating already: shop/web-2`, whose end is to be waited for; empty where nobody is.
-    pub fn ending(&self, world: &World<'_>) -> String {
-        let ending = self.restart.iter().chain(&self.keep).filter(|pod| pod.is_terminating());
-        let ending: Vec<String> = ending.map(|pod| world.pod_id(pod)).collect();
-        if ending.is_empty() { String::new() } else { format!("; Terminating already: {}", few(&ending, ", ")) }
+    fn ending(&self) -> Vec<&'p Pod> {
+        self.others.iter().copied().chain(self.keep).filter(|pod| pod.is_terminating()).collect()
+    }
+
+    /// `IPAM gave it to shop/web-1: keep that, restart shop/web-2`.
+    pub fn advice(&self, world: &World<'_>) -> String {
+        let (ending, all) = (self.ending(), self.others.len() + self.keep.iter().count());
+        if ending.len() == all {
+            let ids: Vec<String> = ending.iter().map(|pod| world.pod_id(pod)).collect();
+            return format!("all of them are Terminating already: {WAIT}{}", few(&ids, ", "));
+        }
+        let Some(keep) = self.keep else {
+            let several = |number| {
+                if number == 2 && all == 2 { "both".to_owned() } else { format!("all {}", grouped(number as u64)) }
+            };
+            return format!("IPAM gave it to none of them: {}", world.restart_words(&self.others, several));
+        };
+        let words = world.restart_words(&self.others, |number| format!("the other {}", grouped(number as u64)));
+        format!("IPAM gave it to {}: keep that, {words}", world.pod_id(keep))
     }
 }
 
@@ -53,7 +58,7 @@ impl World<'_> {
         let kept = keep.map(|pod| self.ledger.workload_of_pod(pod));
         let others: Vec<&Pod> =
             pods.iter().copied().filter(|pod| kept != Some(self.ledger.workload_of_pod(pod))).collect();
-        Parted { keep, restart: self.restart_order(&others) }
+        Parted { keep, others: self.restart_order(&others) }
     }
 
     /// The pod that IPAM's allocation names, by the container first: a StatefulSet pod comes back under its name. Of blocks
@@ -150,12 +155,8 @@ impl Draft<'_> {
     /// Who keeps an address and who is restarted, as evidence and as commands.
     pub fn keep_and_restart(self, world: &World<'_>, parted: &Parted<'_>) -> Self {
         self.fact("keep", parted.keep.map(|pod| world.pod_id(pod)))
-            .list("restart", parted.restart.iter(), |pod| world.pod_id(pod))
-            .restart(&parted.restart)
-    }
-
-    /// Commands that restart pods, in this order. A static pod's mirror cannot be restarted by deleting it.
-    pub fn restart(self, pods: &[&Pod]) -> Self {
-        self.restarts_pods(true).with_each(pods.iter().filter(|p| !p.mirror), |draft, pod| draft.delete_pod(pod))
+            .list("restart", parted.restart(), |pod| world.pod_id(pod))
+            .list("ending", parted.ending(), |pod| world.pod_id(pod))
+            .restart(&parted.others)
     }
 }

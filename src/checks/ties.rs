@@ -2,7 +2,7 @@
 
 use super::Causes;
 use crate::model::word::words;
-use crate::model::{Finding, Foreign, Needs, Root};
+use crate::model::{Code, Finding, Foreign, Needs, Root};
 
 /// Whose things a check judges. A datastore may be several clusters'; whose a node is, Calico's Nodes and Kubernetes'
 /// say together.
@@ -59,6 +59,10 @@ pub struct Ties {
     /// Which of its findings comes first, where one is worse than another: the least number. Equal ones stand in their
     /// order; `None`: all are equal.
     pub urgency: Option<fn(&Finding) -> u64>,
+    /// What it explains of the same subject, where that is milder: of two that tell one thing the worse one tells it.
+    pub explains: &'static [Code],
+    /// What one of it is called in a sentence before its subject, where its name is none for it; else empty.
+    pub one: &'static str,
     /// What of the evidence is shown beside summary, advice, and what every check may tell (`keep`, `restart`).
     pub shows: fn(&Finding) -> Shown,
 }
@@ -77,6 +81,8 @@ impl Ties {
         leak_of: "",
         releasable: false,
         many: "",
+        one: "",
+        explains: &[],
         between: "",
         urgency: None,
         shows: |_| Shown::default(),

@@ -241,6 +241,8 @@ pub fn pod(names: &mut Names, item: &Item<'_>, remarks: &mut Remarks) -> Option<
         addresses: Box::default(),
         controller: controller.map(|owner| (names.intern(&owner.kind), names.intern(&owner.name))),
         mirror: !metadata.annotations.mirror.is_empty(),
+        // What somebody has cut down by hand does not say who owns it.
+        bare: metadata.owner_references.is_empty() && !metadata.resource_version.is_empty(),
         vmi: names.intern(vmi(item)),
         no_ipam: Box::default(),
         asked_for: Box::default(),

@@ -200,6 +200,8 @@ parts! {
         name: WireText<'a> = "name",
         creation_timestamp: WireTime = "creationTimestamp",
         deletion_timestamp: WireTime = "deletionTimestamp",
+        /// Every object has one that an API server made.
+        resource_version: WireText<'a> = "resourceVersion",
         owner_references: Vec<OwnerReference<'a>> = "ownerReferences",
         labels: Labels<'a> = "labels",
         annotations: Annotations<'a> = "annotations",

@@ -75,6 +75,7 @@ messages! {
         name: String = 1 [string],
         namespace: String = 3 [string],
         uid: String = 5 [string],
+        resource_version: String = 6 [string],
         creation_timestamp: Option<Timestamp> = 8 [message, optional],
         deletion_timestamp: Option<Timestamp> = 9 [message, optional],
         labels: Vec<MapEntry> = 11 [message, repeated],

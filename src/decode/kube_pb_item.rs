@@ -62,6 +62,7 @@ fn common<'a, S: Message + Default + Debug, T: Message + Default + Debug>(
 fn object_meta(from: &ObjectMeta) -> Result<item::Metadata<'_>, Utf8Error> {
     Ok(item::Metadata {
         uid: from.uid.as_str().into(),
+        resource_version: from.resource_version.as_str().into(),
         namespace: from.namespace.as_str().into(),
         name: from.name.as_str().into(),
         creation_timestamp: moment(&from.creation_timestamp),

@@ -8,13 +8,14 @@ use std::collections::HashMap;
 use super::case::{Case, Observed};
 use super::leak::Judged;
 use crate::checks::World;
+use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::{ask_who, is_release, words};
 use crate::model::time::moment;
 use crate::model::{
     Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch,
     SubjectKind, Time,
 };
-use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord};
+use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord, Special};
 use crate::plan::refusal::Objection;
 use crate::plan::rules::WHEN_SEEN;
 use crate::plan::waiting::allowed_from;
@@ -32,6 +33,8 @@ const STRANGER: &str = "no audit has seen its node as this cluster's: a release 
 const HELD: &str = "no release is let through while somebody may hold it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
 const FILES: &str = "a release needs the live API (--kubeconfig)";
+const UNEDITABLE: &str = "no release is let through: its block cannot be edited as it was read";
+const NO_HANDLE: &str = "no release is let through: its handle does not decode";
 const OTHER: &str = "no release is let through as it is";
 
 /// Takes such commands out of the findings, and says why. `exclusive`: the operator said, now or at an audit, that no
@@ -141,6 +144,20 @@ fn words_of(objection: &Objection, now: Time) -> String {
         (_, Objection::Unproven) => UNPROVEN,
         (_, Objection::FilesAgain) => FILES,
         (_, age) if is_of_age(age) => WHEN_SEEN,
+        (_, Objection::Special(Special::TwoBlocks(_))) => {
+            return format!(
+                "no release is let through: two blocks have the address ({})",
+                address_allocated_twice::CHECK.code
+            );
+        }
+        (_, Objection::NotAll { failing, all }) => {
+            return format!("no release is let through: of the {all} addresses of its handle {failing} may be held");
+        }
+        (_, Objection::Shadowed(key)) => {
+            return format!("no release is let through: another block, under {}, has its handle too", key.raw());
+        }
+        (_, Objection::Uneditable(..) | Objection::BlockUndecoded(..)) => UNEDITABLE,
+        (_, Objection::HandleUndecoded(_)) => NO_HANDLE,
         _ => OTHER,
     };
     // Of the audits that are lacking something else says when.
@@ -274,6 +291,18 @@ mod tests {
         let mut c = leaked();
         c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
         assert_eq!(advised(&mut c), (0, NODE.to_owned()));
+    }
+
+    #[test]
+    fn of_an_address_in_two_blocks_the_cause_is_said() {
+        let mut c = leaked();
+        c.block("10.65.0.0/28", Some("node-2"));
+        c.snapshot.blocks.sort_by_key(|block| (block.cidr.first(), block.cidr.prefix()));
+        let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "x", "node-2");
+        let small = c.block_mut("10.65.0.0/28");
+        (small.allocations[1], small.attributes) = (Some(0), [attribute.into()].into());
+        let why = "no release is let through: two blocks have the address (IPA104)";
+        assert_eq!(advised(&mut c), (0, why.to_owned()));
     }
 
     /// A first audit has nobody wait for what no waiting lets through.

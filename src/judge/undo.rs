@@ -61,7 +61,13 @@ pub fn judge(release: &PastWrites, ledger: &Ledger<'_>, fork: Option<Fork>, plan
     plan.refusals.extend(refusals(&subject, &standing));
     // The new holder's pod is the one to restart.
     plan.notes.extend(standing.holders.iter().filter_map(|(address, holding)| match &holding.who {
-        Claimer::Pod(namespace, pod) => Some(Note::Restart(*address, namespace.clone(), pod.clone())),
+        Claimer::Pod(namespace, name) => {
+            let names = &ledger.snapshot.names;
+            let pod = ledger.pod(names.find(namespace.raw())?, names.find(name.raw())?)?;
+            // One that ends already is not restarted.
+            let note = || Note::Restart(*address, namespace.clone(), name.clone(), pod.comeback());
+            (!pod.is_terminating()).then(note)
+        }
         _ => None,
     }));
     if !plan.refusals.is_empty() {

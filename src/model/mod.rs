@@ -82,7 +82,7 @@ pub use node_evidence::{NodeEvidence, NodesSeen};
 pub use observation::Observation;
 pub use past::{AllocationTuple, BlockSequence, OpenFindings, Past, PastEtcd, PastFinding, PastKey, PastKeys};
 pub use patch::{FailedLook, Patch};
-pub use pod::{Pod, PodFields};
+pub use pod::{Comeback, Pod, PodFields};
 pub use pool::{Pool, Reservation};
 pub use reading::{EtcdReading, ReadBy};
 pub use release::Conclusion;

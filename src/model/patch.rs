@@ -180,6 +180,7 @@ mod tests {
             ready: true,
             controller: None,
             mirror: false,
+            bare: false,
             deleting: None,
             created: None,
             addresses: [].into(),

@@ -3,6 +3,23 @@
 use super::usual::{Few, Odd, OneV4, WholeSecond};
 use super::{Addr, Name, Phase, Time, Uid};
 
+/// What becomes of a pod that is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Comeback {
+    /// Its controller makes another one.
+    Controller,
+    /// Nobody makes it anew.
+    Never,
+    /// Its object does not say: it was cut down, or of its owners none is marked as its controller.
+    Unknown,
+    /// It is a static pod's mirror: its kubelet runs the pod on, and makes the mirror anew.
+    Kubelet,
+}
+
+impl Comeback {
+    pub const ALL: [Comeback; 4] = [Comeback::Controller, Comeback::Never, Comeback::Unknown, Comeback::Kubelet];
+}
+
 /// One pod, as its object says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PodFields {
@@ -27,6 +44,8 @@ pub struct PodFields {
     pub controller: Option<(Name, Name)>,
     /// Annotation `kubernetes.io/config.mirror`: a static pod's mirror, which can be younger than the sandbox.
     pub mirror: bool,
+    /// Its object is whole and names no owner at all: nobody makes it anew once it is deleted.
+    pub bare: bool,
     /// The VirtualMachineInstance of a `virt-launcher` pod; [`Name::NONE`] for others.
     pub vmi: Name,
     /// Addresses in annotation `cni.projectcalico.org/ipAddrsNoIpam`: in use without allocation by design.
@@ -75,6 +94,7 @@ pub struct Pod {
 /// What differs from the usual form.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct OddPod {
+    bare: bool,
     created: Option<Time>,
     addresses: Option<Box<[Addr]>>,
     deleting: Option<Time>,
@@ -89,10 +109,11 @@ struct OddPod {
 impl From<PodFields> for Pod {
     fn from(fields: PodFields) -> Pod {
         let PodFields { uid, namespace, name, node, phase, host_network, ready, controller, mirror, .. } = fields;
-        let PodFields { deleting, created, addresses, vmi, no_ipam, asked_for, .. } = fields;
+        let PodFields { bare, deleting, created, addresses, vmi, no_ipam, asked_for, .. } = fields;
         let PodFields { network_status, floating, annotated, .. } = fields;
         let (address, second) = (OneV4::of(&addresses), WholeSecond::of(created));
         let odd = OddPod {
+            bare,
             created: created.filter(|_| second.is_none()),
             addresses: address.is_none().then_some(addresses),
             deleting,
@@ -143,6 +164,11 @@ impl Pod {
         }
     }
 
+    /// Its object is whole and names no owner at all: nobody makes it anew once it is deleted.
+    pub fn is_bare(&self) -> bool {
+        self.odd.as_deref().is_some_and(|odd| odd.bare)
+    }
+
     /// The VirtualMachineInstance of a `virt-launcher` pod; [`Name::NONE`] for others.
     pub fn vmi(&self) -> Name {
         self.odd.as_deref().map(|odd| odd.vmi).unwrap_or_default()
@@ -189,6 +215,7 @@ impl Pod {
             addresses: (*self.addresses()).into(),
             controller: self.controller,
             mirror: self.mirror,
+            bare: self.is_bare(),
             vmi: self.vmi(),
             no_ipam: self.no_ipam().into(),
             asked_for: self.asked_for().into(),
@@ -203,6 +230,16 @@ impl Pod {
     /// Whether it is terminating.
     pub fn is_terminating(&self) -> bool {
         self.deleting().is_some()
+    }
+
+    /// What becomes of it when it is deleted.
+    pub fn comeback(&self) -> Comeback {
+        match (self.mirror, self.controller.is_some(), self.is_bare()) {
+            (true, ..) => Comeback::Kubelet,
+            (_, true, _) => Comeback::Controller,
+            (_, _, true) => Comeback::Never,
+            _ => Comeback::Unknown,
+        }
     }
 
     /// Whether its sandbox was wired through Calico's *Kubernetes* datastore: the annotations say what its status says.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::circumstances::{
     Fork, HolderNow, Lacking, Nameless, NodeDoubt, PodChange, PodDoubt, Recurring, Special, Surge,
 };
-use crate::model::{Addr, Cidr, ClockPair, Code, EtcdAlarm, Foreign, Input, InputState, MachineNow, Time};
+use crate::model::{Addr, Cidr, ClockPair, Code, Comeback, EtcdAlarm, Foreign, Input, InputState, MachineNow, Time};
 
 /// The ten rules of a release, as in docs/release.md. The first and the last refuse nothing: without a yes nothing is
 /// asked, and what is beyond `--max` waits.
@@ -300,8 +300,8 @@ pub enum Note {
     NoSuchNode(Foreign),
     /// All handles of a batch are gone or changed hands; its name.
     AllGone(Foreign),
-    /// Undo: the pod (namespace, name) that holds the address now is the one to restart.
-    Restart(Addr, Foreign, Foreign),
+    /// Undo: the pod (namespace, name) that holds the address now is the one to restart, and what becomes of it then.
+    Restart(Addr, Foreign, Foreign, Comeback),
     /// A plan from a file: when it was made, and the flags that its maker answered for.
     MadeBefore(Foreign, Vec<Foreign>),
     /// A plan from a file was carried out already, by the release of this number.

@@ -22,7 +22,7 @@ use super::servers::{ApiServer, Etcd};
 const ALIKE: usize = 2;
 
 /// The forms there are where Kubernetes is read from files: a command's words with names left out.
-const FORMS: [&str; 11] = [
+const FORMS: [&str; 13] = [
     "get nodes --ignore-not-found #",
     "get node -o wide #",
     "get pods --all-namespaces -l k8s-app=calico-kube-controllers",
@@ -34,6 +34,9 @@ const FORMS: [&str; 11] = [
     "-n # exec # -- ip addr",
     "-n # delete pod #",
     "-n # delete pod # #",
+    "-C; kubectl -n # get pod # -o yaml > # && kubectl -n # delete pod #",
+    "-C; kubectl -n # get pod # -o yaml > # && ! grep '^  ephemeralContainers:' # && kubectl -n # delete pod # && kubectl \
+     create -f #",
 ];
 
 /// The number of a line's form; `None`: it is new.
@@ -185,6 +188,13 @@ impl Cluster {
                 let named = names.iter().map(|name| ((*namespace).to_owned(), (*name).to_owned())).collect();
                 self.deletes(&named, run)
             }
+            ["-C;", "kubectl", "-n", namespace, "get", "pod", name, ..] => {
+                let key = ((*namespace).to_owned(), (*name).to_owned());
+                match words.contains(&"create") {
+                    true => self.makes_anew(&key, run),
+                    false => self.deletes(&BTreeSet::from([key]), run),
+                }
+            }
             ["delete", "pods", .., selector] => {
                 let node = selector.strip_prefix("spec.nodeName=").ok_or("another selector")?;
                 let on = |pod: &Value| {
@@ -243,6 +253,30 @@ impl Cluster {
         match output.status.success() && gone == *named {
             true => Ok(()),
             false => Err(format!("gone are {gone:?}: {}", told(&output))),
+        }
+    }
+
+    /// Afterwards another pod of that name is there, as it was made and with no status yet. Then the old one is put back.
+    fn makes_anew(&self, key: &(String, String), run: impl FnOnce() -> Output) -> Result<(), String> {
+        let before = self.pods();
+        let output = self.beside_a_kubelet(&before, &BTreeSet::from([key.clone()]), run);
+        let after = self.pods();
+        let (Some(old), Some(new)) = (before.get(key), after.get(key)) else {
+            return Err(format!("{key:?} is not there: {}", told(&output)));
+        };
+        self.finish(key);
+        let mut pod = old.clone();
+        (pod["apiVersion"], pod["kind"]) = (json!("v1"), json!("Pod"));
+        self.api.load_acceptable_objects(&json!({ "items": [pod] }));
+        let is_it = old["metadata"]["uid"] != new["metadata"]["uid"]
+            && old["metadata"]["labels"] == new["metadata"]["labels"]
+            && old["spec"]["nodeName"] == new["spec"]["nodeName"]
+            && old["spec"]["containers"] == new["spec"]["containers"]
+            && new["status"]["phase"] == "Pending"
+            && before.len() == after.len();
+        match output.status.success() && is_it {
+            true => Ok(()),
+            false => Err(format!("{new}: {}", told(&output))),
         }
     }
 

@@ -70,9 +70,20 @@ fn lines(table: &str) -> Vec<Pasted> {
 }
 
 fn is_command(line: &str) -> bool {
-    ["ipaudit ", "etcdctl ", "ETCDCTL_", "calicoctl ", "kubectl ", "crictl ", "printf ", "for id in ", "ssh "]
-        .iter()
-        .any(|program| line.starts_with(program))
+    [
+        "ipaudit ",
+        "etcdctl ",
+        "ETCDCTL_",
+        "calicoctl ",
+        "kubectl ",
+        "crictl ",
+        "printf ",
+        "for id in ",
+        "ssh ",
+        "(set -C; ",
+    ]
+    .iter()
+    .any(|program| line.starts_with(program))
 }
 
 /// A command with its plain names (addresses, ids of containers) left out.
@@ -119,6 +130,24 @@ pub fn harm(document: &Value, tables: &[&str]) -> Vec<String> {
         failures.push("--scope exclusive is spoken of".to_owned());
     }
     failures
+}
+
+/// Whether a line deletes a pod that nothing makes anew, without saving it, or one that ends already.
+pub fn loses(cluster: &Value, line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let ["kubectl", "-n", namespace, "delete", "pod", names @ ..] = &words[..] else { return None };
+    let items = cluster["items"].as_array()?.iter().filter(|item| item["kind"] == "Pod");
+    let named = |item: &&Value| {
+        let metadata = &item["metadata"];
+        metadata["namespace"] == *namespace && names.iter().any(|name| metadata["name"] == *name)
+    };
+    let is_lost = |item: &&Value| {
+        let metadata = &item["metadata"];
+        let mut owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+        let is_static = !metadata["annotations"]["kubernetes.io/config.mirror"].is_null();
+        !owners.any(|owner| owner["controller"] == true) || is_static || !metadata["deletionTimestamp"].is_null()
+    };
+    items.filter(named).find(is_lost).map(|item| format!("{} does not come back", item["metadata"]["name"]))
 }
 
 fn pasted(finding: &Value, line: String) -> Pasted {

@@ -57,7 +57,7 @@ fn report(world: &World<'_>, smallest: &Allocation, taken: &[&Allocation]) -> Fi
         .on_node(ledger.owner_node(smallest))
         .in_pool_of(address)
         .with_each(taken, |d, a| d.rests_on_allocation(a))
-        .with_each(restart, |d, pod| d.delete_pod(pod))
+        .restart_each(restart)
         .next(format!("ipaudit who {address}"))
         .done()
 }
@@ -70,7 +70,8 @@ fn advice(world: &World<'_>, address: Addr, pod: Option<&Pod>) -> String {
             format!("{code} comes first, which keeps {}; never release this address", world.pod_id(kept))
         }
         (Some(pod), _) => {
-            format!("empty the smaller block: restart {}; never release this address", world.pod_id(pod))
+            let restart = world.restart_words(&[pod], |_| String::new());
+            format!("empty the smaller block: {restart}; never release this address")
         }
         (None, _) => "empty the smaller block: restart its pods; never release this address".to_owned(),
     }

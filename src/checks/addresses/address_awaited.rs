@@ -181,7 +181,7 @@ fn report(world: &World<'_>, allocation: &Allocation, awaited: &Awaited<'_>) -> 
         .with_each(predecessors, |d, e| d.rests_on_endpoint(e))
         .looks_at(Look::CalicoNode(ledger.owner_node(allocation)))
         .looks_at(Look::KubeNode(pod.node))
-        .delete_pod(pod)
+        .restart(&[pod])
         .next(format!("ipaudit release --address {address} --i-know-what-this-is"))
         .next(format!("ipaudit who {address}"))
         .done()

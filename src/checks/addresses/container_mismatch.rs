@@ -5,6 +5,7 @@ use crate::checks::evidence::count;
 use crate::checks::prelude::*;
 use crate::ledger::{EndpointState, Via};
 use crate::model::Orchestrator;
+use crate::model::number::grouped;
 
 pub static CHECK: Check = Check {
     code: Code(131),
@@ -114,8 +115,17 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
         [one] => format!("the endpoint of {} has another container", world.pair(one.namespace, one.pod)),
         many => format!("{} have other containers", count(many.len(), "endpoint")),
     };
+    let mut pods: Vec<&Pod> = strangers.iter().filter_map(|e| ledger.pod(e.namespace, e.pod)).collect();
+    pods.sort_by_cached_key(|pod| world.pod_id(pod));
+    pods.dedup_by_key(|pod| pod.uid);
+    let restart = match pods.is_empty() {
+        true => "restart the pod whose container the allocation does not name".to_owned(),
+        false => world.restart_words(&pods, |number| format!("the {} pods of these endpoints", grouped(number as u64))),
+    };
     world
         .draft(&CHECK, address, format!("{whose} than the allocation's handle"))
+        .advice(format!("look who holds it first; then {restart}"))
+        .restarts_pods(true)
         .severity(if owner_lives { Severity::Error } else { Severity::Warning })
         .list("endpoints", strangers.iter(), |e| world.endpoint_facts(e))
         .list("handles", handles, |id| id.text(&world.snapshot.names))
@@ -128,6 +138,7 @@ fn report(world: &World<'_>, address: Addr, allocations: &[&Allocation], strange
         .with_each(owners, |d, (namespace, pod)| d.looks_at(Look::Pod(namespace, pod)))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
         .next(format!("ipaudit who {address}"))
+        .restart_each(pods)
         .done()
 }
 
@@ -170,6 +181,8 @@ mod tests {
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "10.65.0.1"));
         assert_eq!(found[0].severity, Severity::Warning);
         assert_eq!(found[0].summary, "the endpoint of shop/web-0 has another container than the allocation's handle");
+        assert_eq!(found[0].advice, "look who holds it first; then restart shop/web-0");
+        assert_eq!(found[0].next, ["ipaudit who 10.65.0.1", "kubectl -n shop delete pod web-0"]);
         let found = doubled().find(&CHECK);
         assert_eq!((found.len(), found[0].severity), (1, Severity::Error));
         assert_eq!(found[0].summary, "the endpoint of shop/web-2 has another container than the allocation's handle");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::addresses::duplicate_pod_address;
 use crate::checks::evidence::{count, get_endpoint};
+use crate::checks::holders::Parted;
 use crate::checks::natural;
 use crate::checks::prelude::*;
 use crate::ledger::{EndpointState, Via, Workload};
@@ -33,6 +34,7 @@ pub static CHECK: Check = Check {
         explained_by: Some(duplicate_pod_address::explains),
         many: "addresses that several endpoints list",
         between: "workload",
+        explains: &[duplicate_pod_address::CHECK.code],
         ..Ties::ANYBODYS
     },
     run,
@@ -75,7 +77,7 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
     let summary = format!("{} of {}, {living}", count(endpoints.len(), "endpoint"), count(names.len(), "workload"));
     let parted = (live > 1).then(|| world.part(address, &live_pods(world, &endpoints)));
     let advice = match (&parted, stale.as_slice()) {
-        (Some(parted), _) => parted.advice(world) + &parted.ending(world),
+        (Some(parted), _) => parted.advice(world),
         (_, []) if unjudged.is_some() => "delete none of them before an audit can tell which of them live".to_owned(),
         (_, []) if endpoints.len() == 2 => "find out which of them lives; the other endpoint must go".to_owned(),
         (_, []) => "find out which of them lives; the other endpoints must go".to_owned(),
@@ -91,13 +93,25 @@ fn report(world: &World<'_>, address: Addr, workloads: &ByWorkload<'_>) -> Findi
         .list("ipam", ledger.allocations_at(address), |a| world.allocation_facts(a))
         .advice(advice)
         .with_each(&parted, |d, parted| d.keep_and_restart(world, parted))
-        .on_node(endpoints.first().map(|(e, _)| e.node).unwrap_or_default())
+        .on_node(node_of(world, &endpoints, parted.as_ref(), &stale))
         .in_namespace(endpoints.first().map(|(e, _)| e.namespace).unwrap_or_default())
         .in_pool_of(address)
         .with_each(endpoints, |d, (e, _)| d.rests_on_endpoint(e))
         .next(format!("ipaudit who {address}"))
         .with_each(stale.into_iter().take(1), |d, e| d.next(look_at(world, e)))
         .done()
+}
+
+/// The node where something is to be done: that of the first pod to restart, else of the first endpoint left behind.
+fn node_of(
+    world: &World<'_>,
+    endpoints: &[(&Endpoint, Grade)],
+    parted: Option<&Parted<'_>>,
+    stale: &[&Endpoint],
+) -> Name {
+    let restart = parted.and_then(|parted| parted.restart().first().map(|pod| world.home(pod)));
+    let first = || stale.first().map(|e| e.node).or_else(|| endpoints.first().map(|(e, _)| e.node));
+    restart.or_else(first).unwrap_or_default()
 }
 
 /// The pods of endpoints that live, each once.
@@ -189,9 +203,16 @@ mod tests {
         }
         assert!(c.find(&duplicate_pod_address::CHECK).is_empty());
         let found = c.find(&CHECK);
-        let says =
-            "IPAM gave it to shop/web-1: keep that, restart shop/web-2; Terminating already: shop/web-2, shop/web-1";
+        let says = "all of them are Terminating already: wait for the end of shop/web-2, shop/web-1";
         assert_eq!((found[0].severity, found[0].advice.raw()), (Severity::Critical, says));
+        assert_eq!(found[0].next, ["kubectl -n shop describe pod web-2", "ipaudit who 10.65.0.2"]);
+        c.pod_mut("web-1").deleting = None;
+        let found = c.find(&CHECK);
+        let says =
+            "IPAM gave it to shop/web-1: keep that, wait for the end of shop/web-2, which is Terminating already";
+        assert_eq!(found[0].advice, says);
+        assert_eq!(found[0].next, ["kubectl -n shop describe pod web-2", "ipaudit who 10.65.0.2"]);
+        assert_eq!(found[0].evidence.texts("restart").count(), 0);
         let mut c = doubled();
         for pod in ["web-1", "web-2"] {
             c.pod_mut(pod).addresses = [].into();

@@ -117,7 +117,7 @@ fn report(world: &World<'_>, address: Addr, machines: &[(&CalicoNode, Tunnel)], 
         .with_each(endpoints, |d, endpoint| d.rests_on_endpoint(endpoint))
         .with_each(&others.services, |d, service| d.rests_on_service(service))
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
-        .with_each(leaving, |d, pod| d.delete_pod(pod))
+        .restart_each(leaving)
         .with_each(moving, |d, node| d.restart_calico_node(node))
         .next(format!("ipaudit who {address}"))
         .done()

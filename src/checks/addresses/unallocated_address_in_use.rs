@@ -148,7 +148,7 @@ fn report(world: &World<'_>, address: Addr, holders: &[&Pod], pool: &Pool, dange
         .with_each(covering, |d, b| d.looks_at(Look::Block(b.cidr)))
         .with_each(cidr, |d, cidr| d.looks_at(Look::Block(cidr)))
         .looks_at(Look::Settings)
-        .with_each(broken, |d, cidr| d.next(format!("ipaudit who {cidr}")).restarts_pods(true))
+        .with_each(broken, |d, cidr| d.next(format!("ipaudit who {cidr}")).restarts_pods(true).restarts_later(&restart))
         .with_each(broken.is_none().then_some(()), |d, ()| d.restart(&restart))
         .next(format!("ipaudit who {address}"))
         .done()

@@ -58,13 +58,15 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
     let after = world.past.is_some_and(|past| was_made_after(world, allocation, owner.timestamp, past));
     let when = if after { ", made after strict affinity was seen on" } else { "" };
     let summary = format!("for {} in the block of {}{when}", world.text(node), world.text(host));
-    let pod = owner.pod_name().map(|(namespace, name)| format!("restart {}", world.pair(namespace, name)));
-    let whom = pod.unwrap_or_else(|| "let the owner allocate again".to_owned());
+    let pod = world.pod_of(allocation);
+    let whom = match pod {
+        Some(pod) => world.restart_words(&[pod], |_| String::new()),
+        None => "let the owner allocate again".to_owned(),
+    };
     world
         .draft(&CHECK, allocation.address, summary)
         .severity(if after { Severity::Error } else { Severity::Warning })
         .advice(format!("{whom}: it gets an address of its own node"))
-        .restarts_pods(owner.pod_name().is_some())
         .fact("ipam", world.allocation_facts(allocation))
         .fact("block_node", world.text(host))
         .fact("strict_affinity_seen_since", seen_on)
@@ -74,6 +76,7 @@ fn report(world: &World<'_>, allocation: &Allocation, node: Name, host: Name) ->
         .in_pool_of(allocation.address)
         .next(format!("ipaudit who {}", allocation.address))
         .next(get_block(block.cidr))
+        .restart_each(pod)
         .rests_on_allocation(allocation)
         .rests_on_hold(Host { kind: HostKind::Host, name: host }, block.cidr)
         .looks_at_whose(node)

@@ -56,7 +56,7 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         partly => format!("only part of it is in a pool ({})", few(partly, ", ")),
     };
     let empty = block.is_empty(&world.snapshot.names);
-    let pods = PodsIn::of(world, block).names(world);
+    let pods = PodsIn::of(world, block);
     let advice = if empty {
         "it is empty: its owner's affinity can be released, and the block goes with it"
     } else {
@@ -66,9 +66,10 @@ fn report(world: &World<'_>, block: &Block) -> Finding {
         .draft(&CHECK, block.cidr, format!("{covers}; {allocated} allocated in it"))
         .advice(advice)
         .restarts_pods(!empty)
+        .restarts_later(&pods.restart)
         .fact("block", world.block_facts(block))
         .fact("partly_in", partly)
-        .fact("pods", pods)
+        .fact("pods", pods.names(world))
         .on_node(node_of(block))
         .next("calicoctl get ippools -o wide")
         .next(get_key(&world.block_key(block)))

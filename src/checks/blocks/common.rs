@@ -1,6 +1,7 @@
 //! What several checks of blocks need.
 
 use crate::checks::addresses::duplicate_pod_address;
+use crate::checks::evidence::restarts::staying;
 use crate::checks::{World, few};
 use crate::ledger::Use;
 use crate::ledger::capacity::allocations_in;
@@ -52,8 +53,7 @@ impl<'w> PodsIn<'w> {
     pub fn advice(&self, world: &World<'_>, nobody: &str) -> String {
         let restart = match self.restart.as_slice() {
             [] => nobody.to_owned(),
-            [pod] => format!("restart {}", world.pod_id(pod)),
-            many => format!("restart the {} pods in it", grouped(many.len() as u64)),
+            pods => world.restart_words(pods, |number| format!("the {} pods in it", grouped(number as u64))),
         };
         if self.kept.is_empty() {
             return restart;
@@ -66,6 +66,11 @@ impl<'w> PodsIn<'w> {
     /// Whether the advice restarts anybody.
     pub const fn restarts(&self) -> bool {
         self.kept.is_empty() || !self.restart.is_empty()
+    }
+
+    /// Those who are restarted: who ends already is not.
+    pub fn staying(&self) -> Vec<&'w Pod> {
+        staying(self.restart.iter().copied())
     }
 
     /// The names of all whom the block has.

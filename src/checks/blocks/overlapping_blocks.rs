@@ -32,42 +32,51 @@ const LISTED: usize = 64;
 /// Blocks are sorted by first address, the wider first, and two networks are nested or disjoint: those around the
 /// present one are the stack.
 fn run(world: &World<'_>, findings: &mut FindingSink) {
-    let mut around: Vec<&Block> = Vec::new();
+    let (mut around, mut full): (Vec<&Block>, Vec<bool>) = (Vec::new(), Vec::new());
     for block in world.ledger.blocks() {
         while around.last().is_some_and(|outer| !outer.cidr.covers(block.cidr)) {
             around.pop();
+            full.pop();
         }
         if !around.is_empty() {
-            findings.push(report(world, block, &around));
+            findings.push(report(world, block, &around, full.contains(&true)));
         }
         around.push(block);
+        full.push(!block.is_empty(&world.snapshot.names));
     }
 }
 
-fn report(world: &World<'_>, block: &Block, around: &[&Block]) -> Finding {
+/// `is_held`: a block around it has addresses as well.
+fn report(world: &World<'_>, block: &Block, around: &[&Block], is_held: bool) -> Finding {
     let owner = |block: &Block| world.owner_text(block).unwrap_or_else(|| "nobody".to_owned());
     let shown: Vec<String> = around.iter().map(|outer| format!("{} of {}", outer.cidr, owner(outer))).collect();
     let summary = format!("block of {} lies inside {}", owner(block), few(&shown, " and inside "));
     let twice = allocated_twice(world, block);
     let code = address_allocated_twice::CHECK.code;
     let are = if twice.len() == 1 { "an address is".to_owned() } else { format!("{} addresses are", twice.len()) };
-    // The smaller block is the one to give up.
-    let pods = if twice.is_empty() { PodsIn::default() } else { PodsIn::of(world, block) };
+    let is_empty = block.is_empty(&world.snapshot.names);
+    // The smaller block is the one to give up, where both have addresses.
+    let pods = if is_held && !is_empty { PodsIn::of(world, block) } else { PodsIn::default() };
+    let restart = pods.advice(world, "restart the pods in it");
+    let advice = match twice.is_empty() {
+        false => format!("{are} allocated twice already ({code}), so empty this block: {restart}"),
+        true if is_empty => "it is empty: its owner's affinity can be released, and the block goes with it".to_owned(),
+        true if !is_held => {
+            "nothing is allocated in what lies around it: that is to be given up, and no pod is to be restarted"
+                .to_owned()
+        }
+        true => format!("no address is allocated twice yet: empty this block before one is: {restart}"),
+    };
     world
         .draft(&CHECK, block.cidr, summary)
-        .advice(if twice.is_empty() {
-            "no address is allocated twice yet: empty one of the blocks before one is".to_owned()
-        } else {
-            let restart = pods.advice(world, "restart the pods in it");
-            format!("{are} allocated twice already ({code}), so empty this block: {restart}")
-        })
-        .restarts_pods(!twice.is_empty() && pods.restarts())
+        .advice(advice)
+        .restarts_pods(is_held && !is_empty && pods.restarts())
         .fact("block", world.block_facts(block))
         .list("around", around.iter(), |outer| around_facts(world, outer))
         .fact("allocated_twice", twice.iter().copied().take(LISTED).collect::<Vec<Addr>>())
         .fact("allocated_twice_count", twice.len())
-        .list("restart", pods.restart.iter(), |pod| world.pod_id(pod))
-        .with_each((!pods.restart.is_empty()).then_some(&pods.restart), |d, pods| d.restart(pods))
+        .list("restart", pods.staying(), |pod| world.pod_id(pod))
+        .restart_each(pods.restart)
         .on_node(node_of(block))
         .in_pool_of(block.cidr.first())
         .with_each([block].iter().chain(around), |d, b| d.next(get_key(&world.block_key(b))))
@@ -136,6 +145,29 @@ mod tests {
         assert_eq!(found[0].advice, says);
         assert_eq!(found[0].next[0], "kubectl -n shop delete pod web-4");
         assert_eq!(found[0].evidence.texts("restart").count(), 1);
+    }
+
+    /// Before an address is given twice there is most to be won, and who is in the smaller block is known.
+    #[test]
+    fn who_is_in_the_smaller_block_is_named_before_an_address_is_given_twice() {
+        let mut c = Cluster::healthy();
+        c.block("10.65.0.0/25", Some("node-2"));
+        let found = c.find(&CHECK);
+        let says = "nothing is allocated in what lies around it: that is to be given up, and no pod is to be restarted";
+        assert_eq!(found.iter().map(|f| f.advice.raw()).collect::<Vec<_>>(), [says, says]);
+        let attribute = c.pod_attribute("k8s-pod-network.x", "shop", "x", "node-2");
+        let wide = c.block_mut("10.65.0.0/25");
+        (wide.allocations[90], wide.attributes) = (Some(0), [attribute.into()].into());
+        c.pod_mut("web-2").deleting = Some(c.snapshot.now);
+        let found = c.find(&CHECK);
+        let first = "no address is allocated twice yet: empty this block before one is: ";
+        let says = [
+            format!("{first}restart the 2 pods in it"),
+            format!("{first}restart shop/web-3; Terminating already: shop/web-2"),
+        ];
+        assert_eq!(found.iter().map(|f| f.advice.raw()).collect::<Vec<_>>(), says);
+        assert_eq!(found[0].next[..2], ["kubectl -n shop delete pod web-0", "kubectl -n shop delete pod web-1"]);
+        assert_eq!(found[1].evidence.texts("restart").map(|pod| pod.raw()).collect::<Vec<_>>(), ["shop/web-3"]);
     }
 
     #[test]

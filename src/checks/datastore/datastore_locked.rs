@@ -2,7 +2,7 @@
 
 use super::common::is_undecodable;
 use super::kubernetes_mismatch;
-use crate::checks::evidence::deletes_pods;
+use crate::checks::evidence::restarts::deletes_pods;
 use crate::checks::prelude::*;
 use crate::ledger::Pairing;
 use crate::model::{FindingKeeper, Foreign, Input, KeptFinding, keys};

@@ -207,7 +207,7 @@ fn report(world: &World<'_>, found: &Break) -> Finding {
         .list("uncounted", keys.uncounted.iter().take(SHOWN), stray)
         .list("restart", pods.chunk_by(|a, b| a.node == b.node), |pods| of_node(world, pods))
         .fact("last_audit", world.past.and_then(|p| p.last_audit))
-        .with_each(pods.iter().take(SHOWN), |d, pod| d.delete_pod(pod))
+        .restart_each(pods.iter().copied().take(SHOWN))
         .with_each(more, Draft::next)
         .done()
 }

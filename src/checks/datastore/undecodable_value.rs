@@ -105,6 +105,6 @@ mod tests {
         let found = c.find(&CHECK);
         assert_eq!(found[0].subject.id, "/calico/ipam/v2/handle/x.\\xff\\xfe\r\n");
         assert_eq!(found[0].summary, "cut off");
-        assert_eq!(found[0].next, [r"etcdctl get $'/calico/ipam/v2/handle/x.\377\376\r\n'"]);
+        assert_eq!(found[0].next, [r#"etcdctl get "$(printf '/calico/ipam/v2/handle/x.\377\376\r')${IFS#??}""#]);
     }
 }

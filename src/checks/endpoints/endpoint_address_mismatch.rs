@@ -1,6 +1,7 @@
 //! IPA506: an endpoint and its pod's status name different addresses.
 
 use super::common::workload;
+use crate::checks::evidence::restarts::restart_it;
 use crate::checks::evidence::shell;
 use crate::checks::prelude::*;
 use crate::ledger::EndpointState;
@@ -82,7 +83,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
     let (namespace, name) = (shell(world.text(pod.namespace)), shell(world.text(pod.name)));
     world
         .draft(&CHECK, world.snapshot.endpoint_id(endpoint), told.join("; "))
-        .advice("look at the address of the pod's interface, then restart the pod")
+        .advice(format!("look at the address of the pod's interface, then {}", restart_it(Some(pod))))
         .fact("workload", workload(world, endpoint))
         .list("differences", differences, facts)
         .fact("endpoint", world.endpoint_facts(endpoint))
@@ -95,7 +96,7 @@ fn report(world: &World<'_>, endpoint: &Endpoint, pod: &Pod, differences: &[Diff
         .rests_on_pod(pod)
         .looks_at(Look::CalicoNode(endpoint.node))
         .next(format!("kubectl -n {namespace} exec {name} -- ip addr"))
-        .delete_pod(pod)
+        .restart(&[pod])
         .with_each(all(), |d, a| d.next(format!("ipaudit who {a}")))
         .done()
 }

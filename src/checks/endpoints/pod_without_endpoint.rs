@@ -77,7 +77,7 @@ fn report(world: &World<'_>, pod: &Pod, pool_addresses: &[Addr]) -> Finding {
         .on_node(homes.first().copied().unwrap_or(pod.node))
         .in_namespace(pod.namespace)
         .in_pool_of(pool_addresses[0])
-        .delete_pod(pod)
+        .restart(&[pod])
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .rests_on_pod(pod)
         .looks_at_endpoints_at_home(pod)

@@ -1,6 +1,7 @@
 //! IPA206: a tunnel's handle with more than one address.
 
 use super::common::{node_of, spelled_in_blocks, stored_id};
+use crate::checks::addresses::leaked_tunnel_address;
 use crate::checks::prelude::*;
 
 pub static CHECK: Check = Check {
@@ -46,6 +47,10 @@ fn judge(world: &World<'_>, id: HandleId, allocations: &[&Allocation]) -> Option
         .fact("addresses", addresses.clone())
         .fact("in_use", used.collect::<Vec<_>>())
         .list("ipam", allocations.iter(), |a| world.allocation_facts(a))
+        .advice(format!(
+            "release those that {} names, one by one, and never the handle while the node lives",
+            leaked_tunnel_address::CHECK.code
+        ))
         .on_node(node)
         .in_pool_of(first)
         .with_each(allocations, |d, a| d.rests_on_allocation(a))
@@ -77,6 +82,7 @@ mod tests {
         let found = doubled().find(&CHECK);
         assert_eq!((found.len(), found[0].subject.id.raw()), (1, "ipip-tunnel-addr-node-1"));
         assert_eq!(found[0].summary, "has 2 addresses: 10.65.0.0, 10.65.0.60");
+        assert!(found[0].advice.raw().starts_with("release those that IPA111 names, one by one"));
         assert_eq!(found[0].node.as_ref().map(Foreign::raw), Some("node-1"));
         assert_eq!(found[0].evidence.get("in_use"), Some(&Fact::List(vec![Fact::from("10.65.0.0")])));
     }

@@ -22,7 +22,12 @@ pub static CHECK: Check = Check {
         at all, once three audits have seen it so; it starts again with a new one.",
     silent: "A stopped machine keeps its allocation by design. Families of which some block holds an address, and \
         handles that count in blocks that do not decode.",
-    ties: Ties { harm: Harm::Outage, many: "handles that keep a machine from its address", ..Ties::ANYBODYS },
+    ties: Ties {
+        harm: Harm::Outage,
+        many: "handles that keep a machine from its address",
+        one: "vm-blocking handle",
+        ..Ties::ANYBODYS
+    },
     run,
 };
 

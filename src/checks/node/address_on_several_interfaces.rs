@@ -202,7 +202,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, counted: &ByInterface) -> Findin
         .at_node(sight.evidence)
         .in_pool_of(address)
         .next(format!("ipaudit who {address}"))
-        .with_each(pods.iter().filter(|_| sure > 1), |d, pod| d.delete_pod(pod))
+        .restart_each(pods.into_iter().filter(|_| sure > 1))
         .with_each(world.ledger.allocations_at(address), |d, a| d.rests_on_allocation(a))
         .with_each(endpoints(), |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()

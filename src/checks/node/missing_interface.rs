@@ -100,7 +100,7 @@ fn report(sight: &NodeSight<'_>, interface: &Foreign, fault: InterfaceFault, end
         .at_node(sight.evidence)
         .in_namespace(endpoints.first().map(|e| e.namespace).unwrap_or_default())
         .with_each(endpoints.first().and_then(|e| e.addresses().first().copied()), |d, a| d.in_pool_of(a))
-        .with_each(pod, |d, pod| d.delete_pod(pod))
+        .restart_each(pod)
         .with_each(instead.then(|| set_up(interface)), |d, command| d.next(command))
         .with_each(&addresses, |d, a| d.next(format!("ipaudit who {a}")))
         .with_each(endpoints, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))

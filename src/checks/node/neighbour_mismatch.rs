@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::pod_name;
+use crate::checks::evidence::restarts::restart_it;
 use crate::checks::prelude::*;
 use crate::ledger::Workload;
 use crate::model::endpoint::mac_text;
@@ -85,8 +86,8 @@ fn report(sight: &NodeSight<'_>, mismatch: &Mismatch<'_>) -> Finding {
     let whose = endpoint.map_or_else(|| neighbour.dev.raw().to_owned(), |e| pod_name(sight, e));
     let seen = sight.inside(&neighbour.dev).and_then(|inside| inside.mac);
     let advice = match is_followed {
-        true => "its endpoint has the wrong MAC too: restart the pod",
-        false => "when it lasts, restart calico-node on the node",
+        true => format!("its endpoint has the wrong MAC too: {}", restart_it(pod)),
+        false => "when it lasts, restart calico-node on the node".to_owned(),
     };
     world
         .draft(&CHECK, sight.id(neighbour.address), format!("{theirs} on the node, {whose} has {own}"))
@@ -101,7 +102,7 @@ fn report(sight: &NodeSight<'_>, mismatch: &Mismatch<'_>) -> Finding {
         .at_node(sight.evidence)
         .in_namespace(endpoint.map(|e| e.namespace).unwrap_or_default())
         .in_pool_of(neighbour.address)
-        .with_each(pod, |d, pod| d.delete_pod(pod))
+        .restart_each(pod)
         .with_each((!is_followed).then_some(home), |d, home| d.restart_calico_node(home))
         .with_each(*endpoint, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()

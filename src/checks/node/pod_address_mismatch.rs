@@ -4,6 +4,7 @@ use super::common::sight::{NodeSight, sights};
 use super::common::trouble::pod_name;
 use super::missing_interface;
 use crate::checks::addresses::duplicate_pod_address;
+use crate::checks::evidence::restarts::restart_it;
 use crate::checks::prelude::*;
 use crate::ledger::Workload;
 use crate::model::Foreign;
@@ -99,7 +100,7 @@ fn report(
     let held: Vec<Addr> = inside.addresses.each().copied().collect();
     world
         .draft(&CHECK, sight.id(interface.raw()), format!("{} {}", pod_name(sight, endpoint), parts.join(" and ")))
-        .advice("restart the pod, unless its software changes addresses on purpose")
+        .advice(format!("{}, unless its software changes addresses on purpose", restart_it(pod)))
         .restarts_pods(true)
         .fact("interfaces", vec![interface])
         .fact("lacks", lacks.to_vec())
@@ -109,7 +110,7 @@ fn report(
         .at_node(sight.evidence)
         .in_namespace(endpoint.namespace)
         .with_each(lacks.iter().chain(of_others).take(1), |d, address| d.in_pool_of(*address))
-        .with_each(pod, |d, pod| d.delete_pod(pod))
+        .restart_each(pod)
         .with_each(lacks.iter().chain(of_others), |d, address| d.next(format!("ipaudit who {address}")))
         .rests_on_endpoint(endpoint)
         .rests_on_pod_named(endpoint.namespace, endpoint.pod)

@@ -132,7 +132,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         .in_namespace(if let [one] = cut_off { one.namespace } else { Name::NONE })
         .in_pool_of(address)
         .next(format!("ipaudit who {address}"))
-        .with_each(pods.iter().filter(|_| is_shared), |d, pod| d.delete_pod(pod))
+        .restart_each(pods.into_iter().filter(|_| is_shared))
         .with_each(world.ledger.allocations_at(address), |d, a| d.rests_on_allocation(a))
         .with_each(cut_off, |d, e| d.rests_on_endpoint(e).rests_on_pod_named(e.namespace, e.pod))
         .done()

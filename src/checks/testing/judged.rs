@@ -1,16 +1,17 @@
 //! How a cluster under construction is judged: the past that it is held against, and what a check finds.
 
 use super::Cluster;
+use crate::checks::evidence::restarts::{WAIT, deletes_pods};
 use crate::checks::{Check, World, run_these};
 use crate::ledger::Ledger;
 use crate::model::{Block, BlockSequence, Finding, Foreign, KeptFinding, Past, PastEtcd, keys};
 
 /// Whether following the finding makes CNI's ADD or DEL run, by its words.
 fn sounds_like_a_restart(finding: &Finding) -> bool {
-    let restarts = |command: &Foreign| command.raw().starts_with("kubectl") && command.raw().contains(" delete pod");
+    let restarts = |command: &Foreign| deletes_pods(command.raw());
     let says = |word: &str| finding.advice.raw().contains(word);
     finding.next.iter().any(restarts)
-        || ["restart ", "before restarting", "start a pod", "delete the pod"].into_iter().any(says)
+        || ["restart ", "before restarting", "start a pod", "delete the pod", WAIT].into_iter().any(says)
 }
 
 impl Cluster {

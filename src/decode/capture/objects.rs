@@ -28,6 +28,9 @@ pub struct PodLine {
     pub controller: Option<(String, String)>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub mirror: bool,
+    /// Absent in older files, which do not say so: then nobody knows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub vmi: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -110,6 +113,7 @@ impl PodLine {
             addresses: texts(&pod.addresses()),
             controller: pod.controller.map(|(kind, name)| (text(kind), text(name))),
             mirror: pod.mirror,
+            bare: pod.is_bare(),
             vmi: text(pod.vmi()),
             no_ipam: texts(pod.no_ipam()),
             asked_for: texts(pod.asked_for()),
@@ -137,6 +141,7 @@ impl PodLine {
             addresses: addresses(&self.addresses)?,
             controller: self.controller.as_ref().map(|(kind, name)| (names.intern(kind), names.intern(name))),
             mirror: self.mirror,
+            bare: self.bare,
             vmi: names.intern(&self.vmi),
             no_ipam: addresses(&self.no_ipam)?,
             asked_for: addresses(&self.asked_for)?,

@@ -108,7 +108,10 @@ fn a_new_holder_stops_it_and_is_the_one_to_restart() {
     let who = Claimer::Pod("shop".into(), "new".into());
     let held = Objection::HeldNow(addr("10.65.0.128"), HolderNow { who, grade: Grade::Certain });
     assert_eq!((&plan.refusals[0].objection, candidates.len()), (&held, 0));
-    assert_eq!(plan.notes, [Note::Restart(addr("10.65.0.128"), "shop".into(), "new".into())]);
+    assert_eq!(
+        plan.notes,
+        [Note::Restart(addr("10.65.0.128"), "shop".into(), "new".into(), crate::model::Comeback::Controller)]
+    );
 }
 
 /// The pod that the release has wronged holds its address still: it is what the undo is for.

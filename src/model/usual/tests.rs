@@ -149,6 +149,7 @@ proptest! {
             addresses: list(0),
             controller: flags.2.then(|| (names.intern("ReplicaSet"), names.intern("web"))),
             mirror: flags.2,
+            bare: flags.3,
             vmi: names.intern(if flags.3 { "fedora" } else { "" }),
             no_ipam: list(1),
             asked_for: list(2),

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use crate::checks::evidence::{delete_pod, release_handle, shell};
+use crate::checks::evidence::restarts::{restart_caveat, restart_command};
+use crate::checks::evidence::{release_handle, shell};
 use crate::checks::handles::orphaned_handle;
 use crate::model::{Code, Foreign};
 use crate::plan::refusal::{ByWord, Note};
@@ -51,9 +52,11 @@ pub(super) fn note_parts(note: &Note) -> (String, Vec<String>) {
             format!("--node-is-off {}: neither Calico nor Kubernetes has a node of this name", node.raw())
         }
         Note::AllGone(batch) => format!("{}: all of them are gone or changed hands", batch.raw()),
-        Note::Restart(address, namespace, pod) => {
+        Note::Restart(address, namespace, pod, comeback) => {
             let (namespace, pod) = (namespace.raw(), pod.raw());
-            return (format!("{address}: the pod to restart is {namespace}/{pod}"), vec![delete_pod(namespace, pod)]);
+            let caveat = restart_caveat(*comeback, "it", true).map(|caveat| format!("; {caveat}")).unwrap_or_default();
+            let words = format!("{address}: the pod to restart is {namespace}/{pod}{caveat}");
+            return (words, restart_command(*comeback, namespace, pod).into_iter().collect());
         }
         Note::MadeBefore(made, flags) => {
             let flags: String = flags.iter().map(|flag| format!(" {}", flag.raw())).collect();

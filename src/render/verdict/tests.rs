@@ -165,7 +165,7 @@ fn what_cannot_start_is_told_before_leaks() {
     let mut c = leaked();
     c.handle("k8s-pod-network.vmi.lab.vm-0", &["10.65.0.9"]);
     let told = told_of(&mut c, AuditCircumstances::default(), |_| {});
-    assert!(told[0].starts_with("error vm handle blocks vm "), "{told:?}");
+    assert!(told[0].starts_with("error vm-blocking handle "), "{told:?}");
     assert!(told[1].starts_with("error leaked address 10.65.0.1 on node-1 (IPA110)"), "{told:?}");
 }
 

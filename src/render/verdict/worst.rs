@@ -178,7 +178,10 @@ impl Alike<'_> {
 
     /// `duplicate pod address 192.168.91.33 (IPA101): 10 pods on slave-140. IPAM gave it to …: keep that one, …`
     fn one(&self, finding: &Finding, view: &AuditView<'_>, advises: bool) -> String {
-        let name = checks::name(self.code).replace('-', " ");
+        let name = match ties(self.code).map_or("", |ties| ties.one) {
+            "" => checks::name(self.code).replace('-', " "),
+            one => one.to_owned(),
+        };
         let many_nodes = ties(self.code).is_some_and(|ties| (ties.shows)(finding).on_many_nodes);
         let (id, summary) = (finding.subject.id.raw(), finding.summary.raw());
         let node = finding.node.as_ref().filter(|node| !many_nodes && !is_named(finding, node));

@@ -48,6 +48,7 @@ fn metadata(item: &Metadata<'_>) -> pb::ObjectMeta {
         name: item.name.to_string(),
         namespace: item.namespace.to_string(),
         uid: item.uid.to_string(),
+        resource_version: item.resource_version.to_string(),
         creation_timestamp: timestamp(item.creation_timestamp),
         deletion_timestamp: timestamp(item.deletion_timestamp),
         labels: entries([("kubernetes.io/os", os), ("kubevirt.io", kubevirt), ("vm.kubevirt.io/name", vm_name)]),
@@ -240,6 +241,7 @@ fn build<'a>(texts: &'a [String], moments: [WireTime; 2], flags: [bool; 2], many
         kind: WireText::default(),
         metadata: Metadata {
             uid: t(0),
+            resource_version: t(1),
             namespace: t(1),
             name: t(2),
             creation_timestamp: moments[0],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::notes::note;
 use super::*;
 use crate::ledger::Grade;
-use crate::model::{Addr, Cidr, ClockPair, Input, InputState, Phase, Time, Tunnel};
+use crate::model::{Addr, Cidr, ClockPair, Comeback, Input, InputState, Phase, Time, Tunnel};
 use crate::plan::circumstances::Surge;
 use crate::plan::refusal::{ByWord, Note, Rule};
 
@@ -405,7 +405,7 @@ fn notes() {
         ),
         (Note::AllGone(own("3 orphaned handles")), "3 orphaned handles: all of them are gone or changed hands"),
         (
-            Note::Restart(address(), own("shop"), own("a b")),
+            Note::Restart(address(), own("shop"), own("a b"), Comeback::Controller),
             "10.65.0.1: the pod to restart is shop/a b: `kubectl -n shop delete pod 'a b'`",
         ),
         (Note::MadeBefore(own("T"), vec![]), "the plan was made at T, and is judged anew"),
