@@ -54,7 +54,7 @@ mod tests {
     fn a_datastore_is_replaced_by_the_next_one_of_the_same_kubernetes_cluster() {
         let old = pair(1, "old", Some("k"), (1, 10));
         let by = |others: &[Pair], until| {
-            let all = [&[old.clone()], others].concat();
+            let all = [std::slice::from_ref(&old), others].concat();
             replaced_by(&old, &all, Time(until)).map(|by| by.guid.raw().to_owned())
         };
         let next = pair(2, "next", Some("k"), (11, 20));
