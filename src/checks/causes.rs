@@ -34,10 +34,10 @@ impl<'f> Causes<'f> {
         (*severity >= finding.severity).then(|| Root { code, id: id.into() })
     }
 
-    /// The same, when it is worse than what it is to explain.
+    /// The same, when it is worse than what it is to explain would be if that holds.
     pub fn worse(&self, finding: &Finding, code: Code, id: &str) -> Option<Root> {
         let severity = self.severities.get(&(code, id))?;
-        (*severity > finding.severity).then(|| Root { code, id: id.into() })
+        (*severity > finding.gravity()).then(|| Root { code, id: id.into() })
     }
 
     /// The subject of the finding of this code that lists `text` under `fact`; of several the first's.
