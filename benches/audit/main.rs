@@ -109,11 +109,15 @@ fn middle_of_api(options: &Options) -> usize {
 
 /// Says what would be measured and waits, for a profiler or a debugger.
 fn serve(sized: &Sized, version: EtcdVersion) {
-    let world = World::new(sized, version);
+    let mut world = World::new(sized, version);
     for row in audits::same(&world, &Options::parse(&[]).expect("options")) {
         let command = row.command;
         print::print(&format!("{}:\n  {} {}\n", command.name, command.program, command.args.join(" ")));
     }
-    say("Enter ends it");
-    let _ = std::io::stdin().read_line(&mut String::new());
+    say("\"churn\" replaces one pod of a hundred, Enter ends it");
+    for line in std::io::stdin().lines().map_while(Result::ok).take_while(|line| line == "churn") {
+        world.churn();
+        world.write_files();
+        say(&format!("{line}: done"));
+    }
 }

@@ -9,7 +9,7 @@ use super::again;
 use super::audit_formats::{LinesArgs, Output};
 use super::audit_names;
 use super::audit_view::View;
-use super::changes::{self, Earlier, GoneOn};
+use super::changes::{self, Earlier, GoneOn, Left};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
@@ -129,7 +129,8 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     memory.tell(streams);
     if let (true, Some(reading)) = (recorded.is_some(), &looked.reading) {
         let earlier = looked.earlier.as_ref().map(|earlier| &earlier.mark);
-        changes::leave(&args.history, &looked.snapshot, reading, earlier, &verdict.outcome, streams);
+        let left = Left { snapshot: &looked.snapshot, reading, earlier, keys: memory.keys_print() };
+        changes::leave(&args.history, &left, &verdict.outcome, streams);
     }
     let ages = memory.ages(&ledger, &verdict.outcome);
     let advice = advised::hold_back(&looked.snapshot, &mut verdict.outcome, &obstacles, &ages, looked.is_live);

@@ -15,6 +15,7 @@ use crate::decode;
 use crate::error::{Error, chain};
 use crate::history::{self, LeftFile};
 use crate::model::hash::HashSet;
+use crate::model::prints::{KeysPrint, KeysRead};
 use crate::model::{EtcdFacts, EtcdReading, Foreign, Gathering, Input, InputState, Meta, ReadBy, Snapshot};
 use crate::record;
 use crate::source::etcd;
@@ -44,6 +45,8 @@ pub struct GoneOn {
     pub mark: Mark,
     /// The keys that were written or deleted since, and perhaps others.
     pub touched: Vec<Vec<u8>>,
+    /// What is known of the keys thereby; `None`: the earlier audit left no fingerprint of them.
+    pub keys: Option<KeysRead>,
 }
 
 /// What changed, and who says so.
@@ -75,7 +78,7 @@ impl Earlier {
             Ok(None) => return Err("no earlier audit left its state".into()),
             Err(error) => return Err(chain(&error).into()),
         };
-        let read = from(&bytes, connection, snapshot).await;
+        let read = from(bytes, connection, snapshot).await;
         if read.is_err() {
             Input::ALL.into_iter().filter(|i| i.is_calicos()).for_each(|input| decode::clear(snapshot, input));
         }
@@ -84,11 +87,11 @@ impl Earlier {
 }
 
 async fn from(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     connection: &Connection,
     snapshot: &mut Gathering,
 ) -> Result<(EtcdReading, GoneOn), Unlearned> {
-    let saved = state::open(bytes, BUILD).map_err(|refused| match refused {
+    let saved = state::open(&bytes, BUILD).map_err(|refused| match refused {
         state::Refused::Damaged => Unlearned::new("the last audit's state is damaged"),
         state::Refused::OtherBuild => Unlearned::new("the last audit's state is of another ipaudit"),
     })?;
@@ -110,6 +113,7 @@ async fn from(
     learning.spawn(async move { since.learn(&asked, &from).await });
     // While a watch catches up, the state is decoded.
     saved.put_into(snapshot).ok_or_else(|| Unlearned::new("the last audit's state does not decode"))?;
+    drop(bytes);
     let learned = learning.join_next().await.and_then(Result::ok);
     let changed = match learned.ok_or_else(|| Unlearned::new("the question what changed broke off"))?? {
         Learned::Unchanged => {
@@ -120,7 +124,7 @@ async fn from(
     };
     let by = changed.by;
     let touched = changed.since.keys().cloned().collect();
-    let decoded = apply(connection, &start, last_write, snapshot, changed).await?;
+    let (decoded, keys) = apply(connection, &start, &mark, snapshot, changed).await?;
     if snapshot.cluster.meta.is_none() || snapshot.guid() != mark.guid {
         return Err(Unlearned::new("the datastore has another name"));
     }
@@ -129,7 +133,7 @@ async fn from(
     }
     let compact_revision = aside.join_next().await.and_then(Result::ok).flatten();
     snapshot.etcd = EtcdFacts { compact_revision, read_at: Some(present()), ..start.facts };
-    Ok((EtcdReading { by, why: format!("since revision {revision}").into(), decoded }, GoneOn { mark, touched }))
+    Ok((EtcdReading { by, why: format!("since revision {revision}").into(), decoded }, GoneOn { mark, touched, keys }))
 }
 
 /// etcd's keys, held against those that are known.
@@ -146,15 +150,17 @@ async fn list(connection: &Connection, start: &Start, snapshot: &Gathering) -> R
     Ok(Changed { by: ReadBy::Listing, since, known: Fates::new(), overlaps: false })
 }
 
-/// Puts what changed in its place, and has etcd say that nothing else did. How many values were decoded.
+/// Puts what changed in its place, and has etcd say that nothing else did. How many values were decoded, and what is known
+/// of the keys thereby.
 async fn apply(
     connection: &Connection,
     start: &Start,
-    last_write: i64,
+    mark: &Mark,
     snapshot: &mut Gathering,
     changed: Changed,
-) -> Result<u64, Unlearned> {
+) -> Result<(u64, Option<KeysRead>), Unlearned> {
     let Changed { since, known, overlaps, .. } = changed;
+    let last_write = mark.last_write;
     let mut last = state::newest(snapshot, LAST_WRITES);
     if overlaps && !is_known(snapshot, &last, &known, last_write) {
         return Err(Unlearned::new("etcd tells another story of what the last audit saw"));
@@ -162,13 +168,17 @@ async fn apply(
     last.retain(|(key, _)| !since.contains_key(key));
     last.truncate(WITNESSES);
     let touched: HashSet<Vec<u8>> = since.keys().cloned().collect();
-    decode::remove(snapshot, &touched);
-    drop(touched);
-    let mut decoded = 0;
-    for (key, stored) in since.iter().filter_map(|(key, fate)| Some((key, fate.as_ref()?))) {
-        decode::insert(snapshot, &etcd::kv(key, stored));
+    let mut removed = Gathering::default();
+    decode::take_out(snapshot, &touched, &mut removed);
+    let (mut decoded, mut revisions) = (0, HashSet::new());
+    for (key, stored) in since.into_iter().filter_map(|(key, fate)| Some((key, fate?))) {
+        let kv = etcd::kv(&key, &stored);
+        revisions.insert(kv.mod_revision);
+        decode::insert(snapshot, &kv);
         decoded += 1;
     }
+    let keys = mark.keys.map(|before| record::keys_changed(before, &removed, snapshot, &touched, revisions));
+    drop((removed, touched));
     let witnesses: Vec<Vec<u8>> = last.iter().map(|(key, _)| key.clone()).collect();
     let verified = etcd_changes::verify(connection, start.pin(), &witnesses).await?;
     let same = |(then, now): (&(Vec<u8>, Meta), &Option<Stored>)| {
@@ -185,7 +195,7 @@ async fn apply(
         Some((key, count)) => {
             Err(Unlearned(format!("etcd has {count} keys under {key}, and not as many as it should")))
         }
-        None => Ok(decoded),
+        None => Ok((decoded, keys)),
     }
 }
 
@@ -217,23 +227,27 @@ pub fn went_back(outcome: &Outcome) -> bool {
 
 /// Leaves what was read beside the history, for the next audit to go on from. One that saw the datastore go back leaves
 /// nothing: the next one reads everything as well. What cannot be left costs the next one a full read, and nobody else.
-pub fn leave(
-    history: &HistoryArgs,
-    snapshot: &Snapshot,
-    reading: &EtcdReading,
-    earlier: Option<&Mark>,
-    outcome: &Outcome,
-    streams: &Streams,
-) {
+pub fn leave(history: &HistoryArgs, left: &Left<'_>, outcome: &Outcome, streams: &Streams) {
     let Ok(db) = history.db.path() else { return };
     if went_back(outcome) {
         history::forget_left(&db, LeftFile::State);
-    } else if state::is_whole(snapshot) {
-        let _ = keep(&db, snapshot, reading, earlier).inspect_err(|error| streams.note(&chain(error)));
+    } else if state::is_whole(left.snapshot) {
+        let _ = keep(&db, left).inspect_err(|error| streams.note(&chain(error)));
     }
 }
 
-fn keep(db: &Path, snapshot: &Snapshot, reading: &EtcdReading, earlier: Option<&Mark>) -> Result<(), Error> {
+/// What is left.
+pub struct Left<'a> {
+    pub snapshot: &'a Snapshot,
+    pub reading: &'a EtcdReading,
+    /// Of the audit that it went on from.
+    pub earlier: Option<&'a Mark>,
+    /// The fingerprint of its keys.
+    pub keys: Option<KeysPrint>,
+}
+
+fn keep(db: &Path, left: &Left<'_>) -> Result<(), Error> {
+    let Left { snapshot, reading, earlier, keys } = *left;
     let (etcd, now) = (&snapshot.etcd, present());
     let last_write = state::newest(snapshot, 1).first().map_or(0, |(_, meta)| meta.mod_revision);
     let mark = Mark {
@@ -245,6 +259,7 @@ fn keep(db: &Path, snapshot: &Snapshot, reading: &EtcdReading, earlier: Option<&
         revision: etcd.revision,
         compact_revision: etcd.compact_revision,
         last_write,
+        keys,
         read_in_full: earlier.map_or(now, |mark| mark.read_in_full),
         kept_at: now,
     };

@@ -18,6 +18,7 @@ use crate::history::query::NameOf;
 use crate::history::{Db, Stale, ToWrite};
 use crate::judge::ages::{self, Age};
 use crate::ledger::{Ledger, ScopeFlag};
+use crate::model::prints::KeysPrint;
 use crate::model::record::Recorded;
 use crate::model::row::FailedAudit;
 use crate::model::{Foreign, InputState, Past, Snapshot, Time};
@@ -42,6 +43,8 @@ pub struct Memory {
     reading: Option<PastReading>,
     /// Why nothing was left for the next audit.
     unleft: Option<Error>,
+    /// The fingerprint of the keys that were recorded.
+    keys: Option<KeysPrint>,
 }
 
 /// What another audit of this cluster, recorded while this one looked, means for this one.
@@ -136,6 +139,11 @@ impl Memory {
         self.unleft.iter().for_each(|error| streams.note(&chain(error)));
     }
 
+    /// The fingerprint of the keys that were recorded; `None`: not of all that there are, or not known.
+    pub fn keys_print(&self) -> Option<KeysPrint> {
+        self.keys
+    }
+
     /// Whether another audit of this cluster was recorded while this one looked, and what that means.
     pub fn overtaken(&self) -> Overtaken {
         self.overtaken
@@ -203,7 +211,7 @@ impl Memory {
                 return Ok(None);
             }
         }
-        let prints = prints.filter(|_| !past.last.apart && record::is_all_recorded(ledger));
+        let prints = prints.filter(|_| record::is_all_recorded(ledger));
         let mut made = record::of(ledger, outcome, past, course);
         let mut writing = db.begin()?;
         let recorded = loop {
@@ -218,6 +226,7 @@ impl Memory {
             }
             (writing, made) = (locked, record::of(ledger, outcome, past, course));
         };
+        self.keys = prints.as_ref().map(|prints| prints.keys);
         let left = prints.map_or(Ok(()), |prints| recall::leave(db, recorded.id, prints, unread));
         self.unleft = left.err();
         Ok(Some(recorded))

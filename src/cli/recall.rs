@@ -12,7 +12,8 @@ use super::changes::{BUILD, Earlier, GoneOn};
 use crate::error::{Error, chain};
 use crate::history::{self, Db, Keeper, LeftFile, ReadTx, ToWrite};
 use crate::ledger::Ledger;
-use crate::model::prints::{KeysPrint, Prints};
+use crate::model::past::ReadKeys;
+use crate::model::prints::{KeysPrint, KeysRead, Prints};
 use crate::model::record::ClusterKey;
 use crate::model::{Foreign, Past, PastKeys, Snapshot};
 use crate::record;
@@ -20,12 +21,12 @@ use crate::source::kube_api::present;
 use crate::state::{self, LastSeen};
 
 /// How much is wanted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum WantedPast<'a> {
     /// Every row, and why.
     Everything(&'a str),
-    /// What changed; of etcd's keys these were written or deleted, as far as that was told.
-    Changes(&'a [Vec<u8>]),
+    /// What changed, as far as etcd told it.
+    Changes(Option<&'a GoneOn>),
 }
 
 impl<'a> WantedPast<'a> {
@@ -33,7 +34,7 @@ impl<'a> WantedPast<'a> {
     pub fn of(earlier: &Earlier, gone_on: Option<&'a GoneOn>) -> WantedPast<'a> {
         match earlier {
             Earlier::None(why) => WantedPast::Everything(why),
-            Earlier::Beside(_) => WantedPast::Changes(gone_on.map_or(&[], |from| from.touched.as_slice())),
+            Earlier::Beside(_) => WantedPast::Changes(gone_on),
         }
     }
 }
@@ -88,21 +89,25 @@ pub fn recall(
     wanted: WantedPast<'_>,
 ) -> Result<Recalled, Error> {
     let tx = db.read()?;
-    let touched = match wanted {
+    let from = match wanted {
         WantedPast::Everything(why) => return full(&tx, key, why.into()),
-        WantedPast::Changes(touched) => touched,
+        WantedPast::Changes(from) => from,
     };
     let seen = match last_seen(db.path(), &tx, key)? {
         Ok(seen) => seen,
         Err(why) => return full(&tx, key, why),
     };
+    if seen.prints.pods.is_none() && record::are_pods_read(snapshot) {
+        return full(&tx, key, "the last audit did not read the pods".into());
+    }
     let mut past = tx.past_without_rows(key)?;
-    let now = record::keys_print(snapshot, touched);
-    past.keys = keys(&tx, key, &seen, now, touched)?;
+    let touched = from.map_or(&[][..], |from| from.touched.as_slice());
+    let now = from.and_then(|from| from.keys.clone()).or_else(|| record::keys_read(snapshot, touched));
+    past.keys = keys(&tx, key, &seen, now.as_ref(), (touched, snapshot.etcd.revision))?;
     let keeper = Rc::new(Keeper::of(&past, db.path().to_path_buf(), patience));
     past.allocations.keeper = Some(keeper.clone());
     let reading = PastReading { rows: past.keys.by_hash().len() as u64, why: None };
-    let unread = UnreadRows { seen, keeper, keys: now.map(|(all, _)| all) };
+    let unread = UnreadRows { seen, keeper, keys: now.map(|read| read.all) };
     Ok(Recalled { past, unread: Some(unread), reading })
 }
 
@@ -132,13 +137,13 @@ fn keys(
     tx: &ReadTx<'_>,
     key: &ClusterKey,
     seen: &LastSeen,
-    now: Option<(KeysPrint, KeysPrint)>,
-    touched: &[Vec<u8>],
+    now: Option<&KeysRead>,
+    (touched, at): (&[Vec<u8>], i64),
 ) -> Result<PastKeys, Error> {
     let then = seen.prints.keys;
-    let Some((all, of_touched)) = now else { return tx.all_keys(key) };
-    if all == then {
-        return Ok(PastKeys::as_read_but(Vec::new(), all.keys));
+    let Some(KeysRead { all, touched: of_touched, revisions }) = now else { return tx.all_keys(key) };
+    if *all == then {
+        return Ok(PastKeys::as_read_but(Vec::new(), all.keys, ReadKeys::default()));
     }
     // Many are read faster all in a row.
     if touched.len() as u64 > then.keys / 4 {
@@ -146,8 +151,8 @@ fn keys(
     }
     let recorded = tx.recorded_keys(key, touched)?;
     let others = then.without(KeysPrint::of(&recorded));
-    match others == all.without(of_touched) {
-        true => Ok(PastKeys::as_read_but(recorded, others.keys)),
+    match others == all.without(*of_touched) {
+        true => Ok(PastKeys::as_read_but(recorded, others.keys, ReadKeys { revisions: revisions.clone(), at })),
         false => tx.all_keys(key),
     }
 }
@@ -156,7 +161,7 @@ fn keys(
 pub fn prints(ledger: &Ledger<'_>, unread: Option<&UnreadRows>) -> Option<Prints> {
     (unread.is_some() || record::is_all_recorded(ledger)).then_some(())?;
     let keys = unread.and_then(|unread| unread.keys);
-    let keys = keys.or_else(|| record::keys_print(ledger.snapshot, &[]).map(|(all, _)| all));
+    let keys = keys.or_else(|| record::keys_read(ledger.snapshot, &[]).map(|read| read.all));
     Some(record::prints(ledger, keys.unwrap_or_default()))
 }
 
@@ -178,7 +183,13 @@ impl UnreadRows {
         reading: &mut PastReading,
     ) -> Result<bool, Error> {
         let then = &self.seen.prints;
-        let (allocations, pods) = (then.allocations.changed(&now.allocations), then.pods.changed(&now.pods));
+        let pods = match (&then.pods, &now.pods) {
+            (Some(then), Some(now)) => then.changed(now),
+            // Nothing is said of any.
+            (_, None) => Vec::new(),
+            (None, Some(_)) => return Ok(false),
+        };
+        let allocations = then.allocations.changed(&now.allocations);
         let rows = db.read()?.put_rows(past, allocations, pods)?;
         reading.rows += rows.unwrap_or_default();
         Ok(rows.is_some())
@@ -191,7 +202,9 @@ impl UnreadRows {
 /// What cannot be left costs the next audit a full read, and nobody else.
 pub fn leave(db: &Db<ToWrite>, audit: i64, prints: Prints, unread: Option<UnreadRows>) -> Result<(), Error> {
     let read_in_full = unread.as_ref().map_or_else(present, |unread| unread.seen.read_in_full);
-    let seen = LastSeen { prints, read_in_full };
+    // Of pods that nobody read the rows stayed as they were.
+    let pods = prints.pods.or_else(|| unread.as_ref()?.seen.prints.pods.clone());
+    let seen = LastSeen { prints: Prints { pods, ..prints }, read_in_full };
     let print = db.read()?.audit_print(audit)?;
     let sealed =
         state::seal(&seen, print, BUILD).map_err(|e| Error::own("keep the fingerprints of this audit").cause(e))?;

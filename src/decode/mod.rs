@@ -37,7 +37,7 @@ use json::Bad;
 use keys::{BadKey, Key};
 
 pub use kv::Kv;
-pub use remove::remove;
+pub use remove::{remove, take_out};
 
 use crate::model::snapshot::Dark;
 use crate::model::{

@@ -22,6 +22,11 @@ struct UnderKeys {
 
 /// Takes out everything that stands under one of these keys; how many there were. The lists stay sorted.
 pub fn remove(snapshot: &mut Gathering, keys: &HashSet<Vec<u8>>) -> usize {
+    take_out(snapshot, keys, &mut Gathering::default())
+}
+
+/// The same; what stands in a list is `taken`, whose names are those of `snapshot`.
+pub fn take_out(snapshot: &mut Gathering, keys: &HashSet<Vec<u8>>, taken: &mut Gathering) -> usize {
     let mut removed = 0;
     let mut meant = UnderKeys::default();
     for key in keys {
@@ -35,14 +40,14 @@ pub fn remove(snapshot: &mut Gathering, keys: &HashSet<Vec<u8>>) -> usize {
     macro_rules! take_out {
         ($list:ident, $ids:ident, |$thing:ident| $id:expr) => {
             if !meant.$ids.is_empty() {
-                let before = snapshot.$list.len();
-                snapshot.$list.retain(|$thing| {
-                    !meant.$ids.contains(&$id) || {
-                        put_key(&mut text, names, Keyed::from($thing));
-                        !keys.contains(&text)
+                let before = taken.$list.len();
+                taken.$list.extend(snapshot.$list.extract_if(.., |$thing| {
+                    meant.$ids.contains(&$id) && {
+                        put_key(&mut text, names, Keyed::from(&*$thing));
+                        keys.contains(&text)
                     }
-                });
-                removed += before - snapshot.$list.len();
+                }));
+                removed += taken.$list.len() - before;
             }
         };
     }
@@ -57,10 +62,10 @@ pub fn remove(snapshot: &mut Gathering, keys: &HashSet<Vec<u8>>) -> usize {
     let addresses = snapshot.host_endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied());
     snapshot.host_endpoint_addresses = addresses.collect();
     snapshot.host_endpoint_addresses.sort_unstable();
-    let before = snapshot.bad_values.len() + snapshot.idle_keys.len();
-    snapshot.bad_values.retain(|bad| !keys.contains(&bad.key));
-    snapshot.idle_keys.retain(|key| !keys.contains(key));
-    removed + before - snapshot.bad_values.len() - snapshot.idle_keys.len()
+    let before = taken.bad_values.len() + taken.idle_keys.len();
+    taken.bad_values.extend(snapshot.bad_values.extract_if(.., |bad| keys.contains(&bad.key)));
+    taken.idle_keys.extend(snapshot.idle_keys.extract_if(.., |key| keys.contains(key)));
+    removed + taken.bad_values.len() + taken.idle_keys.len() - before
 }
 
 /// What has a key of its own alone; whether there was something.

@@ -1,5 +1,7 @@
 //! What IPAM has of an address: the ordinals of all blocks as one sorted table.
 
+use std::cmp::Ordering;
+
 use crate::model::hash::HashMap;
 
 use super::{Allocation, Ledger};
@@ -85,8 +87,11 @@ impl Ledger<'_> {
                 self.networks.push((handle.id.tail, handle.id.head));
             }
         }
-        // By their text: numbers of names depend on what was read first.
-        self.networks.sort_unstable_by_key(|&(container, network)| (container, snapshot.names.get(network)));
+        // By their text: numbers of names depend on what was read first. Nearly all are of one network.
+        let by_text = |a: Name, b: Name| snapshot.names.get(a).cmp(snapshot.names.get(b));
+        self.networks.sort_unstable_by(|a, b| {
+            a.0.cmp(&b.0).then_with(|| if a.1 == b.1 { Ordering::Equal } else { by_text(a.1, b.1) })
+        });
         self.networks.dedup();
         let usual =
             most.into_iter().max_by_key(|&(network, count)| (count, std::cmp::Reverse(snapshot.names.get(network))));

@@ -53,6 +53,22 @@ struct OddAttribute {
     released_at: Option<Time>,
 }
 
+/// An attribute of which nothing differs from the usual form.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualAttribute {
+    pub handle: Option<HandleId>,
+    pub namespace: Name,
+    pub pod: Name,
+    pub node: Name,
+    pub timestamp: Option<Time>,
+}
+
+impl From<UsualAttribute> for Attribute {
+    fn from(UsualAttribute { handle, namespace, pod, node, timestamp }: UsualAttribute) -> Attribute {
+        Attribute { handle, namespace, pod, node, timestamp: timestamp.unwrap_or(NO_TIME), odd: None }
+    }
+}
+
 impl From<AttributeFields> for Attribute {
     fn from(fields: AttributeFields) -> Attribute {
         let AttributeFields { handle, odd_handle, owner, reserved, alternate, released_at } = fields;
@@ -75,6 +91,13 @@ impl From<AttributeFields> for Attribute {
 }
 
 impl Attribute {
+    /// All of it, where nothing differs.
+    pub fn usual(&self) -> Option<UsualAttribute> {
+        let Attribute { handle, namespace, pod, node, timestamp, ref odd } = *self;
+        let timestamp = Some(timestamp).filter(|time| *time != NO_TIME);
+        odd.is_none().then_some(UsualAttribute { handle, namespace, pod, node, timestamp })
+    }
+
     /// `handle_id` as written, when that is not the sanitised id (`…\r\neth0`); then `handle` may be `None` too.
     pub fn odd_handle(&self) -> Option<&str> {
         self.odd.as_deref()?.handle.as_deref()

@@ -102,6 +102,29 @@ impl OddEndpoint {
 /// `spec.endpoint` of every pod: Kubelet's interface is always `eth0`.
 const USUAL_ENDPOINT: Name = Name::ETH0;
 
+/// An endpoint of which nothing differs from the usual form.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualEndpoint {
+    pub namespace: Name,
+    pub node: Name,
+    pub pod: Name,
+    pub container: Name,
+    pub revisions: Revisions,
+    pub address: OneV4,
+    pub created: WholeSecond,
+    /// The number of its [`Interface::Cali`].
+    pub cali: u64,
+    pub mac: Option<[u8; 6]>,
+}
+
+impl From<UsualEndpoint> for Endpoint {
+    fn from(usual: UsualEndpoint) -> Endpoint {
+        let UsualEndpoint { namespace, node, pod, container, revisions, address, created, cali, mac } = usual;
+        let mac = Mac { given: mac.is_some(), bytes: mac.unwrap_or_default() };
+        Endpoint { namespace, node, pod, container, revisions, address, created, cali, mac, odd: None }
+    }
+}
+
 impl From<EndpointFields> for Endpoint {
     fn from(fields: EndpointFields) -> Endpoint {
         let EndpointFields { meta, namespace, name, orchestrator, node, pod, endpoint, container, interface, .. } =
@@ -140,6 +163,23 @@ impl From<EndpointFields> for Endpoint {
 impl Endpoint {
     fn odd<T>(&self, what: impl FnOnce(&OddEndpoint) -> Option<T>) -> Option<T> {
         self.odd.as_deref().and_then(what)
+    }
+
+    /// All of it, where nothing differs.
+    pub fn usual(&self) -> Option<UsualEndpoint> {
+        let Endpoint { namespace, node, pod, container, revisions, address, created, cali, mac, ref odd } = *self;
+        let mac = mac.given.then_some(mac.bytes);
+        odd.is_none().then_some(UsualEndpoint {
+            namespace,
+            node,
+            pod,
+            container,
+            revisions,
+            address,
+            created,
+            cali,
+            mac,
+        })
     }
 
     /// Revisions of its key.

@@ -122,6 +122,20 @@ struct OddHandle {
     deleted: bool,
 }
 
+/// A handle of which nothing differs from the usual form.
+#[derive(Clone, Copy, Debug)]
+pub struct UsualHandle {
+    pub id: HandleId,
+    pub revisions: Revisions,
+    pub counts: OneOfBlock,
+}
+
+impl From<UsualHandle> for Handle {
+    fn from(UsualHandle { id, revisions, counts }: UsualHandle) -> Handle {
+        Handle { id, revisions, counts, odd: None }
+    }
+}
+
 impl From<HandleFields> for Handle {
     fn from(HandleFields { meta, id, odd_id, counts, deleted }: HandleFields) -> Handle {
         let (revisions, usual) = (Revisions::of(meta), OneOfBlock::of(&counts));
@@ -142,6 +156,12 @@ impl From<HandleFields> for Handle {
 }
 
 impl Handle {
+    /// All of it, where nothing differs.
+    pub fn usual(&self) -> Option<UsualHandle> {
+        let Handle { id, revisions, counts, ref odd } = *self;
+        odd.is_none().then_some(UsualHandle { id, revisions, counts })
+    }
+
     /// Revisions of its key.
     pub fn meta(&self) -> Meta {
         self.odd.as_deref().and_then(|odd| odd.meta).unwrap_or_else(|| self.revisions.meta())

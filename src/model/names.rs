@@ -99,6 +99,11 @@ impl Names {
         name
     }
 
+    /// Makes room for so many more texts.
+    pub fn reserve(&mut self, texts: usize) {
+        self.index.reserve(texts, |entry| Entry::spread(entry.hash));
+    }
+
     /// The name of `text` when the table has it.
     pub fn find(&self, text: &str) -> Option<Name> {
         if text.is_empty() {

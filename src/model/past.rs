@@ -13,7 +13,7 @@ use super::row::{CapacityRow, NodeRow};
 use super::snapshot::EtcdFacts;
 use super::{Cidr, Code, Foreign, Gist, Input, Life, Sharing, SubjectKind, Term, Time};
 
-pub use keys::{PastKey, PastKeys, RecordedKey};
+pub use keys::{PastKey, PastKeys, ReadKeys, RecordedKey};
 pub use open::{AllocationTuple, FirstSeen, OpenAllocation, OpenRows, RowKeeper, tuple_index};
 
 /// Which datastore and which Kubernetes cluster an audit saw.

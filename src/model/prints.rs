@@ -5,6 +5,7 @@
 //! thing can be taken out of it. As every hash it says that something changed, and never what a thing is.
 
 use super::finding::hash128;
+use super::hash::HashSet;
 use super::past::RecordedKey;
 use super::{Addr, PastKey};
 
@@ -100,6 +101,12 @@ impl KeysPrint {
         print
     }
 
+    /// Together with these, which are others.
+    #[must_use]
+    pub const fn with(self, these: KeysPrint) -> KeysPrint {
+        KeysPrint { keys: self.keys.wrapping_add(these.keys), print: self.print.wrapping_add(these.print) }
+    }
+
     /// What is left without these, which are among them.
     #[must_use]
     pub const fn without(self, these: KeysPrint) -> KeysPrint {
@@ -107,12 +114,24 @@ impl KeysPrint {
     }
 }
 
+/// The keys that the history keeps, as a read found them.
+#[derive(Clone, Debug, Default)]
+pub struct KeysRead {
+    /// All of them.
+    pub all: KeysPrint,
+    /// Those among them that were written since the last audit.
+    pub touched: KeysPrint,
+    /// The last writes of these. By one a key that was not touched is known without being spelled.
+    pub revisions: HashSet<i64>,
+}
+
 /// All that an audit saw of what lasts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Prints {
     pub keys: KeysPrint,
     pub allocations: RangePrints,
-    pub pods: RangePrints,
+    /// `None`: not known, as of an audit without Kubernetes.
+    pub pods: Option<RangePrints>,
 }
 
 #[cfg(test)]
@@ -153,6 +172,7 @@ mod tests {
         };
         let all = of(&[(1, 5), (2, 6), (3, 7)]);
         assert_eq!(all.without(of(&[(2, 6)])), of(&[(3, 7), (1, 5)]));
+        assert_eq!(all.without(of(&[(2, 6)])).with(of(&[(2, 9)])), of(&[(3, 7), (1, 5), (2, 9)]));
         assert_ne!(all.without(of(&[(2, 5)])), of(&[(3, 7), (1, 5)]), "another revision");
     }
 }

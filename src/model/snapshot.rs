@@ -289,7 +289,7 @@ impl Gathering {
             host(a).cmp(&host(b)).then_with(|| a.odd_key.cmp(&b.odd_key))
         });
         self.endpoints.sort_by(|a, b| match a.namespace == b.namespace {
-            true => a.name().bytes(names).cmp(b.name().bytes(names)),
+            true => a.name().order(b.name(), names),
             false => names.get(a.namespace).cmp(names.get(b.namespace)),
         });
         self.calico_nodes.sort_by(|a, b| names.get(a.name).cmp(names.get(b.name)));

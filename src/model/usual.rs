@@ -6,6 +6,7 @@
 //! usual form is numbers, and what differs ([`Odd`]) stands beside it, where there is any. Nothing is guessed: a text is
 //! in the usual form only when this form spells the very same text again, else it is kept as it is.
 
+use std::cmp::Ordering;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, LazyLock};
 
@@ -72,6 +73,15 @@ impl EndpointKey {
         parts.flat_map(move |(text, doubled)| text.bytes().flat_map(move |byte| double(byte, doubled)))
     }
 
+    /// The order of their texts.
+    pub fn order(self, other: EndpointKey, names: &Names) -> Ordering {
+        let (EndpointKey::OfPod { node, pod }, EndpointKey::OfPod { node: on, pod: of }) = (self, other) else {
+            return self.bytes(names).cmp(other.bytes(names));
+        };
+        let of_nodes = if node == on { Ordering::Equal } else { doubled_order(names.get(node), names.get(on)) };
+        of_nodes.then_with(|| doubled_order(names.get(pod), names.get(of)))
+    }
+
     /// Whether this is its text.
     fn is(self, names: &Names, text: &str) -> bool {
         self.bytes(names).eq(text.bytes())
@@ -92,6 +102,21 @@ impl EndpointKey {
     /// The name in the table, of what is not in the usual form.
     pub fn other(self) -> Option<Name> {
         if let EndpointKey::Other(name) = self { Some(name) } else { None }
+    }
+}
+
+/// The order of two texts whose dashes are doubled and behind which a dash and a letter stand, without spelling them: where
+/// they differ first, the same bytes differ.
+fn doubled_order(a: &str, b: &str) -> Ordering {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let same = a.iter().zip(b).take_while(|(a, b)| a == b).count();
+    // Behind the end a dash: a letter follows it there, and here another dash, which is less.
+    let ended = |other: u8| if other == b'-' { Ordering::Greater } else { b'-'.cmp(&other) };
+    match (a.get(same), b.get(same)) {
+        (Some(a), Some(b)) => a.cmp(b),
+        (None, Some(b)) => ended(*b),
+        (Some(a), None) => ended(*a).reverse(),
+        (None, None) => Ordering::Equal,
     }
 }
 
@@ -166,6 +191,17 @@ impl Revisions {
         Some(Revisions { mod_revision: meta.mod_revision, value_hash: meta.value_hash, age, version })
     }
 
+    /// Last write, revisions between creation and that, number of writes, hash of the value.
+    pub const fn numbers(self) -> (i64, u32, u32, u64) {
+        (self.mod_revision, self.age, self.version, self.value_hash)
+    }
+
+    /// Of [`Revisions::numbers`]; `None` for a creation before all numbers.
+    pub fn of_numbers(mod_revision: i64, age: u32, version: u32, value_hash: u64) -> Option<Revisions> {
+        mod_revision.checked_sub(i64::from(age))?;
+        Some(Revisions { mod_revision, value_hash, age, version })
+    }
+
     /// As they were.
     pub const fn meta(self) -> Meta {
         Meta {
@@ -191,6 +227,16 @@ impl WholeSecond {
         (nanoseconds % NANOSECONDS == 0).then_some(WholeSecond(second))
     }
 
+    /// Seconds since 1970; 0: none.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Of [`WholeSecond::number`].
+    pub const fn of_number(seconds: u32) -> WholeSecond {
+        WholeSecond(seconds)
+    }
+
     /// As it was.
     pub fn time(self) -> Option<Time> {
         (self.0 > 0).then(|| Time(i64::from(self.0) * NANOSECONDS))
@@ -206,6 +252,16 @@ impl OneV4 {
     pub fn of(addresses: &[Addr]) -> Option<OneV4> {
         let [address] = addresses else { return None };
         address.to_v4_bits().filter(|bits| *bits > 0).map(OneV4)
+    }
+
+    /// The address as a number; 0: none.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// Of [`OneV4::number`].
+    pub const fn of_number(bits: u32) -> OneV4 {
+        OneV4(bits)
     }
 
     /// As it was.
@@ -228,6 +284,16 @@ impl OneOfBlock {
         let [(block, 1)] = counts else { return None };
         let first = block.first().to_v4_bits()?;
         (block.prefix() > 0).then_some(OneOfBlock { first, prefix: block.prefix() })
+    }
+
+    /// The block's first address and its prefix length.
+    pub const fn numbers(self) -> (u32, u8) {
+        (self.first, self.prefix)
+    }
+
+    /// Of [`OneOfBlock::numbers`]; `None` for what is no block.
+    pub fn of_numbers(first: u32, prefix: u8) -> Option<OneOfBlock> {
+        Some(OneOfBlock { first, prefix }).filter(|one| one.counts().is_some())
     }
 
     /// As it was.

@@ -58,7 +58,7 @@ impl Diff<'_> {
     /// Pods' addresses that began and ended. A grade is known only when all that it is made from was read.
     pub(super) fn pods(&self) -> Changes<PodRow, i64> {
         let mut changes = Changes::default();
-        if !self.complete(&seen::OF_PODS) {
+        if !seen::are_pods_read(self.snapshot) {
             return changes;
         }
         let rows = &self.past.last.pods;

@@ -6,7 +6,7 @@ use crate::model::finding::hash128;
 use crate::model::hash::HashSet;
 use crate::model::record::{Changes, KeyRow};
 use crate::model::row::BlockRow;
-use crate::model::{Block, PastKey};
+use crate::model::{Block, Meta, PastKey};
 
 impl Diff<'_> {
     /// Keys that are new, were written or are gone since the last audit that read them all.
@@ -14,12 +14,10 @@ impl Diff<'_> {
         seen::are_keys_read(self.snapshot).then_some(())?;
         let mut changes = Changes::default();
         let keys = &self.past.keys;
-        if keys.are_as_read() {
-            return Some(changes);
-        }
         let past = keys.by_hash();
         let (mut marks, mut new) = (past.marks(), HashSet::<u128>::new());
-        seen::recorded_keys(self.snapshot, |key, meta| {
+        let wanted = |meta: &Meta| !keys.is_surely_as_read(meta);
+        seen::recorded_keys(&self.snapshot.names, self.snapshot, wanted, |key, meta| {
             let hash = hash128(key);
             if keys.is_as_read(hash) {
                 return;

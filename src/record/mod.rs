@@ -22,7 +22,7 @@ use crate::model::snapshot::Dark;
 use crate::model::{Foreign, Gathering, Input, InputState, Past, Severity, Snapshot};
 
 pub use diff::AuditCourse;
-pub use seen::{is_all_recorded, keys_print, prints};
+pub use seen::{are_pods_read, is_all_recorded, keys_changed, keys_read, prints};
 
 /// The names under which the history keeps this cluster; `None` when the datastore has no name: such an audit is not
 /// recorded.

@@ -9,12 +9,12 @@ use crate::model::hash::HashSet;
 use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::keys::put_key;
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::prints::{KeysPrint, Prints, RangePrints, print_of};
+use crate::model::prints::{KeysPrint, KeysRead, Prints, RangePrints, print_of};
 use crate::model::snapshot::Dark;
-use crate::model::{Grade, Input, Meta, Name, Owner, Pod, Snapshot, Uid};
+use crate::model::{Gathering, Grade, Input, Meta, Name, Names, Owner, Pod, Snapshot, Uid};
 
 /// What the grade of a pod's address is made from.
-pub(super) const OF_PODS: [Input; 4] = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes];
+const OF_PODS: [Input; 4] = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes];
 
 /// What a row says of the owners of an allocation; `more` as [`more`] gives it.
 pub(super) fn owned_by<'t>(ledger: &'t Ledger<'_>, a: &Allocation, more: Option<&'t str>) -> OwnedBy<'t> {
@@ -91,41 +91,69 @@ pub(super) fn pod_addresses<'l>(ledger: &'l Ledger<'_>) -> impl Iterator<Item = 
     })
 }
 
-/// Every key that the history keeps, with what is recorded of it. The bytes are those of one buffer.
-pub(super) fn recorded_keys(snapshot: &Snapshot, mut see: impl FnMut(&[u8], Meta)) {
+/// Every key that the history keeps and that is wanted, by what etcd says of it; with what is recorded of it. The bytes are
+/// those of one buffer.
+pub(super) fn recorded_keys(
+    names: &Names,
+    read: &Gathering,
+    wanted: impl Fn(&Meta) -> bool,
+    mut see: impl FnMut(&[u8], Meta),
+) {
     let mut key = Vec::new();
-    keyed(snapshot).for_each(|(thing, meta)| {
-        put_key(&mut key, &snapshot.names, thing);
+    keyed(read).filter(|(_, meta)| wanted(meta)).for_each(|(thing, meta)| {
+        put_key(&mut key, names, thing);
         see(&key, meta);
     });
-    for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
-        see(&bad.key, Meta { mod_revision: bad.mod_revision, ..Meta::default() });
+    for bad in read.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input)) {
+        let meta = Meta { mod_revision: bad.mod_revision, ..Meta::default() };
+        if wanted(&meta) {
+            see(&bad.key, meta);
+        }
     }
 }
 
 /// Whether all is read that the history keeps by key.
-pub(super) fn are_keys_read(snapshot: &Snapshot) -> bool {
+pub(super) fn are_keys_read(snapshot: &Gathering) -> bool {
     KEPT_BY_KEY.iter().all(|input| snapshot.coverage.complete(*input)) && snapshot.etcd.revision > 0
 }
 
-/// The fingerprint of every key that the history keeps, and of those among them that have these bytes; `None`: not all of
-/// them was read.
-pub fn keys_print(snapshot: &Snapshot, some: &[Vec<u8>]) -> Option<(KeysPrint, KeysPrint)> {
+/// The keys that the history keeps, and those among them that have these bytes; `None`: not all of them was read.
+pub fn keys_read(snapshot: &Gathering, touched: &[Vec<u8>]) -> Option<KeysRead> {
     are_keys_read(snapshot).then_some(())?;
-    let some: HashSet<u128> = some.iter().map(|key| hash128(key)).collect();
-    let (mut all, mut of_some) = (KeysPrint::default(), KeysPrint::default());
-    recorded_keys(snapshot, |key, meta| {
+    let touched: HashSet<u128> = touched.iter().map(|key| hash128(key)).collect();
+    let mut read = KeysRead::default();
+    recorded_keys(&snapshot.names, snapshot, |_| true, |key, meta| {
         let hash = hash128(key);
-        all.add(hash, meta.into());
-        if some.contains(&hash) {
-            of_some.add(hash, meta.into());
+        read.all.add(hash, meta.into());
+        if touched.contains(&hash) {
+            read.touched.add(hash, meta.into());
+            read.revisions.insert(meta.mod_revision);
         }
     });
-    Some((all, of_some))
+    Some(read)
 }
 
-/// The fingerprints of what this audit sees. They are those of what is open in the history once it is recorded, if
-/// [`is_all_recorded`].
+/// The same, by what is known of all of them before: of those `removed` were taken out, and what is among the touched ones
+/// now was written at these `revisions`. So hardly a key has to be spelled.
+pub fn keys_changed(
+    before: KeysPrint,
+    removed: &Gathering,
+    snapshot: &Gathering,
+    touched: &HashSet<Vec<u8>>,
+    revisions: HashSet<i64>,
+) -> KeysRead {
+    let (mut gone, mut come) = (KeysPrint::default(), KeysPrint::default());
+    recorded_keys(&snapshot.names, removed, |_| true, |key, meta| gone.add(hash128(key), meta.into()));
+    let may_be_touched = |meta: &Meta| revisions.contains(&meta.mod_revision);
+    recorded_keys(&snapshot.names, snapshot, may_be_touched, |key, meta| {
+        if touched.contains(key) {
+            come.add(hash128(key), meta.into());
+        }
+    });
+    KeysRead { all: before.without(gone).with(come), touched: come, revisions }
+}
+
+/// The fingerprints of what this audit sees. Another one that sees the same has nothing to record, if [`is_all_recorded`].
 pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
     let mut allocations = RangePrints::default();
     let mut once = Once::default();
@@ -137,6 +165,10 @@ pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
             allocations.add(allocation.address, print_of(index, [owner, 0, 0, 0]));
         }
     }
+    Prints { keys, allocations, pods: are_pods_read(ledger.snapshot).then(|| pods(ledger)) }
+}
+
+fn pods(ledger: &Ledger<'_>) -> RangePrints {
     let mut pods = RangePrints::default();
     let mut once = Once::default();
     for (pod, ..) in pod_addresses(ledger) {
@@ -145,14 +177,19 @@ pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
             pods.add(pod.address, index);
         }
     }
-    Prints { keys, allocations, pods }
+    pods
 }
 
-/// Whether an audit of this is recorded so that all that is open afterwards is what it saw: nothing unread or undecodable
-/// hides the end of anything.
+/// Whether all is read that the grade of a pod's address is made from; else none is opened or closed.
+pub fn are_pods_read(snapshot: &Snapshot) -> bool {
+    OF_PODS.iter().all(|input| snapshot.coverage.complete(*input))
+}
+
+/// Whether an audit of this is recorded so that another one that sees the same has nothing to record of keys and
+/// allocations: nothing unread or undecodable hides the end of any.
 pub fn is_all_recorded(ledger: &Ledger<'_>) -> bool {
     let snapshot = ledger.snapshot;
-    let read = OF_PODS.iter().chain(&[Input::Blocks]).all(|input| snapshot.coverage.complete(*input));
+    let read = snapshot.coverage.complete(Input::Blocks);
     let hides = |dark: &Dark| matches!(dark, Dark::Range(_) | Dark::Affinity(_) | Dark::All(Input::Blocks));
     read && are_keys_read(snapshot) && !snapshot.bad_values.iter().flat_map(|bad| &bad.dark).any(hides)
 }

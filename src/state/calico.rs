@@ -1,17 +1,13 @@
 //! What stands in a state of each kind of Calico's things.
 
-use std::io::{Result, Write};
-
-use super::kept::{In, Kept, Out, put_all, put_word, record, take_word};
+use super::kept::{In, Kept, Out, put_word, record, take_word};
 use crate::model::attribute::AttributeFields;
 use crate::model::endpoint::EndpointFields;
 use crate::model::handle::HandleFields;
 use crate::model::snapshot::Dark;
-use crate::model::usual::{AllocatedTo, EndpointKey, Interface};
+use crate::model::usual::{EndpointKey, Interface};
 use crate::model::{
-    Affinity, AffinityState, Attribute, BadValue, Block, CalicoNode, ClusterInformation, Endpoint, Handle, HandleId,
-    Host, HostEndpoint, HostKind, Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Nat,
-    Orchestrator, Owner, Pool, Reservation, Tunnel,
+    Affinity, AffinityState, BadValue, Block, CalicoNode, ClusterInformation, HandleId, Host, HostEndpoint, HostKind, Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Nat, Orchestrator, Owner, Pool, Reservation, Tunnel,
 };
 
 record! {
@@ -42,11 +38,11 @@ record! {
 }
 
 impl Kept for Box<Owner> {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         Owner::put(self, out)
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Box<Owner>> {
+    fn take(input: &mut In<'_>) -> Option<Box<Owner>> {
         Owner::take(input).map(Box::new)
     }
 }
@@ -55,11 +51,11 @@ impl Kept for Box<Owner> {
 macro_rules! words_kept {
     ($($kind:ty),+) => {$(
         impl Kept for $kind {
-            fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+            fn put(&self, out: &mut Out<'_, '_>) {
                 put_word(*self, out)
             }
 
-            fn take(input: &mut In<'_, '_>) -> Option<$kind> {
+            fn take(input: &mut In<'_>) -> Option<$kind> {
                 take_word(input)
             }
         }
@@ -68,15 +64,12 @@ macro_rules! words_kept {
 words_kept!(HostKind, Tunnel, Input);
 
 impl Kept for LoadBalancerMode {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-        out.plain(&match self {
-            LoadBalancerMode::AllServices => true,
-            LoadBalancerMode::RequestedServicesOnly => false,
-        })
+    fn put(&self, out: &mut Out<'_, '_>) {
+        matches!(self, LoadBalancerMode::AllServices).put(out);
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<LoadBalancerMode> {
-        Some(match input.plain()? {
+    fn take(input: &mut In<'_>) -> Option<LoadBalancerMode> {
+        Some(match bool::take(input)? {
             true => LoadBalancerMode::AllServices,
             false => LoadBalancerMode::RequestedServicesOnly,
         })
@@ -84,20 +77,20 @@ impl Kept for LoadBalancerMode {
 }
 
 impl Kept for AffinityState {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         match self {
-            AffinityState::Confirmed => out.plain(&0u8),
-            AffinityState::Pending => out.plain(&1u8),
-            AffinityState::PendingDeletion => out.plain(&2u8),
+            AffinityState::Confirmed => out.number(0),
+            AffinityState::Pending => out.number(1),
+            AffinityState::PendingDeletion => out.number(2),
             AffinityState::Unknown(word) => {
-                out.plain(&3u8)?;
+                out.number(3);
                 word.put(out)
             }
         }
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<AffinityState> {
-        Some(match input.plain::<u8>()? {
+    fn take(input: &mut In<'_>) -> Option<AffinityState> {
+        Some(match input.number()? {
             0 => AffinityState::Confirmed,
             1 => AffinityState::Pending,
             2 => AffinityState::PendingDeletion,
@@ -108,19 +101,19 @@ impl Kept for AffinityState {
 }
 
 impl Kept for Orchestrator {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         match self {
-            Orchestrator::Kubernetes => out.plain(&0u8),
-            Orchestrator::Cni => out.plain(&1u8),
+            Orchestrator::Kubernetes => out.number(0),
+            Orchestrator::Cni => out.number(1),
             Orchestrator::Other(name) => {
-                out.plain(&2u8)?;
+                out.number(2);
                 name.put(out)
             }
         }
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Orchestrator> {
-        Some(match input.plain::<u8>()? {
+    fn take(input: &mut In<'_>) -> Option<Orchestrator> {
+        Some(match input.number()? {
             0 => Orchestrator::Kubernetes,
             1 => Orchestrator::Cni,
             2 => Orchestrator::Other(Kept::take(input)?),
@@ -130,33 +123,33 @@ impl Kept for Orchestrator {
 }
 
 impl Kept for Dark {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         match self {
             Dark::Range(cidr) => {
-                out.plain(&0u8)?;
+                out.number(0);
                 cidr.put(out)
             }
             Dark::Node(name) => {
-                out.plain(&1u8)?;
+                out.number(1);
                 name.put(out)
             }
             Dark::Handle(id) => {
-                out.plain(&2u8)?;
+                out.number(2);
                 id.put(out)
             }
             Dark::Affinity(cidr) => {
-                out.plain(&3u8)?;
+                out.number(3);
                 cidr.put(out)
             }
             Dark::All(input) => {
-                out.plain(&4u8)?;
+                out.number(4);
                 input.put(out)
             }
         }
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Dark> {
-        Some(match input.plain::<u8>()? {
+    fn take(input: &mut In<'_>) -> Option<Dark> {
+        Some(match input.number()? {
             0 => Dark::Range(Kept::take(input)?),
             1 => Dark::Node(Kept::take(input)?),
             2 => Dark::Handle(Kept::take(input)?),
@@ -169,7 +162,7 @@ impl Kept for Dark {
 
 /// The numbers of allocations are large and close to the block's own.
 impl Kept for Block {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         let Block {
             meta,
             cidr,
@@ -188,27 +181,29 @@ impl Kept for Block {
             claimed_at,
             deleted,
         } = self;
-        meta.put(out)?;
-        cidr.put(out)?;
-        odd_key.put(out)?;
-        value_cidr.put(out)?;
-        odd_value_cidr.put(out)?;
-        affinity.put(out)?;
-        odd_affinity.put(out)?;
-        host_affinity.put(out)?;
-        strict_affinity.put(out)?;
-        allocations.put(out)?;
-        unallocated.put(out)?;
-        attributes.put(out)?;
-        sequence.put(out)?;
+        meta.put(out);
+        cidr.put(out);
+        odd_key.put(out);
+        value_cidr.put(out);
+        odd_value_cidr.put(out);
+        affinity.put(out);
+        odd_affinity.put(out);
+        host_affinity.put(out);
+        strict_affinity.put(out);
+        allocations.put(out);
+        unallocated.put(out);
+        attributes.put(out);
+        sequence.put(out);
         let from = sequence.unwrap_or_default();
-        let behind = allocation_sequences.iter().map(|(ordinal, number)| (*ordinal, from.wrapping_sub(*number)));
-        behind.collect::<Vec<(u32, u64)>>().put(out)?;
-        claimed_at.put(out)?;
-        deleted.put(out)
+        out.number(allocation_sequences.len() as u64);
+        for (ordinal, number) in allocation_sequences {
+            (*ordinal, from.wrapping_sub(*number)).put(out);
+        }
+        claimed_at.put(out);
+        deleted.put(out);
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Block> {
+    fn take(input: &mut In<'_>) -> Option<Block> {
         let mut block = Block {
             meta: Kept::take(input)?,
             cidr: Kept::take(input)?,
@@ -233,49 +228,23 @@ impl Kept for Block {
     }
 }
 
-/// What the model holds in its usual form, by the fields that it gives back.
-macro_rules! by_fields {
-    ($($kind:ident: $fields:ident),+) => {$(
-        impl Kept for $kind {
-            fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-                self.fields().put(out)
-            }
-
-            fn take(input: &mut In<'_, '_>) -> Option<$kind> {
-                $fields::take(input).map($kind::from)
-            }
-        }
-    )+};
-}
-by_fields!(Endpoint: EndpointFields, Handle: HandleFields, Attribute: AttributeFields);
-
-impl Kept for AllocatedTo {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-        put_all(self, out)
-    }
-
-    fn take(input: &mut In<'_, '_>) -> Option<AllocatedTo> {
-        Vec::take(input).map(AllocatedTo::from)
-    }
-}
-
 impl Kept for EndpointKey {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         match self {
             EndpointKey::OfPod { node, pod } => {
-                out.plain(&0u8)?;
-                node.put(out)?;
+                out.number(0);
+                node.put(out);
                 pod.put(out)
             }
             EndpointKey::Other(name) => {
-                out.plain(&1u8)?;
+                out.number(1);
                 name.put(out)
             }
         }
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<EndpointKey> {
-        Some(match input.plain::<u8>()? {
+    fn take(input: &mut In<'_>) -> Option<EndpointKey> {
+        Some(match input.number()? {
             0 => EndpointKey::OfPod { node: Kept::take(input)?, pod: Kept::take(input)? },
             1 => EndpointKey::Other(Kept::take(input)?),
             _ => return None,
@@ -284,21 +253,21 @@ impl Kept for EndpointKey {
 }
 
 impl Kept for Interface {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         match self {
             Interface::Cali(digits) => {
-                out.plain(&0u8)?;
+                out.number(0);
                 digits.put(out)
             }
             Interface::Other(name) => {
-                out.plain(&1u8)?;
+                out.number(1);
                 name.put(out)
             }
         }
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<Interface> {
-        Some(match input.plain::<u8>()? {
+    fn take(input: &mut In<'_>) -> Option<Interface> {
+        Some(match input.number()? {
             0 => Interface::Cali(Kept::take(input)?),
             1 => Interface::Other(Kept::take(input)?),
             _ => return None,

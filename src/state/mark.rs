@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::prints::KeysPrint;
 use crate::model::{EtcdFacts, Time};
 
 /// Everything is read at least so often, whatever a state says: it bounds what no sign of a restore covers.
@@ -26,6 +27,8 @@ pub struct Mark {
     pub compact_revision: Option<i64>,
     /// The revision of the last write that it holds.
     pub last_write: i64,
+    /// The fingerprint of the keys in it that the history keeps; `None`: not known.
+    pub keys: Option<KeysPrint>,
     /// When everything was read last, by this machine's clock.
     pub read_in_full: Time,
     /// When this was written, by this machine's clock.

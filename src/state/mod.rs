@@ -11,13 +11,14 @@ mod keys;
 mod mark;
 mod seen;
 mod texts;
+mod usual;
 
 use std::io::{Result, Write};
 
-use self::bytes::{StateReader, StateWriter};
+use self::bytes::StateReader;
 use self::kept::{In, Kept, Out, record};
-use self::texts::{TextsIn, TextsOut};
-use crate::model::{Gathering, Input, Names, Snapshot};
+use self::texts::TextsIn;
+use crate::model::{Gathering, Input, Snapshot};
 
 pub use keys::{KnownKeys, counts, is_same_write, newest};
 pub use mark::Mark;
@@ -26,11 +27,11 @@ pub use seen::{LastSeen, SEAL, seal, unseal};
 /// What a state begins with.
 const MAGIC: &[u8] = b"ipaudit state\n";
 /// Of this file's shape; the build is compared beside it, since a value may be read in another way by another one.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 record! {
     Mark {
-        guid, uids, cluster_id, member_id, raft_term, revision, compact_revision, last_write, read_in_full, kept_at,
+        guid, uids, cluster_id, member_id, raft_term, revision, compact_revision, last_write, keys, read_in_full, kept_at,
     }
 }
 
@@ -50,15 +51,21 @@ pub struct Saved<'b> {
     rest: StateReader<'b>,
 }
 
+/// Bytes of the last number: how many the texts take, which stand before it.
+const TEXTS: usize = size_of::<u64>();
+
 /// Whose state can be read by whom: `build` names the program.
-pub fn write(snapshot: &Snapshot, mark: &Mark, build: &str, out: impl Write) -> Result<()> {
-    let (bytes, texts) = (StateWriter::new(out), TextsOut::new(&snapshot.names));
-    let mut out = Out { bytes, texts };
-    out.bytes.raw(MAGIC);
-    out.plain(&FORMAT)?;
-    out.plain(&build)?;
-    mark.put(&mut out)?;
-    put_lists(snapshot, &mut out)?;
+///
+/// # Errors
+/// As the writer's.
+pub fn write(snapshot: &Snapshot, mark: &Mark, build: &str, out: &mut dyn Write) -> Result<()> {
+    let mut out = Out::begin(&snapshot.names, (MAGIC, FORMAT, build), out);
+    mark.put(&mut out);
+    put_lists(snapshot, &mut out);
+    let things = out.bytes.written();
+    out.texts.put(&mut out.bytes);
+    let texts = out.bytes.written() - things;
+    out.bytes.raw(&texts.to_le_bytes());
     out.bytes.finish()
 }
 
@@ -68,12 +75,7 @@ pub fn write(snapshot: &Snapshot, mark: &Mark, build: &str, out: impl Write) -> 
 /// Bytes that are damaged, or of another build.
 pub fn open<'b>(bytes: &'b [u8], build: &str) -> std::result::Result<Saved<'b>, Refused> {
     let body = bytes::checked(bytes).and_then(|body| body.strip_prefix(MAGIC)).ok_or(Refused::Damaged)?;
-    let mut names = Names::default();
-    let mut input = In { bytes: StateReader::new(body), texts: TextsIn::default(), names: &mut names };
-    let is_ours = input.plain::<u32>() == Some(FORMAT) && input.plain::<String>().as_deref() == Some(build);
-    if !is_ours {
-        return Err(Refused::OtherBuild);
-    }
+    let mut input = In::behind(body, (FORMAT, build)).ok_or(Refused::OtherBuild)?;
     let mark = Mark::take(&mut input).ok_or(Refused::Damaged)?;
     Ok(Saved { mark, rest: input.bytes })
 }
@@ -82,25 +84,26 @@ impl Saved<'_> {
     /// Puts everything of Calico's into `snapshot`, where nothing of it stands yet. `None`: it does not decode, and what
     /// came of it is to be thrown away.
     pub fn put_into(self, snapshot: &mut Gathering) -> Option<()> {
-        let mut names = std::mem::take(&mut snapshot.names);
-        let mut input = In { bytes: self.rest, texts: TextsIn::default(), names: &mut names };
-        let taken = take_lists(snapshot, &mut input).filter(|()| input.bytes.is_empty());
-        snapshot.names = names;
+        let mut things = self.rest;
+        let texts = u64::from_le_bytes(things.last(TEXTS)?.try_into().ok()?);
+        let texts = StateReader::new(things.last(usize::try_from(texts).ok()?)?);
+        let texts = TextsIn::take(texts, &mut snapshot.names)?;
+        let mut input = In { bytes: things, texts };
+        take_lists(snapshot, &mut input)?;
         let endpoints = snapshot.host_endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied());
         snapshot.host_endpoint_addresses = endpoints.collect();
-        taken
+        input.bytes.is_empty().then_some(())
     }
 }
 
 /// The lists in their order: handles first, whose texts then have numbers in the order in which they are sorted.
 macro_rules! lists {
     ($($list:ident),+ $(,)?) => {
-        fn put_lists(snapshot: &Snapshot, out: &mut Out<'_, impl Write>) -> Result<()> {
-            $(snapshot.$list.put(out)?;)+
-            Ok(())
+        fn put_lists(snapshot: &Snapshot, out: &mut Out<'_, '_>) {
+            $(snapshot.$list.put(out);)+
         }
 
-        fn take_lists(snapshot: &mut Gathering, input: &mut In<'_, '_>) -> Option<()> {
+        fn take_lists(snapshot: &mut Gathering, input: &mut In<'_>) -> Option<()> {
             $(snapshot.$list = Kept::take(input)?;)+
             Some(())
         }

@@ -3,19 +3,18 @@
 //! They are of one audit of one history, and of no other: its seal stands in front. An audit that finds everything as it
 //! was puts another seal before the same fingerprints.
 
-use std::io::{Result, Write};
+use std::io::Result;
 
-use super::bytes::{self, StateReader, StateWriter};
+use super::bytes;
 use super::kept::{In, Kept, Out, record};
 use super::mark::is_over;
-use super::texts::{TextsIn, TextsOut};
 use crate::model::prints::{KeysPrint, Prints, RangePrints};
 use crate::model::{Addr, Names, Time};
 
 /// What the fingerprints begin with.
 const MAGIC: &[u8] = b"ipaudit seen\n";
 /// Of their shape; a hash is made otherwise by another build.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Bytes of the seal in front: the audit, the fingerprints' checksum, and one of these two. That of another audit takes its
 /// place where the fingerprints are the same.
 pub const SEAL: usize = 3 * size_of::<u128>();
@@ -42,22 +41,22 @@ record! {
 }
 
 impl Kept for u128 {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
+    fn put(&self, out: &mut Out<'_, '_>) {
         out.bytes.raw(&self.to_le_bytes());
-        Ok(())
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<u128> {
-        Some(u128::from_le_bytes(input.bytes.raw(size_of::<u128>())?.try_into().ok()?))
+    fn take(input: &mut In<'_>) -> Option<u128> {
+        input.bytes.exactly().map(u128::from_le_bytes)
     }
 }
 
 impl Kept for RangePrints {
-    fn put<W: Write>(&self, out: &mut Out<'_, W>) -> Result<()> {
-        self.iter().collect::<Vec<_>>().put(out)
+    fn put(&self, out: &mut Out<'_, '_>) {
+        out.number(self.iter().len() as u64);
+        self.iter().for_each(|print| print.put(out));
     }
 
-    fn take(input: &mut In<'_, '_>) -> Option<RangePrints> {
+    fn take(input: &mut In<'_>) -> Option<RangePrints> {
         Vec::<(Addr, u128)>::take(input).map(|prints| prints.into_iter().collect())
     }
 }
@@ -69,11 +68,8 @@ impl Kept for RangePrints {
 pub fn seal(seen: &LastSeen, audit: u128, build: &str) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     let names = Names::default();
-    let mut out = Out { bytes: StateWriter::new(&mut body), texts: TextsOut::new(&names) };
-    out.bytes.raw(MAGIC);
-    out.plain(&FORMAT)?;
-    out.plain(&build)?;
-    seen.put(&mut out)?;
+    let mut out = Out::begin(&names, (MAGIC, FORMAT, build), &mut body);
+    seen.put(&mut out);
     out.bytes.finish()?;
     let mut sealed = seal_of(audit, &body).to_vec();
     sealed.append(&mut body);
@@ -99,10 +95,8 @@ pub fn unseal(sealed: &[u8], audit: u128, build: &str) -> Option<LastSeen> {
         return None;
     }
     let body = bytes::checked(body)?.strip_prefix(MAGIC)?;
-    let mut names = Names::default();
-    let mut input = In { bytes: StateReader::new(body), texts: TextsIn::default(), names: &mut names };
-    let is_ours = input.plain::<u32>() == Some(FORMAT) && input.plain::<String>().as_deref() == Some(build);
-    let seen = is_ours.then(|| LastSeen::take(&mut input))??;
+    let mut input = In::behind(body, (FORMAT, build))?;
+    let seen = LastSeen::take(&mut input)?;
     input.bytes.is_empty().then_some(seen)
 }
 
@@ -114,7 +108,7 @@ mod tests {
         let ranges = |from: u128| (0..40u128).map(|n| (Addr::from_bits(n * n * 64), from * n)).collect();
         let keys = KeysPrint { keys: 7, print: u128::MAX - 3 };
         LastSeen {
-            prints: Prints { keys, allocations: ranges(u128::MAX / 41), pods: ranges(5) },
+            prints: Prints { keys, allocations: ranges(u128::MAX / 41), pods: Some(ranges(5)) },
             read_in_full: Time(12_345),
         }
     }

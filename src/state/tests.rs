@@ -2,6 +2,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use proptest::prelude::*;
 
+use super::bytes::StateWriter;
 use super::*;
 use crate::decode::{self, Kv};
 use crate::model::InputState;
@@ -58,13 +59,15 @@ fn read(bytes: &[u8], before: &[&str]) -> Snapshot {
 /// Every thing by itself, its texts spelled out: what does not depend on the numbers of names.
 fn things(snapshot: &Snapshot) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
-    let mut one = |thing: &dyn Fn(&mut Out<'_, &mut Vec<u8>>) -> Result<()>| {
+    let spelled = |thing: &dyn Fn(&mut Out<'_, '_>)| {
         let mut bytes = Vec::new();
-        let mut out = Out { bytes: StateWriter::new(&mut bytes), texts: TextsOut::new(&snapshot.names) };
-        thing(&mut out).unwrap();
+        let mut out = Out::begin(&snapshot.names, (b"", 0, ""), &mut bytes);
+        thing(&mut out);
+        out.texts.put(&mut out.bytes);
         out.bytes.finish().unwrap();
-        all.push(bytes);
+        bytes
     };
+    let mut one = |thing: &dyn Fn(&mut Out<'_, '_>)| all.push(spelled(thing));
     macro_rules! each {
         ($($list:ident),+) => { $(snapshot.$list.iter().for_each(|thing| one(&|out| thing.put(out)));)+ };
     }
@@ -76,14 +79,7 @@ fn things(snapshot: &Snapshot) -> Vec<Vec<u8>> {
     one(&|out| snapshot.host_endpoint_addresses.put(out));
     // Sorted by the numbers of names.
     let ordered = all.len();
-    let mut one = |handle: &crate::model::Handle| {
-        let mut bytes = Vec::new();
-        let mut out = Out { bytes: StateWriter::new(&mut bytes), texts: TextsOut::new(&snapshot.names) };
-        handle.put(&mut out).unwrap();
-        out.bytes.finish().unwrap();
-        all.push(bytes);
-    };
-    snapshot.handles.iter().for_each(&mut one);
+    all.extend(snapshot.handles.iter().map(|handle| spelled(&|out| handle.put(out))));
     all[ordered..].sort_unstable();
     all
 }
@@ -194,19 +190,23 @@ proptest! {
 
 #[test]
 fn numbers_at_their_ends_come_back() {
-    use crate::model::{Meta, Time};
+    use crate::model::usual::AllocatedTo;
+    use crate::model::{Meta, Names, Time};
     let mut written = Vec::new();
     let names = Names::default();
-    let mut out = Out { bytes: StateWriter::new(&mut written), texts: TextsOut::new(&names) };
+    let mut out = Out::begin(&names, (b"", 0, ""), &mut written);
     let times = [0, 1, -1, 1_000_000_000, -5_000_000_000, i64::MAX, i64::MIN, 1_795_000_000_123_456_789].map(Time);
     let metas =
         [Meta::default(), Meta { create_revision: i64::MIN, mod_revision: i64::MAX, version: -1, value_hash: 1 }];
-    times.to_vec().put(&mut out).unwrap();
-    metas.to_vec().put(&mut out).unwrap();
+    let slots = [None, Some(0), Some(-1), Some(i32::MAX), Some(i32::MIN)];
+    times.to_vec().put(&mut out);
+    metas.to_vec().put(&mut out);
+    AllocatedTo::from(&slots[..]).put(&mut out);
     out.bytes.finish().unwrap();
     let body = super::bytes::checked(&written).unwrap();
-    let mut names = Names::default();
-    let mut input = In { bytes: StateReader::new(body), texts: TextsIn::default(), names: &mut names };
+    let mut input = In::behind(body, (0, "")).unwrap();
     assert_eq!(Vec::<Time>::take(&mut input).unwrap(), times);
     assert_eq!(Vec::<Meta>::take(&mut input).unwrap(), metas);
+    assert_eq!(*AllocatedTo::take(&mut input).unwrap(), slots);
+    assert!(input.bytes.is_empty());
 }

@@ -1,107 +1,65 @@
-//! Texts of a state: each stands where it is first used, and is a number from then on.
-//!
-//! A container's id (64 hexadecimal digits) takes half of its length.
-
-use std::io::{self, Write};
+//! Texts of a state: all of them stand behind the things, in the order in which these name them first, and each is a
+//! number in whatever names it. So the table of names is filled in one go, and a name is read as a place in a list.
 
 use super::bytes::{StateReader, StateWriter};
 use crate::model::hash::HashMap;
 use crate::model::{Name, Names};
 
-/// Not given.
-const NONE: u32 = 0;
-/// A new text follows as it is.
-const PLAIN: u32 = 1;
-/// A new text follows, as the bytes that its hexadecimal digits are.
-const DIGITS: u32 = 2;
-/// The first text that was met.
-const FIRST: u32 = 3;
-
-/// Shorter texts gain nothing as bytes of digits.
-const LEAST_DIGITS: usize = 16;
-
-/// The texts that were written.
+/// The texts that were named so far.
 pub struct TextsOut<'n> {
     names: &'n Names,
     met: HashMap<Name, u32>,
+    order: Vec<Name>,
 }
 
 impl<'n> TextsOut<'n> {
     pub fn new(names: &'n Names) -> TextsOut<'n> {
-        TextsOut { names, met: HashMap::default() }
+        TextsOut { names, met: HashMap::default(), order: Vec::new() }
     }
 
-    /// Writes a name.
-    ///
-    /// # Errors
-    /// As the writer's.
-    pub fn put(&mut self, out: &mut StateWriter<impl Write>, name: Name) -> io::Result<()> {
+    /// The number of a name; 0: not given.
+    pub fn number(&mut self, name: Name) -> u32 {
         if name.is_none() {
-            return out.put(NONE);
+            return 0;
         }
-        let next = u32::try_from(self.met.len()).map_err(io::Error::other)?.saturating_add(FIRST);
-        let number = *self.met.entry(name).or_insert(next);
-        if number != next {
-            return out.put(number);
+        *self.met.entry(name).or_insert_with(|| {
+            self.order.push(name);
+            self.order.len() as u32
+        })
+    }
+
+    /// Writes all of them.
+    pub fn put(&self, out: &mut StateWriter<'_>) {
+        out.number(self.order.len() as u64);
+        for name in &self.order {
+            let text = self.names.get(*name);
+            out.number(text.len() as u64);
+            out.raw(text.as_bytes());
+            out.between();
         }
-        let text = self.names.get(name);
-        match bytes_of_digits(text) {
-            Some(bytes) => {
-                out.put(DIGITS)?;
-                out.put(bytes.len())?;
-                out.raw(&bytes);
-            }
-            None => {
-                out.put(PLAIN)?;
-                out.put(text)?;
-            }
-        }
-        Ok(())
     }
 }
 
 /// The texts that were read.
 #[derive(Default)]
-pub struct TextsIn {
-    met: Vec<Name>,
-    digits: String,
-}
+pub struct TextsIn(Vec<Name>);
 
 impl TextsIn {
-    /// The next name, entered into `names`.
-    pub fn take(&mut self, input: &mut StateReader<'_>, names: &mut Names) -> Option<Name> {
-        let name = match input.take::<u32>()? {
-            NONE => return Some(Name::NONE),
-            PLAIN => {
-                let length = input.length()?;
-                names.intern(std::str::from_utf8(input.raw(length)?).ok()?)
-            }
-            DIGITS => {
-                let length = input.length()?;
-                self.digits.clear();
-                for byte in input.raw(length)? {
-                    let digit = |half: u8| char::from(half + if half < 10 { b'0' } else { b'a' - 10 });
-                    self.digits.extend([digit(byte >> 4), digit(byte & 15)]);
-                }
-                names.intern(&self.digits)
-            }
-            number => return self.met.get(number.checked_sub(FIRST)? as usize).copied(),
-        };
-        self.met.push(name);
-        Some(name)
+    /// All of them, entered into `names`.
+    pub fn take(mut input: StateReader<'_>, names: &mut Names) -> Option<TextsIn> {
+        let number = input.length()?;
+        names.reserve(number);
+        let mut texts = Vec::with_capacity(number + 1);
+        texts.push(Name::NONE);
+        for _ in 0..number {
+            let length = input.length()?;
+            texts.push(names.intern(std::str::from_utf8(input.raw(length)?).ok()?));
+        }
+        input.is_empty().then_some(TextsIn(texts))
     }
-}
 
-/// The bytes that lower-case hexadecimal digits are.
-fn bytes_of_digits(text: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if text.len() < LEAST_DIGITS || !rest.is_empty() {
-        return None;
+    /// The name of this number.
+    pub fn name(&self, number: u64) -> Option<Name> {
+        self.0.get(usize::try_from(number).ok()?).copied()
     }
-    let half = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
-    pairs.iter().map(|[high, low]| Some(half(*high)? << 4 | half(*low)?)).collect()
 }

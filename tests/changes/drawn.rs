@@ -44,6 +44,8 @@ enum Step {
     Pod(usize),
     /// A pod gets another one's address.
     Move(usize, usize),
+    /// Kubernetes is not asked any more, or again.
+    Alone,
     /// What has ended is forgotten.
     Prune,
     /// The history is put aside, or comes back as it was.
@@ -72,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => number.clone().prop_map(Step::DamageSeen),
         4 => number.clone().prop_map(Step::Pod),
         3 => (number.clone(), number).prop_map(|(pod, of)| Step::Move(pod, of)),
+        2 => Just(Step::Alone),
         2 => Just(Step::Prune),
         2 => Just(Step::Keep),
         2 => Just(Step::Older),
@@ -191,6 +194,7 @@ impl Drawn<'_> {
                 self.pods.get_mut(number.checked_rem(pods)?)?.0["status"] = status;
                 self.write_objects();
             }
+            Step::Alone => self.world.alone.set(!self.world.alone.get()),
             Step::Prune => {
                 let mut prune = ipaudit();
                 prune.args(["history", "prune", "--yes", "--keep", "1ms", "--db"]).arg(self.world.db("history.db"));

@@ -89,3 +89,45 @@ fn who_wants_everything_read_reads_the_history_too() {
     world.etcd.restart();
     assert_eq!(run(&[]), "what changed, 0 rows", "what is in doubt about etcd is none about the history");
 }
+
+/// What such an audit does not read it does not close, and so its rows need not be read either.
+#[test]
+fn without_kubernetes_what_changed_is_enough() {
+    servers::need!(Etcd3_7);
+    let kubernetes = |world: &World, asked: bool| {
+        world.alone.set(!asked);
+        world.compare_told().1
+    };
+    // Of a cluster that is known.
+    let world = audited();
+    assert_eq!(kubernetes(&world, false), "what changed, 0 rows");
+    world.etcd.delete(HANDLE);
+    assert!(kubernetes(&world, false).starts_with("what changed, "));
+    // What is known of pods is kept meanwhile.
+    world.remove_a_pod_into(&world.db("fewer.json"));
+    let world = World { objects: world.db("fewer.json"), ..world };
+    assert!(kubernetes(&world, true).starts_with("what changed, "));
+    // Of one that nobody knows: nothing of it is ever closed.
+    let world = World::of(Etcd::start(EtcdVersion::V3_7), "leaked-pods");
+    assert!(kubernetes(&world, false).starts_with("full (no earlier audit of this cluster), "));
+    let (block, value) = world.etcd.list("/calico/ipam/v2/assignment/ipv4/block/").remove(0);
+    world.etcd.delete(block.clone());
+    assert!(kubernetes(&world, false).starts_with("what changed, "));
+    world.etcd.put(block, value);
+    assert!(kubernetes(&world, false).starts_with("what changed, "));
+    assert_eq!(kubernetes(&world, false), "what changed, 0 rows");
+}
+
+/// An audit that is the first to read the pods has to know which of them are recorded.
+#[test]
+fn who_reads_the_pods_again_after_a_full_audit_without_reads_the_history_in_full() {
+    servers::need!(Etcd3_7);
+    let world = audited();
+    world.alone.set(true);
+    std::fs::remove_file(world.seen()).unwrap();
+    assert!(world.compare_told().1.starts_with("full (the last audit left no fingerprints), "));
+    assert_eq!(world.compare_told().1, "what changed, 0 rows");
+    world.alone.set(false);
+    assert!(world.compare_told().1.starts_with("full (the last audit did not read the pods), "));
+    assert_eq!(world.compare_told().1, "what changed, 0 rows");
+}

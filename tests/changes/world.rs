@@ -1,5 +1,6 @@
 //! An etcd with a golden datastore in it, and audits of it: by what changed, and in full.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -15,6 +16,8 @@ pub struct World {
     /// The audits' `--now`.
     pub now: String,
     pub objects: PathBuf,
+    /// Whether Kubernetes is not asked.
+    pub alone: Cell<bool>,
 }
 
 impl World {
@@ -26,7 +29,7 @@ impl World {
     }
 
     pub fn with(etcd: Etcd, now: String, objects: PathBuf) -> World {
-        World { etcd, folder: tempfile::tempdir().unwrap(), now, objects }
+        World { etcd, folder: tempfile::tempdir().unwrap(), now, objects, alone: Cell::new(false) }
     }
 
     pub fn db(&self, name: &str) -> PathBuf {
@@ -63,7 +66,10 @@ impl World {
         let mut command = ipaudit();
         command.env_remove("IPAUDIT_NO_HISTORY");
         command.args(["audit", "-v", "-o", "json", "--all", "--settle", "20ms", "--now", &self.now]);
-        command.args(["--etcd-endpoints", endpoint, "--kube-objects"]).arg(&self.objects);
+        command.args(["--etcd-endpoints", endpoint]);
+        if !self.alone.get() {
+            command.arg("--kube-objects").arg(&self.objects);
+        }
         command.arg("--db").arg(db).args(args);
         command.output().unwrap()
     }

@@ -8,7 +8,7 @@ use crate::checks::prelude::*;
 use crate::checks::{natural, obstacle};
 use crate::model::keys::Keyed;
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::{Meta, Past, PastEtcd, PastKey, Snapshot, keys};
+use crate::model::{Gathering, Meta, Past, PastEtcd, PastKey, keys};
 
 pub static CHECK: Check = Check {
     code: Code(903),
@@ -125,7 +125,7 @@ impl Keys {
 }
 
 /// What decodes of the inputs of which the history keeps every key ([`KEPT_BY_KEY`]).
-pub fn keyed(snapshot: &Snapshot) -> impl Iterator<Item = (Keyed<'_>, Meta)> {
+pub fn keyed(snapshot: &Gathering) -> impl Iterator<Item = (Keyed<'_>, Meta)> {
     let keyed = snapshot.blocks.iter().map(|r| (Keyed::from(r), r.meta));
     let keyed = keyed.chain(snapshot.handles.iter().map(|r| (r.into(), r.meta())));
     let keyed = keyed.chain(snapshot.affinities.iter().map(|r| (r.into(), r.meta)));
@@ -138,8 +138,7 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
     let snapshot = world.snapshot;
     let names = &snapshot.names;
     let mut keys = Keys::default();
-    let mut test = |key: &[u8], meta: &Meta| {
-        let recorded = past.keys.get(key, meta);
+    let mut test = |key: &[u8], meta: &Meta, recorded: Option<PastKey>| {
         let odd = || StrayKey { key: key.to_vec(), mod_revision: meta.mod_revision, version: meta.version, recorded };
         match recorded {
             _ if meta.mod_revision > revision => {
@@ -153,17 +152,19 @@ fn compare(world: &World<'_>, past: &Past, revision: i64) -> Keys {
         }
     };
     let mut key = Vec::new();
-    // Where every key is as it was recorded, none is a stray one, and none has to be spelled.
-    let spelled = !past.keys.are_as_read();
     for (thing, meta) in keyed(snapshot).filter(|(_, meta)| meta.mod_revision != 0) {
-        if spelled {
-            keys::put_key(&mut key, names, thing);
+        // A key that is as it was recorded is no stray one, and need not be spelled.
+        if past.keys.is_surely_as_read(&meta) {
+            test(&[], &meta, Some(meta.into()));
+            continue;
         }
-        test(&key, &meta);
+        keys::put_key(&mut key, names, thing);
+        test(&key, &meta, past.keys.get(&key, &meta));
     }
     // Of a value that does not decode the revision alone is known; the past has these keys too.
     for bad in snapshot.bad_values.iter().filter(|bad| KEPT_BY_KEY.contains(&bad.input) && bad.mod_revision != 0) {
-        test(&bad.key, &Meta { mod_revision: bad.mod_revision, ..Meta::default() });
+        let meta = Meta { mod_revision: bad.mod_revision, ..Meta::default() };
+        test(&bad.key, &meta, past.keys.get(&bad.key, &meta));
     }
     keys
 }

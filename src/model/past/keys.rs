@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::model::finding::hash128;
+use crate::model::hash::HashSet;
 use crate::model::{ByHash, Meta, keys};
 
 /// What the history says of one key.
@@ -52,8 +53,18 @@ pub struct PastKeys {
 struct AskedKeys {
     /// Their bytes by the hash of these.
     bytes: HashMap<u128, Vec<u8>>,
+    read: ReadKeys,
     /// So many others are recorded.
     others: u64,
+}
+
+/// How the first look read keys that are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ReadKeys {
+    /// The last writes of those that were there.
+    pub revisions: HashSet<i64>,
+    /// The revision of the look: what was written later was written since.
+    pub at: i64,
 }
 
 impl PastKeys {
@@ -62,8 +73,9 @@ impl PastKeys {
         PastKeys { by_hash: ByHash::with_capacity(keys), partial, asked: None }
     }
 
-    /// Every key is recorded as the first look read it, `others` of them, but for those that were asked for.
-    pub fn as_read_but(asked: Vec<RecordedKey>, others: u64) -> PastKeys {
+    /// Every key is recorded as the first look read it, `others` of them, but for those that were asked for, which that
+    /// look `read` so.
+    pub fn as_read_but(asked: Vec<RecordedKey>, others: u64, read: ReadKeys) -> PastKeys {
         let mut by_hash = ByHash::default();
         let mut bytes = HashMap::with_capacity(asked.len());
         for (key, recorded) in asked {
@@ -71,7 +83,7 @@ impl PastKeys {
             recorded.into_iter().for_each(|recorded| by_hash.insert(hash, recorded));
             bytes.insert(hash, key);
         }
-        PastKeys { by_hash, partial: false, asked: Some(AskedKeys { bytes, others }) }
+        PastKeys { by_hash, partial: false, asked: Some(AskedKeys { bytes, read, others }) }
     }
 
     /// What was recorded of the key with these bytes, which the first look read as `now`.
@@ -85,9 +97,13 @@ impl PastKeys {
         self.asked.as_ref().is_some_and(|asked| !asked.bytes.contains_key(&hash))
     }
 
-    /// Whether all of them are.
-    pub fn are_as_read(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.bytes.is_empty())
+    /// Whether a key of which etcd says this need not be spelled to know that it is recorded as it was read.
+    pub fn is_surely_as_read(&self, now: &Meta) -> bool {
+        let may_be_asked = |asked: &AskedKeys| {
+            let ReadKeys { revisions, at } = &asked.read;
+            !asked.bytes.is_empty() && (now.mod_revision > *at || revisions.contains(&now.mod_revision))
+        };
+        self.asked.as_ref().is_some_and(|asked| !may_be_asked(asked))
     }
 
     /// How many are recorded.
@@ -130,15 +146,19 @@ mod tests {
     fn what_was_not_asked_for_is_as_it_was_read() {
         let meta = |mod_revision| Meta { create_revision: 1, mod_revision, version: 2, value_hash: 3 };
         let asked = vec![(b"changed".to_vec(), Some(meta(5).into())), (b"new".to_vec(), None)];
-        let keys = PastKeys::as_read_but(asked, 7);
+        let read = ReadKeys { revisions: [9].into_iter().collect(), at: 12 };
+        let keys = PastKeys::as_read_but(asked, 7, read);
+        let surely = |revision| keys.is_surely_as_read(&meta(revision));
+        assert_eq!([surely(4), surely(9), surely(12), surely(13)], [true, false, true, false]);
         assert_eq!(keys.get(b"changed", &meta(9)), Some(meta(5).into()));
         assert_eq!(keys.get(b"new", &meta(9)), None);
         assert_eq!(keys.get(b"other", &meta(4)), Some(meta(4).into()));
-        assert_eq!((keys.count(), keys.are_as_read()), (8, false));
+        assert_eq!(keys.count(), 8);
         assert_eq!(keys.bytes(hash128(b"new")), Some(&b"new"[..]));
         assert!(keys.bytes(hash128(b"other")).is_none() && keys.is_as_read(hash128(b"other")));
-        let all = PastKeys::as_read_but(Vec::new(), 9);
-        assert!(all.are_as_read() && all.count() == 9 && all.get(b"x", &meta(1)).is_some());
-        assert!(!PastKeys::default().are_as_read() && PastKeys::default().get(b"x", &meta(1)).is_none());
+        let all = PastKeys::as_read_but(Vec::new(), 9, ReadKeys::default());
+        assert!(all.is_surely_as_read(&meta(1)) && !PastKeys::default().is_surely_as_read(&meta(1)));
+        assert!(all.count() == 9 && all.get(b"x", &meta(1)).is_some());
+        assert!(PastKeys::default().get(b"x", &meta(1)).is_none());
     }
 }

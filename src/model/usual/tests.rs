@@ -105,7 +105,9 @@ proptest! {
         prop_assert_eq!(fields.interface.text(&names), texts.interface.clone());
         prop_assert_eq!(Interface::find(&names, &texts.interface), Some(fields.interface));
         prop_assert_eq!(fields.interface.is_none(), texts.interface.is_empty());
-        prop_assert_eq!(Endpoint::from(fields.clone()).fields(), fields);
+        let held = Endpoint::from(fields.clone());
+        prop_assert_eq!(held.fields(), fields.clone());
+        prop_assert_eq!(held.usual().map_or(fields.clone(), |usual| Endpoint::from(usual).fields()), fields);
     }
 
     #[test]
@@ -123,7 +125,9 @@ proptest! {
             counts: counts.into_iter().map(|(a, prefix, n)| (Cidr::new(a, prefix).unwrap(), n)).collect(),
             deleted,
         };
-        prop_assert_eq!(Handle::from(fields.clone()).fields(), fields);
+        let held = Handle::from(fields.clone());
+        prop_assert_eq!(held.fields(), fields.clone());
+        prop_assert_eq!(held.usual().map_or(fields.clone(), |usual| Handle::from(usual).fields()), fields);
     }
 }
 
@@ -198,7 +202,26 @@ proptest! {
             alternate: alternate.map(Box::new),
             released_at,
         };
-        prop_assert_eq!(Attribute::from(fields.clone()).fields(), fields);
+        let held = Attribute::from(fields.clone());
+        prop_assert_eq!(held.fields(), fields.clone());
+        prop_assert_eq!(held.usual().map_or(fields.clone(), |usual| Attribute::from(usual).fields()), fields);
+    }
+
+    #[test]
+    fn endpoints_are_in_the_order_of_their_keys(
+        texts in proptest::array::uniform4("[-ak.0~]{1,4}"),
+        others in any::<(bool, bool)>(),
+    ) {
+        let mut names = Names::default();
+        let [node, pod, on, of] = texts.map(|text| names.intern(&text));
+        let mut key = |node, pod, other: bool| {
+            let key = EndpointKey::OfPod { node, pod };
+            let text = key.text(&names);
+            if other { EndpointKey::Other(names.intern(&text)) } else { key }
+        };
+        let (a, b) = (key(node, pod, others.0), key(on, of, others.1));
+        prop_assert_eq!(a.order(b, &names), a.text(&names).cmp(&b.text(&names)));
+        prop_assert_eq!(b.order(a, &names), b.text(&names).cmp(&a.text(&names)));
     }
 }
 
