@@ -9,7 +9,7 @@ use super::again;
 use super::audit_formats::{LinesArgs, Output};
 use super::audit_names;
 use super::audit_view::View;
-use super::changes::{self, Earlier, GoneOn, Left};
+use super::changes::{self, Earlier, GoneOn, ToLeave};
 use super::gather::{self, FirstLook, Sources};
 use super::history_args::HistoryArgs;
 use super::judging_args::Judging;
@@ -129,7 +129,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
     memory.tell(streams);
     if let (true, Some(reading)) = (recorded.is_some(), &looked.reading) {
         let earlier = looked.earlier.as_ref().map(|earlier| &earlier.mark);
-        let left = Left { snapshot: &looked.snapshot, reading, earlier, keys: memory.keys_print() };
+        let left = ToLeave { snapshot: &looked.snapshot, reading, earlier, keys: memory.keys_print() };
         changes::leave(&args.history, &left, &verdict.outcome, streams);
     }
     let ages = memory.ages(&ledger, &verdict.outcome);

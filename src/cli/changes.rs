@@ -91,7 +91,7 @@ async fn from(
     connection: &Connection,
     snapshot: &mut Gathering,
 ) -> Result<(EtcdReading, GoneOn), Unlearned> {
-    let saved = state::open(&bytes, BUILD).map_err(|refused| match refused {
+    let saved = state::open(bytes, BUILD).map_err(|refused| match refused {
         state::Refused::Damaged => Unlearned::new("the last audit's state is damaged"),
         state::Refused::OtherBuild => Unlearned::new("the last audit's state is of another ipaudit"),
     })?;
@@ -113,7 +113,6 @@ async fn from(
     learning.spawn(async move { since.learn(&asked, &from).await });
     // While a watch catches up, the state is decoded.
     saved.put_into(snapshot).ok_or_else(|| Unlearned::new("the last audit's state does not decode"))?;
-    drop(bytes);
     let learned = learning.join_next().await.and_then(Result::ok);
     let changed = match learned.ok_or_else(|| Unlearned::new("the question what changed broke off"))?? {
         Learned::Unchanged => {
@@ -227,7 +226,7 @@ pub fn went_back(outcome: &Outcome) -> bool {
 
 /// Leaves what was read beside the history, for the next audit to go on from. One that saw the datastore go back leaves
 /// nothing: the next one reads everything as well. What cannot be left costs the next one a full read, and nobody else.
-pub fn leave(history: &HistoryArgs, left: &Left<'_>, outcome: &Outcome, streams: &Streams) {
+pub fn leave(history: &HistoryArgs, left: &ToLeave<'_>, outcome: &Outcome, streams: &Streams) {
     let Ok(db) = history.db.path() else { return };
     if went_back(outcome) {
         history::forget_left(&db, LeftFile::State);
@@ -237,7 +236,7 @@ pub fn leave(history: &HistoryArgs, left: &Left<'_>, outcome: &Outcome, streams:
 }
 
 /// What is left.
-pub struct Left<'a> {
+pub struct ToLeave<'a> {
     pub snapshot: &'a Snapshot,
     pub reading: &'a EtcdReading,
     /// Of the audit that it went on from.
@@ -246,8 +245,8 @@ pub struct Left<'a> {
     pub keys: Option<KeysPrint>,
 }
 
-fn keep(db: &Path, left: &Left<'_>) -> Result<(), Error> {
-    let Left { snapshot, reading, earlier, keys } = *left;
+fn keep(db: &Path, left: &ToLeave<'_>) -> Result<(), Error> {
+    let ToLeave { snapshot, reading, earlier, keys } = *left;
     let (etcd, now) = (&snapshot.etcd, present());
     let last_write = state::newest(snapshot, 1).first().map_or(0, |(_, meta)| meta.mod_revision);
     let mark = Mark {

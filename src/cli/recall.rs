@@ -9,13 +9,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::changes::{BUILD, Earlier, GoneOn};
+use crate::decode::keys::{self, Key};
 use crate::error::{Error, chain};
 use crate::history::{self, Db, Keeper, LeftFile, ReadTx, ToWrite};
 use crate::ledger::Ledger;
 use crate::model::past::ReadKeys;
-use crate::model::prints::{KeysPrint, KeysRead, Prints};
+use crate::model::prints::{KeysPrint, KeysRead, Prints, Touched};
 use crate::model::record::ClusterKey;
-use crate::model::{Foreign, Past, PastKeys, Snapshot};
+use crate::model::{Cidr, Foreign, Input, Past, PastKeys, Snapshot};
 use crate::record;
 use crate::source::kube_api::present;
 use crate::state::{self, LastSeen};
@@ -56,6 +57,8 @@ pub struct UnreadRows {
     /// Who is asked for one of them.
     keeper: Rc<Keeper>,
     keys: Option<KeysPrint>,
+    /// All blocks but these are as the last audit saw them; `None`: nobody knows.
+    touched: Option<Touched>,
 }
 
 /// How the past was read, for `-v`.
@@ -103,11 +106,17 @@ pub fn recall(
     let mut past = tx.past_without_rows(key)?;
     let touched = from.map_or(&[][..], |from| from.touched.as_slice());
     let now = from.and_then(|from| from.keys.clone()).or_else(|| record::keys_read(snapshot, touched));
-    past.keys = keys(&tx, key, &seen, now.as_ref(), (touched, snapshot.etcd.revision))?;
+    past.keys = past_keys(&tx, key, &seen, now.as_ref(), (touched, snapshot.etcd.revision))?;
+    let are_known = past.keys.are_as_read_but();
     let keeper = Rc::new(Keeper::of(&past, db.path().to_path_buf(), patience));
     past.allocations.keeper = Some(keeper.clone());
     let reading = PastReading { rows: past.keys.by_hash().len() as u64, why: None };
-    let unread = UnreadRows { seen, keeper, keys: now.map(|read| read.all) };
+    let unread = UnreadRows {
+        seen,
+        keeper,
+        keys: now.map(|read| read.all),
+        touched: touched_blocks(touched).filter(|_| are_known),
+    };
     Ok(Recalled { past, unread: Some(unread), reading })
 }
 
@@ -133,7 +142,7 @@ fn last_seen(db: &Path, tx: &ReadTx<'_>, key: &ClusterKey) -> Result<Result<Last
 }
 
 /// The keys that changed. That no other one did is proven by what is left without them: it must be the same then and now.
-fn keys(
+fn past_keys(
     tx: &ReadTx<'_>,
     key: &ClusterKey,
     seen: &LastSeen,
@@ -162,7 +171,21 @@ pub fn prints(ledger: &Ledger<'_>, unread: Option<&UnreadRows>) -> Option<Prints
     (unread.is_some() || record::is_all_recorded(ledger)).then_some(())?;
     let keys = unread.and_then(|unread| unread.keys);
     let keys = keys.or_else(|| record::keys_read(ledger.snapshot, &[]).map(|read| read.all));
-    Some(record::prints(ledger, keys.unwrap_or_default()))
+    let then = unread.and_then(|unread| Some((&unread.seen.prints.allocations, unread.touched.as_ref()?)));
+    let prints = record::prints(ledger, keys.unwrap_or_default(), then);
+    debug_assert!(then.is_none() || prints == record::prints(ledger, prints.keys, None));
+    Some(prints)
+}
+
+/// The blocks among these keys; `None`: one of them does not say of which it is.
+fn touched_blocks(keys: &[Vec<u8>]) -> Option<Touched> {
+    let block = |key: &Vec<u8>| match keys::parse(key) {
+        Some(Ok(Key::Block(cidr))) => Some(Some(cidr)),
+        Some(Err(bad)) if bad.input == Input::Blocks => None,
+        _ => Some(None),
+    };
+    let blocks: Option<Vec<Option<Cidr>>> = keys.iter().map(block).collect();
+    blocks.map(|blocks| Touched::of(blocks.into_iter().flatten()))
 }
 
 impl UnreadRows {

@@ -161,7 +161,7 @@ impl<'w> Case<'w> {
         let objects: &'w [Handle] = ledger::equal(&self.world.snapshot.handles, id, |handle| handle.id);
         objects.first()?;
         let counted = Few::Own(objects.iter().flat_map(|o| o.counts().to_vec()).collect());
-        Some(Tally { id, objects, counted, held: self.world.ledger.held(id) })
+        Some(Tally { id, objects, counted, held: Few::Own(self.world.ledger.held(id)) })
     }
 
     pub(super) fn orphan_of(&self, object: &Handle) -> Orphan {

@@ -15,7 +15,7 @@ pub struct Tally<'s> {
     /// How many addresses of which block the objects count together; by block.
     pub counted: Few<'s, (Cidr, i64)>,
     /// How many addresses of which block are allocated to the id; by block.
-    pub held: Vec<(Cidr, i64)>,
+    pub held: Few<'s, (Cidr, i64)>,
 }
 
 /// A block of which a handle counts another number of addresses than the block has.
@@ -87,9 +87,14 @@ impl<'s> Ledger<'s> {
     }
 
     /// The same for entries of the index that are one handle's.
-    fn held_by(&self, entries: &[(HandleId, u32)]) -> Vec<(Cidr, i64)> {
+    fn held_by(&self, entries: &[(HandleId, u32)]) -> Few<'s, (Cidr, i64)> {
         let allocations = entries.iter().filter_map(|&(_, i)| self.allocations.get(i as usize));
-        sum(allocations.map(|a| (self.block_of(a).cidr, 1)).collect())
+        let mut blocks = allocations.map(|a| (self.block_of(a).cidr, 1));
+        // Nearly every handle has one.
+        match (blocks.next(), blocks.next()) {
+            (Some(one), None) => Few::One(one),
+            (first, second) => Few::Own(sum([first, second].into_iter().flatten().chain(blocks).collect())),
+        }
     }
 
     /// Every handle id that any allocation names, once each.
@@ -162,7 +167,7 @@ mod tests {
         let id = HandleId::find(&c.snapshot.names, &id).unwrap();
         let tally = ledger.tallies().find(|t| t.id == id).unwrap();
         assert_eq!(*tally.counted, [(block, i64::MAX), (cidr("10.65.0.64/26"), 0)]);
-        assert_eq!(tally.held, [(block, 1)]);
+        assert_eq!(*tally.held, [(block, 1)]);
         assert_eq!(tally.blocks().iter().map(|d| (d.counted, d.held)).collect::<Vec<_>>(), [(i64::MAX, 1), (0, 0)]);
     }
 

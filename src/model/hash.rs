@@ -51,6 +51,34 @@ impl PlaceTable {
     }
 }
 
+/// Tells of many keys those that stand among them more than once, without a table: perhaps another one by chance.
+pub struct Repeated {
+    /// Sorted.
+    hashes: Vec<u64>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Repeated {
+    /// Among these.
+    pub fn among<K: Hash>(keys: impl Iterator<Item = K>) -> Repeated {
+        let hasher = DefaultHashBuilder::default();
+        let mut hashes: Vec<u64> = keys.map(|key| hasher.hash_one(key)).collect();
+        hashes.sort_unstable();
+        let hashes = hashes.chunk_by(|a, b| a == b).filter(|same| same.len() > 1).map(|same| same[0]).collect();
+        Repeated { hashes, hasher }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.hashes.is_empty()
+    }
+
+    /// Whether this may be one.
+    pub fn has<K: Hash>(&self, key: &K) -> bool {
+        self.hashes.binary_search(&self.hasher.hash_one(key)).is_ok()
+    }
+}
+
 impl std::fmt::Debug for PlaceTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PlaceTable({})", self.table.len())
@@ -60,6 +88,13 @@ impl std::fmt::Debug for PlaceTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_twice_is_told() {
+        let repeated = Repeated::among((0..1_000u32).chain([7, 993, 7]));
+        assert_eq!((0..1_000).filter(|n| repeated.has(n)).collect::<Vec<u32>>(), [7, 993]);
+        assert!(Repeated::among(0..1_000u32).is_empty() && !repeated.is_empty());
+    }
 
     #[test]
     fn things_are_found_by_their_key_the_first_or_the_last() {

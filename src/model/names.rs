@@ -70,10 +70,13 @@ impl std::fmt::Debug for Names {
     }
 }
 
+/// The text of [`Name::ETH0`].
+const ETH0: &str = "eth0";
+
 impl Default for Names {
     fn default() -> Names {
         let mut names = Names { text: String::new(), index: HashTable::new(), hasher: DefaultHashBuilder::default() };
-        names.intern("eth0");
+        names.intern(ETH0);
         names
     }
 }
@@ -90,6 +93,24 @@ impl Names {
         if let Some(found) = self.entry(hash, text) {
             return found;
         }
+        self.enter(hash, text)
+    }
+
+    /// [`Names::intern`] of many texts; where the table is still empty, none of them may be given twice.
+    pub fn intern_all(&mut self, texts: &[&str]) -> Vec<Name> {
+        let bytes = texts.iter().map(|text| text.len() + 2).sum::<usize>();
+        // Some more will come, and then the table should not be twice as big.
+        self.text.reserve_exact(bytes + bytes / 8);
+        self.index.reserve(texts.len(), |entry| Entry::spread(entry.hash));
+        let is_empty = self.index.len() == 1;
+        let enter = |text: &&str| match is_empty && !text.is_empty() && *text != ETH0 {
+            true => self.enter(self.hash(text), text),
+            false => self.intern(text),
+        };
+        texts.iter().map(enter).collect()
+    }
+
+    fn enter(&mut self, hash: u32, text: &str) -> Name {
         // The place of its length, counted from 1.
         let Ok(place) = u32::try_from(self.text.len() + 1) else { return Name::NONE };
         let name = Name(place);
@@ -97,11 +118,6 @@ impl Names {
         self.text.push_str(text);
         self.index.insert_unique(Entry::spread(hash), Entry { name, hash }, |entry| Entry::spread(entry.hash));
         name
-    }
-
-    /// Makes room for so many more texts.
-    pub fn reserve(&mut self, texts: usize) {
-        self.index.reserve(texts, |entry| Entry::spread(entry.hash));
     }
 
     /// The name of `text` when the table has it.
@@ -192,6 +208,20 @@ mod tests {
             names.get(Name(number));
         }
         names.get(Name(u32::MAX));
+    }
+
+    #[test]
+    fn many_are_entered_as_one_by_one() {
+        let texts = ["a", "eth0", "", "b", "slave-140"];
+        for before in [&[][..], &["b"]] {
+            let (mut names, mut one_by_one) = (Names::default(), Names::default());
+            before.iter().for_each(|text| _ = (names.intern(text), one_by_one.intern(text)));
+            assert_eq!(names.intern_all(&texts), texts.map(|text| one_by_one.intern(text)));
+            for text in texts {
+                assert_eq!(names.find(text), one_by_one.find(text));
+                assert_eq!(names.get(names.find(text).unwrap()), text);
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::finding::hash128;
 use super::hash::HashSet;
 use super::past::RecordedKey;
-use super::{Addr, PastKey};
+use super::{Addr, Cidr, PastKey};
 
 /// So many addresses share a fingerprint: few, since all rows of a range are read when one of them changed.
 const RANGE: u128 = 16;
@@ -62,6 +62,14 @@ impl RangePrints {
         }
     }
 
+    /// Those of the ranges that are `kept`, with these of all others.
+    #[must_use]
+    pub fn but(&self, others: RangePrints, kept: impl Fn(Addr) -> bool) -> RangePrints {
+        let mut all: Vec<(Addr, u128)> = self.iter().filter(|(first, _)| kept(*first)).chain(others.0).collect();
+        all.sort_unstable_by_key(|(first, _)| *first);
+        RangePrints(all)
+    }
+
     /// All of them, by first address.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (Addr, u128)> {
         self.0.iter().copied()
@@ -114,6 +122,34 @@ impl KeysPrint {
     }
 }
 
+/// Addresses of some networks, each with all of its range.
+#[derive(Clone, Debug, Default)]
+pub struct Touched(Vec<(Addr, Addr)>);
+
+impl Touched {
+    /// Of these.
+    pub fn of(networks: impl Iterator<Item = Cidr>) -> Touched {
+        let mut spans: Vec<(Addr, Addr)> =
+            networks.map(|network| (range_of(network.first()), range_end(range_of(network.last())))).collect();
+        spans.sort_unstable();
+        // One that begins in another one ends where the later of the two ends.
+        spans.dedup_by(|later, earlier| {
+            let meet = later.0 <= earlier.1;
+            if meet {
+                earlier.1 = earlier.1.max(later.1);
+            }
+            meet
+        });
+        Touched(spans)
+    }
+
+    /// Whether an address is among them.
+    pub fn has(&self, address: Addr) -> bool {
+        let next = self.0.partition_point(|(first, _)| *first <= address);
+        next.checked_sub(1).and_then(|place| self.0.get(place)).is_some_and(|(_, last)| address <= *last)
+    }
+}
+
 /// The keys that the history keeps, as a read found them.
 #[derive(Clone, Debug, Default)]
 pub struct KeysRead {
@@ -160,6 +196,21 @@ mod tests {
         assert_eq!(changed(&RangePrints::default()).len(), 4);
         assert_eq!(RangePrints::default().changed(&then).len(), 4);
         assert_eq!(range_end(addr("fd00::")), addr("fd00::f"));
+    }
+
+    #[test]
+    fn ranges_that_were_not_touched_keep_their_fingerprint() {
+        let networks = ["10.0.0.0/26", "10.0.0.32/28", "10.0.0.64/30", "10.0.1.5/32", "fd00::/122"];
+        let touched = Touched::of(networks.iter().map(|text| Cidr::parse(text).unwrap().0));
+        let has = |text: &str| touched.has(addr(text));
+        assert!(["10.0.0.0", "10.0.0.63", "10.0.0.79", "10.0.1.0", "10.0.1.15", "fd00::3f"].map(has) == [true; 6]);
+        assert!(["9.255.255.255", "10.0.0.80", "10.0.0.255", "10.0.1.16", "fd00::40"].map(has) == [false; 5]);
+        let of = |texts: &[&str], hash| -> RangePrints { texts.iter().map(|text| (addr(text), hash)).collect() };
+        let then = of(&["10.0.0.5", "10.0.0.70", "10.0.0.90", "10.0.2.0"], 1);
+        let now = then.but(of(&["10.0.0.6", "10.0.1.9"], 2), |first| !touched.has(first));
+        let all: Vec<(String, u128)> = now.iter().map(|(first, hash)| (first.to_string(), hash)).collect();
+        let of = |text: &str, hash| (text.to_owned(), hash);
+        assert_eq!(all, [of("10.0.0.0", 2), of("10.0.0.80", 1), of("10.0.1.0", 2), of("10.0.2.0", 1)]);
     }
 
     #[test]

@@ -9,9 +9,9 @@ use crate::model::hash::HashSet;
 use crate::model::index::{OwnedBy, PodAddress};
 use crate::model::keys::put_key;
 use crate::model::past::KEPT_BY_KEY;
-use crate::model::prints::{KeysPrint, KeysRead, Prints, RangePrints, print_of};
+use crate::model::prints::{KeysPrint, KeysRead, Prints, RangePrints, Touched, print_of};
 use crate::model::snapshot::Dark;
-use crate::model::{Gathering, Grade, Input, Meta, Name, Names, Owner, Pod, Snapshot, Uid};
+use crate::model::{Addr, Gathering, Grade, Input, Meta, Name, Names, Owner, Pod, Snapshot, Uid};
 
 /// What the grade of a pod's address is made from.
 const OF_PODS: [Input; 4] = [Input::Pods, Input::Endpoints, Input::CalicoNodes, Input::KubeNodes];
@@ -122,14 +122,19 @@ pub fn keys_read(snapshot: &Gathering, touched: &[Vec<u8>]) -> Option<KeysRead> 
     are_keys_read(snapshot).then_some(())?;
     let touched: HashSet<u128> = touched.iter().map(|key| hash128(key)).collect();
     let mut read = KeysRead::default();
-    recorded_keys(&snapshot.names, snapshot, |_| true, |key, meta| {
-        let hash = hash128(key);
-        read.all.add(hash, meta.into());
-        if touched.contains(&hash) {
-            read.touched.add(hash, meta.into());
-            read.revisions.insert(meta.mod_revision);
-        }
-    });
+    recorded_keys(
+        &snapshot.names,
+        snapshot,
+        |_| true,
+        |key, meta| {
+            let hash = hash128(key);
+            read.all.add(hash, meta.into());
+            if touched.contains(&hash) {
+                read.touched.add(hash, meta.into());
+                read.revisions.insert(meta.mod_revision);
+            }
+        },
+    );
     Some(read)
 }
 
@@ -154,10 +159,23 @@ pub fn keys_changed(
 }
 
 /// The fingerprints of what this audit sees. Another one that sees the same has nothing to record, if [`is_all_recorded`].
-pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
+///
+/// What a block's addresses are recorded as stands in its own value: `then`, what was seen when no other blocks were read
+/// otherwise than the touched ones, holds of all others.
+pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint, then: Option<(&RangePrints, &Touched)>) -> Prints {
+    let allocations = match then {
+        Some((then, touched)) => {
+            then.but(allocations(ledger, |address| touched.has(address)), |first| !touched.has(first))
+        }
+        None => allocations(ledger, |_| true),
+    };
+    Prints { keys, allocations, pods: are_pods_read(ledger.snapshot).then(|| pods(ledger)) }
+}
+
+fn allocations(ledger: &Ledger<'_>, wanted: impl Fn(Addr) -> bool) -> RangePrints {
     let mut allocations = RangePrints::default();
     let mut once = Once::default();
-    for allocation in &ledger.allocations {
+    for allocation in ledger.allocations.iter().filter(|allocation| wanted(allocation.address)) {
         let index = ledger.tuple_index_of(allocation);
         if once.is_first(allocation.address.bits(), index) {
             let more = more(ledger, allocation);
@@ -165,7 +183,7 @@ pub fn prints(ledger: &Ledger<'_>, keys: KeysPrint) -> Prints {
             allocations.add(allocation.address, print_of(index, [owner, 0, 0, 0]));
         }
     }
-    Prints { keys, allocations, pods: are_pods_read(ledger.snapshot).then(|| pods(ledger)) }
+    allocations
 }
 
 fn pods(ledger: &Ledger<'_>) -> RangePrints {

@@ -152,6 +152,11 @@ impl<'b> StateReader<'b> {
         usize::try_from(self.number()?).ok().filter(|length| *length <= self.0.len())
     }
 
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

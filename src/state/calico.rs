@@ -7,7 +7,9 @@ use crate::model::handle::HandleFields;
 use crate::model::snapshot::Dark;
 use crate::model::usual::{EndpointKey, Interface};
 use crate::model::{
-    Affinity, AffinityState, BadValue, Block, CalicoNode, ClusterInformation, HandleId, Host, HostEndpoint, HostKind, Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Nat, Orchestrator, Owner, Pool, Reservation, Tunnel,
+    Affinity, AffinityState, BadValue, Block, CalicoNode, ClusterInformation, HandleId, Host, HostEndpoint, HostKind,
+    Input, IpamConfig, IpamConfigResource, KubeControllers, LoadBalancerMode, Nat, Orchestrator, Owner, Pool,
+    Reservation, Tunnel,
 };
 
 record! {

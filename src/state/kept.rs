@@ -123,11 +123,7 @@ impl Kept for String {
 
 impl<'n, 'w> Out<'n, 'w> {
     /// What stands first in everything that is left: what it is, of which shape, and which program's.
-    pub fn begin(
-        names: &'n Names,
-        (magic, format, build): (&[u8], u32, &str),
-        out: &'w mut dyn Write,
-    ) -> Out<'n, 'w> {
+    pub fn begin(names: &'n Names, (magic, format, build): (&[u8], u32, &str), out: &'w mut dyn Write) -> Out<'n, 'w> {
         let mut out = Out { bytes: StateWriter::new(out), texts: TextsOut::new(names) };
         out.bytes.raw(magic);
         format.put(&mut out);

@@ -14,6 +14,7 @@ mod texts;
 mod usual;
 
 use std::io::{Result, Write};
+use std::ops::Range;
 
 use self::bytes::StateReader;
 use self::kept::{In, Kept, Out, record};
@@ -45,10 +46,12 @@ pub enum Refused {
 }
 
 /// A state whose bytes are whole.
-pub struct Saved<'b> {
+pub struct Saved {
     /// Of what, and as of when.
     pub mark: Mark,
-    rest: StateReader<'b>,
+    bytes: Vec<u8>,
+    /// What stands in them is between these places.
+    things: Range<usize>,
 }
 
 /// Bytes of the last number: how many the texts take, which stand before it.
@@ -73,22 +76,30 @@ pub fn write(snapshot: &Snapshot, mark: &Mark, build: &str, out: &mut dyn Write)
 ///
 /// # Errors
 /// Bytes that are damaged, or of another build.
-pub fn open<'b>(bytes: &'b [u8], build: &str) -> std::result::Result<Saved<'b>, Refused> {
-    let body = bytes::checked(bytes).and_then(|body| body.strip_prefix(MAGIC)).ok_or(Refused::Damaged)?;
+pub fn open(bytes: Vec<u8>, build: &str) -> std::result::Result<Saved, Refused> {
+    let body = bytes::checked(&bytes).ok_or(Refused::Damaged)?;
+    let end = body.len();
+    let body = body.strip_prefix(MAGIC).ok_or(Refused::Damaged)?;
     let mut input = In::behind(body, (FORMAT, build)).ok_or(Refused::OtherBuild)?;
     let mark = Mark::take(&mut input).ok_or(Refused::Damaged)?;
-    Ok(Saved { mark, rest: input.bytes })
+    let things = end - input.bytes.left()..end;
+    Ok(Saved { mark, bytes, things })
 }
 
-impl Saved<'_> {
+impl Saved {
     /// Puts everything of Calico's into `snapshot`, where nothing of it stands yet. `None`: it does not decode, and what
     /// came of it is to be thrown away.
     pub fn put_into(self, snapshot: &mut Gathering) -> Option<()> {
-        let mut things = self.rest;
+        let Saved { mut bytes, things: Range { start, end }, .. } = self;
+        let mut things = StateReader::new(bytes.get(start..end)?);
         let texts = u64::from_le_bytes(things.last(TEXTS)?.try_into().ok()?);
         let texts = StateReader::new(things.last(usize::try_from(texts).ok()?)?);
         let texts = TextsIn::take(texts, &mut snapshot.names)?;
-        let mut input = In { bytes: things, texts };
+        // They are two thirds of it, and stand at the end.
+        let left = start + things.left();
+        bytes.truncate(left);
+        bytes.shrink_to_fit();
+        let mut input = In { bytes: StateReader::new(bytes.get(start..)?), texts };
         take_lists(snapshot, &mut input)?;
         let endpoints = snapshot.host_endpoints.iter().flat_map(|endpoint| endpoint.addresses.iter().copied());
         snapshot.host_endpoint_addresses = endpoints.collect();

@@ -50,7 +50,7 @@ fn bytes(snapshot: &Snapshot) -> Vec<u8> {
 fn read(bytes: &[u8], before: &[&str]) -> Snapshot {
     let mut snapshot = Gathering::default();
     before.iter().for_each(|text| _ = snapshot.names.intern(text));
-    let saved = open(bytes, "build").unwrap();
+    let saved = open(bytes.to_vec(), "build").unwrap();
     assert_eq!(saved.mark, mark());
     saved.put_into(&mut snapshot).unwrap();
     snapshot.sorted()
@@ -101,14 +101,14 @@ fn no_bit_can_be_other_than_it_was() {
     let mut written = bytes(&snapshot(&golden()[..12], &[]));
     for place in 0..written.len() * 8 {
         written[place / 8] ^= 1 << (place % 8);
-        assert_eq!(open(&written, "build").err(), Some(Refused::Damaged), "bit {place}");
+        assert_eq!(open(written.clone(), "build").err(), Some(Refused::Damaged), "bit {place}");
         written[place / 8] ^= 1 << (place % 8);
     }
     for length in 0..written.len() {
-        assert_eq!(open(&written[..length], "build").err(), Some(Refused::Damaged), "{length} bytes");
+        assert_eq!(open(written[..length].to_vec(), "build").err(), Some(Refused::Damaged), "{length} bytes");
     }
-    assert_eq!(open(&written, "another").err(), Some(Refused::OtherBuild));
-    assert!(open(&written, "build").is_ok());
+    assert_eq!(open(written.clone(), "another").err(), Some(Refused::OtherBuild));
+    assert!(open(written.clone(), "build").is_ok());
 }
 
 /// Also where the checksum is right, as somebody's who wrote it by himself: nothing panics, and what is cut off is none.
@@ -121,7 +121,7 @@ fn a_state_that_is_cut_off_does_not_decode() {
         let mut out = StateWriter::new(&mut cut);
         out.raw(&body[..length]);
         out.finish().unwrap();
-        let opened = open(&cut, "build");
+        let opened = open(cut, "build");
         assert!(opened.is_err() || opened.is_ok_and(|saved| saved.put_into(&mut Gathering::default()).is_none()));
     }
     let mut longer = Vec::new();
@@ -129,7 +129,7 @@ fn a_state_that_is_cut_off_does_not_decode() {
     out.raw(body);
     out.raw(&[0]);
     out.finish().unwrap();
-    assert!(open(&longer, "build").unwrap().put_into(&mut Gathering::default()).is_none(), "something is left over");
+    assert!(open(longer, "build").unwrap().put_into(&mut Gathering::default()).is_none(), "something is left over");
 }
 
 #[test]

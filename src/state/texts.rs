@@ -48,14 +48,14 @@ impl TextsIn {
     /// All of them, entered into `names`.
     pub fn take(mut input: StateReader<'_>, names: &mut Names) -> Option<TextsIn> {
         let number = input.length()?;
-        names.reserve(number);
+        // The first number is that of what is not given.
         let mut texts = Vec::with_capacity(number + 1);
-        texts.push(Name::NONE);
+        texts.push("");
         for _ in 0..number {
             let length = input.length()?;
-            texts.push(names.intern(std::str::from_utf8(input.raw(length)?).ok()?));
+            texts.push(std::str::from_utf8(input.raw(length)?).ok()?);
         }
-        input.is_empty().then_some(TextsIn(texts))
+        input.is_empty().then(|| TextsIn(names.intern_all(&texts)))
     }
 
     /// The name of this number.

@@ -1,7 +1,10 @@
 //! What several checks of endpoints need.
 
+use std::hash::Hash;
+
 use crate::checks::World;
 use crate::checks::evidence::{Draft, delete_endpoint, get_endpoint, release_handle, sandbox};
+use crate::model::hash::Repeated;
 use crate::model::{Endpoint, HandleId, Name};
 
 /// `namespace/pod/endpoint`: what an endpoint is for, on whichever node.
@@ -44,13 +47,18 @@ pub(super) fn with_removal<'w>(draft: Draft<'w>, world: &World<'_>, endpoint: &E
 }
 
 /// Calls `each` for every group of two or more endpoints of one node (by its Calico name) that share a feature.
-pub(super) fn on_one_node<'w, T: Ord>(
+pub(super) fn on_one_node<'w, T: Ord + Hash>(
     world: &World<'w>,
     feature: impl Fn(&Endpoint) -> Option<T>,
     mut each: impl FnMut(&[&'w Endpoint]),
 ) {
-    let endpoints = world.snapshot.endpoints.iter();
-    let mut marked: Vec<((Name, T), &Endpoint)> = endpoints.filter_map(|e| Some(((e.node, feature(e)?), e))).collect();
+    let marks = || world.snapshot.endpoints.iter().filter_map(|e| Some(((e.node, feature(e)?), e)));
+    // Mostly none: then nothing has to be sorted.
+    let repeated = Repeated::among(marks().map(|(mark, _)| mark));
+    if repeated.is_empty() {
+        return;
+    }
+    let mut marked: Vec<((Name, T), &Endpoint)> = marks().filter(|(mark, _)| repeated.has(mark)).collect();
     // Stable: of one group the snapshot's order.
     marked.sort_by(|a, b| a.0.cmp(&b.0));
     for group in marked.chunk_by(|a, b| a.0 == b.0) {

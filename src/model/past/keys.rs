@@ -106,6 +106,11 @@ impl PastKeys {
         self.asked.as_ref().is_some_and(|asked| !may_be_asked(asked))
     }
 
+    /// Whether all but those that were asked for are.
+    pub fn are_as_read_but(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// How many are recorded.
     pub fn count(&self) -> usize {
         self.by_hash.len() + self.asked.as_ref().map_or(0, |asked| asked.others as usize)
