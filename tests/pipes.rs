@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use servers::command::{ipaudit, json, stderr};
+use servers::command::{ipaudit, ipaudit_that_hears, json, stderr};
 
 const CAPTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/incident-2017/capture.gz");
 const OBJECTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/incident-2017/cluster.json.gz");
@@ -36,7 +36,7 @@ struct Waiting {
 impl Waiting {
     /// Started, and so far that it has said what it waits for.
     fn start(args: &[&str], pipe: &Path) -> Waiting {
-        let mut child = ipaudit().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = ipaudit_that_hears().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut waiting = Waiting { lines: BufReader::new(child.stderr.take().unwrap()).lines(), child };
         waiting.says(&format!("waiting for {}, which has given nothing yet", pipe.display()));
         waiting

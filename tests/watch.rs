@@ -11,7 +11,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use servers::command::ipaudit;
+use servers::command::{ipaudit, ipaudit_that_hears};
 use servers::http2::Request;
 use servers::{Case, Etcd, EtcdVersion};
 
@@ -36,7 +36,7 @@ fn reader(stream: impl Read + Send + 'static) -> Receiver<String> {
 
 impl Watch {
     fn start(endpoint: &str, objects: &Path, db: &Path, args: &[&str]) -> Watch {
-        let mut command: Command = ipaudit();
+        let mut command: Command = ipaudit_that_hears();
         // Wide enough for the last line to be one.
         command.env("COLUMNS", "160").env_remove("IPAUDIT_NO_HISTORY").args([
             "audit",

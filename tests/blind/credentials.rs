@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use base64::Engine as _;
 
-use super::servers::command::{document, ipaudit, stderr, text};
+use super::servers::command::{document, ipaudit, ipaudit_that_hears, stderr, text};
 use super::servers::http1::{Answer, Http};
 use super::servers::{ApiServer, Etcd, EtcdVersion, need};
 use super::{World, servers, verdict};
@@ -420,7 +420,7 @@ fn a_signal_ends_the_plugin_with_the_command() {
     let run = |script: &dyn Fn(&Kubeconfig) -> String, command: &[&str], signal: &str, code: i32| {
         let kubeconfig = Kubeconfig::new();
         let file = kubeconfig.of_plugin(&script(&kubeconfig));
-        let mut child = ipaudit();
+        let mut child = ipaudit_that_hears();
         child.args(command).args(["--kubeconfig", &file, "--kube-timeout", "10m", "--etcd-endpoints", &endpoint]);
         let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         servers::eventually("the plugin runs", Duration::from_secs(60), || kubeconfig.pids().len() >= 2);
@@ -459,7 +459,7 @@ fn a_signal_ends_the_plugin_with_the_command() {
     // The first signal lets the audit of a watch end, the second one does not.
     let kubeconfig = Kubeconfig::new();
     let file = kubeconfig.of_plugin(&kubeconfig.hanging());
-    let mut watch = ipaudit();
+    let mut watch = ipaudit_that_hears();
     watch.args(["audit", "--watch", "1h", "--kubeconfig", &file, "--kube-timeout", "10m"]);
     watch.args(["--etcd-endpoints", &endpoint]).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut watch = watch.spawn().unwrap();
@@ -483,7 +483,7 @@ fn nobody_else_is_ended() {
         let opens = format!("sleep 1000 > /dev/null 2>&1 & echo $! >> {}; ", kubeconfig.path("pids").display());
         let file = kubeconfig.of_plugin(&(opens + &given(&json!({ "token": "t" }))));
         let patience = if is_signalled { "10m" } else { "500ms" };
-        let mut command = ipaudit();
+        let mut command = ipaudit_that_hears();
         command.args(["audit", "--kubeconfig", &file, "--kube-timeout", patience]);
         command.args(["--etcd-endpoints", &etcd.endpoint()]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut audit = command.spawn().unwrap();

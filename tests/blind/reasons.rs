@@ -139,7 +139,7 @@ fn several_causes_are_told_side_by_side() {
     let services = FORBIDDEN.1.replace('#', "services");
     let says = format!(
         "BLIND: Kubernetes did not answer for pods (Unauthorized: has the token expired?); Kubernetes did not answer for nodes \
-         (URL: no such nodes here); Kubernetes refuses us services ({services}); duplicates and leaks were not looked for."
+         (URL answered 404 Not Found: no such nodes here); Kubernetes refuses us services ({services}); duplicates and leaks were not looked for."
     );
     assert_eq!(told.verdict, says);
 }

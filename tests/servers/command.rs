@@ -5,9 +5,22 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_ipaudit");
+
 /// `ipaudit`, with an empty environment, no home, and no history unless a test names one with `--db`.
 pub fn ipaudit() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ipaudit"));
+    in_its_own_environment(Command::new(BINARY))
+}
+
+/// The same, heeding every signal: what runs the tests may ignore some (`nohup`, a shell's background), and that is
+/// inherited.
+pub fn ipaudit_that_hears() -> Command {
+    let mut command = in_its_own_environment(Command::new("/usr/bin/env"));
+    command.args(["--default-signal=HUP,INT,QUIT,TERM", BINARY]);
+    command
+}
+
+fn in_its_own_environment(mut command: Command) -> Command {
     command.env_clear().env("HOME", "/nonexistent").env("PATH", "/usr/bin:/bin").env("IPAUDIT_NO_HISTORY", "true");
     command
 }
