@@ -10,6 +10,8 @@ mod pods;
 #[path = "node_golden/scale.rs"]
 mod scale;
 mod servers;
+#[path = "node_golden/unread.rs"]
+mod unread;
 #[path = "node_golden/whole_node.rs"]
 mod whole_node;
 

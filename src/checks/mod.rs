@@ -176,6 +176,8 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
     if check.needs.has(Needs::E) && coverage.is_rightly_absent(Input::NodeEvidence) {
         return skip(NO_NODES, false);
     }
+    // What counts of each node, and what does not, is told of it by its own finding.
+    let has_nodes = !world.snapshot.nodes_seen.nodes.is_empty();
     for input in check.needs.inputs() {
         if input == Input::History {
             if world.past.is_none_or(|past| past.audits == 0) {
@@ -183,7 +185,7 @@ pub(crate) fn obstacle(check: &Check, world: &World<'_>) -> Option<Skipped> {
             }
         } else if coverage.is_rightly_absent(input) {
             return skip(NO_STATUS, false);
-        } else if !coverage.complete(input) {
+        } else if !coverage.complete(input) && (input != Input::NodeEvidence || !has_nodes) {
             let reason = foreign!("{}: {}", input.word(), coverage.why(input));
             return Some(Skipped { code: check.code, reason, incomplete: true });
         }

@@ -156,8 +156,8 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
     };
     let mut view = AuditView::of(snapshot, &ledger, &outcome, about);
     let seen = &snapshot.nodes_seen;
-    let world = World { snapshot, ledger: &ledger, past: None };
-    let is_unread = seen.nodes.iter().any(|node| node.unread().next().is_some()) || checks::node::any_unjudged(&world);
+    let is_unread =
+        seen.nodes.iter().enumerate().any(|(at, node)| node.unread().next().is_some() || !seen.is_judged(at));
     let worst = view.findings.iter().map(|f| f.severity).max();
     let incomplete = view.exit == Exit::Incomplete || !looked || is_unread;
     view.audit.complete &= !incomplete;

@@ -8,10 +8,11 @@ use crate::checks::addresses::address_awaited::{self, Awaited};
 use crate::checks::addresses::leaked_address::{self, Proof};
 use crate::checks::addresses::surplus_service_address;
 use crate::checks::evidence::node::pod_behind;
+use crate::checks::node::is_unseen;
 use crate::decode::keys::{endpoint_of_pod_key, key_of};
 use crate::ledger::{Allocation, Claim, Claimant, Grade, Ledger, Says, Use};
 use crate::model::keys::{handle_key, key_text};
-use crate::model::node_evidence::UsedBy;
+use crate::model::node_evidence::{EvidenceDoubt, UsedBy};
 use crate::model::{Cidr, Endpoint, Foreign, HandleId, Name};
 use crate::plan::circumstances::{
     Address, AgainNode, AgainPod, Claimer, HolderNow, KernelUse, LastLook, LeakProof, LeftEndpoint, PodChange,
@@ -39,6 +40,7 @@ impl<'w> Case<'w> {
             address: allocation.address,
             special,
             holders: self.holders(allocation, predecessors),
+            unseen: self.unseen(allocation),
             endpoints: self.endpoints(allocation).into_iter().map(|e| self.left(e, predecessors)).collect(),
             node: self.own(owner.node),
             node_now: nodes::now(&self.world, self.exclusive, owner.node),
@@ -118,6 +120,24 @@ impl<'w> Case<'w> {
             HolderNow { who: Claimer::Kernel(node.clone(), used.interface.clone(), how), grade: Grade::Certain }
         });
         claims.chain(seen).chain(self.entitled(allocation)).collect()
+    }
+
+    /// The node of the allocation, where its evidence was asked for and does not count, or not in all; of one that names no
+    /// node any such.
+    fn unseen(&self, allocation: &Allocation) -> Option<(Foreign, Foreign)> {
+        let (snapshot, node) = (self.world.snapshot, self.world.ledger.owner_node(allocation));
+        let seen = &snapshot.nodes_seen;
+        let doubt = |at: usize| {
+            let words = EvidenceDoubt::sentence(seen.doubts(at));
+            seen.nodes.get(at).filter(|_| !words.is_empty()).map(|evidence| (evidence.node.clone(), words))
+        };
+        if node.is_none() {
+            return (0..seen.nodes.len()).find_map(doubt);
+        }
+        match seen.place_of(snapshot.text(node)) {
+            Some(at) => doubt(at),
+            None => is_unseen(&self.world, node).then(|| (snapshot.named(node), "there is no evidence of it".into())),
+        }
     }
 
     /// Who has a right to the address without showing it yet: a service whose status is still empty, a machine's pod that

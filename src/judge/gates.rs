@@ -85,8 +85,8 @@ pub fn conditions(world: &World<'_>, run: RunFacts) -> Conditions {
     let snapshot = world.snapshot;
     let is_required = |i: &Input| match i {
         Input::History | Input::Namespaces => false,
-        // It may forbid a release, and none needs it.
-        Input::NodeEvidence => !snapshot.coverage.is_rightly_absent(*i),
+        // It may forbid a release, and none needs it. Of what node it was had, that is asked of each address.
+        Input::NodeEvidence => !snapshot.coverage.is_rightly_absent(*i) && snapshot.nodes_seen.nodes.is_empty(),
         _ => true,
     };
     let required = Input::ALL.into_iter().filter(is_required);

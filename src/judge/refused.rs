@@ -10,12 +10,13 @@ use super::leak::Judged;
 use crate::checks::World;
 use crate::checks::addresses::address_allocated_twice;
 use crate::checks::evidence::{ask_who, is_release, words};
+use crate::model::foreign::foreign;
 use crate::model::time::moment;
 use crate::model::{
-    Addr, AllocationTuple, Code, Finding, FindingKeeper, Gist, HandleId, KeptFinding, Names, Observation, Patch,
-    SubjectKind, Time,
+    Addr, AllocationTuple, Code, Finding, FindingKeeper, Foreign, Gist, HandleId, KeptFinding, Names, Observation,
+    Patch, SubjectKind, Time,
 };
-use crate::plan::circumstances::{NodeDoubt, NodeUnknown, OperatorWord, Special};
+use crate::plan::circumstances::{Claimer, HolderNow, KernelUse, NodeDoubt, NodeUnknown, OperatorWord, Special};
 use crate::plan::refusal::Objection;
 use crate::plan::rules::WHEN_SEEN;
 use crate::plan::waiting::allowed_from;
@@ -31,6 +32,8 @@ const LOST: &str = "a release is let through when its node is known to be gone f
 const STRANGER: &str = "no audit has seen its node as this cluster's: a release wants your word that the machine is off \
     (--node-is-off)";
 const HELD: &str = "no release is let through while somebody may hold it";
+const UNSEEN: &str = "no release is let through with evidence of its node that does not count, or not in all: capture again, \
+    or go without it";
 const UNPROVEN: &str = "no release is let through: it is not proven leaked";
 const FILES: &str = "a release needs the live API (--kubeconfig)";
 const UNEDITABLE: &str = "no release is let through: its block cannot be edited as it was read";
@@ -135,12 +138,16 @@ fn words_of(objection: &Objection, now: Time) -> String {
         Objection::Node(_, doubt) | Objection::EndpointOn { doubt, .. } => Some(*doubt),
         _ => None,
     };
+    if let Objection::Held(HolderNow { who: Claimer::Kernel(node, interface, how), .. }) = objection {
+        return kernel_words(node, interface, how).raw().to_owned();
+    }
     let words = match (doubt, objection) {
         (Some(NodeDoubt::Unknown(NodeUnknown::NeverOurs)), _) => STRANGER,
         (Some(NodeDoubt::Unknown(NodeUnknown::Lost)), _) => LOST,
         (Some(NodeDoubt::GoneSince(_)), _) => GONE,
         (Some(_), _) => NODE,
         (_, Objection::Held(_) | Objection::EndpointHas(_) | Objection::HeldNow(..)) => HELD,
+        (_, Objection::Unseen(..)) => UNSEEN,
         (_, Objection::Unproven) => UNPROVEN,
         (_, Objection::FilesAgain) => FILES,
         (_, age) if is_of_age(age) => WHEN_SEEN,
@@ -163,6 +170,23 @@ fn words_of(objection: &Objection, now: Time) -> String {
     // Of the audits that are lacking something else says when.
     let from = doubt.and_then(|_| allowed_from(objection)).map(|from| format!(" (after {} UTC)", moment(from, now)));
     format!("{words}{}", from.unwrap_or_default())
+}
+
+/// Of a node's kernel that has it who looks further wants to know where.
+fn kernel_words(node: &Foreign, interface: &Foreign, how: &KernelUse) -> Foreign {
+    const NONE: &str = "no release is let through";
+    let behind = match interface.is_empty() {
+        true => Foreign::default(),
+        false => foreign!(", interface {}", interface),
+    };
+    match how {
+        KernelUse::Routed => foreign!("{NONE}: node {} routes it to interface {}", node, interface),
+        KernelUse::Inside(pod) if !pod.is_empty() => {
+            foreign!("{NONE}: {} has it inside on node {}{}", pod, node, behind)
+        }
+        KernelUse::OfHost => foreign!("{NONE}: node {} has it itself{}", node, behind),
+        KernelUse::Inside(_) => foreign!("{NONE}: a network namespace on node {} has it{}", node, behind),
+    }
 }
 
 /// The handles and addresses that a command releases, and the operator's word in it.

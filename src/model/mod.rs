@@ -37,6 +37,7 @@ pub mod narrow;
 pub mod near;
 pub mod node;
 pub mod node_evidence;
+pub mod nodes_taken;
 pub mod number;
 pub mod observation;
 pub mod past;

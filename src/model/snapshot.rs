@@ -153,27 +153,6 @@ impl Snapshot {
         self.0.cluster.ready = ready;
     }
 
-    /// Adds what nodes say: of another moment than etcd and Kubernetes, and read from elsewhere.
-    pub fn take_nodes(&mut self, mut nodes: NodesSeen) {
-        // A capture has Calico's name of its node, and the pod that printed it Kubernetes'.
-        nodes.believe(|node, on| {
-            let own = self.0.calico_nodes.iter().find(|own| self.0.text(own.name) == node.raw());
-            let own = own.and_then(|own| own.kubernetes_name).map_or(node.raw(), |name| self.0.text(name));
-            own.eq_ignore_ascii_case(on.raw())
-        });
-        // As of the nodes of the history.
-        nodes.nodes.iter().for_each(|evidence| _ = self.0.names.intern(evidence.node.raw()));
-        self.0.nodes_seen = nodes;
-        self.0.nodes_seen.index();
-        match self.0.nodes_seen.failed.clone() {
-            None => self.0.coverage.set(Input::NodeEvidence, InputState::Complete, ""),
-            Some((state, why, hint)) => {
-                self.0.coverage.set(Input::NodeEvidence, state, why);
-                self.0.coverage.set_hint(Input::NodeEvidence, hint);
-            }
-        }
-    }
-
     /// Every node that the history names has a name here from then on, whether or not anything that was read names it:
     /// what is judged of one must not depend on names that an earlier state left in the table.
     pub fn name_nodes_of(&mut self, past: &Past) {
@@ -280,7 +259,7 @@ impl Gathering {
     /// Puts every list into the order that its field promises.
     pub(super) fn sort(&mut self) {
         self.name_tunnels();
-        self.nodes_seen.index();
+        self.order_nodes();
         let names = &self.names;
         self.blocks.sort_by(|a, b| (a.cidr, &a.odd_key).cmp(&(b.cidr, &b.odd_key)));
         self.handles.sort_by(|a, b| (a.id, a.odd_id()).cmp(&(b.id, b.odd_id())));

@@ -251,6 +251,8 @@ pub struct Address {
     pub special: Option<Special>,
     /// Everybody who claims it, of every grade.
     pub holders: Vec<HolderNow>,
+    /// The node whose evidence was asked for and does not count, or not in all, and why: it may hold the address.
+    pub unseen: Option<(Foreign, Foreign)>,
     /// Endpoints that list it or have its container.
     pub endpoints: Vec<LeftEndpoint>,
     /// `owner.node`, Calico's name; empty when it names none.

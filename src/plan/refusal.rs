@@ -106,6 +106,8 @@ pub enum Objection {
     // ---- rule 3 ----
     Unproven,
     Held(HolderNow),
+    /// Evidence of its node was asked for and does not count, or not in all; why.
+    Unseen(Foreign, Foreign),
     /// An endpoint whose pod is not proven gone.
     EndpointHas(Foreign),
     /// A stale endpoint on a node of which nobody knows enough.
@@ -196,7 +198,9 @@ impl Objection {
             O::NoEarlierAudit | O::Surge(_) | O::LockedMeanwhile | O::SettingsUndecoded(_) => Rule::Gates,
             O::HandleUndecoded(_) | O::BlockUndecoded(..) | O::OtherPair | O::ForkedSince(_) => Rule::Gates,
             O::PlanOfAnother(_) => Rule::Gates,
-            O::Unproven | O::Held(_) | O::EndpointHas(_) | O::EndpointOn { .. } | O::Node(..) => Rule::Proof,
+            O::Unproven | O::Held(_) | O::Unseen(..) | O::EndpointHas(_) | O::EndpointOn { .. } | O::Node(..) => {
+                Rule::Proof
+            }
             O::NotOrphaned | O::Shadowed(_) | O::HeldNow(..) => Rule::Proof,
             O::TooYoung(_) | O::TooYoungInAnyCase(_) | O::Unwatched | O::NoHistory(_) => Rule::Age,
             O::PodChanged(_) | O::NotReadAgain(_) | O::FilesAgain | O::PodUnanswered(..) => Rule::Again,

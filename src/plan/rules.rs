@@ -59,6 +59,7 @@ pub fn refusals(addresses: &[Address], word: &OperatorWord, now: Time, grace: Du
         let rulings = [
             never(address, word.knows),
             holders(address),
+            seen(address),
             endpoints(address, &word.nodes_off, now),
             node(address, &word.nodes_off, word.knows, now),
             proof(address, word.knows),
@@ -95,6 +96,11 @@ pub fn holders(address: &Address) -> Ruling {
     };
     let holder = address.holders.iter().find(|h| h.grade != Grade::Stale && !waits(h));
     holder.map_or(Ok(()), |holding| Err(Objection::Held(holding.clone())))
+}
+
+/// Rule 3: whoever has the evidence of nodes asked for is not told by what could not be read that nobody holds it.
+pub fn seen(address: &Address) -> Ruling {
+    address.unseen.clone().map_or(Ok(()), |(node, why)| Err(Objection::Unseen(node, why)))
 }
 
 /// Rule 3: no endpoint lists it or has its container, unless that endpoint goes in the same transaction.

@@ -76,6 +76,7 @@ fn now(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
             row(paper, "block", &[&block.block.to_string(), &used])?;
         }
         node.tunnels.iter().try_for_each(|t| row(paper, "tunnel", &[t]))?;
+        node.kernel.iter().try_for_each(|kernel| kernel::of_node(kernel, dossier.judged_at, paper))?;
     }
     for pod in &dossier.pods {
         let addresses: Vec<String> = pod.addresses.iter().map(ToString::to_string).collect();
@@ -134,7 +135,7 @@ fn address(sheet: &AddressSheet, now: Time, paper: &mut Paper<'_>) -> Result<()>
         row(paper, h.kind.word(), &[h.grade.word(), &h.id.shown(), &on, &h.detail.shown(), via])?;
     }
     more(sheet.holders.len(), 0, paper)?;
-    sheet.kernels.iter().try_for_each(|kernel| kernel::write(kernel, paper))
+    sheet.kernels.iter().try_for_each(|kernel| kernel::write(kernel, now, paper))
 }
 
 fn allocation(a: &AllocationSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {

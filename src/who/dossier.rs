@@ -141,6 +141,12 @@ pub struct KernelSheet {
     pub node: Foreign,
     /// `None`: nobody knows when.
     pub captured: Option<Time>,
+    /// Whether its evidence is of now, and of this node.
+    pub judged: bool,
+    /// What of its evidence does not count, or was not read.
+    pub doubts: Vec<Foreign>,
+    /// Whether the routes of the address' family were read whole: none is no answer otherwise.
+    pub routes_read: bool,
     /// Its host routes, as `ip route` prints them.
     pub routes: Vec<Foreign>,
     /// The route that a packet takes.
@@ -156,7 +162,7 @@ pub struct KernelSheet {
 }
 
 impl KernelSheet {
-    /// Whether the node does not know the address.
+    /// Whether the node shows nothing of the address.
     pub const fn is_nothing(&self) -> bool {
         let is_unknown = self.routes.is_empty() && self.neighbours.is_empty();
         is_unknown && self.inside.is_empty() && self.gateway.is_empty()
@@ -281,6 +287,21 @@ pub struct NodeSheet {
     pub blocks: Vec<BlockSheet>,
     pub pods: u64,
     pub endpoints: u64,
+    /// What its kernel says, as far as that was read; `None`: nobody gave evidence of it.
+    pub kernel: Option<NodeKernelSheet>,
+}
+
+/// What was read of a node's kernel.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NodeKernelSheet {
+    /// `None`: nobody knows when.
+    pub captured: Option<Time>,
+    /// Whether its evidence is of now, and of this node.
+    pub judged: bool,
+    /// What of it does not count, or was not read.
+    pub doubts: Vec<Foreign>,
+    /// The lists that were read whole.
+    pub read: Vec<Foreign>,
 }
 
 impl NodeSheet {

@@ -1,17 +1,44 @@
 //! What nodes' kernels have of one address: the commands that people would type there, side by side.
 
-use super::dossier::{GatewaySheet, KernelSheet};
+use super::dossier::{GatewaySheet, KernelSheet, NodeKernelSheet};
 use crate::checks::evidence::node::{pod_behind, route_words, verdict_words};
 use crate::ledger::Ledger;
 use crate::model::endpoint::mac_text;
 use crate::model::foreign::foreign;
-use crate::model::node_evidence::{KernelNeighbour, NodeEvidence, PodInside, Way};
-use crate::model::{Addr, Foreign, Snapshot};
+use crate::model::node_evidence::{DumpState, KernelNeighbour, NodeEvidence, PodInside, Way};
+use crate::model::{Addr, Foreign, Name, Snapshot};
 
-/// One sheet for each node whose kernel knows the address, by itself or by a neighbour, a pod or a verdict.
+/// One sheet for each node whose kernel knows the address, by itself or by a neighbour, a pod or a verdict; and for each that
+/// should know it and of which not all was read.
 pub fn sheets(ledger: &Ledger<'_>, address: Addr) -> Vec<KernelSheet> {
-    let sheets = ledger.snapshot.nodes_seen.nodes.iter().enumerate().map(|at| sheet(ledger.snapshot, at, address));
-    sheets.filter(|sheet| !sheet.is_nothing()).collect()
+    let nodes = &ledger.snapshot.nodes_seen.nodes;
+    let sheets = nodes.iter().enumerate().map(|at| sheet(ledger.snapshot, at, address));
+    let sheets: Vec<KernelSheet> = sheets.collect();
+    let homes = homes(ledger, address);
+    let is_home = |node: &Foreign| homes.is_empty() || homes.iter().any(|home| *ledger.text(*home) == *node.raw());
+    let is_told = |sheet: &KernelSheet| !sheet.is_nothing() || !sheet.doubts.is_empty() && is_home(&sheet.node);
+    sheets.into_iter().filter(is_told).collect()
+}
+
+/// The nodes on which an address should be, by IPAM and whoever claims it.
+fn homes(ledger: &Ledger<'_>, address: Addr) -> Vec<Name> {
+    let allocated = ledger.allocations_at(address).iter().map(|allocation| ledger.owner_node(allocation));
+    let listed = ledger.endpoints_at(address).map(|(endpoint, _)| endpoint.node);
+    allocated.chain(listed).filter(|node| !node.is_none()).collect()
+}
+
+/// What was read of a node's kernel; `None`: nobody gave evidence of it.
+pub fn of_node(snapshot: &Snapshot, node: Name) -> Option<NodeKernelSheet> {
+    let seen = &snapshot.nodes_seen;
+    let at = seen.place_of(snapshot.text(node))?;
+    let evidence = seen.nodes.get(at)?;
+    let read = evidence.dumps().into_iter().filter(|(_, state)| *state == DumpState::Read);
+    Some(NodeKernelSheet {
+        captured: evidence.taken_at(),
+        judged: seen.is_judged(at),
+        doubts: seen.doubts(at).iter().map(|doubt| doubt.words.clone()).collect(),
+        read: read.map(|(name, _)| name.into()).collect(),
+    })
 }
 
 fn sheet(snapshot: &Snapshot, (at, node): (usize, &NodeEvidence), address: Addr) -> KernelSheet {
@@ -22,9 +49,13 @@ fn sheet(snapshot: &Snapshot, (at, node): (usize, &NodeEvidence), address: Addr)
     let neighbours = node.neighbours.each().filter(|n| n.address == address).map(neighbour);
     let insides = node.inside.pods.each_had().filter(|pod| pod.addresses.each_had().any(|a| *a == address));
     let verdicts = node.verdicts.each().filter(|verdict| verdict.from == address);
+    let seen = &snapshot.nodes_seen;
     KernelSheet {
         node: node.node.clone(),
         captured: node.taken_at(),
+        judged: seen.is_judged(at),
+        doubts: seen.doubts(at).iter().map(|doubt| doubt.words.clone()).collect(),
+        routes_read: whole.is_some(),
         routes: hosts.map(route_words).collect(),
         in_force: way.map(route_words),
         winner: way.filter(|way| way.is_host()).and_then(|way| way.dev()).cloned(),

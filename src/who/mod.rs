@@ -27,8 +27,8 @@ pub use block::{occupant, range, usage};
 pub use deep::{block_says, handle_says, trail};
 pub use dossier::{
     AddressSheet, AllocationSheet, BlockSheet, BlockUsage, Claimed, CountRow, Deep, DeepStep, Dossier, EndpointSheet,
-    GatewaySheet, HandleSheet, HeldBy, HolderKind, KernelSheet, Match, MatchKind, NodeSheet, Occupant, PodSheet,
-    RangeKind, RangeSheet, SCHEMA, WrongInBlock, tell_brief,
+    GatewaySheet, HandleSheet, HeldBy, HolderKind, KernelSheet, Match, MatchKind, NodeKernelSheet, NodeSheet, Occupant,
+    PodSheet, RangeKind, RangeSheet, SCHEMA, WrongInBlock, tell_brief,
 };
 pub use now::{about, now, offline};
 pub use place::{AskedPlace, Doubt};

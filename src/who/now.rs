@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::concern::Concern;
 use super::dossier::{Dossier, HolderKind, Match, MatchKind, SCHEMA};
 use super::meant::meant;
-use super::unread::{said, unread};
+use super::unread::{of_nodes, said, unread};
 use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
 use crate::checks::evidence::{self, ask_who, operand};
@@ -44,6 +44,7 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     dossier.matches = matches(ledger, asked);
     dossier.unread = unread(snapshot, outcome);
     fill(&mut dossier, ledger, asked);
+    dossier.unread.extend(of_nodes(snapshot, &dossier));
     let concern = Concern::of(&dossier);
     let about: Vec<_> =
         outcome.findings.iter().filter(|f| concern.has(f) && asked.place.has_finding(ledger, f)).collect();

@@ -204,5 +204,6 @@ pub fn node(ledger: &Ledger<'_>, name: Name) -> NodeSheet {
         blocks: ledger.blocks().filter(own).map(block).collect(),
         pods: snapshot.pods.iter().filter(|p| p.node == kubernetes && p.may_hold()).count() as u64,
         endpoints: snapshot.endpoints.iter().filter(|e| e.node == name).count() as u64,
+        kernel: kernel::of_node(snapshot, name),
     }
 }

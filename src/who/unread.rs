@@ -1,5 +1,6 @@
 //! What was not read, each cause once with everything that it hits: silence of it proves nothing.
 
+use super::dossier::Dossier;
 use crate::checks::Outcome;
 use crate::checks::datastore::undecodable_value;
 use crate::model::foreign::foreign;
@@ -35,6 +36,11 @@ impl MissingInputs {
         }
         let is_etcds = self.inputs.iter().all(|input| !by_api(input));
         is_etcds.then(|| ("etcd", is_whole(Input::is_calicos)))
+    }
+
+    /// Whether it is what files say of nodes, and not what the API server has of their pods' logs.
+    fn is_of_captures(&self) -> bool {
+        self.inputs == [Input::NodeEvidence] && !self.detail.raw().starts_with("pods:")
     }
 
     /// The reason given, else the state's word; and what to do about it, a question right behind what it asks about.
@@ -84,6 +90,24 @@ fn undecodable(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
+/// Of the nodes of this dossier what their evidence does not tell; of all where the coverage says it already.
+pub fn of_nodes(snapshot: &Snapshot, dossier: &Dossier) -> Vec<Foreign> {
+    if !snapshot.coverage.complete(Input::NodeEvidence) {
+        return Vec::new();
+    }
+    let words = |node: &Foreign, doubts: &[Foreign]| {
+        (!doubts.is_empty())
+            .then(|| foreign!("{} of {}: {}", Input::NodeEvidence.word(), node, Foreign::joined(doubts, "; ")))
+    };
+    let sheets = dossier.addresses.iter().flat_map(|sheet| &sheet.kernels);
+    let nodes = dossier.nodes.iter().filter_map(|sheet| Some((sheet.calico.as_ref()?, sheet.kernel.as_ref()?)));
+    let of_nodes = nodes.filter_map(|(node, kernel)| words(node, &kernel.doubts));
+    let mut told: Vec<Foreign> = sheets.filter_map(|sheet| words(&sheet.node, &sheet.doubts)).chain(of_nodes).collect();
+    told.sort();
+    told.dedup();
+    told
+}
+
 /// All of it, as for an audit.
 pub fn unread(snapshot: &Snapshot, outcome: &Outcome) -> Vec<Foreign> {
     let gaps = gaps(snapshot, is_asked);
@@ -122,6 +146,7 @@ pub fn said(snapshot: &Snapshot) -> Option<Foreign> {
         .iter()
         .map(|gap| {
             let says = match (gap.state, gap.source()) {
+                _ if gap.is_of_captures() => "evidence of nodes does not count, or not in all".to_owned(),
                 (InputState::Unreachable, Some((source, true))) => format!("{source} did not answer"),
                 (InputState::Unreachable, Some((source, false))) => {
                     format!("{source} did not answer for {}", gap.names())

@@ -8,6 +8,8 @@ mod common;
 #[cfg(test)]
 pub use common::testing;
 
+pub use common::sight::is_unseen;
+
 use crate::checks::{Outcome, Skipped, World};
 use crate::model::Code;
 use crate::model::hash::HashSet;
@@ -26,13 +28,6 @@ pub fn miss(outcome: &mut Outcome, codes: &[Code]) {
     let missed: Vec<Skipped> = outcome.unasked.extract_if(.., |s| codes.contains(&s.code)).collect();
     outcome.skipped.extend(missed.into_iter().map(|skipped| Skipped { incomplete: true, ..skipped }));
     outcome.skipped.sort_by_key(|skipped| skipped.code);
-}
-
-/// Whether nothing of any evidence was judged: it is of another time or boot, of another node than it says, or of one that
-/// Calico does not know.
-pub fn any_unjudged(world: &World<'_>) -> bool {
-    use common::sight::{all_sights, is_judged};
-    all_sights(world).any(|sight| sight.is_anothers() || !is_judged(world.snapshot, sight.evidence))
 }
 
 /// At which nodes these checks could look, whatever they found: silence of any other node is no innocence.

@@ -1,8 +1,9 @@
 //! IPA790: evidence that says too little of now, or of too little.
 
-use super::common::sight::{NodeSight, OLDEST, all_sights, is_of_another_boot, is_old};
+use super::common::sight::{NodeSight, all_sights, is_unseen};
 use crate::checks::prelude::*;
-use crate::model::{Foreign, Snapshot};
+use crate::model::node_evidence::EvidenceDoubt;
+use crate::model::nodes_taken::{CAPTURE_AGAIN, OLDEST};
 
 pub static CHECK: Check = Check {
     code: Code(790),
@@ -25,73 +26,18 @@ pub static CHECK: Check = Check {
 };
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
-    for sight in all_sights(world) {
-        let why = doubts(&sight);
-        if !why.is_empty() {
-            findings.push(report(&sight, &why));
-        }
-    }
-    if world.snapshot.nodes_seen.of_every_node {
-        findings.extend(unseen(world).map(|name| absent(world, name)));
-    }
+    let doubtful = all_sights(world).filter(|sight| !sight.doubts.is_empty());
+    findings.extend(doubtful.map(|sight| report(&sight)));
+    let nodes = world.snapshot.calico_nodes.iter().map(|node| node.name);
+    findings.extend(nodes.filter(|node| is_unseen(world, *node)).map(|node| absent(world, node)));
 }
 
-fn doubts(sight: &NodeSight<'_>) -> Vec<(&'static str, Foreign)> {
-    let (snapshot, evidence) = (sight.world.snapshot, sight.evidence);
-    let mut why = Vec::new();
-    if is_old(snapshot, evidence) {
-        let apart =
-            evidence.taken_at().map(|at| snapshot.now.since(at).max(at.since(snapshot.now))).unwrap_or_default();
-        let is_ahead = evidence.taken_at().is_some_and(|at| at > snapshot.now);
-        let minutes = apart.as_secs() / 60;
-        let words = if is_ahead { "ahead of now: see the node's clock" } else { "old" };
-        why.push(("other-time", format!("{minutes} minutes {words}").into()));
-    }
-    if is_of_another_boot(snapshot, evidence) {
-        why.push(("other-boot", "of another boot of the machine".into()));
-    }
-    if sight.is_unknown() {
-        why.push(("unknown-node", "Calico knows no node of this name".into()));
-    }
-    if sight.is_mistaken() {
-        why.push((
-            "other-node",
-            "not one of the node's endpoints is among its interfaces: another node's, or another data plane".into(),
-        ));
-    }
-    why.extend(evidence.unread().map(|words| ("not-read", words)));
-    let failed = &evidence.inside.failed;
-    if let Some(first) = failed.first() {
-        let words = crate::model::foreign::foreign!("{} pods could not be looked into: {}", failed.len(), &first.why);
-        why.push(("not-read", words));
-    }
-    why
-}
-
-/// The nodes of this cluster of which there is no evidence, by Calico's name.
-fn unseen<'w>(world: &'w World<'w>) -> impl Iterator<Item = Name> {
-    let snapshot: &Snapshot = world.snapshot;
-    let is_windows = |node: Name| {
-        let kubernetes = world.ledger.scope.kubernetes_name(node);
-        snapshot.kube_nodes.iter().any(|n| n.name == kubernetes && n.windows)
-    };
-    let ours = snapshot
-        .calico_nodes
-        .iter()
-        .map(|node| node.name)
-        .filter(|name| world.ledger.scope.judged(*name) && world.ledger.scope.is_known_to_kubernetes(*name));
-    ours.filter(move |name| snapshot.nodes_seen.of(snapshot.text(*name)).is_none() && !is_windows(*name))
-}
-
-fn report(sight: &NodeSight<'_>, why: &[(&'static str, Foreign)]) -> Finding {
-    let reasons: Vec<&str> = why.iter().map(|(reason, _)| *reason).collect();
-    let is_out = reasons.iter().any(|reason| *reason != "not-read");
-    let summary = Foreign::joined(why.iter().map(|(_, words)| words), "; ");
-    let summary = if is_out { crate::model::foreign::foreign!("not judged: {}", summary) } else { summary };
+fn report(sight: &NodeSight<'_>) -> Finding {
+    let reasons: Vec<&str> = sight.doubts.iter().map(|doubt| doubt.kind.word()).collect();
     sight
         .world
-        .draft(&CHECK, sight.name(), summary)
-        .advice("capture again, on that node and with its name")
+        .draft(&CHECK, sight.name(), EvidenceDoubt::sentence(sight.doubts))
+        .advice(CAPTURE_AGAIN)
         .fact("reasons", reasons)
         .fact("from", &sight.evidence.from)
         .fact("oldest_seconds", OLDEST.as_secs())
@@ -166,9 +112,7 @@ mod tests {
         for check in crate::checks::node::FAMILY.1.iter().filter(|check| check.code != CHECK.code) {
             assert!(c.find(check).is_empty(), "{}", check.code);
         }
-        let snapshot = c.snapshot();
-        let ledger = crate::ledger::Ledger::build(&snapshot, c.scope, None);
-        assert!(crate::checks::node::any_unjudged(&World { snapshot: &snapshot, ledger: &ledger, past: None }));
+        assert!(!c.snapshot().nodes_seen.is_judged(0));
     }
 
     #[test]

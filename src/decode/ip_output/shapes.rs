@@ -174,7 +174,8 @@ impl IpRoute {
             return Err(format!("the route of {text} names no device: ip route show dev … leaves it out"));
         }
         // A blackhole of IPv6 says `dev lo`, and leads nowhere.
-        let hops = if kind == Term::Known(RouteKind::Unicast) { hops } else { Vec::new() };
+        let leads = matches!(kind, Term::Known(RouteKind::Unicast | RouteKind::Local));
+        let hops = if leads { hops } else { Vec::new() };
         let table = match self.table {
             None => MAIN_TABLE,
             Some(WordOrNumber::Number(number)) => number,

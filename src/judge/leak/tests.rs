@@ -91,7 +91,40 @@ fn a_node_that_shows_the_address_in_use_forbids_its_release() {
     c.node_mut().taken = vec![c.ago(86_400)];
     c.node_mut().remove_route(LEAKED);
     let who = Claimer::Kernel("node-1".into(), dev, KernelUse::Inside("shop/web-0".into()));
-    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, Objection::Held(HolderNow { who, grade: Grade::Certain })));
+    let held = Objection::Held(HolderNow { who, grade: Grade::Certain });
+    let old = Objection::Unseen("node-1".into(), "not judged: 1440 minutes old".into());
+    assert_eq!(Scene::of(c).refused(&[&id()]), [one(LEAKED, held), one(LEAKED, old.clone())].concat());
+    // Of an address that it does not show its silence is no word of now.
+    let mut c = seen();
+    c.node_mut().taken = vec![c.ago(86_400)];
+    c.node_mut().remove_route(LEAKED);
+    c.node_mut().without_inside();
+    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, old));
+    // Nor is what could not be read, of this node; of another one it does not matter.
+    for (node, why) in [("node-1", Some("links not read: errno 13")), ("node-2", None)] {
+        let mut c = Cluster::healthy();
+        c.see(node);
+        c.remove_pod("web-0");
+        c.remove_endpoint("web-0");
+        c.node_mut().without_inside();
+        c.node_mut().routes().clear();
+        c.node_mut().links = crate::model::node_evidence::Dump::NotRead("errno 13".into());
+        match why {
+            Some(why) => {
+                let unseen = Objection::Unseen(node.into(), why.into());
+                assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, unseen));
+            }
+            None => drop(Scene::of(c).passes(&[&id()])),
+        }
+    }
+    // A capture of every node was asked for, and there is none of this one.
+    let mut c = Cluster::healthy();
+    c.see("node-2");
+    c.remove_pod("web-0");
+    c.remove_endpoint("web-0");
+    c.snapshot.nodes_seen.of_every_node = true;
+    let absent = Objection::Unseen("node-1".into(), "there is no evidence of it".into());
+    assert_eq!(Scene::of(c).refused(&[&id()]), one(LEAKED, absent));
     // What was read on the node itself knows no pod, but its interface: then etcd's endpoint names it.
     let mut c = seen();
     let (_, dev) = kernel(&mut c);

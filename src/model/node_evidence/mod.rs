@@ -4,6 +4,7 @@
 //! A dump that was refused or torn is [`Dump::NotRead`], never an empty list: unknown is not absent. A node is read twice,
 //! because routes change without the kernel saying so; what counts was seen by every reading ([`NodeEvidence::lasts`]).
 
+mod doubt;
 mod dump;
 mod inside;
 mod kernel;
@@ -12,6 +13,7 @@ mod sysctl;
 mod table;
 mod twice;
 
+pub use doubt::{DoubtKind, EvidenceDoubt};
 pub use dump::{Dump, not_understood};
 pub use inside::{Inside, InsideFailed, LookInside, Means, PodInside, is_reachable};
 pub use kernel::{
@@ -144,7 +146,8 @@ impl NodeEvidence {
         uses.extend(configured.filter_map(|a| one(a.address, InUse { interface: a.dev.clone(), by: UsedBy::Host })));
         for route in self.routes4.each_had().chain(self.routes6.each_had()) {
             if route.is_answered_for() {
-                uses.push((route.dst, InUse { interface: Foreign::default(), by: UsedBy::Host }));
+                let interface = route.hops.iter().find_map(|hop| hop.dev.some()).cloned().unwrap_or_default();
+                uses.push((route.dst, InUse { interface, by: UsedBy::Host }));
             } else if route.may_deliver() {
                 let hops = route.hops.iter().filter(|hop| match &links {
                     Some(links) => links.get(&hop.dev).is_some_and(|link| self.is_delivered(route, hop, Some(link))),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Dump, InUse, KernelRoute, NodeEvidence, RouteOrder, RouteTable};
+use super::{Dump, EvidenceDoubt, InUse, KernelRoute, NodeEvidence, RouteOrder, RouteTable};
 use crate::model::foreign::foreign;
 use crate::model::{Addr, Cidr, Foreign, InputState};
 
@@ -25,6 +25,8 @@ pub struct NodesSeen {
     lengths: BTreeSet<(bool, u8)>,
     /// Of each node the orders of its IPv4 and IPv6 routes; made with them.
     orders: Vec<[RouteOrder; 2]>,
+    /// Of each node what is wrong with its evidence, as the snapshot that took it knows.
+    pub(in crate::model) doubts: Vec<Vec<EvidenceDoubt>>,
 }
 
 impl NodesSeen {
@@ -98,6 +100,21 @@ impl NodesSeen {
     /// The evidence of the node of this (Calico) name.
     pub fn of(&self, node: &str) -> Option<&NodeEvidence> {
         self.nodes.iter().find(|evidence| evidence.node == *node)
+    }
+
+    /// The place of the node of this (Calico) name.
+    pub fn place_of(&self, node: &str) -> Option<usize> {
+        self.nodes.iter().position(|evidence| evidence.node == *node)
+    }
+
+    /// What is wrong with the evidence of the node at this place.
+    pub fn doubts(&self, at: usize) -> &[EvidenceDoubt] {
+        self.doubts.get(at).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether the evidence of the node at this place is of now, and of this node.
+    pub fn is_judged(&self, at: usize) -> bool {
+        !self.doubts(at).iter().any(EvidenceDoubt::is_of_all)
     }
 
     /// What was had of the routes of the node at this place; `None`: nothing.

@@ -21,6 +21,7 @@ fn leaked() -> Address {
         proof: Some(Proven { pod: "shop/web-0".to_owned(), how: LeakProof::NoSuchPod }),
         special: None,
         holders: Vec::new(),
+        unseen: None,
         endpoints: Vec::new(),
         node: "node-1".to_owned(),
         node_now: NodeNow::Ready,

@@ -211,6 +211,12 @@ fn of_many(objection: &Objection) -> String {
         O::Unwatched => "are watched by no audit, so their age is for you to judge".to_owned(),
         O::Unproven => format!("are not proven leaked ({})", words::LEAKED),
         O::Held(holder) => format!("have a {} holder", holder.grade.word()),
+        O::Unseen(node, why) => format!(
+            "are on {}, of whose kernel nobody knows whether it holds them, {}: capture it again, or go without \
+             --node-evidence",
+            node.raw(),
+            why.raw()
+        ),
         O::EndpointHas(_) => "have an endpoint whose pod is not proven gone".to_owned(),
         O::EndpointOn { node, doubt, .. } => format!("have an endpoint on {}", doubtful(node.raw(), doubt)),
         O::Node(node, doubt) => format!("are on {}", doubtful(node.raw(), doubt)),

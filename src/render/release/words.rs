@@ -90,6 +90,11 @@ pub(super) fn timeless(objection: &Objection) -> String {
 
         O::Unproven => format!("it is not proven leaked ({})", leaked_address::CHECK.code),
         O::Held(HolderNow { who, grade }) => format!("{} is a {} holder", claimer(who).raw(), grade.word()),
+        O::Unseen(node, why) => format!(
+            "whether the kernel of {} holds it is not known, {}: capture it again, or go without --node-evidence",
+            node.raw(),
+            why.raw()
+        ),
         O::EndpointHas(endpoint) => format!("endpoint {} has it, and its pod is not proven gone", endpoint.raw()),
         O::EndpointOn { endpoint, node, doubt } => {
             format!("endpoint {} has it: {}", endpoint.raw(), node_doubt(node.raw(), doubt))
@@ -225,9 +230,10 @@ pub fn claimer(who: &Claimer) -> Foreign {
         Claimer::Kernel(node, interface, KernelUse::Routed) => {
             foreign!("node {}, whose kernel routes it to interface {}", node, interface)
         }
-        Claimer::Kernel(node, interface, KernelUse::OfHost) => {
-            foreign!("node {} itself, on interface {}", node, interface)
-        }
+        Claimer::Kernel(node, interface, KernelUse::OfHost) => match interface.is_empty() {
+            true => foreign!("node {} itself", node),
+            false => foreign!("node {} itself, on interface {}", node, interface),
+        },
         Claimer::Kernel(node, interface, KernelUse::Inside(pod)) => {
             let of = match pod.some() {
                 Some(pod) => foreign!("the network namespace of {}", pod),

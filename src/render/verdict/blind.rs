@@ -102,6 +102,9 @@ fn kubernetes(view: &AuditView<'_>) -> Vec<String> {
     // What nodes say comes by the logs of their pods, which the API server is asked for.
     let nodes = view.inputs.iter().filter(|row| is_from_pods(row) && is_missed(view, row));
     causes.extend(nodes.map(|row| match row.state {
+        _ if !row.detail.raw().starts_with("pods:") => {
+            format!("evidence of nodes does not count, or not in all {}", why(row))
+        }
         InputState::Forbidden => format!("Kubernetes refuses us {} {}", row.input.word(), why(row)),
         InputState::Partial => format!("Kubernetes' {} could be read in part only {}", row.input.word(), why(row)),
         _ => format!("Kubernetes did not give us {} {}", row.input.word(), why(row)),

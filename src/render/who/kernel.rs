@@ -3,20 +3,27 @@
 use std::io::Result;
 
 use super::rows::row;
-use crate::model::Foreign;
+use crate::model::{Foreign, Time};
+use crate::render::age::age;
 use crate::render::table::paper::Paper;
-use crate::who::KernelSheet;
+use crate::who::{KernelSheet, NodeKernelSheet};
 
 /// So many neighbours and interfaces are told of one node.
 const SOME: usize = 12;
 
 /// One node.
-pub fn write(sheet: &KernelSheet, paper: &mut Paper<'_>) -> Result<()> {
+pub fn write(sheet: &KernelSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
     let way = match &sheet.in_force {
         Some(route) => format!("goes by {}", route.shown()),
-        None => "there is no one way to it".to_owned(),
+        None if sheet.routes_read => "there is no one way to it".to_owned(),
+        None => "which way goes to it was not read".to_owned(),
     };
-    row(paper, "kernel", &[&format!("of {}", sheet.node.shown()), &way])?;
+    let (what, doubts) = doubted(sheet.judged, &sheet.doubts);
+    // What does not count is told as what it was.
+    let way = if sheet.judged { way } else { format!("then: {way}") };
+    let when = captured(sheet.captured, sheet.judged, now);
+    row(paper, "kernel", &[&format!("of {}", sheet.node.shown()), what, &when, &way])?;
+    doubts.iter().try_for_each(|doubt| row(paper, "", &[doubt]))?;
     for route in sheet.routes.iter().filter(|route| Some(*route) != sheet.in_force.as_ref()) {
         row(paper, "", &[&format!("also routed: {}", route.shown())])?;
     }
@@ -31,6 +38,29 @@ pub fn write(sheet: &KernelSheet, paper: &mut Paper<'_>) -> Result<()> {
     match silent.first() {
         Some(first) => row(paper, "", &[&format!("why not: {}", first.says)]),
         None => Ok(()),
+    }
+}
+
+/// What was read of one node.
+pub fn of_node(sheet: &NodeKernelSheet, now: Time, paper: &mut Paper<'_>) -> Result<()> {
+    let (what, doubts) = doubted(sheet.judged, &sheet.doubts);
+    let lists: Vec<_> = sheet.read.iter().map(Foreign::shown).collect();
+    let read = if lists.is_empty() { String::new() } else { format!("has {}", lists.join(", ")) };
+    row(paper, "kernel", &[what, &captured(sheet.captured, sheet.judged, now), &read])?;
+    doubts.iter().try_for_each(|doubt| row(paper, "", &[doubt]))
+}
+
+/// Whether it counts, and why not, or not in all.
+fn doubted(judged: bool, doubts: &[Foreign]) -> (&'static str, Vec<String>) {
+    (if judged { "" } else { "not judged" }, doubts.iter().map(|doubt| doubt.shown().into_owned()).collect())
+}
+
+/// How long ago it was read; what is too long ago says so itself.
+fn captured(at: Option<Time>, judged: bool, now: Time) -> String {
+    match at.filter(|_| judged) {
+        Some(at) if at > now => format!("read {} ahead of now", age(at.since(now))),
+        Some(at) => format!("read {} ago", age(now.since(at))),
+        None => String::new(),
     }
 }
 
@@ -55,6 +85,9 @@ mod tests {
         let sheet = KernelSheet {
             node: "worker-1".into(),
             captured: None,
+            judged: true,
+            doubts: Vec::new(),
+            routes_read: true,
             routes: Vec::new(),
             in_force: None,
             winner: None,
@@ -63,7 +96,7 @@ mod tests {
             gateway: errnos.iter().map(gateway).collect(),
         };
         let mut out = Vec::new();
-        write(&sheet, &mut Paper::new(&mut out, 200, false)).unwrap();
+        write(&sheet, Time::default(), &mut Paper::new(&mut out, 200, false)).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -264,7 +264,9 @@ pub fn route(body: &[u8], family: IpFamily, names: &mut LinkNames) -> Result<Opt
     let range = Cidr::new(dst.unwrap_or(zero), head.destination_prefix_length);
     let dst = range.filter(|range| range.is_v4() == (family == IpFamily::V4)).ok_or("a range that is none")?;
     let kind: Term<RouteKind> = Term::of(&kind_word(head.kind.into()));
-    if kind != Term::Known(RouteKind::Unicast) {
+    if kind == Term::Known(RouteKind::Local) {
+        hops.extend(dev.map(|dev| Hop { dev: names.name(dev), gateway }));
+    } else if kind != Term::Known(RouteKind::Unicast) {
         // A blackhole of IPv6 says `dev lo`, and leads nowhere.
         hops.clear();
     } else if hops.is_empty() {

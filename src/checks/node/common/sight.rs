@@ -8,11 +8,11 @@ use super::at_hand::AtHand;
 use crate::checks::World;
 use crate::ledger::{EndpointState, Workload};
 use crate::model::hash::HashMap;
-use crate::model::node_evidence::{HostLink, KernelRoute, MAIN_TABLE, NodeEvidence, PodInside, RouteTable, Way};
-use crate::model::{Addr, Endpoint, Foreign, Input, Interface, Name, Pod, Snapshot, Time};
+use crate::model::node_evidence::{
+    EvidenceDoubt, HostLink, KernelRoute, MAIN_TABLE, NodeEvidence, PodInside, RouteTable, Way,
+};
+use crate::model::{Addr, Endpoint, Foreign, Input, Interface, Name, Pod};
 
-/// Evidence that is older says too little of now: pods come and go.
-pub const OLDEST: Duration = Duration::from_secs(10 * 60);
 /// A pod that is younger than this when its node is read may still be wired up.
 const YOUNG: Duration = Duration::from_secs(60);
 /// The metric of routes that Felix keeps while a machine moves to another node.
@@ -22,6 +22,8 @@ const MIGRATION: u32 = 512;
 pub struct NodeSight<'w> {
     pub world: &'w World<'w>,
     pub evidence: &'w NodeEvidence,
+    /// What is wrong with it.
+    pub doubts: &'w [EvidenceDoubt],
     /// Calico's name of it; [`Name::NONE`] where nothing else names it.
     pub calico: Name,
     /// Its endpoints, whoever made them; none where they were not read.
@@ -36,7 +38,7 @@ pub struct NodeSight<'w> {
 
 /// Every node whose evidence counts now, by name.
 pub fn sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w>> {
-    all_sights(world).filter(|sight| is_judged(sight.world.snapshot, sight.evidence) && !sight.is_anothers())
+    all_sights(world).filter(|sight| !sight.doubts.iter().any(EvidenceDoubt::is_of_all))
 }
 
 /// The same, whether it counts or not.
@@ -58,25 +60,17 @@ pub fn all_sights<'w>(world: &'w World<'w>) -> impl Iterator<Item = NodeSight<'w
     nodes.iter().enumerate().map(sight)
 }
 
-/// Whether evidence is of now: not too old, not of another boot of the machine.
-pub fn is_judged(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
-    !is_old(snapshot, evidence) && !is_of_another_boot(snapshot, evidence)
-}
-
-/// Whether too much time lies between it and now, either way. What has no time is of now.
-pub fn is_old(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
-    let apart = |at: Time| snapshot.now.since(at).max(at.since(snapshot.now));
-    evidence.taken_at().is_some_and(|at| apart(at) > OLDEST)
-}
-
-/// Whether Kubernetes knows another boot of the machine.
-pub fn is_of_another_boot(snapshot: &Snapshot, evidence: &NodeEvidence) -> bool {
-    let name = snapshot.names.find(evidence.node.raw());
-    let calico = snapshot.calico_nodes.iter().find(|node| Some(node.name) == name);
-    let kubernetes = calico.and_then(|node| node.kubernetes_name).or(name);
-    let node = snapshot.kube_nodes.iter().find(|node| Some(node.name) == kubernetes);
-    let known = node.and_then(|node| node.boot_id.some()).map(|boot| snapshot.text(boot));
-    known.is_some_and(|known| evidence.boot_id.some().is_some_and(|boot| *boot != *known))
+/// The cluster's node of this (Calico) name, of which there is no evidence though a capture of every node was asked for: it
+/// was not read.
+pub fn is_unseen(world: &World<'_>, node: Name) -> bool {
+    let (snapshot, scope) = (world.snapshot, &world.ledger.scope);
+    let kubernetes = scope.kubernetes_name(node);
+    let is_windows = || snapshot.kube_nodes.iter().any(|n| n.name == kubernetes && n.windows);
+    snapshot.nodes_seen.of_every_node
+        && snapshot.nodes_seen.of(snapshot.text(node)).is_none()
+        && scope.judged(node)
+        && scope.is_known_to_kubernetes(node)
+        && !is_windows()
 }
 
 impl<'w> NodeSight<'w> {
@@ -98,39 +92,24 @@ impl<'w> NodeSight<'w> {
             is_known && snapshot.coverage.complete(Input::Endpoints) && !world.ledger.dark.node(calico);
         let tables = [whole(true), whole(false)];
         let at_hand = AtHand::default();
-        NodeSight { world, evidence, calico, endpoints, knows_endpoints, tables, by_interface, by_address, at_hand }
+        let doubts = snapshot.nodes_seen.doubts(at);
+        NodeSight {
+            world,
+            evidence,
+            doubts,
+            calico,
+            endpoints,
+            knows_endpoints,
+            tables,
+            by_interface,
+            by_address,
+            at_hand,
+        }
     }
 
     /// The text of its name.
     pub fn name(&self) -> &'w str {
         self.evidence.node.raw()
-    }
-
-    /// Whether it is of another node than it says, or Calico's pods are wired in a way that the kernel does not show: there
-    /// are endpoints and workload interfaces, and not one of them is the other's.
-    pub fn is_mistaken(&self) -> bool {
-        let Some(links) = self.evidence.links.read() else { return false };
-        let wired = self.endpoints.iter().filter(|e| !e.interface().is_none()).count();
-        let has_own = links.iter().any(|link| self.evidence.is_workload(&link.name));
-        let is_one = links.iter().any(|link| !self.endpoints_of(&link.name).is_empty());
-        // One pod alone may have lost its interface.
-        !is_one && (wired > 1 || wired > 0 && has_own)
-    }
-
-    /// Whether nobody but the evidence speaks of the node, though they were asked: a name that was mistyped makes strangers
-    /// of its own blocks.
-    pub fn is_unknown(&self) -> bool {
-        let world = self.world;
-        let was_read =
-            world.snapshot.coverage.complete(Input::CalicoNodes) && !world.ledger.dark.all(Input::CalicoNodes);
-        let is_known =
-            world.ledger.calico_node(self.calico).is_some() || world.ledger.scope.is_undecodable(self.calico);
-        was_read && !is_known && self.endpoints.is_empty()
-    }
-
-    /// Whether it says nothing of the node whose name it has.
-    pub fn is_anothers(&self) -> bool {
-        self.is_mistaken() || self.is_unknown()
     }
 
     /// The main table of a family; `None`: not read.
