@@ -1,8 +1,9 @@
 //! How a pod is restarted: by deleting it, where something makes it anew. Where nothing does, or nobody knows, its manifest
 //! is saved first; a static pod's mirror and a pod that ends already are not deleted at all.
 
-use super::{Draft, count, shell};
+use super::{Draft, shell};
 use crate::checks::{World, few};
+use crate::model::number::grouped;
 use crate::model::{Comeback, Input, Name, Pod};
 
 /// How an advice begins where all who would be restarted end already.
@@ -149,8 +150,8 @@ impl Draft<'_> {
             let whom = match of.as_slice() {
                 [] => return draft,
                 [own] if draft.is_about(own) => "it".to_owned(),
-                [many @ ..] if many.len() == stays.len() && many.len() > 2 => {
-                    format!("all {}", count(many.len(), "of them"))
+                many if many.len() == stays.len() && many.len() > 2 => {
+                    format!("all {} of them", grouped(many.len() as u64))
                 }
                 some => few(some, ", "),
             };
@@ -312,6 +313,21 @@ mod tests {
         assert_eq!(restart, ["shop/web-2", "shop/web-3"]);
         let ending: Vec<&str> = found[0].evidence.texts("ending").map(|pod| pod.raw()).collect();
         assert_eq!((ending, found[0].next.len()), (vec!["shop/web-0"], 3));
+    }
+
+    #[test]
+    fn many_are_counted() {
+        let mut c = Cluster::healthy();
+        let at = crate::checks::testing::addr("10.65.0.2");
+        for pod in ["web-0", "web-2", "web-3"] {
+            c.endpoint_mut(pod).addresses = [at].into();
+            let mut pod = c.pod_mut(pod);
+            (pod.addresses, pod.controller, pod.bare) = ([at].into(), None, true);
+        }
+        let advice = &c.find(&duplicate_endpoint_address::CHECK)[0].advice;
+        let says =
+            "restart the other 3; all 3 of them have no controller and do not come back by themselves: save each";
+        assert!(advice.raw().contains(says), "{advice:?}");
     }
 
     #[test]
