@@ -151,6 +151,34 @@ fn the_wait_is_told_as_json() {
     assert_eq!(shown(waiting.end()), 143);
 }
 
+/// `-` is standard output for whoever writes a stream, and no name of a file: neither of a capture nor of a history.
+#[test]
+fn a_capture_goes_to_standard_output_and_nothing_is_called_minus() {
+    servers::need!(Etcd3_7);
+    let (etcd, case) = (servers::Etcd::start(servers::EtcdVersion::V3_7), servers::Case::load("two-clusters"));
+    case.moment().load_into(&etcd);
+    let folder = tempfile::tempdir().unwrap();
+    let objects = case.moment().cluster_file.display().to_string();
+    let run = |args: &[&str]| ipaudit().current_dir(folder.path()).args(args).output().unwrap();
+    let live = ["--etcd-endpoints", &etcd.endpoint(), "--kube-objects", &objects, "--now", &case.moment().captured_at];
+    let written = run(&[&["capture", "-f", "-", "--settle", "50ms"], &live[..]].concat());
+    assert!(stderr(&written).contains("captured: to standard output"), "{}", stderr(&written));
+    std::fs::write(folder.path().join("c.gz"), &written.stdout).unwrap();
+    let told = |args: &[&str]| {
+        let output = run(args);
+        assert!(output.status.code() != Some(2), "{args:?}: {}", stderr(&output));
+        json(&output)["findings"].as_array().unwrap().len()
+    };
+    let of_file = told(&["audit", "-o", "json", "--from", "c.gz", "--now", &case.moment().captured_at]);
+    assert!(of_file > 0 && of_file == told(&[&["audit", "-o", "json", "--settle", "50ms"], &live[..]].concat()));
+    for args in [&["report"][..], &["history", "check"], &["release", "--list"]] {
+        let refused = run(&[args, &["--db", "-"]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", stderr(&refused));
+        assert!(stderr(&refused).contains("a history is a file, and no stream"), "{}", stderr(&refused));
+    }
+    assert!(std::fs::read_dir(folder.path()).unwrap().count() == 1);
+}
+
 fn bash(script: &str) -> Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_ipaudit")).parent().unwrap();
     let mut bash = Command::new("bash");

@@ -1,5 +1,6 @@
 //! `ipaudit capture`: save what an audit reads, both looks, in one file.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -18,7 +19,7 @@ use crate::source::capture::Writer;
 /// Flags of `capture`.
 #[derive(Args, Debug)]
 pub struct CaptureArgs {
-    /// The file to write
+    /// The file to write (-: standard output)
     #[arg(short, long, value_name = "FILE", env = "IPAUDIT_FILE", help_heading = "Output")]
     pub file: PathBuf,
 
@@ -34,6 +35,11 @@ pub struct CaptureArgs {
 /// # Errors
 /// Usage, and a file that cannot be written: then nothing is left behind.
 pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
+    let to_output = args.file.as_os_str() == "-";
+    if to_output && std::io::stdout().is_terminal() {
+        let error = Error::user("write a capture to a terminal").cause("it is compressed, and no text");
+        return Err(error.hint("-f FILE names a file, > FILE or a pipe takes standard output"));
+    }
     let sources = Sources::open(&args.sources, streams).await?;
     let mut writer = Writer::create(&args.file)?;
     let mut memory = Memory::none();
@@ -46,9 +52,14 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
         let writer = Some(&mut writer);
         verdict = looked.look_again(verdict, &sources, &args.judging, streams, &memory, writer).await;
     }
-    writer.finish()?;
+    let whole = writer.end()?;
+    match to_output {
+        true => streams.give(|out| whole.copy_into(out))?,
+        false => Writer::finish(whole, &args.file)?,
+    }
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
-    streams.note(&format!("captured: {}", args.file.display()));
+    let named = if to_output { "to standard output".to_owned() } else { args.file.display().to_string() };
+    streams.note(&format!("captured: {named}"));
     let conclusion = if looked.is_incomplete(&verdict) { Conclusion::Incomplete } else { Conclusion::Done };
     Ok(conclusion.exit())
 }

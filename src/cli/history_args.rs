@@ -106,6 +106,10 @@ impl DbArgs {
     /// # Errors
     /// Neither a flag nor the environment names a place.
     pub fn path(&self) -> Result<PathBuf, Error> {
+        if self.db.as_deref().is_some_and(|db| db.as_os_str() == "-") {
+            let error = Error::user("find the history").at("-").cause("a history is a file, and no stream");
+            return Err(error.hint("--db PATH names it; a file of that name is ./-"));
+        }
         self.db.clone().or_else(history::default_path).ok_or_else(|| {
             Error::configuration("find a place for the history")
                 .cause("neither XDG_STATE_HOME nor HOME is set")

@@ -169,6 +169,16 @@ impl Streams {
         }
     }
 
+    /// The same for bytes that are no text, and that no terminal is given: they pass no guard.
+    ///
+    /// # Errors
+    /// As [`Streams::stream`]; a reader that went away before it had all of them is one too.
+    pub fn give(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let given = write(&mut out).and_then(|()| out.flush());
+        given.map_err(|e| Error::input("write to standard output").cause(e))
+    }
+
     /// [`Streams::print`] of what goes on and on: whether anybody reads it still.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ enum Destination {
     Name(PathBuf),
     /// Its bytes go to what has this name.
     Stream(PathBuf),
+    /// To whom its bytes go the caller knows.
+    Caller,
 }
 
 impl WholeFile {
@@ -41,9 +43,26 @@ impl WholeFile {
         };
         let written = match &into {
             Destination::Name(name) => NamedTempFile::new_in(folder_of(name))?,
-            Destination::Stream(_) => NamedTempFile::new()?,
+            Destination::Stream(_) | Destination::Caller => NamedTempFile::new()?,
         };
         Ok(WholeFile { written, into })
+    }
+
+    /// Begins what has no name: [`WholeFile::copy_into`] gives it on.
+    ///
+    /// # Errors
+    /// No place for files of a moment.
+    pub fn nameless() -> io::Result<WholeFile> {
+        Ok(WholeFile { written: NamedTempFile::new()?, into: Destination::Caller })
+    }
+
+    /// Gives its bytes on.
+    ///
+    /// # Errors
+    /// When anything could not be read or written.
+    pub fn copy_into(mut self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.written.as_file_mut().rewind()?;
+        io::copy(self.written.as_file_mut(), out).map(drop)
     }
 
     /// What is written into.
@@ -55,8 +74,9 @@ impl WholeFile {
     ///
     /// # Errors
     /// When anything could not be written; then nothing is left behind.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
         match &self.into {
+            Destination::Caller => Ok(()),
             Destination::Name(name) => {
                 self.file().sync_all()?;
                 // Writing takes its time, and somebody may have put something there.
@@ -67,8 +87,7 @@ impl WholeFile {
             }
             Destination::Stream(name) => {
                 let mut stream = OpenOptions::new().write(true).open(name)?;
-                self.written.as_file_mut().rewind()?;
-                io::copy(self.written.as_file_mut(), &mut stream).map(drop)
+                self.copy_into(&mut stream)
             }
         }
     }

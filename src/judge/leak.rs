@@ -104,11 +104,19 @@ impl<'w> Case<'w> {
         };
         let handle = self.world.ledger.handle_of(allocation);
         // The operator's word is for what is special; anything else goes as a whole or not at all (rule 6).
-        let alone = self.word.knows && self.special(allocation).is_some();
+        let is_special = self.special(allocation).is_some();
+        let alone = self.word.knows && is_special;
         match handle.filter(|_| !alone) {
             Some(id) => match self.handle(id) {
                 // Who asked for one is told of no other: its command would give that back.
-                Judged::Refused(refused, mut by_word) => {
+                Judged::Refused(mut refused, mut by_word) => {
+                    // The word would let this one go alone: what speaks against the others is nothing to it.
+                    let own = address.to_string();
+                    let is_told =
+                        |refusal: &Refusal| !is_special || refusal.of_handle.is_none() || refusal.subject == own;
+                    if refused.iter().any(|refusal| refusal.subject == own) {
+                        refused.retain(is_told);
+                    }
                     by_word.retain(|note| !matches!(note, Note::AddressByWord(other) if other.address != address));
                     Judged::Refused(refused, by_word)
                 }

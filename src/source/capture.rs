@@ -21,7 +21,7 @@ use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
 use crate::model::{FailedLook, Gathering, Input, Name, Patch, Snapshot, Time};
 
-/// Writes a capture beside its final name; nothing appears under that name before [`Writer::finish`].
+/// Writes a capture beside its final name; nothing appears under that name before [`Writer::end`] has given it whole.
 pub struct Writer {
     path: PathBuf,
     whole: WholeFile,
@@ -32,13 +32,14 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts a capture that will be `path`.
+    /// Starts a capture that will be `path`; of `-` (standard output) the bytes, which the caller gives on.
     ///
     /// # Errors
     /// When the folder cannot be written.
     pub fn create(path: &Path) -> Result<Writer, Error> {
         let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
-        let whole = WholeFile::create(path).map_err(fail)?;
+        let whole = if path == Path::new("-") { WholeFile::nameless() } else { WholeFile::create(path) };
+        let whole = whole.map_err(fail)?;
         let file = whole.file().try_clone().map_err(fail)?;
         let out = GzEncoder::new(BufWriter::new(file), Compression::fast());
         let mut writer = Writer { path: path.to_path_buf(), whole, out, lines: 0, failed: None };
@@ -147,7 +148,7 @@ impl Writer {
     ///
     /// # Errors
     /// When anything could not be written; then nothing is left behind.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn end(mut self) -> Result<WholeFile, Error> {
         let lines = self.lines;
         self.line(&Line::End { lines });
         let at = self.path.display().to_string();
@@ -157,7 +158,15 @@ impl Writer {
         }
         let file = self.out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error));
         file.map_err(fail)?;
-        self.whole.finish().map_err(fail)
+        Ok(self.whole)
+    }
+
+    /// Gives a capture its name.
+    ///
+    /// # Errors
+    /// When it could not be written; then nothing is left behind.
+    pub fn finish(whole: WholeFile, path: &Path) -> Result<(), Error> {
+        whole.finish().map_err(|e| Error::input("write the capture").at(path.display().to_string()).cause(e))
     }
 }
 
@@ -394,7 +403,7 @@ mod tests {
         writer.kubernetes_again(&patch);
         patch.swap_names(&mut first);
         writer.look(&patch.other, first.now, Duration::ZERO);
-        writer.finish().unwrap();
+        Writer::finish(writer.end().unwrap(), &path).unwrap();
 
         let words = |snapshot: &Snapshot| {
             let names = &snapshot.names;

@@ -87,6 +87,12 @@ fn rule_7_who_asks_for_one_address_is_told_of_no_other() {
         other => panic!("{other:?}"),
     });
     assert_eq!(told.collect::<Vec<_>>(), [addr("10.65.0.9")]);
+    let subjects = plan.refusals.iter().map(|refusal| refusal.subject.raw());
+    assert!(
+        plan.refusals.len() > 1 && subjects.clone().all(|s| s == "10.65.0.9"),
+        "{:?}",
+        subjects.collect::<Vec<_>>()
+    );
 }
 
 /// Who has a right to an address and does not show it yet: a service whose status is empty, a machine's pod that starts.
