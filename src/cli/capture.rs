@@ -1,6 +1,6 @@
 //! `ipaudit capture`: save what an audit reads, both looks, in one file.
 
-use std::io::IsTerminal as _;
+use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -36,7 +36,7 @@ pub struct CaptureArgs {
 /// Usage, and a file that cannot be written: then nothing is left behind.
 pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
     let to_output = args.file.as_os_str() == "-";
-    if to_output && std::io::stdout().is_terminal() {
+    if to_output && streams.is_terminal() {
         let error = Error::user("write a capture to a terminal").cause("it is compressed, and no text");
         return Err(error.hint("-f FILE names a file, > FILE or a pipe takes standard output"));
     }
@@ -52,11 +52,7 @@ pub async fn run(args: &CaptureArgs, streams: &Streams) -> Result<Exit, Error> {
         let writer = Some(&mut writer);
         verdict = looked.look_again(verdict, &sources, &args.judging, streams, &memory, writer).await;
     }
-    let whole = writer.end()?;
-    match to_output {
-        true => streams.give(|out| whole.copy_into(out))?,
-        false => Writer::finish(whole, &args.file)?,
-    }
+    writer.end()?.finish(|mut bytes| streams.give(|out| io::copy(&mut bytes, out).map(drop)))?;
     looked.warnings.iter().chain(&verdict.warnings).for_each(|w| streams.remark(w));
     let named = if to_output { "to standard output".to_owned() } else { args.file.display().to_string() };
     streams.note(&format!("captured: {named}"));

@@ -221,7 +221,7 @@ async fn evidence(args: &NodeArgs, streams: &Streams) -> Result<NodesSeen, Error
 /// Captures until somebody ends it; the exit code is the last one's. A reading or a capture that fails is told and tried
 /// again.
 async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams: &Streams) -> Result<Exit, Error> {
-    let stop = Stop::on_signal();
+    let stop = Stop::on_signal("ending: no other capture is begun", *streams);
     let mut last = Exit::Clean;
     loop {
         let began = Instant::now();

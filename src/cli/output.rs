@@ -169,7 +169,12 @@ impl Streams {
         }
     }
 
-    /// The same for bytes that are no text, and that no terminal is given: they pass no guard.
+    /// A person would see what standard output is given.
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
+    /// [`Streams::stream`] for bytes that are no text: they pass no guard, and no terminal is given them.
     ///
     /// # Errors
     /// As [`Streams::stream`]; a reader that went away before it had all of them is one too.

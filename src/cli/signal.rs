@@ -19,14 +19,14 @@ const GRACE: Duration = Duration::from_secs(8);
 
 const SIGINT: i32 = 2;
 
-/// What is answered to the first signal, where the second one ends the process, and its own patience.
+/// What is answered to the first signal.
 #[derive(Clone, Copy, Debug)]
-struct AtOnce {
-    answer: &'static str,
+struct FirstWord {
+    words: &'static str,
     /// The same where nothing runs.
     idle: &'static str,
-    /// Said when the patience is over.
-    given_up: &'static str,
+    /// Said when the patience is over. `None`: what runs is waited for, however long it takes.
+    given_up: Option<&'static str>,
     streams: Streams,
 }
 
@@ -44,23 +44,23 @@ pub struct Stop(Arc<Shared>);
 
 impl Stop {
     /// Listens from here on, not only once somebody looks: a signal that comes before the first step stops the run as
-    /// well.
-    pub fn on_signal() -> Stop {
-        Stop::listening(None)
+    /// well. The first one is answered on standard error.
+    pub fn on_signal(answer: &'static str, streams: Streams) -> Stop {
+        Stop::listening(FirstWord { words: answer, idle: answer, given_up: None, streams })
     }
 
-    /// The same for a run that may last: the first signal is answered on standard error (with `idle` in a pause), and a
-    /// Ctrl-C after it ends the process, whatever it does; so do [`GRACE`] seconds, which is told as `given_up`.
+    /// The same for a run that may last: the first signal is answered with `idle` in a pause, and a Ctrl-C after it ends
+    /// the process, whatever it does; so do [`GRACE`] seconds, which is told as `given_up`.
     pub fn on_signal_or_at_once(
         answer: &'static str,
         idle: &'static str,
         given_up: &'static str,
         streams: Streams,
     ) -> Stop {
-        Stop::listening(Some(AtOnce { answer, idle, given_up, streams }))
+        Stop::listening(FirstWord { words: answer, idle, given_up: Some(given_up), streams })
     }
 
-    fn listening(at_once: Option<AtOnce>) -> Stop {
+    fn listening(answer: FirstWord) -> Stop {
         let stop = Stop(Arc::default());
         ear::is_answered_elsewhere();
         #[cfg(unix)]
@@ -71,7 +71,7 @@ impl Stop {
                 let stop = stop.clone();
                 tokio::spawn(async move {
                     while signals.recv().await.is_some() {
-                        stop.hear(kind.as_raw_value(), at_once);
+                        stop.hear(kind.as_raw_value(), answer);
                     }
                 });
             }
@@ -81,7 +81,7 @@ impl Stop {
             let stop = stop.clone();
             tokio::spawn(async move {
                 while tokio::signal::ctrl_c().await.is_ok() {
-                    stop.hear(SIGINT, at_once);
+                    stop.hear(SIGINT, answer);
                 }
             });
         }
@@ -89,15 +89,16 @@ impl Stop {
     }
 
     /// A signal came.
-    fn hear(&self, signal: i32, at_once: Option<AtOnce>) {
-        // Whoever is asked for credentials is waited for by nobody any more: what begins no transaction needs none.
-        if at_once.is_none() && !self.is_wanted() {
-            plugin::keep_ending();
-        }
+    fn hear(&self, signal: i32, answer: FirstWord) {
         let is_first = !self.0.wanted.swap(true, Ordering::SeqCst);
-        match at_once {
-            Some(AtOnce { answer, idle, given_up, streams }) if is_first => {
-                streams.note(self.says(answer, idle));
+        let FirstWord { words, idle, given_up, streams } = answer;
+        if is_first {
+            streams.note(self.says(words, idle));
+        }
+        match given_up {
+            // Whoever is asked for credentials is waited for by nobody any more: what begins no transaction needs none.
+            None if is_first => plugin::keep_ending(),
+            Some(given_up) if is_first => {
                 let end = move || {
                     std::thread::sleep(GRACE);
                     streams.note(given_up);

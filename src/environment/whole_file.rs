@@ -24,8 +24,6 @@ enum Destination {
     Name(PathBuf),
     /// Its bytes go to what has this name.
     Stream(PathBuf),
-    /// To whom its bytes go the caller knows.
-    Caller,
 }
 
 impl WholeFile {
@@ -43,26 +41,9 @@ impl WholeFile {
         };
         let written = match &into {
             Destination::Name(name) => NamedTempFile::new_in(folder_of(name))?,
-            Destination::Stream(_) | Destination::Caller => NamedTempFile::new()?,
+            Destination::Stream(_) => NamedTempFile::new()?,
         };
         Ok(WholeFile { written, into })
-    }
-
-    /// Begins what has no name: [`WholeFile::copy_into`] gives it on.
-    ///
-    /// # Errors
-    /// No place for files of a moment.
-    pub fn nameless() -> io::Result<WholeFile> {
-        Ok(WholeFile { written: NamedTempFile::new()?, into: Destination::Caller })
-    }
-
-    /// Gives its bytes on.
-    ///
-    /// # Errors
-    /// When anything could not be read or written.
-    pub fn copy_into(mut self, out: &mut dyn io::Write) -> io::Result<()> {
-        self.written.as_file_mut().rewind()?;
-        io::copy(self.written.as_file_mut(), out).map(drop)
     }
 
     /// What is written into.
@@ -76,7 +57,6 @@ impl WholeFile {
     /// When anything could not be written; then nothing is left behind.
     pub fn finish(self) -> io::Result<()> {
         match &self.into {
-            Destination::Caller => Ok(()),
             Destination::Name(name) => {
                 self.file().sync_all()?;
                 // Writing takes its time, and somebody may have put something there.
@@ -87,7 +67,9 @@ impl WholeFile {
             }
             Destination::Stream(name) => {
                 let mut stream = OpenOptions::new().write(true).open(name)?;
-                self.copy_into(&mut stream)
+                let mut written = self.written.as_file();
+                written.rewind()?;
+                io::copy(&mut written, &mut stream).map(drop)
             }
         }
     }

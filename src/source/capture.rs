@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
 use crate::model::{FailedLook, Gathering, Input, Name, Patch, Snapshot, Time};
 
-/// Writes a capture beside its final name; nothing appears under that name before [`Writer::end`] has given it whole.
+/// Writes a capture beside its final name; nothing appears there before [`Whole::finish`].
 pub struct Writer {
     path: PathBuf,
-    whole: WholeFile,
+    whole: Whole,
     out: GzEncoder<BufWriter<File>>,
     lines: u64,
     /// The first failure; the read goes on, and `finish` tells it.
@@ -38,8 +38,10 @@ impl Writer {
     /// When the folder cannot be written.
     pub fn create(path: &Path) -> Result<Writer, Error> {
         let fail = |e: std::io::Error| Error::input("write the capture").at(path.display().to_string()).cause(e);
-        let whole = if path == Path::new("-") { WholeFile::nameless() } else { WholeFile::create(path) };
-        let whole = whole.map_err(fail)?;
+        let whole = match path == Path::new("-") {
+            true => Whole::Nameless(tempfile::tempfile().map_err(fail)?),
+            false => Whole::Named(WholeFile::create(path).map_err(fail)?, path.to_path_buf()),
+        };
         let file = whole.file().try_clone().map_err(fail)?;
         let out = GzEncoder::new(BufWriter::new(file), Compression::fast());
         let mut writer = Writer { path: path.to_path_buf(), whole, out, lines: 0, failed: None };
@@ -144,11 +146,11 @@ impl Writer {
         self.line(&Line::Look(line));
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the bytes.
     ///
     /// # Errors
     /// When anything could not be written; then nothing is left behind.
-    pub fn end(mut self) -> Result<WholeFile, Error> {
+    pub fn end(mut self) -> Result<Whole, Error> {
         let lines = self.lines;
         self.line(&Line::End { lines });
         let at = self.path.display().to_string();
@@ -157,16 +159,39 @@ impl Writer {
             return Err(fail(e));
         }
         let file = self.out.finish().and_then(|b| b.into_inner().map_err(std::io::IntoInnerError::into_error));
-        file.map_err(fail)?;
+        file.and_then(|mut file| file.rewind()).map_err(fail)?;
         Ok(self.whole)
     }
+}
 
-    /// Gives a capture its name.
+/// A capture that is complete, and not yet where it belongs.
+#[must_use = "nothing is there before it is given on"]
+pub enum Whole {
+    /// [`WholeFile::finish`] gives it this name.
+    Named(WholeFile, PathBuf),
+    /// Its bytes, from the first one on: who asked for them gives them on.
+    Nameless(File),
+}
+
+impl Whole {
+    fn file(&self) -> &File {
+        match self {
+            Whole::Named(whole, _) => whole.file(),
+            Whole::Nameless(file) => file,
+        }
+    }
+
+    /// Gives a capture its name; what is to have none is given on by `give`.
     ///
     /// # Errors
-    /// When it could not be written; then nothing is left behind.
-    pub fn finish(whole: WholeFile, path: &Path) -> Result<(), Error> {
-        whole.finish().map_err(|e| Error::input("write the capture").at(path.display().to_string()).cause(e))
+    /// When it could not be written (then nothing is left behind), and those of `give`.
+    pub fn finish(self, give: impl FnOnce(File) -> Result<(), Error>) -> Result<(), Error> {
+        match self {
+            Whole::Named(whole, path) => {
+                whole.finish().map_err(|e| Error::input("write the capture").at(path.display().to_string()).cause(e))
+            }
+            Whole::Nameless(bytes) => give(bytes),
+        }
     }
 }
 
@@ -403,7 +428,7 @@ mod tests {
         writer.kubernetes_again(&patch);
         patch.swap_names(&mut first);
         writer.look(&patch.other, first.now, Duration::ZERO);
-        Writer::finish(writer.end().unwrap(), &path).unwrap();
+        writer.end().unwrap().finish(|_| unreachable!("it has a name")).unwrap();
 
         let words = |snapshot: &Snapshot| {
             let names = &snapshot.names;

@@ -2,6 +2,7 @@
 //! called once all that it began is settled.
 
 use std::fs::{File, TryLockError};
+use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::time::Duration;
 
@@ -42,12 +43,15 @@ fn stopped_before_the_first_step_nothing_is_done_and_it_is_no_success() {
     // The run has its turn, and waits to record that it begins.
     let history = rusqlite::Connection::open(world.folder.path().join("history.db")).unwrap();
     history.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let child = world.start(&world.etcd.endpoint(), &["--handle", &handles.join(",")]);
+    let mut child = world.start(&world.etcd.endpoint(), &["--handle", &handles.join(",")]);
     let lock = world.folder.path().join("history.db.release");
     servers::eventually("the run has its turn", SOON, || {
         File::open(&lock).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     });
     terminate(&child);
+    // The signal is heard, and answered, before anything can be recorded.
+    let said = BufReader::new(child.stderr.take().unwrap()).lines().next().unwrap().unwrap();
+    assert_eq!(said, "stopping: a transaction that runs is finished, and none is begun");
     history.execute_batch("ROLLBACK").unwrap();
     let run = Run::of(child.wait_with_output().unwrap());
     assert_eq!(run.code, 1, "{run:?}");

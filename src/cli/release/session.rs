@@ -62,7 +62,7 @@ impl Session<'_> {
         };
         recorder.make()?;
         let patience = self.with.db.turn_patience(STALE).min(STALE.saturating_sub(present().since(self.made)));
-        let stop = Stop::on_signal();
+        let stop = Stop::on_signal("stopping: a transaction that runs is finished, and none is begun", *streams);
         let Some(turn) = earlier::wait_for_turn(self.db, patience, &stop, streams).await? else {
             let exit = Conclusion::Stopped.exit();
             if !for_people {
