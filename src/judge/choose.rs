@@ -74,13 +74,14 @@ impl Chosen {
     }
 }
 
-/// Chooses by name or by code.
-pub fn choose(wish: &Wish, world: &World<'_>) -> Chosen {
+/// Chooses by name or by code. `goes`: whether a thing would be let through as it looks now; asked only where there are more
+/// than `--max`, so that what is refused takes nobody's place.
+pub fn choose(wish: &Wish, world: &World<'_>, goes: impl Fn(Quarry) -> bool) -> Chosen {
     let findings = run_these(world, &[&leaked_address::CHECK, &orphaned_handle::CHECK]).findings;
     match wish {
         Wish::Named { handles, addresses } => by_name(handles, addresses, world, findings),
         Wish::Found { code, older_than, max, only } => {
-            by_code(*code, &Selection { older_than: *older_than, max: *max, only }, world, findings)
+            by_code(*code, &Selection { older_than: *older_than, max: *max, only }, world, findings, goes)
         }
     }
 }
@@ -161,8 +162,14 @@ fn by_name(handles: &[String], addresses: &[Addr], world: &World<'_>, findings: 
     chosen
 }
 
-/// The oldest first, each handle once. Orphaned handles whose id comes again are left out, and told.
-fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<KeptFinding>) -> Chosen {
+/// What goes first, of that the oldest, each handle once. Orphaned handles whose id comes again are left out, and told.
+fn by_code(
+    code: Code,
+    found: &Selection<'_>,
+    world: &World<'_>,
+    findings: Vec<KeptFinding>,
+    goes: impl Fn(Quarry) -> bool,
+) -> Chosen {
     let of_code: Vec<KeptFinding> = findings.into_iter().filter(|f| f.code == code).collect();
     let mut chosen = Chosen::default();
     chosen.notes.extend(found.too_new(code, world, &of_code));
@@ -185,6 +192,9 @@ fn by_code(code: Code, found: &Selection<'_>, world: &World<'_>, findings: Vec<K
     }
     let first = recurring.iter().map(|id: &HandleId| id.text(&world.snapshot.names)).min();
     chosen.notes.extend(first.map(|first| Note::LeftOut(recurring.len(), first.into())));
+    if chosen.wanted.len() > found.max {
+        chosen.wanted.sort_by_cached_key(|wanted| !goes(*wanted));
+    }
     // Rule 10.
     let now = chosen.wanted.len().min(found.max);
     chosen.beyond_max = chosen.wanted.len() - now;

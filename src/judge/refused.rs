@@ -27,7 +27,7 @@ const NODE: &str = "a release is let through when its node is Ready again, or kn
 const GONE: &str = "a release is let through when its node is known to be gone for an hour";
 /// No waiting helps while Calico still has the node.
 const LOST: &str = "a release is let through when its node is known to be gone for an hour: Kubernetes no longer knows it, so \
-    delete its Calico Node first (calicoctl delete node)";
+    delete its Calico Node first (IPA409)";
 /// Waiting does not help: only the history, or the operator, tells this cluster's gone node from another cluster's.
 const STRANGER: &str = "no audit has seen its node as this cluster's: a release wants your word that the machine is off \
     (--node-is-off)";
@@ -74,7 +74,15 @@ struct By<'w> {
     exclusive: bool,
     live: bool,
     /// Of each command why it is taken out: an endpoint, its twins and each address of a handle say the same one.
-    known: HashMap<String, Option<String>>,
+    known: HashMap<String, Option<WhyNot>>,
+}
+
+/// Why a command would be refused.
+#[derive(Clone)]
+struct WhyNot {
+    words: String,
+    /// Shows what must be done first.
+    first: Option<String>,
 }
 
 impl By<'_> {
@@ -87,13 +95,16 @@ impl By<'_> {
             why = why.take().or(objection);
             stays
         });
-        let Some(why) = why else { return false };
-        say_why(finding, &why);
+        let Some(WhyNot { words, first }) = why else { return false };
+        let is_new = |command: &String| finding.next.iter().all(|next| next.raw() != command);
+        let first = first.filter(is_new);
+        finding.next.extend(first.map(Foreign::from));
+        say_why(finding, &words);
         true
     }
 
     /// Why a command would be refused.
-    fn why_not(&mut self, command: &str) -> Option<String> {
+    fn why_not(&mut self, command: &str) -> Option<WhyNot> {
         if !is_release(command) {
             return None;
         }
@@ -101,7 +112,10 @@ impl By<'_> {
             return known.clone();
         }
         let objection = wanted(&self.world.snapshot.names, command).and_then(|wanted| wanted.objection(self));
-        let why = objection.map(|objection| words_of(&objection, self.world.snapshot.now));
+        let why = objection.map(|objection| WhyNot {
+            words: words_of(&objection, self.world.snapshot.now),
+            first: first_of(&objection),
+        });
         self.known.insert(command.to_owned(), why.clone());
         why
     }
@@ -131,6 +145,15 @@ fn look_at(finding: &Finding) -> String {
 /// What no audit has seen before is judged too: nobody is to wait for what no waiting lets through.
 fn releases(finding: &KeptFinding) -> bool {
     finding.open().next.iter().any(|command| is_release(command.raw()))
+}
+
+/// Of a node that Calico still has the command that deletes it stands beside what is wrong with the node.
+fn first_of(objection: &Objection) -> Option<String> {
+    match objection {
+        Objection::Node(node, NodeDoubt::Unknown(NodeUnknown::Lost))
+        | Objection::EndpointOn { node, doubt: NodeDoubt::Unknown(NodeUnknown::Lost), .. } => Some(ask_who(node.raw())),
+        _ => None,
+    }
 }
 
 fn words_of(objection: &Objection, now: Time) -> String {
@@ -315,6 +338,21 @@ mod tests {
         let mut c = leaked();
         c.snapshot.kube_nodes.iter_mut().for_each(|node| node.ready = Some(false));
         assert_eq!(advised(&mut c), (0, NODE.to_owned()));
+    }
+
+    #[test]
+    fn of_a_node_that_calico_still_has_it_is_said_what_comes_first() {
+        let mut c = leaked();
+        c.past.as_mut().unwrap().known_nodes.insert("node-1".to_owned());
+        c.remove_kube_node("node-1");
+        let snapshot = c.snapshot();
+        let ledger = Ledger::build(&snapshot, c.scope, c.past.as_ref());
+        let world = World { snapshot: &snapshot, ledger: &ledger, past: c.past.as_ref() };
+        let mut outcome = run(&world);
+        take_out(&world, &mut outcome.findings, false, |_| true);
+        let leak = outcome.opened().find(|f| f.code == leaked_address::CHECK.code).unwrap();
+        let next: Vec<&str> = leak.next.iter().map(Foreign::raw).collect();
+        assert!(leak.advice.has(&LOST.into()) && next.contains(&"ipaudit who node-1"), "{leak:?}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::judge::gates::{self, RunFacts};
 use crate::judge::named;
 use crate::judge::off::nodes_off;
 use crate::ledger::{Ledger, ScopeFlag};
-use crate::model::{Foreign, Past, Snapshot, SubjectKind};
+use crate::model::{Foreign, Past, Patch, Snapshot, SubjectKind};
 use crate::plan::circumstances::{OperatorWord, PodDoubt};
 use crate::plan::confirm::Plan;
 use crate::plan::refusal::{Note, Objection, Refusal};
@@ -79,7 +79,20 @@ pub async fn plan(
                 .hint("ids as `ipaudit audit` and `ipaudit who` show them"));
         }
     }
-    let mut chosen = choose(wish, &world);
+    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
+    let word = |world: &World<'_>| {
+        let (nodes_off, notes) = nodes_off(world, &ask.nodes_off);
+        (OperatorWord { skip_age: ask.skip_age, knows: ask.knows, nodes_off }, notes)
+    };
+    let mut chosen = {
+        let (word, before) = (word(&world).0, Patch::default());
+        let case = Case { world, before: &before, live, observed: recorder, word: &word, exclusive };
+        choose(wish, &world, |quarry| {
+            let mut judged = Plan::default();
+            case.judge(&[quarry], &mut judged);
+            judged.refusals.is_empty()
+        })
+    };
     let suspects = chosen.second_look(snapshot.now);
     drop(ledger);
     plan.notes.extend(chosen.notes);
@@ -95,14 +108,12 @@ pub async fn plan(
     patch.swap(snapshot);
     let ledger = Ledger::build(snapshot, scope, past);
     let world = World { snapshot, ledger: &ledger, past };
-    let (off, notes) = nodes_off(&world, &ask.nodes_off);
+    let (word, notes) = word(&world);
     plan.notes.extend(notes);
     plan.refusals = gates::closed(&world, facts());
     if !plan.refusals.is_empty() {
         return Ok(plan);
     }
-    let word = OperatorWord { skip_age: ask.skip_age, knows: ask.knows, nodes_off: off };
-    let exclusive = scope == ScopeFlag::Exclusive || past.is_some_and(|p| p.exclusive);
     let case = Case { world, before: &patch, live, observed: recorder, word: &word, exclusive };
     let candidates = case.judge(&chosen.wanted, &mut plan);
     for note in &mut plan.notes {

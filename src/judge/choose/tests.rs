@@ -12,7 +12,7 @@ fn with<T>(c: &mut Cluster, then: impl FnOnce(&World<'_>) -> T) -> T {
 /// What is chosen, as text, beside the rest.
 fn chosen(c: &mut Cluster, wish: &Wish) -> (Vec<String>, Chosen) {
     with(c, |world| {
-        let chosen = choose(wish, world);
+        let chosen = choose(wish, world, |_| true);
         let text = |quarry: &Quarry| match quarry {
             Quarry::Handle(id) => id.text(&world.snapshot.names),
             Quarry::Address(address) => address.to_string(),
@@ -165,6 +165,23 @@ fn beyond_max_is_counted_and_not_looked_at_again() {
     let (wanted, both) = chosen(&mut c, &found(LEAK, 0, 2));
     assert_eq!((wanted.len(), both.beyond_max), (2, 0));
     assert_eq!(chosen(&mut c, &found(LEAK, 0, 0)).1.beyond_max, 2);
+}
+
+#[test]
+fn what_is_refused_takes_nobodys_place() {
+    let mut c = leaked();
+    remember(&mut c, LEAK, SubjectKind::Address, &[("10.65.0.1", 100), ("10.65.0.65", 200)]);
+    let younger = Cluster::handle_id("shop", "web-0");
+    with(&mut c, |world| {
+        let of_younger =
+            |quarry: Quarry| matches!(quarry, Quarry::Handle(id) if id.text(&world.snapshot.names) == younger);
+        let one = choose(&found(LEAK, 0, 1), world, of_younger);
+        assert_eq!((subjects(&one), one.beyond_max), (vec!["10.65.0.1"], 1));
+        let both = choose(&found(LEAK, 0, 2), world, |_| panic!("there is place for all"));
+        assert_eq!((both.wanted.len(), both.beyond_max), (2, 0));
+        let none = choose(&found(LEAK, 0, 1), world, |_| false);
+        assert_eq!(subjects(&none), ["10.65.0.65"], "where all are refused the oldest is told");
+    });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::line::HANG;
 use super::paper::{BOLD, COMMAND, DIM, PLAIN, Text};
-use crate::checks::evidence::sandbox;
+use crate::checks::evidence::{is_release, sandbox};
 use crate::checks::{self, Shown};
 use crate::model::{Finding, Foreign, KeptFinding, MachineNow};
 use crate::render::number::grouped;
@@ -47,7 +47,12 @@ pub fn of(finding: &Finding, all: bool) -> Vec<(usize, Text)> {
         lines.push(line("restart", restart.into_iter(), all));
     }
     lines.extend(own_lines(&shown(finding).lines, all));
-    lines.extend(told_sandboxes(&told(finding), all, then(finding).as_deref()));
+    let then = then(finding);
+    // A release asks once more before it writes. What writes at once is not to be pasted together with what asks.
+    let is_asked = finding.next.iter().any(|command| is_release(command.raw()));
+    lines.extend(told_sandboxes(&told(finding), all, then.as_deref().filter(|_| is_asked)));
+    let then = then.filter(|_| !is_asked).map(|then| format!("{ONLY_THEN} {then}"));
+    lines.extend(then.map(|then| (HANG, Text::new().field(PLAIN, &then))));
     lines
 }
 
@@ -61,7 +66,10 @@ fn own_lines(own: &[Foreign], all: bool) -> Vec<(usize, Text)> {
     lines
 }
 
-/// What is done when no sandbox is left, where the advice says nothing else: the line above the commands says it then.
+/// Between what asks and what repairs at once.
+pub const ONLY_THEN: &str = "only then:";
+
+/// What is done when no sandbox is left, where the advice says nothing else: a line between what asks and what repairs says it then.
 pub fn then(finding: &Finding) -> Option<String> {
     sandbox::told(finding).next()?;
     let advice = finding.advice.shown();

@@ -10,7 +10,7 @@ use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
 use crate::checks::datastore::datastore_locked::first_and_then;
-use crate::checks::evidence::{is_release, words};
+use crate::checks::evidence::{is_release, sandbox, words};
 use crate::model::{Finding, Foreign, Gist, KeptFinding, Severity, State, Time};
 use crate::render::age::{age, moment};
 use crate::render::commands::{of, repairs, see_all};
@@ -90,11 +90,16 @@ pub fn write(
             }
         }
     }
+    let sets = sets(&findings);
+    let (most, commands) = of_the_first(command.is_some(), &sets, folds);
+    // A release asks once more before it writes.
+    let is_asked = command.is_some() || commands.iter().all(|command| is_release(command));
+    if !is_asked && findings.iter().any(|finding| sandbox::told(&finding.open()).next().is_some()) {
+        paper_line(paper, details::ONLY_THEN)?;
+    }
     if let Some(command) = &command {
         commands::write(std::slice::from_ref(command), 1, 1, paper)?;
     }
-    let sets = sets(&findings);
-    let (most, commands) = of_the_first(command.is_some(), &sets, folds);
     if most < sets.len() && !commands.is_empty() {
         let them = if most == 1 { "the first".to_owned() } else { format!("the first {most}") };
         let what = if sets.len() < findings.len() { " sets of pods" } else { "" };

@@ -22,6 +22,16 @@ fn sandboxes_are_looked_for_on_their_nodes_also_of_many() {
         let commands = text.lines().map(str::trim).filter(|line| line.starts_with("crictl pods --state ready --quiet"));
         assert_eq!(commands.count(), shown, "each on a line of its own: {text}");
         assert_eq!(text.contains("2 more sandboxes to look for; all with --all"), number == 5, "{text}");
+        // What deletes at once stands apart from what asks; a release asks by itself.
+        let with = |command: &str| {
+            let mut findings = findings.clone();
+            findings.iter_mut().for_each(|finding| finding.next = vec![command.into()]);
+            told(&view(&FindingKeeper::all(findings), &[]), Options::default())
+        };
+        let text = with("calicoctl delete workloadendpoint x --namespace=shop");
+        let [asks, then, deletes] = ["crictl ", "only then:", "calicoctl delete"].map(|word| text.find(word).unwrap());
+        assert!(asks < then && then < deletes && !text[then..deletes].contains("crictl "), "{text}");
+        assert!(!with("ipaudit release --handle k8s-pod-network.x").contains("only then"), "{number}");
     }
 }
 
