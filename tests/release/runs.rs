@@ -10,7 +10,7 @@ use super::servers::etcd_users::User;
 use super::servers::http2::Request;
 use super::servers::proxy::Then;
 use super::servers::{self, Etcd, EtcdVersion, block_on};
-use super::world::{BLOCK, Run, World};
+use super::world::{BLOCK, OTHER, Run, World};
 
 impl World {
     /// An audit as of so many seconds ago, into the history.
@@ -86,6 +86,25 @@ fn rule_10_many_by_code_are_limited_and_resumed() {
     let run = world.release(&["--code", "IPA110", "--older-than", "10m", "--yes", "-o", "json"]);
     run.done(3);
     assert!(leaks.iter().all(|w| world.value(&handle_key(&w.handle())).is_none()));
+}
+
+/// The oldest leaks are on a node that is not Ready: each is refused, and the younger one goes all the same.
+#[test]
+fn rule_10_what_is_refused_takes_nobodys_place() {
+    servers::need!(Etcd3_7);
+    let world = World::new(EtcdVersion::V3_7);
+    let held: Vec<Workload> = (0..2).map(|i| world.leak(&format!("a{i}"), "node-1", BLOCK).0).collect();
+    world.audit(6000);
+    let free = world.leak("z", "node-2", OTHER).0;
+    [3000, 2000, 0].iter().for_each(|ago| world.audit(*ago));
+    world.kube.node("node-1", "192.168.0.1", false);
+    let run = world.release(&["--code", "IPA110", "--older-than", "15m", "--max", "1", "--yes", "-o", "json"]);
+    run.done(1);
+    assert_eq!(run.json()["plan"]["beyond_max"], 2, "{run:?}");
+    assert!(world.value(&handle_key(&free.handle())).is_none());
+    assert!(held.iter().all(|w| world.value(&handle_key(&w.handle())).is_some()));
+    let run = world.release(&["--code", "IPA110", "--older-than", "15m", "--max", "1", "--yes", "-o", "json"]);
+    run.refused(3);
 }
 
 #[test]
