@@ -171,10 +171,13 @@ fn a_capture_goes_to_standard_output_and_nothing_is_called_minus() {
     };
     let of_file = told(&["audit", "-o", "json", "--from", "c.gz", "--now", &case.moment().captured_at]);
     assert!(of_file > 0 && of_file == told(&[&["audit", "-o", "json", "--settle", "50ms"], &live[..]].concat()));
-    for args in [&["report"][..], &["history", "check"], &["release", "--list"]] {
+    let some = ["--settle", "50ms"];
+    let [audit, who] = [[&["audit"], &live[..], &some].concat(), [&["who", "10.0.0.1"], &live[..]].concat()];
+    for args in [&["report"][..], &["history", "check"], &["release", "--list"], &audit, &who] {
         let refused = run(&[args, &["--db", "-"]].concat());
         assert_eq!(refused.status.code(), Some(2), "{args:?}: {}", stderr(&refused));
         assert!(stderr(&refused).contains("a history is a file, and no stream"), "{}", stderr(&refused));
+        assert!(refused.stdout.is_empty(), "before anything is read: {args:?}");
     }
     assert!(std::fs::read_dir(folder.path()).unwrap().count() == 1);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 
 use super::parse::duration;
 use crate::checks::evidence::shell;
@@ -16,7 +17,7 @@ use crate::history::{self, Db, Journal, ReadTx, ToRead, ToWrite};
 pub struct DbArgs {
     /// The history's file [default: $XDG_STATE_HOME/ipaudit/history.db, else ~/.local/state/ipaudit/history.db; as root
     /// /var/lib/ipaudit/history.db]
-    #[arg(long, value_name = "PATH", env = "IPAUDIT_DB")]
+    #[arg(long, value_name = "PATH", env = "IPAUDIT_DB", value_parser = PathBufValueParser::new().try_map(no_stream))]
     pub db: Option<PathBuf>,
 
     /// How SQLite keeps its journal: truncate for a network volume (NFS, ReadWriteMany), where wal is unsafe
@@ -26,6 +27,14 @@ pub struct DbArgs {
     /// How long to wait for another ipaudit that writes the history [default: 30s; for another release's turn 5m]
     #[arg(long, value_name = "DURATION", env = "IPAUDIT_DB_WAIT", value_parser = duration, allow_hyphen_values = true)]
     pub db_wait: Option<Duration>,
+}
+
+/// What other flags take `-` for.
+fn no_stream(path: PathBuf) -> Result<PathBuf, &'static str> {
+    match path.as_os_str() == "-" {
+        true => Err("a history is a file, and no stream; a file of that name is ./-"),
+        false => Ok(path),
+    }
 }
 
 /// Whether and how an audit is recorded.
@@ -106,10 +115,6 @@ impl DbArgs {
     /// # Errors
     /// Neither a flag nor the environment names a place.
     pub fn path(&self) -> Result<PathBuf, Error> {
-        if self.db.as_deref().is_some_and(|db| db.as_os_str() == "-") {
-            let error = Error::user("find the history").at("-").cause("a history is a file, and no stream");
-            return Err(error.hint("--db PATH names it; a file of that name is ./-"));
-        }
         self.db.clone().or_else(history::default_path).ok_or_else(|| {
             Error::configuration("find a place for the history")
                 .cause("neither XDG_STATE_HOME nor HOME is set")
