@@ -386,8 +386,9 @@ fn what_does_harm_is_found() {
         let table = next.join("\n");
         assert_eq!(harm(&document(codes, &[]), &[&table]), [""; 0], "{codes:?}");
     }
-    let some: [(&[&str], &[&str]); 6] = [
+    let some: [(&[&str], &[&str]); 7] = [
         (&["IPA902"], &[delete, unlock]),
+        (&["IPA902"], &["calicoctl delete workloadendpoint x --namespace=shop"]),
         (&["IPA903"], &[release]),
         (&["IPA905"], &[release]),
         (&["IPA905"], &[exclusive]),

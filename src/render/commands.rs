@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::checks::evidence::words;
+use crate::checks::evidence::{only_looks, words};
 use crate::model::{Code, Finding, Foreign};
 use crate::render::folds::Folds;
 use crate::render::narrow::Narrow;
@@ -47,23 +47,8 @@ pub fn see_all(codes: &[Code], view: &AuditView<'_>) -> String {
     }
 }
 
-/// Whether a command only shows something.
-pub fn only_looks(command: &str) -> bool {
-    let mut words = command.split(' ');
-    let (program, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    match program {
-        "ipaudit" => matches!(verb, "who" | "audit" | "explain"),
-        "etcdctl" => verb == "get",
-        "calicoctl" => {
-            verb == "get" || command.starts_with("calicoctl ipam show") || command.starts_with("calicoctl ipam check")
-        }
-        "kubectl" => !command.contains(" delete "),
-        _ => false,
-    }
-}
-
 /// Each command once; what differs in one name alone becomes one command with several names.
-fn together<'c>(commands: impl Iterator<Item = &'c Foreign>) -> Vec<String> {
+pub fn together<'c>(commands: impl Iterator<Item = &'c Foreign>) -> Vec<String> {
     let mut merged: Vec<(Mold<'c>, Vec<&'c str>)> = Vec::new();
     let mut places: HashMap<Mold<'c>, usize> = HashMap::new();
     let mut seen: HashSet<&str> = HashSet::new();

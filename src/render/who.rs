@@ -2,6 +2,7 @@
 
 mod block;
 mod kernel;
+mod next;
 mod rows;
 
 use std::io::{BufWriter, Result, Write};
@@ -10,7 +11,7 @@ use rows::{SHOWN, row};
 
 use super::age::moment;
 use super::number::{audits, grouped, plural};
-use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
+use super::table::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
@@ -30,7 +31,7 @@ pub fn write(dossier: &Dossier, width: usize, color: bool, out: &mut dyn Write) 
     deep(dossier, &mut paper)?;
     if !dossier.next.is_empty() {
         heading(&mut paper, "NEXT")?;
-        dossier.next.iter().try_for_each(|c| paper.paragraph(2, 4, &Text::new().whole(COMMAND, &c.shown())))?;
+        next::write(dossier, &mut paper)?;
     }
     if !dossier.unread.is_empty() {
         heading(&mut paper, "NOT READ")?;

@@ -8,7 +8,7 @@ use super::meant::meant;
 use super::unread::{of_nodes, said, unread};
 use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
-use crate::checks::evidence::{self, ask_who, operand};
+use crate::checks::evidence::{self, ask_who, only_looks, operand};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
@@ -90,10 +90,15 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     let itself = ask_who(word.typed);
     let mut seen = HashSet::new();
     next.retain(|c| *c != itself && seen.insert(c.clone()));
-    next.truncate(20);
+    // What repairs is told whole; of what shows more there is always enough.
+    let mut looks = 0..LOOKS;
+    next.retain(|command| !only_looks(command.raw()) || looks.next().is_some());
     dossier.next = next;
     (dossier, about.iter().map(|f| f.severity).max())
 }
+
+/// So many commands that only show something are told.
+const LOOKS: usize = 20;
 
 /// Of a CIDR with host bits the answer says that it is the network's; the command that asks about the address alone.
 fn of_the_network(dossier: &mut Dossier, word: &Word<'_>) -> Option<Foreign> {

@@ -118,6 +118,9 @@ pub fn harm(document: &Value, tables: &[&str]) -> Vec<String> {
             if locked && line.contains(" delete pod") {
                 wrong("restarts pods while the datastore is locked");
             }
+            if locked && (line.starts_with("calicoctl delete ") || line.contains("etcdctl txn")) {
+                wrong("writes what somebody migrates");
+            }
             if (has("IPA903") || has("IPA905")) && line.starts_with("ipaudit release ") {
                 wrong("releases what is not this cluster's");
             }

@@ -3,6 +3,7 @@
 use super::common::is_undecodable;
 use super::kubernetes_mismatch;
 use crate::checks::evidence::restarts::deletes_pods;
+use crate::checks::evidence::writes_datastore;
 use crate::checks::prelude::*;
 use crate::ledger::Pairing;
 use crate::model::{FindingKeeper, Foreign, Input, KeptFinding, keys};
@@ -22,7 +23,8 @@ pub static CHECK: Check = Check {
     action: "Look first whether somebody works on the datastore: `calicoctl get clusterinformation default -o yaml`. When \
         nobody does any more, unlock it: `calicoctl datastore migrate unlock`. Do it before any pod is deleted or restarted, \
         whatever another finding advises: while the datastore is locked the pod stays down. Where the etcd is another cluster's (IPA905) or holds nothing of \
-        Calico's, there is nothing to unlock: find the right one.",
+        Calico's, there is nothing to unlock: find the right one. Nothing else is written either while it is locked: whoever \
+        migrates it may take that back.",
     silent: "A ClusterInformation that does not decode: IPA901 tells it.",
     ties: Ties { harm: Harm::Outage, ..Ties::ANYBODYS },
     run,
@@ -79,7 +81,7 @@ fn is_another(world: &World<'_>) -> Option<String> {
 }
 
 /// CNI refuses ADD and DEL alike: a pod that is deleted then stays down. Whatever a finding advises, unlocking comes
-/// first, and until then no command deletes a pod: whoever pastes them all would be too early.
+/// first, and until then no command deletes a pod or writes Calico's keys: whoever pastes them all would be too early.
 pub fn put_first(world: &World<'_>, findings: &mut [KeptFinding]) {
     if !world.snapshot.coverage.complete(Input::Config) || state(world).is_none() {
         return;
@@ -99,9 +101,29 @@ pub fn put_first(world: &World<'_>, findings: &mut [KeptFinding]) {
         finding.next.splice(0..0, [LOOK.into(), UNLOCK.into()]);
         true
     };
+    // Whoever migrates or repairs it may take another's write back, or carry it along as it was.
+    let hold_back = |finding: &mut Finding| {
+        let all = finding.next.len();
+        finding.next.retain(|command| !writes_datastore(command.raw()));
+        if finding.next.len() == all || finding.code == CHECK.code {
+            return false;
+        }
+        if finding.next.is_empty() {
+            finding.next.push(LOOK.into());
+        }
+        if !finding.restarts_pods {
+            finding.advice =
+                format!("{}; not while the datastore is locked ({})", finding.advice.raw(), CHECK.code).into();
+        }
+        true
+    };
     let mut keeper = FindingKeeper::default();
-    let restarts = findings.iter_mut().filter(|finding| finding.restarts_pods);
-    restarts.for_each(|finding| keeper.change(finding, put));
+    for finding in findings {
+        keeper.change(finding, hold_back);
+        if finding.restarts_pods {
+            keeper.change(finding, put);
+        }
+    }
 }
 
 fn run(world: &World<'_>, findings: &mut FindingSink) {
@@ -179,6 +201,28 @@ mod tests {
         c.remove_endpoint("web-3");
         c.snapshot.cluster.ready = ready;
         c
+    }
+
+    #[test]
+    fn nothing_else_is_written_while_it_is_locked() {
+        let stale = |ready| {
+            let mut c = Cluster::healthy();
+            c.remove_pod("web-2");
+            c.free("10.65.0.65");
+            c.remove_handle(&Cluster::handle_id("shop", "web-2"));
+            c.snapshot.cluster.ready = ready;
+            let findings = audit(&mut c);
+            let writes =
+                findings.iter().flat_map(|f| &f.next).filter(|command| writes_datastore(command.raw())).count();
+            let held_back =
+                findings.iter().filter(|f| f.advice.raw().ends_with("; not while the datastore is locked (IPA902)"));
+            assert!(findings.iter().all(|f| !f.next.is_empty()), "{findings:?}");
+            (writes, held_back.count())
+        };
+        let (writes, held_back) = stale(Some(true));
+        assert!(writes > 0 && held_back == 0, "{writes} {held_back}");
+        let (writes, held_back) = stale(Some(false));
+        assert!(writes == 0 && held_back > 0, "{writes} {held_back}");
     }
 
     #[test]

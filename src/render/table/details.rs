@@ -83,6 +83,12 @@ pub fn sandboxes(findings: &[&KeptFinding], all: bool) -> Vec<(usize, Text)> {
     told_sandboxes(&told, all, None)
 }
 
+/// The same of findings that are open already.
+pub fn sandboxes_of<'f>(findings: impl Iterator<Item = &'f Finding>, all: bool) -> Vec<(usize, Text)> {
+    let told: Vec<ToldSandbox> = findings.flat_map(told).collect();
+    told_sandboxes(&told, all, None)
+}
+
 /// On which node, what Kubernetes says of the machine, and the command that looks for one there.
 type ToldSandbox = (Foreign, MachineNow, Foreign);
 

@@ -6,7 +6,7 @@
 mod advices;
 mod capacity;
 mod commands;
-mod details;
+pub(super) mod details;
 mod findings;
 mod group;
 mod head;
