@@ -3,6 +3,7 @@
 //! What a claim rests on is named once, with the fact itself ([`Draft::rests_on_pod`], …): the second look
 //! reads exactly that again, and the history compares its stamp. What is absent is named too.
 
+pub mod looks;
 pub mod node;
 pub mod operand;
 mod owners;

@@ -146,6 +146,7 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
         ledger = Ledger::build(&read.snapshot, args.scope, None);
     }
     let snapshot = &read.snapshot;
+    checks::leave_to_causes(&mut outcome.findings);
     let nodes_again = again(args, matches!(read.from, From::Sources(_)));
     nodes_again.rewrite(&mut outcome.findings);
     let about = AuditCircumstances {

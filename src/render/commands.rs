@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::checks::evidence::looks::only_looks;
 use crate::checks::evidence::words;
 use crate::model::{Code, Finding, Foreign};
 use crate::render::folds::Folds;
@@ -44,21 +45,6 @@ pub fn see_all(codes: &[Code], view: &AuditView<'_>) -> String {
     match codes.first() {
         Some(code) => view.nodes_again.see_all(*code, command),
         None => command,
-    }
-}
-
-/// Whether a command only shows something.
-pub fn only_looks(command: &str) -> bool {
-    let mut words = command.split(' ');
-    let (program, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    match program {
-        "ipaudit" => matches!(verb, "who" | "audit" | "explain"),
-        "etcdctl" => verb == "get",
-        "calicoctl" => {
-            verb == "get" || command.starts_with("calicoctl ipam show") || command.starts_with("calicoctl ipam check")
-        }
-        "kubectl" => !command.contains(" delete "),
-        _ => false,
     }
 }
 
@@ -190,24 +176,5 @@ mod tests {
             "ipaudit release --handle lb-2 --i-know-what-this-is",
         ];
         assert_eq!(merged(&alone), alone);
-    }
-
-    #[test]
-    fn looking_repairs_nothing() {
-        for (command, looks) in [
-            ("ipaudit who 10.0.0.1", true),
-            ("ipaudit audit --code IPA110 --all", true),
-            ("etcdctl get /calico/x", true),
-            ("kubectl get nodes -o wide", true),
-            ("calicoctl ipam show --show-blocks", true),
-            ("calicoctl get nodes -o wide", true),
-            ("kubectl -n shop delete pod web-0", false),
-            ("kubectl delete pods --all-namespaces -l k8s-app=calico-node", false),
-            ("ipaudit release --handle x", false),
-            ("calicoctl datastore migrate unlock", false),
-            ("printf '' | etcdctl txn", false),
-        ] {
-            assert_eq!(only_looks(command), looks, "{command}");
-        }
     }
 }

@@ -12,9 +12,10 @@ use super::age::moment;
 use super::number::{audits, grouped, plural};
 use super::table::paper::{BOLD, COMMAND, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
+use crate::checks::evidence::looks::has_condition;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
-use crate::model::{Foreign, State, Time};
+use crate::model::{Foreign, Root, State, Time};
 use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, MatchKind, below};
 
 /// For people.
@@ -171,6 +172,13 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         if !f.advice.is_empty() {
             paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice.shown())))?;
         }
+        let explains = |root: &&Root| dossier.findings.iter().any(|o| (o.code, &o.subject.id) == (root.code, &root.id));
+        if let Some(root) = f.root.as_ref().filter(explains) {
+            let words = format!("explained by {} {}", root.code, root.id.shown());
+            paper.paragraph(9, 9, &Text::new().field(DIM, &words))?;
+        }
+        let mut conditional = f.next.iter().filter(|command| has_condition(f, command));
+        conditional.try_for_each(|c| paper.paragraph(9, 11, &Text::new().whole(COMMAND, &c.shown())))?;
     }
     match dossier.findings.len().saturating_sub(SHOWN) {
         0 => Ok(()),

@@ -8,13 +8,14 @@ use super::meant::meant;
 use super::unread::{of_nodes, said, unread};
 use super::word::Word;
 use super::{Asked, Before, answer, block, sheets, wrong};
+use crate::checks::evidence::looks::has_condition;
 use crate::checks::evidence::{self, ask_who, operand};
 use crate::checks::{Outcome, World};
 use crate::ledger::{Allocation, Claimant, Grade, Ledger, Via};
 use crate::model::foreign::foreign;
 use crate::model::near::did_you_mean;
 use crate::model::number::grouped;
-use crate::model::{Addr, Foreign, Severity, Time, endpoint::mac_text};
+use crate::model::{Addr, Finding, Foreign, Severity, Time, endpoint::mac_text};
 
 /// So many addresses of one pod, handle or node are shown.
 const SHOWN: usize = 32;
@@ -85,7 +86,8 @@ pub fn now(world: &World<'_>, outcome: &Outcome, word: &Word<'_>, asked: &Asked)
     }
     let alone = of_the_network(&mut dossier, word);
     let mut next: Vec<Foreign> = alone.into_iter().collect();
-    next.extend(dossier.findings.iter().flat_map(|f| f.next.iter().cloned()));
+    let unconditional = |f: &Finding| f.next.iter().filter(|c| !has_condition(f, c)).cloned().collect::<Vec<_>>();
+    next.extend(dossier.findings.iter().flat_map(unconditional));
     next.extend(commands(&dossier));
     let itself = ask_who(word.typed);
     let mut seen = HashSet::new();

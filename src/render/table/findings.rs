@@ -10,9 +10,10 @@ use super::line::{HANG, column, elsewhere, explains, name};
 use super::options::Options;
 use super::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks::datastore::datastore_locked;
+use crate::checks::evidence::looks::only_looks;
 use crate::model::{Finding, KeptFinding, Life, Severity, State};
 use crate::render::age::{age, moment};
-use crate::render::commands::{of, only_looks};
+use crate::render::commands::of;
 use crate::render::folds::Folds;
 use crate::render::view::AuditView;
 
