@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::servers::command::{document, json as json_of, text};
+use super::servers::command::{document, ipaudit, json as json_of, stderr, text};
 use super::servers::need;
 use super::unread::Beside;
 use super::whole_node::changed;
@@ -65,6 +65,25 @@ fn a_row_of_many_tells_the_reason_that_all_have() {
     assert!(row.contains("it has no default route (ENETUNREACH)"), "{told}");
     assert!(row.contains("give it a default route, on the node itself"), "{told}");
     assert_eq!(row.matches("ipaudit node --from-ip").count(), 1, "{told}");
+}
+
+/// Judged as of another time it is seen again as of that time.
+#[test]
+fn what_to_type_next_takes_the_time_along() {
+    let case = NodeCase::of("leftovers");
+    let told = text(&with_files(&case, &[]));
+    assert!(told.contains(&format!("--node worker-1 --now {} --all", case.text("captured_at"))), "{told}");
+}
+
+/// A capture that an editor or a shell wrote anew.
+#[test]
+fn a_capture_of_another_encoding_is_called_that() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let utf16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(file.path(), utf16).unwrap();
+    let output = ipaudit().args(["node", "--node-evidence"]).arg(file.path()).output().unwrap();
+    assert!(stderr(&output).contains("it is UTF-16") && stderr(&output).contains("iconv"), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(2));
 }
 
 /// Restarting calico-node is right when the route stays, and at no other time.
