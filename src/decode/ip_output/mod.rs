@@ -69,7 +69,7 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
         routes6: routes("route6.json", files.route6.as_ref(), false)?,
         neighbours: list("neigh.json", files.neigh.as_ref(), IpNeighbour::neighbour)?,
         sysctls: sysctl::read(SYSCTL, files.sysctl.as_ref())?,
-        verdicts: verdicts,
+        verdicts,
         inside: inside(&files.inside)?,
         ..NodeEvidence::default()
     })

@@ -168,8 +168,8 @@ impl IpRoute {
         }
         // Without -d there is no type, but of blackholes and the like.
         let kind: Term<RouteKind> = self.r#type.map_or(Term::Known(RouteKind::Unicast), |kind| Term::of(&kind));
-        if kind.known().is_none() && !OF_NO_POD.contains(&&*kind.raw()) {
-            return Err(format!("the route of {text} is of the unknown type {:?}", &*kind.raw()));
+        if kind.known().is_none() && !OF_NO_POD.contains(&kind.raw()) {
+            return Err(format!("the route of {text} is of the unknown type {:?}", kind.raw()));
         }
         let hops = match self.nexthops.is_empty() {
             true if self.dev.is_none() && self.gateway.is_none() && self.via.is_none() => Vec::new(),

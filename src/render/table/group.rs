@@ -292,7 +292,7 @@ impl<'f> Facts<'f> {
             [] => return String::new(),
             [(reason, number)] => {
                 let is_all = *number == self.total && self.same_summary.is_none();
-                let says = is_all && reason.raw().contains(' ');
+                let says = is_all && reason.shown().contains(' ');
                 return if says { reason.shown().into_owned() } else { String::new() };
             }
             _ => {}
