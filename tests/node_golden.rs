@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "node_golden/advice.rs"]
+mod advice;
 #[path = "node_golden/pods.rs"]
 mod pods;
 #[path = "node_golden/scale.rs"]

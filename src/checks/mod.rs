@@ -24,6 +24,7 @@ mod causes;
 pub mod datastore;
 pub mod endpoints;
 pub mod evidence;
+mod explained;
 mod fold;
 pub mod handles;
 mod holders;
@@ -49,6 +50,7 @@ pub use catalogue::{
     proves_leak,
 };
 pub use causes::Causes;
+pub use explained::leave_to_causes;
 pub use holders::forbids_release;
 pub use order::{by_subject, natural};
 pub use run::{refold, run, run_these, stamps_of};

@@ -133,6 +133,7 @@ pub async fn run(args: &AuditArgs, streams: &Streams) -> Result<Exit, Error> {
         changes::leave(&args.history, &left, &verdict.outcome, streams);
     }
     let ages = memory.ages(&ledger, &verdict.outcome);
+    checks::leave_to_causes(&mut verdict.outcome.findings);
     let advice = advised::hold_back(&looked.snapshot, &mut verdict.outcome, &obstacles, &ages, looked.is_live);
     match memory.overtaken() {
         Overtaken::No => {}

@@ -146,6 +146,7 @@ pub async fn run(args: &NodeArgs, streams: &Streams) -> Result<Exit, Error> {
         ledger = Ledger::build(&read.snapshot, args.scope, None);
     }
     let snapshot = &read.snapshot;
+    checks::leave_to_causes(&mut outcome.findings);
     let nodes_again = again(args, matches!(read.from, From::Sources(_)));
     nodes_again.rewrite(&mut outcome.findings);
     let about = AuditCircumstances {
@@ -178,8 +179,10 @@ pub fn typed_evidence(nodes: &NodeEvidenceArgs) -> String {
 
 /// How what is found here is seen again.
 fn again(args: &NodeArgs, has_etcd: bool) -> NodesAgain {
+    let now = args.now.map(|now| format!(" --now {}", now.to_rfc3339())).unwrap_or_default();
     if !args.nodes.node_evidence.is_empty() {
-        return NodesAgain { evidence: typed_evidence(&args.nodes), ..NodesAgain::default() };
+        let evidence = format!("{}{now}", typed_evidence(&args.nodes));
+        return NodesAgain { evidence, ..NodesAgain::default() };
     }
     let mut command = "ipaudit node".to_owned();
     let paths = [("--from-ip", &args.from_ip), ("--etcd-dump", &args.etcd_dump)];
@@ -189,7 +192,7 @@ fn again(args: &NodeArgs, has_etcd: bool) -> NodesAgain {
     let objects = args.sources.kube.kube_objects.iter().filter(|_| args.etcd_dump.is_some());
     command.extend(objects.map(|path| format!(" --kube-objects {}", shell(&path.to_string_lossy()))));
     command.extend(args.node.iter().map(|node| format!(" --node {}", shell(node))));
-    NodesAgain { evidence: String::new(), node: Some(format!("{command} --all")), has_who: has_etcd }
+    NodesAgain { evidence: String::new(), node: Some(format!("{command}{now} --all")), has_who: has_etcd }
 }
 
 /// The checks of nodes. What nobody gave is no incompleteness here: an operator asks what one node says.
@@ -234,11 +237,13 @@ async fn again_and_again(args: &NodeArgs, every: Duration, path: &Path, streams:
             Ok(seen) if is_standard_input(path) => {
                 let line = seen.nodes.first().map(node_line::line).transpose()?;
                 let exit = seen.nodes.first().map_or(Exit::Clean, |evidence| tell_unread(evidence, streams));
-                // Nobody would ever read another one.
-                if !streams.print_while_read(format!("{}\n", line.unwrap_or_default()).as_bytes())? {
-                    return Ok(exit);
+                match streams.print_while_read(format!("{}\n", line.unwrap_or_default()).as_bytes()) {
+                    Ok(true) => Ok(exit),
+                    // Nobody would ever read another one.
+                    Ok(false) => return Ok(exit),
+                    // A disk that is full may have room for the next one.
+                    Err(error) => Err(error),
                 }
-                Ok(exit)
             }
             Ok(seen) => captured(args, &seen, streams).map(|exit| exit.unwrap_or(Exit::Clean)),
             Err(error) => Err(error),

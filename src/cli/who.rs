@@ -234,6 +234,7 @@ async fn online(args: &WhoArgs, streams: &Streams) -> Result<(Dossier, Course), 
         asking::tell(args.look.db.look(of), &mut failed)
     });
     let ages = ages.unwrap_or_else(|| ages::of(&ledger, &outcome.findings, None));
+    checks::leave_to_causes(&mut outcome.findings);
     advised::hold_back(snapshot, &mut outcome, &obstacles, &ages, is_live);
     let (mut dossier, worst) = who::now(&world, &outcome, &word, &asked);
     let mut gone = who_deep::Gone::default();

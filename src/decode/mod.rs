@@ -9,6 +9,7 @@ mod affinity;
 mod block;
 pub mod capture;
 mod config;
+pub mod encoding;
 mod endpoint;
 mod endpoint_name;
 pub mod etcd_dump;

@@ -15,7 +15,7 @@ use super::table::paper::{BOLD, DIM, PLAIN, Paper, Text, short_ids, style_of};
 use crate::checks;
 use crate::ledger::{Grade, Use, Via};
 use crate::model::row::{AllocationRow, Episode, Interval, Lifespan, NodeRow};
-use crate::model::{Foreign, State, Time};
+use crate::model::{Foreign, Root, State, Time};
 use crate::who::{AddressSheet, AllocationSheet, Before, Dossier, MatchKind, below};
 
 /// For people.
@@ -171,6 +171,11 @@ fn wrong(dossier: &Dossier, paper: &mut Paper<'_>) -> Result<()> {
         paper.with_right(2, 9, &text.field(PLAIN, &short_ids(&f.summary.shown())).field(DIM, state), &since)?;
         if !f.advice.is_empty() {
             paper.paragraph(9, 9, &Text::new().field(PLAIN, &short_ids(&f.advice.shown())))?;
+        }
+        let explains = |root: &&Root| dossier.findings.iter().any(|o| (o.code, &o.subject.id) == (root.code, &root.id));
+        if let Some(root) = f.root.as_ref().filter(explains) {
+            let words = format!("explained by {} {}", root.code, root.id.shown());
+            paper.paragraph(9, 9, &Text::new().field(DIM, &words))?;
         }
     }
     match dossier.findings.len().saturating_sub(SHOWN) {

@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
 use super::node_line;
-use crate::decode::node_capture;
+use crate::decode::{encoding, node_capture};
 use crate::environment::stream;
 use crate::environment::whole_file::WholeFile;
 use crate::error::Error;
@@ -128,6 +128,9 @@ fn file(path: &Path) -> Result<Vec<NodeEvidence>, Error> {
     }
     if bytes.len() as u64 > LARGEST {
         return Err(Error::input(DOING).at(&at).cause(format!("it has more than {LARGEST} bytes")).hint(HINT));
+    }
+    if let Some(why) = encoding::marked(&bytes) {
+        return Err(Error::input(DOING).at(&at).cause(why).hint(encoding::HINT));
     }
     // What `kubectl logs` printed of the pods that make them.
     let read = node_line::all(&bytes).unwrap_or_else(|| node_capture::read(&bytes));

@@ -18,21 +18,21 @@ const SERVICES: &str = r#"{"kind": "List", "apiVersion": "v1", "items": [
      "metadata": {"name": "kube-system", "uid": "00000000-0000-4000-8000-00000000000a"}}]}"#;
 
 /// The healthy node beside its own etcd, and captures of it to be damaged.
-struct Beside {
-    etcd: Etcd,
-    case: NodeCase,
+pub struct Beside {
+    pub etcd: Etcd,
+    pub case: NodeCase,
     folder: tempfile::TempDir,
 }
 
 impl Beside {
-    fn of(name: &str) -> Beside {
+    pub fn of(name: &str) -> Beside {
         let (etcd, case) = (Etcd::start(EtcdVersion::V3_7), NodeCase::of(name));
         case.load_into(&etcd);
         Beside { etcd, case, folder: tempfile::tempdir().unwrap() }
     }
 
     /// A capture of the node, of now, and then damaged.
-    fn capture(&self, name: &str, damage: impl FnOnce(&mut Value)) -> PathBuf {
+    pub fn capture(&self, name: &str, damage: impl FnOnce(&mut Value)) -> PathBuf {
         let path = self.folder.path().join(name);
         node(&self.case, &["--capture", path.to_str().unwrap()]);
         let mut capture: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -42,7 +42,7 @@ impl Beside {
         path
     }
 
-    fn run(&self, command: &str, evidence: &Path, args: &[&str]) -> Output {
+    pub fn run(&self, command: &str, evidence: &Path, args: &[&str]) -> Output {
         let mut run = ipaudit();
         run.args([command, "--etcd-endpoints", &self.etcd.endpoint(), "--settle", "1ms", "--now", NOW]);
         let services = self.folder.path().join("services.json");

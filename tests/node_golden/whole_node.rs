@@ -22,7 +22,7 @@ impl NodeCase {
 }
 
 /// The healthy node with one of its files changed.
-fn changed(folder: &Path, file: &str, change: impl FnOnce(&mut Vec<Value>)) -> NodeCase {
+pub fn changed(folder: &Path, file: &str, change: impl FnOnce(&mut Vec<Value>)) -> NodeCase {
     let case = NodeCase::of("clean");
     for entry in std::fs::read_dir(&case.folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_file() {

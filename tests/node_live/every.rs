@@ -44,6 +44,20 @@ fn a_capture_that_cannot_be_written_is_tried_again() {
     end(&mut child);
 }
 
+/// Standard output on a full disk: told, and the next one is tried.
+#[test]
+fn a_line_that_cannot_be_written_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = ipaudit();
+    command.args(["node", "--node", NODE, "--inside", "none", "--every", "1s", "--twice", "0", "--capture", "-"]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = command.current_dir(folder.path()).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let told = lines.by_ref().filter(|line| line.contains("No space left")).take(2).count();
+    assert_eq!((told, child.try_wait().unwrap()), (2, None));
+    end(&mut child);
+}
+
 /// The second reading may be hours away.
 #[test]
 fn a_signal_between_the_readings_ends_it() {

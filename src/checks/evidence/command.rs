@@ -128,7 +128,7 @@ pub fn only_looks(command: &str) -> bool {
     let mut words = command.split(' ');
     let (program, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     match program {
-        "ipaudit" => matches!(verb, "who" | "audit" | "explain"),
+        "ipaudit" => matches!(verb, "who" | "audit" | "node" | "explain"),
         "ssh" => true,
         "etcdctl" => verb == "get",
         "calicoctl" => {
@@ -142,6 +142,26 @@ pub fn only_looks(command: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looking_repairs_nothing() {
+        for (command, looks) in [
+            ("ipaudit who 10.0.0.1", true),
+            ("ipaudit audit --code IPA110 --all", true),
+            ("ipaudit node --node worker-1 --all", true),
+            ("etcdctl get /calico/x", true),
+            ("kubectl get nodes -o wide", true),
+            ("calicoctl ipam show --show-blocks", true),
+            ("calicoctl get nodes -o wide", true),
+            ("kubectl -n shop delete pod web-0", false),
+            ("kubectl delete pods --all-namespaces -l k8s-app=calico-node", false),
+            ("ipaudit release --handle x", false),
+            ("calicoctl datastore migrate unlock", false),
+            ("printf '' | etcdctl txn", false),
+        ] {
+            assert_eq!(only_looks(command), looks, "{command}");
+        }
+    }
 
     #[test]
     fn no_endpoint_is_taken_for_a_flag() {

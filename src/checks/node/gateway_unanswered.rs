@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::common::folds::by_cut;
+use super::common::folds::{by_cut, of_route};
 use super::common::sight::{NodeSight, sights};
 use super::common::trouble::{NOT_FORWARDED, Silence, pod_or_interface, silences, sysctl};
 use super::interface_sysctl;
@@ -98,6 +98,24 @@ fn cures(silent: &[(Foreign, Vec<Silence>)]) -> Vec<String> {
     each.filter_map(|(interface, silence)| Some(sysctl("ipv4", interface, of(silence)?, 1))).collect()
 }
 
+/// What to set right. Where the route is at fault its own finding says who is to be restarted, or who makes it: anything
+/// said here would be another word on the same thing.
+fn advice(address: Addr, silent: &[(Foreign, Vec<Silence>)]) -> String {
+    let silences: Vec<&Silence> = silent.iter().flat_map(|(_, silences)| silences).collect();
+    if silences.iter().any(|silence| silence.is_of_route()) {
+        let mut codes = of_route();
+        codes.sort_unstable();
+        let [first, second, third] = codes;
+        return format!(
+            "the route of {address} is at fault: do what {first}, {second} or {third} says of it; where none does, compare with etcd"
+        );
+    }
+    let mut cures: Vec<&str> = silences.iter().map(|silence| silence.cure()).collect();
+    cures.sort_unstable();
+    cures.dedup();
+    format!("{}, on the node itself", cures.join("; "))
+}
+
 fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>)]) -> Finding {
     let world = sight.world;
     let interfaces: Vec<&Foreign> = silent.iter().map(|(interface, _)| interface).collect();
@@ -108,12 +126,6 @@ fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>
         [one] => pod_or_interface(sight, one).raw().to_owned(),
         many => count(many.len(), "pod"),
     };
-    let is_route = silent.iter().flat_map(|(_, silences)| silences).any(|s| s.errno() == Some(22));
-    let advice = if is_route {
-        "give the address its route back"
-    } else {
-        "set right what the reason names, on the node itself"
-    };
     let entry = |(interface, silences): &(Foreign, Vec<Silence>)| {
         Evidence::new()
             .with("interface", interface)
@@ -123,8 +135,9 @@ fn report(sight: &NodeSight<'_>, address: Addr, silent: &[(Foreign, Vec<Silence>
     let endpoints = || interfaces.iter().flat_map(|interface| sight.endpoints_of(interface)).copied();
     world
         .draft(&CHECK, sight.id(address), format!("the node answers {who} nothing: {}", words.join(", ")))
-        .advice(advice)
+        .advice(advice(address, silent))
         .fact("address", address)
+        .fact("reason", words.join(", "))
         .fact("interfaces", interfaces.clone())
         .list("silent", silent, entry)
         .at_node(sight.evidence)

@@ -90,6 +90,7 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
     let world = sight.world;
     let heals = heals(sight, address, route);
     let is_shared = heals.contains("lists the address");
+    let is_foreign = heals.starts_with("never") && !is_shared;
     let who = match cut_off {
         [one] => format!("{} is cut off", pod_name(sight, one)),
         many => format!("{} are cut off", count(many.len(), "pod")),
@@ -108,13 +109,15 @@ fn report(sight: &NodeSight<'_>, address: Addr, route: &KernelRoute, cut_off: &[
         () if is_shared_out => {
             format!("{who} from a part of its traffic: the route shares it out: {}", route_words(route).raw())
         }
+        // Its protocol and gateway say who made it.
+        () if is_foreign => format!("{who}: the route leads to {to}: {}", route_words(route).raw()),
         () => format!("{who}: the route leads to {to}"),
     };
     let here = sight.endpoints_at(address).iter().copied();
     let (keep, pods) = to_restart(world, address, here, |e| cut_off.iter().all(|cut| !std::ptr::eq(*cut, e)));
     let advice = match is_shared {
         true => restart_advice(world, keep),
-        false if heals.starts_with("never") => "find who makes this route, by its protocol, and delete it".to_owned(),
+        false if is_foreign => "find who makes this route, by its protocol, and delete it".to_owned(),
         false => format!("it heals {heals}"),
     };
     world
@@ -194,7 +197,8 @@ mod tests {
         let by_uplink = c.node_mut().gateway_route("10.65.0.1/32", "192.168.0.2", "eth0");
         c.node_mut().routes().push(by_uplink);
         let found = c.find(&CHECK);
-        assert_eq!(found[0].summary, "shop/web-0 is cut off: the route leads to eth0");
+        let words = "shop/web-0 is cut off: the route leads to eth0: 10.65.0.1 via 192.168.0.2 dev eth0 proto bird";
+        assert_eq!(found[0].summary, words);
         assert!(found[0].evidence.text("heals").unwrap().raw().starts_with("never: Felix leaves"));
         assert_eq!(found[0].evidence.text("route_words").unwrap(), "10.65.0.1 via 192.168.0.2 dev eth0 proto bird");
     }

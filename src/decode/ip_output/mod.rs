@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 
 pub use self::bad::BadPaste;
 
-use self::bad::silence;
+use self::bad::{SYSCTL, VERDICTS, silence};
 use self::shapes::{IpAddress, IpLink, IpNeighbour, IpRoute, IpVerdict};
 use crate::model::node_evidence::{
-    Dump, Inside, KernelRoute, Means, NodeEvidence, PodInside, RoutesKept, not_understood,
+    Dump, GatewayVerdict, Inside, KernelRoute, Means, NodeEvidence, PodInside, RoutesKept, not_understood,
 };
 use crate::model::{Foreign, Term};
 
@@ -49,7 +49,9 @@ pub struct PodFiles {
 /// A file that is not what `ip` prints.
 pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<NodeEvidence, BadPaste> {
     let links = list("link.json", files.link.as_ref(), IpLink::link)?;
-    let shown: Dump<Vec<IpAddress>> = list("addr.json", files.addr.as_ref(), Ok)?;
+    let shown = shown("addr.json", files.addr.as_ref())?;
+    let verdicts = list(VERDICTS, files.verdicts.as_ref(), IpVerdict::verdict)?;
+    let routes4 = not_against(routes("route.json", files.route.as_ref(), true)?, &verdicts);
     // `ip -d addr` shows the links too.
     let links = match &links {
         Dump::NotAsked => addresses(&shown, |shown| shown.link().into_iter().collect()),
@@ -63,11 +65,11 @@ pub fn evidence(node: &str, prefixes: &[String], files: &IpFiles) -> Result<Node
         routes_kept: RoutesKept::All,
         links,
         addresses: addresses(&shown, IpAddress::addresses),
-        routes4: routes("route.json", files.route.as_ref(), true)?,
+        routes4,
         routes6: routes("route6.json", files.route6.as_ref(), false)?,
         neighbours: list("neigh.json", files.neigh.as_ref(), IpNeighbour::neighbour)?,
-        sysctls: sysctl::read("sysctl.txt", files.sysctl.as_ref())?,
-        verdicts: list("verdicts.json", files.verdicts.as_ref(), IpVerdict::verdict)?,
+        sysctls: sysctl::read(SYSCTL, files.sysctl.as_ref())?,
+        verdicts,
         inside: inside(&files.inside)?,
         ..NodeEvidence::default()
     })
@@ -80,11 +82,15 @@ fn list<E: DeserializeOwned, T>(
     make: impl Fn(E) -> Result<T, String>,
 ) -> Result<Dump<Vec<T>>, BadPaste> {
     let Some(bytes) = bytes else { return Ok(Dump::NotAsked) };
-    if let Some(why) = silence(bytes) {
+    if let Some(bad) = BadPaste::encoded(file, bytes) {
+        return Err(bad);
+    }
+    if let Some(why) = silence(file, bytes) {
         return Ok(Dump::NotRead(why.into()));
     }
+    let (json, whole) = if file == VERDICTS { (VERDICT, VERDICT) } else { (JSON, ALL) };
     let bad = |cause: String, hint| BadPaste { file: file.to_owned(), cause: cause.into(), hint };
-    let entries: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string(), JSON))?;
+    let entries: Vec<&RawValue> = serde_json::from_slice(bytes).map_err(|e| bad(e.to_string(), json))?;
     let all = entries.len();
     let mut made = Vec::with_capacity(all);
     let mut why: Option<String> = None;
@@ -97,11 +103,32 @@ fn list<E: DeserializeOwned, T>(
     }
     match why {
         // Not one of them: something else was meant.
-        Some(why) if made.is_empty() => Err(bad(why, "print all of it with ip -j -d, not one device alone")),
+        Some(why) if made.is_empty() => Err(bad(why, whole)),
         why => {
             let missing = all - made.len();
             Ok(Dump::of(made, why.map(|why| not_understood(missing, all, &why).into())))
         }
+    }
+}
+
+/// What `ip addr` shows: an entry for each interface, also for one without an address. Without any it is no whole list.
+fn shown(file: &str, bytes: Option<&Vec<u8>>) -> Result<Dump<Vec<IpAddress>>, BadPaste> {
+    Ok(match list(file, bytes, Ok)? {
+        Dump::Read(shown) if shown.is_empty() => Dump::NotRead("not one interface, and every kernel has lo".into()),
+        shown => shown,
+    })
+}
+
+/// The routes, where the kernel's own word does not speak against them: it asks them before it answers, and without any it
+/// answers nobody.
+fn not_against(routes: Dump<Vec<KernelRoute>>, verdicts: &Dump<Vec<GatewayVerdict>>) -> Dump<Vec<KernelRoute>> {
+    let answered = || verdicts.each_had().find(|verdict| verdict.errno == 0 && verdict.from.is_v4());
+    match (&routes, answered()) {
+        (Dump::Read(none), Some(verdict)) if none.is_empty() => {
+            let why = format!("not one route, and by verdicts.json the kernel has one for {}", verdict.from);
+            Dump::NotRead(why.into())
+        }
+        _ => routes,
     }
 }
 
@@ -119,6 +146,9 @@ fn addresses<T>(shown: &Dump<Vec<IpAddress>>, make: impl Fn(&IpAddress) -> Vec<T
 }
 
 const JSON: &str = "it wants what `ip -j -d` prints: JSON";
+const ALL: &str = "print all of it with ip -j -d, not one device alone";
+const VERDICT: &str = "it wants a list of {\"if\":\"cali…\",\"from\":\"192.168.91.33\",\"to\":\"169.254.1.1\",\"errno\":22}, errno 0 where \
+    `ip route get 169.254.1.1 from ADDRESS iif INTERFACE` prints a route";
 
 fn routes(file: &str, bytes: Option<&Vec<u8>>, v4: bool) -> Result<Dump<Vec<KernelRoute>>, BadPaste> {
     list(file, bytes, |route: IpRoute| route.route(v4))
@@ -134,7 +164,7 @@ fn inside(pods: &[(String, PodFiles)]) -> Result<Inside, BadPaste> {
 
 fn pod(name: &str, files: &PodFiles) -> Result<PodInside, BadPaste> {
     let at = |file: &str| format!("inside/{name}/{file}");
-    let shown: Dump<Vec<IpAddress>> = list(&at("addr.json"), files.addr.as_ref(), Ok)?;
+    let shown = shown(&at("addr.json"), files.addr.as_ref())?;
     // The interface that leads out; `lo` has no other end.
     let outside = shown.each_had().find_map(IpAddress::other_end);
     // Neither name may hold a dot but the pod's.

@@ -151,6 +151,9 @@ fn hop(dev: Option<String>, gateway: Option<String>, via: Option<IpVia>) -> Resu
     Ok(Hop { dev: dev.unwrap_or_default().into(), gateway })
 }
 
+/// Types of routes that `ip` knows and that are no pod's way.
+const OF_NO_POD: [&str; 5] = ["broadcast", "anycast", "multicast", "nat", "xresolve"];
+
 impl IpRoute {
     pub fn route(self, v4: bool) -> Result<KernelRoute, String> {
         let text = self.dst.ok_or("it has no dst")?;
@@ -165,6 +168,9 @@ impl IpRoute {
         }
         // Without -d there is no type, but of blackholes and the like.
         let kind: Term<RouteKind> = self.r#type.map_or(Term::Known(RouteKind::Unicast), |kind| Term::of(&kind));
+        if kind.known().is_none() && !OF_NO_POD.contains(&kind.raw()) {
+            return Err(format!("the route of {text} is of the unknown type {:?}", kind.raw()));
+        }
         let hops = match self.nexthops.is_empty() {
             true if self.dev.is_none() && self.gateway.is_none() && self.via.is_none() => Vec::new(),
             true => vec![hop(self.dev, self.gateway, self.via)?],

@@ -10,7 +10,10 @@ use crate::model::node_evidence::{Dump, Sysctls};
 /// A file in which no line is a setting.
 pub fn read(file: &str, bytes: Option<&Vec<u8>>) -> Result<Dump<Sysctls>, BadPaste> {
     let Some(bytes) = bytes else { return Ok(Dump::NotAsked) };
-    if let Some(why) = silence(bytes) {
+    if let Some(bad) = BadPaste::encoded(file, bytes) {
+        return Err(bad);
+    }
+    if let Some(why) = silence(file, bytes) {
         return Ok(Dump::NotRead(why.into()));
     }
     let text = String::from_utf8_lossy(bytes);

@@ -52,6 +52,21 @@ fn what_is_empty_is_not_read() {
         assert!(said.raw().starts_with(why), "{said:?}");
     }
     assert_eq!(routes4("[]").unwrap(), Dump::Read(Vec::new()));
+    // Every kernel has lo, and one that answers a pod has a route.
+    let none = files(|f| f.addr = Some("[]".into())).unwrap();
+    assert!(matches!((&none.addresses, &none.links), (Dump::NotRead(_), Dump::NotRead(_))), "{none:?}");
+    let pod = PodFiles { addr: Some("[]".into()), ..PodFiles::default() };
+    let inside = files(|f| f.inside = vec![("shop.web-0".to_owned(), pod)]).unwrap().inside;
+    assert!(matches!(inside.pods.read().unwrap()[0].addresses, Dump::NotRead(_)));
+    let answered = |errno: i32| {
+        let verdict = format!(r#"[{{"if":"cali1","from":"10.65.0.7","to":"169.254.1.1","errno":{errno}}}]"#);
+        let both = |f: &mut IpFiles| (f.route, f.verdicts) = (Some("[]".into()), Some(verdict.into()));
+        files(both).unwrap().routes4
+    };
+    assert!(matches!(answered(0), Dump::NotRead(why) if why.raw().contains("the kernel has one for 10.65.0.7")));
+    assert_eq!(answered(22), Dump::Read(Vec::new()));
+    let Dump::NotRead(why) = files(|f| f.sysctl = Some(Vec::new())).unwrap().sysctls else { panic!() };
+    assert!(why.raw().contains("sysctl failed") && !why.raw().contains("ip failed"), "{why:?}");
     assert_eq!(files(|_| {}).unwrap().routes4, Dump::NotAsked);
     assert!(matches!(files(|f| f.sysctl = Some(Vec::new())).unwrap().sysctls, Dump::NotRead(_)));
 }
@@ -73,6 +88,34 @@ fn what_ip_does_not_print_is_refused_with_the_file_and_the_entry() {
     assert_eq!(neigh.cause, "entry 1: it names no device: ip neigh show dev … leaves it out");
     let sysctl = files(|f| f.sysctl = Some("hello\n".into())).unwrap_err();
     assert_eq!((sysctl.file.as_str(), sysctl.cause.raw()), ("sysctl.txt", "no line is a setting below net"));
+}
+
+/// A shell or an editor that wrote it otherwise is named, and how it is mended; verdicts are nothing that `ip` prints.
+#[test]
+fn another_encoding_is_called_that() {
+    let utf16: Vec<u8> = "\u{feff}[]".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, cause) in [(utf16, "it is UTF-16"), (b"\xef\xbb\xbf[]".to_vec(), "it begins with a byte order mark")] {
+        let of_ip = files(|f| f.route = Some(bytes.clone())).unwrap_err();
+        let of_sysctl = files(|f| f.sysctl = Some(bytes)).unwrap_err();
+        for bad in [of_ip, of_sysctl] {
+            assert!(bad.cause.raw().starts_with(cause) && bad.hint.contains("iconv"), "{bad:?}");
+        }
+    }
+    for text in ["hello", r#"[{"if":7}]"#] {
+        let bad = files(|f| f.verdicts = Some(text.into())).unwrap_err();
+        assert!(bad.hint.contains("errno 0 where"), "{bad:?}");
+    }
+}
+
+/// A route of which nobody knows what it does is not understood, and costs no other.
+#[test]
+fn an_unknown_type_of_route_is_told() {
+    let good = r#"{"dst":"10.65.0.7","dev":"cali1"}"#;
+    let of = |kind: &str| routes4(&format!(r#"[{good},{{"type":"{kind}","dst":"10.65.0.8","dev":"cali2"}}]"#)).unwrap();
+    let wonder = of("wonder");
+    assert!(wonder.failure().unwrap().raw().contains("of the unknown type \"wonder\""), "{wonder:?}");
+    assert_eq!(wonder.had().map(Vec::len), Some(1));
+    assert!(of("broadcast").read().is_some() && of("throw").read().is_some());
 }
 
 /// One that is not understood costs no other: what these show in use is in use, and nobody argues from what is missing.

@@ -7,7 +7,7 @@ use crate::model::{Foreign, SubjectKind, Time};
 use crate::render::age::age;
 use crate::render::number::{audits, grouped, ordinal};
 use crate::render::places::ByNode;
-use crate::render::table::counted;
+use crate::render::table::{counted, counted_on};
 
 /// `since 02:49, 33 audits, 2nd time; gone by 13:15 (after 10h)`.
 pub fn life(line: &Episode, cluster: &ClusterReport, clock: Clock) -> String {
@@ -72,7 +72,7 @@ pub fn title(lines: &[&Episode], node: &dyn Fn(&Foreign) -> String) -> String {
         Some(SubjectKind::Node) => counted(number, SubjectKind::Node),
         Some(kind) => {
             let places = ByNode::among(lines.iter().map(|line| line.finding.node.as_ref()));
-            format!("{}{}", counted(number, kind), places.on_as(node))
+            counted_on(number, kind, &places.on_as(node))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Result;
 use super::advices;
 use super::commands;
 use super::details;
-use super::line::counted;
+use super::line::counted_on;
 use super::line::{HANG, column, explains, name};
 use super::options::Options;
 use super::paper::{COMMAND, DIM, PLAIN, Paper, Text, short_ids};
@@ -106,7 +106,11 @@ pub fn write(
         paper_line(paper, &format!("for {them} of {}{what}:", grouped(sets.len() as u64)))?;
     }
     commands::write(&commands, MOST, commands.len(), paper)?;
-    paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all(&[first.code], view)))
+    let see_all = see_all(&[first.code], view);
+    match commands.iter().take(MOST).any(|command| *command == see_all) {
+        true => Ok(()),
+        false => paper.paragraph(HANG, HANG, &Text::new().whole(COMMAND, &see_all)),
+    }
 }
 
 /// As many of the first as few commands are enough for, and these: never some of the commands that a finding needs.
@@ -276,7 +280,7 @@ impl<'f> Facts<'f> {
     /// `63 addresses on 4 nodes, 60 of them on slave-96, oldest 11d`.
     fn title(&self, findings: &[&KeptFinding], now: Time) -> String {
         let Some(first) = findings.first() else { return String::new() };
-        let mut text = format!("{}{}", counted(findings.len(), first.subject.kind), self.places.on());
+        let mut text = counted_on(findings.len(), first.subject.kind, &self.places.on());
         if let Some(oldest) = self.oldest {
             text.push_str(&format!(", oldest {}", age(now.since(oldest))));
         }
@@ -286,10 +290,17 @@ impl<'f> Facts<'f> {
         text
     }
 
-    /// `60 no such pod, 3 finished`, where there is more than one reason.
+    /// `60 no such pod, 3 finished`, where there is more than one reason. One that all have is told where it is a sentence and
+    /// their summaries differ: nothing else would say it.
     fn reasons(&self) -> String {
-        if self.reasons.len() < 2 {
-            return String::new();
+        match self.reasons.as_slice() {
+            [] => return String::new(),
+            [(reason, number)] => {
+                let is_all = *number == self.total && self.same_summary.is_none();
+                let says = is_all && reason.shown().contains(' ');
+                return if says { reason.shown().into_owned() } else { String::new() };
+            }
+            _ => {}
         }
         // A reason is a word with hyphens (`no-such-pod`) or a sentence.
         let plain = |reason: &str| if reason.contains(' ') { reason.to_owned() } else { reason.replace('-', " ") };

@@ -58,6 +58,16 @@ pub fn elsewhere(folds: &Folds<'_>, code: Code) -> Option<Text> {
     ))
 }
 
+/// The same with where they are behind it, as [`ByNode::on`](crate::render::places::ByNode::on) tells it: nodes are named once.
+pub fn counted_on(number: usize, kind: SubjectKind, on: &str) -> String {
+    let kind = match kind {
+        SubjectKind::NodeAddress if !on.is_empty() => SubjectKind::Address,
+        SubjectKind::NodeBlock if !on.is_empty() => SubjectKind::Block,
+        kind => kind,
+    };
+    format!("{}{on}", counted(number, kind))
+}
+
 /// `1 critical, 63 errors; unconfirmed: 2 critical; +3 explained`: the same with `--all`, which tells all of them.
 pub fn total(view: &AuditView<'_>) -> String {
     let folds = Folds::of(&view.findings, false);

@@ -25,7 +25,7 @@ use super::folds::Folds;
 use crate::model::Severity;
 use paper::{Paper, Text, style_of};
 
-pub(super) use line::counted;
+pub(super) use line::{counted, counted_on};
 pub use options::Options;
 
 /// Writes the audit.

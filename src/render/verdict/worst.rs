@@ -12,7 +12,7 @@ use crate::render::number::grouped;
 use crate::render::places::{ByNode, is_named};
 use crate::render::pod_sets;
 use crate::render::releases::{ReleaseOfAll, Releases};
-use crate::render::table::counted;
+use crate::render::table::counted_on;
 use crate::render::view::AuditView;
 
 /// In commands that carry out what the operator says of one thing.
@@ -206,7 +206,7 @@ impl Alike<'_> {
         let mut text = match ties(self.code).map_or("", |ties| ties.many) {
             "" => {
                 let name = checks::name(self.code);
-                format!("{}{on} ({} {name}).", counted(number, first.subject.kind), self.code)
+                format!("{} ({} {name}).", counted_on(number, first.subject.kind, &on), self.code)
             }
             many => format!("{} {many}{on} ({}).", grouped(number as u64), self.code),
         };

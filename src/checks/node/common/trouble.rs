@@ -11,6 +11,8 @@ use crate::model::{Addr, Block, Endpoint, Evidence, Finding, Foreign, Host, Host
 
 /// `EHOSTUNREACH`: the interface's packets are not handed on.
 pub const NOT_FORWARDED: i32 = 113;
+/// `ENETUNREACH`: nothing leads to the pods' gateway.
+pub const NO_DEFAULT: i32 = 101;
 
 /// Why a node would not answer a pod that asks for its gateway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +32,22 @@ impl Silence {
             Silence::Refused(errno) => verdict_words(errno),
             Silence::NoProxyArp => "proxy_arp is 0, of the interface and of all",
             Silence::NoLinkLocal => "the host's end has no link-local address",
+        }
+    }
+
+    /// Whether its own way to the pod's address is at fault: elsewhere, missing, or dropping.
+    pub const fn is_of_route(self) -> bool {
+        matches!(self, Silence::Refused(22 | 18))
+    }
+
+    /// What ends it.
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Silence::Refused(NO_DEFAULT) => "give it a default route",
+            Silence::Refused(NOT_FORWARDED) => "set forwarding to 1",
+            Silence::Refused(_) => "see what keeps it from having a way to its gateway",
+            Silence::NoProxyArp => "set proxy_arp to 1",
+            Silence::NoLinkLocal => "set the host's end down and up again",
         }
     }
 
