@@ -139,7 +139,7 @@ pub fn put_key<'a>(key: &mut Vec<u8>, names: &Names, thing: impl Into<Keyed<'a>>
         }
         Keyed::Endpoint(e) => {
             put(&[ENDPOINTS, names.get(e.namespace), "/"]);
-            key.extend(e.name().bytes(names));
+            e.name().put(names, key);
         }
         Keyed::CalicoNode(node) => put(&[NODES, names.get(node.name)]),
         Keyed::Pool(pool) => put(&[POOLS, names.get(pool.name)]),
